@@ -1,0 +1,1 @@
+//! 80-bit floats, in which INCRBYFLOAT and HINCRBYFLOAT count.

@@ -1,0 +1,1 @@
+//! Redis' glob patterns: what KEYS, SCAN MATCH and route rules accept.

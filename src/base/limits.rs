@@ -1,0 +1,37 @@
+//! Every bound that a client or a peer can run into, by name.
+
+/// Longest bulk string a request may carry (Redis' `proto-max-bulk-len`).
+pub const BULK_BYTES_MAX: usize = 512 << 20;
+/// Most arguments of one request (Redis' fixed limit).
+pub const REQUEST_ARGS_MAX: usize = 1024 * 1024;
+/// Longest inline request, and longest line of a multi-bulk header (Redis' `PROTO_INLINE_MAX_SIZE`).
+pub const INLINE_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of one client that may wait for their request to be complete (Redis'
+/// `client-query-buffer-limit`).
+pub const QUERY_BYTES_MAX: usize = 1 << 30;
+/// Bytes read from a socket at a time, and what a connection's read buffer shrinks back to.
+pub const READ_CHUNK_BYTES: usize = 16 << 10;
+/// Reply bytes that are gathered before the connection writes them out within one batch.
+pub const REPLY_FLUSH_BYTES: usize = 64 << 10;
+/// Databases of a member (Redis' default; not configurable so that SELECT means the same everywhere).
+pub const DATABASES: usize = 16;
+/// Stream bytes in one shared block of the log.
+pub const LOG_BLOCK_BYTES: usize = 64 << 10;
+/// Smallest `repl-backlog-size`.
+pub const BACKLOG_BYTES_MIN: usize = 16 << 10;
+/// Most records a hosted replica applies under one acquisition of its lock.
+pub const APPLY_RECORDS_MAX: usize = 512;
+/// Most keys the active expiry cycle deletes under one acquisition of the master's lock.
+pub const EXPIRE_KEYS_MAX: usize = 256;
+/// Longest key or field count that fits the compact forms of collections.
+pub const KEY_BYTES_MAX: usize = BULK_BYTES_MAX;
+/// Hosted replicas of one set.
+pub const REPLICAS_MAX: usize = 64;
+
+const _: () = {
+    // A header line or an inline request must fit what one read may leave behind.
+    assert!(INLINE_BYTES_MAX <= QUERY_BYTES_MAX);
+    assert!(BULK_BYTES_MAX < QUERY_BYTES_MAX);
+    // Spans of a request are 32-bit.
+    assert!(QUERY_BYTES_MAX < u32::MAX as usize);
+};

@@ -1,0 +1,12 @@
+//! Words every room shares: positions, times, limits, dice, globs and numbers as text.
+//!
+//! **Invariant:** pure. No clock, no socket, no task; names no other room.
+
+pub mod dice;
+pub mod extended;
+pub mod glob;
+pub mod limits;
+pub mod number;
+pub mod position;
+pub mod size;
+pub mod time;

@@ -1,0 +1,1 @@
+//! Numbers as text, the way Redis reads and writes them.

@@ -1,0 +1,171 @@
+//! Places in a replication stream; the one file that does arithmetic on offsets.
+
+use std::fmt;
+
+/// Count of stream bytes before a point.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+pub struct Offset(u64);
+
+impl Offset {
+    /// Before the first byte.
+    pub const ZERO: Offset = Offset(0);
+
+    /// The offset with this many bytes before it.
+    pub const fn new(bytes: u64) -> Offset {
+        Offset(bytes)
+    }
+
+    /// The offset `len` bytes further on.
+    pub const fn after(self, len: usize) -> Offset {
+        Offset(self.0 + len as u64)
+    }
+
+    /// Bytes from `earlier` to here; 0 when `earlier` is not earlier.
+    pub const fn since(self, earlier: Offset) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The number itself, for replies and for atomics.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One history's name: the 40 hexadecimal digits Redis calls a replication id, as 20 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HistoryId([u8; 20]);
+
+impl HistoryId {
+    /// A history named by these bytes, which the caller draws at random.
+    pub const fn new(bytes: [u8; 20]) -> HistoryId {
+        HistoryId(bytes)
+    }
+
+    /// Reads the 40 hexadecimal digits; `None` for anything else.
+    pub fn parse(text: &[u8]) -> Option<HistoryId> {
+        let mut bytes = [0; 20];
+        if text.len() != 40 {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.chunks(2)) {
+            let digit = |it: u8| (it as char).to_digit(16);
+            *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+        }
+        Some(HistoryId(bytes))
+    }
+}
+
+impl fmt::Display for HistoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for HistoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A place in one stream. Deliberately without an order: positions of two histories have none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// Whose bytes `offset` counts.
+    pub history: HistoryId,
+    /// How many of them come before this place.
+    pub offset: Offset,
+}
+
+impl fmt::Display for Position {
+    /// `<history>:<offset>`, the text of `PROXY TOKEN`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.history, self.offset)
+    }
+}
+
+impl Position {
+    /// Reads what `Display` writes; `None` for anything else.
+    pub fn parse(text: &[u8]) -> Option<Position> {
+        let (history, offset) = (text.get(..40)?, text.get(40..)?.strip_prefix(b":")?);
+        let canonical = offset.iter().all(u8::is_ascii_digit);
+        let offset = std::str::from_utf8(offset).ok().filter(|_| canonical)?.parse().ok()?;
+        Some(Position { history: HistoryId::parse(history)?, offset: Offset(offset) })
+    }
+}
+
+/// What a stream remembers of its past: its own history, and up to where it shares the one before
+/// it (Redis' `replid2` and `second_repl_offset`).
+#[derive(Clone, Copy, Debug)]
+pub struct Lineage {
+    /// The history being written now.
+    pub history: HistoryId,
+    /// The history before the last failover, and the offset up to which it is part of this one.
+    pub before: Option<Position>,
+}
+
+/// How a floor stands against a stream's lineage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Covered {
+    /// The stream holds everything up to this offset of its own.
+    To(Offset),
+    /// The floor's last bytes were cut off by a failover: the stream shares only up to here.
+    Lost(Offset),
+    /// Nothing is known of the floor's history.
+    Foreign,
+}
+
+impl Lineage {
+    /// The rule of `replid2`: the only way positions of two histories are ever compared.
+    pub fn cover(&self, floor: Position) -> Covered {
+        if floor.history == self.history {
+            return Covered::To(floor.offset);
+        }
+        match self.before {
+            Some(shared) if shared.history != floor.history => Covered::Foreign,
+            Some(shared) if floor.offset <= shared.offset => Covered::To(floor.offset),
+            Some(shared) => Covered::Lost(shared.offset),
+            None => Covered::Foreign,
+        }
+    }
+
+    /// The lineage after a promotion at `at`: a new history that shares the old one up to there.
+    pub fn promoted(&self, new: HistoryId, at: Offset) -> Lineage {
+        Lineage { history: new, before: Some(Position { history: self.history, offset: at }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: HistoryId = HistoryId::new([1; 20]);
+    const NEW: HistoryId = HistoryId::new([2; 20]);
+
+    fn at(history: HistoryId, bytes: u64) -> Position {
+        Position { history, offset: Offset::new(bytes) }
+    }
+
+    #[test]
+    fn a_token_survives_its_text() {
+        let place = at(NEW, 1234);
+        assert_eq!(Position::parse(place.to_string().as_bytes()), Some(place));
+        for bad in ["", "x", ":", &format!("{NEW}"), &format!("{NEW}:"), &format!("{NEW}:+1")] {
+            assert_eq!(Position::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_promotion_covers_the_old_history_only_up_to_where_it_shares_it() {
+        let lineage = Lineage { history: OLD, before: None }.promoted(NEW, Offset::new(100));
+        assert_eq!(lineage.cover(at(NEW, 500)), Covered::To(Offset::new(500)));
+        assert_eq!(lineage.cover(at(OLD, 100)), Covered::To(Offset::new(100)));
+        assert_eq!(lineage.cover(at(OLD, 101)), Covered::Lost(Offset::new(100)));
+        assert_eq!(lineage.cover(at(HistoryId::new([9; 20]), 1)), Covered::Foreign);
+    }
+}
