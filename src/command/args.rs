@@ -1,0 +1,118 @@
+//! A cursor over a request's arguments, and the little a verb may know of the world.
+
+use super::Fault;
+use crate::base::dice::Dice;
+use crate::base::number;
+use crate::base::time::WallMs;
+use crate::resp::Request;
+use std::cell::Cell;
+
+/// What the world lends a verb: the time, dice, and a place to count what it met.
+#[derive(Debug)]
+pub struct World {
+    /// The time of this request; the same for all commands of a transaction.
+    pub now: Cell<WallMs>,
+    /// Keys that were looked for and found.
+    pub hits: Cell<u64>,
+    /// Keys that were looked for and missed.
+    pub misses: Cell<u64>,
+    seed: Cell<u64>,
+}
+
+impl World {
+    /// A world at `now` whose dice begin at `seed`.
+    pub const fn new(now: WallMs, seed: u64) -> World {
+        World {
+            now: Cell::new(now),
+            hits: Cell::new(0),
+            misses: Cell::new(0),
+            seed: Cell::new(seed),
+        }
+    }
+
+    /// Dice for one request.
+    pub fn dice(&self) -> Dice {
+        let mut dice = Dice::new(self.seed.get());
+        self.seed.set(dice.bits());
+        dice
+    }
+}
+
+/// Arguments being read from left to right. `done` refuses leftovers before anything changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Args<'a> {
+    request: Request<'a>,
+    at: usize,
+    /// The database of the session.
+    pub db: usize,
+    /// The world outside.
+    pub world: &'a World,
+}
+
+impl<'a> Args<'a> {
+    /// The arguments of `request` behind the first `skip` words (1, or 2 for a subcommand).
+    pub fn new(request: Request<'a>, skip: usize, db: usize, world: &'a World) -> Args<'a> {
+        Args { request, at: skip, db, world }
+    }
+
+    /// The whole request, name included.
+    pub fn request(&self) -> Request<'a> {
+        self.request
+    }
+
+    /// The time of this request.
+    pub fn now(&self) -> WallMs {
+        self.world.now.get()
+    }
+
+    /// How many are left.
+    pub fn left(&self) -> usize {
+        self.request.len().saturating_sub(self.at)
+    }
+
+    /// The next one, without taking it.
+    pub fn peek(&self) -> Option<&'a [u8]> {
+        self.request.get(self.at)
+    }
+
+    /// Takes the next one; a missing one is a syntax error.
+    #[inline]
+    #[allow(clippy::should_implement_trait)] // A cursor of required arguments, not an iterator.
+    pub fn next(&mut self) -> Result<&'a [u8], Fault> {
+        let arg = self.request.get(self.at).ok_or(Fault::Syntax)?;
+        self.at += 1;
+        Ok(arg)
+    }
+
+    /// Takes the next one as an integer.
+    pub fn int(&mut self) -> Result<i64, Fault> {
+        number::parse_i64(self.next()?).ok_or(Fault::NotInteger)
+    }
+
+    /// Takes the next one as a float.
+    pub fn float(&mut self) -> Result<f64, Fault> {
+        number::parse_f64(self.next()?).ok_or(Fault::NotFloat)
+    }
+
+    /// Takes the next one if it is `word`, in any case.
+    pub fn word(&mut self, word: &str) -> bool {
+        let is_next = self.peek().is_some_and(|it| it.eq_ignore_ascii_case(word.as_bytes()));
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    /// Takes all that are left.
+    pub fn rest(&mut self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
+        let (request, from) = (self.request, self.at.min(self.request.len()));
+        self.at = request.len();
+        (from..request.len()).map(move |at| request.get(at).unwrap_or_default())
+    }
+
+    /// Refuses leftovers.
+    pub fn done(&self) -> Result<(), Fault> {
+        match self.left() {
+            0 => Ok(()),
+            _ => Err(Fault::Syntax),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A client's mistake, and the one place where the text it is answered with stands.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What a client did wrong, or why its request cannot be served. Displays as the error reply, code
+/// first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Words that do not fit the command's grammar.
+    Syntax,
+    /// A number was expected, or it does not fit 64 bits.
+    NotInteger,
+    /// A float was expected.
+    NotFloat,
+    /// Adding would leave 64 bits.
+    Overflow,
+    /// The sum is NaN or infinite.
+    NanOrInfinity,
+    /// The key holds another type.
+    WrongType,
+    /// The key is not there, for commands that insist.
+    NoSuchKey,
+    /// A position outside the collection.
+    IndexOutOfRange,
+    /// A negative count or length where none may be.
+    NotPositive,
+    /// The string would grow past `proto-max-bulk-len`.
+    StringTooLong,
+    /// A database number outside 0..16.
+    DbOutOfRange,
+    /// An expiry that is not positive or overflows, in this command.
+    InvalidExpire(&'static str),
+    /// Too few or too many arguments, for this command (`get`, `config|set`).
+    WrongArity(String),
+    /// No such command; the name and the beginnings of its arguments.
+    UnknownCommand(String),
+    /// No such subcommand of this container.
+    UnknownSubcommand { given: String, container: &'static str },
+    /// Not authenticated.
+    NoAuth,
+    /// Fewer good replicas than `min-replicas-to-write`.
+    NoReplicas,
+    /// No master can take this write now.
+    MasterDown,
+    /// No member was fresh enough in time.
+    Lagged { behind_bytes: u64 },
+    /// A write was applied, but fewer replicas than asked for confirmed it in time.
+    NotDurable { offset: u64, acked: usize, wanted: usize },
+    /// The session's last writes were cut off by a failover.
+    LostWrite { from: u64, to: u64 },
+    /// Any other text, code included.
+    Says(&'static str),
+    /// Any other text, code included, made for this request.
+    Told(String),
+}
+
+impl Fault {
+    fn text(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Fault::Syntax => "ERR syntax error",
+            Fault::NotInteger => "ERR value is not an integer or out of range",
+            Fault::NotFloat => "ERR value is not a valid float",
+            Fault::Overflow => "ERR increment or decrement would overflow",
+            Fault::NanOrInfinity => "ERR increment would produce NaN or Infinity",
+            Fault::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
+            Fault::NoSuchKey => "ERR no such key",
+            Fault::IndexOutOfRange => "ERR index out of range",
+            Fault::NotPositive => "ERR value is out of range, must be positive",
+            Fault::StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)",
+            Fault::DbOutOfRange => "ERR DB index is out of range",
+            Fault::NoAuth => "NOAUTH Authentication required.",
+            Fault::NoReplicas => "NOREPLICAS Not enough good replicas to write.",
+            Fault::MasterDown => {
+                "MASTERDOWN The hosted master is out of service and no replica can take over."
+            }
+            Fault::Says(text) => text,
+            other => return Cow::Owned(other.told()),
+        })
+    }
+
+    fn told(&self) -> String {
+        match self {
+            Fault::InvalidExpire(name) => format!("ERR invalid expire time in '{name}' command"),
+            Fault::WrongArity(name) => {
+                format!("ERR wrong number of arguments for '{name}' command")
+            }
+            Fault::UnknownSubcommand { given, container } => {
+                format!("ERR unknown subcommand '{given}'. Try {container} HELP.")
+            }
+            Fault::Lagged { behind_bytes } => {
+                format!("LAGGED no member is fresh enough, {behind_bytes} bytes behind")
+            }
+            Fault::NotDurable { offset, acked, wanted } => {
+                format!(
+                    "NOTDURABLE applied at offset {offset}, acknowledged by {acked} of {wanted} replicas"
+                )
+            }
+            Fault::LostWrite { from, to } => {
+                format!(
+                    "LOSTWRITE a failover cut off this session's writes from offset {from} to {to}"
+                )
+            }
+            Fault::UnknownCommand(text) | Fault::Told(text) => text.clone(),
+            plain => plain.text().into_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}

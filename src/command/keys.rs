@@ -1,0 +1,232 @@
+//! Where the keys stand among a command's arguments, and what is done to them.
+
+use super::Fault;
+use crate::resp::Request;
+
+/// What a command does to a key: the words of `COMMAND GETKEYSANDFLAGS`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Access(pub &'static [&'static str]);
+
+impl Access {
+    /// Reads the value.
+    pub const READ: Access = Access(&["RO", "access"]);
+    /// Reads what is known of the key, not its value.
+    pub const PEEK: Access = Access(&["RO"]);
+    /// Replaces the value whole.
+    pub const REPLACE: Access = Access(&["OW", "update"]);
+    /// Writes without looking at what was there.
+    pub const INSERT: Access = Access(&["RW", "insert"]);
+    /// Changes the value.
+    pub const UPDATE: Access = Access(&["RW", "update"]);
+    /// Changes the value and answers from it.
+    pub const CHANGE: Access = Access(&["RW", "access", "update"]);
+    /// Takes elements away.
+    pub const DELETE: Access = Access(&["RW", "delete"]);
+    /// Takes elements away and answers them.
+    pub const TAKE: Access = Access(&["RW", "access", "delete"]);
+    /// Removes the key.
+    pub const REMOVE: Access = Access(&["RM", "delete"]);
+}
+
+/// Where to begin looking.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begin {
+    /// At this argument.
+    Index(usize),
+    /// Behind this word, looked for from an argument on; negative counts from the end, backwards.
+    Keyword(&'static str, i32),
+    /// Nobody can say without running the command.
+    Unknown,
+}
+
+/// How the keys go on from there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Find {
+    /// Up to `last` (relative to the first; negative counts from the end, and then `limit` 2 stands
+    /// for half of the rest), every `step`.
+    Range { last: i32, step: usize, limit: usize },
+    /// As many as the number at `count` says, from `first` on, every `step`.
+    Count { count: usize, first: usize, step: usize },
+    /// Nobody can say.
+    Unknown,
+}
+
+/// One group of keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeySpec {
+    /// Where to begin.
+    pub begin: Begin,
+    /// How to go on.
+    pub find: Find,
+    /// What is done to them.
+    pub access: Access,
+}
+
+impl KeySpec {
+    /// One key at argument `index`.
+    pub const fn one(index: usize, access: Access) -> KeySpec {
+        KeySpec::range(index, 0, 1, access)
+    }
+
+    /// Keys from argument `first` to `last`, every `step`.
+    pub const fn range(first: usize, last: i32, step: usize, access: Access) -> KeySpec {
+        KeySpec { begin: Begin::Index(first), find: Find::Range { last, step, limit: 0 }, access }
+    }
+
+    /// `numkeys key [key …]`, with the number at argument `index`.
+    pub const fn counted(index: usize, access: Access) -> KeySpec {
+        let find = Find::Count { count: 0, first: 1, step: 1 };
+        KeySpec { begin: Begin::Index(index), find, access }
+    }
+
+    /// Places of the keys of `request`, appended to `found`. `Err` when its arguments do not add up.
+    fn places(&self, request: Request<'_>, found: &mut Vec<(usize, Access)>) -> Result<(), Fault> {
+        let Some(begin) = self.begin_at(request) else { return Ok(()) };
+        let (first, last, step) = match self.find {
+            Find::Range { last, step, limit } => {
+                (begin, range_end(request.len(), begin, last, limit), step)
+            }
+            Find::Count { count, first, step } => {
+                let keys = request.get(begin + count).and_then(crate::base::number::parse_i64);
+                let keys = keys.and_then(|it| usize::try_from(it).ok()).ok_or(INVALID)?;
+                let first = begin + first;
+                if keys == 0 {
+                    return Ok(());
+                }
+                let span =
+                    keys.checked_sub(1).and_then(|it| it.checked_mul(step)).ok_or(INVALID)?;
+                let last = first.checked_add(span).and_then(|it| i64::try_from(it).ok());
+                (first, last.ok_or(INVALID)?, step)
+            }
+            Find::Unknown => return Ok(()),
+        };
+        if request.len() as i64 <= last {
+            return Err(INVALID);
+        }
+        let mut place = first as i64;
+        while place <= last {
+            found.push((place as usize, self.access));
+            place += step as i64;
+        }
+        Ok(())
+    }
+
+    fn begin_at(&self, request: Request<'_>) -> Option<usize> {
+        match self.begin {
+            Begin::Index(index) => Some(index),
+            Begin::Unknown => None,
+            Begin::Keyword(word, from) => {
+                let is_word = |at: &usize| {
+                    request.get(*at).is_some_and(|it| it.eq_ignore_ascii_case(word.as_bytes()))
+                };
+                let found = match usize::try_from(from) {
+                    Ok(from) => (from..request.len()).find(is_word),
+                    Err(_) => {
+                        let last = request.len().checked_sub(from.unsigned_abs() as usize)?;
+                        (1..=last).rev().find(is_word)
+                    }
+                };
+                found.map(|at| at + 1)
+            }
+        }
+    }
+}
+
+const INVALID: Fault = Fault::Says("ERR Invalid arguments specified for command");
+
+fn range_end(len: usize, begin: usize, last: i32, limit: usize) -> i64 {
+    let (len, begin) = (len as i64, begin as i64);
+    match last {
+        0.. => begin + i64::from(last),
+        _ if limit <= 1 => len + i64::from(last),
+        _ => begin + (len - begin) / limit as i64 + i64::from(last),
+    }
+}
+
+/// All groups of keys of one command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Keys(pub &'static [KeySpec]);
+
+impl Keys {
+    /// No keys.
+    pub const NONE: Keys = Keys(&[]);
+    /// One key, first argument, read.
+    pub const READ: Keys = Keys(&[KeySpec::one(1, Access::READ)]);
+    /// One key, first argument, whose metadata is read.
+    pub const PEEK: Keys = Keys(&[KeySpec::one(1, Access::PEEK)]);
+    /// One key, first argument, replaced.
+    pub const REPLACE: Keys = Keys(&[KeySpec::one(1, Access::REPLACE)]);
+    /// One key, first argument, added to.
+    pub const INSERT: Keys = Keys(&[KeySpec::one(1, Access::INSERT)]);
+    /// One key, first argument, changed.
+    pub const UPDATE: Keys = Keys(&[KeySpec::one(1, Access::UPDATE)]);
+    /// One key, first argument, changed and answered from.
+    pub const CHANGE: Keys = Keys(&[KeySpec::one(1, Access::CHANGE)]);
+    /// One key, first argument, that loses elements.
+    pub const DELETE: Keys = Keys(&[KeySpec::one(1, Access::DELETE)]);
+    /// One key, first argument, that loses the elements that are answered.
+    pub const TAKE: Keys = Keys(&[KeySpec::one(1, Access::TAKE)]);
+    /// Every argument is a key that is read.
+    pub const READ_ALL: Keys = Keys(&[KeySpec::range(1, -1, 1, Access::READ)]);
+    /// Every argument is a key whose metadata is read.
+    pub const PEEK_ALL: Keys = Keys(&[KeySpec::range(1, -1, 1, Access::PEEK)]);
+    /// Every argument is a key that is removed.
+    pub const REMOVE_ALL: Keys = Keys(&[KeySpec::range(1, -1, 1, Access::REMOVE)]);
+
+    /// Places of all keys among the arguments of `request`, which fits the command's arity.
+    pub fn places(&self, request: Request<'_>) -> Result<Vec<(usize, Access)>, Fault> {
+        let mut found = Vec::new();
+        for spec in self.0 {
+            spec.places(request, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Calls `visit` with each key; arguments that do not add up are the verb's to refuse, and then
+    /// no key is visited. Allocates only for commands with more than one simple range.
+    pub fn each<'a>(&self, request: Request<'a>, mut visit: impl FnMut(&'a [u8])) {
+        match self.0 {
+            [] => {}
+            [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, .. }] => {
+                request.get(*at).into_iter().for_each(visit);
+            }
+            _ => {
+                for (place, _) in self.places(request).unwrap_or_default() {
+                    request.get(place).into_iter().for_each(&mut visit);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::OwnedRequest;
+
+    fn keys(keys: Keys, words: &str) -> Option<Vec<String>> {
+        let owned = OwnedRequest::of(words.split(' '));
+        let places = keys.places(owned.borrow()).ok()?;
+        let word = |at: usize| String::from_utf8(owned.borrow().get(at).unwrap().to_vec()).unwrap();
+        Some(places.into_iter().map(|(at, _)| word(at)).collect())
+    }
+
+    #[test]
+    fn keys_stand_where_the_row_says() {
+        let found = |it: Keys, words: &str| keys(it, words).unwrap().join(" ");
+        assert_eq!(found(Keys::READ, "GET a"), "a");
+        assert_eq!(found(Keys::READ_ALL, "MGET a b c"), "a b c");
+        const PAIRS: Keys = Keys(&[KeySpec::range(1, -1, 2, Access::REPLACE)]);
+        assert_eq!(found(PAIRS, "MSET a 1 b 2"), "a b");
+        const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::READ)]);
+        assert_eq!(found(COUNTED, "SINTERCARD 2 a b LIMIT 1"), "a b");
+        assert_eq!(keys(COUNTED, "SINTERCARD 3 a b"), None);
+        assert_eq!(keys(COUNTED, "SINTERCARD 9223372036854775807 a b"), None);
+        const STREAMS: Keys = Keys(&[KeySpec {
+            begin: Begin::Keyword("STREAMS", 1),
+            find: Find::Range { last: -1, step: 1, limit: 2 },
+            access: Access::READ,
+        }]);
+        assert_eq!(found(STREAMS, "XREAD COUNT 2 STREAMS a b 0 0"), "a b");
+    }
+}

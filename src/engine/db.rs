@@ -1,0 +1,124 @@
+//! A database to read: what has expired is hidden.
+
+use super::Ground;
+use super::keyspace::Keyspace;
+use super::slot::KeySlot;
+use super::table::Slot;
+use super::value::Collection;
+use crate::base::dice::Dice;
+use crate::base::time::WallMs;
+use crate::command::{Fault, World};
+
+/// A read-only view of one database at one time.
+#[derive(Clone, Copy)]
+pub struct Db<'e> {
+    space: &'e Keyspace,
+    ground: &'e Ground,
+    now: WallMs,
+    world: Option<&'e World>,
+}
+
+impl<'e> Db<'e> {
+    pub(super) fn new(
+        space: &'e Keyspace,
+        ground: &'e Ground,
+        now: WallMs,
+        world: Option<&'e World>,
+    ) -> Db<'e> {
+        Db { space, ground, now, world }
+    }
+
+    /// The entry of `key`, counted as a hit or a miss and remembered as used.
+    #[inline]
+    pub fn get(&self, key: &[u8]) -> Option<&'e KeySlot> {
+        let found = self.peek(key);
+        if let Some(world) = self.world {
+            let tally = if found.is_some() { &world.hits } else { &world.misses };
+            tally.set(tally.get() + 1);
+        }
+        found.inspect(|it| it.touch(self.now))
+    }
+
+    /// The entry of `key`, without a trace.
+    #[inline]
+    pub fn peek(&self, key: &[u8]) -> Option<&'e KeySlot> {
+        let found = self.space.get(self.ground.hash(key), key)?;
+        self.is_live(found).then_some(found)
+    }
+
+    /// The string at `key`.
+    #[inline]
+    pub fn string(&self, key: &[u8]) -> Result<Option<&'e [u8]>, Fault> {
+        self.get(key).map(KeySlot::as_string).transpose()
+    }
+
+    /// The collection at `key`.
+    pub fn collection<C: Collection>(&self, key: &[u8]) -> Result<Option<&'e C>, Fault> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(slot) => slot.as_collection().map(Some),
+        }
+    }
+
+    /// Keys that have not expired.
+    pub fn len(&self) -> usize {
+        self.space.len() - self.space.due(self.now)
+    }
+
+    /// No keys that have not expired.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All entries that have not expired, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &'e KeySlot> + use<'e> {
+        let this = *self;
+        self.space.table().iter().filter(move |it| this.is_live(it))
+    }
+
+    /// Visits entries in hash order from `from` on, at least `at_least` if there are so many (expired
+    /// ones count, but are not shown). Answers where to go on, `None` at the end.
+    pub fn scan(
+        &self,
+        from: u32,
+        at_least: usize,
+        mut visit: impl FnMut(&'e KeySlot),
+    ) -> Option<u32> {
+        self.space.table().scan(from, at_least, |slot| {
+            if self.is_live(slot) {
+                visit(slot);
+            }
+        })
+    }
+
+    /// An entry chosen by `dice`.
+    pub fn random(&self, dice: &mut Dice) -> Option<&'e KeySlot> {
+        const TRIES: usize = 100;
+        let table = self.space.table();
+        (0..TRIES)
+            .map_while(|_| table.random(dice))
+            .find(|it| self.is_live(it))
+            .or_else(|| self.iter().next())
+    }
+
+    /// Hash of a key at this member, for tables inside values.
+    pub fn hash(&self, key: &[u8]) -> u32 {
+        self.ground.hash(key)
+    }
+
+    /// What all databases stand on.
+    pub fn ground(&self) -> &'e Ground {
+        self.ground
+    }
+
+    /// The time of this view.
+    pub fn now(&self) -> WallMs {
+        self.now
+    }
+
+    #[inline]
+    fn is_live(&self, slot: &KeySlot) -> bool {
+        debug_assert!(slot.hash().is_some());
+        slot.deadline().is_none_or(|at| self.now <= at)
+    }
+}

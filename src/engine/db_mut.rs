@@ -1,0 +1,202 @@
+//! A database to change. The gate in front of every write has already deleted what had expired among
+//! its keys, so a verb never meets a dead key here.
+
+use super::Ground;
+use super::db::Db;
+use super::keyspace::Keyspace;
+use super::slot::KeySlot;
+use super::table::Slot;
+use super::value::{Collection, Value};
+use crate::base::time::WallMs;
+use crate::command::Fault;
+use std::cell::RefCell;
+
+/// Removed values with more allocations than this are freed elsewhere.
+const BURDEN_MAX: usize = 64;
+/// Space for bringing a text's parts together is given back when it has grown past this.
+const SCRATCH_BYTES_MAX: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+fn with_scratch<R>(build: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let built = build(scratch);
+        if SCRATCH_BYTES_MAX < scratch.capacity() {
+            *scratch = Vec::new();
+        }
+        built
+    })
+}
+
+/// A mutable view of one database at one time.
+pub struct DbMut<'e> {
+    space: &'e mut Keyspace,
+    ground: &'e mut Ground,
+    now: WallMs,
+}
+
+impl<'e> DbMut<'e> {
+    pub(super) fn new(space: &'e mut Keyspace, ground: &'e mut Ground, now: WallMs) -> DbMut<'e> {
+        DbMut { space, ground, now }
+    }
+
+    /// The same database, to read.
+    pub fn as_db(&self) -> Db<'_> {
+        Db::new(self.space, self.ground, self.now, None)
+    }
+
+    /// The time of this request. 0 when the stream is applied at a replica.
+    pub fn now(&self) -> WallMs {
+        self.now
+    }
+
+    /// What all databases stand on.
+    pub fn ground(&self) -> &Ground {
+        self.ground
+    }
+
+    /// Hash of a key at this member.
+    pub fn hash(&self, key: &[u8]) -> u32 {
+        self.ground.hash(key)
+    }
+
+    /// The entry of `key`.
+    pub fn get(&self, key: &[u8]) -> Option<&KeySlot> {
+        self.space.get(self.ground.hash(key), key)
+    }
+
+    /// Whether `key` is there.
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The string at `key`.
+    pub fn string(&self, key: &[u8]) -> Result<Option<&[u8]>, Fault> {
+        self.get(key).map(KeySlot::as_string).transpose()
+    }
+
+    /// When `key` expires; `None` also when it is not there.
+    pub fn deadline(&self, key: &[u8]) -> Option<WallMs> {
+        self.get(key).and_then(KeySlot::deadline)
+    }
+
+    /// Stores a string whole. Answers an entry that hosted feeds may share.
+    pub fn put_string(&mut self, key: &[u8], value: &[u8], deadline: Option<WallMs>) -> KeySlot {
+        let hash = self.ground.hash(key);
+        let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, it));
+        slot.touch(self.now);
+        let shared = slot.share().expect("a string put whole can be shared");
+        self.put(slot);
+        shared
+    }
+
+    /// Stores any other value whole.
+    pub fn put_value(&mut self, key: &[u8], value: Value, deadline: Option<WallMs>) {
+        let slot = KeySlot::node(self.ground.hash(key), key, value, deadline);
+        slot.touch(self.now);
+        self.put(slot);
+    }
+
+    /// Stores an entry under its own key and hash, replacing what was there.
+    #[inline]
+    pub fn put(&mut self, slot: KeySlot) {
+        self.ground.changes += 1;
+        if let Some(old) = self.space.put(slot) {
+            self.bury(old);
+        }
+    }
+
+    /// Stores an entry under another key, for RENAME, MOVE and COPY.
+    pub fn put_as(&mut self, key: &[u8], mut slot: KeySlot) {
+        let hash = self.ground.hash(key);
+        with_scratch(|it| slot.set_key(hash, key, it));
+        self.put(slot);
+    }
+
+    /// Removes a key. Answers whether it was there.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        let Some(old) = self.take(key) else { return false };
+        self.bury(old);
+        true
+    }
+
+    /// Removes a key and answers its entry.
+    pub fn take(&mut self, key: &[u8]) -> Option<KeySlot> {
+        let old = self.space.remove(self.ground.hash(key), key)?;
+        self.ground.changes += 1;
+        Some(old)
+    }
+
+    /// Gives `key` another deadline, or none. Answers whether the key is there.
+    pub fn set_deadline(&mut self, key: &[u8], deadline: Option<WallMs>) -> bool {
+        let hash = self.ground.hash(key);
+        let there = with_scratch(|it| self.space.set_deadline(hash, key, deadline, it));
+        self.ground.changes += u64::from(there);
+        there
+    }
+
+    /// The collection at `key`, to change; [`DbMut::tidy`] must follow if it may have become empty.
+    pub fn edit<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, Fault> {
+        let hash = self.ground.hash(key);
+        match self.space.get(hash, key) {
+            None => return Ok(None),
+            Some(slot) => slot.as_collection::<C>()?,
+        };
+        self.announce(key);
+        let value = self.space.get_mut(hash, key).and_then(KeySlot::value_mut);
+        Ok(value.and_then(C::of_mut))
+    }
+
+    /// The collection at `key`, to change, created if need be. The caller must leave an element in it.
+    pub fn edit_or_create<C: Collection>(&mut self, key: &[u8]) -> Result<&mut C, Fault> {
+        if !self.has(key) {
+            self.put_value(key, C::default().into_value(), None);
+        }
+        self.edit(key).map(|it| it.expect("just created"))
+    }
+
+    /// The string at `key` as a buffer that can grow; this member's own from now on. `None` when the
+    /// key is not there.
+    pub fn edit_string(&mut self, key: &[u8]) -> Result<Option<&mut Vec<u8>>, Fault> {
+        let hash = self.ground.hash(key);
+        let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
+        if !matches!(slot.value(), Some(Value::Grown(_))) {
+            let grown = Value::Grown(slot.as_string()?.to_vec());
+            *slot = KeySlot::node(hash, key, grown, slot.deadline());
+            slot.touch(self.now);
+        }
+        self.announce(key);
+        match self.space.get_mut(hash, key).and_then(KeySlot::value_mut) {
+            Some(Value::Grown(bytes)) => Ok(Some(bytes)),
+            _ => unreachable!("just made to grow"),
+        }
+    }
+
+    /// Removes `key` if it is a collection that has become empty. Answers whether it did.
+    pub fn tidy(&mut self, key: &[u8]) -> bool {
+        let is_empty = self.get(key).and_then(KeySlot::value).is_some_and(Value::is_empty);
+        is_empty && self.remove(key)
+    }
+
+    fn announce(&mut self, key: &[u8]) {
+        self.ground.changes += 1;
+        self.space.touch(key);
+    }
+
+    fn bury(&mut self, old: KeySlot) {
+        if BURDEN_MAX < old.burden() {
+            self.ground.graveyard.push(old);
+        }
+    }
+}
+
+/// Applies an entry that the master shared: the whole effect of a write, decoded once.
+impl DbMut<'_> {
+    /// Stores a shared entry, whose hash is the same at every member.
+    pub fn adopt(&mut self, slot: KeySlot) {
+        debug_assert_eq!(slot.hash(), Some(self.ground.hash(slot.key())));
+        self.put(slot);
+    }
+}

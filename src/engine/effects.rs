@@ -1,0 +1,106 @@
+//! What a write did, as commands the world may repeat: all that ever enters the stream.
+
+use super::slot::KeySlot;
+use crate::resp::encode_command;
+use std::ops::Range;
+
+/// One command of the stream.
+#[derive(Debug)]
+pub struct Item {
+    /// The database it belongs to.
+    pub db: usize,
+    /// Its words.
+    pub said: Said,
+    /// Entries in [`Effects::shared`] that are this command's whole effect; empty when hosted replicas
+    /// must run it.
+    pub shared: Range<usize>,
+}
+
+/// The words of an effect.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The client's own.
+    AsSent,
+    /// Others: a span of [`Effects::words`], encoded for the stream.
+    Instead(Range<usize>),
+}
+
+/// The effects of one write, gathered by its verb. Reused from one request to the next.
+#[derive(Default)]
+pub struct Effects {
+    db: usize,
+    items: Vec<Item>,
+    words: Vec<u8>,
+    shared: Vec<KeySlot>,
+}
+
+impl Effects {
+    /// Makes room for the effects of the next write, in database `db`.
+    pub fn begin(&mut self, db: usize) {
+        self.db = db;
+        self.items.clear();
+        self.words.clear();
+        self.shared.clear();
+    }
+
+    /// The stream repeats the client's words.
+    pub fn as_sent(&mut self) {
+        self.push(self.db, Said::AsSent);
+    }
+
+    /// The stream says this command. May be called more than once; several commands of one write are
+    /// wrapped in MULTI and EXEC.
+    pub fn say(&mut self, words: &[&[u8]]) {
+        self.say_in(self.db, words);
+    }
+
+    /// As [`Effects::say`], for another database than the session's.
+    pub fn say_in(&mut self, db: usize, words: &[&[u8]]) {
+        self.say_all(db, words.iter().copied());
+    }
+
+    /// As [`Effects::say_in`], for words that come from an iterator.
+    pub fn say_all<'a>(&mut self, db: usize, words: impl ExactSizeIterator<Item = &'a [u8]>) {
+        let start = self.words.len();
+        encode_command(&mut self.words, words);
+        self.push(db, Said::Instead(start..self.words.len()));
+    }
+
+    /// Hands hosted replicas the entry that the last said command stored, so that they need not run it.
+    /// Right only when the entries shared this way are all that command changed.
+    pub fn share(&mut self, slot: KeySlot) {
+        self.shared.push(slot);
+        let last = self.items.last_mut().expect("say a command before sharing what it stored");
+        last.shared.end = self.shared.len();
+    }
+
+    /// Nothing was said: the write changed nothing.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The commands in order.
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// Encoded words that [`Said::Instead`] points into.
+    pub fn words(&self) -> &[u8] {
+        &self.words
+    }
+
+    /// Entries that [`Item::shared`] points into.
+    pub fn shared(&self) -> &[KeySlot] {
+        &self.shared
+    }
+
+    /// Forgets what was said after the first `items` commands: a verb that failed has done nothing.
+    pub fn cut(&mut self, items: usize) {
+        self.items.truncate(items);
+    }
+
+    fn push(&mut self, db: usize, said: Said) {
+        let at = self.shared.len();
+        self.items.push(Item { db, said, shared: at..at });
+    }
+}

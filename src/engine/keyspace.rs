@@ -1,0 +1,192 @@
+//! One database: its table, the index of deadlines, and the keys somebody watches.
+
+use super::slot::KeySlot;
+use super::table::{Slot, Table};
+use crate::base::time::WallMs;
+use std::collections::{BTreeMap, HashMap};
+
+/// The keys of one database. Every change to it goes through [`Keyspace::put`] and
+/// [`Keyspace::remove`], or is announced by [`Keyspace::touch`].
+#[derive(Default)]
+pub struct Keyspace {
+    table: Table<KeySlot>,
+    /// How many keys have each (deadline, hash): in order, so that what is due comes first.
+    deadlines: BTreeMap<(WallMs, u32), u32>,
+    /// Keys under WATCH: how many sessions watch, and the version they compare.
+    watched: HashMap<Box<[u8]>, Watched>,
+    version: u64,
+}
+
+#[derive(Default)]
+struct Watched {
+    sessions: usize,
+    version: u64,
+}
+
+impl Keyspace {
+    /// All keys, the expired ones that are still there included.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// No keys at all.
+    pub fn is_empty(&self) -> bool {
+        self.table.len() == 0
+    }
+
+    /// The table, to read, scan and copy.
+    pub fn table(&self) -> &Table<KeySlot> {
+        &self.table
+    }
+
+    /// How many keys have a deadline.
+    pub fn with_deadline(&self) -> usize {
+        self.deadlines.values().map(|it| *it as usize).sum()
+    }
+
+    /// The entry of `key`, expired or not.
+    #[inline]
+    pub fn get(&self, hash: u32, key: &[u8]) -> Option<&KeySlot> {
+        self.table.get(hash, key)
+    }
+
+    /// The entry of `key`, to change in place: neither its key nor its deadline.
+    pub fn get_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut KeySlot> {
+        self.table.get_mut(hash, key)
+    }
+
+    /// Puts an entry, and answers the one it replaces.
+    pub fn put(&mut self, slot: KeySlot) -> Option<KeySlot> {
+        self.touch(slot.key());
+        let (hash, deadline) = (slot.hash().expect("only taken slots are put"), slot.deadline());
+        let old = self.table.insert(slot);
+        if let Some(at) = old.as_ref().and_then(KeySlot::deadline) {
+            self.forget_deadline(at, hash);
+        }
+        if let Some(at) = deadline {
+            *self.deadlines.entry((at, hash)).or_default() += 1;
+        }
+        old
+    }
+
+    /// Takes an entry out.
+    pub fn remove(&mut self, hash: u32, key: &[u8]) -> Option<KeySlot> {
+        let old = self.table.remove(hash, key)?;
+        self.touch(key);
+        if let Some(at) = old.deadline() {
+            self.forget_deadline(at, hash);
+        }
+        Some(old)
+    }
+
+    /// Gives a key another deadline, or none. Answers whether the key is there.
+    pub fn set_deadline(
+        &mut self,
+        hash: u32,
+        key: &[u8],
+        deadline: Option<WallMs>,
+        scratch: &mut Vec<u8>,
+    ) -> bool {
+        let Some(slot) = self.table.get_mut(hash, key) else { return false };
+        let old = slot.deadline();
+        slot.set_deadline(deadline, scratch);
+        if let Some(at) = old {
+            self.forget_deadline(at, hash);
+        }
+        if let Some(at) = deadline {
+            *self.deadlines.entry((at, hash)).or_default() += 1;
+        }
+        self.touch(key);
+        true
+    }
+
+    /// Says that the value of `key` has changed in place.
+    #[inline]
+    pub fn touch(&mut self, key: &[u8]) {
+        if self.watched.is_empty() {
+            return;
+        }
+        self.version += 1;
+        if let Some(watched) = self.watched.get_mut(key) {
+            watched.version = self.version;
+        }
+    }
+
+    /// Says that everything may have changed (SWAPDB, FLUSHALL).
+    pub fn touch_all(&mut self) {
+        self.version += 1;
+        for watched in self.watched.values_mut() {
+            watched.version = self.version;
+        }
+    }
+
+    /// Begins to watch `key`; answers the version to compare later.
+    pub fn watch(&mut self, key: &[u8]) -> u64 {
+        self.version += 1;
+        let version = self.version;
+        let watched = self.watched.entry(key.into()).or_insert(Watched { sessions: 0, version });
+        watched.sessions += 1;
+        watched.version
+    }
+
+    /// The version of a watched key.
+    pub fn version(&self, key: &[u8]) -> Option<u64> {
+        self.watched.get(key).map(|it| it.version)
+    }
+
+    /// Ends one session's watch.
+    pub fn unwatch(&mut self, key: &[u8]) {
+        let Some(watched) = self.watched.get_mut(key) else { return };
+        watched.sessions -= 1;
+        if watched.sessions == 0 {
+            self.watched.remove(key);
+        }
+    }
+
+    /// Whether the earliest deadline has passed.
+    #[inline]
+    pub fn any_due(&self, now: WallMs) -> bool {
+        self.deadlines.first_key_value().is_some_and(|((at, _), _)| *at < now)
+    }
+
+    /// A key whose deadline has passed, the earliest first.
+    pub fn first_due(&self, now: WallMs) -> Option<Box<[u8]>> {
+        let ((at, hash), _) = self.deadlines.first_key_value().filter(|((at, _), _)| *at < now)?;
+        let slot = self.table.same_hash(*hash).find(|it| it.deadline() == Some(*at));
+        Some(slot.expect("every indexed deadline has its key").key().into())
+    }
+
+    /// How many keys are still there although their deadline has passed.
+    pub fn due(&self, now: WallMs) -> usize {
+        let due = self.deadlines.range(..(now, 0));
+        due.map(|(_, count)| *count as usize).sum()
+    }
+
+    /// Mean time to live of the keys that have one, in ms, over at most 100 of them; 0 without any.
+    pub fn mean_ttl_ms(&self, now: WallMs) -> u64 {
+        let sample = self.deadlines.keys().take(100);
+        let (sum, count) = sample.fold((0u64, 0), |(sum, count), (at, _)| {
+            (sum.saturating_add(now.until(*at)), count + 1)
+        });
+        sum.checked_div(count).unwrap_or(0)
+    }
+
+    /// Empties this keyspace, keeping who watches what, and answers what was in it.
+    pub fn emptied(&mut self) -> Keyspace {
+        let keys = Keyspace {
+            table: std::mem::take(&mut self.table),
+            deadlines: std::mem::take(&mut self.deadlines),
+            ..Keyspace::default()
+        };
+        self.touch_all();
+        keys
+    }
+
+    fn forget_deadline(&mut self, at: WallMs, hash: u32) {
+        let count = self.deadlines.get_mut(&(at, hash)).expect("a deadline is indexed");
+        *count -= 1;
+        if *count == 0 {
+            self.deadlines.remove(&(at, hash));
+        }
+    }
+}

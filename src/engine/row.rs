@@ -1,0 +1,118 @@
+//! A row of the engine's table: a command's spec beside its verb, and how a verb is run.
+
+use super::{Effects, Engine};
+use crate::base::time::WallMs;
+use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, World, spec};
+use crate::resp::{Reply, Request};
+
+/// Looks at data and answers.
+pub type ReadVerb = fn(&Engine, Args<'_>, &mut Reply) -> Result<(), Fault>;
+/// Changes data, says what changed, and answers.
+pub type WriteVerb = fn(&mut Engine, Args<'_>, &mut Effects, &mut Reply) -> Result<(), Fault>;
+
+/// What may run a command: only a read can be sent to a replica.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// Anywhere.
+    Read(ReadVerb),
+    /// At the master.
+    Write(WriteVerb),
+    /// Depends on the arguments: a write unless `is_read` says otherwise (`GETEX k`, `SORT k`).
+    Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
+    /// Only a container of subcommands.
+    Container(&'static [Row]),
+}
+
+/// A command: what is known of it, and what runs it.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// What is known without running it.
+    pub spec: Spec,
+    /// What runs it.
+    pub run: Run,
+}
+
+/// A row; [`Row::says`] documents it.
+pub const fn row(name: &'static str, arity: Arity, flags: Flags, keys: Keys, run: Run) -> Row {
+    let class = match run {
+        Run::Read(_) | Run::Container(_) => Class::Read,
+        Run::Write(_) | Run::Either { .. } => Class::Write,
+    };
+    Row { spec: spec(name, arity, class, flags, keys, Group::Generic), run }
+}
+
+/// A row that only holds subcommands.
+pub const fn container(name: &'static str, rows: &'static [Row]) -> Row {
+    row(name, Arity::AtLeast(2), Flags::NONE, Keys::NONE, Run::Container(rows))
+}
+
+impl Row {
+    /// What COMMAND DOCS tells of it: its group, the version that brought it, its complexity, what it
+    /// does, and the grammar of its arguments.
+    pub const fn says(
+        mut self,
+        group: Group,
+        since: &'static str,
+        complexity: &'static str,
+        summary: &'static str,
+        syntax: &'static str,
+    ) -> Row {
+        self.spec = self.spec.says(since, complexity, summary, syntax);
+        self.spec.group = group;
+        self
+    }
+
+    /// Redis' hints for clients that route by themselves.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Row {
+        self.spec = self.spec.tips(tips);
+        self
+    }
+}
+
+impl Engine {
+    /// Runs a write at the master: first deletes what has expired among its keys, then runs the verb.
+    /// A verb that fails has done nothing; its reply is the fault.
+    pub fn write(
+        &mut self,
+        spec: &Spec,
+        verb: WriteVerb,
+        args: Args<'_>,
+        effects: &mut Effects,
+        reply: &mut Reply,
+    ) -> Result<(), Fault> {
+        effects.begin(args.db);
+        if self.any_due(args.db, args.now()) {
+            let (db, now) = (args.db, args.now());
+            spec.keys.each(args.request(), |key| self.expire(db, now, key, effects));
+        }
+        let (said, mark) = (effects.items().len(), reply.mark());
+        verb(self, args, effects, reply).inspect_err(|_| {
+            effects.cut(said);
+            reply.cut(mark);
+        })
+    }
+
+    /// Runs a read at any member.
+    #[inline]
+    pub fn read(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+        let mark = reply.mark();
+        verb(self, args, reply).inspect_err(|_| reply.cut(mark))
+    }
+
+    /// Repeats a command of the stream at a replica, which hides nothing and deletes nothing by itself.
+    pub fn repeat(
+        &mut self,
+        db: usize,
+        request: Request<'_>,
+        spoken: &mut Effects,
+        reply: &mut Reply,
+    ) -> Result<(), Fault> {
+        let name = request.get(0).unwrap_or_default();
+        let row =
+            super::verbs::find(name).ok_or(Fault::Says("ERR unknown command in the stream"))?;
+        let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
+        let world = World::new(WallMs::NEVER_EXPIRES, 0);
+        spoken.begin(db);
+        verb(self, Args::new(request, 1, db, &world), spoken, reply)
+    }
+}

@@ -1,0 +1,230 @@
+//! A key with what it holds: sixteen bytes in the keyspace's table.
+
+use super::table::Slot;
+use super::text::{TEXT_VALUE_BYTES_MAX, Text, touch};
+use super::value::{Collection, Kind, Value};
+use crate::base::time::WallMs;
+use crate::command::Fault;
+use bytes::Bytes;
+use std::sync::atomic::AtomicU32;
+
+/// A place in the keyspace. The hash stands beside the pointer so that probing and splitting do not
+/// follow it.
+#[derive(Default)]
+pub enum KeySlot {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// A short string, shared between members.
+    Text { hash: u32, text: Text },
+    /// Anything else.
+    Node { hash: u32, node: Box<Node> },
+}
+
+const _: () = assert!(size_of::<KeySlot>() == 16);
+
+/// A key whose value has an owner of its own.
+pub struct Node {
+    key: Box<[u8]>,
+    deadline: Option<WallMs>,
+    touched_s: AtomicU32,
+    /// What it holds.
+    pub value: Value,
+}
+
+impl Node {
+    /// When it expires.
+    pub fn deadline(&self) -> Option<WallMs> {
+        self.deadline
+    }
+}
+
+impl KeySlot {
+    /// A string. `scratch` is only borrowed space.
+    pub fn string(
+        hash: u32,
+        key: &[u8],
+        value: &[u8],
+        deadline: Option<WallMs>,
+        scratch: &mut Vec<u8>,
+    ) -> KeySlot {
+        if value.len() <= TEXT_VALUE_BYTES_MAX {
+            return KeySlot::Text { hash, text: Text::new(key, value, deadline, scratch) };
+        }
+        KeySlot::node(hash, key, Value::Shared(Bytes::copy_from_slice(value)), deadline)
+    }
+
+    /// Any other value.
+    pub fn node(hash: u32, key: &[u8], value: Value, deadline: Option<WallMs>) -> KeySlot {
+        let node = Node { key: key.into(), deadline, touched_s: AtomicU32::new(0), value };
+        KeySlot::Node { hash, node: Box::new(node) }
+    }
+
+    /// When it expires.
+    #[inline]
+    pub fn deadline(&self) -> Option<WallMs> {
+        match self {
+            KeySlot::Empty => None,
+            KeySlot::Text { text, .. } => text.deadline(),
+            KeySlot::Node { node, .. } => node.deadline,
+        }
+    }
+
+    /// The same entry with another deadline.
+    pub fn set_deadline(&mut self, deadline: Option<WallMs>, scratch: &mut Vec<u8>) {
+        match self {
+            KeySlot::Empty => {}
+            KeySlot::Text { text, .. } => *text = text.with_deadline(deadline, scratch),
+            KeySlot::Node { node, .. } => node.deadline = deadline,
+        }
+    }
+
+    /// Gives the entry another key, for RENAME and COPY.
+    pub fn set_key(&mut self, new_hash: u32, new_key: &[u8], scratch: &mut Vec<u8>) {
+        match self {
+            KeySlot::Empty => {}
+            KeySlot::Text { hash, text } => {
+                *hash = new_hash;
+                *text = Text::new(new_key, text.value(), text.deadline(), scratch);
+            }
+            KeySlot::Node { hash, node } => {
+                *hash = new_hash;
+                node.key = new_key.into();
+            }
+        }
+    }
+
+    /// The string it holds; another type is the client's mistake.
+    #[inline]
+    pub fn as_string(&self) -> Result<&[u8], Fault> {
+        match self {
+            KeySlot::Text { text, .. } => Ok(text.value()),
+            KeySlot::Node { node, .. } => match &node.value {
+                Value::Shared(bytes) => Ok(bytes),
+                Value::Grown(bytes) => Ok(bytes),
+                _ => Err(Fault::WrongType),
+            },
+            KeySlot::Empty => Err(Fault::WrongType),
+        }
+    }
+
+    /// The collection it holds; another type is the client's mistake.
+    pub fn as_collection<C: Collection>(&self) -> Result<&C, Fault> {
+        self.value().and_then(C::of).ok_or(Fault::WrongType)
+    }
+
+    /// Its value, unless it is a short string.
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            KeySlot::Node { node, .. } => Some(&node.value),
+            _ => None,
+        }
+    }
+
+    /// As [`KeySlot::value`], to change.
+    pub fn value_mut(&mut self) -> Option<&mut Value> {
+        match self {
+            KeySlot::Node { node, .. } => Some(&mut node.value),
+            _ => None,
+        }
+    }
+
+    /// The type a client sees.
+    pub fn kind(&self) -> Kind {
+        self.value().map_or(Kind::String, Value::kind)
+    }
+
+    /// The allocation itself, for hosted feeds: a copy that shares the value. `None` for values that
+    /// each member builds for itself.
+    pub fn share(&self) -> Option<KeySlot> {
+        match self {
+            KeySlot::Text { hash, text } => Some(KeySlot::Text { hash: *hash, text: text.clone() }),
+            KeySlot::Node { hash, node } => match &node.value {
+                Value::Shared(_) => Some(KeySlot::Node { hash: *hash, node: node.clone() }),
+                _ => None,
+            },
+            KeySlot::Empty => None,
+        }
+    }
+
+    /// Remembers a use.
+    #[inline]
+    pub fn touch(&self, now: WallMs) {
+        match self {
+            KeySlot::Empty => {}
+            KeySlot::Text { text, .. } => touch(text.touched_s(), now),
+            KeySlot::Node { node, .. } => touch(&node.touched_s, now),
+        }
+    }
+
+    /// Second of the wall clock of the last use; 0 when never used.
+    pub fn touched_s(&self) -> u32 {
+        match self {
+            KeySlot::Empty => 0,
+            KeySlot::Text { text, .. } => {
+                text.touched_s().load(std::sync::atomic::Ordering::Relaxed)
+            }
+            KeySlot::Node { node, .. } => node.touched_s.load(std::sync::atomic::Ordering::Relaxed),
+        }
+    }
+
+    /// Roughly how many allocations freeing it takes.
+    pub fn burden(&self) -> usize {
+        self.value().map_or(1, Value::burden)
+    }
+
+    /// Heap bytes of this entry, roughly.
+    pub fn bytes(&self) -> usize {
+        match self {
+            KeySlot::Empty => 0,
+            KeySlot::Text { text, .. } => text.bytes(),
+            KeySlot::Node { node, .. } => size_of::<Node>() + node.key.len() + node.value.bytes(),
+        }
+    }
+}
+
+impl Clone for KeySlot {
+    /// A copy for another member: strings are shared, collections copied.
+    fn clone(&self) -> KeySlot {
+        match self {
+            KeySlot::Empty => KeySlot::Empty,
+            KeySlot::Text { hash, text } => KeySlot::Text { hash: *hash, text: text.clone() },
+            KeySlot::Node { hash, node } => KeySlot::Node { hash: *hash, node: node.clone() },
+        }
+    }
+}
+
+impl Clone for Node {
+    fn clone(&self) -> Node {
+        let touched_s = AtomicU32::new(self.touched_s.load(std::sync::atomic::Ordering::Relaxed));
+        Node {
+            key: self.key.clone(),
+            deadline: self.deadline,
+            touched_s,
+            value: self.value.clone(),
+        }
+    }
+}
+
+impl Slot for KeySlot {
+    fn empty() -> KeySlot {
+        KeySlot::Empty
+    }
+
+    #[inline]
+    fn hash(&self) -> Option<u32> {
+        match self {
+            KeySlot::Empty => None,
+            KeySlot::Text { hash, .. } | KeySlot::Node { hash, .. } => Some(*hash),
+        }
+    }
+
+    #[inline]
+    fn key(&self) -> &[u8] {
+        match self {
+            KeySlot::Empty => &[],
+            KeySlot::Text { text, .. } => text.key(),
+            KeySlot::Node { node, .. } => &node.key,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a key can hold besides a short string, and what all collections have in common.
+
+use super::verbs::hashes::Hash;
+use bytes::Bytes;
+
+/// The types a client can see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A string.
+    String,
+    /// A hash.
+    Hash,
+}
+
+impl Kind {
+    /// The answer of TYPE.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::String => "string",
+            Kind::Hash => "hash",
+        }
+    }
+
+    /// The type of that name, in any case.
+    pub fn parse(name: &[u8]) -> Option<Kind> {
+        [Kind::String, Kind::Hash]
+            .into_iter()
+            .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
+    }
+}
+
+/// A value with an owner of its own, unlike [`super::Text`].
+#[derive(Clone)]
+pub enum Value {
+    /// A long string, shared by all hosted members.
+    Shared(Bytes),
+    /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with room
+    /// to grow.
+    Grown(Vec<u8>),
+    /// A hash.
+    Hash(Hash),
+}
+
+/// What the engine needs of a collection to create, find and remove it.
+pub trait Collection: Default {
+    /// The collection in `value`, if it is of this type.
+    fn of(value: &Value) -> Option<&Self>;
+    /// As [`Collection::of`], to change.
+    fn of_mut(value: &mut Value) -> Option<&mut Self>;
+    /// As a value.
+    fn into_value(self) -> Value;
+    /// Whether it holds nothing, and its key must go.
+    fn is_empty(&self) -> bool;
+}
+
+impl Value {
+    /// Its type.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Value::Shared(_) | Value::Grown(_) => Kind::String,
+            Value::Hash(_) => Kind::Hash,
+        }
+    }
+
+    /// A collection without elements; strings never are.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Value::Shared(_) | Value::Grown(_) => false,
+            Value::Hash(hash) => hash.is_empty(),
+        }
+    }
+
+    /// Roughly how many allocations freeing it takes: decides whether it is freed elsewhere.
+    pub fn burden(&self) -> usize {
+        match self {
+            Value::Shared(_) | Value::Grown(_) => 1,
+            Value::Hash(hash) => hash.burden(),
+        }
+    }
+
+    /// Heap bytes it holds, roughly: MEMORY USAGE.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Value::Shared(bytes) => bytes.len(),
+            Value::Grown(bytes) => bytes.capacity(),
+            Value::Hash(hash) => hash.bytes(),
+        }
+    }
+}

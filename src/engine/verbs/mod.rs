@@ -1,0 +1,28 @@
+//! The verbs, one file per type or subject: rows first, then a function per command.
+
+#[cfg(test)]
+pub mod check;
+pub mod strings;
+pub mod hashes;
+
+use super::row::Row;
+use crate::command::Lookup;
+use std::sync::OnceLock;
+
+/// The families, in the order of the table.
+pub const FAMILIES: &[&[Row]] = &[strings::ROWS, hashes::ROWS];
+
+/// All rows of the engine.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    FAMILIES.iter().copied().flatten()
+}
+
+/// The row of a command that the stream may carry.
+pub fn find(name: &[u8]) -> Option<&'static Row> {
+    static INDEX: OnceLock<(Lookup, Vec<&'static Row>)> = OnceLock::new();
+    let (lookup, rows) = INDEX.get_or_init(|| {
+        let rows: Vec<&'static Row> = rows().collect();
+        (Lookup::of(rows.iter().map(|it| it.spec.name)), rows)
+    });
+    lookup.find(name).map(|number| rows[usize::from(number)])
+}
