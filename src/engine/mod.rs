@@ -1,1 +1,3 @@
 //! One member's data.
+
+pub mod table;
