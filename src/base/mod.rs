@@ -6,6 +6,7 @@ pub mod dice;
 pub mod extended;
 pub mod glob;
 pub mod limits;
+mod literal;
 pub mod number;
 pub mod position;
 pub mod size;
