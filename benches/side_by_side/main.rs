@@ -30,6 +30,9 @@ fn main() {
     let options = Options::parse();
     let binaries = Binaries::find(&options);
     println!("{}", binaries.caption());
+    if options.quick {
+        println!("A quick run, with a tenth of the data: not to be quoted.\n");
+    }
     for rows in options.sections() {
         println!("### {}\n", rows.title());
         println!("{}", section(rows, &binaries, &options));
