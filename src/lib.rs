@@ -11,4 +11,5 @@
 pub mod base;
 pub mod resp;
 pub mod command;
+pub mod metrics;
 pub mod engine;

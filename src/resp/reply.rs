@@ -159,7 +159,9 @@ impl Reply {
     pub fn boolean(&mut self, truth: bool) {
         match self.protocol {
             Protocol::Resp2 => self.int(i64::from(truth)),
-            Protocol::Resp3 => self.out.extend_from_slice(if truth { b"#t\r\n" } else { b"#f\r\n" }),
+            Protocol::Resp3 => {
+                self.out.extend_from_slice(if truth { b"#t\r\n" } else { b"#f\r\n" })
+            }
         }
     }
 
