@@ -7,8 +7,8 @@ use entourage::metrics::batch::Batch;
 use entourage::metrics::shards::Shards;
 use entourage::metrics::{Label, Place};
 
-const GET: Label = Label { route: 0, member: 1, command: 7 };
-const SET: Label = Label { route: 0, member: 0, command: 8 };
+const GET: Label = Label::new(0, 1, 7);
+const SET: Label = Label::new(0, 0, 8);
 const HOME: Place = Place { route: 0, member: 1 };
 
 /// Shards that have met the usual variety, so that tables have a real size.
@@ -16,7 +16,7 @@ fn lived_in() -> Shards {
     let (shards, mut batch) = (Shards::new(2), Batch::default());
     for command in 0..40 {
         for member in 0..3 {
-            batch.command(Label { route: 0, member, command }, 1, 300 * u64::from(command));
+            batch.command(Label::new(0, member, command), 1, 300 * u64::from(command));
         }
     }
     shards.flush(0, &mut batch);
@@ -55,7 +55,10 @@ fn record(criterion: &mut Criterion) {
         it.hits(64);
     };
     row("batch of 64 with staleness and hits", Batch::default(), &all);
+    row("nothing noted", Batch::default(), &|_, _| ());
     row("off", Batch::off(), &all);
+    let lock = parking_lot::Mutex::new(0u64);
+    group.bench_function("an uncontended lock", |it| it.iter(|| *black_box(&lock).lock() += 1));
     group.bench_function("snapshot", |it| it.iter(|| shards.snapshot().calls()));
     group.finish();
 }

@@ -13,6 +13,8 @@ pub struct Batch {
     on: bool,
     /// Something waits to be flushed.
     pub(super) noted: bool,
+    /// Something other than runs is among it.
+    pub(super) more: bool,
     untimed: Vec<Untimed>,
     pub(super) runs: Vec<Run>,
     pub(super) staleness: Vec<Staleness>,
@@ -69,6 +71,7 @@ impl Default for Batch {
         Batch {
             on: true,
             noted: false,
+            more: false,
             untimed: Vec::new(),
             runs: Vec::new(),
             staleness: Vec::new(),
@@ -100,9 +103,9 @@ impl Batch {
         if !self.on || calls == 0 {
             return;
         }
-        match self.untimed.iter_mut().rev().take(NEARBY).find(|it| it.label == label) {
-            Some(like) => like.calls += calls,
-            None => self.untimed.push(Untimed { label, calls }),
+        match self.untimed.last_mut() {
+            Some(last) if last.label == label => last.calls += calls,
+            _ => self.count_nearby(label, calls),
         }
     }
 
@@ -140,7 +143,7 @@ impl Batch {
         if !self.on || reads == 0 {
             return;
         }
-        self.noted = true;
+        self.note_more();
         let like = |it: &Staleness| it.place == place && (it.bytes, it.micros) == (bytes, micros);
         match self.staleness.last_mut() {
             Some(last) if like(last) => last.reads += reads,
@@ -167,7 +170,7 @@ impl Batch {
     #[inline]
     pub fn ladder(&mut self, step: u8, n: u32) {
         if self.on {
-            self.noted = true;
+            self.note_more();
             self.tally.ladder[usize::from(step)] += u64::from(n);
         }
     }
@@ -176,7 +179,7 @@ impl Batch {
     #[inline]
     pub fn hits(&mut self, n: u32) {
         if self.on {
-            self.noted = true;
+            self.note_more();
             self.tally.hits += u64::from(n);
         }
     }
@@ -185,7 +188,7 @@ impl Batch {
     #[inline]
     pub fn misses(&mut self, n: u32) {
         if self.on {
-            self.noted = true;
+            self.note_more();
             self.tally.misses += u64::from(n);
         }
     }
@@ -193,6 +196,10 @@ impl Batch {
     /// Notes that wait to be flushed; what a bound on gathering is measured in.
     pub(super) fn len(&self) -> usize {
         self.runs.len() + self.staleness.len() + self.delays.len() + self.refusals.len()
+    }
+
+    fn note_more(&mut self) {
+        (self.noted, self.more) = (true, true);
     }
 
     #[inline]
@@ -209,9 +216,16 @@ impl Batch {
         }
     }
 
+    fn count_nearby(&mut self, label: Label, calls: u32) {
+        match self.untimed.iter_mut().rev().take(NEARBY).find(|it| it.label == label) {
+            Some(like) => like.calls += calls,
+            None => self.untimed.push(Untimed { label, calls }),
+        }
+    }
+
     fn delay(&mut self, delay: Delay, micros: u64, n: u32) {
         if self.on && 0 < n {
-            self.noted = true;
+            self.note_more();
             self.delays.push((delay, micros, n));
         }
     }
@@ -220,7 +234,7 @@ impl Batch {
         if !self.on {
             return;
         }
-        self.noted = true;
+        self.note_more();
         match self.refusals.last_mut() {
             Some((last, so_far)) if *last == command => so_far.add(more),
             _ => self.refusals.push((command, more)),
@@ -255,8 +269,8 @@ fn each(nanos: u64, calls: u32) -> u64 {
 mod tests {
     use super::*;
 
-    const GET: Label = Label { route: 0, member: 1, command: 7 };
-    const SET: Label = Label { route: 0, member: 0, command: 8 };
+    const GET: Label = Label::new(0, 1, 7);
+    const SET: Label = Label::new(0, 0, 8);
 
     fn runs(batch: &Batch) -> Vec<(Label, u32, u64)> {
         batch.runs.iter().map(|it| (it.label, it.calls, it.nanos)).collect()

@@ -12,6 +12,7 @@
 
 pub mod distribution;
 pub mod batch;
+mod services;
 pub mod snapshot;
 pub mod shards;
 pub mod render;
@@ -22,25 +23,26 @@ pub const NONE: u16 = u16::MAX;
 /// Rungs a ladder can have, with room to grow (design section 4 names six).
 pub const LADDER_STEPS_MAX: usize = 8;
 
-/// What one histogram of service times is about. The numbers are the caller's; names are given
-/// when a [`snapshot::Snapshot`] is rendered.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Label {
-    pub route: u16,
-    pub member: u16,
-    /// The row of the command, or of the subcommand where the command has them.
-    pub command: u16,
-}
+/// What one histogram of service times is about: route, member and the row of the command (or of
+/// the subcommand, where a command has them). The numbers are the caller's; names are given when a
+/// [`snapshot::Snapshot`] is rendered. One word, because every call compares it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Label(u64);
 
 impl Label {
-    pub(crate) fn packed(self) -> u64 {
-        u64::from(self.route) << 32 | u64::from(self.member) << 16 | u64::from(self.command)
+    /// The calls of `command` that went this way; [`NONE`] where there was no route or member.
+    pub const fn new(route: u16, member: u16, command: u16) -> Self {
+        Label((route as u64) << 32 | (member as u64) << 16 | command as u64)
     }
-}
 
-impl std::hash::Hash for Label {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_u64(self.packed());
+    /// Where the calls went.
+    pub fn place(self) -> Place {
+        Place { route: (self.0 >> 32) as u16, member: (self.0 >> 16) as u16 }
+    }
+
+    /// Which command it was.
+    pub fn command(self) -> u16 {
+        self.0 as u16
     }
 }
 

@@ -90,8 +90,8 @@ pub fn stats(snapshot: &Snapshot, names: &Names) -> String {
     let mut text = String::new();
     line(&mut text, "# Service");
     for (label, it) in snapshot.services() {
-        let place = Placed { names, place: Place { route: label.route, member: label.member } };
-        let kind = name(names.commands, label.command);
+        let place = Placed { names, place: label.place() };
+        let kind = name(names.commands, label.command());
         line(&mut text, format_args!("service_us{{{place},kind={kind}}}:{}", Spread::nanos(it)));
     }
     line(&mut text, "\r\n# Staleness");
@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn label(route: u16, member: u16, command: u16) -> Label {
-        Label { route, member, command }
+        Label::new(route, member, command)
     }
 
     /// What redis-server 7.0.15 printed after GETs of 4 µs, CONFIG GETs of 3 and 13 µs, and a

@@ -80,7 +80,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    const GET: Label = Label { route: 0, member: 1, command: 7 };
+    const GET: Label = Label::new(0, 1, 7);
 
     #[test]
     fn nothing_is_lost_while_a_reader_holds_the_shard() {
@@ -93,7 +93,7 @@ mod tests {
         drop(reader);
         assert_eq!(shards.snapshot().calls(), 0);
         shards.flush(0, &mut batch);
-        let all = shards.snapshot().command(GET.command);
+        let all = shards.snapshot().command(GET.command());
         assert_eq!((all.count(), all.sum(), all.max()), (2, 300, 200));
     }
 
@@ -168,7 +168,7 @@ mod tests {
             (0..3).for_each(|worker| drop(scope.spawn(move || record(worker))));
             (0..50).for_each(|_| assert!(shards.snapshot().calls() <= 3 * EACH));
         });
-        let all = shards.snapshot().command(GET.command);
+        let all = shards.snapshot().command(GET.command());
         assert_eq!((all.count(), all.sum()), (3 * EACH, 3 * EACH * (EACH - 1) / 2));
     }
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn label() -> impl Strategy<Value = Label> {
-        let made = |(route, member, command)| Label { route, member, command };
+        let made = |(route, member, command)| Label::new(route, member, command);
         (0u16..3, 0u16..3, 0u16..5).prop_map(made)
     }
 
