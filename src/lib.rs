@@ -11,5 +11,6 @@
 pub mod base;
 pub mod resp;
 pub mod command;
+pub mod metrics;
 pub mod engine;
 pub mod replication;
