@@ -14,3 +14,5 @@ pub mod command;
 pub mod metrics;
 pub mod engine;
 pub mod replication;
+pub mod runtime;
+pub mod node;
