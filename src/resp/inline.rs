@@ -55,7 +55,7 @@ fn ends_word(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
-/// Takes one word and returns what follows it. A quote may open in the middle of a word, but ends it.
+/// Takes one word and returns what follows it. A quote may open in mid-word, but ends the word.
 fn word<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8], Malformed> {
     let mut rest = text;
     loop {
