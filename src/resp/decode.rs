@@ -169,7 +169,7 @@ impl Decoder {
         }
     }
 
-    /// The request that `poll` has just found in the same bytes. Without arguments for an empty line.
+    /// The request that `poll` has just found in the same bytes; an empty line has no arguments.
     #[inline]
     pub fn request<'a>(&'a self, bytes: &'a [u8]) -> Request<'a> {
         match self.encoding {

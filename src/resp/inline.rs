@@ -49,12 +49,13 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// What ends a word that is not quoted: fewer bytes than may stand between words.
+/// What ends a word that is not quoted: fewer bytes than may stand between words. To Redis a NUL
+/// hides the rest of the input, the line's end with it; here it is a byte like any other.
 fn ends_word(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0)
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
 }
 
-/// Takes one word and returns what follows it. A quote may open in the middle of a word, but ends it.
+/// Takes one word and returns what follows it. A quote may open in mid-word, but ends the word.
 fn word<'a>(text: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8], Malformed> {
     let mut rest = text;
     loop {
@@ -160,6 +161,7 @@ mod tests {
             ("\u{b}\u{c}a\u{b}b", &["a\\x0bb"]),
             (r#""""#, &[""]),
             (r#""\x4""#, &["x4"]),
+            ("a\0b \0", &["a\\x00b", "\\x00"]),
         ];
         for (line, expected) in facts {
             assert_eq!(words(line).unwrap(), *expected, "{line}");

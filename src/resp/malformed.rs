@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Why a client's bytes cannot be read any further. The text is Redis'; the connection answers it as
-/// an error and closes.
+/// Why a client's bytes cannot be read any further. The text is Redis'; the connection answers it
+/// as an error and closes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Malformed {
     /// The number behind `*` is no number, or beyond the limit.
