@@ -12,3 +12,4 @@ pub mod base;
 pub mod resp;
 pub mod command;
 pub mod engine;
+pub mod route;
