@@ -289,7 +289,8 @@ mod tests {
         );
     }
 
-    /// The levels are those redis-server 7.0.15 answered for commands of these durations.
+    /// The names of the levels, and that 0.6 s and 1.3 s share the last, were seen at redis-server
+    /// 7.0.15; where exactly one level ends follows from its iterator and was not seen.
     #[test]
     fn latency_histogram_has_the_levels_of_redis() {
         let micros = [1, 2, 4, 5, 16, 17, 66, 67, 1056, 2000, 600_000, 1_300_000];
