@@ -8,8 +8,8 @@ mod turn;
 mod asking;
 pub mod verbs;
 
+pub use asking::{Origin, home_of};
 pub use clients::{Client, ClientFlags, Clients};
 pub use house::{Counters, House, OutputLimit, Settings};
 pub use table::{Command, Handler, Table, table};
-pub use asking::{Origin, home_of};
 pub use turn::{After, Park, SessionRow, SessionVerb, Turn, session_container, session_row};

@@ -62,7 +62,8 @@ impl Table {
         let mut table = Table { commands: Vec::new(), index: Lookup::default(), top: Vec::new() };
         engine::verbs::rows().for_each(|row| table.add_engine_row(row));
         verbs::rows().for_each(|row| table.add_session_row(row));
-        let names: Vec<&'static str> = table.top.iter().map(|it| table.get(*it).spec.name).collect();
+        let names: Vec<&'static str> =
+            table.top.iter().map(|it| table.get(*it).spec.name).collect();
         table.index = Lookup::of(names.into_iter());
         table
     }
@@ -181,9 +182,8 @@ fn engine_handler(row: &Row) -> Handler {
 /// Redis' text: the name and the beginnings of the arguments, at most 128 bytes of each.
 fn unknown(request: Request<'_>) -> Fault {
     const SHOWN_BYTES_MAX: usize = 128;
-    let shown = |it: &[u8]| {
-        String::from_utf8_lossy(&it[..it.len().min(SHOWN_BYTES_MAX)]).into_owned()
-    };
+    let shown =
+        |it: &[u8]| String::from_utf8_lossy(&it[..it.len().min(SHOWN_BYTES_MAX)]).into_owned();
     let mut words = request.iter();
     let name = shown(words.next().unwrap_or_default());
     let mut args = String::new();

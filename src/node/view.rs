@@ -29,7 +29,8 @@ impl View<'_> {
     /// How the replicas are being fed, for the gate in front of writes.
     pub fn fed(&self) -> impl Iterator<Item = Fed> {
         let replicas = self.roster.iter().filter(|it| it.index != self.set.master());
-        replicas.map(|it| Fed { linked: it.is_sound(), behind_us: self.set.behind_us(it, self.now) })
+        replicas
+            .map(|it| Fed { linked: it.is_sound(), behind_us: self.set.behind_us(it, self.now) })
     }
 }
 

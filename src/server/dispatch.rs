@@ -111,7 +111,7 @@ impl Visitor {
     }
 
     /// A request that never reached its handler.
-    fn refuse(
+    pub fn refuse(
         &mut self,
         command: Option<&Command>,
         fault: Fault,
@@ -142,7 +142,7 @@ impl Visitor {
     }
 
     /// CLIENT REPLY: what was written since `mark` may have to go.
-    fn silence(&mut self, mark: crate::resp::Mark) {
+    pub fn silence(&mut self, mark: crate::resp::Mark) {
         match self.session.replies {
             Replies::On => {}
             Replies::Off => self.reply.cut(mark),
@@ -166,9 +166,6 @@ impl Visitor {
         request: Request<'_>,
         shift: &mut Shift<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
-        if let Some(stop) = self.transaction_verb(command, request, shift) {
-            return stop;
-        }
         shift.held.release();
         shift.begin(command);
         let args = Args::new(request, command.words, self.session.db, &shift.desk.world);

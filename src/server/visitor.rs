@@ -6,7 +6,7 @@ use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::node::{Member, Reading, Roster, Set, Writing};
 use crate::resp::Reply;
-use crate::route::{Level, Routes};
+use crate::route::Level;
 use crate::session::Session;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,10 +130,6 @@ impl Visitor {
         }
     }
 
-    /// The rules in force.
-    pub fn routes(&self) -> &Routes {
-        &self.settings.routes
-    }
 
     /// The stream's end at `offset`, in the history of this batch.
     #[inline]
