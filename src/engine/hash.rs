@@ -42,6 +42,11 @@ impl Hash {
         }
     }
 
+    /// Whether there are none, which only a hash that is being built may say.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The answer of OBJECT ENCODING.
     pub fn encoding(&self) -> &'static str {
         match self {
@@ -215,7 +220,7 @@ impl Collection for Hash {
     }
 
     fn is_empty(&self) -> bool {
-        self.len() == 0
+        Hash::is_empty(self)
     }
 }
 
