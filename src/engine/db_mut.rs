@@ -6,6 +6,7 @@ use super::db::Db;
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::Slot;
+use super::text::Form;
 use super::value::{Collection, Value};
 use crate::base::time::WallMs;
 use crate::command::Fault;
@@ -83,9 +84,21 @@ impl<'e> DbMut<'e> {
     }
 
     /// Stores a string whole. Answers an entry that hosted feeds may share.
+    #[inline]
     pub fn put_string(&mut self, key: &[u8], value: &[u8], deadline: Option<WallMs>) -> KeySlot {
+        self.put_string_as(Form::Whole, key, value, deadline)
+    }
+
+    /// As [`DbMut::put_string`], for a string that came to be in another way than being stored.
+    pub fn put_string_as(
+        &mut self,
+        form: Form,
+        key: &[u8],
+        value: &[u8],
+        deadline: Option<WallMs>,
+    ) -> KeySlot {
         let hash = self.ground.hash(key);
-        let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, it));
+        let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, form, it));
         slot.touch(self.now);
         let shared = slot.share().expect("a string put whole can be shared");
         self.put(slot);
