@@ -187,9 +187,9 @@ impl<'e> DbMut<'e> {
         }
     }
 
-    /// Changes the string at `key` within; an absent one is empty, and afterwards it has `len` bytes.
-    /// A short result is stored as a text of its own: an entry that hosted feeds may share. A longer
-    /// one grows in place, at each member for itself.
+    /// Changes the string at `key` within; an absent one is empty, and in the end it has `len`
+    /// bytes. A short result is stored as a text of its own: an entry that hosted feeds may share.
+    /// A longer one grows in place, at each member for itself.
     pub fn change_string(
         &mut self,
         key: &[u8],

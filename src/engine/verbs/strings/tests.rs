@@ -1,7 +1,9 @@
+//! What strings promise beyond the scripts.
+
 use crate::base::time::WallMs;
 use crate::engine::verbs::check::{Bench, check, words};
 use crate::engine::{KeySlot, Kind, Said, Value};
-use crate::resp::{OwnedRequest, Reply};
+use crate::resp::{OwnedRequest, Protocol, Reply};
 use proptest::prelude::*;
 
 #[test]
@@ -12,6 +14,14 @@ fn strings() {
 #[test]
 fn common_subsequences() {
     check("strings-lcs.txt");
+}
+
+#[test]
+fn matches_are_a_map_in_resp3() {
+    let mut bench = Bench { protocol: Protocol::Resp3, ..Bench::default() };
+    bench.ask(&words("MSET a xab b ab"));
+    let got = bench.ask(&words("LCS a b IDX WITHMATCHLEN")).replace('\n', " ");
+    assert_eq!(got, "%2 $7 matches *1 *3 *2 :1 :2 *2 :0 :1 :2 $3 len :2 ");
 }
 
 /// What the stream says of a line, words joined by spaces; commands by semicolons.
@@ -251,10 +261,11 @@ fn writes() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Sharing is only a short cut: a replica that adopts holds the same as one that runs the stream.
+    /// Sharing is only a short cut past running the stream.
     #[test]
     fn replicas_hold_what_the_master_holds(lines in prop::collection::vec(writes(), 1..40)) {
-        let (mut master, mut hosted, mut wired) = (Bench::default(), Bench::default(), Bench::default());
+        let (mut master, mut hosted) = (Bench::default(), Bench::default());
+        let mut wired = Bench::default();
         for line in lines {
             let sent = words(&line);
             master.effects.begin(0);
