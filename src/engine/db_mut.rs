@@ -6,7 +6,7 @@ use super::db::Db;
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::Slot;
-use super::text::Form;
+use super::text::{Form, TEXT_VALUE_BYTES_MAX};
 use super::value::{Collection, Value};
 use crate::base::time::WallMs;
 use crate::command::Fault;
@@ -185,6 +185,36 @@ impl<'e> DbMut<'e> {
             Some(Value::Grown(bytes)) => Ok(Some(bytes)),
             _ => unreachable!("just made to grow"),
         }
+    }
+
+    /// Changes the string at `key` within; an absent one is empty, and afterwards it has `len` bytes.
+    /// A short result is stored as a text of its own: an entry that hosted feeds may share. A longer
+    /// one grows in place, at each member for itself.
+    pub fn change_string(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        change: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Option<KeySlot>, Fault> {
+        let (old, deadline): (&[u8], _) = match self.get(key) {
+            None => (&[], None),
+            Some(slot) => (slot.as_string()?, slot.deadline()),
+        };
+        if len <= TEXT_VALUE_BYTES_MAX {
+            let mut bytes = Vec::with_capacity(len);
+            bytes.extend_from_slice(old);
+            change(&mut bytes);
+            return Ok(Some(self.put_string_as(Form::Raw, key, &bytes, deadline)));
+        }
+        match self.edit_string(key)? {
+            Some(bytes) => change(bytes),
+            None => {
+                let mut bytes = Vec::new();
+                change(&mut bytes);
+                self.put_value(key, Value::Grown(bytes), None);
+            }
+        }
+        Ok(None)
     }
 
     /// Removes `key` if it is a collection that has become empty. Answers whether it did.
