@@ -4,6 +4,7 @@
 pub mod check;
 pub mod strings;
 pub mod hashes;
+mod scan;
 
 use super::row::Row;
 use crate::command::Lookup;
