@@ -6,6 +6,7 @@ use super::db::Db;
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::Slot;
+use super::text::{Form, TEXT_VALUE_BYTES_MAX};
 use super::value::{Collection, Value};
 use crate::base::time::WallMs;
 use crate::command::Fault;
@@ -83,9 +84,21 @@ impl<'e> DbMut<'e> {
     }
 
     /// Stores a string whole. Answers an entry that hosted feeds may share.
+    #[inline]
     pub fn put_string(&mut self, key: &[u8], value: &[u8], deadline: Option<WallMs>) -> KeySlot {
+        self.put_string_as(Form::Whole, key, value, deadline)
+    }
+
+    /// As [`DbMut::put_string`], for a string that came to be in another way than being stored.
+    pub fn put_string_as(
+        &mut self,
+        form: Form,
+        key: &[u8],
+        value: &[u8],
+        deadline: Option<WallMs>,
+    ) -> KeySlot {
         let hash = self.ground.hash(key);
-        let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, it));
+        let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, form, it));
         slot.touch(self.now);
         let shared = slot.share().expect("a string put whole can be shared");
         self.put(slot);
@@ -172,6 +185,36 @@ impl<'e> DbMut<'e> {
             Some(Value::Grown(bytes)) => Ok(Some(bytes)),
             _ => unreachable!("just made to grow"),
         }
+    }
+
+    /// Changes the string at `key` within; an absent one is empty, and afterwards it has `len` bytes.
+    /// A short result is stored as a text of its own: an entry that hosted feeds may share. A longer
+    /// one grows in place, at each member for itself.
+    pub fn change_string(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        change: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Option<KeySlot>, Fault> {
+        let (old, deadline): (&[u8], _) = match self.get(key) {
+            None => (&[], None),
+            Some(slot) => (slot.as_string()?, slot.deadline()),
+        };
+        if len <= TEXT_VALUE_BYTES_MAX {
+            let mut bytes = Vec::with_capacity(len);
+            bytes.extend_from_slice(old);
+            change(&mut bytes);
+            return Ok(Some(self.put_string_as(Form::Raw, key, &bytes, deadline)));
+        }
+        match self.edit_string(key)? {
+            Some(bytes) => change(bytes),
+            None => {
+                let mut bytes = Vec::new();
+                change(&mut bytes);
+                self.put_value(key, Value::Grown(bytes), None);
+            }
+        }
+        Ok(None)
     }
 
     /// Removes `key` if it is a collection that has become empty. Answers whether it did.

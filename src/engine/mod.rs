@@ -23,7 +23,7 @@ pub use effects::{Effects, Item, Said};
 pub use keyspace::Keyspace;
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
 pub use slot::{KeySlot, Node};
-pub use text::Text;
+pub use text::{Form, Text};
 pub use thresholds::Thresholds;
 pub use value::{Collection, Kind, Value};
 

@@ -62,6 +62,14 @@ impl Value {
         }
     }
 
+    /// Redis' name for the form a collection is in; strings are [`super::KeySlot`]'s to name.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Value::Shared(_) | Value::Grown(_) => "raw",
+            Value::Hash(hash) => hash.encoding(),
+        }
+    }
+
     /// A collection without elements; strings never are.
     pub fn is_empty(&self) -> bool {
         match self {

@@ -11,6 +11,11 @@ pub const ROWS: &[Row] = &[];
 pub struct Hash {}
 
 impl Hash {
+    /// The answer of OBJECT ENCODING.
+    pub fn encoding(&self) -> &'static str {
+        "listpack"
+    }
+
     /// Roughly how many allocations freeing it takes.
     pub fn burden(&self) -> usize {
         1
