@@ -1,7 +1,7 @@
 //! A database to change. The gate in front of every write has already deleted what had expired among
 //! its keys, so a verb never meets a dead key here.
 
-use super::Ground;
+use super::{Buried, Ground};
 use super::db::Db;
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
@@ -68,6 +68,11 @@ impl<'e> DbMut<'e> {
         self.space.get(self.ground.hash(key), key)
     }
 
+    /// The entry of `key`, remembered as used.
+    pub fn used(&self, key: &[u8]) -> Option<&KeySlot> {
+        self.get(key).inspect(|it| it.touch(self.now))
+    }
+
     /// Whether `key` is there.
     pub fn has(&self, key: &[u8]) -> bool {
         self.get(key).is_some()
@@ -121,11 +126,19 @@ impl<'e> DbMut<'e> {
         }
     }
 
-    /// Stores an entry under another key, for RENAME, MOVE and COPY.
+    /// Stores an entry under a key that may be another than its own, for RENAME, MOVE and COPY.
     pub fn put_as(&mut self, key: &[u8], mut slot: KeySlot) {
-        let hash = self.ground.hash(key);
-        with_scratch(|it| slot.set_key(hash, key, it));
+        if slot.key() != key {
+            let hash = self.ground.hash(key);
+            with_scratch(|it| slot.set_key(hash, key, it));
+        }
+        slot.touch(self.now);
         self.put(slot);
+    }
+
+    /// The entry of `key` for hosted feeds, as [`KeySlot::share`] gives it.
+    pub fn share(&self, key: &[u8]) -> Option<KeySlot> {
+        self.get(key).and_then(KeySlot::share)
     }
 
     /// Removes a key. Answers whether it was there.
@@ -267,7 +280,7 @@ impl<'e> DbMut<'e> {
 
     fn bury(&mut self, old: KeySlot) {
         if BURDEN_MAX < old.burden() {
-            self.ground.graveyard.push(old);
+            self.ground.graveyard.push(Buried::Entry(old));
         }
     }
 }

@@ -88,7 +88,9 @@ impl Text {
 
     /// The same key and value with another deadline.
     pub fn with_deadline(&self, deadline: Option<WallMs>, scratch: &mut Vec<u8>) -> Text {
-        Text::new(self.key(), self.value(), deadline, self.form(), scratch)
+        let moved = Text::new(self.key(), self.value(), deadline, self.form(), scratch);
+        moved.touched_s().store(self.touched_s().load(Relaxed), Relaxed);
+        moved
     }
 
     /// The key.
@@ -142,11 +144,11 @@ impl Text {
 }
 
 /// Remembers a use at `now`. Writes only when the second has changed, so that a hot key's cache line
-/// stays shared.
+/// stays shared. A replica that applies the stream has no time, and must not forget the real one.
 #[inline]
 pub fn touch(touched_s: &AtomicU32, now: WallMs) {
     let second = (now.0 / 1000) as u32;
-    if touched_s.load(Relaxed) != second {
+    if second != 0 && touched_s.load(Relaxed) != second {
         touched_s.store(second, Relaxed);
     }
 }

@@ -1,6 +1,6 @@
 //! Strings: the family's rows, and the verbs that take or leave whole values.
 
-mod lifetime;
+pub(super) mod lifetime;
 mod set;
 mod count;
 mod span;

@@ -19,7 +19,7 @@ pub(super) enum Lifetime<'a> {
 
 /// What the number of an expiry counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Clock {
+pub(in crate::engine::verbs) enum Clock {
     /// EX
     Seconds,
     /// PX
@@ -59,13 +59,20 @@ impl Clock {
         if number <= 0 {
             return Err(invalid);
         }
-        let ms = match self {
-            Clock::Seconds | Clock::UnixSeconds => number.checked_mul(1000),
-            Clock::Milliseconds | Clock::UnixMilliseconds => Some(number),
-        };
-        let start = if self.is_absolute() { 0 } else { now.0 };
-        let ms = ms.and_then(|it| it.checked_add_unsigned(start)).ok_or(invalid)?;
+        let ms = self.unix_ms(number, now).ok_or(invalid)?;
         Ok(WallMs(ms.unsigned_abs()))
+    }
+
+    /// Milliseconds from 1970 to the moment that `number` stands for, if that fits 64 bits.
+    pub(in crate::engine::verbs) fn unix_ms(self, number: i64, now: WallMs) -> Option<i64> {
+        let ms = match self {
+            Clock::Seconds | Clock::UnixSeconds => number.checked_mul(1000)?,
+            Clock::Milliseconds | Clock::UnixMilliseconds => number,
+        };
+        match self.is_absolute() {
+            true => Some(ms),
+            false => ms.checked_add_unsigned(now.0),
+        }
     }
 }
 
