@@ -9,8 +9,7 @@ use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
 const ADD: Access = Access(&["OW", "insert"]);
-const RENAME_KEYS: Keys =
-    Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::REPLACE)]);
+const RENAME_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::REPLACE)]);
 const RENAMENX_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, ADD)]);
 const COPY_KEYS: Keys = Keys(&[KeySpec::one(1, Access::READ), KeySpec::one(2, Access::REPLACE)]);
 const SAME_OBJECT: Fault = Fault::Says("ERR source and destination objects are the same");
