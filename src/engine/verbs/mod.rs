@@ -2,6 +2,11 @@
 
 #[cfg(test)]
 pub mod check;
+pub mod keys;
+pub mod expire;
+pub mod search;
+pub mod object;
+pub mod databases;
 pub mod strings;
 pub mod hashes;
 mod scan;
@@ -11,7 +16,15 @@ use crate::command::Lookup;
 use std::sync::OnceLock;
 
 /// The families, in the order of the table.
-pub const FAMILIES: &[&[Row]] = &[strings::ROWS, hashes::ROWS];
+pub const FAMILIES: &[&[Row]] = &[
+    keys::ROWS,
+    expire::ROWS,
+    search::ROWS,
+    object::ROWS,
+    databases::ROWS,
+    strings::ROWS,
+    hashes::ROWS,
+];
 
 /// All rows of the engine.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
