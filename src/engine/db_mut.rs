@@ -1,13 +1,13 @@
 //! A database to change. The gate in front of every write has already deleted what had expired among
 //! its keys, so a verb never meets a dead key here.
 
-use super::{Buried, Ground};
 use super::db::Db;
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::Slot;
 use super::text::{Form, TEXT_VALUE_BYTES_MAX};
 use super::value::{Collection, Value};
+use super::{Buried, Ground};
 use crate::base::time::WallMs;
 use crate::command::Fault;
 use std::cell::RefCell;

@@ -130,7 +130,6 @@ impl Visitor {
         }
     }
 
-
     /// The stream's end at `offset`, in the history of this batch.
     #[inline]
     pub fn position(&self, offset: Offset) -> Position {

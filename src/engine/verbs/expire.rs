@@ -87,9 +87,8 @@ struct Condition {
 
 impl Condition {
     fn read(args: &mut Args<'_>) -> Result<Condition, Fault> {
-        const MIXED: Fault = Fault::Says(
-            "ERR NX and XX, GT or LT options at the same time are not compatible",
-        );
+        const MIXED: Fault =
+            Fault::Says("ERR NX and XX, GT or LT options at the same time are not compatible");
         const BOTH: Fault =
             Fault::Says("ERR GT and LT options at the same time are not compatible");
         let mut it = Condition::default();

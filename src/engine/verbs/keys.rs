@@ -1,5 +1,8 @@
 //! Keys of any type: whether they are there, and where they go.
 
+#[cfg(test)]
+mod tests;
+
 use crate::base::limits::DATABASES;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
@@ -9,8 +12,7 @@ use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
 const ADD: Access = Access(&["OW", "insert"]);
-const RENAME_KEYS: Keys =
-    Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::REPLACE)]);
+const RENAME_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::REPLACE)]);
 const RENAMENX_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, ADD)]);
 const COPY_KEYS: Keys = Keys(&[KeySpec::one(1, Access::READ), KeySpec::one(2, Access::REPLACE)]);
 const SAME_OBJECT: Fault = Fault::Says("ERR source and destination objects are the same");
@@ -259,14 +261,4 @@ fn copy(
     }
     reply.int(1);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::engine::verbs::check::check;
-
-    #[test]
-    fn keys_come_and_go_as_in_redis() {
-        check("keys.txt");
-    }
 }

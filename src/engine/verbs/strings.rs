@@ -192,8 +192,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// Without options GETEX is GET, and may go to a replica.
-const GETEX: Run =
-    Either { write: set::getex, read: get, is_read: |request| request.len() == 2 };
+const GETEX: Run = Either { write: set::getex, read: get, is_read: |request| request.len() == 2 };
 
 fn get(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
@@ -286,11 +285,7 @@ fn refuse_half_a_pair(args: &Args<'_>, command: &str) -> Result<(), Fault> {
     }
 }
 
-fn put_pairs(
-    engine: &mut Engine,
-    mut args: Args<'_>,
-    effects: &mut Effects,
-) -> Result<(), Fault> {
+fn put_pairs(engine: &mut Engine, mut args: Args<'_>, effects: &mut Effects) -> Result<(), Fault> {
     effects.as_sent();
     let mut db = engine.db_mut(&args);
     while args.left() != 0 {
