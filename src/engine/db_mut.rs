@@ -163,24 +163,67 @@ impl<'e> DbMut<'e> {
         there
     }
 
-    /// The collection at `key`, to change; [`DbMut::tidy`] must follow if it may have become empty.
-    pub fn edit<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, Fault> {
+    /// Changes the collection at `key`, if there is one, with one look-up. `act` answers what the verb
+    /// wants to know and how many changes it made; a collection it leaves empty goes.
+    pub fn change<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        act: impl FnOnce(&mut C, &Ground) -> Result<(R, usize), Fault>,
+    ) -> Result<Option<R>, Fault> {
         let hash = self.ground.hash(key);
-        match self.space.get(hash, key) {
-            None => return Ok(None),
-            Some(slot) => slot.as_collection::<C>()?,
-        };
-        self.announce(key);
-        let value = self.space.get_mut(hash, key).and_then(KeySlot::value_mut);
-        Ok(value.and_then(C::of_mut))
+        let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
+        let collection = slot.as_collection_mut::<C>()?;
+        let (answer, changes) = act(collection, self.ground)?;
+        let is_empty = collection.is_empty();
+        slot.touch(self.now);
+        match is_empty {
+            true => self.drop_empty(hash, key),
+            false if changes != 0 => self.space.touch(key),
+            false => {}
+        }
+        self.ground.changes += changes as u64;
+        Ok(Some(answer))
     }
 
-    /// The collection at `key`, to change, created if need be. The caller must leave an element in it.
-    pub fn edit_or_create<C: Collection>(&mut self, key: &[u8]) -> Result<&mut C, Fault> {
-        if !self.has(key) {
-            self.put_value(key, C::default().into_value(), None);
+    /// As [`DbMut::change`], with an empty collection when `key` is not there, which is stored if
+    /// `act` leaves something in it.
+    pub fn change_or_create<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        act: impl FnOnce(&mut C, &Ground) -> Result<(R, usize), Fault>,
+    ) -> Result<R, Fault> {
+        let mut act = Some(act);
+        let found =
+            self.change(key, |it: &mut C, ground| (act.take().expect("once"))(it, ground))?;
+        match (found, act) {
+            (Some(answer), _) => Ok(answer),
+            (None, Some(act)) => self.create(key, act),
+            (None, None) => unreachable!("acted, but found nothing"),
         }
-        self.edit(key).map(|it| it.expect("just created"))
+    }
+
+    fn create<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        act: impl FnOnce(&mut C, &Ground) -> Result<(R, usize), Fault>,
+    ) -> Result<R, Fault> {
+        let mut fresh = C::default();
+        let (answer, changes) = act(&mut fresh, self.ground)?;
+        if fresh.is_empty() {
+            return Ok(answer);
+        }
+        let slot = KeySlot::node(self.ground.hash(key), key, fresh.into_value(), None);
+        slot.touch(self.now);
+        self.space.put(slot);
+        self.ground.changes += changes as u64;
+        Ok(answer)
+    }
+
+    /// Removes a collection that a change has emptied, which the change has counted.
+    fn drop_empty(&mut self, hash: u32, key: &[u8]) {
+        if let Some(old) = self.space.remove(hash, key) {
+            self.bury(old);
+        }
     }
 
     /// The string at `key` as a buffer that can grow; this member's own from now on. `None` when the
@@ -200,9 +243,9 @@ impl<'e> DbMut<'e> {
         }
     }
 
-    /// Changes the string at `key` within; an absent one is empty, and afterwards it has `len` bytes.
-    /// A short result is stored as a text of its own: an entry that hosted feeds may share. A longer
-    /// one grows in place, at each member for itself.
+    /// Changes the string at `key` within; an absent one is empty, and in the end it has `len`
+    /// bytes. A short result is stored as a text of its own: an entry that hosted feeds may share.
+    /// A longer one grows in place, at each member for itself.
     pub fn change_string(
         &mut self,
         key: &[u8],
@@ -228,12 +271,6 @@ impl<'e> DbMut<'e> {
             }
         }
         Ok(None)
-    }
-
-    /// Removes `key` if it is a collection that has become empty. Answers whether it did.
-    pub fn tidy(&mut self, key: &[u8]) -> bool {
-        let is_empty = self.get(key).and_then(KeySlot::value).is_some_and(Value::is_empty);
-        is_empty && self.remove(key)
     }
 
     fn announce(&mut self, key: &[u8]) {

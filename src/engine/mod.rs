@@ -5,7 +5,10 @@
 //! **Invariant:** reads take `&Engine`, writes `&mut Engine`; only a [`Run::Read`] can go to a replica.
 
 pub mod table;
+pub mod packed;
 
+mod hash;
+mod sample;
 mod text;
 mod value;
 mod slot;
@@ -20,6 +23,7 @@ pub mod verbs;
 pub use db::Db;
 pub use db_mut::DbMut;
 pub use effects::{Effects, Item, Said};
+pub use hash::Hash;
 pub use keyspace::Keyspace;
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
 pub use slot::{KeySlot, Node};

@@ -115,6 +115,11 @@ impl KeySlot {
         self.value().and_then(C::of).ok_or(Fault::WrongType)
     }
 
+    /// As [`KeySlot::as_collection`], to change.
+    pub fn as_collection_mut<C: Collection>(&mut self) -> Result<&mut C, Fault> {
+        self.value_mut().and_then(C::of_mut).ok_or(Fault::WrongType)
+    }
+
     /// Its value, unless it is a short string.
     pub fn value(&self) -> Option<&Value> {
         match self {

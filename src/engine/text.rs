@@ -19,7 +19,7 @@ pub const TEXT_KEY_BYTES_MAX: usize = LEN_MASK as usize;
 /// Longest string that Redis keeps in one allocation with its object.
 const EMBEDDED_BYTES_MAX: usize = 44;
 
-/// What OBJECT ENCODING tells of a string: Redis remembers how a string came to be, not only its bytes.
+/// What OBJECT ENCODING tells of a string besides its bytes: Redis remembers how it came to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Form {
     /// Stored whole, as SET does: `int` if it is one.

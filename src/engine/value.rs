@@ -1,6 +1,6 @@
 //! What a key can hold besides a short string, and what all collections have in common.
 
-use super::verbs::hashes::Hash;
+use super::hash::Hash;
 use bytes::Bytes;
 
 /// The types a client can see.

@@ -113,16 +113,15 @@ fn set_as_asked(
 
 /// The stream carries moments, not spans of time, and no question about the old value.
 fn say_set(ask: &Ask<'_>, named: Option<WallMs>, args: Args<'_>, effects: &mut Effects) {
-    match (ask.lifetime, named) {
-        (Lifetime::Until(Clock::UnixMilliseconds, _), _) => effects.as_sent(),
-        (_, Some(at)) => say_until(ask.key, ask.value, at, effects),
-        _ if ask.wants_old => {
+    match named {
+        Some(at) => say_until(ask.key, ask.value, at, effects),
+        None if ask.wants_old => {
             let is_get = |it: &[u8]| it.eq_ignore_ascii_case(b"GET");
             let words = args.request().iter().enumerate();
             let kept = words.filter(|(at, it)| *at < 3 || !is_get(it)).map(|(_, it)| it);
             effects.say(&kept.collect::<Vec<_>>());
         }
-        _ => effects.as_sent(),
+        None => effects.as_sent(),
     }
 }
 

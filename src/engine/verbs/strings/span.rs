@@ -16,8 +16,8 @@ pub(super) fn getrange(
     Ok(())
 }
 
-/// The bytes from `start` to `end` inclusive; negative ones count from the end. What lies before the
-/// beginning stands for the beginning, also as an end.
+/// The bytes from `start` to `end` inclusive; negative ones count from the end. What lies before
+/// the beginning stands for the beginning, also as an end.
 fn span(value: &[u8], start: i64, end: i64) -> &[u8] {
     if start < 0 && end < start {
         return &[];
