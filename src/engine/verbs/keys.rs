@@ -138,9 +138,8 @@ fn rename(
     if db.used(from).is_none() {
         return Err(Fault::NoSuchKey);
     }
-    if from != to
-        && let Some(slot) = db.take(from)
-    {
+    let slot = if from == to { None } else { db.take(from) };
+    if let Some(slot) = slot {
         db.put_as(to, slot);
         effects.as_sent();
     }
