@@ -17,3 +17,5 @@ pub mod replication;
 pub mod route;
 pub mod session;
 pub mod node;
+pub mod config;
+pub mod cli;
