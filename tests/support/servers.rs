@@ -120,11 +120,7 @@ fn start(line: &str, extra: &[&str]) -> Server {
     start_in(line, extra, |_, _| Ok(()))
 }
 
-fn start_in(
-    line: &str,
-    extra: &[&str],
-    prepare: impl Fn(&Path, u16) -> io::Result<()>,
-) -> Server {
+fn start_in(line: &str, extra: &[&str], prepare: impl Fn(&Path, u16) -> io::Result<()>) -> Server {
     let mut why = String::new();
     for _ in 0..PORTS_TRIED_MAX {
         match try_start(line, extra, &prepare) {

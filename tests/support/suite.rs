@@ -53,7 +53,9 @@ impl Suite {
 
     fn take(&mut self, arg: &str, rest: &mut impl Iterator<Item = String>, known: &[&str]) {
         let Some(name) = arg.strip_prefix("--") else {
-            return if !arg.starts_with('-') { self.filters.push(arg.into()) };
+            return if !arg.starts_with('-') {
+                self.filters.push(arg.into())
+            };
         };
         let (name, given) = match name.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
