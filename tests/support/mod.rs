@@ -1,5 +1,5 @@
 //! What the integration tests share: servers that end with the test, a raw client, scripts.
-#![allow(dead_code)] // Each test binary uses a part of it.
+#![allow(dead_code, unused_imports)] // Each test binary uses a part of it.
 
 pub mod parse;
 pub mod patience;
