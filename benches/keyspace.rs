@@ -76,6 +76,10 @@ fn keyspace(criterion: &mut Criterion) {
                 look(table.get(hash, &key));
             });
         });
+        group.bench_function(id("get in turn"), |b| {
+            let keys: Vec<_> = (0..1000).map(|it| key(it % len)).collect();
+            b.iter(|| keys.iter().for_each(|(hash, key)| look(table.get(*hash, key))));
+        });
         group.bench_function(id("get absent"), |b| {
             per_thousand(b, len..2 * len, key, |(hash, key)| {
                 look(table.get(hash, &key));

@@ -1,15 +1,21 @@
 //! Entourage: a RESP proxy that hosts a replica set and never serves a client a stale read of its
-//! own writes. This file is the map of the house; the rooms stand in the order a request walks them.
+//! own writes. This file is the map of the house; rooms name only rooms above them in the list, and
+//! `tests/house.rs` holds them to that.
 //!
 //! ```text
 //! bytes → resp → command → session → route → node → engine → replication log → feeds
 //!         decode  look up   floor     plan    member  execute  append             push
 //! ```
-//!
-//! Each room names only rooms above it in this list; `tests/house.rs` holds them to that.
 
 pub mod base;
 pub mod resp;
 pub mod command;
+pub mod metrics;
+pub mod runtime;
 pub mod engine;
 pub mod replication;
+pub mod route;
+pub mod session;
+pub mod node;
+pub mod admin;
+pub mod server;

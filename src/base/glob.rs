@@ -164,7 +164,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_escaped_matches_only_itself(text in "[a-c*?\\[\\]^\\\\-]{0,8}", other in "[a-c*?]{0,8}") {
+        fn a_text_escaped_matches_only_itself(
+            text in "[a-c*?\\[\\]^\\\\-]{0,8}",
+            other in "[a-c*?]{0,8}",
+        ) {
             let escaped: String = text.chars().flat_map(|it| ['\\', it]).collect();
             prop_assert!(exact(&escaped, &text));
             prop_assert_eq!(exact(&escaped, &other), text == other);

@@ -72,7 +72,7 @@ pub struct NumberText {
 }
 
 impl NumberText {
-    /// The longest is `-1.7976931348623157e+308` or `-0.00012345678901234567`; integers are shorter.
+    /// What `-1.7976931348623157e+308` takes; nothing is longer.
     const BYTES_MAX: usize = 24;
 
     const fn empty() -> NumberText {

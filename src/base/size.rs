@@ -109,7 +109,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back_the_same(number: u64, unit in 0..6_usize, small in 0..5000_u64) {
+        fn what_is_written_reads_back_the_same(
+            number: u64,
+            unit in 0..6_usize,
+            small in 0..5000_u64,
+        ) {
             prop_assert_eq!(parse_size(format_size(number).as_bytes()), Some(number));
             let size = small * SIZES[unit].1;
             prop_assert_eq!(parse_size(format_size(size).as_bytes()), Some(size));

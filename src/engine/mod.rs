@@ -1,3 +1,181 @@
-//! One member's data.
+//! One member's data: keyspaces, values and verbs. A request comes in, a reply and effects go out.
+//!
+//! **Invariant:** no network, clock, dice or thread of its own. The same requests at the same times
+//! give the same bytes.
+//! **Invariant:** reads take `&Engine`, writes `&mut Engine`; only a [`Run::Read`] can go to a replica.
 
 pub mod table;
+pub mod packed;
+
+mod hash;
+mod sample;
+mod text;
+mod value;
+mod slot;
+mod keyspace;
+mod db;
+mod db_mut;
+mod effects;
+mod row;
+mod thresholds;
+pub mod verbs;
+
+pub use db::Db;
+pub use db_mut::DbMut;
+pub use effects::{Effects, Item, Said};
+pub use hash::Hash;
+pub use keyspace::Keyspace;
+pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
+pub use slot::{KeySlot, Node};
+pub use text::{Form, Text};
+pub use thresholds::Thresholds;
+pub use value::{Collection, Kind, Value};
+
+use crate::base::limits::DATABASES;
+use crate::base::time::WallMs;
+use crate::command::Args;
+use std::hash::{BuildHasher, Hasher};
+
+/// One member's sixteen databases.
+pub struct Engine {
+    spaces: Vec<Keyspace>,
+    ground: Ground,
+}
+
+/// What all databases of a member stand on.
+pub struct Ground {
+    hasher: ahash::RandomState,
+    /// When collections leave their compact forms.
+    pub thresholds: Thresholds,
+    /// What is too large to free on the command path; the shell drops it elsewhere.
+    pub graveyard: Vec<Buried>,
+    /// Changes since the start (Redis' `dirty`).
+    pub changes: u64,
+    /// Keys deleted because their time had come.
+    pub expired: u64,
+}
+
+/// What waits in the graveyard to be dropped.
+pub enum Buried {
+    /// One entry with a large value.
+    Entry(KeySlot),
+    /// All that a flush took.
+    Space(Box<Keyspace>),
+}
+
+impl Ground {
+    /// The hash of a key, field or member: the same at every member of a set.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        (hasher.finish() >> 32) as u32
+    }
+}
+
+impl Engine {
+    /// An empty engine. All members of a set share `seed`, so that they share the hash order.
+    pub fn new(seed: u64, thresholds: Thresholds) -> Engine {
+        let hasher = ahash::RandomState::with_seeds(seed, !seed, seed.rotate_left(32), 0x5EED);
+        let ground = Ground { hasher, thresholds, graveyard: Vec::new(), changes: 0, expired: 0 };
+        Engine { spaces: (0..DATABASES).map(|_| Keyspace::default()).collect(), ground }
+    }
+
+    /// The session's database, to read.
+    #[inline]
+    pub fn db<'e>(&'e self, args: &Args<'e>) -> Db<'e> {
+        self.db_at(args.db, args)
+    }
+
+    /// Another database, to read. `index` must be below [`DATABASES`].
+    pub fn db_at<'e>(&'e self, index: usize, args: &Args<'e>) -> Db<'e> {
+        Db::new(&self.spaces[index], &self.ground, args.now(), Some(args.world))
+    }
+
+    /// A database as it is at `now`, without counting hits.
+    pub fn view(&self, index: usize, now: WallMs) -> Db<'_> {
+        Db::new(&self.spaces[index], &self.ground, now, None)
+    }
+
+    /// The session's database, to change.
+    #[inline]
+    pub fn db_mut<'e>(&'e mut self, args: &Args<'_>) -> DbMut<'e> {
+        self.db_mut_at(args.db, args.now())
+    }
+
+    /// Another database, to change. `index` must be below [`DATABASES`].
+    pub fn db_mut_at(&mut self, index: usize, now: WallMs) -> DbMut<'_> {
+        DbMut::new(&mut self.spaces[index], &mut self.ground, now)
+    }
+
+    /// What all databases stand on.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// As [`Engine::ground`], to change thresholds or empty the graveyard.
+    pub fn ground_mut(&mut self) -> &mut Ground {
+        &mut self.ground
+    }
+
+    /// Swaps the contents of two databases.
+    pub fn swap(&mut self, one: usize, other: usize) {
+        self.ground.changes += 1;
+        if one == other {
+            return;
+        }
+        let (lower, upper) = self.spaces.split_at_mut(one.max(other));
+        lower[one.min(other)].exchange(&mut upper[0], |key| self.ground.hash(key));
+    }
+
+    /// Empties a database. What was in it is left in the graveyard.
+    pub fn flush(&mut self, index: usize) {
+        let Engine { spaces, ground } = self;
+        let emptied = spaces[index].emptied(|key| ground.hash(key));
+        ground.changes += emptied.len() as u64;
+        if !emptied.is_empty() {
+            ground.graveyard.push(Buried::Space(Box::new(emptied)));
+        }
+    }
+
+    /// Raw access for a full sync and for digests.
+    pub fn space(&self, index: usize) -> &Keyspace {
+        &self.spaces[index]
+    }
+
+    /// Raw access for a full sync.
+    pub fn space_mut(&mut self, index: usize) -> &mut Keyspace {
+        &mut self.spaces[index]
+    }
+
+    /// Deletes up to `most` keys whose time has come and says so; the master's active cycle.
+    /// Answers how many it deleted.
+    pub fn expire_due(&mut self, now: WallMs, most: usize, effects: &mut Effects) -> usize {
+        let mut deleted = 0;
+        for index in 0..self.spaces.len() {
+            while deleted < most {
+                let Some(key) = self.spaces[index].first_due(now) else { break };
+                self.expire(index, now, &key, effects);
+                deleted += 1;
+            }
+        }
+        deleted
+    }
+
+    /// Deletes `key` if its time has come, and says so.
+    pub fn expire(&mut self, index: usize, now: WallMs, key: &[u8], effects: &mut Effects) {
+        let mut db = self.db_mut_at(index, WallMs::NEVER_EXPIRES);
+        if !db.deadline(key).is_some_and(|it| it < now) {
+            return;
+        }
+        db.remove(key);
+        self.ground.expired += 1;
+        effects.say_in(index, &[b"DEL", key]);
+    }
+
+    /// Whether any key of this database has outlived its deadline: one comparison.
+    #[inline]
+    pub fn any_due(&self, index: usize, now: WallMs) -> bool {
+        self.spaces[index].any_due(now)
+    }
+}

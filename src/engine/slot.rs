@@ -1,7 +1,7 @@
 //! A key with what it holds: sixteen bytes in the keyspace's table.
 
 use super::table::Slot;
-use super::text::{TEXT_VALUE_BYTES_MAX, Text, touch};
+use super::text::{Form, TEXT_KEY_BYTES_MAX, TEXT_VALUE_BYTES_MAX, Text, touch};
 use super::value::{Collection, Kind, Value};
 use crate::base::time::WallMs;
 use crate::command::Fault;
@@ -41,15 +41,17 @@ impl Node {
 
 impl KeySlot {
     /// A string. `scratch` is only borrowed space.
+    #[inline]
     pub fn string(
         hash: u32,
         key: &[u8],
         value: &[u8],
         deadline: Option<WallMs>,
+        form: Form,
         scratch: &mut Vec<u8>,
     ) -> KeySlot {
-        if value.len() <= TEXT_VALUE_BYTES_MAX {
-            return KeySlot::Text { hash, text: Text::new(key, value, deadline, scratch) };
+        if value.len() <= TEXT_VALUE_BYTES_MAX && key.len() <= TEXT_KEY_BYTES_MAX {
+            return KeySlot::Text { hash, text: Text::new(key, value, deadline, form, scratch) };
         }
         KeySlot::node(hash, key, Value::Shared(Bytes::copy_from_slice(value)), deadline)
     }
@@ -83,9 +85,9 @@ impl KeySlot {
     pub fn set_key(&mut self, new_hash: u32, new_key: &[u8], scratch: &mut Vec<u8>) {
         match self {
             KeySlot::Empty => {}
-            KeySlot::Text { hash, text } => {
-                *hash = new_hash;
-                *text = Text::new(new_key, text.value(), text.deadline(), scratch);
+            KeySlot::Text { text, .. } => {
+                let (value, deadline, form) = (text.value(), text.deadline(), text.form());
+                *self = KeySlot::string(new_hash, new_key, value, deadline, form, scratch);
             }
             KeySlot::Node { hash, node } => {
                 *hash = new_hash;
@@ -113,6 +115,11 @@ impl KeySlot {
         self.value().and_then(C::of).ok_or(Fault::WrongType)
     }
 
+    /// As [`KeySlot::as_collection`], to change.
+    pub fn as_collection_mut<C: Collection>(&mut self) -> Result<&mut C, Fault> {
+        self.value_mut().and_then(C::of_mut).ok_or(Fault::WrongType)
+    }
+
     /// Its value, unless it is a short string.
     pub fn value(&self) -> Option<&Value> {
         match self {
@@ -132,6 +139,19 @@ impl KeySlot {
     /// The type a client sees.
     pub fn kind(&self) -> Kind {
         self.value().map_or(Kind::String, Value::kind)
+    }
+
+    /// The answer of OBJECT ENCODING.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            KeySlot::Empty => Form::Whole.encoding(&[]),
+            KeySlot::Text { text, .. } => text.form().encoding(text.value()),
+            KeySlot::Node { node, .. } => match &node.value {
+                Value::Shared(bytes) => Form::Whole.encoding(bytes),
+                Value::Grown(_) => Form::Raw.encoding(&[]),
+                collection => collection.encoding(),
+            },
+        }
     }
 
     /// The allocation itself, for hosted feeds: a copy that shares the value. `None` for values that

@@ -135,7 +135,12 @@ impl<S: Slot> Table<S> {
     /// Visits `at_least` entries (0 counts as 1) whose hashes are not below `from`, in hash order,
     /// and any more that share the last one's hash. Returns the hash to go on from, or `None` at
     /// the end. An entry that is there all along is visited, whatever else comes and goes.
-    pub fn scan(&self, from: u32, at_least: usize, mut visit: impl FnMut(&S)) -> Option<u32> {
+    pub fn scan<'t>(
+        &'t self,
+        from: u32,
+        at_least: usize,
+        mut visit: impl FnMut(&'t S),
+    ) -> Option<u32> {
         let mut last = None;
         for (count, slot) in self.onward(from).enumerate() {
             if at_least.max(1) <= count && slot.hash() != last {

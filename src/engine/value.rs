@@ -1,6 +1,6 @@
 //! What a key can hold besides a short string, and what all collections have in common.
 
-use super::verbs::hashes::Hash;
+use super::hash::Hash;
 use bytes::Bytes;
 
 /// The types a client can see.
@@ -59,6 +59,14 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => Kind::String,
             Value::Hash(_) => Kind::Hash,
+        }
+    }
+
+    /// Redis' name for the form a collection is in; strings are [`super::KeySlot`]'s to name.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Value::Shared(_) | Value::Grown(_) => "raw",
+            Value::Hash(hash) => hash.encoding(),
         }
     }
 

@@ -51,6 +51,17 @@ impl Blocks {
         block.slice(start..start + to.since(from) as usize)
     }
 
+    /// A copy of everything from `from` on, which must be kept.
+    pub fn copy_from(&mut self, from: Offset) -> Vec<u8> {
+        self.seal();
+        let mut copy = Vec::with_capacity(self.end().since(from) as usize);
+        for (at, block) in &self.sealed {
+            let skip = from.since(*at).min(block.len() as u64) as usize;
+            copy.extend_from_slice(&block[skip..]);
+        }
+        copy
+    }
+
     /// Drops blocks that end at or before `keep_from`.
     pub fn trim(&mut self, keep_from: Offset) {
         while let Some((at, block)) = self.sealed.front() {

@@ -71,6 +71,8 @@ pub struct Log<S> {
     feeds: Vec<Feed>,
     backlog_bytes: usize,
     feed_bytes_max: usize,
+    /// A feed has been cut since anybody asked.
+    has_cut: bool,
 }
 
 impl<S: Clone> Log<S> {
@@ -87,6 +89,7 @@ impl<S: Clone> Log<S> {
             feeds: Vec::new(),
             backlog_bytes,
             feed_bytes_max,
+            has_cut: false,
         }
     }
 
@@ -161,6 +164,16 @@ impl<S: Clone> Log<S> {
         matches!(self.feeds[feed.0], Feed::Cut)
     }
 
+    /// Whether a feed has been cut since the last time this was asked.
+    pub fn take_news_of_cuts(&mut self) -> bool {
+        std::mem::take(&mut self.has_cut)
+    }
+
+    /// The stream's bytes from `from` on; `None` when they are not all kept.
+    pub fn stream_from(&mut self, from: Offset) -> Option<Vec<u8>> {
+        (self.blocks.start() <= from && from <= self.head).then(|| self.blocks.copy_from(from))
+    }
+
     /// When the first write was appended that this feed has not taken; `None` when it has taken all.
     pub fn waiting_since(&self, feed: FeedId) -> Option<MonoUs> {
         let Feed::Streaming { next, .. } = self.feeds[feed.0] else { return None };
@@ -226,6 +239,7 @@ impl<S: Clone> Log<S> {
             let Feed::Streaming { at, .. } = *feed else { continue };
             if (self.feed_bytes_max as u64) < self.head.since(at) {
                 *feed = Feed::Cut;
+                self.has_cut = true;
             } else {
                 keep_from = keep_from.min(at);
             }

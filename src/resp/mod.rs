@@ -1,10 +1,15 @@
 //! Bytes to requests and replies to bytes: RESP2, RESP3 and inline commands.
 //!
-//! **Invariant:** knows neither sockets nor commands. Whatever arrives, decoding allocates no more
-//! than what has arrived plus a constant.
+//! **Invariant:** knows neither sockets nor commands. Whatever arrives, decoding allocates in
+//! proportion to what has arrived, never to what was announced.
 
+mod decode;
+mod inline;
+mod malformed;
 mod reply;
 mod request;
 
+pub use decode::{Decoder, Limits, Standing, Step};
+pub use malformed::Malformed;
 pub use reply::{Mark, Protocol, Reply};
 pub use request::{OwnedRequest, Request, Span, encode_command};

@@ -7,6 +7,8 @@ use super::Slot;
 
 /// The sizes a segment grows through. Only one whose entries cannot be told apart grows further.
 const CAPACITIES: [usize; 15] = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512];
+/// Below this many slots, memory matters less than speed.
+const SPACIOUS: usize = 64;
 const SMALLEST: usize = CAPACITIES[0];
 const LARGEST: usize = CAPACITIES[CAPACITIES.len() - 1];
 
@@ -273,9 +275,13 @@ fn hash_of<S: Slot>(slot: &S) -> u32 {
     slot.hash().expect("an entry has a hash")
 }
 
-/// One slot in eight stays empty: beyond that, walks get long.
+/// One slot in eight stays empty: beyond that, walks get long. A small segment can afford to leave
+/// more empty, so that most entries are at home.
 const fn load_max(capacity: usize) -> usize {
-    capacity - capacity / 8
+    match capacity < SPACIOUS {
+        true => capacity - capacity * 3 / 8,
+        false => capacity - capacity / 8,
+    }
 }
 
 fn capacity_for(entries: usize) -> usize {

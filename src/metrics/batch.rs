@@ -1,0 +1,338 @@
+//! What a worker notes between two flushes, without any lock.
+
+use crate::metrics::distribution::same_bucket;
+use crate::metrics::{Delay, LADDER_STEPS_MAX, Label, Place};
+
+/// How far back a note looks for one like itself; pipelines alternate between a few commands.
+const NEARBY: usize = 8;
+
+/// Gathers notes in plain memory until [`Shards::flush`](super::shards::Shards::flush) takes them.
+/// Owned by one worker (or connection) and reused: it allocates only while it grows.
+#[derive(Debug)]
+pub struct Batch {
+    on: bool,
+    /// Something waits to be flushed.
+    pub(super) noted: bool,
+    /// Something other than runs is among it.
+    pub(super) more: bool,
+    untimed: Vec<Untimed>,
+    pub(super) runs: Vec<Run>,
+    pub(super) staleness: Vec<Staleness>,
+    pub(super) delays: Vec<(Delay, u64, u32)>,
+    pub(super) refusals: Vec<(u16, Refusals)>,
+    pub(super) tally: Tally,
+}
+
+/// Calls that have run and whose time is not known yet.
+#[derive(Debug)]
+struct Untimed {
+    label: Label,
+    calls: u32,
+}
+
+/// Calls of one kind whose times share a bucket of the histogram.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) label: Label,
+    pub(super) calls: u32,
+    pub(super) nanos_each: u64,
+    pub(super) nanos: u64,
+}
+
+/// Reads that were this far behind the master.
+#[derive(Debug)]
+pub(super) struct Staleness {
+    pub(super) place: Place,
+    pub(super) bytes: u64,
+    pub(super) micros: u64,
+    pub(super) reads: u32,
+}
+
+/// Calls of one command that did not go well.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Refusals {
+    /// Refused before execution (arity, permissions, state); not among the calls.
+    pub rejected: u64,
+    /// Executed and answered with an error; among the calls.
+    pub failed: u64,
+}
+
+/// Counts that need no histogram.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Tally {
+    pub hits: u64,
+    pub misses: u64,
+    /// Ladder steps taken, by the caller's index of the step.
+    pub ladder: [u64; LADDER_STEPS_MAX],
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Batch {
+            on: true,
+            noted: false,
+            more: false,
+            untimed: Vec::new(),
+            runs: Vec::new(),
+            staleness: Vec::new(),
+            delays: Vec::new(),
+            refusals: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+}
+
+impl Batch {
+    /// A batch that notes nothing (metrics switched off).
+    pub fn off() -> Self {
+        Batch { on: false, ..Batch::default() }
+    }
+
+    /// `calls` of one command that took `nanos` together.
+    #[inline]
+    pub fn command(&mut self, label: Label, calls: u32, nanos: u64) {
+        if self.on && 0 < calls {
+            let nanos_each = each(nanos, calls);
+            self.run(Run { label, calls, nanos_each, nanos });
+        }
+    }
+
+    /// `calls` of one command that have run; the next [`spread`](Batch::spread) says for how long.
+    #[inline]
+    pub fn count(&mut self, label: Label, calls: u32) {
+        if !self.on || calls == 0 {
+            return;
+        }
+        match self.untimed.last_mut() {
+            Some(last) if last.label == label => last.calls += calls,
+            _ => self.count_nearby(label, calls),
+        }
+    }
+
+    /// Divides `nanos`, one reading of the clock, evenly among the calls counted since the last.
+    pub fn spread(&mut self, nanos: u64) {
+        let calls = self.untimed.iter().map(|it| it.calls).sum::<u32>();
+        if calls == 0 {
+            return;
+        }
+        let nanos_each = each(nanos, calls);
+        // What division leaves over goes to the first run, so that totals stay exact.
+        let mut left_over = nanos - nanos_each * u64::from(calls);
+        for index in 0..self.untimed.len() {
+            let Untimed { label, calls } = self.untimed[index];
+            let nanos = nanos_each * u64::from(calls) + left_over;
+            left_over = 0;
+            self.run(Run { label, calls, nanos_each, nanos });
+        }
+        self.untimed.clear();
+    }
+
+    /// A call that was refused before it ran.
+    pub fn rejected(&mut self, command: u16) {
+        self.refuse(command, Refusals { rejected: 1, failed: 0 });
+    }
+
+    /// A call that ran (it is counted as such by itself) and answered with an error.
+    pub fn failed(&mut self, command: u16) {
+        self.refuse(command, Refusals { rejected: 0, failed: 1 });
+    }
+
+    /// `reads` that were `bytes` and `micros` behind the master at the moment of reading.
+    #[inline]
+    pub fn staleness(&mut self, place: Place, bytes: u64, micros: u64, reads: u32) {
+        if !self.on || reads == 0 {
+            return;
+        }
+        self.note_more();
+        let like = |it: &Staleness| it.place == place && (it.bytes, it.micros) == (bytes, micros);
+        match self.staleness.last_mut() {
+            Some(last) if like(last) => last.reads += reads,
+            _ => self.staleness.push(Staleness { place, bytes, micros, reads }),
+        }
+    }
+
+    /// A read waited `micros` for its floor.
+    pub fn floor_wait(&mut self, micros: u64) {
+        self.delay(Delay::FloorWait, micros, 1);
+    }
+
+    /// A client waited `micros` for acknowledgements.
+    pub fn wait(&mut self, micros: u64) {
+        self.delay(Delay::Wait, micros, 1);
+    }
+
+    /// `n` effects reached a replica `micros` after the master had acknowledged them.
+    pub fn push_lag(&mut self, micros: u64, n: u32) {
+        self.delay(Delay::PushLag, micros, n);
+    }
+
+    /// `n` reads took this step of their ladder. Panics if there can be no such step.
+    #[inline]
+    pub fn ladder(&mut self, step: u8, n: u32) {
+        if self.on {
+            self.note_more();
+            self.tally.ladder[usize::from(step)] += u64::from(n);
+        }
+    }
+
+    /// `n` keys looked up for reading were there.
+    #[inline]
+    pub fn hits(&mut self, n: u32) {
+        if self.on {
+            self.note_more();
+            self.tally.hits += u64::from(n);
+        }
+    }
+
+    /// `n` keys looked up for reading were not there.
+    #[inline]
+    pub fn misses(&mut self, n: u32) {
+        if self.on {
+            self.note_more();
+            self.tally.misses += u64::from(n);
+        }
+    }
+
+    /// Notes that wait to be flushed; what a bound on gathering is measured in.
+    pub(super) fn len(&self) -> usize {
+        self.runs.len() + self.staleness.len() + self.delays.len() + self.refusals.len()
+    }
+
+    fn note_more(&mut self) {
+        (self.noted, self.more) = (true, true);
+    }
+
+    #[inline]
+    fn run(&mut self, run: Run) {
+        self.noted = true;
+        let like = |it: &Run| it.label == run.label && same_bucket(it.nanos_each, run.nanos_each);
+        match self.runs.last_mut() {
+            Some(last) if like(last) => {
+                last.calls += run.calls;
+                last.nanos += run.nanos;
+                last.nanos_each = last.nanos_each.max(run.nanos_each);
+            }
+            _ => self.runs.push(run),
+        }
+    }
+
+    fn count_nearby(&mut self, label: Label, calls: u32) {
+        match self.untimed.iter_mut().rev().take(NEARBY).find(|it| it.label == label) {
+            Some(like) => like.calls += calls,
+            None => self.untimed.push(Untimed { label, calls }),
+        }
+    }
+
+    fn delay(&mut self, delay: Delay, micros: u64, n: u32) {
+        if self.on && 0 < n {
+            self.note_more();
+            self.delays.push((delay, micros, n));
+        }
+    }
+
+    fn refuse(&mut self, command: u16, more: Refusals) {
+        if !self.on {
+            return;
+        }
+        self.note_more();
+        match self.refusals.last_mut() {
+            Some((last, so_far)) if *last == command => so_far.add(more),
+            _ => self.refusals.push((command, more)),
+        }
+    }
+}
+
+impl Refusals {
+    pub(super) fn add(&mut self, more: Refusals) {
+        self.rejected += more.rejected;
+        self.failed += more.failed;
+    }
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, more: &Tally) {
+        self.hits += more.hits;
+        self.misses += more.misses;
+        self.ladder.iter_mut().zip(more.ladder).for_each(|(sum, it)| *sum += it);
+    }
+}
+
+/// The share of one call, without a division where there is only one.
+fn each(nanos: u64, calls: u32) -> u64 {
+    match calls {
+        1 => nanos,
+        _ => nanos / u64::from(calls),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GET: Label = Label::new(0, 1, 7);
+    const SET: Label = Label::new(0, 0, 8);
+
+    fn runs(batch: &Batch) -> Vec<(Label, u32, u64)> {
+        batch.runs.iter().map(|it| (it.label, it.calls, it.nanos)).collect()
+    }
+
+    #[test]
+    fn a_pipeline_of_one_command_is_one_run() {
+        let mut batch = Batch::default();
+        (0..64).for_each(|_| batch.command(GET, 1, 300));
+        assert_eq!(runs(&batch), [(GET, 64, 64 * 300)]);
+    }
+
+    #[test]
+    fn a_slow_call_keeps_a_run_of_its_own() {
+        let mut batch = Batch::default();
+        [300, 9_000_000, 301].iter().for_each(|nanos| batch.command(GET, 1, *nanos));
+        assert_eq!(runs(&batch), [(GET, 1, 300), (GET, 1, 9_000_000), (GET, 1, 301)]);
+    }
+
+    #[test]
+    fn one_reading_of_the_clock_is_spread_evenly_and_exactly() {
+        let mut batch = Batch::default();
+        (0..3).for_each(|_| {
+            batch.count(GET, 1);
+            batch.count(SET, 2);
+        });
+        batch.spread(1000);
+        assert_eq!(runs(&batch), [(GET, 3, 334), (SET, 6, 666)]);
+        batch.spread(1000);
+        assert_eq!(batch.len(), 2, "there was nothing left to time");
+    }
+
+    #[test]
+    fn equal_staleness_is_one_note() {
+        let mut batch = Batch::default();
+        let place = Place { route: 0, member: 1 };
+        (0..5).for_each(|_| batch.staleness(place, 0, 0, 2));
+        batch.staleness(place, 1, 0, 2);
+        assert_eq!(batch.staleness.iter().map(|it| it.reads).collect::<Vec<_>>(), [10, 2]);
+    }
+
+    #[test]
+    fn nothing_is_noted_when_off_or_when_nothing_happened() {
+        for mut batch in [Batch::off(), Batch::default()] {
+            let n = u32::from(!batch.on);
+            batch.command(GET, n, 9);
+            batch.count(GET, n);
+            batch.spread(9);
+            batch.staleness(Place { route: 0, member: 0 }, 9, 9, n);
+            batch.push_lag(9, n);
+            assert!(!batch.noted);
+            assert_eq!(batch.len(), 0);
+        }
+        let mut off = Batch::off();
+        off.rejected(1);
+        off.failed(1);
+        off.floor_wait(1);
+        off.wait(1);
+        off.ladder(1, 1);
+        off.hits(1);
+        off.misses(1);
+        assert!(!off.noted);
+        assert_eq!((off.len(), off.tally), (0, Tally::default()));
+    }
+}

@@ -1,0 +1,138 @@
+//! Everything recorded, as plain values: by one worker, or by all of them together.
+
+use std::collections::BTreeMap;
+
+use crate::metrics::batch::{Batch, Refusals, Tally};
+use crate::metrics::distribution::Distribution;
+use crate::metrics::services::{Services, Table};
+use crate::metrics::{Delay, Label, Place};
+
+/// One instant of the metrics.
+#[derive(Clone, Default, Debug)]
+pub struct Snapshot {
+    services: Services,
+    staleness: Table<Place, Behind>,
+    delays: [Distribution; Delay::ALL.len()],
+    refusals: Table<u16, Refusals>,
+    tally: Tally,
+}
+
+/// How far behind the master reads were, when they were served.
+#[derive(Clone, Default, Debug)]
+pub struct Behind {
+    pub bytes: Distribution,
+    pub micros: Distribution,
+}
+
+impl Snapshot {
+    /// Service times in nanoseconds, in the order of routes, members and commands.
+    pub fn services(&self) -> BTreeMap<Label, &Distribution> {
+        self.services.iter().collect()
+    }
+
+    /// Service times of one command in nanoseconds, whatever its route and member.
+    pub fn command(&self, command: u16) -> Distribution {
+        let mut sum = Distribution::default();
+        let same = self.services.iter().filter(|(label, _)| label.command() == command);
+        same.for_each(|(_, it)| sum.add(it));
+        sum
+    }
+
+    /// Service times of every command that was called, in nanoseconds.
+    pub fn commands(&self) -> BTreeMap<u16, Distribution> {
+        let mut sums = BTreeMap::<u16, Distribution>::new();
+        for (label, it) in self.services.iter() {
+            sums.entry(label.command()).or_default().add(it);
+        }
+        sums
+    }
+
+    /// Calls of all commands together.
+    pub fn calls(&self) -> u64 {
+        self.services.iter().map(|(_, it)| it.count()).sum()
+    }
+
+    /// How stale reads were, by where they were served.
+    pub fn staleness(&self) -> BTreeMap<Place, &Behind> {
+        self.staleness.iter().map(|(place, it)| (*place, it)).collect()
+    }
+
+    /// Waiting times in microseconds.
+    pub fn delay(&self, delay: Delay) -> &Distribution {
+        &self.delays[delay as usize]
+    }
+
+    /// Rejected and failed calls, by command.
+    pub fn refusals(&self) -> BTreeMap<u16, Refusals> {
+        self.refusals.iter().map(|(command, it)| (*command, *it)).collect()
+    }
+
+    /// Plain counts.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Records what `batch` has gathered and leaves it empty.
+    pub(super) fn take(&mut self, batch: &mut Batch) {
+        batch.runs.iter().for_each(|run| self.services.record(run));
+        batch.runs.clear();
+        batch.noted = false;
+        if batch.more {
+            self.take_more(batch);
+        }
+    }
+
+    /// Counts everything that `other` has counted.
+    pub(super) fn add(&mut self, other: &Snapshot) {
+        self.services.add(&other.services);
+        for (place, it) in &other.staleness {
+            let behind = self.staleness.entry(*place).or_default();
+            behind.bytes.add(&it.bytes);
+            behind.micros.add(&it.micros);
+        }
+        self.delays.iter_mut().zip(&other.delays).for_each(|(sum, it)| sum.add(it));
+        for (command, more) in &other.refusals {
+            self.refusals.entry(*command).or_default().add(*more);
+        }
+        self.tally.add(&other.tally);
+    }
+
+    fn take_more(&mut self, batch: &mut Batch) {
+        for it in batch.staleness.drain(..) {
+            let behind = self.staleness.entry(it.place).or_default();
+            behind.bytes.record(it.bytes, it.reads);
+            behind.micros.record(it.micros, it.reads);
+        }
+        for (delay, micros, n) in batch.delays.drain(..) {
+            self.delays[delay as usize].record(micros, n);
+        }
+        for (command, more) in batch.refusals.drain(..) {
+            self.refusals.entry(command).or_default().add(more);
+        }
+        self.tally.add(&batch.tally);
+        batch.tally = Tally::default();
+        batch.more = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::services::SERIES_MAX;
+
+    #[test]
+    fn too_many_series_fall_together_by_command_and_lose_no_call() {
+        let (mut snapshot, mut batch) = (Snapshot::default(), Batch::default());
+        let labels = || {
+            let commands = |member| (0..4).map(move |command| (member, command));
+            (0..1000).flat_map(commands)
+        };
+        for (member, command) in labels() {
+            batch.command(Label::new(0, member, command), 1, 500);
+        }
+        snapshot.take(&mut batch);
+        assert_eq!(snapshot.services().len(), SERIES_MAX + 4);
+        assert_eq!(snapshot.calls(), 4000);
+        assert_eq!(snapshot.command(3).count(), 1000);
+    }
+}

@@ -1,0 +1,133 @@
+//! The replica's end of the log inside one process: apply what is new, in batches.
+
+use super::member::{Duty, Hands, Hosted, Member};
+use super::set::Set;
+use crate::base::limits::APPLY_RECORDS_MAX;
+use crate::base::position::Offset;
+use crate::base::time::{MonoUs, WallMs};
+use crate::engine::table::Slot;
+use crate::engine::{Engine, KeySlot};
+use crate::replication::Due;
+use crate::resp::Step;
+use crate::runtime::{clock, tasks, undertaker};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::AcqRel;
+use std::task::Poll;
+
+/// What one round of applying came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Applied {
+    /// All there was.
+    All,
+    /// A batch; there may be more.
+    Some,
+    /// Nothing: paused, or cut off.
+    Nothing,
+}
+
+impl Set {
+    /// Applies the part of the stream that `member` lacks before `floor`, right here: the price of a
+    /// sticky read that lands on a replica behind the session. Answers whether it got there.
+    pub fn catch_up(&self, member: &Member, floor: Offset) -> bool {
+        while member.applied() < floor {
+            if self.apply(member, clock::mono_now()) == Applied::Nothing {
+                break;
+            }
+        }
+        floor <= member.applied()
+    }
+
+    /// Applies one batch of what `member` has not applied yet.
+    pub fn apply(&self, member: &Member, now: MonoUs) -> Applied {
+        let mut hosted = member.hosted.write();
+        self.apply_locked(member, &mut hosted, now)
+    }
+
+    pub(super) fn apply_locked(
+        &self,
+        member: &Member,
+        hosted: &mut Hosted,
+        now: MonoUs,
+    ) -> Applied {
+        let Some(feed) = member.feed() else { return Applied::Nothing };
+        if member.is(Duty::Paused) || !member.is_sound() || member.index == self.master() {
+            return Applied::Nothing;
+        }
+        let mut due = std::mem::take(&mut hosted.hands.due);
+        self.log.lock().take(feed, APPLY_RECORDS_MAX, &mut due);
+        let taken = due.len();
+        let oldest = due.first().map(|it| it.at);
+        prefetch(&hosted.engine, &due);
+        let applied = apply_all(hosted, &mut due);
+        due.clear();
+        hosted.hands.due = due;
+        let graveyard = &mut hosted.engine.ground_mut().graveyard;
+        if !graveyard.is_empty() {
+            undertaker::bury(std::mem::take(graveyard));
+        }
+        let Ok(end) = applied else {
+            log::error!("event=stream-not-applicable member={} action=resync", member.name);
+            member.enter(Duty::Unsynced, now);
+            return Applied::Nothing;
+        };
+        let (Some(end), Some(oldest)) = (end, oldest) else { return Applied::All };
+        member.set_applied(end);
+        self.lag.lock().push_lag(now.since(oldest), taken as u32);
+        self.applied.notify(usize::MAX);
+        Applied::Some
+    }
+}
+
+/// Asks for the table lines of a whole batch before the first is needed.
+fn prefetch(engine: &Engine, due: &[Due<KeySlot>]) {
+    for record in due {
+        if let Ok(hash) = record.what.as_ref().map(Slot::hash) {
+            hash.into_iter().for_each(|it| engine.space(record.db).table().prefetch(it));
+        }
+    }
+}
+
+/// Applies a batch; answers where it ends. `Err` when the stream makes no sense here, which is a broken
+/// promise of ours: the member must be synced anew.
+fn apply_all(hosted: &mut Hosted, due: &mut Vec<Due<KeySlot>>) -> Result<Option<Offset>, ()> {
+    let Hosted { engine, hands } = hosted;
+    let Hands { decoder, effects, reply, .. } = hands;
+    let mut end = None;
+    let all = AssertUnwindSafe(|| {
+        for record in due.drain(..) {
+            end = Some(record.end);
+            match record.what {
+                Ok(entry) => engine.db_mut_at(record.db, WallMs::NEVER_EXPIRES).adopt(entry),
+                Err(words) if words.is_empty() => {}
+                Err(words) => {
+                    let step = decoder.poll(&words).map_err(|_| ())?;
+                    let Step::Ready { .. } = step else { return Err(()) };
+                    let request = decoder.request(&words);
+                    engine.repeat(record.db, request, effects, reply).map_err(|_| ())?;
+                    reply.buffer().clear();
+                }
+            }
+        }
+        Ok(())
+    });
+    catch_unwind(all).unwrap_or(Err(())).map(|()| end)
+}
+
+/// The task of one replica: waits to be woken, applies, and syncs anew when it was cut off.
+pub async fn feed(set: Arc<Set>, member: Arc<Member>) {
+    loop {
+        std::future::poll_fn(|context| {
+            member.waker.register(context.waker());
+            if member.has_work.swap(false, AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        while set.apply(&member, clock::mono_now()) == Applied::Some {
+            tasks::give_way().await;
+        }
+        if set.needs_sync(&member) {
+            set.sync(&member, clock::mono_now());
+            member.wake();
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A hosted member: an engine behind a lock, how far it has applied the stream, and whether it serves.
+
+use crate::base::position::Offset;
+use crate::base::time::MonoUs;
+use crate::engine::{Effects, Engine, KeySlot};
+use crate::replication::{Due, FeedId, Log};
+use crate::resp::{Decoder, Limits, Protocol, Reply, Standing};
+use futures::task::AtomicWaker;
+use parking_lot::RwLock;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
+
+/// Reasons why a member does not do all of its work; none is the normal state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Duty {
+    /// It applies nothing, on an operator's word.
+    Paused = 1,
+    /// It serves no new reads, on an operator's word.
+    Drained = 2,
+    /// A verb panicked in it: its data cannot be trusted.
+    Quarantined = 4,
+    /// It was cut off, or is new: it must be synced before it serves.
+    Unsynced = 8,
+}
+
+/// A hosted member.
+pub struct Member {
+    /// `n1`, `n2`, …: not its role, which changes.
+    pub name: String,
+    /// Its place in the roster.
+    pub index: usize,
+    feed: OnceLock<FeedId>,
+    pub(super) hosted: RwLock<Hosted>,
+    pub(super) waker: AtomicWaker,
+    pub(super) has_work: AtomicBool,
+    applied: AtomicU64,
+    duties: AtomicU8,
+    paused_at: AtomicU64,
+}
+
+/// What a member's lock protects.
+pub(super) struct Hosted {
+    pub engine: Engine,
+    pub hands: Hands,
+}
+
+/// What applying the stream needs, kept from one batch to the next.
+pub(super) struct Hands {
+    pub due: Vec<Due<KeySlot>>,
+    pub decoder: Decoder,
+    pub effects: Effects,
+    pub reply: Reply,
+}
+
+impl Member {
+    /// A member with this engine. A replica starts [`Duty::Unsynced`].
+    pub fn new(index: usize, engine: Engine) -> Member {
+        let hands = Hands {
+            due: Vec::new(),
+            decoder: Decoder::new(Limits::of(Standing::Known)),
+            effects: Effects::default(),
+            reply: Reply::new(Protocol::Resp2),
+        };
+        Member {
+            name: format!("n{}", index + 1),
+            index,
+            feed: OnceLock::new(),
+            hosted: RwLock::new(Hosted { engine, hands }),
+            waker: AtomicWaker::new(),
+            has_work: AtomicBool::new(false),
+            applied: AtomicU64::new(0),
+            duties: AtomicU8::new(0),
+            paused_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Its cursor in the log; `None` in a set that never had a replica, whose log keeps nothing.
+    pub fn feed(&self) -> Option<FeedId> {
+        self.feed.get().copied()
+    }
+
+    /// Gives it a cursor, unless it has one.
+    pub(super) fn open_feed(&self, log: &mut Log<KeySlot>) -> FeedId {
+        *self.feed.get_or_init(|| log.open_feed())
+    }
+
+    /// How far it has applied the stream. Never more than it really has.
+    #[inline]
+    pub fn applied(&self) -> Offset {
+        Offset::new(self.applied.load(Acquire))
+    }
+
+    pub(super) fn set_applied(&self, at: Offset) {
+        self.applied.store(at.bytes(), Release);
+    }
+
+    /// Whether it is in this state.
+    #[inline]
+    pub fn is(&self, duty: Duty) -> bool {
+        self.duties.load(Acquire) & duty as u8 != 0
+    }
+
+    /// Whether reads may go to it.
+    #[inline]
+    pub fn in_service(&self) -> bool {
+        const OUT: u8 = Duty::Drained as u8 | Duty::Quarantined as u8 | Duty::Unsynced as u8;
+        self.duties.load(Acquire) & OUT == 0
+    }
+
+    /// Whether its data follows the stream, drained or not.
+    pub fn is_sound(&self) -> bool {
+        const OUT: u8 = Duty::Quarantined as u8 | Duty::Unsynced as u8;
+        self.duties.load(Acquire) & OUT == 0
+    }
+
+    /// Enters a state.
+    pub fn enter(&self, duty: Duty, now: MonoUs) {
+        let before = self.duties.fetch_or(duty as u8, AcqRel);
+        if duty == Duty::Paused && before & duty as u8 == 0 {
+            self.paused_at.store(now.0, Release);
+        }
+    }
+
+    /// Leaves a state.
+    pub fn leave(&self, duty: Duty) {
+        self.duties.fetch_and(!(duty as u8), AcqRel);
+    }
+
+    /// When it was paused; meaningful while it is.
+    pub fn paused_at(&self) -> MonoUs {
+        MonoUs(self.paused_at.load(Acquire))
+    }
+
+    /// The words of its states, `ok` without any.
+    pub fn duties(&self) -> String {
+        let all = [
+            (Duty::Paused, "paused"),
+            (Duty::Drained, "drained"),
+            (Duty::Quarantined, "quarantined"),
+            (Duty::Unsynced, "unsynced"),
+        ];
+        let words: Vec<&str> =
+            all.iter().filter(|(duty, _)| self.is(*duty)).map(|(_, word)| *word).collect();
+        if words.is_empty() { "ok".into() } else { words.join(",") }
+    }
+
+    /// Tells its feed task that there is something to apply.
+    pub(super) fn wake(&self) {
+        if !self.has_work.swap(true, AcqRel) {
+            self.waker.wake();
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The members of a set: hosted engines that execute in place, fed from one log.
+//!
+//! **Invariant:** lock order: an engine, then the log. No lock is held across an await; only
+//! [`failover`] ever holds two engines.
+
+mod member;
+mod set;
+mod feed;
+mod sync;
+mod failover;
+mod view;
+
+pub use failover::{Refused, new_history};
+pub use feed::{Applied, feed};
+pub use member::{Duty, Member};
+pub use set::{Gathered, Outcome, Reading, Roster, Set, Writing};
+pub use view::View;

@@ -1,0 +1,461 @@
+//! The replica set: its members, who is master, the log, and the two ways in: to read and to write.
+
+use super::member::{Duty, Hosted, Member};
+use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
+use crate::base::time::{MonoUs, WallMs};
+use crate::command::{Args, Fault, Spec};
+use crate::engine::{Effects, Engine, Item, KeySlot, ReadVerb, Said, Thresholds, WriteVerb};
+use crate::metrics::batch::Batch;
+use crate::replication::Log;
+use crate::resp::Reply;
+use crate::runtime::undertaker;
+use event_listener::Event;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+
+/// The members at one time. Members are added, never taken away.
+pub type Roster = Arc<[Arc<Member>]>;
+
+/// How a verb ended.
+pub type Outcome = Result<(), Fault>;
+
+const PANICKED: Fault = Fault::Says("ERR internal error, the member has been taken out of service");
+
+/// A hosted replica set.
+pub struct Set {
+    pub(super) log: Mutex<Log<KeySlot>>,
+    roster: RwLock<Roster>,
+    /// Grows when the roster, the master or the lineage changes.
+    generation: AtomicU64,
+    master: AtomicUsize,
+    head: AtomicU64,
+    lineage: RwLock<Lineage>,
+    /// Notified when a replica has applied something.
+    pub applied: Event,
+    pub(super) changing: Mutex<()>,
+    seed: u64,
+    thresholds: RwLock<Thresholds>,
+    /// Full syncs done, for INFO.
+    pub full_syncs: AtomicU64,
+    /// Push lag seen by the feeds, until the metrics collect it.
+    pub lag: Mutex<Batch>,
+}
+
+impl Set {
+    /// A set of one master and `replicas` replicas, all empty. Members share `seed`'s hash order.
+    pub fn new(
+        replicas: usize,
+        seed: u64,
+        history: HistoryId,
+        thresholds: Thresholds,
+        backlog_bytes: usize,
+        feed_bytes_max: usize,
+    ) -> Set {
+        let lineage = Lineage { history, before: None };
+        let mut log = Log::new(lineage, backlog_bytes, feed_bytes_max);
+        let mut members = Vec::new();
+        for index in 0..=replicas {
+            let member = Member::new(index, Engine::new(seed, thresholds));
+            if replicas != 0 {
+                let feed = member.open_feed(&mut log);
+                if index != 0 {
+                    log.attach(feed);
+                }
+            }
+            members.push(Arc::new(member));
+        }
+        Set {
+            log: Mutex::new(log),
+            roster: RwLock::new(members.into()),
+            generation: AtomicU64::new(0),
+            master: AtomicUsize::new(0),
+            head: AtomicU64::new(0),
+            lineage: RwLock::new(lineage),
+            applied: Event::new(),
+            changing: Mutex::new(()),
+            seed,
+            thresholds: RwLock::new(thresholds),
+            full_syncs: AtomicU64::new(0),
+            lag: Mutex::new(Batch::default()),
+        }
+    }
+
+    /// The members.
+    pub fn roster(&self) -> Roster {
+        self.roster.read().clone()
+    }
+
+    /// Grows whenever [`Set::roster`], [`Set::master`] or [`Set::lineage`] has changed.
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
+    }
+
+    /// Place of the master in the roster.
+    #[inline]
+    pub fn master(&self) -> usize {
+        self.master.load(Acquire)
+    }
+
+    /// The end of the stream.
+    #[inline]
+    pub fn head(&self) -> Offset {
+        Offset::new(self.head.load(Acquire))
+    }
+
+    /// The stream's history and the one before it.
+    pub fn lineage(&self) -> Lineage {
+        *self.lineage.read()
+    }
+
+    /// The end of the stream, as a position.
+    pub fn position(&self) -> Position {
+        Position { history: self.lineage().history, offset: self.head() }
+    }
+
+    /// How a floor stands against this set's stream. An offset that the stream has not reached is of
+    /// no stream we know.
+    pub fn cover(&self, floor: Position) -> Covered {
+        match self.lineage().cover(floor) {
+            Covered::To(offset) if self.head() < offset => Covered::Foreign,
+            covered => covered,
+        }
+    }
+
+    /// First byte and length of the backlog.
+    pub fn backlog(&self) -> (Offset, u64) {
+        self.log.lock().backlog()
+    }
+
+    /// The backlog's bytes from `from` on; `None` when they are not kept.
+    pub fn stream_from(&self, from: Offset) -> Option<Vec<u8>> {
+        self.log.lock().stream_from(from)
+    }
+
+    /// Changes the bounds of the log.
+    pub fn bound_log(&self, backlog_bytes: usize, feed_bytes_max: usize) {
+        let mut log = self.log.lock();
+        log.set_backlog_bytes(backlog_bytes);
+        log.set_feed_bytes_max(feed_bytes_max);
+    }
+
+    /// Changes when collections leave their compact forms, at every member.
+    pub fn set_thresholds(&self, thresholds: Thresholds) {
+        *self.thresholds.write() = thresholds;
+        for member in self.roster().iter() {
+            member.hosted.write().engine.ground_mut().thresholds = thresholds;
+        }
+    }
+
+    /// An empty engine for a member of this set.
+    pub(super) fn new_engine(&self) -> Engine {
+        Engine::new(self.seed, *self.thresholds.read())
+    }
+
+    /// Adds a replica, which must be synced before it serves. Answers it.
+    pub fn add_replica(&self, now: MonoUs) -> Arc<Member> {
+        let _alone = self.changing.lock();
+        let engine = self.new_engine();
+        let mut roster = self.roster.write();
+        let member = Arc::new(Member::new(roster.len(), engine));
+        member.enter(Duty::Unsynced, now);
+        {
+            let mut log = self.log.lock();
+            for member in roster.iter().chain([&member]) {
+                member.open_feed(&mut log);
+            }
+        }
+        *roster = roster.iter().cloned().chain([member.clone()]).collect();
+        self.generation.fetch_add(1, AcqRel);
+        member
+    }
+
+    pub(super) fn enthrone(&self, index: usize, lineage: Lineage) {
+        *self.lineage.write() = lineage;
+        self.master.store(index, Release);
+        self.generation.fetch_add(1, AcqRel);
+    }
+
+    pub(super) fn set_head(&self, head: Offset) {
+        self.head.store(head.bytes(), Release);
+    }
+
+    /// Locks the master to write. The roster must be a recent one.
+    pub fn write<'s>(&'s self, roster: &'s Roster) -> Writing<'s> {
+        loop {
+            let index = self.master();
+            let member: &'s Member = &roster[index];
+            let hosted = member.hosted.write();
+            // A failover swaps the master while it holds the old one's lock.
+            if self.master() == index {
+                return Writing { set: self, member, hosted, has_news: false };
+            }
+        }
+    }
+
+    /// Locks a member to read.
+    #[inline]
+    pub fn read<'s>(&'s self, member: &'s Member) -> Reading<'s> {
+        Reading { set: self, member, hosted: member.hosted.read() }
+    }
+
+    /// Wakes the feeds of all replicas.
+    pub fn push(&self) {
+        let master = self.master();
+        for member in self.roster.read().iter().filter(|it| it.index != master) {
+            member.wake();
+        }
+    }
+
+    /// Microseconds since the first write that `member` has not applied was appended; 0 when it has all.
+    /// A paused member has heard nothing since it was paused.
+    pub fn behind_us(&self, member: &Member, now: MonoUs) -> u64 {
+        if member.index == self.master() {
+            return 0;
+        }
+        if member.is(Duty::Paused) {
+            return now.since(member.paused_at());
+        }
+        if member.applied() == self.head() {
+            return 0;
+        }
+        let since = member.feed().and_then(|it| self.log.lock().waiting_since(it));
+        since.map_or(0, |it| now.since(it))
+    }
+
+    /// Appends the heartbeat to the stream.
+    pub fn ping(&self, now: MonoUs) {
+        let mut log = self.log.lock();
+        log.ping(now);
+        let roster = self.roster();
+        self.publish(&mut log, &roster[self.master()]);
+        drop(log);
+        self.push();
+    }
+
+    fn publish(&self, log: &mut Log<KeySlot>, master: &Member) {
+        let head = log.head();
+        self.set_head(head);
+        master.set_applied(head);
+        if log.take_news_of_cuts() {
+            let roster = self.roster.read();
+            let cut = |it: &&Arc<Member>| it.feed().is_some_and(|feed| log.is_cut(feed));
+            for member in roster.iter().filter(|it| it.index != self.master()).filter(cut) {
+                member.enter(Duty::Unsynced, MonoUs(0));
+            }
+        }
+    }
+
+    /// A verb panicked in `member`: its data cannot be trusted any more.
+    fn quarantine(&self, member: &Member) {
+        let has_heir = self.roster().iter().any(|it| it.index != member.index && it.is_sound());
+        if member.index == self.master() && !has_heir {
+            log::error!("event=panic member={} action=none reason=no-heir", member.name);
+            return;
+        }
+        log::error!("event=panic member={} action=quarantine", member.name);
+        member.enter(Duty::Quarantined, MonoUs(0));
+    }
+}
+
+/// The master, locked to write.
+pub struct Writing<'s> {
+    set: &'s Set,
+    member: &'s Member,
+    hosted: RwLockWriteGuard<'s, Hosted>,
+    has_news: bool,
+}
+
+impl Writing<'_> {
+    /// The member that is written.
+    pub fn member(&self) -> &Member {
+        self.member
+    }
+
+    /// Runs a write and appends what it did. A panic is caught here: the client gets an error, nothing
+    /// is appended, and the member is out of service.
+    pub fn run(
+        &mut self,
+        spec: &Spec,
+        verb: WriteVerb,
+        args: Args<'_>,
+        effects: &mut Effects,
+        reply: &mut Reply,
+        at: MonoUs,
+    ) -> Outcome {
+        let engine = &mut self.hosted.engine;
+        let mark = reply.mark();
+        let run = AssertUnwindSafe(|| engine.write(spec, verb, args, effects, reply));
+        let Ok(outcome) = catch_unwind(run) else {
+            reply.cut(mark);
+            self.set.quarantine(self.member);
+            return Err(PANICKED);
+        };
+        if !effects.is_empty() {
+            self.append(args.request().wire(), args, effects, at);
+        }
+        outcome
+    }
+
+    /// Runs a read at the master.
+    pub fn read(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> Outcome {
+        guarded(self.set, self.member, &self.hosted.engine, verb, args, reply)
+    }
+
+    /// Deletes up to `most` keys whose time has come. Answers how many.
+    pub fn expire(&mut self, now: WallMs, most: usize, effects: &mut Effects, at: MonoUs) -> usize {
+        effects.begin(0);
+        let expired = self.hosted.engine.expire_due(now, most, effects);
+        let mut log = self.set.log.lock();
+        for item in effects.items() {
+            let mut entry = log.write(1, at);
+            entry.say(item.db, words(item, effects, &[]), std::iter::empty());
+            entry.close();
+        }
+        self.set.publish(&mut log, self.member);
+        self.has_news |= expired != 0;
+        expired
+    }
+
+    /// The engine itself, for WATCH and for digests.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.hosted.engine
+    }
+
+    /// Appends effects that were gathered over several commands: a transaction.
+    pub fn append_all(&mut self, gathered: &mut Gathered, at: MonoUs) {
+        if gathered.items.is_empty() {
+            return;
+        }
+        let mut log = self.set.log.lock();
+        let mut entry = log.write(gathered.items.len().max(2), at);
+        for (db, words, shared) in gathered.items.drain(..) {
+            entry.say(db, &words, shared.into_iter());
+        }
+        entry.close();
+        self.set.publish(&mut log, self.member);
+        self.has_news = true;
+    }
+
+    /// Runs a write whose effects are kept for [`Writing::append_all`].
+    pub fn run_within(
+        &mut self,
+        spec: &Spec,
+        verb: WriteVerb,
+        args: Args<'_>,
+        effects: &mut Effects,
+        reply: &mut Reply,
+        gathered: &mut Gathered,
+    ) -> Outcome {
+        let engine = &mut self.hosted.engine;
+        let mark = reply.mark();
+        let run = AssertUnwindSafe(|| engine.write(spec, verb, args, effects, reply));
+        let Ok(outcome) = catch_unwind(run) else {
+            reply.cut(mark);
+            self.set.quarantine(self.member);
+            return Err(PANICKED);
+        };
+        let mut sent = Vec::new();
+        if effects.items().iter().any(|it| it.said == Said::AsSent) {
+            crate::resp::encode_command(&mut sent, args.request().iter());
+        }
+        for item in effects.items() {
+            let shared = effects.shared()[item.shared.clone()].to_vec();
+            gathered.items.push((item.db, words(item, effects, &sent).to_vec(), shared));
+        }
+        outcome
+    }
+
+    fn append(&mut self, wire: Option<&[u8]>, args: Args<'_>, effects: &Effects, at: MonoUs) {
+        let encoded;
+        let sent = match wire {
+            Some(wire) => wire,
+            None => {
+                let mut bytes = Vec::new();
+                crate::resp::encode_command(&mut bytes, args.request().iter());
+                encoded = bytes;
+                &encoded
+            }
+        };
+        let mut log = self.set.log.lock();
+        let mut entry = log.write(effects.items().len(), at);
+        for item in effects.items() {
+            let shared = effects.shared()[item.shared.clone()].iter().cloned();
+            entry.say(item.db, words(item, effects, sent), shared);
+        }
+        entry.close();
+        self.set.publish(&mut log, self.member);
+        self.has_news = true;
+    }
+}
+
+impl Drop for Writing<'_> {
+    /// Wakes the feeds once for all that was written under this lock.
+    fn drop(&mut self) {
+        let graveyard = &mut self.hosted.engine.ground_mut().graveyard;
+        if !graveyard.is_empty() {
+            undertaker::bury(std::mem::take(graveyard));
+        }
+        if self.has_news {
+            self.set.push();
+        }
+    }
+}
+
+/// Effects of a transaction, kept until its end.
+#[derive(Default)]
+pub struct Gathered {
+    items: Vec<(usize, Vec<u8>, Vec<KeySlot>)>,
+}
+
+/// A member, locked to read.
+pub struct Reading<'s> {
+    set: &'s Set,
+    member: &'s Member,
+    hosted: RwLockReadGuard<'s, Hosted>,
+}
+
+impl Reading<'_> {
+    /// The member that is read.
+    pub fn member(&self) -> &Member {
+        self.member
+    }
+
+    /// Runs a read. A panic is caught here.
+    #[inline]
+    pub fn run(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> Outcome {
+        guarded(self.set, self.member, &self.hosted.engine, verb, args, reply)
+    }
+
+    /// The engine itself, for INFO and digests.
+    pub fn engine(&self) -> &Engine {
+        &self.hosted.engine
+    }
+}
+
+#[inline]
+fn guarded(
+    set: &Set,
+    member: &Member,
+    engine: &Engine,
+    verb: ReadVerb,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> Outcome {
+    let mark = reply.mark();
+    let run = AssertUnwindSafe(|| engine.read(verb, args, reply));
+    catch_unwind(run).unwrap_or_else(|_| {
+        reply.cut(mark);
+        set.quarantine(member);
+        Err(PANICKED)
+    })
+}
+
+fn words<'e>(item: &Item, effects: &'e Effects, sent: &'e [u8]) -> &'e [u8] {
+    match &item.said {
+        Said::AsSent => sent,
+        Said::Instead(span) => &effects.words()[span.clone()],
+    }
+}

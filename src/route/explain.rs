@@ -1,0 +1,168 @@
+//! A plan told in words: what PROXY EXPLAIN answers.
+
+use super::{Asked, Candidate, Floor, Level, Members, Plan, Refusal, Where, plan};
+use crate::base::position::Offset;
+
+/// One replica, as the plan saw it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Considered {
+    /// Its name.
+    pub name: String,
+    /// How it stood.
+    pub stood: Candidate,
+    /// Stream bytes it had still to apply.
+    pub behind_bytes: u64,
+    /// Whether it is the replica the worker prefers.
+    pub home: bool,
+}
+
+/// A plan with all that it was made from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explanation {
+    /// The route's name.
+    pub route: String,
+    /// The level of the read.
+    pub level: Level,
+    /// What the level needed.
+    pub floor: Floor,
+    /// The ladder, as written.
+    pub ladder: String,
+    /// The master's name, if one is in service.
+    pub master: Option<String>,
+    /// The master's offset.
+    pub head: Offset,
+    /// The replicas.
+    pub candidates: Vec<Considered>,
+    /// Where the request goes.
+    pub plan: Plan,
+    /// The name of the member it goes to.
+    pub chosen: Option<String>,
+}
+
+/// Plans, and tells how. `name` turns a member's number into its name.
+pub fn explain(
+    route: &str,
+    ask: &Asked<'_>,
+    members: &impl Members,
+    name: impl Fn(u16) -> String,
+) -> Explanation {
+    let head = members.head();
+    let candidates = (0..members.replicas()).map(|at| {
+        let stood = members.replica(at);
+        let behind_bytes = head.since(stood.applied);
+        Considered { name: name(stood.member), stood, behind_bytes, home: ask.home == Some(at) }
+    });
+    let plan = plan(ask, members);
+    Explanation {
+        route: route.to_owned(),
+        level: ask.level,
+        floor: ask.floor,
+        ladder: ask.ladder.to_string(),
+        master: members.master().map(&name),
+        head,
+        candidates: candidates.collect(),
+        plan,
+        chosen: member_of(plan).map(&name),
+    }
+}
+
+fn member_of(plan: Plan) -> Option<u16> {
+    match plan.to {
+        Where::Member(member) | Where::CatchUp { member, .. } | Where::Wait { member, .. } => {
+            Some(member)
+        }
+        Where::Refuse(_) => None,
+    }
+}
+
+impl Explanation {
+    /// One line per fact, in the order they were weighed.
+    pub fn lines(&self) -> Vec<String> {
+        let master = self.master.as_deref().unwrap_or("none in service");
+        let mut lines = vec![
+            format!("route {}", self.route),
+            format!("level {}", self.level),
+            format!("floor {}", self.floor),
+            format!("ladder {}", self.ladder),
+            format!("master {master} offset {}", self.head),
+        ];
+        lines.extend(self.candidates.iter().map(Considered::line));
+        lines.push(format!("chosen {}", self.choice()));
+        let because = self.plan.because;
+        lines.push(format!("because {}: {}", because.as_str(), because.sentence()));
+        lines
+    }
+
+    fn choice(&self) -> String {
+        let name = self.chosen.as_deref().unwrap_or("nobody");
+        match self.plan.to {
+            Where::Member(_) => name.to_owned(),
+            Where::CatchUp { needs, .. } => format!("{name} after catching up to {needs}"),
+            Where::Wait { needs, at_most, .. } => {
+                format!("{name} once it has {needs}, waiting {at_most:?} at most")
+            }
+            Where::Refuse(Refusal::Lagged { behind_bytes }) => {
+                format!("{name}: -LAGGED, {behind_bytes} bytes are missing")
+            }
+            Where::Refuse(Refusal::MasterDown) => format!("{name}: -MASTERDOWN"),
+        }
+    }
+}
+
+impl Considered {
+    fn line(&self) -> String {
+        let Candidate { applied, in_service, paused, in_flight, behind_us, .. } = self.stood;
+        let notes = [(self.home, " home"), (!in_service, " out-of-service"), (paused, " paused")];
+        let notes: String = notes.iter().filter(|it| it.0).map(|it| it.1).collect();
+        format!(
+            "replica {} offset {applied} behind {} bytes {behind_us} us in-flight {in_flight}{notes}",
+            self.name, self.behind_bytes
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Class;
+    use crate::route::{Ladder, Standing};
+
+    #[test]
+    fn an_explanation_shows_everything_that_was_weighed() {
+        let stands = |member, applied, in_service| Candidate {
+            member,
+            applied: Offset::new(applied),
+            in_service,
+            paused: false,
+            in_flight: 1,
+            behind_us: 40,
+        };
+        let replicas = [stands(1, 90, true), stands(2, 100, false)];
+        let members = Standing { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+        let ladder = Ladder::default();
+        let ask = Asked {
+            class: Class::Read,
+            level: Level::Sticky,
+            floor: Floor::Needs(Offset::new(95)),
+            watching: false,
+            wrote_lately: false,
+            home: Some(0),
+            dice: 0,
+            ladder: &ladder,
+            rung: 0,
+        };
+        let told = explain("default", &ask, &members, |it| format!("n{}", it + 1));
+        let expected = [
+            "route default",
+            "level sticky",
+            "floor 95",
+            "ladder catch-up, master",
+            "master n1 offset 100",
+            "replica n2 offset 90 behind 10 bytes 40 us in-flight 1 home",
+            "replica n3 offset 100 behind 0 bytes 40 us in-flight 1 out-of-service",
+            "chosen n2 after catching up to 95",
+            "because catch-up: this replica is behind, applies what it is missing, and reads",
+        ];
+        assert_eq!(told.lines(), expected);
+    }
+}

@@ -1,0 +1,20 @@
+//! Rules, levels, the ladder, and the one function that chooses a member and says why.
+//!
+//! **Invariant:** pure. No clock, no dice, no member: time, randomness and offsets come in as numbers.
+//! **Invariant:** a candidate that is not in service serves nothing, whatever a rule says.
+
+mod level;
+mod ladder;
+mod rules;
+mod floor;
+mod gate;
+mod plan;
+mod explain;
+
+pub use explain::{Considered, Explanation, explain};
+pub use floor::Floor;
+pub use gate::{Fed, MinReplicas};
+pub use ladder::{Ladder, Step};
+pub use level::Level;
+pub use plan::{Asked, Candidate, Members, Plan, Reason, Refusal, Standing, Where, plan};
+pub use rules::{Acks, Match, Question, Route, Routes};

@@ -1,0 +1,413 @@
+//! Where a request goes, with its reason: one pure function.
+
+use super::{Floor, Ladder, Level, Step};
+use crate::base::position::Offset;
+use crate::command::{Class, Fault};
+
+/// What a request brings.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Read or write. Session commands are not planned; one that is goes to the master.
+    pub class: Class,
+    /// The promise a read is served under.
+    pub level: Level,
+    /// What that promise needs today.
+    pub floor: Floor,
+    /// The session is between WATCH and EXEC: everything goes to the master.
+    pub watching: bool,
+    /// The session wrote less than `sticky-for` ago.
+    pub wrote_lately: bool,
+    /// The replica this worker prefers, by its place among the replicas.
+    pub home: Option<usize>,
+    /// 64 random bits.
+    pub dice: u64,
+    /// What to try on lag.
+    pub ladder: &'a Ladder,
+    /// The first step not tried yet: 0, or what [`Where::Wait`] said.
+    pub rung: u8,
+}
+
+/// How one replica stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Candidate {
+    /// Which member it is.
+    pub member: u16,
+    /// What it has applied; may be late, never early.
+    pub applied: Offset,
+    /// Not drained, cut off, quarantined or loading.
+    pub in_service: bool,
+    /// Applies nothing for now, so it cannot catch up.
+    pub paused: bool,
+    /// Requests it is serving.
+    pub in_flight: u32,
+    /// How long ago it last had all that the master had.
+    pub behind_us: u64,
+}
+
+/// The members as they stand. Asked only for what the plan needs, so that a read at a fresh home
+/// touches no other replica's cache lines.
+pub trait Members {
+    /// The master, if one is in service.
+    fn master(&self) -> Option<u16>;
+    /// The master's offset.
+    fn head(&self) -> Offset;
+    /// How many replicas there are.
+    fn replicas(&self) -> usize;
+    /// The replica at this place, which is below `replicas`.
+    fn replica(&self, at: usize) -> Candidate;
+}
+
+/// Members written down.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// The master, if one is in service.
+    pub master: Option<u16>,
+    /// The replicas.
+    pub replicas: &'a [Candidate],
+    /// The master's offset.
+    pub head: Offset,
+}
+
+impl Members for Standing<'_> {
+    fn master(&self) -> Option<u16> {
+        self.master
+    }
+
+    fn head(&self) -> Offset {
+        self.head
+    }
+
+    fn replicas(&self) -> usize {
+        self.replicas.len()
+    }
+
+    fn replica(&self, at: usize) -> Candidate {
+        self.replicas[at]
+    }
+}
+
+/// Where to, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Where to.
+    pub to: Where,
+    /// Why.
+    pub because: Reason,
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Where {
+    /// To this member, as it is.
+    Member(u16),
+    /// To this replica, which first applies the stream up to `needs`.
+    CatchUp {
+        /// Which replica.
+        member: u16,
+        /// How far it must come.
+        needs: Offset,
+    },
+    /// Nowhere yet: park until this replica has applied `needs` or the time is over, then plan again
+    /// from `rung`.
+    Wait {
+        /// Which replica.
+        member: u16,
+        /// How far it must come.
+        needs: Offset,
+        /// How long at most.
+        at_most: std::time::Duration,
+        /// [`Asked::rung`] of the next plan.
+        rung: u8,
+    },
+    /// Nowhere.
+    Refuse(Refusal),
+}
+
+/// Why a request goes nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Nobody is fresh enough; the freshest is this far behind what is needed.
+    Lagged {
+        /// Bytes of the stream.
+        behind_bytes: u64,
+    },
+    /// Only the master could serve it, and there is none.
+    MasterDown,
+}
+
+impl Refusal {
+    /// What the client is told.
+    pub fn fault(self) -> Fault {
+        match self {
+            Refusal::Lagged { behind_bytes } => Fault::Lagged { behind_bytes },
+            Refusal::MasterDown => Fault::MasterDown,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        /// Why a plan says what it says: the metrics label, and a line of PROXY EXPLAIN.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        #[repr(u8)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// All of them; a reason's place is its number.
+            pub const ALL: &[Reason] = &[$(Reason::$name),*];
+
+            /// The label.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Reason::$name => $text),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Writes go to the master.
+    Write = "write";
+    /// The level is `master`.
+    AskedMaster = "asked-master";
+    /// Between WATCH and EXEC.
+    Watching = "watching";
+    /// The session wrote less than `sticky-for` ago.
+    StickyFor = "sticky-for";
+    /// The session's past was cut off by a failover.
+    LostHistory = "lost-history";
+    /// The session's floor is of a history nobody here knows.
+    ForeignHistory = "foreign-history";
+    /// No replica is in service.
+    NoReplicas = "no-replicas";
+    /// The worker's own replica is fresh enough.
+    FreshHome = "fresh-home";
+    /// Another replica is fresh enough.
+    FreshOther = "fresh-other";
+    /// A replica applies what it is missing, then reads.
+    CatchUp = "catch-up";
+    /// The read parks until a replica is fresh enough.
+    Waiting = "waiting";
+    /// A replica is fresh enough now that the read has waited.
+    Waited = "waited";
+    /// Replicas are behind; the ladder sends the read to the master.
+    MasterOnLag = "master-on-lag";
+    /// Replicas are behind; the ladder lets the read be stale.
+    StaleAllowed = "stale-allowed";
+    /// Replicas are behind; the ladder has nothing left.
+    Lagged = "lagged";
+    /// There is no master in service.
+    NoMaster = "no-master";
+}
+
+impl Reason {
+    /// What it means, in a sentence.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Reason::Write => "writes go to the master",
+            Reason::AskedMaster => "the level asks for the master",
+            Reason::Watching => "between WATCH and EXEC everything goes to the master",
+            Reason::StickyFor => "this session wrote less than sticky-for ago",
+            Reason::LostHistory => "a failover cut off what this session saw last",
+            Reason::ForeignHistory => "nothing is known of the history of this session's floor",
+            Reason::NoReplicas => "no replica is in service",
+            Reason::FreshHome => "this worker's own replica is fresh enough",
+            Reason::FreshOther => "this replica is fresh enough",
+            Reason::CatchUp => "this replica is behind, applies what it is missing, and reads",
+            Reason::Waiting => "replicas are behind; the read waits for this one",
+            Reason::Waited => "this replica is fresh enough after a wait",
+            Reason::MasterOnLag => "replicas are behind; the ladder says master",
+            Reason::StaleAllowed => "replicas are behind; the ladder allows a stale read",
+            Reason::Lagged => "replicas are behind; the ladder has nothing left",
+            Reason::NoMaster => "there is no master in service",
+        }
+    }
+}
+
+/// Where this request goes. Never allocates; costs a few nanoseconds when the home is fresh.
+#[inline]
+pub fn plan(ask: &Asked<'_>, members: &impl Members) -> Plan {
+    match at_the_master(ask) {
+        Some(because) => at_master(members, because),
+        None => read(ask, members),
+    }
+}
+
+/// Why the request may only go to the master, if so. The first reason wins.
+#[inline]
+fn at_the_master(ask: &Asked<'_>) -> Option<Reason> {
+    match ask {
+        Asked { class: Class::Write | Class::Session, .. } => Some(Reason::Write),
+        Asked { watching: true, .. } => Some(Reason::Watching),
+        Asked { level: Level::Master, .. } => Some(Reason::AskedMaster),
+        Asked { wrote_lately: true, .. } => Some(Reason::StickyFor),
+        Asked { floor: Floor::Lost(_), .. } => Some(Reason::LostHistory),
+        Asked { floor: Floor::Foreign, .. } => Some(Reason::ForeignHistory),
+        _ => None,
+    }
+}
+
+#[inline]
+fn at_master(members: &impl Members, because: Reason) -> Plan {
+    match members.master() {
+        Some(master) => Plan { to: Where::Member(master), because },
+        None => refuse(Refusal::MasterDown, Reason::NoMaster),
+    }
+}
+
+fn refuse(refusal: Refusal, because: Reason) -> Plan {
+    Plan { to: Where::Refuse(refusal), because }
+}
+
+#[inline]
+fn read(ask: &Asked<'_>, members: &impl Members) -> Plan {
+    if ask.level == Level::Linearizable && members.master().is_none() {
+        // A floor taken from a master that may have been replaced proves nothing.
+        return refuse(Refusal::MasterDown, Reason::NoMaster);
+    }
+    let look = Look { ask, members };
+    match look.home() {
+        Some(home) if look.fresh(&home) => look.to(home, Reason::FreshHome),
+        Some(home) => look.climb(Some(home)),
+        None => look.without_home(),
+    }
+}
+
+/// One read, looking at the members.
+struct Look<'a, M> {
+    ask: &'a Asked<'a>,
+    members: &'a M,
+}
+
+impl<M: Members> Look<'_, M> {
+    /// The worker's own replica, if it is in service.
+    #[inline]
+    fn home(&self) -> Option<Candidate> {
+        let at = self.ask.home.filter(|it| *it < self.members.replicas())?;
+        Some(self.members.replica(at)).filter(|it| it.in_service)
+    }
+
+    #[inline]
+    fn fresh(&self, it: &Candidate) -> bool {
+        match (self.ask.level, self.ask.floor) {
+            (Level::Bounded { ms, bytes }, _) => {
+                ms.is_none_or(|ms| it.behind_us <= ms.saturating_mul(1000))
+                    && bytes.is_none_or(|bytes| self.members.head().since(it.applied) <= bytes)
+            }
+            (_, Floor::Needs(needs)) => needs <= it.applied,
+            (_, Floor::Lost(_) | Floor::Foreign) => false,
+        }
+    }
+
+    /// How far a replica that is behind must come. Having all that the master has now keeps every
+    /// bound.
+    fn needs(&self) -> Offset {
+        match (self.ask.level, self.ask.floor) {
+            (Level::Bounded { .. }, _) | (_, Floor::Lost(_) | Floor::Foreign) => {
+                self.members.head()
+            }
+            (_, Floor::Needs(needs)) => needs,
+        }
+    }
+
+    fn to(&self, it: Candidate, because: Reason) -> Plan {
+        let because = if self.ask.rung == 0 { because } else { Reason::Waited };
+        Plan { to: Where::Member(it.member), because }
+    }
+
+    fn without_home(&self) -> Plan {
+        match self.pick(|it| self.fresh(it)) {
+            Some(it) => self.to(it, Reason::FreshOther),
+            None if self.pick(|_| true).is_none() => at_master(self.members, Reason::NoReplicas),
+            None => self.climb(None),
+        }
+    }
+
+    /// The first step of the ladder, from the rung on, that leads somewhere.
+    #[cold]
+    fn climb(&self, home: Option<Candidate>) -> Plan {
+        let steps = self.ask.ladder.steps().iter().enumerate();
+        for (at, step) in steps.skip(usize::from(self.ask.rung)) {
+            if let Some(plan) = self.try_step(*step, at as u8 + 1, home) {
+                return plan;
+            }
+        }
+        self.lagged()
+    }
+
+    fn try_step(&self, step: Step, next: u8, home: Option<Candidate>) -> Option<Plan> {
+        match step {
+            Step::CatchUp => self.catch_up(home),
+            Step::OtherReplica => {
+                self.pick(|it| self.fresh(it)).map(|it| self.to(it, Reason::FreshOther))
+            }
+            Step::Wait(at_most) => {
+                let moving = || self.pick(|it| !it.paused);
+                let it = home.filter(|it| !it.paused).or_else(moving).or(home);
+                let member = it.or_else(|| self.pick(|_| true))?.member;
+                let to = Where::Wait { member, needs: self.needs(), at_most, rung: next };
+                Some(Plan { to, because: Reason::Waiting })
+            }
+            Step::Master => {
+                self.members.master().map(|_| at_master(self.members, Reason::MasterOnLag))
+            }
+            Step::Error => Some(self.lagged()),
+            Step::Stale => {
+                let to = Where::Member(self.freshest()?.member);
+                Some(Plan { to, because: Reason::StaleAllowed })
+            }
+        }
+    }
+
+    /// At home if it can, else at any replica that is being fed. A floor beyond what the master has
+    /// is out of every replica's reach.
+    fn catch_up(&self, home: Option<Candidate>) -> Option<Plan> {
+        let needs = self.needs();
+        if self.members.head() < needs {
+            return None;
+        }
+        let able = home.filter(|it| !it.paused).or_else(|| self.pick(|it| !it.paused))?;
+        if self.fresh(&able) {
+            return Some(self.to(able, Reason::FreshOther));
+        }
+        let to = Where::CatchUp { member: able.member, needs };
+        Some(Plan { to, because: Reason::CatchUp })
+    }
+
+    fn lagged(&self) -> Plan {
+        let applied = self.freshest().map_or(Offset::ZERO, |it| it.applied);
+        let behind_bytes = self.needs().since(applied);
+        refuse(Refusal::Lagged { behind_bytes }, Reason::Lagged)
+    }
+
+    fn freshest(&self) -> Option<Candidate> {
+        self.in_service(0).max_by_key(|it| it.applied)
+    }
+
+    /// All in service, beginning at place `from`.
+    fn in_service(&self, from: usize) -> impl Iterator<Item = Candidate> {
+        let count = self.members.replicas();
+        let turn = move |it| if it < count { it } else { it - count };
+        (from..from + count)
+            .map(move |it| self.members.replica(turn(it)))
+            .filter(|it| it.in_service)
+    }
+
+    /// The less busy of two that are in service and suit, thrown by the dice; each throw that does
+    /// not suit moves on to the next that does.
+    fn pick(&self, suits: impl Fn(&Candidate) -> bool) -> Option<Candidate> {
+        let count = self.members.replicas();
+        let first = throw(self.ask.dice, count);
+        let second = first + 1 + throw(self.ask.dice >> 32, count.saturating_sub(1));
+        let one = self.in_service(first).find(&suits)?;
+        let other = self.in_service(second % count).find(&suits)?;
+        Some(if other.in_flight < one.in_flight { other } else { one })
+    }
+}
+
+/// A place below `count`, from the lower half of `bits`; 0 when there is none.
+fn throw(bits: u64, count: usize) -> usize {
+    ((bits & u64::from(u32::MAX)) * count as u64 >> 32) as usize
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! What every plan keeps, whatever the topology, the level and the ladder.
+
+use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::time::Duration;
+
+const HEAD: u64 = 1000;
+
+fn candidate() -> impl Strategy<Value = Candidate> {
+    (0..=HEAD, any::<bool>(), any::<bool>(), 0..4_u32, 0..3000_u64).prop_map(
+        |(applied, in_service, paused, in_flight, behind_us)| {
+            let applied = Offset::new(applied);
+            Candidate { member: 0, applied, in_service, paused, in_flight, behind_us }
+        },
+    )
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    let bounded = (prop::option::of(0..3_u64), prop::option::of(0..HEAD))
+        .prop_map(|(ms, bytes)| Level::Bounded { ms, bytes: bytes.or(ms.xor(Some(9))) });
+    let plain = [Level::Master, Level::Linearizable, Level::Global, Level::Sticky, Level::Eventual];
+    prop_oneof![2 => prop::sample::select(plain.to_vec()), 1 => bounded]
+}
+
+fn floor() -> impl Strategy<Value = Floor> {
+    prop_oneof![
+        6 => (0..=HEAD + 1).prop_map(|it| Floor::Needs(Offset::new(it))),
+        1 => Just(Floor::Lost(Offset::new(5))),
+        1 => Just(Floor::Foreign),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Ladder> {
+    let wait = Step::Wait(Duration::from_millis(20));
+    let all = vec![Step::CatchUp, Step::OtherReplica, wait, Step::Master, Step::Stale];
+    (prop::sample::subsequence(all, 0..=5).prop_shuffle(), any::<bool>()).prop_map(
+        |(mut it, end)| {
+            it.extend(end.then_some(Step::Error));
+            Ladder::new(&it).unwrap()
+        },
+    )
+}
+
+/// A whole question, with everything it is asked of.
+#[derive(Clone, Debug)]
+struct Case {
+    level: Level,
+    floor: Floor,
+    home: Option<usize>,
+    dice: u64,
+    ladder: Ladder,
+    rung: u8,
+    master: Option<u16>,
+    replicas: Vec<Candidate>,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let master = prop_oneof![4 => Just(Some(100)), 1 => Just(None)];
+    let ask = (level(), floor(), prop::option::of(0..6_usize), any::<u64>(), steps(), 0..3_u8);
+    (ask, master, vec(candidate(), 0..5)).prop_map(|(ask, master, mut replicas)| {
+        let (level, floor, home, dice, ladder, rung) = ask;
+        replicas.iter_mut().enumerate().for_each(|(at, it)| it.member = at as u16);
+        Case { level, floor, home, dice, ladder, rung, master, replicas }
+    })
+}
+
+impl Case {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            class: Class::Read,
+            level: self.level,
+            floor: self.floor,
+            watching: false,
+            wrote_lately: false,
+            home: self.home,
+            dice: self.dice,
+            ladder: &self.ladder,
+            rung: self.rung,
+        }
+    }
+
+    fn standing(&self) -> Standing<'_> {
+        Standing { master: self.master, replicas: &self.replicas, head: Offset::new(HEAD) }
+    }
+
+    fn plan(&self) -> Plan {
+        plan(&self.asked(), &self.standing())
+    }
+
+    fn replica(&self, member: u16) -> Option<&Candidate> {
+        self.replicas.iter().find(|it| it.member == member)
+    }
+
+    /// Written apart from the code: whether this replica keeps the read's promise as it is.
+    fn keeps_the_promise(&self, it: &Candidate) -> bool {
+        match (self.level, self.floor) {
+            (Level::Bounded { ms, bytes }, _) => {
+                let late = ms.is_some_and(|ms| ms * 1000 < it.behind_us);
+                let far = bytes.is_some_and(|bytes| bytes < HEAD - it.applied.bytes());
+                !late && !far
+            }
+            (_, Floor::Needs(needs)) => needs <= it.applied,
+            _ => false,
+        }
+    }
+
+    fn step_of(&self, plan: Plan) -> Option<usize> {
+        self.ladder.steps().iter().position(|step| match (step, plan.because) {
+            (Step::CatchUp, Reason::CatchUp) | (Step::Wait(_), Reason::Waiting) => true,
+            (Step::Master, Reason::MasterOnLag) | (Step::Stale, Reason::StaleAllowed) => true,
+            _ => false,
+        })
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn whoever_serves_is_in_service(case in case()) {
+        let member = match case.plan().to {
+            Where::Member(it) => it,
+            Where::CatchUp { member, .. } | Where::Wait { member, .. } => member,
+            Where::Refuse(_) => return Ok(()),
+        };
+        let serves = case.replica(member).is_some_and(|it| it.in_service);
+        prop_assert!(serves || Some(member) == case.master);
+    }
+
+    #[test]
+    fn a_replica_that_does_not_keep_the_promise_never_reads_silently(case in case()) {
+        let plan = case.plan();
+        match plan.to {
+            Where::Member(it) if plan.because == Reason::StaleAllowed => {
+                prop_assert!(case.ladder.steps().contains(&Step::Stale));
+                prop_assert!(case.replica(it).is_some());
+            }
+            Where::Member(it) if Some(it) != case.master => {
+                prop_assert!(case.keeps_the_promise(case.replica(it).unwrap()));
+            }
+            Where::CatchUp { member, needs } => {
+                let after = Candidate { applied: needs, behind_us: 0, ..*case.replica(member).unwrap() };
+                prop_assert!(!after.paused, "a paused replica cannot catch up");
+                prop_assert!(needs <= Offset::new(HEAD), "nobody can apply what is not there");
+                prop_assert!(case.keeps_the_promise(&after));
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn writes_and_pinned_reads_only_ever_go_to_the_master(case in case(), why in 0..3) {
+        let ask = match why {
+            0 => Asked { class: Class::Write, ..case.asked() },
+            1 => Asked { watching: true, ..case.asked() },
+            _ => Asked { wrote_lately: true, ..case.asked() },
+        };
+        let to = plan(&ask, &case.standing()).to;
+        let expected = case.master.map_or(Where::Refuse(Refusal::MasterDown), Where::Member);
+        prop_assert_eq!(to, expected);
+    }
+
+    #[test]
+    fn a_step_is_taken_only_when_those_before_it_could_not_be(case in case()) {
+        let plan = case.plan();
+        let Some(taken) = case.step_of(plan) else { return Ok(()) };
+        let serving = || case.replicas.iter().filter(|it| it.in_service);
+        let reachable = case.floor != Floor::Needs(Offset::new(HEAD + 1))
+            || matches!(case.level, Level::Bounded { .. });
+        prop_assert!(usize::from(case.rung) <= taken);
+        for step in &case.ladder.steps()[usize::from(case.rung)..taken] {
+            let could = match step {
+                Step::CatchUp => reachable && serving().any(|it| !it.paused),
+                Step::OtherReplica => serving().any(|it| case.keeps_the_promise(it)),
+                Step::Wait(_) | Step::Stale => serving().next().is_some(),
+                Step::Master => case.master.is_some(),
+                Step::Error => true,
+            };
+            prop_assert!(!could, "{} was passed over for {:?}", step, plan);
+        }
+    }
+
+    #[test]
+    fn a_fresh_home_always_wins(case in case()) {
+        let home = case.home.and_then(|it| case.replicas.get(it));
+        let Some(home) = home.filter(|it| it.in_service && case.keeps_the_promise(it)) else {
+            return Ok(());
+        };
+        let fenced = case.level == Level::Linearizable && case.master.is_none();
+        let lost = matches!(case.floor, Floor::Lost(_) | Floor::Foreign);
+        if case.level != Level::Master && !fenced && !lost {
+            prop_assert_eq!(case.plan().to, Where::Member(home.member));
+        }
+    }
+
+    #[test]
+    fn eventual_reads_whatever_is_in_service_and_never_waits(mut case in case()) {
+        (case.level, case.floor) = (Level::Eventual, Floor::NONE);
+        match case.plan().to {
+            Where::Member(_) => {}
+            Where::Refuse(Refusal::MasterDown) => prop_assert!(case.master.is_none()),
+            other => prop_assert!(false, "{:?}", other),
+        }
+    }
+
+    #[test]
+    fn without_replicas_in_service_reads_go_to_the_master(mut case in case()) {
+        case.replicas.iter_mut().for_each(|it| it.in_service = false);
+        case.master = Some(100);
+        prop_assert_eq!(case.plan().to, Where::Member(100));
+    }
+
+    #[test]
+    fn waiting_always_ends(case in case()) {
+        let mut case = case;
+        case.rung = 0;
+        while let Where::Wait { rung, .. } = case.plan().to {
+            prop_assert!(case.rung < rung && usize::from(rung) <= case.ladder.steps().len());
+            case.rung = rung;
+        }
+    }
+
+    #[test]
+    fn of_two_the_less_busy_serves(dice: u64, busy in 0..2_usize) {
+        let idle = Candidate {
+            member: 0,
+            applied: Offset::ZERO,
+            in_service: true,
+            paused: false,
+            in_flight: 0,
+            behind_us: 0,
+        };
+        let mut replicas = [idle, Candidate { member: 1, ..idle }];
+        replicas[busy].in_flight = 1;
+        let ladder = Ladder::default();
+        let case = Case {
+            level: Level::Sticky,
+            floor: Floor::NONE,
+            home: None,
+            dice,
+            ladder,
+            rung: 0,
+            master: Some(100),
+            replicas: replicas.to_vec(),
+        };
+        prop_assert_eq!(case.plan().to, Where::Member(1 - busy as u16));
+    }
+}
+
+#[test]
+fn every_reason_has_its_own_label_and_number() {
+    for (at, reason) in Reason::ALL.iter().enumerate() {
+        assert_eq!(*reason as usize, at);
+        assert!(Reason::ALL[..at].iter().all(|it| it.as_str() != reason.as_str()));
+    }
+}
+
+#[test]
+fn a_read_that_comes_back_from_a_wait_says_so() {
+    let replica = Candidate {
+        member: 3,
+        applied: Offset::new(7),
+        in_service: true,
+        paused: false,
+        in_flight: 0,
+        behind_us: 0,
+    };
+    let ladder = Ladder::new(&[Step::Wait(Duration::from_millis(5)), Step::Error]).unwrap();
+    let mut case = Case {
+        level: Level::Sticky,
+        floor: Floor::Needs(Offset::new(9)),
+        home: Some(0),
+        dice: 0,
+        ladder,
+        rung: 0,
+        master: Some(100),
+        replicas: vec![replica],
+    };
+    let Where::Wait { member: 3, rung, .. } = case.plan().to else { panic!("{:?}", case.plan()) };
+    case.rung = rung;
+    let refused = Where::Refuse(Refusal::Lagged { behind_bytes: 2 });
+    assert_eq!(case.plan(), Plan { to: refused, because: Reason::Lagged });
+    case.replicas[0].applied = Offset::new(9);
+    assert_eq!(case.plan(), Plan { to: Where::Member(3), because: Reason::Waited });
+}

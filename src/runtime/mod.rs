@@ -1,0 +1,7 @@
+//! Everything that touches the world: the executor, sockets, clocks, files and signals. The only room
+//! that names async-std and its reactor, so that a sibling could take their place.
+
+pub mod clock;
+pub mod stream;
+pub mod tasks;
+pub mod undertaker;

@@ -1,0 +1,62 @@
+//! The executor: how many workers, tasks on them, and sleeping.
+
+use async_global_executor::GlobalExecutorConfig;
+use std::cell::Cell;
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+static WORKERS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static WORKER: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Starts the executor with this many worker threads. Call once, before anything is spawned.
+///
+/// The threads of async-std's executor also poll for readiness, so no other thread may block on a
+/// future that uses the reactor, or events would change threads.
+pub fn start(threads: usize) {
+    let config = GlobalExecutorConfig::default()
+        .with_min_threads(threads)
+        .with_max_threads(threads)
+        .with_thread_name_fn(|| "entourage-worker".to_string());
+    async_global_executor::init_with_config(config);
+}
+
+/// Number of the calling worker thread, counted from 0 in the order they first asked.
+pub fn worker() -> usize {
+    WORKER.with(|it| {
+        if it.get() == usize::MAX {
+            it.set(WORKERS.fetch_add(1, Relaxed));
+        }
+        it.get()
+    })
+}
+
+/// Runs a task beside the others.
+pub fn spawn<F>(task: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    async_std::task::spawn(task);
+}
+
+/// Waits.
+pub async fn sleep(time: Duration) {
+    async_io::Timer::after(time).await;
+}
+
+/// Lets others run first.
+pub async fn give_way() {
+    async_std::task::yield_now().await;
+}
+
+/// Waits for `work`, at most for `time`. `None` when the time was up first.
+pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let work = std::pin::pin!(work);
+    match futures::future::select(work, async_io::Timer::after(time)).await {
+        futures::future::Either::Left((done, _)) => Some(done),
+        futures::future::Either::Right(_) => None,
+    }
+}

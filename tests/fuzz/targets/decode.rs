@@ -1,0 +1,76 @@
+//! Any bytes, in any pieces: no panic, the same requests as in one piece, no memory for what was only
+//! announced. `cargo +nightly fuzz run --fuzz-dir tests/fuzz decode`.
+
+#![no_main]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use entourage::resp::{Decoder, Limits, Malformed, Standing, Step};
+use libfuzzer_sys::fuzz_target;
+
+/// Remembers the largest allocation of this thread.
+struct Watched;
+
+thread_local! {
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+// SAFETY: hands everything to the system's allocator unchanged. A const-initialised thread-local
+// without a destructor does not allocate.
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LARGEST.set(LARGEST.get().max(layout.size()));
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static WATCHED: Watched = Watched;
+
+/// Spans take 8 bytes for at least 6 on the wire, and a vector's slack doubles that.
+const BYTES_PER_BYTE: usize = 3;
+const BYTES_SPARE: usize = 4096;
+
+type Found = Result<Vec<Vec<u8>>, Malformed>;
+
+fn poll(decoder: &mut Decoder, bytes: &[u8]) -> Result<Step, Malformed> {
+    LARGEST.set(0);
+    let step = decoder.poll(bytes);
+    assert!(LARGEST.get() <= bytes.len() * BYTES_PER_BYTE + BYTES_SPARE);
+    step
+}
+
+fn found(standing: Standing, bytes: &[u8], pieces: &[u8]) -> Vec<Found> {
+    let mut decoder = Decoder::new(Limits::of(standing));
+    let (mut found, mut start, mut end) = (Vec::new(), 0, 0);
+    let mut sizes = pieces.iter().map(|it| usize::from(*it) + 1).chain([bytes.len()]);
+    while let Some(size) = sizes.next() {
+        end = bytes.len().min(end + size);
+        loop {
+            match poll(&mut decoder, &bytes[start..end]) {
+                Ok(Step::More { .. }) => break,
+                Ok(Step::Ready { consumed }) => {
+                    let request = decoder.request(&bytes[start..end]);
+                    found.push(Ok(request.iter().map(<[u8]>::to_vec).collect()));
+                    start += consumed;
+                }
+                Err(malformed) => {
+                    found.push(Err(malformed));
+                    return found;
+                }
+            }
+        }
+    }
+    found
+}
+
+fuzz_target!(|input: (bool, Vec<u8>, &[u8])| {
+    let (stranger, pieces, bytes) = input;
+    let standing = if stranger { Standing::Stranger } else { Standing::Known };
+    assert_eq!(found(standing, bytes, &pieces), found(standing, bytes, &[]));
+});
