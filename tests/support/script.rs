@@ -8,6 +8,21 @@
 use std::fs;
 use std::path::PathBuf;
 
+impl Step {
+    /// Whether this reply is the one that was written down.
+    pub fn allows(&self, got: &str) -> bool {
+        without_blanks(got) == without_blanks(&self.reply)
+    }
+
+    /// Writes down another reply; what separates it from the next command stays.
+    pub fn expect(&mut self, got: &str) {
+        if !self.allows(got) {
+            let gap = if self.reply.ends_with("\n\n") { "\n" } else { "" };
+            self.reply = format!("{got}{gap}");
+        }
+    }
+}
+
 /// A script.
 pub struct Script {
     /// Its file name.
@@ -96,7 +111,7 @@ fn parts(text: &str) -> Vec<Part> {
             continue;
         };
         let mut reply = String::new();
-        while let Some((_, line)) = lines.next_if(|it| is_reply(it.1, &reply)) {
+        while let Some((_, line)) = lines.next_if(|it| is_reply(it.1)) {
             reply.push_str(line);
             reply.push('\n');
         }
@@ -107,12 +122,13 @@ fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
-/// An empty line ends a reply, unless it is an empty string.
-fn is_reply(line: &str, before: &str) -> bool {
-    match line {
-        "" => before.ends_with("$0\n"),
-        line => ![">", "#", "@ "].iter().any(|it| line.starts_with(it)),
-    }
+fn is_reply(line: &str) -> bool {
+    ![">", "#", "@ "].iter().any(|it| line.starts_with(it))
+}
+
+/// Blank lines separate: a reply that has some of its own is still told from others by its lengths.
+fn without_blanks(text: &str) -> String {
+    text.lines().filter(|it| !it.is_empty()).map(|it| format!("{it}\n")).collect()
 }
 
 /// A reply as scripts write it: `\n` for line ends and other bytes escaped.
