@@ -34,8 +34,8 @@ impl<'e> Db<'e> {
         self.see(key).inspect(|it| it.touch(self.now))
     }
 
-    /// The entry of `key`, counted as a hit or a miss but not as a use: for who asks of the key, not
-    /// of its value.
+    /// The entry of `key`, counted as a hit or a miss but not as a use: for who asks of the key,
+    /// not of its value.
     #[inline]
     pub fn see(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.peek(key);
