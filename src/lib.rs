@@ -18,4 +18,6 @@ pub mod route;
 pub mod session;
 pub mod node;
 pub mod config;
+pub mod admin;
+pub mod server;
 pub mod cli;

@@ -13,6 +13,8 @@ pub const QUERY_BYTES_MAX: usize = 1 << 30;
 pub const READ_CHUNK_BYTES: usize = 16 << 10;
 /// Reply bytes that are gathered before the connection writes them out within one batch.
 pub const REPLY_FLUSH_BYTES: usize = 64 << 10;
+/// Longest reply to a request whose elements may repeat: what it names is not what there is.
+pub const REPLY_BYTES_MAX: usize = BULK_BYTES_MAX;
 /// Databases of a member (Redis' default; not configurable so that SELECT means the same everywhere).
 pub const DATABASES: usize = 16;
 /// Stream bytes in one shared block of the log.

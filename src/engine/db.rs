@@ -31,12 +31,19 @@ impl<'e> Db<'e> {
     /// The entry of `key`, counted as a hit or a miss and remembered as used.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&'e KeySlot> {
+        self.see(key).inspect(|it| it.touch(self.now))
+    }
+
+    /// The entry of `key`, counted as a hit or a miss but not as a use: for who asks of the key, not
+    /// of its value.
+    #[inline]
+    pub fn see(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.peek(key);
         if let Some(world) = self.world {
             let tally = if found.is_some() { &world.hits } else { &world.misses };
             tally.set(tally.get() + 1);
         }
-        found.inspect(|it| it.touch(self.now))
+        found
     }
 
     /// The entry of `key`, without a trace.

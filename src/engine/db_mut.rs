@@ -1,12 +1,13 @@
-//! A database to change. The gate in front of every write has already deleted what had expired among
-//! its keys, so a verb never meets a dead key here.
+//! A database to change. The gate in front of every write has already deleted what had expired
+//! among its keys, so a verb never meets a dead key here.
 
-use super::Ground;
 use super::db::Db;
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::Slot;
+use super::text::{Form, TEXT_VALUE_BYTES_MAX};
 use super::value::{Collection, Value};
+use super::{Buried, Ground};
 use crate::base::time::WallMs;
 use crate::command::Fault;
 use std::cell::RefCell;
@@ -67,6 +68,11 @@ impl<'e> DbMut<'e> {
         self.space.get(self.ground.hash(key), key)
     }
 
+    /// The entry of `key`, remembered as used.
+    pub fn used(&self, key: &[u8]) -> Option<&KeySlot> {
+        self.get(key).inspect(|it| it.touch(self.now))
+    }
+
     /// Whether `key` is there.
     pub fn has(&self, key: &[u8]) -> bool {
         self.get(key).is_some()
@@ -83,9 +89,21 @@ impl<'e> DbMut<'e> {
     }
 
     /// Stores a string whole. Answers an entry that hosted feeds may share.
+    #[inline]
     pub fn put_string(&mut self, key: &[u8], value: &[u8], deadline: Option<WallMs>) -> KeySlot {
+        self.put_string_as(Form::Whole, key, value, deadline)
+    }
+
+    /// As [`DbMut::put_string`], for a string that came to be in another way than being stored.
+    pub fn put_string_as(
+        &mut self,
+        form: Form,
+        key: &[u8],
+        value: &[u8],
+        deadline: Option<WallMs>,
+    ) -> KeySlot {
         let hash = self.ground.hash(key);
-        let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, it));
+        let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, form, it));
         slot.touch(self.now);
         let shared = slot.share().expect("a string put whole can be shared");
         self.put(slot);
@@ -108,11 +126,19 @@ impl<'e> DbMut<'e> {
         }
     }
 
-    /// Stores an entry under another key, for RENAME, MOVE and COPY.
+    /// Stores an entry under a key that may be another than its own, for RENAME, MOVE and COPY.
     pub fn put_as(&mut self, key: &[u8], mut slot: KeySlot) {
-        let hash = self.ground.hash(key);
-        with_scratch(|it| slot.set_key(hash, key, it));
+        if slot.key() != key {
+            let hash = self.ground.hash(key);
+            with_scratch(|it| slot.set_key(hash, key, it));
+        }
+        slot.touch(self.now);
         self.put(slot);
+    }
+
+    /// The entry of `key` for hosted feeds, as [`KeySlot::share`] gives it.
+    pub fn share(&self, key: &[u8]) -> Option<KeySlot> {
+        self.get(key).and_then(KeySlot::share)
     }
 
     /// Removes a key. Answers whether it was there.
@@ -137,28 +163,71 @@ impl<'e> DbMut<'e> {
         there
     }
 
-    /// The collection at `key`, to change; [`DbMut::tidy`] must follow if it may have become empty.
-    pub fn edit<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, Fault> {
+    /// Changes the collection at `key`, if there is one, with one look-up. `act` answers what the
+    /// verb wants to know and how many changes it made; a collection it leaves empty goes.
+    pub fn change<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        act: impl FnOnce(&mut C, &Ground) -> Result<(R, usize), Fault>,
+    ) -> Result<Option<R>, Fault> {
         let hash = self.ground.hash(key);
-        match self.space.get(hash, key) {
-            None => return Ok(None),
-            Some(slot) => slot.as_collection::<C>()?,
-        };
-        self.announce(key);
-        let value = self.space.get_mut(hash, key).and_then(KeySlot::value_mut);
-        Ok(value.and_then(C::of_mut))
-    }
-
-    /// The collection at `key`, to change, created if need be. The caller must leave an element in it.
-    pub fn edit_or_create<C: Collection>(&mut self, key: &[u8]) -> Result<&mut C, Fault> {
-        if !self.has(key) {
-            self.put_value(key, C::default().into_value(), None);
+        let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
+        let collection = slot.as_collection_mut::<C>()?;
+        let (answer, changes) = act(collection, self.ground)?;
+        let is_empty = collection.is_empty();
+        slot.touch(self.now);
+        match is_empty {
+            true => self.drop_empty(hash, key),
+            false if changes != 0 => self.space.touch(key),
+            false => {}
         }
-        self.edit(key).map(|it| it.expect("just created"))
+        self.ground.changes += changes as u64;
+        Ok(Some(answer))
     }
 
-    /// The string at `key` as a buffer that can grow; this member's own from now on. `None` when the
-    /// key is not there.
+    /// As [`DbMut::change`], with an empty collection when `key` is not there, which is stored if
+    /// `act` leaves something in it.
+    pub fn change_or_create<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        act: impl FnOnce(&mut C, &Ground) -> Result<(R, usize), Fault>,
+    ) -> Result<R, Fault> {
+        let mut act = Some(act);
+        let found =
+            self.change(key, |it: &mut C, ground| (act.take().expect("once"))(it, ground))?;
+        match (found, act) {
+            (Some(answer), _) => Ok(answer),
+            (None, Some(act)) => self.create(key, act),
+            (None, None) => unreachable!("acted, but found nothing"),
+        }
+    }
+
+    fn create<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        act: impl FnOnce(&mut C, &Ground) -> Result<(R, usize), Fault>,
+    ) -> Result<R, Fault> {
+        let mut fresh = C::default();
+        let (answer, changes) = act(&mut fresh, self.ground)?;
+        if fresh.is_empty() {
+            return Ok(answer);
+        }
+        let slot = KeySlot::node(self.ground.hash(key), key, fresh.into_value(), None);
+        slot.touch(self.now);
+        self.space.put(slot);
+        self.ground.changes += changes as u64;
+        Ok(answer)
+    }
+
+    /// Removes a collection that a change has emptied, which the change has counted.
+    fn drop_empty(&mut self, hash: u32, key: &[u8]) {
+        if let Some(old) = self.space.remove(hash, key) {
+            self.bury(old);
+        }
+    }
+
+    /// The string at `key` as a buffer that can grow; this member's own from now on. `None` when
+    /// the key is not there.
     pub fn edit_string(&mut self, key: &[u8]) -> Result<Option<&mut Vec<u8>>, Fault> {
         let hash = self.ground.hash(key);
         let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
@@ -174,10 +243,34 @@ impl<'e> DbMut<'e> {
         }
     }
 
-    /// Removes `key` if it is a collection that has become empty. Answers whether it did.
-    pub fn tidy(&mut self, key: &[u8]) -> bool {
-        let is_empty = self.get(key).and_then(KeySlot::value).is_some_and(Value::is_empty);
-        is_empty && self.remove(key)
+    /// Changes the string at `key` within; an absent one is empty, and in the end it has `len`
+    /// bytes. A short result is stored as a text of its own: an entry that hosted feeds may share.
+    /// A longer one grows in place, at each member for itself.
+    pub fn change_string(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        change: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Option<KeySlot>, Fault> {
+        let (old, deadline): (&[u8], _) = match self.get(key) {
+            None => (&[], None),
+            Some(slot) => (slot.as_string()?, slot.deadline()),
+        };
+        if len <= TEXT_VALUE_BYTES_MAX {
+            let mut bytes = Vec::with_capacity(len);
+            bytes.extend_from_slice(old);
+            change(&mut bytes);
+            return Ok(Some(self.put_string_as(Form::Raw, key, &bytes, deadline)));
+        }
+        match self.edit_string(key)? {
+            Some(bytes) => change(bytes),
+            None => {
+                let mut bytes = Vec::new();
+                change(&mut bytes);
+                self.put_value(key, Value::Grown(bytes), None);
+            }
+        }
+        Ok(None)
     }
 
     fn announce(&mut self, key: &[u8]) {
@@ -187,7 +280,7 @@ impl<'e> DbMut<'e> {
 
     fn bury(&mut self, old: KeySlot) {
         if BURDEN_MAX < old.burden() {
-            self.ground.graveyard.push(old);
+            self.ground.graveyard.push(Buried::Entry(old));
         }
     }
 }

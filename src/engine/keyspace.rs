@@ -112,14 +112,6 @@ impl Keyspace {
         }
     }
 
-    /// Says that everything may have changed (SWAPDB, FLUSHALL).
-    pub fn touch_all(&mut self) {
-        self.version += 1;
-        for watched in self.watched.values_mut() {
-            watched.version = self.version;
-        }
-    }
-
     /// Begins to watch `key`; answers the version to compare later.
     pub fn watch(&mut self, key: &[u8]) -> u64 {
         self.version += 1;
@@ -181,14 +173,30 @@ impl Keyspace {
     }
 
     /// Empties this keyspace, keeping who watches what, and answers what was in it.
-    pub fn emptied(&mut self) -> Keyspace {
-        let keys = Keyspace {
-            table: std::mem::take(&mut self.table),
-            deadlines: std::mem::take(&mut self.deadlines),
-            ..Keyspace::default()
-        };
-        self.touch_all();
+    pub fn emptied(&mut self, hash: impl Fn(&[u8]) -> u32) -> Keyspace {
+        let mut keys = Keyspace::default();
+        self.exchange(&mut keys, hash);
         keys
+    }
+
+    /// Swaps the keys of two keyspaces. Who watches a key stays where it is, and learns of a change
+    /// when the key is on either side.
+    pub fn exchange(&mut self, other: &mut Keyspace, hash: impl Fn(&[u8]) -> u32) {
+        std::mem::swap(&mut self.table, &mut other.table);
+        std::mem::swap(&mut self.deadlines, &mut other.deadlines);
+        self.touch_exchanged(other, &hash);
+        other.touch_exchanged(self, &hash);
+    }
+
+    fn touch_exchanged(&mut self, other: &Keyspace, hash: impl Fn(&[u8]) -> u32) {
+        self.version += 1;
+        for (key, watched) in &mut self.watched {
+            let hash = hash(key);
+            let is_in = |it: &Table<KeySlot>| it.get(hash, key).is_some();
+            if is_in(&self.table) || is_in(&other.table) {
+                watched.version = self.version;
+            }
+        }
     }
 
     fn forget_deadline(&mut self, at: WallMs, hash: u32) {

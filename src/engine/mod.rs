@@ -5,7 +5,10 @@
 //! **Invariant:** reads take `&Engine`, writes `&mut Engine`; only a [`Run::Read`] can go to a replica.
 
 pub mod table;
+pub mod packed;
 
+mod hash;
+mod sample;
 mod text;
 mod value;
 mod slot;
@@ -20,10 +23,11 @@ pub mod verbs;
 pub use db::Db;
 pub use db_mut::DbMut;
 pub use effects::{Effects, Item, Said};
+pub use hash::Hash;
 pub use keyspace::Keyspace;
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
 pub use slot::{KeySlot, Node};
-pub use text::Text;
+pub use text::{Form, Text};
 pub use thresholds::Thresholds;
 pub use value::{Collection, Kind, Value};
 
@@ -43,12 +47,20 @@ pub struct Ground {
     hasher: ahash::RandomState,
     /// When collections leave their compact forms.
     pub thresholds: Thresholds,
-    /// Values too large to free on the command path; the shell drops them elsewhere.
-    pub graveyard: Vec<KeySlot>,
+    /// What is too large to free on the command path; the shell drops it elsewhere.
+    pub graveyard: Vec<Buried>,
     /// Changes since the start (Redis' `dirty`).
     pub changes: u64,
     /// Keys deleted because their time had come.
     pub expired: u64,
+}
+
+/// What waits in the graveyard to be dropped.
+pub enum Buried {
+    /// One entry with a large value.
+    Entry(KeySlot),
+    /// All that a flush took.
+    Space(Box<Keyspace>),
 }
 
 impl Ground {
@@ -108,17 +120,22 @@ impl Engine {
 
     /// Swaps the contents of two databases.
     pub fn swap(&mut self, one: usize, other: usize) {
-        self.spaces.swap(one, other);
-        self.spaces[one].touch_all();
-        self.spaces[other].touch_all();
         self.ground.changes += 1;
+        if one == other {
+            return;
+        }
+        let (lower, upper) = self.spaces.split_at_mut(one.max(other));
+        lower[one.min(other)].exchange(&mut upper[0], |key| self.ground.hash(key));
     }
 
-    /// Empties a database and hands back what was in it, so that it can be freed elsewhere.
-    pub fn flush(&mut self, index: usize) -> Keyspace {
-        let emptied = self.spaces[index].emptied();
-        self.ground.changes += emptied.len() as u64;
-        emptied
+    /// Empties a database. What was in it is left in the graveyard.
+    pub fn flush(&mut self, index: usize) {
+        let Engine { spaces, ground } = self;
+        let emptied = spaces[index].emptied(|key| ground.hash(key));
+        ground.changes += emptied.len() as u64;
+        if !emptied.is_empty() {
+            ground.graveyard.push(Buried::Space(Box::new(emptied)));
+        }
     }
 
     /// Raw access for a full sync and for digests.
@@ -148,7 +165,7 @@ impl Engine {
     /// Deletes `key` if its time has come, and says so.
     pub fn expire(&mut self, index: usize, now: WallMs, key: &[u8], effects: &mut Effects) {
         let mut db = self.db_mut_at(index, WallMs::NEVER_EXPIRES);
-        if !db.deadline(key).is_some_and(|it| it < now) {
+        if db.deadline(key).is_none_or(|it| now <= it) {
             return;
         }
         db.remove(key);

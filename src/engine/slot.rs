@@ -1,12 +1,12 @@
 //! A key with what it holds: sixteen bytes in the keyspace's table.
 
 use super::table::Slot;
-use super::text::{TEXT_VALUE_BYTES_MAX, Text, touch};
+use super::text::{Form, TEXT_KEY_BYTES_MAX, TEXT_VALUE_BYTES_MAX, Text, touch};
 use super::value::{Collection, Kind, Value};
 use crate::base::time::WallMs;
 use crate::command::Fault;
-use bytes::Bytes;
 use std::sync::atomic::AtomicU32;
+use triomphe::Arc;
 
 /// A place in the keyspace. The hash stands beside the pointer so that probing and splitting do not
 /// follow it.
@@ -26,36 +26,59 @@ const _: () = assert!(size_of::<KeySlot>() == 16);
 /// A key whose value has an owner of its own.
 pub struct Node {
     key: Box<[u8]>,
-    deadline: Option<WallMs>,
+    deadline: Deadline,
     touched_s: AtomicU32,
     /// What it holds.
     pub value: Value,
 }
 
+const _: () = assert!(size_of::<Node>() == 56);
+
 impl Node {
     /// When it expires.
     pub fn deadline(&self) -> Option<WallMs> {
-        self.deadline
+        self.deadline.get()
+    }
+}
+
+/// A time or none in eight bytes.
+#[derive(Clone, Copy)]
+struct Deadline(u64);
+
+impl Deadline {
+    /// No time a client can name is this late.
+    const NONE: u64 = u64::MAX;
+
+    fn new(deadline: Option<WallMs>) -> Deadline {
+        Deadline(deadline.map_or(Deadline::NONE, |it| it.0))
+    }
+
+    #[inline]
+    fn get(self) -> Option<WallMs> {
+        (self.0 != Deadline::NONE).then_some(WallMs(self.0))
     }
 }
 
 impl KeySlot {
     /// A string. `scratch` is only borrowed space.
+    #[inline]
     pub fn string(
         hash: u32,
         key: &[u8],
         value: &[u8],
         deadline: Option<WallMs>,
+        form: Form,
         scratch: &mut Vec<u8>,
     ) -> KeySlot {
-        if value.len() <= TEXT_VALUE_BYTES_MAX {
-            return KeySlot::Text { hash, text: Text::new(key, value, deadline, scratch) };
+        if value.len() <= TEXT_VALUE_BYTES_MAX && key.len() <= TEXT_KEY_BYTES_MAX {
+            return KeySlot::Text { hash, text: Text::new(key, value, deadline, form, scratch) };
         }
-        KeySlot::node(hash, key, Value::Shared(Bytes::copy_from_slice(value)), deadline)
+        KeySlot::node(hash, key, Value::Shared(Arc::from(value)), deadline)
     }
 
     /// Any other value.
     pub fn node(hash: u32, key: &[u8], value: Value, deadline: Option<WallMs>) -> KeySlot {
+        let deadline = Deadline::new(deadline);
         let node = Node { key: key.into(), deadline, touched_s: AtomicU32::new(0), value };
         KeySlot::Node { hash, node: Box::new(node) }
     }
@@ -66,7 +89,7 @@ impl KeySlot {
         match self {
             KeySlot::Empty => None,
             KeySlot::Text { text, .. } => text.deadline(),
-            KeySlot::Node { node, .. } => node.deadline,
+            KeySlot::Node { node, .. } => node.deadline(),
         }
     }
 
@@ -75,7 +98,7 @@ impl KeySlot {
         match self {
             KeySlot::Empty => {}
             KeySlot::Text { text, .. } => *text = text.with_deadline(deadline, scratch),
-            KeySlot::Node { node, .. } => node.deadline = deadline,
+            KeySlot::Node { node, .. } => node.deadline = Deadline::new(deadline),
         }
     }
 
@@ -83,9 +106,9 @@ impl KeySlot {
     pub fn set_key(&mut self, new_hash: u32, new_key: &[u8], scratch: &mut Vec<u8>) {
         match self {
             KeySlot::Empty => {}
-            KeySlot::Text { hash, text } => {
-                *hash = new_hash;
-                *text = Text::new(new_key, text.value(), text.deadline(), scratch);
+            KeySlot::Text { text, .. } => {
+                let (value, deadline, form) = (text.value(), text.deadline(), text.form());
+                *self = KeySlot::string(new_hash, new_key, value, deadline, form, scratch);
             }
             KeySlot::Node { hash, node } => {
                 *hash = new_hash;
@@ -113,6 +136,11 @@ impl KeySlot {
         self.value().and_then(C::of).ok_or(Fault::WrongType)
     }
 
+    /// As [`KeySlot::as_collection`], to change.
+    pub fn as_collection_mut<C: Collection>(&mut self) -> Result<&mut C, Fault> {
+        self.value_mut().and_then(C::of_mut).ok_or(Fault::WrongType)
+    }
+
     /// Its value, unless it is a short string.
     pub fn value(&self) -> Option<&Value> {
         match self {
@@ -132,6 +160,19 @@ impl KeySlot {
     /// The type a client sees.
     pub fn kind(&self) -> Kind {
         self.value().map_or(Kind::String, Value::kind)
+    }
+
+    /// The answer of OBJECT ENCODING.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            KeySlot::Empty => Form::Whole.encoding(&[]),
+            KeySlot::Text { text, .. } => text.form().encoding(text.value()),
+            KeySlot::Node { node, .. } => match &node.value {
+                Value::Shared(bytes) => Form::Whole.encoding(bytes),
+                Value::Grown(_) => Form::Raw.encoding(&[]),
+                collection => collection.encoding(),
+            },
+        }
     }
 
     /// The allocation itself, for hosted feeds: a copy that shares the value. `None` for values that

@@ -8,8 +8,10 @@ mod set;
 mod feed;
 mod sync;
 mod failover;
+mod view;
 
 pub use failover::{Refused, new_history};
 pub use feed::{Applied, feed};
 pub use member::{Duty, Member};
 pub use set::{Gathered, Outcome, Reading, Roster, Set, Writing};
+pub use view::View;

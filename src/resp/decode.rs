@@ -7,6 +7,8 @@ use crate::resp::{Malformed, Request, Span, inline};
 /// Spans and scratch bytes kept from one request to the next; more is given back.
 const SPANS_KEPT: usize = 1024;
 const SCRATCH_BYTES_KEPT: usize = 4 << 10;
+/// Most arguments for which spans are laid out before they have arrived.
+const QUICK_ARGS_MAX: usize = 64;
 
 /// Whether a client has still to authenticate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +57,15 @@ impl Limits {
                 Err(Malformed::StrangerMultibulkLength)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Longest argument that needs no other check.
+    #[inline]
+    fn quick_bulk_bytes_max(&self) -> usize {
+        match self.standing {
+            Standing::Known => self.bulk_bytes_max,
+            Standing::Stranger => self.bulk_bytes_max.min(Limits::STRANGER_BULK_BYTES_MAX),
         }
     }
 
@@ -162,6 +173,9 @@ impl Decoder {
         if let Stage::Start = self.stage {
             let Some(first) = bytes.first() else { return Ok(Step::More { want: 0 }) };
             self.begin(*first);
+            if self.quick(bytes) {
+                return Ok(self.ready(self.at));
+            }
         }
         match self.stage {
             Stage::Inline => self.poll_inline(bytes),
@@ -199,6 +213,32 @@ impl Decoder {
         self.spans.shrink_to(SPANS_KEPT);
     }
 
+    /// Finds a small array with short arguments that is all there, as nearly every request is.
+    /// Otherwise leaves the decoder behind what was like that, and the rest to the other stages.
+    #[inline]
+    fn quick(&mut self, bytes: &[u8]) -> bool {
+        let Some((args, mut at)) = quick_number(bytes, 0, b'*') else { return false };
+        if args == 0 || QUICK_ARGS_MAX < args || self.limits.check_args(args).is_err() {
+            return false;
+        }
+        self.spans.resize(args, Span::default());
+        let len_max = self.limits.quick_bulk_bytes_max();
+        let mut found = 0;
+        for span in &mut self.spans {
+            let Some((len, start)) = quick_number(bytes, at, b'$') else { break };
+            let end = start + len;
+            if len_max < len || bytes.get(end..end + 2) != Some(b"\r\n") {
+                break;
+            }
+            *span = Span { start: start as u32, end: end as u32 };
+            (at, found) = (end + 2, found + 1);
+        }
+        self.spans.truncate(found);
+        self.next(at, Stage::Length);
+        self.left = args - found;
+        self.left == 0
+    }
+
     #[inline]
     fn poll_array(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
         if let Stage::Count = self.stage {
@@ -228,6 +268,8 @@ impl Decoder {
             },
         };
         let end = self.at + len;
+        // Spans are 32-bit.
+        let span_end = u32::try_from(end).map_err(|_| Malformed::BulkLength)?;
         let Some(tail) = bytes.get(end..end + 2) else {
             self.stage = Stage::Payload { len };
             return Ok(Some(end + 2 - bytes.len()));
@@ -236,7 +278,7 @@ impl Decoder {
         if tail != b"\r\n" {
             self.encoding = Encoding::Loose;
         }
-        self.spans.push(Span { start: self.at as u32, end: end as u32 });
+        self.spans.push(Span { start: self.at as u32, end: span_end });
         self.next(end + 2, Stage::Length);
         self.left -= 1;
         Ok(None)
@@ -244,6 +286,13 @@ impl Decoder {
 
     #[inline]
     fn length(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        match quick_number(bytes, self.at, b'$') {
+            Some((len, at)) if len <= self.limits.quick_bulk_bytes_max() => {
+                self.next(at, Stage::Length);
+                return Ok(Some(len));
+            }
+            _ => {}
+        }
         // The first byte is looked at only when its line is complete: Redis waits for that too.
         let start = self.at;
         let Some(number) = self.number(bytes, Malformed::BulkLine)? else { return Ok(None) };
@@ -252,27 +301,12 @@ impl Decoder {
         }
         let len = number.and_then(|it| usize::try_from(it).ok()).ok_or(Malformed::BulkLength)?;
         self.limits.check_bulk(len)?;
-        // Spans are 32-bit.
-        let fits = u32::try_from(self.at + len).is_ok();
-        fits.then_some(Some(len)).ok_or(Malformed::BulkLength)
+        Ok(Some(len))
     }
 
     /// Reads the line at `at`: a kind byte, a number, a line end. `None` when the line is not
     /// complete; `Some(None)` when it holds no number.
-    #[inline]
     fn number(
-        &mut self,
-        bytes: &[u8],
-        endless: Malformed,
-    ) -> Result<Option<Option<i64>>, Malformed> {
-        if let Some((number, len)) = short_number(&bytes[self.at..]) {
-            self.next(self.at + len, self.stage);
-            return Ok(Some(Some(number)));
-        }
-        self.long_number(bytes, endless)
-    }
-
-    fn long_number(
         &mut self,
         bytes: &[u8],
         endless: Malformed,
@@ -339,18 +373,20 @@ impl Decoder {
     }
 }
 
-/// The lines nearly every request is made of: up to three digits, all there, well ended. Returns
-/// the number with the line's length.
+/// Reads a header line of up to three digits from the eight bytes at `at`. Returns the number, and
+/// where the line after it begins; `None` for any other line, good or bad.
 #[inline]
-fn short_number(bytes: &[u8]) -> Option<(i64, usize)> {
-    let digit = |it: u8| i64::from(it - b'0');
-    match *bytes {
-        [_, a @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(a), 4)),
+fn quick_number(bytes: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
+    let line: &[u8; 8] = bytes.get(at..)?.first_chunk()?;
+    let digit = |it: u8| usize::from(it - b'0');
+    match *line {
+        [it, ..] if it != kind => None,
+        [_, a @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(a), at + 4)),
         [_, a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            Some((digit(a) * 10 + digit(b), 5))
+            Some((digit(a) * 10 + digit(b), at + 5))
         }
         [_, a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', b'\n', ..] => {
-            Some((digit(a) * 100 + digit(b) * 10 + digit(c), 6))
+            Some((digit(a) * 100 + digit(b) * 10 + digit(c), at + 6))
         }
         _ => None,
     }

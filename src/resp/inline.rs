@@ -142,7 +142,7 @@ mod tests {
         if !has_quotes(line.as_bytes()) {
             let mut plain = Vec::new();
             split(line.as_bytes(), &mut plain);
-            let word = |it: &Span| line[it.start as usize..it.end as usize].as_bytes();
+            let word = |it: &Span| &line.as_bytes()[it.start as usize..it.end as usize];
             let plain = plain.iter().map(|it| word(it).escape_ascii().to_string());
             assert!(plain.eq(words.iter().cloned()));
         }

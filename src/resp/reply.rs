@@ -202,7 +202,8 @@ impl Reply {
         self.close(mark, |it| it.map(len));
     }
 
-    fn close(&mut self, mark: Mark, header: impl FnOnce(&mut Reply)) {
+    /// Puts what `header` writes in front of everything since `mark`.
+    pub fn close(&mut self, mark: Mark, header: impl FnOnce(&mut Reply)) {
         let end = self.out.len();
         header(self);
         let header_len = self.out.len() - end;

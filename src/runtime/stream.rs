@@ -58,6 +58,17 @@ impl Stream {
         std::future::poll_fn(|context| self.poll_writable(context)).await
     }
 
+    /// Whether the peer has closed, as far as is known here.
+    pub fn is_hung_up(&self) -> bool {
+        let mut one = [0];
+        let peeked = match self {
+            Stream::Tcp(it) => it.get_ref().peek(&mut one),
+            // A unix stream cannot be peeked at without unsafe; its peer is taken to be there.
+            Stream::Unix(_) => return false,
+        };
+        matches!(peeked, Ok(0)) || peeked.is_err_and(|it| it.kind() != ErrorKind::WouldBlock)
+    }
+
     /// Ends both directions; its task sees the end of the stream.
     pub fn close(&self) {
         // A socket that is already gone cannot be closed again, which is as good.

@@ -1,47 +1,517 @@
-//! Hashes.
+//! Hashes: fields with values.
 
-use crate::engine::Row;
-use crate::engine::value::{Collection, Value};
+use super::scan;
+use crate::base::dice::Dice;
+use crate::base::extended::Extended;
+use crate::base::limits::REPLY_BYTES_MAX;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Args, Fault, Flags, Group, Keys};
+use crate::engine::Run::{Read, Write};
+use crate::engine::hash::Entry;
+use crate::engine::packed::Element;
+use crate::engine::{Effects, Engine, Ground, Hash, Row, row};
+use crate::resp::{Protocol, Reply};
+
+const FAST: Flags = Flags::FAST;
+const FAST_GROWS: Flags = FAST.and(Flags::GROWS);
+const NO_ORDER: &[&str] = &["nondeterministic_output_order"];
+const BY_CHANCE: &[&str] = &["nondeterministic_output"];
 
 /// The family's rows.
-pub const ROWS: &[Row] = &[];
+pub const ROWS: &[Row] = &[
+    row("HSET", AtLeast(4), FAST_GROWS, Keys::UPDATE, Write(hset)).says(
+        Group::Hash,
+        "2.0.0",
+        "O(1) for each field/value pair added, so O(N) to add N field/value pairs when the \
+         command is called with multiple field/value pairs.",
+        "Gives fields their values and answers how many of them are new.",
+        "key field value [field value ...]",
+    ),
+    row("HSETNX", Exactly(4), FAST_GROWS, Keys::INSERT, Write(hsetnx)).says(
+        Group::Hash,
+        "2.0.0",
+        "O(1)",
+        "Gives a field a value unless it has one.",
+        "key field value",
+    ),
+    row("HMSET", AtLeast(4), FAST_GROWS, Keys::UPDATE, Write(hmset)).says(
+        Group::Hash,
+        "2.0.0",
+        "O(N) where N is the number of fields being set.",
+        "Gives fields their values.",
+        "key field value [field value ...]",
+    ),
+    row("HGET", Exactly(3), FAST, Keys::READ, Read(hget)).says(
+        Group::Hash,
+        "2.0.0",
+        "O(1)",
+        "Answers the value of a field.",
+        "key field",
+    ),
+    row("HMGET", AtLeast(3), FAST, Keys::READ, Read(hmget)).says(
+        Group::Hash,
+        "2.0.0",
+        "O(N) where N is the number of fields being requested.",
+        "Answers the values of several fields.",
+        "key field [field ...]",
+    ),
+    row("HGETALL", Exactly(2), Flags::NONE, Keys::READ, Read(hgetall))
+        .says(
+            Group::Hash,
+            "2.0.0",
+            "O(N) where N is the size of the hash.",
+            "Answers all fields with their values.",
+            "key",
+        )
+        .tips(NO_ORDER),
+    row("HDEL", AtLeast(3), FAST, Keys::DELETE, Write(hdel)).says(
+        Group::Hash,
+        "2.0.0",
+        "O(N) where N is the number of fields to be removed.",
+        "Takes fields out, and removes the key with the last one.",
+        "key field [field ...]",
+    ),
+    row("HLEN", Exactly(2), FAST, Keys::PEEK, Read(hlen)).says(
+        Group::Hash,
+        "2.0.0",
+        "O(1)",
+        "Answers how many fields there are.",
+        "key",
+    ),
+    row("HSTRLEN", Exactly(3), FAST, Keys::PEEK, Read(hstrlen)).says(
+        Group::Hash,
+        "3.2.0",
+        "O(1)",
+        "Answers how long the value of a field is.",
+        "key field",
+    ),
+    row("HEXISTS", Exactly(3), FAST, Keys::PEEK, Read(hexists)).says(
+        Group::Hash,
+        "2.0.0",
+        "O(1)",
+        "Answers whether a field is there.",
+        "key field",
+    ),
+    row("HKEYS", Exactly(2), Flags::NONE, Keys::READ, Read(hkeys))
+        .says(
+            Group::Hash,
+            "2.0.0",
+            "O(N) where N is the size of the hash.",
+            "Answers all fields.",
+            "key",
+        )
+        .tips(NO_ORDER),
+    row("HVALS", Exactly(2), Flags::NONE, Keys::READ, Read(hvals))
+        .says(
+            Group::Hash,
+            "2.0.0",
+            "O(N) where N is the size of the hash.",
+            "Answers all values.",
+            "key",
+        )
+        .tips(NO_ORDER),
+    row("HINCRBY", Exactly(4), FAST_GROWS, Keys::CHANGE, Write(hincrby)).says(
+        Group::Hash,
+        "2.0.0",
+        "O(1)",
+        "Adds to the integer in a field.",
+        "key field increment",
+    ),
+    row("HINCRBYFLOAT", Exactly(4), FAST_GROWS, Keys::CHANGE, Write(hincrbyfloat)).says(
+        Group::Hash,
+        "2.6.0",
+        "O(1)",
+        "Adds to the number in a field.",
+        "key field increment",
+    ),
+    row("HRANDFIELD", AtLeast(2), Flags::NONE, Keys::READ, Read(hrandfield))
+        .says(
+            Group::Hash,
+            "6.2.0",
+            "O(N) where N is the number of fields returned",
+            "Answers fields chosen by chance.",
+            "key [count [WITHVALUES]]",
+        )
+        .tips(BY_CHANCE),
+    row("HSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(hscan))
+        .says(
+            Group::Hash,
+            "2.8.0",
+            "O(1) for every call. O(N) for a complete iteration, including enough command \
+             calls for the cursor to return back to 0. N is the number of elements inside the \
+             collection..",
+            "Answers some of the fields with their values, and where to go on.",
+            "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
+        )
+        .tips(BY_CHANCE),
+];
 
-/// Fields with their values.
-#[derive(Clone, Default)]
-pub struct Hash {}
+const NOT_INTEGER: Fault = Fault::Says("ERR hash value is not an integer");
+const NOT_FLOAT: Fault = Fault::Says("ERR hash value is not a float");
+const NOT_FINITE: Fault = Fault::Says("ERR value is NaN or Infinity");
 
-impl Hash {
-    /// Roughly how many allocations freeing it takes.
-    pub fn burden(&self) -> usize {
-        1
+fn hset(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    reply.count(set_all(engine, args, effects, "hset")?);
+    Ok(())
+}
+
+fn hmset(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    set_all(engine, args, effects, "hmset")?;
+    reply.ok();
+    Ok(())
+}
+
+/// Sets the pairs that follow the key; answers how many of the fields are new.
+fn set_all(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    name: &str,
+) -> Result<usize, Fault> {
+    let key = args.next()?;
+    let pairs = args.left() / 2;
+    if args.left() % 2 != 0 {
+        return Err(Fault::WrongArity(name.to_owned()));
     }
 
-    /// Heap bytes it holds, roughly.
-    pub fn bytes(&self) -> usize {
-        0
+    let created = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, ground| {
+        let mut created = 0;
+        for _ in 0..pairs {
+            created += usize::from(hash.set(args.next()?, args.next()?, ground));
+        }
+        Ok((created, pairs))
+    })?;
+    effects.as_sent();
+    Ok(created)
+}
+
+fn hsetnx(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (key, field, value) = (args.next()?, args.next()?, args.next()?);
+    args.done()?;
+
+    let created = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, ground| {
+        let created = !hash.has(field, ground) && hash.set(field, value, ground);
+        Ok((created, usize::from(created)))
+    })?;
+    if created {
+        effects.as_sent();
+    }
+    reply.count(usize::from(created));
+    Ok(())
+}
+
+fn hdel(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    let fields = args.rest();
+
+    let removed = engine.db_mut(&args).change(key, |hash: &mut Hash, ground| {
+        let removed = fields.filter(|it| hash.remove(it, ground)).count();
+        Ok((removed, removed))
+    })?;
+    let removed = removed.unwrap_or(0);
+    if removed != 0 {
+        effects.as_sent();
+    }
+    reply.count(removed);
+    Ok(())
+}
+
+fn hincrby(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (key, field, step) = (args.next()?, args.next()?, args.int()?);
+    args.done()?;
+
+    let new = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, ground| {
+        let old = match hash.get(field, ground) {
+            None => 0,
+            Some(value) => value.as_int().ok_or(NOT_INTEGER)?,
+        };
+        let new = old.checked_add(step).ok_or(Fault::Overflow)?;
+        hash.set(field, itoa::Buffer::new().format(new).as_bytes(), ground);
+        Ok((new, 1))
+    })?;
+    effects.as_sent();
+    reply.int(new);
+    Ok(())
+}
+
+fn hincrbyfloat(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (key, field) = (args.next()?, args.next()?);
+    let step = Extended::parse(args.next()?).ok_or(Fault::NotFloat)?;
+    args.done()?;
+    if !step.is_finite() {
+        return Err(NOT_FINITE);
+    }
+
+    let new = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, ground| {
+        let new = sum(hash.get(field, ground), step)?;
+        hash.set(field, new.as_bytes(), ground);
+        Ok((new, 1))
+    })?;
+    // A replica that adds for itself could round otherwise.
+    effects.say(&[b"HSET", key, field, new.as_bytes()]);
+    reply.bulk(new.as_bytes());
+    Ok(())
+}
+
+fn sum(old: Option<Element<'_>>, step: Extended) -> Result<String, Fault> {
+    let old = match old {
+        None => return Ok(step.to_text()),
+        Some(value) => value.with_text(Extended::parse).ok_or(NOT_FLOAT)?,
+    };
+    let new = old.plus(step);
+    match new.is_finite() {
+        true => Ok(new.to_text()),
+        false => Err(Fault::NanOrInfinity),
     }
 }
 
-impl Collection for Hash {
-    fn of(value: &Value) -> Option<&Hash> {
-        match value {
-            Value::Hash(hash) => Some(hash),
-            _ => None,
-        }
-    }
+/// The hash at `key`, with what its table stands on.
+fn hash<'e>(
+    engine: &'e Engine,
+    key: &[u8],
+    args: &Args<'e>,
+) -> Result<(Option<&'e Hash>, &'e Ground), Fault> {
+    let db = engine.db(args);
+    Ok((db.collection(key)?, db.ground()))
+}
 
-    fn of_mut(value: &mut Value) -> Option<&mut Hash> {
-        match value {
-            Value::Hash(hash) => Some(hash),
-            _ => None,
-        }
-    }
+/// The hash at `key`, for a command that takes nothing else.
+fn only_hash<'e>(engine: &'e Engine, mut args: Args<'e>) -> Result<Option<&'e Hash>, Fault> {
+    let key = args.next()?;
+    args.done()?;
+    engine.db(&args).collection(key)
+}
 
-    fn into_value(self) -> Value {
-        Value::Hash(self)
-    }
+/// The value of the field at the argument behind the key.
+fn value<'e>(engine: &'e Engine, mut args: Args<'e>) -> Result<Option<Element<'e>>, Fault> {
+    let (key, field) = (args.next()?, args.next()?);
+    let (hash, ground) = hash(engine, key, &args)?;
+    Ok(hash.and_then(|it| it.get(field, ground)))
+}
 
-    fn is_empty(&self) -> bool {
-        true
+fn answer(value: Option<Element<'_>>, reply: &mut Reply) {
+    match value {
+        Some(value) => value.answer(reply),
+        None => reply.null(),
     }
 }
+
+fn hget(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    answer(value(engine, args)?, reply);
+    Ok(())
+}
+
+fn hmget(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    let (hash, ground) = hash(engine, key, &args)?;
+    reply.array(args.left());
+    for field in args.rest() {
+        answer(hash.and_then(|it| it.get(field, ground)), reply);
+    }
+    Ok(())
+}
+
+fn hstrlen(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    reply.count(value(engine, args)?.map_or(0, Element::text_len));
+    Ok(())
+}
+
+fn hexists(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    reply.count(usize::from(value(engine, args)?.is_some()));
+    Ok(())
+}
+
+fn hlen(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let hash = only_hash(engine, args)?;
+    reply.count(hash.map_or(0, Hash::len));
+    Ok(())
+}
+
+fn hgetall(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let hash = only_hash(engine, args)?;
+    reply.map(hash.map_or(0, Hash::len));
+    hash.into_iter().flat_map(Hash::iter).for_each(|it| answer_entry(it, reply));
+    Ok(())
+}
+
+fn answer_entry((field, value): Entry<'_>, reply: &mut Reply) {
+    field.answer(reply);
+    value.answer(reply);
+}
+
+fn hkeys(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let hash = only_hash(engine, args)?;
+    reply.array(hash.map_or(0, Hash::len));
+    hash.into_iter().flat_map(Hash::iter).for_each(|(field, _)| field.answer(reply));
+    Ok(())
+}
+
+fn hvals(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let hash = only_hash(engine, args)?;
+    reply.array(hash.map_or(0, Hash::len));
+    hash.into_iter().flat_map(Hash::iter).for_each(|(_, value)| value.answer(reply));
+    Ok(())
+}
+
+/// Most entries whose two texts can be counted, in either direction.
+const PAIRS_MAX: u64 = i64::MAX as u64 / 2;
+
+/// What of an entry a reply shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Fields,
+    Pairs,
+}
+
+fn hrandfield(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    let asked = how_many(&mut args)?;
+    let mut dice = args.world.dice();
+    let hash: Option<&Hash> = engine.db(&args).collection(key)?;
+    match (hash, asked) {
+        (hash, None) => {
+            answer(hash.and_then(|it| it.random(&mut dice)).map(|(field, _)| field), reply);
+        }
+        (None, Some(_)) => reply.array(0),
+        (Some(hash), Some((count @ 0.., shown))) => {
+            let count = hash.len().min(count as usize);
+            open(count, shown, reply);
+            hash.sample(count, &mut dice, |it| show(it, shown, reply));
+        }
+        (Some(hash), Some((count, shown))) => repeat(hash, count, shown, &mut dice, reply)?,
+    }
+    Ok(())
+}
+
+/// As many entries as `-count` says, which need not differ.
+fn repeat(
+    hash: &Hash,
+    count: i64,
+    shown: Shown,
+    dice: &mut Dice,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let count = count.unsigned_abs() as usize;
+    let mark = reply.mark();
+    open(count, shown, reply);
+    for _ in 0..count {
+        if REPLY_BYTES_MAX < reply.since(mark).len() {
+            return Err(Fault::Says("ERR the reply would be too long"));
+        }
+        hash.random(dice).into_iter().for_each(|it| show(it, shown, reply));
+    }
+    Ok(())
+}
+
+/// `[count [WITHVALUES]]`. The smallest integer has no size of its own type.
+fn how_many(args: &mut Args<'_>) -> Result<Option<(i64, Shown)>, Fault> {
+    if args.left() == 0 {
+        return Ok(None);
+    }
+    let count = args.int()?;
+    if count == i64::MIN {
+        return Err(Fault::Says(
+            "ERR value is out of range, value must between -9223372036854775807 and \
+             9223372036854775807",
+        ));
+    }
+    let shown = if args.word("WITHVALUES") { Shown::Pairs } else { Shown::Fields };
+    args.done()?;
+    match shown {
+        Shown::Pairs if PAIRS_MAX < count.unsigned_abs() => {
+            Err(Fault::Says("ERR value is out of range"))
+        }
+        shown => Ok(Some((count, shown))),
+    }
+}
+
+fn open(count: usize, shown: Shown, reply: &mut Reply) {
+    match (shown, reply.protocol()) {
+        (Shown::Pairs, Protocol::Resp2) => reply.array(2 * count),
+        _ => reply.array(count),
+    }
+}
+
+fn show(entry: Entry<'_>, shown: Shown, reply: &mut Reply) {
+    match (shown, reply.protocol()) {
+        (Shown::Fields, _) => entry.0.answer(reply),
+        (Shown::Pairs, Protocol::Resp2) => answer_entry(entry, reply),
+        (Shown::Pairs, Protocol::Resp3) => {
+            reply.array(2);
+            answer_entry(entry, reply);
+        }
+    }
+}
+
+fn hscan(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    let from = scan::cursor(&mut args)?;
+    // Redis reads the options only if there is something to scan.
+    let Some(hash) = engine.db(&args).collection::<Hash>(key)? else {
+        scan::close(reply, reply.mark(), None, 0);
+        return Ok(());
+    };
+    let mut shown = Shown::Pairs;
+    let options = scan::Options::read(&mut args, |it| {
+        let taken = it.word("NOVALUES");
+        shown = if taken { Shown::Fields } else { shown };
+        Ok(taken)
+    })?;
+    visit(hash, from, options, shown, reply);
+    Ok(())
+}
+
+/// One step of a scan.
+fn visit(
+    hash: &Hash,
+    from: Option<u32>,
+    options: scan::Options<'_>,
+    shown: Shown,
+    reply: &mut Reply,
+) {
+    let (mark, mut shown_entries) = (reply.mark(), 0);
+    let next = hash.scan(from, options.count, |entry| {
+        if entry.0.with_text(|it| options.fits(it)) {
+            shown_entries += 1;
+            match shown {
+                Shown::Fields => entry.0.answer(reply),
+                Shown::Pairs => answer_entry(entry, reply),
+            }
+        }
+    });
+    let words = if shown == Shown::Pairs { 2 } else { 1 };
+    scan::close(reply, mark, next, words * shown_entries);
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,15 +2,29 @@
 
 #[cfg(test)]
 pub mod check;
+pub mod keys;
+pub mod expire;
+pub mod search;
+pub mod object;
+pub mod databases;
 pub mod strings;
 pub mod hashes;
+mod scan;
 
 use super::row::Row;
 use crate::command::Lookup;
 use std::sync::OnceLock;
 
 /// The families, in the order of the table.
-pub const FAMILIES: &[&[Row]] = &[strings::ROWS, hashes::ROWS];
+pub const FAMILIES: &[&[Row]] = &[
+    keys::ROWS,
+    expire::ROWS,
+    search::ROWS,
+    object::ROWS,
+    databases::ROWS,
+    strings::ROWS,
+    hashes::ROWS,
+];
 
 /// All rows of the engine.
 pub fn rows() -> impl Iterator<Item = &'static Row> {

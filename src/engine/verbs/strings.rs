@@ -1,11 +1,15 @@
-//! Strings.
+//! Strings: the family's rows, and the verbs that take or leave whole values.
 
-use crate::base::number;
-use crate::base::time::WallMs;
+pub(super) mod lifetime;
+mod set;
+mod count;
+mod span;
+mod lcs;
+
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
-use crate::engine::Run::{Read, Write};
-use crate::engine::{Effects, Engine, Row, row};
+use crate::engine::Run::{Either, Read, Write};
+use crate::engine::{Effects, Engine, Row, Run, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
@@ -15,6 +19,11 @@ const FAST_GROWS: Flags = FAST.and(GROWS);
 /// SET's key, whose access depends on GET.
 const SET_KEYS: Keys =
     Keys(&[KeySpec::one(1, Access(&["RW", "access", "update", "variable_flags"]))]);
+const ADD: Access = Access(&["OW", "insert"]);
+const SETNX_KEYS: Keys = Keys(&[KeySpec::one(1, ADD)]);
+const MSET_KEYS: Keys = Keys(&[KeySpec::range(1, -1, 2, Access::REPLACE)]);
+const MSETNX_KEYS: Keys = Keys(&[KeySpec::range(1, -1, 2, ADD)]);
+const LCS_KEYS: Keys = Keys(&[KeySpec::range(1, 1, 1, Access::READ)]);
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
@@ -25,21 +34,165 @@ pub const ROWS: &[Row] = &[
         "Answers the string at a key.",
         "key",
     ),
-    row("SET", AtLeast(3), GROWS, SET_KEYS, Write(set)).says(
+    row("SET", AtLeast(3), GROWS, SET_KEYS, Write(set::set)).says(
         Group::String,
         "1.0.0",
         "O(1)",
-        "Stores a string at a key.",
+        "Stores a string at a key, whatever was there.",
+        "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds \
+         | PXAT unix-time-milliseconds | KEEPTTL]",
+    ),
+    row("SETNX", Exactly(3), FAST_GROWS, SETNX_KEYS, Write(set::setnx)).says(
+        Group::String,
+        "1.0.0",
+        "O(1)",
+        "Stores a string at a key that is not there yet.",
         "key value",
     ),
-    row("INCRBY", Exactly(3), FAST_GROWS, Keys::CHANGE, Write(incrby)).says(
+    row("SETEX", Exactly(4), GROWS, Keys::REPLACE, Write(set::setex)).says(
+        Group::String,
+        "2.0.0",
+        "O(1)",
+        "Stores a string that expires in so many seconds.",
+        "key seconds value",
+    ),
+    row("PSETEX", Exactly(4), GROWS, Keys::REPLACE, Write(set::psetex)).says(
+        Group::String,
+        "2.6.0",
+        "O(1)",
+        "Stores a string that expires in so many milliseconds.",
+        "key milliseconds value",
+    ),
+    row("GETSET", Exactly(3), FAST_GROWS, Keys::CHANGE, Write(getset)).says(
+        Group::String,
+        "1.0.0",
+        "O(1)",
+        "Stores a string and answers the one it replaces.",
+        "key value",
+    ),
+    row("GETDEL", Exactly(2), FAST, Keys::TAKE, Write(getdel)).says(
+        Group::String,
+        "6.2.0",
+        "O(1)",
+        "Answers the string at a key and deletes the key.",
+        "key",
+    ),
+    row("GETEX", AtLeast(2), FAST, Keys::CHANGE, GETEX).says(
+        Group::String,
+        "6.2.0",
+        "O(1)",
+        "Answers the string at a key and may change when it expires.",
+        "key [EX seconds | PX milliseconds | EXAT unix-time-seconds \
+         | PXAT unix-time-milliseconds | PERSIST]",
+    ),
+    row("MGET", AtLeast(2), FAST, Keys::READ_ALL, Read(mget))
+        .says(
+            Group::String,
+            "1.0.0",
+            "O(N) where N is the number of keys to retrieve.",
+            "Answers the strings at several keys.",
+            "key [key ...]",
+        )
+        .tips(&["request_policy:multi_shard"]),
+    row("MSET", AtLeast(3), GROWS, MSET_KEYS, Write(mset))
+        .says(
+            Group::String,
+            "1.0.1",
+            "O(N) where N is the number of keys to set.",
+            "Stores strings at several keys at once.",
+            "key value [key value ...]",
+        )
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
+    row("MSETNX", AtLeast(3), GROWS, MSETNX_KEYS, Write(msetnx))
+        .says(
+            Group::String,
+            "1.0.1",
+            "O(N) where N is the number of keys to set.",
+            "Stores strings at several keys if none of them is there yet.",
+            "key value [key value ...]",
+        )
+        .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
+    row("STRLEN", Exactly(2), FAST, Keys::PEEK, Read(strlen)).says(
+        Group::String,
+        "2.2.0",
+        "O(1)",
+        "Answers how many bytes the string at a key has.",
+        "key",
+    ),
+    row("APPEND", Exactly(3), FAST_GROWS, Keys::INSERT, Write(span::append)).says(
+        Group::String,
+        "2.0.0",
+        "O(1), amortized over the bytes appended.",
+        "Adds bytes to the end of a string.",
+        "key value",
+    ),
+    row("GETRANGE", Exactly(4), Flags::NONE, Keys::READ, Read(span::getrange)).says(
+        Group::String,
+        "2.4.0",
+        "O(N) where N is the length of the returned string.",
+        "Answers a span of the string at a key.",
+        "key start end",
+    ),
+    row("SUBSTR", Exactly(4), Flags::NONE, Keys::READ, Read(span::getrange)).says(
+        Group::String,
+        "1.0.0",
+        "O(N) where N is the length of the returned string.",
+        "Answers a span of the string at a key; GETRANGE's old name.",
+        "key start end",
+    ),
+    row("SETRANGE", Exactly(4), GROWS, Keys::UPDATE, Write(span::setrange)).says(
+        Group::String,
+        "2.2.0",
+        "O(M) where M is the length of the value argument, amortized.",
+        "Overwrites a span of a string, padding it with zero bytes up to there.",
+        "key offset value",
+    ),
+    row("INCR", Exactly(2), FAST_GROWS, Keys::CHANGE, Write(count::incr)).says(
+        Group::String,
+        "1.0.0",
+        "O(1)",
+        "Adds one to the integer at a key.",
+        "key",
+    ),
+    row("DECR", Exactly(2), FAST_GROWS, Keys::CHANGE, Write(count::decr)).says(
+        Group::String,
+        "1.0.0",
+        "O(1)",
+        "Takes one from the integer at a key.",
+        "key",
+    ),
+    row("INCRBY", Exactly(3), FAST_GROWS, Keys::CHANGE, Write(count::incrby)).says(
         Group::String,
         "1.0.0",
         "O(1)",
         "Adds to the integer at a key.",
         "key increment",
     ),
+    row("DECRBY", Exactly(3), FAST_GROWS, Keys::CHANGE, Write(count::decrby)).says(
+        Group::String,
+        "1.0.0",
+        "O(1)",
+        "Takes from the integer at a key.",
+        "key decrement",
+    ),
+    row("INCRBYFLOAT", Exactly(3), FAST_GROWS, Keys::CHANGE, Write(count::incrbyfloat)).says(
+        Group::String,
+        "2.6.0",
+        "O(1)",
+        "Adds to the number at a key.",
+        "key increment",
+    ),
+    row("LCS", AtLeast(3), Flags::NONE, LCS_KEYS, Read(lcs::lcs)).says(
+        Group::String,
+        "7.0.0",
+        "O(N*M) where N and M are the lengths of s1 and s2, respectively",
+        "Answers the longest subsequence that two strings have in common.",
+        "key1 key2 [LEN] [IDX] [MINMATCHLEN len] [WITHMATCHLEN]",
+    ),
 ];
+
+/// Without options GETEX is GET, and may go to a replica.
+const GETEX: Run = Either { write: set::getex, read: get, is_read: |request| request.len() == 2 };
 
 fn get(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
@@ -47,51 +200,100 @@ fn get(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fau
     Ok(())
 }
 
-fn set(
+fn strlen(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    reply.count(engine.db(&args).string(key)?.map_or(0, <[u8]>::len));
+    Ok(())
+}
+
+/// Another type is not a fault here, but nothing.
+fn mget(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let db = engine.db(&args);
+    reply.array(args.left());
+    for key in args.rest() {
+        reply.maybe(db.get(key).and_then(|it| it.as_string().ok()));
+    }
+    Ok(())
+}
+
+fn getset(
     engine: &mut Engine,
     mut args: Args<'_>,
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let (key, value) = (args.next()?, args.next()?);
-    args.done()?;
 
-    let stored = engine.db_mut(&args).put_string(key, value, None);
-    effects.as_sent();
+    let mut db = engine.db_mut(&args);
+    reply.maybe(db.string(key)?);
+    let stored = db.put_string(key, value, None);
+    effects.say(&[b"SET", key, value]);
     effects.share(stored);
-    reply.ok();
     Ok(())
 }
 
-fn incrby(
+fn getdel(
     engine: &mut Engine,
     mut args: Args<'_>,
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let (key, step) = (args.next()?, args.int()?);
-    args.done()?;
+    let key = args.next()?;
 
     let mut db = engine.db_mut(&args);
-    let old = match db.string(key)? {
-        None => 0,
-        Some(text) => number::parse_i64(text).ok_or(Fault::NotInteger)?,
-    };
-    let new = old.checked_add(step).ok_or(Fault::Overflow)?;
-    let deadline: Option<WallMs> = db.deadline(key);
-    let stored = db.put_string(key, itoa::Buffer::new().format(new).as_bytes(), deadline);
+    reply.maybe(db.string(key)?);
+    if db.remove(key) {
+        effects.say(&[b"DEL", key]);
+    }
+    Ok(())
+}
+
+fn mset(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    refuse_half_a_pair(&args, "mset")?;
+    put_pairs(engine, args, effects)?;
+    reply.ok();
+    Ok(())
+}
+
+fn msetnx(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    refuse_half_a_pair(&args, "msetnx")?;
+    let pairs = args;
+    let db = engine.db_mut(&args);
+    if args.rest().step_by(2).any(|key| db.has(key)) {
+        reply.int(0);
+        return Ok(());
+    }
+    put_pairs(engine, pairs, effects)?;
+    reply.int(1);
+    Ok(())
+}
+
+fn refuse_half_a_pair(args: &Args<'_>, command: &str) -> Result<(), Fault> {
+    match args.left() % 2 {
+        0 => Ok(()),
+        _ => Err(Fault::WrongArity(command.into())),
+    }
+}
+
+fn put_pairs(engine: &mut Engine, mut args: Args<'_>, effects: &mut Effects) -> Result<(), Fault> {
     effects.as_sent();
-    effects.share(stored);
-    reply.int(new);
+    let mut db = engine.db_mut(&args);
+    while args.left() != 0 {
+        let (key, value) = (args.next()?, args.next()?);
+        effects.share(db.put_string(key, value, None));
+    }
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::engine::verbs::check::check;
-
-    #[test]
-    fn strings() {
-        check("strings.txt");
-    }
-}
+mod tests;

@@ -1,0 +1,80 @@
+//! What a read of a session asks for: the one place where routes, levels and floors come together, for
+//! the corridor and for PROXY EXPLAIN.
+
+use super::Command;
+use crate::base::position::{Lineage, Position};
+use crate::base::time::MonoUs;
+use crate::command::Class;
+use crate::node::Set;
+use crate::resp::Request;
+use crate::route::{Asked, Floor, Level, Question, Routes};
+use crate::session::Session;
+
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    /// The rules in force.
+    pub routes: &'a Routes,
+    /// Who asks.
+    pub session: &'a Session,
+    /// Name of the listener it came in by.
+    pub listener: &'a str,
+    /// The listener's own level.
+    pub listener_level: Option<Level>,
+}
+
+impl<'a> Origin<'a> {
+    /// The number of the route of this request.
+    #[inline]
+    pub fn route(&self, command: &Command, request: Request<'_>) -> u16 {
+        if self.routes.is_trivial() {
+            return 0;
+        }
+        self.routes.choose(&Question {
+            command: &command.upper_name,
+            group: command.spec.group,
+            keys: command.spec.keys,
+            request,
+            db: self.session.db,
+            user: &self.session.user,
+            listener: self.listener,
+        })
+    }
+
+    /// What a request of `class` on `route` asks for.
+    #[inline]
+    pub fn ask(
+        &self,
+        class: Class,
+        route: u16,
+        set: &Set,
+        lineage: &Lineage,
+        now: MonoUs,
+        home: Option<usize>,
+    ) -> Asked<'a> {
+        let level = self.routes.level(route, self.session.level, self.listener_level);
+        let route = self.routes.get(route);
+        let head = set.head();
+        let everyone = Some(Position { history: lineage.history, offset: head });
+        Asked {
+            class,
+            level,
+            floor: Floor::of(level, self.session.floor, everyone, head, lineage),
+            watching: self.session.is_watching(),
+            wrote_lately: self.session.wrote_lately(route.sticky_for, now),
+            home,
+            dice: 0,
+            ladder: &route.ladder,
+            rung: 0,
+        }
+    }
+}
+
+/// The replica a worker prefers, by its place among `replicas` replicas.
+#[inline]
+pub fn home_of(worker: usize, replicas: usize) -> Option<usize> {
+    match replicas {
+        0 => None,
+        _ => Some(worker % replicas),
+    }
+}

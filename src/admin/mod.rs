@@ -1,0 +1,15 @@
+//! What operators and connections ask of the proxy itself: the house they look at, the table of all
+//! commands, and the verbs that are not about data.
+
+mod clients;
+mod house;
+mod table;
+mod turn;
+mod asking;
+pub mod verbs;
+
+pub use asking::{Origin, home_of};
+pub use clients::{Client, ClientFlags, Clients};
+pub use house::{Counters, House, OutputLimit, Settings};
+pub use table::{Command, Handler, Table, table};
+pub use turn::{After, Park, SessionRow, SessionVerb, Turn, session_container, session_row};

@@ -1,0 +1,110 @@
+//! A session verb's turn: what it may look at and change, and what happens after it.
+
+use super::{Client, House};
+use crate::base::position::Offset;
+use crate::base::time::MonoUs;
+use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, spec};
+use crate::resp::Reply;
+use crate::session::Session;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// All that a session verb sees.
+pub struct Turn<'t> {
+    /// What all connections share.
+    pub house: &'t Arc<House>,
+    /// The connection's own memory.
+    pub session: &'t mut Session,
+    /// What others may know of the connection.
+    pub client: &'t Client,
+    /// Name of the listener it came in by.
+    pub listener: &'t str,
+    /// The listener's own level.
+    pub listener_level: Option<crate::route::Level>,
+    /// Arguments behind the name.
+    pub args: Args<'t>,
+    /// Where the answer goes.
+    pub reply: &'t mut Reply,
+    /// When the batch began.
+    pub now: MonoUs,
+}
+
+/// What happens after a session verb.
+#[derive(Debug)]
+pub enum After {
+    /// The answer is written.
+    Answered,
+    /// The answer comes later; nothing else of this connection runs before.
+    Park(Park),
+    /// The connection closes once the answer is out.
+    Close,
+    /// The whole proxy shuts down.
+    ShutDown,
+}
+
+/// Why a connection stands still.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Park {
+    /// WAIT: until this many replicas have applied `offset`; answers how many have.
+    Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
+    /// DEBUG SLEEP; answers OK.
+    Sleep { time: Duration },
+}
+
+/// Talks to the proxy itself.
+pub type SessionVerb = fn(&mut Turn<'_>) -> Result<After, Fault>;
+
+/// A row of the session's table.
+#[derive(Clone, Copy)]
+pub struct SessionRow {
+    /// What is known without running it.
+    pub spec: Spec,
+    /// What runs it; containers have subcommands instead.
+    pub run: Result<SessionVerb, &'static [SessionRow]>,
+}
+
+/// A row; [`SessionRow::says`] documents it.
+pub const fn session_row(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    verb: SessionVerb,
+) -> SessionRow {
+    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
+    SessionRow { spec, run: Ok(verb) }
+}
+
+/// A row that only holds subcommands.
+pub const fn session_container(name: &'static str, rows: &'static [SessionRow]) -> SessionRow {
+    let arity = Arity::AtLeast(2);
+    let spec = spec(name, arity, Class::Session, Flags::NONE, Keys::NONE, Group::Connection);
+    SessionRow { spec, run: Err(rows) }
+}
+
+impl SessionRow {
+    /// What COMMAND DOCS tells of it.
+    pub const fn says(
+        mut self,
+        group: Group,
+        since: &'static str,
+        complexity: &'static str,
+        summary: &'static str,
+        syntax: &'static str,
+    ) -> SessionRow {
+        self.spec = self.spec.says(since, complexity, summary, syntax);
+        self.spec.group = group;
+        self
+    }
+
+    /// Redis' hints for clients that route by themselves.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> SessionRow {
+        self.spec = self.spec.tips(tips);
+        self
+    }
+
+    /// Where its keys stand, for the few that have any.
+    pub const fn keys(mut self, keys: Keys) -> SessionRow {
+        self.spec.keys = keys;
+        self
+    }
+}

@@ -1,0 +1,32 @@
+//! Verbs about the stream and who has applied it.
+
+use crate::admin::{After, Park, SessionRow, Turn, session_row};
+use crate::command::Arity::Exactly;
+use crate::command::{Fault, Flags, Group};
+use std::time::Duration;
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[session_row("WAIT", Exactly(3), Flags::BLOCKING, wait)
+    .says(
+        Group::Generic,
+        "3.0.0",
+        "O(1)",
+        "Waits until replicas have applied this connection's writes; answers how many have.",
+        "numreplicas timeout",
+    )
+    .tips(&["request_policy:all_shards", "response_policy:agg_min"])];
+
+fn wait(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let replicas = turn.args.int()?;
+    let timeout = timeout(turn)?;
+    let replicas = usize::try_from(replicas).unwrap_or(0);
+    Ok(After::Park(Park::Wait { offset: turn.session.last_write, replicas, timeout }))
+}
+
+/// Milliseconds, without an end when 0.
+fn timeout(turn: &mut Turn<'_>) -> Result<Option<Duration>, Fault> {
+    const NOT_A_TIMEOUT: Fault = Fault::Says("ERR timeout is not an integer or out of range");
+    let ms = turn.args.int().map_err(|_| NOT_A_TIMEOUT)?;
+    let ms = u64::try_from(ms).map_err(|_| Fault::Says("ERR timeout is negative"))?;
+    Ok((ms != 0).then(|| Duration::from_millis(ms)))
+}

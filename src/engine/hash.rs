@@ -1,0 +1,309 @@
+//! A hash: fields with their values, packed while they are few and short.
+
+use super::Ground;
+use super::packed::{Element, Packed, Place};
+use super::sample;
+use super::table::{Slot, Table};
+use super::value::{Collection, Value};
+use crate::base::dice::Dice;
+use triomphe::ThinArc;
+
+/// Fields and values side by side, or a table of pairs. Once a table, it stays one.
+#[derive(Clone)]
+pub enum Hash {
+    /// Field, value, field, value, in the order in which the fields came.
+    Packed(Packed),
+    /// In hash order.
+    Table(Box<Table<Pair>>),
+}
+
+const _: () = assert!(size_of::<Hash>() == 16);
+
+/// A packed hash stays smaller than this, whatever the thresholds.
+const PACKED_BYTES_MAX: usize = 1 << 30;
+/// How many entries stand for all when memory is estimated.
+const WEIGHED: usize = 16;
+/// A field and its value, as they are stored.
+pub type Entry<'a> = (Element<'a>, Element<'a>);
+
+impl Default for Hash {
+    fn default() -> Hash {
+        Hash::Packed(Packed::default())
+    }
+}
+
+impl Hash {
+    /// Number of fields.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            Hash::Packed(packed) => packed.len() / 2,
+            Hash::Table(table) => table.len(),
+        }
+    }
+
+    /// Whether there are none, which only a hash that is being built may say.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The answer of OBJECT ENCODING.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Hash::Packed(_) => "listpack",
+            Hash::Table(_) => "hashtable",
+        }
+    }
+
+    /// Roughly how many allocations freeing it takes.
+    pub fn burden(&self) -> usize {
+        match self {
+            Hash::Packed(_) => 1,
+            Hash::Table(table) => table.len(),
+        }
+    }
+
+    /// Heap bytes it holds, roughly.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Hash::Packed(packed) => packed.bytes(),
+            Hash::Table(table) => {
+                let weighed: usize = table.iter().take(WEIGHED).map(Pair::bytes).sum();
+                let pairs = weighed * table.len() / table.len().clamp(1, WEIGHED);
+                size_of::<Table<Pair>>() + table.bytes() + pairs
+            }
+        }
+    }
+
+    /// The value of `field`.
+    #[inline]
+    pub fn get(&self, field: &[u8], ground: &Ground) -> Option<Element<'_>> {
+        match self {
+            Hash::Packed(packed) => {
+                let place = find(packed, Element::of(field))?;
+                Some(packed.get(packed.after(place)))
+            }
+            Hash::Table(table) => {
+                table.get(ground.hash(field), field).map(|it| Element::Text(it.value()))
+            }
+        }
+    }
+
+    /// Whether `field` is there.
+    pub fn has(&self, field: &[u8], ground: &Ground) -> bool {
+        self.get(field, ground).is_some()
+    }
+
+    /// All fields with their values.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        let (packed, table) = match self {
+            Hash::Packed(packed) => (Some(packed.pairs()), None),
+            Hash::Table(table) => (None, Some(table.iter().map(Pair::entry))),
+        };
+        packed.into_iter().flatten().chain(table.into_iter().flatten())
+    }
+
+    /// Visits entries in hash order from `from` on (`None` is behind all hashes), at least
+    /// `at_least` if there are so many. Answers where to go on, `None` at the end. A packed hash is
+    /// visited whole.
+    pub fn scan<'h>(
+        &'h self,
+        from: Option<u32>,
+        at_least: usize,
+        mut visit: impl FnMut(Entry<'h>),
+    ) -> Option<u32> {
+        match self {
+            Hash::Packed(packed) => {
+                packed.pairs().for_each(visit);
+                None
+            }
+            Hash::Table(table) => table.scan(from?, at_least, |it| visit(it.entry())),
+        }
+    }
+
+    /// A field by chance, with its value.
+    pub fn random(&self, dice: &mut Dice) -> Option<Entry<'_>> {
+        match self {
+            Hash::Packed(packed) if packed.is_empty() => None,
+            Hash::Packed(packed) => {
+                let place = packed.nth(dice.below(self.len() as u64) as usize * 2);
+                Some((packed.get(place), packed.get(packed.after(place))))
+            }
+            Hash::Table(table) => table.random(dice).map(Pair::entry),
+        }
+    }
+
+    /// Visits `count` different fields by chance, or all.
+    pub fn sample<'h>(&'h self, count: usize, dice: &mut Dice, visit: impl FnMut(Entry<'h>)) {
+        match self {
+            Hash::Table(table) if sample::is_few(count, self.len()) => {
+                let mut visit = visit;
+                let all = table.iter();
+                let pick = |dice: &mut Dice| table.random(dice);
+                sample::few(count, all, pick, dice, |it| visit(it.entry()));
+            }
+            _ => sample::many(count, self.len(), self.iter(), dice, visit),
+        }
+    }
+
+    /// Gives `field` a value. Answers whether the field is new.
+    pub fn set(&mut self, field: &[u8], value: &[u8], ground: &Ground) -> bool {
+        if let Hash::Packed(packed) = self {
+            let limits = &ground.thresholds;
+            let fits = field.len().max(value.len()) <= limits.hash_value
+                && packed.bytes() < PACKED_BYTES_MAX;
+            let (field, value) = (Element::of(field), Element::of(value));
+            match find(packed, field) {
+                Some(place) if fits => {
+                    packed.replace(packed.after(place), value);
+                    return false;
+                }
+                None if fits && packed.len() / 2 < limits.hash_entries => {
+                    packed.push(&[field, value]);
+                    return true;
+                }
+                _ => {}
+            }
+        }
+        let pair = Pair::new(ground.hash(field), field, value);
+        self.as_table(ground).insert(pair).is_none()
+    }
+
+    /// Takes `field` out. Answers whether it was there.
+    pub fn remove(&mut self, field: &[u8], ground: &Ground) -> bool {
+        match self {
+            Hash::Packed(packed) => match find(packed, Element::of(field)) {
+                Some(place) => 0 < packed.remove(place, 2),
+                None => false,
+            },
+            Hash::Table(table) => table.remove(ground.hash(field), field).is_some(),
+        }
+    }
+
+    /// The table that this hash is, from now on if it was not.
+    fn as_table(&mut self, ground: &Ground) -> &mut Table<Pair> {
+        if let Hash::Packed(packed) = self {
+            let mut table = Box::new(Table::new());
+            for (field, value) in packed.pairs() {
+                let (field, value) = (field.text(), value.text());
+                table.insert(Pair::new(ground.hash(&field), &field, &value));
+            }
+            *self = Hash::Table(table);
+        }
+        match self {
+            Hash::Table(table) => table,
+            Hash::Packed(_) => unreachable!("just made a table"),
+        }
+    }
+}
+
+fn find(packed: &Packed, field: Element<'_>) -> Option<Place> {
+    packed.find(field, packed.start(), 2)
+}
+
+impl Collection for Hash {
+    fn of(value: &Value) -> Option<&Hash> {
+        match value {
+            Value::Hash(hash) => Some(hash),
+            _ => None,
+        }
+    }
+
+    fn of_mut(value: &mut Value) -> Option<&mut Hash> {
+        match value {
+            Value::Hash(hash) => Some(hash),
+            _ => None,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        Value::Hash(self)
+    }
+
+    fn is_empty(&self) -> bool {
+        Hash::is_empty(self)
+    }
+}
+
+/// A field with its value in a table: sixteen bytes that lead to one shared, immutable allocation
+/// `[field][value]`.
+#[derive(Clone)]
+pub enum Pair {
+    /// Nothing.
+    Empty,
+    /// The length of the field, and both texts.
+    Taken {
+        /// The field's hash.
+        hash: u32,
+        /// Thin, so that the slot stays small; shared, so that a copy of the hash costs its table.
+        texts: ThinArc<u32, u8>,
+    },
+}
+
+const _: () = assert!(size_of::<Pair>() == 16);
+
+/// Texts up to this long together are joined on the stack.
+const JOINED_BYTES: usize = 256;
+
+impl Pair {
+    fn new(hash: u32, field: &[u8], value: &[u8]) -> Pair {
+        let (middle, end) = (field.len(), field.len() + value.len());
+        let share = |it: &[u8]| ThinArc::from_header_and_slice(middle as u32, it);
+        let mut joined = [0; JOINED_BYTES];
+        let texts = match joined.get_mut(..end) {
+            Some(joined) => {
+                joined[..middle].copy_from_slice(field);
+                joined[middle..].copy_from_slice(value);
+                share(joined)
+            }
+            None => share(&[field, value].concat()),
+        };
+        Pair::Taken { hash, texts }
+    }
+
+    #[inline]
+    fn split(&self) -> (&[u8], &[u8]) {
+        match self {
+            Pair::Empty => (&[], &[]),
+            Pair::Taken { texts, .. } => texts.slice.split_at(texts.header.header as usize),
+        }
+    }
+
+    #[inline]
+    fn value(&self) -> &[u8] {
+        self.split().1
+    }
+
+    #[inline]
+    fn entry(&self) -> Entry<'_> {
+        let (field, value) = self.split();
+        (Element::Text(field), Element::Text(value))
+    }
+
+    fn bytes(&self) -> usize {
+        let (field, value) = self.split();
+        3 * size_of::<usize>() + field.len() + value.len()
+    }
+}
+
+impl Slot for Pair {
+    fn empty() -> Pair {
+        Pair::Empty
+    }
+
+    #[inline]
+    fn hash(&self) -> Option<u32> {
+        match self {
+            Pair::Empty => None,
+            Pair::Taken { hash, .. } => Some(*hash),
+        }
+    }
+
+    #[inline]
+    fn key(&self) -> &[u8] {
+        self.split().0
+    }
+}
+
+#[cfg(test)]
+mod tests;

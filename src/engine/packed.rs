@@ -1,0 +1,278 @@
+//! A short sequence of texts in one allocation: the compact form of every small collection.
+//!
+//! ```text
+//! [count: 4 bytes] [element] [element] …          and in sequences that are walked both ways:
+//! [count: 4 bytes] [element|its size] [element|its size] …
+//! ```
+
+mod element;
+#[cfg(test)]
+mod tests;
+
+pub use element::Element;
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+const COUNT_BYTES: usize = size_of::<u32>();
+
+/// Whether a sequence can be walked from its end; that costs a byte for each element.
+pub trait Walk {
+    /// Whether each element is followed by its size.
+    const BACK: bool;
+}
+
+/// Only from the front: hashes, sets, sorted sets.
+#[derive(Clone, Copy)]
+pub enum Onward {}
+impl Walk for Onward {
+    const BACK: bool = false;
+}
+
+/// From both ends: lists.
+#[derive(Clone, Copy)]
+pub enum BothWays {}
+impl Walk for BothWays {
+    const BACK: bool = true;
+}
+
+/// Where an element begins. It holds until the sequence changes before that place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(usize);
+
+/// The sequence. Empty, it allocates nothing; otherwise its allocation is never larger than what is
+/// in it.
+#[derive(Clone)]
+pub struct Packed<W = Onward> {
+    bytes: Box<[u8]>,
+    walk: PhantomData<W>,
+}
+
+impl<W> Default for Packed<W> {
+    fn default() -> Packed<W> {
+        Packed { bytes: Box::default(), walk: PhantomData }
+    }
+}
+
+/// Looking.
+impl<W: Walk> Packed<W> {
+    /// Number of elements.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes.first_chunk().map_or(0, |it| u32::from_le_bytes(*it) as usize)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Bytes of its allocation.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Where the first element is, or would be.
+    pub fn start(&self) -> Place {
+        Place(COUNT_BYTES)
+    }
+
+    /// Behind the last element.
+    pub fn end(&self) -> Place {
+        Place(self.bytes.len().max(COUNT_BYTES))
+    }
+
+    /// The element at `place`, which is not the end.
+    #[inline]
+    pub fn get(&self, place: Place) -> Element<'_> {
+        Element::read(&self.bytes[place.0..])
+    }
+
+    /// The place behind the element at `place`, which is not the end.
+    #[inline]
+    pub fn after(&self, place: Place) -> Place {
+        let (head, body) = element::extent(&self.bytes[place.0..]);
+        Place(place.0 + with_back::<W>(head + body))
+    }
+
+    /// Where the element number `index` begins, counted from the front; the end if there are fewer.
+    pub fn nth(&self, index: usize) -> Place {
+        match index < self.len() {
+            true => (0..index).fold(self.start(), |it, _| self.after(it)),
+            false => self.end(),
+        }
+    }
+
+    /// The elements from `place` on, each with its place.
+    pub fn walk(&self, place: Place) -> impl Iterator<Item = (Place, Element<'_>)> + use<'_, W> {
+        let mut next = place;
+        std::iter::from_fn(move || {
+            let place = (next < self.end()).then_some(next)?;
+            next = self.after(place);
+            Some((place, self.get(place)))
+        })
+    }
+
+    /// The elements from the front.
+    pub fn iter(&self) -> impl Iterator<Item = Element<'_>> + use<'_, W> {
+        self.walk(self.start()).map(|(_, it)| it)
+    }
+
+    /// The elements two by two; there must be an even number of them.
+    pub fn pairs(&self) -> impl Iterator<Item = (Element<'_>, Element<'_>)> + use<'_, W> {
+        let mut elements = self.iter();
+        std::iter::from_fn(move || {
+            Some((elements.next()?, elements.next().expect("pairs have two halves")))
+        })
+    }
+
+    /// Where `wanted` is, if only every `stride`-th element from `from` on is looked at.
+    #[inline]
+    pub fn find(&self, wanted: Element<'_>, from: Place, stride: usize) -> Option<Place> {
+        let (wanted_head, wanted_body) = (wanted.head(), wanted.body());
+        let mut at = from.0;
+        while at < self.bytes.len() {
+            let rest = &self.bytes[at..];
+            let (head, body) = element::extent(rest);
+            // The head says how long the body is.
+            if rest[..head] == *wanted_head && rest[head..head + body] == *wanted_body {
+                return Some(Place(at));
+            }
+            let next = Place(at + with_back::<W>(head + body));
+            at = self.skip(next, stride - 1).0;
+        }
+        None
+    }
+
+    #[inline]
+    fn skip(&self, place: Place, count: usize) -> Place {
+        let more = |it: Place| if it < self.end() { self.after(it) } else { it };
+        (0..count).fold(place, |it, _| more(it))
+    }
+}
+
+/// Walking back.
+impl Packed<BothWays> {
+    /// The place before `place`, unless it is the start.
+    pub fn before(&self, place: Place) -> Option<Place> {
+        if place <= self.start() {
+            return None;
+        }
+        let (mut size, mut shift, mut at) = (0, 0, place.0);
+        loop {
+            at -= 1;
+            size |= usize::from(self.bytes[at] & 0x7F) << shift;
+            shift += 7;
+            if self.bytes[at] < 0x80 {
+                return Some(Place(at - size));
+            }
+        }
+    }
+
+    /// The last element's place.
+    pub fn last(&self) -> Option<Place> {
+        self.before(self.end())
+    }
+
+    /// Where the element number `index` begins, counted from the end.
+    pub fn nth_back(&self, index: usize) -> Option<Place> {
+        (0..index).try_fold(self.last()?, |it, _| self.before(it))
+    }
+
+    /// The elements before `place`, the nearest first, each with its place.
+    pub fn walk_back(&self, place: Place) -> impl Iterator<Item = (Place, Element<'_>)> {
+        std::iter::successors(self.before(place), |it| self.before(*it))
+            .map(|it| (it, self.get(it)))
+    }
+}
+
+/// Changing.
+impl<W: Walk> Packed<W> {
+    /// Puts elements behind the last one.
+    pub fn push(&mut self, elements: &[Element<'_>]) {
+        self.insert(self.end(), elements);
+    }
+
+    /// Puts elements before the one at `place`.
+    pub fn insert(&mut self, place: Place, elements: &[Element<'_>]) {
+        let count = self.len() + elements.len();
+        self.splice(place.0..place.0, elements, count);
+    }
+
+    /// Puts an element in the place of another.
+    pub fn replace(&mut self, place: Place, element: Element<'_>) {
+        self.splice(place.0..self.after(place).0, &[element], self.len());
+    }
+
+    /// Takes out `count` elements, or as many as there are from `place` on. Answers how many.
+    pub fn remove(&mut self, place: Place, count: usize) -> usize {
+        let ends = self.walk(place).take(count).map(|(it, _)| self.after(it));
+        let (removed, end) = ends.fold((0, place), |(count, _), end| (count + 1, end));
+        match self.len() - removed {
+            0 => *self = Packed::default(),
+            left => self.splice(place.0..end.0, &[], left),
+        }
+        removed
+    }
+
+    /// Replaces a span by elements, after which there are `count`.
+    fn splice(&mut self, span: Range<usize>, elements: &[Element<'_>], count: usize) {
+        let size = elements.iter().map(|it| with_back::<W>(it.size())).sum();
+        let mut at = span.start;
+        self.stretch(span, size);
+        for element in elements {
+            at = self.write::<W>(at, *element);
+        }
+        if let Some(head) = self.bytes.first_chunk_mut() {
+            *head = u32::to_le_bytes(count as u32);
+        }
+    }
+
+    /// Makes a span `size` bytes long and moves what is behind it.
+    fn stretch(&mut self, span: Range<usize>, size: usize) {
+        if span.len() == size {
+            return;
+        }
+        let mut bytes = Vec::from(std::mem::take(&mut self.bytes));
+        let old = bytes.len().max(COUNT_BYTES);
+        let new = old - span.len() + size;
+        if old < new {
+            bytes.reserve_exact(new - bytes.len());
+            bytes.resize(new, 0);
+        }
+        bytes.copy_within(span.end..old, span.start + size);
+        bytes.truncate(new);
+        self.bytes = bytes.into_boxed_slice();
+    }
+
+    fn write<V: Walk>(&mut self, at: usize, element: Element<'_>) -> usize {
+        let (head, body) = (element.head(), element.body());
+        let (middle, end) = (at + head.len(), at + head.len() + body.len());
+        self.bytes[at..middle].copy_from_slice(&head);
+        self.bytes[middle..end].copy_from_slice(body);
+        match V::BACK {
+            true => self.write_back(end, end - at),
+            false => end,
+        }
+    }
+
+    /// Seven bits a byte, to be read backwards: the first byte, met last, lacks the top bit.
+    fn write_back(&mut self, at: usize, size: usize) -> usize {
+        let len = back_bytes(size);
+        for (place, byte) in self.bytes[at..at + len].iter_mut().enumerate() {
+            let more = if place == 0 { 0 } else { 0x80 };
+            *byte = more | (size >> (7 * (len - 1 - place))) as u8 & 0x7F;
+        }
+        at + len
+    }
+}
+
+/// The bytes of an element of `size` together with those that tell its size.
+#[inline]
+fn with_back<W: Walk>(size: usize) -> usize {
+    if W::BACK { size + back_bytes(size) } else { size }
+}
+
+fn back_bytes(size: usize) -> usize {
+    (usize::BITS - size.leading_zeros()).div_ceil(7) as usize
+}

@@ -1,0 +1,255 @@
+//! Keys of any type: whether they are there, and where they go.
+
+#[cfg(test)]
+mod tests;
+
+use crate::base::limits::DATABASES;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::engine::Run::{Read, Write};
+use crate::engine::{Effects, Engine, Row, row};
+use crate::resp::Reply;
+
+const FAST: Flags = Flags::FAST;
+const ADD: Access = Access(&["OW", "insert"]);
+const RENAME_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::REPLACE)]);
+const RENAMENX_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, ADD)]);
+const COPY_KEYS: Keys = Keys(&[KeySpec::one(1, Access::READ), KeySpec::one(2, Access::REPLACE)]);
+const SAME_OBJECT: Fault = Fault::Says("ERR source and destination objects are the same");
+const SHARDS_SUM: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
+
+/// The family's rows.
+pub const ROWS: &[Row] = &[
+    row("DEL", AtLeast(2), Flags::NONE, Keys::REMOVE_ALL, Write(del))
+        .says(
+            Group::Generic,
+            "1.0.0",
+            "O(N) where N is the number of keys",
+            "Removes keys.",
+            "key [key ...]",
+        )
+        .tips(SHARDS_SUM),
+    row("UNLINK", AtLeast(2), FAST, Keys::REMOVE_ALL, Write(del))
+        .says(
+            Group::Generic,
+            "4.0.0",
+            "O(1) for each key; what it held is freed elsewhere",
+            "Removes keys, as DEL does.",
+            "key [key ...]",
+        )
+        .tips(SHARDS_SUM),
+    row("EXISTS", AtLeast(2), FAST, Keys::PEEK_ALL, Read(exists))
+        .says(
+            Group::Generic,
+            "1.0.0",
+            "O(N) where N is the number of keys",
+            "Counts how many of the keys are there.",
+            "key [key ...]",
+        )
+        .tips(SHARDS_SUM),
+    row("TOUCH", AtLeast(2), FAST, Keys::PEEK_ALL, Read(touch))
+        .says(
+            Group::Generic,
+            "3.2.1",
+            "O(N) where N is the number of keys",
+            "Counts how many of the keys are there, and marks them as used now.",
+            "key [key ...]",
+        )
+        .tips(SHARDS_SUM),
+    row("TYPE", Exactly(2), FAST, Keys::PEEK, Read(kind)).says(
+        Group::Generic,
+        "1.0.0",
+        "O(1)",
+        "Names the type of the value at a key.",
+        "key",
+    ),
+    row("RENAME", Exactly(3), Flags::NONE, RENAME_KEYS, Write(rename)).says(
+        Group::Generic,
+        "1.0.0",
+        "O(1)",
+        "Gives a key another name, replacing what has that name.",
+        "key newkey",
+    ),
+    row("RENAMENX", Exactly(3), FAST, RENAMENX_KEYS, Write(renamenx)).says(
+        Group::Generic,
+        "1.0.0",
+        "O(1)",
+        "Gives a key another name if nothing has that name.",
+        "key newkey",
+    ),
+    row("COPY", AtLeast(3), Flags::GROWS, COPY_KEYS, Write(copy)).says(
+        Group::Generic,
+        "6.2.0",
+        "O(N) where N is the number of elements of a collection; O(1) for strings",
+        "Copies the value at a key, with its time to live, to another key.",
+        "source destination [DB destination-db] [REPLACE]",
+    ),
+    row("MOVE", Exactly(3), FAST, Keys::CHANGE, Write(shift)).says(
+        Group::Generic,
+        "1.0.0",
+        "O(1)",
+        "Moves a key to another database, unless it is there too.",
+        "key db",
+    ),
+];
+
+fn del(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let mut db = engine.db_mut(&args);
+    let removed = args.rest().filter(|key| db.remove(key)).count();
+    if removed != 0 {
+        effects.as_sent();
+    }
+    reply.count(removed);
+    Ok(())
+}
+
+fn exists(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let db = engine.db(&args);
+    reply.count(args.rest().filter(|key| db.see(key).is_some()).count());
+    Ok(())
+}
+
+fn touch(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let db = engine.db(&args);
+    reply.count(args.rest().filter(|key| db.get(key).is_some()).count());
+    Ok(())
+}
+
+fn kind(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let found = engine.db(&args).see(args.next()?);
+    reply.simple(found.map_or("none", |it| it.kind().name()));
+    Ok(())
+}
+
+fn rename(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (from, to) = (args.next()?, args.next()?);
+
+    let mut db = engine.db_mut(&args);
+    if db.used(from).is_none() {
+        return Err(Fault::NoSuchKey);
+    }
+    let slot = if from == to { None } else { db.take(from) };
+    if let Some(slot) = slot {
+        db.put_as(to, slot);
+        effects.as_sent();
+    }
+    reply.ok();
+    Ok(())
+}
+
+fn renamenx(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (from, to) = (args.next()?, args.next()?);
+
+    let mut db = engine.db_mut(&args);
+    if db.used(from).is_none() {
+        return Err(Fault::NoSuchKey);
+    }
+    let slot = if db.has(to) { None } else { db.take(from) };
+    reply.int(i64::from(slot.is_some()));
+    if let Some(slot) = slot {
+        db.put_as(to, slot);
+        effects.as_sent();
+    }
+    Ok(())
+}
+
+/// Takes a database's number, which must fit C's `int` before it can be out of range.
+fn database(args: &mut Args<'_>) -> Result<usize, Fault> {
+    const WIDE: Fault =
+        Fault::Says("ERR value is out of range, value must between -2147483648 and 2147483647");
+    let number = i32::try_from(args.int()?).map_err(|_| WIDE)?;
+    let index = usize::try_from(number).ok().filter(|it| *it < DATABASES);
+    index.ok_or(Fault::DbOutOfRange)
+}
+
+fn shift(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (key, to) = (args.next()?, database(&mut args)?);
+    if to == args.db {
+        return Err(SAME_OBJECT);
+    }
+
+    if engine.db_mut(&args).used(key).is_none() {
+        reply.int(0);
+        return Ok(());
+    }
+    // The gate in front of writes only knows the session's database.
+    engine.expire(to, args.now(), key, effects);
+    let is_free = !engine.db_mut_at(to, args.now()).has(key);
+    let slot = if is_free { engine.db_mut(&args).take(key) } else { None };
+    reply.int(i64::from(slot.is_some()));
+    if let Some(slot) = slot {
+        engine.db_mut_at(to, args.now()).put_as(key, slot);
+        effects.as_sent();
+    }
+    Ok(())
+}
+
+/// What COPY says behind its keys.
+struct CopyOptions {
+    to: usize,
+    replace: bool,
+}
+
+fn copy_options(args: &mut Args<'_>) -> Result<CopyOptions, Fault> {
+    let (mut to, mut replace) = (args.db, false);
+    while args.left() != 0 {
+        if args.word("REPLACE") {
+            replace = true;
+        } else if 2 <= args.left() && args.word("DB") {
+            to = database(args)?;
+        } else {
+            return Err(Fault::Syntax);
+        }
+    }
+    Ok(CopyOptions { to, replace })
+}
+
+fn copy(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (from, key) = (args.next()?, args.next()?);
+    let CopyOptions { to, replace } = copy_options(&mut args)?;
+    if to == args.db && from == key {
+        return Err(SAME_OBJECT);
+    }
+
+    let Some(slot) = engine.db_mut(&args).used(from).cloned() else {
+        reply.int(0);
+        return Ok(());
+    };
+    engine.expire(to, args.now(), key, effects);
+    if !replace && engine.db_mut_at(to, args.now()).has(key) {
+        reply.int(0);
+        return Ok(());
+    }
+    engine.db_mut_at(to, args.now()).put_as(key, slot);
+    effects.as_sent();
+    if to == args.db {
+        engine.db_mut(&args).share(key).into_iter().for_each(|it| effects.share(it));
+    }
+    reply.int(1);
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! SET and its kin, and GETEX: what a string is and until when.
+
+use super::lifetime::{Clock, Lifetime};
+use crate::base::time::WallMs;
+use crate::command::{Args, Fault};
+use crate::engine::{Effects, Engine, KeySlot};
+use crate::resp::Reply;
+
+/// When SET may store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Always,
+    Absent,
+    Present,
+}
+
+impl Condition {
+    fn holds(self, is_there: bool) -> bool {
+        match self {
+            Condition::Always => true,
+            Condition::Absent => !is_there,
+            Condition::Present => is_there,
+        }
+    }
+}
+
+/// SET with all its words.
+struct Ask<'a> {
+    key: &'a [u8],
+    value: &'a [u8],
+    condition: Condition,
+    lifetime: Lifetime<'a>,
+    wants_old: bool,
+}
+
+impl<'a> Ask<'a> {
+    fn new(key: &'a [u8], value: &'a [u8]) -> Ask<'a> {
+        let (condition, lifetime) = (Condition::Always, Lifetime::Unsaid);
+        Ask { key, value, condition, lifetime, wants_old: false }
+    }
+
+    fn with_options(mut self, mut args: Args<'a>) -> Result<Ask<'a>, Fault> {
+        while args.left() != 0 {
+            let word = args.next()?;
+            let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+            if is("NX") && self.condition != Condition::Present {
+                self.condition = Condition::Absent;
+            } else if is("XX") && self.condition != Condition::Absent {
+                self.condition = Condition::Present;
+            } else if is("GET") {
+                self.wants_old = true;
+            } else if is("KEEPTTL") {
+                self.lifetime = self.lifetime.keep()?;
+            } else {
+                self.lifetime = self.lifetime.until(word, &mut args)?;
+            }
+        }
+        Ok(self)
+    }
+}
+
+pub(super) fn set(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (key, value) = (args.next()?, args.next()?);
+    if args.left() != 0 {
+        let ask = Ask::new(key, value).with_options(args)?;
+        return set_as_asked(ask, engine, args, effects, reply);
+    }
+
+    let stored = engine.db_mut(&args).put_string(key, value, None);
+    effects.as_sent();
+    effects.share(stored);
+    reply.ok();
+    Ok(())
+}
+
+fn set_as_asked(
+    ask: Ask<'_>,
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let named = ask.lifetime.moment(args.now(), "set")?;
+
+    let mut db = engine.db_mut(&args);
+    let old = db.get(ask.key);
+    if ask.wants_old {
+        reply.maybe(old.map(KeySlot::as_string).transpose()?);
+    }
+    if !ask.condition.holds(old.is_some()) {
+        if !ask.wants_old {
+            reply.null();
+        }
+        return Ok(());
+    }
+    let deadline = match ask.lifetime {
+        Lifetime::Keep => old.and_then(KeySlot::deadline),
+        _ => named,
+    };
+    let stored = db.put_string(ask.key, ask.value, deadline);
+    say_set(&ask, named, args, effects);
+    effects.share(stored);
+    if !ask.wants_old {
+        reply.ok();
+    }
+    Ok(())
+}
+
+/// The stream carries moments, not spans of time, and no question about the old value.
+fn say_set(ask: &Ask<'_>, named: Option<WallMs>, args: Args<'_>, effects: &mut Effects) {
+    match named {
+        Some(at) => say_until(ask.key, ask.value, at, effects),
+        None if ask.wants_old => {
+            let is_get = |it: &[u8]| it.eq_ignore_ascii_case(b"GET");
+            let words = args.request().iter().enumerate();
+            let kept = words.filter(|(at, it)| *at < 3 || !is_get(it)).map(|(_, it)| it);
+            effects.say(&kept.collect::<Vec<_>>());
+        }
+        None => effects.as_sent(),
+    }
+}
+
+fn say_until(key: &[u8], value: &[u8], at: WallMs, effects: &mut Effects) {
+    let mut digits = itoa::Buffer::new();
+    effects.say(&[b"SET", key, value, b"PXAT", digits.format(at.0).as_bytes()]);
+}
+
+pub(super) fn setnx(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (key, value) = (args.next()?, args.next()?);
+
+    let mut db = engine.db_mut(&args);
+    if db.has(key) {
+        reply.int(0);
+        return Ok(());
+    }
+    let stored = db.put_string(key, value, None);
+    effects.as_sent();
+    effects.share(stored);
+    reply.int(1);
+    Ok(())
+}
+
+pub(super) fn setex(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    set_until(engine, args, Clock::Seconds, "setex", effects)?;
+    reply.ok();
+    Ok(())
+}
+
+pub(super) fn psetex(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    set_until(engine, args, Clock::Milliseconds, "psetex", effects)?;
+    reply.ok();
+    Ok(())
+}
+
+fn set_until(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    clock: Clock,
+    command: &'static str,
+    effects: &mut Effects,
+) -> Result<(), Fault> {
+    let (key, number, value) = (args.next()?, args.next()?, args.next()?);
+    let at = clock.moment(number, args.now(), command)?;
+
+    let stored = engine.db_mut(&args).put_string(key, value, Some(at));
+    say_until(key, value, at, effects);
+    effects.share(stored);
+    Ok(())
+}
+
+pub(super) fn getex(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    let lifetime = getex_options(args)?;
+
+    let mut db = engine.db_mut(&args);
+    // A bad number goes unnoticed when there is nothing it could apply to.
+    let Some(slot) = db.get(key) else {
+        reply.null();
+        return Ok(());
+    };
+    let (value, had) = (slot.as_string()?, slot.deadline());
+    let at = lifetime.moment(args.now(), "getex")?;
+    reply.bulk(value);
+    match (lifetime, at) {
+        (Lifetime::Until(clock, _), Some(at)) if clock.is_absolute() && at <= args.now() => {
+            db.remove(key);
+            effects.say(&[b"DEL", key]);
+        }
+        (_, Some(at)) => {
+            db.set_deadline(key, Some(at));
+            let mut digits = itoa::Buffer::new();
+            effects.say(&[b"PEXPIREAT", key, digits.format(at.0).as_bytes()]);
+        }
+        (Lifetime::Endless, None) if had.is_some() => {
+            db.set_deadline(key, None);
+            effects.say(&[b"PERSIST", key]);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn getex_options(mut args: Args<'_>) -> Result<Lifetime<'_>, Fault> {
+    let mut lifetime = Lifetime::Unsaid;
+    while args.left() != 0 {
+        let word = args.next()?;
+        lifetime = match word.eq_ignore_ascii_case(b"PERSIST") {
+            true => lifetime.endless()?,
+            false => lifetime.until(word, &mut args)?,
+        };
+    }
+    Ok(lifetime)
+}

@@ -1,0 +1,219 @@
+//! One connection's task: read, serve, write; wait when there is nothing to do. It decides nothing.
+
+use super::desk::{Desk, at_desk};
+use super::dispatch::serve;
+use super::visitor::{Stop, Visitor};
+use crate::base::limits::{QUERY_BYTES_MAX, READ_CHUNK_BYTES};
+use crate::resp::{Decoder, Limits, Standing};
+use crate::runtime::{clock, tasks};
+use std::io::{self, ErrorKind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// A connection between batches.
+pub struct Connection {
+    visitor: Visitor,
+    decoder: Decoder,
+    /// Input that has not been taken yet.
+    pending: Vec<u8>,
+    /// How much of the replies has been written.
+    written: usize,
+}
+
+/// What to do before the next batch.
+enum Next {
+    /// Wait for input.
+    Wait,
+    /// There is, or may be, more to do at once.
+    Go,
+}
+
+impl Connection {
+    /// A connection that has said nothing yet.
+    pub fn new(visitor: Visitor) -> Connection {
+        let standing = if visitor.session.is_known { Standing::Known } else { Standing::Stranger };
+        let decoder = Decoder::new(Limits::of(standing));
+        Connection { visitor, decoder, pending: Vec::new(), written: 0 }
+    }
+
+    /// Serves it until it ends.
+    pub async fn attend(mut self) {
+        // What ends a connection early is the peer's doing, and the peer knows.
+        let ended = self.serve_all().await;
+        self.leave(ended);
+    }
+
+    async fn serve_all(&mut self) -> io::Result<()> {
+        let stream = self.visitor.client.stream.clone();
+        let mut next = Next::Wait;
+        let mut is_fed = false;
+        loop {
+            if let Next::Wait = next {
+                stream.readable().await?;
+                is_fed = false;
+            }
+            let (count, stop) = at_desk(|desk| self.batch(desk, is_fed))?;
+            self.flush().await?;
+            is_fed = stop.is_some();
+            next = match stop {
+                None if count == READ_CHUNK_BYTES => Next::Go,
+                None => Next::Wait,
+                Some(Stop::Flush) => Next::Go,
+                Some(Stop::Await { member, needs, at_most, rung }) => {
+                    self.visitor.await_member(member, needs, at_most).await;
+                    self.visitor.rung = rung;
+                    Next::Go
+                }
+                Some(Stop::Park(parked)) => {
+                    self.visitor.stand(parked).await;
+                    self.flush().await?;
+                    Next::Go
+                }
+                Some(Stop::Close) => return Ok(()),
+                Some(Stop::ShutDown) => {
+                    super::rounds::shut_down(&self.visitor.house);
+                    return Ok(());
+                }
+            };
+        }
+    }
+
+    /// One batch: reads unless there is input left (`is_fed`), serves, and writes what fits. Answers how
+    /// many bytes were read.
+    fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<(usize, Option<Stop>)> {
+        if self.visitor.reply.buffer().capacity() == 0 {
+            *self.visitor.reply.buffer() = std::mem::take(&mut desk.output);
+        }
+        let done = match (is_fed, self.pending.is_empty()) {
+            (true, _) => self.serve_pending(desk, 0),
+            (false, true) => self.serve_fresh(desk),
+            (false, false) => self.read_more().map(|it| self.serve_pending(desk, it)).flatten(),
+        };
+        let (read, stop) = done?;
+        self.visitor.house.counters.bytes_in.fetch_add(read as u64, Relaxed);
+        self.write_what_fits()?;
+        if self.written == 0 && self.visitor.reply.bytes().is_empty() {
+            desk.return_output(std::mem::take(self.visitor.reply.buffer()));
+        }
+        Ok((read, stop))
+    }
+
+    /// Reads at the desk, so that a connection without unfinished requests keeps no buffer.
+    fn serve_fresh(&mut self, desk: &mut Desk) -> io::Result<(usize, Option<Stop>)> {
+        let mut input = std::mem::take(&mut desk.input);
+        let read = read_some(&self.visitor, &mut input);
+        let done = read.map(|count| {
+            let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &input[..count], desk);
+            self.pending.extend_from_slice(&input[taken..count]);
+            (count, stop)
+        });
+        desk.input = input;
+        self.note_unread();
+        self.settle_standing();
+        done
+    }
+
+    fn serve_pending(&mut self, desk: &mut Desk, read: usize) -> io::Result<(usize, Option<Stop>)> {
+        let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &self.pending, desk);
+        if taken == self.pending.len() {
+            self.pending = Vec::new();
+        } else {
+            self.pending.drain(..taken);
+        }
+        self.note_unread();
+        self.settle_standing();
+        Ok((read, stop))
+    }
+
+    /// Reads behind an unfinished request. The buffer grows with what has arrived.
+    fn read_more(&mut self) -> io::Result<usize> {
+        const CHUNK_BYTES_MAX: usize = 1 << 20;
+        if QUERY_BYTES_MAX < self.pending.len() {
+            log::warn!("event=query-buffer-limit client={}", self.visitor.client.id);
+            return Err(ErrorKind::OutOfMemory.into());
+        }
+        let before = self.pending.len();
+        let room = before.clamp(READ_CHUNK_BYTES, CHUNK_BYTES_MAX);
+        self.pending.resize(before + room, 0);
+        let read = read_some(&self.visitor, &mut self.pending[before..]);
+        self.pending.truncate(before + read.as_ref().map_or(0, |it| *it));
+        read
+    }
+
+    fn note_unread(&self) {
+        self.visitor.client.unread.store(self.pending.len() as u64, Relaxed);
+    }
+
+    /// AUTH lifts the small limits of strangers, RESET may bring them back.
+    fn settle_standing(&mut self) {
+        let standing =
+            if self.visitor.session.is_known { Standing::Known } else { Standing::Stranger };
+        self.decoder.limit(Limits::of(standing));
+    }
+
+    fn write_what_fits(&mut self) -> io::Result<()> {
+        while self.written < self.visitor.reply.bytes().len() {
+            let rest = &self.visitor.reply.bytes()[self.written..];
+            match self.visitor.client.stream.try_write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.visitor.house.counters.bytes_out.fetch_add(self.written as u64, Relaxed);
+        self.written = 0;
+        self.visitor.reply.buffer().clear();
+        Ok(())
+    }
+
+    /// Writes all replies, waiting for a slow peer as long as its output limit allows. Meanwhile nothing
+    /// is read from it.
+    async fn flush(&mut self) -> io::Result<()> {
+        let mut soft_since = None;
+        loop {
+            self.write_what_fits()?;
+            let unsent = (self.visitor.reply.bytes().len() - self.written) as u64;
+            self.visitor.client.unsent.store(unsent, Relaxed);
+            if unsent == 0 {
+                return Ok(());
+            }
+            let limit = self.visitor.settings.output_limit;
+            let now = clock::mono_now();
+            if limit.soft == 0 || unsent < limit.soft {
+                soft_since = None;
+            }
+            let since = *soft_since.get_or_insert(now);
+            let is_soft_over =
+                limit.soft != 0 && limit.soft <= unsent && since.plus(limit.soft_for) <= now;
+            if (limit.hard != 0 && limit.hard <= unsent) || is_soft_over {
+                log::warn!("event=output-limit client={} bytes={unsent}", self.visitor.client.id);
+                self.visitor.house.counters.overflowed.fetch_add(1, Relaxed);
+                return Err(ErrorKind::OutOfMemory.into());
+            }
+            let look_again = Duration::from_millis(if limit.soft == 0 { 60_000 } else { 1000 });
+            let stream = self.visitor.client.stream.clone();
+            if let Some(ready) = tasks::within(look_again, stream.writable()).await {
+                ready?;
+            }
+        }
+    }
+
+    fn leave(&mut self, ended: io::Result<()>) {
+        if let Err(error) = ended {
+            log::debug!("event=closed client={} why={error}", self.visitor.client.id);
+        }
+        self.visitor.unwatch_all();
+        self.visitor.house.clients.leave(self.visitor.client.id);
+        self.visitor.client.stream.close();
+    }
+}
+
+/// Reads once; nothing there is as good as nothing read, the end is an error.
+fn read_some(visitor: &Visitor, into: &mut [u8]) -> io::Result<usize> {
+    match visitor.client.stream.try_read(into) {
+        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        done => done,
+    }
+}

@@ -1,0 +1,227 @@
+//! The corridor: a request is looked up, passes the gates, and goes to its handler. One screen.
+
+use super::desk::Desk;
+use super::transaction;
+use super::visitor::{Held, Shift, Stop, Visitor};
+use crate::admin::{After, Command, Handler, Turn, table};
+use crate::base::limits::REPLY_FLUSH_BYTES;
+use crate::command::{Args, Fault, Flags};
+use crate::metrics::{Label, NONE};
+use crate::resp::{Decoder, Request, Step};
+use crate::runtime::{clock, tasks};
+use crate::session::Replies;
+
+/// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it ended
+/// early if it did. No lock is held afterwards.
+pub fn serve(
+    visitor: &mut Visitor,
+    decoder: &mut Decoder,
+    input: &[u8],
+    desk: &mut Desk,
+) -> (usize, Option<Stop>) {
+    visitor.refresh();
+    let (house, roster) = (visitor.house.clone(), visitor.roster.clone());
+    desk.world.now.set(clock::wall_now());
+    let (now, lap_ns) = (clock::mono_now(), clock::mono_ns());
+    let held = Held::Nothing;
+    let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns };
+    let (taken, stop) = requests(visitor, decoder, input, &mut shift);
+    shift.held.release();
+    shift.end(visitor);
+    (taken, stop)
+}
+
+fn requests(
+    visitor: &mut Visitor,
+    decoder: &mut Decoder,
+    input: &[u8],
+    shift: &mut Shift<'_, '_>,
+) -> (usize, Option<Stop>) {
+    let mut taken = 0;
+    loop {
+        let rest = &input[taken..];
+        let consumed = match decoder.poll(rest) {
+            Ok(Step::Ready { consumed }) => consumed,
+            Ok(Step::More { .. }) => return (taken, None),
+            Err(malformed) => {
+                visitor.reply.error(&format!("ERR {malformed}"));
+                return (input.len(), Some(Stop::Close));
+            }
+        };
+        let request = decoder.request(rest);
+        let stop = if request.is_empty() { None } else { visitor.request(request, shift) };
+        match stop {
+            Some(stop @ Stop::Await { .. }) => return (taken, Some(stop)),
+            Some(stop) => return (taken + consumed, Some(stop)),
+            None => taken += consumed,
+        }
+        if REPLY_FLUSH_BYTES < visitor.reply.bytes().len() {
+            return (taken, Some(Stop::Flush));
+        }
+    }
+}
+
+impl Visitor {
+    /// One request, from its name to its reply.
+    #[inline]
+    fn request(&mut self, request: Request<'_>, shift: &mut Shift<'_, '_>) -> Option<Stop> {
+        let mark = self.reply.mark();
+        let command = match table().find(request) {
+            Ok(command) => command,
+            Err(fault) => return self.refuse(None, fault, shift),
+        };
+        self.note(command);
+        if let Some(fault) = self.refused(command) {
+            return self.refuse(Some(command), fault, shift);
+        }
+        if self.session.queue.is_some() && !transaction::runs_at_once(command) {
+            return self.enqueue(command, request, shift);
+        }
+        let outcome = match command.handler {
+            Handler::Read(verb) => self.read(command, verb, request, shift),
+            Handler::Write(verb) => self.write(command, verb, request, shift),
+            Handler::Either { read, is_read, .. } if is_read(request) => {
+                self.read(command, read, request, shift)
+            }
+            Handler::Either { write, .. } => self.write(command, write, request, shift),
+            Handler::Session(verb) => self.session_verb(command, verb, request, shift),
+            Handler::Container => Err(Fault::WrongArity(command.name.clone())),
+        };
+        let stop = match outcome {
+            Ok(stop) => stop,
+            Err(fault) => {
+                self.reply.cut(mark);
+                self.fail(command, &fault, shift);
+                None
+            }
+        };
+        if self.session.replies != Replies::On && !matches!(stop, Some(Stop::Await { .. })) {
+            self.silence(mark);
+        }
+        stop
+    }
+
+    /// Checked top to bottom; the first refusal wins.
+    fn refused(&self, command: &Command) -> Option<Fault> {
+        let flags = command.spec.flags;
+        if !self.session.is_known && !flags.has(Flags::NO_AUTH) {
+            return Some(Fault::NoAuth);
+        }
+        None
+    }
+
+    /// A request that never reached its handler.
+    pub fn refuse(
+        &mut self,
+        command: Option<&Command>,
+        fault: Fault,
+        shift: &mut Shift<'_, '_>,
+    ) -> Option<Stop> {
+        if let Some(command) = command {
+            shift.desk.metrics.rejected(command.id);
+        }
+        if let Some(queue) = &mut self.session.queue {
+            queue.is_poisoned = true;
+        }
+        let mark = self.reply.mark();
+        self.answer_fault(&fault);
+        self.silence(mark);
+        None
+    }
+
+    fn fail(&mut self, command: &Command, fault: &Fault, shift: &mut Shift<'_, '_>) {
+        shift.desk.metrics.failed(command.id);
+        self.answer_fault(fault);
+    }
+
+    /// Writes a fault as the reply.
+    pub fn answer_fault(&mut self, fault: &Fault) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.house.counters.errors.fetch_add(1, Relaxed);
+        self.reply.error(&fault.to_string());
+    }
+
+    /// CLIENT REPLY: what was written since `mark` may have to go.
+    pub fn silence(&mut self, mark: crate::resp::Mark) {
+        match self.session.replies {
+            Replies::On => {}
+            Replies::Off => self.reply.cut(mark),
+            Replies::SkipNext => self.session.replies = Replies::SkipThis,
+            Replies::SkipThis => {
+                self.reply.cut(mark);
+                self.session.replies = Replies::On;
+            }
+        }
+    }
+
+    fn note(&self, command: &Command) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.client.command.store(command.id, Relaxed);
+    }
+
+    fn session_verb(
+        &mut self,
+        command: &Command,
+        verb: crate::admin::SessionVerb,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Result<Option<Stop>, Fault> {
+        shift.held.release();
+        shift.begin(command);
+        let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
+        let mut turn = Turn {
+            house: &self.house,
+            session: &mut self.session,
+            client: &self.client,
+            listener: &self.listener,
+            listener_level: self.listener_level,
+            args,
+            reply: &mut self.reply,
+            now: shift.now,
+        };
+        let after = verb(&mut turn);
+        shift.count(Label::new(NONE, NONE, command.id), command);
+        Ok(match after? {
+            After::Answered => None,
+            After::Park(park) => Some(Stop::Park(park.into())),
+            After::Close => Some(Stop::Close),
+            After::ShutDown => Some(Stop::ShutDown),
+        })
+    }
+}
+
+impl Shift<'_, '_> {
+    /// Before a command whose time must be its own.
+    #[inline]
+    pub fn begin(&mut self, command: &Command) {
+        if !command.is_quick {
+            self.lap();
+        }
+    }
+
+    /// After a command: it is counted, and measured unless it may share its neighbours' time.
+    #[inline]
+    pub fn count(&mut self, label: Label, command: &Command) {
+        self.desk.metrics.count(label, 1);
+        if !command.is_quick {
+            self.lap();
+        }
+    }
+
+    fn lap(&mut self) {
+        let now_ns = clock::mono_ns();
+        self.desk.metrics.spread(now_ns - self.lap_ns);
+        self.lap_ns = now_ns;
+    }
+
+    /// The end of the batch: what was seen goes to this worker's shard.
+    fn end(&mut self, visitor: &mut Visitor) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.lap();
+        let world = &self.desk.world;
+        self.desk.metrics.hits(world.hits.take() as u32);
+        self.desk.metrics.misses(world.misses.take() as u32);
+        visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
+        visitor.client.active.store(self.now.0, Relaxed);
+    }
+}

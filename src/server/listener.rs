@@ -1,0 +1,76 @@
+//! Where clients come in.
+
+use super::connection::Connection;
+use super::visitor::Visitor;
+use crate::admin::House;
+use crate::resp::{Protocol, Reply};
+use crate::route::Level;
+use crate::runtime::stream::{Acceptor, Stream};
+use crate::runtime::{clock, tasks};
+use crate::session::Session;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// A listener: its socket, its name, and the level of its clients.
+pub struct Listener {
+    /// Its name, for route rules.
+    pub name: Arc<str>,
+    /// The level of its clients, unless a route or they themselves say otherwise.
+    pub level: Option<Level>,
+    /// Where it listens.
+    pub acceptor: Acceptor,
+}
+
+const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// Accepts clients until the proxy shuts down.
+pub async fn listen(house: Arc<House>, listener: Listener) {
+    const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
+    while !house.is_closing() {
+        match listener.acceptor.accept().await {
+            Ok(stream) => welcome(&house, &listener, stream),
+            Err(error) => {
+                log::warn!("event=accept-failed listener={} why={error}", listener.name);
+                tasks::sleep(REST_AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
+    let settings_generation = house.settings_generation();
+    let settings = house.settings();
+    let now = clock::mono_now();
+    let stream = Arc::new(stream);
+    house.counters.accepted.fetch_add(1, Relaxed);
+    let Some(client) = house.clients.enter(stream.clone(), settings.max_clients, now) else {
+        house.counters.refused.fetch_add(1, Relaxed);
+        // The peer is turned away whether or not it hears why.
+        let _ = stream.try_write(TOO_MANY);
+        stream.close();
+        return;
+    };
+    let session = Session {
+        id: client.id,
+        user: "default".into(),
+        is_known: settings.password.is_none(),
+        ..Session::default()
+    };
+    let set_generation = house.set.generation();
+    let visitor = Visitor {
+        house: house.clone(),
+        client,
+        session,
+        reply: Reply::new(Protocol::Resp2),
+        listener: listener.name.clone(),
+        listener_level: listener.level,
+        settings,
+        settings_generation,
+        roster: house.set.roster(),
+        lineage: house.set.lineage(),
+        set_generation,
+        rung: 0,
+    };
+    tasks::spawn(Connection::new(visitor).attend());
+}

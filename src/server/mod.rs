@@ -1,0 +1,17 @@
+//! Listeners, connections, and the corridor from a request to its reply.
+//!
+//! **Invariant:** knows no data types. Every lock is released before anything waits.
+
+mod desk;
+mod visitor;
+mod dispatch;
+mod reading;
+mod writing;
+mod transaction;
+mod parked;
+mod connection;
+mod listener;
+mod rounds;
+
+pub use listener::{Listener, listen};
+pub use rounds::{rounds, shut_down, start_feeds};

@@ -1,0 +1,154 @@
+//! Connections that stand still: waiting for replicas, for a time, or for a replica to read from.
+
+use super::desk::at_desk;
+use super::visitor::Visitor;
+use crate::admin::Park;
+use crate::base::position::Offset;
+use crate::command::Fault;
+use crate::node::Set;
+use crate::resp::Mark;
+use crate::runtime::{clock, tasks};
+use std::sync::atomic::Ordering::{AcqRel, Release};
+use std::time::Duration;
+
+/// Why a connection stands still, with the reply it owes.
+#[derive(Debug)]
+pub enum Parked {
+    /// WAIT.
+    Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
+    /// A write's reply, from `mark` on, that needs confirmation.
+    Acks { offset: Offset, wanted: usize, timeout: Option<Duration>, mark: Mark },
+    /// DEBUG SLEEP.
+    Sleep { time: Duration },
+}
+
+impl From<Park> for Parked {
+    fn from(park: Park) -> Parked {
+        match park {
+            Park::Wait { offset, replicas, timeout } => Parked::Wait { offset, replicas, timeout },
+            Park::Sleep { time } => Parked::Sleep { time },
+        }
+    }
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    Reached,
+    TimeUp,
+    Unblocked,
+}
+
+impl Visitor {
+    /// Stands still as long as it must, then writes the reply.
+    pub async fn stand(&mut self, parked: Parked) {
+        let began = clock::mono_now();
+        match parked {
+            Parked::Wait { offset, replicas, timeout } => {
+                let ended = self.until_applied(offset, replicas, timeout).await;
+                at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
+                match ended {
+                    Ended::Unblocked => self.reply.error(UNBLOCKED),
+                    _ => self.reply.count(count_applied(&self.house.set, offset)),
+                }
+            }
+            Parked::Acks { offset, wanted, timeout, mark } => {
+                self.until_applied(offset, wanted, timeout).await;
+                at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
+                let acked = count_applied(&self.house.set, offset);
+                if acked < wanted {
+                    self.reply.cut(mark);
+                    let offset = offset.bytes();
+                    self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+                }
+            }
+            Parked::Sleep { time } => {
+                tasks::sleep(time).await;
+                self.reply.ok();
+            }
+        }
+    }
+
+    /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came of it.
+    pub async fn await_member(&mut self, member: usize, needs: Offset, at_most: Duration) {
+        let began = clock::mono_now();
+        let set = self.house.set.clone();
+        let roster = self.roster.clone();
+        let reached = until(&set, || needs <= roster[member].applied());
+        tasks::within(at_most, reached).await;
+        at_desk(|it| it.metrics.floor_wait(clock::mono_now().since(began)));
+    }
+
+    async fn until_applied(
+        &self,
+        offset: Offset,
+        replicas: usize,
+        timeout: Option<Duration>,
+    ) -> Ended {
+        let set = self.house.set.clone();
+        self.client.unblocked.store(0, Release);
+        self.client.is_parked.store(true, Release);
+        let reached = async {
+            until(&set, || replicas <= count_applied(&set, offset)).await;
+            Ended::Reached
+        };
+        let unblocked = async {
+            loop {
+                let listener = self.client.unblock.listen();
+                match self.client.unblocked.swap(0, AcqRel) {
+                    0 => listener.await,
+                    1 => return Ended::TimeUp,
+                    _ => return Ended::Unblocked,
+                }
+            }
+        };
+        let gone = async {
+            self.until_hung_up().await;
+            Ended::TimeUp
+        };
+        let either = futures::future::select(Box::pin(unblocked), Box::pin(gone));
+        let either = futures::future::select(Box::pin(reached), either);
+        let ended = async {
+            match either.await {
+                futures::future::Either::Left((it, _)) => it,
+                futures::future::Either::Right((it, _)) => it.factor_first().0,
+            }
+        };
+        let ended = match timeout {
+            Some(timeout) => tasks::within(timeout, ended).await.unwrap_or(Ended::TimeUp),
+            None => ended.await,
+        };
+        self.client.is_parked.store(false, Release);
+        ended
+    }
+
+    /// Waits until the peer is gone. Looks rarely: nobody waits for this to be quick.
+    async fn until_hung_up(&self) {
+        const LOOK_EVERY: Duration = Duration::from_millis(500);
+        while !self.client.stream.is_hung_up() {
+            tasks::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+/// Replicas that have applied everything up to `offset`.
+fn count_applied(set: &Set, offset: Offset) -> usize {
+    let master = set.master();
+    let has = |it: &&std::sync::Arc<crate::node::Member>| {
+        it.index != master && it.is_sound() && offset <= it.applied()
+    };
+    set.roster().iter().filter(has).count()
+}
+
+/// Waits until `done`, looking again whenever a replica has applied something.
+async fn until(set: &Set, done: impl Fn() -> bool) {
+    loop {
+        let listener = set.applied.listen();
+        if done() {
+            return;
+        }
+        listener.await;
+    }
+}

@@ -1,0 +1,167 @@
+//! A read's way: route, floor, plan, member, reply.
+
+use super::visitor::{Held, Shift, Stop, Visitor};
+use crate::admin::{Command, Origin, home_of};
+use crate::command::{Args, Class, Fault};
+use crate::engine::ReadVerb;
+use crate::metrics::{Label, Place};
+use crate::node::{Duty, Member, View};
+use crate::resp::Request;
+use crate::route::{Level, Plan, Reason, Where, plan};
+use crate::runtime::tasks;
+
+/// Plans that are overtaken by a change of the members are made anew, at most this often.
+const PLANS_MAX: usize = 8;
+
+impl Visitor {
+    /// Where routes, levels and floors of this connection come from.
+    pub fn origin(&self) -> Origin<'_> {
+        Origin {
+            routes: &self.settings.routes,
+            session: &self.session,
+            listener: &self.listener,
+            listener_level: self.listener_level,
+        }
+    }
+
+    /// Serves a read where its plan says.
+    #[inline]
+    pub fn read(
+        &mut self,
+        command: &Command,
+        verb: ReadVerb,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Result<Option<Stop>, Fault> {
+        let route = self.origin().route(command, request);
+        let mut rung = std::mem::take(&mut self.rung);
+        for _ in 0..PLANS_MAX {
+            let plan = self.plan_read(route, rung, shift);
+            self.note_step(plan.because, shift);
+            let member = match plan.to {
+                Where::Member(member) => usize::from(member),
+                Where::CatchUp { member, needs } => {
+                    let member = usize::from(member);
+                    shift.held.release();
+                    if !shift.set.catch_up(&shift.roster[member], needs) {
+                        rung = rung.max(1);
+                        continue;
+                    }
+                    member
+                }
+                Where::Wait { member, needs, at_most, rung } => {
+                    let member = usize::from(member);
+                    return Ok(Some(Stop::Await { member, needs, at_most, rung }));
+                }
+                Where::Refuse(refusal) => return Err(refusal.fault()),
+            };
+            if self.read_at(member, plan, route, command, verb, request, shift)? {
+                return Ok(None);
+            }
+        }
+        Err(Fault::MasterDown)
+    }
+
+    #[inline]
+    fn plan_read(&mut self, route: u16, rung: u8, shift: &mut Shift<'_, '_>) -> Plan {
+        if shift.set.generation() != self.set_generation {
+            self.refresh();
+        }
+        let home = home_of(tasks::worker(), shift.roster.len() - 1);
+        let origin = self.origin();
+        let mut ask = origin.ask(Class::Read, route, shift.set, &self.lineage, shift.now, home);
+        ask.rung = rung;
+        let with_ages = matches!(ask.level, Level::Bounded { ms: Some(_), .. });
+        if home.is_none() || rung != 0 {
+            ask.dice = shift.desk.world.dice().bits();
+        }
+        let view = View { set: shift.set, roster: shift.roster, now: shift.now, with_ages };
+        plan(&ask, &view)
+    }
+
+    /// Reads at one member, unless the plan has been overtaken: answers whether it was served.
+    #[inline]
+    #[allow(clippy::too_many_arguments)] // The corridor's whole width, once.
+    fn read_at(
+        &mut self,
+        index: usize,
+        plan: Plan,
+        route: u16,
+        command: &Command,
+        verb: ReadVerb,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Result<bool, Fault> {
+        let (set, roster) = (shift.set, shift.roster);
+        let member: &Member = &roster[index];
+        shift.begin(command);
+        let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
+        let outcome = match &mut shift.held {
+            Held::Writing(writing) if writing.member().index == index => {
+                writing.read(verb, args, &mut self.reply)
+            }
+            held => {
+                let reading = held.read(set, member);
+                if !self.still_holds(plan, member, shift.set.master(), shift.set.generation()) {
+                    return Ok(false);
+                }
+                reading.run(verb, args, &mut self.reply)
+            }
+        };
+        self.saw(member, route, shift);
+        shift.count(Label::new(route, index as u16, command.id), command);
+        if outcome.is_err() && member.is(Duty::Quarantined) {
+            shift.held.release();
+            set.replace_quarantined_master();
+        }
+        outcome.map(|()| true)
+    }
+
+    /// With the member's lock held, nothing it has applied can change; what was planned before may have.
+    #[inline]
+    fn still_holds(&self, plan: Plan, member: &Member, master: usize, generation: u64) -> bool {
+        let for_the_master = !matches!(
+            plan.because,
+            Reason::FreshHome
+                | Reason::FreshOther
+                | Reason::CatchUp
+                | Reason::Waited
+                | Reason::StaleAllowed
+        );
+        generation == self.set_generation
+            && !member.is(Duty::Quarantined)
+            && (!for_the_master || member.index == master)
+    }
+
+    /// Reads raise the floor too, and how stale they were is recorded.
+    #[inline]
+    fn saw(&mut self, member: &Member, route: u16, shift: &mut Shift<'_, '_>) {
+        let applied = member.applied();
+        self.session.saw(self.position(applied));
+        let behind = shift.set.head().since(applied);
+        let place = Place { route, member: member.index as u16 };
+        let us = if behind == 0 { 0 } else { shift.set.behind_us(member, shift.now) };
+        shift.desk.metrics.staleness(place, behind, us, 1);
+    }
+
+    fn note_step(&self, because: Reason, shift: &mut Shift<'_, '_>) {
+        let step = match because {
+            Reason::CatchUp => LadderStep::CatchUp,
+            Reason::Waiting => LadderStep::Wait,
+            Reason::MasterOnLag => LadderStep::Master,
+            Reason::Lagged => LadderStep::Error,
+            Reason::StaleAllowed => LadderStep::Stale,
+            _ => return,
+        };
+        shift.desk.metrics.ladder(step as u8, 1);
+    }
+}
+
+/// Steps of the ladder, as the metrics number them.
+enum LadderStep {
+    CatchUp = 0,
+    Wait = 2,
+    Master = 3,
+    Error = 4,
+    Stale = 5,
+}

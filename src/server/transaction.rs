@@ -1,0 +1,38 @@
+//! Queueing between MULTI and EXEC. EXEC itself is a verb of the transactions family.
+
+use super::visitor::{Shift, Stop, Visitor};
+use crate::admin::Command;
+use crate::base::limits::{QUERY_BYTES_MAX, REQUEST_ARGS_MAX};
+use crate::command::{Fault, Flags};
+use crate::resp::{OwnedRequest, Request};
+
+/// Commands that are not queued.
+pub fn runs_at_once(command: &Command) -> bool {
+    matches!(command.spec.name, "EXEC" | "DISCARD" | "MULTI" | "WATCH" | "QUIT" | "RESET")
+}
+
+impl Visitor {
+    /// Queues a command for EXEC.
+    pub fn enqueue(
+        &mut self,
+        command: &Command,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Option<Stop> {
+        if command.spec.flags.has(Flags::NO_MULTI) {
+            let fault = Fault::Says("ERR Command not allowed inside a transaction");
+            return self.refuse(Some(command), fault, shift);
+        }
+        let queue = self.session.queue.as_mut()?;
+        queue.bytes += request.iter().map(<[u8]>::len).sum::<usize>();
+        if QUERY_BYTES_MAX < queue.bytes || REQUEST_ARGS_MAX <= queue.commands.len() {
+            let fault = Fault::Says("ERR the transaction is too large to queue");
+            return self.refuse(Some(command), fault, shift);
+        }
+        queue.commands.push((command.id, OwnedRequest::of(request.iter())));
+        let mark = self.reply.mark();
+        self.reply.simple("QUEUED");
+        self.silence(mark);
+        None
+    }
+}

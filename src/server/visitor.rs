@@ -1,0 +1,143 @@
+//! A connection's own state, from one batch to the next.
+
+use super::desk::Desk;
+use crate::admin::{Client, House, Settings};
+use crate::base::position::{Lineage, Offset, Position};
+use crate::base::time::MonoUs;
+use crate::node::{Member, Reading, Roster, Set, Writing};
+use crate::resp::Reply;
+use crate::route::Level;
+use crate::session::Session;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connected client, as its task sees it.
+pub struct Visitor {
+    /// What all connections share.
+    pub house: Arc<House>,
+    /// What others may know of it.
+    pub client: Arc<Client>,
+    /// What it has said and seen.
+    pub session: Session,
+    /// Replies that have not left yet.
+    pub reply: Reply,
+    /// Name of the listener it came in by.
+    pub listener: Arc<str>,
+    /// The listener's own level.
+    pub listener_level: Option<Level>,
+    /// The settings as of `settings_generation`.
+    pub settings: Arc<Settings>,
+    /// Which settings these are.
+    pub settings_generation: u64,
+    /// The members as of `set_generation`.
+    pub roster: Roster,
+    /// The stream's lineage as of then.
+    pub lineage: Lineage,
+    /// Which roster and lineage these are.
+    pub set_generation: u64,
+    /// Which rung of the ladder the read at hand goes on from: not 0 after it has waited.
+    pub rung: u8,
+}
+
+/// Why a batch ended before its input did.
+#[derive(Debug)]
+pub enum Stop {
+    /// Replies must leave before more are made.
+    Flush,
+    /// The connection waits; the request has been taken.
+    Park(super::parked::Parked),
+    /// The read waits for a replica, and will be planned again: the request has not been taken.
+    Await { member: usize, needs: Offset, at_most: Duration, rung: u8 },
+    /// The connection closes once its replies are out.
+    Close,
+    /// The proxy shuts down.
+    ShutDown,
+}
+
+/// The lock a batch holds, so that neighbours that go to the same member take it once.
+pub enum Held<'s> {
+    /// None.
+    Nothing,
+    /// A member's, to read.
+    Reading(Reading<'s>),
+    /// The master's, to write.
+    Writing(Writing<'s>),
+}
+
+impl<'s> Held<'s> {
+    /// Lets go.
+    pub fn release(&mut self) {
+        *self = Held::Nothing;
+    }
+
+    /// Holds `member` to read.
+    #[inline]
+    pub fn read(&mut self, set: &'s Set, member: &'s Member) -> &Reading<'s> {
+        if !matches!(self, Held::Reading(it) if it.member().index == member.index) {
+            self.release();
+            *self = Held::Reading(set.read(member));
+        }
+        match self {
+            Held::Reading(reading) => reading,
+            _ => unreachable!("just locked to read"),
+        }
+    }
+
+    /// Holds the master to write.
+    #[inline]
+    pub fn write(&mut self, set: &'s Set, roster: &'s Roster) -> &mut Writing<'s> {
+        if !matches!(self, Held::Writing(_)) {
+            self.release();
+            *self = Held::Writing(set.write(roster));
+        }
+        match self {
+            Held::Writing(writing) => writing,
+            _ => unreachable!("just locked to write"),
+        }
+    }
+}
+
+/// One batch at work: the worker's desk, the lock it holds, and when it began.
+pub struct Shift<'s, 'd> {
+    /// The worker's desk.
+    pub desk: &'d mut Desk,
+    /// The set, borrowed apart from the visitor so that locks can outlive a call.
+    pub set: &'s Set,
+    /// The members of this batch.
+    pub roster: &'s Roster,
+    /// The lock.
+    pub held: Held<'s>,
+    /// When the batch began.
+    pub now: MonoUs,
+    /// The last reading of the clock, for service times.
+    pub lap_ns: u64,
+}
+
+impl Visitor {
+    /// Takes notice of settings and topology that have changed since the last batch.
+    #[inline]
+    pub fn refresh(&mut self) {
+        let generation = self.house.settings_generation();
+        if generation != self.settings_generation {
+            self.settings_generation = generation;
+            self.settings = self.house.settings();
+        }
+        let generation = self.house.set.generation();
+        if generation != self.set_generation {
+            self.set_generation = generation;
+            self.roster = self.house.set.roster();
+            self.lineage = self.house.set.lineage();
+        }
+    }
+
+    /// The stream's end at `offset`, in the history of this batch.
+    #[inline]
+    pub fn position(&self, offset: Offset) -> Position {
+        Position { history: self.lineage.history, offset }
+    }
+
+    /// Ends all watches.
+    pub fn unwatch_all(&mut self) {
+        self.session.watches.clear();
+    }
+}

@@ -1,0 +1,132 @@
+//! One client's memory: what its connection has said, and what it has seen.
+//!
+//! **Invariant:** no member, no socket. A session decides nothing; it is what decisions read.
+
+use crate::base::position::{Offset, Position};
+use crate::base::time::MonoUs;
+use crate::resp::OwnedRequest;
+use crate::route::{Acks, Level};
+use std::time::Duration;
+
+/// Whether replies are sent (CLIENT REPLY).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Replies {
+    /// Always.
+    #[default]
+    On,
+    /// Never.
+    Off,
+    /// Not for the next command.
+    SkipNext,
+    /// Not for this command.
+    SkipThis,
+}
+
+/// Acknowledgements a session asks for with every write (PROXY ACKS).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AskedAcks {
+    /// How many replicas.
+    pub acks: Acks,
+    /// How long to wait for them; without an end when zero.
+    pub timeout: Duration,
+}
+
+/// A key under WATCH, and the version it had.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// Its database.
+    pub db: usize,
+    /// The key.
+    pub key: Box<[u8]>,
+    /// Its version at the master of `generation`.
+    pub version: u64,
+    /// Whether it was there (and had not expired).
+    pub existed: bool,
+    /// The set's generation then: after a failover the versions of another member mean nothing.
+    pub generation: u64,
+}
+
+/// A transaction being queued.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    /// The commands, by number in the table, with their arguments.
+    pub commands: Vec<(u16, OwnedRequest)>,
+    /// Bytes of their arguments.
+    pub bytes: usize,
+    /// A command was refused while queueing: EXEC will abort.
+    pub is_poisoned: bool,
+}
+
+/// What one connection has said and seen.
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    /// Number of the connection.
+    pub id: u64,
+    /// The selected database.
+    pub db: usize,
+    /// The user it is.
+    pub user: String,
+    /// Whether it may do more than AUTH.
+    pub is_known: bool,
+    /// CLIENT SETNAME.
+    pub name: String,
+    /// CLIENT SETINFO LIB-NAME.
+    pub lib_name: String,
+    /// CLIENT SETINFO LIB-VER.
+    pub lib_version: String,
+    /// CLIENT REPLY.
+    pub replies: Replies,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: bool,
+    /// CLIENT NO-EVICT.
+    pub no_evict: bool,
+    /// What a read must not read before: raised by own writes and own reads.
+    pub floor: Option<Position>,
+    /// Where its last write ended; what WAIT waits for.
+    pub last_write: Offset,
+    /// When its last write was, for `sticky-for`.
+    pub last_write_at: Option<MonoUs>,
+    /// PROXY CONSISTENCY.
+    pub level: Option<Level>,
+    /// PROXY ACKS.
+    pub acks: Option<AskedAcks>,
+    /// MULTI.
+    pub queue: Option<Queue>,
+    /// WATCH.
+    pub watches: Vec<Watch>,
+}
+
+impl Session {
+    /// Raises the floor to `offset` of the history that is current now.
+    #[inline]
+    pub fn saw(&mut self, seen: Position) {
+        match &mut self.floor {
+            Some(floor) if floor.history == seen.history => {
+                floor.offset = floor.offset.max(seen.offset);
+            }
+            // A floor of another history has been settled against this one before it was read.
+            floor => *floor = Some(seen),
+        }
+    }
+
+    /// Remembers a write that ended at `end`.
+    #[inline]
+    pub fn wrote(&mut self, end: Position, at: MonoUs) {
+        self.saw(end);
+        self.last_write = end.offset;
+        self.last_write_at = Some(at);
+    }
+
+    /// Whether the last write is less than `sticky_for` ago.
+    pub fn wrote_lately(&self, sticky_for: Option<Duration>, now: MonoUs) -> bool {
+        match (sticky_for, self.last_write_at) {
+            (Some(time), Some(at)) => now < at.plus(time),
+            _ => false,
+        }
+    }
+
+    /// Between WATCH or MULTI and EXEC: everything goes to the master.
+    pub fn is_watching(&self) -> bool {
+        !self.watches.is_empty()
+    }
+}
