@@ -2,7 +2,10 @@
 //! commands, and the verbs that are not about data.
 
 mod clients;
+mod counters;
+mod rates;
 mod house;
+pub mod version;
 mod table;
 mod turn;
 mod asking;
@@ -10,6 +13,8 @@ pub mod verbs;
 
 pub use asking::{Origin, home_of};
 pub use clients::{Client, ClientFlags, Clients};
-pub use house::{Counters, House, OutputLimit, Settings};
+pub use counters::Counters;
+pub use house::{Birth, House};
+pub use rates::{Gains, Rates};
 pub use table::{Command, Handler, Table, table};
 pub use turn::{After, Park, SessionRow, SessionVerb, Turn, session_container, session_row};
