@@ -53,6 +53,7 @@ pub struct House {
     changing: Mutex<()>,
     is_closing: AtomicBool,
     closing: Event,
+    memory_peak: AtomicU64,
 }
 
 impl House {
@@ -73,6 +74,7 @@ impl House {
             changing: Mutex::new(()),
             is_closing: AtomicBool::new(false),
             closing: Event::new(),
+            memory_peak: AtomicU64::new(0),
         }
     }
 
@@ -106,6 +108,11 @@ impl House {
         *self.settings.write() = Arc::new(after);
         self.settings_generation.fetch_add(1, AcqRel);
         Ok(())
+    }
+
+    /// The most memory that has been seen, now that it is `resident`.
+    pub fn peak_memory(&self, resident: u64) -> u64 {
+        self.memory_peak.fetch_max(resident, Relaxed).max(resident)
     }
 
     /// Everything recorded so far. Notes of the feeds are collected first.
