@@ -79,15 +79,22 @@ impl Table {
 
     fn add_session_row(&mut self, row: &'static SessionRow) {
         let handler = |it: &SessionRow| it.run.map_or(Handler::Container, Handler::Session);
-        let id = self.add(row.spec, handler(row), None);
-        self.top.push(id);
+        // MEMORY asks members for one thing and the proxy for the others.
+        let same = self.top.iter().copied().find(|it| self.get(*it).spec.name == row.spec.name);
+        let id = same.unwrap_or_else(|| {
+            let id = self.add(row.spec, handler(row), None);
+            self.top.push(id);
+            id
+        });
         let Err(rows) = row.run else { return };
         let ids = rows.iter().map(|it| self.add(it.spec, handler(it), Some(row.spec.name)));
         let ids: Vec<u16> = ids.collect();
         self.hold(id, ids);
     }
 
-    fn hold(&mut self, container: u16, ids: Vec<u16>) {
+    fn hold(&mut self, container: u16, more: Vec<u16>) {
+        let mut ids = self.get(container).subcommands.clone();
+        ids.extend(more);
         let names: Vec<&'static str> = ids.iter().map(|it| self.get(*it).spec.name).collect();
         let command = &mut self.commands[usize::from(container)];
         command.index = Lookup::of(names.into_iter());

@@ -19,10 +19,12 @@ mod db_mut;
 mod effects;
 mod row;
 mod thresholds;
+mod digest;
 pub mod verbs;
 
 pub use db::Db;
 pub use db_mut::DbMut;
+pub use digest::Digest;
 pub use effects::{Effects, Item, Said};
 pub use hash::Hash;
 pub use keyspace::Keyspace;

@@ -3,6 +3,8 @@
 
 pub mod clock;
 mod readiness;
+pub mod process;
+pub mod signals;
 pub mod stream;
 pub mod tasks;
 pub mod undertaker;

@@ -3,11 +3,13 @@
 use super::readiness::{Registration, register};
 use async_io::Async;
 use rustix::net::RecvFlags;
+use socket2::{SockRef, TcpKeepalive};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::Duration;
 
 /// A connected socket. All calls take `&self`, so that others may close it while its task waits.
 pub struct Stream {
@@ -76,6 +78,37 @@ impl Stream {
         match peeked {
             Ok((count, _)) => count == 0,
             Err(error) => error != rustix::io::Errno::AGAIN,
+        }
+    }
+
+    /// Takes no more from the peer: what has arrived can still be read and answered, then the stream
+    /// ends.
+    pub fn close_reading(&self) {
+        // A socket that is already gone cannot be closed again, which is as good.
+        let _ = match &self.socket {
+            Socket::Tcp(it) => it.shutdown(Shutdown::Read),
+            Socket::Unix(it) => it.shutdown(Shutdown::Read),
+        };
+    }
+
+    /// Probes an idle peer this often, and gives it up after three probes without an answer; zero for
+    /// never.
+    pub fn keep_alive(&self, every: Duration) {
+        let Socket::Tcp(stream) = &self.socket else { return };
+        if every.is_zero() {
+            return;
+        }
+        let between = (every / 3).max(Duration::from_secs(1));
+        let probes = TcpKeepalive::new().with_time(every).with_interval(between).with_retries(3);
+        // Without probes a dead peer is only noticed later.
+        let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
+    }
+
+    /// Whether the peer is on this machine.
+    pub fn is_local(&self) -> bool {
+        match &self.socket {
+            Socket::Tcp(it) => it.peer_addr().is_ok_and(|it| it.ip().is_loopback()),
+            Socket::Unix(_) => true,
         }
     }
 
@@ -165,6 +198,21 @@ impl Acceptor {
                 let (stream, _) = it.accept().await?;
                 Stream::unix(stream.into_inner()?)
             }
+        }
+    }
+
+    /// Takes its path away, for others to see that nobody listens.
+    pub fn leave(&self) {
+        if let Acceptor::Unix(_) = self {
+            super::process::remove_socket(Path::new(&self.address()));
+        }
+    }
+
+    /// Its port; `None` at a path.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Acceptor::Tcp(it) => it.get_ref().local_addr().ok().map(|it| it.port()),
+            Acceptor::Unix(_) => None,
         }
     }
 

@@ -18,6 +18,8 @@ pub enum Parked {
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
     /// A write's reply, from `mark` on, that needs confirmation.
     Acks { offset: Offset, wanted: usize, timeout: Option<Duration>, mark: Mark },
+    /// WAITAOF.
+    WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
 }
@@ -26,6 +28,7 @@ impl From<Park> for Parked {
     fn from(park: Park) -> Parked {
         match park {
             Park::Wait { offset, replicas, timeout } => Parked::Wait { offset, replicas, timeout },
+            Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
         }
     }
@@ -60,6 +63,17 @@ impl Visitor {
                     self.reply.cut(mark);
                     let offset = offset.bytes();
                     self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+                }
+            }
+            Parked::WaitAof { timeout } => {
+                let never = usize::MAX;
+                match self.until_applied(Offset::ZERO, never, timeout).await {
+                    Ended::Unblocked => self.reply.error(UNBLOCKED),
+                    _ => {
+                        self.reply.array(2);
+                        self.reply.int(0);
+                        self.reply.int(0);
+                    }
                 }
             }
             Parked::Sleep { time } => {

@@ -4,11 +4,25 @@
 pub mod connection;
 pub mod proxy;
 pub mod replication;
+pub mod server;
+pub mod config;
+pub mod latency;
+pub mod memory;
+pub mod debug;
 
 use super::SessionRow;
 
 /// The families, in the order of the table.
-const FAMILIES: &[&[SessionRow]] = &[connection::ROWS, proxy::ROWS, replication::ROWS];
+const FAMILIES: &[&[SessionRow]] = &[
+    connection::ROWS,
+    proxy::ROWS,
+    replication::ROWS,
+    server::ROWS,
+    config::ROWS,
+    latency::ROWS,
+    memory::ROWS,
+    debug::ROWS,
+];
 
 /// All rows of session verbs.
 pub fn rows() -> impl Iterator<Item = &'static SessionRow> {
