@@ -24,7 +24,7 @@ pub fn serve(
     desk.world.now.set(clock::wall_now());
     let (now, lap_ns) = (clock::mono_now(), clock::mono_ns());
     let held = Held::Nothing;
-    let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns };
+    let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns, served: 0 };
     let (taken, stop) = requests(visitor, decoder, input, &mut shift);
     shift.held.release();
     shift.end(visitor);
@@ -71,6 +71,7 @@ impl Visitor {
             Err(fault) => return self.refuse(None, fault, shift),
         };
         self.note(command);
+        shift.served += 1;
         if let Some(fault) = self.refused(command) {
             return self.refuse(Some(command), fault, shift);
         }
@@ -123,13 +124,28 @@ impl Visitor {
         if let Some(queue) = &mut self.session.queue {
             queue.is_poisoned = true;
         }
+        let fault = self.abort_if_exec(fault, shift);
         let mark = self.reply.mark();
         self.answer_fault(&fault);
         self.silence(mark);
         None
     }
 
-    fn fail(&mut self, command: &Command, fault: &Fault, shift: &mut Shift<'_, '_>) {
+    /// An EXEC with arguments ends the transaction too.
+    fn abort_if_exec(&mut self, fault: Fault, shift: &mut Shift<'_, '_>) -> Fault {
+        if !matches!(&fault, Fault::WrongArity(name) if name == "exec") {
+            return fault;
+        }
+        self.session.queue = None;
+        shift.held.release();
+        self.unwatch_all();
+        let text = fault.to_string();
+        let text = text.trim_start_matches("ERR ");
+        Fault::Told(format!("EXECABORT Transaction discarded because of: {text}"))
+    }
+
+    /// Answers a request whose handler failed.
+    pub fn fail(&mut self, command: &Command, fault: &Fault, shift: &mut Shift<'_, '_>) {
         shift.desk.metrics.failed(command.id);
         self.answer_fault(fault);
     }
@@ -167,6 +183,25 @@ impl Visitor {
         shift: &mut Shift<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
         shift.held.release();
+        let after = self.take_turn(command, verb, request, shift);
+        shift.count(Label::new(NONE, NONE, command.id), command);
+        Ok(match after? {
+            After::Answered => None,
+            After::Park(park) => Some(Stop::Park(park.into())),
+            After::Execute(queue) => self.execute(&queue, shift)?,
+            After::Close => Some(Stop::Close),
+            After::ShutDown => Some(Stop::ShutDown),
+        })
+    }
+
+    /// Lets a session verb act.
+    pub fn take_turn(
+        &mut self,
+        command: &Command,
+        verb: crate::admin::SessionVerb,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Result<After, Fault> {
         shift.begin(command);
         let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
         let mut turn = Turn {
@@ -179,14 +214,7 @@ impl Visitor {
             reply: &mut self.reply,
             now: shift.now,
         };
-        let after = verb(&mut turn);
-        shift.count(Label::new(NONE, NONE, command.id), command);
-        Ok(match after? {
-            After::Answered => None,
-            After::Park(park) => Some(Stop::Park(park.into())),
-            After::Close => Some(Stop::Close),
-            After::ShutDown => Some(Stop::ShutDown),
-        })
+        verb(&mut turn)
     }
 }
 
@@ -223,5 +251,8 @@ impl Shift<'_, '_> {
         self.desk.metrics.misses(world.misses.take() as u32);
         visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
         visitor.client.active.store(self.now.0, Relaxed);
+        visitor.client.commands.fetch_add(self.served, Relaxed);
+        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
+        visitor.client.mirror(&visitor.session, visitor.reply.protocol());
     }
 }

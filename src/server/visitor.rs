@@ -1,6 +1,7 @@
 //! A connection's own state, from one batch to the next.
 
 use super::desk::Desk;
+use crate::admin;
 use crate::admin::{Client, House, Settings};
 use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
@@ -111,6 +112,8 @@ pub struct Shift<'s, 'd> {
     pub now: MonoUs,
     /// The last reading of the clock, for service times.
     pub lap_ns: u64,
+    /// Commands of this batch that reached their handler or the queue.
+    pub served: u64,
 }
 
 impl Visitor {
@@ -138,6 +141,6 @@ impl Visitor {
 
     /// Ends all watches.
     pub fn unwatch_all(&mut self) {
-        self.session.watches.clear();
+        admin::unwatch_all(&self.house.set, &mut self.session);
     }
 }

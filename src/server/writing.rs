@@ -54,7 +54,7 @@ impl Visitor {
 
     /// `min-replicas-to-write`, checked before anything is applied.
     #[inline]
-    fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
+    pub fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
         let Some(gate) = &self.settings.min_replicas else { return Ok(()) };
         let (set, roster, now) = (shift.set, shift.roster, shift.now);
         let view = View { set, roster, now, with_ages: true };
@@ -63,7 +63,7 @@ impl Visitor {
 
     /// What must be confirmed before this write's reply may leave.
     #[inline]
-    fn confirmation(&self, route: u16, mark: Mark) -> Option<Stop> {
+    pub fn confirmation(&self, route: u16, mark: Mark) -> Option<Stop> {
         let route = self.settings.routes.get(route);
         let (acks, timeout) = match self.session.acks {
             Some(asked) => (asked.acks, asked.timeout),
