@@ -17,11 +17,11 @@ pub fn describe(reply: &mut Reply, command: &Command) {
     reply.int(last);
     reply.int(step);
     simple_set(reply, &categories(command));
-    reply.array(spec.tips.len());
+    reply.set(spec.tips.len());
     spec.tips.iter().for_each(|it| reply.bulk(it.as_bytes()));
-    reply.array(spec.keys.0.len());
+    reply.set(spec.keys.0.len());
     spec.keys.0.iter().for_each(|it| key_spec(reply, it));
-    reply.array(command.subcommands.len());
+    reply.set(command.subcommands.len());
     command.subcommands.iter().for_each(|it| describe(reply, table().get(*it)));
 }
 
