@@ -6,7 +6,7 @@ mod house;
 mod table;
 mod turn;
 mod asking;
-mod version;
+pub mod version;
 mod watching;
 pub mod verbs;
 
@@ -15,5 +15,4 @@ pub use clients::{Client, ClientFlags, ClientNames, Clients};
 pub use house::{Counters, House, OutputLimit, Settings};
 pub use table::{Command, Handler, Table, table};
 pub use turn::{After, Park, SessionRow, SessionVerb, Turn, session_container, session_row};
-pub use version::REDIS_VERSION;
 pub use watching::{has_stale_watch, unwatch, unwatch_all, watch};

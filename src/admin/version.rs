@@ -1,4 +1,6 @@
-//! The versions we go by.
+//! Who we say we are.
 
-/// The Redis whose commands we answer; clients enable their features by it.
+/// The Redis whose features clients may use.
 pub const REDIS_VERSION: &str = "7.2.5";
+/// Our own version.
+pub const ENTOURAGE_VERSION: &str = env!("CARGO_PKG_VERSION");

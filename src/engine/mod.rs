@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** no network, clock, dice or thread of its own. The same requests at the same times
 //! give the same bytes.
-//! **Invariant:** reads take `&Engine`, writes `&mut Engine`; only a [`Run::Read`] can go to a replica.
+//! **Invariant:** reads take `&Engine`, writes `&mut Engine`; only a [`Run::Read`] can go to a
+//! replica.
 
 pub mod table;
 pub mod packed;
@@ -170,7 +171,7 @@ impl Engine {
     /// Deletes `key` if its time has come, and says so.
     pub fn expire(&mut self, index: usize, now: WallMs, key: &[u8], effects: &mut Effects) {
         let mut db = self.db_mut_at(index, WallMs::NEVER_EXPIRES);
-        if !db.deadline(key).is_some_and(|it| it < now) {
+        if db.deadline(key).is_none_or(|it| now <= it) {
             return;
         }
         db.remove(key);

@@ -1,6 +1,7 @@
 //! The corridor: a request is looked up, passes the gates, and goes to its handler. One screen.
 
 use super::desk::Desk;
+use super::parked::Parked;
 use super::transaction;
 use super::visitor::{Held, Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, Turn, table};
@@ -11,8 +12,8 @@ use crate::resp::{Decoder, Request, Step};
 use crate::runtime::{clock, tasks};
 use crate::session::Replies;
 
-/// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it ended
-/// early if it did. No lock is held afterwards.
+/// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it
+/// ended early if it did. No lock is held afterwards.
 pub fn serve(
     visitor: &mut Visitor,
     decoder: &mut Decoder,
@@ -98,6 +99,9 @@ impl Visitor {
         };
         if self.session.replies != Replies::On && !matches!(stop, Some(Stop::Await { .. })) {
             self.silence(mark);
+        }
+        if let Some(Stop::Park(Parked::Acks { .. })) = &stop {
+            self.owed = self.reply.take(mark);
         }
         stop
     }

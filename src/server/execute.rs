@@ -7,7 +7,7 @@ use crate::command::{Args, Fault, Group};
 use crate::engine::{ReadVerb, WriteVerb};
 use crate::metrics::{Label, NONE};
 use crate::node::{Duty, Gathered, PANICKED, Writing};
-use crate::resp::{Mark, Request};
+use crate::resp::Request;
 use crate::session::Queue;
 
 /// A transaction at work.
@@ -60,7 +60,7 @@ impl Visitor {
         }
         self.commit(shift, &mut execution);
         self.reply.close_array(mark, execution.answers);
-        Ok(self.after_execution(execution, mark))
+        Ok(self.after_execution(execution))
     }
 
     /// As a write's gate, for a transaction that has one.
@@ -216,13 +216,13 @@ impl Visitor {
     }
 
     /// Closing comes first; else the most confirmations that any of the writes' routes asks for.
-    fn after_execution(&self, execution: Execution, mark: Mark) -> Option<Stop> {
+    fn after_execution(&self, execution: Execution) -> Option<Stop> {
         let wanted = |it: &Stop| match it {
             Stop::Park(Parked::Acks { wanted, .. }) => *wanted,
             _ => 0,
         };
         let routes = execution.routes.iter();
-        let confirmations = routes.filter_map(|it| self.confirmation(*it, mark));
+        let confirmations = routes.filter_map(|it| self.confirmation(*it));
         execution.stop.or_else(|| confirmations.max_by_key(wanted))
     }
 }

@@ -6,7 +6,6 @@ use crate::admin::Park;
 use crate::base::position::Offset;
 use crate::command::Fault;
 use crate::node::Set;
-use crate::resp::Mark;
 use crate::runtime::{clock, tasks};
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::time::Duration;
@@ -16,8 +15,8 @@ use std::time::Duration;
 pub enum Parked {
     /// WAIT.
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
-    /// A write's reply, from `mark` on, that needs confirmation.
-    Acks { offset: Offset, wanted: usize, timeout: Option<Duration>, mark: Mark },
+    /// A write whose reply, [`Visitor::owed`], needs confirmation.
+    Acks { offset: Offset, wanted: usize, timeout: Option<Duration> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
 }
@@ -52,12 +51,15 @@ impl Visitor {
                     _ => self.reply.count(count_applied(&self.house.set, offset)),
                 }
             }
-            Parked::Acks { offset, wanted, timeout, mark } => {
+            Parked::Acks { offset, wanted, timeout } => {
                 self.until_applied(offset, wanted, timeout).await;
                 at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
                 let acked = count_applied(&self.house.set, offset);
-                if acked < wanted {
-                    self.reply.cut(mark);
+                let owed = std::mem::take(&mut self.owed);
+                // A client that wants no replies (CLIENT REPLY) is owed none.
+                if wanted <= acked || owed.is_empty() {
+                    self.reply.buffer().extend(owed);
+                } else {
                     let offset = offset.bytes();
                     self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
                 }
@@ -79,7 +81,8 @@ impl Visitor {
         }
     }
 
-    /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came of it.
+    /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came
+    /// of it.
     pub async fn await_member(&mut self, member: usize, needs: Offset, at_most: Duration) {
         let began = clock::mono_now();
         let set = self.house.set.clone();

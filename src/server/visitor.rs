@@ -38,6 +38,8 @@ pub struct Visitor {
     pub set_generation: u64,
     /// Which rung of the ladder the read at hand goes on from: not 0 after it has waited.
     pub rung: u8,
+    /// The reply of a write that waits to be confirmed.
+    pub owed: Vec<u8>,
 }
 
 /// Why a batch ended before its input did.

@@ -1,6 +1,7 @@
 //! Verbs of the connection itself: who it is, which protocol and database it speaks of.
 
-use crate::admin::{After, REDIS_VERSION, SessionRow, Turn, session_row, unwatch_all};
+use crate::admin::version::REDIS_VERSION;
+use crate::admin::{After, House, SessionRow, Turn, session_row, unwatch_all};
 use crate::base::limits::DATABASES;
 use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -172,7 +173,7 @@ fn introduce(turn: &mut Turn<'_>) {
 fn auth(turn: &mut Turn<'_>) -> Result<After, Fault> {
     let first = turn.args.next()?;
     let (user, password) = match turn.args.left() {
-        0 if turn.house.settings().password.is_none() => return Err(NO_PASSWORD_SET),
+        0 if password_of(turn.house).is_none() => return Err(NO_PASSWORD_SET),
         0 => (DEFAULT_USER.as_bytes(), first),
         1 => (first, turn.args.next()?),
         _ => return Err(Fault::Syntax),
@@ -183,8 +184,7 @@ fn auth(turn: &mut Turn<'_>) -> Result<After, Fault> {
 }
 
 fn identify(turn: &mut Turn<'_>, user: &[u8], password: &[u8]) -> Result<(), Fault> {
-    let settings = turn.house.settings();
-    let is_right = match &settings.password {
+    let is_right = match password_of(turn.house) {
         Some(expected) => is_same(expected.as_bytes(), password),
         None => true,
     };
@@ -195,6 +195,10 @@ fn identify(turn: &mut Turn<'_>, user: &[u8], password: &[u8]) -> Result<(), Fau
     turn.session.is_known = true;
     turn.client.names.lock().user = DEFAULT_USER.into();
     Ok(())
+}
+
+fn password_of(house: &House) -> Option<String> {
+    house.settings().password.clone()
 }
 
 /// Compares in a time that depends on what was given, never on how much of it is right.
@@ -214,7 +218,7 @@ fn quit(turn: &mut Turn<'_>) -> Result<After, Fault> {
 
 fn reset(turn: &mut Turn<'_>) -> Result<After, Fault> {
     unwatch_all(&turn.house.set, turn.session);
-    let is_known = turn.house.settings().password.is_none();
+    let is_known = password_of(turn.house).is_none();
     let session = &mut *turn.session;
     session.queue = None;
     session.db = 0;
