@@ -78,7 +78,10 @@ impl Table {
     }
 
     fn add_session_row(&mut self, row: &'static SessionRow) {
-        let handler = |it: &SessionRow| it.run.map_or(Handler::Container, Handler::Session);
+        let handler = |it: &SessionRow| match it.run.ok().or(it.bare) {
+            Some(verb) => Handler::Session(verb),
+            None => Handler::Container,
+        };
         // MEMORY asks members for one thing and the proxy for the others.
         let same = self.top.iter().copied().find(|it| self.get(*it).spec.name == row.spec.name);
         let id = same.unwrap_or_else(|| {
@@ -150,17 +153,24 @@ impl Table {
     /// The command of a request, whose arity fits.
     #[inline]
     pub fn find(&self, request: Request<'_>) -> Result<&Command, Fault> {
-        let name = request.get(0).unwrap_or_default();
-        let Some(place) = self.index.find(name) else { return Err(unknown(request)) };
-        let mut command = self.get(self.top[usize::from(place)]);
-        if !command.subcommands.is_empty() && 1 < request.len() {
-            command = self.find_sub(command, request)?;
-        }
+        let command = self.locate(request)?;
         let is_bare = matches!(command.handler, Handler::Container);
         if is_bare || !command.spec.arity.fits(request.len()) {
             return Err(Fault::WrongArity(command.name.clone()));
         }
         Ok(command)
+    }
+
+    /// The command of a request, however many arguments it has.
+    #[inline]
+    pub fn locate(&self, request: Request<'_>) -> Result<&Command, Fault> {
+        let name = request.get(0).unwrap_or_default();
+        let Some(place) = self.index.find(name) else { return Err(unknown(request)) };
+        let command = self.get(self.top[usize::from(place)]);
+        if command.subcommands.is_empty() || request.len() <= 1 {
+            return Ok(command);
+        }
+        self.find_sub(command, request)
     }
 
     fn find_sub(&self, container: &Command, request: Request<'_>) -> Result<&Command, Fault> {

@@ -5,6 +5,7 @@
 
 mod args;
 mod fault;
+pub mod grammar;
 mod keys;
 mod lookup;
 mod spec;

@@ -141,6 +141,11 @@ impl Engine {
         }
     }
 
+    /// Ends all watches: this member is no longer the master.
+    pub fn forget_watches(&mut self) {
+        self.spaces.iter_mut().for_each(Keyspace::forget_watches);
+    }
+
     /// Raw access for a full sync and for digests.
     pub fn space(&self, index: usize) -> &Keyspace {
         &self.spaces[index]
@@ -174,6 +179,13 @@ impl Engine {
         db.remove(key);
         self.ground.expired += 1;
         effects.say_in(index, &[b"DEL", key]);
+    }
+
+    /// Whether `key` is there although its time has come.
+    pub fn has_outlived(&self, index: usize, now: WallMs, key: &[u8]) -> bool {
+        let space = &self.spaces[index];
+        let deadline = space.get(self.ground.hash(key), key).and_then(KeySlot::deadline);
+        deadline.is_some_and(|it| it < now)
     }
 
     /// Whether any key of this database has outlived its deadline: one comparison.

@@ -34,7 +34,7 @@ impl Set {
 
         let began = clock::mono_now();
         let old = &roster[self.master()];
-        let old_hosted = old.hosted.write();
+        let mut old_hosted = old.hosted.write();
         let mut hosted = target.hosted.write();
         while self.apply_locked(target, &mut hosted, began) == Applied::Some {}
         if !target.is_sound() {
@@ -48,6 +48,7 @@ impl Set {
         log.attach(old_feed);
         log.detach(heir_feed);
         old.set_applied(log.head());
+        old_hosted.engine.forget_watches();
         self.enthrone(target.index, lineage);
         drop((log, hosted, old_hosted));
         let paused_us = clock::mono_now().since(began);

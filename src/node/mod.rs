@@ -13,5 +13,5 @@ mod view;
 pub use failover::{Refused, new_history};
 pub use feed::{Applied, feed};
 pub use member::{Duty, Member};
-pub use set::{Gathered, Outcome, Reading, Roster, Set, Writing};
+pub use set::{Gathered, Outcome, PANICKED, Reading, Roster, Set, Writing};
 pub use view::View;

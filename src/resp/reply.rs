@@ -57,6 +57,11 @@ impl Reply {
         &self.out[mark.0..]
     }
 
+    /// Takes back everything written since `mark`, to send it later.
+    pub fn take(&mut self, mark: Mark) -> Vec<u8> {
+        self.out.split_off(mark.0)
+    }
+
     /// Forgets everything written since `mark`.
     pub fn cut(&mut self, mark: Mark) {
         self.out.truncate(mark.0);
