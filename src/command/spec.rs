@@ -140,6 +140,20 @@ pub enum Group {
 }
 
 impl Group {
+    /// All of them, for config to read.
+    pub const ALL: &[Group] = &[
+        Group::Generic,
+        Group::String,
+        Group::List,
+        Group::Set,
+        Group::SortedSet,
+        Group::Hash,
+        Group::Connection,
+        Group::Server,
+        Group::Transactions,
+        Group::Proxy,
+    ];
+
     /// The group's name in COMMAND DOCS.
     pub const fn name(self) -> &'static str {
         match self {

@@ -165,7 +165,7 @@ impl Engine {
     /// Deletes `key` if its time has come, and says so.
     pub fn expire(&mut self, index: usize, now: WallMs, key: &[u8], effects: &mut Effects) {
         let mut db = self.db_mut_at(index, WallMs::NEVER_EXPIRES);
-        if !db.deadline(key).is_some_and(|it| it < now) {
+        if db.deadline(key).is_none_or(|it| now <= it) {
             return;
         }
         db.remove(key);

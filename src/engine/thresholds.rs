@@ -24,7 +24,7 @@ pub struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Thresholds {
         Thresholds {
-            hash_entries: 128,
+            hash_entries: 512,
             hash_value: 64,
             list_size: -2,
             set_intset_entries: 512,

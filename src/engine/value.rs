@@ -1,7 +1,7 @@
 //! What a key can hold besides a short string, and what all collections have in common.
 
 use super::hash::Hash;
-use bytes::Bytes;
+use triomphe::Arc;
 
 /// The types a client can see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,13 +33,16 @@ impl Kind {
 #[derive(Clone)]
 pub enum Value {
     /// A long string, shared by all hosted members.
-    Shared(Bytes),
+    Shared(Arc<[u8]>),
     /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with room
     /// to grow.
     Grown(Vec<u8>),
     /// A hash.
     Hash(Hash),
 }
+
+/// With more, a key with a small collection would take a larger allocation.
+const _: () = assert!(size_of::<Value>() == 24);
 
 /// What the engine needs of a collection to create, find and remove it.
 pub trait Collection: Default {

@@ -19,8 +19,9 @@ impl Floor {
     /// No promise to keep.
     pub const NONE: Floor = Floor::Needs(Offset::ZERO);
 
-    /// The floor of a read at `level`: `own` is the session's, `everyone` the proxy-wide one, `head`
-    /// the master's offset when the read arrived. A stronger level keeps the weaker ones' promises.
+    /// The floor of a read at `level`: `own` is the session's, `everyone` the proxy-wide one, and
+    /// `head` the master's offset when the read arrived. A stronger level keeps the weaker ones'
+    /// promises.
     #[inline]
     pub fn of(
         level: Level,

@@ -99,6 +99,9 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
     if theirs == ours {
         return true;
     }
+    if let (Value::Error(theirs), Value::Error(ours)) = (theirs, ours) {
+        return are_same_text(theirs, ours);
+    }
     if theirs.is_error() || ours.is_error() {
         return false;
     }
@@ -110,6 +113,11 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
         Class::Near(tolerance) => are_near(theirs, ours, tolerance),
         Class::Kind => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
     }
+}
+
+/// Errors echo the client's words. Ours are UTF-8 always; Redis' hold the bytes that came.
+fn are_same_text(theirs: &[u8], ours: &[u8]) -> bool {
+    String::from_utf8_lossy(theirs) == String::from_utf8_lossy(ours)
 }
 
 fn as_many(theirs: &Value, ours: &Value) -> bool {

@@ -7,8 +7,8 @@ use crate::resp::{Mark, Reply};
 /// Elements a step visits when COUNT is not given.
 const COUNT_DEFAULT: usize = 10;
 
-/// Takes a cursor: the lowest hash to visit, or `None` behind all hashes. Read as C's `strtoul` reads
-/// it, without leading space.
+/// Takes a cursor: the lowest hash to visit, or `None` behind all hashes. Read as C's `strtoul`
+/// reads it, without leading space.
 pub fn cursor(args: &mut Args<'_>) -> Result<Option<u32>, Fault> {
     const INVALID: Fault = Fault::Says("ERR invalid cursor");
     let (minus, digits) = match args.next()? {

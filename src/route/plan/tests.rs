@@ -140,7 +140,8 @@ proptest! {
                 prop_assert!(case.keeps_the_promise(case.replica(it).unwrap()));
             }
             Where::CatchUp { member, needs } => {
-                let after = Candidate { applied: needs, behind_us: 0, ..*case.replica(member).unwrap() };
+                let before = *case.replica(member).unwrap();
+                let after = Candidate { applied: needs, behind_us: 0, ..before };
                 prop_assert!(!after.paused, "a paused replica cannot catch up");
                 prop_assert!(needs <= Offset::new(HEAD), "nobody can apply what is not there");
                 prop_assert!(case.keeps_the_promise(&after));
