@@ -99,9 +99,7 @@ impl Fault {
                 format!("LAGGED no member is fresh enough, {behind_bytes} bytes behind")
             }
             Fault::NotDurable { offset, acked, wanted } => {
-                format!(
-                    "NOTDURABLE applied at offset {offset}, acknowledged by {acked} of {wanted} replicas"
-                )
+                format!("NOTDURABLE applied offset={offset} acked={acked}/{wanted}")
             }
             Fault::LostWrite { from, to } => {
                 format!(

@@ -1,4 +1,5 @@
-//! What a row says of a command, how a command is looked up by name, and how its arguments are read.
+//! What a row says of a command, how a command is looked up by name, and how its arguments are
+//! read.
 //!
 //! **Invariant:** knows no behaviour. Rows stand beside their verbs in the rooms that act.
 

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** no network, clock, dice or thread of its own. The same requests at the same times
 //! give the same bytes.
-//! **Invariant:** reads take `&Engine`, writes `&mut Engine`; only a [`Run::Read`] can go to a replica.
+//! **Invariant:** reads take `&Engine`, writes `&mut Engine`; only a [`Run::Read`] can go to a
+//! replica.
 
 pub mod table;
 pub mod packed;

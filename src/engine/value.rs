@@ -34,8 +34,8 @@ impl Kind {
 pub enum Value {
     /// A long string, shared by all hosted members.
     Shared(Arc<[u8]>),
-    /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with room
-    /// to grow.
+    /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with
+    /// room to grow.
     Grown(Vec<u8>),
     /// A hash.
     Hash(Hash),

@@ -19,8 +19,8 @@ pub enum Refused {
 }
 
 impl Set {
-    /// Makes `target` the master. Writers wait for the lock meanwhile and go on at the new master: no
-    /// client gets an error. The old master becomes a replica.
+    /// Makes `target` the master. Writers wait for the lock meanwhile and go on at the new master:
+    /// no client gets an error. The old master becomes a replica.
     pub fn fail_over(&self, target: &Arc<Member>) -> Result<MonoUs, Refused> {
         let _alone = self.changing.lock();
         let roster = self.roster();
@@ -55,8 +55,8 @@ impl Set {
         Ok(MonoUs(paused_us))
     }
 
-    /// Replaces a quarantined master by the replica that has applied most. The stream is whole: what the
-    /// broken verb did was never appended.
+    /// Replaces a quarantined master by the replica that has applied most. The stream is whole:
+    /// what the broken verb did was never appended.
     pub fn replace_quarantined_master(&self) {
         let roster = self.roster();
         let master = &roster[self.master()];

@@ -27,8 +27,8 @@ pub enum Applied {
 }
 
 impl Set {
-    /// Applies the part of the stream that `member` lacks before `floor`, right here: the price of a
-    /// sticky read that lands on a replica behind the session. Answers whether it got there.
+    /// Applies the part of the stream that `member` lacks before `floor`, right here: the price of
+    /// a sticky read that lands on a replica behind the session. Answers whether it got there.
     pub fn catch_up(&self, member: &Member, floor: Offset) -> bool {
         while member.applied() < floor {
             if self.apply(member, clock::mono_now()) == Applied::Nothing {
@@ -88,8 +88,8 @@ fn prefetch(engine: &Engine, due: &[Due<KeySlot>]) {
     }
 }
 
-/// Applies a batch; answers where it ends. `Err` when the stream makes no sense here, which is a broken
-/// promise of ours: the member must be synced anew.
+/// Applies a batch; answers where it ends. `Err` when the stream makes no sense here, which is a
+/// broken promise of ours: the member must be synced anew.
 fn apply_all(hosted: &mut Hosted, due: &mut Vec<Due<KeySlot>>) -> Result<Option<Offset>, ()> {
     let Hosted { engine, hands } = hosted;
     let Hands { decoder, effects, reply, .. } = hands;

@@ -1,4 +1,5 @@
-//! A hosted member: an engine behind a lock, how far it has applied the stream, and whether it serves.
+//! A hosted member: an engine behind a lock, how far it has applied the stream, and whether it
+//! serves.
 
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;

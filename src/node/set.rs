@@ -115,8 +115,8 @@ impl Set {
         Position { history: self.lineage().history, offset: self.head() }
     }
 
-    /// How a floor stands against this set's stream. An offset that the stream has not reached is of
-    /// no stream we know.
+    /// How a floor stands against this set's stream. An offset that the stream has not reached is
+    /// of no stream we know.
     pub fn cover(&self, floor: Position) -> Covered {
         match self.lineage().cover(floor) {
             Covered::To(offset) if self.head() < offset => Covered::Foreign,
@@ -209,8 +209,8 @@ impl Set {
         }
     }
 
-    /// Microseconds since the first write that `member` has not applied was appended; 0 when it has all.
-    /// A paused member has heard nothing since it was paused.
+    /// Microseconds since the first write that `member` has not applied was appended; 0 when it has
+    /// all. A paused member has heard nothing since it was paused.
     pub fn behind_us(&self, member: &Member, now: MonoUs) -> u64 {
         if member.index == self.master() {
             return 0;
@@ -274,8 +274,8 @@ impl Writing<'_> {
         self.member
     }
 
-    /// Runs a write and appends what it did. A panic is caught here: the client gets an error, nothing
-    /// is appended, and the member is out of service.
+    /// Runs a write and appends what it did. A panic is caught here: the client gets an error,
+    /// nothing is appended, and the member is out of service.
     pub fn run(
         &mut self,
         spec: &Spec,

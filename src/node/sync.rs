@@ -1,5 +1,5 @@
-//! Full sync in memory: a replica that was cut off, or is new, becomes a copy of another member at one
-//! exact offset, and goes on from there.
+//! Full sync in memory: a replica that was cut off, or is new, becomes a copy of another member at
+//! one exact offset, and goes on from there.
 
 use super::member::{Duty, Member};
 use super::set::Set;
@@ -19,8 +19,8 @@ impl Set {
             && !member.is(Duty::Quarantined)
     }
 
-    /// Makes `member` a copy of a sound member. A replica is copied when there is one: it stands still
-    /// meanwhile and the master does not notice. Strings are shared, not copied.
+    /// Makes `member` a copy of a sound member. A replica is copied when there is one: it stands
+    /// still meanwhile and the master does not notice. Strings are shared, not copied.
     pub fn sync(&self, member: &Member, now: MonoUs) {
         let _alone = self.changing.lock();
         if !self.needs_sync(member) {

@@ -187,8 +187,8 @@ impl Reply {
         }
     }
 
-    /// Puts an array header of `len` in front of everything since `mark`, for replies whose length is
-    /// known only at their end.
+    /// Puts an array header of `len` in front of everything since `mark`, for replies whose length
+    /// is known only at their end.
     pub fn close_array(&mut self, mark: Mark, len: usize) {
         self.close(mark, |it| it.array(len));
     }

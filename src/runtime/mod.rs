@@ -1,5 +1,5 @@
-//! Everything that touches the world: the executor, sockets, clocks, files and signals. The only room
-//! that names async-std and its reactor, so that a sibling could take their place.
+//! Everything that touches the world: the executor, sockets, clocks, files and signals. The only
+//! room that names async-std and its reactor, so that a sibling could take their place.
 
 pub mod clock;
 pub mod stream;

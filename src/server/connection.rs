@@ -78,8 +78,8 @@ impl Connection {
         }
     }
 
-    /// One batch: reads unless there is input left (`is_fed`), serves, and writes what fits. Answers how
-    /// many bytes were read.
+    /// One batch: reads unless there is input left (`is_fed`), serves, and writes what fits.
+    /// Answers how many bytes were read.
     fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<(usize, Option<Stop>)> {
         if self.visitor.reply.buffer().capacity() == 0 {
             *self.visitor.reply.buffer() = std::mem::take(&mut desk.output);
@@ -167,8 +167,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes all replies, waiting for a slow peer as long as its output limit allows. Meanwhile nothing
-    /// is read from it.
+    /// Writes all replies, waiting for a slow peer as long as its output limit allows. Meanwhile
+    /// nothing is read from it.
     async fn flush(&mut self) -> io::Result<()> {
         let mut soft_since = None;
         loop {

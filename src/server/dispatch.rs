@@ -11,8 +11,8 @@ use crate::resp::{Decoder, Request, Step};
 use crate::runtime::{clock, tasks};
 use crate::session::Replies;
 
-/// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it ended
-/// early if it did. No lock is held afterwards.
+/// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it
+/// ended early if it did. No lock is held afterwards.
 pub fn serve(
     visitor: &mut Visitor,
     decoder: &mut Decoder,

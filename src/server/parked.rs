@@ -69,7 +69,8 @@ impl Visitor {
         }
     }
 
-    /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came of it.
+    /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came
+    /// of it.
     pub async fn await_member(&mut self, member: usize, needs: Offset, at_most: Duration) {
         let began = clock::mono_now();
         let set = self.house.set.clone();

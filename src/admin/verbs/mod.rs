@@ -1,4 +1,5 @@
-//! Verbs about the connection and the proxy, one file per subject: rows first, then a function each.
+//! Verbs about the connection and the proxy, one file per subject: rows first, then a function
+//! each.
 
 pub mod connection;
 pub mod proxy;
