@@ -69,8 +69,10 @@ fn seeded_commands_have_the_same_effects() {
 struct Pair {
     _servers: [Server; 2],
     theirs: Wire,
-    replica: Wire,
     ours: Wire,
+    their_stream: Wire,
+    /// Of a stand-in only; ours is asked with DEBUG STREAM.
+    our_stream: Option<Wire>,
     marks: u64,
 }
 
@@ -83,8 +85,9 @@ impl Pair {
         let ours = Server::entourage(&[]);
         let mut pair = Pair {
             theirs: redis.dial(),
-            replica: become_replica(&redis),
             ours: ours.dial(),
+            their_stream: become_replica(&redis),
+            our_stream: Server::is_stand_in().then(|| become_replica(&ours)),
             _servers: [redis, ours],
             marks: 0,
         };
@@ -129,32 +132,35 @@ impl Pair {
         for wire in [&mut self.theirs, &mut self.ours] {
             assert_eq!(wire.pipeline(&batch).last(), Some(&last));
         }
-        let theirs = self.read_theirs();
-        let ours = self.read_ours(from);
+        let theirs = read_until_mark(&mut self.their_stream, self.marks);
+        let ours = match &mut self.our_stream {
+            Some(replica) => read_until_mark(replica, self.marks),
+            None => read_log(&mut self.ours, from),
+        };
         let deeds = |it| between_marks(it, first, commands.len());
         (deeds(theirs), deeds(ours))
     }
+}
 
-    fn read_theirs(&mut self) -> Vec<Words> {
-        let mut effects = vec![];
-        while effects.last().and_then(mark_of) != Some(self.marks) {
-            effects.push(as_words(&self.replica.read()));
-        }
-        effects
+fn read_until_mark(replica: &mut Wire, mark: u64) -> Vec<Words> {
+    let mut effects = vec![];
+    while effects.last().and_then(mark_of) != Some(mark) {
+        effects.push(as_words(&replica.read()));
     }
+    effects
+}
 
-    fn read_ours(&mut self, from: u64) -> Vec<Words> {
-        let told = self.ours.cmd(&["DEBUG", "STREAM", &from.to_string()]);
-        let Value::Bulk(bytes) = told else { panic!("DEBUG STREAM {from}: {told}") };
-        let mut rest = &bytes[..];
-        let mut effects = vec![];
-        while let Some((value, len)) = (!rest.is_empty()).then(|| parse(rest)).flatten() {
-            effects.push(as_words(&value));
-            rest = &rest[len..];
-        }
-        assert!(rest.is_empty(), "the stream ends within a command: {}", rest.escape_ascii());
-        effects
+fn read_log(wire: &mut Wire, from: u64) -> Vec<Words> {
+    let told = wire.cmd(&["DEBUG", "STREAM", &from.to_string()]);
+    let Value::Bulk(bytes) = told else { panic!("DEBUG STREAM {from}: {told}") };
+    let mut rest = &bytes[..];
+    let mut effects = vec![];
+    while let Some((value, len)) = (!rest.is_empty()).then(|| parse(rest)).flatten() {
+        effects.push(as_words(&value));
+        rest = &rest[len..];
     }
+    assert!(rest.is_empty(), "the stream ends within a command: {}", rest.escape_ascii());
+    effects
 }
 
 /// Asks for the whole stream and skips the snapshot.

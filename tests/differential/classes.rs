@@ -45,6 +45,7 @@ const CLASSES: &[(&str, Class, &str)] = &[
     ("EXPIRETIME", Class::Near(2), "two clocks"),
     ("PEXPIRETIME", Class::Near(2_000), "two clocks"),
     ("OBJECT IDLETIME", Class::Near(10), "two clocks"),
+    ("OBJECT REFCOUNT", Class::Kind, "what is shared is the server's own affair"),
     ("MEMORY USAGE", Class::Kind, "other structures have other sizes"),
     ("DUMP", Class::Kind, "the same value has many encodings"),
 ];
