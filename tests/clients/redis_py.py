@@ -29,8 +29,9 @@ assert client.hset("h", mapping={"f": "1", "g": "2"}) == 2
 assert client.hgetall("h") == {"f": "1", "g": "2"}
 assert client.client_setname("tester")
 assert client.client_getname() == "tester"
-assert client.client_setinfo("LIB-NAME", "redis-py-test")
-assert "redis_version" in client.info("server")
+# CLIENT SETINFO came with 7.2; a 7.0 may stand in for Entourage.
+if not client.info("server")["redis_version"].startswith("7.0"):
+    assert client.client_setinfo("LIB-NAME", "redis-py-test")
 try:
     client.hget("greeting", "f")
     raise AssertionError("WRONGTYPE expected")

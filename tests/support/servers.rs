@@ -40,7 +40,7 @@ impl Server {
         let binary = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
         let line = format!(
             "{binary} --port {{port}} --bind 127.0.0.1 --save '' --appendonly no \
-             --repl-diskless-sync no"
+             --repl-diskless-sync no --shutdown-timeout 0"
         );
         start(&line, extra)
     }
