@@ -87,7 +87,7 @@ impl Connection {
         let done = match (is_fed, self.pending.is_empty()) {
             (true, _) => self.serve_pending(desk, 0),
             (false, true) => self.serve_fresh(desk),
-            (false, false) => self.read_more().map(|it| self.serve_pending(desk, it)).flatten(),
+            (false, false) => self.read_more().and_then(|it| self.serve_pending(desk, it)),
         };
         let (read, stop) = done?;
         self.visitor.house.counters.bytes_in.fetch_add(read as u64, Relaxed);
