@@ -1,8 +1,9 @@
 //! What writes do, as the world is told of it: for the same input our log must hold what a real
 //! Redis puts on its replication stream.
 //!
-//! The input is every script of `tests/commands` and seeded commands of each family. PING and SELECT
-//! are left out (the database of each effect is compared instead), moments may differ by a minute.
+//! The input is every script of `tests/commands` and seeded commands of each family. PING and
+//! SELECT are left out (the database of each effect is compared instead), moments may differ by a
+//! minute.
 
 #[path = "differential/grammar.rs"]
 #[allow(dead_code)]

@@ -134,15 +134,16 @@ fn set_thresholds(
     setting: &Setting,
     failures: &mut Failures,
 ) {
-    for server in [&servers.theirs, &servers.ours] {
-        let mut wire = server.dial();
+    let (mut theirs, mut ours) = (servers.theirs.dial(), servers.ours.dial());
+    for wire in [&mut theirs, &mut ours] {
         assert_eq!(wire.ask("FLUSHALL").string(), "OK");
-        for (name, default) in defaults {
-            let value = setting.threshold.unwrap_or(default);
-            let told = wire.cmd(&["CONFIG", "SET", name, value]);
-            if told.string() != "OK" {
-                failures.once(format!("CONFIG SET {name} {value}: {told}"));
-            }
+    }
+    for (name, default) in defaults {
+        let value = setting.threshold.unwrap_or(default);
+        let told = ours.cmd(&["CONFIG", "SET", name, value]);
+        match told.string().as_str() {
+            "OK" => assert_eq!(theirs.cmd(&["CONFIG", "SET", name, value]).string(), "OK"),
+            why => failures.once(format!("CONFIG SET {name}: {why}")),
         }
     }
 }

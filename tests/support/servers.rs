@@ -47,8 +47,8 @@ impl Server {
 
     /// Our server: a master and two replicas unless `extra` says otherwise.
     ///
-    /// `ENTOURAGE_BIN` names another binary, or, if it has `{port}` in it, a whole command line that
-    /// stands in, so that the tests themselves can be tried against a real Redis.
+    /// `ENTOURAGE_BIN` names another binary, or, if it has `{port}` in it, a whole command line
+    /// that stands in, so that the tests themselves can be tried against a real Redis.
     pub fn entourage(extra: &[&str]) -> Server {
         match env::var("ENTOURAGE_BIN") {
             Ok(line) if line.contains("{port}") => start(&line, &[]),
