@@ -99,7 +99,7 @@ pub fn play_all(
         played += round.played;
     }
     if !failures.is_full() {
-        wait_for_equal_digests(servers);
+        wait_for_equal_digests(servers, failures);
     }
     played
 }
@@ -214,8 +214,12 @@ fn batch(grammar: &Grammar, dice: &mut Dice, client: &Client) -> Vec<Words> {
 }
 
 /// `DEBUG DIGEST` of a set names each member with its digest.
-fn wait_for_equal_digests(servers: &Servers) {
+fn wait_for_equal_digests(servers: &Servers, failures: &mut Failures) {
     let mut wire = servers.ours.dial();
+    let told = wire.ask("DEBUG DIGEST");
+    if told.is_error() {
+        return failures.once(format!("DEBUG DIGEST: {told}"));
+    }
     until("equal digests of all members", || {
         let told = wire.cmd(&words(&["DEBUG", "DIGEST"]));
         let digests = told.items().unwrap_or(&[]).chunks(2).map(|it| it.last());
