@@ -2,6 +2,8 @@
 //! room that names async-std and its reactor, so that a sibling could take their place.
 
 pub mod clock;
+pub mod process;
+pub mod signals;
 pub mod stream;
 pub mod tasks;
 pub mod undertaker;

@@ -1,11 +1,13 @@
 //! One client's socket, TCP or unix: read what is there, write what fits, wait for either.
 
 use async_io::Async;
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// A connected socket. All calls take `&self`, so that others may close it while its task waits.
 pub enum Stream {
@@ -67,6 +69,37 @@ impl Stream {
             Stream::Unix(_) => return false,
         };
         matches!(peeked, Ok(0)) || peeked.is_err_and(|it| it.kind() != ErrorKind::WouldBlock)
+    }
+
+    /// Takes no more from the peer: what has arrived can still be read and answered, then the stream
+    /// ends.
+    pub fn close_reading(&self) {
+        // A socket that is already gone cannot be closed again, which is as good.
+        let _ = match self {
+            Stream::Tcp(it) => it.get_ref().shutdown(Shutdown::Read),
+            Stream::Unix(it) => it.get_ref().shutdown(Shutdown::Read),
+        };
+    }
+
+    /// Probes an idle peer this often, and gives it up after three probes without an answer; zero for
+    /// never.
+    pub fn keep_alive(&self, every: Duration) {
+        let Stream::Tcp(stream) = self else { return };
+        if every.is_zero() {
+            return;
+        }
+        let between = (every / 3).max(Duration::from_secs(1));
+        let probes = TcpKeepalive::new().with_time(every).with_interval(between).with_retries(3);
+        // Without probes a dead peer is only noticed later.
+        let _ = SockRef::from(stream.get_ref()).set_tcp_keepalive(&probes);
+    }
+
+    /// Whether the peer is on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Stream::Tcp(it) => it.get_ref().peer_addr().is_ok_and(|it| it.ip().is_loopback()),
+            Stream::Unix(_) => true,
+        }
     }
 
     /// Ends both directions; its task sees the end of the stream.
@@ -153,6 +186,21 @@ impl Acceptor {
                 Ok(Stream::Tcp(stream))
             }
             Acceptor::Unix(it) => it.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+
+    /// Takes its path away, for others to see that nobody listens.
+    pub fn leave(&self) {
+        if let Acceptor::Unix(_) = self {
+            super::process::remove_socket(Path::new(&self.address()));
+        }
+    }
+
+    /// Its port; `None` at a path.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Acceptor::Tcp(it) => it.get_ref().local_addr().ok().map(|it| it.port()),
+            Acceptor::Unix(_) => None,
         }
     }
 

@@ -57,6 +57,8 @@ impl Connection {
             is_fed = stop.is_some();
             next = match stop {
                 None if count == READ_CHUNK_BYTES => Next::Go,
+                // Everything that had arrived is answered: the time to leave.
+                None if self.visitor.house.is_closing() => return Ok(()),
                 None => Next::Wait,
                 Some(Stop::Flush) => Next::Go,
                 Some(Stop::Await { member, needs, at_most, rung }) => {
@@ -71,7 +73,8 @@ impl Connection {
                 }
                 Some(Stop::Close) => return Ok(()),
                 Some(Stop::ShutDown) => {
-                    super::rounds::shut_down(&self.visitor.house);
+                    log::info!("event=shutdown-asked client={}", self.visitor.client.id);
+                    self.visitor.house.close();
                     return Ok(());
                 }
             };
@@ -178,20 +181,20 @@ impl Connection {
             if unsent == 0 {
                 return Ok(());
             }
-            let limit = self.visitor.settings.output_limit;
+            let limit = self.visitor.settings.server.output_limits.normal;
             let now = clock::mono_now();
-            if limit.soft == 0 || unsent < limit.soft {
+            if limit.soft_bytes == 0 || unsent < limit.soft_bytes {
                 soft_since = None;
             }
             let since = *soft_since.get_or_insert(now);
             let is_soft_over =
-                limit.soft != 0 && limit.soft <= unsent && since.plus(limit.soft_for) <= now;
-            if (limit.hard != 0 && limit.hard <= unsent) || is_soft_over {
+                limit.soft_bytes != 0 && limit.soft_bytes <= unsent && since.plus(limit.soft_for) <= now;
+            if (limit.hard_bytes != 0 && limit.hard_bytes <= unsent) || is_soft_over {
                 log::warn!("event=output-limit client={} bytes={unsent}", self.visitor.client.id);
                 self.visitor.house.counters.overflowed.fetch_add(1, Relaxed);
                 return Err(ErrorKind::OutOfMemory.into());
             }
-            let look_again = Duration::from_millis(if limit.soft == 0 { 60_000 } else { 1000 });
+            let look_again = Duration::from_millis(if limit.soft_bytes == 0 { 60_000 } else { 1000 });
             let stream = self.visitor.client.stream.clone();
             if let Some(ready) = tasks::within(look_again, stream.writable()).await {
                 ready?;

@@ -5,7 +5,8 @@ use super::transaction;
 use super::visitor::{Held, Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, Turn, table};
 use crate::base::limits::REPLY_FLUSH_BYTES;
-use crate::command::{Args, Fault, Flags};
+use crate::command::{Args, Fault, Flags, Group};
+use crate::metrics::batch::Batch;
 use crate::metrics::{Label, NONE};
 use crate::resp::{Decoder, Request, Step};
 use crate::runtime::{clock, tasks};
@@ -22,9 +23,12 @@ pub fn serve(
     visitor.refresh();
     let (house, roster) = (visitor.house.clone(), visitor.roster.clone());
     desk.world.now.set(clock::wall_now());
+    if desk.metrics.is_on() != visitor.settings.server.metrics {
+        desk.metrics = if desk.metrics.is_on() { Batch::off() } else { Batch::default() };
+    }
     let (now, lap_ns) = (clock::mono_now(), clock::mono_ns());
     let held = Held::Nothing;
-    let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns };
+    let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns, served: 0 };
     let (taken, stop) = requests(visitor, decoder, input, &mut shift);
     shift.held.release();
     shift.end(visitor);
@@ -71,6 +75,7 @@ impl Visitor {
             Err(fault) => return self.refuse(None, fault, shift),
         };
         self.note(command);
+        shift.served += 1;
         if let Some(fault) = self.refused(command) {
             return self.refuse(Some(command), fault, shift);
         }
@@ -136,9 +141,9 @@ impl Visitor {
 
     /// Writes a fault as the reply.
     pub fn answer_fault(&mut self, fault: &Fault) {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.house.counters.errors.fetch_add(1, Relaxed);
-        self.reply.error(&fault.to_string());
+        let text = fault.to_string();
+        self.house.counters.error(&text);
+        self.reply.error(&text);
     }
 
     /// CLIENT REPLY: what was written since `mark` may have to go.
@@ -168,6 +173,10 @@ impl Visitor {
     ) -> Result<Option<Stop>, Fault> {
         shift.held.release();
         shift.begin(command);
+        if command.spec.group != Group::Connection {
+            shift.lap();
+            self.house.metrics.flush(tasks::worker(), &mut shift.desk.metrics);
+        }
         let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
         let mut turn = Turn {
             house: &self.house,
@@ -209,6 +218,9 @@ impl Shift<'_, '_> {
     }
 
     fn lap(&mut self) {
+        if !self.desk.metrics.is_on() {
+            return;
+        }
         let now_ns = clock::mono_ns();
         self.desk.metrics.spread(now_ns - self.lap_ns);
         self.lap_ns = now_ns;
@@ -222,6 +234,7 @@ impl Shift<'_, '_> {
         self.desk.metrics.hits(world.hits.take() as u32);
         self.desk.metrics.misses(world.misses.take() as u32);
         visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
+        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
         visitor.client.active.store(self.now.0, Relaxed);
     }
 }

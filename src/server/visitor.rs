@@ -1,9 +1,10 @@
 //! A connection's own state, from one batch to the next.
 
 use super::desk::Desk;
-use crate::admin::{Client, House, Settings};
+use crate::admin::{Client, House};
 use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
+use crate::config::Config;
 use crate::node::{Member, Reading, Roster, Set, Writing};
 use crate::resp::Reply;
 use crate::route::Level;
@@ -26,7 +27,7 @@ pub struct Visitor {
     /// The listener's own level.
     pub listener_level: Option<Level>,
     /// The settings as of `settings_generation`.
-    pub settings: Arc<Settings>,
+    pub settings: Arc<Config>,
     /// Which settings these are.
     pub settings_generation: u64,
     /// The members as of `set_generation`.
@@ -111,6 +112,8 @@ pub struct Shift<'s, 'd> {
     pub now: MonoUs,
     /// The last reading of the clock, for service times.
     pub lap_ns: u64,
+    /// Commands of the batch so far.
+    pub served: u64,
 }
 
 impl Visitor {
