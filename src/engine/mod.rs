@@ -7,6 +7,7 @@
 pub mod table;
 pub mod packed;
 
+mod list;
 mod hash;
 mod sample;
 mod text;
@@ -25,6 +26,7 @@ pub use db_mut::DbMut;
 pub use effects::{Effects, Item, Said};
 pub use hash::Hash;
 pub use keyspace::Keyspace;
+pub use list::{End, List};
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
 pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
