@@ -8,6 +8,7 @@
 pub mod table;
 pub mod packed;
 
+mod list;
 mod hash;
 mod sample;
 mod text;
@@ -28,6 +29,7 @@ pub use digest::Digest;
 pub use effects::{Effects, Item, Said};
 pub use hash::Hash;
 pub use keyspace::Keyspace;
+pub use list::{End, List};
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
 pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
