@@ -45,8 +45,9 @@ impl Counters {
 
     /// Forgets everything.
     pub fn reset(&self) {
-        let Counters { accepted, refused, bytes_in, bytes_out, commands, errors, overflowed, .. } =
-            self;
+        let Counters {
+            accepted, refused, bytes_in, bytes_out, commands, errors, overflowed, ..
+        } = self;
         for count in [accepted, refused, bytes_in, bytes_out, commands, errors, overflowed] {
             count.store(0, Relaxed);
         }

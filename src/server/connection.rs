@@ -187,14 +187,16 @@ impl Connection {
                 soft_since = None;
             }
             let since = *soft_since.get_or_insert(now);
-            let is_soft_over =
-                limit.soft_bytes != 0 && limit.soft_bytes <= unsent && since.plus(limit.soft_for) <= now;
+            let is_soft_over = limit.soft_bytes != 0
+                && limit.soft_bytes <= unsent
+                && since.plus(limit.soft_for) <= now;
             if (limit.hard_bytes != 0 && limit.hard_bytes <= unsent) || is_soft_over {
                 log::warn!("event=output-limit client={} bytes={unsent}", self.visitor.client.id);
                 self.visitor.house.counters.overflowed.fetch_add(1, Relaxed);
                 return Err(ErrorKind::OutOfMemory.into());
             }
-            let look_again = Duration::from_millis(if limit.soft_bytes == 0 { 60_000 } else { 1000 });
+            let look_again =
+                Duration::from_millis(if limit.soft_bytes == 0 { 60_000 } else { 1000 });
             let stream = self.visitor.client.stream.clone();
             if let Some(ready) = tasks::within(look_again, stream.writable()).await {
                 ready?;

@@ -14,6 +14,6 @@ mod listener;
 mod rounds;
 mod drain;
 
-pub use listener::{Listener, listen};
 pub use drain::drain;
+pub use listener::{Listener, listen};
 pub use rounds::{rounds, start_feeds};

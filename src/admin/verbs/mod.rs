@@ -2,6 +2,7 @@
 //! each.
 
 pub mod connection;
+mod members;
 pub mod proxy;
 pub mod replication;
 
