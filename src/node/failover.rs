@@ -61,11 +61,11 @@ impl Set {
         log.detach(heir_feed);
         old.set_applied(log.head());
         old_hosted.engine.forget_watches();
-        self.enthrone(target.index, lineage);
-        drop((log, hosted, old_hosted));
         // A master takes no orders, so none may be left from its time as a replica.
         target.leave(Duty::Drained);
         target.leave(Duty::Paused);
+        self.enthrone(target.index, lineage);
+        drop((log, hosted, old_hosted));
         // Who waits for the old roles looks again, and the old master's feed begins.
         self.applied.notify(usize::MAX);
         self.push();

@@ -40,6 +40,8 @@ pub struct Member {
     duties: AtomicU8,
     paused_at: AtomicU64,
     applying_since: AtomicU64,
+    /// Full syncs it has had.
+    pub full_syncs: AtomicU64,
 }
 
 /// Of [`Member::applying_since`]: it is not applying.
@@ -85,6 +87,7 @@ impl Member {
             duties: AtomicU8::new(0),
             paused_at: AtomicU64::new(0),
             applying_since: AtomicU64::new(AT_REST),
+            full_syncs: AtomicU64::new(0),
         }
     }
 

@@ -111,12 +111,12 @@ impl Visitor {
     }
 
     /// Checked top to bottom; the first refusal wins.
-    fn refused(&self, command: &Command) -> Option<Fault> {
+    fn refused(&mut self, command: &Command) -> Option<Fault> {
         let flags = command.spec.flags;
         if !self.session.is_known && !flags.has(Flags::NO_AUTH) {
             return Some(Fault::NoAuth);
         }
-        None
+        self.take_lost()
     }
 
     /// A request that never reached its handler.
