@@ -17,5 +17,7 @@ pub mod replication;
 pub mod route;
 pub mod session;
 pub mod node;
+pub mod config;
 pub mod admin;
 pub mod server;
+pub mod cli;

@@ -51,7 +51,8 @@ macro_rules! flags {
             pub const NONE: Flags = Flags(0);
             $($(#[$doc])* pub const $name: Flags = Flags(1 << $bit);)*
             /// Each flag with the word COMMAND INFO uses for it, where it has one.
-            pub const WORDS: &'static [(Flags, Option<&'static str>)] = &[$((Flags::$name, $word)),*];
+            pub const WORDS: &'static [(Flags, Option<&'static str>)] =
+                &[$((Flags::$name, $word)),*];
         }
     };
 }
@@ -140,6 +141,20 @@ pub enum Group {
 }
 
 impl Group {
+    /// All of them, for config to read.
+    pub const ALL: &[Group] = &[
+        Group::Generic,
+        Group::String,
+        Group::List,
+        Group::Set,
+        Group::SortedSet,
+        Group::Hash,
+        Group::Connection,
+        Group::Server,
+        Group::Transactions,
+        Group::Proxy,
+    ];
+
     /// The group's name in COMMAND DOCS.
     pub const fn name(self) -> &'static str {
         match self {

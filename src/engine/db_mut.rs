@@ -1,5 +1,5 @@
-//! A database to change. The gate in front of every write has already deleted what had expired among
-//! its keys, so a verb never meets a dead key here.
+//! A database to change. The gate in front of every write has already deleted what had expired
+//! among its keys, so a verb never meets a dead key here.
 
 use super::db::Db;
 use super::keyspace::Keyspace;
@@ -163,8 +163,8 @@ impl<'e> DbMut<'e> {
         there
     }
 
-    /// Changes the collection at `key`, if there is one, with one look-up. `act` answers what the verb
-    /// wants to know and how many changes it made; a collection it leaves empty goes.
+    /// Changes the collection at `key`, if there is one, with one look-up. `act` answers what the
+    /// verb wants to know and how many changes it made; a collection it leaves empty goes.
     pub fn change<C: Collection, R>(
         &mut self,
         key: &[u8],
@@ -226,8 +226,8 @@ impl<'e> DbMut<'e> {
         }
     }
 
-    /// The string at `key` as a buffer that can grow; this member's own from now on. `None` when the
-    /// key is not there.
+    /// The string at `key` as a buffer that can grow; this member's own from now on. `None` when
+    /// the key is not there.
     pub fn edit_string(&mut self, key: &[u8]) -> Result<Option<&mut Vec<u8>>, Fault> {
         let hash = self.ground.hash(key);
         let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };

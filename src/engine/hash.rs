@@ -103,8 +103,9 @@ impl Hash {
         packed.into_iter().flatten().chain(table.into_iter().flatten())
     }
 
-    /// Visits entries in hash order from `from` on (`None` is behind all hashes), at least `at_least` if
-    /// there are so many. Answers where to go on, `None` at the end. A packed hash is visited whole.
+    /// Visits entries in hash order from `from` on (`None` is behind all hashes), at least
+    /// `at_least` if there are so many. Answers where to go on, `None` at the end. A packed hash is
+    /// visited whole.
     pub fn scan<'h>(
         &'h self,
         from: Option<u32>,

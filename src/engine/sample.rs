@@ -3,8 +3,8 @@
 use crate::base::dice::Dice;
 use std::collections::HashSet;
 
-/// From one in this many on, a walk through all elements is cheaper than throwing until the elements
-/// differ.
+/// From one in this many on, a walk through all elements is cheaper than throwing until the
+/// elements differ.
 const FEW: usize = 4;
 /// Throws for one element before the rest is taken as it comes.
 const THROWS: usize = 16;
@@ -14,8 +14,8 @@ pub fn is_few(count: usize, len: usize) -> bool {
     count < len / FEW
 }
 
-/// Visits `count` of `len` elements, or all, in one walk: each is taken with the chance that as many
-/// of those not yet met must be.
+/// Visits `count` of `len` elements, or all, in one walk: each is taken with the chance that as
+/// many of those not yet met must be.
 pub fn many<T>(
     count: usize,
     len: usize,

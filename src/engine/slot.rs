@@ -5,8 +5,8 @@ use super::text::{Form, TEXT_KEY_BYTES_MAX, TEXT_VALUE_BYTES_MAX, Text, touch};
 use super::value::{Collection, Kind, Value};
 use crate::base::time::WallMs;
 use crate::command::Fault;
-use bytes::Bytes;
 use std::sync::atomic::AtomicU32;
+use triomphe::Arc;
 
 /// A place in the keyspace. The hash stands beside the pointer so that probing and splitting do not
 /// follow it.
@@ -26,16 +26,36 @@ const _: () = assert!(size_of::<KeySlot>() == 16);
 /// A key whose value has an owner of its own.
 pub struct Node {
     key: Box<[u8]>,
-    deadline: Option<WallMs>,
+    deadline: Deadline,
     touched_s: AtomicU32,
     /// What it holds.
     pub value: Value,
 }
 
+const _: () = assert!(size_of::<Node>() == 56);
+
 impl Node {
     /// When it expires.
     pub fn deadline(&self) -> Option<WallMs> {
-        self.deadline
+        self.deadline.get()
+    }
+}
+
+/// A time or none in eight bytes.
+#[derive(Clone, Copy)]
+struct Deadline(u64);
+
+impl Deadline {
+    /// No time a client can name is this late.
+    const NONE: u64 = u64::MAX;
+
+    fn new(deadline: Option<WallMs>) -> Deadline {
+        Deadline(deadline.map_or(Deadline::NONE, |it| it.0))
+    }
+
+    #[inline]
+    fn get(self) -> Option<WallMs> {
+        (self.0 != Deadline::NONE).then_some(WallMs(self.0))
     }
 }
 
@@ -53,11 +73,12 @@ impl KeySlot {
         if value.len() <= TEXT_VALUE_BYTES_MAX && key.len() <= TEXT_KEY_BYTES_MAX {
             return KeySlot::Text { hash, text: Text::new(key, value, deadline, form, scratch) };
         }
-        KeySlot::node(hash, key, Value::Shared(Bytes::copy_from_slice(value)), deadline)
+        KeySlot::node(hash, key, Value::Shared(Arc::from(value)), deadline)
     }
 
     /// Any other value.
     pub fn node(hash: u32, key: &[u8], value: Value, deadline: Option<WallMs>) -> KeySlot {
+        let deadline = Deadline::new(deadline);
         let node = Node { key: key.into(), deadline, touched_s: AtomicU32::new(0), value };
         KeySlot::Node { hash, node: Box::new(node) }
     }
@@ -68,7 +89,7 @@ impl KeySlot {
         match self {
             KeySlot::Empty => None,
             KeySlot::Text { text, .. } => text.deadline(),
-            KeySlot::Node { node, .. } => node.deadline,
+            KeySlot::Node { node, .. } => node.deadline(),
         }
     }
 
@@ -77,7 +98,7 @@ impl KeySlot {
         match self {
             KeySlot::Empty => {}
             KeySlot::Text { text, .. } => *text = text.with_deadline(deadline, scratch),
-            KeySlot::Node { node, .. } => node.deadline = deadline,
+            KeySlot::Node { node, .. } => node.deadline = Deadline::new(deadline),
         }
     }
 
@@ -154,8 +175,8 @@ impl KeySlot {
         }
     }
 
-    /// The allocation itself, for hosted feeds: a copy that shares the value. `None` for values that
-    /// each member builds for itself.
+    /// The allocation itself, for hosted feeds: a copy that shares the value. `None` for values
+    /// that each member builds for itself.
     pub fn share(&self) -> Option<KeySlot> {
         match self {
             KeySlot::Text { hash, text } => Some(KeySlot::Text { hash: *hash, text: text.clone() }),

@@ -2,7 +2,7 @@
 
 use super::hash::Hash;
 use super::list::List;
-use bytes::Bytes;
+use triomphe::Arc;
 
 /// The types a client can see.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,15 +37,18 @@ impl Kind {
 #[derive(Clone)]
 pub enum Value {
     /// A long string, shared by all hosted members.
-    Shared(Bytes),
-    /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with room
-    /// to grow.
+    Shared(Arc<[u8]>),
+    /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with
+    /// room to grow.
     Grown(Vec<u8>),
     /// A list.
     List(List),
     /// A hash.
     Hash(Hash),
 }
+
+/// With more, a key with a small collection would take a larger allocation.
+const _: () = assert!(size_of::<Value>() == 24);
 
 /// What the engine needs of a collection to create, find and remove it.
 pub trait Collection: Default {

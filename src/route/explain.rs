@@ -114,10 +114,9 @@ impl Considered {
         let Candidate { applied, in_service, paused, in_flight, behind_us, .. } = self.stood;
         let notes = [(self.home, " home"), (!in_service, " out-of-service"), (paused, " paused")];
         let notes: String = notes.iter().filter(|it| it.0).map(|it| it.1).collect();
-        format!(
-            "replica {} offset {applied} behind {} bytes {behind_us} us in-flight {in_flight}{notes}",
-            self.name, self.behind_bytes
-        )
+        let (name, bytes) = (&self.name, self.behind_bytes);
+        let lag = format!("behind {bytes} bytes {behind_us} us");
+        format!("replica {name} offset {applied} {lag} in-flight {in_flight}{notes}")
     }
 }
 

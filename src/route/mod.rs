@@ -1,6 +1,6 @@
 //! Rules, levels, the ladder, and the one function that chooses a member and says why.
 //!
-//! **Invariant:** pure. No clock, no dice, no member: time, randomness and offsets come in as numbers.
+//! **Invariant:** pure. No clock, no dice, no member: time, chance and offsets come in as numbers.
 //! **Invariant:** a candidate that is not in service serves nothing, whatever a rule says.
 
 mod level;

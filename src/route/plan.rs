@@ -107,8 +107,8 @@ pub enum Where {
         /// How far it must come.
         needs: Offset,
     },
-    /// Nowhere yet: park until this replica has applied `needs` or the time is over, then plan again
-    /// from `rung`.
+    /// Nowhere yet: park until this replica has applied `needs` or the time is over, then plan
+    /// again from `rung`.
     Wait {
         /// Which replica.
         member: u16,
@@ -314,6 +314,7 @@ impl<M: Members> Look<'_, M> {
         Plan { to: Where::Member(it.member), because }
     }
 
+    #[inline]
     fn without_home(&self) -> Plan {
         match self.pick(|it| self.fresh(it)) {
             Some(it) => self.to(it, Reason::FreshOther),
@@ -399,14 +400,15 @@ impl<M: Members> Look<'_, M> {
         let first = throw(self.ask.dice, count);
         let second = first + 1 + throw(self.ask.dice >> 32, count.saturating_sub(1));
         let one = self.in_service(first).find(&suits)?;
-        let other = self.in_service(second % count).find(&suits)?;
+        let second = if second < count { second } else { second - count };
+        let other = self.in_service(second).find(&suits)?;
         Some(if other.in_flight < one.in_flight { other } else { one })
     }
 }
 
 /// A place below `count`, from the lower half of `bits`; 0 when there is none.
 fn throw(bits: u64, count: usize) -> usize {
-    ((bits & u64::from(u32::MAX)) * count as u64 >> 32) as usize
+    (((bits & u64::from(u32::MAX)) * count as u64) >> 32) as usize
 }
 
 #[cfg(test)]

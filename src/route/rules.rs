@@ -6,8 +6,8 @@ use crate::command::{Group, Keys};
 use crate::resp::Request;
 use std::time::Duration;
 
-/// What a rule is for. An empty list matches everything; a list matches when one of its entries does;
-/// a rule matches when all its lists do.
+/// What a rule is for. An empty list matches everything, a list matches when one of its entries
+/// does, a rule matches when all its lists do.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Match {
     /// Glob patterns of keys.
@@ -89,6 +89,16 @@ pub struct Question<'a> {
 }
 
 impl Match {
+    /// The group of this name.
+    pub fn group(name: &str) -> Option<Group> {
+        Group::ALL.iter().copied().find(|it| it.name() == name)
+    }
+
+    /// Names of all groups, for refusals.
+    pub fn group_names() -> impl Iterator<Item = &'static str> {
+        Group::ALL.iter().map(|it| it.name())
+    }
+
     /// Whether everything but the keys matches.
     fn suits(&self, ask: &Question<'_>) -> bool {
         let named =

@@ -1,9 +1,9 @@
 //! Runs the scripts of `tests/commands` against a bare engine; `tests/commands.rs` runs the same
 //! scripts against a real Redis and against the whole proxy.
 //!
-//! A script is a list of `> COMMAND arg "quoted \x00 arg"` lines, each followed by its reply as it goes
-//! over the wire, line by line. `@ 5` sets the clock to 5 ms and is skipped by servers with clocks of
-//! their own; `#` begins a comment.
+//! A script is a list of `> COMMAND arg "quoted \x00 arg"` lines, each followed by its reply as it
+//! goes over the wire, line by line. `@ 5` sets the clock to 5 ms and is skipped by servers with
+//! clocks of their own; `#` begins a comment.
 
 use crate::base::time::WallMs;
 use crate::command::{Args, Fault, World};

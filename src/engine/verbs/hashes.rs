@@ -22,8 +22,8 @@ pub const ROWS: &[Row] = &[
     row("HSET", AtLeast(4), FAST_GROWS, Keys::UPDATE, Write(hset)).says(
         Group::Hash,
         "2.0.0",
-        "O(1) for each field/value pair added, so O(N) to add N field/value pairs when the command is \
-         called with multiple field/value pairs.",
+        "O(1) for each field/value pair added, so O(N) to add N field/value pairs when the \
+         command is called with multiple field/value pairs.",
         "Gives fields their values and answers how many of them are new.",
         "key field value [field value ...]",
     ),
@@ -137,8 +137,9 @@ pub const ROWS: &[Row] = &[
         .says(
             Group::Hash,
             "2.8.0",
-            "O(1) for every call. O(N) for a complete iteration, including enough command calls for \
-             the cursor to return back to 0. N is the number of elements inside the collection.",
+            "O(1) for every call. O(N) for a complete iteration, including enough command \
+             calls for the cursor to return back to 0. N is the number of elements inside the \
+             collection..",
             "Answers some of the fields with their values, and where to go on.",
             "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
         )

@@ -1,10 +1,13 @@
 //! Keys of any type: whether they are there, and where they go.
 
+#[cfg(test)]
+mod tests;
+
 use crate::base::limits::DATABASES;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
-use crate::engine::{Effects, Engine, KeySlot, Row, row};
+use crate::engine::{Effects, Engine, Row, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
@@ -132,12 +135,11 @@ fn rename(
     let (from, to) = (args.next()?, args.next()?);
 
     let mut db = engine.db_mut(&args);
-    if !db.has(from) {
+    if db.used(from).is_none() {
         return Err(Fault::NoSuchKey);
     }
-    if from != to
-        && let Some(slot) = db.take(from)
-    {
+    let slot = if from == to { None } else { db.take(from) };
+    if let Some(slot) = slot {
         db.put_as(to, slot);
         effects.as_sent();
     }
@@ -154,7 +156,7 @@ fn renamenx(
     let (from, to) = (args.next()?, args.next()?);
 
     let mut db = engine.db_mut(&args);
-    if !db.has(from) {
+    if db.used(from).is_none() {
         return Err(Fault::NoSuchKey);
     }
     let slot = if db.has(to) { None } else { db.take(from) };
@@ -167,21 +169,12 @@ fn renamenx(
 }
 
 /// Takes a database's number, which must fit C's `int` before it can be out of range.
-fn database(args: &mut Args<'_>) -> Result<i32, Fault> {
+fn database(args: &mut Args<'_>) -> Result<usize, Fault> {
     const WIDE: Fault =
         Fault::Says("ERR value is out of range, value must between -2147483648 and 2147483647");
-    i32::try_from(args.int()?).map_err(|_| WIDE)
-}
-
-fn in_range(database: i32) -> Result<usize, Fault> {
-    let index = usize::try_from(database).ok().filter(|it| *it < DATABASES);
+    let number = i32::try_from(args.int()?).map_err(|_| WIDE)?;
+    let index = usize::try_from(number).ok().filter(|it| *it < DATABASES);
     index.ok_or(Fault::DbOutOfRange)
-}
-
-/// Stores an entry under `key` of database `to`, whose own entry may have expired: the gate in front
-/// of writes only knows the session's database.
-fn put_at(engine: &mut Engine, to: usize, args: &Args<'_>, key: &[u8], slot: KeySlot) {
-    engine.db_mut_at(to, args.now()).put_as(key, slot);
 }
 
 fn shift(
@@ -190,21 +183,22 @@ fn shift(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let (key, to) = (args.next()?, in_range(database(&mut args)?)?);
+    let (key, to) = (args.next()?, database(&mut args)?);
     if to == args.db {
         return Err(SAME_OBJECT);
     }
 
-    if !engine.db_mut(&args).has(key) {
+    if engine.db_mut(&args).used(key).is_none() {
         reply.int(0);
         return Ok(());
     }
+    // The gate in front of writes only knows the session's database.
     engine.expire(to, args.now(), key, effects);
     let is_free = !engine.db_mut_at(to, args.now()).has(key);
     let slot = if is_free { engine.db_mut(&args).take(key) } else { None };
     reply.int(i64::from(slot.is_some()));
     if let Some(slot) = slot {
-        put_at(engine, to, &args, key, slot);
+        engine.db_mut_at(to, args.now()).put_as(key, slot);
         effects.as_sent();
     }
     Ok(())
@@ -217,17 +211,17 @@ struct CopyOptions {
 }
 
 fn copy_options(args: &mut Args<'_>) -> Result<CopyOptions, Fault> {
-    let (mut to, mut replace) = (None, false);
+    let (mut to, mut replace) = (args.db, false);
     while args.left() != 0 {
         if args.word("REPLACE") {
             replace = true;
         } else if 2 <= args.left() && args.word("DB") {
-            to = Some(database(args)?);
+            to = database(args)?;
         } else {
             return Err(Fault::Syntax);
         }
     }
-    Ok(CopyOptions { to: to.map_or(Ok(args.db), in_range)?, replace })
+    Ok(CopyOptions { to, replace })
 }
 
 fn copy(
@@ -251,21 +245,11 @@ fn copy(
         reply.int(0);
         return Ok(());
     }
-    put_at(engine, to, &args, key, slot);
+    engine.db_mut_at(to, args.now()).put_as(key, slot);
     effects.as_sent();
     if to == args.db {
         engine.db_mut(&args).share(key).into_iter().for_each(|it| effects.share(it));
     }
     reply.int(1);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::engine::verbs::check::check;
-
-    #[test]
-    fn keys_come_and_go_as_in_redis() {
-        check("keys.txt");
-    }
 }

@@ -106,10 +106,14 @@ impl Case {
     }
 
     fn step_of(&self, plan: Plan) -> Option<usize> {
-        self.ladder.steps().iter().position(|step| match (step, plan.because) {
-            (Step::CatchUp, Reason::CatchUp) | (Step::Wait(_), Reason::Waiting) => true,
-            (Step::Master, Reason::MasterOnLag) | (Step::Stale, Reason::StaleAllowed) => true,
-            _ => false,
+        self.ladder.steps().iter().position(|step| {
+            matches!(
+                (step, plan.because),
+                (Step::CatchUp, Reason::CatchUp)
+                    | (Step::Wait(_), Reason::Waiting)
+                    | (Step::Master, Reason::MasterOnLag)
+                    | (Step::Stale, Reason::StaleAllowed)
+            )
         })
     }
 }
@@ -140,7 +144,8 @@ proptest! {
                 prop_assert!(case.keeps_the_promise(case.replica(it).unwrap()));
             }
             Where::CatchUp { member, needs } => {
-                let after = Candidate { applied: needs, behind_us: 0, ..*case.replica(member).unwrap() };
+                let before = *case.replica(member).unwrap();
+                let after = Candidate { applied: needs, behind_us: 0, ..before };
                 prop_assert!(!after.paused, "a paused replica cannot catch up");
                 prop_assert!(needs <= Offset::new(HEAD), "nobody can apply what is not there");
                 prop_assert!(case.keeps_the_promise(&after));

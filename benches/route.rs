@@ -1,0 +1,106 @@
+//! What choosing costs: a route, a floor and a plan. The bar is 30 ns when no rule looks at keys.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use entourage::base::position::{HistoryId, Lineage, Offset, Position};
+use entourage::command::{Class, Group, Keys};
+use entourage::resp::OwnedRequest;
+use entourage::route::{
+    Asked, Candidate, Floor, Ladder, Level, Match, Question, Route, Routes, Standing, plan,
+};
+use std::hint::black_box;
+
+const HISTORY: HistoryId = HistoryId::new([7; 20]);
+
+fn replicas(applied: [u64; 2]) -> [Candidate; 2] {
+    let mut member = 0;
+    applied.map(|it| {
+        member += 1;
+        let applied = Offset::new(it);
+        Candidate { member, applied, in_service: true, paused: false, in_flight: 1, behind_us: 9 }
+    })
+}
+
+/// A session that has written, at the default level.
+struct Session {
+    level: Level,
+    own: Option<Position>,
+    lineage: Lineage,
+    ladder: Ladder,
+}
+
+impl Session {
+    fn new() -> Session {
+        Session {
+            level: Level::Sticky,
+            own: Some(Position { history: HISTORY, offset: Offset::new(90) }),
+            lineage: Lineage { history: HISTORY, before: None },
+            ladder: Ladder::default(),
+        }
+    }
+
+    fn asks(&self, home: Option<usize>, dice: u64) -> Asked<'_> {
+        let head = Offset::new(100);
+        Asked {
+            class: Class::Read,
+            level: self.level,
+            floor: Floor::of(self.level, self.own, None, head, &self.lineage),
+            watching: false,
+            wrote_lately: false,
+            home,
+            dice,
+            ladder: &self.ladder,
+            rung: 0,
+        }
+    }
+}
+
+fn planning(bench: &mut Criterion) {
+    let session = Session::new();
+    let cases = [
+        ("fresh_home", Some(0), [95, 95]),
+        ("two_choices", None, [95, 95]),
+        ("catch_up", Some(0), [80, 80]),
+    ];
+    for (name, home, applied) in cases {
+        let replicas = replicas(applied);
+        let members = Standing { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+        let mut dice = 1_u64;
+        bench.bench_function(&format!("plan/sticky/{name}"), |it| {
+            it.iter(|| {
+                dice = dice.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
+                plan(&black_box(&session).asks(black_box(home), dice), black_box(&members))
+            });
+        });
+    }
+}
+
+fn choosing(bench: &mut Criterion) {
+    let owned = OwnedRequest::of(["GET", "user:1001"]);
+    let request = owned.borrow();
+    let ask = Question {
+        command: "GET",
+        group: Group::String,
+        keys: Keys::READ,
+        request,
+        db: 0,
+        user: "default",
+        listener: "main",
+    };
+    let rule = |matches| Route { matches, ..Route::default() };
+    let hashes = Match { groups: vec![Group::Hash], ..Match::default() };
+    let sessions = Match { keys: vec!["session:*".into()], ..Match::default() };
+    let cases = [
+        ("no_rules", vec![]),
+        ("four_rules_without_keys", vec![rule(hashes); 4]),
+        ("four_rules_with_keys", vec![rule(sessions); 4]),
+    ];
+    for (name, rules) in cases {
+        let routes = Routes::new(Level::Sticky, Route::default(), rules);
+        bench.bench_function(&format!("choose/{name}"), |it| {
+            it.iter(|| routes.choose(black_box(&ask)));
+        });
+    }
+}
+
+criterion_group!(benches, planning, choosing);
+criterion_main!(benches);

@@ -1,0 +1,194 @@
+//! The command line: what to do, and the flags that win over the file.
+
+use crate::config::{Config, Overrides};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What the command line asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Invocation {
+    /// Serve, with this file if one is named, and these flags over it.
+    Serve {
+        /// The config file.
+        file: Option<PathBuf>,
+        /// The flags.
+        flags: Overrides,
+    },
+    /// Say whether this config file is sound.
+    Check(PathBuf),
+}
+
+/// A Redis-protocol proxy that hosts a master with its replicas, sends writes to the one and
+/// reads to the others, and never serves a client a stale read of its own writes.
+#[derive(Parser)]
+#[command(
+    name = "entourage",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "Without a file and without flags: one master and two replicas on 127.0.0.1:6379, \
+                  reads sticky to their own session's writes.\n\n\
+                  Examples:\n  \
+                  entourage\n  \
+                  entourage --bind 0.0.0.0:6379 --replicas 3 --level global\n  \
+                  entourage serve --config config/entourage.toml --loglevel verbose\n  \
+                  entourage check config/routes.toml"
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve clients; what happens without a subcommand, too
+    Serve(Serve),
+    /// Check a config file: exit code 0 when it is sound, 2 with the reason when it is not
+    Check {
+        /// The TOML file to check
+        file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Read this TOML file; flags win over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen here instead of where the file says; may be given more than once
+    #[arg(long, value_name = "ADDR:PORT")]
+    bind: Vec<String>,
+    /// Listen on this unix socket
+    #[arg(long, value_name = "PATH")]
+    unix: Option<PathBuf>,
+    /// Host this many replicas beside the master [default: 2]
+    #[arg(long, value_name = "N")]
+    replicas: Option<String>,
+    /// Worker threads; 0 is one per core [default: 0]
+    #[arg(long, value_name = "N")]
+    threads: Option<String>,
+    /// What reads promise: master, linearizable, global, sticky, "bounded 50ms 1mb" or eventual
+    /// [default: sticky]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<String>,
+    /// What is worth a line in the log: debug, verbose, notice or warning [default: notice]
+    #[arg(long, value_name = "L")]
+    loglevel: Option<String>,
+}
+
+/// Reads a command line, program name first. What clap answers by itself (`--help`, `--version`,
+/// a misspelt flag) is the error; its `exit` prints it with the right code.
+pub fn parse<I>(args: I) -> Result<Invocation, clap::Error>
+where
+    I: IntoIterator<Item: Into<OsString> + Clone>,
+{
+    let cli = Cli::try_parse_from(args)?;
+    Ok(match cli.verb {
+        Some(Verb::Check { file }) => Invocation::Check(file),
+        Some(Verb::Serve(serve)) => serve.into(),
+        None => cli.serve.into(),
+    })
+}
+
+impl From<Serve> for Invocation {
+    fn from(serve: Serve) -> Invocation {
+        let Serve { config, bind, unix, replicas, threads, level, loglevel } = serve;
+        let flags = Overrides { bind, unix, replicas, threads, level, loglevel };
+        Invocation::Serve { file: config, flags }
+    }
+}
+
+impl Invocation {
+    /// The configuration it comes to, or one line that says why there is none: exit code 2. `read`
+    /// reads a file.
+    pub fn config(&self, read: impl Fn(&Path) -> io::Result<String>) -> Result<Config, String> {
+        let (file, flags) = match self {
+            Invocation::Serve { file, flags } => (file.as_deref(), Some(flags)),
+            Invocation::Check(file) => (Some(file.as_path()), None),
+        };
+        let mut config = file.map_or_else(|| Ok(Config::default()), |it| parse_file(it, read))?;
+        flags.map_or(Ok(()), |it| it.apply(&mut config))?;
+        Ok(config)
+    }
+}
+
+fn parse_file(path: &Path, read: impl Fn(&Path) -> io::Result<String>) -> Result<Config, String> {
+    let name = path.display().to_string();
+    let text = read(path).map_err(|why| format!("{name}: cannot be read: {why}"))?;
+    Config::parse(&name, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "[server]\nthreads = 3\n[set]\nreplicas = 1\n";
+
+    fn config(words: &str) -> Result<Config, String> {
+        let invocation = parse(words.split(' ')).unwrap();
+        invocation.config(|path| match path.to_str() {
+            Some("e.toml") => Ok(FILE.to_owned()),
+            Some("bad.toml") => Ok("[set]\nreplicas = -1\n".to_owned()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        })
+    }
+
+    #[test]
+    fn no_words_mean_the_defaults() {
+        assert_eq!(config("entourage").unwrap(), Config::default());
+        assert_eq!(config("entourage serve").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let config =
+            config("entourage --config e.toml --replicas 5 --bind [::1]:7000 --unix /tmp/s")
+                .unwrap();
+        assert_eq!((config.server.threads, config.set.replicas), (3, 5));
+        let at: Vec<String> = config.listeners.iter().map(|it| it.at.to_string()).collect();
+        assert_eq!(at, ["[::1]:7000", "/tmp/s"]);
+    }
+
+    #[test]
+    fn flags_reach_levels_and_logs() {
+        let config = config("entourage serve --level eventual --loglevel warning").unwrap();
+        assert_eq!(config.routes.default_level().to_string(), "eventual");
+        assert_eq!(config.server.loglevel.as_str(), "warning");
+    }
+
+    #[test]
+    fn a_wrong_flag_says_what_it_takes() {
+        let refused = |words: &str| config(words).unwrap_err();
+        assert_eq!(
+            refused("entourage --replicas 65"),
+            "--replicas 65 is not accepted; write a whole number from 0 to 64"
+        );
+        assert_eq!(
+            refused("entourage --bind here"),
+            "--bind here is not accepted; write an address with a port, like 127.0.0.1:6379 or \
+             [::1]:6379"
+        );
+        assert!(refused("entourage --level sticki").contains("write master, linearizable"));
+        assert!(refused("entourage --loglevel loud").contains("debug, verbose, notice, warning"));
+        assert!(refused("entourage --bind 1.1.1.1:1 --bind 1.1.1.1:1").contains("already at"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named() {
+        assert!(config("entourage check no.toml").unwrap_err().starts_with("no.toml: cannot be"));
+        assert!(config("entourage check bad.toml").unwrap_err().starts_with("bad.toml:2: set.rep"));
+        assert!(config("entourage check e.toml").is_ok());
+    }
+
+    #[test]
+    fn help_and_version_are_clap_s_to_answer() {
+        let kind = |words: &str| parse(words.split(' ')).unwrap_err().kind();
+        assert_eq!(kind("entourage --version"), clap::error::ErrorKind::DisplayVersion);
+        assert_eq!(kind("entourage --help"), clap::error::ErrorKind::DisplayHelp);
+        assert_eq!(kind("entourage --nonsense"), clap::error::ErrorKind::UnknownArgument);
+        assert_eq!(kind("entourage check"), clap::error::ErrorKind::MissingRequiredArgument);
+    }
+}

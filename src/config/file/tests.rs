@@ -1,0 +1,212 @@
+//! What a file may say, and how it is told what it may not.
+
+use super::*;
+use crate::config::table::When;
+use crate::route::Step;
+
+const DEFAULTS: &str = include_str!("../../../config/entourage.toml");
+const ROUTES: &str = include_str!("../../../config/routes.toml");
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse("e.toml", text)
+}
+
+#[track_caller]
+fn refused(text: &str, why: &str) {
+    assert_eq!(parse(text).unwrap_err(), why);
+}
+
+#[test]
+fn the_example_spells_out_the_defaults_and_nothing_is_missing() {
+    assert_eq!(Config::parse("config/entourage.toml", DEFAULTS), Ok(Config::default()));
+    assert_eq!(parse(""), Ok(Config::default()));
+    for param in PARAMS.iter().filter(|it| it.section != Section::Nowhere) {
+        let named = |line: &str| line.split(['=', ']']).next().unwrap().contains(param.name);
+        assert!(DEFAULTS.lines().any(named), "{} is not in the example", param.name);
+    }
+}
+
+#[test]
+fn every_default_is_a_value_its_own_row_takes() {
+    let defaults = Config::default();
+    for param in PARAMS.iter().filter(|it| it.when == When::Live) {
+        let mut config = Config::default();
+        let shown = param.slot.show(&defaults);
+        assert_eq!(param.slot.take(&mut config, &shown), Ok(()), "{}", param.name);
+        assert_eq!(config, defaults, "{}", param.name);
+    }
+}
+
+#[test]
+fn the_routes_example_is_sound() {
+    let routes = Config::parse("config/routes.toml", ROUTES).unwrap().routes;
+    let bank = routes.get(1);
+    assert_eq!((bank.name.as_str(), bank.level), ("bank", Some(Level::Linearizable)));
+    assert_eq!((bank.acks, bank.acks_timeout), (Acks::Count(1), Duration::from_millis(500)));
+    assert_eq!(bank.ladder, Ladder::default());
+    assert!(routes.looks_at_keys());
+    let dashboards = routes.get(3);
+    assert_eq!(dashboards.ladder.steps()[2], Step::Wait(Duration::from_millis(50)));
+    assert_eq!(dashboards.matches.dbs, [3]);
+    assert_eq!(routes.all().last().unwrap().sticky_for, Some(Duration::from_millis(500)));
+}
+
+#[test]
+fn routes_inherit_what_they_leave_out() {
+    let text = "[consistency]\nlevel = 'eventual'\non-lag = ['stale']\nacks = 'all'\n\
+                sticky-for = '1s'\n[[route]]\nname = 'a'\nsticky-for = '0s'\n[[route]]\n\
+                name = 'b'\non-lag = []\n";
+    let routes = parse(text).unwrap().routes;
+    let (a, b) = (routes.get(1), routes.get(2));
+    assert_eq!((a.acks, a.sticky_for, a.ladder.steps()), (Acks::All, None, &[Step::Stale][..]));
+    assert_eq!((b.sticky_for, b.ladder.steps()), (Some(Duration::from_secs(1)), &[][..]));
+    assert_eq!((a.level, routes.default_level()), (None, Level::Eventual));
+}
+
+#[test]
+fn a_wrong_value_is_told_with_its_place_and_what_is_accepted() {
+    refused(
+        "[server]\n\nmaxclients = 0 # none\n",
+        "e.toml:3: server.maxclients = 0 is not accepted; write a whole number from 1 to \
+         4294967295",
+    );
+    refused(
+        "[server]\nmetrics = \"on\"\n",
+        "e.toml:2: server.metrics = \"on\" is not accepted; write true or false",
+    );
+    refused(
+        "[set]\nmin-replicas-max-lag = \"500\"\nrepl-ping-replica-period = \"0ms\"\n",
+        "e.toml:3: set.repl-ping-replica-period = \"0ms\" is not accepted; write a time above 0, \
+         like \"500ms\", \"10s\" or a number of seconds",
+    );
+    refused(
+        "[server]\nloglevel = \"loud\"\n",
+        "e.toml:2: server.loglevel = \"loud\" is not accepted; write debug, verbose, notice, \
+         warning",
+    );
+    refused(
+        "[set]\nreplica-feed-limit = \"1\"\n",
+        "e.toml:2: set.replica-feed-limit = \"1\" is not accepted; write a size from 1048576 to \
+         9223372036854775807 bytes, like 100kb or \"1mb\"",
+    );
+}
+
+#[test]
+fn tables_and_lists_are_told_apart_from_plain_values() {
+    let limits =
+        parse("[server]\nclient-output-buffer-limit = { pubsub = \"1mb 0 0\" }\n").unwrap();
+    assert_eq!(limits.server.output_limits.pubsub.hard_bytes, 1 << 20);
+    assert_eq!(limits.server.output_limits.replica.hard_bytes, 256 << 20);
+    for bad in ["{ other = \"1 2 3\" }", "{ normal = \"1 2\" }", "[1, 2, 3]", "{ normal = 5 }"] {
+        let text = format!("[server]\nclient-output-buffer-limit = {bad}\n");
+        let why = parse(&text).unwrap_err();
+        assert!(
+            why.contains(&format!("server.client-output-buffer-limit = {bad} is not")),
+            "{why}"
+        );
+    }
+    let why = parse("[server]\nlatency-tracking-info-percentiles = [50, 101]\n").unwrap_err();
+    assert!(
+        why.ends_with(
+            "= [50, 101] is not accepted; write percentiles from 0 to 100, like \
+                           [50, 99, 99.9]"
+        ),
+        "{why}"
+    );
+    assert!(parse("[server]\nmaxclients = [1]\n").is_err());
+    assert!(parse("[server]\nmaxclients = true\n").is_err());
+    assert!(parse("[server]\ntimeout = 1.5\n").is_err());
+}
+
+#[test]
+fn a_password_is_never_repeated() {
+    refused(
+        "[server]\nrequirepass = 12345\n",
+        "e.toml:2: server.requirepass = (hidden) is not accepted; write a text in quotes",
+    );
+}
+
+#[test]
+fn unknown_keys_are_told_with_those_that_are_known() {
+    let why = parse("[server]\nmaxclient = 5\n").unwrap_err();
+    assert!(why.starts_with("e.toml:2: unknown key `maxclient`, accepted are `threads`,"), "{why}");
+    let why = parse("[consistency]\nlevels = \"sticky\"\n").unwrap_err();
+    let known = "`level`, `on-lag`, `acks`, `acks-timeout`, `sticky-for`";
+    assert_eq!(why, format!("e.toml:2: unknown key `levels`, accepted are {known}"));
+    let why = parse("[sever]\n").unwrap_err();
+    assert!(why.starts_with("e.toml:1: unknown key `sever`, accepted are `listener`,"), "{why}");
+    let why = parse("[[route]]\nname = \"a\"\nkey = \"x\"\n").unwrap_err();
+    assert!(why.starts_with("e.toml:3: unknown key `key`, accepted are `name`, `keys`"), "{why}");
+    assert_eq!(parse("[[route]]\nkeys = []\n").unwrap_err(), "e.toml:1: missing key `name`");
+    let why = parse("[server]\nio-threads = 5\n").unwrap_err();
+    assert!(why.contains("unknown key `io-threads`"), "{why}");
+}
+
+#[test]
+fn consistency_values_say_what_they_take() {
+    let cases = [
+        ("level = \"stick\"", "write master, linearizable, global, sticky, bounded with"),
+        ("on-lag = [\"catchup\"]", "write a list of steps: catch-up, other-replica, wait with"),
+        ("on-lag = \"master\"", "write a list of steps: catch-up, other-replica, wait with"),
+        ("on-lag = [\"error\", \"master\"]", "write nothing behind error; master would never"),
+        ("acks = 65", "write a number from 0 to 64, or \"all\""),
+        ("acks = \"some\"", "write a number from 0 to 64, or \"all\""),
+        ("acks-timeout = 5", "write a time with a unit, like \"500ms\" or \"2s\""),
+        ("sticky-for = \"5\"", "write a time with a unit, like \"500ms\" or \"2s\""),
+    ];
+    for (line, accepted) in cases {
+        let why = parse(&format!("[consistency]\n{line}\n")).unwrap_err();
+        let expected = format!("e.toml:2: consistency.{line} is not accepted; {accepted}");
+        assert!(why.starts_with(&expected), "{why}");
+    }
+}
+
+#[test]
+fn routes_and_listeners_say_what_they_take() {
+    let cases = [
+        (
+            "groups = [\"hashes\"]",
+            "route.groups = [\"hashes\"] is not accepted; write generic, string",
+        ),
+        ("dbs = [3, 16]", "route.dbs = [3, 16] is not accepted; write a database from 0 to 15"),
+        ("keys = [\"\"]", "route.keys = [\"\"] is not accepted; write a text that is not empty"),
+        ("listeners = [\"x\"]", "route `r` names listener `x`; there are main"),
+    ];
+    for (line, expected) in cases {
+        let why = parse(&format!("[[route]]\nname = \"r\"\n{line}\n")).unwrap_err();
+        assert!(why.contains(expected), "{why}");
+    }
+    let why = parse("[[listener]]\nbind = \"localhost\"\n").unwrap_err();
+    let address = "an address with a port, like 127.0.0.1:6379 or [::1]:6379";
+    assert_eq!(
+        why,
+        format!("e.toml:2: listener.bind = \"localhost\" is not accepted; write {address}")
+    );
+}
+
+#[test]
+fn names_and_places_are_given_once() {
+    let either = "e.toml:1: a listener has either `bind` or `unix`";
+    refused("[[listener]]\nname = \"a\"\n", either);
+    refused("[[listener]]\nbind = \"1.1.1.1:1\"\nunix = \"/s\"\n", either);
+    let door = "[[listener]]\nbind = \"1.1.1.1:1\"\n";
+    refused(
+        &format!("{door}[[listener]]\nname = \"x\"\nbind = \"1.1.1.1:1\"\n"),
+        "e.toml:3: another listener is already at 1.1.1.1:1",
+    );
+    let route = "[[route]]\nname = \"a\"\n";
+    refused(&format!("{route}{route}"), "e.toml:3: the route name `a` is taken");
+    refused("[[route]]\nname = \"default\"\n", "e.toml:1: the route name `default` is taken");
+}
+
+#[test]
+fn what_is_not_toml_is_told_with_its_line() {
+    let why = parse("[server]\nmaxclients = \n").unwrap_err();
+    assert!(why.starts_with("e.toml:2: "), "{why}");
+    let why = parse("[server]\nhz\n").unwrap_err();
+    assert!(why.starts_with("e.toml:2: "), "{why}");
+    let why = parse("[set]\nhz = 1\nhz = 2\n").unwrap_err();
+    assert!(why.starts_with("e.toml:3: ") && why.contains("hz"), "{why}");
+    let why = parse("server = 5\n").unwrap_err();
+    assert!(why.starts_with("e.toml:1: invalid type: integer `5`"), "{why}");
+}

@@ -1,0 +1,115 @@
+//! Values that serde reads for us, each knowing what it takes.
+
+use super::Address;
+use crate::base::limits::{DATABASES, REPLICAS_MAX};
+use crate::base::size::parse_duration;
+use crate::route::{Acks, Ladder, Level, Match, Step};
+use serde::de::{Deserialize, Deserializer, Error};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::Value;
+
+/// Begins the message of an error that says what a value should have been.
+pub const ACCEPTED: &str = "accepted: ";
+
+/// A value of type `T`, or an error that says what is accepted.
+#[derive(Clone, Debug)]
+pub struct Leaf<T>(pub T);
+
+impl<'de, T: Setting> Deserialize<'de> for Leaf<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Leaf<T>, D::Error> {
+        let value = Value::deserialize(from)?;
+        let refuse = |accepted: String| D::Error::custom(format!("{ACCEPTED}{accepted}"));
+        T::read(&value).map(Leaf).map_err(refuse)
+    }
+}
+
+/// What can be written as one TOML value.
+pub trait Setting: Sized {
+    /// Reads it, or says what is accepted.
+    fn read(value: &Value) -> Result<Self, String>;
+}
+
+fn text<T>(value: &Value, parse: impl Fn(&str) -> Option<T>, accepted: &str) -> Result<T, String> {
+    value.as_str().and_then(parse).ok_or_else(|| accepted.to_owned())
+}
+
+impl Setting for Level {
+    fn read(value: &Value) -> Result<Level, String> {
+        text(value, Level::parse, Level::ACCEPTED)
+    }
+}
+
+impl Setting for Ladder {
+    fn read(value: &Value) -> Result<Ladder, String> {
+        let accepted = || format!("a list of steps: {}", Step::ACCEPTED);
+        let steps = value.as_array().ok_or_else(accepted)?;
+        let step = |it: &Value| it.as_str().and_then(Step::parse).ok_or_else(accepted);
+        Ladder::new(&steps.iter().map(step).collect::<Result<Vec<_>, _>>()?)
+    }
+}
+
+impl Setting for Acks {
+    fn read(value: &Value) -> Result<Acks, String> {
+        let accepted = || format!("a number from 0 to {REPLICAS_MAX}, or \"all\"");
+        match value {
+            Value::String(it) if it.eq_ignore_ascii_case("all") => Ok(Acks::All),
+            Value::Integer(0) => Ok(Acks::None),
+            Value::Integer(it @ 1..) if *it <= REPLICAS_MAX as i64 => Ok(Acks::Count(*it as u16)),
+            _ => Err(accepted()),
+        }
+    }
+}
+
+impl Setting for Duration {
+    fn read(value: &Value) -> Result<Duration, String> {
+        let parse = |it: &str| parse_duration(it.as_bytes(), None);
+        text(value, parse, "a time with a unit, like \"500ms\" or \"2s\"")
+    }
+}
+
+/// A listener's address and port.
+impl Setting for SocketAddr {
+    fn read(value: &Value) -> Result<SocketAddr, String> {
+        text(value, |it| it.parse().ok(), Address::ACCEPTED)
+    }
+}
+
+/// A listener's path.
+impl Setting for PathBuf {
+    fn read(value: &Value) -> Result<PathBuf, String> {
+        let path = |it: &str| (!it.is_empty()).then(|| PathBuf::from(it));
+        text(value, path, "a path, like \"/run/entourage.sock\"")
+    }
+}
+
+/// Names: of routes, listeners, users, commands.
+impl Setting for String {
+    fn read(value: &Value) -> Result<String, String> {
+        let name = |it: &str| (!it.trim().is_empty()).then(|| it.to_owned());
+        text(value, name, "a text that is not empty, in quotes")
+    }
+}
+
+/// A command group.
+#[derive(Clone, Debug)]
+pub struct GroupName(pub String);
+
+impl Setting for GroupName {
+    fn read(value: &Value) -> Result<GroupName, String> {
+        let accepted = Match::group_names().collect::<Vec<_>>().join(", ");
+        let known = |it: &str| Match::group_names().any(|known| known == it);
+        text(value, |it| known(it).then(|| GroupName(it.to_owned())), &accepted)
+    }
+}
+
+/// A database's number.
+impl Setting for usize {
+    fn read(value: &Value) -> Result<usize, String> {
+        match value.as_integer().and_then(|it| usize::try_from(it).ok()) {
+            Some(db) if db < DATABASES => Ok(db),
+            _ => Err(format!("a database from 0 to {}", DATABASES - 1)),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! CONFIG GET and CONFIG SET.
+
+use super::Config;
+use super::fixed::{FIXED, fixed};
+use super::table::{PARAMS, When, param};
+use crate::base::glob::{Case, is_literal, matches};
+
+impl Config {
+    /// Names and values of the parameters that any of these patterns names, each once. A name
+    /// without wildcards comes back as it was asked for.
+    pub fn get<'a>(&self, patterns: impl Iterator<Item = &'a [u8]>) -> Vec<(String, String)> {
+        let mut found: Vec<(String, String)> = Vec::new();
+        for pattern in patterns {
+            for (name, value) in self.named(pattern) {
+                if !found.iter().any(|it| it.0 == name) {
+                    found.push((name, value));
+                }
+            }
+        }
+        found
+    }
+
+    fn named(&self, pattern: &[u8]) -> Vec<(String, String)> {
+        if is_literal(pattern) {
+            let name = String::from_utf8_lossy(pattern).into_owned();
+            return self.value(&name).map(|value| (name, value)).into_iter().collect();
+        }
+        let names = PARAMS.iter().flat_map(|it| [Some(it.name), it.alias]).flatten();
+        let names = names.chain(FIXED.iter().map(|it| it.0));
+        names
+            .filter(|it| matches(pattern, it.as_bytes(), Case::Folded))
+            .filter_map(|it| Some((it.to_owned(), self.value(it)?)))
+            .collect()
+    }
+
+    /// The value of one parameter, as CONFIG GET shows it.
+    pub fn value(&self, name: &str) -> Option<String> {
+        match param(name) {
+            Some(param) => Some(param.slot.show(self)),
+            None => fixed(name).map(str::to_owned),
+        }
+    }
+
+    /// Sets several parameters, all or none. The refusal is the whole error reply.
+    pub fn set(&mut self, pairs: &[(&[u8], &[u8])]) -> Result<(), String> {
+        let name = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
+        let names: Vec<String> = pairs.iter().map(|it| name(it.0)).collect();
+        if let Some(name) = names.iter().find(|it| self.value(it).is_none()) {
+            return Err(format!(
+                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+            ));
+        }
+        let mut changed = self.clone();
+        for (at, name) in names.iter().enumerate() {
+            let put = match names[..at].iter().any(|it| it.eq_ignore_ascii_case(name)) {
+                true => Err("duplicate parameter".to_owned()),
+                false => changed.put(name, pairs[at].1),
+            };
+            put.map_err(|why| {
+                format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+            })?;
+        }
+        *self = changed;
+        Ok(())
+    }
+
+    fn put(&mut self, name: &str, to: &[u8]) -> Result<(), String> {
+        let to = std::str::from_utf8(to).map_err(|_| "argument must be UTF-8 text")?;
+        match param(name) {
+            Some(param) if param.when == When::Live => param.slot.take(self, to),
+            _ if self.value(name).is_some_and(|it| it.eq_ignore_ascii_case(to)) => Ok(()),
+            _ => Err("can't set immutable config".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

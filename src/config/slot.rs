@@ -1,0 +1,246 @@
+//! How one parameter is read from text and shown as text: Redis' formats, Redis' refusals.
+
+use super::{Config, DebugAccess, LogLevel, OutputLimit, OutputLimits};
+use crate::base::number::{parse_f64, parse_i64};
+use crate::base::size::{format_duration, parse_duration, parse_size};
+use std::time::Duration;
+
+/// A place in the tree.
+pub struct Lens<T> {
+    pub of: fn(&Config) -> &T,
+    pub of_mut: fn(&mut Config) -> &mut T,
+}
+
+/// The place with this path: `lens!(server.maxclients)`.
+macro_rules! lens {
+    ($($path:tt)+) => {
+        $crate::config::slot::Lens { of: |it| &it.$($path)+, of_mut: |it| &mut it.$($path)+ }
+    };
+}
+pub(super) use lens;
+
+/// What becomes of a number beyond its bounds.
+#[derive(Clone, Copy)]
+pub enum Beyond {
+    /// It is refused.
+    Refuse,
+    /// The nearest bound is taken, as Redis does for this one.
+    Clamp,
+}
+
+/// What kind of value a parameter has, and where it is kept.
+pub enum Slot {
+    /// A whole number from `min` to `max`.
+    Count { at: Lens<usize>, min: i64, max: i64, beyond: Beyond },
+    /// A whole number of either sign.
+    Signed { at: Lens<i64>, min: i64, max: i64 },
+    /// Bytes, from `min` to `max`.
+    Size { at: Lens<usize>, min: i64, max: i64, beyond: Beyond },
+    /// A duration; a bare number counts seconds, and may not be less than `min`.
+    Time { at: Lens<Duration>, min: i64 },
+    /// Yes or no.
+    Switch(Lens<bool>),
+    /// Any text.
+    Text(Lens<String>),
+    /// A log level.
+    Loglevel(Lens<LogLevel>),
+    /// Who may say DEBUG.
+    Debug(Lens<DebugAccess>),
+    /// Output limits by kind of client.
+    Limits(Lens<OutputLimits>),
+    /// Percentiles.
+    Percentiles(Lens<Vec<f64>>),
+    /// Told, never taken.
+    Shown(fn(&Config) -> String),
+}
+
+/// The most seconds Redis takes.
+const SECONDS_MAX: i64 = i32::MAX as i64;
+
+impl Slot {
+    /// The value as CONFIG GET shows it.
+    pub fn show(&self, config: &Config) -> String {
+        match self {
+            Slot::Count { at, .. } | Slot::Size { at, .. } => (at.of)(config).to_string(),
+            Slot::Signed { at, .. } => (at.of)(config).to_string(),
+            Slot::Time { at, .. } => show_time(*(at.of)(config)),
+            Slot::Switch(at) => if *(at.of)(config) { "yes" } else { "no" }.to_owned(),
+            Slot::Text(at) => (at.of)(config).clone(),
+            Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Debug(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Limits(at) => show_limits((at.of)(config)),
+            Slot::Percentiles(at) => {
+                (at.of)(config).iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
+            }
+            Slot::Shown(tell) => tell(config),
+        }
+    }
+
+    /// Takes a value, or says what is wrong with it as CONFIG SET does.
+    pub fn take(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        match self {
+            Slot::Count { at, min, max, beyond } => {
+                let number = beyond.hold(integer(text)?, *min, *max)?;
+                *(at.of_mut)(config) = number as usize;
+            }
+            Slot::Signed { at, min, max } => {
+                *(at.of_mut)(config) = Beyond::Refuse.hold(integer(text)?, *min, *max)?;
+            }
+            Slot::Size { at, min, max, beyond } => {
+                let size = parse_size(text.as_bytes()).and_then(|it| i64::try_from(it).ok());
+                let size = size.ok_or("argument must be a memory value")?;
+                *(at.of_mut)(config) = beyond.hold(size, *min, *max)? as usize;
+            }
+            Slot::Time { at, min } => *(at.of_mut)(config) = time(text, *min)?,
+            Slot::Switch(at) => *(at.of_mut)(config) = switch(text)?,
+            Slot::Text(at) => *(at.of_mut)(config) = text.to_owned(),
+            Slot::Loglevel(at) => *(at.of_mut)(config) = loglevel(text)?,
+            Slot::Debug(at) => *(at.of_mut)(config) = word(&DebugAccess::ALL, text)?,
+            Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
+            Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
+            Slot::Shown(_) => return Err("can't set immutable config".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// What a config file may say here.
+    pub fn accepted(&self) -> String {
+        match self {
+            Slot::Count { min, max, .. } | Slot::Signed { min, max, .. } => match *max {
+                i64::MAX => format!("a whole number from {min}"),
+                max => format!("a whole number from {min} to {max}"),
+            },
+            Slot::Size { min, max, .. } => {
+                format!("a size from {min} to {max} bytes, like 100kb or \"1mb\"")
+            }
+            Slot::Time { min: 0, .. } => {
+                "a time, like \"500ms\", \"10s\" or a number of seconds".to_owned()
+            }
+            Slot::Time { .. } => {
+                "a time above 0, like \"500ms\", \"10s\" or a number of seconds".to_owned()
+            }
+            Slot::Switch(_) => "true or false".to_owned(),
+            Slot::Text(_) => "a text in quotes".to_owned(),
+            Slot::Loglevel(_) => LogLevel::ALL.map(|it| it.1).join(", "),
+            Slot::Debug(_) => DebugAccess::ALL.map(|it| it.1).join(", "),
+            Slot::Limits(_) => {
+                "normal, replica or pubsub, each with a hard limit, a soft limit and \
+                                seconds, like { pubsub = \"32mb 8mb 60\" }"
+                    .to_owned()
+            }
+            Slot::Percentiles(_) => "percentiles from 0 to 100, like [50, 99, 99.9]".to_owned(),
+            Slot::Shown(_) => "nothing: it cannot be set".to_owned(),
+        }
+    }
+}
+
+impl Beyond {
+    fn hold(self, number: i64, min: i64, max: i64) -> Result<i64, String> {
+        match self {
+            _ if min <= number && number <= max => Ok(number),
+            Beyond::Clamp if 0 <= number => Ok(number.clamp(min, max)),
+            _ => Err(format!("argument must be between {min} and {max} inclusive")),
+        }
+    }
+}
+
+fn integer(text: &str) -> Result<i64, String> {
+    let number = parse_i64(text.as_bytes());
+    number.ok_or_else(|| "argument couldn't be parsed into an integer".to_owned())
+}
+
+/// A bare number counts seconds, as in Redis; units are ours.
+fn time(text: &str, min: i64) -> Result<Duration, String> {
+    let whole = Duration::from_secs(1);
+    let time = match parse_duration(text.as_bytes(), None) {
+        Some(time) => time,
+        None => match integer(text)? {
+            number @ 0.. => whole * u32::try_from(number).unwrap_or(u32::MAX),
+            _ => Duration::MAX,
+        },
+    };
+    let (least, most) = (Duration::from_millis(min as u64), whole * SECONDS_MAX as u32);
+    match least <= time && time <= most {
+        true => Ok(time),
+        false => Err(format!("argument must be between {min} and {SECONDS_MAX} inclusive")),
+    }
+}
+
+fn show_time(time: Duration) -> String {
+    match time.subsec_nanos() {
+        0 => time.as_secs().to_string(),
+        _ => format_duration(time),
+    }
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("argument must be 'yes' or 'no'".to_owned()),
+    }
+}
+
+/// Redis' names, and those that Rust's loggers use.
+fn loglevel(text: &str) -> Result<LogLevel, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "error" | "warn" => Ok(LogLevel::Warning),
+        "info" => Ok(LogLevel::Notice),
+        "trace" => Ok(LogLevel::Debug),
+        _ => word(&LogLevel::ALL, text),
+    }
+}
+
+fn word<T: Copy>(all: &[(T, &str)], text: &str) -> Result<T, String> {
+    let found = all.iter().find(|it| it.1.eq_ignore_ascii_case(text));
+    let names = all.iter().map(|it| it.1).collect::<Vec<_>>().join(", ");
+    found.map(|it| it.0).ok_or_else(|| format!("argument(s) must be one of the following: {names}"))
+}
+
+/// `normal 0 0 0 slave 268435456 67108864 60 pubsub …`, in Redis' order and with its old word.
+fn show_limits(limits: &OutputLimits) -> String {
+    let kinds = [("normal", limits.normal), ("slave", limits.replica), ("pubsub", limits.pubsub)];
+    let show = |(kind, it): (&str, OutputLimit)| {
+        format!("{kind} {} {} {}", it.hard_bytes, it.soft_bytes, it.soft_for.as_secs())
+    };
+    kinds.map(show).join(" ")
+}
+
+/// Quadruples of kind, hard, soft and seconds; kinds not named keep their limit.
+fn limits(mut limits: OutputLimits, text: &str) -> Result<OutputLimits, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if words.len() % 4 != 0 {
+        return Err("Wrong number of arguments in buffer limit configuration.".to_owned());
+    }
+    for four in words.chunks(4) {
+        let limit = match four[0].to_ascii_lowercase().as_str() {
+            "normal" => &mut limits.normal,
+            "slave" | "replica" => &mut limits.replica,
+            "pubsub" => &mut limits.pubsub,
+            _ => return Err("Invalid client class specified in buffer limit configuration.".into()),
+        };
+        *limit = output_limit(&four[1..])
+            .ok_or("Error in hard, soft or soft_seconds setting in buffer limit configuration.")?;
+    }
+    Ok(limits)
+}
+
+fn output_limit(words: &[&str]) -> Option<OutputLimit> {
+    Some(OutputLimit {
+        hard_bytes: parse_size(words[0].as_bytes())?,
+        soft_bytes: parse_size(words[1].as_bytes())?,
+        soft_for: Duration::from_secs(parse_i64(words[2].as_bytes())?.try_into().ok()?),
+    })
+}
+
+fn percentiles(text: &str) -> Result<Vec<f64>, String> {
+    let name = "latency-tracking-info-percentiles";
+    let read = |word: &str| match parse_f64(word.as_bytes()) {
+        None => Err(format!("Invalid {name} parameters")),
+        Some(it) if !(0.0..=100.0).contains(&it) => {
+            Err(format!("{name} parameters should sit between [0.0,100.0]"))
+        }
+        Some(it) => Ok(it),
+    };
+    text.split_whitespace().map(read).collect()
+}

@@ -1,0 +1,305 @@
+//! The checked configuration, and its defaults.
+
+use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
+use crate::engine::Thresholds;
+use crate::route::{Level, MinReplicas, Routes};
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything an operator can say.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// Where clients come in; at least one.
+    pub listeners: Vec<Listener>,
+    /// Connections and the process.
+    pub server: Server,
+    /// The hosted replica set.
+    pub set: ReplicaSet,
+    /// Levels, ladders and acks, by rule.
+    pub routes: Routes,
+    /// When collections leave their compact forms.
+    pub thresholds: Thresholds,
+}
+
+/// One door.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// What rules and metrics call it.
+    pub name: String,
+    /// Where it is.
+    pub at: Address,
+    /// The level of reads that come in here, unless their route or session says otherwise.
+    pub level: Option<Level>,
+}
+
+/// Where a listener is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Address {
+    /// An address and a port.
+    Tcp(SocketAddr),
+    /// A path in the file system.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// What a bind address looks like, for refusals.
+    pub const ACCEPTED: &str = "an address with a port, like 127.0.0.1:6379 or [::1]:6379";
+}
+
+impl Listener {
+    /// Why it cannot stand beside these.
+    pub(super) fn clashes(&self, others: &[Listener]) -> Option<String> {
+        // Port 0 asks for any free one, which is another each time.
+        let any = matches!(&self.at, Address::Tcp(at) if at.port() == 0);
+        match others {
+            _ if others.iter().any(|it| it.name == self.name) => {
+                Some(format!("the listener name `{}` is taken", self.name))
+            }
+            _ if !any && others.iter().any(|it| it.at == self.at) => {
+                Some(format!("another listener is already at {}", self.at))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(at) => at.fmt(f),
+            Address::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Connections and the process.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Server {
+    /// Worker threads; 0 for one per core.
+    pub threads: usize,
+    /// Connections at most.
+    pub maxclients: usize,
+    /// An idle client is closed after this long; zero for never.
+    pub timeout: Duration,
+    /// How often an idle connection is probed; zero for never.
+    pub tcp_keepalive: Duration,
+    /// How long SIGTERM waits for clients and replicas.
+    pub shutdown_timeout: Duration,
+    /// The default user's password; empty for none.
+    pub requirepass: String,
+    /// How much output may wait for a client.
+    pub output_limits: OutputLimits,
+    /// How much input may wait for its request to be complete.
+    pub query_bytes_max: usize,
+    /// The longest bulk string of a request.
+    pub bulk_bytes_max: usize,
+    /// What is worth a line in the log.
+    pub loglevel: LogLevel,
+    /// Who may say DEBUG.
+    pub debug: DebugAccess,
+    /// Whether service times and staleness are recorded.
+    pub metrics: bool,
+    /// Whether service times are kept per command.
+    pub latency_tracking: bool,
+    /// The percentiles of `INFO latencystats`.
+    pub latency_percentiles: Vec<f64>,
+}
+
+/// The hosted replica set.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReplicaSet {
+    /// Hosted replicas beside the master.
+    pub replicas: usize,
+    /// Stream bytes kept for partial resync.
+    pub backlog_bytes: usize,
+    /// How far a hosted replica may fall behind before it is cut off and must resync.
+    pub feed_bytes_max: usize,
+    /// How often an idle master says PING on the stream.
+    pub ping_every: Duration,
+    /// Good replicas a write needs; 0 for none.
+    pub min_replicas: usize,
+    /// How far behind a good replica may be.
+    pub max_lag: Duration,
+    /// Whether the master looks for expired keys by itself.
+    pub active_expire: bool,
+    /// How often a second it does.
+    pub hz: usize,
+}
+
+impl ReplicaSet {
+    /// The gate writes pass, if there is one: both of its settings must say something.
+    pub fn gate(&self) -> Option<MinReplicas> {
+        match (self.min_replicas, self.max_lag) {
+            (0, _) | (_, Duration::ZERO) => None,
+            (replicas, max_lag) => Some(MinReplicas { replicas, max_lag }),
+        }
+    }
+}
+
+/// How much output may wait for a client, by kind of client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutputLimits {
+    /// Ordinary clients.
+    pub normal: OutputLimit,
+    /// Replicas on the wire.
+    pub replica: OutputLimit,
+    /// Subscribers.
+    pub pubsub: OutputLimit,
+}
+
+/// One kind's limit; zeros for none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OutputLimit {
+    /// Bytes that close the client at once.
+    pub hard_bytes: u64,
+    /// Bytes that close the client when they stay.
+    pub soft_bytes: u64,
+    /// For how long.
+    pub soft_for: Duration,
+}
+
+/// Who may say DEBUG, which can put a member out of service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DebugAccess {
+    /// Nobody.
+    No,
+    /// Every client.
+    Yes,
+    /// Clients on this machine.
+    #[default]
+    Local,
+}
+
+impl DebugAccess {
+    /// All of them with Redis' names.
+    pub const ALL: [(DebugAccess, &str); 3] =
+        [(DebugAccess::No, "no"), (DebugAccess::Yes, "yes"), (DebugAccess::Local, "local")];
+
+    /// Redis' name.
+    pub fn as_str(self) -> &'static str {
+        DebugAccess::ALL[self as usize].1
+    }
+}
+
+impl Server {
+    /// The default user's password, if it has one.
+    pub fn password(&self) -> Option<&str> {
+        (!self.requirepass.is_empty()).then_some(self.requirepass.as_str())
+    }
+
+    /// How long a client may be idle, if that has an end.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        (!self.timeout.is_zero()).then_some(self.timeout)
+    }
+}
+
+/// Redis' log levels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// A lot.
+    Verbose,
+    /// What production wants.
+    #[default]
+    Notice,
+    /// Only what needs a human.
+    Warning,
+}
+
+impl LogLevel {
+    /// All of them with Redis' names.
+    pub const ALL: [(LogLevel, &str); 4] = [
+        (LogLevel::Debug, "debug"),
+        (LogLevel::Verbose, "verbose"),
+        (LogLevel::Notice, "notice"),
+        (LogLevel::Warning, "warning"),
+    ];
+
+    /// The lines it lets through.
+    pub fn filter(self) -> log::LevelFilter {
+        match self {
+            LogLevel::Debug => log::LevelFilter::Trace,
+            LogLevel::Verbose => log::LevelFilter::Debug,
+            LogLevel::Notice => log::LevelFilter::Info,
+            LogLevel::Warning => log::LevelFilter::Warn,
+        }
+    }
+
+    /// Redis' name.
+    pub fn as_str(self) -> &'static str {
+        LogLevel::ALL[self as usize].1
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listeners: vec![Listener::default()],
+            server: Server::default(),
+            set: ReplicaSet::default(),
+            routes: Routes::default(),
+            thresholds: Thresholds::default(),
+        }
+    }
+}
+
+impl Default for Listener {
+    fn default() -> Listener {
+        let at = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 6379)));
+        Listener { name: "main".to_owned(), at, level: None }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server {
+            threads: 0,
+            maxclients: 10_000,
+            timeout: Duration::ZERO,
+            tcp_keepalive: Duration::from_secs(300),
+            shutdown_timeout: Duration::from_secs(10),
+            requirepass: String::new(),
+            output_limits: OutputLimits::default(),
+            query_bytes_max: QUERY_BYTES_MAX,
+            bulk_bytes_max: BULK_BYTES_MAX,
+            loglevel: LogLevel::default(),
+            debug: DebugAccess::default(),
+            metrics: true,
+            latency_tracking: true,
+            latency_percentiles: vec![50.0, 99.0, 99.9],
+        }
+    }
+}
+
+impl Default for ReplicaSet {
+    fn default() -> ReplicaSet {
+        ReplicaSet {
+            replicas: 2,
+            backlog_bytes: 1 << 20,
+            feed_bytes_max: 64 << 20,
+            ping_every: Duration::from_secs(10),
+            min_replicas: 0,
+            max_lag: Duration::from_secs(10),
+            active_expire: true,
+            hz: 10,
+        }
+    }
+}
+
+impl Default for OutputLimits {
+    fn default() -> OutputLimits {
+        let limit = |hard_mb: u64, soft_mb: u64, secs| OutputLimit {
+            hard_bytes: hard_mb << 20,
+            soft_bytes: soft_mb << 20,
+            soft_for: Duration::from_secs(secs),
+        };
+        OutputLimits {
+            normal: limit(0, 0, 0),
+            replica: limit(256, 64, 60),
+            pubsub: limit(32, 8, 60),
+        }
+    }
+}
