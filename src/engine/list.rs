@@ -68,7 +68,7 @@ impl List {
         self.len() == 0
     }
 
-    /// The answer of OBJECT ENCODING.
+    /// The answer of OBJECT ENCODING, in the words of Redis 7.2; 7.0 calls every list a `quicklist`.
     pub fn encoding(&self) -> &'static str {
         match self {
             List::Packed(_) => "listpack",

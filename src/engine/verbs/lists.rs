@@ -8,6 +8,7 @@ mod tests;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
+use crate::engine::packed::Element;
 use crate::engine::{Effects, End, Engine, List, Row, row};
 use crate::resp::Reply;
 use std::ops::Range;
@@ -402,7 +403,7 @@ fn linsert(
     let (pivot, text) = (args.next()?, args.next()?);
 
     let len = engine.db_mut(&args).change(key, |list: &mut List, ground| {
-        let pivot = crate::engine::packed::Element::of(pivot);
+        let pivot = Element::of(pivot);
         let Some(place) = list.onward(0).position(|it| it == pivot) else { return Ok((None, 0)) };
         list.make_room(std::iter::once(text), ground);
         list.insert(place + behind, text);

@@ -1,6 +1,7 @@
 //! LMOVE, RPOPLPUSH and LMPOP: elements that go from one place to another.
 
 use super::{end, take};
+use crate::base::number;
 use crate::command::{Args, Fault};
 use crate::engine::{DbMut, Effects, End, Engine, Ground, List};
 use crate::resp::Reply;
@@ -109,6 +110,6 @@ fn keys<'a>(args: &mut Args<'a>) -> Result<Vec<&'a [u8]>, Fault> {
 }
 
 fn positive(args: &mut Args<'_>, fault: Fault) -> Result<usize, Fault> {
-    let number = args.next().map(crate::base::number::parse_i64)?;
+    let number = args.next().map(number::parse_i64)?;
     number.and_then(|it| usize::try_from(it).ok()).filter(|it| *it != 0).ok_or(fault)
 }
