@@ -101,7 +101,7 @@ fn info(turn: &mut Turn<'_>) -> Result<After, Fault> {
     for name in turn.args.rest() {
         match table().named(name) {
             Some(command) => describe::describe(turn.reply, command),
-            None => turn.reply.null_array(),
+            None => turn.reply.null(),
         }
     }
     Ok(After::Answered)

@@ -41,6 +41,26 @@ fn flags(command: &Command) -> Vec<&'static str> {
     class.into_iter().chain(set.filter_map(|it| it.1)).collect()
 }
 
+/// ACL categories in Redis' order.
+const CATEGORIES: &[&str] = &[
+    "@keyspace",
+    "@read",
+    "@write",
+    "@set",
+    "@sortedset",
+    "@list",
+    "@hash",
+    "@string",
+    "@pubsub",
+    "@admin",
+    "@fast",
+    "@slow",
+    "@blocking",
+    "@dangerous",
+    "@connection",
+    "@transaction",
+];
+
 /// The ACL categories that follow from group, class and flags.
 pub fn categories(command: &Command) -> Vec<&'static str> {
     let spec = &command.spec;
@@ -61,7 +81,9 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
         has(Flags::BLOCKING).then_some("@blocking"),
         is_dangerous.then_some("@dangerous"),
     ];
-    all.into_iter().flatten().collect()
+    let mut words: Vec<&str> = all.into_iter().flatten().collect();
+    words.sort_by_key(|word| CATEGORIES.iter().position(|it| it == word));
+    words
 }
 
 /// The category of its group. What looks at whole databases is about keys, whatever its group; what
