@@ -237,7 +237,7 @@ fn reset(turn: &mut Turn<'_>) -> Result<After, Fault> {
 
 /// A name as clients may give themselves one: no spaces, nothing that would break a line.
 pub fn printable(name: &[u8]) -> Option<&str> {
-    let text = str::from_utf8(name).ok()?;
+    let text = std::str::from_utf8(name).ok()?;
     name.iter().all(|it| (b'!'..=b'~').contains(it)).then_some(text)
 }
 
