@@ -99,7 +99,7 @@ impl Client {
     fn new(id: u64, stream: Arc<Stream>, now: MonoUs) -> Client {
         let (address, local_address) = stream.addresses();
         let flags = ClientFlags::default();
-        flags.is_unix.store(matches!(*stream, Stream::Unix(_)), Relaxed);
+        flags.is_unix.store(stream.is_unix(), Relaxed);
         Client {
             id,
             stream,

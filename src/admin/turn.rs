@@ -49,6 +49,8 @@ pub enum After {
 pub enum Park {
     /// WAIT: until this many replicas have applied `offset`; answers how many have.
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
+    /// WAITAOF for files that nobody keeps; answers none.
+    WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP; answers OK.
     Sleep { time: Duration },
 }

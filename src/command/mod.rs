@@ -11,7 +11,7 @@ mod lookup;
 mod spec;
 
 pub use args::{Args, World};
-pub use fault::Fault;
+pub use fault::{Fault, echo};
 pub use keys::{Access, Begin, Find, KeySpec, Keys};
 pub use lookup::Lookup;
 pub use spec::{Arity, Class, Flags, Group, Spec, spec};

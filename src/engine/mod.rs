@@ -8,6 +8,7 @@
 pub mod table;
 pub mod packed;
 
+mod list;
 mod hash;
 mod sample;
 mod text;
@@ -19,13 +20,16 @@ mod db_mut;
 mod effects;
 mod row;
 mod thresholds;
+mod digest;
 pub mod verbs;
 
 pub use db::Db;
 pub use db_mut::DbMut;
+pub use digest::Digest;
 pub use effects::{Effects, Item, Said};
 pub use hash::Hash;
 pub use keyspace::Keyspace;
+pub use list::{End, List};
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
 pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};

@@ -80,6 +80,7 @@ impl Reply {
     /// `-text`, where text begins with its code (`ERR …`). Line breaks become spaces, as in Redis.
     pub fn error(&mut self, text: &str) {
         self.out.push(b'-');
+        let text = text.trim_end_matches(['\r', '\n']);
         self.out.extend(text.bytes().map(|it| if it == b'\r' || it == b'\n' { b' ' } else { it }));
         self.out.extend_from_slice(b"\r\n");
     }

@@ -6,7 +6,8 @@ use super::transaction;
 use super::visitor::{Held, Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, Turn, table};
 use crate::base::limits::REPLY_FLUSH_BYTES;
-use crate::command::{Args, Fault, Flags};
+use crate::command::{Args, Fault, Flags, Group};
+use crate::metrics::batch::Batch;
 use crate::metrics::{Label, NONE};
 use crate::resp::{Decoder, Request, Step};
 use crate::runtime::{clock, tasks};
@@ -23,6 +24,9 @@ pub fn serve(
     visitor.refresh();
     let (house, roster) = (visitor.house.clone(), visitor.roster.clone());
     desk.world.now.set(clock::wall_now());
+    if desk.metrics.is_on() != visitor.settings.server.metrics {
+        desk.metrics = if desk.metrics.is_on() { Batch::off() } else { Batch::default() };
+    }
     let (now, lap_ns) = (clock::mono_now(), clock::mono_ns());
     let held = Held::Nothing;
     let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns, served: 0 };
@@ -156,9 +160,9 @@ impl Visitor {
 
     /// Writes a fault as the reply.
     pub fn answer_fault(&mut self, fault: &Fault) {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.house.counters.errors.fetch_add(1, Relaxed);
-        self.reply.error(&fault.to_string());
+        let text = fault.to_string();
+        self.house.counters.error(&text);
+        self.reply.error(&text);
     }
 
     /// CLIENT REPLY: what was written since `mark` may have to go.
@@ -207,6 +211,10 @@ impl Visitor {
         shift: &mut Shift<'_, '_>,
     ) -> Result<After, Fault> {
         shift.begin(command);
+        if command.spec.group != Group::Connection {
+            shift.lap();
+            self.house.metrics.flush(tasks::worker(), &mut shift.desk.metrics);
+        }
         let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
         let mut turn = Turn {
             house: &self.house,
@@ -241,6 +249,9 @@ impl Shift<'_, '_> {
     }
 
     fn lap(&mut self) {
+        if !self.desk.metrics.is_on() {
+            return;
+        }
         let now_ns = clock::mono_ns();
         self.desk.metrics.spread(now_ns - self.lap_ns);
         self.lap_ns = now_ns;
@@ -254,6 +265,7 @@ impl Shift<'_, '_> {
         self.desk.metrics.hits(world.hits.take() as u32);
         self.desk.metrics.misses(world.misses.take() as u32);
         visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
+        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
         visitor.client.active.store(self.now.0, Relaxed);
         visitor.client.commands.fetch_add(self.served, Relaxed);
         visitor.house.counters.commands.fetch_add(self.served, Relaxed);

@@ -17,6 +17,8 @@ pub enum Parked {
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
     /// A write whose reply, [`Visitor::owed`], needs confirmation.
     Acks { offset: Offset, wanted: usize, timeout: Option<Duration> },
+    /// WAITAOF.
+    WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
 }
@@ -25,6 +27,7 @@ impl From<Park> for Parked {
     fn from(park: Park) -> Parked {
         match park {
             Park::Wait { offset, replicas, timeout } => Parked::Wait { offset, replicas, timeout },
+            Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
         }
     }
@@ -64,6 +67,13 @@ impl Visitor {
                     self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
                 }
             }
+            Parked::WaitAof { timeout } => {
+                let never = usize::MAX;
+                match self.until_applied(Offset::ZERO, never, timeout).await {
+                    Ended::Unblocked => self.reply.error(UNBLOCKED),
+                    _ => self.nothing_on_disk(),
+                }
+            }
             Parked::Sleep { time } => {
                 tasks::sleep(time).await;
                 self.reply.ok();
@@ -77,8 +87,16 @@ impl Visitor {
             Park::Wait { offset, .. } => {
                 self.reply.count(count_applied(&self.house.set, offset));
             }
+            Park::WaitAof { .. } => self.nothing_on_disk(),
             Park::Sleep { .. } => self.reply.ok(),
         }
+    }
+
+    /// WAITAOF's answer: nobody writes a file, neither here nor at replicas.
+    fn nothing_on_disk(&mut self) {
+        self.reply.array(2);
+        self.reply.int(0);
+        self.reply.int(0);
     }
 
     /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came

@@ -2,9 +2,10 @@
 
 use super::desk::Desk;
 use crate::admin;
-use crate::admin::{Client, House, Settings};
+use crate::admin::{Client, House};
 use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
+use crate::config::Config;
 use crate::node::{Member, Reading, Roster, Set, Writing};
 use crate::resp::Reply;
 use crate::route::Level;
@@ -27,7 +28,7 @@ pub struct Visitor {
     /// The listener's own level.
     pub listener_level: Option<Level>,
     /// The settings as of `settings_generation`.
-    pub settings: Arc<Settings>,
+    pub settings: Arc<Config>,
     /// Which settings these are.
     pub settings_generation: u64,
     /// The members as of `set_generation`.

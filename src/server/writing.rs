@@ -54,7 +54,7 @@ impl Visitor {
     /// `min-replicas-to-write`, checked before anything is applied.
     #[inline]
     pub fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
-        let Some(gate) = &self.settings.min_replicas else { return Ok(()) };
+        let Some(gate) = self.settings.set.gate() else { return Ok(()) };
         let (set, roster, now) = (shift.set, shift.roster, shift.now);
         let view = View { set, roster, now, with_ages: true };
         if gate.allows(view.fed()) { Ok(()) } else { Err(Fault::NoReplicas) }

@@ -198,7 +198,7 @@ fn identify(turn: &mut Turn<'_>, user: &[u8], password: &[u8]) -> Result<(), Fau
 }
 
 fn password_of(house: &House) -> Option<String> {
-    house.settings().password.clone()
+    house.settings().server.password().map(str::to_owned)
 }
 
 /// Compares in a time that depends on what was given, never on how much of it is right.

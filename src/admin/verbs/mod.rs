@@ -7,6 +7,11 @@ pub mod connection;
 pub mod help;
 pub mod proxy;
 pub mod replication;
+pub mod server;
+pub mod config;
+pub mod latency;
+pub mod memory;
+pub mod debug;
 pub mod transactions;
 
 use super::SessionRow;
@@ -19,6 +24,11 @@ const FAMILIES: &[&[SessionRow]] = &[
     transactions::ROWS,
     proxy::ROWS,
     replication::ROWS,
+    server::ROWS,
+    config::ROWS,
+    latency::ROWS,
+    memory::ROWS,
+    debug::ROWS,
 ];
 
 /// All rows of session verbs.
