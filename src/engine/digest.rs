@@ -70,6 +70,11 @@ fn collection_digest(value: &Value) -> Digest {
     let mut all = Digest::default();
     match value {
         Value::Shared(_) | Value::Grown(_) => {}
+        Value::List(list) => {
+            for (place, element) in list.onward(0).enumerate() {
+                all.add(Digest::of(&[&place.to_le_bytes(), &element.text()]));
+            }
+        }
         Value::Hash(hash) => {
             for (field, value) in hash.iter() {
                 all.add(Digest::of(&[&field.text(), &value.text()]));

@@ -13,8 +13,8 @@ use crate::runtime::undertaker;
 use event_listener::Event;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::{Arc, OnceLock};
 
 /// The members at one time. Members are added, never taken away.
 pub type Roster = Arc<[Arc<Member>]>;
