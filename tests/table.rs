@@ -13,6 +13,14 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("object|help", "flags", "answered by a member, as its neighbours are"),
     ("object|help", "categories", "answered by a member, as its neighbours are"),
     ("memory|usage", "categories", "it looks at a key"),
+    ("config|resetstat", "tips", "as Redis 7.2 has it"),
+    ("config|rewrite", "tips", "as Redis 7.2 has it"),
+    ("lastsave", "categories", "@admin only for what has the flag"),
+    ("role", "categories", "@admin only for what has the flag"),
+    ("lolwut", "flags", "answered by the proxy, not by a member"),
+    ("lolwut", "categories", "answered by the proxy, not by a member"),
+    ("sort", "categories", "one category a group"),
+    ("sort_ro", "categories", "one category a group"),
 ];
 
 /// A command's name, and what is said of it, by the name of the part.

@@ -6,8 +6,8 @@ use crate::engine::Effects;
 use crate::node::{Duty, Set, Writing};
 use crate::session::{Session, Watch};
 
-/// Watches `keys` of the session's database. A key whose time has come is deleted first, so that its
-/// late deletion is no change.
+/// Watches `keys` of the session's database. A key whose time has come is deleted first, so that
+/// its late deletion is no change.
 pub fn watch<'k>(
     set: &Set,
     session: &mut Session,
@@ -36,8 +36,8 @@ pub fn watch<'k>(
     Ok(())
 }
 
-/// Whether a watched key has changed, has outlived its deadline, or is watched at a member that is no
-/// longer the master.
+/// Whether a watched key has changed, has outlived its deadline, or is watched at a member that is
+/// no longer the master.
 pub fn has_stale_watch(
     set: &Set,
     writing: &mut Writing<'_>,

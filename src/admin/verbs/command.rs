@@ -194,8 +194,8 @@ fn get_keys_and_flags(turn: &mut Turn<'_>) -> Result<After, Fault> {
     Ok(After::Answered)
 }
 
-/// Where it depends on the arguments, what is done to a key is what these arguments do: today that is
-/// SET, which reads only with GET.
+/// Where it depends on the arguments, what is done to a key is what these arguments do: today that
+/// is SET, which reads only with GET.
 fn narrowed(access: Access, request: Request<'_>) -> Vec<&'static str> {
     let varies = access.0.contains(&"variable_flags");
     let is_set = request.get(0).is_some_and(|it| it.eq_ignore_ascii_case(b"SET"));

@@ -96,8 +96,8 @@ fn subject(command: &Command) -> Option<&'static str> {
     }
 }
 
-/// First key, last key and step, for clients that know no key specifications. Ranges that follow each
-/// other are one.
+/// First key, last key and step, for clients that know no key specifications. Ranges that follow
+/// each other are one.
 fn key_range(specs: &[KeySpec]) -> (i64, i64, i64) {
     let range = |it: &KeySpec| match (it.begin, it.find) {
         (Begin::Index(first), Find::Range { last, step, .. }) => {
