@@ -76,7 +76,7 @@ impl Set {
         let (Some(end), Some(oldest)) = (end, oldest) else { return Applied::All };
         member.set_applied(end);
         member.set_applying_since(None);
-        self.lag.lock().push_lag(now.since(oldest), taken as u32);
+        self.lag.lock().push_lag(clock::mono_now().since(oldest), taken as u32);
         self.applied.notify(usize::MAX);
         Applied::Some
     }

@@ -268,7 +268,6 @@ impl Shift<'_, '_> {
         visitor.house.counters.commands.fetch_add(self.served, Relaxed);
         visitor.client.active.store(self.now.0, Relaxed);
         visitor.client.commands.fetch_add(self.served, Relaxed);
-        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
         visitor.client.mirror(&visitor.session, visitor.reply.protocol());
     }
 }
