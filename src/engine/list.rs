@@ -189,13 +189,18 @@ impl List {
         }
     }
 
-    /// Takes `count` elements away at one end, or all.
-    pub fn cut(&mut self, end: End, count: usize, ground: &Ground) {
+    /// Takes `count` elements away at one end, or all. Answers a part of them if they are many: to be
+    /// freed elsewhere.
+    pub fn cut(&mut self, end: End, count: usize, ground: &Ground) -> Option<Value> {
         match self {
-            List::Packed(packed) => long::cut(packed, end, count.min(packed.len())),
+            List::Packed(packed) => {
+                long::cut(packed, end, count.min(packed.len()));
+                None
+            }
             List::Long(long) => {
-                long.cut(end, count);
+                let gone = long.cut(end, count);
                 self.settle(ground);
+                (gone.len() != 0).then(|| List::Long(Box::new(gone)).into_value())
             }
         }
     }

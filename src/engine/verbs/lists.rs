@@ -325,12 +325,15 @@ fn take(
     (end, count): (End, usize),
     reply: &mut Reply,
 ) -> Result<Option<usize>, Fault> {
-    engine.db_mut(args).change(key, |list: &mut List, ground| {
+    let (mut db, mut gone) = (engine.db_mut(args), None);
+    let taken = db.change(key, |list: &mut List, ground| {
         let taken = count.min(list.len());
         answer_from(list, end, taken, reply);
-        list.cut(end, taken, ground);
+        gone = list.cut(end, taken, ground);
         Ok((taken, taken))
-    })
+    });
+    gone.into_iter().for_each(|it| db.bury_part(it));
+    taken
 }
 
 fn llen(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
@@ -453,12 +456,14 @@ fn ltrim(
 ) -> Result<(), Fault> {
     let (key, start, stop) = (args.next()?, args.int()?, args.int()?);
 
-    let cut = engine.db_mut(&args).change(key, |list: &mut List, ground| {
+    let (mut db, mut gone) = (engine.db_mut(&args), [None, None]);
+    let cut = db.change(key, |list: &mut List, ground| {
         let (len, kept) = (list.len(), span(start, stop, list.len()));
-        list.cut(End::Back, len - kept.end, ground);
-        list.cut(End::Front, kept.start, ground);
+        let (behind, before) = (len - kept.end, kept.start);
+        gone = [list.cut(End::Back, behind, ground), list.cut(End::Front, before, ground)];
         Ok((len - kept.len(), len - kept.len()))
     })?;
+    gone.into_iter().flatten().for_each(|it| db.bury_part(it));
     if cut.is_some_and(|it| it != 0) {
         effects.as_sent();
     }
