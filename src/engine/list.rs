@@ -18,8 +18,8 @@ pub enum End {
     Back,
 }
 
-/// The elements in order. A list goes to blocks when it outgrows `list-max-listpack-size`, and comes
-/// back when it has shrunk to half of that.
+/// The elements in order. A list goes to blocks when it outgrows `list-max-listpack-size`, and
+/// comes back when it has shrunk to half of that.
 #[derive(Clone)]
 pub enum List {
     /// In one allocation.
@@ -68,7 +68,8 @@ impl List {
         self.len() == 0
     }
 
-    /// The answer of OBJECT ENCODING, in the words of Redis 7.2; 7.0 calls every list a `quicklist`.
+    /// The answer of OBJECT ENCODING, in the words of Redis 7.2; 7.0 calls every list a
+    /// `quicklist`.
     pub fn encoding(&self) -> &'static str {
         match self {
             List::Packed(_) => "listpack",
@@ -189,8 +190,8 @@ impl List {
         }
     }
 
-    /// Takes `count` elements away at one end, or all. Answers a part of them if they are many: to be
-    /// freed elsewhere.
+    /// Takes `count` elements away at one end, or all. Answers a part of them if they are many: to
+    /// be freed elsewhere.
     pub fn cut(&mut self, end: End, count: usize, ground: &Ground) -> Option<Value> {
         match self {
             List::Packed(packed) => {

@@ -6,12 +6,12 @@
 //! elements:   packed
 //! ```
 //!
-//! An end is always at hand. A place in the middle is found by adding up the counts of the shelves, of
-//! the blocks of one shelf, and walking one block, each from its nearer end: at ten million elements a
-//! few hundred additions.
+//! An end is always at hand. A place in the middle is found by adding up the counts of the shelves,
+//! of the blocks of one shelf, and walking one block, each from its nearer end: at ten million
+//! elements a few hundred additions.
 //!
-//! **Invariant:** no shelf and no block is empty; two neighbours on a shelf from which something was
-//! taken would not fit one block.
+//! **Invariant:** no shelf and no block is empty; two neighbours on a shelf from which something
+//! was taken would not fit one block.
 
 use super::End;
 use crate::engine::packed::{BothWays, Element, Packed, Place};
@@ -475,7 +475,8 @@ pub(super) fn cut(elements: &mut Packed<BothWays>, end: End, count: usize) {
     elements.remove(from, count);
 }
 
-/// Takes out up to `most` elements equal to `wanted`, the nearest to one end first. Answers how many.
+/// Takes out up to `most` elements equal to `wanted`, the nearest to one end first. Answers how
+/// many.
 pub(super) fn remove_equal(
     elements: &mut Packed<BothWays>,
     end: End,
