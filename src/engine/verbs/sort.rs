@@ -28,7 +28,8 @@ const KEYS: Keys =
 const FLAGS: Flags = Flags::MOVABLE_KEYS.and(Flags::DANGEROUS);
 const SORT: Run = Either { write: sort_and_store, read: sort, is_read };
 const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to \
-     sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).";
+     sort, and M the number of returned elements. When the elements are not sorted, complexity is \
+     O(N).";
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
