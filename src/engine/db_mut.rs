@@ -273,6 +273,13 @@ impl<'e> DbMut<'e> {
         Ok(None)
     }
 
+    /// Frees what a change has taken from a value, elsewhere if it is large.
+    pub fn bury_part(&mut self, part: Value) {
+        if BURDEN_MAX < part.burden() {
+            self.ground.graveyard.push(Buried::Part(part));
+        }
+    }
+
     fn announce(&mut self, key: &[u8]) {
         self.ground.changes += 1;
         self.space.touch(key);

@@ -64,6 +64,8 @@ pub struct Ground {
 pub enum Buried {
     /// One entry with a large value.
     Entry(KeySlot),
+    /// A large part of a value that stays.
+    Part(Value),
     /// All that a flush took.
     Space(Box<Keyspace>),
 }

@@ -27,8 +27,9 @@ const KEYS: Keys =
     Keys(&[KeySpec::one(1, Access::READ), somewhere(Access::READ), somewhere(Access::REPLACE)]);
 const FLAGS: Flags = Flags::MOVABLE_KEYS.and(Flags::DANGEROUS);
 const SORT: Run = Either { write: sort_and_store, read: sort, is_read };
-const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, \
-     and M the number of returned elements. When the elements are not sorted, complexity is O(N).";
+const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to \
+     sort, and M the number of returned elements. When the elements are not sorted, complexity is \
+     O(N).";
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
@@ -37,15 +38,16 @@ pub const ROWS: &[Row] = &[
         "1.0.0",
         COMPLEXITY,
         "Answers the elements of a list, set or sorted set in order, or stores them as a list.",
-        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] \
-         [STORE destination]",
+        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
+         [ALPHA] [STORE destination]",
     ),
     row("SORT_RO", AtLeast(2), FLAGS, KEYS_READ, Read(sort_ro)).says(
         Group::Generic,
         "7.0.0",
         COMPLEXITY,
         "Answers the elements of a list, set or sorted set in order.",
-        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
+        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] \
+         [ASC | DESC] [ALPHA]",
     ),
 ];
 
@@ -231,8 +233,8 @@ fn by_text<'e>(
     weighed.into_iter().map(|(_, it)| it).collect()
 }
 
-/// A number as C's `strtod` reads it from the beginning of a text that a zero byte ends: leading space
-/// is passed over, nothing may follow, and an empty text is 0.
+/// A number as C's `strtod` reads it from the beginning of a text that a zero byte ends: leading
+/// space is passed over, nothing may follow, and an empty text is 0.
 fn number_of(text: &[u8]) -> Option<f64> {
     let text = text.split(|it| *it == 0).next().unwrap_or_default();
     if text.is_empty() {
