@@ -7,7 +7,7 @@ mod sim;
 
 use sim::{Finding, World};
 
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 1000;
 const DEEDS: usize = 600;
 
 fn seeds() -> std::ops::RangeInclusive<u64> {

@@ -68,7 +68,7 @@ impl Client {
         }
     }
 
-    pub fn wrote(&mut self, set: &Set, end: Offset, number: u64, _: &Ledger) {
+    pub fn wrote(&mut self, set: &Set, end: Offset, number: u64) {
         self.keep_up(set);
         let end = Position { history: set.lineage().history, offset: end };
         self.session.wrote(end, MonoUs(1));

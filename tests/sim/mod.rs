@@ -131,8 +131,7 @@ impl World {
         if is_kept {
             self.ledger.wrote(db, key, number);
         }
-        let World { set, clients, ledger, .. } = self;
-        clients[at].wrote(set, end, if is_kept { number } else { 0 }, ledger);
+        self.clients[at].wrote(&self.set, end, if is_kept { number } else { 0 });
     }
 
     /// Runs a write at the master; answers the stream's end before and after.
@@ -159,7 +158,7 @@ impl World {
         let bits = self.dice.bits();
         let World { set, clients, ledger, now, .. } = self;
         let seen = clients[at].read(set, ledger, db, key, MonoUs(*now), bits);
-        self.tell(format!("read {seen:?}"));
+        self.tell(format!("read {:?}", seen.number));
         self.reads_at_replicas += u64::from(seen.at_replica);
         self.findings.extend(seen.finding);
     }
