@@ -290,7 +290,7 @@ fn each_level_keeps_its_promise_and_no_more() {
         assert_eq!(wire.ask("PROXY CONSISTENCY").string(), level);
         !wire.ask("GET a").is_nil()
     };
-    let levels = ["master", "linearizable", "global", "bounded 1b", "bounded 60s 1mb", "sticky"];
+    let levels = ["master", "linearizable", "global", "bounded 1b", "bounded 30s 1mb", "sticky"];
     assert_eq!(levels.map(sees), [true, true, true, true, false, false]);
     assert!(!sees("eventual"));
     assert!(until("the bound to pass", || sees("bounded 1ms").then_some(true)));

@@ -100,7 +100,9 @@ impl Visitor {
                 None
             }
         };
-        if self.session.replies != Replies::On && !matches!(stop, Some(Stop::Await { .. })) {
+        if self.session.replies != Replies::On
+            && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_)))
+        {
             self.silence(mark);
         }
         stop

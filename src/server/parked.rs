@@ -5,8 +5,7 @@ use super::visitor::Visitor;
 use crate::admin::Park;
 use crate::base::position::Offset;
 use crate::command::Fault;
-use crate::node::Set;
-use crate::resp::Mark;
+use crate::node::{Member, Set};
 use crate::runtime::{clock, tasks};
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::time::Duration;
@@ -16,8 +15,8 @@ use std::time::Duration;
 pub enum Parked {
     /// WAIT.
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
-    /// A write's reply, from `mark` on, that needs confirmation.
-    Acks { offset: Offset, wanted: usize, timeout: Option<Duration>, mark: Mark },
+    /// A write whose reply needs confirmation.
+    Acks { offset: Offset, wanted: usize, timeout: Option<Duration>, reply: Vec<u8> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
 }
@@ -43,6 +42,7 @@ impl Visitor {
     /// Stands still as long as it must, then writes the reply.
     pub async fn stand(&mut self, parked: Parked) {
         let began = clock::mono_now();
+        let mark = self.reply.mark();
         match parked {
             Parked::Wait { offset, replicas, timeout } => {
                 let ended = self.until_applied(offset, replicas, timeout).await;
@@ -52,14 +52,14 @@ impl Visitor {
                     _ => self.reply.count(count_applied(&self.house.set, offset)),
                 }
             }
-            Parked::Acks { offset, wanted, timeout, mark } => {
+            Parked::Acks { offset, wanted, timeout, reply } => {
                 self.until_applied(offset, wanted, timeout).await;
                 at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
                 let acked = count_applied(&self.house.set, offset);
-                if acked < wanted {
-                    self.reply.cut(mark);
-                    let offset = offset.bytes();
-                    self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+                let offset = offset.bytes();
+                match acked < wanted {
+                    true => self.answer_fault(&Fault::NotDurable { offset, acked, wanted }),
+                    false => self.reply.buffer().extend_from_slice(&reply),
                 }
             }
             Parked::Sleep { time } => {
@@ -67,15 +67,21 @@ impl Visitor {
                 self.reply.ok();
             }
         }
+        self.silence(mark);
     }
 
-    /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came
-    /// of it.
+    /// Waits until a replica has applied `needs`, at most `at_most`: `member`, or another that may
+    /// be read. Planning again says what came of it.
     pub async fn await_member(&mut self, member: usize, needs: Offset, at_most: Duration) {
         let began = clock::mono_now();
         let set = self.house.set.clone();
         let roster = self.roster.clone();
-        let reached = until(&set, || needs <= roster[member].applied());
+        let reached = until(&set, || {
+            let may_serve = |it: &Member| it.index == member || it.in_service();
+            roster
+                .iter()
+                .any(|it| it.index != set.master() && may_serve(it) && needs <= it.applied())
+        });
         tasks::within(at_most, reached).await;
         at_desk(|it| it.metrics.floor_wait(clock::mono_now().since(began)));
     }

@@ -58,7 +58,7 @@ impl Visitor {
 
     /// What must be confirmed before this write's reply may leave.
     #[inline]
-    fn confirmation(&self, route: u16, mark: Mark) -> Option<Stop> {
+    fn confirmation(&mut self, route: u16, mark: Mark) -> Option<Stop> {
         let route = self.settings.routes.get(route);
         let count = |acks| match acks {
             Acks::None => 0,
@@ -75,6 +75,9 @@ impl Visitor {
         }
         let timeout = (timeout != Duration::ZERO).then_some(timeout);
         let offset = self.session.last_write;
-        Some(Stop::Park(Parked::Acks { offset, wanted, timeout, mark }))
+        // The reply is withheld, or it would leave with those before it.
+        let reply = self.reply.since(mark).to_vec();
+        self.reply.cut(mark);
+        Some(Stop::Park(Parked::Acks { offset, wanted, timeout, reply }))
     }
 }
