@@ -43,7 +43,7 @@ impl Set {
 
         let began = clock::mono_now();
         let old = &roster[self.master()];
-        let old_hosted = old.hosted.write();
+        let mut old_hosted = old.hosted.write();
         let mut hosted = target.hosted.write();
         while self.apply_locked(target, &mut hosted, began) == Applied::Some {}
         if !target.is_sound() {
@@ -60,6 +60,7 @@ impl Set {
         }
         log.detach(heir_feed);
         old.set_applied(log.head());
+        old_hosted.engine.forget_watches();
         // A master takes no orders, so none may be left from its time as a replica.
         target.leave(Duty::Drained);
         target.leave(Duty::Paused);

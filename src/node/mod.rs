@@ -14,6 +14,6 @@ mod view;
 pub use failover::{Refused, new_history};
 pub use feed::{Applied, start_feed};
 pub use member::{Duty, Member};
-pub use set::{Gathered, Outcome, Reading, Roster, Set, Writing};
+pub use set::{Gathered, Outcome, PANICKED, Reading, Roster, Set, Writing};
 pub use sync::Synced;
 pub use view::View;

@@ -22,7 +22,9 @@ pub type Roster = Arc<[Arc<Member>]>;
 /// How a verb ended.
 pub type Outcome = Result<(), Fault>;
 
-const PANICKED: Fault = Fault::Says("ERR internal error, the member has been taken out of service");
+/// What a client is told whose verb panicked.
+pub const PANICKED: Fault =
+    Fault::Says("ERR internal error, the member has been taken out of service");
 
 /// A hosted replica set.
 pub struct Set {
@@ -332,6 +334,29 @@ impl Writing<'_> {
     pub fn expire(&mut self, now: WallMs, most: usize, effects: &mut Effects, at: MonoUs) -> usize {
         effects.begin(0);
         let expired = self.hosted.engine.expire_due(now, most, effects);
+        self.append_each(effects, at);
+        expired
+    }
+
+    /// Deletes `key` if its time has come.
+    pub fn expire_key(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        now: WallMs,
+        effects: &mut Effects,
+        at: MonoUs,
+    ) {
+        effects.begin(db);
+        self.hosted.engine.expire(db, now, key, effects);
+        self.append_each(effects, at);
+    }
+
+    /// Appends effects that have nothing to do with each other.
+    fn append_each(&mut self, effects: &Effects, at: MonoUs) {
+        if effects.is_empty() {
+            return;
+        }
         let mut log = self.set.log.lock();
         for item in effects.items() {
             let mut entry = log.write(1, at);
@@ -339,8 +364,7 @@ impl Writing<'_> {
             entry.close();
         }
         self.set.publish(&mut log, self.member);
-        self.has_news |= expired != 0;
-        expired
+        self.has_news = true;
     }
 
     fn ping(&mut self, at: MonoUs) {
@@ -361,7 +385,7 @@ impl Writing<'_> {
             return;
         }
         let mut log = self.set.log.lock();
-        let mut entry = log.write(gathered.items.len().max(2), at);
+        let mut entry = log.write(gathered.items.len(), at);
         for (db, words, shared) in gathered.items.drain(..) {
             entry.say(db, &words, shared.into_iter());
         }
@@ -439,6 +463,13 @@ impl Drop for Writing<'_> {
 #[derive(Default)]
 pub struct Gathered {
     items: Vec<(usize, Vec<u8>, Vec<KeySlot>)>,
+}
+
+impl Gathered {
+    /// Nothing was said since the last [`Writing::append_all`].
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
 }
 
 /// A member, locked to read.

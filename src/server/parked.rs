@@ -15,8 +15,10 @@ use std::time::Duration;
 pub enum Parked {
     /// WAIT.
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
-    /// A write whose reply needs confirmation.
-    Acks { offset: Offset, wanted: usize, timeout: Option<Duration>, reply: Vec<u8> },
+    /// A write whose reply, [`Visitor::owed`], needs confirmation.
+    Acks { offset: Offset, wanted: usize, timeout: Option<Duration> },
+    /// WAITAOF.
+    WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
 }
@@ -25,6 +27,7 @@ impl From<Park> for Parked {
     fn from(park: Park) -> Parked {
         match park {
             Park::Wait { offset, replicas, timeout } => Parked::Wait { offset, replicas, timeout },
+            Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
         }
     }
@@ -52,14 +55,23 @@ impl Visitor {
                     _ => self.reply.count(count_applied(&self.house.set, offset)),
                 }
             }
-            Parked::Acks { offset, wanted, timeout, reply } => {
+            Parked::Acks { offset, wanted, timeout } => {
                 self.until_applied(offset, wanted, timeout).await;
                 at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
                 let acked = count_applied(&self.house.set, offset);
-                let offset = offset.bytes();
-                match acked < wanted {
-                    true => self.answer_fault(&Fault::NotDurable { offset, acked, wanted }),
-                    false => self.reply.buffer().extend_from_slice(&reply),
+                let owed = std::mem::take(&mut self.owed);
+                if wanted <= acked {
+                    self.reply.buffer().extend(owed);
+                } else {
+                    let offset = offset.bytes();
+                    self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+                }
+            }
+            Parked::WaitAof { timeout } => {
+                let never = usize::MAX;
+                match self.until_applied(Offset::ZERO, never, timeout).await {
+                    Ended::Unblocked => self.reply.error(UNBLOCKED),
+                    _ => self.nothing_on_disk(),
                 }
             }
             Parked::Sleep { time } => {
@@ -68,6 +80,24 @@ impl Visitor {
             }
         }
         self.silence(mark);
+    }
+
+    /// Inside a transaction nothing waits.
+    pub fn answer_at_once(&mut self, park: Park) {
+        match park {
+            Park::Wait { offset, .. } => {
+                self.reply.count(count_applied(&self.house.set, offset));
+            }
+            Park::WaitAof { .. } => self.nothing_on_disk(),
+            Park::Sleep { .. } => self.reply.ok(),
+        }
+    }
+
+    /// WAITAOF's answer: nobody writes a file, neither here nor at replicas.
+    fn nothing_on_disk(&mut self) {
+        self.reply.array(2);
+        self.reply.int(0);
+        self.reply.int(0);
     }
 
     /// Waits until a replica has applied `needs`, at most `at_most`: `member`, or another that may

@@ -1,6 +1,7 @@
 //! A connection's own state, from one batch to the next.
 
 use super::desk::Desk;
+use crate::admin;
 use crate::admin::{Client, House};
 use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
@@ -39,6 +40,8 @@ pub struct Visitor {
     pub set_generation: u64,
     /// Which rung of the ladder the read at hand goes on from: not 0 after it has waited.
     pub rung: u8,
+    /// The reply of a write that waits to be confirmed.
+    pub owed: Vec<u8>,
 }
 
 /// Why a batch ended before its input did.
@@ -129,7 +132,7 @@ pub struct Shift<'s, 'd> {
     pub now: MonoUs,
     /// The last reading of the clock, for service times.
     pub lap_ns: u64,
-    /// Commands of the batch so far.
+    /// Commands of this batch that reached their handler or the queue.
     pub served: u64,
 }
 
@@ -177,6 +180,6 @@ impl Visitor {
 
     /// Ends all watches.
     pub fn unwatch_all(&mut self) {
-        self.session.watches.clear();
+        admin::unwatch_all(&self.house.set, &mut self.session);
     }
 }

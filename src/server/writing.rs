@@ -7,7 +7,7 @@ use crate::command::{Args, Fault};
 use crate::engine::WriteVerb;
 use crate::metrics::Label;
 use crate::node::{Duty, View};
-use crate::resp::{Mark, Request};
+use crate::resp::Request;
 use crate::route::Acks;
 use std::time::Duration;
 
@@ -23,7 +23,6 @@ impl Visitor {
     ) -> Result<Option<Stop>, Fault> {
         self.pass_gate(shift)?;
         let route = self.origin().route(command, request);
-        let mark = self.reply.mark();
         shift.begin(command);
         let master = shift.master()?.member().index;
         self.keep_up(shift.set)?;
@@ -44,12 +43,12 @@ impl Visitor {
             shift.set.replace_quarantined_master();
         }
         outcome?;
-        Ok(if has_changed { self.confirmation(route, mark) } else { None })
+        Ok(if has_changed { self.confirmation(route) } else { None })
     }
 
     /// `min-replicas-to-write`, checked before anything is applied.
     #[inline]
-    fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
+    pub fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
         let Some(gate) = self.settings.set.gate() else { return Ok(()) };
         let (set, roster, now) = (shift.set, shift.roster, shift.now);
         let view = View { set, roster, now, with_ages: true };
@@ -58,7 +57,7 @@ impl Visitor {
 
     /// What must be confirmed before this write's reply may leave.
     #[inline]
-    fn confirmation(&mut self, route: u16, mark: Mark) -> Option<Stop> {
+    pub fn confirmation(&self, route: u16) -> Option<Stop> {
         let route = self.settings.routes.get(route);
         let count = |acks| match acks {
             Acks::None => 0,
@@ -75,9 +74,6 @@ impl Visitor {
         }
         let timeout = (timeout != Duration::ZERO).then_some(timeout);
         let offset = self.session.last_write;
-        // The reply is withheld, or it would leave with those before it.
-        let reply = self.reply.since(mark).to_vec();
-        self.reply.cut(mark);
-        Some(Stop::Park(Parked::Acks { offset, wanted, timeout, reply }))
+        Some(Stop::Park(Parked::Acks { offset, wanted, timeout }))
     }
 }

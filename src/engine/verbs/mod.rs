@@ -8,7 +8,9 @@ pub mod search;
 pub mod object;
 pub mod databases;
 pub mod strings;
+pub mod lists;
 pub mod hashes;
+pub mod sort;
 mod scan;
 
 use super::row::Row;
@@ -23,7 +25,9 @@ pub const FAMILIES: &[&[Row]] = &[
     object::ROWS,
     databases::ROWS,
     strings::ROWS,
+    lists::ROWS,
     hashes::ROWS,
+    sort::ROWS,
 ];
 
 /// All rows of the engine.
