@@ -137,8 +137,8 @@ impl Member {
         self.duties.load(Acquire) & STILL == 0
     }
 
-    /// When the oldest write of the batch in its hands was appended, if it has one: that write is no
-    /// longer in the log's keeping and not yet applied.
+    /// When the oldest write of the batch in its hands was appended, if it has one: that write is
+    /// no longer in the log's keeping and not yet applied.
     pub(super) fn applying_since(&self) -> Option<MonoUs> {
         let since = self.applying_since.load(Acquire);
         (since != AT_REST).then_some(MonoUs(since))

@@ -101,7 +101,9 @@ impl Visitor {
                 None
             }
         };
-        if self.session.replies != Replies::On && !matches!(stop, Some(Stop::Await { .. })) {
+        if self.session.replies != Replies::On
+            && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_)))
+        {
             self.silence(mark);
         }
         if let Some(Stop::Park(Parked::Acks { .. })) = &stop {
@@ -116,7 +118,8 @@ impl Visitor {
         if !self.session.is_known && !flags.has(Flags::NO_AUTH) {
             return Some(Fault::NoAuth);
         }
-        self.take_lost()
+        // A transaction ends at its EXEC, not before: the loss is told behind it.
+        if self.session.queue.is_none() { self.take_lost() } else { None }
     }
 
     /// A request that never reached its handler.
