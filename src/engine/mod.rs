@@ -8,6 +8,7 @@ pub mod table;
 pub mod packed;
 
 mod hash;
+mod set;
 mod sample;
 mod text;
 mod value;
@@ -26,6 +27,7 @@ pub use effects::{Effects, Item, Said};
 pub use hash::Hash;
 pub use keyspace::Keyspace;
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
+pub use set::Set;
 pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
 pub use thresholds::Thresholds;
@@ -59,6 +61,8 @@ pub struct Ground {
 pub enum Buried {
     /// One entry with a large value.
     Entry(KeySlot),
+    /// A large value whose key has another now.
+    Value(Value),
     /// All that a flush took.
     Space(Box<Keyspace>),
 }

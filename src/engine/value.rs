@@ -1,6 +1,7 @@
 //! What a key can hold besides a short string, and what all collections have in common.
 
 use super::hash::Hash;
+use super::set::Set;
 use triomphe::Arc;
 
 /// The types a client can see.
@@ -8,6 +9,8 @@ use triomphe::Arc;
 pub enum Kind {
     /// A string.
     String,
+    /// A set.
+    Set,
     /// A hash.
     Hash,
 }
@@ -17,13 +20,14 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::Set => "set",
             Kind::Hash => "hash",
         }
     }
 
     /// The type of that name, in any case.
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::Hash]
+        [Kind::String, Kind::Set, Kind::Hash]
             .into_iter()
             .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -37,6 +41,8 @@ pub enum Value {
     /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with room
     /// to grow.
     Grown(Vec<u8>),
+    /// A set.
+    Set(Set),
     /// A hash.
     Hash(Hash),
 }
@@ -61,6 +67,7 @@ impl Value {
     pub fn kind(&self) -> Kind {
         match self {
             Value::Shared(_) | Value::Grown(_) => Kind::String,
+            Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
         }
     }
@@ -69,6 +76,7 @@ impl Value {
     pub fn encoding(&self) -> &'static str {
         match self {
             Value::Shared(_) | Value::Grown(_) => "raw",
+            Value::Set(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
         }
     }
@@ -77,6 +85,7 @@ impl Value {
     pub fn is_empty(&self) -> bool {
         match self {
             Value::Shared(_) | Value::Grown(_) => false,
+            Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
         }
     }
@@ -85,6 +94,7 @@ impl Value {
     pub fn burden(&self) -> usize {
         match self {
             Value::Shared(_) | Value::Grown(_) => 1,
+            Value::Set(set) => set.burden(),
             Value::Hash(hash) => hash.burden(),
         }
     }
@@ -94,6 +104,7 @@ impl Value {
         match self {
             Value::Shared(bytes) => bytes.len(),
             Value::Grown(bytes) => bytes.capacity(),
+            Value::Set(set) => set.bytes(),
             Value::Hash(hash) => hash.bytes(),
         }
     }

@@ -8,7 +8,9 @@ pub mod search;
 pub mod object;
 pub mod databases;
 pub mod strings;
+pub mod sets;
 pub mod hashes;
+mod chance;
 mod scan;
 
 use super::row::Row;
@@ -23,6 +25,7 @@ pub const FAMILIES: &[&[Row]] = &[
     object::ROWS,
     databases::ROWS,
     strings::ROWS,
+    sets::ROWS,
     hashes::ROWS,
 ];
 

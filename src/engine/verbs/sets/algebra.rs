@@ -1,0 +1,163 @@
+//! Sets made of sets: what they have in common, together, or the first has alone.
+
+use crate::command::{Args, Fault};
+use crate::engine::set::algebra;
+use crate::engine::{Effects, Engine, Ground, Set, Value};
+use crate::resp::Reply;
+use std::ops::ControlFlow;
+
+/// The sets at `keys`, in order; every key is looked at, also behind one that is missing.
+fn sets<'e, 'k>(
+    engine: &'e Engine,
+    args: &Args<'e>,
+    keys: impl Iterator<Item = &'k [u8]>,
+) -> Result<Vec<Option<&'e Set>>, Fault> {
+    let db = engine.db(args);
+    keys.map(|it| db.collection(it)).collect()
+}
+
+/// A set made of others.
+type Make = fn(&[Option<&Set>], &Ground) -> Set;
+
+fn intersection(sets: &[Option<&Set>], ground: &Ground) -> Set {
+    let mut all = Set::default();
+    each_common(sets, ground, |it| {
+        all.add(it, ground);
+        ControlFlow::Continue(())
+    });
+    all
+}
+
+/// As [`algebra::common`]; a key without a set has nothing in common with any other.
+fn each_common<'s>(
+    sets: &[Option<&'s Set>],
+    ground: &Ground,
+    visit: impl FnMut(crate::engine::packed::Element<'s>) -> ControlFlow<()>,
+) {
+    if let Some(sets) = sets.iter().copied().collect::<Option<Vec<_>>>() {
+        algebra::common(&sets, ground, visit);
+    }
+}
+
+fn union(sets: &[Option<&Set>], ground: &Ground) -> Set {
+    let sets: Vec<_> = sets.iter().flatten().copied().collect();
+    algebra::union(&sets, ground)
+}
+
+fn difference(sets: &[Option<&Set>], ground: &Ground) -> Set {
+    let Some((Some(first), others)) = sets.split_first() else { return Set::default() };
+    let others: Vec<_> = others.iter().flatten().copied().collect();
+    algebra::difference(first, &others, ground)
+}
+
+pub fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let sets = sets(engine, &args, args.rest())?;
+    let (mark, mut met) = (reply.mark(), 0);
+    each_common(&sets, engine.ground(), |it| {
+        met += 1;
+        it.answer(reply);
+        ControlFlow::Continue(())
+    });
+    reply.close_set(mark, met);
+    Ok(())
+}
+
+pub fn sunion(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    answer(union, engine, args, reply)
+}
+
+pub fn sdiff(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    answer(difference, engine, args, reply)
+}
+
+fn answer(
+    make: Make,
+    engine: &Engine,
+    mut args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let sets = sets(engine, &args, args.rest())?;
+    super::answer_all(Some(&make(&sets, engine.ground())), reply);
+    Ok(())
+}
+
+pub fn sinterstore(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    store(intersection, engine, args, effects, reply)
+}
+
+pub fn sunionstore(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    store(union, engine, args, effects, reply)
+}
+
+pub fn sdiffstore(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    store(difference, engine, args, effects, reply)
+}
+
+fn store(
+    make: Make,
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let target = args.next()?;
+    let sets = sets(engine, &args, args.rest())?;
+    let made = make(&sets, engine.ground());
+
+    let (len, mut db) = (made.len(), engine.db_mut(&args));
+    let changed = match len {
+        0 => db.remove(target),
+        _ => {
+            db.put_value(target, Value::Set(made), None);
+            true
+        }
+    };
+    if changed {
+        effects.as_sent();
+    }
+    reply.count(len);
+    Ok(())
+}
+
+pub fn sintercard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let keys = counted_keys(&mut args)?;
+    let limit = limit(&mut args)?;
+    let sets = sets(engine, &args, keys)?;
+    let mut met = 0;
+    each_common(&sets, engine.ground(), |_| {
+        met += 1;
+        if met == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    reply.count(met);
+    Ok(())
+}
+
+/// `numkeys key [key ...]`.
+fn counted_keys<'a>(
+    args: &mut Args<'a>,
+) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>, Fault> {
+    const NONE: Fault = Fault::Says("ERR numkeys should be greater than 0");
+    let count = args.next().ok().and_then(crate::base::number::parse_i64).ok_or(NONE)?;
+    let count = usize::try_from(count).ok().filter(|it| *it != 0).ok_or(NONE)?;
+    if args.left() < count {
+        return Err(Fault::Says("ERR Number of keys can't be greater than number of args"));
+    }
+    let keys = args.rest().take(count);
+    todo_skip(args, count);
+    Ok(keys)
+}
