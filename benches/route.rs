@@ -20,25 +20,42 @@ fn replicas(applied: [u64; 2]) -> [Candidate; 2] {
     })
 }
 
-fn asked<'a>(ladder: &'a Ladder, home: Option<usize>, dice: u64) -> Asked<'a> {
-    let lineage = black_box(Lineage { history: HISTORY, before: None });
-    let own = black_box(Some(Position { history: HISTORY, offset: Offset::new(90) }));
-    let level = black_box(Level::Sticky);
-    Asked {
-        class: black_box(Class::Read),
-        level,
-        floor: Floor::of(level, own, None, Offset::new(100), &lineage),
-        watching: false,
-        wrote_lately: false,
-        home,
-        dice,
-        ladder,
-        rung: 0,
+/// A session that has written, at the default level.
+struct Session {
+    level: Level,
+    own: Option<Position>,
+    lineage: Lineage,
+    ladder: Ladder,
+}
+
+impl Session {
+    fn new() -> Session {
+        Session {
+            level: Level::Sticky,
+            own: Some(Position { history: HISTORY, offset: Offset::new(90) }),
+            lineage: Lineage { history: HISTORY, before: None },
+            ladder: Ladder::default(),
+        }
+    }
+
+    fn asks(&self, home: Option<usize>, dice: u64) -> Asked<'_> {
+        let head = Offset::new(100);
+        Asked {
+            class: Class::Read,
+            level: self.level,
+            floor: Floor::of(self.level, self.own, None, head, &self.lineage),
+            watching: false,
+            wrote_lately: false,
+            home,
+            dice,
+            ladder: &self.ladder,
+            rung: 0,
+        }
     }
 }
 
 fn planning(bench: &mut Criterion) {
-    let ladder = Ladder::default();
+    let session = Session::new();
     let cases = [
         ("fresh_home", Some(0), [95, 95]),
         ("two_choices", None, [95, 95]),
@@ -51,7 +68,7 @@ fn planning(bench: &mut Criterion) {
         bench.bench_function(&format!("plan/sticky/{name}"), |it| {
             it.iter(|| {
                 dice = dice.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
-                plan(&asked(&ladder, black_box(home), dice), black_box(&members))
+                plan(&black_box(&session).asks(black_box(home), dice), black_box(&members))
             });
         });
     }

@@ -1,5 +1,5 @@
-//! What a read of a session asks for: the one place where routes, levels and floors come together, for
-//! the corridor and for PROXY EXPLAIN.
+//! What a read of a session asks for: the one place where routes, levels and floors come together,
+//! for the corridor and for PROXY EXPLAIN.
 
 use super::Command;
 use crate::base::position::{Lineage, Position};

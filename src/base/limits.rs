@@ -4,7 +4,8 @@
 pub const BULK_BYTES_MAX: usize = 512 << 20;
 /// Most arguments of one request (Redis' fixed limit).
 pub const REQUEST_ARGS_MAX: usize = 1024 * 1024;
-/// Longest inline request, and longest line of a multi-bulk header (Redis' `PROTO_INLINE_MAX_SIZE`).
+/// Longest inline request, and longest line of a multi-bulk header (Redis'
+/// `PROTO_INLINE_MAX_SIZE`).
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of one client that may wait for their request to be complete (Redis'
 /// `client-query-buffer-limit`).
@@ -15,7 +16,8 @@ pub const READ_CHUNK_BYTES: usize = 16 << 10;
 pub const REPLY_FLUSH_BYTES: usize = 64 << 10;
 /// Longest reply to a request whose elements may repeat: what it names is not what there is.
 pub const REPLY_BYTES_MAX: usize = BULK_BYTES_MAX;
-/// Databases of a member (Redis' default; not configurable so that SELECT means the same everywhere).
+/// Databases of a member (Redis' default; not configurable so that SELECT means the same
+/// everywhere).
 pub const DATABASES: usize = 16;
 /// Stream bytes in one shared block of the log.
 pub const LOG_BLOCK_BYTES: usize = 64 << 10;

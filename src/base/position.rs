@@ -122,10 +122,16 @@ pub enum Covered {
 
 impl Lineage {
     /// The rule of `replid2`: the only way positions of two histories are ever compared.
+    #[inline]
     pub fn cover(&self, floor: Position) -> Covered {
-        if floor.history == self.history {
-            return Covered::To(floor.offset);
+        match floor.history == self.history {
+            true => Covered::To(floor.offset),
+            false => self.cover_of_before(floor),
         }
+    }
+
+    #[cold]
+    fn cover_of_before(&self, floor: Position) -> Covered {
         match self.before {
             Some(shared) if shared.history != floor.history => Covered::Foreign,
             Some(shared) if floor.offset <= shared.offset => Covered::To(floor.offset),

@@ -79,7 +79,8 @@ impl KeySpec {
         KeySpec { begin: Begin::Index(index), find, access }
     }
 
-    /// Places of the keys of `request`, appended to `found`. `Err` when its arguments do not add up.
+    /// Places of the keys of `request`, appended to `found`. `Err` when its arguments do not add
+    /// up.
     fn places(&self, request: Request<'_>, found: &mut Vec<(usize, Access)>) -> Result<(), Fault> {
         let Some(begin) = self.begin_at(request) else { return Ok(()) };
         let (first, last, step) = match self.find {

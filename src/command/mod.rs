@@ -1,15 +1,17 @@
-//! What a row says of a command, how a command is looked up by name, and how its arguments are read.
+//! What a row says of a command, how a command is looked up by name, and how its arguments are
+//! read.
 //!
 //! **Invariant:** knows no behaviour. Rows stand beside their verbs in the rooms that act.
 
 mod args;
 mod fault;
+pub mod grammar;
 mod keys;
 mod lookup;
 mod spec;
 
 pub use args::{Args, World};
-pub use fault::Fault;
+pub use fault::{Fault, echo};
 pub use keys::{Access, Begin, Find, KeySpec, Keys};
 pub use lookup::Lookup;
 pub use spec::{Arity, Class, Flags, Group, Spec, spec};

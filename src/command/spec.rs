@@ -51,7 +51,8 @@ macro_rules! flags {
             pub const NONE: Flags = Flags(0);
             $($(#[$doc])* pub const $name: Flags = Flags(1 << $bit);)*
             /// Each flag with the word COMMAND INFO uses for it, where it has one.
-            pub const WORDS: &'static [(Flags, Option<&'static str>)] = &[$((Flags::$name, $word)),*];
+            pub const WORDS: &'static [(Flags, Option<&'static str>)] =
+                &[$((Flags::$name, $word)),*];
         }
     };
 }

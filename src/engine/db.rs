@@ -34,8 +34,8 @@ impl<'e> Db<'e> {
         self.see(key).inspect(|it| it.touch(self.now))
     }
 
-    /// The entry of `key`, counted as a hit or a miss but not as a use: for who asks of the key, not
-    /// of its value.
+    /// The entry of `key`, counted as a hit or a miss but not as a use: for who asks of the key,
+    /// not of its value.
     #[inline]
     pub fn see(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.peek(key);
@@ -83,8 +83,8 @@ impl<'e> Db<'e> {
         self.space.table().iter().filter(move |it| this.is_live(it))
     }
 
-    /// Visits entries in hash order from `from` on, at least `at_least` if there are so many (expired
-    /// ones count, but are not shown). Answers where to go on, `None` at the end.
+    /// Visits entries in hash order from `from` on, at least `at_least` if there are so many
+    /// (expired ones count, but are not shown). Answers where to go on, `None` at the end.
     pub fn scan(
         &self,
         from: u32,

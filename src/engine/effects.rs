@@ -11,8 +11,8 @@ pub struct Item {
     pub db: usize,
     /// Its words.
     pub said: Said,
-    /// Entries in [`Effects::shared`] that are this command's whole effect; empty when hosted replicas
-    /// must run it.
+    /// Entries in [`Effects::shared`] that are this command's whole effect; empty when hosted
+    /// replicas must run it.
     pub shared: Range<usize>,
 }
 
@@ -48,8 +48,8 @@ impl Effects {
         self.push(self.db, Said::AsSent);
     }
 
-    /// The stream says this command. May be called more than once; several commands of one write are
-    /// wrapped in MULTI and EXEC.
+    /// The stream says this command. May be called more than once; several commands of one write
+    /// are wrapped in MULTI and EXEC.
     pub fn say(&mut self, words: &[&[u8]]) {
         self.say_in(self.db, words);
     }
@@ -66,8 +66,8 @@ impl Effects {
         self.push(db, Said::Instead(start..self.words.len()));
     }
 
-    /// Hands hosted replicas the entry that the last said command stored, so that they need not run it.
-    /// Right only when the entries shared this way are all that command changed.
+    /// Hands hosted replicas the entry that the last said command stored, so that they need not run
+    /// it. Right only when the entries shared this way are all that command changed.
     pub fn share(&mut self, slot: KeySlot) {
         self.shared.push(slot);
         let last = self.items.last_mut().expect("say a command before sharing what it stored");

@@ -47,8 +47,8 @@ pub const fn container(name: &'static str, rows: &'static [Row]) -> Row {
 }
 
 impl Row {
-    /// What COMMAND DOCS tells of it: its group, the version that brought it, its complexity, what it
-    /// does, and the grammar of its arguments.
+    /// What COMMAND DOCS tells of it: its group, the version that brought it, its complexity, what
+    /// it does, and the grammar of its arguments.
     pub const fn says(
         mut self,
         group: Group,
@@ -70,8 +70,8 @@ impl Row {
 }
 
 impl Engine {
-    /// Runs a write at the master: first deletes what has expired among its keys, then runs the verb.
-    /// A verb that fails has done nothing; its reply is the fault.
+    /// Runs a write at the master: first deletes what has expired among its keys, then runs the
+    /// verb. A verb that fails has done nothing; its reply is the fault.
     pub fn write(
         &mut self,
         spec: &Spec,
@@ -99,7 +99,8 @@ impl Engine {
         verb(self, args, reply).inspect_err(|_| reply.cut(mark))
     }
 
-    /// Repeats a command of the stream at a replica, which hides nothing and deletes nothing by itself.
+    /// Repeats a command of the stream at a replica, which hides nothing and deletes nothing by
+    /// itself.
     pub fn repeat(
         &mut self,
         db: usize,

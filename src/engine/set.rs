@@ -106,12 +106,8 @@ impl Set {
     pub fn has(&self, member: Element<'_>, ground: &Ground) -> bool {
         match self.form() {
             Form::Ints(ints) => member.as_int().is_some_and(|it| ints.find(it).is_ok()),
-            Form::Packed(packed) => {
-                packed.find(member.settled(), packed.start(), 1).is_some()
-            }
-            Form::Table(table) => {
-                member.with_text(|it| table.get(ground.hash(it), it).is_some())
-            }
+            Form::Packed(packed) => packed.find(member.settled(), packed.start(), 1).is_some(),
+            Form::Table(table) => member.with_text(|it| table.get(ground.hash(it), it).is_some()),
         }
     }
 
@@ -180,7 +176,9 @@ impl Set {
     ) -> usize {
         let before = self.len();
         self.expect(members.clone(), ground);
-        members.for_each(|it| drop(self.add(Element::Text(it), ground)));
+        for member in members {
+            self.add(Element::Text(member), ground);
+        }
         self.len() - before
     }
 
@@ -231,9 +229,7 @@ impl Set {
     pub fn remove(&mut self, member: Element<'_>, ground: &Ground) -> bool {
         match self {
             Set::Small(packed) => remove_small(packed, member),
-            Set::Table(table) => {
-                member.with_text(|it| table.remove(ground.hash(it), it).is_some())
-            }
+            Set::Table(table) => member.with_text(|it| table.remove(ground.hash(it), it).is_some()),
         }
     }
 
@@ -272,11 +268,15 @@ impl Set {
     ) -> Set {
         let left = self.len().saturating_sub(count);
         if count < left.saturating_mul(FEW_LEFT) && matches!(self, Set::Table(_)) {
-            (0..count).for_each(|_| drop(self.pop(dice, &mut show)));
+            for _ in 0..count {
+                self.pop(dice, &mut show);
+            }
             return Set::default();
         }
         let mut kept = Set::default();
-        let keep = |it: Element<'_>| drop(kept.add(it, ground));
+        let keep = |it: Element<'_>| {
+            kept.add(it, ground);
+        };
         sample::split(count, self.len(), self.iter(), dice, show, keep);
         std::mem::replace(self, kept)
     }

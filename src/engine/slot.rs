@@ -175,8 +175,8 @@ impl KeySlot {
         }
     }
 
-    /// The allocation itself, for hosted feeds: a copy that shares the value. `None` for values that
-    /// each member builds for itself.
+    /// The allocation itself, for hosted feeds: a copy that shares the value. `None` for values
+    /// that each member builds for itself.
     pub fn share(&self) -> Option<KeySlot> {
         match self {
             KeySlot::Text { hash, text } => Some(KeySlot::Text { hash: *hash, text: text.clone() }),

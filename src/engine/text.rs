@@ -57,8 +57,9 @@ struct Head {
     touched_s: AtomicU32,
 }
 
-/// `[deadline: 8 bytes, if any][key][value]` behind a head, thin and reference-counted. Immutable but
-/// for the time of last use, which all members share: a read at a replica keeps a key warm at the master.
+/// `[deadline: 8 bytes, if any][key][value]` behind a head, thin and reference-counted. Immutable
+/// but for the time of last use, which all members share: a read at a replica keeps a key warm at
+/// the master.
 #[derive(Clone)]
 pub struct Text(ThinArc<Head, u8>);
 
@@ -143,8 +144,9 @@ impl Text {
     }
 }
 
-/// Remembers a use at `now`. Writes only when the second has changed, so that a hot key's cache line
-/// stays shared. A replica that applies the stream has no time, and must not forget the real one.
+/// Remembers a use at `now`. Writes only when the second has changed, so that a hot key's cache
+/// line stays shared. A replica that applies the stream has no time, and must not forget the real
+/// one.
 #[inline]
 pub fn touch(touched_s: &AtomicU32, now: WallMs) {
     let second = (now.0 / 1000) as u32;

@@ -7,7 +7,8 @@ pub struct Thresholds {
     pub hash_entries: usize,
     /// `hash-max-listpack-value`, bytes.
     pub hash_value: usize,
-    /// `list-max-listpack-size`: entries when positive, a size class (-1 is 4 KiB … -5 is 64 KiB) when negative.
+    /// `list-max-listpack-size`: entries when positive, a size class (-1 is 4 KiB … -5 is 64 KiB)
+    /// when negative.
     pub list_size: i64,
     /// `set-max-intset-entries`.
     pub set_intset_entries: usize,

@@ -1,6 +1,7 @@
 //! What a key can hold besides a short string, and what all collections have in common.
 
 use super::hash::Hash;
+use super::list::List;
 use super::set::Set;
 use triomphe::Arc;
 
@@ -9,6 +10,8 @@ use triomphe::Arc;
 pub enum Kind {
     /// A string.
     String,
+    /// A list.
+    List,
     /// A set.
     Set,
     /// A hash.
@@ -20,6 +23,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::List => "list",
             Kind::Set => "set",
             Kind::Hash => "hash",
         }
@@ -27,7 +31,7 @@ impl Kind {
 
     /// The type of that name, in any case.
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::Set, Kind::Hash]
+        [Kind::String, Kind::List, Kind::Set, Kind::Hash]
             .into_iter()
             .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -38,9 +42,11 @@ impl Kind {
 pub enum Value {
     /// A long string, shared by all hosted members.
     Shared(Arc<[u8]>),
-    /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with room
-    /// to grow.
+    /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with
+    /// room to grow.
     Grown(Vec<u8>),
+    /// A list.
+    List(List),
     /// A set.
     Set(Set),
     /// A hash.
@@ -67,6 +73,7 @@ impl Value {
     pub fn kind(&self) -> Kind {
         match self {
             Value::Shared(_) | Value::Grown(_) => Kind::String,
+            Value::List(_) => Kind::List,
             Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
         }
@@ -76,6 +83,7 @@ impl Value {
     pub fn encoding(&self) -> &'static str {
         match self {
             Value::Shared(_) | Value::Grown(_) => "raw",
+            Value::List(list) => list.encoding(),
             Value::Set(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
         }
@@ -85,6 +93,7 @@ impl Value {
     pub fn is_empty(&self) -> bool {
         match self {
             Value::Shared(_) | Value::Grown(_) => false,
+            Value::List(list) => list.is_empty(),
             Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
         }
@@ -94,6 +103,7 @@ impl Value {
     pub fn burden(&self) -> usize {
         match self {
             Value::Shared(_) | Value::Grown(_) => 1,
+            Value::List(list) => list.burden(),
             Value::Set(set) => set.burden(),
             Value::Hash(hash) => hash.burden(),
         }
@@ -104,6 +114,7 @@ impl Value {
         match self {
             Value::Shared(bytes) => bytes.len(),
             Value::Grown(bytes) => bytes.capacity(),
+            Value::List(list) => list.bytes(),
             Value::Set(set) => set.bytes(),
             Value::Hash(hash) => hash.bytes(),
         }

@@ -28,8 +28,8 @@ impl Blocks {
         self.tail_start.after(self.tail.len())
     }
 
-    /// Appends bytes that stay together in one block. Answers whether a block was sealed, which is the
-    /// time to look after bounds.
+    /// Appends bytes that stay together in one block. Answers whether a block was sealed, which is
+    /// the time to look after bounds.
     pub fn append(&mut self, bytes: &[u8]) -> bool {
         let fits = bytes.len() <= self.tail.capacity() - self.tail.len();
         if !fits {
@@ -77,7 +77,8 @@ impl Blocks {
         self.end().since(self.start())
     }
 
-    /// What has been written so far becomes readable by others; the rest of its block stays writable.
+    /// What has been written so far becomes readable by others; the rest of its block stays
+    /// writable.
     fn seal(&mut self) {
         if self.tail.is_empty() {
             return;

@@ -76,8 +76,8 @@ pub struct Log<S> {
 }
 
 impl<S: Clone> Log<S> {
-    /// An empty stream. `backlog_bytes` are kept for partial resyncs; a feed that falls further behind
-    /// than `feed_bytes_max` is cut.
+    /// An empty stream. `backlog_bytes` are kept for partial resyncs; a feed that falls further
+    /// behind than `feed_bytes_max` is cut.
     pub fn new(lineage: Lineage, backlog_bytes: usize, feed_bytes_max: usize) -> Log<S> {
         Log {
             lineage,
@@ -126,8 +126,8 @@ impl<S: Clone> Log<S> {
         self.look_after_bounds();
     }
 
-    /// A place for one more feed, which is cut until it is attached. Bytes are kept from the first feed
-    /// on; before that only the offset moves.
+    /// A place for one more feed, which is cut until it is attached. Bytes are kept from the first
+    /// feed on; before that only the offset moves.
     pub fn open_feed(&mut self) -> FeedId {
         if self.feeds.is_empty() {
             self.blocks = Blocks::new(self.head);
@@ -174,7 +174,8 @@ impl<S: Clone> Log<S> {
         (self.blocks.start() <= from && from <= self.head).then(|| self.blocks.copy_from(from))
     }
 
-    /// When the first write was appended that this feed has not taken; `None` when it has taken all.
+    /// When the first write was appended that this feed has not taken; `None` when it has taken
+    /// all.
     pub fn waiting_since(&self, feed: FeedId) -> Option<MonoUs> {
         let Feed::Streaming { next, .. } = self.feeds[feed.0] else { return None };
         self.records.get((next - self.first) as usize).map(|it| it.at)
@@ -275,8 +276,8 @@ pub struct Entry<'l, S> {
 }
 
 impl<S: Clone> Entry<'_, S> {
-    /// Appends one encoded command. `shared` are the entries that are its whole effect; without any,
-    /// hosted replicas run the command.
+    /// Appends one encoded command. `shared` are the entries that are its whole effect; without
+    /// any, hosted replicas run the command.
     pub fn say(&mut self, db: usize, words: &[u8], shared: impl ExactSizeIterator<Item = S>) {
         self.select(db);
         let from = self.append(words);

@@ -18,8 +18,8 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Arguments at `spans` of `bytes`. `wire` is the request's own canonical multi-bulk encoding when
-    /// it arrived as such, so that the log can repeat it without encoding it again.
+    /// Arguments at `spans` of `bytes`. `wire` is the request's own canonical multi-bulk encoding
+    /// when it arrived as such, so that the log can repeat it without encoding it again.
     pub fn new(bytes: &'a [u8], spans: &'a [Span], wire: Option<&'a [u8]>) -> Request<'a> {
         Request { bytes, spans, wire }
     }

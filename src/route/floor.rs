@@ -30,19 +30,19 @@ impl Floor {
         head: Offset,
         lineage: &Lineage,
     ) -> Floor {
-        let own = Floor::covered(own, lineage);
+        let covered = |it: &Option<Position>| Floor::covered(it.as_ref(), lineage);
         match level {
-            Level::Sticky => own,
-            Level::Global => own.and(Floor::covered(everyone, lineage)),
-            Level::Linearizable => own.and(Floor::Needs(head)),
+            Level::Sticky => covered(&own),
+            Level::Global => covered(&own).and(covered(&everyone)),
+            Level::Linearizable => covered(&own).and(Floor::Needs(head)),
             Level::Master | Level::Bounded { .. } | Level::Eventual => Floor::NONE,
         }
     }
 
     #[inline]
-    fn covered(seen: Option<Position>, lineage: &Lineage) -> Floor {
+    fn covered(seen: Option<&Position>, lineage: &Lineage) -> Floor {
         let Some(seen) = seen else { return Floor::NONE };
-        match lineage.cover(seen) {
+        match lineage.cover(*seen) {
             Covered::To(offset) => Floor::Needs(offset),
             Covered::Lost(shared) => Floor::Lost(shared),
             Covered::Foreign => Floor::Foreign,

@@ -314,6 +314,7 @@ impl<M: Members> Look<'_, M> {
         Plan { to: Where::Member(it.member), because }
     }
 
+    #[inline]
     fn without_home(&self) -> Plan {
         match self.pick(|it| self.fresh(it)) {
             Some(it) => self.to(it, Reason::FreshOther),

@@ -1,7 +1,10 @@
-//! Everything that touches the world: the executor, sockets, clocks, files and signals. The only room
-//! that names async-std and its reactor, so that a sibling could take their place.
+//! Everything that touches the world: the executor, sockets, clocks, files and signals. The only
+//! room that names async-std and its reactor, so that a sibling could take their place.
 
 pub mod clock;
+mod readiness;
+pub mod process;
+pub mod signals;
 pub mod stream;
 pub mod tasks;
 pub mod undertaker;

@@ -117,7 +117,8 @@ impl Visitor {
         outcome.map(|()| true)
     }
 
-    /// With the member's lock held, nothing it has applied can change; what was planned before may have.
+    /// With the member's lock held, nothing it has applied can change; what was planned before may
+    /// have.
     #[inline]
     fn still_holds(&self, plan: Plan, member: &Member, master: usize, generation: u64) -> bool {
         let for_the_master = !matches!(

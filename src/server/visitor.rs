@@ -1,9 +1,11 @@
 //! A connection's own state, from one batch to the next.
 
 use super::desk::Desk;
-use crate::admin::{Client, House, Settings};
+use crate::admin;
+use crate::admin::{Client, House};
 use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
+use crate::config::Config;
 use crate::node::{Member, Reading, Roster, Set, Writing};
 use crate::resp::Reply;
 use crate::route::Level;
@@ -26,7 +28,7 @@ pub struct Visitor {
     /// The listener's own level.
     pub listener_level: Option<Level>,
     /// The settings as of `settings_generation`.
-    pub settings: Arc<Settings>,
+    pub settings: Arc<Config>,
     /// Which settings these are.
     pub settings_generation: u64,
     /// The members as of `set_generation`.
@@ -37,6 +39,8 @@ pub struct Visitor {
     pub set_generation: u64,
     /// Which rung of the ladder the read at hand goes on from: not 0 after it has waited.
     pub rung: u8,
+    /// The reply of a write that waits to be confirmed.
+    pub owed: Vec<u8>,
 }
 
 /// Why a batch ended before its input did.
@@ -111,6 +115,8 @@ pub struct Shift<'s, 'd> {
     pub now: MonoUs,
     /// The last reading of the clock, for service times.
     pub lap_ns: u64,
+    /// Commands of this batch that reached their handler or the queue.
+    pub served: u64,
 }
 
 impl Visitor {
@@ -138,6 +144,6 @@ impl Visitor {
 
     /// Ends all watches.
     pub fn unwatch_all(&mut self) {
-        self.session.watches.clear();
+        admin::unwatch_all(&self.house.set, &mut self.session);
     }
 }

@@ -7,7 +7,7 @@ use crate::command::{Args, Fault};
 use crate::engine::WriteVerb;
 use crate::metrics::Label;
 use crate::node::{Duty, View};
-use crate::resp::{Mark, Request};
+use crate::resp::Request;
 use crate::route::Acks;
 use std::time::Duration;
 
@@ -23,7 +23,6 @@ impl Visitor {
     ) -> Result<Option<Stop>, Fault> {
         self.pass_gate(shift)?;
         let route = self.origin().route(command, request);
-        let mark = self.reply.mark();
         shift.begin(command);
         let writing = shift.held.write(shift.set, shift.roster);
         let master = writing.member().index;
@@ -49,13 +48,13 @@ impl Visitor {
             shift.set.replace_quarantined_master();
         }
         outcome?;
-        Ok(if has_changed { self.confirmation(route, mark) } else { None })
+        Ok(if has_changed { self.confirmation(route) } else { None })
     }
 
     /// `min-replicas-to-write`, checked before anything is applied.
     #[inline]
-    fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
-        let Some(gate) = &self.settings.min_replicas else { return Ok(()) };
+    pub fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
+        let Some(gate) = self.settings.set.gate() else { return Ok(()) };
         let (set, roster, now) = (shift.set, shift.roster, shift.now);
         let view = View { set, roster, now, with_ages: true };
         if gate.allows(view.fed()) { Ok(()) } else { Err(Fault::NoReplicas) }
@@ -63,7 +62,7 @@ impl Visitor {
 
     /// What must be confirmed before this write's reply may leave.
     #[inline]
-    fn confirmation(&self, route: u16, mark: Mark) -> Option<Stop> {
+    pub fn confirmation(&self, route: u16) -> Option<Stop> {
         let route = self.settings.routes.get(route);
         let (acks, timeout) = match self.session.acks {
             Some(asked) => (asked.acks, asked.timeout),
@@ -76,6 +75,6 @@ impl Visitor {
         };
         let timeout = (timeout != Duration::ZERO).then_some(timeout);
         let offset = self.session.last_write;
-        Some(Stop::Park(Parked::Acks { offset, wanted, timeout, mark }))
+        Some(Stop::Park(Parked::Acks { offset, wanted, timeout }))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** no member, no socket. A session decides nothing; it is what decisions read.
 
-use crate::base::position::{Offset, Position};
+use crate::base::position::{HistoryId, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
 use crate::route::{Acks, Level};
@@ -38,12 +38,10 @@ pub struct Watch {
     pub db: usize,
     /// The key.
     pub key: Box<[u8]>,
-    /// Its version at the master of `generation`.
+    /// Its version at the master then.
     pub version: u64,
-    /// Whether it was there (and had not expired).
-    pub existed: bool,
-    /// The set's generation then: after a failover the versions of another member mean nothing.
-    pub generation: u64,
+    /// The stream's history then: after a failover the versions of another member mean nothing.
+    pub history: HistoryId,
 }
 
 /// A transaction being queued.

@@ -23,9 +23,7 @@ pub fn common<'s>(
 /// A set of what any of `sets` has.
 pub fn union(sets: &[&Set], ground: &Ground) -> Set {
     let mut all = Set::default();
-    for set in sets {
-        set.iter().for_each(|it| drop(all.add(it, ground)));
-    }
+    add(&mut all, sets.iter().flat_map(|it| it.iter()), ground);
     all
 }
 
@@ -44,13 +42,20 @@ pub fn difference(first: &Set, others: &[&Set], ground: &Ground) -> Set {
             let mut others = others.to_vec();
             others.sort_by_key(|it| std::cmp::Reverse(it.len()));
             let alone = first.iter().filter(|it| !others.iter().any(|set| set.has(*it, ground)));
-            alone.for_each(|it| drop(rest.add(it, ground)));
+            add(&mut rest, alone, ground);
         }
         false => {
-            first.iter().for_each(|it| drop(rest.add(it, ground)));
-            let taken = others.iter().flat_map(|it| it.iter());
-            taken.for_each(|it| drop(rest.remove(it, ground)));
+            add(&mut rest, first.iter(), ground);
+            for member in others.iter().flat_map(|it| it.iter()) {
+                rest.remove(member, ground);
+            }
         }
     }
     rest
+}
+
+fn add<'s>(set: &mut Set, members: impl Iterator<Item = Element<'s>>, ground: &Ground) {
+    members.for_each(|it| {
+        set.add(it, ground);
+    });
 }

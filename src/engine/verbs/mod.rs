@@ -8,8 +8,11 @@ pub mod search;
 pub mod object;
 pub mod databases;
 pub mod strings;
+pub mod lists;
 pub mod sets;
 pub mod hashes;
+pub mod sort;
+mod counted;
 mod chance;
 mod scan;
 
@@ -25,8 +28,10 @@ pub const FAMILIES: &[&[Row]] = &[
     object::ROWS,
     databases::ROWS,
     strings::ROWS,
+    lists::ROWS,
     sets::ROWS,
     hashes::ROWS,
+    sort::ROWS,
 ];
 
 /// All rows of the engine.

@@ -5,6 +5,7 @@ mod algebra;
 mod tests;
 
 use super::{chance, scan};
+use crate::base::number::parse_i64;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
@@ -101,13 +102,7 @@ pub const ROWS: &[Row] = &[
         "source destination member",
     ),
     row("SINTER", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sinter))
-        .says(
-            Group::Set,
-            "1.0.0",
-            INTERSECTING,
-            "Answers what all sets have.",
-            "key [key ...]",
-        )
+        .says(Group::Set, "1.0.0", INTERSECTING, "Answers what all sets have.", "key [key ...]")
         .tips(NO_ORDER),
     row("SINTERSTORE", AtLeast(3), Flags::GROWS, INTO_UPDATED, Write(algebra::sinterstore)).says(
         Group::Set,
@@ -124,13 +119,7 @@ pub const ROWS: &[Row] = &[
         "numkeys key [key ...] [LIMIT limit]",
     ),
     row("SUNION", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sunion))
-        .says(
-            Group::Set,
-            "1.0.0",
-            ADDING,
-            "Answers what any of the sets has.",
-            "key [key ...]",
-        )
+        .says(Group::Set, "1.0.0", ADDING, "Answers what any of the sets has.", "key [key ...]")
         .tips(NO_ORDER),
     row("SUNIONSTORE", AtLeast(3), Flags::GROWS, INTO_REPLACED, Write(algebra::sunionstore)).says(
         Group::Set,
@@ -261,8 +250,9 @@ fn spop(
 ) -> Result<(), Fault> {
     let key = args.next()?;
     if args.left() != 0 {
-        let count = usize::try_from(args.int()?).map_err(|_| Fault::NotPositive)?;
-        args.done()?;
+        only_count(&args)?;
+        let count = parse_i64(args.next()?).and_then(|it| usize::try_from(it).ok());
+        let count = count.ok_or(Fault::NotPositive)?;
         return pop_many(engine, &args, key, count, effects, reply);
     }
 
@@ -275,6 +265,11 @@ fn spop(
         reply.null();
     }
     Ok(())
+}
+
+/// Refuses what would stand behind a count, before the count itself is looked at.
+fn only_count(args: &Args<'_>) -> Result<(), Fault> {
+    if args.left() <= 1 { Ok(()) } else { Err(Fault::Syntax) }
 }
 
 fn take(key: &[u8], member: Element<'_>, effects: &mut Effects, reply: &mut Reply) {
@@ -378,8 +373,8 @@ fn smembers(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<()
 
 fn srandmember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
+    only_count(&args)?;
     let count = if args.left() == 0 { None } else { Some(chance::count(&mut args)?) };
-    args.done()?;
     let mut dice = args.world.dice();
     let (set, _) = set(engine, key, &args)?;
     match (set, count) {

@@ -106,10 +106,14 @@ impl Case {
     }
 
     fn step_of(&self, plan: Plan) -> Option<usize> {
-        self.ladder.steps().iter().position(|step| match (step, plan.because) {
-            (Step::CatchUp, Reason::CatchUp) | (Step::Wait(_), Reason::Waiting) => true,
-            (Step::Master, Reason::MasterOnLag) | (Step::Stale, Reason::StaleAllowed) => true,
-            _ => false,
+        self.ladder.steps().iter().position(|step| {
+            matches!(
+                (step, plan.because),
+                (Step::CatchUp, Reason::CatchUp)
+                    | (Step::Wait(_), Reason::Waiting)
+                    | (Step::Master, Reason::MasterOnLag)
+                    | (Step::Stale, Reason::StaleAllowed)
+            )
         })
     }
 }

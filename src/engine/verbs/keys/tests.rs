@@ -1,5 +1,5 @@
-//! What commands on keys of any type promise: Redis' replies, Redis' stream, and that a member which
-//! follows the stream holds the same keys.
+//! What commands on keys of any type promise: Redis' replies, Redis' stream, and that a member
+//! which follows the stream holds the same keys.
 
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;

@@ -1,7 +1,10 @@
 //! Sets made of sets: what they have in common, together, or the first has alone.
 
+use crate::base::number::parse_i64;
 use crate::command::{Args, Fault};
+use crate::engine::packed::Element;
 use crate::engine::set::algebra;
+use crate::engine::verbs::counted;
 use crate::engine::{Effects, Engine, Ground, Set, Value};
 use crate::resp::Reply;
 use std::ops::ControlFlow;
@@ -32,7 +35,7 @@ fn intersection(sets: &[Option<&Set>], ground: &Ground) -> Set {
 fn each_common<'s>(
     sets: &[Option<&'s Set>],
     ground: &Ground,
-    visit: impl FnMut(crate::engine::packed::Element<'s>) -> ControlFlow<()>,
+    visit: impl FnMut(Element<'s>) -> ControlFlow<()>,
 ) {
     if let Some(sets) = sets.iter().copied().collect::<Option<Vec<_>>>() {
         algebra::common(&sets, ground, visit);
@@ -50,8 +53,9 @@ fn difference(sets: &[Option<&Set>], ground: &Ground) -> Set {
     algebra::difference(first, &others, ground)
 }
 
-pub fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let sets = sets(engine, &args, args.rest())?;
+pub(super) fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let keys = args.rest();
+    let sets = sets(engine, &args, keys)?;
     let (mark, mut met) = (reply.mark(), 0);
     each_common(&sets, engine.ground(), |it| {
         met += 1;
@@ -62,26 +66,22 @@ pub fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<
     Ok(())
 }
 
-pub fn sunion(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+pub(super) fn sunion(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     answer(union, engine, args, reply)
 }
 
-pub fn sdiff(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+pub(super) fn sdiff(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     answer(difference, engine, args, reply)
 }
 
-fn answer(
-    make: Make,
-    engine: &Engine,
-    mut args: Args<'_>,
-    reply: &mut Reply,
-) -> Result<(), Fault> {
-    let sets = sets(engine, &args, args.rest())?;
+fn answer(make: Make, engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let keys = args.rest();
+    let sets = sets(engine, &args, keys)?;
     super::answer_all(Some(&make(&sets, engine.ground())), reply);
     Ok(())
 }
 
-pub fn sinterstore(
+pub(super) fn sinterstore(
     engine: &mut Engine,
     args: Args<'_>,
     effects: &mut Effects,
@@ -90,7 +90,7 @@ pub fn sinterstore(
     store(intersection, engine, args, effects, reply)
 }
 
-pub fn sunionstore(
+pub(super) fn sunionstore(
     engine: &mut Engine,
     args: Args<'_>,
     effects: &mut Effects,
@@ -99,7 +99,7 @@ pub fn sunionstore(
     store(union, engine, args, effects, reply)
 }
 
-pub fn sdiffstore(
+pub(super) fn sdiffstore(
     engine: &mut Engine,
     args: Args<'_>,
     effects: &mut Effects,
@@ -116,7 +116,8 @@ fn store(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let target = args.next()?;
-    let sets = sets(engine, &args, args.rest())?;
+    let keys = args.rest();
+    let sets = sets(engine, &args, keys)?;
     let made = make(&sets, engine.ground());
 
     let (len, mut db) = (made.len(), engine.db_mut(&args));
@@ -134,10 +135,16 @@ fn store(
     Ok(())
 }
 
-pub fn sintercard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let keys = counted_keys(&mut args)?;
+const TOO_FEW: Fault = Fault::Says("ERR Number of keys can't be greater than number of args");
+
+pub(super) fn sintercard(
+    engine: &Engine,
+    mut args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let keys = counted::keys(&mut args, 0, TOO_FEW)?;
     let limit = limit(&mut args)?;
-    let sets = sets(engine, &args, keys)?;
+    let sets = sets(engine, &args, keys.into_iter())?;
     let mut met = 0;
     each_common(&sets, engine.ground(), |_| {
         met += 1;
@@ -147,17 +154,16 @@ pub fn sintercard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Res
     Ok(())
 }
 
-/// `numkeys key [key ...]`.
-fn counted_keys<'a>(
-    args: &mut Args<'a>,
-) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>, Fault> {
-    const NONE: Fault = Fault::Says("ERR numkeys should be greater than 0");
-    let count = args.next().ok().and_then(crate::base::number::parse_i64).ok_or(NONE)?;
-    let count = usize::try_from(count).ok().filter(|it| *it != 0).ok_or(NONE)?;
-    if args.left() < count {
-        return Err(Fault::Says("ERR Number of keys can't be greater than number of args"));
+/// `[LIMIT limit]`; 0 is none, also in the answer.
+fn limit(args: &mut Args<'_>) -> Result<usize, Fault> {
+    const NEGATIVE: Fault = Fault::Says("ERR LIMIT can't be negative");
+    let mut limit = 0;
+    while args.left() != 0 {
+        if args.left() < 2 || !args.word("LIMIT") {
+            return Err(Fault::Syntax);
+        }
+        let number = parse_i64(args.next()?).ok_or(NEGATIVE)?;
+        limit = usize::try_from(number).map_err(|_| NEGATIVE)?;
     }
-    let keys = args.rest().take(count);
-    todo_skip(args, count);
-    Ok(keys)
+    Ok(limit)
 }

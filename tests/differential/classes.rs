@@ -1,0 +1,162 @@
+//! Where equal servers may answer differently, and how far: the one table of exceptions.
+
+use crate::support::{Value, Words};
+
+/// How two replies are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Byte for byte.
+    Exact,
+    /// The same elements; runs of so many stay together.
+    Unordered(usize),
+    /// Chosen by dice: as many, and each from the collection.
+    Random,
+    /// Chosen by dice and taken out: both sides are brought to the same state afterwards.
+    Popped,
+    /// A page of an iteration.
+    Page,
+    /// A number near the other.
+    Near(i64),
+    /// Only what kind of reply it is.
+    Kind,
+}
+
+/// Command, class, and why it is not [`Class::Exact`].
+const CLASSES: &[(&str, Class, &str)] = &[
+    ("KEYS", Class::Unordered(1), "tables of different making have different orders"),
+    ("SMEMBERS", Class::Unordered(1), "likewise"),
+    ("SUNION", Class::Unordered(1), "likewise"),
+    ("SINTER", Class::Unordered(1), "likewise"),
+    ("SDIFF", Class::Unordered(1), "likewise"),
+    ("HKEYS", Class::Unordered(1), "likewise"),
+    ("HVALS", Class::Unordered(1), "likewise"),
+    ("HGETALL", Class::Unordered(2), "likewise"),
+    ("RANDOMKEY", Class::Random, "dice"),
+    ("SRANDMEMBER", Class::Random, "dice"),
+    ("HRANDFIELD", Class::Random, "dice"),
+    ("ZRANDMEMBER", Class::Random, "dice"),
+    ("SPOP", Class::Popped, "dice"),
+    ("SCAN", Class::Page, "pages differ; whole iterations are compared in iteration.rs"),
+    ("SSCAN", Class::Page, "likewise"),
+    ("HSCAN", Class::Page, "likewise"),
+    ("ZSCAN", Class::Page, "likewise"),
+    ("TTL", Class::Near(2), "two clocks"),
+    ("PTTL", Class::Near(2_000), "two clocks"),
+    ("EXPIRETIME", Class::Near(2), "two clocks"),
+    ("PEXPIRETIME", Class::Near(2_000), "two clocks"),
+    ("OBJECT IDLETIME", Class::Near(10), "two clocks"),
+    ("OBJECT REFCOUNT", Class::Kind, "what is shared is the server's own affair"),
+    ("MEMORY USAGE", Class::Kind, "other structures have other sizes"),
+    ("DUMP", Class::Kind, "the same value has many encodings"),
+];
+
+/// The class of a command.
+pub fn class(words: &Words) -> Class {
+    let name = String::from_utf8_lossy(&words[0]).to_uppercase();
+    let sub = words.get(1).map(|it| String::from_utf8_lossy(it).to_uppercase());
+    let is_it = |row: &&(&str, Class, &str)| match row.0.split_once(' ') {
+        Some((container, wanted)) => container == name && sub.as_deref() == Some(wanted),
+        None => row.0 == name,
+    };
+    match CLASSES.iter().find(is_it) {
+        Some((_, Class::Page, _)) if !begins(words) => Class::Kind,
+        Some(row) => row.1,
+        None if sorts_nothing(&name, words) => Class::Random,
+        None => Class::Exact,
+    }
+}
+
+/// Whether an iteration begins here; other cursors mean nothing to another server.
+fn begins(words: &Words) -> bool {
+    let at = if words[0].eq_ignore_ascii_case(b"SCAN") { 1 } else { 2 };
+    words.get(at).is_none_or(|it| it == b"0")
+}
+
+/// SORT of a set without an order (BY a pattern without `*`): any LIMIT of it may be answered.
+fn sorts_nothing(name: &str, words: &Words) -> bool {
+    let is_constant = |it: &[Vec<u8>]| it[0].eq_ignore_ascii_case(b"BY") && !it[1].contains(&b'*');
+    let is_set = words.get(1).is_some_and(|it| it.starts_with(b"t"));
+    name.starts_with("SORT") && is_set && words.windows(2).any(is_constant)
+}
+
+/// A read whose reply holds all that a random reply may name; it goes right behind the command.
+pub fn witness(words: &Words) -> Option<Words> {
+    if class(words) != Class::Random {
+        return None;
+    }
+    let key = || words.get(1).cloned().unwrap_or_default();
+    let of = |it: &[&[u8]]| Some(it.iter().map(|it| it.to_vec()).collect());
+    match words[0].to_ascii_uppercase().as_slice() {
+        b"RANDOMKEY" => of(&[b"KEYS", b"*"]),
+        b"SRANDMEMBER" => of(&[b"SMEMBERS", &key()]),
+        b"HRANDFIELD" => of(&[b"HGETALL", &key()]),
+        b"ZRANDMEMBER" => of(&[b"ZRANGE", &key(), b"0", b"-1", b"WITHSCORES"]),
+        _ => None,
+    }
+}
+
+/// Whether these replies may both be given.
+pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>) -> bool {
+    if theirs == ours {
+        return true;
+    }
+    if let (Value::Error(theirs), Value::Error(ours)) = (theirs, ours) {
+        return are_same_text(theirs, ours);
+    }
+    if theirs.is_error() || ours.is_error() {
+        return false;
+    }
+    match class {
+        Class::Exact => false,
+        Class::Unordered(width) => theirs.sorted(width) == ours.sorted(width),
+        Class::Random | Class::Popped => as_many(theirs, ours) && is_from(ours, witness),
+        Class::Page => is_page(ours) && are_equal_if_whole(theirs, ours),
+        Class::Near(tolerance) => are_near(theirs, ours, tolerance),
+        Class::Kind => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
+    }
+}
+
+/// Errors echo the client's words. Ours are UTF-8 always; Redis' hold the bytes that came.
+fn are_same_text(theirs: &[u8], ours: &[u8]) -> bool {
+    String::from_utf8_lossy(theirs) == String::from_utf8_lossy(ours)
+}
+
+fn as_many(theirs: &Value, ours: &Value) -> bool {
+    match (theirs.items(), ours.items()) {
+        (Some(theirs), Some(ours)) => theirs.len() == ours.len(),
+        _ => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
+    }
+}
+
+fn is_from(ours: &Value, witness: Option<&Value>) -> bool {
+    let Some(witness) = witness else { return true };
+    let all = leaves(witness);
+    leaves(ours).iter().all(|it| all.contains(it))
+}
+
+fn leaves(value: &Value) -> Vec<&Value> {
+    match value.items() {
+        Some(items) => items.iter().flat_map(leaves).collect(),
+        None => vec![value],
+    }
+}
+
+fn is_page(value: &Value) -> bool {
+    matches!(value, Value::Array(it)
+        if matches!(it.as_slice(), [Value::Bulk(_), Value::Array(_)]))
+}
+
+/// Both say that one page was all: then it must be the same page.
+fn are_equal_if_whole(theirs: &Value, ours: &Value) -> bool {
+    let (theirs, ours) = (theirs.list(), ours.list());
+    let is_last = |it: &[Value]| it[0].text() == Some(b"0");
+    let sorted = |it: &[Value]| it[1].sorted(1);
+    !is_last(theirs) || !is_last(ours) || sorted(theirs) == sorted(ours)
+}
+
+fn are_near(theirs: &Value, ours: &Value, tolerance: i64) -> bool {
+    match (theirs, ours) {
+        (Value::Int(a), Value::Int(b)) => 0 <= *a.min(b) && a.abs_diff(*b) <= tolerance as u64,
+        _ => false,
+    }
+}

@@ -1,0 +1,163 @@
+//! Grammars of commands, and the commands that seeded dice make of them.
+//!
+//! A line is a weight and a shape: upper-case words stand for themselves, lower-case words are
+//! kinds of arguments (`vocabulary.rs`), `[a | b]` is one of these or nothing, `(a | b)` one of
+//! these, and `...` repeats what is before it. `2?` instead of `2` marks a command that a server
+//! may lack.
+
+use super::vocabulary::Vocabulary;
+use crate::support::Words;
+use entourage::base::dice::Dice;
+
+/// How often `...` repeats at most.
+const REPEATS_MAX: u64 = 4;
+/// One command of so many is spoilt.
+const SPOILT_ONE_IN: u64 = 16;
+
+/// The commands of a family.
+pub struct Grammar {
+    shapes: Vec<Shape>,
+    weight: u64,
+}
+
+/// A command.
+pub struct Shape {
+    weight: u64,
+    /// Its name.
+    pub name: String,
+    /// A server may lack it.
+    pub is_optional: bool,
+    pieces: Vec<Piece>,
+}
+
+enum Piece {
+    Token(String),
+    Kind(String),
+    Maybe(Vec<Vec<Piece>>),
+    One(Vec<Vec<Piece>>),
+    Many(Box<Piece>),
+}
+
+impl Grammar {
+    /// Reads the lines of a family.
+    pub fn read(text: &str) -> Grammar {
+        let lines = text.lines().filter(|it| !it.is_empty() && !it.starts_with('#'));
+        let shapes: Vec<Shape> = lines.map(shape).collect();
+        let weight = shapes.iter().map(|it| it.weight).sum();
+        Grammar { shapes, weight }
+    }
+
+    /// Keeps the shapes that pass.
+    pub fn retain(&mut self, wanted: impl FnMut(&Shape) -> bool) {
+        self.shapes.retain(wanted);
+        self.weight = self.shapes.iter().map(|it| it.weight).sum();
+    }
+
+    /// The next command.
+    pub fn command(&self, dice: &mut Dice, vocabulary: &Vocabulary) -> Words {
+        let mut left = dice.below(self.weight);
+        let mut shapes = self.shapes.iter();
+        let shape = loop {
+            let shape = shapes.next().expect("weights add up");
+            match left.checked_sub(shape.weight) {
+                Some(rest) => left = rest,
+                None => break shape,
+            }
+        };
+        let mut words = vec![];
+        say_all(&shape.pieces, dice, vocabulary, &mut words);
+        if dice.below(SPOILT_ONE_IN) == 0 {
+            spoil(&mut words, dice, vocabulary);
+        }
+        words
+    }
+}
+
+fn shape(line: &str) -> Shape {
+    let (weight, rest) = line.split_once(' ').expect("a weight and a shape");
+    let spaced = ["[", "]", "(", ")", "|", "..."];
+    let rest =
+        spaced.iter().fold(rest.to_owned(), |it, sign| it.replace(sign, &format!(" {sign} ")));
+    let mut tokens = rest.split_whitespace().peekable();
+    let name = (*tokens.peek().expect("a name")).to_owned();
+    let mut branches = alternatives(&mut tokens, None);
+    assert_eq!(branches.len(), 1, "{line}");
+    Shape {
+        weight: weight.trim_end_matches('?').parse().expect("a weight"),
+        name,
+        is_optional: weight.ends_with('?'),
+        pieces: branches.remove(0),
+    }
+}
+
+fn alternatives<'a>(
+    tokens: &mut impl Iterator<Item = &'a str>,
+    close: Option<&str>,
+) -> Vec<Vec<Piece>> {
+    let mut branches = vec![vec![]];
+    while let Some(token) = tokens.next() {
+        if Some(token) == close {
+            return branches;
+        }
+        let branch = branches.last_mut().expect("one branch at least");
+        match token {
+            "|" => branches.push(vec![]),
+            "[" => branch.push(Piece::Maybe(alternatives(tokens, Some("]")))),
+            "(" => branch.push(Piece::One(alternatives(tokens, Some(")")))),
+            "..." => {
+                let last = branch.pop().expect("something to repeat");
+                branch.push(Piece::Many(Box::new(last)));
+            }
+            it if it.contains(|it: char| it.is_ascii_lowercase()) => {
+                branch.push(Piece::Kind(it.into()));
+            }
+            it => branch.push(Piece::Token(it.into())),
+        }
+    }
+    assert!(close.is_none(), "unclosed {close:?}");
+    branches
+}
+
+fn say_all(pieces: &[Piece], dice: &mut Dice, vocabulary: &Vocabulary, words: &mut Words) {
+    for piece in pieces {
+        say(piece, dice, vocabulary, words);
+    }
+}
+
+fn say(piece: &Piece, dice: &mut Dice, vocabulary: &Vocabulary, words: &mut Words) {
+    match piece {
+        Piece::Token(it) => words.push(it.clone().into_bytes()),
+        Piece::Kind(it) => vocabulary.say(it, dice, words),
+        Piece::Maybe(_) if dice.below(2) == 0 => {}
+        Piece::Maybe(branches) | Piece::One(branches) => {
+            let branch = &branches[dice.below(branches.len() as u64) as usize];
+            say_all(branch, dice, vocabulary, words);
+        }
+        Piece::Many(it) => {
+            let is_optional = matches!(**it, Piece::Maybe(_));
+            for _ in u64::from(is_optional)..=dice.below(REPEATS_MAX) {
+                say(it, dice, vocabulary, words);
+            }
+        }
+    }
+}
+
+/// Makes a command one that is mostly refused: too long, too short, or with a word out of place.
+fn spoil(words: &mut Words, dice: &mut Dice, vocabulary: &Vocabulary) {
+    let at = dice.below(words.len() as u64) as usize;
+    // A set with one score must stay one, and no other may be asked for a range by text.
+    let is_delicate = words.get(1).is_some_and(|it| it.starts_with(b"y"))
+        || words.get(2).is_some_and(|it| it.starts_with(b"y"));
+    let ways = if is_delicate { 2 } else { 6 };
+    match dice.below(ways) {
+        0 => drop(words.pop().filter(|_| words.len() != 1)),
+        1 => words.push(vocabulary.odd(dice)),
+        2 if at != 0 => words[at] = vocabulary.odd(dice),
+        3 if at != 0 => words.insert(at, words[at].clone()),
+        4 if 1 < words.len() => words[1] = vocabulary.any_key(dice),
+        _ => words[0].make_ascii_lowercase(),
+    }
+    if words.is_empty() {
+        words.push(b"PING".to_vec());
+    }
+}

@@ -1,0 +1,49 @@
+//! The same seeded commands go to Entourage, a master with two replicas, and to a real Redis:
+//! every reply must be the same, but for the classes that `classes.rs` lists with their reasons.
+//!
+//! `cargo test --test differential -- --seed 7 --count 500000 --families hashes,keys`
+
+mod classes;
+mod client;
+mod grammar;
+mod keyspace;
+mod rounds;
+mod shrink;
+#[path = "../support/mod.rs"]
+mod support;
+mod vocabulary;
+
+use client::Servers;
+use rounds::{Failures, Family};
+use support::{Server, Suite};
+
+/// Commands of each family, unless `--count` says otherwise.
+const COUNT: u64 = 75_000;
+/// Different failures of a family that are shown before it gives up.
+const FAILURES_MAX: u64 = 8;
+
+/// What is played when `--families` says nothing.
+const FAMILIES: &str = "strings,keys,hashes";
+
+fn main() {
+    let mut suite = Suite::new("differential", &["seed", "count", "families", "failures"]);
+    let seed = suite.number("seed", 1);
+    let count = suite.number("count", COUNT);
+    let failures_max = suite.number("failures", FAILURES_MAX) as usize;
+    let wanted = suite.text("families", FAMILIES).to_owned();
+    for name in wanted.split(',') {
+        let family = Family::named(name);
+        suite.test(name, || run(&family, seed, count, failures_max));
+    }
+    suite.finish();
+}
+
+fn run(family: &Family, seed: u64, count: u64, failures_max: usize) -> Result<String, String> {
+    let servers = Servers { theirs: Server::redis(&[]), ours: Server::entourage(&[]) };
+    let mut failures = Failures::new(failures_max);
+    let played = rounds::play_all(&servers, family, seed, count, &mut failures);
+    match failures.is_empty() {
+        true => Ok(format!("({played} commands, seed {seed})")),
+        false => Err(format!("after {played} commands of seed {seed}:\n{failures}")),
+    }
+}

@@ -1,0 +1,282 @@
+//! Rounds of commands: several clients at once, each round with thresholds of its own.
+
+use super::classes::{Class, class, witness};
+use super::client::{Client, Mismatch, Servers};
+use super::grammar::Grammar;
+use super::keyspace;
+use super::shrink;
+use crate::support::{Value, Wire, Words, until, words};
+use entourage::base::dice::Dice;
+use std::collections::BTreeSet;
+use std::fmt;
+
+const CLIENTS: usize = 4;
+const BATCH: u64 = 100;
+/// After so many commands of all clients everything in their databases is compared.
+const LOOK_EVERY: u64 = 2_000;
+const ROUND: u64 = 10_000;
+
+/// A family of commands, and the settings its encodings turn on.
+pub struct Family {
+    text: &'static str,
+    thresholds: &'static [&'static str],
+}
+
+const STRINGS: &str = include_str!("families/strings.txt");
+const KEYS: &str = include_str!("families/keys.txt");
+const HASHES: &str = include_str!("families/hashes.txt");
+const LISTS: &str = include_str!("families/lists.txt");
+const SETS: &str = include_str!("families/sets.txt");
+const SORTED_SETS: &str = include_str!("families/sorted_sets.txt");
+const SORT: &str = include_str!("families/sort.txt");
+
+const OF_HASHES: &[&str] = &["hash-max-listpack-entries", "hash-max-listpack-value"];
+const OF_LISTS: &[&str] = &["list-max-listpack-size"];
+const OF_SETS: &[&str] = &["set-max-intset-entries"];
+const OF_ZSETS: &[&str] =
+    &["zset-max-listpack-entries", "zset-max-listpack-value", "set-max-intset-entries"];
+
+impl Family {
+    /// A family by its name on the command line.
+    pub fn named(name: &str) -> Family {
+        let (text, thresholds) = match name {
+            "strings" => (STRINGS, &[][..]),
+            "keys" => (KEYS, OF_HASHES),
+            "hashes" => (HASHES, OF_HASHES),
+            "lists" => (LISTS, OF_LISTS),
+            "sets" => (SETS, OF_SETS),
+            "sorted_sets" => (SORTED_SETS, OF_ZSETS),
+            "sort" => (SORT, OF_LISTS),
+            other => panic!(
+                "no family {other}; there are strings, keys, hashes, lists, sets, sorted_sets, sort"
+            ),
+        };
+        Family { text, thresholds }
+    }
+}
+
+/// What one round sets the thresholds to, and how big its big groups are.
+struct Setting {
+    threshold: Option<&'static str>,
+    crowd: u64,
+}
+
+const SETTINGS: &[Setting] = &[
+    Setting { threshold: None, crowd: 300 },
+    Setting { threshold: Some("8"), crowd: 12 },
+    Setting { threshold: Some("64"), crowd: 80 },
+    Setting { threshold: Some("1"), crowd: 6 },
+];
+
+/// Plays `count` commands; answers how many were played.
+pub fn play_all(
+    servers: &Servers,
+    family: &Family,
+    seed: u64,
+    count: u64,
+    failures: &mut Failures,
+) -> u64 {
+    let mut grammar = Grammar::read(family.text);
+    drop_what_they_lack(&mut grammar, servers, failures);
+    let defaults = defaults(&mut servers.theirs.dial(), family);
+    let mut played = 0;
+    for number in 0.. {
+        if count <= played || failures.is_full() {
+            break;
+        }
+        let setting = &SETTINGS[number as usize % SETTINGS.len()];
+        set_thresholds(servers, &defaults, setting, failures);
+        let dice = Dice::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let mut round = Round::new(servers, &grammar, dice, setting.crowd);
+        if round.clients.iter().all(|it| !it.speaks_resp3) {
+            failures.once("HELLO 3 is refused".into());
+        }
+        if let Err((client, mismatch)) = round.play(ROUND.min(count - played)) {
+            let threshold = setting.threshold.unwrap_or("default");
+            let place = format!("round {number}, thresholds {threshold}");
+            failures.add(servers, &round.clients[client], &mismatch, &place);
+        }
+        played += round.played;
+    }
+    if !failures.is_full() {
+        wait_for_equal_digests(servers, failures);
+    }
+    played
+}
+
+/// Optional commands that a server does not know are left out; others are failures.
+fn drop_what_they_lack(grammar: &mut Grammar, servers: &Servers, failures: &mut Failures) {
+    let mut wire = servers.ours.dial();
+    let mut missing = BTreeSet::new();
+    grammar.retain(|shape| {
+        let told = wire.cmd(&[&shape.name]);
+        let is_known = !told.text().is_some_and(|it| it.starts_with(b"ERR unknown command"));
+        let is_wanted = is_known || shape.name == "NOSUCHCOMMAND";
+        if !is_wanted && !shape.is_optional {
+            missing.insert(shape.name.clone());
+        }
+        is_wanted
+    });
+    if !missing.is_empty() {
+        failures.once(format!("unknown commands: {missing:?}"));
+    }
+}
+
+fn defaults(wire: &mut Wire, family: &Family) -> Vec<(&'static str, String)> {
+    let value =
+        |name: &&'static str| (*name, wire.cmd(&["CONFIG", "GET", name]).list()[1].string());
+    family.thresholds.iter().map(value).collect()
+}
+
+fn set_thresholds(
+    servers: &Servers,
+    defaults: &[(&'static str, String)],
+    setting: &Setting,
+    failures: &mut Failures,
+) {
+    let (mut theirs, mut ours) = (servers.theirs.dial(), servers.ours.dial());
+    for wire in [&mut theirs, &mut ours] {
+        assert_eq!(wire.ask("FLUSHALL").string(), "OK");
+    }
+    for (name, default) in defaults {
+        let value = setting.threshold.unwrap_or(default);
+        let told = ours.cmd(&["CONFIG", "SET", name, value]);
+        match told.string().as_str() {
+            "OK" => assert_eq!(theirs.cmd(&["CONFIG", "SET", name, value]).string(), "OK"),
+            why => failures.once(format!("CONFIG SET {name}: {why}")),
+        }
+    }
+}
+
+struct Round<'a> {
+    clients: Vec<Client>,
+    grammar: &'a Grammar,
+    dice: Dice,
+    played: u64,
+}
+
+impl Round<'_> {
+    fn new<'a>(servers: &Servers, grammar: &'a Grammar, dice: Dice, crowd: u64) -> Round<'a> {
+        let clients = (0..CLIENTS).map(|it| Client::dial(servers, it, crowd)).collect();
+        Round { clients, grammar, dice, played: 0 }
+    }
+
+    fn play(&mut self, count: u64) -> Result<(), (usize, Mismatch)> {
+        let mut next_look = LOOK_EVERY;
+        while self.played < count {
+            self.exchange()?;
+            if next_look <= self.played || count <= self.played {
+                next_look += LOOK_EVERY;
+                self.on_each_client(keyspace::compare)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One pipeline of every client, all on their way at the same time.
+    fn exchange(&mut self) -> Result<(), (usize, Mismatch)> {
+        let mut batches = vec![];
+        for client in &mut self.clients {
+            let batch = batch(self.grammar, &mut self.dice, client);
+            client.send(&batch);
+            self.played += batch.len() as u64;
+            batches.push(batch);
+        }
+        let mut batches = batches.iter();
+        self.on_each_client(|it| it.receive(batches.next().expect("one each")).map(drop))
+    }
+
+    fn on_each_client(
+        &mut self,
+        mut deed: impl FnMut(&mut Client) -> Result<(), Mismatch>,
+    ) -> Result<(), (usize, Mismatch)> {
+        let results: Vec<_> = self.clients.iter_mut().map(&mut deed).collect();
+        let failed = results.into_iter().enumerate().find_map(|(at, it)| Some((at, it.err()?)));
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+/// A pipeline. It ends behind a command that takes out at random, because the next command could
+/// only be compared after both sides were brought together again.
+fn batch(grammar: &Grammar, dice: &mut Dice, client: &Client) -> Vec<Words> {
+    let mut batch = vec![];
+    for _ in 0..=dice.below(BATCH) {
+        let command = grammar.command(dice, &client.vocabulary);
+        let witness = witness(&command);
+        let pops = class(&command) == Class::Popped;
+        batch.push(command);
+        batch.extend(witness);
+        if pops {
+            break;
+        }
+    }
+    batch
+}
+
+/// `DEBUG DIGEST` of a set names each member with its digest.
+fn wait_for_equal_digests(servers: &Servers, failures: &mut Failures) {
+    let mut wire = servers.ours.dial();
+    let told = wire.ask("DEBUG DIGEST");
+    if told.is_error() {
+        return failures.once(format!("DEBUG DIGEST: {told}"));
+    }
+    until("equal digests of all members", || {
+        let told = wire.cmd(&words(&["DEBUG", "DIGEST"]));
+        let digests = told.items().unwrap_or(&[]).chunks(2).map(|it| it.last());
+        (digests.collect::<BTreeSet<_>>().len() <= 1).then_some(())
+    });
+}
+
+/// What has been found, each kind once.
+pub struct Failures {
+    max: usize,
+    seen: BTreeSet<String>,
+    told: Vec<String>,
+}
+
+impl Failures {
+    /// Up to `max` of them.
+    pub fn new(max: usize) -> Failures {
+        Failures { max, seen: BTreeSet::new(), told: vec![] }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.max <= self.told.len()
+    }
+
+    fn once(&mut self, what: String) {
+        if self.seen.insert(what.clone()) {
+            self.told.push(what);
+        }
+    }
+
+    fn add(&mut self, servers: &Servers, client: &Client, mismatch: &Mismatch, place: &str) {
+        let command = &client.log[mismatch.at];
+        let name = command[0].to_ascii_uppercase().escape_ascii().to_string();
+        let kind = format!("{name} {:?}", std::mem::discriminant(&mismatch.ours));
+        if !self.seen.insert(kind) {
+            return;
+        }
+        let cut = |it: &Value| it.to_string().chars().take(600).collect::<String>();
+        self.told.push(format!(
+            "{place}, client {}, command {}: {}\n  redis:     {}\n  entourage: {}\n{}",
+            client.index,
+            mismatch.at,
+            shrink::line(command),
+            cut(&mismatch.theirs),
+            cut(&mismatch.ours),
+            shrink::shrink(servers, client, mismatch)
+        ));
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.told.iter().try_for_each(|it| writeln!(f, "--- {it}"))
+    }
+}

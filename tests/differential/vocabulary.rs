@@ -1,0 +1,290 @@
+//! The words that arguments are made of: few enough to collide, odd enough to hurt.
+
+use crate::support::Words;
+use entourage::base::dice::Dice;
+
+/// Keys of each type.
+const KEYS_PER_TYPE: u64 = 6;
+/// One key of so many is of another type than the command wants.
+const STRAY_ONE_IN: u64 = 24;
+/// Letters that keys of the types begin with: strings, hashes, lists, sets, sorted sets.
+const TYPES: &[u8] = b"shltz";
+/// The year 2100, in seconds: far enough that nothing expires while a test runs.
+const FAR: u64 = 4_102_444_800;
+
+const INTS: &[&str] = &["0", "1", "-1", "2", "3", "5", "7", "10", "-3", "100", "-100", "12345"];
+const EDGE_INTS: &[&str] = &[
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775806",
+    "-9223372036854775807",
+    "4294967296",
+    "2147483648",
+    "-2147483649",
+    "32767",
+    "32768",
+    "127",
+    "128",
+    "-129",
+    "8388608",
+];
+const NO_INTS: &[&str] = &[
+    "9223372036854775808",
+    "-9223372036854775809",
+    "abc",
+    "",
+    "1.0",
+    " 1",
+    "1 ",
+    "+1",
+    "01",
+    "-0",
+];
+const FLOATS: &[&str] = &[
+    "0",
+    "1",
+    "-1",
+    "0.1",
+    "0.2",
+    "-2.5",
+    "3.0e3",
+    "1e10",
+    "1e17",
+    "123456789.123",
+    "5e-5",
+    "1e-7",
+    "100",
+    "3.14159265358979",
+    "1e21",
+    "17",
+    "-0",
+    "-0.0",
+    ".5",
+    "5.",
+];
+const EDGE_FLOATS: &[&str] =
+    &["inf", "-inf", "+inf", "1e308", "-1e308", "5e-324", "1.7976931348623157e308", "infinity"];
+const NO_FLOATS: &[&str] = &["nan", "abc", "", " 1", "1 ", "1e", "1e400", "0x10", "--1", "1,5"];
+const ODD: &[&str] = &[
+    "",
+    "abc",
+    "-1",
+    "99",
+    "1.5",
+    "nan",
+    "(1",
+    "[a",
+    "-",
+    "+",
+    "*",
+    "NX",
+    "XX",
+    "LIMIT",
+    "COUNT",
+    "GT",
+    "LT",
+    "MATCH",
+    "WITHSCORES",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "\0",
+    "\r\n",
+];
+const PATTERNS: &[&str] = &[
+    "*", "?0", "h*", "s[0-3]", "[^s]*", "*[1-3]", "\\*", "", "[", "[a", "t?", "nothing", "**",
+    "l\\0", "*1*", "[3-0]?",
+];
+
+/// Words for one connection: it has two databases to itself.
+pub struct Vocabulary {
+    /// The database it works in.
+    pub db: usize,
+    /// The one that it moves and copies to.
+    pub other_db: usize,
+    /// How many elements the big groups have, about.
+    pub crowd: u64,
+}
+
+impl Vocabulary {
+    /// Says a word, or several, of a kind.
+    pub fn say(&self, kind: &str, dice: &mut Dice, words: &mut Words) {
+        let word = match kind {
+            "string" => self.key(b's', dice),
+            "hash" => self.key(b'h', dice),
+            "list" => self.key(b'l', dice),
+            "set" => self.key(b't', dice),
+            "zset" => self.key(b'z', dice),
+            "lexset" => numbered(b'y', dice),
+            "any" => self.any_key(dice),
+            "weight-key" => format!("w_{}", dice.below(8)).into_bytes(),
+            "db" => self.db.to_string().into_bytes(),
+            "other-db" => self.other_db.to_string().into_bytes(),
+            "lists" | "sets" | "zsets" | "set-or-zsets" => return self.counted(kind, dice, words),
+            "crowd" | "pairs-crowd" | "scores-crowd" => return self.crowd(kind, dice, words),
+            "short-crowd" => return self.short_crowd(dice, words),
+            kind => scalar(kind, dice),
+        };
+        words.push(word);
+    }
+
+    /// A key of any type.
+    pub fn any_key(&self, dice: &mut Dice) -> Vec<u8> {
+        numbered(TYPES[dice.below(TYPES.len() as u64) as usize], dice)
+    }
+
+    /// A word that is out of place nearly anywhere.
+    pub fn odd(&self, dice: &mut Dice) -> Vec<u8> {
+        one_of(ODD, dice)
+    }
+
+    fn key(&self, letter: u8, dice: &mut Dice) -> Vec<u8> {
+        match dice.below(STRAY_ONE_IN) {
+            0 => self.any_key(dice),
+            _ => numbered(letter, dice),
+        }
+    }
+
+    /// A number of keys, mostly the right one, and the keys.
+    fn counted(&self, kind: &str, dice: &mut Dice, words: &mut Words) {
+        let count = 1 + dice.below(3);
+        words.push(match dice.below(20) {
+            0 => one_of(&["0", "-1", "abc", "99", "9223372036854775807", "1.5"], dice),
+            _ => count.to_string().into_bytes(),
+        });
+        for _ in 0..count {
+            words.push(match kind {
+                "lists" => self.key(b'l', dice),
+                "sets" => self.key(b't', dice),
+                "set-or-zsets" if dice.below(3) == 0 => self.key(b't', dice),
+                _ => self.key(b'z', dice),
+            });
+        }
+    }
+
+    /// Many elements at once, to get past the thresholds of encodings.
+    fn crowd(&self, kind: &str, dice: &mut Dice, words: &mut Words) {
+        let first = dice.below(self.crowd);
+        let are_ints = dice.below(2) == 0;
+        for number in first..first + 1 + dice.below(self.crowd) {
+            if kind == "scores-crowd" {
+                words.push(format!("{}", number % 50).into_bytes());
+            }
+            words.push(if are_ints { format!("{number}") } else { format!("m{number}") }.into());
+            if kind == "pairs-crowd" {
+                words.push(scalar("value", dice));
+            }
+        }
+    }
+
+    fn short_crowd(&self, dice: &mut Dice, words: &mut Words) {
+        words.extend((0..1 + dice.below(8)).map(|_| scalar("value", dice)));
+    }
+}
+
+fn scalar(kind: &str, dice: &mut Dice) -> Vec<u8> {
+    match kind {
+        "value" => value(dice),
+        "member" | "field" => member(dice),
+        "plain" => format!("f{}", dice.below(12)).into_bytes(),
+        "int" => mixed(INTS, EDGE_INTS, NO_INTS, dice),
+        "float" | "score" => mixed(FLOATS, EDGE_FLOATS, NO_FLOATS, dice),
+        "index" | "count" => mixed(INTS, EDGE_INTS, NO_INTS, dice),
+        "random-count" => mixed(INTS, &["1000", "-1000", "-9223372036854775808"], NO_INTS, dice),
+        "offset" => mixed(&["0", "1", "5", "44", "64", "200"], &["536870912", "-1"], NO_INTS, dice),
+        "secs" => mixed(&["100", "1000", "99999"], &["0", "-1", "9223372036854775"], NO_INTS, dice),
+        "millis" => mixed(&["100000", "5000000"], &["0", "-9223372036854775808"], NO_INTS, dice),
+        "at" => at(1, &["9223372036854775807"], dice),
+        "at-ms" => at(1000, &["9223372036854775807"], dice),
+        "at-any" => at(1, &["0", "1", "-1", "1000000000", "9223372036854775807"], dice),
+        "at-ms-any" => at(1000, &["0", "1", "-1", "1000000000000"], dice),
+        "score-bound" => bound(dice),
+        "lex-bound" => lex_bound(dice),
+        "pattern" => one_of(PATTERNS, dice),
+        "cursor" => mixed(&["0"], &["1", "17"], &["abc", "-1", "18446744073709551616", ""], dice),
+        "rank" => mixed(&["1", "-1", "2", "-2"], &["0", "9223372036854775807"], NO_INTS, dice),
+        "weight" => mixed(&["1", "2", "0.5", "-1", "0"], &["inf", "-inf"], NO_FLOATS, dice),
+        "by-pattern" => one_of(&["w_*", "w_*", "w_*->f1", "x*", "*_*"], dice),
+        "get-pattern" => one_of(&["#", "w_*", "w_*->f1", "#x", "nostar", "w_*->"], dice),
+        "dump" => one_of(&["", "abc", "\0\x03abc\x0a\0zzzzzzzz"], dice),
+        other => panic!("the vocabulary has no kind {other}"),
+    }
+}
+
+fn numbered(letter: u8, dice: &mut Dice) -> Vec<u8> {
+    match dice.below(KEYS_PER_TYPE) {
+        0 => vec![letter, b'\r', b'\n', 0, 0xff],
+        number => vec![letter, b'0' + number as u8],
+    }
+}
+
+fn one_of(words: &[&str], dice: &mut Dice) -> Vec<u8> {
+    words[dice.below(words.len() as u64) as usize].as_bytes().to_vec()
+}
+
+/// Mostly common words, sometimes edges, seldom mistakes.
+fn mixed(common: &[&str], edges: &[&str], mistakes: &[&str], dice: &mut Dice) -> Vec<u8> {
+    match dice.below(40) {
+        0 => one_of(mistakes, dice),
+        1..4 => one_of(edges, dice),
+        _ => one_of(common, dice),
+    }
+}
+
+fn value(dice: &mut Dice) -> Vec<u8> {
+    match dice.below(12) {
+        0..4 => one_of(INTS, dice),
+        4 => one_of(EDGE_INTS, dice),
+        5 => one_of(NO_INTS, dice),
+        6 => one_of(FLOATS, dice),
+        7 => one_of(EDGE_FLOATS, dice),
+        8 => b"\0\xff\r\n\x80".to_vec(),
+        9 => text(&[0, 1, 8, 9, 10, 11], dice),
+        10 => text(&[43, 44, 45, 63, 64, 65], dice),
+        _ => text(&[127, 128, 300, 1000], dice),
+    }
+}
+
+fn member(dice: &mut Dice) -> Vec<u8> {
+    match dice.below(16) {
+        0 => b"\0\xff\r\n\x80".to_vec(),
+        1 => text(&[0, 8, 9, 10, 63, 64, 65], dice),
+        2 => one_of(EDGE_INTS, dice),
+        3..6 => dice.below(12).to_string().into_bytes(),
+        6..8 => format!("m{}", dice.below(300)).into_bytes(),
+        _ => format!("f{}", dice.below(12)).into_bytes(),
+    }
+}
+
+fn text(lengths: &[usize], dice: &mut Dice) -> Vec<u8> {
+    let letter = b'a' + dice.below(3) as u8;
+    vec![letter; lengths[dice.below(lengths.len() as u64) as usize]]
+}
+
+fn at(scale: u64, edges: &[&str], dice: &mut Dice) -> Vec<u8> {
+    match dice.below(30) {
+        0 => one_of(NO_INTS, dice),
+        1..4 => one_of(edges, dice),
+        _ => ((FAR + 1000 * dice.below(20)) * scale).to_string().into_bytes(),
+    }
+}
+
+fn bound(dice: &mut Dice) -> Vec<u8> {
+    let mut word = if dice.below(3) == 0 { b"(".to_vec() } else { vec![] };
+    word.extend(match dice.below(3) {
+        0 => one_of(&["-inf", "+inf", "inf"], dice),
+        _ => mixed(FLOATS, EDGE_FLOATS, NO_FLOATS, dice),
+    });
+    word
+}
+
+fn lex_bound(dice: &mut Dice) -> Vec<u8> {
+    let sign = match dice.below(24) {
+        0..5 => return b"-".to_vec(),
+        5..10 => return b"+".to_vec(),
+        10 => b"".as_slice(),
+        11..18 => b"[",
+        _ => b"(",
+    };
+    [sign, &member(dice)].concat()
+}

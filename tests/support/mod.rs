@@ -1,0 +1,16 @@
+//! What the integration tests share: servers that end with the test, a raw client, scripts.
+#![allow(dead_code, unused_imports)] // Each test binary uses a part of it.
+
+pub mod parse;
+pub mod patience;
+pub mod script;
+pub mod servers;
+pub mod suite;
+pub mod value;
+pub mod wire;
+
+pub use patience::until;
+pub use servers::Server;
+pub use suite::Suite;
+pub use value::Value;
+pub use wire::{Wire, Words, words};

@@ -1,0 +1,188 @@
+//! Servers under test: they start on a free port, answer PING, and end with this value.
+
+use super::patience::within;
+use super::wire::Wire;
+use std::env;
+use std::ffi::{c_int, c_ulong};
+use std::fs::{self, File};
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+const STARTUP: Duration = Duration::from_secs(20);
+const SHUTDOWN: Duration = Duration::from_secs(5);
+/// Another process may take the free port between finding and using it.
+const PORTS_TRIED_MAX: u32 = 5;
+const PR_SET_PDEATHSIG: c_int = 1;
+const SIGKILL: c_ulong = 9;
+const SIGTERM: c_int = 15;
+
+unsafe extern "C" {
+    fn prctl(option: c_int, ...) -> c_int;
+    fn kill(pid: c_int, signal: c_int) -> c_int;
+}
+
+/// A running server in a directory of its own.
+pub struct Server {
+    child: Child,
+    port: u16,
+    dir: PathBuf,
+    name: String,
+}
+
+impl Server {
+    /// A redis-server without persistence.
+    pub fn redis(extra: &[&str]) -> Server {
+        let binary = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        let line = format!(
+            "{binary} --port {{port}} --bind 127.0.0.1 --save '' --appendonly no \
+             --repl-diskless-sync no --shutdown-timeout 0"
+        );
+        start(&line, extra)
+    }
+
+    /// Our server: a master and two replicas unless `extra` says otherwise.
+    ///
+    /// `ENTOURAGE_BIN` names another binary, or, if it has `{port}` in it, a whole command line
+    /// that stands in, so that the tests themselves can be tried against a real Redis.
+    pub fn entourage(extra: &[&str]) -> Server {
+        match env::var("ENTOURAGE_BIN") {
+            Ok(line) if line.contains("{port}") => start(&line, &[]),
+            Ok(binary) => start(&format!("{binary} {SERVE}"), extra),
+            Err(_) => start(&format!("{} {SERVE}", env!("CARGO_BIN_EXE_entourage")), extra),
+        }
+    }
+
+    /// Our server with a config file; `{port}` in its text becomes the port.
+    pub fn entourage_with_config(text: &str) -> Server {
+        let binary = env!("CARGO_BIN_EXE_entourage");
+        let line = format!("{binary} serve --config entourage.toml --loglevel warn");
+        start_in(&line, &[], |dir, port| {
+            fs::write(dir.join("entourage.toml"), text.replace("{port}", &port.to_string()))
+        })
+    }
+
+    /// Whether a real Redis stands in for our server.
+    pub fn is_stand_in() -> bool {
+        env::var("ENTOURAGE_BIN").is_ok_and(|it| it.contains("{port}"))
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A new connection.
+    pub fn dial(&self) -> Wire {
+        Wire::dial(self.port).unwrap_or_else(|it| panic!("{} does not accept: {it}", self.name))
+    }
+
+    /// What it has written to stderr and stdout.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.dir.join("said")).unwrap_or_default()
+    }
+
+    /// Asks it to end; answers how it did.
+    pub fn stop(mut self) -> ExitStatus {
+        self.end().expect("it ends when asked")
+    }
+
+    fn end(&mut self) -> Option<ExitStatus> {
+        // SAFETY: one system call on a child that has not been waited for.
+        unsafe { kill(self.child.id() as c_int, SIGTERM) };
+        within(SHUTDOWN, || self.child.try_wait().ok().flatten())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) && self.end().is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        let said = self.said();
+        if std::thread::panicking() && !said.is_empty() {
+            let tail: Vec<&str> = said.lines().rev().take(20).collect();
+            let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
+            eprintln!("--- {} said:\n{tail}", self.name);
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+const SERVE: &str = "serve --bind 127.0.0.1:{port} --loglevel warn";
+
+fn start(line: &str, extra: &[&str]) -> Server {
+    start_in(line, extra, |_, _| Ok(()))
+}
+
+fn start_in(line: &str, extra: &[&str], prepare: impl Fn(&Path, u16) -> io::Result<()>) -> Server {
+    let mut why = String::new();
+    for _ in 0..PORTS_TRIED_MAX {
+        match try_start(line, extra, &prepare) {
+            Ok(server) => return server,
+            Err(it) => why = it,
+        }
+    }
+    panic!("{line}: {why}");
+}
+
+fn try_start(
+    line: &str,
+    extra: &[&str],
+    prepare: impl Fn(&Path, u16) -> io::Result<()>,
+) -> Result<Server, String> {
+    let port = free_port().map_err(|it| it.to_string())?;
+    let dir = own_dir().map_err(|it| it.to_string())?;
+    prepare(&dir, port).map_err(|it| it.to_string())?;
+    let line = line.replace("{port}", &port.to_string());
+    let mut parts = line.split_whitespace().map(|it| it.trim_matches('\''));
+    let name = parts.next().ok_or("an empty command line")?.to_owned();
+    let said = File::create(dir.join("said")).map_err(|it| it.to_string())?;
+    let mut command = Command::new(&name);
+    command.args(parts).args(extra).current_dir(&dir).stdin(Stdio::null());
+    command.stdout(said.try_clone().map_err(|it| it.to_string())?).stderr(said);
+    die_with_us(&mut command);
+    let child = command.spawn().map_err(|it| format!("{name}: {it}"))?;
+    let mut server = Server { child, port, dir, name };
+    wait_until_up(&mut server).map(|()| server)
+}
+
+fn wait_until_up(server: &mut Server) -> Result<(), String> {
+    let up = within(STARTUP, || match server.child.try_wait() {
+        Ok(Some(status)) => Some(Err(format!("it ended with {status}"))),
+        _ => match Wire::dial(server.port).ok()?.ask("PING").text()? {
+            b"PONG" => Some(Ok(())),
+            _ => None,
+        },
+    });
+    let up = up.unwrap_or_else(|| Err("it does not answer PING".into()));
+    up.map_err(|why| format!("{why}; it said: {}", server.said()))
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn own_dir() -> io::Result<PathBuf> {
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    let dir = env::temp_dir().join(format!("entourage-test-{}-{number}", std::process::id()));
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+/// Drop does not run when the test itself is killed; this covers that.
+fn die_with_us(command: &mut Command) {
+    // SAFETY: prctl is one system call: no allocation, no lock, sound between fork and exec.
+    unsafe {
+        command.pre_exec(|| match prctl(PR_SET_PDEATHSIG, SIGKILL) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        });
+    }
+}

@@ -1,0 +1,138 @@
+//! A blocking connection that says exactly what it is told and keeps replies as they came.
+
+use super::parse::parse;
+use super::value::Value;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A command: its words, the name first.
+pub type Words = Vec<Vec<u8>>;
+
+/// Words from anything that has bytes.
+pub fn words(of: &[impl AsRef<[u8]>]) -> Words {
+    of.iter().map(|it| it.as_ref().to_vec()).collect()
+}
+
+/// A connection to a server.
+pub struct Wire {
+    stream: TcpStream,
+    got: Vec<u8>,
+    taken: usize,
+}
+
+impl Wire {
+    /// Connects to a port of this machine.
+    pub fn dial(port: u16) -> io::Result<Wire> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Wire { stream, got: Vec::new(), taken: 0 })
+    }
+
+    /// Sends one command and waits for its reply.
+    pub fn cmd(&mut self, of: &[impl AsRef<[u8]>]) -> Value {
+        self.send_raw(&encode(&words(of)));
+        self.read()
+    }
+
+    /// The same for a command written as one line of words without spaces in them.
+    pub fn ask(&mut self, line: &str) -> Value {
+        self.cmd(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// Sends many commands at once, then reads all their replies.
+    pub fn pipeline(&mut self, commands: &[Words]) -> Vec<Value> {
+        self.send(commands);
+        self.read_many(commands.len())
+    }
+
+    /// Sends many commands at once.
+    pub fn send(&mut self, commands: &[Words]) {
+        let bytes: Vec<u8> = commands.iter().flat_map(|it| encode(it)).collect();
+        self.send_raw(&bytes);
+    }
+
+    /// Sends these bytes.
+    pub fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the server takes requests");
+    }
+
+    /// The next reply.
+    pub fn read(&mut self) -> Value {
+        self.read_raw().0
+    }
+
+    /// The next replies.
+    pub fn read_many(&mut self, count: usize) -> Vec<Value> {
+        (0..count).map(|_| self.read()).collect()
+    }
+
+    /// The next reply, and its bytes as they came.
+    pub fn read_raw(&mut self) -> (Value, Vec<u8>) {
+        loop {
+            if let Some((value, len)) = parse(&self.got[self.taken..]) {
+                let raw = self.got[self.taken..self.taken + len].to_vec();
+                self.taken += len;
+                return (value, raw);
+            }
+            self.more().expect("a whole reply arrives");
+        }
+    }
+
+    /// Bytes up to and with this end, for what is not a reply.
+    pub fn read_until(&mut self, end: &[u8]) -> Vec<u8> {
+        loop {
+            let rest = &self.got[self.taken..];
+            if let Some(at) = rest.windows(end.len()).position(|it| it == end) {
+                return self.take(at + end.len());
+            }
+            self.more().expect("the end arrives");
+        }
+    }
+
+    /// Exactly this many bytes.
+    pub fn read_exact(&mut self, len: usize) -> Vec<u8> {
+        while self.got.len() - self.taken < len {
+            self.more().expect("all bytes arrive");
+        }
+        self.take(len)
+    }
+
+    /// Whether the server has closed the connection, after all that it still says.
+    pub fn is_closed(&mut self) -> bool {
+        while self.more().is_ok() {}
+        true
+    }
+
+    fn take(&mut self, len: usize) -> Vec<u8> {
+        self.taken += len;
+        self.got[self.taken - len..self.taken].to_vec()
+    }
+
+    fn more(&mut self) -> io::Result<()> {
+        self.got.drain(..self.taken);
+        self.taken = 0;
+        let mut chunk = [0; 64 << 10];
+        match self.stream.read(&mut chunk)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            len => {
+                self.got.extend_from_slice(&chunk[..len]);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A command as clients send it: an array of bulk strings.
+pub fn encode(words: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", words.len()).into_bytes();
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}
