@@ -285,6 +285,13 @@ impl<'e> DbMut<'e> {
         self.space.touch(key);
     }
 
+    /// Drops a value that a key held, elsewhere if that takes long.
+    pub fn discard(&mut self, value: Value) {
+        if BURDEN_MAX < value.burden() {
+            self.ground.graveyard.push(Buried::Part(value));
+        }
+    }
+
     fn bury(&mut self, old: KeySlot) {
         if BURDEN_MAX < old.burden() {
             self.ground.graveyard.push(Buried::Entry(old));

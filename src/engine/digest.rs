@@ -75,6 +75,9 @@ fn collection_digest(value: &Value) -> Digest {
                 all.add(Digest::of(&[&place.to_le_bytes(), &element.text()]));
             }
         }
+        Value::Set(set) => {
+            set.iter().for_each(|member| all.add(member.with_text(|it| Digest::of(&[it]))));
+        }
         Value::Hash(hash) => {
             for (field, value) in hash.iter() {
                 all.add(Digest::of(&[&field.text(), &value.text()]));

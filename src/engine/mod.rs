@@ -10,6 +10,7 @@ pub mod packed;
 
 mod list;
 mod hash;
+mod set;
 mod sample;
 mod text;
 mod value;
@@ -31,6 +32,7 @@ pub use hash::Hash;
 pub use keyspace::Keyspace;
 pub use list::{End, List};
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
+pub use set::Set;
 pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
 pub use thresholds::Thresholds;
@@ -64,7 +66,7 @@ pub struct Ground {
 pub enum Buried {
     /// One entry with a large value.
     Entry(KeySlot),
-    /// A large part of a value that stays.
+    /// A large value, or part of one, whose key stays.
     Part(Value),
     /// All that a flush took.
     Space(Box<Keyspace>),

@@ -2,6 +2,7 @@
 
 use super::hash::Hash;
 use super::list::List;
+use super::set::Set;
 use triomphe::Arc;
 
 /// The types a client can see.
@@ -11,6 +12,8 @@ pub enum Kind {
     String,
     /// A list.
     List,
+    /// A set.
+    Set,
     /// A hash.
     Hash,
 }
@@ -21,13 +24,14 @@ impl Kind {
         match self {
             Kind::String => "string",
             Kind::List => "list",
+            Kind::Set => "set",
             Kind::Hash => "hash",
         }
     }
 
     /// The type of that name, in any case.
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::List, Kind::Hash]
+        [Kind::String, Kind::List, Kind::Set, Kind::Hash]
             .into_iter()
             .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -43,6 +47,8 @@ pub enum Value {
     Grown(Vec<u8>),
     /// A list.
     List(List),
+    /// A set.
+    Set(Set),
     /// A hash.
     Hash(Hash),
 }
@@ -68,6 +74,7 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => Kind::String,
             Value::List(_) => Kind::List,
+            Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
         }
     }
@@ -77,6 +84,7 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => "raw",
             Value::List(list) => list.encoding(),
+            Value::Set(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
         }
     }
@@ -86,6 +94,7 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => false,
             Value::List(list) => list.is_empty(),
+            Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
         }
     }
@@ -95,6 +104,7 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => 1,
             Value::List(list) => list.burden(),
+            Value::Set(set) => set.burden(),
             Value::Hash(hash) => hash.burden(),
         }
     }
@@ -105,6 +115,7 @@ impl Value {
             Value::Shared(bytes) => bytes.len(),
             Value::Grown(bytes) => bytes.capacity(),
             Value::List(list) => list.bytes(),
+            Value::Set(set) => set.bytes(),
             Value::Hash(hash) => hash.bytes(),
         }
     }

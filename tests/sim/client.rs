@@ -128,7 +128,7 @@ impl Client {
                 }
                 Where::Wait { member, rung: next, .. } => {
                     let member = set.member(member.into());
-                    while bits % 2 == 0 && set.apply(member, now) == Applied::Some {}
+                    while bits % 2 == 0 && set.apply(member) == Applied::Some {}
                     rung = next;
                 }
                 Where::Refuse(_) => return None,

@@ -165,7 +165,7 @@ impl World {
 
     fn feed(&mut self) {
         let member = self.any_member();
-        self.set.apply(&member, MonoUs(self.now));
+        self.set.apply(&member);
     }
 
     fn pause(&mut self) {
@@ -196,7 +196,7 @@ impl World {
         self.set.bound_log(BACKLOG_BYTES, GENEROUS);
         for member in self.set.roster().iter().filter(|it| !it.is_sound()) {
             assert!(!member.in_service());
-            assert_eq!(self.set.apply(member, MonoUs(self.now)), Applied::Nothing);
+            assert_eq!(self.set.apply(member), Applied::Nothing);
         }
     }
 
@@ -262,7 +262,7 @@ impl World {
             if self.set.needs_sync(member) {
                 self.set.sync(member, MonoUs(self.now));
             }
-            while self.set.apply(member, MonoUs(self.now)) == Applied::Some {}
+            while self.set.apply(member) == Applied::Some {}
         }
     }
 

@@ -1,9 +1,7 @@
 //! Hashes: fields with values.
 
-use super::scan;
-use crate::base::dice::Dice;
+use super::{chance, scan};
 use crate::base::extended::Extended;
-use crate::base::limits::REPLY_BYTES_MAX;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
@@ -408,43 +406,22 @@ fn hrandfield(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<
             open(count, shown, reply);
             hash.sample(count, &mut dice, |it| show(it, shown, reply));
         }
-        (Some(hash), Some((count, shown))) => repeat(hash, count, shown, &mut dice, reply)?,
-    }
-    Ok(())
-}
-
-/// As many entries as `-count` says, which need not differ.
-fn repeat(
-    hash: &Hash,
-    count: i64,
-    shown: Shown,
-    dice: &mut Dice,
-    reply: &mut Reply,
-) -> Result<(), Fault> {
-    let count = count.unsigned_abs() as usize;
-    let mark = reply.mark();
-    open(count, shown, reply);
-    for _ in 0..count {
-        if REPLY_BYTES_MAX < reply.since(mark).len() {
-            return Err(Fault::Says("ERR the reply would be too long"));
+        (Some(hash), Some((count, shown))) => {
+            open(count.unsigned_abs() as usize, shown, reply);
+            chance::repeat(count, reply, |reply| {
+                hash.random(&mut dice).into_iter().for_each(|it| show(it, shown, reply));
+            })?;
         }
-        hash.random(dice).into_iter().for_each(|it| show(it, shown, reply));
     }
     Ok(())
 }
 
-/// `[count [WITHVALUES]]`. The smallest integer has no size of its own type.
+/// `[count [WITHVALUES]]`.
 fn how_many(args: &mut Args<'_>) -> Result<Option<(i64, Shown)>, Fault> {
     if args.left() == 0 {
         return Ok(None);
     }
-    let count = args.int()?;
-    if count == i64::MIN {
-        return Err(Fault::Says(
-            "ERR value is out of range, value must between -9223372036854775807 and \
-             9223372036854775807",
-        ));
-    }
+    let count = chance::count(args)?;
     let shown = if args.word("WITHVALUES") { Shown::Pairs } else { Shown::Fields };
     args.done()?;
     match shown {

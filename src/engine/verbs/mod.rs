@@ -9,8 +9,11 @@ pub mod object;
 pub mod databases;
 pub mod strings;
 pub mod lists;
+pub mod sets;
 pub mod hashes;
 pub mod sort;
+mod counted;
+mod chance;
 mod scan;
 
 use super::row::Row;
@@ -26,6 +29,7 @@ pub const FAMILIES: &[&[Row]] = &[
     databases::ROWS,
     strings::ROWS,
     lists::ROWS,
+    sets::ROWS,
     hashes::ROWS,
     sort::ROWS,
 ];

@@ -57,6 +57,7 @@ const NOT_NUMBERS: Fault = Fault::Says("ERR One or more scores can't be converte
 fn count(value: &Value) -> Option<usize> {
     match value {
         Value::List(list) => Some(list.len()),
+        Value::Set(set) => Some(set.len()),
         Value::Shared(_) | Value::Grown(_) | Value::Hash(_) => None,
     }
 }
@@ -66,6 +67,7 @@ fn elements<'e>(value: &'e Value, order: Order) -> Box<dyn Iterator<Item = Eleme
     match (value, order) {
         (Value::List(list), Order::Up) => Box::new(list.onward(0)),
         (Value::List(list), Order::Down) => Box::new(list.backward(usize::MAX)),
+        (Value::Set(set), _) => Box::new(set.iter()),
         (Value::Shared(_) | Value::Grown(_) | Value::Hash(_), _) => Box::new(std::iter::empty()),
     }
 }
