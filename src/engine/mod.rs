@@ -9,6 +9,7 @@ pub mod table;
 pub mod packed;
 
 mod hash;
+mod zset;
 mod sample;
 mod text;
 mod value;
@@ -31,6 +32,7 @@ pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
 pub use thresholds::Thresholds;
 pub use value::{Collection, Kind, Value};
+pub use zset::{Scored, Zset};
 
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;

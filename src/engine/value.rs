@@ -1,6 +1,7 @@
 //! What a key can hold besides a short string, and what all collections have in common.
 
 use super::hash::Hash;
+use super::zset::Zset;
 use triomphe::Arc;
 
 /// The types a client can see.
@@ -10,6 +11,8 @@ pub enum Kind {
     String,
     /// A hash.
     Hash,
+    /// A sorted set.
+    Zset,
 }
 
 impl Kind {
@@ -18,12 +21,13 @@ impl Kind {
         match self {
             Kind::String => "string",
             Kind::Hash => "hash",
+            Kind::Zset => "zset",
         }
     }
 
     /// The type of that name, in any case.
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::Hash]
+        [Kind::String, Kind::Hash, Kind::Zset]
             .into_iter()
             .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -39,6 +43,8 @@ pub enum Value {
     Grown(Vec<u8>),
     /// A hash.
     Hash(Hash),
+    /// A sorted set.
+    Zset(Zset),
 }
 
 /// With more, a key with a small collection would take a larger allocation.
@@ -62,6 +68,7 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => Kind::String,
             Value::Hash(_) => Kind::Hash,
+            Value::Zset(_) => Kind::Zset,
         }
     }
 
@@ -70,6 +77,7 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => "raw",
             Value::Hash(hash) => hash.encoding(),
+            Value::Zset(zset) => zset.encoding(),
         }
     }
 
@@ -78,6 +86,7 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => false,
             Value::Hash(hash) => hash.is_empty(),
+            Value::Zset(zset) => zset.is_empty(),
         }
     }
 
@@ -86,6 +95,7 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => 1,
             Value::Hash(hash) => hash.burden(),
+            Value::Zset(zset) => zset.burden(),
         }
     }
 
@@ -95,6 +105,7 @@ impl Value {
             Value::Shared(bytes) => bytes.len(),
             Value::Grown(bytes) => bytes.capacity(),
             Value::Hash(hash) => hash.bytes(),
+            Value::Zset(zset) => zset.bytes(),
         }
     }
 }
