@@ -32,7 +32,7 @@ pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
 pub use thresholds::Thresholds;
 pub use value::{Collection, Kind, Value};
-pub use zset::{Scored, Zset};
+pub use zset::{Scored, Zset, score_order};
 
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;

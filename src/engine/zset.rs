@@ -11,7 +11,8 @@ use super::table::Slot;
 use super::value::{Collection, Value};
 use crate::base::dice::Dice;
 use large::Large;
-use member::{Member, Named, order};
+pub use member::score_order;
+use member::{Member, Named};
 use std::ops::Range;
 
 /// Pairs side by side, or a tree with a table. Once large, it stays so.
@@ -335,7 +336,7 @@ fn place_for(packed: &Packed, member: &[u8], score: f64) -> Place {
     let mut place = packed.start();
     while place < packed.end() {
         let middle = packed.after(place);
-        let by_score = order(as_score(packed.get(middle)), score);
+        let by_score = score_order(as_score(packed.get(middle)), score);
         let stands = by_score.then_with(|| packed.get(place).with_text(|it| it.cmp(member)));
         if stands.is_gt() {
             return place;

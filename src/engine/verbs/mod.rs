@@ -9,7 +9,10 @@ pub mod object;
 pub mod databases;
 pub mod strings;
 pub mod hashes;
+pub mod zsets;
 mod scan;
+mod shown;
+mod chance;
 
 use super::row::Row;
 use crate::command::Lookup;
@@ -24,6 +27,10 @@ pub const FAMILIES: &[&[Row]] = &[
     databases::ROWS,
     strings::ROWS,
     hashes::ROWS,
+    zsets::ROWS,
+    zsets::ranges::ROWS,
+    zsets::pops::ROWS,
+    zsets::algebra::ROWS,
 ];
 
 /// All rows of the engine.

@@ -30,13 +30,13 @@ impl Member {
     /// -0 are.
     #[inline]
     pub fn order(&self, score: f64, text: &[u8]) -> Ordering {
-        order(self.score, score).then_with(|| self.text().cmp(text))
+        score_order(self.score, score).then_with(|| self.text().cmp(text))
     }
 }
 
 /// How scores stand to each other.
 #[inline]
-pub fn order(one: f64, other: f64) -> Ordering {
+pub fn score_order(one: f64, other: f64) -> Ordering {
     one.partial_cmp(&other).expect("a score is a number")
 }
 

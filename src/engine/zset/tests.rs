@@ -40,7 +40,7 @@ type Model = BTreeMap<Vec<u8>, f64>;
 
 fn in_order(model: &Model) -> Vec<(Vec<u8>, f64)> {
     let mut all: Vec<_> = model.iter().map(|(text, score)| (text.clone(), *score)).collect();
-    all.sort_by(|a, b| order(a.1, b.1).then_with(|| a.0.cmp(&b.0)));
+    all.sort_by(|a, b| score_order(a.1, b.1).then_with(|| a.0.cmp(&b.0)));
     all
 }
 

@@ -305,11 +305,14 @@ fn insert_at<T>(node: &mut Vec<T>, at: usize, new: T, most: usize, spine: Spine)
         return None;
     }
     let cut = spine.cut(at, node.len());
-    let mut right = Vec::with_capacity(node.len() - cut + LEAF_STEP);
+    let mut right = Vec::with_capacity((node.len() - cut).next_multiple_of(LEAF_STEP));
     right.extend(node.drain(cut..));
     match at <= cut && !right.is_empty() {
         true => node.insert(at, new),
-        false => right.insert(at - cut, new),
+        false => {
+            make_room(&mut right);
+            right.insert(at - cut, new);
+        }
     }
     Some(right)
 }
