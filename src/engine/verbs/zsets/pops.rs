@@ -100,7 +100,10 @@ fn pop_one(
     }
     let count = match args.left() {
         0 => None,
-        _ => Some(usize::try_from(args.int()?).map_err(|_| Fault::NotPositive)?),
+        _ => match args.int() {
+            Ok(count @ 0..) => Some(count as usize),
+            _ => return Err(Fault::NotPositive),
+        },
     };
 
     let shape = match (reply.protocol(), count) {
