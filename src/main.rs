@@ -1,52 +1,132 @@
-//! The front door.
+//! The front door: command line to config, config to a house, and the house's end.
 
-use entourage::admin::{House, OutputLimit, Settings};
-use entourage::engine::Thresholds;
+use entourage::admin::{Birth, House, version};
+use entourage::cli::{Invocation, parse};
+use entourage::config::{Address, Config};
 use entourage::node::{Set, new_history};
-use entourage::route::{Level, Route, Routes};
+use entourage::runtime::signals::Requests;
 use entourage::runtime::stream::Acceptor;
-use entourage::runtime::{clock, tasks};
-use entourage::server::{Listener, listen, rounds, start_feeds};
+use entourage::runtime::{clock, process, tasks};
+use entourage::server::{Listener, drain, listen, rounds, start_feeds};
+use futures::future::join_all;
+use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    env_logger::init();
-    let args: Vec<String> = std::env::args().collect();
-    let value = |name: &str| args.iter().position(|it| it == name).and_then(|at| args.get(at + 1));
-    let bind = value("--bind").map_or("127.0.0.1:6379", |it| it).to_string();
-    let replicas = value("--replicas").and_then(|it| it.parse().ok()).unwrap_or(2);
-    let threads = value("--threads").and_then(|it| it.parse().ok()).unwrap_or(1);
+/// The configuration cannot be used.
+const MISCONFIGURED: u8 = 2;
+/// Files beside the clients' sockets: listeners, the reactor's, the log's.
+const OTHER_FILES: u64 = 64;
+
+fn main() -> ExitCode {
+    let invocation = parse(std::env::args_os()).unwrap_or_else(|it| it.exit());
+    let config = match invocation.config(process::read_text) {
+        Ok(config) => config,
+        Err(why) => {
+            eprintln!("entourage: {why}");
+            return ExitCode::from(MISCONFIGURED);
+        }
+    };
+    match invocation {
+        Invocation::Check(file) => {
+            println!("{}: sound", file.display());
+            ExitCode::SUCCESS
+        }
+        Invocation::Serve { file, .. } => {
+            let file = file.map_or_else(String::new, |it| it.display().to_string());
+            serve(config, file).unwrap_or_else(|why| {
+                log::error!("event=start-failed why={why}");
+                ExitCode::FAILURE
+            })
+        }
+    }
+}
+
+/// Serves until told to end; blocks the main thread, which does nothing but wait for signals.
+fn serve(config: Config, file: String) -> Result<ExitCode, String> {
+    log_to_stderr(&config);
+    let mut requests = Requests::take().map_err(|it| format!("cannot take signals: {it}"))?;
+    let threads = match config.server.threads {
+        0 => process::cores(),
+        threads => threads,
+    };
     tasks::start(threads);
+    allow_clients(config.server.maxclients);
+    let listeners = open(&config)?;
+    let house = Arc::new(build(config, threads, file, &listeners));
+    announce(&house, threads, &listeners);
+    start_feeds(&house);
+    tasks::spawn(rounds(house.clone()));
+    tasks::spawn(attend(house.clone(), listeners));
+    let signal = requests.wait();
+    log::info!("event=signal name={signal} action=drain");
+    house.close();
+    let signal = requests.wait();
+    log::warn!("event=signal name={signal} action=exit");
+    Ok(ExitCode::FAILURE)
+}
+
+/// Listens until the house is closed, then exits once it is empty.
+async fn attend(house: Arc<House>, listeners: Vec<Listener>) {
+    join_all(listeners.into_iter().map(|it| listen(house.clone(), it))).await;
+    drain(&house).await;
+    log::info!("event=exit");
+    process::exit(0);
+}
+
+/// The logger lets everything through; `loglevel` decides, and may change.
+fn log_to_stderr(config: &Config) {
+    let filter = log::LevelFilter::Trace;
+    env_logger::Builder::new().filter_module("entourage", filter).init();
+    log::set_max_level(config.server.loglevel.filter());
+}
+
+fn allow_clients(maxclients: usize) {
+    let wanted = maxclients as u64 + OTHER_FILES;
+    let allowed = process::allow_files(wanted);
+    if allowed < wanted {
+        log::warn!("event=few-files allowed={allowed} wanted={wanted} why=maxclients");
+    }
+}
+
+fn open(config: &Config) -> Result<Vec<Listener>, String> {
+    let open = |it: &entourage::config::Listener| {
+        let acceptor = match &it.at {
+            Address::Tcp(at) => Acceptor::tcp(&at.to_string()),
+            Address::Unix(path) => Acceptor::unix(path),
+        };
+        let acceptor = acceptor.map_err(|why| format!("cannot listen at {}: {why}", it.at))?;
+        Ok(Listener { name: it.name.as_str().into(), level: it.level, acceptor })
+    };
+    config.listeners.iter().map(open).collect()
+}
+
+fn build(config: Config, threads: usize, file: String, listeners: &[Listener]) -> House {
     let set = Set::new(
-        replicas,
+        config.set.replicas,
         clock::entropy(),
         new_history(),
-        Thresholds::default(),
-        1 << 20,
-        64 << 20,
+        config.thresholds,
+        config.set.backlog_bytes,
+        config.set.feed_bytes_max,
     );
-    let settings = Settings {
-        max_clients: 10_000,
-        password: None,
-        idle_timeout: None,
-        shutdown_timeout: Duration::from_secs(10),
-        output_limit: OutputLimit::default(),
-        min_replicas: None,
-        routes: Arc::new(Routes::new(Level::Sticky, Route::default(), vec![])),
-        debug: true,
-        metrics: true,
-    };
-    let house = Arc::new(House::new(Arc::new(set), threads, settings));
-    start_feeds(&house);
-    tasks::spawn(rounds(house.clone(), Duration::from_secs(10)));
-    let listener =
-        Listener { name: "main".into(), level: None, acceptor: Acceptor::tcp(&bind).unwrap() };
-    tasks::spawn(listen(house, listener));
-    loop {
-        std::thread::park();
+    let port = listeners.iter().find_map(|it| it.acceptor.port()).unwrap_or(0);
+    House::new(Arc::new(set), threads, config, Birth::now(port, file))
+}
+
+fn announce(house: &House, threads: usize, listeners: &[Listener]) {
+    log::info!(
+        "event=start version={} redis-version={} pid={} threads={threads} replicas={} level={}",
+        version::ENTOURAGE_VERSION,
+        version::REDIS_VERSION,
+        process::id(),
+        house.settings().set.replicas,
+        house.settings().routes.default_level(),
+    );
+    for listener in listeners {
+        let address = listener.acceptor.address();
+        log::info!("event=listen name={} address={address}", listener.name);
     }
 }

@@ -1,65 +1,37 @@
 //! The house: what all connections share, and what operators look at.
 
 use super::clients::Clients;
+use super::counters::Counters;
+use super::rates::Rates;
+use crate::base::time::WallMs;
+use crate::config::Config;
+use crate::metrics::batch::Batch;
 use crate::metrics::shards::Shards;
-use crate::node::Set;
-use crate::route::{MinReplicas, Routes};
-use parking_lot::RwLock;
+use crate::metrics::snapshot::Snapshot;
+use crate::node::{Set, new_history};
+use crate::runtime::{clock, tasks};
+use event_listener::{Event, EventListener};
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
-use std::time::Duration;
 
-/// When a client that does not read its replies is closed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct OutputLimit {
-    /// Bytes that close at once; 0 for none.
-    pub hard: u64,
-    /// Bytes that close when they stay for `soft_for`; 0 for none.
-    pub soft: u64,
-    /// How long they may stay.
-    pub soft_for: Duration,
+/// Which process this is.
+pub struct Birth {
+    /// A name that no other run has.
+    pub run_id: String,
+    /// When it started.
+    pub at: WallMs,
+    /// The port of its first TCP listener, 0 without one.
+    pub port: u16,
+    /// The config file it was started with.
+    pub file: String,
 }
 
-/// What may change while the proxy runs.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Settings {
-    /// Most clients at a time.
-    pub max_clients: usize,
-    /// The password of the default user.
-    pub password: Option<String>,
-    /// Idle clients are closed after this long.
-    pub idle_timeout: Option<Duration>,
-    /// How long SHUTDOWN and SIGTERM wait for clients.
-    pub shutdown_timeout: Duration,
-    /// For clients that do not read.
-    pub output_limit: OutputLimit,
-    /// The gate in front of writes.
-    pub min_replicas: Option<MinReplicas>,
-    /// Rules and levels.
-    pub routes: Arc<Routes>,
-    /// Whether DEBUG is answered.
-    pub debug: bool,
-    /// Whether service times are recorded.
-    pub metrics: bool,
-}
-
-/// Counts of the whole process, for INFO.
-#[derive(Default)]
-pub struct Counters {
-    /// Connections accepted.
-    pub accepted: AtomicU64,
-    /// Connections refused because there were too many.
-    pub refused: AtomicU64,
-    /// Bytes read from clients.
-    pub bytes_in: AtomicU64,
-    /// Bytes written to clients.
-    pub bytes_out: AtomicU64,
-    /// Commands executed.
-    pub commands: AtomicU64,
-    /// Error replies.
-    pub errors: AtomicU64,
-    /// Clients closed because they did not read.
-    pub overflowed: AtomicU64,
+impl Birth {
+    /// A process that starts now, with this port and config file.
+    pub fn now(port: u16, file: String) -> Birth {
+        Birth { run_id: new_history().to_string(), at: clock::wall_now(), port, file }
+    }
 }
 
 /// What all connections share.
@@ -72,27 +44,42 @@ pub struct House {
     pub clients: Clients,
     /// Counts.
     pub counters: Counters,
-    settings: RwLock<Arc<Settings>>,
+    /// What the counts gained lately.
+    pub rates: Mutex<Rates>,
+    /// Which process this is.
+    pub birth: Birth,
+    settings: RwLock<Arc<Config>>,
     settings_generation: AtomicU64,
+    changing: Mutex<()>,
     is_closing: AtomicBool,
+    closing: Event,
+    memory_peak: AtomicU64,
 }
 
 impl House {
     /// A house around `set`, with a metrics shard for each of `workers`.
-    pub fn new(set: Arc<Set>, workers: usize, settings: Settings) -> House {
+    pub fn new(set: Arc<Set>, workers: usize, settings: Config, birth: Birth) -> House {
+        if !settings.server.metrics {
+            *set.lag.lock() = Batch::off();
+        }
         House {
             set,
             metrics: Shards::new(workers),
             clients: Clients::default(),
             counters: Counters::default(),
+            rates: Mutex::new(Rates::default()),
+            birth,
             settings: RwLock::new(Arc::new(settings)),
             settings_generation: AtomicU64::new(1),
+            changing: Mutex::new(()),
             is_closing: AtomicBool::new(false),
+            closing: Event::new(),
+            memory_peak: AtomicU64::new(0),
         }
     }
 
-    /// What may change, as it is now.
-    pub fn settings(&self) -> Arc<Settings> {
+    /// The configuration in force.
+    pub fn settings(&self) -> Arc<Config> {
         self.settings.read().clone()
     }
 
@@ -102,13 +89,50 @@ impl House {
         self.settings_generation.load(Acquire)
     }
 
-    /// Changes the settings.
-    pub fn change_settings(&self, change: impl FnOnce(&mut Settings)) {
-        let mut settings = self.settings.write();
-        let mut changed = (**settings).clone();
-        change(&mut changed);
-        *settings = Arc::new(changed);
+    /// Changes the settings and puts them in force, unless `change` refuses.
+    pub fn change_settings<E>(
+        &self,
+        change: impl FnOnce(&mut Config) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _alone = self.changing.lock();
+        let before = self.settings();
+        let mut after = (*before).clone();
+        change(&mut after)?;
+        if after.thresholds != before.thresholds {
+            self.set.set_thresholds(after.thresholds);
+        }
+        if after.set != before.set {
+            self.set.bound_log(after.set.backlog_bytes, after.set.feed_bytes_max);
+        }
+        log::set_max_level(after.server.loglevel.filter());
+        *self.settings.write() = Arc::new(after);
         self.settings_generation.fetch_add(1, AcqRel);
+        Ok(())
+    }
+
+    /// The most memory that has been seen, now that it is `resident`.
+    pub fn peak_memory(&self, resident: u64) -> u64 {
+        self.memory_peak.fetch_max(resident, Relaxed).max(resident)
+    }
+
+    /// Everything recorded so far. Notes of the feeds are collected first.
+    pub fn snapshot(&self) -> Snapshot {
+        self.collect_lag();
+        self.metrics.snapshot()
+    }
+
+    /// Takes what the feeds have noted into the calling worker's shard.
+    pub fn collect_lag(&self) {
+        self.metrics.flush(tasks::worker(), &mut self.set.lag.lock());
+    }
+
+    /// Forgets what has been counted: CONFIG RESETSTAT.
+    pub fn reset_stats(&self) {
+        self.collect_lag();
+        self.metrics.reset();
+        self.counters.reset();
+        self.rates.lock().reset();
+        self.set.full_syncs.store(0, Relaxed);
     }
 
     /// Whether the proxy is shutting down.
@@ -118,6 +142,13 @@ impl House {
 
     /// Begins to shut down. Answers whether it was not yet.
     pub fn close(&self) -> bool {
-        !self.is_closing.swap(true, AcqRel)
+        let is_first = !self.is_closing.swap(true, AcqRel);
+        self.closing.notify(usize::MAX);
+        is_first
+    }
+
+    /// Hears of [`House::close`]; look at [`House::is_closing`] after asking for it.
+    pub fn closing(&self) -> EventListener {
+        self.closing.listen()
     }
 }

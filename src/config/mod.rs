@@ -15,5 +15,5 @@ mod overrides;
 
 pub use overrides::Overrides;
 pub use tree::{
-    Address, Config, Listener, LogLevel, OutputLimit, OutputLimits, ReplicaSet, Server,
+    Address, Config, DebugAccess, Listener, LogLevel, OutputLimit, OutputLimits, ReplicaSet, Server,
 };

@@ -1,6 +1,6 @@
 //! How one parameter is read from text and shown as text: Redis' formats, Redis' refusals.
 
-use super::{Config, LogLevel, OutputLimit, OutputLimits};
+use super::{Config, DebugAccess, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::size::{format_duration, parse_duration, parse_size};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub enum Slot {
     Text(Lens<String>),
     /// A log level.
     Loglevel(Lens<LogLevel>),
+    /// Who may say DEBUG.
+    Debug(Lens<DebugAccess>),
     /// Output limits by kind of client.
     Limits(Lens<OutputLimits>),
     /// Percentiles.
@@ -65,6 +67,7 @@ impl Slot {
             Slot::Switch(at) => if *(at.of)(config) { "yes" } else { "no" }.to_owned(),
             Slot::Text(at) => (at.of)(config).clone(),
             Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Debug(at) => (at.of)(config).as_str().to_owned(),
             Slot::Limits(at) => show_limits((at.of)(config)),
             Slot::Percentiles(at) => {
                 (at.of)(config).iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
@@ -92,6 +95,7 @@ impl Slot {
             Slot::Switch(at) => *(at.of_mut)(config) = switch(text)?,
             Slot::Text(at) => *(at.of_mut)(config) = text.to_owned(),
             Slot::Loglevel(at) => *(at.of_mut)(config) = loglevel(text)?,
+            Slot::Debug(at) => *(at.of_mut)(config) = word(&DebugAccess::ALL, text)?,
             Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
             Slot::Shown(_) => return Err("can't set immutable config".to_owned()),
@@ -118,6 +122,7 @@ impl Slot {
             Slot::Switch(_) => "true or false".to_owned(),
             Slot::Text(_) => "a text in quotes".to_owned(),
             Slot::Loglevel(_) => LogLevel::ALL.map(|it| it.1).join(", "),
+            Slot::Debug(_) => DebugAccess::ALL.map(|it| it.1).join(", "),
             Slot::Limits(_) => {
                 "normal, replica or pubsub, each with a hard limit, a soft limit and \
                                 seconds, like { pubsub = \"32mb 8mb 60\" }"
@@ -176,9 +181,19 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Redis' names, and those that Rust's loggers use.
 fn loglevel(text: &str) -> Result<LogLevel, String> {
-    let found = LogLevel::ALL.iter().find(|it| it.1.eq_ignore_ascii_case(text));
-    let names = LogLevel::ALL.map(|it| it.1).join(", ");
+    match text.to_ascii_lowercase().as_str() {
+        "error" | "warn" => Ok(LogLevel::Warning),
+        "info" => Ok(LogLevel::Notice),
+        "trace" => Ok(LogLevel::Debug),
+        _ => word(&LogLevel::ALL, text),
+    }
+}
+
+fn word<T: Copy>(all: &[(T, &str)], text: &str) -> Result<T, String> {
+    let found = all.iter().find(|it| it.1.eq_ignore_ascii_case(text));
+    let names = all.iter().map(|it| it.1).collect::<Vec<_>>().join(", ");
     found.map(|it| it.0).ok_or_else(|| format!("argument(s) must be one of the following: {names}"))
 }
 

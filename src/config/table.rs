@@ -105,6 +105,7 @@ pub const PARAMS: &[Param] = &[
     ),
     live(Server, "proto-max-bulk-len", size!(MB, BULK_BYTES_MAX as i64, server.bulk_bytes_max)),
     live(Server, "loglevel", Slot::Loglevel(lens!(server.loglevel))),
+    start(Server, "enable-debug-command", Slot::Debug(lens!(server.debug))),
     start(Server, "metrics", Slot::Switch(lens!(server.metrics))),
     live(Server, "latency-tracking", Slot::Switch(lens!(server.latency_tracking))),
     live(

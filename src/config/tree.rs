@@ -97,6 +97,8 @@ pub struct Server {
     pub bulk_bytes_max: usize,
     /// What is worth a line in the log.
     pub loglevel: LogLevel,
+    /// Who may say DEBUG.
+    pub debug: DebugAccess,
     /// Whether service times and staleness are recorded.
     pub metrics: bool,
     /// Whether service times are kept per command.
@@ -158,6 +160,41 @@ pub struct OutputLimit {
     pub soft_for: Duration,
 }
 
+/// Who may say DEBUG, which can put a member out of service.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DebugAccess {
+    /// Nobody.
+    No,
+    /// Every client.
+    Yes,
+    /// Clients on this machine.
+    #[default]
+    Local,
+}
+
+impl DebugAccess {
+    /// All of them with Redis' names.
+    pub const ALL: [(DebugAccess, &str); 3] =
+        [(DebugAccess::No, "no"), (DebugAccess::Yes, "yes"), (DebugAccess::Local, "local")];
+
+    /// Redis' name.
+    pub fn as_str(self) -> &'static str {
+        DebugAccess::ALL[self as usize].1
+    }
+}
+
+impl Server {
+    /// The default user's password, if it has one.
+    pub fn password(&self) -> Option<&str> {
+        (!self.requirepass.is_empty()).then_some(self.requirepass.as_str())
+    }
+
+    /// How long a client may be idle, if that has an end.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        (!self.timeout.is_zero()).then_some(self.timeout)
+    }
+}
+
 /// Redis' log levels.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum LogLevel {
@@ -180,6 +217,16 @@ impl LogLevel {
         (LogLevel::Notice, "notice"),
         (LogLevel::Warning, "warning"),
     ];
+
+    /// The lines it lets through.
+    pub fn filter(self) -> log::LevelFilter {
+        match self {
+            LogLevel::Debug => log::LevelFilter::Trace,
+            LogLevel::Verbose => log::LevelFilter::Debug,
+            LogLevel::Notice => log::LevelFilter::Info,
+            LogLevel::Warning => log::LevelFilter::Warn,
+        }
+    }
 
     /// Redis' name.
     pub fn as_str(self) -> &'static str {
@@ -219,6 +266,7 @@ impl Default for Server {
             query_bytes_max: QUERY_BYTES_MAX,
             bulk_bytes_max: BULK_BYTES_MAX,
             loglevel: LogLevel::default(),
+            debug: DebugAccess::default(),
             metrics: true,
             latency_tracking: true,
             latency_percentiles: vec![50.0, 99.0, 99.9],

@@ -8,6 +8,7 @@
 pub mod table;
 pub mod packed;
 
+mod list;
 mod hash;
 mod zset;
 mod sample;
@@ -20,13 +21,16 @@ mod db_mut;
 mod effects;
 mod row;
 mod thresholds;
+mod digest;
 pub mod verbs;
 
 pub use db::Db;
 pub use db_mut::DbMut;
+pub use digest::Digest;
 pub use effects::{Effects, Item, Said};
 pub use hash::Hash;
 pub use keyspace::Keyspace;
+pub use list::{End, List};
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
 pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
@@ -141,6 +145,11 @@ impl Engine {
         }
     }
 
+    /// Ends all watches: this member is no longer the master.
+    pub fn forget_watches(&mut self) {
+        self.spaces.iter_mut().for_each(Keyspace::forget_watches);
+    }
+
     /// Raw access for a full sync and for digests.
     pub fn space(&self, index: usize) -> &Keyspace {
         &self.spaces[index]
@@ -174,6 +183,13 @@ impl Engine {
         db.remove(key);
         self.ground.expired += 1;
         effects.say_in(index, &[b"DEL", key]);
+    }
+
+    /// Whether `key` is there although its time has come.
+    pub fn has_outlived(&self, index: usize, now: WallMs, key: &[u8]) -> bool {
+        let space = &self.spaces[index];
+        let deadline = space.get(self.ground.hash(key), key).and_then(KeySlot::deadline);
+        deadline.is_some_and(|it| it < now)
     }
 
     /// Whether any key of this database has outlived its deadline: one comparison.

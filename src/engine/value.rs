@@ -1,6 +1,7 @@
 //! What a key can hold besides a short string, and what all collections have in common.
 
 use super::hash::Hash;
+use super::list::List;
 use super::zset::Zset;
 use triomphe::Arc;
 
@@ -9,6 +10,8 @@ use triomphe::Arc;
 pub enum Kind {
     /// A string.
     String,
+    /// A list.
+    List,
     /// A hash.
     Hash,
     /// A sorted set.
@@ -20,6 +23,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::List => "list",
             Kind::Hash => "hash",
             Kind::Zset => "zset",
         }
@@ -27,7 +31,7 @@ impl Kind {
 
     /// The type of that name, in any case.
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::Hash, Kind::Zset]
+        [Kind::String, Kind::List, Kind::Hash, Kind::Zset]
             .into_iter()
             .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -41,6 +45,8 @@ pub enum Value {
     /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with
     /// room to grow.
     Grown(Vec<u8>),
+    /// A list.
+    List(List),
     /// A hash.
     Hash(Hash),
     /// A sorted set.
@@ -67,6 +73,7 @@ impl Value {
     pub fn kind(&self) -> Kind {
         match self {
             Value::Shared(_) | Value::Grown(_) => Kind::String,
+            Value::List(_) => Kind::List,
             Value::Hash(_) => Kind::Hash,
             Value::Zset(_) => Kind::Zset,
         }
@@ -76,6 +83,7 @@ impl Value {
     pub fn encoding(&self) -> &'static str {
         match self {
             Value::Shared(_) | Value::Grown(_) => "raw",
+            Value::List(list) => list.encoding(),
             Value::Hash(hash) => hash.encoding(),
             Value::Zset(zset) => zset.encoding(),
         }
@@ -85,6 +93,7 @@ impl Value {
     pub fn is_empty(&self) -> bool {
         match self {
             Value::Shared(_) | Value::Grown(_) => false,
+            Value::List(list) => list.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
             Value::Zset(zset) => zset.is_empty(),
         }
@@ -94,6 +103,7 @@ impl Value {
     pub fn burden(&self) -> usize {
         match self {
             Value::Shared(_) | Value::Grown(_) => 1,
+            Value::List(list) => list.burden(),
             Value::Hash(hash) => hash.burden(),
             Value::Zset(zset) => zset.burden(),
         }
@@ -104,6 +114,7 @@ impl Value {
         match self {
             Value::Shared(bytes) => bytes.len(),
             Value::Grown(bytes) => bytes.capacity(),
+            Value::List(list) => list.bytes(),
             Value::Hash(hash) => hash.bytes(),
             Value::Zset(zset) => zset.bytes(),
         }

@@ -88,6 +88,12 @@ impl Batch {
         Batch { on: false, ..Batch::default() }
     }
 
+    /// Whether it notes anything.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.on
+    }
+
     /// `calls` of one command that took `nanos` together.
     #[inline]
     pub fn command(&mut self, label: Label, calls: u32, nanos: u64) {

@@ -2,6 +2,9 @@
 //! room that names async-std and its reactor, so that a sibling could take their place.
 
 pub mod clock;
+mod readiness;
+pub mod process;
+pub mod signals;
 pub mod stream;
 pub mod tasks;
 pub mod undertaker;

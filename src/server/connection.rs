@@ -20,6 +20,15 @@ pub struct Connection {
     written: usize,
 }
 
+/// What a read says of what comes next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// There was room left: the socket is empty, and will tell when it no longer is.
+    All,
+    /// There was no room left: there may be more, of which nobody will tell.
+    Full,
+}
+
 /// What to do before the next batch.
 enum Next {
     /// Wait for input.
@@ -49,14 +58,18 @@ impl Connection {
         let mut is_fed = false;
         loop {
             if let Next::Wait = next {
-                stream.readable().await?;
+                stream.readable().await;
                 is_fed = false;
             }
-            let (count, stop) = at_desk(|desk| self.batch(desk, is_fed))?;
-            self.flush().await?;
+            let (read, stop) = at_desk(|desk| self.batch(desk, is_fed))?;
+            if !self.visitor.reply.bytes().is_empty() {
+                self.flush().await?;
+            }
             is_fed = stop.is_some();
             next = match stop {
-                None if count == READ_CHUNK_BYTES => Next::Go,
+                None if read == Read::Full => Next::Go,
+                // Everything that had arrived is answered: the time to leave.
+                None if self.visitor.house.is_closing() => return Ok(()),
                 None => Next::Wait,
                 Some(Stop::Flush) => Next::Go,
                 Some(Stop::Await { member, needs, at_most, rung }) => {
@@ -71,7 +84,8 @@ impl Connection {
                 }
                 Some(Stop::Close) => return Ok(()),
                 Some(Stop::ShutDown) => {
-                    super::rounds::shut_down(&self.visitor.house);
+                    log::info!("event=shutdown-asked client={}", self.visitor.client.id);
+                    self.visitor.house.close();
                     return Ok(());
                 }
             };
@@ -80,17 +94,16 @@ impl Connection {
 
     /// One batch: reads unless there is input left (`is_fed`), serves, and writes what fits.
     /// Answers how many bytes were read.
-    fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<(usize, Option<Stop>)> {
+    fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<(Read, Option<Stop>)> {
         if self.visitor.reply.buffer().capacity() == 0 {
             *self.visitor.reply.buffer() = std::mem::take(&mut desk.output);
         }
         let done = match (is_fed, self.pending.is_empty()) {
-            (true, _) => self.serve_pending(desk, 0),
+            (true, _) => self.serve_pending(desk, Read::All),
             (false, true) => self.serve_fresh(desk),
             (false, false) => self.read_more().and_then(|it| self.serve_pending(desk, it)),
         };
         let (read, stop) = done?;
-        self.visitor.house.counters.bytes_in.fetch_add(read as u64, Relaxed);
         self.write_what_fits()?;
         if self.written == 0 && self.visitor.reply.bytes().is_empty() {
             desk.return_output(std::mem::take(self.visitor.reply.buffer()));
@@ -99,13 +112,13 @@ impl Connection {
     }
 
     /// Reads at the desk, so that a connection without unfinished requests keeps no buffer.
-    fn serve_fresh(&mut self, desk: &mut Desk) -> io::Result<(usize, Option<Stop>)> {
+    fn serve_fresh(&mut self, desk: &mut Desk) -> io::Result<(Read, Option<Stop>)> {
         let mut input = std::mem::take(&mut desk.input);
         let read = read_some(&self.visitor, &mut input);
         let done = read.map(|count| {
             let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &input[..count], desk);
             self.pending.extend_from_slice(&input[taken..count]);
-            (count, stop)
+            (fullness(count, input.len()), stop)
         });
         desk.input = input;
         self.note_unread();
@@ -113,7 +126,7 @@ impl Connection {
         done
     }
 
-    fn serve_pending(&mut self, desk: &mut Desk, read: usize) -> io::Result<(usize, Option<Stop>)> {
+    fn serve_pending(&mut self, desk: &mut Desk, read: Read) -> io::Result<(Read, Option<Stop>)> {
         let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &self.pending, desk);
         if taken == self.pending.len() {
             self.pending = Vec::new();
@@ -126,7 +139,7 @@ impl Connection {
     }
 
     /// Reads behind an unfinished request. The buffer grows with what has arrived.
-    fn read_more(&mut self) -> io::Result<usize> {
+    fn read_more(&mut self) -> io::Result<Read> {
         const CHUNK_BYTES_MAX: usize = 1 << 20;
         if QUERY_BYTES_MAX < self.pending.len() {
             log::warn!("event=query-buffer-limit client={}", self.visitor.client.id);
@@ -137,7 +150,7 @@ impl Connection {
         self.pending.resize(before + room, 0);
         let read = read_some(&self.visitor, &mut self.pending[before..]);
         self.pending.truncate(before + read.as_ref().map_or(0, |it| *it));
-        read
+        read.map(|it| fullness(it, room))
     }
 
     fn note_unread(&self) {
@@ -178,24 +191,24 @@ impl Connection {
             if unsent == 0 {
                 return Ok(());
             }
-            let limit = self.visitor.settings.output_limit;
+            let limit = self.visitor.settings.server.output_limits.normal;
             let now = clock::mono_now();
-            if limit.soft == 0 || unsent < limit.soft {
+            if limit.soft_bytes == 0 || unsent < limit.soft_bytes {
                 soft_since = None;
             }
             let since = *soft_since.get_or_insert(now);
-            let is_soft_over =
-                limit.soft != 0 && limit.soft <= unsent && since.plus(limit.soft_for) <= now;
-            if (limit.hard != 0 && limit.hard <= unsent) || is_soft_over {
+            let is_soft_over = limit.soft_bytes != 0
+                && limit.soft_bytes <= unsent
+                && since.plus(limit.soft_for) <= now;
+            if (limit.hard_bytes != 0 && limit.hard_bytes <= unsent) || is_soft_over {
                 log::warn!("event=output-limit client={} bytes={unsent}", self.visitor.client.id);
                 self.visitor.house.counters.overflowed.fetch_add(1, Relaxed);
                 return Err(ErrorKind::OutOfMemory.into());
             }
-            let look_again = Duration::from_millis(if limit.soft == 0 { 60_000 } else { 1000 });
+            let look_again =
+                Duration::from_millis(if limit.soft_bytes == 0 { 60_000 } else { 1000 });
             let stream = self.visitor.client.stream.clone();
-            if let Some(ready) = tasks::within(look_again, stream.writable()).await {
-                ready?;
-            }
+            tasks::within(look_again, stream.writable()).await;
         }
     }
 
@@ -213,7 +226,15 @@ impl Connection {
 fn read_some(visitor: &Visitor, into: &mut [u8]) -> io::Result<usize> {
     match visitor.client.stream.try_read(into) {
         Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Ok(count) => {
+            visitor.house.counters.bytes_in.fetch_add(count as u64, Relaxed);
+            Ok(count)
+        }
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-        done => done,
+        Err(error) => Err(error),
     }
+}
+
+fn fullness(count: usize, room: usize) -> Read {
+    if count == room { Read::Full } else { Read::All }
 }

@@ -1,11 +1,13 @@
 //! The corridor: a request is looked up, passes the gates, and goes to its handler. One screen.
 
 use super::desk::Desk;
+use super::parked::Parked;
 use super::transaction;
 use super::visitor::{Held, Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, Turn, table};
 use crate::base::limits::REPLY_FLUSH_BYTES;
-use crate::command::{Args, Fault, Flags};
+use crate::command::{Args, Fault, Flags, Group};
+use crate::metrics::batch::Batch;
 use crate::metrics::{Label, NONE};
 use crate::resp::{Decoder, Request, Step};
 use crate::runtime::{clock, tasks};
@@ -22,9 +24,12 @@ pub fn serve(
     visitor.refresh();
     let (house, roster) = (visitor.house.clone(), visitor.roster.clone());
     desk.world.now.set(clock::wall_now());
+    if desk.metrics.is_on() != visitor.settings.server.metrics {
+        desk.metrics = if desk.metrics.is_on() { Batch::off() } else { Batch::default() };
+    }
     let (now, lap_ns) = (clock::mono_now(), clock::mono_ns());
     let held = Held::Nothing;
-    let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns };
+    let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns, served: 0 };
     let (taken, stop) = requests(visitor, decoder, input, &mut shift);
     shift.held.release();
     shift.end(visitor);
@@ -71,6 +76,7 @@ impl Visitor {
             Err(fault) => return self.refuse(None, fault, shift),
         };
         self.note(command);
+        shift.served += 1;
         if let Some(fault) = self.refused(command) {
             return self.refuse(Some(command), fault, shift);
         }
@@ -98,16 +104,19 @@ impl Visitor {
         if self.session.replies != Replies::On && !matches!(stop, Some(Stop::Await { .. })) {
             self.silence(mark);
         }
+        if let Some(Stop::Park(Parked::Acks { .. })) = &stop {
+            self.owed = self.reply.take(mark);
+        }
         stop
     }
 
     /// Checked top to bottom; the first refusal wins.
-    fn refused(&self, command: &Command) -> Option<Fault> {
+    fn refused(&mut self, command: &Command) -> Option<Fault> {
         let flags = command.spec.flags;
         if !self.session.is_known && !flags.has(Flags::NO_AUTH) {
             return Some(Fault::NoAuth);
         }
-        None
+        self.take_lost()
     }
 
     /// A request that never reached its handler.
@@ -123,22 +132,37 @@ impl Visitor {
         if let Some(queue) = &mut self.session.queue {
             queue.is_poisoned = true;
         }
+        let fault = self.abort_if_exec(fault, shift);
         let mark = self.reply.mark();
         self.answer_fault(&fault);
         self.silence(mark);
         None
     }
 
-    fn fail(&mut self, command: &Command, fault: &Fault, shift: &mut Shift<'_, '_>) {
+    /// An EXEC with arguments ends the transaction too.
+    fn abort_if_exec(&mut self, fault: Fault, shift: &mut Shift<'_, '_>) -> Fault {
+        if !matches!(&fault, Fault::WrongArity(name) if name == "exec") {
+            return fault;
+        }
+        self.session.queue = None;
+        shift.held.release();
+        self.unwatch_all();
+        let text = fault.to_string();
+        let text = text.trim_start_matches("ERR ");
+        Fault::Told(format!("EXECABORT Transaction discarded because of: {text}"))
+    }
+
+    /// Answers a request whose handler failed.
+    pub fn fail(&mut self, command: &Command, fault: &Fault, shift: &mut Shift<'_, '_>) {
         shift.desk.metrics.failed(command.id);
         self.answer_fault(fault);
     }
 
     /// Writes a fault as the reply.
     pub fn answer_fault(&mut self, fault: &Fault) {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.house.counters.errors.fetch_add(1, Relaxed);
-        self.reply.error(&fault.to_string());
+        let text = fault.to_string();
+        self.house.counters.error(&text);
+        self.reply.error(&text);
     }
 
     /// CLIENT REPLY: what was written since `mark` may have to go.
@@ -167,7 +191,30 @@ impl Visitor {
         shift: &mut Shift<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
         shift.held.release();
+        let after = self.take_turn(command, verb, request, shift);
+        shift.count(Label::new(NONE, NONE, command.id), command);
+        Ok(match after? {
+            After::Answered => None,
+            After::Park(park) => Some(Stop::Park(park.into())),
+            After::Execute(queue) => self.execute(&queue, shift)?,
+            After::Close => Some(Stop::Close),
+            After::ShutDown => Some(Stop::ShutDown),
+        })
+    }
+
+    /// Lets a session verb act.
+    pub fn take_turn(
+        &mut self,
+        command: &Command,
+        verb: crate::admin::SessionVerb,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Result<After, Fault> {
         shift.begin(command);
+        if command.spec.group != Group::Connection {
+            shift.lap();
+            self.house.metrics.flush(tasks::worker(), &mut shift.desk.metrics);
+        }
         let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
         let mut turn = Turn {
             house: &self.house,
@@ -179,14 +226,7 @@ impl Visitor {
             reply: &mut self.reply,
             now: shift.now,
         };
-        let after = verb(&mut turn);
-        shift.count(Label::new(NONE, NONE, command.id), command);
-        Ok(match after? {
-            After::Answered => None,
-            After::Park(park) => Some(Stop::Park(park.into())),
-            After::Close => Some(Stop::Close),
-            After::ShutDown => Some(Stop::ShutDown),
-        })
+        verb(&mut turn)
     }
 }
 
@@ -209,6 +249,9 @@ impl Shift<'_, '_> {
     }
 
     fn lap(&mut self) {
+        if !self.desk.metrics.is_on() {
+            return;
+        }
         let now_ns = clock::mono_ns();
         self.desk.metrics.spread(now_ns - self.lap_ns);
         self.lap_ns = now_ns;
@@ -222,6 +265,10 @@ impl Shift<'_, '_> {
         self.desk.metrics.hits(world.hits.take() as u32);
         self.desk.metrics.misses(world.misses.take() as u32);
         visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
+        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
         visitor.client.active.store(self.now.0, Relaxed);
+        visitor.client.commands.fetch_add(self.served, Relaxed);
+        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
+        visitor.client.mirror(&visitor.session, visitor.reply.protocol());
     }
 }

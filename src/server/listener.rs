@@ -8,6 +8,8 @@ use crate::route::Level;
 use crate::runtime::stream::{Acceptor, Stream};
 use crate::runtime::{clock, tasks};
 use crate::session::Session;
+use futures::future::{Either, select};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -27,25 +29,34 @@ const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 /// Accepts clients until the proxy shuts down.
 pub async fn listen(house: Arc<House>, listener: Listener) {
     const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
-    while !house.is_closing() {
-        match listener.acceptor.accept().await {
-            Ok(stream) => welcome(&house, &listener, stream),
-            Err(error) => {
+    loop {
+        let closing = house.closing();
+        if house.is_closing() {
+            break;
+        }
+        let accepting = pin!(listener.acceptor.accept());
+        match select(accepting, closing).await {
+            Either::Left((Ok(stream), _)) => welcome(&house, &listener, stream),
+            Either::Left((Err(error), _)) => {
                 log::warn!("event=accept-failed listener={} why={error}", listener.name);
                 tasks::sleep(REST_AFTER_ERROR).await;
             }
+            Either::Right(_) => break,
         }
     }
+    listener.acceptor.leave();
 }
 
 fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
     let settings_generation = house.settings_generation();
     let settings = house.settings();
     let now = clock::mono_now();
+    stream.keep_alive(settings.server.tcp_keepalive);
     let stream = Arc::new(stream);
     house.counters.accepted.fetch_add(1, Relaxed);
-    let Some(client) = house.clients.enter(stream.clone(), settings.max_clients, now) else {
+    let Some(client) = house.clients.enter(stream.clone(), settings.server.maxclients, now) else {
         house.counters.refused.fetch_add(1, Relaxed);
+        log::debug!("event=refused-client why=maxclients");
         // The peer is turned away whether or not it hears why.
         let _ = stream.try_write(TOO_MANY);
         stream.close();
@@ -54,7 +65,7 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
     let session = Session {
         id: client.id,
         user: "default".into(),
-        is_known: settings.password.is_none(),
+        is_known: settings.server.password().is_none(),
         ..Session::default()
     };
     let set_generation = house.set.generation();
@@ -71,6 +82,7 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         lineage: house.set.lineage(),
         set_generation,
         rung: 0,
+        owed: Vec::new(),
     };
     tasks::spawn(Connection::new(visitor).attend());
 }

@@ -8,10 +8,13 @@ mod dispatch;
 mod reading;
 mod writing;
 mod transaction;
+mod execute;
 mod parked;
 mod connection;
 mod listener;
 mod rounds;
+mod drain;
 
+pub use drain::drain;
 pub use listener::{Listener, listen};
-pub use rounds::{rounds, shut_down, start_feeds};
+pub use rounds::{rounds, start_feeds};

@@ -6,7 +6,6 @@ use crate::admin::Park;
 use crate::base::position::Offset;
 use crate::command::Fault;
 use crate::node::Set;
-use crate::resp::Mark;
 use crate::runtime::{clock, tasks};
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::time::Duration;
@@ -16,8 +15,10 @@ use std::time::Duration;
 pub enum Parked {
     /// WAIT.
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
-    /// A write's reply, from `mark` on, that needs confirmation.
-    Acks { offset: Offset, wanted: usize, timeout: Option<Duration>, mark: Mark },
+    /// A write whose reply, [`Visitor::owed`], needs confirmation.
+    Acks { offset: Offset, wanted: usize, timeout: Option<Duration> },
+    /// WAITAOF.
+    WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
 }
@@ -26,6 +27,7 @@ impl From<Park> for Parked {
     fn from(park: Park) -> Parked {
         match park {
             Park::Wait { offset, replicas, timeout } => Parked::Wait { offset, replicas, timeout },
+            Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
         }
     }
@@ -52,14 +54,24 @@ impl Visitor {
                     _ => self.reply.count(count_applied(&self.house.set, offset)),
                 }
             }
-            Parked::Acks { offset, wanted, timeout, mark } => {
+            Parked::Acks { offset, wanted, timeout } => {
                 self.until_applied(offset, wanted, timeout).await;
                 at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
                 let acked = count_applied(&self.house.set, offset);
-                if acked < wanted {
-                    self.reply.cut(mark);
+                let owed = std::mem::take(&mut self.owed);
+                // A client that wants no replies (CLIENT REPLY) is owed none.
+                if wanted <= acked || owed.is_empty() {
+                    self.reply.buffer().extend(owed);
+                } else {
                     let offset = offset.bytes();
                     self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+                }
+            }
+            Parked::WaitAof { timeout } => {
+                let never = usize::MAX;
+                match self.until_applied(Offset::ZERO, never, timeout).await {
+                    Ended::Unblocked => self.reply.error(UNBLOCKED),
+                    _ => self.nothing_on_disk(),
                 }
             }
             Parked::Sleep { time } => {
@@ -67,6 +79,24 @@ impl Visitor {
                 self.reply.ok();
             }
         }
+    }
+
+    /// Inside a transaction nothing waits.
+    pub fn answer_at_once(&mut self, park: Park) {
+        match park {
+            Park::Wait { offset, .. } => {
+                self.reply.count(count_applied(&self.house.set, offset));
+            }
+            Park::WaitAof { .. } => self.nothing_on_disk(),
+            Park::Sleep { .. } => self.reply.ok(),
+        }
+    }
+
+    /// WAITAOF's answer: nobody writes a file, neither here nor at replicas.
+    fn nothing_on_disk(&mut self) {
+        self.reply.array(2);
+        self.reply.int(0);
+        self.reply.int(0);
     }
 
     /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came

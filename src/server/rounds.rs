@@ -1,4 +1,4 @@
-//! What happens by itself: expiry, heartbeats, idle clients, and the end.
+//! What happens by itself: expiry, heartbeats, idle clients.
 
 use crate::admin::House;
 use crate::base::limits::EXPIRE_KEYS_MAX;
@@ -9,18 +9,22 @@ use crate::runtime::{clock, tasks};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often the rounds are made.
-const EVERY: Duration = Duration::from_millis(100);
-
-/// Starts the feeds and makes the rounds until the proxy shuts down.
-pub async fn rounds(house: Arc<House>, ping_every: Duration) {
+/// Makes the rounds, `hz` times a second, until the proxy shuts down.
+pub async fn rounds(house: Arc<House>) {
     let mut last_ping = clock::mono_now();
     while !house.is_closing() {
-        tasks::sleep(EVERY).await;
-        expire(&house).await;
+        let settings = house.settings();
+        tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
+        if settings.set.active_expire {
+            expire(&house).await;
+        }
         close_idle(&house);
+        // Whoever meets a panic replaces the master at once; this is for when nobody was fit then.
+        house.set.replace_quarantined_master();
+        house.collect_lag();
         let now = clock::mono_now();
-        if last_ping.plus(ping_every) <= now {
+        house.rates.lock().note(now, &house.counters);
+        if last_ping.plus(settings.set.ping_every) <= now {
             last_ping = now;
             house.set.ping(now);
         }
@@ -45,7 +49,7 @@ async fn expire(house: &House) {
 }
 
 fn close_idle(house: &House) {
-    let Some(timeout) = house.settings().idle_timeout else { return };
+    let Some(timeout) = house.settings().server.idle_timeout() else { return };
     let now = clock::mono_now();
     for client in house.clients.all() {
         let active = MonoUs(client.active.load(std::sync::atomic::Ordering::Relaxed));
@@ -56,14 +60,9 @@ fn close_idle(house: &House) {
     }
 }
 
-/// Begins to shut down: no new clients, and those that are here may finish what they have sent.
-pub fn shut_down(house: &House) {
-    house.close();
-}
-
 /// Starts a feed for every member; each idles while its member is the master.
 pub fn start_feeds(house: &House) {
     for member in house.set.roster().iter() {
-        tasks::spawn(node::feed(house.set.clone(), member.clone()));
+        node::start_feed(&house.set, member);
     }
 }

@@ -45,6 +45,7 @@ const CLASSES: &[(&str, Class, &str)] = &[
     ("EXPIRETIME", Class::Near(2), "two clocks"),
     ("PEXPIRETIME", Class::Near(2_000), "two clocks"),
     ("OBJECT IDLETIME", Class::Near(10), "two clocks"),
+    ("OBJECT REFCOUNT", Class::Kind, "what is shared is the server's own affair"),
     ("MEMORY USAGE", Class::Kind, "other structures have other sizes"),
     ("DUMP", Class::Kind, "the same value has many encodings"),
 ];
@@ -99,6 +100,9 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
     if theirs == ours {
         return true;
     }
+    if let (Value::Error(theirs), Value::Error(ours)) = (theirs, ours) {
+        return are_same_text(theirs, ours);
+    }
     if theirs.is_error() || ours.is_error() {
         return false;
     }
@@ -110,6 +114,11 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
         Class::Near(tolerance) => are_near(theirs, ours, tolerance),
         Class::Kind => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
     }
+}
+
+/// Errors echo the client's words. Ours are UTF-8 always; Redis' hold the bytes that came.
+fn are_same_text(theirs: &[u8], ours: &[u8]) -> bool {
+    String::from_utf8_lossy(theirs) == String::from_utf8_lossy(ours)
 }
 
 fn as_many(theirs: &Value, ours: &Value) -> bool {

@@ -6,21 +6,58 @@ use crate::command::{Fault, Flags, Group};
 use std::time::Duration;
 
 /// The family's rows.
-pub const ROWS: &[SessionRow] = &[session_row("WAIT", Exactly(3), Flags::BLOCKING, wait)
-    .says(
-        Group::Generic,
-        "3.0.0",
-        "O(1)",
-        "Waits until replicas have applied this connection's writes; answers how many have.",
-        "numreplicas timeout",
-    )
-    .tips(&["request_policy:all_shards", "response_policy:agg_min"])];
+pub const ROWS: &[SessionRow] = &[
+    session_row("WAIT", Exactly(3), Flags::BLOCKING, wait)
+        .says(
+            Group::Generic,
+            "3.0.0",
+            "O(1)",
+            "Waits until replicas have applied this connection's writes; answers how many have.",
+            "numreplicas timeout",
+        )
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
+    session_row("WAITAOF", Exactly(4), Flags::BLOCKING, wait_aof)
+        .says(
+            Group::Generic,
+            "7.2.0",
+            "O(1)",
+            "Waits until this connection's writes are in append-only files; answers in how many.",
+            "numlocal numreplicas timeout",
+        )
+        .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
+];
 
 fn wait(turn: &mut Turn<'_>) -> Result<After, Fault> {
     let replicas = turn.args.int()?;
     let timeout = timeout(turn)?;
     let replicas = usize::try_from(replicas).unwrap_or(0);
     Ok(After::Park(Park::Wait { offset: turn.session.last_write, replicas, timeout }))
+}
+
+/// Nobody keeps an append-only file, so what is asked for never comes.
+fn wait_aof(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    const NOT_LOCAL: Fault = Fault::Says("ERR value is out of range, value must between 0 and 1");
+    let local = turn.args.int()?;
+    if !(0..=1).contains(&local) {
+        return Err(NOT_LOCAL);
+    }
+    let replicas = turn.args.int()?;
+    if !(0..=i64::from(i32::MAX)).contains(&replicas) {
+        return Err(Fault::NotPositive);
+    }
+    let timeout = timeout(turn)?;
+    if local == 1 {
+        return Err(Fault::Says(
+            "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+        ));
+    }
+    if replicas != 0 {
+        return Ok(After::Park(Park::WaitAof { timeout }));
+    }
+    turn.reply.array(2);
+    turn.reply.int(0);
+    turn.reply.int(0);
+    Ok(After::Answered)
 }
 
 /// Milliseconds, without an end when 0.

@@ -8,8 +8,10 @@ pub mod search;
 pub mod object;
 pub mod databases;
 pub mod strings;
+pub mod lists;
 pub mod hashes;
 pub mod zsets;
+pub mod sort;
 mod scan;
 mod shown;
 mod chance;
@@ -26,11 +28,13 @@ pub const FAMILIES: &[&[Row]] = &[
     object::ROWS,
     databases::ROWS,
     strings::ROWS,
+    lists::ROWS,
     hashes::ROWS,
     zsets::ROWS,
     zsets::ranges::ROWS,
     zsets::pops::ROWS,
     zsets::algebra::ROWS,
+    sort::ROWS,
 ];
 
 /// All rows of the engine.

@@ -24,6 +24,11 @@ fn algebra() {
     check("zsets-algebra.txt");
 }
 
+#[test]
+fn sort_takes_the_order_of_the_scores() {
+    check("sort-zsets.txt");
+}
+
 fn ask(bench: &mut Bench, line: &str) -> String {
     bench.ask(&words(line))
 }

@@ -1,0 +1,118 @@
+//! Sections about the process: server, clients, memory, stats, cpu.
+
+use super::super::House;
+use super::super::version::{ENTOURAGE_VERSION, REDIS_VERSION};
+use super::{Lines, human, read};
+use crate::runtime::{clock, process};
+use std::sync::atomic::Ordering::Relaxed;
+
+pub fn server(house: &House, lines: &mut Lines) {
+    let settings = house.settings();
+    let up_s = house.birth.at.until(clock::wall_now()) / 1000;
+    lines.line("redis_version", REDIS_VERSION);
+    lines.line("entourage_version", ENTOURAGE_VERSION);
+    lines.line("redis_git_sha1", "00000000");
+    lines.line("redis_git_dirty", 0);
+    lines.line("redis_build_id", "0");
+    lines.line("redis_mode", "standalone");
+    lines.line("os", process::system_name());
+    lines.line("arch_bits", usize::BITS);
+    lines.line("multiplexing_api", "epoll");
+    lines.line("process_id", process::id());
+    lines.line("process_supervised", "no");
+    lines.line("run_id", &house.birth.run_id);
+    lines.line("tcp_port", house.birth.port);
+    lines.line("server_time_usec", clock::wall_us());
+    lines.line("uptime_in_seconds", up_s);
+    lines.line("uptime_in_days", up_s / (24 * 3600));
+    lines.line("hz", settings.set.hz);
+    lines.line("configured_hz", settings.set.hz);
+    lines.line("lru_clock", (clock::wall_now().0 / 1000) & 0xFF_FFFF);
+    lines.line("executable", process::executable());
+    lines.line("config_file", &house.birth.file);
+    lines.line("io_threads_active", 0);
+    lines.line("listeners", settings.listeners.len());
+}
+
+pub fn clients(house: &House, lines: &mut Lines) {
+    let all = house.clients.all();
+    let most = |of: fn(&super::super::Client) -> u64| all.iter().map(|it| of(it)).max();
+    let blocked = all.iter().filter(|it| it.is_parked.load(Relaxed)).count();
+    lines.line("connected_clients", all.len());
+    lines.line("cluster_connections", 0);
+    lines.line("maxclients", house.settings().server.maxclients);
+    lines.line("client_recent_max_input_buffer", most(|it| read(&it.unread)).unwrap_or(0));
+    lines.line("client_recent_max_output_buffer", most(|it| read(&it.unsent)).unwrap_or(0));
+    lines.line("blocked_clients", blocked);
+    lines.line("tracking_clients", 0);
+    lines.line("clients_in_timeout_table", 0);
+    lines.line("clients_closed_for_output", read(&house.counters.overflowed));
+}
+
+pub fn memory(house: &House, lines: &mut Lines) {
+    let resident = process::resident_bytes();
+    let peak = house.peak_memory(resident);
+    let (_, backlog) = house.set.backlog();
+    lines.bytes("used_memory", resident);
+    lines.bytes("used_memory_rss", resident);
+    lines.bytes("used_memory_peak", peak);
+    let percent = 100.0 * resident as f64 / peak.max(1) as f64;
+    lines.push(format_args!("used_memory_peak_perc:{percent:.2}%"));
+    lines.bytes("total_system_memory", process::machine_bytes());
+    lines.line("maxmemory", 0);
+    lines.line("maxmemory_human", human(0));
+    lines.line("maxmemory_policy", "noeviction");
+    lines.line("mem_fragmentation_ratio", "1.00");
+    lines.line("mem_not_counted_for_evict", 0);
+    lines.line("mem_replication_backlog", backlog);
+    lines.line("mem_clients_slaves", 0);
+    let waiting: u64 =
+        house.clients.all().iter().map(|it| read(&it.unread) + read(&it.unsent)).sum();
+    lines.line("mem_clients_normal", waiting);
+    lines.line("mem_aof_buffer", 0);
+    lines.line("mem_allocator", "mimalloc");
+    lines.line("active_defrag_running", 0);
+    lines.line("lazyfree_pending_objects", 0);
+}
+
+pub fn stats(house: &House, lines: &mut Lines) {
+    let counters = &house.counters;
+    let snapshot = house.snapshot();
+    let gains = house.rates.lock().gains();
+    lines.line("total_connections_received", read(&counters.accepted));
+    lines.line("total_commands_processed", read(&counters.commands));
+    lines.line("instantaneous_ops_per_sec", gains.commands as u64);
+    lines.line("total_net_input_bytes", read(&counters.bytes_in));
+    lines.line("total_net_output_bytes", read(&counters.bytes_out));
+    let kbps = |bytes: f64| format!("{:.2}", bytes / 1024.0);
+    lines.line("instantaneous_input_kbps", kbps(gains.bytes_in));
+    lines.line("instantaneous_output_kbps", kbps(gains.bytes_out));
+    lines.line("rejected_connections", read(&counters.refused));
+    lines.line("sync_full", read(&house.set.full_syncs));
+    lines.line("sync_partial_ok", 0);
+    lines.line("sync_partial_err", 0);
+    lines.line("expired_keys", super::data::expired(house));
+    lines.line("evicted_keys", 0);
+    lines.line("evicted_clients", 0);
+    lines.line("keyspace_hits", snapshot.tally().hits);
+    lines.line("keyspace_misses", snapshot.tally().misses);
+    lines.line("pubsub_channels", 0);
+    lines.line("pubsub_patterns", 0);
+    lines.line("latest_fork_usec", 0);
+    lines.line("total_forks", 0);
+    lines.line("migrate_cached_sockets", 0);
+    lines.line("slave_expires_tracked_keys", 0);
+    lines.line("unexpected_error_replies", 0);
+    lines.line("total_error_replies", read(&counters.errors));
+}
+
+pub fn cpu(_: &House, lines: &mut Lines) {
+    let it = process::cpu();
+    let told = [
+        ("used_cpu_sys", it.system),
+        ("used_cpu_user", it.user),
+        ("used_cpu_sys_children", it.children_system),
+        ("used_cpu_user_children", it.children_user),
+    ];
+    told.iter().for_each(|(name, seconds)| lines.push(format_args!("{name}:{seconds:.6}")));
+}

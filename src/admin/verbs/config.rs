@@ -1,0 +1,99 @@
+//! CONFIG: the settings while the server runs.
+
+use crate::admin::{After, SessionRow, Turn, help, session_container, session_row};
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Fault, Flags, Group};
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::LOADING).and(Flags::STALE);
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[session_container("CONFIG", CONFIG).says(
+    Group::Server,
+    "2.0.0",
+    "Depends on subcommand.",
+    "Looks at the settings and changes them.",
+    "",
+)];
+
+const CONFIG: &[SessionRow] = &[
+    session_row("GET", AtLeast(3), ADMIN, get).says(
+        Group::Server,
+        "2.0.0",
+        "O(N) where N is the number of parameters.",
+        "Answers the parameters that a pattern names.",
+        "parameter [parameter ...]",
+    ),
+    session_row("SET", AtLeast(4), ADMIN, set)
+        .says(
+            Group::Server,
+            "2.0.0",
+            "O(N) where N is the number of parameters.",
+            "Changes parameters, all or none.",
+            "parameter value [parameter value ...]",
+        )
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    session_row("RESETSTAT", Exactly(2), ADMIN, reset_stat)
+        .says(Group::Server, "2.0.0", "O(1)", "Forgets what INFO has counted.", "")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    session_row("REWRITE", Exactly(2), ADMIN, rewrite)
+        .says(Group::Server, "2.8.0", "O(1)", "Would write the settings to their file.", "")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), tell).says(
+        Group::Server,
+        "5.0.0",
+        "O(1)",
+        "Lists the subcommands.",
+        "",
+    ),
+];
+
+fn get(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let found = turn.house.settings().get(turn.args.rest());
+    turn.reply.map(found.len());
+    for (name, value) in found {
+        turn.reply.bulk(name.as_bytes());
+        turn.reply.bulk(value.as_bytes());
+    }
+    Ok(After::Answered)
+}
+
+fn set(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let words: Vec<&[u8]> = turn.args.rest().collect();
+    if words.len() % 2 != 0 {
+        return Err(Fault::Syntax);
+    }
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|it| (it[0], it[1])).collect();
+    turn.house.change_settings(|it| it.set(&pairs)).map_err(Fault::Told)?;
+    let names: Vec<_> = pairs.iter().map(|it| it.0.escape_ascii().to_string()).collect();
+    log::info!("event=config-set client={} names={}", turn.client.id, names.join(","));
+    turn.reply.ok();
+    Ok(After::Answered)
+}
+
+fn reset_stat(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.house.reset_stats();
+    turn.reply.ok();
+    Ok(After::Answered)
+}
+
+/// The file is its author's: comments and order would not survive.
+fn rewrite(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    Err(Fault::Says(match turn.house.birth.file.is_empty() {
+        true => "ERR The server is running without a config file",
+        false => "ERR Rewriting config file: not supported, edit the TOML file instead",
+    }))
+}
+
+fn tell(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    help(
+        turn.reply,
+        "CONFIG",
+        &[
+            ("GET <pattern> [<pattern> ...]", "Names and values of the parameters that match."),
+            ("SET <name> <value> [<name> <value> ...]", "Changes parameters, all or none."),
+            ("RESETSTAT", "Sets the counts of INFO to zero."),
+            ("REWRITE", "Not supported: the TOML file stays as its author wrote it."),
+        ],
+    );
+    Ok(After::Answered)
+}

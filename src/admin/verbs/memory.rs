@@ -1,0 +1,90 @@
+//! MEMORY, but for USAGE, which asks a member.
+
+use crate::admin::{After, SessionRow, Turn, help, session_container, session_row};
+use crate::command::Arity::Exactly;
+use crate::command::{Fault, Flags, Group};
+use crate::runtime::process;
+
+const TIPS: &[&str] =
+    &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
+
+/// The family's rows. The engine's MEMORY has USAGE; these join it.
+pub const ROWS: &[SessionRow] = &[session_container("MEMORY", MEMORY)];
+
+const MEMORY: &[SessionRow] = &[
+    session_row("STATS", Exactly(2), Flags::NONE, stats)
+        .says(Group::Server, "4.0.0", "O(1)", "Answers where memory goes.", "")
+        .tips(TIPS),
+    session_row("DOCTOR", Exactly(2), Flags::NONE, doctor)
+        .says(Group::Server, "4.0.0", "O(1)", "Says what to look at.", "")
+        .tips(TIPS),
+    session_row("MALLOC-STATS", Exactly(2), Flags::NONE, malloc_stats)
+        .says(Group::Server, "4.0.0", "O(1)", "Answers what the allocator tells.", "")
+        .tips(TIPS),
+    session_row("PURGE", Exactly(2), Flags::NONE, purge)
+        .says(Group::Server, "4.0.0", "O(1)", "Gives free memory back.", "")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), tell).says(
+        Group::Server,
+        "4.0.0",
+        "O(1)",
+        "Lists the subcommands.",
+        "",
+    ),
+];
+
+fn stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let house = turn.house;
+    let resident = process::resident_bytes();
+    let keys = {
+        let roster = house.set.roster();
+        let reading = house.set.read(&roster[house.set.master()]);
+        let spaces = (0..crate::base::limits::DATABASES).map(|it| reading.engine().space(it).len());
+        spaces.sum::<usize>() as u64
+    };
+    let (_, backlog) = house.set.backlog();
+    let told = [
+        ("peak.allocated", house.peak_memory(resident)),
+        ("total.allocated", resident),
+        ("replication.backlog", backlog),
+        ("keys.count", keys),
+        ("keys.bytes-per-key", resident.checked_div(keys).unwrap_or(0)),
+    ];
+    turn.reply.map(told.len());
+    for (name, bytes) in told {
+        turn.reply.bulk(name.as_bytes());
+        turn.reply.int(bytes as i64);
+    }
+    Ok(After::Answered)
+}
+
+fn doctor(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.reply.verbatim("Nothing is measured that could worry a doctor; see MEMORY STATS.\n");
+    Ok(After::Answered)
+}
+
+fn malloc_stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.reply.verbatim("The allocator is mimalloc; it tells no figures.\n");
+    Ok(After::Answered)
+}
+
+/// The allocator gives back what it does not use by itself.
+fn purge(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.reply.ok();
+    Ok(After::Answered)
+}
+
+fn tell(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    help(
+        turn.reply,
+        "MEMORY",
+        &[
+            ("DOCTOR", "Where to look."),
+            ("MALLOC-STATS", "What the allocator tells."),
+            ("PURGE", "Gives free memory back."),
+            ("STATS", "Where memory goes."),
+            ("USAGE <key> [SAMPLES <count>]", "Bytes that a key takes."),
+        ],
+    );
+    Ok(After::Answered)
+}

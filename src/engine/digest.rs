@@ -1,0 +1,127 @@
+//! A fingerprint of all data of one member, the same whatever order its tables are in.
+
+use super::table::Slot;
+use super::{Engine, KeySlot, Value};
+use crate::base::limits::DATABASES;
+use crate::base::time::WallMs;
+use std::fmt;
+
+/// Equal for equal data; not for secrets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Digest([u64; 3]);
+
+const SEEDS: [u64; 3] = [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9];
+
+impl Digest {
+    /// Of these parts, in this order.
+    pub fn of(parts: &[&[u8]]) -> Digest {
+        Digest(SEEDS.map(|seed| parts.iter().fold(seed, |sum, part| lane(sum, part))))
+    }
+
+    /// Takes one more member of an unordered collection.
+    pub fn add(&mut self, member: Digest) {
+        for (sum, more) in self.0.iter_mut().zip(member.0) {
+            *sum = sum.wrapping_add(more);
+        }
+    }
+
+    fn bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        for (to, lane) in bytes.chunks_exact_mut(8).zip(self.0) {
+            to.copy_from_slice(&lane.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+impl fmt::Display for Digest {
+    /// 40 hexadecimal digits, like the digest of a history.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Digest([one, two, three]) = self;
+        write!(f, "{one:016x}{two:016x}{:08x}", three >> 32)
+    }
+}
+
+impl Engine {
+    /// Of all keys that have not expired at `now`, with their values and deadlines.
+    pub fn digest(&self, now: WallMs) -> Digest {
+        let mut all = Digest::default();
+        for db in 0..DATABASES {
+            let live = |it: &&KeySlot| it.deadline().is_none_or(|at| now <= at);
+            for slot in self.space(db).table().iter().filter(live) {
+                all.add(key_digest(db, slot));
+            }
+        }
+        all
+    }
+}
+
+fn key_digest(db: usize, slot: &KeySlot) -> Digest {
+    let deadline = slot.deadline().map_or(u64::MAX, |it| it.0).to_le_bytes();
+    let value = match slot.as_string() {
+        Ok(text) => Digest::of(&[text]),
+        Err(_) => slot.value().map_or_else(Digest::default, collection_digest),
+    };
+    let kind = slot.kind().name().as_bytes();
+    Digest::of(&[&[db as u8], slot.key(), &deadline, kind, &value.bytes()])
+}
+
+fn collection_digest(value: &Value) -> Digest {
+    let mut all = Digest::default();
+    match value {
+        Value::Shared(_) | Value::Grown(_) => {}
+        Value::List(list) => {
+            for (place, element) in list.onward(0).enumerate() {
+                all.add(Digest::of(&[&place.to_le_bytes(), &element.text()]));
+            }
+        }
+        Value::Hash(hash) => {
+            for (field, value) in hash.iter() {
+                all.add(Digest::of(&[&field.text(), &value.text()]));
+            }
+        }
+        Value::Zset(zset) => {
+            for (member, score) in zset.iter() {
+                // Of 0 and -0, only a large set tells them apart.
+                let score = (score + 0.0).to_bits().to_le_bytes();
+                all.add(Digest::of(&[&member.text(), &score]));
+            }
+        }
+    }
+    all
+}
+
+/// One lane of a hash: every byte and every length moves all bits that come after.
+fn lane(sum: u64, part: &[u8]) -> u64 {
+    let step = |sum: u64, word: u64| {
+        let mixed = (sum ^ word).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        (mixed ^ (mixed >> 29)).wrapping_mul(0x94D0_49BB_1331_11EB) ^ (mixed >> 32)
+    };
+    let words = part.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    step(words.fold(sum, step), part.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_and_their_borders_count_and_members_have_no_order() {
+        let of =
+            |parts: &[&str]| Digest::of(&parts.iter().map(|it| it.as_bytes()).collect::<Vec<_>>());
+        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+        assert_ne!(of(&["a", ""]), of(&["a"]));
+        assert_ne!(of(&["a\0"]), of(&["a"]));
+        let (mut one, mut other) = (Digest::default(), Digest::default());
+        for (here, there) in [("x", "z"), ("y", "y"), ("z", "x")] {
+            one.add(of(&[here]));
+            other.add(of(&[there]));
+        }
+        assert_eq!(one, other);
+        assert_eq!(one.to_string().len(), 40);
+    }
+}

@@ -1,0 +1,121 @@
+//! This process as the system sees it: its number, memory, time and files.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// The kernel counts in pages of this size on every machine we know of; a larger page only makes INFO
+/// wrong.
+const PAGE_BYTES: u64 = 4096;
+/// Ticks per second of `/proc/self/stat`, which Linux keeps at this for its readers' sake.
+const TICKS_PER_S: f64 = 100.0;
+
+/// Its number.
+pub fn id() -> u32 {
+    std::process::id()
+}
+
+/// Bytes of memory it occupies; 0 where the system does not say.
+pub fn resident_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = text.split(' ').nth(1).and_then(|it| it.parse::<u64>().ok());
+    pages.unwrap_or(0) * PAGE_BYTES
+}
+
+/// Bytes of memory the machine has.
+pub fn machine_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|it| it.strip_prefix("MemTotal:"));
+    let kb = total.and_then(|it| it.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kb.unwrap_or(0) * 1024
+}
+
+/// Processor seconds it has used.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct CpuSeconds {
+    /// In our own code.
+    pub user: f64,
+    /// In the kernel, for us.
+    pub system: f64,
+    /// The same for children that have ended.
+    pub children_user: f64,
+    /// The same for children that have ended.
+    pub children_system: f64,
+}
+
+/// Processor seconds so far.
+pub fn cpu() -> CpuSeconds {
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The program's name stands in brackets and may hold anything; what follows does not.
+    let rest = text.rsplit(") ").next().unwrap_or_default();
+    let field = |at: usize| rest.split(' ').nth(at).and_then(|it| it.parse::<f64>().ok());
+    let seconds = |at: usize| field(at).unwrap_or(0.0) / TICKS_PER_S;
+    CpuSeconds {
+        user: seconds(11),
+        system: seconds(12),
+        children_user: seconds(13),
+        children_system: seconds(14),
+    }
+}
+
+/// `Linux 6.1.0 x86_64`, as INFO has it.
+pub fn system_name() -> String {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("Linux {} {}", release.trim(), std::env::consts::ARCH)
+}
+
+/// Where its program lies.
+pub fn executable() -> String {
+    std::env::current_exe().map_or_else(|_| String::new(), |it| it.display().to_string())
+}
+
+/// How many worker threads suit this machine.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |it| it.get())
+}
+
+/// Lets it open this many files, if the system allows. Answers how many it may open.
+pub fn allow_files(wanted: u64) -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let current = current.unwrap_or(u64::MAX);
+    if wanted <= current {
+        return current;
+    }
+    let most = maximum.map_or(wanted, |it| it.min(wanted));
+    let asked = Rlimit { current: Some(most), maximum };
+    if setrlimit(Resource::Nofile, asked).is_ok() { most } else { current }
+}
+
+/// Reads a whole file.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    fs::read_to_string(path)
+}
+
+/// Takes a socket's path away; one that is not there is as good.
+pub fn remove_socket(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
+/// Ends the process.
+pub fn exit(code: i32) -> ! {
+    std::process::exit(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_knows_this_process() {
+        assert!(0 < resident_bytes() && resident_bytes() < machine_bytes());
+        assert!(0.0 <= cpu().user);
+        assert!(system_name().starts_with("Linux "));
+    }
+
+    #[test]
+    fn more_files_are_allowed_when_the_system_allows_them() {
+        let before = allow_files(0);
+        assert!(before <= allow_files(before + 1));
+    }
+}
