@@ -5,7 +5,7 @@ use super::set::Set;
 use super::sync::Synced;
 use crate::base::limits::APPLY_RECORDS_MAX;
 use crate::base::position::Offset;
-use crate::base::time::{MonoUs, WallMs};
+use crate::base::time::WallMs;
 use crate::engine::table::Slot;
 use crate::engine::{Engine, KeySlot};
 use crate::replication::Due;

@@ -58,6 +58,7 @@ fn count(value: &Value) -> Option<usize> {
     match value {
         Value::List(list) => Some(list.len()),
         Value::Set(set) => Some(set.len()),
+        Value::Zset(zset) => Some(zset.len()),
         Value::Shared(_) | Value::Grown(_) | Value::Hash(_) => None,
     }
 }
@@ -68,13 +69,15 @@ fn elements<'e>(value: &'e Value, order: Order) -> Box<dyn Iterator<Item = Eleme
         (Value::List(list), Order::Up) => Box::new(list.onward(0)),
         (Value::List(list), Order::Down) => Box::new(list.backward(usize::MAX)),
         (Value::Set(set), _) => Box::new(set.iter()),
+        (Value::Zset(zset), Order::Up) => Box::new(zset.iter().map(|it| it.0)),
+        (Value::Zset(zset), Order::Down) => Box::new(zset.walk_back(0..zset.len()).map(|it| it.0)),
         (Value::Shared(_) | Value::Grown(_) | Value::Hash(_), _) => Box::new(std::iter::empty()),
     }
 }
 
 /// Whether elements come in an order that a second member may not share.
 fn is_unordered(kind: Kind) -> bool {
-    !matches!(kind, Kind::List)
+    !matches!(kind, Kind::List | Kind::Zset)
 }
 
 fn is_read(request: Request<'_>) -> bool {
