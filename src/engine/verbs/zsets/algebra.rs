@@ -4,7 +4,10 @@ use super::{Shown, answer_score, open, open_entry, store};
 use crate::command::Arity::AtLeast;
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
-use crate::engine::{Effects, Engine, Ground, KeySlot, Row, Scored, Value, Zset, row, score_order};
+use crate::engine::packed::Element;
+use crate::engine::{
+    Effects, Engine, Ground, KeySlot, Row, Scored, Set, Value, Zset, row, score_order,
+};
 use crate::resp::Reply;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -86,6 +89,8 @@ pub const ROWS: &[Row] = &[
 enum Source<'e> {
     Nothing,
     Scored(&'e Zset),
+    /// A plain set: every member scores 1.
+    Plain(&'e Set),
 }
 
 impl<'e> Source<'e> {
@@ -93,6 +98,7 @@ impl<'e> Source<'e> {
         let Some(slot) = slot else { return Ok(Source::Nothing) };
         match slot.value() {
             Some(Value::Zset(zset)) => Ok(Source::Scored(zset)),
+            Some(Value::Set(set)) => Ok(Source::Plain(set)),
             _ => Err(Fault::WrongType),
         }
     }
@@ -101,6 +107,7 @@ impl<'e> Source<'e> {
         match self {
             Source::Nothing => 0,
             Source::Scored(zset) => zset.len(),
+            Source::Plain(set) => set.len(),
         }
     }
 
@@ -108,6 +115,7 @@ impl<'e> Source<'e> {
         match self {
             Source::Nothing => Box::new(std::iter::empty()),
             Source::Scored(zset) => Box::new(zset.iter()),
+            Source::Plain(set) => Box::new(set.iter().map(|it| (it, 1.0))),
         }
     }
 
@@ -115,6 +123,7 @@ impl<'e> Source<'e> {
         match self {
             Source::Nothing => None,
             Source::Scored(zset) => zset.score(member, ground),
+            Source::Plain(set) => set.has(Element::of(member), ground).then_some(1.0),
         }
     }
 }
