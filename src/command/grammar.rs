@@ -78,8 +78,8 @@ impl Kind {
 }
 
 /// Parses a grammar: lower-case words are arguments, others are tokens; `[…]` is optional, `<…>`
-/// and `(…)` group, `|` stands between alternatives, and `x [x …]` repeats. `None` when brackets do not
-/// pair up.
+/// and `(…)` group, `|` stands between alternatives, and `x [x …]` repeats. `None` when brackets do
+/// not pair up.
 pub fn parse(syntax: &str) -> Option<Vec<Argument>> {
     let spaced = syntax.chars().fold(String::new(), |mut text, it| {
         match it {
