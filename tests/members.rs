@@ -344,3 +344,21 @@ fn the_ladder_decides_when_all_replicas_are_paused() {
     assert_eq!(wire.read().string(), "here");
     assert_eq!(wire.read().string(), "PONG");
 }
+
+#[test]
+fn a_panic_costs_one_client_one_error_and_a_replica_takes_over() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    ok(&mut wire, "SET a 1");
+    starts(&wire.ask("DEBUG PANIC WRITE"), "ERR internal error");
+    let mut other = server.dial();
+    assert_eq!(other.ask("INCR a").int(), Some(2), "the next client notices nothing");
+    assert_eq!(wire.ask("GET a").string(), "2");
+    let broken = node(&mut wire, "n1");
+    assert_eq!(broken["role"].string(), "replica");
+    assert_eq!(broken["state"].string(), "quarantined,unsynced");
+    assert_eq!(broken["in-service"].int(), Some(0));
+    order(&mut wire, &["n1"], "RESUME");
+    until("n1 to be synced", || (node(&mut wire, "n1")["state"].string() == "ok").then_some(()));
+    assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
+}
