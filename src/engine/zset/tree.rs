@@ -473,7 +473,9 @@ mod tests {
             for (start, count) in takes {
                 let gone: Vec<_> = model.iter().skip(start).take(count).cloned().collect();
                 let mut shown = Vec::new();
-                tree.take(start..start + count, |it| shown.push((it.score as u32, it.text().to_vec())));
+                tree.take(start..start + count, |it| {
+                    shown.push((it.score as u32, it.text().to_vec()));
+                });
                 prop_assert_eq!(&shown, &gone);
                 gone.iter().for_each(|it| { model.remove(it); });
                 agrees(&tree, &model);
