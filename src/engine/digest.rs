@@ -83,6 +83,13 @@ fn collection_digest(value: &Value) -> Digest {
                 all.add(Digest::of(&[&field.text(), &value.text()]));
             }
         }
+        Value::Zset(zset) => {
+            for (member, score) in zset.iter() {
+                // Of 0 and -0, only a large set tells them apart.
+                let score = (score + 0.0).to_bits().to_le_bytes();
+                all.add(Digest::of(&[&member.text(), &score]));
+            }
+        }
     }
     all
 }

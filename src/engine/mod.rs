@@ -11,6 +11,7 @@ pub mod packed;
 mod list;
 mod hash;
 mod set;
+mod zset;
 mod sample;
 mod text;
 mod value;
@@ -37,6 +38,7 @@ pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
 pub use thresholds::Thresholds;
 pub use value::{Collection, Kind, Value};
+pub use zset::{Scored, Zset, score_order};
 
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
@@ -66,8 +68,8 @@ pub struct Ground {
 pub enum Buried {
     /// One entry with a large value.
     Entry(KeySlot),
-    /// A large value whose key has another now.
-    Value(Value),
+    /// A large value, or part of one, whose key stays.
+    Part(Value),
     /// All that a flush took.
     Space(Box<Keyspace>),
 }

@@ -3,6 +3,7 @@
 use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
+use super::zset::Zset;
 use triomphe::Arc;
 
 /// The types a client can see.
@@ -16,6 +17,8 @@ pub enum Kind {
     Set,
     /// A hash.
     Hash,
+    /// A sorted set.
+    Zset,
 }
 
 impl Kind {
@@ -26,12 +29,13 @@ impl Kind {
             Kind::List => "list",
             Kind::Set => "set",
             Kind::Hash => "hash",
+            Kind::Zset => "zset",
         }
     }
 
     /// The type of that name, in any case.
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::List, Kind::Set, Kind::Hash]
+        [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash]
             .into_iter()
             .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -51,6 +55,8 @@ pub enum Value {
     Set(Set),
     /// A hash.
     Hash(Hash),
+    /// A sorted set.
+    Zset(Zset),
 }
 
 /// With more, a key with a small collection would take a larger allocation.
@@ -76,6 +82,7 @@ impl Value {
             Value::List(_) => Kind::List,
             Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
+            Value::Zset(_) => Kind::Zset,
         }
     }
 
@@ -86,6 +93,7 @@ impl Value {
             Value::List(list) => list.encoding(),
             Value::Set(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
+            Value::Zset(zset) => zset.encoding(),
         }
     }
 
@@ -96,6 +104,7 @@ impl Value {
             Value::List(list) => list.is_empty(),
             Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
+            Value::Zset(zset) => zset.is_empty(),
         }
     }
 
@@ -106,6 +115,7 @@ impl Value {
             Value::List(list) => list.burden(),
             Value::Set(set) => set.burden(),
             Value::Hash(hash) => hash.burden(),
+            Value::Zset(zset) => zset.burden(),
         }
     }
 
@@ -117,6 +127,7 @@ impl Value {
             Value::List(list) => list.bytes(),
             Value::Set(set) => set.bytes(),
             Value::Hash(hash) => hash.bytes(),
+            Value::Zset(zset) => zset.bytes(),
         }
     }
 }

@@ -1,8 +1,12 @@
-//! What HRANDFIELD, SRANDMEMBER and ZRANDMEMBER have in common: a count that may be negative.
+//! What HRANDFIELD, SRANDMEMBER and ZRANDMEMBER have in common: how many to choose.
 
+use super::shown::{Shown, open};
 use crate::base::limits::REPLY_BYTES_MAX;
 use crate::command::{Args, Fault};
 use crate::resp::Reply;
+
+/// Most entries whose two halves can be counted, in either direction.
+const PAIRS_MAX: u64 = i64::MAX as u64 / 2;
 
 /// Takes a count of either sign. The smallest integer has no size of its own type.
 pub fn count(args: &mut Args<'_>) -> Result<i64, Fault> {
@@ -15,18 +19,37 @@ pub fn count(args: &mut Args<'_>) -> Result<i64, Fault> {
     }
 }
 
-/// Answers as many times as `-count` says, unless that makes a reply nobody should be sent.
+/// `[count [<pairs>]]`, where the second word asks for pairs.
+pub fn how_many(args: &mut Args<'_>, pairs: &str) -> Result<Option<(i64, Shown)>, Fault> {
+    if args.left() == 0 {
+        return Ok(None);
+    }
+    let count = count(args)?;
+    let shown = if args.word(pairs) { Shown::Pairs } else { Shown::Names };
+    args.done()?;
+    match shown {
+        Shown::Pairs if PAIRS_MAX < count.unsigned_abs() => {
+            Err(Fault::Says("ERR value is out of range"))
+        }
+        shown => Ok(Some((count, shown))),
+    }
+}
+
+/// As many entries as `-count` says, which need not differ.
 pub fn repeat(
     count: i64,
+    shown: Shown,
     reply: &mut Reply,
-    mut answer: impl FnMut(&mut Reply),
+    mut show_one: impl FnMut(&mut Reply),
 ) -> Result<(), Fault> {
+    let count = count.unsigned_abs() as usize;
     let mark = reply.mark();
-    for _ in 0..count.unsigned_abs() {
+    open(count, shown, reply);
+    for _ in 0..count {
         if REPLY_BYTES_MAX < reply.since(mark).len() {
             return Err(Fault::Says("ERR the reply would be too long"));
         }
-        answer(reply);
+        show_one(reply);
     }
     Ok(())
 }

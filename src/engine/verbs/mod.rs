@@ -11,10 +11,12 @@ pub mod strings;
 pub mod lists;
 pub mod sets;
 pub mod hashes;
+pub mod zsets;
 pub mod sort;
 mod counted;
 mod chance;
 mod scan;
+mod shown;
 
 use super::row::Row;
 use crate::command::Lookup;
@@ -31,6 +33,10 @@ pub const FAMILIES: &[&[Row]] = &[
     lists::ROWS,
     sets::ROWS,
     hashes::ROWS,
+    zsets::ROWS,
+    zsets::ranges::ROWS,
+    zsets::pops::ROWS,
+    zsets::algebra::ROWS,
     sort::ROWS,
 ];
 

@@ -4,6 +4,7 @@ mod algebra;
 #[cfg(test)]
 mod tests;
 
+use super::shown::Shown;
 use super::{chance, scan};
 use crate::base::number::parse_i64;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -389,8 +390,7 @@ fn srandmember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result
             set.sample(count, &mut dice, |it| it.answer(reply));
         }
         (Some(set), Some(count)) => {
-            reply.array(count.unsigned_abs() as usize);
-            chance::repeat(count, reply, |reply| {
+            chance::repeat(count, Shown::Names, reply, |reply| {
                 set.random(&mut dice).into_iter().for_each(|it| it.answer(reply));
             })?;
         }

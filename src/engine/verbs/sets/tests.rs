@@ -103,7 +103,7 @@ fn what_takes_long_to_free_is_freed_elsewhere() {
         ask(&mut bench, "SADD one a");
         ask(&mut bench, line);
         let buried = bench.engine.ground().graveyard.as_slice();
-        assert!(matches!(buried, [Buried::Entry(_) | Buried::Value(_)]), "{line}");
+        assert!(matches!(buried, [Buried::Entry(_) | Buried::Part(_)]), "{line}");
     }
 }
 
