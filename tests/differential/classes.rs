@@ -84,7 +84,7 @@ fn sorts_nothing(name: &str, words: &Words) -> bool {
 
 /// A read whose reply holds all that a random reply may name; it goes right behind the command.
 pub fn witness(words: &Words) -> Option<Words> {
-    if class(words) != Class::Random {
+    if !matches!(class(words), Class::Random | Class::Encoding) {
         return None;
     }
     let key = || words.get(1).cloned().unwrap_or_default();
