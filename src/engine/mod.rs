@@ -20,6 +20,7 @@ mod db_mut;
 mod effects;
 mod row;
 mod thresholds;
+pub mod rdb;
 mod digest;
 pub mod verbs;
 
