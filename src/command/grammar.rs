@@ -1,4 +1,4 @@
-//! From a row's `syntax`, as a manual writes it, to the tree of arguments that COMMAND DOCS answers.
+//! From a row's `syntax`, as a manual writes it, to the arguments that COMMAND DOCS answers.
 
 /// One argument, or a group of them.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -77,9 +77,9 @@ impl Kind {
     }
 }
 
-/// Parses a grammar: lower-case words are arguments, others are tokens; `[…]` is optional, `<…>` and
-/// `(…)` group, `|` stands between alternatives, and `x [x …]` repeats. `None` when brackets do not
-/// pair up.
+/// Parses a grammar: lower-case words are arguments, others are tokens; `[…]` is optional, `<…>`
+/// and `(…)` group, `|` stands between alternatives, and `x [x …]` repeats. `None` when brackets do
+/// not pair up.
 pub fn parse(syntax: &str) -> Option<Vec<Argument>> {
     let spaced = syntax.chars().fold(String::new(), |mut text, it| {
         match it {

@@ -18,8 +18,8 @@ pub enum End {
     Back,
 }
 
-/// The elements in order. A list goes to blocks when it outgrows `list-max-listpack-size`, and comes
-/// back when it has shrunk to half of that.
+/// The elements in order. A list goes to blocks when it outgrows `list-max-listpack-size`, and
+/// comes back when it has shrunk to half of that.
 #[derive(Clone)]
 pub enum List {
     /// In one allocation.
@@ -68,7 +68,8 @@ impl List {
         self.len() == 0
     }
 
-    /// The answer of OBJECT ENCODING.
+    /// The answer of OBJECT ENCODING, in the words of Redis 7.2; 7.0 calls every list a
+    /// `quicklist`.
     pub fn encoding(&self) -> &'static str {
         match self {
             List::Packed(_) => "listpack",
@@ -189,13 +190,18 @@ impl List {
         }
     }
 
-    /// Takes `count` elements away at one end, or all.
-    pub fn cut(&mut self, end: End, count: usize, ground: &Ground) {
+    /// Takes `count` elements away at one end, or all. Answers a part of them if they are many: to
+    /// be freed elsewhere.
+    pub fn cut(&mut self, end: End, count: usize, ground: &Ground) -> Option<Value> {
         match self {
-            List::Packed(packed) => long::cut(packed, end, count.min(packed.len())),
+            List::Packed(packed) => {
+                long::cut(packed, end, count.min(packed.len()));
+                None
+            }
             List::Long(long) => {
-                long.cut(end, count);
+                let gone = long.cut(end, count);
                 self.settle(ground);
+                (gone.len() != 0).then(|| List::Long(Box::new(gone)).into_value())
             }
         }
     }

@@ -10,6 +10,8 @@ pub mod packed;
 
 mod list;
 mod hash;
+mod set;
+mod zset;
 mod sample;
 mod text;
 mod value;
@@ -32,10 +34,12 @@ pub use hash::Hash;
 pub use keyspace::Keyspace;
 pub use list::{End, List};
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
+pub use set::Set;
 pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
 pub use thresholds::Thresholds;
 pub use value::{Collection, Kind, Value};
+pub use zset::{Scored, Zset, score_order};
 
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
@@ -65,6 +69,8 @@ pub struct Ground {
 pub enum Buried {
     /// One entry with a large value.
     Entry(KeySlot),
+    /// A large value, or part of one, whose key stays.
+    Part(Value),
     /// All that a flush took.
     Space(Box<Keyspace>),
 }

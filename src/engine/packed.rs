@@ -72,6 +72,17 @@ impl<W: Walk> Packed<W> {
         self.bytes.len()
     }
 
+    /// The allocation itself, for a set that keeps something else than a sequence in it.
+    #[inline]
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// As [`Packed::raw`], to change.
+    pub(super) fn raw_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
     /// Bytes its allocation would have with one more element.
     #[inline]
     pub fn bytes_with(&self, element: Element<'_>) -> usize {
@@ -280,7 +291,7 @@ impl<W: Walk> Packed<W> {
     }
 
     /// Makes a span `size` bytes long and moves what is behind it.
-    fn stretch(&mut self, span: Range<usize>, size: usize) {
+    pub(super) fn stretch(&mut self, span: Range<usize>, size: usize) {
         if span.len() == size {
             return;
         }

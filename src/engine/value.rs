@@ -2,6 +2,8 @@
 
 use super::hash::Hash;
 use super::list::List;
+use super::set::Set;
+use super::zset::Zset;
 use triomphe::Arc;
 
 /// The types a client can see.
@@ -11,8 +13,12 @@ pub enum Kind {
     String,
     /// A list.
     List,
+    /// A set.
+    Set,
     /// A hash.
     Hash,
+    /// A sorted set.
+    Zset,
 }
 
 impl Kind {
@@ -21,13 +27,15 @@ impl Kind {
         match self {
             Kind::String => "string",
             Kind::List => "list",
+            Kind::Set => "set",
             Kind::Hash => "hash",
+            Kind::Zset => "zset",
         }
     }
 
     /// The type of that name, in any case.
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::List, Kind::Hash]
+        [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash]
             .into_iter()
             .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -43,8 +51,12 @@ pub enum Value {
     Grown(Vec<u8>),
     /// A list.
     List(List),
+    /// A set.
+    Set(Set),
     /// A hash.
     Hash(Hash),
+    /// A sorted set.
+    Zset(Zset),
 }
 
 /// With more, a key with a small collection would take a larger allocation.
@@ -68,7 +80,9 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => Kind::String,
             Value::List(_) => Kind::List,
+            Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
+            Value::Zset(_) => Kind::Zset,
         }
     }
 
@@ -77,7 +91,9 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => "raw",
             Value::List(list) => list.encoding(),
+            Value::Set(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
+            Value::Zset(zset) => zset.encoding(),
         }
     }
 
@@ -86,7 +102,9 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => false,
             Value::List(list) => list.is_empty(),
+            Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
+            Value::Zset(zset) => zset.is_empty(),
         }
     }
 
@@ -95,7 +113,9 @@ impl Value {
         match self {
             Value::Shared(_) | Value::Grown(_) => 1,
             Value::List(list) => list.burden(),
+            Value::Set(set) => set.burden(),
             Value::Hash(hash) => hash.burden(),
+            Value::Zset(zset) => zset.burden(),
         }
     }
 
@@ -105,7 +125,9 @@ impl Value {
             Value::Shared(bytes) => bytes.len(),
             Value::Grown(bytes) => bytes.capacity(),
             Value::List(list) => list.bytes(),
+            Value::Set(set) => set.bytes(),
             Value::Hash(hash) => hash.bytes(),
+            Value::Zset(zset) => zset.bytes(),
         }
     }
 }

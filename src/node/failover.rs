@@ -36,7 +36,7 @@ impl Set {
         }
         // Most of the way without a lock on the master; the rest is short.
         for _ in 0..ROUNDS_MAX {
-            if self.apply(target, clock::mono_now()) != Applied::Some {
+            if self.apply(target) != Applied::Some {
                 break;
             }
         }
@@ -45,7 +45,7 @@ impl Set {
         let old = &roster[self.master()];
         let mut old_hosted = old.hosted.write();
         let mut hosted = target.hosted.write();
-        while self.apply_locked(target, &mut hosted, began) == Applied::Some {}
+        while self.apply_locked(target, &mut hosted) == Applied::Some {}
         if !target.is_sound() {
             return Err(Refused::Unfit(target.duties()));
         }
@@ -61,11 +61,11 @@ impl Set {
         log.detach(heir_feed);
         old.set_applied(log.head());
         old_hosted.engine.forget_watches();
-        self.enthrone(target.index, lineage);
-        drop((log, hosted, old_hosted));
         // A master takes no orders, so none may be left from its time as a replica.
         target.leave(Duty::Drained);
         target.leave(Duty::Paused);
+        self.enthrone(target.index, lineage);
+        drop((log, hosted, old_hosted));
         // Who waits for the old roles looks again, and the old master's feed begins.
         self.applied.notify(usize::MAX);
         self.push();

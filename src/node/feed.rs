@@ -5,7 +5,7 @@ use super::set::Set;
 use super::sync::Synced;
 use crate::base::limits::APPLY_RECORDS_MAX;
 use crate::base::position::Offset;
-use crate::base::time::{MonoUs, WallMs};
+use crate::base::time::WallMs;
 use crate::engine::table::Slot;
 use crate::engine::{Engine, KeySlot};
 use crate::replication::Due;
@@ -31,27 +31,22 @@ impl Set {
     /// Applies the part of the stream that `member` lacks before `floor`, right here: the price of
     /// a sticky read that lands on a replica behind the session. Answers whether it got there.
     pub fn catch_up(&self, member: &Member, floor: Offset) -> bool {
-        while member.applied() < floor && self.apply(member, clock::mono_now()) == Applied::Some {}
+        while member.applied() < floor && self.apply(member) == Applied::Some {}
         floor <= member.applied()
     }
 
     /// Applies one batch of what `member` has not applied yet.
-    pub fn apply(&self, member: &Member, now: MonoUs) -> Applied {
+    pub fn apply(&self, member: &Member) -> Applied {
         // Looked at before the lock as well: a writer in line for it would keep readers out for as
         // long as the member is being copied.
         if !member.is_moving() {
             return Applied::Nothing;
         }
         let mut hosted = member.hosted.write();
-        self.apply_locked(member, &mut hosted, now)
+        self.apply_locked(member, &mut hosted)
     }
 
-    pub(super) fn apply_locked(
-        &self,
-        member: &Member,
-        hosted: &mut Hosted,
-        now: MonoUs,
-    ) -> Applied {
+    pub(super) fn apply_locked(&self, member: &Member, hosted: &mut Hosted) -> Applied {
         if !member.is_moving() || !member.is_sound() || member.index == self.master() {
             return Applied::Nothing;
         }
@@ -76,7 +71,7 @@ impl Set {
         let (Some(end), Some(oldest)) = (end, oldest) else { return Applied::All };
         member.set_applied(end);
         member.set_applying_since(None);
-        self.lag.lock().push_lag(now.since(oldest), taken as u32);
+        self.lag.lock().push_lag(clock::mono_now().since(oldest), taken as u32);
         self.applied.notify(usize::MAX);
         Applied::Some
     }
@@ -140,7 +135,7 @@ async fn feed(set: Arc<Set>, member: Arc<Member>) {
             if member.has_work.swap(false, AcqRel) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        while set.apply(&member, clock::mono_now()) == Applied::Some {
+        while set.apply(&member) == Applied::Some {
             tasks::give_way().await;
         }
         if set.needs_sync(&member) && sync_apart(&set, &member).await != Synced::NoSource {

@@ -40,6 +40,8 @@ pub struct Member {
     duties: AtomicU8,
     paused_at: AtomicU64,
     applying_since: AtomicU64,
+    /// Full syncs it has had.
+    pub full_syncs: AtomicU64,
 }
 
 /// Of [`Member::applying_since`]: it is not applying.
@@ -85,6 +87,7 @@ impl Member {
             duties: AtomicU8::new(0),
             paused_at: AtomicU64::new(0),
             applying_since: AtomicU64::new(AT_REST),
+            full_syncs: AtomicU64::new(0),
         }
     }
 
@@ -134,8 +137,8 @@ impl Member {
         self.duties.load(Acquire) & STILL == 0
     }
 
-    /// When the oldest write of the batch in its hands was appended, if it has one: that write is no
-    /// longer in the log's keeping and not yet applied.
+    /// When the oldest write of the batch in its hands was appended, if it has one: that write is
+    /// no longer in the log's keeping and not yet applied.
     pub(super) fn applying_since(&self) -> Option<MonoUs> {
         let since = self.applying_since.load(Acquire);
         (since != AT_REST).then_some(MonoUs(since))

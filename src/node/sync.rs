@@ -50,6 +50,7 @@ impl Set {
             return Synced::Overtaken;
         }
         self.full_syncs.fetch_add(1, Relaxed);
+        member.full_syncs.fetch_add(1, Relaxed);
         self.applied.notify(usize::MAX);
         log::info!(
             "event=full-sync member={} source={} offset={at} us={}",

@@ -101,7 +101,9 @@ impl Visitor {
                 None
             }
         };
-        if self.session.replies != Replies::On && !matches!(stop, Some(Stop::Await { .. })) {
+        if self.session.replies != Replies::On
+            && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_)))
+        {
             self.silence(mark);
         }
         if let Some(Stop::Park(Parked::Acks { .. })) = &stop {
@@ -111,12 +113,13 @@ impl Visitor {
     }
 
     /// Checked top to bottom; the first refusal wins.
-    fn refused(&self, command: &Command) -> Option<Fault> {
+    fn refused(&mut self, command: &Command) -> Option<Fault> {
         let flags = command.spec.flags;
         if !self.session.is_known && !flags.has(Flags::NO_AUTH) {
             return Some(Fault::NoAuth);
         }
-        None
+        // A transaction ends at its EXEC, not before: the loss is told behind it.
+        if self.session.queue.is_none() { self.take_lost() } else { None }
     }
 
     /// A request that never reached its handler.
@@ -268,7 +271,6 @@ impl Shift<'_, '_> {
         visitor.house.counters.commands.fetch_add(self.served, Relaxed);
         visitor.client.active.store(self.now.0, Relaxed);
         visitor.client.commands.fetch_add(self.served, Relaxed);
-        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
         visitor.client.mirror(&visitor.session, visitor.reply.protocol());
     }
 }

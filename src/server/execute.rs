@@ -202,8 +202,8 @@ impl Visitor {
         }
     }
 
-    /// A verb panicked. What its member did before goes with the member; if there is none to take over,
-    /// it stays, and the log must say so.
+    /// A verb panicked. What its member did before goes with the member; if there is none to take
+    /// over, it stays, and the log must say so.
     fn break_off(&mut self, shift: &mut Shift<'_, '_>, execution: &mut Execution) -> Fault {
         let writing = shift.held.write(shift.set, shift.roster);
         if !writing.member().is(Duty::Quarantined) {

@@ -5,7 +5,7 @@ use super::visitor::Visitor;
 use crate::admin::Park;
 use crate::base::position::Offset;
 use crate::command::Fault;
-use crate::node::Set;
+use crate::node::{Member, Set};
 use crate::runtime::{clock, tasks};
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::time::Duration;
@@ -45,6 +45,7 @@ impl Visitor {
     /// Stands still as long as it must, then writes the reply.
     pub async fn stand(&mut self, parked: Parked) {
         let began = clock::mono_now();
+        let mark = self.reply.mark();
         match parked {
             Parked::Wait { offset, replicas, timeout } => {
                 let ended = self.until_applied(offset, replicas, timeout).await;
@@ -59,8 +60,7 @@ impl Visitor {
                 at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
                 let acked = count_applied(&self.house.set, offset);
                 let owed = std::mem::take(&mut self.owed);
-                // A client that wants no replies (CLIENT REPLY) is owed none.
-                if wanted <= acked || owed.is_empty() {
+                if wanted <= acked {
                     self.reply.buffer().extend(owed);
                 } else {
                     let offset = offset.bytes();
@@ -79,6 +79,7 @@ impl Visitor {
                 self.reply.ok();
             }
         }
+        self.silence(mark);
     }
 
     /// Inside a transaction nothing waits.
@@ -99,13 +100,18 @@ impl Visitor {
         self.reply.int(0);
     }
 
-    /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came
-    /// of it.
+    /// Waits until a replica has applied `needs`, at most `at_most`: `member`, or another that may
+    /// be read. Planning again says what came of it.
     pub async fn await_member(&mut self, member: usize, needs: Offset, at_most: Duration) {
         let began = clock::mono_now();
         let set = self.house.set.clone();
         let roster = self.roster.clone();
-        let reached = until(&set, || needs <= roster[member].applied());
+        let reached = until(&set, || {
+            let may_serve = |it: &Member| it.index == member || it.in_service();
+            roster
+                .iter()
+                .any(|it| it.index != set.master() && may_serve(it) && needs <= it.applied())
+        });
         tasks::within(at_most, reached).await;
         at_desk(|it| it.metrics.floor_wait(clock::mono_now().since(began)));
     }

@@ -213,7 +213,7 @@ fn batch(grammar: &Grammar, dice: &mut Dice, client: &Client) -> Vec<Words> {
     batch
 }
 
-/// `DEBUG DIGEST` of a set names each member with its digest.
+/// `DEBUG DIGEST` of a set lists each member's name, offset and digest.
 fn wait_for_equal_digests(servers: &Servers, failures: &mut Failures) {
     let mut wire = servers.ours.dial();
     let told = wire.ask("DEBUG DIGEST");
@@ -222,8 +222,9 @@ fn wait_for_equal_digests(servers: &Servers, failures: &mut Failures) {
     }
     until("equal digests of all members", || {
         let told = wire.cmd(&words(&["DEBUG", "DIGEST"]));
-        let digests = told.items().unwrap_or(&[]).chunks(2).map(|it| it.last());
-        (digests.collect::<BTreeSet<_>>().len() <= 1).then_some(())
+        let members = told.items().unwrap_or(&[]).iter();
+        let digests: BTreeSet<_> = members.map(|it| it.items()?.last()).collect();
+        (digests.len() == 1 && !digests.contains(&None)).then_some(())
     });
 }
 

@@ -200,7 +200,7 @@ impl Kind {
         })
     }
 
-    /// All our connections are clients; nobody follows us or is followed over one, and nobody listens.
+    /// All our connections are clients: nobody follows us over one, and nobody listens.
     fn is_of(self, _: &Client) -> bool {
         self == Kind::Normal
     }

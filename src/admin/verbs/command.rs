@@ -10,7 +10,7 @@ use crate::admin::{
 use crate::base::glob;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Fault, Flags, Group};
-use crate::resp::OwnedRequest;
+use crate::resp::{OwnedRequest, Request};
 
 const ANYTIME: Flags = Flags::LOADING.and(Flags::STALE);
 const UNORDERED: &[&str] = &["nondeterministic_output_order"];
@@ -101,7 +101,7 @@ fn info(turn: &mut Turn<'_>) -> Result<After, Fault> {
     for name in turn.args.rest() {
         match table().named(name) {
             Some(command) => describe::describe(turn.reply, command),
-            None => turn.reply.null_array(),
+            None => turn.reply.null(),
         }
     }
     Ok(After::Answered)
@@ -185,12 +185,25 @@ fn get_keys_and_flags(turn: &mut Turn<'_>) -> Result<After, Fault> {
     let (request, places) = asked_keys(turn)?;
     turn.reply.array(places.len());
     for (place, access) in places {
+        let words = narrowed(access, request.borrow());
         turn.reply.array(2);
         turn.reply.bulk(request.borrow().get(place).unwrap_or_default());
-        turn.reply.set(access.0.len());
-        access.0.iter().for_each(|it| turn.reply.simple(it));
+        turn.reply.set(words.len());
+        words.iter().for_each(|it| turn.reply.simple(it));
     }
     Ok(After::Answered)
+}
+
+/// Where it depends on the arguments, what is done to a key is what these arguments do: today that
+/// is SET, which reads only with GET.
+fn narrowed(access: Access, request: Request<'_>) -> Vec<&'static str> {
+    let varies = access.0.contains(&"variable_flags");
+    let is_set = request.get(0).is_some_and(|it| it.eq_ignore_ascii_case(b"SET"));
+    let reads = request.iter().skip(3).any(|it| it.eq_ignore_ascii_case(b"GET"));
+    match varies && is_set && !reads {
+        true => Access::REPLACE.0.to_vec(),
+        false => access.0.iter().copied().filter(|it| *it != "variable_flags").collect(),
+    }
 }
 
 /// The command that is asked about, and where its keys stand.

@@ -21,9 +21,9 @@ const NO_PASSWORD_SET: Fault = Fault::Says(
      Are you sure your configuration is correct?",
 );
 const HELLO_NEEDS_AUTH: Fault = Fault::Says(
-    "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
-     HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
-     RESP protocol version at the same time",
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH \
+     <user> <pass> option can be used to authenticate the client and select the RESP protocol \
+     version at the same time",
 );
 const BAD_NAME: Fault =
     Fault::Says("ERR Client names cannot contain spaces, newlines or special characters.");
@@ -237,7 +237,7 @@ fn reset(turn: &mut Turn<'_>) -> Result<After, Fault> {
 
 /// A name as clients may give themselves one: no spaces, nothing that would break a line.
 pub fn printable(name: &[u8]) -> Option<&str> {
-    let text = str::from_utf8(name).ok()?;
+    let text = std::str::from_utf8(name).ok()?;
     name.iter().all(|it| (b'!'..=b'~').contains(it)).then_some(text)
 }
 

@@ -5,6 +5,7 @@ pub mod client;
 pub mod command;
 pub mod connection;
 pub mod help;
+mod members;
 pub mod proxy;
 pub mod replication;
 pub mod server;

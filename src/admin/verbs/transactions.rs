@@ -82,7 +82,7 @@ fn watch_keys(turn: &mut Turn<'_>) -> Result<After, Fault> {
         return Err(Fault::Says("ERR WATCH inside MULTI is not allowed"));
     }
     let wall = turn.args.now();
-    watch(turn.house, turn.session, turn.args.rest(), wall, turn.now)?;
+    watch(&turn.house.set, turn.session, turn.args.rest(), wall, turn.now)?;
     turn.reply.ok();
     Ok(After::Answered)
 }

@@ -6,12 +6,12 @@
 //! elements:   packed
 //! ```
 //!
-//! An end is always at hand. A place in the middle is found by adding up the counts of the shelves, of
-//! the blocks of one shelf, and walking one block, each from its nearer end: at ten million elements a
-//! few hundred additions.
+//! An end is always at hand. A place in the middle is found by adding up the counts of the shelves,
+//! of the blocks of one shelf, and walking one block, each from its nearer end: at ten million
+//! elements a few hundred additions.
 //!
-//! **Invariant:** no shelf and no block is empty; two neighbours on a shelf from which something was
-//! taken would not fit one block.
+//! **Invariant:** no shelf and no block is empty; two neighbours on a shelf from which something
+//! was taken would not fit one block.
 
 use super::End;
 use crate::engine::packed::{BothWays, Element, Packed, Place};
@@ -93,18 +93,24 @@ fn put<T>(parts: &mut VecDeque<T>, end: End, part: T) {
     }
 }
 
-/// Takes away whole parts at one end, as far as `count` elements reach. Answers how many elements
-/// remain to be taken from the part that is then nearest.
-fn cut_parts<T: Part>(parts: &mut VecDeque<T>, end: End, mut count: usize) -> usize {
+/// Takes away whole parts at one end, as far as `count` elements reach, and gives them to `gone`.
+/// Answers how many elements remain to be taken from the part that is then nearest.
+fn cut_parts<T: Part>(
+    parts: &mut VecDeque<T>,
+    end: End,
+    mut count: usize,
+    mut gone: impl FnMut(T),
+) -> usize {
     while let Some(part) = nearest(parts, end) {
         if count < part.len() {
             break;
         }
         count -= part.len();
-        match end {
+        let part = match end {
             End::Front => parts.pop_front(),
             End::Back => parts.pop_back(),
         };
+        part.into_iter().for_each(&mut gone);
     }
     count
 }
@@ -200,13 +206,19 @@ impl Long {
         nearest(&mut self.shelves, end).expect("a shelf with room").push(end, element);
     }
 
-    /// Takes `count` elements away at one end, or all.
-    pub fn cut(&mut self, end: End, count: usize) {
+    /// Takes `count` elements away at one end, or all. Answers the whole shelves among them, in no
+    /// order: they may be many to free.
+    pub fn cut(&mut self, end: End, count: usize) -> Long {
         self.len = self.len.saturating_sub(count);
-        let rest = cut_parts(&mut self.shelves, end, count);
+        let mut gone = Long::default();
+        let rest = cut_parts(&mut self.shelves, end, count, |shelf: Shelf| {
+            gone.len += shelf.len;
+            gone.shelves.push_back(shelf);
+        });
         if let Some(shelf) = nearest(&mut self.shelves, end) {
             shelf.cut(end, rest);
         }
+        gone
     }
 
     /// Puts an element before the one number `index`, or behind all.
@@ -302,7 +314,7 @@ impl Shelf {
 
     fn cut(&mut self, end: End, count: usize) {
         self.len -= count;
-        let rest = cut_parts(&mut self.blocks, end, count);
+        let rest = cut_parts(&mut self.blocks, end, count, drop);
         if let Some(block) = nearest(&mut self.blocks, end) {
             block.cut(end, rest);
         }
@@ -463,7 +475,8 @@ pub(super) fn cut(elements: &mut Packed<BothWays>, end: End, count: usize) {
     elements.remove(from, count);
 }
 
-/// Takes out up to `most` elements equal to `wanted`, the nearest to one end first. Answers how many.
+/// Takes out up to `most` elements equal to `wanted`, the nearest to one end first. Answers how
+/// many.
 pub(super) fn remove_equal(
     elements: &mut Packed<BothWays>,
     end: End,

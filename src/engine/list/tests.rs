@@ -35,7 +35,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (end(), 0..120_usize).prop_map(|(end, count)| Step::Cut(end, count)),
         4 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Insert(at, text)),
         2 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Set(at, text)),
-        2 => (end(), text(), 0..40_usize).prop_map(|(end, text, most)| Step::RemoveEqual(end, text, most)),
+        2 => (end(), text(), 0..40_usize)
+            .prop_map(|(end, text, most)| Step::RemoveEqual(end, text, most)),
     ]
 }
 

@@ -8,6 +8,7 @@ mod tests;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
+use crate::engine::packed::Element;
 use crate::engine::{Effects, End, Engine, List, Row, row};
 use crate::resp::Reply;
 use std::ops::Range;
@@ -16,8 +17,8 @@ const FAST: Flags = Flags::FAST;
 const FAST_GROWS: Flags = FAST.and(Flags::GROWS);
 const TWO_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::INSERT)]);
 const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::TAKE)]);
-const EACH_ADDED: &str = "O(1) for each element added, so O(N) to add N elements when the command is \
-     called with multiple arguments.";
+const EACH_ADDED: &str = "O(1) for each element added, so O(N) to add N elements when the command \
+     is called with multiple arguments.";
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
@@ -101,8 +102,8 @@ pub const ROWS: &[Row] = &[
     row("LRANGE", Exactly(4), Flags::NONE, Keys::READ, Read(lrange)).says(
         Group::List,
         "1.0.0",
-        "O(S+N) where S is what finding the first element takes, as for LINDEX, and N is the number \
-         of elements in the range.",
+        "O(S+N) where S is what finding the first element takes, as for LINDEX, and N is the \
+         number of elements in the range.",
         "Answers the elements between two indexes.",
         "key start stop",
     ),
@@ -130,7 +131,8 @@ pub const ROWS: &[Row] = &[
     row("LREM", Exactly(4), Flags::NONE, Keys::DELETE, Write(lrem)).says(
         Group::List,
         "1.0.0",
-        "O(N+M) where N is the number of elements compared and M is the number of elements removed.",
+        "O(N+M) where N is the number of elements compared and M is the number of elements \
+         removed.",
         "Takes out elements that equal a text, from either end.",
         "key count element",
     ),
@@ -315,8 +317,8 @@ fn pop_many(
     Ok(())
 }
 
-/// Takes up to `count` elements away at one end and answers them. Answers how many, unless there is no
-/// list.
+/// Takes up to `count` elements away at one end and answers them. Answers how many, unless there is
+/// no list.
 fn take(
     engine: &mut Engine,
     args: &Args<'_>,
@@ -324,12 +326,15 @@ fn take(
     (end, count): (End, usize),
     reply: &mut Reply,
 ) -> Result<Option<usize>, Fault> {
-    engine.db_mut(args).change(key, |list: &mut List, ground| {
+    let (mut db, mut gone) = (engine.db_mut(args), None);
+    let taken = db.change(key, |list: &mut List, ground| {
         let taken = count.min(list.len());
         answer_from(list, end, taken, reply);
-        list.cut(end, taken, ground);
+        gone = list.cut(end, taken, ground);
         Ok((taken, taken))
-    })
+    });
+    gone.into_iter().for_each(|it| db.bury_part(it));
+    taken
 }
 
 fn llen(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
@@ -402,7 +407,7 @@ fn linsert(
     let (pivot, text) = (args.next()?, args.next()?);
 
     let len = engine.db_mut(&args).change(key, |list: &mut List, ground| {
-        let pivot = crate::engine::packed::Element::of(pivot);
+        let pivot = Element::of(pivot);
         let Some(place) = list.onward(0).position(|it| it == pivot) else { return Ok((None, 0)) };
         list.make_room(std::iter::once(text), ground);
         list.insert(place + behind, text);
@@ -452,12 +457,14 @@ fn ltrim(
 ) -> Result<(), Fault> {
     let (key, start, stop) = (args.next()?, args.int()?, args.int()?);
 
-    let cut = engine.db_mut(&args).change(key, |list: &mut List, ground| {
+    let (mut db, mut gone) = (engine.db_mut(&args), [None, None]);
+    let cut = db.change(key, |list: &mut List, ground| {
         let (len, kept) = (list.len(), span(start, stop, list.len()));
-        list.cut(End::Back, len - kept.end, ground);
-        list.cut(End::Front, kept.start, ground);
+        let (behind, before) = (len - kept.end, kept.start);
+        gone = [list.cut(End::Back, behind, ground), list.cut(End::Front, before, ground)];
         Ok((len - kept.len(), len - kept.len()))
     })?;
+    gone.into_iter().flatten().for_each(|it| db.bury_part(it));
     if cut.is_some_and(|it| it != 0) {
         effects.as_sent();
     }

@@ -10,9 +10,14 @@ pub mod dump;
 pub mod databases;
 pub mod strings;
 pub mod lists;
+pub mod sets;
 pub mod hashes;
+pub mod zsets;
 pub mod sort;
+mod counted;
+mod chance;
 mod scan;
+mod shown;
 
 use super::row::Row;
 use crate::command::Lookup;
@@ -28,7 +33,12 @@ pub const FAMILIES: &[&[Row]] = &[
     databases::ROWS,
     strings::ROWS,
     lists::ROWS,
+    sets::ROWS,
     hashes::ROWS,
+    zsets::ROWS,
+    zsets::ranges::ROWS,
+    zsets::pops::ROWS,
+    zsets::algebra::ROWS,
     sort::ROWS,
 ];
 

@@ -27,8 +27,9 @@ const KEYS: Keys =
     Keys(&[KeySpec::one(1, Access::READ), somewhere(Access::READ), somewhere(Access::REPLACE)]);
 const FLAGS: Flags = Flags::MOVABLE_KEYS.and(Flags::DANGEROUS);
 const SORT: Run = Either { write: sort_and_store, read: sort, is_read };
-const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, \
-     and M the number of returned elements. When the elements are not sorted, complexity is O(N).";
+const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to \
+     sort, and M the number of returned elements. When the elements are not sorted, complexity is \
+     O(N).";
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
@@ -37,15 +38,16 @@ pub const ROWS: &[Row] = &[
         "1.0.0",
         COMPLEXITY,
         "Answers the elements of a list, set or sorted set in order, or stores them as a list.",
-        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] \
-         [STORE destination]",
+        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
+         [ALPHA] [STORE destination]",
     ),
     row("SORT_RO", AtLeast(2), FLAGS, KEYS_READ, Read(sort_ro)).says(
         Group::Generic,
         "7.0.0",
         COMPLEXITY,
         "Answers the elements of a list, set or sorted set in order.",
-        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
+        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] \
+         [ASC | DESC] [ALPHA]",
     ),
 ];
 
@@ -55,6 +57,8 @@ const NOT_NUMBERS: Fault = Fault::Says("ERR One or more scores can't be converte
 fn count(value: &Value) -> Option<usize> {
     match value {
         Value::List(list) => Some(list.len()),
+        Value::Set(set) => Some(set.len()),
+        Value::Zset(zset) => Some(zset.len()),
         Value::Shared(_) | Value::Grown(_) | Value::Hash(_) => None,
     }
 }
@@ -64,13 +68,16 @@ fn elements<'e>(value: &'e Value, order: Order) -> Box<dyn Iterator<Item = Eleme
     match (value, order) {
         (Value::List(list), Order::Up) => Box::new(list.onward(0)),
         (Value::List(list), Order::Down) => Box::new(list.backward(usize::MAX)),
+        (Value::Set(set), _) => Box::new(set.iter()),
+        (Value::Zset(zset), Order::Up) => Box::new(zset.iter().map(|it| it.0)),
+        (Value::Zset(zset), Order::Down) => Box::new(zset.walk_back(0..zset.len()).map(|it| it.0)),
         (Value::Shared(_) | Value::Grown(_) | Value::Hash(_), _) => Box::new(std::iter::empty()),
     }
 }
 
 /// Whether elements come in an order that a second member may not share.
 fn is_unordered(kind: Kind) -> bool {
-    !matches!(kind, Kind::List)
+    !matches!(kind, Kind::List | Kind::Zset)
 }
 
 fn is_read(request: Request<'_>) -> bool {
@@ -231,8 +238,8 @@ fn by_text<'e>(
     weighed.into_iter().map(|(_, it)| it).collect()
 }
 
-/// A number as C's `strtod` reads it from the beginning of a text that a zero byte ends: leading space
-/// is passed over, nothing may follow, and an empty text is 0.
+/// A number as C's `strtod` reads it from the beginning of a text that a zero byte ends: leading
+/// space is passed over, nothing may follow, and an empty text is 0.
 fn number_of(text: &[u8]) -> Option<f64> {
     let text = text.split(|it| *it == 0).next().unwrap_or_default();
     if text.is_empty() {

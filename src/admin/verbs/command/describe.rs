@@ -41,6 +41,26 @@ fn flags(command: &Command) -> Vec<&'static str> {
     class.into_iter().chain(set.filter_map(|it| it.1)).collect()
 }
 
+/// ACL categories in Redis' order.
+const CATEGORIES: &[&str] = &[
+    "@keyspace",
+    "@read",
+    "@write",
+    "@set",
+    "@sortedset",
+    "@list",
+    "@hash",
+    "@string",
+    "@pubsub",
+    "@admin",
+    "@fast",
+    "@slow",
+    "@blocking",
+    "@dangerous",
+    "@connection",
+    "@transaction",
+];
+
 /// The ACL categories that follow from group, class and flags.
 pub fn categories(command: &Command) -> Vec<&'static str> {
     let spec = &command.spec;
@@ -61,7 +81,9 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
         has(Flags::BLOCKING).then_some("@blocking"),
         is_dangerous.then_some("@dangerous"),
     ];
-    all.into_iter().flatten().collect()
+    let mut words: Vec<&str> = all.into_iter().flatten().collect();
+    words.sort_by_key(|word| CATEGORIES.iter().position(|it| it == word));
+    words
 }
 
 /// The category of its group. What looks at whole databases is about keys, whatever its group; what
@@ -74,8 +96,8 @@ fn subject(command: &Command) -> Option<&'static str> {
     }
 }
 
-/// First key, last key and step, for clients that know no key specifications. Ranges that follow each
-/// other are one.
+/// First key, last key and step, for clients that know no key specifications. Ranges that follow
+/// each other are one.
 fn key_range(specs: &[KeySpec]) -> (i64, i64, i64) {
     let range = |it: &KeySpec| match (it.begin, it.find) {
         (Begin::Index(first), Find::Range { last, step, .. }) => {

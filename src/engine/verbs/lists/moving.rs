@@ -2,6 +2,7 @@
 
 use super::{end, take};
 use crate::command::{Args, Fault};
+use crate::engine::verbs::counted;
 use crate::engine::{DbMut, Effects, End, Engine, Ground, List};
 use crate::resp::Reply;
 use std::iter;
@@ -75,9 +76,10 @@ pub(super) fn lmpop(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let keys = keys(&mut args)?;
+    // An end must follow.
+    let keys = counted::keys(&mut args, 1, Fault::Syntax)?;
     let end = end(&mut args)?;
-    let count = if args.word("COUNT") { positive(&mut args, NO_COUNT)? } else { 1 };
+    let count = if args.word("COUNT") { counted::positive(&mut args, NO_COUNT)? } else { 1 };
     args.done()?;
 
     let db = engine.db_mut(&args);
@@ -95,20 +97,4 @@ pub(super) fn lmpop(
     Ok(())
 }
 
-const NO_KEYS: Fault = Fault::Says("ERR numkeys should be greater than 0");
 const NO_COUNT: Fault = Fault::Says("ERR count should be greater than 0");
-
-/// `numkeys key [key …]`.
-fn keys<'a>(args: &mut Args<'a>) -> Result<Vec<&'a [u8]>, Fault> {
-    let count = positive(args, NO_KEYS)?;
-    // An end must follow.
-    match count < args.left() {
-        true => (0..count).map(|_| args.next()).collect(),
-        false => Err(Fault::Syntax),
-    }
-}
-
-fn positive(args: &mut Args<'_>, fault: Fault) -> Result<usize, Fault> {
-    let number = args.next().map(crate::base::number::parse_i64)?;
-    number.and_then(|it| usize::try_from(it).ok()).filter(|it| *it != 0).ok_or(fault)
-}

@@ -138,4 +138,10 @@ fn a_huge_list_is_freed_elsewhere() {
     }
     ask(&mut bench, "DEL l");
     assert_eq!(bench.engine.ground().graveyard.len(), 1);
+    for _ in 0..400 {
+        ask(&mut bench, &format!("LPUSH l {text}"));
+    }
+    ask(&mut bench, "LTRIM l 10 20");
+    assert!(1 < bench.engine.ground().graveyard.len());
+    assert_eq!(ask(&mut bench, "LLEN l"), ":11\n");
 }

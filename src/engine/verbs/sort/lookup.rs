@@ -34,7 +34,8 @@ impl<'a> Pattern<'a> {
         Some([before, element, behind].concat())
     }
 
-    /// `None` without a star. An arrow counts only behind the star, and only with a field behind it.
+    /// `None` without a star. An arrow counts only behind the star, and only with a field behind
+    /// it.
     fn parts(self) -> Option<Parts<'a>> {
         const ARROW: &[u8] = b"->";
         let star = self.0.iter().position(|it| *it == b'*')?;
