@@ -3,8 +3,9 @@
 
 use super::form;
 use super::{Broken, Reader, intset, listpack, ziplist};
+use crate::base::number;
 use crate::engine::packed::Element;
-use crate::engine::{Collection, End, Ground, Hash, List, Value};
+use crate::engine::{Collection, End, Ground, Hash, List, Set, Value, Zset};
 use std::borrow::Cow;
 
 /// A value that has no key yet.
@@ -43,6 +44,13 @@ pub fn load<'a>(input: &mut Reader<'a>, ground: &Ground) -> Result<Loaded<'a>, B
         form::HASH => hash(Layout::Strings(2), input, ground),
         form::HASH_ZIPLIST => hash(Layout::Ziplist, input, ground),
         form::HASH_LISTPACK => hash(Layout::Listpack, input, ground),
+        form::SET => set(Layout::Strings(1), input, ground),
+        form::SET_INTSET => set(Layout::Intset, input, ground),
+        form::SET_LISTPACK => set(Layout::Listpack, input, ground),
+        form::ZSET => scored_strings(spelled_score, input, ground),
+        form::ZSET_BINARY => scored_strings(Reader::double, input, ground),
+        form::ZSET_ZIPLIST => zset(Layout::Ziplist, input, ground),
+        form::ZSET_LISTPACK => zset(Layout::Listpack, input, ground),
         _ => Err(Broken),
     }?;
     Ok(Loaded::Value(value))
@@ -64,6 +72,50 @@ fn hash(layout: Layout, input: &mut Reader<'_>, ground: &Ground) -> Result<Value
     let mut hash = Hash::default();
     pairs(layout, input, |field, value| is_new(hash.set(field, value, ground)))?;
     filled(hash)
+}
+
+fn set(layout: Layout, input: &mut Reader<'_>, ground: &Ground) -> Result<Value, Broken> {
+    let mut set = Set::default();
+    each(layout, input, |member| is_new(set.add(member, ground)))?;
+    filled(set)
+}
+
+fn zset(layout: Layout, input: &mut Reader<'_>, ground: &Ground) -> Result<Value, Broken> {
+    let mut zset = Zset::default();
+    pairs(layout, input, |member, score| {
+        place(&mut zset, member, number::parse_f64(score).ok_or(Broken)?, ground)
+    })?;
+    filled(zset)
+}
+
+fn scored_strings<'a>(
+    score: impl Fn(&mut Reader<'a>) -> Result<f64, Broken>,
+    input: &mut Reader<'a>,
+    ground: &Ground,
+) -> Result<Value, Broken> {
+    let mut zset = Zset::default();
+    for _ in 0..input.length()? {
+        let member = input.string()?;
+        place(&mut zset, &member, score(input)?, ground)?;
+    }
+    filled(zset)
+}
+
+/// Takes a score as it was written until Redis 4: its length and its text, or one of three bytes.
+fn spelled_score(input: &mut Reader<'_>) -> Result<f64, Broken> {
+    match input.byte()? {
+        255 => Ok(f64::NEG_INFINITY),
+        254 => Ok(f64::INFINITY),
+        253 => Err(Broken),
+        len => number::parse_f64(input.take(len.into())?).ok_or(Broken),
+    }
+}
+
+fn place(zset: &mut Zset, member: &[u8], score: f64, ground: &Ground) -> Result<(), Broken> {
+    if score.is_nan() {
+        return Err(Broken);
+    }
+    is_new(zset.update(member, ground, |old| (old.is_none(), Some(score))))
 }
 
 /// No collection is empty.

@@ -1,9 +1,10 @@
 //! Writes a value in forms that Redis 7.0 reads.
 
-use super::Writer;
-use super::form;
 use super::listpack::Listpack;
-use crate::engine::{Hash, KeySlot, List, Value};
+use super::{Writer, form, intset};
+use crate::base::number::format_f64;
+use crate::engine::packed::Element;
+use crate::engine::{Hash, KeySlot, List, Set, Value, Zset};
 
 /// A node of a list grows no larger, unless it has one element only.
 const NODE_BYTES_MAX: usize = 8 << 10;
@@ -18,7 +19,9 @@ pub fn save(slot: &KeySlot, out: &mut Writer) {
     match slot.value() {
         None | Some(Value::Shared(_) | Value::Grown(_)) => unreachable!("not a string"),
         Some(Value::List(list)) => save_list(list, out),
+        Some(Value::Set(set)) => save_set(set, out),
         Some(Value::Hash(hash)) => save_hash(hash, out),
+        Some(Value::Zset(zset)) => save_zset(zset, out),
     }
 }
 
@@ -52,5 +55,36 @@ fn save_hash(hash: &Hash, out: &mut Writer) {
     for (field, value) in hash.iter() {
         field.with_text(|it| out.string(it));
         value.with_text(|it| out.string(it));
+    }
+}
+
+fn save_set(set: &Set, out: &mut Writer) {
+    if let Some(ints) = set.ints() {
+        out.byte(form::SET_INTSET);
+        out.blob(&intset::of(&ints.collect::<Vec<_>>()));
+        return;
+    }
+    out.byte(form::SET);
+    out.length(set.len());
+    set.iter().for_each(|member| member.with_text(|it| out.string(it)));
+}
+
+fn save_zset(zset: &Zset, out: &mut Writer) {
+    if let Zset::Packed(_) = zset {
+        let mut pack = Listpack::default();
+        for (member, score) in zset.iter() {
+            pack.push(member);
+            pack.push(Element::of(format_f64(score).as_bytes()));
+        }
+        out.byte(form::ZSET_LISTPACK);
+        out.blob(&pack.into_bytes());
+        return;
+    }
+    out.byte(form::ZSET_BINARY);
+    out.length(zset.len());
+    // The highest first, as Redis does: each next one then goes to the front.
+    for (member, score) in zset.walk_back(0..zset.len()) {
+        member.with_text(|it| out.string(it));
+        out.double(score);
     }
 }

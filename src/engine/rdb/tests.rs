@@ -15,11 +15,19 @@ fn furnished() -> Bench {
         bench.ask(&words(&format!("RPUSH few 1 \"{text}\" -7")));
         bench.ask(&words(&format!("HSET h{number} 1 \"{text}\" \"{text}\" -7")));
         bench.ask(&words(&format!("HSET table \"{text}\" {number}")));
+        bench.ask(&words(&format!("SADD words \"{text}\" {number}")));
+        bench.ask(&words(&format!("SADD table{number} \"{text}\" 2")));
+        bench.ask(&words(&format!("ZADD z{number} 0.1 \"{text}\" -inf 1 5e100 x")));
+    }
+    for numbers in ["1 -5 300", "1 70000", "-2147483648 9", "2147483648 7"] {
+        bench.ask(&words(&format!("SADD {} {numbers}", numbers.len())));
     }
     for number in 0..2_000_i64 {
         let number = number.pow(5) * (number % 2 * 2 - 1);
         bench.ask(&words(&format!("RPUSH many {number} \"text {number}\"")));
         bench.ask(&words(&format!("HSET fields {number} {number}")));
+        bench.ask(&words(&format!("SADD members {number}")));
+        bench.ask(&words(&format!("ZADD scores {number}.25 {number}")));
     }
     bench
 }
