@@ -22,6 +22,7 @@ mod db_mut;
 mod effects;
 mod row;
 mod thresholds;
+pub mod rdb;
 mod digest;
 pub mod verbs;
 

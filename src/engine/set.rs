@@ -122,6 +122,14 @@ impl Set {
         small.chain(table.into_iter().flatten())
     }
 
+    /// The members in order, if all are kept as integers.
+    pub fn ints(&self) -> Option<impl Iterator<Item = i64>> {
+        match self.form() {
+            Form::Ints(ints) => Some(ints.iter()),
+            Form::Packed(_) | Form::Table(_) => None,
+        }
+    }
+
     /// Visits members in hash order from `from` on (`None` is behind all hashes), at least
     /// `at_least` if there are so many. Answers where to go on, `None` at the end. A small set is
     /// visited whole.

@@ -6,6 +6,7 @@ pub mod keys;
 pub mod expire;
 pub mod search;
 pub mod object;
+pub mod dump;
 pub mod databases;
 pub mod strings;
 pub mod lists;
@@ -28,6 +29,7 @@ pub const FAMILIES: &[&[Row]] = &[
     expire::ROWS,
     search::ROWS,
     object::ROWS,
+    dump::ROWS,
     databases::ROWS,
     strings::ROWS,
     lists::ROWS,
