@@ -36,7 +36,7 @@ impl Pair {
 #[test]
 fn values_of_every_type_and_size_class_travel_both_ways() {
     let mut pair = Pair::start();
-    pair.both().map(furnish);
+    let _ = pair.both().map(furnish);
     let keys = pair.redis.ask("KEYS *").sorted(1);
     assert_eq!(keys, pair.ours.ask("KEYS *").sorted(1));
     let Pair { redis, ours, .. } = &mut pair;

@@ -262,6 +262,21 @@ impl Zset {
         }
     }
 
+    /// An empty set in the form in which `len` members, the longest of `longest` bytes, will be kept.
+    pub fn for_members(len: usize, longest: usize, ground: &Ground) -> Zset {
+        let limits = &ground.thresholds;
+        let mut set = Zset::default();
+        if limits.zset_entries < len || limits.zset_value < longest {
+            set.as_large(ground);
+        }
+        set
+    }
+
+    /// Whether it is in the compact form.
+    pub fn is_packed(&self) -> bool {
+        matches!(self, Zset::Packed(_))
+    }
+
     /// The large form that this set has, from now on if it had not.
     fn as_large(&mut self, ground: &Ground) -> &mut Large {
         if let Zset::Packed(packed) = self {

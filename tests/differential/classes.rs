@@ -19,6 +19,8 @@ pub enum Class {
     Near(i64),
     /// A name of an encoding: small lists and sets have those of 7.2.
     Encoding,
+    /// Equal, but a refusal may say something else.
+    Refusal,
     /// Only what kind of reply it is.
     Kind,
 }
@@ -47,6 +49,8 @@ const CLASSES: &[(&str, Class, &str)] = &[
     ("EXPIRETIME", Class::Near(2), "two clocks"),
     ("PEXPIRETIME", Class::Near(2_000), "two clocks"),
     ("OBJECT IDLETIME", Class::Near(10), "two clocks"),
+    ("ZRANK", Class::Refusal, "takes WITHSCORE from 7.2 on"),
+    ("ZREVRANK", Class::Refusal, "likewise"),
     ("OBJECT ENCODING", Class::Encoding, "7.2 has listpacks where 7.0 has none yet"),
     ("OBJECT REFCOUNT", Class::Kind, "what is shared is the server's own affair"),
     ("MEMORY USAGE", Class::Kind, "other structures have other sizes"),
@@ -78,7 +82,7 @@ fn begins(words: &Words) -> bool {
 /// SORT of a set without an order (BY a pattern without `*`): any LIMIT of it may be answered.
 fn sorts_nothing(name: &str, words: &Words) -> bool {
     let is_constant = |it: &[Vec<u8>]| it[0].eq_ignore_ascii_case(b"BY") && !it[1].contains(&b'*');
-    let is_set = words.get(1).is_some_and(|it| it.starts_with(b"t"));
+    let is_set = words.get(1).is_some_and(|it| !it.starts_with(b"l"));
     name.starts_with("SORT") && is_set && words.windows(2).any(is_constant)
 }
 
@@ -105,13 +109,13 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
         return true;
     }
     if let (Value::Error(theirs), Value::Error(ours)) = (theirs, ours) {
-        return are_same_text(theirs, ours);
+        return class == Class::Refusal || are_same_text(theirs, ours);
     }
     if theirs.is_error() || ours.is_error() {
         return false;
     }
     match class {
-        Class::Exact => false,
+        Class::Exact | Class::Refusal => false,
         Class::Unordered(width) => theirs.sorted(width) == ours.sorted(width),
         Class::Random | Class::Popped => as_many(theirs, ours) && is_from(ours, witness),
         Class::Page => is_page(ours) && are_equal_if_whole(theirs, ours),
@@ -128,6 +132,8 @@ fn is_newer_encoding(theirs: &Value, ours: &Value, kind: Option<&Value>) -> bool
     match kind.and_then(Value::text) {
         Some(b"list") => among(theirs, &[b"quicklist"]) && among(ours, &[b"listpack"]),
         Some(b"set") => among(theirs, &[b"hashtable"]) && among(ours, &[b"listpack"]),
+        // SORT turns a small sorted set into a skiplist, though it only reads it.
+        Some(b"zset") => among(theirs, &[b"skiplist"]) && among(ours, &[b"listpack"]),
         _ => false,
     }
 }

@@ -442,11 +442,20 @@ fn zscan(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), F
             met += 1;
             member.answer(reply);
             // Not a double even in RESP3.
-            reply.bulk(format_f64(score).as_bytes());
+            match zset.is_packed() && is_whole(score) {
+                true => reply.bulk_int(score as i64),
+                false => reply.bulk(format_f64(score).as_bytes()),
+            }
         }
     });
     scan::close(reply, mark, next, 2 * met);
     Ok(())
+}
+
+/// Whether a compact form keeps the score as an integer, which is then how a scan shows it.
+fn is_whole(score: f64) -> bool {
+    const WHOLE: std::ops::Range<f64> = -9.2e18..9.2e18;
+    WHOLE.contains(&score) && score.fract() == 0.0
 }
 
 /// Puts what a command has made at `key`, or nothing, and answers how many members that are.

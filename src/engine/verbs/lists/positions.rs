@@ -64,7 +64,8 @@ fn rank(rank: i64) -> Result<(End, usize), Fault> {
 
 /// A bound; 0 is none.
 fn most(args: &mut Args<'_>, negative: &'static str) -> Result<usize, Fault> {
-    match args.int()? {
+    // Redis says the same of what is no number at all.
+    match args.int().map_err(|_| Fault::Says(negative))? {
         ..0 => Err(Fault::Says(negative)),
         0 => Ok(usize::MAX),
         bound => Ok(bound as usize),

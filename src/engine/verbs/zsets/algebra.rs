@@ -392,8 +392,10 @@ fn store_result(
     let key = args.next()?;
     let ask = Ask::read(engine, args, name, operation, Purpose::Store)?;
     let ground = engine.ground();
-    let mut made = Zset::default();
-    for (member, score) in ask.result(ground) {
+    let result = ask.result(ground);
+    let longest = result.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
+    let mut made = Zset::for_members(result.len(), longest, ground);
+    for (member, score) in result {
         made.set(&member, score, ground);
     }
     store(engine, &args, key, made, effects, reply);
