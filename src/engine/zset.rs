@@ -262,7 +262,8 @@ impl Zset {
         }
     }
 
-    /// An empty set in the form in which `len` members, the longest of `longest` bytes, will be kept.
+    /// An empty set in the form in which `len` members, the longest of `longest` bytes, will be
+    /// kept.
     pub fn for_members(len: usize, longest: usize, ground: &Ground) -> Zset {
         let limits = &ground.thresholds;
         let mut set = Zset::default();
