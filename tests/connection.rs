@@ -44,6 +44,19 @@ fn connections_are_spoken_to_as_redis_does() {
     }
 }
 
+/// Replies leave before all requests of a read are served, and the read may not have been the last.
+#[test]
+fn a_long_pipeline_of_long_replies_is_answered_to_its_end() {
+    const REQUESTS: usize = 2_000;
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    wire.cmd(&["SET", "long", &"x".repeat(1000)]);
+    let pipeline = vec![support::words(&["GET", "long"]); REQUESTS];
+    let replies = wire.pipeline(&pipeline);
+    assert_eq!(replies.len(), REQUESTS);
+    assert!(replies.iter().all(|it| it.text().is_some_and(|it| it.len() == 1000)));
+}
+
 fn talk(server: &Server, conversation: &str) -> Vec<String> {
     let mut wire = server.dial();
     let lines = conversation.split(';').map(str::trim);

@@ -281,12 +281,24 @@ impl Set {
             }
             return Set::default();
         }
-        let mut kept = Set::default();
-        let keep = |it: Element<'_>| {
-            kept.add(it, ground);
-        };
-        sample::split(count, self.len(), self.iter(), dice, show, keep);
+        let mut kept = Vec::with_capacity(left);
+        sample::split(count, self.len(), self.iter(), dice, show, |it| kept.push(it));
+        let kept = self.with_only(&kept, ground);
         std::mem::replace(self, kept)
+    }
+
+    /// A set of some of this one's members. A sequence stays one, even one of integers only.
+    fn with_only(&self, members: &[Element<'_>], ground: &Ground) -> Set {
+        let mut packed = Packed::default();
+        if let Form::Packed(_) = self.form() {
+            packed.push(members);
+            return Set::Small(packed);
+        }
+        let mut set = Set::Small(packed);
+        for member in members {
+            set.add(*member, ground);
+        }
+        set
     }
 
     /// The table that this set is, from now on if it was not.

@@ -1,9 +1,9 @@
 //! Which client sockets are ready: one edge-triggered epoll, watched by one task.
 //!
-//! The reactor under async-std is told anew of every wait (an `epoll_ctl` each), and sets a timer and
-//! reads an event for every turn. Here a socket is registered once, for good. While there is work the
-//! watch only asks what else is ready; when there is none, it sleeps in async-std's reactor, on the
-//! epoll's own descriptor.
+//! The reactor under async-std is told anew of every wait (an `epoll_ctl` each), and sets a timer
+//! and reads an event for every turn. Here a socket is registered once, for good. While there is
+//! work the watch only asks what else is ready; when there is none, it sleeps in async-std's
+//! reactor, on the epoll's own descriptor.
 
 use async_io::Async;
 use futures::task::AtomicWaker;
@@ -82,8 +82,8 @@ struct Watch {
     sockets: Mutex<Sockets>,
 }
 
-/// Places for sockets. A place that is used again has a new turn, so that an event that was already on
-/// its way finds nobody.
+/// Places for sockets. A place that is used again has a new turn, so that an event that was already
+/// on its way finds nobody.
 #[derive(Default)]
 struct Sockets {
     places: Vec<(u32, Option<Arc<Readiness>>)>,

@@ -56,8 +56,8 @@ impl Stream {
         })
     }
 
-    /// Waits until something has arrived since it was last waited for. A read that fills its buffer may
-    /// have left some behind, which no wait will tell of.
+    /// Waits until something has arrived since it was last waited for. A read that fills its buffer
+    /// may have left some behind, which no wait will tell of.
     pub async fn readable(&self) {
         poll_fn(|context| self.registration.readiness.poll_readable(context)).await
     }
@@ -81,8 +81,8 @@ impl Stream {
         }
     }
 
-    /// Takes no more from the peer: what has arrived can still be read and answered, then the stream
-    /// ends.
+    /// Takes no more from the peer: what has arrived can still be read and answered, then the
+    /// stream ends.
     pub fn close_reading(&self) {
         // A socket that is already gone cannot be closed again, which is as good.
         let _ = match &self.socket {
@@ -91,8 +91,8 @@ impl Stream {
         };
     }
 
-    /// Probes an idle peer this often, and gives it up after three probes without an answer; zero for
-    /// never.
+    /// Probes an idle peer this often, and gives it up after three probes without an answer; zero
+    /// for never.
     pub fn keep_alive(&self, every: Duration) {
         let Socket::Tcp(stream) = &self.socket else { return };
         if every.is_zero() {

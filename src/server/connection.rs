@@ -18,6 +18,8 @@ pub struct Connection {
     pending: Vec<u8>,
     /// How much of the replies has been written.
     written: usize,
+    /// How the last read ended: batches of what is left over from it do not change that.
+    last_read: Read,
 }
 
 /// What a read says of what comes next.
@@ -42,7 +44,7 @@ impl Connection {
     pub fn new(visitor: Visitor) -> Connection {
         let standing = if visitor.session.is_known { Standing::Known } else { Standing::Stranger };
         let decoder = Decoder::new(Limits::of(standing));
-        Connection { visitor, decoder, pending: Vec::new(), written: 0 }
+        Connection { visitor, decoder, pending: Vec::new(), written: 0, last_read: Read::All }
     }
 
     /// Serves it until it ends.
@@ -61,13 +63,13 @@ impl Connection {
                 stream.readable().await;
                 is_fed = false;
             }
-            let (read, stop) = at_desk(|desk| self.batch(desk, is_fed))?;
+            let stop = at_desk(|desk| self.batch(desk, is_fed))?;
             if !self.visitor.reply.bytes().is_empty() {
                 self.flush().await?;
             }
             is_fed = stop.is_some();
             next = match stop {
-                None if read == Read::Full => Next::Go,
+                None if self.last_read == Read::Full => Next::Go,
                 // Everything that had arrived is answered: the time to leave.
                 None if self.visitor.house.is_closing() => return Ok(()),
                 None => Next::Wait,
@@ -94,31 +96,32 @@ impl Connection {
 
     /// One batch: reads unless there is input left (`is_fed`), serves, and writes what fits.
     /// Answers how many bytes were read.
-    fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<(Read, Option<Stop>)> {
+    fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<Option<Stop>> {
         if self.visitor.reply.buffer().capacity() == 0 {
             *self.visitor.reply.buffer() = std::mem::take(&mut desk.output);
         }
         let done = match (is_fed, self.pending.is_empty()) {
-            (true, _) => self.serve_pending(desk, Read::All),
+            (true, _) => Ok(self.serve_pending(desk)),
             (false, true) => self.serve_fresh(desk),
-            (false, false) => self.read_more().and_then(|it| self.serve_pending(desk, it)),
+            (false, false) => self.read_more().map(|()| self.serve_pending(desk)),
         };
-        let (read, stop) = done?;
+        let stop = done?;
         self.write_what_fits()?;
         if self.written == 0 && self.visitor.reply.bytes().is_empty() {
             desk.return_output(std::mem::take(self.visitor.reply.buffer()));
         }
-        Ok((read, stop))
+        Ok(stop)
     }
 
     /// Reads at the desk, so that a connection without unfinished requests keeps no buffer.
-    fn serve_fresh(&mut self, desk: &mut Desk) -> io::Result<(Read, Option<Stop>)> {
+    fn serve_fresh(&mut self, desk: &mut Desk) -> io::Result<Option<Stop>> {
         let mut input = std::mem::take(&mut desk.input);
         let read = read_some(&self.visitor, &mut input);
         let done = read.map(|count| {
             let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &input[..count], desk);
             self.pending.extend_from_slice(&input[taken..count]);
-            (fullness(count, input.len()), stop)
+            self.last_read = fullness(count, input.len());
+            stop
         });
         desk.input = input;
         self.note_unread();
@@ -126,7 +129,7 @@ impl Connection {
         done
     }
 
-    fn serve_pending(&mut self, desk: &mut Desk, read: Read) -> io::Result<(Read, Option<Stop>)> {
+    fn serve_pending(&mut self, desk: &mut Desk) -> Option<Stop> {
         let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &self.pending, desk);
         if taken == self.pending.len() {
             self.pending = Vec::new();
@@ -135,11 +138,11 @@ impl Connection {
         }
         self.note_unread();
         self.settle_standing();
-        Ok((read, stop))
+        stop
     }
 
     /// Reads behind an unfinished request. The buffer grows with what has arrived.
-    fn read_more(&mut self) -> io::Result<Read> {
+    fn read_more(&mut self) -> io::Result<()> {
         const CHUNK_BYTES_MAX: usize = 1 << 20;
         if QUERY_BYTES_MAX < self.pending.len() {
             log::warn!("event=query-buffer-limit client={}", self.visitor.client.id);
@@ -150,7 +153,8 @@ impl Connection {
         self.pending.resize(before + room, 0);
         let read = read_some(&self.visitor, &mut self.pending[before..]);
         self.pending.truncate(before + read.as_ref().map_or(0, |it| *it));
-        read.map(|it| fullness(it, room))
+        self.last_read = fullness(read?, room);
+        Ok(())
     }
 
     fn note_unread(&self) {

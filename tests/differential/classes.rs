@@ -17,6 +17,8 @@ pub enum Class {
     Page,
     /// A number near the other.
     Near(i64),
+    /// A name of an encoding: small lists and sets have those of 7.2.
+    Encoding,
     /// Only what kind of reply it is.
     Kind,
 }
@@ -45,6 +47,7 @@ const CLASSES: &[(&str, Class, &str)] = &[
     ("EXPIRETIME", Class::Near(2), "two clocks"),
     ("PEXPIRETIME", Class::Near(2_000), "two clocks"),
     ("OBJECT IDLETIME", Class::Near(10), "two clocks"),
+    ("OBJECT ENCODING", Class::Encoding, "7.2 has listpacks where 7.0 has none yet"),
     ("OBJECT REFCOUNT", Class::Kind, "what is shared is the server's own affair"),
     ("MEMORY USAGE", Class::Kind, "other structures have other sizes"),
     ("DUMP", Class::Kind, "the same value has many encodings"),
@@ -81,12 +84,13 @@ fn sorts_nothing(name: &str, words: &Words) -> bool {
 
 /// A read whose reply holds all that a random reply may name; it goes right behind the command.
 pub fn witness(words: &Words) -> Option<Words> {
-    if class(words) != Class::Random {
+    if !matches!(class(words), Class::Random | Class::Encoding) {
         return None;
     }
     let key = || words.get(1).cloned().unwrap_or_default();
     let of = |it: &[&[u8]]| Some(it.iter().map(|it| it.to_vec()).collect());
     match words[0].to_ascii_uppercase().as_slice() {
+        b"OBJECT" => of(&[b"TYPE", words.get(2)?]),
         b"RANDOMKEY" => of(&[b"KEYS", b"*"]),
         b"SRANDMEMBER" => of(&[b"SMEMBERS", &key()]),
         b"HRANDFIELD" => of(&[b"HGETALL", &key()]),
@@ -112,7 +116,19 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
         Class::Random | Class::Popped => as_many(theirs, ours) && is_from(ours, witness),
         Class::Page => is_page(ours) && are_equal_if_whole(theirs, ours),
         Class::Near(tolerance) => are_near(theirs, ours, tolerance),
+        Class::Encoding => is_newer_encoding(theirs, ours, witness),
         Class::Kind => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
+    }
+}
+
+/// Only small lists and sets may differ; the encodings of hashes, sorted sets and strings must be
+/// equal.
+fn is_newer_encoding(theirs: &Value, ours: &Value, kind: Option<&Value>) -> bool {
+    let among = |it: &Value, names: &[&[u8]]| it.text().is_some_and(|it| names.contains(&it));
+    match kind.and_then(Value::text) {
+        Some(b"list") => among(theirs, &[b"quicklist"]) && among(ours, &[b"listpack"]),
+        Some(b"set") => among(theirs, &[b"hashtable"]) && among(ours, &[b"listpack"]),
+        _ => false,
     }
 }
 

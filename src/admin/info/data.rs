@@ -1,7 +1,7 @@
 //! Sections about the data: persistence, replication, keyspace.
 
-use super::super::House;
 use super::Lines;
+use crate::admin::House;
 use crate::base::limits::DATABASES;
 use crate::base::position::HistoryId;
 use crate::node::Duty;

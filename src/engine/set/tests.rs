@@ -162,6 +162,18 @@ proptest! {
 }
 
 #[test]
+fn popping_leaves_a_sequence_a_sequence() {
+    let engine = Engine::new(7, Thresholds::default());
+    let ground = engine.ground();
+    for seed in 0..20 {
+        let mut set = Set::default();
+        set.add_all([&b"1"[..], b"2", b"a"].into_iter(), ground);
+        set.pop_many(2, &mut Dice::new(seed), ground, |_| {});
+        assert_eq!((set.encoding(), set.len()), ("listpack", 1));
+    }
+}
+
+#[test]
 fn integers_stand_in_order_whatever_their_width() {
     let engine = Engine::new(7, Thresholds::default());
     let mut set = Set::default();
