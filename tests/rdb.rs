@@ -36,7 +36,7 @@ impl Pair {
 #[test]
 fn values_of_every_type_and_size_class_travel_both_ways() {
     let mut pair = Pair::start();
-    let _ = pair.both().map(furnish);
+    pair.both().into_iter().for_each(furnish);
     let keys = pair.redis.ask("KEYS *").sorted(1);
     assert_eq!(keys, pair.ours.ask("KEYS *").sorted(1));
     let Pair { redis, ours, .. } = &mut pair;
@@ -52,8 +52,8 @@ fn travel(key: &str, from: &mut Wire, to: &mut Wire) {
     let payload = payload.text().expect("a payload");
     let words = [b"RESTORE", &b"guest"[..], b"0", payload, b"REPLACE"];
     assert_eq!(to.cmd(&words).text(), Some(&b"OK"[..]), "{key}");
-    assert_eq!(shown("guest", to), shown(key, to), "{key}");
-    assert_eq!(shown("guest", to), shown(key, from), "{key}");
+    let [guest, there, here] = [shown("guest", to), shown(key, from), shown(key, to)];
+    assert_eq!([&guest; 2], [&there, &here], "{key}");
     if to.cmd(&["TYPE", key]).string() != "set" {
         // A small set of texts is a table in 7.0, and a listpack in 7.2 and here.
         let [guest, host] = ["guest", key].map(|it| to.cmd(&["OBJECT", "ENCODING", it]));

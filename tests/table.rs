@@ -9,6 +9,8 @@ use support::{Server, Value, Wire};
 /// Where we differ, and why; everything else must be equal.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("wait", "flags", "as Redis 7.2 has it"),
+    ("zrank", "arity", "takes WITHSCORE, as in Redis 7.2"),
+    ("zrevrank", "arity", "takes WITHSCORE, as in Redis 7.2"),
     ("wait", "categories", "as Redis 7.2 has it"),
     ("object|help", "flags", "answered by a member, as its neighbours are"),
     ("object|help", "categories", "answered by a member, as its neighbours are"),

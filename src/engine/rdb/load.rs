@@ -93,12 +93,27 @@ fn scored_strings<'a>(
     input: &mut Reader<'a>,
     ground: &Ground,
 ) -> Result<Value, Broken> {
-    let mut zset = Zset::default();
+    // In its large form first, as in Redis: the packed one does not tell -0 from 0.
+    let (mut zset, mut longest) = (Zset::Large(Box::default()), 0);
     for _ in 0..input.length()? {
         let member = input.string()?;
+        longest = longest.max(member.len());
         place(&mut zset, &member, score(input)?, ground)?;
     }
-    filled(zset)
+    let limits = &ground.thresholds;
+    match zset.len() <= limits.zset_entries && longest <= limits.zset_value {
+        true => filled(again(&zset, ground)),
+        false => filled(zset),
+    }
+}
+
+/// The same members, in the form that so few take.
+fn again(zset: &Zset, ground: &Ground) -> Zset {
+    let mut fresh = Zset::default();
+    for (member, score) in zset.iter() {
+        member.with_text(|it| fresh.set(it, score, ground));
+    }
+    fresh
 }
 
 /// Takes a score as it was written until Redis 4: its length and its text, or one of three bytes.
