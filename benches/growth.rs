@@ -18,6 +18,8 @@ const QUICK_SIZES: [u64; 3] = [1_000, 100_000, 1_000_000];
 /// Requests of each of the two runs, prepared so many at a time.
 const REQUESTS: usize = 200_000;
 const PREPARED: usize = 1_000;
+/// A minute: nothing measured here may take longer.
+const SLOWEST_NS_MAX: u64 = 60_000_000_000;
 const NOW: WallMs = WallMs(1_700_000_000_000);
 
 /// The words of a command about the element of this number.
@@ -156,7 +158,7 @@ impl Bench {
     }
 
     fn each(&mut self, says: Says, of: u64) -> Histogram<u64> {
-        let mut each = Histogram::new(3).expect("three digits");
+        let mut each = Histogram::new_with_max(SLOWEST_NS_MAX, 3).expect("bounds of a histogram");
         for _ in 0..REQUESTS / PREPARED {
             for request in self.prepare(says, of) {
                 let begun = Instant::now();
