@@ -180,8 +180,18 @@ fn is_page(value: &Value) -> bool {
 fn are_equal_if_whole(theirs: &Value, ours: &Value) -> bool {
     let (theirs, ours) = (theirs.list(), ours.list());
     let is_last = |it: &[Value]| it[0].text() == Some(b"0");
-    let sorted = |it: &[Value]| it[1].sorted(1);
-    !is_last(theirs) || !is_last(ours) || sorted(theirs) == sorted(ours)
+    !is_last(theirs) || !is_last(ours) || by_value(&theirs[1]) == by_value(&ours[1])
+}
+
+/// The elements of an iteration, sorted, with numbers by their value: how a scan shows a score
+/// depends on the form the sorted set happens to have.
+pub fn by_value(page: &Value) -> Vec<String> {
+    let number = |it: &str| it.parse::<f64>().map(|it| (it + 0.0).to_string());
+    let shown = |it: &Value| it.text().map(|it| it.escape_ascii().to_string()).unwrap_or_default();
+    let items = page.list().iter().map(shown);
+    let mut all: Vec<String> = items.map(|it| number(&it).unwrap_or(it)).collect();
+    all.sort();
+    all
 }
 
 fn are_near(theirs: &Value, ours: &Value, tolerance: i64) -> bool {

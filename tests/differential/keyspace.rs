@@ -1,6 +1,7 @@
 //! Compares everything that a client can see in its databases: keys, types, encodings, deadlines,
 //! contents, and whole iterations.
 
+use super::classes::by_value;
 use super::client::{Client, Mismatch};
 use crate::support::{Value, Words, words};
 use std::collections::BTreeSet;
@@ -81,7 +82,7 @@ fn iterate(client: &mut Client, from: &Words) -> Result<(), Mismatch> {
         }
         all.push(Value::Array(found.into_iter().flatten().collect()));
     });
-    match all[0] == all[1] {
+    match by_value(&all[0]) == by_value(&all[1]) {
         true => Ok(()),
         false => {
             client.log.push([from.clone(), vec![b"0".to_vec()]].concat());
