@@ -65,13 +65,13 @@ impl Race {
             // The controller may have ended already.
             let _ = ticks.send(());
         }
-        if self.wanted <= before + pairs || self.ends <= Instant::now() {
+        if self.wanted <= before + pairs {
             self.is_over.store(true, Ordering::Relaxed);
         }
     }
 
     fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
+        self.is_over.load(Ordering::Relaxed) || self.ends <= Instant::now()
     }
 }
 
@@ -116,6 +116,7 @@ fn run(server: &Server, level: &str, wanted: u64, limit: Duration) -> Found {
         is_over: AtomicBool::new(false),
         ends: begun + limit,
     };
+    let readers: Vec<Reader> = (0..READERS).map(|it| Reader::new(server, level, it)).collect();
     let (ticks, due) = mpsc::channel();
     let toggles = thread::scope(|scope| {
         let controller = scope.spawn(|| toggle(&mut server.dial(), due));
@@ -123,9 +124,9 @@ fn run(server: &Server, level: &str, wanted: u64, limit: Duration) -> Found {
             let race = &race;
             scope.spawn(move || saturate(&mut server.dial(), race, number));
         }
-        for number in 0..READERS {
+        for mut reader in readers {
             let (race, ticks) = (&race, ticks.clone());
-            scope.spawn(move || Reader::new(server, level, number).race(race, &ticks));
+            scope.spawn(move || reader.race(race, &ticks));
         }
         drop(ticks);
         controller.join().expect("the controller ends")

@@ -1,7 +1,9 @@
 //! Who is connected: what CLIENT LIST shows, CLIENT KILL closes and INFO counts.
 
 use crate::base::time::MonoUs;
+use crate::resp::Protocol;
 use crate::runtime::stream::Stream;
+use crate::session::Session;
 use event_listener::Event;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -63,6 +65,14 @@ pub struct ClientFlags {
     pub is_closing: AtomicBool,
 }
 
+impl ClientFlags {
+    /// Takes back what the client asked for.
+    pub fn clear(&self) {
+        self.no_evict.store(false, Relaxed);
+        self.no_touch.store(false, Relaxed);
+    }
+}
+
 /// Names a client goes by.
 #[derive(Default, Clone)]
 pub struct ClientNames {
@@ -77,10 +87,19 @@ pub struct ClientNames {
 }
 
 impl Client {
+    /// Copies what others may know out of the connection's own memory.
+    pub fn mirror(&self, session: &Session, protocol: Protocol) {
+        let queued = session.queue.as_ref().map_or(0, |it| it.commands.len() as u32 + 1);
+        self.queued.store(queued, Relaxed);
+        self.watching.store(session.watches.len() as u32, Relaxed);
+        self.db.store(session.db as u8, Relaxed);
+        self.protocol.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
+    }
+
     fn new(id: u64, stream: Arc<Stream>, now: MonoUs) -> Client {
         let (address, local_address) = stream.addresses();
         let flags = ClientFlags::default();
-        flags.is_unix.store(matches!(*stream, Stream::Unix(_)), Relaxed);
+        flags.is_unix.store(stream.is_unix(), Relaxed);
         Client {
             id,
             stream,

@@ -12,10 +12,11 @@ mod info;
 mod stats;
 mod help;
 mod asking;
+mod watching;
 pub mod verbs;
 
 pub use asking::{Origin, home_of};
-pub use clients::{Client, ClientFlags, Clients};
+pub use clients::{Client, ClientFlags, ClientNames, Clients};
 pub use counters::Counters;
 pub use help::help;
 pub use house::{Birth, House};
@@ -24,3 +25,4 @@ pub use rates::{Gains, Rates};
 pub use stats::stats;
 pub use table::{Command, Handler, Table, table};
 pub use turn::{After, Park, SessionRow, SessionVerb, Turn, session_container, session_row};
+pub use watching::{has_stale_watch, unwatch, unwatch_all, watch};

@@ -2,7 +2,7 @@
 
 use super::turn::{SessionRow, SessionVerb};
 use super::verbs;
-use crate::command::{Fault, Lookup, Spec};
+use crate::command::{Fault, Lookup, Spec, echo};
 use crate::engine;
 use crate::engine::{ReadVerb, Row, WriteVerb};
 use crate::resp::Request;
@@ -78,7 +78,10 @@ impl Table {
     }
 
     fn add_session_row(&mut self, row: &'static SessionRow) {
-        let handler = |it: &SessionRow| it.run.map_or(Handler::Container, Handler::Session);
+        let handler = |it: &SessionRow| match it.run.ok().or(it.bare) {
+            Some(verb) => Handler::Session(verb),
+            None => Handler::Container,
+        };
         // MEMORY asks members for one thing and the proxy for the others.
         let same = self.top.iter().copied().find(|it| self.get(*it).spec.name == row.spec.name);
         let id = same.unwrap_or_else(|| {
@@ -150,12 +153,7 @@ impl Table {
     /// The command of a request, whose arity fits.
     #[inline]
     pub fn find(&self, request: Request<'_>) -> Result<&Command, Fault> {
-        let name = request.get(0).unwrap_or_default();
-        let Some(place) = self.index.find(name) else { return Err(unknown(request)) };
-        let mut command = self.get(self.top[usize::from(place)]);
-        if !command.subcommands.is_empty() && 1 < request.len() {
-            command = self.find_sub(command, request)?;
-        }
+        let command = self.locate(request)?;
         let is_bare = matches!(command.handler, Handler::Container);
         if is_bare || !command.spec.arity.fits(request.len()) {
             return Err(Fault::WrongArity(command.name.clone()));
@@ -163,11 +161,23 @@ impl Table {
         Ok(command)
     }
 
+    /// The command of a request, however many arguments it has.
+    #[inline]
+    pub fn locate(&self, request: Request<'_>) -> Result<&Command, Fault> {
+        let name = request.get(0).unwrap_or_default();
+        let Some(place) = self.index.find(name) else { return Err(unknown(request)) };
+        let command = self.get(self.top[usize::from(place)]);
+        if command.subcommands.is_empty() || request.len() <= 1 {
+            return Ok(command);
+        }
+        self.find_sub(command, request)
+    }
+
     fn find_sub(&self, container: &Command, request: Request<'_>) -> Result<&Command, Fault> {
         let given = request.get(1).unwrap_or_default();
         let found = container.index.find(given);
         found.map(|it| self.sub(container, it)).ok_or_else(|| Fault::UnknownSubcommand {
-            given: String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned(),
+            given: echo(given).into_owned(),
             container: container.spec.name,
         })
     }
@@ -189,17 +199,15 @@ fn engine_handler(row: &Row) -> Handler {
 /// Redis' text: the name and the beginnings of the arguments, at most 128 bytes of each.
 fn unknown(request: Request<'_>) -> Fault {
     const SHOWN_BYTES_MAX: usize = 128;
-    let shown =
-        |it: &[u8]| String::from_utf8_lossy(&it[..it.len().min(SHOWN_BYTES_MAX)]).into_owned();
     let mut words = request.iter();
-    let name = shown(words.next().unwrap_or_default());
+    let name = echo(words.next().unwrap_or_default());
     let mut args = String::new();
     for arg in words {
         if SHOWN_BYTES_MAX <= args.len() {
             break;
         }
         let room = SHOWN_BYTES_MAX - args.len();
-        args.push_str(&format!("'{}' ", shown(&arg[..arg.len().min(room)])));
+        args.push_str(&format!("'{}' ", echo(&arg[..arg.len().min(room)])));
     }
     Fault::UnknownCommand(format!("ERR unknown command '{name}', with args beginning with: {args}"))
 }

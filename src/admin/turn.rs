@@ -5,7 +5,7 @@ use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, spec};
 use crate::resp::Reply;
-use crate::session::Session;
+use crate::session::{Queue, Session};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub enum After {
     Answered,
     /// The answer comes later; nothing else of this connection runs before.
     Park(Park),
+    /// The queued commands run now, and their answers follow.
+    Execute(Queue),
     /// The connection closes once the answer is out.
     Close,
     /// The whole proxy shuts down.
@@ -63,6 +65,8 @@ pub struct SessionRow {
     pub spec: Spec,
     /// What runs it; containers have subcommands instead.
     pub run: Result<SessionVerb, &'static [SessionRow]>,
+    /// What runs a container that is called without a subcommand.
+    pub bare: Option<SessionVerb>,
 }
 
 /// A row; [`SessionRow::says`] documents it.
@@ -73,14 +77,14 @@ pub const fn session_row(
     verb: SessionVerb,
 ) -> SessionRow {
     let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
-    SessionRow { spec, run: Ok(verb) }
+    SessionRow { spec, run: Ok(verb), bare: None }
 }
 
 /// A row that only holds subcommands.
 pub const fn session_container(name: &'static str, rows: &'static [SessionRow]) -> SessionRow {
     let arity = Arity::AtLeast(2);
     let spec = spec(name, arity, Class::Session, Flags::NONE, Keys::NONE, Group::Connection);
-    SessionRow { spec, run: Err(rows) }
+    SessionRow { spec, run: Err(rows), bare: None }
 }
 
 impl SessionRow {
@@ -95,6 +99,19 @@ impl SessionRow {
     ) -> SessionRow {
         self.spec = self.spec.says(since, complexity, summary, syntax);
         self.spec.group = group;
+        self
+    }
+
+    /// What runs a container that is called without a subcommand.
+    pub const fn alone(mut self, verb: SessionVerb) -> SessionRow {
+        self.spec.arity = Arity::AtLeast(1);
+        self.bare = Some(verb);
+        self
+    }
+
+    /// More flags: a container's.
+    pub const fn flags(mut self, flags: Flags) -> SessionRow {
+        self.spec.flags = flags;
         self
     }
 

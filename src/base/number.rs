@@ -51,17 +51,39 @@ fn digit(byte: u8) -> Option<u8> {
 /// Reads a double as C's `strtod` would, if that takes the whole text: hexadecimal and infinity are
 /// numbers; NaN, spaces, and what is too large or too small to be told from zero are not.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    const EXACT_DIGITS: usize = 15;
+    let integer = if text.len() <= EXACT_DIGITS { parse_i64(text) } else { None };
+    if let Some(number) = integer {
+        return Some(number as f64);
+    }
     let (minus, literal) = Literal::read(text)?;
-    let size = match &literal {
+    let size = size_of(&literal)?;
+    let overflow = size.is_infinite() && !matches!(literal, Literal::Infinite);
+    let underflow = size == 0.0 && !literal.is_zero();
+    (!overflow && !underflow).then_some(if minus { -size } else { size })
+}
+
+/// Reads a double as `strtod` would that nobody asks whether it could: no text at all is 0, spaces
+/// may lead, and what is too large is infinite.
+pub fn parse_f64_loosely(text: &[u8]) -> Option<f64> {
+    let text = text.split(|it| *it == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let spaces = text.iter().take_while(|it| matches!(it, b' ' | 0x09..=0x0D)).count();
+    let (minus, literal) = Literal::read(&text[spaces..])?;
+    let size = size_of(&literal)?;
+    Some(if minus { -size } else { size })
+}
+
+fn size_of(literal: &Literal<'_>) -> Option<f64> {
+    Some(match literal {
         Literal::Decimal(text) => text.parse().ok()?,
         Literal::Hex(binary) => {
             f64::from_bits(binary.nearest::<Double>(53, -1074).to_bits() as u64)
         }
         Literal::Infinite => f64::INFINITY,
-    };
-    let overflow = size.is_infinite() && !matches!(literal, Literal::Infinite);
-    let underflow = size == 0.0 && !literal.is_zero();
-    (!overflow && !underflow).then_some(if minus { -size } else { size })
+    })
 }
 
 /// A formatted number, kept on the stack.
@@ -239,6 +261,17 @@ mod tests {
             bad.iter().chain(&range).chain(&["1_0", "--1", "1\0", "e5", "1e99999999999999999999"])
         {
             assert_eq!(parse_f64(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_loose_double_may_be_empty_or_led_by_spaces_or_too_large() {
+        let good = [("", 0.0), (" \t1", 1.0), ("1\0x", 1.0), ("-1e400", f64::NEG_INFINITY)];
+        for (text, number) in good.into_iter().chain([("1e-400", 0.0), ("-7", -7.0)]) {
+            assert_eq!(parse_f64_loosely(text.as_bytes()), Some(number), "{text}");
+        }
+        for bad in [" ", "1 ", "nan", "x", "--1"] {
+            assert_eq!(parse_f64_loosely(bad.as_bytes()), None, "{bad}");
         }
     }
 

@@ -55,6 +55,13 @@ pub enum Fault {
     Told(String),
 }
 
+/// A client's word as an error echoes it: up to a NUL byte, 128 bytes at most, as UTF-8.
+pub fn echo(word: &[u8]) -> Cow<'_, str> {
+    const ECHOED_BYTES_MAX: usize = 128;
+    let end = word.iter().position(|it| *it == 0).unwrap_or(word.len());
+    String::from_utf8_lossy(&word[..end.min(ECHOED_BYTES_MAX)])
+}
+
 impl Fault {
     fn text(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {

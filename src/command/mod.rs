@@ -5,12 +5,13 @@
 
 mod args;
 mod fault;
+pub mod grammar;
 mod keys;
 mod lookup;
 mod spec;
 
 pub use args::{Args, World};
-pub use fault::Fault;
+pub use fault::{Fault, echo};
 pub use keys::{Access, Begin, Find, KeySpec, Keys};
 pub use lookup::Lookup;
 pub use spec::{Arity, Class, Flags, Group, Spec, spec};

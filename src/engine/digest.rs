@@ -70,9 +70,24 @@ fn collection_digest(value: &Value) -> Digest {
     let mut all = Digest::default();
     match value {
         Value::Shared(_) | Value::Grown(_) => {}
+        Value::List(list) => {
+            for (place, element) in list.onward(0).enumerate() {
+                all.add(Digest::of(&[&place.to_le_bytes(), &element.text()]));
+            }
+        }
+        Value::Set(set) => {
+            set.iter().for_each(|member| all.add(member.with_text(|it| Digest::of(&[it]))));
+        }
         Value::Hash(hash) => {
             for (field, value) in hash.iter() {
                 all.add(Digest::of(&[&field.text(), &value.text()]));
+            }
+        }
+        Value::Zset(zset) => {
+            for (member, score) in zset.iter() {
+                // Of 0 and -0, only a large set tells them apart.
+                let score = (score + 0.0).to_bits().to_le_bytes();
+                all.add(Digest::of(&[&member.text(), &score]));
             }
         }
     }

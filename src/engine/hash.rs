@@ -21,8 +21,6 @@ const _: () = assert!(size_of::<Hash>() == 16);
 
 /// A packed hash stays smaller than this, whatever the thresholds.
 const PACKED_BYTES_MAX: usize = 1 << 30;
-/// How many entries stand for all when memory is estimated.
-const WEIGHED: usize = 16;
 /// A field and its value, as they are stored.
 pub type Entry<'a> = (Element<'a>, Element<'a>);
 
@@ -68,8 +66,7 @@ impl Hash {
         match self {
             Hash::Packed(packed) => packed.bytes(),
             Hash::Table(table) => {
-                let weighed: usize = table.iter().take(WEIGHED).map(Pair::bytes).sum();
-                let pairs = weighed * table.len() / table.len().clamp(1, WEIGHED);
+                let pairs = sample::weigh(table.len(), table.iter().map(Pair::bytes));
                 size_of::<Table<Pair>>() + table.bytes() + pairs
             }
         }

@@ -135,6 +135,11 @@ impl Keyspace {
         }
     }
 
+    /// Ends all watches: this member is no longer the master.
+    pub fn forget_watches(&mut self) {
+        self.watched.clear();
+    }
+
     /// Whether the earliest deadline has passed.
     #[inline]
     pub fn any_due(&self, now: WallMs) -> bool {

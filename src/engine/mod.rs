@@ -8,7 +8,10 @@
 pub mod table;
 pub mod packed;
 
+mod list;
 mod hash;
+mod set;
+mod zset;
 mod sample;
 mod text;
 mod value;
@@ -19,6 +22,7 @@ mod db_mut;
 mod effects;
 mod row;
 mod thresholds;
+pub mod rdb;
 mod digest;
 pub mod verbs;
 
@@ -28,11 +32,14 @@ pub use digest::Digest;
 pub use effects::{Effects, Item, Said};
 pub use hash::Hash;
 pub use keyspace::Keyspace;
+pub use list::{End, List};
 pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
+pub use set::Set;
 pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
 pub use thresholds::Thresholds;
 pub use value::{Collection, Kind, Value};
+pub use zset::{Scored, Zset, score_order};
 
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
@@ -62,6 +69,8 @@ pub struct Ground {
 pub enum Buried {
     /// One entry with a large value.
     Entry(KeySlot),
+    /// A large value, or part of one, whose key stays.
+    Part(Value),
     /// All that a flush took.
     Space(Box<Keyspace>),
 }
@@ -141,6 +150,11 @@ impl Engine {
         }
     }
 
+    /// Ends all watches: this member is no longer the master.
+    pub fn forget_watches(&mut self) {
+        self.spaces.iter_mut().for_each(Keyspace::forget_watches);
+    }
+
     /// Raw access for a full sync and for digests.
     pub fn space(&self, index: usize) -> &Keyspace {
         &self.spaces[index]
@@ -174,6 +188,13 @@ impl Engine {
         db.remove(key);
         self.ground.expired += 1;
         effects.say_in(index, &[b"DEL", key]);
+    }
+
+    /// Whether `key` is there although its time has come.
+    pub fn has_outlived(&self, index: usize, now: WallMs, key: &[u8]) -> bool {
+        let space = &self.spaces[index];
+        let deadline = space.get(self.ground.hash(key), key).and_then(KeySlot::deadline);
+        deadline.is_some_and(|it| it < now)
     }
 
     /// Whether any key of this database has outlived its deadline: one comparison.

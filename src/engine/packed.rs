@@ -72,6 +72,32 @@ impl<W: Walk> Packed<W> {
         self.bytes.len()
     }
 
+    /// The allocation itself, for a set that keeps something else than a sequence in it.
+    #[inline]
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// As [`Packed::raw`], to change.
+    pub(super) fn raw_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Bytes its allocation would have with one more element.
+    #[inline]
+    pub fn bytes_with(&self, element: Element<'_>) -> usize {
+        self.end().0 + with_back::<W>(element.size())
+    }
+
+    /// Bytes of its elements alone.
+    pub fn elements_bytes(&self) -> usize {
+        self.elements().len()
+    }
+
+    fn elements(&self) -> &[u8] {
+        self.bytes.get(COUNT_BYTES..).unwrap_or_default()
+    }
+
     /// Where the first element is, or would be.
     pub fn start(&self) -> Place {
         Place(COUNT_BYTES)
@@ -215,6 +241,42 @@ impl<W: Walk> Packed<W> {
         removed
     }
 
+    /// Takes out all elements from `place` on, before which there are `kept`.
+    pub fn split_off(&mut self, place: Place, kept: usize) -> Packed<W> {
+        let rest = Packed::of(self.len() - kept, &self.bytes[place.0..]);
+        *self = Packed::of(kept, &self.bytes[COUNT_BYTES..place.0]);
+        rest
+    }
+
+    /// Puts all elements of another sequence behind the last one.
+    pub fn append(&mut self, other: &Packed<W>) {
+        if !other.is_empty() {
+            let elements = [self.elements(), other.elements()].concat();
+            *self = Packed::of(self.len() + other.len(), &elements);
+        }
+    }
+
+    /// Keeps only the elements that `keep` accepts.
+    pub fn retain(&mut self, mut keep: impl FnMut(Element<'_>) -> bool) {
+        let (mut kept, mut count) = (Vec::with_capacity(self.bytes.len()), 0);
+        for (place, element) in self.walk(self.start()) {
+            if keep(element) {
+                kept.extend_from_slice(&self.bytes[place.0..self.after(place).0]);
+                count += 1;
+            }
+        }
+        *self = Packed::of(count, &kept);
+    }
+
+    /// A sequence of `count` elements as they are stored.
+    fn of(count: usize, elements: &[u8]) -> Packed<W> {
+        if count == 0 {
+            return Packed::default();
+        }
+        let bytes = [&u32::to_le_bytes(count as u32), elements].concat();
+        Packed { bytes: bytes.into_boxed_slice(), walk: PhantomData }
+    }
+
     /// Replaces a span by elements, after which there are `count`.
     fn splice(&mut self, span: Range<usize>, elements: &[Element<'_>], count: usize) {
         let size = elements.iter().map(|it| with_back::<W>(it.size())).sum();
@@ -229,7 +291,7 @@ impl<W: Walk> Packed<W> {
     }
 
     /// Makes a span `size` bytes long and moves what is behind it.
-    fn stretch(&mut self, span: Range<usize>, size: usize) {
+    pub(super) fn stretch(&mut self, span: Range<usize>, size: usize) {
         if span.len() == size {
             return;
         }

@@ -14,6 +14,15 @@ pub fn is_few(count: usize, len: usize) -> bool {
     count < len / FEW
 }
 
+/// How many elements stand for all when memory is estimated.
+const WEIGHED: usize = 16;
+
+/// Bytes that `len` elements hold, guessed from the first few sizes.
+pub fn weigh(len: usize, sizes: impl Iterator<Item = usize>) -> usize {
+    let weighed: usize = sizes.take(WEIGHED).sum();
+    weighed * len / len.clamp(1, WEIGHED)
+}
+
 /// Visits `count` of `len` elements, or all, in one walk: each is taken with the chance that as
 /// many of those not yet met must be.
 pub fn many<T>(
@@ -31,6 +40,27 @@ pub fn many<T>(
         if dice.below((len - met) as u64) < wanted as u64 {
             wanted -= 1;
             visit(element);
+        }
+    }
+}
+
+/// Shows `count` of `len` elements, or all, to `take` and the others to `keep`.
+pub fn split<T>(
+    count: usize,
+    len: usize,
+    all: impl Iterator<Item = T>,
+    dice: &mut Dice,
+    mut take: impl FnMut(T),
+    mut keep: impl FnMut(T),
+) {
+    let mut wanted = count.min(len);
+    for (met, element) in all.enumerate() {
+        match dice.below((len - met) as u64) < wanted as u64 {
+            true => {
+                wanted -= 1;
+                take(element);
+            }
+            false => keep(element),
         }
     }
 }

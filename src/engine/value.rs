@@ -1,6 +1,9 @@
 //! What a key can hold besides a short string, and what all collections have in common.
 
 use super::hash::Hash;
+use super::list::List;
+use super::set::Set;
+use super::zset::Zset;
 use triomphe::Arc;
 
 /// The types a client can see.
@@ -8,8 +11,14 @@ use triomphe::Arc;
 pub enum Kind {
     /// A string.
     String,
+    /// A list.
+    List,
+    /// A set.
+    Set,
     /// A hash.
     Hash,
+    /// A sorted set.
+    Zset,
 }
 
 impl Kind {
@@ -17,13 +26,16 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Kind::String => "string",
+            Kind::List => "list",
+            Kind::Set => "set",
             Kind::Hash => "hash",
+            Kind::Zset => "zset",
         }
     }
 
     /// The type of that name, in any case.
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::Hash]
+        [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash]
             .into_iter()
             .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -37,8 +49,14 @@ pub enum Value {
     /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with
     /// room to grow.
     Grown(Vec<u8>),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
     /// A hash.
     Hash(Hash),
+    /// A sorted set.
+    Zset(Zset),
 }
 
 /// With more, a key with a small collection would take a larger allocation.
@@ -61,7 +79,10 @@ impl Value {
     pub fn kind(&self) -> Kind {
         match self {
             Value::Shared(_) | Value::Grown(_) => Kind::String,
+            Value::List(_) => Kind::List,
+            Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
+            Value::Zset(_) => Kind::Zset,
         }
     }
 
@@ -69,7 +90,10 @@ impl Value {
     pub fn encoding(&self) -> &'static str {
         match self {
             Value::Shared(_) | Value::Grown(_) => "raw",
+            Value::List(list) => list.encoding(),
+            Value::Set(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
+            Value::Zset(zset) => zset.encoding(),
         }
     }
 
@@ -77,7 +101,10 @@ impl Value {
     pub fn is_empty(&self) -> bool {
         match self {
             Value::Shared(_) | Value::Grown(_) => false,
+            Value::List(list) => list.is_empty(),
+            Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
+            Value::Zset(zset) => zset.is_empty(),
         }
     }
 
@@ -85,7 +112,10 @@ impl Value {
     pub fn burden(&self) -> usize {
         match self {
             Value::Shared(_) | Value::Grown(_) => 1,
+            Value::List(list) => list.burden(),
+            Value::Set(set) => set.burden(),
             Value::Hash(hash) => hash.burden(),
+            Value::Zset(zset) => zset.burden(),
         }
     }
 
@@ -94,7 +124,10 @@ impl Value {
         match self {
             Value::Shared(bytes) => bytes.len(),
             Value::Grown(bytes) => bytes.capacity(),
+            Value::List(list) => list.bytes(),
+            Value::Set(set) => set.bytes(),
             Value::Hash(hash) => hash.bytes(),
+            Value::Zset(zset) => zset.bytes(),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The replica's end of the log inside one process: apply what is new, in batches.
 
-use super::member::{Duty, Hands, Hosted, Member};
+use super::member::{Hands, Hosted, Member};
 use super::set::Set;
+use super::sync::Synced;
 use crate::base::limits::APPLY_RECORDS_MAX;
 use crate::base::position::Offset;
-use crate::base::time::{MonoUs, WallMs};
+use crate::base::time::WallMs;
 use crate::engine::table::Slot;
 use crate::engine::{Engine, KeySlot};
 use crate::replication::Due;
@@ -30,32 +31,27 @@ impl Set {
     /// Applies the part of the stream that `member` lacks before `floor`, right here: the price of
     /// a sticky read that lands on a replica behind the session. Answers whether it got there.
     pub fn catch_up(&self, member: &Member, floor: Offset) -> bool {
-        while member.applied() < floor {
-            if self.apply(member, clock::mono_now()) == Applied::Nothing {
-                break;
-            }
-        }
+        while member.applied() < floor && self.apply(member) == Applied::Some {}
         floor <= member.applied()
     }
 
     /// Applies one batch of what `member` has not applied yet.
-    pub fn apply(&self, member: &Member, now: MonoUs) -> Applied {
+    pub fn apply(&self, member: &Member) -> Applied {
+        // Looked at before the lock as well: a writer in line for it would keep readers out for as
+        // long as the member is being copied.
+        if !member.is_moving() {
+            return Applied::Nothing;
+        }
         let mut hosted = member.hosted.write();
-        self.apply_locked(member, &mut hosted, now)
+        self.apply_locked(member, &mut hosted)
     }
 
-    pub(super) fn apply_locked(
-        &self,
-        member: &Member,
-        hosted: &mut Hosted,
-        now: MonoUs,
-    ) -> Applied {
-        let Some(feed) = member.feed() else { return Applied::Nothing };
-        if member.is(Duty::Paused) || !member.is_sound() || member.index == self.master() {
+    pub(super) fn apply_locked(&self, member: &Member, hosted: &mut Hosted) -> Applied {
+        if !member.is_moving() || !member.is_sound() || member.index == self.master() {
             return Applied::Nothing;
         }
         let mut due = std::mem::take(&mut hosted.hands.due);
-        self.log.lock().take(feed, APPLY_RECORDS_MAX, &mut due);
+        self.take(member, &mut due);
         let taken = due.len();
         let oldest = due.first().map(|it| it.at);
         prefetch(&hosted.engine, &due);
@@ -68,14 +64,24 @@ impl Set {
         }
         let Ok(end) = applied else {
             log::error!("event=stream-not-applicable member={} action=resync", member.name);
-            member.enter(Duty::Unsynced, now);
+            self.cut_off(member);
+            member.set_applying_since(None);
             return Applied::Nothing;
         };
         let (Some(end), Some(oldest)) = (end, oldest) else { return Applied::All };
         member.set_applied(end);
-        self.lag.lock().push_lag(now.since(oldest), taken as u32);
+        member.set_applying_since(None);
+        self.lag.lock().push_lag(clock::mono_now().since(oldest), taken as u32);
         self.applied.notify(usize::MAX);
         Applied::Some
+    }
+
+    /// Takes a batch out of the log. From then on the member answers for its age.
+    fn take(&self, member: &Member, due: &mut Vec<Due<KeySlot>>) {
+        let Some(feed) = member.feed() else { return };
+        let mut log = self.log.lock();
+        log.take(feed, APPLY_RECORDS_MAX, due);
+        member.set_applying_since(due.first().map(|it| it.at));
     }
 }
 
@@ -114,20 +120,32 @@ fn apply_all(hosted: &mut Hosted, due: &mut Vec<Due<KeySlot>>) -> Result<Option<
     catch_unwind(all).unwrap_or(Err(())).map(|()| end)
 }
 
-/// The task of one replica: waits to be woken, applies, and syncs anew when it was cut off.
-pub async fn feed(set: Arc<Set>, member: Arc<Member>) {
+/// Starts the task that feeds `member`. It idles while its member is the master.
+pub fn start_feed(set: &Arc<Set>, member: &Arc<Member>) {
+    member.wake();
+    tasks::spawn(feed(set.clone(), member.clone()));
+}
+
+/// The task of one replica: waits to be woken, applies, and syncs anew when it was cut off. Never
+/// ends.
+async fn feed(set: Arc<Set>, member: Arc<Member>) {
     loop {
         std::future::poll_fn(|context| {
             member.waker.register(context.waker());
             if member.has_work.swap(false, AcqRel) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        while set.apply(&member, clock::mono_now()) == Applied::Some {
+        while set.apply(&member) == Applied::Some {
             tasks::give_way().await;
         }
-        if set.needs_sync(&member) {
-            set.sync(&member, clock::mono_now());
+        if set.needs_sync(&member) && sync_apart(&set, &member).await != Synced::NoSource {
             member.wake();
         }
     }
+}
+
+/// Copies on a thread of its own: the worker has clients to serve.
+async fn sync_apart(set: &Arc<Set>, member: &Arc<Member>) -> Synced {
+    let (set, member) = (set.clone(), member.clone());
+    tasks::apart(move || set.sync(&member, clock::mono_now())).await
 }

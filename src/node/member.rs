@@ -22,6 +22,8 @@ pub enum Duty {
     Quarantined = 4,
     /// It was cut off, or is new: it must be synced before it serves.
     Unsynced = 8,
+    /// It is being copied, and stands still for as long. It serves what it has.
+    Frozen = 16,
 }
 
 /// A hosted member.
@@ -37,7 +39,13 @@ pub struct Member {
     applied: AtomicU64,
     duties: AtomicU8,
     paused_at: AtomicU64,
+    applying_since: AtomicU64,
+    /// Full syncs it has had.
+    pub full_syncs: AtomicU64,
 }
+
+/// Of [`Member::applying_since`]: it is not applying.
+const AT_REST: u64 = u64::MAX;
 
 /// What a member's lock protects.
 pub(super) struct Hosted {
@@ -53,25 +61,33 @@ pub(super) struct Hands {
     pub reply: Reply,
 }
 
-impl Member {
-    /// A member with this engine. A replica starts [`Duty::Unsynced`].
-    pub fn new(index: usize, engine: Engine) -> Member {
-        let hands = Hands {
+impl Hands {
+    /// Hands that have touched nothing.
+    pub fn new() -> Hands {
+        Hands {
             due: Vec::new(),
             decoder: Decoder::new(Limits::of(Standing::Known)),
             effects: Effects::default(),
             reply: Reply::new(Protocol::Resp2),
-        };
+        }
+    }
+}
+
+impl Member {
+    /// A member with this engine. A replica starts [`Duty::Unsynced`].
+    pub fn new(index: usize, engine: Engine) -> Member {
         Member {
             name: format!("n{}", index + 1),
             index,
             feed: OnceLock::new(),
-            hosted: RwLock::new(Hosted { engine, hands }),
+            hosted: RwLock::new(Hosted { engine, hands: Hands::new() }),
             waker: AtomicWaker::new(),
             has_work: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             duties: AtomicU8::new(0),
             paused_at: AtomicU64::new(0),
+            applying_since: AtomicU64::new(AT_REST),
+            full_syncs: AtomicU64::new(0),
         }
     }
 
@@ -114,6 +130,24 @@ impl Member {
         self.duties.load(Acquire) & OUT == 0
     }
 
+    /// Whether it applies what it is fed.
+    #[inline]
+    pub fn is_moving(&self) -> bool {
+        const STILL: u8 = Duty::Paused as u8 | Duty::Frozen as u8;
+        self.duties.load(Acquire) & STILL == 0
+    }
+
+    /// When the oldest write of the batch in its hands was appended, if it has one: that write is
+    /// no longer in the log's keeping and not yet applied.
+    pub(super) fn applying_since(&self) -> Option<MonoUs> {
+        let since = self.applying_since.load(Acquire);
+        (since != AT_REST).then_some(MonoUs(since))
+    }
+
+    pub(super) fn set_applying_since(&self, since: Option<MonoUs>) {
+        self.applying_since.store(since.map_or(AT_REST, |it| it.0), Release);
+    }
+
     /// Enters a state.
     pub fn enter(&self, duty: Duty, now: MonoUs) {
         let before = self.duties.fetch_or(duty as u8, AcqRel);
@@ -139,6 +173,7 @@ impl Member {
             (Duty::Drained, "drained"),
             (Duty::Quarantined, "quarantined"),
             (Duty::Unsynced, "unsynced"),
+            (Duty::Frozen, "frozen"),
         ];
         let words: Vec<&str> =
             all.iter().filter(|(duty, _)| self.is(*duty)).map(|(_, word)| *word).collect();

@@ -8,10 +8,12 @@ mod set;
 mod feed;
 mod sync;
 mod failover;
+mod duties;
 mod view;
 
 pub use failover::{Refused, new_history};
-pub use feed::{Applied, feed};
+pub use feed::{Applied, start_feed};
 pub use member::{Duty, Member};
-pub use set::{Gathered, Outcome, Reading, Roster, Set, Writing};
+pub use set::{Gathered, Outcome, PANICKED, Reading, Roster, Set, Writing};
+pub use sync::Synced;
 pub use view::View;

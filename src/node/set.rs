@@ -1,6 +1,7 @@
 //! The replica set: its members, who is master, the log, and the two ways in: to read and to write.
 
 use super::member::{Duty, Hosted, Member};
+use crate::base::limits::REPLICAS_MAX;
 use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, Fault, Spec};
@@ -12,8 +13,8 @@ use crate::runtime::undertaker;
 use event_listener::Event;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::{Arc, OnceLock};
 
 /// The members at one time. Members are added, never taken away.
 pub type Roster = Arc<[Arc<Member>]>;
@@ -21,12 +22,16 @@ pub type Roster = Arc<[Arc<Member>]>;
 /// How a verb ended.
 pub type Outcome = Result<(), Fault>;
 
-const PANICKED: Fault = Fault::Says("ERR internal error, the member has been taken out of service");
+/// What a client is told whose verb panicked.
+pub const PANICKED: Fault =
+    Fault::Says("ERR internal error, the member has been taken out of service");
 
 /// A hosted replica set.
 pub struct Set {
     pub(super) log: Mutex<Log<KeySlot>>,
     roster: RwLock<Roster>,
+    /// The same members by place, for looks that must outlive any one roster.
+    members: Box<[OnceLock<Arc<Member>>]>,
     /// Grows when the roster, the master or the lineage changes.
     generation: AtomicU64,
     master: AtomicUsize,
@@ -55,7 +60,8 @@ impl Set {
     ) -> Set {
         let lineage = Lineage { history, before: None };
         let mut log = Log::new(lineage, backlog_bytes, feed_bytes_max);
-        let mut members = Vec::new();
+        let places: Box<[OnceLock<Arc<Member>>]> =
+            (0..=REPLICAS_MAX).map(|_| OnceLock::new()).collect();
         for index in 0..=replicas {
             let member = Member::new(index, Engine::new(seed, thresholds));
             if replicas != 0 {
@@ -64,11 +70,12 @@ impl Set {
                     log.attach(feed);
                 }
             }
-            members.push(Arc::new(member));
+            places[index].get_or_init(|| Arc::new(member));
         }
         Set {
             log: Mutex::new(log),
-            roster: RwLock::new(members.into()),
+            roster: RwLock::new(places.iter().map_while(|it| it.get().cloned()).collect()),
+            members: places,
             generation: AtomicU64::new(0),
             master: AtomicUsize::new(0),
             head: AtomicU64::new(0),
@@ -85,6 +92,17 @@ impl Set {
     /// The members.
     pub fn roster(&self) -> Roster {
         self.roster.read().clone()
+    }
+
+    /// The member at this place: one of any roster, or the master.
+    #[inline]
+    pub fn member(&self, index: usize) -> &Member {
+        self.members[index].get().expect("members are never taken away")
+    }
+
+    /// All members there are now.
+    pub(super) fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.members.iter().map_while(OnceLock::get)
     }
 
     /// Grows whenever [`Set::roster`], [`Set::master`] or [`Set::lineage`] has changed.
@@ -139,6 +157,9 @@ impl Set {
         let mut log = self.log.lock();
         log.set_backlog_bytes(backlog_bytes);
         log.set_feed_bytes_max(feed_bytes_max);
+        self.mark_cuts(&mut log);
+        drop(log);
+        self.push();
     }
 
     /// Changes when collections leave their compact forms, at every member.
@@ -154,22 +175,24 @@ impl Set {
         Engine::new(self.seed, *self.thresholds.read())
     }
 
-    /// Adds a replica, which must be synced before it serves. Answers it.
-    pub fn add_replica(&self, now: MonoUs) -> Arc<Member> {
+    /// Adds a replica, which must be synced before it serves. Answers it; `None` when there is no
+    /// room for another.
+    pub fn add_replica(&self, now: MonoUs) -> Option<Arc<Member>> {
         let _alone = self.changing.lock();
-        let engine = self.new_engine();
-        let mut roster = self.roster.write();
-        let member = Arc::new(Member::new(roster.len(), engine));
+        let index = self.roster.read().len();
+        let place = self.members.get(index)?;
+        let member = Arc::new(Member::new(index, self.new_engine()));
         member.enter(Duty::Unsynced, now);
         {
             let mut log = self.log.lock();
-            for member in roster.iter().chain([&member]) {
+            for member in self.members().chain([&member]) {
                 member.open_feed(&mut log);
             }
         }
-        *roster = roster.iter().cloned().chain([member.clone()]).collect();
+        place.get_or_init(|| member.clone());
+        *self.roster.write() = self.members().cloned().collect();
         self.generation.fetch_add(1, AcqRel);
-        member
+        Some(member)
     }
 
     pub(super) fn enthrone(&self, index: usize, lineage: Lineage) {
@@ -182,11 +205,12 @@ impl Set {
         self.head.store(head.bytes(), Release);
     }
 
-    /// Locks the master to write. The roster must be a recent one.
+    /// Locks the master to write.
     pub fn write<'s>(&'s self, roster: &'s Roster) -> Writing<'s> {
         loop {
             let index = self.master();
-            let member: &'s Member = &roster[index];
+            // A master may be younger than the caller's roster.
+            let member = roster.get(index).map_or_else(|| self.member(index), |it| it.as_ref());
             let hosted = member.hosted.write();
             // A failover swaps the master while it holds the old one's lock.
             if self.master() == index {
@@ -204,59 +228,61 @@ impl Set {
     /// Wakes the feeds of all replicas.
     pub fn push(&self) {
         let master = self.master();
-        for member in self.roster.read().iter().filter(|it| it.index != master) {
+        for member in self.members().filter(|it| it.index != master) {
             member.wake();
         }
     }
 
     /// Microseconds since the first write that `member` has not applied was appended; 0 when it has
-    /// all. A paused member has heard nothing since it was paused.
+    /// all, [`u64::MAX`] when nobody can tell. A paused member has heard nothing since it was
+    /// paused.
     pub fn behind_us(&self, member: &Member, now: MonoUs) -> u64 {
         if member.index == self.master() {
             return 0;
         }
-        if member.is(Duty::Paused) {
-            return now.since(member.paused_at());
+        if !member.is_sound() {
+            return u64::MAX;
         }
+        let paused_us = match member.is(Duty::Paused) {
+            true => now.since(member.paused_at()),
+            false => 0,
+        };
         if member.applied() == self.head() {
-            return 0;
+            return paused_us;
         }
-        let since = member.feed().and_then(|it| self.log.lock().waiting_since(it));
-        since.map_or(0, |it| now.since(it))
+        let since = {
+            let log = self.log.lock();
+            member.applying_since().or_else(|| log.waiting_since(member.feed()?))
+        };
+        since.map_or(0, |it| now.since(it)).max(paused_us)
     }
 
     /// Appends the heartbeat to the stream.
     pub fn ping(&self, now: MonoUs) {
-        let mut log = self.log.lock();
-        log.ping(now);
-        let roster = self.roster();
-        self.publish(&mut log, &roster[self.master()]);
-        drop(log);
-        self.push();
+        // Under the master's lock like every other write: a failover that has locked it must find
+        // the stream's end where it left it.
+        self.write(&self.roster()).ping(now);
     }
 
     fn publish(&self, log: &mut Log<KeySlot>, master: &Member) {
         let head = log.head();
         self.set_head(head);
         master.set_applied(head);
-        if log.take_news_of_cuts() {
-            let roster = self.roster.read();
-            let cut = |it: &&Arc<Member>| it.feed().is_some_and(|feed| log.is_cut(feed));
-            for member in roster.iter().filter(|it| it.index != self.master()).filter(cut) {
-                member.enter(Duty::Unsynced, MonoUs(0));
-            }
-        }
+        self.mark_cuts(log);
     }
 
-    /// A verb panicked in `member`: its data cannot be trusted any more.
-    fn quarantine(&self, member: &Member) {
-        let has_heir = self.roster().iter().any(|it| it.index != member.index && it.is_sound());
-        if member.index == self.master() && !has_heir {
-            log::error!("event=panic member={} action=none reason=no-heir", member.name);
+    /// A replica whose feed has been cut serves nothing from here on.
+    fn mark_cuts(&self, log: &mut Log<KeySlot>) {
+        if !log.take_news_of_cuts() {
             return;
         }
-        log::error!("event=panic member={} action=quarantine", member.name);
-        member.enter(Duty::Quarantined, MonoUs(0));
+        let master = self.master();
+        for member in self.members().filter(|it| it.index != master && it.is_sound()) {
+            if member.feed().is_some_and(|feed| log.is_cut(feed)) {
+                member.enter(Duty::Unsynced, MonoUs(0));
+                log::warn!("event=replica-cut member={} head={}", member.name, log.head());
+            }
+        }
     }
 }
 
@@ -308,6 +334,29 @@ impl Writing<'_> {
     pub fn expire(&mut self, now: WallMs, most: usize, effects: &mut Effects, at: MonoUs) -> usize {
         effects.begin(0);
         let expired = self.hosted.engine.expire_due(now, most, effects);
+        self.append_each(effects, at);
+        expired
+    }
+
+    /// Deletes `key` if its time has come.
+    pub fn expire_key(
+        &mut self,
+        db: usize,
+        key: &[u8],
+        now: WallMs,
+        effects: &mut Effects,
+        at: MonoUs,
+    ) {
+        effects.begin(db);
+        self.hosted.engine.expire(db, now, key, effects);
+        self.append_each(effects, at);
+    }
+
+    /// Appends effects that have nothing to do with each other.
+    fn append_each(&mut self, effects: &Effects, at: MonoUs) {
+        if effects.is_empty() {
+            return;
+        }
         let mut log = self.set.log.lock();
         for item in effects.items() {
             let mut entry = log.write(1, at);
@@ -315,8 +364,14 @@ impl Writing<'_> {
             entry.close();
         }
         self.set.publish(&mut log, self.member);
-        self.has_news |= expired != 0;
-        expired
+        self.has_news = true;
+    }
+
+    fn ping(&mut self, at: MonoUs) {
+        let mut log = self.set.log.lock();
+        log.ping(at);
+        self.set.publish(&mut log, self.member);
+        self.has_news = true;
     }
 
     /// The engine itself, for WATCH and for digests.
@@ -330,7 +385,7 @@ impl Writing<'_> {
             return;
         }
         let mut log = self.set.log.lock();
-        let mut entry = log.write(gathered.items.len().max(2), at);
+        let mut entry = log.write(gathered.items.len(), at);
         for (db, words, shared) in gathered.items.drain(..) {
             entry.say(db, &words, shared.into_iter());
         }
@@ -408,6 +463,13 @@ impl Drop for Writing<'_> {
 #[derive(Default)]
 pub struct Gathered {
     items: Vec<(usize, Vec<u8>, Vec<KeySlot>)>,
+}
+
+impl Gathered {
+    /// Nothing was said since the last [`Writing::append_all`].
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
 }
 
 /// A member, locked to read.

@@ -1,14 +1,27 @@
 //! Full sync in memory: a replica that was cut off, or is new, becomes a copy of another member at
 //! one exact offset, and goes on from there.
 
-use super::member::{Duty, Member};
+use super::member::{Duty, Hands, Member};
 use super::set::Set;
 use crate::base::limits::DATABASES;
+use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::engine::Engine;
-use crate::runtime::undertaker;
+use crate::runtime::{clock, undertaker};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// How a full sync ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Synced {
+    /// It follows the stream.
+    Done,
+    /// Its source, or the copy itself, was cut off meanwhile: begin again.
+    Overtaken,
+    /// Nobody can be copied now.
+    NoSource,
+}
 
 impl Set {
     /// Whether `member` is a replica that cannot go on without a full sync, and may have one.
@@ -21,46 +34,103 @@ impl Set {
 
     /// Makes `member` a copy of a sound member. A replica is copied when there is one: it stands
     /// still meanwhile and the master does not notice. Strings are shared, not copied.
-    pub fn sync(&self, member: &Member, now: MonoUs) {
+    pub fn sync(&self, member: &Member, now: MonoUs) -> Synced {
         let _alone = self.changing.lock();
         if !self.needs_sync(member) {
-            return;
+            return Synced::Done;
         }
-        let source = self.source_of_sync(member);
-        let mut copy = self.new_engine();
-        let applied = {
-            let hosted = source.hosted.read();
-            copy_keys(&hosted.engine, &mut copy);
-            let mut log = self.log.lock();
-            let feed = member.open_feed(&mut log);
-            match source.feed().filter(|_| source.index != self.master()) {
-                Some(other) => log.attach_like(feed, other),
-                None => {
-                    log.attach(feed);
-                    Some(log.head())
-                }
-            }
+        let Some(source) = self.source_of_sync(member) else {
+            log::warn!("event=full-sync-put-off member={} why=no-source", member.name);
+            return Synced::NoSource;
         };
-        let Some(applied) = applied else { return };
-        let old = std::mem::replace(&mut member.hosted.write().engine, copy);
-        undertaker::bury(old);
-        member.set_applied(applied);
-        member.leave(Duty::Unsynced);
+        let Some((copy, at)) = self.copy_frozen(&source, member, now) else {
+            return Synced::Overtaken;
+        };
+        if !self.adopt_copy(member, copy, at) {
+            return Synced::Overtaken;
+        }
         self.full_syncs.fetch_add(1, Relaxed);
+        member.full_syncs.fetch_add(1, Relaxed);
+        self.applied.notify(usize::MAX);
         log::info!(
-            "event=full-sync member={} source={} offset={applied} us={}",
+            "event=full-sync member={} source={} offset={at} us={}",
             member.name,
             source.name,
-            crate::runtime::clock::mono_now().since(now)
+            clock::mono_now().since(now)
         );
+        Synced::Done
     }
 
-    fn source_of_sync(&self, member: &Member) -> Arc<Member> {
-        let (roster, master) = (self.roster(), self.master());
+    /// A replica that is not behind `member`, so that what it serves never goes back in time; else
+    /// the master.
+    fn source_of_sync(&self, member: &Member) -> Option<Arc<Member>> {
+        let master = self.master();
         let is_fit = |it: &&Arc<Member>| {
-            it.index != member.index && it.index != master && it.is_sound() && !it.is(Duty::Paused)
+            it.index != master
+                && it.index != member.index
+                && it.is_sound()
+                && !it.is(Duty::Paused)
+                && member.applied() <= it.applied()
         };
-        roster.iter().find(is_fit).unwrap_or(&roster[master]).clone()
+        let replica = self.members().find(is_fit);
+        let master = || self.members().nth(master).filter(|it| !it.is(Duty::Quarantined));
+        replica.or_else(master).cloned()
+    }
+
+    fn copy_frozen(
+        &self,
+        source: &Member,
+        member: &Member,
+        now: MonoUs,
+    ) -> Option<(Engine, Offset)> {
+        let is_master = source.index == self.master();
+        if !is_master {
+            source.enter(Duty::Frozen, now);
+        }
+        // A copy that fails must not leave its source frozen.
+        let copied = catch_unwind(AssertUnwindSafe(|| self.copy(source, member)));
+        if !is_master {
+            source.leave(Duty::Frozen);
+            source.wake();
+        }
+        copied.unwrap_or_else(|_| {
+            log::error!("event=full-sync-failed member={} source={}", member.name, source.name);
+            None
+        })
+    }
+
+    /// A copy of `source`, and the offset it stands at; the feed of `member` goes on from there.
+    fn copy(&self, source: &Member, member: &Member) -> Option<(Engine, Offset)> {
+        let mut copy = self.new_engine();
+        let hosted = source.hosted.read();
+        copy_keys(&hosted.engine, &mut copy);
+        let mut log = self.log.lock();
+        let feed = member.open_feed(&mut log);
+        let at = match source.feed().filter(|_| source.index != self.master()) {
+            Some(other) => log.attach_like(feed, other)?,
+            None => {
+                log.attach(feed);
+                log.head()
+            }
+        };
+        Some((copy, at))
+    }
+
+    /// Puts the copy in its place. The log stays locked until the member is in service: a cut that
+    /// came before is seen here, one that comes after marks it as any other.
+    fn adopt_copy(&self, member: &Member, copy: Engine, at: Offset) -> bool {
+        let mut hosted = member.hosted.write();
+        let old = std::mem::replace(&mut hosted.engine, copy);
+        hosted.hands = Hands::new();
+        member.set_applied(at);
+        let log = self.log.lock();
+        let is_fed = member.feed().is_some_and(|feed| !log.is_cut(feed));
+        if is_fed {
+            member.leave(Duty::Unsynced);
+        }
+        drop((log, hosted));
+        undertaker::bury(old);
+        is_fed
     }
 }
 

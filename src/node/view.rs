@@ -23,7 +23,7 @@ impl View<'_> {
     #[inline]
     pub fn replica_at(&self, at: usize) -> &Member {
         let master = self.set.master();
-        &self.roster[if at < master { at } else { at + 1 }]
+        &self.roster[at + usize::from(master <= at)]
     }
 
     /// How the replicas are being fed, for the gate in front of writes.
@@ -38,7 +38,7 @@ impl Members for View<'_> {
     #[inline]
     fn master(&self) -> Option<u16> {
         let master = self.set.master();
-        (!self.roster[master].is(Duty::Quarantined)).then_some(master as u16)
+        (!self.set.member(master).is(Duty::Quarantined)).then_some(master as u16)
     }
 
     #[inline]
@@ -58,7 +58,7 @@ impl Members for View<'_> {
             member: member.index as u16,
             applied: member.applied(),
             in_service: member.in_service(),
-            paused: member.is(Duty::Paused),
+            paused: !member.is_moving(),
             in_flight: 0,
             behind_us: if self.with_ages { self.set.behind_us(member, self.now) } else { 0 },
         }

@@ -57,6 +57,11 @@ impl Reply {
         &self.out[mark.0..]
     }
 
+    /// Takes back everything written since `mark`, to send it later.
+    pub fn take(&mut self, mark: Mark) -> Vec<u8> {
+        self.out.split_off(mark.0)
+    }
+
     /// Forgets everything written since `mark`.
     pub fn cut(&mut self, mark: Mark) {
         self.out.truncate(mark.0);
@@ -75,6 +80,7 @@ impl Reply {
     /// `-text`, where text begins with its code (`ERR …`). Line breaks become spaces, as in Redis.
     pub fn error(&mut self, text: &str) {
         self.out.push(b'-');
+        let text = text.trim_end_matches(['\r', '\n']);
         self.out.extend(text.bytes().map(|it| if it == b'\r' || it == b'\n' { b' ' } else { it }));
         self.out.extend_from_slice(b"\r\n");
     }

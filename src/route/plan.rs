@@ -267,7 +267,8 @@ fn read(ask: &Asked<'_>, members: &impl Members) -> Plan {
     let look = Look { ask, members };
     match look.home() {
         Some(home) if look.fresh(&home) => look.to(home, Reason::FreshHome),
-        Some(home) => look.climb(Some(home)),
+        Some(home) if ask.rung == 0 => look.climb(Some(home)),
+        Some(home) => look.after_a_wait(home),
         None => look.without_home(),
     }
 }
@@ -315,6 +316,16 @@ impl<M: Members> Look<'_, M> {
     }
 
     #[inline]
+    /// Whoever has become fresh meanwhile will do: a task that waited may go on at another worker,
+    /// with another home.
+    #[cold]
+    fn after_a_wait(&self, home: Candidate) -> Plan {
+        match self.pick(|it| self.fresh(it)) {
+            Some(it) => self.to(it, Reason::FreshOther),
+            None => self.climb(Some(home)),
+        }
+    }
+
     fn without_home(&self) -> Plan {
         match self.pick(|it| self.fresh(it)) {
             Some(it) => self.to(it, Reason::FreshOther),

@@ -32,7 +32,7 @@ pub enum Acks {
     None,
     /// This many replicas.
     Count(u16),
-    /// All replicas in service.
+    /// All replicas of the set, those too that are paused or cut off.
     All,
 }
 

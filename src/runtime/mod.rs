@@ -2,6 +2,7 @@
 //! room that names async-std and its reactor, so that a sibling could take their place.
 
 pub mod clock;
+mod readiness;
 pub mod process;
 pub mod signals;
 pub mod stream;

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The kernel counts in pages of this size on every machine we know of; a larger page only makes INFO
-/// wrong.
+/// The kernel counts in pages of this size on every machine we know of; a larger page only makes
+/// INFO wrong.
 const PAGE_BYTES: u64 = 4096;
 /// Ticks per second of `/proc/self/stat`, which Linux keeps at this for its readers' sake.
 const TICKS_PER_S: f64 = 100.0;

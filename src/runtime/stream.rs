@@ -1,127 +1,137 @@
 //! One client's socket, TCP or unix: read what is there, write what fits, wait for either.
 
+use super::readiness::{Registration, register};
 use async_io::Async;
+use rustix::net::RecvFlags;
 use socket2::{SockRef, TcpKeepalive};
+use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A connected socket. All calls take `&self`, so that others may close it while its task waits.
-pub enum Stream {
+pub struct Stream {
+    // Dropped before the socket, whose closing ends the watch.
+    registration: Registration,
+    socket: Socket,
+}
+
+enum Socket {
     /// Over the network.
-    Tcp(Async<TcpStream>),
+    Tcp(TcpStream),
     /// On this machine.
-    Unix(Async<UnixStream>),
+    Unix(UnixStream),
 }
 
 impl Stream {
+    fn tcp(socket: TcpStream) -> io::Result<Stream> {
+        socket.set_nodelay(true)?;
+        Ok(Stream { registration: register(&socket)?, socket: Socket::Tcp(socket) })
+    }
+
+    fn unix(socket: UnixStream) -> io::Result<Stream> {
+        Ok(Stream { registration: register(&socket)?, socket: Socket::Unix(socket) })
+    }
+
+    /// Whether the peer is on this machine.
+    pub fn is_unix(&self) -> bool {
+        matches!(self.socket, Socket::Unix(_))
+    }
+
     /// Reads once, without waiting. `WouldBlock` when nothing is there; 0 at the end.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        retry(|| match self {
-            Stream::Tcp(it) => it.get_ref().read(into),
-            Stream::Unix(it) => it.get_ref().read(into),
+        retry(|| match &self.socket {
+            Socket::Tcp(it) => (&*it).read(into),
+            Socket::Unix(it) => (&*it).read(into),
         })
     }
 
     /// Writes what fits, without waiting.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        retry(|| match self {
-            Stream::Tcp(it) => it.get_ref().write(bytes),
-            Stream::Unix(it) => it.get_ref().write(bytes),
+        retry(|| match &self.socket {
+            Socket::Tcp(it) => (&*it).write(bytes),
+            Socket::Unix(it) => (&*it).write(bytes),
         })
     }
 
-    /// Ready when a read will not block.
-    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(it) => it.poll_readable(context),
-            Stream::Unix(it) => it.poll_readable(context),
-        }
+    /// Waits until something has arrived since it was last waited for. A read that fills its buffer
+    /// may have left some behind, which no wait will tell of.
+    pub async fn readable(&self) {
+        poll_fn(|context| self.registration.readiness.poll_readable(context)).await
     }
 
-    /// Ready when a write will not block.
-    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(it) => it.poll_writable(context),
-            Stream::Unix(it) => it.poll_writable(context),
-        }
-    }
-
-    /// Waits until there is something to read.
-    pub async fn readable(&self) -> io::Result<()> {
-        std::future::poll_fn(|context| self.poll_readable(context)).await
-    }
-
-    /// Waits until something can be written.
-    pub async fn writable(&self) -> io::Result<()> {
-        std::future::poll_fn(|context| self.poll_writable(context)).await
+    /// Waits until there is room again after a write that would have blocked.
+    pub async fn writable(&self) {
+        poll_fn(|context| self.registration.readiness.poll_writable(context)).await
     }
 
     /// Whether the peer has closed, as far as is known here.
     pub fn is_hung_up(&self) -> bool {
         let mut one = [0];
-        let peeked = match self {
-            Stream::Tcp(it) => it.get_ref().peek(&mut one),
-            // A unix stream cannot be peeked at without unsafe; its peer is taken to be there.
-            Stream::Unix(_) => return false,
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = match &self.socket {
+            Socket::Tcp(it) => rustix::net::recv(it, &mut one, flags),
+            Socket::Unix(it) => rustix::net::recv(it, &mut one, flags),
         };
-        matches!(peeked, Ok(0)) || peeked.is_err_and(|it| it.kind() != ErrorKind::WouldBlock)
+        match peeked {
+            Ok((count, _)) => count == 0,
+            Err(error) => error != rustix::io::Errno::AGAIN,
+        }
     }
 
-    /// Takes no more from the peer: what has arrived can still be read and answered, then the stream
-    /// ends.
+    /// Takes no more from the peer: what has arrived can still be read and answered, then the
+    /// stream ends.
     pub fn close_reading(&self) {
         // A socket that is already gone cannot be closed again, which is as good.
-        let _ = match self {
-            Stream::Tcp(it) => it.get_ref().shutdown(Shutdown::Read),
-            Stream::Unix(it) => it.get_ref().shutdown(Shutdown::Read),
+        let _ = match &self.socket {
+            Socket::Tcp(it) => it.shutdown(Shutdown::Read),
+            Socket::Unix(it) => it.shutdown(Shutdown::Read),
         };
     }
 
-    /// Probes an idle peer this often, and gives it up after three probes without an answer; zero for
-    /// never.
+    /// Probes an idle peer this often, and gives it up after three probes without an answer; zero
+    /// for never.
     pub fn keep_alive(&self, every: Duration) {
-        let Stream::Tcp(stream) = self else { return };
+        let Socket::Tcp(stream) = &self.socket else { return };
         if every.is_zero() {
             return;
         }
         let between = (every / 3).max(Duration::from_secs(1));
         let probes = TcpKeepalive::new().with_time(every).with_interval(between).with_retries(3);
         // Without probes a dead peer is only noticed later.
-        let _ = SockRef::from(stream.get_ref()).set_tcp_keepalive(&probes);
+        let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
     }
 
     /// Whether the peer is on this machine.
     pub fn is_local(&self) -> bool {
-        match self {
-            Stream::Tcp(it) => it.get_ref().peer_addr().is_ok_and(|it| it.ip().is_loopback()),
-            Stream::Unix(_) => true,
+        match &self.socket {
+            Socket::Tcp(it) => it.peer_addr().is_ok_and(|it| it.ip().is_loopback()),
+            Socket::Unix(_) => true,
         }
     }
 
     /// Ends both directions; its task sees the end of the stream.
     pub fn close(&self) {
         // A socket that is already gone cannot be closed again, which is as good.
-        let _ = match self {
-            Stream::Tcp(it) => it.get_ref().shutdown(Shutdown::Both),
-            Stream::Unix(it) => it.get_ref().shutdown(Shutdown::Both),
+        let _ = match &self.socket {
+            Socket::Tcp(it) => it.shutdown(Shutdown::Both),
+            Socket::Unix(it) => it.shutdown(Shutdown::Both),
         };
     }
 
     /// Peer and own address as CLIENT LIST shows them.
     pub fn addresses(&self) -> (String, String) {
-        match self {
-            Stream::Tcp(it) => {
+        match &self.socket {
+            Socket::Tcp(it) => {
                 let text = |it: io::Result<std::net::SocketAddr>| {
                     it.map_or_else(|_| "?:0".to_string(), |it| it.to_string())
                 };
-                (text(it.get_ref().peer_addr()), text(it.get_ref().local_addr()))
+                (text(it.peer_addr()), text(it.local_addr()))
             }
-            Stream::Unix(it) => {
-                let local = it.get_ref().local_addr().ok();
+            Socket::Unix(it) => {
+                let local = it.local_addr().ok();
                 let path = local.as_ref().and_then(|it| it.as_pathname());
                 let text = format!("{}:0", path.unwrap_or(Path::new("")).display());
                 (text.clone(), text)
@@ -132,9 +142,9 @@ impl Stream {
     /// Number of its file descriptor.
     pub fn descriptor(&self) -> i32 {
         use std::os::fd::AsRawFd;
-        match self {
-            Stream::Tcp(it) => it.as_raw_fd(),
-            Stream::Unix(it) => it.as_raw_fd(),
+        match &self.socket {
+            Socket::Tcp(it) => it.as_raw_fd(),
+            Socket::Unix(it) => it.as_raw_fd(),
         }
     }
 }
@@ -182,10 +192,12 @@ impl Acceptor {
         match self {
             Acceptor::Tcp(it) => {
                 let (stream, _) = it.accept().await?;
-                stream.get_ref().set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Stream::tcp(stream.into_inner()?)
             }
-            Acceptor::Unix(it) => it.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+            Acceptor::Unix(it) => {
+                let (stream, _) = it.accept().await?;
+                Stream::unix(stream.into_inner()?)
+            }
         }
     }
 

@@ -42,6 +42,11 @@ where
     async_std::task::spawn(task);
 }
 
+/// Runs long work on a thread of its own, and waits for it.
+pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    async_std::task::spawn_blocking(work).await
+}
+
 /// Waits.
 pub async fn sleep(time: Duration) {
     async_io::Timer::after(time).await;

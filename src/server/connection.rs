@@ -18,6 +18,17 @@ pub struct Connection {
     pending: Vec<u8>,
     /// How much of the replies has been written.
     written: usize,
+    /// How the last read ended: batches of what is left over from it do not change that.
+    last_read: Read,
+}
+
+/// What a read says of what comes next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// There was room left: the socket is empty, and will tell when it no longer is.
+    All,
+    /// There was no room left: there may be more, of which nobody will tell.
+    Full,
 }
 
 /// What to do before the next batch.
@@ -33,7 +44,7 @@ impl Connection {
     pub fn new(visitor: Visitor) -> Connection {
         let standing = if visitor.session.is_known { Standing::Known } else { Standing::Stranger };
         let decoder = Decoder::new(Limits::of(standing));
-        Connection { visitor, decoder, pending: Vec::new(), written: 0 }
+        Connection { visitor, decoder, pending: Vec::new(), written: 0, last_read: Read::All }
     }
 
     /// Serves it until it ends.
@@ -49,14 +60,16 @@ impl Connection {
         let mut is_fed = false;
         loop {
             if let Next::Wait = next {
-                stream.readable().await?;
+                stream.readable().await;
                 is_fed = false;
             }
-            let (count, stop) = at_desk(|desk| self.batch(desk, is_fed))?;
-            self.flush().await?;
+            let stop = at_desk(|desk| self.batch(desk, is_fed))?;
+            if !self.visitor.reply.bytes().is_empty() {
+                self.flush().await?;
+            }
             is_fed = stop.is_some();
             next = match stop {
-                None if count == READ_CHUNK_BYTES => Next::Go,
+                None if self.last_read == Read::Full => Next::Go,
                 // Everything that had arrived is answered: the time to leave.
                 None if self.visitor.house.is_closing() => return Ok(()),
                 None => Next::Wait,
@@ -83,32 +96,32 @@ impl Connection {
 
     /// One batch: reads unless there is input left (`is_fed`), serves, and writes what fits.
     /// Answers how many bytes were read.
-    fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<(usize, Option<Stop>)> {
+    fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<Option<Stop>> {
         if self.visitor.reply.buffer().capacity() == 0 {
             *self.visitor.reply.buffer() = std::mem::take(&mut desk.output);
         }
         let done = match (is_fed, self.pending.is_empty()) {
-            (true, _) => self.serve_pending(desk, 0),
+            (true, _) => Ok(self.serve_pending(desk)),
             (false, true) => self.serve_fresh(desk),
-            (false, false) => self.read_more().and_then(|it| self.serve_pending(desk, it)),
+            (false, false) => self.read_more().map(|()| self.serve_pending(desk)),
         };
-        let (read, stop) = done?;
-        self.visitor.house.counters.bytes_in.fetch_add(read as u64, Relaxed);
+        let stop = done?;
         self.write_what_fits()?;
         if self.written == 0 && self.visitor.reply.bytes().is_empty() {
             desk.return_output(std::mem::take(self.visitor.reply.buffer()));
         }
-        Ok((read, stop))
+        Ok(stop)
     }
 
     /// Reads at the desk, so that a connection without unfinished requests keeps no buffer.
-    fn serve_fresh(&mut self, desk: &mut Desk) -> io::Result<(usize, Option<Stop>)> {
+    fn serve_fresh(&mut self, desk: &mut Desk) -> io::Result<Option<Stop>> {
         let mut input = std::mem::take(&mut desk.input);
         let read = read_some(&self.visitor, &mut input);
         let done = read.map(|count| {
             let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &input[..count], desk);
             self.pending.extend_from_slice(&input[taken..count]);
-            (count, stop)
+            self.last_read = fullness(count, input.len());
+            stop
         });
         desk.input = input;
         self.note_unread();
@@ -116,7 +129,7 @@ impl Connection {
         done
     }
 
-    fn serve_pending(&mut self, desk: &mut Desk, read: usize) -> io::Result<(usize, Option<Stop>)> {
+    fn serve_pending(&mut self, desk: &mut Desk) -> Option<Stop> {
         let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &self.pending, desk);
         if taken == self.pending.len() {
             self.pending = Vec::new();
@@ -125,11 +138,11 @@ impl Connection {
         }
         self.note_unread();
         self.settle_standing();
-        Ok((read, stop))
+        stop
     }
 
     /// Reads behind an unfinished request. The buffer grows with what has arrived.
-    fn read_more(&mut self) -> io::Result<usize> {
+    fn read_more(&mut self) -> io::Result<()> {
         const CHUNK_BYTES_MAX: usize = 1 << 20;
         if QUERY_BYTES_MAX < self.pending.len() {
             log::warn!("event=query-buffer-limit client={}", self.visitor.client.id);
@@ -140,7 +153,8 @@ impl Connection {
         self.pending.resize(before + room, 0);
         let read = read_some(&self.visitor, &mut self.pending[before..]);
         self.pending.truncate(before + read.as_ref().map_or(0, |it| *it));
-        read
+        self.last_read = fullness(read?, room);
+        Ok(())
     }
 
     fn note_unread(&self) {
@@ -198,9 +212,7 @@ impl Connection {
             let look_again =
                 Duration::from_millis(if limit.soft_bytes == 0 { 60_000 } else { 1000 });
             let stream = self.visitor.client.stream.clone();
-            if let Some(ready) = tasks::within(look_again, stream.writable()).await {
-                ready?;
-            }
+            tasks::within(look_again, stream.writable()).await;
         }
     }
 
@@ -218,7 +230,15 @@ impl Connection {
 fn read_some(visitor: &Visitor, into: &mut [u8]) -> io::Result<usize> {
     match visitor.client.stream.try_read(into) {
         Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Ok(count) => {
+            visitor.house.counters.bytes_in.fetch_add(count as u64, Relaxed);
+            Ok(count)
+        }
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-        done => done,
+        Err(error) => Err(error),
     }
+}
+
+fn fullness(count: usize, room: usize) -> Read {
+    if count == room { Read::Full } else { Read::All }
 }

@@ -1,6 +1,7 @@
 //! The corridor: a request is looked up, passes the gates, and goes to its handler. One screen.
 
 use super::desk::Desk;
+use super::parked::Parked;
 use super::transaction;
 use super::visitor::{Held, Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, Turn, table};
@@ -100,19 +101,25 @@ impl Visitor {
                 None
             }
         };
-        if self.session.replies != Replies::On && !matches!(stop, Some(Stop::Await { .. })) {
+        if self.session.replies != Replies::On
+            && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_)))
+        {
             self.silence(mark);
+        }
+        if let Some(Stop::Park(Parked::Acks { .. })) = &stop {
+            self.owed = self.reply.take(mark);
         }
         stop
     }
 
     /// Checked top to bottom; the first refusal wins.
-    fn refused(&self, command: &Command) -> Option<Fault> {
+    fn refused(&mut self, command: &Command) -> Option<Fault> {
         let flags = command.spec.flags;
         if !self.session.is_known && !flags.has(Flags::NO_AUTH) {
             return Some(Fault::NoAuth);
         }
-        None
+        // A transaction ends at its EXEC, not before: the loss is told behind it.
+        if self.session.queue.is_none() { self.take_lost() } else { None }
     }
 
     /// A request that never reached its handler.
@@ -128,13 +135,28 @@ impl Visitor {
         if let Some(queue) = &mut self.session.queue {
             queue.is_poisoned = true;
         }
+        let fault = self.abort_if_exec(fault, shift);
         let mark = self.reply.mark();
         self.answer_fault(&fault);
         self.silence(mark);
         None
     }
 
-    fn fail(&mut self, command: &Command, fault: &Fault, shift: &mut Shift<'_, '_>) {
+    /// An EXEC with arguments ends the transaction too.
+    fn abort_if_exec(&mut self, fault: Fault, shift: &mut Shift<'_, '_>) -> Fault {
+        if !matches!(&fault, Fault::WrongArity(name) if name == "exec") {
+            return fault;
+        }
+        self.session.queue = None;
+        shift.held.release();
+        self.unwatch_all();
+        let text = fault.to_string();
+        let text = text.trim_start_matches("ERR ");
+        Fault::Told(format!("EXECABORT Transaction discarded because of: {text}"))
+    }
+
+    /// Answers a request whose handler failed.
+    pub fn fail(&mut self, command: &Command, fault: &Fault, shift: &mut Shift<'_, '_>) {
         shift.desk.metrics.failed(command.id);
         self.answer_fault(fault);
     }
@@ -172,6 +194,25 @@ impl Visitor {
         shift: &mut Shift<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
         shift.held.release();
+        let after = self.take_turn(command, verb, request, shift);
+        shift.count(Label::new(NONE, NONE, command.id), command);
+        Ok(match after? {
+            After::Answered => None,
+            After::Park(park) => Some(Stop::Park(park.into())),
+            After::Execute(queue) => self.execute(&queue, shift)?,
+            After::Close => Some(Stop::Close),
+            After::ShutDown => Some(Stop::ShutDown),
+        })
+    }
+
+    /// Lets a session verb act.
+    pub fn take_turn(
+        &mut self,
+        command: &Command,
+        verb: crate::admin::SessionVerb,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Result<After, Fault> {
         shift.begin(command);
         if command.spec.group != Group::Connection {
             shift.lap();
@@ -188,14 +229,7 @@ impl Visitor {
             reply: &mut self.reply,
             now: shift.now,
         };
-        let after = verb(&mut turn);
-        shift.count(Label::new(NONE, NONE, command.id), command);
-        Ok(match after? {
-            After::Answered => None,
-            After::Park(park) => Some(Stop::Park(park.into())),
-            After::Close => Some(Stop::Close),
-            After::ShutDown => Some(Stop::ShutDown),
-        })
+        verb(&mut turn)
     }
 }
 
@@ -236,5 +270,7 @@ impl Shift<'_, '_> {
         visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
         visitor.house.counters.commands.fetch_add(self.served, Relaxed);
         visitor.client.active.store(self.now.0, Relaxed);
+        visitor.client.commands.fetch_add(self.served, Relaxed);
+        visitor.client.mirror(&visitor.session, visitor.reply.protocol());
     }
 }

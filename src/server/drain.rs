@@ -7,8 +7,8 @@ use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Waits for the clients of a closed house to leave, at most `shutdown-timeout`. Each is served what
-/// it has sent so far, and hears nothing after that.
+/// Waits for the clients of a closed house to leave, at most `shutdown-timeout`. Each is served
+/// what it has sent so far, and hears nothing after that.
 pub async fn drain(house: &House) {
     let began = clock::mono_now();
     let ends = began.plus(house.settings().server.shutdown_timeout);

@@ -82,6 +82,7 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         lineage: house.set.lineage(),
         set_generation,
         rung: 0,
+        owed: Vec::new(),
     };
     tasks::spawn(Connection::new(visitor).attend());
 }

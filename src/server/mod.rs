@@ -8,6 +8,7 @@ mod dispatch;
 mod reading;
 mod writing;
 mod transaction;
+mod execute;
 mod parked;
 mod connection;
 mod listener;

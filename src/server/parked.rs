@@ -5,8 +5,7 @@ use super::visitor::Visitor;
 use crate::admin::Park;
 use crate::base::position::Offset;
 use crate::command::Fault;
-use crate::node::Set;
-use crate::resp::Mark;
+use crate::node::{Member, Set};
 use crate::runtime::{clock, tasks};
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::time::Duration;
@@ -16,8 +15,8 @@ use std::time::Duration;
 pub enum Parked {
     /// WAIT.
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
-    /// A write's reply, from `mark` on, that needs confirmation.
-    Acks { offset: Offset, wanted: usize, timeout: Option<Duration>, mark: Mark },
+    /// A write whose reply, [`Visitor::owed`], needs confirmation.
+    Acks { offset: Offset, wanted: usize, timeout: Option<Duration> },
     /// WAITAOF.
     WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
@@ -46,6 +45,7 @@ impl Visitor {
     /// Stands still as long as it must, then writes the reply.
     pub async fn stand(&mut self, parked: Parked) {
         let began = clock::mono_now();
+        let mark = self.reply.mark();
         match parked {
             Parked::Wait { offset, replicas, timeout } => {
                 let ended = self.until_applied(offset, replicas, timeout).await;
@@ -55,12 +55,14 @@ impl Visitor {
                     _ => self.reply.count(count_applied(&self.house.set, offset)),
                 }
             }
-            Parked::Acks { offset, wanted, timeout, mark } => {
+            Parked::Acks { offset, wanted, timeout } => {
                 self.until_applied(offset, wanted, timeout).await;
                 at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
                 let acked = count_applied(&self.house.set, offset);
-                if acked < wanted {
-                    self.reply.cut(mark);
+                let owed = std::mem::take(&mut self.owed);
+                if wanted <= acked {
+                    self.reply.buffer().extend(owed);
+                } else {
                     let offset = offset.bytes();
                     self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
                 }
@@ -69,11 +71,7 @@ impl Visitor {
                 let never = usize::MAX;
                 match self.until_applied(Offset::ZERO, never, timeout).await {
                     Ended::Unblocked => self.reply.error(UNBLOCKED),
-                    _ => {
-                        self.reply.array(2);
-                        self.reply.int(0);
-                        self.reply.int(0);
-                    }
+                    _ => self.nothing_on_disk(),
                 }
             }
             Parked::Sleep { time } => {
@@ -83,15 +81,39 @@ impl Visitor {
                 self.reply.ok();
             }
         }
+        self.silence(mark);
     }
 
-    /// Waits until `member` has applied `needs`, at most `at_most`. Planning again says what came
-    /// of it.
+    /// Inside a transaction nothing waits.
+    pub fn answer_at_once(&mut self, park: Park) {
+        match park {
+            Park::Wait { offset, .. } => {
+                self.reply.count(count_applied(&self.house.set, offset));
+            }
+            Park::WaitAof { .. } => self.nothing_on_disk(),
+            Park::Sleep { .. } => self.reply.ok(),
+        }
+    }
+
+    /// WAITAOF's answer: nobody writes a file, neither here nor at replicas.
+    fn nothing_on_disk(&mut self) {
+        self.reply.array(2);
+        self.reply.int(0);
+        self.reply.int(0);
+    }
+
+    /// Waits until a replica has applied `needs`, at most `at_most`: `member`, or another that may
+    /// be read. Planning again says what came of it.
     pub async fn await_member(&mut self, member: usize, needs: Offset, at_most: Duration) {
         let began = clock::mono_now();
         let set = self.house.set.clone();
         let roster = self.roster.clone();
-        let reached = until(&set, || needs <= roster[member].applied());
+        let reached = until(&set, || {
+            let may_serve = |it: &Member| it.index == member || it.in_service();
+            roster
+                .iter()
+                .any(|it| it.index != set.master() && may_serve(it) && needs <= it.applied())
+        });
         tasks::within(at_most, reached).await;
         at_desk(|it| it.metrics.floor_wait(clock::mono_now().since(began)));
     }

@@ -7,7 +7,7 @@ use crate::engine::ReadVerb;
 use crate::metrics::{Label, Place};
 use crate::node::{Duty, Member, View};
 use crate::resp::Request;
-use crate::route::{Level, Plan, Reason, Where, plan};
+use crate::route::{Level, Plan, Reason, Refusal, Where, plan};
 use crate::runtime::tasks;
 
 /// Plans that are overtaken by a change of the members are made anew, at most this often.
@@ -34,8 +34,9 @@ impl Visitor {
         shift: &mut Shift<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
         let route = self.origin().route(command, request);
-        let mut rung = std::mem::take(&mut self.rung);
+        let rung = std::mem::take(&mut self.rung);
         for _ in 0..PLANS_MAX {
+            self.keep_up(shift.set)?;
             let plan = self.plan_read(route, rung, shift);
             self.note_step(plan.because, shift);
             let member = match plan.to {
@@ -43,8 +44,7 @@ impl Visitor {
                 Where::CatchUp { member, needs } => {
                     let member = usize::from(member);
                     shift.held.release();
-                    if !shift.set.catch_up(&shift.roster[member], needs) {
-                        rung = rung.max(1);
+                    if !shift.set.catch_up(shift.set.member(member), needs) {
                         continue;
                     }
                     member
@@ -53,7 +53,12 @@ impl Visitor {
                     let member = usize::from(member);
                     return Ok(Some(Stop::Await { member, needs, at_most, rung }));
                 }
-                Where::Refuse(refusal) => return Err(refusal.fault()),
+                Where::Refuse(refusal) => {
+                    if refusal == Refusal::MasterDown && shift.master().is_ok() {
+                        continue;
+                    }
+                    return Err(refusal.fault());
+                }
             };
             if self.read_at(member, plan, route, command, verb, request, shift)? {
                 return Ok(None);
@@ -64,9 +69,6 @@ impl Visitor {
 
     #[inline]
     fn plan_read(&mut self, route: u16, rung: u8, shift: &mut Shift<'_, '_>) -> Plan {
-        if shift.set.generation() != self.set_generation {
-            self.refresh();
-        }
         let home = home_of(tasks::worker(), shift.roster.len() - 1);
         let origin = self.origin();
         let mut ask = origin.ask(Class::Read, route, shift.set, &self.lineage, shift.now, home);
@@ -92,8 +94,8 @@ impl Visitor {
         request: Request<'_>,
         shift: &mut Shift<'_, '_>,
     ) -> Result<bool, Fault> {
-        let (set, roster) = (shift.set, shift.roster);
-        let member: &Member = &roster[index];
+        let set = shift.set;
+        let member = set.member(index);
         shift.begin(command);
         let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
         let outcome = match &mut shift.held {
@@ -130,7 +132,7 @@ impl Visitor {
                 | Reason::StaleAllowed
         );
         generation == self.set_generation
-            && !member.is(Duty::Quarantined)
+            && member.in_service()
             && (!for_the_master || member.index == master)
     }
 

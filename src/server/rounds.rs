@@ -19,6 +19,8 @@ pub async fn rounds(house: Arc<House>) {
             expire(&house).await;
         }
         close_idle(&house);
+        // Whoever meets a panic replaces the master at once; this is for when nobody was fit then.
+        house.set.replace_quarantined_master();
         house.collect_lag();
         let now = clock::mono_now();
         house.rates.lock().note(now, &house.counters);
@@ -61,6 +63,6 @@ fn close_idle(house: &House) {
 /// Starts a feed for every member; each idles while its member is the master.
 pub fn start_feeds(house: &House) {
     for member in house.set.roster().iter() {
-        tasks::spawn(node::feed(house.set.clone(), member.clone()));
+        node::start_feed(&house.set, member);
     }
 }

@@ -1,5 +1,6 @@
-//! Queueing between MULTI and EXEC. EXEC itself is a verb of the transactions family.
+//! Queueing between MULTI and EXEC. EXEC is in `execute`.
 
+use super::execute::is_write;
 use super::visitor::{Shift, Stop, Visitor};
 use crate::admin::Command;
 use crate::base::limits::{QUERY_BYTES_MAX, REQUEST_ARGS_MAX};
@@ -21,6 +22,11 @@ impl Visitor {
     ) -> Option<Stop> {
         if command.spec.flags.has(Flags::NO_MULTI) {
             let fault = Fault::Says("ERR Command not allowed inside a transaction");
+            return self.refuse(Some(command), fault, shift);
+        }
+        if is_write(command, request)
+            && let Err(fault) = self.pass_gate(shift)
+        {
             return self.refuse(Some(command), fault, shift);
         }
         let queue = self.session.queue.as_mut()?;

@@ -1,11 +1,13 @@
 //! A connection's own state, from one batch to the next.
 
 use super::desk::Desk;
+use crate::admin;
 use crate::admin::{Client, House};
 use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
+use crate::command::Fault;
 use crate::config::Config;
-use crate::node::{Member, Reading, Roster, Set, Writing};
+use crate::node::{Duty, Member, Reading, Roster, Set, Writing};
 use crate::resp::Reply;
 use crate::route::Level;
 use crate::session::Session;
@@ -38,6 +40,8 @@ pub struct Visitor {
     pub set_generation: u64,
     /// Which rung of the ladder the read at hand goes on from: not 0 after it has waited.
     pub rung: u8,
+    /// The reply of a write that waits to be confirmed.
+    pub owed: Vec<u8>,
 }
 
 /// Why a batch ended before its input did.
@@ -98,6 +102,22 @@ impl<'s> Held<'s> {
     }
 }
 
+impl<'s> Shift<'s, '_> {
+    /// Locks the master to write. One that a panic has taken out of service is replaced first.
+    #[inline]
+    pub fn master(&mut self) -> Result<&mut Writing<'s>, Fault> {
+        if self.set.member(self.set.master()).is(Duty::Quarantined) {
+            self.held.release();
+            self.set.replace_quarantined_master();
+        }
+        let writing = self.held.write(self.set, self.roster);
+        match writing.member().is(Duty::Quarantined) {
+            true => Err(Fault::MasterDown),
+            false => Ok(writing),
+        }
+    }
+}
+
 /// One batch at work: the worker's desk, the lock it holds, and when it began.
 pub struct Shift<'s, 'd> {
     /// The worker's desk.
@@ -112,7 +132,7 @@ pub struct Shift<'s, 'd> {
     pub now: MonoUs,
     /// The last reading of the clock, for service times.
     pub lap_ns: u64,
-    /// Commands of the batch so far.
+    /// Commands of this batch that reached their handler or the queue.
     pub served: u64,
 }
 
@@ -130,7 +150,26 @@ impl Visitor {
             self.set_generation = generation;
             self.roster = self.house.set.roster();
             self.lineage = self.house.set.lineage();
+            self.session.carry_over(&self.lineage);
         }
+    }
+
+    /// As [`Visitor::refresh`], in the middle of a batch; refuses the request at hand when what it
+    /// builds on has been lost.
+    #[inline]
+    pub fn keep_up(&mut self, set: &Set) -> Result<(), Fault> {
+        if set.generation() == self.set_generation {
+            return Ok(());
+        }
+        self.refresh();
+        self.take_lost().map_or(Ok(()), Err)
+    }
+
+    /// What a failover has taken from this session: said once.
+    #[inline]
+    pub fn take_lost(&mut self) -> Option<Fault> {
+        let lost = self.session.lost.take()?;
+        Some(Fault::LostWrite { from: lost.from.bytes(), to: lost.to.bytes() })
     }
 
     /// The stream's end at `offset`, in the history of this batch.
@@ -141,6 +180,6 @@ impl Visitor {
 
     /// Ends all watches.
     pub fn unwatch_all(&mut self) {
-        self.session.watches.clear();
+        admin::unwatch_all(&self.house.set, &mut self.session);
     }
 }

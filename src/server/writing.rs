@@ -7,7 +7,7 @@ use crate::command::{Args, Fault};
 use crate::engine::WriteVerb;
 use crate::metrics::Label;
 use crate::node::{Duty, View};
-use crate::resp::{Mark, Request};
+use crate::resp::Request;
 use crate::route::Acks;
 use std::time::Duration;
 
@@ -23,16 +23,10 @@ impl Visitor {
     ) -> Result<Option<Stop>, Fault> {
         self.pass_gate(shift)?;
         let route = self.origin().route(command, request);
-        let mark = self.reply.mark();
         shift.begin(command);
+        let master = shift.master()?.member().index;
+        self.keep_up(shift.set)?;
         let writing = shift.held.write(shift.set, shift.roster);
-        let master = writing.member().index;
-        if writing.member().is(Duty::Quarantined) {
-            return Err(Fault::MasterDown);
-        }
-        if shift.set.generation() != self.set_generation {
-            self.refresh();
-        }
         let desk = &mut *shift.desk;
         let args = Args::new(request, command.words, self.session.db, &desk.world);
         let effects = &mut desk.effects;
@@ -44,17 +38,17 @@ impl Visitor {
             false => self.session.saw(end),
         }
         shift.count(Label::new(route, master as u16, command.id), command);
-        if outcome.is_err() && shift.roster[master].is(Duty::Quarantined) {
+        if outcome.is_err() && shift.set.member(master).is(Duty::Quarantined) {
             shift.held.release();
             shift.set.replace_quarantined_master();
         }
         outcome?;
-        Ok(if has_changed { self.confirmation(route, mark) } else { None })
+        Ok(if has_changed { self.confirmation(route) } else { None })
     }
 
     /// `min-replicas-to-write`, checked before anything is applied.
     #[inline]
-    fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
+    pub fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
         let Some(gate) = self.settings.set.gate() else { return Ok(()) };
         let (set, roster, now) = (shift.set, shift.roster, shift.now);
         let view = View { set, roster, now, with_ages: true };
@@ -63,19 +57,23 @@ impl Visitor {
 
     /// What must be confirmed before this write's reply may leave.
     #[inline]
-    fn confirmation(&self, route: u16, mark: Mark) -> Option<Stop> {
+    pub fn confirmation(&self, route: u16) -> Option<Stop> {
         let route = self.settings.routes.get(route);
-        let (acks, timeout) = match self.session.acks {
-            Some(asked) => (asked.acks, asked.timeout),
-            None => (route.acks, route.acks_timeout),
-        };
-        let wanted = match acks {
-            Acks::None => return None,
+        let count = |acks| match acks {
+            Acks::None => 0,
             Acks::Count(count) => usize::from(count),
             Acks::All => self.roster.len() - 1,
         };
+        // A session may ask for more than its route, not for less.
+        let (wanted, timeout) = match self.session.acks {
+            Some(it) if count(route.acks) <= count(it.acks) => (count(it.acks), it.timeout),
+            _ => (count(route.acks), route.acks_timeout),
+        };
+        if wanted == 0 {
+            return None;
+        }
         let timeout = (timeout != Duration::ZERO).then_some(timeout);
         let offset = self.session.last_write;
-        Some(Stop::Park(Parked::Acks { offset, wanted, timeout, mark }))
+        Some(Stop::Park(Parked::Acks { offset, wanted, timeout }))
     }
 }

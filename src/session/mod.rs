@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** no member, no socket. A session decides nothing; it is what decisions read.
 
-use crate::base::position::{Offset, Position};
+use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
 use crate::route::{Acks, Level};
@@ -38,12 +38,10 @@ pub struct Watch {
     pub db: usize,
     /// The key.
     pub key: Box<[u8]>,
-    /// Its version at the master of `generation`.
+    /// Its version at the master then.
     pub version: u64,
-    /// Whether it was there (and had not expired).
-    pub existed: bool,
-    /// The set's generation then: after a failover the versions of another member mean nothing.
-    pub generation: u64,
+    /// The stream's history then: after a failover the versions of another member mean nothing.
+    pub history: HistoryId,
 }
 
 /// A transaction being queued.
@@ -84,6 +82,8 @@ pub struct Session {
     pub floor: Option<Position>,
     /// Where its last write ended; what WAIT waits for.
     pub last_write: Offset,
+    /// What a failover has cut off, until the client has been told.
+    pub lost: Option<Lost>,
     /// When its last write was, for `sticky-for`.
     pub last_write_at: Option<MonoUs>,
     /// PROXY CONSISTENCY.
@@ -96,7 +96,33 @@ pub struct Session {
     pub watches: Vec<Watch>,
 }
 
+/// The end of a session's past that a failover cut off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lost {
+    /// Up to here the stream still shares it.
+    pub from: Offset,
+    /// Where it ended.
+    pub to: Offset,
+}
+
 impl Session {
+    /// Carries what the session has seen over into the stream of today. What a failover has cut off
+    /// is put down as lost, once; a floor of a history that is not known any more stays as it is,
+    /// and sends reads to the master until one has raised a new floor.
+    pub fn carry_over(&mut self, lineage: &Lineage) {
+        let Some(floor) = self.floor else { return };
+        let offset = match lineage.cover(floor) {
+            Covered::To(offset) => offset,
+            Covered::Lost(from) => {
+                self.lost = Some(Lost { from, to: floor.offset });
+                self.last_write = self.last_write.min(from);
+                from
+            }
+            Covered::Foreign => return,
+        };
+        self.floor = Some(Position { history: lineage.history, offset });
+    }
+
     /// Raises the floor to `offset` of the history that is current now.
     #[inline]
     pub fn saw(&mut self, seen: Position) {
@@ -128,5 +154,45 @@ impl Session {
     /// Between WATCH or MULTI and EXEC: everything goes to the master.
     pub fn is_watching(&self) -> bool {
         !self.watches.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::HistoryId;
+
+    const OLD: HistoryId = HistoryId::new([1; 20]);
+    const NEW: HistoryId = HistoryId::new([2; 20]);
+
+    fn carried(history: HistoryId, offset: u64) -> Session {
+        let at = |history, it| Position { history, offset: Offset::new(it) };
+        let mut session = Session::default();
+        session.wrote(at(history, offset), MonoUs(1));
+        let lineage = Lineage { history: OLD, before: None }.promoted(NEW, Offset::new(50));
+        session.carry_over(&lineage);
+        session
+    }
+
+    #[test]
+    fn a_floor_that_a_failover_shares_goes_on_in_the_new_history() {
+        let session = carried(OLD, 50);
+        assert_eq!(session.floor, Some(Position { history: NEW, offset: Offset::new(50) }));
+        assert_eq!((session.lost, session.last_write), (None, Offset::new(50)));
+        assert_eq!(carried(NEW, 90).floor.map(|it| it.offset), Some(Offset::new(90)));
+    }
+
+    #[test]
+    fn what_a_failover_cut_off_is_lost_and_the_session_goes_on_from_before() {
+        let session = carried(OLD, 80);
+        assert_eq!(session.lost, Some(Lost { from: Offset::new(50), to: Offset::new(80) }));
+        assert_eq!(session.floor, Some(Position { history: NEW, offset: Offset::new(50) }));
+        assert_eq!(session.last_write, Offset::new(50), "WAIT waits for what there is");
+    }
+
+    #[test]
+    fn a_floor_of_an_unknown_history_is_kept() {
+        let unknown = HistoryId::new([9; 20]);
+        assert_eq!(carried(unknown, 10).floor.map(|it| it.history), Some(unknown));
     }
 }

@@ -23,7 +23,7 @@ const COUNT: u64 = 75_000;
 const FAILURES_MAX: u64 = 8;
 
 /// What is played when `--families` says nothing.
-const FAMILIES: &str = "strings,keys,hashes";
+const FAMILIES: &str = "strings,keys,hashes,lists,sets,sorted_sets,sort";
 
 fn main() {
     let mut suite = Suite::new("differential", &["seed", "count", "families", "failures"]);

@@ -99,7 +99,7 @@ pub fn play_all(
         played += round.played;
     }
     if !failures.is_full() {
-        wait_for_equal_digests(servers);
+        wait_for_equal_digests(servers, failures);
     }
     played
 }
@@ -134,15 +134,16 @@ fn set_thresholds(
     setting: &Setting,
     failures: &mut Failures,
 ) {
-    for server in [&servers.theirs, &servers.ours] {
-        let mut wire = server.dial();
+    let (mut theirs, mut ours) = (servers.theirs.dial(), servers.ours.dial());
+    for wire in [&mut theirs, &mut ours] {
         assert_eq!(wire.ask("FLUSHALL").string(), "OK");
-        for (name, default) in defaults {
-            let value = setting.threshold.unwrap_or(default);
-            let told = wire.cmd(&["CONFIG", "SET", name, value]);
-            if told.string() != "OK" {
-                failures.once(format!("CONFIG SET {name} {value}: {told}"));
-            }
+    }
+    for (name, default) in defaults {
+        let value = setting.threshold.unwrap_or(default);
+        let told = ours.cmd(&["CONFIG", "SET", name, value]);
+        match told.string().as_str() {
+            "OK" => assert_eq!(theirs.cmd(&["CONFIG", "SET", name, value]).string(), "OK"),
+            why => failures.once(format!("CONFIG SET {name}: {why}")),
         }
     }
 }
@@ -212,13 +213,18 @@ fn batch(grammar: &Grammar, dice: &mut Dice, client: &Client) -> Vec<Words> {
     batch
 }
 
-/// `DEBUG DIGEST` of a set names each member with its digest.
-fn wait_for_equal_digests(servers: &Servers) {
+/// `DEBUG DIGEST` of a set lists each member's name, offset and digest.
+fn wait_for_equal_digests(servers: &Servers, failures: &mut Failures) {
     let mut wire = servers.ours.dial();
+    let told = wire.ask("DEBUG DIGEST");
+    if told.is_error() {
+        return failures.once(format!("DEBUG DIGEST: {told}"));
+    }
     until("equal digests of all members", || {
         let told = wire.cmd(&words(&["DEBUG", "DIGEST"]));
-        let digests = told.items().unwrap_or(&[]).chunks(2).map(|it| it.last());
-        (digests.collect::<BTreeSet<_>>().len() <= 1).then_some(())
+        let members = told.items().unwrap_or(&[]).iter();
+        let digests: BTreeSet<_> = members.map(|it| it.items()?.last()).collect();
+        (digests.len() == 1 && !digests.contains(&None)).then_some(())
     });
 }
 

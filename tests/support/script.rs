@@ -2,8 +2,8 @@
 //! that the replies can be written anew.
 //!
 //! Three words are for servers rather than for the bare engine: a first line `#! not redis: reason`
-//! keeps a script from a real Redis, `#! since 7.2` before a command keeps that command from it, and
-//! what follows an `@` line is for the bare engine only, because no real clock can be set.
+//! keeps a script from a real Redis, `#! since 7.2` before a command keeps that command from it,
+//! and what follows an `@` line is for the bare engine only, because no real clock can be set.
 
 use std::fs;
 use std::path::PathBuf;

@@ -40,15 +40,15 @@ impl Server {
         let binary = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
         let line = format!(
             "{binary} --port {{port}} --bind 127.0.0.1 --save '' --appendonly no \
-             --repl-diskless-sync no"
+             --repl-diskless-sync no --shutdown-timeout 0"
         );
         start(&line, extra)
     }
 
     /// Our server: a master and two replicas unless `extra` says otherwise.
     ///
-    /// `ENTOURAGE_BIN` names another binary, or, if it has `{port}` in it, a whole command line that
-    /// stands in, so that the tests themselves can be tried against a real Redis.
+    /// `ENTOURAGE_BIN` names another binary, or, if it has `{port}` in it, a whole command line
+    /// that stands in, so that the tests themselves can be tried against a real Redis.
     pub fn entourage(extra: &[&str]) -> Server {
         match env::var("ENTOURAGE_BIN") {
             Ok(line) if line.contains("{port}") => start(&line, &[]),

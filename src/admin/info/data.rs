@@ -1,7 +1,7 @@
 //! Sections about the data: persistence, replication, keyspace.
 
-use super::super::House;
 use super::Lines;
+use crate::admin::House;
 use crate::base::limits::DATABASES;
 use crate::base::position::HistoryId;
 use crate::node::Duty;
@@ -41,7 +41,11 @@ pub fn replication(house: &House, lines: &mut Lines) {
             () => "online",
         };
         let (port, offset) = (house.birth.port, member.applied());
-        let lag_s = set.behind_us(member, now) / 1_000_000;
+        // Redis says -1 of what it does not know.
+        let lag_s = match set.behind_us(member, now) {
+            u64::MAX => -1,
+            us => (us / 1_000_000) as i64,
+        };
         lines.push(format_args!(
             "slave{at}:ip=127.0.0.1,port={port},state={state},offset={offset},lag={lag_s},name={},\
              duties={}",

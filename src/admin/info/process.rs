@@ -1,8 +1,8 @@
 //! Sections about the process: server, clients, memory, stats, cpu.
 
-use super::super::House;
-use super::super::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use super::{Lines, human, read};
+use crate::admin::House;
+use crate::admin::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use crate::runtime::{clock, process};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -36,7 +36,7 @@ pub fn server(house: &House, lines: &mut Lines) {
 
 pub fn clients(house: &House, lines: &mut Lines) {
     let all = house.clients.all();
-    let most = |of: fn(&super::super::Client) -> u64| all.iter().map(|it| of(it)).max();
+    let most = |of: fn(&crate::admin::Client) -> u64| all.iter().map(|it| of(it)).max();
     let blocked = all.iter().filter(|it| it.is_parked.load(Relaxed)).count();
     lines.line("connected_clients", all.len());
     lines.line("cluster_connections", 0);

@@ -1,7 +1,11 @@
 //! Verbs about the connection and the proxy, one file per subject: rows first, then a function
 //! each.
 
+pub mod client;
+pub mod command;
 pub mod connection;
+pub mod help;
+mod members;
 pub mod proxy;
 pub mod replication;
 pub mod server;
@@ -9,12 +13,16 @@ pub mod config;
 pub mod latency;
 pub mod memory;
 pub mod debug;
+pub mod transactions;
 
 use super::SessionRow;
 
 /// The families, in the order of the table.
 const FAMILIES: &[&[SessionRow]] = &[
     connection::ROWS,
+    client::ROWS,
+    command::ROWS,
+    transactions::ROWS,
     proxy::ROWS,
     replication::ROWS,
     server::ROWS,

@@ -1,6 +1,263 @@
-//! PROXY: what operators and clients say to the proxy itself.
+//! PROXY: what clients ask of their own consistency. What operators do to members is in
+//! [`super::members`].
 
-use crate::admin::SessionRow;
+use super::members;
+use crate::admin::{
+    After, Command, Handler, Origin, SessionRow, Turn, help, home_of, session_container,
+    session_row, stats, table,
+};
+use crate::base::position::{Covered, Offset, Position};
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Args, Class, Fault, Flags, Group};
+use crate::node::View;
+use crate::resp::{OwnedRequest, Request};
+use crate::route::{Acks, Level, explain};
+use crate::runtime::tasks;
+use crate::session::AskedAcks;
+use std::time::Duration;
 
 /// The family's rows.
-pub const ROWS: &[SessionRow] = &[];
+pub const ROWS: &[SessionRow] = &[session_container("PROXY", SUBCOMMANDS).says(
+    Group::Proxy,
+    SINCE,
+    "Depends on subcommand.",
+    "A container for what can be asked of the proxy itself.",
+    "",
+)];
+
+const SINCE: &str = "0.1.0";
+const ANY_TIME: Flags = Flags::LOADING.and(Flags::STALE);
+const OPERATOR: Flags = ANY_TIME.and(Flags::ADMIN);
+
+const SUBCOMMANDS: &[SessionRow] = &[
+    session_row("ACKS", AtLeast(2), ANY_TIME, acks).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells or sets how many replicas confirm each write of this session.",
+        "[0 | <replicas | ALL> timeout-milliseconds]",
+    ),
+    session_row("ATLEAST", Exactly(3), ANY_TIME, at_least).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Makes this session's reads see at least what the token's session had seen.",
+        "token",
+    ),
+    session_row("CONSISTENCY", AtLeast(2), ANY_TIME, consistency).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells or sets the level of this session's reads.",
+        "[level | DEFAULT]",
+    ),
+    session_row("EXPLAIN", AtLeast(3), ANY_TIME, explain_request).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of members",
+        "Tells where a command would go and why, without running it.",
+        "command [arg [arg ...]]",
+    ),
+    session_row("FAILOVER", Exactly(4), OPERATOR, members::fail_over).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is what the new master has still to apply",
+        "Makes a replica the master; the old master becomes a replica.",
+        "TO name",
+    ),
+    session_row("HELP", Exactly(2), ANY_TIME, tell_help).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells about the subcommands.",
+        "",
+    ),
+    session_row("NODE", AtLeast(3), OPERATOR, members::node).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Pauses, resumes, drains or undrains a replica, or adds one.",
+        "<name <PAUSE | RESUME | DRAIN | UNDRAIN> | ADD>",
+    ),
+    session_row("NODES", Exactly(2), ANY_TIME, members::nodes).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of members",
+        "Tells how every member stands.",
+        "",
+    ),
+    session_row("STATS", Exactly(2), ANY_TIME, tell_stats).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of things that were measured",
+        "Tells service times, staleness served and waits.",
+        "",
+    ),
+    session_row("TOKEN", Exactly(2), ANY_TIME, token).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells what this session has seen, for ATLEAST on another connection.",
+        "",
+    ),
+];
+
+const HELP: &[(&str, &str)] = &[
+    ("ACKS [0 | <replicas | ALL> <timeout-ms>]", "Replicas that confirm each write; 0 for none."),
+    ("ATLEAST <token>", "Read nothing older than what the token's session had seen."),
+    ("CONSISTENCY [<level> | DEFAULT]", "The level of this session's reads."),
+    ("EXPLAIN <command> [<arg> ...]", "Where a command would go, and why."),
+    ("FAILOVER TO <name>", "Make a replica the master."),
+    ("NODE ADD", "Add a hosted replica."),
+    ("NODE <name> PAUSE | RESUME", "Stop applying the stream; go on."),
+    ("NODE <name> DRAIN | UNDRAIN", "Serve no new reads; serve again."),
+    ("NODES", "How every member stands."),
+    ("STATS", "Service times, staleness served and waits."),
+    ("TOKEN", "What this session has seen."),
+];
+
+fn tell_help(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    help(turn.reply, "PROXY", HELP);
+    Ok(After::Answered)
+}
+
+fn tell_stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.reply.verbatim(&stats(turn.house));
+    Ok(After::Answered)
+}
+
+/// Answers the level in force on the default route, or changes the session's.
+fn consistency(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    if turn.args.left() == 0 {
+        let settings = turn.house.settings();
+        let level = settings.routes.level(0, turn.session.level, turn.listener_level);
+        turn.reply.bulk(level.to_string().as_bytes());
+        return Ok(After::Answered);
+    }
+    let words = turn.args.rest().collect::<Vec<_>>().join(&b' ');
+    let text = String::from_utf8_lossy(&words);
+    turn.session.level = match Level::parse(&text) {
+        Some(level) => Some(level),
+        None if text.eq_ignore_ascii_case("default") => None,
+        None => {
+            return Err(Fault::Told(format!("ERR a level is {}, or default", Level::ACCEPTED)));
+        }
+    };
+    turn.reply.ok();
+    Ok(After::Answered)
+}
+
+/// Answers how many replicas and how many milliseconds, or changes the session's.
+fn acks(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    match turn.args.left() {
+        0 => tell_acks(turn),
+        _ => {
+            turn.session.acks = asked_acks(&mut turn.args)?;
+            turn.reply.ok();
+        }
+    }
+    Ok(After::Answered)
+}
+
+fn tell_acks(turn: &mut Turn<'_>) {
+    let settings = turn.house.settings();
+    let route = settings.routes.get(0);
+    let default = AskedAcks { acks: route.acks, timeout: route.acks_timeout };
+    let asked = turn.session.acks.unwrap_or(default);
+    turn.reply.array(2);
+    match asked.acks {
+        Acks::None => turn.reply.bulk(b"0"),
+        Acks::Count(count) => turn.reply.bulk_int(count.into()),
+        Acks::All => turn.reply.bulk(b"all"),
+    }
+    turn.reply.int(asked.timeout.as_millis() as i64);
+}
+
+fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
+    const NOT_A_COUNT: Fault = Fault::Says("ERR acks is a number of replicas, or all");
+    const NOT_A_TIMEOUT: Fault = Fault::Says("ERR timeout is not an integer or out of range");
+    let acks = match args.word("all") {
+        true => Acks::All,
+        false => match args.int().ok().and_then(|it| u16::try_from(it).ok()).ok_or(NOT_A_COUNT)? {
+            0 => Acks::None,
+            count => Acks::Count(count),
+        },
+    };
+    if acks == Acks::None && args.left() == 0 {
+        return Ok(None);
+    }
+    let ms = args.int().ok().and_then(|it| u32::try_from(it).ok()).ok_or(NOT_A_TIMEOUT)?;
+    args.done()?;
+    let timeout = Duration::from_millis(ms.into());
+    Ok((acks != Acks::None).then_some(AskedAcks { acks, timeout }))
+}
+
+/// The floor as text; the stream's beginning for a session that has seen nothing.
+fn token(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let nothing = || Position { history: turn.house.set.lineage().history, offset: Offset::ZERO };
+    let seen = turn.session.floor.unwrap_or_else(nothing);
+    turn.reply.bulk(seen.to_string().as_bytes());
+    Ok(After::Answered)
+}
+
+fn at_least(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    const MALFORMED: Fault = Fault::Says("ERR that is not a token: ask PROXY TOKEN for one");
+    const FOREIGN: Fault = Fault::Says("ERR the token belongs to a history unknown here");
+    let token = Position::parse(turn.args.next()?).ok_or(MALFORMED)?;
+    let set = &turn.house.set;
+    match set.cover(token) {
+        Covered::To(offset) => {
+            turn.session.saw(Position { history: set.lineage().history, offset });
+        }
+        Covered::Lost(from) => {
+            return Err(Fault::LostWrite { from: from.bytes(), to: token.offset.bytes() });
+        }
+        Covered::Foreign => return Err(FOREIGN),
+    }
+    turn.reply.ok();
+    Ok(After::Answered)
+}
+
+fn explain_request(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let owned = OwnedRequest::of(turn.args.rest());
+    let request = owned.borrow();
+    let command = table().find(request)?;
+    let (class, kind) = match command.handler {
+        Handler::Read(_) => (Class::Read, "read"),
+        Handler::Either { is_read, .. } if is_read(request) => (Class::Read, "read"),
+        Handler::Write(_) | Handler::Either { .. } => (Class::Write, "write"),
+        Handler::Session(_) | Handler::Container => (Class::Session, "session"),
+    };
+    let mut lines = vec![format!("command {} {kind}", command.name)];
+    match class {
+        Class::Session => lines.push("answered by the proxy itself, by no member".into()),
+        class => lines.extend(told(turn, class, command, request)),
+    }
+    turn.reply.array(lines.len());
+    lines.iter().for_each(|it| turn.reply.bulk(it.as_bytes()));
+    Ok(After::Answered)
+}
+
+/// What the corridor would weigh for this request, now and on this worker.
+fn told(turn: &Turn<'_>, class: Class, command: &Command, request: Request<'_>) -> Vec<String> {
+    let (settings, set) = (turn.house.settings(), &*turn.house.set);
+    let (roster, lineage) = (set.roster(), set.lineage());
+    let origin = Origin {
+        routes: &settings.routes,
+        session: turn.session,
+        listener: turn.listener,
+        listener_level: turn.listener_level,
+    };
+    let number = origin.route(command, request);
+    let route = settings.routes.get(number);
+    let home = home_of(tasks::worker(), roster.len() - 1);
+    let ask = origin.ask(class, number, set, &lineage, turn.now, home);
+    let view = View { set, roster: &roster, now: turn.now, with_ages: true };
+    let name = |it| set.member(usize::from(it)).name.clone();
+    let mut lines = explain(&route.name, &ask, &view, name).lines();
+    let gate = settings.set.gate().filter(|_| class == Class::Write);
+    if gate.is_some_and(|it| !it.allows(view.fed())) {
+        lines.push("refused -NOREPLICAS: too few replicas are near enough to the master".into());
+    }
+    lines
+}

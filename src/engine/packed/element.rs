@@ -41,6 +41,15 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// The form in which it is stored, for a text that may not be in it yet.
+    #[inline]
+    pub fn settled(self) -> Element<'a> {
+        match self {
+            Element::Text(text) => Element::of(text),
+            number => number,
+        }
+    }
+
     /// The integer it spells.
     pub fn as_int(self) -> Option<i64> {
         match self {

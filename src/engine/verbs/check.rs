@@ -7,7 +7,7 @@
 
 use crate::base::time::WallMs;
 use crate::command::{Args, Fault, World};
-use crate::engine::{Effects, Engine, Row, Run, Thresholds};
+use crate::engine::{Effects, Engine, Row, Run, Said, Thresholds};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 
 /// Runs `tests/commands/<name>` and compares every reply.
@@ -104,6 +104,19 @@ impl Bench {
 fn subcommand(rows: &'static [Row], name: &[u8]) -> &'static Row {
     let is_named = |it: &&Row| it.spec.name.as_bytes().eq_ignore_ascii_case(name);
     rows.iter().find(is_named).expect("a known subcommand")
+}
+
+/// What the last write said, in words; the client's own as `as sent`.
+pub fn said(bench: &Bench) -> Vec<String> {
+    let span = |said: &Said| match said {
+        Said::AsSent => "as sent".to_owned(),
+        Said::Instead(span) => {
+            let text = String::from_utf8_lossy(&bench.effects.words()[span.clone()]).into_owned();
+            let is_word = |it: &&str| !it.starts_with(['*', '$']);
+            text.split("\r\n").filter(is_word).collect::<Vec<_>>().join(" ").trim_end().to_owned()
+        }
+    };
+    bench.effects.items().iter().map(|it| span(&it.said)).collect()
 }
 
 /// Splits a line at spaces; `"…"` keeps them and knows `\xHH`, `\n`, `\r`, `\"` and `\\`.

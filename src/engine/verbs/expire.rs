@@ -3,7 +3,7 @@
 use super::strings::lifetime::Clock;
 use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Args, Fault, Flags, Group, Keys};
+use crate::command::{Args, Fault, Flags, Group, Keys, echo};
 use crate::engine::Run::{Read, Write};
 use crate::engine::{Db, Effects, Engine, KeySlot, Row, row};
 use crate::resp::Reply;
@@ -99,7 +99,7 @@ impl Condition {
                 () if args.word("GT") => it.gt = true,
                 () if args.word("LT") => it.lt = true,
                 () => {
-                    let word = String::from_utf8_lossy(word);
+                    let word = echo(word);
                     return Err(Fault::Told(format!("ERR Unsupported option {word}")));
                 }
             }

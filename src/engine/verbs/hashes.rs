@@ -1,16 +1,15 @@
 //! Hashes: fields with values.
 
-use super::scan;
-use crate::base::dice::Dice;
+use super::shown::{Shown, open, open_entry};
+use super::{chance, scan};
 use crate::base::extended::Extended;
-use crate::base::limits::REPLY_BYTES_MAX;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::hash::Entry;
 use crate::engine::packed::Element;
 use crate::engine::{Effects, Engine, Ground, Hash, Row, row};
-use crate::resp::{Protocol, Reply};
+use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
 const FAST_GROWS: Flags = FAST.and(Flags::GROWS);
@@ -383,19 +382,9 @@ fn hvals(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault
     Ok(())
 }
 
-/// Most entries whose two texts can be counted, in either direction.
-const PAIRS_MAX: u64 = i64::MAX as u64 / 2;
-
-/// What of an entry a reply shows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    Fields,
-    Pairs,
-}
-
 fn hrandfield(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
-    let asked = how_many(&mut args)?;
+    let asked = chance::how_many(&mut args, "WITHVALUES")?;
     let mut dice = args.world.dice();
     let hash: Option<&Hash> = engine.db(&args).collection(key)?;
     match (hash, asked) {
@@ -408,68 +397,18 @@ fn hrandfield(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<
             open(count, shown, reply);
             hash.sample(count, &mut dice, |it| show(it, shown, reply));
         }
-        (Some(hash), Some((count, shown))) => repeat(hash, count, shown, &mut dice, reply)?,
+        (Some(hash), Some((count, shown))) => chance::repeat(count, shown, reply, |reply| {
+            hash.random(&mut dice).into_iter().for_each(|it| show(it, shown, reply));
+        })?,
     }
     Ok(())
-}
-
-/// As many entries as `-count` says, which need not differ.
-fn repeat(
-    hash: &Hash,
-    count: i64,
-    shown: Shown,
-    dice: &mut Dice,
-    reply: &mut Reply,
-) -> Result<(), Fault> {
-    let count = count.unsigned_abs() as usize;
-    let mark = reply.mark();
-    open(count, shown, reply);
-    for _ in 0..count {
-        if REPLY_BYTES_MAX < reply.since(mark).len() {
-            return Err(Fault::Says("ERR the reply would be too long"));
-        }
-        hash.random(dice).into_iter().for_each(|it| show(it, shown, reply));
-    }
-    Ok(())
-}
-
-/// `[count [WITHVALUES]]`. The smallest integer has no size of its own type.
-fn how_many(args: &mut Args<'_>) -> Result<Option<(i64, Shown)>, Fault> {
-    if args.left() == 0 {
-        return Ok(None);
-    }
-    let count = args.int()?;
-    if count == i64::MIN {
-        return Err(Fault::Says(
-            "ERR value is out of range, value must between -9223372036854775807 and \
-             9223372036854775807",
-        ));
-    }
-    let shown = if args.word("WITHVALUES") { Shown::Pairs } else { Shown::Fields };
-    args.done()?;
-    match shown {
-        Shown::Pairs if PAIRS_MAX < count.unsigned_abs() => {
-            Err(Fault::Says("ERR value is out of range"))
-        }
-        shown => Ok(Some((count, shown))),
-    }
-}
-
-fn open(count: usize, shown: Shown, reply: &mut Reply) {
-    match (shown, reply.protocol()) {
-        (Shown::Pairs, Protocol::Resp2) => reply.array(2 * count),
-        _ => reply.array(count),
-    }
 }
 
 fn show(entry: Entry<'_>, shown: Shown, reply: &mut Reply) {
-    match (shown, reply.protocol()) {
-        (Shown::Fields, _) => entry.0.answer(reply),
-        (Shown::Pairs, Protocol::Resp2) => answer_entry(entry, reply),
-        (Shown::Pairs, Protocol::Resp3) => {
-            reply.array(2);
-            answer_entry(entry, reply);
-        }
+    open_entry(shown, reply);
+    match shown {
+        Shown::Names => entry.0.answer(reply),
+        Shown::Pairs => answer_entry(entry, reply),
     }
 }
 
@@ -484,7 +423,7 @@ fn hscan(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), F
     let mut shown = Shown::Pairs;
     let options = scan::Options::read(&mut args, |it| {
         let taken = it.word("NOVALUES");
-        shown = if taken { Shown::Fields } else { shown };
+        shown = if taken { Shown::Names } else { shown };
         Ok(taken)
     })?;
     visit(hash, from, options, shown, reply);
@@ -504,7 +443,7 @@ fn visit(
         if entry.0.with_text(|it| options.fits(it)) {
             shown_entries += 1;
             match shown {
-                Shown::Fields => entry.0.answer(reply),
+                Shown::Names => entry.0.answer(reply),
                 Shown::Pairs => answer_entry(entry, reply),
             }
         }

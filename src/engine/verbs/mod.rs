@@ -6,10 +6,18 @@ pub mod keys;
 pub mod expire;
 pub mod search;
 pub mod object;
+pub mod dump;
 pub mod databases;
 pub mod strings;
+pub mod lists;
+pub mod sets;
 pub mod hashes;
+pub mod zsets;
+pub mod sort;
+mod counted;
+mod chance;
 mod scan;
+mod shown;
 
 use super::row::Row;
 use crate::command::Lookup;
@@ -21,9 +29,17 @@ pub const FAMILIES: &[&[Row]] = &[
     expire::ROWS,
     search::ROWS,
     object::ROWS,
+    dump::ROWS,
     databases::ROWS,
     strings::ROWS,
+    lists::ROWS,
+    sets::ROWS,
     hashes::ROWS,
+    zsets::ROWS,
+    zsets::ranges::ROWS,
+    zsets::pops::ROWS,
+    zsets::algebra::ROWS,
+    sort::ROWS,
 ];
 
 /// All rows of the engine.

@@ -8,10 +8,11 @@ use crate::resp::{Mark, Reply};
 const COUNT_DEFAULT: usize = 10;
 
 /// Takes a cursor: the lowest hash to visit, or `None` behind all hashes. Read as C's `strtoul`
-/// reads it, without leading space.
+/// reads it, without leading space and up to a NUL byte.
 pub fn cursor(args: &mut Args<'_>) -> Result<Option<u32>, Fault> {
     const INVALID: Fault = Fault::Says("ERR invalid cursor");
-    let (minus, digits) = match args.next()? {
+    let word = args.next()?.split(|it| *it == 0).next().unwrap_or_default();
+    let (minus, digits) = match word {
         [] => return Ok(Some(0)),
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] | digits => (false, digits),

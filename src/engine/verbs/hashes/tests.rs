@@ -1,7 +1,7 @@
 //! Hashes against scripts that a real server answered, and against what only we promise.
 
 use crate::base::time::WallMs;
-use crate::engine::verbs::check::{Bench, check, words};
+use crate::engine::verbs::check::{Bench, check, said, words};
 use crate::resp::Protocol;
 use std::collections::{BTreeSet, HashSet};
 
@@ -27,20 +27,6 @@ fn scans() {
 
 fn ask(bench: &mut Bench, line: &str) -> String {
     bench.ask(&words(line))
-}
-
-/// What the last write said, in words; the client's own as `as sent`.
-fn said(bench: &Bench) -> Vec<String> {
-    use crate::engine::Said;
-    let span = |said: &Said| match said {
-        Said::AsSent => "as sent".to_owned(),
-        Said::Instead(span) => {
-            let text = String::from_utf8_lossy(&bench.effects.words()[span.clone()]).into_owned();
-            let is_word = |it: &&str| !it.starts_with(['*', '$']);
-            text.split("\r\n").filter(is_word).collect::<Vec<_>>().join(" ").trim_end().to_owned()
-        }
-    };
-    bench.effects.items().iter().map(|it| span(&it.said)).collect()
 }
 
 #[test]

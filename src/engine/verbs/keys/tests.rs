@@ -24,6 +24,7 @@ fn keys_expire_as_in_redis() {
 #[test]
 fn keys_are_found_as_in_redis() {
     check("keys-search.txt");
+    check("keys-cursors.txt");
 }
 
 #[test]

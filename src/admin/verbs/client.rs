@@ -1,0 +1,318 @@
+//! CLIENT: the connection's own settings, and a look at the others.
+
+mod kill;
+mod line;
+
+use super::connection::{printable, set_name};
+use super::help::help;
+use crate::admin::{After, Client, SessionRow, Turn, session_container, session_row};
+use crate::base::number;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Fault, Flags, Group};
+use crate::session::Replies;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+const OWN: Flags = Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE);
+const OPERATOR: Flags = OWN.and(Flags::ADMIN);
+const CONSTANT: &str = "O(1)";
+const EVERYBODY: &str = "O(N) where N is the number of client connections";
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[session_container("CLIENT", SUBCOMMANDS).says(
+    Group::Connection,
+    "2.4.0",
+    "Depends on the subcommand",
+    "Looks at connections and changes them.",
+    "",
+)];
+
+const fn sub(
+    row: SessionRow,
+    since: &'static str,
+    complexity: &'static str,
+    summary: &'static str,
+    syntax: &'static str,
+) -> SessionRow {
+    row.says(Group::Connection, since, complexity, summary, syntax)
+}
+
+const SUBCOMMANDS: &[SessionRow] = &[
+    sub(
+        session_row("ID", Exactly(2), OWN, id),
+        "5.0.0",
+        CONSTANT,
+        "Answers the number of this connection.",
+        "",
+    ),
+    sub(
+        session_row("INFO", Exactly(2), OWN, info),
+        "6.2.0",
+        CONSTANT,
+        "Tells of this connection.",
+        "",
+    )
+    .tips(&["nondeterministic_output"]),
+    sub(
+        session_row("LIST", AtLeast(2), OPERATOR, list),
+        "2.4.0",
+        EVERYBODY,
+        "Tells of all connections.",
+        "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+    )
+    .tips(&["nondeterministic_output"]),
+    sub(
+        session_row("KILL", AtLeast(3), OPERATOR, kill::kill),
+        "2.4.0",
+        EVERYBODY,
+        "Closes connections.",
+        "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] \
+         [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes/no]>",
+    ),
+    sub(
+        session_row("SETNAME", Exactly(3), OWN, set_name),
+        "2.6.9",
+        CONSTANT,
+        "Gives this connection a name.",
+        "connection-name",
+    ),
+    sub(
+        session_row("GETNAME", Exactly(2), OWN, get_name),
+        "2.6.9",
+        CONSTANT,
+        "Answers the name of this connection.",
+        "",
+    ),
+    sub(
+        session_row("SETINFO", Exactly(4), OWN, set_info),
+        "7.2.0",
+        CONSTANT,
+        "Says which library this connection uses.",
+        "<LIB-NAME libname | LIB-VER libver>",
+    ),
+    sub(
+        session_row("REPLY", Exactly(3), OWN, replies),
+        "3.2.0",
+        CONSTANT,
+        "Whether this connection wants replies.",
+        "<ON | OFF | SKIP>",
+    ),
+    sub(
+        session_row("NO-EVICT", Exactly(3), OPERATOR, no_evict),
+        "7.0.0",
+        CONSTANT,
+        "Whether this connection may be closed to save memory.",
+        "<ON | OFF>",
+    ),
+    sub(
+        session_row("NO-TOUCH", Exactly(3), OWN, no_touch),
+        "7.2.0",
+        CONSTANT,
+        "Whether reads of this connection mark keys as used.",
+        "<ON | OFF>",
+    ),
+    sub(
+        session_row("UNBLOCK", AtLeast(3), OPERATOR, unblock),
+        "5.0.0",
+        "O(log N) where N is the number of client connections",
+        "Ends the wait of another connection.",
+        "client-id [TIMEOUT | ERROR]",
+    ),
+    sub(
+        session_row("GETREDIR", Exactly(2), OWN, get_redirection),
+        "6.0.0",
+        CONSTANT,
+        "Answers where invalidations of this connection go.",
+        "",
+    ),
+    sub(
+        session_row("TRACKINGINFO", Exactly(2), OWN, tracking_info),
+        "6.2.0",
+        CONSTANT,
+        "Tells of client-side caching on this connection.",
+        "",
+    ),
+    sub(
+        session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), help),
+        "5.0.0",
+        CONSTANT,
+        "Lists the subcommands.",
+        "",
+    ),
+];
+
+fn id(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.reply.int(turn.client.id as i64);
+    Ok(After::Answered)
+}
+
+fn info(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.client.mirror(turn.session, turn.reply.protocol());
+    turn.reply.verbatim(&line::line(turn.client, turn.now));
+    Ok(After::Answered)
+}
+
+fn list(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.client.mirror(turn.session, turn.reply.protocol());
+    let clients = if turn.args.left() == 0 {
+        turn.house.clients.all()
+    } else if 2 <= turn.args.left() && turn.args.word("TYPE") {
+        let kind = Kind::parse(turn.args.next()?)?;
+        turn.args.done()?;
+        turn.house.clients.all().into_iter().filter(|it| kind.is_of(it)).collect()
+    } else if 2 <= turn.args.left() && turn.args.word("ID") {
+        let ids = turn.args.rest().map(number::parse_i64);
+        let ids: Option<Vec<i64>> = ids.collect();
+        let ids = ids.ok_or(Fault::Says("ERR Invalid client ID"))?;
+        let found = ids.into_iter().filter_map(|it| turn.house.clients.get(it as u64));
+        found.collect::<Vec<Arc<Client>>>()
+    } else {
+        return Err(Fault::Syntax);
+    };
+    let text: String = clients.iter().map(|it| line::line(it, turn.now)).collect();
+    turn.reply.verbatim(&text);
+    Ok(After::Answered)
+}
+
+/// Kinds of connections, as CLIENT LIST and CLIENT KILL tell them apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Normal,
+    Replica,
+    Pubsub,
+    Master,
+}
+
+impl Kind {
+    fn parse(word: &[u8]) -> Result<Kind, Fault> {
+        let kinds = [
+            ("normal", Kind::Normal),
+            ("slave", Kind::Replica),
+            ("replica", Kind::Replica),
+            ("pubsub", Kind::Pubsub),
+            ("master", Kind::Master),
+        ];
+        let found = kinds.iter().find(|it| word.eq_ignore_ascii_case(it.0.as_bytes()));
+        found.map(|it| it.1).ok_or_else(|| {
+            let word = String::from_utf8_lossy(word);
+            Fault::Told(format!("ERR Unknown client type '{word}'"))
+        })
+    }
+
+    /// All our connections are clients: nobody follows us over one, and nobody listens.
+    fn is_of(self, _: &Client) -> bool {
+        self == Kind::Normal
+    }
+}
+
+fn get_name(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    match turn.session.name.as_str() {
+        "" => turn.reply.null(),
+        name => turn.reply.bulk(name.as_bytes()),
+    }
+    Ok(After::Answered)
+}
+
+fn set_info(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let (option, value) = (turn.args.next()?, turn.args.next()?);
+    let option = String::from_utf8_lossy(option).into_owned();
+    let is_name = option.eq_ignore_ascii_case("LIB-NAME");
+    if !is_name && !option.eq_ignore_ascii_case("LIB-VER") {
+        return Err(Fault::Told(format!("ERR Unrecognized option '{option}'")));
+    }
+    let Some(value) = printable(value) else {
+        let option = option.to_lowercase();
+        let text = format!("ERR {option} cannot contain spaces, newlines or special characters.");
+        return Err(Fault::Told(text));
+    };
+    let mut names = turn.client.names.lock();
+    let (ours, shown) = match is_name {
+        true => (&mut turn.session.lib_name, &mut names.lib_name),
+        false => (&mut turn.session.lib_version, &mut names.lib_version),
+    };
+    *ours = value.into();
+    *shown = value.into();
+    turn.reply.ok();
+    Ok(After::Answered)
+}
+
+fn replies(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    if turn.args.word("ON") {
+        turn.session.replies = Replies::On;
+        turn.reply.ok();
+    } else if turn.args.word("OFF") {
+        turn.session.replies = Replies::Off;
+    } else if turn.args.word("SKIP") {
+        if turn.session.replies != Replies::Off {
+            turn.session.replies = Replies::SkipNext;
+        }
+    } else {
+        return Err(Fault::Syntax);
+    }
+    Ok(After::Answered)
+}
+
+fn no_evict(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.session.no_evict = switch(turn)?;
+    answer_switch(turn, &turn.client.flags.no_evict, turn.session.no_evict)
+}
+
+fn no_touch(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.session.no_touch = switch(turn)?;
+    answer_switch(turn, &turn.client.flags.no_touch, turn.session.no_touch)
+}
+
+fn switch(turn: &mut Turn<'_>) -> Result<bool, Fault> {
+    match (turn.args.word("ON"), turn.args.word("OFF")) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(Fault::Syntax),
+    }
+}
+
+fn answer_switch(turn: &mut Turn<'_>, shown: &AtomicBool, on: bool) -> Result<After, Fault> {
+    shown.store(on, Relaxed);
+    turn.reply.ok();
+    Ok(After::Answered)
+}
+
+fn unblock(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    const AS_TIMEOUT: u8 = 1;
+    const WITH_ERROR: u8 = 2;
+    const REASONS: Fault = Fault::Says("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    let word = turn.args.next()?;
+    let how = match turn.args.left() {
+        0 => AS_TIMEOUT,
+        1 if turn.args.word("TIMEOUT") => AS_TIMEOUT,
+        1 if turn.args.word("ERROR") => WITH_ERROR,
+        _ => return Err(REASONS),
+    };
+    let id = number::parse_i64(word).ok_or(Fault::NotInteger)?;
+    let parked = turn.house.clients.get(id as u64).filter(|it| it.is_parked.load(Acquire));
+    if let Some(client) = &parked {
+        client.unblocked.store(how, Release);
+        // It may have been woken by something else; whoever parks next begins anew.
+        client.is_parked.swap(false, AcqRel);
+        client.unblock.notify(usize::MAX);
+    }
+    turn.reply.int(i64::from(parked.is_some()));
+    Ok(After::Answered)
+}
+
+fn get_redirection(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.reply.int(-1);
+    Ok(After::Answered)
+}
+
+fn tracking_info(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.reply.map(3);
+    turn.reply.bulk(b"flags");
+    turn.reply.set(1);
+    turn.reply.bulk(b"off");
+    turn.reply.bulk(b"redirect");
+    turn.reply.int(-1);
+    turn.reply.bulk(b"prefixes");
+    turn.reply.array(0);
+    Ok(After::Answered)
+}

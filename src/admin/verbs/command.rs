@@ -1,0 +1,227 @@
+//! COMMAND: what the table says of itself.
+
+mod describe;
+mod docs;
+
+use super::help::help;
+use crate::admin::{
+    After, Command, Handler, SessionRow, Turn, session_container, session_row, table,
+};
+use crate::base::glob;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Access, Fault, Flags, Group};
+use crate::resp::{OwnedRequest, Request};
+
+const ANYTIME: Flags = Flags::LOADING.and(Flags::STALE);
+const UNORDERED: &[&str] = &["nondeterministic_output_order"];
+const ALL: &str = "O(N) where N is the number of commands";
+const NAMED: &str = "O(N) where N is the number of commands that are asked for";
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[session_container("COMMAND", SUBCOMMANDS)
+    .alone(all)
+    .says(Group::Connection, "2.8.13", ALL, "Describes all commands.", "")
+    .flags(ANYTIME)
+    .tips(UNORDERED)];
+
+const SUBCOMMANDS: &[SessionRow] = &[
+    session_row("COUNT", Exactly(2), ANYTIME, count).says(
+        Group::Connection,
+        "2.8.13",
+        "O(1)",
+        "Counts the commands.",
+        "",
+    ),
+    session_row("LIST", AtLeast(2), ANYTIME, list)
+        .says(
+            Group::Connection,
+            "7.0.0",
+            ALL,
+            "Names the commands.",
+            "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+        )
+        .tips(UNORDERED),
+    session_row("INFO", AtLeast(2), ANYTIME, info)
+        .says(
+            Group::Connection,
+            "2.8.13",
+            NAMED,
+            "Describes commands to clients.",
+            "[command-name [command-name ...]]",
+        )
+        .tips(UNORDERED),
+    session_row("DOCS", AtLeast(2), ANYTIME, docs)
+        .says(
+            Group::Connection,
+            "7.0.0",
+            NAMED,
+            "Describes commands to people.",
+            "[command-name [command-name ...]]",
+        )
+        .tips(UNORDERED),
+    session_row("GETKEYS", AtLeast(4), ANYTIME, get_keys).says(
+        Group::Connection,
+        "2.8.13",
+        "O(N) where N is the number of arguments",
+        "Answers the keys of a command.",
+        "command [arg [arg ...]]",
+    ),
+    session_row("GETKEYSANDFLAGS", AtLeast(4), ANYTIME, get_keys_and_flags).says(
+        Group::Connection,
+        "7.0.0",
+        "O(N) where N is the number of arguments",
+        "Answers the keys of a command, and what it does to them.",
+        "command [arg [arg ...]]",
+    ),
+    session_row("HELP", Exactly(2), ANYTIME, help).says(
+        Group::Connection,
+        "5.0.0",
+        "O(1)",
+        "Lists the subcommands.",
+        "",
+    ),
+];
+
+fn all(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.reply.array(table().top().len());
+    table().top().for_each(|it| describe::describe(turn.reply, it));
+    Ok(After::Answered)
+}
+
+fn count(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    turn.reply.count(table().top().len());
+    Ok(After::Answered)
+}
+
+fn info(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    if turn.args.left() == 0 {
+        return all(turn);
+    }
+    turn.reply.array(turn.args.left());
+    for name in turn.args.rest() {
+        match table().named(name) {
+            Some(command) => describe::describe(turn.reply, command),
+            None => turn.reply.null(),
+        }
+    }
+    Ok(After::Answered)
+}
+
+fn docs(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let commands: Vec<&Command> = match turn.args.left() {
+        0 => table().top().collect(),
+        _ => turn.args.rest().filter_map(|it| table().named(it)).collect(),
+    };
+    turn.reply.map(commands.len());
+    for command in commands {
+        turn.reply.bulk(command.name.as_bytes());
+        docs::document(turn.reply, command);
+    }
+    Ok(After::Answered)
+}
+
+/// Which commands COMMAND LIST names.
+enum Filter<'a> {
+    All,
+    Module,
+    Category(&'a [u8]),
+    Pattern(&'a [u8]),
+}
+
+impl Filter<'_> {
+    fn fits(&self, command: &Command) -> bool {
+        match self {
+            Filter::All => true,
+            // We have no modules, so no command is of one.
+            Filter::Module => false,
+            Filter::Category(name) => {
+                let is_named = |it: &&str| it.as_bytes()[1..].eq_ignore_ascii_case(name);
+                describe::categories(command).iter().any(is_named)
+            }
+            Filter::Pattern(pattern) => {
+                glob::matches(pattern, command.name.as_bytes(), glob::Case::Folded)
+            }
+        }
+    }
+}
+
+fn list(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let filter = filter(turn)?;
+    let named: Vec<&Command> = table().all().iter().filter(|it| filter.fits(it)).collect();
+    turn.reply.array(named.len());
+    named.iter().for_each(|it| turn.reply.bulk(it.name.as_bytes()));
+    Ok(After::Answered)
+}
+
+fn filter<'a>(turn: &mut Turn<'a>) -> Result<Filter<'a>, Fault> {
+    let args = &mut turn.args;
+    if args.left() == 0 {
+        return Ok(Filter::All);
+    }
+    if args.left() != 3 || !args.word("FILTERBY") {
+        return Err(Fault::Syntax);
+    }
+    if args.word("MODULE") {
+        Ok(Filter::Module)
+    } else if args.word("ACLCAT") {
+        args.next().map(Filter::Category)
+    } else if args.word("PATTERN") {
+        args.next().map(Filter::Pattern)
+    } else {
+        Err(Fault::Syntax)
+    }
+}
+
+fn get_keys(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let (request, places) = asked_keys(turn)?;
+    turn.reply.array(places.len());
+    for (place, _) in places {
+        turn.reply.bulk(request.borrow().get(place).unwrap_or_default());
+    }
+    Ok(After::Answered)
+}
+
+fn get_keys_and_flags(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    let (request, places) = asked_keys(turn)?;
+    turn.reply.array(places.len());
+    for (place, access) in places {
+        let words = narrowed(access, request.borrow());
+        turn.reply.array(2);
+        turn.reply.bulk(request.borrow().get(place).unwrap_or_default());
+        turn.reply.set(words.len());
+        words.iter().for_each(|it| turn.reply.simple(it));
+    }
+    Ok(After::Answered)
+}
+
+/// Where it depends on the arguments, what is done to a key is what these arguments do: today that
+/// is SET, which reads only with GET.
+fn narrowed(access: Access, request: Request<'_>) -> Vec<&'static str> {
+    let varies = access.0.contains(&"variable_flags");
+    let is_set = request.get(0).is_some_and(|it| it.eq_ignore_ascii_case(b"SET"));
+    let reads = request.iter().skip(3).any(|it| it.eq_ignore_ascii_case(b"GET"));
+    match varies && is_set && !reads {
+        true => Access::REPLACE.0.to_vec(),
+        false => access.0.iter().copied().filter(|it| *it != "variable_flags").collect(),
+    }
+}
+
+/// The command that is asked about, and where its keys stand.
+fn asked_keys(turn: &mut Turn<'_>) -> Result<(OwnedRequest, Vec<(usize, Access)>), Fault> {
+    let request = OwnedRequest::of(turn.args.rest());
+    let command = table().locate(request.borrow());
+    let command = command.map_err(|_| Fault::Says("ERR Invalid command specified"))?;
+    if command.spec.keys.0.is_empty() {
+        return Err(Fault::Says("ERR The command has no key arguments"));
+    }
+    if !command.spec.arity.fits(request.borrow().len()) {
+        return Err(Fault::Says("ERR Invalid number of arguments specified for command"));
+    }
+    let places = command.spec.keys.places(request.borrow())?;
+    Ok((request, places))
+}
+
+/// Whether it only holds subcommands.
+fn is_container(command: &Command) -> bool {
+    matches!(command.handler, Handler::Container)
+}

@@ -1,0 +1,183 @@
+//! WATCH at the master: beginning it, asking whether it still holds, and letting go.
+
+use crate::base::time::{MonoUs, WallMs};
+use crate::command::Fault;
+use crate::engine::Effects;
+use crate::node::{Duty, Set, Writing};
+use crate::session::{Session, Watch};
+
+/// Watches `keys` of the session's database. A key whose time has come is deleted first, so that
+/// its late deletion is no change.
+pub fn watch<'k>(
+    set: &Set,
+    session: &mut Session,
+    keys: impl Iterator<Item = &'k [u8]>,
+    wall: WallMs,
+    now: MonoUs,
+) -> Result<(), Fault> {
+    let roster = set.roster();
+    let mut writing = set.write(&roster);
+    if writing.member().is(Duty::Quarantined) {
+        return Err(Fault::MasterDown);
+    }
+    let position = set.position();
+    let mut effects = Effects::default();
+    for key in keys {
+        if session.watches.iter().any(|it| it.db == session.db && *it.key == *key) {
+            continue;
+        }
+        writing.expire_key(session.db, key, wall, &mut effects, now);
+        let version = writing.engine().space_mut(session.db).watch(key);
+        let history = position.history;
+        session.watches.push(Watch { db: session.db, key: key.into(), version, history });
+    }
+    // What the session reads from here on must not be older than what it watches.
+    session.saw(set.position());
+    Ok(())
+}
+
+/// Whether a watched key has changed, has outlived its deadline, or is watched at a member that is
+/// no longer the master.
+pub fn has_stale_watch(
+    set: &Set,
+    writing: &mut Writing<'_>,
+    watches: &[Watch],
+    now: WallMs,
+) -> bool {
+    if watches.is_empty() {
+        return false;
+    }
+    let history = set.lineage().history;
+    watches.iter().any(|it| {
+        let space = writing.engine().space(it.db);
+        let is_as_seen = it.history == history && space.version(&it.key) == Some(it.version);
+        !is_as_seen || writing.engine().has_outlived(it.db, now, &it.key)
+    })
+}
+
+/// Ends all watches of a session.
+pub fn unwatch_all(set: &Set, session: &mut Session) {
+    if session.watches.is_empty() {
+        return;
+    }
+    let watches = std::mem::take(&mut session.watches);
+    let roster = set.roster();
+    let mut writing = set.write(&roster);
+    unwatch(set, &mut writing, watches);
+}
+
+/// Ends these watches. Those of another history went with the failover that ended it.
+pub fn unwatch(set: &Set, writing: &mut Writing<'_>, watches: Vec<Watch>) {
+    let history = set.lineage().history;
+    for watch in watches.iter().filter(|it| it.history == history) {
+        writing.engine().space_mut(watch.db).unwatch(&watch.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Args, World};
+    use crate::engine::{Run, Thresholds, verbs};
+    use crate::node::new_history;
+    use crate::resp::{OwnedRequest, Protocol, Reply};
+
+    const NOW: WallMs = WallMs(1_000_000);
+
+    fn set() -> Set {
+        Set::new(1, 7, new_history(), Thresholds::default(), 1 << 20, 1 << 20)
+    }
+
+    fn write(set: &Set, line: &str, now: WallMs) {
+        let request = OwnedRequest::of(line.split(' '));
+        let row = verbs::find(request.borrow().get(0).unwrap()).unwrap();
+        let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else {
+            panic!("{line}")
+        };
+        let (world, roster) = (World::new(now, 1), set.roster());
+        let args = Args::new(request.borrow(), 1, 0, &world);
+        let (mut effects, mut reply) = (Effects::default(), Reply::new(Protocol::Resp2));
+        let mut writing = set.write(&roster);
+        writing.run(&row.spec, verb, args, &mut effects, &mut reply, MonoUs(0)).unwrap();
+    }
+
+    fn watching(set: &Set, keys: &[&str]) -> Session {
+        let mut session = Session::default();
+        let keys = keys.iter().map(|it| it.as_bytes());
+        watch(set, &mut session, keys, NOW, MonoUs(0)).unwrap();
+        session
+    }
+
+    fn is_stale(set: &Set, session: &Session, now: WallMs) -> bool {
+        let roster = set.roster();
+        has_stale_watch(set, &mut set.write(&roster), &session.watches, now)
+    }
+
+    fn is_watched(set: &Set, key: &str) -> bool {
+        let roster = set.roster();
+        set.write(&roster).engine().space(0).version(key.as_bytes()).is_some()
+    }
+
+    #[test]
+    fn a_watch_is_stale_once_its_key_has_changed() {
+        let set = set();
+        let session = watching(&set, &["a", "b", "a"]);
+        assert_eq!(session.watches.len(), 2);
+        write(&set, "SET c 1", NOW);
+        assert!(!is_stale(&set, &session, NOW));
+        write(&set, "SET b 1", NOW);
+        assert!(is_stale(&set, &session, NOW));
+    }
+
+    #[test]
+    fn a_key_whose_time_comes_after_watch_has_changed() {
+        let set = set();
+        write(&set, "SET a 1 PX 100", NOW);
+        let session = watching(&set, &["a"]);
+        assert!(!is_stale(&set, &session, WallMs(NOW.0 + 100)));
+        assert!(is_stale(&set, &session, WallMs(NOW.0 + 101)));
+    }
+
+    #[test]
+    fn a_key_whose_time_came_before_watch_is_not_there() {
+        let set = set();
+        write(&set, "SET a 1 PX 100", WallMs(NOW.0 - 200));
+        let session = watching(&set, &["a"]);
+        assert!(!is_stale(&set, &session, NOW));
+        write(&set, "GETDEL a", NOW);
+        assert!(!is_stale(&set, &session, NOW));
+    }
+
+    #[test]
+    fn flushing_changes_only_keys_that_were_there() {
+        let set = set();
+        write(&set, "SET a 1", NOW);
+        let (there, not_there) = (watching(&set, &["a"]), watching(&set, &["b"]));
+        write(&set, "FLUSHALL", NOW);
+        assert!(is_stale(&set, &there, NOW));
+        assert!(!is_stale(&set, &not_there, NOW));
+    }
+
+    #[test]
+    fn a_failover_makes_every_watch_stale_and_leaves_none_behind() {
+        let set = set();
+        write(&set, "SET a 1", NOW);
+        let mut session = watching(&set, &["a"]);
+        set.fail_over(&set.roster()[1]).unwrap();
+        assert!(is_stale(&set, &session, NOW));
+        unwatch_all(&set, &mut session);
+        set.fail_over(&set.roster()[0]).unwrap();
+        assert!(!is_watched(&set, "a"));
+    }
+
+    #[test]
+    fn a_key_is_watched_as_long_as_any_session_watches_it() {
+        let set = set();
+        let (mut one, mut other) = (watching(&set, &["a"]), watching(&set, &["a"]));
+        unwatch_all(&set, &mut one);
+        write(&set, "SET a 1", NOW);
+        assert!(is_stale(&set, &other, NOW));
+        unwatch_all(&set, &mut other);
+        assert!(!is_watched(&set, "a"));
+    }
+}

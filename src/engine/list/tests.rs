@@ -1,0 +1,220 @@
+//! A list against a deque, on both sides of the thresholds and across blocks and shelves.
+
+use super::*;
+use crate::engine::{Engine, Thresholds};
+use proptest::prelude::*;
+use std::collections::VecDeque;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Push(End, Vec<Vec<u8>>),
+    Cut(End, usize),
+    Insert(usize, Vec<u8>),
+    Set(usize, Vec<u8>),
+    RemoveEqual(End, Vec<u8>, usize),
+}
+
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => "[ab]{0,2}".prop_map(String::into_bytes),
+        2 => (-200..200_i64).prop_map(|it| it.to_string().into_bytes()),
+        2 => (0..300_usize).prop_map(|it| vec![b'x'; it]),
+        1 => (1000..5000_usize).prop_map(|it| vec![b'y'; it]),
+    ]
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Front), Just(End::Back)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let texts = (proptest::collection::vec(text(), 1..6), 1..60_usize)
+        .prop_map(|(texts, times)| vec![texts; times].concat());
+    prop_oneof![
+        4 => (end(), texts).prop_map(|(end, texts)| Step::Push(end, texts)),
+        2 => (end(), 0..120_usize).prop_map(|(end, count)| Step::Cut(end, count)),
+        4 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Insert(at, text)),
+        2 => (any::<usize>(), text()).prop_map(|(at, text)| Step::Set(at, text)),
+        2 => (end(), text(), 0..40_usize)
+            .prop_map(|(end, text, most)| Step::RemoveEqual(end, text, most)),
+    ]
+}
+
+type Model = VecDeque<Vec<u8>>;
+
+fn apply(list: &mut List, model: &mut Model, step: Step, ground: &Ground) {
+    match step {
+        Step::Push(end, texts) => {
+            list.make_room(texts.iter().map(Vec::as_slice), ground);
+            for text in texts {
+                list.push(end, &text);
+                match end {
+                    End::Front => model.push_front(text),
+                    End::Back => model.push_back(text),
+                }
+            }
+        }
+        Step::Cut(end, count) => {
+            list.cut(end, count, ground);
+            let left = model.len() - count.min(model.len());
+            match end {
+                End::Front => drop(model.drain(..model.len() - left)),
+                End::Back => model.truncate(left),
+            }
+        }
+        Step::Insert(at, text) => {
+            let at = at % (model.len() + 1);
+            list.make_room(std::iter::once(text.as_slice()), ground);
+            list.insert(at, &text);
+            model.insert(at, text);
+        }
+        Step::Set(at, text) if !model.is_empty() => {
+            let at = at % model.len();
+            list.make_room(std::iter::once(text.as_slice()), ground);
+            list.set(at, &text, ground);
+            model[at] = text;
+        }
+        Step::Set(..) => {}
+        Step::RemoveEqual(end, text, most) => {
+            let removed = list.remove_equal(end, &text, most, ground);
+            assert_eq!(removed, remove_equal(model, end, &text, most));
+        }
+    }
+}
+
+fn remove_equal(model: &mut Model, end: End, text: &[u8], most: usize) -> usize {
+    let mut places: Vec<_> = (0..model.len()).filter(|it| model[*it] == text).collect();
+    if end == End::Back {
+        places.reverse();
+    }
+    places.truncate(most);
+    places.sort_unstable();
+    places.iter().rev().for_each(|it| drop(model.remove(*it)));
+    places.len()
+}
+
+fn agrees(list: &List, model: &Model) {
+    assert_eq!((list.len(), list.is_empty()), (model.len(), model.is_empty()));
+    assert!(list.onward(0).map(|it| it.text().into_owned()).eq(model.iter().cloned()));
+    let back = list.backward(usize::MAX).map(|it| it.text().into_owned());
+    assert!(back.eq(model.iter().rev().cloned()));
+    let text = |it: Option<Element<'_>>| it.map(|it| it.text().into_owned());
+    for at in (0..model.len()).step_by(1 + model.len() / 50) {
+        assert_eq!(text(list.get(at)).as_ref(), model.get(at));
+        assert_eq!(text(list.onward(at).next()).as_ref(), model.get(at));
+        assert_eq!(text(list.backward(at).next()).as_ref(), model.get(at));
+    }
+    assert_eq!(list.get(model.len()), None);
+    assert!(list.onward(model.len()).next().is_none());
+    assert_eq!(text(list.first(End::Front)).as_ref(), model.front());
+    assert_eq!(text(list.first(End::Back)).as_ref(), model.back());
+}
+
+fn engine(list_size: i64) -> Engine {
+    Engine::new(7, Thresholds { list_size, ..Thresholds::default() })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_list_holds_what_a_deque_holds(
+        steps in proptest::collection::vec(step(), 1..60),
+        list_size in prop_oneof![Just(-2_i64), Just(-1), Just(-5), Just(0), 1..200_i64],
+    ) {
+        let engine = engine(list_size);
+        let (mut list, mut model) = (List::default(), Model::new());
+        for step in steps {
+            apply(&mut list, &mut model, step, engine.ground());
+            agrees(&list, &model);
+            if let List::Long(long) = &list {
+                long.assert_sound();
+            }
+        }
+    }
+}
+
+fn numbers(count: usize, engine: &Engine) -> (List, Model) {
+    let (mut list, mut model) = (List::default(), Model::new());
+    let texts: Vec<_> = (0..count).map(|it| format!("element {it}").into_bytes()).collect();
+    list.make_room(texts.iter().map(Vec::as_slice), engine.ground());
+    for text in texts {
+        list.push(End::Back, &text);
+        model.push_back(text);
+    }
+    (list, model)
+}
+
+#[test]
+fn many_shelves_stay_in_order() {
+    let engine = engine(-2);
+    let ground = engine.ground();
+    let (mut list, mut model) = numbers(150_000, &engine);
+    agrees(&list, &model);
+    for at in (0..model.len()).step_by(977) {
+        for text in ["a", "b", "a longer one"] {
+            list.insert(at, text.as_bytes());
+            model.insert(at, text.into());
+        }
+    }
+    // At one place until its shelf must be split.
+    for number in 0..60_000 {
+        let text = format!("between {number}");
+        list.insert(70_000, text.as_bytes());
+        model.insert(70_000, text.into_bytes());
+    }
+    agrees(&list, &model);
+    assert_eq!(list.remove_equal(End::Back, b"b", 100, ground), 100);
+    assert_eq!(remove_equal(&mut model, End::Back, b"b", 100), 100);
+    assert_eq!(list.remove_equal(End::Front, b"a", usize::MAX, ground), 154);
+    assert_eq!(remove_equal(&mut model, End::Front, b"a", usize::MAX), 154);
+    agrees(&list, &model);
+    for (end, count) in [(End::Front, 90_001), (End::Back, 70_003), (End::Front, 40_000)] {
+        apply(&mut list, &mut model, Step::Cut(end, count), ground);
+        agrees(&list, &model);
+    }
+    if let List::Long(long) = &list {
+        long.assert_sound();
+    }
+    list.cut(End::Back, usize::MAX, ground);
+    assert!(list.is_empty());
+}
+
+#[test]
+fn a_list_goes_to_blocks_and_comes_back_at_half_of_the_bound() {
+    let facts = [(-1_i64, 4096), (-2, 8192), (-3, 16384), (-5, 65536), (-9, 65536)];
+    for (list_size, bytes) in facts {
+        let engine = engine(list_size);
+        let ground = engine.ground();
+        let mut list = List::default();
+        let text = [b'x'; 62];
+        // 64 bytes each, behind 7 of a listpack's own; the last is counted by its text.
+        let fit = (bytes - 7 - text.len()) / 64 + 1;
+        for number in 0..fit + 1 {
+            assert_eq!(list.encoding(), "listpack", "{list_size} {number}");
+            list.make_room(std::iter::once(text.as_slice()), ground);
+            list.push(End::Back, &text);
+        }
+        assert_eq!(list.encoding(), "quicklist", "{list_size}");
+        while bytes / 2 < 7 + 64 * list.len() {
+            assert_eq!(list.encoding(), "quicklist", "{list_size} {}", list.len());
+            list.cut(End::Front, 1, ground);
+        }
+        assert_eq!(list.encoding(), "listpack", "{list_size}");
+    }
+}
+
+#[test]
+fn equal_elements_that_go_leave_no_thin_blocks() {
+    let engine = engine(-2);
+    let ground = engine.ground();
+    let mut list = List::default();
+    list.make_room(std::iter::once([b'x'; 9000].as_slice()), ground);
+    for number in 0..100_000 {
+        list.push(End::Back, if number % 100 == 0 { b"kept" } else { b"goes" });
+    }
+    let before = list.burden();
+    assert_eq!(list.remove_equal(End::Back, b"goes", usize::MAX, ground), 99_000);
+    assert_eq!(list.len(), 1000);
+    assert!(list.burden() * 20 < before, "{} of {before}", list.burden());
+}

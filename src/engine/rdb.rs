@@ -1,0 +1,81 @@
+//! Values as Redis keeps them at rest: what DUMP answers, what RESTORE takes, and what the entries
+//! of an RDB file are made of.
+//!
+//! **Invariant:** whatever the bytes, reading them ends with a value or with [`Broken`], and never
+//! allocates by a length that the bytes only announce.
+
+mod checksum;
+mod compressed;
+mod form;
+mod intset;
+mod listpack;
+mod load;
+mod reader;
+mod save;
+#[cfg(test)]
+mod tests;
+mod writer;
+mod ziplist;
+
+pub use checksum::checksum;
+pub use load::{Loaded, load};
+pub use reader::{Broken, Reader};
+pub use save::save;
+pub use writer::Writer;
+
+use super::{Ground, KeySlot};
+use crate::command::Fault;
+
+/// The RDB version of what we write: that of Redis 7.0, which newer ones read too.
+pub const VERSION: u16 = 10;
+/// The newest that we read: that of Redis 7.2.
+pub const VERSION_MAX: u16 = 11;
+const VERSION_BYTES: usize = size_of::<u16>();
+const CHECKSUM_BYTES: usize = size_of::<u64>();
+
+/// Nothing of a payload can be trusted.
+const UNTRUSTED: Fault = Fault::Says("ERR DUMP payload version or checksum are wrong");
+/// A payload arrived as it was written, but it is no value.
+const NO_VALUE: Fault = Fault::Says("ERR Bad data format");
+
+/// The value of an entry as DUMP answers it: `[type][value][version: 2 bytes][checksum: 8 bytes]`.
+pub fn dump(slot: &KeySlot) -> Vec<u8> {
+    let mut out = Writer::default();
+    save(slot, &mut out);
+    let mut bytes = out.into_bytes();
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    let sum = checksum(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+/// A payload of DUMP whose checksum is right.
+#[derive(Clone, Copy)]
+pub struct Payload<'a> {
+    value: &'a [u8],
+    version: u16,
+}
+
+impl<'a> Payload<'a> {
+    /// Checks the footer.
+    pub fn check(bytes: &'a [u8]) -> Result<Payload<'a>, Fault> {
+        let footer = || {
+            let (summed, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+            let (value, version) = summed.split_last_chunk::<VERSION_BYTES>()?;
+            let payload = Payload { value, version: u16::from_le_bytes(*version) };
+            let is_known = payload.version <= VERSION_MAX;
+            (is_known && checksum(summed) == u64::from_le_bytes(*sum)).then_some(payload)
+        };
+        footer().ok_or(UNTRUSTED)
+    }
+
+    /// Reads the value. What follows it is ignored, as Redis does.
+    pub fn load(&self, ground: &Ground) -> Result<Loaded<'a>, Fault> {
+        load(&mut Reader::new(self.value), ground).map_err(|Broken| NO_VALUE)
+    }
+
+    /// Whether it is in a version that peers of [`VERSION`] refuse.
+    pub fn is_newer(&self) -> bool {
+        VERSION < self.version
+    }
+}

@@ -1,0 +1,95 @@
+//! Strings that Redis has compressed with LZF.
+//!
+//! ```text
+//! 000lllll  l + 1 bytes                    these bytes
+//! llldddddd dddddddd                       l + 2 bytes from d + 1 back, l from 1 to 6
+//! 111ddddd  llllllll dddddddd              l + 9 bytes from d + 1 back
+//! ```
+
+use super::Broken;
+use crate::base::limits::BULK_BYTES_MAX;
+
+/// What the three bytes of the longest repetition become.
+const EXPANSION_MAX: usize = 264;
+const LITERAL_MAX: u8 = 0x1F;
+const LONG: u8 = 7;
+
+/// The `len` bytes that `packed` stands for. Grows with what is really there, not with what is
+/// announced; refuses what no string may be and what so few bytes cannot stand for.
+pub fn decompress(packed: &[u8], len: usize) -> Result<Vec<u8>, Broken> {
+    if BULK_BYTES_MAX < len || packed.len().saturating_mul(EXPANSION_MAX) < len {
+        return Err(Broken);
+    }
+    let mut out = Vec::new();
+    let mut rest = packed;
+    while let Some((&tag, behind)) = rest.split_first() {
+        rest = match tag {
+            ..=LITERAL_MAX => {
+                let (text, behind) = behind.split_at_checked(usize::from(tag) + 1).ok_or(Broken)?;
+                out.extend_from_slice(text);
+                behind
+            }
+            _ => repeat(&mut out, tag, behind)?,
+        };
+        if len < out.len() {
+            return Err(Broken);
+        }
+    }
+    if out.len() == len { Ok(out) } else { Err(Broken) }
+}
+
+/// Appends what has been before. Answers what is left to read.
+fn repeat<'a>(out: &mut Vec<u8>, tag: u8, rest: &'a [u8]) -> Result<&'a [u8], Broken> {
+    let (extra, rest) = match tag >> 5 {
+        LONG => rest.split_first().map(|(it, rest)| (usize::from(*it), rest)).ok_or(Broken)?,
+        _ => (0, rest),
+    };
+    let (&low, rest) = rest.split_first().ok_or(Broken)?;
+    let count = usize::from(tag >> 5) + extra + 2;
+    let back = (usize::from(tag & LITERAL_MAX) << 8 | usize::from(low)) + 1;
+    let from = out.len().checked_sub(back).ok_or(Broken)?;
+    match back < count {
+        // It repeats what it is just appending.
+        true => (from..from + count).for_each(|at| out.push(out[at])),
+        false => out.extend_from_within(from..from + count),
+    }
+    Ok(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn bytes_and_repetitions_come_out() {
+        assert_eq!(decompress(b"\x02abc", 3).unwrap(), b"abc");
+        assert_eq!(decompress(b"\x00a\x20\x00", 4).unwrap(), b"aaaa");
+        assert_eq!(decompress(b"\x01ab\xE0\x00\x01", 11).unwrap(), b"abababababa");
+        assert_eq!(decompress(b"\x00a\xE0\xFF\x00", 265).unwrap(), vec![b'a'; 265]);
+    }
+
+    #[test]
+    fn lies_about_lengths_and_places_are_refused() {
+        for (packed, len) in [
+            (&b"\x02abc"[..], 4),
+            (b"\x02abc", 2),
+            (b"\x02ab", 2),
+            (b"\x00a\x20\x01", 4),
+            (b"\x00a\x20", 4),
+            (b"\x00a\xE0", 4),
+            (b"\x00a", usize::MAX),
+        ] {
+            assert!(decompress(packed, len).is_err(), "{packed:?} {len}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end_within_their_bounds(packed: Vec<u8>, len in 0..100_000_usize) {
+            if let Ok(out) = decompress(&packed, len) {
+                prop_assert_eq!(out.len(), len);
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The first byte of a value: its type together with the form it is in.
+
+/// A string.
+pub const STRING: u8 = 0;
+/// A list as strings: until Redis 3.2.
+pub const LIST: u8 = 1;
+/// A set as strings.
+pub const SET: u8 = 2;
+/// A sorted set as strings and spelled scores: until Redis 4.
+pub const ZSET: u8 = 3;
+/// A hash as strings.
+pub const HASH: u8 = 4;
+/// A sorted set as strings and binary scores.
+pub const ZSET_BINARY: u8 = 5;
+/// A list in one ziplist: until Redis 3.2.
+pub const LIST_ZIPLIST: u8 = 10;
+/// A set of integers.
+pub const SET_INTSET: u8 = 11;
+/// A sorted set in a ziplist: until Redis 7.
+pub const ZSET_ZIPLIST: u8 = 12;
+/// A hash in a ziplist: until Redis 7.
+pub const HASH_ZIPLIST: u8 = 13;
+/// A list in many ziplists: until Redis 7.
+pub const LIST_ZIPLISTS: u8 = 14;
+/// A hash in a listpack.
+pub const HASH_LISTPACK: u8 = 16;
+/// A sorted set in a listpack.
+pub const ZSET_LISTPACK: u8 = 17;
+/// A list in listpacks and single elements.
+pub const LIST_LISTPACKS: u8 = 18;
+/// A set in a listpack: since Redis 7.2.
+pub const SET_LISTPACK: u8 = 20;
+
+/// A node of [`LIST_LISTPACKS`] that is one element.
+pub const NODE_PLAIN: u64 = 1;
+/// A node of [`LIST_LISTPACKS`] that is a listpack.
+pub const NODE_PACKED: u64 = 2;

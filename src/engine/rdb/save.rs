@@ -1,0 +1,90 @@
+//! Writes a value in forms that Redis 7.0 reads.
+
+use super::listpack::Listpack;
+use super::{Writer, form, intset};
+use crate::base::number::format_f64;
+use crate::engine::packed::Element;
+use crate::engine::{Hash, KeySlot, List, Set, Value, Zset};
+
+/// A node of a list grows no larger, unless it has one element only.
+const NODE_BYTES_MAX: usize = 8 << 10;
+
+/// The type and the value of an entry, which is not empty.
+pub fn save(slot: &KeySlot, out: &mut Writer) {
+    if let Ok(text) = slot.as_string() {
+        out.byte(form::STRING);
+        out.string(text);
+        return;
+    }
+    match slot.value() {
+        None | Some(Value::Shared(_) | Value::Grown(_)) => unreachable!("not a string"),
+        Some(Value::List(list)) => save_list(list, out),
+        Some(Value::Set(set)) => save_set(set, out),
+        Some(Value::Hash(hash)) => save_hash(hash, out),
+        Some(Value::Zset(zset)) => save_zset(zset, out),
+    }
+}
+
+fn save_list(list: &List, out: &mut Writer) {
+    let mut nodes = vec![];
+    let mut node = Listpack::default();
+    for element in list.onward(0) {
+        if !node.is_empty() && NODE_BYTES_MAX < node.size() + element.text_len() {
+            nodes.push(std::mem::take(&mut node).into_bytes());
+        }
+        node.push(element);
+    }
+    nodes.push(node.into_bytes());
+
+    out.byte(form::LIST_LISTPACKS);
+    out.length(nodes.len());
+    for node in nodes {
+        out.length(form::NODE_PACKED as usize);
+        out.blob(&node);
+    }
+}
+
+fn save_hash(hash: &Hash, out: &mut Writer) {
+    if let Hash::Packed(packed) = hash {
+        out.byte(form::HASH_LISTPACK);
+        out.blob(&Listpack::of(packed.iter()).into_bytes());
+        return;
+    }
+    out.byte(form::HASH);
+    out.length(hash.len());
+    for (field, value) in hash.iter() {
+        field.with_text(|it| out.string(it));
+        value.with_text(|it| out.string(it));
+    }
+}
+
+fn save_set(set: &Set, out: &mut Writer) {
+    if let Some(ints) = set.ints() {
+        out.byte(form::SET_INTSET);
+        out.blob(&intset::of(&ints.collect::<Vec<_>>()));
+        return;
+    }
+    out.byte(form::SET);
+    out.length(set.len());
+    set.iter().for_each(|member| member.with_text(|it| out.string(it)));
+}
+
+fn save_zset(zset: &Zset, out: &mut Writer) {
+    if let Zset::Packed(_) = zset {
+        let mut pack = Listpack::default();
+        for (member, score) in zset.iter() {
+            pack.push(member);
+            pack.push(Element::of(format_f64(score).as_bytes()));
+        }
+        out.byte(form::ZSET_LISTPACK);
+        out.blob(&pack.into_bytes());
+        return;
+    }
+    out.byte(form::ZSET_BINARY);
+    out.length(zset.len());
+    // The highest first, as Redis does: each next one then goes to the front.
+    for (member, score) in zset.walk_back(0..zset.len()) {
+        member.with_text(|it| out.string(it));
+        out.double(score);
+    }
+}

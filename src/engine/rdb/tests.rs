@@ -1,0 +1,157 @@
+//! Every value comes back, and no bytes do harm.
+
+use super::{Broken, Loaded, Payload, Reader, VERSION_MAX, checksum, dump, load};
+use crate::engine::verbs::check::{Bench, words};
+use crate::engine::{Engine, KeySlot, Thresholds};
+use proptest::prelude::*;
+
+/// One of each type in each form and size class, made by commands.
+fn furnished() -> Bench {
+    let mut bench = Bench::default();
+    let texts = ["", "7", "-129", "70000", "2147483648", "x", "012"].map(str::to_owned);
+    let long = [20, 63, 64, 4095, 4096, 16_379, 16_380, 20_000].map(|len| "ab".repeat(len / 2));
+    for (number, text) in texts.iter().chain(&long).enumerate() {
+        bench.ask(&words(&format!("SET s{number} \"{text}\"")));
+        bench.ask(&words(&format!("RPUSH few 1 \"{text}\" -7")));
+        bench.ask(&words(&format!("HSET h{number} 1 \"{text}\" \"{text}\" -7")));
+        bench.ask(&words(&format!("HSET table \"{text}\" {number}")));
+        bench.ask(&words(&format!("SADD words \"{text}\" {number}")));
+        bench.ask(&words(&format!("SADD table{number} \"{text}\" 2")));
+        bench.ask(&words(&format!("ZADD z{number} 0.1 \"{text}\" -inf 1 5e100 x")));
+    }
+    for numbers in ["1 -5 300", "1 70000", "-2147483648 9", "2147483648 7"] {
+        bench.ask(&words(&format!("SADD {} {numbers}", numbers.len())));
+    }
+    for number in 0..2_000_i64 {
+        let number = number.pow(5) * (number % 2 * 2 - 1);
+        bench.ask(&words(&format!("RPUSH many {number} \"text {number}\"")));
+        bench.ask(&words(&format!("HSET fields {number} {number}")));
+        bench.ask(&words(&format!("SADD members {number}")));
+        bench.ask(&words(&format!("ZADD scores {number}.25 {number}")));
+    }
+    bench
+}
+
+fn slots(bench: &Bench) -> Vec<&KeySlot> {
+    bench.engine.space(0).table().iter().collect()
+}
+
+#[test]
+fn every_value_comes_back_in_the_same_form() {
+    let bench = furnished();
+    let mut other = Engine::new(7, Thresholds::default());
+    for slot in slots(&bench) {
+        let payload = dump(slot);
+        let key = crate::engine::table::Slot::key(slot);
+        let mut db = other.db_mut_at(0, bench.world.now.get());
+        match Payload::check(&payload).unwrap().load(db.ground()).unwrap() {
+            Loaded::Text(text) => drop(db.put_string(key, &text, None)),
+            Loaded::Value(value) => db.put_value(key, value, None),
+        }
+        assert_eq!(db.get(key).unwrap().encoding(), slot.encoding());
+    }
+    let now = bench.world.now.get();
+    assert_eq!(other.digest(now), bench.engine.digest(now));
+}
+
+#[test]
+fn a_payload_with_any_bit_turned_is_refused() {
+    let bench = furnished();
+    for slot in slots(&bench) {
+        let payload = dump(slot);
+        for at in (0..payload.len()).step_by(1 + payload.len() / 50) {
+            let mut bad = payload.clone();
+            bad[at] ^= 1 << (at % 8);
+            assert!(Payload::check(&bad).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_newer_version_is_refused_though_its_checksum_is_right() {
+    for version in [VERSION_MAX, VERSION_MAX + 1] {
+        let mut payload = b"\0\x01a".to_vec();
+        payload.extend_from_slice(&version.to_le_bytes());
+        payload.extend_from_slice(&checksum(&payload).to_le_bytes());
+        assert_eq!(Payload::check(&payload).is_ok(), version == VERSION_MAX);
+    }
+}
+
+#[test]
+fn every_beginning_of_a_value_is_broken() {
+    let bench = furnished();
+    let ground = bench.engine.ground();
+    for slot in slots(&bench) {
+        let payload = dump(slot);
+        let value = &payload[..payload.len() - 10];
+        for len in (0..value.len()).step_by(1 + value.len() / 200) {
+            assert!(load(&mut Reader::new(&value[..len]), ground).is_err());
+        }
+    }
+}
+
+/// Strings that announce more than there is: none may be made room for.
+#[test]
+fn announced_lengths_allocate_nothing() {
+    let ground = Engine::new(7, Thresholds::default());
+    let huge = [0x81, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
+    for form in 0..=21 {
+        for tail in [&huge[..], &[0x80, 0x1F, 0xFF, 0xFF, 0xFF], &[0x81; 9]] {
+            let bytes = [&[form], tail, tail, tail].concat();
+            assert!(load(&mut Reader::new(&bytes), ground.ground()).is_err(), "{form}");
+        }
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<(), Broken> {
+    let engine = Engine::new(7, Thresholds::default());
+    load(&mut Reader::new(bytes), engine.ground()).map(drop)
+}
+
+/// A blob of any bytes under the heads that lead to it.
+fn framed(form: u8, blob: &[u8]) -> Vec<u8> {
+    let mut out = super::Writer::default();
+    out.byte(form);
+    match form {
+        super::form::LIST_ZIPLISTS => out.length(1),
+        super::form::LIST_LISTPACKS => [1, 2].into_iter().for_each(|it| out.length(it)),
+        _ => {}
+    }
+    out.blob(blob);
+    out.into_bytes()
+}
+
+/// Gives a blob the size it has, so that what is behind is looked at.
+fn sized(mut blob: Vec<u8>) -> Vec<u8> {
+    let size = (blob.len() as u32).to_le_bytes();
+    if let Some(head) = blob.first_chunk_mut() {
+        *head = size;
+    }
+    blob
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_end_in_a_value_or_are_broken(form in 0_u8..22, bytes: Vec<u8>) {
+        let _ = read(&[&[form][..], &bytes].concat());
+        let _ = read(&framed(form, &bytes));
+        let _ = read(&framed(form, &sized(bytes)));
+    }
+
+    #[test]
+    fn changed_bytes_end_in_a_value_or_are_broken(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        thread_local!(static BENCH: Bench = furnished());
+        BENCH.with(|bench| {
+            for slot in slots(bench) {
+                let mut bytes = dump(slot);
+                for (at, byte) in &changes {
+                    let len = bytes.len();
+                    bytes[at.index(len)] = *byte;
+                }
+                let _ = read(&bytes);
+            }
+        });
+    }
+}

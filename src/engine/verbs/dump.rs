@@ -1,0 +1,150 @@
+//! Values as payloads, for other servers: DUMP, RESTORE.
+
+#[cfg(test)]
+mod tests;
+
+use crate::base::time::WallMs;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Args, Fault, Flags, Group, Keys};
+use crate::engine::Run::{Read, Write};
+use crate::engine::rdb::{self, Loaded, Payload};
+use crate::engine::{DbMut, Effects, Engine, KeySlot, Row, row};
+use crate::resp::Reply;
+
+const RESTORE_FLAGS: Flags = Flags::GROWS.and(Flags::DANGEROUS);
+const BUSY_KEY: Fault = Fault::Says("BUSYKEY Target key name already exists.");
+const BAD_TTL: Fault = Fault::Says("ERR Invalid TTL value, must be >= 0");
+const BAD_IDLE_TIME: Fault = Fault::Says("ERR Invalid IDLETIME value, must be >= 0");
+const BAD_FREQ: Fault = Fault::Says("ERR Invalid FREQ value, must be >= 0 and <= 255");
+
+/// The family's rows.
+pub const ROWS: &[Row] = &[
+    row("DUMP", Exactly(2), Flags::NONE, Keys::READ, Read(dump))
+        .says(
+            Group::Generic,
+            "2.6.0",
+            "O(N) where N is the size of the value",
+            "Answers the value at a key as RESTORE takes it.",
+            "key",
+        )
+        .tips(&["nondeterministic_output"]),
+    row("RESTORE", AtLeast(4), RESTORE_FLAGS, Keys::REPLACE, Write(restore)).says(
+        Group::Generic,
+        "2.6.0",
+        "O(N) where N is the size of the value; O(N*log(N)) for a sorted set",
+        "Stores a value that DUMP has answered.",
+        "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+    ),
+];
+
+fn dump(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let payload = engine.db(&args).get(args.next()?).map(rdb::dump);
+    reply.maybe(payload.as_deref());
+    Ok(())
+}
+
+/// What RESTORE says behind its payload.
+#[derive(Default)]
+struct Options {
+    replaces: bool,
+    is_absolute: bool,
+    idle_s: Option<u64>,
+    /// Checked, but nobody counts here.
+    freq: Option<u8>,
+}
+
+fn options(args: &mut Args<'_>) -> Result<Options, Fault> {
+    let mut options = Options::default();
+    while args.left() != 0 {
+        let has_number = 2 <= args.left();
+        if args.word("REPLACE") {
+            options.replaces = true;
+        } else if args.word("ABSTTL") {
+            options.is_absolute = true;
+        } else if has_number && options.freq.is_none() && args.word("IDLETIME") {
+            options.idle_s = Some(u64::try_from(args.int()?).map_err(|_| BAD_IDLE_TIME)?);
+        } else if has_number && options.idle_s.is_none() && args.word("FREQ") {
+            options.freq = Some(u8::try_from(args.int()?).map_err(|_| BAD_FREQ)?);
+        } else {
+            return Err(Fault::Syntax);
+        }
+    }
+    Ok(options)
+}
+
+fn restore(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    // The number is read only after all that is said behind it.
+    let ttl = args;
+    let payload = args.next().and_then(|_| args.next())?;
+    let options = options(&mut args)?;
+    let now = args.now();
+    let mut db = engine.db_mut(&args);
+    if !options.replaces && db.has(key) {
+        return Err(BUSY_KEY);
+    }
+    let deadline = deadline(ttl, &options, now)?;
+    let payload = Payload::check(payload)?;
+    let loaded = payload.load(db.ground())?;
+
+    reply.ok();
+    if deadline.is_some_and(|it| it <= now) {
+        if db.remove(key) {
+            effects.say(&[b"DEL", key]);
+        }
+        return Ok(());
+    }
+    db.remove(key);
+    let shared = store(&mut db, key, loaded, deadline);
+    if let (Some(idle_s), Some(slot)) = (options.idle_s, db.get(key)) {
+        slot.touch(WallMs(now.0.saturating_sub(idle_s.saturating_mul(1000))));
+    }
+    let older = payload.is_newer().then(|| db.get(key).map(rdb::dump)).flatten();
+    say(args, deadline.filter(|_| !options.is_absolute), older, effects);
+    shared.into_iter().for_each(|it| effects.share(it));
+    Ok(())
+}
+
+/// When the key is to expire. The number counts from now unless it is absolute; 0 is never.
+fn deadline(mut ttl: Args<'_>, options: &Options, now: WallMs) -> Result<Option<WallMs>, Fault> {
+    let ms = u64::try_from(ttl.int()?).map_err(|_| BAD_TTL)?;
+    let begin = if options.is_absolute { 0 } else { now.0 };
+    Ok((ms != 0).then_some(WallMs(begin.saturating_add(ms).min(i64::MAX as u64))))
+}
+
+fn store(
+    db: &mut DbMut<'_>,
+    key: &[u8],
+    loaded: Loaded<'_>,
+    deadline: Option<WallMs>,
+) -> Option<KeySlot> {
+    match loaded {
+        Loaded::Text(text) => Some(db.put_string(key, &text, deadline)),
+        Loaded::Value(value) => {
+            db.put_value(key, value, deadline);
+            None
+        }
+    }
+}
+
+/// The client's words, with a time to live as a moment, and with a payload that every peer reads.
+fn say(args: Args<'_>, moment: Option<WallMs>, older: Option<Vec<u8>>, effects: &mut Effects) {
+    if moment.is_none() && older.is_none() {
+        return effects.as_sent();
+    }
+    let (request, mut number) = (args.request(), itoa::Buffer::new());
+    let mut words: Vec<_> = (0..request.len()).filter_map(|it| request.get(it)).collect();
+    if let Some(WallMs(ms)) = moment {
+        words[2] = number.format(ms).as_bytes();
+        words.push(b"ABSTTL");
+    }
+    if let Some(older) = &older {
+        words[3] = older;
+    }
+    effects.say(&words);
+}

@@ -1,0 +1,100 @@
+//! LMOVE, RPOPLPUSH and LMPOP: elements that go from one place to another.
+
+use super::{end, take};
+use crate::command::{Args, Fault};
+use crate::engine::verbs::counted;
+use crate::engine::{DbMut, Effects, End, Engine, Ground, List};
+use crate::resp::Reply;
+use std::iter;
+
+pub(super) fn lmove(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let keys = (args.next()?, args.next()?);
+    let ends = (end(&mut args)?, end(&mut args)?);
+    shift(&mut engine.db_mut(&args), keys, ends, effects, reply)
+}
+
+pub(super) fn rpoplpush(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let keys = (args.next()?, args.next()?);
+    shift(&mut engine.db_mut(&args), keys, (End::Back, End::Front), effects, reply)
+}
+
+fn shift(
+    db: &mut DbMut<'_>,
+    (source, destination): (&[u8], &[u8]),
+    (from, to): (End, End),
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let Some(slot) = db.get(source) else {
+        reply.null();
+        return Ok(());
+    };
+    slot.as_collection::<List>()?;
+    db.get(destination).map_or(Ok(()), |it| it.as_collection::<List>().map(|_| ()))?;
+
+    let mut moved = None;
+    db.change(source, |list: &mut List, ground| {
+        let text = list.first(from).map(|it| it.text().into_owned()).unwrap_or_default();
+        list.cut(from, 1, ground);
+        if source == destination {
+            // Before the list can be seen empty.
+            push(list, to, &text, ground);
+        }
+        moved = Some(text);
+        Ok(((), 1))
+    })?;
+    let text = moved.expect("the source is there");
+    if source != destination {
+        db.change_or_create(destination, |list: &mut List, ground| {
+            push(list, to, &text, ground);
+            Ok(((), 1))
+        })?;
+    }
+    effects.as_sent();
+    reply.bulk(&text);
+    Ok(())
+}
+
+fn push(list: &mut List, end: End, text: &[u8], ground: &Ground) {
+    list.make_room(iter::once(text), ground);
+    list.push(end, text);
+}
+
+pub(super) fn lmpop(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    // An end must follow.
+    let keys = counted::keys(&mut args, 1, Fault::Syntax)?;
+    let end = end(&mut args)?;
+    let count = if args.word("COUNT") { counted::positive(&mut args, NO_COUNT)? } else { 1 };
+    args.done()?;
+
+    let db = engine.db_mut(&args);
+    let found = keys.into_iter().find_map(|it| db.get(it).map(|slot| (it, slot)));
+    let Some((key, slot)) = found else {
+        reply.null_array();
+        return Ok(());
+    };
+    slot.as_collection::<List>()?;
+    reply.array(2);
+    reply.bulk(key);
+    let taken = take(engine, &args, key, (end, count), reply)?.unwrap_or(0);
+    let name = if end == End::Front { b"LPOP" } else { b"RPOP" };
+    effects.say(&[name, key, itoa::Buffer::new().format(taken).as_bytes()]);
+    Ok(())
+}
+
+const NO_COUNT: Fault = Fault::Says("ERR count should be greater than 0");

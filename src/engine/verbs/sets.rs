@@ -1,0 +1,419 @@
+//! Sets: members without order.
+
+mod algebra;
+#[cfg(test)]
+mod tests;
+
+use super::shown::Shown;
+use super::{chance, scan};
+use crate::base::number::parse_i64;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::engine::Run::{Read, Write};
+use crate::engine::packed::Element;
+use crate::engine::{Effects, Engine, Ground, Row, Set, Value, row};
+use crate::resp::Reply;
+use std::iter;
+
+const FAST: Flags = Flags::FAST;
+const FAST_GROWS: Flags = FAST.and(Flags::GROWS);
+const NO_ORDER: &[&str] = &["nondeterministic_output_order"];
+const BY_CHANCE: &[&str] = &["nondeterministic_output"];
+const INTERSECTING: &str = "O(N*M) worst case where N is the cardinality of the smallest set and M \
+                            is the number of sets.";
+const ADDING: &str = "O(N) where N is the total number of elements in all given sets.";
+const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::READ)]);
+const MOVED: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::INSERT)]);
+const SOURCES: KeySpec = KeySpec::range(2, -1, 1, Access::READ);
+const INTO_UPDATED: Keys = Keys(&[KeySpec::one(1, Access::UPDATE), SOURCES]);
+const INTO_REPLACED: Keys = Keys(&[KeySpec::one(1, Access::REPLACE), SOURCES]);
+
+/// The family's rows.
+pub const ROWS: &[Row] = &[
+    row("SADD", AtLeast(3), FAST_GROWS, Keys::INSERT, Write(sadd)).says(
+        Group::Set,
+        "1.0.0",
+        "O(1) for each element added, so O(N) to add N elements when the command is \
+         called with multiple arguments.",
+        "Puts members in and answers how many of them are new.",
+        "key member [member ...]",
+    ),
+    row("SREM", AtLeast(3), FAST, Keys::DELETE, Write(srem)).says(
+        Group::Set,
+        "1.0.0",
+        "O(N) where N is the number of members to be removed.",
+        "Takes members out, and removes the key with the last one.",
+        "key member [member ...]",
+    ),
+    row("SISMEMBER", Exactly(3), FAST, Keys::PEEK, Read(sismember)).says(
+        Group::Set,
+        "1.0.0",
+        "O(1)",
+        "Answers whether a member is there.",
+        "key member",
+    ),
+    row("SMISMEMBER", AtLeast(3), FAST, Keys::READ, Read(smismember)).says(
+        Group::Set,
+        "6.2.0",
+        "O(N) where N is the number of elements being checked for membership",
+        "Answers for several members whether each is there.",
+        "key member [member ...]",
+    ),
+    row("SCARD", Exactly(2), FAST, Keys::PEEK, Read(scard)).says(
+        Group::Set,
+        "1.0.0",
+        "O(1)",
+        "Answers how many members there are.",
+        "key",
+    ),
+    row("SMEMBERS", Exactly(2), Flags::NONE, Keys::READ, Read(smembers))
+        .says(
+            Group::Set,
+            "1.0.0",
+            "O(N) where N is the set cardinality.",
+            "Answers all members.",
+            "key",
+        )
+        .tips(NO_ORDER),
+    row("SPOP", AtLeast(2), FAST, Keys::TAKE, Write(spop))
+        .says(
+            Group::Set,
+            "1.0.0",
+            "Without the count argument O(1), otherwise O(N) where N is the value of the \
+             passed count.",
+            "Takes out members chosen by chance and answers them.",
+            "key [count]",
+        )
+        .tips(BY_CHANCE),
+    row("SRANDMEMBER", AtLeast(2), Flags::NONE, Keys::READ, Read(srandmember))
+        .says(
+            Group::Set,
+            "1.0.0",
+            "Without the count argument O(1), otherwise O(N) where N is the absolute value of \
+              the passed count.",
+            "Answers members chosen by chance.",
+            "key [count]",
+        )
+        .tips(BY_CHANCE),
+    row("SMOVE", Exactly(4), FAST, MOVED, Write(smove)).says(
+        Group::Set,
+        "1.0.0",
+        "O(1)",
+        "Moves a member from one set to another.",
+        "source destination member",
+    ),
+    row("SINTER", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sinter))
+        .says(Group::Set, "1.0.0", INTERSECTING, "Answers what all sets have.", "key [key ...]")
+        .tips(NO_ORDER),
+    row("SINTERSTORE", AtLeast(3), Flags::GROWS, INTO_UPDATED, Write(algebra::sinterstore)).says(
+        Group::Set,
+        "1.0.0",
+        INTERSECTING,
+        "Stores what all sets have.",
+        "destination key [key ...]",
+    ),
+    row("SINTERCARD", AtLeast(3), Flags::MOVABLE_KEYS, COUNTED, Read(algebra::sintercard)).says(
+        Group::Set,
+        "7.0.0",
+        INTERSECTING,
+        "Answers how many members all sets have.",
+        "numkeys key [key ...] [LIMIT limit]",
+    ),
+    row("SUNION", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sunion))
+        .says(Group::Set, "1.0.0", ADDING, "Answers what any of the sets has.", "key [key ...]")
+        .tips(NO_ORDER),
+    row("SUNIONSTORE", AtLeast(3), Flags::GROWS, INTO_REPLACED, Write(algebra::sunionstore)).says(
+        Group::Set,
+        "1.0.0",
+        ADDING,
+        "Stores what any of the sets has.",
+        "destination key [key ...]",
+    ),
+    row("SDIFF", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sdiff))
+        .says(
+            Group::Set,
+            "1.0.0",
+            ADDING,
+            "Answers what the first set has and no other.",
+            "key [key ...]",
+        )
+        .tips(NO_ORDER),
+    row("SDIFFSTORE", AtLeast(3), Flags::GROWS, INTO_REPLACED, Write(algebra::sdiffstore)).says(
+        Group::Set,
+        "1.0.0",
+        ADDING,
+        "Stores what the first set has and no other.",
+        "destination key [key ...]",
+    ),
+    row("SSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(sscan))
+        .says(
+            Group::Set,
+            "2.8.0",
+            "O(1) for every call. O(N) for a complete iteration, including enough command \
+             calls for the cursor to return back to 0. N is the number of elements inside the \
+              collection..",
+            "Answers some of the members, and where to go on.",
+            "key cursor [MATCH pattern] [COUNT count]",
+        )
+        .tips(BY_CHANCE),
+];
+
+fn sadd(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    let members = args.rest();
+
+    let added = engine.db_mut(&args).change_or_create(key, |set: &mut Set, ground| {
+        let added = set.add_all(members, ground);
+        Ok((added, added))
+    })?;
+    if added != 0 {
+        effects.as_sent();
+    }
+    reply.count(added);
+    Ok(())
+}
+
+fn srem(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    let mut members = args.rest().map(Element::Text);
+
+    let removed = engine.db_mut(&args).change(key, |set: &mut Set, ground| {
+        let removed = members.by_ref().filter(|it| set.remove(*it, ground)).count();
+        Ok((removed, removed))
+    })?;
+    let removed = removed.unwrap_or(0);
+    if removed != 0 {
+        effects.as_sent();
+    }
+    reply.count(removed);
+    Ok(())
+}
+
+fn smove(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (source, target, member) = (args.next()?, args.next()?, args.next()?);
+    args.done()?;
+
+    let moved = move_member(engine, &args, [source, target], member)?;
+    if moved && source != target {
+        effects.as_sent();
+    }
+    reply.count(usize::from(moved));
+    Ok(())
+}
+
+/// Answers whether `member` was at the first key, and is now at the second.
+fn move_member(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    [source, target]: [&[u8]; 2],
+    member: &[u8],
+) -> Result<bool, Fault> {
+    let mut db = engine.db_mut(args);
+    let Some(from) = db.get(source) else { return Ok(false) };
+    let from = from.as_collection::<Set>()?;
+    db.get(target).map(|it| it.as_collection::<Set>()).transpose()?;
+    if source == target {
+        return Ok(from.has(Element::Text(member), db.ground()));
+    }
+    let removed = db.change(source, |set: &mut Set, ground| {
+        let removed = set.remove(Element::Text(member), ground);
+        Ok((removed, usize::from(removed)))
+    })?;
+    if removed != Some(true) {
+        return Ok(false);
+    }
+    db.change_or_create(target, |set: &mut Set, ground| {
+        Ok(((), set.add_all(iter::once(member), ground)))
+    })?;
+    Ok(true)
+}
+
+fn spop(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    if args.left() != 0 {
+        only_count(&args)?;
+        let count = parse_i64(args.next()?).and_then(|it| usize::try_from(it).ok());
+        let count = count.ok_or(Fault::NotPositive)?;
+        return pop_many(engine, &args, key, count, effects, reply);
+    }
+
+    let mut dice = args.world.dice();
+    let popped = engine.db_mut(&args).change(key, |set: &mut Set, _| {
+        let popped = set.pop(&mut dice, |it| take(key, it, effects, reply));
+        Ok((popped, popped.iter().count()))
+    })?;
+    if popped.flatten().is_none() {
+        reply.null();
+    }
+    Ok(())
+}
+
+/// Refuses what would stand behind a count, before the count itself is looked at.
+fn only_count(args: &Args<'_>) -> Result<(), Fault> {
+    if args.left() <= 1 { Ok(()) } else { Err(Fault::Syntax) }
+}
+
+fn take(key: &[u8], member: Element<'_>, effects: &mut Effects, reply: &mut Reply) {
+    member.with_text(|it| {
+        effects.say(&[b"SREM", key, it]);
+        reply.bulk(it);
+    });
+}
+
+fn pop_many(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    key: &[u8],
+    count: usize,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let mut db = engine.db_mut(args);
+    let len = db.as_db().collection::<Set>(key)?.map_or(0, Set::len);
+    if len == 0 || len <= count {
+        return pop_all(engine, args, key, effects, reply);
+    }
+    reply.set(count);
+    if count == 0 {
+        return Ok(());
+    }
+    let mut dice = args.world.dice();
+    let left = db.change(key, |set: &mut Set, ground| {
+        let show = |it: Element<'_>| take(key, it, effects, reply);
+        Ok((set.pop_many(count, &mut dice, ground, show), count))
+    })?;
+    db.discard(Value::Set(left.unwrap_or_default()));
+    Ok(())
+}
+
+/// Takes the whole set, if it is there.
+fn pop_all(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    key: &[u8],
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let mut db = engine.db_mut(args);
+    let taken = db.change(key, |set: &mut Set, _| {
+        let taken = std::mem::take(set);
+        let len = taken.len();
+        Ok((taken, len))
+    })?;
+    answer_all(taken.as_ref(), reply);
+    if let Some(taken) = taken {
+        effects.say(&[b"DEL", key]);
+        db.discard(Value::Set(taken));
+    }
+    Ok(())
+}
+
+fn answer_all(set: Option<&Set>, reply: &mut Reply) {
+    reply.set(set.map_or(0, Set::len));
+    set.into_iter().flat_map(Set::iter).for_each(|it| it.answer(reply));
+}
+
+/// The set at `key`, with what its table stands on.
+fn set<'e>(
+    engine: &'e Engine,
+    key: &[u8],
+    args: &Args<'e>,
+) -> Result<(Option<&'e Set>, &'e Ground), Fault> {
+    let db = engine.db(args);
+    Ok((db.collection(key)?, db.ground()))
+}
+
+fn sismember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let (key, member) = (args.next()?, Element::Text(args.next()?));
+    let (set, ground) = set(engine, key, &args)?;
+    reply.count(usize::from(set.is_some_and(|it| it.has(member, ground))));
+    Ok(())
+}
+
+fn smismember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    let (set, ground) = set(engine, key, &args)?;
+    reply.array(args.left());
+    for member in args.rest().map(Element::Text) {
+        reply.count(usize::from(set.is_some_and(|it| it.has(member, ground))));
+    }
+    Ok(())
+}
+
+fn scard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let (set, _) = set(engine, args.next()?, &args)?;
+    reply.count(set.map_or(0, Set::len));
+    Ok(())
+}
+
+fn smembers(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let (set, _) = set(engine, args.next()?, &args)?;
+    answer_all(set, reply);
+    Ok(())
+}
+
+fn srandmember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    only_count(&args)?;
+    let count = if args.left() == 0 { None } else { Some(chance::count(&mut args)?) };
+    let mut dice = args.world.dice();
+    let (set, _) = set(engine, key, &args)?;
+    match (set, count) {
+        (set, None) => match set.and_then(|it| it.random(&mut dice)) {
+            Some(member) => member.answer(reply),
+            None => reply.null(),
+        },
+        (None, Some(_)) => reply.array(0),
+        (Some(set), Some(count @ 0..)) => {
+            let count = set.len().min(count as usize);
+            reply.array(count);
+            set.sample(count, &mut dice, |it| it.answer(reply));
+        }
+        (Some(set), Some(count)) => {
+            chance::repeat(count, Shown::Names, reply, |reply| {
+                set.random(&mut dice).into_iter().for_each(|it| it.answer(reply));
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn sscan(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    let from = scan::cursor(&mut args)?;
+    // Redis reads the options only if there is something to scan.
+    let Some(set) = engine.db(&args).collection::<Set>(key)? else {
+        scan::close(reply, reply.mark(), None, 0);
+        return Ok(());
+    };
+    let options = scan::Options::read(&mut args, |_| Ok(false))?;
+    let (mark, mut shown) = (reply.mark(), 0);
+    let next = set.scan(from, options.count, |member| {
+        if member.with_text(|it| options.fits(it)) {
+            shown += 1;
+            member.answer(reply);
+        }
+    });
+    scan::close(reply, mark, next, shown);
+    Ok(())
+}

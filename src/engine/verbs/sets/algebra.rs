@@ -1,0 +1,169 @@
+//! Sets made of sets: what they have in common, together, or the first has alone.
+
+use crate::base::number::parse_i64;
+use crate::command::{Args, Fault};
+use crate::engine::packed::Element;
+use crate::engine::set::algebra;
+use crate::engine::verbs::counted;
+use crate::engine::{Effects, Engine, Ground, Set, Value};
+use crate::resp::Reply;
+use std::ops::ControlFlow;
+
+/// The sets at `keys`, in order; every key is looked at, also behind one that is missing.
+fn sets<'e, 'k>(
+    engine: &'e Engine,
+    args: &Args<'e>,
+    keys: impl Iterator<Item = &'k [u8]>,
+) -> Result<Vec<Option<&'e Set>>, Fault> {
+    let db = engine.db(args);
+    keys.map(|it| db.collection(it)).collect()
+}
+
+/// A set made of others.
+type Make = fn(&[Option<&Set>], &Ground) -> Set;
+
+fn intersection(sets: &[Option<&Set>], ground: &Ground) -> Set {
+    let mut all = Set::default();
+    each_common(sets, ground, |it| {
+        all.add(it, ground);
+        ControlFlow::Continue(())
+    });
+    all
+}
+
+/// As [`algebra::common`]; a key without a set has nothing in common with any other.
+fn each_common<'s>(
+    sets: &[Option<&'s Set>],
+    ground: &Ground,
+    visit: impl FnMut(Element<'s>) -> ControlFlow<()>,
+) {
+    if let Some(sets) = sets.iter().copied().collect::<Option<Vec<_>>>() {
+        algebra::common(&sets, ground, visit);
+    }
+}
+
+fn union(sets: &[Option<&Set>], ground: &Ground) -> Set {
+    let sets: Vec<_> = sets.iter().flatten().copied().collect();
+    algebra::union(&sets, ground)
+}
+
+fn difference(sets: &[Option<&Set>], ground: &Ground) -> Set {
+    let Some((Some(first), others)) = sets.split_first() else { return Set::default() };
+    let others: Vec<_> = others.iter().flatten().copied().collect();
+    algebra::difference(first, &others, ground)
+}
+
+pub(super) fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let keys = args.rest();
+    let sets = sets(engine, &args, keys)?;
+    let (mark, mut met) = (reply.mark(), 0);
+    each_common(&sets, engine.ground(), |it| {
+        met += 1;
+        it.answer(reply);
+        ControlFlow::Continue(())
+    });
+    reply.close_set(mark, met);
+    Ok(())
+}
+
+pub(super) fn sunion(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    answer(union, engine, args, reply)
+}
+
+pub(super) fn sdiff(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    answer(difference, engine, args, reply)
+}
+
+fn answer(make: Make, engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let keys = args.rest();
+    let sets = sets(engine, &args, keys)?;
+    super::answer_all(Some(&make(&sets, engine.ground())), reply);
+    Ok(())
+}
+
+pub(super) fn sinterstore(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    store(intersection, engine, args, effects, reply)
+}
+
+pub(super) fn sunionstore(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    store(union, engine, args, effects, reply)
+}
+
+pub(super) fn sdiffstore(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    store(difference, engine, args, effects, reply)
+}
+
+fn store(
+    make: Make,
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let target = args.next()?;
+    let keys = args.rest();
+    let sets = sets(engine, &args, keys)?;
+    let made = make(&sets, engine.ground());
+
+    let (len, mut db) = (made.len(), engine.db_mut(&args));
+    let changed = match len {
+        0 => db.remove(target),
+        _ => {
+            db.put_value(target, Value::Set(made), None);
+            true
+        }
+    };
+    if changed {
+        effects.as_sent();
+    }
+    reply.count(len);
+    Ok(())
+}
+
+const TOO_FEW: Fault = Fault::Says("ERR Number of keys can't be greater than number of args");
+
+pub(super) fn sintercard(
+    engine: &Engine,
+    mut args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let keys = counted::keys(&mut args, 0, TOO_FEW)?;
+    let limit = limit(&mut args)?;
+    let sets = sets(engine, &args, keys.into_iter())?;
+    let mut met = 0;
+    each_common(&sets, engine.ground(), |_| {
+        met += 1;
+        if met == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    reply.count(met);
+    Ok(())
+}
+
+/// `[LIMIT limit]`; 0 is none, also in the answer.
+fn limit(args: &mut Args<'_>) -> Result<usize, Fault> {
+    const NEGATIVE: Fault = Fault::Says("ERR LIMIT can't be negative");
+    let mut limit = 0;
+    while args.left() != 0 {
+        if args.left() < 2 || !args.word("LIMIT") {
+            return Err(Fault::Syntax);
+        }
+        let number = parse_i64(args.next()?).ok_or(NEGATIVE)?;
+        limit = usize::try_from(number).map_err(|_| NEGATIVE)?;
+    }
+    Ok(limit)
+}

@@ -1,0 +1,251 @@
+//! SORT and SORT_RO: elements of any collection, ordered by themselves or by what other keys hold.
+
+mod ask;
+mod lookup;
+#[cfg(test)]
+mod tests;
+
+use crate::base::number;
+use crate::command::Arity::AtLeast;
+use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Begin, Find};
+use crate::engine::Run::{Either, Read};
+use crate::engine::packed::Element;
+use crate::engine::{Db, Effects, End, Engine, Kind, List, Row, Run, Value, row};
+use crate::resp::{Reply, Request};
+use ask::{Ask, By, Order};
+use lookup::Pattern;
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+/// A key that follows from what is sorted, or from words that may stand anywhere.
+const fn somewhere(access: Access) -> KeySpec {
+    KeySpec { begin: Begin::Unknown, find: Find::Unknown, access }
+}
+const KEYS_READ: Keys = Keys(&[KeySpec::one(1, Access::READ), somewhere(Access::READ)]);
+const KEYS: Keys =
+    Keys(&[KeySpec::one(1, Access::READ), somewhere(Access::READ), somewhere(Access::REPLACE)]);
+const FLAGS: Flags = Flags::MOVABLE_KEYS.and(Flags::DANGEROUS);
+const SORT: Run = Either { write: sort_and_store, read: sort, is_read };
+const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to \
+     sort, and M the number of returned elements. When the elements are not sorted, complexity is \
+     O(N).";
+
+/// The family's rows.
+pub const ROWS: &[Row] = &[
+    row("SORT", AtLeast(2), FLAGS.and(Flags::GROWS), KEYS, SORT).says(
+        Group::Generic,
+        "1.0.0",
+        COMPLEXITY,
+        "Answers the elements of a list, set or sorted set in order, or stores them as a list.",
+        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
+         [ALPHA] [STORE destination]",
+    ),
+    row("SORT_RO", AtLeast(2), FLAGS, KEYS_READ, Read(sort_ro)).says(
+        Group::Generic,
+        "7.0.0",
+        COMPLEXITY,
+        "Answers the elements of a list, set or sorted set in order.",
+        "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] \
+         [ASC | DESC] [ALPHA]",
+    ),
+];
+
+const NOT_NUMBERS: Fault = Fault::Says("ERR One or more scores can't be converted into double");
+
+/// How many elements there are to sort; `None` when values of this type cannot be sorted.
+fn count(value: &Value) -> Option<usize> {
+    match value {
+        Value::List(list) => Some(list.len()),
+        Value::Set(set) => Some(set.len()),
+        Value::Zset(zset) => Some(zset.len()),
+        Value::Shared(_) | Value::Grown(_) | Value::Hash(_) => None,
+    }
+}
+
+/// The elements in the order that is theirs, or in the reverse of it where they have one.
+fn elements<'e>(value: &'e Value, order: Order) -> Box<dyn Iterator<Item = Element<'e>> + 'e> {
+    match (value, order) {
+        (Value::List(list), Order::Up) => Box::new(list.onward(0)),
+        (Value::List(list), Order::Down) => Box::new(list.backward(usize::MAX)),
+        (Value::Set(set), _) => Box::new(set.iter()),
+        (Value::Zset(zset), Order::Up) => Box::new(zset.iter().map(|it| it.0)),
+        (Value::Zset(zset), Order::Down) => Box::new(zset.walk_back(0..zset.len()).map(|it| it.0)),
+        (Value::Shared(_) | Value::Grown(_) | Value::Hash(_), _) => Box::new(std::iter::empty()),
+    }
+}
+
+/// Whether elements come in an order that a second member may not share.
+fn is_unordered(kind: Kind) -> bool {
+    !matches!(kind, Kind::List | Kind::Zset)
+}
+
+fn is_read(request: Request<'_>) -> bool {
+    !Ask::stores(request)
+}
+
+fn sort(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let (key, ask) = (args.next()?, Ask::read(&mut args)?);
+    answer(engine.db(&args), key, &ask, reply)
+}
+
+fn sort_ro(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let (key, ask) = (args.next()?, Ask::read_only(&mut args)?);
+    answer(engine.db(&args), key, &ask, reply)
+}
+
+fn answer(db: Db<'_>, key: &[u8], ask: &Ask<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let sorted = sorted(db, key, ask)?;
+    reply.array(sorted.len() * ask.get.len().max(1));
+    for element in &sorted {
+        each_answer(db, ask, element, |it| reply.maybe(it));
+    }
+    Ok(())
+}
+
+/// What stands for one element in the result: itself, or what the GET patterns lead to.
+fn each_answer(db: Db<'_>, ask: &Ask<'_>, element: &[u8], mut visit: impl FnMut(Option<&[u8]>)) {
+    if ask.get.is_empty() {
+        return visit(Some(element));
+    }
+    for pattern in &ask.get {
+        visit(pattern.value(db, element).as_deref());
+    }
+}
+
+fn sort_and_store(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (key, ask) = (args.next()?, Ask::read(&mut args)?);
+    let Some(to) = ask.store else { return answer(engine.db(&args), key, &ask, reply) };
+
+    let db = engine.db(&args);
+    let sorted = sorted(db, key, &ask)?;
+    let mut stored = List::default();
+    for element in &sorted {
+        each_answer(db, &ask, element, |it| {
+            let text = it.unwrap_or_default();
+            stored.make_room(std::iter::once(text), db.ground());
+            stored.push(End::Back, text);
+        });
+    }
+    // A replica hides nothing: what was hidden here must be gone there.
+    expire_looked_up(engine, &args, key, &ask, effects);
+    engine.expire(args.db, args.now(), to, effects);
+
+    reply.count(stored.len());
+    let mut db = engine.db_mut(&args);
+    let has_changed = match stored.is_empty() {
+        true => db.remove(to),
+        false => {
+            db.put_value(to, Value::List(stored), None);
+            true
+        }
+    };
+    if has_changed {
+        effects.as_sent();
+    }
+    Ok(())
+}
+
+/// Deletes the keys that BY and GET led to whose time had come.
+fn expire_looked_up(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    key: &[u8],
+    ask: &Ask<'_>,
+    effects: &mut Effects,
+) {
+    if !engine.any_due(args.db, args.now()) {
+        return;
+    }
+    let db = engine.db(args);
+    let value = db.peek(key).and_then(|it| it.value());
+    let elements = value.into_iter().flat_map(|it| elements(it, Order::Up));
+    let keys: Vec<Vec<u8>> = elements
+        .flat_map(|it| {
+            let text = it.text();
+            ask.patterns().filter_map(|it| it.key(&text)).collect::<Vec<_>>()
+        })
+        .collect();
+    for key in keys {
+        engine.expire(args.db, args.now(), &key, effects);
+    }
+}
+
+/// The elements that the result shows, in its order.
+fn sorted<'e>(db: Db<'e>, key: &[u8], ask: &Ask<'_>) -> Result<Vec<Cow<'e, [u8]>>, Fault> {
+    let Some(slot) = db.get(key) else { return Ok(Vec::new()) };
+    let value = slot.value().ok_or(Fault::WrongType)?;
+    let len = count(value).ok_or(Fault::WrongType)?;
+    let span = ask.span(len);
+    let texts = |order| elements(value, order).map(Element::text);
+    let by = match ask.by {
+        // What is stored must be the same at every member.
+        By::Nothing if ask.store.is_some() && is_unordered(value.kind()) => By::Text(None),
+        by => by,
+    };
+    let mut sorted = match by {
+        By::Nothing => return Ok(texts(ask.order).skip(span.start).take(span.len()).collect()),
+        By::Number(pattern) => by_number(db, texts(Order::Up), pattern, ask.order)?,
+        By::Text(pattern) => by_text(db, texts(Order::Up), pattern, ask.order),
+    };
+    sorted.truncate(span.end);
+    sorted.drain(..span.start);
+    Ok(sorted)
+}
+
+fn by_number<'e>(
+    db: Db<'_>,
+    texts: impl Iterator<Item = Cow<'e, [u8]>>,
+    pattern: Option<Pattern<'_>>,
+    order: Order,
+) -> Result<Vec<Cow<'e, [u8]>>, Fault> {
+    let weigh = |text: Cow<'e, [u8]>| match pattern {
+        None => number_of(&text).map(|it| (it, text)),
+        Some(pattern) => match pattern.value(db, &text) {
+            None => Some((0.0, text)),
+            Some(weight) => number_of(&weight).map(|it| (it, text)),
+        },
+    };
+    let weighed: Option<Vec<_>> = texts.map(weigh).collect();
+    let mut weighed = weighed.ok_or(NOT_NUMBERS)?;
+    weighed.sort_by(|one, other| {
+        let numbers = one.0.partial_cmp(&other.0).unwrap_or(Ordering::Equal);
+        order.of(numbers.then_with(|| one.1.cmp(&other.1)))
+    });
+    Ok(weighed.into_iter().map(|(_, it)| it).collect())
+}
+
+fn by_text<'e>(
+    db: Db<'_>,
+    texts: impl Iterator<Item = Cow<'e, [u8]>>,
+    pattern: Option<Pattern<'_>>,
+    order: Order,
+) -> Vec<Cow<'e, [u8]>> {
+    let Some(pattern) = pattern else {
+        let mut texts: Vec<_> = texts.collect();
+        texts.sort_by(|one, other| order.of(one.cmp(other)));
+        return texts;
+    };
+    // Elements without a weight come first.
+    let weigh = |text: Cow<'e, [u8]>| (pattern.value(db, &text).map(Cow::into_owned), text);
+    let mut weighed: Vec<_> = texts.map(weigh).collect();
+    weighed.sort_by(|one, other| order.of(one.0.cmp(&other.0)));
+    weighed.into_iter().map(|(_, it)| it).collect()
+}
+
+/// A number as C's `strtod` reads it from the beginning of a text that a zero byte ends: leading
+/// space is passed over, nothing may follow, and an empty text is 0.
+fn number_of(text: &[u8]) -> Option<f64> {
+    let text = text.split(|it| *it == 0).next().unwrap_or_default();
+    if text.is_empty() {
+        return Some(0.0);
+    }
+    let is_space = |it: &u8| it.is_ascii_whitespace() || *it == b'\x0B';
+    let text = &text[text.iter().take_while(|it| is_space(it)).count()..];
+    number::parse_f64(text).filter(|it| !it.is_subnormal())
+}

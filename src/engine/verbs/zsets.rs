@@ -1,0 +1,485 @@
+//! Sorted sets: members with scores, one by one.
+
+pub mod ranges;
+pub mod pops;
+pub mod algebra;
+
+use super::shown::{Shown, open, open_entry};
+use super::{chance, scan};
+use crate::base::number::format_f64;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Args, Fault, Flags, Group, Keys};
+use crate::engine::Run::{Read, Write};
+use crate::engine::{Effects, Engine, Ground, Row, Scored, Value, Zset, row};
+use crate::resp::Reply;
+
+const FAST: Flags = Flags::FAST;
+const FAST_GROWS: Flags = FAST.and(Flags::GROWS);
+const BY_CHANCE: &[&str] = &["nondeterministic_output"];
+
+/// The family's rows; ranges, pops and the algebra have their own.
+pub const ROWS: &[Row] = &[
+    row("ZADD", AtLeast(4), FAST_GROWS, Keys::UPDATE, Write(zadd)).says(
+        Group::SortedSet,
+        "1.2.0",
+        "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
+        "Gives members their scores and answers how many of them are new.",
+        "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
+    ),
+    row("ZINCRBY", Exactly(4), FAST_GROWS, Keys::CHANGE, Write(zincrby)).says(
+        Group::SortedSet,
+        "1.2.0",
+        "O(log(N)) where N is the number of elements in the sorted set.",
+        "Adds to the score of a member.",
+        "key increment member",
+    ),
+    row("ZREM", AtLeast(3), FAST, Keys::DELETE, Write(zrem)).says(
+        Group::SortedSet,
+        "1.2.0",
+        "O(M*log(N)) with N being the number of elements in the sorted set and M the number of \
+         elements to be removed.",
+        "Takes members out, and removes the key with the last one.",
+        "key member [member ...]",
+    ),
+    row("ZSCORE", Exactly(3), FAST, Keys::READ, Read(zscore)).says(
+        Group::SortedSet,
+        "1.2.0",
+        "O(1)",
+        "Answers the score of a member.",
+        "key member",
+    ),
+    row("ZMSCORE", AtLeast(3), FAST, Keys::READ, Read(zmscore)).says(
+        Group::SortedSet,
+        "6.2.0",
+        "O(N) where N is the number of members being requested.",
+        "Answers the scores of several members.",
+        "key member [member ...]",
+    ),
+    row("ZCARD", Exactly(2), FAST, Keys::PEEK, Read(zcard)).says(
+        Group::SortedSet,
+        "1.2.0",
+        "O(1)",
+        "Answers how many members there are.",
+        "key",
+    ),
+    row("ZRANK", AtLeast(3), FAST, Keys::READ, Read(zrank)).says(
+        Group::SortedSet,
+        "2.0.0",
+        "O(log(N))",
+        "Answers how many members come before one.",
+        "key member [WITHSCORE]",
+    ),
+    row("ZREVRANK", AtLeast(3), FAST, Keys::READ, Read(zrevrank)).says(
+        Group::SortedSet,
+        "2.0.0",
+        "O(log(N))",
+        "Answers how many members come after one.",
+        "key member [WITHSCORE]",
+    ),
+    row("ZRANDMEMBER", AtLeast(2), Flags::NONE, Keys::READ, Read(zrandmember))
+        .says(
+            Group::SortedSet,
+            "6.2.0",
+            "O(N) where N is the number of elements returned",
+            "Answers members chosen by chance.",
+            "key [count [WITHSCORES]]",
+        )
+        .tips(BY_CHANCE),
+    row("ZSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(zscan))
+        .says(
+            Group::SortedSet,
+            "2.8.0",
+            "O(1) for every call. O(N) for a complete iteration, including enough command \
+             calls for the cursor to return back to 0. N is the number of elements inside the \
+             collection..",
+            "Answers some of the members with their scores, and where to go on.",
+            "key cursor [MATCH pattern] [COUNT count]",
+        )
+        .tips(BY_CHANCE),
+];
+
+/// The words of ZADD between the key and the first score.
+#[derive(Clone, Copy, Default)]
+struct Terms {
+    /// NX: only members that are not there.
+    new: bool,
+    /// XX: only members that are there.
+    there: bool,
+    /// GT: only to a higher score.
+    higher: bool,
+    /// LT: only to a lower score.
+    lower: bool,
+    /// CH: count those whose score has changed, too.
+    changed: bool,
+    /// INCR: add to the score.
+    increment: bool,
+}
+
+/// What becomes of one member.
+#[derive(Clone, Copy, PartialEq)]
+enum Outcome {
+    Added(f64),
+    Updated(f64),
+    Same(f64),
+    Refused,
+}
+
+impl Terms {
+    fn read(mut self, args: &mut Args<'_>) -> Terms {
+        while let Some(term) = self.term(args) {
+            *term = true;
+        }
+        self
+    }
+
+    /// The term that the next word names.
+    fn term(&mut self, args: &mut Args<'_>) -> Option<&mut bool> {
+        let words = [
+            ("NX", &mut self.new),
+            ("XX", &mut self.there),
+            ("GT", &mut self.higher),
+            ("LT", &mut self.lower),
+            ("CH", &mut self.changed),
+            ("INCR", &mut self.increment),
+        ];
+        words.into_iter().find(|(it, _)| args.word(it)).map(|(_, term)| term)
+    }
+
+    /// Refuses terms that contradict each other, in Redis' order.
+    fn check(self, pairs: usize) -> Result<(), Fault> {
+        const NEW_AND_THERE: Fault =
+            Fault::Says("ERR XX and NX options at the same time are not compatible");
+        const TWO_ORDERS: Fault =
+            Fault::Says("ERR GT, LT, and/or NX options at the same time are not compatible");
+        const MANY_STEPS: Fault =
+            Fault::Says("ERR INCR option supports a single increment-element pair");
+        if self.new && self.there {
+            return Err(NEW_AND_THERE);
+        }
+        let orders = [self.new, self.higher, self.lower];
+        if 1 < orders.into_iter().filter(|it| *it).count() {
+            return Err(TWO_ORDERS);
+        }
+        if self.increment && pairs != 1 {
+            return Err(MANY_STEPS);
+        }
+        Ok(())
+    }
+
+    fn decide(self, old: Option<f64>, given: f64) -> Result<Outcome, Fault> {
+        const NOT_A_NUMBER: Fault = Fault::Says("ERR resulting score is not a number (NaN)");
+        let old = match old {
+            None if self.there => return Ok(Outcome::Refused),
+            None => return Ok(Outcome::Added(given)),
+            Some(_) if self.new => return Ok(Outcome::Refused),
+            Some(old) => old,
+        };
+        let new = if self.increment { old + given } else { given };
+        if new.is_nan() {
+            return Err(NOT_A_NUMBER);
+        }
+        let refused = (self.lower && old <= new) || (self.higher && new <= old);
+        Ok(match new == old {
+            _ if refused => Outcome::Refused,
+            true => Outcome::Same(new),
+            false => Outcome::Updated(new),
+        })
+    }
+}
+
+/// What ZADD did to all its members.
+#[derive(Default)]
+struct Tally {
+    added: usize,
+    updated: usize,
+    /// The score of the last member that was not refused.
+    score: Option<f64>,
+}
+
+impl Tally {
+    fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Added(score) => (self.added, self.score) = (self.added + 1, Some(score)),
+            Outcome::Updated(score) => (self.updated, self.score) = (self.updated + 1, Some(score)),
+            Outcome::Same(score) => self.score = Some(score),
+            Outcome::Refused => {}
+        }
+    }
+
+    fn changes(&self) -> usize {
+        self.added + self.updated
+    }
+}
+
+fn zadd(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    add(engine, args, Terms::default(), effects, reply)
+}
+
+fn zincrby(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    add(engine, args, Terms { increment: true, ..Terms::default() }, effects, reply)
+}
+
+fn add(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    terms: Terms,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    let terms = terms.read(&mut args);
+    if args.left() == 0 || args.left() % 2 != 0 {
+        return Err(Fault::Syntax);
+    }
+    terms.check(args.left() / 2)?;
+    let pairs = pairs(args)?;
+
+    let mut tally = Tally::default();
+    engine.db_mut(&args).change_or_create(key, |zset: &mut Zset, ground| {
+        for (given, member) in pairs {
+            tally.count(settle(zset, member, ground, |old| terms.decide(old, given))?);
+        }
+        Ok(((), tally.changes()))
+    })?;
+    if tally.changes() != 0 {
+        effects.as_sent();
+    }
+    match (terms.increment, tally.score) {
+        (true, Some(score)) => answer_score(score, reply),
+        (true, None) => reply.null(),
+        (false, _) if terms.changed => reply.count(tally.changes()),
+        (false, _) => reply.count(tally.added),
+    }
+    Ok(())
+}
+
+/// The rest as scores with members: all scores must be numbers before anything changes.
+fn pairs<'a>(mut args: Args<'a>) -> Result<Vec<(f64, &'a [u8])>, Fault> {
+    let mut pairs = Vec::with_capacity(args.left() / 2);
+    while args.left() != 0 {
+        pairs.push((args.float()?, args.next()?));
+    }
+    Ok(pairs)
+}
+
+/// Does to a member what `decide` says.
+fn settle(
+    zset: &mut Zset,
+    member: &[u8],
+    ground: &Ground,
+    decide: impl FnOnce(Option<f64>) -> Result<Outcome, Fault>,
+) -> Result<Outcome, Fault> {
+    zset.update(member, ground, |old| {
+        let outcome = decide(old);
+        let stored = match outcome {
+            Ok(Outcome::Added(score) | Outcome::Updated(score)) => Some(score),
+            _ => None,
+        };
+        (outcome, stored)
+    })
+}
+
+fn zrem(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    let members = args.rest();
+
+    let removed = engine.db_mut(&args).change(key, |zset: &mut Zset, ground| {
+        let removed = members.filter(|it| zset.remove(it, ground)).count();
+        Ok((removed, removed))
+    })?;
+    let removed = removed.unwrap_or(0);
+    if removed != 0 {
+        effects.as_sent();
+    }
+    reply.count(removed);
+    Ok(())
+}
+
+/// The sorted set at `key`, with what its table stands on.
+fn zset<'e>(
+    engine: &'e Engine,
+    key: &[u8],
+    args: &Args<'e>,
+) -> Result<(Option<&'e Zset>, &'e Ground), Fault> {
+    let db = engine.db(args);
+    Ok((db.collection(key)?, db.ground()))
+}
+
+fn answer_score(score: f64, reply: &mut Reply) {
+    reply.double_text(&format_f64(score));
+}
+
+fn answer(score: Option<f64>, reply: &mut Reply) {
+    match score {
+        Some(score) => answer_score(score, reply),
+        None => reply.null(),
+    }
+}
+
+fn show((member, score): Scored<'_>, shown: Shown, reply: &mut Reply) {
+    open_entry(shown, reply);
+    member.answer(reply);
+    if shown == Shown::Pairs {
+        answer_score(score, reply);
+    }
+}
+
+fn zscore(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let (key, member) = (args.next()?, args.next()?);
+    let (zset, ground) = zset(engine, key, &args)?;
+    answer(zset.and_then(|it| it.score(member, ground)), reply);
+    Ok(())
+}
+
+fn zmscore(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    let (zset, ground) = zset(engine, key, &args)?;
+    reply.array(args.left());
+    for member in args.rest() {
+        answer(zset.and_then(|it| it.score(member, ground)), reply);
+    }
+    Ok(())
+}
+
+fn zcard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    let (zset, _) = zset(engine, key, &args)?;
+    reply.count(zset.map_or(0, Zset::len));
+    Ok(())
+}
+
+fn zrank(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    ranked(engine, args, "zrank", |rank, _| rank, reply)
+}
+
+fn zrevrank(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    ranked(engine, args, "zrevrank", |rank, len| len - 1 - rank, reply)
+}
+
+/// Answers a rank as `counted` counts it, and the score if asked.
+fn ranked(
+    engine: &Engine,
+    mut args: Args<'_>,
+    name: &str,
+    counted: fn(usize, usize) -> usize,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (key, member) = (args.next()?, args.next()?);
+    if 1 < args.left() {
+        return Err(Fault::WrongArity(name.to_owned()));
+    }
+    let with_score = args.word("WITHSCORE");
+    args.done()?;
+
+    let (zset, ground) = zset(engine, key, &args)?;
+    let found = zset.and_then(|it| it.rank(member, ground).map(|found| (it.len(), found)));
+    match found {
+        None if with_score => reply.null_array(),
+        None => reply.null(),
+        Some((len, (rank, score))) => {
+            if with_score {
+                reply.array(2);
+            }
+            reply.count(counted(rank, len));
+            if with_score {
+                answer_score(score, reply);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn zrandmember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    let asked = chance::how_many(&mut args, "WITHSCORES")?;
+    let mut dice = args.world.dice();
+    let (zset, _) = zset(engine, key, &args)?;
+    match (zset, asked) {
+        (zset, None) => match zset.and_then(|it| it.random(&mut dice)) {
+            Some(found) => show(found, Shown::Names, reply),
+            None => reply.null(),
+        },
+        (None, Some(_)) => reply.array(0),
+        (Some(zset), Some((count @ 0.., shown))) => {
+            let count = zset.len().min(count as usize);
+            open(count, shown, reply);
+            zset.sample(count, &mut dice, |it| show(it, shown, reply));
+        }
+        (Some(zset), Some((count, shown))) => chance::repeat(count, shown, reply, |reply| {
+            zset.random(&mut dice).into_iter().for_each(|it| show(it, shown, reply));
+        })?,
+    }
+    Ok(())
+}
+
+fn zscan(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let key = args.next()?;
+    let from = scan::cursor(&mut args)?;
+    // Redis reads the options only if there is something to scan.
+    let (Some(zset), _) = zset(engine, key, &args)? else {
+        scan::close(reply, reply.mark(), None, 0);
+        return Ok(());
+    };
+    let options = scan::Options::read(&mut args, |_| Ok(false))?;
+    let (mark, mut met) = (reply.mark(), 0);
+    let next = zset.scan(from, options.count, |(member, score)| {
+        if member.with_text(|it| options.fits(it)) {
+            met += 1;
+            member.answer(reply);
+            // Not a double even in RESP3.
+            match zset.is_packed() && is_whole(score) {
+                true => reply.bulk_int(score as i64),
+                false => reply.bulk(format_f64(score).as_bytes()),
+            }
+        }
+    });
+    scan::close(reply, mark, next, 2 * met);
+    Ok(())
+}
+
+/// Whether a compact form keeps the score as an integer, which is then how a scan shows it.
+fn is_whole(score: f64) -> bool {
+    const WHOLE: std::ops::Range<f64> = -9.2e18..9.2e18;
+    WHOLE.contains(&score) && score.fract() == 0.0
+}
+
+/// Puts what a command has made at `key`, or nothing, and answers how many members that are.
+fn store(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    key: &[u8],
+    made: Zset,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) {
+    let (len, mut db) = (made.len(), engine.db_mut(args));
+    let changed = match len {
+        0 => db.remove(key),
+        _ => {
+            db.put_value(key, Value::Zset(made), None);
+            true
+        }
+    };
+    if changed {
+        effects.as_sent();
+    }
+    reply.count(len);
+}
+
+#[cfg(test)]
+mod tests;

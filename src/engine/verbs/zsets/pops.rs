@@ -1,0 +1,210 @@
+//! The members at one end of a sorted set, taken out and answered.
+
+use super::answer_score;
+use crate::command::Arity::AtLeast;
+use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::engine::Run::Write;
+use crate::engine::{Effects, Engine, Ground, Row, Scored, Zset, row};
+use crate::resp::{Protocol, Reply};
+
+const ZMPOP_KEYS: Keys = Keys(&[KeySpec::counted(1, Access::TAKE)]);
+
+/// The rows of what pops.
+pub const ROWS: &[Row] = &[
+    row("ZPOPMIN", AtLeast(2), Flags::FAST, Keys::TAKE, Write(zpopmin)).says(
+        Group::SortedSet,
+        "5.0.0",
+        "O(log(N)*M) with N being the number of elements in the sorted set, and M being the \
+         number of elements popped.",
+        "Takes out the members with the lowest scores and answers them.",
+        "key [count]",
+    ),
+    row("ZPOPMAX", AtLeast(2), Flags::FAST, Keys::TAKE, Write(zpopmax)).says(
+        Group::SortedSet,
+        "5.0.0",
+        "O(log(N)*M) with N being the number of elements in the sorted set, and M being the \
+         number of elements popped.",
+        "Takes out the members with the highest scores and answers them.",
+        "key [count]",
+    ),
+    row("ZMPOP", AtLeast(4), Flags::MOVABLE_KEYS, ZMPOP_KEYS, Write(zmpop)).says(
+        Group::SortedSet,
+        "7.0.0",
+        "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of \
+         elements in the sorted set, and M being the number of elements popped.",
+        "Takes members out at one end of the first sorted set that has any.",
+        "numkeys key [key ...] MIN | MAX [COUNT count]",
+    ),
+];
+
+/// Where to pop.
+#[derive(Clone, Copy)]
+enum End {
+    Lowest,
+    Highest,
+}
+
+impl End {
+    fn command(self) -> &'static [u8] {
+        match self {
+            End::Lowest => b"ZPOPMIN",
+            End::Highest => b"ZPOPMAX",
+        }
+    }
+
+    /// Takes out up to `count` members, and shows each, the outermost first.
+    fn pop(self, zset: &mut Zset, count: usize, ground: &Ground, show: impl FnMut(Scored<'_>)) {
+        let (len, count) = (zset.len(), count.min(zset.len()));
+        let ranks = match self {
+            End::Lowest => 0..count,
+            End::Highest => len - count..len,
+        };
+        match self {
+            End::Lowest => zset.take(ranks, ground, show),
+            End::Highest => {
+                zset.walk_back(ranks.clone()).for_each(show);
+                zset.take(ranks, ground, |_| {});
+            }
+        }
+    }
+}
+
+fn zpopmin(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    pop_one(engine, args, End::Lowest, effects, reply)
+}
+
+fn zpopmax(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    pop_one(engine, args, End::Highest, effects, reply)
+}
+
+fn pop_one(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    end: End,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    if 1 < args.left() {
+        return Err(Fault::Syntax);
+    }
+    let count = match args.left() {
+        0 => None,
+        _ => match args.int() {
+            Ok(count @ 0..) => Some(count as usize),
+            _ => return Err(Fault::NotPositive),
+        },
+    };
+
+    let shape = match (reply.protocol(), count) {
+        (Protocol::Resp3, Some(_)) => Shape::Nested,
+        _ => Shape::Flat,
+    };
+    let popped = engine.db_mut(&args).change(key, |zset: &mut Zset, ground| {
+        let popped = pop(zset, end, count.unwrap_or(1), ground, shape, reply);
+        Ok((popped, popped))
+    })?;
+    match popped {
+        None => reply.array(0),
+        Some(0) => {}
+        Some(_) => effects.as_sent(),
+    }
+    Ok(())
+}
+
+/// Whether members and scores follow each other or stand in arrays of two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Flat,
+    Nested,
+}
+
+/// Pops and answers the array of what was popped.
+fn pop(
+    zset: &mut Zset,
+    end: End,
+    count: usize,
+    ground: &Ground,
+    shape: Shape,
+    reply: &mut Reply,
+) -> usize {
+    let count = count.min(zset.len());
+    match shape {
+        Shape::Flat => reply.array(2 * count),
+        Shape::Nested => reply.array(count),
+    }
+    end.pop(zset, count, ground, |(member, score)| {
+        if shape == Shape::Nested {
+            reply.array(2);
+        }
+        member.answer(reply);
+        answer_score(score, reply);
+    });
+    count
+}
+
+fn zmpop(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let (keys, end, count) = read_zmpop(&mut args)?;
+
+    let mut db = engine.db_mut(&args);
+    for key in keys {
+        let popped = db.change(key, |zset: &mut Zset, ground| {
+            reply.array(2);
+            reply.bulk(key);
+            let popped = pop(zset, end, count, ground, Shape::Nested, reply);
+            Ok((popped, popped))
+        })?;
+        if let Some(popped) = popped {
+            let popped = itoa::Buffer::new().format(popped).to_owned();
+            effects.say(&[end.command(), key, popped.as_bytes()]);
+            return Ok(());
+        }
+    }
+    reply.null_array();
+    Ok(())
+}
+
+type Keyed<'a> = (Vec<&'a [u8]>, End, usize);
+
+fn read_zmpop<'a>(args: &mut Args<'a>) -> Result<Keyed<'a>, Fault> {
+    let numkeys = positive(args, Fault::Says("ERR numkeys should be greater than 0"))?;
+    if args.left() <= numkeys {
+        return Err(Fault::Syntax);
+    }
+    let keys = (0..numkeys).map(|_| args.next()).collect::<Result<_, _>>()?;
+    let end = match () {
+        () if args.word("MIN") => End::Lowest,
+        () if args.word("MAX") => End::Highest,
+        () => return Err(Fault::Syntax),
+    };
+    let mut count = None;
+    while args.left() != 0 {
+        if count.is_some() || args.left() < 2 || !args.word("COUNT") {
+            return Err(Fault::Syntax);
+        }
+        count = Some(positive(args, Fault::Says("ERR count should be greater than 0"))?);
+    }
+    Ok((keys, end, count.unwrap_or(1)))
+}
+
+fn positive(args: &mut Args<'_>, otherwise: Fault) -> Result<usize, Fault> {
+    match args.int() {
+        Ok(number @ 1..) => Ok(number as usize),
+        _ => Err(otherwise),
+    }
+}

@@ -1,0 +1,390 @@
+//! A sorted set: members in the order of their scores, packed while they are few and short.
+
+mod large;
+mod member;
+mod tree;
+
+use super::Ground;
+use super::packed::{Element, Packed, Place};
+use super::sample;
+use super::table::Slot;
+use super::value::{Collection, Value};
+use crate::base::dice::Dice;
+use large::Large;
+pub use member::score_order;
+use member::{Member, Named};
+use std::ops::Range;
+
+/// Pairs side by side, or a tree with a table. Once large, it stays so.
+#[derive(Clone)]
+pub enum Zset {
+    /// Member, score, member, score, in order. A score is an integer if it can be, or else the
+    /// eight bytes of a double: -0 becomes 0 here, as in Redis.
+    Packed(Packed),
+    /// Everything else.
+    Large(Box<Large>),
+}
+
+const _: () = assert!(size_of::<Zset>() == 16);
+
+/// A packed set stays smaller than this, whatever the thresholds.
+const PACKED_BYTES_MAX: usize = 1 << 30;
+/// Doubles below this are told from their neighbours by their integer part.
+const INTEGER_MAX: f64 = (1_u64 << 53) as f64;
+
+/// A member as it is stored, and its score.
+pub type Scored<'a> = (Element<'a>, f64);
+
+impl Default for Zset {
+    fn default() -> Zset {
+        Zset::Packed(Packed::default())
+    }
+}
+
+/// Looking.
+impl Zset {
+    /// Number of members.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            Zset::Packed(packed) => packed.len() / 2,
+            Zset::Large(large) => large.len(),
+        }
+    }
+
+    /// Whether there are none, which only a set that is being built may say.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The answer of OBJECT ENCODING: ours is a tree, but clients know it by the other name.
+    pub fn encoding(&self) -> &'static str {
+        match self {
+            Zset::Packed(_) => "listpack",
+            Zset::Large(_) => "skiplist",
+        }
+    }
+
+    /// Roughly how many allocations freeing it takes.
+    pub fn burden(&self) -> usize {
+        match self {
+            Zset::Packed(_) => 1,
+            Zset::Large(large) => large.len(),
+        }
+    }
+
+    /// Heap bytes it holds, roughly.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Zset::Packed(packed) => packed.bytes(),
+            Zset::Large(large) => large.bytes(),
+        }
+    }
+
+    /// The score of `member`.
+    #[inline]
+    pub fn score(&self, member: &[u8], ground: &Ground) -> Option<f64> {
+        match self {
+            Zset::Packed(packed) => {
+                find(packed, Element::of(member)).map(|it| score_of(packed, it))
+            }
+            Zset::Large(large) => large.score(ground.hash(member), member),
+        }
+    }
+
+    /// How many members come before `member`, and its score.
+    pub fn rank(&self, member: &[u8], ground: &Ground) -> Option<(usize, f64)> {
+        match self {
+            Zset::Packed(packed) => {
+                let place = find(packed, Element::of(member))?;
+                let rank = packed.walk(packed.start()).take_while(|it| it.0 < place).count() / 2;
+                Some((rank, score_of(packed, place)))
+            }
+            Zset::Large(large) => {
+                let score = large.score(ground.hash(member), member)?;
+                Some((large.tree().count(|it| it.order(score, member).is_lt()), score))
+            }
+        }
+    }
+
+    /// How many members, counted from the first, have a score for which `is_before` holds.
+    pub fn count_scores(&self, is_before: impl Fn(f64) -> bool) -> usize {
+        match self {
+            Zset::Packed(packed) => pairs(packed).take_while(|it| is_before(it.1)).count(),
+            Zset::Large(large) => large.tree().count(|it| is_before(it.score)),
+        }
+    }
+
+    /// How many members, counted from the first, have a text for which `is_before` holds; only of
+    /// use where all scores are equal.
+    pub fn count_texts(&self, is_before: impl Fn(&[u8]) -> bool) -> usize {
+        match self {
+            Zset::Packed(packed) => {
+                pairs(packed).take_while(|it| it.0.with_text(&is_before)).count()
+            }
+            Zset::Large(large) => large.tree().count(|it| is_before(it.text())),
+        }
+    }
+
+    /// The members with these ranks, the lowest first.
+    pub fn walk(&self, ranks: Range<usize>) -> impl Iterator<Item = Scored<'_>> {
+        let (packed, large) = match self {
+            Zset::Packed(packed) => (Some(pairs(packed).skip(ranks.start).take(ranks.len())), None),
+            Zset::Large(large) => (None, Some(large.tree().walk(ranks).map(scored))),
+        };
+        packed.into_iter().flatten().chain(large.into_iter().flatten())
+    }
+
+    /// The members with these ranks, the highest first.
+    pub fn walk_back(&self, ranks: Range<usize>) -> impl Iterator<Item = Scored<'_>> {
+        let (packed, large) = match self {
+            Zset::Packed(packed) => {
+                let those = pairs(packed).skip(ranks.start).take(ranks.len());
+                (Some(those.collect::<Vec<_>>().into_iter().rev()), None)
+            }
+            Zset::Large(large) => (None, Some(large.tree().walk_back(ranks).map(scored))),
+        };
+        packed.into_iter().flatten().chain(large.into_iter().flatten())
+    }
+
+    /// All members, the lowest first.
+    pub fn iter(&self) -> impl Iterator<Item = Scored<'_>> {
+        self.walk(0..self.len())
+    }
+
+    /// Visits members in hash order from `from` on (`None` is behind all hashes), at least
+    /// `at_least` if there are so many. Answers where to go on, `None` at the end. A packed set is
+    /// visited whole.
+    pub fn scan<'z>(
+        &'z self,
+        from: Option<u32>,
+        at_least: usize,
+        mut visit: impl FnMut(Scored<'z>),
+    ) -> Option<u32> {
+        match self {
+            Zset::Packed(packed) => {
+                pairs(packed).for_each(visit);
+                None
+            }
+            Zset::Large(large) => large.table().scan(from?, at_least, |it| visit(named(it))),
+        }
+    }
+
+    /// A member by chance.
+    pub fn random(&self, dice: &mut Dice) -> Option<Scored<'_>> {
+        match self {
+            Zset::Packed(packed) if packed.is_empty() => None,
+            Zset::Packed(packed) => {
+                let place = packed.nth(dice.below(self.len() as u64) as usize * 2);
+                Some((packed.get(place), score_of(packed, place)))
+            }
+            Zset::Large(large) => large.table().random(dice).map(named),
+        }
+    }
+
+    /// Visits `count` different members by chance, or all.
+    pub fn sample<'z>(&'z self, count: usize, dice: &mut Dice, mut visit: impl FnMut(Scored<'z>)) {
+        match self {
+            Zset::Packed(packed) => sample::many(count, self.len(), pairs(packed), dice, visit),
+            Zset::Large(large) => {
+                large.sample(count, dice, |text, score| visit((Element::Text(text), score)));
+            }
+        }
+    }
+}
+
+/// Changing.
+impl Zset {
+    /// Stores for `member` the score that `decide` tells, given the one it has; `None` leaves it.
+    /// The score must be a number.
+    pub fn update<R>(
+        &mut self,
+        member: &[u8],
+        ground: &Ground,
+        decide: impl FnOnce(Option<f64>) -> (R, Option<f64>),
+    ) -> R {
+        let packed = match self {
+            Zset::Packed(packed) => packed,
+            Zset::Large(large) => return large.update(ground.hash(member), member, decide),
+        };
+        let element = Element::of(member);
+        let place = find(packed, element);
+        let (answer, new) = decide(place.map(|it| score_of(packed, it)));
+        match (place, new) {
+            (_, None) => {}
+            (Some(place), Some(score)) => {
+                packed.remove(place, 2);
+                insert(packed, member, score);
+            }
+            (None, Some(score)) if has_room(packed, member, ground) => {
+                insert(packed, member, score);
+            }
+            (None, Some(score)) => {
+                let hash = ground.hash(member);
+                self.as_large(ground).update(hash, member, |_| ((), Some(score)));
+            }
+        }
+        answer
+    }
+
+    /// Gives `member` a score.
+    pub fn set(&mut self, member: &[u8], score: f64, ground: &Ground) {
+        self.update(member, ground, |_| ((), Some(score)));
+    }
+
+    /// Takes `member` out. Answers whether it was there.
+    pub fn remove(&mut self, member: &[u8], ground: &Ground) -> bool {
+        match self {
+            Zset::Packed(packed) => match find(packed, Element::of(member)) {
+                Some(place) => 0 < packed.remove(place, 2),
+                None => false,
+            },
+            Zset::Large(large) => large.remove(ground.hash(member), member),
+        }
+    }
+
+    /// Takes out the members with these ranks, which are there, and shows each, the lowest first.
+    pub fn take(
+        &mut self,
+        ranks: Range<usize>,
+        ground: &Ground,
+        mut visit: impl FnMut(Scored<'_>),
+    ) {
+        match self {
+            Zset::Packed(packed) => {
+                let place = packed.nth(2 * ranks.start);
+                pairs_from(packed, place).take(ranks.len()).for_each(visit);
+                packed.remove(place, 2 * ranks.len());
+            }
+            Zset::Large(large) => {
+                large.take(ranks, |it| ground.hash(it), |it| visit(scored(&it)));
+            }
+        }
+    }
+
+    /// An empty set in the form in which `len` members, the longest of `longest` bytes, will be
+    /// kept.
+    pub fn for_members(len: usize, longest: usize, ground: &Ground) -> Zset {
+        let limits = &ground.thresholds;
+        let mut set = Zset::default();
+        if limits.zset_entries < len || limits.zset_value < longest {
+            set.as_large(ground);
+        }
+        set
+    }
+
+    /// Whether it is in the compact form.
+    pub fn is_packed(&self) -> bool {
+        matches!(self, Zset::Packed(_))
+    }
+
+    /// The large form that this set has, from now on if it had not.
+    fn as_large(&mut self, ground: &Ground) -> &mut Large {
+        if let Zset::Packed(packed) = self {
+            let mut large = Box::new(Large::default());
+            for (member, score) in pairs(packed) {
+                let text = member.text();
+                large.update(ground.hash(&text), &text, |_| ((), Some(score)));
+            }
+            *self = Zset::Large(large);
+        }
+        match self {
+            Zset::Large(large) => large,
+            Zset::Packed(_) => unreachable!("just made large"),
+        }
+    }
+}
+
+fn scored(member: &Member) -> Scored<'_> {
+    (Element::Text(member.text()), member.score)
+}
+
+fn named(named: &Named) -> Scored<'_> {
+    (Element::Text(named.key()), named.score())
+}
+
+fn find(packed: &Packed, member: Element<'_>) -> Option<Place> {
+    packed.find(member, packed.start(), 2)
+}
+
+/// The score of the member at `place`.
+fn score_of(packed: &Packed, place: Place) -> f64 {
+    as_score(packed.get(packed.after(place)))
+}
+
+fn as_score(element: Element<'_>) -> f64 {
+    match element {
+        Element::Int(number) => number as f64,
+        Element::Text(bytes) => {
+            f64::from_le_bytes(*bytes.first_chunk().expect("a score has eight bytes"))
+        }
+    }
+}
+
+fn pairs(packed: &Packed) -> impl Iterator<Item = Scored<'_>> {
+    pairs_from(packed, packed.start())
+}
+
+fn pairs_from(packed: &Packed, place: Place) -> impl Iterator<Item = Scored<'_>> {
+    let mut elements = packed.walk(place).map(|(_, it)| it);
+    std::iter::from_fn(move || {
+        Some((elements.next()?, as_score(elements.next().expect("a member has a score"))))
+    })
+}
+
+fn has_room(packed: &Packed, member: &[u8], ground: &Ground) -> bool {
+    let limits = &ground.thresholds;
+    packed.len() / 2 < limits.zset_entries
+        && member.len() <= limits.zset_value
+        && packed.bytes() < PACKED_BYTES_MAX
+}
+
+/// Puts a member that is not there where it belongs.
+fn insert(packed: &mut Packed, member: &[u8], score: f64) {
+    let bytes = score.to_le_bytes();
+    let is_integer = score.fract() == 0.0 && score.abs() < INTEGER_MAX;
+    let stored = if is_integer { Element::Int(score as i64) } else { Element::Text(&bytes) };
+    packed.insert(place_for(packed, member, score), &[Element::of(member), stored]);
+}
+
+/// Where the first member stands that comes after this one, or the end.
+fn place_for(packed: &Packed, member: &[u8], score: f64) -> Place {
+    let mut place = packed.start();
+    while place < packed.end() {
+        let middle = packed.after(place);
+        let by_score = score_order(as_score(packed.get(middle)), score);
+        let stands = by_score.then_with(|| packed.get(place).with_text(|it| it.cmp(member)));
+        if stands.is_gt() {
+            return place;
+        }
+        place = packed.after(middle);
+    }
+    place
+}
+
+impl Collection for Zset {
+    fn of(value: &Value) -> Option<&Zset> {
+        match value {
+            Value::Zset(zset) => Some(zset),
+            _ => None,
+        }
+    }
+
+    fn of_mut(value: &mut Value) -> Option<&mut Zset> {
+        match value {
+            Value::Zset(zset) => Some(zset),
+            _ => None,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        Value::Zset(self)
+    }
+
+    fn is_empty(&self) -> bool {
+        Zset::is_empty(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! A sorted set against an ordered map, on both sides of the thresholds.
+
+use super::*;
+use crate::engine::{Engine, Thresholds};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Set(Vec<u8>, f64),
+    Remove(Vec<u8>),
+    Take(usize, usize),
+}
+
+fn text() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        "[a-f]{1,2}".prop_map(String::into_bytes),
+        (-20..200_i64).prop_map(|it| it.to_string().into_bytes()),
+        (0..12_usize).prop_map(|it| vec![b'x'; it]),
+    ]
+}
+
+fn score() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => (-3..4_i32).prop_map(f64::from),
+        2 => (-300..400_i32).prop_map(|it| f64::from(it) / 8.0),
+        1 => prop_oneof![Just(f64::INFINITY), Just(f64::NEG_INFINITY), Just(1e300), Just(5e-324)],
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (text(), score()).prop_map(|(member, score)| Step::Set(member, score)),
+        3 => text().prop_map(Step::Remove),
+        1 => (0..30_usize, 0..4_usize).prop_map(|(start, count)| Step::Take(start, count)),
+    ]
+}
+
+type Model = BTreeMap<Vec<u8>, f64>;
+
+fn in_order(model: &Model) -> Vec<(Vec<u8>, f64)> {
+    let mut all: Vec<_> = model.iter().map(|(text, score)| (text.clone(), *score)).collect();
+    all.sort_by(|a, b| score_order(a.1, b.1).then_with(|| a.0.cmp(&b.0)));
+    all
+}
+
+fn owned((member, score): Scored<'_>) -> (Vec<u8>, f64) {
+    (member.text().into_owned(), score)
+}
+
+fn agrees(zset: &Zset, model: &Model, ground: &Ground) {
+    let all = in_order(model);
+    assert_eq!(zset.len(), all.len());
+    assert_eq!(zset.iter().map(owned).collect::<Vec<_>>(), all);
+    let back = zset.walk_back(0..all.len()).map(owned);
+    assert!(back.eq(all.iter().rev().cloned()));
+    for (rank, (member, score)) in all.iter().enumerate() {
+        assert_eq!(zset.score(member, ground), Some(*score));
+        assert_eq!(zset.rank(member, ground), Some((rank, *score)));
+        let below = all.iter().filter(|it| it.1 < *score).count();
+        assert_eq!(zset.count_scores(|it| it < *score), below);
+        let end = all.len().min(rank + 3);
+        assert!(zset.walk(rank..end).map(owned).eq(all[rank..end].iter().cloned()));
+        assert!(zset.walk_back(rank..end).map(owned).eq(all[rank..end].iter().rev().cloned()));
+    }
+    assert_eq!(zset.rank(b"not there", ground), None);
+    let (mut met, mut from) = (Vec::new(), Some(0));
+    while from.is_some() {
+        from = zset.scan(from, 3, |it| met.push(owned(it)));
+    }
+    assert_eq!(met.len(), model.len());
+    assert_eq!(&met.into_iter().collect::<Model>(), model);
+}
+
+proptest! {
+    #[test]
+    fn a_sorted_set_holds_what_a_map_holds_in_order(
+        steps in proptest::collection::vec(step(), 1..120),
+        zset_entries in 0..40_usize,
+        zset_value in 1..12_usize,
+    ) {
+        let thresholds = Thresholds { zset_entries, zset_value, ..Thresholds::default() };
+        let engine = Engine::new(7, thresholds);
+        let ground = engine.ground();
+        let (mut zset, mut model, mut large) = (Zset::default(), Model::new(), false);
+        for step in steps {
+            match step {
+                Step::Set(member, score) => {
+                    zset.set(&member, score, ground);
+                    large |= zset_value < member.len();
+                    model.insert(member, score);
+                    large |= zset_entries < model.len();
+                }
+                Step::Remove(member) => {
+                    prop_assert_eq!(zset.remove(&member, ground), model.remove(&member).is_some());
+                }
+                Step::Take(start, count) => {
+                    let end = zset.len().min(start + count);
+                    let mut shown = Vec::new();
+                    zset.take(start.min(end)..end, ground, |it| shown.push(owned(it)));
+                    prop_assert_eq!(&shown, &in_order(&model)[start.min(end)..end]);
+                    shown.iter().for_each(|it| { model.remove(&it.0); });
+                }
+            }
+            agrees(&zset, &model, ground);
+            prop_assert_eq!(zset.encoding(), if large { "skiplist" } else { "listpack" });
+        }
+    }
+}
+
+#[test]
+fn a_minus_zero_is_kept_only_by_a_large_set() {
+    for (zset_entries, sign) in [(128, false), (0, true)] {
+        let engine = Engine::new(7, Thresholds { zset_entries, ..Thresholds::default() });
+        let mut zset = Zset::default();
+        zset.set(b"a", -0.0, engine.ground());
+        let score = zset.score(b"a", engine.ground()).unwrap();
+        assert_eq!((score, score.is_sign_negative()), (0.0, sign));
+    }
+}

@@ -1,0 +1,85 @@
+//! What operators and panics do to one member: pause, resume, drain, quarantine.
+
+use super::failover::Refused;
+use super::member::{Duty, Member};
+use super::set::Set;
+use crate::base::time::MonoUs;
+
+impl Set {
+    /// `member` applies nothing from here on. A batch that was being applied has ended on return.
+    pub fn pause(&self, member: &Member, now: MonoUs) -> Result<(), Refused> {
+        self.order(member, Duty::Paused, now)?;
+        if !member.is(Duty::Frozen) {
+            drop(member.hosted.write());
+        }
+        log::info!("event=paused member={}", member.name);
+        Ok(())
+    }
+
+    /// `member` goes on where it stopped, or with a full sync when it cannot: it was cut off, or a
+    /// verb panicked in it. A quarantined master goes on as it is when nobody can take its place:
+    /// whoever says so vouches for its data.
+    pub fn resume(&self, member: &Member) {
+        member.leave(Duty::Paused);
+        if member.is(Duty::Quarantined) {
+            self.replace_quarantined_master();
+            if member.index != self.master() {
+                member.enter(Duty::Unsynced, MonoUs(0));
+            }
+            member.leave(Duty::Quarantined);
+        }
+        log::info!("event=resumed member={}", member.name);
+        // All of them: one that needs a sync may have found nobody to copy until now.
+        self.push();
+    }
+
+    /// `member` serves no new reads, and is fed all the same.
+    pub fn drain(&self, member: &Member, now: MonoUs) -> Result<(), Refused> {
+        self.order(member, Duty::Drained, now)?;
+        log::info!("event=drained member={}", member.name);
+        Ok(())
+    }
+
+    /// `member` serves again.
+    pub fn undrain(&self, member: &Member) {
+        member.leave(Duty::Drained);
+        log::info!("event=undrained member={}", member.name);
+    }
+
+    /// Only replicas take orders. Looks again afterwards: a failover may have come between.
+    fn order(&self, member: &Member, duty: Duty, now: MonoUs) -> Result<(), Refused> {
+        if member.index == self.master() {
+            return Err(Refused::IsMaster);
+        }
+        member.enter(duty, now);
+        if member.index == self.master() {
+            member.leave(duty);
+            return Err(Refused::IsMaster);
+        }
+        Ok(())
+    }
+
+    /// A verb panicked in `member`, whose lock the caller holds: its data cannot be trusted any
+    /// more.
+    pub(super) fn quarantine(&self, member: &Member) {
+        let is_master = member.index == self.master();
+        let has_heir = self.members().any(|it| it.index != member.index && it.is_sound());
+        if is_master && !has_heir {
+            log::error!("event=panic member={} action=none reason=no-heir", member.name);
+            return;
+        }
+        log::error!("event=panic member={} action=quarantine", member.name);
+        member.enter(Duty::Quarantined, MonoUs(0));
+        if !is_master {
+            self.cut_off(member);
+        }
+    }
+
+    /// The log keeps nothing for `member` any more: it will be synced anew.
+    pub(super) fn cut_off(&self, member: &Member) {
+        member.enter(Duty::Unsynced, MonoUs(0));
+        if let Some(feed) = member.feed() {
+            self.log.lock().detach(feed);
+        }
+    }
+}

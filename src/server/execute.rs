@@ -1,0 +1,236 @@
+//! EXEC: the queued commands run as one, under one lock of the master, at one time.
+
+use super::parked::Parked;
+use super::visitor::{Shift, Stop, Visitor};
+use crate::admin::{After, Command, Handler, SessionVerb, has_stale_watch, table, unwatch};
+use crate::command::{Args, Fault, Group};
+use crate::engine::{ReadVerb, WriteVerb};
+use crate::metrics::{Label, NONE};
+use crate::node::{Duty, Gathered, PANICKED, Writing};
+use crate::resp::Request;
+use crate::session::Queue;
+
+/// A transaction at work.
+#[derive(Default)]
+struct Execution {
+    /// Effects that are not in the log yet.
+    gathered: Gathered,
+    /// Routes of the writes that changed something.
+    routes: Vec<u16>,
+    /// Answers so far.
+    answers: usize,
+    /// What a session verb wants to happen afterwards.
+    stop: Option<Stop>,
+}
+
+/// Whether a queued request goes to the master's write lock.
+pub fn is_write(command: &Command, request: Request<'_>) -> bool {
+    match command.handler {
+        Handler::Write(_) => true,
+        Handler::Either { is_read, .. } => !is_read(request),
+        Handler::Read(_) | Handler::Session(_) | Handler::Container => false,
+    }
+}
+
+/// Session verbs that never look at a member, so that the lock may be held around them.
+fn leaves_members_alone(command: &Command) -> bool {
+    matches!(command.spec.group, Group::Connection | Group::Transactions | Group::Generic)
+}
+
+impl Visitor {
+    /// Runs what was queued, unless a watched key has changed.
+    pub fn execute(
+        &mut self,
+        queue: &Queue,
+        shift: &mut Shift<'_, '_>,
+    ) -> Result<Option<Stop>, Fault> {
+        if let Err(fault) = self.pass_gate_with(queue, shift) {
+            self.unwatch_all();
+            return Err(fault);
+        }
+        if !self.watches_hold(shift)? {
+            self.reply.null_array();
+            return Ok(None);
+        }
+        let mark = self.reply.mark();
+        let mut execution = Execution::default();
+        for (id, request) in &queue.commands {
+            let command = table().get(*id);
+            self.execute_one(command, request.borrow(), shift, &mut execution)?;
+        }
+        self.commit(shift, &mut execution);
+        self.reply.close_array(mark, execution.answers);
+        Ok(self.after_execution(execution))
+    }
+
+    /// As a write's gate, for a transaction that has one.
+    fn pass_gate_with(&self, queue: &Queue, shift: &Shift<'_, '_>) -> Result<(), Fault> {
+        let mut all = queue.commands.iter();
+        if !all.any(|(id, request)| is_write(table().get(*id), request.borrow())) {
+            return Ok(());
+        }
+        self.pass_gate(shift).map_err(|fault| {
+            Fault::Told(format!("EXECABORT Transaction discarded because of: {fault}"))
+        })
+    }
+
+    /// Locks the master and ends all watches; answers whether none of their keys has changed.
+    fn watches_hold(&mut self, shift: &mut Shift<'_, '_>) -> Result<bool, Fault> {
+        let watches = std::mem::take(&mut self.session.watches);
+        let (set, wall) = (shift.set, shift.desk.world.now.get());
+        let writing = shift.held.write(set, shift.roster);
+        let is_down = writing.member().is(Duty::Quarantined);
+        let is_stale = has_stale_watch(set, writing, &watches, wall);
+        unwatch(set, writing, watches);
+        self.refresh();
+        self.session.saw(self.position(set.head()));
+        if is_down { Err(Fault::MasterDown) } else { Ok(!is_stale) }
+    }
+
+    /// One queued command and its answer. Fails only when the whole transaction does.
+    fn execute_one(
+        &mut self,
+        command: &Command,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+        execution: &mut Execution,
+    ) -> Result<(), Fault> {
+        let mark = self.reply.mark();
+        let outcome = match command.handler {
+            Handler::Read(verb) => self.read_within(command, verb, request, shift),
+            Handler::Either { read, is_read, .. } if is_read(request) => {
+                self.read_within(command, read, request, shift)
+            }
+            Handler::Write(verb) | Handler::Either { write: verb, .. } => {
+                self.write_within(command, verb, request, shift, execution)
+            }
+            Handler::Session(verb) => {
+                self.session_verb_within(command, verb, request, shift, execution)
+            }
+            Handler::Container => Err(Fault::WrongArity(command.name.clone())),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(PANICKED) => return Err(self.break_off(shift, execution)),
+            Err(fault) => {
+                self.reply.cut(mark);
+                self.fail(command, &fault, shift);
+            }
+        }
+        // CLIENT REPLY may leave one out.
+        execution.answers += usize::from(!self.reply.since(mark).is_empty());
+        Ok(())
+    }
+
+    fn read_within(
+        &mut self,
+        command: &Command,
+        verb: ReadVerb,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Result<(), Fault> {
+        shift.begin(command);
+        let route = self.origin().route(command, request);
+        let writing = sound(shift.held.write(shift.set, shift.roster))?;
+        let master = writing.member().index as u16;
+        let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
+        let outcome = writing.read(verb, args, &mut self.reply);
+        shift.count(Label::new(route, master, command.id), command);
+        outcome
+    }
+
+    fn write_within(
+        &mut self,
+        command: &Command,
+        verb: WriteVerb,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+        execution: &mut Execution,
+    ) -> Result<(), Fault> {
+        shift.begin(command);
+        let route = self.origin().route(command, request);
+        let writing = sound(shift.held.write(shift.set, shift.roster))?;
+        let master = writing.member().index as u16;
+        let desk = &mut *shift.desk;
+        let args = Args::new(request, command.words, self.session.db, &desk.world);
+        let (spec, gathered) = (&command.spec, &mut execution.gathered);
+        let outcome =
+            writing.run_within(spec, verb, args, &mut desk.effects, &mut self.reply, gathered);
+        if !desk.effects.is_empty() && !execution.routes.contains(&route) {
+            execution.routes.push(route);
+        }
+        shift.count(Label::new(route, master, command.id), command);
+        outcome
+    }
+
+    /// A session verb that may look at members finds them unlocked, and the log complete.
+    fn session_verb_within(
+        &mut self,
+        command: &Command,
+        verb: SessionVerb,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+        execution: &mut Execution,
+    ) -> Result<(), Fault> {
+        if !leaves_members_alone(command) {
+            self.commit(shift, execution);
+            shift.held.release();
+        }
+        match self.take_turn(command, verb, request, shift)? {
+            After::Answered => {}
+            After::Park(park) => self.answer_at_once(park),
+            After::Close => execution.stop = Some(Stop::Close),
+            After::ShutDown => execution.stop = Some(Stop::ShutDown),
+            After::Execute(_) => unreachable!("EXEC is never queued"),
+        }
+        shift.count(Label::new(NONE, NONE, command.id), command);
+        Ok(())
+    }
+
+    /// Appends what was gathered, as one transaction of the stream.
+    fn commit(&mut self, shift: &mut Shift<'_, '_>, execution: &mut Execution) {
+        let has_changed = !execution.gathered.is_empty();
+        if has_changed {
+            let writing = shift.held.write(shift.set, shift.roster);
+            writing.append_all(&mut execution.gathered, shift.now);
+        }
+        self.refresh();
+        let end = self.position(shift.set.head());
+        match has_changed {
+            true => self.session.wrote(end, shift.now),
+            false => self.session.saw(end),
+        }
+    }
+
+    /// A verb panicked. What its member did before goes with the member; if there is none to take
+    /// over, it stays, and the log must say so.
+    fn break_off(&mut self, shift: &mut Shift<'_, '_>, execution: &mut Execution) -> Fault {
+        let writing = shift.held.write(shift.set, shift.roster);
+        if !writing.member().is(Duty::Quarantined) {
+            self.commit(shift, execution);
+            return PANICKED;
+        }
+        shift.held.release();
+        shift.set.replace_quarantined_master();
+        PANICKED
+    }
+
+    /// Closing comes first; else the most confirmations that any of the writes' routes asks for.
+    fn after_execution(&self, execution: Execution) -> Option<Stop> {
+        let wanted = |it: &Stop| match it {
+            Stop::Park(Parked::Acks { wanted, .. }) => *wanted,
+            _ => 0,
+        };
+        let routes = execution.routes.iter();
+        let confirmations = routes.filter_map(|it| self.confirmation(*it));
+        execution.stop.or_else(|| confirmations.max_by_key(wanted))
+    }
+}
+
+/// The master, unless its data cannot be trusted.
+fn sound<'w, 's>(writing: &'w mut Writing<'s>) -> Result<&'w mut Writing<'s>, Fault> {
+    match writing.member().is(Duty::Quarantined) {
+        true => Err(Fault::MasterDown),
+        false => Ok(writing),
+    }
+}

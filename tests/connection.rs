@@ -1,0 +1,179 @@
+//! What clients say of their connection: the same lines to a real Redis and to Entourage, and the
+//! verbs that look at other connections.
+
+mod support;
+
+use support::{Server, Wire, until};
+
+/// One connection's lines; the replies must be equal.
+const CONVERSATIONS: &[&str] = &[
+    "PING; PING hi; PING a b; ECHO hi; ECHO; SELECT 15; SELECT 16; SELECT -1; SELECT x; SELECT",
+    "HELLO x; HELLO 1; HELLO 4; HELLO 3 AUTH; HELLO 3 AUTH default; HELLO 2 FOO; HELLO 2 SETNAME",
+    "HELLO 3 AUTH bob x; HELLO 2 AUTH default x SETNAME \u{1}; CLIENT GETNAME",
+    "AUTH; AUTH x; AUTH default x; AUTH bob x; AUTH a b c",
+    "CLIENT SETNAME bob; CLIENT GETNAME; SELECT 3; HELLO 3; CLIENT TRACKINGINFO; NOSUCH; RESET; \
+     CLIENT GETNAME; GET x; CLIENT TRACKINGINFO; RESET x",
+    "CLIENT; CLIENT FOO; CLIENT ID x; CLIENT SETNAME; CLIENT SETNAME \u{1}; CLIENT GETREDIR",
+    "CLIENT REPLY FOO; CLIENT REPLY ON; CLIENT NO-EVICT on; CLIENT NO-EVICT x; CLIENT NO-EVICT off",
+    "CLIENT UNBLOCK 999; CLIENT UNBLOCK x; CLIENT UNBLOCK 999 foo; CLIENT UNBLOCK 999 error",
+    "CLIENT KILL 1.2.3.4:1; CLIENT KILL ID 999; CLIENT KILL ID x; CLIENT KILL ID 0; CLIENT KILL",
+    "CLIENT KILL TYPE foo; CLIENT KILL TYPE normal SKIPME maybe; CLIENT KILL USER foo; \
+     CLIENT KILL FOO bar; CLIENT KILL ADDR 1:2 LADDR; CLIENT KILL ADDR 1:2 LADDR 3:4; \
+     CLIENT KILL TYPE replica; CLIENT KILL USER default ADDR 1:2",
+    "CLIENT LIST TYPE foo; CLIENT LIST TYPE; CLIENT LIST TYPE pubsub; CLIENT LIST ID x; \
+     CLIENT LIST ID; CLIENT LIST ID 998 999; CLIENT LIST foo; CLIENT INFO x",
+    "COMMAND FOO; COMMAND COUNT x; COMMAND INFO nosuch get|x client|id|x; COMMAND DOCS nosuch get|x",
+    "COMMAND GETKEYS GET; COMMAND GETKEYS SET a; COMMAND GETKEYS SET a b; COMMAND GETKEYS NOSUCH a; \
+     COMMAND GETKEYS PING x; COMMAND GETKEYS MSET a b c d; COMMAND GETKEYS OBJECT ENCODING k; \
+     COMMAND GETKEYS MULTI a; COMMAND GETKEYS OBJECT x",
+    "COMMAND GETKEYSANDFLAGS SET a b; COMMAND GETKEYSANDFLAGS SET a b GET; \
+     COMMAND GETKEYSANDFLAGS RENAME a b; COMMAND GETKEYSANDFLAGS DEL a b",
+    "COMMAND LIST FOO; COMMAND LIST FILTERBY ACLCAT; COMMAND LIST FILTERBY FOO x; \
+     COMMAND LIST FILTERBY MODULE x; COMMAND LIST FILTERBY ACLCAT nosuch; \
+     COMMAND LIST FILTERBY PATTERN hset; COMMAND LIST FILTERBY PATTERN GETE?",
+    "HELLO 3; COMMAND INFO get mset object|encoding; COMMAND GETKEYSANDFLAGS SET a b; GET nosuch",
+    "QUIT x",
+];
+
+#[test]
+fn connections_are_spoken_to_as_redis_does() {
+    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    for conversation in CONVERSATIONS {
+        let (expected, got) = (talk(&redis, conversation), talk(&ours, conversation));
+        assert_eq!(got, expected, "{conversation}");
+    }
+}
+
+/// Replies leave before all requests of a read are served, and the read may not have been the last.
+#[test]
+fn a_long_pipeline_of_long_replies_is_answered_to_its_end() {
+    const REQUESTS: usize = 2_000;
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    wire.cmd(&["SET", "long", &"x".repeat(1000)]);
+    let pipeline = vec![support::words(&["GET", "long"]); REQUESTS];
+    let replies = wire.pipeline(&pipeline);
+    assert_eq!(replies.len(), REQUESTS);
+    assert!(replies.iter().all(|it| it.text().is_some_and(|it| it.len() == 1000)));
+}
+
+fn talk(server: &Server, conversation: &str) -> Vec<String> {
+    let mut wire = server.dial();
+    let lines = conversation.split(';').map(str::trim);
+    lines.map(|it| format!("{it} -> {}", without_versions(wire.ask(it).to_string()))).collect()
+}
+
+/// HELLO names a connection and a version of its own.
+fn without_versions(reply: String) -> String {
+    match reply.split_once("\"proto\"") {
+        Some((_, rest)) => format!("proto{}", &rest[..4]),
+        None => reply,
+    }
+}
+
+#[test]
+fn client_list_has_the_fields_of_redis_and_those_of_7_2() {
+    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    let fields = |server: &Server| {
+        let line = server.dial().ask("CLIENT LIST").string();
+        let line = line.lines().next().unwrap();
+        let names = line.split_whitespace().map(|it| it.split('=').next().unwrap().to_string());
+        names.collect::<Vec<_>>()
+    };
+    let mut expected = fields(&redis);
+    expected.extend(["lib-name".into(), "lib-ver".into()]);
+    assert_eq!(fields(&ours), expected);
+}
+
+#[test]
+fn client_list_shows_what_others_are_doing() {
+    let ours = Server::entourage(&[]);
+    let (mut one, mut other) = (ours.dial(), ours.dial());
+    let setup = [
+        "CLIENT SETNAME bob",
+        "CLIENT SETINFO LIB-NAME lib",
+        "CLIENT SETINFO lib-ver 1.2",
+        "SELECT 3",
+        "CLIENT NO-EVICT ON",
+        "MULTI",
+        "GET a",
+    ];
+    setup.iter().for_each(|it| assert!(!one.ask(it).is_error(), "{it}"));
+    // What others see is brought up to date once per batch, a moment after its replies.
+    until("the line to be up to date", || {
+        let line = other.ask("CLIENT LIST ID 1 2").string();
+        let line = line.lines().find(|it| it.contains("name=bob"))?.to_string();
+        let wanted = ["db=3", "flags=xe", "multi=1", "cmd=get", "lib-name=lib", "lib-ver=1.2"];
+        wanted.iter().all(|it| line.contains(it)).then_some(())
+    });
+    assert!(other.ask("CLIENT SETINFO foo bar").is_error());
+}
+
+#[test]
+fn a_killed_client_is_closed_and_killing_oneself_is_answered_first() {
+    let ours = Server::entourage(&[]);
+    let (mut killer, mut killed) = (ours.dial(), ours.dial());
+    let id = killed.ask("CLIENT ID").int().unwrap();
+    assert_eq!(killer.ask(&format!("CLIENT KILL ID {id}")).int(), Some(1));
+    assert!(killed.is_closed());
+    until("all others to be gone", || {
+        killer.ask("CLIENT KILL TYPE normal SKIPME yes").int().filter(|it| *it == 0)
+    });
+    let own = killer.ask("CLIENT INFO").string();
+    let own = own.split(' ').find_map(|it| it.strip_prefix("addr=")).unwrap().to_string();
+    assert_eq!(killer.ask(&format!("CLIENT KILL {own}")).string(), "OK");
+    assert!(killer.is_closed());
+}
+
+#[test]
+fn unblock_ends_another_client_s_wait() {
+    let ours = Server::entourage(&[]);
+    for (reason, reply) in [("TIMEOUT", ":"), ("ERROR", "-UNBLOCKED")] {
+        let (mut waiting, mut other) = (ours.dial(), ours.dial());
+        let id = waiting.ask("CLIENT ID").int().unwrap();
+        waiting.send(&[support::words(&["WAIT", "99", "0"])]);
+        until("the client to wait", || {
+            other.ask(&format!("CLIENT UNBLOCK {id} {reason}")).int().filter(|it| *it == 1)
+        });
+        assert!(waiting.read().to_string().starts_with(reply));
+    }
+}
+
+#[test]
+fn replies_are_left_out_as_asked() {
+    let ours = Server::entourage(&[]);
+    let mut wire = ours.dial();
+    let lines = ["CLIENT REPLY OFF", "PING a", "NOSUCH", "CLIENT REPLY ON", "PING b"];
+    lines.iter().for_each(|it| say(&mut wire, it));
+    assert_eq!([wire.read().string(), wire.read().string()], ["OK", "b"]);
+    let lines = ["CLIENT REPLY SKIP", "PING a", "PING b"];
+    lines.iter().for_each(|it| say(&mut wire, it));
+    assert_eq!(wire.read().string(), "b");
+}
+
+fn say(wire: &mut Wire, line: &str) {
+    wire.send(&[support::words(&line.split(' ').collect::<Vec<_>>())]);
+}
+
+#[test]
+fn every_container_answers_help() {
+    let ours = Server::entourage(&[]);
+    let mut wire = ours.dial();
+    for container in ["CLIENT", "COMMAND"] {
+        let lines = wire.ask(&format!("{container} HELP"));
+        let first = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+        assert_eq!(lines.list()[0].string(), first);
+    }
+}
+
+#[test]
+fn a_password_is_asked_for_before_anything_else() {
+    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    for server in [&redis, &ours] {
+        assert_eq!(server.dial().ask("CONFIG SET requirepass secret").string(), "OK");
+    }
+    let lines = "GET a; PING; HELLO; HELLO 3; HELLO 4; AUTH wrong; AUTH default wrong; \
+         AUTH bob secret; HELLO 2 AUTH default wrong; HELLO 3 AUTH default secret; GET a; RESET; \
+         GET a; AUTH secret; GET a; RESET; AUTH default secret; GET a; QUIT";
+    assert_eq!(talk(&ours, lines), talk(&redis, lines));
+}

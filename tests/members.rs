@@ -1,0 +1,364 @@
+//! What becomes of clients when members are paused, cut, drained, added and replaced: the real
+//! binary, asked over the wire.
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use support::{Server, Value, Wire, until};
+
+const BOTH: &[&str] = &["n2", "n3"];
+
+/// How a member stands, as PROXY NODES tells it.
+fn node(wire: &mut Wire, name: &str) -> HashMap<String, Value> {
+    let nodes = wire.ask("PROXY NODES");
+    let found = nodes.list().chunks(2).find(|it| it[0].string() == name);
+    let fields = found.unwrap_or_else(|| panic!("no {name} in {nodes}"))[1].list();
+    fields.chunks(2).map(|it| (it[0].string(), it[1].clone())).collect()
+}
+
+fn order(wire: &mut Wire, names: &[&str], what: &str) {
+    for name in names {
+        assert_eq!(wire.ask(&format!("PROXY NODE {name} {what}")).string(), "OK");
+    }
+}
+
+/// Replicas stand still, having applied all that was written before.
+fn paused(extra: &[&str]) -> (Server, Wire) {
+    let server = Server::entourage(extra);
+    let mut wire = server.dial();
+    order(&mut wire, BOTH, "PAUSE");
+    (server, wire)
+}
+
+fn config(text: &str) -> Server {
+    let listener = "[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:{port}\"\n";
+    Server::entourage_with_config(&format!("{listener}{text}"))
+}
+
+fn starts(value: &Value, with: &str) {
+    assert!(value.string().starts_with(with), "{value} is not {with}");
+}
+
+fn ok(wire: &mut Wire, line: &str) {
+    assert_eq!(wire.ask(line).string(), "OK", "{line}");
+}
+
+#[test]
+fn a_paused_replica_past_its_bound_is_cut_serves_nothing_and_resyncs_when_resumed() {
+    let server = config("[set]\nreplica-feed-limit = \"1mb\"\n");
+    let mut wire = server.dial();
+    order(&mut wire, &["n2"], "PAUSE");
+    let value = "x".repeat(64 << 10);
+    for at in 0..64 {
+        ok(&mut wire, &format!("SET k{at} {value}"));
+    }
+    let cut = node(&mut wire, "n2");
+    assert_eq!(cut["state"].string(), "paused,unsynced");
+    assert_eq!((cut["feed"].string().as_str(), cut["in-service"].int()), ("cut", Some(0)));
+    assert_eq!(node(&mut wire, "n3")["state"].string(), "ok", "the others go on");
+    for at in 0..64 {
+        let mut other = server.dial();
+        assert_eq!(other.ask(&format!("STRLEN k{at}")).int(), Some(64 << 10));
+    }
+    let told = wire.ask("PROXY EXPLAIN GET k1").to_string();
+    assert!(told.contains("out-of-service paused"), "{told}");
+
+    order(&mut wire, &["n2"], "RESUME");
+    until("a full sync", || {
+        let it = node(&mut wire, "n2");
+        (it["state"].string() == "ok" && it["lag-bytes"].int() == Some(0)).then_some(())
+    });
+    assert_eq!(node(&mut wire, "n2")["full-syncs"].int(), Some(1));
+    order(&mut wire, &["n3"], "DRAIN");
+    assert_eq!(server.dial().ask("STRLEN k63").int(), Some(64 << 10), "n2 has it all");
+}
+
+#[test]
+fn a_paused_replica_within_its_bound_goes_on_where_it_stopped() {
+    let (_server, mut wire) = paused(&[]);
+    ok(&mut wire, "SET a 1");
+    assert!(0 < node(&mut wire, "n2")["lag-bytes"].int().unwrap());
+    order(&mut wire, BOTH, "RESUME");
+    until("n2 to have all", || (node(&mut wire, "n2")["lag-bytes"].int() == Some(0)).then_some(()));
+    assert_eq!(node(&mut wire, "n2")["full-syncs"].int(), Some(0));
+}
+
+#[test]
+fn a_drained_replica_is_fed_and_serves_nothing() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    ok(&mut wire, "SET a 1");
+    order(&mut wire, BOTH, "DRAIN");
+    let told = wire.ask("PROXY EXPLAIN GET a").to_string();
+    assert!(told.contains("chosen n1") && told.contains("because no-replicas"), "{told}");
+    assert_eq!(wire.ask("WAIT 2 0").int(), Some(2), "they apply all the same");
+    assert_eq!(wire.ask("GET a").string(), "1");
+    order(&mut wire, BOTH, "UNDRAIN");
+    let told = wire.ask("PROXY EXPLAIN GET a").to_string();
+    assert!(told.contains("because fresh-home"), "{told}");
+}
+
+#[test]
+fn orders_that_make_no_sense_are_refused_with_a_reason() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    starts(&wire.ask("PROXY NODE n1 PAUSE"), "ERR n1 does not take that order: it is the master");
+    starts(&wire.ask("PROXY NODE n1 DRAIN"), "ERR n1 does not take that order: it is the master");
+    starts(&wire.ask("PROXY NODE n9 PAUSE"), "ERR no such member; there are n1, n2, n3");
+    starts(&wire.ask("PROXY NODE n2 JUMP"), "ERR an order is PAUSE, RESUME, DRAIN or UNDRAIN");
+    starts(&wire.ask("PROXY FAILOVER TO n1"), "ERR n1 cannot take over: it is the master");
+    order(&mut wire, &["n2"], "PAUSE");
+    starts(&wire.ask("PROXY FAILOVER TO n2"), "ERR n2 cannot take over: it is paused");
+    starts(&wire.ask("PROXY FAILOVER FROM n2"), "ERR syntax error");
+    starts(&wire.ask("PROXY NOPE"), "ERR unknown subcommand 'NOPE'. Try PROXY HELP.");
+}
+
+#[test]
+fn failovers_under_load_cost_no_error_and_no_stale_read() {
+    let server = Server::entourage(&[]);
+    let is_over = AtomicBool::new(false);
+    let port = server.port();
+    let counted = thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|it| {
+                scope.spawn({
+                    let is_over = &is_over;
+                    move || count(port, it, is_over)
+                })
+            })
+            .collect();
+        let mut wire = server.dial();
+        for turn in 0..60 {
+            let name = ["n2", "n3", "n1"][turn % 3];
+            starts(&wire.ask(&format!("PROXY FAILOVER TO {name}")), "OK paused-us=");
+            for _ in 0..20 {
+                wire.ask("PING");
+            }
+        }
+        is_over.store(true, Relaxed);
+        clients.into_iter().map(|it| it.join().expect("no error, nothing stale")).sum::<i64>()
+    });
+    let mut wire = server.dial();
+    ok(&mut wire, "PROXY CONSISTENCY linearizable");
+    assert_eq!(wire.ask("GET total").string(), counted.to_string(), "no write twice, none lost");
+    assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
+}
+
+/// Counts up on a key of its own and on one of all, reading what it wrote. Answers how often.
+fn count(port: u16, own: usize, is_over: &AtomicBool) -> i64 {
+    let mut wire = Wire::dial(port).expect("a connection");
+    let mut counted = 0;
+    while !is_over.load(Relaxed) {
+        counted += 1;
+        assert_eq!(wire.ask(&format!("INCR own{own}")).int(), Some(counted));
+        assert_eq!(wire.ask(&format!("GET own{own}")).string(), counted.to_string());
+        let total = wire.ask("INCR total").int().expect("no error");
+        let seen: i64 = wire.ask("GET total").string().parse().expect("a number");
+        assert!(total <= seen);
+    }
+    counted
+}
+
+#[test]
+fn an_added_replica_syncs_serves_and_can_become_the_master() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    ok(&mut wire, "SET a 1");
+    assert_eq!(wire.ask("PROXY NODE ADD").string(), "n4");
+    until("n4 to be synced", || (node(&mut wire, "n4")["state"].string() == "ok").then_some(()));
+    // One pipeline, planned with a roster that is older than the new master.
+    let lines = ["PROXY FAILOVER TO n4", "SET b 2", "GET a", "GET b"];
+    let lines: Vec<_> =
+        lines.iter().map(|it| support::words(&it.split(' ').collect::<Vec<_>>())).collect();
+    let replies = wire.pipeline(&lines);
+    starts(&replies[0], "OK paused-us=");
+    let rest: Vec<String> = replies[1..].iter().map(Value::string).collect();
+    assert_eq!(rest, ["OK", "1", "2"]);
+    assert_eq!(node(&mut wire, "n4")["role"].string(), "master");
+    assert_eq!(node(&mut wire, "n1")["role"].string(), "replica");
+    assert_eq!(wire.ask("WAIT 3 0").int(), Some(3));
+}
+
+#[test]
+fn writes_are_refused_once_too_few_replicas_are_near_and_nothing_changes() {
+    let server = config("[set]\nmin-replicas-to-write = 1\nmin-replicas-max-lag = \"40ms\"\n");
+    let mut wire = server.dial();
+    ok(&mut wire, "SET a 1");
+    order(&mut wire, &["n2"], "PAUSE");
+    ok(&mut wire, "SET a 2");
+    order(&mut wire, &["n3"], "PAUSE");
+    until("a refusal", || wire.ask("SET b 1").is_error().then_some(()));
+    assert_eq!(wire.ask("INCR a").to_string(), "-NOREPLICAS Not enough good replicas to write.");
+    let told = wire.ask("PROXY EXPLAIN INCR a").to_string();
+    assert!(told.contains("-NOREPLICAS"), "{told}");
+    assert_eq!(wire.ask("GET a").string(), "2");
+    order(&mut wire, &["n3"], "RESUME");
+    until("a write to pass", || (!wire.ask("SET b 1").is_error()).then_some(()));
+}
+
+#[test]
+fn wait_counts_replicas_past_this_sessions_own_last_write() {
+    let (server, mut wire) = paused(&[]);
+    ok(&mut wire, "SET a 1");
+    assert_eq!(wire.ask("WAIT 1 30").int(), Some(0), "both are paused");
+    assert_eq!(server.dial().ask("WAIT 2 30").int(), Some(2), "a session that wrote nothing");
+    order(&mut wire, &["n2"], "RESUME");
+    assert_eq!(wire.ask("WAIT 1 0").int(), Some(1));
+    assert_eq!(wire.ask("WAIT 2 30").int(), Some(1));
+    order(&mut wire, &["n3"], "RESUME");
+    assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
+}
+
+#[test]
+fn a_write_that_nobody_confirms_is_said_to_be_applied_and_not_durable() {
+    let (_server, mut wire) = paused(&[]);
+    assert_eq!(wire.ask("PROXY ACKS").list()[0].string(), "0");
+    ok(&mut wire, "PROXY ACKS 1 30");
+    assert_eq!(wire.ask("PROXY ACKS").to_string(), "[\"1\", :30]");
+    let refused = wire.ask("INCR a");
+    starts(&refused, "NOTDURABLE applied offset=");
+    assert!(refused.string().ends_with("acked=0/1"), "{refused}");
+    assert_eq!(wire.ask("GET a").string(), "1", "it has happened");
+    ok(&mut wire, "PROXY ACKS all 30");
+    order(&mut wire, &["n2"], "RESUME");
+    starts(&wire.ask("INCR a"), "NOTDURABLE applied");
+    order(&mut wire, &["n3"], "RESUME");
+    ok(&mut wire, "PROXY ACKS all 0");
+    assert_eq!(wire.ask("INCR a").int(), Some(3));
+    ok(&mut wire, "PROXY ACKS 0");
+    starts(&wire.ask("PROXY ACKS -1 5"), "ERR acks is a number of replicas, or all");
+    starts(&wire.ask("PROXY ACKS 1 x"), "ERR timeout is not an integer");
+    starts(&wire.ask("PROXY ACKS 1"), "ERR timeout is not an integer");
+}
+
+#[test]
+fn a_token_carries_what_a_session_has_seen_to_another_connection() {
+    let (server, mut wire) = paused(&[]);
+    ok(&mut wire, "SET a 1");
+    let token = wire.ask("PROXY TOKEN").string();
+    let mut other = server.dial();
+    assert!(other.ask("GET a").is_nil(), "nothing told it to wait for the write");
+    ok(&mut other, &format!("PROXY ATLEAST {token}"));
+    assert_eq!(other.ask("GET a").string(), "1");
+
+    let (history, offset) = token.split_once(':').expect("history:offset");
+    let beyond = format!("{history}:{}", offset.parse::<u64>().unwrap() + 1000);
+    starts(&other.ask(&format!("PROXY ATLEAST {beyond}")), "ERR the token belongs to a history");
+    starts(&other.ask("PROXY ATLEAST nonsense"), "ERR that is not a token");
+    order(&mut wire, BOTH, "RESUME");
+    starts(&wire.ask("PROXY FAILOVER TO n2"), "OK");
+    ok(&mut other, &format!("PROXY ATLEAST {token}"));
+    starts(&other.ask(&format!("PROXY ATLEAST {beyond}")), "LOSTWRITE ");
+    assert_eq!(other.ask("GET a").string(), "1", "and then it goes on");
+    let carried = other.ask("PROXY TOKEN").string();
+    assert!(!carried.starts_with(history), "the floor is of the new history");
+}
+
+#[test]
+fn an_explanation_tells_all_that_was_weighed_and_changes_nothing() {
+    let (_server, mut wire) = paused(&[]);
+    ok(&mut wire, "SET a 1");
+    let token = wire.ask("PROXY TOKEN");
+    let lines = wire.ask("PROXY EXPLAIN GET a");
+    let lines: Vec<String> = lines.list().iter().map(Value::string).collect();
+    let offset = token.string().split_once(':').unwrap().1.to_owned();
+    assert_eq!(lines[..3], ["command get read", "route default", "level sticky"]);
+    assert_eq!(lines[3], format!("floor {offset}"));
+    assert_eq!(lines[4], "ladder catch-up, master");
+    assert_eq!(lines[5], format!("master n1 offset {offset}"));
+    assert!(lines[6].starts_with(&format!("replica n2 offset 0 behind {offset} bytes ")));
+    assert!(lines[7].starts_with("replica n3 ") && lines[7].ends_with("paused"));
+    assert_eq!(lines[8], "chosen n1");
+    assert!(lines[9].starts_with("because master-on-lag: "));
+    assert_eq!(wire.ask("PROXY TOKEN"), token);
+    assert!(wire.ask("PROXY EXPLAIN SET a 2").to_string().contains("because write"));
+    assert!(wire.ask("PROXY EXPLAIN PING").to_string().contains("by the proxy itself"));
+    assert_eq!(wire.ask("GET a").string(), "1");
+    starts(&wire.ask("PROXY EXPLAIN NOPE a"), "ERR unknown command 'NOPE'");
+    starts(&wire.ask("PROXY EXPLAIN GET"), "ERR wrong number of arguments for 'get' command");
+}
+
+#[test]
+fn each_level_keeps_its_promise_and_no_more() {
+    let (server, mut writer) = paused(&[]);
+    ok(&mut writer, "SET a 1");
+    let sees = |level: &str| {
+        let mut wire = server.dial();
+        ok(&mut wire, &format!("PROXY CONSISTENCY {level}"));
+        assert_eq!(wire.ask("PROXY CONSISTENCY").string(), level);
+        !wire.ask("GET a").is_nil()
+    };
+    let levels = ["master", "linearizable", "global", "bounded 1b", "bounded 30s 1mb", "sticky"];
+    assert_eq!(levels.map(sees), [true, true, true, true, false, false]);
+    assert!(!sees("eventual"));
+    assert!(until("the bound to pass", || sees("bounded 1ms").then_some(true)));
+    ok(&mut writer, "PROXY CONSISTENCY eventual");
+    assert!(writer.ask("GET a").is_nil(), "not even its own write");
+    ok(&mut writer, "PROXY CONSISTENCY default");
+    assert_eq!(writer.ask("PROXY CONSISTENCY").string(), "sticky");
+    assert_eq!(writer.ask("GET a").string(), "1");
+    starts(&writer.ask("PROXY CONSISTENCY quick"), "ERR a level is master, linearizable,");
+}
+
+const LADDERS: &str = r#"
+[[route]]
+name = "brief"
+keys = ["brief:*"]
+on-lag = ["wait 20ms", "error"]
+
+[[route]]
+name = "patient"
+keys = ["patient:*"]
+on-lag = ["wait 1m", "error"]
+
+[[route]]
+name = "strict"
+keys = ["strict:*"]
+on-lag = ["error"]
+
+[[route]]
+name = "careless"
+keys = ["careless:*"]
+on-lag = ["wait 1ms", "stale"]
+"#;
+
+#[test]
+fn the_ladder_decides_when_all_replicas_are_paused() {
+    let server = config(LADDERS);
+    let mut wire = server.dial();
+    order(&mut wire, BOTH, "PAUSE");
+    for key in ["brief:1", "patient:1", "strict:1", "careless:1", "plain"] {
+        ok(&mut wire, &format!("SET {key} here"));
+    }
+    starts(&wire.ask("GET strict:1"), "LAGGED no member is fresh enough, ");
+    starts(&wire.ask("GET brief:1"), "LAGGED no member is fresh enough, ");
+    assert!(wire.ask("GET careless:1").is_nil(), "stale, as was asked for");
+    assert_eq!(wire.ask("GET plain").string(), "here", "the default ladder ends at the master");
+
+    // A read that waits, and a neighbour behind it that must not overtake it.
+    wire.send(&[support::words(&["GET", "patient:1"]), support::words(&["PING"])]);
+    let mut operator = server.dial();
+    order(&mut operator, BOTH, "RESUME");
+    assert_eq!(wire.read().string(), "here");
+    assert_eq!(wire.read().string(), "PONG");
+}
+
+#[test]
+fn a_panic_costs_one_client_one_error_and_a_replica_takes_over() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    ok(&mut wire, "SET a 1");
+    starts(&wire.ask("DEBUG PANIC WRITE"), "ERR internal error");
+    let mut other = server.dial();
+    assert_eq!(other.ask("INCR a").int(), Some(2), "the next client notices nothing");
+    assert_eq!(wire.ask("GET a").string(), "2");
+    let broken = node(&mut wire, "n1");
+    assert_eq!(broken["role"].string(), "replica");
+    assert_eq!(broken["state"].string(), "quarantined,unsynced");
+    assert_eq!(broken["in-service"].int(), Some(0));
+    order(&mut wire, &["n1"], "RESUME");
+    until("n1 to be synced", || (node(&mut wire, "n1")["state"].string() == "ok").then_some(()));
+    assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
+}

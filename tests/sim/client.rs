@@ -1,0 +1,156 @@
+//! A client: a session that reads as the corridor does, and what it has seen.
+
+use super::checker::{Finding, Ledger};
+use entourage::admin::{Handler, Origin, home_of, table};
+use entourage::base::dice::Dice;
+use entourage::base::position::{Offset, Position};
+use entourage::base::time::MonoUs;
+use entourage::command::{Args, Class, World};
+use entourage::node::{Applied, Set, View};
+use entourage::resp::{OwnedRequest, Protocol, Reply};
+use entourage::route::{Ladder, Level, Route, Routes, Step, Where, plan};
+use entourage::session::Session;
+
+const LEVELS: &[&str] = &["sticky", "sticky", "global", "linearizable", "master", "eventual"];
+const LADDERS: &[&[&str]] = &[
+    &["catch-up", "master"],
+    &["other-replica", "catch-up", "master"],
+    &["wait 5ms", "catch-up", "error"],
+    &["other-replica", "wait 1ms", "error"],
+    &["master"],
+];
+
+pub struct Client {
+    number: usize,
+    session: Session,
+    routes: Routes,
+    /// What the checker holds it to.
+    held_to: Level,
+    /// The newest write it has made or seen.
+    seen: u64,
+    generation: u64,
+}
+
+/// What came of a read.
+#[derive(Debug)]
+pub struct Seen {
+    pub at_replica: bool,
+    pub finding: Option<Finding>,
+    /// The write that was seen; `None` when the ladder refused.
+    pub number: Option<u64>,
+}
+
+impl Client {
+    pub fn new(number: usize, dice: &mut Dice, set: &Set) -> Client {
+        let mut any = |of: usize| dice.below(of as u64) as usize;
+        let level = Level::parse(LEVELS[any(LEVELS.len())]).unwrap();
+        let steps = LADDERS[any(LADDERS.len())].iter().map(|it| Step::parse(it).unwrap());
+        let ladder = Ladder::new(&steps.collect::<Vec<_>>()).unwrap();
+        let routes = Routes::new(level, Route { ladder, ..Route::default() }, vec![]);
+        let generation = set.generation();
+        let session = Session::default();
+        Client { number, session, routes, held_to: level, seen: 0, generation }
+    }
+
+    pub fn hold_to(&mut self, level: &str) {
+        self.held_to = Level::parse(level).unwrap();
+    }
+
+    pub fn ask_for(&mut self, level: &str) {
+        self.session.level = Level::parse(level);
+    }
+
+    fn keep_up(&mut self, set: &Set) {
+        if self.generation != set.generation() {
+            self.generation = set.generation();
+            self.session.carry_over(&set.lineage());
+            assert_eq!(self.session.lost, None, "a hosted failover loses nothing");
+        }
+    }
+
+    pub fn wrote(&mut self, set: &Set, end: Offset, number: u64) {
+        self.keep_up(set);
+        let end = Position { history: set.lineage().history, offset: end };
+        self.session.wrote(end, MonoUs(1));
+        self.seen = self.seen.max(number);
+    }
+
+    pub fn read(
+        &mut self,
+        set: &Set,
+        ledger: &Ledger,
+        db: usize,
+        key: u64,
+        now: MonoUs,
+        bits: u64,
+    ) -> Seen {
+        self.keep_up(set);
+        let must_see = match self.held_to {
+            Level::Sticky => ledger.latest(db, key, self.seen),
+            Level::Eventual | Level::Bounded { .. } => 0,
+            Level::Master | Level::Global | Level::Linearizable => {
+                ledger.latest(db, key, ledger.last())
+            }
+        };
+        let Some(index) = self.choose(set, now, bits) else {
+            return Seen { at_replica: false, finding: None, number: None };
+        };
+        let saw = self.read_at(set, index, db, key);
+        let stale =
+            Finding::Stale { client: self.number, level: self.held_to.to_string(), saw, must_see };
+        let finding = (saw < must_see).then_some(stale);
+        if self.held_to != Level::Eventual {
+            self.seen = self.seen.max(saw);
+        }
+        Seen { at_replica: index != set.master(), finding, number: Some(saw) }
+    }
+
+    /// Follows the plan as the corridor does; a wait ends when the feed has done some of its work.
+    fn choose(&mut self, set: &Set, now: MonoUs, bits: u64) -> Option<usize> {
+        let (roster, lineage) = (set.roster(), set.lineage());
+        let home = home_of(self.number, roster.len() - 1);
+        let mut rung = 0;
+        loop {
+            let origin = Origin {
+                routes: &self.routes,
+                session: &self.session,
+                listener: "main",
+                listener_level: None,
+            };
+            let mut ask = origin.ask(Class::Read, 0, set, &lineage, now, home);
+            (ask.dice, ask.rung) = (bits, rung);
+            let view = View { set, roster: &roster, now, with_ages: true };
+            match plan(&ask, &view).to {
+                Where::Member(member) => return Some(member.into()),
+                Where::CatchUp { member, needs } => {
+                    assert!(set.catch_up(set.member(member.into()), needs), "it gets there");
+                    return Some(member.into());
+                }
+                Where::Wait { member, rung: next, .. } => {
+                    let member = set.member(member.into());
+                    while bits % 2 == 0 && set.apply(member) == Applied::Some {}
+                    rung = next;
+                }
+                Where::Refuse(_) => return None,
+            }
+        }
+    }
+
+    fn read_at(&mut self, set: &Set, index: usize, db: usize, key: u64) -> u64 {
+        let owned = OwnedRequest::of(["GET".to_owned(), format!("k{key}")]);
+        let Handler::Read(get) = table().find(owned.borrow()).unwrap().handler else {
+            panic!("GET reads")
+        };
+        let world = World::new(super::WALL, 1);
+        let mut reply = Reply::new(Protocol::Resp2);
+        let member = set.member(index);
+        assert!(member.in_service(), "{} serves, and is {}", member.name, member.duties());
+        let reading = set.read(member);
+        reading.run(get, Args::new(owned.borrow(), 1, db, &world), &mut reply).unwrap();
+        let history = set.lineage().history;
+        self.session.saw(Position { history, offset: member.applied() });
+        let text = String::from_utf8_lossy(reply.bytes()).into_owned();
+        let value = text.split("\r\n").nth(1).unwrap_or_default();
+        value.split(':').next().unwrap_or_default().parse().unwrap_or(0)
+    }
+}
