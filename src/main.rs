@@ -85,7 +85,10 @@ fn log_to_stderr(config: &Config) {
     log::set_max_level(config.server.loglevel.filter());
     // A verb that panics is caught at its member, and is one event like any other.
     std::panic::set_hook(Box::new(|panic| {
-        let why = panic.payload_as_str().unwrap_or("?").escape_debug();
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let why = text.unwrap_or("?").escape_debug();
         let at = panic.location().map_or_else(String::new, ToString::to_string);
         log::error!("event=panicked at={at} why={why}");
     }));
