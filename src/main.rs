@@ -1,6 +1,6 @@
 //! The front door: command line to config, config to a house, and the house's end.
 
-use entourage::admin::{Birth, House, version};
+use entourage::admin::{Birth, House, table, version};
 use entourage::cli::{Invocation, parse};
 use entourage::config::{Address, Config};
 use entourage::node::{Set, new_history};
@@ -55,6 +55,8 @@ fn serve(config: Config, file: String) -> Result<ExitCode, String> {
     tasks::start(threads);
     allow_clients(config.server.maxclients);
     let listeners = open(&config)?;
+    // Built here, or the first command would be charged for it.
+    table();
     let house = Arc::new(build(config, threads, file, &listeners));
     announce(&house, threads, &listeners);
     start_feeds(&house);
@@ -81,6 +83,15 @@ fn log_to_stderr(config: &Config) {
     let filter = log::LevelFilter::Trace;
     env_logger::Builder::new().filter_module("entourage", filter).init();
     log::set_max_level(config.server.loglevel.filter());
+    // A verb that panics is caught at its member, and is one event like any other.
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let why = text.unwrap_or("?").escape_debug();
+        let at = panic.location().map_or_else(String::new, ToString::to_string);
+        log::error!("event=panicked at={at} why={why}");
+    }));
 }
 
 fn allow_clients(maxclients: usize) {

@@ -75,7 +75,9 @@ impl Visitor {
                 }
             }
             Parked::Sleep { time } => {
+                self.client.is_parked.store(true, Release);
                 tasks::sleep(time).await;
+                self.client.is_parked.store(false, Release);
                 self.reply.ok();
             }
         }

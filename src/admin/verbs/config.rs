@@ -1,6 +1,7 @@
 //! CONFIG: the settings while the server runs.
 
-use crate::admin::{After, SessionRow, Turn, help, session_container, session_row};
+use super::help::help;
+use crate::admin::{After, SessionRow, Turn, session_container, session_row};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 
@@ -38,7 +39,7 @@ const CONFIG: &[SessionRow] = &[
     session_row("REWRITE", Exactly(2), ADMIN, rewrite)
         .says(Group::Server, "2.8.0", "O(1)", "Would write the settings to their file.", "")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), tell).says(
+    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), help).says(
         Group::Server,
         "5.0.0",
         "O(1)",
@@ -82,18 +83,4 @@ fn rewrite(turn: &mut Turn<'_>) -> Result<After, Fault> {
         true => "ERR The server is running without a config file",
         false => "ERR Rewriting config file: not supported, edit the TOML file instead",
     }))
-}
-
-fn tell(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    help(
-        turn.reply,
-        "CONFIG",
-        &[
-            ("GET <pattern> [<pattern> ...]", "Names and values of the parameters that match."),
-            ("SET <name> <value> [<name> <value> ...]", "Changes parameters, all or none."),
-            ("RESETSTAT", "Sets the counts of INFO to zero."),
-            ("REWRITE", "Not supported: the TOML file stays as its author wrote it."),
-        ],
-    );
-    Ok(After::Answered)
 }

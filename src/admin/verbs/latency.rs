@@ -1,6 +1,7 @@
 //! LATENCY: how long commands take. Events are not monitored; there are histograms of everything.
 
-use crate::admin::{After, Command, SessionRow, Turn, help, session_container, session_row, table};
+use super::help::help;
+use crate::admin::{After, Command, SessionRow, Turn, session_container, session_row, table};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::metrics::render::latency_histogram;
@@ -49,7 +50,7 @@ const LATENCY: &[SessionRow] = &[
     session_row("DOCTOR", Exactly(2), ADMIN, doctor)
         .says(Group::Server, "2.8.13", "O(1)", "Says what to look at.", "")
         .tips(TIPS),
-    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), tell).says(
+    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), help).says(
         Group::Server,
         "2.8.13",
         "O(1)",
@@ -115,22 +116,6 @@ fn doctor(turn: &mut Turn<'_>) -> Result<After, Fault> {
     turn.reply.verbatim(
         "Events are not monitored here. LATENCY HISTOGRAM has the service times of every command, \
          and PROXY STATS has them by route and member, with staleness and waits.\n",
-    );
-    Ok(After::Answered)
-}
-
-fn tell(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    help(
-        turn.reply,
-        "LATENCY",
-        &[
-            ("HISTOGRAM [<command> ...]", "Distribution of service times, by command."),
-            ("LATEST", "The last sample of each event; no event is monitored."),
-            ("HISTORY <event>", "Samples of an event; there are none."),
-            ("GRAPH <event>", "A drawing of an event's samples."),
-            ("RESET [<event> ...]", "Forgets samples."),
-            ("DOCTOR", "Where to look."),
-        ],
     );
     Ok(After::Answered)
 }

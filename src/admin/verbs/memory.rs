@@ -1,6 +1,7 @@
 //! MEMORY, but for USAGE, which asks a member.
 
-use crate::admin::{After, SessionRow, Turn, help, session_container, session_row};
+use super::help::help;
+use crate::admin::{After, SessionRow, Turn, session_container, session_row};
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 use crate::runtime::process;
@@ -24,7 +25,7 @@ const MEMORY: &[SessionRow] = &[
     session_row("PURGE", Exactly(2), Flags::NONE, purge)
         .says(Group::Server, "4.0.0", "O(1)", "Gives free memory back.", "")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), tell).says(
+    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), help).says(
         Group::Server,
         "4.0.0",
         "O(1)",
@@ -71,20 +72,5 @@ fn malloc_stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
 /// The allocator gives back what it does not use by itself.
 fn purge(turn: &mut Turn<'_>) -> Result<After, Fault> {
     turn.reply.ok();
-    Ok(After::Answered)
-}
-
-fn tell(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    help(
-        turn.reply,
-        "MEMORY",
-        &[
-            ("DOCTOR", "Where to look."),
-            ("MALLOC-STATS", "What the allocator tells."),
-            ("PURGE", "Gives free memory back."),
-            ("STATS", "Where memory goes."),
-            ("USAGE <key> [SAMPLES <count>]", "Bytes that a key takes."),
-        ],
-    );
     Ok(After::Answered)
 }
