@@ -49,8 +49,6 @@ impl Set {
         if !self.adopt_copy(member, copy, at) {
             return Synced::Overtaken;
         }
-        self.full_syncs.fetch_add(1, Relaxed);
-        member.full_syncs.fetch_add(1, Relaxed);
         self.applied.notify(usize::MAX);
         log::info!(
             "event=full-sync member={} source={} offset={at} us={}",
@@ -126,6 +124,9 @@ impl Set {
         let log = self.log.lock();
         let is_fed = member.feed().is_some_and(|feed| !log.is_cut(feed));
         if is_fed {
+            // Counted before it serves, so that who sees it back in service sees why.
+            self.full_syncs.fetch_add(1, Relaxed);
+            member.full_syncs.fetch_add(1, Relaxed);
             member.leave(Duty::Unsynced);
         }
         drop((log, hosted));
