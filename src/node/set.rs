@@ -311,18 +311,30 @@ impl Writing<'_> {
         reply: &mut Reply,
         at: MonoUs,
     ) -> Outcome {
-        let engine = &mut self.hosted.engine;
-        let mark = reply.mark();
-        let run = AssertUnwindSafe(|| engine.write(spec, verb, args, effects, reply));
-        let Ok(outcome) = catch_unwind(run) else {
-            reply.cut(mark);
-            self.set.quarantine(self.member);
-            return Err(PANICKED);
-        };
+        let outcome = self.attempt(spec, verb, args, effects, reply)?;
         if !effects.is_empty() {
             self.append(args.request().wire(), args, effects, at);
         }
         outcome
+    }
+
+    /// Runs a verb and catches its panic: the outer `Err`, after which its effects mean nothing.
+    fn attempt(
+        &mut self,
+        spec: &Spec,
+        verb: WriteVerb,
+        args: Args<'_>,
+        effects: &mut Effects,
+        reply: &mut Reply,
+    ) -> Result<Outcome, Fault> {
+        let engine = &mut self.hosted.engine;
+        let mark = reply.mark();
+        let run = AssertUnwindSafe(|| engine.write(spec, verb, args, effects, reply));
+        catch_unwind(run).map_err(|_| {
+            reply.cut(mark);
+            self.set.quarantine(self.member);
+            PANICKED
+        })
     }
 
     /// Runs a read at the master.
@@ -404,14 +416,7 @@ impl Writing<'_> {
         reply: &mut Reply,
         gathered: &mut Gathered,
     ) -> Outcome {
-        let engine = &mut self.hosted.engine;
-        let mark = reply.mark();
-        let run = AssertUnwindSafe(|| engine.write(spec, verb, args, effects, reply));
-        let Ok(outcome) = catch_unwind(run) else {
-            reply.cut(mark);
-            self.set.quarantine(self.member);
-            return Err(PANICKED);
-        };
+        let outcome = self.attempt(spec, verb, args, effects, reply)?;
         let mut sent = Vec::new();
         if effects.items().iter().any(|it| it.said == Said::AsSent) {
             crate::resp::encode_command(&mut sent, args.request().iter());
