@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::changes;
 use crate::base::limits::DATABASES;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
@@ -101,10 +102,7 @@ fn del(
 ) -> Result<(), Fault> {
     let mut db = engine.db_mut(&args);
     let removed = args.rest().filter(|key| db.remove(key)).count();
-    if removed != 0 {
-        effects.as_sent();
-    }
-    reply.count(removed);
+    changes::answer(removed, effects, reply);
     Ok(())
 }
 

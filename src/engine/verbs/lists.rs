@@ -5,6 +5,7 @@ mod positions;
 #[cfg(test)]
 mod tests;
 
+use super::{changes, counted};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
@@ -306,8 +307,7 @@ fn pop_many(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let count = args.int().ok().and_then(|it| usize::try_from(it).ok());
-    let count = count.ok_or(Fault::NotPositive)?;
+    let count = counted::pops(&mut args)?;
 
     match take(engine, &args, key, (end, count), reply)? {
         None => reply.null_array(),
@@ -441,11 +441,7 @@ fn lrem(
         let removed = list.remove_equal(end, text, most, ground);
         Ok((removed, removed))
     })?;
-    let removed = removed.unwrap_or(0);
-    if removed != 0 {
-        effects.as_sent();
-    }
-    reply.count(removed);
+    changes::answer(removed.unwrap_or(0), effects, reply);
     Ok(())
 }
 
