@@ -10,9 +10,11 @@ mod keys;
 mod lookup;
 mod spec;
 mod row;
+mod help;
 
 pub use args::{Args, World};
 pub use fault::{Fault, echo};
+pub use help::help;
 pub use keys::{Access, Begin, Find, KeySpec, Keys};
 pub use lookup::Lookup;
 pub use row::Row;
