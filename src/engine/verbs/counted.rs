@@ -1,4 +1,4 @@
-//! `numkeys key [key …]`: the keys of LMPOP, SINTERCARD and their kin, and the counts behind keys.
+//! Counts in requests: of the keys that follow (`numkeys key [key …]`), of elements to take out.
 
 use crate::base::number;
 use crate::command::{Args, Fault};
@@ -32,8 +32,11 @@ pub fn take<'a>(
 
 /// What LMPOP and ZMPOP are asked: where to look, which end, and how many.
 pub struct Pop<'a, E> {
+    /// The first of these that is there.
     pub keys: Vec<&'a [u8]>,
+    /// Where elements go first.
     pub end: E,
+    /// Most elements.
     pub count: usize,
 }
 

@@ -2,7 +2,7 @@
 
 use super::named::{self, Named};
 use super::shown::{Shown, open_entry};
-use super::{chance, changes, scan};
+use super::{chance, changes, length, scan};
 use crate::base::dice::Dice;
 use crate::base::extended::Extended;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -72,7 +72,7 @@ pub const ROWS: &[Row] = &[
         "Takes fields out, and removes the key with the last one.",
         "key field [field ...]",
     ),
-    row("HLEN", Exactly(2), FAST, Keys::PEEK, Read(hlen)).says(
+    row("HLEN", Exactly(2), FAST, Keys::PEEK, Read(length::of::<Hash>)).says(
         Group::Hash,
         "2.0.0",
         "O(1)",
@@ -354,12 +354,6 @@ fn hstrlen(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fau
 
 fn hexists(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     reply.count(usize::from(value(engine, args)?.is_some()));
-    Ok(())
-}
-
-fn hlen(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let hash = only_hash(engine, args)?;
-    reply.count(hash.map_or(0, Hash::len));
     Ok(())
 }
 

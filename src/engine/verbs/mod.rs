@@ -15,6 +15,7 @@ pub mod hashes;
 pub mod zsets;
 pub mod sort;
 mod named;
+mod length;
 mod counted;
 mod chance;
 mod scan;

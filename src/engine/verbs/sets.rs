@@ -6,7 +6,7 @@ mod tests;
 
 use super::named::{self, Named};
 use super::shown::Shown;
-use super::{chance, changes, counted, scan};
+use super::{chance, changes, counted, length, scan};
 use crate::base::dice::Dice;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
@@ -60,7 +60,7 @@ pub const ROWS: &[Row] = &[
         "Answers for several members whether each is there.",
         "key member [member ...]",
     ),
-    row("SCARD", Exactly(2), FAST, Keys::PEEK, Read(scard)).says(
+    row("SCARD", Exactly(2), FAST, Keys::PEEK, Read(length::of::<Set>)).says(
         Group::Set,
         "1.0.0",
         "O(1)",
@@ -359,12 +359,6 @@ fn smismember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<
     for member in args.rest().map(Element::Text) {
         reply.count(usize::from(set.is_some_and(|it| it.has(member, engine.ground()))));
     }
-    Ok(())
-}
-
-fn scard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let set: Option<&Set> = engine.db(&args).collection(args.next()?)?;
-    reply.count(set.map_or(0, Set::len));
     Ok(())
 }
 

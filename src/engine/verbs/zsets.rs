@@ -4,10 +4,9 @@ pub mod ranges;
 pub mod pops;
 pub mod algebra;
 
-use super::chance;
 use super::named::{self, Named};
-use super::scan;
 use super::shown::{Shown, open_entry};
+use super::{chance, length, scan};
 use crate::base::dice::Dice;
 use crate::base::number::format_f64;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -59,7 +58,7 @@ pub const ROWS: &[Row] = &[
         "Answers the scores of several members.",
         "key member [member ...]",
     ),
-    row("ZCARD", Exactly(2), FAST, Keys::PEEK, Read(zcard)).says(
+    row("ZCARD", Exactly(2), FAST, Keys::PEEK, Read(length::of::<Zset>)).says(
         Group::SortedSet,
         "1.2.0",
         "O(1)",
@@ -363,13 +362,6 @@ fn zmscore(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(),
     for member in args.rest() {
         answer(zset.and_then(|it| it.score(member, engine.ground())), reply);
     }
-    Ok(())
-}
-
-fn zcard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let key = args.next()?;
-    let zset: Option<&Zset> = engine.db(&args).collection(key)?;
-    reply.count(zset.map_or(0, Zset::len));
     Ok(())
 }
 
