@@ -5,7 +5,7 @@ use entourage::base::position::{HistoryId, Lineage, Offset, Position};
 use entourage::command::{Class, Group, Keys};
 use entourage::resp::OwnedRequest;
 use entourage::route::{
-    Asked, Candidate, Floor, Ladder, Level, Match, Question, Route, Routes, Standing, plan,
+    Asked, Candidate, Floor, Ladder, Level, Match, Question, Route, Routes, Rung, Standing, plan,
 };
 use std::hint::black_box;
 
@@ -49,7 +49,7 @@ impl Session {
             home,
             dice,
             ladder: &self.ladder,
-            rung: 0,
+            rung: Rung::GROUND,
         }
     }
 }

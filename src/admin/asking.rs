@@ -2,12 +2,12 @@
 //! for the corridor and for PROXY EXPLAIN.
 
 use super::Command;
-use crate::base::position::{Lineage, Position};
+use crate::base::position::{Covered, Lineage, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::command::Class;
 use crate::node::Set;
 use crate::resp::Request;
-use crate::route::{Asked, Floor, Level, Question, Routes};
+use crate::route::{Asked, Floor, Level, Question, Routes, Rung};
 use crate::session::Session;
 
 /// Where a request comes from.
@@ -21,6 +21,9 @@ pub struct Origin<'a> {
     pub listener: &'a str,
     /// The listener's own level.
     pub listener_level: Option<Level>,
+    /// Where the stream ended when the read arrived, if that was before this plan: a floor does not
+    /// move while a read waits for it.
+    pub arrived: Option<Position>,
 }
 
 impl<'a> Origin<'a> {
@@ -54,7 +57,7 @@ impl<'a> Origin<'a> {
     ) -> Asked<'a> {
         let level = self.routes.level(route, self.session.level, self.listener_level);
         let route = self.routes.get(route);
-        let head = set.head();
+        let head = self.head_on_arrival(lineage).unwrap_or_else(|| set.head());
         let everyone = Some(Position { history: lineage.history, offset: head });
         Asked {
             class,
@@ -65,7 +68,14 @@ impl<'a> Origin<'a> {
             home,
             dice: 0,
             ladder: &route.ladder,
-            rung: 0,
+            rung: Rung::GROUND,
+        }
+    }
+
+    fn head_on_arrival(&self, lineage: &Lineage) -> Option<Offset> {
+        match lineage.cover(self.arrived?) {
+            Covered::To(offset) => Some(offset),
+            Covered::Lost(_) | Covered::Foreign => None,
         }
     }
 }

@@ -3,9 +3,7 @@
 use super::House;
 use super::info::command_names;
 use crate::metrics::render::{self, Names};
-
-/// Steps of a ladder, as the corridor numbers them.
-const LADDER: &[&str] = &["catch-up", "other-replica", "wait", "master", "error", "stale"];
+use crate::route::StepKind;
 
 /// The text.
 pub fn stats(house: &House) -> String {
@@ -14,7 +12,7 @@ pub fn stats(house: &House) -> String {
         commands: &command_names(),
         routes: &settings.routes.all().iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
         members: &roster.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
-        ladder: LADDER,
+        ladder: &StepKind::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
     };
     render::stats(&house.snapshot(), &names)
 }

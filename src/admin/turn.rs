@@ -53,6 +53,8 @@ pub enum Park {
     WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP; answers OK.
     Sleep { time: Duration },
+    /// PROXY FAILOVER to the member at this place; answers OK, or why not.
+    FailOver { heir: usize },
 }
 
 /// Talks to the proxy itself.

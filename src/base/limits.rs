@@ -25,6 +25,13 @@ pub const LOG_BLOCK_BYTES: usize = 64 << 10;
 pub const BACKLOG_BYTES_MIN: usize = 16 << 10;
 /// Most records a hosted replica applies under one acquisition of its lock.
 pub const APPLY_RECORDS_MAX: usize = 512;
+/// Longest that a hosted replica applies under one acquisition of its lock, but for the write at
+/// hand.
+pub const APPLY_US_MAX: u64 = 1000;
+/// Longest that a read catches a replica up before its ladder goes on: the worker has other clients.
+pub const CATCH_UP_US_MAX: u64 = 2000;
+/// Longest that an heir is given to come near the master before a failover is called off.
+pub const HEIR_US_MAX: u64 = 60_000_000;
 /// Most keys the active expiry cycle deletes under one acquisition of the master's lock.
 pub const EXPIRE_KEYS_MAX: usize = 256;
 /// Hosted replicas of one set.

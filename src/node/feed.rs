@@ -2,6 +2,7 @@
 
 use super::member::{Hands, Hosted, Member};
 use super::set::Set;
+use super::stint::{Pace, Stint};
 use super::sync::Synced;
 use crate::base::limits::APPLY_RECORDS_MAX;
 use crate::base::position::Offset;
@@ -11,6 +12,7 @@ use crate::engine::{Engine, KeySlot};
 use crate::replication::Due;
 use crate::resp::Step;
 use crate::runtime::{clock, tasks, undertaker};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
@@ -27,36 +29,65 @@ pub enum Applied {
     Nothing,
 }
 
+/// How a catch-up ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CaughtUp {
+    /// The member has what was asked for.
+    Yes,
+    /// Not yet: it lacks more than may be applied at once.
+    NotYet,
+    /// It applies nothing now: it is paused, or cut off.
+    Never,
+}
+
 impl Set {
     /// Applies the part of the stream that `member` lacks before `floor`, right here: the price of
-    /// a sticky read that lands on a replica behind the session. Answers whether it got there.
-    pub fn catch_up(&self, member: &Member, floor: Offset) -> bool {
-        while member.applied() < floor && self.apply(member) == Applied::Some {}
-        floor <= member.applied()
+    /// a sticky read that lands on a replica behind the session. Ends with `stint` at the latest,
+    /// for whoever does this has other clients to serve.
+    pub fn catch_up(&self, member: &Member, floor: Offset, stint: Stint) -> CaughtUp {
+        let began = clock::mono_now();
+        while member.applied() < floor {
+            let done = self.apply(member, stint.of_one_batch());
+            match done {
+                _ if floor <= member.applied() => break,
+                Applied::Some if stint.is_over(began) => return CaughtUp::NotYet,
+                Applied::Some => {}
+                Applied::All | Applied::Nothing => return CaughtUp::Never,
+            }
+        }
+        CaughtUp::Yes
     }
 
     /// Applies one batch of what `member` has not applied yet.
-    pub fn apply(&self, member: &Member) -> Applied {
+    pub fn apply(&self, member: &Member, stint: Stint) -> Applied {
         // Looked at before the lock as well: a writer in line for it would keep readers out for as
         // long as the member is being copied.
         if !member.is_moving() {
             return Applied::Nothing;
         }
         let mut hosted = member.hosted.write();
-        self.apply_locked(member, &mut hosted)
+        self.apply_locked(member, &mut hosted, stint)
     }
 
-    pub(super) fn apply_locked(&self, member: &Member, hosted: &mut Hosted) -> Applied {
+    pub(super) fn apply_locked(
+        &self,
+        member: &Member,
+        hosted: &mut Hosted,
+        stint: Stint,
+    ) -> Applied {
         if !member.is_moving() || !member.is_sound() || member.index == self.master() {
             return Applied::Nothing;
         }
         let mut due = std::mem::take(&mut hosted.hands.due);
-        self.take(member, &mut due);
+        if due.is_empty() {
+            self.take(member, &mut due);
+        }
         let taken = due.len();
-        let oldest = due.first().map(|it| it.at);
+        let oldest = due.front().map(|it| it.at);
         prefetch(&hosted.engine, &due);
-        let applied = apply_all(hosted, &mut due);
-        due.clear();
+        let applied = apply_some(hosted, &mut due, Pace::new(stint));
+        let count = taken - due.len();
+        let next = due.front().map(|it| it.at);
         hosted.hands.due = due;
         let graveyard = &mut hosted.engine.ground_mut().graveyard;
         if !graveyard.is_empty() {
@@ -65,28 +96,29 @@ impl Set {
         let Ok(end) = applied else {
             log::error!("event=stream-not-applicable member={} action=resync", member.name);
             self.cut_off(member);
+            hosted.hands.due.clear();
             member.set_applying_since(None);
             return Applied::Nothing;
         };
         let (Some(end), Some(oldest)) = (end, oldest) else { return Applied::All };
         member.set_applied(end);
-        member.set_applying_since(None);
-        self.lag.lock().push_lag(clock::mono_now().since(oldest), taken as u32);
+        member.set_applying_since(next);
+        self.lag.lock().push_lag(clock::mono_now().since(oldest), count as u32);
         self.applied.notify(usize::MAX);
         Applied::Some
     }
 
     /// Takes a batch out of the log. From then on the member answers for its age.
-    fn take(&self, member: &Member, due: &mut Vec<Due<KeySlot>>) {
+    fn take(&self, member: &Member, due: &mut VecDeque<Due<KeySlot>>) {
         let Some(feed) = member.feed() else { return };
         let mut log = self.log.lock();
         log.take(feed, APPLY_RECORDS_MAX, due);
-        member.set_applying_since(due.first().map(|it| it.at));
+        member.set_applying_since(due.front().map(|it| it.at));
     }
 }
 
 /// Asks for the table lines of a whole batch before the first is needed.
-fn prefetch(engine: &Engine, due: &[Due<KeySlot>]) {
+fn prefetch(engine: &Engine, due: &VecDeque<Due<KeySlot>>) {
     for record in due {
         if let Ok(hash) = record.what.as_ref().map(Slot::hash) {
             hash.into_iter().for_each(|it| engine.space(record.db).table().prefetch(it));
@@ -94,30 +126,42 @@ fn prefetch(engine: &Engine, due: &[Due<KeySlot>]) {
     }
 }
 
-/// Applies a batch; answers where it ends. `Err` when the stream makes no sense here, which is a
-/// broken promise of ours: the member must be synced anew.
-fn apply_all(hosted: &mut Hosted, due: &mut Vec<Due<KeySlot>>) -> Result<Option<Offset>, ()> {
-    let Hosted { engine, hands } = hosted;
-    let Hands { decoder, effects, reply, .. } = hands;
+/// Applies whole writes until the stint is over; answers where the last one ends. `Err` when the
+/// stream makes no sense here, which is a broken promise of ours: the member must be synced anew.
+fn apply_some(
+    hosted: &mut Hosted,
+    due: &mut VecDeque<Due<KeySlot>>,
+    mut pace: Pace,
+) -> Result<Option<Offset>, ()> {
     let mut end = None;
     let all = AssertUnwindSafe(|| {
-        for record in due.drain(..) {
+        while let Some(record) = due.pop_front() {
             end = Some(record.end);
-            match record.what {
-                Ok(entry) => engine.db_mut_at(record.db, WallMs::NEVER_EXPIRES).adopt(entry),
-                Err(words) if words.is_empty() => {}
-                Err(words) => {
-                    let step = decoder.poll(&words).map_err(|_| ())?;
-                    let Step::Ready { .. } = step else { return Err(()) };
-                    let request = decoder.request(&words);
-                    engine.repeat(record.db, request, effects, reply).map_err(|_| ())?;
-                    reply.buffer().clear();
-                }
+            apply_one(hosted, record)?;
+            let is_whole = due.front().is_none_or(|it| Some(it.end) != end);
+            if is_whole && pace.is_over() {
+                break;
             }
         }
         Ok(())
     });
     catch_unwind(all).unwrap_or(Err(())).map(|()| end)
+}
+
+#[inline]
+fn apply_one(hosted: &mut Hosted, record: Due<KeySlot>) -> Result<(), ()> {
+    let Hosted { engine, hands: Hands { decoder, effects, reply, .. } } = hosted;
+    match record.what {
+        Ok(entry) => engine.db_mut_at(record.db, WallMs::NEVER_EXPIRES).adopt(entry),
+        Err(words) if words.is_empty() => {}
+        Err(words) => {
+            let Ok(Step::Ready { .. }) = decoder.poll(&words) else { return Err(()) };
+            let request = decoder.request(&words);
+            engine.repeat(record.db, request, effects, reply).map_err(|_| ())?;
+            reply.buffer().clear();
+        }
+    }
+    Ok(())
 }
 
 /// Starts the task that feeds `member`. It idles while its member is the master.
@@ -135,7 +179,7 @@ async fn feed(set: Arc<Set>, member: Arc<Member>) {
             if member.has_work.swap(false, AcqRel) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        while set.apply(&member) == Applied::Some {
+        while set.apply(&member, Stint::SHORT) == Applied::Some {
             tasks::give_way().await;
         }
         if set.needs_sync(&member) && sync_apart(&set, &member).await != Synced::NoSource {

@@ -8,6 +8,7 @@ use crate::replication::{Due, FeedId, Log};
 use crate::resp::{Decoder, Limits, Protocol, Reply, Standing};
 use futures::task::AtomicWaker;
 use parking_lot::RwLock;
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
 
@@ -55,7 +56,8 @@ pub(super) struct Hosted {
 
 /// What applying the stream needs, kept from one batch to the next.
 pub(super) struct Hands {
-    pub due: Vec<Due<KeySlot>>,
+    /// Taken from the log and not yet applied: what the last batch had no time for.
+    pub due: VecDeque<Due<KeySlot>>,
     pub decoder: Decoder,
     pub effects: Effects,
     pub reply: Reply,
@@ -65,7 +67,7 @@ impl Hands {
     /// Hands that have touched nothing.
     pub fn new() -> Hands {
         Hands {
-            due: Vec::new(),
+            due: VecDeque::new(),
             decoder: Decoder::new(Limits::of(Standing::Known)),
             effects: Effects::default(),
             reply: Reply::new(Protocol::Resp2),
@@ -137,8 +139,8 @@ impl Member {
         self.duties.load(Acquire) & STILL == 0
     }
 
-    /// When the oldest write of the batch in its hands was appended, if it has one: that write is
-    /// no longer in the log's keeping and not yet applied.
+    /// When the oldest write in its hands was appended, if it has one: that write is no longer in
+    /// the log's keeping and not yet applied.
     pub(super) fn applying_since(&self) -> Option<MonoUs> {
         let since = self.applying_since.load(Acquire);
         (since != AT_REST).then_some(MonoUs(since))

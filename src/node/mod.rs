@@ -5,6 +5,7 @@
 
 mod member;
 mod set;
+mod stint;
 mod feed;
 mod sync;
 mod failover;
@@ -12,8 +13,9 @@ mod duties;
 mod view;
 
 pub use failover::{Refused, new_history};
-pub use feed::{Applied, start_feed};
+pub use feed::{Applied, CaughtUp, start_feed};
 pub use member::{Duty, Member};
 pub use set::{Gathered, Outcome, PANICKED, Reading, Roster, Set, Writing};
+pub use stint::Stint;
 pub use sync::Synced;
 pub use view::View;

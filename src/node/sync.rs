@@ -6,8 +6,10 @@ use super::set::Set;
 use crate::base::limits::DATABASES;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
-use crate::engine::Engine;
+use crate::engine::{Engine, KeySlot};
+use crate::replication::Due;
 use crate::runtime::{clock, undertaker};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -21,6 +23,13 @@ pub enum Synced {
     Overtaken,
     /// Nobody can be copied now.
     NoSource,
+}
+
+/// A member's keys at one offset, and the writes behind it that the log no longer keeps for it.
+struct Copied {
+    engine: Engine,
+    at: Offset,
+    due: VecDeque<Due<KeySlot>>,
 }
 
 impl Set {
@@ -43,10 +52,11 @@ impl Set {
             log::warn!("event=full-sync-put-off member={} why=no-source", member.name);
             return Synced::NoSource;
         };
-        let Some((copy, at)) = self.copy_frozen(&source, member, now) else {
+        let Some(copy) = self.copy_frozen(&source, member, now) else {
             return Synced::Overtaken;
         };
-        if !self.adopt_copy(member, copy, at) {
+        let at = copy.at;
+        if !self.adopt_copy(member, copy) {
             return Synced::Overtaken;
         }
         self.applied.notify(usize::MAX);
@@ -75,12 +85,7 @@ impl Set {
         replica.or_else(master).cloned()
     }
 
-    fn copy_frozen(
-        &self,
-        source: &Member,
-        member: &Member,
-        now: MonoUs,
-    ) -> Option<(Engine, Offset)> {
+    fn copy_frozen(&self, source: &Member, member: &Member, now: MonoUs) -> Option<Copied> {
         let is_master = source.index == self.master();
         if !is_master {
             source.enter(Duty::Frozen, now);
@@ -97,30 +102,30 @@ impl Set {
         })
     }
 
-    /// A copy of `source`, and the offset it stands at; the feed of `member` goes on from there.
-    fn copy(&self, source: &Member, member: &Member) -> Option<(Engine, Offset)> {
-        let mut copy = self.new_engine();
+    /// A copy of `source` where it stands; the feed of `member` goes on from there.
+    fn copy(&self, source: &Member, member: &Member) -> Option<Copied> {
+        let mut engine = self.new_engine();
         let hosted = source.hosted.read();
-        copy_keys(&hosted.engine, &mut copy);
+        copy_keys(&hosted.engine, &mut engine);
+        let due = hosted.hands.due.clone();
         let mut log = self.log.lock();
         let feed = member.open_feed(&mut log);
-        let at = match source.feed().filter(|_| source.index != self.master()) {
-            Some(other) => log.attach_like(feed, other)?,
-            None => {
-                log.attach(feed);
-                log.head()
-            }
-        };
-        Some((copy, at))
+        match source.feed().filter(|_| source.index != self.master()) {
+            Some(other) if log.attach_like(feed, other) => {}
+            Some(_) => return None,
+            None => log.attach(feed),
+        }
+        Some(Copied { engine, at: source.applied(), due })
     }
 
     /// Puts the copy in its place. The log stays locked until the member is in service: a cut that
     /// came before is seen here, one that comes after marks it as any other.
-    fn adopt_copy(&self, member: &Member, copy: Engine, at: Offset) -> bool {
+    fn adopt_copy(&self, member: &Member, copy: Copied) -> bool {
         let mut hosted = member.hosted.write();
-        let old = std::mem::replace(&mut hosted.engine, copy);
-        hosted.hands = Hands::new();
-        member.set_applied(at);
+        let old = std::mem::replace(&mut hosted.engine, copy.engine);
+        member.set_applying_since(copy.due.front().map(|it| it.at));
+        hosted.hands = Hands { due: copy.due, ..Hands::new() };
+        member.set_applied(copy.at);
         let log = self.log.lock();
         let is_fed = member.feed().is_some_and(|feed| !log.is_cut(feed));
         if is_fed {

@@ -31,6 +31,7 @@ pub enum What<S> {
 }
 
 /// A record taken from the log, ready to be applied.
+#[derive(Clone)]
 pub struct Due<S> {
     /// Where the write ends in the stream.
     pub end: Offset,
@@ -143,14 +144,11 @@ impl<S: Clone> Log<S> {
         self.feeds[feed.0] = Feed::Streaming { next, at: self.head };
     }
 
-    /// The feed goes on from where `other` is. Answers that place, `None` when `other` is cut.
-    pub fn attach_like(&mut self, feed: FeedId, other: FeedId) -> Option<Offset> {
-        let place = self.feeds[other.0];
-        self.feeds[feed.0] = place;
-        match place {
-            Feed::Streaming { at, .. } => Some(at),
-            Feed::Cut => None,
-        }
+    /// The feed goes on from where `other` is. Answers whether there is such a place: `other` is
+    /// not cut.
+    pub fn attach_like(&mut self, feed: FeedId, other: FeedId) -> bool {
+        self.feeds[feed.0] = self.feeds[other.0];
+        !self.is_cut(feed)
     }
 
     /// The feed reads no more.
@@ -182,7 +180,7 @@ impl<S: Clone> Log<S> {
     }
 
     /// Takes whole writes for a feed until there are `most` records or more, or none left.
-    pub fn take(&mut self, feed: FeedId, most: usize, due: &mut Vec<Due<S>>) {
+    pub fn take(&mut self, feed: FeedId, most: usize, due: &mut VecDeque<Due<S>>) {
         let Feed::Streaming { mut next, mut at } = self.feeds[feed.0] else { return };
         let mut index = (next - self.first) as usize;
         while let Some(record) = self.records.get(index) {
@@ -194,7 +192,7 @@ impl<S: Clone> Log<S> {
                 What::Repeat { from, to } => Err(self.blocks.read(*from, *to)),
                 What::Pass => Err(Bytes::new()),
             };
-            due.push(Due { end: record.end, at: record.at, db: record.db.into(), what });
+            due.push_back(Due { end: record.end, at: record.at, db: record.db.into(), what });
             at = record.end;
             index += 1;
         }
@@ -360,7 +358,7 @@ mod tests {
     }
 
     fn taken(log: &mut Log<u32>, feed: FeedId) -> Vec<String> {
-        let mut due = vec![];
+        let mut due = VecDeque::new();
         log.take(feed, usize::MAX, &mut due);
         let text = |it: Due<u32>| match it.what {
             Ok(entry) => format!("{}@{} adopt {entry}", it.db, it.end),
@@ -403,10 +401,10 @@ mod tests {
         log.attach(feed);
         let one = say(&mut log, 0, &[("A", &[])]);
         let two = say(&mut log, 1, &[("BB", &[7, 8]), ("C", &[])]);
-        let mut due = vec![];
+        let mut due = VecDeque::new();
         log.take(feed, 2, &mut due);
         assert_eq!(due.len(), 4, "a write is not split");
-        assert!(due[1..].iter().all(|it| it.end == two) && due[0].end == one);
+        assert!(due.range(1..).all(|it| it.end == two) && due[0].end == one);
         assert!(taken(&mut log, feed).is_empty());
         assert_eq!(log.waiting_since(feed), None);
         say(&mut log, 1, &[("D", &[])]);

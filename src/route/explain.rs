@@ -124,7 +124,7 @@ impl Considered {
 mod tests {
     use super::*;
     use crate::command::Class;
-    use crate::route::{Ladder, Standing};
+    use crate::route::{Ladder, Rung, Standing};
 
     #[test]
     fn an_explanation_shows_everything_that_was_weighed() {
@@ -148,7 +148,7 @@ mod tests {
             home: Some(0),
             dice: 0,
             ladder: &ladder,
-            rung: 0,
+            rung: Rung::GROUND,
         };
         let told = explain("default", &ask, &members, |it| format!("n{}", it + 1));
         let expected = [

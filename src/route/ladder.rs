@@ -7,7 +7,8 @@ use std::time::Duration;
 /// One rung.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// The replica applies what it is missing, right there, then reads.
+    /// The replica applies what it is missing, right there, then reads. If that takes longer than
+    /// [`CATCH_UP_US_MAX`](crate::base::limits::CATCH_UP_US_MAX), the next step is tried.
     CatchUp,
     /// Another replica that is fresh enough.
     OtherReplica,
@@ -19,6 +20,48 @@ pub enum Step {
     Error,
     /// Read what a replica has, knowing that it is behind.
     Stale,
+}
+
+/// A step without its time: the metrics label.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum StepKind {
+    /// [`Step::CatchUp`].
+    CatchUp,
+    /// [`Step::OtherReplica`].
+    OtherReplica,
+    /// [`Step::Wait`].
+    Wait,
+    /// [`Step::Master`].
+    Master,
+    /// [`Step::Error`].
+    Error,
+    /// [`Step::Stale`].
+    Stale,
+}
+
+impl StepKind {
+    /// All of them; a kind's place is its number.
+    pub const ALL: &[StepKind] = &[
+        StepKind::CatchUp,
+        StepKind::OtherReplica,
+        StepKind::Wait,
+        StepKind::Master,
+        StepKind::Error,
+        StepKind::Stale,
+    ];
+
+    /// The label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            StepKind::CatchUp => "catch-up",
+            StepKind::OtherReplica => "other-replica",
+            StepKind::Wait => "wait",
+            StepKind::Master => "master",
+            StepKind::Error => "error",
+            StepKind::Stale => "stale",
+        }
+    }
 }
 
 impl Step {
@@ -41,6 +84,18 @@ impl Step {
         words.next().is_none().then_some(step)
     }
 
+    /// Its kind.
+    pub const fn kind(self) -> StepKind {
+        match self {
+            Step::CatchUp => StepKind::CatchUp,
+            Step::OtherReplica => StepKind::OtherReplica,
+            Step::Wait(_) => StepKind::Wait,
+            Step::Master => StepKind::Master,
+            Step::Error => StepKind::Error,
+            Step::Stale => StepKind::Stale,
+        }
+    }
+
     /// Whether nothing behind this step is ever reached.
     fn is_last(self) -> bool {
         self == Step::Error
@@ -49,13 +104,10 @@ impl Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind().as_str())?;
         match self {
-            Step::CatchUp => f.write_str("catch-up"),
-            Step::OtherReplica => f.write_str("other-replica"),
-            Step::Wait(time) => write!(f, "wait {}", format_duration(*time)),
-            Step::Master => f.write_str("master"),
-            Step::Error => f.write_str("error"),
-            Step::Stale => f.write_str("stale"),
+            Step::Wait(time) => write!(f, " {}", format_duration(*time)),
+            _ => Ok(()),
         }
     }
 }

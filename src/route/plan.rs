@@ -1,8 +1,9 @@
 //! Where a request goes, with its reason: one pure function.
 
-use super::{Floor, Ladder, Level, Step};
+use super::{Floor, Ladder, Level, Step, StepKind};
 use crate::base::position::Offset;
 use crate::command::{Class, Fault};
+use std::time::Duration;
 
 /// What a request brings.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +24,22 @@ pub struct Asked<'a> {
     pub dice: u64,
     /// What to try on lag.
     pub ladder: &'a Ladder,
-    /// The first step not tried yet: 0, or what [`Where::Wait`] said.
-    pub rung: u8,
+    /// How far it has come on the ladder.
+    pub rung: Rung,
+}
+
+/// How far a read has come on its ladder, from one plan to the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rung {
+    /// The step it stands on, counted from 0: what the plan before said.
+    pub step: u8,
+    /// What is left of that step's time, when it is a wait that has begun.
+    pub left: Option<Duration>,
+}
+
+impl Rung {
+    /// The ground: no step has been tried.
+    pub const GROUND: Rung = Rung { step: 0, left: None };
 }
 
 /// How one replica stands.
@@ -106,18 +121,20 @@ pub enum Where {
         member: u16,
         /// How far it must come.
         needs: Offset,
+        /// [`Rung::step`] of the next plan, should it take too long.
+        step: u8,
     },
     /// Nowhere yet: park until this replica has applied `needs` or the time is over, then plan
-    /// again from `rung`.
+    /// again from the same step with what is left of its time.
     Wait {
         /// Which replica.
         member: u16,
         /// How far it must come.
         needs: Offset,
         /// How long at most.
-        at_most: std::time::Duration,
-        /// [`Asked::rung`] of the next plan.
-        rung: u8,
+        at_most: Duration,
+        /// [`Rung::step`] of the next plan.
+        step: u8,
     },
     /// Nowhere.
     Refuse(Refusal),
@@ -181,10 +198,12 @@ reasons! {
     NoReplicas = "no-replicas";
     /// The worker's own replica is fresh enough.
     FreshHome = "fresh-home";
-    /// Another replica is fresh enough.
+    /// A replica is fresh enough.
     FreshOther = "fresh-other";
     /// A replica applies what it is missing, then reads.
     CatchUp = "catch-up";
+    /// The preferred replica is behind; the ladder sends the read to another one.
+    OtherReplica = "other-replica";
     /// The read parks until a replica is fresh enough.
     Waiting = "waiting";
     /// A replica is fresh enough now that the read has waited.
@@ -213,12 +232,28 @@ impl Reason {
             Reason::FreshHome => "this worker's own replica is fresh enough",
             Reason::FreshOther => "this replica is fresh enough",
             Reason::CatchUp => "this replica is behind, applies what it is missing, and reads",
+            Reason::OtherReplica => "another replica is behind; this one is fresh enough",
             Reason::Waiting => "replicas are behind; the read waits for this one",
             Reason::Waited => "this replica is fresh enough after a wait",
             Reason::MasterOnLag => "replicas are behind; the ladder says master",
             Reason::StaleAllowed => "replicas are behind; the ladder allows a stale read",
             Reason::Lagged => "replicas are behind; the ladder has nothing left",
             Reason::NoMaster => "there is no master in service",
+        }
+    }
+}
+
+impl Reason {
+    /// The step of the ladder that was taken, if one was.
+    pub const fn step(self) -> Option<StepKind> {
+        match self {
+            Reason::CatchUp => Some(StepKind::CatchUp),
+            Reason::OtherReplica => Some(StepKind::OtherReplica),
+            Reason::Waiting => Some(StepKind::Wait),
+            Reason::MasterOnLag => Some(StepKind::Master),
+            Reason::Lagged => Some(StepKind::Error),
+            Reason::StaleAllowed => Some(StepKind::Stale),
+            _ => None,
         }
     }
 }
@@ -267,7 +302,7 @@ fn read(ask: &Asked<'_>, members: &impl Members) -> Plan {
     let look = Look { ask, members };
     match look.home() {
         Some(home) if look.fresh(&home) => look.to(home, Reason::FreshHome),
-        Some(home) if ask.rung == 0 => look.climb(Some(home)),
+        Some(home) if ask.rung == Rung::GROUND => look.climb(Some(home)),
         Some(home) => look.after_a_wait(home),
         None => look.without_home(),
     }
@@ -311,7 +346,7 @@ impl<M: Members> Look<'_, M> {
     }
 
     fn to(&self, it: Candidate, because: Reason) -> Plan {
-        let because = if self.ask.rung == 0 { because } else { Reason::Waited };
+        let because = if self.ask.rung == Rung::GROUND { because } else { Reason::Waited };
         Plan { to: Where::Member(it.member), because }
     }
 
@@ -337,26 +372,33 @@ impl<M: Members> Look<'_, M> {
     /// The first step of the ladder, from the rung on, that leads somewhere.
     #[cold]
     fn climb(&self, home: Option<Candidate>) -> Plan {
-        let steps = self.ask.ladder.steps().iter().enumerate();
-        for (at, step) in steps.skip(usize::from(self.ask.rung)) {
-            if let Some(plan) = self.try_step(*step, at as u8 + 1, home) {
+        let Rung { step: first, left } = self.ask.rung;
+        let steps = self.ask.ladder.steps().iter().zip(0..).skip(first.into());
+        for (step, at) in steps {
+            let step = match (step, left) {
+                (Step::Wait(_), Some(left)) if at == first => Step::Wait(left),
+                _ => *step,
+            };
+            if let Some(plan) = self.try_step(step, at, home) {
                 return plan;
             }
         }
         self.lagged()
     }
 
-    fn try_step(&self, step: Step, next: u8, home: Option<Candidate>) -> Option<Plan> {
+    fn try_step(&self, step: Step, at: u8, home: Option<Candidate>) -> Option<Plan> {
         match step {
-            Step::CatchUp => self.catch_up(home),
+            Step::CatchUp => self.catch_up(at + 1, home),
             Step::OtherReplica => {
-                self.pick(|it| self.fresh(it)).map(|it| self.to(it, Reason::FreshOther))
+                let to = Where::Member(self.pick(|it| self.fresh(it))?.member);
+                Some(Plan { to, because: Reason::OtherReplica })
             }
+            Step::Wait(Duration::ZERO) => None,
             Step::Wait(at_most) => {
                 let moving = || self.pick(|it| !it.paused);
                 let it = home.filter(|it| !it.paused).or_else(moving).or(home);
                 let member = it.or_else(|| self.pick(|_| true))?.member;
-                let to = Where::Wait { member, needs: self.needs(), at_most, rung: next };
+                let to = Where::Wait { member, needs: self.needs(), at_most, step: at };
                 Some(Plan { to, because: Reason::Waiting })
             }
             Step::Master => {
@@ -372,7 +414,7 @@ impl<M: Members> Look<'_, M> {
 
     /// At home if it can, else at any replica that is being fed. A floor beyond what the master has
     /// is out of every replica's reach.
-    fn catch_up(&self, home: Option<Candidate>) -> Option<Plan> {
+    fn catch_up(&self, next: u8, home: Option<Candidate>) -> Option<Plan> {
         let needs = self.needs();
         if self.members.head() < needs {
             return None;
@@ -381,7 +423,7 @@ impl<M: Members> Look<'_, M> {
         if self.fresh(&able) {
             return Some(self.to(able, Reason::FreshOther));
         }
-        let to = Where::CatchUp { member: able.member, needs };
+        let to = Where::CatchUp { member: able.member, needs, step: next };
         Some(Plan { to, because: Reason::CatchUp })
     }
 

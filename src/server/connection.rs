@@ -74,9 +74,8 @@ impl Connection {
                 None if self.visitor.house.is_closing() => return Ok(()),
                 None => Next::Wait,
                 Some(Stop::Flush) => Next::Go,
-                Some(Stop::Await { member, needs, at_most, rung }) => {
+                Some(Stop::Await { member, needs, at_most }) => {
                     self.visitor.await_member(member, needs, at_most).await;
-                    self.visitor.rung = rung;
                     Next::Go
                 }
                 Some(Stop::Park(parked)) => {

@@ -81,7 +81,7 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         roster: house.set.roster(),
         lineage: house.set.lineage(),
         set_generation,
-        rung: 0,
+        climb: None,
         owed: Vec::new(),
     };
     tasks::spawn(Connection::new(visitor).attend());

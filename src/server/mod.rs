@@ -10,6 +10,7 @@ mod writing;
 mod transaction;
 mod execute;
 mod parked;
+mod handover;
 mod connection;
 mod listener;
 mod rounds;

@@ -21,6 +21,8 @@ pub enum Parked {
     WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
+    /// PROXY FAILOVER.
+    FailOver { heir: usize },
 }
 
 impl From<Park> for Parked {
@@ -29,6 +31,7 @@ impl From<Park> for Parked {
             Park::Wait { offset, replicas, timeout } => Parked::Wait { offset, replicas, timeout },
             Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
+            Park::FailOver { heir } => Parked::FailOver { heir },
         }
     }
 }
@@ -80,6 +83,7 @@ impl Visitor {
                 self.client.is_parked.store(false, Release);
                 self.reply.ok();
             }
+            Parked::FailOver { heir } => self.fail_over(heir).await,
         }
         self.silence(mark);
     }
@@ -92,6 +96,7 @@ impl Visitor {
             }
             Park::WaitAof { .. } => self.nothing_on_disk(),
             Park::Sleep { .. } => self.reply.ok(),
+            Park::FailOver { .. } => unreachable!("FAILOVER is never queued"),
         }
     }
 

@@ -1,14 +1,18 @@
 //! A read's way: route, floor, plan, member, reply.
 
-use super::visitor::{Held, Shift, Stop, Visitor};
+use super::visitor::{Climb, Held, Shift, Stop, Visitor};
 use crate::admin::{Command, Origin, home_of};
+use crate::base::limits::CATCH_UP_US_MAX;
 use crate::command::{Args, Class, Fault};
 use crate::engine::ReadVerb;
 use crate::metrics::{Label, Place};
-use crate::node::{Duty, Member, View};
+use crate::node::{CaughtUp, Duty, Member, Stint, View};
 use crate::resp::Request;
-use crate::route::{Level, Plan, Reason, Refusal, Where, plan};
+use crate::route::{Level, Plan, Reason, Refusal, Rung, Where, plan};
 use crate::runtime::tasks;
+
+/// What a catch-up may take of its worker's time.
+const CATCH_UP: Stint = Stint::Micros(CATCH_UP_US_MAX);
 
 /// Plans that are overtaken by a change of the members are made anew, at most this often.
 const PLANS_MAX: usize = 8;
@@ -21,6 +25,7 @@ impl Visitor {
             session: &self.session,
             listener: &self.listener,
             listener_level: self.listener_level,
+            arrived: None,
         }
     }
 
@@ -34,24 +39,29 @@ impl Visitor {
         shift: &mut Shift<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
         let route = self.origin().route(command, request);
-        let rung = std::mem::take(&mut self.rung);
+        let mut climb = self.climb.take();
         for _ in 0..PLANS_MAX {
             self.keep_up(shift.set)?;
-            let plan = self.plan_read(route, rung, shift);
-            self.note_step(plan.because, shift);
+            let plan = self.plan_read(route, climb, shift);
+            note_step(plan, climb, shift);
             let member = match plan.to {
                 Where::Member(member) => usize::from(member),
-                Where::CatchUp { member, needs } => {
+                Where::CatchUp { member, needs, step } => {
                     let member = usize::from(member);
                     shift.held.release();
-                    if !shift.set.catch_up(shift.set.member(member), needs) {
-                        continue;
+                    match shift.set.catch_up(shift.set.member(member), needs, CATCH_UP) {
+                        CaughtUp::Yes => member,
+                        CaughtUp::Never => continue,
+                        CaughtUp::NotYet => {
+                            climb = Some(Climb { step, ends: None, needs: self.position(needs) });
+                            continue;
+                        }
                     }
-                    member
                 }
-                Where::Wait { member, needs, at_most, rung } => {
-                    let member = usize::from(member);
-                    return Ok(Some(Stop::Await { member, needs, at_most, rung }));
+                Where::Wait { member, needs, at_most, step } => {
+                    let ends = Some(shift.now.plus(at_most));
+                    self.climb = Some(Climb { step, ends, needs: self.position(needs) });
+                    return Ok(Some(Stop::Await { member: member.into(), needs, at_most }));
                 }
                 Where::Refuse(refusal) => {
                     if refusal == Refusal::MasterDown && shift.master().is_ok() {
@@ -68,13 +78,13 @@ impl Visitor {
     }
 
     #[inline]
-    fn plan_read(&mut self, route: u16, rung: u8, shift: &mut Shift<'_, '_>) -> Plan {
+    fn plan_read(&mut self, route: u16, climb: Option<Climb>, shift: &mut Shift<'_, '_>) -> Plan {
         let home = home_of(tasks::worker(), shift.roster.len() - 1);
-        let origin = self.origin();
+        let origin = Origin { arrived: climb.map(|it| it.needs), ..self.origin() };
         let mut ask = origin.ask(Class::Read, route, shift.set, &self.lineage, shift.now, home);
-        ask.rung = rung;
+        ask.rung = climb.map_or(Rung::GROUND, |it| it.rung(shift.now));
         let with_ages = matches!(ask.level, Level::Bounded { ms: Some(_), .. });
-        if home.is_none() || rung != 0 {
+        if home.is_none() || climb.is_some() {
             ask.dice = shift.desk.world.dice().bits();
         }
         let view = View { set: shift.set, roster: shift.roster, now: shift.now, with_ages };
@@ -128,6 +138,7 @@ impl Visitor {
             Reason::FreshHome
                 | Reason::FreshOther
                 | Reason::CatchUp
+                | Reason::OtherReplica
                 | Reason::Waited
                 | Reason::StaleAllowed
         );
@@ -146,25 +157,17 @@ impl Visitor {
         let us = if behind == 0 { 0 } else { shift.set.behind_us(member, shift.now) };
         shift.desk.metrics.staleness(place, behind, us, 1);
     }
-
-    fn note_step(&self, because: Reason, shift: &mut Shift<'_, '_>) {
-        let step = match because {
-            Reason::CatchUp => LadderStep::CatchUp,
-            Reason::Waiting => LadderStep::Wait,
-            Reason::MasterOnLag => LadderStep::Master,
-            Reason::Lagged => LadderStep::Error,
-            Reason::StaleAllowed => LadderStep::Stale,
-            _ => return,
-        };
-        shift.desk.metrics.ladder(step as u8, 1);
-    }
 }
 
-/// Steps of the ladder, as the metrics number them.
-enum LadderStep {
-    CatchUp = 0,
-    Wait = 2,
-    Master = 3,
-    Error = 4,
-    Stale = 5,
+/// Counts the step that a plan takes; a wait that goes on has been counted.
+#[inline]
+fn note_step(plan: Plan, climb: Option<Climb>, shift: &mut Shift<'_, '_>) {
+    let Some(taken) = plan.because.step() else { return };
+    let goes_on = match (plan.to, climb) {
+        (Where::Wait { step, .. }, Some(it)) => it.ends.is_some() && it.step == step,
+        _ => false,
+    };
+    if !goes_on {
+        shift.desk.metrics.ladder(taken as u8, 1);
+    }
 }

@@ -9,7 +9,7 @@ use crate::command::Fault;
 use crate::config::Config;
 use crate::node::{Duty, Member, Reading, Roster, Set, Writing};
 use crate::resp::Reply;
-use crate::route::Level;
+use crate::route::{Level, Rung};
 use crate::session::Session;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,10 +38,29 @@ pub struct Visitor {
     pub lineage: Lineage,
     /// Which roster and lineage these are.
     pub set_generation: u64,
-    /// Which rung of the ladder the read at hand goes on from: not 0 after it has waited.
-    pub rung: u8,
+    /// How far the read at hand has come, after it has waited.
+    pub climb: Option<Climb>,
     /// The reply of a write that waits to be confirmed.
     pub owed: Vec<u8>,
+}
+
+/// What earlier plans of one read have settled.
+#[derive(Clone, Copy, Debug)]
+pub struct Climb {
+    /// The step of its ladder that it stands on.
+    pub step: u8,
+    /// When that step's wait ends, if it is one.
+    pub ends: Option<MonoUs>,
+    /// What it needs: it does not move while the read waits.
+    pub needs: Position,
+}
+
+impl Climb {
+    /// Where that is on the ladder by now.
+    pub fn rung(&self, now: MonoUs) -> Rung {
+        let left = self.ends.map(|it| Duration::from_micros(it.since(now)));
+        Rung { step: self.step, left }
+    }
 }
 
 /// Why a batch ended before its input did.
@@ -52,7 +71,7 @@ pub enum Stop {
     /// The connection waits; the request has been taken.
     Park(super::parked::Parked),
     /// The read waits for a replica, and will be planned again: the request has not been taken.
-    Await { member: usize, needs: Offset, at_most: Duration, rung: u8 },
+    Await { member: usize, needs: Offset, at_most: Duration },
     /// The connection closes once its replies are out.
     Close,
     /// The proxy shuts down.

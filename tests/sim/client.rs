@@ -6,10 +6,11 @@ use entourage::base::dice::Dice;
 use entourage::base::position::{Offset, Position};
 use entourage::base::time::MonoUs;
 use entourage::command::{Args, Class, World};
-use entourage::node::{Applied, Set, View};
+use entourage::node::{Applied, CaughtUp, Set, Stint, View};
 use entourage::resp::{OwnedRequest, Protocol, Reply};
-use entourage::route::{Ladder, Level, Route, Routes, Step, Where, plan};
+use entourage::route::{Ladder, Level, Route, Routes, Rung, Step, Where, plan};
 use entourage::session::Session;
+use std::time::Duration;
 
 const LEVELS: &[&str] = &["sticky", "sticky", "global", "linearizable", "master", "eventual"];
 const LADDERS: &[&[&str]] = &[
@@ -109,27 +110,37 @@ impl Client {
     fn choose(&mut self, set: &Set, now: MonoUs, bits: u64) -> Option<usize> {
         let (roster, lineage) = (set.roster(), set.lineage());
         let home = home_of(self.number, roster.len() - 1);
-        let mut rung = 0;
+        let (mut rung, mut arrived) = (Rung::GROUND, None);
+        let settled = |offset| Some(Position { history: lineage.history, offset });
         loop {
             let origin = Origin {
                 routes: &self.routes,
                 session: &self.session,
                 listener: "main",
                 listener_level: None,
+                arrived,
             };
             let mut ask = origin.ask(Class::Read, 0, set, &lineage, now, home);
             (ask.dice, ask.rung) = (bits, rung);
             let view = View { set, roster: &roster, now, with_ages: true };
             match plan(&ask, &view).to {
                 Where::Member(member) => return Some(member.into()),
-                Where::CatchUp { member, needs } => {
-                    assert!(set.catch_up(set.member(member.into()), needs), "it gets there");
-                    return Some(member.into());
+                Where::CatchUp { member, needs, step } => {
+                    let stint = Stint::Writes(1 + (bits % 9) as usize);
+                    match set.catch_up(set.member(member.into()), needs, stint) {
+                        CaughtUp::Yes => return Some(member.into()),
+                        CaughtUp::NotYet => {
+                            (rung, arrived) = (Rung { step, left: None }, settled(needs));
+                        }
+                        CaughtUp::Never => panic!("it moves"),
+                    }
                 }
-                Where::Wait { member, rung: next, .. } => {
+                Where::Wait { member, needs, at_most, step } => {
                     let member = set.member(member.into());
-                    while bits % 2 == 0 && set.apply(member) == Applied::Some {}
-                    rung = next;
+                    while bits % 2 == 0 && set.apply(member, Stint::SHORT) == Applied::Some {}
+                    // Woken once before the time is over.
+                    let left = if rung.left.is_none() { at_most / 2 } else { Duration::ZERO };
+                    (rung, arrived) = (Rung { step, left: Some(left) }, settled(needs));
                 }
                 Where::Refuse(_) => return None,
             }

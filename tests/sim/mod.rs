@@ -13,7 +13,7 @@ use entourage::base::position::{HistoryId, Offset};
 use entourage::base::time::{MonoUs, WallMs};
 use entourage::command::{Args, Fault};
 use entourage::engine::{Effects, Engine, Thresholds};
-use entourage::node::{Applied, Duty, Member, Roster, Set};
+use entourage::node::{Applied, Duty, Member, Roster, Set, Stint};
 use entourage::resp::{Decoder, Limits, OwnedRequest, Protocol, Reply, Standing, Step};
 use std::sync::Arc;
 
@@ -165,7 +165,9 @@ impl World {
 
     fn feed(&mut self) {
         let member = self.any_member();
-        self.set.apply(&member);
+        // A batch may end before all that was taken from the log has been applied.
+        let stint = Stint::Writes(1 + self.below(12));
+        self.set.apply(&member, stint);
     }
 
     fn pause(&mut self) {
@@ -196,7 +198,7 @@ impl World {
         self.set.bound_log(BACKLOG_BYTES, GENEROUS);
         for member in self.set.roster().iter().filter(|it| !it.is_sound()) {
             assert!(!member.in_service());
-            assert_eq!(self.set.apply(member), Applied::Nothing);
+            assert_eq!(self.set.apply(member, Stint::Writes(1)), Applied::Nothing);
         }
     }
 
@@ -262,7 +264,7 @@ impl World {
             if self.set.needs_sync(member) {
                 self.set.sync(member, MonoUs(self.now));
             }
-            while self.set.apply(member) == Applied::Some {}
+            while self.set.apply(member, Stint::SHORT) == Applied::Some {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
 
-use crate::admin::{After, Turn};
+use crate::admin::{After, Park, Turn};
 use crate::command::Fault;
 use crate::node::{Duty, Member, Roster, Set, start_feed};
 use crate::resp::Reply;
@@ -98,18 +98,15 @@ fn add(turn: &mut Turn<'_>) -> Result<After, Fault> {
     Ok(After::Answered)
 }
 
-/// Answers OK, and for how long writes stood still.
+/// Answers OK, and for how long writes stood still. The heir catches up first, which may take long:
+/// not here.
 pub fn fail_over(turn: &mut Turn<'_>) -> Result<After, Fault> {
     if !turn.args.word("to") {
         return Err(Fault::Syntax);
     }
     let roster = turn.house.set.roster();
-    let heir = named(&roster, turn.args.next()?)?;
-    let paused = turn.house.set.fail_over(heir);
-    let paused =
-        paused.map_err(|why| Fault::Told(format!("ERR {} cannot take over: {why}", heir.name)))?;
-    turn.reply.simple(&format!("OK paused-us={}", paused.0));
-    Ok(After::Answered)
+    let heir = named(&roster, turn.args.next()?)?.index;
+    Ok(After::Park(Park::FailOver { heir }))
 }
 
 fn named<'r>(roster: &'r Roster, name: &[u8]) -> Result<&'r Arc<Member>, Fault> {

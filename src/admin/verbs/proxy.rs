@@ -59,7 +59,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells where a command would go and why, without running it.",
         "command [arg [arg ...]]",
     ),
-    session_row("FAILOVER", Exactly(4), OPERATOR, members::fail_over).says(
+    session_row("FAILOVER", Exactly(4), OPERATOR.and(Flags::NO_MULTI), members::fail_over).says(
         Group::Proxy,
         SINCE,
         "O(N) where N is what the new master has still to apply",
@@ -223,6 +223,7 @@ fn told(turn: &Turn<'_>, class: Class, command: &Command, request: Request<'_>) 
         session: turn.session,
         listener: turn.listener,
         listener_level: turn.listener_level,
+        arrived: None,
     };
     let number = origin.route(command, request);
     let route = settings.routes.get(number);

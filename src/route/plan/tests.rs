@@ -42,6 +42,11 @@ fn steps() -> impl Strategy<Value = Ladder> {
     )
 }
 
+fn rung() -> impl Strategy<Value = Rung> {
+    let left = prop::option::of((0..2_u64).prop_map(Duration::from_millis));
+    (0..3_u8, left).prop_map(|(step, left)| Rung { step, left })
+}
+
 /// A whole question, with everything it is asked of.
 #[derive(Clone, Debug)]
 struct Case {
@@ -50,14 +55,14 @@ struct Case {
     home: Option<usize>,
     dice: u64,
     ladder: Ladder,
-    rung: u8,
+    rung: Rung,
     master: Option<u16>,
     replicas: Vec<Candidate>,
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let master = prop_oneof![4 => Just(Some(100)), 1 => Just(None)];
-    let ask = (level(), floor(), prop::option::of(0..6_usize), any::<u64>(), steps(), 0..3_u8);
+    let ask = (level(), floor(), prop::option::of(0..6_usize), any::<u64>(), steps(), rung());
     (ask, master, vec(candidate(), 0..5)).prop_map(|(ask, master, mut replicas)| {
         let (level, floor, home, dice, ladder, rung) = ask;
         replicas.iter_mut().enumerate().for_each(|(at, it)| it.member = at as u16);
@@ -110,6 +115,7 @@ impl Case {
             matches!(
                 (step, plan.because),
                 (Step::CatchUp, Reason::CatchUp)
+                    | (Step::OtherReplica, Reason::OtherReplica)
                     | (Step::Wait(_), Reason::Waiting)
                     | (Step::Master, Reason::MasterOnLag)
                     | (Step::Stale, Reason::StaleAllowed)
@@ -143,7 +149,7 @@ proptest! {
             Where::Member(it) if Some(it) != case.master => {
                 prop_assert!(case.keeps_the_promise(case.replica(it).unwrap()));
             }
-            Where::CatchUp { member, needs } => {
+            Where::CatchUp { member, needs, .. } => {
                 let before = *case.replica(member).unwrap();
                 let after = Candidate { applied: needs, behind_us: 0, ..before };
                 prop_assert!(!after.paused, "a paused replica cannot catch up");
@@ -173,9 +179,11 @@ proptest! {
         let serving = || case.replicas.iter().filter(|it| it.in_service);
         let reachable = case.floor != Floor::Needs(Offset::new(HEAD + 1))
             || matches!(case.level, Level::Bounded { .. });
-        prop_assert!(usize::from(case.rung) <= taken);
-        for step in &case.ladder.steps()[usize::from(case.rung)..taken] {
+        let first = usize::from(case.rung.step);
+        prop_assert!(first <= taken);
+        for (at, step) in case.ladder.steps().iter().enumerate().take(taken).skip(first) {
             let could = match step {
+                Step::Wait(_) if at == first && case.rung.left == Some(Duration::ZERO) => false,
                 Step::CatchUp => reachable && serving().any(|it| !it.paused),
                 Step::OtherReplica => serving().any(|it| case.keeps_the_promise(it)),
                 Step::Wait(_) | Step::Stale => serving().next().is_some(),
@@ -219,10 +227,30 @@ proptest! {
     #[test]
     fn waiting_always_ends(case in case()) {
         let mut case = case;
-        case.rung = 0;
-        while let Where::Wait { rung, .. } = case.plan().to {
-            prop_assert!(case.rung < rung && usize::from(rung) <= case.ladder.steps().len());
-            case.rung = rung;
+        case.rung = Rung::GROUND;
+        while let Where::Wait { step, .. } = case.plan().to {
+            let over = Rung { step, left: Some(Duration::ZERO) };
+            prop_assert!(case.rung.step < step || case.rung != over);
+            prop_assert!(usize::from(step) < case.ladder.steps().len());
+            case.rung = over;
+        }
+    }
+
+    #[test]
+    fn a_wait_goes_on_until_its_time_is_over(case in case()) {
+        let mut case = case;
+        case.rung = Rung::GROUND;
+        let Where::Wait { needs, at_most, step, .. } = case.plan().to else { return Ok(()) };
+        let left = at_most / 2;
+        case.rung = Rung { step, left: Some(left) };
+        match case.plan().to {
+            Where::Wait { needs: still, at_most, step: at, .. } => {
+                prop_assert_eq!((still, at_most, at), (needs, left, step));
+            }
+            Where::Member(it) => {
+                prop_assert!(case.keeps_the_promise(case.replica(it).unwrap()), "another will do");
+            }
+            other => prop_assert!(false, "{:?}", other),
         }
     }
 
@@ -245,7 +273,7 @@ proptest! {
             home: None,
             dice,
             ladder,
-            rung: 0,
+            rung: Rung::GROUND,
             master: Some(100),
             replicas: replicas.to_vec(),
         };
@@ -278,14 +306,47 @@ fn a_read_that_comes_back_from_a_wait_says_so() {
         home: Some(0),
         dice: 0,
         ladder,
-        rung: 0,
+        rung: Rung::GROUND,
         master: Some(100),
         replicas: vec![replica],
     };
-    let Where::Wait { member: 3, rung, .. } = case.plan().to else { panic!("{:?}", case.plan()) };
-    case.rung = rung;
+    let Where::Wait { member: 3, step, .. } = case.plan().to else { panic!("{:?}", case.plan()) };
+    case.rung = Rung { step, left: Some(Duration::ZERO) };
     let refused = Where::Refuse(Refusal::Lagged { behind_bytes: 2 });
     assert_eq!(case.plan(), Plan { to: refused, because: Reason::Lagged });
     case.replicas[0].applied = Offset::new(9);
     assert_eq!(case.plan(), Plan { to: Where::Member(3), because: Reason::Waited });
+}
+
+#[test]
+fn the_step_of_a_plan_is_the_one_of_the_ladder_that_was_taken() {
+    let away = |applied, member| Candidate {
+        member,
+        applied: Offset::new(applied),
+        in_service: true,
+        paused: true,
+        in_flight: 0,
+        behind_us: 0,
+    };
+    let taken = |steps: &[Step]| {
+        let case = Case {
+            level: Level::Sticky,
+            floor: Floor::Needs(Offset::new(9)),
+            home: Some(0),
+            dice: 0,
+            ladder: Ladder::new(steps).unwrap(),
+            rung: Rung::GROUND,
+            master: Some(100),
+            replicas: vec![away(7, 0), away(9, 1)],
+        };
+        case.plan().because.step()
+    };
+    let wait = Step::Wait(Duration::from_millis(1));
+    for step in [Step::OtherReplica, wait, Step::Master, Step::Stale, Step::Error] {
+        assert_eq!(taken(&[Step::CatchUp, step]), Some(step.kind()), "{step}");
+    }
+    assert_eq!(taken(&[]), Some(StepKind::Error), "a ladder that runs out");
+    for (at, kind) in StepKind::ALL.iter().enumerate() {
+        assert_eq!(*kind as usize, at);
+    }
 }
