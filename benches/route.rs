@@ -33,7 +33,7 @@ impl Session {
         Session {
             level: Level::Sticky,
             own: Some(Position { history: HISTORY, offset: Offset::new(90) }),
-            lineage: Lineage { history: HISTORY, before: None },
+            lineage: Lineage::new(HISTORY),
             ladder: Ladder::default(),
         }
     }

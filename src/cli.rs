@@ -111,7 +111,10 @@ impl Invocation {
         };
         let mut config = file.map_or_else(|| Ok(Config::default()), |it| parse_file(it, read))?;
         flags.map_or(Ok(()), |it| it.apply(&mut config))?;
-        Ok(config)
+        match config.contradiction() {
+            Some(why) => Err(file.map_or(why.clone(), |it| format!("{}: {why}", it.display()))),
+            None => Ok(config),
+        }
     }
 }
 
@@ -131,6 +134,7 @@ mod tests {
         let invocation = parse(words.split(' ')).unwrap();
         invocation.config(|path| match path.to_str() {
             Some("e.toml") => Ok(FILE.to_owned()),
+            Some("strict.toml") => Ok("[set]\nmin-replicas-to-write = 3\n".to_owned()),
             Some("bad.toml") => Ok("[set]\nreplicas = -1\n".to_owned()),
             _ => Err(io::ErrorKind::NotFound.into()),
         })
@@ -140,6 +144,17 @@ mod tests {
     fn no_words_mean_the_defaults() {
         assert_eq!(config("entourage").unwrap(), Config::default());
         assert_eq!(config("entourage serve").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn more_good_replicas_than_there_are_is_refused_unless_a_flag_adds_them() {
+        let why = config("entourage check strict.toml").unwrap_err();
+        assert_eq!(
+            why,
+            "strict.toml: set.min-replicas-to-write = 3 with set.replicas = 2 refuses every \
+             write; write 2 at most, or raise set.replicas"
+        );
+        assert!(config("entourage --config strict.toml --replicas 3").is_ok());
     }
 
     #[test]

@@ -108,6 +108,7 @@ fn orders_that_make_no_sense_are_refused_with_a_reason() {
     starts(&wire.ask("PROXY NODE n1 DRAIN"), "ERR n1 does not take that order: it is the master");
     starts(&wire.ask("PROXY NODE n9 PAUSE"), "ERR no such member; there are n1, n2, n3");
     starts(&wire.ask("PROXY NODE n2 JUMP"), "ERR an order is PAUSE, RESUME, DRAIN or UNDRAIN");
+    starts(&wire.ask("PROXY NODE n2"), "ERR an order is PAUSE, RESUME, DRAIN or UNDRAIN");
     starts(&wire.ask("PROXY FAILOVER TO n1"), "ERR n1 cannot take over: it is the master");
     order(&mut wire, &["n2"], "PAUSE");
     starts(&wire.ask("PROXY FAILOVER TO n2"), "ERR n2 cannot take over: it is paused");
@@ -252,6 +253,10 @@ fn a_token_carries_what_a_session_has_seen_to_another_connection() {
     ok(&mut other, &format!("PROXY ATLEAST {token}"));
     starts(&other.ask(&format!("PROXY ATLEAST {beyond}")), "LOSTWRITE ");
     assert_eq!(other.ask("GET a").string(), "1", "and then it goes on");
+    for name in ["n3", "n1", "n2"] {
+        starts(&wire.ask(&format!("PROXY FAILOVER TO {name}")), "OK");
+        ok(&mut other, &format!("PROXY ATLEAST {token}"));
+    }
     let carried = other.ask("PROXY TOKEN").string();
     assert!(!carried.starts_with(history), "the floor is of the new history");
 }

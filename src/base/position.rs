@@ -1,6 +1,8 @@
 //! Places in a replication stream; the one file that does arithmetic on offsets.
 
+use super::limits::HISTORIES_MAX;
 use std::fmt;
+use std::sync::Arc;
 
 /// Count of stream bytes before a point.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
@@ -99,14 +101,15 @@ impl Position {
     }
 }
 
-/// What a stream remembers of its past: its own history, and up to where it shares the one before
-/// it (Redis' `replid2` and `second_repl_offset`).
-#[derive(Clone, Copy, Debug)]
+/// What a stream remembers of its past: its own history, and up to where it shares those before it
+/// (Redis' `replid2` and `second_repl_offset`, further back).
+#[derive(Clone, Debug)]
 pub struct Lineage {
     /// The history being written now.
     pub history: HistoryId,
-    /// The history before the last failover, and the offset up to which it is part of this one.
-    pub before: Option<Position>,
+    /// Histories before failovers, newest first, each with the offset up to which it is part of
+    /// this stream.
+    past: Arc<[Position]>,
 }
 
 /// How a floor stands against a stream's lineage.
@@ -121,6 +124,16 @@ pub enum Covered {
 }
 
 impl Lineage {
+    /// A stream without a past.
+    pub fn new(history: HistoryId) -> Lineage {
+        Lineage { history, past: Arc::new([]) }
+    }
+
+    /// The history before the last failover, and the offset up to which it is part of this one.
+    pub fn before(&self) -> Option<Position> {
+        self.past.first().copied()
+    }
+
     /// The rule of `replid2`: the only way positions of two histories are ever compared.
     #[inline]
     pub fn cover(&self, floor: Position) -> Covered {
@@ -132,17 +145,19 @@ impl Lineage {
 
     #[cold]
     fn cover_of_before(&self, floor: Position) -> Covered {
-        match self.before {
-            Some(shared) if shared.history != floor.history => Covered::Foreign,
+        match self.past.iter().find(|it| it.history == floor.history) {
             Some(shared) if floor.offset <= shared.offset => Covered::To(floor.offset),
             Some(shared) => Covered::Lost(shared.offset),
             None => Covered::Foreign,
         }
     }
 
-    /// The lineage after a promotion at `at`: a new history that shares the old one up to there.
+    /// The lineage after a promotion at `at`: a new history that shares the old ones up to there.
     pub fn promoted(&self, new: HistoryId, at: Offset) -> Lineage {
-        Lineage { history: new, before: Some(Position { history: self.history, offset: at }) }
+        let old = Position { history: self.history, offset: at };
+        let older = self.past.iter().map(|it| Position { offset: it.offset.min(at), ..*it });
+        let past = std::iter::once(old).chain(older).take(HISTORIES_MAX).collect();
+        Lineage { history: new, past }
     }
 }
 
@@ -168,10 +183,27 @@ mod tests {
 
     #[test]
     fn a_promotion_covers_the_old_history_only_up_to_where_it_shares_it() {
-        let lineage = Lineage { history: OLD, before: None }.promoted(NEW, Offset::new(100));
+        let lineage = Lineage::new(OLD).promoted(NEW, Offset::new(100));
         assert_eq!(lineage.cover(at(NEW, 500)), Covered::To(Offset::new(500)));
         assert_eq!(lineage.cover(at(OLD, 100)), Covered::To(Offset::new(100)));
         assert_eq!(lineage.cover(at(OLD, 101)), Covered::Lost(Offset::new(100)));
         assert_eq!(lineage.cover(at(HistoryId::new([9; 20]), 1)), Covered::Foreign);
+    }
+
+    #[test]
+    fn a_place_outlives_failovers_as_far_as_each_of_them_kept_it() {
+        let id = |it: usize| HistoryId::new([it as u8; 20]);
+        let mut lineage = Lineage::new(id(0));
+        for it in 1..=HISTORIES_MAX {
+            lineage = lineage.promoted(id(it), Offset::new(100 * it as u64));
+        }
+        assert_eq!(lineage.cover(at(id(0), 100)), Covered::To(Offset::new(100)));
+        assert_eq!(lineage.cover(at(id(0), 101)), Covered::Lost(Offset::new(100)));
+        assert_eq!(lineage.cover(at(id(1), 200)), Covered::To(Offset::new(200)));
+        assert_eq!(lineage.before(), Some(at(id(HISTORIES_MAX - 1), 100 * HISTORIES_MAX as u64)));
+        // One that goes back behind an older one takes the rest of it along.
+        let lineage = lineage.promoted(id(99), Offset::new(150));
+        assert_eq!(lineage.cover(at(id(1), 151)), Covered::Lost(Offset::new(150)));
+        assert_eq!(lineage.cover(at(id(0), 1)), Covered::Foreign, "too long ago");
     }
 }

@@ -138,6 +138,19 @@ impl ReplicaSet {
     }
 }
 
+impl Config {
+    /// What no server could keep, if these settings ask for it. Told of a file and flags at the
+    /// start; CONFIG SET takes such settings, as Redis does.
+    pub fn contradiction(&self) -> Option<String> {
+        let ReplicaSet { replicas, .. } = self.set;
+        let wanted = self.set.gate().map(|it| it.replicas).filter(|it| replicas < *it)?;
+        Some(format!(
+            "set.min-replicas-to-write = {wanted} with set.replicas = {replicas} refuses every \
+             write; write {replicas} at most, or raise set.replicas"
+        ))
+    }
+}
+
 /// How much output may wait for a client, by kind of client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutputLimits {

@@ -91,7 +91,7 @@ impl Set {
             left => return Err(Refused::Behind(left)),
         }
         let lineage = log.lineage().promoted(new_history(), log.head());
-        log.begin_history(lineage);
+        log.begin_history(lineage.clone());
         let (heir_feed, old_feed) = (target.open_feed(&mut log), old.open_feed(&mut log));
         match old.is(Duty::Quarantined) {
             true => old.enter(Duty::Unsynced, now),

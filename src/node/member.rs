@@ -10,7 +10,7 @@ use futures::task::AtomicWaker;
 use parking_lot::RwLock;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::*};
 
 /// Reasons why a member does not do all of its work; none is the normal state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +34,8 @@ pub struct Member {
     /// Its place in the roster.
     pub index: usize,
     feed: OnceLock<FeedId>,
+    /// Batches that read it or wait to: what it is busy with, for plans that have a choice.
+    pub(super) readers: AtomicU32,
     pub(super) hosted: RwLock<Hosted>,
     pub(super) waker: AtomicWaker,
     pub(super) has_work: AtomicBool,
@@ -82,6 +84,7 @@ impl Member {
             name: format!("n{}", index + 1),
             index,
             feed: OnceLock::new(),
+            readers: AtomicU32::new(0),
             hosted: RwLock::new(Hosted { engine, hands: Hands::new() }),
             waker: AtomicWaker::new(),
             has_work: AtomicBool::new(false),

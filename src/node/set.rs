@@ -58,8 +58,8 @@ impl Set {
         backlog_bytes: usize,
         feed_bytes_max: usize,
     ) -> Set {
-        let lineage = Lineage { history, before: None };
-        let mut log = Log::new(lineage, backlog_bytes, feed_bytes_max);
+        let lineage = Lineage::new(history);
+        let mut log = Log::new(lineage.clone(), backlog_bytes, feed_bytes_max);
         let places: Box<[OnceLock<Arc<Member>>]> =
             (0..=REPLICAS_MAX).map(|_| OnceLock::new()).collect();
         for index in 0..=replicas {
@@ -123,9 +123,9 @@ impl Set {
         Offset::new(self.head.load(Acquire))
     }
 
-    /// The stream's history and the one before it.
+    /// The stream's history and those before it.
     pub fn lineage(&self) -> Lineage {
-        *self.lineage.read()
+        self.lineage.read().clone()
     }
 
     /// The end of the stream, as a position.
@@ -222,6 +222,7 @@ impl Set {
     /// Locks a member to read.
     #[inline]
     pub fn read<'s>(&'s self, member: &'s Member) -> Reading<'s> {
+        member.readers.fetch_add(1, Relaxed);
         Reading { set: self, member, hosted: member.hosted.read() }
     }
 
@@ -482,6 +483,12 @@ pub struct Reading<'s> {
     set: &'s Set,
     member: &'s Member,
     hosted: RwLockReadGuard<'s, Hosted>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.member.readers.fetch_sub(1, Relaxed);
+    }
 }
 
 impl Reading<'_> {

@@ -5,6 +5,7 @@ use super::set::{Roster, Set};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::route::{Candidate, Fed, Members};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// The set at one time. Ages cost a look into the log, so they are only looked up when asked for.
 pub struct View<'s> {
@@ -59,8 +60,47 @@ impl Members for View<'_> {
             applied: member.applied(),
             in_service: member.in_service(),
             paused: !member.is_moving(),
-            in_flight: 0,
+            in_flight: member.readers.load(Relaxed),
             behind_us: if self.with_ages { self.set.behind_us(member, self.now) } else { 0 },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Class;
+    use crate::engine::Thresholds;
+    use crate::node::new_history;
+    use crate::route::{Asked, Floor, Ladder, Level, Rung, Where, plan};
+
+    #[test]
+    fn of_two_replicas_the_one_with_fewer_readers_is_chosen() {
+        let set = Set::new(2, 1, new_history(), Thresholds::default(), 1 << 20, 1 << 20);
+        let (roster, ladder) = (set.roster(), Ladder::default());
+        let chosen = |dice: u64| {
+            let view = View { set: &set, roster: &roster, now: MonoUs(1), with_ages: false };
+            let ask = Asked {
+                class: Class::Read,
+                level: Level::Eventual,
+                floor: Floor::NONE,
+                watching: false,
+                wrote_lately: false,
+                home: None,
+                dice: dice.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+                ladder: &ladder,
+                rung: Rung::GROUND,
+            };
+            plan(&ask, &view).to
+        };
+        let counts =
+            || [1, 2].map(|it| (0..100).filter(|d| chosen(*d) == Where::Member(it)).count());
+        assert!(counts().iter().all(|it| *it < 90), "idle replicas share: {:?}", counts());
+        for (busy, idle) in [(1, 2), (2, 1)] {
+            let reading = set.read(set.member(busy));
+            assert!((0..100).all(|it| chosen(it) == Where::Member(idle as u16)));
+            drop(reading);
+        }
+        assert!(counts().iter().all(|it| *it < 90), "nothing is left behind: {:?}", counts());
     }
 }

@@ -99,9 +99,9 @@ impl<S: Clone> Log<S> {
         self.head
     }
 
-    /// The stream's history and the one before it.
-    pub fn lineage(&self) -> Lineage {
-        self.lineage
+    /// The stream's history and those before it.
+    pub fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 
     /// Begins a new history at the head: a promotion.
@@ -342,11 +342,7 @@ mod tests {
     const NOW: MonoUs = MonoUs(1);
 
     fn log(feed_bytes_max: usize) -> Log<u32> {
-        Log::new(
-            Lineage { history: HistoryId::new([1; 20]), before: None },
-            1 << 20,
-            feed_bytes_max,
-        )
+        Log::new(Lineage::new(HistoryId::new([1; 20])), 1 << 20, feed_bytes_max)
     }
 
     fn say(log: &mut Log<u32>, db: usize, commands: &[(&str, &[u32])]) -> Offset {

@@ -79,7 +79,7 @@ mod tests {
     const NEW: HistoryId = HistoryId::new([2; 20]);
 
     fn floor(level: Level, own: Option<(HistoryId, u64)>, everyone: u64) -> Floor {
-        let lineage = Lineage { history: OLD, before: None }.promoted(NEW, Offset::new(50));
+        let lineage = Lineage::new(OLD).promoted(NEW, Offset::new(50));
         let own = own.map(|(history, it)| Position { history, offset: Offset::new(it) });
         let everyone = Position { history: NEW, offset: Offset::new(everyone) };
         Floor::of(level, own, Some(everyone), Offset::new(900), &lineage)

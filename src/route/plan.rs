@@ -53,7 +53,7 @@ pub struct Candidate {
     pub in_service: bool,
     /// Applies nothing for now, so it cannot catch up.
     pub paused: bool,
-    /// Requests it is serving.
+    /// Batches of requests that read it or wait to.
     pub in_flight: u32,
     /// How long ago it last had all that the master had.
     pub behind_us: u64,

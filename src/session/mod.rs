@@ -169,7 +169,7 @@ mod tests {
         let at = |history, it| Position { history, offset: Offset::new(it) };
         let mut session = Session::default();
         session.wrote(at(history, offset), MonoUs(1));
-        let lineage = Lineage { history: OLD, before: None }.promoted(NEW, Offset::new(50));
+        let lineage = Lineage::new(OLD).promoted(NEW, Offset::new(50));
         session.carry_over(&lineage);
         session
     }

@@ -62,7 +62,7 @@ fn stream(house: &House, lines: &mut Lines) {
     let lineage = house.set.lineage();
     let (start, len) = house.set.backlog();
     let none = (HistoryId::new([0; 20]), -1);
-    let before = lineage.before;
+    let before = lineage.before();
     let (second, second_offset) =
         before.map_or(none, |it| (it.history, it.offset.bytes() as i64 + 1));
     lines.line("master_replid", lineage.history);

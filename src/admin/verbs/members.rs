@@ -66,7 +66,7 @@ pub fn node(turn: &mut Turn<'_>) -> Result<After, Fault> {
     }
     let roster = set.roster();
     let member = named(&roster, word)?;
-    let order = turn.args.next()?.to_ascii_lowercase();
+    let order = turn.args.next().unwrap_or_default().to_ascii_lowercase();
     turn.args.done()?;
     let done = match order.as_slice() {
         b"pause" => set.pause(member, turn.now),
