@@ -79,6 +79,7 @@ fn choosing(bench: &mut Criterion) {
     let request = owned.borrow();
     let ask = Question {
         command: "GET",
+        class: Class::Read,
         group: Group::String,
         keys: Keys::READ,
         request,

@@ -146,7 +146,11 @@ fn every_step_of_a_ladder_is_counted_once_for_each_read_that_takes_it() {
     for key in ["other:1", "brief:1", "careless:1", "plain"] {
         ok(&mut wire, &format!("SET {key} 2"));
     }
-    assert!(wire.ask("GET other:1").is_error());
+    let refused = wire.ask("GET other:1").string();
+    assert!(
+        refused.starts_with("LAGGED ") && refused.contains(" bytes behind eta_ms="),
+        "{refused}"
+    );
     assert!(wire.ask("GET brief:1").is_error());
     assert!(wire.ask("GET careless:1").is_nil());
     assert_eq!(wire.ask("GET plain").string(), "2");

@@ -35,6 +35,7 @@ impl<'a> Origin<'a> {
         }
         self.routes.choose(&Question {
             command: &command.upper_name,
+            class: command.spec.class,
             group: command.spec.group,
             keys: command.spec.keys,
             request,

@@ -43,8 +43,8 @@ pub enum Fault {
     NoReplicas,
     /// No master can take this write now.
     MasterDown,
-    /// No member was fresh enough in time.
-    Lagged { behind_bytes: u64 },
+    /// No member was fresh enough in time. The estimate is 0 when nobody can tell.
+    Lagged { behind_bytes: u64, eta_ms: u64 },
     /// A write was applied, but fewer replicas than asked for confirmed it in time.
     NotDurable { offset: u64, acked: usize, wanted: usize },
     /// The session's last writes were cut off by a failover.
@@ -95,8 +95,11 @@ impl Fault {
             Fault::UnknownSubcommand { given, container } => {
                 format!("ERR unknown subcommand '{given}'. Try {container} HELP.")
             }
-            Fault::Lagged { behind_bytes } => {
-                format!("LAGGED no member is fresh enough, {behind_bytes} bytes behind")
+            Fault::Lagged { behind_bytes, eta_ms } => {
+                format!(
+                    "LAGGED no member is fresh enough, {behind_bytes} bytes behind \
+                     eta_ms={eta_ms}"
+                )
             }
             Fault::NotDurable { offset, acked, wanted } => {
                 format!("NOTDURABLE applied offset={offset} acked={acked}/{wanted}")

@@ -85,7 +85,8 @@ impl Set {
         let taken = due.len();
         let oldest = due.front().map(|it| it.at);
         prefetch(&hosted.engine, &due);
-        let applied = apply_some(hosted, &mut due, Pace::new(stint));
+        let began = clock::mono_now();
+        let applied = apply_some(hosted, &mut due, Pace::new(stint, began));
         let count = taken - due.len();
         let next = due.front().map(|it| it.at);
         hosted.hands.due = due;
@@ -101,9 +102,11 @@ impl Set {
             return Applied::Nothing;
         };
         let (Some(end), Some(oldest)) = (end, oldest) else { return Applied::All };
+        let now = clock::mono_now();
+        self.rate.note(end.since(member.applied()), now.since(began));
         member.set_applied(end);
         member.set_applying_since(next);
-        self.lag.lock().push_lag(clock::mono_now().since(oldest), count as u32);
+        self.lag.lock().push_lag(now.since(oldest), count as u32);
         self.applied.notify(usize::MAX);
         Applied::Some
     }

@@ -1,6 +1,7 @@
 //! The replica set: its members, who is master, the log, and the two ways in: to read and to write.
 
 use super::member::{Duty, Hosted, Member};
+use super::stint::Rate;
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
 use crate::base::time::{MonoUs, WallMs};
@@ -40,6 +41,7 @@ pub struct Set {
     /// Notified when a replica has applied something.
     pub applied: Event,
     pub(super) changing: Mutex<()>,
+    pub(super) rate: Rate,
     seed: u64,
     thresholds: RwLock<Thresholds>,
     /// Full syncs done, for INFO.
@@ -82,6 +84,7 @@ impl Set {
             lineage: RwLock::new(lineage),
             applied: Event::new(),
             changing: Mutex::new(()),
+            rate: Rate::default(),
             seed,
             thresholds: RwLock::new(thresholds),
             full_syncs: AtomicU64::new(0),
@@ -256,6 +259,12 @@ impl Set {
             member.applying_since().or_else(|| log.waiting_since(member.feed()?))
         };
         since.map_or(0, |it| now.since(it)).max(paused_us)
+    }
+
+    /// Milliseconds that members will take to apply this much, going by what they did lately; 0
+    /// when nobody can tell.
+    pub fn eta_ms(&self, bytes: u64) -> u64 {
+        self.rate.eta_ms(bytes)
     }
 
     /// Appends the heartbeat to the stream.

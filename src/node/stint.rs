@@ -3,6 +3,7 @@
 use crate::base::limits::APPLY_US_MAX;
 use crate::base::time::MonoUs;
 use crate::runtime::clock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How much is applied at a time. A write is never split, so the last one may take longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,12 +52,8 @@ const STRIDE_MAX: usize = 32;
 const STRIDE_US: u64 = 50;
 
 impl Pace {
-    /// Begins now.
-    pub fn new(stint: Stint) -> Pace {
-        let began = match stint {
-            Stint::Micros(_) => clock::mono_now(),
-            Stint::Writes(_) => MonoUs(0),
-        };
+    /// Of a batch that begins now.
+    pub fn new(stint: Stint, began: MonoUs) -> Pace {
         Pace { stint, began, looked: began, done: 0, look_at: 1, stride: 1 }
     }
 
@@ -78,5 +75,62 @@ impl Pace {
         self.looked = now;
         self.look_at = self.done + self.stride;
         most <= now.since(self.began)
+    }
+}
+
+/// How fast members have applied the stream lately. Feeds of several members may lose each other's
+/// notes: it is an estimate.
+#[derive(Default)]
+pub(super) struct Rate {
+    bytes: AtomicU64,
+    us: AtomicU64,
+}
+
+/// What is older than about this much applying has faded.
+const RATE_US: u64 = 100_000;
+
+impl Rate {
+    /// A batch of this many bytes took this long.
+    pub fn note(&self, bytes: u64, us: u64) {
+        let (bytes, us) = (self.bytes.load(Relaxed) + bytes, self.us.load(Relaxed) + us);
+        let fade = u32::from(RATE_US < us);
+        self.bytes.store(bytes >> fade, Relaxed);
+        self.us.store(us >> fade, Relaxed);
+    }
+
+    /// Milliseconds that this many bytes will take; 0 when nobody can tell.
+    pub fn eta_ms(&self, bytes: u64) -> u64 {
+        let (done, us) = (self.bytes.load(Relaxed), self.us.load(Relaxed));
+        match done {
+            0 => 0,
+            _ => (u128::from(bytes) * u128::from(us) / u128::from(done)).div_ceil(1000) as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_follows_what_was_lately_seen() {
+        let rate = Rate::default();
+        assert_eq!(rate.eta_ms(1000), 0, "nobody can tell");
+        (0..1000).for_each(|_| rate.note(100, 1000));
+        assert_eq!(rate.eta_ms(1000), 10);
+        (0..1000).for_each(|_| rate.note(1000, 1000));
+        assert!((1..=2).contains(&rate.eta_ms(1000)), "what was slow has faded");
+        (0..100).for_each(|_| rate.note(0, u64::MAX / 1000));
+        assert_eq!(rate.eta_ms(1000), 0, "all of it has faded");
+    }
+
+    #[test]
+    fn a_pace_looks_at_the_clock_after_each_write_that_is_not_cheap() {
+        let mut pace = Pace::new(Stint::Micros(u64::MAX), clock::mono_now());
+        (0..1000).for_each(|_| assert!(!pace.is_over()));
+        assert!(pace.stride <= STRIDE_MAX && pace.look_at <= 1000 + STRIDE_MAX);
+        assert!(Pace::new(Stint::Micros(0), MonoUs(0)).is_over());
+        let mut pace = Pace::new(Stint::Writes(3), MonoUs(0));
+        assert_eq!([pace.is_over(), pace.is_over(), pace.is_over()], [false, false, true]);
     }
 }

@@ -153,10 +153,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What the client is told.
-    pub fn fault(self) -> Fault {
+    /// What the client is told. `eta_ms` estimates how long so many bytes will take.
+    pub fn fault(self, eta_ms: impl Fn(u64) -> u64) -> Fault {
         match self {
-            Refusal::Lagged { behind_bytes } => Fault::Lagged { behind_bytes },
+            Refusal::Lagged { behind_bytes } => {
+                Fault::Lagged { behind_bytes, eta_ms: eta_ms(behind_bytes) }
+            }
             Refusal::MasterDown => Fault::MasterDown,
         }
     }

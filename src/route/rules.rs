@@ -2,7 +2,7 @@
 
 use super::{Ladder, Level};
 use crate::base::glob::{Case, matches};
-use crate::command::{Group, Keys};
+use crate::command::{Class, Group, Keys};
 use crate::resp::Request;
 use std::time::Duration;
 
@@ -74,6 +74,8 @@ impl Default for Route {
 pub struct Question<'a> {
     /// The command, upper-case; `CONTAINER|SUBCOMMAND` for a subcommand.
     pub command: &'a str,
+    /// Whether it reads or writes.
+    pub class: Class,
     /// Its group.
     pub group: Group,
     /// Where its keys stand.
@@ -159,7 +161,8 @@ impl Routes {
     }
 
     /// The number of the route of this request. When its keys fall under different routes, the
-    /// strictest of them, so that no key is read under a weaker promise than its own route makes.
+    /// strictest of them: for a read the one with the strongest level, for a write the one that
+    /// wants most confirmations. So no key gets a weaker promise than its own route makes.
     #[inline]
     pub fn choose(&self, ask: &Question<'_>) -> u16 {
         match (self.is_trivial(), self.looks_at_keys) {
@@ -179,12 +182,22 @@ impl Routes {
         let mut strictest = None;
         ask.keys.each(ask.request, |key| {
             let route = self.first(ask, |it| it.holds(key));
-            let weakness = self.level(route, None, None).weakness();
-            if strictest.is_none_or(|(_, it)| weakness < it) {
-                strictest = Some((route, weakness));
+            let laxity = self.laxity(route, ask.class);
+            if strictest.is_none_or(|(_, it)| laxity < it) {
+                strictest = Some((route, laxity));
             }
         });
         strictest.map_or_else(|| self.first(ask, |it| it.keys.is_empty()), |(route, _)| route)
+    }
+
+    /// Less for a stricter route; first comes what requests of this class care about.
+    fn laxity(&self, route: u16, class: Class) -> (u16, u8) {
+        let missing = match (class, self.get(route).acks) {
+            (Class::Write, Acks::All) => 0,
+            (Class::Write, Acks::Count(count)) => u16::MAX - count,
+            _ => u16::MAX,
+        };
+        (missing, self.level(route, None, None).weakness())
     }
 
     /// The level of a read: what the session asked for, else its route's, else its listener's, else
@@ -234,7 +247,9 @@ mod tests {
         let owned = OwnedRequest::of(words.split(' '));
         let request = owned.borrow();
         let command = words.split(' ').next().unwrap();
-        let ask = Question { command, group, keys, request, db, user: "default", listener: "main" };
+        let class = if command == "MSET" { Class::Write } else { Class::Read };
+        let (user, listener) = ("default", "main");
+        let ask = Question { command, class, group, keys, request, db, user, listener };
         routes.get(routes.choose(&ask)).name.clone()
     }
 
@@ -270,6 +285,23 @@ mod tests {
         assert_eq!(mget("MGET bank:1 user:1"), "bank");
         assert_eq!(mget("MGET cache:1 user:1"), "default");
         assert_eq!(chosen(&routes, "DBSIZE", Group::Server, Keys::NONE, 0), "default");
+    }
+
+    #[test]
+    fn a_write_gets_the_most_confirmations_that_any_of_its_keys_needs() {
+        let rules = vec![
+            rule("strong", Level::Linearizable, keys(&["strong:*"])),
+            Route { acks: Acks::Count(2), ..rule("two", Level::Eventual, keys(&["two:*"])) },
+            Route { acks: Acks::All, ..rule("all", Level::Eventual, keys(&["all:*"])) },
+        ];
+        let routes = Routes::new(Level::Sticky, Route::default(), rules);
+        let mset = |words: &str| chosen(&routes, words, Group::String, Keys::READ_ALL, 0);
+        assert_eq!(mset("MSET plain two:1"), "two");
+        assert_eq!(mset("MSET two:1 plain"), "two");
+        assert_eq!(mset("MSET strong:1 two:1"), "two");
+        assert_eq!(mset("MSET two:1 all:1 strong:1"), "all");
+        assert_eq!(mset("MSET plain strong:1"), "strong");
+        assert_eq!(mset("MGET two:1 strong:1"), "strong", "a read cares about its level");
     }
 
     #[test]

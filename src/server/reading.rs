@@ -67,7 +67,7 @@ impl Visitor {
                     if refusal == Refusal::MasterDown && shift.master().is_ok() {
                         continue;
                     }
-                    return Err(refusal.fault());
+                    return Err(refusal.fault(|it| shift.set.eta_ms(it)));
                 }
             };
             if self.read_at(member, plan, route, command, verb, request, shift)? {
