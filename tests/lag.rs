@@ -156,6 +156,8 @@ fn every_step_of_a_ladder_is_counted_once_for_each_read_that_takes_it() {
     assert_eq!(wire.ask("GET plain").string(), "2");
     let steps = ["catch-up", "other-replica", "wait", "master", "error", "stale"];
     assert_eq!(steps.map(|it| steps_taken(&mut wire, it)), [0, 1, 1, 1, 2, 1]);
+    assert_eq!(steps_taken(&mut wire, "master{route=default,member=n1}"), 1);
+    assert_eq!(steps_taken(&mut wire, "error{route=brief,member=-}"), 1);
 }
 
 #[test]

@@ -28,7 +28,8 @@ pub const APPLY_RECORDS_MAX: usize = 512;
 /// Longest that a hosted replica applies under one acquisition of its lock, but for the write at
 /// hand.
 pub const APPLY_US_MAX: u64 = 1000;
-/// Longest that a read catches a replica up before its ladder goes on: the worker has other clients.
+/// Longest that a read catches a replica up before its ladder goes on: its worker has others to
+/// serve.
 pub const CATCH_UP_US_MAX: u64 = 2000;
 /// Longest that an heir is given to come near the master before a failover is called off.
 pub const HEIR_US_MAX: u64 = 60_000_000;

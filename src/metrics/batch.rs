@@ -20,6 +20,7 @@ pub struct Batch {
     pub(super) staleness: Vec<Staleness>,
     pub(super) delays: Vec<(Delay, u64, u32)>,
     pub(super) refusals: Vec<(u16, Refusals)>,
+    pub(super) steps: Vec<((Place, u8), u32)>,
     pub(super) tally: Tally,
 }
 
@@ -77,6 +78,7 @@ impl Default for Batch {
             staleness: Vec::new(),
             delays: Vec::new(),
             refusals: Vec::new(),
+            steps: Vec::new(),
             tally: Tally::default(),
         }
     }
@@ -172,12 +174,18 @@ impl Batch {
         self.delay(Delay::PushLag, micros, n);
     }
 
-    /// `n` reads took this step of their ladder. Panics if there can be no such step.
+    /// `n` reads took this step of their ladder, which led to `place`. Panics if there can be no
+    /// such step.
     #[inline]
-    pub fn ladder(&mut self, step: u8, n: u32) {
-        if self.on {
-            self.note_more();
-            self.tally.ladder[usize::from(step)] += u64::from(n);
+    pub fn ladder(&mut self, place: Place, step: u8, n: u32) {
+        if !self.on || n == 0 {
+            return;
+        }
+        self.note_more();
+        self.tally.ladder[usize::from(step)] += u64::from(n);
+        match self.steps.last_mut() {
+            Some((last, reads)) if *last == (place, step) => *reads += n,
+            _ => self.steps.push(((place, step), n)),
         }
     }
 
@@ -201,7 +209,11 @@ impl Batch {
 
     /// Notes that wait to be flushed; what a bound on gathering is measured in.
     pub(super) fn len(&self) -> usize {
-        self.runs.len() + self.staleness.len() + self.delays.len() + self.refusals.len()
+        self.runs.len()
+            + self.staleness.len()
+            + self.delays.len()
+            + self.refusals.len()
+            + self.steps.len()
     }
 
     fn note_more(&mut self) {
@@ -335,7 +347,7 @@ mod tests {
         off.failed(1);
         off.floor_wait(1);
         off.wait(1);
-        off.ladder(1, 1);
+        off.ladder(Place { route: 0, member: 0 }, 1, 1);
         off.hits(1);
         off.misses(1);
         assert!(!off.noted);

@@ -113,6 +113,11 @@ pub fn stats(snapshot: &Snapshot, names: &Names) -> String {
     for (step, taken) in names.ladder.iter().zip(snapshot.tally().ladder) {
         line(&mut text, format_args!("ladder_{}:{taken}", plain(step)));
     }
+    for ((place, step), reads) in snapshot.steps() {
+        let place = Placed { names, place };
+        let step = names.ladder.get(usize::from(step)).copied().unwrap_or("-");
+        line(&mut text, format_args!("ladder_{}{{{place}}}:{reads}", plain(step)));
+    }
     line(&mut text, "\r\n# Keyspace");
     line(&mut text, format_args!("keyspace_hits:{}", snapshot.tally().hits));
     line(&mut text, format_args!("keyspace_misses:{}", snapshot.tally().misses));
@@ -319,7 +324,7 @@ mod tests {
             batch.staleness(Place { route: 0, member: 1 }, 4096, 300, 1);
             batch.floor_wait(70);
             batch.push_lag(12, 8);
-            batch.ladder(1, 3);
+            batch.ladder(Place { route: 0, member: 1 }, 1, 3);
             batch.hits(60);
             batch.misses(4);
         });
@@ -341,6 +346,7 @@ push_lag_us:count=8,p50=12,p99=12,p99.9=12,max=12
 # Ladder
 ladder_catch-up:0
 ladder_wait:3
+ladder_wait{route=default,member=n2}:3
 
 # Keyspace
 keyspace_hits:60

@@ -135,7 +135,7 @@ mod tests {
         let empty = shards.snapshot();
         assert_eq!((empty.calls(), *empty.tally()), (0, Tally::default()));
         assert!(empty.services().is_empty() && empty.staleness().is_empty());
-        assert!(empty.refusals().is_empty());
+        assert!(empty.refusals().is_empty() && empty.steps().is_empty());
         Delay::ALL.iter().for_each(|it| assert_eq!(empty.delay(*it).count(), 0));
     }
 
@@ -147,7 +147,7 @@ mod tests {
         batch.floor_wait(1);
         batch.wait(1);
         batch.push_lag(1, 1);
-        batch.ladder(1, 1);
+        batch.ladder(Place { route: 0, member: 1 }, 1, 1);
         batch.hits(1);
         batch.misses(1);
     }
@@ -181,7 +181,7 @@ mod tests {
         Stale(Place, u64, u64, u32),
         Delayed(u64, u32),
         Failed(u16),
-        Stepped(u8, u32),
+        Stepped(Place, u8, u32),
         Flush,
         FlushUnderReader,
     }
@@ -197,10 +197,11 @@ mod tests {
             (label(), 0u32..99, 0u64..9999).prop_map(|(it, n, t)| Event::Command(it, n, t)),
             (label(), 0u32..99).prop_map(|(it, n)| Event::Counted(it, n)),
             (0u64..99_999).prop_map(Event::Clock),
-            (place, 0u64..3, 0u64..3, 0u32..9).prop_map(|(p, b, m, n)| Event::Stale(p, b, m, n)),
+            (place.clone(), 0u64..3, 0u64..3, 0u32..9)
+                .prop_map(|(p, b, m, n)| Event::Stale(p, b, m, n)),
             (0u64..99, 0u32..9).prop_map(|(it, n)| Event::Delayed(it, n)),
             (0u16..5).prop_map(Event::Failed),
-            (0u8..6, 0u32..9).prop_map(|(step, n)| Event::Stepped(step, n)),
+            (place.clone(), 0u8..6, 0u32..9).prop_map(|(p, step, n)| Event::Stepped(p, step, n)),
             Just(Event::Flush),
             Just(Event::FlushUnderReader),
         ]
@@ -215,6 +216,7 @@ mod tests {
         push_lag: (u64, u64),
         failed: BTreeMap<u16, u64>,
         ladder: [u64; 8],
+        steps: BTreeMap<(Place, u8), u64>,
     }
 
     impl Sums {
@@ -242,7 +244,10 @@ mod tests {
                     self.push_lag.1 += u64::from(n) * micros;
                 }
                 Event::Failed(command) => *self.failed.entry(command).or_default() += 1,
-                Event::Stepped(step, n) => self.ladder[usize::from(step)] += u64::from(n),
+                Event::Stepped(place, step, n) if 0 < n => {
+                    self.ladder[usize::from(step)] += u64::from(n);
+                    *self.steps.entry((place, step)).or_default() += u64::from(n);
+                }
                 _ => (),
             }
         }
@@ -262,6 +267,7 @@ mod tests {
                 push_lag: counted(snapshot.delay(Delay::PushLag)),
                 failed: failed.collect(),
                 ladder: snapshot.tally().ladder,
+                steps: snapshot.steps(),
             }
         }
     }
@@ -274,7 +280,7 @@ mod tests {
             Event::Stale(place, bytes, micros, n) => batch.staleness(place, bytes, micros, n),
             Event::Delayed(micros, n) => batch.push_lag(micros, n),
             Event::Failed(command) => batch.failed(command),
-            Event::Stepped(step, n) => batch.ladder(step, n),
+            Event::Stepped(place, step, n) => batch.ladder(place, step, n),
             Event::Flush => shards.flush(worker, batch),
             Event::FlushUnderReader => {
                 let reader = shards.recorded(worker).lock();

@@ -14,6 +14,7 @@ pub struct Snapshot {
     staleness: Table<Place, Behind>,
     delays: [Distribution; Delay::ALL.len()],
     refusals: Table<u16, Refusals>,
+    steps: Table<(Place, u8), u64>,
     tally: Tally,
 }
 
@@ -67,6 +68,11 @@ impl Snapshot {
         self.refusals.iter().map(|(command, it)| (*command, *it)).collect()
     }
 
+    /// How many reads took each step of their ladder, by where it led.
+    pub fn steps(&self) -> BTreeMap<(Place, u8), u64> {
+        self.steps.iter().map(|(taken, reads)| (*taken, *reads)).collect()
+    }
+
     /// Plain counts.
     pub fn tally(&self) -> &Tally {
         &self.tally
@@ -94,6 +100,9 @@ impl Snapshot {
         for (command, more) in &other.refusals {
             self.refusals.entry(*command).or_default().add(*more);
         }
+        for (taken, reads) in &other.steps {
+            *self.steps.entry(*taken).or_default() += reads;
+        }
         self.tally.add(&other.tally);
     }
 
@@ -108,6 +117,9 @@ impl Snapshot {
         }
         for (command, more) in batch.refusals.drain(..) {
             self.refusals.entry(command).or_default().add(more);
+        }
+        for (taken, reads) in batch.steps.drain(..) {
+            *self.steps.entry(taken).or_default() += u64::from(reads);
         }
         self.tally.add(&batch.tally);
         batch.tally = Tally::default();

@@ -62,16 +62,7 @@ pub fn explain(
         head,
         candidates: candidates.collect(),
         plan,
-        chosen: member_of(plan).map(&name),
-    }
-}
-
-fn member_of(plan: Plan) -> Option<u16> {
-    match plan.to {
-        Where::Member(member) | Where::CatchUp { member, .. } | Where::Wait { member, .. } => {
-            Some(member)
-        }
-        Where::Refuse(_) => None,
+        chosen: plan.to.member().map(&name),
     }
 }
 

@@ -140,6 +140,18 @@ pub enum Where {
     Refuse(Refusal),
 }
 
+impl Where {
+    /// The member it names.
+    pub const fn member(self) -> Option<u16> {
+        match self {
+            Where::Member(member) | Where::CatchUp { member, .. } | Where::Wait { member, .. } => {
+                Some(member)
+            }
+            Where::Refuse(_) => None,
+        }
+    }
+}
+
 /// Why a request goes nowhere.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {

@@ -5,7 +5,7 @@ use crate::admin::{Command, Origin, home_of};
 use crate::base::limits::CATCH_UP_US_MAX;
 use crate::command::{Args, Class, Fault};
 use crate::engine::ReadVerb;
-use crate::metrics::{Label, Place};
+use crate::metrics::{Label, NONE, Place};
 use crate::node::{CaughtUp, Duty, Member, Stint, View};
 use crate::resp::Request;
 use crate::route::{Level, Plan, Reason, Refusal, Rung, Where, plan};
@@ -43,7 +43,7 @@ impl Visitor {
         for _ in 0..PLANS_MAX {
             self.keep_up(shift.set)?;
             let plan = self.plan_read(route, climb, shift);
-            note_step(plan, climb, shift);
+            note_step(plan, route, climb, shift);
             let member = match plan.to {
                 Where::Member(member) => usize::from(member),
                 Where::CatchUp { member, needs, step } => {
@@ -161,13 +161,14 @@ impl Visitor {
 
 /// Counts the step that a plan takes; a wait that goes on has been counted.
 #[inline]
-fn note_step(plan: Plan, climb: Option<Climb>, shift: &mut Shift<'_, '_>) {
+fn note_step(plan: Plan, route: u16, climb: Option<Climb>, shift: &mut Shift<'_, '_>) {
     let Some(taken) = plan.because.step() else { return };
     let goes_on = match (plan.to, climb) {
         (Where::Wait { step, .. }, Some(it)) => it.ends.is_some() && it.step == step,
         _ => false,
     };
     if !goes_on {
-        shift.desk.metrics.ladder(taken as u8, 1);
+        let place = Place { route, member: plan.to.member().unwrap_or(NONE) };
+        shift.desk.metrics.ladder(place, taken as u8, 1);
     }
 }
