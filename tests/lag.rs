@@ -161,6 +161,22 @@ fn every_step_of_a_ladder_is_counted_once_for_each_read_that_takes_it() {
 }
 
 #[test]
+fn a_wait_that_cannot_help_is_not_waited_for() {
+    let server =
+        config("[consistency]\nlevel = \"bounded 1ms\"\non-lag = [\"wait 1h\", \"master\"]\n");
+    let mut wire = server.dial();
+    ok(&mut wire, "SET a 1");
+    assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
+    order(&mut wire, BOTH, "PAUSE");
+    until("1 ms to pass", || {
+        let told = explained(&mut wire, "GET a");
+        told.last().unwrap().starts_with("because waiting: ").then_some(())
+    });
+    assert_eq!(wire.ask("GET a").string(), "1", "the replicas have all, and are too old");
+    assert_eq!(["wait", "master"].map(|it| steps_taken(&mut wire, it)), [1, 1]);
+}
+
+#[test]
 fn sticky_for_keeps_a_session_at_the_master_for_a_while_and_no_other() {
     let server = config(
         "[[route]]\nname = \"mine\"\nkeys = [\"mine:*\"]\nsticky-for = \"1m\"\n\n\

@@ -3,6 +3,7 @@
 use super::visitor::{Climb, Held, Shift, Stop, Visitor};
 use crate::admin::{Command, Origin, home_of};
 use crate::base::limits::CATCH_UP_US_MAX;
+use crate::base::position::Offset;
 use crate::command::{Args, Class, Fault};
 use crate::engine::ReadVerb;
 use crate::metrics::{Label, NONE, Place};
@@ -58,6 +59,10 @@ impl Visitor {
                         }
                     }
                 }
+                Where::Wait { needs, step, .. } if self.waited_for_nothing(climb, step, needs) => {
+                    climb = climb.map(|it| Climb { ends: Some(shift.now), ..it });
+                    continue;
+                }
                 Where::Wait { member, needs, at_most, step } => {
                     let ends = Some(shift.now.plus(at_most));
                     self.climb = Some(Climb { step, ends, needs: self.position(needs) });
@@ -75,6 +80,14 @@ impl Visitor {
             }
         }
         Err(Fault::MasterDown)
+    }
+
+    /// Whether the wait that has just ended is about to begin again: somebody has what it was for,
+    /// and is still not fresh. A paused replica may have all there is and be too old.
+    fn waited_for_nothing(&self, climb: Option<Climb>, step: u8, needs: Offset) -> bool {
+        climb.is_some_and(|it| {
+            it.ends.is_some() && it.step == step && it.needs == self.position(needs)
+        })
     }
 
     #[inline]
