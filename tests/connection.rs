@@ -57,6 +57,72 @@ fn a_long_pipeline_of_long_replies_is_answered_to_its_end() {
     assert!(replies.iter().all(|it| it.text().is_some_and(|it| it.len() == 1000)));
 }
 
+const MB: usize = 1 << 20;
+
+/// A limit that is lowered holds for connections that are already there.
+#[test]
+fn the_longest_string_is_as_long_as_configured() {
+    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    let answers = |server: &Server| {
+        let (mut wire, mut other) = (server.dial(), server.dial());
+        let (most, long) = ("x".repeat(MB), "x".repeat(MB + 1));
+        let mut answers = vec![
+            wire.cmd(&["SET", "grown", &long]),
+            wire.ask("SET square 1"),
+            wire.ask("CONFIG SET proto-max-bulk-len 1mb"),
+            other.cmd(&["SET", "a", &most]),
+            other.ask("APPEND a x"),
+            other.ask("APPEND grown x"),
+            other.ask("SETRANGE a 1048575 x"),
+            other.ask("SETRANGE a 1048576 x"),
+            other.cmd(&["APPEND", "new", &most]),
+            other.cmd(&["SET", "square", &"x".repeat(600)]),
+            other.ask("LCS square square LEN"),
+        ];
+        other.send_raw(format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n", MB + 1).as_bytes());
+        answers.push(other.read());
+        assert!(other.is_closed());
+        answers.push(wire.ask("CONFIG SET proto-max-bulk-len 512mb"));
+        answers.push(wire.cmd(&["SET", "a", &long]));
+        answers.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(&ours), answers(&redis));
+}
+
+#[test]
+fn a_request_that_outgrows_the_query_buffer_ends_its_client() {
+    for server in [Server::redis(&[]), Server::entourage(&[])] {
+        let (mut wire, mut other) = (server.dial(), server.dial());
+        assert_eq!(wire.ask("CONFIG SET client-query-buffer-limit 1mb").string(), "OK");
+        let fits = "x".repeat(MB - 100);
+        let pipeline = vec![support::words(&["SET", "a", &fits]); 4];
+        assert!(other.pipeline(&pipeline).iter().all(|it| it.text() == Some(b"OK")));
+        // Short enough at its end to leave in one piece: a closed connection takes no more.
+        other.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2000000\r\n");
+        other.send_raw(&vec![b'x'; MB - 1000]);
+        other.send_raw(&[b'x'; 1001]);
+        assert!(other.is_closed());
+        assert_eq!(wire.ask("STRLEN a").int(), Some(MB as i64 - 100));
+    }
+}
+
+/// One long reply is pending output, however fast the client would read it.
+#[test]
+fn a_reply_past_the_hard_output_limit_ends_its_client() {
+    for server in [Server::redis(&[]), Server::entourage(&[])] {
+        let mut wire = server.dial();
+        wire.cmd(&["SET", "long", &"x".repeat(200_000)]);
+        wire.cmd(&["SET", "short", &"x".repeat(90_000)]);
+        let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0"];
+        assert_eq!(wire.cmd(&limit).string(), "OK");
+        assert_eq!(wire.ask("GET short").string().len(), 90_000);
+        let mut other = server.dial();
+        other.send(&[support::words(&["GET", "long"])]);
+        assert_eq!(other.read_to_end(), b"");
+        assert_eq!(wire.ask("PING").string(), "PONG");
+    }
+}
+
 fn talk(server: &Server, conversation: &str) -> Vec<String> {
     let mut wire = server.dial();
     let lines = conversation.split(';').map(str::trim);

@@ -2,6 +2,7 @@
 
 use super::Fault;
 use crate::base::dice::Dice;
+use crate::base::limits::BULK_BYTES_MAX;
 use crate::base::number;
 use crate::base::time::WallMs;
 use crate::resp::Request;
@@ -16,6 +17,9 @@ pub struct World {
     pub hits: Cell<u64>,
     /// Keys that were looked for and missed.
     pub misses: Cell<u64>,
+    /// How long a string may become (`proto-max-bulk-len`). A replica repeats what its master let
+    /// pass, whatever the setting is now.
+    pub bulk_bytes_max: Cell<usize>,
     seed: Cell<u64>,
 }
 
@@ -26,6 +30,7 @@ impl World {
             now: Cell::new(now),
             hits: Cell::new(0),
             misses: Cell::new(0),
+            bulk_bytes_max: Cell::new(BULK_BYTES_MAX),
             seed: Cell::new(seed),
         }
     }

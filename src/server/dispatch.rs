@@ -23,7 +23,10 @@ pub fn serve(
 ) -> (usize, Option<Stop>) {
     visitor.refresh();
     let (house, roster) = (visitor.house.clone(), visitor.roster.clone());
+    let limits = visitor.limits();
+    decoder.limit(limits);
     desk.world.now.set(clock::wall_now());
+    desk.world.bulk_bytes_max.set(limits.bulk_bytes_max);
     if desk.metrics.is_on() != visitor.settings.server.metrics {
         desk.metrics = if desk.metrics.is_on() { Batch::off() } else { Batch::default() };
     }

@@ -10,6 +10,7 @@ mod writing;
 mod transaction;
 mod execute;
 mod parked;
+mod overflow;
 mod connection;
 mod listener;
 mod rounds;

@@ -8,7 +8,7 @@ use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::config::Config;
 use crate::node::{Duty, Member, Reading, Roster, Set, Writing};
-use crate::resp::Reply;
+use crate::resp::{Limits, Reply, Standing};
 use crate::route::Level;
 use crate::session::Session;
 use std::sync::Arc;
@@ -152,6 +152,14 @@ impl Visitor {
             self.lineage = self.house.set.lineage();
             self.session.carry_over(&self.lineage);
         }
+    }
+
+    /// How much one request may hold: as configured, and less before AUTH.
+    #[inline]
+    pub fn limits(&self) -> Limits {
+        let standing = if self.session.is_known { Standing::Known } else { Standing::Stranger };
+        let bulk_bytes_max = self.settings.server.bulk_bytes_max;
+        Limits { bulk_bytes_max, ..Limits::of(standing) }
     }
 
     /// As [`Visitor::refresh`], in the middle of a batch; refuses the request at hand when what it
