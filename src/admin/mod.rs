@@ -4,6 +4,7 @@
 mod clients;
 mod counters;
 mod rates;
+mod slowlog;
 mod house;
 pub mod version;
 mod table;
@@ -22,6 +23,7 @@ pub use help::help;
 pub use house::{Birth, House};
 pub use info::info;
 pub use rates::{Gains, Rates};
+pub use slowlog::{Slow, Slowlog, words as slow_words};
 pub use stats::stats;
 pub use table::{Command, Handler, Table, table};
 pub use turn::{After, Park, SessionRow, SessionVerb, Turn, session_container, session_row};

@@ -41,8 +41,6 @@ pub const FIXED: &[(&str, &str)] = &[
     ("save", ""),
     ("slave-read-only", "yes"),
     ("slaveof", ""),
-    ("slowlog-log-slower-than", "10000"),
-    ("slowlog-max-len", "128"),
     ("stream-node-max-bytes", "4096"),
     ("stream-node-max-entries", "100"),
     ("tcp-backlog", "511"),

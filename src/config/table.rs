@@ -104,6 +104,12 @@ pub const PARAMS: &[Param] = &[
         size!(MB, QUERY_BYTES_MAX as i64, server.query_bytes_max),
     ),
     live(Server, "proto-max-bulk-len", size!(MB, BULK_BYTES_MAX as i64, server.bulk_bytes_max)),
+    live(
+        Server,
+        "slowlog-log-slower-than",
+        Slot::Signed { at: lens!(server.slowlog_slower_than_us), min: -1, max: i64::MAX },
+    ),
+    live(Server, "slowlog-max-len", count!(0, i64::MAX, server.slowlog_entries_max)),
     live(Server, "loglevel", Slot::Loglevel(lens!(server.loglevel))),
     start(Server, "enable-debug-command", Slot::Debug(lens!(server.debug))),
     start(Server, "metrics", Slot::Switch(lens!(server.metrics))),

@@ -95,6 +95,10 @@ pub struct Server {
     pub query_bytes_max: usize,
     /// The longest bulk string of a request.
     pub bulk_bytes_max: usize,
+    /// Commands that take this many µs or more are kept by the slow log; below 0 for none.
+    pub slowlog_slower_than_us: i64,
+    /// Entries of the slow log.
+    pub slowlog_entries_max: usize,
     /// What is worth a line in the log.
     pub loglevel: LogLevel,
     /// Who may say DEBUG.
@@ -265,6 +269,8 @@ impl Default for Server {
             output_limits: OutputLimits::default(),
             query_bytes_max: QUERY_BYTES_MAX,
             bulk_bytes_max: BULK_BYTES_MAX,
+            slowlog_slower_than_us: 10_000,
+            slowlog_entries_max: 128,
             loglevel: LogLevel::default(),
             debug: DebugAccess::default(),
             metrics: true,

@@ -2,6 +2,7 @@
 
 use super::desk::Desk;
 use super::parked::Parked;
+use super::timing::{Lap, Place};
 use super::transaction;
 use super::visitor::{Held, Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, Turn, table};
@@ -9,7 +10,7 @@ use crate::base::limits::REPLY_FLUSH_BYTES;
 use crate::command::{Args, Fault, Flags, Group};
 use crate::metrics::batch::Batch;
 use crate::metrics::{Label, NONE};
-use crate::resp::{Decoder, Request, Step};
+use crate::resp::{Decoder, OwnedRequest, Request, Step};
 use crate::runtime::{clock, tasks};
 use crate::session::Replies;
 
@@ -30,12 +31,17 @@ pub fn serve(
     if desk.metrics.is_on() != visitor.settings.server.metrics {
         desk.metrics = if desk.metrics.is_on() { Batch::off() } else { Batch::default() };
     }
-    let (now, lap_ns) = (clock::mono_now(), clock::mono_ns());
-    let held = Held::Nothing;
-    let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns, served: 0 };
+    let server = &visitor.settings.server;
+    let (now, held) = (clock::mono_now(), Held::Nothing);
+    let lap = Lap::begin(server.metrics, server.slowlog_slower_than_us);
+    let (set, place) = (&house.set, Place::default());
+    let mut shift = Shift { desk, set, roster: &roster, held, now, lap, input, place, served: 0 };
     let (taken, stop) = requests(visitor, decoder, input, &mut shift);
     shift.held.release();
     shift.end(visitor);
+    if shift.has_slow() {
+        visitor.tell_slow_run(&mut shift);
+    }
     (taken, stop)
 }
 
@@ -56,6 +62,7 @@ fn requests(
                 return (input.len(), Some(Stop::Close));
             }
         };
+        shift.place = Place { from: taken, to: taken + consumed };
         let request = decoder.request(rest);
         let stop = if request.is_empty() { None } else { visitor.request(request, shift) };
         match stop {
@@ -96,6 +103,9 @@ impl Visitor {
             Handler::Session(verb) => self.session_verb(command, verb, request, shift),
             Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
+        if shift.has_slow() {
+            self.tell_slow(command, request, shift);
+        }
         let stop = match outcome {
             Ok(stop) => stop,
             Err(fault) => {
@@ -109,8 +119,12 @@ impl Visitor {
         {
             self.silence(mark);
         }
-        if let Some(Stop::Park(Parked::Acks { .. })) = &stop {
-            self.owed = self.reply.take(mark);
+        match &stop {
+            Some(Stop::Park(Parked::Acks { .. })) => self.owed = self.reply.take(mark),
+            Some(Stop::Park(parked)) if parked.is_work() => {
+                self.parked_request = OwnedRequest::of(request.iter());
+            }
+            _ => {}
         }
         stop
     }
@@ -218,7 +232,7 @@ impl Visitor {
     ) -> Result<After, Fault> {
         shift.begin(command);
         if command.spec.group != Group::Connection {
-            shift.lap();
+            shift.end_run();
             self.house.metrics.flush(tasks::worker(), &mut shift.desk.metrics);
         }
         let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
@@ -233,47 +247,5 @@ impl Visitor {
             now: shift.now,
         };
         verb(&mut turn)
-    }
-}
-
-impl Shift<'_, '_> {
-    /// Before a command whose time must be its own.
-    #[inline]
-    pub fn begin(&mut self, command: &Command) {
-        if !command.is_quick {
-            self.lap();
-        }
-    }
-
-    /// After a command: it is counted, and measured unless it may share its neighbours' time.
-    #[inline]
-    pub fn count(&mut self, label: Label, command: &Command) {
-        self.desk.metrics.count(label, 1);
-        if !command.is_quick {
-            self.lap();
-        }
-    }
-
-    fn lap(&mut self) {
-        if !self.desk.metrics.is_on() {
-            return;
-        }
-        let now_ns = clock::mono_ns();
-        self.desk.metrics.spread(now_ns - self.lap_ns);
-        self.lap_ns = now_ns;
-    }
-
-    /// The end of the batch: what was seen goes to this worker's shard.
-    fn end(&mut self, visitor: &mut Visitor) {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.lap();
-        let world = &self.desk.world;
-        self.desk.metrics.hits(world.hits.take() as u32);
-        self.desk.metrics.misses(world.misses.take() as u32);
-        visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
-        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
-        visitor.client.active.store(self.now.0, Relaxed);
-        visitor.client.commands.fetch_add(self.served, Relaxed);
-        visitor.client.mirror(&visitor.session, visitor.reply.protocol());
     }
 }

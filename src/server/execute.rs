@@ -109,6 +109,9 @@ impl Visitor {
             }
             Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
+        if shift.has_slow() {
+            self.tell_slow(command, request, shift);
+        }
         match outcome {
             Ok(()) => {}
             Err(PANICKED) => return Err(self.break_off(shift, execution)),

@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::visitor::Visitor;
 use crate::admin::House;
-use crate::resp::{Protocol, Reply};
+use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::route::Level;
 use crate::runtime::stream::{Acceptor, Stream};
 use crate::runtime::{clock, tasks};
@@ -83,6 +83,7 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         set_generation,
         rung: 0,
         owed: Vec::new(),
+        parked_request: OwnedRequest::default(),
     };
     tasks::spawn(Connection::new(visitor).attend());
 }

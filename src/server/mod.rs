@@ -4,6 +4,7 @@
 
 mod desk;
 mod visitor;
+mod timing;
 mod dispatch;
 mod reading;
 mod writing;

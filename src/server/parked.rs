@@ -33,6 +33,13 @@ impl From<Park> for Parked {
     }
 }
 
+impl Parked {
+    /// Whether the time is spent on the command itself, not on waiting for others.
+    pub fn is_work(&self) -> bool {
+        matches!(self, Parked::Sleep { .. })
+    }
+}
+
 /// How a wait ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ended {
@@ -46,6 +53,7 @@ impl Visitor {
     pub async fn stand(&mut self, parked: Parked) {
         let began = clock::mono_now();
         let mark = self.reply.mark();
+        let is_work = parked.is_work();
         match parked {
             Parked::Wait { offset, replicas, timeout } => {
                 let ended = self.until_applied(offset, replicas, timeout).await;
@@ -80,6 +88,10 @@ impl Visitor {
                 self.client.is_parked.store(false, Release);
                 self.reply.ok();
             }
+        }
+        if is_work {
+            let request = std::mem::take(&mut self.parked_request);
+            self.log_if_slow(&request, clock::mono_now().since(began) * 1000);
         }
         self.silence(mark);
     }

@@ -1,6 +1,7 @@
 //! A connection's own state, from one batch to the next.
 
 use super::desk::Desk;
+use super::timing::{Lap, Place};
 use crate::admin;
 use crate::admin::{Client, House};
 use crate::base::position::{Lineage, Offset, Position};
@@ -8,7 +9,7 @@ use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::config::Config;
 use crate::node::{Duty, Member, Reading, Roster, Set, Writing};
-use crate::resp::{Limits, Reply, Standing};
+use crate::resp::{Limits, OwnedRequest, Reply, Standing};
 use crate::route::Level;
 use crate::session::Session;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct Visitor {
     pub rung: u8,
     /// The reply of a write that waits to be confirmed.
     pub owed: Vec<u8>,
+    /// The request that is worked on while its client stands still.
+    pub parked_request: OwnedRequest,
 }
 
 /// Why a batch ended before its input did.
@@ -130,8 +133,12 @@ pub struct Shift<'s, 'd> {
     pub held: Held<'s>,
     /// When the batch began.
     pub now: MonoUs,
-    /// The last reading of the clock, for service times.
-    pub lap_ns: u64,
+    /// The stopwatch.
+    pub lap: Lap,
+    /// The bytes of the requests.
+    pub input: &'d [u8],
+    /// Where in them the request at hand stands.
+    pub place: Place,
     /// Commands of this batch that reached their handler or the queue.
     pub served: u64,
 }

@@ -11,6 +11,7 @@ pub mod replication;
 pub mod server;
 pub mod config;
 pub mod latency;
+pub mod slowlog;
 pub mod memory;
 pub mod debug;
 pub mod transactions;
@@ -28,6 +29,7 @@ const FAMILIES: &[&[SessionRow]] = &[
     server::ROWS,
     config::ROWS,
     latency::ROWS,
+    slowlog::ROWS,
     memory::ROWS,
     debug::ROWS,
 ];
