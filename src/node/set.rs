@@ -1,5 +1,6 @@
 //! The replica set: its members, who is master, the log, and the two ways in: to read and to write.
 
+use super::hold::Holding;
 use super::member::{Duty, Hosted, Member};
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
@@ -32,7 +33,7 @@ pub struct Set {
     roster: RwLock<Roster>,
     /// The same members by place, for looks that must outlive any one roster.
     members: Box<[OnceLock<Arc<Member>>]>,
-    /// Grows when the roster, the master or the lineage changes.
+    /// Grows when the roster, the master, the lineage or the hold changes.
     generation: AtomicU64,
     master: AtomicUsize,
     head: AtomicU64,
@@ -40,6 +41,7 @@ pub struct Set {
     /// Notified when a replica has applied something.
     pub applied: Event,
     pub(super) changing: Mutex<()>,
+    pub(super) holding: Holding,
     seed: u64,
     thresholds: RwLock<Thresholds>,
     /// Full syncs done, for INFO.
@@ -82,6 +84,7 @@ impl Set {
             lineage: RwLock::new(lineage),
             applied: Event::new(),
             changing: Mutex::new(()),
+            holding: Holding::default(),
             seed,
             thresholds: RwLock::new(thresholds),
             full_syncs: AtomicU64::new(0),
@@ -105,10 +108,16 @@ impl Set {
         self.members.iter().map_while(OnceLock::get)
     }
 
-    /// Grows whenever [`Set::roster`], [`Set::master`] or [`Set::lineage`] has changed.
+    /// Grows whenever [`Set::roster`], [`Set::master`], [`Set::lineage`] or [`Set::held`] has
+    /// changed.
     #[inline]
     pub fn generation(&self) -> u64 {
         self.generation.load(Acquire)
+    }
+
+    /// Makes everybody look again at what has changed.
+    pub(super) fn announce(&self) {
+        self.generation.fetch_add(1, AcqRel);
     }
 
     /// Place of the master in the roster.
@@ -191,14 +200,14 @@ impl Set {
         }
         place.get_or_init(|| member.clone());
         *self.roster.write() = self.members().cloned().collect();
-        self.generation.fetch_add(1, AcqRel);
+        self.announce();
         Some(member)
     }
 
     pub(super) fn enthrone(&self, index: usize, lineage: Lineage) {
         *self.lineage.write() = lineage;
         self.master.store(index, Release);
-        self.generation.fetch_add(1, AcqRel);
+        self.announce();
     }
 
     pub(super) fn set_head(&self, head: Offset) {

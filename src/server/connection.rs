@@ -84,6 +84,10 @@ impl Connection {
                     self.flush().await?;
                     Next::Go
                 }
+                Some(Stop::Held) => match self.visitor.until_released().await {
+                    true => Next::Go,
+                    false => return Ok(()),
+                },
                 Some(Stop::Close) => return Ok(()),
                 Some(Stop::ShutDown) => {
                     log::info!("event=shutdown-asked client={}", self.visitor.client.id);

@@ -66,7 +66,7 @@ fn requests(
         let request = decoder.request(rest);
         let stop = if request.is_empty() { None } else { visitor.request(request, shift) };
         match stop {
-            Some(stop @ Stop::Await { .. }) => return (taken, Some(stop)),
+            Some(stop @ (Stop::Await { .. } | Stop::Held)) => return (taken, Some(stop)),
             Some(stop) => return (taken + consumed, Some(stop)),
             None => taken += consumed,
         }
@@ -86,10 +86,13 @@ impl Visitor {
             Err(fault) => return self.refuse(None, fault, shift),
         };
         self.note(command);
-        shift.served += 1;
         if let Some(fault) = self.refused(command) {
             return self.refuse(Some(command), fault, shift);
         }
+        if self.is_held(|it| it.would_write(command, request)) {
+            return Some(Stop::Held);
+        }
+        shift.served += 1;
         if self.session.queue.is_some() && !transaction::runs_at_once(command) {
             return self.enqueue(command, request, shift);
         }
@@ -115,7 +118,7 @@ impl Visitor {
             }
         };
         if self.session.replies != Replies::On
-            && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_)))
+            && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_) | Stop::Held))
         {
             self.silence(mark);
         }
@@ -213,9 +216,17 @@ impl Visitor {
         shift.held.release();
         let after = self.take_turn(command, verb, request, shift);
         shift.count(Label::new(NONE, NONE, command.id), command);
+        if command.spec.flags.has(Flags::ADMIN) {
+            // It may be held back by its own word.
+            self.refresh();
+        }
         Ok(match after? {
             After::Answered => None,
             After::Park(park) => Some(Stop::Park(park.into())),
+            After::Execute(queue) if self.holds_back(&queue, shift) => {
+                self.session.queue = Some(queue);
+                Some(Stop::Held)
+            }
             After::Execute(queue) => self.execute(&queue, shift)?,
             After::Close => Some(Stop::Close),
             After::ShutDown => Some(Stop::ShutDown),

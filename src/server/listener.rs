@@ -3,6 +3,7 @@
 use super::connection::Connection;
 use super::visitor::Visitor;
 use crate::admin::House;
+use crate::node::Hold;
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::route::Level;
 use crate::runtime::stream::{Acceptor, Stream};
@@ -81,6 +82,7 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         roster: house.set.roster(),
         lineage: house.set.lineage(),
         set_generation,
+        hold: house.set.held(now).map_or(Hold::Nobody, |it| it.0),
         rung: 0,
         owed: Vec::new(),
         parked_request: OwnedRequest::default(),

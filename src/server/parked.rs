@@ -173,6 +173,32 @@ impl Visitor {
         ended
     }
 
+    /// Waits until nobody is held back. Answers whether the peer is still there.
+    pub async fn until_released(&self) -> bool {
+        self.client.is_parked.store(true, Release);
+        let released = async {
+            loop {
+                let released = self.house.set.release();
+                let now = clock::mono_now();
+                match self.house.set.held(now) {
+                    Some((_, until)) => {
+                        let left = Duration::from_micros(until.since(now));
+                        tasks::within(left, released).await;
+                    }
+                    None => return true,
+                }
+            }
+        };
+        let gone = async {
+            self.until_hung_up().await;
+            false
+        };
+        let either = futures::future::select(Box::pin(released), Box::pin(gone));
+        let is_there = either.await.factor_first().0;
+        self.client.is_parked.store(false, Release);
+        is_there
+    }
+
     /// Waits until the peer is gone. Looks rarely: nobody waits for this to be quick.
     async fn until_hung_up(&self) {
         const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -2,11 +2,11 @@
 //!
 //! The clock is read around every command that is not O(1), so such a command has a time of its own
 //! and the slow log is exact about it. Commands that are O(1) run in runs without a look at the
-//! clock: only the run has a time, which is the command's own when it runs alone, as without
-//! pipelining. No command of a run that was quicker than `slowlog-log-slower-than` was slower. A run
-//! that was not quicker is one entry of the slow log: its last command, with the time of the whole
-//! run and, behind its words, how many ran before it. Below a threshold of [`FINE_NS`] the clock is
-//! read behind every command, and each is exact.
+//! clock: only the run has a time, which is the command's own when it runs alone, as it does
+//! without pipelining. Nothing in a run that was quicker than `slowlog-log-slower-than` was slower.
+//! A run that was not quicker is one entry of the slow log: its last command, with the time of the
+//! whole run and, behind its words, how many ran before it. Below a threshold of [`FINE_NS`] the
+//! clock is read behind every command, and each is exact.
 
 use super::visitor::{Shift, Visitor};
 use crate::admin::{Command, Slow, slow_words, table};

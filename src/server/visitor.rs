@@ -8,9 +8,10 @@ use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::config::Config;
-use crate::node::{Duty, Member, Reading, Roster, Set, Writing};
+use crate::node::{Duty, Hold, Member, Reading, Roster, Set, Writing};
 use crate::resp::{Limits, OwnedRequest, Reply, Standing};
 use crate::route::Level;
+use crate::runtime::clock;
 use crate::session::Session;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Visitor {
     pub lineage: Lineage,
     /// Which roster and lineage these are.
     pub set_generation: u64,
+    /// Who was held back as of then.
+    pub hold: Hold,
     /// Which rung of the ladder the read at hand goes on from: not 0 after it has waited.
     pub rung: u8,
     /// The reply of a write that waits to be confirmed.
@@ -56,6 +59,8 @@ pub enum Stop {
     Park(super::parked::Parked),
     /// The read waits for a replica, and will be planned again: the request has not been taken.
     Await { member: usize, needs: Offset, at_most: Duration, rung: u8 },
+    /// The client is held back by CLIENT PAUSE: the request has not been taken.
+    Held,
     /// The connection closes once its replies are out.
     Close,
     /// The proxy shuts down.
@@ -157,6 +162,7 @@ impl Visitor {
             self.set_generation = generation;
             self.roster = self.house.set.roster();
             self.lineage = self.house.set.lineage();
+            self.hold = self.house.set.held(clock::mono_now()).map_or(Hold::Nobody, |it| it.0);
             self.session.carry_over(&self.lineage);
         }
     }
@@ -167,6 +173,24 @@ impl Visitor {
         let standing = if self.session.is_known { Standing::Known } else { Standing::Stranger };
         let bulk_bytes_max = self.settings.server.bulk_bytes_max;
         Limits { bulk_bytes_max, ..Limits::of(standing) }
+    }
+
+    /// Whether the request at hand waits until a hold is over.
+    #[inline]
+    pub fn is_held(&mut self, writes: impl FnOnce(&Visitor) -> bool) -> bool {
+        self.hold != Hold::Nobody && self.is_held_now(writes)
+    }
+
+    #[cold]
+    fn is_held_now(&mut self, writes: impl FnOnce(&Visitor) -> bool) -> bool {
+        match self.house.set.held(clock::mono_now()) {
+            Some((Hold::All, _)) => true,
+            Some(_) => writes(self),
+            None => {
+                self.hold = Hold::Nobody;
+                false
+            }
+        }
     }
 
     /// As [`Visitor::refresh`], in the middle of a batch; refuses the request at hand when what it
