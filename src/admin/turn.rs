@@ -1,5 +1,6 @@
 //! A session verb's turn: what it may look at and change, and what happens after it.
 
+use super::migration::Migration;
 use super::{Client, House};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
@@ -45,7 +46,7 @@ pub enum After {
 }
 
 /// Why a connection stands still.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Park {
     /// WAIT: until this many replicas have applied `offset`; answers how many have.
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
@@ -53,6 +54,8 @@ pub enum Park {
     WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP; answers OK.
     Sleep { time: Duration },
+    /// MIGRATE; answers what came of it.
+    Migrate(Box<Migration>),
 }
 
 /// Talks to the proxy itself.
@@ -118,6 +121,12 @@ impl SessionRow {
     /// Redis' hints for clients that route by themselves.
     pub const fn tips(mut self, tips: &'static [&'static str]) -> SessionRow {
         self.spec = self.spec.tips(tips);
+        self
+    }
+
+    /// It changes data although no member runs it.
+    pub const fn writes(mut self) -> SessionRow {
+        self.spec.class = Class::Write;
         self
     }
 

@@ -31,6 +31,21 @@ impl Stream {
         Ok(Stream { registration: register(&socket)?, socket: Socket::Tcp(socket) })
     }
 
+    /// Connects to a port of another machine, or of this one.
+    pub async fn connect(host: &str, port: u16) -> io::Result<Stream> {
+        let host = host.to_owned();
+        // Names are looked up by the system, which takes its time.
+        let found = super::tasks::apart(move || (host.as_str(), port).to_socket_addrs()).await?;
+        let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
+        for address in found {
+            match Async::<TcpStream>::connect(address).await {
+                Ok(socket) => return Stream::tcp(socket.into_inner()?),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
     fn unix(socket: UnixStream) -> io::Result<Stream> {
         Ok(Stream { registration: register(&socket)?, socket: Socket::Unix(socket) })
     }

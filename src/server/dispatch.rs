@@ -7,7 +7,7 @@ use super::transaction;
 use super::visitor::{Held, Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, Turn, table};
 use crate::base::limits::REPLY_FLUSH_BYTES;
-use crate::command::{Args, Fault, Flags, Group};
+use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::metrics::batch::Batch;
 use crate::metrics::{Label, NONE};
 use crate::resp::{Decoder, OwnedRequest, Request, Step};
@@ -107,6 +107,9 @@ impl Visitor {
             Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
         if shift.has_slow() {
+            if matches!(&outcome, Ok(Some(Stop::Park(parked))) if parked.is_work()) {
+                shift.goes_on();
+            }
             self.tell_slow(command, request, shift);
         }
         let stop = match outcome {
@@ -213,6 +216,9 @@ impl Visitor {
         request: Request<'_>,
         shift: &mut Shift<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
+        if command.spec.class == Class::Write {
+            self.pass_gate(shift)?;
+        }
         shift.held.release();
         let after = self.take_turn(command, verb, request, shift);
         shift.count(Label::new(NONE, NONE, command.id), command);

@@ -4,7 +4,7 @@ use super::parked::Parked;
 use super::transaction::has_write;
 use super::visitor::{Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, SessionVerb, has_stale_watch, table, unwatch};
-use crate::command::{Args, Fault, Group};
+use crate::command::{Args, Class, Fault, Group};
 use crate::engine::{ReadVerb, WriteVerb};
 use crate::metrics::{Label, NONE};
 use crate::node::{Duty, Gathered, PANICKED, Writing};
@@ -29,7 +29,8 @@ pub fn is_write(command: &Command, request: Request<'_>) -> bool {
     match command.handler {
         Handler::Write(_) => true,
         Handler::Either { is_read, .. } => !is_read(request),
-        Handler::Read(_) | Handler::Session(_) | Handler::Container => false,
+        Handler::Session(_) => command.spec.class == Class::Write,
+        Handler::Read(_) | Handler::Container => false,
     }
 }
 

@@ -12,6 +12,8 @@ mod transaction;
 mod execute;
 mod parked;
 mod overflow;
+mod peer;
+mod migrate;
 mod connection;
 mod listener;
 mod rounds;

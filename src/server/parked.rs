@@ -2,7 +2,7 @@
 
 use super::desk::at_desk;
 use super::visitor::Visitor;
-use crate::admin::Park;
+use crate::admin::{Migration, Park};
 use crate::base::position::Offset;
 use crate::command::Fault;
 use crate::node::{Member, Set};
@@ -21,6 +21,8 @@ pub enum Parked {
     WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
+    /// MIGRATE.
+    Migrate(Box<Migration>),
 }
 
 impl From<Park> for Parked {
@@ -29,6 +31,7 @@ impl From<Park> for Parked {
             Park::Wait { offset, replicas, timeout } => Parked::Wait { offset, replicas, timeout },
             Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
+            Park::Migrate(migration) => Parked::Migrate(migration),
         }
     }
 }
@@ -36,7 +39,7 @@ impl From<Park> for Parked {
 impl Parked {
     /// Whether the time is spent on the command itself, not on waiting for others.
     pub fn is_work(&self) -> bool {
-        matches!(self, Parked::Sleep { .. })
+        matches!(self, Parked::Sleep { .. } | Parked::Migrate(_))
     }
 }
 
@@ -88,6 +91,11 @@ impl Visitor {
                 self.client.is_parked.store(false, Release);
                 self.reply.ok();
             }
+            Parked::Migrate(migration) => {
+                self.client.is_parked.store(true, Release);
+                self.migrate(*migration).await;
+                self.client.is_parked.store(false, Release);
+            }
         }
         if is_work {
             let request = std::mem::take(&mut self.parked_request);
@@ -104,6 +112,7 @@ impl Visitor {
             }
             Park::WaitAof { .. } => self.nothing_on_disk(),
             Park::Sleep { .. } => self.reply.ok(),
+            Park::Migrate(_) => unreachable!("a transaction queues nothing that is far"),
         }
     }
 

@@ -127,6 +127,11 @@ impl Shift<'_, '_> {
         self.lap.has_slow
     }
 
+    /// A command that has only begun: its time is told when it has ended.
+    pub fn goes_on(&mut self) {
+        self.lap.slow_one = None;
+    }
+
     /// The end of the batch: what was seen goes to this worker's shard.
     pub fn end(&mut self, visitor: &mut Visitor) {
         self.end_run();

@@ -48,6 +48,11 @@ impl Visitor {
             let fault = Fault::Says("ERR Command not allowed inside a transaction");
             return self.refuse(Some(command), fault, shift);
         }
+        if command.spec.flags.has(Flags::FAR) {
+            let text =
+                "ERR MIGRATE is not allowed inside a transaction: it waits for another server";
+            return self.refuse(Some(command), Fault::Says(text), shift);
+        }
         if is_write(command, request)
             && let Err(fault) = self.pass_gate(shift)
         {

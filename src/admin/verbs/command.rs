@@ -217,7 +217,10 @@ fn asked_keys(turn: &mut Turn<'_>) -> Result<(OwnedRequest, Vec<(usize, Access)>
     if !command.spec.arity.fits(request.borrow().len()) {
         return Err(Fault::Says("ERR Invalid number of arguments specified for command"));
     }
-    let places = command.spec.keys.places(request.borrow())?;
+    let places = match command.spec.name {
+        "MIGRATE" => super::migrate::places(request.borrow())?,
+        _ => command.spec.keys.places(request.borrow())?,
+    };
     Ok((request, places))
 }
 

@@ -15,6 +15,7 @@ pub mod slowlog;
 pub mod memory;
 pub mod debug;
 pub mod transactions;
+pub mod migrate;
 
 use super::SessionRow;
 
@@ -24,6 +25,7 @@ const FAMILIES: &[&[SessionRow]] = &[
     client::ROWS,
     command::ROWS,
     transactions::ROWS,
+    migrate::ROWS,
     proxy::ROWS,
     replication::ROWS,
     server::ROWS,
