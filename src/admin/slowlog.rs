@@ -125,7 +125,7 @@ mod tests {
 
     fn told(line: &str) -> String {
         let request = OwnedRequest::of(line.split(' '));
-        let command = table().locate(request.borrow()).ok().expect("a command");
+        let command = table().locate(request.borrow()).expect("a command");
         let words = words(command, request.borrow());
         words.iter().map(|it| String::from_utf8_lossy(it)).collect::<Vec<_>>().join(" ")
     }
