@@ -225,7 +225,7 @@ fn say(wire: &mut Wire, line: &str) {
 fn every_container_answers_help() {
     let ours = Server::entourage(&[]);
     let mut wire = ours.dial();
-    for container in ["CLIENT", "COMMAND"] {
+    for container in ["CLIENT", "COMMAND", "CONFIG", "LATENCY", "MEMORY", "OBJECT", "PROXY"] {
         let lines = wire.ask(&format!("{container} HELP"));
         let first = format!("{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
         assert_eq!(lines.list()[0].string(), first);

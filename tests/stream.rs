@@ -20,7 +20,7 @@ use grammar::Grammar;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use support::parse::parse;
-use support::script::{Script, split};
+use support::script::{self, Script};
 use support::{Server, Value, Wire, Words, words};
 use vocabulary::Vocabulary;
 
@@ -49,7 +49,7 @@ fn the_scripts_have_the_same_effects() {
     let mut found = String::new();
     for script in Script::all() {
         let steps = script.steps().filter(|it| !it.is_clocked && !it.is_newer);
-        let commands: Vec<Words> = steps.map(|it| split(&it.command)).collect();
+        let commands: Vec<Words> = steps.map(|it| script::words(&it.command)).collect();
         let _ = write!(found, "{}", pair.compare(&script.name, &commands));
     }
     assert!(found.is_empty(), "\n{found}");

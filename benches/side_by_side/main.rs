@@ -19,6 +19,7 @@ mod speed;
 mod collections;
 mod memory;
 mod lag;
+mod metering;
 mod stall;
 mod table;
 
@@ -46,6 +47,7 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Collections => collections::table(binaries, options),
         Rows::Memory => memory::table(binaries, options),
         Rows::Lag => lag::report(binaries, options),
+        Rows::Metrics => metering::table(binaries, options),
         Rows::Load => stall::table(binaries, options),
         Rows::All => unreachable!("`all` names sections, it is not one"),
     }

@@ -2,6 +2,7 @@
 
 use crate::cpu;
 use crate::drive::{Load, drive};
+use crate::options::Options;
 use crate::peers::Party;
 use crate::wire::Wire;
 
@@ -13,6 +14,13 @@ pub struct Row {
     pub name: &'static str,
     pub fill: fn(u64) -> Fill,
     pub load: Load,
+}
+
+impl Row {
+    /// Whether one of the words of its name was asked for.
+    pub fn wanted(&self, options: &Options) -> bool {
+        self.name.split(' ').any(|it| options.wants(it))
+    }
 }
 
 /// One run, or the median of several, each figure by itself.

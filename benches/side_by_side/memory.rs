@@ -5,16 +5,19 @@ use crate::cpu;
 use crate::drive::VALUE;
 use crate::measure::Fill;
 use crate::options::Options;
-use crate::peers::{Binaries, KINDS, Kind};
+use crate::peers::{Binaries, KINDS, Kind, Party};
 use crate::table::{Table, figure, verdict};
 use crate::wire::{Wire, encode};
 use entourage::base::dice::Dice;
+
+/// One element in this many is put in and flushed before the data is weighed.
+const WARM_UP_SHARE: u64 = 1000;
 
 /// What of the resident memory a row tells.
 enum Share {
     /// All of it: what the process costs.
     Whole,
-    /// What the fill added: what the data costs.
+    /// What the fill added to a server that has run such commands: what the data costs.
     Added,
 }
 
@@ -83,17 +86,25 @@ fn weigh(
 ) -> Option<Result<u64, String>> {
     let replicas = if kind == Kind::Entourage { row.replicas } else { 0 };
     let party = binaries.start(kind, replicas)?;
+    Some(weigh_party(row, &party, options.scaled(row.count)))
+}
+
+fn weigh_party(row: &Row, party: &Party, count: u64) -> Result<u64, String> {
     let pids = party.pids();
-    cpu::wait_until_quiet(&pids);
+    let mut wire = Wire::dial(party.port()).map_err(|it| it.to_string())?;
     let empty = match row.share {
         Share::Whole => 0,
-        Share::Added => cpu::resident(&pids),
+        Share::Added => {
+            // The code that the fill runs is no data: let it be in memory before.
+            wire.fill((row.fill)(count.div_ceil(WARM_UP_SHARE)))?;
+            wire.ask(&["FLUSHALL"])?;
+            cpu::wait_until_quiet(&pids);
+            cpu::resident(&pids)
+        }
     };
-    let filled = Wire::dial(party.port())
-        .map_err(|it| it.to_string())
-        .and_then(|mut it| it.fill((row.fill)(options.scaled(row.count))));
+    wire.fill((row.fill)(count))?;
     cpu::wait_until_quiet(&pids);
-    Some(filled.map(|()| cpu::resident(&pids).saturating_sub(empty)))
+    Ok(cpu::resident(&pids).saturating_sub(empty))
 }
 
 pub fn strings(count: u64) -> Fill {

@@ -45,6 +45,8 @@ pub enum Rows {
     Memory,
     /// How late hosted replicas apply what they are pushed.
     Lag,
+    /// What recording latencies costs.
+    Metrics,
     /// The longest command during a load of 10 M keys.
     Load,
     /// Every section but `load`.
@@ -59,13 +61,15 @@ impl Rows {
             Rows::Collections => "Collections",
             Rows::Memory => "Memory",
             Rows::Lag => "Hosted push lag",
+            Rows::Metrics => "Metrics on and off",
             Rows::Load => "Longest command during a load",
             Rows::All => "All",
         }
     }
 }
 
-const ALL: [Rows; 5] = [Rows::Single, Rows::Set, Rows::Collections, Rows::Memory, Rows::Lag];
+const ALL: [Rows; 6] =
+    [Rows::Single, Rows::Set, Rows::Collections, Rows::Memory, Rows::Lag, Rows::Metrics];
 
 impl Options {
     /// The sections asked for, in the order asked.

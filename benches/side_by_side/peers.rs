@@ -78,15 +78,22 @@ impl Binaries {
         let started = match kind {
             Kind::Redis => start_peer(self.redis.as_deref(), replicas),
             Kind::Valkey => start_peer(self.valkey.as_deref(), replicas),
-            Kind::Entourage => start_entourage(&self.entourage, replicas),
+            Kind::Entourage => start_entourage(&self.entourage, replicas, ""),
         };
-        match started {
-            Ok(processes) => Some(Party { kind, processes }),
-            Err(why) => {
-                eprintln!("side_by_side: no {}: {why}", kind.name());
-                None
-            }
-        }
+        Party::of(kind, started)
+    }
+
+    /// Entourage alone, recording as it does by default.
+    pub fn start_metered(&self) -> Option<Party> {
+        self.start(Kind::Entourage, 0)
+    }
+
+    /// Entourage alone, recording nothing.
+    pub fn start_unmetered(&self) -> Option<Party> {
+        const FILE: &str =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/benches/side_by_side/no_metrics.toml");
+        let flags = format!("--config {FILE}");
+        Party::of(Kind::Entourage, start_entourage(&self.entourage, 0, &flags))
     }
 
     /// One of each kind, in the order of `KINDS`.
@@ -102,6 +109,12 @@ pub struct Party {
 }
 
 impl Party {
+    fn of(kind: Kind, started: Result<Vec<Process>, String>) -> Option<Party> {
+        let say = |why: &String| eprintln!("side_by_side: no {}: {why}", kind.name());
+        let processes = started.inspect_err(say).ok()?;
+        Some(Party { kind, processes })
+    }
+
     pub fn port(&self) -> u16 {
         self.processes[0].port
     }
@@ -167,11 +180,11 @@ fn die_with_us(command: &mut Command) {
     }
 }
 
-fn start_entourage(binary: &Path, replicas: u32) -> Result<Vec<Process>, String> {
+fn start_entourage(binary: &Path, replicas: u32, flags: &str) -> Result<Vec<Process>, String> {
     let args = |port| {
         format!(
             "serve --bind 127.0.0.1:{port} --replicas {replicas} --threads 1 --level sticky \
-             --loglevel error"
+             --loglevel error {flags}"
         )
     };
     Process::start(binary, args).map(|it| vec![it])

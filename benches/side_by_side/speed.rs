@@ -7,7 +7,8 @@ use crate::peers::{Binaries, Party};
 use crate::table::{SPEED_HEAD, Table, speed_row};
 use crate::wire::encode;
 
-const ROWS: [Row; 3] = [
+/// What both this section and the one on metrics send.
+pub const ROWS: [Row; 3] = [
     Row { name: "SET", fill: strings, load: Load::Repeat(&["SET", "key:__rand_int__", VALUE]) },
     Row { name: "GET", fill: strings, load: Load::Repeat(&["GET", "key:__rand_int__"]) },
     Row { name: "MIXED 10:1", fill: strings, load: Load::Mixed },
@@ -41,7 +42,7 @@ type Bars = fn(&str, u64) -> Option<f64>;
 
 fn table(parties: &[Option<Party>], options: &Options, bars: Bars) -> String {
     let mut table = Table::new(&SPEED_HEAD);
-    for row in ROWS.iter().filter(|it| wanted(it, options)) {
+    for row in ROWS.iter().filter(|it| it.wanted(options)) {
         for depth in options.depths_or(&DEPTHS) {
             let requests = options.requests_at(depth);
             let effort = Effort { rounds: options.rounds, depth, requests };
@@ -50,10 +51,6 @@ fn table(parties: &[Option<Party>], options: &Options, bars: Bars) -> String {
         }
     }
     table.to_string()
-}
-
-fn wanted(row: &Row, options: &Options) -> bool {
-    row.name.split(' ').any(|it| options.wants(it))
 }
 
 fn strings(_requests: u64) -> Fill {

@@ -12,7 +12,6 @@ mod migration;
 mod turn;
 mod info;
 mod stats;
-mod help;
 mod asking;
 mod watching;
 pub mod verbs;
@@ -20,7 +19,6 @@ pub mod verbs;
 pub use asking::{Origin, home_of};
 pub use clients::{Client, ClientFlags, ClientNames, Clients};
 pub use counters::Counters;
-pub use help::help;
 pub use house::{Birth, House};
 pub use info::info;
 pub use migration::{Deputy, Migration};
@@ -28,5 +26,7 @@ pub use rates::{Gains, Rates};
 pub use slowlog::{Slow, Slowlog, words as slow_words};
 pub use stats::stats;
 pub use table::{Command, Handler, Table, table};
-pub use turn::{After, Park, SessionRow, SessionVerb, Turn, session_container, session_row};
+pub use turn::{
+    After, Park, SessionRow, SessionRun, SessionVerb, Turn, session_container, session_row,
+};
 pub use watching::{has_stale_watch, unwatch, unwatch_all, watch};

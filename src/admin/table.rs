@@ -1,6 +1,6 @@
 //! The one table of all commands: the engine's families, then the proxy's own.
 
-use super::turn::{SessionRow, SessionVerb};
+use super::turn::{SessionRow, SessionRun, SessionVerb};
 use super::verbs;
 use crate::command::{Fault, Lookup, Spec, echo};
 use crate::engine;
@@ -78,19 +78,15 @@ impl Table {
     }
 
     fn add_session_row(&mut self, row: &'static SessionRow) {
-        let handler = |it: &SessionRow| match it.run.ok().or(it.bare) {
-            Some(verb) => Handler::Session(verb),
-            None => Handler::Container,
-        };
         // MEMORY asks members for one thing and the proxy for the others.
         let same = self.top.iter().copied().find(|it| self.get(*it).spec.name == row.spec.name);
         let id = same.unwrap_or_else(|| {
-            let id = self.add(row.spec, handler(row), None);
+            let id = self.add(row.spec, session_handler(row), None);
             self.top.push(id);
             id
         });
-        let Err(rows) = row.run else { return };
-        let ids = rows.iter().map(|it| self.add(it.spec, handler(it), Some(row.spec.name)));
+        let SessionRun::Container { rows, .. } = row.run else { return };
+        let ids = rows.iter().map(|it| self.add(it.spec, session_handler(it), Some(row.spec.name)));
         let ids: Vec<u16> = ids.collect();
         self.hold(id, ids);
     }
@@ -193,6 +189,15 @@ fn engine_handler(row: &Row) -> Handler {
         engine::Run::Write(verb) => Handler::Write(verb),
         engine::Run::Either { write, read, is_read } => Handler::Either { write, read, is_read },
         engine::Run::Container(_) => Handler::Container,
+    }
+}
+
+fn session_handler(row: &SessionRow) -> Handler {
+    match row.run {
+        SessionRun::Verb(verb) | SessionRun::Container { bare: Some(verb), .. } => {
+            Handler::Session(verb)
+        }
+        SessionRun::Container { bare: None, .. } => Handler::Container,
     }
 }
 

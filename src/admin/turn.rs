@@ -4,7 +4,7 @@ use super::migration::Migration;
 use super::{Client, House};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
-use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, spec};
+use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Row, spec};
 use crate::resp::Reply;
 use crate::session::{Queue, Session};
 use std::sync::Arc;
@@ -61,16 +61,17 @@ pub enum Park {
 /// Talks to the proxy itself.
 pub type SessionVerb = fn(&mut Turn<'_>) -> Result<After, Fault>;
 
-/// A row of the session's table.
+/// What runs a session's command.
 #[derive(Clone, Copy)]
-pub struct SessionRow {
-    /// What is known without running it.
-    pub spec: Spec,
-    /// What runs it; containers have subcommands instead.
-    pub run: Result<SessionVerb, &'static [SessionRow]>,
-    /// What runs a container that is called without a subcommand.
-    pub bare: Option<SessionVerb>,
+pub enum SessionRun {
+    /// A verb.
+    Verb(SessionVerb),
+    /// One of the subcommands, or `bare` when none is named.
+    Container { rows: &'static [SessionRow], bare: Option<SessionVerb> },
 }
+
+/// A row of the session's table.
+pub type SessionRow = Row<SessionRun>;
 
 /// A row; [`SessionRow::says`] documents it.
 pub const fn session_row(
@@ -80,47 +81,29 @@ pub const fn session_row(
     verb: SessionVerb,
 ) -> SessionRow {
     let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
-    SessionRow { spec, run: Ok(verb), bare: None }
+    SessionRow { spec, run: SessionRun::Verb(verb) }
 }
 
 /// A row that only holds subcommands.
 pub const fn session_container(name: &'static str, rows: &'static [SessionRow]) -> SessionRow {
     let arity = Arity::AtLeast(2);
     let spec = spec(name, arity, Class::Session, Flags::NONE, Keys::NONE, Group::Connection);
-    SessionRow { spec, run: Err(rows), bare: None }
+    SessionRow { spec, run: SessionRun::Container { rows, bare: None } }
 }
 
 impl SessionRow {
-    /// What COMMAND DOCS tells of it.
-    pub const fn says(
-        mut self,
-        group: Group,
-        since: &'static str,
-        complexity: &'static str,
-        summary: &'static str,
-        syntax: &'static str,
-    ) -> SessionRow {
-        self.spec = self.spec.says(since, complexity, summary, syntax);
-        self.spec.group = group;
-        self
-    }
-
     /// What runs a container that is called without a subcommand.
     pub const fn alone(mut self, verb: SessionVerb) -> SessionRow {
         self.spec.arity = Arity::AtLeast(1);
-        self.bare = Some(verb);
+        if let SessionRun::Container { bare, .. } = &mut self.run {
+            *bare = Some(verb);
+        }
         self
     }
 
     /// More flags: a container's.
     pub const fn flags(mut self, flags: Flags) -> SessionRow {
         self.spec.flags = flags;
-        self
-    }
-
-    /// Redis' hints for clients that route by themselves.
-    pub const fn tips(mut self, tips: &'static [&'static str]) -> SessionRow {
-        self.spec = self.spec.tips(tips);
         self
     }
 

@@ -27,8 +27,6 @@ pub const BACKLOG_BYTES_MIN: usize = 16 << 10;
 pub const APPLY_RECORDS_MAX: usize = 512;
 /// Most keys the active expiry cycle deletes under one acquisition of the master's lock.
 pub const EXPIRE_KEYS_MAX: usize = 256;
-/// Longest key or field count that fits the compact forms of collections.
-pub const KEY_BYTES_MAX: usize = BULK_BYTES_MAX;
 /// Hosted replicas of one set.
 pub const REPLICAS_MAX: usize = 64;
 

@@ -9,9 +9,13 @@ pub mod grammar;
 mod keys;
 mod lookup;
 mod spec;
+mod row;
+mod help;
 
 pub use args::{Args, World};
 pub use fault::{Fault, echo};
+pub use help::help;
 pub use keys::{Access, Begin, Find, KeySpec, Keys};
 pub use lookup::Lookup;
+pub use row::Row;
 pub use spec::{Arity, Class, Flags, Group, Spec, spec};

@@ -1,4 +1,4 @@
-//! A command's row, without its verb: what COMMAND, the gates and the router read.
+//! What is known of a command without running it: for COMMAND, the gates and the router.
 
 use super::keys::Keys;
 
@@ -217,7 +217,7 @@ pub struct Spec {
     pub tips: &'static [&'static str],
 }
 
-/// A row without documentation; [`Spec::says`] and [`Spec::tips`] add it.
+/// A row without documentation; [`super::Row::says`] adds it.
 pub const fn spec(
     name: &'static str,
     arity: Arity,
@@ -238,28 +238,5 @@ pub const fn spec(
         summary: "",
         syntax: "",
         tips: &[],
-    }
-}
-
-impl Spec {
-    /// What COMMAND DOCS tells of it.
-    pub const fn says(
-        mut self,
-        since: &'static str,
-        complexity: &'static str,
-        summary: &'static str,
-        syntax: &'static str,
-    ) -> Spec {
-        self.since = since;
-        self.complexity = complexity;
-        self.summary = summary;
-        self.syntax = syntax;
-        self
-    }
-
-    /// Redis' hints for clients that route by themselves.
-    pub const fn tips(mut self, tips: &'static [&'static str]) -> Spec {
-        self.tips = tips;
-        self
     }
 }

@@ -273,19 +273,12 @@ impl<'e> DbMut<'e> {
         Ok(None)
     }
 
-    /// Frees what a change has taken from a value, elsewhere if it is large.
-    pub fn bury_part(&mut self, part: Value) {
-        if BURDEN_MAX < part.burden() {
-            self.ground.graveyard.push(Buried::Part(part));
-        }
-    }
-
     fn announce(&mut self, key: &[u8]) {
         self.ground.changes += 1;
         self.space.touch(key);
     }
 
-    /// Drops a value that a key held, elsewhere if that takes long.
+    /// Frees what a change has taken out of a value, or all of it, elsewhere if that takes long.
     pub fn discard(&mut self, value: Value) {
         if BURDEN_MAX < value.burden() {
             self.ground.graveyard.push(Buried::Part(value));

@@ -4,7 +4,6 @@ use super::Ground;
 use super::packed::{Element, Packed, Place};
 use super::sample;
 use super::table::{Slot, Table};
-use super::value::{Collection, Value};
 use crate::base::dice::Dice;
 use triomphe::ThinArc;
 
@@ -196,30 +195,6 @@ impl Hash {
 
 fn find(packed: &Packed, field: Element<'_>) -> Option<Place> {
     packed.find(field, packed.start(), 2)
-}
-
-impl Collection for Hash {
-    fn of(value: &Value) -> Option<&Hash> {
-        match value {
-            Value::Hash(hash) => Some(hash),
-            _ => None,
-        }
-    }
-
-    fn of_mut(value: &mut Value) -> Option<&mut Hash> {
-        match value {
-            Value::Hash(hash) => Some(hash),
-            _ => None,
-        }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Hash(self)
-    }
-
-    fn is_empty(&self) -> bool {
-        Hash::is_empty(self)
-    }
 }
 
 /// A field with its value in a table: sixteen bytes that lead to one shared, immutable allocation

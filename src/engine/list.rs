@@ -6,7 +6,7 @@ mod tests;
 
 use super::Ground;
 use super::packed::{BothWays, Element, Packed};
-use super::value::{Collection, Value};
+use super::value::Value;
 use long::Long;
 
 /// One of a list's two ends.
@@ -201,7 +201,7 @@ impl List {
             List::Long(long) => {
                 let gone = long.cut(end, count);
                 self.settle(ground);
-                (gone.len() != 0).then(|| List::Long(Box::new(gone)).into_value())
+                (gone.len() != 0).then(|| Value::List(List::Long(Box::new(gone))))
             }
         }
     }
@@ -229,29 +229,5 @@ impl List {
         {
             *self = List::Packed(packed);
         }
-    }
-}
-
-impl Collection for List {
-    fn of(value: &Value) -> Option<&List> {
-        match value {
-            Value::List(list) => Some(list),
-            _ => None,
-        }
-    }
-
-    fn of_mut(value: &mut Value) -> Option<&mut List> {
-        match value {
-            Value::List(list) => Some(list),
-            _ => None,
-        }
-    }
-
-    fn into_value(self) -> Value {
-        Value::List(self)
-    }
-
-    fn is_empty(&self) -> bool {
-        List::is_empty(self)
     }
 }

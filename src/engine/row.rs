@@ -1,7 +1,8 @@
-//! A row of the engine's table: a command's spec beside its verb, and how a verb is run.
+//! A row of the engine's table, and how its verb is run.
 
 use super::{Effects, Engine};
 use crate::base::time::WallMs;
+use crate::command;
 use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, World, spec};
 use crate::resp::{Reply, Request};
 
@@ -23,14 +24,8 @@ pub enum Run {
     Container(&'static [Row]),
 }
 
-/// A command: what is known of it, and what runs it.
-#[derive(Clone, Copy)]
-pub struct Row {
-    /// What is known without running it.
-    pub spec: Spec,
-    /// What runs it.
-    pub run: Run,
-}
+/// A row of the engine's table.
+pub type Row = command::Row<Run>;
 
 /// A row; [`Row::says`] documents it.
 pub const fn row(name: &'static str, arity: Arity, flags: Flags, keys: Keys, run: Run) -> Row {
@@ -44,29 +39,6 @@ pub const fn row(name: &'static str, arity: Arity, flags: Flags, keys: Keys, run
 /// A row that only holds subcommands.
 pub const fn container(name: &'static str, rows: &'static [Row]) -> Row {
     row(name, Arity::AtLeast(2), Flags::NONE, Keys::NONE, Run::Container(rows))
-}
-
-impl Row {
-    /// What COMMAND DOCS tells of it: its group, the version that brought it, its complexity, what
-    /// it does, and the grammar of its arguments.
-    pub const fn says(
-        mut self,
-        group: Group,
-        since: &'static str,
-        complexity: &'static str,
-        summary: &'static str,
-        syntax: &'static str,
-    ) -> Row {
-        self.spec = self.spec.says(since, complexity, summary, syntax);
-        self.spec.group = group;
-        self
-    }
-
-    /// Redis' hints for clients that route by themselves.
-    pub const fn tips(mut self, tips: &'static [&'static str]) -> Row {
-        self.spec = self.spec.tips(tips);
-        self
-    }
 }
 
 impl Engine {

@@ -13,7 +13,6 @@ use super::Ground;
 use super::packed::{Element, Packed};
 use super::sample;
 use super::table::{Slot, Table};
-use super::value::{Collection, Value};
 use crate::base::dice::Dice;
 use ints::{INTS_MAX, Ints};
 use member::Member;
@@ -396,29 +395,5 @@ fn remove_at(packed: &mut Packed, index: usize) {
     match Ints::of(packed) {
         Some(_) => ints::remove(packed, index),
         None => drop(packed.remove(packed.nth(index), 1)),
-    }
-}
-
-impl Collection for Set {
-    fn of(value: &Value) -> Option<&Set> {
-        match value {
-            Value::Set(set) => Some(set),
-            _ => None,
-        }
-    }
-
-    fn of_mut(value: &mut Value) -> Option<&mut Set> {
-        match value {
-            Value::Set(set) => Some(set),
-            _ => None,
-        }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Set(self)
-    }
-
-    fn is_empty(&self) -> bool {
-        Set::is_empty(self)
     }
 }

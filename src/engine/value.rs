@@ -70,9 +70,45 @@ pub trait Collection: Default {
     fn of_mut(value: &mut Value) -> Option<&mut Self>;
     /// As a value.
     fn into_value(self) -> Value;
+    /// How many elements it holds.
+    fn len(&self) -> usize;
     /// Whether it holds nothing, and its key must go.
     fn is_empty(&self) -> bool;
 }
+
+macro_rules! collections {
+    ($($type:ident)*) => {$(
+        impl Collection for $type {
+            fn of(value: &Value) -> Option<&$type> {
+                match value {
+                    Value::$type(it) => Some(it),
+                    _ => None,
+                }
+            }
+
+            fn of_mut(value: &mut Value) -> Option<&mut $type> {
+                match value {
+                    Value::$type(it) => Some(it),
+                    _ => None,
+                }
+            }
+
+            fn into_value(self) -> Value {
+                Value::$type(self)
+            }
+
+            fn len(&self) -> usize {
+                $type::len(self)
+            }
+
+            fn is_empty(&self) -> bool {
+                $type::is_empty(self)
+            }
+        }
+    )*};
+}
+
+collections! { List Set Hash Zset }
 
 impl Value {
     /// Its type.

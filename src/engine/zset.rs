@@ -8,7 +8,6 @@ use super::Ground;
 use super::packed::{Element, Packed, Place};
 use super::sample;
 use super::table::Slot;
-use super::value::{Collection, Value};
 use crate::base::dice::Dice;
 use large::Large;
 pub use member::score_order;
@@ -360,30 +359,6 @@ fn place_for(packed: &Packed, member: &[u8], score: f64) -> Place {
         place = packed.after(middle);
     }
     place
-}
-
-impl Collection for Zset {
-    fn of(value: &Value) -> Option<&Zset> {
-        match value {
-            Value::Zset(zset) => Some(zset),
-            _ => None,
-        }
-    }
-
-    fn of_mut(value: &mut Value) -> Option<&mut Zset> {
-        match value {
-            Value::Zset(zset) => Some(zset),
-            _ => None,
-        }
-    }
-
-    fn into_value(self) -> Value {
-        Value::Zset(self)
-    }
-
-    fn is_empty(&self) -> bool {
-        Zset::is_empty(self)
-    }
 }
 
 #[cfg(test)]

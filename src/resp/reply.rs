@@ -203,11 +203,6 @@ impl Reply {
         self.close(mark, |it| it.set(len));
     }
 
-    /// As [`Reply::close_array`], with a map's header.
-    pub fn close_map(&mut self, mark: Mark, len: usize) {
-        self.close(mark, |it| it.map(len));
-    }
-
     /// Puts what `header` writes in front of everything since `mark`.
     pub fn close(&mut self, mark: Mark, header: impl FnOnce(&mut Reply)) {
         let end = self.out.len();

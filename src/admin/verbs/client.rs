@@ -148,13 +148,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells of client-side caching on this connection.",
         "",
     ),
-    sub(
-        session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), help),
-        "5.0.0",
-        CONSTANT,
-        "Lists the subcommands.",
-        "",
-    ),
+    help(Group::Connection, "5.0.0"),
 ];
 
 fn id(turn: &mut Turn<'_>) -> Result<After, Fault> {

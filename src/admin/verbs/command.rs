@@ -73,13 +73,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Answers the keys of a command, and what it does to them.",
         "command [arg [arg ...]]",
     ),
-    session_row("HELP", Exactly(2), ANYTIME, help).says(
-        Group::Connection,
-        "5.0.0",
-        "O(1)",
-        "Lists the subcommands.",
-        "",
-    ),
+    help(Group::Connection, "5.0.0"),
 ];
 
 fn all(turn: &mut Turn<'_>) -> Result<After, Fault> {

@@ -39,13 +39,7 @@ const CONFIG: &[SessionRow] = &[
     session_row("REWRITE", Exactly(2), ADMIN, rewrite)
         .says(Group::Server, "2.8.0", "O(1)", "Would write the settings to their file.", "")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), help).says(
-        Group::Server,
-        "5.0.0",
-        "O(1)",
-        "Lists the subcommands.",
-        "",
-    ),
+    help(Group::Server, "5.0.0"),
 ];
 
 fn get(turn: &mut Turn<'_>) -> Result<After, Fault> {

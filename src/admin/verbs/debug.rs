@@ -1,10 +1,10 @@
 //! DEBUG: for tests of this server, behind `enable-debug-command`.
 
-use crate::admin::{After, Park, SessionRow, Turn, help, session_row};
+use crate::admin::{After, Park, SessionRow, SessionRun, SessionVerb, Turn, session_row};
 use crate::base::number::{parse_f64, parse_u64};
 use crate::base::position::Offset;
-use crate::command::Arity::AtLeast;
-use crate::command::{Args, Class, Fault, Flags, Group, Keys, Spec, spec};
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, help, spec};
 use crate::config::DebugAccess;
 use crate::engine::{Effects, Engine};
 use crate::node::Member;
@@ -24,18 +24,42 @@ pub const ROWS: &[SessionRow] = &[session_row("DEBUG", AtLeast(2), FLAGS, debug)
     "",
 )];
 
+/// Not in the table: clients that read it take DEBUG for one command.
+const SUBCOMMANDS: &[SessionRow] = &[
+    sub("DIGEST", Exactly(2), digest, "Name, offset and digest of every member.", ""),
+    sub("OBJECT", Exactly(3), object, "How the master stores a key.", "key"),
+    sub("PANIC", Exactly(2), panic, "Breaks a write at the master, which is then quarantined.", ""),
+    sub("PANIC", Exactly(3), panic, "Breaks either kind of verb, likewise.", "<READ | WRITE>"),
+    sub(
+        "SET-ACTIVE-EXPIRE",
+        Exactly(3),
+        set_active_expire,
+        "Stops the search for expired keys, or goes on.",
+        "<0 | 1>",
+    ),
+    sub("SLEEP", Exactly(3), sleep, "Answers later; nobody else waits.", "seconds"),
+    sub("STREAM", Exactly(3), stream, "The replication stream from an offset on.", "offset"),
+    sub("HELP", Exactly(2), tell, "Lists the subcommands.", ""),
+];
+
+const fn sub(
+    name: &'static str,
+    arity: Arity,
+    verb: SessionVerb,
+    summary: &'static str,
+    syntax: &'static str,
+) -> SessionRow {
+    session_row(name, arity, FLAGS, verb).says(Group::Server, "1.0.0", "O(1)", summary, syntax)
+}
+
 fn debug(turn: &mut Turn<'_>) -> Result<After, Fault> {
     allowed(turn)?;
-    let word = turn.args.next()?;
-    let name = String::from_utf8_lossy(word).to_ascii_uppercase();
-    match (name.as_str(), turn.args.left()) {
-        ("SLEEP", 1) => sleep(turn),
-        ("DIGEST", 0) => digest(turn),
-        ("STREAM", 1) => stream(turn),
-        ("PANIC", 0 | 1) => panic(turn),
-        ("SET-ACTIVE-EXPIRE", 1) => set_active_expire(turn),
-        ("OBJECT", 1) => object(turn),
-        ("HELP", 0) => tell(turn),
+    let (word, len) = (turn.args.next()?, turn.args.request().len());
+    let is_meant = |it: &&SessionRow| {
+        it.spec.name.as_bytes().eq_ignore_ascii_case(word) && it.spec.arity.fits(len)
+    };
+    match SUBCOMMANDS.iter().find(is_meant).map(|it| it.run) {
+        Some(SessionRun::Verb(verb)) => verb(turn),
         _ => Err(unknown(word)),
     }
 }
@@ -159,17 +183,6 @@ fn object(turn: &mut Turn<'_>) -> Result<After, Fault> {
 }
 
 fn tell(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    help(
-        turn.reply,
-        "DEBUG",
-        &[
-            ("DIGEST", "Name, offset and digest of every member."),
-            ("OBJECT <key>", "How the master stores a key."),
-            ("PANIC [READ|WRITE]", "Breaks a verb in a member, which is then quarantined."),
-            ("SET-ACTIVE-EXPIRE <0|1>", "Stops the search for expired keys, or goes on."),
-            ("SLEEP <seconds>", "Answers later; nobody else waits."),
-            ("STREAM <offset>", "The replication stream from an offset on."),
-        ],
-    );
+    help("DEBUG", SUBCOMMANDS.iter().map(|it| &it.spec), turn.reply);
     Ok(After::Answered)
 }

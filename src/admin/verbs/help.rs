@@ -1,23 +1,26 @@
-//! HELP of a container: its subcommands with their grammar, out of the table.
+//! HELP of a container, out of the table.
 
-use crate::admin::{After, Turn, table};
-use crate::command::Fault;
+use crate::admin::{After, SessionRow, Turn, session_row, table};
+use crate::command;
+use crate::command::Arity::Exactly;
+use crate::command::{Fault, Flags, Group};
+
+/// Its row among a container's.
+pub const fn help(group: Group, since: &'static str) -> SessionRow {
+    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), tell).says(
+        group,
+        since,
+        "O(1)",
+        "Lists the subcommands.",
+        "",
+    )
+}
 
 /// Answers HELP of the container that the request names.
-pub fn help(turn: &mut Turn<'_>) -> Result<After, Fault> {
+fn tell(turn: &mut Turn<'_>) -> Result<After, Fault> {
     let container = turn.args.request().get(0).unwrap_or_default();
     let Some(container) = table().named(container) else { return Err(Fault::Syntax) };
-    let name = container.spec.name;
     let subcommands = container.subcommands.iter().map(|it| &table().get(*it).spec);
-    let mut lines =
-        vec![format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")];
-    for spec in subcommands.filter(|it| it.name != "HELP") {
-        lines.push(format!("{} {}", spec.name, spec.syntax).trim_end().to_string());
-        lines.push(format!("    {}", spec.summary));
-    }
-    lines.push("HELP".into());
-    lines.push("    Print this help.".into());
-    turn.reply.array(lines.len());
-    lines.iter().for_each(|it| turn.reply.simple(it));
+    command::help(container.spec.name, subcommands, turn.reply);
     Ok(After::Answered)
 }

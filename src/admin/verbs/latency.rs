@@ -50,13 +50,7 @@ const LATENCY: &[SessionRow] = &[
     session_row("DOCTOR", Exactly(2), ADMIN, doctor)
         .says(Group::Server, "2.8.13", "O(1)", "Says what to look at.", "")
         .tips(TIPS),
-    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), help).says(
-        Group::Server,
-        "2.8.13",
-        "O(1)",
-        "Lists the subcommands.",
-        "",
-    ),
+    help(Group::Server, "2.8.13"),
 ];
 
 fn histogram(turn: &mut Turn<'_>) -> Result<After, Fault> {

@@ -25,13 +25,7 @@ const MEMORY: &[SessionRow] = &[
     session_row("PURGE", Exactly(2), Flags::NONE, purge)
         .says(Group::Server, "4.0.0", "O(1)", "Gives free memory back.", "")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), help).says(
-        Group::Server,
-        "4.0.0",
-        "O(1)",
-        "Lists the subcommands.",
-        "",
-    ),
+    help(Group::Server, "4.0.0"),
 ];
 
 fn stats(turn: &mut Turn<'_>) -> Result<After, Fault> {

@@ -1,10 +1,11 @@
 //! PROXY: what clients ask of their own consistency. What operators do to members is in
 //! [`super::members`].
 
+use super::help::help;
 use super::members;
 use crate::admin::{
-    After, Command, Handler, Origin, SessionRow, Turn, help, home_of, session_container,
-    session_row, stats, table,
+    After, Command, Handler, Origin, SessionRow, Turn, home_of, session_container, session_row,
+    stats, table,
 };
 use crate::base::position::{Covered, Offset, Position};
 use crate::command::Arity::{AtLeast, Exactly};
@@ -65,13 +66,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Makes a replica the master; the old master becomes a replica.",
         "TO name",
     ),
-    session_row("HELP", Exactly(2), ANY_TIME, tell_help).says(
-        Group::Proxy,
-        SINCE,
-        "O(1)",
-        "Tells about the subcommands.",
-        "",
-    ),
+    help(Group::Proxy, SINCE),
     session_row("NODE", AtLeast(3), OPERATOR, members::node).says(
         Group::Proxy,
         SINCE,
@@ -101,25 +96,6 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "",
     ),
 ];
-
-const HELP: &[(&str, &str)] = &[
-    ("ACKS [0 | <replicas | ALL> <timeout-ms>]", "Replicas that confirm each write; 0 for none."),
-    ("ATLEAST <token>", "Read nothing older than what the token's session had seen."),
-    ("CONSISTENCY [<level> | DEFAULT]", "The level of this session's reads."),
-    ("EXPLAIN <command> [<arg> ...]", "Where a command would go, and why."),
-    ("FAILOVER TO <name>", "Make a replica the master."),
-    ("NODE ADD", "Add a hosted replica."),
-    ("NODE <name> PAUSE | RESUME", "Stop applying the stream; go on."),
-    ("NODE <name> DRAIN | UNDRAIN", "Serve no new reads; serve again."),
-    ("NODES", "How every member stands."),
-    ("STATS", "Service times, staleness served and waits."),
-    ("TOKEN", "What this session has seen."),
-];
-
-fn tell_help(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    help(turn.reply, "PROXY", HELP);
-    Ok(After::Answered)
-}
 
 fn tell_stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
     turn.reply.verbatim(&stats(turn.house));

@@ -39,13 +39,7 @@ const SLOWLOG: &[SessionRow] = &[
             "",
         )
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), help).says(
-        Group::Server,
-        "6.2.0",
-        "O(1)",
-        "Lists the subcommands.",
-        "",
-    ),
+    help(Group::Server, "6.2.0"),
 ];
 
 fn get(turn: &mut Turn<'_>) -> Result<After, Fault> {

@@ -133,14 +133,24 @@ fn back_size(size: usize) -> ([u8; 5], usize) {
 /// Visits the elements of a whole listpack.
 pub fn each(
     bytes: &[u8],
-    mut visit: impl FnMut(Element<'_>) -> Result<(), Broken>,
+    visit: impl FnMut(Element<'_>) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
     let mut input = Reader::new(bytes);
     let size = u32::from_le_bytes(input.chunk()?) as usize;
     let announced = u16::from_le_bytes(input.chunk()?);
-    if size != bytes.len() {
-        return Err(Broken);
+    match size == bytes.len() {
+        true => rest(input, announced, element, visit),
+        false => Err(Broken),
     }
+}
+
+/// Visits the elements behind the head of a listpack or a ziplist, which tells how many there are.
+pub fn rest<'a>(
+    mut input: Reader<'a>,
+    announced: u16,
+    element: fn(&mut Reader<'a>) -> Result<Element<'a>, Broken>,
+    mut visit: impl FnMut(Element<'_>) -> Result<(), Broken>,
+) -> Result<(), Broken> {
     let mut count = 0_usize;
     while input.rest() != [END] {
         visit(element(&mut input)?)?;

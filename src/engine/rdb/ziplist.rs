@@ -4,12 +4,10 @@
 //! [size: 4 bytes] [place of the last: 4 bytes] [count: 2 bytes] [size before|element] … [FF]
 //! ```
 
-use super::{Broken, Reader};
+use super::{Broken, Reader, listpack};
 use crate::engine::packed::Element;
 
 const END: u8 = 0xFF;
-/// As a count: walk and see.
-const UNCOUNTED: u16 = u16::MAX;
 /// The size of the element before takes four bytes more.
 const LONG_BEFORE: u8 = 0xFE;
 const TEXT_14: u8 = 0x40;
@@ -23,22 +21,14 @@ const INT_8: u8 = 0xFE;
 /// Visits the elements of a whole ziplist.
 pub fn each(
     bytes: &[u8],
-    mut visit: impl FnMut(Element<'_>) -> Result<(), Broken>,
+    visit: impl FnMut(Element<'_>) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
     let mut input = Reader::new(bytes);
     let size = u32::from_le_bytes(input.chunk()?) as usize;
     let _last: [u8; 4] = input.chunk()?;
     let announced = u16::from_le_bytes(input.chunk()?);
-    if size != bytes.len() {
-        return Err(Broken);
-    }
-    let mut count = 0_usize;
-    while input.rest() != [END] {
-        visit(element(&mut input)?)?;
-        count += 1;
-    }
-    match announced == UNCOUNTED || usize::from(announced) == count {
-        true => Ok(()),
+    match size == bytes.len() {
+        true => listpack::rest(input, announced, element, visit),
         false => Err(Broken),
     }
 }

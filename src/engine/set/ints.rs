@@ -1,7 +1,7 @@
-//! Sorted integers of two, four or eight bytes each, in one allocation.
+//! Sorted integers in one allocation, each in as many bytes as the widest of them needs.
 //!
 //! ```text
-//! [count: 30 bits, width: 2 bits] [number] [number] …
+//! [count: 29 bits, width: 3 bits] [number] [number] …
 //! ```
 //!
 //! The allocation is one that a packed sequence could own: such a sequence is never so long that it
@@ -11,34 +11,63 @@ use crate::engine::packed::Packed;
 use std::ops::Range;
 
 const HEAD_BYTES: usize = size_of::<u32>();
-const COUNT_BITS: u32 = 30;
+const COUNT_BITS: u32 = 29;
 /// Most numbers, whatever the thresholds.
 pub const INTS_MAX: usize = (1 << COUNT_BITS) - 1;
 
-/// How many bytes each number takes, as a power of two.
+/// How many bytes each number takes. In the head it is a number above zero, which says that these
+/// are integers and no sequence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Width(u32);
+enum Width {
+    One = 1,
+    Two,
+    Three,
+    Four,
+    Eight,
+}
 
 impl Width {
-    const NARROWEST: Width = Width(1);
+    const NARROWEST: Width = Width::One;
 
     fn of(number: i64) -> Width {
+        const THREE_BYTES: Range<i64> = -(1 << 23)..1 << 23;
         match number {
-            _ if i16::try_from(number).is_ok() => Width(1),
-            _ if i32::try_from(number).is_ok() => Width(2),
-            _ => Width(3),
+            _ if i8::try_from(number).is_ok() => Width::One,
+            _ if i16::try_from(number).is_ok() => Width::Two,
+            _ if THREE_BYTES.contains(&number) => Width::Three,
+            _ if i32::try_from(number).is_ok() => Width::Four,
+            _ => Width::Eight,
         }
     }
 
-    const fn bytes(self) -> usize {
-        1 << self.0
+    /// What a head says; `None` for a sequence.
+    #[inline]
+    fn in_head(head: u32) -> Option<Width> {
+        match head >> COUNT_BITS {
+            0 => None,
+            1 => Some(Width::One),
+            2 => Some(Width::Two),
+            3 => Some(Width::Three),
+            4 => Some(Width::Four),
+            _ => Some(Width::Eight),
+        }
     }
 
     #[inline]
-    fn read(self, bytes: &[u8]) -> i64 {
-        match bytes.len() {
-            2 => i16::from_le_bytes(bytes.try_into().expect("two bytes")).into(),
-            4 => i32::from_le_bytes(bytes.try_into().expect("four bytes")).into(),
+    const fn bytes(self) -> usize {
+        match self {
+            Width::Eight => 8,
+            narrower => narrower as usize,
+        }
+    }
+
+    #[inline]
+    fn read(bytes: &[u8]) -> i64 {
+        match *bytes {
+            [a] => (a as i8).into(),
+            [a, b] => i16::from_le_bytes([a, b]).into(),
+            [a, b, c] => (i32::from_le_bytes([0, a, b, c]) >> 8).into(),
+            [a, b, c, d] => i32::from_le_bytes([a, b, c, d]).into(),
             _ => i64::from_le_bytes(bytes.try_into().expect("eight bytes")),
         }
     }
@@ -48,6 +77,7 @@ impl Width {
 #[derive(Clone, Copy)]
 pub struct Ints<'a> {
     numbers: &'a [u8],
+    len: usize,
     width: Width,
 }
 
@@ -57,30 +87,29 @@ impl<'a> Ints<'a> {
     pub fn of(packed: &'a Packed) -> Option<Ints<'a>> {
         let bytes = packed.raw();
         let Some((head, numbers)) = bytes.split_first_chunk() else {
-            return Some(Ints { numbers: &[], width: Width::NARROWEST });
+            return Some(Ints { numbers: &[], len: 0, width: Width::NARROWEST });
         };
-        match u32::from_le_bytes(*head) >> COUNT_BITS {
-            0 => None,
-            width => Some(Ints { numbers, width: Width(width) }),
-        }
+        let head = u32::from_le_bytes(*head);
+        let width = Width::in_head(head)?;
+        Some(Ints { numbers, len: head as usize & INTS_MAX, width })
     }
 
     /// How many.
     #[inline]
     pub fn len(self) -> usize {
-        self.numbers.len() >> self.width.0
+        self.len
     }
 
     /// The one at `index`, in order of size.
     #[inline]
     pub fn get(self, index: usize) -> i64 {
         let bytes = self.width.bytes();
-        self.width.read(&self.numbers[index * bytes..][..bytes])
+        Width::read(&self.numbers[index * bytes..][..bytes])
     }
 
     /// All, in order of size.
     pub fn iter(self) -> impl Iterator<Item = i64> + use<'a> {
-        self.numbers.chunks_exact(self.width.bytes()).map(move |it| self.width.read(it))
+        self.numbers.chunks_exact(self.width.bytes()).map(Width::read)
     }
 
     /// The smallest and the largest.
@@ -162,6 +191,35 @@ fn write(packed: &mut Packed, place: Range<usize>, number: i64) {
 }
 
 fn set_head(packed: &mut Packed, len: usize, width: Width) {
-    let head = (width.0 << COUNT_BITS) | len as u32;
+    let head = ((width as u32) << COUNT_BITS) | len as u32;
     packed.raw_mut()[..HEAD_BYTES].copy_from_slice(&head.to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_of_every_width_come_back_in_order() {
+        let powers = (0..63).map(|it| 1_i64 << it);
+        let edges = powers.flat_map(|it| [it - 1, it, -it, -it - 1]).chain([i64::MAX, i64::MIN]);
+        let (mut packed, mut model) = (Packed::default(), std::collections::BTreeSet::new());
+        for number in edges {
+            assert_eq!(insert(&mut packed, number), model.insert(number));
+            let ints = Ints::of(&packed).expect("integers");
+            assert!(ints.iter().eq(model.iter().copied()), "{number}");
+            assert_eq!(ints.len(), model.len());
+        }
+    }
+
+    #[test]
+    fn small_integers_take_few_bytes() {
+        let bytes = |number| {
+            let mut packed = Packed::default();
+            insert(&mut packed, number);
+            packed.bytes() - HEAD_BYTES
+        };
+        assert_eq!([127, -128, 128, -32_768, 32_768, 8_388_607].map(bytes), [1, 1, 2, 2, 3, 3]);
+        assert_eq!([-8_388_608, 8_388_608, 1 << 31, i64::MIN].map(bytes), [3, 4, 8, 8]);
+    }
 }

@@ -1,8 +1,10 @@
-//! What HRANDFIELD, SRANDMEMBER and ZRANDMEMBER have in common: how many to choose.
+//! What HRANDFIELD, SRANDMEMBER and ZRANDMEMBER have in common: entries chosen by chance.
 
+use super::named::Named;
 use super::shown::{Shown, open};
 use crate::base::limits::REPLY_BYTES_MAX;
 use crate::command::{Args, Fault};
+use crate::engine::Engine;
 use crate::resp::Reply;
 
 /// Most entries whose two halves can be counted, in either direction.
@@ -35,8 +37,37 @@ pub fn how_many(args: &mut Args<'_>, pairs: &str) -> Result<Option<(i64, Shown)>
     }
 }
 
+/// Answers as many entries of the collection at `key` as were asked for; one, and not in an array,
+/// if no number was.
+pub fn answer<C: Named>(
+    engine: &Engine,
+    args: &Args<'_>,
+    key: &[u8],
+    asked: Option<(i64, Shown)>,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let mut dice = args.world.dice();
+    let found: Option<&C> = engine.db(args).collection(key)?;
+    match (found, asked) {
+        (found, None) => match found.and_then(|it| it.random(&mut dice)) {
+            Some(entry) => C::show(entry, Shown::Names, reply),
+            None => reply.null(),
+        },
+        (None, Some(_)) => reply.array(0),
+        (Some(found), Some((count @ 0.., shown))) => {
+            let count = found.len().min(count as usize);
+            open(count, shown, reply);
+            found.sample(count, &mut dice, |it| C::show(it, shown, reply));
+        }
+        (Some(found), Some((count, shown))) => repeat(count, shown, reply, |reply| {
+            found.random(&mut dice).into_iter().for_each(|it| C::show(it, shown, reply));
+        })?,
+    }
+    Ok(())
+}
+
 /// As many entries as `-count` says, which need not differ.
-pub fn repeat(
+fn repeat(
     count: i64,
     shown: Shown,
     reply: &mut Reply,

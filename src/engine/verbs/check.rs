@@ -1,40 +1,34 @@
 //! Runs the scripts of `tests/commands` against a bare engine; `tests/commands.rs` runs the same
 //! scripts against a real Redis and against the whole proxy.
-//!
-//! A script is a list of `> COMMAND arg "quoted \x00 arg"` lines, each followed by its reply as it
-//! goes over the wire, line by line. `@ 5` sets the clock to 5 ms and is skipped by servers with
-//! clocks of their own; `#` begins a comment.
+
+pub mod format;
 
 use crate::base::time::WallMs;
 use crate::command::{Args, Fault, World};
 use crate::engine::{Effects, Engine, Row, Run, Said, Thresholds};
 use crate::resp::{OwnedRequest, Protocol, Reply};
+pub use format::words;
+use format::{Part, escape};
 
 /// Runs `tests/commands/<name>` and compares every reply.
 pub fn check(name: &str) {
     let path = format!("{}/tests/commands/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|it| panic!("{path}: {it}"));
     let mut bench = Bench::default();
-    let mut lines = text.lines().enumerate().peekable();
-    while let Some((number, line)) = lines.next() {
-        if let Some(ms) = line.strip_prefix("@ ") {
-            bench.world.now.set(WallMs(ms.parse().unwrap()));
+    for part in format::parts(&text) {
+        match part {
+            Part::Text(line) => {
+                if let Some(ms) = line.strip_prefix("@ ") {
+                    bench.world.now.set(WallMs(ms.parse().unwrap()));
+                }
+            }
+            Part::Step(step) => {
+                let (line, command, wanted) = (step.line, &step.command, &step.reply);
+                let got = bench.ask(command);
+                assert!(step.allows(&got), "{name}:{line}: {command}\nwanted\n{wanted}got\n{got}");
+            }
         }
-        let Some(command) = line.strip_prefix("> ") else { continue };
-        let is_reply = |it: &(usize, &str)| ![">", "#", "@ "].iter().any(|p| it.1.starts_with(p));
-        let mut wanted = String::new();
-        while let Some((_, line)) = lines.next_if(is_reply) {
-            wanted.push_str(line);
-            wanted.push('\n');
-        }
-        let [got, wanted] = [bench.ask(&words(command)), wanted].map(|it| without_blanks(&it));
-        assert_eq!(got, wanted, "{name}:{}: {command}", number + 1);
     }
-}
-
-/// Blank lines separate: a reply that has some of its own is still told from others by its lengths.
-fn without_blanks(text: &str) -> String {
-    text.lines().filter(|it| !it.is_empty()).map(|it| format!("{it}\n")).collect()
 }
 
 /// A bare engine with a clock to set.
@@ -61,20 +55,63 @@ impl Default for Bench {
 }
 
 impl Bench {
-    /// Runs one command; answers its reply with line ends as `\n` and other bytes escaped.
-    pub fn ask(&mut self, words: &[Vec<u8>]) -> String {
+    /// Runs the command that a line says; answers its reply as scripts write it.
+    pub fn ask(&mut self, line: &str) -> String {
+        self.ask_words(&words(line))
+    }
+
+    /// As [`Bench::ask`], for words that no line can say.
+    pub fn ask_words(&mut self, words: &[Vec<u8>]) -> String {
         let owned = OwnedRequest::of(words);
         let mut reply = Reply::new(self.protocol);
         if let Err(fault) = self.run(&owned, &mut reply) {
             reply.error(&fault.to_string());
         }
-        let escape = |it: &u8| match it {
-            b'\r' => String::new(),
-            b'\n' => "\n".into(),
-            b' '..=b'~' => char::from(*it).to_string(),
-            it => it.escape_ascii().to_string(),
-        };
-        reply.bytes().iter().map(escape).collect()
+        escape(reply.bytes())
+    }
+
+    /// What the stream says of a line, in words; the client's own as `as sent`.
+    pub fn said(&mut self, line: &str) -> Vec<String> {
+        self.effects.begin(0);
+        self.ask(line);
+        said(self)
+    }
+
+    /// Each line has its reply.
+    pub fn expect_replies(&mut self, facts: &[(&str, &str)]) {
+        for (line, wanted) in facts {
+            assert_eq!(self.ask(line), *wanted, "{line}");
+        }
+    }
+
+    /// The stream says this of each line.
+    pub fn expect_said(&mut self, facts: &[(&str, &[&str])]) {
+        for (line, wanted) in facts {
+            assert_eq!(self.said(line), *wanted, "{line}");
+        }
+    }
+
+    /// A line counts as so many changes, and who watches the key hears of it if that is any.
+    pub fn expect_changes(&mut self, key: &str, line: &str, changes: u64) {
+        let before = self.engine.ground().changes;
+        let version = self.engine.space_mut(0).watch(key.as_bytes());
+        self.ask(line);
+        assert_eq!(self.engine.ground().changes, before + changes, "{line}");
+        let is_same = self.engine.space(0).version(key.as_bytes()) == Some(version);
+        assert_eq!(is_same, changes == 0, "{line}");
+    }
+
+    /// All texts that a scan (`HSCAN key`) meets from its first cursor to its last.
+    pub fn scanned(&mut self, scan: &str, options: &str) -> Vec<String> {
+        let (mut cursor, mut met) = ("0".to_owned(), Vec::new());
+        loop {
+            let mut replies = texts(&self.ask(&format!("{scan} {cursor} {options}")));
+            met.extend(replies.split_off(1));
+            cursor = replies.pop().unwrap();
+            if cursor == "0" {
+                return met;
+            }
+        }
     }
 
     fn run(&mut self, owned: &OwnedRequest, reply: &mut Reply) -> Result<(), Fault> {
@@ -106,6 +143,12 @@ fn subcommand(rows: &'static [Row], name: &[u8]) -> &'static Row {
     rows.iter().find(is_named).expect("a known subcommand")
 }
 
+/// The texts in a reply of such.
+pub fn texts(reply: &str) -> Vec<String> {
+    let is_text = |it: &&str| !it.starts_with(['*', '$', '%', '~']);
+    reply.lines().filter(is_text).map(str::to_owned).collect()
+}
+
 /// What the last write said, in words; the client's own as `as sent`.
 pub fn said(bench: &Bench) -> Vec<String> {
     let span = |said: &Said| match said {
@@ -117,44 +160,4 @@ pub fn said(bench: &Bench) -> Vec<String> {
         }
     };
     bench.effects.items().iter().map(|it| span(&it.said)).collect()
-}
-
-/// Splits a line at spaces; `"…"` keeps them and knows `\xHH`, `\n`, `\r`, `\"` and `\\`.
-pub fn words(line: &str) -> Vec<Vec<u8>> {
-    let mut words = vec![];
-    let mut rest = line.trim_start();
-    while !rest.is_empty() {
-        let (word, after) = match rest.strip_prefix('"') {
-            Some(quoted) => unquote(quoted),
-            None => {
-                let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
-                (word.as_bytes().to_vec(), after)
-            }
-        };
-        words.push(word);
-        rest = after.trim_start();
-    }
-    words
-}
-
-fn unquote(text: &str) -> (Vec<u8>, &str) {
-    let mut word = vec![];
-    let mut chars = text.char_indices();
-    while let Some((at, char)) = chars.next() {
-        match char {
-            '"' => return (word, &text[at + 1..]),
-            '\\' => match chars.next().expect("an escape").1 {
-                'n' => word.push(b'\n'),
-                'r' => word.push(b'\r'),
-                'x' => {
-                    let digit = |it: char| it.to_digit(16).expect("a hexadecimal digit") as u8;
-                    let high = digit(chars.next().unwrap().1);
-                    word.push(high * 16 + digit(chars.next().unwrap().1));
-                }
-                other => word.extend_from_slice(other.to_string().as_bytes()),
-            },
-            other => word.extend_from_slice(other.to_string().as_bytes()),
-        }
-    }
-    panic!("unbalanced quotes: {text}");
 }

@@ -1,7 +1,9 @@
 //! Hashes: fields with values.
 
-use super::shown::{Shown, open, open_entry};
-use super::{chance, scan};
+use super::named::{self, Named};
+use super::shown::{Shown, open_entry};
+use super::{chance, changes, length, scan};
+use crate::base::dice::Dice;
 use crate::base::extended::Extended;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Fault, Flags, Group, Keys};
@@ -63,14 +65,14 @@ pub const ROWS: &[Row] = &[
             "key",
         )
         .tips(NO_ORDER),
-    row("HDEL", AtLeast(3), FAST, Keys::DELETE, Write(hdel)).says(
+    row("HDEL", AtLeast(3), FAST, Keys::DELETE, Write(named::remove::<Hash>)).says(
         Group::Hash,
         "2.0.0",
         "O(N) where N is the number of fields to be removed.",
         "Takes fields out, and removes the key with the last one.",
         "key field [field ...]",
     ),
-    row("HLEN", Exactly(2), FAST, Keys::PEEK, Read(hlen)).says(
+    row("HLEN", Exactly(2), FAST, Keys::PEEK, Read(length::of::<Hash>)).says(
         Group::Hash,
         "2.0.0",
         "O(1)",
@@ -132,18 +134,57 @@ pub const ROWS: &[Row] = &[
             "key [count [WITHVALUES]]",
         )
         .tips(BY_CHANCE),
-    row("HSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(hscan))
+    row("HSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(scan::entries::<Hash>))
         .says(
             Group::Hash,
             "2.8.0",
-            "O(1) for every call. O(N) for a complete iteration, including enough command \
-             calls for the cursor to return back to 0. N is the number of elements inside the \
-             collection..",
+            scan::COMPLEXITY,
             "Answers some of the fields with their values, and where to go on.",
             "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
         )
         .tips(BY_CHANCE),
 ];
+
+impl Named for Hash {
+    type Entry<'c> = Entry<'c>;
+
+    const NAMES_ONLY: Option<&'static str> = Some("NOVALUES");
+
+    fn name<'c>(&'c self, (field, _): Entry<'c>) -> Element<'c> {
+        field
+    }
+
+    fn show(entry: Entry<'_>, shown: Shown, reply: &mut Reply) {
+        open_entry(shown, reply);
+        answer_entry(entry, shown, reply);
+    }
+
+    fn show_met(&self, entry: Entry<'_>, shown: Shown, reply: &mut Reply) -> usize {
+        answer_entry(entry, shown, reply);
+        if shown == Shown::Pairs { 2 } else { 1 }
+    }
+
+    fn remove(&mut self, name: &[u8], ground: &Ground) -> bool {
+        Hash::remove(self, name, ground)
+    }
+
+    fn scan<'c>(
+        &'c self,
+        from: Option<u32>,
+        at_least: usize,
+        visit: impl FnMut(Entry<'c>),
+    ) -> Option<u32> {
+        Hash::scan(self, from, at_least, visit)
+    }
+
+    fn random(&self, dice: &mut Dice) -> Option<Entry<'_>> {
+        Hash::random(self, dice)
+    }
+
+    fn sample<'c>(&'c self, count: usize, dice: &mut Dice, visit: impl FnMut(Entry<'c>)) {
+        Hash::sample(self, count, dice, visit);
+    }
+}
 
 const NOT_INTEGER: Fault = Fault::Says("ERR hash value is not an integer");
 const NOT_FLOAT: Fault = Fault::Says("ERR hash value is not a float");
@@ -207,31 +248,7 @@ fn hsetnx(
         let created = !hash.has(field, ground) && hash.set(field, value, ground);
         Ok((created, usize::from(created)))
     })?;
-    if created {
-        effects.as_sent();
-    }
-    reply.count(usize::from(created));
-    Ok(())
-}
-
-fn hdel(
-    engine: &mut Engine,
-    mut args: Args<'_>,
-    effects: &mut Effects,
-    reply: &mut Reply,
-) -> Result<(), Fault> {
-    let key = args.next()?;
-    let fields = args.rest();
-
-    let removed = engine.db_mut(&args).change(key, |hash: &mut Hash, ground| {
-        let removed = fields.filter(|it| hash.remove(it, ground)).count();
-        Ok((removed, removed))
-    })?;
-    let removed = removed.unwrap_or(0);
-    if removed != 0 {
-        effects.as_sent();
-    }
-    reply.count(removed);
+    changes::answer(usize::from(created), effects, reply);
     Ok(())
 }
 
@@ -294,16 +311,6 @@ fn sum(old: Option<Element<'_>>, step: Extended) -> Result<String, Fault> {
     }
 }
 
-/// The hash at `key`, with what its table stands on.
-fn hash<'e>(
-    engine: &'e Engine,
-    key: &[u8],
-    args: &Args<'e>,
-) -> Result<(Option<&'e Hash>, &'e Ground), Fault> {
-    let db = engine.db(args);
-    Ok((db.collection(key)?, db.ground()))
-}
-
 /// The hash at `key`, for a command that takes nothing else.
 fn only_hash<'e>(engine: &'e Engine, mut args: Args<'e>) -> Result<Option<&'e Hash>, Fault> {
     let key = args.next()?;
@@ -314,8 +321,8 @@ fn only_hash<'e>(engine: &'e Engine, mut args: Args<'e>) -> Result<Option<&'e Ha
 /// The value of the field at the argument behind the key.
 fn value<'e>(engine: &'e Engine, mut args: Args<'e>) -> Result<Option<Element<'e>>, Fault> {
     let (key, field) = (args.next()?, args.next()?);
-    let (hash, ground) = hash(engine, key, &args)?;
-    Ok(hash.and_then(|it| it.get(field, ground)))
+    let hash: Option<&Hash> = engine.db(&args).collection(key)?;
+    Ok(hash.and_then(|it| it.get(field, engine.ground())))
 }
 
 fn answer(value: Option<Element<'_>>, reply: &mut Reply) {
@@ -332,10 +339,10 @@ fn hget(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault>
 
 fn hmget(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
-    let (hash, ground) = hash(engine, key, &args)?;
+    let hash: Option<&Hash> = engine.db(&args).collection(key)?;
     reply.array(args.left());
     for field in args.rest() {
-        answer(hash.and_then(|it| it.get(field, ground)), reply);
+        answer(hash.and_then(|it| it.get(field, engine.ground())), reply);
     }
     Ok(())
 }
@@ -350,22 +357,18 @@ fn hexists(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fau
     Ok(())
 }
 
-fn hlen(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let hash = only_hash(engine, args)?;
-    reply.count(hash.map_or(0, Hash::len));
-    Ok(())
-}
-
 fn hgetall(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let hash = only_hash(engine, args)?;
     reply.map(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|it| answer_entry(it, reply));
+    hash.into_iter().flat_map(Hash::iter).for_each(|it| answer_entry(it, Shown::Pairs, reply));
     Ok(())
 }
 
-fn answer_entry((field, value): Entry<'_>, reply: &mut Reply) {
+fn answer_entry((field, value): Entry<'_>, shown: Shown, reply: &mut Reply) {
     field.answer(reply);
-    value.answer(reply);
+    if shown == Shown::Pairs {
+        value.answer(reply);
+    }
 }
 
 fn hkeys(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
@@ -385,71 +388,7 @@ fn hvals(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault
 fn hrandfield(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
     let asked = chance::how_many(&mut args, "WITHVALUES")?;
-    let mut dice = args.world.dice();
-    let hash: Option<&Hash> = engine.db(&args).collection(key)?;
-    match (hash, asked) {
-        (hash, None) => {
-            answer(hash.and_then(|it| it.random(&mut dice)).map(|(field, _)| field), reply);
-        }
-        (None, Some(_)) => reply.array(0),
-        (Some(hash), Some((count @ 0.., shown))) => {
-            let count = hash.len().min(count as usize);
-            open(count, shown, reply);
-            hash.sample(count, &mut dice, |it| show(it, shown, reply));
-        }
-        (Some(hash), Some((count, shown))) => chance::repeat(count, shown, reply, |reply| {
-            hash.random(&mut dice).into_iter().for_each(|it| show(it, shown, reply));
-        })?,
-    }
-    Ok(())
-}
-
-fn show(entry: Entry<'_>, shown: Shown, reply: &mut Reply) {
-    open_entry(shown, reply);
-    match shown {
-        Shown::Names => entry.0.answer(reply),
-        Shown::Pairs => answer_entry(entry, reply),
-    }
-}
-
-fn hscan(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let key = args.next()?;
-    let from = scan::cursor(&mut args)?;
-    // Redis reads the options only if there is something to scan.
-    let Some(hash) = engine.db(&args).collection::<Hash>(key)? else {
-        scan::close(reply, reply.mark(), None, 0);
-        return Ok(());
-    };
-    let mut shown = Shown::Pairs;
-    let options = scan::Options::read(&mut args, |it| {
-        let taken = it.word("NOVALUES");
-        shown = if taken { Shown::Names } else { shown };
-        Ok(taken)
-    })?;
-    visit(hash, from, options, shown, reply);
-    Ok(())
-}
-
-/// One step of a scan.
-fn visit(
-    hash: &Hash,
-    from: Option<u32>,
-    options: scan::Options<'_>,
-    shown: Shown,
-    reply: &mut Reply,
-) {
-    let (mark, mut shown_entries) = (reply.mark(), 0);
-    let next = hash.scan(from, options.count, |entry| {
-        if entry.0.with_text(|it| options.fits(it)) {
-            shown_entries += 1;
-            match shown {
-                Shown::Names => entry.0.answer(reply),
-                Shown::Pairs => answer_entry(entry, reply),
-            }
-        }
-    });
-    let words = if shown == Shown::Pairs { 2 } else { 1 };
-    scan::close(reply, mark, next, words * shown_entries);
+    chance::answer::<Hash>(engine, &args, key, asked, reply)
 }
 
 #[cfg(test)]

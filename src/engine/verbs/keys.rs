@@ -3,11 +3,12 @@
 #[cfg(test)]
 mod tests;
 
+use super::changes;
 use crate::base::limits::DATABASES;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
-use crate::engine::{Effects, Engine, Row, row};
+use crate::engine::{DbMut, Effects, Engine, Row, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
@@ -101,10 +102,7 @@ fn del(
 ) -> Result<(), Fault> {
     let mut db = engine.db_mut(&args);
     let removed = args.rest().filter(|key| db.remove(key)).count();
-    if removed != 0 {
-        effects.as_sent();
-    }
-    reply.count(removed);
+    changes::answer(removed, effects, reply);
     Ok(())
 }
 
@@ -133,16 +131,7 @@ fn rename(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let (from, to) = (args.next()?, args.next()?);
-
-    let mut db = engine.db_mut(&args);
-    if db.used(from).is_none() {
-        return Err(Fault::NoSuchKey);
-    }
-    let slot = if from == to { None } else { db.take(from) };
-    if let Some(slot) = slot {
-        db.put_as(to, slot);
-        effects.as_sent();
-    }
+    give_name(engine.db_mut(&args), from, to, |_| from != to, effects)?;
     reply.ok();
     Ok(())
 }
@@ -154,18 +143,28 @@ fn renamenx(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let (from, to) = (args.next()?, args.next()?);
+    let given = give_name(engine.db_mut(&args), from, to, |db| !db.has(to), effects)?;
+    reply.int(i64::from(given));
+    Ok(())
+}
 
-    let mut db = engine.db_mut(&args);
+/// Gives what is at `from` the name `to`, if it may have it. Answers whether it did.
+fn give_name(
+    mut db: DbMut<'_>,
+    from: &[u8],
+    to: &[u8],
+    may: impl FnOnce(&DbMut<'_>) -> bool,
+    effects: &mut Effects,
+) -> Result<bool, Fault> {
     if db.used(from).is_none() {
         return Err(Fault::NoSuchKey);
     }
-    let slot = if db.has(to) { None } else { db.take(from) };
-    reply.int(i64::from(slot.is_some()));
-    if let Some(slot) = slot {
-        db.put_as(to, slot);
+    let slot = if may(&db) { db.take(from) } else { None };
+    let given = slot.map(|it| db.put_as(to, it)).is_some();
+    if given {
         effects.as_sent();
     }
-    Ok(())
+    Ok(given)
 }
 
 /// Takes a database's number, which must fit C's `int` before it can be out of range.

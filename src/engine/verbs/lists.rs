@@ -5,6 +5,7 @@ mod positions;
 #[cfg(test)]
 mod tests;
 
+use super::{changes, counted, length};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
@@ -85,7 +86,7 @@ pub const ROWS: &[Row] = &[
         "Moves the last element of one list to the front of another, and answers it.",
         "source destination",
     ),
-    row("LLEN", Exactly(2), FAST, Keys::PEEK, Read(llen)).says(
+    row("LLEN", Exactly(2), FAST, Keys::PEEK, Read(length::of::<List>)).says(
         Group::List,
         "1.0.0",
         "O(1)",
@@ -306,8 +307,7 @@ fn pop_many(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let count = args.int().ok().and_then(|it| usize::try_from(it).ok());
-    let count = count.ok_or(Fault::NotPositive)?;
+    let count = counted::pops(&mut args)?;
 
     match take(engine, &args, key, (end, count), reply)? {
         None => reply.null_array(),
@@ -333,14 +333,8 @@ fn take(
         gone = list.cut(end, taken, ground);
         Ok((taken, taken))
     });
-    gone.into_iter().for_each(|it| db.bury_part(it));
+    gone.into_iter().for_each(|it| db.discard(it));
     taken
-}
-
-fn llen(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let list: Option<&List> = engine.db(&args).collection(args.next()?)?;
-    reply.count(list.map_or(0, List::len));
-    Ok(())
 }
 
 fn lindex(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
@@ -441,11 +435,7 @@ fn lrem(
         let removed = list.remove_equal(end, text, most, ground);
         Ok((removed, removed))
     })?;
-    let removed = removed.unwrap_or(0);
-    if removed != 0 {
-        effects.as_sent();
-    }
-    reply.count(removed);
+    changes::answer(removed.unwrap_or(0), effects, reply);
     Ok(())
 }
 
@@ -464,7 +454,7 @@ fn ltrim(
         gone = [list.cut(End::Back, behind, ground), list.cut(End::Front, before, ground)];
         Ok((len - kept.len(), len - kept.len()))
     })?;
-    gone.into_iter().flatten().for_each(|it| db.bury_part(it));
+    gone.into_iter().flatten().for_each(|it| db.discard(it));
     if cut.is_some_and(|it| it != 0) {
         effects.as_sent();
     }

@@ -14,10 +14,13 @@ pub mod sets;
 pub mod hashes;
 pub mod zsets;
 pub mod sort;
+mod named;
+mod length;
 mod counted;
 mod chance;
 mod scan;
 mod shown;
+mod changes;
 
 use super::row::Row;
 use crate::command::Lookup;

@@ -2,7 +2,7 @@
 
 use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys, help};
 use crate::engine::Run::Read;
 use crate::engine::{Engine, KeySlot, Row, container, row};
 use crate::resp::Reply;
@@ -47,7 +47,7 @@ const OBJECT: &[Row] = &[
     row("REFCOUNT", Exactly(3), Flags::NONE, NAMED, Read(refcount))
         .says(Group::Generic, "2.2.3", "O(1)", "Answers how many keys share a value.", "key")
         .tips(VARIES),
-    row("HELP", Exactly(2), HELP_FLAGS, Keys::NONE, Read(help)).says(
+    row("HELP", Exactly(2), HELP_FLAGS, Keys::NONE, Read(tell)).says(
         Group::Generic,
         "6.2.0",
         "O(1)",
@@ -112,22 +112,8 @@ fn is_shared_integer(slot: &KeySlot) -> bool {
         && slot.as_string().is_ok_and(|it| number::parse_i64(it).is_some_and(is_small))
 }
 
-fn help(_: &Engine, _: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    const LINES: &[&str] = &[
-        "OBJECT <subcommand> [<key>]. What it tells of a key:",
-        "ENCODING <key>",
-        "    The form its value is kept in.",
-        "FREQ <key>",
-        "    How often it is used, for policies that evict the least used.",
-        "IDLETIME <key>",
-        "    Seconds since it was last used.",
-        "REFCOUNT <key>",
-        "    How many keys share its value.",
-        "HELP",
-        "    These lines.",
-    ];
-    reply.array(LINES.len());
-    LINES.iter().for_each(|it| reply.simple(it));
+fn tell(_: &Engine, _: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    help("OBJECT", OBJECT.iter().map(|it| &it.spec), reply);
     Ok(())
 }
 

@@ -1,8 +1,16 @@
 //! What SCAN, HSCAN, SSCAN and ZSCAN have in common: cursors, options and the shape of the reply.
 
+use super::named::Named;
+use super::shown::Shown;
 use crate::base::glob::{self, Case};
 use crate::command::{Args, Fault};
+use crate::engine::Engine;
 use crate::resp::{Mark, Reply};
+
+/// What the documentation of HSCAN, SSCAN and ZSCAN says of their time.
+pub const COMPLEXITY: &str = "O(1) for every call. O(N) for a complete iteration, including enough \
+                              command calls for the cursor to return back to 0. N is the number \
+                              of elements inside the collection..";
 
 /// Elements a step visits when COUNT is not given.
 const COUNT_DEFAULT: usize = 10;
@@ -71,4 +79,34 @@ pub fn close(reply: &mut Reply, mark: Mark, next: Option<u32>, len: usize) {
         it.bulk_int(next.map_or(0, i64::from));
         it.array(len);
     });
+}
+
+/// HSCAN, SSCAN, ZSCAN: one step through a collection.
+pub fn entries<C: Named>(
+    engine: &Engine,
+    mut args: Args<'_>,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    let from = cursor(&mut args)?;
+    // Redis reads the options only if there is something to scan.
+    let Some(found) = engine.db(&args).collection::<C>(key)? else {
+        close(reply, reply.mark(), None, 0);
+        return Ok(());
+    };
+    let mut shown = Shown::Pairs;
+    let options = Options::read(&mut args, |args| {
+        let taken = C::NAMES_ONLY.is_some_and(|it| args.word(it));
+        shown = if taken { Shown::Names } else { shown };
+        Ok(taken)
+    })?;
+
+    let (mark, mut replies) = (reply.mark(), 0);
+    let next = found.scan(from, options.count, |entry| {
+        if found.name(entry).with_text(|it| options.fits(it)) {
+            replies += found.show_met(entry, shown, reply);
+        }
+    });
+    close(reply, mark, next, replies);
+    Ok(())
 }

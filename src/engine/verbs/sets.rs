@@ -4,9 +4,10 @@ mod algebra;
 #[cfg(test)]
 mod tests;
 
+use super::named::{self, Named};
 use super::shown::Shown;
-use super::{chance, scan};
-use crate::base::number::parse_i64;
+use super::{chance, changes, counted, length, scan};
+use crate::base::dice::Dice;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
@@ -38,7 +39,7 @@ pub const ROWS: &[Row] = &[
         "Puts members in and answers how many of them are new.",
         "key member [member ...]",
     ),
-    row("SREM", AtLeast(3), FAST, Keys::DELETE, Write(srem)).says(
+    row("SREM", AtLeast(3), FAST, Keys::DELETE, Write(named::remove::<Set>)).says(
         Group::Set,
         "1.0.0",
         "O(N) where N is the number of members to be removed.",
@@ -59,7 +60,7 @@ pub const ROWS: &[Row] = &[
         "Answers for several members whether each is there.",
         "key member [member ...]",
     ),
-    row("SCARD", Exactly(2), FAST, Keys::PEEK, Read(scard)).says(
+    row("SCARD", Exactly(2), FAST, Keys::PEEK, Read(length::of::<Set>)).says(
         Group::Set,
         "1.0.0",
         "O(1)",
@@ -145,18 +146,54 @@ pub const ROWS: &[Row] = &[
         "Stores what the first set has and no other.",
         "destination key [key ...]",
     ),
-    row("SSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(sscan))
+    row("SSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(scan::entries::<Set>))
         .says(
             Group::Set,
             "2.8.0",
-            "O(1) for every call. O(N) for a complete iteration, including enough command \
-             calls for the cursor to return back to 0. N is the number of elements inside the \
-              collection..",
+            scan::COMPLEXITY,
             "Answers some of the members, and where to go on.",
             "key cursor [MATCH pattern] [COUNT count]",
         )
         .tips(BY_CHANCE),
 ];
+
+impl Named for Set {
+    type Entry<'c> = Element<'c>;
+
+    fn name<'c>(&'c self, member: Element<'c>) -> Element<'c> {
+        member
+    }
+
+    fn show(member: Element<'_>, _: Shown, reply: &mut Reply) {
+        member.answer(reply);
+    }
+
+    fn show_met(&self, member: Element<'_>, _: Shown, reply: &mut Reply) -> usize {
+        member.answer(reply);
+        1
+    }
+
+    fn remove(&mut self, name: &[u8], ground: &Ground) -> bool {
+        Set::remove(self, Element::Text(name), ground)
+    }
+
+    fn scan<'c>(
+        &'c self,
+        from: Option<u32>,
+        at_least: usize,
+        visit: impl FnMut(Element<'c>),
+    ) -> Option<u32> {
+        Set::scan(self, from, at_least, visit)
+    }
+
+    fn random(&self, dice: &mut Dice) -> Option<Element<'_>> {
+        Set::random(self, dice)
+    }
+
+    fn sample<'c>(&'c self, count: usize, dice: &mut Dice, visit: impl FnMut(Element<'c>)) {
+        Set::sample(self, count, dice, visit);
+    }
+}
 
 fn sadd(
     engine: &mut Engine,
@@ -171,31 +208,7 @@ fn sadd(
         let added = set.add_all(members, ground);
         Ok((added, added))
     })?;
-    if added != 0 {
-        effects.as_sent();
-    }
-    reply.count(added);
-    Ok(())
-}
-
-fn srem(
-    engine: &mut Engine,
-    mut args: Args<'_>,
-    effects: &mut Effects,
-    reply: &mut Reply,
-) -> Result<(), Fault> {
-    let key = args.next()?;
-    let mut members = args.rest().map(Element::Text);
-
-    let removed = engine.db_mut(&args).change(key, |set: &mut Set, ground| {
-        let removed = members.by_ref().filter(|it| set.remove(*it, ground)).count();
-        Ok((removed, removed))
-    })?;
-    let removed = removed.unwrap_or(0);
-    if removed != 0 {
-        effects.as_sent();
-    }
-    reply.count(removed);
+    changes::answer(added, effects, reply);
     Ok(())
 }
 
@@ -252,8 +265,7 @@ fn spop(
     let key = args.next()?;
     if args.left() != 0 {
         only_count(&args)?;
-        let count = parse_i64(args.next()?).and_then(|it| usize::try_from(it).ok());
-        let count = count.ok_or(Fault::NotPositive)?;
+        let count = counted::pops(&mut args)?;
         return pop_many(engine, &args, key, count, effects, reply);
     }
 
@@ -333,41 +345,25 @@ fn answer_all(set: Option<&Set>, reply: &mut Reply) {
     set.into_iter().flat_map(Set::iter).for_each(|it| it.answer(reply));
 }
 
-/// The set at `key`, with what its table stands on.
-fn set<'e>(
-    engine: &'e Engine,
-    key: &[u8],
-    args: &Args<'e>,
-) -> Result<(Option<&'e Set>, &'e Ground), Fault> {
-    let db = engine.db(args);
-    Ok((db.collection(key)?, db.ground()))
-}
-
 fn sismember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let (key, member) = (args.next()?, Element::Text(args.next()?));
-    let (set, ground) = set(engine, key, &args)?;
-    reply.count(usize::from(set.is_some_and(|it| it.has(member, ground))));
+    let set: Option<&Set> = engine.db(&args).collection(key)?;
+    reply.count(usize::from(set.is_some_and(|it| it.has(member, engine.ground()))));
     Ok(())
 }
 
 fn smismember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
-    let (set, ground) = set(engine, key, &args)?;
+    let set: Option<&Set> = engine.db(&args).collection(key)?;
     reply.array(args.left());
     for member in args.rest().map(Element::Text) {
-        reply.count(usize::from(set.is_some_and(|it| it.has(member, ground))));
+        reply.count(usize::from(set.is_some_and(|it| it.has(member, engine.ground()))));
     }
     Ok(())
 }
 
-fn scard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let (set, _) = set(engine, args.next()?, &args)?;
-    reply.count(set.map_or(0, Set::len));
-    Ok(())
-}
-
 fn smembers(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let (set, _) = set(engine, args.next()?, &args)?;
+    let set: Option<&Set> = engine.db(&args).collection(args.next()?)?;
     answer_all(set, reply);
     Ok(())
 }
@@ -375,45 +371,9 @@ fn smembers(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<()
 fn srandmember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
     only_count(&args)?;
-    let count = if args.left() == 0 { None } else { Some(chance::count(&mut args)?) };
-    let mut dice = args.world.dice();
-    let (set, _) = set(engine, key, &args)?;
-    match (set, count) {
-        (set, None) => match set.and_then(|it| it.random(&mut dice)) {
-            Some(member) => member.answer(reply),
-            None => reply.null(),
-        },
-        (None, Some(_)) => reply.array(0),
-        (Some(set), Some(count @ 0..)) => {
-            let count = set.len().min(count as usize);
-            reply.array(count);
-            set.sample(count, &mut dice, |it| it.answer(reply));
-        }
-        (Some(set), Some(count)) => {
-            chance::repeat(count, Shown::Names, reply, |reply| {
-                set.random(&mut dice).into_iter().for_each(|it| it.answer(reply));
-            })?;
-        }
-    }
-    Ok(())
-}
-
-fn sscan(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let key = args.next()?;
-    let from = scan::cursor(&mut args)?;
-    // Redis reads the options only if there is something to scan.
-    let Some(set) = engine.db(&args).collection::<Set>(key)? else {
-        scan::close(reply, reply.mark(), None, 0);
-        return Ok(());
+    let asked = match args.left() {
+        0 => None,
+        _ => Some((chance::count(&mut args)?, Shown::Names)),
     };
-    let options = scan::Options::read(&mut args, |_| Ok(false))?;
-    let (mark, mut shown) = (reply.mark(), 0);
-    let next = set.scan(from, options.count, |member| {
-        if member.with_text(|it| options.fits(it)) {
-            shown += 1;
-            member.answer(reply);
-        }
-    });
-    scan::close(reply, mark, next, shown);
-    Ok(())
+    chance::answer::<Set>(engine, &args, key, asked, reply)
 }

@@ -5,6 +5,7 @@ mod lookup;
 #[cfg(test)]
 mod tests;
 
+use super::changes;
 use crate::base::number;
 use crate::command::Arity::AtLeast;
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
@@ -136,18 +137,7 @@ fn sort_and_store(
     expire_looked_up(engine, &args, key, &ask, effects);
     engine.expire(args.db, args.now(), to, effects);
 
-    reply.count(stored.len());
-    let mut db = engine.db_mut(&args);
-    let has_changed = match stored.is_empty() {
-        true => db.remove(to),
-        false => {
-            db.put_value(to, Value::List(stored), None);
-            true
-        }
-    };
-    if has_changed {
-        effects.as_sent();
-    }
+    changes::store(engine, &args, to, stored, effects, reply);
     Ok(())
 }
 

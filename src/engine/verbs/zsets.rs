@@ -4,13 +4,16 @@ pub mod ranges;
 pub mod pops;
 pub mod algebra;
 
-use super::shown::{Shown, open, open_entry};
-use super::{chance, scan};
+use super::named::{self, Named};
+use super::shown::{Shown, open_entry};
+use super::{chance, length, scan};
+use crate::base::dice::Dice;
 use crate::base::number::format_f64;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
-use crate::engine::{Effects, Engine, Ground, Row, Scored, Value, Zset, row};
+use crate::engine::packed::Element;
+use crate::engine::{Effects, Engine, Ground, Row, Scored, Zset, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
@@ -33,7 +36,7 @@ pub const ROWS: &[Row] = &[
         "Adds to the score of a member.",
         "key increment member",
     ),
-    row("ZREM", AtLeast(3), FAST, Keys::DELETE, Write(zrem)).says(
+    row("ZREM", AtLeast(3), FAST, Keys::DELETE, Write(named::remove::<Zset>)).says(
         Group::SortedSet,
         "1.2.0",
         "O(M*log(N)) with N being the number of elements in the sorted set and M the number of \
@@ -55,7 +58,7 @@ pub const ROWS: &[Row] = &[
         "Answers the scores of several members.",
         "key member [member ...]",
     ),
-    row("ZCARD", Exactly(2), FAST, Keys::PEEK, Read(zcard)).says(
+    row("ZCARD", Exactly(2), FAST, Keys::PEEK, Read(length::of::<Zset>)).says(
         Group::SortedSet,
         "1.2.0",
         "O(1)",
@@ -85,13 +88,11 @@ pub const ROWS: &[Row] = &[
             "key [count [WITHSCORES]]",
         )
         .tips(BY_CHANCE),
-    row("ZSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(zscan))
+    row("ZSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(scan::entries::<Zset>))
         .says(
             Group::SortedSet,
             "2.8.0",
-            "O(1) for every call. O(N) for a complete iteration, including enough command \
-             calls for the cursor to return back to 0. N is the number of elements inside the \
-             collection..",
+            scan::COMPLEXITY,
             "Answers some of the members with their scores, and where to go on.",
             "key cursor [MATCH pattern] [COUNT count]",
         )
@@ -289,37 +290,6 @@ fn settle(
     })
 }
 
-fn zrem(
-    engine: &mut Engine,
-    mut args: Args<'_>,
-    effects: &mut Effects,
-    reply: &mut Reply,
-) -> Result<(), Fault> {
-    let key = args.next()?;
-    let members = args.rest();
-
-    let removed = engine.db_mut(&args).change(key, |zset: &mut Zset, ground| {
-        let removed = members.filter(|it| zset.remove(it, ground)).count();
-        Ok((removed, removed))
-    })?;
-    let removed = removed.unwrap_or(0);
-    if removed != 0 {
-        effects.as_sent();
-    }
-    reply.count(removed);
-    Ok(())
-}
-
-/// The sorted set at `key`, with what its table stands on.
-fn zset<'e>(
-    engine: &'e Engine,
-    key: &[u8],
-    args: &Args<'e>,
-) -> Result<(Option<&'e Zset>, &'e Ground), Fault> {
-    let db = engine.db(args);
-    Ok((db.collection(key)?, db.ground()))
-}
-
 fn answer_score(score: f64, reply: &mut Reply) {
     reply.double_text(&format_f64(score));
 }
@@ -331,35 +301,67 @@ fn answer(score: Option<f64>, reply: &mut Reply) {
     }
 }
 
-fn show((member, score): Scored<'_>, shown: Shown, reply: &mut Reply) {
-    open_entry(shown, reply);
-    member.answer(reply);
-    if shown == Shown::Pairs {
-        answer_score(score, reply);
+impl Named for Zset {
+    type Entry<'c> = Scored<'c>;
+
+    fn name<'c>(&'c self, (member, _): Scored<'c>) -> Element<'c> {
+        member
+    }
+
+    fn show((member, score): Scored<'_>, shown: Shown, reply: &mut Reply) {
+        open_entry(shown, reply);
+        member.answer(reply);
+        if shown == Shown::Pairs {
+            answer_score(score, reply);
+        }
+    }
+
+    fn show_met(&self, (member, score): Scored<'_>, _: Shown, reply: &mut Reply) -> usize {
+        member.answer(reply);
+        // Not a double even in RESP3.
+        match self.is_packed() && is_whole(score) {
+            true => reply.bulk_int(score as i64),
+            false => reply.bulk(format_f64(score).as_bytes()),
+        }
+        2
+    }
+
+    fn remove(&mut self, name: &[u8], ground: &Ground) -> bool {
+        Zset::remove(self, name, ground)
+    }
+
+    fn scan<'c>(
+        &'c self,
+        from: Option<u32>,
+        at_least: usize,
+        visit: impl FnMut(Scored<'c>),
+    ) -> Option<u32> {
+        Zset::scan(self, from, at_least, visit)
+    }
+
+    fn random(&self, dice: &mut Dice) -> Option<Scored<'_>> {
+        Zset::random(self, dice)
+    }
+
+    fn sample<'c>(&'c self, count: usize, dice: &mut Dice, visit: impl FnMut(Scored<'c>)) {
+        Zset::sample(self, count, dice, visit);
     }
 }
 
 fn zscore(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let (key, member) = (args.next()?, args.next()?);
-    let (zset, ground) = zset(engine, key, &args)?;
-    answer(zset.and_then(|it| it.score(member, ground)), reply);
+    let zset: Option<&Zset> = engine.db(&args).collection(key)?;
+    answer(zset.and_then(|it| it.score(member, engine.ground())), reply);
     Ok(())
 }
 
 fn zmscore(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
-    let (zset, ground) = zset(engine, key, &args)?;
+    let zset: Option<&Zset> = engine.db(&args).collection(key)?;
     reply.array(args.left());
     for member in args.rest() {
-        answer(zset.and_then(|it| it.score(member, ground)), reply);
+        answer(zset.and_then(|it| it.score(member, engine.ground())), reply);
     }
-    Ok(())
-}
-
-fn zcard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let key = args.next()?;
-    let (zset, _) = zset(engine, key, &args)?;
-    reply.count(zset.map_or(0, Zset::len));
     Ok(())
 }
 
@@ -386,8 +388,8 @@ fn ranked(
     let with_score = args.word("WITHSCORE");
     args.done()?;
 
-    let (zset, ground) = zset(engine, key, &args)?;
-    let found = zset.and_then(|it| it.rank(member, ground).map(|found| (it.len(), found)));
+    let zset: Option<&Zset> = engine.db(&args).collection(key)?;
+    let found = zset.and_then(|it| it.rank(member, engine.ground()).map(|found| (it.len(), found)));
     match found {
         None if with_score => reply.null_array(),
         None => reply.null(),
@@ -407,78 +409,13 @@ fn ranked(
 fn zrandmember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
     let asked = chance::how_many(&mut args, "WITHSCORES")?;
-    let mut dice = args.world.dice();
-    let (zset, _) = zset(engine, key, &args)?;
-    match (zset, asked) {
-        (zset, None) => match zset.and_then(|it| it.random(&mut dice)) {
-            Some(found) => show(found, Shown::Names, reply),
-            None => reply.null(),
-        },
-        (None, Some(_)) => reply.array(0),
-        (Some(zset), Some((count @ 0.., shown))) => {
-            let count = zset.len().min(count as usize);
-            open(count, shown, reply);
-            zset.sample(count, &mut dice, |it| show(it, shown, reply));
-        }
-        (Some(zset), Some((count, shown))) => chance::repeat(count, shown, reply, |reply| {
-            zset.random(&mut dice).into_iter().for_each(|it| show(it, shown, reply));
-        })?,
-    }
-    Ok(())
-}
-
-fn zscan(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let key = args.next()?;
-    let from = scan::cursor(&mut args)?;
-    // Redis reads the options only if there is something to scan.
-    let (Some(zset), _) = zset(engine, key, &args)? else {
-        scan::close(reply, reply.mark(), None, 0);
-        return Ok(());
-    };
-    let options = scan::Options::read(&mut args, |_| Ok(false))?;
-    let (mark, mut met) = (reply.mark(), 0);
-    let next = zset.scan(from, options.count, |(member, score)| {
-        if member.with_text(|it| options.fits(it)) {
-            met += 1;
-            member.answer(reply);
-            // Not a double even in RESP3.
-            match zset.is_packed() && is_whole(score) {
-                true => reply.bulk_int(score as i64),
-                false => reply.bulk(format_f64(score).as_bytes()),
-            }
-        }
-    });
-    scan::close(reply, mark, next, 2 * met);
-    Ok(())
+    chance::answer::<Zset>(engine, &args, key, asked, reply)
 }
 
 /// Whether a compact form keeps the score as an integer, which is then how a scan shows it.
 fn is_whole(score: f64) -> bool {
     const WHOLE: std::ops::Range<f64> = -9.2e18..9.2e18;
     WHOLE.contains(&score) && score.fract() == 0.0
-}
-
-/// Puts what a command has made at `key`, or nothing, and answers how many members that are.
-fn store(
-    engine: &mut Engine,
-    args: &Args<'_>,
-    key: &[u8],
-    made: Zset,
-    effects: &mut Effects,
-    reply: &mut Reply,
-) {
-    let (len, mut db) = (made.len(), engine.db_mut(args));
-    let changed = match len {
-        0 => db.remove(key),
-        _ => {
-            db.put_value(key, Value::Zset(made), None);
-            true
-        }
-    };
-    if changed {
-        effects.as_sent();
-    }
-    reply.count(len);
 }
 
 #[cfg(test)]

@@ -9,10 +9,6 @@ fn payloads() {
     check("keys-dump.txt");
 }
 
-fn ask(bench: &mut Bench, line: &str) -> String {
-    bench.ask(&words(line))
-}
-
 fn payload(version: u16) -> Vec<u8> {
     let mut bytes = b"\0\xC0\x07".to_vec();
     bytes.extend_from_slice(&version.to_le_bytes());
@@ -24,7 +20,7 @@ fn restore(bench: &mut Bench, ttl: &str, version: u16, options: &str) -> String 
     let mut request = words(&format!("RESTORE k {ttl}"));
     request.push(payload(version));
     request.extend(words(options));
-    bench.ask(&request)
+    bench.ask_words(&request)
 }
 
 #[test]
@@ -65,5 +61,5 @@ fn a_replica_stores_what_has_long_expired() {
     let mut bench = Bench::default();
     bench.world.now.set(WallMs::NEVER_EXPIRES);
     assert_eq!(restore(&mut bench, "5", 10, "ABSTTL"), "+OK\n");
-    assert_eq!(ask(&mut bench, "EXISTS k"), ":1\n");
+    assert_eq!(bench.ask("EXISTS k"), ":1\n");
 }

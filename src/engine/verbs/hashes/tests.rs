@@ -1,7 +1,7 @@
 //! Hashes against scripts that a real server answered, and against what only we promise.
 
 use crate::base::time::WallMs;
-use crate::engine::verbs::check::{Bench, check, said, words};
+use crate::engine::verbs::check::{Bench, check, texts};
 use crate::resp::Protocol;
 use std::collections::{BTreeSet, HashSet};
 
@@ -25,13 +25,10 @@ fn scans() {
     check("hashes-scan.txt");
 }
 
-fn ask(bench: &mut Bench, line: &str) -> String {
-    bench.ask(&words(line))
-}
-
 #[test]
 fn effects_are_what_a_replica_of_redis_would_hear() {
-    let facts: [(&str, &[&str]); 14] = [
+    let mut bench = Bench::default();
+    bench.expect_said(&[
         ("HSET h a 1 b 2", &["as sent"]),
         ("HSET h a 1", &["as sent"]),
         ("HMSET h a 1", &["as sent"]),
@@ -46,20 +43,14 @@ fn effects_are_what_a_replica_of_redis_would_hear() {
         ("HDEL h b c", &["as sent"]),
         ("HINCRBY h a x", &[]),
         ("HSET h a", &[]),
-    ];
-    let mut bench = Bench::default();
-    for (line, wanted) in facts {
-        bench.effects.begin(0);
-        ask(&mut bench, line);
-        assert_eq!(said(&bench), wanted, "{line}");
-    }
+    ]);
 }
 
 #[test]
 fn resp3_has_maps_and_pairs() {
     let mut bench = Bench { protocol: Protocol::Resp3, ..Bench::default() };
-    ask(&mut bench, "HSET h a 1");
-    let facts = [
+    bench.ask("HSET h a 1");
+    bench.expect_replies(&[
         ("HGETALL h", "%1\n$1\na\n$1\n1\n"),
         ("HGETALL none", "%0\n"),
         ("HGET h b", "_\n"),
@@ -70,21 +61,13 @@ fn resp3_has_maps_and_pairs() {
         ("HRANDFIELD h 2 WITHVALUES", "*1\n*2\n$1\na\n$1\n1\n"),
         ("HRANDFIELD h -2 WITHVALUES", "*2\n*2\n$1\na\n$1\n1\n*2\n$1\na\n$1\n1\n"),
         ("HSCAN h 0", "*2\n$1\n0\n*2\n$1\na\n$1\n1\n"),
-    ];
-    for (line, wanted) in facts {
-        assert_eq!(ask(&mut bench, line), wanted, "{line}");
-    }
+    ]);
 }
 
 fn large(bench: &mut Bench, fields: usize) {
     for at in 0..fields {
-        ask(bench, &format!("HSET h f{at} {at}"));
+        bench.ask(&format!("HSET h f{at} {at}"));
     }
-}
-
-fn texts(reply: &str) -> Vec<String> {
-    let is_text = |it: &&str| !it.starts_with(['*', '$', '%']);
-    reply.lines().filter(is_text).map(str::to_owned).collect()
 }
 
 #[test]
@@ -92,19 +75,10 @@ fn every_field_is_met_once_by_a_scan_of_a_table() {
     for count in [1, 10, 1000, i64::MAX] {
         let mut bench = Bench::default();
         large(&mut bench, 1000);
-        let (mut cursor, mut met) = ("0".to_owned(), Vec::new());
-        loop {
-            let reply = ask(&mut bench, &format!("HSCAN h {cursor} COUNT {count} NOVALUES"));
-            let mut words = texts(&reply);
-            met.extend(words.split_off(1));
-            cursor = words.pop().unwrap();
-            if cursor == "0" {
-                break;
-            }
-        }
+        let met = bench.scanned("HSCAN h", &format!("COUNT {count} NOVALUES"));
         assert_eq!(met.len(), 1000);
         assert_eq!(met.iter().collect::<HashSet<_>>().len(), 1000);
-        let beyond = ask(&mut bench, "HSCAN h 4294967296");
+        let beyond = bench.ask("HSCAN h 4294967296");
         assert_eq!(beyond, "*2\n$1\n0\n*0\n");
     }
 }
@@ -115,11 +89,11 @@ fn fields_by_chance_differ_if_they_must_and_are_there() {
         let mut bench = Bench::default();
         large(&mut bench, fields);
         for count in [1, 4, 5, 30, 99, 600, 1000, 2000] {
-            let picked = texts(&ask(&mut bench, &format!("HRANDFIELD h {count}")));
+            let picked = texts(&bench.ask(&format!("HRANDFIELD h {count}")));
             let wanted = count.min(fields);
             assert_eq!(picked.len(), wanted);
             assert_eq!(picked.iter().collect::<BTreeSet<_>>().len(), wanted);
-            let repeated = texts(&ask(&mut bench, &format!("HRANDFIELD h -{count} WITHVALUES")));
+            let repeated = texts(&bench.ask(&format!("HRANDFIELD h -{count} WITHVALUES")));
             assert_eq!(repeated.len(), 2 * count);
             for pair in repeated.chunks(2) {
                 assert_eq!(pair[0], format!("f{}", pair[1]));
@@ -134,7 +108,7 @@ fn every_field_has_its_chance() {
         let mut bench = Bench::default();
         large(&mut bench, fields);
         let draw = |line: &str, bench: &mut Bench| -> HashSet<String> {
-            (0..fields).flat_map(|_| texts(&ask(bench, line))).collect()
+            (0..fields).flat_map(|_| texts(&bench.ask(line))).collect()
         };
         assert_eq!(draw("HRANDFIELD h 9", &mut bench).len(), fields);
         assert_eq!(draw("HRANDFIELD h -9", &mut bench).len(), fields);
@@ -144,19 +118,12 @@ fn every_field_has_its_chance() {
 #[test]
 fn a_write_that_changes_nothing_leaves_no_trace() {
     let mut bench = Bench::default();
-    ask(&mut bench, "HSET h a 1 b 2");
-    let changes = bench.engine.ground().changes;
-    assert_eq!(changes, 2);
-    let version = bench.engine.space_mut(0).watch(b"h");
+    bench.expect_changes("h", "HSET h a 1 b 2", 2);
     for line in ["HDEL h x y", "HSETNX h a 1", "HINCRBY h a x", "HINCRBY h a 9223372036854775807"] {
-        ask(&mut bench, line);
+        bench.expect_changes("h", line, 0);
     }
-    assert_eq!(bench.engine.ground().changes, changes);
-    assert_eq!(bench.engine.space(0).version(b"h"), Some(version));
-    ask(&mut bench, "HDEL h a b");
-    assert_eq!(bench.engine.ground().changes, changes + 2);
-    assert_ne!(bench.engine.space(0).version(b"h"), Some(version));
+    bench.expect_changes("h", "HDEL h a b", 2);
     assert!(bench.engine.view(0, WallMs(0)).is_empty());
-    ask(&mut bench, "HINCRBYFLOAT none a x");
+    bench.ask("HINCRBYFLOAT none a x");
     assert!(bench.engine.view(0, WallMs(0)).is_empty());
 }

@@ -122,7 +122,7 @@ fn the_stream_says_what_redis_says() {
         bench.world.now.set(WallMs(now));
         for (line, wanted) in facts {
             bench.effects.begin(0);
-            bench.ask(&words(line));
+            bench.ask(line);
             let spoken = spoken(&bench.effects, &words(line));
             let spoken: Vec<String> = spoken.iter().map(text).collect();
             assert_eq!(spoken.join("; "), *wanted, "{line}");
@@ -133,10 +133,10 @@ fn the_stream_says_what_redis_says() {
 #[test]
 fn what_a_flush_takes_is_freed_elsewhere() {
     let mut bench = Bench::default();
-    bench.ask(&words("FLUSHALL"));
+    bench.ask("FLUSHALL");
     assert!(bench.engine.ground().graveyard.is_empty(), "nothing needs no grave");
-    bench.ask(&words("MSET a 1 b 2"));
-    bench.ask(&words("FLUSHALL SYNC"));
+    bench.ask("MSET a 1 b 2");
+    bench.ask("FLUSHALL SYNC");
     let graveyard = std::mem::take(&mut bench.engine.ground_mut().graveyard);
     let [Buried::Space(space)] = graveyard.as_slice() else { panic!("one keyspace") };
     assert_eq!(space.len(), 2);
@@ -146,18 +146,18 @@ fn what_a_flush_takes_is_freed_elsewhere() {
 #[test]
 fn only_watched_keys_that_were_there_notice_a_flush_or_a_swap() {
     let mut bench = Bench::default();
-    bench.ask(&words("SET there 1"));
+    bench.ask("SET there 1");
     let space = bench.engine.space_mut(0);
     let [there, nowhere] = [space.watch(b"there"), space.watch(b"nowhere")];
     let elsewhere = bench.engine.space_mut(1).watch(b"there");
-    bench.ask(&words("SWAPDB 0 1"));
+    bench.ask("SWAPDB 0 1");
     let version = |bench: &Bench, db: usize, key: &str| {
         bench.engine.space(db).version(key.as_bytes()).expect("watched")
     };
     assert_ne!(version(&bench, 0, "there"), there);
     assert_ne!(version(&bench, 1, "there"), elsewhere);
     let swapped = version(&bench, 1, "there");
-    bench.ask(&words("FLUSHALL"));
+    bench.ask("FLUSHALL");
     assert_ne!(version(&bench, 1, "there"), swapped);
     assert_eq!(version(&bench, 0, "nowhere"), nowhere);
 }
@@ -168,8 +168,8 @@ fn a_key_is_idle_since_its_value_was_used() {
     let mut idle_after = |ms: u64, line: &str| {
         let now = bench.world.now.get();
         bench.world.now.set(WallMs(now.0 + ms));
-        bench.ask(&words(line));
-        bench.ask(&words("OBJECT IDLETIME k"))
+        bench.ask(line);
+        bench.ask("OBJECT IDLETIME k")
     };
     assert_eq!(idle_after(0, "SET k v"), ":0\n");
     for (line, idle) in [
@@ -192,9 +192,9 @@ fn a_key_is_idle_since_its_value_was_used() {
 #[test]
 fn who_asks_of_a_key_is_counted_as_one_who_asks_for_its_value() {
     let mut bench = Bench::default();
-    bench.ask(&words("SET k v"));
+    bench.ask("SET k v");
     for line in ["EXISTS k nokey", "TTL k", "TYPE nokey", "OBJECT ENCODING k", "KEYS *"] {
-        bench.ask(&words(line));
+        bench.ask(line);
     }
     assert_eq!((bench.world.hits.get(), bench.world.misses.get()), (3, 2));
 }
@@ -305,12 +305,12 @@ proptest! {
         let mut bench = Bench::default();
         for (key, life) in &lives {
             let life = life.map_or(String::new(), |ms| format!(" PX {ms}"));
-            bench.ask(&words(&format!("SET {key} v{life}")));
+            bench.ask(&format!("SET {key} v{life}"));
         }
         bench.world.now.set(WallMs(1_000_000 + later));
         let is_live = |it: &(&String, &Option<u64>)| it.1.is_none_or(|ms| later <= ms);
         let live: Vec<&String> = lives.iter().filter(is_live).map(|it| it.0).collect();
-        let mut asked = |line: &str| bench.ask(&words(line));
+        let mut asked = |line: &str| bench.ask(line);
 
         let sorted = |reply: String| {
             let mut names: Vec<String> = reply.lines().map(str::to_owned).collect();
@@ -341,13 +341,13 @@ proptest! {
         changes in prop::collection::vec((0..500_usize, any::<bool>()), 0..200),
     ) {
         let mut bench = Bench::default();
-        (0..stay).for_each(|it| drop(bench.ask(&words(&format!("SET stay:{it} 1")))));
-        (0..100).for_each(|it| drop(bench.ask(&words(&format!("SET go:{it} 1")))));
+        (0..stay).for_each(|it| drop(bench.ask(&format!("SET stay:{it} 1"))));
+        (0..100).for_each(|it| drop(bench.ask(&format!("SET go:{it} 1"))));
         let (mut met, mut cursor) = (std::collections::BTreeSet::new(), "0".to_owned());
         let mut changes = changes.chunks(7);
         loop {
             let step = format!("SCAN {cursor} COUNT {count} MATCH stay:* TYPE string");
-            let reply = bench.ask(&words(&step));
+            let reply = bench.ask(&step);
             let mut lines = reply.lines().filter(|it| !it.starts_with(['*', '$']));
             cursor = lines.next().expect("a cursor").to_owned();
             met.extend(lines.map(str::to_owned));
@@ -356,7 +356,7 @@ proptest! {
             }
             for (name, comes) in changes.next().unwrap_or_default() {
                 let verb = if *comes { "MSET" } else { "DEL" };
-                bench.ask(&words(&format!("{verb} go:{name} 1")));
+                bench.ask(&format!("{verb} go:{name} 1"));
             }
         }
         prop_assert_eq!(met.len(), stay);

@@ -2,7 +2,7 @@
 
 use super::{end, take};
 use crate::command::{Args, Fault};
-use crate::engine::verbs::counted;
+use crate::engine::verbs::counted::{self, Pop};
 use crate::engine::{DbMut, Effects, End, Engine, Ground, List};
 use crate::resp::Reply;
 use std::iter;
@@ -76,11 +76,7 @@ pub(super) fn lmpop(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    // An end must follow.
-    let keys = counted::keys(&mut args, 1, Fault::Syntax)?;
-    let end = end(&mut args)?;
-    let count = if args.word("COUNT") { counted::positive(&mut args, NO_COUNT)? } else { 1 };
-    args.done()?;
+    let Pop { keys, end, count } = counted::pop(&mut args, end)?;
 
     let db = engine.db_mut(&args);
     let found = keys.into_iter().find_map(|it| db.get(it).map(|slot| (it, slot)));
@@ -96,5 +92,3 @@ pub(super) fn lmpop(
     effects.say(&[name, key, itoa::Buffer::new().format(taken).as_bytes()]);
     Ok(())
 }
-
-const NO_COUNT: Fault = Fault::Says("ERR count should be greater than 0");

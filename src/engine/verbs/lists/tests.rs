@@ -1,7 +1,7 @@
 //! Lists against scripts that a real server answered, and against what only we promise.
 
 use crate::base::time::WallMs;
-use crate::engine::verbs::check::{Bench, check, said, words};
+use crate::engine::verbs::check::{Bench, check};
 use crate::resp::Protocol;
 
 #[test]
@@ -14,13 +14,10 @@ fn moves_between_lists() {
     check("lists-moving.txt");
 }
 
-fn ask(bench: &mut Bench, line: &str) -> String {
-    bench.ask(&words(line))
-}
-
 #[test]
 fn effects_are_what_a_replica_of_redis_would_hear() {
-    let facts: [(&str, &[&str]); 26] = [
+    let mut bench = Bench::default();
+    bench.expect_said(&[
         ("RPUSH l 1 2 3 4 5 6 7 8", &["as sent"]),
         ("LPUSHX none 1", &[]),
         ("RPUSHX l 9", &["as sent"]),
@@ -47,13 +44,7 @@ fn effects_are_what_a_replica_of_redis_would_hear() {
         ("RPOPLPUSH m l", &["as sent"]),
         ("LMPOP 1 l LEFT COUNT 100", &["LPOP l 3"]),
         ("LMPOP 1 l LEFT COUNT 100", &[]),
-    ];
-    let mut bench = Bench::default();
-    for (line, wanted) in facts {
-        bench.effects.begin(0);
-        ask(&mut bench, line);
-        assert_eq!(said(&bench), wanted, "{line}");
-    }
+    ]);
     assert!(bench.engine.view(0, WallMs(0)).is_empty());
 }
 
@@ -61,16 +52,14 @@ fn effects_are_what_a_replica_of_redis_would_hear() {
 fn resp3_has_one_null() {
     let mut bench = Bench { protocol: Protocol::Resp3, ..Bench::default() };
     for line in ["LPOP none", "LPOP none 1", "LMPOP 1 none LEFT", "LINDEX none 0", "LPOS none a"] {
-        assert_eq!(ask(&mut bench, line), "_\n", "{line}");
+        assert_eq!(bench.ask(line), "_\n", "{line}");
     }
 }
 
 #[test]
 fn a_write_that_changes_nothing_leaves_no_trace() {
     let mut bench = Bench::default();
-    ask(&mut bench, "RPUSH l a b c");
-    assert_eq!(bench.engine.ground().changes, 3);
-    let version = bench.engine.space_mut(0).watch(b"l");
+    bench.expect_changes("l", "RPUSH l a b c", 3);
     let nothing = [
         "LPOP l 0",
         "LREM l 0 x",
@@ -82,12 +71,9 @@ fn a_write_that_changes_nothing_leaves_no_trace() {
         "LPUSH l",
     ];
     for line in nothing {
-        ask(&mut bench, line);
+        bench.expect_changes("l", line, 0);
     }
-    assert_eq!(bench.engine.ground().changes, 3);
-    assert_eq!(bench.engine.space(0).version(b"l"), Some(version));
-    ask(&mut bench, "RPOP l 5");
-    assert_ne!(bench.engine.space(0).version(b"l"), Some(version));
+    bench.expect_changes("l", "RPOP l 5", 3);
     assert!(bench.engine.view(0, WallMs(0)).is_empty());
 }
 
@@ -121,9 +107,9 @@ fn long_lists_answer_as_short_ones_do() {
         "EXISTS l",
     ];
     for line in lines {
-        assert_eq!(ask(&mut short, line), ask(&mut long, line), "{line}");
+        assert_eq!(short.ask(line), long.ask(line), "{line}");
         if line == push {
-            let encodings = [&mut short, &mut long].map(|it| ask(it, "OBJECT ENCODING l"));
+            let encodings = [&mut short, &mut long].map(|it| it.ask("OBJECT ENCODING l"));
             assert_eq!(encodings, ["$8\nlistpack\n", "$9\nquicklist\n"]);
         }
     }
@@ -134,14 +120,14 @@ fn a_huge_list_is_freed_elsewhere() {
     let mut bench = Bench::default();
     let text = "x".repeat(3000);
     for _ in 0..200 {
-        ask(&mut bench, &format!("LPUSH l {text}"));
+        bench.ask(&format!("LPUSH l {text}"));
     }
-    ask(&mut bench, "DEL l");
+    bench.ask("DEL l");
     assert_eq!(bench.engine.ground().graveyard.len(), 1);
     for _ in 0..400 {
-        ask(&mut bench, &format!("LPUSH l {text}"));
+        bench.ask(&format!("LPUSH l {text}"));
     }
-    ask(&mut bench, "LTRIM l 10 20");
+    bench.ask("LTRIM l 10 20");
     assert!(1 < bench.engine.ground().graveyard.len());
-    assert_eq!(ask(&mut bench, "LLEN l"), ":11\n");
+    assert_eq!(bench.ask("LLEN l"), ":11\n");
 }

@@ -4,8 +4,8 @@ use crate::base::number::parse_i64;
 use crate::command::{Args, Fault};
 use crate::engine::packed::Element;
 use crate::engine::set::algebra;
-use crate::engine::verbs::counted;
-use crate::engine::{Effects, Engine, Ground, Set, Value};
+use crate::engine::verbs::{changes, counted};
+use crate::engine::{Effects, Engine, Ground, Set};
 use crate::resp::Reply;
 use std::ops::ControlFlow;
 
@@ -120,18 +120,7 @@ fn store(
     let sets = sets(engine, &args, keys)?;
     let made = make(&sets, engine.ground());
 
-    let (len, mut db) = (made.len(), engine.db_mut(&args));
-    let changed = match len {
-        0 => db.remove(target),
-        _ => {
-            db.put_value(target, Value::Set(made), None);
-            true
-        }
-    };
-    if changed {
-        effects.as_sent();
-    }
-    reply.count(len);
+    changes::store(engine, &args, target, made, effects, reply);
     Ok(())
 }
 

@@ -1,20 +1,17 @@
 //! SORT against scripts that a real server answered, and against what only we promise.
 
 use crate::base::time::WallMs;
-use crate::engine::verbs::check::{Bench, check, said, words};
+use crate::engine::verbs::check::{Bench, check, said};
 
 #[test]
 fn sort() {
     check("sort.txt");
 }
 
-fn ask(bench: &mut Bench, line: &str) -> String {
-    bench.ask(&words(line))
-}
-
 #[test]
 fn only_what_is_stored_is_said() {
-    let facts: [(&str, &[&str]); 7] = [
+    let mut bench = Bench::default();
+    bench.expect_said(&[
         ("RPUSH l 2 1", &["as sent"]),
         ("SORT l STORE d", &["as sent"]),
         ("SORT l", &[]),
@@ -22,23 +19,17 @@ fn only_what_is_stored_is_said() {
         ("SORT none STORE d", &[]),
         ("SORT l LIMIT 5 1 STORE d", &[]),
         ("SORT l BY x STORE", &[]),
-    ];
-    let mut bench = Bench::default();
-    for (line, wanted) in facts {
-        bench.effects.begin(0);
-        ask(&mut bench, line);
-        assert_eq!(said(&bench), wanted, "{line}");
-    }
+    ]);
 }
 
 #[test]
 fn what_had_expired_when_a_result_was_stored_is_gone_before_a_replica_sorts() {
     let mut bench = Bench::default();
     for line in ["RPUSH l 1 2", "SET w_1 5 PX 10", "SET w_2 3", "SET d old PX 10"] {
-        ask(&mut bench, line);
+        bench.ask(line);
     }
     bench.world.now.set(WallMs(2_000_000));
-    ask(&mut bench, "SORT l BY w_* STORE d");
+    bench.ask("SORT l BY w_* STORE d");
     assert_eq!(said(&bench), ["DEL w_1", "DEL d", "as sent"]);
-    assert_eq!(ask(&mut bench, "LRANGE d 0 -1"), "*2\n$1\n1\n$1\n2\n");
+    assert_eq!(bench.ask("LRANGE d 0 -1"), "*2\n$1\n1\n$1\n2\n");
 }

@@ -156,9 +156,7 @@ pub(super) fn setex(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    set_until(engine, args, Clock::Seconds, "setex", effects)?;
-    reply.ok();
-    Ok(())
+    set_until(Clock::Seconds, "setex", engine, args, effects, reply)
 }
 
 pub(super) fn psetex(
@@ -167,17 +165,16 @@ pub(super) fn psetex(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    set_until(engine, args, Clock::Milliseconds, "psetex", effects)?;
-    reply.ok();
-    Ok(())
+    set_until(Clock::Milliseconds, "psetex", engine, args, effects, reply)
 }
 
 fn set_until(
-    engine: &mut Engine,
-    mut args: Args<'_>,
     clock: Clock,
     command: &'static str,
+    engine: &mut Engine,
+    mut args: Args<'_>,
     effects: &mut Effects,
+    reply: &mut Reply,
 ) -> Result<(), Fault> {
     let (key, number, value) = (args.next()?, args.next()?, args.next()?);
     let at = clock.moment(number, args.now(), command)?;
@@ -185,6 +182,7 @@ fn set_until(
     let stored = engine.db_mut(&args).put_string(key, value, Some(at));
     say_until(key, value, at, effects);
     effects.share(stored);
+    reply.ok();
     Ok(())
 }
 

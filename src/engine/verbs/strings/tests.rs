@@ -19,15 +19,15 @@ fn common_subsequences() {
 #[test]
 fn matches_are_a_map_in_resp3() {
     let mut bench = Bench { protocol: Protocol::Resp3, ..Bench::default() };
-    bench.ask(&words("MSET a xab b ab"));
-    let got = bench.ask(&words("LCS a b IDX WITHMATCHLEN")).replace('\n', " ");
+    bench.ask("MSET a xab b ab");
+    let got = bench.ask("LCS a b IDX WITHMATCHLEN").replace('\n', " ");
     assert_eq!(got, "%2 $7 matches *1 *3 *2 :1 :2 *2 :0 :1 :2 $3 len :2 ");
 }
 
 /// What the stream says of a line, words joined by spaces; commands by semicolons.
 fn said(bench: &mut Bench, line: &str) -> String {
     bench.effects.begin(0);
-    bench.ask(&words(line));
+    bench.ask(line);
     let spoken = bench.effects.items().iter().map(|item| match &item.said {
         Said::AsSent => line.to_owned(),
         Said::Instead(span) => {
@@ -108,13 +108,13 @@ fn a_string_is_named_by_how_it_came_to_be() {
         ("MSET k 14", "int"),
     ];
     for (line, wanted) in facts {
-        bench.ask(&words(line));
+        bench.ask(line);
         if !wanted.is_empty() {
             assert_eq!(slot(&bench, "k").encoding(), wanted, "{line}");
         }
     }
     for (len, wanted) in [(44, "embstr"), (45, "raw"), (5000, "raw")] {
-        bench.ask(&words(&format!("SET k {}", "x".repeat(len))));
+        bench.ask(&format!("SET k {}", "x".repeat(len)));
         assert_eq!(slot(&bench, "k").encoding(), wanted);
     }
 }
@@ -127,8 +127,8 @@ fn a_change_keeps_the_deadline_and_a_replacement_drops_it() {
     let (kept, dropped) = (Some(WallMs(1_100_000)), None);
     let all = keeps.map(|it| (it, kept)).into_iter().chain(drops.map(|it| (it, dropped)));
     for (line, wanted) in all.chain([("SETRANGE k 5000 x", kept)]) {
-        bench.ask(&words("SET k 1 EX 100"));
-        bench.ask(&words(line));
+        bench.ask("SET k 1 EX 100");
+        bench.ask(line);
         assert_eq!(slot(&bench, "k").deadline(), wanted, "{line}");
     }
 }
@@ -172,10 +172,10 @@ fn another_type_is_refused_after_the_arguments_and_changes_nothing() {
         ("SET h v NX", "$-1\n"),
     ];
     for (line, wanted) in refused.map(|it| (it, wrong_type)).into_iter().chain(others) {
-        assert_eq!(bench.ask(&words(line)), wanted, "{line}");
+        assert_eq!(bench.ask(line), wanted, "{line}");
         assert_eq!(slot(&bench, "h").kind(), Kind::Hash, "{line}");
     }
-    assert_eq!(bench.ask(&words("SET h v KEEPTTL")), "+OK\n");
+    assert_eq!(bench.ask("SET h v KEEPTTL"), "+OK\n");
 }
 
 /// Applies what the last write said as a hosted replica does: adopts what is shared, runs the rest.
@@ -269,7 +269,7 @@ proptest! {
         for line in lines {
             let sent = words(&line);
             master.effects.begin(0);
-            master.ask(&sent);
+            master.ask_words(&sent);
             follow(&master, &sent, &mut hosted);
             for item in master.effects.items() {
                 repeat(&master, &item.said, &sent, &mut wired);
@@ -283,8 +283,8 @@ proptest! {
     #[test]
     fn the_common_subsequence_is_as_long_as_can_be(one in "[abc]{0,12}", other in "[abc]{0,12}") {
         let mut bench = Bench::default();
-        bench.ask(&words(&format!("MSET a \"{one}\" b \"{other}\"")));
-        let text = bench.ask(&words("LCS a b")).lines().nth(1).unwrap_or_default().to_owned();
+        bench.ask(&format!("MSET a \"{one}\" b \"{other}\""));
+        let text = bench.ask("LCS a b").lines().nth(1).unwrap_or_default().to_owned();
         let (a, b) = (one.as_bytes(), other.as_bytes());
         let mut best = vec![vec![0; b.len() + 1]; a.len() + 1];
         for i in 1..=a.len() {
@@ -298,6 +298,6 @@ proptest! {
             let mut left = whole.chars();
             prop_assert!(text.chars().all(|it| left.any(|other| other == it)));
         }
-        prop_assert_eq!(bench.ask(&words("LCS a b LEN")), format!(":{}\n", text.len()));
+        prop_assert_eq!(bench.ask("LCS a b LEN"), format!(":{}\n", text.len()));
     }
 }

@@ -1,10 +1,12 @@
 //! Unions, intersections and differences of sorted sets and of sets, whose members score 1.
 
-use super::{Shown, answer_score, open, open_entry, store};
+use super::answer_score;
 use crate::command::Arity::AtLeast;
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
+use crate::engine::verbs::shown::{Shown, open, open_entry};
+use crate::engine::verbs::{changes, counted};
 use crate::engine::{
     Effects, Engine, Ground, KeySlot, Row, Scored, Set, Value, Zset, row, score_order,
 };
@@ -300,17 +302,13 @@ fn inputs<'e>(
     args: &mut Args<'e>,
     name: &str,
 ) -> Result<Vec<Input<'e>>, Fault> {
-    let numkeys = args.int()?;
-    if numkeys < 1 {
-        let text = format!("ERR at least 1 input key is needed for '{name}' command");
-        return Err(Fault::Told(text));
-    }
-    if (args.left() as u64) < numkeys.unsigned_abs() {
-        return Err(Fault::Syntax);
-    }
+    let count = usize::try_from(args.int()?).ok().filter(|it| *it != 0).ok_or_else(|| {
+        Fault::Told(format!("ERR at least 1 input key is needed for '{name}' command"))
+    })?;
+    let keys = counted::take(args, count, 0, Fault::Syntax)?;
     let db = engine.db(args);
-    let keys = (0..numkeys).map(|_| args.next());
-    keys.map(|key| Ok(Input { source: Source::of(db.get(key?))?, weight: 1.0 })).collect()
+    let input = |key: &[u8]| Ok(Input { source: Source::of(db.get(key))?, weight: 1.0 });
+    keys.into_iter().map(input).collect()
 }
 
 fn zunion(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
@@ -398,6 +396,6 @@ fn store_result(
     for (member, score) in result {
         made.set(&member, score, ground);
     }
-    store(engine, &args, key, made, effects, reply);
+    changes::store(engine, &args, key, made, effects, reply);
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::answer_score;
 use crate::command::Arity::AtLeast;
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::Write;
+use crate::engine::verbs::counted::{self, Pop};
 use crate::engine::{Effects, Engine, Ground, Row, Scored, Zset, row};
 use crate::resp::{Protocol, Reply};
 
@@ -45,6 +46,15 @@ enum End {
 }
 
 impl End {
+    /// Takes `MIN` or `MAX`.
+    fn read(args: &mut Args<'_>) -> Result<End, Fault> {
+        match () {
+            () if args.word("MIN") => Ok(End::Lowest),
+            () if args.word("MAX") => Ok(End::Highest),
+            () => Err(Fault::Syntax),
+        }
+    }
+
     fn command(self) -> &'static [u8] {
         match self {
             End::Lowest => b"ZPOPMIN",
@@ -98,13 +108,7 @@ fn pop_one(
     if 1 < args.left() {
         return Err(Fault::Syntax);
     }
-    let count = match args.left() {
-        0 => None,
-        _ => match args.int() {
-            Ok(count @ 0..) => Some(count as usize),
-            _ => return Err(Fault::NotPositive),
-        },
-    };
+    let count = if args.left() == 0 { None } else { Some(counted::pops(&mut args)?) };
 
     let shape = match (reply.protocol(), count) {
         (Protocol::Resp3, Some(_)) => Shape::Nested,
@@ -159,7 +163,7 @@ fn zmpop(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let (keys, end, count) = read_zmpop(&mut args)?;
+    let Pop { keys, end, count } = counted::pop(&mut args, End::read)?;
 
     let mut db = engine.db_mut(&args);
     for key in keys {
@@ -177,34 +181,4 @@ fn zmpop(
     }
     reply.null_array();
     Ok(())
-}
-
-type Keyed<'a> = (Vec<&'a [u8]>, End, usize);
-
-fn read_zmpop<'a>(args: &mut Args<'a>) -> Result<Keyed<'a>, Fault> {
-    let numkeys = positive(args, Fault::Says("ERR numkeys should be greater than 0"))?;
-    if args.left() <= numkeys {
-        return Err(Fault::Syntax);
-    }
-    let keys = (0..numkeys).map(|_| args.next()).collect::<Result<_, _>>()?;
-    let end = match () {
-        () if args.word("MIN") => End::Lowest,
-        () if args.word("MAX") => End::Highest,
-        () => return Err(Fault::Syntax),
-    };
-    let mut count = None;
-    while args.left() != 0 {
-        if count.is_some() || args.left() < 2 || !args.word("COUNT") {
-            return Err(Fault::Syntax);
-        }
-        count = Some(positive(args, Fault::Says("ERR count should be greater than 0"))?);
-    }
-    Ok((keys, end, count.unwrap_or(1)))
-}
-
-fn positive(args: &mut Args<'_>, otherwise: Fault) -> Result<usize, Fault> {
-    match args.int() {
-        Ok(number @ 1..) => Ok(number as usize),
-        _ => Err(otherwise),
-    }
 }

@@ -1,10 +1,12 @@
 //! Members between two ranks, scores or texts.
 
-use super::{Shown, open, show, store, zset};
 use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
+use crate::engine::verbs::changes;
+use crate::engine::verbs::named::Named;
+use crate::engine::verbs::shown::{Shown, open};
 use crate::engine::{Effects, Engine, Row, Zset, row};
 use crate::resp::Reply;
 use std::ops::Range;
@@ -341,15 +343,15 @@ fn agree(by: By, shown: Shown, limit: i64) -> Result<(), Fault> {
 fn range(engine: &Engine, mut args: Args<'_>, form: Form, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
     let ask = Ask::read(&mut args, form)?;
-    let (Some(zset), _) = zset(engine, key, &args)? else {
+    let Some(zset) = engine.db(&args).collection::<Zset>(key)? else {
         reply.array(0);
         return Ok(());
     };
     let ranks = ask.ranks(zset);
     open(ranks.len(), ask.shown, reply);
     match ask.order {
-        Order::Up => zset.walk(ranks).for_each(|it| show(it, ask.shown, reply)),
-        Order::Down => zset.walk_back(ranks).for_each(|it| show(it, ask.shown, reply)),
+        Order::Up => zset.walk(ranks).for_each(|it| Zset::show(it, ask.shown, reply)),
+        Order::Down => zset.walk_back(ranks).for_each(|it| Zset::show(it, ask.shown, reply)),
     }
     Ok(())
 }
@@ -381,7 +383,7 @@ fn zrevrangebylex(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<
 fn count(engine: &Engine, mut args: Args<'_>, by: By, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
     let span = Span::read(by, args.next()?, args.next()?)?;
-    let (zset, _) = zset(engine, key, &args)?;
+    let zset: Option<&Zset> = engine.db(&args).collection(key)?;
     reply.count(zset.map_or(0, |it| span.ranks(it, Order::Up).len()));
     Ok(())
 }
@@ -402,12 +404,12 @@ fn zrangestore(
 ) -> Result<(), Fault> {
     let (target, source) = (args.next()?, args.next()?);
     let ask = Ask::read(&mut args, Form::STORED)?;
-    let (zset, ground) = zset(engine, source, &args)?;
+    let (zset, ground) = (engine.db(&args).collection::<Zset>(source)?, engine.ground());
     let mut made = Zset::default();
     for (member, score) in zset.into_iter().flat_map(|it| it.walk(ask.ranks(it))) {
         member.with_text(|it| made.set(it, score, ground));
     }
-    store(engine, &args, target, made, effects, reply);
+    changes::store(engine, &args, target, made, effects, reply);
     Ok(())
 }
 
@@ -426,11 +428,7 @@ fn remove(
         zset.take(ranks, ground, |_| {});
         Ok((removed, removed))
     })?;
-    let removed = removed.unwrap_or(0);
-    if removed != 0 {
-        effects.as_sent();
-    }
-    reply.count(removed);
+    changes::answer(removed.unwrap_or(0), effects, reply);
     Ok(())
 }
 

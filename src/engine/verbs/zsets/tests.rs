@@ -1,6 +1,6 @@
 //! Sorted sets against scripts that a real server answered, and against what only we promise.
 
-use crate::engine::verbs::check::{Bench, check, words};
+use crate::engine::verbs::check::{Bench, check, texts};
 use crate::resp::Protocol;
 use std::collections::{BTreeSet, HashSet};
 
@@ -29,28 +29,11 @@ fn sort_takes_the_order_of_the_scores() {
     check("sort-zsets.txt");
 }
 
-fn ask(bench: &mut Bench, line: &str) -> String {
-    bench.ask(&words(line))
-}
-
-/// What the last write said, in words; the client's own as `as sent`.
-fn said(bench: &Bench) -> Vec<String> {
-    use crate::engine::Said;
-    let span = |said: &Said| match said {
-        Said::AsSent => "as sent".to_owned(),
-        Said::Instead(span) => {
-            let text = String::from_utf8_lossy(&bench.effects.words()[span.clone()]).into_owned();
-            let is_word = |it: &&str| !it.starts_with(['*', '$']);
-            text.split("\r\n").filter(is_word).collect::<Vec<_>>().join(" ").trim_end().to_owned()
-        }
-    };
-    bench.effects.items().iter().map(|it| span(&it.said)).collect()
-}
-
 #[test]
 fn effects_are_what_a_replica_of_redis_would_hear() {
     const SENT: &[&str] = &["as sent"];
-    let facts: [(&str, &[&str]); 38] = [
+    let mut bench = Bench::default();
+    bench.expect_said(&[
         ("ZADD z 1 a 2 b 3 c 4 d 5 e 6 f 7 g", SENT),
         ("ZADD z 1 a", &[]),
         ("ZADD z NX 9 a", &[]),
@@ -89,20 +72,14 @@ fn effects_are_what_a_replica_of_redis_would_hear() {
         ("ZADD z -0 zero", &[]),
         ("ZREMRANGEBYSCORE z -inf inf", SENT),
         ("ZREM z i", &[]),
-    ];
-    let mut bench = Bench::default();
-    for (line, wanted) in facts {
-        bench.effects.begin(0);
-        ask(&mut bench, line);
-        assert_eq!(said(&bench), wanted, "{line}");
-    }
+    ]);
 }
 
 #[test]
 fn resp3_has_doubles_and_pairs() {
     let mut bench = Bench { protocol: Protocol::Resp3, ..Bench::default() };
-    ask(&mut bench, "ZADD z 1 a 2.5 b 3 c 4 d 5 e");
-    let facts = [
+    bench.ask("ZADD z 1 a 2.5 b 3 c 4 d 5 e");
+    bench.expect_replies(&[
         ("ZSCORE z b", ",2.5\n"),
         ("ZSCORE z x", "_\n"),
         ("ZMSCORE z a x", "*2\n,1\n_\n"),
@@ -127,38 +104,27 @@ fn resp3_has_doubles_and_pairs() {
         ("ZRANDMEMBER z 1 WITHSCORES", "*1\n*2\n$1\nd\n,4\n"),
         ("ZRANDMEMBER z -2", "*2\n$1\nd\n$1\nd\n"),
         ("ZSCAN z 0", "*2\n$1\n0\n*2\n$1\nd\n$1\n4\n"),
-    ];
-    for (line, wanted) in facts {
-        assert_eq!(ask(&mut bench, line), wanted, "{line}");
-    }
+    ]);
 }
 
 #[test]
 fn a_rank_comes_with_its_score_if_asked() {
     let mut bench = Bench::default();
-    ask(&mut bench, "ZADD z 1 a 2.5 b 3 c");
-    let facts = [
+    bench.ask("ZADD z 1 a 2.5 b 3 c");
+    bench.expect_replies(&[
         ("ZRANK z b WITHSCORE", "*2\n:1\n$3\n2.5\n"),
         ("ZREVRANK z a withscore", "*2\n:2\n$1\n1\n"),
         ("ZRANK z x WITHSCORE", "*-1\n"),
         ("ZRANK z a WITHSCORES", "-ERR syntax error\n"),
         ("ZRANK z a WITHSCORE x", "-ERR wrong number of arguments for 'zrank' command\n"),
         ("ZREVRANK z a WITHSCORE x", "-ERR wrong number of arguments for 'zrevrank' command\n"),
-    ];
-    for (line, wanted) in facts {
-        assert_eq!(ask(&mut bench, line), wanted, "{line}");
-    }
+    ]);
 }
 
 fn large(bench: &mut Bench, members: usize) {
     for at in 0..members {
-        ask(bench, &format!("ZADD z {at} m{at}"));
+        bench.ask(&format!("ZADD z {at} m{at}"));
     }
-}
-
-fn texts(reply: &str) -> Vec<String> {
-    let is_text = |it: &&str| !it.starts_with(['*', '$']);
-    reply.lines().filter(is_text).map(str::to_owned).collect()
 }
 
 #[test]
@@ -166,20 +132,13 @@ fn every_member_is_met_once_by_a_scan_of_a_large_set() {
     for count in [1, 10, i64::MAX] {
         let mut bench = Bench::default();
         large(&mut bench, 1000);
-        let (mut cursor, mut met) = ("0".to_owned(), HashSet::new());
-        loop {
-            let mut words = texts(&ask(&mut bench, &format!("ZSCAN z {cursor} COUNT {count}")));
-            for pair in words.split_off(1).chunks(2) {
-                assert_eq!(pair[0], format!("m{}", pair[1]));
-                assert!(met.insert(pair[0].clone()));
-            }
-            cursor = words.pop().unwrap();
-            if cursor == "0" {
-                break;
-            }
+        let mut met = HashSet::new();
+        for pair in bench.scanned("ZSCAN z", &format!("COUNT {count}")).chunks(2) {
+            assert_eq!(pair[0], format!("m{}", pair[1]));
+            assert!(met.insert(pair[0].clone()));
         }
         assert_eq!(met.len(), 1000);
-        assert_eq!(ask(&mut bench, "ZSCAN z 4294967296"), "*2\n$1\n0\n*0\n");
+        assert_eq!(bench.ask("ZSCAN z 4294967296"), "*2\n$1\n0\n*0\n");
     }
 }
 
@@ -189,11 +148,11 @@ fn members_by_chance_differ_if_they_must_and_are_there() {
         let mut bench = Bench::default();
         large(&mut bench, members);
         for count in [1, 4, 30, 99, 600, 1000, 2000] {
-            let picked = texts(&ask(&mut bench, &format!("ZRANDMEMBER z {count}")));
+            let picked = texts(&bench.ask(&format!("ZRANDMEMBER z {count}")));
             let wanted = count.min(members);
             assert_eq!(picked.len(), wanted);
             assert_eq!(picked.iter().collect::<BTreeSet<_>>().len(), wanted);
-            let repeated = texts(&ask(&mut bench, &format!("ZRANDMEMBER z -{count} WITHSCORES")));
+            let repeated = texts(&bench.ask(&format!("ZRANDMEMBER z -{count} WITHSCORES")));
             assert_eq!(repeated.len(), 2 * count);
             for pair in repeated.chunks(2) {
                 assert_eq!(pair[0], format!("m{}", pair[1]));
@@ -206,8 +165,8 @@ fn members_by_chance_differ_if_they_must_and_are_there() {
 fn a_large_set_answers_as_a_small_one_does() {
     let mut bench = Bench::default();
     large(&mut bench, 1000);
-    assert_eq!(ask(&mut bench, "OBJECT ENCODING z"), "$8\nskiplist\n");
-    let facts = [
+    assert_eq!(bench.ask("OBJECT ENCODING z"), "$8\nskiplist\n");
+    bench.expect_replies(&[
         ("ZRANK z m700", ":700\n"),
         ("ZREVRANK z m700", ":299\n"),
         ("ZCOUNT z 100 (200", ":100\n"),
@@ -227,25 +186,15 @@ fn a_large_set_answers_as_a_small_one_does() {
         ("ZPOPMAX z 99 x", "-ERR syntax error\n"),
         ("ZREMRANGEBYSCORE z -inf inf", ":99\n"),
         ("EXISTS z", ":0\n"),
-    ];
-    for (line, wanted) in facts {
-        assert_eq!(ask(&mut bench, line), wanted, "{line}");
-    }
+    ]);
 }
 
 #[test]
 fn a_write_that_changes_nothing_leaves_no_trace() {
     let mut bench = Bench::default();
-    ask(&mut bench, "ZADD z 1 a inf b");
-    let changes = bench.engine.ground().changes;
-    assert_eq!(changes, 2);
-    let version = bench.engine.space_mut(0).watch(b"z");
+    bench.expect_changes("z", "ZADD z 1 a inf b", 2);
     for line in ["ZREM z x y", "ZADD z 1 a", "ZINCRBY z -inf b", "ZADD z 2 a x b", "ZPOPMIN z 0"] {
-        ask(&mut bench, line);
+        bench.expect_changes("z", line, 0);
     }
-    assert_eq!(bench.engine.ground().changes, changes);
-    assert_eq!(bench.engine.space(0).version(b"z"), Some(version));
-    ask(&mut bench, "ZMPOP 1 z MIN COUNT 5");
-    assert_eq!(bench.engine.ground().changes, changes + 2);
-    assert_ne!(bench.engine.space(0).version(b"z"), Some(version));
+    bench.expect_changes("z", "ZMPOP 1 z MIN COUNT 5", 2);
 }

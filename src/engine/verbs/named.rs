@@ -1,0 +1,66 @@
+//! Collections whose entries have names: what the commands that all of them have need of them.
+
+use super::changes;
+use super::shown::Shown;
+use crate::base::dice::Dice;
+use crate::command::{Args, Fault};
+use crate::engine::packed::Element;
+use crate::engine::{Collection, Effects, Engine, Ground};
+use crate::resp::Reply;
+
+/// A hash, a set or a sorted set.
+pub trait Named: Collection {
+    /// A field with its value, a member, a member with its score.
+    type Entry<'c>: Copy
+    where
+        Self: 'c;
+
+    /// The option of a scan that leaves out what belongs to the names.
+    const NAMES_ONLY: Option<&'static str> = None;
+
+    /// The name of an entry.
+    fn name<'c>(&'c self, entry: Self::Entry<'c>) -> Element<'c>;
+
+    /// Answers an entry.
+    fn show(entry: Self::Entry<'_>, shown: Shown, reply: &mut Reply);
+
+    /// Answers an entry that a scan has met, and tells how many replies it took: pairs do not stand
+    /// together.
+    fn show_met(&self, entry: Self::Entry<'_>, shown: Shown, reply: &mut Reply) -> usize;
+
+    /// Takes the entry of this name out. Answers whether it was there.
+    fn remove(&mut self, name: &[u8], ground: &Ground) -> bool;
+
+    /// Visits entries in hash order from `from` on (`None` is behind all hashes), at least
+    /// `at_least` if there are so many. Answers where to go on, `None` at the end.
+    fn scan<'c>(
+        &'c self,
+        from: Option<u32>,
+        at_least: usize,
+        visit: impl FnMut(Self::Entry<'c>),
+    ) -> Option<u32>;
+
+    /// An entry by chance.
+    fn random(&self, dice: &mut Dice) -> Option<Self::Entry<'_>>;
+
+    /// Visits `count` different entries by chance, or all.
+    fn sample<'c>(&'c self, count: usize, dice: &mut Dice, visit: impl FnMut(Self::Entry<'c>));
+}
+
+/// HDEL, SREM, ZREM: takes entries out, and removes the key with the last one.
+pub fn remove<C: Named>(
+    engine: &mut Engine,
+    mut args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let key = args.next()?;
+    let names = args.rest();
+
+    let removed = engine.db_mut(&args).change(key, |it: &mut C, ground| {
+        let removed = names.filter(|name| it.remove(name, ground)).count();
+        Ok((removed, removed))
+    })?;
+    changes::answer(removed.unwrap_or(0), effects, reply);
+    Ok(())
+}
