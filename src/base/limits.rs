@@ -10,6 +10,8 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of one client that may wait for their request to be complete (Redis'
 /// `client-query-buffer-limit`).
 pub const QUERY_BYTES_MAX: usize = 1 << 30;
+/// Connections that may wait to be accepted (Redis' `tcp-backlog`); the system may allow fewer.
+pub const LISTEN_BACKLOG: i32 = 511;
 /// Bytes read from a socket at a time, and what a connection's read buffer shrinks back to.
 pub const READ_CHUNK_BYTES: usize = 16 << 10;
 /// Reply bytes that are gathered before the connection writes them out within one batch.

@@ -20,6 +20,8 @@ pub struct World {
     /// How long a string may become (`proto-max-bulk-len`). A replica repeats what its master let
     /// pass, whatever the setting is now.
     pub bulk_bytes_max: Cell<usize>,
+    /// Whether a look at a key counts as a use of it (CLIENT NO-TOUCH).
+    pub touches: Cell<bool>,
     seed: Cell<u64>,
 }
 
@@ -31,6 +33,7 @@ impl World {
             hits: Cell::new(0),
             misses: Cell::new(0),
             bulk_bytes_max: Cell::new(BULK_BYTES_MAX),
+            touches: Cell::new(true),
             seed: Cell::new(seed),
         }
     }

@@ -36,8 +36,10 @@ enum Read {
 enum Next {
     /// Wait for input.
     Wait,
-    /// There is, or may be, more to do at once.
+    /// There is more to do at once: it has waited already.
     Go,
+    /// There is, or may be, more to do, after the others have had their turn.
+    GiveWay,
 }
 
 impl Connection {
@@ -50,8 +52,9 @@ impl Connection {
     /// Serves it until it ends.
     pub async fn attend(mut self) {
         // What ends a connection early is the peer's doing, and the peer knows.
-        let ended = self.serve_all().await;
-        self.leave(ended);
+        if let Err(error) = self.serve_all().await {
+            log::debug!("event=closed client={} why={error}", self.visitor.client.id);
+        }
     }
 
     async fn serve_all(&mut self) -> io::Result<()> {
@@ -59,9 +62,13 @@ impl Connection {
         let mut next = Next::Wait;
         let mut is_fed = false;
         loop {
-            if let Next::Wait = next {
-                stream.readable().await;
-                is_fed = false;
+            match next {
+                Next::Go => {}
+                Next::GiveWay => tasks::give_way().await,
+                Next::Wait => {
+                    stream.readable().await;
+                    is_fed = false;
+                }
             }
             let stop = at_desk(|desk| self.batch(desk, is_fed))?;
             if !self.visitor.reply.bytes().is_empty() {
@@ -69,11 +76,11 @@ impl Connection {
             }
             is_fed = stop.is_some();
             next = match stop {
-                None if self.last_read == Read::Full => Next::Go,
+                None if self.last_read == Read::Full => Next::GiveWay,
                 // Everything that had arrived is answered: the time to leave.
                 None if self.visitor.house.is_closing() => return Ok(()),
                 None => Next::Wait,
-                Some(Stop::Flush) => Next::Go,
+                Some(Stop::Flush) => Next::GiveWay,
                 Some(Stop::Await { member, needs, at_most, rung }) => {
                     self.visitor.await_member(member, needs, at_most).await;
                     self.visitor.rung = rung;
@@ -99,7 +106,7 @@ impl Connection {
     }
 
     /// One batch: reads unless there is input left (`is_fed`), serves, and writes what fits.
-    /// Answers how many bytes were read.
+    /// Answers why it ended early, if it did.
     fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<Option<Stop>> {
         if self.visitor.reply.buffer().capacity() == 0 {
             *self.visitor.reply.buffer() = std::mem::take(&mut desk.output);
@@ -220,11 +227,11 @@ impl Connection {
         self.visitor.house.counters.overflowed.fetch_add(1, Relaxed);
         ErrorKind::OutOfMemory.into()
     }
+}
 
-    fn leave(&mut self, ended: io::Result<()>) {
-        if let Err(error) = ended {
-            log::debug!("event=closed client={} why={error}", self.visitor.client.id);
-        }
+/// However a connection ends, a panic in its task included, nobody finds it on a list afterwards.
+impl Drop for Connection {
+    fn drop(&mut self) {
         self.visitor.unwatch_all();
         self.visitor.house.clients.leave(self.visitor.client.id);
         self.visitor.client.stream.close();

@@ -28,6 +28,7 @@ pub fn serve(
     decoder.limit(limits);
     desk.world.now.set(clock::wall_now());
     desk.world.bulk_bytes_max.set(limits.bulk_bytes_max);
+    desk.world.touches.set(!visitor.session.no_touch);
     if desk.metrics.is_on() != visitor.settings.server.metrics {
         desk.metrics = if desk.metrics.is_on() { Batch::off() } else { Batch::default() };
     }
@@ -83,6 +84,7 @@ impl Visitor {
         let mark = self.reply.mark();
         let command = match table().find(request) {
             Ok(command) => command,
+            Err(_) if is_http(request) => return Some(self.turn_away()),
             Err(fault) => return self.refuse(None, fault, shift),
         };
         self.note(command);
@@ -204,6 +206,13 @@ impl Visitor {
         }
     }
 
+    /// A web page has made its reader's browser send commands here: none of them is to run.
+    #[cold]
+    fn turn_away(&self) -> Stop {
+        log::warn!("event=http-refused client={}", self.client.id);
+        Stop::Close
+    }
+
     fn note(&self, command: &Command) {
         use std::sync::atomic::Ordering::Relaxed;
         self.client.command.store(command.id, Relaxed);
@@ -265,4 +274,10 @@ impl Visitor {
         };
         verb(&mut turn)
     }
+}
+
+/// Whether the request is a line of an HTTP request that may carry others in its body.
+fn is_http(request: Request<'_>) -> bool {
+    let name = request.get(0).unwrap_or_default();
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }

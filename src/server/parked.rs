@@ -7,6 +7,9 @@ use crate::base::position::Offset;
 use crate::command::Fault;
 use crate::node::{Member, Set};
 use crate::runtime::{clock, tasks};
+use futures::FutureExt;
+use futures::future::{BoxFuture, pending, select_all};
+use std::future::Future;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::time::Duration;
 
@@ -85,12 +88,10 @@ impl Visitor {
                     _ => self.nothing_on_disk(),
                 }
             }
-            Parked::Sleep { time } => {
-                self.client.is_parked.store(true, Release);
-                tasks::sleep(time).await;
-                self.client.is_parked.store(false, Release);
-                self.reply.ok();
-            }
+            Parked::Sleep { time } => match self.stand_until(pending(), Some(time)).await {
+                Ended::Unblocked => self.reply.error(UNBLOCKED),
+                _ => self.reply.ok(),
+            },
             Parked::Migrate(migration) => {
                 self.client.is_parked.store(true, Release);
                 self.migrate(*migration).await;
@@ -135,7 +136,7 @@ impl Visitor {
                 .iter()
                 .any(|it| it.index != set.master() && may_serve(it) && needs <= it.applied())
         });
-        tasks::within(at_most, reached).await;
+        self.stand_until(reached, Some(at_most)).await;
         at_desk(|it| it.metrics.floor_wait(clock::mono_now().since(began)));
     }
 
@@ -146,40 +147,39 @@ impl Visitor {
         timeout: Option<Duration>,
     ) -> Ended {
         let set = self.house.set.clone();
+        let reached = until(&set, || replicas <= count_applied(&set, offset));
+        self.stand_until(reached, timeout).await
+    }
+
+    /// Stands still until `done`, or until the time is up, or CLIENT UNBLOCK says so, or the peer
+    /// is gone.
+    async fn stand_until(
+        &self,
+        done: impl Future<Output = ()> + Send,
+        timeout: Option<Duration>,
+    ) -> Ended {
         self.client.unblocked.store(0, Release);
         self.client.is_parked.store(true, Release);
-        let reached = async {
-            until(&set, || replicas <= count_applied(&set, offset)).await;
-            Ended::Reached
-        };
-        let unblocked = async {
-            loop {
-                let listener = self.client.unblock.listen();
-                match self.client.unblocked.swap(0, AcqRel) {
-                    0 => listener.await,
-                    1 => return Ended::TimeUp,
-                    _ => return Ended::Unblocked,
-                }
-            }
-        };
-        let gone = async {
-            self.until_hung_up().await;
-            Ended::TimeUp
-        };
-        let either = futures::future::select(Box::pin(unblocked), Box::pin(gone));
-        let either = futures::future::select(Box::pin(reached), either);
-        let ended = async {
-            match either.await {
-                futures::future::Either::Left((it, _)) => it,
-                futures::future::Either::Right((it, _)) => it.factor_first().0,
-            }
-        };
-        let ended = match timeout {
-            Some(timeout) => tasks::within(timeout, ended).await.unwrap_or(Ended::TimeUp),
-            None => ended.await,
-        };
+        let ends: [BoxFuture<'_, Ended>; 4] = [
+            done.map(|()| Ended::Reached).boxed(),
+            self.until_unblocked().boxed(),
+            self.until_hung_up().map(|()| Ended::TimeUp).boxed(),
+            time_up(timeout).map(|()| Ended::TimeUp).boxed(),
+        ];
+        let (ended, ..) = select_all(ends).await;
         self.client.is_parked.store(false, Release);
         ended
+    }
+
+    async fn until_unblocked(&self) -> Ended {
+        loop {
+            let listener = self.client.unblock.listen();
+            match self.client.unblocked.swap(0, AcqRel) {
+                0 => listener.await,
+                1 => return Ended::TimeUp,
+                _ => return Ended::Unblocked,
+            }
+        }
     }
 
     /// Waits until nobody is held back. Answers whether the peer is still there.
@@ -218,6 +218,13 @@ impl Visitor {
 }
 
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+async fn time_up(timeout: Option<Duration>) {
+    match timeout {
+        Some(time) => tasks::sleep(time).await,
+        None => pending().await,
+    }
+}
 
 /// Replicas that have applied everything up to `offset`.
 fn count_applied(set: &Set, offset: Offset) -> usize {

@@ -269,6 +269,7 @@ fn no_evict(turn: &mut Turn<'_>) -> Result<After, Fault> {
 
 fn no_touch(turn: &mut Turn<'_>) -> Result<After, Fault> {
     turn.session.no_touch = switch(turn)?;
+    turn.args.world.touches.set(!turn.session.no_touch);
     answer_switch(turn, &turn.client.flags.no_touch, turn.session.no_touch)
 }
 
