@@ -225,6 +225,21 @@ fn a_write_during_the_transfer_is_not_lost() {
 }
 
 #[test]
+fn the_deletion_is_confirmed_like_any_write() {
+    let (ours, redis) = (Server::entourage(&[]), Server::redis(&[]));
+    let mut wire = ours.dial();
+    wire.ask("MSET a 1 b 2");
+    assert_eq!(wire.ask("PROXY ACKS all 5000").string(), "OK");
+    let line = |key: &str| format!("MIGRATE 127.0.0.1 {} {key} 0 5000", redis.port());
+    assert_eq!(wire.ask(&line("a")).to_string(), "+OK");
+    wire.ask("PROXY ACKS all 30");
+    assert_eq!(wire.ask("PROXY NODE n2 PAUSE").string(), "OK");
+    assert!(wire.ask(&line("b")).to_string().starts_with("-NOTDURABLE"));
+    assert_eq!(redis.dial().ask("DBSIZE").int(), Some(2));
+    assert_eq!(wire.ask(&line("b")).to_string(), "+NOKEY");
+}
+
+#[test]
 fn a_migration_is_not_part_of_a_transaction_and_waits_while_writers_are_held_back() {
     let (ours, redis) = (Server::entourage(&[]), Server::redis(&[]));
     let (mut wire, mut other) = (ours.dial(), ours.dial());

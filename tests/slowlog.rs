@@ -118,3 +118,25 @@ fn entries_are_numbered_on_and_as_many_as_configured() {
     wire.ask("SLOWLOG RESET");
     assert!(before[0] < ids(&mut wire)[0]);
 }
+
+/// Commands that are quick by nature share one reading of the clock when they come in one piece.
+#[test]
+fn a_slow_run_of_quick_commands_is_one_entry_that_says_so() {
+    let ours = Server::entourage(&[]);
+    let mut wire = ours.dial();
+    wire.ask("CONFIG SET slowlog-log-slower-than 1000");
+    let mut push = words(&["RPUSH", "list"]);
+    push.resize(200_002, b"element".to_vec());
+    wire.pipeline(&[push, words(&["GET", "a"]), words(&["GET", "b"])]);
+    let entries = wire.ask("SLOWLOG GET");
+    let words_of = |it: &support::Value| {
+        it.list()[3].list().iter().map(support::Value::string).collect::<Vec<_>>()
+    };
+    // What follows the long command may have come with it or behind it.
+    let is_told = |it: &Vec<String>| {
+        it[0] == "RPUSH" && it[31] == "... (199971 more arguments)"
+            || it.last().is_some_and(|it| it.starts_with("... (with "))
+    };
+    let told: Vec<_> = entries.list().iter().map(words_of).collect();
+    assert!(told.iter().any(is_told), "{told:?}");
+}

@@ -31,12 +31,11 @@ impl Set {
     /// Holds clients back until `until`. Of two holds the later end counts, and the greater. On
     /// return no write is at work that began before.
     pub fn hold(&self, hold: Hold, until: MonoUs, now: MonoUs) {
-        let held = self.held(now);
         {
             let mut holding = self.holding.now.lock();
-            *holding = match held {
-                None => (hold, until),
-                Some((before, end)) => (before.max(hold), end.max(until)),
+            *holding = match *holding {
+                (_, end) if end <= now => (hold, until),
+                (before, end) => (before.max(hold), end.max(until)),
             };
         }
         self.announce();

@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use super::parked::Parked;
-use super::timing::{Lap, Place};
+use super::timing::Lap;
 use super::transaction;
 use super::visitor::{Held, Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, Turn, table};
@@ -35,8 +35,8 @@ pub fn serve(
     let server = &visitor.settings.server;
     let (now, held) = (clock::mono_now(), Held::Nothing);
     let lap = Lap::begin(server.metrics, server.slowlog_slower_than_us);
-    let (set, place) = (&house.set, Place::default());
-    let mut shift = Shift { desk, set, roster: &roster, held, now, lap, input, place, served: 0 };
+    let (set, roster) = (&house.set, &roster);
+    let mut shift = Shift { desk, set, roster, held, now, lap, input, at: 0, served: 0 };
     let (taken, stop) = requests(visitor, decoder, input, &mut shift);
     shift.held.release();
     shift.end(visitor);
@@ -63,7 +63,7 @@ fn requests(
                 return (input.len(), Some(Stop::Close));
             }
         };
-        shift.place = Place { from: taken, to: taken + consumed };
+        shift.at = taken;
         let request = decoder.request(rest);
         let stop = if request.is_empty() { None } else { visitor.request(request, shift) };
         match stop {

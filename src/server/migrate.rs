@@ -5,9 +5,10 @@
 //! before it is copied until it is deleted: a key that has changed in between stays here, and the
 //! reply says so. No write is lost; the other server then has an older value beside it.
 
+use super::parked::Parked;
 use super::peer::Peer;
-use super::visitor::Visitor;
-use crate::admin::{Deputy, Migration, has_stale_watch, unwatch_all, watch};
+use super::visitor::{Stop, Visitor};
+use crate::admin::{Deputy, Migration, has_stale_watch, table, unwatch_all, watch};
 use crate::command::{Args, Fault, World};
 use crate::engine::{Effects, Run, rdb, verbs};
 use crate::node::{Duty, Writing};
@@ -37,12 +38,23 @@ struct Fates {
 }
 
 impl Visitor {
-    /// Moves keys to another server, and answers what came of it.
-    pub async fn migrate(&mut self, migration: Migration) {
+    /// Moves keys to another server, and answers what came of it. If keys were deleted here, says
+    /// what is to confirm that.
+    pub async fn migrate(&mut self, migration: Migration) -> Option<Parked> {
+        let before = self.session.last_write;
         match self.move_keys(migration).await {
             Ok(0) => self.reply.simple("NOKEY"),
             Ok(_) => self.reply.ok(),
             Err(fault) => self.answer_fault(&fault),
+        }
+        if self.session.last_write == before {
+            return None;
+        }
+        let command = table().locate(self.parked_request.borrow()).ok()?;
+        let route = self.origin().route(command, self.parked_request.borrow());
+        match self.confirmation(route) {
+            Some(Stop::Park(parked)) => Some(parked),
+            _ => None,
         }
     }
 
@@ -157,7 +169,10 @@ impl Visitor {
         drop(writing);
         self.refresh();
         let end = self.position(set.head());
-        self.session.wrote(end, clock::mono_now());
+        match same.is_empty() {
+            true => self.session.saw(end),
+            false => self.session.wrote(end, clock::mono_now()),
+        }
         Some(outcome.map(|()| changed))
     }
 

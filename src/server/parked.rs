@@ -70,16 +70,7 @@ impl Visitor {
                 }
             }
             Parked::Acks { offset, wanted, timeout } => {
-                self.until_applied(offset, wanted, timeout).await;
-                at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
-                let acked = count_applied(&self.house.set, offset);
-                let owed = std::mem::take(&mut self.owed);
-                if wanted <= acked {
-                    self.reply.buffer().extend(owed);
-                } else {
-                    let offset = offset.bytes();
-                    self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
-                }
+                self.confirm(offset, wanted, timeout).await;
             }
             Parked::WaitAof { timeout } => {
                 let never = usize::MAX;
@@ -94,7 +85,11 @@ impl Visitor {
             },
             Parked::Migrate(migration) => {
                 self.client.is_parked.store(true, Release);
-                self.migrate(*migration).await;
+                let parked = self.migrate(*migration).await;
+                if let Some(Parked::Acks { offset, wanted, timeout }) = parked {
+                    self.owed = self.reply.take(mark);
+                    self.confirm(offset, wanted, timeout).await;
+                }
                 self.client.is_parked.store(false, Release);
             }
         }
@@ -103,6 +98,21 @@ impl Visitor {
             self.log_if_slow(&request, clock::mono_now().since(began) * 1000);
         }
         self.silence(mark);
+    }
+
+    /// Answers what is owed once enough replicas have applied everything up to `offset`.
+    async fn confirm(&mut self, offset: Offset, wanted: usize, timeout: Option<Duration>) {
+        let began = clock::mono_now();
+        self.until_applied(offset, wanted, timeout).await;
+        at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
+        let acked = count_applied(&self.house.set, offset);
+        let owed = std::mem::take(&mut self.owed);
+        if wanted <= acked {
+            self.reply.buffer().extend(owed);
+        } else {
+            let offset = offset.bytes();
+            self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+        }
     }
 
     /// Inside a transaction nothing waits.

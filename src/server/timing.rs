@@ -31,8 +31,8 @@ pub struct Lap {
     is_fine: bool,
     /// Commands since the last reading that share their time.
     run: u32,
-    /// Where the last of them stands in the input.
-    last: Place,
+    /// Where in the input the last of them begins.
+    last: usize,
     /// Whether one of the next two is there.
     has_slow: bool,
     /// A slow run, and its last command.
@@ -41,19 +41,10 @@ pub struct Lap {
     slow_one: Option<u64>,
 }
 
-/// From where to where a request stands in the batch's input.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Place {
-    /// Its first byte.
-    pub from: usize,
-    /// One past its last.
-    pub to: usize,
-}
-
 struct SlowRun {
     commands: u32,
     took_ns: u64,
-    last: Place,
+    last: usize,
 }
 
 impl Lap {
@@ -66,7 +57,7 @@ impl Lap {
             is_running: with_metrics || slow_ns != u64::MAX,
             is_fine: slow_ns < FINE_NS,
             run: 0,
-            last: Place::default(),
+            last: 0,
             has_slow: false,
             slow_run: None,
             slow_one: None,
@@ -89,7 +80,7 @@ impl Shift<'_, '_> {
         self.desk.metrics.count(label, 1);
         if command.is_quick && !self.lap.is_fine {
             self.lap.run += 1;
-            self.lap.last = self.place;
+            self.lap.last = self.at;
             return;
         }
         let took_ns = self.read_clock();
@@ -163,7 +154,7 @@ impl Visitor {
         let Some(SlowRun { commands, took_ns, last }) = shift.lap.slow_run.take() else { return };
         // It has been decoded before.
         let mut decoder = Decoder::new(Limits::of(Standing::Known));
-        let bytes = &shift.input[last.from..last.to];
+        let bytes = &shift.input[last..];
         let Ok(Step::Ready { .. }) = decoder.poll(bytes) else { return };
         let request = decoder.request(bytes);
         let Ok(command) = table().locate(request) else { return };

@@ -1,7 +1,7 @@
 //! A connection's own state, from one batch to the next.
 
 use super::desk::Desk;
-use super::timing::{Lap, Place};
+use super::timing::Lap;
 use crate::admin;
 use crate::admin::{Client, House};
 use crate::base::position::{Lineage, Offset, Position};
@@ -142,8 +142,8 @@ pub struct Shift<'s, 'd> {
     pub lap: Lap,
     /// The bytes of the requests.
     pub input: &'d [u8],
-    /// Where in them the request at hand stands.
-    pub place: Place,
+    /// Where in them the request at hand begins.
+    pub at: usize,
     /// Commands of this batch that reached their handler or the queue.
     pub served: u64,
 }
