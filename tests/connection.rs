@@ -243,3 +243,75 @@ fn a_password_is_asked_for_before_anything_else() {
          GET a; AUTH secret; GET a; RESET; AUTH default secret; GET a; QUIT";
     assert_eq!(talk(&ours, lines), talk(&redis, lines));
 }
+
+/// Clients of which the server has yet to notice that they are gone, the one asking aside.
+fn others(wire: &mut Wire) -> usize {
+    wire.ask("CLIENT LIST").string().lines().count() - 1
+}
+
+/// What it has sent ahead does not hide that it has gone.
+#[test]
+fn a_waiting_client_that_has_gone_or_been_killed_is_let_go() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    for is_killed in [false, true] {
+        let mut waiting = server.dial();
+        let id = waiting.ask("CLIENT ID").int().unwrap();
+        waiting.send_raw(b"SET x 1\r\nWAIT 9 0\r\n");
+        assert_eq!(waiting.read().string(), "OK");
+        until("the client to wait", || {
+            wire.ask(&format!("CLIENT LIST ID {id}")).string().contains("flags=b").then_some(())
+        });
+        waiting.send_raw(b"PING\r\n");
+        if is_killed {
+            assert_eq!(wire.ask(&format!("CLIENT KILL ID {id}")).int(), Some(1));
+        } else {
+            drop(waiting);
+        }
+        until("the client to be gone", || (others(&mut wire) == 0).then_some(()));
+    }
+}
+
+#[test]
+fn a_sleeping_client_can_be_woken() {
+    let server = Server::entourage(&[]);
+    let (mut sleeping, mut other) = (server.dial(), server.dial());
+    let id = sleeping.ask("CLIENT ID").int().unwrap();
+    sleeping.send_raw(b"DEBUG SLEEP 1e9\r\n");
+    until("the client to sleep", || {
+        other.ask(&format!("CLIENT UNBLOCK {id}")).int().filter(|it| *it == 1)
+    });
+    assert_eq!(sleeping.read().string(), "OK");
+    sleeping.send_raw(b"DEBUG SLEEP 1e9\r\n");
+    drop(sleeping);
+    until("the client to be gone", || (others(&mut other) == 0).then_some(()));
+}
+
+/// A page in a browser can send a form anywhere, this port included.
+#[test]
+fn an_http_request_runs_nothing() {
+    for request in ["POST / HTTP/1.1\r\n\r\n", "Host: x\r\n", "GET / x\r\nHOST: y\r\n"] {
+        let server = Server::entourage(&[]);
+        let mut wire = server.dial();
+        wire.send_raw(format!("{request}SET pwned 1\r\n").as_bytes());
+        assert!(wire.is_closed());
+        assert_eq!(server.dial().ask("EXISTS pwned").int(), Some(0));
+    }
+}
+
+#[test]
+fn looks_of_a_client_with_no_touch_are_no_uses() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    wire.ask("SET a 1");
+    let Some(dump) = wire.ask("DUMP a").text().map(<[u8]>::to_vec) else { panic!("no payload") };
+    let restore: [&[u8]; 7] = [b"RESTORE", b"a", b"0", &dump, b"REPLACE", b"IDLETIME", b"1000"];
+    wire.cmd(&restore);
+    let mut idle_after = |line: &str| {
+        wire.ask(line);
+        wire.ask("OBJECT IDLETIME a").int().unwrap()
+    };
+    assert!(1000 <= idle_after("CLIENT NO-TOUCH ON"));
+    assert!(1000 <= idle_after("GET a"));
+    assert!(idle_after("TOUCH a") < 1000);
+}

@@ -52,6 +52,7 @@ enum Ended {
     Reached,
     TimeUp,
     Unblocked,
+    Gone,
 }
 
 impl Visitor {
@@ -79,7 +80,7 @@ impl Visitor {
                     _ => self.nothing_on_disk(),
                 }
             }
-            Parked::Sleep { time } => match self.stand_until(pending(), Some(time)).await {
+            Parked::Sleep { time } => match self.sleep(time).await {
                 Ended::Unblocked => self.reply.error(UNBLOCKED),
                 _ => self.reply.ok(),
             },
@@ -173,11 +174,22 @@ impl Visitor {
         let ends: [BoxFuture<'_, Ended>; 4] = [
             done.map(|()| Ended::Reached).boxed(),
             self.until_unblocked().boxed(),
-            self.until_hung_up().map(|()| Ended::TimeUp).boxed(),
+            self.until_hung_up().map(|()| Ended::Gone).boxed(),
             time_up(timeout).map(|()| Ended::TimeUp).boxed(),
         ];
         let (ended, ..) = select_all(ends).await;
         self.client.is_parked.store(false, Release);
+        ended
+    }
+
+    async fn sleep(&self, time: Duration) -> Ended {
+        let began = clock::mono_now();
+        let ended = self.stand_until(pending(), Some(time)).await;
+        if ended == Ended::Gone && self.house.is_closing() {
+            // It is us who hung up, and what was asked before is answered.
+            let slept = Duration::from_micros(clock::mono_now().since(began));
+            tasks::sleep(time.saturating_sub(slept)).await;
+        }
         ended
     }
 
