@@ -12,6 +12,9 @@ use entourage::base::dice::Dice;
 /// How often `...` repeats at most.
 const REPEATS_MAX: u64 = 4;
 
+/// One command of so many is spoilt, mostly.
+pub const SPOILT_ONE_IN: u64 = 16;
+
 /// The commands of a family.
 pub struct Grammar {
     /// One command of so many is spoilt.

@@ -2,7 +2,7 @@
 
 use super::classes::{Class, class, witness};
 use super::client::{Client, Mismatch, Model, Servers};
-use super::grammar::Grammar;
+use super::grammar::{Grammar, SPOILT_ONE_IN};
 use super::keyspace;
 use super::shrink;
 use crate::support::{Value, Wire, Words, until, words};
@@ -17,8 +17,6 @@ const QUEUED_MAX: u64 = 5;
 /// After one look of so many everything goes.
 const FLUSH_ONE_IN: u64 = 4;
 const BATCH: u64 = 100;
-/// One command of so many is spoilt.
-const SPOILT_ONE_IN: u64 = 16;
 /// A newer server has other words for mistakes, and thresholds take some that are none in C.
 const SELDOM: u64 = u64::MAX;
 /// After so many commands of all clients everything in their databases is compared.

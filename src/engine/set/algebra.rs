@@ -60,7 +60,17 @@ pub fn each_of_any<'s>(sets: &[&'s Set], ground: &Ground, mut visit: impl FnMut(
 
 /// A set of what any of `sets` has.
 pub fn union(sets: &[&Set], ground: &Ground) -> Set {
-    set_of(sets.iter().flat_map(|it| it.iter()), ground)
+    let mut sets = sets.to_vec();
+    let largest = (0..sets.len()).max_by_key(|it| sets[*it].len());
+    // Whatever the order is, so many members make a table.
+    let mut all = match largest.filter(|it| is_surely_table(sets[*it], ground)) {
+        Some(largest) => sets.swap_remove(largest).clone(),
+        None => Set::default(),
+    };
+    for member in sets.iter().flat_map(|it| it.iter()) {
+        all.add(member, ground);
+    }
+    all
 }
 
 /// Visits what `first` has and none of `others`.
@@ -91,7 +101,10 @@ pub fn difference(first: &Set, others: &[&Set], ground: &Ground) -> Set {
         Way::Search => set_of(alone(first, others, ground), ground),
         // As Redis does it, which the form of the rest tells.
         Way::TakeOut => {
-            let mut rest = set_of(first.iter(), ground);
+            let mut rest = match is_surely_table(first, ground) {
+                true => first.clone(),
+                false => set_of(first.iter(), ground),
+            };
             for member in others.iter().flat_map(|it| it.iter()) {
                 rest.remove(member, ground);
             }
@@ -128,6 +141,12 @@ fn alone<'s>(
     let mut others = others.to_vec();
     others.sort_by_key(|it| std::cmp::Reverse(it.len()));
     first.iter().filter(move |it| !others.iter().any(|set| set.has(*it, ground)))
+}
+
+/// Whether it is a table and would be one if it were made anew. A copy of it shares its members.
+fn is_surely_table(set: &Set, ground: &Ground) -> bool {
+    let limits = &ground.thresholds;
+    matches!(set, Set::Table(_)) && limits.set_entries.max(limits.set_intset_entries) < set.len()
 }
 
 fn set_of<'s>(members: impl Iterator<Item = Element<'s>>, ground: &Ground) -> Set {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// Runs a read into `reply`, to look at the room it took.
 fn read(bench: &Bench, line: &str, reply: &mut Reply) -> bool {
-    let owned = OwnedRequest::of(&words(line));
+    let owned = OwnedRequest::of(words(line));
     let Some(Row { run: Run::Read(verb), .. }) = find(&words(line)[0]) else { panic!("{line}") };
     bench.engine.read(*verb, Args::new(owned.borrow(), 1, 0, &bench.world), reply).is_ok()
 }
