@@ -152,7 +152,9 @@ impl Vocabulary {
                 self.key(b'z', dice)
             }
             "lists" | "sets" | "zsets" | "set-or-zsets" => return self.counted(kind, dice, words),
-            "crowd" | "pairs-crowd" | "scores-crowd" => return self.crowd(kind, dice, words),
+            "crowd" | "text-crowd" | "pairs-crowd" | "scores-crowd" => {
+                return self.crowd(kind, dice, words);
+            }
             "short-crowd" => return self.short_crowd(dice, words),
             kind => scalar(kind, dice),
         };
@@ -196,7 +198,7 @@ impl Vocabulary {
     /// Many elements at once, to get past the thresholds of encodings.
     fn crowd(&self, kind: &str, dice: &mut Dice, words: &mut Words) {
         let first = dice.below(self.crowd);
-        let are_ints = dice.below(2) == 0;
+        let are_ints = kind != "text-crowd" && dice.below(2) == 0;
         for number in first..first + 1 + dice.below(self.crowd) {
             if kind == "scores-crowd" {
                 words.push(format!("{}", number % 50).into_bytes());
@@ -243,7 +245,7 @@ fn scalar(kind: &str, dice: &mut Dice) -> Vec<u8> {
         "get-pattern" => one_of(&["#", "w_*", "w_*->f1", "#x", "nostar", "w_*->"], dice),
         "dump" => DUMPS[dice.below(DUMPS.len() as u64) as usize].to_vec(),
         "small" => dice.below(50).to_string().into_bytes(),
-        "large" => text(&[4_000, 4_090, 8_180, 8_190, 16_370, 70_000], dice),
+        "large" => text(&[2_000, 4_000, 4_090, 9_000, 20_000, 70_000], dice),
         "entries" => one_of(ENTRIES, dice),
         "lengths" => one_of(LENGTHS, dice),
         "list-sizes" => one_of(LIST_SIZES, dice),
