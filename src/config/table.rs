@@ -74,7 +74,8 @@ macro_rules! time {
     ($min:expr, $($path:tt)+) => { Slot::Time { at: lens!($($path)+), min: $min } };
 }
 
-/// Entries and lengths of the compact forms have no upper bound in Redis.
+/// Entries and lengths of the compact forms have no upper bound in Redis. A length may have a unit,
+/// but not that of a set's members, which is newer.
 macro_rules! entries {
     ($($path:tt)+) => { count!(0, i64::MAX, thresholds.$($path)+) };
 }
@@ -146,9 +147,11 @@ pub const PARAMS: &[Param] = &[
         Slot::Signed { at: lens!(thresholds.list_size), min: i32::MIN as i64, max: INT_MAX },
     )
     .once("list-max-ziplist-size"),
+    live(Engine, "list-compress-depth", count!(0, INT_MAX, idle.list_compress_depth)),
+    live(Engine, "maxmemory-policy", Slot::Eviction(lens!(idle.eviction))),
     live(Engine, "set-max-intset-entries", entries!(set_intset_entries)),
     live(Engine, "set-max-listpack-entries", entries!(set_entries)),
-    live(Engine, "set-max-listpack-value", length!(set_value)),
+    live(Engine, "set-max-listpack-value", entries!(set_value)),
     live(Engine, "zset-max-listpack-entries", entries!(zset_entries))
         .once("zset-max-ziplist-entries"),
     live(Engine, "zset-max-listpack-value", length!(zset_value)).once("zset-max-ziplist-value"),

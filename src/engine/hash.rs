@@ -150,7 +150,8 @@ impl Hash {
                 && packed.bytes() < PACKED_BYTES_MAX;
             let (field, value) = (Element::of(field), Element::of(value));
             match find(packed, field) {
-                Some(place) if fits => {
+                // A lowered limit counts from the next change on, whatever that is.
+                Some(place) if fits && packed.len() / 2 <= limits.hash_entries => {
                     packed.replace(packed.after(place), value);
                     return false;
                 }

@@ -286,6 +286,25 @@ impl Set {
         std::mem::replace(self, kept)
     }
 
+    /// A set of these, all different and settled, in the smallest form that takes them.
+    fn smallest_of(members: &[Element<'_>], ground: &Ground) -> Set {
+        let (limits, mut set) = (&ground.thresholds, Set::default());
+        let are_ints = members.iter().all(|it| matches!(it, Element::Int(_)));
+        if !are_ints || limits.set_intset_entries.min(INTS_MAX) < members.len() {
+            let mut packed = Packed::default();
+            let is_short = members.iter().all(|it| it.text_len() <= limits.set_value);
+            if members.len() <= limits.set_entries && is_short {
+                packed.push(members);
+                return Set::Small(packed);
+            }
+            set.as_table(ground);
+        }
+        for member in members {
+            set.add(*member, ground);
+        }
+        set
+    }
+
     /// A set of some of this one's members. A sequence stays one, even one of integers only.
     fn with_only(&self, members: &[Element<'_>], ground: &Ground) -> Set {
         let mut packed = Packed::default();

@@ -189,7 +189,7 @@ impl Connection {
         }
         self.visitor.house.counters.bytes_out.fetch_add(self.written as u64, Relaxed);
         self.written = 0;
-        self.visitor.reply.buffer().clear();
+        self.visitor.reply.clear();
         Ok(())
     }
 

@@ -169,11 +169,3 @@ fn a_write_that_changes_nothing_leaves_no_trace() {
     bench.expect_changes("s", "SPOP s 2", 2);
     assert!(bench.engine.view(0, WallMs(0)).is_empty());
 }
-
-#[test]
-fn a_count_no_reply_can_hold_is_refused() {
-    let mut bench = Bench::default();
-    bench.ask(&format!("SADD s {}", "x".repeat(100_000)));
-    let reply = bench.ask("SRANDMEMBER s -9223372036854775807");
-    assert_eq!(reply, "-ERR the reply would be too long\n");
-}
