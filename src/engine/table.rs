@@ -45,6 +45,13 @@ pub trait Slot: Sized {
 /// What a table has lost at once, to be dropped where there is time.
 pub struct Remains<S>(Vec<Box<[S]>>);
 
+impl<S> Remains<S> {
+    /// How many allocations they are, without what the slots point to.
+    pub fn burden(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl<S> Default for Remains<S> {
     fn default() -> Self {
         Remains(Vec::new())

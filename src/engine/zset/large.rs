@@ -30,7 +30,7 @@ pub struct Gone {
 impl Gone {
     /// Roughly how many allocations freeing them takes.
     pub fn burden(&self) -> usize {
-        self.cut.len()
+        self.cut.len() + self.remains.burden()
     }
 
     /// Shows them in order.
