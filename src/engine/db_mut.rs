@@ -3,6 +3,7 @@
 
 use super::db::Db;
 use super::keyspace::Keyspace;
+use super::set;
 use super::slot::KeySlot;
 use super::table::Slot;
 use super::text::{Form, TEXT_VALUE_BYTES_MAX};
@@ -290,6 +291,13 @@ impl<'e> DbMut<'e> {
     pub fn discard_members(&mut self, gone: Gone) {
         if BURDEN_MAX < gone.burden() {
             self.ground.graveyard.push(Buried::Members(gone));
+        }
+    }
+
+    /// The same for what was popped from a set.
+    pub fn discard_popped(&mut self, gone: set::Gone) {
+        if BURDEN_MAX < gone.burden() {
+            self.ground.graveyard.push(Buried::Popped(gone));
         }
     }
 

@@ -73,6 +73,8 @@ pub enum Buried {
     Part(Value),
     /// What a sorted set has lost at once.
     Members(Gone),
+    /// What a set has lost at once.
+    Popped(set::Gone),
     /// All that a flush took.
     Space(Box<Keyspace>),
 }

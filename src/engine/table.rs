@@ -145,9 +145,10 @@ impl<S: Slot> Table<S> {
         Some(slot)
     }
 
-    /// Keeps the entries that `stays` holds for, in one walk, and answers the others.
-    pub fn sweep(&mut self, stays: impl Fn(&S) -> bool) -> Remains<S> {
-        let gone = self.segments.iter_mut().map(|it| it.sweep(&stays)).collect();
+    /// Keeps the entries that `stays` holds for, in one walk, and answers the others. Each is asked
+    /// about once, in no particular order.
+    pub fn sweep(&mut self, mut stays: impl FnMut(&S) -> bool) -> Remains<S> {
+        let gone = self.segments.iter_mut().map(|it| it.sweep(&mut stays)).collect();
         self.len = self.segments.iter().map(Segment::len).sum();
         self.slots = self.segments.iter().map(Segment::capacity).sum();
         // From the end, because what a merge moves comes from there.
