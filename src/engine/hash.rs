@@ -5,6 +5,7 @@ use super::packed::{Element, Packed, Place};
 use super::sample;
 use super::table::{Slot, Table};
 use crate::base::dice::Dice;
+use crate::base::prefetch::prefetch;
 use triomphe::ThinArc;
 
 /// Fields and values side by side, or a table of pairs. Once a table, it stays one.
@@ -275,6 +276,13 @@ impl Slot for Pair {
     #[inline]
     fn key(&self) -> &[u8] {
         self.split().0
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        if let Pair::Taken { texts, .. } = self {
+            prefetch(&texts.header);
+        }
     }
 }
 
