@@ -31,6 +31,31 @@ struct Subject {
     asks: &'static [Ask],
 }
 
+/// Shares of all elements, one in so many, that are taken out at once.
+const SHARES: [u64; 3] = [10, 2, 1];
+
+/// A command that takes out many elements at once, at a key where `fill` puts them.
+struct Bulk {
+    fill: Says,
+    says: Says,
+}
+
+const BULKS: &[Bulk] = &[
+    Bulk {
+        fill: |it| format!("ZADD zset {} member:{it}", score(it)),
+        says: |count| format!("ZREMRANGEBYRANK zset 0 {}", count - 1),
+    },
+    Bulk {
+        fill: |it| format!("ZADD zset {} member:{it}", score(it)),
+        says: |count| format!("ZPOPMIN zset {count}"),
+    },
+    Bulk { fill: |it| format!("SADD set member:{it}"), says: |count| format!("SPOP set {count}") },
+    Bulk {
+        fill: |it| format!("RPUSH list element:{it}"),
+        says: |count| format!("LPOP list {count}"),
+    },
+];
+
 /// A command that is measured.
 struct Ask {
     says: Says,
@@ -99,6 +124,27 @@ fn main() {
             grow(subject, size);
         }
     }
+    println!("\n| command | elements | taken | ms | ns per element taken |");
+    println!("|---|---:|---:|---:|---:|");
+    for bulk in BULKS {
+        for size in QUICK_SIZES {
+            SHARES.into_iter().for_each(|it| lose(bulk, size, size / it));
+        }
+    }
+}
+
+/// Prints a line for a command that takes `count` of `size` elements at once.
+fn lose(bulk: &Bulk, size: u64, count: u64) {
+    let mut bench = Bench::new();
+    (0..size).for_each(|it| bench.run(&prepared(&(bulk.fill)(it))));
+    let request = prepared(&(bulk.says)(count));
+    let begun = Instant::now();
+    bench.serve(&request);
+    let spent = begun.elapsed().as_nanos() as f64;
+    let name =
+        request.borrow().get(0).map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+    let (ms, each) = (spent / 1e6, spent / count as f64);
+    println!("| {name} | {size} | {count} | {ms:.2} | {each:.1} |");
 }
 
 /// Prints a line for each command that is asked of a subject of this size.
@@ -170,6 +216,12 @@ impl Bench {
     }
 
     fn run(&mut self, owned: &OwnedRequest) {
+        self.serve(owned);
+        self.engine.ground_mut().graveyard.clear();
+    }
+
+    /// What a command costs whoever waits for it: the dead are freed elsewhere.
+    fn serve(&mut self, owned: &OwnedRequest) {
         let request = owned.borrow();
         let row: &Row = verbs::find(request.get(0).unwrap_or_default()).expect("a known command");
         let args = Args::new(request, 1, 0, &self.world);
@@ -183,6 +235,5 @@ impl Bench {
         };
         done.unwrap_or_else(|fault| panic!("{fault}"));
         self.reply.cut(mark);
-        self.engine.ground_mut().graveyard.clear();
     }
 }

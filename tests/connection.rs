@@ -26,6 +26,9 @@ const CONVERSATIONS: &[&str] = &[
     "COMMAND GETKEYS GET; COMMAND GETKEYS SET a; COMMAND GETKEYS SET a b; COMMAND GETKEYS NOSUCH a; \
      COMMAND GETKEYS PING x; COMMAND GETKEYS MSET a b c d; COMMAND GETKEYS OBJECT ENCODING k; \
      COMMAND GETKEYS MULTI a; COMMAND GETKEYS OBJECT x",
+    "COMMAND GETKEYSANDFLAGS SORT a BY x GET y STORE b LIMIT 0 1; \
+     COMMAND GETKEYSANDFLAGS SORT a STORE b STORE c; COMMAND GETKEYS SORT a STORE; \
+     COMMAND GETKEYSANDFLAGS SORT a BY STORE GET x; COMMAND GETKEYSANDFLAGS SORT_RO a GET b",
     "COMMAND GETKEYSANDFLAGS SET a b; COMMAND GETKEYSANDFLAGS SET a b GET; \
      COMMAND GETKEYSANDFLAGS RENAME a b; COMMAND GETKEYSANDFLAGS DEL a b",
     "COMMAND LIST FOO; COMMAND LIST FILTERBY ACLCAT; COMMAND LIST FILTERBY FOO x; \
@@ -55,6 +58,72 @@ fn a_long_pipeline_of_long_replies_is_answered_to_its_end() {
     let replies = wire.pipeline(&pipeline);
     assert_eq!(replies.len(), REQUESTS);
     assert!(replies.iter().all(|it| it.text().is_some_and(|it| it.len() == 1000)));
+}
+
+const MB: usize = 1 << 20;
+
+/// A limit that is lowered holds for connections that are already there.
+#[test]
+fn the_longest_string_is_as_long_as_configured() {
+    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    let answers = |server: &Server| {
+        let (mut wire, mut other) = (server.dial(), server.dial());
+        let (most, long) = ("x".repeat(MB), "x".repeat(MB + 1));
+        let mut answers = vec![
+            wire.cmd(&["SET", "grown", &long]),
+            wire.ask("SET square 1"),
+            wire.ask("CONFIG SET proto-max-bulk-len 1mb"),
+            other.cmd(&["SET", "a", &most]),
+            other.ask("APPEND a x"),
+            other.ask("APPEND grown x"),
+            other.ask("SETRANGE a 1048575 x"),
+            other.ask("SETRANGE a 1048576 x"),
+            other.cmd(&["APPEND", "new", &most]),
+            other.cmd(&["SET", "square", &"x".repeat(600)]),
+            other.ask("LCS square square LEN"),
+        ];
+        other.send_raw(format!("*3\r\n$3\r\nSET\r\n$1\r\na\r\n${}\r\n", MB + 1).as_bytes());
+        answers.push(other.read());
+        assert!(other.is_closed());
+        answers.push(wire.ask("CONFIG SET proto-max-bulk-len 512mb"));
+        answers.push(wire.cmd(&["SET", "a", &long]));
+        answers.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(&ours), answers(&redis));
+}
+
+#[test]
+fn a_request_that_outgrows_the_query_buffer_ends_its_client() {
+    for server in [Server::redis(&[]), Server::entourage(&[])] {
+        let (mut wire, mut other) = (server.dial(), server.dial());
+        assert_eq!(wire.ask("CONFIG SET client-query-buffer-limit 1mb").string(), "OK");
+        let fits = "x".repeat(MB - 100);
+        let pipeline = vec![support::words(&["SET", "a", &fits]); 4];
+        assert!(other.pipeline(&pipeline).iter().all(|it| it.text() == Some(b"OK")));
+        // Short enough at its end to leave in one piece: a closed connection takes no more.
+        other.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$2000000\r\n");
+        other.send_raw(&vec![b'x'; MB - 1000]);
+        other.send_raw(&[b'x'; 1001]);
+        assert!(other.is_closed());
+        assert_eq!(wire.ask("STRLEN a").int(), Some(MB as i64 - 100));
+    }
+}
+
+/// One long reply is pending output, however fast the client would read it.
+#[test]
+fn a_reply_past_the_hard_output_limit_ends_its_client() {
+    for server in [Server::redis(&[]), Server::entourage(&[])] {
+        let mut wire = server.dial();
+        wire.cmd(&["SET", "long", &"x".repeat(200_000)]);
+        wire.cmd(&["SET", "short", &"x".repeat(90_000)]);
+        let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0"];
+        assert_eq!(wire.cmd(&limit).string(), "OK");
+        assert_eq!(wire.ask("GET short").string().len(), 90_000);
+        let mut other = server.dial();
+        other.send(&[support::words(&["GET", "long"])]);
+        assert_eq!(other.read_to_end(), b"");
+        assert_eq!(wire.ask("PING").string(), "PONG");
+    }
 }
 
 fn talk(server: &Server, conversation: &str) -> Vec<String> {
@@ -176,4 +245,76 @@ fn a_password_is_asked_for_before_anything_else() {
          AUTH bob secret; HELLO 2 AUTH default wrong; HELLO 3 AUTH default secret; GET a; RESET; \
          GET a; AUTH secret; GET a; RESET; AUTH default secret; GET a; QUIT";
     assert_eq!(talk(&ours, lines), talk(&redis, lines));
+}
+
+/// Clients of which the server has yet to notice that they are gone, the one asking aside.
+fn others(wire: &mut Wire) -> usize {
+    wire.ask("CLIENT LIST").string().lines().count() - 1
+}
+
+/// What it has sent ahead does not hide that it has gone.
+#[test]
+fn a_waiting_client_that_has_gone_or_been_killed_is_let_go() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    for is_killed in [false, true] {
+        let mut waiting = server.dial();
+        let id = waiting.ask("CLIENT ID").int().unwrap();
+        waiting.send_raw(b"SET x 1\r\nWAIT 9 0\r\n");
+        assert_eq!(waiting.read().string(), "OK");
+        until("the client to wait", || {
+            wire.ask(&format!("CLIENT LIST ID {id}")).string().contains("flags=b").then_some(())
+        });
+        waiting.send_raw(b"PING\r\n");
+        if is_killed {
+            assert_eq!(wire.ask(&format!("CLIENT KILL ID {id}")).int(), Some(1));
+        } else {
+            drop(waiting);
+        }
+        until("the client to be gone", || (others(&mut wire) == 0).then_some(()));
+    }
+}
+
+#[test]
+fn a_sleeping_client_can_be_woken() {
+    let server = Server::entourage(&[]);
+    let (mut sleeping, mut other) = (server.dial(), server.dial());
+    let id = sleeping.ask("CLIENT ID").int().unwrap();
+    sleeping.send_raw(b"DEBUG SLEEP 1e9\r\n");
+    until("the client to sleep", || {
+        other.ask(&format!("CLIENT UNBLOCK {id}")).int().filter(|it| *it == 1)
+    });
+    assert_eq!(sleeping.read().string(), "OK");
+    sleeping.send_raw(b"DEBUG SLEEP 1e9\r\n");
+    drop(sleeping);
+    until("the client to be gone", || (others(&mut other) == 0).then_some(()));
+}
+
+/// A page in a browser can send a form anywhere, this port included.
+#[test]
+fn an_http_request_runs_nothing() {
+    for request in ["POST / HTTP/1.1\r\n\r\n", "Host: x\r\n", "GET / x\r\nHOST: y\r\n"] {
+        let server = Server::entourage(&[]);
+        let mut wire = server.dial();
+        wire.send_raw(format!("{request}SET pwned 1\r\n").as_bytes());
+        assert!(wire.is_closed());
+        assert_eq!(server.dial().ask("EXISTS pwned").int(), Some(0));
+    }
+}
+
+#[test]
+fn looks_of_a_client_with_no_touch_are_no_uses() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    wire.ask("SET a 1");
+    let Some(dump) = wire.ask("DUMP a").text().map(<[u8]>::to_vec) else { panic!("no payload") };
+    let restore: [&[u8]; 7] = [b"RESTORE", b"a", b"0", &dump, b"REPLACE", b"IDLETIME", b"1000"];
+    wire.cmd(&restore);
+    let mut idle_after = |line: &str| {
+        wire.ask(line);
+        wire.ask("OBJECT IDLETIME a").int().unwrap()
+    };
+    assert!(1000 <= idle_after("CLIENT NO-TOUCH ON"));
+    assert!(1000 <= idle_after("GET a"));
+    assert!(idle_after("TOUCH a") < 1000);
 }

@@ -265,6 +265,19 @@ fn a_unix_socket_serves_and_is_taken_away() {
     );
     server.stop();
     assert!(!path.exists());
+    // What a process left behind that could not clean up.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let _server = Server::entourage(&["--unix", path.to_str().unwrap()]);
+    UnixStream::connect(&path).unwrap();
+}
+
+#[test]
+fn a_file_that_is_no_socket_is_left_alone() {
+    let dir = Dir::new("precious");
+    let path = dir.file("precious.rdb", "data");
+    let (code, text) = run(&["--unix", path.to_str().unwrap()]);
+    assert_ne!(code, 0, "{text}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "data");
 }
 
 #[test]

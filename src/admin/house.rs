@@ -3,6 +3,7 @@
 use super::clients::Clients;
 use super::counters::Counters;
 use super::rates::Rates;
+use super::slowlog::Slowlog;
 use crate::base::time::WallMs;
 use crate::config::Config;
 use crate::metrics::batch::Batch;
@@ -46,6 +47,8 @@ pub struct House {
     pub counters: Counters,
     /// What the counts gained lately.
     pub rates: Mutex<Rates>,
+    /// Commands that took long.
+    pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
     pub birth: Birth,
     settings: RwLock<Arc<Config>>,
@@ -68,6 +71,7 @@ impl House {
             clients: Clients::default(),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
+            slowlog: Mutex::new(Slowlog::default()),
             birth,
             settings: RwLock::new(Arc::new(settings)),
             settings_generation: AtomicU64::new(1),

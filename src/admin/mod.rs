@@ -4,9 +4,11 @@
 mod clients;
 mod counters;
 mod rates;
+mod slowlog;
 mod house;
 pub mod version;
 mod table;
+mod migration;
 mod turn;
 mod info;
 mod stats;
@@ -19,7 +21,9 @@ pub use clients::{Client, ClientFlags, ClientNames, Clients};
 pub use counters::Counters;
 pub use house::{Birth, House};
 pub use info::info;
+pub use migration::{Deputy, Migration};
 pub use rates::{Gains, Rates};
+pub use slowlog::{Slow, Slowlog, words as slow_words};
 pub use stats::stats;
 pub use table::{Command, Handler, Table, table};
 pub use turn::{

@@ -1,5 +1,6 @@
 //! A session verb's turn: what it may look at and change, and what happens after it.
 
+use super::migration::Migration;
 use super::{Client, House};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
@@ -45,7 +46,7 @@ pub enum After {
 }
 
 /// Why a connection stands still.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Park {
     /// WAIT: until this many replicas have applied `offset`; answers how many have.
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
@@ -55,6 +56,8 @@ pub enum Park {
     Sleep { time: Duration },
     /// PROXY FAILOVER to the member at this place; answers OK, or why not.
     FailOver { heir: usize },
+    /// MIGRATE; answers what came of it.
+    Migrate(Box<Migration>),
 }
 
 /// Talks to the proxy itself.
@@ -103,6 +106,12 @@ impl SessionRow {
     /// More flags: a container's.
     pub const fn flags(mut self, flags: Flags) -> SessionRow {
         self.spec.flags = flags;
+        self
+    }
+
+    /// It changes data although no member runs it.
+    pub const fn writes(mut self) -> SessionRow {
+        self.spec.class = Class::Write;
         self
     }
 

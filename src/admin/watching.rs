@@ -26,7 +26,10 @@ pub fn watch<'k>(
         if session.watches.iter().any(|it| it.db == session.db && *it.key == *key) {
             continue;
         }
-        writing.expire_key(session.db, key, wall, &mut effects, now);
+        // While writers are held back nothing may change; EXEC finds such a key outlived.
+        if set.held(now).is_none() {
+            writing.expire_key(session.db, key, wall, &mut effects, now);
+        }
         let version = writing.engine().space_mut(session.db).watch(key);
         let history = position.history;
         session.watches.push(Watch { db: session.db, key: key.into(), version, history });

@@ -10,12 +10,17 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of one client that may wait for their request to be complete (Redis'
 /// `client-query-buffer-limit`).
 pub const QUERY_BYTES_MAX: usize = 1 << 30;
+/// Connections that may wait to be accepted (Redis' `tcp-backlog`); the system may allow fewer.
+pub const LISTEN_BACKLOG: i32 = 511;
 /// Bytes read from a socket at a time, and what a connection's read buffer shrinks back to.
 pub const READ_CHUNK_BYTES: usize = 16 << 10;
 /// Reply bytes that are gathered before the connection writes them out within one batch.
 pub const REPLY_FLUSH_BYTES: usize = 64 << 10;
-/// Longest reply to a request whose elements may repeat: what it names is not what there is.
-pub const REPLY_BYTES_MAX: usize = BULK_BYTES_MAX;
+/// What an empty reply buffer keeps of its room; a long reply's is given back once it has left.
+pub const REPLY_BYTES_KEPT: usize = 256 << 10;
+/// Longest reply whose length is a number in the request: entries chosen by chance may repeat, so
+/// there may be more of them in it than there are.
+pub const REPEATED_BYTES_MAX: usize = 64 << 20;
 /// Databases of a member (Redis' default; not configurable so that SELECT means the same
 /// everywhere).
 pub const DATABASES: usize = 16;
@@ -44,6 +49,9 @@ const _: () = {
     // A header line or an inline request must fit what one read may leave behind.
     assert!(INLINE_BYTES_MAX <= QUERY_BYTES_MAX);
     assert!(BULK_BYTES_MAX < QUERY_BYTES_MAX);
+    // A batch's replies are written out before their room counts as a long reply's.
+    assert!(REPLY_FLUSH_BYTES <= REPLY_BYTES_KEPT);
+    assert!(REPLY_BYTES_KEPT <= REPEATED_BYTES_MAX);
     // Spans of a request are 32-bit.
     assert!(QUERY_BYTES_MAX < u32::MAX as usize);
 };

@@ -1,4 +1,4 @@
-//! Words every room shares: positions, times, limits, dice, globs and numbers as text.
+//! Words every room shares: positions, times, limits, dice, globs, numbers as text, prefetching.
 //!
 //! **Invariant:** pure. No clock, no socket, no task; names no other room.
 
@@ -9,5 +9,6 @@ pub mod limits;
 mod literal;
 pub mod number;
 pub mod position;
+pub mod prefetch;
 pub mod size;
 pub mod time;

@@ -2,6 +2,7 @@
 
 use super::Fault;
 use crate::base::dice::Dice;
+use crate::base::limits::BULK_BYTES_MAX;
 use crate::base::number;
 use crate::base::time::WallMs;
 use crate::resp::Request;
@@ -16,6 +17,11 @@ pub struct World {
     pub hits: Cell<u64>,
     /// Keys that were looked for and missed.
     pub misses: Cell<u64>,
+    /// How long a string may become (`proto-max-bulk-len`). A replica repeats what its master let
+    /// pass, whatever the setting is now.
+    pub bulk_bytes_max: Cell<usize>,
+    /// Whether a look at a key counts as a use of it (CLIENT NO-TOUCH).
+    pub touches: Cell<bool>,
     seed: Cell<u64>,
 }
 
@@ -26,6 +32,8 @@ impl World {
             now: Cell::new(now),
             hits: Cell::new(0),
             misses: Cell::new(0),
+            bulk_bytes_max: Cell::new(BULK_BYTES_MAX),
+            touches: Cell::new(true),
             seed: Cell::new(seed),
         }
     }

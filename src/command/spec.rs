@@ -94,6 +94,8 @@ flags! {
     DANGEROUS = 16 None;
     /// Allowed while a client may only use pub/sub (RESP2).
     IN_PUBSUB = 17 None;
+    /// Talks to another server, which a transaction cannot wait for.
+    FAR = 18 None;
 }
 
 impl Flags {

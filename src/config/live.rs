@@ -5,6 +5,8 @@ use super::fixed::{FIXED, fixed};
 use super::table::{PARAMS, When, param};
 use crate::base::glob::{Case, is_literal, matches};
 
+const DUPLICATE: &str = "duplicate parameter";
+
 impl Config {
     /// Names and values of the parameters that any of these patterns names, each once. A name
     /// without wildcards comes back as it was asked for.
@@ -53,10 +55,15 @@ impl Config {
         let mut changed = self.clone();
         for (at, name) in names.iter().enumerate() {
             let put = match names[..at].iter().any(|it| it.eq_ignore_ascii_case(name)) {
-                true => Err("duplicate parameter".to_owned()),
+                true => Err(DUPLICATE.to_owned()),
                 false => changed.put(name, pairs[at].1),
             };
             put.map_err(|why| {
+                // A refused value is told with the name as it is listed.
+                let name = match param(name) {
+                    Some(it) if it.when == When::Live && why != DUPLICATE => name.to_lowercase(),
+                    _ => name.clone(),
+                };
                 format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
             })?;
         }

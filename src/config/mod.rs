@@ -15,5 +15,6 @@ mod overrides;
 
 pub use overrides::Overrides;
 pub use tree::{
-    Address, Config, DebugAccess, Listener, LogLevel, OutputLimit, OutputLimits, ReplicaSet, Server,
+    Address, Config, DebugAccess, Eviction, Idle, Listener, LogLevel, OutputLimit, OutputLimits,
+    ReplicaSet, Server,
 };

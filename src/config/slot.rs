@@ -1,6 +1,6 @@
 //! How one parameter is read from text and shown as text: Redis' formats, Redis' refusals.
 
-use super::{Config, DebugAccess, LogLevel, OutputLimit, OutputLimits};
+use super::{Config, DebugAccess, Eviction, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::size::{format_duration, parse_duration, parse_size};
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub enum Slot {
     Text(Lens<String>),
     /// A log level.
     Loglevel(Lens<LogLevel>),
+    /// What makes room when memory is full.
+    Eviction(Lens<Eviction>),
     /// Who may say DEBUG.
     Debug(Lens<DebugAccess>),
     /// Output limits by kind of client.
@@ -67,6 +69,7 @@ impl Slot {
             Slot::Switch(at) => if *(at.of)(config) { "yes" } else { "no" }.to_owned(),
             Slot::Text(at) => (at.of)(config).clone(),
             Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Eviction(at) => (at.of)(config).as_str().to_owned(),
             Slot::Debug(at) => (at.of)(config).as_str().to_owned(),
             Slot::Limits(at) => show_limits((at.of)(config)),
             Slot::Percentiles(at) => {
@@ -87,14 +90,18 @@ impl Slot {
                 *(at.of_mut)(config) = Beyond::Refuse.hold(integer(text)?, *min, *max)?;
             }
             Slot::Size { at, min, max, beyond } => {
-                let size = parse_size(text.as_bytes()).and_then(|it| i64::try_from(it).ok());
-                let size = size.ok_or("argument must be a memory value")?;
-                *(at.of_mut)(config) = beyond.hold(size, *min, *max)? as usize;
+                let size = parse_size(text.as_bytes()).ok_or("argument must be a memory value")?;
+                let size = match i64::try_from(size) {
+                    Ok(size) => beyond.hold(size, *min, *max)?,
+                    Err(_) => return Err(between(*min, *max)),
+                };
+                *(at.of_mut)(config) = size as usize;
             }
             Slot::Time { at, min } => *(at.of_mut)(config) = time(text, *min)?,
             Slot::Switch(at) => *(at.of_mut)(config) = switch(text)?,
             Slot::Text(at) => *(at.of_mut)(config) = text.to_owned(),
             Slot::Loglevel(at) => *(at.of_mut)(config) = loglevel(text)?,
+            Slot::Eviction(at) => *(at.of_mut)(config) = eviction(text)?,
             Slot::Debug(at) => *(at.of_mut)(config) = word(&DebugAccess::ALL, text)?,
             Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
@@ -122,6 +129,7 @@ impl Slot {
             Slot::Switch(_) => "true or false".to_owned(),
             Slot::Text(_) => "a text in quotes".to_owned(),
             Slot::Loglevel(_) => LogLevel::ALL.map(|it| it.1).join(", "),
+            Slot::Eviction(_) => Eviction::ALL.map(|it| it.1).join(", "),
             Slot::Debug(_) => DebugAccess::ALL.map(|it| it.1).join(", "),
             Slot::Limits(_) => {
                 "normal, replica or pubsub, each with a hard limit, a soft limit and \
@@ -139,9 +147,13 @@ impl Beyond {
         match self {
             _ if min <= number && number <= max => Ok(number),
             Beyond::Clamp if 0 <= number => Ok(number.clamp(min, max)),
-            _ => Err(format!("argument must be between {min} and {max} inclusive")),
+            _ => Err(between(min, max)),
         }
     }
+}
+
+fn between(min: i64, max: i64) -> String {
+    format!("argument must be between {min} and {max} inclusive")
 }
 
 fn integer(text: &str) -> Result<i64, String> {
@@ -188,6 +200,16 @@ fn loglevel(text: &str) -> Result<LogLevel, String> {
         "info" => Ok(LogLevel::Notice),
         "trace" => Ok(LogLevel::Debug),
         _ => word(&LogLevel::ALL, text),
+    }
+}
+
+/// Those that go by how often a key is used are Redis' too, but nobody counts that here.
+fn eviction(text: &str) -> Result<Eviction, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "volatile-lfu" | "allkeys-lfu" => {
+            Err("access frequency is not tracked here, LFU policies cannot be chosen".to_owned())
+        }
+        _ => word(&Eviction::ALL, text),
     }
 }
 

@@ -74,7 +74,8 @@ macro_rules! time {
     ($min:expr, $($path:tt)+) => { Slot::Time { at: lens!($($path)+), min: $min } };
 }
 
-/// Entries and lengths of the compact forms have no upper bound in Redis.
+/// Entries and lengths of the compact forms have no upper bound in Redis. A length may have a unit,
+/// but not that of a set's members, which is newer.
 macro_rules! entries {
     ($($path:tt)+) => { count!(0, i64::MAX, thresholds.$($path)+) };
 }
@@ -104,6 +105,12 @@ pub const PARAMS: &[Param] = &[
         size!(MB, QUERY_BYTES_MAX as i64, server.query_bytes_max),
     ),
     live(Server, "proto-max-bulk-len", size!(MB, BULK_BYTES_MAX as i64, server.bulk_bytes_max)),
+    live(
+        Server,
+        "slowlog-log-slower-than",
+        Slot::Signed { at: lens!(server.slowlog_slower_than_us), min: -1, max: i64::MAX },
+    ),
+    live(Server, "slowlog-max-len", count!(0, i64::MAX, server.slowlog_entries_max)),
     live(Server, "loglevel", Slot::Loglevel(lens!(server.loglevel))),
     start(Server, "enable-debug-command", Slot::Debug(lens!(server.debug))),
     start(Server, "metrics", Slot::Switch(lens!(server.metrics))),
@@ -140,9 +147,11 @@ pub const PARAMS: &[Param] = &[
         Slot::Signed { at: lens!(thresholds.list_size), min: i32::MIN as i64, max: INT_MAX },
     )
     .once("list-max-ziplist-size"),
+    live(Engine, "list-compress-depth", count!(0, INT_MAX, idle.list_compress_depth)),
+    live(Engine, "maxmemory-policy", Slot::Eviction(lens!(idle.eviction))),
     live(Engine, "set-max-intset-entries", entries!(set_intset_entries)),
     live(Engine, "set-max-listpack-entries", entries!(set_entries)),
-    live(Engine, "set-max-listpack-value", length!(set_value)),
+    live(Engine, "set-max-listpack-value", entries!(set_value)),
     live(Engine, "zset-max-listpack-entries", entries!(zset_entries))
         .once("zset-max-ziplist-entries"),
     live(Engine, "zset-max-listpack-value", length!(zset_value)).once("zset-max-ziplist-value"),

@@ -21,6 +21,8 @@ pub struct Config {
     pub routes: Routes,
     /// When collections leave their compact forms.
     pub thresholds: Thresholds,
+    /// What is taken and told, but changes nothing.
+    pub idle: Idle,
 }
 
 /// One door.
@@ -95,6 +97,10 @@ pub struct Server {
     pub query_bytes_max: usize,
     /// The longest bulk string of a request.
     pub bulk_bytes_max: usize,
+    /// Commands that take this many µs or more are kept by the slow log; below 0 for none.
+    pub slowlog_slower_than_us: i64,
+    /// Entries of the slow log.
+    pub slowlog_entries_max: usize,
     /// What is worth a line in the log.
     pub loglevel: LogLevel,
     /// Who may say DEBUG.
@@ -171,6 +177,51 @@ pub struct OutputLimit {
     pub soft_bytes: u64,
     /// For how long.
     pub soft_for: Duration,
+}
+
+/// Settings that tools and operators of Redis expect to be taken, and that have nothing to act on
+/// here.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Idle {
+    /// How many nodes at a list's ends stay uncompressed. No list is ever compressed here.
+    pub list_compress_depth: usize,
+    /// What goes when memory is full. It never is: `maxmemory` is 0, and there is no eviction.
+    pub eviction: Eviction,
+}
+
+/// Redis' eviction policies, without those that count how often a key is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Eviction {
+    /// Among keys with a deadline, the longest unused.
+    VolatileLru,
+    /// Among keys with a deadline, any.
+    VolatileRandom,
+    /// Among keys with a deadline, the next to expire.
+    VolatileTtl,
+    /// The longest unused.
+    AllkeysLru,
+    /// Any.
+    AllkeysRandom,
+    /// None.
+    #[default]
+    Noeviction,
+}
+
+impl Eviction {
+    /// All of them with Redis' names.
+    pub const ALL: [(Eviction, &str); 6] = [
+        (Eviction::VolatileLru, "volatile-lru"),
+        (Eviction::VolatileRandom, "volatile-random"),
+        (Eviction::VolatileTtl, "volatile-ttl"),
+        (Eviction::AllkeysLru, "allkeys-lru"),
+        (Eviction::AllkeysRandom, "allkeys-random"),
+        (Eviction::Noeviction, "noeviction"),
+    ];
+
+    /// Redis' name.
+    pub fn as_str(self) -> &'static str {
+        Eviction::ALL[self as usize].1
+    }
 }
 
 /// Who may say DEBUG, which can put a member out of service.
@@ -255,6 +306,7 @@ impl Default for Config {
             set: ReplicaSet::default(),
             routes: Routes::default(),
             thresholds: Thresholds::default(),
+            idle: Idle::default(),
         }
     }
 }
@@ -278,6 +330,8 @@ impl Default for Server {
             output_limits: OutputLimits::default(),
             query_bytes_max: QUERY_BYTES_MAX,
             bulk_bytes_max: BULK_BYTES_MAX,
+            slowlog_slower_than_us: 10_000,
+            slowlog_entries_max: 128,
             loglevel: LogLevel::default(),
             debug: DebugAccess::default(),
             metrics: true,

@@ -31,7 +31,11 @@ impl<'e> Db<'e> {
     /// The entry of `key`, counted as a hit or a miss and remembered as used.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&'e KeySlot> {
-        self.see(key).inspect(|it| it.touch(self.now))
+        let found = self.see(key)?;
+        if self.world.is_none_or(|it| it.touches.get()) {
+            found.touch(self.now);
+        }
+        Some(found)
     }
 
     /// The entry of `key`, counted as a hit or a miss but not as a use: for who asks of the key,

@@ -3,10 +3,12 @@
 
 use super::db::Db;
 use super::keyspace::Keyspace;
+use super::set;
 use super::slot::KeySlot;
 use super::table::Slot;
 use super::text::{Form, TEXT_VALUE_BYTES_MAX};
 use super::value::{Collection, Value};
+use super::zset::Gone;
 use super::{Buried, Ground};
 use crate::base::time::WallMs;
 use crate::command::Fault;
@@ -282,6 +284,20 @@ impl<'e> DbMut<'e> {
     pub fn discard(&mut self, value: Value) {
         if BURDEN_MAX < value.burden() {
             self.ground.graveyard.push(Buried::Part(value));
+        }
+    }
+
+    /// The same for what a change has taken out of a sorted set.
+    pub fn discard_members(&mut self, gone: Gone) {
+        if BURDEN_MAX < gone.burden() {
+            self.ground.graveyard.push(Buried::Members(gone));
+        }
+    }
+
+    /// The same for what was popped from a set.
+    pub fn discard_popped(&mut self, gone: set::Gone) {
+        if BURDEN_MAX < gone.burden() {
+            self.ground.graveyard.push(Buried::Popped(gone));
         }
     }
 

@@ -5,6 +5,7 @@ use super::packed::{Element, Packed, Place};
 use super::sample;
 use super::table::{Slot, Table};
 use crate::base::dice::Dice;
+use crate::base::prefetch::prefetch;
 use triomphe::ThinArc;
 
 /// Fields and values side by side, or a table of pairs. Once a table, it stays one.
@@ -150,7 +151,8 @@ impl Hash {
                 && packed.bytes() < PACKED_BYTES_MAX;
             let (field, value) = (Element::of(field), Element::of(value));
             match find(packed, field) {
-                Some(place) if fits => {
+                // A lowered limit counts from the next change on, whatever that is.
+                Some(place) if fits && packed.len() / 2 <= limits.hash_entries => {
                     packed.replace(packed.after(place), value);
                     return false;
                 }
@@ -274,6 +276,13 @@ impl Slot for Pair {
     #[inline]
     fn key(&self) -> &[u8] {
         self.split().0
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        if let Pair::Taken { texts, .. } = self {
+            prefetch(&texts.header);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub enum End {
 }
 
 /// The elements in order. A list goes to blocks when it outgrows `list-max-listpack-size`, and
-/// comes back when it has shrunk to half of that.
+/// comes back when it has shrunk to a few neighbours that take half of that.
 #[derive(Clone)]
 pub enum List {
     /// In one allocation.
@@ -220,7 +220,9 @@ impl List {
         }
     }
 
-    /// Comes back to one allocation if half of the bounds would do.
+    /// Comes back to one allocation if half of the bounds would do. Redis asks besides that one of
+    /// its nodes be left; a block or a few of ours stand for half a node, so both come back at the
+    /// same length when a list of the default size shrinks at its ends, and nearly so otherwise.
     fn settle(&mut self, ground: &Ground) {
         let List::Long(long) = self else { return };
         let (bytes_max, len_max) = bounds(ground);

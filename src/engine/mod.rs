@@ -39,7 +39,7 @@ pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};
 pub use thresholds::Thresholds;
 pub use value::{Collection, Kind, Value};
-pub use zset::{Scored, Zset, score_order};
+pub use zset::{Gone, Scored, Zset, score_order};
 
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
@@ -71,6 +71,10 @@ pub enum Buried {
     Entry(KeySlot),
     /// A large value, or part of one, whose key stays.
     Part(Value),
+    /// What a sorted set has lost at once.
+    Members(Gone),
+    /// What a set has lost at once.
+    Popped(set::Gone),
     /// All that a flush took.
     Space(Box<Keyspace>),
 }

@@ -12,7 +12,7 @@ mod tests;
 use super::Ground;
 use super::packed::{Element, Packed};
 use super::sample;
-use super::table::{Slot, Table};
+use super::table::{Remains, Slot, Table};
 use crate::base::dice::Dice;
 use ints::{INTS_MAX, Ints};
 use member::Member;
@@ -30,9 +30,25 @@ const _: () = assert!(size_of::<Set>() == 16);
 
 /// A packed set stays smaller than this, whatever the thresholds.
 const PACKED_BYTES_MAX: usize = 1 << 29;
-/// Popping takes members one by one if it leaves more than one in this many; otherwise it is the
-/// others that are moved.
+/// Popping leaves members where they are if it leaves more than one in this many; otherwise it is
+/// those that are moved.
 const FEW_LEFT: usize = 5;
+
+/// Members that were taken out at once. Dropping them takes its time.
+#[derive(Default)]
+pub struct Gone {
+    count: usize,
+    /// All there were, if the others have moved to another set.
+    set: Set,
+    remains: Remains<Member>,
+}
+
+impl Gone {
+    /// Roughly how many allocations freeing them takes.
+    pub fn burden(&self) -> usize {
+        self.count.max(self.set.burden() + self.remains.burden())
+    }
+}
 
 /// A set as one can look at it.
 enum Form<'s> {
@@ -264,26 +280,52 @@ impl Set {
         }
     }
 
-    /// Takes `count` members out by chance, fewer than there are, and shows them. Answers the set
-    /// that is no longer of use if the others have moved to another.
+    /// Takes `count` members out by chance, fewer than there are, and shows them. Answers what is
+    /// left to be dropped.
     pub fn pop_many(
         &mut self,
         count: usize,
         dice: &mut Dice,
         ground: &Ground,
         mut show: impl FnMut(Element<'_>),
-    ) -> Set {
-        let left = self.len().saturating_sub(count);
-        if count < left.saturating_mul(FEW_LEFT) && matches!(self, Set::Table(_)) {
-            for _ in 0..count {
-                self.pop(dice, &mut show);
+    ) -> Gone {
+        let (len, left) = (self.len(), self.len().saturating_sub(count));
+        match self {
+            Set::Table(_) if sample::is_few(count, len) => {
+                for _ in 0..count {
+                    self.pop(dice, &mut show);
+                }
+                return Gone::default();
             }
-            return Set::default();
+            Set::Table(table) if count < left.saturating_mul(FEW_LEFT) => {
+                return Gone { remains: sweep(table, count, dice, show), count, ..Gone::default() };
+            }
+            _ => {}
         }
         let mut kept = Vec::with_capacity(left);
         sample::split(count, self.len(), self.iter(), dice, show, |it| kept.push(it));
         let kept = self.with_only(&kept, ground);
-        std::mem::replace(self, kept)
+        let set = std::mem::replace(self, kept);
+        Gone { count: set.burden(), set, ..Gone::default() }
+    }
+
+    /// A set of these, all different and settled, in the smallest form that takes them.
+    fn smallest_of(members: &[Element<'_>], ground: &Ground) -> Set {
+        let (limits, mut set) = (&ground.thresholds, Set::default());
+        let are_ints = members.iter().all(|it| matches!(it, Element::Int(_)));
+        if !are_ints || limits.set_intset_entries.min(INTS_MAX) < members.len() {
+            let mut packed = Packed::default();
+            let is_short = members.iter().all(|it| it.text_len() <= limits.set_value);
+            if members.len() <= limits.set_entries && is_short {
+                packed.push(members);
+                return Set::Small(packed);
+            }
+            set.as_table(ground);
+        }
+        for member in members {
+            set.add(*member, ground);
+        }
+        set
     }
 
     /// A set of some of this one's members. A sequence stays one, even one of integers only.
@@ -314,6 +356,25 @@ impl Set {
             Set::Small(_) => unreachable!("just made a table"),
         }
     }
+}
+
+/// Takes `count` members out by chance in one walk, and shows them.
+fn sweep(
+    table: &mut Table<Member>,
+    count: usize,
+    dice: &mut Dice,
+    mut show: impl FnMut(Element<'_>),
+) -> Remains<Member> {
+    let (mut unmet, mut wanted) = (table.len(), count);
+    table.sweep(|member| {
+        let goes = below(unmet, dice) < wanted;
+        unmet -= 1;
+        if goes {
+            wanted -= 1;
+            show(element(member));
+        }
+        !goes
+    })
 }
 
 #[inline]

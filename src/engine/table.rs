@@ -37,11 +37,30 @@ pub trait Slot: Sized {
     fn hash(&self) -> Option<u32>;
     /// The entry's key; only asked of a taken slot.
     fn key(&self) -> &[u8];
+    /// Starts fetching what the slot points to, if it does.
+    #[inline]
+    fn prefetch(&self) {}
+}
+
+/// What a table has lost at once, to be dropped where there is time.
+pub struct Remains<S>(Vec<Box<[S]>>);
+
+impl<S> Remains<S> {
+    /// How many allocations they are, without what the slots point to.
+    pub fn burden(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl<S> Default for Remains<S> {
+    fn default() -> Self {
+        Remains(Vec::new())
+    }
 }
 
 /// The table. Only its segments hold entries; everything else says where they are.
 #[derive(Clone)]
-pub struct Table<S> {
+pub struct Table<S: Slot> {
     /// Which segment holds the hashes that begin with these `depth` bits. Empty until an insert.
     directory: Vec<u32>,
     segments: Vec<Segment<S>>,
@@ -124,6 +143,28 @@ impl<S: Slot> Table<S> {
             self.tighten(index);
         }
         Some(slot)
+    }
+
+    /// Keeps the entries that `stays` holds for, in one walk, and answers the others. Each is asked
+    /// about once, in no particular order.
+    pub fn sweep(&mut self, mut stays: impl FnMut(&S) -> bool) -> Remains<S> {
+        let gone = self.segments.iter_mut().map(|it| it.sweep(&mut stays)).collect();
+        self.len = self.segments.iter().map(Segment::len).sum();
+        self.slots = self.segments.iter().map(Segment::capacity).sum();
+        // From the end, because what a merge moves comes from there.
+        for index in (0..self.segments.len()).rev() {
+            if index < self.segments.len() {
+                self.join(index);
+            }
+        }
+        self.flatten();
+        self.widest = self.segments.iter().map(Segment::capacity).max().unwrap_or(0);
+        Remains(gone)
+    }
+
+    /// All of it, to be dropped.
+    pub fn remains(self) -> Remains<S> {
+        Remains(self.segments.into_iter().map(Segment::into_slots).collect())
     }
 
     /// Every entry with this hash.
@@ -286,15 +327,24 @@ impl<S: Slot> Table<S> {
 
     /// Makes the segment as small as its entries allow, or one with its neighbour.
     fn tighten(&mut self, index: usize) {
-        let mut index = index;
-        let mut merged = false;
-        while let Some(buddy) = self.buddy(index) {
-            index = self.merge(index, buddy);
-            merged = true;
-        }
-        if !merged && self.segments[index].can_shrink() {
+        if !self.join(index) && self.segments[index].can_shrink() {
             self.resize(index, self.segments[index].len() * 2);
         }
+        self.flatten();
+    }
+
+    /// Makes the segment one with its neighbour as often as it can. Answers whether it could.
+    fn join(&mut self, index: usize) -> bool {
+        let mut joined = index;
+        let mut merged = false;
+        while let Some(buddy) = self.buddy(joined) {
+            joined = self.merge(joined, buddy);
+            merged = true;
+        }
+        merged
+    }
+
+    fn flatten(&mut self) {
         while self.deepest == 0 && 0 < self.depth {
             self.halve();
         }

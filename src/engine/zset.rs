@@ -9,6 +9,7 @@ use super::packed::{Element, Packed, Place};
 use super::sample;
 use super::table::Slot;
 use crate::base::dice::Dice;
+pub use large::Gone;
 use large::Large;
 pub use member::score_order;
 use member::{Member, Named};
@@ -243,20 +244,29 @@ impl Zset {
     }
 
     /// Takes out the members with these ranks, which are there, and shows each, the lowest first.
+    /// Answers what is left to be dropped.
     pub fn take(
         &mut self,
         ranks: Range<usize>,
         ground: &Ground,
         mut visit: impl FnMut(Scored<'_>),
-    ) {
+    ) -> Gone {
         match self {
             Zset::Packed(packed) => {
                 let place = packed.nth(2 * ranks.start);
                 pairs_from(packed, place).take(ranks.len()).for_each(visit);
                 packed.remove(place, 2 * ranks.len());
+                Gone::default()
+            }
+            Zset::Large(large) if ranks.len() == 1 => {
+                let taken = large.take_at(ranks.start, |it| ground.hash(it));
+                taken.iter().for_each(|it| visit(scored(it)));
+                Gone::default()
             }
             Zset::Large(large) => {
-                large.take(ranks, |it| ground.hash(it), |it| visit(scored(&it)));
+                let gone = large.take(ranks, |it| ground.hash(it));
+                gone.each(|it| visit(scored(it)));
+                gone
             }
         }
     }

@@ -10,10 +10,12 @@ mod feed;
 mod sync;
 mod failover;
 mod duties;
+mod hold;
 mod view;
 
 pub use failover::{Refused, new_history};
 pub use feed::{Applied, CaughtUp, start_feed};
+pub use hold::Hold;
 pub use member::{Duty, Member};
 pub use set::{Gathered, Outcome, PANICKED, Reading, Roster, Set, Writing};
 pub use stint::Stint;

@@ -1,5 +1,6 @@
 //! The replica set: its members, who is master, the log, and the two ways in: to read and to write.
 
+use super::hold::Holding;
 use super::member::{Duty, Hosted, Member};
 use super::stint::Rate;
 use crate::base::limits::REPLICAS_MAX;
@@ -33,7 +34,7 @@ pub struct Set {
     roster: RwLock<Roster>,
     /// The same members by place, for looks that must outlive any one roster.
     members: Box<[OnceLock<Arc<Member>>]>,
-    /// Grows when the roster, the master or the lineage changes.
+    /// Grows when the roster, the master, the lineage or the hold changes.
     generation: AtomicU64,
     master: AtomicUsize,
     head: AtomicU64,
@@ -42,6 +43,7 @@ pub struct Set {
     pub applied: Event,
     pub(super) changing: Mutex<()>,
     pub(super) rate: Rate,
+    pub(super) holding: Holding,
     seed: u64,
     thresholds: RwLock<Thresholds>,
     /// Full syncs done, for INFO.
@@ -85,6 +87,7 @@ impl Set {
             applied: Event::new(),
             changing: Mutex::new(()),
             rate: Rate::default(),
+            holding: Holding::default(),
             seed,
             thresholds: RwLock::new(thresholds),
             full_syncs: AtomicU64::new(0),
@@ -108,10 +111,16 @@ impl Set {
         self.members.iter().map_while(OnceLock::get)
     }
 
-    /// Grows whenever [`Set::roster`], [`Set::master`] or [`Set::lineage`] has changed.
+    /// Grows whenever [`Set::roster`], [`Set::master`], [`Set::lineage`] or [`Set::held`] has
+    /// changed.
     #[inline]
     pub fn generation(&self) -> u64 {
         self.generation.load(Acquire)
+    }
+
+    /// Makes everybody look again at what has changed.
+    pub(super) fn announce(&self) {
+        self.generation.fetch_add(1, AcqRel);
     }
 
     /// Place of the master in the roster.
@@ -194,14 +203,14 @@ impl Set {
         }
         place.get_or_init(|| member.clone());
         *self.roster.write() = self.members().cloned().collect();
-        self.generation.fetch_add(1, AcqRel);
+        self.announce();
         Some(member)
     }
 
     pub(super) fn enthrone(&self, index: usize, lineage: Lineage) {
         *self.lineage.write() = lineage;
         self.master.store(index, Release);
-        self.generation.fetch_add(1, AcqRel);
+        self.announce();
     }
 
     pub(super) fn set_head(&self, head: Offset) {

@@ -1,5 +1,7 @@
 //! The reply writer: RESP2 or RESP3, into the connection's output buffer.
 
+use crate::base::limits::REPLY_BYTES_KEPT;
+
 /// What HELLO agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Protocol {
@@ -62,9 +64,17 @@ impl Reply {
         self.out.split_off(mark.0)
     }
 
-    /// Forgets everything written since `mark`.
+    /// Forgets everything written since `mark`, and the room it took if that is much.
     pub fn cut(&mut self, mark: Mark) {
         self.out.truncate(mark.0);
+        if REPLY_BYTES_KEPT < self.out.capacity() {
+            self.out.shrink_to(REPLY_BYTES_KEPT);
+        }
+    }
+
+    /// Forgets everything, as [`Reply::cut`] does: it has been sent.
+    pub fn clear(&mut self) {
+        self.cut(Mark(0));
     }
 
     /// `+text`. The text must not hold a line break.
@@ -264,6 +274,20 @@ mod tests {
             it.close_array(mark, 2);
         });
         assert_eq!(text, "+OK\r\n*2\r\n:-1\r\n$2\r\nab\r\n");
+    }
+
+    #[test]
+    fn the_room_of_a_long_reply_is_given_back() {
+        let mut reply = Reply::default();
+        reply.ok();
+        let mark = reply.mark();
+        reply.bulk(&vec![b'x'; 8 * REPLY_BYTES_KEPT]);
+        reply.cut(mark);
+        assert_eq!(reply.bytes(), b"+OK\r\n");
+        assert!(reply.out.capacity() <= REPLY_BYTES_KEPT);
+        reply.bulk(&vec![b'x'; 8 * REPLY_BYTES_KEPT]);
+        reply.clear();
+        assert!(reply.bytes().is_empty() && reply.out.capacity() <= REPLY_BYTES_KEPT);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 /// The kernel counts in pages of this size on every machine we know of; a larger page only makes
@@ -94,7 +95,14 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 
 /// Takes a socket's path away; one that is not there is as good.
 pub fn remove_socket(path: &Path) {
-    let _ = fs::remove_file(path);
+    if is_socket(path) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// Whether there is a unix socket at `path`.
+pub fn is_socket(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket())
 }
 
 /// Ends the process.

@@ -1,12 +1,13 @@
 //! One client's socket, TCP or unix: read what is there, write what fits, wait for either.
 
 use super::readiness::{Registration, register};
+use crate::base::limits::LISTEN_BACKLOG;
 use async_io::Async;
-use rustix::net::RecvFlags;
-use socket2::{SockRef, TcpKeepalive};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use socket2::{Domain, SockRef, TcpKeepalive, Type};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::time::Duration;
@@ -29,6 +30,21 @@ impl Stream {
     fn tcp(socket: TcpStream) -> io::Result<Stream> {
         socket.set_nodelay(true)?;
         Ok(Stream { registration: register(&socket)?, socket: Socket::Tcp(socket) })
+    }
+
+    /// Connects to a port of another machine, or of this one.
+    pub async fn connect(host: &str, port: u16) -> io::Result<Stream> {
+        let host = host.to_owned();
+        // Names are looked up by the system, which takes its time.
+        let found = super::tasks::apart(move || (host.as_str(), port).to_socket_addrs()).await?;
+        let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
+        for address in found {
+            match Async::<TcpStream>::connect(address).await {
+                Ok(socket) => return Stream::tcp(socket.into_inner()?),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     fn unix(socket: UnixStream) -> io::Result<Stream> {
@@ -67,18 +83,16 @@ impl Stream {
         poll_fn(|context| self.registration.readiness.poll_writable(context)).await
     }
 
-    /// Whether the peer has closed, as far as is known here.
+    /// Whether the peer sends no more, as far as is known here, whatever lies unread.
     pub fn is_hung_up(&self) -> bool {
-        let mut one = [0];
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let peeked = match &self.socket {
-            Socket::Tcp(it) => rustix::net::recv(it, &mut one, flags),
-            Socket::Unix(it) => rustix::net::recv(it, &mut one, flags),
+        let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        let mut looked = match &self.socket {
+            Socket::Tcp(it) => [PollFd::new(it, ends)],
+            Socket::Unix(it) => [PollFd::new(it, ends)],
         };
-        match peeked {
-            Ok((count, _)) => count == 0,
-            Err(error) => error != rustix::io::Errno::AGAIN,
-        }
+        // A system that cannot tell says that the peer is still there.
+        let told = rustix::event::poll(&mut looked, Some(&Timespec::default()));
+        told.is_ok() && looked[0].revents().intersects(ends)
     }
 
     /// Takes no more from the peer: what has arrived can still be read and answered, then the
@@ -158,6 +172,15 @@ fn retry(mut io: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     }
 }
 
+/// As the standard library does, but with room for a crowd that comes at once.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// A socket that accepts.
 pub enum Acceptor {
     /// On a TCP port.
@@ -171,7 +194,7 @@ impl Acceptor {
     pub fn tcp(address: &str) -> io::Result<Acceptor> {
         let mut last = io::Error::new(ErrorKind::InvalidInput, "no such address");
         for address in address.to_socket_addrs()? {
-            match Async::<TcpListener>::bind(address) {
+            match listen(address).and_then(Async::new) {
                 Ok(listener) => return Ok(Acceptor::Tcp(listener)),
                 Err(error) => last = error,
             }
@@ -179,10 +202,11 @@ impl Acceptor {
         Err(last)
     }
 
-    /// Listens at `path`. A socket left behind by a process that has ended is replaced.
+    /// Listens at `path`. A socket left behind by a process that has ended is replaced; anything
+    /// else that is there stays.
     pub fn unix(path: &Path) -> io::Result<Acceptor> {
-        if path.exists() && UnixStream::connect(path).is_err() {
-            std::fs::remove_file(path)?;
+        if super::process::is_socket(path) && UnixStream::connect(path).is_err() {
+            super::process::remove_socket(path);
         }
         Ok(Acceptor::Unix(Async::<UnixListener>::bind(path)?))
     }

@@ -2,9 +2,10 @@
 
 use super::desk::{Desk, at_desk};
 use super::dispatch::serve;
+use super::overflow::{Patience, is_too_much};
 use super::visitor::{Stop, Visitor};
-use crate::base::limits::{QUERY_BYTES_MAX, READ_CHUNK_BYTES};
-use crate::resp::{Decoder, Limits, Standing};
+use crate::base::limits::READ_CHUNK_BYTES;
+use crate::resp::Decoder;
 use crate::runtime::{clock, tasks};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::Ordering::Relaxed;
@@ -35,23 +36,25 @@ enum Read {
 enum Next {
     /// Wait for input.
     Wait,
-    /// There is, or may be, more to do at once.
+    /// There is more to do at once: it has waited already.
     Go,
+    /// There is, or may be, more to do, after the others have had their turn.
+    GiveWay,
 }
 
 impl Connection {
     /// A connection that has said nothing yet.
     pub fn new(visitor: Visitor) -> Connection {
-        let standing = if visitor.session.is_known { Standing::Known } else { Standing::Stranger };
-        let decoder = Decoder::new(Limits::of(standing));
+        let decoder = Decoder::new(visitor.limits());
         Connection { visitor, decoder, pending: Vec::new(), written: 0, last_read: Read::All }
     }
 
     /// Serves it until it ends.
     pub async fn attend(mut self) {
         // What ends a connection early is the peer's doing, and the peer knows.
-        let ended = self.serve_all().await;
-        self.leave(ended);
+        if let Err(error) = self.serve_all().await {
+            log::debug!("event=closed client={} why={error}", self.visitor.client.id);
+        }
     }
 
     async fn serve_all(&mut self) -> io::Result<()> {
@@ -59,9 +62,13 @@ impl Connection {
         let mut next = Next::Wait;
         let mut is_fed = false;
         loop {
-            if let Next::Wait = next {
-                stream.readable().await;
-                is_fed = false;
+            match next {
+                Next::Go => {}
+                Next::GiveWay => tasks::give_way().await,
+                Next::Wait => {
+                    stream.readable().await;
+                    is_fed = false;
+                }
             }
             let stop = at_desk(|desk| self.batch(desk, is_fed))?;
             if !self.visitor.reply.bytes().is_empty() {
@@ -69,11 +76,11 @@ impl Connection {
             }
             is_fed = stop.is_some();
             next = match stop {
-                None if self.last_read == Read::Full => Next::Go,
+                None if self.last_read == Read::Full => Next::GiveWay,
                 // Everything that had arrived is answered: the time to leave.
                 None if self.visitor.house.is_closing() => return Ok(()),
                 None => Next::Wait,
-                Some(Stop::Flush) => Next::Go,
+                Some(Stop::Flush) => Next::GiveWay,
                 Some(Stop::Await { member, needs, at_most }) => {
                     self.visitor.await_member(member, needs, at_most).await;
                     Next::Go
@@ -83,6 +90,10 @@ impl Connection {
                     self.flush().await?;
                     Next::Go
                 }
+                Some(Stop::Held) => match self.visitor.until_released().await {
+                    true => Next::Go,
+                    false => return Ok(()),
+                },
                 Some(Stop::Close) => return Ok(()),
                 Some(Stop::ShutDown) => {
                     log::info!("event=shutdown-asked client={}", self.visitor.client.id);
@@ -94,7 +105,7 @@ impl Connection {
     }
 
     /// One batch: reads unless there is input left (`is_fed`), serves, and writes what fits.
-    /// Answers how many bytes were read.
+    /// Answers why it ended early, if it did.
     fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<Option<Stop>> {
         if self.visitor.reply.buffer().capacity() == 0 {
             *self.visitor.reply.buffer() = std::mem::take(&mut desk.output);
@@ -124,7 +135,6 @@ impl Connection {
         });
         desk.input = input;
         self.note_unread();
-        self.settle_standing();
         done
     }
 
@@ -136,19 +146,21 @@ impl Connection {
             self.pending.drain(..taken);
         }
         self.note_unread();
-        self.settle_standing();
         stop
     }
 
-    /// Reads behind an unfinished request. The buffer grows with what has arrived.
+    /// Reads behind an unfinished request. The buffer grows with what has arrived, and no further
+    /// than a byte over its limit: that byte tells a request that is too long.
     fn read_more(&mut self) -> io::Result<()> {
         const CHUNK_BYTES_MAX: usize = 1 << 20;
-        if QUERY_BYTES_MAX < self.pending.len() {
+        self.visitor.refresh();
+        let most = self.visitor.settings.server.query_bytes_max;
+        if most < self.pending.len() {
             log::warn!("event=query-buffer-limit client={}", self.visitor.client.id);
             return Err(ErrorKind::OutOfMemory.into());
         }
         let before = self.pending.len();
-        let room = before.clamp(READ_CHUNK_BYTES, CHUNK_BYTES_MAX);
+        let room = before.clamp(READ_CHUNK_BYTES, CHUNK_BYTES_MAX).min(most + 1 - before);
         self.pending.resize(before + room, 0);
         let read = read_some(&self.visitor, &mut self.pending[before..]);
         self.pending.truncate(before + read.as_ref().map_or(0, |it| *it));
@@ -160,14 +172,11 @@ impl Connection {
         self.visitor.client.unread.store(self.pending.len() as u64, Relaxed);
     }
 
-    /// AUTH lifts the small limits of strangers, RESET may bring them back.
-    fn settle_standing(&mut self) {
-        let standing =
-            if self.visitor.session.is_known { Standing::Known } else { Standing::Stranger };
-        self.decoder.limit(Limits::of(standing));
-    }
-
     fn write_what_fits(&mut self) -> io::Result<()> {
+        let limit = self.visitor.settings.server.output_limits.normal;
+        if is_too_much(limit, self.unsent()) {
+            return Err(self.overflow());
+        }
         while self.written < self.visitor.reply.bytes().len() {
             let rest = &self.visitor.reply.bytes()[self.written..];
             match self.visitor.client.stream.try_write(rest) {
@@ -179,46 +188,49 @@ impl Connection {
         }
         self.visitor.house.counters.bytes_out.fetch_add(self.written as u64, Relaxed);
         self.written = 0;
-        self.visitor.reply.buffer().clear();
+        self.visitor.reply.clear();
         Ok(())
     }
 
-    /// Writes all replies, waiting for a slow peer as long as its output limit allows. Meanwhile
+    /// Bytes of replies that the peer has not taken.
+    fn unsent(&self) -> u64 {
+        (self.visitor.reply.bytes().len() - self.written) as u64
+    }
+
+    /// Writes all replies, waiting for a slow peer as long as its output limits allow. Meanwhile
     /// nothing is read from it.
     async fn flush(&mut self) -> io::Result<()> {
-        let mut soft_since = None;
+        const LOOK_EVERY: Duration = Duration::from_secs(1);
+        let mut patience = Patience::default();
         loop {
             self.write_what_fits()?;
-            let unsent = (self.visitor.reply.bytes().len() - self.written) as u64;
+            let unsent = self.unsent();
             self.visitor.client.unsent.store(unsent, Relaxed);
             if unsent == 0 {
                 return Ok(());
             }
+            self.visitor.refresh();
             let limit = self.visitor.settings.server.output_limits.normal;
-            let now = clock::mono_now();
-            if limit.soft_bytes == 0 || unsent < limit.soft_bytes {
-                soft_since = None;
+            if patience.is_out(limit, unsent, clock::mono_now()) {
+                return Err(self.overflow());
             }
-            let since = *soft_since.get_or_insert(now);
-            let is_soft_over = limit.soft_bytes != 0
-                && limit.soft_bytes <= unsent
-                && since.plus(limit.soft_for) <= now;
-            if (limit.hard_bytes != 0 && limit.hard_bytes <= unsent) || is_soft_over {
-                log::warn!("event=output-limit client={} bytes={unsent}", self.visitor.client.id);
-                self.visitor.house.counters.overflowed.fetch_add(1, Relaxed);
-                return Err(ErrorKind::OutOfMemory.into());
-            }
-            let look_again =
-                Duration::from_millis(if limit.soft_bytes == 0 { 60_000 } else { 1000 });
             let stream = self.visitor.client.stream.clone();
-            tasks::within(look_again, stream.writable()).await;
+            tasks::within(LOOK_EVERY, stream.writable()).await;
         }
     }
 
-    fn leave(&mut self, ended: io::Result<()>) {
-        if let Err(error) = ended {
-            log::debug!("event=closed client={} why={error}", self.visitor.client.id);
-        }
+    /// The end of a client that does not take its replies.
+    fn overflow(&self) -> io::Error {
+        let (id, unsent) = (self.visitor.client.id, self.unsent());
+        log::warn!("event=output-limit client={id} bytes={unsent}");
+        self.visitor.house.counters.overflowed.fetch_add(1, Relaxed);
+        ErrorKind::OutOfMemory.into()
+    }
+}
+
+/// However a connection ends, a panic in its task included, nobody finds it on a list afterwards.
+impl Drop for Connection {
+    fn drop(&mut self) {
         self.visitor.unwatch_all();
         self.visitor.house.clients.leave(self.visitor.client.id);
         self.visitor.client.stream.close();

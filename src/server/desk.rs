@@ -1,7 +1,7 @@
 //! What a worker thread needs while it serves a batch, shared by all its connections: an idle
 //! connection keeps none of it.
 
-use crate::base::limits::READ_CHUNK_BYTES;
+use crate::base::limits::{READ_CHUNK_BYTES, REPLY_BYTES_KEPT};
 use crate::base::time::WallMs;
 use crate::command::World;
 use crate::engine::Effects;
@@ -23,9 +23,6 @@ pub struct Desk {
     pub output: Vec<u8>,
 }
 
-/// Reply buffers larger than this are not kept.
-const OUTPUT_BYTES_KEPT: usize = 256 << 10;
-
 impl Desk {
     fn new() -> Desk {
         Desk {
@@ -39,7 +36,7 @@ impl Desk {
 
     /// Takes back an empty buffer.
     pub fn return_output(&mut self, mut buffer: Vec<u8>) {
-        if self.output.capacity() < buffer.capacity() && buffer.capacity() <= OUTPUT_BYTES_KEPT {
+        if self.output.capacity() < buffer.capacity() && buffer.capacity() <= REPLY_BYTES_KEPT {
             buffer.clear();
             self.output = buffer;
         }

@@ -2,14 +2,15 @@
 
 use super::desk::Desk;
 use super::parked::Parked;
+use super::timing::Lap;
 use super::transaction;
 use super::visitor::{Held, Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, Turn, table};
 use crate::base::limits::REPLY_FLUSH_BYTES;
-use crate::command::{Args, Fault, Flags, Group};
+use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::metrics::batch::Batch;
 use crate::metrics::{Label, NONE};
-use crate::resp::{Decoder, Request, Step};
+use crate::resp::{Decoder, OwnedRequest, Request, Step};
 use crate::runtime::{clock, tasks};
 use crate::session::Replies;
 
@@ -23,16 +24,25 @@ pub fn serve(
 ) -> (usize, Option<Stop>) {
     visitor.refresh();
     let (house, roster) = (visitor.house.clone(), visitor.roster.clone());
+    let limits = visitor.limits();
+    decoder.limit(limits);
     desk.world.now.set(clock::wall_now());
+    desk.world.bulk_bytes_max.set(limits.bulk_bytes_max);
+    desk.world.touches.set(!visitor.session.no_touch);
     if desk.metrics.is_on() != visitor.settings.server.metrics {
         desk.metrics = if desk.metrics.is_on() { Batch::off() } else { Batch::default() };
     }
-    let (now, lap_ns) = (clock::mono_now(), clock::mono_ns());
-    let held = Held::Nothing;
-    let mut shift = Shift { desk, set: &house.set, roster: &roster, held, now, lap_ns, served: 0 };
+    let server = &visitor.settings.server;
+    let (now, held) = (clock::mono_now(), Held::Nothing);
+    let lap = Lap::begin(server.metrics, server.slowlog_slower_than_us);
+    let (set, roster) = (&house.set, &roster);
+    let mut shift = Shift { desk, set, roster, held, now, lap, input, at: 0, served: 0 };
     let (taken, stop) = requests(visitor, decoder, input, &mut shift);
     shift.held.release();
     shift.end(visitor);
+    if shift.has_slow() {
+        visitor.tell_slow_run(&mut shift);
+    }
     (taken, stop)
 }
 
@@ -53,10 +63,11 @@ fn requests(
                 return (input.len(), Some(Stop::Close));
             }
         };
+        shift.at = taken;
         let request = decoder.request(rest);
         let stop = if request.is_empty() { None } else { visitor.request(request, shift) };
         match stop {
-            Some(stop @ Stop::Await { .. }) => return (taken, Some(stop)),
+            Some(stop @ (Stop::Await { .. } | Stop::Held)) => return (taken, Some(stop)),
             Some(stop) => return (taken + consumed, Some(stop)),
             None => taken += consumed,
         }
@@ -73,13 +84,17 @@ impl Visitor {
         let mark = self.reply.mark();
         let command = match table().find(request) {
             Ok(command) => command,
+            Err(_) if is_http(request) => return Some(self.turn_away()),
             Err(fault) => return self.refuse(None, fault, shift),
         };
         self.note(command);
-        shift.served += 1;
         if let Some(fault) = self.refused(command) {
             return self.refuse(Some(command), fault, shift);
         }
+        if self.is_held(|it| it.would_write(command, request)) {
+            return Some(Stop::Held);
+        }
+        shift.served += 1;
         if self.session.queue.is_some() && !transaction::runs_at_once(command) {
             return self.enqueue(command, request, shift);
         }
@@ -93,6 +108,12 @@ impl Visitor {
             Handler::Session(verb) => self.session_verb(command, verb, request, shift),
             Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
+        if shift.has_slow() {
+            if matches!(&outcome, Ok(Some(Stop::Park(parked))) if parked.is_work()) {
+                shift.goes_on();
+            }
+            self.tell_slow(command, request, shift);
+        }
         let stop = match outcome {
             Ok(stop) => stop,
             Err(fault) => {
@@ -102,12 +123,16 @@ impl Visitor {
             }
         };
         if self.session.replies != Replies::On
-            && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_)))
+            && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_) | Stop::Held))
         {
             self.silence(mark);
         }
-        if let Some(Stop::Park(Parked::Acks { .. })) = &stop {
-            self.owed = self.reply.take(mark);
+        match &stop {
+            Some(Stop::Park(Parked::Acks { .. })) => self.owed = self.reply.take(mark),
+            Some(Stop::Park(parked)) if parked.is_work() => {
+                self.parked_request = OwnedRequest::of(request.iter());
+            }
+            _ => {}
         }
         stop
     }
@@ -181,6 +206,13 @@ impl Visitor {
         }
     }
 
+    /// A web page has made its reader's browser send commands here: none of them is to run.
+    #[cold]
+    fn turn_away(&self) -> Stop {
+        log::warn!("event=http-refused client={}", self.client.id);
+        Stop::Close
+    }
+
     fn note(&self, command: &Command) {
         use std::sync::atomic::Ordering::Relaxed;
         self.client.command.store(command.id, Relaxed);
@@ -193,12 +225,23 @@ impl Visitor {
         request: Request<'_>,
         shift: &mut Shift<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
+        if command.spec.class == Class::Write {
+            self.pass_gate(shift)?;
+        }
         shift.held.release();
         let after = self.take_turn(command, verb, request, shift);
         shift.count(Label::new(NONE, NONE, command.id), command);
+        if command.spec.flags.has(Flags::ADMIN) {
+            // It may be held back by its own word.
+            self.refresh();
+        }
         Ok(match after? {
             After::Answered => None,
             After::Park(park) => Some(Stop::Park(park.into())),
+            After::Execute(queue) if self.holds_back(&queue, shift) => {
+                self.session.queue = Some(queue);
+                Some(Stop::Held)
+            }
             After::Execute(queue) => self.execute(&queue, shift)?,
             After::Close => Some(Stop::Close),
             After::ShutDown => Some(Stop::ShutDown),
@@ -215,7 +258,7 @@ impl Visitor {
     ) -> Result<After, Fault> {
         shift.begin(command);
         if command.spec.group != Group::Connection {
-            shift.lap();
+            shift.end_run();
             self.house.metrics.flush(tasks::worker(), &mut shift.desk.metrics);
         }
         let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
@@ -233,44 +276,8 @@ impl Visitor {
     }
 }
 
-impl Shift<'_, '_> {
-    /// Before a command whose time must be its own.
-    #[inline]
-    pub fn begin(&mut self, command: &Command) {
-        if !command.is_quick {
-            self.lap();
-        }
-    }
-
-    /// After a command: it is counted, and measured unless it may share its neighbours' time.
-    #[inline]
-    pub fn count(&mut self, label: Label, command: &Command) {
-        self.desk.metrics.count(label, 1);
-        if !command.is_quick {
-            self.lap();
-        }
-    }
-
-    fn lap(&mut self) {
-        if !self.desk.metrics.is_on() {
-            return;
-        }
-        let now_ns = clock::mono_ns();
-        self.desk.metrics.spread(now_ns - self.lap_ns);
-        self.lap_ns = now_ns;
-    }
-
-    /// The end of the batch: what was seen goes to this worker's shard.
-    fn end(&mut self, visitor: &mut Visitor) {
-        use std::sync::atomic::Ordering::Relaxed;
-        self.lap();
-        let world = &self.desk.world;
-        self.desk.metrics.hits(world.hits.take() as u32);
-        self.desk.metrics.misses(world.misses.take() as u32);
-        visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
-        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
-        visitor.client.active.store(self.now.0, Relaxed);
-        visitor.client.commands.fetch_add(self.served, Relaxed);
-        visitor.client.mirror(&visitor.session, visitor.reply.protocol());
-    }
+/// Whether the request is a line of an HTTP request that may carry others in its body.
+fn is_http(request: Request<'_>) -> bool {
+    let name = request.get(0).unwrap_or_default();
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
 }

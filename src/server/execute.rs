@@ -1,9 +1,10 @@
 //! EXEC: the queued commands run as one, under one lock of the master, at one time.
 
 use super::parked::Parked;
+use super::transaction::has_write;
 use super::visitor::{Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, SessionVerb, has_stale_watch, table, unwatch};
-use crate::command::{Args, Fault, Group};
+use crate::command::{Args, Class, Fault, Group};
 use crate::engine::{ReadVerb, WriteVerb};
 use crate::metrics::{Label, NONE};
 use crate::node::{Duty, Gathered, PANICKED, Writing};
@@ -28,13 +29,17 @@ pub fn is_write(command: &Command, request: Request<'_>) -> bool {
     match command.handler {
         Handler::Write(_) => true,
         Handler::Either { is_read, .. } => !is_read(request),
-        Handler::Read(_) | Handler::Session(_) | Handler::Container => false,
+        Handler::Session(_) => command.spec.class == Class::Write,
+        Handler::Read(_) | Handler::Container => false,
     }
 }
 
 /// Session verbs that never look at a member, so that the lock may be held around them.
 fn leaves_members_alone(command: &Command) -> bool {
-    matches!(command.spec.group, Group::Connection | Group::Transactions | Group::Generic)
+    // CLIENT PAUSE waits for writes that are at work.
+    let is_quiet =
+        matches!(command.spec.group, Group::Connection | Group::Transactions | Group::Generic);
+    is_quiet && command.name != "client|pause"
 }
 
 impl Visitor {
@@ -65,8 +70,7 @@ impl Visitor {
 
     /// As a write's gate, for a transaction that has one.
     fn pass_gate_with(&self, queue: &Queue, shift: &Shift<'_, '_>) -> Result<(), Fault> {
-        let mut all = queue.commands.iter();
-        if !all.any(|(id, request)| is_write(table().get(*id), request.borrow())) {
+        if !has_write(queue) {
             return Ok(());
         }
         self.pass_gate(shift).map_err(|fault| {
@@ -109,6 +113,9 @@ impl Visitor {
             }
             Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
+        if shift.has_slow() {
+            self.tell_slow(command, request, shift);
+        }
         match outcome {
             Ok(()) => {}
             Err(PANICKED) => return Err(self.break_off(shift, execution)),

@@ -3,7 +3,8 @@
 use super::connection::Connection;
 use super::visitor::Visitor;
 use crate::admin::House;
-use crate::resp::{Protocol, Reply};
+use crate::node::Hold;
+use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::route::Level;
 use crate::runtime::stream::{Acceptor, Stream};
 use crate::runtime::{clock, tasks};
@@ -81,8 +82,10 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         roster: house.set.roster(),
         lineage: house.set.lineage(),
         set_generation,
+        hold: house.set.held(now).map_or(Hold::Nobody, |it| it.0),
         climb: None,
         owed: Vec::new(),
+        parked_request: OwnedRequest::default(),
     };
     tasks::spawn(Connection::new(visitor).attend());
 }

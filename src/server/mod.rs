@@ -4,6 +4,7 @@
 
 mod desk;
 mod visitor;
+mod timing;
 mod dispatch;
 mod reading;
 mod writing;
@@ -11,6 +12,9 @@ mod transaction;
 mod execute;
 mod parked;
 mod handover;
+mod overflow;
+mod peer;
+mod migrate;
 mod connection;
 mod listener;
 mod rounds;

@@ -2,11 +2,14 @@
 
 use super::desk::at_desk;
 use super::visitor::Visitor;
-use crate::admin::Park;
+use crate::admin::{Migration, Park};
 use crate::base::position::Offset;
 use crate::command::Fault;
 use crate::node::{Member, Set};
 use crate::runtime::{clock, tasks};
+use futures::FutureExt;
+use futures::future::{BoxFuture, pending, select_all};
+use std::future::Future;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::time::Duration;
 
@@ -23,6 +26,8 @@ pub enum Parked {
     Sleep { time: Duration },
     /// PROXY FAILOVER.
     FailOver { heir: usize },
+    /// MIGRATE.
+    Migrate(Box<Migration>),
 }
 
 impl From<Park> for Parked {
@@ -32,7 +37,15 @@ impl From<Park> for Parked {
             Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
             Park::FailOver { heir } => Parked::FailOver { heir },
+            Park::Migrate(migration) => Parked::Migrate(migration),
         }
+    }
+}
+
+impl Parked {
+    /// Whether the time is spent on the command itself, not on waiting for others.
+    pub fn is_work(&self) -> bool {
+        matches!(self, Parked::Sleep { .. } | Parked::Migrate(_) | Parked::FailOver { .. })
     }
 }
 
@@ -42,6 +55,7 @@ enum Ended {
     Reached,
     TimeUp,
     Unblocked,
+    Gone,
 }
 
 impl Visitor {
@@ -49,6 +63,7 @@ impl Visitor {
     pub async fn stand(&mut self, parked: Parked) {
         let began = clock::mono_now();
         let mark = self.reply.mark();
+        let is_work = parked.is_work();
         match parked {
             Parked::Wait { offset, replicas, timeout } => {
                 let ended = self.until_applied(offset, replicas, timeout).await;
@@ -59,16 +74,7 @@ impl Visitor {
                 }
             }
             Parked::Acks { offset, wanted, timeout } => {
-                self.until_applied(offset, wanted, timeout).await;
-                at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
-                let acked = count_applied(&self.house.set, offset);
-                let owed = std::mem::take(&mut self.owed);
-                if wanted <= acked {
-                    self.reply.buffer().extend(owed);
-                } else {
-                    let offset = offset.bytes();
-                    self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
-                }
+                self.confirm(offset, wanted, timeout).await;
             }
             Parked::WaitAof { timeout } => {
                 let never = usize::MAX;
@@ -77,15 +83,41 @@ impl Visitor {
                     _ => self.nothing_on_disk(),
                 }
             }
-            Parked::Sleep { time } => {
+            Parked::Sleep { time } => match self.sleep(time).await {
+                Ended::Unblocked => self.reply.error(UNBLOCKED),
+                _ => self.reply.ok(),
+            },
+            Parked::Migrate(migration) => {
                 self.client.is_parked.store(true, Release);
-                tasks::sleep(time).await;
+                let parked = self.migrate(*migration).await;
+                if let Some(Parked::Acks { offset, wanted, timeout }) = parked {
+                    self.owed = self.reply.take(mark);
+                    self.confirm(offset, wanted, timeout).await;
+                }
                 self.client.is_parked.store(false, Release);
-                self.reply.ok();
             }
             Parked::FailOver { heir } => self.fail_over(heir).await,
         }
+        if is_work {
+            let request = std::mem::take(&mut self.parked_request);
+            self.log_if_slow(&request, clock::mono_now().since(began) * 1000);
+        }
         self.silence(mark);
+    }
+
+    /// Answers what is owed once enough replicas have applied everything up to `offset`.
+    async fn confirm(&mut self, offset: Offset, wanted: usize, timeout: Option<Duration>) {
+        let began = clock::mono_now();
+        self.until_applied(offset, wanted, timeout).await;
+        at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
+        let acked = count_applied(&self.house.set, offset);
+        let owed = std::mem::take(&mut self.owed);
+        if wanted <= acked {
+            self.reply.buffer().extend(owed);
+        } else {
+            let offset = offset.bytes();
+            self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+        }
     }
 
     /// Inside a transaction nothing waits.
@@ -97,6 +129,7 @@ impl Visitor {
             Park::WaitAof { .. } => self.nothing_on_disk(),
             Park::Sleep { .. } => self.reply.ok(),
             Park::FailOver { .. } => unreachable!("FAILOVER is never queued"),
+            Park::Migrate(_) => unreachable!("a transaction queues nothing that is far"),
         }
     }
 
@@ -119,7 +152,7 @@ impl Visitor {
                 .iter()
                 .any(|it| it.index != set.master() && may_serve(it) && needs <= it.applied())
         });
-        tasks::within(at_most, reached).await;
+        self.stand_until(reached, Some(at_most)).await;
         at_desk(|it| it.metrics.floor_wait(clock::mono_now().since(began)));
     }
 
@@ -130,40 +163,76 @@ impl Visitor {
         timeout: Option<Duration>,
     ) -> Ended {
         let set = self.house.set.clone();
+        let reached = until(&set, || replicas <= count_applied(&set, offset));
+        self.stand_until(reached, timeout).await
+    }
+
+    /// Stands still until `done`, or until the time is up, or CLIENT UNBLOCK says so, or the peer
+    /// is gone.
+    async fn stand_until(
+        &self,
+        done: impl Future<Output = ()> + Send,
+        timeout: Option<Duration>,
+    ) -> Ended {
         self.client.unblocked.store(0, Release);
         self.client.is_parked.store(true, Release);
-        let reached = async {
-            until(&set, || replicas <= count_applied(&set, offset)).await;
-            Ended::Reached
-        };
-        let unblocked = async {
+        let ends: [BoxFuture<'_, Ended>; 4] = [
+            done.map(|()| Ended::Reached).boxed(),
+            self.until_unblocked().boxed(),
+            self.until_hung_up().map(|()| Ended::Gone).boxed(),
+            time_up(timeout).map(|()| Ended::TimeUp).boxed(),
+        ];
+        let (ended, ..) = select_all(ends).await;
+        self.client.is_parked.store(false, Release);
+        ended
+    }
+
+    async fn sleep(&self, time: Duration) -> Ended {
+        let began = clock::mono_now();
+        let ended = self.stand_until(pending(), Some(time)).await;
+        if ended == Ended::Gone && self.house.is_closing() {
+            // It is us who hung up, and what was asked before is answered.
+            let slept = Duration::from_micros(clock::mono_now().since(began));
+            tasks::sleep(time.saturating_sub(slept)).await;
+        }
+        ended
+    }
+
+    async fn until_unblocked(&self) -> Ended {
+        loop {
+            let listener = self.client.unblock.listen();
+            match self.client.unblocked.swap(0, AcqRel) {
+                0 => listener.await,
+                1 => return Ended::TimeUp,
+                _ => return Ended::Unblocked,
+            }
+        }
+    }
+
+    /// Waits until nobody is held back. Answers whether the peer is still there.
+    pub async fn until_released(&self) -> bool {
+        self.client.is_parked.store(true, Release);
+        let released = async {
             loop {
-                let listener = self.client.unblock.listen();
-                match self.client.unblocked.swap(0, AcqRel) {
-                    0 => listener.await,
-                    1 => return Ended::TimeUp,
-                    _ => return Ended::Unblocked,
+                let released = self.house.set.release();
+                let now = clock::mono_now();
+                match self.house.set.held(now) {
+                    Some((_, until)) => {
+                        let left = Duration::from_micros(until.since(now));
+                        tasks::within(left, released).await;
+                    }
+                    None => return true,
                 }
             }
         };
         let gone = async {
             self.until_hung_up().await;
-            Ended::TimeUp
+            false
         };
-        let either = futures::future::select(Box::pin(unblocked), Box::pin(gone));
-        let either = futures::future::select(Box::pin(reached), either);
-        let ended = async {
-            match either.await {
-                futures::future::Either::Left((it, _)) => it,
-                futures::future::Either::Right((it, _)) => it.factor_first().0,
-            }
-        };
-        let ended = match timeout {
-            Some(timeout) => tasks::within(timeout, ended).await.unwrap_or(Ended::TimeUp),
-            None => ended.await,
-        };
+        let either = futures::future::select(Box::pin(released), Box::pin(gone));
+        let is_there = either.await.factor_first().0;
         self.client.is_parked.store(false, Release);
-        ended
+        is_there
     }
 
     /// Waits until the peer is gone. Looks rarely: nobody waits for this to be quick.
@@ -176,6 +245,13 @@ impl Visitor {
 }
 
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+async fn time_up(timeout: Option<Duration>) {
+    match timeout {
+        Some(time) => tasks::sleep(time).await,
+        None => pending().await,
+    }
+}
 
 /// Replicas that have applied everything up to `offset`.
 fn count_applied(set: &Set, offset: Offset) -> usize {

@@ -15,7 +15,8 @@ pub async fn rounds(house: Arc<House>) {
     while !house.is_closing() {
         let settings = house.settings();
         tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
-        if settings.set.active_expire {
+        let is_held = house.set.held(clock::mono_now()).is_some();
+        if settings.set.active_expire && !is_held {
             expire(&house).await;
         }
         close_idle(&house);

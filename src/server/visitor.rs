@@ -1,15 +1,17 @@
 //! A connection's own state, from one batch to the next.
 
 use super::desk::Desk;
+use super::timing::Lap;
 use crate::admin;
 use crate::admin::{Client, House};
 use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::config::Config;
-use crate::node::{Duty, Member, Reading, Roster, Set, Writing};
-use crate::resp::Reply;
+use crate::node::{Duty, Hold, Member, Reading, Roster, Set, Writing};
+use crate::resp::{Limits, OwnedRequest, Reply, Standing};
 use crate::route::{Level, Rung};
+use crate::runtime::clock;
 use crate::session::Session;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,10 +40,14 @@ pub struct Visitor {
     pub lineage: Lineage,
     /// Which roster and lineage these are.
     pub set_generation: u64,
+    /// Who was held back as of then.
+    pub hold: Hold,
     /// How far the read at hand has come, after it has waited.
     pub climb: Option<Climb>,
     /// The reply of a write that waits to be confirmed.
     pub owed: Vec<u8>,
+    /// The request that is worked on while its client stands still.
+    pub parked_request: OwnedRequest,
 }
 
 /// What earlier plans of one read have settled.
@@ -72,6 +78,8 @@ pub enum Stop {
     Park(super::parked::Parked),
     /// The read waits for a replica, and will be planned again: the request has not been taken.
     Await { member: usize, needs: Offset, at_most: Duration },
+    /// The client is held back by CLIENT PAUSE: the request has not been taken.
+    Held,
     /// The connection closes once its replies are out.
     Close,
     /// The proxy shuts down.
@@ -149,8 +157,12 @@ pub struct Shift<'s, 'd> {
     pub held: Held<'s>,
     /// When the batch began.
     pub now: MonoUs,
-    /// The last reading of the clock, for service times.
-    pub lap_ns: u64,
+    /// The stopwatch.
+    pub lap: Lap,
+    /// The bytes of the requests.
+    pub input: &'d [u8],
+    /// Where in them the request at hand begins.
+    pub at: usize,
     /// Commands of this batch that reached their handler or the queue.
     pub served: u64,
 }
@@ -169,7 +181,34 @@ impl Visitor {
             self.set_generation = generation;
             self.roster = self.house.set.roster();
             self.lineage = self.house.set.lineage();
+            self.hold = self.house.set.held(clock::mono_now()).map_or(Hold::Nobody, |it| it.0);
             self.session.carry_over(&self.lineage);
+        }
+    }
+
+    /// How much one request may hold: as configured, and less before AUTH.
+    #[inline]
+    pub fn limits(&self) -> Limits {
+        let standing = if self.session.is_known { Standing::Known } else { Standing::Stranger };
+        let bulk_bytes_max = self.settings.server.bulk_bytes_max;
+        Limits { bulk_bytes_max, ..Limits::of(standing) }
+    }
+
+    /// Whether the request at hand waits until a hold is over.
+    #[inline]
+    pub fn is_held(&mut self, writes: impl FnOnce(&Visitor) -> bool) -> bool {
+        self.hold != Hold::Nobody && self.is_held_now(writes)
+    }
+
+    #[cold]
+    fn is_held_now(&mut self, writes: impl FnOnce(&Visitor) -> bool) -> bool {
+        match self.house.set.held(clock::mono_now()) {
+            Some((Hold::All, _)) => true,
+            Some(_) => writes(self),
+            None => {
+                self.hold = Hold::Nobody;
+                false
+            }
         }
     }
 

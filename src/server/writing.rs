@@ -26,6 +26,9 @@ impl Visitor {
         shift.begin(command);
         let master = shift.master()?.member().index;
         self.keep_up(shift.set)?;
+        if self.is_held(|_| true) {
+            return Ok(Some(Stop::Held));
+        }
         let writing = shift.held.write(shift.set, shift.roster);
         let desk = &mut *shift.desk;
         let args = Args::new(request, command.words, self.session.db, &desk.world);

@@ -11,11 +11,14 @@ use entourage::base::dice::Dice;
 
 /// How often `...` repeats at most.
 const REPEATS_MAX: u64 = 4;
-/// One command of so many is spoilt.
-const SPOILT_ONE_IN: u64 = 16;
+
+/// One command of so many is spoilt, mostly.
+pub const SPOILT_ONE_IN: u64 = 16;
 
 /// The commands of a family.
 pub struct Grammar {
+    /// One command of so many is spoilt.
+    spoilt_one_in: u64,
     shapes: Vec<Shape>,
     weight: u64,
 }
@@ -40,11 +43,11 @@ enum Piece {
 
 impl Grammar {
     /// Reads the lines of a family.
-    pub fn read(text: &str) -> Grammar {
+    pub fn read(text: &str, spoilt_one_in: u64) -> Grammar {
         let lines = text.lines().filter(|it| !it.is_empty() && !it.starts_with('#'));
         let shapes: Vec<Shape> = lines.map(shape).collect();
         let weight = shapes.iter().map(|it| it.weight).sum();
-        Grammar { shapes, weight }
+        Grammar { spoilt_one_in, shapes, weight }
     }
 
     /// Keeps the shapes that pass.
@@ -66,7 +69,7 @@ impl Grammar {
         };
         let mut words = vec![];
         say_all(&shape.pieces, dice, vocabulary, &mut words);
-        if dice.below(SPOILT_ONE_IN) == 0 {
+        if dice.below(self.spoilt_one_in) == 0 {
             spoil(&mut words, dice, vocabulary);
         }
         words

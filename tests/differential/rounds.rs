@@ -1,8 +1,8 @@
 //! Rounds of commands: several clients at once, each round with thresholds of its own.
 
 use super::classes::{Class, class, witness};
-use super::client::{Client, Mismatch, Servers};
-use super::grammar::Grammar;
+use super::client::{Client, Mismatch, Model, Servers};
+use super::grammar::{Grammar, SPOILT_ONE_IN};
 use super::keyspace;
 use super::shrink;
 use crate::support::{Value, Wire, Words, until, words};
@@ -11,7 +11,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 const CLIENTS: usize = 4;
+/// One pipeline of so many has a transaction in it, of up to so many commands.
+const TRANSACTION_ONE_IN: u64 = 8;
+const QUEUED_MAX: u64 = 5;
+/// After one look of so many everything goes.
+const FLUSH_ONE_IN: u64 = 4;
 const BATCH: u64 = 100;
+/// A newer server has other words for mistakes, and thresholds take some that are none in C.
+const SELDOM: u64 = u64::MAX;
 /// After so many commands of all clients everything in their databases is compared.
 const LOOK_EVERY: u64 = 2_000;
 const ROUND: u64 = 10_000;
@@ -19,6 +26,12 @@ const ROUND: u64 = 10_000;
 /// A family of commands, and the settings its encodings turn on.
 pub struct Family {
     text: &'static str,
+    /// Whose replies count.
+    pub model: Model,
+    /// What some change for all only one may do.
+    pub clients: usize,
+    /// One command of so many is spoilt.
+    spoilt_one_in: u64,
     thresholds: &'static [&'static str],
 }
 
@@ -29,12 +42,27 @@ const LISTS: &str = include_str!("families/lists.txt");
 const SETS: &str = include_str!("families/sets.txt");
 const SORTED_SETS: &str = include_str!("families/sorted_sets.txt");
 const SORT: &str = include_str!("families/sort.txt");
+const ENCODINGS: &str = include_str!("families/encodings.txt");
+const NEWER_ENCODINGS: &str = include_str!("families/newer_encodings.txt");
+const NEWER: &str = include_str!("families/newer.txt");
 
 const OF_HASHES: &[&str] = &["hash-max-listpack-entries", "hash-max-listpack-value"];
 const OF_LISTS: &[&str] = &["list-max-listpack-size"];
 const OF_SETS: &[&str] = &["set-max-intset-entries"];
 const OF_ZSETS: &[&str] =
     &["zset-max-listpack-entries", "zset-max-listpack-value", "set-max-intset-entries"];
+const OF_HASHES_AND_ZSETS: &[&str] = &[
+    "hash-max-listpack-entries",
+    "hash-max-listpack-value",
+    "zset-max-listpack-entries",
+    "zset-max-listpack-value",
+];
+const OF_LISTS_AND_SETS: &[&str] = &[
+    "list-max-listpack-size",
+    "set-max-intset-entries",
+    "set-max-listpack-entries",
+    "set-max-listpack-value",
+];
 
 impl Family {
     /// A family by its name on the command line.
@@ -47,25 +75,35 @@ impl Family {
             "sets" => (SETS, OF_SETS),
             "sorted_sets" => (SORTED_SETS, OF_ZSETS),
             "sort" => (SORT, OF_LISTS),
-            other => panic!(
-                "no family {other}; there are strings, keys, hashes, lists, sets, sorted_sets, sort"
-            ),
+            "encodings" => (ENCODINGS, OF_HASHES_AND_ZSETS),
+            "newer_encodings" => (NEWER_ENCODINGS, OF_LISTS_AND_SETS),
+            "newer" => (NEWER, OF_HASHES),
+            other => panic!("no family {other}; there are {}", super::FAMILIES),
         };
-        Family { text, thresholds }
+        let (model, clients, spoilt_one_in) = match name {
+            "encodings" => (Model::Redis, 1, SELDOM),
+            "newer_encodings" => (Model::Valkey, 1, SELDOM),
+            "newer" => (Model::Valkey, CLIENTS, SELDOM),
+            _ => (Model::Redis, CLIENTS, SPOILT_ONE_IN),
+        };
+        Family { text, model, clients, spoilt_one_in, thresholds }
     }
 }
 
-/// What one round sets the thresholds to, and how big its big groups are.
+/// What one round sets the thresholds to, how big its big groups are, and how many commands it has.
 struct Setting {
     threshold: Option<&'static str>,
     crowd: u64,
+    commands: u64,
 }
 
 const SETTINGS: &[Setting] = &[
-    Setting { threshold: None, crowd: 300 },
-    Setting { threshold: Some("8"), crowd: 12 },
-    Setting { threshold: Some("64"), crowd: 80 },
-    Setting { threshold: Some("1"), crowd: 6 },
+    Setting { threshold: None, crowd: 300, commands: ROUND },
+    Setting { threshold: Some("8"), crowd: 12, commands: ROUND },
+    Setting { threshold: Some("64"), crowd: 80, commands: ROUND },
+    Setting { threshold: Some("1"), crowd: 6, commands: ROUND },
+    // Structures of many nodes.
+    Setting { threshold: None, crowd: 4000, commands: ROUND / 10 },
 ];
 
 /// Plays `count` commands; answers how many were played.
@@ -76,7 +114,7 @@ pub fn play_all(
     count: u64,
     failures: &mut Failures,
 ) -> u64 {
-    let mut grammar = Grammar::read(family.text);
+    let mut grammar = Grammar::read(family.text, family.spoilt_one_in);
     drop_what_they_lack(&mut grammar, servers, failures);
     let defaults = defaults(&mut servers.theirs.dial(), family);
     let mut played = 0;
@@ -85,20 +123,24 @@ pub fn play_all(
             break;
         }
         let setting = &SETTINGS[number as usize % SETTINGS.len()];
-        set_thresholds(servers, &defaults, setting, failures);
+        let set = set_thresholds(servers, &defaults, setting, failures);
         let dice = Dice::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
-        let mut round = Round::new(servers, &grammar, dice, setting.crowd);
-        if round.clients.iter().all(|it| !it.speaks_resp3) {
+        let clients = (0..family.clients).map(|it| Client::dial(servers, it, setting.crowd));
+        let mut round = Round { clients: clients.collect(), grammar: &grammar, dice, played: 0 };
+        // Whoever changes them needs to know what they were, to play it again.
+        if let [alone] = &mut round.clients[..] {
+            alone.log.extend(set);
+        }
+        if 1 < family.clients && round.clients.iter().all(|it| !it.speaks_resp3) {
             failures.once("HELLO 3 is refused".into());
         }
-        if let Err((client, mismatch)) = round.play(ROUND.min(count - played)) {
+        if let Err((client, mismatch)) = round.play(setting.commands.min(count - played)) {
             let threshold = setting.threshold.unwrap_or("default");
             let place = format!("round {number}, thresholds {threshold}");
             failures.add(servers, &round.clients[client], &mismatch, &place);
         }
         played += round.played;
-    }
-    if !failures.is_full() {
+        // The next round begins with FLUSHALL, so that is all there is to see of this one.
         wait_for_equal_digests(servers, failures);
     }
     played
@@ -128,24 +170,27 @@ fn defaults(wire: &mut Wire, family: &Family) -> Vec<(&'static str, String)> {
     family.thresholds.iter().map(value).collect()
 }
 
+/// Empties both and sets their thresholds; answers the words that did the latter.
 fn set_thresholds(
     servers: &Servers,
     defaults: &[(&'static str, String)],
     setting: &Setting,
     failures: &mut Failures,
-) {
+) -> Vec<Words> {
     let (mut theirs, mut ours) = (servers.theirs.dial(), servers.ours.dial());
     for wire in [&mut theirs, &mut ours] {
         assert_eq!(wire.ask("FLUSHALL").string(), "OK");
     }
+    let mut said = vec![];
     for (name, default) in defaults {
-        let value = setting.threshold.unwrap_or(default);
-        let told = ours.cmd(&["CONFIG", "SET", name, value]);
-        match told.string().as_str() {
-            "OK" => assert_eq!(theirs.cmd(&["CONFIG", "SET", name, value]).string(), "OK"),
+        let command = words(&["CONFIG", "SET", name, setting.threshold.unwrap_or(default)]);
+        match ours.cmd(&command).string().as_str() {
+            "OK" => assert_eq!(theirs.cmd(&command).string(), "OK"),
             why => failures.once(format!("CONFIG SET {name}: {why}")),
         }
+        said.push(command);
     }
+    said
 }
 
 struct Round<'a> {
@@ -156,11 +201,6 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    fn new<'a>(servers: &Servers, grammar: &'a Grammar, dice: Dice, crowd: u64) -> Round<'a> {
-        let clients = (0..CLIENTS).map(|it| Client::dial(servers, it, crowd)).collect();
-        Round { clients, grammar, dice, played: 0 }
-    }
-
     fn play(&mut self, count: u64) -> Result<(), (usize, Mismatch)> {
         let mut next_look = LOOK_EVERY;
         while self.played < count {
@@ -168,9 +208,20 @@ impl Round<'_> {
             if next_look <= self.played || count <= self.played {
                 next_look += LOOK_EVERY;
                 self.on_each_client(keyspace::compare)?;
+                self.flush_now_and_then()?;
             }
         }
         Ok(())
+    }
+
+    /// While nothing is on its way.
+    fn flush_now_and_then(&mut self) -> Result<(), (usize, Mismatch)> {
+        let command = match self.dice.below(2 * FLUSH_ONE_IN) {
+            0 => words(&["FLUSHALL"]),
+            1 => words(&["FLUSHDB"]),
+            _ => return Ok(()),
+        };
+        self.clients[0].play(&[command]).map(drop).map_err(|it| (0, it))
     }
 
     /// One pipeline of every client, all on their way at the same time.
@@ -200,6 +251,9 @@ impl Round<'_> {
 /// only be compared after both sides were brought together again.
 fn batch(grammar: &Grammar, dice: &mut Dice, client: &Client) -> Vec<Words> {
     let mut batch = vec![];
+    if dice.below(TRANSACTION_ONE_IN) == 0 {
+        transact(grammar, dice, client, &mut batch);
+    }
     for _ in 0..=dice.below(BATCH) {
         let command = grammar.command(dice, &client.vocabulary);
         let witness = witness(&command);
@@ -211,6 +265,19 @@ fn batch(grammar: &Grammar, dice: &mut Dice, client: &Client) -> Vec<Words> {
         }
     }
     batch
+}
+
+/// Commands whose replies are the same to the last byte, also in the one of EXEC.
+fn transact(grammar: &Grammar, dice: &mut Dice, client: &Client, batch: &mut Vec<Words>) {
+    batch.push(words(&["MULTI"]));
+    for _ in 0..dice.below(QUEUED_MAX + 1) {
+        let command = grammar.command(dice, &client.vocabulary);
+        if class(&command) == Class::Exact {
+            batch.push(command);
+        }
+    }
+    let end = if dice.below(8) == 0 { "DISCARD" } else { "EXEC" };
+    batch.push(words(&[end]));
 }
 
 /// `DEBUG DIGEST` of a set lists each member's name, offset and digest.

@@ -93,7 +93,8 @@ impl Trial<'_> {
 }
 
 fn is_related(command: &Words, last: &Words) -> bool {
-    let is_wide = [&b"FLUSHDB"[..], b"SWAPDB", b"SELECT"].contains(&&command[0][..]);
+    let is_wide =
+        [&b"FLUSHDB"[..], b"FLUSHALL", b"SWAPDB", b"SELECT", b"CONFIG"].contains(&&command[0][..]);
     let keys = |it: &Words| it.iter().skip(1).filter(|it| is_key(it)).cloned().collect::<Words>();
     let of_last = keys(last);
     is_wide || of_last.is_empty() || keys(command).iter().any(|it| of_last.contains(it))

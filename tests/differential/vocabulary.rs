@@ -88,13 +88,39 @@ const ODD: &[&str] = &[
     "9223372036854775807",
     "-9223372036854775808",
     "9223372036854775808",
-    "\0",
+    "z\0",
     "\r\n",
 ];
 const PATTERNS: &[&str] = &[
     "*", "?0", "h*", "s[0-3]", "[^s]*", "*[1-3]", "\\*", "", "[", "[a", "t?", "nothing", "**",
     "l\\0", "*1*", "[3-0]?",
 ];
+
+const ENTRIES: &[&str] = &["0", "1", "2", "3", "5", "8", "20", "100", "512"];
+const LENGTHS: &[&str] = &["0", "1", "2", "4", "8", "64", "300"];
+const LIST_SIZES: &[&str] = &["-1", "-2", "-2", "-3", "-5", "1", "3", "8", "100"];
+
+/// Values as a Redis 7.0 dumps them: each type, small and large, and what is none.
+const DUMPS: &[&[u8]] = &[
+    b"\x00\xc0\x0c\x0a\x00<*\xf8Q\x5c\x04\xbc\xd5",
+    b"\x00\xc3\x0b@x\x03abca\xe0i\x02\x01bc\x0a\x00\xc4\x94\xa1p*\xe2>\x06",
+    b"\x04\x02\x01b\xc3\x09@F\x01xx\xe09\x00\x01xx\x01a\xc0\x01\x0a\x00\xf1d\xdd\x00Bm\x8d\xf6",
+    b"\x10\x14\x14\x00\x00\x00\x04\x00\x82f1\x03\x05\x01\x82f2\x03\x81v\x02\xff\x0a\x00\x87\x06\xac\xf1\x09\
+      \xfd\x1d\xf5",
+    b"\x0b\x0e\x02\x00\x00\x00\x03\x00\x00\x00\x01\x00\x02\x00,\x01\x0a\x00\xe5\x10\xb2\x8e{\x95)\xaa",
+    b"\x12\x01\x02\x0f\x0f\x00\x00\x00\x03\x00\x81a\x02\x05\x01\x81c\x02\xff\x0a\x00\x9e\x8f\xb8\xf27kk\xc9",
+    b"\x02\x02\x01b\x01a\x0a\x00u\xd9\x9d\x83^\xf8_e",
+    b"\x11\x16\x16\x00\x00\x00\x04\x00\x82f1\x03\x01\x01\x82f2\x03\x832.5\x04\xff\x0a\x00\xde\xcf\x01\x1a\
+      \x9f\xc6u\x82",
+    b"\x05\x02\x01f\x00\x00\x00\x00\x00\x00\x08@\xc3\x09@A\x01xx\xe04\x00\x01xx\x00\x00\x00\x00\x00\x00\xf0?\
+      \x0a\x00\x95\xe6\xf3\xe8?\x11\xd1\xe7",
+    b"",
+    b"abc",
+    b"\0\x03abc\x0a\0zzzzzzzz",
+];
+
+/// From here on a crowd is of long words.
+const LARGE_CROWD: u64 = 1000;
 
 /// Words for one connection: it has two databases to itself.
 pub struct Vocabulary {
@@ -120,8 +146,15 @@ impl Vocabulary {
             "weight-key" => format!("w_{}", dice.below(8)).into_bytes(),
             "db" => self.db.to_string().into_bytes(),
             "other-db" => self.other_db.to_string().into_bytes(),
+            "zset-pair" => {
+                words.push(b"2".to_vec());
+                words.push(self.key(b'z', dice));
+                self.key(b'z', dice)
+            }
             "lists" | "sets" | "zsets" | "set-or-zsets" => return self.counted(kind, dice, words),
-            "crowd" | "pairs-crowd" | "scores-crowd" => return self.crowd(kind, dice, words),
+            "crowd" | "text-crowd" | "pairs-crowd" | "scores-crowd" => {
+                return self.crowd(kind, dice, words);
+            }
             "short-crowd" => return self.short_crowd(dice, words),
             kind => scalar(kind, dice),
         };
@@ -165,12 +198,16 @@ impl Vocabulary {
     /// Many elements at once, to get past the thresholds of encodings.
     fn crowd(&self, kind: &str, dice: &mut Dice, words: &mut Words) {
         let first = dice.below(self.crowd);
-        let are_ints = dice.below(2) == 0;
+        let are_ints = kind != "text-crowd" && dice.below(2) == 0;
         for number in first..first + 1 + dice.below(self.crowd) {
             if kind == "scores-crowd" {
                 words.push(format!("{}", number % 50).into_bytes());
             }
-            words.push(if are_ints { format!("{number}") } else { format!("m{number}") }.into());
+            words.push(match are_ints {
+                true => format!("{number}").into(),
+                false if self.crowd < LARGE_CROWD => format!("m{number}").into(),
+                false => format!("member-{number:013}").into(),
+            });
             if kind == "pairs-crowd" {
                 words.push(scalar("value", dice));
             }
@@ -206,7 +243,12 @@ fn scalar(kind: &str, dice: &mut Dice) -> Vec<u8> {
         "weight" => mixed(&["1", "2", "0.5", "-1", "0"], &["inf", "-inf"], NO_FLOATS, dice),
         "by-pattern" => one_of(&["w_*", "w_*", "w_*->f1", "x*", "*_*"], dice),
         "get-pattern" => one_of(&["#", "w_*", "w_*->f1", "#x", "nostar", "w_*->"], dice),
-        "dump" => one_of(&["", "abc", "\0\x03abc\x0a\0zzzzzzzz"], dice),
+        "dump" => DUMPS[dice.below(DUMPS.len() as u64) as usize].to_vec(),
+        "small" => dice.below(50).to_string().into_bytes(),
+        "large" => text(&[2_000, 4_000, 4_090, 9_000, 20_000, 70_000], dice),
+        "entries" => one_of(ENTRIES, dice),
+        "lengths" => one_of(LENGTHS, dice),
+        "list-sizes" => one_of(LIST_SIZES, dice),
         other => panic!("the vocabulary has no kind {other}"),
     }
 }

@@ -45,6 +45,14 @@ impl Server {
         start(&line, extra)
     }
 
+    /// A valkey-server without persistence, unless there is none here: `VALKEY_SERVER` names it.
+    pub fn valkey() -> Option<Server> {
+        let binary = env::var("VALKEY_SERVER").unwrap_or_else(|_| "valkey-server".into());
+        Command::new(&binary).arg("--version").stdout(Stdio::null()).status().ok()?;
+        let line = format!("{binary} --port {{port}} --bind 127.0.0.1 --save '' --appendonly no");
+        Some(start(&line, &[]))
+    }
+
     /// Our server: a master and two replicas unless `extra` says otherwise.
     ///
     /// `ENTOURAGE_BIN` names another binary, or, if it has `{port}` in it, a whole command line

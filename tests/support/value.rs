@@ -46,6 +46,19 @@ impl Value {
         }
     }
 
+    /// The same with every text that is a negative zero as a zero.
+    pub fn unsigned(&self) -> Value {
+        let all = |items: &[Value]| items.iter().map(Value::unsigned).collect();
+        match self {
+            Value::Bulk(it) if it == b"-0" => Value::Bulk(b"0".to_vec()),
+            Value::Double(it) if it == b"-0" => Value::Double(b"0".to_vec()),
+            Value::Array(it) => Value::Array(all(it)),
+            Value::Set(it) => Value::Set(all(it)),
+            Value::Map(it) => Value::Map(all(it)),
+            other => other.clone(),
+        }
+    }
+
     /// The elements of an aggregate that is surely one.
     pub fn list(&self) -> &[Value] {
         self.items().unwrap_or_else(|| panic!("no list: {self}"))

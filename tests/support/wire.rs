@@ -101,6 +101,17 @@ impl Wire {
         self.take(len)
     }
 
+    /// All that the server still says before it closes the connection.
+    pub fn read_to_end(&mut self) -> Vec<u8> {
+        let mut rest = self.got.split_off(self.taken);
+        self.got.clear();
+        self.taken = 0;
+        while self.more().is_ok() {
+            rest.append(&mut self.got);
+        }
+        rest
+    }
+
     /// Whether the server has closed the connection, after all that it still says.
     pub fn is_closed(&mut self) -> bool {
         while self.more().is_ok() {}

@@ -2,6 +2,7 @@
 
 mod kill;
 mod line;
+mod pause;
 
 use super::connection::{printable, set_name};
 use super::help::help;
@@ -118,6 +119,20 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "O(log N) where N is the number of client connections",
         "Ends the wait of another connection.",
         "client-id [TIMEOUT | ERROR]",
+    ),
+    sub(
+        session_row("PAUSE", AtLeast(3), OPERATOR, pause::pause),
+        "2.9.50",
+        CONSTANT,
+        "Lets clients wait for some milliseconds: all, or those that write.",
+        "timeout [WRITE | ALL]",
+    ),
+    sub(
+        session_row("UNPAUSE", Exactly(2), OPERATOR, pause::unpause),
+        "6.2.0",
+        "O(N) Where N is the number of paused clients",
+        "Lets clients that wait go on.",
+        "",
     ),
     sub(
         session_row("GETREDIR", Exactly(2), OWN, get_redirection),
@@ -254,6 +269,7 @@ fn no_evict(turn: &mut Turn<'_>) -> Result<After, Fault> {
 
 fn no_touch(turn: &mut Turn<'_>) -> Result<After, Fault> {
     turn.session.no_touch = switch(turn)?;
+    turn.args.world.touches.set(!turn.session.no_touch);
     answer_switch(turn, &turn.client.flags.no_touch, turn.session.no_touch)
 }
 

@@ -211,8 +211,31 @@ fn asked_keys(turn: &mut Turn<'_>) -> Result<(OwnedRequest, Vec<(usize, Access)>
     if !command.spec.arity.fits(request.borrow().len()) {
         return Err(Fault::Says("ERR Invalid number of arguments specified for command"));
     }
-    let places = command.spec.keys.places(request.borrow())?;
+    let places = match command.spec.name {
+        "MIGRATE" => super::migrate::places(request.borrow())?,
+        "SORT" => sort_places(request.borrow()),
+        _ => command.spec.keys.places(request.borrow())?,
+    };
     Ok((request, places))
+}
+
+/// The key of SORT, and where it stores: the word behind the last STORE that is no other option's.
+fn sort_places(request: Request<'_>) -> Vec<(usize, Access)> {
+    let mut places = vec![(1, Access::READ)];
+    let mut at = 2;
+    while let Some(word) = request.get(at) {
+        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+        if is(b"STORE") && at + 1 < request.len() {
+            places.truncate(1);
+            places.push((at + 1, Access::REPLACE));
+        }
+        at += match () {
+            _ if is(b"LIMIT") => 3,
+            _ if is(b"BY") || is(b"GET") || is(b"STORE") => 2,
+            _ => 1,
+        };
+    }
+    places
 }
 
 /// Whether it only holds subcommands.

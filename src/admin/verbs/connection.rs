@@ -226,6 +226,7 @@ fn reset(turn: &mut Turn<'_>) -> Result<After, Fault> {
     session.is_known = is_known;
     session.replies = Replies::On;
     (session.no_evict, session.no_touch) = (false, false);
+    turn.args.world.touches.set(true);
     (session.level, session.acks) = (None, None);
     turn.reply.speak(Protocol::Resp2);
     turn.client.names.lock().user = DEFAULT_USER.into();

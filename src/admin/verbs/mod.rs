@@ -11,9 +11,11 @@ pub mod replication;
 pub mod server;
 pub mod config;
 pub mod latency;
+pub mod slowlog;
 pub mod memory;
 pub mod debug;
 pub mod transactions;
+pub mod migrate;
 
 use super::SessionRow;
 
@@ -23,11 +25,13 @@ const FAMILIES: &[&[SessionRow]] = &[
     client::ROWS,
     command::ROWS,
     transactions::ROWS,
+    migrate::ROWS,
     proxy::ROWS,
     replication::ROWS,
     server::ROWS,
     config::ROWS,
     latency::ROWS,
+    slowlog::ROWS,
     memory::ROWS,
     debug::ROWS,
 ];

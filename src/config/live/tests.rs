@@ -89,6 +89,8 @@ fn what_is_set_is_shown() {
         ("requirepass", "s3 cret", "s3 cret"),
         ("hash-max-ziplist-value", "1kb", "1024"),
         ("list-max-listpack-size", "-9", "-9"),
+        ("list-compress-depth", "3", "3"),
+        ("maxmemory-policy", "ALLKEYS-LRU", "allkeys-lru"),
         ("save", "", ""),
         ("appendonly", "no", "no"),
         (
@@ -120,6 +122,24 @@ fn a_value_that_does_not_fit_is_refused_in_redis_words() {
     refused("repl-ping-replica-period", "0", "argument must be between 1 and 2147483647 inclusive");
     refused("repl-backlog-size", "1x", "argument must be a memory value");
     refused("repl-backlog-size", "-1", "argument must be a memory value");
+    // A set's is the newest of the three, and the only one without units.
+    for (to, why) in [("1kb", integer), ("abc", integer), ("9223372036854775808", integer)] {
+        refused("set-max-listpack-value", to, why);
+    }
+    let from_zero = "argument must be between 0 and 9223372036854775807 inclusive";
+    refused("set-max-listpack-value", "-1", from_zero);
+    for name in ["hash-max-listpack-value", "zset-max-listpack-value"] {
+        refused(name, "9223372036854775808", from_zero);
+        refused(name, "abc", "argument must be a memory value");
+        refused(name, "-1", "argument must be a memory value");
+    }
+    refused("list-compress-depth", "-1", below);
+    refused("list-compress-depth", "9223372036854775808", integer);
+    refused(
+        "maxmemory-policy",
+        "allkeys-lfu",
+        "access frequency is not tracked here, LFU policies cannot be chosen",
+    );
     refused("latency-tracking", "maybe", "argument must be 'yes' or 'no'");
     refused(
         "loglevel",
@@ -153,6 +173,8 @@ fn several_are_set_together_or_not_at_all() {
     assert_eq!(unknown, "ERR Unknown option or number of arguments for CONFIG SET - 'nope'");
     let twice = set(&mut config, &[("maxclients", "5"), ("MAXCLIENTS", "6")]).unwrap_err();
     assert!(twice.ends_with("argument 'MAXCLIENTS') - duplicate parameter"), "{twice}");
+    let spelt = set(&mut config, &[("MAXclients", "abc")]).unwrap_err();
+    assert!(spelt.contains("argument 'maxclients')"), "{spelt}");
     assert!(set(&mut config, &[("maxclients", "5"), ("timeout", "-1")]).is_err());
     assert_eq!(config, Config::default());
     set(&mut config, &[("maxclients", "5"), ("timeout", "3")]).unwrap();

@@ -87,3 +87,18 @@ fn a_packed_hash_keeps_the_order_in_which_its_fields_came() {
     let fields = hash.iter().map(|it| it.0.text().into_owned());
     assert_eq!(fields.collect::<Vec<_>>(), [&b"c"[..], b"a", b"10", b"d"]);
 }
+
+#[test]
+fn a_lowered_limit_counts_from_the_next_change_on() {
+    let mut engine = Engine::new(7, Thresholds::default());
+    let mut hash = Hash::default();
+    for field in [b"a", b"b", b"c"] {
+        hash.set(field, b"1", engine.ground());
+    }
+    engine.ground_mut().thresholds.hash_entries = 3;
+    hash.set(b"a", b"2", engine.ground());
+    assert_eq!(hash.encoding(), "listpack");
+    engine.ground_mut().thresholds.hash_entries = 2;
+    assert!(!hash.set(b"a", b"3", engine.ground()));
+    assert_eq!((hash.encoding(), hash.len()), ("hashtable", 3));
+}

@@ -142,12 +142,16 @@ impl Long {
         size_of::<Long>() + self.shelves.capacity() * size_of::<Shelf>() + shelves
     }
 
-    /// All elements in one allocation, if they take at most `bytes_max` and are in few blocks.
+    /// All elements in one allocation, if they take at most `bytes_max` and are in no more blocks
+    /// than that needs.
     pub fn packed(&self, bytes_max: usize) -> Option<Packed<BothWays>> {
-        const FEW: usize = 10;
+        let blocks_max = match bytes_max.div_ceil(BLOCK_BYTES_MAX) {
+            0 | 1 => 1,
+            full => full + 1,
+        };
         let few = match self.shelves.len() {
             0 => return Some(Packed::default()),
-            1 if self.shelves[0].blocks.len() <= FEW => &self.shelves[0],
+            1 if self.shelves[0].blocks.len() <= blocks_max => &self.shelves[0],
             _ => return None,
         };
         let mut all = Packed::default();

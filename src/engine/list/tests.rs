@@ -198,9 +198,28 @@ fn a_list_goes_to_blocks_and_comes_back_at_half_of_the_bound() {
         assert_eq!(list.encoding(), "quicklist", "{list_size}");
         while bytes / 2 < 7 + 64 * list.len() {
             assert_eq!(list.encoding(), "quicklist", "{list_size} {}", list.len());
-            list.cut(End::Front, 1, ground);
+            list.cut(End::Back, 1, ground);
         }
         assert_eq!(list.encoding(), "listpack", "{list_size}");
+    }
+}
+
+#[test]
+fn what_is_left_of_two_blocks_stays_in_blocks() {
+    let engine = engine(-2);
+    let ground = engine.ground();
+    // As many are left as where a real Redis comes back.
+    for (pushed, end, left) in
+        [(9, End::Front, 1), (9, End::Back, 4), (10, End::Front, 2), (12, End::Front, 4)]
+    {
+        let mut list = List::default();
+        let texts = vec![[b'x'; 1000]; pushed];
+        list.make_room(texts.iter().map(|it| it.as_slice()), ground);
+        texts.iter().for_each(|it| list.push(End::Back, it));
+        while list.encoding() == "quicklist" {
+            list.cut(end, 1, ground);
+        }
+        assert_eq!(list.len(), left, "{pushed} {end:?}");
     }
 }
 

@@ -21,7 +21,7 @@ const INT_TEXT_BYTES_MAX: usize = 20;
 
 /// An element as it is stored. Every text has one form only: the ones that spell an integer are
 /// integers, so that equal texts are equal bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element<'a> {
     /// Any bytes.
     Text(&'a [u8]),

@@ -1,9 +1,16 @@
 //! What sets have in common, what they have together, and what the first has alone.
+//!
+//! Each can be visited, for an answer, or made a set of, to be stored. A visit builds no set: its
+//! members would be freed one by one before anybody else is served.
 
 use super::Set;
 use crate::engine::Ground;
 use crate::engine::packed::Element;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
+
+/// Members of sets that stay where they are.
+type Met<'s> = HashSet<Element<'s>, ahash::RandomState>;
 
 /// Visits what all of `sets` have, until `visit` has enough.
 pub fn common<'s>(
@@ -20,42 +27,132 @@ pub fn common<'s>(
     let _ = in_all.try_for_each(&mut visit);
 }
 
+/// A set of what all of `sets` have.
+pub fn intersection(sets: &[&Set], ground: &Ground) -> Set {
+    let mut members = Vec::new();
+    common(sets, ground, |it| {
+        members.push(it.settled());
+        ControlFlow::Continue(())
+    });
+    // Redis begins with the form of the smallest: integers go straight to a table when they are
+    // too many, while others get the smallest form that will do.
+    match sets.iter().min_by_key(|it| it.len()) {
+        Some(smallest) if smallest.ints().is_none() => Set::smallest_of(&members, ground),
+        _ => set_of(members.into_iter(), ground),
+    }
+}
+
+/// Visits what any of `sets` has, each member once.
+pub fn each_of_any<'s>(sets: &[&'s Set], ground: &Ground, mut visit: impl FnMut(Element<'s>)) {
+    let mut sets = sets.to_vec();
+    // The largest need not be remembered: it is at hand to be asked.
+    sets.sort_by_key(|it| std::cmp::Reverse(it.len()));
+    let Some((largest, others)) = sets.split_first() else { return };
+    largest.iter().for_each(&mut visit);
+    let mut met = Met::with_hasher(ground.hasher.clone());
+    for member in others.iter().flat_map(|it| it.iter()) {
+        let is_new = !largest.has(member, ground);
+        if is_new && (others.len() == 1 || met.insert(member.settled())) {
+            visit(member);
+        }
+    }
+}
+
 /// A set of what any of `sets` has.
 pub fn union(sets: &[&Set], ground: &Ground) -> Set {
-    let mut all = Set::default();
-    add(&mut all, sets.iter().flat_map(|it| it.iter()), ground);
+    let mut sets = sets.to_vec();
+    let largest = (0..sets.len()).max_by_key(|it| sets[*it].len());
+    // Whatever the order is, so many members make a table.
+    let mut all = match largest.filter(|it| is_surely_table(sets[*it], ground)) {
+        Some(largest) => sets.swap_remove(largest).clone(),
+        None => Set::default(),
+    };
+    for member in sets.iter().flat_map(|it| it.iter()) {
+        all.add(member, ground);
+    }
     all
+}
+
+/// Visits what `first` has and none of `others`.
+pub fn each_alone<'s>(
+    first: &'s Set,
+    others: &[&'s Set],
+    ground: &Ground,
+    mut visit: impl FnMut(Element<'s>),
+) {
+    match way(first, others) {
+        Way::Nothing => {}
+        Way::Search => alone(first, others, ground).for_each(visit),
+        Way::TakeOut => {
+            let mut rest = Met::with_hasher(ground.hasher.clone());
+            rest.extend(first.iter().map(Element::settled));
+            for member in others.iter().flat_map(|it| it.iter()) {
+                rest.remove(&member.settled());
+            }
+            rest.into_iter().for_each(&mut visit);
+        }
+    }
 }
 
 /// A set of what `first` has and none of `others`.
 pub fn difference(first: &Set, others: &[&Set], ground: &Ground) -> Set {
-    let mut rest = Set::default();
-    if others.iter().any(|it| std::ptr::eq(*it, first)) {
-        return rest;
-    }
-    // Either each member of the first is looked for in the others, until it is met, or all of the
-    // others are taken out of a copy. A search may end early, hence the halving.
-    let searches = first.len() * (others.len() + 1) / 2;
-    let takings: usize = first.len() + others.iter().map(|it| it.len()).sum::<usize>();
-    match searches <= takings {
-        true => {
-            let mut others = others.to_vec();
-            others.sort_by_key(|it| std::cmp::Reverse(it.len()));
-            let alone = first.iter().filter(|it| !others.iter().any(|set| set.has(*it, ground)));
-            add(&mut rest, alone, ground);
-        }
-        false => {
-            add(&mut rest, first.iter(), ground);
+    match way(first, others) {
+        Way::Nothing => Set::default(),
+        Way::Search => set_of(alone(first, others, ground), ground),
+        // As Redis does it, which the form of the rest tells.
+        Way::TakeOut => {
+            let mut rest = match is_surely_table(first, ground) {
+                true => first.clone(),
+                false => set_of(first.iter(), ground),
+            };
             for member in others.iter().flat_map(|it| it.iter()) {
                 rest.remove(member, ground);
             }
+            rest
         }
     }
-    rest
 }
 
-fn add<'s>(set: &mut Set, members: impl Iterator<Item = Element<'s>>, ground: &Ground) {
+/// How a difference is found.
+enum Way {
+    /// A set has nothing that it has not.
+    Nothing,
+    /// Each member of the first is looked for in the others, until it is met.
+    Search,
+    /// All of the others are taken out of what the first has.
+    TakeOut,
+}
+
+/// The cheaper one. A search may end early, hence the halving.
+fn way(first: &Set, others: &[&Set]) -> Way {
+    if others.iter().any(|it| std::ptr::eq(*it, first)) {
+        return Way::Nothing;
+    }
+    let searches = first.len() * (others.len() + 1) / 2;
+    let takings: usize = first.len() + others.iter().map(|it| it.len()).sum::<usize>();
+    if searches <= takings { Way::Search } else { Way::TakeOut }
+}
+
+fn alone<'s>(
+    first: &'s Set,
+    others: &[&'s Set],
+    ground: &Ground,
+) -> impl Iterator<Item = Element<'s>> {
+    let mut others = others.to_vec();
+    others.sort_by_key(|it| std::cmp::Reverse(it.len()));
+    first.iter().filter(move |it| !others.iter().any(|set| set.has(*it, ground)))
+}
+
+/// Whether it is a table and would be one if it were made anew. A copy of it shares its members.
+fn is_surely_table(set: &Set, ground: &Ground) -> bool {
+    let limits = &ground.thresholds;
+    matches!(set, Set::Table(_)) && limits.set_entries.max(limits.set_intset_entries) < set.len()
+}
+
+fn set_of<'s>(members: impl Iterator<Item = Element<'s>>, ground: &Ground) -> Set {
+    let mut set = Set::default();
     members.for_each(|it| {
         set.add(it, ground);
     });
+    set
 }

@@ -1,5 +1,6 @@
 //! A member of a large set: sixteen bytes in its table.
 
+use crate::base::prefetch::prefetch;
 use crate::engine::table::Slot;
 use triomphe::ThinArc;
 
@@ -81,5 +82,12 @@ impl Slot for Member {
     #[inline]
     fn key(&self) -> &[u8] {
         self.text()
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        if let Member::Long { text, .. } = self {
+            prefetch(&text.header);
+        }
     }
 }

@@ -145,20 +145,28 @@ proptest! {
         let sets: Vec<&Set> = sets.iter().collect();
         let (first, others) = models.split_first().unwrap();
 
+        let intersection = algebra::intersection(&sets, ground);
         let mut common = Model::new();
         algebra::common(&sets, ground, |it| {
             assert!(common.insert(owned(it)));
             ControlFlow::Continue(())
         });
         let in_others = |it: &&Vec<u8>| others.iter().all(|other| other.contains(*it));
-        prop_assert_eq!(common, first.iter().filter(in_others).cloned().collect::<Model>());
+        prop_assert_eq!(&common, &first.iter().filter(in_others).cloned().collect::<Model>());
+        prop_assert_eq!(model_of(&intersection), common);
 
         let union: Model = models.iter().flatten().cloned().collect();
-        prop_assert_eq!(model_of(&algebra::union(&sets, ground)), union);
+        prop_assert_eq!(&model_of(&algebra::union(&sets, ground)), &union);
+        let mut met = Model::new();
+        algebra::each_of_any(&sets, ground, |it| assert!(met.insert(owned(it)), "twice"));
+        prop_assert_eq!(met, union);
 
         let in_none = |it: &&Vec<u8>| !others.iter().any(|other| other.contains(*it));
         let alone: Model = first.iter().filter(in_none).cloned().collect();
-        prop_assert_eq!(model_of(&algebra::difference(sets[0], &sets[1..], ground)), alone);
+        prop_assert_eq!(&model_of(&algebra::difference(sets[0], &sets[1..], ground)), &alone);
+        let mut met = Model::new();
+        algebra::each_alone(sets[0], &sets[1..], ground, |it| assert!(met.insert(owned(it))));
+        prop_assert_eq!(met, alone);
     }
 }
 
@@ -233,5 +241,41 @@ fn forms_follow_the_limits_as_in_redis_7_2() {
             set.add_all(members.into_iter(), engine.ground());
         }
         assert_eq!(set.encoding(), wanted, "{additions:?} within {ints}, {entries}, {value}");
+    }
+}
+
+#[test]
+fn an_intersection_begins_with_the_form_of_the_smallest() {
+    let mut engine = Engine::new(7, Thresholds::default());
+    let built = |engine: &Engine, members: &[&str]| {
+        let mut set = Set::default();
+        set.add_all(members.iter().map(|it| it.as_bytes()), engine.ground());
+        set
+    };
+    let ints = built(&engine, &["1", "2", "3"]);
+    let mixed = built(&engine, &["1", "2", "3", "a"]);
+    engine.ground_mut().thresholds.set_intset_entries = 0;
+    let packed = built(&engine, &["1", "2", "3"]);
+    engine.ground_mut().thresholds.set_entries = 0;
+    let table = built(&engine, &["1", "2", "3"]);
+    assert_eq!(
+        [&ints, &packed, &table].map(|it| it.encoding()),
+        ["intset", "listpack", "hashtable"]
+    );
+    // As valkey-server 9.1 answers; the limits are those of integers and of sequences.
+    let facts = [
+        (&ints, 2, 128, "hashtable"),
+        (&packed, 2, 128, "listpack"),
+        (&table, 2, 128, "listpack"),
+        (&ints, 3, 0, "intset"),
+        (&packed, 3, 0, "intset"),
+        (&table, 3, 0, "intset"),
+        (&packed, 2, 2, "hashtable"),
+    ];
+    for (smallest, set_intset_entries, set_entries, wanted) in facts {
+        let limits = &mut engine.ground_mut().thresholds;
+        (limits.set_intset_entries, limits.set_entries) = (set_intset_entries, set_entries);
+        let met = algebra::intersection(&[&mixed, smallest], engine.ground());
+        assert_eq!((met.len(), met.encoding()), (3, wanted), "{}", smallest.encoding());
     }
 }

@@ -4,18 +4,20 @@ use std::iter;
 use std::mem;
 
 use super::Slot;
+use crate::base::prefetch::prefetch;
 
 /// The sizes a segment grows through. Only one whose entries cannot be told apart grows further.
 const CAPACITIES: [usize; 15] = [8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512];
 /// Below this many slots, memory matters less than speed.
 const SPACIOUS: usize = 64;
+/// How many slots ahead of a walk over all of them memory is asked for.
+const AHEAD: usize = 16;
 const SMALLEST: usize = CAPACITIES[0];
 const LARGEST: usize = CAPACITIES[CAPACITIES.len() - 1];
 
 /// Linear probing where an entry stands at its home slot or after it, behind all entries of lower
 /// hashes (Celis' Robin Hood hashing, with equal homes in hash order). A run that meets the end
 /// of the array goes on at its front. At least one slot is always empty, which ends every walk.
-#[derive(Clone)]
 pub struct Segment<S> {
     slots: Box<[S]>,
     taken: u32,
@@ -64,6 +66,11 @@ impl<S: Slot> Segment<S> {
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.taken as usize
+    }
+
+    /// The slots as they are.
+    pub fn into_slots(self) -> Box<[S]> {
+        self.slots
     }
 
     /// Number of slots.
@@ -241,7 +248,6 @@ impl<S: Slot> Segment<S> {
         let upper = self.onward(middle).count();
         let lower = total - upper;
         let mut slots = self.drain();
-        let with_slack = |entries: usize| entries + entries / 8;
         let below = Segment::build(first, depth, with_slack(lower), slots.by_ref().take(lower));
         [below, Segment::build(middle, depth, with_slack(upper), slots)]
     }
@@ -260,19 +266,46 @@ impl<S: Slot> Segment<S> {
     /// Starts fetching the home slot of `hash`.
     #[inline]
     pub fn prefetch(&self, hash: u32) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(slot) = self.slots.get(self.home(hash)) {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: a prefetch reads nothing and cannot fault; the address is a live slot's.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(slot).cast()) };
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = hash;
+        self.slots.get(self.home(hash)).into_iter().for_each(prefetch);
+    }
+
+    /// The slots, where each is asked to fetch what it points to well before it is shown.
+    fn ahead(&self) -> impl Iterator<Item = &S> {
+        let due = self.slots.iter().skip(AHEAD).map(Some).chain(iter::repeat(None));
+        self.slots.iter().zip(due).map(|(slot, due)| {
+            due.into_iter().for_each(S::prefetch);
+            slot
+        })
+    }
+
+    /// Keeps the entries that `stays` holds for, in as much room as they need. Answers the slots
+    /// with all others.
+    pub fn sweep(&mut self, mut stays: impl FnMut(&S) -> bool) -> Box<[S]> {
+        let stays: Vec<bool> = self.ahead().map(|it| it.hash().is_some() && stays(it)).collect();
+        let wrapped = self.wrapped();
+        let kept = stays.iter().filter(|it| **it).count();
+        let mut old = mem::take(&mut self.slots);
+        let order = (wrapped..old.len()).chain(0..wrapped).filter(|it| stays[*it]);
+        let sorted = order.map(|at| mem::replace(&mut old[at], S::empty()));
+        *self = Segment::build(self.first, self.depth, with_slack(kept), sorted);
+        old
+    }
+}
+
+impl<S: Slot + Clone> Clone for Segment<S> {
+    fn clone(&self) -> Segment<S> {
+        let Segment { taken, first, depth, .. } = *self;
+        Segment { slots: self.ahead().cloned().collect(), taken, first, depth }
     }
 }
 
 fn hash_of<S: Slot>(slot: &S) -> u32 {
     slot.hash().expect("an entry has a hash")
+}
+
+/// Some room beyond what so many entries need.
+fn with_slack(entries: usize) -> usize {
+    entries + entries / 8
 }
 
 /// One slot in eight stays empty: beyond that, walks get long. A small segment can afford to leave

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Slot, Table};
+use super::{Remains, Slot, Table};
 use crate::base::dice::Dice;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -64,11 +64,17 @@ fn hashings() -> impl Strategy<Value = Hashing> {
     ]
 }
 
+/// All keys of steps are below this.
+const STEPS_END: u32 = 4500;
+
 /// A stretch of keys that comes or goes at once, so that segments split and merge.
 #[derive(Clone, Debug)]
 enum Step {
     Insert(std::ops::Range<u32>),
     Remove(std::ops::Range<u32>),
+    /// Sweeps: of all that steps put in, what is outside the range stays, or what is inside it.
+    Lose(std::ops::Range<u32>),
+    Keep(std::ops::Range<u32>),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -76,8 +82,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         stretch.clone().prop_map(Step::Insert),
         stretch.clone().prop_map(Step::Remove),
-        (0..4500u32).prop_map(|it| Step::Insert(it..it + 1)),
-        (0..4500u32).prop_map(|it| Step::Remove(it..it + 1)),
+        stretch.clone().prop_map(Step::Lose),
+        stretch.prop_map(Step::Keep),
+        (0..STEPS_END).prop_map(|it| Step::Insert(it..it + 1)),
+        (0..STEPS_END).prop_map(|it| Step::Remove(it..it + 1)),
     ];
     prop::collection::vec(step, 1..12)
 }
@@ -103,7 +111,17 @@ impl Pair {
         match step {
             Step::Insert(keys) => keys.clone().for_each(|key| self.insert(key)),
             Step::Remove(keys) => keys.clone().for_each(|key| self.remove(key)),
+            Step::Lose(keys) => self.sweep(|it| !keys.contains(&it)),
+            Step::Keep(keys) => self.sweep(|it| STEPS_END <= it || keys.contains(&it)),
         }
+    }
+
+    fn sweep(&mut self, stays: impl Fn(u32) -> bool) {
+        let Remains(pieces) = self.table.sweep(|it| stays(it.value));
+        let entries = pieces.iter().flat_map(|it| it.iter()).filter(|it| it.key.is_some());
+        let gone = in_order(entries);
+        assert_eq!(gone, in_order(self.model.values().filter(|it| !stays(it.value))));
+        self.model.retain(|key, _| stays(*key));
     }
 
     fn insert(&mut self, key: u32) {

@@ -2,13 +2,18 @@
 
 use super::named::Named;
 use super::shown::{Shown, open};
-use crate::base::limits::REPLY_BYTES_MAX;
+use crate::base::limits::REPEATED_BYTES_MAX;
 use crate::command::{Args, Fault};
 use crate::engine::Engine;
 use crate::resp::Reply;
 
 /// Most entries whose two halves can be counted, in either direction.
 const PAIRS_MAX: u64 = i64::MAX as u64 / 2;
+/// The shortest entry a reply can have.
+const EMPTY_BULK: &[u8] = b"$0\r\n\r\n";
+
+const TOO_LONG: Fault = Fault::Says("ERR count is too large, the reply would exceed 64 MB");
+const _: () = assert!(REPEATED_BYTES_MAX == 64 << 20, "what the refusal says");
 
 /// Takes a count of either sign. The smallest integer has no size of its own type.
 pub fn count(args: &mut Args<'_>) -> Result<i64, Fault> {
@@ -66,7 +71,8 @@ pub fn answer<C: Named>(
     Ok(())
 }
 
-/// As many entries as `-count` says, which need not differ.
+/// As many entries as `-count` says, which need not differ. What could not be answered even if
+/// every entry were the shortest there can be is refused before anything is written.
 fn repeat(
     count: i64,
     shown: Shown,
@@ -74,13 +80,19 @@ fn repeat(
     mut show_one: impl FnMut(&mut Reply),
 ) -> Result<(), Fault> {
     let count = count.unsigned_abs() as usize;
+    if REPEATED_BYTES_MAX / EMPTY_BULK.len() < count {
+        return Err(TOO_LONG);
+    }
     let mark = reply.mark();
     open(count, shown, reply);
     for _ in 0..count {
-        if REPLY_BYTES_MAX < reply.since(mark).len() {
-            return Err(Fault::Says("ERR the reply would be too long"));
+        if REPEATED_BYTES_MAX < reply.since(mark).len() {
+            return Err(TOO_LONG);
         }
         show_one(reply);
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

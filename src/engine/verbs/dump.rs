@@ -110,11 +110,13 @@ fn restore(
     Ok(())
 }
 
-/// When the key is to expire. The number counts from now unless it is absolute; 0 is never.
+/// When the key is to expire. The number counts from now unless it is absolute; 0 is never. What
+/// comes after the end of time is long past, as in Redis, whose clock goes round.
 fn deadline(mut ttl: Args<'_>, options: &Options, now: WallMs) -> Result<Option<WallMs>, Fault> {
     let ms = u64::try_from(ttl.int()?).map_err(|_| BAD_TTL)?;
     let begin = if options.is_absolute { 0 } else { now.0 };
-    Ok((ms != 0).then_some(WallMs(begin.saturating_add(ms).min(i64::MAX as u64))))
+    let end = begin.checked_add(ms).filter(|it| *it <= i64::MAX as u64);
+    Ok((ms != 0).then_some(WallMs(end.unwrap_or(0))))
 }
 
 fn store(

@@ -314,7 +314,7 @@ fn pop_many(
         let show = |it: Element<'_>| take(key, it, effects, reply);
         Ok((set.pop_many(count, &mut dice, ground, show), count))
     })?;
-    db.discard(Value::Set(left.unwrap_or_default()));
+    db.discard_popped(left.unwrap_or_default());
     Ok(())
 }
 

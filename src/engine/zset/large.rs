@@ -1,20 +1,42 @@
 //! The large form: a tree for the order, a table for the way from a member to its score.
 
 use super::member::{Member, Named};
-use super::tree::Tree;
+use super::tree::{Cut, LEAF_MAX, Tree};
 use crate::base::dice::Dice;
 use crate::engine::sample;
-use crate::engine::table::{Slot, Table};
+use crate::engine::table::{Remains, Slot, Table};
 use std::ops::Range;
 
 /// How many members stand for all when memory is estimated.
 const WEIGHED: usize = 16;
+/// Fewer than one in this many are looked up one by one; among more, a walk through all is cheaper.
+const FEW: usize = 5;
 
 /// Both hold the same members.
 #[derive(Clone, Default)]
 pub struct Large {
     tree: Tree,
     table: Table<Named>,
+}
+
+/// Members that were taken out at once. Dropping them takes its time.
+#[derive(Default)]
+pub struct Gone {
+    cut: Cut,
+    /// What else of the table is no longer of use.
+    remains: Remains<Named>,
+}
+
+impl Gone {
+    /// Roughly how many allocations freeing them takes.
+    pub fn burden(&self) -> usize {
+        self.cut.len() + self.remains.burden()
+    }
+
+    /// Shows them in order.
+    pub fn each(&self, mut visit: impl FnMut(&Member)) {
+        self.cut.each_leaf(&mut |leaf| leaf.iter().for_each(&mut visit));
+    }
 }
 
 impl Large {
@@ -78,18 +100,29 @@ impl Large {
         removed.is_some_and(|it| self.tree.remove(it.score(), member))
     }
 
-    /// Takes out the members with these ranks, and shows each.
-    pub fn take(
-        &mut self,
-        ranks: Range<usize>,
-        hash: impl Fn(&[u8]) -> u32,
-        mut visit: impl FnMut(Member),
-    ) {
+    /// Takes out the member with this rank.
+    pub fn take_at(&mut self, rank: usize, hash: impl Fn(&[u8]) -> u32) -> Option<Member> {
+        let taken = self.tree.take_at(rank)?;
+        self.table.remove(hash(taken.text()), taken.text());
+        Some(taken)
+    }
+
+    /// Takes out the members with these ranks, which are there.
+    pub fn take(&mut self, ranks: Range<usize>, hash: impl Fn(&[u8]) -> u32) -> Gone {
         let Large { tree, table } = self;
-        tree.take(ranks, |it| {
-            table.remove(hash(it.text()), it.text());
-            visit(it);
-        });
+        let ends = [ranks.start, ranks.end.saturating_sub(1)].map(|it| tree.get(it).cloned());
+        let cut = tree.take(ranks);
+        let remains = match ends {
+            _ if cut.len() * FEW < tree.len() => {
+                forget(table, &cut, hash);
+                Remains::default()
+            }
+            [Some(first), Some(last)] if cut.len() < tree.len() * FEW => {
+                table.sweep(|it| it.order(&first).is_lt() || it.order(&last).is_gt())
+            }
+            _ => std::mem::replace(table, table_of(tree, hash)).remains(),
+        };
+        Gone { cut, remains }
     }
 
     /// Visits `count` different members by chance, or all.
@@ -108,4 +141,36 @@ impl Large {
             false => sample::many(count, self.len(), self.table.iter(), dice, shown),
         }
     }
+}
+
+/// Takes the members of `cut` out of the table.
+fn forget(table: &mut Table<Named>, cut: &Cut, hash: impl Fn(&[u8]) -> u32) {
+    cut.each_leaf(&mut |leaf| {
+        let hashes = hashes(leaf, &hash);
+        hashes[..leaf.len()].iter().for_each(|it| table.prefetch(*it));
+        for (member, hash) in leaf.iter().zip(hashes) {
+            table.remove(hash, member.text());
+        }
+    });
+}
+
+/// A table of all members.
+fn table_of(tree: &Tree, hash: impl Fn(&[u8]) -> u32) -> Table<Named> {
+    let mut table = Table::new();
+    tree.each_leaf(&mut |leaf| {
+        for (member, hash) in leaf.iter().zip(hashes(leaf, &hash)) {
+            table.insert(Named::new(hash, member));
+        }
+    });
+    table
+}
+
+/// The hashes of the members of a leaf, whose texts are asked for together.
+fn hashes(leaf: &[Member], hash: impl Fn(&[u8]) -> u32) -> [u32; LEAF_MAX] {
+    let mut hashes = [0; LEAF_MAX];
+    leaf.iter().for_each(Member::prefetch);
+    for (at, member) in hashes.iter_mut().zip(leaf) {
+        *at = hash(member.text());
+    }
+    hashes
 }

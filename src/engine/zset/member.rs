@@ -1,5 +1,6 @@
 //! A member with its score: one immutable allocation that the tree and the table share.
 
+use crate::base::prefetch::prefetch;
 use crate::engine::table::Slot;
 use std::cmp::Ordering;
 use triomphe::ThinArc;
@@ -24,6 +25,12 @@ impl Member {
     #[inline]
     pub fn text(&self) -> &[u8] {
         &self.text.slice
+    }
+
+    /// Starts fetching the text.
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch(&self.text.header);
     }
 
     /// How it stands to a score and a text: by score, and by text where scores are equal, as 0 and
@@ -71,6 +78,12 @@ impl Named {
         }
     }
 
+    /// How it stands to a member, in the order of members.
+    #[inline]
+    pub fn order(&self, member: &Member) -> Ordering {
+        member.order(self.score(), self.key()).reverse()
+    }
+
     /// Bytes of the allocation, before the allocator rounds up.
     pub fn bytes(&self) -> usize {
         3 * size_of::<usize>() + self.key().len()
@@ -95,6 +108,13 @@ impl Slot for Named {
         match self {
             Named::Empty => &[],
             Named::Taken { text, .. } => &text.slice,
+        }
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        if let Named::Taken { text, .. } = self {
+            prefetch(&text.header);
         }
     }
 }

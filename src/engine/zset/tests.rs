@@ -33,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (text(), score()).prop_map(|(member, score)| Step::Set(member, score)),
         3 => text().prop_map(Step::Remove),
         1 => (0..30_usize, 0..4_usize).prop_map(|(start, count)| Step::Take(start, count)),
+        1 => (0..60_usize, 0..60_usize).prop_map(|(start, count)| Step::Take(start, count)),
     ]
 }
 
@@ -105,6 +106,30 @@ proptest! {
             agrees(&zset, &model, ground);
             prop_assert_eq!(zset.encoding(), if large { "skiplist" } else { "listpack" });
         }
+    }
+}
+
+/// However many go, one by one, in a sweep or by leaving the others: both halves of a large set
+/// agree.
+#[test]
+fn a_large_set_loses_any_share_of_its_members() {
+    let engine = Engine::new(7, Thresholds::default());
+    let ground = engine.ground();
+    for (start, count) in [(0, 2), (700, 150), (150, 500), (0, 1990), (5, 1990), (0, 2000)] {
+        let (mut zset, mut model) = (Zset::default(), Model::new());
+        for at in 0..2000 {
+            let member = format!("member:{at}").into_bytes();
+            zset.set(&member, f64::from(at % 300), ground);
+            model.insert(member, f64::from(at % 300));
+        }
+        let mut shown = Vec::new();
+        let gone = zset.take(start..start + count, ground, |it| shown.push(owned(it)));
+        assert!(count <= gone.burden());
+        assert_eq!(shown, in_order(&model)[start..start + count]);
+        shown.iter().for_each(|it| {
+            model.remove(&it.0);
+        });
+        agrees(&zset, &model, ground);
     }
 }
 

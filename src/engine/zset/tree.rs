@@ -15,7 +15,8 @@
 use super::member::Member;
 use std::ops::Range;
 
-const LEAF_MAX: usize = 64;
+/// Most members of a leaf.
+pub const LEAF_MAX: usize = 64;
 const INNER_MAX: usize = 32;
 /// Leaves grow and shrink by this many members, so that little of an allocation is unused.
 const LEAF_STEP: usize = 8;
@@ -103,6 +104,17 @@ impl Tree {
         })
     }
 
+    /// The member with this rank.
+    pub fn get(&self, rank: usize) -> Option<&Member> {
+        let (members, skipped) = self.leaf(rank);
+        members.get(skipped)
+    }
+
+    /// Shows all members in order, as they stand side by side.
+    pub fn each_leaf<'t>(&'t self, visit: &mut impl FnMut(&'t [Member])) {
+        self.root.each_leaf(visit);
+    }
+
     /// The leaf with the member of this rank, and how many members come before it there.
     fn leaf(&self, rank: usize) -> (&[Member], usize) {
         let (mut node, mut left) = (&self.root, rank);
@@ -137,29 +149,50 @@ impl Tree {
 
     /// Takes out the member with this score and text. Answers whether it was there.
     pub fn remove(&mut self, score: f64, text: &[u8]) -> bool {
-        self.take_some(Aim::Member(score, text), 1, &mut |_| {}) == 1
+        self.take_one(Aim::Member(score, text)).is_some()
     }
 
-    /// Takes out the members with these ranks, and shows each.
-    pub fn take(&mut self, ranks: Range<usize>, mut visit: impl FnMut(Member)) {
-        let mut left = ranks.end.min(self.len).saturating_sub(ranks.start);
-        while left != 0 {
-            left -= self.take_some(Aim::Rank(ranks.start), left, &mut visit);
-        }
+    /// Takes out the member with this rank.
+    pub fn take_at(&mut self, rank: usize) -> Option<Member> {
+        self.take_one(Aim::Rank(rank))
     }
 
-    /// As many members as stand in one leaf from there on, but no more than `most`.
-    fn take_some(&mut self, aim: Aim<'_>, most: usize, visit: &mut impl FnMut(Member)) -> usize {
-        let taken = self.root.take(aim, most, visit);
-        self.len -= taken;
-        while let Node::Inner(children) = &mut self.root {
-            match children.len() {
-                0 => self.root = Node::default(),
-                1 => self.root = children.remove(0).node,
-                _ => break,
-            }
+    fn take_one(&mut self, aim: Aim<'_>) -> Option<Member> {
+        let taken = self.root.take_one(aim)?;
+        self.len -= 1;
+        self.root.flatten();
+        Some(taken)
+    }
+
+    /// Takes out the members with these ranks: whole branches wherever it can.
+    pub fn take(&mut self, ranks: Range<usize>) -> Cut {
+        let ranks = ranks.start..ranks.end.min(self.len);
+        let mut cut = Cut { nodes: Vec::new(), len: ranks.len() };
+        if !ranks.is_empty() {
+            self.len -= ranks.len();
+            self.root.take(ranks, &mut cut.nodes);
+            self.root.flatten();
         }
-        taken
+        cut
+    }
+}
+
+/// What was taken out of a tree at once.
+#[derive(Default)]
+pub struct Cut {
+    nodes: Vec<Node>,
+    len: usize,
+}
+
+impl Cut {
+    /// Number of members.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Shows all members in order, as they stand side by side.
+    pub fn each_leaf<'c>(&'c self, visit: &mut impl FnMut(&'c [Member])) {
+        self.nodes.iter().for_each(|it| it.each_leaf(visit));
     }
 }
 
@@ -256,25 +289,51 @@ impl Node {
         }
     }
 
-    fn take(&mut self, aim: Aim<'_>, most: usize, visit: &mut impl FnMut(Member)) -> usize {
+    fn take_one(&mut self, aim: Aim<'_>) -> Option<Member> {
         match self {
             Node::Leaf(members) => {
-                let Some(at) = aim.find(members) else { return 0 };
-                let end = members.len().min(at.saturating_add(most));
-                members.drain(at..end).for_each(visit);
+                let taken = members.remove(aim.find(members)?);
                 tighten(members);
-                end - at
+                Some(taken)
             }
             Node::Inner(children) => {
                 let at = aim.among(children);
                 let within = aim.within(children, at);
-                let taken = children[at].node.take(within, most, visit);
-                children[at].len -= taken;
-                if taken != 0 {
-                    tidy(children, at);
-                }
-                taken
+                let taken = children[at].node.take_one(within)?;
+                children[at].len -= 1;
+                tidy(children, at);
+                Some(taken)
             }
+        }
+    }
+
+    /// Takes out members that are there, and leaves them in `gone`. A node that loses all of them
+    /// is left empty.
+    fn take(&mut self, ranks: Range<usize>, gone: &mut Vec<Node>) {
+        match self {
+            Node::Leaf(members) => {
+                gone.push(Node::Leaf(members.drain(ranks).collect()));
+                tighten(members);
+            }
+            Node::Inner(children) => take_below(children, ranks, gone),
+        }
+    }
+
+    /// Makes a root of a lone child, and a leaf of a root without any.
+    fn flatten(&mut self) {
+        while let Node::Inner(children) = self {
+            match children.len() {
+                0 => *self = Node::default(),
+                1 => *self = children.remove(0).node,
+                _ => return,
+            }
+        }
+    }
+
+    fn each_leaf<'c>(&'c self, visit: &mut impl FnMut(&'c [Member])) {
+        match self {
+            Node::Leaf(members) => visit(members),
+            Node::Inner(children) => children.iter().for_each(|it| it.node.each_leaf(visit)),
         }
     }
 
@@ -330,6 +389,34 @@ fn tighten(members: &mut Vec<Member>) {
     }
 }
 
+/// Takes members out of some neighbours: the first and the last of them may keep a part, those
+/// between go as they are.
+fn take_below(children: &mut Vec<Child>, ranks: Range<usize>, gone: &mut Vec<Node>) {
+    let (mut at, mut start) = (0, ranks.start);
+    while children[at].len <= start {
+        start -= children[at].len;
+        at += 1;
+    }
+    let (first, mut left) = (at, ranks.len());
+    if start != 0 {
+        left -= children[at].take(start, left, gone);
+        at += 1;
+    }
+    let whole = at;
+    while at < children.len() && children[at].len <= left {
+        left -= children[at].len;
+        at += 1;
+    }
+    gone.extend(children.drain(whole..at).map(|it| it.node));
+    if left != 0 {
+        children[whole].take(0, left, gone);
+        tidy(children, whole);
+    }
+    if first < whole {
+        tidy(children, first);
+    }
+}
+
 /// After the child at `at` has lost something: an empty one goes, a sparse one joins a neighbour
 /// with which it leaves room.
 fn tidy(children: &mut Vec<Child>, at: usize) {
@@ -352,6 +439,14 @@ fn tidy(children: &mut Vec<Child>, at: usize) {
 }
 
 impl Child {
+    /// Takes out up to `most` of its members from `start` on, but not all. Answers how many.
+    fn take(&mut self, start: usize, most: usize, gone: &mut Vec<Node>) -> usize {
+        let taken = most.min(self.len - start);
+        self.node.take(start..start + taken, gone);
+        self.len -= taken;
+        taken
+    }
+
     /// Takes in its right neighbour.
     fn join(&mut self, right: Child) {
         self.len += right.len;
@@ -371,115 +466,4 @@ impl Child {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeSet;
-
-    impl Tree {
-        /// Panics unless everything holds that the head of this file says.
-        fn assert_sound(&self) {
-            assert_eq!(self.root.assert_sound(true), self.len);
-            self.root.depth();
-        }
-    }
-
-    impl Node {
-        fn assert_sound(&self, is_root: bool) -> usize {
-            assert!(is_root || self.width().0 != 0);
-            assert!(self.width().0 <= self.width().1);
-            let Node::Inner(children) = self else { return self.width().0 };
-            for child in children {
-                assert_eq!(child.node.assert_sound(false), child.len);
-            }
-            for pair in children.windows(2) {
-                let [low, high] = [&pair[1].node.end(false), &pair[0].node.end(true)];
-                let first = &pair[1].first;
-                assert!(first.order(low.score, low.text()).is_le());
-                assert!(first.order(high.score, high.text()).is_gt());
-            }
-            children.iter().map(|it| it.len).sum()
-        }
-
-        fn depth(&self) -> usize {
-            let Node::Inner(children) = self else { return 1 };
-            let depths: BTreeSet<_> = children.iter().map(|it| it.node.depth()).collect();
-            assert_eq!(depths.len(), 1);
-            1 + depths.first().unwrap()
-        }
-
-        fn end(&self, last: bool) -> Member {
-            match self {
-                Node::Leaf(members) if last => members.last().unwrap().clone(),
-                Node::Leaf(members) => members[0].clone(),
-                Node::Inner(children) if last => children.last().unwrap().node.end(last),
-                Node::Inner(children) => children[0].node.end(last),
-            }
-        }
-    }
-
-    fn text(number: u32) -> Vec<u8> {
-        format!("{number:05}").into_bytes()
-    }
-
-    fn agrees(tree: &Tree, model: &BTreeSet<(u32, Vec<u8>)>) {
-        tree.assert_sound();
-        let shown = |it: &Member| (it.score as u32, it.text().to_vec());
-        assert!(tree.walk(0..model.len()).map(shown).eq(model.iter().cloned()));
-        assert!(tree.walk_back(0..model.len()).map(shown).eq(model.iter().rev().cloned()));
-        for (rank, (score, text)) in model.iter().enumerate().step_by(7) {
-            let before = |it: &Member| it.order(f64::from(*score), text).is_lt();
-            assert_eq!(tree.count(before), rank);
-            assert_eq!(shown(tree.walk(rank..rank + 1).next().unwrap()).1, *text);
-        }
-    }
-
-    #[test]
-    fn members_that_come_in_order_leave_no_gaps() {
-        for backwards in [false, true] {
-            let (mut tree, mut model) = (Tree::default(), BTreeSet::new());
-            for at in 0..10_000 {
-                let at = if backwards { 10_000 - at } else { at };
-                tree.insert(Member::new(0.0, &text(at)));
-                model.insert((0, text(at)));
-            }
-            agrees(&tree, &model);
-            assert!(tree.bytes() < 10_000 * (size_of::<Member>() + 3));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_tree_holds_what_an_ordered_set_holds(
-            steps in proptest::collection::vec((0..4_u32, 0..400_u32, 0..3_u32), 0..3000),
-            takes in proptest::collection::vec((0..3000_usize, 0..300_usize), 0..20),
-        ) {
-            let (mut tree, mut model) = (Tree::default(), BTreeSet::new());
-            for (what, number, score) in steps {
-                let entry = (score, text(number));
-                match what {
-                    0 => {
-                        let was = tree.remove(f64::from(score), &entry.1);
-                        prop_assert_eq!(was, model.remove(&entry));
-                    }
-                    _ if model.contains(&entry) => {}
-                    _ => {
-                        tree.insert(Member::new(f64::from(score), &entry.1));
-                        model.insert(entry);
-                    }
-                }
-            }
-            agrees(&tree, &model);
-            for (start, count) in takes {
-                let gone: Vec<_> = model.iter().skip(start).take(count).cloned().collect();
-                let mut shown = Vec::new();
-                tree.take(start..start + count, |it| {
-                    shown.push((it.score as u32, it.text().to_vec()));
-                });
-                prop_assert_eq!(&shown, &gone);
-                gone.iter().for_each(|it| { model.remove(it); });
-                agrees(&tree, &model);
-            }
-        }
-    }
-}
+mod tests;

@@ -23,12 +23,8 @@ fn sets<'e, 'k>(
 type Make = fn(&[Option<&Set>], &Ground) -> Set;
 
 fn intersection(sets: &[Option<&Set>], ground: &Ground) -> Set {
-    let mut all = Set::default();
-    each_common(sets, ground, |it| {
-        all.add(it, ground);
-        ControlFlow::Continue(())
-    });
-    all
+    let sets: Option<Vec<_>> = sets.iter().copied().collect();
+    sets.map(|it| algebra::intersection(&it, ground)).unwrap_or_default()
 }
 
 /// As [`algebra::common`]; a key without a set has nothing in common with any other.
@@ -66,19 +62,42 @@ pub(super) fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> 
     Ok(())
 }
 
-pub(super) fn sunion(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    answer(union, engine, args, reply)
-}
+/// Members at most for which an answer is made a set first, so that it has a set's order.
+const ORDERED_MAX: usize = 512;
 
-pub(super) fn sdiff(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    answer(difference, engine, args, reply)
-}
-
-fn answer(make: Make, engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+pub(super) fn sunion(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let keys = args.rest();
-    let sets = sets(engine, &args, keys)?;
-    super::answer_all(Some(&make(&sets, engine.ground())), reply);
+    let (sets, ground) = (sets(engine, &args, keys)?, engine.ground());
+    if sets.iter().flatten().map(|it| it.len()).sum::<usize>() <= ORDERED_MAX {
+        super::answer_all(Some(&union(&sets, ground)), reply);
+        return Ok(());
+    }
+    let sets: Vec<_> = sets.into_iter().flatten().collect();
+    answer_each(reply, |visit| algebra::each_of_any(&sets, ground, visit));
     Ok(())
+}
+
+pub(super) fn sdiff(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let keys = args.rest();
+    let (sets, ground) = (sets(engine, &args, keys)?, engine.ground());
+    match sets.split_first() {
+        Some((Some(first), others)) if ORDERED_MAX < first.len() => {
+            let others: Vec<_> = others.iter().flatten().copied().collect();
+            answer_each(reply, |visit| algebra::each_alone(first, &others, ground, visit));
+        }
+        _ => super::answer_all(Some(&difference(&sets, ground)), reply),
+    }
+    Ok(())
+}
+
+/// Answers what is visited.
+fn answer_each(reply: &mut Reply, visit_all: impl FnOnce(&mut dyn FnMut(Element<'_>))) {
+    let (mark, mut met) = (reply.mark(), 0);
+    visit_all(&mut |it| {
+        met += 1;
+        it.answer(reply);
+    });
+    reply.close_set(mark, met);
 }
 
 pub(super) fn sinterstore(

@@ -1,6 +1,5 @@
 //! LCS: what two strings have in common, in order.
 
-use crate::base::limits::BULK_BYTES_MAX;
 use crate::command::{Args, Fault};
 use crate::engine::{Db, Engine};
 use crate::resp::Reply;
@@ -14,7 +13,7 @@ const TOO_LONG: Fault =
 
 /// Redis has four bytes for every pair of places, and no more of them than a string may be long. We
 /// need a bit, but take the same time for it.
-const PAIRS_MAX: usize = BULK_BYTES_MAX / 4;
+const PAIR_BYTES: usize = 4;
 
 /// What the answer shows.
 #[derive(Default)]
@@ -54,7 +53,8 @@ pub(super) fn lcs(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Res
     let (one, other) = (string(db, one), string(db, other));
     let (one, other) = (one?, other?);
     let ask = Ask::parse(args)?;
-    if PAIRS_MAX < (one.len() + 1).saturating_mul(other.len() + 1) {
+    let pairs_max = args.world.bulk_bytes_max.get() / PAIR_BYTES;
+    if pairs_max < (one.len() + 1).saturating_mul(other.len() + 1) {
         return Err(TOO_LONG);
     }
 

@@ -1,6 +1,5 @@
 //! Parts of strings.
 
-use crate::base::limits::BULK_BYTES_MAX;
 use crate::command::{Args, Fault};
 use crate::engine::{Effects, Engine, KeySlot};
 use crate::resp::Reply;
@@ -39,7 +38,7 @@ pub(super) fn append(
     let (len, shared) = match db.string(key)? {
         None => (more.len(), Some(db.put_string(key, more, None))),
         Some(old) => {
-            let len = checked_len(old.len(), more.len())?;
+            let len = checked_len(&args, old.len(), more.len())?;
             (len, db.change_string(key, len, |it| it.extend_from_slice(more))?)
         }
     };
@@ -63,7 +62,7 @@ pub(super) fn setrange(
         reply.count(old_len);
         return Ok(());
     }
-    let end = checked_len(offset, value.len())?;
+    let end = checked_len(&args, offset, value.len())?;
     let len = end.max(old_len);
     let shared = db.change_string(key, len, |it| {
         it.resize(len, 0);
@@ -81,6 +80,7 @@ fn say(shared: Option<KeySlot>, effects: &mut Effects) {
     }
 }
 
-fn checked_len(one: usize, more: usize) -> Result<usize, Fault> {
-    one.checked_add(more).filter(|it| *it <= BULK_BYTES_MAX).ok_or(Fault::StringTooLong)
+fn checked_len(args: &Args<'_>, one: usize, more: usize) -> Result<usize, Fault> {
+    let most = args.world.bulk_bytes_max.get();
+    one.checked_add(more).filter(|it| *it <= most).ok_or(Fault::StringTooLong)
 }

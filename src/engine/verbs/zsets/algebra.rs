@@ -244,7 +244,7 @@ impl<'e> Ask<'e> {
     fn result(mut self, ground: &Ground) -> Vec<(Cow<'e, [u8]>, f64)> {
         let mut result = match self.operation {
             Operation::Diff => self.difference(ground).collect(),
-            Operation::Union => self.union(),
+            Operation::Union => self.union(ground),
             Operation::Inter | Operation::Card => {
                 self.smallest_first();
                 self.intersection(ground).collect::<Vec<_>>()
@@ -261,9 +261,10 @@ impl<'e> Ask<'e> {
         self.inputs.sort_by_key(|it| it.source.len());
     }
 
-    fn union(&mut self) -> Vec<(Cow<'e, [u8]>, f64)> {
+    fn union(&mut self, ground: &Ground) -> Vec<(Cow<'e, [u8]>, f64)> {
         self.smallest_first();
-        let mut scores: HashMap<Cow<'e, [u8]>, f64> = HashMap::new();
+        let hasher = ground.hasher.clone();
+        let mut scores: HashMap<Cow<'e, [u8]>, f64, _> = HashMap::with_hasher(hasher);
         for input in &self.inputs {
             for (member, score) in input.source.iter() {
                 let score = number(input.weighed(score));

@@ -5,7 +5,7 @@ use crate::command::Arity::AtLeast;
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::Write;
 use crate::engine::verbs::counted::{self, Pop};
-use crate::engine::{Effects, Engine, Ground, Row, Scored, Zset, row};
+use crate::engine::{Effects, Engine, Gone, Ground, Row, Scored, Zset, row};
 use crate::resp::{Protocol, Reply};
 
 const ZMPOP_KEYS: Keys = Keys(&[KeySpec::counted(1, Access::TAKE)]);
@@ -63,7 +63,13 @@ impl End {
     }
 
     /// Takes out up to `count` members, and shows each, the outermost first.
-    fn pop(self, zset: &mut Zset, count: usize, ground: &Ground, show: impl FnMut(Scored<'_>)) {
+    fn pop(
+        self,
+        zset: &mut Zset,
+        count: usize,
+        ground: &Ground,
+        show: impl FnMut(Scored<'_>),
+    ) -> Gone {
         let (len, count) = (zset.len(), count.min(zset.len()));
         let ranks = match self {
             End::Lowest => 0..count,
@@ -73,7 +79,7 @@ impl End {
             End::Lowest => zset.take(ranks, ground, show),
             End::Highest => {
                 zset.walk_back(ranks.clone()).for_each(show);
-                zset.take(ranks, ground, |_| {});
+                zset.take(ranks, ground, |_| {})
             }
         }
     }
@@ -114,14 +120,18 @@ fn pop_one(
         (Protocol::Resp3, Some(_)) => Shape::Nested,
         _ => Shape::Flat,
     };
-    let popped = engine.db_mut(&args).change(key, |zset: &mut Zset, ground| {
-        let popped = pop(zset, end, count.unwrap_or(1), ground, shape, reply);
-        Ok((popped, popped))
+    let mut db = engine.db_mut(&args);
+    let popped = db.change(key, |zset: &mut Zset, ground| {
+        let (popped, gone) = pop(zset, end, count.unwrap_or(1), ground, shape, reply);
+        Ok(((popped, gone), popped))
     })?;
-    match popped {
-        None => reply.array(0),
-        Some(0) => {}
-        Some(_) => effects.as_sent(),
+    let Some((popped, gone)) = popped else {
+        reply.array(0);
+        return Ok(());
+    };
+    db.discard_members(gone);
+    if popped != 0 {
+        effects.as_sent();
     }
     Ok(())
 }
@@ -133,7 +143,7 @@ enum Shape {
     Nested,
 }
 
-/// Pops and answers the array of what was popped.
+/// Pops and answers the array of what was popped. Tells how many and what is left to be dropped.
 fn pop(
     zset: &mut Zset,
     end: End,
@@ -141,20 +151,20 @@ fn pop(
     ground: &Ground,
     shape: Shape,
     reply: &mut Reply,
-) -> usize {
+) -> (usize, Gone) {
     let count = count.min(zset.len());
     match shape {
         Shape::Flat => reply.array(2 * count),
         Shape::Nested => reply.array(count),
     }
-    end.pop(zset, count, ground, |(member, score)| {
+    let gone = end.pop(zset, count, ground, |(member, score)| {
         if shape == Shape::Nested {
             reply.array(2);
         }
         member.answer(reply);
         answer_score(score, reply);
     });
-    count
+    (count, gone)
 }
 
 fn zmpop(
@@ -170,10 +180,11 @@ fn zmpop(
         let popped = db.change(key, |zset: &mut Zset, ground| {
             reply.array(2);
             reply.bulk(key);
-            let popped = pop(zset, end, count, ground, Shape::Nested, reply);
-            Ok((popped, popped))
+            let (popped, gone) = pop(zset, end, count, ground, Shape::Nested, reply);
+            Ok(((popped, gone), popped))
         })?;
-        if let Some(popped) = popped {
+        if let Some((popped, gone)) = popped {
+            db.discard_members(gone);
             let popped = itoa::Buffer::new().format(popped).to_owned();
             effects.say(&[end.command(), key, popped.as_bytes()]);
             return Ok(());

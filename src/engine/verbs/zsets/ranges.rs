@@ -422,13 +422,15 @@ fn remove(
 ) -> Result<(), Fault> {
     let key = args.next()?;
     let span = Span::read(by, args.next()?, args.next()?)?;
-    let removed = engine.db_mut(&args).change(key, |zset: &mut Zset, ground| {
+    let mut db = engine.db_mut(&args);
+    let removed = db.change(key, |zset: &mut Zset, ground| {
         let ranks = span.ranks(zset, Order::Up);
         let removed = ranks.len();
-        zset.take(ranks, ground, |_| {});
-        Ok((removed, removed))
+        Ok(((removed, zset.take(ranks, ground, |_| {})), removed))
     })?;
-    changes::answer(removed.unwrap_or(0), effects, reply);
+    let (removed, gone) = removed.unwrap_or_default();
+    db.discard_members(gone);
+    changes::answer(removed, effects, reply);
     Ok(())
 }
 

@@ -1,0 +1,240 @@
+//! MIGRATE: copies keys to another server, then deletes those that have arrived and are as they
+//! were.
+//!
+//! Redis stands still meanwhile. Here others go on, so every key is watched, as WATCH does it, from
+//! before it is copied until it is deleted: a key that has changed in between stays here, and the
+//! reply says so. No write is lost; the other server then has an older value beside it.
+
+use super::parked::Parked;
+use super::peer::Peer;
+use super::visitor::{Stop, Visitor};
+use crate::admin::{Deputy, Migration, has_stale_watch, table, unwatch_all, watch};
+use crate::command::{Args, Fault, World};
+use crate::engine::{Effects, Run, rdb, verbs};
+use crate::node::{Duty, Writing};
+use crate::resp::{OwnedRequest, Protocol, Reply};
+use crate::runtime::clock;
+use crate::session::{Session, Watch};
+use std::collections::HashSet;
+use std::io::ErrorKind;
+
+const CONNECTING: Fault = Fault::Says("IOERR error or timeout connecting to the client");
+const WRITING: Fault = Fault::Says("IOERR error or timeout writing to target instance");
+/// Redis' own words.
+const READING: Fault = Fault::Says("IOERR error or timeout reading to target instance");
+
+/// Keys sent before their replies are read: more would fill both sides' buffers.
+const SENT_MAX: usize = 64;
+
+/// What came of the keys.
+#[derive(Default)]
+struct Fates {
+    /// Keys the other server has.
+    arrived: Vec<Box<[u8]>>,
+    /// Keys that were there.
+    found: usize,
+    /// The first thing that went wrong.
+    fault: Option<Fault>,
+}
+
+impl Visitor {
+    /// Moves keys to another server, and answers what came of it. If keys were deleted here, says
+    /// what is to confirm that.
+    pub async fn migrate(&mut self, migration: Migration) -> Option<Parked> {
+        let before = self.session.last_write;
+        match self.move_keys(migration).await {
+            Ok(0) => self.reply.simple("NOKEY"),
+            Ok(_) => self.reply.ok(),
+            Err(fault) => self.answer_fault(&fault),
+        }
+        if self.session.last_write == before {
+            return None;
+        }
+        let command = table().locate(self.parked_request.borrow()).ok()?;
+        let route = self.origin().route(command, self.parked_request.borrow());
+        match self.confirmation(route) {
+            Some(Stop::Park(parked)) => Some(parked),
+            _ => None,
+        }
+    }
+
+    async fn move_keys(&mut self, migration: Migration) -> Result<usize, Fault> {
+        let set = self.house.set.clone();
+        // A memory of its own: what the client itself watches is none of our business.
+        let mut session = Session { db: self.session.db, ..Session::default() };
+        let keys = || migration.keys.iter().map(|it| &**it);
+        if !migration.copies {
+            watch(&set, &mut session, keys(), clock::wall_now(), clock::mono_now())?;
+        }
+        let fates = self.send_keys(&migration).await;
+        let changed = self.delete(&fates.arrived, &session.watches).await;
+        unwatch_all(&set, &mut session);
+        let changed = changed?;
+        match (fates.fault, changed) {
+            (Some(fault), _) => Err(fault),
+            (None, 0) => Ok(fates.found),
+            (None, changed) => Err(Fault::Told(format!(
+                "ERR {changed} of {} keys changed here while they were sent, and were not deleted: \
+                 the target instance has older values",
+                fates.found
+            ))),
+        }
+    }
+
+    async fn send_keys(&self, migration: &Migration) -> Fates {
+        let mut fates = Fates::default();
+        let mut peer: Option<Peer> = None;
+        for keys in migration.keys.chunks(SENT_MAX) {
+            let sent = async {
+                let payloads = self.payloads(keys, migration.replaces);
+                fates.found += payloads.len();
+                if payloads.is_empty() {
+                    return Ok(());
+                }
+                let peer = match &mut peer {
+                    Some(peer) => peer,
+                    none => none.insert(introduce(migration).await?),
+                };
+                send(peer, payloads, &mut fates).await
+            };
+            if let Err(fault) = sent.await {
+                // What the other server has said before counts for more.
+                fates.fault.get_or_insert(fault);
+                break;
+            }
+        }
+        fates
+    }
+
+    /// RESTORE for every key that is there, as it is now.
+    fn payloads(&self, keys: &[Box<[u8]>], replaces: bool) -> Vec<(Box<[u8]>, OwnedRequest)> {
+        let (set, wall) = (&self.house.set, clock::wall_now());
+        let mut payloads = Vec::new();
+        for key in keys {
+            // One lock for each key: others may go on in between.
+            let reading = set.read(set.member(set.master()));
+            let Some(slot) = reading.engine().view(self.session.db, wall).peek(key) else {
+                continue;
+            };
+            let ttl = slot.deadline().map_or(0, |it| wall.until(it).max(1)).to_string();
+            let payload = rdb::dump(slot);
+            drop(reading);
+            let mut words: Vec<&[u8]> = vec![b"RESTORE", key, ttl.as_bytes(), &payload];
+            if replaces {
+                words.push(b"REPLACE");
+            }
+            payloads.push((key.clone(), OwnedRequest::of(words)));
+        }
+        payloads
+    }
+
+    /// Deletes those of `keys` that are as they were when they were watched. Answers how many are
+    /// not. While writers are held back it waits.
+    async fn delete(&mut self, keys: &[Box<[u8]>], watches: &[Watch]) -> Result<usize, Fault> {
+        let mut arrived: Vec<&Watch> = Vec::new();
+        let keys: HashSet<&[u8]> = keys.iter().map(|it| &**it).collect();
+        arrived.extend(watches.iter().filter(|it| keys.contains(&*it.key)));
+        loop {
+            match self.delete_now(&arrived) {
+                Some(outcome) => return outcome,
+                None if self.until_released().await => {}
+                // Nobody waits for the answer any more, and the keys are safe where they are.
+                None => return Ok(0),
+            }
+        }
+    }
+
+    /// As [`Visitor::delete`]; `None` while writers are held back.
+    fn delete_now(&mut self, arrived: &[&Watch]) -> Option<Result<usize, Fault>> {
+        if arrived.is_empty() {
+            return Some(Ok(0));
+        }
+        let (set, roster) = (self.house.set.clone(), self.house.set.roster());
+        let wall = clock::wall_now();
+        let mut writing = set.write(&roster);
+        if set.held(clock::mono_now()).is_some() {
+            return None;
+        }
+        if writing.member().is(Duty::Quarantined) {
+            return Some(Err(Fault::MasterDown));
+        }
+        let (mut same, mut changed) = (Vec::new(), 0);
+        for watch in arrived {
+            match has_stale_watch(&set, &mut writing, std::slice::from_ref(*watch), wall) {
+                true => changed += usize::from(is_there(&mut writing, watch)),
+                false => same.push(&*watch.key),
+            }
+        }
+        let outcome = self.delete_all(&same, &mut writing);
+        drop(writing);
+        self.refresh();
+        let end = self.position(set.head());
+        match same.is_empty() {
+            true => self.session.saw(end),
+            false => self.session.wrote(end, clock::mono_now()),
+        }
+        Some(outcome.map(|()| changed))
+    }
+
+    fn delete_all(&self, keys: &[&[u8]], writing: &mut Writing<'_>) -> Result<(), Fault> {
+        let Some(row) = verbs::find(b"DEL").filter(|_| !keys.is_empty()) else { return Ok(()) };
+        let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
+        let request = OwnedRequest::of([&b"DEL"[..]].iter().chain(keys));
+        let world = World::new(clock::wall_now(), clock::entropy());
+        let args = Args::new(request.borrow(), 1, self.session.db, &world);
+        let (mut effects, mut reply) = (Effects::default(), Reply::new(Protocol::Resp2));
+        let now = clock::mono_now();
+        writing.run(&row.spec, verb, args, &mut effects, &mut reply, now)
+    }
+}
+
+/// Whether a key has a value here: one whose time has come meanwhile has not, and is no change.
+fn is_there(writing: &mut Writing<'_>, watch: &Watch) -> bool {
+    writing.engine().view(watch.db, clock::wall_now()).peek(&watch.key).is_some()
+}
+
+/// Connects, says who we are and which database is meant, and hears that both are well.
+async fn introduce(migration: &Migration) -> Result<Peer, Fault> {
+    let Migration { host, port, timeout, .. } = migration;
+    let peer = Peer::connect(host, *port, *timeout).await;
+    let mut peer = peer.map_err(|it| match it.kind() {
+        // Redis notices only when it writes.
+        ErrorKind::ConnectionRefused => WRITING,
+        _ => CONNECTING,
+    })?;
+    if let Some(Deputy { user, password }) = &migration.deputy {
+        let words = [Some(&b"AUTH"[..]), user.as_deref(), Some(password)];
+        let words: Vec<&[u8]> = words.into_iter().flatten().collect();
+        ask(&mut peer, &words).await??;
+    }
+    ask(&mut peer, &[b"SELECT", migration.db.to_string().as_bytes()]).await??;
+    Ok(peer)
+}
+
+async fn ask(peer: &mut Peer, words: &[&[u8]]) -> Result<Result<(), Fault>, Fault> {
+    peer.say(words).await.map_err(|_| WRITING)?;
+    hear(peer).await
+}
+
+async fn hear(peer: &mut Peer) -> Result<Result<(), Fault>, Fault> {
+    let heard = peer.hear().await.map_err(|_| READING)?;
+    Ok(heard.map_err(|text| Fault::Told(format!("ERR Target instance replied with error: {text}"))))
+}
+
+async fn send(
+    peer: &mut Peer,
+    payloads: Vec<(Box<[u8]>, OwnedRequest)>,
+    fates: &mut Fates,
+) -> Result<(), Fault> {
+    for (_, request) in &payloads {
+        let words: Vec<&[u8]> = request.borrow().iter().collect();
+        peer.say(&words).await.map_err(|_| WRITING)?;
+    }
+    for (key, _) in payloads {
+        match hear(peer).await? {
+            Ok(()) => fates.arrived.push(key),
+            Err(fault) => drop(fates.fault.get_or_insert(fault)),
+        }
+    }
+    Ok(())
+}

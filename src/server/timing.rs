@@ -1,0 +1,189 @@
+//! How long commands take: service times for the metrics, and the commands of the slow log.
+//!
+//! The clock is read around every command that is not O(1), so such a command has a time of its own
+//! and the slow log is exact about it. Commands that are O(1) run in runs without a look at the
+//! clock: only the run has a time, which is the command's own when it runs alone, as it does
+//! without pipelining. Nothing in a run that was quicker than `slowlog-log-slower-than` was slower.
+//! A run that was not quicker is one entry of the slow log: its last command, with the time of the
+//! whole run and, behind its words, how many ran before it. Below a threshold of [`FINE_NS`] the
+//! clock is read behind every command, and each is exact.
+
+use super::visitor::{Shift, Visitor};
+use crate::admin::{Command, Slow, slow_words, table};
+use crate::command::Flags;
+use crate::metrics::Label;
+use crate::resp::{Decoder, Limits, OwnedRequest, Request, Standing, Step};
+use crate::runtime::{clock, tasks};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Below this threshold of the slow log every command has a time of its own.
+const FINE_NS: u64 = 1_000_000;
+
+/// The stopwatch of one batch.
+pub struct Lap {
+    /// The last reading of the clock.
+    at_ns: u64,
+    /// What is slow; [`u64::MAX`] when nobody asks.
+    slow_ns: u64,
+    /// Whether the clock is read at all.
+    is_running: bool,
+    /// Whether every command is timed by itself.
+    is_fine: bool,
+    /// Commands since the last reading that share their time.
+    run: u32,
+    /// Where in the input the last of them begins.
+    last: usize,
+    /// Whether one of the next two is there.
+    has_slow: bool,
+    /// A slow run, and its last command.
+    slow_run: Option<SlowRun>,
+    /// The time of the command at hand, if it was slow.
+    slow_one: Option<u64>,
+}
+
+struct SlowRun {
+    commands: u32,
+    took_ns: u64,
+    last: usize,
+}
+
+impl Lap {
+    /// Begins now. `slower_than_us` is below 0 when nothing is slow.
+    pub fn begin(with_metrics: bool, slower_than_us: i64) -> Lap {
+        let slow_ns = u64::try_from(slower_than_us).map_or(u64::MAX, |it| it.saturating_mul(1000));
+        Lap {
+            at_ns: clock::mono_ns(),
+            slow_ns,
+            is_running: with_metrics || slow_ns != u64::MAX,
+            is_fine: slow_ns < FINE_NS,
+            run: 0,
+            last: 0,
+            has_slow: false,
+            slow_run: None,
+            slow_one: None,
+        }
+    }
+}
+
+impl Shift<'_, '_> {
+    /// Before a command whose time must be its own.
+    #[inline]
+    pub fn begin(&mut self, command: &Command) {
+        if !command.is_quick {
+            self.end_run();
+        }
+    }
+
+    /// After a command: it is counted, and measured unless it may share its neighbours' time.
+    #[inline]
+    pub fn count(&mut self, label: Label, command: &Command) {
+        self.desk.metrics.count(label, 1);
+        if command.is_quick && !self.lap.is_fine {
+            self.lap.run += 1;
+            self.lap.last = self.at;
+            return;
+        }
+        let took_ns = self.read_clock();
+        if self.lap.slow_ns <= took_ns && !command.spec.flags.has(Flags::SKIP_SLOWLOG) {
+            self.lap.slow_one = Some(took_ns);
+            self.lap.has_slow = true;
+        }
+    }
+
+    /// Ends a run of commands that share their time.
+    pub fn end_run(&mut self) {
+        let took_ns = self.read_clock();
+        let commands = std::mem::take(&mut self.lap.run);
+        if commands != 0 && self.lap.slow_ns <= took_ns {
+            self.lap.slow_run = Some(SlowRun { commands, took_ns, last: self.lap.last });
+            self.lap.has_slow = true;
+        }
+    }
+
+    /// Nanoseconds since the last reading, which the commands counted since then have taken.
+    fn read_clock(&mut self) -> u64 {
+        if !self.lap.is_running {
+            return 0;
+        }
+        let now_ns = clock::mono_ns();
+        let took_ns = now_ns - self.lap.at_ns;
+        self.desk.metrics.spread(took_ns);
+        self.lap.at_ns = now_ns;
+        took_ns
+    }
+
+    /// Whether the slow log has something to hear.
+    #[inline]
+    pub fn has_slow(&self) -> bool {
+        self.lap.has_slow
+    }
+
+    /// A command that has only begun: its time is told when it has ended.
+    pub fn goes_on(&mut self) {
+        self.lap.slow_one = None;
+    }
+
+    /// The end of the batch: what was seen goes to this worker's shard.
+    pub fn end(&mut self, visitor: &mut Visitor) {
+        self.end_run();
+        let world = &self.desk.world;
+        self.desk.metrics.hits(world.hits.take() as u32);
+        self.desk.metrics.misses(world.misses.take() as u32);
+        visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
+        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
+        visitor.client.active.store(self.now.0, Relaxed);
+        visitor.client.commands.fetch_add(self.served, Relaxed);
+        visitor.client.mirror(&visitor.session, visitor.reply.protocol());
+    }
+}
+
+impl Visitor {
+    /// Tells the slow log of a run, and of `request` itself.
+    #[cold]
+    pub fn tell_slow(&self, command: &Command, request: Request<'_>, shift: &mut Shift<'_, '_>) {
+        self.tell_slow_run(shift);
+        if let Some(took_ns) = shift.lap.slow_one.take() {
+            self.log_slow(slow_words(command, request), took_ns);
+        }
+    }
+
+    /// Tells the slow log of a run of commands.
+    #[cold]
+    pub fn tell_slow_run(&self, shift: &mut Shift<'_, '_>) {
+        shift.lap.has_slow = false;
+        let Some(SlowRun { commands, took_ns, last }) = shift.lap.slow_run.take() else { return };
+        // It has been decoded before.
+        let mut decoder = Decoder::new(Limits::of(Standing::Known));
+        let bytes = &shift.input[last..];
+        let Ok(Step::Ready { .. }) = decoder.poll(bytes) else { return };
+        let request = decoder.request(bytes);
+        let Ok(command) = table().locate(request) else { return };
+        let mut words = slow_words(command, request);
+        if 1 < commands {
+            words.push(format!("... (with {} commands before it)", commands - 1).into_bytes());
+        }
+        self.log_slow(words, took_ns);
+    }
+
+    /// A command that was worked on while its client stood still.
+    pub fn log_if_slow(&self, request: &OwnedRequest, took_ns: u64) {
+        let slower_than_us = self.settings.server.slowlog_slower_than_us;
+        let is_slow = u64::try_from(slower_than_us).is_ok_and(|it| it <= took_ns / 1000);
+        let Ok(command) = table().locate(request.borrow()) else { return };
+        if is_slow {
+            self.log_slow(slow_words(command, request.borrow()), took_ns);
+        }
+    }
+
+    fn log_slow(&self, words: Vec<Vec<u8>>, took_ns: u64) {
+        let slow = Slow {
+            id: 0,
+            at: clock::wall_now(),
+            took_us: took_ns / 1000,
+            words,
+            address: self.client.address.clone(),
+            name: self.client.names.lock().name.clone(),
+        };
+        self.house.slowlog.lock().push(slow, self.settings.server.slowlog_entries_max);
+    }
+}
