@@ -245,6 +245,12 @@ impl<'e> DbMut<'e> {
         }
     }
 
+    /// Asks memory for the place of `key`, which is about to be written.
+    #[inline]
+    pub fn prefetch(&self, key: &[u8]) {
+        self.space.table().prefetch(self.ground.hash(key));
+    }
+
     /// Changes the string at `key` within; an absent one is empty, and in the end it has `len`
     /// bytes. A short result is stored as a text of its own: an entry that hosted feeds may share.
     /// A longer one grows in place, at each member for itself.

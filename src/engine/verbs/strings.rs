@@ -286,9 +286,15 @@ fn refuse_half_a_pair(args: &Args<'_>, command: &str) -> Result<(), Fault> {
 }
 
 fn put_pairs(engine: &mut Engine, mut args: Args<'_>, effects: &mut Effects) -> Result<(), Fault> {
+    /// How many keys ahead memory is asked for.
+    const AHEAD: usize = 8;
     effects.as_sent();
     let mut db = engine.db_mut(&args);
+    let mut to_come = args;
+    let mut to_come = to_come.rest().step_by(2);
+    to_come.by_ref().take(AHEAD).for_each(|it| db.prefetch(it));
     while args.left() != 0 {
+        to_come.next().into_iter().for_each(|it| db.prefetch(it));
         let (key, value) = (args.next()?, args.next()?);
         effects.share(db.put_string(key, value, None));
     }
