@@ -1,6 +1,6 @@
-//! Asks a running redis-server whether globs and numbers mean the same here and there.
-//!
-//! `REDIS_PORT=6379 cargo test --test primitives_of_redis -- --ignored`. It flushes that server.
+//! Asks redis-server whether globs and numbers mean the same here and there.
+
+mod support;
 
 use std::collections::HashSet;
 
@@ -9,16 +9,17 @@ use entourage::base::extended::Extended;
 use entourage::base::glob::{Case, matches};
 use entourage::base::number::{format_f64, parse_f64};
 use redis::{Connection, Value, cmd};
+use support::Server;
 
 const ROUNDS: usize = 20_000;
 const BATCH: usize = 500;
 
-fn server() -> Connection {
-    let port = std::env::var("REDIS_PORT").expect("REDIS_PORT names the server's port");
-    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).unwrap();
-    let mut connection = client.get_connection().unwrap();
-    let _: () = cmd("FLUSHALL").query(&mut connection).unwrap();
-    connection
+/// A server of our own, and a connection to it.
+fn server() -> (Server, Connection) {
+    let server = Server::redis(&[]);
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}/", server.port())).unwrap();
+    let connection = client.get_connection().unwrap();
+    (server, connection)
 }
 
 /// Texts of numbers, some of them broken, of every size.
@@ -68,9 +69,8 @@ fn request(args: &[&str]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-#[ignore = "needs a running redis-server"]
 fn extended_sums_are_redis_sums() {
-    let (mut server, mut dice) = (server(), Dice::new(1));
+    let ((_redis, mut server), mut dice) = (server(), Dice::new(1));
     for _ in 0..ROUNDS / BATCH {
         let pairs: Vec<_> = (0..BATCH).map(|_| (number(&mut dice), number(&mut dice))).collect();
         let requests = pairs.iter().flat_map(|(left, right)| {
@@ -88,9 +88,8 @@ fn extended_sums_are_redis_sums() {
 }
 
 #[test]
-#[ignore = "needs a running redis-server"]
 fn doubles_are_redis_scores() {
-    let (mut server, mut dice) = (server(), Dice::new(2));
+    let ((_redis, mut server), mut dice) = (server(), Dice::new(2));
     // A long member keeps the scores out of the compact form, which loses the sign of zero.
     let member = "m".repeat(100);
     for _ in 0..ROUNDS / BATCH {
@@ -113,9 +112,8 @@ fn text(dice: &mut Dice, letters: &[u8], len: u64) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "needs a running redis-server"]
 fn globs_match_the_keys_redis_matches() {
-    let (mut server, mut dice) = (server(), Dice::new(3));
+    let ((_redis, mut server), mut dice) = (server(), Dice::new(3));
     let keys: HashSet<_> = (0..300).map(|_| text(&mut dice, b"aaabbcB*?[]^-\\\xff", 5)).collect();
     for key in &keys {
         let _: () = cmd("SET").arg(key).arg(1).query(&mut server).unwrap();
@@ -129,9 +127,8 @@ fn globs_match_the_keys_redis_matches() {
 }
 
 #[test]
-#[ignore = "needs a running redis-server"]
 fn folded_globs_match_the_commands_redis_matches() {
-    let (mut server, mut dice) = (server(), Dice::new(4));
+    let ((_redis, mut server), mut dice) = (server(), Dice::new(4));
     let list = |server: &mut Connection, pattern: &[u8]| -> HashSet<Vec<u8>> {
         let ask = cmd("COMMAND").arg("LIST").arg("FILTERBY").arg("PATTERN").arg(pattern).clone();
         ask.query(server).unwrap()
