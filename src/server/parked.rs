@@ -211,7 +211,6 @@ impl Visitor {
 
     /// Waits until nobody is held back. Answers whether the peer is still there.
     pub async fn until_released(&self) -> bool {
-        self.client.is_parked.store(true, Release);
         let released = async {
             loop {
                 let released = self.house.set.release();
@@ -221,18 +220,12 @@ impl Visitor {
                         let left = Duration::from_micros(until.since(now));
                         tasks::within(left, released).await;
                     }
-                    None => return true,
+                    None => return,
                 }
             }
         };
-        let gone = async {
-            self.until_hung_up().await;
-            false
-        };
-        let either = futures::future::select(Box::pin(released), Box::pin(gone));
-        let is_there = either.await.factor_first().0;
-        self.client.is_parked.store(false, Release);
-        is_there
+        // Who is unblocked looks again, and is held as before.
+        self.stand_until(released, None).await != Ended::Gone
     }
 
     /// Waits until the peer is gone. Looks rarely: nobody waits for this to be quick.
