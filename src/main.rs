@@ -8,6 +8,7 @@ use entourage::runtime::signals::Requests;
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{Listener, drain, listen, rounds, start_feeds};
+use entourage::session::Seal;
 use futures::future::join_all;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,7 +58,7 @@ fn serve(config: Config, file: String) -> Result<ExitCode, String> {
     let listeners = open(&config)?;
     // Built here, or the first command would be charged for it.
     table();
-    let house = Arc::new(build(config, threads, file, &listeners));
+    let house = Arc::new(build(config, threads, file, &listeners)?);
     announce(&house, threads, &listeners);
     start_feeds(&house);
     tasks::spawn(rounds(house.clone()));
@@ -114,7 +115,16 @@ fn open(config: &Config) -> Result<Vec<Listener>, String> {
     config.listeners.iter().map(open).collect()
 }
 
-fn build(config: Config, threads: usize, file: String, listeners: &[Listener]) -> House {
+fn build(
+    config: Config,
+    threads: usize,
+    file: String,
+    listeners: &[Listener],
+) -> Result<House, String> {
+    let seal = match config.server.token_secret() {
+        Some(secret) => Seal::new(secret.as_bytes()),
+        None => Seal::new(&process::secret().map_err(|it| format!("no random secret: {it}"))?),
+    };
     let set = Set::new(
         config.set.replicas,
         clock::entropy(),
@@ -124,7 +134,7 @@ fn build(config: Config, threads: usize, file: String, listeners: &[Listener]) -
         config.set.feed_bytes_max,
     );
     let port = listeners.iter().find_map(|it| it.acceptor.port()).unwrap_or(0);
-    House::new(Arc::new(set), threads, config, Birth::now(port, file))
+    Ok(House::new(Arc::new(set), threads, config, Birth::now(port, file), seal))
 }
 
 fn announce(house: &House, threads: usize, listeners: &[Listener]) {

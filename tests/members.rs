@@ -3,6 +3,8 @@
 
 mod support;
 
+use entourage::base::position::Position;
+use entourage::session::Seal;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -236,7 +238,9 @@ fn a_write_that_nobody_confirms_is_said_to_be_applied_and_not_durable() {
 
 #[test]
 fn a_token_carries_what_a_session_has_seen_to_another_connection() {
-    let (server, mut wire) = paused(&[]);
+    let server = config("[server]\ntoken-secret = \"as long as it must be\"\n");
+    let mut wire = server.dial();
+    order(&mut wire, BOTH, "PAUSE");
     ok(&mut wire, "SET a 1");
     let token = wire.ask("PROXY TOKEN").string();
     let mut other = server.dial();
@@ -244,8 +248,9 @@ fn a_token_carries_what_a_session_has_seen_to_another_connection() {
     ok(&mut other, &format!("PROXY ATLEAST {token}"));
     assert_eq!(other.ask("GET a").string(), "1");
 
-    let (history, offset) = token.split_once(':').expect("history:offset");
-    let beyond = format!("{history}:{}", offset.parse::<u64>().unwrap() + 1000);
+    let seal = Seal::new(b"as long as it must be");
+    let Position { history, offset } = seal.open(token.as_bytes()).expect("our own token");
+    let beyond = seal.sign(Position { history, offset: offset.after(1000) });
     starts(&other.ask(&format!("PROXY ATLEAST {beyond}")), "ERR the token belongs to a history");
     starts(&other.ask("PROXY ATLEAST nonsense"), "ERR that is not a token");
     order(&mut wire, BOTH, "RESUME");
@@ -258,7 +263,7 @@ fn a_token_carries_what_a_session_has_seen_to_another_connection() {
         ok(&mut other, &format!("PROXY ATLEAST {token}"));
     }
     let carried = other.ask("PROXY TOKEN").string();
-    assert!(!carried.starts_with(history), "the floor is of the new history");
+    assert!(!carried.starts_with(&history.to_string()), "the floor is of the new history");
 }
 
 #[test]
@@ -268,7 +273,7 @@ fn an_explanation_tells_all_that_was_weighed_and_changes_nothing() {
     let token = wire.ask("PROXY TOKEN");
     let lines = wire.ask("PROXY EXPLAIN GET a");
     let lines: Vec<String> = lines.list().iter().map(Value::string).collect();
-    let offset = token.string().split_once(':').unwrap().1.to_owned();
+    let offset = token.string().split(':').nth(1).unwrap().to_owned();
     assert_eq!(lines[..3], ["command get read", "route default", "level sticky"]);
     assert_eq!(lines[3], format!("floor {offset}"));
     assert_eq!(lines[4], "ladder catch-up, master");

@@ -11,6 +11,7 @@ use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::Snapshot;
 use crate::node::{Set, new_history};
 use crate::runtime::{clock, tasks};
+use crate::session::Seal;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct House {
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
     pub birth: Birth,
+    /// What signs tokens.
+    pub seal: Seal,
     settings: RwLock<Arc<Config>>,
     settings_generation: AtomicU64,
     changing: Mutex<()>,
@@ -61,7 +64,7 @@ pub struct House {
 
 impl House {
     /// A house around `set`, with a metrics shard for each of `workers`.
-    pub fn new(set: Arc<Set>, workers: usize, settings: Config, birth: Birth) -> House {
+    pub fn new(set: Arc<Set>, workers: usize, settings: Config, birth: Birth, seal: Seal) -> House {
         if !settings.server.metrics {
             *set.lag.lock() = Batch::off();
         }
@@ -73,6 +76,7 @@ impl House {
             rates: Mutex::new(Rates::default()),
             slowlog: Mutex::new(Slowlog::default()),
             birth,
+            seal,
             settings: RwLock::new(Arc::new(settings)),
             settings_generation: AtomicU64::new(1),
             changing: Mutex::new(()),

@@ -101,7 +101,7 @@ fn secrets(command: &Command, request: Request<'_>) -> Vec<usize> {
         "hello" => (2..request.len()).filter(|it| is(*it, "AUTH")).flat_map(two_behind).collect(),
         "config|set" => (2..request.len())
             .step_by(2)
-            .filter(|it| is(*it, "requirepass"))
+            .filter(|it| is(*it, "requirepass") || is(*it, "token-secret"))
             .map(|it| it + 1)
             .collect(),
         "migrate" => {

@@ -85,7 +85,7 @@ pub struct Position {
 }
 
 impl fmt::Display for Position {
-    /// `<history>:<offset>`, the text of `PROXY TOKEN`.
+    /// `<history>:<offset>`, what a token says.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.history, self.offset)
     }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_survives_its_text() {
+    fn a_position_survives_its_text() {
         let place = at(NEW, 1234);
         assert_eq!(Position::parse(place.to_string().as_bytes()), Some(place));
         for bad in ["", "x", ":", &format!("{NEW}"), &format!("{NEW}:"), &format!("{NEW}:+1")] {

@@ -129,8 +129,8 @@ fn take_params(config: &mut Config, section: Section, params: &Params) -> Result
 /// The value in the words of CONFIG SET; `None` when no words fit.
 fn written(slot: &Slot, value: &Value) -> Option<String> {
     match (slot, value) {
-        (Slot::Text(_), Value::String(it)) => Some(it.clone()),
-        (Slot::Text(_), _) | (_, Value::Datetime(_)) => None,
+        (Slot::Text(_) | Slot::Secret(_), Value::String(it)) => Some(it.clone()),
+        (Slot::Text(_) | Slot::Secret(_), _) | (_, Value::Datetime(_)) => None,
         (Slot::Switch(_), Value::Boolean(it)) => Some(if *it { "yes" } else { "no" }.to_owned()),
         (_, Value::Boolean(_)) => None,
         (_, Value::String(it)) => Some(it.clone()),

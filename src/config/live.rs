@@ -27,7 +27,8 @@ impl Config {
             let name = String::from_utf8_lossy(pattern).into_owned();
             return self.value(&name).map(|value| (name, value)).into_iter().collect();
         }
-        let names = PARAMS.iter().flat_map(|it| [Some(it.name), it.alias]).flatten();
+        let told = PARAMS.iter().filter(|it| it.is_told());
+        let names = told.flat_map(|it| [Some(it.name), it.alias]).flatten();
         let names = names.chain(FIXED.iter().map(|it| it.0));
         names
             .filter(|it| matches(pattern, it.as_bytes(), Case::Folded))
@@ -35,10 +36,10 @@ impl Config {
             .collect()
     }
 
-    /// The value of one parameter, as CONFIG GET shows it.
+    /// The value of one parameter, as CONFIG GET shows it; a secret is as good as unknown.
     pub fn value(&self, name: &str) -> Option<String> {
         match param(name) {
-            Some(param) => Some(param.slot.show(self)),
+            Some(param) => param.is_told().then(|| param.slot.show(self)),
             None => fixed(name).map(str::to_owned),
         }
     }

@@ -51,9 +51,9 @@ impl Wrong {
     }
 }
 
-/// The value as written, shortened; a password is never repeated.
+/// The value as written, shortened; a password or a secret is never repeated.
 fn found(text: &str, span: &Range<usize>, key: &str) -> String {
-    if key.ends_with("requirepass") {
+    if key.ends_with("requirepass") || key.ends_with("token-secret") {
         return "(hidden)".to_owned();
     }
     let written = text.get(span.clone()).unwrap_or_default().trim();

@@ -42,6 +42,8 @@ pub enum Slot {
     Switch(Lens<bool>),
     /// Any text.
     Text(Lens<String>),
+    /// A text that is never shown: long enough that nobody guesses it, or none.
+    Secret(Lens<String>),
     /// A log level.
     Loglevel(Lens<LogLevel>),
     /// What makes room when memory is full.
@@ -59,6 +61,9 @@ pub enum Slot {
 /// The most seconds Redis takes.
 const SECONDS_MAX: i64 = i32::MAX as i64;
 
+/// The shortest secret.
+const SECRET_BYTES_MIN: usize = 16;
+
 impl Slot {
     /// The value as CONFIG GET shows it.
     pub fn show(&self, config: &Config) -> String {
@@ -68,6 +73,7 @@ impl Slot {
             Slot::Time { at, .. } => show_time(*(at.of)(config)),
             Slot::Switch(at) => if *(at.of)(config) { "yes" } else { "no" }.to_owned(),
             Slot::Text(at) => (at.of)(config).clone(),
+            Slot::Secret(_) => "(hidden)".to_owned(),
             Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
             Slot::Eviction(at) => (at.of)(config).as_str().to_owned(),
             Slot::Debug(at) => (at.of)(config).as_str().to_owned(),
@@ -100,6 +106,10 @@ impl Slot {
             Slot::Time { at, min } => *(at.of_mut)(config) = time(text, *min)?,
             Slot::Switch(at) => *(at.of_mut)(config) = switch(text)?,
             Slot::Text(at) => *(at.of_mut)(config) = text.to_owned(),
+            Slot::Secret(_) if (1..SECRET_BYTES_MIN).contains(&text.len()) => {
+                return Err(format!("argument must have at least {SECRET_BYTES_MIN} bytes"));
+            }
+            Slot::Secret(at) => *(at.of_mut)(config) = text.to_owned(),
             Slot::Loglevel(at) => *(at.of_mut)(config) = loglevel(text)?,
             Slot::Eviction(at) => *(at.of_mut)(config) = eviction(text)?,
             Slot::Debug(at) => *(at.of_mut)(config) = word(&DebugAccess::ALL, text)?,
@@ -128,6 +138,9 @@ impl Slot {
             }
             Slot::Switch(_) => "true or false".to_owned(),
             Slot::Text(_) => "a text in quotes".to_owned(),
+            Slot::Secret(_) => {
+                format!("a text of at least {SECRET_BYTES_MIN} bytes in quotes, or \"\"")
+            }
             Slot::Loglevel(_) => LogLevel::ALL.map(|it| it.1).join(", "),
             Slot::Eviction(_) => Eviction::ALL.map(|it| it.1).join(", "),
             Slot::Debug(_) => DebugAccess::ALL.map(|it| it.1).join(", "),

@@ -44,6 +44,11 @@ impl Param {
         same(self.name) || self.alias.is_some_and(same)
     }
 
+    /// Whether CONFIG GET tells it.
+    pub fn is_told(&self) -> bool {
+        !matches!(self.slot, Slot::Secret(_))
+    }
+
     const fn once(mut self, alias: &'static str) -> Param {
         self.alias = Some(alias);
         self
@@ -98,6 +103,7 @@ pub const PARAMS: &[Param] = &[
     live(Server, "tcp-keepalive", time!(0, server.tcp_keepalive)),
     live(Server, "shutdown-timeout", time!(0, server.shutdown_timeout)),
     live(Server, "requirepass", Slot::Text(lens!(server.requirepass))),
+    start(Server, "token-secret", Slot::Secret(lens!(server.token_secret))),
     live(Server, "client-output-buffer-limit", Slot::Limits(lens!(server.output_limits))),
     live(
         Server,

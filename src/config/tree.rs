@@ -91,6 +91,8 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// The default user's password; empty for none.
     pub requirepass: String,
+    /// What signs tokens, the same at proxies that exchange them; empty for a random one.
+    pub token_secret: String,
     /// How much output may wait for a client.
     pub output_limits: OutputLimits,
     /// How much input may wait for its request to be complete.
@@ -253,6 +255,11 @@ impl Server {
         (!self.requirepass.is_empty()).then_some(self.requirepass.as_str())
     }
 
+    /// What signs tokens, if it was chosen.
+    pub fn token_secret(&self) -> Option<&str> {
+        (!self.token_secret.is_empty()).then_some(self.token_secret.as_str())
+    }
+
     /// How long a client may be idle, if that has an end.
     pub fn idle_timeout(&self) -> Option<Duration> {
         (!self.timeout.is_zero()).then_some(self.timeout)
@@ -327,6 +334,7 @@ impl Default for Server {
             tcp_keepalive: Duration::from_secs(300),
             shutdown_timeout: Duration::from_secs(10),
             requirepass: String::new(),
+            token_secret: String::new(),
             output_limits: OutputLimits::default(),
             query_bytes_max: QUERY_BYTES_MAX,
             bulk_bytes_max: BULK_BYTES_MAX,

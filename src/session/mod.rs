@@ -2,6 +2,10 @@
 //!
 //! **Invariant:** no member, no socket. A session decides nothing; it is what decisions read.
 
+mod token;
+
+pub use token::Seal;
+
 use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;

@@ -168,18 +168,17 @@ fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
     Ok((acks != Acks::None).then_some(AskedAcks { acks, timeout }))
 }
 
-/// The floor as text; the stream's beginning for a session that has seen nothing.
+/// The floor, signed; the stream's beginning for a session that has seen nothing.
 fn token(turn: &mut Turn<'_>) -> Result<After, Fault> {
     let nothing = || Position { history: turn.house.set.lineage().history, offset: Offset::ZERO };
     let seen = turn.session.floor.unwrap_or_else(nothing);
-    turn.reply.bulk(seen.to_string().as_bytes());
+    turn.reply.bulk(turn.house.seal.sign(seen).as_bytes());
     Ok(After::Answered)
 }
 
 fn at_least(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    const MALFORMED: Fault = Fault::Says("ERR that is not a token: ask PROXY TOKEN for one");
     const FOREIGN: Fault = Fault::Says("ERR the token belongs to a history unknown here");
-    let token = Position::parse(turn.args.next()?).ok_or(MALFORMED)?;
+    let token = turn.house.seal.open(turn.args.next()?)?;
     let set = &turn.house.set;
     match set.cover(token) {
         Covered::To(offset) => {

@@ -124,6 +124,11 @@ fn a_password_is_never_repeated() {
         "[server]\nrequirepass = 12345\n",
         "e.toml:2: server.requirepass = (hidden) is not accepted; write a text in quotes",
     );
+    refused(
+        "[server]\ntoken-secret = \"too short\"\n",
+        "e.toml:2: server.token-secret = (hidden) is not accepted; write a text of at least 16 \
+         bytes in quotes, or \"\"",
+    );
 }
 
 #[test]

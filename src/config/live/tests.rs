@@ -38,8 +38,20 @@ fn patterns_find_names_and_their_older_ones_once() {
     assert_eq!(names("nothing none*"), Vec::<String>::new());
     assert_eq!(names("*").len(), {
         let aliases = PARAMS.iter().filter(|it| it.alias.is_some()).count();
-        PARAMS.len() + aliases + FIXED.len()
+        let secrets = PARAMS.iter().filter(|it| !it.is_told()).count();
+        PARAMS.len() - secrets + aliases + FIXED.len()
     });
+}
+
+#[test]
+fn a_secret_is_neither_shown_nor_changed() {
+    let mut config = Config::default();
+    config.server.token_secret = "0123456789abcdef".into();
+    assert_eq!(get(&config, "token-secret token* *secret"), []);
+    let refused = set(&mut config, &[("token-secret", "0123456789abcdef")]).unwrap_err();
+    let unknown = "ERR Unknown option or number of arguments for CONFIG SET - 'token-secret'";
+    assert_eq!(refused, unknown);
+    assert!(!get(&config, "*").iter().any(|it| it.1.contains("0123456789abcdef")));
 }
 
 #[test]

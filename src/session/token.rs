@@ -1,0 +1,98 @@
+//! Tokens: positions in the hands of clients, signed so that none can be made up or altered.
+
+use crate::base::position::Position;
+use crate::command::Fault;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+/// Bytes of a signature: 128 bits.
+const SIGNATURE_BYTES: usize = 16;
+/// Comes before what is signed, so that a signature made for anything else is none here.
+const PURPOSE: &[u8] = b"entourage token 1\0";
+
+const MALFORMED: Fault = Fault::Says("ERR that is not a token: ask PROXY TOKEN for one");
+const FORGED: Fault = Fault::Says(
+    "ERR the token's signature is wrong: was it altered, or signed by another proxy? Proxies that \
+     exchange tokens need the same token-secret",
+);
+
+/// Signs tokens and knows its own. Proxies with the same secret know each other's.
+#[derive(Clone)]
+pub struct Seal(Hmac<Sha256>);
+
+impl Seal {
+    /// A seal that nobody has without this secret.
+    pub fn new(secret: &[u8]) -> Seal {
+        Seal(Hmac::new_from_slice(secret).expect("a secret of any length is a key"))
+    }
+
+    /// `<history>:<offset>:<signature>`: one word.
+    pub fn sign(&self, place: Position) -> String {
+        let signature = self.over(place).finalize().into_bytes();
+        let signature = &signature[..SIGNATURE_BYTES];
+        signature.iter().fold(format!("{place}:"), |text, byte| text + &format!("{byte:02x}"))
+    }
+
+    /// What the token says, if this seal signed it. Signatures are compared in constant time.
+    pub fn open(&self, token: &[u8]) -> Result<Position, Fault> {
+        let end = token.iter().rposition(|it| *it == b':').ok_or(MALFORMED)?;
+        let place = Position::parse(&token[..end]).ok_or(MALFORMED)?;
+        let signature = signature(&token[end + 1..]).ok_or(MALFORMED)?;
+        self.over(place).verify_truncated_left(&signature).map_err(|_| FORGED)?;
+        Ok(place)
+    }
+
+    fn over(&self, place: Position) -> Hmac<Sha256> {
+        let mut mac = self.0.clone();
+        mac.update(PURPOSE);
+        mac.update(place.to_string().as_bytes());
+        mac
+    }
+}
+
+/// The bytes that these hexadecimal digits are.
+fn signature(digits: &[u8]) -> Option<[u8; SIGNATURE_BYTES]> {
+    let mut bytes = [0; SIGNATURE_BYTES];
+    if digits.len() != 2 * SIGNATURE_BYTES {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        let digit = |it: u8| (it as char).to_digit(16);
+        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::{HistoryId, Offset};
+
+    const PLACE: Position = Position { history: HistoryId::new([7; 20]), offset: Offset::new(42) };
+
+    #[test]
+    fn a_token_survives_its_text() {
+        let seal = Seal::new(b"a secret of many bytes");
+        let token = seal.sign(PLACE);
+        assert!(token.bytes().all(|it| it.is_ascii_graphic()), "{token}");
+        assert_eq!(seal.open(token.as_bytes()), Ok(PLACE));
+        assert_eq!(Seal::new(b"a secret of many bytes").open(token.as_bytes()), Ok(PLACE));
+        assert_eq!(Seal::new(b"another").open(token.as_bytes()), Err(FORGED));
+    }
+
+    #[test]
+    fn a_token_with_any_byte_changed_left_out_or_added_is_none() {
+        let seal = Seal::new(b"a secret of many bytes");
+        let token = seal.sign(PLACE).into_bytes();
+        for at in 0..token.len() {
+            let mut forged = token.clone();
+            forged[at] = if forged[at] == b'1' { b'2' } else { b'1' };
+            assert!(seal.open(&forged).is_err(), "{}", forged.escape_ascii());
+            assert!(seal.open(&token[..at]).is_err(), "{at} bytes");
+        }
+        let longer = [token.as_slice(), b"0"].concat();
+        assert_eq!(seal.open(&longer), Err(MALFORMED));
+        let unsigned = PLACE.to_string();
+        assert_eq!(seal.open(unsigned.as_bytes()), Err(MALFORMED));
+    }
+}
