@@ -56,19 +56,23 @@ impl<'a> Origin<'a> {
         now: MonoUs,
         home: Option<usize>,
     ) -> Asked<'a> {
-        let level = self.routes.level(route, self.session.level, self.listener_level);
+        let (session, once) = (self.session, self.session.once.as_deref());
+        let level = self.routes.level(route, session.level, self.listener_level);
+        let level = once.map_or(level, |it| it.level_over(level));
         let route = self.routes.get(route);
         let head = self.head_on_arrival(lineage).unwrap_or_else(|| set.head());
         let everyone = Some(Position { history: lineage.history, offset: head });
+        let floor = Floor::of(level, session.floor, everyone, head, lineage);
+        let asked = once.and_then(|it| it.floor);
         Asked {
             class,
             level,
-            floor: Floor::of(level, self.session.floor, everyone, head, lineage),
-            watching: self.session.is_watching(),
-            wrote_lately: self.session.wrote_lately(route.sticky_for, now),
+            floor: asked.map_or(floor, |it| floor.and_of(level, it, lineage)),
+            watching: session.is_watching(),
+            wrote_lately: session.wrote_lately(route.sticky_for, now),
             home,
             dice: 0,
-            ladder: &route.ladder,
+            ladder: session.own_ladder().unwrap_or(&route.ladder),
             rung: Rung::GROUND,
         }
     }

@@ -27,6 +27,7 @@ pub use slowlog::{Slow, Slowlog, words as slow_words};
 pub use stats::stats;
 pub use table::{Command, Handler, Table, table};
 pub use turn::{
-    After, Park, SessionRow, SessionRun, SessionVerb, Turn, session_container, session_row,
+    After, Park, SessionRow, SessionRun, SessionVerb, Turn, session_container, session_prefix,
+    session_row,
 };
 pub use watching::{has_stale_watch, unwatch, unwatch_all, watch};

@@ -19,6 +19,8 @@ pub enum Handler {
     Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// At the proxy.
     Session(SessionVerb),
+    /// Where the command goes that it stands in front of.
+    Prefix,
     /// Nowhere: a container of subcommands.
     Container,
 }
@@ -197,6 +199,7 @@ fn session_handler(row: &SessionRow) -> Handler {
         SessionRun::Verb(verb) | SessionRun::Container { bare: Some(verb), .. } => {
             Handler::Session(verb)
         }
+        SessionRun::Prefix => Handler::Prefix,
         SessionRun::Container { bare: None, .. } => Handler::Container,
     }
 }

@@ -68,6 +68,8 @@ pub type SessionVerb = fn(&mut Turn<'_>) -> Result<After, Fault>;
 pub enum SessionRun {
     /// A verb.
     Verb(SessionVerb),
+    /// The corridor itself, with the command that the request holds.
+    Prefix,
     /// One of the subcommands, or `bare` when none is named.
     Container { rows: &'static [SessionRow], bare: Option<SessionVerb> },
 }
@@ -84,6 +86,12 @@ pub const fn session_row(
 ) -> SessionRow {
     let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
     SessionRow { spec, run: SessionRun::Verb(verb) }
+}
+
+/// A row of a command in front of another.
+pub const fn session_prefix(name: &'static str, arity: Arity, flags: Flags) -> SessionRow {
+    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
+    SessionRow { spec, run: SessionRun::Prefix }
 }
 
 /// A row that only holds subcommands.

@@ -38,11 +38,17 @@ impl World {
         }
     }
 
-    /// Dice for one request.
+    /// Dice for one request. They start from a seed of their own, which is drawn only now: the same
+    /// seed makes them fall alike at every member.
     pub fn dice(&self) -> Dice {
         let mut dice = Dice::new(self.seed.get());
         self.seed.set(dice.bits());
         dice
+    }
+
+    /// Lets the next request's dice start from `seed`; answers where they would have started.
+    pub fn reseed(&self, seed: u64) -> u64 {
+        self.seed.replace(seed)
     }
 }
 

@@ -163,6 +163,13 @@ impl Reply {
         }
     }
 
+    /// The header of an attribute of `len` pairs, which tells something of the reply behind it.
+    /// There is none in RESP2.
+    pub fn attribute(&mut self, len: usize) {
+        assert_eq!(self.protocol, Protocol::Resp3, "only who speaks RESP3 asks for attributes");
+        self.header(b'|', len as i64);
+    }
+
     /// The header of a push message; an array in RESP2.
     pub fn push(&mut self, len: usize) {
         match self.protocol {

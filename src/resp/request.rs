@@ -45,6 +45,11 @@ impl<'a> Request<'a> {
         self.spans.iter().map(move |it| &bytes[it.start as usize..it.end as usize])
     }
 
+    /// The request that begins at argument `first`.
+    pub fn behind(&self, first: usize) -> Request<'a> {
+        Request { spans: self.spans.get(first..).unwrap_or_default(), wire: None, ..*self }
+    }
+
     /// The request as it came over the wire, when that is its canonical encoding.
     pub fn wire(&self) -> Option<&'a [u8]> {
         self.wire

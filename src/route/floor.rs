@@ -39,6 +39,11 @@ impl Floor {
         }
     }
 
+    /// This floor and, at a level that has one, another that was asked for beside it.
+    pub fn and_of(self, level: Level, asked: Position, lineage: &Lineage) -> Floor {
+        self.and(Floor::of(level, Some(asked), None, Offset::ZERO, lineage))
+    }
+
     #[inline]
     fn covered(seen: Option<&Position>, lineage: &Lineage) -> Floor {
         let Some(seen) = seen else { return Floor::NONE };

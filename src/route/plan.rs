@@ -200,6 +200,8 @@ reasons! {
     Write = "write";
     /// The level is `master`.
     AskedMaster = "asked-master";
+    /// The command names its member.
+    AskedMember = "asked-member";
     /// Between WATCH and EXEC.
     Watching = "watching";
     /// The session wrote less than `sticky-for` ago.
@@ -238,6 +240,7 @@ impl Reason {
         match self {
             Reason::Write => "writes go to the master",
             Reason::AskedMaster => "the level asks for the master",
+            Reason::AskedMember => "the command names this member, as it is",
             Reason::Watching => "between WATCH and EXEC everything goes to the master",
             Reason::StickyFor => "this session wrote less than sticky-for ago",
             Reason::LostHistory => "a failover cut off what this session saw last",

@@ -1,6 +1,7 @@
 //! What a worker thread needs while it serves a batch, shared by all its connections: an idle
 //! connection keeps none of it.
 
+use crate::base::dice::Dice;
 use crate::base::limits::{READ_CHUNK_BYTES, REPLY_BYTES_KEPT};
 use crate::base::time::WallMs;
 use crate::command::World;
@@ -19,6 +20,8 @@ pub struct Desk {
     pub metrics: Batch,
     /// Time and dice of the batch.
     pub world: World,
+    /// Dice that choose members; those of requests are the world's.
+    pub dice: Dice,
     /// An empty reply buffer with room.
     pub output: Vec<u8>,
 }
@@ -30,6 +33,7 @@ impl Desk {
             effects: Effects::default(),
             metrics: Batch::default(),
             world: World::new(WallMs(0), clock::entropy()),
+            dice: Dice::new(clock::entropy()),
             output: Vec::new(),
         }
     }

@@ -12,7 +12,7 @@ use crate::metrics::batch::Batch;
 use crate::metrics::{Label, NONE};
 use crate::resp::{Decoder, OwnedRequest, Request, Step};
 use crate::runtime::{clock, tasks};
-use crate::session::Replies;
+use crate::session::{Replies, Tags};
 
 /// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it
 /// ended early if it did. No lock is held afterwards.
@@ -81,7 +81,6 @@ impl Visitor {
     /// One request, from its name to its reply.
     #[inline]
     fn request(&mut self, request: Request<'_>, shift: &mut Shift<'_, '_>) -> Option<Stop> {
-        let mark = self.reply.mark();
         let command = match table().find(request) {
             Ok(command) => command,
             Err(_) if is_http(request) => return Some(self.turn_away()),
@@ -94,10 +93,25 @@ impl Visitor {
         if self.is_held(|it| it.would_write(command, request)) {
             return Some(Stop::Held);
         }
-        shift.served += 1;
         if self.session.queue.is_some() && !transaction::runs_at_once(command) {
             return self.enqueue(command, request, shift);
         }
+        if let Handler::Prefix = command.handler {
+            return self.once(command, request, shift);
+        }
+        shift.served += 1;
+        self.run(command, request, shift)
+    }
+
+    /// A request that has passed the gates.
+    #[inline]
+    pub fn run(
+        &mut self,
+        command: &Command,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Option<Stop> {
+        let mark = self.reply.mark();
         let outcome = match command.handler {
             Handler::Read(verb) => self.read(command, verb, request, shift),
             Handler::Write(verb) => self.write(command, verb, request, shift),
@@ -106,7 +120,7 @@ impl Visitor {
             }
             Handler::Either { write, .. } => self.write(command, write, request, shift),
             Handler::Session(verb) => self.session_verb(command, verb, request, shift),
-            Handler::Container => Err(Fault::WrongArity(command.name.clone())),
+            Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
         if shift.has_slow() {
             if matches!(&outcome, Ok(Some(Stop::Park(parked))) if parked.is_work()) {
@@ -122,6 +136,9 @@ impl Visitor {
                 None
             }
         };
+        if self.session.tags != Tags::Off {
+            self.put_tag(mark);
+        }
         if self.session.replies != Replies::On
             && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_) | Stop::Held))
         {
@@ -213,7 +230,8 @@ impl Visitor {
         Stop::Close
     }
 
-    fn note(&self, command: &Command) {
+    /// Notes what the client is at, for the others.
+    pub fn note(&self, command: &Command) {
         use std::sync::atomic::Ordering::Relaxed;
         self.client.command.store(command.id, Relaxed);
     }

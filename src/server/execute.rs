@@ -9,6 +9,7 @@ use crate::engine::{ReadVerb, WriteVerb};
 use crate::metrics::{Label, NONE};
 use crate::node::{Duty, Gathered, PANICKED, Writing};
 use crate::resp::Request;
+use crate::route::Reason;
 use crate::session::Queue;
 
 /// A transaction at work.
@@ -30,7 +31,7 @@ pub fn is_write(command: &Command, request: Request<'_>) -> bool {
         Handler::Write(_) => true,
         Handler::Either { is_read, .. } => !is_read(request),
         Handler::Session(_) => command.spec.class == Class::Write,
-        Handler::Read(_) | Handler::Container => false,
+        Handler::Read(_) | Handler::Prefix | Handler::Container => false,
     }
 }
 
@@ -65,6 +66,8 @@ impl Visitor {
         }
         self.commit(shift, &mut execution);
         self.reply.close_array(mark, execution.answers);
+        let because = if has_write(queue) { Reason::Write } else { Reason::Watching };
+        self.came_from(shift.set.member(shift.set.master()), because, 0, 0);
         Ok(self.after_execution(execution))
     }
 
@@ -111,7 +114,7 @@ impl Visitor {
             Handler::Session(verb) => {
                 self.session_verb_within(command, verb, request, shift, execution)
             }
-            Handler::Container => Err(Fault::WrongArity(command.name.clone())),
+            Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
         if shift.has_slow() {
             self.tell_slow(command, request, shift);

@@ -84,6 +84,7 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         set_generation,
         hold: house.set.held(now).map_or(Hold::Nobody, |it| it.0),
         climb: None,
+        tag: None,
         owed: Vec::new(),
         parked_request: OwnedRequest::default(),
     };

@@ -8,6 +8,8 @@ mod timing;
 mod dispatch;
 mod reading;
 mod writing;
+mod once;
+mod tag;
 mod transaction;
 mod execute;
 mod parked;

@@ -1,5 +1,6 @@
 //! A read's way: route, floor, plan, member, reply.
 
+use super::once::plan_at;
 use super::visitor::{Climb, Held, Shift, Stop, Visitor};
 use crate::admin::{Command, Origin, home_of};
 use crate::base::limits::CATCH_UP_US_MAX;
@@ -43,7 +44,10 @@ impl Visitor {
         let mut climb = self.climb.take();
         for _ in 0..PLANS_MAX {
             self.keep_up(shift.set)?;
-            let plan = self.plan_read(route, climb, shift);
+            let plan = match self.session.once.as_ref().and_then(|it| it.at) {
+                None => self.plan_read(route, climb, shift),
+                Some(at) => plan_at(at, shift.set)?,
+            };
             note_step(plan, route, climb, shift);
             let member = match plan.to {
                 Where::Member(member) => usize::from(member),
@@ -98,7 +102,7 @@ impl Visitor {
         ask.rung = climb.map_or(Rung::GROUND, |it| it.rung(shift.now));
         let with_ages = matches!(ask.level, Level::Bounded { ms: Some(_), .. });
         if home.is_none() || climb.is_some() {
-            ask.dice = shift.desk.world.dice().bits();
+            ask.dice = shift.desk.dice.bits();
         }
         let view = View { set: shift.set, roster: shift.roster, now: shift.now, with_ages };
         plan(&ask, &view)
@@ -133,7 +137,7 @@ impl Visitor {
                 reading.run(verb, args, &mut self.reply)
             }
         };
-        self.saw(member, route, shift);
+        self.saw(member, plan.because, route, shift);
         shift.count(Label::new(route, index as u16, command.id), command);
         if outcome.is_err() && member.is(Duty::Quarantined) {
             shift.held.release();
@@ -148,7 +152,8 @@ impl Visitor {
     fn still_holds(&self, plan: Plan, member: &Member, master: usize, generation: u64) -> bool {
         let for_the_master = !matches!(
             plan.because,
-            Reason::FreshHome
+            Reason::AskedMember
+                | Reason::FreshHome
                 | Reason::FreshOther
                 | Reason::CatchUp
                 | Reason::OtherReplica
@@ -162,13 +167,14 @@ impl Visitor {
 
     /// Reads raise the floor too, and how stale they were is recorded.
     #[inline]
-    fn saw(&mut self, member: &Member, route: u16, shift: &mut Shift<'_, '_>) {
+    fn saw(&mut self, member: &Member, because: Reason, route: u16, shift: &mut Shift<'_, '_>) {
         let applied = member.applied();
         self.session.saw(self.position(applied));
         let behind = shift.set.head().since(applied);
         let place = Place { route, member: member.index as u16 };
         let us = if behind == 0 { 0 } else { shift.set.behind_us(member, shift.now) };
         shift.desk.metrics.staleness(place, behind, us, 1);
+        self.came_from(member, because, behind, us);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::execute::is_write;
 use super::visitor::{Shift, Stop, Visitor};
-use crate::admin::{Command, table};
+use crate::admin::{Command, Handler, table};
 use crate::base::limits::{QUERY_BYTES_MAX, REQUEST_ARGS_MAX};
 use crate::command::{Fault, Flags};
 use crate::resp::{OwnedRequest, Request};
@@ -44,6 +44,12 @@ impl Visitor {
         request: Request<'_>,
         shift: &mut Shift<'_, '_>,
     ) -> Option<Stop> {
+        shift.served += 1;
+        if let Handler::Prefix = command.handler {
+            let text = "ERR PROXY ONCE is not allowed inside a transaction: its commands run as \
+                        one, at the master";
+            return self.refuse(Some(command), Fault::Says(text), shift);
+        }
         if command.spec.flags.has(Flags::NO_MULTI) {
             let fault = Fault::Says("ERR Command not allowed inside a transaction");
             return self.refuse(Some(command), fault, shift);

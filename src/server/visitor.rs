@@ -1,6 +1,7 @@
 //! A connection's own state, from one batch to the next.
 
 use super::desk::Desk;
+use super::tag::Tag;
 use super::timing::Lap;
 use crate::admin;
 use crate::admin::{Client, House};
@@ -44,6 +45,8 @@ pub struct Visitor {
     pub hold: Hold,
     /// How far the read at hand has come, after it has waited.
     pub climb: Option<Climb>,
+    /// Where the reply at hand comes from, if the client wants to know.
+    pub tag: Option<Tag>,
     /// The reply of a write that waits to be confirmed.
     pub owed: Vec<u8>,
     /// The request that is worked on while its client stands still.

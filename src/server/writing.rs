@@ -8,7 +8,7 @@ use crate::engine::WriteVerb;
 use crate::metrics::Label;
 use crate::node::{Duty, View};
 use crate::resp::Request;
-use crate::route::Acks;
+use crate::route::{Acks, Reason};
 use std::time::Duration;
 
 impl Visitor {
@@ -26,6 +26,7 @@ impl Visitor {
         shift.begin(command);
         let master = shift.master()?.member().index;
         self.keep_up(shift.set)?;
+        self.may_write_at(master)?;
         if self.is_held(|_| true) {
             return Ok(Some(Stop::Held));
         }
@@ -40,6 +41,7 @@ impl Visitor {
             true => self.session.wrote(end, shift.now),
             false => self.session.saw(end),
         }
+        self.came_from(shift.set.member(master), Reason::Write, 0, 0);
         shift.count(Label::new(route, master as u16, command.id), command);
         if outcome.is_err() && shift.set.member(master).is(Duty::Quarantined) {
             shift.held.release();

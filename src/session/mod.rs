@@ -2,14 +2,16 @@
 //!
 //! **Invariant:** no member, no socket. A session decides nothing; it is what decisions read.
 
+mod once;
 mod token;
 
+pub use once::{Once, Tags};
 pub use token::Seal;
 
 use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
-use crate::route::{Acks, Level};
+use crate::route::{Acks, Ladder, Level};
 use std::time::Duration;
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -92,6 +94,12 @@ pub struct Session {
     pub last_write_at: Option<MonoUs>,
     /// PROXY CONSISTENCY.
     pub level: Option<Level>,
+    /// PROXY ATLEAST … WAIT … ELSE: instead of the routes' ladders.
+    pub ladder: Option<Box<Ladder>>,
+    /// PROXY ONCE: what the command at hand asks for, and no other.
+    pub once: Option<Box<Once>>,
+    /// PROXY TAG. Only a RESP3 client has any.
+    pub tags: Tags,
     /// PROXY ACKS.
     pub acks: Option<AskedAcks>,
     /// MULTI.
@@ -145,6 +153,13 @@ impl Session {
         self.saw(end);
         self.last_write = end.offset;
         self.last_write_at = Some(at);
+    }
+
+    /// The ladder of the command at hand, if it is not its route's.
+    #[inline]
+    pub fn own_ladder(&self) -> Option<&Ladder> {
+        let once = self.once.as_ref().and_then(|it| it.ladder.as_ref());
+        once.or(self.ladder.as_deref())
     }
 
     /// Whether the last write is less than `sticky_for` ago.

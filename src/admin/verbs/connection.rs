@@ -7,7 +7,7 @@ use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::resp::Protocol;
-use crate::session::Replies;
+use crate::session::{Replies, Tags};
 
 const QUICK: Flags = Flags::FAST.and(Flags::LOADING).and(Flags::STALE);
 const ANYONE: Flags =
@@ -120,6 +120,9 @@ fn hello(turn: &mut Turn<'_>) -> Result<After, Fault> {
     }
     if let Some(protocol) = wishes.protocol {
         turn.reply.speak(protocol);
+        if protocol == Protocol::Resp2 {
+            turn.session.tags = Tags::Off;
+        }
     }
     introduce(turn);
     Ok(After::Answered)
@@ -228,6 +231,7 @@ fn reset(turn: &mut Turn<'_>) -> Result<After, Fault> {
     (session.no_evict, session.no_touch) = (false, false);
     turn.args.world.touches.set(true);
     (session.level, session.acks) = (None, None);
+    (session.ladder, session.tags) = (None, Tags::Off);
     turn.reply.speak(Protocol::Resp2);
     turn.client.names.lock().user = DEFAULT_USER.into();
     turn.client.flags.clear();

@@ -109,7 +109,8 @@ pub fn fail_over(turn: &mut Turn<'_>) -> Result<After, Fault> {
     Ok(After::Park(Park::FailOver { heir }))
 }
 
-fn named<'r>(roster: &'r Roster, name: &[u8]) -> Result<&'r Arc<Member>, Fault> {
+/// The member of this name.
+pub fn named<'r>(roster: &'r Roster, name: &[u8]) -> Result<&'r Arc<Member>, Fault> {
     let found = roster.iter().find(|it| it.name.as_bytes().eq_ignore_ascii_case(name));
     found.ok_or_else(|| {
         let names: Vec<&str> = roster.iter().map(|it| it.name.as_str()).collect();

@@ -3,11 +3,11 @@
 
 use super::help::help;
 use super::members;
+use super::once;
 use crate::admin::{
-    After, Command, Handler, Origin, SessionRow, Turn, home_of, session_container, session_row,
-    stats, table,
+    After, Command, Handler, Origin, SessionRow, Turn, home_of, session_container, session_prefix,
+    session_row, stats, table,
 };
-use crate::base::position::{Covered, Offset, Position};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::node::View;
@@ -38,12 +38,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells or sets how many replicas confirm each write of this session.",
         "[0 | <replicas | ALL> timeout-milliseconds]",
     ),
-    session_row("ATLEAST", Exactly(3), ANY_TIME, at_least).says(
+    session_row("ATLEAST", AtLeast(3), ANY_TIME, once::at_least).says(
         Group::Proxy,
         SINCE,
         "O(1)",
-        "Makes this session's reads see at least what the token's session had seen.",
-        "token",
+        "Makes this session's reads see at least what the token's session had seen, and says what \
+         they do on lag until the next ATLEAST.",
+        "token [WAIT milliseconds] [ELSE <MASTER | ERROR | STALE>]",
     ),
     session_row("CONSISTENCY", AtLeast(2), ANY_TIME, consistency).says(
         Group::Proxy,
@@ -81,6 +82,15 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells how every member stands.",
         "",
     ),
+    session_prefix("ONCE", AtLeast(4), ANY_TIME.and(Flags::NO_MULTI)).says(
+        Group::Proxy,
+        SINCE,
+        "That of the command.",
+        "Runs one command under a level, floor and ladder of its own, at a member, or with dice \
+         that fall as the seed says.",
+        "[LEVEL level] [ATLEAST token] [WAIT milliseconds] [ELSE <MASTER | ERROR | STALE>] \
+         [AT member] [SEED number] DO command [arg [arg ...]]",
+    ),
     session_row("STATS", Exactly(2), ANY_TIME, tell_stats).says(
         Group::Proxy,
         SINCE,
@@ -88,7 +98,14 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells service times, staleness served and waits.",
         "",
     ),
-    session_row("TOKEN", Exactly(2), ANY_TIME, token).says(
+    session_row("TAG", AtLeast(2), ANY_TIME, once::tag).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells or sets which replies begin with an attribute that says where they come from.",
+        "[OFF | STALE | ALL]",
+    ),
+    session_row("TOKEN", Exactly(2), ANY_TIME, once::token).says(
         Group::Proxy,
         SINCE,
         "O(1)",
@@ -168,31 +185,6 @@ fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
     Ok((acks != Acks::None).then_some(AskedAcks { acks, timeout }))
 }
 
-/// The floor, signed; the stream's beginning for a session that has seen nothing.
-fn token(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let nothing = || Position { history: turn.house.set.lineage().history, offset: Offset::ZERO };
-    let seen = turn.session.floor.unwrap_or_else(nothing);
-    turn.reply.bulk(turn.house.seal.sign(seen).as_bytes());
-    Ok(After::Answered)
-}
-
-fn at_least(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    const FOREIGN: Fault = Fault::Says("ERR the token belongs to a history unknown here");
-    let token = turn.house.seal.open(turn.args.next()?)?;
-    let set = &turn.house.set;
-    match set.cover(token) {
-        Covered::To(offset) => {
-            turn.session.saw(Position { history: set.lineage().history, offset });
-        }
-        Covered::Lost(from) => {
-            return Err(Fault::LostWrite { from: from.bytes(), to: token.offset.bytes() });
-        }
-        Covered::Foreign => return Err(FOREIGN),
-    }
-    turn.reply.ok();
-    Ok(After::Answered)
-}
-
 fn explain_request(turn: &mut Turn<'_>) -> Result<After, Fault> {
     let owned = OwnedRequest::of(turn.args.rest());
     let request = owned.borrow();
@@ -201,6 +193,9 @@ fn explain_request(turn: &mut Turn<'_>) -> Result<After, Fault> {
         Handler::Read(_) => (Class::Read, "read"),
         Handler::Either { is_read, .. } if is_read(request) => (Class::Read, "read"),
         Handler::Write(_) | Handler::Either { .. } => (Class::Write, "write"),
+        Handler::Prefix => {
+            return Err(Fault::Says("ERR explain the command behind DO, without PROXY ONCE"));
+        }
         Handler::Session(_) | Handler::Container => (Class::Session, "session"),
     };
     let mut lines = vec![format!("command {} {kind}", command.name)];

@@ -1,0 +1,67 @@
+//! Tags of replies: an attribute in front of a reply that says where it comes from (PROXY TAG).
+
+use super::visitor::Visitor;
+use crate::admin::verbs::once::token_of;
+use crate::node::Member;
+use crate::resp::{Mark, Reply};
+use crate::route::Reason;
+use crate::session::Tags;
+
+/// Where the reply at hand comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag {
+    member: usize,
+    because: Reason,
+    behind_bytes: u64,
+    behind_us: u64,
+}
+
+impl Visitor {
+    /// Remembers where the reply at hand comes from, for a client that wants to know.
+    #[inline]
+    pub fn came_from(&mut self, member: &Member, because: Reason, behind_bytes: u64, us: u64) {
+        if self.session.tags != Tags::Off {
+            self.tag = Some(Tag { member: member.index, because, behind_bytes, behind_us: us });
+        }
+    }
+
+    /// Puts the tag, if the reply since `mark` is to have one, in front of it.
+    #[cold]
+    pub fn put_tag(&mut self, mark: Mark) {
+        let Some(tag) = self.tag.take() else { return };
+        let name = &self.house.set.member(tag.member).name;
+        match self.session.tags {
+            Tags::Stale if tag.because == Reason::StaleAllowed => {
+                self.reply.close(mark, |it| {
+                    it.attribute(4);
+                    it.bulk(b"stale");
+                    it.boolean(true);
+                    tag.tell(name, it);
+                });
+            }
+            Tags::Off | Tags::Stale => {}
+            Tags::All => {
+                let token = token_of(&self.house, &self.session);
+                self.reply.close(mark, |it| {
+                    it.attribute(5);
+                    it.bulk(b"because");
+                    it.bulk(tag.because.as_str().as_bytes());
+                    tag.tell(name, it);
+                    it.bulk(b"token");
+                    it.bulk(token.as_bytes());
+                });
+            }
+        }
+    }
+}
+
+impl Tag {
+    fn tell(&self, name: &str, reply: &mut Reply) {
+        reply.bulk(b"member");
+        reply.bulk(name.as_bytes());
+        reply.bulk(b"behind-bytes");
+        reply.int(self.behind_bytes as i64);
+        reply.bulk(b"behind-us");
+        reply.int(i64::try_from(self.behind_us).unwrap_or(-1));
+    }
+}

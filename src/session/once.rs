@@ -1,0 +1,43 @@
+//! What a client asks of one command, and of the replies' tags.
+
+use crate::base::position::Position;
+use crate::route::{Ladder, Level};
+
+/// What one command asks for itself (PROXY ONCE).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Once {
+    /// LEVEL.
+    pub level: Option<Level>,
+    /// ATLEAST: a floor beside the session's own.
+    pub floor: Option<Position>,
+    /// WAIT and ELSE.
+    pub ladder: Option<Ladder>,
+    /// AT: the place of the member that must serve it, as it is.
+    pub at: Option<usize>,
+    /// SEED: how its dice fall.
+    pub seed: Option<u64>,
+}
+
+impl Once {
+    /// The level of a read that would otherwise have `level`: a floor means nothing to one weaker
+    /// than sticky.
+    pub fn level_over(&self, level: Level) -> Level {
+        match (self.level, self.floor) {
+            (Some(level), _) => level,
+            (None, Some(_)) if Level::Sticky.weakness() < level.weakness() => Level::Sticky,
+            (None, _) => level,
+        }
+    }
+}
+
+/// Which replies carry word of where they come from (PROXY TAG).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tags {
+    /// None.
+    #[default]
+    Off,
+    /// Those of reads that their ladder let be stale.
+    Stale,
+    /// Those of all reads and writes.
+    All,
+}
