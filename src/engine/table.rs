@@ -24,6 +24,11 @@ const MERGE_MAX: usize = 192;
 /// A directory index must serve this many entries, or the directory does not double: hashes that
 /// differ only in their last bits lengthen a segment instead of the directory.
 const ENTRIES_PER_INDEX: usize = 8;
+/// Entries whose hashes are near each other, on average, for `random`.
+const CROWD: u64 = 16;
+/// As many as there are in a crowd at most: more hashes than this meet in one range with a chance
+/// of one in 10^10.
+const CROWD_MAX: u64 = 48;
 /// Throws of the dice before `random` settles for less than an even chance.
 const TRIES_MAX: usize = 128;
 /// How many entries after a random hash take part in `random` when the dice would not hit.
@@ -68,9 +73,8 @@ pub struct Table<S: Slot> {
     /// Segments only one directory index names; without any, the directory can halve.
     deepest: usize,
     len: usize,
-    /// Slots of all segments together, and the most that one segment ever had.
+    /// Slots of all segments together.
     slots: usize,
-    widest: usize,
 }
 
 impl<S: Slot> Default for Table<S> {
@@ -89,7 +93,6 @@ impl<S: Slot> Table<S> {
             deepest: 0,
             len: 0,
             slots: 0,
-            widest: 0,
         }
     }
 
@@ -158,7 +161,6 @@ impl<S: Slot> Table<S> {
             }
         }
         self.flatten();
-        self.widest = self.segments.iter().map(Segment::capacity).max().unwrap_or(0);
         Remains(gone)
     }
 
@@ -218,18 +220,23 @@ impl<S: Slot> Table<S> {
         self.segments[index].onward(0)
     }
 
-    /// An entry by chance, each as likely as the next (nearly so in a table that is nearly empty
-    /// of what it once held).
+    /// An entry by chance, each as likely as the next. The same dice choose the same entry of every
+    /// table that holds the same keys, however it came to hold them.
     pub fn random(&self, dice: &mut Dice) -> Option<&S> {
-        let wide = match self.segments.as_slice() {
-            [only] => only.capacity(),
-            _ => self.widest,
-        };
-        let tries = if self.is_empty() { 0 } else { TRIES_MAX };
-        let mut hits = (0..tries).filter_map(|_| {
-            // Every slot there could be is as likely as every other, hence also every taken one.
-            let segment = &self.segments[dice.below(self.segments.len() as u64) as usize];
-            segment.taken_slot(dice.below(wide as u64) as usize)
+        let len = self.len as u64;
+        if len <= CROWD_MAX {
+            let at = if len == 0 { 0 } else { dice.below(len) };
+            return self.iter().nth(at as usize);
+        }
+        // As many equal ranges of hashes as make a crowd of the entries in each, on average. Every
+        // place in every crowd is as likely as every other, hence also every one that is taken.
+        let crowds = len / CROWD;
+        let mut hits = (0..TRIES_MAX).filter_map(|_| {
+            let crowd = dice.below(crowds);
+            let [first, end] = [crowd, crowd + 1].map(|it| (it << 32) / crowds);
+            let inside = |it: &&S| it.hash().is_some_and(|hash| u64::from(hash) < end);
+            let mut all = self.onward(first as u32).take_while(inside);
+            all.nth(dice.below(CROWD_MAX) as usize)
         });
         match hits.next() {
             Some(slot) => Some(slot),
@@ -409,7 +416,6 @@ impl<S: Slot> Table<S> {
 
     fn put_segment(&mut self, index: usize, segment: Segment<S>) {
         self.slots += segment.capacity();
-        self.widest = self.widest.max(segment.capacity());
         self.segments[index] = segment;
     }
 

@@ -130,11 +130,6 @@ impl<S: Slot> Segment<S> {
         &mut self.slots[at]
     }
 
-    /// The slot at `at`, if there is one with an entry.
-    pub fn taken_slot(&self, at: usize) -> Option<&S> {
-        self.slots.get(at).filter(|it| it.hash().is_some())
-    }
-
     /// Where the first entry of `hash` that `is_it` stands, or else where one would have to.
     #[inline]
     pub fn seek(&self, hash: u32, is_it: impl Fn(&S) -> bool) -> Result<usize, usize> {

@@ -266,6 +266,25 @@ fn random_stays_even_after_most_entries_have_gone() {
 }
 
 #[test]
+fn random_depends_on_what_is_there_and_not_on_how_it_came_there() {
+    let mut grown = Pair::filled(Hashing::Even, 0..30_000);
+    grown.take(&Step::Remove(2_000..30_000));
+    let fresh = Pair::filled(Hashing::Even, 0..2_000);
+    let mut backwards = Pair::new(Hashing::Even);
+    (0..2_000).rev().for_each(|it| backwards.take(&Step::Insert(it..it + 1)));
+    let throws = |table: &Table<Entry>, seed| -> Vec<u32> {
+        let mut dice = Dice::new(seed);
+        (0..100).map(|_| table.random(&mut dice).expect("an entry").value).collect()
+    };
+    for seed in 0..20 {
+        let expected = throws(&fresh.table, seed);
+        assert_eq!(throws(&grown.table, seed), expected);
+        assert_eq!(throws(&backwards.table, seed), expected);
+        assert_eq!(throws(&fresh.table.clone(), seed), expected);
+    }
+}
+
+#[test]
 fn random_finds_the_last_entries_of_equal_hashes() {
     let mut pair = Pair::filled(Hashing::AllEqual(u32::MAX), 0..2_000);
     pair.take(&Step::Remove(3..2_000));

@@ -310,11 +310,17 @@ fn pop_many(
         return Ok(());
     }
     let mut dice = args.world.dice();
-    let left = db.change(key, |set: &mut Set, ground| {
-        let show = |it: Element<'_>| take(key, it, effects, reply);
-        Ok((set.pop_many(count, &mut dice, ground, show), count))
+    let done = db.change(key, |set: &mut Set, ground| {
+        let (show, before) = (|it: Element<'_>| take(key, it, effects, reply), set.encoding());
+        let left = set.pop_many(count, &mut dice, ground, show);
+        Ok(((left, before != set.encoding()), count))
     })?;
-    db.discard_popped(left.unwrap_or_default());
+    let (left, is_reformed) = done.unwrap_or_default();
+    if is_reformed && let Some(slot) = db.as_db().peek(key) {
+        // Replicas that took members out one by one would keep the old form, and its order.
+        effects.share(slot.clone());
+    }
+    db.discard_popped(left);
     Ok(())
 }
 
