@@ -273,7 +273,7 @@ impl Set {
                 Some(shown)
             }
             Set::Table(table) => {
-                let (hash, text) = table.random(dice).map(|it| (it.hash(), it.clone()))?;
+                let (hash, text) = table.any(dice).map(|it| (it.hash(), it.clone()))?;
                 let member = table.remove(hash?, text.text())?;
                 Some(show(element(&member)))
             }

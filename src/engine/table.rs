@@ -29,9 +29,9 @@ const CROWD: u64 = 16;
 /// As many as there are in a crowd at most: more hashes than this meet in one range with a chance
 /// of one in 10^10.
 const CROWD_MAX: u64 = 48;
-/// Throws of the dice before `random` settles for less than an even chance.
+/// Throws of the dice before `random` and `any` settle for less than an even chance.
 const TRIES_MAX: usize = 128;
-/// How many entries after a random hash take part in `random` when the dice would not hit.
+/// How many entries after a random hash take part in them when the dice would not hit.
 const NEARBY: u64 = 16;
 
 /// A slot of a table: empty, or an entry that knows its hash and key.
@@ -73,8 +73,9 @@ pub struct Table<S: Slot> {
     /// Segments only one directory index names; without any, the directory can halve.
     deepest: usize,
     len: usize,
-    /// Slots of all segments together.
+    /// Slots of all segments together, and the most that one segment ever had.
     slots: usize,
+    widest: usize,
 }
 
 impl<S: Slot> Default for Table<S> {
@@ -93,6 +94,7 @@ impl<S: Slot> Table<S> {
             deepest: 0,
             len: 0,
             slots: 0,
+            widest: 0,
         }
     }
 
@@ -161,6 +163,7 @@ impl<S: Slot> Table<S> {
             }
         }
         self.flatten();
+        self.widest = self.segments.iter().map(Segment::capacity).max().unwrap_or(0);
         Remains(gone)
     }
 
@@ -234,9 +237,27 @@ impl<S: Slot> Table<S> {
         let mut hits = (0..TRIES_MAX).filter_map(|_| {
             let crowd = dice.below(crowds);
             let [first, end] = [crowd, crowd + 1].map(|it| (it << 32) / crowds);
-            let inside = |it: &&S| it.hash().is_some_and(|hash| u64::from(hash) < end);
-            let mut all = self.onward(first as u32).take_while(inside);
-            all.nth(dice.below(CROWD_MAX) as usize)
+            self.nth_between(first as u32, end, dice.below(CROWD_MAX) as usize)
+        });
+        match hits.next() {
+            Some(slot) => Some(slot),
+            None => self.nearby(dice),
+        }
+    }
+
+    /// As [`Table::random`], but quicker, and which entry depends on the layout too: for one that is
+    /// to be taken out, which the stream then names. Each is as likely as the next (nearly so in a
+    /// table that is nearly empty of what it once held).
+    pub fn any(&self, dice: &mut Dice) -> Option<&S> {
+        let wide = match self.segments.as_slice() {
+            [only] => only.capacity(),
+            _ => self.widest,
+        };
+        let tries = if self.is_empty() { 0 } else { TRIES_MAX };
+        let mut hits = (0..tries).filter_map(|_| {
+            // Every slot there could be is as likely as every other, hence also every taken one.
+            let segment = &self.segments[dice.below(self.segments.len() as u64) as usize];
+            segment.taken_slot(dice.below(wide as u64) as usize)
         });
         match hits.next() {
             Some(slot) => Some(slot),
@@ -278,6 +299,19 @@ impl<S: Slot> Table<S> {
             Some(segment)
         });
         segments.flat_map(move |it| it.onward(from))
+    }
+
+    /// Number `nth`, in hash order, of the entries whose hashes are `first` or more but below `end`.
+    fn nth_between(&self, first: u32, end: u64, nth: usize) -> Option<&S> {
+        let (mut from, mut left) = (first, nth);
+        loop {
+            let segment = self.home(from)?;
+            match segment.nth_between(from, end, left) {
+                Ok(slot) => return Some(slot),
+                Err(met) => left -= met,
+            }
+            from = segment.end().filter(|it| u64::from(*it) < end)?;
+        }
     }
 
     fn nearby(&self, dice: &mut Dice) -> Option<&S> {
@@ -416,6 +450,7 @@ impl<S: Slot> Table<S> {
 
     fn put_segment(&mut self, index: usize, segment: Segment<S>) {
         self.slots += segment.capacity();
+        self.widest = self.widest.max(segment.capacity());
         self.segments[index] = segment;
     }
 

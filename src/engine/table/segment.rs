@@ -130,6 +130,11 @@ impl<S: Slot> Segment<S> {
         &mut self.slots[at]
     }
 
+    /// The slot at `at`, if there is one with an entry.
+    pub fn taken_slot(&self, at: usize) -> Option<&S> {
+        self.slots.get(at).filter(|it| it.hash().is_some())
+    }
+
     /// Where the first entry of `hash` that `is_it` stands, or else where one would have to.
     #[inline]
     pub fn seek(&self, hash: u32, is_it: impl Fn(&S) -> bool) -> Result<usize, usize> {
@@ -214,6 +219,28 @@ impl<S: Slot> Segment<S> {
         };
         let slots = self.slots[head].iter().chain(&self.slots[tail]);
         slots.filter(move |it| it.hash().is_some_and(|hash| from <= hash))
+    }
+
+    /// Number `nth` of the entries whose hashes are `from` or more but below `end`; how many there
+    /// are if there are not so many.
+    pub fn nth_between(&self, from: u32, end: u64, nth: usize) -> Result<&S, usize> {
+        let mut at = match from <= self.first {
+            true => self.wrapped(),
+            false => self.seek(from, |_| true).unwrap_or_else(|at| at),
+        };
+        let mut met = 0;
+        for _ in 0..self.slots.len() {
+            let slot = &self.slots[at];
+            match slot.hash() {
+                // Behind the highest hash of all the lowest comes again.
+                Some(hash) if hash < from || end <= u64::from(hash) => break,
+                Some(_) if met == nth => return Ok(slot),
+                Some(_) => met += 1,
+                None => {}
+            }
+            at = self.after(at);
+        }
+        Err(met)
     }
 
     /// How many entries at the front belong behind the end of the array.

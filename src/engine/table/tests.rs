@@ -227,6 +227,25 @@ proptest! {
     }
 
     #[test]
+    fn places_between_hashes_are_those_of_the_hash_order(
+        hashing in hashings(),
+        steps in steps(),
+        from: u32,
+        len in prop_oneof![any::<u32>(), 0..1u32 << 22],
+    ) {
+        let mut pair = Pair::new(hashing);
+        steps.iter().for_each(|it| pair.take(it));
+        let end = u64::from(from) + u64::from(len);
+        let inside = |it: &&Entry| from <= it.hash && u64::from(it.hash) < end;
+        let due: Vec<&Entry> = pair.table.iter().filter(inside).collect();
+        let places = (0..due.len() + 2).step_by(1 + due.len() / 20).chain([due.len()]);
+        for nth in places {
+            let found = pair.table.nth_between(from, end, nth);
+            prop_assert_eq!(found.map(|it| it.value), due.get(nth).map(|it| it.value));
+        }
+    }
+
+    #[test]
     fn same_hash_gives_exactly_those(hashing in hashings(), steps in steps(), key in 0..4500u32) {
         let mut pair = Pair::new(hashing);
         steps.iter().for_each(|it| pair.take(it));
@@ -236,12 +255,17 @@ proptest! {
     }
 }
 
+type Throw = for<'t> fn(&'t Table<Entry>, &mut Dice) -> Option<&'t Entry>;
+
+/// Both ways to choose an entry.
+const THROWS: [Throw; 2] = [Table::random, Table::any];
+
 /// The chi-square statistic of 100 throws per entry, per degree of freedom: about 1 if even.
-fn unevenness(table: &Table<Entry>) -> f64 {
+fn unevenness(table: &Table<Entry>, throw: Throw) -> f64 {
     let mut dice = Dice::new(7);
     let mut counts: BTreeMap<u32, f64> = table.iter().map(|it| (it.value, 0.0)).collect();
     for _ in 0..table.len() * 100 {
-        let hit = table.random(&mut dice).expect("the table has entries");
+        let hit = throw(table, &mut dice).expect("the table has entries");
         *counts.get_mut(&hit.value).expect("an entry of the table") += 1.0;
     }
     assert!(counts.values().all(|it| 0.0 < *it), "an entry was never hit");
@@ -250,19 +274,21 @@ fn unevenness(table: &Table<Entry>) -> f64 {
 
 #[test]
 fn random_reaches_every_entry_about_as_often() {
-    for count in [1, 2, 7, 100, 5_000] {
+    for (count, throw) in
+        [1, 2, 7, 49, 100, 300, 5_000].into_iter().flat_map(|it| THROWS.map(|t| (it, t)))
+    {
         let pair = Pair::filled(Hashing::Even, 0..count);
-        let unevenness = unevenness(&pair.table);
+        let unevenness = unevenness(&pair.table, throw);
         assert!(unevenness < 1.5, "{count}: {unevenness}");
     }
-    assert!(Table::<Entry>::new().random(&mut Dice::new(1)).is_none());
+    assert!(THROWS.iter().all(|it| it(&Table::new(), &mut Dice::new(1)).is_none()));
 }
 
 #[test]
 fn random_stays_even_after_most_entries_have_gone() {
     let mut pair = Pair::filled(Hashing::Even, 0..20_000);
     pair.take(&Step::Remove(500..20_000));
-    assert!(unevenness(&pair.table) < 1.5);
+    assert!(THROWS.iter().all(|it| unevenness(&pair.table, *it) < 1.5));
 }
 
 #[test]
@@ -288,7 +314,9 @@ fn random_depends_on_what_is_there_and_not_on_how_it_came_there() {
 fn random_finds_the_last_entries_of_equal_hashes() {
     let mut pair = Pair::filled(Hashing::AllEqual(u32::MAX), 0..2_000);
     pair.take(&Step::Remove(3..2_000));
-    unevenness(&pair.table);
+    for throw in THROWS {
+        unevenness(&pair.table, throw);
+    }
 }
 
 /// As small as the keyspace's slots.
