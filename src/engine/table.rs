@@ -245,8 +245,8 @@ impl<S: Slot> Table<S> {
         }
     }
 
-    /// As [`Table::random`], but quicker, and which entry depends on the layout too: for one that is
-    /// to be taken out, which the stream then names. Each is as likely as the next (nearly so in a
+    /// As [`Table::random`], but quicker, and which entry depends on the layout too: for one that
+    /// is to be taken out, which the stream then names. Each is as likely as the next (nearly so in a
     /// table that is nearly empty of what it once held).
     pub fn any(&self, dice: &mut Dice) -> Option<&S> {
         let wide = match self.segments.as_slice() {
@@ -301,7 +301,7 @@ impl<S: Slot> Table<S> {
         segments.flat_map(move |it| it.onward(from))
     }
 
-    /// Number `nth`, in hash order, of the entries whose hashes are `first` or more but below `end`.
+    /// Number `nth`, in hash order, of the entries whose hashes are not below `first` but `end`.
     fn nth_between(&self, first: u32, end: u64, nth: usize) -> Option<&S> {
         let (mut from, mut left) = (first, nth);
         loop {

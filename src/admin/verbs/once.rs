@@ -13,7 +13,8 @@ use std::time::Duration;
 const OPTIONS: &[&str] = &["LEVEL", "ATLEAST", "WAIT", "ELSE", "AT", "SEED", "DO"];
 
 const NOT_AN_OPTION: Fault = Fault::Says(
-    "ERR PROXY ONCE takes LEVEL, ATLEAST, WAIT, ELSE, AT and SEED, each once, then DO and a command",
+    "ERR PROXY ONCE takes LEVEL, ATLEAST, WAIT, ELSE, AT and SEED, each once, then DO and a \
+     command",
 );
 const AT_ALONE: Fault = Fault::Says(
     "ERR AT reads at a member as it is: LEVEL, ATLEAST, WAIT and ELSE do not go with it",
