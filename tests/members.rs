@@ -3,26 +3,9 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use support::{Server, Value, Wire, until};
-
-const BOTH: &[&str] = &["n2", "n3"];
-
-/// How a member stands, as PROXY NODES tells it.
-fn node(wire: &mut Wire, name: &str) -> HashMap<String, Value> {
-    let nodes = wire.ask("PROXY NODES");
-    let found = nodes.list().chunks(2).find(|it| it[0].string() == name);
-    let fields = found.unwrap_or_else(|| panic!("no {name} in {nodes}"))[1].list();
-    fields.chunks(2).map(|it| (it[0].string(), it[1].clone())).collect()
-}
-
-fn order(wire: &mut Wire, names: &[&str], what: &str) {
-    for name in names {
-        assert_eq!(wire.ask(&format!("PROXY NODE {name} {what}")).string(), "OK");
-    }
-}
+use support::{BOTH, Server, Value, Wire, node, order, until};
 
 /// Replicas stand still, having applied all that was written before.
 fn paused(extra: &[&str]) -> (Server, Wire) {
