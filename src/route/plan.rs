@@ -364,7 +364,6 @@ impl<M: Members> Look<'_, M> {
         Plan { to: Where::Member(it.member), because }
     }
 
-    #[inline]
     /// Whoever has become fresh meanwhile will do: a task that waited may go on at another worker,
     /// with another home.
     #[cold]
@@ -460,17 +459,37 @@ impl<M: Members> Look<'_, M> {
             .filter(|it| it.in_service)
     }
 
-    /// The less busy of two that are in service and suit, thrown by the dice; each throw that does
-    /// not suit moves on to the next that does.
+    /// The less busy of two that are in service and suit, thrown by the dice.
+    #[inline]
     fn pick(&self, suits: impl Fn(&Candidate) -> bool) -> Option<Candidate> {
         let count = self.members.replicas();
+        if count == 0 {
+            return None;
+        }
         let first = throw(self.ask.dice, count);
-        let second = first + 1 + throw(self.ask.dice >> 32, count.saturating_sub(1));
-        let one = self.in_service(first).find(&suits)?;
+        let second = first + 1 + throw(self.ask.dice >> 32, count - 1);
         let second = if second < count { second } else { second - count };
-        let other = self.in_service(second).find(&suits)?;
-        Some(if other.in_flight < one.in_flight { other } else { one })
+        let (one, other) = (self.members.replica(first), self.members.replica(second));
+        match [&one, &other].map(|it| it.in_service && suits(it)) {
+            [true, true] => Some(less_busy(one, other)),
+            _ => self.pick_onward([first, second], suits),
+        }
     }
+
+    /// Each throw that does not suit moves on to the next that does.
+    #[cold]
+    fn pick_onward(
+        &self,
+        [first, second]: [usize; 2],
+        suits: impl Fn(&Candidate) -> bool,
+    ) -> Option<Candidate> {
+        let one = self.in_service(first).find(&suits)?;
+        Some(less_busy(one, self.in_service(second).find(&suits)?))
+    }
+}
+
+fn less_busy(one: Candidate, other: Candidate) -> Candidate {
+    if other.in_flight < one.in_flight { other } else { one }
 }
 
 /// A place below `count`, from the lower half of `bits`; 0 when there is none.
