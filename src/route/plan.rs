@@ -16,6 +16,8 @@ pub struct Asked<'a> {
     pub floor: Floor,
     /// The session is between WATCH and EXEC: everything goes to the master.
     pub watching: bool,
+    /// The answer depends on who gives it (OBJECT IDLETIME).
+    pub of_member: bool,
     /// The session wrote less than `sticky-for` ago.
     pub wrote_lately: bool,
     /// The replica this worker prefers, by its place among the replicas.
@@ -202,6 +204,8 @@ reasons! {
     AskedMaster = "asked-master";
     /// Between WATCH and EXEC.
     Watching = "watching";
+    /// The answer is the member's own, and the master's is the one that counts.
+    OfMember = "of-member";
     /// The session wrote less than `sticky-for` ago.
     StickyFor = "sticky-for";
     /// The session's past was cut off by a failover.
@@ -239,6 +243,7 @@ impl Reason {
             Reason::Write => "writes go to the master",
             Reason::AskedMaster => "the level asks for the master",
             Reason::Watching => "between WATCH and EXEC everything goes to the master",
+            Reason::OfMember => "members differ in this, and the master's answer counts",
             Reason::StickyFor => "this session wrote less than sticky-for ago",
             Reason::LostHistory => "a failover cut off what this session saw last",
             Reason::ForeignHistory => "nothing is known of the history of this session's floor",
@@ -287,6 +292,7 @@ fn at_the_master(ask: &Asked<'_>) -> Option<Reason> {
     match ask {
         Asked { class: Class::Write | Class::Session, .. } => Some(Reason::Write),
         Asked { watching: true, .. } => Some(Reason::Watching),
+        Asked { of_member: true, .. } => Some(Reason::OfMember),
         Asked { level: Level::Master, .. } => Some(Reason::AskedMaster),
         Asked { wrote_lately: true, .. } => Some(Reason::StickyFor),
         Asked { floor: Floor::Lost(_), .. } => Some(Reason::LostHistory),
