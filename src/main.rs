@@ -4,6 +4,7 @@ use entourage::admin::{Birth, House, table, version};
 use entourage::cli::{Invocation, parse};
 use entourage::config::{Address, Config};
 use entourage::node::{Set, new_history};
+use entourage::runtime::allocation::Counting;
 use entourage::runtime::signals::Requests;
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Counting = Counting;
 
 /// The configuration cannot be used.
 const MISCONFIGURED: u8 = 2;

@@ -10,7 +10,7 @@ use crate::metrics::batch::Batch;
 use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::Snapshot;
 use crate::node::{Set, new_history};
-use crate::runtime::{clock, tasks};
+use crate::runtime::{allocation, clock, tasks};
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -56,7 +56,8 @@ pub struct House {
     changing: Mutex<()>,
     is_closing: AtomicBool,
     closing: Event,
-    memory_peak: AtomicU64,
+    pub(super) memory_peak: AtomicU64,
+    pub(super) memory_at_start: u64,
 }
 
 impl House {
@@ -79,6 +80,7 @@ impl House {
             is_closing: AtomicBool::new(false),
             closing: Event::new(),
             memory_peak: AtomicU64::new(0),
+            memory_at_start: allocation::allocated_bytes(),
         }
     }
 
@@ -112,11 +114,6 @@ impl House {
         *self.settings.write() = Arc::new(after);
         self.settings_generation.fetch_add(1, AcqRel);
         Ok(())
-    }
-
-    /// The most memory that has been seen, now that it is `resident`.
-    pub fn peak_memory(&self, resident: u64) -> u64 {
-        self.memory_peak.fetch_max(resident, Relaxed).max(resident)
     }
 
     /// Everything recorded so far. Notes of the feeds are collected first.
