@@ -1,11 +1,12 @@
 //! A read's way: route, floor, plan, member, reply.
 
-use super::visitor::{Climb, Held, Shift, Stop, Visitor};
+use super::visitor::{Awaited, Climb, Held, Shift, Stop, Visitor};
 use crate::admin::{Command, Origin, home_of};
 use crate::base::limits::CATCH_UP_US_MAX;
 use crate::base::position::Offset;
 use crate::command::{Args, Class, Fault};
 use crate::engine::ReadVerb;
+use crate::metrics::worst::Key;
 use crate::metrics::{Label, NONE, Place};
 use crate::node::{CaughtUp, Duty, Member, Stint, View};
 use crate::resp::Request;
@@ -66,7 +67,10 @@ impl Visitor {
                 Where::Wait { member, needs, at_most, step } => {
                     let ends = Some(shift.now.plus(at_most));
                     self.climb = Some(Climb { step, ends, needs: self.position(needs) });
-                    return Ok(Some(Stop::Await { member: member.into(), needs, at_most }));
+                    let key = command.spec.keys.first(request).map(Key::new);
+                    let place = Place { route, member };
+                    let awaited = Awaited { place, needs, at_most, key };
+                    return Ok(Some(Stop::Await(Box::new(awaited))));
                 }
                 Where::Refuse(refusal) => {
                     if refusal == Refusal::MasterDown && shift.master().is_ok() {
@@ -133,7 +137,7 @@ impl Visitor {
                 reading.run(verb, args, &mut self.reply)
             }
         };
-        self.saw(member, route, shift);
+        self.saw(member, route, command, request, shift);
         shift.count(Label::new(route, index as u16, command.id), command);
         if outcome.is_err() && member.is(Duty::Quarantined) {
             shift.held.release();
@@ -162,13 +166,25 @@ impl Visitor {
 
     /// Reads raise the floor too, and how stale they were is recorded.
     #[inline]
-    fn saw(&mut self, member: &Member, route: u16, shift: &mut Shift<'_, '_>) {
+    fn saw(
+        &mut self,
+        member: &Member,
+        route: u16,
+        command: &Command,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) {
         let applied = member.applied();
         self.session.saw(self.position(applied));
-        let behind = shift.set.head().since(applied);
         let place = Place { route, member: member.index as u16 };
-        let us = if behind == 0 { 0 } else { shift.set.behind_us(member, shift.now) };
-        shift.desk.metrics.staleness(place, behind, us, 1);
+        match shift.set.head().since(applied) {
+            0 => shift.desk.metrics.fresh(place, 1),
+            behind => {
+                let us = shift.set.behind_us(member, shift.now);
+                let key = command.spec.keys.first(request);
+                shift.desk.metrics.stale(place, behind, us, key);
+            }
+        }
     }
 }
 
