@@ -12,6 +12,7 @@ use crate::node::{CaughtUp, Duty, Member, Stint, View};
 use crate::resp::Request;
 use crate::route::{Level, Plan, Reason, Refusal, Rung, Where, plan};
 use crate::runtime::tasks;
+use std::time::Duration;
 
 /// What a catch-up may take of its worker's time.
 const CATCH_UP: Stint = Stint::Micros(CATCH_UP_US_MAX);
@@ -67,10 +68,8 @@ impl Visitor {
                 Where::Wait { member, needs, at_most, step } => {
                     let ends = Some(shift.now.plus(at_most));
                     self.climb = Some(Climb { step, ends, needs: self.position(needs) });
-                    let key = command.spec.keys.first(request).map(Key::new);
                     let place = Place { route, member };
-                    let awaited = Awaited { place, needs, at_most, key };
-                    return Ok(Some(Stop::Await(Box::new(awaited))));
+                    return Ok(Some(to_await(place, needs, at_most, command, request)));
                 }
                 Where::Refuse(refusal) => {
                     if refusal == Refusal::MasterDown && shift.master().is_ok() {
@@ -179,13 +178,37 @@ impl Visitor {
         let place = Place { route, member: member.index as u16 };
         match shift.set.head().since(applied) {
             0 => shift.desk.metrics.fresh(place, 1),
-            behind => {
-                let us = shift.set.behind_us(member, shift.now);
-                let key = command.spec.keys.first(request);
-                shift.desk.metrics.stale(place, behind, us, key);
-            }
+            behind => note_stale(member, place, behind, command, request, shift),
         }
     }
+}
+
+/// The wait of a read for a replica.
+#[cold]
+fn to_await(
+    place: Place,
+    needs: Offset,
+    at_most: Duration,
+    command: &Command,
+    request: Request<'_>,
+) -> Stop {
+    let key = command.spec.keys.first(request).map(Key::new);
+    Stop::Await(Box::new(Awaited { place, needs, at_most, key }))
+}
+
+/// Records a read that was `behind` bytes behind.
+#[cold]
+fn note_stale(
+    member: &Member,
+    place: Place,
+    behind: u64,
+    command: &Command,
+    request: Request<'_>,
+    shift: &mut Shift<'_, '_>,
+) {
+    let us = shift.set.behind_us(member, shift.now);
+    let key = command.spec.keys.first(request);
+    shift.desk.metrics.stale(place, behind, us, key);
 }
 
 /// Counts the step that a plan takes; a wait that goes on has been counted.
