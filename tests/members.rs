@@ -271,6 +271,32 @@ fn an_explanation_tells_all_that_was_weighed_and_changes_nothing() {
     starts(&wire.ask("PROXY EXPLAIN GET"), "ERR wrong number of arguments for 'get' command");
 }
 
+/// Trap 18: a key that is only read at replicas must not look cold at the master.
+#[test]
+fn the_master_hears_of_keys_that_replicas_see_used() {
+    let server = Server::entourage(&["--threads", "1"]);
+    let mut wire = server.dial();
+    wire.ask("HSET hash field value");
+    ok(&mut wire, &format!("SET text {}", "x".repeat(5000)));
+    for (key, read) in [("hash", "HLEN hash"), ("text", "STRLEN text"), ("hash", "TOUCH hash")] {
+        let payload = match wire.ask(&format!("DUMP {key}")) {
+            Value::Bulk(it) => it,
+            other => panic!("{other}"),
+        };
+        let restored =
+            [&b"RESTORE"[..], key.as_bytes(), b"0", &payload, b"REPLACE", b"IDLETIME", b"1000"];
+        assert_eq!(wire.cmd(&restored).string(), "OK");
+        let idle = |wire: &mut Wire| wire.ask(&format!("OBJECT IDLETIME {key}")).int().unwrap();
+        assert!(1000 <= idle(&mut wire), "{key} has not been used for long");
+        let told = wire.ask(&format!("PROXY EXPLAIN {read}")).to_string();
+        assert!(told.contains("because fresh-home") || told.contains("catch-up"), "{told}");
+        until("the master to hear of it", || {
+            assert!(!wire.ask(read).is_error());
+            (idle(&mut wire) < 100).then_some(())
+        });
+    }
+}
+
 #[test]
 fn each_level_keeps_its_promise_and_no_more() {
     let (server, mut writer) = paused(&[]);
