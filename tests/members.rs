@@ -125,6 +125,9 @@ fn failovers_under_load_cost_no_error_and_no_stale_read() {
         clients.into_iter().map(|it| it.join().expect("no error, nothing stale")).sum::<i64>()
     });
     let mut wire = server.dial();
+    let stats = wire.ask("PROXY STATS").string();
+    let pauses = stats.lines().find_map(|it| it.strip_prefix("failover_pause_us:count=60,"));
+    println!("60 failovers held writers for, in µs: {}", pauses.expect("each was measured"));
     ok(&mut wire, "PROXY CONSISTENCY linearizable");
     assert_eq!(wire.ask("GET total").string(), counted.to_string(), "no write twice, none lost");
     assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));

@@ -6,7 +6,9 @@ use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::time::WallMs;
 use crate::config::Config;
+use crate::metrics::Delay;
 use crate::metrics::batch::Batch;
+use crate::metrics::distribution::Distribution;
 use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::Snapshot;
 use crate::node::{Set, new_history};
@@ -64,7 +66,7 @@ impl House {
     /// A house around `set`, with a metrics shard for each of `workers`.
     pub fn new(set: Arc<Set>, workers: usize, settings: Config, birth: Birth) -> House {
         if !settings.server.metrics {
-            *set.lag.lock() = Batch::off();
+            *set.seen.lock() = Batch::off();
         }
         House {
             set,
@@ -116,20 +118,26 @@ impl House {
         Ok(())
     }
 
-    /// Everything recorded so far. Notes of the feeds are collected first.
+    /// Everything recorded so far. What the set has seen is collected first.
     pub fn snapshot(&self) -> Snapshot {
-        self.collect_lag();
+        self.collect_seen();
         self.metrics.snapshot()
     }
 
-    /// Takes what the feeds have noted into the calling worker's shard.
-    pub fn collect_lag(&self) {
-        self.metrics.flush(tasks::worker(), &mut self.set.lag.lock());
+    /// As [`House::snapshot`], of one delay alone, which costs less.
+    pub fn delay(&self, delay: Delay) -> Distribution {
+        self.collect_seen();
+        self.metrics.delay(delay)
+    }
+
+    /// Takes what the set has seen into the calling worker's shard.
+    pub fn collect_seen(&self) {
+        self.metrics.flush(tasks::worker(), &mut self.set.seen.lock());
     }
 
     /// Forgets what has been counted: CONFIG RESETSTAT.
     pub fn reset_stats(&self) {
-        self.collect_lag();
+        self.collect_seen();
         self.metrics.reset();
         self.counters.reset();
         self.rates.lock().reset();

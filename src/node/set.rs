@@ -48,8 +48,8 @@ pub struct Set {
     thresholds: RwLock<Thresholds>,
     /// Full syncs done, for INFO.
     pub full_syncs: AtomicU64,
-    /// Push lag seen by the feeds, until the metrics collect it.
-    pub lag: Mutex<Batch>,
+    /// What feeds and failovers have seen, until the metrics collect it.
+    pub seen: Mutex<Batch>,
 }
 
 impl Set {
@@ -91,7 +91,7 @@ impl Set {
             seed,
             thresholds: RwLock::new(thresholds),
             full_syncs: AtomicU64::new(0),
-            lag: Mutex::new(Batch::default()),
+            seen: Mutex::new(Batch::default()),
         }
     }
 

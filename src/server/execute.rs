@@ -225,7 +225,7 @@ impl Visitor {
     /// Closing comes first; else the most confirmations that any of the writes' routes asks for.
     fn after_execution(&self, execution: Execution) -> Option<Stop> {
         let wanted = |it: &Stop| match it {
-            Stop::Park(Parked::Acks { wanted, .. }) => *wanted,
+            Stop::Park(Parked::Acks(it)) => it.wanted,
             _ => 0,
         };
         let routes = execution.routes.iter();

@@ -1,16 +1,18 @@
 //! A read's way: route, floor, plan, member, reply.
 
-use super::visitor::{Climb, Held, Shift, Stop, Visitor};
+use super::visitor::{Awaited, Climb, Held, Shift, Stop, Visitor};
 use crate::admin::{Command, Origin, home_of};
 use crate::base::limits::CATCH_UP_US_MAX;
 use crate::base::position::Offset;
 use crate::command::{Args, Class, Fault, Flags};
 use crate::engine::ReadVerb;
+use crate::metrics::worst::Key;
 use crate::metrics::{Label, NONE, Place};
 use crate::node::{CaughtUp, Duty, Member, Stint, View};
 use crate::resp::Request;
 use crate::route::{Level, Plan, Reason, Refusal, Rung, Where, plan};
 use crate::runtime::tasks;
+use std::time::Duration;
 
 /// What a catch-up may take of its worker's time.
 const CATCH_UP: Stint = Stint::Micros(CATCH_UP_US_MAX);
@@ -66,7 +68,8 @@ impl Visitor {
                 Where::Wait { member, needs, at_most, step } => {
                     let ends = Some(shift.now.plus(at_most));
                     self.climb = Some(Climb { step, ends, needs: self.position(needs) });
-                    return Ok(Some(Stop::Await { member: member.into(), needs, at_most }));
+                    let place = Place { route, member };
+                    return Ok(Some(to_await(place, needs, at_most, command, request)));
                 }
                 Where::Refuse(refusal) => {
                     if refusal == Refusal::MasterDown && shift.master().is_ok() {
@@ -142,7 +145,7 @@ impl Visitor {
                 reading.run(verb, args, &mut self.reply)
             }
         };
-        self.saw(member, route, shift);
+        self.saw(member, route, command, request, shift);
         shift.count(Label::new(route, index as u16, command.id), command);
         if outcome.is_err() && member.is(Duty::Quarantined) {
             shift.held.release();
@@ -171,14 +174,50 @@ impl Visitor {
 
     /// Reads raise the floor too, and how stale they were is recorded.
     #[inline]
-    fn saw(&mut self, member: &Member, route: u16, shift: &mut Shift<'_, '_>) {
+    fn saw(
+        &mut self,
+        member: &Member,
+        route: u16,
+        command: &Command,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) {
         let applied = member.applied();
         self.session.saw(self.position(applied));
-        let behind = shift.set.head().since(applied);
         let place = Place { route, member: member.index as u16 };
-        let us = if behind == 0 { 0 } else { shift.set.behind_us(member, shift.now) };
-        shift.desk.metrics.staleness(place, behind, us, 1);
+        match shift.set.head().since(applied) {
+            0 => shift.desk.metrics.fresh(place, 1),
+            behind => note_stale(member, place, behind, command, request, shift),
+        }
     }
+}
+
+/// The wait of a read for a replica.
+#[cold]
+fn to_await(
+    place: Place,
+    needs: Offset,
+    at_most: Duration,
+    command: &Command,
+    request: Request<'_>,
+) -> Stop {
+    let key = command.spec.keys.first(request).map(Key::new);
+    Stop::Await(Box::new(Awaited { place, needs, at_most, key }))
+}
+
+/// Records a read that was `behind` bytes behind.
+#[cold]
+fn note_stale(
+    member: &Member,
+    place: Place,
+    behind: u64,
+    command: &Command,
+    request: Request<'_>,
+    shift: &mut Shift<'_, '_>,
+) {
+    let us = shift.set.behind_us(member, shift.now);
+    let key = command.spec.keys.first(request);
+    shift.desk.metrics.stale(place, behind, us, key);
 }
 
 /// Counts the step that a plan takes; a wait that goes on has been counted.

@@ -8,6 +8,8 @@ use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::config::Config;
+use crate::metrics::Place;
+use crate::metrics::worst::Key;
 use crate::node::{Duty, Hold, Member, Reading, Roster, Set, Writing};
 use crate::resp::{Limits, OwnedRequest, Reply, Standing};
 use crate::route::{Level, Rung};
@@ -77,13 +79,26 @@ pub enum Stop {
     /// The connection waits; the request has been taken.
     Park(super::parked::Parked),
     /// The read waits for a replica, and will be planned again: the request has not been taken.
-    Await { member: usize, needs: Offset, at_most: Duration },
+    Await(Box<Awaited>),
     /// The client is held back by CLIENT PAUSE: the request has not been taken.
     Held,
     /// The connection closes once its replies are out.
     Close,
     /// The proxy shuts down.
     ShutDown,
+}
+
+/// The replica a read waits for.
+#[derive(Debug)]
+pub struct Awaited {
+    /// The read's route, and the replica.
+    pub place: Place,
+    /// What it is to apply.
+    pub needs: Offset,
+    /// How long the read waits.
+    pub at_most: Duration,
+    /// The first key that is to be read.
+    pub key: Option<Key>,
 }
 
 /// The lock a batch holds, so that neighbours that go to the same member take it once.

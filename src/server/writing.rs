@@ -1,6 +1,6 @@
 //! A write's way: the gate, the master, the log, and what the client wants confirmed.
 
-use super::parked::Parked;
+use super::parked::{Confirmation, Parked};
 use super::visitor::{Shift, Stop, Visitor};
 use crate::admin::Command;
 use crate::command::{Args, Fault};
@@ -60,8 +60,8 @@ impl Visitor {
 
     /// What must be confirmed before this write's reply may leave.
     #[inline]
-    pub fn confirmation(&self, route: u16) -> Option<Stop> {
-        let route = self.settings.routes.get(route);
+    pub fn confirmation(&self, number: u16) -> Option<Stop> {
+        let route = self.settings.routes.get(number);
         let count = |acks| match acks {
             Acks::None => 0,
             Acks::Count(count) => usize::from(count),
@@ -77,6 +77,6 @@ impl Visitor {
         }
         let timeout = (timeout != Duration::ZERO).then_some(timeout);
         let offset = self.session.last_write;
-        Some(Stop::Park(Parked::Acks { offset, wanted, timeout }))
+        Some(Stop::Park(Parked::Acks(Confirmation { route: number, offset, wanted, timeout })))
     }
 }
