@@ -85,6 +85,7 @@ fn choosing(bench: &mut Criterion) {
         request,
         db: 0,
         user: "default",
+        client: "",
         listener: "main",
     };
     let rule = |matches| Route { matches, ..Route::default() };

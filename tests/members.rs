@@ -269,7 +269,7 @@ fn an_explanation_tells_all_that_was_weighed_and_changes_nothing() {
     let lines = wire.ask("PROXY EXPLAIN GET a");
     let lines: Vec<String> = lines.list().iter().map(Value::string).collect();
     let offset = token.string().split_once(':').unwrap().1.to_owned();
-    assert_eq!(lines[..3], ["command get read", "route default", "level sticky"]);
+    assert_eq!(lines[..3], ["command get read", "route default (no rule matched)", "level sticky"]);
     assert_eq!(lines[3], format!("floor {offset}"));
     assert_eq!(lines[4], "ladder catch-up, master");
     assert_eq!(lines[5], format!("master n1 offset {offset}"));

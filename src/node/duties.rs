@@ -56,7 +56,13 @@ impl Set {
             member.leave(duty);
             return Err(Refused::IsMaster);
         }
+        self.left_sync();
         Ok(())
+    }
+
+    /// Writes that wait for every replica in sync look again: one is no longer.
+    pub(super) fn left_sync(&self) {
+        self.applied.notify(usize::MAX);
     }
 
     /// A verb panicked in `member`, whose lock the caller holds: its data cannot be trusted any
@@ -70,6 +76,7 @@ impl Set {
         }
         log::error!("event=panic member={} action=quarantine", member.name);
         member.enter(Duty::Quarantined, MonoUs(0));
+        self.left_sync();
         if !is_master {
             self.cut_off(member);
         }
@@ -81,5 +88,6 @@ impl Set {
         if let Some(feed) = member.feed() {
             self.log.lock().detach(feed);
         }
+        self.left_sync();
     }
 }

@@ -10,6 +10,7 @@ mod reading;
 mod writing;
 mod transaction;
 mod execute;
+mod wanted;
 mod parked;
 mod handover;
 mod overflow;

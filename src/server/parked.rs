@@ -2,6 +2,7 @@
 
 use super::desk::at_desk;
 use super::visitor::Visitor;
+use super::wanted::{Confirmed, Wanted};
 use crate::admin::{Migration, Park};
 use crate::base::position::Offset;
 use crate::command::Fault;
@@ -19,7 +20,7 @@ pub enum Parked {
     /// WAIT.
     Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
     /// A write whose reply, [`Visitor::owed`], needs confirmation.
-    Acks { offset: Offset, wanted: usize, timeout: Option<Duration> },
+    Acks { offset: Offset, wanted: Wanted },
     /// WAITAOF.
     WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
@@ -73,9 +74,7 @@ impl Visitor {
                     _ => self.reply.count(count_applied(&self.house.set, offset)),
                 }
             }
-            Parked::Acks { offset, wanted, timeout } => {
-                self.confirm(offset, wanted, timeout).await;
-            }
+            Parked::Acks { offset, wanted } => self.confirm(offset, wanted).await,
             Parked::WaitAof { timeout } => {
                 let never = usize::MAX;
                 match self.until_applied(Offset::ZERO, never, timeout).await {
@@ -90,9 +89,9 @@ impl Visitor {
             Parked::Migrate(migration) => {
                 self.client.is_parked.store(true, Release);
                 let parked = self.migrate(*migration).await;
-                if let Some(Parked::Acks { offset, wanted, timeout }) = parked {
+                if let Some(Parked::Acks { offset, wanted }) = parked {
                     self.owed = self.reply.take(mark);
-                    self.confirm(offset, wanted, timeout).await;
+                    self.confirm(offset, wanted).await;
                 }
                 self.client.is_parked.store(false, Release);
             }
@@ -106,17 +105,22 @@ impl Visitor {
     }
 
     /// Answers what is owed once enough replicas have applied everything up to `offset`.
-    async fn confirm(&mut self, offset: Offset, wanted: usize, timeout: Option<Duration>) {
+    async fn confirm(&mut self, offset: Offset, wanted: Wanted) {
         let began = clock::mono_now();
-        self.until_applied(offset, wanted, timeout).await;
+        let set = self.house.set.clone();
+        let confirmed = || wanted.confirmed(&set, offset, count_applied(&set, offset));
+        let reached = until(&set, || confirmed().is_final());
+        self.stand_until(reached, wanted.timeout()).await;
         at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
-        let acked = count_applied(&self.house.set, offset);
+        let confirmed = confirmed();
         let owed = std::mem::take(&mut self.owed);
-        if wanted <= acked {
-            self.reply.buffer().extend(owed);
-        } else {
-            let offset = offset.bytes();
-            self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+        match confirmed.is_enough() {
+            true => self.reply.buffer().extend(owed),
+            false => {
+                let Confirmed { acked, wanted, .. } = confirmed;
+                let offset = offset.bytes();
+                self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+            }
         }
     }
 
