@@ -19,7 +19,7 @@ pub mod verbs;
 pub use asking::{Origin, home_of};
 pub use clients::{Client, ClientFlags, ClientNames, Clients};
 pub use counters::Counters;
-pub use house::{Birth, House};
+pub use house::{Birth, House, Source};
 pub use info::info;
 pub use migration::{Deputy, Migration};
 pub use rates::{Gains, Rates};

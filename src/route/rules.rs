@@ -143,6 +143,12 @@ impl Routes {
         }
     }
 
+    /// Whether the rules in force are the same, in the same order.
+    pub fn has_the_rules_of(&self, other: &Routes) -> bool {
+        let of = |it: &Routes| it.order.iter().map(|at| it.get(*at).clone()).collect::<Vec<_>>();
+        of(self) == of(other)
+    }
+
     /// Whether there is nothing to choose: only the default route.
     #[inline]
     pub fn is_trivial(&self) -> bool {

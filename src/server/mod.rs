@@ -13,6 +13,7 @@ mod execute;
 mod wanted;
 mod parked;
 mod handover;
+mod reload;
 mod overflow;
 mod peer;
 mod migrate;

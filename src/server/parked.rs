@@ -27,6 +27,8 @@ pub enum Parked {
     Sleep { time: Duration },
     /// PROXY FAILOVER.
     FailOver { heir: usize },
+    /// PROXY RELOAD.
+    Reload,
     /// MIGRATE.
     Migrate(Box<Migration>),
 }
@@ -38,6 +40,7 @@ impl From<Park> for Parked {
             Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
             Park::FailOver { heir } => Parked::FailOver { heir },
+            Park::Reload => Parked::Reload,
             Park::Migrate(migration) => Parked::Migrate(migration),
         }
     }
@@ -46,7 +49,10 @@ impl From<Park> for Parked {
 impl Parked {
     /// Whether the time is spent on the command itself, not on waiting for others.
     pub fn is_work(&self) -> bool {
-        matches!(self, Parked::Sleep { .. } | Parked::Migrate(_) | Parked::FailOver { .. })
+        matches!(
+            self,
+            Parked::Sleep { .. } | Parked::Migrate(_) | Parked::FailOver { .. } | Parked::Reload
+        )
     }
 }
 
@@ -96,6 +102,7 @@ impl Visitor {
                 self.client.is_parked.store(false, Release);
             }
             Parked::FailOver { heir } => self.fail_over(heir).await,
+            Parked::Reload => self.reload().await,
         }
         if is_work {
             let request = std::mem::take(&mut self.parked_request);
@@ -133,6 +140,7 @@ impl Visitor {
             Park::WaitAof { .. } => self.nothing_on_disk(),
             Park::Sleep { .. } => self.reply.ok(),
             Park::FailOver { .. } => unreachable!("FAILOVER is never queued"),
+            Park::Reload => unreachable!("RELOAD is never queued"),
             Park::Migrate(_) => unreachable!("a transaction queues nothing that is far"),
         }
     }

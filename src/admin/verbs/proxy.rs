@@ -4,8 +4,8 @@
 use super::help::help;
 use super::members;
 use crate::admin::{
-    After, Command, Handler, Origin, SessionRow, Turn, home_of, session_container, session_row,
-    stats, table,
+    After, Command, Handler, Origin, Park, SessionRow, Turn, home_of, session_container,
+    session_row, stats, table,
 };
 use crate::base::position::{Covered, Offset, Position};
 use crate::command::Arity::{AtLeast, Exactly};
@@ -81,6 +81,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells how every member stands.",
         "",
     ),
+    session_row("RELOAD", Exactly(2), OPERATOR.and(Flags::NO_MULTI), reload).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the length of the config file",
+        "Reads the config file again and puts it in force for all connections.",
+        "",
+    ),
     session_row("STATS", Exactly(2), ANY_TIME, tell_stats).says(
         Group::Proxy,
         SINCE,
@@ -96,6 +103,12 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "",
     ),
 ];
+
+/// Answers OK; an error that says file, line and key when the file cannot be used, and then nothing
+/// has changed.
+fn reload(_: &mut Turn<'_>) -> Result<After, Fault> {
+    Ok(After::Park(Park::Reload))
+}
 
 fn tell_stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
     turn.reply.verbatim(&stats(turn.house));
