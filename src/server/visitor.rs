@@ -133,7 +133,8 @@ impl<'s> Shift<'s, '_> {
     /// Locks the master to write. One that a panic has taken out of service is replaced first.
     #[inline]
     pub fn master(&mut self) -> Result<&mut Writing<'s>, Fault> {
-        if self.set.member(self.set.master()).is(Duty::Quarantined) {
+        // Looked at under the lock: its last holder's verb may have panicked while this waited.
+        if self.held.write(self.set, self.roster).member().is(Duty::Quarantined) {
             self.held.release();
             self.set.replace_quarantined_master();
         }
@@ -227,7 +228,7 @@ impl Visitor {
         }
     }
 
-    /// As [`Visitor::refresh`], in the middle of a request, whose settings stay as they are; refuses
+    /// As [`Visitor::refresh`], in the middle of a request, whose settings stay as they are. Refuses
     /// it when what it builds on has been lost.
     #[inline]
     pub fn keep_up(&mut self, set: &Set) -> Result<(), Fault> {
