@@ -120,8 +120,8 @@ impl Routes {
         Routes { level, ..self }
     }
 
-    /// These rules in the place of those `before`: a name that was there keeps its number, a new one
-    /// gets a new number. Refused when there have been too many names.
+    /// These rules in the place of those `before`: a name that was there keeps its number, another
+    /// gets a new one. Refused when there have been too many names.
     pub fn after(self, before: &Routes) -> Result<Routes, String> {
         let mut routes = before.routes.clone();
         let mut order = Vec::with_capacity(self.order.len());

@@ -59,8 +59,8 @@ impl Visitor {
         if gate.allows(view.fed()) { Ok(()) } else { Err(Fault::NoReplicas) }
     }
 
-    /// What must be confirmed before this write's reply may leave: what its route asks for, where no
-    /// single route may have what all its keys need what all of theirs ask for.
+    /// What must be confirmed before this write's reply may leave: what its route asks for, or all
+    /// that its keys' routes do where no single one may have it all.
     #[inline]
     pub fn confirmation_of(
         &self,
