@@ -45,6 +45,7 @@ impl Session {
             level: self.level,
             floor: Floor::of(self.level, self.own, None, head, &self.lineage),
             watching: false,
+            of_member: false,
             wrote_lately: false,
             home,
             dice,

@@ -3,26 +3,9 @@
 
 mod support;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use support::{Server, Value, Wire, until};
-
-const BOTH: &[&str] = &["n2", "n3"];
-
-/// How a member stands, as PROXY NODES tells it.
-fn node(wire: &mut Wire, name: &str) -> HashMap<String, Value> {
-    let nodes = wire.ask("PROXY NODES");
-    let found = nodes.list().chunks(2).find(|it| it[0].string() == name);
-    let fields = found.unwrap_or_else(|| panic!("no {name} in {nodes}"))[1].list();
-    fields.chunks(2).map(|it| (it[0].string(), it[1].clone())).collect()
-}
-
-fn order(wire: &mut Wire, names: &[&str], what: &str) {
-    for name in names {
-        assert_eq!(wire.ask(&format!("PROXY NODE {name} {what}")).string(), "OK");
-    }
-}
+use support::{BOTH, Server, Value, Wire, node, order, until};
 
 /// Replicas stand still, having applied all that was written before.
 fn paused(extra: &[&str]) -> (Server, Wire) {
@@ -283,6 +266,32 @@ fn an_explanation_tells_all_that_was_weighed_and_changes_nothing() {
     assert_eq!(wire.ask("GET a").string(), "1");
     starts(&wire.ask("PROXY EXPLAIN NOPE a"), "ERR unknown command 'NOPE'");
     starts(&wire.ask("PROXY EXPLAIN GET"), "ERR wrong number of arguments for 'get' command");
+}
+
+/// Trap 18: a key that is only read at replicas must not look cold at the master.
+#[test]
+fn the_master_hears_of_keys_that_replicas_see_used() {
+    let server = Server::entourage(&["--threads", "1"]);
+    let mut wire = server.dial();
+    wire.ask("HSET hash field value");
+    ok(&mut wire, &format!("SET text {}", "x".repeat(5000)));
+    for (key, read) in [("hash", "HLEN hash"), ("text", "STRLEN text"), ("hash", "TOUCH hash")] {
+        let payload = match wire.ask(&format!("DUMP {key}")) {
+            Value::Bulk(it) => it,
+            other => panic!("{other}"),
+        };
+        let restored =
+            [&b"RESTORE"[..], key.as_bytes(), b"0", &payload, b"REPLACE", b"IDLETIME", b"1000"];
+        assert_eq!(wire.cmd(&restored).string(), "OK");
+        let idle = |wire: &mut Wire| wire.ask(&format!("OBJECT IDLETIME {key}")).int().unwrap();
+        assert!(1000 <= idle(&mut wire), "{key} has not been used for long");
+        let told = wire.ask(&format!("PROXY EXPLAIN {read}")).to_string();
+        assert!(told.contains("because fresh-home") || told.contains("catch-up"), "{told}");
+        until("the master to hear of it", || {
+            assert!(!wire.ask(read).is_error());
+            (idle(&mut wire) < 100).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -78,6 +78,7 @@ impl<'a> Origin<'a> {
             level,
             floor: Floor::of(level, self.session.floor, everyone, head, lineage),
             watching: self.session.is_watching(),
+            of_member: false,
             wrote_lately: self.session.wrote_lately(route.sticky_for, now),
             home,
             dice: 0,

@@ -6,7 +6,7 @@ use super::stint::Rate;
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
 use crate::base::time::{MonoUs, WallMs};
-use crate::command::{Args, Fault, Spec};
+use crate::command::{Args, Fault, Spec, Uses};
 use crate::engine::{Effects, Engine, Item, KeySlot, ReadVerb, Said, Thresholds, WriteVerb};
 use crate::metrics::batch::Batch;
 use crate::replication::Log;
@@ -236,6 +236,14 @@ impl Set {
     pub fn read<'s>(&'s self, member: &'s Member) -> Reading<'s> {
         member.readers.fetch_add(1, Relaxed);
         Reading { set: self, member, hosted: member.hosted.read() }
+    }
+
+    /// Tells the master which keys replicas have seen used, unless it is busy: then it hears of
+    /// them after another batch.
+    #[cold]
+    pub fn tell_uses(&self, uses: &Uses, now: WallMs) {
+        let Some(hosted) = self.member(self.master()).hosted.try_read() else { return };
+        uses.tell(|it| hosted.engine.heed(it, now));
     }
 
     /// Wakes the feeds of all replicas.

@@ -135,6 +135,7 @@ mod tests {
             level: Level::Sticky,
             floor: Floor::Needs(Offset::new(95)),
             watching: false,
+            of_member: false,
             wrote_lately: false,
             home: Some(0),
             dice: 0,

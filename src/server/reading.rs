@@ -4,7 +4,7 @@ use super::visitor::{Climb, Held, Shift, Stop, Visitor};
 use crate::admin::{Command, Origin, home_of};
 use crate::base::limits::CATCH_UP_US_MAX;
 use crate::base::position::Offset;
-use crate::command::{Args, Class, Fault};
+use crate::command::{Args, Class, Fault, Flags};
 use crate::engine::ReadVerb;
 use crate::metrics::{Label, NONE, Place};
 use crate::node::{CaughtUp, Duty, Member, Stint, View};
@@ -43,7 +43,7 @@ impl Visitor {
         let mut climb = self.climb.take();
         for _ in 0..PLANS_MAX {
             self.keep_up(shift.set)?;
-            let plan = self.plan_read(route, climb, shift);
+            let plan = self.plan_read(command, route, climb, shift);
             note_step(plan, route, climb, shift);
             let member = match plan.to {
                 Where::Member(member) => usize::from(member),
@@ -91,10 +91,17 @@ impl Visitor {
     }
 
     #[inline]
-    fn plan_read(&mut self, route: u16, climb: Option<Climb>, shift: &mut Shift<'_, '_>) -> Plan {
+    fn plan_read(
+        &mut self,
+        command: &Command,
+        route: u16,
+        climb: Option<Climb>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Plan {
         let home = home_of(tasks::worker(), shift.roster.len() - 1);
         let origin = Origin { arrived: climb.map(|it| it.needs), ..self.origin() };
         let mut ask = origin.ask(Class::Read, route, shift.set, &self.lineage, shift.now, home);
+        ask.of_member = command.spec.flags.has(Flags::AT_MASTER);
         ask.rung = climb.map_or(Rung::GROUND, |it| it.rung(shift.now));
         let with_ages = matches!(ask.level, Level::Bounded { ms: Some(_), .. });
         if home.is_none() || climb.is_some() {
@@ -120,7 +127,9 @@ impl Visitor {
         let set = shift.set;
         let member = set.member(index);
         shift.begin(command);
-        let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
+        let world = &shift.desk.world;
+        world.uses.at_replica((index != set.master()).then_some(self.session.db));
+        let args = Args::new(request, command.words, self.session.db, world);
         let outcome = match &mut shift.held {
             Held::Writing(writing) if writing.member().index == index => {
                 writing.read(verb, args, &mut self.reply)

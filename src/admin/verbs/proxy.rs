@@ -243,7 +243,8 @@ fn told(turn: &Turn<'_>, class: Class, command: &Command, request: Request<'_>) 
     let number = origin.route(command, request);
     let route = settings.routes.get(number);
     let home = home_of(tasks::worker(), roster.len() - 1);
-    let ask = origin.ask(class, number, set, &lineage, turn.now, home);
+    let mut ask = origin.ask(class, number, set, &lineage, turn.now, home);
+    ask.of_member = command.spec.flags.has(Flags::AT_MASTER);
     let view = View { set, roster: &roster, now: turn.now, with_ages: true };
     let name = |it| set.member(usize::from(it)).name.clone();
     let mut lines = explain(route, &ask, &view, name).lines();
