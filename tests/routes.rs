@@ -3,16 +3,9 @@
 
 mod support;
 
-use support::{Server, Value, Wire, until};
+use support::{BOTH, Server, Value, Wire, order, until};
 
-const BOTH: &[&str] = &["n2", "n3"];
 const DOOR: &str = "[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:{port}\"\n";
-
-fn order(wire: &mut Wire, names: &[&str], what: &str) {
-    for name in names {
-        ok(wire, &format!("PROXY NODE {name} {what}"));
-    }
-}
 
 fn ok(wire: &mut Wire, line: &str) {
     assert_eq!(wire.ask(line).string(), "OK", "{line}");

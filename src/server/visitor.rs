@@ -228,8 +228,8 @@ impl Visitor {
         }
     }
 
-    /// As [`Visitor::refresh`], in the middle of a request, whose settings stay as they are. Refuses
-    /// it when what it builds on has been lost.
+    /// As [`Visitor::refresh`], in the middle of a request, whose settings stay as they are.
+    /// Refuses it when what it builds on has been lost.
     #[inline]
     pub fn keep_up(&mut self, set: &Set) -> Result<(), Fault> {
         if set.generation() == self.set_generation {
