@@ -86,6 +86,7 @@ fn choosing(bench: &mut Criterion) {
         request,
         db: 0,
         user: "default",
+        client: "",
         listener: "main",
     };
     let rule = |matches| Route { matches, ..Route::default() };

@@ -215,7 +215,7 @@ fn a_write_that_nobody_confirms_is_said_to_be_applied_and_not_durable() {
     ok(&mut wire, "PROXY ACKS all 0");
     assert_eq!(wire.ask("INCR a").int(), Some(3));
     ok(&mut wire, "PROXY ACKS 0");
-    starts(&wire.ask("PROXY ACKS -1 5"), "ERR acks is a number of replicas, or all");
+    starts(&wire.ask("PROXY ACKS -1 5"), "ERR acks is a number of replicas, in-sync, or all");
     starts(&wire.ask("PROXY ACKS 1 x"), "ERR timeout is not an integer");
     starts(&wire.ask("PROXY ACKS 1"), "ERR timeout is not an integer");
 }
@@ -255,7 +255,7 @@ fn an_explanation_tells_all_that_was_weighed_and_changes_nothing() {
     let lines = wire.ask("PROXY EXPLAIN GET a");
     let lines: Vec<String> = lines.list().iter().map(Value::string).collect();
     let offset = token.string().split_once(':').unwrap().1.to_owned();
-    assert_eq!(lines[..3], ["command get read", "route default", "level sticky"]);
+    assert_eq!(lines[..3], ["command get read", "route default (no rule matched)", "level sticky"]);
     assert_eq!(lines[3], format!("floor {offset}"));
     assert_eq!(lines[4], "ladder catch-up, master");
     assert_eq!(lines[5], format!("master n1 offset {offset}"));

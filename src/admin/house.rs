@@ -37,6 +37,9 @@ impl Birth {
     }
 }
 
+/// Reads the config file and the flags over it once more. `None` in a house that has no file.
+pub type Source = Option<Box<dyn Fn() -> Result<Config, String> + Send + Sync>>;
+
 /// What all connections share.
 pub struct House {
     /// The members.
@@ -56,6 +59,7 @@ pub struct House {
     settings: RwLock<Arc<Config>>,
     settings_generation: AtomicU64,
     changing: Mutex<()>,
+    source: Mutex<Source>,
     is_closing: AtomicBool,
     closing: Event,
     pub(super) memory_peak: AtomicU64,
@@ -63,8 +67,15 @@ pub struct House {
 }
 
 impl House {
-    /// A house around `set`, with a metrics shard for each of `workers`.
-    pub fn new(set: Arc<Set>, workers: usize, settings: Config, birth: Birth) -> House {
+    /// A house around `set`, with a metrics shard for each of `workers`. `source` is where its
+    /// settings came from.
+    pub fn new(
+        set: Arc<Set>,
+        workers: usize,
+        settings: Config,
+        birth: Birth,
+        source: Source,
+    ) -> House {
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
@@ -79,6 +90,7 @@ impl House {
             settings: RwLock::new(Arc::new(settings)),
             settings_generation: AtomicU64::new(1),
             changing: Mutex::new(()),
+            source: Mutex::new(source),
             is_closing: AtomicBool::new(false),
             closing: Event::new(),
             memory_peak: AtomicU64::new(0),
@@ -115,6 +127,26 @@ impl House {
         log::set_max_level(after.server.loglevel.filter());
         *self.settings.write() = Arc::new(after);
         self.settings_generation.fetch_add(1, AcqRel);
+        Ok(())
+    }
+
+    /// Reads the config file again and puts it in force for all connections, or says on one line
+    /// why nothing has changed. Reads a file: not for a worker that has clients to serve.
+    pub fn reload(&self, asked_by: &str) -> Result<(), String> {
+        const NO_FILE: &str = "there is no config file: start with --config FILE to have one";
+        let file = &self.birth.file;
+        // One at a time from the file on, so that the text that was read last is in force at last.
+        let source = self.source.lock();
+        let read = source.as_ref().ok_or(NO_FILE)?()?;
+        let mut changed = Vec::new();
+        self.change_settings(|settings| {
+            let after = settings.reloaded(read).map_err(|why| format!("{file}: {why}"))?;
+            changed = settings.changes(&after);
+            *settings = after;
+            Ok::<(), String>(())
+        })?;
+        let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(",") };
+        log::info!("event=reloaded by={asked_by} file={file} changed={changed}");
         Ok(())
     }
 

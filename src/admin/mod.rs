@@ -20,7 +20,7 @@ pub mod verbs;
 pub use asking::{Origin, home_of};
 pub use clients::{Client, ClientFlags, ClientNames, Clients};
 pub use counters::Counters;
-pub use house::{Birth, House};
+pub use house::{Birth, House, Source};
 pub use info::info;
 pub use memory::Memory;
 pub use migration::{Deputy, Migration};

@@ -310,6 +310,7 @@ impl Set {
                 log::warn!("event=replica-cut member={} head={}", member.name, log.head());
             }
         }
+        self.left_sync();
     }
 }
 

@@ -1,6 +1,5 @@
 //! EXEC: the queued commands run as one, under one lock of the master, at one time.
 
-use super::parked::Parked;
 use super::transaction::has_write;
 use super::visitor::{Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, SessionVerb, has_stale_watch, table, unwatch};
@@ -163,10 +162,11 @@ impl Visitor {
         let (spec, gathered) = (&command.spec, &mut execution.gathered);
         let outcome =
             writing.run_within(spec, verb, args, &mut desk.effects, &mut self.reply, gathered);
-        if !desk.effects.is_empty() && !execution.routes.contains(&route) {
-            execution.routes.push(route);
-        }
+        let has_changed = !desk.effects.is_empty();
         shift.count(Label::new(route, master, command.id), command);
+        if has_changed {
+            self.note_routes(command, request, route, &mut execution.routes);
+        }
         outcome
     }
 
@@ -222,15 +222,12 @@ impl Visitor {
         PANICKED
     }
 
-    /// Closing comes first; else the most confirmations that any of the writes' routes asks for.
+    /// Closing comes first; else the confirmations that the writes' routes ask for.
     fn after_execution(&self, execution: Execution) -> Option<Stop> {
-        let wanted = |it: &Stop| match it {
-            Stop::Park(Parked::Acks(it)) => it.wanted,
-            _ => 0,
-        };
-        let routes = execution.routes.iter();
-        let confirmations = routes.filter_map(|it| self.confirmation(*it));
-        execution.stop.or_else(|| confirmations.max_by_key(wanted))
+        execution.stop.or_else(|| match execution.routes.as_slice() {
+            [] => None,
+            routes => self.confirmation(routes),
+        })
     }
 }
 

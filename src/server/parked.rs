@@ -2,6 +2,7 @@
 
 use super::desk::at_desk;
 use super::visitor::{Awaited, Visitor};
+use super::wanted::{Confirmed, Wanted};
 use crate::admin::{Migration, Park};
 use crate::base::position::Offset;
 use crate::command::Fault;
@@ -27,6 +28,8 @@ pub enum Parked {
     Sleep { time: Duration },
     /// PROXY FAILOVER.
     FailOver { heir: usize },
+    /// PROXY RELOAD.
+    Reload,
     /// MIGRATE.
     Migrate(Box<Migration>),
 }
@@ -38,10 +41,8 @@ pub struct Confirmation {
     pub route: u16,
     /// Where the write ends.
     pub offset: Offset,
-    /// How many replicas must have applied it.
-    pub wanted: usize,
-    /// How long it waits for them; for ever when `None`.
-    pub timeout: Option<Duration>,
+    /// Which replicas must have applied it, and how long it waits for them.
+    pub wanted: Wanted,
 }
 
 impl Parked {
@@ -54,13 +55,17 @@ impl Parked {
             Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
             Park::FailOver { heir } => Parked::FailOver { heir },
+            Park::Reload => Parked::Reload,
             Park::Migrate(migration) => Parked::Migrate(migration),
         }
     }
 
     /// Whether the time is spent on the command itself, not on waiting for others.
     pub fn is_work(&self) -> bool {
-        matches!(self, Parked::Sleep { .. } | Parked::Migrate(_) | Parked::FailOver { .. })
+        matches!(
+            self,
+            Parked::Sleep { .. } | Parked::Migrate(_) | Parked::FailOver { .. } | Parked::Reload
+        )
     }
 }
 
@@ -110,6 +115,7 @@ impl Visitor {
                 self.client.is_parked.store(false, Release);
             }
             Parked::FailOver { heir } => self.fail_over(heir).await,
+            Parked::Reload => self.reload().await,
         }
         if is_work {
             let request = std::mem::take(&mut self.parked_request);
@@ -120,17 +126,22 @@ impl Visitor {
 
     /// Answers what is owed once enough replicas have applied everything up to `offset`.
     async fn confirm(&mut self, acks: Confirmation) {
-        let Confirmation { route, offset, wanted, timeout } = acks;
+        let Confirmation { route, offset, wanted } = acks;
         let began = clock::mono_now();
-        self.until_applied(offset, wanted, timeout).await;
+        let set = self.house.set.clone();
+        let confirmed = || wanted.confirmed(&set, offset, count_applied(&set, offset));
+        let reached = until(&set, || confirmed().is_final());
+        self.stand_until(reached, wanted.timeout()).await;
         self.record(|it| it.wait(route, clock::mono_now().since(began)));
-        let acked = count_applied(&self.house.set, offset);
+        let confirmed = confirmed();
         let owed = std::mem::take(&mut self.owed);
-        if wanted <= acked {
-            self.reply.buffer().extend(owed);
-        } else {
-            let offset = offset.bytes();
-            self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+        match confirmed.is_enough() {
+            true => self.reply.buffer().extend(owed),
+            false => {
+                let Confirmed { acked, wanted, .. } = confirmed;
+                let offset = offset.bytes();
+                self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+            }
         }
     }
 
@@ -143,6 +154,7 @@ impl Visitor {
             Park::WaitAof { .. } => self.nothing_on_disk(),
             Park::Sleep { .. } => self.reply.ok(),
             Park::FailOver { .. } => unreachable!("FAILOVER is never queued"),
+            Park::Reload => unreachable!("RELOAD is never queued"),
             Park::Migrate(_) => unreachable!("a transaction queues nothing that is far"),
         }
     }

@@ -148,7 +148,8 @@ impl<'s> Shift<'s, '_> {
     /// Locks the master to write. One that a panic has taken out of service is replaced first.
     #[inline]
     pub fn master(&mut self) -> Result<&mut Writing<'s>, Fault> {
-        if self.set.member(self.set.master()).is(Duty::Quarantined) {
+        // Looked at under the lock: its last holder's verb may have panicked while this waited.
+        if self.held.write(self.set, self.roster).member().is(Duty::Quarantined) {
             self.held.release();
             self.set.replace_quarantined_master();
         }
@@ -189,8 +190,23 @@ impl Visitor {
         let generation = self.house.settings_generation();
         if generation != self.settings_generation {
             self.settings_generation = generation;
-            self.settings = self.house.settings();
+            self.take_settings();
         }
+        self.refresh_set();
+    }
+
+    #[cold]
+    fn take_settings(&mut self) {
+        let before = std::mem::replace(&mut self.settings, self.house.settings());
+        self.listener_level = self.settings.listener_level(&self.listener);
+        if before.routes != self.settings.routes {
+            // It stands on a ladder that may not be there any more.
+            self.climb = None;
+        }
+    }
+
+    #[inline]
+    fn refresh_set(&mut self) {
         let generation = self.house.set.generation();
         if generation != self.set_generation {
             self.set_generation = generation;
@@ -227,14 +243,14 @@ impl Visitor {
         }
     }
 
-    /// As [`Visitor::refresh`], in the middle of a batch; refuses the request at hand when what it
-    /// builds on has been lost.
+    /// As [`Visitor::refresh`], in the middle of a request, whose settings stay as they are.
+    /// Refuses it when what it builds on has been lost.
     #[inline]
     pub fn keep_up(&mut self, set: &Set) -> Result<(), Fault> {
         if set.generation() == self.set_generation {
             return Ok(());
         }
-        self.refresh();
+        self.refresh_set();
         self.take_lost().map_or(Ok(()), Err)
     }
 
