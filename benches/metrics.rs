@@ -51,7 +51,8 @@ fn record(criterion: &mut Criterion) {
     });
     let all = |it: &mut Batch, nanos: u64| {
         it.command(GET, 64, nanos * 64);
-        it.staleness(HOME, nanos, nanos, 64);
+        it.fresh(HOME, 63);
+        it.stale(HOME, nanos, nanos, Some(b"key"));
         it.hits(64);
     };
     row("batch of 64 with staleness and hits", Batch::default(), &all);

@@ -45,6 +45,7 @@ impl Session {
             level: self.level,
             floor: Floor::of(self.level, self.own, None, head, &self.lineage),
             watching: false,
+            of_member: false,
             wrote_lately: false,
             home,
             dice,
@@ -85,6 +86,7 @@ fn choosing(bench: &mut Criterion) {
         request,
         db: 0,
         user: "default",
+        client: "",
         listener: "main",
     };
     let rule = |matches| Route { matches, ..Route::default() };

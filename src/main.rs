@@ -1,10 +1,11 @@
 //! The front door: command line to config, config to a house, and the house's end.
 
-use entourage::admin::{Birth, House, table, version};
+use entourage::admin::{Birth, House, Source, table, version};
 use entourage::cli::{Invocation, parse};
 use entourage::config::{Address, Config};
 use entourage::node::{Set, new_history};
-use entourage::runtime::signals::Requests;
+use entourage::runtime::allocation::Counting;
+use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{Listener, drain, listen, rounds, start_feeds};
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Counting = Counting;
 
 /// The configuration cannot be used.
 const MISCONFIGURED: u8 = 2;
@@ -35,9 +36,13 @@ fn main() -> ExitCode {
             println!("{}: sound", file.display());
             ExitCode::SUCCESS
         }
-        Invocation::Serve { file, .. } => {
-            let file = file.map_or_else(String::new, |it| it.display().to_string());
-            serve(config, file).unwrap_or_else(|why| {
+        Invocation::Serve { ref file, .. } => {
+            let name = file.as_ref().map_or_else(String::new, |it| it.display().to_string());
+            let source: Source = match file {
+                Some(_) => Some(Box::new(move || invocation.config(process::read_text))),
+                None => None,
+            };
+            serve(config, name, source).unwrap_or_else(|why| {
                 log::error!("event=start-failed why={why}");
                 ExitCode::FAILURE
             })
@@ -46,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 /// Serves until told to end; blocks the main thread, which does nothing but wait for signals.
-fn serve(config: Config, file: String) -> Result<ExitCode, String> {
+fn serve(config: Config, file: String, source: Source) -> Result<ExitCode, String> {
     log_to_stderr(&config);
     let mut requests = Requests::take().map_err(|it| format!("cannot take signals: {it}"))?;
     let threads = match config.server.threads {
@@ -58,17 +63,31 @@ fn serve(config: Config, file: String) -> Result<ExitCode, String> {
     let listeners = open(&config)?;
     // Built here, or the first command would be charged for it.
     table();
-    let house = Arc::new(build(config, threads, file, &listeners)?);
+    let house = Arc::new(build(config, threads, file, source, &listeners)?);
     announce(&house, threads, &listeners);
     start_feeds(&house);
     tasks::spawn(rounds(house.clone()));
     tasks::spawn(attend(house.clone(), listeners));
-    let signal = requests.wait();
+    let signal = until_told_to_end(&mut requests, &house);
     log::info!("event=signal name={signal} action=drain");
     house.close();
-    let signal = requests.wait();
+    let signal = until_told_to_end(&mut requests, &house);
     log::warn!("event=signal name={signal} action=exit");
     Ok(ExitCode::FAILURE)
+}
+
+/// Answers the signal that ends the process. Until then every SIGHUP reads the config file again.
+fn until_told_to_end(requests: &mut Requests, house: &House) -> &'static str {
+    loop {
+        match requests.wait() {
+            Request::End(signal) => return signal,
+            Request::Reload => {
+                if let Err(why) = house.reload("SIGHUP") {
+                    log::error!("event=reload-refused why={why}");
+                }
+            }
+        }
+    }
 }
 
 /// Listens until the house is closed, then exits once it is empty.
@@ -110,7 +129,7 @@ fn open(config: &Config) -> Result<Vec<Listener>, String> {
             Address::Unix(path) => Acceptor::unix(path),
         };
         let acceptor = acceptor.map_err(|why| format!("cannot listen at {}: {why}", it.at))?;
-        Ok(Listener { name: it.name.as_str().into(), level: it.level, acceptor })
+        Ok(Listener { name: it.name.as_str().into(), acceptor })
     };
     config.listeners.iter().map(open).collect()
 }
@@ -119,6 +138,7 @@ fn build(
     config: Config,
     threads: usize,
     file: String,
+    source: Source,
     listeners: &[Listener],
 ) -> Result<House, String> {
     let seal = match config.server.token_secret() {
@@ -134,7 +154,7 @@ fn build(
         config.set.feed_bytes_max,
     );
     let port = listeners.iter().find_map(|it| it.acceptor.port()).unwrap_or(0);
-    Ok(House::new(Arc::new(set), threads, config, Birth::now(port, file), seal))
+    Ok(House::new(Arc::new(set), threads, config, Birth::now(port, file), seal, source))
 }
 
 fn announce(house: &House, threads: usize, listeners: &[Listener]) {

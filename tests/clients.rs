@@ -13,7 +13,7 @@ use support::wire::encode;
 use support::{Server, words};
 
 /// What a program gets to run; `timeout` ends it so that no test hangs.
-const SECONDS_MAX: &str = "60";
+const SECONDS_MAX: &str = "240";
 
 #[test]
 fn redis_cli_scans_every_key() {

@@ -5,17 +5,12 @@ mod support;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use support::{Server, Value, Wire, until, words};
+use support::{BOTH, Server, Value, Wire, order, until, until_behind, words};
 
-const BOTH: &[&str] = &["n2", "n3"];
 const LISTENER: &str = "[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:{port}\"\n";
 
 fn config(text: &str) -> Server {
     Server::entourage_with_config(&format!("{LISTENER}{text}"))
-}
-
-fn order(wire: &mut Wire, names: &[&str], what: &str) {
-    names.iter().for_each(|name| ok(wire, &format!("PROXY NODE {name} {what}")));
 }
 
 fn ok(wire: &mut Wire, line: &str) {
@@ -168,10 +163,9 @@ fn a_wait_that_cannot_help_is_not_waited_for() {
     ok(&mut wire, "SET a 1");
     assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
     order(&mut wire, BOTH, "PAUSE");
-    until("1 ms to pass", || {
-        let told = explained(&mut wire, "GET a");
-        told.last().unwrap().starts_with("because waiting: ").then_some(())
-    });
+    until_behind(&mut wire, BOTH, 1000);
+    let told = explained(&mut wire, "GET a");
+    assert!(told.last().unwrap().starts_with("because waiting: "), "{told:?}");
     assert_eq!(wire.ask("GET a").string(), "1", "the replicas have all, and are too old");
     assert_eq!(["wait", "master"].map(|it| steps_taken(&mut wire, it)), [1, 1]);
 }

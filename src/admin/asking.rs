@@ -33,16 +33,29 @@ impl<'a> Origin<'a> {
         if self.routes.is_trivial() {
             return 0;
         }
-        self.routes.choose(&Question {
+        self.routes.choose(&self.question(command, request))
+    }
+
+    /// Tells the route of each key of this request.
+    pub fn each_route(&self, command: &Command, request: Request<'_>, tell: impl FnMut(u16)) {
+        self.routes.each(&self.question(command, request), tell);
+    }
+
+    fn question<'q>(&self, command: &'q Command, request: Request<'q>) -> Question<'q>
+    where
+        'a: 'q,
+    {
+        Question {
             command: &command.upper_name,
-            class: command.spec.class,
+            class: command.class(request),
             group: command.spec.group,
             keys: command.spec.keys,
             request,
             db: self.session.db,
             user: &self.session.user,
+            client: &self.session.name,
             listener: self.listener,
-        })
+        }
     }
 
     /// What a request of `class` on `route` asks for.
@@ -69,6 +82,7 @@ impl<'a> Origin<'a> {
             level,
             floor: asked.map_or(floor, |it| floor.and_of(level, it, lineage)),
             watching: session.is_watching(),
+            of_member: false,
             wrote_lately: session.wrote_lately(route.sticky_for, now),
             home,
             dice: 0,

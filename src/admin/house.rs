@@ -6,11 +6,13 @@ use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::time::WallMs;
 use crate::config::Config;
+use crate::metrics::Delay;
 use crate::metrics::batch::Batch;
+use crate::metrics::distribution::Distribution;
 use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::Snapshot;
 use crate::node::{Set, new_history};
-use crate::runtime::{clock, tasks};
+use crate::runtime::{allocation, clock, tasks};
 use crate::session::Seal;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
@@ -36,6 +38,9 @@ impl Birth {
     }
 }
 
+/// Reads the config file and the flags over it once more. `None` in a house that has no file.
+pub type Source = Option<Box<dyn Fn() -> Result<Config, String> + Send + Sync>>;
+
 /// What all connections share.
 pub struct House {
     /// The members.
@@ -57,16 +62,26 @@ pub struct House {
     settings: RwLock<Arc<Config>>,
     settings_generation: AtomicU64,
     changing: Mutex<()>,
+    source: Mutex<Source>,
     is_closing: AtomicBool,
     closing: Event,
-    memory_peak: AtomicU64,
+    pub(super) memory_peak: AtomicU64,
+    pub(super) memory_at_start: u64,
 }
 
 impl House {
-    /// A house around `set`, with a metrics shard for each of `workers`.
-    pub fn new(set: Arc<Set>, workers: usize, settings: Config, birth: Birth, seal: Seal) -> House {
+    /// A house around `set`, with a metrics shard for each of `workers`. `source` is where its
+    /// settings came from.
+    pub fn new(
+        set: Arc<Set>,
+        workers: usize,
+        settings: Config,
+        birth: Birth,
+        seal: Seal,
+        source: Source,
+    ) -> House {
         if !settings.server.metrics {
-            *set.lag.lock() = Batch::off();
+            *set.seen.lock() = Batch::off();
         }
         House {
             set,
@@ -80,9 +95,11 @@ impl House {
             settings: RwLock::new(Arc::new(settings)),
             settings_generation: AtomicU64::new(1),
             changing: Mutex::new(()),
+            source: Mutex::new(source),
             is_closing: AtomicBool::new(false),
             closing: Event::new(),
             memory_peak: AtomicU64::new(0),
+            memory_at_start: allocation::allocated_bytes(),
         }
     }
 
@@ -118,25 +135,46 @@ impl House {
         Ok(())
     }
 
-    /// The most memory that has been seen, now that it is `resident`.
-    pub fn peak_memory(&self, resident: u64) -> u64 {
-        self.memory_peak.fetch_max(resident, Relaxed).max(resident)
+    /// Reads the config file again and puts it in force for all connections, or says on one line
+    /// why nothing has changed. Reads a file: not for a worker that has clients to serve.
+    pub fn reload(&self, asked_by: &str) -> Result<(), String> {
+        const NO_FILE: &str = "there is no config file: start with --config FILE to have one";
+        let file = &self.birth.file;
+        // One at a time from the file on, so that the text that was read last is in force at last.
+        let source = self.source.lock();
+        let read = source.as_ref().ok_or(NO_FILE)?()?;
+        let mut changed = Vec::new();
+        self.change_settings(|settings| {
+            let after = settings.reloaded(read).map_err(|why| format!("{file}: {why}"))?;
+            changed = settings.changes(&after);
+            *settings = after;
+            Ok::<(), String>(())
+        })?;
+        let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(",") };
+        log::info!("event=reloaded by={asked_by} file={file} changed={changed}");
+        Ok(())
     }
 
-    /// Everything recorded so far. Notes of the feeds are collected first.
+    /// Everything recorded so far. What the set has seen is collected first.
     pub fn snapshot(&self) -> Snapshot {
-        self.collect_lag();
+        self.collect_seen();
         self.metrics.snapshot()
     }
 
-    /// Takes what the feeds have noted into the calling worker's shard.
-    pub fn collect_lag(&self) {
-        self.metrics.flush(tasks::worker(), &mut self.set.lag.lock());
+    /// As [`House::snapshot`], of one delay alone, which costs less.
+    pub fn delay(&self, delay: Delay) -> Distribution {
+        self.collect_seen();
+        self.metrics.delay(delay)
+    }
+
+    /// Takes what the set has seen into the calling worker's shard.
+    pub fn collect_seen(&self) {
+        self.metrics.flush(tasks::worker(), &mut self.set.seen.lock());
     }
 
     /// Forgets what has been counted: CONFIG RESETSTAT.
     pub fn reset_stats(&self) {
-        self.collect_lag();
+        self.collect_seen();
         self.metrics.reset();
         self.counters.reset();
         self.rates.lock().reset();

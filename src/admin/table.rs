@@ -2,7 +2,7 @@
 
 use super::turn::{SessionRow, SessionRun, SessionVerb};
 use super::verbs;
-use crate::command::{Fault, Lookup, Spec, echo};
+use crate::command::{Class, Fault, Lookup, Spec, echo};
 use crate::engine;
 use crate::engine::{ReadVerb, Row, WriteVerb};
 use crate::resp::Request;
@@ -44,6 +44,18 @@ pub struct Command {
     /// Words before the arguments: 1, or 2 for a subcommand.
     pub words: usize,
     index: Lookup,
+}
+
+impl Command {
+    /// Whether this request reads or writes.
+    #[inline]
+    pub fn class(&self, request: Request<'_>) -> Class {
+        match self.handler {
+            Handler::Either { is_read, .. } if is_read(request) => Class::Read,
+            Handler::Either { .. } => Class::Write,
+            _ => self.spec.class,
+        }
+    }
 }
 
 /// All commands, and how to find one.

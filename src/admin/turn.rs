@@ -56,6 +56,8 @@ pub enum Park {
     Sleep { time: Duration },
     /// PROXY FAILOVER to the member at this place; answers OK, or why not.
     FailOver { heir: usize },
+    /// PROXY RELOAD; answers OK, or why not.
+    Reload,
     /// MIGRATE; answers what came of it.
     Migrate(Box<Migration>),
 }

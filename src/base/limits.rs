@@ -40,6 +40,8 @@ pub const CATCH_UP_US_MAX: u64 = 2000;
 pub const HEIR_US_MAX: u64 = 60_000_000;
 /// Most keys the active expiry cycle deletes under one acquisition of the master's lock.
 pub const EXPIRE_KEYS_MAX: usize = 256;
+/// Uses of keys at replicas that a worker gathers before it tells the master.
+pub const USES_MAX: usize = 64;
 /// Past histories that a stream remembers: a token outlives this many failovers.
 pub const HISTORIES_MAX: usize = 16;
 /// Hosted replicas of one set.

@@ -1,6 +1,6 @@
 //! A cursor over a request's arguments, and the little a verb may know of the world.
 
-use super::Fault;
+use super::{Fault, Uses};
 use crate::base::dice::Dice;
 use crate::base::limits::BULK_BYTES_MAX;
 use crate::base::number;
@@ -22,6 +22,8 @@ pub struct World {
     pub bulk_bytes_max: Cell<usize>,
     /// Whether a look at a key counts as a use of it (CLIENT NO-TOUCH).
     pub touches: Cell<bool>,
+    /// Uses that replicas have seen.
+    pub uses: Uses,
     seed: Cell<u64>,
 }
 
@@ -34,6 +36,7 @@ impl World {
             misses: Cell::new(0),
             bulk_bytes_max: Cell::new(BULK_BYTES_MAX),
             touches: Cell::new(true),
+            uses: Uses::new(),
             seed: Cell::new(seed),
         }
     }

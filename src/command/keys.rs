@@ -183,6 +183,17 @@ impl Keys {
         Ok(found)
     }
 
+    /// The first key, if `request` names any. Allocates nothing.
+    pub fn first<'a>(&self, request: Request<'a>) -> Option<&'a [u8]> {
+        let spec = self.0.first()?;
+        let begin = spec.begin_at(request)?;
+        match spec.find {
+            Find::Range { .. } => request.get(begin),
+            Find::Count { first, .. } => request.get(begin + first),
+            Find::Unknown => None,
+        }
+    }
+
     /// Calls `visit` with each key; arguments that do not add up are the verb's to refuse, and then
     /// no key is visited. Allocates only for commands with more than one simple range.
     pub fn each<'a>(&self, request: Request<'a>, mut visit: impl FnMut(&'a [u8])) {
@@ -229,5 +240,16 @@ mod tests {
             access: Access::READ,
         }]);
         assert_eq!(found(STREAMS, "XREAD COUNT 2 STREAMS a b 0 0"), "a b");
+        for (it, words, first) in [
+            (Keys::NONE, "DBSIZE", None),
+            (Keys::READ, "GET a", Some("a")),
+            (Keys::READ_ALL, "MGET a b c", Some("a")),
+            (COUNTED, "SINTERCARD 2 b a", Some("b")),
+            (STREAMS, "XREAD COUNT 2 STREAMS a b 0 0", Some("a")),
+            (STREAMS, "XREAD COUNT 2", None),
+        ] {
+            let owned = OwnedRequest::of(words.split(' '));
+            assert_eq!(it.first(owned.borrow()), first.map(str::as_bytes), "{words}");
+        }
     }
 }

@@ -11,6 +11,7 @@ mod lookup;
 mod spec;
 mod row;
 mod help;
+mod uses;
 
 pub use args::{Args, World};
 pub use fault::{Fault, echo};
@@ -19,3 +20,4 @@ pub use keys::{Access, Begin, Find, KeySpec, Keys};
 pub use lookup::Lookup;
 pub use row::Row;
 pub use spec::{Arity, Class, Flags, Group, Spec, spec};
+pub use uses::{Use, Uses};

@@ -94,6 +94,8 @@ flags! {
     DANGEROUS = 16 None;
     /// Allowed while a client may only use pub/sub (RESP2).
     IN_PUBSUB = 17 None;
+    /// Its answer is of the member that gives it, not of the data: only the master's counts.
+    AT_MASTER = 19 None;
     /// Talks to another server, which a transaction cannot wait for.
     FAR = 18 None;
 }

@@ -1,10 +1,11 @@
 //! The TOML file as written, and its way into the tree.
 
-use super::leaf::{ACCEPTED, GroupName, Leaf};
+use super::leaf::{ACCEPTED, GroupName, Leaf, NameGlob};
 use super::place::Wrong;
 use super::slot::Slot;
 use super::table::{PARAMS, Section};
 use super::{Address, Config, Listener};
+use crate::command::Class;
 use crate::route::{Acks, Ladder, Level, Match, Route, Routes};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -56,10 +57,13 @@ struct RawRoute {
     groups: Vec<Leaf<GroupName>>,
     #[serde(default)]
     commands: Vec<Leaf<String>>,
+    class: Option<Leaf<Class>>,
     #[serde(default)]
     dbs: Vec<Leaf<usize>>,
     #[serde(default)]
     users: Vec<Leaf<String>>,
+    #[serde(default)]
+    clients: Vec<Leaf<NameGlob>>,
     #[serde(default)]
     listeners: Vec<Leaf<String>>,
     level: Option<Leaf<Level>>,
@@ -223,8 +227,10 @@ impl RawRoute {
             keys: bare(self.keys),
             groups: self.groups.iter().filter_map(|it| Match::group(&it.0.0)).collect(),
             commands: bare(self.commands),
+            class: self.class.map(|it| it.0),
             dbs: bare(self.dbs),
             users: bare(self.users),
+            clients: bare(self.clients).into_iter().map(|it| it.0).collect(),
             listeners: bare(self.listeners),
         };
         let level = self.level.map(|it| it.0);

@@ -3,6 +3,7 @@
 use super::Address;
 use crate::base::limits::{DATABASES, REPLICAS_MAX};
 use crate::base::size::parse_duration;
+use crate::command::Class;
 use crate::route::{Acks, Ladder, Level, Match, Step};
 use serde::de::{Deserialize, Deserializer, Error};
 use std::net::SocketAddr;
@@ -50,11 +51,19 @@ impl Setting for Ladder {
     }
 }
 
+/// Why nobody can ask for a write to be on disk.
+const NO_FILE: &str = "there is no append-only file yet that a write could wait for";
+
 impl Setting for Acks {
     fn read(value: &Value) -> Result<Acks, String> {
-        let accepted = || format!("a number from 0 to {REPLICAS_MAX}, or \"all\"");
+        let accepted = || format!("a number from 0 to {REPLICAS_MAX}, \"in-sync\" or \"all\"");
         match value {
-            Value::String(it) if it.eq_ignore_ascii_case("all") => Ok(Acks::All),
+            Value::String(it) => match it.to_ascii_lowercase().as_str() {
+                "all" => Ok(Acks::All),
+                "in-sync" | "all-in-sync" => Ok(Acks::InSync),
+                "fsync" => Err(format!("{}; {NO_FILE}", accepted())),
+                _ => Err(accepted()),
+            },
             Value::Integer(0) => Ok(Acks::None),
             Value::Integer(it @ 1..) if *it <= REPLICAS_MAX as i64 => Ok(Acks::Count(*it as u16)),
             _ => Err(accepted()),
@@ -89,6 +98,24 @@ impl Setting for String {
     fn read(value: &Value) -> Result<String, String> {
         let name = |it: &str| (!it.trim().is_empty()).then(|| it.to_owned());
         text(value, name, "a text that is not empty, in quotes")
+    }
+}
+
+/// Globs that an empty text may have to match: names of clients, of which many have none.
+#[derive(Clone, Debug)]
+pub struct NameGlob(pub String);
+
+impl Setting for NameGlob {
+    fn read(value: &Value) -> Result<NameGlob, String> {
+        text(value, |it| Some(NameGlob(it.to_owned())), "a text in quotes, like \"report-*\"")
+    }
+}
+
+/// Reads or writes.
+impl Setting for Class {
+    fn read(value: &Value) -> Result<Class, String> {
+        let class = |text: &str| Match::CLASSES.iter().find(|it| it.1 == text).map(|it| it.0);
+        text(value, class, "\"read\" or \"write\"")
     }
 }
 

@@ -12,6 +12,7 @@ mod place;
 mod leaf;
 mod file;
 mod overrides;
+mod reload;
 
 pub use overrides::Overrides;
 pub use tree::{

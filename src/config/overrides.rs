@@ -2,7 +2,7 @@
 
 use super::table::param;
 use super::{Address, Config, Listener};
-use crate::route::{Level, Routes};
+use crate::route::Level;
 use std::path::PathBuf;
 
 /// Flags as typed; those not given leave the file's word alone.
@@ -43,9 +43,7 @@ impl Overrides {
     fn take_level(&self, config: &mut Config) -> Result<(), String> {
         let Some(text) = &self.level else { return Ok(()) };
         let level = Level::parse(text).ok_or_else(|| refused("level", text, Level::ACCEPTED))?;
-        let mut routes = config.routes.all().to_vec();
-        let default = routes.remove(0);
-        config.routes = Routes::new(level, default, routes);
+        config.routes = std::mem::take(&mut config.routes).with_level(level);
         Ok(())
     }
 

@@ -85,6 +85,14 @@ impl Slot {
         }
     }
 
+    /// Whether both configs have the same value here, shown or not.
+    pub fn is_same(&self, one: &Config, other: &Config) -> bool {
+        match self {
+            Slot::Secret(at) => (at.of)(one) == (at.of)(other),
+            _ => self.show(one) == self.show(other),
+        }
+    }
+
     /// Takes a value, or says what is wrong with it as CONFIG SET does.
     pub fn take(&self, config: &mut Config, text: &str) -> Result<(), String> {
         match self {

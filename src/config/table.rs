@@ -49,6 +49,16 @@ impl Param {
         !matches!(self.slot, Slot::Secret(_))
     }
 
+    /// Its name in the file.
+    pub fn key(&self) -> String {
+        match self.section {
+            Section::Server => format!("server.{}", self.name),
+            Section::Set => format!("set.{}", self.name),
+            Section::Engine => format!("engine.{}", self.name),
+            Section::Nowhere => self.name.to_owned(),
+        }
+    }
+
     const fn once(mut self, alias: &'static str) -> Param {
         self.alias = Some(alias);
         self

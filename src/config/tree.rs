@@ -147,6 +147,11 @@ impl ReplicaSet {
 }
 
 impl Config {
+    /// The level of the listener of this name.
+    pub fn listener_level(&self, name: &str) -> Option<Level> {
+        self.listeners.iter().find(|it| it.name == name)?.level
+    }
+
     /// What no server could keep, if these settings ask for it. Told of a file and flags at the
     /// start; CONFIG SET takes such settings, as Redis does.
     pub fn contradiction(&self) -> Option<String> {

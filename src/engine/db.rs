@@ -33,9 +33,18 @@ impl<'e> Db<'e> {
     pub fn get(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.see(key)?;
         if self.world.is_none_or(|it| it.touches.get()) {
-            found.touch(self.now);
+            self.touch(found);
         }
         Some(found)
+    }
+
+    /// Remembers a use of an entry.
+    #[inline]
+    pub fn touch(&self, found: &KeySlot) {
+        match self.world {
+            Some(world) => found.touch_and_note(self.now, &world.uses),
+            None => found.touch(self.now),
+        }
     }
 
     /// The entry of `key`, counted as a hit or a miss but not as a use: for who asks of the key,

@@ -43,7 +43,7 @@ pub use zset::{Gone, Scored, Zset, score_order};
 
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
-use crate::command::Args;
+use crate::command::{Args, Use};
 use std::hash::{BuildHasher, Hasher};
 
 /// One member's sixteen databases.
@@ -111,6 +111,13 @@ impl Engine {
     /// A database as it is at `now`, without counting hits.
     pub fn view(&self, index: usize, now: WallMs) -> Db<'_> {
         Db::new(&self.spaces[index], &self.ground, now, None)
+    }
+
+    /// Remembers a use that a replica has seen.
+    pub fn heed(&self, used: Use, now: WallMs) {
+        if let Some(slot) = self.spaces[used.db].table().any_of(used.hash) {
+            slot.touch(now);
+        }
     }
 
     /// The session's database, to change.

@@ -4,7 +4,7 @@ use super::table::Slot;
 use super::text::{Form, TEXT_KEY_BYTES_MAX, TEXT_VALUE_BYTES_MAX, Text, touch};
 use super::value::{Collection, Kind, Value};
 use crate::base::time::WallMs;
-use crate::command::Fault;
+use crate::command::{Fault, Uses};
 use std::sync::atomic::AtomicU32;
 use triomphe::Arc;
 
@@ -193,8 +193,22 @@ impl KeySlot {
     pub fn touch(&self, now: WallMs) {
         match self {
             KeySlot::Empty => {}
-            KeySlot::Text { text, .. } => touch(text.touched_s(), now),
-            KeySlot::Node { node, .. } => touch(&node.touched_s, now),
+            KeySlot::Text { text, .. } => drop(touch(text.touched_s(), now)),
+            KeySlot::Node { node, .. } => drop(touch(&node.touched_s, now)),
+        }
+    }
+
+    /// As [`KeySlot::touch`], and notes it if other members cannot see it: they share the memory of
+    /// a short string.
+    #[inline]
+    pub fn touch_and_note(&self, now: WallMs, uses: &Uses) {
+        match self {
+            KeySlot::Node { hash, node } => {
+                if let Some(before) = touch(&node.touched_s, now) {
+                    uses.note(*hash, before, (now.0 / 1000) as u32);
+                }
+            }
+            _ => self.touch(now),
         }
     }
 

@@ -115,7 +115,13 @@ impl<S: Slot> Table<S> {
         segment.seek(hash, |it| it.key() == key).ok().map(|at| segment.slot(at))
     }
 
-    /// The same, to change; its hash and key must stay as they are.
+    /// Some entry whose hash this is.
+    pub fn any_of(&self, hash: u32) -> Option<&S> {
+        let segment = self.home(hash)?;
+        segment.seek(hash, |_| true).ok().map(|at| segment.slot(at))
+    }
+
+    /// The same as [`Table::get`], to change; its hash and key must stay as they are.
     #[inline]
     pub fn get_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut S> {
         let index = self.index(hash)?;

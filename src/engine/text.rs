@@ -146,13 +146,16 @@ impl Text {
 
 /// Remembers a use at `now`. Writes only when the second has changed, so that a hot key's cache
 /// line stays shared. A replica that applies the stream has no time, and must not forget the real
-/// one.
+/// one. Answers the second of the use before when there was none in this one.
 #[inline]
-pub fn touch(touched_s: &AtomicU32, now: WallMs) {
+pub fn touch(touched_s: &AtomicU32, now: WallMs) -> Option<u32> {
     let second = (now.0 / 1000) as u32;
-    if second != 0 && touched_s.load(Relaxed) != second {
-        touched_s.store(second, Relaxed);
+    let before = touched_s.load(Relaxed);
+    if second == 0 || before == second {
+        return None;
     }
+    touched_s.store(second, Relaxed);
+    Some(before)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What a worker notes between two flushes, without any lock.
 
 use crate::metrics::distribution::same_bucket;
-use crate::metrics::{Delay, LADDER_STEPS_MAX, Label, Place};
+use crate::metrics::worst::{Key, Measure, Worst};
+use crate::metrics::{Delay, LADDER_STEPS_MAX, Label, NONE, Place};
 
 /// How far back a note looks for one like itself; pipelines alternate between a few commands.
 const NEARBY: usize = 8;
@@ -18,7 +19,8 @@ pub struct Batch {
     untimed: Vec<Untimed>,
     pub(super) runs: Vec<Run>,
     pub(super) staleness: Vec<Staleness>,
-    pub(super) delays: Vec<(Delay, u64, u32)>,
+    pub(super) delays: Vec<Delayed>,
+    pub(super) worst: Vec<((Measure, Place), Worst)>,
     pub(super) refusals: Vec<(u16, Refusals)>,
     pub(super) steps: Vec<((Place, u8), u32)>,
     pub(super) tally: Tally,
@@ -49,6 +51,15 @@ pub(super) struct Staleness {
     pub(super) reads: u32,
 }
 
+/// As many waits of this length.
+#[derive(Debug)]
+pub(super) struct Delayed {
+    pub(super) delay: Delay,
+    pub(super) place: Place,
+    pub(super) micros: u64,
+    pub(super) n: u32,
+}
+
 /// Calls of one command that did not go well.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Refusals {
@@ -77,6 +88,7 @@ impl Default for Batch {
             runs: Vec::new(),
             staleness: Vec::new(),
             delays: Vec::new(),
+            worst: Vec::new(),
             refusals: Vec::new(),
             steps: Vec::new(),
             tally: Tally::default(),
@@ -145,33 +157,44 @@ impl Batch {
         self.refuse(command, Refusals { rejected: 0, failed: 1 });
     }
 
-    /// `reads` that were `bytes` and `micros` behind the master at the moment of reading.
+    /// `reads` that had all the master had.
     #[inline]
-    pub fn staleness(&mut self, place: Place, bytes: u64, micros: u64, reads: u32) {
-        if !self.on || reads == 0 {
+    pub fn fresh(&mut self, place: Place, reads: u32) {
+        if self.on && 0 < reads {
+            self.staleness(Staleness { place, bytes: 0, micros: 0, reads });
+        }
+    }
+
+    /// A read that was `bytes` and `micros` behind the master, and the first key it named.
+    pub fn stale(&mut self, place: Place, bytes: u64, micros: u64, key: Option<&[u8]>) {
+        if !self.on {
             return;
         }
-        self.note_more();
-        let like = |it: &Staleness| it.place == place && (it.bytes, it.micros) == (bytes, micros);
-        match self.staleness.last_mut() {
-            Some(last) if like(last) => last.reads += reads,
-            _ => self.staleness.push(Staleness { place, bytes, micros, reads }),
+        self.staleness(Staleness { place, bytes, micros, reads: 1 });
+        self.keep_worst((Measure::Staleness, place), micros, bytes, || key.map(Key::new));
+    }
+
+    /// A read on a route waited `micros` for a member to reach its floor; the first key it named.
+    pub fn floor_wait(&mut self, place: Place, micros: u64, key: Option<&Key>) {
+        if self.on {
+            self.delay(Delay::FloorWait, place, micros, 1);
+            self.keep_worst((Measure::FloorWait, place), micros, 0, || key.copied());
         }
     }
 
-    /// A read waited `micros` for its floor.
-    pub fn floor_wait(&mut self, micros: u64) {
-        self.delay(Delay::FloorWait, micros, 1);
-    }
-
-    /// A client waited `micros` for acknowledgements.
-    pub fn wait(&mut self, micros: u64) {
-        self.delay(Delay::Wait, micros, 1);
+    /// A client waited `micros` for acknowledgements of what it wrote on a route.
+    pub fn wait(&mut self, route: u16, micros: u64) {
+        self.delay(Delay::Wait, Place { route, member: NONE }, micros, 1);
     }
 
     /// `n` effects reached a replica `micros` after the master had acknowledged them.
-    pub fn push_lag(&mut self, micros: u64, n: u32) {
-        self.delay(Delay::PushLag, micros, n);
+    pub fn push_lag(&mut self, member: u16, micros: u64, n: u32) {
+        self.delay(Delay::PushLag, Place { route: NONE, member }, micros, n);
+    }
+
+    /// Writers were held for `micros` while the master changed.
+    pub fn failover_pause(&mut self, micros: u64) {
+        self.delay(Delay::FailoverPause, Place::NOWHERE, micros, 1);
     }
 
     /// `n` reads took this step of their ladder, which led to `place`. Panics if there can be no
@@ -241,10 +264,37 @@ impl Batch {
         }
     }
 
-    fn delay(&mut self, delay: Delay, micros: u64, n: u32) {
+    #[inline]
+    fn staleness(&mut self, note: Staleness) {
+        self.note_more();
+        let like = |it: &Staleness| {
+            it.place == note.place && (it.bytes, it.micros) == (note.bytes, note.micros)
+        };
+        match self.staleness.last_mut() {
+            Some(last) if like(last) => last.reads += note.reads,
+            _ => self.staleness.push(note),
+        }
+    }
+
+    fn delay(&mut self, delay: Delay, place: Place, micros: u64, n: u32) {
         if self.on && 0 < n {
             self.note_more();
-            self.delays.push((delay, micros, n));
+            self.delays.push(Delayed { delay, place, micros, n });
+        }
+    }
+
+    /// Looks at the key only if this is the worst of the series that the batch has met.
+    fn keep_worst(
+        &mut self,
+        series: (Measure, Place),
+        micros: u64,
+        bytes: u64,
+        key: impl FnOnce() -> Option<Key>,
+    ) {
+        match self.worst.iter_mut().find(|(it, _)| *it == series) {
+            Some((_, worst)) if !worst.yields_to(micros, bytes) => (),
+            Some((_, worst)) => *worst = Worst { micros, bytes, key: key() },
+            None => self.worst.push((series, Worst { micros, bytes, key: key() })),
         }
     }
 
@@ -325,9 +375,21 @@ mod tests {
     fn equal_staleness_is_one_note() {
         let mut batch = Batch::default();
         let place = Place { route: 0, member: 1 };
-        (0..5).for_each(|_| batch.staleness(place, 0, 0, 2));
-        batch.staleness(place, 1, 0, 2);
-        assert_eq!(batch.staleness.iter().map(|it| it.reads).collect::<Vec<_>>(), [10, 2]);
+        (0..5).for_each(|_| batch.fresh(place, 2));
+        (0..3).for_each(|_| batch.stale(place, 1, 0, None));
+        assert_eq!(batch.staleness.iter().map(|it| it.reads).collect::<Vec<_>>(), [10, 3]);
+    }
+
+    #[test]
+    fn the_first_of_the_worst_reads_gives_its_key_and_fresh_ones_give_none() {
+        let (mut batch, place) = (Batch::default(), Place { route: 0, member: 1 });
+        batch.fresh(place, 9);
+        assert!(batch.worst.is_empty());
+        for (micros, bytes, key) in [(1, 9, "a"), (2, 8, "b"), (2, 8, "c"), (2, 7, "d")] {
+            batch.stale(place, bytes, micros, Some(key.as_bytes()));
+        }
+        let worst = Worst { micros: 2, bytes: 8, key: Some(Key::new(b"b")) };
+        assert_eq!(batch.worst, [((Measure::Staleness, place), worst)]);
     }
 
     #[test]
@@ -337,20 +399,22 @@ mod tests {
             batch.command(GET, n, 9);
             batch.count(GET, n);
             batch.spread(9);
-            batch.staleness(Place { route: 0, member: 0 }, 9, 9, n);
-            batch.push_lag(9, n);
+            batch.fresh(Place::NOWHERE, n);
+            batch.push_lag(0, 9, n);
             assert!(!batch.noted);
             assert_eq!(batch.len(), 0);
         }
         let mut off = Batch::off();
         off.rejected(1);
         off.failed(1);
-        off.floor_wait(1);
-        off.wait(1);
+        off.stale(Place::NOWHERE, 9, 9, Some(b"k"));
+        off.floor_wait(Place::NOWHERE, 1, None);
+        off.wait(0, 1);
+        off.failover_pause(1);
         off.ladder(Place { route: 0, member: 0 }, 1, 1);
         off.hits(1);
         off.misses(1);
-        assert!(!off.noted);
+        assert!(!off.noted && off.worst.is_empty());
         assert_eq!((off.len(), off.tally), (0, Tally::default()));
     }
 }

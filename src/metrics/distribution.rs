@@ -61,6 +61,12 @@ impl Distribution {
         self.max
     }
 
+    /// As [`Distribution::percentile`], and never beyond the largest value: nobody should read of a
+    /// p99 that lies beyond the maximum.
+    pub fn shown(&self, percentile: f64) -> u64 {
+        self.percentile(percentile, u64::MAX).min(self.max)
+    }
+
     /// A value that `percentile` percent of the values do not exceed, rounded to its bucket's upper
     /// edge (lower edge for the 0th) and never beyond the bucket of `ceiling`.
     ///

@@ -11,6 +11,7 @@
 //! **Invariant:** calls, totals and maxima are exact; only percentiles are rounded, to two digits.
 
 pub mod distribution;
+pub mod worst;
 pub mod batch;
 mod services;
 pub mod snapshot;
@@ -46,15 +47,21 @@ impl Label {
     }
 }
 
-/// Where a read was served, which is all that staleness depends on.
+/// Where a read was served or somebody waited, which is all that staleness and waits depend on;
+/// [`NONE`] where there was no route or member.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Place {
     pub route: u16,
     pub member: u16,
 }
 
+impl Place {
+    /// Of no route and no member.
+    pub const NOWHERE: Place = Place { route: NONE, member: NONE };
+}
+
 /// Times that are waited, not worked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Delay {
     /// A read waited for a replica to reach its floor.
     FloorWait,
@@ -62,9 +69,12 @@ pub enum Delay {
     Wait,
     /// A write was acknowledged at the master but not yet applied at a replica.
     PushLag,
+    /// Writers were held while the master changed.
+    FailoverPause,
 }
 
 impl Delay {
-    /// Every delay, in the order of its discriminant.
-    pub const ALL: [Delay; 3] = [Delay::FloorWait, Delay::Wait, Delay::PushLag];
+    /// Every delay.
+    pub const ALL: [Delay; 4] =
+        [Delay::FloorWait, Delay::Wait, Delay::PushLag, Delay::FailoverPause];
 }

@@ -1,11 +1,12 @@
 //! A snapshot as text: INFO's sections, LATENCY HISTOGRAM and PROXY STATS.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Write};
 
 use crate::metrics::distribution::Distribution;
 use crate::metrics::snapshot::Snapshot;
+use crate::metrics::worst::{Key, Measure};
 use crate::metrics::{Delay, NONE, Place};
 
 /// Redis tells service times apart up to one second; its readers expect no more.
@@ -95,20 +96,9 @@ pub fn stats(snapshot: &Snapshot, names: &Names) -> String {
         line(&mut text, format_args!("service_us{{{place},kind={kind}}}:{}", Spread::nanos(it)));
     }
     line(&mut text, "\r\n# Staleness");
-    for (place, it) in snapshot.staleness() {
-        let place = Placed { names, place };
-        line(&mut text, format_args!("staleness_bytes{{{place}}}:{}", Spread::whole(&it.bytes)));
-        line(&mut text, format_args!("staleness_us{{{place}}}:{}", Spread::whole(&it.micros)));
-    }
+    staleness(&mut text, snapshot, names);
     line(&mut text, "\r\n# Waits");
-    for (heading, delay) in [
-        ("floor_wait_us", Delay::FloorWait),
-        ("wait_us", Delay::Wait),
-        ("push_lag_us", Delay::PushLag),
-    ] {
-        let it = Spread::whole(snapshot.delay(delay));
-        line(&mut text, format_args!("{heading}:{it}"));
-    }
+    Delay::ALL.iter().for_each(|it| waits(&mut text, *it, snapshot, names));
     line(&mut text, "\r\n# Ladder");
     for (step, taken) in names.ladder.iter().zip(snapshot.tally().ladder) {
         line(&mut text, format_args!("ladder_{}:{taken}", plain(step)));
@@ -122,6 +112,46 @@ pub fn stats(snapshot: &Snapshot, names: &Names) -> String {
     line(&mut text, format_args!("keyspace_hits:{}", snapshot.tally().hits));
     line(&mut text, format_args!("keyspace_misses:{}", snapshot.tally().misses));
     text
+}
+
+fn staleness(text: &mut String, snapshot: &Snapshot, names: &Names) {
+    let worst = snapshot.worst(Measure::Staleness);
+    for (place, it) in snapshot.staleness() {
+        let placed = Placed { names, place };
+        line(text, format_args!("staleness_bytes{{{placed}}}:{}", Spread::whole(&it.bytes)));
+        line(text, format_args!("staleness_us{{{placed}}}:{}", Spread::whole(&it.micros)));
+        if let Some(it) = worst.get(&place) {
+            let (us, bytes, key) = (it.micros, it.bytes, FirstKey(it.key.as_ref()));
+            let it = format_args!("us={us},bytes={bytes},key={key}");
+            line(text, format_args!("staleness_worst{{{placed}}}:{it}"));
+        }
+    }
+}
+
+/// One kind of wait: all of it, then by place where it has any.
+fn waits(text: &mut String, delay: Delay, snapshot: &Snapshot, names: &Names) {
+    let heading = match delay {
+        Delay::FloorWait => "floor_wait",
+        Delay::Wait => "wait",
+        Delay::PushLag => "push_lag",
+        Delay::FailoverPause => "failover_pause",
+    };
+    line(text, format_args!("{heading}_us:{}", Spread::whole(&snapshot.delay(delay))));
+    let worst = match delay {
+        Delay::FloorWait => snapshot.worst(Measure::FloorWait),
+        Delay::Wait | Delay::PushLag | Delay::FailoverPause => BTreeMap::new(),
+    };
+    for (place, it) in snapshot.delays(delay) {
+        if place == Place::NOWHERE {
+            continue;
+        }
+        let placed = Placed { names, place };
+        line(text, format_args!("{heading}_us{{{placed}}}:{}", Spread::whole(it)));
+        if let Some(it) = worst.get(&place) {
+            let (us, key) = (it.micros, FirstKey(it.key.as_ref()));
+            line(text, format_args!("{heading}_worst{{{placed}}}:us={us},key={key}"));
+        }
+    }
 }
 
 /// The largest value that belongs to the same level of LATENCY HISTOGRAM: the whole bucket that
@@ -163,9 +193,7 @@ impl Display for Spread<'_> {
         write!(f, "{}={}", self.counted, self.of.count())?;
         for (heading, percentile) in [(",p50=", 50.0), (",p99=", 99.0), (",p99.9=", 99.9)] {
             f.write_str(heading)?;
-            // A bucket's upper edge may lie beyond the largest value: nobody should read p99 > max.
-            let value = self.of.percentile(percentile, u64::MAX).min(self.of.max());
-            self.value(value, f)?;
+            self.value(self.of.shown(percentile), f)?;
         }
         f.write_str(",max=")?;
         self.value(self.of.max(), f)
@@ -183,6 +211,18 @@ impl Display for Placed<'_> {
         let route = name(self.names.routes, self.place.route);
         let member = name(self.names.members, self.place.member);
         write!(f, "route={route},member={member}")
+    }
+}
+
+/// A key, or `-` without quotes where none was named.
+struct FirstKey<'a>(Option<&'a Key>);
+
+impl Display for FirstKey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.0 {
+            Some(key) => key.fmt(f),
+            None => f.write_str("-"),
+        }
     }
 }
 
@@ -320,10 +360,16 @@ mod tests {
             batch.command(label(0, 1, 0), 64, 64 * 300);
             batch.command(label(1, NONE, 1), 1, 2_000_000);
             batch.command(label(0, 9, 3), 1, 1);
-            batch.staleness(Place { route: 0, member: 1 }, 0, 0, 99);
-            batch.staleness(Place { route: 0, member: 1 }, 4096, 300, 1);
-            batch.floor_wait(70);
-            batch.push_lag(12, 8);
+            let place = |route| Place { route, member: 1 };
+            batch.fresh(place(0), 99);
+            batch.stale(place(0), 4096, 300, Some(b"user:1"));
+            batch.fresh(place(1), 1);
+            batch.floor_wait(place(0), 70, Some(&Key::new(b"a b\n")));
+            batch.floor_wait(place(0), 60, None);
+            batch.floor_wait(place(1), 50, None);
+            batch.wait(1, 9);
+            batch.push_lag(1, 12, 8);
+            batch.failover_pause(80);
             batch.ladder(Place { route: 0, member: 1 }, 1, 3);
             batch.hits(60);
             batch.misses(4);
@@ -337,11 +383,21 @@ max=2000.000
 # Staleness
 staleness_bytes{route=default,member=n2}:count=100,p50=0,p99=0,p99.9=4096,max=4096
 staleness_us{route=default,member=n2}:count=100,p50=0,p99=0,p99.9=300,max=300
+staleness_worst{route=default,member=n2}:us=300,bytes=4096,key=\"user:1\"
+staleness_bytes{route=odd_name__x,member=n2}:count=1,p50=0,p99=0,p99.9=0,max=0
+staleness_us{route=odd_name__x,member=n2}:count=1,p50=0,p99=0,p99.9=0,max=0
 
 # Waits
-floor_wait_us:count=1,p50=70,p99=70,p99.9=70,max=70
-wait_us:count=0,p50=0,p99=0,p99.9=0,max=0
+floor_wait_us:count=3,p50=60,p99=70,p99.9=70,max=70
+floor_wait_us{route=default,member=n2}:count=2,p50=60,p99=70,p99.9=70,max=70
+floor_wait_worst{route=default,member=n2}:us=70,key=\"a b\\n\"
+floor_wait_us{route=odd_name__x,member=n2}:count=1,p50=50,p99=50,p99.9=50,max=50
+floor_wait_worst{route=odd_name__x,member=n2}:us=50,key=-
+wait_us:count=1,p50=9,p99=9,p99.9=9,max=9
+wait_us{route=odd_name__x,member=-}:count=1,p50=9,p99=9,p99.9=9,max=9
 push_lag_us:count=8,p50=12,p99=12,p99.9=12,max=12
+push_lag_us{route=-,member=n2}:count=8,p50=12,p99=12,p99.9=12,max=12
+failover_pause_us:count=1,p50=80,p99=80,p99.9=80,max=80
 
 # Ladder
 ladder_catch-up:0

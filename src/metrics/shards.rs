@@ -2,7 +2,9 @@
 
 use parking_lot::Mutex;
 
+use crate::metrics::Delay;
 use crate::metrics::batch::Batch;
+use crate::metrics::distribution::Distribution;
 use crate::metrics::snapshot::Snapshot;
 
 /// Notes a batch gathers past a reader that holds its shard; then it waits for the reader.
@@ -57,6 +59,13 @@ impl Shards {
         sum
     }
 
+    /// Waiting times in microseconds over all workers and places.
+    pub fn delay(&self, delay: Delay) -> Distribution {
+        let mut sum = Distribution::default();
+        self.shards.iter().for_each(|it| sum.add(&it.recorded.lock().delay(delay)));
+        sum
+    }
+
     /// Forgets everything recorded (CONFIG RESETSTAT), histograms and their memory included.
     pub fn reset(&self) {
         for it in &self.shards {
@@ -75,12 +84,13 @@ impl Shards {
 mod tests {
     use super::*;
     use crate::metrics::batch::Tally;
-    use crate::metrics::distribution::Distribution;
-    use crate::metrics::{Delay, Label, Place};
+    use crate::metrics::worst::{Key, Measure, Worst};
+    use crate::metrics::{Label, NONE, Place};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
     const GET: Label = Label::new(0, 1, 7);
+    const MEASURES: [Measure; 2] = [Measure::Staleness, Measure::FloorWait];
 
     #[test]
     fn nothing_is_lost_while_a_reader_holds_the_shard() {
@@ -137,17 +147,20 @@ mod tests {
         assert!(empty.services().is_empty() && empty.staleness().is_empty());
         assert!(empty.refusals().is_empty() && empty.steps().is_empty());
         Delay::ALL.iter().for_each(|it| assert_eq!(empty.delay(*it).count(), 0));
+        assert_eq!(MEASURES.map(|it| empty.worst(it).len()), [0, 0]);
     }
 
     fn note_everything(batch: &mut Batch) {
+        let place = Place { route: 0, member: 1 };
         batch.command(GET, 1, 100);
-        batch.staleness(Place { route: 0, member: 1 }, 9, 9, 1);
+        batch.stale(place, 9, 9, Some(b"k"));
         batch.rejected(1);
         batch.failed(1);
-        batch.floor_wait(1);
-        batch.wait(1);
-        batch.push_lag(1, 1);
-        batch.ladder(Place { route: 0, member: 1 }, 1, 1);
+        batch.floor_wait(place, 1, None);
+        batch.wait(0, 1);
+        batch.push_lag(1, 1, 1);
+        batch.failover_pause(1);
+        batch.ladder(place, 1, 1);
         batch.hits(1);
         batch.misses(1);
     }
@@ -178,8 +191,12 @@ mod tests {
         Command(Label, u32, u64),
         Counted(Label, u32),
         Clock(u64),
-        Stale(Place, u64, u64, u32),
-        Delayed(u64, u32),
+        Fresh(Place, u32),
+        Stale(Place, u64, u64, u8),
+        FloorWaited(Place, u64, u8),
+        Waited(u16, u64),
+        Pushed(u16, u64, u32),
+        Paused(u64),
         Failed(u16),
         Stepped(Place, u8, u32),
         Flush,
@@ -197,9 +214,14 @@ mod tests {
             (label(), 0u32..99, 0u64..9999).prop_map(|(it, n, t)| Event::Command(it, n, t)),
             (label(), 0u32..99).prop_map(|(it, n)| Event::Counted(it, n)),
             (0u64..99_999).prop_map(Event::Clock),
-            (place.clone(), 0u64..3, 0u64..3, 0u32..9)
-                .prop_map(|(p, b, m, n)| Event::Stale(p, b, m, n)),
-            (0u64..99, 0u32..9).prop_map(|(it, n)| Event::Delayed(it, n)),
+            (place.clone(), 0u32..9).prop_map(|(p, n)| Event::Fresh(p, n)),
+            (place.clone(), 1u64..3, 0u64..3, any::<u8>())
+                .prop_map(|(p, b, m, key)| Event::Stale(p, b, m, key)),
+            (place.clone(), 0u64..9, any::<u8>())
+                .prop_map(|(p, m, key)| Event::FloorWaited(p, m, key)),
+            (0u16..3, 0u64..99).prop_map(|(route, m)| Event::Waited(route, m)),
+            (0u16..3, 0u64..99, 0u32..9).prop_map(|(it, m, n)| Event::Pushed(it, m, n)),
+            (0u64..99).prop_map(Event::Paused),
             (0u16..5).prop_map(Event::Failed),
             (place.clone(), 0u8..6, 0u32..9).prop_map(|(p, step, n)| Event::Stepped(p, step, n)),
             Just(Event::Flush),
@@ -213,7 +235,8 @@ mod tests {
         services: BTreeMap<Label, u64>,
         nanos: u64,
         stale: BTreeMap<Place, (u64, u64, u64)>,
-        push_lag: (u64, u64),
+        delays: BTreeMap<(Delay, Place), (u64, u64)>,
+        worst: BTreeMap<(u8, Place), (u64, u64)>,
         failed: BTreeMap<u16, u64>,
         ladder: [u64; 8],
         steps: BTreeMap<(Place, u8), u64>,
@@ -234,14 +257,23 @@ mod tests {
                     self.nanos += nanos;
                     *untimed = false;
                 }
-                Event::Stale(place, bytes, micros, n) if 0 < n => {
-                    let n = u64::from(n);
-                    let it = self.stale.entry(place).or_default();
-                    *it = (it.0 + n, it.1 + n * bytes, it.2 + n * micros);
+                Event::Fresh(place, n) if 0 < n => self.read(place, 0, 0, u64::from(n)),
+                Event::Stale(place, bytes, micros, _) => {
+                    self.read(place, bytes, micros, 1);
+                    self.keep_worst(Measure::Staleness, place, (micros, bytes));
                 }
-                Event::Delayed(micros, n) => {
-                    self.push_lag.0 += u64::from(n);
-                    self.push_lag.1 += u64::from(n) * micros;
+                Event::FloorWaited(place, micros, _) => {
+                    self.delay(Delay::FloorWait, place, micros, 1);
+                    self.keep_worst(Measure::FloorWait, place, (micros, 0));
+                }
+                Event::Waited(route, micros) => {
+                    self.delay(Delay::Wait, Place { route, member: NONE }, micros, 1);
+                }
+                Event::Pushed(member, micros, n) if 0 < n => {
+                    self.delay(Delay::PushLag, Place { route: NONE, member }, micros, u64::from(n));
+                }
+                Event::Paused(micros) => {
+                    self.delay(Delay::FailoverPause, Place::NOWHERE, micros, 1);
                 }
                 Event::Failed(command) => *self.failed.entry(command).or_default() += 1,
                 Event::Stepped(place, step, n) if 0 < n => {
@@ -252,8 +284,31 @@ mod tests {
             }
         }
 
+        fn read(&mut self, place: Place, bytes: u64, micros: u64, n: u64) {
+            let it = self.stale.entry(place).or_default();
+            *it = (it.0 + n, it.1 + n * bytes, it.2 + n * micros);
+        }
+
+        fn delay(&mut self, delay: Delay, place: Place, micros: u64, n: u64) {
+            let it = self.delays.entry((delay, place)).or_default();
+            *it = (it.0 + n, it.1 + n * micros);
+        }
+
+        fn keep_worst(&mut self, measure: Measure, place: Place, size: (u64, u64)) {
+            let it = self.worst.entry((measure as u8, place)).or_default();
+            *it = size.max(*it);
+        }
+
         fn found(snapshot: &Snapshot) -> Sums {
             let counted = |it: &Distribution| (it.count(), it.sum());
+            let delays = Delay::ALL.into_iter().flat_map(|delay| {
+                let of = snapshot.delays(delay).into_iter();
+                of.map(move |(place, it)| ((delay, place), counted(it)))
+            });
+            let worst = MEASURES.into_iter().flat_map(|measure| {
+                let of = snapshot.worst(measure).into_iter();
+                of.map(move |(place, it)| ((measure as u8, place), (it.micros, it.bytes)))
+            });
             let services = snapshot.services();
             let stale = snapshot
                 .staleness()
@@ -264,7 +319,8 @@ mod tests {
                 nanos: services.values().map(|it| it.sum()).sum(),
                 services: services.into_iter().map(|(label, it)| (label, it.count())).collect(),
                 stale: stale.collect(),
-                push_lag: counted(snapshot.delay(Delay::PushLag)),
+                delays: delays.collect(),
+                worst: worst.collect(),
                 failed: failed.collect(),
                 ladder: snapshot.tally().ladder,
                 steps: snapshot.steps(),
@@ -277,8 +333,16 @@ mod tests {
             Event::Command(label, n, nanos) => batch.command(label, n, nanos),
             Event::Counted(label, n) => batch.count(label, n),
             Event::Clock(nanos) => batch.spread(nanos),
-            Event::Stale(place, bytes, micros, n) => batch.staleness(place, bytes, micros, n),
-            Event::Delayed(micros, n) => batch.push_lag(micros, n),
+            Event::Fresh(place, n) => batch.fresh(place, n),
+            Event::Stale(place, bytes, micros, key) => {
+                batch.stale(place, bytes, micros, Some(&[key]));
+            }
+            Event::FloorWaited(place, micros, key) => {
+                batch.floor_wait(place, micros, Some(&Key::new(&[key])));
+            }
+            Event::Waited(route, micros) => batch.wait(route, micros),
+            Event::Pushed(member, micros, n) => batch.push_lag(member, micros, n),
+            Event::Paused(micros) => batch.failover_pause(micros),
             Event::Failed(command) => batch.failed(command),
             Event::Stepped(place, step, n) => batch.ladder(place, step, n),
             Event::Flush => shards.flush(worker, batch),
@@ -289,6 +353,20 @@ mod tests {
                 }
                 drop(reader);
             }
+        }
+    }
+
+    /// Whether `event` is as bad as what is told of a series, and happened to the key told.
+    fn is_worst(event: &Event, measure: Measure, at: Place, told: &Worst) -> bool {
+        let key = |key: u8| told.key == Some(Key::new(&[key]));
+        match (measure, event) {
+            (Measure::Staleness, Event::Stale(place, bytes, micros, it)) => {
+                *place == at && (*micros, *bytes) == (told.micros, told.bytes) && key(*it)
+            }
+            (Measure::FloorWait, Event::FloorWaited(place, micros, it)) => {
+                *place == at && *micros == told.micros && key(*it)
+            }
+            _ => false,
         }
     }
 
@@ -308,7 +386,17 @@ mod tests {
             for (worker, (batch, _)) in batches.iter_mut().enumerate() {
                 shards.settle(worker, batch);
             }
-            prop_assert_eq!(Sums::found(&shards.snapshot()), expected);
+            let snapshot = shards.snapshot();
+            for it in Delay::ALL {
+                prop_assert_eq!(shards.delay(it).sum(), snapshot.delay(it).sum());
+            }
+            prop_assert_eq!(Sums::found(&snapshot), expected);
+            for measure in MEASURES {
+                for (place, worst) in snapshot.worst(measure) {
+                    let is_it = |(_, it): &(usize, Event)| is_worst(it, measure, place, worst);
+                    prop_assert!(events.iter().any(is_it), "no {measure:?} {place:?} {worst:?}");
+                }
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::metrics::batch::{Batch, Refusals, Tally};
 use crate::metrics::distribution::Distribution;
 use crate::metrics::services::{Services, Table};
+use crate::metrics::worst::{Measure, Worst};
 use crate::metrics::{Delay, Label, Place};
 
 /// One instant of the metrics.
@@ -12,7 +13,8 @@ use crate::metrics::{Delay, Label, Place};
 pub struct Snapshot {
     services: Services,
     staleness: Table<Place, Behind>,
-    delays: [Distribution; Delay::ALL.len()],
+    delays: Table<(Delay, Place), Distribution>,
+    worst: Table<(Measure, Place), Worst>,
     refusals: Table<u16, Refusals>,
     steps: Table<(Place, u8), u64>,
     tally: Tally,
@@ -58,9 +60,22 @@ impl Snapshot {
         self.staleness.iter().map(|(place, it)| (*place, it)).collect()
     }
 
-    /// Waiting times in microseconds.
-    pub fn delay(&self, delay: Delay) -> &Distribution {
-        &self.delays[delay as usize]
+    /// Waiting times in microseconds, wherever somebody waited.
+    pub fn delay(&self, delay: Delay) -> Distribution {
+        let mut sum = Distribution::default();
+        self.delays_of(delay).for_each(|(_, it)| sum.add(it));
+        sum
+    }
+
+    /// Waiting times in microseconds, by where somebody waited.
+    pub fn delays(&self, delay: Delay) -> BTreeMap<Place, &Distribution> {
+        self.delays_of(delay).collect()
+    }
+
+    /// The worst of each series of a measure.
+    pub fn worst(&self, measure: Measure) -> BTreeMap<Place, &Worst> {
+        let same = self.worst.iter().filter(|((it, _), _)| *it == measure);
+        same.map(|((_, place), it)| (*place, it)).collect()
     }
 
     /// Rejected and failed calls, by command.
@@ -96,7 +111,10 @@ impl Snapshot {
             behind.bytes.add(&it.bytes);
             behind.micros.add(&it.micros);
         }
-        self.delays.iter_mut().zip(&other.delays).for_each(|(sum, it)| sum.add(it));
+        for (series, it) in &other.delays {
+            self.delays.entry(*series).or_default().add(it);
+        }
+        other.worst.iter().for_each(|(series, it)| self.keep_worst(*series, it));
         for (command, more) in &other.refusals {
             self.refusals.entry(*command).or_default().add(*more);
         }
@@ -106,14 +124,26 @@ impl Snapshot {
         self.tally.add(&other.tally);
     }
 
+    fn delays_of(&self, delay: Delay) -> impl Iterator<Item = (Place, &Distribution)> {
+        let same = self.delays.iter().filter(move |((it, _), _)| *it == delay);
+        same.map(|((_, place), it)| (*place, it))
+    }
+
+    fn keep_worst(&mut self, series: (Measure, Place), found: &Worst) {
+        self.worst.entry(series).and_modify(|it| it.merge(found)).or_insert(*found);
+    }
+
     fn take_more(&mut self, batch: &mut Batch) {
         for it in batch.staleness.drain(..) {
             let behind = self.staleness.entry(it.place).or_default();
             behind.bytes.record(it.bytes, it.reads);
             behind.micros.record(it.micros, it.reads);
         }
-        for (delay, micros, n) in batch.delays.drain(..) {
-            self.delays[delay as usize].record(micros, n);
+        for it in batch.delays.drain(..) {
+            self.delays.entry((it.delay, it.place)).or_default().record(it.micros, it.n);
+        }
+        for (series, it) in batch.worst.drain(..) {
+            self.keep_worst(series, &it);
         }
         for (command, more) in batch.refusals.drain(..) {
             self.refusals.entry(command).or_default().add(more);

@@ -56,7 +56,13 @@ impl Set {
             member.leave(duty);
             return Err(Refused::IsMaster);
         }
+        self.left_sync();
         Ok(())
+    }
+
+    /// Writes that wait for every replica in sync look again: one is no longer.
+    pub(super) fn left_sync(&self) {
+        self.applied.notify(usize::MAX);
     }
 
     /// A verb panicked in `member`, whose lock the caller holds: its data cannot be trusted any
@@ -70,6 +76,7 @@ impl Set {
         }
         log::error!("event=panic member={} action=quarantine", member.name);
         member.enter(Duty::Quarantined, MonoUs(0));
+        self.left_sync();
         if !is_master {
             self.cut_off(member);
         }
@@ -80,6 +87,33 @@ impl Set {
         member.enter(Duty::Unsynced, MonoUs(0));
         if let Some(feed) = member.feed() {
             self.log.lock().detach(feed);
+        }
+        self.left_sync();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Thresholds;
+    use crate::node::new_history;
+    use futures::FutureExt;
+
+    #[test]
+    fn whoever_waits_for_replicas_in_sync_hears_of_one_that_leaves() {
+        let set = Set::new(4, 1, new_history(), Thresholds::default(), 1 << 20, 1 << 20);
+        let leave: [fn(&Set); 4] = [
+            |it| it.pause(it.member(1), MonoUs(1)).unwrap(),
+            |it| it.drain(it.member(2), MonoUs(1)).unwrap(),
+            |it| it.quarantine(it.member(3)),
+            |it| it.cut_off(it.member(4)),
+        ];
+        for (at, leave) in leave.iter().enumerate() {
+            assert!(set.member(at + 1).is_in_sync());
+            let listener = set.applied.listen();
+            leave(&set);
+            assert!(!set.member(at + 1).is_in_sync());
+            assert!(listener.now_or_never().is_some(), "n{}", at + 2);
         }
     }
 }

@@ -41,6 +41,7 @@ impl Set {
         self.applied.notify(usize::MAX);
         self.push();
         let paused_us = clock::mono_now().since(began);
+        self.seen.lock().failover_pause(paused_us);
         log::info!("event=failover from={} to={} paused-us={paused_us}", old.name, target.name);
         Ok(MonoUs(paused_us))
     }

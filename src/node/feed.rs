@@ -106,7 +106,7 @@ impl Set {
         self.rate.note(end.since(member.applied()), now.since(began));
         member.set_applied(end);
         member.set_applying_since(next);
-        self.lag.lock().push_lag(now.since(oldest), count as u32);
+        self.seen.lock().push_lag(member.index as u16, now.since(oldest), count as u32);
         self.applied.notify(usize::MAX);
         Applied::Some
     }

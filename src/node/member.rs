@@ -135,6 +135,11 @@ impl Member {
         self.duties.load(Acquire) & OUT == 0
     }
 
+    /// Whether writes that want every replica in sync wait for it: it serves, and is fed.
+    pub fn is_in_sync(&self) -> bool {
+        self.in_service() && !self.is(Duty::Paused)
+    }
+
     /// Whether it applies what it is fed.
     #[inline]
     pub fn is_moving(&self) -> bool {

@@ -6,7 +6,7 @@ use super::stint::Rate;
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
 use crate::base::time::{MonoUs, WallMs};
-use crate::command::{Args, Fault, Spec};
+use crate::command::{Args, Fault, Spec, Uses};
 use crate::engine::{Effects, Engine, Item, KeySlot, ReadVerb, Said, Thresholds, WriteVerb};
 use crate::metrics::batch::Batch;
 use crate::replication::Log;
@@ -48,8 +48,8 @@ pub struct Set {
     thresholds: RwLock<Thresholds>,
     /// Full syncs done, for INFO.
     pub full_syncs: AtomicU64,
-    /// Push lag seen by the feeds, until the metrics collect it.
-    pub lag: Mutex<Batch>,
+    /// What feeds and failovers have seen, until the metrics collect it.
+    pub seen: Mutex<Batch>,
 }
 
 impl Set {
@@ -91,7 +91,7 @@ impl Set {
             seed,
             thresholds: RwLock::new(thresholds),
             full_syncs: AtomicU64::new(0),
-            lag: Mutex::new(Batch::default()),
+            seen: Mutex::new(Batch::default()),
         }
     }
 
@@ -238,6 +238,14 @@ impl Set {
         Reading { set: self, member, hosted: member.hosted.read() }
     }
 
+    /// Tells the master which keys replicas have seen used, unless it is busy: then it hears of
+    /// them after another batch.
+    #[cold]
+    pub fn tell_uses(&self, uses: &Uses, now: WallMs) {
+        let Some(hosted) = self.member(self.master()).hosted.try_read() else { return };
+        uses.tell(|it| hosted.engine.heed(it, now));
+    }
+
     /// Wakes the feeds of all replicas.
     pub fn push(&self) {
         let master = self.master();
@@ -302,6 +310,7 @@ impl Set {
                 log::warn!("event=replica-cut member={} head={}", member.name, log.head());
             }
         }
+        self.left_sync();
     }
 }
 

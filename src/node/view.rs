@@ -85,6 +85,7 @@ mod tests {
                 level: Level::Eventual,
                 floor: Floor::NONE,
                 watching: false,
+                of_member: false,
                 wrote_lately: false,
                 home: None,
                 dice: dice.wrapping_mul(0x9E37_79B9_7F4A_7C15),

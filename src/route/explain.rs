@@ -1,6 +1,6 @@
 //! A plan told in words: what PROXY EXPLAIN answers.
 
-use super::{Asked, Candidate, Floor, Level, Members, Plan, Refusal, Where, plan};
+use super::{Asked, Candidate, Floor, Level, Members, Plan, Refusal, Route, Where, plan};
 use crate::base::position::Offset;
 
 /// One replica, as the plan saw it.
@@ -19,7 +19,7 @@ pub struct Considered {
 /// A plan with all that it was made from.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Explanation {
-    /// The route's name.
+    /// The route's name, and what made it match.
     pub route: String,
     /// The level of the read.
     pub level: Level,
@@ -41,7 +41,7 @@ pub struct Explanation {
 
 /// Plans, and tells how. `name` turns a member's number into its name.
 pub fn explain(
-    route: &str,
+    route: &Route,
     ask: &Asked<'_>,
     members: &impl Members,
     name: impl Fn(u16) -> String,
@@ -54,7 +54,7 @@ pub fn explain(
     });
     let plan = plan(ask, members);
     Explanation {
-        route: route.to_owned(),
+        route: route.told(),
         level: ask.level,
         floor: ask.floor,
         ladder: ask.ladder.to_string(),
@@ -135,15 +135,16 @@ mod tests {
             level: Level::Sticky,
             floor: Floor::Needs(Offset::new(95)),
             watching: false,
+            of_member: false,
             wrote_lately: false,
             home: Some(0),
             dice: 0,
             ladder: &ladder,
             rung: Rung::GROUND,
         };
-        let told = explain("default", &ask, &members, |it| format!("n{}", it + 1));
+        let told = explain(&Route::default(), &ask, &members, |it| format!("n{}", it + 1));
         let expected = [
-            "route default",
+            "route default (no rule matched)",
             "level sticky",
             "floor 95",
             "ladder catch-up, master",

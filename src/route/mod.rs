@@ -5,6 +5,7 @@
 
 mod level;
 mod ladder;
+mod matches;
 mod rules;
 mod floor;
 mod gate;
@@ -16,5 +17,6 @@ pub use floor::Floor;
 pub use gate::{Fed, MinReplicas};
 pub use ladder::{Ladder, Step, StepKind};
 pub use level::Level;
+pub use matches::{Match, Question};
 pub use plan::{Asked, Candidate, Members, Plan, Reason, Refusal, Rung, Standing, Where, plan};
-pub use rules::{Acks, Match, Question, Route, Routes};
+pub use rules::{Acks, Route, Routes};

@@ -16,6 +16,8 @@ pub struct Asked<'a> {
     pub floor: Floor,
     /// The session is between WATCH and EXEC: everything goes to the master.
     pub watching: bool,
+    /// The answer depends on who gives it (OBJECT IDLETIME).
+    pub of_member: bool,
     /// The session wrote less than `sticky-for` ago.
     pub wrote_lately: bool,
     /// The replica this worker prefers, by its place among the replicas.
@@ -204,6 +206,8 @@ reasons! {
     AskedMember = "asked-member";
     /// Between WATCH and EXEC.
     Watching = "watching";
+    /// The answer is the member's own, and the master's is the one that counts.
+    OfMember = "of-member";
     /// The session wrote less than `sticky-for` ago.
     StickyFor = "sticky-for";
     /// The session's past was cut off by a failover.
@@ -242,6 +246,7 @@ impl Reason {
             Reason::AskedMaster => "the level asks for the master",
             Reason::AskedMember => "the command names this member, as it is",
             Reason::Watching => "between WATCH and EXEC everything goes to the master",
+            Reason::OfMember => "members differ in this, and the master's answer counts",
             Reason::StickyFor => "this session wrote less than sticky-for ago",
             Reason::LostHistory => "a failover cut off what this session saw last",
             Reason::ForeignHistory => "nothing is known of the history of this session's floor",
@@ -290,6 +295,7 @@ fn at_the_master(ask: &Asked<'_>) -> Option<Reason> {
     match ask {
         Asked { class: Class::Write | Class::Session, .. } => Some(Reason::Write),
         Asked { watching: true, .. } => Some(Reason::Watching),
+        Asked { of_member: true, .. } => Some(Reason::OfMember),
         Asked { level: Level::Master, .. } => Some(Reason::AskedMaster),
         Asked { wrote_lately: true, .. } => Some(Reason::StickyFor),
         Asked { floor: Floor::Lost(_), .. } => Some(Reason::LostHistory),
@@ -367,7 +373,6 @@ impl<M: Members> Look<'_, M> {
         Plan { to: Where::Member(it.member), because }
     }
 
-    #[inline]
     /// Whoever has become fresh meanwhile will do: a task that waited may go on at another worker,
     /// with another home.
     #[cold]
@@ -463,17 +468,37 @@ impl<M: Members> Look<'_, M> {
             .filter(|it| it.in_service)
     }
 
-    /// The less busy of two that are in service and suit, thrown by the dice; each throw that does
-    /// not suit moves on to the next that does.
+    /// The less busy of two that are in service and suit, thrown by the dice.
+    #[inline]
     fn pick(&self, suits: impl Fn(&Candidate) -> bool) -> Option<Candidate> {
         let count = self.members.replicas();
+        if count == 0 {
+            return None;
+        }
         let first = throw(self.ask.dice, count);
-        let second = first + 1 + throw(self.ask.dice >> 32, count.saturating_sub(1));
-        let one = self.in_service(first).find(&suits)?;
+        let second = first + 1 + throw(self.ask.dice >> 32, count - 1);
         let second = if second < count { second } else { second - count };
-        let other = self.in_service(second).find(&suits)?;
-        Some(if other.in_flight < one.in_flight { other } else { one })
+        let (one, other) = (self.members.replica(first), self.members.replica(second));
+        match [&one, &other].map(|it| it.in_service && suits(it)) {
+            [true, true] => Some(less_busy(one, other)),
+            _ => self.pick_onward([first, second], suits),
+        }
     }
+
+    /// Each throw that does not suit moves on to the next that does.
+    #[cold]
+    fn pick_onward(
+        &self,
+        [first, second]: [usize; 2],
+        suits: impl Fn(&Candidate) -> bool,
+    ) -> Option<Candidate> {
+        let one = self.in_service(first).find(&suits)?;
+        Some(less_busy(one, self.in_service(second).find(&suits)?))
+    }
+}
+
+fn less_busy(one: Candidate, other: Candidate) -> Candidate {
+    if other.in_flight < one.in_flight { other } else { one }
 }
 
 /// A place below `count`, from the lower half of `bits`; 0 when there is none.

@@ -1,28 +1,8 @@
 //! Routes: rules that say which requests they are for, and what those requests get.
 
-use super::{Ladder, Level};
-use crate::base::glob::{Case, matches};
-use crate::command::{Class, Group, Keys};
-use crate::resp::Request;
+use super::{Ladder, Level, Match, Question};
+use crate::command::Class;
 use std::time::Duration;
-
-/// What a rule is for. An empty list matches everything, a list matches when one of its entries
-/// does, a rule matches when all its lists do.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Match {
-    /// Glob patterns of keys.
-    pub keys: Vec<String>,
-    /// Command groups.
-    pub groups: Vec<Group>,
-    /// Commands by name; a container's name stands for all its subcommands.
-    pub commands: Vec<String>,
-    /// Databases.
-    pub dbs: Vec<usize>,
-    /// Users.
-    pub users: Vec<String>,
-    /// Listeners by name.
-    pub listeners: Vec<String>,
-}
 
 /// How many replicas must confirm a write before its reply leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -32,8 +12,24 @@ pub enum Acks {
     None,
     /// This many replicas.
     Count(u16),
+    /// All replicas that are in service and being fed when the write is made, and one at least. One
+    /// that is paused, drained or cut off meanwhile is no longer waited for.
+    InSync,
     /// All replicas of the set, those too that are paused or cut off.
     All,
+}
+
+impl Acks {
+    /// Whether what this asks for is always at least what `other` asks for.
+    pub fn covers(self, other: Acks) -> bool {
+        match (self, other) {
+            (Acks::All, _) | (_, Acks::None) | (Acks::InSync, Acks::InSync | Acks::Count(1)) => {
+                true
+            }
+            (Acks::Count(this), Acks::Count(other)) => other <= this,
+            _ => false,
+        }
+    }
 }
 
 /// One rule, and what the requests it matches get.
@@ -55,6 +51,16 @@ pub struct Route {
     pub sticky_for: Option<Duration>,
 }
 
+impl Route {
+    /// Its name, and what made it match.
+    pub fn told(&self) -> String {
+        match self.name == Routes::DEFAULT_NAME {
+            true => format!("{} (no rule matched)", self.name),
+            false => format!("{} ({})", self.name, self.matches),
+        }
+    }
+}
+
 impl Default for Route {
     fn default() -> Route {
         Route {
@@ -69,67 +75,21 @@ impl Default for Route {
     }
 }
 
-/// All that rules look at. Keys are only searched for when a rule asks.
-#[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
-    /// The command, upper-case; `CONTAINER|SUBCOMMAND` for a subcommand.
-    pub command: &'a str,
-    /// Whether it reads or writes.
-    pub class: Class,
-    /// Its group.
-    pub group: Group,
-    /// Where its keys stand.
-    pub keys: Keys,
-    /// Its arguments.
-    pub request: Request<'a>,
-    /// The session's database.
-    pub db: usize,
-    /// The session's user.
-    pub user: &'a str,
-    /// The listener it came in by.
-    pub listener: &'a str,
-}
-
-impl Match {
-    /// The group of this name.
-    pub fn group(name: &str) -> Option<Group> {
-        Group::ALL.iter().copied().find(|it| it.name() == name)
-    }
-
-    /// Names of all groups, for refusals.
-    pub fn group_names() -> impl Iterator<Item = &'static str> {
-        Group::ALL.iter().map(|it| it.name())
-    }
-
-    /// Whether everything but the keys matches.
-    fn suits(&self, ask: &Question<'_>) -> bool {
-        let named =
-            |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
-        (self.groups.is_empty() || self.groups.contains(&ask.group))
-            && (self.commands.is_empty()
-                || self.commands.iter().any(|it| is_or_holds(it, ask.command)))
-            && (self.dbs.is_empty() || self.dbs.contains(&ask.db))
-            && named(&self.users, ask.user)
-            && named(&self.listeners, ask.listener)
-    }
-
-    fn holds(&self, key: &[u8]) -> bool {
-        self.keys.is_empty() || self.keys.iter().any(|it| matches(it.as_bytes(), key, Case::Exact))
-    }
-}
-
-fn is_or_holds(name: &str, command: &str) -> bool {
-    let head = command.split('|').next().unwrap_or_default();
-    name.eq_ignore_ascii_case(command) || name.eq_ignore_ascii_case(head)
-}
-
 /// The rules in order: the first that matches wins. Route 0 is the default and matches everything
 /// the others leave.
+///
+/// A route's number is its name's for as long as the process lives: [`Routes::after`]. What was
+/// counted under a number is told under its name, and a number chosen before a reload still means
+/// the same route after it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Routes {
+    /// By number. Those that no file names any more stay, as they were last.
     routes: Vec<Route>,
+    /// Numbers of the rules in force, in their order.
+    order: Vec<u16>,
     level: Level,
     looks_at_keys: bool,
+    mixes_acks: bool,
 }
 
 impl Routes {
@@ -142,22 +102,70 @@ impl Routes {
     /// order.
     pub fn new(level: Level, default: Route, rules: Vec<Route>) -> Routes {
         assert!(rules.len() <= Routes::RULES_MAX, "config refuses more rules");
-        let looks_at_keys = rules.iter().any(|it| !it.matches.keys.is_empty());
-        let routes = std::iter::once(default).chain(rules).collect();
-        Routes { routes, level, looks_at_keys }
+        let order = (1..=rules.len() as u16).collect();
+        Routes::of(level, std::iter::once(default).chain(rules).collect(), order)
+    }
+
+    fn of(level: Level, routes: Vec<Route>, order: Vec<u16>) -> Routes {
+        let rules = || order.iter().map(|it| &routes[usize::from(*it)]);
+        let looks_at_keys = rules().any(|it| !it.matches.keys.is_empty());
+        let all_acks = || rules().chain(&routes[..1]).map(|it| it.acks);
+        let mixes_acks = all_acks().any(|it| it == Acks::InSync)
+            && all_acks().any(|it| matches!(it, Acks::Count(_)));
+        Routes { routes, order, level, looks_at_keys, mixes_acks }
+    }
+
+    /// The same with another level for everything nobody says otherwise of.
+    pub fn with_level(self, level: Level) -> Routes {
+        Routes { level, ..self }
+    }
+
+    /// These rules in the place of those `before`: a name that was there keeps its number, another
+    /// gets a new one. Refused when there have been too many names.
+    pub fn after(self, before: &Routes) -> Result<Routes, String> {
+        let mut routes = before.routes.clone();
+        let mut order = Vec::with_capacity(self.order.len());
+        routes[0] = self.routes[0].clone();
+        for rule in self.order.iter().map(|it| self.get(*it)) {
+            let known = routes.iter().position(|it| it.name == rule.name);
+            match known {
+                Some(at) => routes[at] = rule.clone(),
+                None => routes.push(rule.clone()),
+            }
+            order.push(known.unwrap_or(routes.len() - 1) as u16);
+        }
+        match routes.len() - 1 <= Routes::RULES_MAX {
+            true => Ok(Routes::of(self.level, routes, order)),
+            false => Err(format!(
+                "more than {} names of routes since the start: use earlier ones again, or restart",
+                Routes::RULES_MAX
+            )),
+        }
+    }
+
+    /// Whether the rules in force are the same, in the same order.
+    pub fn has_the_rules_of(&self, other: &Routes) -> bool {
+        let of = |it: &Routes| it.order.iter().map(|at| it.get(*at).clone()).collect::<Vec<_>>();
+        of(self) == of(other)
     }
 
     /// Whether there is nothing to choose: only the default route.
     #[inline]
     pub fn is_trivial(&self) -> bool {
-        self.routes.len() == 1
+        self.order.is_empty()
     }
 
-    /// Whether a choice depends on keys. If not, it may be kept per command, database, user and
-    /// listener.
+    /// Whether a choice depends on keys.
     #[inline]
     pub fn looks_at_keys(&self) -> bool {
         self.looks_at_keys
+    }
+
+    /// Whether no single route may have what all keys of a write need: one wants those in sync,
+    /// another a number.
+    #[inline]
+    pub fn mixes_acks(&self) -> bool {
+        self.mixes_acks
     }
 
     /// The number of the route of this request. When its keys fall under different routes, the
@@ -172,28 +180,39 @@ impl Routes {
         }
     }
 
+    /// Tells the route of each key of this request, and that of a request without keys.
+    pub fn each(&self, ask: &Question<'_>, mut tell: impl FnMut(u16)) {
+        let mut is_keyless = true;
+        ask.keys.each(ask.request, |key| {
+            is_keyless = false;
+            tell(self.first(ask, |it| it.holds(key)));
+        });
+        if is_keyless {
+            tell(self.first(ask, |it| it.keys.is_empty()));
+        }
+    }
+
     fn first(&self, ask: &Question<'_>, holds: impl Fn(&Match) -> bool) -> u16 {
-        let rules = self.routes.iter().enumerate().skip(1);
-        let mut found = rules.filter(|(_, it)| it.matches.suits(ask) && holds(&it.matches));
-        found.next().map_or(0, |(at, _)| at as u16)
+        let fits = |it: &Match| it.suits(ask) && holds(it);
+        self.order.iter().copied().find(|it| fits(&self.get(*it).matches)).unwrap_or(0)
     }
 
     fn strictest(&self, ask: &Question<'_>) -> u16 {
         let mut strictest = None;
-        ask.keys.each(ask.request, |key| {
-            let route = self.first(ask, |it| it.holds(key));
+        self.each(ask, |route| {
             let laxity = self.laxity(route, ask.class);
             if strictest.is_none_or(|(_, it)| laxity < it) {
                 strictest = Some((route, laxity));
             }
         });
-        strictest.map_or_else(|| self.first(ask, |it| it.keys.is_empty()), |(route, _)| route)
+        strictest.map_or(0, |(route, _)| route)
     }
 
     /// Less for a stricter route; first comes what requests of this class care about.
     fn laxity(&self, route: u16, class: Class) -> (u16, u8) {
         let missing = match (class, self.get(route).acks) {
             (Class::Write, Acks::All) => 0,
+            (Class::Write, Acks::InSync) => 1,
             (Class::Write, Acks::Count(count)) => u16::MAX - count,
             _ => u16::MAX,
         };
@@ -213,7 +232,7 @@ impl Routes {
         &self.routes[usize::from(at)]
     }
 
-    /// All routes; a route's place is its number.
+    /// All routes there have been; a route's place is its number.
     pub fn all(&self) -> &[Route] {
         &self.routes
     }
@@ -233,6 +252,7 @@ impl Default for Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{Group, Keys};
     use crate::resp::OwnedRequest;
 
     fn rule(name: &str, level: Level, matches: Match) -> Route {
@@ -248,8 +268,8 @@ mod tests {
         let request = owned.borrow();
         let command = words.split(' ').next().unwrap();
         let class = if command == "MSET" { Class::Write } else { Class::Read };
-        let (user, listener) = ("default", "main");
-        let ask = Question { command, class, group, keys, request, db, user, listener };
+        let (user, client, listener) = ("default", "", "main");
+        let ask = Question { command, class, group, keys, request, db, user, client, listener };
         routes.get(routes.choose(&ask)).name.clone()
     }
 
@@ -317,5 +337,65 @@ mod tests {
         assert_eq!(routes.level(2, None, listener), Level::Eventual);
         assert_eq!(routes.level(2, None, None), Level::Sticky);
         assert!(Routes::default().is_trivial());
+    }
+
+    #[test]
+    fn a_name_keeps_its_number_over_reloads_and_no_other_ever_gets_it() {
+        let routes = |names: &str| {
+            let rules = names.split_whitespace();
+            let rules = rules.map(|it| rule(it, Level::Eventual, keys(&[&format!("{it}:*")])));
+            Routes::new(Level::Sticky, Route::default(), rules.collect())
+        };
+        let names =
+            |it: &Routes| -> Vec<String> { it.all().iter().map(|it| it.name.clone()).collect() };
+        let get = |it: &Routes, key: &str| {
+            chosen(it, &format!("GET {key}"), Group::String, Keys::READ, 0)
+        };
+        let first = routes("a b");
+        let second = routes("c b").after(&first).unwrap();
+        assert_eq!(names(&second), ["default", "a", "b", "c"]);
+        assert_eq!((get(&second, "c:1"), get(&second, "a:1")), ("c".into(), "default".into()));
+        let third = routes("b a").after(&second).unwrap();
+        assert_eq!(names(&third), ["default", "a", "b", "c"]);
+        assert_eq!(routes("b a").after(&third).unwrap(), third, "nothing new changes nothing");
+        let bare = routes("").after(&third).unwrap();
+        assert!(bare.is_trivial() && !bare.looks_at_keys());
+        assert_eq!(bare.get(1).name, "a", "a number of before is still its route");
+    }
+
+    #[test]
+    fn the_order_of_the_new_file_decides_and_its_default_too() {
+        let all = |name: &str| rule(name, Level::Eventual, Match::default());
+        let first = Routes::new(Level::Sticky, Route::default(), vec![all("a"), all("b")]);
+        let default = Route { acks: Acks::All, ..Route::default() };
+        let second = Routes::new(Level::Global, default, vec![all("b"), all("a")]);
+        let second = second.after(&first).unwrap();
+        assert_eq!(chosen(&first, "GET k", Group::String, Keys::READ, 0), "a");
+        assert_eq!(chosen(&second, "GET k", Group::String, Keys::READ, 0), "b");
+        assert_eq!((second.get(0).acks, second.default_level()), (Acks::All, Level::Global));
+    }
+
+    #[test]
+    fn too_many_names_are_refused() {
+        let many = |from: usize| {
+            let names = from..from + Routes::RULES_MAX;
+            let rules = names.map(|it| rule(&it.to_string(), Level::Master, Match::default()));
+            Routes::new(Level::Sticky, Route::default(), rules.collect())
+        };
+        let first = many(0);
+        assert!(many(0).after(&first).is_ok());
+        assert!(many(1).after(&first).unwrap_err().starts_with("more than 1000 names of routes"));
+    }
+
+    #[test]
+    fn acks_that_differ_in_kind_do_not_cover_each_other() {
+        let all = [Acks::None, Acks::Count(1), Acks::Count(2), Acks::InSync, Acks::All];
+        let covers = |it: Acks| all.iter().filter(|other| it.covers(**other)).count();
+        assert_eq!(all.map(covers), [1, 2, 3, 3, 5]);
+        assert!(Acks::InSync.covers(Acks::Count(1)) && !Acks::InSync.covers(Acks::Count(2)));
+        let acks = |acks| Route { acks, ..rule("r", Level::Master, Match::default()) };
+        let mixes = |it: Vec<Route>| Routes::new(Level::Sticky, acks(Acks::Count(1)), it);
+        assert!(mixes(vec![acks(Acks::InSync)]).mixes_acks());
+        assert!(!mixes(vec![acks(Acks::All)]).mixes_acks());
     }
 }

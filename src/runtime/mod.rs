@@ -1,6 +1,7 @@
 //! Everything that touches the world: the executor, sockets, clocks, files and signals. The only
 //! room that names async-std and its reactor, so that a sibling could take their place.
 
+pub mod allocation;
 pub mod clock;
 mod readiness;
 pub mod process;

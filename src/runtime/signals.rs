@@ -1,23 +1,33 @@
-//! The system's requests to end.
+//! The system's requests: to end, and to read the config file again.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
 
-/// SIGTERM and SIGINT from now on.
+/// SIGTERM, SIGINT and SIGHUP from now on.
 pub struct Requests(Signals);
+
+/// What the system asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// To end, by the signal of this name.
+    End(&'static str),
+    /// To read the config file again.
+    Reload,
+}
 
 impl Requests {
     /// Takes these signals from the system.
     pub fn take() -> io::Result<Requests> {
-        Signals::new([SIGTERM, SIGINT]).map(Requests)
+        Signals::new([SIGTERM, SIGINT, SIGHUP]).map(Requests)
     }
 
-    /// Blocks the calling thread, never a worker, until the next one; answers its name.
-    pub fn wait(&mut self) -> &'static str {
+    /// Blocks the calling thread, never a worker, until the next one.
+    pub fn wait(&mut self) -> Request {
         match self.0.forever().next() {
-            Some(SIGINT) => "SIGINT",
-            _ => "SIGTERM",
+            Some(SIGHUP) => Request::Reload,
+            Some(SIGINT) => Request::End("SIGINT"),
+            _ => Request::End("SIGTERM"),
         }
     }
 }

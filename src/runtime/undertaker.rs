@@ -2,24 +2,45 @@
 
 use std::any::Any;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 /// Most burials that may wait; more are done by whoever brings them.
 const WAITING_MAX: usize = 1024;
 
+static WAITING: AtomicU64 = AtomicU64::new(0);
+static BURIED: AtomicU64 = AtomicU64::new(0);
+
+/// Burials that wait: each is a large value, or a few.
+pub fn waiting() -> u64 {
+    WAITING.load(Relaxed)
+}
+
+/// Burials that are done.
+pub fn buried() -> u64 {
+    BURIED.load(Relaxed)
+}
+
 /// Drops `remains` elsewhere.
 pub fn bury(remains: impl Any + Send) {
     static DOOR: OnceLock<Option<SyncSender<Box<dyn Any + Send>>>> = OnceLock::new();
     let Some(door) = DOOR.get_or_init(open) else { return };
+    WAITING.fetch_add(1, Relaxed);
     match door.try_send(Box::new(remains)) {
         Ok(()) => {}
-        Err(TrySendError::Full(remains) | TrySendError::Disconnected(remains)) => drop(remains),
+        Err(TrySendError::Full(remains) | TrySendError::Disconnected(remains)) => rest(remains),
     }
 }
 
 fn open() -> Option<SyncSender<Box<dyn Any + Send>>> {
     let (door, inside) = sync_channel::<Box<dyn Any + Send>>(WAITING_MAX);
-    let work = move || inside.into_iter().for_each(drop);
+    let work = move || inside.into_iter().for_each(rest);
     std::thread::Builder::new().name("entourage-undertaker".into()).spawn(work).ok()?;
     Some(door)
+}
+
+fn rest(remains: Box<dyn Any + Send>) {
+    drop(remains);
+    WAITING.fetch_sub(1, Relaxed);
+    BURIED.fetch_add(1, Relaxed);
 }

@@ -81,8 +81,8 @@ impl Connection {
                 None if self.visitor.house.is_closing() => return Ok(()),
                 None => Next::Wait,
                 Some(Stop::Flush) => Next::GiveWay,
-                Some(Stop::Await { member, needs, at_most }) => {
-                    self.visitor.await_member(member, needs, at_most).await;
+                Some(Stop::Await(awaited)) => {
+                    self.visitor.await_member(&awaited).await;
                     Next::Go
                 }
                 Some(Stop::Park(parked)) => {

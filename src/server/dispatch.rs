@@ -67,7 +67,7 @@ fn requests(
         let request = decoder.request(rest);
         let stop = if request.is_empty() { None } else { visitor.request(request, shift) };
         match stop {
-            Some(stop @ (Stop::Await { .. } | Stop::Held)) => return (taken, Some(stop)),
+            Some(stop @ (Stop::Await(_) | Stop::Held)) => return (taken, Some(stop)),
             Some(stop) => return (taken + consumed, Some(stop)),
             None => taken += consumed,
         }
@@ -140,12 +140,12 @@ impl Visitor {
             self.put_tag(mark);
         }
         if self.session.replies != Replies::On
-            && !matches!(stop, Some(Stop::Await { .. } | Stop::Park(_) | Stop::Held))
+            && !matches!(stop, Some(Stop::Await(_) | Stop::Park(_) | Stop::Held))
         {
             self.silence(mark);
         }
         match &stop {
-            Some(Stop::Park(Parked::Acks { .. })) => self.owed = self.reply.take(mark),
+            Some(Stop::Park(Parked::Acks(_))) => self.owed = self.reply.take(mark),
             Some(Stop::Park(parked)) if parked.is_work() => {
                 self.parked_request = OwnedRequest::of(request.iter());
             }
@@ -255,7 +255,10 @@ impl Visitor {
         }
         Ok(match after? {
             After::Answered => None,
-            After::Park(park) => Some(Stop::Park(park.into())),
+            After::Park(park) => {
+                let route = self.origin().route(command, request);
+                Some(Stop::Park(Parked::of(park, route)))
+            }
             After::Execute(queue) if self.holds_back(&queue, shift) => {
                 self.session.queue = Some(queue);
                 Some(Stop::Held)

@@ -1,6 +1,5 @@
 //! EXEC: the queued commands run as one, under one lock of the master, at one time.
 
-use super::parked::Parked;
 use super::transaction::has_write;
 use super::visitor::{Shift, Stop, Visitor};
 use crate::admin::{After, Command, Handler, SessionVerb, has_stale_watch, table, unwatch};
@@ -10,7 +9,7 @@ use crate::metrics::{Label, NONE};
 use crate::node::{Duty, Gathered, PANICKED, Writing};
 use crate::resp::Request;
 use crate::route::Reason;
-use crate::session::Queue;
+use crate::session::{Queue, Tags};
 
 /// A transaction at work.
 #[derive(Default)]
@@ -67,7 +66,9 @@ impl Visitor {
         self.commit(shift, &mut execution);
         self.reply.close_array(mark, execution.answers);
         let because = if has_write(queue) { Reason::Write } else { Reason::Watching };
-        self.came_from(shift.set.member(shift.set.master()), because, 0, 0);
+        if self.session.tags != Tags::Off {
+            self.came_from(shift.set.member(shift.set.master()), because, shift);
+        }
         Ok(self.after_execution(execution))
     }
 
@@ -166,10 +167,11 @@ impl Visitor {
         let (spec, gathered) = (&command.spec, &mut execution.gathered);
         let outcome =
             writing.run_within(spec, verb, args, &mut desk.effects, &mut self.reply, gathered);
-        if !desk.effects.is_empty() && !execution.routes.contains(&route) {
-            execution.routes.push(route);
-        }
+        let has_changed = !desk.effects.is_empty();
         shift.count(Label::new(route, master, command.id), command);
+        if has_changed {
+            self.note_routes(command, request, route, &mut execution.routes);
+        }
         outcome
     }
 
@@ -225,15 +227,12 @@ impl Visitor {
         PANICKED
     }
 
-    /// Closing comes first; else the most confirmations that any of the writes' routes asks for.
+    /// Closing comes first; else the confirmations that the writes' routes ask for.
     fn after_execution(&self, execution: Execution) -> Option<Stop> {
-        let wanted = |it: &Stop| match it {
-            Stop::Park(Parked::Acks { wanted, .. }) => *wanted,
-            _ => 0,
-        };
-        let routes = execution.routes.iter();
-        let confirmations = routes.filter_map(|it| self.confirmation(*it));
-        execution.stop.or_else(|| confirmations.max_by_key(wanted))
+        execution.stop.or_else(|| match execution.routes.as_slice() {
+            [] => None,
+            routes => self.confirmation(routes),
+        })
     }
 }
 

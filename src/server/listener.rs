@@ -5,7 +5,6 @@ use super::visitor::Visitor;
 use crate::admin::House;
 use crate::node::Hold;
 use crate::resp::{OwnedRequest, Protocol, Reply};
-use crate::route::Level;
 use crate::runtime::stream::{Acceptor, Stream};
 use crate::runtime::{clock, tasks};
 use crate::session::Session;
@@ -15,12 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// A listener: its socket, its name, and the level of its clients.
+/// A listener: its socket and its name.
 pub struct Listener {
-    /// Its name, for route rules.
+    /// Its name, for route rules and its clients' level.
     pub name: Arc<str>,
-    /// The level of its clients, unless a route or they themselves say otherwise.
-    pub level: Option<Level>,
     /// Where it listens.
     pub acceptor: Acceptor,
 }
@@ -76,7 +73,7 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         session,
         reply: Reply::new(Protocol::Resp2),
         listener: listener.name.clone(),
-        listener_level: listener.level,
+        listener_level: settings.listener_level(&listener.name),
         settings,
         settings_generation,
         roster: house.set.roster(),

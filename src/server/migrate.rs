@@ -52,7 +52,7 @@ impl Visitor {
         }
         let command = table().locate(self.parked_request.borrow()).ok()?;
         let route = self.origin().route(command, self.parked_request.borrow());
-        match self.confirmation(route) {
+        match self.confirmation_of(command, self.parked_request.borrow(), route) {
             Some(Stop::Park(parked)) => Some(parked),
             _ => None,
         }

@@ -1,10 +1,12 @@
 //! Connections that stand still: waiting for replicas, for a time, or for a replica to read from.
 
 use super::desk::at_desk;
-use super::visitor::Visitor;
+use super::visitor::{Awaited, Visitor};
+use super::wanted::{Confirmed, Wanted};
 use crate::admin::{Migration, Park};
 use crate::base::position::Offset;
 use crate::command::Fault;
+use crate::metrics::batch::Batch;
 use crate::node::{Member, Set};
 use crate::runtime::{clock, tasks};
 use futures::FutureExt;
@@ -17,35 +19,53 @@ use std::time::Duration;
 #[derive(Debug)]
 pub enum Parked {
     /// WAIT.
-    Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
+    Wait { route: u16, offset: Offset, replicas: usize, timeout: Option<Duration> },
     /// A write whose reply, [`Visitor::owed`], needs confirmation.
-    Acks { offset: Offset, wanted: usize, timeout: Option<Duration> },
+    Acks(Confirmation),
     /// WAITAOF.
     WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
     /// PROXY FAILOVER.
     FailOver { heir: usize },
+    /// PROXY RELOAD.
+    Reload,
     /// MIGRATE.
     Migrate(Box<Migration>),
 }
 
-impl From<Park> for Parked {
-    fn from(park: Park) -> Parked {
-        match park {
-            Park::Wait { offset, replicas, timeout } => Parked::Wait { offset, replicas, timeout },
-            Park::WaitAof { timeout } => Parked::WaitAof { timeout },
-            Park::Sleep { time } => Parked::Sleep { time },
-            Park::FailOver { heir } => Parked::FailOver { heir },
-            Park::Migrate(migration) => Parked::Migrate(migration),
-        }
-    }
+/// The confirmation that a write waits for.
+#[derive(Debug)]
+pub struct Confirmation {
+    /// The write's route.
+    pub route: u16,
+    /// Where the write ends.
+    pub offset: Offset,
+    /// Which replicas must have applied it, and how long it waits for them.
+    pub wanted: Wanted,
 }
 
 impl Parked {
+    /// What a verb on this route asks for.
+    pub fn of(park: Park, route: u16) -> Parked {
+        match park {
+            Park::Wait { offset, replicas, timeout } => {
+                Parked::Wait { route, offset, replicas, timeout }
+            }
+            Park::WaitAof { timeout } => Parked::WaitAof { timeout },
+            Park::Sleep { time } => Parked::Sleep { time },
+            Park::FailOver { heir } => Parked::FailOver { heir },
+            Park::Reload => Parked::Reload,
+            Park::Migrate(migration) => Parked::Migrate(migration),
+        }
+    }
+
     /// Whether the time is spent on the command itself, not on waiting for others.
     pub fn is_work(&self) -> bool {
-        matches!(self, Parked::Sleep { .. } | Parked::Migrate(_) | Parked::FailOver { .. })
+        matches!(
+            self,
+            Parked::Sleep { .. } | Parked::Migrate(_) | Parked::FailOver { .. } | Parked::Reload
+        )
     }
 }
 
@@ -65,17 +85,15 @@ impl Visitor {
         let mark = self.reply.mark();
         let is_work = parked.is_work();
         match parked {
-            Parked::Wait { offset, replicas, timeout } => {
+            Parked::Wait { route, offset, replicas, timeout } => {
                 let ended = self.until_applied(offset, replicas, timeout).await;
-                at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
+                self.record(|it| it.wait(route, clock::mono_now().since(began)));
                 match ended {
                     Ended::Unblocked => self.reply.error(UNBLOCKED),
                     _ => self.reply.count(count_applied(&self.house.set, offset)),
                 }
             }
-            Parked::Acks { offset, wanted, timeout } => {
-                self.confirm(offset, wanted, timeout).await;
-            }
+            Parked::Acks(acks) => self.confirm(acks).await,
             Parked::WaitAof { timeout } => {
                 let never = usize::MAX;
                 match self.until_applied(Offset::ZERO, never, timeout).await {
@@ -90,13 +108,14 @@ impl Visitor {
             Parked::Migrate(migration) => {
                 self.client.is_parked.store(true, Release);
                 let parked = self.migrate(*migration).await;
-                if let Some(Parked::Acks { offset, wanted, timeout }) = parked {
+                if let Some(Parked::Acks(acks)) = parked {
                     self.owed = self.reply.take(mark);
-                    self.confirm(offset, wanted, timeout).await;
+                    self.confirm(acks).await;
                 }
                 self.client.is_parked.store(false, Release);
             }
             Parked::FailOver { heir } => self.fail_over(heir).await,
+            Parked::Reload => self.reload().await,
         }
         if is_work {
             let request = std::mem::take(&mut self.parked_request);
@@ -106,17 +125,23 @@ impl Visitor {
     }
 
     /// Answers what is owed once enough replicas have applied everything up to `offset`.
-    async fn confirm(&mut self, offset: Offset, wanted: usize, timeout: Option<Duration>) {
+    async fn confirm(&mut self, acks: Confirmation) {
+        let Confirmation { route, offset, wanted } = acks;
         let began = clock::mono_now();
-        self.until_applied(offset, wanted, timeout).await;
-        at_desk(|it| it.metrics.wait(clock::mono_now().since(began)));
-        let acked = count_applied(&self.house.set, offset);
+        let set = self.house.set.clone();
+        let confirmed = || wanted.confirmed(&set, offset, count_applied(&set, offset));
+        let reached = until(&set, || confirmed().is_final());
+        self.stand_until(reached, wanted.timeout()).await;
+        self.record(|it| it.wait(route, clock::mono_now().since(began)));
+        let confirmed = confirmed();
         let owed = std::mem::take(&mut self.owed);
-        if wanted <= acked {
-            self.reply.buffer().extend(owed);
-        } else {
-            let offset = offset.bytes();
-            self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+        match confirmed.is_enough() {
+            true => self.reply.buffer().extend(owed),
+            false => {
+                let Confirmed { acked, wanted, .. } = confirmed;
+                let offset = offset.bytes();
+                self.answer_fault(&Fault::NotDurable { offset, acked, wanted });
+            }
         }
     }
 
@@ -129,6 +154,7 @@ impl Visitor {
             Park::WaitAof { .. } => self.nothing_on_disk(),
             Park::Sleep { .. } => self.reply.ok(),
             Park::FailOver { .. } => unreachable!("FAILOVER is never queued"),
+            Park::Reload => unreachable!("RELOAD is never queued"),
             Park::Migrate(_) => unreachable!("a transaction queues nothing that is far"),
         }
     }
@@ -140,12 +166,14 @@ impl Visitor {
         self.reply.int(0);
     }
 
-    /// Waits until a replica has applied `needs`, at most `at_most`: `member`, or another that may
-    /// be read. Planning again says what came of it.
-    pub async fn await_member(&mut self, member: usize, needs: Offset, at_most: Duration) {
+    /// Waits until a replica has what is needed: the one awaited, or another that may be read.
+    /// Planning again says what came of it.
+    pub async fn await_member(&mut self, awaited: &Awaited) {
+        let Awaited { place, needs, at_most, ref key } = *awaited;
         let began = clock::mono_now();
         let set = self.house.set.clone();
         let roster = self.roster.clone();
+        let member = usize::from(place.member);
         let reached = until(&set, || {
             let may_serve = |it: &Member| it.index == member || it.in_service();
             roster
@@ -153,7 +181,16 @@ impl Visitor {
                 .any(|it| it.index != set.master() && may_serve(it) && needs <= it.applied())
         });
         self.stand_until(reached, Some(at_most)).await;
-        at_desk(|it| it.metrics.floor_wait(clock::mono_now().since(began)));
+        let micros = clock::mono_now().since(began);
+        self.record(|it| it.floor_wait(place, micros, key.as_ref()));
+    }
+
+    /// Notes what a wait came to, and hands it over: a client that is answered may look for it.
+    fn record(&self, note: impl FnOnce(&mut Batch)) {
+        at_desk(|it| {
+            note(&mut it.metrics);
+            self.house.metrics.flush(tasks::worker(), &mut it.metrics);
+        });
     }
 
     async fn until_applied(

@@ -1,17 +1,20 @@
 //! A read's way: route, floor, plan, member, reply.
 
 use super::once::plan_at;
-use super::visitor::{Climb, Held, Shift, Stop, Visitor};
+use super::visitor::{Awaited, Climb, Held, Shift, Stop, Visitor};
 use crate::admin::{Command, Origin, home_of};
 use crate::base::limits::CATCH_UP_US_MAX;
 use crate::base::position::Offset;
-use crate::command::{Args, Class, Fault};
+use crate::command::{Args, Class, Fault, Flags};
 use crate::engine::ReadVerb;
+use crate::metrics::worst::Key;
 use crate::metrics::{Label, NONE, Place};
 use crate::node::{CaughtUp, Duty, Member, Stint, View};
 use crate::resp::Request;
 use crate::route::{Level, Plan, Reason, Refusal, Rung, Where, plan};
 use crate::runtime::tasks;
+use crate::session::Tags;
+use std::time::Duration;
 
 /// What a catch-up may take of its worker's time.
 const CATCH_UP: Stint = Stint::Micros(CATCH_UP_US_MAX);
@@ -45,7 +48,7 @@ impl Visitor {
         for _ in 0..PLANS_MAX {
             self.keep_up(shift.set)?;
             let plan = match self.session.once.as_ref().and_then(|it| it.at) {
-                None => self.plan_read(route, climb, shift),
+                None => self.plan_read(command, route, climb, shift),
                 Some(at) => plan_at(at, shift.set)?,
             };
             note_step(plan, route, climb, shift);
@@ -70,7 +73,8 @@ impl Visitor {
                 Where::Wait { member, needs, at_most, step } => {
                     let ends = Some(shift.now.plus(at_most));
                     self.climb = Some(Climb { step, ends, needs: self.position(needs) });
-                    return Ok(Some(Stop::Await { member: member.into(), needs, at_most }));
+                    let place = Place { route, member };
+                    return Ok(Some(to_await(place, needs, at_most, command, request)));
                 }
                 Where::Refuse(refusal) => {
                     if refusal == Refusal::MasterDown && shift.master().is_ok() {
@@ -95,10 +99,17 @@ impl Visitor {
     }
 
     #[inline]
-    fn plan_read(&mut self, route: u16, climb: Option<Climb>, shift: &mut Shift<'_, '_>) -> Plan {
+    fn plan_read(
+        &mut self,
+        command: &Command,
+        route: u16,
+        climb: Option<Climb>,
+        shift: &mut Shift<'_, '_>,
+    ) -> Plan {
         let home = home_of(tasks::worker(), shift.roster.len() - 1);
         let origin = Origin { arrived: climb.map(|it| it.needs), ..self.origin() };
         let mut ask = origin.ask(Class::Read, route, shift.set, &self.lineage, shift.now, home);
+        ask.of_member = command.spec.flags.has(Flags::AT_MASTER);
         ask.rung = climb.map_or(Rung::GROUND, |it| it.rung(shift.now));
         let with_ages = matches!(ask.level, Level::Bounded { ms: Some(_), .. });
         if home.is_none() || climb.is_some() {
@@ -124,7 +135,9 @@ impl Visitor {
         let set = shift.set;
         let member = set.member(index);
         shift.begin(command);
-        let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
+        let world = &shift.desk.world;
+        world.uses.at_replica((index != set.master()).then_some(self.session.db));
+        let args = Args::new(request, command.words, self.session.db, world);
         let outcome = match &mut shift.held {
             Held::Writing(writing) if writing.member().index == index => {
                 writing.read(verb, args, &mut self.reply)
@@ -137,7 +150,7 @@ impl Visitor {
                 reading.run(verb, args, &mut self.reply)
             }
         };
-        self.saw(member, plan.because, route, shift);
+        self.saw(member, plan.because, route, command, request, shift);
         shift.count(Label::new(route, index as u16, command.id), command);
         if outcome.is_err() && member.is(Duty::Quarantined) {
             shift.held.release();
@@ -167,15 +180,55 @@ impl Visitor {
 
     /// Reads raise the floor too, and how stale they were is recorded.
     #[inline]
-    fn saw(&mut self, member: &Member, because: Reason, route: u16, shift: &mut Shift<'_, '_>) {
+    #[allow(clippy::too_many_arguments)] // As wide as the corridor.
+    fn saw(
+        &mut self,
+        member: &Member,
+        because: Reason,
+        route: u16,
+        command: &Command,
+        request: Request<'_>,
+        shift: &mut Shift<'_, '_>,
+    ) {
         let applied = member.applied();
         self.session.saw(self.position(applied));
-        let behind = shift.set.head().since(applied);
         let place = Place { route, member: member.index as u16 };
-        let us = if behind == 0 { 0 } else { shift.set.behind_us(member, shift.now) };
-        shift.desk.metrics.staleness(place, behind, us, 1);
-        self.came_from(member, because, behind, us);
+        match shift.set.head().since(applied) {
+            0 => shift.desk.metrics.fresh(place, 1),
+            behind => note_stale(member, place, behind, command, request, shift),
+        }
+        if self.session.tags != Tags::Off {
+            self.came_from(member, because, shift);
+        }
     }
+}
+
+/// The wait of a read for a replica.
+#[cold]
+fn to_await(
+    place: Place,
+    needs: Offset,
+    at_most: Duration,
+    command: &Command,
+    request: Request<'_>,
+) -> Stop {
+    let key = command.spec.keys.first(request).map(Key::new);
+    Stop::Await(Box::new(Awaited { place, needs, at_most, key }))
+}
+
+/// Records a read that was `behind` bytes behind.
+#[cold]
+fn note_stale(
+    member: &Member,
+    place: Place,
+    behind: u64,
+    command: &Command,
+    request: Request<'_>,
+    shift: &mut Shift<'_, '_>,
+) {
+    let us = shift.set.behind_us(member, shift.now);
+    let key = command.spec.keys.first(request);
+    shift.desk.metrics.stale(place, behind, us, key);
 }
 
 /// Counts the step that a plan takes; a wait that goes on has been counted.

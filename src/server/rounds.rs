@@ -22,7 +22,8 @@ pub async fn rounds(house: Arc<House>) {
         close_idle(&house);
         // Whoever meets a panic replaces the master at once; this is for when nobody was fit then.
         house.set.replace_quarantined_master();
-        house.collect_lag();
+        house.collect_seen();
+        house.note_memory();
         let now = clock::mono_now();
         house.rates.lock().note(now, &house.counters);
         if last_ping.plus(settings.set.ping_every) <= now {

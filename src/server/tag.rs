@@ -1,6 +1,6 @@
 //! Tags of replies: an attribute in front of a reply that says where it comes from (PROXY TAG).
 
-use super::visitor::Visitor;
+use super::visitor::{Shift, Visitor};
 use crate::admin::verbs::once::token_of;
 use crate::node::Member;
 use crate::resp::{Mark, Reply};
@@ -18,11 +18,14 @@ pub struct Tag {
 
 impl Visitor {
     /// Remembers where the reply at hand comes from, for a client that wants to know.
-    #[inline]
-    pub fn came_from(&mut self, member: &Member, because: Reason, behind_bytes: u64, us: u64) {
-        if self.session.tags != Tags::Off {
-            self.tag = Some(Tag { member: member.index, because, behind_bytes, behind_us: us });
-        }
+    #[cold]
+    pub fn came_from(&mut self, member: &Member, because: Reason, shift: &Shift<'_, '_>) {
+        let behind_bytes = shift.set.head().since(member.applied());
+        let behind_us = match behind_bytes {
+            0 => 0,
+            _ => shift.set.behind_us(member, shift.now),
+        };
+        self.tag = Some(Tag { member: member.index, because, behind_bytes, behind_us });
     }
 
     /// Puts the tag, if the reply since `mark` is to have one, in front of it.

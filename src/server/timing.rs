@@ -130,6 +130,9 @@ impl Shift<'_, '_> {
         self.desk.metrics.hits(world.hits.take() as u32);
         self.desk.metrics.misses(world.misses.take() as u32);
         visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
+        if !world.uses.is_empty() {
+            self.set.tell_uses(&world.uses, world.now.get());
+        }
         visitor.house.counters.commands.fetch_add(self.served, Relaxed);
         visitor.client.active.store(self.now.0, Relaxed);
         visitor.client.commands.fetch_add(self.served, Relaxed);

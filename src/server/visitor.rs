@@ -9,6 +9,8 @@ use crate::base::position::{Lineage, Offset, Position};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::config::Config;
+use crate::metrics::Place;
+use crate::metrics::worst::Key;
 use crate::node::{Duty, Hold, Member, Reading, Roster, Set, Writing};
 use crate::resp::{Limits, OwnedRequest, Reply, Standing};
 use crate::route::{Level, Rung};
@@ -80,13 +82,26 @@ pub enum Stop {
     /// The connection waits; the request has been taken.
     Park(super::parked::Parked),
     /// The read waits for a replica, and will be planned again: the request has not been taken.
-    Await { member: usize, needs: Offset, at_most: Duration },
+    Await(Box<Awaited>),
     /// The client is held back by CLIENT PAUSE: the request has not been taken.
     Held,
     /// The connection closes once its replies are out.
     Close,
     /// The proxy shuts down.
     ShutDown,
+}
+
+/// The replica a read waits for.
+#[derive(Debug)]
+pub struct Awaited {
+    /// The read's route, and the replica.
+    pub place: Place,
+    /// What it is to apply.
+    pub needs: Offset,
+    /// How long the read waits.
+    pub at_most: Duration,
+    /// The first key that is to be read.
+    pub key: Option<Key>,
 }
 
 /// The lock a batch holds, so that neighbours that go to the same member take it once.
@@ -136,7 +151,8 @@ impl<'s> Shift<'s, '_> {
     /// Locks the master to write. One that a panic has taken out of service is replaced first.
     #[inline]
     pub fn master(&mut self) -> Result<&mut Writing<'s>, Fault> {
-        if self.set.member(self.set.master()).is(Duty::Quarantined) {
+        // Looked at under the lock: its last holder's verb may have panicked while this waited.
+        if self.held.write(self.set, self.roster).member().is(Duty::Quarantined) {
             self.held.release();
             self.set.replace_quarantined_master();
         }
@@ -177,8 +193,23 @@ impl Visitor {
         let generation = self.house.settings_generation();
         if generation != self.settings_generation {
             self.settings_generation = generation;
-            self.settings = self.house.settings();
+            self.take_settings();
         }
+        self.refresh_set();
+    }
+
+    #[cold]
+    fn take_settings(&mut self) {
+        let before = std::mem::replace(&mut self.settings, self.house.settings());
+        self.listener_level = self.settings.listener_level(&self.listener);
+        if before.routes != self.settings.routes {
+            // It stands on a ladder that may not be there any more.
+            self.climb = None;
+        }
+    }
+
+    #[inline]
+    fn refresh_set(&mut self) {
         let generation = self.house.set.generation();
         if generation != self.set_generation {
             self.set_generation = generation;
@@ -215,14 +246,14 @@ impl Visitor {
         }
     }
 
-    /// As [`Visitor::refresh`], in the middle of a batch; refuses the request at hand when what it
-    /// builds on has been lost.
+    /// As [`Visitor::refresh`], in the middle of a request, whose settings stay as they are.
+    /// Refuses it when what it builds on has been lost.
     #[inline]
     pub fn keep_up(&mut self, set: &Set) -> Result<(), Fault> {
         if set.generation() == self.set_generation {
             return Ok(());
         }
-        self.refresh();
+        self.refresh_set();
         self.take_lost().map_or(Ok(()), Err)
     }
 

@@ -1,7 +1,8 @@
 //! A write's way: the gate, the master, the log, and what the client wants confirmed.
 
-use super::parked::Parked;
+use super::parked::{Confirmation, Parked};
 use super::visitor::{Shift, Stop, Visitor};
+use super::wanted::Wanted;
 use crate::admin::Command;
 use crate::command::{Args, Fault};
 use crate::engine::WriteVerb;
@@ -9,7 +10,7 @@ use crate::metrics::Label;
 use crate::node::{Duty, View};
 use crate::resp::Request;
 use crate::route::{Acks, Reason};
-use std::time::Duration;
+use crate::session::{AskedAcks, Tags};
 
 impl Visitor {
     /// Runs a write at the master.
@@ -41,14 +42,16 @@ impl Visitor {
             true => self.session.wrote(end, shift.now),
             false => self.session.saw(end),
         }
-        self.came_from(shift.set.member(master), Reason::Write, 0, 0);
+        if self.session.tags != Tags::Off {
+            self.came_from(shift.set.member(master), Reason::Write, shift);
+        }
         shift.count(Label::new(route, master as u16, command.id), command);
         if outcome.is_err() && shift.set.member(master).is(Duty::Quarantined) {
             shift.held.release();
             shift.set.replace_quarantined_master();
         }
         outcome?;
-        Ok(if has_changed { self.confirmation(route) } else { None })
+        Ok(if has_changed { self.confirmation_of(command, request, route) } else { None })
     }
 
     /// `min-replicas-to-write`, checked before anything is applied.
@@ -60,25 +63,58 @@ impl Visitor {
         if gate.allows(view.fed()) { Ok(()) } else { Err(Fault::NoReplicas) }
     }
 
-    /// What must be confirmed before this write's reply may leave.
+    /// What must be confirmed before this write's reply may leave: what its route asks for, or all
+    /// that its keys' routes do where no single one may have it all.
     #[inline]
-    pub fn confirmation(&self, route: u16) -> Option<Stop> {
-        let route = self.settings.routes.get(route);
-        let count = |acks| match acks {
-            Acks::None => 0,
-            Acks::Count(count) => usize::from(count),
-            Acks::All => self.roster.len() - 1,
-        };
-        // A session may ask for more than its route, not for less.
-        let (wanted, timeout) = match self.session.acks {
-            Some(it) if count(route.acks) <= count(it.acks) => (count(it.acks), it.timeout),
-            _ => (count(route.acks), route.acks_timeout),
-        };
-        if wanted == 0 {
-            return None;
+    pub fn confirmation_of(
+        &self,
+        command: &Command,
+        request: Request<'_>,
+        route: u16,
+    ) -> Option<Stop> {
+        if !self.settings.routes.mixes_acks() {
+            return self.confirmation(&[route]);
         }
-        let timeout = (timeout != Duration::ZERO).then_some(timeout);
+        let mut routes = Vec::new();
+        self.note_routes(command, request, route, &mut routes);
+        self.confirmation(&routes)
+    }
+
+    /// Notes whose acks this write must have, each route once.
+    pub fn note_routes(
+        &self,
+        command: &Command,
+        request: Request<'_>,
+        route: u16,
+        routes: &mut Vec<u16>,
+    ) {
+        let mut note = |it| {
+            if !routes.contains(&it) {
+                routes.push(it);
+            }
+        };
+        match self.settings.routes.mixes_acks() {
+            true => self.origin().each_route(command, request, note),
+            false => note(route),
+        }
+    }
+
+    /// What must be confirmed before the reply to writes of these routes may leave. A session may
+    /// ask for more than its route, not for less.
+    #[inline]
+    pub fn confirmation(&self, routes: &[u16]) -> Option<Stop> {
+        let of_route = |it: &u16| {
+            let route = self.settings.routes.get(*it);
+            AskedAcks { acks: route.acks, timeout: route.acks_timeout }
+        };
+        let asked = self.session.acks.into_iter().chain(routes.iter().map(of_route));
+        let mut asked = asked.filter(|it| it.acks != Acks::None).peekable();
+        asked.peek()?;
+        let wanted = Wanted::of_all(&self.house.set, &self.roster, asked)?;
+        // The wait is told of under one label: the first route that asks for something.
+        let labels = routes.iter().filter(|it| of_route(it).acks != Acks::None);
+        let route = *labels.chain(routes).next()?;
         let offset = self.session.last_write;
-        Some(Stop::Park(Parked::Acks { offset, wanted, timeout }))
+        Some(Stop::Park(Parked::Acks(Confirmation { route, offset, wanted })))
     }
 }

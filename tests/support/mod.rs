@@ -1,6 +1,7 @@
 //! What the integration tests share: servers that end with the test, a raw client, scripts.
 #![allow(dead_code, unused_imports)] // Each test binary uses a part of it.
 
+pub mod members;
 pub mod parse;
 pub mod patience;
 pub mod script;
@@ -9,6 +10,7 @@ pub mod suite;
 pub mod value;
 pub mod wire;
 
+pub use members::{BOTH, node, order, until_behind};
 pub use patience::until;
 pub use servers::Server;
 pub use suite::Suite;

@@ -20,6 +20,7 @@ const PORTS_TRIED_MAX: u32 = 5;
 const PR_SET_PDEATHSIG: c_int = 1;
 const SIGKILL: c_ulong = 9;
 const SIGTERM: c_int = 15;
+const SIGHUP: c_int = 1;
 
 unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
@@ -67,11 +68,25 @@ impl Server {
 
     /// Our server with a config file; `{port}` in its text becomes the port.
     pub fn entourage_with_config(text: &str) -> Server {
+        Server::entourage_with_config_and(text, &["--loglevel", "warn"])
+    }
+
+    /// The same, with these flags.
+    pub fn entourage_with_config_and(text: &str, flags: &[&str]) -> Server {
         let binary = env!("CARGO_BIN_EXE_entourage");
-        let line = format!("{binary} serve --config entourage.toml --loglevel warn");
-        start_in(&line, &[], |dir, port| {
-            fs::write(dir.join("entourage.toml"), text.replace("{port}", &port.to_string()))
-        })
+        let line = format!("{binary} serve --config {CONFIG}");
+        start_in(&line, flags, |dir, port| write_config(dir, text, port))
+    }
+
+    /// Writes the config file anew.
+    pub fn write_config(&self, text: &str) {
+        write_config(&self.dir, text, self.port).expect("its directory is ours");
+    }
+
+    /// Sends it SIGHUP.
+    pub fn hang_up(&self) {
+        // SAFETY: one system call on a child that has not been waited for.
+        unsafe { kill(self.child.id() as c_int, SIGHUP) };
     }
 
     /// Whether a real Redis stands in for our server.
@@ -120,6 +135,12 @@ impl Drop for Server {
         }
         let _ = fs::remove_dir_all(&self.dir);
     }
+}
+
+const CONFIG: &str = "entourage.toml";
+
+fn write_config(dir: &Path, text: &str, port: u16) -> io::Result<()> {
+    fs::write(dir.join(CONFIG), text.replace("{port}", &port.to_string()))
 }
 
 const SERVE: &str = "serve --bind 127.0.0.1:{port} --loglevel warn";

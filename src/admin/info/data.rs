@@ -4,6 +4,7 @@ use super::Lines;
 use crate::admin::House;
 use crate::base::limits::DATABASES;
 use crate::base::position::HistoryId;
+use crate::metrics::Delay;
 use crate::node::Duty;
 use crate::runtime::clock;
 
@@ -55,6 +56,7 @@ pub fn replication(house: &House, lines: &mut Lines) {
     }
     lines.line("master_name", &roster[master].name);
     lines.line("master_failover_state", "no-failover");
+    lines.line("failover_pause_us_p99", house.delay(Delay::FailoverPause).shown(99.0));
     stream(house, lines);
 }
 

@@ -1,9 +1,9 @@
 //! Sections about the process: server, clients, memory, stats, cpu.
 
 use super::{Lines, human, read};
-use crate::admin::House;
 use crate::admin::version::{ENTOURAGE_VERSION, REDIS_VERSION};
-use crate::runtime::{clock, process};
+use crate::admin::{House, Memory};
+use crate::runtime::{clock, process, undertaker};
 use std::sync::atomic::Ordering::Relaxed;
 
 pub fn server(house: &House, lines: &mut Lines) {
@@ -50,19 +50,28 @@ pub fn clients(house: &House, lines: &mut Lines) {
 }
 
 pub fn memory(house: &House, lines: &mut Lines) {
-    let resident = process::resident_bytes();
-    let peak = house.peak_memory(resident);
+    let memory = house.memory();
     let (_, backlog) = house.set.backlog();
-    lines.bytes("used_memory", resident);
-    lines.bytes("used_memory_rss", resident);
-    lines.bytes("used_memory_peak", peak);
-    let percent = 100.0 * resident as f64 / peak.max(1) as f64;
+    lines.bytes("used_memory", memory.used);
+    lines.bytes("used_memory_rss", memory.resident);
+    lines.bytes("used_memory_peak", memory.peak);
+    let percent = Memory::percent(memory.used, memory.peak);
     lines.push(format_args!("used_memory_peak_perc:{percent:.2}%"));
+    lines.line("used_memory_overhead", memory.at_start + backlog);
+    lines.line("used_memory_startup", memory.at_start);
+    let dataset = memory.dataset().saturating_sub(backlog);
+    lines.line("used_memory_dataset", dataset);
+    let percent = Memory::percent(dataset, memory.dataset());
+    lines.push(format_args!("used_memory_dataset_perc:{percent:.2}%"));
+    lines.line("allocator_allocated", memory.used);
+    lines.line("allocator_active", memory.resident);
+    lines.line("allocator_resident", memory.resident);
     lines.bytes("total_system_memory", process::machine_bytes());
     lines.line("maxmemory", 0);
     lines.line("maxmemory_human", human(0));
     lines.line("maxmemory_policy", "noeviction");
-    lines.line("mem_fragmentation_ratio", "1.00");
+    lines.push(format_args!("mem_fragmentation_ratio:{:.2}", memory.fragmentation()));
+    lines.line("mem_fragmentation_bytes", memory.fragmentation_bytes());
     lines.line("mem_not_counted_for_evict", 0);
     lines.line("mem_replication_backlog", backlog);
     lines.line("mem_clients_slaves", 0);
@@ -72,7 +81,8 @@ pub fn memory(house: &House, lines: &mut Lines) {
     lines.line("mem_aof_buffer", 0);
     lines.line("mem_allocator", "mimalloc");
     lines.line("active_defrag_running", 0);
-    lines.line("lazyfree_pending_objects", 0);
+    lines.line("lazyfree_pending_objects", undertaker::waiting());
+    lines.line("lazyfreed_objects", undertaker::buried());
 }
 
 pub fn stats(house: &House, lines: &mut Lines) {

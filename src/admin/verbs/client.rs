@@ -157,13 +157,20 @@ fn id(turn: &mut Turn<'_>) -> Result<After, Fault> {
 }
 
 fn info(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.client.mirror(turn.session, turn.reply.protocol());
+    mirror(turn);
     turn.reply.verbatim(&line::line(turn.client, turn.now));
     Ok(After::Answered)
 }
 
-fn list(turn: &mut Turn<'_>) -> Result<After, Fault> {
+/// Lets others see this client as it is now, in the middle of a batch.
+fn mirror(turn: &Turn<'_>) {
     turn.client.mirror(turn.session, turn.reply.protocol());
+    let asked = turn.args.request().wire().map_or(0, <[u8]>::len);
+    turn.client.unread.store(asked as u64, Relaxed);
+}
+
+fn list(turn: &mut Turn<'_>) -> Result<After, Fault> {
+    mirror(turn);
     let clients = if turn.args.left() == 0 {
         turn.house.clients.all()
     } else if 2 <= turn.args.left() && turn.args.word("TYPE") {

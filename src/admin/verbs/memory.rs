@@ -4,7 +4,6 @@ use super::help::help;
 use crate::admin::{After, SessionRow, Turn, session_container, session_row};
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
-use crate::runtime::process;
 
 const TIPS: &[&str] =
     &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
@@ -30,7 +29,7 @@ const MEMORY: &[SessionRow] = &[
 
 fn stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
     let house = turn.house;
-    let resident = process::resident_bytes();
+    let memory = house.memory();
     let keys = {
         let roster = house.set.roster();
         let reading = house.set.read(&roster[house.set.master()]);
@@ -39,11 +38,15 @@ fn stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
     };
     let (_, backlog) = house.set.backlog();
     let told = [
-        ("peak.allocated", house.peak_memory(resident)),
-        ("total.allocated", resident),
+        ("peak.allocated", memory.peak),
+        ("total.allocated", memory.used),
+        ("startup.allocated", memory.at_start),
         ("replication.backlog", backlog),
         ("keys.count", keys),
-        ("keys.bytes-per-key", resident.checked_div(keys).unwrap_or(0)),
+        ("keys.bytes-per-key", memory.dataset().checked_div(keys).unwrap_or(0)),
+        ("dataset.bytes", memory.dataset().saturating_sub(backlog)),
+        ("allocator.allocated", memory.used),
+        ("allocator.resident", memory.resident),
     ];
     turn.reply.map(told.len());
     for (name, bytes) in told {

@@ -5,8 +5,8 @@ use super::help::help;
 use super::members;
 use super::once;
 use crate::admin::{
-    After, Command, Handler, Origin, SessionRow, Turn, home_of, session_container, session_prefix,
-    session_row, stats, table,
+    After, Command, Handler, Origin, Park, SessionRow, Turn, home_of, session_container,
+    session_prefix, session_row, stats, table,
 };
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Class, Fault, Flags, Group};
@@ -36,7 +36,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(1)",
         "Tells or sets how many replicas confirm each write of this session.",
-        "[0 | <replicas | ALL> timeout-milliseconds]",
+        "[0 | <replicas | IN-SYNC | ALL> timeout-milliseconds]",
     ),
     session_row("ATLEAST", AtLeast(3), ANY_TIME, once::at_least).says(
         Group::Proxy,
@@ -91,6 +91,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "[LEVEL level] [ATLEAST token] [WAIT milliseconds] [ELSE <MASTER | ERROR | STALE>] \
          [AT member] [SEED number] DO command [arg [arg ...]]",
     ),
+    session_row("RELOAD", Exactly(2), OPERATOR.and(Flags::NO_MULTI), reload).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the length of the config file",
+        "Reads the config file again and puts it in force for all connections.",
+        "",
+    ),
     session_row("STATS", Exactly(2), ANY_TIME, tell_stats).says(
         Group::Proxy,
         SINCE,
@@ -113,6 +120,12 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "",
     ),
 ];
+
+/// Answers OK; an error that says file, line and key when the file cannot be used, and then nothing
+/// has changed.
+fn reload(_: &mut Turn<'_>) -> Result<After, Fault> {
+    Ok(After::Park(Park::Reload))
+}
 
 fn tell_stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
     turn.reply.verbatim(&stats(turn.house));
@@ -161,17 +174,19 @@ fn tell_acks(turn: &mut Turn<'_>) {
     match asked.acks {
         Acks::None => turn.reply.bulk(b"0"),
         Acks::Count(count) => turn.reply.bulk_int(count.into()),
+        Acks::InSync => turn.reply.bulk(b"in-sync"),
         Acks::All => turn.reply.bulk(b"all"),
     }
     turn.reply.int(asked.timeout.as_millis() as i64);
 }
 
 fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
-    const NOT_A_COUNT: Fault = Fault::Says("ERR acks is a number of replicas, or all");
+    const NOT_A_COUNT: Fault = Fault::Says("ERR acks is a number of replicas, in-sync, or all");
     const NOT_A_TIMEOUT: Fault = Fault::Says("ERR timeout is not an integer or out of range");
-    let acks = match args.word("all") {
-        true => Acks::All,
-        false => match args.int().ok().and_then(|it| u16::try_from(it).ok()).ok_or(NOT_A_COUNT)? {
+    let acks = match () {
+        () if args.word("all") => Acks::All,
+        () if args.word("in-sync") || args.word("all-in-sync") => Acks::InSync,
+        () => match args.int().ok().and_then(|it| u16::try_from(it).ok()).ok_or(NOT_A_COUNT)? {
             0 => Acks::None,
             count => Acks::Count(count),
         },
@@ -222,10 +237,11 @@ fn told(turn: &Turn<'_>, class: Class, command: &Command, request: Request<'_>) 
     let number = origin.route(command, request);
     let route = settings.routes.get(number);
     let home = home_of(tasks::worker(), roster.len() - 1);
-    let ask = origin.ask(class, number, set, &lineage, turn.now, home);
+    let mut ask = origin.ask(class, number, set, &lineage, turn.now, home);
+    ask.of_member = command.spec.flags.has(Flags::AT_MASTER);
     let view = View { set, roster: &roster, now: turn.now, with_ages: true };
     let name = |it| set.member(usize::from(it)).name.clone();
-    let mut lines = explain(&route.name, &ask, &view, name).lines();
+    let mut lines = explain(route, &ask, &view, name).lines();
     let gate = settings.set.gate().filter(|_| class == Class::Write);
     if gate.is_some_and(|it| !it.allows(view.fed())) {
         lines.push("refused -NOREPLICAS: too few replicas are near enough to the master".into());

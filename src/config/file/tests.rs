@@ -154,8 +154,12 @@ fn consistency_values_say_what_they_take() {
         ("on-lag = [\"catchup\"]", "write a list of steps: catch-up, other-replica, wait with"),
         ("on-lag = \"master\"", "write a list of steps: catch-up, other-replica, wait with"),
         ("on-lag = [\"error\", \"master\"]", "write nothing behind error; master would never"),
-        ("acks = 65", "write a number from 0 to 64, or \"all\""),
-        ("acks = \"some\"", "write a number from 0 to 64, or \"all\""),
+        ("acks = 65", "write a number from 0 to 64, \"in-sync\" or \"all\""),
+        ("acks = \"some\"", "write a number from 0 to 64, \"in-sync\" or \"all\""),
+        (
+            "acks = \"fsync\"",
+            "write a number from 0 to 64, \"in-sync\" or \"all\"; there is no append",
+        ),
         ("acks-timeout = 5", "write a time with a unit, like \"500ms\" or \"2s\""),
         ("sticky-for = \"5\"", "write a time with a unit, like \"500ms\" or \"2s\""),
     ];
@@ -173,6 +177,11 @@ fn routes_and_listeners_say_what_they_take() {
             "groups = [\"hashes\"]",
             "route.groups = [\"hashes\"] is not accepted; write generic, string",
         ),
+        (
+            "class = \"session\"",
+            "route.class = \"session\" is not accepted; write \"read\" or \"write\"",
+        ),
+        ("clients = [1]", "route.clients = [1] is not accepted; write a text in quotes, like"),
         ("dbs = [3, 16]", "route.dbs = [3, 16] is not accepted; write a database from 0 to 15"),
         ("keys = [\"\"]", "route.keys = [\"\"] is not accepted; write a text that is not empty"),
         ("listeners = [\"x\"]", "route `r` names listener `x`; there are main"),

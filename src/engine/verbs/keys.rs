@@ -115,8 +115,7 @@ fn exists(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), 
 fn touch(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let db = engine.db(&args);
     // What is asked for by name is done for a client with NO-TOUCH, too.
-    let now = args.now();
-    let use_it = |key: &&[u8]| db.see(key).map(|it| it.touch(now)).is_some();
+    let use_it = |key: &&[u8]| db.see(key).map(|it| db.touch(it)).is_some();
     reply.count(args.rest().filter(use_it).count());
     Ok(())
 }

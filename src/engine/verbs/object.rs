@@ -38,10 +38,10 @@ const OBJECT: &[Row] = &[
     row("ENCODING", Exactly(3), Flags::NONE, NAMED, Read(encoding))
         .says(Group::Generic, "2.2.3", "O(1)", "Names the form a value is kept in.", "key")
         .tips(VARIES),
-    row("FREQ", Exactly(3), Flags::NONE, NAMED, Read(freq))
+    row("FREQ", Exactly(3), Flags::AT_MASTER, NAMED, Read(freq))
         .says(Group::Generic, "4.0.0", "O(1)", "Answers how often a key is used.", "key")
         .tips(VARIES),
-    row("IDLETIME", Exactly(3), Flags::NONE, NAMED, Read(idletime))
+    row("IDLETIME", Exactly(3), Flags::AT_MASTER, NAMED, Read(idletime))
         .says(Group::Generic, "2.2.3", "O(1)", "Answers the seconds since a key's last use.", "key")
         .tips(VARIES),
     row("REFCOUNT", Exactly(3), Flags::NONE, NAMED, Read(refcount))
@@ -90,7 +90,7 @@ fn idletime(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<()
     let now_s = args.now().0 / 1000;
     match engine.db(&args).see(args.next()?).map(KeySlot::touched_s) {
         None => reply.null(),
-        // A replica has built this value itself, and nobody has read it there.
+        // Built from the stream, and not used since this member has become the master.
         Some(0) => reply.int(0),
         Some(touched_s) => reply.count(now_s.saturating_sub(touched_s.into()) as usize),
     }

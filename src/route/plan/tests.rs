@@ -77,6 +77,7 @@ impl Case {
             level: self.level,
             floor: self.floor,
             watching: false,
+            of_member: false,
             wrote_lately: false,
             home: self.home,
             dice: self.dice,
@@ -161,10 +162,11 @@ proptest! {
     }
 
     #[test]
-    fn writes_and_pinned_reads_only_ever_go_to_the_master(case in case(), why in 0..3) {
+    fn writes_and_pinned_reads_only_ever_go_to_the_master(case in case(), why in 0..4) {
         let ask = match why {
             0 => Asked { class: Class::Write, ..case.asked() },
             1 => Asked { watching: true, ..case.asked() },
+            2 => Asked { of_member: true, ..case.asked() },
             _ => Asked { wrote_lately: true, ..case.asked() },
         };
         let to = plan(&ask, &case.standing()).to;

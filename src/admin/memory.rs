@@ -1,0 +1,59 @@
+//! What memory is used, for INFO and MEMORY.
+
+use super::House;
+use crate::runtime::{allocation, process};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Memory at one time, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Allocated: keys, values, buffers, everything.
+    pub used: u64,
+    /// The most that has been seen in use.
+    pub peak: u64,
+    /// What the machine has given.
+    pub resident: u64,
+    /// Allocated when the proxy had started.
+    pub at_start: u64,
+}
+
+impl Memory {
+    /// Used since the start: the data, and what clients and the backlog need.
+    pub fn dataset(&self) -> u64 {
+        self.used.saturating_sub(self.at_start)
+    }
+
+    /// How much more the machine gives than is used.
+    pub fn fragmentation(&self) -> f64 {
+        self.resident as f64 / self.used.max(1) as f64
+    }
+
+    /// The same in bytes; below 0 when some of it has never been touched.
+    pub fn fragmentation_bytes(&self) -> i64 {
+        self.resident as i64 - self.used as i64
+    }
+
+    /// `part` of `whole`, in percent.
+    pub fn percent(part: u64, whole: u64) -> f64 {
+        100.0 * part as f64 / whole.max(1) as f64
+    }
+}
+
+impl House {
+    /// What memory is used now.
+    pub fn memory(&self) -> Memory {
+        let resident = process::resident_bytes();
+        // In a test of the library another allocator is at work.
+        let used = match allocation::allocated_bytes() {
+            0 => resident,
+            used => used,
+        };
+        let peak = self.memory_peak.fetch_max(used, Relaxed).max(used);
+        Memory { used, peak, resident, at_start: self.memory_at_start }
+    }
+
+    /// Notes how much is used, for the peak.
+    pub fn note_memory(&self) {
+        self.memory_peak.fetch_max(allocation::allocated_bytes(), Relaxed);
+    }
+}

@@ -1,0 +1,115 @@
+//! A config file read again: what it may change while clients are served, and what it may not.
+
+use super::table::{PARAMS, Param, Section, When};
+use super::{Config, Listener};
+
+impl Config {
+    /// The settings that the file read again asks for, in the place of these. They are what a start
+    /// with that file would have, CONFIG SET or not. Refused as a whole, with the key, when that
+    /// takes a restart.
+    pub fn reloaded(&self, file: Config) -> Result<Config, String> {
+        let fixed = PARAMS
+            .iter()
+            .filter(|it| it.when == When::Start && it.section != Section::Nowhere)
+            .find(|it| !it.slot.is_same(self, &file));
+        if let Some(param) = fixed {
+            let (now, then) = (param.slot.show(self), param.slot.show(&file));
+            let key = param.key();
+            return Err(format!("{key} = {then} needs a restart: it is {now} now"));
+        }
+        if let Some(why) = self.moved_listener(&file.listeners) {
+            return Err(why);
+        }
+        let routes = file.routes.clone().after(&self.routes)?;
+        Ok(Config { routes, ..file })
+    }
+
+    /// What is different about where listeners are; their levels may change.
+    fn moved_listener(&self, after: &[Listener]) -> Option<String> {
+        let places = |all: &[Listener]| {
+            let place = |it: &Listener| format!("{} at {}", it.name, it.at);
+            all.iter().map(place).collect::<Vec<_>>().join(", ")
+        };
+        let (now, then) = (places(&self.listeners), places(after));
+        (now != then).then(|| {
+            format!(
+                "listener.bind, listener.unix and listener.name need a restart: the file has \
+                 {then}; now there are {now}"
+            )
+        })
+    }
+
+    /// Keys whose values are different in `after`, for the log.
+    pub fn changes(&self, after: &Config) -> Vec<String> {
+        let differs = |it: &&Param| !it.slot.is_same(self, after);
+        let mut keys: Vec<String> = PARAMS.iter().filter(differs).map(Param::key).collect();
+        if self.routes.default_level() != after.routes.default_level()
+            || self.routes.get(0) != after.routes.get(0)
+        {
+            keys.push("consistency".to_owned());
+        }
+        if !self.routes.has_the_rules_of(&after.routes) {
+            keys.push("route".to_owned());
+        }
+        if self.listeners != after.listeners {
+            keys.push("listener.level".to_owned());
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::parse("e.toml", text).unwrap()
+    }
+
+    #[test]
+    fn what_may_change_while_clients_are_served_does() {
+        let before = config("[[route]]\nname = \"a\"\nlevel = \"master\"\n");
+        let file = "[server]\nloglevel = \"warning\"\nrequirepass = \"s3cret\"\n\
+                    [set]\nmin-replicas-to-write = 1\n\
+                    [consistency]\nlevel = \"eventual\"\nacks = 1\n\
+                    [[listener]]\nname = \"main\"\nbind = \"127.0.0.1:6379\"\nlevel = \"global\"\n\
+                    [[route]]\nname = \"b\"\n[[route]]\nname = \"a\"\n";
+        let after = before.reloaded(config(file)).unwrap();
+        let changed = [
+            "server.requirepass",
+            "server.loglevel",
+            "set.min-replicas-to-write",
+            "consistency",
+            "route",
+            "listener.level",
+        ];
+        assert_eq!(before.changes(&after), changed);
+        assert_eq!(after.routes.get(1).name, "a", "its number is its own");
+        let again = after.reloaded(config(file)).unwrap();
+        assert_eq!((after.changes(&again), again), (Vec::new(), after));
+    }
+
+    #[test]
+    fn what_config_set_has_said_gives_way_to_the_file() {
+        let mut running = config("");
+        running.set(&[(&b"maxclients"[..], &b"5"[..])]).unwrap();
+        let after = running.reloaded(config("")).unwrap();
+        assert_eq!(after, Config::default());
+        assert_eq!(running.changes(&after), ["server.maxclients"]);
+    }
+
+    #[test]
+    fn what_takes_a_restart_is_refused_with_its_key() {
+        let before = config("");
+        let refused = |text: &str| before.reloaded(config(text)).unwrap_err();
+        assert_eq!(
+            refused("[set]\nreplicas = 1\n"),
+            "set.replicas = 1 needs a restart: it is 2 now"
+        );
+        let threads = "server.threads = 3 needs a restart: it is 0 now";
+        assert_eq!(refused("[server]\nthreads = 3\nmaxclients = 7\n"), threads);
+        let why = refused("[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:7\"\n");
+        assert!(why.starts_with("listener.bind") && why.contains("main at 127.0.0.1:7"), "{why}");
+        assert!(why.ends_with("now there are main at 127.0.0.1:6379"), "{why}");
+    }
+}

@@ -1,0 +1,107 @@
+//! The allocator: mimalloc, counting what is asked of it. INFO's `used_memory` is that sum.
+//!
+//! Each of the first threads counts in a cell that nobody else writes, so counting costs a load and
+//! a store; the workers are among them, as they start first. Later threads share one cell.
+
+use mimalloc::MiMalloc;
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
+
+/// mimalloc that counts.
+pub struct Counting;
+
+/// Threads with a cell of their own.
+const LONERS: usize = 63;
+
+/// Bytes allocated less bytes freed by one thread: below zero where it frees what others brought.
+/// Alone on its cache lines.
+#[repr(align(128))]
+struct Balance(AtomicIsize);
+
+static BALANCES: [Balance; LONERS + 1] = [const { Balance(AtomicIsize::new(0)) }; LONERS + 1];
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static CELL: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Bytes that are allocated now; 0 where another allocator is at work.
+pub fn allocated_bytes() -> u64 {
+    let sum: isize = BALANCES.iter().map(|it| it.0.load(Relaxed)).sum();
+    sum.max(0) as u64
+}
+
+#[inline]
+fn count(bytes: isize) {
+    let cell = match CELL.get() {
+        usize::MAX => first_count(),
+        cell => cell,
+    };
+    let balance = &BALANCES[cell].0;
+    if cell < LONERS {
+        balance.store(balance.load(Relaxed).wrapping_add(bytes), Relaxed);
+    } else {
+        balance.fetch_add(bytes, Relaxed);
+    }
+}
+
+#[cold]
+fn first_count() -> usize {
+    let cell = THREADS.fetch_add(1, Relaxed).min(LONERS);
+    CELL.set(cell);
+    cell
+}
+
+// SAFETY: every call goes to mimalloc as it came; counting allocates nothing and cannot panic.
+// There is no other way to learn what is allocated: mimalloc's own statistics are per thread and
+// cannot be read from another.
+unsafe impl GlobalAlloc for Counting {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller keeps what `alloc` asks of it.
+        unsafe { MiMalloc.alloc(layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: as above.
+        unsafe { MiMalloc.alloc_zeroed(layout) }
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: as above.
+        unsafe { MiMalloc.dealloc(place, layout) }
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as isize - layout.size() as isize);
+        // SAFETY: as above.
+        unsafe { MiMalloc.realloc(place, layout, size) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The library's tests run on another allocator, so nothing else counts here.
+    #[test]
+    fn what_one_thread_brings_and_another_takes_away_balances() {
+        let before = allocated_bytes();
+        let threads = LONERS + 8;
+        std::thread::scope(|scope| {
+            (0..threads).for_each(|_| drop(scope.spawn(|| count(1000))));
+        });
+        assert_eq!(allocated_bytes() - before, 1000 * threads as u64);
+        std::thread::scope(|scope| {
+            (0..threads).for_each(|_| drop(scope.spawn(|| count(-1000))));
+        });
+        assert_eq!(allocated_bytes(), before);
+    }
+}

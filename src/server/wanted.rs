@@ -1,0 +1,210 @@
+//! What a write's reply waits for.
+
+use crate::base::position::Offset;
+use crate::node::{Member, Roster, Set};
+use crate::route::Acks;
+use crate::session::AskedAcks;
+use std::time::Duration;
+
+/// Which replicas must have applied a write before its reply may leave, and for how long it waits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// This many, whichever they are.
+    count: usize,
+    /// Places of those that were in sync when the write was made. All that still are must have it,
+    /// and one replica at least.
+    in_sync: Option<Vec<usize>>,
+    /// Without an end when zero.
+    timeout: Duration,
+}
+
+/// How far a write has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Confirmed {
+    /// Replicas that have applied it.
+    pub acked: usize,
+    /// How many must have.
+    pub wanted: usize,
+    /// Whether to wait is of no more use: all that were in sync have it, or left.
+    is_settled: bool,
+}
+
+impl Confirmed {
+    /// Whether the reply may leave.
+    pub fn is_enough(self) -> bool {
+        self.wanted <= self.acked
+    }
+
+    /// Whether there is nothing more to wait for.
+    pub fn is_final(self) -> bool {
+        self.is_enough() || self.is_settled
+    }
+}
+
+impl Wanted {
+    /// What all of `asked` want together; `None` when that is nothing. The time is that of the one
+    /// who asks for most, and the longest where that is not plain.
+    pub fn of_all(
+        set: &Set,
+        roster: &Roster,
+        mut asked: impl Iterator<Item = AskedAcks>,
+    ) -> Option<Wanted> {
+        let mut most = asked.next()?;
+        let mut wanted = Wanted { count: 0, in_sync: None, timeout: most.timeout };
+        wanted.add(most.acks, set, roster);
+        for it in asked {
+            wanted.add(it.acks, set, roster);
+            wanted.timeout = match (most.acks.covers(it.acks), it.acks.covers(most.acks)) {
+                (true, _) => wanted.timeout,
+                (false, true) => it.timeout,
+                (false, false) => longer(wanted.timeout, it.timeout),
+            };
+            most = if most.acks.covers(it.acks) { most } else { it };
+        }
+        (0 < wanted.count || wanted.in_sync.is_some()).then_some(wanted)
+    }
+
+    fn add(&mut self, acks: Acks, set: &Set, roster: &Roster) {
+        let master = set.master();
+        let in_sync = |it: &&std::sync::Arc<Member>| it.index != master && it.is_in_sync();
+        match acks {
+            Acks::None => {}
+            Acks::Count(count) => self.count = self.count.max(count.into()),
+            Acks::All => self.count = self.count.max(roster.len() - 1),
+            Acks::InSync => {
+                let places = || roster.iter().filter(in_sync).map(|it| it.index).collect();
+                self.in_sync.get_or_insert_with(places);
+            }
+        }
+    }
+
+    /// How long to wait, if that has an end.
+    pub fn timeout(&self) -> Option<Duration> {
+        (self.timeout != Duration::ZERO).then_some(self.timeout)
+    }
+
+    /// How far a write that ended at `offset` has come, now that `acked` replicas have it.
+    pub fn confirmed(&self, set: &Set, offset: Offset, acked: usize) -> Confirmed {
+        let Some(in_sync) = &self.in_sync else {
+            return Confirmed { acked, wanted: self.count, is_settled: false };
+        };
+        let master = set.master();
+        let members = in_sync.iter().map(|it| set.member(*it));
+        let lacking = members
+            .filter(|it| it.index != master && it.is_in_sync() && it.applied() < offset)
+            .count();
+        let is_settled = lacking == 0;
+        // With none in sync there was nobody to count on: a drained replica may have it by now, or
+        // not, and the answer must not be a matter of luck.
+        let lacking = if in_sync.is_empty() { 1 } else { lacking };
+        let wanted = self.count.max(acked + lacking).max(1);
+        Confirmed { acked, wanted, is_settled }
+    }
+}
+
+/// Of two times, of which zero has no end.
+fn longer(this: Duration, other: Duration) -> Duration {
+    match this.is_zero() || other.is_zero() {
+        true => Duration::ZERO,
+        false => this.max(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::MonoUs;
+    use crate::engine::Thresholds;
+    use crate::node::{Duty, Stint, new_history};
+
+    /// Three members, and a write that no replica has yet.
+    fn set() -> Set {
+        let set = Set::new(2, 1, new_history(), Thresholds::default(), 1 << 20, 1 << 20);
+        set.ping(MonoUs(1));
+        set
+    }
+
+    fn wanted(set: &Set, asked: &[(Acks, u64)]) -> Option<Wanted> {
+        let asked =
+            asked.iter().map(|it| AskedAcks { acks: it.0, timeout: Duration::from_millis(it.1) });
+        Wanted::of_all(set, &set.roster(), asked)
+    }
+
+    /// Acked, wanted, and whether there is nothing more to wait for.
+    fn stands(wanted: &Wanted, set: &Set) -> (usize, usize, bool) {
+        let (master, head) = (set.master(), set.head());
+        let has = |it: &&std::sync::Arc<Member>| {
+            it.index != master && it.is_sound() && head <= it.applied()
+        };
+        let acked = set.roster().iter().filter(has).count();
+        let stands = wanted.confirmed(set, head, acked);
+        (stands.acked, stands.wanted, stands.is_final())
+    }
+
+    #[test]
+    fn a_replica_that_leaves_is_no_longer_waited_for_but_one_must_have_the_write() {
+        let set = set();
+        let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
+        assert_eq!(stands(&wanted, &set), (0, 2, false));
+        set.apply(set.member(1), Stint::SHORT);
+        assert_eq!(stands(&wanted, &set), (1, 2, false));
+        set.pause(set.member(2), MonoUs(1)).unwrap();
+        assert_eq!(stands(&wanted, &set), (1, 1, true));
+        set.resume(set.member(2));
+        assert_eq!(stands(&wanted, &set), (1, 2, false), "it is back, and lacks the write");
+        set.drain(set.member(2), MonoUs(1)).unwrap();
+        assert_eq!(stands(&wanted, &set), (1, 1, true));
+    }
+
+    #[test]
+    fn when_all_leave_without_the_write_nothing_is_waited_for_and_nothing_is_durable() {
+        let set = set();
+        let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
+        set.pause(set.member(1), MonoUs(1)).unwrap();
+        set.member(2).enter(Duty::Unsynced, MonoUs(1));
+        assert_eq!(stands(&wanted, &set), (0, 1, true));
+    }
+
+    #[test]
+    fn a_heir_is_no_replica_any_more_and_the_old_master_has_all_there_is() {
+        let set = set();
+        let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
+        set.fail_over(set.member(1)).unwrap();
+        assert_eq!(stands(&wanted, &set), (1, 2, false));
+        set.apply(set.member(2), Stint::SHORT);
+        assert_eq!(stands(&wanted, &set), (2, 2, true));
+    }
+
+    #[test]
+    fn with_none_in_sync_the_answer_is_known_at_once_and_who_comes_later_was_not_counted() {
+        let set = set();
+        [1, 2].iter().for_each(|it| set.pause(set.member(*it), MonoUs(1)).unwrap());
+        let none = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
+        assert_eq!(stands(&none, &set), (0, 1, true));
+        [1, 2].iter().for_each(|it| set.resume(set.member(*it)));
+        set.apply(set.member(1), Stint::SHORT);
+        assert_eq!(stands(&none, &set), (1, 2, true), "it is not a matter of luck");
+        set.member(1).enter(Duty::Paused, MonoUs(1));
+        let all = wanted(&set, &[(Acks::All, 5)]).unwrap();
+        assert_eq!(stands(&all, &set), (1, 2, false), "the roster is the roster");
+    }
+
+    #[test]
+    fn those_who_ask_for_different_things_get_all_of_them() {
+        let set = set();
+        set.pause(set.member(2), MonoUs(1)).unwrap();
+        let both = wanted(&set, &[(Acks::InSync, 5), (Acks::Count(2), 9)]).unwrap();
+        assert_eq!(both.timeout(), Some(Duration::from_millis(9)), "neither is surely more");
+        set.apply(set.member(1), Stint::SHORT);
+        assert_eq!(stands(&both, &set).1, 2);
+        let time = |asked: &[(Acks, u64)]| wanted(&set, asked).unwrap().timeout();
+        assert_eq!(time(&[(Acks::Count(2), 5), (Acks::Count(1), 9)]), Some(ms(5)));
+        assert_eq!(time(&[(Acks::Count(1), 5), (Acks::All, 3)]), Some(ms(3)));
+        assert_eq!(time(&[(Acks::InSync, 5), (Acks::Count(2), 0)]), None);
+        assert_eq!(wanted(&set, &[]), None);
+    }
+
+    fn ms(it: u64) -> Duration {
+        Duration::from_millis(it)
+    }
+}

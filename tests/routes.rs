@@ -1,0 +1,286 @@
+//! Routes over the wire: what rules match, what their acks wait for, and a config file read again
+//! while clients are served.
+
+mod support;
+
+use support::{BOTH, Server, Value, Wire, order, until};
+
+const DOOR: &str = "[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:{port}\"\n";
+
+fn ok(wire: &mut Wire, line: &str) {
+    assert_eq!(wire.ask(line).string(), "OK", "{line}");
+}
+
+fn starts(value: &Value, with: &str) {
+    assert!(value.string().starts_with(with), "{value} is not {with}");
+}
+
+fn with_config(text: &str) -> (Server, Wire) {
+    let server = Server::entourage_with_config(&format!("{DOOR}{text}"));
+    let wire = server.dial();
+    (server, wire)
+}
+
+/// A server whose replicas stand still before this key was written: who reads it there finds
+/// nothing.
+fn late(text: &str) -> (Server, Wire) {
+    let (server, mut wire) = with_config(text);
+    order(&mut wire, BOTH, "PAUSE");
+    ok(&mut server.dial(), "SET key 1");
+    (server, wire)
+}
+
+/// Whether the read goes to the master.
+fn is_fresh(wire: &mut Wire) -> bool {
+    !wire.ask("GET key").is_nil()
+}
+
+/// The route a command takes, as EXPLAIN tells it.
+fn route(wire: &mut Wire, command: &str) -> String {
+    wire.ask(&format!("PROXY EXPLAIN {command}")).list()[1].string()
+}
+
+fn level(level: &str) -> String {
+    format!("{DOOR}[consistency]\nlevel = \"{level}\"\n")
+}
+
+#[test]
+fn a_client_s_name_chooses_its_route_from_the_moment_it_is_given() {
+    let (_server, mut wire) = late(
+        "[[route]]\nname = \"reports\"\nclients = [\"report-*\"]\nlevel = \"eventual\"\n\
+         [[route]]\nname = \"nobody\"\nclients = [\"\"]\nlevel = \"master\"\n",
+    );
+    assert_eq!(route(&mut wire, "GET key"), "route nobody (clients \"\")");
+    assert!(is_fresh(&mut wire));
+    ok(&mut wire, "CLIENT SETNAME report-1");
+    assert_eq!(route(&mut wire, "GET key"), "route reports (clients report-*)");
+    wire.ask("HELLO 2 SETNAME web");
+    assert_eq!(route(&mut wire, "GET key"), "route default (no rule matched)");
+    let mut other = _server.dial();
+    other.ask("HELLO 2 SETNAME report-2");
+    assert!(!is_fresh(&mut other), "eventual");
+}
+
+#[test]
+fn a_class_is_what_this_request_does_whatever_its_command_may_do() {
+    let (_server, mut wire) = with_config(
+        "[[route]]\nname = \"reads\"\nkeys = [\"a*\", \"b*\"]\nclass = \"read\"\n\
+         [[route]]\nname = \"writes\"\nclass = \"write\"\n",
+    );
+    assert_eq!(route(&mut wire, "GET a"), "route reads (keys a* b*, class read)");
+    assert_eq!(route(&mut wire, "SORT a"), "route reads (keys a* b*, class read)");
+    assert_eq!(route(&mut wire, "SORT a STORE b"), "route writes (class write)");
+    assert_eq!(route(&mut wire, "SET a 1"), "route writes (class write)");
+    assert_eq!(route(&mut wire, "GET c"), "route default (no rule matched)");
+}
+
+#[test]
+fn in_sync_waits_for_those_that_are_fed_and_is_never_content_with_none() {
+    // Without an end: what must not be waited for would be waited for until the test gives up.
+    let (_server, mut wire) =
+        with_config("[consistency]\nacks = \"in-sync\"\nacks-timeout = \"0s\"\n");
+    assert_eq!(wire.ask("PROXY ACKS").to_string(), "[\"in-sync\", :0]");
+    ok(&mut wire, "SET a 1");
+    assert_eq!(wire.ask("WAIT 2 1").int(), Some(2), "both had it when the reply came");
+    order(&mut wire, &["n2"], "PAUSE");
+    ok(&mut wire, "SET a 2");
+    assert_eq!(wire.ask("WAIT 1 1").int(), Some(1));
+    order(&mut wire, &["n3"], "DRAIN");
+    // A drained replica is fed, and may or may not have it.
+    starts(&wire.ask("SET a 3"), "NOTDURABLE applied offset=");
+    assert_eq!(wire.ask("GET a").string(), "3", "it has happened");
+    assert_eq!(wire.ask("MULTI").string(), "OK");
+    wire.ask("SET a 4");
+    starts(&wire.ask("EXEC"), "NOTDURABLE applied offset=");
+    order(&mut wire, &["n2"], "RESUME");
+    ok(&mut wire, "SET a 5");
+    order(&mut wire, &["n3"], "UNDRAIN");
+    ok(&mut wire, "SET a 6");
+    assert_eq!(wire.ask("WAIT 2 1").int(), Some(2));
+}
+
+#[test]
+fn a_session_asks_for_those_in_sync_by_itself() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    ok(&mut wire, "PROXY ACKS IN-SYNC 0");
+    assert_eq!(wire.ask("PROXY ACKS").to_string(), "[\"in-sync\", :0]");
+    order(&mut wire, BOTH, "PAUSE");
+    starts(&wire.ask("SET a 1"), "NOTDURABLE applied offset=");
+    order(&mut wire, BOTH, "RESUME");
+    ok(&mut wire, "SET a 2");
+    ok(&mut wire, "PROXY ACKS 0");
+}
+
+#[test]
+fn a_write_of_several_routes_has_what_each_of_its_keys_needs() {
+    let (_server, mut wire) = with_config(
+        "[[route]]\nname = \"sync\"\nkeys = [\"sync:*\"]\nacks = \"in-sync\"\n\
+         acks-timeout = \"0s\"\n\
+         [[route]]\nname = \"two\"\nkeys = [\"two:*\"]\nacks = 2\nacks-timeout = \"5ms\"\n",
+    );
+    ok(&mut wire, "PROXY NODE n3 PAUSE");
+    ok(&mut wire, "MSET sync:1 a plain b");
+    starts(&wire.ask("MSET two:1 a plain b"), "NOTDURABLE applied offset=");
+    ok(&mut wire, "PROXY NODE n3 RESUME");
+    ok(&mut wire, "MSET sync:1 a two:1 b");
+    assert_eq!(wire.ask("WAIT 2 1").int(), Some(2));
+}
+
+#[test]
+fn a_file_read_again_is_in_force_for_connections_that_are_there() {
+    let (server, mut wire) = late("[consistency]\nlevel = \"eventual\"\n");
+    let mut other = server.dial();
+    assert!(!is_fresh(&mut wire) && !is_fresh(&mut other));
+    server.write_config(&level("master"));
+    assert!(!is_fresh(&mut wire), "nobody has read it yet");
+    ok(&mut wire, "PROXY RELOAD");
+    assert!(is_fresh(&mut wire) && is_fresh(&mut other));
+    let door = DOOR.to_owned() + "level = \"eventual\"\n";
+    server.write_config(&door);
+    ok(&mut wire, "PROXY RELOAD");
+    assert_eq!(other.ask("PROXY CONSISTENCY").string(), "eventual", "the listener's level");
+    assert_eq!(server.dial().ask("PROXY CONSISTENCY").string(), "eventual");
+    let rule = "[[route]]\nname = \"fresh\"\nkeys = [\"k*\"]\nlevel = \"master\"\n";
+    server.write_config(&format!("{DOOR}{rule}"));
+    ok(&mut wire, "PROXY RELOAD");
+    assert_eq!(route(&mut other, "GET key"), "route fresh (keys k*)");
+}
+
+#[test]
+fn a_read_that_waits_while_the_ladder_changes_goes_on_by_the_new_one() {
+    let consistency = "[consistency]\nlevel = \"global\"\non-lag =";
+    let ladder = |it: &str| format!("{consistency} [{it}]\n");
+    let (server, mut wire) = late(&ladder("\"other-replica\", \"wait 1000s\", \"error\""));
+    let mut reader = server.dial();
+    let id = reader.ask("CLIENT ID").int().unwrap();
+    reader.send_raw(b"GET key\r\n");
+    until("the read to wait", || {
+        let clients = wire.ask("INFO clients").string();
+        clients.contains("blocked_clients:1").then_some(())
+    });
+    server.write_config(&format!("{DOOR}{}", ladder("\"master\"")));
+    ok(&mut wire, "PROXY RELOAD");
+    assert_eq!(wire.ask(&format!("CLIENT UNBLOCK {id}")).int(), Some(1));
+    assert_eq!(reader.read().string(), "1");
+}
+
+#[test]
+fn a_floor_outlives_a_reload() {
+    let (server, mut wire) = late("");
+    ok(&mut wire, "SET mine 1");
+    let token = wire.ask("PROXY TOKEN");
+    server.write_config(&format!("{}[server]\ntimeout = 100\n", level("sticky")));
+    ok(&mut wire, "PROXY RELOAD");
+    assert_eq!(wire.ask("PROXY TOKEN"), token);
+    assert_eq!(wire.ask("GET mine").string(), "1");
+}
+
+#[test]
+fn sighup_reads_the_file_again_and_the_log_says_what_changed() {
+    let config = level("eventual");
+    let server = Server::entourage_with_config_and(&config, &[]);
+    let mut wire = server.dial();
+    order(&mut wire, BOTH, "PAUSE");
+    ok(&mut server.dial(), "SET key 1");
+    assert!(!is_fresh(&mut wire));
+    server.write_config(&format!("{}[server]\nmaxclients = 77\n", level("master")));
+    server.hang_up();
+    until("the reload", || is_fresh(&mut wire).then_some(()));
+    let reloaded = "event=reloaded by=SIGHUP file=entourage.toml \
+                    changed=server.maxclients,consistency";
+    until("the log", || server.said().contains(reloaded).then_some(()));
+    server.write_config("[server]\nmaxclients = 0\n");
+    server.hang_up();
+    let refused =
+        "event=reload-refused why=entourage.toml:2: server.maxclients = 0 is not accepted";
+    until("the refusal", || server.said().contains(refused).then_some(()));
+    assert!(is_fresh(&mut wire));
+    assert_eq!(wire.ask("CONFIG GET maxclients").list()[1].string(), "77");
+    assert_eq!(server.stop().code(), Some(0), "SIGHUP has not ended it, SIGTERM does");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_changes_nothing_and_the_answer_says_where() {
+    let (server, mut wire) = late("[consistency]\nlevel = \"eventual\"\n");
+    let broken = |line: &str| format!("{}{line}\n", level("master"));
+    let cases = [
+        ("[server]\nmaxclients = 0", "ERR entourage.toml:7: server.maxclients = 0 is not accepted"),
+        ("acks = \"fsync\"", "ERR entourage.toml:6: consistency.acks = \"fsync\" is not accepted"),
+        ("[server]\nmaxclient = 5", "ERR entourage.toml:7: unknown key `maxclient`"),
+        ("[set]\nmin-replicas-to-write = 9", "ERR entourage.toml: set.min-replicas-to-write = 9"),
+        ("[set]\nreplicas = 1", "ERR entourage.toml: set.replicas = 1 needs a restart: it is 2"),
+        ("[server]\nthreads = 7", "ERR entourage.toml: server.threads = 7 needs a restart"),
+        (
+            "[[listener]]\nbind = \"127.0.0.1:1\"",
+            "ERR entourage.toml: listener.bind, listener.unix and listener.name need a restart",
+        ),
+    ];
+    for (line, why) in cases {
+        server.write_config(&broken(line));
+        starts(&wire.ask("PROXY RELOAD"), why);
+        assert!(!is_fresh(&mut wire), "{line}");
+    }
+    let moved = level("master").replace("{port}", "1");
+    server.write_config(&moved);
+    starts(&wire.ask("PROXY RELOAD"), "ERR entourage.toml: listener.bind");
+    assert!(!is_fresh(&mut wire));
+}
+
+#[test]
+fn flags_win_over_the_file_and_the_file_over_config_set() {
+    let (server, mut wire) = with_config("[server]\nmaxclients = 50\n");
+    let get =
+        |wire: &mut Wire, name: &str| wire.ask(&format!("CONFIG GET {name}")).list()[1].string();
+    ok(&mut wire, "CONFIG SET maxclients 60 loglevel debug timeout 9");
+    server.write_config(&format!("{DOOR}[server]\nmaxclients = 70\nloglevel = \"verbose\"\n"));
+    ok(&mut wire, "PROXY RELOAD");
+    let now = ["maxclients", "loglevel", "timeout"].map(|it| get(&mut wire, it));
+    assert_eq!(now, ["70", "warning", "0"]);
+}
+
+#[test]
+fn without_a_file_there_is_nothing_to_read_and_nothing_ends() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    starts(&wire.ask("PROXY RELOAD"), "ERR there is no config file");
+    server.hang_up();
+    until("the refusal", || server.said().contains("why=there is no config file").then_some(()));
+    ok(&mut wire, "MULTI");
+    starts(&wire.ask("PROXY RELOAD"), "ERR Command not allowed inside a transaction");
+}
+
+/// GETs counted under this name.
+fn gets(wire: &mut Wire, route: &str) -> u64 {
+    let stats = wire.ask("PROXY STATS").string();
+    let lines = stats.lines().filter(|it| {
+        it.starts_with("service_") && it.contains(&format!("route={route},")) && it.contains("get")
+    });
+    lines.map(count).sum()
+}
+
+fn count(line: &str) -> u64 {
+    let after = line.split("calls=").nth(1).unwrap_or_else(|| panic!("no calls in {line}"));
+    after.split(',').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn what_was_counted_under_a_name_stays_under_it_when_rules_move() {
+    let rule = |it: &str| format!("[[route]]\nname = \"{it}\"\nkeys = [\"{it}:*\"]\n");
+    let config = |names: &[&str]| names.iter().map(|it| rule(it)).collect::<String>();
+    let (server, mut wire) = with_config(&config(&["red", "blue"]));
+    let read = |wire: &mut Wire, name: &str, times: usize| {
+        (0..times).for_each(|_| assert!(wire.ask(&format!("GET {name}:1")).is_nil()));
+    };
+    read(&mut wire, "red", 2);
+    read(&mut wire, "blue", 3);
+    for names in [&["blue", "green", "red"][..], &["green", "blue"]] {
+        server.write_config(&format!("{DOOR}{}", config(names)));
+        ok(&mut wire, "PROXY RELOAD");
+        read(&mut wire, "red", 10);
+        read(&mut wire, "blue", 100);
+        read(&mut wire, "green", 1000);
+    }
+    let counted = ["red", "blue", "green", "default"].map(|it| gets(&mut wire, it));
+    assert_eq!(counted, [12, 203, 2000, 10]);
+}
