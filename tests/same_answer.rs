@@ -1,30 +1,22 @@
-//! Members at the same offset give the same answers, byte for byte, whatever they have been through:
-//! the real binary, asked over the wire.
+//! Members at the same offset give the same answers, byte for byte, whatever they have been
+//! through: the real binary, asked over the wire.
 
 mod support;
 
-use support::{Server, Value, Wire, until, words};
+use support::{Server, Value, Wire, node, until, words};
 
 fn ok(wire: &mut Wire, line: &str) {
     assert_eq!(wire.ask(line).string(), "OK", "{line}");
 }
 
-/// How a member stands, as PROXY NODES tells it.
-fn stands(wire: &mut Wire, name: &str, what: &str) -> Value {
-    let nodes = wire.ask("PROXY NODES");
-    let found = nodes.list().chunks(2).find(|it| it[0].string() == name);
-    let fields = found.unwrap_or_else(|| panic!("no {name} in {nodes}"))[1].list();
-    fields.chunks(2).find(|it| it[0].string() == what).expect("the field")[1].clone()
-}
-
 fn until_in_step(wire: &mut Wire, names: &[&str]) {
-    until("members to be in step", || {
-        let mut has_all = |it: &str| {
-            stands(wire, it, "in-service").int() == Some(1)
-                && stands(wire, it, "lag-bytes").int() == Some(0)
-        };
-        names.iter().all(|it| has_all(it)).then_some(())
-    });
+    for name in names {
+        until("a member to be in step", || {
+            let stands = node(wire, name);
+            let has_all = stands["lag-bytes"].int() == Some(0);
+            (has_all && stands["in-service"].int() == Some(1)).then_some(())
+        });
+    }
 }
 
 fn members_of(prefix: &str, range: std::ops::Range<usize>) -> Vec<String> {
@@ -184,11 +176,11 @@ fn members_at_one_offset_answer_alike_whatever_they_have_been_through() {
     ok(&mut wire, "PROXY NODE n2 PAUSE");
     let value = "x".repeat(64 << 10);
     (0..64).for_each(|it| ok(&mut wire, &format!("SET big:{it} {value}")));
-    assert_eq!(stands(&mut wire, "n2", "in-service").int(), Some(0));
+    assert_eq!(node(&mut wire, "n2")["in-service"].int(), Some(0));
     ok(&mut wire, "PROXY NODE n2 RESUME");
     assert_eq!(wire.ask("PROXY NODE ADD").string(), "n4");
     until_in_step(&mut wire, &["n2", "n3", "n4"]);
-    assert_eq!(stands(&mut wire, "n2", "full-syncs").int(), Some(1));
+    assert_eq!(node(&mut wire, "n2")["full-syncs"].int(), Some(1));
     let all = ["n1", "n2", "n3", "n4"];
     assert_eq!(differences(&mut wire, &all), Vec::<String>::new());
 

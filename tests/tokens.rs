@@ -2,18 +2,13 @@
 
 mod support;
 
-use support::{Server, Value, Wire, until, words};
+use support::{BOTH, Server, Value, Wire, order, until, words};
 
-const BOTH: &[&str] = &["n2", "n3"];
 const SECRET: &str = "[server]\ntoken-secret = \"sixteen bytes at least\"\n";
 
 fn config(text: &str) -> Server {
     let listener = "[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:{port}\"\n";
     Server::entourage_with_config(&format!("{text}{listener}"))
-}
-
-fn order(wire: &mut Wire, names: &[&str], what: &str) {
-    names.iter().for_each(|name| ok(wire, &format!("PROXY NODE {name} {what}")));
 }
 
 fn ok(wire: &mut Wire, line: &str) {
@@ -269,6 +264,8 @@ fn once_passes_every_gate_that_its_command_passes() {
     ] {
         starts(&wire.ask(&format!("PROXY ONCE {line}")), why);
     }
+    let told = wire.ask("PROXY EXPLAIN PROXY ONCE LEVEL master DO GET a");
+    starts(&told, "ERR explain the command behind DO");
     starts(&wire.ask("PROXY ONCE"), "ERR wrong number of arguments for 'proxy|once' command");
 
     send(&mut wire, &["MULTI", "PROXY ONCE LEVEL master DO SET a 2", "EXEC"]);

@@ -108,6 +108,8 @@ mod tests {
         );
         let threads = "server.threads = 3 needs a restart: it is 0 now";
         assert_eq!(refused("[server]\nthreads = 3\nmaxclients = 7\n"), threads);
+        let why = refused("[server]\ntoken-secret = \"0123456789abcdef\"\n");
+        assert_eq!(why, "server.token-secret = (hidden) needs a restart: it is (hidden) now");
         let why = refused("[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:7\"\n");
         assert!(why.starts_with("listener.bind") && why.contains("main at 127.0.0.1:7"), "{why}");
         assert!(why.ends_with("now there are main at 127.0.0.1:6379"), "{why}");

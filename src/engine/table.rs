@@ -252,8 +252,8 @@ impl<S: Slot> Table<S> {
     }
 
     /// As [`Table::random`], but quicker, and which entry depends on the layout too: for one that
-    /// is to be taken out, which the stream then names. Each is as likely as the next (nearly so in a
-    /// table that is nearly empty of what it once held).
+    /// is to be taken out, which the stream then names. Each is as likely as the next, or nearly so
+    /// in a table that is nearly empty of what it once held.
     pub fn any(&self, dice: &mut Dice) -> Option<&S> {
         let wide = match self.segments.as_slice() {
             [only] => only.capacity(),
