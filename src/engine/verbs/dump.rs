@@ -101,8 +101,9 @@ fn restore(
     }
     db.remove(key);
     let shared = store(&mut db, key, loaded, deadline);
-    if let (Some(idle_s), Some(slot)) = (options.idle_s, db.get(key)) {
-        slot.touch(WallMs(now.0.saturating_sub(idle_s.saturating_mul(1000))));
+    if let Some(idle_s) = options.idle_s {
+        let used = WallMs(now.0.saturating_sub(idle_s.saturating_mul(1000)));
+        db.get(key).into_iter().chain(&shared).for_each(|it| it.touch(used));
     }
     let older = payload.is_newer().then(|| db.get(key).map(rdb::dump)).flatten();
     say(args, deadline.filter(|_| !options.is_absolute), older, effects);
