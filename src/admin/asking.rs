@@ -30,9 +30,15 @@ impl<'a> Origin<'a> {
     /// The number of the route of this request.
     #[inline]
     pub fn route(&self, command: &Command, request: Request<'_>) -> u16 {
-        if self.routes.is_trivial() {
-            return 0;
+        match self.routes.is_trivial() {
+            true => 0,
+            false => self.choose(command, request),
         }
+    }
+
+    /// Apart, so that servers without rules pay for no more than the look whether there are any.
+    #[inline(never)]
+    fn choose(&self, command: &Command, request: Request<'_>) -> u16 {
         self.routes.choose(&self.question(command, request))
     }
 
@@ -69,26 +75,46 @@ impl<'a> Origin<'a> {
         now: MonoUs,
         home: Option<usize>,
     ) -> Asked<'a> {
-        let (session, once) = (self.session, self.session.once.as_deref());
+        let session = self.session;
         let level = self.routes.level(route, session.level, self.listener_level);
-        let level = once.map_or(level, |it| it.level_over(level));
         let route = self.routes.get(route);
         let head = self.head_on_arrival(lineage).unwrap_or_else(|| set.head());
         let everyone = Some(Position { history: lineage.history, offset: head });
-        let floor = Floor::of(level, session.floor, everyone, head, lineage);
-        let asked = once.and_then(|it| it.floor);
-        Asked {
+        let mut asked = Asked {
             class,
             level,
-            floor: asked.map_or(floor, |it| floor.and_of(level, it, lineage)),
+            floor: Floor::of(level, session.floor, everyone, head, lineage),
             watching: session.is_watching(),
             of_member: false,
             wrote_lately: session.wrote_lately(route.sticky_for, now),
             home,
             dice: 0,
-            ladder: session.own_ladder().unwrap_or(&route.ladder),
+            ladder: &route.ladder,
             rung: Rung::GROUND,
+        };
+        if session.wants_its_own() {
+            self.as_wanted(&mut asked, everyone, head, lineage);
         }
+        asked
+    }
+
+    /// As the session wants it, for one command or for all.
+    #[cold]
+    fn as_wanted(
+        &self,
+        asked: &mut Asked<'a>,
+        everyone: Option<Position>,
+        head: Offset,
+        lineage: &Lineage,
+    ) {
+        let session = self.session;
+        if let Some(once) = &session.once {
+            let level = once.level_over(asked.level);
+            let floor = Floor::of(level, session.floor, everyone, head, lineage);
+            asked.floor = once.floor.map_or(floor, |it| floor.and_of(level, it, lineage));
+            asked.level = level;
+        }
+        asked.ladder = session.own_ladder().unwrap_or(asked.ladder);
     }
 
     fn head_on_arrival(&self, lineage: &Lineage) -> Option<Offset> {

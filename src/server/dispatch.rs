@@ -96,16 +96,24 @@ impl Visitor {
         if self.session.queue.is_some() && !transaction::runs_at_once(command) {
             return self.enqueue(command, request, shift);
         }
-        if let Handler::Prefix = command.handler {
-            return self.once(command, request, shift);
-        }
+        let (command, request) = match command.handler {
+            Handler::Prefix => match self.begin_once(command, request, shift) {
+                Ok(inner) => inner,
+                Err(stop) => return stop,
+            },
+            _ => (command, request),
+        };
         shift.served += 1;
-        self.run(command, request, shift)
+        let stop = self.run(command, request, shift);
+        if self.session.once.is_some() {
+            self.end_once(shift);
+        }
+        stop
     }
 
     /// A request that has passed the gates.
     #[inline]
-    pub fn run(
+    fn run(
         &mut self,
         command: &Command,
         request: Request<'_>,

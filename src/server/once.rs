@@ -10,35 +10,39 @@ use crate::route::{Plan, Reason, Where};
 use crate::session::Once;
 
 impl Visitor {
-    /// Runs the command behind DO, as if it had come alone, under what stands before it. A read
-    /// that waits is served again from here when it has waited.
+    /// The command behind DO, which is to run as if it had come alone, under what stands before
+    /// it; or what becomes of the request instead. A read that waits is served again from here when
+    /// it has waited.
     #[cold]
-    pub fn once(
+    pub fn begin_once<'r>(
         &mut self,
         command: &Command,
-        request: Request<'_>,
+        request: Request<'r>,
         shift: &mut Shift<'_, '_>,
-    ) -> Option<Stop> {
-        let (once, inner, words) = match self.asked_once(command, request, shift) {
+    ) -> Result<(&'static Command, Request<'r>), Option<Stop>> {
+        let (mut once, inner, words) = match self.asked_once(command, request, shift) {
             Ok(asked) => asked,
             Err(fault) => {
                 self.climb = None;
-                return self.refuse(Some(command), fault, shift);
+                return Err(self.refuse(Some(command), fault, shift));
             }
         };
         self.note(inner);
         if self.is_held(|it| it.would_write(inner, words)) {
-            return Some(Stop::Held);
+            return Err(Some(Stop::Held));
         }
-        shift.served += 1;
-        let seed = once.seed.map(|it| shift.desk.world.reseed(it));
+        // The other way round at the end: the dice go on as if nothing had been asked.
+        once.seed = once.seed.map(|it| shift.desk.world.reseed(it));
         self.session.once = Some(Box::new(once));
-        let stop = self.run(inner, words, shift);
-        self.session.once = None;
-        if let Some(seed) = seed {
+        Ok((inner, words))
+    }
+
+    /// The session is as it was before.
+    #[cold]
+    pub fn end_once(&mut self, shift: &mut Shift<'_, '_>) {
+        if let Some(seed) = self.session.once.take().and_then(|it| it.seed) {
             shift.desk.world.reseed(seed);
         }
-        stop
     }
 
     /// What is asked for, of which command, and that command's own words.

@@ -72,8 +72,10 @@ impl Visitor {
         request: Request<'_>,
         route: u16,
     ) -> Option<Stop> {
-        if !self.settings.routes.mixes_acks() {
-            return self.confirmation(&[route]);
+        let rules = &self.settings.routes;
+        let nobody_asks = self.session.acks.is_none() && rules.get(route).acks == Acks::None;
+        if nobody_asks && !rules.mixes_acks() {
+            return None;
         }
         let mut routes = Vec::new();
         self.note_routes(command, request, route, &mut routes);
@@ -101,7 +103,6 @@ impl Visitor {
 
     /// What must be confirmed before the reply to writes of these routes may leave. A session may
     /// ask for more than its route, not for less.
-    #[inline]
     pub fn confirmation(&self, routes: &[u16]) -> Option<Stop> {
         let of_route = |it: &u16| {
             let route = self.settings.routes.get(*it);

@@ -155,8 +155,13 @@ impl Session {
         self.last_write_at = Some(at);
     }
 
-    /// The ladder of the command at hand, if it is not its route's.
+    /// Whether the command at hand has a level, a floor or a ladder that is not its route's.
     #[inline]
+    pub fn wants_its_own(&self) -> bool {
+        self.once.is_some() || self.ladder.is_some()
+    }
+
+    /// The ladder of the command at hand, if it is not its route's.
     pub fn own_ladder(&self) -> Option<&Ladder> {
         let once = self.once.as_ref().and_then(|it| it.ladder.as_ref());
         once.or(self.ladder.as_deref())
