@@ -328,6 +328,36 @@ fn info_counts_what_happened() {
 }
 
 #[test]
+fn writes_that_look_first_count_hits_and_misses_like_redis() {
+    let (ours, redis) = (Server::entourage(&[]), Server::redis(&[]));
+    let counted = |server: &Server, line: &str| {
+        let mut wire = server.dial();
+        ["FLUSHALL", "SET k v", "RPUSH l a", "CONFIG RESETSTAT", line]
+            .iter()
+            .for_each(|it| drop(wire.ask(it)));
+        ["keyspace_hits", "keyspace_misses"].map(|it| field(&mut wire, "stats", it))
+    };
+    for line in [
+        "GETEX k EX 100",
+        "GETEX none EX 100",
+        "GETDEL k",
+        "GETDEL l",
+        "GETDEL none",
+        "GETSET k v",
+        "GETSET none v",
+        "SET k v GET",
+        "SET none v GET",
+        "SET k v NX GET",
+        "SET k v NX",
+        "COPY k k2",
+        "COPY none k2",
+        "SETNX k v",
+    ] {
+        assert_eq!(counted(&ours, line), counted(&redis, line), "{line}");
+    }
+}
+
+#[test]
 fn every_field_of_redis_that_tools_read_is_there() {
     let (ours, redis) = (Server::entourage(&[]), Server::redis(&[]));
     let fields = |server: &Server, section: &str| -> Vec<String> {
