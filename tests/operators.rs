@@ -358,6 +358,16 @@ fn writes_that_look_first_count_hits_and_misses_like_redis() {
 }
 
 #[test]
+fn a_wrong_number_of_arguments_is_a_rejected_call() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    ["GET", "CONFIG SET", "MULTI", "GET", "DISCARD"].iter().for_each(|it| drop(wire.ask(it)));
+    let mut stat = |name: &str| field(&mut wire, "commandstats", name);
+    assert!(stat("cmdstat_get").ends_with("rejected_calls=2,failed_calls=0"));
+    assert!(stat("cmdstat_config|set").ends_with("rejected_calls=1,failed_calls=0"));
+}
+
+#[test]
 fn every_field_of_redis_that_tools_read_is_there() {
     let (ours, redis) = (Server::entourage(&[]), Server::redis(&[]));
     let fields = |server: &Server, section: &str| -> Vec<String> {
