@@ -368,6 +368,18 @@ fn a_wrong_number_of_arguments_is_a_rejected_call() {
 }
 
 #[test]
+fn a_reset_of_the_counts_forgets_expired_keys_too() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    wire.ask("SET k v PX 1");
+    until("the key to be gone", || {
+        (field(&mut wire, "stats", "expired_keys") == "1").then_some(())
+    });
+    wire.ask("CONFIG RESETSTAT");
+    assert_eq!(field(&mut wire, "stats", "expired_keys"), "0");
+}
+
+#[test]
 fn every_field_of_redis_that_tools_read_is_there() {
     let (ours, redis) = (Server::entourage(&[]), Server::redis(&[]));
     let fields = |server: &Server, section: &str| -> Vec<String> {

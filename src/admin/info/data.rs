@@ -93,9 +93,7 @@ pub fn keyspace(house: &House, lines: &mut Lines) {
     }
 }
 
-/// Keys that were deleted because their time had come. A replica never does that by itself, so each
-/// was counted by whoever was the master then.
+/// Keys that were deleted because their time had come, since the counts were last forgotten.
 pub fn expired(house: &House) -> u64 {
-    let roster = house.set.roster();
-    roster.iter().map(|it| house.set.read(it).engine().ground().expired).sum()
+    house.expired_ever().saturating_sub(super::read(&house.counters.expired_before))
 }
