@@ -417,6 +417,24 @@ fn every_field_of_redis_that_tools_read_is_there() {
     assert_eq!(headings(&ours), headings(&redis));
 }
 
+#[test]
+fn memory_stats_have_the_fields_of_redis_as_numbers() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    wire.ask("HELLO 3");
+    let Value::Map(told) = wire.ask("MEMORY STATS") else { panic!("no map") };
+    let of = |name: &str| {
+        let at = told.chunks(2).find(|it| it[0].to_string() == format!("{name:?}"));
+        &at.unwrap_or_else(|| panic!("no {name}"))[1]
+    };
+    for name in ["clients.normal", "overhead.total", "dataset.bytes", "allocator.active"] {
+        assert!(of(name).int().is_some(), "{name}");
+    }
+    for name in ["dataset.percentage", "peak.percentage", "fragmentation"] {
+        assert!(of(name).to_string().trim_start_matches(',').parse::<f64>().is_ok(), "{name}");
+    }
+}
+
 /// The same reply with its numbers erased.
 fn shape(value: &Value) -> String {
     match value {

@@ -108,9 +108,7 @@ pub fn memory(house: &House, lines: &mut Lines) {
     lines.line("mem_replication_backlog", backlog);
     lines.line("mem_total_replication_buffers", backlog);
     lines.zeros(&["mem_cluster_links", "mem_clients_slaves"]);
-    let waiting: u64 =
-        house.clients.all().iter().map(|it| read(&it.unread) + read(&it.unsent)).sum();
-    lines.line("mem_clients_normal", waiting);
+    lines.line("mem_clients_normal", house.client_bytes());
     lines.line("mem_aof_buffer", 0);
     lines.line("mem_allocator", "mimalloc");
     lines.line("active_defrag_running", 0);
