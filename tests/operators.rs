@@ -328,6 +328,72 @@ fn info_counts_what_happened() {
 }
 
 #[test]
+fn writes_that_look_first_count_hits_and_misses_like_redis() {
+    let (ours, redis) = (Server::entourage(&[]), Server::redis(&[]));
+    let counted = |server: &Server, line: &str| {
+        let mut wire = server.dial();
+        ["FLUSHALL", "SET k v", "RPUSH l a", "CONFIG RESETSTAT", line]
+            .iter()
+            .for_each(|it| drop(wire.ask(it)));
+        ["keyspace_hits", "keyspace_misses"].map(|it| field(&mut wire, "stats", it))
+    };
+    for line in [
+        "GETEX k EX 100",
+        "GETEX none EX 100",
+        "GETDEL k",
+        "GETDEL l",
+        "GETDEL none",
+        "GETSET k v",
+        "GETSET none v",
+        "SET k v GET",
+        "SET none v GET",
+        "SET k v NX GET",
+        "SET k v NX",
+        "COPY k k2",
+        "COPY none k2",
+        "SETNX k v",
+    ] {
+        assert_eq!(counted(&ours, line), counted(&redis, line), "{line}");
+    }
+}
+
+#[test]
+fn a_wrong_number_of_arguments_is_a_rejected_call() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    ["GET", "CONFIG SET", "MULTI", "GET", "DISCARD"].iter().for_each(|it| drop(wire.ask(it)));
+    let mut stat = |name: &str| field(&mut wire, "commandstats", name);
+    assert!(stat("cmdstat_get").ends_with("rejected_calls=2,failed_calls=0"));
+    assert!(stat("cmdstat_config|set").ends_with("rejected_calls=1,failed_calls=0"));
+}
+
+#[test]
+fn a_reset_of_the_counts_forgets_expired_keys_too() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    wire.ask("SET k v PX 1");
+    until("the key to be gone", || {
+        (field(&mut wire, "stats", "expired_keys") == "1").then_some(())
+    });
+    wire.ask("CONFIG RESETSTAT");
+    assert_eq!(field(&mut wire, "stats", "expired_keys"), "0");
+}
+
+/// Fields of Redis' INFO whose figure nobody here takes.
+const NOT_MEASURED: &[&str] = &[
+    "expired_stale_perc",
+    "expired_time_cap_reached_count",
+    "expire_cycle_cpu_milliseconds",
+    "total_reads_processed",
+    "total_writes_processed",
+    "dump_payload_sanitizations",
+    "reply_buffer_shrinks",
+    "reply_buffer_expands",
+    "used_cpu_sys_main_thread",
+    "used_cpu_user_main_thread",
+];
+
+#[test]
 fn every_field_of_redis_that_tools_read_is_there() {
     let (ours, redis) = (Server::entourage(&[]), Server::redis(&[]));
     let fields = |server: &Server, section: &str| -> Vec<String> {
@@ -335,9 +401,13 @@ fn every_field_of_redis_that_tools_read_is_there() {
         let names = text.lines().filter_map(|it| it.split_once(':'));
         names.map(|it| it.0.to_owned()).collect()
     };
-    for section in ["replication", "keyspace", "cluster"] {
+    let is_there =
+        |ours: &[String], it: &str| ours.iter().any(|our| our == it) || NOT_MEASURED.contains(&it);
+    for section in
+        ["clients", "memory", "persistence", "stats", "replication", "cpu", "keyspace", "cluster"]
+    {
         let (ours, redis) = (fields(&ours, section), fields(&redis, section));
-        let missing: Vec<_> = redis.iter().filter(|it| !ours.contains(it)).collect();
+        let missing: Vec<_> = redis.iter().filter(|it| !is_there(&ours, it)).collect();
         assert!(missing.is_empty(), "{section}: {missing:?}");
     }
     let headings = |server: &Server| -> Vec<String> {
@@ -345,6 +415,33 @@ fn every_field_of_redis_that_tools_read_is_there() {
         text.lines().filter(|it| it.starts_with('#')).map(str::to_owned).collect()
     };
     assert_eq!(headings(&ours), headings(&redis));
+}
+
+#[test]
+fn info_names_the_eviction_policy_that_was_set() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    assert_eq!(field(&mut wire, "memory", "maxmemory_policy"), "noeviction");
+    wire.ask("CONFIG SET maxmemory-policy allkeys-lru");
+    assert_eq!(field(&mut wire, "memory", "maxmemory_policy"), "allkeys-lru");
+}
+
+#[test]
+fn memory_stats_have_the_fields_of_redis_as_numbers() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    wire.ask("HELLO 3");
+    let Value::Map(told) = wire.ask("MEMORY STATS") else { panic!("no map") };
+    let of = |name: &str| {
+        let at = told.chunks(2).find(|it| it[0].to_string() == format!("{name:?}"));
+        &at.unwrap_or_else(|| panic!("no {name}"))[1]
+    };
+    for name in ["clients.normal", "overhead.total", "dataset.bytes", "allocator.active"] {
+        assert!(of(name).int().is_some(), "{name}");
+    }
+    for name in ["dataset.percentage", "peak.percentage", "fragmentation"] {
+        assert!(of(name).to_string().trim_start_matches(',').parse::<f64>().is_ok(), "{name}");
+    }
 }
 
 /// The same reply with its numbers erased.

@@ -24,6 +24,8 @@ pub struct Counters {
     pub errors: AtomicU64,
     /// Clients closed because they did not read.
     pub overflowed: AtomicU64,
+    /// Keys that had expired before the last reset.
+    pub expired_before: AtomicU64,
     kinds: Mutex<BTreeMap<String, u64>>,
 }
 

@@ -177,8 +177,16 @@ impl House {
         self.collect_seen();
         self.metrics.reset();
         self.counters.reset();
+        self.counters.expired_before.store(self.expired_ever(), Relaxed);
         self.rates.lock().reset();
         self.set.full_syncs.store(0, Relaxed);
+    }
+
+    /// Keys that were deleted because their time had come. A replica never does that by itself, so
+    /// each was counted by whoever was the master then.
+    pub fn expired_ever(&self) -> u64 {
+        let roster = self.set.roster();
+        roster.iter().map(|it| self.set.read(it).engine().ground().expired).sum()
     }
 
     /// Whether the proxy is shutting down.

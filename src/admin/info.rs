@@ -94,6 +94,11 @@ impl Lines {
         self.push(format_args!("{name}_human:{}", human(bytes)));
     }
 
+    /// What nothing here adds to. INFO's readers look for it all the same.
+    fn zeros(&mut self, names: &[&str]) {
+        names.iter().for_each(|it| self.line(it, 0));
+    }
+
     fn push(&mut self, line: std::fmt::Arguments<'_>) {
         write!(self.0, "{line}\r\n").expect("a String takes all that is written");
     }

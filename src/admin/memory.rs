@@ -1,6 +1,6 @@
 //! What memory is used, for INFO and MEMORY.
 
-use super::House;
+use super::{Client, House};
 use crate::runtime::{allocation, process};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -50,6 +50,12 @@ impl House {
         };
         let peak = self.memory_peak.fetch_max(used, Relaxed).max(used);
         Memory { used, peak, resident, at_start: self.memory_at_start }
+    }
+
+    /// Bytes that wait to be understood or to be sent.
+    pub fn client_bytes(&self) -> u64 {
+        let waiting = |it: &Client| it.unread.load(Relaxed) + it.unsent.load(Relaxed);
+        self.clients.all().iter().map(|it| waiting(it)).sum()
     }
 
     /// Notes how much is used, for the peak.

@@ -171,6 +171,14 @@ impl Table {
         Ok(command)
     }
 
+    /// The command that was found, and refused for its arguments.
+    pub fn misused(&self, fault: &Fault) -> Option<&Command> {
+        match fault {
+            Fault::WrongArity(name) => self.named(name.as_bytes()),
+            _ => None,
+        }
+    }
+
     /// The command of a request, however many arguments it has.
     #[inline]
     pub fn locate(&self, request: Request<'_>) -> Result<&Command, Fault> {

@@ -41,6 +41,14 @@ impl World {
         }
     }
 
+    /// Counts what a look at a key has found: a hit, or a miss.
+    #[inline]
+    pub fn looked<T>(&self, found: Option<T>) -> Option<T> {
+        let tally = if found.is_some() { &self.hits } else { &self.misses };
+        tally.set(tally.get() + 1);
+        found
+    }
+
     /// Dice for one request. They start from a seed of their own, which is drawn only now: the same
     /// seed makes them fall alike at every member.
     pub fn dice(&self) -> Dice {

@@ -52,11 +52,10 @@ impl<'e> Db<'e> {
     #[inline]
     pub fn see(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.peek(key);
-        if let Some(world) = self.world {
-            let tally = if found.is_some() { &world.hits } else { &world.misses };
-            tally.set(tally.get() + 1);
+        match self.world {
+            Some(world) => world.looked(found),
+            None => found,
         }
-        found
     }
 
     /// The entry of `key`, without a trace.

@@ -84,7 +84,7 @@ impl Visitor {
         let command = match table().find(request) {
             Ok(command) => command,
             Err(_) if is_http(request) => return Some(self.turn_away()),
-            Err(fault) => return self.refuse(None, fault, shift),
+            Err(fault) => return self.refuse(table().misused(&fault), fault, shift),
         };
         self.note(command);
         if let Some(fault) = self.refused(command) {

@@ -16,17 +16,24 @@ pub fn persistence(house: &House, lines: &mut Lines) {
     };
     lines.line("loading", 0);
     lines.line("async_loading", 0);
+    lines.zeros(&["current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    lines.line("current_fork_perc", "0.00");
+    lines.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
     lines.line("rdb_changes_since_last_save", changes);
     lines.line("rdb_bgsave_in_progress", 0);
     lines.line("rdb_last_save_time", house.birth.at.0 / 1000);
     lines.line("rdb_last_bgsave_status", "ok");
     lines.line("rdb_last_bgsave_time_sec", -1);
     lines.line("rdb_current_bgsave_time_sec", -1);
-    lines.line("aof_enabled", 0);
-    lines.line("aof_rewrite_in_progress", 0);
-    lines.line("aof_rewrite_scheduled", 0);
+    lines.zeros(&["rdb_saves", "rdb_last_cow_size"]);
+    lines.zeros(&["rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    lines.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    lines.line("aof_last_rewrite_time_sec", -1);
+    lines.line("aof_current_rewrite_time_sec", -1);
     lines.line("aof_last_bgrewrite_status", "ok");
+    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
     lines.line("aof_last_write_status", "ok");
+    lines.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
 }
 
 /// Who follows whom. Hosted replicas stand where Redis lists the ones on the wire.
@@ -93,9 +100,7 @@ pub fn keyspace(house: &House, lines: &mut Lines) {
     }
 }
 
-/// Keys that were deleted because their time had come. A replica never does that by itself, so each
-/// was counted by whoever was the master then.
+/// Keys that were deleted because their time had come, since the counts were last forgotten.
 pub fn expired(house: &House) -> u64 {
-    let roster = house.set.roster();
-    roster.iter().map(|it| house.set.read(it).engine().ground().expired).sum()
+    house.expired_ever().saturating_sub(super::read(&house.counters.expired_before))
 }

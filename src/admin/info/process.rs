@@ -1,10 +1,34 @@
 //! Sections about the process: server, clients, memory, stats, cpu.
 
-use super::{Lines, human, read};
+use super::{Lines, read};
 use crate::admin::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use crate::admin::{House, Memory};
 use crate::runtime::{clock, process, undertaker};
 use std::sync::atomic::Ordering::Relaxed;
+
+/// There are no scripts.
+const SCRIPTS: &[&str] = &[
+    "used_memory_vm_eval",
+    "used_memory_scripts_eval",
+    "number_of_cached_scripts",
+    "number_of_functions",
+    "number_of_libraries",
+    "used_memory_vm_functions",
+    "used_memory_functions",
+];
+
+/// There is no defragmentation, no tracking of what clients have read.
+const DEFRAG_AND_TRACKING: &[&str] = &[
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "tracking_total_prefixes",
+];
 
 pub fn server(house: &House, lines: &mut Lines) {
     let settings = house.settings();
@@ -67,17 +91,24 @@ pub fn memory(house: &House, lines: &mut Lines) {
     lines.line("allocator_active", memory.resident);
     lines.line("allocator_resident", memory.resident);
     lines.bytes("total_system_memory", process::machine_bytes());
-    lines.line("maxmemory", 0);
-    lines.line("maxmemory_human", human(0));
-    lines.line("maxmemory_policy", "noeviction");
+    lines.zeros(SCRIPTS);
+    ["used_memory_lua", "used_memory_vm_total", "used_memory_scripts", "maxmemory"]
+        .iter()
+        .for_each(|it| lines.bytes(it, 0));
+    lines.line("maxmemory_policy", house.settings().idle.eviction.as_str());
+    // The allocator does not say which pages it holds: all that is resident counts as its own.
+    lines.push(format_args!("allocator_frag_ratio:{:.2}", memory.fragmentation()));
+    lines.line("allocator_frag_bytes", memory.fragmentation_bytes());
+    for name in ["allocator_rss", "rss_overhead"] {
+        lines.push(format_args!("{name}_ratio:1.00\r\n{name}_bytes:0"));
+    }
     lines.push(format_args!("mem_fragmentation_ratio:{:.2}", memory.fragmentation()));
     lines.line("mem_fragmentation_bytes", memory.fragmentation_bytes());
     lines.line("mem_not_counted_for_evict", 0);
     lines.line("mem_replication_backlog", backlog);
-    lines.line("mem_clients_slaves", 0);
-    let waiting: u64 =
-        house.clients.all().iter().map(|it| read(&it.unread) + read(&it.unsent)).sum();
-    lines.line("mem_clients_normal", waiting);
+    lines.line("mem_total_replication_buffers", backlog);
+    lines.zeros(&["mem_cluster_links", "mem_clients_slaves"]);
+    lines.line("mem_clients_normal", house.client_bytes());
     lines.line("mem_aof_buffer", 0);
     lines.line("mem_allocator", "mimalloc");
     lines.line("active_defrag_running", 0);
@@ -94,26 +125,28 @@ pub fn stats(house: &House, lines: &mut Lines) {
     lines.line("instantaneous_ops_per_sec", gains.commands as u64);
     lines.line("total_net_input_bytes", read(&counters.bytes_in));
     lines.line("total_net_output_bytes", read(&counters.bytes_out));
+    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
     let kbps = |bytes: f64| format!("{:.2}", bytes / 1024.0);
     lines.line("instantaneous_input_kbps", kbps(gains.bytes_in));
     lines.line("instantaneous_output_kbps", kbps(gains.bytes_out));
+    lines.line("instantaneous_input_repl_kbps", "0.00");
+    lines.line("instantaneous_output_repl_kbps", "0.00");
     lines.line("rejected_connections", read(&counters.refused));
     lines.line("sync_full", read(&house.set.full_syncs));
     lines.line("sync_partial_ok", 0);
     lines.line("sync_partial_err", 0);
     lines.line("expired_keys", super::data::expired(house));
-    lines.line("evicted_keys", 0);
-    lines.line("evicted_clients", 0);
+    lines.zeros(&["evicted_keys", "evicted_clients"]);
+    lines.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     lines.line("keyspace_hits", snapshot.tally().hits);
     lines.line("keyspace_misses", snapshot.tally().misses);
-    lines.line("pubsub_channels", 0);
-    lines.line("pubsub_patterns", 0);
-    lines.line("latest_fork_usec", 0);
-    lines.line("total_forks", 0);
-    lines.line("migrate_cached_sockets", 0);
-    lines.line("slave_expires_tracked_keys", 0);
-    lines.line("unexpected_error_replies", 0);
+    lines.zeros(&["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"]);
+    lines.zeros(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"]);
+    lines.zeros(&["slave_expires_tracked_keys"]);
+    lines.zeros(DEFRAG_AND_TRACKING);
+    lines.zeros(&["unexpected_error_replies"]);
     lines.line("total_error_replies", read(&counters.errors));
+    lines.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
 }
 
 pub fn cpu(_: &House, lines: &mut Lines) {

@@ -1,7 +1,7 @@
 //! MEMORY, but for USAGE, which asks a member.
 
 use super::help::help;
-use crate::admin::{After, SessionRow, Turn, session_container, session_row};
+use crate::admin::{After, Memory, SessionRow, Turn, session_container, session_row};
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 
@@ -37,21 +37,40 @@ fn stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
         spaces.sum::<usize>() as u64
     };
     let (_, backlog) = house.set.backlog();
+    let dataset = memory.dataset().saturating_sub(backlog);
     let told = [
         ("peak.allocated", memory.peak),
         ("total.allocated", memory.used),
         ("startup.allocated", memory.at_start),
         ("replication.backlog", backlog),
+        ("clients.slaves", 0),
+        ("clients.normal", house.client_bytes()),
+        ("cluster.links", 0),
+        ("aof.buffer", 0),
+        ("lua.caches", 0),
+        ("functions.caches", 0),
+        ("overhead.total", memory.at_start + backlog),
         ("keys.count", keys),
         ("keys.bytes-per-key", memory.dataset().checked_div(keys).unwrap_or(0)),
-        ("dataset.bytes", memory.dataset().saturating_sub(backlog)),
+        ("dataset.bytes", dataset),
         ("allocator.allocated", memory.used),
+        ("allocator.active", memory.resident),
         ("allocator.resident", memory.resident),
+        ("fragmentation.bytes", memory.fragmentation_bytes() as u64),
     ];
-    turn.reply.map(told.len());
+    let ratios = [
+        ("dataset.percentage", Memory::percent(dataset, memory.dataset())),
+        ("peak.percentage", Memory::percent(memory.used, memory.peak)),
+        ("fragmentation", memory.fragmentation()),
+    ];
+    turn.reply.map(told.len() + ratios.len());
     for (name, bytes) in told {
         turn.reply.bulk(name.as_bytes());
         turn.reply.int(bytes as i64);
+    }
+    for (name, ratio) in ratios {
+        turn.reply.bulk(name.as_bytes());
+        turn.reply.double_text(&ratio.to_string());
     }
     Ok(After::Answered)
 }

@@ -237,7 +237,7 @@ fn copy(
         return Err(SAME_OBJECT);
     }
 
-    let Some(slot) = engine.db_mut(&args).used(from).cloned() else {
+    let Some(slot) = args.world.looked(engine.db_mut(&args).used(from)).cloned() else {
         reply.int(0);
         return Ok(());
     };

@@ -9,7 +9,7 @@ mod lcs;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Either, Read, Write};
-use crate::engine::{Effects, Engine, Row, Run, row};
+use crate::engine::{Effects, Engine, KeySlot, Row, Run, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
@@ -225,7 +225,8 @@ fn getset(
     let (key, value) = (args.next()?, args.next()?);
 
     let mut db = engine.db_mut(&args);
-    reply.maybe(db.string(key)?);
+    let old = args.world.looked(db.get(key));
+    reply.maybe(old.map(KeySlot::as_string).transpose()?);
     let stored = db.put_string(key, value, None);
     effects.say(&[b"SET", key, value]);
     effects.share(stored);
@@ -241,7 +242,8 @@ fn getdel(
     let key = args.next()?;
 
     let mut db = engine.db_mut(&args);
-    reply.maybe(db.string(key)?);
+    let old = args.world.looked(db.get(key));
+    reply.maybe(old.map(KeySlot::as_string).transpose()?);
     if db.remove(key) {
         effects.say(&[b"DEL", key]);
     }

@@ -90,6 +90,7 @@ fn set_as_asked(
     let mut db = engine.db_mut(&args);
     let old = db.get(ask.key);
     if ask.wants_old {
+        args.world.looked(old);
         reply.maybe(old.map(KeySlot::as_string).transpose()?);
     }
     if !ask.condition.holds(old.is_some()) {
@@ -197,7 +198,7 @@ pub(super) fn getex(
 
     let mut db = engine.db_mut(&args);
     // A bad number goes unnoticed when there is nothing it could apply to.
-    let Some(slot) = db.get(key) else {
+    let Some(slot) = args.world.looked(db.get(key)) else {
         reply.null();
         return Ok(());
     };
