@@ -314,7 +314,13 @@ fn info_counts_what_happened() {
     assert_eq!(field(&mut wire, "stats", "keyspace_hits"), "1");
     assert_eq!(field(&mut wire, "stats", "keyspace_misses"), "1");
     assert_eq!(field(&mut wire, "replication", "connected_slaves"), "2");
-    assert!(field(&mut wire, "replication", "slave0").contains("state=online"));
+    for (slave, name) in [("slave0", "n2"), ("slave1", "n3")] {
+        let told = field(&mut wire, "replication", slave);
+        assert!(
+            told.starts_with(&format!("ip={name},")) && told.contains("state=online"),
+            "{told}"
+        );
+    }
     assert!(field(&mut wire, "keyspace", "db0").starts_with("keys=2,expires=1,avg_ttl="));
     assert!(field(&mut wire, "commandstats", "cmdstat_get").starts_with("calls=2,"));
     assert_eq!(field(&mut wire, "errorstats", "errorstat_ERR"), "count=2");

@@ -36,7 +36,8 @@ pub fn persistence(house: &House, lines: &mut Lines) {
     lines.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
 }
 
-/// Who follows whom. Hosted replicas stand where Redis lists the ones on the wire.
+/// Who follows whom. Hosted replicas stand where Redis lists the ones on the wire, each with its
+/// name for a host: exporters tell replicas apart by address, and nobody can dial these.
 pub fn replication(house: &House, lines: &mut Lines) {
     let set = &house.set;
     let (roster, master, now) = (set.roster(), set.master(), clock::mono_now());
@@ -55,8 +56,7 @@ pub fn replication(house: &House, lines: &mut Lines) {
             us => (us / 1_000_000) as i64,
         };
         lines.push(format_args!(
-            "slave{at}:ip=127.0.0.1,port={port},state={state},offset={offset},lag={lag_s},name={},\
-             duties={}",
+            "slave{at}:ip={},port={port},state={state},offset={offset},lag={lag_s},duties={}",
             member.name,
             member.duties().replace(',', "+"),
         ));

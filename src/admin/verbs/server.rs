@@ -68,7 +68,8 @@ fn role(turn: &mut Turn<'_>) -> Result<After, Fault> {
     reply.array(replicas.len());
     for replica in replicas {
         reply.array(3);
-        reply.bulk(b"127.0.0.1");
+        // As in INFO: nobody can dial it.
+        reply.bulk(replica.name.as_bytes());
         reply.bulk_int(i64::from(house.birth.port));
         reply.bulk_int(replica.applied().bytes() as i64);
     }
