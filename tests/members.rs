@@ -284,22 +284,56 @@ fn the_master_hears_of_keys_that_replicas_see_used() {
     wire.ask("HSET hash field value");
     ok(&mut wire, &format!("SET text {}", "x".repeat(5000)));
     for (key, read) in [("hash", "HLEN hash"), ("text", "STRLEN text"), ("hash", "TOUCH hash")] {
-        let payload = match wire.ask(&format!("DUMP {key}")) {
-            Value::Bulk(it) => it,
-            other => panic!("{other}"),
-        };
-        let restored =
-            [&b"RESTORE"[..], key.as_bytes(), b"0", &payload, b"REPLACE", b"IDLETIME", b"1000"];
-        assert_eq!(wire.cmd(&restored).string(), "OK");
-        let idle = |wire: &mut Wire| wire.ask(&format!("OBJECT IDLETIME {key}")).int().unwrap();
-        assert!(1000 <= idle(&mut wire), "{key} has not been used for long");
+        let payload = dump(&mut wire, key);
+        restore_idle(&mut wire, key, &payload);
         let told = wire.ask(&format!("PROXY EXPLAIN {read}")).to_string();
-        assert!(told.contains("because fresh-home") || told.contains("catch-up"), "{told}");
+        assert!(
+            ["fresh-home", "catch-up"].iter().any(|it| told.contains(&format!("because {it}")))
+        );
         until("the master to hear of it", || {
             assert!(!wire.ask(read).is_error());
-            (idle(&mut wire) < 100).then_some(())
+            (idle(&mut wire, key) < 100).then_some(())
         });
     }
+}
+
+#[test]
+fn a_transaction_s_read_is_no_use_of_a_key_in_the_database_that_a_replica_read_before() {
+    let server = Server::entourage(&["--threads", "1"]);
+    let mut wire = server.dial();
+    wire.ask("HSET hash field value");
+    let payload = dump(&mut wire, "hash");
+    for db in [0, 3] {
+        ok(&mut wire, &format!("SELECT {db}"));
+        restore_idle(&mut wire, "hash", &payload);
+    }
+    assert!(wire.ask("GET other").is_nil());
+    for (line, told) in
+        [("SELECT 0", "OK"), ("MULTI", "OK"), ("HLEN hash", "QUEUED"), ("EXEC", "[:1]")]
+    {
+        assert_eq!(wire.ask(line).to_string().trim_matches('+'), told);
+    }
+    ok(&mut wire, "SELECT 3");
+    assert!(1000 <= idle(&mut wire, "hash"));
+}
+
+fn dump(wire: &mut Wire, key: &str) -> Vec<u8> {
+    match wire.ask(&format!("DUMP {key}")) {
+        Value::Bulk(it) => it,
+        other => panic!("{other}"),
+    }
+}
+
+/// Puts a key there that has not been used for long.
+fn restore_idle(wire: &mut Wire, key: &str, payload: &[u8]) {
+    let restored =
+        [&b"RESTORE"[..], key.as_bytes(), b"0", payload, b"REPLACE", b"IDLETIME", b"1000"];
+    assert_eq!(wire.cmd(&restored).string(), "OK");
+    assert!(1000 <= idle(wire, key), "{key} has not been used for long");
+}
+
+fn idle(wire: &mut Wire, key: &str) -> i64 {
+    wire.ask(&format!("OBJECT IDLETIME {key}")).int().unwrap()
 }
 
 #[test]

@@ -136,7 +136,6 @@ impl Visitor {
         let member = set.member(index);
         shift.begin(command);
         let world = &shift.desk.world;
-        world.uses.at_replica((index != set.master()).then_some(self.session.db));
         let args = Args::new(request, command.words, self.session.db, world);
         let outcome = match &mut shift.held {
             Held::Writing(writing) if writing.member().index == index => {
@@ -147,7 +146,11 @@ impl Visitor {
                 if !self.still_holds(plan, member, shift.set.master(), shift.set.generation()) {
                     return Ok(false);
                 }
-                reading.run(verb, args, &mut self.reply)
+                world.uses.at_replica((index != set.master()).then_some(self.session.db));
+                let outcome = reading.run(verb, args, &mut self.reply);
+                // A transaction's reads, at the master, come by another way.
+                world.uses.at_replica(None);
+                outcome
             }
         };
         self.saw(member, plan.because, route, command, request, shift);
