@@ -194,6 +194,13 @@ impl Keys {
         }
     }
 
+    /// How many keys a request has.
+    pub fn count(&self, request: Request<'_>) -> usize {
+        let mut count = 0;
+        self.each(request, |_| count += 1);
+        count
+    }
+
     /// Calls `visit` with each key; arguments that do not add up are the verb's to refuse, and then
     /// no key is visited. Allocates only for commands with more than one simple range.
     pub fn each<'a>(&self, request: Request<'a>, mut visit: impl FnMut(&'a [u8])) {

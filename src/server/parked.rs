@@ -12,6 +12,7 @@ use crate::runtime::{clock, tasks};
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending, select_all};
 use std::future::Future;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Release};
 use std::time::Duration;
 
@@ -129,11 +130,16 @@ impl Visitor {
         let Confirmation { route, offset, wanted } = acks;
         let began = clock::mono_now();
         let set = self.house.set.clone();
-        let confirmed = || wanted.confirmed(&set, offset, count_applied(&set, offset));
-        let reached = until(&set, || confirmed().is_final());
+        let look = || wanted.confirmed(&set, offset, count_applied(&set, offset));
+        // What ended the wait counts: a replica that resumes just then asks for no more.
+        let last = OnceLock::new();
+        let reached = until(&set, || {
+            let confirmed = look();
+            confirmed.is_final() && last.set(confirmed).is_ok()
+        });
         self.stand_until(reached, wanted.timeout()).await;
         self.record(|it| it.wait(route, clock::mono_now().since(began)));
-        let confirmed = confirmed();
+        let confirmed = last.get().copied().unwrap_or_else(look);
         let owed = std::mem::take(&mut self.owed);
         match confirmed.is_enough() {
             true => self.reply.buffer().extend(owed),

@@ -44,7 +44,8 @@ impl Visitor {
         shift: &mut Shift<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
         let route = self.origin().route(command, request);
-        let mut climb = self.climb.take();
+        // New rules may have put it on another ladder.
+        let mut climb = self.climb.take().filter(|it| it.route == route);
         for _ in 0..PLANS_MAX {
             self.keep_up(shift.set)?;
             let plan = match self.session.once.as_ref().and_then(|it| it.at) {
@@ -61,7 +62,12 @@ impl Visitor {
                         CaughtUp::Yes => member,
                         CaughtUp::Never => continue,
                         CaughtUp::NotYet => {
-                            climb = Some(Climb { step, ends: None, needs: self.position(needs) });
+                            climb = Some(Climb {
+                                route,
+                                step,
+                                ends: None,
+                                needs: self.position(needs),
+                            });
                             continue;
                         }
                     }
@@ -72,7 +78,7 @@ impl Visitor {
                 }
                 Where::Wait { member, needs, at_most, step } => {
                     let ends = Some(shift.now.plus(at_most));
-                    self.climb = Some(Climb { step, ends, needs: self.position(needs) });
+                    self.climb = Some(Climb { route, step, ends, needs: self.position(needs) });
                     let place = Place { route, member };
                     return Ok(Some(to_await(place, needs, at_most, command, request)));
                 }

@@ -58,6 +58,8 @@ pub struct Visitor {
 /// What earlier plans of one read have settled.
 #[derive(Clone, Copy, Debug)]
 pub struct Climb {
+    /// The route of the read.
+    pub route: u16,
     /// The step of its ladder that it stands on.
     pub step: u8,
     /// When that step's wait ends, if it is one.
@@ -202,10 +204,10 @@ impl Visitor {
     fn take_settings(&mut self) {
         let before = std::mem::replace(&mut self.settings, self.house.settings());
         self.listener_level = self.settings.listener_level(&self.listener);
-        if before.routes != self.settings.routes {
-            // It stands on a ladder that may not be there any more.
-            self.climb = None;
-        }
+        let ladder = |it: &Config, route| it.routes.get(route).ladder;
+        let stands = |it: &Climb| ladder(&before, it.route) == ladder(&self.settings, it.route);
+        // Unless its ladder is there no more.
+        self.climb = self.climb.take().filter(stands);
     }
 
     #[inline]

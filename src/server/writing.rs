@@ -95,7 +95,7 @@ impl Visitor {
                 routes.push(it);
             }
         };
-        match self.settings.routes.mixes_acks() {
+        match self.settings.routes.mixes_acks() && 1 < command.spec.keys.count(request) {
             true => self.origin().each_route(command, request, note),
             false => note(route),
         }
