@@ -1,7 +1,7 @@
 //! The allocator: mimalloc, counting what is asked of it. INFO's `used_memory` is that sum.
 //!
-//! Each of the first threads counts in a cell that nobody else writes, so counting costs a load and
-//! a store; the workers are among them, as they start first. Later threads share one cell.
+//! Each of the first threads counts in a balance that nobody else writes, so counting costs a load
+//! and a store; the workers are among them, as they start first. Later threads share one.
 
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 /// mimalloc that counts.
 pub struct Counting;
 
-/// Threads with a cell of their own.
+/// Threads with a balance of their own.
 const LONERS: usize = 63;
 
 /// Bytes allocated less bytes freed by one thread: below zero where it frees what others brought.
@@ -23,7 +23,7 @@ static BALANCES: [Balance; LONERS + 1] = [const { Balance(AtomicIsize::new(0)) }
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static CELL: Cell<usize> = const { Cell::new(usize::MAX) };
+    static OWN: Cell<Option<&'static Balance>> = const { Cell::new(None) };
 }
 
 /// Bytes that are allocated now; 0 where another allocator is at work.
@@ -34,23 +34,19 @@ pub fn allocated_bytes() -> u64 {
 
 #[inline]
 fn count(bytes: isize) {
-    let cell = match CELL.get() {
-        usize::MAX => first_count(),
-        cell => cell,
-    };
-    let balance = &BALANCES[cell].0;
-    if cell < LONERS {
-        balance.store(balance.load(Relaxed).wrapping_add(bytes), Relaxed);
+    let balance = OWN.get().unwrap_or_else(first_count);
+    if std::ptr::eq(balance, &BALANCES[LONERS]) {
+        balance.0.fetch_add(bytes, Relaxed);
     } else {
-        balance.fetch_add(bytes, Relaxed);
+        balance.0.store(balance.0.load(Relaxed).wrapping_add(bytes), Relaxed);
     }
 }
 
 #[cold]
-fn first_count() -> usize {
-    let cell = THREADS.fetch_add(1, Relaxed).min(LONERS);
-    CELL.set(cell);
-    cell
+fn first_count() -> &'static Balance {
+    let balance = &BALANCES[THREADS.fetch_add(1, Relaxed).min(LONERS)];
+    OWN.set(Some(balance));
+    balance
 }
 
 // SAFETY: every call goes to mimalloc as it came; counting allocates nothing and cannot panic.
