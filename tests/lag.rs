@@ -5,16 +5,12 @@ mod support;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use support::{BOTH, Server, Value, Wire, order, until, until_behind, words};
+use support::{BOTH, Server, Value, Wire, ok, order, until, until_behind, words};
 
 const LISTENER: &str = "[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:{port}\"\n";
 
 fn config(text: &str) -> Server {
     Server::entourage_with_config(&format!("{LISTENER}{text}"))
-}
-
-fn ok(wire: &mut Wire, line: &str) {
-    assert_eq!(wire.ask(line).string(), "OK", "{line}");
 }
 
 fn explained(wire: &mut Wire, line: &str) -> Vec<String> {

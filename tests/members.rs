@@ -7,7 +7,7 @@ use entourage::base::position::Position;
 use entourage::session::Seal;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use support::{BOTH, Server, Value, Wire, node, order, until};
+use support::{BOTH, Server, Value, Wire, node, ok, order, starts, until};
 
 /// Replicas stand still, having applied all that was written before.
 fn paused(extra: &[&str]) -> (Server, Wire) {
@@ -20,14 +20,6 @@ fn paused(extra: &[&str]) -> (Server, Wire) {
 fn config(text: &str) -> Server {
     let listener = "[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:{port}\"\n";
     Server::entourage_with_config(&format!("{listener}{text}"))
-}
-
-fn starts(value: &Value, with: &str) {
-    assert!(value.string().starts_with(with), "{value} is not {with}");
-}
-
-fn ok(wire: &mut Wire, line: &str) {
-    assert_eq!(wire.ask(line).string(), "OK", "{line}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{BOTH, Server, Wire, node, order, until, until_behind, words};
+use support::{BOTH, Server, Wire, node, ok, order, until, until_behind, words};
 
 const ROUTES: &str = r#"
 [server]
@@ -41,10 +41,6 @@ acks = 1
 name = "asking"
 commands = ["wait"]
 "#;
-
-fn ok(wire: &mut Wire, line: &str) {
-    assert_eq!(wire.ask(line).string(), "OK", "{line}");
-}
 
 /// What PROXY STATS says behind `name:`.
 fn stat(wire: &mut Wire, name: &str) -> Option<String> {

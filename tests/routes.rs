@@ -3,17 +3,9 @@
 
 mod support;
 
-use support::{BOTH, Server, Value, Wire, order, until};
+use support::{BOTH, Server, Wire, ok, order, starts, until};
 
 const DOOR: &str = "[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:{port}\"\n";
-
-fn ok(wire: &mut Wire, line: &str) {
-    assert_eq!(wire.ask(line).string(), "OK", "{line}");
-}
-
-fn starts(value: &Value, with: &str) {
-    assert!(value.string().starts_with(with), "{value} is not {with}");
-}
 
 fn with_config(text: &str) -> (Server, Wire) {
     let server = Server::entourage_with_config(&format!("{DOOR}{text}"));

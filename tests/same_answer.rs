@@ -3,11 +3,7 @@
 
 mod support;
 
-use support::{Server, Value, Wire, node, until, words};
-
-fn ok(wire: &mut Wire, line: &str) {
-    assert_eq!(wire.ask(line).string(), "OK", "{line}");
-}
+use support::{Server, Value, Wire, node, ok, until, words};
 
 fn until_in_step(wire: &mut Wire, names: &[&str]) {
     for name in names {

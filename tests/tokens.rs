@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{BOTH, Server, Value, Wire, order, until, words};
+use support::{BOTH, Server, Value, Wire, ok, order, starts, until, words};
 
 const SECRET: &str = "[server]\ntoken-secret = \"sixteen bytes at least\"\n";
 
@@ -11,15 +11,7 @@ fn config(text: &str) -> Server {
     Server::entourage_with_config(&format!("{text}{listener}"))
 }
 
-fn ok(wire: &mut Wire, line: &str) {
-    assert_eq!(wire.ask(line).string(), "OK", "{line}");
-}
-
 #[track_caller]
-fn starts(value: &Value, with: &str) {
-    assert!(value.string().starts_with(with), "{value} is not {with}");
-}
-
 /// A server whose replicas stand still, and a session that has written `a` behind that.
 fn written_while_paused() -> (Server, Wire, String) {
     let server = Server::entourage(&[]);
