@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use entourage::resp::{Decoder, Limits, Protocol, Reply, Standing, Step, encode_command};
+use entourage::resp::{AuthState, Decoder, Limits, Protocol, Reply, Step, encode_command};
 
 const REQUESTS: &[(&str, &str)] = &[
     ("set", "SET key:000000012345 value-of-sixteen"),
@@ -37,7 +37,7 @@ fn trickle(decoder: &mut Decoder, bytes: &[u8]) {
 
 fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
-    let mut decoder = Decoder::new(Limits::of(Standing::Known));
+    let mut decoder = Decoder::new(Limits::of(AuthState::Known));
     for (name, text) in REQUESTS {
         let bytes = encoded(text);
         group.bench_function(*name, |it| it.iter(|| drain(&mut decoder, black_box(&bytes))));

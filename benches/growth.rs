@@ -4,9 +4,9 @@
 //! A bare engine in this process, without a server around it. Means come from runs of prepared
 //! requests without a look at the clock between them; the slowest come from a second run with one.
 
-use entourage::base::dice::Dice;
+use entourage::base::random::Random;
 use entourage::base::time::WallMs;
-use entourage::command::{Args, World};
+use entourage::command::{Args, CallEnv};
 use entourage::engine::{Effects, Engine, Row, Run, Thresholds, verbs};
 use entourage::resp::{OwnedRequest, Protocol, Reply};
 use hdrhistogram::Histogram;
@@ -112,7 +112,7 @@ const SUBJECTS: &[Subject] = &[
 
 /// Members come in an order that is not that of their scores.
 fn score(number: u64) -> u64 {
-    Dice::new(number).below(1_000_000_000)
+    Random::new(number).below(1_000_000_000)
 }
 
 fn main() {
@@ -171,25 +171,25 @@ fn prepared(line: &str) -> OwnedRequest {
 /// An engine with all that a request needs.
 struct Bench {
     engine: Engine,
-    world: World,
+    env: CallEnv,
     effects: Effects,
     reply: Reply,
-    dice: Dice,
+    random: Random,
 }
 
 impl Bench {
     fn new() -> Bench {
         Bench {
             engine: Engine::new(1, Thresholds::default()),
-            world: World::new(NOW, 1),
+            env: CallEnv::new(NOW, 1),
             effects: Effects::default(),
             reply: Reply::new(Protocol::Resp2),
-            dice: Dice::new(1),
+            random: Random::new(1),
         }
     }
 
     fn prepare(&mut self, says: Says, of: u64) -> Vec<OwnedRequest> {
-        (0..PREPARED).map(|_| prepared(&says(self.dice.below(of)))).collect()
+        (0..PREPARED).map(|_| prepared(&says(self.random.below(of)))).collect()
     }
 
     fn mean(&mut self, says: Says, of: u64) -> f64 {
@@ -217,14 +217,14 @@ impl Bench {
 
     fn run(&mut self, owned: &OwnedRequest) {
         self.serve(owned);
-        self.engine.ground_mut().graveyard.clear();
+        self.engine.shared_mut().deferred_frees.clear();
     }
 
     /// What a command costs whoever waits for it: the dead are freed elsewhere.
     fn serve(&mut self, owned: &OwnedRequest) {
         let request = owned.borrow();
         let row: &Row = verbs::find(request.get(0).unwrap_or_default()).expect("a known command");
-        let args = Args::new(request, 1, 0, &self.world);
+        let args = Args::new(request, 1, 0, &self.env);
         let mark = self.reply.mark();
         let done = match row.run {
             Run::Read(verb) => self.engine.read(verb, args, &mut self.reply),

@@ -1,7 +1,7 @@
 //! What a lookup, an insert, a removal and a step of SCAN cost at three sizes of the table.
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use entourage::base::dice::Dice;
+use entourage::base::random::Random;
 use entourage::engine::table::{Slot, Table};
 use std::hint::black_box;
 
@@ -32,8 +32,8 @@ impl Slot for Entry {
 type Key = [u8; 16];
 
 fn key(number: u64) -> (u32, Key) {
-    let mut dice = Dice::new(number);
-    let (hash, mut key) = (dice.bits() as u32, [b'k'; 16]);
+    let mut random = Random::new(number);
+    let (hash, mut key) = (random.bits() as u32, [b'k'; 16]);
     key[8..].copy_from_slice(&number.to_le_bytes());
     (hash, key)
 }
@@ -56,8 +56,8 @@ fn per_thousand<T>(
     prepare: impl Fn(u64) -> T,
     mut act: impl FnMut(T),
 ) {
-    let mut dice = Dice::new(1);
-    let mut draw = || numbers.start + dice.below(numbers.end - numbers.start);
+    let mut random = Random::new(1);
+    let mut draw = || numbers.start + random.below(numbers.end - numbers.start);
     b.iter_batched(
         || (0..1000).map(|_| prepare(draw())).collect::<Vec<T>>(),
         |batch| batch.into_iter().for_each(&mut act),
@@ -86,16 +86,16 @@ fn keyspace(criterion: &mut Criterion) {
             });
         });
         group.bench_function(id("get prefetched"), |b| {
-            let mut dice = Dice::new(1);
+            let mut random = Random::new(1);
             b.iter_batched(
-                || (0..1000).map(|_| key(dice.below(len))).collect::<Vec<_>>(),
+                || (0..1000).map(|_| key(random.below(len))).collect::<Vec<_>>(),
                 |batch| batch.chunks(16).for_each(|chunk| get_prefetched(&table, chunk)),
                 BatchSize::LargeInput,
             );
         });
         group.bench_function(id("random"), |b| {
-            let mut dice = Dice::new(1);
-            b.iter(|| (0..1000).for_each(|_| look(table.random(&mut dice))));
+            let mut random = Random::new(1);
+            b.iter(|| (0..1000).for_each(|_| look(table.random(&mut random))));
         });
         group.bench_function(id("scan 10"), |b| {
             per_thousand(b, 0..len, key, |(hash, _)| {

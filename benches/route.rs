@@ -1,15 +1,16 @@
 //! What choosing costs: a route, a floor and a plan. The bar is 30 ns when no rule looks at keys.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use entourage::base::position::{HistoryId, Lineage, Offset, Position};
+use entourage::base::position::{Offset, Position, ReplId, ReplicationHistory};
 use entourage::command::{Class, Group, Keys};
 use entourage::resp::OwnedRequest;
 use entourage::route::{
-    Asked, Candidate, Floor, Ladder, Level, Match, Question, Route, Routes, Rung, Standing, plan,
+    AuthState, Candidate, Floor, Ladder, LadderPosition, Level, Match, Question, ReadRequirements,
+    Route, Routes, plan,
 };
 use std::hint::black_box;
 
-const HISTORY: HistoryId = HistoryId::new([7; 20]);
+const HISTORY: ReplId = ReplId::new([7; 20]);
 
 fn replicas(applied: [u64; 2]) -> [Candidate; 2] {
     let mut member = 0;
@@ -24,7 +25,7 @@ fn replicas(applied: [u64; 2]) -> [Candidate; 2] {
 struct Session {
     level: Level,
     own: Option<Position>,
-    lineage: Lineage,
+    history: ReplicationHistory,
     ladder: Ladder,
 }
 
@@ -32,25 +33,25 @@ impl Session {
     fn new() -> Session {
         Session {
             level: Level::Sticky,
-            own: Some(Position { history: HISTORY, offset: Offset::new(90) }),
-            lineage: Lineage::new(HISTORY),
+            own: Some(Position { replid: HISTORY, offset: Offset::new(90) }),
+            history: ReplicationHistory::new(HISTORY),
             ladder: Ladder::default(),
         }
     }
 
-    fn asks(&self, home: Option<usize>, dice: u64) -> Asked<'_> {
+    fn asks(&self, preferred: Option<usize>, random: u64) -> ReadRequirements<'_> {
         let head = Offset::new(100);
-        Asked {
+        ReadRequirements {
             class: Class::Read,
             level: self.level,
-            floor: Floor::of(self.level, self.own, None, head, &self.lineage),
+            floor: Floor::of(self.level, self.own, None, head, &self.history),
             watching: false,
             of_member: false,
             wrote_lately: false,
-            home,
-            dice,
+            preferred,
+            random,
             ladder: &self.ladder,
-            rung: Rung::GROUND,
+            ladder_position: LadderPosition::START,
         }
     }
 }
@@ -62,14 +63,14 @@ fn planning(bench: &mut Criterion) {
         ("two_choices", None, [95, 95]),
         ("catch_up", Some(0), [80, 80]),
     ];
-    for (name, home, applied) in cases {
+    for (name, preferred, applied) in cases {
         let replicas = replicas(applied);
-        let members = Standing { master: Some(0), replicas: &replicas, head: Offset::new(100) };
-        let mut dice = 1_u64;
+        let members = AuthState { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+        let mut random = 1_u64;
         bench.bench_function(&format!("plan/sticky/{name}"), |it| {
             it.iter(|| {
-                dice = dice.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
-                plan(&black_box(&session).asks(black_box(home), dice), black_box(&members))
+                random = random.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
+                plan(&black_box(&session).asks(black_box(preferred), random), black_box(&members))
             });
         });
     }

@@ -1,15 +1,15 @@
-//! The front door: command line to config, config to a house, and the house's end.
+//! The front door: command line to config, config to a server, and the server's end.
 
-use entourage::admin::{Birth, House, Source, table, version};
+use entourage::admin::{ProcessInfo, Server, Source, table, version};
 use entourage::cli::{Invocation, parse};
 use entourage::config::{Address, Config};
-use entourage::node::{Set, new_history};
+use entourage::node::{ReplicaSet, new_replid};
 use entourage::runtime::allocation::Counting;
 use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
-use entourage::server::{Listener, drain, listen, rounds, start_feeds};
-use entourage::session::Seal;
+use entourage::server::{Listener, cron, drain, listen, start_feeds};
+use entourage::session::TokenSigner;
 use futures::future::join_all;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -63,26 +63,26 @@ fn serve(config: Config, file: String, source: Source) -> Result<ExitCode, Strin
     let listeners = open(&config)?;
     // Built here, or the first command would be charged for it.
     table();
-    let house = Arc::new(build(config, threads, file, source, &listeners)?);
-    announce(&house, threads, &listeners);
-    start_feeds(&house);
-    tasks::spawn(rounds(house.clone()));
-    tasks::spawn(attend(house.clone(), listeners));
-    let signal = until_told_to_end(&mut requests, &house);
+    let server = Arc::new(build(config, threads, file, source, &listeners)?);
+    announce(&server, threads, &listeners);
+    start_feeds(&server);
+    tasks::spawn(cron(server.clone()));
+    tasks::spawn(attend(server.clone(), listeners));
+    let signal = until_told_to_end(&mut requests, &server);
     log::info!("event=signal name={signal} action=drain");
-    house.close();
-    let signal = until_told_to_end(&mut requests, &house);
+    server.close();
+    let signal = until_told_to_end(&mut requests, &server);
     log::warn!("event=signal name={signal} action=exit");
     Ok(ExitCode::FAILURE)
 }
 
 /// Answers the signal that ends the process. Until then every SIGHUP reads the config file again.
-fn until_told_to_end(requests: &mut Requests, house: &House) -> &'static str {
+fn until_told_to_end(requests: &mut Requests, server: &Server) -> &'static str {
     loop {
         match requests.wait() {
             Request::End(signal) => return signal,
             Request::Reload => {
-                if let Err(why) = house.reload("SIGHUP") {
+                if let Err(why) = server.reload("SIGHUP") {
                     log::error!("event=reload-refused why={why}");
                 }
             }
@@ -90,10 +90,10 @@ fn until_told_to_end(requests: &mut Requests, house: &House) -> &'static str {
     }
 }
 
-/// Listens until the house is closed, then exits once it is empty.
-async fn attend(house: Arc<House>, listeners: Vec<Listener>) {
-    join_all(listeners.into_iter().map(|it| listen(house.clone(), it))).await;
-    drain(&house).await;
+/// Listens until the server is closed, then exits once it is empty.
+async fn attend(server: Arc<Server>, listeners: Vec<Listener>) {
+    join_all(listeners.into_iter().map(|it| listen(server.clone(), it))).await;
+    drain(&server).await;
     log::info!("event=exit");
     process::exit(0);
 }
@@ -140,31 +140,33 @@ fn build(
     file: String,
     source: Source,
     listeners: &[Listener],
-) -> Result<House, String> {
+) -> Result<Server, String> {
     let seal = match config.server.token_secret() {
-        Some(secret) => Seal::new(secret.as_bytes()),
-        None => Seal::new(&process::secret().map_err(|it| format!("no random secret: {it}"))?),
+        Some(secret) => TokenSigner::new(secret.as_bytes()),
+        None => {
+            TokenSigner::new(&process::secret().map_err(|it| format!("no random secret: {it}"))?)
+        }
     };
-    let set = Set::new(
+    let set = ReplicaSet::new(
         config.set.replicas,
         clock::entropy(),
-        new_history(),
+        new_replid(),
         config.thresholds,
         config.set.backlog_bytes,
         config.set.feed_bytes_max,
     );
     let port = listeners.iter().find_map(|it| it.acceptor.port()).unwrap_or(0);
-    Ok(House::new(Arc::new(set), threads, config, Birth::now(port, file), seal, source))
+    Ok(Server::new(Arc::new(set), threads, config, ProcessInfo::now(port, file), seal, source))
 }
 
-fn announce(house: &House, threads: usize, listeners: &[Listener]) {
+fn announce(server: &Server, threads: usize, listeners: &[Listener]) {
     log::info!(
         "event=start version={} redis-version={} pid={} threads={threads} replicas={} level={}",
         version::ENTOURAGE_VERSION,
         version::REDIS_VERSION,
         process::id(),
-        house.settings().set.replicas,
-        house.settings().routes.default_level(),
+        server.settings().set.replicas,
+        server.settings().routes.default_level(),
     );
     for listener in listeners {
         let address = listener.acceptor.address();

@@ -182,18 +182,18 @@ fn sticky_for_keeps_a_session_at_the_master_for_a_while_and_no_other() {
             .unwrap()
             .to_owned()
     };
-    assert_eq!(because(&mut wire, "mine:1"), "because fresh-home");
+    assert_eq!(because(&mut wire, "mine:1"), "because fresh-preferred");
     ok(&mut wire, "SET mine:1 a");
     assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
     assert_eq!(because(&mut wire, "mine:1"), "because sticky-for");
     assert_eq!(
         because(&mut wire, "plain"),
-        "because fresh-home",
+        "because fresh-preferred",
         "the route says so, not the session"
     );
-    assert_eq!(because(&mut server.dial(), "mine:1"), "because fresh-home");
+    assert_eq!(because(&mut server.dial(), "mine:1"), "because fresh-preferred");
     until("20 ms to pass", || {
-        (because(&mut wire, "brief:1") == "because fresh-home").then_some(())
+        (because(&mut wire, "brief:1") == "because fresh-preferred").then_some(())
     });
 }
 

@@ -4,7 +4,7 @@
 mod support;
 
 use entourage::base::position::Position;
-use entourage::session::Seal;
+use entourage::session::TokenSigner;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use support::{BOTH, Server, Value, Wire, node, ok, order, starts, until};
@@ -74,7 +74,7 @@ fn a_drained_replica_is_fed_and_serves_nothing() {
     assert_eq!(wire.ask("GET a").string(), "1");
     order(&mut wire, BOTH, "UNDRAIN");
     let told = wire.ask("PROXY EXPLAIN GET a").to_string();
-    assert!(told.contains("because fresh-home"), "{told}");
+    assert!(told.contains("because fresh-preferred"), "{told}");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn an_added_replica_syncs_serves_and_can_become_the_master() {
     ok(&mut wire, "SET a 1");
     assert_eq!(wire.ask("PROXY NODE ADD").string(), "n4");
     until("n4 to be synced", || (node(&mut wire, "n4")["state"].string() == "ok").then_some(()));
-    // One pipeline, planned with a roster that is older than the new master.
+    // One pipeline, planned with a member_list that is older than the new master.
     let lines = ["PROXY FAILOVER TO n4", "SET b 2", "GET a", "GET b"];
     let lines: Vec<_> =
         lines.iter().map(|it| support::words(&it.split(' ').collect::<Vec<_>>())).collect();
@@ -226,9 +226,9 @@ fn a_token_carries_what_a_session_has_seen_to_another_connection() {
     ok(&mut other, &format!("PROXY ATLEAST {token}"));
     assert_eq!(other.ask("GET a").string(), "1");
 
-    let seal = Seal::new(b"as long as it must be");
-    let Position { history, offset } = seal.open(token.as_bytes()).expect("our own token");
-    let beyond = seal.sign(Position { history, offset: offset.after(1000) });
+    let seal = TokenSigner::new(b"as long as it must be");
+    let Position { replid, offset } = seal.open(token.as_bytes()).expect("our own token");
+    let beyond = seal.sign(Position { replid, offset: offset.after(1000) });
     starts(&other.ask(&format!("PROXY ATLEAST {beyond}")), "ERR the token belongs to a history");
     starts(&other.ask("PROXY ATLEAST nonsense"), "ERR that is not a token");
     order(&mut wire, BOTH, "RESUME");
@@ -241,7 +241,7 @@ fn a_token_carries_what_a_session_has_seen_to_another_connection() {
         ok(&mut other, &format!("PROXY ATLEAST {token}"));
     }
     let carried = other.ask("PROXY TOKEN").string();
-    assert!(!carried.starts_with(&history.to_string()), "the floor is of the new history");
+    assert!(!carried.starts_with(&replid.to_string()), "the floor is of the new history");
 }
 
 #[test]
@@ -280,7 +280,9 @@ fn the_master_hears_of_keys_that_replicas_see_used() {
         restore_idle(&mut wire, key, &payload);
         let told = wire.ask(&format!("PROXY EXPLAIN {read}")).to_string();
         assert!(
-            ["fresh-home", "catch-up"].iter().any(|it| told.contains(&format!("because {it}")))
+            ["fresh-preferred", "catch-up"]
+                .iter()
+                .any(|it| told.contains(&format!("because {it}")))
         );
         until("the master to hear of it", || {
             assert!(!wire.ask(read).is_error());

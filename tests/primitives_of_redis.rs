@@ -4,10 +4,10 @@ mod support;
 
 use std::collections::HashSet;
 
-use entourage::base::dice::Dice;
 use entourage::base::extended::Extended;
 use entourage::base::glob::{Case, matches};
 use entourage::base::number::{format_f64, parse_f64};
+use entourage::base::random::Random;
 use redis::{Connection, Value, cmd};
 use support::Server;
 
@@ -23,22 +23,31 @@ fn server() -> (Server, Connection) {
 }
 
 /// Texts of numbers, some of them broken, of every size.
-fn number(dice: &mut Dice) -> String {
-    let sign = ["", "", "-", "+"][dice.below(4) as usize];
-    let digits = |dice: &mut Dice, max| -> String {
-        let count = dice.below(max);
-        (0..count).map(|_| char::from(b'0' + dice.below(10) as u8)).collect()
+fn number(random: &mut Random) -> String {
+    let sign = ["", "", "-", "+"][random.below(4) as usize];
+    let digits = |random: &mut Random, max| -> String {
+        let count = random.below(max);
+        (0..count).map(|_| char::from(b'0' + random.below(10) as u8)).collect()
     };
-    let body = match dice.below(8) {
-        0 => digits(dice, 25),
-        1 | 2 => format!("{}.{}", digits(dice, 20), digits(dice, 25)),
-        3 => format!("{}.{}e{}", digits(dice, 3), digits(dice, 20), dice.below(40) as i64 - 20),
-        4 => {
-            format!("{}.{}E{}", digits(dice, 3), digits(dice, 20), dice.below(10_200) as i64 - 5100)
+    let body = match random.below(8) {
+        0 => digits(random, 25),
+        1 | 2 => format!("{}.{}", digits(random, 20), digits(random, 25)),
+        3 => {
+            format!("{}.{}e{}", digits(random, 3), digits(random, 20), random.below(40) as i64 - 20)
         }
-        5 => format!("0x{:x}.{:x}p{}", dice.bits(), dice.bits(), dice.below(200) as i64 - 100),
-        6 => format!("0x.{:x}P{}", dice.bits(), dice.below(34_000) as i64 - 17_000),
-        _ => format!("{:e}", f64::from_bits(dice.bits())),
+        4 => {
+            format!(
+                "{}.{}E{}",
+                digits(random, 3),
+                digits(random, 20),
+                random.below(10_200) as i64 - 5100
+            )
+        }
+        5 => {
+            format!("0x{:x}.{:x}p{}", random.bits(), random.bits(), random.below(200) as i64 - 100)
+        }
+        6 => format!("0x.{:x}P{}", random.bits(), random.below(34_000) as i64 - 17_000),
+        _ => format!("{:e}", f64::from_bits(random.bits())),
     };
     format!("{sign}{body}")
 }
@@ -70,9 +79,10 @@ fn request(args: &[&str]) -> Vec<Vec<u8>> {
 
 #[test]
 fn extended_sums_are_redis_sums() {
-    let ((_redis, mut server), mut dice) = (server(), Dice::new(1));
+    let ((_redis, mut server), mut random) = (server(), Random::new(1));
     for _ in 0..ROUNDS / BATCH {
-        let pairs: Vec<_> = (0..BATCH).map(|_| (number(&mut dice), number(&mut dice))).collect();
+        let pairs: Vec<_> =
+            (0..BATCH).map(|_| (number(&mut random), number(&mut random))).collect();
         let requests = pairs.iter().flat_map(|(left, right)| {
             let set = request(&["SET", "n", left]);
             [set, request(&["INCRBYFLOAT", "n", right])]
@@ -89,11 +99,11 @@ fn extended_sums_are_redis_sums() {
 
 #[test]
 fn doubles_are_redis_scores() {
-    let ((_redis, mut server), mut dice) = (server(), Dice::new(2));
+    let ((_redis, mut server), mut random) = (server(), Random::new(2));
     // A long member keeps the scores out of the compact form, which loses the sign of zero.
     let member = "m".repeat(100);
     for _ in 0..ROUNDS / BATCH {
-        let texts: Vec<_> = (0..BATCH).map(|_| number(&mut dice)).collect();
+        let texts: Vec<_> = (0..BATCH).map(|_| number(&mut random)).collect();
         let requests = texts.iter().flat_map(|text| {
             let drop = request(&["DEL", "z"]);
             [drop, request(&["ZADD", "z", text, &member]), request(&["ZSCORE", "z", &member])]
@@ -106,20 +116,20 @@ fn doubles_are_redis_scores() {
     }
 }
 
-fn text(dice: &mut Dice, letters: &[u8], len: u64) -> Vec<u8> {
-    let len = 1 + dice.below(len);
-    (0..len).map(|_| letters[dice.below(letters.len() as u64) as usize]).collect()
+fn text(random: &mut Random, letters: &[u8], len: u64) -> Vec<u8> {
+    let len = 1 + random.below(len);
+    (0..len).map(|_| letters[random.below(letters.len() as u64) as usize]).collect()
 }
 
 #[test]
 fn globs_match_the_keys_redis_matches() {
-    let ((_redis, mut server), mut dice) = (server(), Dice::new(3));
-    let keys: HashSet<_> = (0..300).map(|_| text(&mut dice, b"aaabbcB*?[]^-\\\xff", 5)).collect();
+    let ((_redis, mut server), mut random) = (server(), Random::new(3));
+    let keys: HashSet<_> = (0..300).map(|_| text(&mut random, b"aaabbcB*?[]^-\\\xff", 5)).collect();
     for key in &keys {
         let _: () = cmd("SET").arg(key).arg(1).query(&mut server).unwrap();
     }
     for _ in 0..ROUNDS / 4 {
-        let pattern = text(&mut dice, b"abcB**??[[]]^--\\\\\xff", 9);
+        let pattern = text(&mut random, b"abcB**??[[]]^--\\\\\xff", 9);
         let theirs: HashSet<Vec<u8>> = cmd("KEYS").arg(&pattern).query(&mut server).unwrap();
         let ours = keys.iter().filter(|it| matches(&pattern, it, Case::Exact)).cloned().collect();
         assert_eq!(theirs, ours, "{}", pattern.escape_ascii());
@@ -128,14 +138,14 @@ fn globs_match_the_keys_redis_matches() {
 
 #[test]
 fn folded_globs_match_the_commands_redis_matches() {
-    let ((_redis, mut server), mut dice) = (server(), Dice::new(4));
+    let ((_redis, mut server), mut random) = (server(), Random::new(4));
     let list = |server: &mut Connection, pattern: &[u8]| -> HashSet<Vec<u8>> {
         let ask = cmd("COMMAND").arg("LIST").arg("FILTERBY").arg("PATTERN").arg(pattern).clone();
         ask.query(server).unwrap()
     };
     let all = list(&mut server, b"*");
     for _ in 0..ROUNDS / 4 {
-        let pattern = text(&mut dice, b"gGeEtTsS***??[[]]^--\\\\aZ", 8);
+        let pattern = text(&mut random, b"gGeEtTsS***??[[]]^--\\\\aZ", 8);
         let ours = all.iter().filter(|it| matches(&pattern, it, Case::Folded)).cloned().collect();
         assert_eq!(list(&mut server, &pattern), ours, "{}", pattern.escape_ascii());
     }

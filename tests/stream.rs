@@ -1,4 +1,4 @@
-//! What writes do, as the world is told of it: for the same input our log must hold what a real
+//! What writes do, as the env is told of it: for the same input our log must hold what a real
 //! Redis puts on its replication stream.
 //!
 //! The input is every script of `tests/commands` and seeded commands of each family. PING and
@@ -14,7 +14,7 @@ mod support;
 mod vocabulary;
 
 use entourage::admin::table;
-use entourage::base::dice::Dice;
+use entourage::base::random::Random;
 use entourage::command::Class;
 use grammar::{Grammar, SPOILT_ONE_IN};
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ use vocabulary::Vocabulary;
 const LOOK_EVERY: usize = 100;
 const COMMANDS_PER_FAMILY: usize = 8_000;
 const MARK: &str = "stream:mark";
-/// Dice decide what these take out.
+/// Random decide what these take out.
 const BY_CHANCE: &[&[u8]] = &[b"SPOP"];
 const MOMENT_MS_MIN: i64 = 1_000_000_000_000;
 const TOLERANCE_MS: u64 = 60_000;
@@ -59,13 +59,13 @@ fn the_scripts_have_the_same_effects() {
 fn seeded_commands_have_the_same_effects() {
     let mut pair = Pair::start();
     let vocabulary = Vocabulary { db: 0, other_db: 8, crowd: 12 };
-    let mut dice = Dice::new(1);
+    let mut random = Random::new(1);
     let mut found = String::new();
     for (family, text) in FAMILIES {
         let mut grammar = Grammar::read(text, SPOILT_ONE_IN);
         grammar.retain(|it| pair.is_known(&it.name));
         let mut commands: Vec<Words> =
-            (0..COMMANDS_PER_FAMILY).map(|_| grammar.command(&mut dice, &vocabulary)).collect();
+            (0..COMMANDS_PER_FAMILY).map(|_| grammar.command(&mut random, &vocabulary)).collect();
         commands.retain(|it| !BY_CHANCE.contains(&&it[0].to_ascii_uppercase()[..]));
         let _ = write!(found, "{}", pair.compare(family, &commands));
     }

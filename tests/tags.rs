@@ -2,7 +2,7 @@
 
 mod support;
 
-use entourage::session::Seal;
+use entourage::session::TokenSigner;
 use support::wire::encode;
 use support::{Server, Wire, words};
 
@@ -53,7 +53,7 @@ fn tag(wire: &mut Wire) -> String {
         let value = wire.read();
         match name.as_str() {
             "token" => {
-                let seal = Seal::new(SECRET.as_bytes());
+                let seal = TokenSigner::new(SECRET.as_bytes());
                 assert!(seal.open(value.string().as_bytes()).is_ok(), "{value}");
                 told.push("token".into());
             }

@@ -5,7 +5,7 @@ use crate::wire::{encode, reply_len};
 use async_std::future::timeout;
 use async_std::net::TcpStream;
 use async_std::task;
-use entourage::base::dice::Dice;
+use entourage::base::random::Random;
 use futures::future::try_join_all;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use hdrhistogram::Histogram;
@@ -110,7 +110,7 @@ async fn mixed(port: u16, depth: u64, requests: u64) -> io::Result<Seen> {
 async fn converse(port: u16, seed: u64, shared: &Shared) -> io::Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
-    let mut dice = Dice::new(seed);
+    let mut random = Random::new(seed);
     let mut replies = Replies::default();
     let mut burst = Vec::new();
     loop {
@@ -120,7 +120,7 @@ async fn converse(port: u16, seed: u64, shared: &Shared) -> io::Result<()> {
         }
         shared.left.set(shared.left.get() - count);
         burst.clear();
-        (0..count).for_each(|_| burst.extend_from_slice(&throw_command(&mut dice)));
+        (0..count).for_each(|_| burst.extend_from_slice(&throw_command(&mut random)));
         let sent = Instant::now();
         stream.write_all(&burst).await?;
         replies.take(&mut stream, count).await?;
@@ -128,9 +128,9 @@ async fn converse(port: u16, seed: u64, shared: &Shared) -> io::Result<()> {
     }
 }
 
-fn throw_command(dice: &mut Dice) -> Vec<u8> {
-    let key = format!("key:{:012}", dice.below(KEYS));
-    match dice.below(MIX) {
+fn throw_command(random: &mut Random) -> Vec<u8> {
+    let key = format!("key:{:012}", random.below(KEYS));
+    match random.below(MIX) {
         0 => encode(&["SET", &key, VALUE]),
         _ => encode(&["GET", &key]),
     }

@@ -7,7 +7,7 @@ use crate::wire::{Wire, encode};
 use async_std::future::timeout;
 use async_std::net::TcpStream;
 use async_std::task;
-use entourage::base::dice::Dice;
+use entourage::base::random::Random;
 use futures::AsyncWriteExt;
 use futures::future::try_join_all;
 use std::fmt::Write;
@@ -60,14 +60,14 @@ async fn write_all(port: u16, beats: u64) -> io::Result<()> {
 async fn write(port: u16, seed: u64, beats: u64, begun: Instant) -> io::Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
-    let mut dice = Dice::new(seed);
+    let mut random = Random::new(seed);
     let mut replies = Replies::default();
     let phase = BEAT * seed as u32 / CONNECTIONS as u32;
     for beat in 0..beats {
         task::sleep((phase + BEAT * beat as u32).saturating_sub(begun.elapsed())).await;
         let mut burst = Vec::new();
         for _ in 0..WRITES_PER_BEAT {
-            let key = format!("key:{:012}", dice.below(KEYS));
+            let key = format!("key:{:012}", random.below(KEYS));
             burst.extend_from_slice(&encode(&["SET", &key, VALUE]));
         }
         stream.write_all(&burst).await?;

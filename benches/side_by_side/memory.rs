@@ -8,7 +8,7 @@ use crate::options::Options;
 use crate::peers::{Binaries, KINDS, Kind, Party};
 use crate::table::{Table, figure, verdict};
 use crate::wire::{Wire, encode};
-use entourage::base::dice::Dice;
+use entourage::base::random::Random;
 
 /// One element in this many is put in and flushed before the data is weighed.
 const WARM_UP_SHARE: u64 = 1000;
@@ -123,9 +123,9 @@ fn hashes(count: u64) -> Fill {
 
 fn integer_sets(count: u64) -> Fill {
     Box::new((0..count).map(|set| {
-        let mut dice = Dice::new(set);
+        let mut random = Random::new(set);
         let mut words = vec!["SADD".to_owned(), format!("set:{set:012}")];
-        words.extend((0..20).map(|_| dice.below(1_000_000).to_string()));
+        words.extend((0..20).map(|_| random.below(1_000_000).to_string()));
         encode(&words)
     }))
 }
@@ -135,6 +135,6 @@ fn list(count: u64) -> Fill {
 }
 
 fn zset(count: u64) -> Fill {
-    let scored = |it| vec![Dice::new(it).below(1 << 32).to_string(), format!("element:{it:012}")];
+    let scored = |it| vec![Random::new(it).below(1 << 32).to_string(), format!("element:{it:012}")];
     in_bunches(count, scored, &["ZADD", "zset"])
 }

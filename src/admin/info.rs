@@ -1,9 +1,9 @@
-//! INFO: what the house is and what it has done, as text in sections.
+//! INFO: what the server is and what it has done, as text in sections.
 
 mod data;
 mod process;
 
-use super::{House, table};
+use super::{Server, table};
 use crate::metrics::render;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ struct Section {
     name: &'static str,
     heading: &'static str,
     when: When,
-    tell: fn(&House, &mut Lines),
+    tell: fn(&Server, &mut Lines),
 }
 
 /// Which of the collective names a section goes by.
@@ -48,7 +48,7 @@ const fn section(
     name: &'static str,
     heading: &'static str,
     when: When,
-    tell: fn(&House, &mut Lines),
+    tell: fn(&Server, &mut Lines),
 ) -> Section {
     Section { name, heading, when, tell }
 }
@@ -64,7 +64,7 @@ impl Section {
 }
 
 /// The sections that any of `words` names; the default ones when there are no words.
-pub fn info<'a>(house: &House, words: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> String {
+pub fn info<'a>(server: &Server, words: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> String {
     let is_wanted = |it: &&Section| match words.len() {
         0 => it.when == When::Always,
         _ => words.clone().any(|word| it.is_named(word)),
@@ -75,7 +75,7 @@ pub fn info<'a>(house: &House, words: impl ExactSizeIterator<Item = &'a [u8]> + 
             lines.0.push_str("\r\n");
         }
         lines.push(format_args!("# {}", section.heading));
-        (section.tell)(house, &mut lines);
+        (section.tell)(server, &mut lines);
     }
     lines.0
 }
@@ -128,21 +128,21 @@ pub(super) fn command_names() -> Vec<&'static str> {
     table().all().iter().map(|it| it.name.as_str()).collect()
 }
 
-fn commandstats(house: &House, lines: &mut Lines) {
-    lines.0.push_str(&render::commandstats(&house.snapshot(), &command_names()));
+fn commandstats(server: &Server, lines: &mut Lines) {
+    lines.0.push_str(&render::commandstats(&server.snapshot(), &command_names()));
 }
 
-fn latencystats(house: &House, lines: &mut Lines) {
-    let settings: Arc<_> = house.settings();
+fn latencystats(server: &Server, lines: &mut Lines) {
+    let settings: Arc<_> = server.settings();
     if settings.server.latency_tracking {
         let percentiles = &settings.server.latency_percentiles;
-        let text = render::latencystats(&house.snapshot(), &command_names(), percentiles);
+        let text = render::latencystats(&server.snapshot(), &command_names(), percentiles);
         lines.0.push_str(&text);
     }
 }
 
-fn errorstats(house: &House, lines: &mut Lines) {
-    for (kind, count) in house.counters.kinds() {
+fn errorstats(server: &Server, lines: &mut Lines) {
+    for (kind, count) in server.counters.kinds() {
         lines.push(format_args!("errorstat_{kind}:count={count}"));
     }
 }

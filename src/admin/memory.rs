@@ -1,6 +1,6 @@
 //! What memory is used, for INFO and MEMORY.
 
-use super::{Client, House};
+use super::{Client, Server};
 use crate::runtime::{allocation, process};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -39,7 +39,7 @@ impl Memory {
     }
 }
 
-impl House {
+impl Server {
     /// What memory is used now.
     pub fn memory(&self) -> Memory {
         let resident = process::resident_bytes();

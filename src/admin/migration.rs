@@ -18,14 +18,14 @@ pub struct Migration {
     /// Whether keys that are there already are replaced.
     pub replaces: bool,
     /// How to be let in, if that is needed.
-    pub deputy: Option<Deputy>,
+    pub credentials: Option<Credentials>,
     /// The keys.
     pub keys: Vec<Box<[u8]>>,
 }
 
 /// Who we are to another server.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Deputy {
+pub struct Credentials {
     /// A user, unless it is the default one.
     pub user: Option<Box<[u8]>>,
     /// Its password.

@@ -1,6 +1,6 @@
 //! The one table of all commands: the engine's families, then the proxy's own.
 
-use super::turn::{SessionRow, SessionRun, SessionVerb};
+use super::context::{SessionRow, SessionRun, SessionVerb};
 use super::verbs;
 use crate::command::{Class, Fault, Lookup, Spec, echo};
 use crate::engine;
@@ -88,7 +88,7 @@ impl Table {
         let engine::Run::Container(rows) = row.run else { return };
         let ids = rows.iter().map(|it| self.add(it.spec, engine_handler(it), Some(row.spec.name)));
         let ids: Vec<u16> = ids.collect();
-        self.hold(id, ids);
+        self.pause_mode(id, ids);
     }
 
     fn add_session_row(&mut self, row: &'static SessionRow) {
@@ -102,10 +102,10 @@ impl Table {
         let SessionRun::Container { rows, .. } = row.run else { return };
         let ids = rows.iter().map(|it| self.add(it.spec, session_handler(it), Some(row.spec.name)));
         let ids: Vec<u16> = ids.collect();
-        self.hold(id, ids);
+        self.pause_mode(id, ids);
     }
 
-    fn hold(&mut self, container: u16, more: Vec<u16>) {
+    fn pause_mode(&mut self, container: u16, more: Vec<u16>) {
         let mut ids = self.get(container).subcommands.clone();
         ids.extend(more);
         let names: Vec<&'static str> = ids.iter().map(|it| self.get(*it).spec.name).collect();

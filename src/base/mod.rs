@@ -1,8 +1,8 @@
-//! Words every room shares: positions, times, limits, dice, globs, numbers as text, prefetching.
+//! Words every room shares: positions, times, limits, random, globs, numbers as text, prefetching.
 //!
 //! **Invariant:** pure. No clock, no socket, no task; names no other room.
 
-pub mod dice;
+pub mod random;
 pub mod extended;
 pub mod glob;
 pub mod limits;

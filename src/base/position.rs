@@ -41,16 +41,16 @@ impl fmt::Display for Offset {
 
 /// One history's name: the 40 hexadecimal digits Redis calls a replication id, as 20 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct HistoryId([u8; 20]);
+pub struct ReplId([u8; 20]);
 
-impl HistoryId {
+impl ReplId {
     /// A history named by these bytes, which the caller draws at random.
-    pub const fn new(bytes: [u8; 20]) -> HistoryId {
-        HistoryId(bytes)
+    pub const fn new(bytes: [u8; 20]) -> ReplId {
+        ReplId(bytes)
     }
 
     /// Reads the 40 hexadecimal digits; `None` for anything else.
-    pub fn parse(text: &[u8]) -> Option<HistoryId> {
+    pub fn parse(text: &[u8]) -> Option<ReplId> {
         let mut bytes = [0; 20];
         if text.len() != 40 {
             return None;
@@ -59,17 +59,17 @@ impl HistoryId {
             let digit = |it: u8| (it as char).to_digit(16);
             *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
         }
-        Some(HistoryId(bytes))
+        Some(ReplId(bytes))
     }
 }
 
-impl fmt::Display for HistoryId {
+impl fmt::Display for ReplId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
-impl fmt::Debug for HistoryId {
+impl fmt::Debug for ReplId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
@@ -79,7 +79,7 @@ impl fmt::Debug for HistoryId {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Position {
     /// Whose bytes `offset` counts.
-    pub history: HistoryId,
+    pub replid: ReplId,
     /// How many of them come before this place.
     pub offset: Offset,
 }
@@ -87,34 +87,34 @@ pub struct Position {
 impl fmt::Display for Position {
     /// `<history>:<offset>`, what a token says.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.history, self.offset)
+        write!(f, "{}:{}", self.replid, self.offset)
     }
 }
 
 impl Position {
     /// Reads what `Display` writes; `None` for anything else.
     pub fn parse(text: &[u8]) -> Option<Position> {
-        let (history, offset) = (text.get(..40)?, text.get(40..)?.strip_prefix(b":")?);
+        let (replid, offset) = (text.get(..40)?, text.get(40..)?.strip_prefix(b":")?);
         let canonical = offset.iter().all(u8::is_ascii_digit);
         let offset = std::str::from_utf8(offset).ok().filter(|_| canonical)?.parse().ok()?;
-        Some(Position { history: HistoryId::parse(history)?, offset: Offset(offset) })
+        Some(Position { replid: ReplId::parse(replid)?, offset: Offset(offset) })
     }
 }
 
 /// What a stream remembers of its past: its own history, and up to where it shares those before it
 /// (Redis' `replid2` and `second_repl_offset`, further back).
 #[derive(Clone, Debug)]
-pub struct Lineage {
+pub struct ReplicationHistory {
     /// The history being written now.
-    pub history: HistoryId,
+    pub replid: ReplId,
     /// Histories before failovers, newest first, each with the offset up to which it is part of
     /// this stream.
     past: Arc<[Position]>,
 }
 
-/// How a floor stands against a stream's lineage.
+/// How a floor stands against a stream's history.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Covered {
+pub enum Coverage {
     /// The stream holds everything up to this offset of its own.
     To(Offset),
     /// The floor's last bytes were cut off by a failover: the stream shares only up to here.
@@ -123,10 +123,10 @@ pub enum Covered {
     Foreign,
 }
 
-impl Lineage {
+impl ReplicationHistory {
     /// A stream without a past.
-    pub fn new(history: HistoryId) -> Lineage {
-        Lineage { history, past: Arc::new([]) }
+    pub fn new(replid: ReplId) -> ReplicationHistory {
+        ReplicationHistory { replid, past: Arc::new([]) }
     }
 
     /// The history before the last failover, and the offset up to which it is part of this one.
@@ -136,28 +136,28 @@ impl Lineage {
 
     /// The rule of `replid2`: the only way positions of two histories are ever compared.
     #[inline]
-    pub fn cover(&self, floor: Position) -> Covered {
-        match floor.history == self.history {
-            true => Covered::To(floor.offset),
+    pub fn cover(&self, floor: Position) -> Coverage {
+        match floor.replid == self.replid {
+            true => Coverage::To(floor.offset),
             false => self.cover_of_before(floor),
         }
     }
 
     #[cold]
-    fn cover_of_before(&self, floor: Position) -> Covered {
-        match self.past.iter().find(|it| it.history == floor.history) {
-            Some(shared) if floor.offset <= shared.offset => Covered::To(floor.offset),
-            Some(shared) => Covered::Lost(shared.offset),
-            None => Covered::Foreign,
+    fn cover_of_before(&self, floor: Position) -> Coverage {
+        match self.past.iter().find(|it| it.replid == floor.replid) {
+            Some(shared) if floor.offset <= shared.offset => Coverage::To(floor.offset),
+            Some(shared) => Coverage::Lost(shared.offset),
+            None => Coverage::Foreign,
         }
     }
 
-    /// The lineage after a promotion at `at`: a new history that shares the old ones up to there.
-    pub fn promoted(&self, new: HistoryId, at: Offset) -> Lineage {
-        let old = Position { history: self.history, offset: at };
+    /// The history after a promotion at `at`: a new history that shares the old ones up to there.
+    pub fn promoted(&self, new: ReplId, at: Offset) -> ReplicationHistory {
+        let old = Position { replid: self.replid, offset: at };
         let older = self.past.iter().map(|it| Position { offset: it.offset.min(at), ..*it });
         let past = std::iter::once(old).chain(older).take(HISTORIES_MAX).collect();
-        Lineage { history: new, past }
+        ReplicationHistory { replid: new, past }
     }
 }
 
@@ -165,11 +165,11 @@ impl Lineage {
 mod tests {
     use super::*;
 
-    const OLD: HistoryId = HistoryId::new([1; 20]);
-    const NEW: HistoryId = HistoryId::new([2; 20]);
+    const OLD: ReplId = ReplId::new([1; 20]);
+    const NEW: ReplId = ReplId::new([2; 20]);
 
-    fn at(history: HistoryId, bytes: u64) -> Position {
-        Position { history, offset: Offset::new(bytes) }
+    fn at(replid: ReplId, bytes: u64) -> Position {
+        Position { replid, offset: Offset::new(bytes) }
     }
 
     #[test]
@@ -183,27 +183,27 @@ mod tests {
 
     #[test]
     fn a_promotion_covers_the_old_history_only_up_to_where_it_shares_it() {
-        let lineage = Lineage::new(OLD).promoted(NEW, Offset::new(100));
-        assert_eq!(lineage.cover(at(NEW, 500)), Covered::To(Offset::new(500)));
-        assert_eq!(lineage.cover(at(OLD, 100)), Covered::To(Offset::new(100)));
-        assert_eq!(lineage.cover(at(OLD, 101)), Covered::Lost(Offset::new(100)));
-        assert_eq!(lineage.cover(at(HistoryId::new([9; 20]), 1)), Covered::Foreign);
+        let history = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(100));
+        assert_eq!(history.cover(at(NEW, 500)), Coverage::To(Offset::new(500)));
+        assert_eq!(history.cover(at(OLD, 100)), Coverage::To(Offset::new(100)));
+        assert_eq!(history.cover(at(OLD, 101)), Coverage::Lost(Offset::new(100)));
+        assert_eq!(history.cover(at(ReplId::new([9; 20]), 1)), Coverage::Foreign);
     }
 
     #[test]
     fn a_place_outlives_failovers_as_far_as_each_of_them_kept_it() {
-        let id = |it: usize| HistoryId::new([it as u8; 20]);
-        let mut lineage = Lineage::new(id(0));
+        let id = |it: usize| ReplId::new([it as u8; 20]);
+        let mut history = ReplicationHistory::new(id(0));
         for it in 1..=HISTORIES_MAX {
-            lineage = lineage.promoted(id(it), Offset::new(100 * it as u64));
+            history = history.promoted(id(it), Offset::new(100 * it as u64));
         }
-        assert_eq!(lineage.cover(at(id(0), 100)), Covered::To(Offset::new(100)));
-        assert_eq!(lineage.cover(at(id(0), 101)), Covered::Lost(Offset::new(100)));
-        assert_eq!(lineage.cover(at(id(1), 200)), Covered::To(Offset::new(200)));
-        assert_eq!(lineage.before(), Some(at(id(HISTORIES_MAX - 1), 100 * HISTORIES_MAX as u64)));
+        assert_eq!(history.cover(at(id(0), 100)), Coverage::To(Offset::new(100)));
+        assert_eq!(history.cover(at(id(0), 101)), Coverage::Lost(Offset::new(100)));
+        assert_eq!(history.cover(at(id(1), 200)), Coverage::To(Offset::new(200)));
+        assert_eq!(history.before(), Some(at(id(HISTORIES_MAX - 1), 100 * HISTORIES_MAX as u64)));
         // One that goes back behind an older one takes the rest of it along.
-        let lineage = lineage.promoted(id(99), Offset::new(150));
-        assert_eq!(lineage.cover(at(id(1), 151)), Covered::Lost(Offset::new(150)));
-        assert_eq!(lineage.cover(at(id(0), 1)), Covered::Foreign, "too long ago");
+        let history = history.promoted(id(99), Offset::new(150));
+        assert_eq!(history.cover(at(id(1), 151)), Coverage::Lost(Offset::new(150)));
+        assert_eq!(history.cover(at(id(0), 1)), Coverage::Foreign, "too long ago");
     }
 }

@@ -1,16 +1,16 @@
-//! A cursor over a request's arguments, and the little a verb may know of the world.
+//! A cursor over a request's arguments, and the little a verb may know of the env.
 
 use super::{Fault, Uses};
-use crate::base::dice::Dice;
 use crate::base::limits::BULK_BYTES_MAX;
 use crate::base::number;
+use crate::base::random::Random;
 use crate::base::time::WallMs;
 use crate::resp::Request;
 use std::cell::Cell;
 
-/// What the world lends a verb: the time, dice, and a place to count what it met.
+/// What the env lends a verb: the time, random, and a place to count what it met.
 #[derive(Debug)]
-pub struct World {
+pub struct CallEnv {
     /// The time of this request; the same for all commands of a transaction.
     pub now: Cell<WallMs>,
     /// Keys that were looked for and found.
@@ -27,10 +27,10 @@ pub struct World {
     seed: Cell<u64>,
 }
 
-impl World {
-    /// A world at `now` whose dice begin at `seed`.
-    pub const fn new(now: WallMs, seed: u64) -> World {
-        World {
+impl CallEnv {
+    /// A env at `now` whose random begin at `seed`.
+    pub const fn new(now: WallMs, seed: u64) -> CallEnv {
+        CallEnv {
             now: Cell::new(now),
             hits: Cell::new(0),
             misses: Cell::new(0),
@@ -49,15 +49,15 @@ impl World {
         found
     }
 
-    /// Dice for one request. They start from a seed of their own, which is drawn only now: the same
+    /// Random for one request. They start from a seed of their own, which is drawn only now: the same
     /// seed makes them fall alike at every member.
-    pub fn dice(&self) -> Dice {
-        let mut dice = Dice::new(self.seed.get());
-        self.seed.set(dice.bits());
-        dice
+    pub fn random(&self) -> Random {
+        let mut random = Random::new(self.seed.get());
+        self.seed.set(random.bits());
+        random
     }
 
-    /// Lets the next request's dice start from `seed`; answers where they would have started.
+    /// Lets the next request's random start from `seed`; answers where they would have started.
     pub fn reseed(&self, seed: u64) -> u64 {
         self.seed.replace(seed)
     }
@@ -70,14 +70,14 @@ pub struct Args<'a> {
     at: usize,
     /// The database of the session.
     pub db: usize,
-    /// The world outside.
-    pub world: &'a World,
+    /// The env outside.
+    pub env: &'a CallEnv,
 }
 
 impl<'a> Args<'a> {
     /// The arguments of `request` behind the first `skip` words (1, or 2 for a subcommand).
-    pub fn new(request: Request<'a>, skip: usize, db: usize, world: &'a World) -> Args<'a> {
-        Args { request, at: skip, db, world }
+    pub fn new(request: Request<'a>, skip: usize, db: usize, env: &'a CallEnv) -> Args<'a> {
+        Args { request, at: skip, db, env }
     }
 
     /// The whole request, name included.
@@ -87,7 +87,7 @@ impl<'a> Args<'a> {
 
     /// The time of this request.
     pub fn now(&self) -> WallMs {
-        self.world.now.get()
+        self.env.now.get()
     }
 
     /// How many are left.

@@ -50,9 +50,9 @@ pub enum Fault {
     /// The session's last writes were cut off by a failover.
     LostWrite { from: u64, to: u64 },
     /// Any other text, code included.
-    Says(&'static str),
+    Static(&'static str),
     /// Any other text, code included, made for this request.
-    Told(String),
+    Message(String),
 }
 
 /// A client's word as an error echoes it: up to a NUL byte, 128 bytes at most, as UTF-8.
@@ -81,7 +81,7 @@ impl Fault {
             Fault::MasterDown => {
                 "MASTERDOWN The hosted master is out of service and no replica can take over."
             }
-            Fault::Says(text) => text,
+            Fault::Static(text) => text,
             other => return Cow::Owned(other.told()),
         })
     }
@@ -109,7 +109,7 @@ impl Fault {
                     "LOSTWRITE a failover cut off this session's writes from offset {from} to {to}"
                 )
             }
-            Fault::UnknownCommand(text) | Fault::Told(text) => text.clone(),
+            Fault::UnknownCommand(text) | Fault::Message(text) => text.clone(),
             plain => plain.text().into_owned(),
         }
     }

@@ -133,7 +133,7 @@ impl KeySpec {
     }
 }
 
-const INVALID: Fault = Fault::Says("ERR Invalid arguments specified for command");
+const INVALID: Fault = Fault::Static("ERR Invalid arguments specified for command");
 
 fn range_end(len: usize, begin: usize, last: i32, limit: usize) -> i64 {
     let (len, begin) = (len as i64, begin as i64);

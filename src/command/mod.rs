@@ -13,7 +13,7 @@ mod row;
 mod help;
 mod uses;
 
-pub use args::{Args, World};
+pub use args::{Args, CallEnv};
 pub use fault::{Fault, echo};
 pub use help::help;
 pub use keys::{Access, Begin, Find, KeySpec, Keys};

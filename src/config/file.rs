@@ -107,7 +107,7 @@ fn of_serde(error: toml::de::Error) -> Wrong {
                 .replace("unknown field", "unknown key")
                 .replace("expected one of", "accepted are");
             let words = words.replace("missing field", "missing key");
-            Wrong { span, what: super::place::What::Says(words) }
+            Wrong { span, what: super::place::What::Static(words) }
         }
     }
 }

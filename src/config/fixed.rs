@@ -1,6 +1,6 @@
 //! Parameters that clients ask for and that have one answer here.
 
-/// Redis' name, and the value that is true of this house. CONFIG SET takes only that value.
+/// Redis' name, and the value that is true of this server. CONFIG SET takes only that value.
 pub const FIXED: &[(&str, &str)] = &[
     ("activedefrag", "no"),
     ("activerehashing", "no"),

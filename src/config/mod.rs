@@ -16,6 +16,6 @@ mod reload;
 
 pub use overrides::Overrides;
 pub use tree::{
-    Address, Config, DebugAccess, Eviction, Idle, Listener, LogLevel, OutputLimit, OutputLimits,
-    ReplicaSet, Server,
+    Address, CompatSettings, Config, DebugAccess, Eviction, Listener, LogLevel, OutputLimit,
+    OutputLimits, ReplicaSet, Server,
 };

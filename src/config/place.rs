@@ -15,7 +15,7 @@ pub enum What {
     /// A value that its key does not take; what the key does take.
     Value(String),
     /// Anything else, in words.
-    Says(String),
+    Static(String),
 }
 
 /// Values are told back up to this many characters.
@@ -29,7 +29,7 @@ impl Wrong {
 
     /// Something at `span` that is wrong for a reason of its own.
     pub fn says(span: Range<usize>, what: String) -> Wrong {
-        Wrong { span: Some(span), what: What::Says(what) }
+        Wrong { span: Some(span), what: What::Static(what) }
     }
 
     /// One line: file, line, key, the value found, what is accepted.
@@ -46,7 +46,7 @@ impl Wrong {
 
     fn words(&self) -> &str {
         match &self.what {
-            What::Value(words) | What::Says(words) => words,
+            What::Value(words) | What::Static(words) => words,
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Config {
     /// When collections leave their compact forms.
     pub thresholds: Thresholds,
     /// What is taken and told, but changes nothing.
-    pub idle: Idle,
+    pub idle: CompatSettings,
 }
 
 /// One door.
@@ -189,7 +189,7 @@ pub struct OutputLimit {
 /// Settings that tools and operators of Redis expect to be taken, and that have nothing to act on
 /// here.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Idle {
+pub struct CompatSettings {
     /// How many nodes at a list's ends stay uncompressed. No list is ever compressed here.
     pub list_compress_depth: usize,
     /// What goes when memory is full. It never is: `maxmemory` is 0, and there is no eviction.
@@ -318,7 +318,7 @@ impl Default for Config {
             set: ReplicaSet::default(),
             routes: Routes::default(),
             thresholds: Thresholds::default(),
-            idle: Idle::default(),
+            idle: CompatSettings::default(),
         }
     }
 }

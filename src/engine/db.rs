@@ -1,38 +1,38 @@
 //! A database to read: what has expired is hidden.
 
-use super::Ground;
+use super::EngineShared;
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::Slot;
 use super::value::Collection;
-use crate::base::dice::Dice;
+use crate::base::random::Random;
 use crate::base::time::WallMs;
-use crate::command::{Fault, World};
+use crate::command::{CallEnv, Fault};
 
 /// A read-only view of one database at one time.
 #[derive(Clone, Copy)]
 pub struct Db<'e> {
     space: &'e Keyspace,
-    ground: &'e Ground,
+    shared: &'e EngineShared,
     now: WallMs,
-    world: Option<&'e World>,
+    env: Option<&'e CallEnv>,
 }
 
 impl<'e> Db<'e> {
     pub(super) fn new(
         space: &'e Keyspace,
-        ground: &'e Ground,
+        shared: &'e EngineShared,
         now: WallMs,
-        world: Option<&'e World>,
+        env: Option<&'e CallEnv>,
     ) -> Db<'e> {
-        Db { space, ground, now, world }
+        Db { space, shared, now, env }
     }
 
     /// The entry of `key`, counted as a hit or a miss and remembered as used.
     #[inline]
     pub fn get(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.see(key)?;
-        if self.world.is_none_or(|it| it.touches.get()) {
+        if self.env.is_none_or(|it| it.touches.get()) {
             self.touch(found);
         }
         Some(found)
@@ -41,8 +41,8 @@ impl<'e> Db<'e> {
     /// Remembers a use of an entry.
     #[inline]
     pub fn touch(&self, found: &KeySlot) {
-        match self.world {
-            Some(world) => found.touch_and_note(self.now, &world.uses),
+        match self.env {
+            Some(env) => found.touch_and_note(self.now, &env.uses),
             None => found.touch(self.now),
         }
     }
@@ -52,8 +52,8 @@ impl<'e> Db<'e> {
     #[inline]
     pub fn see(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.peek(key);
-        match self.world {
-            Some(world) => world.looked(found),
+        match self.env {
+            Some(env) => env.looked(found),
             None => found,
         }
     }
@@ -61,7 +61,7 @@ impl<'e> Db<'e> {
     /// The entry of `key`, without a trace.
     #[inline]
     pub fn peek(&self, key: &[u8]) -> Option<&'e KeySlot> {
-        let found = self.space.get(self.ground.hash(key), key)?;
+        let found = self.space.get(self.shared.hash(key), key)?;
         self.is_live(found).then_some(found)
     }
 
@@ -110,24 +110,24 @@ impl<'e> Db<'e> {
         })
     }
 
-    /// An entry chosen by `dice`.
-    pub fn random(&self, dice: &mut Dice) -> Option<&'e KeySlot> {
+    /// An entry chosen by `random`.
+    pub fn random(&self, random: &mut Random) -> Option<&'e KeySlot> {
         const TRIES: usize = 100;
         let table = self.space.table();
         (0..TRIES)
-            .map_while(|_| table.random(dice))
+            .map_while(|_| table.random(random))
             .find(|it| self.is_live(it))
             .or_else(|| self.iter().next())
     }
 
     /// Hash of a key at this member, for tables inside values.
     pub fn hash(&self, key: &[u8]) -> u32 {
-        self.ground.hash(key)
+        self.shared.hash(key)
     }
 
     /// What all databases stand on.
-    pub fn ground(&self) -> &'e Ground {
-        self.ground
+    pub fn shared(&self) -> &'e EngineShared {
+        self.shared
     }
 
     /// The time of this view.

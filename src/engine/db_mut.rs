@@ -9,7 +9,7 @@ use super::table::Slot;
 use super::text::{Form, TEXT_VALUE_BYTES_MAX};
 use super::value::{Collection, Value};
 use super::zset::Gone;
-use super::{Buried, Ground};
+use super::{Buried, EngineShared};
 use crate::base::time::WallMs;
 use crate::command::Fault;
 use std::cell::RefCell;
@@ -36,18 +36,22 @@ fn with_scratch<R>(build: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 /// A mutable view of one database at one time.
 pub struct DbMut<'e> {
     space: &'e mut Keyspace,
-    ground: &'e mut Ground,
+    shared: &'e mut EngineShared,
     now: WallMs,
 }
 
 impl<'e> DbMut<'e> {
-    pub(super) fn new(space: &'e mut Keyspace, ground: &'e mut Ground, now: WallMs) -> DbMut<'e> {
-        DbMut { space, ground, now }
+    pub(super) fn new(
+        space: &'e mut Keyspace,
+        shared: &'e mut EngineShared,
+        now: WallMs,
+    ) -> DbMut<'e> {
+        DbMut { space, shared, now }
     }
 
     /// The same database, to read.
     pub fn as_db(&self) -> Db<'_> {
-        Db::new(self.space, self.ground, self.now, None)
+        Db::new(self.space, self.shared, self.now, None)
     }
 
     /// The time of this request. 0 when the stream is applied at a replica.
@@ -56,18 +60,18 @@ impl<'e> DbMut<'e> {
     }
 
     /// What all databases stand on.
-    pub fn ground(&self) -> &Ground {
-        self.ground
+    pub fn shared(&self) -> &EngineShared {
+        self.shared
     }
 
     /// Hash of a key at this member.
     pub fn hash(&self, key: &[u8]) -> u32 {
-        self.ground.hash(key)
+        self.shared.hash(key)
     }
 
     /// The entry of `key`.
     pub fn get(&self, key: &[u8]) -> Option<&KeySlot> {
-        self.space.get(self.ground.hash(key), key)
+        self.space.get(self.shared.hash(key), key)
     }
 
     /// The entry of `key`, remembered as used.
@@ -104,7 +108,7 @@ impl<'e> DbMut<'e> {
         value: &[u8],
         deadline: Option<WallMs>,
     ) -> KeySlot {
-        let hash = self.ground.hash(key);
+        let hash = self.shared.hash(key);
         let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, form, it));
         slot.touch(self.now);
         let shared = slot.share().expect("a string put whole can be shared");
@@ -114,7 +118,7 @@ impl<'e> DbMut<'e> {
 
     /// Stores any other value whole.
     pub fn put_value(&mut self, key: &[u8], value: Value, deadline: Option<WallMs>) {
-        let slot = KeySlot::node(self.ground.hash(key), key, value, deadline);
+        let slot = KeySlot::node(self.shared.hash(key), key, value, deadline);
         slot.touch(self.now);
         self.put(slot);
     }
@@ -122,16 +126,16 @@ impl<'e> DbMut<'e> {
     /// Stores an entry under its own key and hash, replacing what was there.
     #[inline]
     pub fn put(&mut self, slot: KeySlot) {
-        self.ground.changes += 1;
+        self.shared.changes += 1;
         if let Some(old) = self.space.put(slot) {
-            self.bury(old);
+            self.free_async(old);
         }
     }
 
     /// Stores an entry under a key that may be another than its own, for RENAME, MOVE and COPY.
     pub fn put_as(&mut self, key: &[u8], mut slot: KeySlot) {
         if slot.key() != key {
-            let hash = self.ground.hash(key);
+            let hash = self.shared.hash(key);
             with_scratch(|it| slot.set_key(hash, key, it));
         }
         slot.touch(self.now);
@@ -146,22 +150,22 @@ impl<'e> DbMut<'e> {
     /// Removes a key. Answers whether it was there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
         let Some(old) = self.take(key) else { return false };
-        self.bury(old);
+        self.free_async(old);
         true
     }
 
     /// Removes a key and answers its entry.
     pub fn take(&mut self, key: &[u8]) -> Option<KeySlot> {
-        let old = self.space.remove(self.ground.hash(key), key)?;
-        self.ground.changes += 1;
+        let old = self.space.remove(self.shared.hash(key), key)?;
+        self.shared.changes += 1;
         Some(old)
     }
 
     /// Gives `key` another deadline, or none. Answers whether the key is there.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<WallMs>) -> bool {
-        let hash = self.ground.hash(key);
+        let hash = self.shared.hash(key);
         let there = with_scratch(|it| self.space.set_deadline(hash, key, deadline, it));
-        self.ground.changes += u64::from(there);
+        self.shared.changes += u64::from(there);
         there
     }
 
@@ -170,12 +174,12 @@ impl<'e> DbMut<'e> {
     pub fn change<C: Collection, R>(
         &mut self,
         key: &[u8],
-        act: impl FnOnce(&mut C, &Ground) -> Result<(R, usize), Fault>,
+        act: impl FnOnce(&mut C, &EngineShared) -> Result<(R, usize), Fault>,
     ) -> Result<Option<R>, Fault> {
-        let hash = self.ground.hash(key);
+        let hash = self.shared.hash(key);
         let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
         let collection = slot.as_collection_mut::<C>()?;
-        let (answer, changes) = act(collection, self.ground)?;
+        let (answer, changes) = act(collection, self.shared)?;
         let is_empty = collection.is_empty();
         slot.touch(self.now);
         match is_empty {
@@ -183,7 +187,7 @@ impl<'e> DbMut<'e> {
             false if changes != 0 => self.space.touch(key),
             false => {}
         }
-        self.ground.changes += changes as u64;
+        self.shared.changes += changes as u64;
         Ok(Some(answer))
     }
 
@@ -192,11 +196,11 @@ impl<'e> DbMut<'e> {
     pub fn change_or_create<C: Collection, R>(
         &mut self,
         key: &[u8],
-        act: impl FnOnce(&mut C, &Ground) -> Result<(R, usize), Fault>,
+        act: impl FnOnce(&mut C, &EngineShared) -> Result<(R, usize), Fault>,
     ) -> Result<R, Fault> {
         let mut act = Some(act);
         let found =
-            self.change(key, |it: &mut C, ground| (act.take().expect("once"))(it, ground))?;
+            self.change(key, |it: &mut C, shared| (act.take().expect("once"))(it, shared))?;
         match (found, act) {
             (Some(answer), _) => Ok(answer),
             (None, Some(act)) => self.create(key, act),
@@ -207,31 +211,31 @@ impl<'e> DbMut<'e> {
     fn create<C: Collection, R>(
         &mut self,
         key: &[u8],
-        act: impl FnOnce(&mut C, &Ground) -> Result<(R, usize), Fault>,
+        act: impl FnOnce(&mut C, &EngineShared) -> Result<(R, usize), Fault>,
     ) -> Result<R, Fault> {
         let mut fresh = C::default();
-        let (answer, changes) = act(&mut fresh, self.ground)?;
+        let (answer, changes) = act(&mut fresh, self.shared)?;
         if fresh.is_empty() {
             return Ok(answer);
         }
-        let slot = KeySlot::node(self.ground.hash(key), key, fresh.into_value(), None);
+        let slot = KeySlot::node(self.shared.hash(key), key, fresh.into_value(), None);
         slot.touch(self.now);
         self.space.put(slot);
-        self.ground.changes += changes as u64;
+        self.shared.changes += changes as u64;
         Ok(answer)
     }
 
     /// Removes a collection that a change has emptied, which the change has counted.
     fn drop_empty(&mut self, hash: u32, key: &[u8]) {
         if let Some(old) = self.space.remove(hash, key) {
-            self.bury(old);
+            self.free_async(old);
         }
     }
 
     /// The string at `key` as a buffer that can grow; this member's own from now on. `None` when
     /// the key is not there.
     pub fn edit_string(&mut self, key: &[u8]) -> Result<Option<&mut Vec<u8>>, Fault> {
-        let hash = self.ground.hash(key);
+        let hash = self.shared.hash(key);
         let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
         if !matches!(slot.value(), Some(Value::Grown(_))) {
             let grown = Value::Grown(slot.as_string()?.to_vec());
@@ -248,7 +252,7 @@ impl<'e> DbMut<'e> {
     /// Asks memory for the place of `key`, which is about to be written.
     #[inline]
     pub fn prefetch(&self, key: &[u8]) {
-        self.space.table().prefetch(self.ground.hash(key));
+        self.space.table().prefetch(self.shared.hash(key));
     }
 
     /// Changes the string at `key` within; an absent one is empty, and in the end it has `len`
@@ -282,34 +286,34 @@ impl<'e> DbMut<'e> {
     }
 
     fn announce(&mut self, key: &[u8]) {
-        self.ground.changes += 1;
+        self.shared.changes += 1;
         self.space.touch(key);
     }
 
     /// Frees what a change has taken out of a value, or all of it, elsewhere if that takes long.
     pub fn discard(&mut self, value: Value) {
-        if BURDEN_MAX < value.burden() {
-            self.ground.graveyard.push(Buried::Part(value));
+        if BURDEN_MAX < value.free_cost() {
+            self.shared.deferred_frees.push(Buried::Part(value));
         }
     }
 
     /// The same for what a change has taken out of a sorted set.
     pub fn discard_members(&mut self, gone: Gone) {
-        if BURDEN_MAX < gone.burden() {
-            self.ground.graveyard.push(Buried::Members(gone));
+        if BURDEN_MAX < gone.free_cost() {
+            self.shared.deferred_frees.push(Buried::Members(gone));
         }
     }
 
     /// The same for what was popped from a set.
     pub fn discard_popped(&mut self, gone: set::Gone) {
-        if BURDEN_MAX < gone.burden() {
-            self.ground.graveyard.push(Buried::Popped(gone));
+        if BURDEN_MAX < gone.free_cost() {
+            self.shared.deferred_frees.push(Buried::Popped(gone));
         }
     }
 
-    fn bury(&mut self, old: KeySlot) {
-        if BURDEN_MAX < old.burden() {
-            self.ground.graveyard.push(Buried::Entry(old));
+    fn free_async(&mut self, old: KeySlot) {
+        if BURDEN_MAX < old.free_cost() {
+            self.shared.deferred_frees.push(Buried::Entry(old));
         }
     }
 }
@@ -317,8 +321,8 @@ impl<'e> DbMut<'e> {
 /// Applies an entry that the master shared: the whole effect of a write, decoded once.
 impl DbMut<'_> {
     /// Stores a shared entry, whose hash is the same at every member.
-    pub fn adopt(&mut self, slot: KeySlot) {
-        debug_assert_eq!(slot.hash(), Some(self.ground.hash(slot.key())));
+    pub fn apply_shared(&mut self, slot: KeySlot) {
+        debug_assert_eq!(slot.hash(), Some(self.shared.hash(slot.key())));
         self.put(slot);
     }
 }

@@ -1,4 +1,4 @@
-//! What a write did, as commands the world may repeat: all that ever enters the stream.
+//! What a write did, as commands the env may repeat: all that ever enters the stream.
 
 use super::slot::KeySlot;
 use crate::resp::encode_command;
@@ -10,7 +10,7 @@ pub struct Item {
     /// The database it belongs to.
     pub db: usize,
     /// Its words.
-    pub said: Said,
+    pub body: EffectBody,
     /// Entries in [`Effects::shared`] that are this command's whole effect; empty when hosted
     /// replicas must run it.
     pub shared: Range<usize>,
@@ -18,7 +18,7 @@ pub struct Item {
 
 /// The words of an effect.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum EffectBody {
     /// The client's own.
     AsSent,
     /// Others: a span of [`Effects::words`], encoded for the stream.
@@ -45,12 +45,12 @@ impl Effects {
 
     /// The stream repeats the client's words.
     pub fn as_sent(&mut self) {
-        self.push(self.db, Said::AsSent);
+        self.push(self.db, EffectBody::AsSent);
     }
 
     /// The stream says this command. May be called more than once; several commands of one write
     /// are wrapped in MULTI and EXEC.
-    pub fn say(&mut self, words: &[&[u8]]) {
+    pub fn propagate(&mut self, words: &[&[u8]]) {
         self.say_in(self.db, words);
     }
 
@@ -63,10 +63,10 @@ impl Effects {
     pub fn say_all<'a>(&mut self, db: usize, words: impl ExactSizeIterator<Item = &'a [u8]>) {
         let start = self.words.len();
         encode_command(&mut self.words, words);
-        self.push(db, Said::Instead(start..self.words.len()));
+        self.push(db, EffectBody::Instead(start..self.words.len()));
     }
 
-    /// Hands hosted replicas the entry that the last said command stored, so that they need not run
+    /// ApplyState hosted replicas the entry that the last body command stored, so that they need not run
     /// it. Right only when the entries shared this way are all that command changed.
     pub fn share(&mut self, slot: KeySlot) {
         self.shared.push(slot);
@@ -74,7 +74,7 @@ impl Effects {
         last.shared.end = self.shared.len();
     }
 
-    /// Nothing was said: the write changed nothing.
+    /// Nothing was body: the write changed nothing.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -84,7 +84,7 @@ impl Effects {
         &self.items
     }
 
-    /// Encoded words that [`Said::Instead`] points into.
+    /// Encoded words that [`EffectBody::Instead`] points into.
     pub fn words(&self) -> &[u8] {
         &self.words
     }
@@ -94,13 +94,13 @@ impl Effects {
         &self.shared
     }
 
-    /// Forgets what was said after the first `items` commands: a verb that failed has done nothing.
+    /// Forgets what was body after the first `items` commands: a verb that failed has done nothing.
     pub fn cut(&mut self, items: usize) {
         self.items.truncate(items);
     }
 
-    fn push(&mut self, db: usize, said: Said) {
+    fn push(&mut self, db: usize, body: EffectBody) {
         let at = self.shared.len();
-        self.items.push(Item { db, said, shared: at..at });
+        self.items.push(Item { db, body, shared: at..at });
     }
 }

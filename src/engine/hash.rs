@@ -1,11 +1,11 @@
 //! A hash: fields with their values, packed while they are few and short.
 
-use super::Ground;
+use super::EngineShared;
 use super::packed::{Element, Packed, Place};
 use super::sample;
 use super::table::{Slot, Table};
-use crate::base::dice::Dice;
 use crate::base::prefetch::prefetch;
+use crate::base::random::Random;
 use triomphe::ThinArc;
 
 /// Fields and values side by side, or a table of pairs. Once a table, it stays one.
@@ -54,7 +54,7 @@ impl Hash {
     }
 
     /// Roughly how many allocations freeing it takes.
-    pub fn burden(&self) -> usize {
+    pub fn free_cost(&self) -> usize {
         match self {
             Hash::Packed(_) => 1,
             Hash::Table(table) => table.len(),
@@ -74,21 +74,21 @@ impl Hash {
 
     /// The value of `field`.
     #[inline]
-    pub fn get(&self, field: &[u8], ground: &Ground) -> Option<Element<'_>> {
+    pub fn get(&self, field: &[u8], shared: &EngineShared) -> Option<Element<'_>> {
         match self {
             Hash::Packed(packed) => {
                 let place = find(packed, Element::of(field))?;
                 Some(packed.get(packed.after(place)))
             }
             Hash::Table(table) => {
-                table.get(ground.hash(field), field).map(|it| Element::Text(it.value()))
+                table.get(shared.hash(field), field).map(|it| Element::Text(it.value()))
             }
         }
     }
 
     /// Whether `field` is there.
-    pub fn has(&self, field: &[u8], ground: &Ground) -> bool {
-        self.get(field, ground).is_some()
+    pub fn has(&self, field: &[u8], shared: &EngineShared) -> bool {
+        self.get(field, shared).is_some()
     }
 
     /// All fields with their values.
@@ -119,34 +119,34 @@ impl Hash {
     }
 
     /// A field by chance, with its value.
-    pub fn random(&self, dice: &mut Dice) -> Option<Entry<'_>> {
+    pub fn random(&self, random: &mut Random) -> Option<Entry<'_>> {
         match self {
             Hash::Packed(packed) if packed.is_empty() => None,
             Hash::Packed(packed) => {
-                let place = packed.nth(dice.below(self.len() as u64) as usize * 2);
+                let place = packed.nth(random.below(self.len() as u64) as usize * 2);
                 Some((packed.get(place), packed.get(packed.after(place))))
             }
-            Hash::Table(table) => table.random(dice).map(Pair::entry),
+            Hash::Table(table) => table.random(random).map(Pair::entry),
         }
     }
 
     /// Visits `count` different fields by chance, or all.
-    pub fn sample<'h>(&'h self, count: usize, dice: &mut Dice, visit: impl FnMut(Entry<'h>)) {
+    pub fn sample<'h>(&'h self, count: usize, random: &mut Random, visit: impl FnMut(Entry<'h>)) {
         match self {
             Hash::Table(table) if sample::is_few(count, self.len()) => {
                 let mut visit = visit;
                 let all = table.iter();
-                let pick = |dice: &mut Dice| table.random(dice);
-                sample::few(count, all, pick, dice, |it| visit(it.entry()));
+                let pick = |random: &mut Random| table.random(random);
+                sample::few(count, all, pick, random, |it| visit(it.entry()));
             }
-            _ => sample::many(count, self.len(), self.iter(), dice, visit),
+            _ => sample::many(count, self.len(), self.iter(), random, visit),
         }
     }
 
     /// Gives `field` a value. Answers whether the field is new.
-    pub fn set(&mut self, field: &[u8], value: &[u8], ground: &Ground) -> bool {
+    pub fn set(&mut self, field: &[u8], value: &[u8], shared: &EngineShared) -> bool {
         if let Hash::Packed(packed) = self {
-            let limits = &ground.thresholds;
+            let limits = &shared.thresholds;
             let fits = field.len().max(value.len()) <= limits.hash_value
                 && packed.bytes() < PACKED_BYTES_MAX;
             let (field, value) = (Element::of(field), Element::of(value));
@@ -163,28 +163,28 @@ impl Hash {
                 _ => {}
             }
         }
-        let pair = Pair::new(ground.hash(field), field, value);
-        self.as_table(ground).insert(pair).is_none()
+        let pair = Pair::new(shared.hash(field), field, value);
+        self.as_table(shared).insert(pair).is_none()
     }
 
     /// Takes `field` out. Answers whether it was there.
-    pub fn remove(&mut self, field: &[u8], ground: &Ground) -> bool {
+    pub fn remove(&mut self, field: &[u8], shared: &EngineShared) -> bool {
         match self {
             Hash::Packed(packed) => match find(packed, Element::of(field)) {
                 Some(place) => 0 < packed.remove(place, 2),
                 None => false,
             },
-            Hash::Table(table) => table.remove(ground.hash(field), field).is_some(),
+            Hash::Table(table) => table.remove(shared.hash(field), field).is_some(),
         }
     }
 
     /// The table that this hash is, from now on if it was not.
-    fn as_table(&mut self, ground: &Ground) -> &mut Table<Pair> {
+    fn as_table(&mut self, shared: &EngineShared) -> &mut Table<Pair> {
         if let Hash::Packed(packed) = self {
             let mut table = Box::new(Table::new());
             for (field, value) in packed.pairs() {
                 let (field, value) = (field.text(), value.text());
-                table.insert(Pair::new(ground.hash(&field), &field, &value));
+                table.insert(Pair::new(shared.hash(&field), &field, &value));
             }
             *self = Hash::Table(table);
         }

@@ -4,7 +4,7 @@ mod long;
 #[cfg(test)]
 mod tests;
 
-use super::Ground;
+use super::EngineShared;
 use super::packed::{BothWays, Element, Packed};
 use super::value::Value;
 use long::Long;
@@ -45,8 +45,8 @@ impl Default for List {
 }
 
 /// Most bytes and most elements of a packed list.
-fn bounds(ground: &Ground) -> (usize, usize) {
-    match ground.thresholds.list_size {
+fn bounds(shared: &EngineShared) -> (usize, usize) {
+    match shared.thresholds.list_size {
         count @ 0.. => (COUNTED_BYTES_MAX, count.max(1) as usize),
         class => (CLASS_BYTES << (-1 - class.max(-1 - LAST_CLASS)), usize::MAX),
     }
@@ -78,7 +78,7 @@ impl List {
     }
 
     /// Roughly how many allocations freeing it takes.
-    pub fn burden(&self) -> usize {
+    pub fn free_cost(&self) -> usize {
         match self {
             List::Packed(_) => 1,
             List::Long(long) => long.blocks(),
@@ -145,9 +145,9 @@ impl List {
 /// Changing. Who adds texts calls [`List::make_room`] for all of them first.
 impl List {
     /// Goes to blocks if the list would outgrow its bounds by these texts.
-    pub fn make_room<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>, ground: &Ground) {
+    pub fn make_room<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>, shared: &EngineShared) {
         let List::Packed(packed) = self else { return };
-        let (bytes_max, len_max) = bounds(ground);
+        let (bytes_max, len_max) = bounds(shared);
         let (mut bytes, mut len) = (LISTPACK_BYTES + packed.elements_bytes(), packed.len());
         for text in texts {
             (bytes, len) = (bytes + text.len(), len + 1);
@@ -179,20 +179,20 @@ impl List {
     }
 
     /// Puts an element in the place of the one number `index`, which is below the length.
-    pub fn set(&mut self, index: usize, text: &[u8], ground: &Ground) {
+    pub fn set(&mut self, index: usize, text: &[u8], shared: &EngineShared) {
         let element = Element::of(text);
         match self {
             List::Packed(packed) => packed.replace(packed.nth(index), element),
             List::Long(long) => {
                 long.set(index, element);
-                self.settle(ground);
+                self.settle(shared);
             }
         }
     }
 
     /// Takes `count` elements away at one end, or all. Answers a part of them if they are many: to
     /// be freed elsewhere.
-    pub fn cut(&mut self, end: End, count: usize, ground: &Ground) -> Option<Value> {
+    pub fn cut(&mut self, end: End, count: usize, shared: &EngineShared) -> Option<Value> {
         match self {
             List::Packed(packed) => {
                 long::cut(packed, end, count.min(packed.len()));
@@ -200,7 +200,7 @@ impl List {
             }
             List::Long(long) => {
                 let gone = long.cut(end, count);
-                self.settle(ground);
+                self.settle(shared);
                 (gone.len() != 0).then(|| Value::List(List::Long(Box::new(gone))))
             }
         }
@@ -208,13 +208,19 @@ impl List {
 
     /// Takes out up to `most` elements equal to `text`, the nearest to one end first. Answers how
     /// many.
-    pub fn remove_equal(&mut self, end: End, text: &[u8], most: usize, ground: &Ground) -> usize {
+    pub fn remove_equal(
+        &mut self,
+        end: End,
+        text: &[u8],
+        most: usize,
+        shared: &EngineShared,
+    ) -> usize {
         let wanted = Element::of(text);
         match self {
             List::Packed(packed) => long::remove_equal(packed, end, wanted, most),
             List::Long(long) => {
                 let removed = long.remove_equal(end, wanted, most);
-                self.settle(ground);
+                self.settle(shared);
                 removed
             }
         }
@@ -223,9 +229,9 @@ impl List {
     /// Comes back to one allocation if half of the bounds would do. Redis asks besides that one of
     /// its nodes be left; a block or a few of ours stand for half a node, so both come back at the
     /// same length when a list of the default size shrinks at its ends, and nearly so otherwise.
-    fn settle(&mut self, ground: &Ground) {
+    fn settle(&mut self, shared: &EngineShared) {
         let List::Long(long) = self else { return };
-        let (bytes_max, len_max) = bounds(ground);
+        let (bytes_max, len_max) = bounds(shared);
         if long.len() <= len_max / 2
             && let Some(packed) = long.packed((bytes_max / 2).saturating_sub(LISTPACK_BYTES))
         {

@@ -1,6 +1,6 @@
 //! One member's data: keyspaces, values and verbs. A request comes in, a reply and effects go out.
 //!
-//! **Invariant:** no network, clock, dice or thread of its own. The same requests at the same times
+//! **Invariant:** no network, clock, random or thread of its own. The same requests at the same times
 //! give the same bytes.
 //! **Invariant:** reads take `&Engine`, writes `&mut Engine`; only a [`Run::Read`] can go to a
 //! replica.
@@ -29,7 +29,7 @@ pub mod verbs;
 pub use db::Db;
 pub use db_mut::DbMut;
 pub use digest::Digest;
-pub use effects::{Effects, Item, Said};
+pub use effects::{EffectBody, Effects, Item};
 pub use hash::Hash;
 pub use keyspace::Keyspace;
 pub use list::{End, List};
@@ -49,23 +49,23 @@ use std::hash::{BuildHasher, Hasher};
 /// One member's sixteen databases.
 pub struct Engine {
     spaces: Vec<Keyspace>,
-    ground: Ground,
+    shared: EngineShared,
 }
 
 /// What all databases of a member stand on.
-pub struct Ground {
+pub struct EngineShared {
     hasher: ahash::RandomState,
     /// When collections leave their compact forms.
     pub thresholds: Thresholds,
     /// What is too large to free on the command path; the shell drops it elsewhere.
-    pub graveyard: Vec<Buried>,
+    pub deferred_frees: Vec<Buried>,
     /// Changes since the start (Redis' `dirty`).
     pub changes: u64,
     /// Keys deleted because their time had come.
     pub expired: u64,
 }
 
-/// What waits in the graveyard to be dropped.
+/// What waits in the deferred_frees to be dropped.
 pub enum Buried {
     /// One entry with a large value.
     Entry(KeySlot),
@@ -79,7 +79,7 @@ pub enum Buried {
     Space(Box<Keyspace>),
 }
 
-impl Ground {
+impl EngineShared {
     /// The hash of a key, field or member: the same at every member of a set.
     #[inline]
     pub fn hash(&self, key: &[u8]) -> u32 {
@@ -93,8 +93,9 @@ impl Engine {
     /// An empty engine. All members of a set share `seed`, so that they share the hash order.
     pub fn new(seed: u64, thresholds: Thresholds) -> Engine {
         let hasher = ahash::RandomState::with_seeds(seed, !seed, seed.rotate_left(32), 0x5EED);
-        let ground = Ground { hasher, thresholds, graveyard: Vec::new(), changes: 0, expired: 0 };
-        Engine { spaces: (0..DATABASES).map(|_| Keyspace::default()).collect(), ground }
+        let shared =
+            EngineShared { hasher, thresholds, deferred_frees: Vec::new(), changes: 0, expired: 0 };
+        Engine { spaces: (0..DATABASES).map(|_| Keyspace::default()).collect(), shared }
     }
 
     /// The session's database, to read.
@@ -105,12 +106,12 @@ impl Engine {
 
     /// Another database, to read. `index` must be below [`DATABASES`].
     pub fn db_at<'e>(&'e self, index: usize, args: &Args<'e>) -> Db<'e> {
-        Db::new(&self.spaces[index], &self.ground, args.now(), Some(args.world))
+        Db::new(&self.spaces[index], &self.shared, args.now(), Some(args.env))
     }
 
     /// A database as it is at `now`, without counting hits.
     pub fn view(&self, index: usize, now: WallMs) -> Db<'_> {
-        Db::new(&self.spaces[index], &self.ground, now, None)
+        Db::new(&self.spaces[index], &self.shared, now, None)
     }
 
     /// Remembers a use that a replica has seen.
@@ -128,36 +129,36 @@ impl Engine {
 
     /// Another database, to change. `index` must be below [`DATABASES`].
     pub fn db_mut_at(&mut self, index: usize, now: WallMs) -> DbMut<'_> {
-        DbMut::new(&mut self.spaces[index], &mut self.ground, now)
+        DbMut::new(&mut self.spaces[index], &mut self.shared, now)
     }
 
     /// What all databases stand on.
-    pub fn ground(&self) -> &Ground {
-        &self.ground
+    pub fn shared(&self) -> &EngineShared {
+        &self.shared
     }
 
-    /// As [`Engine::ground`], to change thresholds or empty the graveyard.
-    pub fn ground_mut(&mut self) -> &mut Ground {
-        &mut self.ground
+    /// As [`Engine::shared`], to change thresholds or empty the deferred_frees.
+    pub fn shared_mut(&mut self) -> &mut EngineShared {
+        &mut self.shared
     }
 
     /// Swaps the contents of two databases.
     pub fn swap(&mut self, one: usize, other: usize) {
-        self.ground.changes += 1;
+        self.shared.changes += 1;
         if one == other {
             return;
         }
         let (lower, upper) = self.spaces.split_at_mut(one.max(other));
-        lower[one.min(other)].exchange(&mut upper[0], |key| self.ground.hash(key));
+        lower[one.min(other)].exchange(&mut upper[0], |key| self.shared.hash(key));
     }
 
-    /// Empties a database. What was in it is left in the graveyard.
+    /// Empties a database. What was in it is left in the deferred_frees.
     pub fn flush(&mut self, index: usize) {
-        let Engine { spaces, ground } = self;
-        let emptied = spaces[index].emptied(|key| ground.hash(key));
-        ground.changes += emptied.len() as u64;
+        let Engine { spaces, shared } = self;
+        let emptied = spaces[index].emptied(|key| shared.hash(key));
+        shared.changes += emptied.len() as u64;
         if !emptied.is_empty() {
-            ground.graveyard.push(Buried::Space(Box::new(emptied)));
+            shared.deferred_frees.push(Buried::Space(Box::new(emptied)));
         }
     }
 
@@ -197,14 +198,14 @@ impl Engine {
             return;
         }
         db.remove(key);
-        self.ground.expired += 1;
+        self.shared.expired += 1;
         effects.say_in(index, &[b"DEL", key]);
     }
 
     /// Whether `key` is there although its time has come.
     pub fn has_outlived(&self, index: usize, now: WallMs, key: &[u8]) -> bool {
         let space = &self.spaces[index];
-        let deadline = space.get(self.ground.hash(key), key).and_then(KeySlot::deadline);
+        let deadline = space.get(self.shared.hash(key), key).and_then(KeySlot::deadline);
         deadline.is_some_and(|it| it < now)
     }
 

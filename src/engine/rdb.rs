@@ -23,7 +23,7 @@ pub use reader::{Broken, Reader};
 pub use save::save;
 pub use writer::Writer;
 
-use super::{Ground, KeySlot};
+use super::{EngineShared, KeySlot};
 use crate::command::Fault;
 
 /// The RDB version of what we write: that of Redis 7.0, which newer ones read too.
@@ -34,9 +34,9 @@ const VERSION_BYTES: usize = size_of::<u16>();
 const CHECKSUM_BYTES: usize = size_of::<u64>();
 
 /// Nothing of a payload can be trusted.
-const UNTRUSTED: Fault = Fault::Says("ERR DUMP payload version or checksum are wrong");
+const UNTRUSTED: Fault = Fault::Static("ERR DUMP payload version or checksum are wrong");
 /// A payload arrived as it was written, but it is no value.
-const NO_VALUE: Fault = Fault::Says("ERR Bad data format");
+const NO_VALUE: Fault = Fault::Static("ERR Bad data format");
 
 /// The value of an entry as DUMP answers it: `[type][value][version: 2 bytes][checksum: 8 bytes]`.
 pub fn dump(slot: &KeySlot) -> Vec<u8> {
@@ -70,8 +70,8 @@ impl<'a> Payload<'a> {
     }
 
     /// Reads the value. What follows it is ignored, as Redis does.
-    pub fn load(&self, ground: &Ground) -> Result<Loaded<'a>, Fault> {
-        load(&mut Reader::new(self.value), ground).map_err(|Broken| NO_VALUE)
+    pub fn load(&self, shared: &EngineShared) -> Result<Loaded<'a>, Fault> {
+        load(&mut Reader::new(self.value), shared).map_err(|Broken| NO_VALUE)
     }
 
     /// Whether it is in a version that peers of [`VERSION`] refuse.

@@ -3,7 +3,7 @@
 use super::{Effects, Engine};
 use crate::base::time::WallMs;
 use crate::command;
-use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, World, spec};
+use crate::command::{Args, Arity, CallEnv, Class, Fault, Flags, Group, Keys, Spec, spec};
 use crate::resp::{Reply, Request};
 
 /// Looks at data and answers.
@@ -57,9 +57,9 @@ impl Engine {
             let (db, now) = (args.db, args.now());
             spec.keys.each(args.request(), |key| self.expire(db, now, key, effects));
         }
-        let (said, mark) = (effects.items().len(), reply.mark());
+        let (body, mark) = (effects.items().len(), reply.mark());
         verb(self, args, effects, reply).inspect_err(|_| {
-            effects.cut(said);
+            effects.cut(body);
             reply.cut(mark);
         })
     }
@@ -82,10 +82,10 @@ impl Engine {
     ) -> Result<(), Fault> {
         let name = request.get(0).unwrap_or_default();
         let row =
-            super::verbs::find(name).ok_or(Fault::Says("ERR unknown command in the stream"))?;
+            super::verbs::find(name).ok_or(Fault::Static("ERR unknown command in the stream"))?;
         let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
-        let world = World::new(WallMs::NEVER_EXPIRES, 0);
+        let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
         spoken.begin(db);
-        verb(self, Args::new(request, 1, db, &world), spoken, reply)
+        verb(self, Args::new(request, 1, db, &env), spoken, reply)
     }
 }

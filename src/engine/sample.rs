@@ -1,6 +1,6 @@
 //! Choosing different elements of a collection by chance, each set of them as likely as the next.
 
-use crate::base::dice::Dice;
+use crate::base::random::Random;
 use std::collections::HashSet;
 
 /// From one in this many on, a walk through all elements is cheaper than throwing until the
@@ -29,7 +29,7 @@ pub fn many<T>(
     count: usize,
     len: usize,
     all: impl Iterator<Item = T>,
-    dice: &mut Dice,
+    random: &mut Random,
     mut visit: impl FnMut(T),
 ) {
     let mut wanted = count.min(len);
@@ -37,7 +37,7 @@ pub fn many<T>(
         if wanted == 0 {
             return;
         }
-        if dice.below((len - met) as u64) < wanted as u64 {
+        if random.below((len - met) as u64) < wanted as u64 {
             wanted -= 1;
             visit(element);
         }
@@ -49,13 +49,13 @@ pub fn split<T>(
     count: usize,
     len: usize,
     all: impl Iterator<Item = T>,
-    dice: &mut Dice,
+    random: &mut Random,
     mut take: impl FnMut(T),
     mut keep: impl FnMut(T),
 ) {
     let mut wanted = count.min(len);
     for (met, element) in all.enumerate() {
-        match dice.below((len - met) as u64) < wanted as u64 {
+        match random.below((len - met) as u64) < wanted as u64 {
             true => {
                 wanted -= 1;
                 take(element);
@@ -69,13 +69,13 @@ pub fn split<T>(
 pub fn few<'t, T: 't>(
     count: usize,
     all: impl Iterator<Item = &'t T>,
-    pick: impl Fn(&mut Dice) -> Option<&'t T>,
-    dice: &mut Dice,
+    pick: impl Fn(&mut Random) -> Option<&'t T>,
+    random: &mut Random,
     mut visit: impl FnMut(&'t T),
 ) {
     let mut seen = HashSet::new();
-    let throws = std::iter::repeat_with(|| pick(dice)).take(count * THROWS).map_while(|it| it);
-    // Should the dice fail, what comes first fills up.
+    let throws = std::iter::repeat_with(|| pick(random)).take(count * THROWS).map_while(|it| it);
+    // Should the random fail, what comes first fills up.
     for element in throws.chain(all) {
         if seen.len() == count {
             return;

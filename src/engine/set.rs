@@ -9,11 +9,11 @@ mod member;
 #[cfg(test)]
 mod tests;
 
-use super::Ground;
+use super::EngineShared;
 use super::packed::{Element, Packed};
 use super::sample;
 use super::table::{Remains, Slot, Table};
-use crate::base::dice::Dice;
+use crate::base::random::Random;
 use ints::{INTS_MAX, Ints};
 use member::Member;
 
@@ -45,8 +45,8 @@ pub struct Gone {
 
 impl Gone {
     /// Roughly how many allocations freeing them takes.
-    pub fn burden(&self) -> usize {
-        self.count.max(self.set.burden() + self.remains.burden())
+    pub fn free_cost(&self) -> usize {
+        self.count.max(self.set.free_cost() + self.remains.free_cost())
     }
 }
 
@@ -98,7 +98,7 @@ impl Set {
     }
 
     /// Roughly how many allocations freeing it takes.
-    pub fn burden(&self) -> usize {
+    pub fn free_cost(&self) -> usize {
         match self {
             Set::Small(_) => 1,
             Set::Table(table) => table.len(),
@@ -118,11 +118,11 @@ impl Set {
 
     /// Whether `member` is there.
     #[inline]
-    pub fn has(&self, member: Element<'_>, ground: &Ground) -> bool {
+    pub fn has(&self, member: Element<'_>, shared: &EngineShared) -> bool {
         match self.form() {
             Form::Ints(ints) => member.as_int().is_some_and(|it| ints.find(it).is_ok()),
             Form::Packed(packed) => packed.find(member.settled(), packed.start(), 1).is_some(),
-            Form::Table(table) => member.with_text(|it| table.get(ground.hash(it), it).is_some()),
+            Form::Table(table) => member.with_text(|it| table.get(shared.hash(it), it).is_some()),
         }
     }
 
@@ -164,27 +164,27 @@ impl Set {
     }
 
     /// A member by chance.
-    pub fn random(&self, dice: &mut Dice) -> Option<Element<'_>> {
+    pub fn random(&self, random: &mut Random) -> Option<Element<'_>> {
         let len = self.len();
         if len == 0 {
             return None;
         }
         match self.form() {
-            Form::Ints(ints) => Some(Element::Int(ints.get(below(len, dice)))),
-            Form::Packed(packed) => Some(packed.get(packed.nth(below(len, dice)))),
-            Form::Table(table) => table.random(dice).map(element),
+            Form::Ints(ints) => Some(Element::Int(ints.get(below(len, random)))),
+            Form::Packed(packed) => Some(packed.get(packed.nth(below(len, random)))),
+            Form::Table(table) => table.random(random).map(element),
         }
     }
 
     /// Visits `count` different members by chance, or all.
-    pub fn sample<'s>(&'s self, count: usize, dice: &mut Dice, visit: impl FnMut(Element<'s>)) {
+    pub fn sample<'s>(&'s self, count: usize, random: &mut Random, visit: impl FnMut(Element<'s>)) {
         match self {
             Set::Table(table) if sample::is_few(count, self.len()) => {
                 let mut visit = visit;
-                let pick = |dice: &mut Dice| table.random(dice);
-                sample::few(count, table.iter(), pick, dice, |it| visit(element(it)));
+                let pick = |random: &mut Random| table.random(random);
+                sample::few(count, table.iter(), pick, random, |it| visit(element(it)));
             }
-            _ => sample::many(count, self.len(), self.iter(), dice, visit),
+            _ => sample::many(count, self.len(), self.iter(), random, visit),
         }
     }
 }
@@ -195,12 +195,12 @@ impl Set {
     pub fn add_all<'a>(
         &mut self,
         members: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
-        ground: &Ground,
+        shared: &EngineShared,
     ) -> usize {
         let before = self.len();
-        self.expect(members.clone(), ground);
+        self.expect(members.clone(), shared);
         for member in members {
-            self.add(Element::Text(member), ground);
+            self.add(Element::Text(member), shared);
         }
         self.len() - before
     }
@@ -209,9 +209,9 @@ impl Set {
     fn expect<'a>(
         &mut self,
         mut members: impl ExactSizeIterator<Item = &'a [u8]>,
-        ground: &Ground,
+        shared: &EngineShared,
     ) {
-        let (count, limits) = (members.len(), &ground.thresholds);
+        let (count, limits) = (members.len(), &shared.thresholds);
         let Set::Small(packed) = self else { return };
         let first = members.next().filter(|_| packed.is_empty()).map(Element::of);
         let is_ints = Ints::of(packed).is_some() && !matches!(first, Some(Element::Text(_)));
@@ -221,50 +221,54 @@ impl Set {
             // Integers that will be too many, yet not too many for a sequence.
             true if count <= limits.set_entries => match first {
                 Some(first) if first.text_len() <= limits.set_value => packed.push(&[first]),
-                _ => drop(self.as_table(ground)),
+                _ => drop(self.as_table(shared)),
             },
-            _ => drop(self.as_table(ground)),
+            _ => drop(self.as_table(shared)),
         }
     }
 
     /// Puts `member` in. Answers whether it is new.
     #[inline]
-    pub fn add(&mut self, member: Element<'_>, ground: &Ground) -> bool {
+    pub fn add(&mut self, member: Element<'_>, shared: &EngineShared) -> bool {
         match self {
-            Set::Small(packed) => match add_small(packed, member.settled(), ground) {
+            Set::Small(packed) => match add_small(packed, member.settled(), shared) {
                 Some(is_new) => is_new,
-                None => self.add_large(member, ground),
+                None => self.add_large(member, shared),
             },
-            Set::Table(_) => self.add_large(member, ground),
+            Set::Table(_) => self.add_large(member, shared),
         }
     }
 
-    fn add_large(&mut self, member: Element<'_>, ground: &Ground) -> bool {
-        let table = self.as_table(ground);
+    fn add_large(&mut self, member: Element<'_>, shared: &EngineShared) -> bool {
+        let table = self.as_table(shared);
         member.with_text(|it| {
-            let hash = ground.hash(it);
+            let hash = shared.hash(it);
             // A look is cheaper than an allocation in vain.
             table.get(hash, it).is_none() && table.insert(Member::new(hash, it)).is_none()
         })
     }
 
     /// Takes `member` out. Answers whether it was there.
-    pub fn remove(&mut self, member: Element<'_>, ground: &Ground) -> bool {
+    pub fn remove(&mut self, member: Element<'_>, shared: &EngineShared) -> bool {
         match self {
             Set::Small(packed) => remove_small(packed, member),
-            Set::Table(table) => member.with_text(|it| table.remove(ground.hash(it), it).is_some()),
+            Set::Table(table) => member.with_text(|it| table.remove(shared.hash(it), it).is_some()),
         }
     }
 
     /// Takes a member out by chance, and shows it.
-    pub fn pop<R>(&mut self, dice: &mut Dice, show: impl FnOnce(Element<'_>) -> R) -> Option<R> {
+    pub fn pop<R>(
+        &mut self,
+        random: &mut Random,
+        show: impl FnOnce(Element<'_>) -> R,
+    ) -> Option<R> {
         let len = self.len();
         if len == 0 {
             return None;
         }
         match self {
             Set::Small(packed) => {
-                let index = below(len, dice);
+                let index = below(len, random);
                 let shown = match Ints::of(packed) {
                     Some(ints) => show(Element::Int(ints.get(index))),
                     None => show(packed.get(packed.nth(index))),
@@ -273,7 +277,7 @@ impl Set {
                 Some(shown)
             }
             Set::Table(table) => {
-                let (hash, text) = table.any(dice).map(|it| (it.hash(), it.clone()))?;
+                let (hash, text) = table.any(random).map(|it| (it.hash(), it.clone()))?;
                 let member = table.remove(hash?, text.text())?;
                 Some(show(element(&member)))
             }
@@ -285,33 +289,37 @@ impl Set {
     pub fn pop_many(
         &mut self,
         count: usize,
-        dice: &mut Dice,
-        ground: &Ground,
+        random: &mut Random,
+        shared: &EngineShared,
         mut show: impl FnMut(Element<'_>),
     ) -> Gone {
         let (len, left) = (self.len(), self.len().saturating_sub(count));
         match self {
             Set::Table(_) if sample::is_few(count, len) => {
                 for _ in 0..count {
-                    self.pop(dice, &mut show);
+                    self.pop(random, &mut show);
                 }
                 return Gone::default();
             }
             Set::Table(table) if count < left.saturating_mul(FEW_LEFT) => {
-                return Gone { remains: sweep(table, count, dice, show), count, ..Gone::default() };
+                return Gone {
+                    remains: sweep(table, count, random, show),
+                    count,
+                    ..Gone::default()
+                };
             }
             _ => {}
         }
         let mut kept = Vec::with_capacity(left);
-        sample::split(count, self.len(), self.iter(), dice, show, |it| kept.push(it));
-        let kept = self.with_only(&kept, ground);
+        sample::split(count, self.len(), self.iter(), random, show, |it| kept.push(it));
+        let kept = self.with_only(&kept, shared);
         let set = std::mem::replace(self, kept);
-        Gone { count: set.burden(), set, ..Gone::default() }
+        Gone { count: set.free_cost(), set, ..Gone::default() }
     }
 
     /// A set of these, all different and settled, in the smallest form that takes them.
-    fn smallest_of(members: &[Element<'_>], ground: &Ground) -> Set {
-        let (limits, mut set) = (&ground.thresholds, Set::default());
+    fn smallest_of(members: &[Element<'_>], shared: &EngineShared) -> Set {
+        let (limits, mut set) = (&shared.thresholds, Set::default());
         let are_ints = members.iter().all(|it| matches!(it, Element::Int(_)));
         if !are_ints || limits.set_intset_entries.min(INTS_MAX) < members.len() {
             let mut packed = Packed::default();
@@ -320,16 +328,16 @@ impl Set {
                 packed.push(members);
                 return Set::Small(packed);
             }
-            set.as_table(ground);
+            set.as_table(shared);
         }
         for member in members {
-            set.add(*member, ground);
+            set.add(*member, shared);
         }
         set
     }
 
     /// A set of some of this one's members. A sequence stays one, even one of integers only.
-    fn with_only(&self, members: &[Element<'_>], ground: &Ground) -> Set {
+    fn with_only(&self, members: &[Element<'_>], shared: &EngineShared) -> Set {
         let mut packed = Packed::default();
         if let Form::Packed(_) = self.form() {
             packed.push(members);
@@ -337,17 +345,17 @@ impl Set {
         }
         let mut set = Set::Small(packed);
         for member in members {
-            set.add(*member, ground);
+            set.add(*member, shared);
         }
         set
     }
 
     /// The table that this set is, from now on if it was not.
-    fn as_table(&mut self, ground: &Ground) -> &mut Table<Member> {
+    fn as_table(&mut self, shared: &EngineShared) -> &mut Table<Member> {
         if let Set::Small(_) = self {
             let mut table = Box::new(Table::new());
             for member in self.iter() {
-                member.with_text(|it| table.insert(Member::new(ground.hash(it), it)));
+                member.with_text(|it| table.insert(Member::new(shared.hash(it), it)));
             }
             *self = Set::Table(table);
         }
@@ -362,12 +370,12 @@ impl Set {
 fn sweep(
     table: &mut Table<Member>,
     count: usize,
-    dice: &mut Dice,
+    random: &mut Random,
     mut show: impl FnMut(Element<'_>),
 ) -> Remains<Member> {
     let (mut unmet, mut wanted) = (table.len(), count);
     table.sweep(|member| {
-        let goes = below(unmet, dice) < wanted;
+        let goes = below(unmet, random) < wanted;
         unmet -= 1;
         if goes {
             wanted -= 1;
@@ -382,13 +390,13 @@ fn element(member: &Member) -> Element<'_> {
     Element::Text(member.text())
 }
 
-fn below(len: usize, dice: &mut Dice) -> usize {
-    dice.below(len as u64) as usize
+fn below(len: usize, random: &mut Random) -> usize {
+    random.below(len as u64) as usize
 }
 
 /// Answers whether `member` is new; `None` if there is no room for it here.
-fn add_small(packed: &mut Packed, member: Element<'_>, ground: &Ground) -> Option<bool> {
-    let limits = &ground.thresholds;
+fn add_small(packed: &mut Packed, member: Element<'_>, shared: &EngineShared) -> Option<bool> {
+    let limits = &shared.thresholds;
     let (ints, number) = match (Ints::of(packed), member) {
         (Some(ints), Element::Int(number)) => (ints, number),
         (Some(ints), Element::Text(text)) => {
@@ -399,7 +407,7 @@ fn add_small(packed: &mut Packed, member: Element<'_>, ground: &Ground) -> Optio
             packed.push(&[member]);
             return Some(true);
         }
-        (None, _) => return push(packed, member, ground),
+        (None, _) => return push(packed, member, shared),
     };
     if ints.len() < limits.set_intset_entries.min(INTS_MAX) {
         return Some(ints::insert(packed, number));
@@ -407,8 +415,8 @@ fn add_small(packed: &mut Packed, member: Element<'_>, ground: &Ground) -> Optio
     ints.find(number).is_ok().then_some(false)
 }
 
-fn push(packed: &mut Packed, member: Element<'_>, ground: &Ground) -> Option<bool> {
-    let limits = &ground.thresholds;
+fn push(packed: &mut Packed, member: Element<'_>, shared: &EngineShared) -> Option<bool> {
+    let limits = &shared.thresholds;
     if packed.find(member, packed.start(), 1).is_some() {
         return Some(false);
     }

@@ -224,8 +224,8 @@ impl KeySlot {
     }
 
     /// Roughly how many allocations freeing it takes.
-    pub fn burden(&self) -> usize {
-        self.value().map_or(1, Value::burden)
+    pub fn free_cost(&self) -> usize {
+        self.value().map_or(1, Value::free_cost)
     }
 
     /// Heap bytes of this entry, roughly.

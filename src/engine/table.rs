@@ -16,7 +16,7 @@ mod tests;
 
 use std::iter;
 
-use crate::base::dice::Dice;
+use crate::base::random::Random;
 use segment::Segment;
 
 /// Two neighbours with at most this many entries together become one segment again.
@@ -29,9 +29,9 @@ const CROWD: u64 = 16;
 /// As many as there are in a crowd at most: more hashes than this meet in one range with a chance
 /// of one in 10^10.
 const CROWD_MAX: u64 = 48;
-/// Throws of the dice before `random` and `any` settle for less than an even chance.
+/// Throws of the random before `random` and `any` settle for less than an even chance.
 const TRIES_MAX: usize = 128;
-/// How many entries after a random hash take part in them when the dice would not hit.
+/// How many entries after a random hash take part in them when the random would not hit.
 const NEARBY: u64 = 16;
 
 /// A slot of a table: empty, or an entry that knows its hash and key.
@@ -52,7 +52,7 @@ pub struct Remains<S>(Vec<Box<[S]>>);
 
 impl<S> Remains<S> {
     /// How many allocations they are, without what the slots point to.
-    pub fn burden(&self) -> usize {
+    pub fn free_cost(&self) -> usize {
         self.0.len()
     }
 }
@@ -229,32 +229,32 @@ impl<S: Slot> Table<S> {
         self.segments[index].onward(0)
     }
 
-    /// An entry by chance, each as likely as the next. The same dice choose the same entry of every
+    /// An entry by chance, each as likely as the next. The same random choose the same entry of every
     /// table that holds the same keys, however it came to hold them.
-    pub fn random(&self, dice: &mut Dice) -> Option<&S> {
+    pub fn random(&self, random: &mut Random) -> Option<&S> {
         let len = self.len as u64;
         if len <= CROWD_MAX {
-            let at = if len == 0 { 0 } else { dice.below(len) };
+            let at = if len == 0 { 0 } else { random.below(len) };
             return self.iter().nth(at as usize);
         }
         // As many equal ranges of hashes as make a crowd of the entries in each, on average. Every
         // place in every crowd is as likely as every other, hence also every one that is taken.
         let crowds = len / CROWD;
         let mut hits = (0..TRIES_MAX).filter_map(|_| {
-            let crowd = dice.below(crowds);
+            let crowd = random.below(crowds);
             let [first, end] = [crowd, crowd + 1].map(|it| (it << 32) / crowds);
-            self.nth_between(first as u32, end, dice.below(CROWD_MAX) as usize)
+            self.nth_between(first as u32, end, random.below(CROWD_MAX) as usize)
         });
         match hits.next() {
             Some(slot) => Some(slot),
-            None => self.nearby(dice),
+            None => self.nearby(random),
         }
     }
 
     /// As [`Table::random`], but quicker, and which entry depends on the layout too: for one that
     /// is to be taken out, which the stream then names. Each is as likely as the next, or nearly so
     /// in a table that is nearly empty of what it once held.
-    pub fn any(&self, dice: &mut Dice) -> Option<&S> {
+    pub fn any(&self, random: &mut Random) -> Option<&S> {
         let wide = match self.segments.as_slice() {
             [only] => only.capacity(),
             _ => self.widest,
@@ -262,12 +262,12 @@ impl<S: Slot> Table<S> {
         let tries = if self.is_empty() { 0 } else { TRIES_MAX };
         let mut hits = (0..tries).filter_map(|_| {
             // Every slot there could be is as likely as every other, hence also every taken one.
-            let segment = &self.segments[dice.below(self.segments.len() as u64) as usize];
-            segment.taken_slot(dice.below(wide as u64) as usize)
+            let segment = &self.segments[random.below(self.segments.len() as u64) as usize];
+            segment.taken_slot(random.below(wide as u64) as usize)
         });
         match hits.next() {
             Some(slot) => Some(slot),
-            None => self.nearby(dice),
+            None => self.nearby(random),
         }
     }
 
@@ -320,9 +320,9 @@ impl<S: Slot> Table<S> {
         }
     }
 
-    fn nearby(&self, dice: &mut Dice) -> Option<&S> {
-        let from = dice.bits() as u32;
-        let steps = dice.below(NEARBY.min(self.len.max(1) as u64)) as usize;
+    fn nearby(&self, random: &mut Random) -> Option<&S> {
+        let from = random.bits() as u32;
+        let steps = random.below(NEARBY.min(self.len.max(1) as u64)) as usize;
         self.onward(from).chain(self.iter()).nth(steps)
     }
 }

@@ -145,13 +145,13 @@ impl Value {
     }
 
     /// Roughly how many allocations freeing it takes: decides whether it is freed elsewhere.
-    pub fn burden(&self) -> usize {
+    pub fn free_cost(&self) -> usize {
         match self {
             Value::Shared(_) | Value::Grown(_) => 1,
-            Value::List(list) => list.burden(),
-            Value::Set(set) => set.burden(),
-            Value::Hash(hash) => hash.burden(),
-            Value::Zset(zset) => zset.burden(),
+            Value::List(list) => list.free_cost(),
+            Value::Set(set) => set.free_cost(),
+            Value::Hash(hash) => hash.free_cost(),
+            Value::Zset(zset) => zset.free_cost(),
         }
     }
 

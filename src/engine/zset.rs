@@ -4,11 +4,11 @@ mod large;
 mod member;
 mod tree;
 
-use super::Ground;
+use super::EngineShared;
 use super::packed::{Element, Packed, Place};
 use super::sample;
 use super::table::Slot;
-use crate::base::dice::Dice;
+use crate::base::random::Random;
 pub use large::Gone;
 use large::Large;
 pub use member::score_order;
@@ -66,7 +66,7 @@ impl Zset {
     }
 
     /// Roughly how many allocations freeing it takes.
-    pub fn burden(&self) -> usize {
+    pub fn free_cost(&self) -> usize {
         match self {
             Zset::Packed(_) => 1,
             Zset::Large(large) => large.len(),
@@ -83,17 +83,17 @@ impl Zset {
 
     /// The score of `member`.
     #[inline]
-    pub fn score(&self, member: &[u8], ground: &Ground) -> Option<f64> {
+    pub fn score(&self, member: &[u8], shared: &EngineShared) -> Option<f64> {
         match self {
             Zset::Packed(packed) => {
                 find(packed, Element::of(member)).map(|it| score_of(packed, it))
             }
-            Zset::Large(large) => large.score(ground.hash(member), member),
+            Zset::Large(large) => large.score(shared.hash(member), member),
         }
     }
 
     /// How many members come before `member`, and its score.
-    pub fn rank(&self, member: &[u8], ground: &Ground) -> Option<(usize, f64)> {
+    pub fn rank(&self, member: &[u8], shared: &EngineShared) -> Option<(usize, f64)> {
         match self {
             Zset::Packed(packed) => {
                 let place = find(packed, Element::of(member))?;
@@ -101,7 +101,7 @@ impl Zset {
                 Some((rank, score_of(packed, place)))
             }
             Zset::Large(large) => {
-                let score = large.score(ground.hash(member), member)?;
+                let score = large.score(shared.hash(member), member)?;
                 Some((large.tree().count(|it| it.order(score, member).is_lt()), score))
             }
         }
@@ -171,23 +171,28 @@ impl Zset {
     }
 
     /// A member by chance.
-    pub fn random(&self, dice: &mut Dice) -> Option<Scored<'_>> {
+    pub fn random(&self, random: &mut Random) -> Option<Scored<'_>> {
         match self {
             Zset::Packed(packed) if packed.is_empty() => None,
             Zset::Packed(packed) => {
-                let place = packed.nth(dice.below(self.len() as u64) as usize * 2);
+                let place = packed.nth(random.below(self.len() as u64) as usize * 2);
                 Some((packed.get(place), score_of(packed, place)))
             }
-            Zset::Large(large) => large.table().random(dice).map(named),
+            Zset::Large(large) => large.table().random(random).map(named),
         }
     }
 
     /// Visits `count` different members by chance, or all.
-    pub fn sample<'z>(&'z self, count: usize, dice: &mut Dice, mut visit: impl FnMut(Scored<'z>)) {
+    pub fn sample<'z>(
+        &'z self,
+        count: usize,
+        random: &mut Random,
+        mut visit: impl FnMut(Scored<'z>),
+    ) {
         match self {
-            Zset::Packed(packed) => sample::many(count, self.len(), pairs(packed), dice, visit),
+            Zset::Packed(packed) => sample::many(count, self.len(), pairs(packed), random, visit),
             Zset::Large(large) => {
-                large.sample(count, dice, |text, score| visit((Element::Text(text), score)));
+                large.sample(count, random, |text, score| visit((Element::Text(text), score)));
             }
         }
     }
@@ -200,12 +205,12 @@ impl Zset {
     pub fn update<R>(
         &mut self,
         member: &[u8],
-        ground: &Ground,
+        shared: &EngineShared,
         decide: impl FnOnce(Option<f64>) -> (R, Option<f64>),
     ) -> R {
         let packed = match self {
             Zset::Packed(packed) => packed,
-            Zset::Large(large) => return large.update(ground.hash(member), member, decide),
+            Zset::Large(large) => return large.update(shared.hash(member), member, decide),
         };
         let element = Element::of(member);
         let place = find(packed, element);
@@ -216,30 +221,30 @@ impl Zset {
                 packed.remove(place, 2);
                 insert(packed, member, score);
             }
-            (None, Some(score)) if has_room(packed, member, ground) => {
+            (None, Some(score)) if has_room(packed, member, shared) => {
                 insert(packed, member, score);
             }
             (None, Some(score)) => {
-                let hash = ground.hash(member);
-                self.as_large(ground).update(hash, member, |_| ((), Some(score)));
+                let hash = shared.hash(member);
+                self.as_large(shared).update(hash, member, |_| ((), Some(score)));
             }
         }
         answer
     }
 
     /// Gives `member` a score.
-    pub fn set(&mut self, member: &[u8], score: f64, ground: &Ground) {
-        self.update(member, ground, |_| ((), Some(score)));
+    pub fn set(&mut self, member: &[u8], score: f64, shared: &EngineShared) {
+        self.update(member, shared, |_| ((), Some(score)));
     }
 
     /// Takes `member` out. Answers whether it was there.
-    pub fn remove(&mut self, member: &[u8], ground: &Ground) -> bool {
+    pub fn remove(&mut self, member: &[u8], shared: &EngineShared) -> bool {
         match self {
             Zset::Packed(packed) => match find(packed, Element::of(member)) {
                 Some(place) => 0 < packed.remove(place, 2),
                 None => false,
             },
-            Zset::Large(large) => large.remove(ground.hash(member), member),
+            Zset::Large(large) => large.remove(shared.hash(member), member),
         }
     }
 
@@ -248,7 +253,7 @@ impl Zset {
     pub fn take(
         &mut self,
         ranks: Range<usize>,
-        ground: &Ground,
+        shared: &EngineShared,
         mut visit: impl FnMut(Scored<'_>),
     ) -> Gone {
         match self {
@@ -259,12 +264,12 @@ impl Zset {
                 Gone::default()
             }
             Zset::Large(large) if ranks.len() == 1 => {
-                let taken = large.take_at(ranks.start, |it| ground.hash(it));
+                let taken = large.take_at(ranks.start, |it| shared.hash(it));
                 taken.iter().for_each(|it| visit(scored(it)));
                 Gone::default()
             }
             Zset::Large(large) => {
-                let gone = large.take(ranks, |it| ground.hash(it));
+                let gone = large.take(ranks, |it| shared.hash(it));
                 gone.each(|it| visit(scored(it)));
                 gone
             }
@@ -273,11 +278,11 @@ impl Zset {
 
     /// An empty set in the form in which `len` members, the longest of `longest` bytes, will be
     /// kept.
-    pub fn for_members(len: usize, longest: usize, ground: &Ground) -> Zset {
-        let limits = &ground.thresholds;
+    pub fn for_members(len: usize, longest: usize, shared: &EngineShared) -> Zset {
+        let limits = &shared.thresholds;
         let mut set = Zset::default();
         if limits.zset_entries < len || limits.zset_value < longest {
-            set.as_large(ground);
+            set.as_large(shared);
         }
         set
     }
@@ -288,12 +293,12 @@ impl Zset {
     }
 
     /// The large form that this set has, from now on if it had not.
-    fn as_large(&mut self, ground: &Ground) -> &mut Large {
+    fn as_large(&mut self, shared: &EngineShared) -> &mut Large {
         if let Zset::Packed(packed) = self {
             let mut large = Box::new(Large::default());
             for (member, score) in pairs(packed) {
                 let text = member.text();
-                large.update(ground.hash(&text), &text, |_| ((), Some(score)));
+                large.update(shared.hash(&text), &text, |_| ((), Some(score)));
             }
             *self = Zset::Large(large);
         }
@@ -341,8 +346,8 @@ fn pairs_from(packed: &Packed, place: Place) -> impl Iterator<Item = Scored<'_>>
     })
 }
 
-fn has_room(packed: &Packed, member: &[u8], ground: &Ground) -> bool {
-    let limits = &ground.thresholds;
+fn has_room(packed: &Packed, member: &[u8], shared: &EngineShared) -> bool {
+    let limits = &shared.thresholds;
     packed.len() / 2 < limits.zset_entries
         && member.len() <= limits.zset_value
         && packed.bytes() < PACKED_BYTES_MAX

@@ -16,7 +16,7 @@ pub struct Batch {
     pub(super) noted: bool,
     /// Something other than runs is among it.
     pub(super) more: bool,
-    untimed: Vec<Untimed>,
+    pending: Vec<PendingCalls>,
     pub(super) runs: Vec<Run>,
     pub(super) staleness: Vec<Staleness>,
     pub(super) delays: Vec<Delayed>,
@@ -28,7 +28,7 @@ pub struct Batch {
 
 /// Calls that have run and whose time is not known yet.
 #[derive(Debug)]
-struct Untimed {
+struct PendingCalls {
     label: Label,
     calls: u32,
 }
@@ -84,7 +84,7 @@ impl Default for Batch {
             on: true,
             noted: false,
             more: false,
-            untimed: Vec::new(),
+            pending: Vec::new(),
             runs: Vec::new(),
             staleness: Vec::new(),
             delays: Vec::new(),
@@ -123,7 +123,7 @@ impl Batch {
         if !self.on || calls == 0 {
             return;
         }
-        match self.untimed.last_mut() {
+        match self.pending.last_mut() {
             Some(last) if last.label == label => last.calls += calls,
             _ => self.count_nearby(label, calls),
         }
@@ -131,20 +131,20 @@ impl Batch {
 
     /// Divides `nanos`, one reading of the clock, evenly among the calls counted since the last.
     pub fn spread(&mut self, nanos: u64) {
-        let calls = self.untimed.iter().map(|it| it.calls).sum::<u32>();
+        let calls = self.pending.iter().map(|it| it.calls).sum::<u32>();
         if calls == 0 {
             return;
         }
         let nanos_each = each(nanos, calls);
         // What division leaves over goes to the first run, so that totals stay exact.
         let mut left_over = nanos - nanos_each * u64::from(calls);
-        for index in 0..self.untimed.len() {
-            let Untimed { label, calls } = self.untimed[index];
+        for index in 0..self.pending.len() {
+            let PendingCalls { label, calls } = self.pending[index];
             let nanos = nanos_each * u64::from(calls) + left_over;
             left_over = 0;
             self.run(Run { label, calls, nanos_each, nanos });
         }
-        self.untimed.clear();
+        self.pending.clear();
     }
 
     /// A call that was refused before it ran.
@@ -258,9 +258,9 @@ impl Batch {
     }
 
     fn count_nearby(&mut self, label: Label, calls: u32) {
-        match self.untimed.iter_mut().rev().take(NEARBY).find(|it| it.label == label) {
+        match self.pending.iter_mut().rev().take(NEARBY).find(|it| it.label == label) {
             Some(like) => like.calls += calls,
-            None => self.untimed.push(Untimed { label, calls }),
+            None => self.pending.push(PendingCalls { label, calls }),
         }
     }
 

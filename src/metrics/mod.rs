@@ -1,4 +1,4 @@
-//! What the house has seen, as exact counts and histograms, and how that reads as text.
+//! What the server has seen, as exact counts and histograms, and how that reads as text.
 //!
 //! ```text
 //! connection → Batch → Shards::flush → a shard per worker → Snapshot → render

@@ -21,7 +21,7 @@ pub(super) type Table<K, V> = HashMap<K, V, BuildHasherDefault<ahash::AHasher>>;
 pub(super) struct Services {
     list: Vec<(Label, Distribution)>,
     index: Table<Label, usize>,
-    /// Where the last label of each hue was found: a guess, checked against the list.
+    /// Where the last label of each slot_of was found: a guess, checked against the list.
     recent: [u16; RECENT],
 }
 
@@ -38,7 +38,7 @@ impl Services {
 
     #[inline]
     pub(super) fn record(&mut self, run: &Run) {
-        let guess = usize::from(self.recent[hue(run.label)]);
+        let guess = usize::from(self.recent[slot_of(run.label)]);
         let place = match self.list.get(guess) {
             Some((label, _)) if *label == run.label => guess,
             _ => self.find(run.label),
@@ -62,7 +62,7 @@ impl Services {
             None => self.find_any(label),
         };
         // Whatever does not fit is a wrong guess, and wrong guesses only cost time.
-        self.recent[hue(label)] = place as u16;
+        self.recent[slot_of(label)] = place as u16;
         place
     }
 
@@ -84,7 +84,7 @@ impl Services {
 }
 
 /// Neighbours among commands, members and routes fall on different hues.
-fn hue(label: Label) -> usize {
+fn slot_of(label: Label) -> usize {
     let Label(bits) = label;
     (bits ^ bits >> 12 ^ bits >> 27) as usize % RECENT
 }

@@ -29,7 +29,7 @@ impl Shards {
     }
 
     /// Records what `batch` has gathered, unless a reader is looking at this worker's shard: then
-    /// the batch keeps it (up to a bound) for the next flush. Untimed calls stay in the batch.
+    /// the batch keeps it (up to a bound) for the next flush. PendingCalls calls stay in the batch.
     #[inline]
     pub fn flush(&self, worker: usize, batch: &mut Batch) {
         if !batch.noted {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     impl Sums {
-        fn expect(&mut self, event: &Event, untimed: &mut bool) {
+        fn expect(&mut self, event: &Event, pending: &mut bool) {
             match *event {
                 Event::Command(label, n, nanos) if 0 < n => {
                     *self.services.entry(label).or_default() += u64::from(n);
@@ -251,11 +251,11 @@ mod tests {
                 }
                 Event::Counted(label, n) if 0 < n => {
                     *self.services.entry(label).or_default() += u64::from(n);
-                    *untimed = true;
+                    *pending = true;
                 }
-                Event::Clock(nanos) if *untimed => {
+                Event::Clock(nanos) if *pending => {
                     self.nanos += nanos;
-                    *untimed = false;
+                    *pending = false;
                 }
                 Event::Fresh(place, n) if 0 < n => self.read(place, 0, 0, u64::from(n)),
                 Event::Stale(place, bytes, micros, _) => {
@@ -379,8 +379,8 @@ mod tests {
             let mut batches = [(); 3].map(|_| (Batch::default(), false));
             let mut expected = Sums::default();
             for (worker, event) in &events {
-                let (batch, untimed) = &mut batches[*worker];
-                expected.expect(event, untimed);
+                let (batch, pending) = &mut batches[*worker];
+                expected.expect(event, pending);
                 play(event, *worker, &shards, batch);
             }
             for (worker, (batch, _)) in batches.iter_mut().enumerate() {

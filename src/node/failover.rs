@@ -1,12 +1,12 @@
 //! Changing the master: on an operator's word, or because the old one cannot be trusted.
 
+use super::apply_budget::ApplyBudget;
 use super::feed::Applied;
-use super::member::{Duty, Member};
-use super::set::Set;
-use super::stint::Stint;
-use crate::base::dice::Dice;
-use crate::base::limits::HEIR_US_MAX;
-use crate::base::position::HistoryId;
+use super::member::{Member, MemberFlag};
+use super::replica_set::ReplicaSet;
+use crate::base::limits::CANDIDATE_US_MAX;
+use crate::base::position::ReplId;
+use crate::base::random::Random;
 use crate::base::time::MonoUs;
 use crate::runtime::clock;
 use std::fmt;
@@ -23,7 +23,7 @@ pub enum Refused {
     Behind(u64),
 }
 
-impl Set {
+impl ReplicaSet {
     /// Makes `target` the master. Writers wait for the lock meanwhile and go on at the new master:
     /// no client gets an error. The old master becomes a replica. Answers for how long writers
     /// waited. Takes as long as the target has to catch up: not for a worker that has clients to
@@ -49,8 +49,8 @@ impl Set {
     fn fit_to_lead(&self, target: &Member) -> Result<(), Refused> {
         match () {
             () if target.index == self.master() => Err(Refused::IsMaster),
-            () if !target.is_sound() || target.is(Duty::Paused) => {
-                Err(Refused::Unfit(target.duties()))
+            () if !target.is_sound() || target.is(MemberFlag::Paused) => {
+                Err(Refused::Unfit(target.flags()))
             }
             () => Ok(()),
         }
@@ -62,7 +62,7 @@ impl Set {
         let began = clock::mono_now();
         loop {
             let before = target.applied();
-            if self.apply(target, Stint::SHORT) != Applied::Some {
+            if self.apply(target, ApplyBudget::SHORT) != Applied::Some {
                 return Ok(());
             }
             let done = target.applied().since(before);
@@ -70,42 +70,42 @@ impl Set {
             if left <= done {
                 return Ok(());
             }
-            if HEIR_US_MAX < clock::mono_now().since(began) {
+            if CANDIDATE_US_MAX < clock::mono_now().since(began) {
                 return Err(Refused::Behind(left));
             }
         }
     }
 
     /// The change itself, with both engines locked. An order or a panic may have come until now, so
-    /// whether the heir has the whole stream is a question, not a certainty.
+    /// whether the candidate has the whole stream is a question, not a certainty.
     fn succeed(&self, old: &Member, target: &Member, now: MonoUs) -> Result<(), Refused> {
         let mut old_hosted = old.hosted.write();
         let mut hosted = target.hosted.write();
-        while self.apply_locked(target, &mut hosted, Stint::SHORT) == Applied::Some {}
+        while self.apply_locked(target, &mut hosted, ApplyBudget::SHORT) == Applied::Some {}
         if !target.is_sound() {
-            return Err(Refused::Unfit(target.duties()));
+            return Err(Refused::Unfit(target.flags()));
         }
         let mut log = self.log.lock();
         match log.head().since(target.applied()) {
             0 => {}
-            _ if target.is(Duty::Paused) => return Err(Refused::Unfit(target.duties())),
+            _ if target.is(MemberFlag::Paused) => return Err(Refused::Unfit(target.flags())),
             left => return Err(Refused::Behind(left)),
         }
-        let lineage = log.lineage().promoted(new_history(), log.head());
-        log.begin_history(lineage.clone());
-        let (heir_feed, old_feed) = (target.open_feed(&mut log), old.open_feed(&mut log));
-        match old.is(Duty::Quarantined) {
-            true => old.enter(Duty::Unsynced, now),
+        let history = log.history().promoted(new_replid(), log.head());
+        log.begin_history(history.clone());
+        let (candidate_feed, old_feed) = (target.open_feed(&mut log), old.open_feed(&mut log));
+        match old.is(MemberFlag::Quarantined) {
+            true => old.enter(MemberFlag::Unsynced, now),
             false => log.attach(old_feed),
         }
-        log.detach(heir_feed);
+        log.detach(candidate_feed);
         old.set_applied(log.head());
         old_hosted.engine.forget_watches();
-        self.enthrone(target.index, lineage);
+        self.install_master(target.index, history);
         // A master takes no orders, so none may be left from its time as a replica. One that comes
         // from here on finds the master, and takes itself back.
-        target.leave(Duty::Drained);
-        target.leave(Duty::Paused);
+        target.leave(MemberFlag::Drained);
+        target.leave(MemberFlag::Paused);
         Ok(())
     }
 
@@ -113,16 +113,18 @@ impl Set {
     /// what the broken verb did was never appended.
     pub fn replace_quarantined_master(&self) {
         let master = self.member(self.master());
-        if !master.is(Duty::Quarantined) {
+        if !master.is(MemberFlag::Quarantined) {
             return;
         }
         let fit = |it: &&Arc<Member>| it.index != master.index && it.is_sound();
-        let Some(heir) = self.members().filter(fit).max_by_key(|it| it.applied()) else { return };
-        heir.leave(Duty::Paused);
-        match self.fail_over(heir) {
+        let Some(candidate) = self.members().filter(fit).max_by_key(|it| it.applied()) else {
+            return;
+        };
+        candidate.leave(MemberFlag::Paused);
+        match self.fail_over(candidate) {
             // Several connections may have met the same panic.
             Ok(_) | Err(Refused::IsMaster) => {}
-            Err(why) => log::error!("event=failover-failed to={} why={why}", heir.name),
+            Err(why) => log::error!("event=failover-failed to={} why={why}", candidate.name),
         }
     }
 }
@@ -131,68 +133,68 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refused::IsMaster => f.write_str("it is the master"),
-            Refused::Unfit(duties) => write!(f, "it is {duties}"),
+            Refused::Unfit(flags) => write!(f, "it is {flags}"),
             Refused::Behind(bytes) => write!(f, "it is {bytes} bytes behind"),
         }
     }
 }
 
 /// A name for a new history.
-pub fn new_history() -> HistoryId {
-    let mut dice = Dice::new(clock::entropy());
+pub fn new_replid() -> ReplId {
+    let mut random = Random::new(clock::entropy());
     let mut bytes = [0; 20];
-    bytes.iter_mut().for_each(|it| *it = dice.bits() as u8);
-    HistoryId::new(bytes)
+    bytes.iter_mut().for_each(|it| *it = random.bits() as u8);
+    ReplId::new(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::time::WallMs;
-    use crate::command::{Args, World};
+    use crate::command::{Args, CallEnv};
     use crate::engine::{Effects, Run, Thresholds, verbs};
     use crate::resp::{OwnedRequest, Reply};
 
-    fn set() -> Set {
-        let set = Set::new(2, 1, new_history(), Thresholds::default(), 1 << 20, 1 << 20);
-        (0..20).for_each(|it| say(&set, &format!("RPUSH list {it}")));
+    fn set() -> ReplicaSet {
+        let set = ReplicaSet::new(2, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        (0..20).for_each(|it| propagate(&set, &format!("RPUSH list {it}")));
         set
     }
 
-    fn say(set: &Set, words: &str) {
+    fn propagate(set: &ReplicaSet, words: &str) {
         let owned = OwnedRequest::of(words.split(' '));
         let row = verbs::find(words.split(' ').next().unwrap().as_bytes()).unwrap();
         let Run::Write(verb) = row.run else { panic!("{words} writes") };
-        let (world, roster) = (World::new(WallMs(1), 1), set.roster());
-        let args = Args::new(owned.borrow(), 1, 0, &world);
+        let (env, member_list) = (CallEnv::new(WallMs(1), 1), set.member_list());
+        let args = Args::new(owned.borrow(), 1, 0, &env);
         let (mut effects, mut reply) = (Effects::default(), Reply::default());
-        let mut writing = set.write(&roster);
+        let mut writing = set.write(&member_list);
         writing.run(&row.spec, verb, args, &mut effects, &mut reply, MonoUs(1)).unwrap();
     }
 
     #[test]
     fn an_heir_that_is_paused_on_the_way_is_refused_and_nothing_changes() {
         let set = set();
-        let (old, heir) = (set.member(0), set.member(1));
-        set.apply(heir, Stint::Writes(3));
-        set.pause(heir, MonoUs(1)).unwrap();
-        assert_eq!(set.succeed(old, heir, MonoUs(1)), Err(Refused::Unfit("paused".into())));
+        let (old, candidate) = (set.member(0), set.member(1));
+        set.apply(candidate, ApplyBudget::Writes(3));
+        set.pause(candidate, MonoUs(1)).unwrap();
+        assert_eq!(set.succeed(old, candidate, MonoUs(1)), Err(Refused::Unfit("paused".into())));
         assert_eq!((set.master(), set.generation()), (0, 0));
-        heir.leave(Duty::Paused);
-        heir.enter(Duty::Frozen, MonoUs(1));
-        assert!(matches!(set.succeed(old, heir, MonoUs(1)), Err(Refused::Behind(_))));
-        heir.leave(Duty::Frozen);
-        assert_eq!(set.succeed(old, heir, MonoUs(1)), Ok(()));
-        assert_eq!((set.master(), heir.applied()), (1, set.head()));
+        candidate.leave(MemberFlag::Paused);
+        candidate.enter(MemberFlag::Frozen, MonoUs(1));
+        assert!(matches!(set.succeed(old, candidate, MonoUs(1)), Err(Refused::Behind(_))));
+        candidate.leave(MemberFlag::Frozen);
+        assert_eq!(set.succeed(old, candidate, MonoUs(1)), Ok(()));
+        assert_eq!((set.master(), candidate.applied()), (1, set.head()));
     }
 
     #[test]
     fn an_order_that_meets_a_failover_leaves_no_master_paused() {
         let set = set();
-        let (old, heir) = (set.member(0), set.member(1));
-        set.fail_over(heir).unwrap();
-        assert_eq!(set.pause(heir, MonoUs(1)), Err(Refused::IsMaster));
-        assert_eq!((heir.duties(), old.duties()), ("ok".into(), "ok".into()));
+        let (old, candidate) = (set.member(0), set.member(1));
+        set.fail_over(candidate).unwrap();
+        assert_eq!(set.pause(candidate, MonoUs(1)), Err(Refused::IsMaster));
+        assert_eq!((candidate.flags(), old.flags()), ("ok".into(), "ok".into()));
     }
 
     #[test]
@@ -200,7 +202,7 @@ mod tests {
         let set = set();
         let member = set.member(1);
         let mut stops = vec![member.applied()];
-        while set.apply(member, Stint::Writes(7)) == Applied::Some {
+        while set.apply(member, ApplyBudget::Writes(7)) == Applied::Some {
             stops.push(member.applied());
             assert!(member.applied() == set.head() || 0 < set.behind_us(member, MonoUs(9)));
         }
@@ -212,22 +214,22 @@ mod tests {
     fn a_copy_takes_along_what_its_source_has_taken_and_not_applied() {
         let set = set();
         let (source, member) = (set.member(1), set.member(2));
-        set.apply(source, Stint::Writes(7));
+        set.apply(source, ApplyBudget::Writes(7));
         set.cut_off(member);
         assert_eq!(set.sync(member, MonoUs(1)), crate::node::Synced::Done);
         assert_eq!(member.applied(), source.applied(), "the replica was copied");
-        while set.apply(member, Stint::SHORT) == Applied::Some {}
+        while set.apply(member, ApplyBudget::SHORT) == Applied::Some {}
         assert_eq!(member.applied(), set.head());
-        while set.apply(source, Stint::SHORT) == Applied::Some {}
+        while set.apply(source, ApplyBudget::SHORT) == Applied::Some {}
         assert_eq!([0, 1, 2].map(|it| listed(&set, it)), [":20\r\n"; 3]);
     }
 
-    fn listed(set: &Set, at: usize) -> String {
+    fn listed(set: &ReplicaSet, at: usize) -> String {
         let owned = OwnedRequest::of(["LLEN", "list"]);
         let Run::Read(verb) = verbs::find(b"LLEN").unwrap().run else { panic!("LLEN reads") };
-        let world = World::new(WallMs(1), 1);
+        let env = CallEnv::new(WallMs(1), 1);
         let mut reply = Reply::default();
-        let args = Args::new(owned.borrow(), 1, 0, &world);
+        let args = Args::new(owned.borrow(), 1, 0, &env);
         set.read(set.member(at)).run(verb, args, &mut reply).unwrap();
         String::from_utf8_lossy(reply.bytes()).into_owned()
     }

@@ -1,17 +1,17 @@
 //! The replica's end of the log inside one process: apply what is new, in batches.
 
-use super::member::{Hands, Hosted, Member};
-use super::set::Set;
-use super::stint::{Pace, Stint};
+use super::apply_budget::{ApplyBudget, BudgetClock};
+use super::member::{ApplyState, Hosted, Member};
+use super::replica_set::ReplicaSet;
 use super::sync::Synced;
 use crate::base::limits::APPLY_RECORDS_MAX;
 use crate::base::position::Offset;
 use crate::base::time::WallMs;
 use crate::engine::table::Slot;
 use crate::engine::{Engine, KeySlot};
-use crate::replication::Due;
+use crate::replication::PendingRecord;
 use crate::resp::Step;
-use crate::runtime::{clock, tasks, undertaker};
+use crate::runtime::{clock, lazyfree, tasks};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -40,17 +40,17 @@ pub enum CaughtUp {
     Never,
 }
 
-impl Set {
+impl ReplicaSet {
     /// Applies the part of the stream that `member` lacks before `floor`, right here: the price of
-    /// a sticky read that lands on a replica behind the session. Ends with `stint` at the latest,
+    /// a sticky read that lands on a replica behind the session. Ends with `budget` at the latest,
     /// for whoever does this has other clients to serve.
-    pub fn catch_up(&self, member: &Member, floor: Offset, stint: Stint) -> CaughtUp {
+    pub fn catch_up(&self, member: &Member, floor: Offset, budget: ApplyBudget) -> CaughtUp {
         let began = clock::mono_now();
         while member.applied() < floor {
-            let done = self.apply(member, stint.of_one_batch());
+            let done = self.apply(member, budget.of_one_batch());
             match done {
                 _ if floor <= member.applied() => break,
-                Applied::Some if stint.is_over(began) => return CaughtUp::NotYet,
+                Applied::Some if budget.is_over(began) => return CaughtUp::NotYet,
                 Applied::Some => {}
                 Applied::All | Applied::Nothing => return CaughtUp::Never,
             }
@@ -59,26 +59,26 @@ impl Set {
     }
 
     /// Applies one batch of what `member` has not applied yet.
-    pub fn apply(&self, member: &Member, stint: Stint) -> Applied {
+    pub fn apply(&self, member: &Member, budget: ApplyBudget) -> Applied {
         // Looked at before the lock as well: a writer in line for it would keep readers out for as
         // long as the member is being copied.
         if !member.is_moving() {
             return Applied::Nothing;
         }
         let mut hosted = member.hosted.write();
-        self.apply_locked(member, &mut hosted, stint)
+        self.apply_locked(member, &mut hosted, budget)
     }
 
     pub(super) fn apply_locked(
         &self,
         member: &Member,
         hosted: &mut Hosted,
-        stint: Stint,
+        budget: ApplyBudget,
     ) -> Applied {
         if !member.is_moving() || !member.is_sound() || member.index == self.master() {
             return Applied::Nothing;
         }
-        let mut due = std::mem::take(&mut hosted.hands.due);
+        let mut due = std::mem::take(&mut hosted.apply_state.due);
         if due.is_empty() {
             self.take(member, &mut due);
         }
@@ -86,18 +86,18 @@ impl Set {
         let oldest = due.front().map(|it| it.at);
         prefetch(&hosted.engine, &due);
         let began = clock::mono_now();
-        let applied = apply_some(hosted, &mut due, Pace::new(stint, began));
+        let applied = apply_some(hosted, &mut due, BudgetClock::new(budget, began));
         let count = taken - due.len();
         let next = due.front().map(|it| it.at);
-        hosted.hands.due = due;
-        let graveyard = &mut hosted.engine.ground_mut().graveyard;
-        if !graveyard.is_empty() {
-            undertaker::bury(std::mem::take(graveyard));
+        hosted.apply_state.due = due;
+        let deferred_frees = &mut hosted.engine.shared_mut().deferred_frees;
+        if !deferred_frees.is_empty() {
+            lazyfree::free_async(std::mem::take(deferred_frees));
         }
         let Ok(end) = applied else {
             log::error!("event=stream-not-applicable member={} action=resync", member.name);
             self.cut_off(member);
-            hosted.hands.due.clear();
+            hosted.apply_state.due.clear();
             member.set_applying_since(None);
             return Applied::Nothing;
         };
@@ -112,7 +112,7 @@ impl Set {
     }
 
     /// Takes a batch out of the log. From then on the member answers for its age.
-    fn take(&self, member: &Member, due: &mut VecDeque<Due<KeySlot>>) {
+    fn take(&self, member: &Member, due: &mut VecDeque<PendingRecord<KeySlot>>) {
         let Some(feed) = member.feed() else { return };
         let mut log = self.log.lock();
         log.take(feed, APPLY_RECORDS_MAX, due);
@@ -121,7 +121,7 @@ impl Set {
 }
 
 /// Asks for the table lines of a whole batch before the first is needed.
-fn prefetch(engine: &Engine, due: &VecDeque<Due<KeySlot>>) {
+fn prefetch(engine: &Engine, due: &VecDeque<PendingRecord<KeySlot>>) {
     for record in due {
         if let Ok(hash) = record.what.as_ref().map(Slot::hash) {
             hash.into_iter().for_each(|it| engine.space(record.db).table().prefetch(it));
@@ -129,12 +129,12 @@ fn prefetch(engine: &Engine, due: &VecDeque<Due<KeySlot>>) {
     }
 }
 
-/// Applies whole writes until the stint is over; answers where the last one ends. `Err` when the
+/// Applies whole writes until the budget is over; answers where the last one ends. `Err` when the
 /// stream makes no sense here, which is a broken promise of ours: the member must be synced anew.
 fn apply_some(
     hosted: &mut Hosted,
-    due: &mut VecDeque<Due<KeySlot>>,
-    mut pace: Pace,
+    due: &mut VecDeque<PendingRecord<KeySlot>>,
+    mut budget_clock: BudgetClock,
 ) -> Result<Option<Offset>, ()> {
     let mut end = None;
     let all = AssertUnwindSafe(|| {
@@ -142,7 +142,7 @@ fn apply_some(
             end = Some(record.end);
             apply_one(hosted, record)?;
             let is_whole = due.front().is_none_or(|it| Some(it.end) != end);
-            if is_whole && pace.is_over() {
+            if is_whole && budget_clock.is_over() {
                 break;
             }
         }
@@ -152,10 +152,10 @@ fn apply_some(
 }
 
 #[inline]
-fn apply_one(hosted: &mut Hosted, record: Due<KeySlot>) -> Result<(), ()> {
-    let Hosted { engine, hands: Hands { decoder, effects, reply, .. } } = hosted;
+fn apply_one(hosted: &mut Hosted, record: PendingRecord<KeySlot>) -> Result<(), ()> {
+    let Hosted { engine, apply_state: ApplyState { decoder, effects, reply, .. } } = hosted;
     match record.what {
-        Ok(entry) => engine.db_mut_at(record.db, WallMs::NEVER_EXPIRES).adopt(entry),
+        Ok(entry) => engine.db_mut_at(record.db, WallMs::NEVER_EXPIRES).apply_shared(entry),
         Err(words) if words.is_empty() => {}
         Err(words) => {
             let Ok(Step::Ready { .. }) = decoder.poll(&words) else { return Err(()) };
@@ -168,21 +168,21 @@ fn apply_one(hosted: &mut Hosted, record: Due<KeySlot>) -> Result<(), ()> {
 }
 
 /// Starts the task that feeds `member`. It idles while its member is the master.
-pub fn start_feed(set: &Arc<Set>, member: &Arc<Member>) {
+pub fn start_feed(set: &Arc<ReplicaSet>, member: &Arc<Member>) {
     member.wake();
     tasks::spawn(feed(set.clone(), member.clone()));
 }
 
 /// The task of one replica: waits to be woken, applies, and syncs anew when it was cut off. Never
 /// ends.
-async fn feed(set: Arc<Set>, member: Arc<Member>) {
+async fn feed(set: Arc<ReplicaSet>, member: Arc<Member>) {
     loop {
         std::future::poll_fn(|context| {
             member.waker.register(context.waker());
             if member.has_work.swap(false, AcqRel) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        while set.apply(&member, Stint::SHORT) == Applied::Some {
+        while set.apply(&member, ApplyBudget::SHORT) == Applied::Some {
             tasks::give_way().await;
         }
         if set.needs_sync(&member) && sync_apart(&set, &member).await != Synced::NoSource {
@@ -192,7 +192,7 @@ async fn feed(set: Arc<Set>, member: Arc<Member>) {
 }
 
 /// Copies on a thread of its own: the worker has clients to serve.
-async fn sync_apart(set: &Arc<Set>, member: &Arc<Member>) -> Synced {
+async fn sync_apart(set: &Arc<ReplicaSet>, member: &Arc<Member>) -> Synced {
     let (set, member) = (set.clone(), member.clone());
     tasks::apart(move || set.sync(&member, clock::mono_now())).await
 }

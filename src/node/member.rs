@@ -4,8 +4,8 @@
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::engine::{Effects, Engine, KeySlot};
-use crate::replication::{Due, FeedId, Log};
-use crate::resp::{Decoder, Limits, Protocol, Reply, Standing};
+use crate::replication::{FeedId, Log, PendingRecord};
+use crate::resp::{AuthState, Decoder, Limits, Protocol, Reply};
 use futures::task::AtomicWaker;
 use parking_lot::RwLock;
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::*}
 
 /// Reasons why a member does not do all of its work; none is the normal state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Duty {
+pub enum MemberFlag {
     /// It applies nothing, on an operator's word.
     Paused = 1,
     /// It serves no new reads, on an operator's word.
@@ -31,7 +31,7 @@ pub enum Duty {
 pub struct Member {
     /// `n1`, `n2`, …: not its role, which changes.
     pub name: String,
-    /// Its place in the roster.
+    /// Its place in the member_list.
     pub index: usize,
     feed: OnceLock<FeedId>,
     /// Batches that read it or wait to: what it is busy with, for plans that have a choice.
@@ -40,11 +40,11 @@ pub struct Member {
     pub(super) waker: AtomicWaker,
     pub(super) has_work: AtomicBool,
     applied: AtomicU64,
-    duties: AtomicU8,
+    flags: AtomicU8,
     paused_at: AtomicU64,
     applying_since: AtomicU64,
     /// Full syncs it has had.
-    pub full_syncs: AtomicU64,
+    pub full_resyncs: AtomicU64,
 }
 
 /// Of [`Member::applying_since`]: it is not applying.
@@ -53,24 +53,24 @@ const AT_REST: u64 = u64::MAX;
 /// What a member's lock protects.
 pub(super) struct Hosted {
     pub engine: Engine,
-    pub hands: Hands,
+    pub apply_state: ApplyState,
 }
 
 /// What applying the stream needs, kept from one batch to the next.
-pub(super) struct Hands {
+pub(super) struct ApplyState {
     /// Taken from the log and not yet applied: what the last batch had no time for.
-    pub due: VecDeque<Due<KeySlot>>,
+    pub due: VecDeque<PendingRecord<KeySlot>>,
     pub decoder: Decoder,
     pub effects: Effects,
     pub reply: Reply,
 }
 
-impl Hands {
-    /// Hands that have touched nothing.
-    pub fn new() -> Hands {
-        Hands {
+impl ApplyState {
+    /// ApplyState that have touched nothing.
+    pub fn new() -> ApplyState {
+        ApplyState {
             due: VecDeque::new(),
-            decoder: Decoder::new(Limits::of(Standing::Known)),
+            decoder: Decoder::new(Limits::of(AuthState::Known)),
             effects: Effects::default(),
             reply: Reply::new(Protocol::Resp2),
         }
@@ -78,21 +78,21 @@ impl Hands {
 }
 
 impl Member {
-    /// A member with this engine. A replica starts [`Duty::Unsynced`].
+    /// A member with this engine. A replica starts [`MemberFlag::Unsynced`].
     pub fn new(index: usize, engine: Engine) -> Member {
         Member {
             name: format!("n{}", index + 1),
             index,
             feed: OnceLock::new(),
             readers: AtomicU32::new(0),
-            hosted: RwLock::new(Hosted { engine, hands: Hands::new() }),
+            hosted: RwLock::new(Hosted { engine, apply_state: ApplyState::new() }),
             waker: AtomicWaker::new(),
             has_work: AtomicBool::new(false),
             applied: AtomicU64::new(0),
-            duties: AtomicU8::new(0),
+            flags: AtomicU8::new(0),
             paused_at: AtomicU64::new(0),
             applying_since: AtomicU64::new(AT_REST),
-            full_syncs: AtomicU64::new(0),
+            full_resyncs: AtomicU64::new(0),
         }
     }
 
@@ -118,36 +118,37 @@ impl Member {
 
     /// Whether it is in this state.
     #[inline]
-    pub fn is(&self, duty: Duty) -> bool {
-        self.duties.load(Acquire) & duty as u8 != 0
+    pub fn is(&self, flag: MemberFlag) -> bool {
+        self.flags.load(Acquire) & flag as u8 != 0
     }
 
     /// Whether reads may go to it.
     #[inline]
     pub fn in_service(&self) -> bool {
-        const OUT: u8 = Duty::Drained as u8 | Duty::Quarantined as u8 | Duty::Unsynced as u8;
-        self.duties.load(Acquire) & OUT == 0
+        const OUT: u8 =
+            MemberFlag::Drained as u8 | MemberFlag::Quarantined as u8 | MemberFlag::Unsynced as u8;
+        self.flags.load(Acquire) & OUT == 0
     }
 
     /// Whether its data follows the stream, drained or not.
     pub fn is_sound(&self) -> bool {
-        const OUT: u8 = Duty::Quarantined as u8 | Duty::Unsynced as u8;
-        self.duties.load(Acquire) & OUT == 0
+        const OUT: u8 = MemberFlag::Quarantined as u8 | MemberFlag::Unsynced as u8;
+        self.flags.load(Acquire) & OUT == 0
     }
 
     /// Whether writes that want every replica in sync wait for it: it serves, and is fed.
     pub fn is_in_sync(&self) -> bool {
-        self.in_service() && !self.is(Duty::Paused)
+        self.in_service() && !self.is(MemberFlag::Paused)
     }
 
     /// Whether it applies what it is fed.
     #[inline]
     pub fn is_moving(&self) -> bool {
-        const STILL: u8 = Duty::Paused as u8 | Duty::Frozen as u8;
-        self.duties.load(Acquire) & STILL == 0
+        const STILL: u8 = MemberFlag::Paused as u8 | MemberFlag::Frozen as u8;
+        self.flags.load(Acquire) & STILL == 0
     }
 
-    /// When the oldest write in its hands was appended, if it has one: that write is no longer in
+    /// When the oldest write in its apply_state was appended, if it has one: that write is no longer in
     /// the log's keeping and not yet applied.
     pub(super) fn applying_since(&self) -> Option<MonoUs> {
         let since = self.applying_since.load(Acquire);
@@ -159,16 +160,16 @@ impl Member {
     }
 
     /// Enters a state.
-    pub fn enter(&self, duty: Duty, now: MonoUs) {
-        let before = self.duties.fetch_or(duty as u8, AcqRel);
-        if duty == Duty::Paused && before & duty as u8 == 0 {
+    pub fn enter(&self, flag: MemberFlag, now: MonoUs) {
+        let before = self.flags.fetch_or(flag as u8, AcqRel);
+        if flag == MemberFlag::Paused && before & flag as u8 == 0 {
             self.paused_at.store(now.0, Release);
         }
     }
 
     /// Leaves a state.
-    pub fn leave(&self, duty: Duty) {
-        self.duties.fetch_and(!(duty as u8), AcqRel);
+    pub fn leave(&self, flag: MemberFlag) {
+        self.flags.fetch_and(!(flag as u8), AcqRel);
     }
 
     /// When it was paused; meaningful while it is.
@@ -177,16 +178,16 @@ impl Member {
     }
 
     /// The words of its states, `ok` without any.
-    pub fn duties(&self) -> String {
+    pub fn flags(&self) -> String {
         let all = [
-            (Duty::Paused, "paused"),
-            (Duty::Drained, "drained"),
-            (Duty::Quarantined, "quarantined"),
-            (Duty::Unsynced, "unsynced"),
-            (Duty::Frozen, "frozen"),
+            (MemberFlag::Paused, "paused"),
+            (MemberFlag::Drained, "drained"),
+            (MemberFlag::Quarantined, "quarantined"),
+            (MemberFlag::Unsynced, "unsynced"),
+            (MemberFlag::Frozen, "frozen"),
         ];
         let words: Vec<&str> =
-            all.iter().filter(|(duty, _)| self.is(*duty)).map(|(_, word)| *word).collect();
+            all.iter().filter(|(flag, _)| self.is(*flag)).map(|(_, word)| *word).collect();
         if words.is_empty() { "ok".into() } else { words.join(",") }
     }
 

@@ -4,20 +4,22 @@
 //! [`failover`] ever holds two engines.
 
 mod member;
-mod set;
-mod stint;
+mod replica_set;
+mod apply_budget;
 mod feed;
 mod sync;
 mod failover;
-mod duties;
-mod hold;
+mod flags;
+mod pause;
 mod view;
 
-pub use failover::{Refused, new_history};
+pub use apply_budget::ApplyBudget;
+pub use failover::{Refused, new_replid};
 pub use feed::{Applied, CaughtUp, start_feed};
-pub use hold::Hold;
-pub use member::{Duty, Member};
-pub use set::{Gathered, Outcome, PANICKED, Reading, Roster, Set, Writing};
-pub use stint::Stint;
+pub use member::{Member, MemberFlag};
+pub use pause::PauseMode;
+pub use replica_set::{
+    Gathered, MasterGuard, MemberList, PANICKED, ReadGuard, ReplicaSet, VerbResult,
+};
 pub use sync::Synced;
 pub use view::View;

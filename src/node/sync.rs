@@ -1,14 +1,14 @@
 //! Full sync in memory: a replica that was cut off, or is new, becomes a copy of another member at
 //! one exact offset, and goes on from there.
 
-use super::member::{Duty, Hands, Member};
-use super::set::Set;
+use super::member::{ApplyState, Member, MemberFlag};
+use super::replica_set::ReplicaSet;
 use crate::base::limits::DATABASES;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::engine::{Engine, KeySlot};
-use crate::replication::Due;
-use crate::runtime::{clock, undertaker};
+use crate::replication::PendingRecord;
+use crate::runtime::{clock, lazyfree};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,16 +29,16 @@ pub enum Synced {
 struct Copied {
     engine: Engine,
     at: Offset,
-    due: VecDeque<Due<KeySlot>>,
+    due: VecDeque<PendingRecord<KeySlot>>,
 }
 
-impl Set {
+impl ReplicaSet {
     /// Whether `member` is a replica that cannot go on without a full sync, and may have one.
     pub fn needs_sync(&self, member: &Member) -> bool {
         member.index != self.master()
-            && member.is(Duty::Unsynced)
-            && !member.is(Duty::Paused)
-            && !member.is(Duty::Quarantined)
+            && member.is(MemberFlag::Unsynced)
+            && !member.is(MemberFlag::Paused)
+            && !member.is(MemberFlag::Quarantined)
     }
 
     /// Makes `member` a copy of a sound member. A replica is copied when there is one: it stands
@@ -77,23 +77,23 @@ impl Set {
             it.index != master
                 && it.index != member.index
                 && it.is_sound()
-                && !it.is(Duty::Paused)
+                && !it.is(MemberFlag::Paused)
                 && member.applied() <= it.applied()
         };
         let replica = self.members().find(is_fit);
-        let master = || self.members().nth(master).filter(|it| !it.is(Duty::Quarantined));
+        let master = || self.members().nth(master).filter(|it| !it.is(MemberFlag::Quarantined));
         replica.or_else(master).cloned()
     }
 
     fn copy_frozen(&self, source: &Member, member: &Member, now: MonoUs) -> Option<Copied> {
         let is_master = source.index == self.master();
         if !is_master {
-            source.enter(Duty::Frozen, now);
+            source.enter(MemberFlag::Frozen, now);
         }
         // A copy that fails must not leave its source frozen.
         let copied = catch_unwind(AssertUnwindSafe(|| self.copy(source, member)));
         if !is_master {
-            source.leave(Duty::Frozen);
+            source.leave(MemberFlag::Frozen);
             source.wake();
         }
         copied.unwrap_or_else(|_| {
@@ -107,7 +107,7 @@ impl Set {
         let mut engine = self.new_engine();
         let hosted = source.hosted.read();
         copy_keys(&hosted.engine, &mut engine);
-        let due = hosted.hands.due.clone();
+        let due = hosted.apply_state.due.clone();
         let mut log = self.log.lock();
         let feed = member.open_feed(&mut log);
         match source.feed().filter(|_| source.index != self.master()) {
@@ -124,18 +124,18 @@ impl Set {
         let mut hosted = member.hosted.write();
         let old = std::mem::replace(&mut hosted.engine, copy.engine);
         member.set_applying_since(copy.due.front().map(|it| it.at));
-        hosted.hands = Hands { due: copy.due, ..Hands::new() };
+        hosted.apply_state = ApplyState { due: copy.due, ..ApplyState::new() };
         member.set_applied(copy.at);
         let log = self.log.lock();
         let is_fed = member.feed().is_some_and(|feed| !log.is_cut(feed));
         if is_fed {
             // Counted before it serves, so that who sees it back in service sees why.
-            self.full_syncs.fetch_add(1, Relaxed);
-            member.full_syncs.fetch_add(1, Relaxed);
-            member.leave(Duty::Unsynced);
+            self.full_resyncs.fetch_add(1, Relaxed);
+            member.full_resyncs.fetch_add(1, Relaxed);
+            member.leave(MemberFlag::Unsynced);
         }
         drop((log, hosted));
-        undertaker::bury(old);
+        lazyfree::free_async(old);
         is_fed
     }
 }

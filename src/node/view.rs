@@ -1,7 +1,7 @@
 //! The members as a plan sees them.
 
-use super::member::{Duty, Member};
-use super::set::{Roster, Set};
+use super::member::{Member, MemberFlag};
+use super::replica_set::{MemberList, ReplicaSet};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::route::{Candidate, Fed, Members};
@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering::Relaxed;
 /// The set at one time. Ages cost a look into the log, so they are only looked up when asked for.
 pub struct View<'s> {
     /// The set.
-    pub set: &'s Set,
+    pub set: &'s ReplicaSet,
     /// Its members.
-    pub roster: &'s Roster,
+    pub member_list: &'s MemberList,
     /// The time of the request.
     pub now: MonoUs,
     /// Whether the plan depends on how long ago replicas were fresh.
@@ -20,16 +20,16 @@ pub struct View<'s> {
 }
 
 impl View<'_> {
-    /// The replica at this place among the replicas: the roster without the master.
+    /// The replica at this place among the replicas: the member_list without the master.
     #[inline]
     pub fn replica_at(&self, at: usize) -> &Member {
         let master = self.set.master();
-        &self.roster[at + usize::from(master <= at)]
+        &self.member_list[at + usize::from(master <= at)]
     }
 
     /// How the replicas are being fed, for the gate in front of writes.
     pub fn fed(&self) -> impl Iterator<Item = Fed> {
-        let replicas = self.roster.iter().filter(|it| it.index != self.set.master());
+        let replicas = self.member_list.iter().filter(|it| it.index != self.set.master());
         replicas
             .map(|it| Fed { linked: it.is_sound(), behind_us: self.set.behind_us(it, self.now) })
     }
@@ -39,7 +39,7 @@ impl Members for View<'_> {
     #[inline]
     fn master(&self) -> Option<u16> {
         let master = self.set.master();
-        (!self.set.member(master).is(Duty::Quarantined)).then_some(master as u16)
+        (!self.set.member(master).is(MemberFlag::Quarantined)).then_some(master as u16)
     }
 
     #[inline]
@@ -49,7 +49,7 @@ impl Members for View<'_> {
 
     #[inline]
     fn replicas(&self) -> usize {
-        self.roster.len() - 1
+        self.member_list.len() - 1
     }
 
     #[inline]
@@ -71,26 +71,27 @@ mod tests {
     use super::*;
     use crate::command::Class;
     use crate::engine::Thresholds;
-    use crate::node::new_history;
-    use crate::route::{Asked, Floor, Ladder, Level, Rung, Where, plan};
+    use crate::node::new_replid;
+    use crate::route::{Floor, Ladder, LadderPosition, Level, ReadRequirements, Where, plan};
 
     #[test]
     fn of_two_replicas_the_one_with_fewer_readers_is_chosen() {
-        let set = Set::new(2, 1, new_history(), Thresholds::default(), 1 << 20, 1 << 20);
-        let (roster, ladder) = (set.roster(), Ladder::default());
-        let chosen = |dice: u64| {
-            let view = View { set: &set, roster: &roster, now: MonoUs(1), with_ages: false };
-            let ask = Asked {
+        let set = ReplicaSet::new(2, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let (member_list, ladder) = (set.member_list(), Ladder::default());
+        let chosen = |random: u64| {
+            let view =
+                View { set: &set, member_list: &member_list, now: MonoUs(1), with_ages: false };
+            let ask = ReadRequirements {
                 class: Class::Read,
                 level: Level::Eventual,
                 floor: Floor::NONE,
                 watching: false,
                 of_member: false,
                 wrote_lately: false,
-                home: None,
-                dice: dice.wrapping_mul(0x9E37_79B9_7F4A_7C15),
+                preferred: None,
+                random: random.wrapping_mul(0x9E37_79B9_7F4A_7C15),
                 ladder: &ladder,
-                rung: Rung::GROUND,
+                ladder_position: LadderPosition::START,
             };
             plan(&ask, &view).to
         };

@@ -1,7 +1,7 @@
 //! The log: the stream's bytes, the same writes as records for hosted feeds, and a cursor per feed.
 
 use super::blocks::Blocks;
-use crate::base::position::{Lineage, Offset};
+use crate::base::position::{Offset, ReplicationHistory};
 use crate::base::time::MonoUs;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -23,7 +23,7 @@ pub struct Record<S> {
 #[derive(Clone, Debug)]
 pub enum What<S> {
     /// Stores this entry, which the master shares.
-    Adopt(S),
+    ApplyShared(S),
     /// Runs the command that stands in the stream from `from` to `to`.
     Repeat { from: Offset, to: Offset },
     /// Nothing: the stream's own words.
@@ -32,7 +32,7 @@ pub enum What<S> {
 
 /// A record taken from the log, ready to be applied.
 #[derive(Clone)]
-pub struct Due<S> {
+pub struct PendingRecord<S> {
     /// Where the write ends in the stream.
     pub end: Offset,
     /// When it was appended.
@@ -53,7 +53,7 @@ pub struct FeedId(usize);
 ///   attach ──▶ Streaming ──(past the bound)──▶ Cut ──attach──▶ Streaming
 /// ```
 #[derive(Clone, Copy, Debug)]
-enum Feed {
+enum Cursor {
     /// The next record it has not taken, by number, and where the one before it ended.
     Streaming { next: u64, at: Offset },
     /// It fell too far behind, or is not a replica now: it must be synced anew.
@@ -62,14 +62,14 @@ enum Feed {
 
 /// The stream of one set.
 pub struct Log<S> {
-    lineage: Lineage,
+    history: ReplicationHistory,
     head: Offset,
     selected: Option<usize>,
     blocks: Blocks,
     records: VecDeque<Record<S>>,
     /// Number of the first record in `records`.
     first: u64,
-    feeds: Vec<Feed>,
+    feeds: Vec<Cursor>,
     backlog_bytes: usize,
     feed_bytes_max: usize,
     /// A feed has been cut since anybody asked.
@@ -79,9 +79,9 @@ pub struct Log<S> {
 impl<S: Clone> Log<S> {
     /// An empty stream. `backlog_bytes` are kept for partial resyncs; a feed that falls further
     /// behind than `feed_bytes_max` is cut.
-    pub fn new(lineage: Lineage, backlog_bytes: usize, feed_bytes_max: usize) -> Log<S> {
+    pub fn new(history: ReplicationHistory, backlog_bytes: usize, feed_bytes_max: usize) -> Log<S> {
         Log {
-            lineage,
+            history,
             head: Offset::ZERO,
             selected: None,
             blocks: Blocks::new(Offset::ZERO),
@@ -100,13 +100,13 @@ impl<S: Clone> Log<S> {
     }
 
     /// The stream's history and those before it.
-    pub fn lineage(&self) -> &Lineage {
-        &self.lineage
+    pub fn history(&self) -> &ReplicationHistory {
+        &self.history
     }
 
     /// Begins a new history at the head: a promotion.
-    pub fn begin_history(&mut self, lineage: Lineage) {
-        self.lineage = lineage;
+    pub fn begin_history(&mut self, history: ReplicationHistory) {
+        self.history = history;
         self.selected = None;
     }
 
@@ -134,14 +134,14 @@ impl<S: Clone> Log<S> {
             self.blocks = Blocks::new(self.head);
             self.selected = None;
         }
-        self.feeds.push(Feed::Cut);
+        self.feeds.push(Cursor::Cut);
         FeedId(self.feeds.len() - 1)
     }
 
     /// The feed goes on from the head.
     pub fn attach(&mut self, feed: FeedId) {
         let next = self.first + self.records.len() as u64;
-        self.feeds[feed.0] = Feed::Streaming { next, at: self.head };
+        self.feeds[feed.0] = Cursor::Streaming { next, at: self.head };
     }
 
     /// The feed goes on from where `other` is. Answers whether there is such a place: `other` is
@@ -153,13 +153,13 @@ impl<S: Clone> Log<S> {
 
     /// The feed reads no more.
     pub fn detach(&mut self, feed: FeedId) {
-        self.feeds[feed.0] = Feed::Cut;
+        self.feeds[feed.0] = Cursor::Cut;
         self.look_after_bounds();
     }
 
     /// Whether the feed must be synced anew before it can read.
     pub fn is_cut(&self, feed: FeedId) -> bool {
-        matches!(self.feeds[feed.0], Feed::Cut)
+        matches!(self.feeds[feed.0], Cursor::Cut)
     }
 
     /// Whether a feed has been cut since the last time this was asked.
@@ -175,35 +175,40 @@ impl<S: Clone> Log<S> {
     /// When the first write was appended that this feed has not taken; `None` when it has taken
     /// all.
     pub fn waiting_since(&self, feed: FeedId) -> Option<MonoUs> {
-        let Feed::Streaming { next, .. } = self.feeds[feed.0] else { return None };
+        let Cursor::Streaming { next, .. } = self.feeds[feed.0] else { return None };
         self.records.get((next - self.first) as usize).map(|it| it.at)
     }
 
     /// Takes whole writes for a feed until there are `most` records or more, or none left.
-    pub fn take(&mut self, feed: FeedId, most: usize, due: &mut VecDeque<Due<S>>) {
-        let Feed::Streaming { mut next, mut at } = self.feeds[feed.0] else { return };
+    pub fn take(&mut self, feed: FeedId, most: usize, due: &mut VecDeque<PendingRecord<S>>) {
+        let Cursor::Streaming { mut next, mut at } = self.feeds[feed.0] else { return };
         let mut index = (next - self.first) as usize;
         while let Some(record) = self.records.get(index) {
             if most <= due.len() && record.end != at {
                 break;
             }
             let what = match &record.what {
-                What::Adopt(entry) => Ok(entry.clone()),
+                What::ApplyShared(entry) => Ok(entry.clone()),
                 What::Repeat { from, to } => Err(self.blocks.read(*from, *to)),
                 What::Pass => Err(Bytes::new()),
             };
-            due.push_back(Due { end: record.end, at: record.at, db: record.db.into(), what });
+            due.push_back(PendingRecord {
+                end: record.end,
+                at: record.at,
+                db: record.db.into(),
+                what,
+            });
             at = record.end;
             index += 1;
         }
         next = self.first + index as u64;
-        self.feeds[feed.0] = Feed::Streaming { next, at };
+        self.feeds[feed.0] = Cursor::Streaming { next, at };
         self.forget_taken();
     }
 
     /// Begins a write of `commands` commands; more than one stand between MULTI and EXEC.
     pub fn write(&mut self, commands: usize, at: MonoUs) -> Entry<'_, S> {
-        let is_fed = self.feeds.iter().any(|it| matches!(it, Feed::Streaming { .. }));
+        let is_fed = self.feeds.iter().any(|it| matches!(it, Cursor::Streaming { .. }));
         let first_record = self.records.len();
         let wrap = Wrap::of(commands);
         Entry { log: self, at, is_fed, first_record, wrap, rolled_over: false }
@@ -222,9 +227,9 @@ impl<S: Clone> Log<S> {
 
     fn forget_taken(&mut self) {
         let newest = self.first + self.records.len() as u64;
-        let next = |it: &Feed| match it {
-            Feed::Streaming { next, .. } => *next,
-            Feed::Cut => newest,
+        let next = |it: &Cursor| match it {
+            Cursor::Streaming { next, .. } => *next,
+            Cursor::Cut => newest,
         };
         let keep_from = self.feeds.iter().map(next).min().unwrap_or(newest);
         let taken = (keep_from - self.first) as usize;
@@ -235,9 +240,9 @@ impl<S: Clone> Log<S> {
     fn look_after_bounds(&mut self) {
         let mut keep_from = Offset::new(self.head.since(Offset::new(self.backlog_bytes as u64)));
         for feed in &mut self.feeds {
-            let Feed::Streaming { at, .. } = *feed else { continue };
+            let Cursor::Streaming { at, .. } = *feed else { continue };
             if (self.feed_bytes_max as u64) < self.head.since(at) {
-                *feed = Feed::Cut;
+                *feed = Cursor::Cut;
                 self.has_cut = true;
             } else {
                 keep_from = keep_from.min(at);
@@ -276,7 +281,7 @@ pub struct Entry<'l, S> {
 impl<S: Clone> Entry<'_, S> {
     /// Appends one encoded command. `shared` are the entries that are its whole effect; without
     /// any, hosted replicas run the command.
-    pub fn say(&mut self, db: usize, words: &[u8], shared: impl ExactSizeIterator<Item = S>) {
+    pub fn propagate(&mut self, db: usize, words: &[u8], shared: impl ExactSizeIterator<Item = S>) {
         self.select(db);
         let from = self.append(words);
         if !self.is_fed {
@@ -288,7 +293,7 @@ impl<S: Clone> Entry<'_, S> {
             let to = from.after(words.len());
             self.log.records.push_back(record(What::Repeat { from, to }));
         }
-        self.log.records.extend(shared.map(|it| record(What::Adopt(it))));
+        self.log.records.extend(shared.map(|it| record(What::ApplyShared(it))));
     }
 
     /// Ends the write. Answers where the stream ends now.
@@ -337,18 +342,18 @@ impl<S: Clone> Entry<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::position::HistoryId;
+    use crate::base::position::ReplId;
 
     const NOW: MonoUs = MonoUs(1);
 
     fn log(feed_bytes_max: usize) -> Log<u32> {
-        Log::new(Lineage::new(HistoryId::new([1; 20])), 1 << 20, feed_bytes_max)
+        Log::new(ReplicationHistory::new(ReplId::new([1; 20])), 1 << 20, feed_bytes_max)
     }
 
-    fn say(log: &mut Log<u32>, db: usize, commands: &[(&str, &[u32])]) -> Offset {
+    fn propagate(log: &mut Log<u32>, db: usize, commands: &[(&str, &[u32])]) -> Offset {
         let mut entry = log.write(commands.len(), NOW);
         for (words, shared) in commands {
-            entry.say(db, words.as_bytes(), shared.iter().copied());
+            entry.propagate(db, words.as_bytes(), shared.iter().copied());
         }
         entry.close()
     }
@@ -356,7 +361,7 @@ mod tests {
     fn taken(log: &mut Log<u32>, feed: FeedId) -> Vec<String> {
         let mut due = VecDeque::new();
         log.take(feed, usize::MAX, &mut due);
-        let text = |it: Due<u32>| match it.what {
+        let text = |it: PendingRecord<u32>| match it.what {
             Ok(entry) => format!("{}@{} adopt {entry}", it.db, it.end),
             Err(words) => format!("{}@{} {}", it.db, it.end, String::from_utf8_lossy(&words)),
         };
@@ -381,9 +386,9 @@ mod tests {
         let mut log = log(1 << 20);
         let feed = log.open_feed();
         log.attach(feed);
-        say(&mut log, 0, &[("A", &[])]);
-        say(&mut log, 0, &[("B", &[7])]);
-        say(&mut log, 3, &[("C", &[]), ("D", &[])]);
+        propagate(&mut log, 0, &[("A", &[])]);
+        propagate(&mut log, 0, &[("B", &[7])]);
+        propagate(&mut log, 3, &[("C", &[]), ("D", &[])]);
         log.ping(NOW);
         let select = |db| format!("*2 $6 SELECT $1 {db} ");
         let wanted = format!("{}AB{}*1 $5 MULTI CD*1 $4 EXEC *1 $4 PING ", select(0), select(3));
@@ -395,15 +400,15 @@ mod tests {
         let mut log = log(1 << 20);
         let feed = log.open_feed();
         log.attach(feed);
-        let one = say(&mut log, 0, &[("A", &[])]);
-        let two = say(&mut log, 1, &[("BB", &[7, 8]), ("C", &[])]);
+        let one = propagate(&mut log, 0, &[("A", &[])]);
+        let two = propagate(&mut log, 1, &[("BB", &[7, 8]), ("C", &[])]);
         let mut due = VecDeque::new();
         log.take(feed, 2, &mut due);
         assert_eq!(due.len(), 4, "a write is not split");
         assert!(due.range(1..).all(|it| it.end == two) && due[0].end == one);
         assert!(taken(&mut log, feed).is_empty());
         assert_eq!(log.waiting_since(feed), None);
-        say(&mut log, 1, &[("D", &[])]);
+        propagate(&mut log, 1, &[("D", &[])]);
         assert_eq!(log.waiting_since(feed), Some(NOW));
         assert_eq!(taken(&mut log, feed), [format!("1@{} D", log.head())]);
     }
@@ -416,7 +421,7 @@ mod tests {
         log.attach(quick);
         let words = "x".repeat(1000);
         for _ in 0..1000 {
-            say(&mut log, 0, &[(&words, &[])]);
+            propagate(&mut log, 0, &[(&words, &[])]);
             assert_eq!(taken(&mut log, quick).len(), 1);
         }
         assert!(log.is_cut(slow) && !log.is_cut(quick));
@@ -424,7 +429,7 @@ mod tests {
         assert!(taken(&mut log, slow).is_empty());
         log.attach(slow);
         assert!(taken(&mut log, slow).is_empty());
-        say(&mut log, 0, &[("A", &[])]);
+        propagate(&mut log, 0, &[("A", &[])]);
         assert_eq!(taken(&mut log, slow).len(), 1);
     }
 
@@ -436,7 +441,7 @@ mod tests {
         log.attach(feed);
         let words = "x".repeat(1000);
         for _ in 0..2000 {
-            say(&mut log, 0, &[(&words, &[])]);
+            propagate(&mut log, 0, &[(&words, &[])]);
             taken(&mut log, feed);
         }
         let (_, len) = log.backlog();

@@ -7,4 +7,4 @@
 mod blocks;
 mod log;
 
-pub use log::{Due, Entry, FeedId, Log, Record, What};
+pub use log::{Entry, FeedId, Log, PendingRecord, Record, What};

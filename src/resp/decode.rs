@@ -12,11 +12,11 @@ const QUICK_ARGS_MAX: usize = 64;
 
 /// Whether a client has still to authenticate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum AuthState {
     /// It has, or need not.
     Known,
     /// It has not: Redis' small limits apply.
-    Stranger,
+    Unauthenticated,
 }
 
 /// How much one request may hold.
@@ -30,7 +30,7 @@ pub struct Limits {
     /// piece; here the same bytes are refused however they arrive.
     pub inline_bytes_max: usize,
     /// Whose requests these are.
-    pub standing: Standing,
+    pub standing: AuthState,
 }
 
 impl Limits {
@@ -39,8 +39,8 @@ impl Limits {
     /// A stranger's longest argument.
     pub const STRANGER_BULK_BYTES_MAX: usize = 16 << 10;
 
-    /// The house's limits for a client of this standing.
-    pub const fn of(standing: Standing) -> Limits {
+    /// The server's limits for a client of this standing.
+    pub const fn of(standing: AuthState) -> Limits {
         Limits {
             bulk_bytes_max: BULK_BYTES_MAX,
             args_max: REQUEST_ARGS_MAX,
@@ -50,7 +50,7 @@ impl Limits {
     }
 
     fn check_args(&self, args: usize) -> Result<(), Malformed> {
-        let stranger = self.standing == Standing::Stranger;
+        let stranger = self.standing == AuthState::Unauthenticated;
         match args {
             args if self.args_max < args => Err(Malformed::MultibulkLength),
             args if stranger && Limits::STRANGER_ARGS_MAX < args => {
@@ -64,14 +64,14 @@ impl Limits {
     #[inline]
     fn quick_bulk_bytes_max(&self) -> usize {
         match self.standing {
-            Standing::Known => self.bulk_bytes_max,
-            Standing::Stranger => self.bulk_bytes_max.min(Limits::STRANGER_BULK_BYTES_MAX),
+            AuthState::Known => self.bulk_bytes_max,
+            AuthState::Unauthenticated => self.bulk_bytes_max.min(Limits::STRANGER_BULK_BYTES_MAX),
         }
     }
 
     #[inline]
     fn check_bulk(&self, len: usize) -> Result<(), Malformed> {
-        let stranger = self.standing == Standing::Stranger;
+        let stranger = self.standing == AuthState::Unauthenticated;
         match len {
             len if self.bulk_bytes_max < len => Err(Malformed::BulkLength),
             len if stranger && Limits::STRANGER_BULK_BYTES_MAX < len => {
@@ -440,7 +440,7 @@ mod tests {
     }
 
     fn known(bytes: &[u8]) -> Vec<Found> {
-        found(Limits::of(Standing::Known), bytes, &[usize::MAX >> 1])
+        found(Limits::of(AuthState::Known), bytes, &[usize::MAX >> 1])
     }
 
     fn words(text: &str) -> Found {
@@ -488,7 +488,7 @@ mod tests {
 
     #[test]
     fn a_stranger_may_send_little() {
-        let strange = |bytes: &[u8]| found(Limits::of(Standing::Stranger), bytes, &[1000]);
+        let strange = |bytes: &[u8]| found(Limits::of(AuthState::Unauthenticated), bytes, &[1000]);
         assert_eq!(strange(b"*10\r\n$16384\r\n"), []);
         assert_eq!(strange(b"*11\r\n"), [Err(Malformed::StrangerMultibulkLength)]);
         assert_eq!(strange(b"*1\r\n$16385\r\n"), [Err(Malformed::StrangerBulkLength)]);
@@ -497,7 +497,7 @@ mod tests {
 
     #[test]
     fn memory_follows_what_arrived_and_is_given_back() {
-        let mut decoder = Decoder::new(Limits::of(Standing::Known));
+        let mut decoder = Decoder::new(Limits::of(AuthState::Known));
         assert_eq!(
             decoder.poll(b"*1000000\r\n$500000000\r\n"),
             Ok(Step::More { want: 500_000_002 })
@@ -505,7 +505,7 @@ mod tests {
         assert_eq!(decoder.spans.capacity(), 0);
         let many = known(&[b"*100000\r\n".as_slice(), &b"$0\r\n\r\n".repeat(100_000)].concat());
         assert_eq!(many[0].as_ref().unwrap().len(), 100_000);
-        let mut decoder = Decoder::new(Limits::of(Standing::Known));
+        let mut decoder = Decoder::new(Limits::of(AuthState::Known));
         decoder
             .poll(&[b"*100000\r\n".as_slice(), &b"$0\r\n\r\n".repeat(100_000)].concat())
             .unwrap();
@@ -535,7 +535,7 @@ mod tests {
             pieces in prop::collection::vec(1..40_usize, 1..8),
             tight: bool,
         ) {
-            let mut limits = Limits::of(Standing::Known);
+            let mut limits = Limits::of(AuthState::Known);
             if tight {
                 (limits.bulk_bytes_max, limits.args_max, limits.inline_bytes_max) = (10, 3, 12);
             }
@@ -549,7 +549,7 @@ mod tests {
             prop_assume!(!args.is_empty());
             let mut bytes = Vec::new();
             encode_command(&mut bytes, args.iter().map(Vec::as_slice));
-            let mut decoder = Decoder::new(Limits::of(Standing::Known));
+            let mut decoder = Decoder::new(Limits::of(AuthState::Known));
             prop_assert_eq!(decoder.poll(&bytes), Ok(Step::Ready { consumed: bytes.len() }));
             let request = decoder.request(&bytes);
             prop_assert!(request.iter().eq(args.iter().map(Vec::as_slice)));

@@ -9,7 +9,7 @@ mod malformed;
 mod reply;
 mod request;
 
-pub use decode::{Decoder, Limits, Standing, Step};
+pub use decode::{AuthState, Decoder, Limits, Step};
 pub use malformed::Malformed;
 pub use reply::{Mark, Protocol, Reply};
 pub use request::{OwnedRequest, Request, Span, encode_command};

@@ -1,6 +1,8 @@
 //! A plan told in words: what PROXY EXPLAIN answers.
 
-use super::{Asked, Candidate, Floor, Level, Members, Plan, Refusal, Route, Where, plan};
+use super::{
+    Candidate, Floor, Level, Members, Plan, ReadRequirements, Refusal, Route, Where, plan,
+};
 use crate::base::position::Offset;
 
 /// One replica, as the plan saw it.
@@ -13,7 +15,7 @@ pub struct Considered {
     /// Stream bytes it had still to apply.
     pub behind_bytes: u64,
     /// Whether it is the replica the worker prefers.
-    pub home: bool,
+    pub preferred: bool,
 }
 
 /// A plan with all that it was made from.
@@ -42,7 +44,7 @@ pub struct Explanation {
 /// Plans, and tells how. `name` turns a member's number into its name.
 pub fn explain(
     route: &Route,
-    ask: &Asked<'_>,
+    ask: &ReadRequirements<'_>,
     members: &impl Members,
     name: impl Fn(u16) -> String,
 ) -> Explanation {
@@ -50,7 +52,12 @@ pub fn explain(
     let candidates = (0..members.replicas()).map(|at| {
         let stood = members.replica(at);
         let behind_bytes = head.since(stood.applied);
-        Considered { name: name(stood.member), stood, behind_bytes, home: ask.home == Some(at) }
+        Considered {
+            name: name(stood.member),
+            stood,
+            behind_bytes,
+            preferred: ask.preferred == Some(at),
+        }
     });
     let plan = plan(ask, members);
     Explanation {
@@ -103,7 +110,8 @@ impl Explanation {
 impl Considered {
     fn line(&self) -> String {
         let Candidate { applied, in_service, paused, in_flight, behind_us, .. } = self.stood;
-        let notes = [(self.home, " home"), (!in_service, " out-of-service"), (paused, " paused")];
+        let notes =
+            [(self.preferred, " preferred"), (!in_service, " out-of-service"), (paused, " paused")];
         let notes: String = notes.iter().filter(|it| it.0).map(|it| it.1).collect();
         let (name, bytes) = (&self.name, self.behind_bytes);
         let lag = format!("behind {bytes} bytes {behind_us} us");
@@ -115,7 +123,7 @@ impl Considered {
 mod tests {
     use super::*;
     use crate::command::Class;
-    use crate::route::{Ladder, Rung, Standing};
+    use crate::route::{AuthState, Ladder, LadderPosition};
 
     #[test]
     fn an_explanation_shows_everything_that_was_weighed() {
@@ -128,19 +136,19 @@ mod tests {
             behind_us: 40,
         };
         let replicas = [stands(1, 90, true), stands(2, 100, false)];
-        let members = Standing { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+        let members = AuthState { master: Some(0), replicas: &replicas, head: Offset::new(100) };
         let ladder = Ladder::default();
-        let ask = Asked {
+        let ask = ReadRequirements {
             class: Class::Read,
             level: Level::Sticky,
             floor: Floor::Needs(Offset::new(95)),
             watching: false,
             of_member: false,
             wrote_lately: false,
-            home: Some(0),
-            dice: 0,
+            preferred: Some(0),
+            random: 0,
             ladder: &ladder,
-            rung: Rung::GROUND,
+            ladder_position: LadderPosition::START,
         };
         let told = explain(&Route::default(), &ask, &members, |it| format!("n{}", it + 1));
         let expected = [
@@ -149,7 +157,7 @@ mod tests {
             "floor 95",
             "ladder catch-up, master",
             "master n1 offset 100",
-            "replica n2 offset 90 behind 10 bytes 40 us in-flight 1 home",
+            "replica n2 offset 90 behind 10 bytes 40 us in-flight 1 preferred",
             "replica n3 offset 100 behind 0 bytes 40 us in-flight 1 out-of-service",
             "chosen n2 after catching up to 95",
             "because catch-up: this replica is behind, applies what it is missing, and reads",

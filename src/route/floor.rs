@@ -1,7 +1,7 @@
 //! The offset a read must not read before, settled from what its session and this proxy have seen.
 
 use super::Level;
-use crate::base::position::{Covered, Lineage, Offset, Position};
+use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use std::fmt;
 
 /// A floor as the stream of today sees it.
@@ -28,9 +28,9 @@ impl Floor {
         own: Option<Position>,
         everyone: Option<Position>,
         head: Offset,
-        lineage: &Lineage,
+        history: &ReplicationHistory,
     ) -> Floor {
-        let covered = |it: &Option<Position>| Floor::covered(it.as_ref(), lineage);
+        let covered = |it: &Option<Position>| Floor::covered(it.as_ref(), history);
         match level {
             Level::Sticky => covered(&own),
             Level::Global => covered(&own).and(covered(&everyone)),
@@ -40,17 +40,17 @@ impl Floor {
     }
 
     /// This floor and, at a level that has one, another that was asked for beside it.
-    pub fn and_of(self, level: Level, asked: Position, lineage: &Lineage) -> Floor {
-        self.and(Floor::of(level, Some(asked), None, Offset::ZERO, lineage))
+    pub fn and_of(self, level: Level, asked: Position, history: &ReplicationHistory) -> Floor {
+        self.and(Floor::of(level, Some(asked), None, Offset::ZERO, history))
     }
 
     #[inline]
-    fn covered(seen: Option<&Position>, lineage: &Lineage) -> Floor {
+    fn covered(seen: Option<&Position>, history: &ReplicationHistory) -> Floor {
         let Some(seen) = seen else { return Floor::NONE };
-        match lineage.cover(*seen) {
-            Covered::To(offset) => Floor::Needs(offset),
-            Covered::Lost(shared) => Floor::Lost(shared),
-            Covered::Foreign => Floor::Foreign,
+        match history.cover(*seen) {
+            Coverage::To(offset) => Floor::Needs(offset),
+            Coverage::Lost(shared) => Floor::Lost(shared),
+            Coverage::Foreign => Floor::Foreign,
         }
     }
 
@@ -78,16 +78,16 @@ impl fmt::Display for Floor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::position::HistoryId;
+    use crate::base::position::ReplId;
 
-    const OLD: HistoryId = HistoryId::new([1; 20]);
-    const NEW: HistoryId = HistoryId::new([2; 20]);
+    const OLD: ReplId = ReplId::new([1; 20]);
+    const NEW: ReplId = ReplId::new([2; 20]);
 
-    fn floor(level: Level, own: Option<(HistoryId, u64)>, everyone: u64) -> Floor {
-        let lineage = Lineage::new(OLD).promoted(NEW, Offset::new(50));
-        let own = own.map(|(history, it)| Position { history, offset: Offset::new(it) });
-        let everyone = Position { history: NEW, offset: Offset::new(everyone) };
-        Floor::of(level, own, Some(everyone), Offset::new(900), &lineage)
+    fn floor(level: Level, own: Option<(ReplId, u64)>, everyone: u64) -> Floor {
+        let history = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(50));
+        let own = own.map(|(replid, it)| Position { replid, offset: Offset::new(it) });
+        let everyone = Position { replid: NEW, offset: Offset::new(everyone) };
+        Floor::of(level, own, Some(everyone), Offset::new(900), &history)
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(floor(Level::Sticky, Some((OLD, 50)), 0), Floor::Needs(Offset::new(50)));
         assert_eq!(floor(Level::Sticky, Some((OLD, 51)), 0), lost);
         assert_eq!(floor(Level::Linearizable, Some((OLD, 51)), 0), lost);
-        assert_eq!(floor(Level::Global, Some((HistoryId::new([9; 20]), 1)), 0), Floor::Foreign);
+        assert_eq!(floor(Level::Global, Some((ReplId::new([9; 20]), 1)), 0), Floor::Foreign);
         assert_eq!(lost.to_string(), "lost beyond 50");
     }
 }

@@ -1,6 +1,6 @@
 //! Rules, levels, the ladder, and the one function that chooses a member and says why.
 //!
-//! **Invariant:** pure. No clock, no dice, no member: time, chance and offsets come in as numbers.
+//! **Invariant:** pure. No clock, no random, no member: time, chance and offsets come in as numbers.
 //! **Invariant:** a candidate that is not in service serves nothing, whatever a rule says.
 
 mod level;
@@ -18,5 +18,8 @@ pub use gate::{Fed, MinReplicas};
 pub use ladder::{Ladder, Step, StepKind};
 pub use level::Level;
 pub use matches::{Match, Question};
-pub use plan::{Asked, Candidate, Members, Plan, Reason, Refusal, Rung, Standing, Where, plan};
+pub use plan::{
+    AuthState, Candidate, LadderPosition, Members, Plan, ReadRequirements, Reason, Refusal, Where,
+    plan,
+};
 pub use rules::{Acks, Route, Routes};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// What a request brings.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct ReadRequirements<'a> {
     /// Read or write. Session commands are not planned; one that is goes to the master.
     pub class: Class,
     /// The promise a read is served under.
@@ -21,27 +21,27 @@ pub struct Asked<'a> {
     /// The session wrote less than `sticky-for` ago.
     pub wrote_lately: bool,
     /// The replica this worker prefers, by its place among the replicas.
-    pub home: Option<usize>,
+    pub preferred: Option<usize>,
     /// 64 random bits.
-    pub dice: u64,
+    pub random: u64,
     /// What to try on lag.
     pub ladder: &'a Ladder,
     /// How far it has come on the ladder.
-    pub rung: Rung,
+    pub ladder_position: LadderPosition,
 }
 
 /// How far a read has come on its ladder, from one plan to the next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Rung {
+pub struct LadderPosition {
     /// The step it stands on, counted from 0: what the plan before said.
     pub step: u8,
     /// What is left of that step's time, when it is a wait that has begun.
     pub left: Option<Duration>,
 }
 
-impl Rung {
-    /// The ground: no step has been tried.
-    pub const GROUND: Rung = Rung { step: 0, left: None };
+impl LadderPosition {
+    /// The shared: no step has been tried.
+    pub const START: LadderPosition = LadderPosition { step: 0, left: None };
 }
 
 /// How one replica stands.
@@ -61,7 +61,7 @@ pub struct Candidate {
     pub behind_us: u64,
 }
 
-/// The members as they stand. Asked only for what the plan needs, so that a read at a fresh home
+/// The members as they stand. ReadRequirements only for what the plan needs, so that a read at a fresh preferred
 /// touches no other replica's cache lines.
 pub trait Members {
     /// The master, if one is in service.
@@ -76,7 +76,7 @@ pub trait Members {
 
 /// Members written down.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing<'a> {
+pub struct AuthState<'a> {
     /// The master, if one is in service.
     pub master: Option<u16>,
     /// The replicas.
@@ -85,7 +85,7 @@ pub struct Standing<'a> {
     pub head: Offset,
 }
 
-impl Members for Standing<'_> {
+impl Members for AuthState<'_> {
     fn master(&self) -> Option<u16> {
         self.master
     }
@@ -123,7 +123,7 @@ pub enum Where {
         member: u16,
         /// How far it must come.
         needs: Offset,
-        /// [`Rung::step`] of the next plan, should it take too long.
+        /// [`LadderPosition::step`] of the next plan, should it take too long.
         step: u8,
     },
     /// Nowhere yet: park until this replica has applied `needs` or the time is over, then plan
@@ -135,7 +135,7 @@ pub enum Where {
         needs: Offset,
         /// How long at most.
         at_most: Duration,
-        /// [`Rung::step`] of the next plan.
+        /// [`LadderPosition::step`] of the next plan.
         step: u8,
     },
     /// Nowhere.
@@ -217,7 +217,7 @@ reasons! {
     /// No replica is in service.
     NoReplicas = "no-replicas";
     /// The worker's own replica is fresh enough.
-    FreshHome = "fresh-home";
+    FreshPreferred = "fresh-preferred";
     /// A replica is fresh enough.
     FreshOther = "fresh-other";
     /// A replica applies what it is missing, then reads.
@@ -251,7 +251,7 @@ impl Reason {
             Reason::LostHistory => "a failover cut off what this session saw last",
             Reason::ForeignHistory => "nothing is known of the history of this session's floor",
             Reason::NoReplicas => "no replica is in service",
-            Reason::FreshHome => "this worker's own replica is fresh enough",
+            Reason::FreshPreferred => "this worker's own replica is fresh enough",
             Reason::FreshOther => "this replica is fresh enough",
             Reason::CatchUp => "this replica is behind, applies what it is missing, and reads",
             Reason::OtherReplica => "another replica is behind; this one is fresh enough",
@@ -280,9 +280,9 @@ impl Reason {
     }
 }
 
-/// Where this request goes. Never allocates; costs a few nanoseconds when the home is fresh.
+/// Where this request goes. Never allocates; costs a few nanoseconds when the preferred is fresh.
 #[inline]
-pub fn plan(ask: &Asked<'_>, members: &impl Members) -> Plan {
+pub fn plan(ask: &ReadRequirements<'_>, members: &impl Members) -> Plan {
     match at_the_master(ask) {
         Some(because) => at_master(members, because),
         None => read(ask, members),
@@ -291,15 +291,15 @@ pub fn plan(ask: &Asked<'_>, members: &impl Members) -> Plan {
 
 /// Why the request may only go to the master, if so. The first reason wins.
 #[inline]
-fn at_the_master(ask: &Asked<'_>) -> Option<Reason> {
+fn at_the_master(ask: &ReadRequirements<'_>) -> Option<Reason> {
     match ask {
-        Asked { class: Class::Write | Class::Session, .. } => Some(Reason::Write),
-        Asked { watching: true, .. } => Some(Reason::Watching),
-        Asked { of_member: true, .. } => Some(Reason::OfMember),
-        Asked { level: Level::Master, .. } => Some(Reason::AskedMaster),
-        Asked { wrote_lately: true, .. } => Some(Reason::StickyFor),
-        Asked { floor: Floor::Lost(_), .. } => Some(Reason::LostHistory),
-        Asked { floor: Floor::Foreign, .. } => Some(Reason::ForeignHistory),
+        ReadRequirements { class: Class::Write | Class::Session, .. } => Some(Reason::Write),
+        ReadRequirements { watching: true, .. } => Some(Reason::Watching),
+        ReadRequirements { of_member: true, .. } => Some(Reason::OfMember),
+        ReadRequirements { level: Level::Master, .. } => Some(Reason::AskedMaster),
+        ReadRequirements { wrote_lately: true, .. } => Some(Reason::StickyFor),
+        ReadRequirements { floor: Floor::Lost(_), .. } => Some(Reason::LostHistory),
+        ReadRequirements { floor: Floor::Foreign, .. } => Some(Reason::ForeignHistory),
         _ => None,
     }
 }
@@ -317,31 +317,33 @@ fn refuse(refusal: Refusal, because: Reason) -> Plan {
 }
 
 #[inline]
-fn read(ask: &Asked<'_>, members: &impl Members) -> Plan {
+fn read(ask: &ReadRequirements<'_>, members: &impl Members) -> Plan {
     if ask.level == Level::Linearizable && members.master().is_none() {
         // A floor taken from a master that may have been replaced proves nothing.
         return refuse(Refusal::MasterDown, Reason::NoMaster);
     }
     let look = Look { ask, members };
-    match look.home() {
-        Some(home) if look.fresh(&home) => look.to(home, Reason::FreshHome),
-        Some(home) if ask.rung == Rung::GROUND => look.climb(Some(home)),
-        Some(home) => look.after_a_wait(home),
+    match look.preferred() {
+        Some(preferred) if look.fresh(&preferred) => look.to(preferred, Reason::FreshPreferred),
+        Some(preferred) if ask.ladder_position == LadderPosition::START => {
+            look.climb(Some(preferred))
+        }
+        Some(preferred) => look.after_a_wait(preferred),
         None => look.without_home(),
     }
 }
 
 /// One read, looking at the members.
 struct Look<'a, M> {
-    ask: &'a Asked<'a>,
+    ask: &'a ReadRequirements<'a>,
     members: &'a M,
 }
 
 impl<M: Members> Look<'_, M> {
     /// The worker's own replica, if it is in service.
     #[inline]
-    fn home(&self) -> Option<Candidate> {
-        let at = self.ask.home.filter(|it| *it < self.members.replicas())?;
+    fn preferred(&self) -> Option<Candidate> {
+        let at = self.ask.preferred.filter(|it| *it < self.members.replicas())?;
         Some(self.members.replica(at)).filter(|it| it.in_service)
     }
 
@@ -369,17 +371,21 @@ impl<M: Members> Look<'_, M> {
     }
 
     fn to(&self, it: Candidate, because: Reason) -> Plan {
-        let because = if self.ask.rung == Rung::GROUND { because } else { Reason::Waited };
+        let because = if self.ask.ladder_position == LadderPosition::START {
+            because
+        } else {
+            Reason::Waited
+        };
         Plan { to: Where::Member(it.member), because }
     }
 
     /// Whoever has become fresh meanwhile will do: a task that waited may go on at another worker,
-    /// with another home.
+    /// with another preferred.
     #[cold]
-    fn after_a_wait(&self, home: Candidate) -> Plan {
+    fn after_a_wait(&self, preferred: Candidate) -> Plan {
         match self.pick(|it| self.fresh(it)) {
             Some(it) => self.to(it, Reason::FreshOther),
-            None => self.climb(Some(home)),
+            None => self.climb(Some(preferred)),
         }
     }
 
@@ -391,26 +397,26 @@ impl<M: Members> Look<'_, M> {
         }
     }
 
-    /// The first step of the ladder, from the rung on, that leads somewhere.
+    /// The first step of the ladder, from the ladder_position on, that leads somewhere.
     #[cold]
-    fn climb(&self, home: Option<Candidate>) -> Plan {
-        let Rung { step: first, left } = self.ask.rung;
+    fn climb(&self, preferred: Option<Candidate>) -> Plan {
+        let LadderPosition { step: first, left } = self.ask.ladder_position;
         let steps = self.ask.ladder.steps().iter().zip(0..).skip(first.into());
         for (step, at) in steps {
             let step = match (step, left) {
                 (Step::Wait(_), Some(left)) if at == first => Step::Wait(left),
                 _ => *step,
             };
-            if let Some(plan) = self.try_step(step, at, home) {
+            if let Some(plan) = self.try_step(step, at, preferred) {
                 return plan;
             }
         }
         self.lagged()
     }
 
-    fn try_step(&self, step: Step, at: u8, home: Option<Candidate>) -> Option<Plan> {
+    fn try_step(&self, step: Step, at: u8, preferred: Option<Candidate>) -> Option<Plan> {
         match step {
-            Step::CatchUp => self.catch_up(at + 1, home),
+            Step::CatchUp => self.catch_up(at + 1, preferred),
             Step::OtherReplica => {
                 let to = Where::Member(self.pick(|it| self.fresh(it))?.member);
                 Some(Plan { to, because: Reason::OtherReplica })
@@ -418,7 +424,7 @@ impl<M: Members> Look<'_, M> {
             Step::Wait(Duration::ZERO) => None,
             Step::Wait(at_most) => {
                 let moving = || self.pick(|it| !it.paused);
-                let it = home.filter(|it| !it.paused).or_else(moving).or(home);
+                let it = preferred.filter(|it| !it.paused).or_else(moving).or(preferred);
                 let member = it.or_else(|| self.pick(|_| true))?.member;
                 let to = Where::Wait { member, needs: self.needs(), at_most, step: at };
                 Some(Plan { to, because: Reason::Waiting })
@@ -434,14 +440,14 @@ impl<M: Members> Look<'_, M> {
         }
     }
 
-    /// At home if it can, else at any replica that is being fed. A floor beyond what the master has
+    /// At preferred if it can, else at any replica that is being fed. A floor beyond what the master has
     /// is out of every replica's reach.
-    fn catch_up(&self, next: u8, home: Option<Candidate>) -> Option<Plan> {
+    fn catch_up(&self, next: u8, preferred: Option<Candidate>) -> Option<Plan> {
         let needs = self.needs();
         if self.members.head() < needs {
             return None;
         }
-        let able = home.filter(|it| !it.paused).or_else(|| self.pick(|it| !it.paused))?;
+        let able = preferred.filter(|it| !it.paused).or_else(|| self.pick(|it| !it.paused))?;
         if self.fresh(&able) {
             return Some(self.to(able, Reason::FreshOther));
         }
@@ -468,15 +474,15 @@ impl<M: Members> Look<'_, M> {
             .filter(|it| it.in_service)
     }
 
-    /// The less busy of two that are in service and suit, thrown by the dice.
+    /// The less busy of two that are in service and suit, thrown by the random.
     #[inline]
     fn pick(&self, suits: impl Fn(&Candidate) -> bool) -> Option<Candidate> {
         let count = self.members.replicas();
         if count == 0 {
             return None;
         }
-        let first = throw(self.ask.dice, count);
-        let second = first + 1 + throw(self.ask.dice >> 32, count - 1);
+        let first = throw(self.ask.random, count);
+        let second = first + 1 + throw(self.ask.random >> 32, count - 1);
         let second = if second < count { second } else { second - count };
         let (one, other) = (self.members.replica(first), self.members.replica(second));
         match [&one, &other].map(|it| it.in_service && suits(it)) {

@@ -1,255 +1,288 @@
-//! One connection's task: read, serve, write; wait when there is nothing to do. It decides nothing.
+//! A connection's own state, from one batch to the next.
 
-use super::desk::{Desk, at_desk};
-use super::dispatch::serve;
-use super::overflow::{Patience, is_too_much};
-use super::visitor::{Stop, Visitor};
-use crate::base::limits::READ_CHUNK_BYTES;
-use crate::resp::Decoder;
-use crate::runtime::{clock, tasks};
-use std::io::{self, ErrorKind};
-use std::sync::atomic::Ordering::Relaxed;
+use super::scratch::WorkerScratch;
+use super::tag::Tag;
+use super::timing::Stopwatch;
+use crate::admin;
+use crate::admin::{Client, Server};
+use crate::base::position::{Offset, Position, ReplicationHistory};
+use crate::base::time::MonoUs;
+use crate::command::Fault;
+use crate::config::Config;
+use crate::metrics::Place;
+use crate::metrics::worst::Key;
+use crate::node::{MasterGuard, Member, MemberFlag, MemberList, PauseMode, ReadGuard, ReplicaSet};
+use crate::resp::{AuthState, Limits, OwnedRequest, Reply};
+use crate::route::{LadderPosition, Level};
+use crate::runtime::clock;
+use crate::session::Session;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// A connection between batches.
+/// A connected client, as its task sees it.
 pub struct Connection {
-    visitor: Visitor,
-    decoder: Decoder,
-    /// Input that has not been taken yet.
-    pending: Vec<u8>,
-    /// How much of the replies has been written.
-    written: usize,
-    /// How the last read ended: batches of what is left over from it do not change that.
-    last_read: Read,
+    /// What all connections share.
+    pub server: Arc<Server>,
+    /// What others may know of it.
+    pub client: Arc<Client>,
+    /// What it has said and seen.
+    pub session: Session,
+    /// Replies that have not left yet.
+    pub reply: Reply,
+    /// Name of the listener it came in by.
+    pub listener: Arc<str>,
+    /// The listener's own level.
+    pub listener_level: Option<Level>,
+    /// The settings as of `settings_generation`.
+    pub settings: Arc<Config>,
+    /// Which settings these are.
+    pub settings_generation: u64,
+    /// The members as of `set_generation`.
+    pub member_list: MemberList,
+    /// The stream's history as of then.
+    pub history: ReplicationHistory,
+    /// Which member_list and history these are.
+    pub set_generation: u64,
+    /// Who was locks back as of then.
+    pub pause_mode: PauseMode,
+    /// How far the read at hand has come, after it has waited.
+    pub retry: Option<ReadRetry>,
+    /// Where the reply at hand comes from, if the client wants to know.
+    pub tag: Option<Tag>,
+    /// The reply of a write that waits to be confirmed.
+    pub owed: Vec<u8>,
+    /// The request that is worked on while its client stands still.
+    pub parked_request: OwnedRequest,
 }
 
-/// What a read says of what comes next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Read {
-    /// There was room left: the socket is empty, and will tell when it no longer is.
-    All,
-    /// There was no room left: there may be more, of which nobody will tell.
-    Full,
+/// What earlier plans of one read have settled.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadRetry {
+    /// The route of the read.
+    pub route: u16,
+    /// The step of its ladder that it stands on.
+    pub step: u8,
+    /// When that step's wait ends, if it is one.
+    pub ends: Option<MonoUs>,
+    /// What it needs: it does not move while the read waits.
+    pub needs: Position,
 }
 
-/// What to do before the next batch.
-enum Next {
-    /// Wait for input.
-    Wait,
-    /// There is more to do at once: it has waited already.
-    Go,
-    /// There is, or may be, more to do, after the others have had their turn.
-    GiveWay,
+impl ReadRetry {
+    /// Where that is on the ladder by now.
+    pub fn ladder_position(&self, now: MonoUs) -> LadderPosition {
+        let left = self.ends.map(|it| Duration::from_micros(it.since(now)));
+        LadderPosition { step: self.step, left }
+    }
+}
+
+/// Why a batch ended before its input did.
+#[derive(Debug)]
+pub enum Stop {
+    /// Replies must leave before more are made.
+    Flush,
+    /// The connection waits; the request has been taken.
+    Park(super::parked::Parked),
+    /// The read waits for a replica, and will be planned again: the request has not been taken.
+    Await(Box<Awaited>),
+    /// The client is locks back by CLIENT PAUSE: the request has not been taken.
+    LockCache,
+    /// The connection closes once its replies are out.
+    Close,
+    /// The proxy shuts down.
+    ShutDown,
+}
+
+/// The replica a read waits for.
+#[derive(Debug)]
+pub struct Awaited {
+    /// The read's route, and the replica.
+    pub place: Place,
+    /// What it is to apply.
+    pub needs: Offset,
+    /// How long the read waits.
+    pub at_most: Duration,
+    /// The first key that is to be read.
+    pub key: Option<Key>,
+}
+
+/// The lock a batch holds, so that neighbours that go to the same member take it once.
+pub enum LockCache<'s> {
+    /// None.
+    Nothing,
+    /// A member's, to read.
+    ReadGuard(ReadGuard<'s>),
+    /// The master's, to write.
+    MasterGuard(MasterGuard<'s>),
+}
+
+impl<'s> LockCache<'s> {
+    /// Lets go.
+    pub fn release(&mut self) {
+        *self = LockCache::Nothing;
+    }
+
+    /// Holds `member` to read.
+    #[inline]
+    pub fn read(&mut self, set: &'s ReplicaSet, member: &'s Member) -> &ReadGuard<'s> {
+        if !matches!(self, LockCache::ReadGuard(it) if it.member().index == member.index) {
+            self.release();
+            *self = LockCache::ReadGuard(set.read(member));
+        }
+        match self {
+            LockCache::ReadGuard(reading) => reading,
+            _ => unreachable!("just locked to read"),
+        }
+    }
+
+    /// Holds the master to write.
+    #[inline]
+    pub fn write(
+        &mut self,
+        set: &'s ReplicaSet,
+        member_list: &'s MemberList,
+    ) -> &mut MasterGuard<'s> {
+        if !matches!(self, LockCache::MasterGuard(_)) {
+            self.release();
+            *self = LockCache::MasterGuard(set.write(member_list));
+        }
+        match self {
+            LockCache::MasterGuard(writing) => writing,
+            _ => unreachable!("just locked to write"),
+        }
+    }
+}
+
+impl<'s> BatchContext<'s, '_> {
+    /// Locks the master to write. One that a panic has taken out of service is replaced first.
+    #[inline]
+    pub fn master(&mut self) -> Result<&mut MasterGuard<'s>, Fault> {
+        // Looked at under the lock: its last holder's verb may have panicked while this waited.
+        if self.locks.write(self.set, self.member_list).member().is(MemberFlag::Quarantined) {
+            self.locks.release();
+            self.set.replace_quarantined_master();
+        }
+        let writing = self.locks.write(self.set, self.member_list);
+        match writing.member().is(MemberFlag::Quarantined) {
+            true => Err(Fault::MasterDown),
+            false => Ok(writing),
+        }
+    }
+}
+
+/// One batch at work: the worker's scratch, the lock it holds, and when it began.
+pub struct BatchContext<'s, 'd> {
+    /// The worker's scratch.
+    pub scratch: &'d mut WorkerScratch,
+    /// The set, borrowed apart from the connection so that locks can outlive a call.
+    pub set: &'s ReplicaSet,
+    /// The members of this batch.
+    pub member_list: &'s MemberList,
+    /// The lock.
+    pub locks: LockCache<'s>,
+    /// When the batch began.
+    pub now: MonoUs,
+    /// The stopwatch.
+    pub stopwatch: Stopwatch,
+    /// The bytes of the requests.
+    pub input: &'d [u8],
+    /// Where in them the request at hand begins.
+    pub at: usize,
+    /// Commands of this batch that reached their handler or the queue.
+    pub served: u64,
 }
 
 impl Connection {
-    /// A connection that has said nothing yet.
-    pub fn new(visitor: Visitor) -> Connection {
-        let decoder = Decoder::new(visitor.limits());
-        Connection { visitor, decoder, pending: Vec::new(), written: 0, last_read: Read::All }
+    /// Takes notice of settings and topology that have changed since the last batch.
+    #[inline]
+    pub fn refresh(&mut self) {
+        let generation = self.server.settings_generation();
+        if generation != self.settings_generation {
+            self.settings_generation = generation;
+            self.take_settings();
+        }
+        self.refresh_set();
     }
 
-    /// Serves it until it ends.
-    pub async fn attend(mut self) {
-        // What ends a connection early is the peer's doing, and the peer knows.
-        if let Err(error) = self.serve_all().await {
-            log::debug!("event=closed client={} why={error}", self.visitor.client.id);
+    #[cold]
+    fn take_settings(&mut self) {
+        let before = std::mem::replace(&mut self.settings, self.server.settings());
+        self.listener_level = self.settings.listener_level(&self.listener);
+        let ladder = |it: &Config, route| it.routes.get(route).ladder;
+        let stands = |it: &ReadRetry| ladder(&before, it.route) == ladder(&self.settings, it.route);
+        // Unless its ladder is there no more.
+        self.retry = self.retry.take().filter(stands);
+    }
+
+    #[inline]
+    fn refresh_set(&mut self) {
+        let generation = self.server.set.generation();
+        if generation != self.set_generation {
+            self.set_generation = generation;
+            self.member_list = self.server.set.member_list();
+            self.history = self.server.set.history();
+            self.pause_mode = self
+                .server
+                .set
+                .pause_in_force(clock::mono_now())
+                .map_or(PauseMode::Nobody, |it| it.0);
+            self.session.carry_over(&self.history);
         }
     }
 
-    async fn serve_all(&mut self) -> io::Result<()> {
-        let stream = self.visitor.client.stream.clone();
-        let mut next = Next::Wait;
-        let mut is_fed = false;
-        loop {
-            match next {
-                Next::Go => {}
-                Next::GiveWay => tasks::give_way().await,
-                Next::Wait => {
-                    stream.readable().await;
-                    is_fed = false;
-                }
-            }
-            let stop = at_desk(|desk| self.batch(desk, is_fed))?;
-            if !self.visitor.reply.bytes().is_empty() {
-                self.flush().await?;
-            }
-            is_fed = stop.is_some();
-            next = match stop {
-                None if self.last_read == Read::Full => Next::GiveWay,
-                // Everything that had arrived is answered: the time to leave.
-                None if self.visitor.house.is_closing() => return Ok(()),
-                None => Next::Wait,
-                Some(Stop::Flush) => Next::GiveWay,
-                Some(Stop::Await(awaited)) => {
-                    self.visitor.await_member(&awaited).await;
-                    Next::Go
-                }
-                Some(Stop::Park(parked)) => {
-                    self.visitor.stand(parked).await;
-                    self.flush().await?;
-                    Next::Go
-                }
-                Some(Stop::Held) => match self.visitor.until_released().await {
-                    true => Next::Go,
-                    false => return Ok(()),
-                },
-                Some(Stop::Close) => return Ok(()),
-                Some(Stop::ShutDown) => {
-                    log::info!("event=shutdown-asked client={}", self.visitor.client.id);
-                    self.visitor.house.close();
-                    return Ok(());
-                }
-            };
-        }
+    /// How much one request may pause_mode: as configured, and less before AUTH.
+    #[inline]
+    pub fn limits(&self) -> Limits {
+        let standing =
+            if self.session.is_known { AuthState::Known } else { AuthState::Unauthenticated };
+        let bulk_bytes_max = self.settings.server.bulk_bytes_max;
+        Limits { bulk_bytes_max, ..Limits::of(standing) }
     }
 
-    /// One batch: reads unless there is input left (`is_fed`), serves, and writes what fits.
-    /// Answers why it ended early, if it did.
-    fn batch(&mut self, desk: &mut Desk, is_fed: bool) -> io::Result<Option<Stop>> {
-        if self.visitor.reply.buffer().capacity() == 0 {
-            *self.visitor.reply.buffer() = std::mem::take(&mut desk.output);
-        }
-        let done = match (is_fed, self.pending.is_empty()) {
-            (true, _) => Ok(self.serve_pending(desk)),
-            (false, true) => self.serve_fresh(desk),
-            (false, false) => self.read_more().map(|()| self.serve_pending(desk)),
-        };
-        let stop = done?;
-        self.write_what_fits()?;
-        if self.written == 0 && self.visitor.reply.bytes().is_empty() {
-            desk.return_output(std::mem::take(self.visitor.reply.buffer()));
-        }
-        Ok(stop)
+    /// Whether the request at hand waits until a pause_mode is over.
+    #[inline]
+    pub fn is_held(&mut self, writes: impl FnOnce(&Connection) -> bool) -> bool {
+        self.pause_mode != PauseMode::Nobody && self.is_held_now(writes)
     }
 
-    /// Reads at the desk, so that a connection without unfinished requests keeps no buffer.
-    fn serve_fresh(&mut self, desk: &mut Desk) -> io::Result<Option<Stop>> {
-        let mut input = std::mem::take(&mut desk.input);
-        let read = read_some(&self.visitor, &mut input);
-        let done = read.map(|count| {
-            let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &input[..count], desk);
-            self.pending.extend_from_slice(&input[taken..count]);
-            self.last_read = fullness(count, input.len());
-            stop
-        });
-        desk.input = input;
-        self.note_unread();
-        done
-    }
-
-    fn serve_pending(&mut self, desk: &mut Desk) -> Option<Stop> {
-        let (taken, stop) = serve(&mut self.visitor, &mut self.decoder, &self.pending, desk);
-        if taken == self.pending.len() {
-            self.pending = Vec::new();
-        } else {
-            self.pending.drain(..taken);
-        }
-        self.note_unread();
-        stop
-    }
-
-    /// Reads behind an unfinished request. The buffer grows with what has arrived, and no further
-    /// than a byte over its limit: that byte tells a request that is too long.
-    fn read_more(&mut self) -> io::Result<()> {
-        const CHUNK_BYTES_MAX: usize = 1 << 20;
-        self.visitor.refresh();
-        let most = self.visitor.settings.server.query_bytes_max;
-        if most < self.pending.len() {
-            log::warn!("event=query-buffer-limit client={}", self.visitor.client.id);
-            return Err(ErrorKind::OutOfMemory.into());
-        }
-        let before = self.pending.len();
-        let room = before.clamp(READ_CHUNK_BYTES, CHUNK_BYTES_MAX).min(most + 1 - before);
-        self.pending.resize(before + room, 0);
-        let read = read_some(&self.visitor, &mut self.pending[before..]);
-        self.pending.truncate(before + read.as_ref().map_or(0, |it| *it));
-        self.last_read = fullness(read?, room);
-        Ok(())
-    }
-
-    fn note_unread(&self) {
-        self.visitor.client.unread.store(self.pending.len() as u64, Relaxed);
-    }
-
-    fn write_what_fits(&mut self) -> io::Result<()> {
-        let limit = self.visitor.settings.server.output_limits.normal;
-        if is_too_much(limit, self.unsent()) {
-            return Err(self.overflow());
-        }
-        while self.written < self.visitor.reply.bytes().len() {
-            let rest = &self.visitor.reply.bytes()[self.written..];
-            match self.visitor.client.stream.try_write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+    #[cold]
+    fn is_held_now(&mut self, writes: impl FnOnce(&Connection) -> bool) -> bool {
+        match self.server.set.pause_in_force(clock::mono_now()) {
+            Some((PauseMode::All, _)) => true,
+            Some(_) => writes(self),
+            None => {
+                self.pause_mode = PauseMode::Nobody;
+                false
             }
         }
-        self.visitor.house.counters.bytes_out.fetch_add(self.written as u64, Relaxed);
-        self.written = 0;
-        self.visitor.reply.clear();
-        Ok(())
     }
 
-    /// Bytes of replies that the peer has not taken.
-    fn unsent(&self) -> u64 {
-        (self.visitor.reply.bytes().len() - self.written) as u64
-    }
-
-    /// Writes all replies, waiting for a slow peer as long as its output limits allow. Meanwhile
-    /// nothing is read from it.
-    async fn flush(&mut self) -> io::Result<()> {
-        const LOOK_EVERY: Duration = Duration::from_secs(1);
-        let mut patience = Patience::default();
-        loop {
-            self.write_what_fits()?;
-            let unsent = self.unsent();
-            self.visitor.client.unsent.store(unsent, Relaxed);
-            if unsent == 0 {
-                return Ok(());
-            }
-            self.visitor.refresh();
-            let limit = self.visitor.settings.server.output_limits.normal;
-            if patience.is_out(limit, unsent, clock::mono_now()) {
-                return Err(self.overflow());
-            }
-            let stream = self.visitor.client.stream.clone();
-            tasks::within(LOOK_EVERY, stream.writable()).await;
+    /// As [`Connection::refresh`], in the middle of a request, whose settings stay as they are.
+    /// Refuses it when what it builds on has been lost.
+    #[inline]
+    pub fn keep_up(&mut self, set: &ReplicaSet) -> Result<(), Fault> {
+        if set.generation() == self.set_generation {
+            return Ok(());
         }
+        self.refresh_set();
+        self.take_lost().map_or(Ok(()), Err)
     }
 
-    /// The end of a client that does not take its replies.
-    fn overflow(&self) -> io::Error {
-        let (id, unsent) = (self.visitor.client.id, self.unsent());
-        log::warn!("event=output-limit client={id} bytes={unsent}");
-        self.visitor.house.counters.overflowed.fetch_add(1, Relaxed);
-        ErrorKind::OutOfMemory.into()
+    /// What a failover has taken from this session: said once.
+    #[inline]
+    pub fn take_lost(&mut self) -> Option<Fault> {
+        let lost = self.session.lost.take()?;
+        Some(Fault::LostWrite { from: lost.from.bytes(), to: lost.to.bytes() })
     }
-}
 
-/// However a connection ends, a panic in its task included, nobody finds it on a list afterwards.
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.visitor.unwatch_all();
-        self.visitor.house.clients.leave(self.visitor.client.id);
-        self.visitor.client.stream.close();
+    /// The stream's end at `offset`, in the history of this batch.
+    #[inline]
+    pub fn position(&self, offset: Offset) -> Position {
+        Position { replid: self.history.replid, offset }
     }
-}
 
-/// Reads once; nothing there is as good as nothing read, the end is an error.
-fn read_some(visitor: &Visitor, into: &mut [u8]) -> io::Result<usize> {
-    match visitor.client.stream.try_read(into) {
-        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
-        Ok(count) => {
-            visitor.house.counters.bytes_in.fetch_add(count as u64, Relaxed);
-            Ok(count)
-        }
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-        Err(error) => Err(error),
+    /// Ends all watches.
+    pub fn unwatch_all(&mut self) {
+        admin::unwatch_all(&self.server.set, &mut self.session);
     }
-}
-
-fn fullness(count: usize, room: usize) -> Read {
-    if count == room { Read::Full } else { Read::All }
 }

@@ -1,11 +1,11 @@
-//! The corridor: a request is looked up, passes the gates, and goes to its handler. One screen.
+//! The request path: a request is looked up, passes the gates, and goes to its handler. One screen.
 
-use super::desk::Desk;
+use super::connection::{BatchContext, Connection, LockCache, Stop};
 use super::parked::Parked;
-use super::timing::Lap;
+use super::scratch::WorkerScratch;
+use super::timing::Stopwatch;
 use super::transaction;
-use super::visitor::{Held, Shift, Stop, Visitor};
-use crate::admin::{After, Command, Handler, Turn, table};
+use crate::admin::{Command, CommandContext, Handler, Outcome, table};
 use crate::base::limits::REPLY_FLUSH_BYTES;
 use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::metrics::batch::Batch;
@@ -15,42 +15,43 @@ use crate::runtime::{clock, tasks};
 use crate::session::{Replies, Tags};
 
 /// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it
-/// ended early if it did. No lock is held afterwards.
+/// ended early if it did. No lock is locks afterwards.
 pub fn serve(
-    visitor: &mut Visitor,
+    connection: &mut Connection,
     decoder: &mut Decoder,
     input: &[u8],
-    desk: &mut Desk,
+    scratch: &mut WorkerScratch,
 ) -> (usize, Option<Stop>) {
-    visitor.refresh();
-    let (house, roster) = (visitor.house.clone(), visitor.roster.clone());
-    let limits = visitor.limits();
+    connection.refresh();
+    let (server, member_list) = (connection.server.clone(), connection.member_list.clone());
+    let limits = connection.limits();
     decoder.limit(limits);
-    desk.world.now.set(clock::wall_now());
-    desk.world.bulk_bytes_max.set(limits.bulk_bytes_max);
-    desk.world.touches.set(!visitor.session.no_touch);
-    if desk.metrics.is_on() != visitor.settings.server.metrics {
-        desk.metrics = if desk.metrics.is_on() { Batch::off() } else { Batch::default() };
+    scratch.env.now.set(clock::wall_now());
+    scratch.env.bulk_bytes_max.set(limits.bulk_bytes_max);
+    scratch.env.touches.set(!connection.session.no_touch);
+    if scratch.metrics.is_on() != connection.settings.server.metrics {
+        scratch.metrics = if scratch.metrics.is_on() { Batch::off() } else { Batch::default() };
     }
-    let server = &visitor.settings.server;
-    let (now, held) = (clock::mono_now(), Held::Nothing);
-    let lap = Lap::begin(server.metrics, server.slowlog_slower_than_us);
-    let (set, roster) = (&house.set, &roster);
-    let mut shift = Shift { desk, set, roster, held, now, lap, input, at: 0, served: 0 };
-    let (taken, stop) = requests(visitor, decoder, input, &mut shift);
-    shift.held.release();
-    shift.end(visitor);
-    if shift.has_slow() {
-        visitor.tell_slow_run(&mut shift);
+    let settings = &connection.settings.server;
+    let (now, locks) = (clock::mono_now(), LockCache::Nothing);
+    let stopwatch = Stopwatch::begin(settings.metrics, settings.slowlog_slower_than_us);
+    let (set, member_list) = (&server.set, &member_list);
+    let mut context =
+        BatchContext { scratch, set, member_list, locks, now, stopwatch, input, at: 0, served: 0 };
+    let (taken, stop) = requests(connection, decoder, input, &mut context);
+    context.locks.release();
+    context.end(connection);
+    if context.has_slow() {
+        connection.tell_slow_run(&mut context);
     }
     (taken, stop)
 }
 
 fn requests(
-    visitor: &mut Visitor,
+    connection: &mut Connection,
     decoder: &mut Decoder,
     input: &[u8],
-    shift: &mut Shift<'_, '_>,
+    context: &mut BatchContext<'_, '_>,
 ) -> (usize, Option<Stop>) {
     let mut taken = 0;
     loop {
@@ -59,54 +60,58 @@ fn requests(
             Ok(Step::Ready { consumed }) => consumed,
             Ok(Step::More { .. }) => return (taken, None),
             Err(malformed) => {
-                visitor.reply.error(&format!("ERR {malformed}"));
+                connection.reply.error(&format!("ERR {malformed}"));
                 return (input.len(), Some(Stop::Close));
             }
         };
-        shift.at = taken;
+        context.at = taken;
         let request = decoder.request(rest);
-        let stop = if request.is_empty() { None } else { visitor.request(request, shift) };
+        let stop = if request.is_empty() { None } else { connection.request(request, context) };
         match stop {
-            Some(stop @ (Stop::Await(_) | Stop::Held)) => return (taken, Some(stop)),
+            Some(stop @ (Stop::Await(_) | Stop::LockCache)) => return (taken, Some(stop)),
             Some(stop) => return (taken + consumed, Some(stop)),
             None => taken += consumed,
         }
-        if REPLY_FLUSH_BYTES < visitor.reply.bytes().len() {
+        if REPLY_FLUSH_BYTES < connection.reply.bytes().len() {
             return (taken, Some(Stop::Flush));
         }
     }
 }
 
-impl Visitor {
+impl Connection {
     /// One request, from its name to its reply.
     #[inline]
-    fn request(&mut self, request: Request<'_>, shift: &mut Shift<'_, '_>) -> Option<Stop> {
+    fn request(
+        &mut self,
+        request: Request<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Option<Stop> {
         let command = match table().find(request) {
             Ok(command) => command,
             Err(_) if is_http(request) => return Some(self.turn_away()),
-            Err(fault) => return self.refuse(table().misused(&fault), fault, shift),
+            Err(fault) => return self.refuse(table().misused(&fault), fault, context),
         };
         self.note(command);
         if let Some(fault) = self.refused(command) {
-            return self.refuse(Some(command), fault, shift);
+            return self.refuse(Some(command), fault, context);
         }
         if self.is_held(|it| it.would_write(command, request)) {
-            return Some(Stop::Held);
+            return Some(Stop::LockCache);
         }
         if self.session.queue.is_some() && !transaction::runs_at_once(command) {
-            return self.enqueue(command, request, shift);
+            return self.enqueue(command, request, context);
         }
         let (command, request) = match command.handler {
-            Handler::Prefix => match self.begin_once(command, request, shift) {
+            Handler::Prefix => match self.begin_once(command, request, context) {
                 Ok(inner) => inner,
                 Err(stop) => return stop,
             },
             _ => (command, request),
         };
-        shift.served += 1;
-        let stop = self.run(command, request, shift);
+        context.served += 1;
+        let stop = self.run(command, request, context);
         if self.session.once.is_some() {
-            self.end_once(shift);
+            self.end_once(context);
         }
         stop
     }
@@ -117,30 +122,30 @@ impl Visitor {
         &mut self,
         command: &Command,
         request: Request<'_>,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
     ) -> Option<Stop> {
         let mark = self.reply.mark();
         let outcome = match command.handler {
-            Handler::Read(verb) => self.read(command, verb, request, shift),
-            Handler::Write(verb) => self.write(command, verb, request, shift),
+            Handler::Read(verb) => self.read(command, verb, request, context),
+            Handler::Write(verb) => self.write(command, verb, request, context),
             Handler::Either { read, is_read, .. } if is_read(request) => {
-                self.read(command, read, request, shift)
+                self.read(command, read, request, context)
             }
-            Handler::Either { write, .. } => self.write(command, write, request, shift),
-            Handler::Session(verb) => self.session_verb(command, verb, request, shift),
+            Handler::Either { write, .. } => self.write(command, write, request, context),
+            Handler::Session(verb) => self.session_verb(command, verb, request, context),
             Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
-        if shift.has_slow() {
+        if context.has_slow() {
             if matches!(&outcome, Ok(Some(Stop::Park(parked))) if parked.is_work()) {
-                shift.goes_on();
+                context.goes_on();
             }
-            self.tell_slow(command, request, shift);
+            self.tell_slow(command, request, context);
         }
         let stop = match outcome {
             Ok(stop) => stop,
             Err(fault) => {
                 self.reply.cut(mark);
-                self.fail(command, &fault, shift);
+                self.fail(command, &fault, context);
                 None
             }
         };
@@ -148,7 +153,7 @@ impl Visitor {
             self.put_tag(mark);
         }
         if self.session.replies != Replies::On
-            && !matches!(stop, Some(Stop::Await(_) | Stop::Park(_) | Stop::Held))
+            && !matches!(stop, Some(Stop::Await(_) | Stop::Park(_) | Stop::LockCache))
         {
             self.silence(mark);
         }
@@ -177,15 +182,15 @@ impl Visitor {
         &mut self,
         command: Option<&Command>,
         fault: Fault,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
     ) -> Option<Stop> {
         if let Some(command) = command {
-            shift.desk.metrics.rejected(command.id);
+            context.scratch.metrics.rejected(command.id);
         }
         if let Some(queue) = &mut self.session.queue {
             queue.is_poisoned = true;
         }
-        let fault = self.abort_if_exec(fault, shift);
+        let fault = self.abort_if_exec(fault, context);
         let mark = self.reply.mark();
         self.answer_fault(&fault);
         self.silence(mark);
@@ -193,28 +198,28 @@ impl Visitor {
     }
 
     /// An EXEC with arguments ends the transaction too.
-    fn abort_if_exec(&mut self, fault: Fault, shift: &mut Shift<'_, '_>) -> Fault {
+    fn abort_if_exec(&mut self, fault: Fault, context: &mut BatchContext<'_, '_>) -> Fault {
         if !matches!(&fault, Fault::WrongArity(name) if name == "exec") {
             return fault;
         }
         self.session.queue = None;
-        shift.held.release();
+        context.locks.release();
         self.unwatch_all();
         let text = fault.to_string();
         let text = text.trim_start_matches("ERR ");
-        Fault::Told(format!("EXECABORT Transaction discarded because of: {text}"))
+        Fault::Message(format!("EXECABORT Transaction discarded because of: {text}"))
     }
 
     /// Answers a request whose handler failed.
-    pub fn fail(&mut self, command: &Command, fault: &Fault, shift: &mut Shift<'_, '_>) {
-        shift.desk.metrics.failed(command.id);
+    pub fn fail(&mut self, command: &Command, fault: &Fault, context: &mut BatchContext<'_, '_>) {
+        context.scratch.metrics.failed(command.id);
         self.answer_fault(fault);
     }
 
     /// Writes a fault as the reply.
     pub fn answer_fault(&mut self, fault: &Fault) {
         let text = fault.to_string();
-        self.house.counters.error(&text);
+        self.server.counters.error(&text);
         self.reply.error(&text);
     }
 
@@ -249,59 +254,59 @@ impl Visitor {
         command: &Command,
         verb: crate::admin::SessionVerb,
         request: Request<'_>,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
         if command.spec.class == Class::Write {
-            self.pass_gate(shift)?;
+            self.pass_gate(context)?;
         }
-        shift.held.release();
-        let after = self.take_turn(command, verb, request, shift);
-        shift.count(Label::new(NONE, NONE, command.id), command);
+        context.locks.release();
+        let after = self.run_session_verb(command, verb, request, context);
+        context.count(Label::new(NONE, NONE, command.id), command);
         if command.spec.flags.has(Flags::ADMIN) {
-            // It may be held back by its own word.
+            // It may be locks back by its own word.
             self.refresh();
         }
         Ok(match after? {
-            After::Answered => None,
-            After::Park(park) => {
+            Outcome::Answered => None,
+            Outcome::Park(park) => {
                 let route = self.origin().route(command, request);
                 Some(Stop::Park(Parked::of(park, route)))
             }
-            After::Execute(queue) if self.holds_back(&queue, shift) => {
+            Outcome::Execute(queue) if self.holds_back(&queue, context) => {
                 self.session.queue = Some(queue);
-                Some(Stop::Held)
+                Some(Stop::LockCache)
             }
-            After::Execute(queue) => self.execute(&queue, shift)?,
-            After::Close => Some(Stop::Close),
-            After::ShutDown => Some(Stop::ShutDown),
+            Outcome::Execute(queue) => self.execute(&queue, context)?,
+            Outcome::Close => Some(Stop::Close),
+            Outcome::ShutDown => Some(Stop::ShutDown),
         })
     }
 
     /// Lets a session verb act.
-    pub fn take_turn(
+    pub fn run_session_verb(
         &mut self,
         command: &Command,
         verb: crate::admin::SessionVerb,
         request: Request<'_>,
-        shift: &mut Shift<'_, '_>,
-    ) -> Result<After, Fault> {
-        shift.begin(command);
-        if command.spec.group != Group::Connection {
-            shift.end_run();
-            self.house.metrics.flush(tasks::worker(), &mut shift.desk.metrics);
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        context.begin(command);
+        if command.spec.group != Group::ConnectionTask {
+            context.end_run();
+            self.server.metrics.flush(tasks::worker(), &mut context.scratch.metrics);
         }
-        let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
-        let mut turn = Turn {
-            house: &self.house,
+        let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
+        let mut context = CommandContext {
+            server: &self.server,
             session: &mut self.session,
             client: &self.client,
             listener: &self.listener,
             listener_level: self.listener_level,
             args,
             reply: &mut self.reply,
-            now: shift.now,
+            now: context.now,
         };
-        verb(&mut turn)
+        verb(&mut context)
     }
 }
 

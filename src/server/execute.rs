@@ -1,12 +1,12 @@
 //! EXEC: the queued commands run as one, under one lock of the master, at one time.
 
+use super::connection::{BatchContext, Connection, Stop};
 use super::transaction::has_write;
-use super::visitor::{Shift, Stop, Visitor};
-use crate::admin::{After, Command, Handler, SessionVerb, has_stale_watch, table, unwatch};
+use crate::admin::{Command, Handler, Outcome, SessionVerb, has_stale_watch, table, unwatch};
 use crate::command::{Args, Class, Fault, Group};
 use crate::engine::{ReadVerb, WriteVerb};
 use crate::metrics::{Label, NONE};
-use crate::node::{Duty, Gathered, PANICKED, Writing};
+use crate::node::{Gathered, MasterGuard, MemberFlag, PANICKED};
 use crate::resp::Request;
 use crate::route::Reason;
 use crate::session::{Queue, Tags};
@@ -34,26 +34,26 @@ pub fn is_write(command: &Command, request: Request<'_>) -> bool {
     }
 }
 
-/// Session verbs that never look at a member, so that the lock may be held around them.
+/// Session verbs that never look at a member, so that the lock may be locks around them.
 fn leaves_members_alone(command: &Command) -> bool {
     // CLIENT PAUSE waits for writes that are at work.
     let is_quiet =
-        matches!(command.spec.group, Group::Connection | Group::Transactions | Group::Generic);
+        matches!(command.spec.group, Group::ConnectionTask | Group::Transactions | Group::Generic);
     is_quiet && command.name != "client|pause"
 }
 
-impl Visitor {
+impl Connection {
     /// Runs what was queued, unless a watched key has changed.
     pub fn execute(
         &mut self,
         queue: &Queue,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
-        if let Err(fault) = self.pass_gate_with(queue, shift) {
+        if let Err(fault) = self.pass_gate_with(queue, context) {
             self.unwatch_all();
             return Err(fault);
         }
-        if !self.watches_hold(shift)? {
+        if !self.watches_hold(context)? {
             self.reply.null_array();
             return Ok(None);
         }
@@ -61,33 +61,33 @@ impl Visitor {
         let mut execution = Execution::default();
         for (id, request) in &queue.commands {
             let command = table().get(*id);
-            self.execute_one(command, request.borrow(), shift, &mut execution)?;
+            self.execute_one(command, request.borrow(), context, &mut execution)?;
         }
-        self.commit(shift, &mut execution);
+        self.commit(context, &mut execution);
         self.reply.close_array(mark, execution.answers);
         let because = if has_write(queue) { Reason::Write } else { Reason::Watching };
         if self.session.tags != Tags::Off {
-            self.came_from(shift.set.member(shift.set.master()), because, shift);
+            self.came_from(context.set.member(context.set.master()), because, context);
         }
         Ok(self.after_execution(execution))
     }
 
     /// As a write's gate, for a transaction that has one.
-    fn pass_gate_with(&self, queue: &Queue, shift: &Shift<'_, '_>) -> Result<(), Fault> {
+    fn pass_gate_with(&self, queue: &Queue, context: &BatchContext<'_, '_>) -> Result<(), Fault> {
         if !has_write(queue) {
             return Ok(());
         }
-        self.pass_gate(shift).map_err(|fault| {
-            Fault::Told(format!("EXECABORT Transaction discarded because of: {fault}"))
+        self.pass_gate(context).map_err(|fault| {
+            Fault::Message(format!("EXECABORT Transaction discarded because of: {fault}"))
         })
     }
 
     /// Locks the master and ends all watches; answers whether none of their keys has changed.
-    fn watches_hold(&mut self, shift: &mut Shift<'_, '_>) -> Result<bool, Fault> {
+    fn watches_hold(&mut self, context: &mut BatchContext<'_, '_>) -> Result<bool, Fault> {
         let watches = std::mem::take(&mut self.session.watches);
-        let (set, wall) = (shift.set, shift.desk.world.now.get());
-        let writing = shift.held.write(set, shift.roster);
-        let is_down = writing.member().is(Duty::Quarantined);
+        let (set, wall) = (context.set, context.scratch.env.now.get());
+        let writing = context.locks.write(set, context.member_list);
+        let is_down = writing.member().is(MemberFlag::Quarantined);
         let is_stale = has_stale_watch(set, writing, &watches, wall);
         unwatch(set, writing, watches);
         self.refresh();
@@ -100,32 +100,32 @@ impl Visitor {
         &mut self,
         command: &Command,
         request: Request<'_>,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
         execution: &mut Execution,
     ) -> Result<(), Fault> {
         let mark = self.reply.mark();
         let outcome = match command.handler {
-            Handler::Read(verb) => self.read_within(command, verb, request, shift),
+            Handler::Read(verb) => self.read_within(command, verb, request, context),
             Handler::Either { read, is_read, .. } if is_read(request) => {
-                self.read_within(command, read, request, shift)
+                self.read_within(command, read, request, context)
             }
             Handler::Write(verb) | Handler::Either { write: verb, .. } => {
-                self.write_within(command, verb, request, shift, execution)
+                self.write_within(command, verb, request, context, execution)
             }
             Handler::Session(verb) => {
-                self.session_verb_within(command, verb, request, shift, execution)
+                self.session_verb_within(command, verb, request, context, execution)
             }
             Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
-        if shift.has_slow() {
-            self.tell_slow(command, request, shift);
+        if context.has_slow() {
+            self.tell_slow(command, request, context);
         }
         match outcome {
             Ok(()) => {}
-            Err(PANICKED) => return Err(self.break_off(shift, execution)),
+            Err(PANICKED) => return Err(self.break_off(context, execution)),
             Err(fault) => {
                 self.reply.cut(mark);
-                self.fail(command, &fault, shift);
+                self.fail(command, &fault, context);
             }
         }
         // CLIENT REPLY may leave one out.
@@ -138,15 +138,15 @@ impl Visitor {
         command: &Command,
         verb: ReadVerb,
         request: Request<'_>,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
-        shift.begin(command);
+        context.begin(command);
         let route = self.origin().route(command, request);
-        let writing = sound(shift.held.write(shift.set, shift.roster))?;
+        let writing = sound(context.locks.write(context.set, context.member_list))?;
         let master = writing.member().index as u16;
-        let args = Args::new(request, command.words, self.session.db, &shift.desk.world);
+        let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
         let outcome = writing.read(verb, args, &mut self.reply);
-        shift.count(Label::new(route, master, command.id), command);
+        context.count(Label::new(route, master, command.id), command);
         outcome
     }
 
@@ -155,20 +155,20 @@ impl Visitor {
         command: &Command,
         verb: WriteVerb,
         request: Request<'_>,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
         execution: &mut Execution,
     ) -> Result<(), Fault> {
-        shift.begin(command);
+        context.begin(command);
         let route = self.origin().route(command, request);
-        let writing = sound(shift.held.write(shift.set, shift.roster))?;
+        let writing = sound(context.locks.write(context.set, context.member_list))?;
         let master = writing.member().index as u16;
-        let desk = &mut *shift.desk;
-        let args = Args::new(request, command.words, self.session.db, &desk.world);
+        let scratch = &mut *context.scratch;
+        let args = Args::new(request, command.words, self.session.db, &scratch.env);
         let (spec, gathered) = (&command.spec, &mut execution.gathered);
         let outcome =
-            writing.run_within(spec, verb, args, &mut desk.effects, &mut self.reply, gathered);
-        let has_changed = !desk.effects.is_empty();
-        shift.count(Label::new(route, master, command.id), command);
+            writing.run_within(spec, verb, args, &mut scratch.effects, &mut self.reply, gathered);
+        let has_changed = !scratch.effects.is_empty();
+        context.count(Label::new(route, master, command.id), command);
         if has_changed {
             self.note_routes(command, request, route, &mut execution.routes);
         }
@@ -181,49 +181,53 @@ impl Visitor {
         command: &Command,
         verb: SessionVerb,
         request: Request<'_>,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
         execution: &mut Execution,
     ) -> Result<(), Fault> {
         if !leaves_members_alone(command) {
-            self.commit(shift, execution);
-            shift.held.release();
+            self.commit(context, execution);
+            context.locks.release();
         }
-        match self.take_turn(command, verb, request, shift)? {
-            After::Answered => {}
-            After::Park(park) => self.answer_at_once(park),
-            After::Close => execution.stop = Some(Stop::Close),
-            After::ShutDown => execution.stop = Some(Stop::ShutDown),
-            After::Execute(_) => unreachable!("EXEC is never queued"),
+        match self.run_session_verb(command, verb, request, context)? {
+            Outcome::Answered => {}
+            Outcome::Park(park) => self.answer_at_once(park),
+            Outcome::Close => execution.stop = Some(Stop::Close),
+            Outcome::ShutDown => execution.stop = Some(Stop::ShutDown),
+            Outcome::Execute(_) => unreachable!("EXEC is never queued"),
         }
-        shift.count(Label::new(NONE, NONE, command.id), command);
+        context.count(Label::new(NONE, NONE, command.id), command);
         Ok(())
     }
 
     /// Appends what was gathered, as one transaction of the stream.
-    fn commit(&mut self, shift: &mut Shift<'_, '_>, execution: &mut Execution) {
+    fn commit(&mut self, context: &mut BatchContext<'_, '_>, execution: &mut Execution) {
         let has_changed = !execution.gathered.is_empty();
         if has_changed {
-            let writing = shift.held.write(shift.set, shift.roster);
-            writing.append_all(&mut execution.gathered, shift.now);
+            let writing = context.locks.write(context.set, context.member_list);
+            writing.append_all(&mut execution.gathered, context.now);
         }
         self.refresh();
-        let end = self.position(shift.set.head());
+        let end = self.position(context.set.head());
         match has_changed {
-            true => self.session.wrote(end, shift.now),
+            true => self.session.wrote(end, context.now),
             false => self.session.saw(end),
         }
     }
 
     /// A verb panicked. What its member did before goes with the member; if there is none to take
     /// over, it stays, and the log must say so.
-    fn break_off(&mut self, shift: &mut Shift<'_, '_>, execution: &mut Execution) -> Fault {
-        let writing = shift.held.write(shift.set, shift.roster);
-        if !writing.member().is(Duty::Quarantined) {
-            self.commit(shift, execution);
+    fn break_off(
+        &mut self,
+        context: &mut BatchContext<'_, '_>,
+        execution: &mut Execution,
+    ) -> Fault {
+        let writing = context.locks.write(context.set, context.member_list);
+        if !writing.member().is(MemberFlag::Quarantined) {
+            self.commit(context, execution);
             return PANICKED;
         }
-        shift.held.release();
-        shift.set.replace_quarantined_master();
+        context.locks.release();
+        context.set.replace_quarantined_master();
         PANICKED
     }
 
@@ -237,8 +241,8 @@ impl Visitor {
 }
 
 /// The master, unless its data cannot be trusted.
-fn sound<'w, 's>(writing: &'w mut Writing<'s>) -> Result<&'w mut Writing<'s>, Fault> {
-    match writing.member().is(Duty::Quarantined) {
+fn sound<'w, 's>(writing: &'w mut MasterGuard<'s>) -> Result<&'w mut MasterGuard<'s>, Fault> {
+    match writing.member().is(MemberFlag::Quarantined) {
         true => Err(Fault::MasterDown),
         false => Ok(writing),
     }

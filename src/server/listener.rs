@@ -1,9 +1,9 @@
 //! Where clients come in.
 
 use super::connection::Connection;
-use super::visitor::Visitor;
-use crate::admin::House;
-use crate::node::Hold;
+use super::connection_task::ConnectionTask;
+use crate::admin::Server;
+use crate::node::PauseMode;
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::stream::{Acceptor, Stream};
 use crate::runtime::{clock, tasks};
@@ -25,16 +25,16 @@ pub struct Listener {
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Accepts clients until the proxy shuts down.
-pub async fn listen(house: Arc<House>, listener: Listener) {
+pub async fn listen(server: Arc<Server>, listener: Listener) {
     const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
     loop {
-        let closing = house.closing();
-        if house.is_closing() {
+        let closing = server.closing();
+        if server.is_closing() {
             break;
         }
         let accepting = pin!(listener.acceptor.accept());
         match select(accepting, closing).await {
-            Either::Left((Ok(stream), _)) => welcome(&house, &listener, stream),
+            Either::Left((Ok(stream), _)) => welcome(&server, &listener, stream),
             Either::Left((Err(error), _)) => {
                 log::warn!("event=accept-failed listener={} why={error}", listener.name);
                 tasks::sleep(REST_AFTER_ERROR).await;
@@ -45,15 +45,15 @@ pub async fn listen(house: Arc<House>, listener: Listener) {
     listener.acceptor.leave();
 }
 
-fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
-    let settings_generation = house.settings_generation();
-    let settings = house.settings();
+fn welcome(server: &Arc<Server>, listener: &Listener, stream: Stream) {
+    let settings_generation = server.settings_generation();
+    let settings = server.settings();
     let now = clock::mono_now();
     stream.keep_alive(settings.server.tcp_keepalive);
     let stream = Arc::new(stream);
-    house.counters.accepted.fetch_add(1, Relaxed);
-    let Some(client) = house.clients.enter(stream.clone(), settings.server.maxclients, now) else {
-        house.counters.refused.fetch_add(1, Relaxed);
+    server.counters.accepted.fetch_add(1, Relaxed);
+    let Some(client) = server.clients.enter(stream.clone(), settings.server.maxclients, now) else {
+        server.counters.refused.fetch_add(1, Relaxed);
         log::debug!("event=refused-client why=maxclients");
         // The peer is turned away whether or not it hears why.
         let _ = stream.try_write(TOO_MANY);
@@ -66,9 +66,9 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         is_known: settings.server.password().is_none(),
         ..Session::default()
     };
-    let set_generation = house.set.generation();
-    let visitor = Visitor {
-        house: house.clone(),
+    let set_generation = server.set.generation();
+    let connection = Connection {
+        server: server.clone(),
         client,
         session,
         reply: Reply::new(Protocol::Resp2),
@@ -76,14 +76,14 @@ fn welcome(house: &Arc<House>, listener: &Listener, stream: Stream) {
         listener_level: settings.listener_level(&listener.name),
         settings,
         settings_generation,
-        roster: house.set.roster(),
-        lineage: house.set.lineage(),
+        member_list: server.set.member_list(),
+        history: server.set.history(),
         set_generation,
-        hold: house.set.held(now).map_or(Hold::Nobody, |it| it.0),
-        climb: None,
+        pause_mode: server.set.pause_in_force(now).map_or(PauseMode::Nobody, |it| it.0),
+        retry: None,
         tag: None,
         owed: Vec::new(),
         parked_request: OwnedRequest::default(),
     };
-    tasks::spawn(Connection::new(visitor).attend());
+    tasks::spawn(ConnectionTask::new(connection).attend());
 }

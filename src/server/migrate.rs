@@ -5,30 +5,30 @@
 //! before it is copied until it is deleted: a key that has changed in between stays here, and the
 //! reply says so. No write is lost; the other server then has an older value beside it.
 
+use super::connection::{Connection, Stop};
+use super::migrate_peer::MigratePeer;
 use super::parked::Parked;
-use super::peer::Peer;
-use super::visitor::{Stop, Visitor};
-use crate::admin::{Deputy, Migration, has_stale_watch, table, unwatch_all, watch};
-use crate::command::{Args, Fault, World};
+use crate::admin::{Credentials, Migration, has_stale_watch, table, unwatch_all, watch};
+use crate::command::{Args, CallEnv, Fault};
 use crate::engine::{Effects, Run, rdb, verbs};
-use crate::node::{Duty, Writing};
+use crate::node::{MasterGuard, MemberFlag};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::clock;
 use crate::session::{Session, Watch};
 use std::collections::HashSet;
 use std::io::ErrorKind;
 
-const CONNECTING: Fault = Fault::Says("IOERR error or timeout connecting to the client");
-const WRITING: Fault = Fault::Says("IOERR error or timeout writing to target instance");
+const CONNECTING: Fault = Fault::Static("IOERR error or timeout connecting to the client");
+const WRITING: Fault = Fault::Static("IOERR error or timeout writing to target instance");
 /// Redis' own words.
-const READING: Fault = Fault::Says("IOERR error or timeout reading to target instance");
+const READING: Fault = Fault::Static("IOERR error or timeout reading to target instance");
 
 /// Keys sent before their replies are read: more would fill both sides' buffers.
 const SENT_MAX: usize = 64;
 
 /// What came of the keys.
 #[derive(Default)]
-struct Fates {
+struct MigrateResult {
     /// Keys the other server has.
     arrived: Vec<Box<[u8]>>,
     /// Keys that were there.
@@ -37,7 +37,7 @@ struct Fates {
     fault: Option<Fault>,
 }
 
-impl Visitor {
+impl Connection {
     /// Moves keys to another server, and answers what came of it. If keys were deleted here, says
     /// what is to confirm that.
     pub async fn migrate(&mut self, migration: Migration) -> Option<Parked> {
@@ -59,35 +59,35 @@ impl Visitor {
     }
 
     async fn move_keys(&mut self, migration: Migration) -> Result<usize, Fault> {
-        let set = self.house.set.clone();
+        let set = self.server.set.clone();
         // A memory of its own: what the client itself watches is none of our business.
         let mut session = Session { db: self.session.db, ..Session::default() };
         let keys = || migration.keys.iter().map(|it| &**it);
         if !migration.copies {
             watch(&set, &mut session, keys(), clock::wall_now(), clock::mono_now())?;
         }
-        let fates = self.send_keys(&migration).await;
-        let changed = self.delete(&fates.arrived, &session.watches).await;
+        let result = self.send_keys(&migration).await;
+        let changed = self.delete(&result.arrived, &session.watches).await;
         unwatch_all(&set, &mut session);
         let changed = changed?;
-        match (fates.fault, changed) {
+        match (result.fault, changed) {
             (Some(fault), _) => Err(fault),
-            (None, 0) => Ok(fates.found),
-            (None, changed) => Err(Fault::Told(format!(
+            (None, 0) => Ok(result.found),
+            (None, changed) => Err(Fault::Message(format!(
                 "ERR {changed} of {} keys changed here while they were sent, and were not deleted: \
                  the target instance has older values",
-                fates.found
+                result.found
             ))),
         }
     }
 
-    async fn send_keys(&self, migration: &Migration) -> Fates {
-        let mut fates = Fates::default();
-        let mut peer: Option<Peer> = None;
+    async fn send_keys(&self, migration: &Migration) -> MigrateResult {
+        let mut result = MigrateResult::default();
+        let mut peer: Option<MigratePeer> = None;
         for keys in migration.keys.chunks(SENT_MAX) {
             let sent = async {
                 let payloads = self.payloads(keys, migration.replaces);
-                fates.found += payloads.len();
+                result.found += payloads.len();
                 if payloads.is_empty() {
                     return Ok(());
                 }
@@ -95,20 +95,20 @@ impl Visitor {
                     Some(peer) => peer,
                     none => none.insert(introduce(migration).await?),
                 };
-                send(peer, payloads, &mut fates).await
+                send(peer, payloads, &mut result).await
             };
             if let Err(fault) = sent.await {
                 // What the other server has said before counts for more.
-                fates.fault.get_or_insert(fault);
+                result.fault.get_or_insert(fault);
                 break;
             }
         }
-        fates
+        result
     }
 
     /// RESTORE for every key that is there, as it is now.
     fn payloads(&self, keys: &[Box<[u8]>], replaces: bool) -> Vec<(Box<[u8]>, OwnedRequest)> {
-        let (set, wall) = (&self.house.set, clock::wall_now());
+        let (set, wall) = (&self.server.set, clock::wall_now());
         let mut payloads = Vec::new();
         for key in keys {
             // One lock for each key: others may go on in between.
@@ -129,7 +129,7 @@ impl Visitor {
     }
 
     /// Deletes those of `keys` that are as they were when they were watched. Answers how many are
-    /// not. While writers are held back it waits.
+    /// not. While writers are locks back it waits.
     async fn delete(&mut self, keys: &[Box<[u8]>], watches: &[Watch]) -> Result<usize, Fault> {
         let mut arrived: Vec<&Watch> = Vec::new();
         let keys: HashSet<&[u8]> = keys.iter().map(|it| &**it).collect();
@@ -144,18 +144,18 @@ impl Visitor {
         }
     }
 
-    /// As [`Visitor::delete`]; `None` while writers are held back.
+    /// As [`Connection::delete`]; `None` while writers are locks back.
     fn delete_now(&mut self, arrived: &[&Watch]) -> Option<Result<usize, Fault>> {
         if arrived.is_empty() {
             return Some(Ok(0));
         }
-        let (set, roster) = (self.house.set.clone(), self.house.set.roster());
+        let (set, member_list) = (self.server.set.clone(), self.server.set.member_list());
         let wall = clock::wall_now();
-        let mut writing = set.write(&roster);
-        if set.held(clock::mono_now()).is_some() {
+        let mut writing = set.write(&member_list);
+        if set.pause_in_force(clock::mono_now()).is_some() {
             return None;
         }
-        if writing.member().is(Duty::Quarantined) {
+        if writing.member().is(MemberFlag::Quarantined) {
             return Some(Err(Fault::MasterDown));
         }
         let (mut same, mut changed) = (Vec::new(), 0);
@@ -176,12 +176,12 @@ impl Visitor {
         Some(outcome.map(|()| changed))
     }
 
-    fn delete_all(&self, keys: &[&[u8]], writing: &mut Writing<'_>) -> Result<(), Fault> {
+    fn delete_all(&self, keys: &[&[u8]], writing: &mut MasterGuard<'_>) -> Result<(), Fault> {
         let Some(row) = verbs::find(b"DEL").filter(|_| !keys.is_empty()) else { return Ok(()) };
         let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
         let request = OwnedRequest::of([&b"DEL"[..]].iter().chain(keys));
-        let world = World::new(clock::wall_now(), clock::entropy());
-        let args = Args::new(request.borrow(), 1, self.session.db, &world);
+        let env = CallEnv::new(clock::wall_now(), clock::entropy());
+        let args = Args::new(request.borrow(), 1, self.session.db, &env);
         let (mut effects, mut reply) = (Effects::default(), Reply::new(Protocol::Resp2));
         let now = clock::mono_now();
         writing.run(&row.spec, verb, args, &mut effects, &mut reply, now)
@@ -189,20 +189,20 @@ impl Visitor {
 }
 
 /// Whether a key has a value here: one whose time has come meanwhile has not, and is no change.
-fn is_there(writing: &mut Writing<'_>, watch: &Watch) -> bool {
+fn is_there(writing: &mut MasterGuard<'_>, watch: &Watch) -> bool {
     writing.engine().view(watch.db, clock::wall_now()).peek(&watch.key).is_some()
 }
 
 /// Connects, says who we are and which database is meant, and hears that both are well.
-async fn introduce(migration: &Migration) -> Result<Peer, Fault> {
+async fn introduce(migration: &Migration) -> Result<MigratePeer, Fault> {
     let Migration { host, port, timeout, .. } = migration;
-    let peer = Peer::connect(host, *port, *timeout).await;
+    let peer = MigratePeer::connect(host, *port, *timeout).await;
     let mut peer = peer.map_err(|it| match it.kind() {
         // Redis notices only when it writes.
         ErrorKind::ConnectionRefused => WRITING,
         _ => CONNECTING,
     })?;
-    if let Some(Deputy { user, password }) = &migration.deputy {
+    if let Some(Credentials { user, password }) = &migration.credentials {
         let words = [Some(&b"AUTH"[..]), user.as_deref(), Some(password)];
         let words: Vec<&[u8]> = words.into_iter().flatten().collect();
         ask(&mut peer, &words).await??;
@@ -211,29 +211,30 @@ async fn introduce(migration: &Migration) -> Result<Peer, Fault> {
     Ok(peer)
 }
 
-async fn ask(peer: &mut Peer, words: &[&[u8]]) -> Result<Result<(), Fault>, Fault> {
-    peer.say(words).await.map_err(|_| WRITING)?;
-    hear(peer).await
+async fn ask(peer: &mut MigratePeer, words: &[&[u8]]) -> Result<Result<(), Fault>, Fault> {
+    peer.send(words).await.map_err(|_| WRITING)?;
+    receive(peer).await
 }
 
-async fn hear(peer: &mut Peer) -> Result<Result<(), Fault>, Fault> {
-    let heard = peer.hear().await.map_err(|_| READING)?;
-    Ok(heard.map_err(|text| Fault::Told(format!("ERR Target instance replied with error: {text}"))))
+async fn receive(peer: &mut MigratePeer) -> Result<Result<(), Fault>, Fault> {
+    let heard = peer.receive().await.map_err(|_| READING)?;
+    Ok(heard
+        .map_err(|text| Fault::Message(format!("ERR Target instance replied with error: {text}"))))
 }
 
 async fn send(
-    peer: &mut Peer,
+    peer: &mut MigratePeer,
     payloads: Vec<(Box<[u8]>, OwnedRequest)>,
-    fates: &mut Fates,
+    result: &mut MigrateResult,
 ) -> Result<(), Fault> {
     for (_, request) in &payloads {
         let words: Vec<&[u8]> = request.borrow().iter().collect();
-        peer.say(&words).await.map_err(|_| WRITING)?;
+        peer.send(&words).await.map_err(|_| WRITING)?;
     }
     for (key, _) in payloads {
-        match hear(peer).await? {
-            Ok(()) => fates.arrived.push(key),
-            Err(fault) => drop(fates.fault.get_or_insert(fault)),
+        match receive(peer).await? {
+            Ok(()) => result.arrived.push(key),
+            Err(fault) => drop(result.fault.get_or_insert(fault)),
         }
     }
     Ok(())

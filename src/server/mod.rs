@@ -1,9 +1,9 @@
-//! Listeners, connections, and the corridor from a request to its reply.
+//! Listeners, connections, and the request path from a request to its reply.
 //!
 //! **Invariant:** knows no data types. Every lock is released before anything waits.
 
-mod desk;
-mod visitor;
+mod scratch;
+mod connection;
 mod timing;
 mod dispatch;
 mod reading;
@@ -12,18 +12,18 @@ mod once;
 mod tag;
 mod transaction;
 mod execute;
-mod wanted;
+mod acks;
 mod parked;
-mod handover;
+mod failover;
 mod reload;
 mod overflow;
-mod peer;
+mod migrate_peer;
 mod migrate;
-mod connection;
+mod connection_task;
 mod listener;
-mod rounds;
+mod cron;
 mod drain;
 
+pub use cron::{cron, start_feeds};
 pub use drain::drain;
 pub use listener::{Listener, listen};
-pub use rounds::{rounds, start_feeds};

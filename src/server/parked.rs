@@ -1,13 +1,13 @@
 //! Connections that stand still: waiting for replicas, for a time, or for a replica to read from.
 
-use super::desk::at_desk;
-use super::visitor::{Awaited, Visitor};
-use super::wanted::{Confirmed, Wanted};
+use super::acks::{Confirmed, Wanted};
+use super::connection::{Awaited, Connection};
+use super::scratch::with_scratch;
 use crate::admin::{Migration, Park};
 use crate::base::position::Offset;
 use crate::command::Fault;
 use crate::metrics::batch::Batch;
-use crate::node::{Member, Set};
+use crate::node::{Member, ReplicaSet};
 use crate::runtime::{clock, tasks};
 use futures::FutureExt;
 use futures::future::{BoxFuture, pending, select_all};
@@ -21,14 +21,14 @@ use std::time::Duration;
 pub enum Parked {
     /// WAIT.
     Wait { route: u16, offset: Offset, replicas: usize, timeout: Option<Duration> },
-    /// A write whose reply, [`Visitor::owed`], needs confirmation.
+    /// A write whose reply, [`Connection::owed`], needs confirmation.
     Acks(Confirmation),
     /// WAITAOF.
     WaitAof { timeout: Option<Duration> },
     /// DEBUG SLEEP.
     Sleep { time: Duration },
     /// PROXY FAILOVER.
-    FailOver { heir: usize },
+    FailOver { candidate: usize },
     /// PROXY RELOAD.
     Reload,
     /// MIGRATE.
@@ -55,7 +55,7 @@ impl Parked {
             }
             Park::WaitAof { timeout } => Parked::WaitAof { timeout },
             Park::Sleep { time } => Parked::Sleep { time },
-            Park::FailOver { heir } => Parked::FailOver { heir },
+            Park::FailOver { candidate } => Parked::FailOver { candidate },
             Park::Reload => Parked::Reload,
             Park::Migrate(migration) => Parked::Migrate(migration),
         }
@@ -79,7 +79,7 @@ enum Ended {
     Gone,
 }
 
-impl Visitor {
+impl Connection {
     /// Stands still as long as it must, then writes the reply.
     pub async fn stand(&mut self, parked: Parked) {
         let began = clock::mono_now();
@@ -91,7 +91,7 @@ impl Visitor {
                 self.record(|it| it.wait(route, clock::mono_now().since(began)));
                 match ended {
                     Ended::Unblocked => self.reply.error(UNBLOCKED),
-                    _ => self.reply.count(count_applied(&self.house.set, offset)),
+                    _ => self.reply.count(count_applied(&self.server.set, offset)),
                 }
             }
             Parked::Acks(acks) => self.confirm(acks).await,
@@ -115,7 +115,7 @@ impl Visitor {
                 }
                 self.client.is_parked.store(false, Release);
             }
-            Parked::FailOver { heir } => self.fail_over(heir).await,
+            Parked::FailOver { candidate } => self.fail_over(candidate).await,
             Parked::Reload => self.reload().await,
         }
         if is_work {
@@ -129,7 +129,7 @@ impl Visitor {
     async fn confirm(&mut self, acks: Confirmation) {
         let Confirmation { route, offset, wanted } = acks;
         let began = clock::mono_now();
-        let set = self.house.set.clone();
+        let set = self.server.set.clone();
         let look = || wanted.confirmed(&set, offset, count_applied(&set, offset));
         // What ended the wait counts: a replica that resumes just then asks for no more.
         let last = OnceLock::new();
@@ -155,7 +155,7 @@ impl Visitor {
     pub fn answer_at_once(&mut self, park: Park) {
         match park {
             Park::Wait { offset, .. } => {
-                self.reply.count(count_applied(&self.house.set, offset));
+                self.reply.count(count_applied(&self.server.set, offset));
             }
             Park::WaitAof { .. } => self.nothing_on_disk(),
             Park::Sleep { .. } => self.reply.ok(),
@@ -177,12 +177,12 @@ impl Visitor {
     pub async fn await_member(&mut self, awaited: &Awaited) {
         let Awaited { place, needs, at_most, ref key } = *awaited;
         let began = clock::mono_now();
-        let set = self.house.set.clone();
-        let roster = self.roster.clone();
+        let set = self.server.set.clone();
+        let member_list = self.member_list.clone();
         let member = usize::from(place.member);
         let reached = until(&set, || {
             let may_serve = |it: &Member| it.index == member || it.in_service();
-            roster
+            member_list
                 .iter()
                 .any(|it| it.index != set.master() && may_serve(it) && needs <= it.applied())
         });
@@ -193,9 +193,9 @@ impl Visitor {
 
     /// Notes what a wait came to, and hands it over: a client that is answered may look for it.
     fn record(&self, note: impl FnOnce(&mut Batch)) {
-        at_desk(|it| {
+        with_scratch(|it| {
             note(&mut it.metrics);
-            self.house.metrics.flush(tasks::worker(), &mut it.metrics);
+            self.server.metrics.flush(tasks::worker(), &mut it.metrics);
         });
     }
 
@@ -205,7 +205,7 @@ impl Visitor {
         replicas: usize,
         timeout: Option<Duration>,
     ) -> Ended {
-        let set = self.house.set.clone();
+        let set = self.server.set.clone();
         let reached = until(&set, || replicas <= count_applied(&set, offset));
         self.stand_until(reached, timeout).await
     }
@@ -233,7 +233,7 @@ impl Visitor {
     async fn sleep(&self, time: Duration) -> Ended {
         let began = clock::mono_now();
         let ended = self.stand_until(pending(), Some(time)).await;
-        if ended == Ended::Gone && self.house.is_closing() {
+        if ended == Ended::Gone && self.server.is_closing() {
             // It is us who hung up, and what was asked before is answered.
             let slept = Duration::from_micros(clock::mono_now().since(began));
             tasks::sleep(time.saturating_sub(slept)).await;
@@ -252,13 +252,13 @@ impl Visitor {
         }
     }
 
-    /// Waits until nobody is held back. Answers whether the peer is still there.
+    /// Waits until nobody is locks back. Answers whether the peer is still there.
     pub async fn until_released(&self) -> bool {
         let released = async {
             loop {
-                let released = self.house.set.release();
+                let released = self.server.set.release();
                 let now = clock::mono_now();
-                match self.house.set.held(now) {
+                match self.server.set.pause_in_force(now) {
                     Some((_, until)) => {
                         let left = Duration::from_micros(until.since(now));
                         tasks::within(left, released).await;
@@ -267,7 +267,7 @@ impl Visitor {
                 }
             }
         };
-        // Who is unblocked looks again, and is held as before.
+        // Who is unblocked looks again, and is locks as before.
         self.stand_until(released, None).await != Ended::Gone
     }
 
@@ -290,16 +290,16 @@ async fn time_up(timeout: Option<Duration>) {
 }
 
 /// Replicas that have applied everything up to `offset`.
-fn count_applied(set: &Set, offset: Offset) -> usize {
+fn count_applied(set: &ReplicaSet, offset: Offset) -> usize {
     let master = set.master();
     let has = |it: &&std::sync::Arc<crate::node::Member>| {
         it.index != master && it.is_sound() && offset <= it.applied()
     };
-    set.roster().iter().filter(has).count()
+    set.member_list().iter().filter(has).count()
 }
 
 /// Waits until `done`, looking again whenever a replica has applied something.
-async fn until(set: &Set, done: impl Fn() -> bool) {
+async fn until(set: &ReplicaSet, done: impl Fn() -> bool) {
     loop {
         let listener = set.applied.listen();
         if done() {

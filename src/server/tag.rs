@@ -1,6 +1,6 @@
 //! Tags of replies: an attribute in front of a reply that says where it comes from (PROXY TAG).
 
-use super::visitor::{Shift, Visitor};
+use super::connection::{BatchContext, Connection};
 use crate::admin::verbs::once::token_of;
 use crate::node::Member;
 use crate::resp::{Mark, Reply};
@@ -16,14 +16,14 @@ pub struct Tag {
     behind_us: u64,
 }
 
-impl Visitor {
+impl Connection {
     /// Remembers where the reply at hand comes from, for a client that wants to know.
     #[cold]
-    pub fn came_from(&mut self, member: &Member, because: Reason, shift: &Shift<'_, '_>) {
-        let behind_bytes = shift.set.head().since(member.applied());
+    pub fn came_from(&mut self, member: &Member, because: Reason, context: &BatchContext<'_, '_>) {
+        let behind_bytes = context.set.head().since(member.applied());
         let behind_us = match behind_bytes {
             0 => 0,
-            _ => shift.set.behind_us(member, shift.now),
+            _ => context.set.behind_us(member, context.now),
         };
         self.tag = Some(Tag { member: member.index, because, behind_bytes, behind_us });
     }
@@ -32,7 +32,7 @@ impl Visitor {
     #[cold]
     pub fn put_tag(&mut self, mark: Mark) {
         let Some(tag) = self.tag.take() else { return };
-        let name = &self.house.set.member(tag.member).name;
+        let name = &self.server.set.member(tag.member).name;
         match self.session.tags {
             Tags::Stale if tag.because == Reason::StaleAllowed => {
                 self.reply.close(mark, |it| {
@@ -44,7 +44,7 @@ impl Visitor {
             }
             Tags::Off | Tags::Stale => {}
             Tags::All => {
-                let token = token_of(&self.house, &self.session);
+                let token = token_of(&self.server, &self.session);
                 self.reply.close(mark, |it| {
                     it.attribute(5);
                     it.bulk(b"because");

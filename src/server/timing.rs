@@ -8,11 +8,11 @@
 //! whole run and, behind its words, how many ran before it. Below a threshold of [`FINE_NS`] the
 //! clock is read behind every command, and each is exact.
 
-use super::visitor::{Shift, Visitor};
+use super::connection::{BatchContext, Connection};
 use crate::admin::{Command, Slow, slow_words, table};
 use crate::command::Flags;
 use crate::metrics::Label;
-use crate::resp::{Decoder, Limits, OwnedRequest, Request, Standing, Step};
+use crate::resp::{AuthState, Decoder, Limits, OwnedRequest, Request, Step};
 use crate::runtime::{clock, tasks};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 const FINE_NS: u64 = 1_000_000;
 
 /// The stopwatch of one batch.
-pub struct Lap {
+pub struct Stopwatch {
     /// The last reading of the clock.
     at_ns: u64,
     /// What is slow; [`u64::MAX`] when nobody asks.
@@ -47,11 +47,11 @@ struct SlowRun {
     last: usize,
 }
 
-impl Lap {
+impl Stopwatch {
     /// Begins now. `slower_than_us` is below 0 when nothing is slow.
-    pub fn begin(with_metrics: bool, slower_than_us: i64) -> Lap {
+    pub fn begin(with_metrics: bool, slower_than_us: i64) -> Stopwatch {
         let slow_ns = u64::try_from(slower_than_us).map_or(u64::MAX, |it| it.saturating_mul(1000));
-        Lap {
+        Stopwatch {
             at_ns: clock::mono_ns(),
             slow_ns,
             is_running: with_metrics || slow_ns != u64::MAX,
@@ -65,7 +65,7 @@ impl Lap {
     }
 }
 
-impl Shift<'_, '_> {
+impl BatchContext<'_, '_> {
     /// Before a command whose time must be its own.
     #[inline]
     pub fn begin(&mut self, command: &Command) {
@@ -74,90 +74,98 @@ impl Shift<'_, '_> {
         }
     }
 
-    /// After a command: it is counted, and measured unless it may share its neighbours' time.
+    /// Outcome a command: it is counted, and measured unless it may share its neighbours' time.
     #[inline]
     pub fn count(&mut self, label: Label, command: &Command) {
-        self.desk.metrics.count(label, 1);
-        if command.is_quick && !self.lap.is_fine {
-            self.lap.run += 1;
-            self.lap.last = self.at;
+        self.scratch.metrics.count(label, 1);
+        if command.is_quick && !self.stopwatch.is_fine {
+            self.stopwatch.run += 1;
+            self.stopwatch.last = self.at;
             return;
         }
         let took_ns = self.read_clock();
-        if self.lap.slow_ns <= took_ns && !command.spec.flags.has(Flags::SKIP_SLOWLOG) {
-            self.lap.slow_one = Some(took_ns);
-            self.lap.has_slow = true;
+        if self.stopwatch.slow_ns <= took_ns && !command.spec.flags.has(Flags::SKIP_SLOWLOG) {
+            self.stopwatch.slow_one = Some(took_ns);
+            self.stopwatch.has_slow = true;
         }
     }
 
     /// Ends a run of commands that share their time.
     pub fn end_run(&mut self) {
         let took_ns = self.read_clock();
-        let commands = std::mem::take(&mut self.lap.run);
-        if commands != 0 && self.lap.slow_ns <= took_ns {
-            self.lap.slow_run = Some(SlowRun { commands, took_ns, last: self.lap.last });
-            self.lap.has_slow = true;
+        let commands = std::mem::take(&mut self.stopwatch.run);
+        if commands != 0 && self.stopwatch.slow_ns <= took_ns {
+            self.stopwatch.slow_run =
+                Some(SlowRun { commands, took_ns, last: self.stopwatch.last });
+            self.stopwatch.has_slow = true;
         }
     }
 
     /// Nanoseconds since the last reading, which the commands counted since then have taken.
     fn read_clock(&mut self) -> u64 {
-        if !self.lap.is_running {
+        if !self.stopwatch.is_running {
             return 0;
         }
         let now_ns = clock::mono_ns();
-        let took_ns = now_ns - self.lap.at_ns;
-        self.desk.metrics.spread(took_ns);
-        self.lap.at_ns = now_ns;
+        let took_ns = now_ns - self.stopwatch.at_ns;
+        self.scratch.metrics.spread(took_ns);
+        self.stopwatch.at_ns = now_ns;
         took_ns
     }
 
     /// Whether the slow log has something to hear.
     #[inline]
     pub fn has_slow(&self) -> bool {
-        self.lap.has_slow
+        self.stopwatch.has_slow
     }
 
     /// A command that has only begun: its time is told when it has ended.
     pub fn goes_on(&mut self) {
-        self.lap.slow_one = None;
+        self.stopwatch.slow_one = None;
     }
 
     /// The end of the batch: what was seen goes to this worker's shard.
-    pub fn end(&mut self, visitor: &mut Visitor) {
+    pub fn end(&mut self, connection: &mut Connection) {
         self.end_run();
-        let world = &self.desk.world;
-        self.desk.metrics.hits(world.hits.take() as u32);
-        self.desk.metrics.misses(world.misses.take() as u32);
-        visitor.house.metrics.flush(tasks::worker(), &mut self.desk.metrics);
-        if !world.uses.is_empty() {
-            self.set.tell_uses(&world.uses, world.now.get());
+        let env = &self.scratch.env;
+        self.scratch.metrics.hits(env.hits.take() as u32);
+        self.scratch.metrics.misses(env.misses.take() as u32);
+        connection.server.metrics.flush(tasks::worker(), &mut self.scratch.metrics);
+        if !env.uses.is_empty() {
+            self.set.tell_uses(&env.uses, env.now.get());
         }
-        visitor.house.counters.commands.fetch_add(self.served, Relaxed);
-        visitor.client.active.store(self.now.0, Relaxed);
-        visitor.client.commands.fetch_add(self.served, Relaxed);
-        visitor.client.mirror(&visitor.session, visitor.reply.protocol());
+        connection.server.counters.commands.fetch_add(self.served, Relaxed);
+        connection.client.active.store(self.now.0, Relaxed);
+        connection.client.commands.fetch_add(self.served, Relaxed);
+        connection.client.mirror(&connection.session, connection.reply.protocol());
     }
 }
 
-impl Visitor {
+impl Connection {
     /// Tells the slow log of a run, and of `request` itself.
     #[cold]
-    pub fn tell_slow(&self, command: &Command, request: Request<'_>, shift: &mut Shift<'_, '_>) {
-        self.tell_slow_run(shift);
-        if let Some(took_ns) = shift.lap.slow_one.take() {
+    pub fn tell_slow(
+        &self,
+        command: &Command,
+        request: Request<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) {
+        self.tell_slow_run(context);
+        if let Some(took_ns) = context.stopwatch.slow_one.take() {
             self.log_slow(slow_words(command, request), took_ns);
         }
     }
 
     /// Tells the slow log of a run of commands.
     #[cold]
-    pub fn tell_slow_run(&self, shift: &mut Shift<'_, '_>) {
-        shift.lap.has_slow = false;
-        let Some(SlowRun { commands, took_ns, last }) = shift.lap.slow_run.take() else { return };
+    pub fn tell_slow_run(&self, context: &mut BatchContext<'_, '_>) {
+        context.stopwatch.has_slow = false;
+        let Some(SlowRun { commands, took_ns, last }) = context.stopwatch.slow_run.take() else {
+            return;
+        };
         // It has been decoded before.
-        let mut decoder = Decoder::new(Limits::of(Standing::Known));
-        let bytes = &shift.input[last..];
+        let mut decoder = Decoder::new(Limits::of(AuthState::Known));
+        let bytes = &context.input[last..];
         let Ok(Step::Ready { .. }) = decoder.poll(bytes) else { return };
         let request = decoder.request(bytes);
         let Ok(command) = table().locate(request) else { return };
@@ -187,6 +195,6 @@ impl Visitor {
             address: self.client.address.clone(),
             name: self.client.names.lock().name.clone(),
         };
-        self.house.slowlog.lock().push(slow, self.settings.server.slowlog_entries_max);
+        self.server.slowlog.lock().push(slow, self.settings.server.slowlog_entries_max);
     }
 }

@@ -1,7 +1,7 @@
 //! Queueing between MULTI and EXEC. EXEC is in `execute`.
 
+use super::connection::{BatchContext, Connection, Stop};
 use super::execute::is_write;
-use super::visitor::{Shift, Stop, Visitor};
 use crate::admin::{Command, Handler, table};
 use crate::base::limits::{QUERY_BYTES_MAX, REQUEST_ARGS_MAX};
 use crate::command::{Fault, Flags};
@@ -18,8 +18,8 @@ pub fn has_write(queue: &Queue) -> bool {
     queue.commands.iter().any(|(id, request)| is_write(table().get(*id), request.borrow()))
 }
 
-impl Visitor {
-    /// Whether a request is one of those that wait while writers are held back.
+impl Connection {
+    /// Whether a request is one of those that wait while writers are locks back.
     pub fn would_write(&self, command: &Command, request: Request<'_>) -> bool {
         let is_exec = command.spec.name == "EXEC";
         is_write(command, request)
@@ -27,12 +27,12 @@ impl Visitor {
             || (is_exec && self.session.queue.as_ref().is_some_and(has_write))
     }
 
-    /// Whether a transaction must wait after all: with the master's lock held no new hold begins.
-    pub fn holds_back(&mut self, queue: &Queue, shift: &mut Shift<'_, '_>) -> bool {
+    /// Whether a transaction must wait after all: with the master's lock locks no new pause_mode begins.
+    pub fn holds_back(&mut self, queue: &Queue, context: &mut BatchContext<'_, '_>) -> bool {
         if !has_write(queue) {
             return false;
         }
-        shift.held.write(shift.set, shift.roster);
+        context.locks.write(context.set, context.member_list);
         self.refresh();
         self.is_held(|_| true)
     }
@@ -42,33 +42,33 @@ impl Visitor {
         &mut self,
         command: &Command,
         request: Request<'_>,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
     ) -> Option<Stop> {
-        shift.served += 1;
+        context.served += 1;
         if let Handler::Prefix = command.handler {
             let text = "ERR PROXY ONCE is not allowed inside a transaction: its commands run as \
                         one, at the master";
-            return self.refuse(Some(command), Fault::Says(text), shift);
+            return self.refuse(Some(command), Fault::Static(text), context);
         }
         if command.spec.flags.has(Flags::NO_MULTI) {
-            let fault = Fault::Says("ERR Command not allowed inside a transaction");
-            return self.refuse(Some(command), fault, shift);
+            let fault = Fault::Static("ERR Command not allowed inside a transaction");
+            return self.refuse(Some(command), fault, context);
         }
         if command.spec.flags.has(Flags::FAR) {
             let text =
                 "ERR MIGRATE is not allowed inside a transaction: it waits for another server";
-            return self.refuse(Some(command), Fault::Says(text), shift);
+            return self.refuse(Some(command), Fault::Static(text), context);
         }
         if is_write(command, request)
-            && let Err(fault) = self.pass_gate(shift)
+            && let Err(fault) = self.pass_gate(context)
         {
-            return self.refuse(Some(command), fault, shift);
+            return self.refuse(Some(command), fault, context);
         }
         let queue = self.session.queue.as_mut()?;
         queue.bytes += request.iter().map(<[u8]>::len).sum::<usize>();
         if QUERY_BYTES_MAX < queue.bytes || REQUEST_ARGS_MAX <= queue.commands.len() {
-            let fault = Fault::Says("ERR the transaction is too large to queue");
-            return self.refuse(Some(command), fault, shift);
+            let fault = Fault::Static("ERR the transaction is too large to queue");
+            return self.refuse(Some(command), fault, context);
         }
         queue.commands.push((command.id, OwnedRequest::of(request.iter())));
         let mark = self.reply.mark();

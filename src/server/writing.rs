@@ -1,18 +1,18 @@
 //! A write's way: the gate, the master, the log, and what the client wants confirmed.
 
+use super::acks::Wanted;
+use super::connection::{BatchContext, Connection, Stop};
 use super::parked::{Confirmation, Parked};
-use super::visitor::{Shift, Stop, Visitor};
-use super::wanted::Wanted;
 use crate::admin::Command;
 use crate::command::{Args, Fault};
 use crate::engine::WriteVerb;
 use crate::metrics::Label;
-use crate::node::{Duty, View};
+use crate::node::{MemberFlag, View};
 use crate::resp::Request;
 use crate::route::{Acks, Reason};
 use crate::session::{AskedAcks, Tags};
 
-impl Visitor {
+impl Connection {
     /// Runs a write at the master.
     #[inline]
     pub fn write(
@@ -20,35 +20,35 @@ impl Visitor {
         command: &Command,
         verb: WriteVerb,
         request: Request<'_>,
-        shift: &mut Shift<'_, '_>,
+        context: &mut BatchContext<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
-        self.pass_gate(shift)?;
+        self.pass_gate(context)?;
         let route = self.origin().route(command, request);
-        shift.begin(command);
-        let master = shift.master()?.member().index;
-        self.keep_up(shift.set)?;
+        context.begin(command);
+        let master = context.master()?.member().index;
+        self.keep_up(context.set)?;
         self.may_write_at(master)?;
         if self.is_held(|_| true) {
-            return Ok(Some(Stop::Held));
+            return Ok(Some(Stop::LockCache));
         }
-        let writing = shift.held.write(shift.set, shift.roster);
-        let desk = &mut *shift.desk;
-        let args = Args::new(request, command.words, self.session.db, &desk.world);
-        let effects = &mut desk.effects;
-        let outcome = writing.run(&command.spec, verb, args, effects, &mut self.reply, shift.now);
+        let writing = context.locks.write(context.set, context.member_list);
+        let scratch = &mut *context.scratch;
+        let args = Args::new(request, command.words, self.session.db, &scratch.env);
+        let effects = &mut scratch.effects;
+        let outcome = writing.run(&command.spec, verb, args, effects, &mut self.reply, context.now);
         let has_changed = !effects.is_empty();
-        let end = self.position(shift.set.head());
+        let end = self.position(context.set.head());
         match has_changed {
-            true => self.session.wrote(end, shift.now),
+            true => self.session.wrote(end, context.now),
             false => self.session.saw(end),
         }
         if self.session.tags != Tags::Off {
-            self.came_from(shift.set.member(master), Reason::Write, shift);
+            self.came_from(context.set.member(master), Reason::Write, context);
         }
-        shift.count(Label::new(route, master as u16, command.id), command);
-        if outcome.is_err() && shift.set.member(master).is(Duty::Quarantined) {
-            shift.held.release();
-            shift.set.replace_quarantined_master();
+        context.count(Label::new(route, master as u16, command.id), command);
+        if outcome.is_err() && context.set.member(master).is(MemberFlag::Quarantined) {
+            context.locks.release();
+            context.set.replace_quarantined_master();
         }
         outcome?;
         Ok(if has_changed { self.confirmation_of(command, request, route) } else { None })
@@ -56,10 +56,10 @@ impl Visitor {
 
     /// `min-replicas-to-write`, checked before anything is applied.
     #[inline]
-    pub fn pass_gate(&self, shift: &Shift<'_, '_>) -> Result<(), Fault> {
+    pub fn pass_gate(&self, context: &BatchContext<'_, '_>) -> Result<(), Fault> {
         let Some(gate) = self.settings.set.gate() else { return Ok(()) };
-        let (set, roster, now) = (shift.set, shift.roster, shift.now);
-        let view = View { set, roster, now, with_ages: true };
+        let (set, member_list, now) = (context.set, context.member_list, context.now);
+        let view = View { set, member_list, now, with_ages: true };
         if gate.allows(view.fed()) { Ok(()) } else { Err(Fault::NoReplicas) }
     }
 
@@ -111,7 +111,7 @@ impl Visitor {
         let asked = self.session.acks.into_iter().chain(routes.iter().map(of_route));
         let mut asked = asked.filter(|it| it.acks != Acks::None).peekable();
         asked.peek()?;
-        let wanted = Wanted::of_all(&self.house.set, &self.roster, asked)?;
+        let wanted = Wanted::of_all(&self.server.set, &self.member_list, asked)?;
         // The wait is told of under one label: the first route that asks for something.
         let labels = routes.iter().filter(|it| of_route(it).acks != Acks::None);
         let route = *labels.chain(routes).next()?;

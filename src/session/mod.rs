@@ -6,9 +6,9 @@ mod once;
 mod token;
 
 pub use once::{Once, Tags};
-pub use token::Seal;
+pub use token::TokenSigner;
 
-use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
+use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
 use crate::route::{Acks, Ladder, Level};
@@ -47,7 +47,7 @@ pub struct Watch {
     /// Its version at the master then.
     pub version: u64,
     /// The stream's history then: after a failover the versions of another member mean nothing.
-    pub history: HistoryId,
+    pub replid: ReplId,
 }
 
 /// A transaction being queued.
@@ -121,25 +121,25 @@ impl Session {
     /// Carries what the session has seen over into the stream of today. What a failover has cut off
     /// is put down as lost, once; a floor of a history that is not known any more stays as it is,
     /// and sends reads to the master until one has raised a new floor.
-    pub fn carry_over(&mut self, lineage: &Lineage) {
+    pub fn carry_over(&mut self, history: &ReplicationHistory) {
         let Some(floor) = self.floor else { return };
-        let offset = match lineage.cover(floor) {
-            Covered::To(offset) => offset,
-            Covered::Lost(from) => {
+        let offset = match history.cover(floor) {
+            Coverage::To(offset) => offset,
+            Coverage::Lost(from) => {
                 self.lost = Some(Lost { from, to: floor.offset });
                 self.last_write = self.last_write.min(from);
                 from
             }
-            Covered::Foreign => return,
+            Coverage::Foreign => return,
         };
-        self.floor = Some(Position { history: lineage.history, offset });
+        self.floor = Some(Position { replid: history.replid, offset });
     }
 
     /// Raises the floor to `offset` of the history that is current now.
     #[inline]
     pub fn saw(&mut self, seen: Position) {
         match &mut self.floor {
-            Some(floor) if floor.history == seen.history => {
+            Some(floor) if floor.replid == seen.replid => {
                 floor.offset = floor.offset.max(seen.offset);
             }
             // A floor of another history has been settled against this one before it was read.
@@ -184,24 +184,24 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::position::HistoryId;
+    use crate::base::position::ReplId;
 
-    const OLD: HistoryId = HistoryId::new([1; 20]);
-    const NEW: HistoryId = HistoryId::new([2; 20]);
+    const OLD: ReplId = ReplId::new([1; 20]);
+    const NEW: ReplId = ReplId::new([2; 20]);
 
-    fn carried(history: HistoryId, offset: u64) -> Session {
-        let at = |history, it| Position { history, offset: Offset::new(it) };
+    fn carried(replid: ReplId, offset: u64) -> Session {
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
         let mut session = Session::default();
-        session.wrote(at(history, offset), MonoUs(1));
-        let lineage = Lineage::new(OLD).promoted(NEW, Offset::new(50));
-        session.carry_over(&lineage);
+        session.wrote(at(replid, offset), MonoUs(1));
+        let history = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(50));
+        session.carry_over(&history);
         session
     }
 
     #[test]
     fn a_floor_that_a_failover_shares_goes_on_in_the_new_history() {
         let session = carried(OLD, 50);
-        assert_eq!(session.floor, Some(Position { history: NEW, offset: Offset::new(50) }));
+        assert_eq!(session.floor, Some(Position { replid: NEW, offset: Offset::new(50) }));
         assert_eq!((session.lost, session.last_write), (None, Offset::new(50)));
         assert_eq!(carried(NEW, 90).floor.map(|it| it.offset), Some(Offset::new(90)));
     }
@@ -210,13 +210,13 @@ mod tests {
     fn what_a_failover_cut_off_is_lost_and_the_session_goes_on_from_before() {
         let session = carried(OLD, 80);
         assert_eq!(session.lost, Some(Lost { from: Offset::new(50), to: Offset::new(80) }));
-        assert_eq!(session.floor, Some(Position { history: NEW, offset: Offset::new(50) }));
+        assert_eq!(session.floor, Some(Position { replid: NEW, offset: Offset::new(50) }));
         assert_eq!(session.last_write, Offset::new(50), "WAIT waits for what there is");
     }
 
     #[test]
     fn a_floor_of_an_unknown_history_is_kept() {
-        let unknown = HistoryId::new([9; 20]);
-        assert_eq!(carried(unknown, 10).floor.map(|it| it.history), Some(unknown));
+        let unknown = ReplId::new([9; 20]);
+        assert_eq!(carried(unknown, 10).floor.map(|it| it.replid), Some(unknown));
     }
 }

@@ -10,20 +10,20 @@ const SIGNATURE_BYTES: usize = 16;
 /// Comes before what is signed, so that a signature made for anything else is none here.
 const PURPOSE: &[u8] = b"entourage token 1\0";
 
-const MALFORMED: Fault = Fault::Says("ERR that is not a token: ask PROXY TOKEN for one");
-const FORGED: Fault = Fault::Says(
+const MALFORMED: Fault = Fault::Static("ERR that is not a token: ask PROXY TOKEN for one");
+const FORGED: Fault = Fault::Static(
     "ERR the token's signature is wrong: was it altered, or signed by another proxy? Proxies that \
      exchange tokens need the same token-secret",
 );
 
 /// Signs tokens and knows its own. Proxies with the same secret know each other's.
 #[derive(Clone)]
-pub struct Seal(Hmac<Sha256>);
+pub struct TokenSigner(Hmac<Sha256>);
 
-impl Seal {
+impl TokenSigner {
     /// A seal that nobody has without this secret.
-    pub fn new(secret: &[u8]) -> Seal {
-        Seal(Hmac::new_from_slice(secret).expect("a secret of any length is a key"))
+    pub fn new(secret: &[u8]) -> TokenSigner {
+        TokenSigner(Hmac::new_from_slice(secret).expect("a secret of any length is a key"))
     }
 
     /// `<history>:<offset>:<signature>`: one word.
@@ -66,23 +66,23 @@ fn signature(digits: &[u8]) -> Option<[u8; SIGNATURE_BYTES]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::position::{HistoryId, Offset};
+    use crate::base::position::{Offset, ReplId};
 
-    const PLACE: Position = Position { history: HistoryId::new([7; 20]), offset: Offset::new(42) };
+    const PLACE: Position = Position { replid: ReplId::new([7; 20]), offset: Offset::new(42) };
 
     #[test]
     fn a_token_survives_its_text() {
-        let seal = Seal::new(b"a secret of many bytes");
+        let seal = TokenSigner::new(b"a secret of many bytes");
         let token = seal.sign(PLACE);
         assert!(token.bytes().all(|it| it.is_ascii_graphic()), "{token}");
         assert_eq!(seal.open(token.as_bytes()), Ok(PLACE));
-        assert_eq!(Seal::new(b"a secret of many bytes").open(token.as_bytes()), Ok(PLACE));
-        assert_eq!(Seal::new(b"another").open(token.as_bytes()), Err(FORGED));
+        assert_eq!(TokenSigner::new(b"a secret of many bytes").open(token.as_bytes()), Ok(PLACE));
+        assert_eq!(TokenSigner::new(b"another").open(token.as_bytes()), Err(FORGED));
     }
 
     #[test]
     fn a_token_with_any_byte_changed_left_out_or_added_is_none() {
-        let seal = Seal::new(b"a secret of many bytes");
+        let seal = TokenSigner::new(b"a secret of many bytes");
         let token = seal.sign(PLACE).into_bytes();
         for at in 0..token.len() {
             let mut forged = token.clone();

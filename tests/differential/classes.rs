@@ -9,9 +9,9 @@ pub enum Class {
     Exact,
     /// The same elements; runs of so many stay together.
     Unordered(usize),
-    /// Chosen by dice: as many, and each from the collection.
+    /// Chosen by random: as many, and each from the collection.
     Random,
-    /// Chosen by dice and taken out: both sides are brought to the same state afterwards.
+    /// Chosen by random and taken out: both sides are brought to the same state afterwards.
     Popped,
     /// A page of an iteration.
     Page,
@@ -35,11 +35,11 @@ const CLASSES: &[(&str, Class, &str)] = &[
     ("HKEYS", Class::Unordered(1), "likewise"),
     ("HVALS", Class::Unordered(1), "likewise"),
     ("HGETALL", Class::Unordered(2), "likewise"),
-    ("RANDOMKEY", Class::Random, "dice"),
-    ("SRANDMEMBER", Class::Random, "dice"),
-    ("HRANDFIELD", Class::Random, "dice"),
-    ("ZRANDMEMBER", Class::Random, "dice"),
-    ("SPOP", Class::Popped, "dice"),
+    ("RANDOMKEY", Class::Random, "random"),
+    ("SRANDMEMBER", Class::Random, "random"),
+    ("HRANDFIELD", Class::Random, "random"),
+    ("ZRANDMEMBER", Class::Random, "random"),
+    ("SPOP", Class::Popped, "random"),
     ("SCAN", Class::Page, "pages differ; whole iterations are compared in iteration.rs"),
     ("SSCAN", Class::Page, "likewise"),
     ("HSCAN", Class::Page, "likewise"),

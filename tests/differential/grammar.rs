@@ -1,4 +1,4 @@
-//! Grammars of commands, and the commands that seeded dice make of them.
+//! Grammars of commands, and the commands that seeded random make of them.
 //!
 //! A line is a weight and a shape: upper-case words stand for themselves, lower-case words are
 //! kinds of arguments (`vocabulary.rs`), `[a | b]` is one of these or nothing, `(a | b)` one of
@@ -7,7 +7,7 @@
 
 use super::vocabulary::Vocabulary;
 use crate::support::Words;
-use entourage::base::dice::Dice;
+use entourage::base::random::Random;
 
 /// How often `...` repeats at most.
 const REPEATS_MAX: u64 = 4;
@@ -57,8 +57,8 @@ impl Grammar {
     }
 
     /// The next command.
-    pub fn command(&self, dice: &mut Dice, vocabulary: &Vocabulary) -> Words {
-        let mut left = dice.below(self.weight);
+    pub fn command(&self, random: &mut Random, vocabulary: &Vocabulary) -> Words {
+        let mut left = random.below(self.weight);
         let mut shapes = self.shapes.iter();
         let shape = loop {
             let shape = shapes.next().expect("weights add up");
@@ -68,9 +68,9 @@ impl Grammar {
             }
         };
         let mut words = vec![];
-        say_all(&shape.pieces, dice, vocabulary, &mut words);
-        if dice.below(self.spoilt_one_in) == 0 {
-            spoil(&mut words, dice, vocabulary);
+        say_all(&shape.pieces, random, vocabulary, &mut words);
+        if random.below(self.spoilt_one_in) == 0 {
+            spoil(&mut words, random, vocabulary);
         }
         words
     }
@@ -121,43 +121,43 @@ fn alternatives<'a>(
     branches
 }
 
-fn say_all(pieces: &[Piece], dice: &mut Dice, vocabulary: &Vocabulary, words: &mut Words) {
+fn say_all(pieces: &[Piece], random: &mut Random, vocabulary: &Vocabulary, words: &mut Words) {
     for piece in pieces {
-        say(piece, dice, vocabulary, words);
+        say(piece, random, vocabulary, words);
     }
 }
 
-fn say(piece: &Piece, dice: &mut Dice, vocabulary: &Vocabulary, words: &mut Words) {
+fn say(piece: &Piece, random: &mut Random, vocabulary: &Vocabulary, words: &mut Words) {
     match piece {
         Piece::Token(it) => words.push(it.clone().into_bytes()),
-        Piece::Kind(it) => vocabulary.say(it, dice, words),
-        Piece::Maybe(_) if dice.below(2) == 0 => {}
+        Piece::Kind(it) => vocabulary.say(it, random, words),
+        Piece::Maybe(_) if random.below(2) == 0 => {}
         Piece::Maybe(branches) | Piece::One(branches) => {
-            let branch = &branches[dice.below(branches.len() as u64) as usize];
-            say_all(branch, dice, vocabulary, words);
+            let branch = &branches[random.below(branches.len() as u64) as usize];
+            say_all(branch, random, vocabulary, words);
         }
         Piece::Many(it) => {
             let is_optional = matches!(**it, Piece::Maybe(_));
-            for _ in u64::from(is_optional)..=dice.below(REPEATS_MAX) {
-                say(it, dice, vocabulary, words);
+            for _ in u64::from(is_optional)..=random.below(REPEATS_MAX) {
+                say(it, random, vocabulary, words);
             }
         }
     }
 }
 
 /// Makes a command one that is mostly refused: too long, too short, or with a word out of place.
-fn spoil(words: &mut Words, dice: &mut Dice, vocabulary: &Vocabulary) {
-    let at = dice.below(words.len() as u64) as usize;
+fn spoil(words: &mut Words, random: &mut Random, vocabulary: &Vocabulary) {
+    let at = random.below(words.len() as u64) as usize;
     // A set with one score must stay one, and no other may be asked for a range by text.
     let is_delicate = words.get(1).is_some_and(|it| it.starts_with(b"y"))
         || words.get(2).is_some_and(|it| it.starts_with(b"y"));
     let ways = if is_delicate { 2 } else { 6 };
-    match dice.below(ways) {
+    match random.below(ways) {
         0 => drop(words.pop().filter(|_| words.len() != 1)),
-        1 => words.push(vocabulary.odd(dice)),
-        2 if at != 0 => words[at] = vocabulary.odd(dice),
+        1 => words.push(vocabulary.odd(random)),
+        2 if at != 0 => words[at] = vocabulary.odd(random),
         3 if at != 0 => words.insert(at, words[at].clone()),
-        4 if 1 < words.len() => words[1] = vocabulary.any_key(dice),
+        4 if 1 < words.len() => words[1] = vocabulary.any_key(random),
         _ => words[0].make_ascii_lowercase(),
     }
     if words.is_empty() {

@@ -6,7 +6,7 @@ use super::grammar::{Grammar, SPOILT_ONE_IN};
 use super::keyspace;
 use super::shrink;
 use crate::support::{Value, Wire, Words, until, words};
-use entourage::base::dice::Dice;
+use entourage::base::random::Random;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -124,9 +124,9 @@ pub fn play_all(
         }
         let setting = &SETTINGS[number as usize % SETTINGS.len()];
         let set = set_thresholds(servers, &defaults, setting, failures);
-        let dice = Dice::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
+        let random = Random::new(seed.wrapping_mul(1_000_003).wrapping_add(number));
         let clients = (0..family.clients).map(|it| Client::dial(servers, it, setting.crowd));
-        let mut round = Round { clients: clients.collect(), grammar: &grammar, dice, played: 0 };
+        let mut round = Round { clients: clients.collect(), grammar: &grammar, random, played: 0 };
         // Whoever changes them needs to know what they were, to play it again.
         if let [alone] = &mut round.clients[..] {
             alone.log.extend(set);
@@ -196,7 +196,7 @@ fn set_thresholds(
 struct Round<'a> {
     clients: Vec<Client>,
     grammar: &'a Grammar,
-    dice: Dice,
+    random: Random,
     played: u64,
 }
 
@@ -216,7 +216,7 @@ impl Round<'_> {
 
     /// While nothing is on its way.
     fn flush_now_and_then(&mut self) -> Result<(), (usize, Mismatch)> {
-        let command = match self.dice.below(2 * FLUSH_ONE_IN) {
+        let command = match self.random.below(2 * FLUSH_ONE_IN) {
             0 => words(&["FLUSHALL"]),
             1 => words(&["FLUSHDB"]),
             _ => return Ok(()),
@@ -228,7 +228,7 @@ impl Round<'_> {
     fn exchange(&mut self) -> Result<(), (usize, Mismatch)> {
         let mut batches = vec![];
         for client in &mut self.clients {
-            let batch = batch(self.grammar, &mut self.dice, client);
+            let batch = batch(self.grammar, &mut self.random, client);
             client.send(&batch);
             self.played += batch.len() as u64;
             batches.push(batch);
@@ -249,13 +249,13 @@ impl Round<'_> {
 
 /// A pipeline. It ends behind a command that takes out at random, because the next command could
 /// only be compared after both sides were brought together again.
-fn batch(grammar: &Grammar, dice: &mut Dice, client: &Client) -> Vec<Words> {
+fn batch(grammar: &Grammar, random: &mut Random, client: &Client) -> Vec<Words> {
     let mut batch = vec![];
-    if dice.below(TRANSACTION_ONE_IN) == 0 {
-        transact(grammar, dice, client, &mut batch);
+    if random.below(TRANSACTION_ONE_IN) == 0 {
+        transact(grammar, random, client, &mut batch);
     }
-    for _ in 0..=dice.below(BATCH) {
-        let command = grammar.command(dice, &client.vocabulary);
+    for _ in 0..=random.below(BATCH) {
+        let command = grammar.command(random, &client.vocabulary);
         let witness = witness(&command);
         let pops = class(&command) == Class::Popped;
         batch.push(command);
@@ -268,15 +268,15 @@ fn batch(grammar: &Grammar, dice: &mut Dice, client: &Client) -> Vec<Words> {
 }
 
 /// Commands whose replies are the same to the last byte, also in the one of EXEC.
-fn transact(grammar: &Grammar, dice: &mut Dice, client: &Client, batch: &mut Vec<Words>) {
+fn transact(grammar: &Grammar, random: &mut Random, client: &Client, batch: &mut Vec<Words>) {
     batch.push(words(&["MULTI"]));
-    for _ in 0..dice.below(QUEUED_MAX + 1) {
-        let command = grammar.command(dice, &client.vocabulary);
+    for _ in 0..random.below(QUEUED_MAX + 1) {
+        let command = grammar.command(random, &client.vocabulary);
         if class(&command) == Class::Exact {
             batch.push(command);
         }
     }
-    let end = if dice.below(8) == 0 { "DISCARD" } else { "EXEC" };
+    let end = if random.below(8) == 0 { "DISCARD" } else { "EXEC" };
     batch.push(words(&[end]));
 }
 

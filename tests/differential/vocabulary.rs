@@ -1,7 +1,7 @@
 //! The words that arguments are made of: few enough to collide, odd enough to hurt.
 
 use crate::support::Words;
-use entourage::base::dice::Dice;
+use entourage::base::random::Random;
 
 /// Keys of each type.
 const KEYS_PER_TYPE: u64 = 6;
@@ -116,7 +116,7 @@ const DUMPS: &[&[u8]] = &[
       \x0a\x00\x95\xe6\xf3\xe8?\x11\xd1\xe7",
     b"",
     b"abc",
-    b"\0\x03abc\x0a\0zzzzzzzz",
+    b"\0\x03abc\x0a\0",
 ];
 
 /// From here on a crowd is of long words.
@@ -134,72 +134,74 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// Says a word, or several, of a kind.
-    pub fn say(&self, kind: &str, dice: &mut Dice, words: &mut Words) {
+    pub fn say(&self, kind: &str, random: &mut Random, words: &mut Words) {
         let word = match kind {
-            "string" => self.key(b's', dice),
-            "hash" => self.key(b'h', dice),
-            "list" => self.key(b'l', dice),
-            "set" => self.key(b't', dice),
-            "zset" => self.key(b'z', dice),
-            "lexset" => numbered(b'y', dice),
-            "any" => self.any_key(dice),
-            "weight-key" => format!("w_{}", dice.below(8)).into_bytes(),
+            "string" => self.key(b's', random),
+            "hash" => self.key(b'h', random),
+            "list" => self.key(b'l', random),
+            "set" => self.key(b't', random),
+            "zset" => self.key(b'z', random),
+            "lexset" => numbered(b'y', random),
+            "any" => self.any_key(random),
+            "weight-key" => format!("w_{}", random.below(8)).into_bytes(),
             "db" => self.db.to_string().into_bytes(),
             "other-db" => self.other_db.to_string().into_bytes(),
             "zset-pair" => {
                 words.push(b"2".to_vec());
-                words.push(self.key(b'z', dice));
-                self.key(b'z', dice)
+                words.push(self.key(b'z', random));
+                self.key(b'z', random)
             }
-            "lists" | "sets" | "zsets" | "set-or-zsets" => return self.counted(kind, dice, words),
+            "lists" | "sets" | "zsets" | "set-or-zsets" => {
+                return self.counted(kind, random, words);
+            }
             "crowd" | "text-crowd" | "pairs-crowd" | "scores-crowd" => {
-                return self.crowd(kind, dice, words);
+                return self.crowd(kind, random, words);
             }
-            "short-crowd" => return self.short_crowd(dice, words),
-            kind => scalar(kind, dice),
+            "short-crowd" => return self.short_crowd(random, words),
+            kind => scalar(kind, random),
         };
         words.push(word);
     }
 
     /// A key of any type.
-    pub fn any_key(&self, dice: &mut Dice) -> Vec<u8> {
-        numbered(TYPES[dice.below(TYPES.len() as u64) as usize], dice)
+    pub fn any_key(&self, random: &mut Random) -> Vec<u8> {
+        numbered(TYPES[random.below(TYPES.len() as u64) as usize], random)
     }
 
     /// A word that is out of place nearly anywhere.
-    pub fn odd(&self, dice: &mut Dice) -> Vec<u8> {
-        one_of(ODD, dice)
+    pub fn odd(&self, random: &mut Random) -> Vec<u8> {
+        one_of(ODD, random)
     }
 
-    fn key(&self, letter: u8, dice: &mut Dice) -> Vec<u8> {
-        match dice.below(STRAY_ONE_IN) {
-            0 => self.any_key(dice),
-            _ => numbered(letter, dice),
+    fn key(&self, letter: u8, random: &mut Random) -> Vec<u8> {
+        match random.below(STRAY_ONE_IN) {
+            0 => self.any_key(random),
+            _ => numbered(letter, random),
         }
     }
 
     /// A number of keys, mostly the right one, and the keys.
-    fn counted(&self, kind: &str, dice: &mut Dice, words: &mut Words) {
-        let count = 1 + dice.below(3);
-        words.push(match dice.below(20) {
-            0 => one_of(&["0", "-1", "abc", "99", "9223372036854775807", "1.5"], dice),
+    fn counted(&self, kind: &str, random: &mut Random, words: &mut Words) {
+        let count = 1 + random.below(3);
+        words.push(match random.below(20) {
+            0 => one_of(&["0", "-1", "abc", "99", "9223372036854775807", "1.5"], random),
             _ => count.to_string().into_bytes(),
         });
         for _ in 0..count {
             words.push(match kind {
-                "lists" => self.key(b'l', dice),
-                "sets" => self.key(b't', dice),
-                "set-or-zsets" if dice.below(3) == 0 => self.key(b't', dice),
-                _ => self.key(b'z', dice),
+                "lists" => self.key(b'l', random),
+                "sets" => self.key(b't', random),
+                "set-or-zsets" if random.below(3) == 0 => self.key(b't', random),
+                _ => self.key(b'z', random),
             });
         }
     }
 
     /// Many elements at once, to get past the thresholds of encodings.
-    fn crowd(&self, kind: &str, dice: &mut Dice, words: &mut Words) {
-        let first = dice.below(self.crowd);
-        let are_ints = kind != "text-crowd" && dice.below(2) == 0;
-        for number in first..first + 1 + dice.below(self.crowd) {
+    fn crowd(&self, kind: &str, random: &mut Random, words: &mut Words) {
+        let first = random.below(self.crowd);
+        let are_ints = kind != "text-crowd" && random.below(2) == 0;
+        for number in first..first + 1 + random.below(self.crowd) {
             if kind == "scores-crowd" {
                 words.push(format!("{}", number % 50).into_bytes());
             }
@@ -209,124 +211,128 @@ impl Vocabulary {
                 false => format!("member-{number:013}").into(),
             });
             if kind == "pairs-crowd" {
-                words.push(scalar("value", dice));
+                words.push(scalar("value", random));
             }
         }
     }
 
-    fn short_crowd(&self, dice: &mut Dice, words: &mut Words) {
-        words.extend((0..1 + dice.below(8)).map(|_| scalar("value", dice)));
+    fn short_crowd(&self, random: &mut Random, words: &mut Words) {
+        words.extend((0..1 + random.below(8)).map(|_| scalar("value", random)));
     }
 }
 
-fn scalar(kind: &str, dice: &mut Dice) -> Vec<u8> {
+fn scalar(kind: &str, random: &mut Random) -> Vec<u8> {
     match kind {
-        "value" => value(dice),
-        "member" | "field" => member(dice),
-        "plain" => format!("f{}", dice.below(12)).into_bytes(),
-        "int" => mixed(INTS, EDGE_INTS, NO_INTS, dice),
-        "float" | "score" => mixed(FLOATS, EDGE_FLOATS, NO_FLOATS, dice),
-        "index" | "count" => mixed(INTS, EDGE_INTS, NO_INTS, dice),
-        "random-count" => mixed(INTS, &["1000", "-1000", "-9223372036854775808"], NO_INTS, dice),
-        "offset" => mixed(&["0", "1", "5", "44", "64", "200"], &["536870912", "-1"], NO_INTS, dice),
-        "secs" => mixed(&["100", "1000", "99999"], &["0", "-1", "9223372036854775"], NO_INTS, dice),
-        "millis" => mixed(&["100000", "5000000"], &["0", "-9223372036854775808"], NO_INTS, dice),
-        "at" => at(1, &["9223372036854775807"], dice),
-        "at-ms" => at(1000, &["9223372036854775807"], dice),
-        "at-any" => at(1, &["0", "1", "-1", "1000000000", "9223372036854775807"], dice),
-        "at-ms-any" => at(1000, &["0", "1", "-1", "1000000000000"], dice),
-        "score-bound" => bound(dice),
-        "lex-bound" => lex_bound(dice),
-        "pattern" => one_of(PATTERNS, dice),
-        "cursor" => mixed(&["0"], &["1", "17"], &["abc", "-1", "18446744073709551616", ""], dice),
-        "rank" => mixed(&["1", "-1", "2", "-2"], &["0", "9223372036854775807"], NO_INTS, dice),
-        "weight" => mixed(&["1", "2", "0.5", "-1", "0"], &["inf", "-inf"], NO_FLOATS, dice),
-        "by-pattern" => one_of(&["w_*", "w_*", "w_*->f1", "x*", "*_*"], dice),
-        "get-pattern" => one_of(&["#", "w_*", "w_*->f1", "#x", "nostar", "w_*->"], dice),
-        "dump" => DUMPS[dice.below(DUMPS.len() as u64) as usize].to_vec(),
-        "small" => dice.below(50).to_string().into_bytes(),
-        "large" => text(&[2_000, 4_000, 4_090, 9_000, 20_000, 70_000], dice),
-        "entries" => one_of(ENTRIES, dice),
-        "lengths" => one_of(LENGTHS, dice),
-        "list-sizes" => one_of(LIST_SIZES, dice),
+        "value" => value(random),
+        "member" | "field" => member(random),
+        "plain" => format!("f{}", random.below(12)).into_bytes(),
+        "int" => mixed(INTS, EDGE_INTS, NO_INTS, random),
+        "float" | "score" => mixed(FLOATS, EDGE_FLOATS, NO_FLOATS, random),
+        "index" | "count" => mixed(INTS, EDGE_INTS, NO_INTS, random),
+        "random-count" => mixed(INTS, &["1000", "-1000", "-9223372036854775808"], NO_INTS, random),
+        "offset" => {
+            mixed(&["0", "1", "5", "44", "64", "200"], &["536870912", "-1"], NO_INTS, random)
+        }
+        "secs" => {
+            mixed(&["100", "1000", "99999"], &["0", "-1", "9223372036854775"], NO_INTS, random)
+        }
+        "millis" => mixed(&["100000", "5000000"], &["0", "-9223372036854775808"], NO_INTS, random),
+        "at" => at(1, &["9223372036854775807"], random),
+        "at-ms" => at(1000, &["9223372036854775807"], random),
+        "at-any" => at(1, &["0", "1", "-1", "1000000000", "9223372036854775807"], random),
+        "at-ms-any" => at(1000, &["0", "1", "-1", "1000000000000"], random),
+        "score-bound" => bound(random),
+        "lex-bound" => lex_bound(random),
+        "pattern" => one_of(PATTERNS, random),
+        "cursor" => mixed(&["0"], &["1", "17"], &["abc", "-1", "18446744073709551616", ""], random),
+        "rank" => mixed(&["1", "-1", "2", "-2"], &["0", "9223372036854775807"], NO_INTS, random),
+        "weight" => mixed(&["1", "2", "0.5", "-1", "0"], &["inf", "-inf"], NO_FLOATS, random),
+        "by-pattern" => one_of(&["w_*", "w_*", "w_*->f1", "x*", "*_*"], random),
+        "get-pattern" => one_of(&["#", "w_*", "w_*->f1", "#x", "nostar", "w_*->"], random),
+        "dump" => DUMPS[random.below(DUMPS.len() as u64) as usize].to_vec(),
+        "small" => random.below(50).to_string().into_bytes(),
+        "large" => text(&[2_000, 4_000, 4_090, 9_000, 20_000, 70_000], random),
+        "entries" => one_of(ENTRIES, random),
+        "lengths" => one_of(LENGTHS, random),
+        "list-sizes" => one_of(LIST_SIZES, random),
         other => panic!("the vocabulary has no kind {other}"),
     }
 }
 
-fn numbered(letter: u8, dice: &mut Dice) -> Vec<u8> {
-    match dice.below(KEYS_PER_TYPE) {
+fn numbered(letter: u8, random: &mut Random) -> Vec<u8> {
+    match random.below(KEYS_PER_TYPE) {
         0 => vec![letter, b'\r', b'\n', 0, 0xff],
         number => vec![letter, b'0' + number as u8],
     }
 }
 
-fn one_of(words: &[&str], dice: &mut Dice) -> Vec<u8> {
-    words[dice.below(words.len() as u64) as usize].as_bytes().to_vec()
+fn one_of(words: &[&str], random: &mut Random) -> Vec<u8> {
+    words[random.below(words.len() as u64) as usize].as_bytes().to_vec()
 }
 
 /// Mostly common words, sometimes edges, seldom mistakes.
-fn mixed(common: &[&str], edges: &[&str], mistakes: &[&str], dice: &mut Dice) -> Vec<u8> {
-    match dice.below(40) {
-        0 => one_of(mistakes, dice),
-        1..4 => one_of(edges, dice),
-        _ => one_of(common, dice),
+fn mixed(common: &[&str], edges: &[&str], mistakes: &[&str], random: &mut Random) -> Vec<u8> {
+    match random.below(40) {
+        0 => one_of(mistakes, random),
+        1..4 => one_of(edges, random),
+        _ => one_of(common, random),
     }
 }
 
-fn value(dice: &mut Dice) -> Vec<u8> {
-    match dice.below(12) {
-        0..4 => one_of(INTS, dice),
-        4 => one_of(EDGE_INTS, dice),
-        5 => one_of(NO_INTS, dice),
-        6 => one_of(FLOATS, dice),
-        7 => one_of(EDGE_FLOATS, dice),
+fn value(random: &mut Random) -> Vec<u8> {
+    match random.below(12) {
+        0..4 => one_of(INTS, random),
+        4 => one_of(EDGE_INTS, random),
+        5 => one_of(NO_INTS, random),
+        6 => one_of(FLOATS, random),
+        7 => one_of(EDGE_FLOATS, random),
         8 => b"\0\xff\r\n\x80".to_vec(),
-        9 => text(&[0, 1, 8, 9, 10, 11], dice),
-        10 => text(&[43, 44, 45, 63, 64, 65], dice),
-        _ => text(&[127, 128, 300, 1000], dice),
+        9 => text(&[0, 1, 8, 9, 10, 11], random),
+        10 => text(&[43, 44, 45, 63, 64, 65], random),
+        _ => text(&[127, 128, 300, 1000], random),
     }
 }
 
-fn member(dice: &mut Dice) -> Vec<u8> {
-    match dice.below(16) {
+fn member(random: &mut Random) -> Vec<u8> {
+    match random.below(16) {
         0 => b"\0\xff\r\n\x80".to_vec(),
-        1 => text(&[0, 8, 9, 10, 63, 64, 65], dice),
-        2 => one_of(EDGE_INTS, dice),
-        3..6 => dice.below(12).to_string().into_bytes(),
-        6..8 => format!("m{}", dice.below(300)).into_bytes(),
-        _ => format!("f{}", dice.below(12)).into_bytes(),
+        1 => text(&[0, 8, 9, 10, 63, 64, 65], random),
+        2 => one_of(EDGE_INTS, random),
+        3..6 => random.below(12).to_string().into_bytes(),
+        6..8 => format!("m{}", random.below(300)).into_bytes(),
+        _ => format!("f{}", random.below(12)).into_bytes(),
     }
 }
 
-fn text(lengths: &[usize], dice: &mut Dice) -> Vec<u8> {
-    let letter = b'a' + dice.below(3) as u8;
-    vec![letter; lengths[dice.below(lengths.len() as u64) as usize]]
+fn text(lengths: &[usize], random: &mut Random) -> Vec<u8> {
+    let letter = b'a' + random.below(3) as u8;
+    vec![letter; lengths[random.below(lengths.len() as u64) as usize]]
 }
 
-fn at(scale: u64, edges: &[&str], dice: &mut Dice) -> Vec<u8> {
-    match dice.below(30) {
-        0 => one_of(NO_INTS, dice),
-        1..4 => one_of(edges, dice),
-        _ => ((FAR + 1000 * dice.below(20)) * scale).to_string().into_bytes(),
+fn at(scale: u64, edges: &[&str], random: &mut Random) -> Vec<u8> {
+    match random.below(30) {
+        0 => one_of(NO_INTS, random),
+        1..4 => one_of(edges, random),
+        _ => ((FAR + 1000 * random.below(20)) * scale).to_string().into_bytes(),
     }
 }
 
-fn bound(dice: &mut Dice) -> Vec<u8> {
-    let mut word = if dice.below(3) == 0 { b"(".to_vec() } else { vec![] };
-    word.extend(match dice.below(3) {
-        0 => one_of(&["-inf", "+inf", "inf"], dice),
-        _ => mixed(FLOATS, EDGE_FLOATS, NO_FLOATS, dice),
+fn bound(random: &mut Random) -> Vec<u8> {
+    let mut word = if random.below(3) == 0 { b"(".to_vec() } else { vec![] };
+    word.extend(match random.below(3) {
+        0 => one_of(&["-inf", "+inf", "inf"], random),
+        _ => mixed(FLOATS, EDGE_FLOATS, NO_FLOATS, random),
     });
     word
 }
 
-fn lex_bound(dice: &mut Dice) -> Vec<u8> {
-    let sign = match dice.below(24) {
+fn lex_bound(random: &mut Random) -> Vec<u8> {
+    let sign = match random.below(24) {
         0..5 => return b"-".to_vec(),
         5..10 => return b"+".to_vec(),
         10 => b"".as_slice(),
         11..18 => b"[",
         _ => b"(",
     };
-    [sign, &member(dice)].concat()
+    [sign, &member(random)].concat()
 }

@@ -1,14 +1,14 @@
-//! A client: a session that reads as the corridor does, and what it has seen.
+//! A client: a session that reads as the request path does, and what it has seen.
 
 use super::checker::{Finding, Ledger};
-use entourage::admin::{Handler, Origin, home_of, table};
-use entourage::base::dice::Dice;
+use entourage::admin::{Handler, RequestContext, preferred_replica, table};
 use entourage::base::position::{Offset, Position};
+use entourage::base::random::Random;
 use entourage::base::time::MonoUs;
-use entourage::command::{Args, Class, World};
-use entourage::node::{Applied, CaughtUp, Set, Stint, View};
+use entourage::command::{Args, CallEnv, Class};
+use entourage::node::{Applied, ApplyBudget, CaughtUp, ReplicaSet, View};
 use entourage::resp::{OwnedRequest, Protocol, Reply};
-use entourage::route::{Ladder, Level, Route, Routes, Rung, Step, Where, plan};
+use entourage::route::{Ladder, LadderPosition, Level, Route, Routes, Step, Where, plan};
 use entourage::session::Session;
 use std::time::Duration;
 
@@ -42,8 +42,8 @@ pub struct Seen {
 }
 
 impl Client {
-    pub fn new(number: usize, dice: &mut Dice, set: &Set) -> Client {
-        let mut any = |of: usize| dice.below(of as u64) as usize;
+    pub fn new(number: usize, random: &mut Random, set: &ReplicaSet) -> Client {
+        let mut any = |of: usize| random.below(of as u64) as usize;
         let level = Level::parse(LEVELS[any(LEVELS.len())]).unwrap();
         let steps = LADDERS[any(LADDERS.len())].iter().map(|it| Step::parse(it).unwrap());
         let ladder = Ladder::new(&steps.collect::<Vec<_>>()).unwrap();
@@ -61,24 +61,24 @@ impl Client {
         self.session.level = Level::parse(level);
     }
 
-    fn keep_up(&mut self, set: &Set) {
+    fn keep_up(&mut self, set: &ReplicaSet) {
         if self.generation != set.generation() {
             self.generation = set.generation();
-            self.session.carry_over(&set.lineage());
+            self.session.carry_over(&set.history());
             assert_eq!(self.session.lost, None, "a hosted failover loses nothing");
         }
     }
 
-    pub fn wrote(&mut self, set: &Set, end: Offset, number: u64) {
+    pub fn wrote(&mut self, set: &ReplicaSet, end: Offset, number: u64) {
         self.keep_up(set);
-        let end = Position { history: set.lineage().history, offset: end };
+        let end = Position { replid: set.history().replid, offset: end };
         self.session.wrote(end, MonoUs(1));
         self.seen = self.seen.max(number);
     }
 
     pub fn read(
         &mut self,
-        set: &Set,
+        set: &ReplicaSet,
         ledger: &Ledger,
         db: usize,
         key: u64,
@@ -106,60 +106,63 @@ impl Client {
         Seen { at_replica: index != set.master(), finding, number: Some(saw) }
     }
 
-    /// Follows the plan as the corridor does; a wait ends when the feed has done some of its work.
-    fn choose(&mut self, set: &Set, now: MonoUs, bits: u64) -> Option<usize> {
-        let (roster, lineage) = (set.roster(), set.lineage());
-        let home = home_of(self.number, roster.len() - 1);
-        let (mut rung, mut arrived) = (Rung::GROUND, None);
-        let settled = |offset| Some(Position { history: lineage.history, offset });
+    /// Follows the plan as the request path does; a wait ends when the feed has done some of its work.
+    fn choose(&mut self, set: &ReplicaSet, now: MonoUs, bits: u64) -> Option<usize> {
+        let (member_list, history) = (set.member_list(), set.history());
+        let preferred = preferred_replica(self.number, member_list.len() - 1);
+        let (mut ladder_position, mut arrived) = (LadderPosition::START, None);
+        let settled = |offset| Some(Position { replid: history.replid, offset });
         loop {
-            let origin = Origin {
+            let origin = RequestContext {
                 routes: &self.routes,
                 session: &self.session,
                 listener: "main",
                 listener_level: None,
                 arrived,
             };
-            let mut ask = origin.ask(Class::Read, 0, set, &lineage, now, home);
-            (ask.dice, ask.rung) = (bits, rung);
-            let view = View { set, roster: &roster, now, with_ages: true };
+            let mut ask = origin.ask(Class::Read, 0, set, &history, now, preferred);
+            (ask.random, ask.ladder_position) = (bits, ladder_position);
+            let view = View { set, member_list: &member_list, now, with_ages: true };
             match plan(&ask, &view).to {
                 Where::Member(member) => return Some(member.into()),
                 Where::CatchUp { member, needs, step } => {
-                    let stint = Stint::Writes(1 + (bits % 9) as usize);
-                    match set.catch_up(set.member(member.into()), needs, stint) {
+                    let budget = ApplyBudget::Writes(1 + (bits % 9) as usize);
+                    match set.catch_up(set.member(member.into()), needs, budget) {
                         CaughtUp::Yes => return Some(member.into()),
                         CaughtUp::NotYet => {
-                            (rung, arrived) = (Rung { step, left: None }, settled(needs));
+                            (ladder_position, arrived) =
+                                (LadderPosition { step, left: None }, settled(needs));
                         }
                         CaughtUp::Never => panic!("it moves"),
                     }
                 }
                 Where::Wait { member, needs, at_most, step } => {
                     let member = set.member(member.into());
-                    while bits % 2 == 0 && set.apply(member, Stint::SHORT) == Applied::Some {}
+                    while bits % 2 == 0 && set.apply(member, ApplyBudget::SHORT) == Applied::Some {}
                     // Woken once before the time is over.
-                    let left = if rung.left.is_none() { at_most / 2 } else { Duration::ZERO };
-                    (rung, arrived) = (Rung { step, left: Some(left) }, settled(needs));
+                    let left =
+                        if ladder_position.left.is_none() { at_most / 2 } else { Duration::ZERO };
+                    (ladder_position, arrived) =
+                        (LadderPosition { step, left: Some(left) }, settled(needs));
                 }
                 Where::Refuse(_) => return None,
             }
         }
     }
 
-    fn read_at(&mut self, set: &Set, index: usize, db: usize, key: u64) -> u64 {
+    fn read_at(&mut self, set: &ReplicaSet, index: usize, db: usize, key: u64) -> u64 {
         let owned = OwnedRequest::of(["GET".to_owned(), format!("k{key}")]);
         let Handler::Read(get) = table().find(owned.borrow()).unwrap().handler else {
             panic!("GET reads")
         };
-        let world = World::new(super::WALL, 1);
+        let env = CallEnv::new(super::WALL, 1);
         let mut reply = Reply::new(Protocol::Resp2);
         let member = set.member(index);
-        assert!(member.in_service(), "{} serves, and is {}", member.name, member.duties());
+        assert!(member.in_service(), "{} serves, and is {}", member.name, member.flags());
         let reading = set.read(member);
-        reading.run(get, Args::new(owned.borrow(), 1, db, &world), &mut reply).unwrap();
-        let history = set.lineage().history;
-        self.session.saw(Position { history, offset: member.applied() });
+        reading.run(get, Args::new(owned.borrow(), 1, db, &env), &mut reply).unwrap();
+        let replid = set.history().replid;
+        self.session.saw(Position { replid, offset: member.applied() });
         let text = String::from_utf8_lossy(reply.bytes()).into_owned();
         let value = text.split("\r\n").nth(1).unwrap_or_default();
         value.split(':').next().unwrap_or_default().parse().unwrap_or(0)

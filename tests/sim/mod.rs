@@ -1,4 +1,4 @@
-//! The world of the simulation: a set, clients, dice, and checkers that count writes by themselves.
+//! The env of the simulation: a set, clients, random, and checkers that count writes by themselves.
 
 mod checker;
 mod client;
@@ -8,13 +8,13 @@ pub use checker::Finding;
 use checker::Ledger;
 use client::Client;
 use entourage::admin::table;
-use entourage::base::dice::Dice;
-use entourage::base::position::{HistoryId, Offset};
+use entourage::base::position::{Offset, ReplId};
+use entourage::base::random::Random;
 use entourage::base::time::{MonoUs, WallMs};
 use entourage::command::{Args, Fault};
 use entourage::engine::{Effects, Engine, Thresholds};
-use entourage::node::{Applied, Duty, Member, Roster, Set, Stint};
-use entourage::resp::{Decoder, Limits, OwnedRequest, Protocol, Reply, Standing, Step};
+use entourage::node::{Applied, ApplyBudget, Member, MemberFlag, MemberList, ReplicaSet};
+use entourage::resp::{AuthState, Decoder, Limits, OwnedRequest, Protocol, Reply, Step};
 use std::sync::Arc;
 
 const KEYS: u64 = 6;
@@ -24,35 +24,35 @@ const GENEROUS: usize = 64 << 20;
 const WALL: WallMs = WallMs(1_700_000_000_000);
 
 /// Everything, in one thread.
-pub struct World {
-    pub set: Set,
+pub struct CallEnv {
+    pub set: ReplicaSet,
     pub findings: Vec<Finding>,
     pub reads_at_replicas: u64,
     pub syncs: u64,
     /// What happened, in order: equal seeds, equal stories.
     pub story: Vec<String>,
-    dice: Dice,
+    random: Random,
     clients: Vec<Client>,
     ledger: Ledger,
     now: u64,
     effects: Effects,
 }
 
-impl World {
-    pub fn new(seed: u64) -> World {
-        let mut dice = Dice::new(seed);
-        let replicas = 1 + dice.below(3) as usize;
-        let history = HistoryId::new([seed as u8; 20]);
+impl CallEnv {
+    pub fn new(seed: u64) -> CallEnv {
+        let mut random = Random::new(seed);
+        let replicas = 1 + random.below(3) as usize;
+        let replid = ReplId::new([seed as u8; 20]);
         let thresholds = Thresholds::default();
-        let set = Set::new(replicas, seed, history, thresholds, BACKLOG_BYTES, GENEROUS);
-        let clients = (0..4).map(|it| Client::new(it, &mut dice, &set)).collect();
-        World {
+        let set = ReplicaSet::new(replicas, seed, replid, thresholds, BACKLOG_BYTES, GENEROUS);
+        let clients = (0..4).map(|it| Client::new(it, &mut random, &set)).collect();
+        CallEnv {
             set,
             findings: vec![],
             reads_at_replicas: 0,
             syncs: 0,
             story: vec![],
-            dice,
+            random,
             clients,
             ledger: Ledger::default(),
             now: 1,
@@ -72,8 +72,8 @@ impl World {
 
     /// One thing happens.
     pub fn deed(&mut self) {
-        self.now += self.dice.below(500);
-        match self.dice.below(100) {
+        self.now += self.random.below(500);
+        match self.random.below(100) {
             0..38 => self.write(),
             38..76 => self.read(),
             76..84 => self.feed(),
@@ -90,16 +90,16 @@ impl World {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        self.dice.below(bound as u64) as usize
+        self.random.below(bound as u64) as usize
     }
 
     fn any_member(&mut self) -> Arc<Member> {
-        let roster = self.set.roster();
-        roster[self.below(roster.len())].clone()
+        let member_list = self.set.member_list();
+        member_list[self.below(member_list.len())].clone()
     }
 
     fn any_key(&mut self) -> (usize, u64) {
-        (self.below(DATABASES), self.dice.below(KEYS))
+        (self.below(DATABASES), self.random.below(KEYS))
     }
 
     fn tell(&mut self, what: String) {
@@ -111,7 +111,7 @@ impl World {
         let (db, key) = self.any_key();
         let number = self.ledger.next();
         let padding = "x".repeat(self.below(300));
-        let words = match self.dice.below(10) {
+        let words = match self.random.below(10) {
             0 => format!("INCRBYFLOAT f{key} 1.5"),
             1 => format!("HSET h{key} field{} {number} b {padding}", number % 7),
             2 => format!("APPEND s{key} {number}"),
@@ -142,11 +142,11 @@ impl World {
         let entourage::admin::Handler::Write(verb) = command.handler else {
             panic!("{words} is a write")
         };
-        let world = entourage::command::World::new(WALL, self.now);
-        let args = Args::new(request, command.words, db, &world);
+        let env = entourage::command::CallEnv::new(WALL, self.now);
+        let args = Args::new(request, command.words, db, &env);
         let mut reply = Reply::new(Protocol::Resp2);
-        let (roster, before) = (self.set.roster(), self.set.head());
-        let mut writing = self.set.write(&roster);
+        let (member_list, before) = (self.set.member_list(), self.set.head());
+        let mut writing = self.set.write(&member_list);
         let effects = &mut self.effects;
         writing.run(&command.spec, verb, args, effects, &mut reply, MonoUs(self.now))?;
         Ok((before, self.set.head()))
@@ -155,8 +155,8 @@ impl World {
     fn read(&mut self) {
         let at = self.below(self.clients.len());
         let (db, key) = self.any_key();
-        let bits = self.dice.bits();
-        let World { set, clients, ledger, now, .. } = self;
+        let bits = self.random.bits();
+        let CallEnv { set, clients, ledger, now, .. } = self;
         let seen = clients[at].read(set, ledger, db, key, MonoUs(*now), bits);
         self.tell(format!("read {:?}", seen.number));
         self.reads_at_replicas += u64::from(seen.at_replica);
@@ -166,8 +166,8 @@ impl World {
     fn feed(&mut self) {
         let member = self.any_member();
         // A batch may end before all that was taken from the log has been applied.
-        let stint = Stint::Writes(1 + self.below(12));
-        self.set.apply(&member, stint);
+        let budget = ApplyBudget::Writes(1 + self.below(12));
+        self.set.apply(&member, budget);
     }
 
     fn pause(&mut self) {
@@ -185,7 +185,7 @@ impl World {
 
     fn drain(&mut self) {
         let member = self.any_member();
-        if member.is(Duty::Drained) {
+        if member.is(MemberFlag::Drained) {
             self.set.undrain(&member);
         } else {
             let _ = self.set.drain(&member, MonoUs(self.now));
@@ -194,11 +194,11 @@ impl World {
 
     /// The bound tightens for a moment: who is behind is cut.
     fn squeeze(&mut self) {
-        self.set.bound_log(BACKLOG_BYTES, self.dice.below(2000) as usize);
+        self.set.bound_log(BACKLOG_BYTES, self.random.below(2000) as usize);
         self.set.bound_log(BACKLOG_BYTES, GENEROUS);
-        for member in self.set.roster().iter().filter(|it| !it.is_sound()) {
+        for member in self.set.member_list().iter().filter(|it| !it.is_sound()) {
             assert!(!member.in_service());
-            assert_eq!(self.set.apply(member, Stint::Writes(1)), Applied::Nothing);
+            assert_eq!(self.set.apply(member, ApplyBudget::Writes(1)), Applied::Nothing);
         }
     }
 
@@ -214,40 +214,42 @@ impl World {
     }
 
     fn fail_over(&mut self) {
-        let heir = self.any_member();
-        let could = heir.index != self.set.master() && heir.is_sound() && !heir.is(Duty::Paused);
-        assert_eq!(self.set.fail_over(&heir).is_ok(), could, "{}", heir.duties());
-        self.tell(format!("failover {} {could}", heir.name));
+        let candidate = self.any_member();
+        let could = candidate.index != self.set.master()
+            && candidate.is_sound()
+            && !candidate.is(MemberFlag::Paused);
+        assert_eq!(self.set.fail_over(&candidate).is_ok(), could, "{}", candidate.flags());
+        self.tell(format!("failover {} {could}", candidate.name));
     }
 
     fn grow(&mut self) {
-        if self.set.roster().len() < 6 && self.below(4) == 0 {
+        if self.set.member_list().len() < 6 && self.below(4) == 0 {
             let _ = self.set.add_replica(MonoUs(self.now));
         }
     }
 
     /// A verb changes something at the master, and panics.
     fn panic(&mut self) {
-        let roster = self.set.roster();
+        let member_list = self.set.member_list();
         let master = self.set.master();
-        if !roster.iter().any(|it| it.index != master && it.is_sound()) {
+        if !member_list.iter().any(|it| it.index != master && it.is_sound()) {
             return;
         }
-        quietly(|| self.run_broken(&roster));
-        assert!(roster[master].is(Duty::Quarantined));
+        quietly(|| self.run_broken(&member_list));
+        assert!(member_list[master].is(MemberFlag::Quarantined));
         self.set.replace_quarantined_master();
         assert_ne!(self.set.master(), master, "a replica takes over");
         self.tell(format!("panic {master}"));
     }
 
-    fn run_broken(&mut self, roster: &Roster) {
+    fn run_broken(&mut self, member_list: &MemberList) {
         let owned = OwnedRequest::of(["SET", "k0", "999999999:broken"]);
         let request = owned.borrow();
         let spec = &table().find(request).expect("SET is known").spec;
-        let world = entourage::command::World::new(WALL, 1);
-        let args = Args::new(request, 1, 0, &world);
+        let env = entourage::command::CallEnv::new(WALL, 1);
+        let args = Args::new(request, 1, 0, &env);
         let mut reply = Reply::default();
-        let mut writing = self.set.write(roster);
+        let mut writing = self.set.write(member_list);
         let effects = &mut self.effects;
         let done = writing.run(spec, half_a_set, args, effects, &mut reply, MonoUs(self.now));
         assert!(done.is_err() && reply.bytes().is_empty());
@@ -255,25 +257,25 @@ impl World {
 
     /// All orders end, all feeds run dry.
     pub fn calm_down(&mut self) {
-        let roster = self.set.roster();
-        for member in roster.iter() {
+        let member_list = self.set.member_list();
+        for member in member_list.iter() {
             self.set.resume(member);
             self.set.undrain(member);
         }
-        for member in roster.iter().chain(roster.iter()) {
+        for member in member_list.iter().chain(member_list.iter()) {
             if self.set.needs_sync(member) {
                 self.set.sync(member, MonoUs(self.now));
             }
-            while self.set.apply(member, Stint::SHORT) == Applied::Some {}
+            while self.set.apply(member, ApplyBudget::SHORT) == Applied::Some {}
         }
     }
 
     pub fn assert_converged(&self) {
-        let roster = self.set.roster();
+        let member_list = self.set.member_list();
         let of = |it: &Arc<Member>| contents(self.set.read(it).engine());
-        let master = of(&roster[self.set.master()]);
+        let master = of(&member_list[self.set.master()]);
         assert!(master.len() > 4);
-        for member in roster.iter() {
+        for member in member_list.iter() {
             assert_eq!(member.applied(), self.set.head(), "{} has all", member.name);
             assert_eq!(of(member), master, "{}", member.name);
         }
@@ -284,7 +286,7 @@ impl World {
         let bytes = self.set.stream_from(Offset::ZERO).expect("the backlog keeps everything");
         assert_eq!(bytes.len() as u64, self.set.head().bytes());
         let mut engine = Engine::new(1, Thresholds::default());
-        let mut decoder = Decoder::new(Limits::of(Standing::Known));
+        let mut decoder = Decoder::new(Limits::of(AuthState::Known));
         let (mut rest, mut db) = (&bytes[..], 0);
         while !rest.is_empty() {
             let Ok(Step::Ready { consumed }) = decoder.poll(rest) else { panic!("half a command") };
@@ -301,8 +303,8 @@ impl World {
             }
             rest = &rest[consumed..];
         }
-        let roster = self.set.roster();
-        let master = contents(self.set.read(&roster[self.set.master()]).engine());
+        let member_list = self.set.member_list();
+        let master = contents(self.set.read(&member_list[self.set.master()]).engine());
         assert_eq!(contents(&engine), master);
     }
 }
@@ -372,9 +374,9 @@ fn asked(engine: &Engine, db: usize, words: &str) -> String {
     let owned = OwnedRequest::of(words.split(' '));
     let command = table().find(owned.borrow()).expect("a command");
     let entourage::admin::Handler::Read(verb) = command.handler else { panic!("{words} reads") };
-    let world = entourage::command::World::new(WALL, 1);
+    let env = entourage::command::CallEnv::new(WALL, 1);
     let mut reply = Reply::new(Protocol::Resp2);
-    let args = Args::new(owned.borrow(), command.words, db, &world);
+    let args = Args::new(owned.borrow(), command.words, db, &env);
     engine.read(verb, args, &mut reply).expect("a reply");
     String::from_utf8_lossy(reply.bytes()).into_owned()
 }

@@ -2,8 +2,8 @@
 
 use super::{Lines, read};
 use crate::admin::version::{ENTOURAGE_VERSION, REDIS_VERSION};
-use crate::admin::{House, Memory};
-use crate::runtime::{clock, process, undertaker};
+use crate::admin::{Memory, Server};
+use crate::runtime::{clock, lazyfree, process};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// There are no scripts.
@@ -30,9 +30,9 @@ const DEFRAG_AND_TRACKING: &[&str] = &[
     "tracking_total_prefixes",
 ];
 
-pub fn server(house: &House, lines: &mut Lines) {
-    let settings = house.settings();
-    let up_s = house.birth.at.until(clock::wall_now()) / 1000;
+pub fn server(server: &Server, lines: &mut Lines) {
+    let settings = server.settings();
+    let up_s = server.birth.at.until(clock::wall_now()) / 1000;
     lines.line("redis_version", REDIS_VERSION);
     lines.line("entourage_version", ENTOURAGE_VERSION);
     lines.line("redis_git_sha1", "00000000");
@@ -44,8 +44,8 @@ pub fn server(house: &House, lines: &mut Lines) {
     lines.line("multiplexing_api", "epoll");
     lines.line("process_id", process::id());
     lines.line("process_supervised", "no");
-    lines.line("run_id", &house.birth.run_id);
-    lines.line("tcp_port", house.birth.port);
+    lines.line("run_id", &server.birth.run_id);
+    lines.line("tcp_port", server.birth.port);
     lines.line("server_time_usec", clock::wall_us());
     lines.line("uptime_in_seconds", up_s);
     lines.line("uptime_in_days", up_s / (24 * 3600));
@@ -53,29 +53,29 @@ pub fn server(house: &House, lines: &mut Lines) {
     lines.line("configured_hz", settings.set.hz);
     lines.line("lru_clock", (clock::wall_now().0 / 1000) & 0xFF_FFFF);
     lines.line("executable", process::executable());
-    lines.line("config_file", &house.birth.file);
+    lines.line("config_file", &server.birth.file);
     lines.line("io_threads_active", 0);
     lines.line("listeners", settings.listeners.len());
 }
 
-pub fn clients(house: &House, lines: &mut Lines) {
-    let all = house.clients.all();
+pub fn clients(server: &Server, lines: &mut Lines) {
+    let all = server.clients.all();
     let most = |of: fn(&crate::admin::Client) -> u64| all.iter().map(|it| of(it)).max();
     let blocked = all.iter().filter(|it| it.is_parked.load(Relaxed)).count();
     lines.line("connected_clients", all.len());
     lines.line("cluster_connections", 0);
-    lines.line("maxclients", house.settings().server.maxclients);
+    lines.line("maxclients", server.settings().server.maxclients);
     lines.line("client_recent_max_input_buffer", most(|it| read(&it.unread)).unwrap_or(0));
     lines.line("client_recent_max_output_buffer", most(|it| read(&it.unsent)).unwrap_or(0));
     lines.line("blocked_clients", blocked);
     lines.line("tracking_clients", 0);
     lines.line("clients_in_timeout_table", 0);
-    lines.line("clients_closed_for_output", read(&house.counters.overflowed));
+    lines.line("clients_closed_for_output", read(&server.counters.overflowed));
 }
 
-pub fn memory(house: &House, lines: &mut Lines) {
-    let memory = house.memory();
-    let (_, backlog) = house.set.backlog();
+pub fn memory(server: &Server, lines: &mut Lines) {
+    let memory = server.memory();
+    let (_, backlog) = server.set.backlog();
     lines.bytes("used_memory", memory.used);
     lines.bytes("used_memory_rss", memory.resident);
     lines.bytes("used_memory_peak", memory.peak);
@@ -95,7 +95,7 @@ pub fn memory(house: &House, lines: &mut Lines) {
     ["used_memory_lua", "used_memory_vm_total", "used_memory_scripts", "maxmemory"]
         .iter()
         .for_each(|it| lines.bytes(it, 0));
-    lines.line("maxmemory_policy", house.settings().idle.eviction.as_str());
+    lines.line("maxmemory_policy", server.settings().idle.eviction.as_str());
     // The allocator does not say which pages it holds: all that is resident counts as its own.
     lines.push(format_args!("allocator_frag_ratio:{:.2}", memory.fragmentation()));
     lines.line("allocator_frag_bytes", memory.fragmentation_bytes());
@@ -108,18 +108,18 @@ pub fn memory(house: &House, lines: &mut Lines) {
     lines.line("mem_replication_backlog", backlog);
     lines.line("mem_total_replication_buffers", backlog);
     lines.zeros(&["mem_cluster_links", "mem_clients_slaves"]);
-    lines.line("mem_clients_normal", house.client_bytes());
+    lines.line("mem_clients_normal", server.client_bytes());
     lines.line("mem_aof_buffer", 0);
     lines.line("mem_allocator", "mimalloc");
     lines.line("active_defrag_running", 0);
-    lines.line("lazyfree_pending_objects", undertaker::waiting());
-    lines.line("lazyfreed_objects", undertaker::buried());
+    lines.line("lazyfree_pending_objects", lazyfree::waiting());
+    lines.line("lazyfreed_objects", lazyfree::freed());
 }
 
-pub fn stats(house: &House, lines: &mut Lines) {
-    let counters = &house.counters;
-    let snapshot = house.snapshot();
-    let gains = house.rates.lock().gains();
+pub fn stats(server: &Server, lines: &mut Lines) {
+    let counters = &server.counters;
+    let snapshot = server.snapshot();
+    let gains = server.rates.lock().gains();
     lines.line("total_connections_received", read(&counters.accepted));
     lines.line("total_commands_processed", read(&counters.commands));
     lines.line("instantaneous_ops_per_sec", gains.commands as u64);
@@ -132,10 +132,10 @@ pub fn stats(house: &House, lines: &mut Lines) {
     lines.line("instantaneous_input_repl_kbps", "0.00");
     lines.line("instantaneous_output_repl_kbps", "0.00");
     lines.line("rejected_connections", read(&counters.refused));
-    lines.line("sync_full", read(&house.set.full_syncs));
+    lines.line("sync_full", read(&server.set.full_resyncs));
     lines.line("sync_partial_ok", 0);
     lines.line("sync_partial_err", 0);
-    lines.line("expired_keys", super::data::expired(house));
+    lines.line("expired_keys", super::data::expired(server));
     lines.zeros(&["evicted_keys", "evicted_clients"]);
     lines.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     lines.line("keyspace_hits", snapshot.tally().hits);
@@ -149,7 +149,7 @@ pub fn stats(house: &House, lines: &mut Lines) {
     lines.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
 }
 
-pub fn cpu(_: &House, lines: &mut Lines) {
+pub fn cpu(_: &Server, lines: &mut Lines) {
     let it = process::cpu();
     let told = [
         ("used_cpu_sys", it.system),

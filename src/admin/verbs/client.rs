@@ -6,7 +6,7 @@ mod pause;
 
 use super::connection::{printable, set_name};
 use super::help::help;
-use crate::admin::{After, Client, SessionRow, Turn, session_container, session_row};
+use crate::admin::{Client, CommandContext, Outcome, SessionRow, session_container, session_row};
 use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
@@ -22,7 +22,7 @@ const EVERYBODY: &str = "O(N) where N is the number of client connections";
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[session_container("CLIENT", SUBCOMMANDS).says(
-    Group::Connection,
+    Group::ConnectionTask,
     "2.4.0",
     "Depends on the subcommand",
     "Looks at connections and changes them.",
@@ -36,7 +36,7 @@ const fn sub(
     summary: &'static str,
     syntax: &'static str,
 ) -> SessionRow {
-    row.says(Group::Connection, since, complexity, summary, syntax)
+    row.says(Group::ConnectionTask, since, complexity, summary, syntax)
 }
 
 const SUBCOMMANDS: &[SessionRow] = &[
@@ -148,47 +148,47 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells of client-side caching on this connection.",
         "",
     ),
-    help(Group::Connection, "5.0.0"),
+    help(Group::ConnectionTask, "5.0.0"),
 ];
 
-fn id(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.int(turn.client.id as i64);
-    Ok(After::Answered)
+fn id(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.int(context.client.id as i64);
+    Ok(Outcome::Answered)
 }
 
-fn info(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    mirror(turn);
-    turn.reply.verbatim(&line::line(turn.client, turn.now));
-    Ok(After::Answered)
+fn info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    mirror(context);
+    context.reply.verbatim(&line::line(context.client, context.now));
+    Ok(Outcome::Answered)
 }
 
 /// Lets others see this client as it is now, in the middle of a batch.
-fn mirror(turn: &Turn<'_>) {
-    turn.client.mirror(turn.session, turn.reply.protocol());
-    let asked = turn.args.request().wire().map_or(0, <[u8]>::len);
-    turn.client.unread.store(asked as u64, Relaxed);
+fn mirror(context: &CommandContext<'_>) {
+    context.client.mirror(context.session, context.reply.protocol());
+    let asked = context.args.request().wire().map_or(0, <[u8]>::len);
+    context.client.unread.store(asked as u64, Relaxed);
 }
 
-fn list(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    mirror(turn);
-    let clients = if turn.args.left() == 0 {
-        turn.house.clients.all()
-    } else if 2 <= turn.args.left() && turn.args.word("TYPE") {
-        let kind = Kind::parse(turn.args.next()?)?;
-        turn.args.done()?;
-        turn.house.clients.all().into_iter().filter(|it| kind.is_of(it)).collect()
-    } else if 2 <= turn.args.left() && turn.args.word("ID") {
-        let ids = turn.args.rest().map(number::parse_i64);
+fn list(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    mirror(context);
+    let clients = if context.args.left() == 0 {
+        context.server.clients.all()
+    } else if 2 <= context.args.left() && context.args.word("TYPE") {
+        let kind = Kind::parse(context.args.next()?)?;
+        context.args.done()?;
+        context.server.clients.all().into_iter().filter(|it| kind.is_of(it)).collect()
+    } else if 2 <= context.args.left() && context.args.word("ID") {
+        let ids = context.args.rest().map(number::parse_i64);
         let ids: Option<Vec<i64>> = ids.collect();
-        let ids = ids.ok_or(Fault::Says("ERR Invalid client ID"))?;
-        let found = ids.into_iter().filter_map(|it| turn.house.clients.get(it as u64));
+        let ids = ids.ok_or(Fault::Static("ERR Invalid client ID"))?;
+        let found = ids.into_iter().filter_map(|it| context.server.clients.get(it as u64));
         found.collect::<Vec<Arc<Client>>>()
     } else {
         return Err(Fault::Syntax);
     };
-    let text: String = clients.iter().map(|it| line::line(it, turn.now)).collect();
-    turn.reply.verbatim(&text);
-    Ok(After::Answered)
+    let text: String = clients.iter().map(|it| line::line(it, context.now)).collect();
+    context.reply.verbatim(&text);
+    Ok(Outcome::Answered)
 }
 
 /// Kinds of connections, as CLIENT LIST and CLIENT KILL tell them apart.
@@ -212,7 +212,7 @@ impl Kind {
         let found = kinds.iter().find(|it| word.eq_ignore_ascii_case(it.0.as_bytes()));
         found.map(|it| it.1).ok_or_else(|| {
             let word = String::from_utf8_lossy(word);
-            Fault::Told(format!("ERR Unknown client type '{word}'"))
+            Fault::Message(format!("ERR Unknown client type '{word}'"))
         })
     }
 
@@ -222,114 +222,118 @@ impl Kind {
     }
 }
 
-fn get_name(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    match turn.session.name.as_str() {
-        "" => turn.reply.null(),
-        name => turn.reply.bulk(name.as_bytes()),
+fn get_name(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    match context.session.name.as_str() {
+        "" => context.reply.null(),
+        name => context.reply.bulk(name.as_bytes()),
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
-fn set_info(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let (option, value) = (turn.args.next()?, turn.args.next()?);
+fn set_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (option, value) = (context.args.next()?, context.args.next()?);
     let option = String::from_utf8_lossy(option).into_owned();
     let is_name = option.eq_ignore_ascii_case("LIB-NAME");
     if !is_name && !option.eq_ignore_ascii_case("LIB-VER") {
-        return Err(Fault::Told(format!("ERR Unrecognized option '{option}'")));
+        return Err(Fault::Message(format!("ERR Unrecognized option '{option}'")));
     }
     let Some(value) = printable(value) else {
         let option = option.to_lowercase();
         let text = format!("ERR {option} cannot contain spaces, newlines or special characters.");
-        return Err(Fault::Told(text));
+        return Err(Fault::Message(text));
     };
-    let mut names = turn.client.names.lock();
+    let mut names = context.client.names.lock();
     let (ours, shown) = match is_name {
-        true => (&mut turn.session.lib_name, &mut names.lib_name),
-        false => (&mut turn.session.lib_version, &mut names.lib_version),
+        true => (&mut context.session.lib_name, &mut names.lib_name),
+        false => (&mut context.session.lib_version, &mut names.lib_version),
     };
     *ours = value.into();
     *shown = value.into();
-    turn.reply.ok();
-    Ok(After::Answered)
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }
 
-fn replies(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    if turn.args.word("ON") {
-        turn.session.replies = Replies::On;
-        turn.reply.ok();
-    } else if turn.args.word("OFF") {
-        turn.session.replies = Replies::Off;
-    } else if turn.args.word("SKIP") {
-        if turn.session.replies != Replies::Off {
-            turn.session.replies = Replies::SkipNext;
+fn replies(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.word("ON") {
+        context.session.replies = Replies::On;
+        context.reply.ok();
+    } else if context.args.word("OFF") {
+        context.session.replies = Replies::Off;
+    } else if context.args.word("SKIP") {
+        if context.session.replies != Replies::Off {
+            context.session.replies = Replies::SkipNext;
         }
     } else {
         return Err(Fault::Syntax);
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
-fn no_evict(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.session.no_evict = switch(turn)?;
-    answer_switch(turn, &turn.client.flags.no_evict, turn.session.no_evict)
+fn no_evict(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.session.no_evict = switch(context)?;
+    answer_switch(context, &context.client.flags.no_evict, context.session.no_evict)
 }
 
-fn no_touch(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.session.no_touch = switch(turn)?;
-    turn.args.world.touches.set(!turn.session.no_touch);
-    answer_switch(turn, &turn.client.flags.no_touch, turn.session.no_touch)
+fn no_touch(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.session.no_touch = switch(context)?;
+    context.args.env.touches.set(!context.session.no_touch);
+    answer_switch(context, &context.client.flags.no_touch, context.session.no_touch)
 }
 
-fn switch(turn: &mut Turn<'_>) -> Result<bool, Fault> {
-    match (turn.args.word("ON"), turn.args.word("OFF")) {
+fn switch(context: &mut CommandContext<'_>) -> Result<bool, Fault> {
+    match (context.args.word("ON"), context.args.word("OFF")) {
         (true, _) => Ok(true),
         (_, true) => Ok(false),
         _ => Err(Fault::Syntax),
     }
 }
 
-fn answer_switch(turn: &mut Turn<'_>, shown: &AtomicBool, on: bool) -> Result<After, Fault> {
+fn answer_switch(
+    context: &mut CommandContext<'_>,
+    shown: &AtomicBool,
+    on: bool,
+) -> Result<Outcome, Fault> {
     shown.store(on, Relaxed);
-    turn.reply.ok();
-    Ok(After::Answered)
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }
 
-fn unblock(turn: &mut Turn<'_>) -> Result<After, Fault> {
+fn unblock(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     const AS_TIMEOUT: u8 = 1;
     const WITH_ERROR: u8 = 2;
-    const REASONS: Fault = Fault::Says("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
-    let word = turn.args.next()?;
-    let how = match turn.args.left() {
+    const REASONS: Fault = Fault::Static("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    let word = context.args.next()?;
+    let how = match context.args.left() {
         0 => AS_TIMEOUT,
-        1 if turn.args.word("TIMEOUT") => AS_TIMEOUT,
-        1 if turn.args.word("ERROR") => WITH_ERROR,
+        1 if context.args.word("TIMEOUT") => AS_TIMEOUT,
+        1 if context.args.word("ERROR") => WITH_ERROR,
         _ => return Err(REASONS),
     };
     let id = number::parse_i64(word).ok_or(Fault::NotInteger)?;
-    let parked = turn.house.clients.get(id as u64).filter(|it| it.is_parked.load(Acquire));
+    let parked = context.server.clients.get(id as u64).filter(|it| it.is_parked.load(Acquire));
     if let Some(client) = &parked {
         client.unblocked.store(how, Release);
         // It may have been woken by something else; whoever parks next begins anew.
         client.is_parked.swap(false, AcqRel);
         client.unblock.notify(usize::MAX);
     }
-    turn.reply.int(i64::from(parked.is_some()));
-    Ok(After::Answered)
+    context.reply.int(i64::from(parked.is_some()));
+    Ok(Outcome::Answered)
 }
 
-fn get_redirection(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.int(-1);
-    Ok(After::Answered)
+fn get_redirection(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.int(-1);
+    Ok(Outcome::Answered)
 }
 
-fn tracking_info(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.map(3);
-    turn.reply.bulk(b"flags");
-    turn.reply.set(1);
-    turn.reply.bulk(b"off");
-    turn.reply.bulk(b"redirect");
-    turn.reply.int(-1);
-    turn.reply.bulk(b"prefixes");
-    turn.reply.array(0);
-    Ok(After::Answered)
+fn tracking_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.map(3);
+    context.reply.bulk(b"flags");
+    context.reply.set(1);
+    context.reply.bulk(b"off");
+    context.reply.bulk(b"redirect");
+    context.reply.int(-1);
+    context.reply.bulk(b"prefixes");
+    context.reply.array(0);
+    Ok(Outcome::Answered)
 }

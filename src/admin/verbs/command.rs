@@ -5,7 +5,7 @@ mod docs;
 
 use super::help::help;
 use crate::admin::{
-    After, Command, Handler, SessionRow, Turn, session_container, session_row, table,
+    Command, CommandContext, Handler, Outcome, SessionRow, session_container, session_row, table,
 };
 use crate::base::glob;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -20,13 +20,13 @@ const NAMED: &str = "O(N) where N is the number of commands that are asked for";
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[session_container("COMMAND", SUBCOMMANDS)
     .alone(all)
-    .says(Group::Connection, "2.8.13", ALL, "Describes all commands.", "")
+    .says(Group::ConnectionTask, "2.8.13", ALL, "Describes all commands.", "")
     .flags(ANYTIME)
     .tips(UNORDERED)];
 
 const SUBCOMMANDS: &[SessionRow] = &[
     session_row("COUNT", Exactly(2), ANYTIME, count).says(
-        Group::Connection,
+        Group::ConnectionTask,
         "2.8.13",
         "O(1)",
         "Counts the commands.",
@@ -34,7 +34,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
     ),
     session_row("LIST", AtLeast(2), ANYTIME, list)
         .says(
-            Group::Connection,
+            Group::ConnectionTask,
             "7.0.0",
             ALL,
             "Names the commands.",
@@ -43,7 +43,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         .tips(UNORDERED),
     session_row("INFO", AtLeast(2), ANYTIME, info)
         .says(
-            Group::Connection,
+            Group::ConnectionTask,
             "2.8.13",
             NAMED,
             "Describes commands to clients.",
@@ -52,7 +52,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         .tips(UNORDERED),
     session_row("DOCS", AtLeast(2), ANYTIME, docs)
         .says(
-            Group::Connection,
+            Group::ConnectionTask,
             "7.0.0",
             NAMED,
             "Describes commands to people.",
@@ -60,58 +60,58 @@ const SUBCOMMANDS: &[SessionRow] = &[
         )
         .tips(UNORDERED),
     session_row("GETKEYS", AtLeast(4), ANYTIME, get_keys).says(
-        Group::Connection,
+        Group::ConnectionTask,
         "2.8.13",
         "O(N) where N is the number of arguments",
         "Answers the keys of a command.",
         "command [arg [arg ...]]",
     ),
     session_row("GETKEYSANDFLAGS", AtLeast(4), ANYTIME, get_keys_and_flags).says(
-        Group::Connection,
+        Group::ConnectionTask,
         "7.0.0",
         "O(N) where N is the number of arguments",
         "Answers the keys of a command, and what it does to them.",
         "command [arg [arg ...]]",
     ),
-    help(Group::Connection, "5.0.0"),
+    help(Group::ConnectionTask, "5.0.0"),
 ];
 
-fn all(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.array(table().top().len());
-    table().top().for_each(|it| describe::describe(turn.reply, it));
-    Ok(After::Answered)
+fn all(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.array(table().top().len());
+    table().top().for_each(|it| describe::describe(context.reply, it));
+    Ok(Outcome::Answered)
 }
 
-fn count(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.count(table().top().len());
-    Ok(After::Answered)
+fn count(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.count(table().top().len());
+    Ok(Outcome::Answered)
 }
 
-fn info(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    if turn.args.left() == 0 {
-        return all(turn);
+fn info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.left() == 0 {
+        return all(context);
     }
-    turn.reply.array(turn.args.left());
-    for name in turn.args.rest() {
+    context.reply.array(context.args.left());
+    for name in context.args.rest() {
         match table().named(name) {
-            Some(command) => describe::describe(turn.reply, command),
-            None => turn.reply.null(),
+            Some(command) => describe::describe(context.reply, command),
+            None => context.reply.null(),
         }
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
-fn docs(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let commands: Vec<&Command> = match turn.args.left() {
+fn docs(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let commands: Vec<&Command> = match context.args.left() {
         0 => table().top().collect(),
-        _ => turn.args.rest().filter_map(|it| table().named(it)).collect(),
+        _ => context.args.rest().filter_map(|it| table().named(it)).collect(),
     };
-    turn.reply.map(commands.len());
+    context.reply.map(commands.len());
     for command in commands {
-        turn.reply.bulk(command.name.as_bytes());
-        docs::document(turn.reply, command);
+        context.reply.bulk(command.name.as_bytes());
+        docs::document(context.reply, command);
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
 /// Which commands COMMAND LIST names.
@@ -139,16 +139,16 @@ impl Filter<'_> {
     }
 }
 
-fn list(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let filter = filter(turn)?;
+fn list(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let filter = filter(context)?;
     let named: Vec<&Command> = table().all().iter().filter(|it| filter.fits(it)).collect();
-    turn.reply.array(named.len());
-    named.iter().for_each(|it| turn.reply.bulk(it.name.as_bytes()));
-    Ok(After::Answered)
+    context.reply.array(named.len());
+    named.iter().for_each(|it| context.reply.bulk(it.name.as_bytes()));
+    Ok(Outcome::Answered)
 }
 
-fn filter<'a>(turn: &mut Turn<'a>) -> Result<Filter<'a>, Fault> {
-    let args = &mut turn.args;
+fn filter<'a>(context: &mut CommandContext<'a>) -> Result<Filter<'a>, Fault> {
+    let args = &mut context.args;
     if args.left() == 0 {
         return Ok(Filter::All);
     }
@@ -166,26 +166,26 @@ fn filter<'a>(turn: &mut Turn<'a>) -> Result<Filter<'a>, Fault> {
     }
 }
 
-fn get_keys(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let (request, places) = asked_keys(turn)?;
-    turn.reply.array(places.len());
+fn get_keys(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (request, places) = asked_keys(context)?;
+    context.reply.array(places.len());
     for (place, _) in places {
-        turn.reply.bulk(request.borrow().get(place).unwrap_or_default());
+        context.reply.bulk(request.borrow().get(place).unwrap_or_default());
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
-fn get_keys_and_flags(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let (request, places) = asked_keys(turn)?;
-    turn.reply.array(places.len());
+fn get_keys_and_flags(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (request, places) = asked_keys(context)?;
+    context.reply.array(places.len());
     for (place, access) in places {
         let words = narrowed(access, request.borrow());
-        turn.reply.array(2);
-        turn.reply.bulk(request.borrow().get(place).unwrap_or_default());
-        turn.reply.set(words.len());
-        words.iter().for_each(|it| turn.reply.simple(it));
+        context.reply.array(2);
+        context.reply.bulk(request.borrow().get(place).unwrap_or_default());
+        context.reply.set(words.len());
+        words.iter().for_each(|it| context.reply.simple(it));
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
 /// Where it depends on the arguments, what is done to a key is what these arguments do: today that
@@ -201,15 +201,17 @@ fn narrowed(access: Access, request: Request<'_>) -> Vec<&'static str> {
 }
 
 /// The command that is asked about, and where its keys stand.
-fn asked_keys(turn: &mut Turn<'_>) -> Result<(OwnedRequest, Vec<(usize, Access)>), Fault> {
-    let request = OwnedRequest::of(turn.args.rest());
+fn asked_keys(
+    context: &mut CommandContext<'_>,
+) -> Result<(OwnedRequest, Vec<(usize, Access)>), Fault> {
+    let request = OwnedRequest::of(context.args.rest());
     let command = table().locate(request.borrow());
-    let command = command.map_err(|_| Fault::Says("ERR Invalid command specified"))?;
+    let command = command.map_err(|_| Fault::Static("ERR Invalid command specified"))?;
     if command.spec.keys.0.is_empty() {
-        return Err(Fault::Says("ERR The command has no key arguments"));
+        return Err(Fault::Static("ERR The command has no key arguments"));
     }
     if !command.spec.arity.fits(request.borrow().len()) {
-        return Err(Fault::Says("ERR Invalid number of arguments specified for command"));
+        return Err(Fault::Static("ERR Invalid number of arguments specified for command"));
     }
     let places = match command.spec.name {
         "MIGRATE" => super::migrate::places(request.borrow())?,

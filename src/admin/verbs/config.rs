@@ -1,7 +1,7 @@
 //! CONFIG: the settings while the server runs.
 
 use super::help::help;
-use crate::admin::{After, SessionRow, Turn, session_container, session_row};
+use crate::admin::{CommandContext, Outcome, SessionRow, session_container, session_row};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 
@@ -42,38 +42,38 @@ const CONFIG: &[SessionRow] = &[
     help(Group::Server, "5.0.0"),
 ];
 
-fn get(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let found = turn.house.settings().get(turn.args.rest());
-    turn.reply.map(found.len());
+fn get(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let found = context.server.settings().get(context.args.rest());
+    context.reply.map(found.len());
     for (name, value) in found {
-        turn.reply.bulk(name.as_bytes());
-        turn.reply.bulk(value.as_bytes());
+        context.reply.bulk(name.as_bytes());
+        context.reply.bulk(value.as_bytes());
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
-fn set(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let words: Vec<&[u8]> = turn.args.rest().collect();
+fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let words: Vec<&[u8]> = context.args.rest().collect();
     if words.len() % 2 != 0 {
         return Err(Fault::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|it| (it[0], it[1])).collect();
-    turn.house.change_settings(|it| it.set(&pairs)).map_err(Fault::Told)?;
+    context.server.change_settings(|it| it.set(&pairs)).map_err(Fault::Message)?;
     let names: Vec<_> = pairs.iter().map(|it| it.0.escape_ascii().to_string()).collect();
-    log::info!("event=config-set client={} names={}", turn.client.id, names.join(","));
-    turn.reply.ok();
-    Ok(After::Answered)
+    log::info!("event=config-set client={} names={}", context.client.id, names.join(","));
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }
 
-fn reset_stat(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.house.reset_stats();
-    turn.reply.ok();
-    Ok(After::Answered)
+fn reset_stat(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.server.reset_stats();
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }
 
 /// The file is its author's: comments and order would not survive.
-fn rewrite(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    Err(Fault::Says(match turn.house.birth.file.is_empty() {
+fn rewrite(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    Err(Fault::Static(match context.server.birth.file.is_empty() {
         true => "ERR The server is running without a config file",
         false => "ERR Rewriting config file: not supported, edit the TOML file instead",
     }))

@@ -1,6 +1,6 @@
 //! HELP of a container, out of the table.
 
-use crate::admin::{After, SessionRow, Turn, session_row, table};
+use crate::admin::{CommandContext, Outcome, SessionRow, session_row, table};
 use crate::command;
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
@@ -17,10 +17,10 @@ pub const fn help(group: Group, since: &'static str) -> SessionRow {
 }
 
 /// Answers HELP of the container that the request names.
-fn tell(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let container = turn.args.request().get(0).unwrap_or_default();
+fn tell(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let container = context.args.request().get(0).unwrap_or_default();
     let Some(container) = table().named(container) else { return Err(Fault::Syntax) };
     let subcommands = container.subcommands.iter().map(|it| &table().get(*it).spec);
-    command::help(container.spec.name, subcommands, turn.reply);
-    Ok(After::Answered)
+    command::help(container.spec.name, subcommands, context.reply);
+    Ok(Outcome::Answered)
 }

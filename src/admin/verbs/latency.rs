@@ -1,7 +1,9 @@
 //! LATENCY: how long commands take. Events are not monitored; there are histograms of everything.
 
 use super::help::help;
-use crate::admin::{After, Command, SessionRow, Turn, session_container, session_row, table};
+use crate::admin::{
+    Command, CommandContext, Outcome, SessionRow, session_container, session_row, table,
+};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::metrics::render::latency_histogram;
@@ -53,15 +55,15 @@ const LATENCY: &[SessionRow] = &[
     help(Group::Server, "2.8.13"),
 ];
 
-fn histogram(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let snapshot = turn.house.snapshot();
-    let wanted: Vec<&Command> = match turn.args.left() {
+fn histogram(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let snapshot = context.server.snapshot();
+    let wanted: Vec<&Command> = match context.args.left() {
         0 => table().all().iter().collect(),
-        _ => turn.args.rest().filter_map(|it| table().named(it)).flat_map(family).collect(),
+        _ => context.args.rest().filter_map(|it| table().named(it)).flat_map(family).collect(),
     };
     let found = wanted.iter().filter_map(|it| Some((it, latency_histogram(&snapshot, it.id)?)));
     let found: Vec<_> = found.collect();
-    let reply = &mut *turn.reply;
+    let reply = &mut *context.reply;
     reply.map(found.len());
     for (command, (calls, levels)) in found {
         reply.bulk(command.name.as_bytes());
@@ -75,7 +77,7 @@ fn histogram(turn: &mut Turn<'_>) -> Result<After, Fault> {
             reply.int(calls as i64);
         }
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
 /// A command, or what a container contains.
@@ -86,30 +88,30 @@ fn family(command: &'static Command) -> Vec<&'static Command> {
     }
 }
 
-fn latest(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.array(0);
-    Ok(After::Answered)
+fn latest(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.array(0);
+    Ok(Outcome::Answered)
 }
 
-fn history(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.array(0);
-    Ok(After::Answered)
+fn history(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.array(0);
+    Ok(Outcome::Answered)
 }
 
-fn reset(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.int(0);
-    Ok(After::Answered)
+fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.int(0);
+    Ok(Outcome::Answered)
 }
 
-fn graph(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let event = String::from_utf8_lossy(turn.args.next()?);
-    Err(Fault::Told(format!("ERR No samples available for event '{event}'")))
+fn graph(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let event = String::from_utf8_lossy(context.args.next()?);
+    Err(Fault::Message(format!("ERR No samples available for event '{event}'")))
 }
 
-fn doctor(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.verbatim(
+fn doctor(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.verbatim(
         "Events are not monitored here. LATENCY HISTOGRAM has the service times of every command, \
          and PROXY STATS has them by route and member, with staleness and waits.\n",
     );
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }

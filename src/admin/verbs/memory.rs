@@ -1,7 +1,7 @@
 //! MEMORY, but for USAGE, which asks a member.
 
 use super::help::help;
-use crate::admin::{After, Memory, SessionRow, Turn, session_container, session_row};
+use crate::admin::{CommandContext, Memory, Outcome, SessionRow, session_container, session_row};
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 
@@ -27,16 +27,16 @@ const MEMORY: &[SessionRow] = &[
     help(Group::Server, "4.0.0"),
 ];
 
-fn stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let house = turn.house;
-    let memory = house.memory();
+fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let server = context.server;
+    let memory = server.memory();
     let keys = {
-        let roster = house.set.roster();
-        let reading = house.set.read(&roster[house.set.master()]);
+        let member_list = server.set.member_list();
+        let reading = server.set.read(&member_list[server.set.master()]);
         let spaces = (0..crate::base::limits::DATABASES).map(|it| reading.engine().space(it).len());
         spaces.sum::<usize>() as u64
     };
-    let (_, backlog) = house.set.backlog();
+    let (_, backlog) = server.set.backlog();
     let dataset = memory.dataset().saturating_sub(backlog);
     let told = [
         ("peak.allocated", memory.peak),
@@ -44,7 +44,7 @@ fn stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
         ("startup.allocated", memory.at_start),
         ("replication.backlog", backlog),
         ("clients.slaves", 0),
-        ("clients.normal", house.client_bytes()),
+        ("clients.normal", server.client_bytes()),
         ("cluster.links", 0),
         ("aof.buffer", 0),
         ("lua.caches", 0),
@@ -63,30 +63,30 @@ fn stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
         ("peak.percentage", Memory::percent(memory.used, memory.peak)),
         ("fragmentation", memory.fragmentation()),
     ];
-    turn.reply.map(told.len() + ratios.len());
+    context.reply.map(told.len() + ratios.len());
     for (name, bytes) in told {
-        turn.reply.bulk(name.as_bytes());
-        turn.reply.int(bytes as i64);
+        context.reply.bulk(name.as_bytes());
+        context.reply.int(bytes as i64);
     }
     for (name, ratio) in ratios {
-        turn.reply.bulk(name.as_bytes());
-        turn.reply.double_text(&ratio.to_string());
+        context.reply.bulk(name.as_bytes());
+        context.reply.double_text(&ratio.to_string());
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
-fn doctor(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.verbatim("Nothing is measured that could worry a doctor; see MEMORY STATS.\n");
-    Ok(After::Answered)
+fn doctor(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.verbatim("Nothing is measured that could worry a doctor; see MEMORY STATS.\n");
+    Ok(Outcome::Answered)
 }
 
-fn malloc_stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.verbatim("The allocator is mimalloc; it tells no figures.\n");
-    Ok(After::Answered)
+fn malloc_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.verbatim("The allocator is mimalloc; it tells no figures.\n");
+    Ok(Outcome::Answered)
 }
 
 /// The allocator gives back what it does not use by itself.
-fn purge(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.ok();
-    Ok(After::Answered)
+fn purge(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }

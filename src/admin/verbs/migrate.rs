@@ -1,6 +1,8 @@
 //! MIGRATE: its row and its grammar. The work waits for another server, and is done by `server`.
 
-use crate::admin::{After, Deputy, Migration, Park, SessionRow, Turn, session_row};
+use crate::admin::{
+    CommandContext, Credentials, Migration, Outcome, Park, SessionRow, session_row,
+};
 use crate::base::number::parse_u64;
 use crate::command::Arity::AtLeast;
 use crate::command::{Access, Args, Begin, Fault, Find, Flags, Group, KeySpec, Keys};
@@ -8,7 +10,7 @@ use crate::resp::Request;
 use std::time::Duration;
 
 const FLAGS: Flags = Flags::MOVABLE_KEYS.and(Flags::DANGEROUS).and(Flags::FAR);
-const MISPLACED: Fault = Fault::Says(
+const MISPLACED: Fault = Fault::Static(
     "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string",
 );
 /// Where the key, or the empty string in its place, stands.
@@ -39,9 +41,9 @@ pub const ROWS: &[SessionRow] = &[session_row("MIGRATE", AtLeast(6), FLAGS, migr
     )
     .tips(&["nondeterministic_output"])];
 
-fn migrate(turn: &mut Turn<'_>) -> Result<After, Fault> {
+fn migrate(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     const TIMEOUT_MS: u64 = 1000;
-    let args = &mut turn.args;
+    let args = &mut context.args;
     let host = String::from_utf8_lossy(args.next()?).into_owned();
     // What is no port is nobody's, as in Redis.
     let port = parse_u64(args.next()?).and_then(|it| u16::try_from(it).ok()).unwrap_or(0);
@@ -55,14 +57,14 @@ fn migrate(turn: &mut Turn<'_>) -> Result<After, Fault> {
         _ => TIMEOUT_MS,
     };
     let db = crate::base::number::parse_i64(db).ok_or(Fault::NotInteger)?;
-    Ok(After::Park(Park::Migrate(Box::new(Migration {
+    Ok(Outcome::Park(Park::Migrate(Box::new(Migration {
         host,
         port,
         db,
         timeout: Duration::from_millis(ms),
         copies: options.copies,
         replaces: options.replaces,
-        deputy: options.deputy,
+        credentials: options.credentials,
         keys: options.keys.unwrap_or_else(|| vec![key.into()]),
     }))))
 }
@@ -71,7 +73,7 @@ fn migrate(turn: &mut Turn<'_>) -> Result<After, Fault> {
 struct Options {
     copies: bool,
     replaces: bool,
-    deputy: Option<Deputy>,
+    credentials: Option<Credentials>,
     keys: Option<Vec<Box<[u8]>>>,
 }
 
@@ -84,11 +86,12 @@ impl Options {
             } else if args.word("REPLACE") {
                 options.replaces = true;
             } else if args.word("AUTH") {
-                options.deputy = Some(Deputy { user: None, password: args.next()?.into() });
+                options.credentials =
+                    Some(Credentials { user: None, password: args.next()?.into() });
             } else if args.word("AUTH2") {
                 let (user, password) = (args.next()?, args.next()?);
-                options.deputy =
-                    Some(Deputy { user: Some(user.into()), password: password.into() });
+                options.credentials =
+                    Some(Credentials { user: Some(user.into()), password: password.into() });
             } else if args.word("KEYS") {
                 if !key.is_empty() {
                     return Err(MISPLACED);
@@ -105,7 +108,7 @@ impl Options {
 /// Where the keys stand: behind KEYS when it is there, else in the key's own place. A word that
 /// belongs to AUTH is not looked at.
 pub fn places(request: Request<'_>) -> Result<Vec<(usize, Access)>, Fault> {
-    const INVALID: Fault = Fault::Says("ERR Invalid arguments specified for command");
+    const INVALID: Fault = Fault::Static("ERR Invalid arguments specified for command");
     let is = |at: usize, word: &str| {
         request.get(at).is_some_and(|it| it.eq_ignore_ascii_case(word.as_bytes()))
     };

@@ -1,8 +1,8 @@
 //! The words of PROXY ATLEAST, ONCE and TAG: what a client asks of one command, or of all.
 
 use super::members::named;
-use crate::admin::{After, House, Turn};
-use crate::base::position::{Covered, Offset, Position};
+use crate::admin::{CommandContext, Outcome, Server};
+use crate::base::position::{Coverage, Offset, Position};
 use crate::command::{Args, Fault};
 use crate::resp::Protocol;
 use crate::route::{Ladder, Level, Step};
@@ -12,51 +12,51 @@ use std::time::Duration;
 /// What begins an option of ONCE, and so ends the level before it.
 const OPTIONS: &[&str] = &["LEVEL", "ATLEAST", "WAIT", "ELSE", "AT", "SEED", "DO"];
 
-const NOT_AN_OPTION: Fault = Fault::Says(
+const NOT_AN_OPTION: Fault = Fault::Static(
     "ERR PROXY ONCE takes LEVEL, ATLEAST, WAIT, ELSE, AT and SEED, each once, then DO and a \
      command",
 );
-const AT_ALONE: Fault = Fault::Says(
+const AT_ALONE: Fault = Fault::Static(
     "ERR AT reads at a member as it is: LEVEL, ATLEAST, WAIT and ELSE do not go with it",
 );
-const NO_FLOOR: Fault = Fault::Says(
+const NO_FLOOR: Fault = Fault::Static(
     "ERR a level weaker than sticky keeps no floor: leave out ATLEAST, or take a stronger level",
 );
 
 /// What a session has seen, signed; the stream's beginning for one that has seen nothing.
-pub fn token_of(house: &House, session: &Session) -> String {
-    let nothing = || Position { history: house.set.lineage().history, offset: Offset::ZERO };
-    house.seal.sign(session.floor.unwrap_or_else(nothing))
+pub fn token_of(server: &Server, session: &Session) -> String {
+    let nothing = || Position { replid: server.set.history().replid, offset: Offset::ZERO };
+    server.seal.sign(session.floor.unwrap_or_else(nothing))
 }
 
 /// PROXY TOKEN.
-pub fn token(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.bulk(token_of(turn.house, turn.session).as_bytes());
-    Ok(After::Answered)
+pub fn token(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.bulk(token_of(context.server, context.session).as_bytes());
+    Ok(Outcome::Answered)
 }
 
 /// PROXY ATLEAST. Without WAIT and ELSE the routes' ladders are in force again.
-pub fn at_least(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let floor = floor_of(turn.house, turn.args.next()?)?;
+pub fn at_least(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let floor = floor_of(context.server, context.args.next()?)?;
     let mut on_lag = OnLag::default();
-    while on_lag.take(&mut turn.args)? {}
-    turn.args.done()?;
-    turn.session.saw(floor);
-    turn.session.ladder = on_lag.ladder().map(Box::new);
-    turn.reply.ok();
-    Ok(After::Answered)
+    while on_lag.take(&mut context.args)? {}
+    context.args.done()?;
+    context.session.saw(floor);
+    context.session.ladder = on_lag.ladder().map(Box::new);
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }
 
 /// The floor that a token carries, in the history of today.
-fn floor_of(house: &House, token: &[u8]) -> Result<Position, Fault> {
-    const FOREIGN: Fault = Fault::Says("ERR the token belongs to a history unknown here");
-    let (place, set) = (house.seal.open(token)?, &house.set);
+fn floor_of(server: &Server, token: &[u8]) -> Result<Position, Fault> {
+    const FOREIGN: Fault = Fault::Static("ERR the token belongs to a history unknown here");
+    let (place, set) = (server.seal.open(token)?, &server.set);
     match set.cover(place) {
-        Covered::To(offset) => Ok(Position { history: set.lineage().history, offset }),
-        Covered::Lost(from) => {
+        Coverage::To(offset) => Ok(Position { replid: set.history().replid, offset }),
+        Coverage::Lost(from) => {
             Err(Fault::LostWrite { from: from.bytes(), to: place.offset.bytes() })
         }
-        Covered::Foreign => Err(FOREIGN),
+        Coverage::Foreign => Err(FOREIGN),
     }
 }
 
@@ -93,28 +93,28 @@ impl OnLag {
 
 fn milliseconds(args: &mut Args<'_>) -> Result<Duration, Fault> {
     let ms = args.int().ok().and_then(|it| u32::try_from(it).ok());
-    let ms = ms.ok_or(Fault::Says("ERR WAIT takes a number of milliseconds"))?;
+    let ms = ms.ok_or(Fault::Static("ERR WAIT takes a number of milliseconds"))?;
     Ok(Duration::from_millis(ms.into()))
 }
 
 fn last_step(args: &mut Args<'_>) -> Result<Step, Fault> {
     let steps = [("master", Step::Master), ("error", Step::Error), ("stale", Step::Stale)];
     let found = steps.into_iter().find(|(word, _)| args.word(word)).map(|it| it.1);
-    found.ok_or(Fault::Says("ERR ELSE takes master, error or stale"))
+    found.ok_or(Fault::Static("ERR ELSE takes master, error or stale"))
 }
 
 /// Takes what PROXY ONCE says before its command, which is what is left then.
-pub fn once(house: &House, args: &mut Args<'_>) -> Result<Once, Fault> {
+pub fn once(server: &Server, args: &mut Args<'_>) -> Result<Once, Fault> {
     let (mut once, mut on_lag) = (Once::default(), OnLag::default());
     while !args.word("DO") {
         let is_first = match () {
             () if on_lag.take(args)? => true,
             () if args.word("LEVEL") => once.level.replace(level(args)?).is_none(),
             () if args.word("ATLEAST") => {
-                once.floor.replace(floor_of(house, args.next()?)?).is_none()
+                once.floor.replace(floor_of(server, args.next()?)?).is_none()
             }
             () if args.word("AT") => {
-                let member = named(&house.set.roster(), args.next()?)?.index;
+                let member = named(&server.set.member_list(), args.next()?)?.index;
                 once.at.replace(member).is_none()
             }
             () if args.word("SEED") => once.seed.replace(args.int()? as u64).is_none(),
@@ -141,26 +141,26 @@ fn level(args: &mut Args<'_>) -> Result<Level, Fault> {
     while args.peek().is_some_and(|it| !is_option(it)) {
         words.push(String::from_utf8_lossy(args.next()?));
     }
-    let told = || Fault::Told(format!("ERR a level is {}", Level::ACCEPTED));
+    let told = || Fault::Message(format!("ERR a level is {}", Level::ACCEPTED));
     Level::parse(&words.join(" ")).ok_or_else(told)
 }
 
 /// PROXY TAG.
-pub fn tag(turn: &mut Turn<'_>) -> Result<After, Fault> {
+pub fn tag(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     const WORDS: [(&str, Tags); 3] =
         [("off", Tags::Off), ("stale", Tags::Stale), ("all", Tags::All)];
-    if turn.args.left() == 0 {
-        let word = WORDS.iter().find(|it| it.1 == turn.session.tags).map_or("off", |it| it.0);
-        turn.reply.bulk(word.as_bytes());
-        return Ok(After::Answered);
+    if context.args.left() == 0 {
+        let word = WORDS.iter().find(|it| it.1 == context.session.tags).map_or("off", |it| it.0);
+        context.reply.bulk(word.as_bytes());
+        return Ok(Outcome::Answered);
     }
-    let asked = WORDS.into_iter().find(|(word, _)| turn.args.word(word)).map(|it| it.1);
-    let asked = asked.ok_or(Fault::Says("ERR a tag is off, stale or all"))?;
-    turn.args.done()?;
-    if asked != Tags::Off && turn.reply.protocol() == Protocol::Resp2 {
-        return Err(Fault::Says("ERR RESP2 has no attributes to tag replies with: say HELLO 3"));
+    let asked = WORDS.into_iter().find(|(word, _)| context.args.word(word)).map(|it| it.1);
+    let asked = asked.ok_or(Fault::Static("ERR a tag is off, stale or all"))?;
+    context.args.done()?;
+    if asked != Tags::Off && context.reply.protocol() == Protocol::Resp2 {
+        return Err(Fault::Static("ERR RESP2 has no attributes to tag replies with: say HELLO 3"));
     }
-    turn.session.tags = asked;
-    turn.reply.ok();
-    Ok(After::Answered)
+    context.session.tags = asked;
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }

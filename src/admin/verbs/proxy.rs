@@ -5,8 +5,8 @@ use super::help::help;
 use super::members;
 use super::once;
 use crate::admin::{
-    After, Command, Handler, Origin, Park, SessionRow, Turn, home_of, session_container,
-    session_prefix, session_row, stats, table,
+    Command, CommandContext, Handler, Outcome, Park, RequestContext, SessionRow, preferred_replica,
+    session_container, session_prefix, session_row, stats, table,
 };
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Class, Fault, Flags, Group};
@@ -86,7 +86,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         Group::Proxy,
         SINCE,
         "That of the command.",
-        "Runs one command under a level, floor and ladder of its own, at a member, or with dice \
+        "Runs one command under a level, floor and ladder of its own, at a member, or with random \
          that fall as the seed says.",
         "[LEVEL level] [ATLEAST token] [WAIT milliseconds] [ELSE <MASTER | ERROR | STALE>] \
          [AT member] [SEED number] DO command [arg [arg ...]]",
@@ -123,66 +123,66 @@ const SUBCOMMANDS: &[SessionRow] = &[
 
 /// Answers OK; an error that says file, line and key when the file cannot be used, and then nothing
 /// has changed.
-fn reload(_: &mut Turn<'_>) -> Result<After, Fault> {
-    Ok(After::Park(Park::Reload))
+fn reload(_: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    Ok(Outcome::Park(Park::Reload))
 }
 
-fn tell_stats(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.verbatim(&stats(turn.house));
-    Ok(After::Answered)
+fn tell_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.verbatim(&stats(context.server));
+    Ok(Outcome::Answered)
 }
 
 /// Answers the level in force on the default route, or changes the session's.
-fn consistency(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    if turn.args.left() == 0 {
-        let settings = turn.house.settings();
-        let level = settings.routes.level(0, turn.session.level, turn.listener_level);
-        turn.reply.bulk(level.to_string().as_bytes());
-        return Ok(After::Answered);
+fn consistency(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.left() == 0 {
+        let settings = context.server.settings();
+        let level = settings.routes.level(0, context.session.level, context.listener_level);
+        context.reply.bulk(level.to_string().as_bytes());
+        return Ok(Outcome::Answered);
     }
-    let words = turn.args.rest().collect::<Vec<_>>().join(&b' ');
+    let words = context.args.rest().collect::<Vec<_>>().join(&b' ');
     let text = String::from_utf8_lossy(&words);
-    turn.session.level = match Level::parse(&text) {
+    context.session.level = match Level::parse(&text) {
         Some(level) => Some(level),
         None if text.eq_ignore_ascii_case("default") => None,
         None => {
-            return Err(Fault::Told(format!("ERR a level is {}, or default", Level::ACCEPTED)));
+            return Err(Fault::Message(format!("ERR a level is {}, or default", Level::ACCEPTED)));
         }
     };
-    turn.reply.ok();
-    Ok(After::Answered)
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }
 
 /// Answers how many replicas and how many milliseconds, or changes the session's.
-fn acks(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    match turn.args.left() {
-        0 => tell_acks(turn),
+fn acks(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    match context.args.left() {
+        0 => tell_acks(context),
         _ => {
-            turn.session.acks = asked_acks(&mut turn.args)?;
-            turn.reply.ok();
+            context.session.acks = asked_acks(&mut context.args)?;
+            context.reply.ok();
         }
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
-fn tell_acks(turn: &mut Turn<'_>) {
-    let settings = turn.house.settings();
+fn tell_acks(context: &mut CommandContext<'_>) {
+    let settings = context.server.settings();
     let route = settings.routes.get(0);
     let default = AskedAcks { acks: route.acks, timeout: route.acks_timeout };
-    let asked = turn.session.acks.unwrap_or(default);
-    turn.reply.array(2);
+    let asked = context.session.acks.unwrap_or(default);
+    context.reply.array(2);
     match asked.acks {
-        Acks::None => turn.reply.bulk(b"0"),
-        Acks::Count(count) => turn.reply.bulk_int(count.into()),
-        Acks::InSync => turn.reply.bulk(b"in-sync"),
-        Acks::All => turn.reply.bulk(b"all"),
+        Acks::None => context.reply.bulk(b"0"),
+        Acks::Count(count) => context.reply.bulk_int(count.into()),
+        Acks::InSync => context.reply.bulk(b"in-sync"),
+        Acks::All => context.reply.bulk(b"all"),
     }
-    turn.reply.int(asked.timeout.as_millis() as i64);
+    context.reply.int(asked.timeout.as_millis() as i64);
 }
 
 fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
-    const NOT_A_COUNT: Fault = Fault::Says("ERR acks is a number of replicas, in-sync, or all");
-    const NOT_A_TIMEOUT: Fault = Fault::Says("ERR timeout is not an integer or out of range");
+    const NOT_A_COUNT: Fault = Fault::Static("ERR acks is a number of replicas, in-sync, or all");
+    const NOT_A_TIMEOUT: Fault = Fault::Static("ERR timeout is not an integer or out of range");
     let acks = match () {
         () if args.word("all") => Acks::All,
         () if args.word("in-sync") || args.word("all-in-sync") => Acks::InSync,
@@ -200,8 +200,8 @@ fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
     Ok((acks != Acks::None).then_some(AskedAcks { acks, timeout }))
 }
 
-fn explain_request(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let owned = OwnedRequest::of(turn.args.rest());
+fn explain_request(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let owned = OwnedRequest::of(context.args.rest());
     let request = owned.borrow();
     let command = table().find(request)?;
     let (class, kind) = match command.handler {
@@ -209,37 +209,42 @@ fn explain_request(turn: &mut Turn<'_>) -> Result<After, Fault> {
         Handler::Either { is_read, .. } if is_read(request) => (Class::Read, "read"),
         Handler::Write(_) | Handler::Either { .. } => (Class::Write, "write"),
         Handler::Prefix => {
-            return Err(Fault::Says("ERR explain the command behind DO, without PROXY ONCE"));
+            return Err(Fault::Static("ERR explain the command behind DO, without PROXY ONCE"));
         }
         Handler::Session(_) | Handler::Container => (Class::Session, "session"),
     };
     let mut lines = vec![format!("command {} {kind}", command.name)];
     match class {
         Class::Session => lines.push("answered by the proxy itself, by no member".into()),
-        class => lines.extend(told(turn, class, command, request)),
+        class => lines.extend(told(context, class, command, request)),
     }
-    turn.reply.array(lines.len());
-    lines.iter().for_each(|it| turn.reply.bulk(it.as_bytes()));
-    Ok(After::Answered)
+    context.reply.array(lines.len());
+    lines.iter().for_each(|it| context.reply.bulk(it.as_bytes()));
+    Ok(Outcome::Answered)
 }
 
-/// What the corridor would weigh for this request, now and on this worker.
-fn told(turn: &Turn<'_>, class: Class, command: &Command, request: Request<'_>) -> Vec<String> {
-    let (settings, set) = (turn.house.settings(), &*turn.house.set);
-    let (roster, lineage) = (set.roster(), set.lineage());
-    let origin = Origin {
+/// What the request path would weigh for this request, now and on this worker.
+fn told(
+    context: &CommandContext<'_>,
+    class: Class,
+    command: &Command,
+    request: Request<'_>,
+) -> Vec<String> {
+    let (settings, set) = (context.server.settings(), &*context.server.set);
+    let (member_list, history) = (set.member_list(), set.history());
+    let origin = RequestContext {
         routes: &settings.routes,
-        session: turn.session,
-        listener: turn.listener,
-        listener_level: turn.listener_level,
+        session: context.session,
+        listener: context.listener,
+        listener_level: context.listener_level,
         arrived: None,
     };
     let number = origin.route(command, request);
     let route = settings.routes.get(number);
-    let home = home_of(tasks::worker(), roster.len() - 1);
-    let mut ask = origin.ask(class, number, set, &lineage, turn.now, home);
+    let preferred = preferred_replica(tasks::worker(), member_list.len() - 1);
+    let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
     ask.of_member = command.spec.flags.has(Flags::AT_MASTER);
-    let view = View { set, roster: &roster, now: turn.now, with_ages: true };
+    let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
     let name = |it| set.member(usize::from(it)).name.clone();
     let mut lines = explain(route, &ask, &view, name).lines();
     let gate = settings.set.gate().filter(|_| class == Class::Write);

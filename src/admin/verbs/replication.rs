@@ -1,6 +1,6 @@
 //! Verbs about the stream and who has applied it.
 
-use crate::admin::{After, Park, SessionRow, Turn, session_row};
+use crate::admin::{CommandContext, Outcome, Park, SessionRow, session_row};
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 use std::time::Duration;
@@ -27,43 +27,43 @@ pub const ROWS: &[SessionRow] = &[
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
 ];
 
-fn wait(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let replicas = turn.args.int()?;
-    let timeout = timeout(turn)?;
+fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let replicas = context.args.int()?;
+    let timeout = timeout(context)?;
     let replicas = usize::try_from(replicas).unwrap_or(0);
-    Ok(After::Park(Park::Wait { offset: turn.session.last_write, replicas, timeout }))
+    Ok(Outcome::Park(Park::Wait { offset: context.session.last_write, replicas, timeout }))
 }
 
 /// Nobody keeps an append-only file, so what is asked for never comes.
-fn wait_aof(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    const NOT_LOCAL: Fault = Fault::Says("ERR value is out of range, value must between 0 and 1");
-    let local = turn.args.int()?;
+fn wait_aof(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    const NOT_LOCAL: Fault = Fault::Static("ERR value is out of range, value must between 0 and 1");
+    let local = context.args.int()?;
     if !(0..=1).contains(&local) {
         return Err(NOT_LOCAL);
     }
-    let replicas = turn.args.int()?;
+    let replicas = context.args.int()?;
     if !(0..=i64::from(i32::MAX)).contains(&replicas) {
         return Err(Fault::NotPositive);
     }
-    let timeout = timeout(turn)?;
+    let timeout = timeout(context)?;
     if local == 1 {
-        return Err(Fault::Says(
+        return Err(Fault::Static(
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
         ));
     }
     if replicas != 0 {
-        return Ok(After::Park(Park::WaitAof { timeout }));
+        return Ok(Outcome::Park(Park::WaitAof { timeout }));
     }
-    turn.reply.array(2);
-    turn.reply.int(0);
-    turn.reply.int(0);
-    Ok(After::Answered)
+    context.reply.array(2);
+    context.reply.int(0);
+    context.reply.int(0);
+    Ok(Outcome::Answered)
 }
 
 /// Milliseconds, without an end when 0.
-fn timeout(turn: &mut Turn<'_>) -> Result<Option<Duration>, Fault> {
-    const NOT_A_TIMEOUT: Fault = Fault::Says("ERR timeout is not an integer or out of range");
-    let ms = turn.args.int().map_err(|_| NOT_A_TIMEOUT)?;
-    let ms = u64::try_from(ms).map_err(|_| Fault::Says("ERR timeout is negative"))?;
+fn timeout(context: &mut CommandContext<'_>) -> Result<Option<Duration>, Fault> {
+    const NOT_A_TIMEOUT: Fault = Fault::Static("ERR timeout is not an integer or out of range");
+    let ms = context.args.int().map_err(|_| NOT_A_TIMEOUT)?;
+    let ms = u64::try_from(ms).map_err(|_| Fault::Static("ERR timeout is negative"))?;
     Ok((ms != 0).then(|| Duration::from_millis(ms)))
 }

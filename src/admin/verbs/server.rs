@@ -1,7 +1,7 @@
 //! What operators ask of the server as a whole.
 
 use crate::admin::version::REDIS_VERSION;
-use crate::admin::{After, SessionRow, Turn, info, session_row};
+use crate::admin::{CommandContext, Outcome, SessionRow, info, session_row};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::runtime::clock;
@@ -52,42 +52,43 @@ pub const ROWS: &[SessionRow] = &[
     ),
 ];
 
-fn tell_info(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let text = info(turn.house, turn.args.rest());
-    turn.reply.verbatim(&text);
-    Ok(After::Answered)
+fn tell_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let text = info(context.server, context.args.rest());
+    context.reply.verbatim(&text);
+    Ok(Outcome::Answered)
 }
 
-fn role(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let (house, reply) = (turn.house, &mut *turn.reply);
-    let (roster, master) = (house.set.roster(), house.set.master());
-    let replicas: Vec<_> = roster.iter().filter(|it| it.index != master && it.is_sound()).collect();
+fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (server, reply) = (context.server, &mut *context.reply);
+    let (member_list, master) = (server.set.member_list(), server.set.master());
+    let replicas: Vec<_> =
+        member_list.iter().filter(|it| it.index != master && it.is_sound()).collect();
     reply.array(3);
     reply.bulk(b"master");
-    reply.int(house.set.head().bytes() as i64);
+    reply.int(server.set.head().bytes() as i64);
     reply.array(replicas.len());
     for replica in replicas {
         reply.array(3);
         // As in INFO: nobody can dial it.
         reply.bulk(replica.name.as_bytes());
-        reply.bulk_int(i64::from(house.birth.port));
+        reply.bulk_int(i64::from(server.birth.port));
         reply.bulk_int(replica.applied().bytes() as i64);
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
-fn time(turn: &mut Turn<'_>) -> Result<After, Fault> {
+fn time(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let us = clock::wall_us() as i64;
-    turn.reply.array(2);
-    turn.reply.bulk_int(us / 1_000_000);
-    turn.reply.bulk_int(us % 1_000_000);
-    Ok(After::Answered)
+    context.reply.array(2);
+    context.reply.bulk_int(us / 1_000_000);
+    context.reply.bulk_int(us % 1_000_000);
+    Ok(Outcome::Answered)
 }
 
 /// Nothing is saved: as for a Redis that never has, the time of the start.
-fn last_save(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.int(turn.house.birth.at.0 as i64 / 1000);
-    Ok(After::Answered)
+fn last_save(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.int(context.server.birth.at.0 as i64 / 1000);
+    Ok(Outcome::Answered)
 }
 
 /// A master, and those who walk with it.
@@ -103,19 +104,19 @@ const PICTURE: &str = r"
   A master never walks alone.
 ";
 
-fn lolwut(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    if turn.args.word("VERSION") && turn.args.left() != 0 {
-        turn.args.int()?;
+fn lolwut(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.word("VERSION") && context.args.left() != 0 {
+        context.args.int()?;
     }
     let text = format!("{PICTURE}\nRedis ver. {REDIS_VERSION}\n");
-    turn.reply.verbatim(&text);
-    Ok(After::Answered)
+    context.reply.verbatim(&text);
+    Ok(Outcome::Answered)
 }
 
-fn shut_down(turn: &mut Turn<'_>) -> Result<After, Fault> {
+fn shut_down(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (mut save, mut no_save, mut other, mut abort) = (false, false, false, false);
-    while turn.args.left() != 0 {
-        let args = &mut turn.args;
+    while context.args.left() != 0 {
+        let args = &mut context.args;
         match () {
             () if args.word("SAVE") => save = true,
             () if args.word("NOSAVE") => no_save = true,
@@ -128,11 +129,11 @@ fn shut_down(turn: &mut Turn<'_>) -> Result<After, Fault> {
     match (save, no_save, abort) {
         (true, true, _) => Err(Fault::Syntax),
         (.., true) if save || no_save || other => Err(Fault::Syntax),
-        (.., true) => Err(Fault::Says("ERR No shutdown in progress.")),
+        (.., true) => Err(Fault::Static("ERR No shutdown in progress.")),
         (true, ..) => {
             log::warn!("event=shutdown-refused why=no-persistence");
-            Err(Fault::Says("ERR Errors trying to SHUTDOWN. Check logs."))
+            Err(Fault::Static("ERR Errors trying to SHUTDOWN. Check logs."))
         }
-        _ => Ok(After::ShutDown),
+        _ => Ok(Outcome::ShutDown),
     }
 }

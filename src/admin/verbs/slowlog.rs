@@ -1,7 +1,7 @@
 //! SLOWLOG: the last commands that took longer than `slowlog-log-slower-than`.
 
 use super::help::help;
-use crate::admin::{After, SessionRow, Turn, session_container, session_row};
+use crate::admin::{CommandContext, Outcome, SessionRow, session_container, session_row};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 
@@ -42,14 +42,14 @@ const SLOWLOG: &[SessionRow] = &[
     help(Group::Server, "6.2.0"),
 ];
 
-fn get(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let count = match turn.args.left() {
+fn get(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let count = match context.args.left() {
         0 => SHOWN,
-        1 => count(turn)?,
-        _ => return Err(too_many(turn)),
+        1 => count(context)?,
+        _ => return Err(too_many(context)),
     };
-    let entries = turn.house.slowlog.lock().newest(count);
-    let reply = &mut *turn.reply;
+    let entries = context.server.slowlog.lock().newest(count);
+    let reply = &mut *context.reply;
     reply.array(entries.len());
     for slow in entries {
         reply.array(6);
@@ -61,33 +61,33 @@ fn get(turn: &mut Turn<'_>) -> Result<After, Fault> {
         reply.bulk(slow.address.as_bytes());
         reply.bulk(slow.name.as_bytes());
     }
-    Ok(After::Answered)
+    Ok(Outcome::Answered)
 }
 
 /// As many entries as asked for; -1 is all.
-fn count(turn: &mut Turn<'_>) -> Result<usize, Fault> {
-    const TOO_SMALL: Fault = Fault::Says("ERR count should be greater than or equal to -1");
-    match turn.args.int().map_err(|_| TOO_SMALL)? {
+fn count(context: &mut CommandContext<'_>) -> Result<usize, Fault> {
+    const TOO_SMALL: Fault = Fault::Static("ERR count should be greater than or equal to -1");
+    match context.args.int().map_err(|_| TOO_SMALL)? {
         -1 => Ok(usize::MAX),
         count => usize::try_from(count).map_err(|_| TOO_SMALL),
     }
 }
 
-fn too_many(turn: &Turn<'_>) -> Fault {
-    let word = turn.args.request().get(1).unwrap_or_default();
+fn too_many(context: &CommandContext<'_>) -> Fault {
+    let word = context.args.request().get(1).unwrap_or_default();
     let word = String::from_utf8_lossy(&word[..word.len().min(128)]);
-    Fault::Told(format!(
+    Fault::Message(format!(
         "ERR unknown subcommand or wrong number of arguments for '{word}'. Try SLOWLOG HELP."
     ))
 }
 
-fn len(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.reply.count(turn.house.slowlog.lock().len());
-    Ok(After::Answered)
+fn len(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.count(context.server.slowlog.lock().len());
+    Ok(Outcome::Answered)
 }
 
-fn reset(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    turn.house.slowlog.lock().clear();
-    turn.reply.ok();
-    Ok(After::Answered)
+fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.server.slowlog.lock().clear();
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }

@@ -1,6 +1,6 @@
 //! Transactions: what is between MULTI and EXEC runs as one, unless a watched key has changed.
 
-use crate::admin::{After, SessionRow, Turn, session_row, unwatch_all, watch};
+use crate::admin::{CommandContext, Outcome, SessionRow, session_row, unwatch_all, watch};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group, Keys};
 use crate::session::Queue;
@@ -49,46 +49,46 @@ pub const ROWS: &[SessionRow] = &[
     ),
 ];
 
-fn multi(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    if turn.session.queue.is_some() {
-        return Err(Fault::Says("ERR MULTI calls can not be nested"));
+fn multi(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.session.queue.is_some() {
+        return Err(Fault::Static("ERR MULTI calls can not be nested"));
     }
-    turn.session.queue = Some(Queue::default());
-    turn.reply.ok();
-    Ok(After::Answered)
+    context.session.queue = Some(Queue::default());
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }
 
-fn exec(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let queue = turn.session.queue.take().ok_or(Fault::Says("ERR EXEC without MULTI"))?;
+fn exec(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let queue = context.session.queue.take().ok_or(Fault::Static("ERR EXEC without MULTI"))?;
     if queue.is_poisoned {
-        unwatch_all(&turn.house.set, turn.session);
+        unwatch_all(&context.server.set, context.session);
         let text = "EXECABORT Transaction discarded because of previous errors.";
-        return Err(Fault::Says(text));
+        return Err(Fault::Static(text));
     }
-    Ok(After::Execute(queue))
+    Ok(Outcome::Execute(queue))
 }
 
-fn discard(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    if turn.session.queue.take().is_none() {
-        return Err(Fault::Says("ERR DISCARD without MULTI"));
+fn discard(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.session.queue.take().is_none() {
+        return Err(Fault::Static("ERR DISCARD without MULTI"));
     }
-    unwatch_all(&turn.house.set, turn.session);
-    turn.reply.ok();
-    Ok(After::Answered)
+    unwatch_all(&context.server.set, context.session);
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }
 
-fn watch_keys(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    if turn.session.queue.is_some() {
-        return Err(Fault::Says("ERR WATCH inside MULTI is not allowed"));
+fn watch_keys(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.session.queue.is_some() {
+        return Err(Fault::Static("ERR WATCH inside MULTI is not allowed"));
     }
-    let wall = turn.args.now();
-    watch(&turn.house.set, turn.session, turn.args.rest(), wall, turn.now)?;
-    turn.reply.ok();
-    Ok(After::Answered)
+    let wall = context.args.now();
+    watch(&context.server.set, context.session, context.args.rest(), wall, context.now)?;
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }
 
-fn unwatch(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    unwatch_all(&turn.house.set, turn.session);
-    turn.reply.ok();
-    Ok(After::Answered)
+fn unwatch(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    unwatch_all(&context.server.set, context.session);
+    context.reply.ok();
+    Ok(Outcome::Answered)
 }

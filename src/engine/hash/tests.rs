@@ -28,15 +28,15 @@ fn step() -> impl Strategy<Value = Step> {
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn agrees(hash: &Hash, model: &Model, ground: &Ground) {
+fn agrees(hash: &Hash, model: &Model, shared: &EngineShared) {
     assert_eq!(hash.len(), model.len());
     let owned = |(field, value): Entry<'_>| (field.text().into_owned(), value.text().into_owned());
     assert_eq!(&hash.iter().map(owned).collect::<Model>(), model);
     for (field, value) in model {
-        let found = hash.get(field, ground).expect("what is in the model");
+        let found = hash.get(field, shared).expect("what is in the model");
         assert_eq!(&*found.text(), value);
     }
-    assert!(!hash.has(b"not there", ground));
+    assert!(!hash.has(b"not there", shared));
     let (mut met, mut from) = (Vec::new(), Some(0));
     while from.is_some() {
         from = hash.scan(from, 3, |it| met.push(owned(it)));
@@ -54,21 +54,21 @@ proptest! {
     ) {
         let thresholds = Thresholds { hash_entries, hash_value, ..Thresholds::default() };
         let engine = Engine::new(7, thresholds);
-        let ground = engine.ground();
+        let shared = engine.shared();
         let (mut hash, mut model, mut large) = (Hash::default(), Model::new(), false);
         for step in steps {
             match step {
                 Step::Set(field, value) => {
-                    let created = hash.set(&field, &value, ground);
+                    let created = hash.set(&field, &value, shared);
                     large |= hash_value < field.len().max(value.len());
                     prop_assert_eq!(created, model.insert(field, value).is_none());
                     large |= hash_entries < model.len();
                 }
                 Step::Remove(field) => {
-                    prop_assert_eq!(hash.remove(&field, ground), model.remove(&field).is_some());
+                    prop_assert_eq!(hash.remove(&field, shared), model.remove(&field).is_some());
                 }
             }
-            agrees(&hash, &model, ground);
+            agrees(&hash, &model, shared);
             prop_assert_eq!(hash.encoding(), if large { "hashtable" } else { "listpack" });
         }
     }
@@ -77,13 +77,13 @@ proptest! {
 #[test]
 fn a_packed_hash_keeps_the_order_in_which_its_fields_came() {
     let engine = Engine::new(7, Thresholds::default());
-    let ground = engine.ground();
+    let shared = engine.shared();
     let mut hash = Hash::default();
     for field in ["c", "a", "b", "10", "d"] {
-        hash.set(field.as_bytes(), b"1", ground);
+        hash.set(field.as_bytes(), b"1", shared);
     }
-    hash.set(b"a", b"a longer value", ground);
-    hash.remove(b"b", ground);
+    hash.set(b"a", b"a longer value", shared);
+    hash.remove(b"b", shared);
     let fields = hash.iter().map(|it| it.0.text().into_owned());
     assert_eq!(fields.collect::<Vec<_>>(), [&b"c"[..], b"a", b"10", b"d"]);
 }
@@ -93,12 +93,12 @@ fn a_lowered_limit_counts_from_the_next_change_on() {
     let mut engine = Engine::new(7, Thresholds::default());
     let mut hash = Hash::default();
     for field in [b"a", b"b", b"c"] {
-        hash.set(field, b"1", engine.ground());
+        hash.set(field, b"1", engine.shared());
     }
-    engine.ground_mut().thresholds.hash_entries = 3;
-    hash.set(b"a", b"2", engine.ground());
+    engine.shared_mut().thresholds.hash_entries = 3;
+    hash.set(b"a", b"2", engine.shared());
     assert_eq!(hash.encoding(), "listpack");
-    engine.ground_mut().thresholds.hash_entries = 2;
-    assert!(!hash.set(b"a", b"3", engine.ground()));
+    engine.shared_mut().thresholds.hash_entries = 2;
+    assert!(!hash.set(b"a", b"3", engine.shared()));
     assert_eq!((hash.encoding(), hash.len()), ("hashtable", 3));
 }

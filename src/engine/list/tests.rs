@@ -42,10 +42,10 @@ fn step() -> impl Strategy<Value = Step> {
 
 type Model = VecDeque<Vec<u8>>;
 
-fn apply(list: &mut List, model: &mut Model, step: Step, ground: &Ground) {
+fn apply(list: &mut List, model: &mut Model, step: Step, shared: &EngineShared) {
     match step {
         Step::Push(end, texts) => {
-            list.make_room(texts.iter().map(Vec::as_slice), ground);
+            list.make_room(texts.iter().map(Vec::as_slice), shared);
             for text in texts {
                 list.push(end, &text);
                 match end {
@@ -55,7 +55,7 @@ fn apply(list: &mut List, model: &mut Model, step: Step, ground: &Ground) {
             }
         }
         Step::Cut(end, count) => {
-            list.cut(end, count, ground);
+            list.cut(end, count, shared);
             let left = model.len() - count.min(model.len());
             match end {
                 End::Front => drop(model.drain(..model.len() - left)),
@@ -64,19 +64,19 @@ fn apply(list: &mut List, model: &mut Model, step: Step, ground: &Ground) {
         }
         Step::Insert(at, text) => {
             let at = at % (model.len() + 1);
-            list.make_room(std::iter::once(text.as_slice()), ground);
+            list.make_room(std::iter::once(text.as_slice()), shared);
             list.insert(at, &text);
             model.insert(at, text);
         }
         Step::Set(at, text) if !model.is_empty() => {
             let at = at % model.len();
-            list.make_room(std::iter::once(text.as_slice()), ground);
-            list.set(at, &text, ground);
+            list.make_room(std::iter::once(text.as_slice()), shared);
+            list.set(at, &text, shared);
             model[at] = text;
         }
         Step::Set(..) => {}
         Step::RemoveEqual(end, text, most) => {
-            let removed = list.remove_equal(end, &text, most, ground);
+            let removed = list.remove_equal(end, &text, most, shared);
             assert_eq!(removed, remove_equal(model, end, &text, most));
         }
     }
@@ -125,7 +125,7 @@ proptest! {
         let engine = engine(list_size);
         let (mut list, mut model) = (List::default(), Model::new());
         for step in steps {
-            apply(&mut list, &mut model, step, engine.ground());
+            apply(&mut list, &mut model, step, engine.shared());
             agrees(&list, &model);
             if let List::Long(long) = &list {
                 long.assert_sound();
@@ -137,7 +137,7 @@ proptest! {
 fn numbers(count: usize, engine: &Engine) -> (List, Model) {
     let (mut list, mut model) = (List::default(), Model::new());
     let texts: Vec<_> = (0..count).map(|it| format!("element {it}").into_bytes()).collect();
-    list.make_room(texts.iter().map(Vec::as_slice), engine.ground());
+    list.make_room(texts.iter().map(Vec::as_slice), engine.shared());
     for text in texts {
         list.push(End::Back, &text);
         model.push_back(text);
@@ -148,7 +148,7 @@ fn numbers(count: usize, engine: &Engine) -> (List, Model) {
 #[test]
 fn many_shelves_stay_in_order() {
     let engine = engine(-2);
-    let ground = engine.ground();
+    let shared = engine.shared();
     let (mut list, mut model) = numbers(150_000, &engine);
     agrees(&list, &model);
     for at in (0..model.len()).step_by(977) {
@@ -164,19 +164,19 @@ fn many_shelves_stay_in_order() {
         model.insert(70_000, text.into_bytes());
     }
     agrees(&list, &model);
-    assert_eq!(list.remove_equal(End::Back, b"b", 100, ground), 100);
+    assert_eq!(list.remove_equal(End::Back, b"b", 100, shared), 100);
     assert_eq!(remove_equal(&mut model, End::Back, b"b", 100), 100);
-    assert_eq!(list.remove_equal(End::Front, b"a", usize::MAX, ground), 154);
+    assert_eq!(list.remove_equal(End::Front, b"a", usize::MAX, shared), 154);
     assert_eq!(remove_equal(&mut model, End::Front, b"a", usize::MAX), 154);
     agrees(&list, &model);
     for (end, count) in [(End::Front, 90_001), (End::Back, 70_003), (End::Front, 40_000)] {
-        apply(&mut list, &mut model, Step::Cut(end, count), ground);
+        apply(&mut list, &mut model, Step::Cut(end, count), shared);
         agrees(&list, &model);
     }
     if let List::Long(long) = &list {
         long.assert_sound();
     }
-    list.cut(End::Back, usize::MAX, ground);
+    list.cut(End::Back, usize::MAX, shared);
     assert!(list.is_empty());
 }
 
@@ -185,20 +185,20 @@ fn a_list_goes_to_blocks_and_comes_back_at_half_of_the_bound() {
     let facts = [(-1_i64, 4096), (-2, 8192), (-3, 16384), (-5, 65536), (-9, 65536)];
     for (list_size, bytes) in facts {
         let engine = engine(list_size);
-        let ground = engine.ground();
+        let shared = engine.shared();
         let mut list = List::default();
         let text = [b'x'; 62];
         // 64 bytes each, behind 7 of a listpack's own; the last is counted by its text.
         let fit = (bytes - 7 - text.len()) / 64 + 1;
         for number in 0..fit + 1 {
             assert_eq!(list.encoding(), "listpack", "{list_size} {number}");
-            list.make_room(std::iter::once(text.as_slice()), ground);
+            list.make_room(std::iter::once(text.as_slice()), shared);
             list.push(End::Back, &text);
         }
         assert_eq!(list.encoding(), "quicklist", "{list_size}");
         while bytes / 2 < 7 + 64 * list.len() {
             assert_eq!(list.encoding(), "quicklist", "{list_size} {}", list.len());
-            list.cut(End::Back, 1, ground);
+            list.cut(End::Back, 1, shared);
         }
         assert_eq!(list.encoding(), "listpack", "{list_size}");
     }
@@ -207,17 +207,17 @@ fn a_list_goes_to_blocks_and_comes_back_at_half_of_the_bound() {
 #[test]
 fn what_is_left_of_two_blocks_stays_in_blocks() {
     let engine = engine(-2);
-    let ground = engine.ground();
+    let shared = engine.shared();
     // As many are left as where a real Redis comes back.
     for (pushed, end, left) in
         [(9, End::Front, 1), (9, End::Back, 4), (10, End::Front, 2), (12, End::Front, 4)]
     {
         let mut list = List::default();
         let texts = vec![[b'x'; 1000]; pushed];
-        list.make_room(texts.iter().map(|it| it.as_slice()), ground);
+        list.make_room(texts.iter().map(|it| it.as_slice()), shared);
         texts.iter().for_each(|it| list.push(End::Back, it));
         while list.encoding() == "quicklist" {
-            list.cut(end, 1, ground);
+            list.cut(end, 1, shared);
         }
         assert_eq!(list.len(), left, "{pushed} {end:?}");
     }
@@ -226,14 +226,14 @@ fn what_is_left_of_two_blocks_stays_in_blocks() {
 #[test]
 fn equal_elements_that_go_leave_no_thin_blocks() {
     let engine = engine(-2);
-    let ground = engine.ground();
+    let shared = engine.shared();
     let mut list = List::default();
-    list.make_room(std::iter::once([b'x'; 9000].as_slice()), ground);
+    list.make_room(std::iter::once([b'x'; 9000].as_slice()), shared);
     for number in 0..100_000 {
         list.push(End::Back, if number % 100 == 0 { b"kept" } else { b"goes" });
     }
-    let before = list.burden();
-    assert_eq!(list.remove_equal(End::Back, b"goes", usize::MAX, ground), 99_000);
+    let before = list.free_cost();
+    assert_eq!(list.remove_equal(End::Back, b"goes", usize::MAX, shared), 99_000);
     assert_eq!(list.len(), 1000);
-    assert!(list.burden() * 20 < before, "{} of {before}", list.burden());
+    assert!(list.free_cost() * 20 < before, "{} of {before}", list.free_cost());
 }

@@ -5,7 +5,7 @@ use super::form;
 use super::{Broken, Reader, intset, listpack, ziplist};
 use crate::base::number;
 use crate::engine::packed::Element;
-use crate::engine::{Collection, End, Ground, Hash, List, Set, Value, Zset};
+use crate::engine::{Collection, End, EngineShared, Hash, List, Set, Value, Zset};
 use std::borrow::Cow;
 
 /// A value that has no key yet.
@@ -34,33 +34,33 @@ enum Layout {
 }
 
 /// Reads the type and the value that `input` begins with.
-pub fn load<'a>(input: &mut Reader<'a>, ground: &Ground) -> Result<Loaded<'a>, Broken> {
+pub fn load<'a>(input: &mut Reader<'a>, shared: &EngineShared) -> Result<Loaded<'a>, Broken> {
     let value = match input.byte()? {
         form::STRING => return input.string().map(Loaded::Text),
-        form::LIST => list(Layout::Strings(1), input, ground),
-        form::LIST_ZIPLIST => list(Layout::Ziplist, input, ground),
-        form::LIST_ZIPLISTS => list(Layout::Ziplists, input, ground),
-        form::LIST_LISTPACKS => list(Layout::Listpacks, input, ground),
-        form::HASH => hash(Layout::Strings(2), input, ground),
-        form::HASH_ZIPLIST => hash(Layout::Ziplist, input, ground),
-        form::HASH_LISTPACK => hash(Layout::Listpack, input, ground),
-        form::SET => set(Layout::Strings(1), input, ground),
-        form::SET_INTSET => set(Layout::Intset, input, ground),
-        form::SET_LISTPACK => set(Layout::Listpack, input, ground),
-        form::ZSET => scored_strings(spelled_score, input, ground),
-        form::ZSET_BINARY => scored_strings(Reader::double, input, ground),
-        form::ZSET_ZIPLIST => zset(Layout::Ziplist, input, ground),
-        form::ZSET_LISTPACK => zset(Layout::Listpack, input, ground),
+        form::LIST => list(Layout::Strings(1), input, shared),
+        form::LIST_ZIPLIST => list(Layout::Ziplist, input, shared),
+        form::LIST_ZIPLISTS => list(Layout::Ziplists, input, shared),
+        form::LIST_LISTPACKS => list(Layout::Listpacks, input, shared),
+        form::HASH => hash(Layout::Strings(2), input, shared),
+        form::HASH_ZIPLIST => hash(Layout::Ziplist, input, shared),
+        form::HASH_LISTPACK => hash(Layout::Listpack, input, shared),
+        form::SET => set(Layout::Strings(1), input, shared),
+        form::SET_INTSET => set(Layout::Intset, input, shared),
+        form::SET_LISTPACK => set(Layout::Listpack, input, shared),
+        form::ZSET => scored_strings(spelled_score, input, shared),
+        form::ZSET_BINARY => scored_strings(Reader::double, input, shared),
+        form::ZSET_ZIPLIST => zset(Layout::Ziplist, input, shared),
+        form::ZSET_LISTPACK => zset(Layout::Listpack, input, shared),
         _ => Err(Broken),
     }?;
     Ok(Loaded::Value(value))
 }
 
-fn list(layout: Layout, input: &mut Reader<'_>, ground: &Ground) -> Result<Value, Broken> {
+fn list(layout: Layout, input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
     let mut list = List::default();
     each(layout, input, |element| {
         element.with_text(|it| {
-            list.make_room(std::iter::once(it), ground);
+            list.make_room(std::iter::once(it), shared);
             list.push(End::Back, it);
         });
         Ok(())
@@ -68,22 +68,22 @@ fn list(layout: Layout, input: &mut Reader<'_>, ground: &Ground) -> Result<Value
     filled(list)
 }
 
-fn hash(layout: Layout, input: &mut Reader<'_>, ground: &Ground) -> Result<Value, Broken> {
+fn hash(layout: Layout, input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
     let mut hash = Hash::default();
-    pairs(layout, input, |field, value| is_new(hash.set(field, value, ground)))?;
+    pairs(layout, input, |field, value| is_new(hash.set(field, value, shared)))?;
     filled(hash)
 }
 
-fn set(layout: Layout, input: &mut Reader<'_>, ground: &Ground) -> Result<Value, Broken> {
+fn set(layout: Layout, input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
     let mut set = Set::default();
-    each(layout, input, |member| is_new(set.add(member, ground)))?;
+    each(layout, input, |member| is_new(set.add(member, shared)))?;
     filled(set)
 }
 
-fn zset(layout: Layout, input: &mut Reader<'_>, ground: &Ground) -> Result<Value, Broken> {
+fn zset(layout: Layout, input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
     let mut zset = Zset::default();
     pairs(layout, input, |member, score| {
-        place(&mut zset, member, number::parse_f64(score).ok_or(Broken)?, ground)
+        place(&mut zset, member, number::parse_f64(score).ok_or(Broken)?, shared)
     })?;
     filled(zset)
 }
@@ -91,27 +91,27 @@ fn zset(layout: Layout, input: &mut Reader<'_>, ground: &Ground) -> Result<Value
 fn scored_strings<'a>(
     score: impl Fn(&mut Reader<'a>) -> Result<f64, Broken>,
     input: &mut Reader<'a>,
-    ground: &Ground,
+    shared: &EngineShared,
 ) -> Result<Value, Broken> {
     // In its large form first, as in Redis: the packed one does not tell -0 from 0.
     let (mut zset, mut longest) = (Zset::Large(Box::default()), 0);
     for _ in 0..input.length()? {
         let member = input.string()?;
         longest = longest.max(member.len());
-        place(&mut zset, &member, score(input)?, ground)?;
+        place(&mut zset, &member, score(input)?, shared)?;
     }
-    let limits = &ground.thresholds;
+    let limits = &shared.thresholds;
     match zset.len() <= limits.zset_entries && longest <= limits.zset_value {
-        true => filled(again(&zset, ground)),
+        true => filled(again(&zset, shared)),
         false => filled(zset),
     }
 }
 
 /// The same members, in the form that so few take.
-fn again(zset: &Zset, ground: &Ground) -> Zset {
+fn again(zset: &Zset, shared: &EngineShared) -> Zset {
     let mut fresh = Zset::default();
     for (member, score) in zset.iter() {
-        member.with_text(|it| fresh.set(it, score, ground));
+        member.with_text(|it| fresh.set(it, score, shared));
     }
     fresh
 }
@@ -126,11 +126,11 @@ fn spelled_score(input: &mut Reader<'_>) -> Result<f64, Broken> {
     }
 }
 
-fn place(zset: &mut Zset, member: &[u8], score: f64, ground: &Ground) -> Result<(), Broken> {
+fn place(zset: &mut Zset, member: &[u8], score: f64, shared: &EngineShared) -> Result<(), Broken> {
     if score.is_nan() {
         return Err(Broken);
     }
-    is_new(zset.update(member, ground, |old| (old.is_none(), Some(score))))
+    is_new(zset.update(member, shared, |old| (old.is_none(), Some(score))))
 }
 
 /// No collection is empty.

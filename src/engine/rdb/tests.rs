@@ -43,14 +43,14 @@ fn every_value_comes_back_in_the_same_form() {
     for slot in slots(&bench) {
         let payload = dump(slot);
         let key = crate::engine::table::Slot::key(slot);
-        let mut db = other.db_mut_at(0, bench.world.now.get());
-        match Payload::check(&payload).unwrap().load(db.ground()).unwrap() {
+        let mut db = other.db_mut_at(0, bench.env.now.get());
+        match Payload::check(&payload).unwrap().load(db.shared()).unwrap() {
             Loaded::Text(text) => drop(db.put_string(key, &text, None)),
             Loaded::Value(value) => db.put_value(key, value, None),
         }
         assert_eq!(db.get(key).unwrap().encoding(), slot.encoding());
     }
-    let now = bench.world.now.get();
+    let now = bench.env.now.get();
     assert_eq!(other.digest(now), bench.engine.digest(now));
 }
 
@@ -80,12 +80,12 @@ fn a_newer_version_is_refused_though_its_checksum_is_right() {
 #[test]
 fn every_beginning_of_a_value_is_broken() {
     let bench = furnished();
-    let ground = bench.engine.ground();
+    let shared = bench.engine.shared();
     for slot in slots(&bench) {
         let payload = dump(slot);
         let value = &payload[..payload.len() - 10];
         for len in (0..value.len()).step_by(1 + value.len() / 200) {
-            assert!(load(&mut Reader::new(&value[..len]), ground).is_err());
+            assert!(load(&mut Reader::new(&value[..len]), shared).is_err());
         }
     }
 }
@@ -93,19 +93,19 @@ fn every_beginning_of_a_value_is_broken() {
 /// Strings that announce more than there is: none may be made room for.
 #[test]
 fn announced_lengths_allocate_nothing() {
-    let ground = Engine::new(7, Thresholds::default());
+    let shared = Engine::new(7, Thresholds::default());
     let huge = [0x81, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF];
     for form in 0..=21 {
         for tail in [&huge[..], &[0x80, 0x1F, 0xFF, 0xFF, 0xFF], &[0x81; 9]] {
             let bytes = [&[form], tail, tail, tail].concat();
-            assert!(load(&mut Reader::new(&bytes), ground.ground()).is_err(), "{form}");
+            assert!(load(&mut Reader::new(&bytes), shared.shared()).is_err(), "{form}");
         }
     }
 }
 
 fn read(bytes: &[u8]) -> Result<(), Broken> {
     let engine = Engine::new(7, Thresholds::default());
-    load(&mut Reader::new(bytes), engine.ground()).map(drop)
+    load(&mut Reader::new(bytes), engine.shared()).map(drop)
 }
 
 /// A blob of any bytes under the heads that lead to it.

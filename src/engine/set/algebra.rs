@@ -4,7 +4,7 @@
 //! members would be freed one by one before anybody else is served.
 
 use super::Set;
-use crate::engine::Ground;
+use crate::engine::EngineShared;
 use crate::engine::packed::Element;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ type Met<'s> = HashSet<Element<'s>, ahash::RandomState>;
 /// Visits what all of `sets` have, until `visit` has enough.
 pub fn common<'s>(
     sets: &[&'s Set],
-    ground: &Ground,
+    shared: &EngineShared,
     visit: impl FnMut(Element<'s>) -> ControlFlow<()>,
 ) {
     let mut sets = sets.to_vec();
@@ -23,35 +23,39 @@ pub fn common<'s>(
     sets.sort_by_key(|it| it.len());
     let Some((smallest, others)) = sets.split_first() else { return };
     let mut visit = visit;
-    let mut in_all = smallest.iter().filter(|it| others.iter().all(|set| set.has(*it, ground)));
+    let mut in_all = smallest.iter().filter(|it| others.iter().all(|set| set.has(*it, shared)));
     let _ = in_all.try_for_each(&mut visit);
 }
 
 /// A set of what all of `sets` have.
-pub fn intersection(sets: &[&Set], ground: &Ground) -> Set {
+pub fn intersection(sets: &[&Set], shared: &EngineShared) -> Set {
     let mut members = Vec::new();
-    common(sets, ground, |it| {
+    common(sets, shared, |it| {
         members.push(it.settled());
         ControlFlow::Continue(())
     });
     // Redis begins with the form of the smallest: integers go straight to a table when they are
     // too many, while others get the smallest form that will do.
     match sets.iter().min_by_key(|it| it.len()) {
-        Some(smallest) if smallest.ints().is_none() => Set::smallest_of(&members, ground),
-        _ => set_of(members.into_iter(), ground),
+        Some(smallest) if smallest.ints().is_none() => Set::smallest_of(&members, shared),
+        _ => set_of(members.into_iter(), shared),
     }
 }
 
 /// Visits what any of `sets` has, each member once.
-pub fn each_of_any<'s>(sets: &[&'s Set], ground: &Ground, mut visit: impl FnMut(Element<'s>)) {
+pub fn each_of_any<'s>(
+    sets: &[&'s Set],
+    shared: &EngineShared,
+    mut visit: impl FnMut(Element<'s>),
+) {
     let mut sets = sets.to_vec();
     // The largest need not be remembered: it is at hand to be asked.
     sets.sort_by_key(|it| std::cmp::Reverse(it.len()));
     let Some((largest, others)) = sets.split_first() else { return };
     largest.iter().for_each(&mut visit);
-    let mut met = Met::with_hasher(ground.hasher.clone());
+    let mut met = Met::with_hasher(shared.hasher.clone());
     for member in others.iter().flat_map(|it| it.iter()) {
-        let is_new = !largest.has(member, ground);
+        let is_new = !largest.has(member, shared);
         if is_new && (others.len() == 1 || met.insert(member.settled())) {
             visit(member);
         }
@@ -59,16 +63,16 @@ pub fn each_of_any<'s>(sets: &[&'s Set], ground: &Ground, mut visit: impl FnMut(
 }
 
 /// A set of what any of `sets` has.
-pub fn union(sets: &[&Set], ground: &Ground) -> Set {
+pub fn union(sets: &[&Set], shared: &EngineShared) -> Set {
     let mut sets = sets.to_vec();
     let largest = (0..sets.len()).max_by_key(|it| sets[*it].len());
     // Whatever the order is, so many members make a table.
-    let mut all = match largest.filter(|it| is_surely_table(sets[*it], ground)) {
+    let mut all = match largest.filter(|it| is_surely_table(sets[*it], shared)) {
         Some(largest) => sets.swap_remove(largest).clone(),
         None => Set::default(),
     };
     for member in sets.iter().flat_map(|it| it.iter()) {
-        all.add(member, ground);
+        all.add(member, shared);
     }
     all
 }
@@ -77,14 +81,14 @@ pub fn union(sets: &[&Set], ground: &Ground) -> Set {
 pub fn each_alone<'s>(
     first: &'s Set,
     others: &[&'s Set],
-    ground: &Ground,
+    shared: &EngineShared,
     mut visit: impl FnMut(Element<'s>),
 ) {
     match way(first, others) {
         Way::Nothing => {}
-        Way::Search => alone(first, others, ground).for_each(visit),
+        Way::Search => alone(first, others, shared).for_each(visit),
         Way::TakeOut => {
-            let mut rest = Met::with_hasher(ground.hasher.clone());
+            let mut rest = Met::with_hasher(shared.hasher.clone());
             rest.extend(first.iter().map(Element::settled));
             for member in others.iter().flat_map(|it| it.iter()) {
                 rest.remove(&member.settled());
@@ -95,18 +99,18 @@ pub fn each_alone<'s>(
 }
 
 /// A set of what `first` has and none of `others`.
-pub fn difference(first: &Set, others: &[&Set], ground: &Ground) -> Set {
+pub fn difference(first: &Set, others: &[&Set], shared: &EngineShared) -> Set {
     match way(first, others) {
         Way::Nothing => Set::default(),
-        Way::Search => set_of(alone(first, others, ground), ground),
+        Way::Search => set_of(alone(first, others, shared), shared),
         // As Redis does it, which the form of the rest tells.
         Way::TakeOut => {
-            let mut rest = match is_surely_table(first, ground) {
+            let mut rest = match is_surely_table(first, shared) {
                 true => first.clone(),
-                false => set_of(first.iter(), ground),
+                false => set_of(first.iter(), shared),
             };
             for member in others.iter().flat_map(|it| it.iter()) {
-                rest.remove(member, ground);
+                rest.remove(member, shared);
             }
             rest
         }
@@ -136,23 +140,23 @@ fn way(first: &Set, others: &[&Set]) -> Way {
 fn alone<'s>(
     first: &'s Set,
     others: &[&'s Set],
-    ground: &Ground,
+    shared: &EngineShared,
 ) -> impl Iterator<Item = Element<'s>> {
     let mut others = others.to_vec();
     others.sort_by_key(|it| std::cmp::Reverse(it.len()));
-    first.iter().filter(move |it| !others.iter().any(|set| set.has(*it, ground)))
+    first.iter().filter(move |it| !others.iter().any(|set| set.has(*it, shared)))
 }
 
 /// Whether it is a table and would be one if it were made anew. A copy of it shares its members.
-fn is_surely_table(set: &Set, ground: &Ground) -> bool {
-    let limits = &ground.thresholds;
+fn is_surely_table(set: &Set, shared: &EngineShared) -> bool {
+    let limits = &shared.thresholds;
     matches!(set, Set::Table(_)) && limits.set_entries.max(limits.set_intset_entries) < set.len()
 }
 
-fn set_of<'s>(members: impl Iterator<Item = Element<'s>>, ground: &Ground) -> Set {
+fn set_of<'s>(members: impl Iterator<Item = Element<'s>>, shared: &EngineShared) -> Set {
     let mut set = Set::default();
     members.for_each(|it| {
-        set.add(it, ground);
+        set.add(it, shared);
     });
     set
 }

@@ -52,13 +52,13 @@ fn model_of(set: &Set) -> Model {
     set.iter().map(owned).collect()
 }
 
-fn agrees(set: &Set, model: &Model, ground: &Ground) {
+fn agrees(set: &Set, model: &Model, shared: &EngineShared) {
     assert_eq!(set.len(), model.len());
     assert_eq!(&model_of(set), model);
-    assert!(model.iter().all(|it| set.has(Element::Text(it), ground)));
-    assert!(model.iter().all(|it| set.has(Element::of(it), ground)));
-    assert!(!set.has(Element::Text(b"not there"), ground));
-    assert_eq!(set.has(Element::Int(77), ground), model.contains(&b"77"[..]));
+    assert!(model.iter().all(|it| set.has(Element::Text(it), shared)));
+    assert!(model.iter().all(|it| set.has(Element::of(it), shared)));
+    assert!(!set.has(Element::Text(b"not there"), shared));
+    assert_eq!(set.has(Element::Int(77), shared), model.contains(&b"77"[..]));
     let (mut met, mut from) = (Vec::new(), Some(0));
     while from.is_some() {
         from = set.scan(from, 3, |it| met.push(owned(it)));
@@ -71,25 +71,25 @@ fn all_ints(model: &Model) -> bool {
     model.iter().all(|it| matches!(Element::of(it), Element::Int(_)))
 }
 
-fn run(set: &mut Set, model: &mut Model, step: Step, ground: &Ground) {
+fn run(set: &mut Set, model: &mut Model, step: Step, shared: &EngineShared) {
     match step {
         Step::Add(members) => {
             let before = model.len();
-            let added = set.add_all(members.iter().map(Vec::as_slice), ground);
+            let added = set.add_all(members.iter().map(Vec::as_slice), shared);
             model.extend(members);
             assert_eq!(added, model.len() - before);
         }
         Step::Remove(member) => {
-            assert_eq!(set.remove(Element::Text(&member), ground), model.remove(&member));
+            assert_eq!(set.remove(Element::Text(&member), shared), model.remove(&member));
         }
         Step::Pop(seed) => {
-            let popped = set.pop(&mut Dice::new(seed), owned);
+            let popped = set.pop(&mut Random::new(seed), owned);
             assert_eq!(popped.is_none(), model.is_empty());
             assert!(popped.is_none_or(|it| model.remove(&it)));
         }
         Step::PopMany(count, seed) if count < model.len() => {
             let mut popped = Vec::new();
-            set.pop_many(count, &mut Dice::new(seed), ground, |it| popped.push(owned(it)));
+            set.pop_many(count, &mut Random::new(seed), shared, |it| popped.push(owned(it)));
             assert_eq!(popped.len(), count);
             assert!(popped.iter().all(|it| model.remove(it)));
         }
@@ -104,11 +104,11 @@ proptest! {
         thresholds in thresholds(),
     ) {
         let engine = Engine::new(7, thresholds);
-        let ground = engine.ground();
+        let shared = engine.shared();
         let (mut set, mut model) = (Set::default(), Model::new());
         for step in steps {
-            run(&mut set, &mut model, step, ground);
-            agrees(&set, &model, ground);
+            run(&mut set, &mut model, step, shared);
+            agrees(&set, &model, shared);
             // As the engine does with a key whose collection is empty.
             if set.is_empty() {
                 set = Set::default();
@@ -134,10 +134,10 @@ proptest! {
         thresholds in thresholds(),
     ) {
         let engine = Engine::new(7, thresholds);
-        let ground = engine.ground();
+        let shared = engine.shared();
         let build = |it: &Vec<Vec<u8>>| {
             let mut set = Set::default();
-            set.add_all(it.iter().map(Vec::as_slice), ground);
+            set.add_all(it.iter().map(Vec::as_slice), shared);
             set
         };
         let sets: Vec<Set> = parts.iter().map(build).collect();
@@ -145,9 +145,9 @@ proptest! {
         let sets: Vec<&Set> = sets.iter().collect();
         let (first, others) = models.split_first().unwrap();
 
-        let intersection = algebra::intersection(&sets, ground);
+        let intersection = algebra::intersection(&sets, shared);
         let mut common = Model::new();
-        algebra::common(&sets, ground, |it| {
+        algebra::common(&sets, shared, |it| {
             assert!(common.insert(owned(it)));
             ControlFlow::Continue(())
         });
@@ -156,16 +156,16 @@ proptest! {
         prop_assert_eq!(model_of(&intersection), common);
 
         let union: Model = models.iter().flatten().cloned().collect();
-        prop_assert_eq!(&model_of(&algebra::union(&sets, ground)), &union);
+        prop_assert_eq!(&model_of(&algebra::union(&sets, shared)), &union);
         let mut met = Model::new();
-        algebra::each_of_any(&sets, ground, |it| assert!(met.insert(owned(it)), "twice"));
+        algebra::each_of_any(&sets, shared, |it| assert!(met.insert(owned(it)), "twice"));
         prop_assert_eq!(met, union);
 
         let in_none = |it: &&Vec<u8>| !others.iter().any(|other| other.contains(*it));
         let alone: Model = first.iter().filter(in_none).cloned().collect();
-        prop_assert_eq!(&model_of(&algebra::difference(sets[0], &sets[1..], ground)), &alone);
+        prop_assert_eq!(&model_of(&algebra::difference(sets[0], &sets[1..], shared)), &alone);
         let mut met = Model::new();
-        algebra::each_alone(sets[0], &sets[1..], ground, |it| assert!(met.insert(owned(it))));
+        algebra::each_alone(sets[0], &sets[1..], shared, |it| assert!(met.insert(owned(it))));
         prop_assert_eq!(met, alone);
     }
 }
@@ -173,11 +173,11 @@ proptest! {
 #[test]
 fn popping_leaves_a_sequence_a_sequence() {
     let engine = Engine::new(7, Thresholds::default());
-    let ground = engine.ground();
+    let shared = engine.shared();
     for seed in 0..20 {
         let mut set = Set::default();
-        set.add_all([&b"1"[..], b"2", b"a"].into_iter(), ground);
-        set.pop_many(2, &mut Dice::new(seed), ground, |_| {});
+        set.add_all([&b"1"[..], b"2", b"a"].into_iter(), shared);
+        set.pop_many(2, &mut Random::new(seed), shared, |_| {});
         assert_eq!((set.encoding(), set.len()), ("listpack", 1));
     }
 }
@@ -188,8 +188,8 @@ fn integers_stand_in_order_whatever_their_width() {
     let mut set = Set::default();
     let numbers = [5, i64::from(i16::MIN), 70_000, -3, i64::MIN, 32_768, i64::MAX, -70_000, 0];
     for (at, number) in numbers.into_iter().enumerate() {
-        assert!(set.add(Element::Int(number), engine.ground()));
-        assert!(!set.add(Element::Int(number), engine.ground()));
+        assert!(set.add(Element::Int(number), engine.shared()));
+        assert!(!set.add(Element::Int(number), engine.shared()));
         let mut sorted = numbers[..=at].to_vec();
         sorted.sort();
         assert_eq!(set.iter().filter_map(Element::as_int).collect::<Vec<_>>(), sorted);
@@ -203,7 +203,7 @@ fn twenty_small_integers_take_two_bytes_each() {
     let engine = Engine::new(7, Thresholds::default());
     let mut set = Set::default();
     for number in 0..20 {
-        set.add(Element::Int(number * 1000), engine.ground());
+        set.add(Element::Int(number * 1000), engine.shared());
     }
     assert_eq!(set.bytes(), 4 + 2 * 20);
 }
@@ -238,7 +238,7 @@ fn forms_follow_the_limits_as_in_redis_7_2() {
         let mut set = Set::default();
         for members in additions {
             let members: Vec<&[u8]> = members.split(' ').map(str::as_bytes).collect();
-            set.add_all(members.into_iter(), engine.ground());
+            set.add_all(members.into_iter(), engine.shared());
         }
         assert_eq!(set.encoding(), wanted, "{additions:?} within {ints}, {entries}, {value}");
     }
@@ -249,14 +249,14 @@ fn an_intersection_begins_with_the_form_of_the_smallest() {
     let mut engine = Engine::new(7, Thresholds::default());
     let built = |engine: &Engine, members: &[&str]| {
         let mut set = Set::default();
-        set.add_all(members.iter().map(|it| it.as_bytes()), engine.ground());
+        set.add_all(members.iter().map(|it| it.as_bytes()), engine.shared());
         set
     };
     let ints = built(&engine, &["1", "2", "3"]);
     let mixed = built(&engine, &["1", "2", "3", "a"]);
-    engine.ground_mut().thresholds.set_intset_entries = 0;
+    engine.shared_mut().thresholds.set_intset_entries = 0;
     let packed = built(&engine, &["1", "2", "3"]);
-    engine.ground_mut().thresholds.set_entries = 0;
+    engine.shared_mut().thresholds.set_entries = 0;
     let table = built(&engine, &["1", "2", "3"]);
     assert_eq!(
         [&ints, &packed, &table].map(|it| it.encoding()),
@@ -273,9 +273,9 @@ fn an_intersection_begins_with_the_form_of_the_smallest() {
         (&packed, 2, 2, "hashtable"),
     ];
     for (smallest, set_intset_entries, set_entries, wanted) in facts {
-        let limits = &mut engine.ground_mut().thresholds;
+        let limits = &mut engine.shared_mut().thresholds;
         (limits.set_intset_entries, limits.set_entries) = (set_intset_entries, set_entries);
-        let met = algebra::intersection(&[&mixed, smallest], engine.ground());
+        let met = algebra::intersection(&[&mixed, smallest], engine.shared());
         assert_eq!((met.len(), met.encoding()), (3, wanted), "{}", smallest.encoding());
     }
 }

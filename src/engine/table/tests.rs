@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::{Remains, Slot, Table};
-use crate::base::dice::Dice;
+use crate::base::random::Random;
 
 #[derive(Clone, Debug, PartialEq)]
 struct Entry {
@@ -43,7 +43,7 @@ enum Hashing {
 
 impl Hashing {
     fn of(self, key: u32) -> u32 {
-        let even = Dice::new(u64::from(key)).bits() as u32;
+        let even = Random::new(u64::from(key)).bits() as u32;
         match self {
             Hashing::Even => even,
             Hashing::AllEqual(hash) => hash,
@@ -255,17 +255,17 @@ proptest! {
     }
 }
 
-type Throw = for<'t> fn(&'t Table<Entry>, &mut Dice) -> Option<&'t Entry>;
+type Throw = for<'t> fn(&'t Table<Entry>, &mut Random) -> Option<&'t Entry>;
 
 /// Both ways to choose an entry.
 const THROWS: [Throw; 2] = [Table::random, Table::any];
 
 /// The chi-square statistic of 100 throws per entry, per degree of freedom: about 1 if even.
 fn unevenness(table: &Table<Entry>, throw: Throw) -> f64 {
-    let mut dice = Dice::new(7);
+    let mut random = Random::new(7);
     let mut counts: BTreeMap<u32, f64> = table.iter().map(|it| (it.value, 0.0)).collect();
     for _ in 0..table.len() * 100 {
-        let hit = throw(table, &mut dice).expect("the table has entries");
+        let hit = throw(table, &mut random).expect("the table has entries");
         *counts.get_mut(&hit.value).expect("an entry of the table") += 1.0;
     }
     assert!(counts.values().all(|it| 0.0 < *it), "an entry was never hit");
@@ -281,7 +281,7 @@ fn random_reaches_every_entry_about_as_often() {
         let unevenness = unevenness(&pair.table, throw);
         assert!(unevenness < 1.5, "{count}: {unevenness}");
     }
-    assert!(THROWS.iter().all(|it| it(&Table::new(), &mut Dice::new(1)).is_none()));
+    assert!(THROWS.iter().all(|it| it(&Table::new(), &mut Random::new(1)).is_none()));
 }
 
 #[test]
@@ -299,8 +299,8 @@ fn random_depends_on_what_is_there_and_not_on_how_it_came_there() {
     let mut backwards = Pair::new(Hashing::Even);
     (0..2_000).rev().for_each(|it| backwards.take(&Step::Insert(it..it + 1)));
     let throws = |table: &Table<Entry>, seed| -> Vec<u32> {
-        let mut dice = Dice::new(seed);
-        (0..100).map(|_| table.random(&mut dice).expect("an entry").value).collect()
+        let mut random = Random::new(seed);
+        (0..100).map(|_| table.random(&mut random).expect("an entry").value).collect()
     };
     for seed in 0..20 {
         let expected = throws(&fresh.table, seed);
@@ -338,11 +338,11 @@ impl Slot for Sixteen {
 #[test]
 fn a_table_costs_at_most_half_more_than_its_slots_at_any_size() {
     assert_eq!(size_of::<Sixteen>(), 16);
-    let mut dice = Dice::new(3);
+    let mut random = Random::new(3);
     let mut table = Table::new();
     assert_eq!(table.bytes(), 0);
     while table.len() < 1_000_000 {
-        table.insert(Sixteen([0; 8], dice.bits() as u32, true));
+        table.insert(Sixteen([0; 8], random.bits() as u32, true));
         let bytes = table.bytes();
         assert!(table.len() < 10_000 || bytes <= table.len() * 24, "{} {bytes}", table.len());
     }

@@ -12,13 +12,13 @@ const PAIRS_MAX: u64 = i64::MAX as u64 / 2;
 /// The shortest entry a reply can have.
 const EMPTY_BULK: &[u8] = b"$0\r\n\r\n";
 
-const TOO_LONG: Fault = Fault::Says("ERR count is too large, the reply would exceed 64 MB");
+const TOO_LONG: Fault = Fault::Static("ERR count is too large, the reply would exceed 64 MB");
 const _: () = assert!(REPEATED_BYTES_MAX == 64 << 20, "what the refusal says");
 
 /// Takes a count of either sign. The smallest integer has no size of its own type.
 pub fn count(args: &mut Args<'_>) -> Result<i64, Fault> {
     match args.int()? {
-        i64::MIN => Err(Fault::Says(
+        i64::MIN => Err(Fault::Static(
             "ERR value is out of range, value must between -9223372036854775807 and \
              9223372036854775807",
         )),
@@ -36,7 +36,7 @@ pub fn how_many(args: &mut Args<'_>, pairs: &str) -> Result<Option<(i64, Shown)>
     args.done()?;
     match shown {
         Shown::Pairs if PAIRS_MAX < count.unsigned_abs() => {
-            Err(Fault::Says("ERR value is out of range"))
+            Err(Fault::Static("ERR value is out of range"))
         }
         shown => Ok(Some((count, shown))),
     }
@@ -51,10 +51,10 @@ pub fn answer<C: Named>(
     asked: Option<(i64, Shown)>,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let mut dice = args.world.dice();
+    let mut random = args.env.random();
     let found: Option<&C> = engine.db(args).collection(key)?;
     match (found, asked) {
-        (found, None) => match found.and_then(|it| it.random(&mut dice)) {
+        (found, None) => match found.and_then(|it| it.random(&mut random)) {
             Some(entry) => C::show(entry, Shown::Names, reply),
             None => reply.null(),
         },
@@ -62,10 +62,10 @@ pub fn answer<C: Named>(
         (Some(found), Some((count @ 0.., shown))) => {
             let count = found.len().min(count as usize);
             open(count, shown, reply);
-            found.sample(count, &mut dice, |it| C::show(it, shown, reply));
+            found.sample(count, &mut random, |it| C::show(it, shown, reply));
         }
         (Some(found), Some((count, shown))) => repeat(count, shown, reply, |reply| {
-            found.random(&mut dice).into_iter().for_each(|it| C::show(it, shown, reply));
+            found.random(&mut random).into_iter().for_each(|it| C::show(it, shown, reply));
         })?,
     }
     Ok(())

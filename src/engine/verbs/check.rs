@@ -4,8 +4,8 @@
 pub mod format;
 
 use crate::base::time::WallMs;
-use crate::command::{Args, Fault, World};
-use crate::engine::{Effects, Engine, Row, Run, Said, Thresholds};
+use crate::command::{Args, CallEnv, Fault};
+use crate::engine::{EffectBody, Effects, Engine, Row, Run, Thresholds};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 pub use format::words;
 use format::{Part, escape};
@@ -19,7 +19,7 @@ pub fn check(name: &str) {
         match part {
             Part::Text(line) => {
                 if let Some(ms) = line.strip_prefix("@ ") {
-                    bench.world.now.set(WallMs(ms.parse().unwrap()));
+                    bench.env.now.set(WallMs(ms.parse().unwrap()));
                 }
             }
             Part::Step(step) => {
@@ -35,9 +35,9 @@ pub fn check(name: &str) {
 pub struct Bench {
     /// The member.
     pub engine: Engine,
-    /// Its clock and dice.
-    pub world: World,
-    /// What the last write said.
+    /// Its clock and random.
+    pub env: CallEnv,
+    /// What the last write body.
     pub effects: Effects,
     /// RESP2 unless set.
     pub protocol: Protocol,
@@ -47,7 +47,7 @@ impl Default for Bench {
     fn default() -> Bench {
         Bench {
             engine: Engine::new(7, Thresholds::default()),
-            world: World::new(WallMs(1_000_000), 7),
+            env: CallEnv::new(WallMs(1_000_000), 7),
             effects: Effects::default(),
             protocol: Protocol::Resp2,
         }
@@ -71,10 +71,10 @@ impl Bench {
     }
 
     /// What the stream says of a line, in words; the client's own as `as sent`.
-    pub fn said(&mut self, line: &str) -> Vec<String> {
+    pub fn body(&mut self, line: &str) -> Vec<String> {
         self.effects.begin(0);
         self.ask(line);
-        said(self)
+        body(self)
     }
 
     /// Each line has its reply.
@@ -87,16 +87,16 @@ impl Bench {
     /// The stream says this of each line.
     pub fn expect_said(&mut self, facts: &[(&str, &[&str])]) {
         for (line, wanted) in facts {
-            assert_eq!(self.said(line), *wanted, "{line}");
+            assert_eq!(self.body(line), *wanted, "{line}");
         }
     }
 
     /// A line counts as so many changes, and who watches the key hears of it if that is any.
     pub fn expect_changes(&mut self, key: &str, line: &str, changes: u64) {
-        let before = self.engine.ground().changes;
+        let before = self.engine.shared().changes;
         let version = self.engine.space_mut(0).watch(key.as_bytes());
         self.ask(line);
-        assert_eq!(self.engine.ground().changes, before + changes, "{line}");
+        assert_eq!(self.engine.shared().changes, before + changes, "{line}");
         let is_same = self.engine.space(0).version(key.as_bytes()) == Some(version);
         assert_eq!(is_same, changes == 0, "{line}");
     }
@@ -124,7 +124,7 @@ impl Bench {
         if !row.spec.arity.fits(request.len()) {
             return Err(Fault::WrongArity(row.spec.name.to_lowercase()));
         }
-        let args = Args::new(request, skip, 0, &self.world);
+        let args = Args::new(request, skip, 0, &self.env);
         match row.run {
             Run::Read(verb) => self.engine.read(verb, args, reply),
             Run::Either { read, is_read, .. } if is_read(request) => {
@@ -149,15 +149,15 @@ pub fn texts(reply: &str) -> Vec<String> {
     reply.lines().filter(is_text).map(str::to_owned).collect()
 }
 
-/// What the last write said, in words; the client's own as `as sent`.
-pub fn said(bench: &Bench) -> Vec<String> {
-    let span = |said: &Said| match said {
-        Said::AsSent => "as sent".to_owned(),
-        Said::Instead(span) => {
+/// What the last write body, in words; the client's own as `as sent`.
+pub fn body(bench: &Bench) -> Vec<String> {
+    let span = |body: &EffectBody| match body {
+        EffectBody::AsSent => "as sent".to_owned(),
+        EffectBody::Instead(span) => {
             let text = String::from_utf8_lossy(&bench.effects.words()[span.clone()]).into_owned();
             let is_word = |it: &&str| !it.starts_with(['*', '$']);
             text.split("\r\n").filter(is_word).collect::<Vec<_>>().join(" ").trim_end().to_owned()
         }
     };
-    bench.effects.items().iter().map(|it| span(&it.said)).collect()
+    bench.effects.items().iter().map(|it| span(&it.body)).collect()
 }

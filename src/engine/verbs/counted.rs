@@ -3,8 +3,8 @@
 use crate::base::number;
 use crate::command::{Args, Fault};
 
-const NO_KEYS: Fault = Fault::Says("ERR numkeys should be greater than 0");
-const NO_COUNT: Fault = Fault::Says("ERR count should be greater than 0");
+const NO_KEYS: Fault = Fault::Static("ERR numkeys should be greater than 0");
+const NO_COUNT: Fault = Fault::Static("ERR count should be greater than 0");
 
 /// Takes the keys, behind which there must be `behind` more arguments; otherwise the fault is
 /// `too_few`.

@@ -95,5 +95,5 @@ fn swapdb(
 
 fn index(word: &[u8], invalid: &'static str) -> Result<i32, Fault> {
     let number = number::parse_i64(word).and_then(|it| i32::try_from(it).ok());
-    number.ok_or(Fault::Says(invalid))
+    number.ok_or(Fault::Static(invalid))
 }

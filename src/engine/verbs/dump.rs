@@ -12,10 +12,10 @@ use crate::engine::{DbMut, Effects, Engine, KeySlot, Row, row};
 use crate::resp::Reply;
 
 const RESTORE_FLAGS: Flags = Flags::GROWS.and(Flags::DANGEROUS);
-const BUSY_KEY: Fault = Fault::Says("BUSYKEY Target key name already exists.");
-const BAD_TTL: Fault = Fault::Says("ERR Invalid TTL value, must be >= 0");
-const BAD_IDLE_TIME: Fault = Fault::Says("ERR Invalid IDLETIME value, must be >= 0");
-const BAD_FREQ: Fault = Fault::Says("ERR Invalid FREQ value, must be >= 0 and <= 255");
+const BUSY_KEY: Fault = Fault::Static("BUSYKEY Target key name already exists.");
+const BAD_TTL: Fault = Fault::Static("ERR Invalid TTL value, must be >= 0");
+const BAD_IDLE_TIME: Fault = Fault::Static("ERR Invalid IDLETIME value, must be >= 0");
+const BAD_FREQ: Fault = Fault::Static("ERR Invalid FREQ value, must be >= 0 and <= 255");
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
@@ -79,7 +79,7 @@ fn restore(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let key = args.next()?;
-    // The number is read only after all that is said behind it.
+    // The number is read only after all that is body behind it.
     let ttl = args;
     let payload = args.next().and_then(|_| args.next())?;
     let options = options(&mut args)?;
@@ -90,12 +90,12 @@ fn restore(
     }
     let deadline = deadline(ttl, &options, now)?;
     let payload = Payload::check(payload)?;
-    let loaded = payload.load(db.ground())?;
+    let loaded = payload.load(db.shared())?;
 
     reply.ok();
     if deadline.is_some_and(|it| it <= now) {
         if db.remove(key) {
-            effects.say(&[b"DEL", key]);
+            effects.propagate(&[b"DEL", key]);
         }
         return Ok(());
     }
@@ -106,7 +106,7 @@ fn restore(
         db.get(key).into_iter().chain(&shared).for_each(|it| it.touch(used));
     }
     let older = payload.is_newer().then(|| db.get(key).map(rdb::dump)).flatten();
-    say(args, deadline.filter(|_| !options.is_absolute), older, effects);
+    propagate(args, deadline.filter(|_| !options.is_absolute), older, effects);
     shared.into_iter().for_each(|it| effects.share(it));
     Ok(())
 }
@@ -136,7 +136,12 @@ fn store(
 }
 
 /// The client's words, with a time to live as a moment, and with a payload that every peer reads.
-fn say(args: Args<'_>, moment: Option<WallMs>, older: Option<Vec<u8>>, effects: &mut Effects) {
+fn propagate(
+    args: Args<'_>,
+    moment: Option<WallMs>,
+    older: Option<Vec<u8>>,
+    effects: &mut Effects,
+) {
     if moment.is_none() && older.is_none() {
         return effects.as_sent();
     }
@@ -149,5 +154,5 @@ fn say(args: Args<'_>, moment: Option<WallMs>, older: Option<Vec<u8>>, effects: 
     if let Some(older) = &older {
         words[3] = older;
     }
-    effects.say(&words);
+    effects.propagate(&words);
 }

@@ -88,9 +88,9 @@ struct Condition {
 impl Condition {
     fn read(args: &mut Args<'_>) -> Result<Condition, Fault> {
         const MIXED: Fault =
-            Fault::Says("ERR NX and XX, GT or LT options at the same time are not compatible");
+            Fault::Static("ERR NX and XX, GT or LT options at the same time are not compatible");
         const BOTH: Fault =
-            Fault::Says("ERR GT and LT options at the same time are not compatible");
+            Fault::Static("ERR GT and LT options at the same time are not compatible");
         let mut it = Condition::default();
         while let Some(word) = args.peek() {
             match () {
@@ -100,7 +100,7 @@ impl Condition {
                 () if args.word("LT") => it.lt = true,
                 () => {
                     let word = echo(word);
-                    return Err(Fault::Told(format!("ERR Unsupported option {word}")));
+                    return Err(Fault::Message(format!("ERR Unsupported option {word}")));
                 }
             }
         }
@@ -185,7 +185,7 @@ fn set_deadline(
         }
         _ => {
             db.remove(key);
-            effects.say(&[b"DEL", key]);
+            effects.propagate(&[b"DEL", key]);
         }
     }
     Ok(())

@@ -3,14 +3,14 @@
 use super::named::{self, Named};
 use super::shown::{Shown, open_entry};
 use super::{chance, changes, length, scan};
-use crate::base::dice::Dice;
 use crate::base::extended::Extended;
+use crate::base::random::Random;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::hash::Entry;
 use crate::engine::packed::Element;
-use crate::engine::{Effects, Engine, Ground, Hash, Row, row};
+use crate::engine::{Effects, Engine, EngineShared, Hash, Row, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
@@ -164,8 +164,8 @@ impl Named for Hash {
         if shown == Shown::Pairs { 2 } else { 1 }
     }
 
-    fn remove(&mut self, name: &[u8], ground: &Ground) -> bool {
-        Hash::remove(self, name, ground)
+    fn remove(&mut self, name: &[u8], shared: &EngineShared) -> bool {
+        Hash::remove(self, name, shared)
     }
 
     fn scan<'c>(
@@ -177,18 +177,18 @@ impl Named for Hash {
         Hash::scan(self, from, at_least, visit)
     }
 
-    fn random(&self, dice: &mut Dice) -> Option<Entry<'_>> {
-        Hash::random(self, dice)
+    fn random(&self, random: &mut Random) -> Option<Entry<'_>> {
+        Hash::random(self, random)
     }
 
-    fn sample<'c>(&'c self, count: usize, dice: &mut Dice, visit: impl FnMut(Entry<'c>)) {
-        Hash::sample(self, count, dice, visit);
+    fn sample<'c>(&'c self, count: usize, random: &mut Random, visit: impl FnMut(Entry<'c>)) {
+        Hash::sample(self, count, random, visit);
     }
 }
 
-const NOT_INTEGER: Fault = Fault::Says("ERR hash value is not an integer");
-const NOT_FLOAT: Fault = Fault::Says("ERR hash value is not a float");
-const NOT_FINITE: Fault = Fault::Says("ERR value is NaN or Infinity");
+const NOT_INTEGER: Fault = Fault::Static("ERR hash value is not an integer");
+const NOT_FLOAT: Fault = Fault::Static("ERR hash value is not a float");
+const NOT_FINITE: Fault = Fault::Static("ERR value is NaN or Infinity");
 
 fn hset(
     engine: &mut Engine,
@@ -224,10 +224,10 @@ fn set_all(
         return Err(Fault::WrongArity(name.to_owned()));
     }
 
-    let created = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, ground| {
+    let created = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, shared| {
         let mut created = 0;
         for _ in 0..pairs {
-            created += usize::from(hash.set(args.next()?, args.next()?, ground));
+            created += usize::from(hash.set(args.next()?, args.next()?, shared));
         }
         Ok((created, pairs))
     })?;
@@ -244,8 +244,8 @@ fn hsetnx(
     let (key, field, value) = (args.next()?, args.next()?, args.next()?);
     args.done()?;
 
-    let created = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, ground| {
-        let created = !hash.has(field, ground) && hash.set(field, value, ground);
+    let created = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, shared| {
+        let created = !hash.has(field, shared) && hash.set(field, value, shared);
         Ok((created, usize::from(created)))
     })?;
     changes::answer(usize::from(created), effects, reply);
@@ -261,13 +261,13 @@ fn hincrby(
     let (key, field, step) = (args.next()?, args.next()?, args.int()?);
     args.done()?;
 
-    let new = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, ground| {
-        let old = match hash.get(field, ground) {
+    let new = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, shared| {
+        let old = match hash.get(field, shared) {
             None => 0,
             Some(value) => value.as_int().ok_or(NOT_INTEGER)?,
         };
         let new = old.checked_add(step).ok_or(Fault::Overflow)?;
-        hash.set(field, itoa::Buffer::new().format(new).as_bytes(), ground);
+        hash.set(field, itoa::Buffer::new().format(new).as_bytes(), shared);
         Ok((new, 1))
     })?;
     effects.as_sent();
@@ -288,13 +288,13 @@ fn hincrbyfloat(
         return Err(NOT_FINITE);
     }
 
-    let new = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, ground| {
-        let new = sum(hash.get(field, ground), step)?;
-        hash.set(field, new.as_bytes(), ground);
+    let new = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, shared| {
+        let new = sum(hash.get(field, shared), step)?;
+        hash.set(field, new.as_bytes(), shared);
         Ok((new, 1))
     })?;
     // A replica that adds for itself could round otherwise.
-    effects.say(&[b"HSET", key, field, new.as_bytes()]);
+    effects.propagate(&[b"HSET", key, field, new.as_bytes()]);
     reply.bulk(new.as_bytes());
     Ok(())
 }
@@ -322,7 +322,7 @@ fn only_hash<'e>(engine: &'e Engine, mut args: Args<'e>) -> Result<Option<&'e Ha
 fn value<'e>(engine: &'e Engine, mut args: Args<'e>) -> Result<Option<Element<'e>>, Fault> {
     let (key, field) = (args.next()?, args.next()?);
     let hash: Option<&Hash> = engine.db(&args).collection(key)?;
-    Ok(hash.and_then(|it| it.get(field, engine.ground())))
+    Ok(hash.and_then(|it| it.get(field, engine.shared())))
 }
 
 fn answer(value: Option<Element<'_>>, reply: &mut Reply) {
@@ -342,7 +342,7 @@ fn hmget(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), F
     let hash: Option<&Hash> = engine.db(&args).collection(key)?;
     reply.array(args.left());
     for field in args.rest() {
-        answer(hash.and_then(|it| it.get(field, engine.ground())), reply);
+        answer(hash.and_then(|it| it.get(field, engine.shared())), reply);
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ const ADD: Access = Access(&["OW", "insert"]);
 const RENAME_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::REPLACE)]);
 const RENAMENX_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, ADD)]);
 const COPY_KEYS: Keys = Keys(&[KeySpec::one(1, Access::READ), KeySpec::one(2, Access::REPLACE)]);
-const SAME_OBJECT: Fault = Fault::Says("ERR source and destination objects are the same");
+const SAME_OBJECT: Fault = Fault::Static("ERR source and destination objects are the same");
 const SHARDS_SUM: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
 
 /// The family's rows.
@@ -172,7 +172,7 @@ fn give_name(
 /// Takes a database's number, which must fit C's `int` before it can be out of range.
 fn database(args: &mut Args<'_>) -> Result<usize, Fault> {
     const WIDE: Fault =
-        Fault::Says("ERR value is out of range, value must between -2147483648 and 2147483647");
+        Fault::Static("ERR value is out of range, value must between -2147483648 and 2147483647");
     let number = i32::try_from(args.int()?).map_err(|_| WIDE)?;
     let index = usize::try_from(number).ok().filter(|it| *it < DATABASES);
     index.ok_or(Fault::DbOutOfRange)
@@ -237,7 +237,7 @@ fn copy(
         return Err(SAME_OBJECT);
     }
 
-    let Some(slot) = args.world.looked(engine.db_mut(&args).used(from)).cloned() else {
+    let Some(slot) = args.env.looked(engine.db_mut(&args).used(from)).cloned() else {
         reply.int(0);
         return Ok(());
     };

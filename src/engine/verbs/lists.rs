@@ -210,8 +210,8 @@ fn push(
     let key = args.next()?;
     let texts = args.rest();
 
-    let len = engine.db_mut(&args).change_or_create(key, |list: &mut List, ground| {
-        list.make_room(texts.clone(), ground);
+    let len = engine.db_mut(&args).change_or_create(key, |list: &mut List, shared| {
+        list.make_room(texts.clone(), shared);
         let added = texts.len();
         texts.for_each(|it| list.push(end, it));
         Ok((list.len(), added))
@@ -287,9 +287,9 @@ fn pop(
         return pop_many(engine, key, args, end, effects, reply);
     }
 
-    let popped = engine.db_mut(&args).change(key, |list: &mut List, ground| {
+    let popped = engine.db_mut(&args).change(key, |list: &mut List, shared| {
         list.first(end).into_iter().for_each(|it| it.answer(reply));
-        list.cut(end, 1, ground);
+        list.cut(end, 1, shared);
         Ok(((), 1))
     })?;
     match popped {
@@ -327,10 +327,10 @@ fn take(
     reply: &mut Reply,
 ) -> Result<Option<usize>, Fault> {
     let (mut db, mut gone) = (engine.db_mut(args), None);
-    let taken = db.change(key, |list: &mut List, ground| {
+    let taken = db.change(key, |list: &mut List, shared| {
         let taken = count.min(list.len());
         answer_from(list, end, taken, reply);
-        gone = list.cut(end, taken, ground);
+        gone = list.cut(end, taken, shared);
         Ok((taken, taken))
     });
     gone.into_iter().for_each(|it| db.discard(it));
@@ -373,11 +373,11 @@ fn lset(
 ) -> Result<(), Fault> {
     let key = args.next()?;
 
-    let set = engine.db_mut(&args).change(key, |list: &mut List, ground| {
+    let set = engine.db_mut(&args).change(key, |list: &mut List, shared| {
         let (index, text) = (args.int()?, args.next()?);
         let place = place(index, list.len()).ok_or(Fault::IndexOutOfRange)?;
-        list.make_room(std::iter::once(text), ground);
-        list.set(place, text, ground);
+        list.make_room(std::iter::once(text), shared);
+        list.set(place, text, shared);
         Ok(((), 1))
     })?;
     set.ok_or(Fault::NoSuchKey)?;
@@ -400,10 +400,10 @@ fn linsert(
     };
     let (pivot, text) = (args.next()?, args.next()?);
 
-    let len = engine.db_mut(&args).change(key, |list: &mut List, ground| {
+    let len = engine.db_mut(&args).change(key, |list: &mut List, shared| {
         let pivot = Element::of(pivot);
         let Some(place) = list.onward(0).position(|it| it == pivot) else { return Ok((None, 0)) };
-        list.make_room(std::iter::once(text), ground);
+        list.make_room(std::iter::once(text), shared);
         list.insert(place + behind, text);
         Ok((Some(list.len()), 1))
     })?;
@@ -431,8 +431,8 @@ fn lrem(
         count => (End::Back, count.unsigned_abs() as usize),
     };
 
-    let removed = engine.db_mut(&args).change(key, |list: &mut List, ground| {
-        let removed = list.remove_equal(end, text, most, ground);
+    let removed = engine.db_mut(&args).change(key, |list: &mut List, shared| {
+        let removed = list.remove_equal(end, text, most, shared);
         Ok((removed, removed))
     })?;
     changes::answer(removed.unwrap_or(0), effects, reply);
@@ -448,10 +448,10 @@ fn ltrim(
     let (key, start, stop) = (args.next()?, args.int()?, args.int()?);
 
     let (mut db, mut gone) = (engine.db_mut(&args), [None, None]);
-    let cut = db.change(key, |list: &mut List, ground| {
+    let cut = db.change(key, |list: &mut List, shared| {
         let (len, kept) = (list.len(), span(start, stop, list.len()));
         let (behind, before) = (len - kept.end, kept.start);
-        gone = [list.cut(End::Back, behind, ground), list.cut(End::Front, before, ground)];
+        gone = [list.cut(End::Back, behind, shared), list.cut(End::Front, before, shared)];
         Ok((len - kept.len(), len - kept.len()))
     })?;
     gone.into_iter().flatten().for_each(|it| db.discard(it));

@@ -2,10 +2,10 @@
 
 use super::changes;
 use super::shown::Shown;
-use crate::base::dice::Dice;
+use crate::base::random::Random;
 use crate::command::{Args, Fault};
 use crate::engine::packed::Element;
-use crate::engine::{Collection, Effects, Engine, Ground};
+use crate::engine::{Collection, Effects, Engine, EngineShared};
 use crate::resp::Reply;
 
 /// A hash, a set or a sorted set.
@@ -29,7 +29,7 @@ pub trait Named: Collection {
     fn show_met(&self, entry: Self::Entry<'_>, shown: Shown, reply: &mut Reply) -> usize;
 
     /// Takes the entry of this name out. Answers whether it was there.
-    fn remove(&mut self, name: &[u8], ground: &Ground) -> bool;
+    fn remove(&mut self, name: &[u8], shared: &EngineShared) -> bool;
 
     /// Visits entries in hash order from `from` on (`None` is behind all hashes), at least
     /// `at_least` if there are so many. Answers where to go on, `None` at the end.
@@ -41,10 +41,10 @@ pub trait Named: Collection {
     ) -> Option<u32>;
 
     /// An entry by chance.
-    fn random(&self, dice: &mut Dice) -> Option<Self::Entry<'_>>;
+    fn random(&self, random: &mut Random) -> Option<Self::Entry<'_>>;
 
     /// Visits `count` different entries by chance, or all.
-    fn sample<'c>(&'c self, count: usize, dice: &mut Dice, visit: impl FnMut(Self::Entry<'c>));
+    fn sample<'c>(&'c self, count: usize, random: &mut Random, visit: impl FnMut(Self::Entry<'c>));
 }
 
 /// HDEL, SREM, ZREM: takes entries out, and removes the key with the last one.
@@ -57,8 +57,8 @@ pub fn remove<C: Named>(
     let key = args.next()?;
     let names = args.rest();
 
-    let removed = engine.db_mut(&args).change(key, |it: &mut C, ground| {
-        let removed = names.filter(|name| it.remove(name, ground)).count();
+    let removed = engine.db_mut(&args).change(key, |it: &mut C, shared| {
+        let removed = names.filter(|name| it.remove(name, shared)).count();
         Ok((removed, removed))
     })?;
     changes::answer(removed.unwrap_or(0), effects, reply);

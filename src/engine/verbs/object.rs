@@ -72,7 +72,7 @@ fn encoding(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<()
 
 /// Usage is not counted: no eviction policy here asks for it.
 fn freq(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    const UNCOUNTED: Fault = Fault::Says(
+    const UNCOUNTED: Fault = Fault::Static(
         "ERR An LFU maxmemory policy is not selected, access frequency not tracked. \
          Please note that when switching between policies at runtime LRU and LFU data will take \
          some time to adjust.",

@@ -18,7 +18,7 @@ const COUNT_DEFAULT: usize = 10;
 /// Takes a cursor: the lowest hash to visit, or `None` behind all hashes. Read as C's `strtoul`
 /// reads it, without leading space and up to a NUL byte.
 pub fn cursor(args: &mut Args<'_>) -> Result<Option<u32>, Fault> {
-    const INVALID: Fault = Fault::Says("ERR invalid cursor");
+    const INVALID: Fault = Fault::Static("ERR invalid cursor");
     let word = args.next()?.split(|it| *it == 0).next().unwrap_or_default();
     let (minus, digits) = match word {
         [] => return Ok(Some(0)),

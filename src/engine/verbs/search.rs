@@ -77,7 +77,7 @@ fn scan(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fa
 }
 
 fn randomkey(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let chosen = engine.db(&args).random(&mut args.world.dice());
+    let chosen = engine.db(&args).random(&mut args.env.random());
     reply.maybe(chosen.map(Slot::key));
     Ok(())
 }

@@ -7,12 +7,12 @@ mod tests;
 use super::named::{self, Named};
 use super::shown::Shown;
 use super::{chance, changes, counted, length, scan};
-use crate::base::dice::Dice;
+use crate::base::random::Random;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
-use crate::engine::{Effects, Engine, Ground, Row, Set, Value, row};
+use crate::engine::{Effects, Engine, EngineShared, Row, Set, Value, row};
 use crate::resp::Reply;
 use std::iter;
 
@@ -173,8 +173,8 @@ impl Named for Set {
         1
     }
 
-    fn remove(&mut self, name: &[u8], ground: &Ground) -> bool {
-        Set::remove(self, Element::Text(name), ground)
+    fn remove(&mut self, name: &[u8], shared: &EngineShared) -> bool {
+        Set::remove(self, Element::Text(name), shared)
     }
 
     fn scan<'c>(
@@ -186,12 +186,12 @@ impl Named for Set {
         Set::scan(self, from, at_least, visit)
     }
 
-    fn random(&self, dice: &mut Dice) -> Option<Element<'_>> {
-        Set::random(self, dice)
+    fn random(&self, random: &mut Random) -> Option<Element<'_>> {
+        Set::random(self, random)
     }
 
-    fn sample<'c>(&'c self, count: usize, dice: &mut Dice, visit: impl FnMut(Element<'c>)) {
-        Set::sample(self, count, dice, visit);
+    fn sample<'c>(&'c self, count: usize, random: &mut Random, visit: impl FnMut(Element<'c>)) {
+        Set::sample(self, count, random, visit);
     }
 }
 
@@ -204,8 +204,8 @@ fn sadd(
     let key = args.next()?;
     let members = args.rest();
 
-    let added = engine.db_mut(&args).change_or_create(key, |set: &mut Set, ground| {
-        let added = set.add_all(members, ground);
+    let added = engine.db_mut(&args).change_or_create(key, |set: &mut Set, shared| {
+        let added = set.add_all(members, shared);
         Ok((added, added))
     })?;
     changes::answer(added, effects, reply);
@@ -241,17 +241,17 @@ fn move_member(
     let from = from.as_collection::<Set>()?;
     db.get(target).map(|it| it.as_collection::<Set>()).transpose()?;
     if source == target {
-        return Ok(from.has(Element::Text(member), db.ground()));
+        return Ok(from.has(Element::Text(member), db.shared()));
     }
-    let removed = db.change(source, |set: &mut Set, ground| {
-        let removed = set.remove(Element::Text(member), ground);
+    let removed = db.change(source, |set: &mut Set, shared| {
+        let removed = set.remove(Element::Text(member), shared);
         Ok((removed, usize::from(removed)))
     })?;
     if removed != Some(true) {
         return Ok(false);
     }
-    db.change_or_create(target, |set: &mut Set, ground| {
-        Ok(((), set.add_all(iter::once(member), ground)))
+    db.change_or_create(target, |set: &mut Set, shared| {
+        Ok(((), set.add_all(iter::once(member), shared)))
     })?;
     Ok(true)
 }
@@ -269,9 +269,9 @@ fn spop(
         return pop_many(engine, &args, key, count, effects, reply);
     }
 
-    let mut dice = args.world.dice();
+    let mut random = args.env.random();
     let popped = engine.db_mut(&args).change(key, |set: &mut Set, _| {
-        let popped = set.pop(&mut dice, |it| take(key, it, effects, reply));
+        let popped = set.pop(&mut random, |it| take(key, it, effects, reply));
         Ok((popped, popped.iter().count()))
     })?;
     if popped.flatten().is_none() {
@@ -287,7 +287,7 @@ fn only_count(args: &Args<'_>) -> Result<(), Fault> {
 
 fn take(key: &[u8], member: Element<'_>, effects: &mut Effects, reply: &mut Reply) {
     member.with_text(|it| {
-        effects.say(&[b"SREM", key, it]);
+        effects.propagate(&[b"SREM", key, it]);
         reply.bulk(it);
     });
 }
@@ -309,10 +309,10 @@ fn pop_many(
     if count == 0 {
         return Ok(());
     }
-    let mut dice = args.world.dice();
-    let done = db.change(key, |set: &mut Set, ground| {
+    let mut random = args.env.random();
+    let done = db.change(key, |set: &mut Set, shared| {
         let (show, before) = (|it: Element<'_>| take(key, it, effects, reply), set.encoding());
-        let left = set.pop_many(count, &mut dice, ground, show);
+        let left = set.pop_many(count, &mut random, shared, show);
         Ok(((left, before != set.encoding()), count))
     })?;
     let (left, is_reformed) = done.unwrap_or_default();
@@ -340,7 +340,7 @@ fn pop_all(
     })?;
     answer_all(taken.as_ref(), reply);
     if let Some(taken) = taken {
-        effects.say(&[b"DEL", key]);
+        effects.propagate(&[b"DEL", key]);
         db.discard(Value::Set(taken));
     }
     Ok(())
@@ -354,7 +354,7 @@ fn answer_all(set: Option<&Set>, reply: &mut Reply) {
 fn sismember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let (key, member) = (args.next()?, Element::Text(args.next()?));
     let set: Option<&Set> = engine.db(&args).collection(key)?;
-    reply.count(usize::from(set.is_some_and(|it| it.has(member, engine.ground()))));
+    reply.count(usize::from(set.is_some_and(|it| it.has(member, engine.shared()))));
     Ok(())
 }
 
@@ -363,7 +363,7 @@ fn smismember(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<
     let set: Option<&Set> = engine.db(&args).collection(key)?;
     reply.array(args.left());
     for member in args.rest().map(Element::Text) {
-        reply.count(usize::from(set.is_some_and(|it| it.has(member, engine.ground()))));
+        reply.count(usize::from(set.is_some_and(|it| it.has(member, engine.shared()))));
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ pub const ROWS: &[Row] = &[
     ),
 ];
 
-const NOT_NUMBERS: Fault = Fault::Says("ERR One or more scores can't be converted into double");
+const NOT_NUMBERS: Fault = Fault::Static("ERR One or more scores can't be converted into double");
 
 /// How many elements there are to sort; `None` when values of this type cannot be sorted.
 fn count(value: &Value) -> Option<usize> {
@@ -129,7 +129,7 @@ fn sort_and_store(
     for element in &sorted {
         each_answer(db, &ask, element, |it| {
             let text = it.unwrap_or_default();
-            stored.make_room(std::iter::once(text), db.ground());
+            stored.make_room(std::iter::once(text), db.shared());
             stored.push(End::Back, text);
         });
     }

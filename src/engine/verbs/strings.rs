@@ -225,10 +225,10 @@ fn getset(
     let (key, value) = (args.next()?, args.next()?);
 
     let mut db = engine.db_mut(&args);
-    let old = args.world.looked(db.get(key));
+    let old = args.env.looked(db.get(key));
     reply.maybe(old.map(KeySlot::as_string).transpose()?);
     let stored = db.put_string(key, value, None);
-    effects.say(&[b"SET", key, value]);
+    effects.propagate(&[b"SET", key, value]);
     effects.share(stored);
     Ok(())
 }
@@ -242,10 +242,10 @@ fn getdel(
     let key = args.next()?;
 
     let mut db = engine.db_mut(&args);
-    let old = args.world.looked(db.get(key));
+    let old = args.env.looked(db.get(key));
     reply.maybe(old.map(KeySlot::as_string).transpose()?);
     if db.remove(key) {
-        effects.say(&[b"DEL", key]);
+        effects.propagate(&[b"DEL", key]);
     }
     Ok(())
 }

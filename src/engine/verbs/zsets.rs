@@ -7,13 +7,13 @@ pub mod algebra;
 use super::named::{self, Named};
 use super::shown::{Shown, open_entry};
 use super::{chance, length, scan};
-use crate::base::dice::Dice;
 use crate::base::number::format_f64;
+use crate::base::random::Random;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
-use crate::engine::{Effects, Engine, Ground, Row, Scored, Zset, row};
+use crate::engine::{Effects, Engine, EngineShared, Row, Scored, Zset, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
@@ -149,11 +149,11 @@ impl Terms {
     /// Refuses terms that contradict each other, in Redis' order.
     fn check(self, pairs: usize) -> Result<(), Fault> {
         const NEW_AND_THERE: Fault =
-            Fault::Says("ERR XX and NX options at the same time are not compatible");
+            Fault::Static("ERR XX and NX options at the same time are not compatible");
         const TWO_ORDERS: Fault =
-            Fault::Says("ERR GT, LT, and/or NX options at the same time are not compatible");
+            Fault::Static("ERR GT, LT, and/or NX options at the same time are not compatible");
         const MANY_STEPS: Fault =
-            Fault::Says("ERR INCR option supports a single increment-element pair");
+            Fault::Static("ERR INCR option supports a single increment-element pair");
         if self.new && self.there {
             return Err(NEW_AND_THERE);
         }
@@ -168,7 +168,7 @@ impl Terms {
     }
 
     fn decide(self, old: Option<f64>, given: f64) -> Result<Outcome, Fault> {
-        const NOT_A_NUMBER: Fault = Fault::Says("ERR resulting score is not a number (NaN)");
+        const NOT_A_NUMBER: Fault = Fault::Static("ERR resulting score is not a number (NaN)");
         let old = match old {
             None if self.there => return Ok(Outcome::Refused),
             None => return Ok(Outcome::Added(given)),
@@ -246,9 +246,9 @@ fn add(
     let pairs = pairs(args)?;
 
     let mut tally = Tally::default();
-    engine.db_mut(&args).change_or_create(key, |zset: &mut Zset, ground| {
+    engine.db_mut(&args).change_or_create(key, |zset: &mut Zset, shared| {
         for (given, member) in pairs {
-            tally.count(settle(zset, member, ground, |old| terms.decide(old, given))?);
+            tally.count(settle(zset, member, shared, |old| terms.decide(old, given))?);
         }
         Ok(((), tally.changes()))
     })?;
@@ -277,10 +277,10 @@ fn pairs<'a>(mut args: Args<'a>) -> Result<Vec<(f64, &'a [u8])>, Fault> {
 fn settle(
     zset: &mut Zset,
     member: &[u8],
-    ground: &Ground,
+    shared: &EngineShared,
     decide: impl FnOnce(Option<f64>) -> Result<Outcome, Fault>,
 ) -> Result<Outcome, Fault> {
-    zset.update(member, ground, |old| {
+    zset.update(member, shared, |old| {
         let outcome = decide(old);
         let stored = match outcome {
             Ok(Outcome::Added(score) | Outcome::Updated(score)) => Some(score),
@@ -326,8 +326,8 @@ impl Named for Zset {
         2
     }
 
-    fn remove(&mut self, name: &[u8], ground: &Ground) -> bool {
-        Zset::remove(self, name, ground)
+    fn remove(&mut self, name: &[u8], shared: &EngineShared) -> bool {
+        Zset::remove(self, name, shared)
     }
 
     fn scan<'c>(
@@ -339,19 +339,19 @@ impl Named for Zset {
         Zset::scan(self, from, at_least, visit)
     }
 
-    fn random(&self, dice: &mut Dice) -> Option<Scored<'_>> {
-        Zset::random(self, dice)
+    fn random(&self, random: &mut Random) -> Option<Scored<'_>> {
+        Zset::random(self, random)
     }
 
-    fn sample<'c>(&'c self, count: usize, dice: &mut Dice, visit: impl FnMut(Scored<'c>)) {
-        Zset::sample(self, count, dice, visit);
+    fn sample<'c>(&'c self, count: usize, random: &mut Random, visit: impl FnMut(Scored<'c>)) {
+        Zset::sample(self, count, random, visit);
     }
 }
 
 fn zscore(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let (key, member) = (args.next()?, args.next()?);
     let zset: Option<&Zset> = engine.db(&args).collection(key)?;
-    answer(zset.and_then(|it| it.score(member, engine.ground())), reply);
+    answer(zset.and_then(|it| it.score(member, engine.shared())), reply);
     Ok(())
 }
 
@@ -360,7 +360,7 @@ fn zmscore(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(),
     let zset: Option<&Zset> = engine.db(&args).collection(key)?;
     reply.array(args.left());
     for member in args.rest() {
-        answer(zset.and_then(|it| it.score(member, engine.ground())), reply);
+        answer(zset.and_then(|it| it.score(member, engine.shared())), reply);
     }
     Ok(())
 }
@@ -389,7 +389,7 @@ fn ranked(
     args.done()?;
 
     let zset: Option<&Zset> = engine.db(&args).collection(key)?;
-    let found = zset.and_then(|it| it.rank(member, engine.ground()).map(|found| (it.len(), found)));
+    let found = zset.and_then(|it| it.rank(member, engine.shared()).map(|found| (it.len(), found)));
     match found {
         None if with_score => reply.null_array(),
         None => reply.null(),

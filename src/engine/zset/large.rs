@@ -2,7 +2,7 @@
 
 use super::member::{Member, Named};
 use super::tree::{Cut, LEAF_MAX, Tree};
-use crate::base::dice::Dice;
+use crate::base::random::Random;
 use crate::engine::sample;
 use crate::engine::table::{Remains, Slot, Table};
 use std::ops::Range;
@@ -29,8 +29,8 @@ pub struct Gone {
 
 impl Gone {
     /// Roughly how many allocations freeing them takes.
-    pub fn burden(&self) -> usize {
-        self.cut.len() + self.remains.burden()
+    pub fn free_cost(&self) -> usize {
+        self.cut.len() + self.remains.free_cost()
     }
 
     /// Shows them in order.
@@ -129,16 +129,16 @@ impl Large {
     pub fn sample<'l>(
         &'l self,
         count: usize,
-        dice: &mut Dice,
+        random: &mut Random,
         mut visit: impl FnMut(&'l [u8], f64),
     ) {
         let shown = |it: &'l Named| visit(it.key(), it.score());
         match sample::is_few(count, self.len()) {
             true => {
-                let pick = |dice: &mut Dice| self.table.random(dice);
-                sample::few(count, self.table.iter(), pick, dice, shown);
+                let pick = |random: &mut Random| self.table.random(random);
+                sample::few(count, self.table.iter(), pick, random, shown);
             }
-            false => sample::many(count, self.len(), self.table.iter(), dice, shown),
+            false => sample::many(count, self.len(), self.table.iter(), random, shown),
         }
     }
 }

@@ -49,22 +49,22 @@ fn owned((member, score): Scored<'_>) -> (Vec<u8>, f64) {
     (member.text().into_owned(), score)
 }
 
-fn agrees(zset: &Zset, model: &Model, ground: &Ground) {
+fn agrees(zset: &Zset, model: &Model, shared: &EngineShared) {
     let all = in_order(model);
     assert_eq!(zset.len(), all.len());
     assert_eq!(zset.iter().map(owned).collect::<Vec<_>>(), all);
     let back = zset.walk_back(0..all.len()).map(owned);
     assert!(back.eq(all.iter().rev().cloned()));
     for (rank, (member, score)) in all.iter().enumerate() {
-        assert_eq!(zset.score(member, ground), Some(*score));
-        assert_eq!(zset.rank(member, ground), Some((rank, *score)));
+        assert_eq!(zset.score(member, shared), Some(*score));
+        assert_eq!(zset.rank(member, shared), Some((rank, *score)));
         let below = all.iter().filter(|it| it.1 < *score).count();
         assert_eq!(zset.count_scores(|it| it < *score), below);
         let end = all.len().min(rank + 3);
         assert!(zset.walk(rank..end).map(owned).eq(all[rank..end].iter().cloned()));
         assert!(zset.walk_back(rank..end).map(owned).eq(all[rank..end].iter().rev().cloned()));
     }
-    assert_eq!(zset.rank(b"not there", ground), None);
+    assert_eq!(zset.rank(b"not there", shared), None);
     let (mut met, mut from) = (Vec::new(), Some(0));
     while from.is_some() {
         from = zset.scan(from, 3, |it| met.push(owned(it)));
@@ -82,28 +82,28 @@ proptest! {
     ) {
         let thresholds = Thresholds { zset_entries, zset_value, ..Thresholds::default() };
         let engine = Engine::new(7, thresholds);
-        let ground = engine.ground();
+        let shared = engine.shared();
         let (mut zset, mut model, mut large) = (Zset::default(), Model::new(), false);
         for step in steps {
             match step {
                 Step::Set(member, score) => {
-                    zset.set(&member, score, ground);
+                    zset.set(&member, score, shared);
                     large |= zset_value < member.len();
                     model.insert(member, score);
                     large |= zset_entries < model.len();
                 }
                 Step::Remove(member) => {
-                    prop_assert_eq!(zset.remove(&member, ground), model.remove(&member).is_some());
+                    prop_assert_eq!(zset.remove(&member, shared), model.remove(&member).is_some());
                 }
                 Step::Take(start, count) => {
                     let end = zset.len().min(start + count);
                     let mut shown = Vec::new();
-                    zset.take(start.min(end)..end, ground, |it| shown.push(owned(it)));
+                    zset.take(start.min(end)..end, shared, |it| shown.push(owned(it)));
                     prop_assert_eq!(&shown, &in_order(&model)[start.min(end)..end]);
                     shown.iter().for_each(|it| { model.remove(&it.0); });
                 }
             }
-            agrees(&zset, &model, ground);
+            agrees(&zset, &model, shared);
             prop_assert_eq!(zset.encoding(), if large { "skiplist" } else { "listpack" });
         }
     }
@@ -114,22 +114,22 @@ proptest! {
 #[test]
 fn a_large_set_loses_any_share_of_its_members() {
     let engine = Engine::new(7, Thresholds::default());
-    let ground = engine.ground();
+    let shared = engine.shared();
     for (start, count) in [(0, 2), (700, 150), (150, 500), (0, 1990), (5, 1990), (0, 2000)] {
         let (mut zset, mut model) = (Zset::default(), Model::new());
         for at in 0..2000 {
             let member = format!("member:{at}").into_bytes();
-            zset.set(&member, f64::from(at % 300), ground);
+            zset.set(&member, f64::from(at % 300), shared);
             model.insert(member, f64::from(at % 300));
         }
         let mut shown = Vec::new();
-        let gone = zset.take(start..start + count, ground, |it| shown.push(owned(it)));
-        assert!(count <= gone.burden());
+        let gone = zset.take(start..start + count, shared, |it| shown.push(owned(it)));
+        assert!(count <= gone.free_cost());
         assert_eq!(shown, in_order(&model)[start..start + count]);
         shown.iter().for_each(|it| {
             model.remove(&it.0);
         });
-        agrees(&zset, &model, ground);
+        agrees(&zset, &model, shared);
     }
 }
 
@@ -138,8 +138,8 @@ fn a_minus_zero_is_kept_only_by_a_large_set() {
     for (zset_entries, sign) in [(128, false), (0, true)] {
         let engine = Engine::new(7, Thresholds { zset_entries, ..Thresholds::default() });
         let mut zset = Zset::default();
-        zset.set(b"a", -0.0, engine.ground());
-        let score = zset.score(b"a", engine.ground()).unwrap();
+        zset.set(b"a", -0.0, engine.shared());
+        let score = zset.score(b"a", engine.shared()).unwrap();
         assert_eq!((score, score.is_sign_negative()), (0.0, sign));
     }
 }

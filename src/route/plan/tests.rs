@@ -42,9 +42,9 @@ fn steps() -> impl Strategy<Value = Ladder> {
     )
 }
 
-fn rung() -> impl Strategy<Value = Rung> {
+fn ladder_position() -> impl Strategy<Value = LadderPosition> {
     let left = prop::option::of((0..2_u64).prop_map(Duration::from_millis));
-    (0..3_u8, left).prop_map(|(step, left)| Rung { step, left })
+    (0..3_u8, left).prop_map(|(step, left)| LadderPosition { step, left })
 }
 
 /// A whole question, with everything it is asked of.
@@ -52,42 +52,43 @@ fn rung() -> impl Strategy<Value = Rung> {
 struct Case {
     level: Level,
     floor: Floor,
-    home: Option<usize>,
-    dice: u64,
+    preferred: Option<usize>,
+    random: u64,
     ladder: Ladder,
-    rung: Rung,
+    ladder_position: LadderPosition,
     master: Option<u16>,
     replicas: Vec<Candidate>,
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let master = prop_oneof![4 => Just(Some(100)), 1 => Just(None)];
-    let ask = (level(), floor(), prop::option::of(0..6_usize), any::<u64>(), steps(), rung());
+    let ask =
+        (level(), floor(), prop::option::of(0..6_usize), any::<u64>(), steps(), ladder_position());
     (ask, master, vec(candidate(), 0..5)).prop_map(|(ask, master, mut replicas)| {
-        let (level, floor, home, dice, ladder, rung) = ask;
+        let (level, floor, preferred, random, ladder, ladder_position) = ask;
         replicas.iter_mut().enumerate().for_each(|(at, it)| it.member = at as u16);
-        Case { level, floor, home, dice, ladder, rung, master, replicas }
+        Case { level, floor, preferred, random, ladder, ladder_position, master, replicas }
     })
 }
 
 impl Case {
-    fn asked(&self) -> Asked<'_> {
-        Asked {
+    fn asked(&self) -> ReadRequirements<'_> {
+        ReadRequirements {
             class: Class::Read,
             level: self.level,
             floor: self.floor,
             watching: false,
             of_member: false,
             wrote_lately: false,
-            home: self.home,
-            dice: self.dice,
+            preferred: self.preferred,
+            random: self.random,
             ladder: &self.ladder,
-            rung: self.rung,
+            ladder_position: self.ladder_position,
         }
     }
 
-    fn standing(&self) -> Standing<'_> {
-        Standing { master: self.master, replicas: &self.replicas, head: Offset::new(HEAD) }
+    fn standing(&self) -> AuthState<'_> {
+        AuthState { master: self.master, replicas: &self.replicas, head: Offset::new(HEAD) }
     }
 
     fn plan(&self) -> Plan {
@@ -164,10 +165,10 @@ proptest! {
     #[test]
     fn writes_and_pinned_reads_only_ever_go_to_the_master(case in case(), why in 0..4) {
         let ask = match why {
-            0 => Asked { class: Class::Write, ..case.asked() },
-            1 => Asked { watching: true, ..case.asked() },
-            2 => Asked { of_member: true, ..case.asked() },
-            _ => Asked { wrote_lately: true, ..case.asked() },
+            0 => ReadRequirements { class: Class::Write, ..case.asked() },
+            1 => ReadRequirements { watching: true, ..case.asked() },
+            2 => ReadRequirements { of_member: true, ..case.asked() },
+            _ => ReadRequirements { wrote_lately: true, ..case.asked() },
         };
         let to = plan(&ask, &case.standing()).to;
         let expected = case.master.map_or(Where::Refuse(Refusal::MasterDown), Where::Member);
@@ -181,11 +182,11 @@ proptest! {
         let serving = || case.replicas.iter().filter(|it| it.in_service);
         let reachable = case.floor != Floor::Needs(Offset::new(HEAD + 1))
             || matches!(case.level, Level::Bounded { .. });
-        let first = usize::from(case.rung.step);
+        let first = usize::from(case.ladder_position.step);
         prop_assert!(first <= taken);
         for (at, step) in case.ladder.steps().iter().enumerate().take(taken).skip(first) {
             let could = match step {
-                Step::Wait(_) if at == first && case.rung.left == Some(Duration::ZERO) => false,
+                Step::Wait(_) if at == first && case.ladder_position.left == Some(Duration::ZERO) => false,
                 Step::CatchUp => reachable && serving().any(|it| !it.paused),
                 Step::OtherReplica => serving().any(|it| case.keeps_the_promise(it)),
                 Step::Wait(_) | Step::Stale => serving().next().is_some(),
@@ -198,14 +199,14 @@ proptest! {
 
     #[test]
     fn a_fresh_home_always_wins(case in case()) {
-        let home = case.home.and_then(|it| case.replicas.get(it));
-        let Some(home) = home.filter(|it| it.in_service && case.keeps_the_promise(it)) else {
+        let preferred = case.preferred.and_then(|it| case.replicas.get(it));
+        let Some(preferred) = preferred.filter(|it| it.in_service && case.keeps_the_promise(it)) else {
             return Ok(());
         };
         let fenced = case.level == Level::Linearizable && case.master.is_none();
         let lost = matches!(case.floor, Floor::Lost(_) | Floor::Foreign);
         if case.level != Level::Master && !fenced && !lost {
-            prop_assert_eq!(case.plan().to, Where::Member(home.member));
+            prop_assert_eq!(case.plan().to, Where::Member(preferred.member));
         }
     }
 
@@ -229,22 +230,22 @@ proptest! {
     #[test]
     fn waiting_always_ends(case in case()) {
         let mut case = case;
-        case.rung = Rung::GROUND;
+        case.ladder_position = LadderPosition::START;
         while let Where::Wait { step, .. } = case.plan().to {
-            let over = Rung { step, left: Some(Duration::ZERO) };
-            prop_assert!(case.rung.step < step || case.rung != over);
+            let over = LadderPosition { step, left: Some(Duration::ZERO) };
+            prop_assert!(case.ladder_position.step < step || case.ladder_position != over);
             prop_assert!(usize::from(step) < case.ladder.steps().len());
-            case.rung = over;
+            case.ladder_position = over;
         }
     }
 
     #[test]
     fn a_wait_goes_on_until_its_time_is_over(case in case()) {
         let mut case = case;
-        case.rung = Rung::GROUND;
+        case.ladder_position = LadderPosition::START;
         let Where::Wait { needs, at_most, step, .. } = case.plan().to else { return Ok(()) };
         let left = at_most / 2;
-        case.rung = Rung { step, left: Some(left) };
+        case.ladder_position = LadderPosition { step, left: Some(left) };
         match case.plan().to {
             Where::Wait { needs: still, at_most, step: at, .. } => {
                 prop_assert_eq!((still, at_most, at), (needs, left, step));
@@ -257,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn of_two_the_less_busy_serves(dice: u64, busy in 0..2_usize) {
+    fn of_two_the_less_busy_serves(random: u64, busy in 0..2_usize) {
         let idle = Candidate {
             member: 0,
             applied: Offset::ZERO,
@@ -272,10 +273,10 @@ proptest! {
         let case = Case {
             level: Level::Sticky,
             floor: Floor::NONE,
-            home: None,
-            dice,
+            preferred: None,
+            random,
             ladder,
-            rung: Rung::GROUND,
+            ladder_position: LadderPosition::START,
             master: Some(100),
             replicas: replicas.to_vec(),
         };
@@ -305,15 +306,15 @@ fn a_read_that_comes_back_from_a_wait_says_so() {
     let mut case = Case {
         level: Level::Sticky,
         floor: Floor::Needs(Offset::new(9)),
-        home: Some(0),
-        dice: 0,
+        preferred: Some(0),
+        random: 0,
         ladder,
-        rung: Rung::GROUND,
+        ladder_position: LadderPosition::START,
         master: Some(100),
         replicas: vec![replica],
     };
     let Where::Wait { member: 3, step, .. } = case.plan().to else { panic!("{:?}", case.plan()) };
-    case.rung = Rung { step, left: Some(Duration::ZERO) };
+    case.ladder_position = LadderPosition { step, left: Some(Duration::ZERO) };
     let refused = Where::Refuse(Refusal::Lagged { behind_bytes: 2 });
     assert_eq!(case.plan(), Plan { to: refused, because: Reason::Lagged });
     case.replicas[0].applied = Offset::new(9);
@@ -334,10 +335,10 @@ fn the_step_of_a_plan_is_the_one_of_the_ladder_that_was_taken() {
         let case = Case {
             level: Level::Sticky,
             floor: Floor::Needs(Offset::new(9)),
-            home: Some(0),
-            dice: 0,
+            preferred: Some(0),
+            random: 0,
             ladder: Ladder::new(steps).unwrap(),
-            rung: Rung::GROUND,
+            ladder_position: LadderPosition::START,
             master: Some(100),
             replicas: vec![away(7, 0), away(9, 1)],
         };

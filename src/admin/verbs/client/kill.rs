@@ -1,7 +1,7 @@
 //! CLIENT KILL: one address, or everyone who fits all of the conditions.
 
 use super::Kind;
-use crate::admin::{After, Client, Turn};
+use crate::admin::{Client, CommandContext, Outcome};
 use crate::base::number;
 use crate::command::Fault;
 use std::sync::Arc;
@@ -29,55 +29,55 @@ impl Condition<'_> {
 }
 
 /// CLIENT KILL.
-pub fn kill(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    if turn.args.left() == 1 {
-        return kill_one(turn);
+pub fn kill(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.left() == 1 {
+        return kill_one(context);
     }
     let mut conditions = Vec::new();
     let mut spares_self = true;
-    while turn.args.left() != 0 {
-        if 2 <= turn.args.left() && turn.args.word("SKIPME") {
-            spares_self = yes_or_no(turn)?;
+    while context.args.left() != 0 {
+        if 2 <= context.args.left() && context.args.word("SKIPME") {
+            spares_self = yes_or_no(context)?;
         } else {
-            conditions.push(condition(turn)?);
+            conditions.push(condition(context)?);
         }
     }
-    let own = turn.client.id;
-    let mut clients = turn.house.clients.all();
+    let own = context.client.id;
+    let mut clients = context.server.clients.all();
     clients.retain(|client| conditions.iter().all(|it| it.fits(client)));
     clients.retain(|client| !(spares_self && client.id == own));
-    turn.reply.count(clients.len());
-    Ok(close(turn, &clients))
+    context.reply.count(clients.len());
+    Ok(close(context, &clients))
 }
 
-fn kill_one(turn: &mut Turn<'_>) -> Result<After, Fault> {
-    let address = Condition::Address(turn.args.next()?);
-    let mut clients = turn.house.clients.all();
+fn kill_one(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let address = Condition::Address(context.args.next()?);
+    let mut clients = context.server.clients.all();
     clients.retain(|it| address.fits(it));
     clients.truncate(1);
     if clients.is_empty() {
-        return Err(Fault::Says("ERR No such client"));
+        return Err(Fault::Static("ERR No such client"));
     }
-    turn.reply.ok();
-    Ok(close(turn, &clients))
+    context.reply.ok();
+    Ok(close(context, &clients))
 }
 
-fn yes_or_no(turn: &mut Turn<'_>) -> Result<bool, Fault> {
-    match (turn.args.word("YES"), turn.args.word("NO")) {
+fn yes_or_no(context: &mut CommandContext<'_>) -> Result<bool, Fault> {
+    match (context.args.word("YES"), context.args.word("NO")) {
         (true, _) => Ok(true),
         (_, true) => Ok(false),
         _ => Err(Fault::Syntax),
     }
 }
 
-fn condition<'a>(turn: &mut Turn<'a>) -> Result<Condition<'a>, Fault> {
-    let args = &mut turn.args;
+fn condition<'a>(context: &mut CommandContext<'a>) -> Result<Condition<'a>, Fault> {
+    let args = &mut context.args;
     if args.left() < 2 {
         return Err(Fault::Syntax);
     }
     if args.word("ID") {
         let id = number::parse_i64(args.next()?).filter(|it| 0 < *it);
-        let id = id.ok_or(Fault::Says("ERR client-id should be greater than 0"))?;
+        let id = id.ok_or(Fault::Static("ERR client-id should be greater than 0"))?;
         Ok(Condition::Id(id as u64))
     } else if args.word("TYPE") {
         Kind::parse(args.next()?).map(Condition::Kind)
@@ -97,16 +97,16 @@ fn user(name: &[u8]) -> Result<Condition<'_>, Fault> {
         return Ok(Condition::User(name));
     }
     let name = String::from_utf8_lossy(name);
-    Err(Fault::Told(format!("ERR No such user '{name}'")))
+    Err(Fault::Message(format!("ERR No such user '{name}'")))
 }
 
 /// Closes all of them; itself only when the answer is out.
-fn close(turn: &Turn<'_>, clients: &[Arc<Client>]) -> After {
-    let mut after = After::Answered;
+fn close(context: &CommandContext<'_>, clients: &[Arc<Client>]) -> Outcome {
+    let mut after = Outcome::Answered;
     for client in clients {
         client.flags.is_closing.store(true, Relaxed);
-        match client.id == turn.client.id {
-            true => after = After::Close,
+        match client.id == context.client.id {
+            true => after = Outcome::Close,
             false => client.stream.close(),
         }
     }

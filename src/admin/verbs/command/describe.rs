@@ -65,9 +65,9 @@ const CATEGORIES: &[&str] = &[
 pub fn categories(command: &Command) -> Vec<&'static str> {
     let spec = &command.spec;
     let has = |flag| spec.flags.has(flag);
-    let pace = if has(Flags::FAST) { "@fast" } else { "@slow" };
+    let budget_clock = if has(Flags::FAST) { "@fast" } else { "@slow" };
     if is_container(command) {
-        return vec![pace];
+        return vec![budget_clock];
     }
     let is_admin = has(Flags::ADMIN);
     let is_dangerous = is_admin || has(Flags::DANGEROUS);
@@ -77,7 +77,7 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
         (spec.class == Class::Write).then_some("@write"),
         has(Flags::PUBSUB).then_some("@pubsub"),
         is_admin.then_some("@admin"),
-        Some(pace),
+        Some(budget_clock),
         has(Flags::BLOCKING).then_some("@blocking"),
         is_dangerous.then_some("@dangerous"),
     ];
@@ -91,7 +91,7 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
 fn subject(command: &Command) -> Option<&'static str> {
     match (command.spec.group, command.spec.class) {
         (Group::Server, Class::Read | Class::Write) => Group::Generic.category(),
-        (Group::Generic, Class::Session) => Group::Connection.category(),
+        (Group::Generic, Class::Session) => Group::ConnectionTask.category(),
         (group, _) => group.category(),
     }
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 fn read(bench: &Bench, line: &str, reply: &mut Reply) -> bool {
     let owned = OwnedRequest::of(words(line));
     let Some(Row { run: Run::Read(verb), .. }) = find(&words(line)[0]) else { panic!("{line}") };
-    bench.engine.read(*verb, Args::new(owned.borrow(), 1, 0, &bench.world), reply).is_ok()
+    bench.engine.read(*verb, Args::new(owned.borrow(), 1, 0, &bench.env), reply).is_ok()
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn every_entry_is_as_likely_as_any_other() {
     // Each type in its compact and in its large form.
     for (form, members_of) in [("compact", 1000), ("large", 0)] {
         let mut bench = Bench::default();
-        let thresholds = &mut bench.engine.ground_mut().thresholds;
+        let thresholds = &mut bench.engine.shared_mut().thresholds;
         thresholds.set_entries = members_of;
         thresholds.hash_entries = members_of;
         thresholds.zset_entries = members_of;

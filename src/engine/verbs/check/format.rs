@@ -1,5 +1,5 @@
 //! How the scripts of `tests/commands` are written. `tests/support/script.rs` reads them with this
-//! file, too, so it names nothing of the house.
+//! file, too, so it names nothing of the server.
 //!
 //! A script is a list of `> COMMAND arg "quoted \x00 arg"` lines, each followed by its reply as it
 //! goes over the wire, line by line. `@ 5` sets the clock to 5 ms; `#` begins a comment, and

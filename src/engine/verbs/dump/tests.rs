@@ -2,7 +2,7 @@
 
 use crate::base::time::WallMs;
 use crate::engine::rdb::checksum;
-use crate::engine::verbs::check::{Bench, check, said, words};
+use crate::engine::verbs::check::{Bench, body, check, words};
 
 #[test]
 fn payloads() {
@@ -35,7 +35,7 @@ fn effects_are_what_a_replica_of_redis_would_hear() {
         ("9000000", "ABSTTL", vec!["as sent"]),
     ] {
         restore(&mut bench, ttl, 10, options);
-        assert_eq!(said(&bench), effects, "{ttl} {options}");
+        assert_eq!(body(&bench), effects, "{ttl} {options}");
     }
 }
 
@@ -43,9 +43,9 @@ fn effects_are_what_a_replica_of_redis_would_hear() {
 fn a_time_to_live_is_repeated_as_a_moment() {
     let mut bench = Bench::default();
     restore(&mut bench, "5000", 10, "REPLACE");
-    let said = said(&bench).concat();
-    assert!(said.starts_with("RESTORE k 1005000 "), "{said}");
-    assert!(said.ends_with(" REPLACE ABSTTL"), "{said}");
+    let body = body(&bench).concat();
+    assert!(body.starts_with("RESTORE k 1005000 "), "{body}");
+    assert!(body.ends_with(" REPLACE ABSTTL"), "{body}");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_payload_of_a_newer_server_is_repeated_as_an_older_one() {
 #[test]
 fn a_replica_stores_what_has_long_expired() {
     let mut bench = Bench::default();
-    bench.world.now.set(WallMs::NEVER_EXPIRES);
+    bench.env.now.set(WallMs::NEVER_EXPIRES);
     assert_eq!(restore(&mut bench, "5", 10, "ABSTTL"), "+OK\n");
     assert_eq!(bench.ask("EXISTS k"), ":1\n");
 }

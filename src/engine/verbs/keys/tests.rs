@@ -6,7 +6,7 @@ use crate::base::time::WallMs;
 use crate::command::Args;
 use crate::engine::table::Slot;
 use crate::engine::verbs::check::{Bench, check, words};
-use crate::engine::{Buried, Effects, Engine, Run, Said, Thresholds};
+use crate::engine::{Buried, EffectBody, Effects, Engine, Run, Thresholds};
 use crate::resp::{OwnedRequest, Reply};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -37,14 +37,14 @@ fn databases_are_emptied_and_swapped_as_in_redis() {
     check("keys-databases.txt");
 }
 
-/// The commands a write said, with the database of each: what a replica runs when it is not shared
+/// The commands a write body, with the database of each: what a replica runs when it is not shared
 /// their outcome.
 fn spoken(effects: &Effects, sent: &[Vec<u8>]) -> Vec<(usize, Vec<Vec<u8>>)> {
-    let command = |said: &Said| match said {
-        Said::AsSent => sent.to_vec(),
-        Said::Instead(span) => decode(&effects.words()[span.clone()]),
+    let command = |body: &EffectBody| match body {
+        EffectBody::AsSent => sent.to_vec(),
+        EffectBody::Instead(span) => decode(&effects.words()[span.clone()]),
     };
-    effects.items().iter().map(|it| (it.db, command(&it.said))).collect()
+    effects.items().iter().map(|it| (it.db, command(&it.body))).collect()
 }
 
 /// Words of an encoded command, none of which holds a line break.
@@ -119,7 +119,7 @@ const STREAM_LATER: &[(&str, &str)] = &[
 fn the_stream_says_what_redis_says() {
     let mut bench = Bench::default();
     for (now, facts) in [(1_000_000, STREAM), (2_000_000, STREAM_LATER)] {
-        bench.world.now.set(WallMs(now));
+        bench.env.now.set(WallMs(now));
         for (line, wanted) in facts {
             bench.effects.begin(0);
             bench.ask(line);
@@ -134,13 +134,13 @@ fn the_stream_says_what_redis_says() {
 fn what_a_flush_takes_is_freed_elsewhere() {
     let mut bench = Bench::default();
     bench.ask("FLUSHALL");
-    assert!(bench.engine.ground().graveyard.is_empty(), "nothing needs no grave");
+    assert!(bench.engine.shared().deferred_frees.is_empty(), "nothing needs no grave");
     bench.ask("MSET a 1 b 2");
     bench.ask("FLUSHALL SYNC");
-    let graveyard = std::mem::take(&mut bench.engine.ground_mut().graveyard);
-    let [Buried::Space(space)] = graveyard.as_slice() else { panic!("one keyspace") };
+    let deferred_frees = std::mem::take(&mut bench.engine.shared_mut().deferred_frees);
+    let [Buried::Space(space)] = deferred_frees.as_slice() else { panic!("one keyspace") };
     assert_eq!(space.len(), 2);
-    assert_eq!(bench.engine.ground().changes, 4);
+    assert_eq!(bench.engine.shared().changes, 4);
 }
 
 #[test]
@@ -166,8 +166,8 @@ fn only_watched_keys_that_were_there_notice_a_flush_or_a_swap() {
 fn a_key_is_idle_since_its_value_was_used() {
     let mut bench = Bench::default();
     let mut idle_after = |ms: u64, line: &str| {
-        let now = bench.world.now.get();
-        bench.world.now.set(WallMs(now.0 + ms));
+        let now = bench.env.now.get();
+        bench.env.now.set(WallMs(now.0 + ms));
         bench.ask(line);
         bench.ask("OBJECT IDLETIME k")
     };
@@ -196,7 +196,7 @@ fn who_asks_of_a_key_is_counted_as_one_who_asks_for_its_value() {
     for line in ["EXISTS k nokey", "TTL k", "TYPE nokey", "OBJECT ENCODING k", "KEYS *"] {
         bench.ask(line);
     }
-    assert_eq!((bench.world.hits.get(), bench.world.misses.get()), (3, 2));
+    assert_eq!((bench.env.hits.get(), bench.env.misses.get()), (3, 2));
 }
 
 /// A master at database `db` whose writes a follower repeats.
@@ -217,9 +217,9 @@ impl Pair {
         let owned = OwnedRequest::of(&words);
         let row = crate::engine::verbs::find(&words[0]).expect("a known command");
         let Run::Write(verb) = row.run else { panic!("{line} is not a write") };
-        let Bench { engine, world, effects, .. } = &mut self.master;
-        let args = Args::new(owned.borrow(), 1, self.db, world);
-        // A fault may still have said that something expired.
+        let Bench { engine, env, effects, .. } = &mut self.master;
+        let args = Args::new(owned.borrow(), 1, self.db, env);
+        // A fault may still have body that something expired.
         let _ = engine.write(&row.spec, verb, args, effects, &mut Reply::default());
         self.follow(&words);
     }
@@ -230,7 +230,7 @@ impl Pair {
             let shared = &effects.shared()[item.shared.clone()];
             for slot in shared {
                 let slot = slot.share().expect("what is shared can be shared again");
-                self.follower.db_mut_at(db, WallMs::NEVER_EXPIRES).adopt(slot);
+                self.follower.db_mut_at(db, WallMs::NEVER_EXPIRES).apply_shared(slot);
             }
             if shared.is_empty() {
                 let owned = OwnedRequest::of(&words);
@@ -289,8 +289,8 @@ proptest! {
     ) {
         let mut pair = Pair::new();
         for (db, passed_ms, line) in steps {
-            let now = pair.master.world.now.get();
-            pair.master.world.now.set(WallMs(now.0 + passed_ms));
+            let now = pair.master.env.now.get();
+            pair.master.env.now.set(WallMs(now.0 + passed_ms));
             pair.db = db;
             pair.write(&line);
             prop_assert_eq!(content(&pair.master.engine), content(&pair.follower), "{}", line);
@@ -307,7 +307,7 @@ proptest! {
             let life = life.map_or(String::new(), |ms| format!(" PX {ms}"));
             bench.ask(&format!("SET {key} v{life}"));
         }
-        bench.world.now.set(WallMs(1_000_000 + later));
+        bench.env.now.set(WallMs(1_000_000 + later));
         let is_live = |it: &(&String, &Option<u64>)| it.1.is_none_or(|ms| later <= ms);
         let live: Vec<&String> = lives.iter().filter(is_live).map(|it| it.0).collect();
         let mut asked = |line: &str| bench.ask(line);

@@ -3,7 +3,7 @@
 use super::{end, take};
 use crate::command::{Args, Fault};
 use crate::engine::verbs::counted::{self, Pop};
-use crate::engine::{DbMut, Effects, End, Engine, Ground, List};
+use crate::engine::{DbMut, Effects, End, Engine, EngineShared, List};
 use crate::resp::Reply;
 use std::iter;
 
@@ -43,20 +43,20 @@ fn shift(
     db.get(destination).map_or(Ok(()), |it| it.as_collection::<List>().map(|_| ()))?;
 
     let mut moved = None;
-    db.change(source, |list: &mut List, ground| {
+    db.change(source, |list: &mut List, shared| {
         let text = list.first(from).map(|it| it.text().into_owned()).unwrap_or_default();
-        list.cut(from, 1, ground);
+        list.cut(from, 1, shared);
         if source == destination {
             // Before the list can be seen empty.
-            push(list, to, &text, ground);
+            push(list, to, &text, shared);
         }
         moved = Some(text);
         Ok(((), 1))
     })?;
     let text = moved.expect("the source is there");
     if source != destination {
-        db.change_or_create(destination, |list: &mut List, ground| {
-            push(list, to, &text, ground);
+        db.change_or_create(destination, |list: &mut List, shared| {
+            push(list, to, &text, shared);
             Ok(((), 1))
         })?;
     }
@@ -65,8 +65,8 @@ fn shift(
     Ok(())
 }
 
-fn push(list: &mut List, end: End, text: &[u8], ground: &Ground) {
-    list.make_room(iter::once(text), ground);
+fn push(list: &mut List, end: End, text: &[u8], shared: &EngineShared) {
+    list.make_room(iter::once(text), shared);
     list.push(end, text);
 }
 
@@ -89,6 +89,6 @@ pub(super) fn lmpop(
     reply.bulk(key);
     let taken = take(engine, &args, key, (end, count), reply)?.unwrap_or(0);
     let name = if end == End::Front { b"LPOP" } else { b"RPOP" };
-    effects.say(&[name, key, itoa::Buffer::new().format(taken).as_bytes()]);
+    effects.propagate(&[name, key, itoa::Buffer::new().format(taken).as_bytes()]);
     Ok(())
 }

@@ -49,7 +49,7 @@ impl Ask {
 
 /// The end from which matches are counted, and how many are passed over.
 fn rank(rank: i64) -> Result<(End, usize), Fault> {
-    const ZERO: Fault = Fault::Says(
+    const ZERO: Fault = Fault::Static(
         "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use \
          negative to start from the end of the list",
     );
@@ -65,8 +65,8 @@ fn rank(rank: i64) -> Result<(End, usize), Fault> {
 /// A bound; 0 is none.
 fn most(args: &mut Args<'_>, negative: &'static str) -> Result<usize, Fault> {
     // Redis says the same of what is no number at all.
-    match args.int().map_err(|_| Fault::Says(negative))? {
-        ..0 => Err(Fault::Says(negative)),
+    match args.int().map_err(|_| Fault::Static(negative))? {
+        ..0 => Err(Fault::Static(negative)),
         0 => Ok(usize::MAX),
         bound => Ok(bound as usize),
     }

@@ -80,8 +80,8 @@ fn a_write_that_changes_nothing_leaves_no_trace() {
 #[test]
 fn long_lists_answer_as_short_ones_do() {
     let [mut short, mut long] = [Bench::default(), Bench::default()];
-    short.engine.ground_mut().thresholds.list_size = -5;
-    long.engine.ground_mut().thresholds.list_size = 1;
+    short.engine.shared_mut().thresholds.list_size = -5;
+    long.engine.shared_mut().thresholds.list_size = 1;
     let texts: Vec<_> = (0..1500).map(|it| format!("e{}", it % 700)).collect();
     let push = format!("RPUSH l {}", texts.join(" "));
     let lines = [
@@ -123,11 +123,11 @@ fn a_huge_list_is_freed_elsewhere() {
         bench.ask(&format!("LPUSH l {text}"));
     }
     bench.ask("DEL l");
-    assert_eq!(bench.engine.ground().graveyard.len(), 1);
+    assert_eq!(bench.engine.shared().deferred_frees.len(), 1);
     for _ in 0..400 {
         bench.ask(&format!("LPUSH l {text}"));
     }
     bench.ask("LTRIM l 10 20");
-    assert!(1 < bench.engine.ground().graveyard.len());
+    assert!(1 < bench.engine.shared().deferred_frees.len());
     assert_eq!(bench.ask("LLEN l"), ":11\n");
 }

@@ -5,7 +5,7 @@ use crate::command::{Args, Fault};
 use crate::engine::packed::Element;
 use crate::engine::set::algebra;
 use crate::engine::verbs::{changes, counted};
-use crate::engine::{Effects, Engine, Ground, Set};
+use crate::engine::{Effects, Engine, EngineShared, Set};
 use crate::resp::Reply;
 use std::ops::ControlFlow;
 
@@ -20,40 +20,40 @@ fn sets<'e, 'k>(
 }
 
 /// A set made of others.
-type Make = fn(&[Option<&Set>], &Ground) -> Set;
+type Make = fn(&[Option<&Set>], &EngineShared) -> Set;
 
-fn intersection(sets: &[Option<&Set>], ground: &Ground) -> Set {
+fn intersection(sets: &[Option<&Set>], shared: &EngineShared) -> Set {
     let sets: Option<Vec<_>> = sets.iter().copied().collect();
-    sets.map(|it| algebra::intersection(&it, ground)).unwrap_or_default()
+    sets.map(|it| algebra::intersection(&it, shared)).unwrap_or_default()
 }
 
 /// As [`algebra::common`]; a key without a set has nothing in common with any other.
 fn each_common<'s>(
     sets: &[Option<&'s Set>],
-    ground: &Ground,
+    shared: &EngineShared,
     visit: impl FnMut(Element<'s>) -> ControlFlow<()>,
 ) {
     if let Some(sets) = sets.iter().copied().collect::<Option<Vec<_>>>() {
-        algebra::common(&sets, ground, visit);
+        algebra::common(&sets, shared, visit);
     }
 }
 
-fn union(sets: &[Option<&Set>], ground: &Ground) -> Set {
+fn union(sets: &[Option<&Set>], shared: &EngineShared) -> Set {
     let sets: Vec<_> = sets.iter().flatten().copied().collect();
-    algebra::union(&sets, ground)
+    algebra::union(&sets, shared)
 }
 
-fn difference(sets: &[Option<&Set>], ground: &Ground) -> Set {
+fn difference(sets: &[Option<&Set>], shared: &EngineShared) -> Set {
     let Some((Some(first), others)) = sets.split_first() else { return Set::default() };
     let others: Vec<_> = others.iter().flatten().copied().collect();
-    algebra::difference(first, &others, ground)
+    algebra::difference(first, &others, shared)
 }
 
 pub(super) fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let keys = args.rest();
     let sets = sets(engine, &args, keys)?;
     let (mark, mut met) = (reply.mark(), 0);
-    each_common(&sets, engine.ground(), |it| {
+    each_common(&sets, engine.shared(), |it| {
         met += 1;
         it.answer(reply);
         ControlFlow::Continue(())
@@ -67,25 +67,25 @@ const ORDERED_MAX: usize = 512;
 
 pub(super) fn sunion(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let keys = args.rest();
-    let (sets, ground) = (sets(engine, &args, keys)?, engine.ground());
+    let (sets, shared) = (sets(engine, &args, keys)?, engine.shared());
     if sets.iter().flatten().map(|it| it.len()).sum::<usize>() <= ORDERED_MAX {
-        super::answer_all(Some(&union(&sets, ground)), reply);
+        super::answer_all(Some(&union(&sets, shared)), reply);
         return Ok(());
     }
     let sets: Vec<_> = sets.into_iter().flatten().collect();
-    answer_each(reply, |visit| algebra::each_of_any(&sets, ground, visit));
+    answer_each(reply, |visit| algebra::each_of_any(&sets, shared, visit));
     Ok(())
 }
 
 pub(super) fn sdiff(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let keys = args.rest();
-    let (sets, ground) = (sets(engine, &args, keys)?, engine.ground());
+    let (sets, shared) = (sets(engine, &args, keys)?, engine.shared());
     match sets.split_first() {
         Some((Some(first), others)) if ORDERED_MAX < first.len() => {
             let others: Vec<_> = others.iter().flatten().copied().collect();
-            answer_each(reply, |visit| algebra::each_alone(first, &others, ground, visit));
+            answer_each(reply, |visit| algebra::each_alone(first, &others, shared, visit));
         }
-        _ => super::answer_all(Some(&difference(&sets, ground)), reply),
+        _ => super::answer_all(Some(&difference(&sets, shared)), reply),
     }
     Ok(())
 }
@@ -137,13 +137,13 @@ fn store(
     let target = args.next()?;
     let keys = args.rest();
     let sets = sets(engine, &args, keys)?;
-    let made = make(&sets, engine.ground());
+    let made = make(&sets, engine.shared());
 
     changes::store(engine, &args, target, made, effects, reply);
     Ok(())
 }
 
-const TOO_FEW: Fault = Fault::Says("ERR Number of keys can't be greater than number of args");
+const TOO_FEW: Fault = Fault::Static("ERR Number of keys can't be greater than number of args");
 
 pub(super) fn sintercard(
     engine: &Engine,
@@ -154,7 +154,7 @@ pub(super) fn sintercard(
     let limit = limit(&mut args)?;
     let sets = sets(engine, &args, keys.into_iter())?;
     let mut met = 0;
-    each_common(&sets, engine.ground(), |_| {
+    each_common(&sets, engine.shared(), |_| {
         met += 1;
         if met == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
@@ -164,7 +164,7 @@ pub(super) fn sintercard(
 
 /// `[LIMIT limit]`; 0 is none, also in the answer.
 fn limit(args: &mut Args<'_>) -> Result<usize, Fault> {
-    const NEGATIVE: Fault = Fault::Says("ERR LIMIT can't be negative");
+    const NEGATIVE: Fault = Fault::Static("ERR LIMIT can't be negative");
     let mut limit = 0;
     while args.left() != 0 {
         if args.left() < 2 || !args.word("LIMIT") {

@@ -2,7 +2,7 @@
 
 use crate::base::time::WallMs;
 use crate::engine::Buried;
-use crate::engine::verbs::check::{Bench, check, said, texts};
+use crate::engine::verbs::check::{Bench, body, check, texts};
 use crate::resp::Protocol;
 use std::collections::{BTreeSet, HashSet};
 
@@ -74,7 +74,7 @@ fn what_is_popped_is_what_the_stream_takes_out() {
         fill(&mut bench, "s", members);
         let popped = texts(&bench.ask(&format!("SPOP s {count}")));
         let streamed: Vec<String> =
-            said(&bench).iter().map(|it| it.trim_start_matches("SREM s ").to_owned()).collect();
+            body(&bench).iter().map(|it| it.trim_start_matches("SREM s ").to_owned()).collect();
         assert_eq!(popped, streamed);
         assert_eq!(popped.iter().collect::<HashSet<_>>().len(), count);
         let left = texts(&bench.ask("SMEMBERS s"));
@@ -97,9 +97,9 @@ fn what_takes_long_to_free_is_freed_elsewhere() {
         fill(&mut bench, "s", 5000);
         bench.ask("SADD one a");
         bench.ask(line);
-        let buried = bench.engine.ground().graveyard.as_slice();
+        let freed = bench.engine.shared().deferred_frees.as_slice();
         assert!(
-            matches!(buried, [Buried::Entry(_) | Buried::Part(_) | Buried::Popped(_)]),
+            matches!(freed, [Buried::Entry(_) | Buried::Part(_) | Buried::Popped(_)]),
             "{line}"
         );
     }

@@ -2,7 +2,7 @@
 
 use super::lookup::Pattern;
 use crate::base::time::WallMs;
-use crate::command::{Args, Fault, World};
+use crate::command::{Args, CallEnv, Fault};
 use crate::resp::Request;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -98,8 +98,8 @@ impl<'a> Ask<'a> {
 
     /// Whether a request wants its result stored; one that makes no sense wants nothing.
     pub fn stores(request: Request<'a>) -> bool {
-        let world = World::new(WallMs::NEVER_EXPIRES, 0);
-        let mut args = Args::new(request, 2, 0, &world);
+        let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
+        let mut args = Args::new(request, 2, 0, &env);
         Ask::read(&mut args).is_ok_and(|it| it.store.is_some())
     }
 

@@ -1,7 +1,7 @@
 //! SORT against scripts that a real server answered, and against what only we promise.
 
 use crate::base::time::WallMs;
-use crate::engine::verbs::check::{Bench, check, said};
+use crate::engine::verbs::check::{Bench, body, check};
 
 #[test]
 fn sort() {
@@ -28,8 +28,8 @@ fn what_had_expired_when_a_result_was_stored_is_gone_before_a_replica_sorts() {
     for line in ["RPUSH l 1 2", "SET w_1 5 PX 10", "SET w_2 3", "SET d old PX 10"] {
         bench.ask(line);
     }
-    bench.world.now.set(WallMs(2_000_000));
+    bench.env.now.set(WallMs(2_000_000));
     bench.ask("SORT l BY w_* STORE d");
-    assert_eq!(said(&bench), ["DEL w_1", "DEL d", "as sent"]);
+    assert_eq!(body(&bench), ["DEL w_1", "DEL d", "as sent"]);
     assert_eq!(bench.ask("LRANGE d 0 -1"), "*2\n$1\n1\n$1\n2\n");
 }

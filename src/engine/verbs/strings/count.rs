@@ -43,7 +43,7 @@ pub(super) fn decrby(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let (key, step) = (args.next()?, args.int()?);
-    let step = step.checked_neg().ok_or(Fault::Says("ERR decrement would overflow"))?;
+    let step = step.checked_neg().ok_or(Fault::Static("ERR decrement would overflow"))?;
     add(engine, args, key, step, effects, reply)
 }
 
@@ -92,7 +92,7 @@ pub(super) fn incrbyfloat(
     let text = new.to_text();
     let stored = db.put_string_as(Form::Embedded, key, text.as_bytes(), deadline);
     // The sum itself, so that no replica's arithmetic can differ.
-    effects.say(&[b"SET", key, text.as_bytes(), b"KEEPTTL"]);
+    effects.propagate(&[b"SET", key, text.as_bytes(), b"KEEPTTL"]);
     effects.share(stored);
     reply.bulk(text.as_bytes());
     Ok(())

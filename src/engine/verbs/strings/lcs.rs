@@ -5,11 +5,11 @@ use crate::engine::{Db, Engine};
 use crate::resp::Reply;
 use std::ops::RangeInclusive;
 
-const NOT_STRINGS: Fault = Fault::Says("ERR The specified keys must contain string values");
+const NOT_STRINGS: Fault = Fault::Static("ERR The specified keys must contain string values");
 const BOTH_ASKED: Fault =
-    Fault::Says("ERR If you want both the length and indexes, please just use IDX.");
+    Fault::Static("ERR If you want both the length and indexes, please just use IDX.");
 const TOO_LONG: Fault =
-    Fault::Says("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+    Fault::Static("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
 
 /// Redis has four bytes for every pair of places, and no more of them than a string may be long. We
 /// need a bit, but take the same time for it.
@@ -53,7 +53,7 @@ pub(super) fn lcs(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Res
     let (one, other) = (string(db, one), string(db, other));
     let (one, other) = (one?, other?);
     let ask = Ask::parse(args)?;
-    let pairs_max = args.world.bulk_bytes_max.get() / PAIR_BYTES;
+    let pairs_max = args.env.bulk_bytes_max.get() / PAIR_BYTES;
     if pairs_max < (one.len() + 1).saturating_mul(other.len() + 1) {
         return Err(TOO_LONG);
     }

@@ -98,7 +98,7 @@ impl<'a> Lifetime<'a> {
         let clock = Clock::named(word).ok_or(Fault::Syntax)?;
         match self {
             Lifetime::Unsaid => {}
-            Lifetime::Until(said, _) if said == clock => {}
+            Lifetime::Until(body, _) if body == clock => {}
             _ => return Err(Fault::Syntax),
         }
         Ok(Lifetime::Until(clock, args.next()?))

@@ -90,7 +90,7 @@ fn set_as_asked(
     let mut db = engine.db_mut(&args);
     let old = db.get(ask.key);
     if ask.wants_old {
-        args.world.looked(old);
+        args.env.looked(old);
         reply.maybe(old.map(KeySlot::as_string).transpose()?);
     }
     if !ask.condition.holds(old.is_some()) {
@@ -120,7 +120,7 @@ fn say_set(ask: &Ask<'_>, named: Option<WallMs>, args: Args<'_>, effects: &mut E
             let is_get = |it: &[u8]| it.eq_ignore_ascii_case(b"GET");
             let words = args.request().iter().enumerate();
             let kept = words.filter(|(at, it)| *at < 3 || !is_get(it)).map(|(_, it)| it);
-            effects.say(&kept.collect::<Vec<_>>());
+            effects.propagate(&kept.collect::<Vec<_>>());
         }
         None => effects.as_sent(),
     }
@@ -128,7 +128,7 @@ fn say_set(ask: &Ask<'_>, named: Option<WallMs>, args: Args<'_>, effects: &mut E
 
 fn say_until(key: &[u8], value: &[u8], at: WallMs, effects: &mut Effects) {
     let mut digits = itoa::Buffer::new();
-    effects.say(&[b"SET", key, value, b"PXAT", digits.format(at.0).as_bytes()]);
+    effects.propagate(&[b"SET", key, value, b"PXAT", digits.format(at.0).as_bytes()]);
 }
 
 pub(super) fn setnx(
@@ -198,7 +198,7 @@ pub(super) fn getex(
 
     let mut db = engine.db_mut(&args);
     // A bad number goes unnoticed when there is nothing it could apply to.
-    let Some(slot) = args.world.looked(db.get(key)) else {
+    let Some(slot) = args.env.looked(db.get(key)) else {
         reply.null();
         return Ok(());
     };
@@ -208,16 +208,16 @@ pub(super) fn getex(
     match (lifetime, at) {
         (Lifetime::Until(clock, _), Some(at)) if clock.is_absolute() && at <= args.now() => {
             db.remove(key);
-            effects.say(&[b"DEL", key]);
+            effects.propagate(&[b"DEL", key]);
         }
         (_, Some(at)) => {
             db.set_deadline(key, Some(at));
             let mut digits = itoa::Buffer::new();
-            effects.say(&[b"PEXPIREAT", key, digits.format(at.0).as_bytes()]);
+            effects.propagate(&[b"PEXPIREAT", key, digits.format(at.0).as_bytes()]);
         }
         (Lifetime::Endless, None) if had.is_some() => {
             db.set_deadline(key, None);
-            effects.say(&[b"PERSIST", key]);
+            effects.propagate(&[b"PERSIST", key]);
         }
         _ => {}
     }

@@ -42,7 +42,7 @@ pub(super) fn append(
             (len, db.change_string(key, len, |it| it.extend_from_slice(more))?)
         }
     };
-    say(shared, effects);
+    propagate(shared, effects);
     reply.count(len);
     Ok(())
 }
@@ -54,7 +54,8 @@ pub(super) fn setrange(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let (key, offset, value) = (args.next()?, args.int()?, args.next()?);
-    let offset = usize::try_from(offset).map_err(|_| Fault::Says("ERR offset is out of range"))?;
+    let offset =
+        usize::try_from(offset).map_err(|_| Fault::Static("ERR offset is out of range"))?;
 
     let mut db = engine.db_mut(&args);
     let old_len = db.string(key)?.map_or(0, <[u8]>::len);
@@ -68,12 +69,12 @@ pub(super) fn setrange(
         it.resize(len, 0);
         it[offset..end].copy_from_slice(value);
     })?;
-    say(shared, effects);
+    propagate(shared, effects);
     reply.count(len);
     Ok(())
 }
 
-fn say(shared: Option<KeySlot>, effects: &mut Effects) {
+fn propagate(shared: Option<KeySlot>, effects: &mut Effects) {
     effects.as_sent();
     if let Some(stored) = shared {
         effects.share(stored);
@@ -81,6 +82,6 @@ fn say(shared: Option<KeySlot>, effects: &mut Effects) {
 }
 
 fn checked_len(args: &Args<'_>, one: usize, more: usize) -> Result<usize, Fault> {
-    let most = args.world.bulk_bytes_max.get();
+    let most = args.env.bulk_bytes_max.get();
     one.checked_add(more).filter(|it| *it <= most).ok_or(Fault::StringTooLong)
 }

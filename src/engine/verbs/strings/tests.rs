@@ -2,7 +2,7 @@
 
 use crate::base::time::WallMs;
 use crate::engine::verbs::check::{Bench, check, words};
-use crate::engine::{KeySlot, Kind, Said, Value};
+use crate::engine::{EffectBody, KeySlot, Kind, Value};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use proptest::prelude::*;
 
@@ -25,12 +25,12 @@ fn matches_are_a_map_in_resp3() {
 }
 
 /// What the stream says of a line, words joined by spaces; commands by semicolons.
-fn said(bench: &mut Bench, line: &str) -> String {
+fn body(bench: &mut Bench, line: &str) -> String {
     bench.effects.begin(0);
     bench.ask(line);
-    let spoken = bench.effects.items().iter().map(|item| match &item.said {
-        Said::AsSent => line.to_owned(),
-        Said::Instead(span) => {
+    let spoken = bench.effects.items().iter().map(|item| match &item.body {
+        EffectBody::AsSent => line.to_owned(),
+        EffectBody::Instead(span) => {
             let text = String::from_utf8_lossy(&bench.effects.words()[span.clone()]).into_owned();
             text.split("\r\n").skip(2).step_by(2).collect::<Vec<_>>().join(" ")
         }
@@ -77,7 +77,7 @@ fn the_stream_says_what_redis_says() {
         ("INCR ap", ""),
     ];
     for (line, wanted) in facts {
-        assert_eq!(said(&mut bench, line), wanted, "{line}");
+        assert_eq!(body(&mut bench, line), wanted, "{line}");
     }
 }
 
@@ -178,23 +178,23 @@ fn another_type_is_refused_after_the_arguments_and_changes_nothing() {
     assert_eq!(bench.ask("SET h v KEEPTTL"), "+OK\n");
 }
 
-/// Applies what the last write said as a hosted replica does: adopts what is shared, runs the rest.
+/// Applies what the last write body as a hosted replica does: adopts what is shared, runs the rest.
 fn follow(bench: &Bench, sent: &[Vec<u8>], replica: &mut Bench) {
     for item in bench.effects.items() {
         let shared = &bench.effects.shared()[item.shared.clone()];
         for slot in shared {
-            replica.engine.db_mut_at(0, WallMs::NEVER_EXPIRES).adopt(slot.clone());
+            replica.engine.db_mut_at(0, WallMs::NEVER_EXPIRES).apply_shared(slot.clone());
         }
         if shared.is_empty() {
-            repeat(bench, &item.said, sent, replica);
+            repeat(bench, &item.body, sent, replica);
         }
     }
 }
 
-fn repeat(bench: &Bench, said: &Said, sent: &[Vec<u8>], replica: &mut Bench) {
-    let spoken: Vec<Vec<u8>> = match said {
-        Said::AsSent => sent.to_vec(),
-        Said::Instead(span) => {
+fn repeat(bench: &Bench, body: &EffectBody, sent: &[Vec<u8>], replica: &mut Bench) {
+    let spoken: Vec<Vec<u8>> = match body {
+        EffectBody::AsSent => sent.to_vec(),
+        EffectBody::Instead(span) => {
             let text = &bench.effects.words()[span.clone()];
             let lines =
                 text.split(|it| *it == b'\n').map(|it| it.strip_suffix(b"\r").unwrap_or(it));
@@ -272,7 +272,7 @@ proptest! {
             master.ask_words(&sent);
             follow(&master, &sent, &mut hosted);
             for item in master.effects.items() {
-                repeat(&master, &item.said, &sent, &mut wired);
+                repeat(&master, &item.body, &sent, &mut wired);
             }
             prop_assert_eq!(contents(&master), contents(&hosted), "{}", line);
             prop_assert_eq!(contents(&master), contents(&wired), "{}", line);

@@ -8,7 +8,7 @@ use crate::engine::packed::Element;
 use crate::engine::verbs::shown::{Shown, open, open_entry};
 use crate::engine::verbs::{changes, counted};
 use crate::engine::{
-    Effects, Engine, Ground, KeySlot, Row, Scored, Set, Value, Zset, row, score_order,
+    Effects, Engine, EngineShared, KeySlot, Row, Scored, Set, Value, Zset, row, score_order,
 };
 use crate::resp::Reply;
 use std::borrow::Cow;
@@ -121,11 +121,11 @@ impl<'e> Source<'e> {
         }
     }
 
-    fn score(self, member: &[u8], ground: &Ground) -> Option<f64> {
+    fn score(self, member: &[u8], shared: &EngineShared) -> Option<f64> {
         match self {
             Source::Nothing => None,
-            Source::Scored(zset) => zset.score(member, ground),
-            Source::Plain(set) => set.has(Element::of(member), ground).then_some(1.0),
+            Source::Scored(zset) => zset.score(member, shared),
+            Source::Plain(set) => set.has(Element::of(member), shared).then_some(1.0),
         }
     }
 }
@@ -217,8 +217,8 @@ impl<'e> Ask<'e> {
     }
 
     fn read_option(&mut self, args: &mut Args<'_>, purpose: Purpose) -> Result<(), Fault> {
-        const NOT_FLOAT: Fault = Fault::Says("ERR weight value is not a float");
-        const NEGATIVE: Fault = Fault::Says("ERR LIMIT can't be negative");
+        const NOT_FLOAT: Fault = Fault::Static("ERR weight value is not a float");
+        const NEGATIVE: Fault = Fault::Static("ERR LIMIT can't be negative");
         let weighs = matches!(self.operation, Operation::Union | Operation::Inter);
         if weighs && self.inputs.len() < args.left() && args.word("WEIGHTS") {
             for input in &mut self.inputs {
@@ -241,13 +241,13 @@ impl<'e> Ask<'e> {
     }
 
     /// The members of the result, in order.
-    fn result(mut self, ground: &Ground) -> Vec<(Cow<'e, [u8]>, f64)> {
+    fn result(mut self, shared: &EngineShared) -> Vec<(Cow<'e, [u8]>, f64)> {
         let mut result = match self.operation {
-            Operation::Diff => self.difference(ground).collect(),
-            Operation::Union => self.union(ground),
+            Operation::Diff => self.difference(shared).collect(),
+            Operation::Union => self.union(shared),
             Operation::Inter | Operation::Card => {
                 self.smallest_first();
-                self.intersection(ground).collect::<Vec<_>>()
+                self.intersection(shared).collect::<Vec<_>>()
             }
         };
         result.sort_unstable_by(|one, other| {
@@ -261,9 +261,9 @@ impl<'e> Ask<'e> {
         self.inputs.sort_by_key(|it| it.source.len());
     }
 
-    fn union(&mut self, ground: &Ground) -> Vec<(Cow<'e, [u8]>, f64)> {
+    fn union(&mut self, shared: &EngineShared) -> Vec<(Cow<'e, [u8]>, f64)> {
         self.smallest_first();
-        let hasher = ground.hasher.clone();
+        let hasher = shared.hasher.clone();
         let mut scores: HashMap<Cow<'e, [u8]>, f64, _> = HashMap::with_hasher(hasher);
         for input in &self.inputs {
             for (member, score) in input.source.iter() {
@@ -275,24 +275,24 @@ impl<'e> Ask<'e> {
         scores.into_iter().collect()
     }
 
-    fn intersection(&self, ground: &Ground) -> impl Iterator<Item = (Cow<'e, [u8]>, f64)> {
+    fn intersection(&self, shared: &EngineShared) -> impl Iterator<Item = (Cow<'e, [u8]>, f64)> {
         let (first, others) = self.inputs.split_first().expect("at least one key");
         first.source.iter().filter_map(move |(member, score)| {
             let text = member.text();
             let met = number(first.weighed(score));
             let score = others.iter().try_fold(met, |sum, it| {
-                let other = it.source.score(&text, ground)?;
+                let other = it.source.score(&text, shared)?;
                 Some(self.aggregate.of(sum, it.weighed(other)))
             })?;
             Some((text, score))
         })
     }
 
-    fn difference(&self, ground: &Ground) -> impl Iterator<Item = (Cow<'e, [u8]>, f64)> {
+    fn difference(&self, shared: &EngineShared) -> impl Iterator<Item = (Cow<'e, [u8]>, f64)> {
         let (first, others) = self.inputs.split_first().expect("at least one key");
         let members = first.source.iter().map(|(member, score)| (member.text(), score));
         members.filter(move |(text, _)| {
-            others.iter().all(|it| it.source.score(text, ground).is_none())
+            others.iter().all(|it| it.source.score(text, shared).is_none())
         })
     }
 }
@@ -304,7 +304,7 @@ fn inputs<'e>(
     name: &str,
 ) -> Result<Vec<Input<'e>>, Fault> {
     let count = usize::try_from(args.int()?).ok().filter(|it| *it != 0).ok_or_else(|| {
-        Fault::Told(format!("ERR at least 1 input key is needed for '{name}' command"))
+        Fault::Message(format!("ERR at least 1 input key is needed for '{name}' command"))
     })?;
     let keys = counted::take(args, count, 0, Fault::Syntax)?;
     let db = engine.db(args);
@@ -333,7 +333,7 @@ fn answer(
 ) -> Result<(), Fault> {
     let ask = Ask::read(engine, args, name, operation, Purpose::Answer)?;
     let shown = ask.shown;
-    let result = ask.result(engine.ground());
+    let result = ask.result(engine.shared());
     open(result.len(), shown, reply);
     for (member, score) in result {
         open_entry(shown, reply);
@@ -349,7 +349,7 @@ fn zintercard(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), 
     let mut ask = Ask::read(engine, args, "zintercard", Operation::Card, Purpose::Answer)?;
     ask.smallest_first();
     let limit = if ask.limit == 0 { usize::MAX } else { ask.limit };
-    reply.count(ask.intersection(engine.ground()).take(limit).count());
+    reply.count(ask.intersection(engine.shared()).take(limit).count());
     Ok(())
 }
 
@@ -390,12 +390,12 @@ fn store_result(
 ) -> Result<(), Fault> {
     let key = args.next()?;
     let ask = Ask::read(engine, args, name, operation, Purpose::Store)?;
-    let ground = engine.ground();
-    let result = ask.result(ground);
+    let shared = engine.shared();
+    let result = ask.result(shared);
     let longest = result.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
-    let mut made = Zset::for_members(result.len(), longest, ground);
+    let mut made = Zset::for_members(result.len(), longest, shared);
     for (member, score) in result {
-        made.set(&member, score, ground);
+        made.set(&member, score, shared);
     }
     changes::store(engine, &args, key, made, effects, reply);
     Ok(())

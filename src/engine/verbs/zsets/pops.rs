@@ -5,7 +5,7 @@ use crate::command::Arity::AtLeast;
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::Write;
 use crate::engine::verbs::counted::{self, Pop};
-use crate::engine::{Effects, Engine, Gone, Ground, Row, Scored, Zset, row};
+use crate::engine::{Effects, Engine, EngineShared, Gone, Row, Scored, Zset, row};
 use crate::resp::{Protocol, Reply};
 
 const ZMPOP_KEYS: Keys = Keys(&[KeySpec::counted(1, Access::TAKE)]);
@@ -67,7 +67,7 @@ impl End {
         self,
         zset: &mut Zset,
         count: usize,
-        ground: &Ground,
+        shared: &EngineShared,
         show: impl FnMut(Scored<'_>),
     ) -> Gone {
         let (len, count) = (zset.len(), count.min(zset.len()));
@@ -76,10 +76,10 @@ impl End {
             End::Highest => len - count..len,
         };
         match self {
-            End::Lowest => zset.take(ranks, ground, show),
+            End::Lowest => zset.take(ranks, shared, show),
             End::Highest => {
                 zset.walk_back(ranks.clone()).for_each(show);
-                zset.take(ranks, ground, |_| {})
+                zset.take(ranks, shared, |_| {})
             }
         }
     }
@@ -121,8 +121,8 @@ fn pop_one(
         _ => Shape::Flat,
     };
     let mut db = engine.db_mut(&args);
-    let popped = db.change(key, |zset: &mut Zset, ground| {
-        let (popped, gone) = pop(zset, end, count.unwrap_or(1), ground, shape, reply);
+    let popped = db.change(key, |zset: &mut Zset, shared| {
+        let (popped, gone) = pop(zset, end, count.unwrap_or(1), shared, shape, reply);
         Ok(((popped, gone), popped))
     })?;
     let Some((popped, gone)) = popped else {
@@ -148,7 +148,7 @@ fn pop(
     zset: &mut Zset,
     end: End,
     count: usize,
-    ground: &Ground,
+    shared: &EngineShared,
     shape: Shape,
     reply: &mut Reply,
 ) -> (usize, Gone) {
@@ -157,7 +157,7 @@ fn pop(
         Shape::Flat => reply.array(2 * count),
         Shape::Nested => reply.array(count),
     }
-    let gone = end.pop(zset, count, ground, |(member, score)| {
+    let gone = end.pop(zset, count, shared, |(member, score)| {
         if shape == Shape::Nested {
             reply.array(2);
         }
@@ -177,16 +177,16 @@ fn zmpop(
 
     let mut db = engine.db_mut(&args);
     for key in keys {
-        let popped = db.change(key, |zset: &mut Zset, ground| {
+        let popped = db.change(key, |zset: &mut Zset, shared| {
             reply.array(2);
             reply.bulk(key);
-            let (popped, gone) = pop(zset, end, count, ground, Shape::Nested, reply);
+            let (popped, gone) = pop(zset, end, count, shared, Shape::Nested, reply);
             Ok(((popped, gone), popped))
         })?;
         if let Some((popped, gone)) = popped {
             db.discard_members(gone);
             let popped = itoa::Buffer::new().format(popped).to_owned();
-            effects.say(&[end.command(), key, popped.as_bytes()]);
+            effects.propagate(&[end.command(), key, popped.as_bytes()]);
             return Ok(());
         }
     }

@@ -186,8 +186,8 @@ enum Span<'a> {
 
 impl<'a> Span<'a> {
     fn read(by: By, min: &'a [u8], max: &'a [u8]) -> Result<Span<'a>, Fault> {
-        const NOT_FLOAT: Fault = Fault::Says("ERR min or max is not a float");
-        const NOT_TEXT: Fault = Fault::Says("ERR min or max not valid string range item");
+        const NOT_FLOAT: Fault = Fault::Static("ERR min or max is not a float");
+        const NOT_TEXT: Fault = Fault::Static("ERR min or max not valid string range item");
         let index = |it: &[u8]| number::parse_i64(it).ok_or(Fault::NotInteger);
         let score = |it: &[u8]| score_end(it).ok_or(NOT_FLOAT);
         let text = |it| text_end(it).ok_or(NOT_TEXT);
@@ -299,7 +299,7 @@ impl<'a> Ask<'a> {
         }
         let (by, order) = (by.unwrap_or(By::Rank), order.unwrap_or(Order::Up));
         agree(by, shown, limit)?;
-        // By score or text, the end that comes first is said first.
+        // By score or text, the end that comes first is body first.
         let (min, max) = match (by, order) {
             (By::Score | By::Lex, Order::Down) => (ends.1, ends.0),
             _ => ends,
@@ -328,11 +328,11 @@ fn is_next(args: &Args<'_>, word: &str) -> bool {
 
 /// Refuses options that do not go together.
 fn agree(by: By, shown: Shown, limit: i64) -> Result<(), Fault> {
-    const LIMIT: Fault = Fault::Says(
+    const LIMIT: Fault = Fault::Static(
         "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
     );
     const SCORES: Fault =
-        Fault::Says("ERR syntax error, WITHSCORES not supported in combination with BYLEX");
+        Fault::Static("ERR syntax error, WITHSCORES not supported in combination with BYLEX");
     match (by, shown) {
         (By::Rank, _) if limit != -1 => Err(LIMIT),
         (By::Lex, Shown::Pairs) => Err(SCORES),
@@ -404,10 +404,10 @@ fn zrangestore(
 ) -> Result<(), Fault> {
     let (target, source) = (args.next()?, args.next()?);
     let ask = Ask::read(&mut args, Form::STORED)?;
-    let (zset, ground) = (engine.db(&args).collection::<Zset>(source)?, engine.ground());
+    let (zset, shared) = (engine.db(&args).collection::<Zset>(source)?, engine.shared());
     let mut made = Zset::default();
     for (member, score) in zset.into_iter().flat_map(|it| it.walk(ask.ranks(it))) {
-        member.with_text(|it| made.set(it, score, ground));
+        member.with_text(|it| made.set(it, score, shared));
     }
     changes::store(engine, &args, target, made, effects, reply);
     Ok(())
@@ -423,10 +423,10 @@ fn remove(
     let key = args.next()?;
     let span = Span::read(by, args.next()?, args.next()?)?;
     let mut db = engine.db_mut(&args);
-    let removed = db.change(key, |zset: &mut Zset, ground| {
+    let removed = db.change(key, |zset: &mut Zset, shared| {
         let ranks = span.ranks(zset, Order::Up);
         let removed = ranks.len();
-        Ok(((removed, zset.take(ranks, ground, |_| {})), removed))
+        Ok(((removed, zset.take(ranks, shared, |_| {})), removed))
     })?;
     let (removed, gone) = removed.unwrap_or_default();
     db.discard_members(gone);

@@ -2,12 +2,12 @@
 
 /// A small, fast generator (SplitMix64; Steele, Lea and Flood, OOPSLA 2014). Not for secrets.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Random(u64);
 
-impl Dice {
-    /// Dice that always fall the same way for the same seed.
-    pub const fn new(seed: u64) -> Dice {
-        Dice(seed)
+impl Random {
+    /// Random that always fall the same way for the same seed.
+    pub const fn new(seed: u64) -> Random {
+        Random(seed)
     }
 
     /// 64 random bits.
@@ -21,7 +21,7 @@ impl Dice {
 
     /// A number below `bound`, each as likely as the next. `bound` must not be 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        assert!(bound != 0, "dice without sides");
+        assert!(bound != 0, "random without sides");
         ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
 }

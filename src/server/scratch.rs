@@ -1,39 +1,39 @@
 //! What a worker thread needs while it serves a batch, shared by all its connections: an idle
 //! connection keeps none of it.
 
-use crate::base::dice::Dice;
 use crate::base::limits::{READ_CHUNK_BYTES, REPLY_BYTES_KEPT};
+use crate::base::random::Random;
 use crate::base::time::WallMs;
-use crate::command::World;
+use crate::command::CallEnv;
 use crate::engine::Effects;
 use crate::metrics::batch::Batch;
 use crate::runtime::clock;
 use std::cell::RefCell;
 
-/// A worker's desk.
-pub struct Desk {
+/// A worker's scratch.
+pub struct WorkerScratch {
     /// Where sockets are read into.
     pub input: Box<[u8]>,
     /// Effects of the write at hand.
     pub effects: Effects,
     /// What was seen since the last flush.
     pub metrics: Batch,
-    /// Time and dice of the batch.
-    pub world: World,
-    /// Dice that choose members; those of requests are the world's.
-    pub dice: Dice,
+    /// Time and random of the batch.
+    pub env: CallEnv,
+    /// Random that choose members; those of requests are the env's.
+    pub random: Random,
     /// An empty reply buffer with room.
     pub output: Vec<u8>,
 }
 
-impl Desk {
-    fn new() -> Desk {
-        Desk {
+impl WorkerScratch {
+    fn new() -> WorkerScratch {
+        WorkerScratch {
             input: vec![0; READ_CHUNK_BYTES].into(),
             effects: Effects::default(),
             metrics: Batch::default(),
-            world: World::new(WallMs(0), clock::entropy()),
-            dice: Dice::new(clock::entropy()),
+            env: CallEnv::new(WallMs(0), clock::entropy()),
+            random: Random::new(clock::entropy()),
             output: Vec::new(),
         }
     }
@@ -48,10 +48,10 @@ impl Desk {
 }
 
 thread_local! {
-    static DESK: RefCell<Desk> = RefCell::new(Desk::new());
+    static SCRATCH: RefCell<WorkerScratch> = RefCell::new(WorkerScratch::new());
 }
 
-/// Works at the calling thread's desk.
-pub fn at_desk<R>(work: impl FnOnce(&mut Desk) -> R) -> R {
-    DESK.with_borrow_mut(work)
+/// Works at the calling thread's scratch.
+pub fn with_scratch<R>(work: impl FnOnce(&mut WorkerScratch) -> R) -> R {
+    SCRATCH.with_borrow_mut(work)
 }

@@ -10,22 +10,22 @@ use std::time::Duration;
 const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// Another server.
-pub struct Peer {
+pub struct MigratePeer {
     stream: Stream,
     patience: Duration,
     got: Vec<u8>,
 }
 
-impl Peer {
+impl MigratePeer {
     /// Connects, and gives every step this much time.
-    pub async fn connect(host: &str, port: u16, patience: Duration) -> io::Result<Peer> {
+    pub async fn connect(host: &str, port: u16, patience: Duration) -> io::Result<MigratePeer> {
         let connected = tasks::within(patience, Stream::connect(host, port)).await;
         let stream = connected.ok_or(ErrorKind::TimedOut)??;
-        Ok(Peer { stream, patience, got: Vec::new() })
+        Ok(MigratePeer { stream, patience, got: Vec::new() })
     }
 
     /// Sends one command.
-    pub async fn say(&self, words: &[&[u8]]) -> io::Result<()> {
+    pub async fn send(&self, words: &[&[u8]]) -> io::Result<()> {
         let mut bytes = Vec::new();
         encode_command(&mut bytes, words.iter().copied());
         let mut written = 0;
@@ -44,7 +44,7 @@ impl Peer {
 
     /// The next reply, which must be a line: its text without the sign of an error, in `Err` when
     /// it is one.
-    pub async fn hear(&mut self) -> io::Result<Result<(), String>> {
+    pub async fn receive(&mut self) -> io::Result<Result<(), String>> {
         loop {
             if let Some(end) = self.got.iter().position(|it| *it == b'\n') {
                 let line: Vec<u8> = self.got.drain(..=end).collect();

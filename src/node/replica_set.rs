@@ -1,17 +1,17 @@
 //! The replica set: its members, who is master, the log, and the two ways in: to read and to write.
 
-use super::hold::Holding;
-use super::member::{Duty, Hosted, Member};
-use super::stint::Rate;
+use super::apply_budget::Rate;
+use super::member::{Hosted, Member, MemberFlag};
+use super::pause::Pause;
 use crate::base::limits::REPLICAS_MAX;
-use crate::base::position::{Covered, HistoryId, Lineage, Offset, Position};
+use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, Fault, Spec, Uses};
-use crate::engine::{Effects, Engine, Item, KeySlot, ReadVerb, Said, Thresholds, WriteVerb};
+use crate::engine::{EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, Thresholds, WriteVerb};
 use crate::metrics::batch::Batch;
 use crate::replication::Log;
 use crate::resp::Reply;
-use crate::runtime::undertaker;
+use crate::runtime::lazyfree;
 use event_listener::Event;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,51 +19,51 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, OnceLock};
 
 /// The members at one time. Members are added, never taken away.
-pub type Roster = Arc<[Arc<Member>]>;
+pub type MemberList = Arc<[Arc<Member>]>;
 
 /// How a verb ended.
-pub type Outcome = Result<(), Fault>;
+pub type VerbResult = Result<(), Fault>;
 
 /// What a client is told whose verb panicked.
 pub const PANICKED: Fault =
-    Fault::Says("ERR internal error, the member has been taken out of service");
+    Fault::Static("ERR internal error, the member has been taken out of service");
 
 /// A hosted replica set.
-pub struct Set {
+pub struct ReplicaSet {
     pub(super) log: Mutex<Log<KeySlot>>,
-    roster: RwLock<Roster>,
-    /// The same members by place, for looks that must outlive any one roster.
+    member_list: RwLock<MemberList>,
+    /// The same members by place, for looks that must outlive any one member_list.
     members: Box<[OnceLock<Arc<Member>>]>,
-    /// Grows when the roster, the master, the lineage or the hold changes.
+    /// Grows when the member_list, the master, the history or the pause_clients changes.
     generation: AtomicU64,
     master: AtomicUsize,
     head: AtomicU64,
-    lineage: RwLock<Lineage>,
+    history: RwLock<ReplicationHistory>,
     /// Notified when a replica has applied something.
     pub applied: Event,
     pub(super) changing: Mutex<()>,
     pub(super) rate: Rate,
-    pub(super) holding: Holding,
+    pub(super) pause: Pause,
     seed: u64,
     thresholds: RwLock<Thresholds>,
     /// Full syncs done, for INFO.
-    pub full_syncs: AtomicU64,
+    pub full_resyncs: AtomicU64,
     /// What feeds and failovers have seen, until the metrics collect it.
     pub seen: Mutex<Batch>,
 }
 
-impl Set {
+impl ReplicaSet {
     /// A set of one master and `replicas` replicas, all empty. Members share `seed`'s hash order.
     pub fn new(
         replicas: usize,
         seed: u64,
-        history: HistoryId,
+        replid: ReplId,
         thresholds: Thresholds,
         backlog_bytes: usize,
         feed_bytes_max: usize,
-    ) -> Set {
-        let lineage = Lineage::new(history);
-        let mut log = Log::new(lineage.clone(), backlog_bytes, feed_bytes_max);
+    ) -> ReplicaSet {
+        let history = ReplicationHistory::new(replid);
+        let mut log = Log::new(history.clone(), backlog_bytes, feed_bytes_max);
         let places: Box<[OnceLock<Arc<Member>>]> =
             (0..=REPLICAS_MAX).map(|_| OnceLock::new()).collect();
         for index in 0..=replicas {
@@ -76,31 +76,31 @@ impl Set {
             }
             places[index].get_or_init(|| Arc::new(member));
         }
-        Set {
+        ReplicaSet {
             log: Mutex::new(log),
-            roster: RwLock::new(places.iter().map_while(|it| it.get().cloned()).collect()),
+            member_list: RwLock::new(places.iter().map_while(|it| it.get().cloned()).collect()),
             members: places,
             generation: AtomicU64::new(0),
             master: AtomicUsize::new(0),
             head: AtomicU64::new(0),
-            lineage: RwLock::new(lineage),
+            history: RwLock::new(history),
             applied: Event::new(),
             changing: Mutex::new(()),
             rate: Rate::default(),
-            holding: Holding::default(),
+            pause: Pause::default(),
             seed,
             thresholds: RwLock::new(thresholds),
-            full_syncs: AtomicU64::new(0),
+            full_resyncs: AtomicU64::new(0),
             seen: Mutex::new(Batch::default()),
         }
     }
 
     /// The members.
-    pub fn roster(&self) -> Roster {
-        self.roster.read().clone()
+    pub fn member_list(&self) -> MemberList {
+        self.member_list.read().clone()
     }
 
-    /// The member at this place: one of any roster, or the master.
+    /// The member at this place: one of any member_list, or the master.
     #[inline]
     pub fn member(&self, index: usize) -> &Member {
         self.members[index].get().expect("members are never taken away")
@@ -111,7 +111,7 @@ impl Set {
         self.members.iter().map_while(OnceLock::get)
     }
 
-    /// Grows whenever [`Set::roster`], [`Set::master`], [`Set::lineage`] or [`Set::held`] has
+    /// Grows whenever [`ReplicaSet::member_list`], [`ReplicaSet::master`], [`ReplicaSet::history`] or [`ReplicaSet::pause_in_force`] has
     /// changed.
     #[inline]
     pub fn generation(&self) -> u64 {
@@ -123,7 +123,7 @@ impl Set {
         self.generation.fetch_add(1, AcqRel);
     }
 
-    /// Place of the master in the roster.
+    /// Place of the master in the member_list.
     #[inline]
     pub fn master(&self) -> usize {
         self.master.load(Acquire)
@@ -136,20 +136,20 @@ impl Set {
     }
 
     /// The stream's history and those before it.
-    pub fn lineage(&self) -> Lineage {
-        self.lineage.read().clone()
+    pub fn history(&self) -> ReplicationHistory {
+        self.history.read().clone()
     }
 
     /// The end of the stream, as a position.
     pub fn position(&self) -> Position {
-        Position { history: self.lineage().history, offset: self.head() }
+        Position { replid: self.history().replid, offset: self.head() }
     }
 
     /// How a floor stands against this set's stream. An offset that the stream has not reached is
     /// of no stream we know.
-    pub fn cover(&self, floor: Position) -> Covered {
-        match self.lineage().cover(floor) {
-            Covered::To(offset) if self.head() < offset => Covered::Foreign,
+    pub fn cover(&self, floor: Position) -> Coverage {
+        match self.history().cover(floor) {
+            Coverage::To(offset) if self.head() < offset => Coverage::Foreign,
             covered => covered,
         }
     }
@@ -177,8 +177,8 @@ impl Set {
     /// Changes when collections leave their compact forms, at every member.
     pub fn set_thresholds(&self, thresholds: Thresholds) {
         *self.thresholds.write() = thresholds;
-        for member in self.roster().iter() {
-            member.hosted.write().engine.ground_mut().thresholds = thresholds;
+        for member in self.member_list().iter() {
+            member.hosted.write().engine.shared_mut().thresholds = thresholds;
         }
     }
 
@@ -191,10 +191,10 @@ impl Set {
     /// room for another.
     pub fn add_replica(&self, now: MonoUs) -> Option<Arc<Member>> {
         let _alone = self.changing.lock();
-        let index = self.roster.read().len();
+        let index = self.member_list.read().len();
         let place = self.members.get(index)?;
         let member = Arc::new(Member::new(index, self.new_engine()));
-        member.enter(Duty::Unsynced, now);
+        member.enter(MemberFlag::Unsynced, now);
         {
             let mut log = self.log.lock();
             for member in self.members().chain([&member]) {
@@ -202,13 +202,13 @@ impl Set {
             }
         }
         place.get_or_init(|| member.clone());
-        *self.roster.write() = self.members().cloned().collect();
+        *self.member_list.write() = self.members().cloned().collect();
         self.announce();
         Some(member)
     }
 
-    pub(super) fn enthrone(&self, index: usize, lineage: Lineage) {
-        *self.lineage.write() = lineage;
+    pub(super) fn install_master(&self, index: usize, history: ReplicationHistory) {
+        *self.history.write() = history;
         self.master.store(index, Release);
         self.announce();
     }
@@ -218,24 +218,25 @@ impl Set {
     }
 
     /// Locks the master to write.
-    pub fn write<'s>(&'s self, roster: &'s Roster) -> Writing<'s> {
+    pub fn write<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
         loop {
             let index = self.master();
-            // A master may be younger than the caller's roster.
-            let member = roster.get(index).map_or_else(|| self.member(index), |it| it.as_ref());
+            // A master may be younger than the caller's member_list.
+            let member =
+                member_list.get(index).map_or_else(|| self.member(index), |it| it.as_ref());
             let hosted = member.hosted.write();
             // A failover swaps the master while it holds the old one's lock.
             if self.master() == index {
-                return Writing { set: self, member, hosted, has_news: false };
+                return MasterGuard { set: self, member, hosted, has_news: false };
             }
         }
     }
 
     /// Locks a member to read.
     #[inline]
-    pub fn read<'s>(&'s self, member: &'s Member) -> Reading<'s> {
+    pub fn read<'s>(&'s self, member: &'s Member) -> ReadGuard<'s> {
         member.readers.fetch_add(1, Relaxed);
-        Reading { set: self, member, hosted: member.hosted.read() }
+        ReadGuard { set: self, member, hosted: member.hosted.read() }
     }
 
     /// Tells the master which keys replicas have seen used, unless it is busy: then it hears of
@@ -264,7 +265,7 @@ impl Set {
         if !member.is_sound() {
             return u64::MAX;
         }
-        let paused_us = match member.is(Duty::Paused) {
+        let paused_us = match member.is(MemberFlag::Paused) {
             true => now.since(member.paused_at()),
             false => 0,
         };
@@ -288,7 +289,7 @@ impl Set {
     pub fn ping(&self, now: MonoUs) {
         // Under the master's lock like every other write: a failover that has locked it must find
         // the stream's end where it left it.
-        self.write(&self.roster()).ping(now);
+        self.write(&self.member_list()).ping(now);
     }
 
     fn publish(&self, log: &mut Log<KeySlot>, master: &Member) {
@@ -306,7 +307,7 @@ impl Set {
         let master = self.master();
         for member in self.members().filter(|it| it.index != master && it.is_sound()) {
             if member.feed().is_some_and(|feed| log.is_cut(feed)) {
-                member.enter(Duty::Unsynced, MonoUs(0));
+                member.enter(MemberFlag::Unsynced, MonoUs(0));
                 log::warn!("event=replica-cut member={} head={}", member.name, log.head());
             }
         }
@@ -315,14 +316,14 @@ impl Set {
 }
 
 /// The master, locked to write.
-pub struct Writing<'s> {
-    set: &'s Set,
+pub struct MasterGuard<'s> {
+    set: &'s ReplicaSet,
     member: &'s Member,
     hosted: RwLockWriteGuard<'s, Hosted>,
     has_news: bool,
 }
 
-impl Writing<'_> {
+impl MasterGuard<'_> {
     /// The member that is written.
     pub fn member(&self) -> &Member {
         self.member
@@ -338,7 +339,7 @@ impl Writing<'_> {
         effects: &mut Effects,
         reply: &mut Reply,
         at: MonoUs,
-    ) -> Outcome {
+    ) -> VerbResult {
         let outcome = self.attempt(spec, verb, args, effects, reply)?;
         if !effects.is_empty() {
             self.append(args.request().wire(), args, effects, at);
@@ -354,7 +355,7 @@ impl Writing<'_> {
         args: Args<'_>,
         effects: &mut Effects,
         reply: &mut Reply,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<VerbResult, Fault> {
         let engine = &mut self.hosted.engine;
         let mark = reply.mark();
         let run = AssertUnwindSafe(|| engine.write(spec, verb, args, effects, reply));
@@ -366,7 +367,7 @@ impl Writing<'_> {
     }
 
     /// Runs a read at the master.
-    pub fn read(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> Outcome {
+    pub fn read(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> VerbResult {
         guarded(self.set, self.member, &self.hosted.engine, verb, args, reply)
     }
 
@@ -400,7 +401,7 @@ impl Writing<'_> {
         let mut log = self.set.log.lock();
         for item in effects.items() {
             let mut entry = log.write(1, at);
-            entry.say(item.db, words(item, effects, &[]), std::iter::empty());
+            entry.propagate(item.db, words(item, effects, &[]), std::iter::empty());
             entry.close();
         }
         self.set.publish(&mut log, self.member);
@@ -427,14 +428,14 @@ impl Writing<'_> {
         let mut log = self.set.log.lock();
         let mut entry = log.write(gathered.items.len(), at);
         for (db, words, shared) in gathered.items.drain(..) {
-            entry.say(db, &words, shared.into_iter());
+            entry.propagate(db, &words, shared.into_iter());
         }
         entry.close();
         self.set.publish(&mut log, self.member);
         self.has_news = true;
     }
 
-    /// Runs a write whose effects are kept for [`Writing::append_all`].
+    /// Runs a write whose effects are kept for [`MasterGuard::append_all`].
     pub fn run_within(
         &mut self,
         spec: &Spec,
@@ -443,10 +444,10 @@ impl Writing<'_> {
         effects: &mut Effects,
         reply: &mut Reply,
         gathered: &mut Gathered,
-    ) -> Outcome {
+    ) -> VerbResult {
         let outcome = self.attempt(spec, verb, args, effects, reply)?;
         let mut sent = Vec::new();
-        if effects.items().iter().any(|it| it.said == Said::AsSent) {
+        if effects.items().iter().any(|it| it.body == EffectBody::AsSent) {
             crate::resp::encode_command(&mut sent, args.request().iter());
         }
         for item in effects.items() {
@@ -471,7 +472,7 @@ impl Writing<'_> {
         let mut entry = log.write(effects.items().len(), at);
         for item in effects.items() {
             let shared = effects.shared()[item.shared.clone()].iter().cloned();
-            entry.say(item.db, words(item, effects, sent), shared);
+            entry.propagate(item.db, words(item, effects, sent), shared);
         }
         entry.close();
         self.set.publish(&mut log, self.member);
@@ -479,12 +480,12 @@ impl Writing<'_> {
     }
 }
 
-impl Drop for Writing<'_> {
+impl Drop for MasterGuard<'_> {
     /// Wakes the feeds once for all that was written under this lock.
     fn drop(&mut self) {
-        let graveyard = &mut self.hosted.engine.ground_mut().graveyard;
-        if !graveyard.is_empty() {
-            undertaker::bury(std::mem::take(graveyard));
+        let deferred_frees = &mut self.hosted.engine.shared_mut().deferred_frees;
+        if !deferred_frees.is_empty() {
+            lazyfree::free_async(std::mem::take(deferred_frees));
         }
         if self.has_news {
             self.set.push();
@@ -499,26 +500,26 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Nothing was said since the last [`Writing::append_all`].
+    /// Nothing was body since the last [`MasterGuard::append_all`].
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 }
 
 /// A member, locked to read.
-pub struct Reading<'s> {
-    set: &'s Set,
+pub struct ReadGuard<'s> {
+    set: &'s ReplicaSet,
     member: &'s Member,
     hosted: RwLockReadGuard<'s, Hosted>,
 }
 
-impl Drop for Reading<'_> {
+impl Drop for ReadGuard<'_> {
     fn drop(&mut self) {
         self.member.readers.fetch_sub(1, Relaxed);
     }
 }
 
-impl Reading<'_> {
+impl ReadGuard<'_> {
     /// The member that is read.
     pub fn member(&self) -> &Member {
         self.member
@@ -526,7 +527,7 @@ impl Reading<'_> {
 
     /// Runs a read. A panic is caught here.
     #[inline]
-    pub fn run(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> Outcome {
+    pub fn run(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> VerbResult {
         guarded(self.set, self.member, &self.hosted.engine, verb, args, reply)
     }
 
@@ -538,13 +539,13 @@ impl Reading<'_> {
 
 #[inline]
 fn guarded(
-    set: &Set,
+    set: &ReplicaSet,
     member: &Member,
     engine: &Engine,
     verb: ReadVerb,
     args: Args<'_>,
     reply: &mut Reply,
-) -> Outcome {
+) -> VerbResult {
     let mark = reply.mark();
     let run = AssertUnwindSafe(|| engine.read(verb, args, reply));
     catch_unwind(run).unwrap_or_else(|_| {
@@ -555,8 +556,8 @@ fn guarded(
 }
 
 fn words<'e>(item: &Item, effects: &'e Effects, sent: &'e [u8]) -> &'e [u8] {
-    match &item.said {
-        Said::AsSent => sent,
-        Said::Instead(span) => &effects.words()[span.clone()],
+    match &item.body {
+        EffectBody::AsSent => sent,
+        EffectBody::Instead(span) => &effects.words()[span.clone()],
     }
 }

@@ -1,7 +1,7 @@
-//! A session verb's turn: what it may look at and change, and what happens after it.
+//! A session verb's context: what it may look at and change, and what happens after it.
 
 use super::migration::Migration;
-use super::{Client, House};
+use super::{Client, Server};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Row, spec};
@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// All that a session verb sees.
-pub struct Turn<'t> {
+pub struct CommandContext<'t> {
     /// What all connections share.
-    pub house: &'t Arc<House>,
+    pub server: &'t Arc<Server>,
     /// The connection's own memory.
     pub session: &'t mut Session,
     /// What others may know of the connection.
@@ -32,7 +32,7 @@ pub struct Turn<'t> {
 
 /// What happens after a session verb.
 #[derive(Debug)]
-pub enum After {
+pub enum Outcome {
     /// The answer is written.
     Answered,
     /// The answer comes later; nothing else of this connection runs before.
@@ -55,7 +55,7 @@ pub enum Park {
     /// DEBUG SLEEP; answers OK.
     Sleep { time: Duration },
     /// PROXY FAILOVER to the member at this place; answers OK, or why not.
-    FailOver { heir: usize },
+    FailOver { candidate: usize },
     /// PROXY RELOAD; answers OK, or why not.
     Reload,
     /// MIGRATE; answers what came of it.
@@ -63,14 +63,14 @@ pub enum Park {
 }
 
 /// Talks to the proxy itself.
-pub type SessionVerb = fn(&mut Turn<'_>) -> Result<After, Fault>;
+pub type SessionVerb = fn(&mut CommandContext<'_>) -> Result<Outcome, Fault>;
 
 /// What runs a session's command.
 #[derive(Clone, Copy)]
 pub enum SessionRun {
     /// A verb.
     Verb(SessionVerb),
-    /// The corridor itself, with the command that the request holds.
+    /// The request path itself, with the command that the request holds.
     Prefix,
     /// One of the subcommands, or `bare` when none is named.
     Container { rows: &'static [SessionRow], bare: Option<SessionVerb> },
@@ -86,20 +86,20 @@ pub const fn session_row(
     flags: Flags,
     verb: SessionVerb,
 ) -> SessionRow {
-    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
+    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::ConnectionTask);
     SessionRow { spec, run: SessionRun::Verb(verb) }
 }
 
 /// A row of a command in front of another.
 pub const fn session_prefix(name: &'static str, arity: Arity, flags: Flags) -> SessionRow {
-    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
+    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::ConnectionTask);
     SessionRow { spec, run: SessionRun::Prefix }
 }
 
 /// A row that only holds subcommands.
 pub const fn session_container(name: &'static str, rows: &'static [SessionRow]) -> SessionRow {
     let arity = Arity::AtLeast(2);
-    let spec = spec(name, arity, Class::Session, Flags::NONE, Keys::NONE, Group::Connection);
+    let spec = spec(name, arity, Class::Session, Flags::NONE, Keys::NONE, Group::ConnectionTask);
     SessionRow { spec, run: SessionRun::Container { rows, bare: None } }
 }
 

@@ -1,15 +1,15 @@
 //! What operators and panics do to one member: pause, resume, drain, quarantine.
 
 use super::failover::Refused;
-use super::member::{Duty, Member};
-use super::set::Set;
+use super::member::{Member, MemberFlag};
+use super::replica_set::ReplicaSet;
 use crate::base::time::MonoUs;
 
-impl Set {
+impl ReplicaSet {
     /// `member` applies nothing from here on. A batch that was being applied has ended on return.
     pub fn pause(&self, member: &Member, now: MonoUs) -> Result<(), Refused> {
-        self.order(member, Duty::Paused, now)?;
-        if !member.is(Duty::Frozen) {
+        self.order(member, MemberFlag::Paused, now)?;
+        if !member.is(MemberFlag::Frozen) {
             drop(member.hosted.write());
         }
         log::info!("event=paused member={}", member.name);
@@ -20,13 +20,13 @@ impl Set {
     /// verb panicked in it. A quarantined master goes on as it is when nobody can take its place:
     /// whoever says so vouches for its data.
     pub fn resume(&self, member: &Member) {
-        member.leave(Duty::Paused);
-        if member.is(Duty::Quarantined) {
+        member.leave(MemberFlag::Paused);
+        if member.is(MemberFlag::Quarantined) {
             self.replace_quarantined_master();
             if member.index != self.master() {
-                member.enter(Duty::Unsynced, MonoUs(0));
+                member.enter(MemberFlag::Unsynced, MonoUs(0));
             }
-            member.leave(Duty::Quarantined);
+            member.leave(MemberFlag::Quarantined);
         }
         log::info!("event=resumed member={}", member.name);
         // All of them: one that needs a sync may have found nobody to copy until now.
@@ -35,25 +35,25 @@ impl Set {
 
     /// `member` serves no new reads, and is fed all the same.
     pub fn drain(&self, member: &Member, now: MonoUs) -> Result<(), Refused> {
-        self.order(member, Duty::Drained, now)?;
+        self.order(member, MemberFlag::Drained, now)?;
         log::info!("event=drained member={}", member.name);
         Ok(())
     }
 
     /// `member` serves again.
     pub fn undrain(&self, member: &Member) {
-        member.leave(Duty::Drained);
+        member.leave(MemberFlag::Drained);
         log::info!("event=undrained member={}", member.name);
     }
 
     /// Only replicas take orders. Looks again afterwards: a failover may have come between.
-    fn order(&self, member: &Member, duty: Duty, now: MonoUs) -> Result<(), Refused> {
+    fn order(&self, member: &Member, flag: MemberFlag, now: MonoUs) -> Result<(), Refused> {
         if member.index == self.master() {
             return Err(Refused::IsMaster);
         }
-        member.enter(duty, now);
+        member.enter(flag, now);
         if member.index == self.master() {
-            member.leave(duty);
+            member.leave(flag);
             return Err(Refused::IsMaster);
         }
         self.left_sync();
@@ -69,13 +69,13 @@ impl Set {
     /// more.
     pub(super) fn quarantine(&self, member: &Member) {
         let is_master = member.index == self.master();
-        let has_heir = self.members().any(|it| it.index != member.index && it.is_sound());
-        if is_master && !has_heir {
-            log::error!("event=panic member={} action=none reason=no-heir", member.name);
+        let has_candidate = self.members().any(|it| it.index != member.index && it.is_sound());
+        if is_master && !has_candidate {
+            log::error!("event=panic member={} action=none reason=no-candidate", member.name);
             return;
         }
         log::error!("event=panic member={} action=quarantine", member.name);
-        member.enter(Duty::Quarantined, MonoUs(0));
+        member.enter(MemberFlag::Quarantined, MonoUs(0));
         self.left_sync();
         if !is_master {
             self.cut_off(member);
@@ -84,7 +84,7 @@ impl Set {
 
     /// The log keeps nothing for `member` any more: it will be synced anew.
     pub(super) fn cut_off(&self, member: &Member) {
-        member.enter(Duty::Unsynced, MonoUs(0));
+        member.enter(MemberFlag::Unsynced, MonoUs(0));
         if let Some(feed) = member.feed() {
             self.log.lock().detach(feed);
         }
@@ -96,13 +96,13 @@ impl Set {
 mod tests {
     use super::*;
     use crate::engine::Thresholds;
-    use crate::node::new_history;
+    use crate::node::new_replid;
     use futures::FutureExt;
 
     #[test]
     fn whoever_waits_for_replicas_in_sync_hears_of_one_that_leaves() {
-        let set = Set::new(4, 1, new_history(), Thresholds::default(), 1 << 20, 1 << 20);
-        let leave: [fn(&Set); 4] = [
+        let set = ReplicaSet::new(4, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let leave: [fn(&ReplicaSet); 4] = [
             |it| it.pause(it.member(1), MonoUs(1)).unwrap(),
             |it| it.drain(it.member(2), MonoUs(1)).unwrap(),
             |it| it.quarantine(it.member(3)),

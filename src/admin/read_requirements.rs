@@ -1,18 +1,18 @@
 //! What a read of a session asks for: the one place where routes, levels and floors come together,
-//! for the corridor and for PROXY EXPLAIN.
+//! for the request path and for PROXY EXPLAIN.
 
 use super::Command;
-use crate::base::position::{Covered, Lineage, Offset, Position};
+use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Class;
-use crate::node::Set;
+use crate::node::ReplicaSet;
 use crate::resp::Request;
-use crate::route::{Asked, Floor, Level, Question, Routes, Rung};
+use crate::route::{Floor, LadderPosition, Level, Question, ReadRequirements, Routes};
 use crate::session::Session;
 
 /// Where a request comes from.
 #[derive(Clone, Copy)]
-pub struct Origin<'a> {
+pub struct RequestContext<'a> {
     /// The rules in force.
     pub routes: &'a Routes,
     /// Who asks.
@@ -26,7 +26,7 @@ pub struct Origin<'a> {
     pub arrived: Option<Position>,
 }
 
-impl<'a> Origin<'a> {
+impl<'a> RequestContext<'a> {
     /// The number of the route of this request.
     #[inline]
     pub fn route(&self, command: &Command, request: Request<'_>) -> u16 {
@@ -70,30 +70,30 @@ impl<'a> Origin<'a> {
         &self,
         class: Class,
         route: u16,
-        set: &Set,
-        lineage: &Lineage,
+        set: &ReplicaSet,
+        history: &ReplicationHistory,
         now: MonoUs,
-        home: Option<usize>,
-    ) -> Asked<'a> {
+        preferred: Option<usize>,
+    ) -> ReadRequirements<'a> {
         let session = self.session;
         let level = self.routes.level(route, session.level, self.listener_level);
         let route = self.routes.get(route);
-        let head = self.head_on_arrival(lineage).unwrap_or_else(|| set.head());
-        let everyone = Some(Position { history: lineage.history, offset: head });
-        let mut asked = Asked {
+        let head = self.head_on_arrival(history).unwrap_or_else(|| set.head());
+        let everyone = Some(Position { replid: history.replid, offset: head });
+        let mut asked = ReadRequirements {
             class,
             level,
-            floor: Floor::of(level, session.floor, everyone, head, lineage),
+            floor: Floor::of(level, session.floor, everyone, head, history),
             watching: session.is_watching(),
             of_member: false,
             wrote_lately: session.wrote_lately(route.sticky_for, now),
-            home,
-            dice: 0,
+            preferred,
+            random: 0,
             ladder: &route.ladder,
-            rung: Rung::GROUND,
+            ladder_position: LadderPosition::START,
         };
         if session.wants_its_own() {
-            self.as_wanted(&mut asked, everyone, head, lineage);
+            self.as_wanted(&mut asked, everyone, head, history);
         }
         asked
     }
@@ -102,32 +102,32 @@ impl<'a> Origin<'a> {
     #[cold]
     fn as_wanted(
         &self,
-        asked: &mut Asked<'a>,
+        asked: &mut ReadRequirements<'a>,
         everyone: Option<Position>,
         head: Offset,
-        lineage: &Lineage,
+        history: &ReplicationHistory,
     ) {
         let session = self.session;
         if let Some(once) = &session.once {
             let level = once.level_over(asked.level);
-            let floor = Floor::of(level, session.floor, everyone, head, lineage);
-            asked.floor = once.floor.map_or(floor, |it| floor.and_of(level, it, lineage));
+            let floor = Floor::of(level, session.floor, everyone, head, history);
+            asked.floor = once.floor.map_or(floor, |it| floor.and_of(level, it, history));
             asked.level = level;
         }
         asked.ladder = session.own_ladder().unwrap_or(asked.ladder);
     }
 
-    fn head_on_arrival(&self, lineage: &Lineage) -> Option<Offset> {
-        match lineage.cover(self.arrived?) {
-            Covered::To(offset) => Some(offset),
-            Covered::Lost(_) | Covered::Foreign => None,
+    fn head_on_arrival(&self, history: &ReplicationHistory) -> Option<Offset> {
+        match history.cover(self.arrived?) {
+            Coverage::To(offset) => Some(offset),
+            Coverage::Lost(_) | Coverage::Foreign => None,
         }
     }
 }
 
 /// The replica a worker prefers, by its place among `replicas` replicas.
 #[inline]
-pub fn home_of(worker: usize, replicas: usize) -> Option<usize> {
+pub fn preferred_replica(worker: usize, replicas: usize) -> Option<usize> {
     match replicas {
         0 => None,
         _ => Some(worker % replicas),

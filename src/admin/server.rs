@@ -1,4 +1,4 @@
-//! The house: what all connections share, and what operators look at.
+//! The server: what all connections share, and what operators look at.
 
 use super::clients::Clients;
 use super::counters::Counters;
@@ -11,16 +11,16 @@ use crate::metrics::batch::Batch;
 use crate::metrics::distribution::Distribution;
 use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::Snapshot;
-use crate::node::{Set, new_history};
+use crate::node::{ReplicaSet, new_replid};
 use crate::runtime::{allocation, clock, tasks};
-use crate::session::Seal;
+use crate::session::TokenSigner;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
 /// Which process this is.
-pub struct Birth {
+pub struct ProcessInfo {
     /// A name that no other run has.
     pub run_id: String,
     /// When it started.
@@ -31,20 +31,20 @@ pub struct Birth {
     pub file: String,
 }
 
-impl Birth {
+impl ProcessInfo {
     /// A process that starts now, with this port and config file.
-    pub fn now(port: u16, file: String) -> Birth {
-        Birth { run_id: new_history().to_string(), at: clock::wall_now(), port, file }
+    pub fn now(port: u16, file: String) -> ProcessInfo {
+        ProcessInfo { run_id: new_replid().to_string(), at: clock::wall_now(), port, file }
     }
 }
 
-/// Reads the config file and the flags over it once more. `None` in a house that has no file.
+/// Reads the config file and the flags over it once more. `None` in a server that has no file.
 pub type Source = Option<Box<dyn Fn() -> Result<Config, String> + Send + Sync>>;
 
 /// What all connections share.
-pub struct House {
+pub struct Server {
     /// The members.
-    pub set: Arc<Set>,
+    pub set: Arc<ReplicaSet>,
     /// Service times and the like.
     pub metrics: Shards,
     /// Who is connected.
@@ -56,9 +56,9 @@ pub struct House {
     /// Commands that took long.
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
-    pub birth: Birth,
+    pub birth: ProcessInfo,
     /// What signs tokens.
-    pub seal: Seal,
+    pub seal: TokenSigner,
     settings: RwLock<Arc<Config>>,
     settings_generation: AtomicU64,
     changing: Mutex<()>,
@@ -69,21 +69,21 @@ pub struct House {
     pub(super) memory_at_start: u64,
 }
 
-impl House {
-    /// A house around `set`, with a metrics shard for each of `workers`. `source` is where its
+impl Server {
+    /// A server around `set`, with a metrics shard for each of `workers`. `source` is where its
     /// settings came from.
     pub fn new(
-        set: Arc<Set>,
+        set: Arc<ReplicaSet>,
         workers: usize,
         settings: Config,
-        birth: Birth,
-        seal: Seal,
+        birth: ProcessInfo,
+        seal: TokenSigner,
         source: Source,
-    ) -> House {
+    ) -> Server {
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
-        House {
+        Server {
             set,
             metrics: Shards::new(workers),
             clients: Clients::default(),
@@ -161,7 +161,7 @@ impl House {
         self.metrics.snapshot()
     }
 
-    /// As [`House::snapshot`], of one delay alone, which costs less.
+    /// As [`Server::snapshot`], of one delay alone, which costs less.
     pub fn delay(&self, delay: Delay) -> Distribution {
         self.collect_seen();
         self.metrics.delay(delay)
@@ -179,14 +179,14 @@ impl House {
         self.counters.reset();
         self.counters.expired_before.store(self.expired_ever(), Relaxed);
         self.rates.lock().reset();
-        self.set.full_syncs.store(0, Relaxed);
+        self.set.full_resyncs.store(0, Relaxed);
     }
 
     /// Keys that were deleted because their time had come. A replica never does that by itself, so
     /// each was counted by whoever was the master then.
     pub fn expired_ever(&self) -> u64 {
-        let roster = self.set.roster();
-        roster.iter().map(|it| self.set.read(it).engine().ground().expired).sum()
+        let member_list = self.set.member_list();
+        member_list.iter().map(|it| self.set.read(it).engine().shared().expired).sum()
     }
 
     /// Whether the proxy is shutting down.
@@ -201,7 +201,7 @@ impl House {
         is_first
     }
 
-    /// Hears of [`House::close`]; look at [`House::is_closing`] after asking for it.
+    /// Hears of [`Server::close`]; look at [`Server::is_closing`] after asking for it.
     pub fn closing(&self) -> EventListener {
         self.closing.listen()
     }

@@ -5,24 +5,24 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
-/// Most burials that may wait; more are done by whoever brings them.
+/// Most frees that may wait; more are done by whoever brings them.
 const WAITING_MAX: usize = 1024;
 
 static WAITING: AtomicU64 = AtomicU64::new(0);
-static BURIED: AtomicU64 = AtomicU64::new(0);
+static FREED: AtomicU64 = AtomicU64::new(0);
 
-/// Burials that wait: each is a large value, or a few.
+/// Frees that wait: each is a large value, or a few.
 pub fn waiting() -> u64 {
     WAITING.load(Relaxed)
 }
 
-/// Burials that are done.
-pub fn buried() -> u64 {
-    BURIED.load(Relaxed)
+/// Frees that are done.
+pub fn freed() -> u64 {
+    FREED.load(Relaxed)
 }
 
 /// Drops `remains` elsewhere.
-pub fn bury(remains: impl Any + Send) {
+pub fn free_async(remains: impl Any + Send) {
     static DOOR: OnceLock<Option<SyncSender<Box<dyn Any + Send>>>> = OnceLock::new();
     let Some(door) = DOOR.get_or_init(open) else { return };
     WAITING.fetch_add(1, Relaxed);
@@ -35,12 +35,12 @@ pub fn bury(remains: impl Any + Send) {
 fn open() -> Option<SyncSender<Box<dyn Any + Send>>> {
     let (door, inside) = sync_channel::<Box<dyn Any + Send>>(WAITING_MAX);
     let work = move || inside.into_iter().for_each(rest);
-    std::thread::Builder::new().name("entourage-undertaker".into()).spawn(work).ok()?;
+    std::thread::Builder::new().name("entourage-lazyfree".into()).spawn(work).ok()?;
     Some(door)
 }
 
 fn rest(remains: Box<dyn Any + Send>) {
     drop(remains);
     WAITING.fetch_sub(1, Relaxed);
-    BURIED.fetch_add(1, Relaxed);
+    FREED.fetch_add(1, Relaxed);
 }

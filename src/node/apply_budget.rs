@@ -7,21 +7,21 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How much is applied at a time. A write is never split, so the last one may take longer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stint {
+pub enum ApplyBudget {
     /// For this long.
     Micros(u64),
     /// This many writes: what simulations say, which must not depend on a clock.
     Writes(usize),
 }
 
-impl Stint {
+impl ApplyBudget {
     /// What readers do not notice.
-    pub const SHORT: Stint = Stint::Micros(APPLY_US_MAX);
+    pub const SHORT: ApplyBudget = ApplyBudget::Micros(APPLY_US_MAX);
 
     /// What of it may be done under one acquisition of a member's lock.
-    pub(super) fn of_one_batch(self) -> Stint {
+    pub(super) fn of_one_batch(self) -> ApplyBudget {
         match self {
-            Stint::Micros(us) => Stint::Micros(us.min(APPLY_US_MAX)),
+            ApplyBudget::Micros(us) => ApplyBudget::Micros(us.min(APPLY_US_MAX)),
             writes => writes,
         }
     }
@@ -29,16 +29,16 @@ impl Stint {
     /// Whether several batches since `began` have used it up.
     pub(super) fn is_over(self, began: MonoUs) -> bool {
         match self {
-            Stint::Micros(us) => us <= clock::mono_now().since(began),
-            Stint::Writes(_) => true,
+            ApplyBudget::Micros(us) => us <= clock::mono_now().since(began),
+            ApplyBudget::Writes(_) => true,
         }
     }
 }
 
 /// Tells when a batch has lasted long enough. Looks at the clock rarely while writes are cheap, and
 /// after each one as soon as they are not.
-pub(super) struct Pace {
-    stint: Stint,
+pub(super) struct BudgetClock {
+    budget: ApplyBudget,
     began: MonoUs,
     looked: MonoUs,
     done: usize,
@@ -51,20 +51,20 @@ const STRIDE_MAX: usize = 32;
 /// A stride that took longer than this was too long.
 const STRIDE_US: u64 = 50;
 
-impl Pace {
+impl BudgetClock {
     /// Of a batch that begins now.
-    pub fn new(stint: Stint, began: MonoUs) -> Pace {
-        Pace { stint, began, looked: began, done: 0, look_at: 1, stride: 1 }
+    pub fn new(budget: ApplyBudget, began: MonoUs) -> BudgetClock {
+        BudgetClock { budget, began, looked: began, done: 0, look_at: 1, stride: 1 }
     }
 
     /// One more write has been applied.
     #[inline]
     pub fn is_over(&mut self) -> bool {
         self.done += 1;
-        match self.stint {
-            Stint::Writes(most) => most <= self.done,
-            Stint::Micros(_) if self.done < self.look_at => false,
-            Stint::Micros(most) => self.look(most),
+        match self.budget {
+            ApplyBudget::Writes(most) => most <= self.done,
+            ApplyBudget::Micros(_) if self.done < self.look_at => false,
+            ApplyBudget::Micros(most) => self.look(most),
         }
     }
 
@@ -126,11 +126,14 @@ mod tests {
 
     #[test]
     fn a_pace_looks_at_the_clock_after_each_write_that_is_not_cheap() {
-        let mut pace = Pace::new(Stint::Micros(u64::MAX), clock::mono_now());
-        (0..1000).for_each(|_| assert!(!pace.is_over()));
-        assert!(pace.stride <= STRIDE_MAX && pace.look_at <= 1000 + STRIDE_MAX);
-        assert!(Pace::new(Stint::Micros(0), MonoUs(0)).is_over());
-        let mut pace = Pace::new(Stint::Writes(3), MonoUs(0));
-        assert_eq!([pace.is_over(), pace.is_over(), pace.is_over()], [false, false, true]);
+        let mut budget_clock = BudgetClock::new(ApplyBudget::Micros(u64::MAX), clock::mono_now());
+        (0..1000).for_each(|_| assert!(!budget_clock.is_over()));
+        assert!(budget_clock.stride <= STRIDE_MAX && budget_clock.look_at <= 1000 + STRIDE_MAX);
+        assert!(BudgetClock::new(ApplyBudget::Micros(0), MonoUs(0)).is_over());
+        let mut budget_clock = BudgetClock::new(ApplyBudget::Writes(3), MonoUs(0));
+        assert_eq!(
+            [budget_clock.is_over(), budget_clock.is_over(), budget_clock.is_over()],
+            [false, false, true]
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What a write's reply waits for.
 
 use crate::base::position::Offset;
-use crate::node::{Member, Roster, Set};
+use crate::node::{Member, MemberList, ReplicaSet};
 use crate::route::Acks;
 use crate::session::AskedAcks;
 use std::time::Duration;
@@ -46,15 +46,15 @@ impl Wanted {
     /// What all of `asked` want together; `None` when that is nothing. The time is that of the one
     /// who asks for most, and the longest where that is not plain.
     pub fn of_all(
-        set: &Set,
-        roster: &Roster,
+        set: &ReplicaSet,
+        member_list: &MemberList,
         mut asked: impl Iterator<Item = AskedAcks>,
     ) -> Option<Wanted> {
         let mut most = asked.next()?;
         let mut wanted = Wanted { count: 0, in_sync: None, timeout: most.timeout };
-        wanted.add(most.acks, set, roster);
+        wanted.add(most.acks, set, member_list);
         for it in asked {
-            wanted.add(it.acks, set, roster);
+            wanted.add(it.acks, set, member_list);
             wanted.timeout = match (most.acks.covers(it.acks), it.acks.covers(most.acks)) {
                 (true, _) => wanted.timeout,
                 (false, true) => it.timeout,
@@ -65,15 +65,15 @@ impl Wanted {
         (0 < wanted.count || wanted.in_sync.is_some()).then_some(wanted)
     }
 
-    fn add(&mut self, acks: Acks, set: &Set, roster: &Roster) {
+    fn add(&mut self, acks: Acks, set: &ReplicaSet, member_list: &MemberList) {
         let master = set.master();
         let in_sync = |it: &&std::sync::Arc<Member>| it.index != master && it.is_in_sync();
         match acks {
             Acks::None => {}
             Acks::Count(count) => self.count = self.count.max(count.into()),
-            Acks::All => self.count = self.count.max(roster.len() - 1),
+            Acks::All => self.count = self.count.max(member_list.len() - 1),
             Acks::InSync => {
-                let places = || roster.iter().filter(in_sync).map(|it| it.index).collect();
+                let places = || member_list.iter().filter(in_sync).map(|it| it.index).collect();
                 self.in_sync.get_or_insert_with(places);
             }
         }
@@ -85,7 +85,7 @@ impl Wanted {
     }
 
     /// How far a write that ended at `offset` has come, now that `acked` replicas have it.
-    pub fn confirmed(&self, set: &Set, offset: Offset, acked: usize) -> Confirmed {
+    pub fn confirmed(&self, set: &ReplicaSet, offset: Offset, acked: usize) -> Confirmed {
         let Some(in_sync) = &self.in_sync else {
             return Confirmed { acked, wanted: self.count, is_settled: false };
         };
@@ -117,28 +117,28 @@ mod tests {
     use super::*;
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
-    use crate::node::{Duty, Stint, new_history};
+    use crate::node::{ApplyBudget, MemberFlag, new_replid};
 
     /// Three members, and a write that no replica has yet.
-    fn set() -> Set {
-        let set = Set::new(2, 1, new_history(), Thresholds::default(), 1 << 20, 1 << 20);
+    fn set() -> ReplicaSet {
+        let set = ReplicaSet::new(2, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
         set.ping(MonoUs(1));
         set
     }
 
-    fn wanted(set: &Set, asked: &[(Acks, u64)]) -> Option<Wanted> {
+    fn wanted(set: &ReplicaSet, asked: &[(Acks, u64)]) -> Option<Wanted> {
         let asked =
             asked.iter().map(|it| AskedAcks { acks: it.0, timeout: Duration::from_millis(it.1) });
-        Wanted::of_all(set, &set.roster(), asked)
+        Wanted::of_all(set, &set.member_list(), asked)
     }
 
     /// Acked, wanted, and whether there is nothing more to wait for.
-    fn stands(wanted: &Wanted, set: &Set) -> (usize, usize, bool) {
+    fn stands(wanted: &Wanted, set: &ReplicaSet) -> (usize, usize, bool) {
         let (master, head) = (set.master(), set.head());
         let has = |it: &&std::sync::Arc<Member>| {
             it.index != master && it.is_sound() && head <= it.applied()
         };
-        let acked = set.roster().iter().filter(has).count();
+        let acked = set.member_list().iter().filter(has).count();
         let stands = wanted.confirmed(set, head, acked);
         (stands.acked, stands.wanted, stands.is_final())
     }
@@ -148,7 +148,7 @@ mod tests {
         let set = set();
         let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
         assert_eq!(stands(&wanted, &set), (0, 2, false));
-        set.apply(set.member(1), Stint::SHORT);
+        set.apply(set.member(1), ApplyBudget::SHORT);
         assert_eq!(stands(&wanted, &set), (1, 2, false));
         set.pause(set.member(2), MonoUs(1)).unwrap();
         assert_eq!(stands(&wanted, &set), (1, 1, true));
@@ -163,7 +163,7 @@ mod tests {
         let set = set();
         let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
         set.pause(set.member(1), MonoUs(1)).unwrap();
-        set.member(2).enter(Duty::Unsynced, MonoUs(1));
+        set.member(2).enter(MemberFlag::Unsynced, MonoUs(1));
         assert_eq!(stands(&wanted, &set), (0, 1, true));
     }
 
@@ -173,7 +173,7 @@ mod tests {
         let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
         set.fail_over(set.member(1)).unwrap();
         assert_eq!(stands(&wanted, &set), (1, 2, false));
-        set.apply(set.member(2), Stint::SHORT);
+        set.apply(set.member(2), ApplyBudget::SHORT);
         assert_eq!(stands(&wanted, &set), (2, 2, true));
     }
 
@@ -184,11 +184,11 @@ mod tests {
         let none = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
         assert_eq!(stands(&none, &set), (0, 1, true));
         [1, 2].iter().for_each(|it| set.resume(set.member(*it)));
-        set.apply(set.member(1), Stint::SHORT);
+        set.apply(set.member(1), ApplyBudget::SHORT);
         assert_eq!(stands(&none, &set), (1, 2, true), "it is not a matter of luck");
-        set.member(1).enter(Duty::Paused, MonoUs(1));
+        set.member(1).enter(MemberFlag::Paused, MonoUs(1));
         let all = wanted(&set, &[(Acks::All, 5)]).unwrap();
-        assert_eq!(stands(&all, &set), (1, 2, false), "the roster is the roster");
+        assert_eq!(stands(&all, &set), (1, 2, false), "the member_list is the member_list");
     }
 
     #[test]
@@ -197,10 +197,10 @@ mod tests {
         set.pause(set.member(2), MonoUs(1)).unwrap();
         let both = wanted(&set, &[(Acks::InSync, 5), (Acks::Count(2), 9)]).unwrap();
         assert_eq!(both.timeout(), Some(Duration::from_millis(9)), "neither is surely more");
-        set.apply(set.member(1), Stint::SHORT);
+        set.apply(set.member(1), ApplyBudget::SHORT);
         assert_eq!(stands(&both, &set), (1, 2, false), "the second may resume in time");
         set.resume(set.member(2));
-        set.apply(set.member(2), Stint::SHORT);
+        set.apply(set.member(2), ApplyBudget::SHORT);
         assert_eq!(stands(&both, &set), (2, 2, true));
         let time = |asked: &[(Acks, u64)]| wanted(&set, asked).unwrap().timeout();
         assert_eq!(time(&[(Acks::Count(2), 5), (Acks::Count(1), 9)]), Some(ms(5)));

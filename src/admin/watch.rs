@@ -3,21 +3,21 @@
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::Fault;
 use crate::engine::Effects;
-use crate::node::{Duty, Set, Writing};
+use crate::node::{MasterGuard, MemberFlag, ReplicaSet};
 use crate::session::{Session, Watch};
 
 /// Watches `keys` of the session's database. A key whose time has come is deleted first, so that
 /// its late deletion is no change.
 pub fn watch<'k>(
-    set: &Set,
+    set: &ReplicaSet,
     session: &mut Session,
     keys: impl Iterator<Item = &'k [u8]>,
     wall: WallMs,
     now: MonoUs,
 ) -> Result<(), Fault> {
-    let roster = set.roster();
-    let mut writing = set.write(&roster);
-    if writing.member().is(Duty::Quarantined) {
+    let member_list = set.member_list();
+    let mut writing = set.write(&member_list);
+    if writing.member().is(MemberFlag::Quarantined) {
         return Err(Fault::MasterDown);
     }
     let position = set.position();
@@ -26,13 +26,13 @@ pub fn watch<'k>(
         if session.watches.iter().any(|it| it.db == session.db && *it.key == *key) {
             continue;
         }
-        // While writers are held back nothing may change; EXEC finds such a key outlived.
-        if set.held(now).is_none() {
+        // While writers are locks back nothing may change; EXEC finds such a key outlived.
+        if set.pause_in_force(now).is_none() {
             writing.expire_key(session.db, key, wall, &mut effects, now);
         }
         let version = writing.engine().space_mut(session.db).watch(key);
-        let history = position.history;
-        session.watches.push(Watch { db: session.db, key: key.into(), version, history });
+        let replid = position.replid;
+        session.watches.push(Watch { db: session.db, key: key.into(), version, replid });
     }
     // What the session reads from here on must not be older than what it watches.
     session.saw(set.position());
@@ -42,37 +42,37 @@ pub fn watch<'k>(
 /// Whether a watched key has changed, has outlived its deadline, or is watched at a member that is
 /// no longer the master.
 pub fn has_stale_watch(
-    set: &Set,
-    writing: &mut Writing<'_>,
+    set: &ReplicaSet,
+    writing: &mut MasterGuard<'_>,
     watches: &[Watch],
     now: WallMs,
 ) -> bool {
     if watches.is_empty() {
         return false;
     }
-    let history = set.lineage().history;
+    let replid = set.history().replid;
     watches.iter().any(|it| {
         let space = writing.engine().space(it.db);
-        let is_as_seen = it.history == history && space.version(&it.key) == Some(it.version);
+        let is_as_seen = it.replid == replid && space.version(&it.key) == Some(it.version);
         !is_as_seen || writing.engine().has_outlived(it.db, now, &it.key)
     })
 }
 
 /// Ends all watches of a session.
-pub fn unwatch_all(set: &Set, session: &mut Session) {
+pub fn unwatch_all(set: &ReplicaSet, session: &mut Session) {
     if session.watches.is_empty() {
         return;
     }
     let watches = std::mem::take(&mut session.watches);
-    let roster = set.roster();
-    let mut writing = set.write(&roster);
+    let member_list = set.member_list();
+    let mut writing = set.write(&member_list);
     unwatch(set, &mut writing, watches);
 }
 
 /// Ends these watches. Those of another history went with the failover that ended it.
-pub fn unwatch(set: &Set, writing: &mut Writing<'_>, watches: Vec<Watch>) {
-    let history = set.lineage().history;
-    for watch in watches.iter().filter(|it| it.history == history) {
+pub fn unwatch(set: &ReplicaSet, writing: &mut MasterGuard<'_>, watches: Vec<Watch>) {
+    let replid = set.history().replid;
+    for watch in watches.iter().filter(|it| it.replid == replid) {
         writing.engine().space_mut(watch.db).unwatch(&watch.key);
     }
 }
@@ -80,45 +80,45 @@ pub fn unwatch(set: &Set, writing: &mut Writing<'_>, watches: Vec<Watch>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Args, World};
+    use crate::command::{Args, CallEnv};
     use crate::engine::{Run, Thresholds, verbs};
-    use crate::node::new_history;
+    use crate::node::new_replid;
     use crate::resp::{OwnedRequest, Protocol, Reply};
 
     const NOW: WallMs = WallMs(1_000_000);
 
-    fn set() -> Set {
-        Set::new(1, 7, new_history(), Thresholds::default(), 1 << 20, 1 << 20)
+    fn set() -> ReplicaSet {
+        ReplicaSet::new(1, 7, new_replid(), Thresholds::default(), 1 << 20, 1 << 20)
     }
 
-    fn write(set: &Set, line: &str, now: WallMs) {
+    fn write(set: &ReplicaSet, line: &str, now: WallMs) {
         let request = OwnedRequest::of(line.split(' '));
         let row = verbs::find(request.borrow().get(0).unwrap()).unwrap();
         let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else {
             panic!("{line}")
         };
-        let (world, roster) = (World::new(now, 1), set.roster());
-        let args = Args::new(request.borrow(), 1, 0, &world);
+        let (env, member_list) = (CallEnv::new(now, 1), set.member_list());
+        let args = Args::new(request.borrow(), 1, 0, &env);
         let (mut effects, mut reply) = (Effects::default(), Reply::new(Protocol::Resp2));
-        let mut writing = set.write(&roster);
+        let mut writing = set.write(&member_list);
         writing.run(&row.spec, verb, args, &mut effects, &mut reply, MonoUs(0)).unwrap();
     }
 
-    fn watching(set: &Set, keys: &[&str]) -> Session {
+    fn watching(set: &ReplicaSet, keys: &[&str]) -> Session {
         let mut session = Session::default();
         let keys = keys.iter().map(|it| it.as_bytes());
         watch(set, &mut session, keys, NOW, MonoUs(0)).unwrap();
         session
     }
 
-    fn is_stale(set: &Set, session: &Session, now: WallMs) -> bool {
-        let roster = set.roster();
-        has_stale_watch(set, &mut set.write(&roster), &session.watches, now)
+    fn is_stale(set: &ReplicaSet, session: &Session, now: WallMs) -> bool {
+        let member_list = set.member_list();
+        has_stale_watch(set, &mut set.write(&member_list), &session.watches, now)
     }
 
-    fn is_watched(set: &Set, key: &str) -> bool {
-        let roster = set.roster();
-        set.write(&roster).engine().space(0).version(key.as_bytes()).is_some()
+    fn is_watched(set: &ReplicaSet, key: &str) -> bool {
+        let member_list = set.member_list();
+        set.write(&member_list).engine().space(0).version(key.as_bytes()).is_some()
     }
 
     #[test]
@@ -166,10 +166,10 @@ mod tests {
         let set = set();
         write(&set, "SET a 1", NOW);
         let mut session = watching(&set, &["a"]);
-        set.fail_over(&set.roster()[1]).unwrap();
+        set.fail_over(&set.member_list()[1]).unwrap();
         assert!(is_stale(&set, &session, NOW));
         unwatch_all(&set, &mut session);
-        set.fail_over(&set.roster()[0]).unwrap();
+        set.fail_over(&set.member_list()[0]).unwrap();
         assert!(!is_watched(&set, "a"));
     }
 
