@@ -1,7 +1,7 @@
 //! What it costs to find a command in the one table by its name.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use entourage::admin::table;
+use entourage::commands::table;
 use entourage::resp::OwnedRequest;
 use std::hint::black_box;
 

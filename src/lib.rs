@@ -18,6 +18,7 @@ pub mod route;
 pub mod session;
 pub mod node;
 pub mod config;
-pub mod admin;
+pub mod state;
+pub mod commands;
 pub mod server;
 pub mod cli;

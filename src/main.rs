@@ -1,7 +1,7 @@
 //! The front door: command line to config, config to a server, and the server's end.
 
-use entourage::admin::{ProcessInfo, Server, Source, table, version};
 use entourage::cli::{Invocation, parse};
+use entourage::commands::table;
 use entourage::config::{Address, Config};
 use entourage::node::{ReplicaSet, new_replid};
 use entourage::runtime::allocation::Counting;
@@ -10,6 +10,7 @@ use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{Listener, cron, drain, listen, start_feeds};
 use entourage::session::TokenSigner;
+use entourage::state::{ProcessInfo, Server, Source, version};
 use futures::future::join_all;
 use std::process::ExitCode;
 use std::sync::Arc;

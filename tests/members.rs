@@ -149,7 +149,7 @@ fn an_added_replica_syncs_serves_and_can_become_the_master() {
     ok(&mut wire, "SET a 1");
     assert_eq!(wire.ask("PROXY NODE ADD").string(), "n4");
     until("n4 to be synced", || (node(&mut wire, "n4")["state"].string() == "ok").then_some(()));
-    // One pipeline, planned with a member_list that is older than the new master.
+    // One pipeline, planned with a member list that is older than the new master.
     let lines = ["PROXY FAILOVER TO n4", "SET b 2", "GET a", "GET b"];
     let lines: Vec<_> =
         lines.iter().map(|it| support::words(&it.split(' ').collect::<Vec<_>>())).collect();

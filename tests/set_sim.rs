@@ -1,4 +1,4 @@
-//! A whole replica set in one thread, from a seed: random pick writes, reads at every level, pauses,
+//! A whole replica set in one thread, from a seed: random numbers pick writes, reads at every level, pauses,
 //! cuts, syncs, failovers and panics; checkers that know nothing of offsets look at what was read.
 //!
 //! `SET_SIM_SEED=17 cargo test --test set_sim` replays one seed.

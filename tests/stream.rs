@@ -1,4 +1,4 @@
-//! What writes do, as the env is told of it: for the same input our log must hold what a real
+//! What writes do, as the world is told of it: for the same input our log must hold what a real
 //! Redis puts on its replication stream.
 //!
 //! The input is every script of `tests/commands` and seeded commands of each family. PING and
@@ -13,9 +13,9 @@ mod support;
 #[allow(dead_code)]
 mod vocabulary;
 
-use entourage::admin::table;
 use entourage::base::random::Random;
 use entourage::command::Class;
+use entourage::commands::table;
 use grammar::{Grammar, SPOILT_ONE_IN};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -28,7 +28,7 @@ use vocabulary::Vocabulary;
 const LOOK_EVERY: usize = 100;
 const COMMANDS_PER_FAMILY: usize = 8_000;
 const MARK: &str = "stream:mark";
-/// Random decide what these take out.
+/// Random numbers decide what these take out.
 const BY_CHANCE: &[&[u8]] = &[b"SPOP"];
 const MOMENT_MS_MIN: i64 = 1_000_000_000_000;
 const TOLERANCE_MS: u64 = 60_000;

@@ -36,7 +36,7 @@ pub const APPLY_US_MAX: u64 = 1000;
 /// Longest that a read catches a replica up before its ladder goes on: its worker has others to
 /// serve.
 pub const CATCH_UP_US_MAX: u64 = 2000;
-/// Longest that an candidate is given to come near the master before a failover is called off.
+/// Longest that a candidate is given to come near the master before a failover is called off.
 pub const CANDIDATE_US_MAX: u64 = 60_000_000;
 /// Most keys the active expiry cycle deletes under one acquisition of the master's lock.
 pub const EXPIRE_KEYS_MAX: usize = 256;

@@ -1,4 +1,5 @@
-//! Words every room shares: positions, times, limits, random, globs, numbers as text, prefetching.
+//! Words every room shares: positions, times, limits, randomness, globs, numbers as text,
+//! prefetching.
 //!
 //! **Invariant:** pure. No clock, no socket, no task; names no other room.
 

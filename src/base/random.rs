@@ -5,7 +5,7 @@
 pub struct Random(u64);
 
 impl Random {
-    /// Random that always fall the same way for the same seed.
+    /// Random numbers that always fall the same way for the same seed.
     pub const fn new(seed: u64) -> Random {
         Random(seed)
     }

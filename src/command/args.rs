@@ -1,4 +1,4 @@
-//! A cursor over a request's arguments, and the little a verb may know of the env.
+//! A cursor over a request's arguments, and the little a verb may know of the world.
 
 use super::{Fault, Uses};
 use crate::base::limits::BULK_BYTES_MAX;
@@ -8,7 +8,7 @@ use crate::base::time::WallMs;
 use crate::resp::Request;
 use std::cell::Cell;
 
-/// What the env lends a verb: the time, random, and a place to count what it met.
+/// What a verb is lent: the time, random numbers, and a place to count what it met.
 #[derive(Debug)]
 pub struct CallEnv {
     /// The time of this request; the same for all commands of a transaction.
@@ -28,7 +28,7 @@ pub struct CallEnv {
 }
 
 impl CallEnv {
-    /// A env at `now` whose random begin at `seed`.
+    /// An environment at `now` whose random numbers begin at `seed`.
     pub const fn new(now: WallMs, seed: u64) -> CallEnv {
         CallEnv {
             now: Cell::new(now),
@@ -49,15 +49,16 @@ impl CallEnv {
         found
     }
 
-    /// Random for one request. They start from a seed of their own, which is drawn only now: the same
-    /// seed makes them fall alike at every member.
+    /// Random numbers for one request. They start from a seed of their own, which is drawn only
+    /// now: the same seed makes them fall alike at every member.
     pub fn random(&self) -> Random {
         let mut random = Random::new(self.seed.get());
         self.seed.set(random.bits());
         random
     }
 
-    /// Lets the next request's random start from `seed`; answers where they would have started.
+    /// Lets the next request's random numbers start from `seed`; answers where they would have
+    /// started.
     pub fn reseed(&self, seed: u64) -> u64 {
         self.seed.replace(seed)
     }
@@ -70,7 +71,7 @@ pub struct Args<'a> {
     at: usize,
     /// The database of the session.
     pub db: usize,
-    /// The env outside.
+    /// The world outside.
     pub env: &'a CallEnv,
 }
 

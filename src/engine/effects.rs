@@ -1,4 +1,4 @@
-//! What a write did, as commands the env may repeat: all that ever enters the stream.
+//! What a write did, as commands the world may repeat: all that ever enters the stream.
 
 use super::slot::KeySlot;
 use crate::resp::encode_command;
@@ -66,7 +66,7 @@ impl Effects {
         self.push(db, EffectBody::Instead(start..self.words.len()));
     }
 
-    /// ApplyState hosted replicas the entry that the last body command stored, so that they need not run
+    /// Hands hosted replicas the entry that the last said command stored, so that they need not run
     /// it. Right only when the entries shared this way are all that command changed.
     pub fn share(&mut self, slot: KeySlot) {
         self.shared.push(slot);
@@ -74,7 +74,7 @@ impl Effects {
         last.shared.end = self.shared.len();
     }
 
-    /// Nothing was body: the write changed nothing.
+    /// Nothing was said: the write changed nothing.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -94,7 +94,7 @@ impl Effects {
         &self.shared
     }
 
-    /// Forgets what was body after the first `items` commands: a verb that failed has done nothing.
+    /// Forgets what was said after the first `items` commands: a verb that failed has done nothing.
     pub fn cut(&mut self, items: usize) {
         self.items.truncate(items);
     }

@@ -1,7 +1,7 @@
 //! One member's data: keyspaces, values and verbs. A request comes in, a reply and effects go out.
 //!
-//! **Invariant:** no network, clock, random or thread of its own. The same requests at the same times
-//! give the same bytes.
+//! **Invariant:** no network, clock, randomness or thread of its own. The same requests at the same
+//! times give the same bytes.
 //! **Invariant:** reads take `&Engine`, writes `&mut Engine`; only a [`Run::Read`] can go to a
 //! replica.
 
@@ -65,7 +65,7 @@ pub struct EngineShared {
     pub expired: u64,
 }
 
-/// What waits in the deferred_frees to be dropped.
+/// What waits in the graveyard to be dropped.
 pub enum Buried {
     /// One entry with a large value.
     Entry(KeySlot),
@@ -137,7 +137,7 @@ impl Engine {
         &self.shared
     }
 
-    /// As [`Engine::shared`], to change thresholds or empty the deferred_frees.
+    /// As [`Engine::shared`], to change thresholds or empty the deferred frees.
     pub fn shared_mut(&mut self) -> &mut EngineShared {
         &mut self.shared
     }
@@ -152,7 +152,7 @@ impl Engine {
         lower[one.min(other)].exchange(&mut upper[0], |key| self.shared.hash(key));
     }
 
-    /// Empties a database. What was in it is left in the deferred_frees.
+    /// Empties a database. What was in it is left in the graveyard.
     pub fn flush(&mut self, index: usize) {
         let Engine { spaces, shared } = self;
         let emptied = spaces[index].emptied(|key| shared.hash(key));

@@ -75,7 +75,7 @@ pub fn few<'t, T: 't>(
 ) {
     let mut seen = HashSet::new();
     let throws = std::iter::repeat_with(|| pick(random)).take(count * THROWS).map_while(|it| it);
-    // Should the random fail, what comes first fills up.
+    // Should the random numbers fail, what comes first fills up.
     for element in throws.chain(all) {
         if seen.len() == count {
             return;

@@ -29,9 +29,9 @@ const CROWD: u64 = 16;
 /// As many as there are in a crowd at most: more hashes than this meet in one range with a chance
 /// of one in 10^10.
 const CROWD_MAX: u64 = 48;
-/// Throws of the random before `random` and `any` settle for less than an even chance.
+/// Throws of the random numbers before `random` and `any` settle for less than an even chance.
 const TRIES_MAX: usize = 128;
-/// How many entries after a random hash take part in them when the random would not hit.
+/// How many entries after a random hash take part in them when the random numbers would not hit.
 const NEARBY: u64 = 16;
 
 /// A slot of a table: empty, or an entry that knows its hash and key.
@@ -229,8 +229,8 @@ impl<S: Slot> Table<S> {
         self.segments[index].onward(0)
     }
 
-    /// An entry by chance, each as likely as the next. The same random choose the same entry of every
-    /// table that holds the same keys, however it came to hold them.
+    /// An entry by chance, each as likely as the next. The same random numbers choose the same
+    /// entry of every table that holds the same keys, however it came to hold them.
     pub fn random(&self, random: &mut Random) -> Option<&S> {
         let len = self.len as u64;
         if len <= CROWD_MAX {

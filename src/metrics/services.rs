@@ -21,7 +21,7 @@ pub(super) type Table<K, V> = HashMap<K, V, BuildHasherDefault<ahash::AHasher>>;
 pub(super) struct Services {
     list: Vec<(Label, Distribution)>,
     index: Table<Label, usize>,
-    /// Where the last label of each slot_of was found: a guess, checked against the list.
+    /// Where the last label of each hue was found: a guess, checked against the list.
     recent: [u16; RECENT],
 }
 

@@ -29,7 +29,7 @@ impl Shards {
     }
 
     /// Records what `batch` has gathered, unless a reader is looking at this worker's shard: then
-    /// the batch keeps it (up to a bound) for the next flush. PendingCalls calls stay in the batch.
+    /// the batch keeps it (up to a bound) for the next flush. Untimed calls stay in the batch.
     #[inline]
     pub fn flush(&self, worker: usize, batch: &mut Batch) {
         if !batch.noted {

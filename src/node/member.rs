@@ -31,7 +31,7 @@ pub enum MemberFlag {
 pub struct Member {
     /// `n1`, `n2`, …: not its role, which changes.
     pub name: String,
-    /// Its place in the member_list.
+    /// Its place in the member list.
     pub index: usize,
     feed: OnceLock<FeedId>,
     /// Batches that read it or wait to: what it is busy with, for plans that have a choice.
@@ -66,7 +66,7 @@ pub(super) struct ApplyState {
 }
 
 impl ApplyState {
-    /// ApplyState that have touched nothing.
+    /// Hands that have touched nothing.
     pub fn new() -> ApplyState {
         ApplyState {
             due: VecDeque::new(),
@@ -148,8 +148,8 @@ impl Member {
         self.flags.load(Acquire) & STILL == 0
     }
 
-    /// When the oldest write in its apply_state was appended, if it has one: that write is no longer in
-    /// the log's keeping and not yet applied.
+    /// When the oldest write taken and not applied was appended, if it has one: that write is no
+    /// longer in the log's keeping and not yet applied.
     pub(super) fn applying_since(&self) -> Option<MonoUs> {
         let since = self.applying_since.load(Acquire);
         (since != AT_REST).then_some(MonoUs(since))

@@ -12,6 +12,7 @@ mod failover;
 mod flags;
 mod pause;
 mod view;
+mod watch;
 
 pub use apply_budget::ApplyBudget;
 pub use failover::{Refused, new_replid};
@@ -23,3 +24,4 @@ pub use replica_set::{
 };
 pub use sync::Synced;
 pub use view::View;
+pub use watch::{has_stale_watch, unwatch, unwatch_all, watch};

@@ -1,14 +1,14 @@
 //! Pause clients back for a time: CLIENT PAUSE. What they ask for waits; nothing else changes.
 //!
-//! A failover needs no pause_clients: it keeps writers out by the master's lock, for as long as it takes and
-//! no longer. A pause_clients is for operators, who need the whole set to stand still while they work.
+//! A failover needs no pause: it keeps writers out by the master's lock, for as long as it takes
+//! and no longer. A pause is for operators, who need the whole set to stand still while they work.
 
 use super::replica_set::ReplicaSet;
 use crate::base::time::MonoUs;
 use event_listener::{Event, EventListener};
 use parking_lot::Mutex;
 
-/// Who is pause_in_force back; what holds more is greater.
+/// Which clients CLIENT PAUSE holds back; what holds more is greater.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum PauseMode {
     /// Nobody.
@@ -20,7 +20,7 @@ pub enum PauseMode {
     All,
 }
 
-/// The pause_clients of a set: until when whom, and how to hear of its end.
+/// The pause of a set: whom it holds back, until when, and how to hear of its end.
 #[derive(Default)]
 pub struct Pause {
     now: Mutex<(PauseMode, MonoUs)>,
@@ -49,13 +49,14 @@ impl ReplicaSet {
         self.pause.over.notify(usize::MAX);
     }
 
-    /// Who is pause_in_force back at `now`, and until when.
+    /// Who is held back at `now`, and until when.
     pub fn pause_in_force(&self, now: MonoUs) -> Option<(PauseMode, MonoUs)> {
         let (pause_clients, until) = *self.pause.now.lock();
         (pause_clients != PauseMode::Nobody && now < until).then_some((pause_clients, until))
     }
 
-    /// Hears of [`ReplicaSet::unpause_clients`]; look at [`ReplicaSet::pause_in_force`] after asking for it.
+    /// Hears of [`ReplicaSet::unpause_clients`]; look at [`ReplicaSet::pause_in_force`] after
+    /// asking for it.
     pub fn release(&self) -> EventListener {
         self.pause.over.listen()
     }

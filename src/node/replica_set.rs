@@ -32,9 +32,9 @@ pub const PANICKED: Fault =
 pub struct ReplicaSet {
     pub(super) log: Mutex<Log<KeySlot>>,
     member_list: RwLock<MemberList>,
-    /// The same members by place, for looks that must outlive any one member_list.
+    /// The same members by place, for looks that must outlive any one member list.
     members: Box<[OnceLock<Arc<Member>>]>,
-    /// Grows when the member_list, the master, the history or the pause_clients changes.
+    /// Grows when the member list, the master, the history or the hold changes.
     generation: AtomicU64,
     master: AtomicUsize,
     head: AtomicU64,
@@ -100,7 +100,7 @@ impl ReplicaSet {
         self.member_list.read().clone()
     }
 
-    /// The member at this place: one of any member_list, or the master.
+    /// The member at this place: one of any member list, or the master.
     #[inline]
     pub fn member(&self, index: usize) -> &Member {
         self.members[index].get().expect("members are never taken away")
@@ -111,8 +111,8 @@ impl ReplicaSet {
         self.members.iter().map_while(OnceLock::get)
     }
 
-    /// Grows whenever [`ReplicaSet::member_list`], [`ReplicaSet::master`], [`ReplicaSet::history`] or [`ReplicaSet::pause_in_force`] has
-    /// changed.
+    /// Grows whenever [`ReplicaSet::member_list`], [`ReplicaSet::master`], [`ReplicaSet::history`]
+    /// or [`ReplicaSet::pause_in_force`] has changed.
     #[inline]
     pub fn generation(&self) -> u64 {
         self.generation.load(Acquire)
@@ -123,7 +123,7 @@ impl ReplicaSet {
         self.generation.fetch_add(1, AcqRel);
     }
 
-    /// Place of the master in the member_list.
+    /// Place of the master in the member list.
     #[inline]
     pub fn master(&self) -> usize {
         self.master.load(Acquire)
@@ -221,7 +221,7 @@ impl ReplicaSet {
     pub fn write<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
         loop {
             let index = self.master();
-            // A master may be younger than the caller's member_list.
+            // A master may be younger than the caller's member list.
             let member =
                 member_list.get(index).map_or_else(|| self.member(index), |it| it.as_ref());
             let hosted = member.hosted.write();
@@ -500,7 +500,7 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    /// Nothing was body since the last [`MasterGuard::append_all`].
+    /// Nothing was said since the last [`MasterGuard::append_all`].
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }

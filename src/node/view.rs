@@ -20,7 +20,7 @@ pub struct View<'s> {
 }
 
 impl View<'_> {
-    /// The replica at this place among the replicas: the member_list without the master.
+    /// The replica at this place among the replicas: the member list without the master.
     #[inline]
     pub fn replica_at(&self, at: usize) -> &Member {
         let master = self.set.master();

@@ -1,6 +1,7 @@
 //! Rules, levels, the ladder, and the one function that chooses a member and says why.
 //!
-//! **Invariant:** pure. No clock, no random, no member: time, chance and offsets come in as numbers.
+//! **Invariant:** pure. No clock, no randomness, no member: time, chance and offsets come in as
+//! numbers.
 //! **Invariant:** a candidate that is not in service serves nothing, whatever a rule says.
 
 mod level;

@@ -40,7 +40,7 @@ pub struct LadderPosition {
 }
 
 impl LadderPosition {
-    /// The shared: no step has been tried.
+    /// The ground: no step has been tried.
     pub const START: LadderPosition = LadderPosition { step: 0, left: None };
 }
 
@@ -61,7 +61,7 @@ pub struct Candidate {
     pub behind_us: u64,
 }
 
-/// The members as they stand. ReadRequirements only for what the plan needs, so that a read at a fresh preferred
+/// The members as they stand. Asked only for what the plan needs, so that a read at a fresh home
 /// touches no other replica's cache lines.
 pub trait Members {
     /// The master, if one is in service.
@@ -280,7 +280,7 @@ impl Reason {
     }
 }
 
-/// Where this request goes. Never allocates; costs a few nanoseconds when the preferred is fresh.
+/// Where this request goes. Never allocates; costs a few nanoseconds when the home is fresh.
 #[inline]
 pub fn plan(ask: &ReadRequirements<'_>, members: &impl Members) -> Plan {
     match at_the_master(ask) {
@@ -380,7 +380,7 @@ impl<M: Members> Look<'_, M> {
     }
 
     /// Whoever has become fresh meanwhile will do: a task that waited may go on at another worker,
-    /// with another preferred.
+    /// with another home.
     #[cold]
     fn after_a_wait(&self, preferred: Candidate) -> Plan {
         match self.pick(|it| self.fresh(it)) {
@@ -397,7 +397,7 @@ impl<M: Members> Look<'_, M> {
         }
     }
 
-    /// The first step of the ladder, from the ladder_position on, that leads somewhere.
+    /// The first step of the ladder, from the rung on, that leads somewhere.
     #[cold]
     fn climb(&self, preferred: Option<Candidate>) -> Plan {
         let LadderPosition { step: first, left } = self.ask.ladder_position;
@@ -440,7 +440,7 @@ impl<M: Members> Look<'_, M> {
         }
     }
 
-    /// At preferred if it can, else at any replica that is being fed. A floor beyond what the master has
+    /// At home if it can, else at any replica that is being fed. A floor beyond what the master has
     /// is out of every replica's reach.
     fn catch_up(&self, next: u8, preferred: Option<Candidate>) -> Option<Plan> {
         let needs = self.needs();
@@ -474,7 +474,7 @@ impl<M: Members> Look<'_, M> {
             .filter(|it| it.in_service)
     }
 
-    /// The less busy of two that are in service and suit, thrown by the random.
+    /// The less busy of two that are in service and suit, thrown by the random numbers.
     #[inline]
     fn pick(&self, suits: impl Fn(&Candidate) -> bool) -> Option<Candidate> {
         let count = self.members.replicas();

@@ -1,4 +1,4 @@
-//! Everything that touches the env: the executor, sockets, clocks, files and signals. The only
+//! Everything that touches the world: the executor, sockets, clocks, files and signals. The only
 //! room that names async-std and its reactor, so that a sibling could take their place.
 
 pub mod allocation;

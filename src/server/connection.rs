@@ -3,8 +3,6 @@
 use super::scratch::WorkerScratch;
 use super::tag::Tag;
 use super::timing::Stopwatch;
-use crate::admin;
-use crate::admin::{Client, Server};
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
@@ -16,6 +14,7 @@ use crate::resp::{AuthState, Limits, OwnedRequest, Reply};
 use crate::route::{LadderPosition, Level};
 use crate::runtime::clock;
 use crate::session::Session;
+use crate::state::{Client, Server};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,9 +40,9 @@ pub struct Connection {
     pub member_list: MemberList,
     /// The stream's history as of then.
     pub history: ReplicationHistory,
-    /// Which member_list and history these are.
+    /// Which members and history these are.
     pub set_generation: u64,
-    /// Who was locks back as of then.
+    /// Who was held back as of then.
     pub pause_mode: PauseMode,
     /// How far the read at hand has come, after it has waited.
     pub retry: Option<ReadRetry>,
@@ -85,7 +84,7 @@ pub enum Stop {
     Park(super::parked::Parked),
     /// The read waits for a replica, and will be planned again: the request has not been taken.
     Await(Box<Awaited>),
-    /// The client is locks back by CLIENT PAUSE: the request has not been taken.
+    /// The client is held back by CLIENT PAUSE: the request has not been taken.
     LockCache,
     /// The connection closes once its replies are out.
     Close,
@@ -283,6 +282,6 @@ impl Connection {
 
     /// Ends all watches.
     pub fn unwatch_all(&mut self) {
-        admin::unwatch_all(&self.server.set, &mut self.session);
+        crate::node::unwatch_all(&self.server.set, &mut self.session);
     }
 }

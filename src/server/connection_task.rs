@@ -38,7 +38,7 @@ enum Next {
     Wait,
     /// There is more to do at once: it has waited already.
     Go,
-    /// There is, or may be, more to do, after the others have had their context.
+    /// There is, or may be, more to do, after the others have had their turn.
     GiveWay,
 }
 

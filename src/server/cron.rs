@@ -1,11 +1,11 @@
 //! What happens by itself: expiry, heartbeats, idle clients.
 
-use crate::admin::Server;
 use crate::base::limits::EXPIRE_KEYS_MAX;
 use crate::base::time::MonoUs;
 use crate::engine::Effects;
 use crate::node;
 use crate::runtime::{clock, tasks};
+use crate::state::Server;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,9 +5,9 @@ use super::parked::Parked;
 use super::scratch::WorkerScratch;
 use super::timing::Stopwatch;
 use super::transaction;
-use crate::admin::{Command, CommandContext, Handler, Outcome, table};
 use crate::base::limits::REPLY_FLUSH_BYTES;
 use crate::command::{Args, Class, Fault, Flags, Group};
+use crate::commands::{Command, CommandContext, Handler, Outcome, table};
 use crate::metrics::batch::Batch;
 use crate::metrics::{Label, NONE};
 use crate::resp::{Decoder, OwnedRequest, Request, Step};
@@ -15,7 +15,7 @@ use crate::runtime::{clock, tasks};
 use crate::session::{Replies, Tags};
 
 /// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it
-/// ended early if it did. No lock is locks afterwards.
+/// ended early if it did. No lock is held afterwards.
 pub fn serve(
     connection: &mut Connection,
     decoder: &mut Decoder,
@@ -252,7 +252,7 @@ impl Connection {
     fn session_verb(
         &mut self,
         command: &Command,
-        verb: crate::admin::SessionVerb,
+        verb: crate::commands::SessionVerb,
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Option<Stop>, Fault> {
@@ -263,7 +263,7 @@ impl Connection {
         let after = self.run_session_verb(command, verb, request, context);
         context.count(Label::new(NONE, NONE, command.id), command);
         if command.spec.flags.has(Flags::ADMIN) {
-            // It may be locks back by its own word.
+            // It may be held back by its own word.
             self.refresh();
         }
         Ok(match after? {
@@ -286,7 +286,7 @@ impl Connection {
     pub fn run_session_verb(
         &mut self,
         command: &Command,
-        verb: crate::admin::SessionVerb,
+        verb: crate::commands::SessionVerb,
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {

@@ -1,8 +1,8 @@
 //! The end: no new clients; those that are here get their answers; then the process is done.
 
-use crate::admin::Server;
 use crate::base::time::MonoUs;
 use crate::runtime::{clock, tasks};
+use crate::state::Server;
 use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);

@@ -2,11 +2,12 @@
 
 use super::connection::{BatchContext, Connection, Stop};
 use super::transaction::has_write;
-use crate::admin::{Command, Handler, Outcome, SessionVerb, has_stale_watch, table, unwatch};
 use crate::command::{Args, Class, Fault, Group};
+use crate::commands::{Command, Handler, Outcome, SessionVerb, table};
 use crate::engine::{ReadVerb, WriteVerb};
 use crate::metrics::{Label, NONE};
 use crate::node::{Gathered, MasterGuard, MemberFlag, PANICKED};
+use crate::node::{has_stale_watch, unwatch};
 use crate::resp::Request;
 use crate::route::Reason;
 use crate::session::{Queue, Tags};
@@ -34,7 +35,7 @@ pub fn is_write(command: &Command, request: Request<'_>) -> bool {
     }
 }
 
-/// Session verbs that never look at a member, so that the lock may be locks around them.
+/// Session verbs that never look at a member, so that the lock may be held around them.
 fn leaves_members_alone(command: &Command) -> bool {
     // CLIENT PAUSE waits for writes that are at work.
     let is_quiet =

@@ -1,5 +1,5 @@
-//! PROXY FAILOVER, carried out on a thread of its own: the candidate may have much to apply, and the
-//! worker has clients to serve.
+//! PROXY FAILOVER, carried out on a thread of its own: the candidate may have much to apply, and
+//! the worker has clients to serve.
 
 use super::connection::Connection;
 use crate::command::Fault;

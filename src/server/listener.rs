@@ -2,12 +2,12 @@
 
 use super::connection::Connection;
 use super::connection_task::ConnectionTask;
-use crate::admin::Server;
 use crate::node::PauseMode;
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::stream::{Acceptor, Stream};
 use crate::runtime::{clock, tasks};
 use crate::session::Session;
+use crate::state::Server;
 use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;

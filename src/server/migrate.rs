@@ -8,10 +8,11 @@
 use super::connection::{Connection, Stop};
 use super::migrate_peer::MigratePeer;
 use super::parked::Parked;
-use crate::admin::{Credentials, Migration, has_stale_watch, table, unwatch_all, watch};
 use crate::command::{Args, CallEnv, Fault};
+use crate::commands::{Credentials, Migration, table};
 use crate::engine::{Effects, Run, rdb, verbs};
 use crate::node::{MasterGuard, MemberFlag};
+use crate::node::{has_stale_watch, unwatch_all, watch};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::clock;
 use crate::session::{Session, Watch};
@@ -129,7 +130,7 @@ impl Connection {
     }
 
     /// Deletes those of `keys` that are as they were when they were watched. Answers how many are
-    /// not. While writers are locks back it waits.
+    /// not. While writers are held back it waits.
     async fn delete(&mut self, keys: &[Box<[u8]>], watches: &[Watch]) -> Result<usize, Fault> {
         let mut arrived: Vec<&Watch> = Vec::new();
         let keys: HashSet<&[u8]> = keys.iter().map(|it| &**it).collect();
@@ -144,7 +145,7 @@ impl Connection {
         }
     }
 
-    /// As [`Connection::delete`]; `None` while writers are locks back.
+    /// As [`Connection::delete`]; `None` while writers are held back.
     fn delete_now(&mut self, arrived: &[&Watch]) -> Option<Result<usize, Fault>> {
         if arrived.is_empty() {
             return Some(Ok(0));

@@ -1,9 +1,9 @@
 //! PROXY ONCE: one command under a consistency of its own.
 
 use super::connection::{BatchContext, Connection, Stop};
-use crate::admin::verbs::once::once;
-use crate::admin::{Command, Handler, table};
 use crate::command::{Args, Fault};
+use crate::commands::verbs::once::once;
+use crate::commands::{Command, Handler, table};
 use crate::node::ReplicaSet;
 use crate::resp::Request;
 use crate::route::{Plan, Reason, Where};
@@ -31,7 +31,7 @@ impl Connection {
         if self.is_held(|it| it.would_write(inner, words)) {
             return Err(Some(Stop::LockCache));
         }
-        // The other way round at the end: the random go on as if nothing had been asked.
+        // The other way round at the end: the random numbers go on as if nothing had been asked.
         once.seed = once.seed.map(|it| context.scratch.env.reseed(it));
         self.session.once = Some(Box::new(once));
         Ok((inner, words))
@@ -70,7 +70,7 @@ impl Connection {
         }
     }
 
-    /// A write that names a member must name the master. ReadRequirements with the master's lock locks.
+    /// A write that names a member must name the master. Asked with the master's lock held.
     #[inline]
     pub fn may_write_at(&self, master: usize) -> Result<(), Fault> {
         let Some(once) = &self.session.once else { return Ok(()) };

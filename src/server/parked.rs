@@ -3,9 +3,9 @@
 use super::acks::{Confirmed, Wanted};
 use super::connection::{Awaited, Connection};
 use super::scratch::with_scratch;
-use crate::admin::{Migration, Park};
 use crate::base::position::Offset;
 use crate::command::Fault;
+use crate::commands::{Migration, Park};
 use crate::metrics::batch::Batch;
 use crate::node::{Member, ReplicaSet};
 use crate::runtime::{clock, tasks};
@@ -252,7 +252,7 @@ impl Connection {
         }
     }
 
-    /// Waits until nobody is locks back. Answers whether the peer is still there.
+    /// Waits until nobody is held back. Answers whether the peer is still there.
     pub async fn until_released(&self) -> bool {
         let released = async {
             loop {
@@ -267,7 +267,7 @@ impl Connection {
                 }
             }
         };
-        // Who is unblocked looks again, and is locks as before.
+        // Who is unblocked looks again, and is held as before.
         self.stand_until(released, None).await != Ended::Gone
     }
 

@@ -2,10 +2,10 @@
 
 use super::connection::{Awaited, BatchContext, Connection, LockCache, ReadRetry, Stop};
 use super::once::plan_at;
-use crate::admin::{Command, RequestContext, preferred_replica};
 use crate::base::limits::CATCH_UP_US_MAX;
 use crate::base::position::Offset;
 use crate::command::{Args, Class, Fault, Flags};
+use crate::commands::{Command, RequestContext, preferred_replica};
 use crate::engine::ReadVerb;
 use crate::metrics::worst::Key;
 use crate::metrics::{Label, NONE, Place};
@@ -175,7 +175,7 @@ impl Connection {
         outcome.map(|()| true)
     }
 
-    /// With the member's lock locks, nothing it has applied can change; what was planned before may
+    /// With the member's lock held, nothing it has applied can change; what was planned before may
     /// have.
     #[inline]
     fn still_holds(&self, plan: Plan, member: &Member, master: usize, generation: u64) -> bool {

@@ -18,9 +18,9 @@ pub struct WorkerScratch {
     pub effects: Effects,
     /// What was seen since the last flush.
     pub metrics: Batch,
-    /// Time and random of the batch.
+    /// Time and random numbers of the batch.
     pub env: CallEnv,
-    /// Random that choose members; those of requests are the env's.
+    /// Random numbers that choose members; those of requests are in `env`.
     pub random: Random,
     /// An empty reply buffer with room.
     pub output: Vec<u8>,

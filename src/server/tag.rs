@@ -1,7 +1,7 @@
 //! Tags of replies: an attribute in front of a reply that says where it comes from (PROXY TAG).
 
 use super::connection::{BatchContext, Connection};
-use crate::admin::verbs::once::token_of;
+use crate::commands::verbs::once::token_of;
 use crate::node::Member;
 use crate::resp::{Mark, Reply};
 use crate::route::Reason;

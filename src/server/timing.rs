@@ -9,11 +9,12 @@
 //! clock is read behind every command, and each is exact.
 
 use super::connection::{BatchContext, Connection};
-use crate::admin::{Command, Slow, slow_words, table};
 use crate::command::Flags;
+use crate::commands::{Command, slow_words, table};
 use crate::metrics::Label;
 use crate::resp::{AuthState, Decoder, Limits, OwnedRequest, Request, Step};
 use crate::runtime::{clock, tasks};
+use crate::state::Slow;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Below this threshold of the slow log every command has a time of its own.
@@ -74,7 +75,7 @@ impl BatchContext<'_, '_> {
         }
     }
 
-    /// Outcome a command: it is counted, and measured unless it may share its neighbours' time.
+    /// After a command: it is counted, and measured unless it may share its neighbours' time.
     #[inline]
     pub fn count(&mut self, label: Label, command: &Command) {
         self.scratch.metrics.count(label, 1);

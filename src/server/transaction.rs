@@ -2,9 +2,9 @@
 
 use super::connection::{BatchContext, Connection, Stop};
 use super::execute::is_write;
-use crate::admin::{Command, Handler, table};
 use crate::base::limits::{QUERY_BYTES_MAX, REQUEST_ARGS_MAX};
 use crate::command::{Fault, Flags};
+use crate::commands::{Command, Handler, table};
 use crate::resp::{OwnedRequest, Request};
 use crate::session::Queue;
 
@@ -19,7 +19,7 @@ pub fn has_write(queue: &Queue) -> bool {
 }
 
 impl Connection {
-    /// Whether a request is one of those that wait while writers are locks back.
+    /// Whether a request is one of those that wait while writers are held back.
     pub fn would_write(&self, command: &Command, request: Request<'_>) -> bool {
         let is_exec = command.spec.name == "EXEC";
         is_write(command, request)
@@ -27,7 +27,7 @@ impl Connection {
             || (is_exec && self.session.queue.as_ref().is_some_and(has_write))
     }
 
-    /// Whether a transaction must wait after all: with the master's lock locks no new pause_mode begins.
+    /// Whether a transaction must wait after all: with the master's lock held no new hold begins.
     pub fn holds_back(&mut self, queue: &Queue, context: &mut BatchContext<'_, '_>) -> bool {
         if !has_write(queue) {
             return false;

@@ -3,8 +3,8 @@
 use super::acks::Wanted;
 use super::connection::{BatchContext, Connection, Stop};
 use super::parked::{Confirmation, Parked};
-use crate::admin::Command;
 use crate::command::{Args, Fault};
+use crate::commands::Command;
 use crate::engine::WriteVerb;
 use crate::metrics::Label;
 use crate::node::{MemberFlag, View};

@@ -14,7 +14,7 @@ pub struct Once {
     pub ladder: Option<Ladder>,
     /// AT: the place of the member that must serve it, as it is.
     pub at: Option<usize>,
-    /// SEED: how its random fall.
+    /// SEED: how its random numbers fall.
     pub seed: Option<u64>,
 }
 

@@ -9,9 +9,9 @@ pub enum Class {
     Exact,
     /// The same elements; runs of so many stay together.
     Unordered(usize),
-    /// Chosen by random: as many, and each from the collection.
+    /// Chosen by random numbers: as many, and each from the collection.
     Random,
-    /// Chosen by random and taken out: both sides are brought to the same state afterwards.
+    /// Chosen by random numbers and taken out: both sides are brought to the same state afterwards.
     Popped,
     /// A page of an iteration.
     Page,

@@ -1,4 +1,4 @@
-//! Grammars of commands, and the commands that seeded random make of them.
+//! Grammars of commands, and the commands that seeded random numbers make of them.
 //!
 //! A line is a weight and a shape: upper-case words stand for themselves, lower-case words are
 //! kinds of arguments (`vocabulary.rs`), `[a | b]` is one of these or nothing, `(a | b)` one of

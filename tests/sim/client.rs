@@ -1,11 +1,11 @@
 //! A client: a session that reads as the request path does, and what it has seen.
 
 use super::checker::{Finding, Ledger};
-use entourage::admin::{Handler, RequestContext, preferred_replica, table};
 use entourage::base::position::{Offset, Position};
 use entourage::base::random::Random;
 use entourage::base::time::MonoUs;
 use entourage::command::{Args, CallEnv, Class};
+use entourage::commands::{Handler, RequestContext, preferred_replica, table};
 use entourage::node::{Applied, ApplyBudget, CaughtUp, ReplicaSet, View};
 use entourage::resp::{OwnedRequest, Protocol, Reply};
 use entourage::route::{Ladder, LadderPosition, Level, Route, Routes, Step, Where, plan};

@@ -1,4 +1,4 @@
-//! The env of the simulation: a set, clients, random, and checkers that count writes by themselves.
+//! The world of the simulation: a set, clients, random numbers, and checkers that count writes by themselves.
 
 mod checker;
 mod client;
@@ -7,11 +7,11 @@ pub use checker::Finding;
 
 use checker::Ledger;
 use client::Client;
-use entourage::admin::table;
 use entourage::base::position::{Offset, ReplId};
 use entourage::base::random::Random;
 use entourage::base::time::{MonoUs, WallMs};
 use entourage::command::{Args, Fault};
+use entourage::commands::table;
 use entourage::engine::{Effects, Engine, Thresholds};
 use entourage::node::{Applied, ApplyBudget, Member, MemberFlag, MemberList, ReplicaSet};
 use entourage::resp::{AuthState, Decoder, Limits, OwnedRequest, Protocol, Reply, Step};
@@ -139,7 +139,7 @@ impl CallEnv {
         let owned = OwnedRequest::of(words.split(' '));
         let request = owned.borrow();
         let command = table().find(request)?;
-        let entourage::admin::Handler::Write(verb) = command.handler else {
+        let entourage::commands::Handler::Write(verb) = command.handler else {
             panic!("{words} is a write")
         };
         let env = entourage::command::CallEnv::new(WALL, self.now);
@@ -373,7 +373,7 @@ fn contents(engine: &Engine) -> Vec<String> {
 fn asked(engine: &Engine, db: usize, words: &str) -> String {
     let owned = OwnedRequest::of(words.split(' '));
     let command = table().find(owned.borrow()).expect("a command");
-    let entourage::admin::Handler::Read(verb) = command.handler else { panic!("{words} reads") };
+    let entourage::commands::Handler::Read(verb) = command.handler else { panic!("{words} reads") };
     let env = entourage::command::CallEnv::new(WALL, 1);
     let mut reply = Reply::new(Protocol::Resp2);
     let args = Args::new(owned.borrow(), command.words, db, &env);

@@ -184,7 +184,7 @@ impl<S: Slot> Segment<S> {
         self.put(at, slot);
     }
 
-    /// Puts an entry where `seek` body, and moves what stands there up to the next gap.
+    /// Puts an entry where `seek` said, and moves what stands there up to the next gap.
     pub fn put(&mut self, at: usize, slot: S) {
         let (mut at, mut carried) = (at, slot);
         while carried.hash().is_some() {

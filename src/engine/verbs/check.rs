@@ -35,9 +35,9 @@ pub fn check(name: &str) {
 pub struct Bench {
     /// The member.
     pub engine: Engine,
-    /// Its clock and random.
+    /// Its clock and random numbers.
     pub env: CallEnv,
-    /// What the last write body.
+    /// What the last write said.
     pub effects: Effects,
     /// RESP2 unless set.
     pub protocol: Protocol,
@@ -149,7 +149,7 @@ pub fn texts(reply: &str) -> Vec<String> {
     reply.lines().filter(is_text).map(str::to_owned).collect()
 }
 
-/// What the last write body, in words; the client's own as `as sent`.
+/// What the last write said, in words; the client's own as `as sent`.
 pub fn body(bench: &Bench) -> Vec<String> {
     let span = |body: &EffectBody| match body {
         EffectBody::AsSent => "as sent".to_owned(),

@@ -79,7 +79,7 @@ fn restore(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let key = args.next()?;
-    // The number is read only after all that is body behind it.
+    // The number is read only after all that is said behind it.
     let ttl = args;
     let payload = args.next().and_then(|_| args.next())?;
     let options = options(&mut args)?;

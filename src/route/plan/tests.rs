@@ -186,7 +186,11 @@ proptest! {
         prop_assert!(first <= taken);
         for (at, step) in case.ladder.steps().iter().enumerate().take(taken).skip(first) {
             let could = match step {
-                Step::Wait(_) if at == first && case.ladder_position.left == Some(Duration::ZERO) => false,
+                Step::Wait(_)
+                    if at == first && case.ladder_position.left == Some(Duration::ZERO) =>
+                {
+                    false
+                }
                 Step::CatchUp => reachable && serving().any(|it| !it.paused),
                 Step::OtherReplica => serving().any(|it| case.keeps_the_promise(it)),
                 Step::Wait(_) | Step::Stale => serving().next().is_some(),
@@ -200,7 +204,8 @@ proptest! {
     #[test]
     fn a_fresh_home_always_wins(case in case()) {
         let preferred = case.preferred.and_then(|it| case.replicas.get(it));
-        let Some(preferred) = preferred.filter(|it| it.in_service && case.keeps_the_promise(it)) else {
+        let is_kept = |it: &&Candidate| it.in_service && case.keeps_the_promise(it);
+        let Some(preferred) = preferred.filter(is_kept) else {
             return Ok(());
         };
         let fenced = case.level == Level::Linearizable && case.master.is_none();

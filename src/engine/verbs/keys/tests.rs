@@ -37,7 +37,7 @@ fn databases_are_emptied_and_swapped_as_in_redis() {
     check("keys-databases.txt");
 }
 
-/// The commands a write body, with the database of each: what a replica runs when it is not shared
+/// The commands a write said, with the database of each: what a replica runs when it is not shared
 /// their outcome.
 fn spoken(effects: &Effects, sent: &[Vec<u8>]) -> Vec<(usize, Vec<Vec<u8>>)> {
     let command = |body: &EffectBody| match body {
@@ -219,7 +219,7 @@ impl Pair {
         let Run::Write(verb) = row.run else { panic!("{line} is not a write") };
         let Bench { engine, env, effects, .. } = &mut self.master;
         let args = Args::new(owned.borrow(), 1, self.db, env);
-        // A fault may still have body that something expired.
+        // A fault may still have said that something expired.
         let _ = engine.write(&row.spec, verb, args, effects, &mut Reply::default());
         self.follow(&words);
     }

@@ -178,7 +178,7 @@ fn another_type_is_refused_after_the_arguments_and_changes_nothing() {
     assert_eq!(bench.ask("SET h v KEEPTTL"), "+OK\n");
 }
 
-/// Applies what the last write body as a hosted replica does: adopts what is shared, runs the rest.
+/// Applies what the last write said as a hosted replica does: adopts what is shared, runs the rest.
 fn follow(bench: &Bench, sent: &[Vec<u8>], replica: &mut Bench) {
     for item in bench.effects.items() {
         let shared = &bench.effects.shared()[item.shared.clone()];

@@ -299,7 +299,7 @@ impl<'a> Ask<'a> {
         }
         let (by, order) = (by.unwrap_or(By::Rank), order.unwrap_or(Order::Up));
         agree(by, shown, limit)?;
-        // By score or text, the end that comes first is body first.
+        // By score or text, the end that comes first is said first.
         let (min, max) = match (by, order) {
             (By::Score | By::Lex, Order::Down) => (ends.1, ends.0),
             _ => ends,

@@ -1,0 +1,133 @@
+//! A session verb's turn: what it may look at and change, and what happens after it.
+
+use super::migration::Migration;
+use crate::base::position::Offset;
+use crate::base::time::MonoUs;
+use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Row, spec};
+use crate::resp::Reply;
+use crate::session::{Queue, Session};
+use crate::state::{Client, Server};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// All that a session verb sees.
+pub struct CommandContext<'t> {
+    /// What all connections share.
+    pub server: &'t Arc<Server>,
+    /// The connection's own memory.
+    pub session: &'t mut Session,
+    /// What others may know of the connection.
+    pub client: &'t Client,
+    /// Name of the listener it came in by.
+    pub listener: &'t str,
+    /// The listener's own level.
+    pub listener_level: Option<crate::route::Level>,
+    /// Arguments behind the name.
+    pub args: Args<'t>,
+    /// Where the answer goes.
+    pub reply: &'t mut Reply,
+    /// When the batch began.
+    pub now: MonoUs,
+}
+
+/// What happens after a session verb.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The answer is written.
+    Answered,
+    /// The answer comes later; nothing else of this connection runs before.
+    Park(Park),
+    /// The queued commands run now, and their answers follow.
+    Execute(Queue),
+    /// The connection closes once the answer is out.
+    Close,
+    /// The whole proxy shuts down.
+    ShutDown,
+}
+
+/// Why a connection stands still.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Park {
+    /// WAIT: until this many replicas have applied `offset`; answers how many have.
+    Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
+    /// WAITAOF for files that nobody keeps; answers none.
+    WaitAof { timeout: Option<Duration> },
+    /// DEBUG SLEEP; answers OK.
+    Sleep { time: Duration },
+    /// PROXY FAILOVER to the member at this place; answers OK, or why not.
+    FailOver { candidate: usize },
+    /// PROXY RELOAD; answers OK, or why not.
+    Reload,
+    /// MIGRATE; answers what came of it.
+    Migrate(Box<Migration>),
+}
+
+/// Talks to the proxy itself.
+pub type SessionVerb = fn(&mut CommandContext<'_>) -> Result<Outcome, Fault>;
+
+/// What runs a session's command.
+#[derive(Clone, Copy)]
+pub enum SessionRun {
+    /// A verb.
+    Verb(SessionVerb),
+    /// The request path itself, with the command that the request holds.
+    Prefix,
+    /// One of the subcommands, or `bare` when none is named.
+    Container { rows: &'static [SessionRow], bare: Option<SessionVerb> },
+}
+
+/// A row of the session's table.
+pub type SessionRow = Row<SessionRun>;
+
+/// A row; [`SessionRow::says`] documents it.
+pub const fn session_row(
+    name: &'static str,
+    arity: Arity,
+    flags: Flags,
+    verb: SessionVerb,
+) -> SessionRow {
+    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::ConnectionTask);
+    SessionRow { spec, run: SessionRun::Verb(verb) }
+}
+
+/// A row of a command in front of another.
+pub const fn session_prefix(name: &'static str, arity: Arity, flags: Flags) -> SessionRow {
+    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::ConnectionTask);
+    SessionRow { spec, run: SessionRun::Prefix }
+}
+
+/// A row that only holds subcommands.
+pub const fn session_container(name: &'static str, rows: &'static [SessionRow]) -> SessionRow {
+    let arity = Arity::AtLeast(2);
+    let spec = spec(name, arity, Class::Session, Flags::NONE, Keys::NONE, Group::ConnectionTask);
+    SessionRow { spec, run: SessionRun::Container { rows, bare: None } }
+}
+
+impl SessionRow {
+    /// What runs a container that is called without a subcommand.
+    pub const fn alone(mut self, verb: SessionVerb) -> SessionRow {
+        self.spec.arity = Arity::AtLeast(1);
+        if let SessionRun::Container { bare, .. } = &mut self.run {
+            *bare = Some(verb);
+        }
+        self
+    }
+
+    /// More flags: a container's.
+    pub const fn flags(mut self, flags: Flags) -> SessionRow {
+        self.spec.flags = flags;
+        self
+    }
+
+    /// It changes data although no member runs it.
+    pub const fn writes(mut self) -> SessionRow {
+        self.spec.class = Class::Write;
+        self
+    }
+
+    /// Where its keys stand, for the few that have any.
+    pub const fn keys(mut self, keys: Keys) -> SessionRow {
+        self.spec.keys = keys;
+        self
+    }
+}

@@ -1,0 +1,106 @@
+//! Sections about the data: persistence, replication, keyspace.
+
+use super::Lines;
+use crate::base::limits::DATABASES;
+use crate::base::position::ReplId;
+use crate::metrics::Delay;
+use crate::node::MemberFlag;
+use crate::runtime::clock;
+use crate::state::Server;
+
+/// Nothing is written to disk, and INFO's readers must learn that in Redis' words.
+pub fn persistence(server: &Server, lines: &mut Lines) {
+    let changes = {
+        let member_list = server.set.member_list();
+        server.set.read(&member_list[server.set.master()]).engine().shared().changes
+    };
+    lines.line("loading", 0);
+    lines.line("async_loading", 0);
+    lines.zeros(&["current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    lines.line("current_fork_perc", "0.00");
+    lines.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
+    lines.line("rdb_changes_since_last_save", changes);
+    lines.line("rdb_bgsave_in_progress", 0);
+    lines.line("rdb_last_save_time", server.birth.at.0 / 1000);
+    lines.line("rdb_last_bgsave_status", "ok");
+    lines.line("rdb_last_bgsave_time_sec", -1);
+    lines.line("rdb_current_bgsave_time_sec", -1);
+    lines.zeros(&["rdb_saves", "rdb_last_cow_size"]);
+    lines.zeros(&["rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    lines.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    lines.line("aof_last_rewrite_time_sec", -1);
+    lines.line("aof_current_rewrite_time_sec", -1);
+    lines.line("aof_last_bgrewrite_status", "ok");
+    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    lines.line("aof_last_write_status", "ok");
+    lines.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+}
+
+/// Who follows whom. Hosted replicas stand where Redis lists the ones on the wire, each with its
+/// name for a host: exporters tell replicas apart by address, and nobody can dial these.
+pub fn replication(server: &Server, lines: &mut Lines) {
+    let set = &server.set;
+    let (member_list, master, now) = (set.member_list(), set.master(), clock::mono_now());
+    lines.line("role", "master");
+    lines.line("connected_slaves", member_list.len() - 1);
+    for (at, member) in member_list.iter().filter(|it| it.index != master).enumerate() {
+        let state = match () {
+            () if member.is(MemberFlag::Quarantined) => "quarantined",
+            () if member.is(MemberFlag::Unsynced) => "wait_bgsave",
+            () => "online",
+        };
+        let (port, offset) = (server.birth.port, member.applied());
+        // Redis says -1 of what it does not know.
+        let lag_s = match set.behind_us(member, now) {
+            u64::MAX => -1,
+            us => (us / 1_000_000) as i64,
+        };
+        lines.push(format_args!(
+            "slave{at}:ip={},port={port},state={state},offset={offset},lag={lag_s},flags={}",
+            member.name,
+            member.flags().replace(',', "+"),
+        ));
+    }
+    lines.line("master_name", &member_list[master].name);
+    lines.line("master_failover_state", "no-failover");
+    lines.line("failover_pause_us_p99", server.delay(Delay::FailoverPause).shown(99.0));
+    stream(server, lines);
+}
+
+fn stream(server: &Server, lines: &mut Lines) {
+    let history = server.set.history();
+    let (start, len) = server.set.backlog();
+    let none = (ReplId::new([0; 20]), -1);
+    let before = history.before();
+    let (second, second_offset) =
+        before.map_or(none, |it| (it.replid, it.offset.bytes() as i64 + 1));
+    lines.line("master_replid", history.replid);
+    lines.line("master_replid2", second);
+    lines.line("master_repl_offset", server.set.head());
+    lines.line("second_repl_offset", second_offset);
+    lines.line("repl_backlog_active", u8::from(len != 0));
+    lines.line("repl_backlog_size", server.settings().set.backlog_bytes);
+    // Redis counts the stream's bytes from 1.
+    lines.line("repl_backlog_first_byte_offset", start.bytes() + u64::from(len != 0));
+    lines.line("repl_backlog_histlen", len);
+}
+
+/// Keys by database, at the master.
+pub fn keyspace(server: &Server, lines: &mut Lines) {
+    let member_list = server.set.member_list();
+    let reading = server.set.read(&member_list[server.set.master()]);
+    let now = clock::wall_now();
+    for index in 0..DATABASES {
+        let space = reading.engine().space(index);
+        let (keys, expires) = (space.len(), space.with_deadline());
+        if keys != 0 {
+            let ttl = space.mean_ttl_ms(now);
+            lines.push(format_args!("db{index}:keys={keys},expires={expires},avg_ttl={ttl}"));
+        }
+    }
+}
+
+/// Keys that were deleted because their time had come, since the counts were last forgotten.
+pub fn expired(server: &Server) -> u64 {
+    server.expired_ever().saturating_sub(super::read(&server.counters.expired_before))
+}

@@ -1,0 +1,161 @@
+//! Sections about the process: server, clients, memory, stats, cpu.
+
+use super::{Lines, read};
+use crate::runtime::{clock, lazyfree, process};
+use crate::state::version::{ENTOURAGE_VERSION, REDIS_VERSION};
+use crate::state::{Memory, Server};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// There are no scripts.
+const SCRIPTS: &[&str] = &[
+    "used_memory_vm_eval",
+    "used_memory_scripts_eval",
+    "number_of_cached_scripts",
+    "number_of_functions",
+    "number_of_libraries",
+    "used_memory_vm_functions",
+    "used_memory_functions",
+];
+
+/// There is no defragmentation, no tracking of what clients have read.
+const DEFRAG_AND_TRACKING: &[&str] = &[
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "tracking_total_prefixes",
+];
+
+pub fn server(server: &Server, lines: &mut Lines) {
+    let settings = server.settings();
+    let up_s = server.birth.at.until(clock::wall_now()) / 1000;
+    lines.line("redis_version", REDIS_VERSION);
+    lines.line("entourage_version", ENTOURAGE_VERSION);
+    lines.line("redis_git_sha1", "00000000");
+    lines.line("redis_git_dirty", 0);
+    lines.line("redis_build_id", "0");
+    lines.line("redis_mode", "standalone");
+    lines.line("os", process::system_name());
+    lines.line("arch_bits", usize::BITS);
+    lines.line("multiplexing_api", "epoll");
+    lines.line("process_id", process::id());
+    lines.line("process_supervised", "no");
+    lines.line("run_id", &server.birth.run_id);
+    lines.line("tcp_port", server.birth.port);
+    lines.line("server_time_usec", clock::wall_us());
+    lines.line("uptime_in_seconds", up_s);
+    lines.line("uptime_in_days", up_s / (24 * 3600));
+    lines.line("hz", settings.set.hz);
+    lines.line("configured_hz", settings.set.hz);
+    lines.line("lru_clock", (clock::wall_now().0 / 1000) & 0xFF_FFFF);
+    lines.line("executable", process::executable());
+    lines.line("config_file", &server.birth.file);
+    lines.line("io_threads_active", 0);
+    lines.line("listeners", settings.listeners.len());
+}
+
+pub fn clients(server: &Server, lines: &mut Lines) {
+    let all = server.clients.all();
+    let most = |of: fn(&crate::state::Client) -> u64| all.iter().map(|it| of(it)).max();
+    let blocked = all.iter().filter(|it| it.is_parked.load(Relaxed)).count();
+    lines.line("connected_clients", all.len());
+    lines.line("cluster_connections", 0);
+    lines.line("maxclients", server.settings().server.maxclients);
+    lines.line("client_recent_max_input_buffer", most(|it| read(&it.unread)).unwrap_or(0));
+    lines.line("client_recent_max_output_buffer", most(|it| read(&it.unsent)).unwrap_or(0));
+    lines.line("blocked_clients", blocked);
+    lines.line("tracking_clients", 0);
+    lines.line("clients_in_timeout_table", 0);
+    lines.line("clients_closed_for_output", read(&server.counters.overflowed));
+}
+
+pub fn memory(server: &Server, lines: &mut Lines) {
+    let memory = server.memory();
+    let (_, backlog) = server.set.backlog();
+    lines.bytes("used_memory", memory.used);
+    lines.bytes("used_memory_rss", memory.resident);
+    lines.bytes("used_memory_peak", memory.peak);
+    let percent = Memory::percent(memory.used, memory.peak);
+    lines.push(format_args!("used_memory_peak_perc:{percent:.2}%"));
+    lines.line("used_memory_overhead", memory.at_start + backlog);
+    lines.line("used_memory_startup", memory.at_start);
+    let dataset = memory.dataset().saturating_sub(backlog);
+    lines.line("used_memory_dataset", dataset);
+    let percent = Memory::percent(dataset, memory.dataset());
+    lines.push(format_args!("used_memory_dataset_perc:{percent:.2}%"));
+    lines.line("allocator_allocated", memory.used);
+    lines.line("allocator_active", memory.resident);
+    lines.line("allocator_resident", memory.resident);
+    lines.bytes("total_system_memory", process::machine_bytes());
+    lines.zeros(SCRIPTS);
+    ["used_memory_lua", "used_memory_vm_total", "used_memory_scripts", "maxmemory"]
+        .iter()
+        .for_each(|it| lines.bytes(it, 0));
+    lines.line("maxmemory_policy", server.settings().idle.eviction.as_str());
+    // The allocator does not say which pages it holds: all that is resident counts as its own.
+    lines.push(format_args!("allocator_frag_ratio:{:.2}", memory.fragmentation()));
+    lines.line("allocator_frag_bytes", memory.fragmentation_bytes());
+    for name in ["allocator_rss", "rss_overhead"] {
+        lines.push(format_args!("{name}_ratio:1.00\r\n{name}_bytes:0"));
+    }
+    lines.push(format_args!("mem_fragmentation_ratio:{:.2}", memory.fragmentation()));
+    lines.line("mem_fragmentation_bytes", memory.fragmentation_bytes());
+    lines.line("mem_not_counted_for_evict", 0);
+    lines.line("mem_replication_backlog", backlog);
+    lines.line("mem_total_replication_buffers", backlog);
+    lines.zeros(&["mem_cluster_links", "mem_clients_slaves"]);
+    lines.line("mem_clients_normal", server.client_bytes());
+    lines.line("mem_aof_buffer", 0);
+    lines.line("mem_allocator", "mimalloc");
+    lines.line("active_defrag_running", 0);
+    lines.line("lazyfree_pending_objects", lazyfree::waiting());
+    lines.line("lazyfreed_objects", lazyfree::freed());
+}
+
+pub fn stats(server: &Server, lines: &mut Lines) {
+    let counters = &server.counters;
+    let snapshot = server.snapshot();
+    let gains = server.rates.lock().gains();
+    lines.line("total_connections_received", read(&counters.accepted));
+    lines.line("total_commands_processed", read(&counters.commands));
+    lines.line("instantaneous_ops_per_sec", gains.commands as u64);
+    lines.line("total_net_input_bytes", read(&counters.bytes_in));
+    lines.line("total_net_output_bytes", read(&counters.bytes_out));
+    lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    let kbps = |bytes: f64| format!("{:.2}", bytes / 1024.0);
+    lines.line("instantaneous_input_kbps", kbps(gains.bytes_in));
+    lines.line("instantaneous_output_kbps", kbps(gains.bytes_out));
+    lines.line("instantaneous_input_repl_kbps", "0.00");
+    lines.line("instantaneous_output_repl_kbps", "0.00");
+    lines.line("rejected_connections", read(&counters.refused));
+    lines.line("sync_full", read(&server.set.full_resyncs));
+    lines.line("sync_partial_ok", 0);
+    lines.line("sync_partial_err", 0);
+    lines.line("expired_keys", super::data::expired(server));
+    lines.zeros(&["evicted_keys", "evicted_clients"]);
+    lines.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    lines.line("keyspace_hits", snapshot.tally().hits);
+    lines.line("keyspace_misses", snapshot.tally().misses);
+    lines.zeros(&["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"]);
+    lines.zeros(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"]);
+    lines.zeros(&["slave_expires_tracked_keys"]);
+    lines.zeros(DEFRAG_AND_TRACKING);
+    lines.zeros(&["unexpected_error_replies"]);
+    lines.line("total_error_replies", read(&counters.errors));
+    lines.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+}
+
+pub fn cpu(_: &Server, lines: &mut Lines) {
+    let it = process::cpu();
+    let told = [
+        ("used_cpu_sys", it.system),
+        ("used_cpu_user", it.user),
+        ("used_cpu_sys_children", it.children_system),
+        ("used_cpu_user_children", it.children_user),
+    ];
+    told.iter().for_each(|(name, seconds)| lines.push(format_args!("{name}:{seconds:.6}")));
+}

@@ -1,0 +1,22 @@
+//! The one table of all commands, and the verbs that are answered by the proxy itself: CLIENT,
+//! CONFIG, INFO, PROXY and the like. The engine's verbs stand beside their data types.
+
+mod table;
+mod context;
+mod read_requirements;
+mod migration;
+mod slow_words;
+mod info;
+mod stats;
+pub mod verbs;
+
+pub use context::{
+    CommandContext, Outcome, Park, SessionRow, SessionRun, SessionVerb, session_container,
+    session_prefix, session_row,
+};
+pub use info::info;
+pub use migration::{Credentials, Migration};
+pub use read_requirements::{RequestContext, preferred_replica};
+pub use slow_words::slow_words;
+pub use stats::stats;
+pub use table::{Command, Handler, Table, table};

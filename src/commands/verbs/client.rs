@@ -1,0 +1,340 @@
+//! CLIENT: the connection's own settings, and a look at the others.
+
+mod kill;
+mod line;
+mod pause;
+
+use super::connection::{printable, set_name};
+use super::help::help;
+use crate::base::number;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Fault, Flags, Group};
+use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
+use crate::session::Replies;
+use crate::state::Client;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+const OWN: Flags = Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE);
+const OPERATOR: Flags = OWN.and(Flags::ADMIN);
+const CONSTANT: &str = "O(1)";
+const EVERYBODY: &str = "O(N) where N is the number of client connections";
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[session_container("CLIENT", SUBCOMMANDS).says(
+    Group::ConnectionTask,
+    "2.4.0",
+    "Depends on the subcommand",
+    "Looks at connections and changes them.",
+    "",
+)];
+
+const fn sub(
+    row: SessionRow,
+    since: &'static str,
+    complexity: &'static str,
+    summary: &'static str,
+    syntax: &'static str,
+) -> SessionRow {
+    row.says(Group::ConnectionTask, since, complexity, summary, syntax)
+}
+
+const SUBCOMMANDS: &[SessionRow] = &[
+    sub(
+        session_row("ID", Exactly(2), OWN, id),
+        "5.0.0",
+        CONSTANT,
+        "Answers the number of this connection.",
+        "",
+    ),
+    sub(
+        session_row("INFO", Exactly(2), OWN, info),
+        "6.2.0",
+        CONSTANT,
+        "Tells of this connection.",
+        "",
+    )
+    .tips(&["nondeterministic_output"]),
+    sub(
+        session_row("LIST", AtLeast(2), OPERATOR, list),
+        "2.4.0",
+        EVERYBODY,
+        "Tells of all connections.",
+        "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+    )
+    .tips(&["nondeterministic_output"]),
+    sub(
+        session_row("KILL", AtLeast(3), OPERATOR, kill::kill),
+        "2.4.0",
+        EVERYBODY,
+        "Closes connections.",
+        "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] \
+         [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes/no]>",
+    ),
+    sub(
+        session_row("SETNAME", Exactly(3), OWN, set_name),
+        "2.6.9",
+        CONSTANT,
+        "Gives this connection a name.",
+        "connection-name",
+    ),
+    sub(
+        session_row("GETNAME", Exactly(2), OWN, get_name),
+        "2.6.9",
+        CONSTANT,
+        "Answers the name of this connection.",
+        "",
+    ),
+    sub(
+        session_row("SETINFO", Exactly(4), OWN, set_info),
+        "7.2.0",
+        CONSTANT,
+        "Says which library this connection uses.",
+        "<LIB-NAME libname | LIB-VER libver>",
+    ),
+    sub(
+        session_row("REPLY", Exactly(3), OWN, replies),
+        "3.2.0",
+        CONSTANT,
+        "Whether this connection wants replies.",
+        "<ON | OFF | SKIP>",
+    ),
+    sub(
+        session_row("NO-EVICT", Exactly(3), OPERATOR, no_evict),
+        "7.0.0",
+        CONSTANT,
+        "Whether this connection may be closed to save memory.",
+        "<ON | OFF>",
+    ),
+    sub(
+        session_row("NO-TOUCH", Exactly(3), OWN, no_touch),
+        "7.2.0",
+        CONSTANT,
+        "Whether reads of this connection mark keys as used.",
+        "<ON | OFF>",
+    ),
+    sub(
+        session_row("UNBLOCK", AtLeast(3), OPERATOR, unblock),
+        "5.0.0",
+        "O(log N) where N is the number of client connections",
+        "Ends the wait of another connection.",
+        "client-id [TIMEOUT | ERROR]",
+    ),
+    sub(
+        session_row("PAUSE", AtLeast(3), OPERATOR, pause::pause),
+        "2.9.50",
+        CONSTANT,
+        "Lets clients wait for some milliseconds: all, or those that write.",
+        "timeout [WRITE | ALL]",
+    ),
+    sub(
+        session_row("UNPAUSE", Exactly(2), OPERATOR, pause::unpause),
+        "6.2.0",
+        "O(N) Where N is the number of paused clients",
+        "Lets clients that wait go on.",
+        "",
+    ),
+    sub(
+        session_row("GETREDIR", Exactly(2), OWN, get_redirection),
+        "6.0.0",
+        CONSTANT,
+        "Answers where invalidations of this connection go.",
+        "",
+    ),
+    sub(
+        session_row("TRACKINGINFO", Exactly(2), OWN, tracking_info),
+        "6.2.0",
+        CONSTANT,
+        "Tells of client-side caching on this connection.",
+        "",
+    ),
+    help(Group::ConnectionTask, "5.0.0"),
+];
+
+fn id(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.int(context.client.id as i64);
+    Ok(Outcome::Answered)
+}
+
+fn info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    mirror(context);
+    context.reply.verbatim(&line::line(context.client, context.now));
+    Ok(Outcome::Answered)
+}
+
+/// Lets others see this client as it is now, in the middle of a batch.
+fn mirror(context: &CommandContext<'_>) {
+    context.client.mirror(context.session, context.reply.protocol());
+    let asked = context.args.request().wire().map_or(0, <[u8]>::len);
+    context.client.unread.store(asked as u64, Relaxed);
+}
+
+fn list(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    mirror(context);
+    let clients = if context.args.left() == 0 {
+        context.server.clients.all()
+    } else if 2 <= context.args.left() && context.args.word("TYPE") {
+        let kind = Kind::parse(context.args.next()?)?;
+        context.args.done()?;
+        context.server.clients.all().into_iter().filter(|it| kind.is_of(it)).collect()
+    } else if 2 <= context.args.left() && context.args.word("ID") {
+        let ids = context.args.rest().map(number::parse_i64);
+        let ids: Option<Vec<i64>> = ids.collect();
+        let ids = ids.ok_or(Fault::Static("ERR Invalid client ID"))?;
+        let found = ids.into_iter().filter_map(|it| context.server.clients.get(it as u64));
+        found.collect::<Vec<Arc<Client>>>()
+    } else {
+        return Err(Fault::Syntax);
+    };
+    let text: String = clients.iter().map(|it| line::line(it, context.now)).collect();
+    context.reply.verbatim(&text);
+    Ok(Outcome::Answered)
+}
+
+/// Kinds of connections, as CLIENT LIST and CLIENT KILL tell them apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Normal,
+    Replica,
+    Pubsub,
+    Master,
+}
+
+impl Kind {
+    fn parse(word: &[u8]) -> Result<Kind, Fault> {
+        let kinds = [
+            ("normal", Kind::Normal),
+            ("slave", Kind::Replica),
+            ("replica", Kind::Replica),
+            ("pubsub", Kind::Pubsub),
+            ("master", Kind::Master),
+        ];
+        let found = kinds.iter().find(|it| word.eq_ignore_ascii_case(it.0.as_bytes()));
+        found.map(|it| it.1).ok_or_else(|| {
+            let word = String::from_utf8_lossy(word);
+            Fault::Message(format!("ERR Unknown client type '{word}'"))
+        })
+    }
+
+    /// All our connections are clients: nobody follows us over one, and nobody listens.
+    fn is_of(self, _: &Client) -> bool {
+        self == Kind::Normal
+    }
+}
+
+fn get_name(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    match context.session.name.as_str() {
+        "" => context.reply.null(),
+        name => context.reply.bulk(name.as_bytes()),
+    }
+    Ok(Outcome::Answered)
+}
+
+fn set_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (option, value) = (context.args.next()?, context.args.next()?);
+    let option = String::from_utf8_lossy(option).into_owned();
+    let is_name = option.eq_ignore_ascii_case("LIB-NAME");
+    if !is_name && !option.eq_ignore_ascii_case("LIB-VER") {
+        return Err(Fault::Message(format!("ERR Unrecognized option '{option}'")));
+    }
+    let Some(value) = printable(value) else {
+        let option = option.to_lowercase();
+        let text = format!("ERR {option} cannot contain spaces, newlines or special characters.");
+        return Err(Fault::Message(text));
+    };
+    let mut names = context.client.names.lock();
+    let (ours, shown) = match is_name {
+        true => (&mut context.session.lib_name, &mut names.lib_name),
+        false => (&mut context.session.lib_version, &mut names.lib_version),
+    };
+    *ours = value.into();
+    *shown = value.into();
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+fn replies(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.word("ON") {
+        context.session.replies = Replies::On;
+        context.reply.ok();
+    } else if context.args.word("OFF") {
+        context.session.replies = Replies::Off;
+    } else if context.args.word("SKIP") {
+        if context.session.replies != Replies::Off {
+            context.session.replies = Replies::SkipNext;
+        }
+    } else {
+        return Err(Fault::Syntax);
+    }
+    Ok(Outcome::Answered)
+}
+
+fn no_evict(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.session.no_evict = switch(context)?;
+    answer_switch(context, &context.client.flags.no_evict, context.session.no_evict)
+}
+
+fn no_touch(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.session.no_touch = switch(context)?;
+    context.args.env.touches.set(!context.session.no_touch);
+    answer_switch(context, &context.client.flags.no_touch, context.session.no_touch)
+}
+
+fn switch(context: &mut CommandContext<'_>) -> Result<bool, Fault> {
+    match (context.args.word("ON"), context.args.word("OFF")) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(Fault::Syntax),
+    }
+}
+
+fn answer_switch(
+    context: &mut CommandContext<'_>,
+    shown: &AtomicBool,
+    on: bool,
+) -> Result<Outcome, Fault> {
+    shown.store(on, Relaxed);
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+fn unblock(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    const AS_TIMEOUT: u8 = 1;
+    const WITH_ERROR: u8 = 2;
+    const REASONS: Fault = Fault::Static("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    let word = context.args.next()?;
+    let how = match context.args.left() {
+        0 => AS_TIMEOUT,
+        1 if context.args.word("TIMEOUT") => AS_TIMEOUT,
+        1 if context.args.word("ERROR") => WITH_ERROR,
+        _ => return Err(REASONS),
+    };
+    let id = number::parse_i64(word).ok_or(Fault::NotInteger)?;
+    let parked = context.server.clients.get(id as u64).filter(|it| it.is_parked.load(Acquire));
+    if let Some(client) = &parked {
+        client.unblocked.store(how, Release);
+        // It may have been woken by something else; whoever parks next begins anew.
+        client.is_parked.swap(false, AcqRel);
+        client.unblock.notify(usize::MAX);
+    }
+    context.reply.int(i64::from(parked.is_some()));
+    Ok(Outcome::Answered)
+}
+
+fn get_redirection(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.int(-1);
+    Ok(Outcome::Answered)
+}
+
+fn tracking_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.map(3);
+    context.reply.bulk(b"flags");
+    context.reply.set(1);
+    context.reply.bulk(b"off");
+    context.reply.bulk(b"redirect");
+    context.reply.int(-1);
+    context.reply.bulk(b"prefixes");
+    context.reply.array(0);
+    Ok(Outcome::Answered)
+}

@@ -1,0 +1,115 @@
+//! CLIENT KILL: one address, or everyone who fits all of the conditions.
+
+use super::Kind;
+use crate::base::number;
+use crate::command::Fault;
+use crate::commands::{CommandContext, Outcome};
+use crate::state::Client;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What a client must be to be closed.
+enum Condition<'a> {
+    Id(u64),
+    Kind(Kind),
+    Address(&'a [u8]),
+    LocalAddress(&'a [u8]),
+    User(&'a [u8]),
+}
+
+impl Condition<'_> {
+    fn fits(&self, client: &Client) -> bool {
+        match self {
+            Condition::Id(id) => client.id == *id,
+            Condition::Kind(kind) => kind.is_of(client),
+            Condition::Address(address) => client.address.as_bytes() == *address,
+            Condition::LocalAddress(address) => client.local_address.as_bytes() == *address,
+            Condition::User(user) => client.names.lock().user.as_bytes() == *user,
+        }
+    }
+}
+
+/// CLIENT KILL.
+pub fn kill(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.left() == 1 {
+        return kill_one(context);
+    }
+    let mut conditions = Vec::new();
+    let mut spares_self = true;
+    while context.args.left() != 0 {
+        if 2 <= context.args.left() && context.args.word("SKIPME") {
+            spares_self = yes_or_no(context)?;
+        } else {
+            conditions.push(condition(context)?);
+        }
+    }
+    let own = context.client.id;
+    let mut clients = context.server.clients.all();
+    clients.retain(|client| conditions.iter().all(|it| it.fits(client)));
+    clients.retain(|client| !(spares_self && client.id == own));
+    context.reply.count(clients.len());
+    Ok(close(context, &clients))
+}
+
+fn kill_one(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let address = Condition::Address(context.args.next()?);
+    let mut clients = context.server.clients.all();
+    clients.retain(|it| address.fits(it));
+    clients.truncate(1);
+    if clients.is_empty() {
+        return Err(Fault::Static("ERR No such client"));
+    }
+    context.reply.ok();
+    Ok(close(context, &clients))
+}
+
+fn yes_or_no(context: &mut CommandContext<'_>) -> Result<bool, Fault> {
+    match (context.args.word("YES"), context.args.word("NO")) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(Fault::Syntax),
+    }
+}
+
+fn condition<'a>(context: &mut CommandContext<'a>) -> Result<Condition<'a>, Fault> {
+    let args = &mut context.args;
+    if args.left() < 2 {
+        return Err(Fault::Syntax);
+    }
+    if args.word("ID") {
+        let id = number::parse_i64(args.next()?).filter(|it| 0 < *it);
+        let id = id.ok_or(Fault::Static("ERR client-id should be greater than 0"))?;
+        Ok(Condition::Id(id as u64))
+    } else if args.word("TYPE") {
+        Kind::parse(args.next()?).map(Condition::Kind)
+    } else if args.word("ADDR") {
+        args.next().map(Condition::Address)
+    } else if args.word("LADDR") {
+        args.next().map(Condition::LocalAddress)
+    } else if args.word("USER") {
+        user(args.next()?)
+    } else {
+        Err(Fault::Syntax)
+    }
+}
+
+fn user(name: &[u8]) -> Result<Condition<'_>, Fault> {
+    if name == b"default" {
+        return Ok(Condition::User(name));
+    }
+    let name = String::from_utf8_lossy(name);
+    Err(Fault::Message(format!("ERR No such user '{name}'")))
+}
+
+/// Closes all of them; itself only when the answer is out.
+fn close(context: &CommandContext<'_>, clients: &[Arc<Client>]) -> Outcome {
+    let mut after = Outcome::Answered;
+    for client in clients {
+        client.flags.is_closing.store(true, Relaxed);
+        match client.id == context.client.id {
+            true => after = Outcome::Close,
+            false => client.stream.close(),
+        }
+    }
+    after
+}

@@ -1,0 +1,59 @@
+//! One line of CLIENT LIST.
+
+use crate::base::time::MonoUs;
+use crate::commands::table;
+use crate::state::Client;
+use std::sync::atomic::Ordering::Relaxed;
+
+const MICROS_PER_SECOND: u64 = 1_000_000;
+
+/// How CLIENT LIST and CLIENT INFO tell of a client, in Redis' fields and order.
+pub fn line(client: &Client, now: MonoUs) -> String {
+    let names = client.names.lock().clone();
+    let age = now.since(client.since) / MICROS_PER_SECOND;
+    let idle = now.since(MonoUs(client.active.load(Relaxed))) / MICROS_PER_SECOND;
+    let (unread, unsent) = (client.unread.load(Relaxed), client.unsent.load(Relaxed));
+    let multi = i64::from(client.queued.load(Relaxed)) - 1;
+    format!(
+        "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub=0 psub=0 \
+         ssub=0 multi={multi} qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 \
+         oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} \
+         lib-ver={}\n",
+        client.id,
+        client.address,
+        client.local_address,
+        client.stream.descriptor(),
+        names.name,
+        marks(client),
+        client.db.load(Relaxed),
+        unread + unsent + size_of::<Client>() as u64,
+        if unsent == 0 { "r" } else { "rw" },
+        command(client),
+        names.user,
+        client.protocol.load(Relaxed),
+        names.lib_name,
+        names.lib_version,
+    )
+}
+
+/// The last command, `NULL` before the first.
+fn command(client: &Client) -> &'static str {
+    match client.command.load(Relaxed) {
+        u16::MAX => "NULL",
+        id => &table().get(id).name,
+    }
+}
+
+fn marks(client: &Client) -> String {
+    let flags = &client.flags;
+    let all = [
+        ('x', client.queued.load(Relaxed) != 0),
+        ('b', client.is_parked.load(Relaxed)),
+        ('c', flags.is_closing.load(Relaxed)),
+        ('U', flags.is_unix.load(Relaxed)),
+        ('e', flags.no_evict.load(Relaxed)),
+        ('T', flags.no_touch.load(Relaxed)),
+    ];
+    let marks: String = all.iter().filter(|it| it.1).map(|it| it.0).collect();
+    if marks.is_empty() { "N".into() } else { marks }
+}

@@ -1,0 +1,168 @@
+//! COMMAND INFO of one command.
+
+use super::is_container;
+use crate::command::{Begin, Class, Find, Flags, Group, KeySpec};
+use crate::commands::{Command, table};
+use crate::resp::Reply;
+
+/// Writes what clients need to know of a command.
+pub fn describe(reply: &mut Reply, command: &Command) {
+    let spec = &command.spec;
+    let (first, last, step) = key_range(spec.keys.0);
+    reply.array(10);
+    reply.bulk(command.name.as_bytes());
+    reply.int(spec.arity.as_redis());
+    simple_set(reply, &flags(command));
+    reply.int(first);
+    reply.int(last);
+    reply.int(step);
+    simple_set(reply, &categories(command));
+    reply.set(spec.tips.len());
+    spec.tips.iter().for_each(|it| reply.bulk(it.as_bytes()));
+    reply.set(spec.keys.0.len());
+    spec.keys.0.iter().for_each(|it| key_spec(reply, it));
+    reply.set(command.subcommands.len());
+    command.subcommands.iter().for_each(|it| describe(reply, table().get(*it)));
+}
+
+fn simple_set(reply: &mut Reply, words: &[&str]) {
+    reply.set(words.len());
+    words.iter().for_each(|it| reply.simple(it));
+}
+
+fn flags(command: &Command) -> Vec<&'static str> {
+    let class = match command.spec.class {
+        _ if is_container(command) => None,
+        Class::Read => Some("readonly"),
+        Class::Write => Some("write"),
+        Class::Session => None,
+    };
+    let set = Flags::WORDS.iter().filter(|it| command.spec.flags.has(it.0));
+    class.into_iter().chain(set.filter_map(|it| it.1)).collect()
+}
+
+/// ACL categories in Redis' order.
+const CATEGORIES: &[&str] = &[
+    "@keyspace",
+    "@read",
+    "@write",
+    "@set",
+    "@sortedset",
+    "@list",
+    "@hash",
+    "@string",
+    "@pubsub",
+    "@admin",
+    "@fast",
+    "@slow",
+    "@blocking",
+    "@dangerous",
+    "@connection",
+    "@transaction",
+];
+
+/// The ACL categories that follow from group, class and flags.
+pub fn categories(command: &Command) -> Vec<&'static str> {
+    let spec = &command.spec;
+    let has = |flag| spec.flags.has(flag);
+    let budget_clock = if has(Flags::FAST) { "@fast" } else { "@slow" };
+    if is_container(command) {
+        return vec![budget_clock];
+    }
+    let is_admin = has(Flags::ADMIN);
+    let is_dangerous = is_admin || has(Flags::DANGEROUS);
+    let all = [
+        subject(command),
+        (spec.class == Class::Read).then_some("@read"),
+        (spec.class == Class::Write).then_some("@write"),
+        has(Flags::PUBSUB).then_some("@pubsub"),
+        is_admin.then_some("@admin"),
+        Some(budget_clock),
+        has(Flags::BLOCKING).then_some("@blocking"),
+        is_dangerous.then_some("@dangerous"),
+    ];
+    let mut words: Vec<&str> = all.into_iter().flatten().collect();
+    words.sort_by_key(|word| CATEGORIES.iter().position(|it| it == word));
+    words
+}
+
+/// The category of its group. What looks at whole databases is about keys, whatever its group; what
+/// only waits or looks at the proxy is not.
+fn subject(command: &Command) -> Option<&'static str> {
+    match (command.spec.group, command.spec.class) {
+        (Group::Server, Class::Read | Class::Write) => Group::Generic.category(),
+        (Group::Generic, Class::Session) => Group::ConnectionTask.category(),
+        (group, _) => group.category(),
+    }
+}
+
+/// First key, last key and step, for clients that know no key specifications. Ranges that follow
+/// each other are one.
+fn key_range(specs: &[KeySpec]) -> (i64, i64, i64) {
+    let range = |it: &KeySpec| match (it.begin, it.find) {
+        (Begin::Index(first), Find::Range { last, step, .. }) => {
+            let base = if 0 <= last { first as i64 } else { 0 };
+            Some((first as i64, base + i64::from(last), step as i64))
+        }
+        _ => None,
+    };
+    if let [only] = specs {
+        return range(only).unwrap_or((0, 0, 0));
+    }
+    let mut whole: Option<(i64, i64)> = None;
+    for (first, last, step) in specs.iter().filter_map(range) {
+        let follows = whole.is_none_or(|it| it.1 == first - 1);
+        if step == 1 && follows {
+            whole = Some((whole.map_or(first, |it| it.0), last));
+        }
+    }
+    whole.map_or((0, 0, 0), |(first, last)| (first, last, 1))
+}
+
+fn key_spec(reply: &mut Reply, spec: &KeySpec) {
+    reply.map(3);
+    reply.bulk(b"flags");
+    simple_set(reply, spec.access.0);
+    reply.bulk(b"begin_search");
+    match spec.begin {
+        Begin::Index(index) => typed(reply, "index", &[("index", index as i64)]),
+        Begin::Keyword(word, from) => {
+            typed_header(reply, "keyword", 2);
+            reply.bulk(b"keyword");
+            reply.bulk(word.as_bytes());
+            reply.bulk(b"startfrom");
+            reply.int(i64::from(from));
+        }
+        Begin::Unknown => typed(reply, "unknown", &[]),
+    }
+    reply.bulk(b"find_keys");
+    match spec.find {
+        Find::Range { last, step, limit } => {
+            let numbers =
+                [("lastkey", last.into()), ("keystep", step as i64), ("limit", limit as i64)];
+            typed(reply, "range", &numbers);
+        }
+        Find::Count { count, first, step } => {
+            let numbers =
+                [("keynumidx", count as i64), ("firstkey", first as i64), ("keystep", step as i64)];
+            typed(reply, "keynum", &numbers);
+        }
+        Find::Unknown => typed(reply, "unknown", &[]),
+    }
+}
+
+fn typed(reply: &mut Reply, kind: &str, numbers: &[(&str, i64)]) {
+    typed_header(reply, kind, numbers.len());
+    for (name, number) in numbers {
+        reply.bulk(name.as_bytes());
+        reply.int(*number);
+    }
+}
+
+fn typed_header(reply: &mut Reply, kind: &str, len: usize) {
+    reply.map(2);
+    reply.bulk(b"type");
+    reply.bulk(kind.as_bytes());
+    reply.bulk(b"spec");
+    reply.map(len);
+}

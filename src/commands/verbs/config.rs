@@ -1,0 +1,80 @@
+//! CONFIG: the settings while the server runs.
+
+use super::help::help;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Fault, Flags, Group};
+use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
+
+const ADMIN: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::LOADING).and(Flags::STALE);
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[session_container("CONFIG", CONFIG).says(
+    Group::Server,
+    "2.0.0",
+    "Depends on subcommand.",
+    "Looks at the settings and changes them.",
+    "",
+)];
+
+const CONFIG: &[SessionRow] = &[
+    session_row("GET", AtLeast(3), ADMIN, get).says(
+        Group::Server,
+        "2.0.0",
+        "O(N) where N is the number of parameters.",
+        "Answers the parameters that a pattern names.",
+        "parameter [parameter ...]",
+    ),
+    session_row("SET", AtLeast(4), ADMIN, set)
+        .says(
+            Group::Server,
+            "2.0.0",
+            "O(N) where N is the number of parameters.",
+            "Changes parameters, all or none.",
+            "parameter value [parameter value ...]",
+        )
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    session_row("RESETSTAT", Exactly(2), ADMIN, reset_stat)
+        .says(Group::Server, "2.0.0", "O(1)", "Forgets what INFO has counted.", "")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    session_row("REWRITE", Exactly(2), ADMIN, rewrite)
+        .says(Group::Server, "2.8.0", "O(1)", "Would write the settings to their file.", "")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    help(Group::Server, "5.0.0"),
+];
+
+fn get(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let found = context.server.settings().get(context.args.rest());
+    context.reply.map(found.len());
+    for (name, value) in found {
+        context.reply.bulk(name.as_bytes());
+        context.reply.bulk(value.as_bytes());
+    }
+    Ok(Outcome::Answered)
+}
+
+fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let words: Vec<&[u8]> = context.args.rest().collect();
+    if words.len() % 2 != 0 {
+        return Err(Fault::Syntax);
+    }
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|it| (it[0], it[1])).collect();
+    context.server.change_settings(|it| it.set(&pairs)).map_err(Fault::Message)?;
+    let names: Vec<_> = pairs.iter().map(|it| it.0.escape_ascii().to_string()).collect();
+    log::info!("event=config-set client={} names={}", context.client.id, names.join(","));
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+fn reset_stat(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.server.reset_stats();
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+/// The file is its author's: comments and order would not survive.
+fn rewrite(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    Err(Fault::Static(match context.server.birth.file.is_empty() {
+        true => "ERR The server is running without a config file",
+        false => "ERR Rewriting config file: not supported, edit the TOML file instead",
+    }))
+}

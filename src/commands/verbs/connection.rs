@@ -1,0 +1,286 @@
+//! Verbs of the connection itself: who it is, which protocol and database it speaks of.
+
+use crate::base::limits::DATABASES;
+use crate::base::number;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Fault, Flags, Group};
+use crate::commands::{CommandContext, Outcome, SessionRow, session_row};
+use crate::node::unwatch_all;
+use crate::resp::Protocol;
+use crate::session::{Replies, Tags};
+use crate::state::Server;
+use crate::state::version::REDIS_VERSION;
+
+const QUICK: Flags = Flags::FAST.and(Flags::LOADING).and(Flags::STALE);
+const ANYONE: Flags =
+    QUICK.and(Flags::NO_SCRIPT).and(Flags::NO_AUTH).and(Flags::ALLOW_BUSY).and(Flags::IN_PUBSUB);
+const DEFAULT_USER: &str = "default";
+
+const WRONG_PASSWORD: Fault =
+    Fault::Static("WRONGPASS invalid username-password pair or user is disabled.");
+const NO_PASSWORD_SET: Fault = Fault::Static(
+    "ERR AUTH <password> called without any password configured for the default user. \
+     Are you sure your configuration is correct?",
+);
+const HELLO_NEEDS_AUTH: Fault = Fault::Static(
+    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH \
+     <user> <pass> option can be used to authenticate the client and select the RESP protocol \
+     version at the same time",
+);
+const BAD_NAME: Fault =
+    Fault::Static("ERR Client names cannot contain spaces, newlines or special characters.");
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[
+    session_row("PING", AtLeast(1), Flags::FAST.and(Flags::IN_PUBSUB), ping)
+        .says(
+            Group::ConnectionTask,
+            "1.0.0",
+            "O(1)",
+            "Answers PONG, or what it is given.",
+            "[message]",
+        )
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    session_row("ECHO", Exactly(2), QUICK, echo).says(
+        Group::ConnectionTask,
+        "1.0.0",
+        "O(1)",
+        "Answers what it is given.",
+        "message",
+    ),
+    session_row("SELECT", Exactly(2), QUICK, select).says(
+        Group::ConnectionTask,
+        "1.0.0",
+        "O(1)",
+        "Changes the database of this connection.",
+        "index",
+    ),
+    session_row("HELLO", AtLeast(1), ANYONE, hello).says(
+        Group::ConnectionTask,
+        "6.0.0",
+        "O(1)",
+        "Agrees on a protocol and says who we are.",
+        "[protover [AUTH username password] [SETNAME clientname]]",
+    ),
+    session_row("AUTH", AtLeast(2), ANYONE, auth).says(
+        Group::ConnectionTask,
+        "1.0.0",
+        "O(N) where N is the length of the password",
+        "Says who the client is.",
+        "[username] password",
+    ),
+    session_row("QUIT", AtLeast(1), ANYONE, quit).says(
+        Group::ConnectionTask,
+        "1.0.0",
+        "O(1)",
+        "Closes this connection.",
+        "",
+    ),
+    session_row("RESET", Exactly(1), ANYONE, reset).says(
+        Group::ConnectionTask,
+        "6.2.0",
+        "O(1)",
+        "Makes this connection as it was when it was new.",
+        "",
+    ),
+];
+
+fn ping(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    match context.args.left() {
+        0 => context.reply.simple("PONG"),
+        1 => context.reply.bulk(context.args.next()?),
+        _ => return Err(Fault::WrongArity("ping".into())),
+    }
+    Ok(Outcome::Answered)
+}
+
+fn echo(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.bulk(context.args.next()?);
+    Ok(Outcome::Answered)
+}
+
+fn select(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let db = context.args.int()?;
+    let db = usize::try_from(db).ok().filter(|it| *it < DATABASES).ok_or(Fault::DbOutOfRange)?;
+    context.session.db = db;
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+/// What HELLO asks for.
+#[derive(Default)]
+struct Wishes<'a> {
+    protocol: Option<Protocol>,
+    identity: Option<(&'a [u8], &'a [u8])>,
+    name: Option<&'a str>,
+}
+
+fn hello(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let wishes = wishes(context)?;
+    if let Some((user, password)) = wishes.identity {
+        identify(context, user, password)?;
+    }
+    if !context.session.is_known {
+        return Err(HELLO_NEEDS_AUTH);
+    }
+    if let Some(name) = wishes.name {
+        rename(context, name);
+    }
+    if let Some(protocol) = wishes.protocol {
+        context.reply.speak(protocol);
+        if protocol == Protocol::Resp2 {
+            context.session.tags = Tags::Off;
+        }
+    }
+    introduce(context);
+    Ok(Outcome::Answered)
+}
+
+fn wishes<'a>(context: &mut CommandContext<'a>) -> Result<Wishes<'a>, Fault> {
+    let mut wishes = Wishes::default();
+    if context.args.left() == 0 {
+        return Ok(wishes);
+    }
+    let version = number::parse_i64(context.args.next()?)
+        .ok_or(Fault::Static("ERR Protocol version is not an integer or out of range"))?;
+    wishes.protocol = Some(match version {
+        2 => Protocol::Resp2,
+        3 => Protocol::Resp3,
+        _ => return Err(Fault::Static("NOPROTO unsupported protocol version")),
+    });
+    while let Some(option) = context.args.peek() {
+        if 3 <= context.args.left() && context.args.word("AUTH") {
+            wishes.identity = Some((context.args.next()?, context.args.next()?));
+        } else if 2 <= context.args.left() && context.args.word("SETNAME") {
+            wishes.name = Some(printable(context.args.next()?).ok_or(BAD_NAME)?);
+        } else {
+            let option = String::from_utf8_lossy(option);
+            return Err(Fault::Message(format!("ERR Syntax error in HELLO option '{option}'")));
+        }
+    }
+    Ok(wishes)
+}
+
+fn introduce(context: &mut CommandContext<'_>) {
+    let protocol = if context.reply.protocol() == Protocol::Resp3 { 3 } else { 2 };
+    let reply = &mut *context.reply;
+    reply.map(7);
+    for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    reply.bulk(b"proto");
+    reply.int(protocol);
+    reply.bulk(b"id");
+    reply.int(context.client.id as i64);
+    for (name, value) in [("mode", "standalone"), ("role", "master")] {
+        reply.bulk(name.as_bytes());
+        reply.bulk(value.as_bytes());
+    }
+    reply.bulk(b"modules");
+    reply.array(0);
+}
+
+fn auth(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let first = context.args.next()?;
+    let (user, password) = match context.args.left() {
+        0 if password_of(context.server).is_none() => return Err(NO_PASSWORD_SET),
+        0 => (DEFAULT_USER.as_bytes(), first),
+        1 => (first, context.args.next()?),
+        _ => return Err(Fault::Syntax),
+    };
+    identify(context, user, password)?;
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+fn identify(context: &mut CommandContext<'_>, user: &[u8], password: &[u8]) -> Result<(), Fault> {
+    let is_right = match password_of(context.server) {
+        Some(expected) => is_same(expected.as_bytes(), password),
+        None => true,
+    };
+    if user != DEFAULT_USER.as_bytes() || !is_right {
+        return Err(WRONG_PASSWORD);
+    }
+    context.session.user = DEFAULT_USER.into();
+    context.session.is_known = true;
+    context.client.names.lock().user = DEFAULT_USER.into();
+    Ok(())
+}
+
+fn password_of(server: &Server) -> Option<String> {
+    server.settings().server.password().map(str::to_owned)
+}
+
+/// Compares in a time that depends on what was given, never on how much of it is right.
+fn is_same(expected: &[u8], given: &[u8]) -> bool {
+    let mut differs = u8::from(expected.len() != given.len());
+    for (at, byte) in given.iter().enumerate() {
+        let other = expected.get(at % expected.len().max(1)).copied().unwrap_or(0);
+        differs |= std::hint::black_box(byte ^ other);
+    }
+    differs == 0
+}
+
+fn quit(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.ok();
+    Ok(Outcome::Close)
+}
+
+fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    unwatch_all(&context.server.set, context.session);
+    let is_known = password_of(context.server).is_none();
+    let session = &mut *context.session;
+    session.queue = None;
+    session.db = 0;
+    session.user = DEFAULT_USER.into();
+    session.is_known = is_known;
+    session.replies = Replies::On;
+    (session.no_evict, session.no_touch) = (false, false);
+    context.args.env.touches.set(true);
+    (session.level, session.acks) = (None, None);
+    (session.ladder, session.tags) = (None, Tags::Off);
+    context.reply.speak(Protocol::Resp2);
+    context.client.names.lock().user = DEFAULT_USER.into();
+    context.client.flags.clear();
+    rename(context, "");
+    context.reply.simple("RESET");
+    Ok(Outcome::Answered)
+}
+
+/// A name as clients may give themselves one: no spaces, nothing that would break a line.
+pub fn printable(name: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(name).ok()?;
+    name.iter().all(|it| (b'!'..=b'~').contains(it)).then_some(text)
+}
+
+/// Gives the client this name; none when it is empty.
+pub fn rename(context: &mut CommandContext<'_>, name: &str) {
+    context.session.name = name.into();
+    context.client.names.lock().name = name.into();
+}
+
+/// CLIENT SETNAME.
+pub fn set_name(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let name = printable(context.args.next()?).ok_or(BAD_NAME)?;
+    rename(context, name);
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_password_is_the_same() {
+        for (one, other) in [("", ""), ("a", "a"), ("secret", "secret")] {
+            assert!(is_same(one.as_bytes(), other.as_bytes()));
+        }
+        let wrong =
+            [("", "a"), ("a", ""), ("ab", "abab"), ("abab", "ab"), ("a", "b"), ("ab", "aa")];
+        for (one, other) in wrong {
+            assert!(!is_same(one.as_bytes(), other.as_bytes()), "{one} {other}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! DEBUG: for tests of this server, behind `enable-debug-command`.
+
+use crate::base::number::{parse_f64, parse_u64};
+use crate::base::position::Offset;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, help, spec};
+use crate::commands::{
+    CommandContext, Outcome, Park, SessionRow, SessionRun, SessionVerb, session_row,
+};
+use crate::config::DebugAccess;
+use crate::engine::{Effects, Engine};
+use crate::node::Member;
+use crate::resp::Reply;
+use crate::runtime::clock;
+use std::sync::Arc;
+use std::time::Duration;
+
+const FLAGS: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::LOADING).and(Flags::STALE);
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[session_row("DEBUG", AtLeast(2), FLAGS, debug).says(
+    Group::Server,
+    "1.0.0",
+    "Depends on subcommand.",
+    "For tests of this server.",
+    "",
+)];
+
+/// Not in the table: clients that read it take DEBUG for one command.
+const SUBCOMMANDS: &[SessionRow] = &[
+    sub("DIGEST", Exactly(2), digest, "Name, offset and digest of every member.", ""),
+    sub("OBJECT", Exactly(3), object, "How the master stores a key.", "key"),
+    sub("PANIC", Exactly(2), panic, "Breaks a write at the master, which is then quarantined.", ""),
+    sub("PANIC", Exactly(3), panic, "Breaks either kind of verb, likewise.", "<READ | WRITE>"),
+    sub(
+        "SET-ACTIVE-EXPIRE",
+        Exactly(3),
+        set_active_expire,
+        "Stops the search for expired keys, or goes on.",
+        "<0 | 1>",
+    ),
+    sub("SLEEP", Exactly(3), sleep, "Answers later; nobody else waits.", "seconds"),
+    sub("STREAM", Exactly(3), stream, "The replication stream from an offset on.", "offset"),
+    sub("HELP", Exactly(2), tell, "Lists the subcommands.", ""),
+];
+
+const fn sub(
+    name: &'static str,
+    arity: Arity,
+    verb: SessionVerb,
+    summary: &'static str,
+    syntax: &'static str,
+) -> SessionRow {
+    session_row(name, arity, FLAGS, verb).says(Group::Server, "1.0.0", "O(1)", summary, syntax)
+}
+
+fn debug(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    allowed(context)?;
+    let (word, len) = (context.args.next()?, context.args.request().len());
+    let is_meant = |it: &&SessionRow| {
+        it.spec.name.as_bytes().eq_ignore_ascii_case(word) && it.spec.arity.fits(len)
+    };
+    match SUBCOMMANDS.iter().find(is_meant).map(|it| it.run) {
+        Some(SessionRun::Verb(verb)) => verb(context),
+        _ => Err(unknown(word)),
+    }
+}
+
+fn allowed(context: &CommandContext<'_>) -> Result<(), Fault> {
+    const CLOSED: Fault = Fault::Static(
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", \
+         you can run it from a local connection, otherwise you need to set this option in the \
+         configuration file, and then restart the server.",
+    );
+    match context.server.settings().server.debug {
+        DebugAccess::Yes => Ok(()),
+        DebugAccess::Local if context.client.stream.is_local() => Ok(()),
+        DebugAccess::Local | DebugAccess::No => Err(CLOSED),
+    }
+}
+
+fn unknown(word: &[u8]) -> Fault {
+    let word = String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned();
+    Fault::Message(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP."
+    ))
+}
+
+/// Only this client sleeps. What is no number is no time, as in Redis.
+fn sleep(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let seconds = parse_f64(context.args.next()?).unwrap_or(0.0);
+    let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
+    Ok(Outcome::Park(Park::Sleep { time }))
+}
+
+/// Name, offset and digest of every member.
+fn digest(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (set, member_list) = (&context.server.set, context.server.set.member_list());
+    let now = clock::wall_now();
+    context.reply.array(member_list.len());
+    for member in member_list.iter() {
+        // The lock keeps the offset and the data together.
+        let (offset, digest) = {
+            let reading = set.read(member);
+            (member.applied(), reading.engine().digest(now))
+        };
+        context.reply.array(3);
+        context.reply.bulk(member.name.as_bytes());
+        context.reply.int(offset.bytes() as i64);
+        context.reply.bulk(digest.to_string().as_bytes());
+    }
+    Ok(Outcome::Answered)
+}
+
+/// The backlog's bytes from an offset on.
+fn stream(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let from = parse_u64(context.args.next()?).ok_or(Fault::NotInteger)?;
+    let bytes = context.server.set.stream_from(Offset::new(from));
+    context.reply.bulk(&bytes.ok_or(Fault::Static("ERR the backlog does not have this offset"))?);
+    Ok(Outcome::Answered)
+}
+
+const PANICS: Spec =
+    spec("DEBUG", AtLeast(2), Class::Write, Flags::NONE, Keys::NONE, Group::Server);
+
+fn panic(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let outcome = match context.args.left() {
+        0 => panic_in_write(context),
+        _ if context.args.word("WRITE") => panic_in_write(context),
+        _ if context.args.word("READ") => panic_in_read(context),
+        _ => return Err(Fault::Syntax),
+    };
+    context.server.set.replace_quarantined_master();
+    outcome.map(|()| Outcome::Answered)
+}
+
+/// A verb that breaks in the middle of the master's work.
+fn panic_in_write(context: &mut CommandContext<'_>) -> Result<(), Fault> {
+    fn verb(_: &mut Engine, _: Args<'_>, _: &mut Effects, _: &mut Reply) -> Result<(), Fault> {
+        panic!("DEBUG PANIC WRITE")
+    }
+    let member_list = context.server.set.member_list();
+    let mut writing = context.server.set.write(&member_list);
+    writing.run(&PANICS, verb, context.args, &mut Effects::default(), context.reply, context.now)
+}
+
+/// A verb that breaks in the middle of a replica's work; the master's, where there is no replica.
+fn panic_in_read(context: &mut CommandContext<'_>) -> Result<(), Fault> {
+    fn verb(_: &Engine, _: Args<'_>, _: &mut Reply) -> Result<(), Fault> {
+        panic!("DEBUG PANIC READ")
+    }
+    let (set, member_list) = (&context.server.set, context.server.set.member_list());
+    let replica = |it: &&Arc<Member>| it.index != set.master() && it.in_service();
+    let member = member_list.iter().find(replica).unwrap_or(&member_list[set.master()]);
+    set.read(member).run(verb, context.args, context.reply)
+}
+
+fn set_active_expire(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let is_on = context.args.next()? != b"0";
+    let change = |it: &mut crate::config::Config| {
+        it.set.active_expire = is_on;
+        Ok::<(), Fault>(())
+    };
+    context.server.change_settings(change)?;
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+/// As much as can be told without being Redis.
+fn object(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (set, member_list) = (&context.server.set, context.server.set.member_list());
+    let key = context.args.next()?;
+    let reading = set.read(&member_list[set.master()]);
+    let slot = reading.engine().view(context.session.db, context.args.now()).peek(key);
+    let slot = slot.ok_or(Fault::NoSuchKey)?;
+    let text = format!(
+        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+        slot.encoding(),
+        slot.bytes(),
+        slot.touched_s(),
+        (context.args.now().0 / 1000).saturating_sub(u64::from(slot.touched_s())),
+    );
+    context.reply.simple(&text);
+    Ok(Outcome::Answered)
+}
+
+fn tell(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    help("DEBUG", SUBCOMMANDS.iter().map(|it| &it.spec), context.reply);
+    Ok(Outcome::Answered)
+}

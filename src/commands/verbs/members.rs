@@ -1,0 +1,119 @@
+//! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
+
+use crate::command::Fault;
+use crate::commands::{CommandContext, Outcome, Park};
+use crate::node::{Member, MemberFlag, MemberList, ReplicaSet, start_feed};
+use crate::resp::Reply;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A map of members by name, each a map of what there is to know of it; flat arrays in RESP2.
+/// `lag-us` is -1 where nobody can tell.
+pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let set = &context.server.set;
+    let member_list = set.member_list();
+    context.reply.map(member_list.len());
+    for member in member_list.iter() {
+        context.reply.bulk(member.name.as_bytes());
+        let lag_us = i64::try_from(set.behind_us(member, context.now)).unwrap_or(-1);
+        describe(context.reply, set, member, lag_us);
+    }
+    Ok(Outcome::Answered)
+}
+
+fn describe(reply: &mut Reply, set: &ReplicaSet, member: &Member, lag_us: i64) {
+    let is_master = member.index == set.master();
+    let applied = member.applied();
+    let words = [
+        ("role", if is_master { "master" } else { "replica" }),
+        ("state", &member.flags()),
+        ("feed", if is_master { "source" } else { feed(member) }),
+    ];
+    let numbers = [
+        ("offset", applied.bytes() as i64),
+        ("lag-bytes", set.head().since(applied) as i64),
+        ("lag-us", lag_us),
+        ("full-syncs", member.full_resyncs.load(Relaxed) as i64),
+    ];
+    reply.map(words.len() + numbers.len() + 1);
+    for (name, word) in words {
+        reply.bulk(name.as_bytes());
+        reply.bulk(word.as_bytes());
+    }
+    for (name, number) in numbers {
+        reply.bulk(name.as_bytes());
+        reply.int(number);
+    }
+    reply.bulk(b"in-service");
+    reply.boolean(member.in_service());
+}
+
+fn feed(member: &Member) -> &'static str {
+    match () {
+        () if !member.is_sound() => "cut",
+        () if member.is(MemberFlag::Paused) => "paused",
+        () if member.is(MemberFlag::Frozen) => "frozen",
+        () => "streaming",
+    }
+}
+
+/// `NODE ADD`, or `NODE <name> <order>`.
+pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let set = &context.server.set;
+    let word = context.args.next()?;
+    if context.args.left() == 0 && word.eq_ignore_ascii_case(b"add") {
+        return add(context);
+    }
+    let member_list = set.member_list();
+    let member = named(&member_list, word)?;
+    let order = context.args.next().unwrap_or_default().to_ascii_lowercase();
+    context.args.done()?;
+    let done = match order.as_slice() {
+        b"pause" => set.pause(member, context.now),
+        b"drain" => set.drain(member, context.now),
+        b"resume" => {
+            set.resume(member);
+            Ok(())
+        }
+        b"undrain" => {
+            set.undrain(member);
+            Ok(())
+        }
+        _ => return Err(Fault::Static("ERR an order is PAUSE, RESUME, DRAIN or UNDRAIN")),
+    };
+    done.map_err(|why| {
+        Fault::Message(format!("ERR {} does not take that order: {why}", member.name))
+    })?;
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+/// Answers the new member's name. It serves once its first sync is done.
+fn add(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    const FULL: Fault = Fault::Static("ERR the set has no room for another member");
+    let set = &context.server.set;
+    let member = set.add_replica(context.now).ok_or(FULL)?;
+    start_feed(set, &member);
+    context.reply.bulk(member.name.as_bytes());
+    Ok(Outcome::Answered)
+}
+
+/// Answers OK, and for how long writes stood still. The candidate catches up first, which may take
+/// long: not here.
+pub fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if !context.args.word("to") {
+        return Err(Fault::Syntax);
+    }
+    let member_list = context.server.set.member_list();
+    let candidate = named(&member_list, context.args.next()?)?.index;
+    Ok(Outcome::Park(Park::FailOver { candidate }))
+}
+
+/// The member of this name.
+pub fn named<'r>(member_list: &'r MemberList, name: &[u8]) -> Result<&'r Arc<Member>, Fault> {
+    let found = member_list.iter().find(|it| it.name.as_bytes().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| {
+        let names: Vec<&str> = member_list.iter().map(|it| it.name.as_str()).collect();
+        Fault::Message(format!("ERR no such member; there are {}", names.join(", ")))
+    })
+}

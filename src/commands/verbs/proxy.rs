@@ -1,0 +1,255 @@
+//! PROXY: what clients ask of their own consistency. What operators do to members is in
+//! [`super::members`].
+
+use super::help::help;
+use super::members;
+use super::once;
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Args, Class, Fault, Flags, Group};
+use crate::commands::{
+    Command, CommandContext, Handler, Outcome, Park, RequestContext, SessionRow, preferred_replica,
+    session_container, session_prefix, session_row, stats, table,
+};
+use crate::node::View;
+use crate::resp::{OwnedRequest, Request};
+use crate::route::{Acks, Level, explain};
+use crate::runtime::tasks;
+use crate::session::AskedAcks;
+use std::time::Duration;
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[session_container("PROXY", SUBCOMMANDS).says(
+    Group::Proxy,
+    SINCE,
+    "Depends on subcommand.",
+    "A container for what can be asked of the proxy itself.",
+    "",
+)];
+
+const SINCE: &str = "0.1.0";
+const ANY_TIME: Flags = Flags::LOADING.and(Flags::STALE);
+const OPERATOR: Flags = ANY_TIME.and(Flags::ADMIN);
+
+const SUBCOMMANDS: &[SessionRow] = &[
+    session_row("ACKS", AtLeast(2), ANY_TIME, acks).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells or sets how many replicas confirm each write of this session.",
+        "[0 | <replicas | IN-SYNC | ALL> timeout-milliseconds]",
+    ),
+    session_row("ATLEAST", AtLeast(3), ANY_TIME, once::at_least).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Makes this session's reads see at least what the token's session had seen, and says what \
+         they do on lag until the next ATLEAST.",
+        "token [WAIT milliseconds] [ELSE <MASTER | ERROR | STALE>]",
+    ),
+    session_row("CONSISTENCY", AtLeast(2), ANY_TIME, consistency).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells or sets the level of this session's reads.",
+        "[level | DEFAULT]",
+    ),
+    session_row("EXPLAIN", AtLeast(3), ANY_TIME, explain_request).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of members",
+        "Tells where a command would go and why, without running it.",
+        "command [arg [arg ...]]",
+    ),
+    session_row("FAILOVER", Exactly(4), OPERATOR.and(Flags::NO_MULTI), members::fail_over).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is what the new master has still to apply",
+        "Makes a replica the master; the old master becomes a replica.",
+        "TO name",
+    ),
+    help(Group::Proxy, SINCE),
+    session_row("NODE", AtLeast(3), OPERATOR, members::node).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Pauses, resumes, drains or undrains a replica, or adds one.",
+        "<name <PAUSE | RESUME | DRAIN | UNDRAIN> | ADD>",
+    ),
+    session_row("NODES", Exactly(2), ANY_TIME, members::nodes).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of members",
+        "Tells how every member stands.",
+        "",
+    ),
+    session_prefix("ONCE", AtLeast(4), ANY_TIME.and(Flags::NO_MULTI)).says(
+        Group::Proxy,
+        SINCE,
+        "That of the command.",
+        "Runs one command under a level, floor and ladder of its own, at a member, or with random \
+         that fall as the seed says.",
+        "[LEVEL level] [ATLEAST token] [WAIT milliseconds] [ELSE <MASTER | ERROR | STALE>] \
+         [AT member] [SEED number] DO command [arg [arg ...]]",
+    ),
+    session_row("RELOAD", Exactly(2), OPERATOR.and(Flags::NO_MULTI), reload).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the length of the config file",
+        "Reads the config file again and puts it in force for all connections.",
+        "",
+    ),
+    session_row("STATS", Exactly(2), ANY_TIME, tell_stats).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of things that were measured",
+        "Tells service times, staleness served and waits.",
+        "",
+    ),
+    session_row("TAG", AtLeast(2), ANY_TIME, once::tag).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells or sets which replies begin with an attribute that says where they come from.",
+        "[OFF | STALE | ALL]",
+    ),
+    session_row("TOKEN", Exactly(2), ANY_TIME, once::token).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells what this session has seen, for ATLEAST on another connection.",
+        "",
+    ),
+];
+
+/// Answers OK; an error that says file, line and key when the file cannot be used, and then nothing
+/// has changed.
+fn reload(_: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    Ok(Outcome::Park(Park::Reload))
+}
+
+fn tell_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.verbatim(&stats(context.server));
+    Ok(Outcome::Answered)
+}
+
+/// Answers the level in force on the default route, or changes the session's.
+fn consistency(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.left() == 0 {
+        let settings = context.server.settings();
+        let level = settings.routes.level(0, context.session.level, context.listener_level);
+        context.reply.bulk(level.to_string().as_bytes());
+        return Ok(Outcome::Answered);
+    }
+    let words = context.args.rest().collect::<Vec<_>>().join(&b' ');
+    let text = String::from_utf8_lossy(&words);
+    context.session.level = match Level::parse(&text) {
+        Some(level) => Some(level),
+        None if text.eq_ignore_ascii_case("default") => None,
+        None => {
+            return Err(Fault::Message(format!("ERR a level is {}, or default", Level::ACCEPTED)));
+        }
+    };
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+/// Answers how many replicas and how many milliseconds, or changes the session's.
+fn acks(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    match context.args.left() {
+        0 => tell_acks(context),
+        _ => {
+            context.session.acks = asked_acks(&mut context.args)?;
+            context.reply.ok();
+        }
+    }
+    Ok(Outcome::Answered)
+}
+
+fn tell_acks(context: &mut CommandContext<'_>) {
+    let settings = context.server.settings();
+    let route = settings.routes.get(0);
+    let default = AskedAcks { acks: route.acks, timeout: route.acks_timeout };
+    let asked = context.session.acks.unwrap_or(default);
+    context.reply.array(2);
+    match asked.acks {
+        Acks::None => context.reply.bulk(b"0"),
+        Acks::Count(count) => context.reply.bulk_int(count.into()),
+        Acks::InSync => context.reply.bulk(b"in-sync"),
+        Acks::All => context.reply.bulk(b"all"),
+    }
+    context.reply.int(asked.timeout.as_millis() as i64);
+}
+
+fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
+    const NOT_A_COUNT: Fault = Fault::Static("ERR acks is a number of replicas, in-sync, or all");
+    const NOT_A_TIMEOUT: Fault = Fault::Static("ERR timeout is not an integer or out of range");
+    let acks = match () {
+        () if args.word("all") => Acks::All,
+        () if args.word("in-sync") || args.word("all-in-sync") => Acks::InSync,
+        () => match args.int().ok().and_then(|it| u16::try_from(it).ok()).ok_or(NOT_A_COUNT)? {
+            0 => Acks::None,
+            count => Acks::Count(count),
+        },
+    };
+    if acks == Acks::None && args.left() == 0 {
+        return Ok(None);
+    }
+    let ms = args.int().ok().and_then(|it| u32::try_from(it).ok()).ok_or(NOT_A_TIMEOUT)?;
+    args.done()?;
+    let timeout = Duration::from_millis(ms.into());
+    Ok((acks != Acks::None).then_some(AskedAcks { acks, timeout }))
+}
+
+fn explain_request(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let owned = OwnedRequest::of(context.args.rest());
+    let request = owned.borrow();
+    let command = table().find(request)?;
+    let (class, kind) = match command.handler {
+        Handler::Read(_) => (Class::Read, "read"),
+        Handler::Either { is_read, .. } if is_read(request) => (Class::Read, "read"),
+        Handler::Write(_) | Handler::Either { .. } => (Class::Write, "write"),
+        Handler::Prefix => {
+            return Err(Fault::Static("ERR explain the command behind DO, without PROXY ONCE"));
+        }
+        Handler::Session(_) | Handler::Container => (Class::Session, "session"),
+    };
+    let mut lines = vec![format!("command {} {kind}", command.name)];
+    match class {
+        Class::Session => lines.push("answered by the proxy itself, by no member".into()),
+        class => lines.extend(told(context, class, command, request)),
+    }
+    context.reply.array(lines.len());
+    lines.iter().for_each(|it| context.reply.bulk(it.as_bytes()));
+    Ok(Outcome::Answered)
+}
+
+/// What the request path would weigh for this request, now and on this worker.
+fn told(
+    context: &CommandContext<'_>,
+    class: Class,
+    command: &Command,
+    request: Request<'_>,
+) -> Vec<String> {
+    let (settings, set) = (context.server.settings(), &*context.server.set);
+    let (member_list, history) = (set.member_list(), set.history());
+    let origin = RequestContext {
+        routes: &settings.routes,
+        session: context.session,
+        listener: context.listener,
+        listener_level: context.listener_level,
+        arrived: None,
+    };
+    let number = origin.route(command, request);
+    let route = settings.routes.get(number);
+    let preferred = preferred_replica(tasks::worker(), member_list.len() - 1);
+    let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
+    ask.of_member = command.spec.flags.has(Flags::AT_MASTER);
+    let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
+    let name = |it| set.member(usize::from(it)).name.clone();
+    let mut lines = explain(route, &ask, &view, name).lines();
+    let gate = settings.set.gate().filter(|_| class == Class::Write);
+    if gate.is_some_and(|it| !it.allows(view.fed())) {
+        lines.push("refused -NOREPLICAS: too few replicas are near enough to the master".into());
+    }
+    lines
+}

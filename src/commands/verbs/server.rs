@@ -1,0 +1,139 @@
+//! What operators ask of the server as a whole.
+
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Fault, Flags, Group};
+use crate::commands::{CommandContext, Outcome, SessionRow, info, session_row};
+use crate::runtime::clock;
+use crate::state::version::REDIS_VERSION;
+
+const ANY_TIME: Flags = Flags::LOADING.and(Flags::STALE);
+const QUICK: Flags = ANY_TIME.and(Flags::FAST);
+const ENDS: Flags =
+    ANY_TIME.and(Flags::ADMIN).and(Flags::NO_SCRIPT).and(Flags::NO_MULTI).and(Flags::ALLOW_BUSY);
+const VARIES: &[&str] = &["nondeterministic_output"];
+
+/// The family's rows.
+pub const ROWS: &[SessionRow] = &[
+    session_row("INFO", AtLeast(1), ANY_TIME.and(Flags::DANGEROUS), tell_info)
+        .says(
+            Group::Server,
+            "1.0.0",
+            "O(1)",
+            "Tells what the server is and what it has done, in sections.",
+            "[section [section ...]]",
+        )
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
+    session_row("ROLE", Exactly(1), QUICK.and(Flags::NO_SCRIPT).and(Flags::DANGEROUS), role).says(
+        Group::Server,
+        "2.8.12",
+        "O(1)",
+        "Answers the role in replication, the offset and the replicas.",
+        "",
+    ),
+    session_row("TIME", Exactly(1), QUICK, time)
+        .says(Group::Server, "2.6.0", "O(1)", "Answers the server's time.", "")
+        .tips(VARIES),
+    session_row("LASTSAVE", Exactly(1), QUICK.and(Flags::DANGEROUS), last_save)
+        .says(Group::Server, "1.0.0", "O(1)", "Answers when data was last saved.", "")
+        .tips(VARIES),
+    session_row("LOLWUT", AtLeast(1), Flags::FAST, lolwut).says(
+        Group::Server,
+        "5.0.0",
+        "O(1)",
+        "Draws a little picture, with the version under it.",
+        "[VERSION version]",
+    ),
+    session_row("SHUTDOWN", AtLeast(1), ENDS, shut_down).says(
+        Group::Server,
+        "1.0.0",
+        "O(1)",
+        "Answers the clients that are here, then ends the server.",
+        "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+    ),
+];
+
+fn tell_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let text = info(context.server, context.args.rest());
+    context.reply.verbatim(&text);
+    Ok(Outcome::Answered)
+}
+
+fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (server, reply) = (context.server, &mut *context.reply);
+    let (member_list, master) = (server.set.member_list(), server.set.master());
+    let replicas: Vec<_> =
+        member_list.iter().filter(|it| it.index != master && it.is_sound()).collect();
+    reply.array(3);
+    reply.bulk(b"master");
+    reply.int(server.set.head().bytes() as i64);
+    reply.array(replicas.len());
+    for replica in replicas {
+        reply.array(3);
+        // As in INFO: nobody can dial it.
+        reply.bulk(replica.name.as_bytes());
+        reply.bulk_int(i64::from(server.birth.port));
+        reply.bulk_int(replica.applied().bytes() as i64);
+    }
+    Ok(Outcome::Answered)
+}
+
+fn time(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let us = clock::wall_us() as i64;
+    context.reply.array(2);
+    context.reply.bulk_int(us / 1_000_000);
+    context.reply.bulk_int(us % 1_000_000);
+    Ok(Outcome::Answered)
+}
+
+/// Nothing is saved: as for a Redis that never has, the time of the start.
+fn last_save(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.reply.int(context.server.birth.at.0 as i64 / 1000);
+    Ok(Outcome::Answered)
+}
+
+/// A master, and those who walk with it.
+const PICTURE: &str = r"
+             \|/
+            .-+-.
+           ( n1  )    ~
+            `-+-'   ~   ~
+   o  _      /|\  ~       o  _
+  /|\/ \    / | \          /|\/ \
+  / \  n2 ~~~~+~~~~~~~~~~~ / \  n3
+
+  A master never walks alone.
+";
+
+fn lolwut(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.word("VERSION") && context.args.left() != 0 {
+        context.args.int()?;
+    }
+    let text = format!("{PICTURE}\nRedis ver. {REDIS_VERSION}\n");
+    context.reply.verbatim(&text);
+    Ok(Outcome::Answered)
+}
+
+fn shut_down(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (mut save, mut no_save, mut other, mut abort) = (false, false, false, false);
+    while context.args.left() != 0 {
+        let args = &mut context.args;
+        match () {
+            () if args.word("SAVE") => save = true,
+            () if args.word("NOSAVE") => no_save = true,
+            // Hosted replicas have all there is, and nothing can fail: there is nothing to skip.
+            () if args.word("NOW") || args.word("FORCE") => other = true,
+            () if args.word("ABORT") => abort = true,
+            () => return Err(Fault::Syntax),
+        }
+    }
+    match (save, no_save, abort) {
+        (true, true, _) => Err(Fault::Syntax),
+        (.., true) if save || no_save || other => Err(Fault::Syntax),
+        (.., true) => Err(Fault::Static("ERR No shutdown in progress.")),
+        (true, ..) => {
+            log::warn!("event=shutdown-refused why=no-persistence");
+            Err(Fault::Static("ERR Errors trying to SHUTDOWN. Check logs."))
+        }
+        _ => Ok(Outcome::ShutDown),
+    }
+}

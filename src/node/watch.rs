@@ -1,0 +1,186 @@
+//! WATCH at the master: beginning it, asking whether it still holds, and letting go.
+
+use crate::base::time::{MonoUs, WallMs};
+use crate::command::Fault;
+use crate::engine::Effects;
+use crate::node::{MasterGuard, MemberFlag, ReplicaSet};
+use crate::session::{Session, Watch};
+
+/// Watches `keys` of the session's database. A key whose time has come is deleted first, so that
+/// its late deletion is no change.
+pub fn watch<'k>(
+    set: &ReplicaSet,
+    session: &mut Session,
+    keys: impl Iterator<Item = &'k [u8]>,
+    wall: WallMs,
+    now: MonoUs,
+) -> Result<(), Fault> {
+    let member_list = set.member_list();
+    let mut writing = set.write(&member_list);
+    if writing.member().is(MemberFlag::Quarantined) {
+        return Err(Fault::MasterDown);
+    }
+    let position = set.position();
+    let mut effects = Effects::default();
+    for key in keys {
+        if session.watches.iter().any(|it| it.db == session.db && *it.key == *key) {
+            continue;
+        }
+        // While writers are held back nothing may change; EXEC finds such a key outlived.
+        if set.pause_in_force(now).is_none() {
+            writing.expire_key(session.db, key, wall, &mut effects, now);
+        }
+        let version = writing.engine().space_mut(session.db).watch(key);
+        let replid = position.replid;
+        session.watches.push(Watch { db: session.db, key: key.into(), version, replid });
+    }
+    // What the session reads from here on must not be older than what it watches.
+    session.saw(set.position());
+    Ok(())
+}
+
+/// Whether a watched key has changed, has outlived its deadline, or is watched at a member that is
+/// no longer the master.
+pub fn has_stale_watch(
+    set: &ReplicaSet,
+    writing: &mut MasterGuard<'_>,
+    watches: &[Watch],
+    now: WallMs,
+) -> bool {
+    if watches.is_empty() {
+        return false;
+    }
+    let replid = set.history().replid;
+    watches.iter().any(|it| {
+        let space = writing.engine().space(it.db);
+        let is_as_seen = it.replid == replid && space.version(&it.key) == Some(it.version);
+        !is_as_seen || writing.engine().has_outlived(it.db, now, &it.key)
+    })
+}
+
+/// Ends all watches of a session.
+pub fn unwatch_all(set: &ReplicaSet, session: &mut Session) {
+    if session.watches.is_empty() {
+        return;
+    }
+    let watches = std::mem::take(&mut session.watches);
+    let member_list = set.member_list();
+    let mut writing = set.write(&member_list);
+    unwatch(set, &mut writing, watches);
+}
+
+/// Ends these watches. Those of another history went with the failover that ended it.
+pub fn unwatch(set: &ReplicaSet, writing: &mut MasterGuard<'_>, watches: Vec<Watch>) {
+    let replid = set.history().replid;
+    for watch in watches.iter().filter(|it| it.replid == replid) {
+        writing.engine().space_mut(watch.db).unwatch(&watch.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Args, CallEnv};
+    use crate::engine::{Run, Thresholds, verbs};
+    use crate::node::new_replid;
+    use crate::resp::{OwnedRequest, Protocol, Reply};
+
+    const NOW: WallMs = WallMs(1_000_000);
+
+    fn set() -> ReplicaSet {
+        ReplicaSet::new(1, 7, new_replid(), Thresholds::default(), 1 << 20, 1 << 20)
+    }
+
+    fn write(set: &ReplicaSet, line: &str, now: WallMs) {
+        let request = OwnedRequest::of(line.split(' '));
+        let row = verbs::find(request.borrow().get(0).unwrap()).unwrap();
+        let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else {
+            panic!("{line}")
+        };
+        let (env, member_list) = (CallEnv::new(now, 1), set.member_list());
+        let args = Args::new(request.borrow(), 1, 0, &env);
+        let (mut effects, mut reply) = (Effects::default(), Reply::new(Protocol::Resp2));
+        let mut writing = set.write(&member_list);
+        writing.run(&row.spec, verb, args, &mut effects, &mut reply, MonoUs(0)).unwrap();
+    }
+
+    fn watching(set: &ReplicaSet, keys: &[&str]) -> Session {
+        let mut session = Session::default();
+        let keys = keys.iter().map(|it| it.as_bytes());
+        watch(set, &mut session, keys, NOW, MonoUs(0)).unwrap();
+        session
+    }
+
+    fn is_stale(set: &ReplicaSet, session: &Session, now: WallMs) -> bool {
+        let member_list = set.member_list();
+        has_stale_watch(set, &mut set.write(&member_list), &session.watches, now)
+    }
+
+    fn is_watched(set: &ReplicaSet, key: &str) -> bool {
+        let member_list = set.member_list();
+        set.write(&member_list).engine().space(0).version(key.as_bytes()).is_some()
+    }
+
+    #[test]
+    fn a_watch_is_stale_once_its_key_has_changed() {
+        let set = set();
+        let session = watching(&set, &["a", "b", "a"]);
+        assert_eq!(session.watches.len(), 2);
+        write(&set, "SET c 1", NOW);
+        assert!(!is_stale(&set, &session, NOW));
+        write(&set, "SET b 1", NOW);
+        assert!(is_stale(&set, &session, NOW));
+    }
+
+    #[test]
+    fn a_key_whose_time_comes_after_watch_has_changed() {
+        let set = set();
+        write(&set, "SET a 1 PX 100", NOW);
+        let session = watching(&set, &["a"]);
+        assert!(!is_stale(&set, &session, WallMs(NOW.0 + 100)));
+        assert!(is_stale(&set, &session, WallMs(NOW.0 + 101)));
+    }
+
+    #[test]
+    fn a_key_whose_time_came_before_watch_is_not_there() {
+        let set = set();
+        write(&set, "SET a 1 PX 100", WallMs(NOW.0 - 200));
+        let session = watching(&set, &["a"]);
+        assert!(!is_stale(&set, &session, NOW));
+        write(&set, "GETDEL a", NOW);
+        assert!(!is_stale(&set, &session, NOW));
+    }
+
+    #[test]
+    fn flushing_changes_only_keys_that_were_there() {
+        let set = set();
+        write(&set, "SET a 1", NOW);
+        let (there, not_there) = (watching(&set, &["a"]), watching(&set, &["b"]));
+        write(&set, "FLUSHALL", NOW);
+        assert!(is_stale(&set, &there, NOW));
+        assert!(!is_stale(&set, &not_there, NOW));
+    }
+
+    #[test]
+    fn a_failover_makes_every_watch_stale_and_leaves_none_behind() {
+        let set = set();
+        write(&set, "SET a 1", NOW);
+        let mut session = watching(&set, &["a"]);
+        set.fail_over(&set.member_list()[1]).unwrap();
+        assert!(is_stale(&set, &session, NOW));
+        unwatch_all(&set, &mut session);
+        set.fail_over(&set.member_list()[0]).unwrap();
+        assert!(!is_watched(&set, "a"));
+    }
+
+    #[test]
+    fn a_key_is_watched_as_long_as_any_session_watches_it() {
+        let set = set();
+        let (mut one, mut other) = (watching(&set, &["a"]), watching(&set, &["a"]));
+        unwatch_all(&set, &mut one);
+        write(&set, "SET a 1", NOW);
+        assert!(is_stale(&set, &other, NOW));
+        unwatch_all(&set, &mut other);
+        assert!(!is_watched(&set, "a"));
+    }
+}

@@ -1,0 +1,19 @@
+//! What all connections share: the settings in force, the members, who is connected, and what is
+//! counted.
+//!
+//! **Invariant:** decides nothing; commands and connections read it and change it.
+
+mod clients;
+mod counters;
+mod rates;
+mod slowlog;
+mod memory;
+mod server;
+pub mod version;
+
+pub use clients::{Client, ClientFlags, ClientNames, Clients};
+pub use counters::Counters;
+pub use memory::Memory;
+pub use rates::{Gains, Rates};
+pub use server::{ProcessInfo, Server, Source};
+pub use slowlog::{Slow, Slowlog};
