@@ -21,6 +21,13 @@ pub const REPLY_BYTES_KEPT: usize = 256 << 10;
 /// Longest reply whose length is a number in the request: entries chosen by chance may repeat, so
 /// there may be more of them in it than there are.
 pub const REPEATED_BYTES_MAX: usize = 64 << 20;
+/// Messages that may wait in a connection's mailbox.
+pub const MAILBOX_MESSAGES_MAX: usize = 64 << 10;
+/// Bytes of pushes that may wait in a connection's mailbox (Redis' default limit of a subscriber's
+/// output).
+pub const MAILBOX_BYTES_MAX: usize = 32 << 20;
+/// Bytes that a client which has not logged in may have sent without their being executed.
+pub const UNKNOWN_QUERY_BYTES_MAX: usize = 256 << 10;
 /// Databases of a member (Redis' default; not configurable so that SELECT means the same
 /// everywhere).
 pub const DATABASES: usize = 16;

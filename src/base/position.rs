@@ -11,6 +11,8 @@ pub struct Offset(u64);
 impl Offset {
     /// Before the first byte.
     pub const ZERO: Offset = Offset(0);
+    /// Behind every byte there can be.
+    pub const MAX: Offset = Offset(u64::MAX);
 
     /// The offset with this many bytes before it.
     pub const fn new(bytes: u64) -> Offset {

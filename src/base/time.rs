@@ -2,6 +2,20 @@
 
 use std::time::Duration;
 
+/// Tells the time. What decides is handed a clock and never asks the machine.
+pub trait Clock: Sync {
+    /// Nanoseconds on a clock that never jumps.
+    fn mono_ns(&self) -> u64;
+
+    /// Milliseconds since 1970.
+    fn wall_now(&self) -> WallMs;
+
+    /// Microseconds on a clock that never jumps.
+    fn mono_now(&self) -> MonoUs {
+        MonoUs(self.mono_ns() / 1000)
+    }
+}
+
 /// Milliseconds since 1970: key expiry, and replies that name a date.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub struct WallMs(pub u64);

@@ -135,7 +135,7 @@ pub enum Group {
     /// Hashes.
     Hash,
     /// Connections.
-    ConnectionTask,
+    Connection,
     /// The server.
     Server,
     /// MULTI and its kin.
@@ -153,7 +153,7 @@ impl Group {
         Group::Set,
         Group::SortedSet,
         Group::Hash,
-        Group::ConnectionTask,
+        Group::Connection,
         Group::Server,
         Group::Transactions,
         Group::Proxy,
@@ -168,7 +168,7 @@ impl Group {
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
             Group::Hash => "hash",
-            Group::ConnectionTask => "connection",
+            Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",
             Group::Proxy => "proxy",
@@ -184,7 +184,7 @@ impl Group {
             Group::Set => Some("@set"),
             Group::SortedSet => Some("@sortedset"),
             Group::Hash => Some("@hash"),
-            Group::ConnectionTask => Some("@connection"),
+            Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),
             Group::Server | Group::Proxy => None,
         }

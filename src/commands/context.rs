@@ -1,14 +1,12 @@
 //! A session verb's turn: what it may look at and change, and what happens after it.
 
-use super::migration::Migration;
-use crate::base::position::Offset;
+use super::outcome::Outcome;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Row, spec};
-use crate::resp::Reply;
-use crate::session::{Queue, Session};
+use crate::resp::{OwnedRequest, Reply};
+use crate::session::Session;
 use crate::state::{Client, Server};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// All that a session verb sees.
 pub struct CommandContext<'t> {
@@ -30,36 +28,11 @@ pub struct CommandContext<'t> {
     pub now: MonoUs,
 }
 
-/// What happens after a session verb.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The answer is written.
-    Answered,
-    /// The answer comes later; nothing else of this connection runs before.
-    Park(Park),
-    /// The queued commands run now, and their answers follow.
-    Execute(Queue),
-    /// The connection closes once the answer is out.
-    Close,
-    /// The whole proxy shuts down.
-    ShutDown,
-}
-
-/// Why a connection stands still.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Park {
-    /// WAIT: until this many replicas have applied `offset`; answers how many have.
-    Wait { offset: Offset, replicas: usize, timeout: Option<Duration> },
-    /// WAITAOF for files that nobody keeps; answers none.
-    WaitAof { timeout: Option<Duration> },
-    /// DEBUG SLEEP; answers OK.
-    Sleep { time: Duration },
-    /// PROXY FAILOVER to the member at this place; answers OK, or why not.
-    FailOver { candidate: usize },
-    /// PROXY RELOAD; answers OK, or why not.
-    Reload,
-    /// MIGRATE; answers what came of it.
-    Migrate(Box<Migration>),
+impl CommandContext<'_> {
+    /// The request, for after its verb.
+    pub fn kept_request(&self) -> OwnedRequest {
+        OwnedRequest::of(self.args.request().iter())
+    }
 }
 
 /// Talks to the proxy itself.
@@ -86,20 +59,20 @@ pub const fn session_row(
     flags: Flags,
     verb: SessionVerb,
 ) -> SessionRow {
-    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::ConnectionTask);
+    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
     SessionRow { spec, run: SessionRun::Verb(verb) }
 }
 
 /// A row of a command in front of another.
 pub const fn session_prefix(name: &'static str, arity: Arity, flags: Flags) -> SessionRow {
-    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::ConnectionTask);
+    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
     SessionRow { spec, run: SessionRun::Prefix }
 }
 
 /// A row that only holds subcommands.
 pub const fn session_container(name: &'static str, rows: &'static [SessionRow]) -> SessionRow {
     let arity = Arity::AtLeast(2);
-    let spec = spec(name, arity, Class::Session, Flags::NONE, Keys::NONE, Group::ConnectionTask);
+    let spec = spec(name, arity, Class::Session, Flags::NONE, Keys::NONE, Group::Connection);
     SessionRow { spec, run: SessionRun::Container { rows, bare: None } }
 }
 

@@ -2,6 +2,7 @@
 //! CONFIG, INFO, PROXY and the like. The engine's verbs stand beside their data types.
 
 mod table;
+mod outcome;
 mod context;
 mod read_requirements;
 mod migration;
@@ -11,11 +12,12 @@ mod stats;
 pub mod verbs;
 
 pub use context::{
-    CommandContext, Outcome, Park, SessionRow, SessionRun, SessionVerb, session_container,
-    session_prefix, session_row,
+    CommandContext, SessionRow, SessionRun, SessionVerb, session_container, session_prefix,
+    session_row,
 };
 pub use info::info;
 pub use migration::{Credentials, Migration};
+pub use outcome::{Block, BlockOn, Job, Outcome, ReadRetry, Resume};
 pub use read_requirements::{RequestContext, preferred_replica};
 pub use slow_words::slow_words;
 pub use stats::stats;

@@ -8,7 +8,7 @@ use crate::command::Class;
 use crate::node::ReplicaSet;
 use crate::resp::Request;
 use crate::route::{Floor, LadderPosition, Level, Question, ReadRequirements, Routes};
-use crate::session::Session;
+use crate::session::{Once, Session};
 
 /// Where a request comes from.
 #[derive(Clone, Copy)]
@@ -17,6 +17,8 @@ pub struct RequestContext<'a> {
     pub routes: &'a Routes,
     /// Who asks.
     pub session: &'a Session,
+    /// What this one command asks for itself (PROXY ONCE).
+    pub once: Option<&'a Once>,
     /// Name of the listener it came in by.
     pub listener: &'a str,
     /// The listener's own level.
@@ -92,7 +94,7 @@ impl<'a> RequestContext<'a> {
             ladder: &route.ladder,
             ladder_position: LadderPosition::START,
         };
-        if session.wants_its_own() {
+        if self.once.is_some() || session.ladder.is_some() {
             self.as_wanted(&mut asked, everyone, head, history);
         }
         asked
@@ -108,13 +110,14 @@ impl<'a> RequestContext<'a> {
         history: &ReplicationHistory,
     ) {
         let session = self.session;
-        if let Some(once) = &session.once {
+        if let Some(once) = self.once {
             let level = once.level_over(asked.level);
             let floor = Floor::of(level, session.floor, everyone, head, history);
             asked.floor = once.floor.map_or(floor, |it| floor.and_of(level, it, history));
             asked.level = level;
         }
-        asked.ladder = session.own_ladder().unwrap_or(asked.ladder);
+        let once = self.once.and_then(|it| it.ladder.as_ref());
+        asked.ladder = once.or(session.ladder.as_deref()).unwrap_or(asked.ladder);
     }
 
     fn head_on_arrival(&self, history: &ReplicationHistory) -> Option<Offset> {

@@ -38,7 +38,7 @@ impl ReplicaSet {
         let began = clock::mono_now();
         self.succeed(old, target, began)?;
         // Who waits for the old roles looks again, and the old master's feed begins.
-        self.applied.notify(usize::MAX);
+        self.wake_waiters();
         self.push();
         let paused_us = clock::mono_now().since(began);
         self.seen.lock().failover_pause(paused_us);

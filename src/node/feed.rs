@@ -107,7 +107,7 @@ impl ReplicaSet {
         member.set_applied(end);
         member.set_applying_since(next);
         self.seen.lock().push_lag(member.index as u16, now.since(oldest), count as u32);
-        self.applied.notify(usize::MAX);
+        self.wake_waiters();
         Applied::Some
     }
 

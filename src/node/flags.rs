@@ -43,6 +43,7 @@ impl ReplicaSet {
     /// `member` serves again.
     pub fn undrain(&self, member: &Member) {
         member.leave(MemberFlag::Drained);
+        self.wake_waiters();
         log::info!("event=undrained member={}", member.name);
     }
 
@@ -62,7 +63,7 @@ impl ReplicaSet {
 
     /// Writes that wait for every replica in sync look again: one is no longer.
     pub(super) fn left_sync(&self) {
-        self.applied.notify(usize::MAX);
+        self.wake_waiters();
     }
 
     /// A verb panicked in `member`, whose lock the caller holds: its data cannot be trusted any
@@ -95,13 +96,27 @@ impl ReplicaSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::BlockId;
     use crate::engine::Thresholds;
     use crate::node::new_replid;
-    use futures::FutureExt;
+    use crate::node::{Condition, Places, Wake};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
+
+    #[derive(Default)]
+    struct Woken(Mutex<usize>);
+
+    impl Wake for Woken {
+        fn wake(&self, _: BlockId) {
+            *self.0.lock() += 1;
+        }
+    }
 
     #[test]
     fn whoever_waits_for_replicas_in_sync_hears_of_one_that_leaves() {
         let set = ReplicaSet::new(4, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let set = Arc::new(set);
+        set.ping(MonoUs(1));
         let leave: [fn(&ReplicaSet); 4] = [
             |it| it.pause(it.member(1), MonoUs(1)).unwrap(),
             |it| it.drain(it.member(2), MonoUs(1)).unwrap(),
@@ -110,10 +125,14 @@ mod tests {
         ];
         for (at, leave) in leave.iter().enumerate() {
             assert!(set.member(at + 1).is_in_sync());
-            let listener = set.applied.listen();
+            let woken = Arc::new(Woken::default());
+            let places = Places::of([at + 1].into_iter());
+            let condition = Condition::InSync { places, count: 0 };
+            let wait = set.wait_for(condition, set.head(), woken.clone(), BlockId(0));
+            assert!(wait.is_some());
             leave(&set);
             assert!(!set.member(at + 1).is_in_sync());
-            assert!(listener.now_or_never().is_some(), "n{}", at + 2);
+            assert_eq!(*woken.0.lock(), 1, "n{}", at + 2);
         }
     }
 }

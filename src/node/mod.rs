@@ -11,9 +11,12 @@ mod sync;
 mod failover;
 mod flags;
 mod pause;
+mod acks;
+mod waiters;
 mod view;
 mod watch;
 
+pub use acks::{Confirmed, Wanted};
 pub use apply_budget::ApplyBudget;
 pub use failover::{Refused, new_replid};
 pub use feed::{Applied, CaughtUp, start_feed};
@@ -24,4 +27,5 @@ pub use replica_set::{
 };
 pub use sync::Synced;
 pub use view::View;
+pub use waiters::{Condition, Places, Wait, Wake};
 pub use watch::{has_stale_watch, unwatch, unwatch_all, watch};

@@ -5,7 +5,6 @@
 
 use super::replica_set::ReplicaSet;
 use crate::base::time::MonoUs;
-use event_listener::{Event, EventListener};
 use parking_lot::Mutex;
 
 /// Which clients CLIENT PAUSE holds back; what holds more is greater.
@@ -24,7 +23,6 @@ pub enum PauseMode {
 #[derive(Default)]
 pub struct Pause {
     now: Mutex<(PauseMode, MonoUs)>,
-    over: Event,
 }
 
 impl ReplicaSet {
@@ -46,7 +44,7 @@ impl ReplicaSet {
     pub fn unpause_clients(&self) {
         *self.pause.now.lock() = (PauseMode::Nobody, MonoUs(0));
         self.announce();
-        self.pause.over.notify(usize::MAX);
+        self.wake_waiters();
     }
 
     /// Who is held back at `now`, and until when.
@@ -55,10 +53,9 @@ impl ReplicaSet {
         (pause_clients != PauseMode::Nobody && now < until).then_some((pause_clients, until))
     }
 
-    /// Hears of [`ReplicaSet::unpause_clients`]; look at [`ReplicaSet::pause_in_force`] after
-    /// asking for it.
-    pub fn release(&self) -> EventListener {
-        self.pause.over.listen()
+    /// Whether a pause has begun and nobody has ended it; its time may be over.
+    pub(super) fn is_paused(&self) -> bool {
+        self.pause.now.lock().0 != PauseMode::Nobody
     }
 }
 

@@ -3,6 +3,7 @@
 use super::apply_budget::Rate;
 use super::member::{Hosted, Member, MemberFlag};
 use super::pause::Pause;
+use super::waiters::Waiters;
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::{MonoUs, WallMs};
@@ -12,7 +13,6 @@ use crate::metrics::batch::Batch;
 use crate::replication::Log;
 use crate::resp::Reply;
 use crate::runtime::lazyfree;
-use event_listener::Event;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
@@ -39,8 +39,7 @@ pub struct ReplicaSet {
     master: AtomicUsize,
     head: AtomicU64,
     history: RwLock<ReplicationHistory>,
-    /// Notified when a replica has applied something.
-    pub applied: Event,
+    pub(super) waiters: Waiters,
     pub(super) changing: Mutex<()>,
     pub(super) rate: Rate,
     pub(super) pause: Pause,
@@ -84,7 +83,7 @@ impl ReplicaSet {
             master: AtomicUsize::new(0),
             head: AtomicU64::new(0),
             history: RwLock::new(history),
-            applied: Event::new(),
+            waiters: Waiters::default(),
             changing: Mutex::new(()),
             rate: Rate::default(),
             pause: Pause::default(),

@@ -59,7 +59,7 @@ impl ReplicaSet {
         if !self.adopt_copy(member, copy) {
             return Synced::Overtaken;
         }
-        self.applied.notify(usize::MAX);
+        self.wake_waiters();
         log::info!(
             "event=full-sync member={} source={} offset={at} us={}",
             member.name,

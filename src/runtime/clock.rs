@@ -1,9 +1,22 @@
 //! The clocks, and the machine's randomness.
 
-use crate::base::time::{MonoUs, WallMs};
+use crate::base::time::{Clock, MonoUs, WallMs};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The machine's clocks.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn mono_ns(&self) -> u64 {
+        mono_ns()
+    }
+
+    fn wall_now(&self) -> WallMs {
+        wall_now()
+    }
+}
 
 /// Milliseconds since 1970.
 pub fn wall_now() -> WallMs {

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU8, Ordering::AcqRel};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::*};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -31,6 +31,7 @@ pub struct Readiness {
     ready: AtomicU8,
     reader: AtomicWaker,
     writer: AtomicWaker,
+    has_ended: AtomicBool,
 }
 
 impl Readiness {
@@ -42,6 +43,12 @@ impl Readiness {
     /// Ready when the socket has become writable since this was last ready.
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
         self.poll(WRITABLE, &self.writer, context)
+    }
+
+    /// Whether the peer has hung up, or the socket has failed. What it had sent before may still
+    /// have to be read.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.load(Acquire)
     }
 
     fn poll(&self, kind: u8, waker: &AtomicWaker, context: &mut Context<'_>) -> Poll<()> {
@@ -62,6 +69,9 @@ impl Readiness {
         let mut kinds = 0;
         if ended || flags.contains(EventFlags::IN) {
             kinds |= READABLE;
+        }
+        if ended {
+            self.has_ended.store(true, Release);
         }
         if ended || flags.contains(EventFlags::OUT) {
             kinds |= WRITABLE;

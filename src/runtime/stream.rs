@@ -3,13 +3,13 @@
 use super::readiness::{Registration, register};
 use crate::base::limits::LISTEN_BACKLOG;
 use async_io::Async;
-use rustix::event::{PollFd, PollFlags, Timespec};
 use socket2::{Domain, SockRef, TcpKeepalive, Type};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A connected socket. All calls take `&self`, so that others may close it while its task waits.
@@ -24,6 +24,21 @@ enum Socket {
     Tcp(TcpStream),
     /// On this machine.
     Unix(UnixStream),
+}
+
+/// The two ends of a client's socket, as text and as what is known of them.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// The peer's address.
+    pub address: String,
+    /// Our own address.
+    pub local_address: String,
+    /// Over a unix socket.
+    pub is_unix: bool,
+    /// On this machine.
+    pub is_local: bool,
+    /// Number of the file descriptor.
+    pub descriptor: i32,
 }
 
 impl Stream {
@@ -51,8 +66,7 @@ impl Stream {
         Ok(Stream { registration: register(&socket)?, socket: Socket::Unix(socket) })
     }
 
-    /// Whether the peer is on this machine.
-    pub fn is_unix(&self) -> bool {
+    fn is_unix(&self) -> bool {
         matches!(self.socket, Socket::Unix(_))
     }
 
@@ -83,26 +97,20 @@ impl Stream {
         poll_fn(|context| self.registration.readiness.poll_writable(context)).await
     }
 
-    /// Whether the peer sends no more, as far as is known here, whatever lies unread.
-    pub fn is_hung_up(&self) -> bool {
-        let ends = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-        let mut looked = match &self.socket {
-            Socket::Tcp(it) => [PollFd::new(it, ends)],
-            Socket::Unix(it) => [PollFd::new(it, ends)],
-        };
-        // A system that cannot tell says that the peer is still there.
-        let told = rustix::event::poll(&mut looked, Some(&Timespec::default()));
-        told.is_ok() && looked[0].revents().intersects(ends)
+    /// Ready when something has arrived since this was last ready.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.registration.readiness.poll_readable(context)
     }
 
-    /// Takes no more from the peer: what has arrived can still be read and answered, then the
-    /// stream ends.
-    pub fn close_reading(&self) {
-        // A socket that is already gone cannot be closed again, which is as good.
-        let _ = match &self.socket {
-            Socket::Tcp(it) => it.shutdown(Shutdown::Read),
-            Socket::Unix(it) => it.shutdown(Shutdown::Read),
-        };
+    /// Ready when there is room again after a write that would have blocked.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.registration.readiness.poll_writable(context)
+    }
+
+    /// Whether the peer has hung up, or the socket has failed: then everything is to be read until
+    /// a read says so, however little a read before it brought.
+    pub fn has_ended(&self) -> bool {
+        self.registration.readiness.has_ended()
     }
 
     /// Probes an idle peer this often, and gives it up after three probes without an answer; zero
@@ -118,8 +126,7 @@ impl Stream {
         let _ = SockRef::from(stream).set_tcp_keepalive(&probes);
     }
 
-    /// Whether the peer is on this machine.
-    pub fn is_local(&self) -> bool {
+    fn is_local(&self) -> bool {
         match &self.socket {
             Socket::Tcp(it) => it.peer_addr().is_ok_and(|it| it.ip().is_loopback()),
             Socket::Unix(_) => true,
@@ -135,8 +142,7 @@ impl Stream {
         };
     }
 
-    /// Peer and own address as CLIENT LIST shows them.
-    pub fn addresses(&self) -> (String, String) {
+    fn addresses(&self) -> (String, String) {
         match &self.socket {
             Socket::Tcp(it) => {
                 let text = |it: io::Result<std::net::SocketAddr>| {
@@ -153,8 +159,20 @@ impl Stream {
         }
     }
 
+    /// The two ends, as CLIENT LIST shows them.
+    pub fn peer(&self) -> Peer {
+        let (address, local_address) = self.addresses();
+        Peer {
+            address,
+            local_address,
+            is_unix: self.is_unix(),
+            is_local: self.is_local(),
+            descriptor: self.descriptor(),
+        }
+    }
+
     /// Number of its file descriptor.
-    pub fn descriptor(&self) -> i32 {
+    fn descriptor(&self) -> i32 {
         use std::os::fd::AsRawFd;
         match &self.socket {
             Socket::Tcp(it) => it.as_raw_fd(),

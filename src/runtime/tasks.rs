@@ -1,9 +1,12 @@
 //! The executor: how many workers, tasks on them, and sleeping.
 
+use crate::base::time::MonoUs;
 use async_global_executor::GlobalExecutorConfig;
 use std::cell::Cell;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
@@ -63,5 +66,30 @@ pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<
     match futures::future::select(work, async_io::Timer::after(time)).await {
         futures::future::Either::Left((done, _)) => Some(done),
         futures::future::Either::Right(_) => None,
+    }
+}
+
+/// Wakes its task at a time that may change.
+#[derive(Default)]
+pub struct Alarm {
+    set_for: Option<MonoUs>,
+    timer: Option<async_io::Timer>,
+}
+
+impl Alarm {
+    /// Ready when it is `due`, if that is ever.
+    pub fn poll(&mut self, due: Option<MonoUs>, context: &mut Context<'_>) -> Poll<()> {
+        if due != self.set_for {
+            let left = |it: MonoUs| Duration::from_micros(it.since(super::clock::mono_now()));
+            self.timer = due.map(|it| async_io::Timer::after(left(it)));
+            self.set_for = due;
+        }
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
+        if Pin::new(timer).poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.timer = None;
+        self.set_for = None;
+        Poll::Ready(())
     }
 }

@@ -5,7 +5,7 @@ use crate::base::time::MonoUs;
 use crate::engine::Effects;
 use crate::node;
 use crate::runtime::{clock, tasks};
-use crate::state::Server;
+use crate::state::{Message, Server};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,9 +55,9 @@ fn close_idle(server: &Server) {
     let now = clock::mono_now();
     for client in server.clients.all() {
         let active = MonoUs(client.active.load(std::sync::atomic::Ordering::Relaxed));
-        let is_parked = client.is_parked.load(std::sync::atomic::Ordering::Relaxed);
-        if !is_parked && active.plus(timeout) < now {
-            client.stream.close();
+        let is_waiting = client.is_waiting();
+        if !is_waiting && active.plus(timeout) < now {
+            client.mailbox.post(Message::Killed);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::base::time::MonoUs;
 use crate::runtime::{clock, tasks};
-use crate::state::Server;
+use crate::state::{Message, Server};
 use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -13,9 +13,9 @@ pub async fn drain(server: &Server) {
     let began = clock::mono_now();
     let ends = began.plus(server.settings().server.shutdown_timeout);
     log::info!("event=drain clients={}", server.clients.count());
+    // Who comes in from here on finds the server closed.
+    server.clients.all().iter().for_each(|it| it.mailbox.post(Message::ServerClosing));
     while server.clients.count() != 0 && clock::mono_now() < ends {
-        // Again and again, for a client that was on its way in.
-        server.clients.all().iter().for_each(|it| it.stream.close_reading());
         tasks::sleep(LOOK_EVERY).await;
     }
     report(server, began);

@@ -1,12 +1,9 @@
 //! Where clients come in.
 
 use super::connection::Connection;
-use super::connection_task::ConnectionTask;
-use crate::node::PauseMode;
-use crate::resp::{OwnedRequest, Protocol, Reply};
+use super::shell::Shell;
 use crate::runtime::stream::{Acceptor, Stream};
 use crate::runtime::{clock, tasks};
-use crate::session::Session;
 use crate::state::Server;
 use futures::future::{Either, select};
 use std::pin::pin;
@@ -46,13 +43,12 @@ pub async fn listen(server: Arc<Server>, listener: Listener) {
 }
 
 fn welcome(server: &Arc<Server>, listener: &Listener, stream: Stream) {
-    let settings_generation = server.settings_generation();
     let settings = server.settings();
     let now = clock::mono_now();
     stream.keep_alive(settings.server.tcp_keepalive);
-    let stream = Arc::new(stream);
     server.counters.accepted.fetch_add(1, Relaxed);
-    let Some(client) = server.clients.enter(stream.clone(), settings.server.maxclients, now) else {
+    let maxclients = settings.server.maxclients;
+    let Some(client) = server.clients.enter(stream.peer(), maxclients, now) else {
         server.counters.refused.fetch_add(1, Relaxed);
         log::debug!("event=refused-client why=maxclients");
         // The peer is turned away whether or not it hears why.
@@ -60,30 +56,6 @@ fn welcome(server: &Arc<Server>, listener: &Listener, stream: Stream) {
         stream.close();
         return;
     };
-    let session = Session {
-        id: client.id,
-        user: "default".into(),
-        is_known: settings.server.password().is_none(),
-        ..Session::default()
-    };
-    let set_generation = server.set.generation();
-    let connection = Connection {
-        server: server.clone(),
-        client,
-        session,
-        reply: Reply::new(Protocol::Resp2),
-        listener: listener.name.clone(),
-        listener_level: settings.listener_level(&listener.name),
-        settings,
-        settings_generation,
-        member_list: server.set.member_list(),
-        history: server.set.history(),
-        set_generation,
-        pause_mode: server.set.pause_in_force(now).map_or(PauseMode::Nobody, |it| it.0),
-        retry: None,
-        tag: None,
-        owed: Vec::new(),
-        parked_request: OwnedRequest::default(),
-    };
-    tasks::spawn(ConnectionTask::new(connection).attend());
+    let connection = Connection::open(server.clone(), client, listener.name.clone(), now);
+    tasks::spawn(Shell::new(connection, stream).run());
 }

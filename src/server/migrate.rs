@@ -5,19 +5,25 @@
 //! before it is copied until it is deleted: a key that has changed in between stays here, and the
 //! reply says so. No write is lost; the other server then has an older value beside it.
 
-use super::connection::{Connection, Stop};
+use super::jobs::simple;
 use super::migrate_peer::MigratePeer;
-use super::parked::Parked;
+use crate::base::ids::BlockId;
+use crate::base::position::Offset;
 use crate::command::{Args, CallEnv, Fault};
-use crate::commands::{Credentials, Migration, table};
+use crate::commands::{Credentials, Migration};
 use crate::engine::{Effects, Run, rdb, verbs};
-use crate::node::{MasterGuard, MemberFlag};
+use crate::node::{Condition, MasterGuard, MemberFlag, Wake};
 use crate::node::{has_stale_watch, unwatch_all, watch};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::clock;
+use crate::runtime::tasks;
 use crate::session::{Session, Watch};
+use crate::state::{Client, Filling, Server};
+use event_listener::Event;
 use std::collections::HashSet;
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
 
 const CONNECTING: Fault = Fault::Static("IOERR error or timeout connecting to the client");
 const WRITING: Fault = Fault::Static("IOERR error or timeout writing to target instance");
@@ -38,36 +44,73 @@ struct MigrateResult {
     fault: Option<Fault>,
 }
 
-impl Connection {
-    /// Moves keys to another server, and answers what came of it. If keys were deleted here, says
-    /// what is to confirm that.
-    pub async fn migrate(&mut self, migration: Migration) -> Option<Parked> {
-        let before = self.session.last_write;
-        match self.move_keys(migration).await {
-            Ok(0) => self.reply.simple("NOKEY"),
-            Ok(_) => self.reply.ok(),
-            Err(fault) => self.answer_fault(&fault),
-        }
-        if self.session.last_write == before {
-            return None;
-        }
-        let command = table().locate(self.parked_request.borrow()).ok()?;
-        let route = self.origin().route(command, self.parked_request.borrow());
-        match self.confirmation_of(command, self.parked_request.borrow(), route) {
-            Some(Stop::Park(parked)) => Some(parked),
-            _ => None,
+/// Moves keys of this database to another server for a client, and says what came of it. If keys
+/// were deleted here, it says where that write ends.
+pub async fn migrate(
+    server: &Arc<Server>,
+    client: &Arc<Client>,
+    db: usize,
+    migration: &Migration,
+) -> Filling {
+    let mut mover = Mover { server: server.clone(), client: client.clone(), db, wrote: None };
+    let moved = mover.move_keys(migration).await;
+    let reply = match moved {
+        Ok(0) => Ok(simple("NOKEY")),
+        Ok(_) => Ok(simple("OK")),
+        Err(fault) => Err(fault.to_string()),
+    };
+    Filling { reply, wrote: mover.wrote }
+}
+
+/// One MIGRATE at work.
+struct Mover {
+    server: Arc<Server>,
+    client: Arc<Client>,
+    db: usize,
+    /// Where its deletions end in the stream.
+    wrote: Option<Offset>,
+}
+
+/// Ends when CLIENT PAUSE does.
+#[derive(Default)]
+struct Unpaused(Event);
+
+impl Wake for Unpaused {
+    fn wake(&self, _: BlockId) {
+        self.0.notify(usize::MAX);
+    }
+}
+
+impl Mover {
+    /// Waits until nobody is held back. Answers whether the client is still there: what was asked
+    /// for by one that has gone is not done.
+    async fn until_unpaused(&self) -> bool {
+        loop {
+            let unpaused = Arc::new(Unpaused::default());
+            let listener = unpaused.0.listen();
+            let set = &self.server.set;
+            let (condition, offset) = (Condition::Unpaused, Offset::ZERO);
+            let wait = set.wait_for(condition, offset, unpaused.clone(), BlockId(0));
+            let now = clock::mono_now();
+            let left = set.pause_in_force(now).map(|(_, until)| until.since(now));
+            match (wait, left) {
+                (Some(_wait), Some(us)) => {
+                    tasks::within(Duration::from_micros(us), listener).await;
+                }
+                _ => return !self.client.mailbox.is_closed(),
+            }
         }
     }
 
-    async fn move_keys(&mut self, migration: Migration) -> Result<usize, Fault> {
+    async fn move_keys(&mut self, migration: &Migration) -> Result<usize, Fault> {
         let set = self.server.set.clone();
         // A memory of its own: what the client itself watches is none of our business.
-        let mut session = Session { db: self.session.db, ..Session::default() };
+        let mut session = Session { db: self.db, ..Session::default() };
         let keys = || migration.keys.iter().map(|it| &**it);
         if !migration.copies {
             watch(&set, &mut session, keys(), clock::wall_now(), clock::mono_now())?;
         }
-        let result = self.send_keys(&migration).await;
+        let result = self.send_keys(migration).await;
         let changed = self.delete(&result.arrived, &session.watches).await;
         unwatch_all(&set, &mut session);
         let changed = changed?;
@@ -114,7 +157,7 @@ impl Connection {
         for key in keys {
             // One lock for each key: others may go on in between.
             let reading = set.read(set.member(set.master()));
-            let Some(slot) = reading.engine().view(self.session.db, wall).peek(key) else {
+            let Some(slot) = reading.engine().view(self.db, wall).peek(key) else {
                 continue;
             };
             let ttl = slot.deadline().map_or(0, |it| wall.until(it).max(1)).to_string();
@@ -138,7 +181,7 @@ impl Connection {
         loop {
             match self.delete_now(&arrived) {
                 Some(outcome) => return outcome,
-                None if self.until_released().await => {}
+                None if self.until_unpaused().await => {}
                 // Nobody waits for the answer any more, and the keys are safe where they are.
                 None => return Ok(0),
             }
@@ -168,11 +211,8 @@ impl Connection {
         }
         let outcome = self.delete_all(&same, &mut writing);
         drop(writing);
-        self.refresh();
-        let end = self.position(set.head());
-        match same.is_empty() {
-            true => self.session.saw(end),
-            false => self.session.wrote(end, clock::mono_now()),
+        if !same.is_empty() {
+            self.wrote = Some(set.head());
         }
         Some(outcome.map(|()| changed))
     }
@@ -182,7 +222,7 @@ impl Connection {
         let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
         let request = OwnedRequest::of([&b"DEL"[..]].iter().chain(keys));
         let env = CallEnv::new(clock::wall_now(), clock::entropy());
-        let args = Args::new(request.borrow(), 1, self.session.db, &env);
+        let args = Args::new(request.borrow(), 1, self.db, &env);
         let (mut effects, mut reply) = (Effects::default(), Reply::new(Protocol::Resp2));
         let now = clock::mono_now();
         writing.run(&row.spec, verb, args, &mut effects, &mut reply, now)

@@ -2,24 +2,11 @@
 //!
 //! **Invariant:** knows no data types. Every lock is released before anything waits.
 
-mod scratch;
-mod connection;
-mod timing;
-mod dispatch;
-mod reading;
-mod writing;
-mod once;
-mod tag;
-mod transaction;
-mod execute;
-mod acks;
-mod parked;
-mod failover;
-mod reload;
-mod overflow;
+pub mod connection;
+mod shell;
+mod jobs;
 mod migrate_peer;
 mod migrate;
-mod connection_task;
 mod listener;
 mod cron;
 mod drain;

@@ -96,8 +96,6 @@ pub struct Session {
     pub level: Option<Level>,
     /// PROXY ATLEAST … WAIT … ELSE: instead of the routes' ladders.
     pub ladder: Option<Box<Ladder>>,
-    /// PROXY ONCE: what the command at hand asks for, and no other.
-    pub once: Option<Box<Once>>,
     /// PROXY TAG. Only a RESP3 client has any.
     pub tags: Tags,
     /// PROXY ACKS.
@@ -153,18 +151,6 @@ impl Session {
         self.saw(end);
         self.last_write = end.offset;
         self.last_write_at = Some(at);
-    }
-
-    /// Whether the command at hand has a level, a floor or a ladder that is not its route's.
-    #[inline]
-    pub fn wants_its_own(&self) -> bool {
-        self.once.is_some() || self.ladder.is_some()
-    }
-
-    /// The ladder of the command at hand, if it is not its route's.
-    pub fn own_ladder(&self) -> Option<&Ladder> {
-        let once = self.once.as_ref().and_then(|it| it.ladder.as_ref());
-        once.or(self.ladder.as_deref())
     }
 
     /// Whether the last write is less than `sticky_for` ago.

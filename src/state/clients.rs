@@ -1,10 +1,12 @@
 //! Who is connected: what CLIENT LIST shows, CLIENT KILL closes and INFO counts.
 
+use super::mailbox::{Mailbox, Message, UnblockAs};
+use crate::base::ids::BlockId;
 use crate::base::time::MonoUs;
+use crate::node::Wake;
 use crate::resp::Protocol;
-use crate::runtime::stream::Stream;
+use crate::runtime::stream::Peer;
 use crate::session::Session;
-use event_listener::Event;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,12 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, O
 pub struct Client {
     /// Its number.
     pub id: u64,
-    /// Its socket, so that others can close it.
-    pub stream: Arc<Stream>,
-    /// The peer's address.
-    pub address: String,
-    /// Our own address.
-    pub local_address: String,
+    /// How others hand it things.
+    pub mailbox: Mailbox,
+    /// Whom it is connected to.
+    pub peer: Peer,
     /// When it connected.
     pub since: MonoUs,
     /// When it last sent a command.
@@ -40,16 +40,23 @@ pub struct Client {
     pub unsent: AtomicU64,
     /// Commands so far.
     pub commands: AtomicU64,
-    /// Whether it is parked in a command that waits.
-    pub is_parked: AtomicBool,
-    /// Notified by CLIENT UNBLOCK.
-    pub unblock: Event,
-    /// How CLIENT UNBLOCK ends the wait: 0 not, 1 as a timeout, 2 with an error.
-    pub unblocked: AtomicU8,
+    /// Whether its connection waits, and whether CLIENT UNBLOCK may end that.
+    pub waiting: AtomicU8,
     /// Marks of CLIENT LIST.
     pub flags: ClientFlags,
     /// Names, which change rarely.
     pub names: Mutex<ClientNames>,
+}
+
+/// Of [`Client::waiting`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Waiting {
+    /// It does not wait.
+    No,
+    /// It waits, and CLIENT UNBLOCK cannot change that: CLIENT PAUSE, and work that goes on.
+    Held,
+    /// It waits, and CLIENT UNBLOCK ends that.
+    Blocked,
 }
 
 /// Marks that CLIENT LIST shows.
@@ -59,8 +66,6 @@ pub struct ClientFlags {
     pub no_evict: AtomicBool,
     /// CLIENT NO-TOUCH.
     pub no_touch: AtomicBool,
-    /// Over a unix socket.
-    pub is_unix: AtomicBool,
     /// To be closed once its replies are out.
     pub is_closing: AtomicBool,
 }
@@ -96,15 +101,32 @@ impl Client {
         self.protocol.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
     }
 
-    fn new(id: u64, stream: Arc<Stream>, now: MonoUs) -> Client {
-        let (address, local_address) = stream.addresses();
-        let flags = ClientFlags::default();
-        flags.is_unix.store(stream.is_unix(), Relaxed);
+    /// Says whether it waits.
+    pub fn set_waiting(&self, waiting: Waiting) {
+        self.waiting.store(waiting as u8, Release);
+    }
+
+    /// Whether its connection waits.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Acquire) != Waiting::No as u8
+    }
+
+    /// Ends its wait, if CLIENT UNBLOCK can do that. Answers whether it could.
+    pub fn unblock(&self, how: UnblockAs) -> bool {
+        let (blocked, ends) = (Waiting::Blocked as u8, Waiting::Held as u8);
+        let could = self.waiting.compare_exchange(blocked, ends, AcqRel, Acquire).is_ok();
+        if could {
+            self.mailbox.post(Message::Unblocked(how));
+        }
+        could
+    }
+
+    /// A client that has said nothing yet.
+    pub fn new(id: u64, peer: Peer, now: MonoUs) -> Client {
         Client {
             id,
-            stream,
-            address,
-            local_address,
+            mailbox: Mailbox::default(),
+            peer,
             since: now,
             active: AtomicU64::new(now.0),
             db: AtomicU8::new(0),
@@ -115,12 +137,16 @@ impl Client {
             unread: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
             commands: AtomicU64::new(0),
-            is_parked: AtomicBool::new(false),
-            unblock: Event::new(),
-            unblocked: AtomicU8::new(0),
-            flags,
+            waiting: AtomicU8::new(Waiting::No as u8),
+            flags: ClientFlags::default(),
             names: Mutex::new(ClientNames { user: "default".into(), ..ClientNames::default() }),
         }
+    }
+}
+
+impl Wake for Client {
+    fn wake(&self, block: BlockId) {
+        self.mailbox.post(Message::Woken(block));
     }
 }
 
@@ -133,13 +159,13 @@ pub struct Clients {
 
 impl Clients {
     /// Registers a connection, unless there are `most` already.
-    pub fn enter(&self, stream: Arc<Stream>, most: usize, now: MonoUs) -> Option<Arc<Client>> {
+    pub fn enter(&self, peer: Peer, most: usize, now: MonoUs) -> Option<Arc<Client>> {
         let mut all = self.all.lock();
         if most <= all.len() {
             return None;
         }
         let id = self.last.fetch_add(1, Relaxed) + 1;
-        let client = Arc::new(Client::new(id, stream, now));
+        let client = Arc::new(Client::new(id, peer, now));
         all.insert(id, client.clone());
         Some(client)
     }

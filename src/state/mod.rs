@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** decides nothing; commands and connections read it and change it.
 
+mod mailbox;
 mod clients;
 mod counters;
 mod rates;
@@ -11,8 +12,9 @@ mod memory;
 mod server;
 pub mod version;
 
-pub use clients::{Client, ClientFlags, ClientNames, Clients};
+pub use clients::{Client, ClientFlags, ClientNames, Clients, Waiting};
 pub use counters::Counters;
+pub use mailbox::{Filling, Mailbox, Message, Overflow, UnblockAs};
 pub use memory::Memory;
 pub use rates::{Gains, Rates};
 pub use server::{ProcessInfo, Server, Source};

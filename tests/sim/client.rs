@@ -116,6 +116,7 @@ impl Client {
             let origin = RequestContext {
                 routes: &self.routes,
                 session: &self.session,
+                once: None,
                 listener: "main",
                 listener_level: None,
                 arrived,

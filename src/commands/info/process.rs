@@ -4,7 +4,6 @@ use super::{Lines, read};
 use crate::runtime::{clock, lazyfree, process};
 use crate::state::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use crate::state::{Memory, Server};
-use std::sync::atomic::Ordering::Relaxed;
 
 /// There are no scripts.
 const SCRIPTS: &[&str] = &[
@@ -61,7 +60,7 @@ pub fn server(server: &Server, lines: &mut Lines) {
 pub fn clients(server: &Server, lines: &mut Lines) {
     let all = server.clients.all();
     let most = |of: fn(&crate::state::Client) -> u64| all.iter().map(|it| of(it)).max();
-    let blocked = all.iter().filter(|it| it.is_parked.load(Relaxed)).count();
+    let blocked = all.iter().filter(|it| it.is_waiting()).count();
     lines.line("connected_clients", all.len());
     lines.line("cluster_connections", 0);
     lines.line("maxclients", server.settings().server.maxclients);

@@ -11,10 +11,10 @@ use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
 use crate::session::Replies;
-use crate::state::Client;
+use crate::state::{Client, UnblockAs};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 const OWN: Flags = Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE);
 const OPERATOR: Flags = OWN.and(Flags::ADMIN);
@@ -23,7 +23,7 @@ const EVERYBODY: &str = "O(N) where N is the number of client connections";
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[session_container("CLIENT", SUBCOMMANDS).says(
-    Group::ConnectionTask,
+    Group::Connection,
     "2.4.0",
     "Depends on the subcommand",
     "Looks at connections and changes them.",
@@ -37,7 +37,7 @@ const fn sub(
     summary: &'static str,
     syntax: &'static str,
 ) -> SessionRow {
-    row.says(Group::ConnectionTask, since, complexity, summary, syntax)
+    row.says(Group::Connection, since, complexity, summary, syntax)
 }
 
 const SUBCOMMANDS: &[SessionRow] = &[
@@ -149,7 +149,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells of client-side caching on this connection.",
         "",
     ),
-    help(Group::ConnectionTask, "5.0.0"),
+    help(Group::Connection, "5.0.0"),
 ];
 
 fn id(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
@@ -300,25 +300,18 @@ fn answer_switch(
 }
 
 fn unblock(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    const AS_TIMEOUT: u8 = 1;
-    const WITH_ERROR: u8 = 2;
     const REASONS: Fault = Fault::Static("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     let word = context.args.next()?;
     let how = match context.args.left() {
-        0 => AS_TIMEOUT,
-        1 if context.args.word("TIMEOUT") => AS_TIMEOUT,
-        1 if context.args.word("ERROR") => WITH_ERROR,
+        0 => UnblockAs::Timeout,
+        1 if context.args.word("TIMEOUT") => UnblockAs::Timeout,
+        1 if context.args.word("ERROR") => UnblockAs::Error,
         _ => return Err(REASONS),
     };
     let id = number::parse_i64(word).ok_or(Fault::NotInteger)?;
-    let parked = context.server.clients.get(id as u64).filter(|it| it.is_parked.load(Acquire));
-    if let Some(client) = &parked {
-        client.unblocked.store(how, Release);
-        // It may have been woken by something else; whoever parks next begins anew.
-        client.is_parked.swap(false, AcqRel);
-        client.unblock.notify(usize::MAX);
-    }
-    context.reply.int(i64::from(parked.is_some()));
+    let client = context.server.clients.get(id as u64);
+    let could = client.is_some_and(|it| it.unblock(how));
+    context.reply.int(i64::from(could));
     Ok(Outcome::Answered)
 }
 

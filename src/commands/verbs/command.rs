@@ -20,13 +20,13 @@ const NAMED: &str = "O(N) where N is the number of commands that are asked for";
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[session_container("COMMAND", SUBCOMMANDS)
     .alone(all)
-    .says(Group::ConnectionTask, "2.8.13", ALL, "Describes all commands.", "")
+    .says(Group::Connection, "2.8.13", ALL, "Describes all commands.", "")
     .flags(ANYTIME)
     .tips(UNORDERED)];
 
 const SUBCOMMANDS: &[SessionRow] = &[
     session_row("COUNT", Exactly(2), ANYTIME, count).says(
-        Group::ConnectionTask,
+        Group::Connection,
         "2.8.13",
         "O(1)",
         "Counts the commands.",
@@ -34,7 +34,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
     ),
     session_row("LIST", AtLeast(2), ANYTIME, list)
         .says(
-            Group::ConnectionTask,
+            Group::Connection,
             "7.0.0",
             ALL,
             "Names the commands.",
@@ -43,7 +43,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         .tips(UNORDERED),
     session_row("INFO", AtLeast(2), ANYTIME, info)
         .says(
-            Group::ConnectionTask,
+            Group::Connection,
             "2.8.13",
             NAMED,
             "Describes commands to clients.",
@@ -52,7 +52,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         .tips(UNORDERED),
     session_row("DOCS", AtLeast(2), ANYTIME, docs)
         .says(
-            Group::ConnectionTask,
+            Group::Connection,
             "7.0.0",
             NAMED,
             "Describes commands to people.",
@@ -60,20 +60,20 @@ const SUBCOMMANDS: &[SessionRow] = &[
         )
         .tips(UNORDERED),
     session_row("GETKEYS", AtLeast(4), ANYTIME, get_keys).says(
-        Group::ConnectionTask,
+        Group::Connection,
         "2.8.13",
         "O(N) where N is the number of arguments",
         "Answers the keys of a command.",
         "command [arg [arg ...]]",
     ),
     session_row("GETKEYSANDFLAGS", AtLeast(4), ANYTIME, get_keys_and_flags).says(
-        Group::ConnectionTask,
+        Group::Connection,
         "7.0.0",
         "O(N) where N is the number of arguments",
         "Answers the keys of a command, and what it does to them.",
         "command [arg [arg ...]]",
     ),
-    help(Group::ConnectionTask, "5.0.0"),
+    help(Group::Connection, "5.0.0"),
 ];
 
 fn all(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

@@ -33,51 +33,45 @@ const BAD_NAME: Fault =
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[
     session_row("PING", AtLeast(1), Flags::FAST.and(Flags::IN_PUBSUB), ping)
-        .says(
-            Group::ConnectionTask,
-            "1.0.0",
-            "O(1)",
-            "Answers PONG, or what it is given.",
-            "[message]",
-        )
+        .says(Group::Connection, "1.0.0", "O(1)", "Answers PONG, or what it is given.", "[message]")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     session_row("ECHO", Exactly(2), QUICK, echo).says(
-        Group::ConnectionTask,
+        Group::Connection,
         "1.0.0",
         "O(1)",
         "Answers what it is given.",
         "message",
     ),
     session_row("SELECT", Exactly(2), QUICK, select).says(
-        Group::ConnectionTask,
+        Group::Connection,
         "1.0.0",
         "O(1)",
         "Changes the database of this connection.",
         "index",
     ),
     session_row("HELLO", AtLeast(1), ANYONE, hello).says(
-        Group::ConnectionTask,
+        Group::Connection,
         "6.0.0",
         "O(1)",
         "Agrees on a protocol and says who we are.",
         "[protover [AUTH username password] [SETNAME clientname]]",
     ),
     session_row("AUTH", AtLeast(2), ANYONE, auth).says(
-        Group::ConnectionTask,
+        Group::Connection,
         "1.0.0",
         "O(N) where N is the length of the password",
         "Says who the client is.",
         "[username] password",
     ),
     session_row("QUIT", AtLeast(1), ANYONE, quit).says(
-        Group::ConnectionTask,
+        Group::Connection,
         "1.0.0",
         "O(1)",
         "Closes this connection.",
         "",
     ),
     session_row("RESET", Exactly(1), ANYONE, reset).says(
-        Group::ConnectionTask,
+        Group::Connection,
         "6.2.0",
         "O(1)",
         "Makes this connection as it was when it was new.",

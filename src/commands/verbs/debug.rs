@@ -5,7 +5,7 @@ use crate::base::position::Offset;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, help, spec};
 use crate::commands::{
-    CommandContext, Outcome, Park, SessionRow, SessionRun, SessionVerb, session_row,
+    BlockOn, CommandContext, Outcome, Resume, SessionRow, SessionRun, SessionVerb, session_row,
 };
 use crate::config::DebugAccess;
 use crate::engine::{Effects, Engine};
@@ -74,7 +74,7 @@ fn allowed(context: &CommandContext<'_>) -> Result<(), Fault> {
     );
     match context.server.settings().server.debug {
         DebugAccess::Yes => Ok(()),
-        DebugAccess::Local if context.client.stream.is_local() => Ok(()),
+        DebugAccess::Local if context.client.peer.is_local => Ok(()),
         DebugAccess::Local | DebugAccess::No => Err(CLOSED),
     }
 }
@@ -90,7 +90,8 @@ fn unknown(word: &[u8]) -> Fault {
 fn sleep(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let seconds = parse_f64(context.args.next()?).unwrap_or(0.0);
     let time = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-    Ok(Outcome::Park(Park::Sleep { time }))
+    let then = Resume::AnswerOk(context.kept_request());
+    Ok(Outcome::block(BlockOn::Time, Some(time), then))
 }
 
 /// Name, offset and digest of every member.

@@ -1,7 +1,7 @@
 //! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
 
 use crate::command::Fault;
-use crate::commands::{CommandContext, Outcome, Park};
+use crate::commands::{CommandContext, Job, Outcome};
 use crate::node::{Member, MemberFlag, MemberList, ReplicaSet, start_feed};
 use crate::resp::Reply;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ pub fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     }
     let member_list = context.server.set.member_list();
     let candidate = named(&member_list, context.args.next()?)?.index;
-    Ok(Outcome::Park(Park::FailOver { candidate }))
+    Ok(Outcome::Apart(Job::FailOver { candidate }, context.kept_request()))
 }
 
 /// The member of this name.

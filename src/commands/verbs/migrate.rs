@@ -4,7 +4,7 @@ use crate::base::number::parse_u64;
 use crate::command::Arity::AtLeast;
 use crate::command::{Access, Args, Begin, Fault, Find, Flags, Group, KeySpec, Keys};
 use crate::commands::{
-    CommandContext, Credentials, Migration, Outcome, Park, SessionRow, session_row,
+    CommandContext, Credentials, Job, Migration, Outcome, SessionRow, session_row,
 };
 use crate::resp::Request;
 use std::time::Duration;
@@ -57,7 +57,7 @@ fn migrate(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         _ => TIMEOUT_MS,
     };
     let db = crate::base::number::parse_i64(db).ok_or(Fault::NotInteger)?;
-    Ok(Outcome::Park(Park::Migrate(Box::new(Migration {
+    let migration = Migration {
         host,
         port,
         db,
@@ -66,7 +66,9 @@ fn migrate(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         replaces: options.replaces,
         credentials: options.credentials,
         keys: options.keys.unwrap_or_else(|| vec![key.into()]),
-    }))))
+    };
+    let job = Job::Migrate { db: context.session.db, migration: Box::new(migration) };
+    Ok(Outcome::Apart(job, context.kept_request()))
 }
 
 #[derive(Default)]

@@ -7,7 +7,7 @@ use super::once;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::commands::{
-    Command, CommandContext, Handler, Outcome, Park, RequestContext, SessionRow, preferred_replica,
+    Command, CommandContext, Handler, Job, Outcome, RequestContext, SessionRow, preferred_replica,
     session_container, session_prefix, session_row, stats, table,
 };
 use crate::node::View;
@@ -123,8 +123,8 @@ const SUBCOMMANDS: &[SessionRow] = &[
 
 /// Answers OK; an error that says file, line and key when the file cannot be used, and then nothing
 /// has changed.
-fn reload(_: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    Ok(Outcome::Park(Park::Reload))
+fn reload(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    Ok(Outcome::Apart(Job::Reload, context.kept_request()))
 }
 
 fn tell_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
@@ -235,6 +235,7 @@ fn told(
     let origin = RequestContext {
         routes: &settings.routes,
         session: context.session,
+        once: None,
         listener: context.listener,
         listener_level: context.listener_level,
         arrived: None,

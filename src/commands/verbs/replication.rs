@@ -2,7 +2,8 @@
 
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
-use crate::commands::{CommandContext, Outcome, Park, SessionRow, session_row};
+use crate::commands::{BlockOn, CommandContext, Outcome, Resume, SessionRow, session_row};
+use crate::node::Condition;
 use std::time::Duration;
 
 /// The family's rows.
@@ -31,7 +32,9 @@ fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let replicas = context.args.int()?;
     let timeout = timeout(context)?;
     let replicas = usize::try_from(replicas).unwrap_or(0);
-    Ok(Outcome::Park(Park::Wait { offset: context.session.last_write, replicas, timeout }))
+    let offset = context.session.last_write;
+    let on = BlockOn::Offset(Condition::AckedBy(replicas), offset);
+    Ok(Outcome::block(on, timeout, Resume::CountAcks(offset)))
 }
 
 /// Nobody keeps an append-only file, so what is asked for never comes.
@@ -52,7 +55,7 @@ fn wait_aof(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         ));
     }
     if replicas != 0 {
-        return Ok(Outcome::Park(Park::WaitAof { timeout }));
+        return Ok(Outcome::block(BlockOn::Time, timeout, Resume::CountFsyncs));
     }
     context.reply.array(2);
     context.reply.int(0);

@@ -4,7 +4,7 @@ use super::Kind;
 use crate::base::number;
 use crate::command::Fault;
 use crate::commands::{CommandContext, Outcome};
-use crate::state::Client;
+use crate::state::{Client, Message};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -22,8 +22,8 @@ impl Condition<'_> {
         match self {
             Condition::Id(id) => client.id == *id,
             Condition::Kind(kind) => kind.is_of(client),
-            Condition::Address(address) => client.address.as_bytes() == *address,
-            Condition::LocalAddress(address) => client.local_address.as_bytes() == *address,
+            Condition::Address(address) => client.peer.address.as_bytes() == *address,
+            Condition::LocalAddress(address) => client.peer.local_address.as_bytes() == *address,
             Condition::User(user) => client.names.lock().user.as_bytes() == *user,
         }
     }
@@ -103,13 +103,16 @@ fn user(name: &[u8]) -> Result<Condition<'_>, Fault> {
 
 /// Closes all of them; itself only when the answer is out.
 fn close(context: &CommandContext<'_>, clients: &[Arc<Client>]) -> Outcome {
-    let mut after = Outcome::Answered;
+    let mut outcome = Outcome::Answered;
     for client in clients {
         client.flags.is_closing.store(true, Relaxed);
-        match client.id == context.client.id {
-            true => after = Outcome::Close,
-            false => client.stream.close(),
+        if client.id == context.client.id {
+            outcome = Outcome::Close;
+        } else {
+            // Nobody finds it any more, though its own task is yet to hear of it.
+            context.server.clients.leave(client.id);
+            client.mailbox.post(Message::Killed);
         }
     }
-    after
+    outcome
 }

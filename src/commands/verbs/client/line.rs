@@ -20,9 +20,9 @@ pub fn line(client: &Client, now: MonoUs) -> String {
          oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} \
          lib-ver={}\n",
         client.id,
-        client.address,
-        client.local_address,
-        client.stream.descriptor(),
+        client.peer.address,
+        client.peer.local_address,
+        client.peer.descriptor,
         names.name,
         marks(client),
         client.db.load(Relaxed),
@@ -48,9 +48,9 @@ fn marks(client: &Client) -> String {
     let flags = &client.flags;
     let all = [
         ('x', client.queued.load(Relaxed) != 0),
-        ('b', client.is_parked.load(Relaxed)),
+        ('b', client.is_waiting()),
         ('c', flags.is_closing.load(Relaxed)),
-        ('U', flags.is_unix.load(Relaxed)),
+        ('U', client.peer.is_unix),
         ('e', flags.no_evict.load(Relaxed)),
         ('T', flags.no_touch.load(Relaxed)),
     ];

@@ -91,7 +91,7 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
 fn subject(command: &Command) -> Option<&'static str> {
     match (command.spec.group, command.spec.class) {
         (Group::Server, Class::Read | Class::Write) => Group::Generic.category(),
-        (Group::Generic, Class::Session) => Group::ConnectionTask.category(),
+        (Group::Generic, Class::Session) => Group::Connection.category(),
         (group, _) => group.category(),
     }
 }

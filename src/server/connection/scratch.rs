@@ -7,11 +7,11 @@ use crate::base::time::WallMs;
 use crate::command::CallEnv;
 use crate::engine::Effects;
 use crate::metrics::batch::Batch;
-use crate::runtime::clock;
-use std::cell::RefCell;
 
 /// A worker's scratch.
 pub struct WorkerScratch {
+    /// Number of the worker, which says whose shard its counts go to and which replica it prefers.
+    pub worker: usize,
     /// Where sockets are read into.
     pub input: Box<[u8]>,
     /// Effects of the write at hand.
@@ -23,19 +23,26 @@ pub struct WorkerScratch {
     /// Random numbers that choose members; those of requests are in `env`.
     pub random: Random,
     /// An empty reply buffer with room.
-    pub output: Vec<u8>,
+    output: Vec<u8>,
 }
 
 impl WorkerScratch {
-    fn new() -> WorkerScratch {
+    /// The scratch of this worker. `seed` decides how its random numbers fall.
+    pub fn new(worker: usize, seed: u64) -> WorkerScratch {
         WorkerScratch {
+            worker,
             input: vec![0; READ_CHUNK_BYTES].into(),
             effects: Effects::default(),
             metrics: Batch::default(),
-            env: CallEnv::new(WallMs(0), clock::entropy()),
-            random: Random::new(clock::entropy()),
+            env: CallEnv::new(WallMs(0), seed),
+            random: Random::new(seed.rotate_left(32)),
             output: Vec::new(),
         }
+    }
+
+    /// Lends the empty buffer.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
     }
 
     /// Takes back an empty buffer.
@@ -45,13 +52,4 @@ impl WorkerScratch {
             self.output = buffer;
         }
     }
-}
-
-thread_local! {
-    static SCRATCH: RefCell<WorkerScratch> = RefCell::new(WorkerScratch::new());
-}
-
-/// Works at the calling thread's scratch.
-pub fn with_scratch<R>(work: impl FnOnce(&mut WorkerScratch) -> R) -> R {
-    SCRATCH.with_borrow_mut(work)
 }

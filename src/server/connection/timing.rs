@@ -8,12 +8,13 @@
 //! whole run and, behind its words, how many ran before it. Below a threshold of [`FINE_NS`] the
 //! clock is read behind every command, and each is exact.
 
-use super::connection::{BatchContext, Connection};
+use super::batch::BatchContext;
+use super::caller::Caller;
+use crate::base::time::WallMs;
 use crate::command::Flags;
 use crate::commands::{Command, slow_words, table};
 use crate::metrics::Label;
 use crate::resp::{AuthState, Decoder, Limits, OwnedRequest, Request, Step};
-use crate::runtime::{clock, tasks};
 use crate::state::Slow;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -49,14 +50,13 @@ struct SlowRun {
 }
 
 impl Stopwatch {
-    /// Begins now. `slower_than_us` is below 0 when nothing is slow.
-    pub fn begin(with_metrics: bool, slower_than_us: i64) -> Stopwatch {
-        let slow_ns = u64::try_from(slower_than_us).map_or(u64::MAX, |it| it.saturating_mul(1000));
+    /// Begins at `at_ns`, and measures nothing before it is told what for.
+    pub fn begin(at_ns: u64) -> Stopwatch {
         Stopwatch {
-            at_ns: clock::mono_ns(),
-            slow_ns,
-            is_running: with_metrics || slow_ns != u64::MAX,
-            is_fine: slow_ns < FINE_NS,
+            at_ns,
+            slow_ns: u64::MAX,
+            is_running: false,
+            is_fine: false,
             run: 0,
             last: 0,
             has_slow: false,
@@ -64,12 +64,19 @@ impl Stopwatch {
             slow_one: None,
         }
     }
+
+    /// What it measures for: `slower_than_us` is below 0 when nothing is slow.
+    pub fn measure(&mut self, with_metrics: bool, slower_than_us: i64) {
+        self.slow_ns = u64::try_from(slower_than_us).map_or(u64::MAX, |it| it.saturating_mul(1000));
+        self.is_running = with_metrics || self.slow_ns != u64::MAX;
+        self.is_fine = self.slow_ns < FINE_NS;
+    }
 }
 
 impl BatchContext<'_, '_> {
     /// Before a command whose time must be its own.
     #[inline]
-    pub fn begin(&mut self, command: &Command) {
+    pub fn begin_command(&mut self, command: &Command) {
         if !command.is_quick {
             self.end_run();
         }
@@ -107,7 +114,7 @@ impl BatchContext<'_, '_> {
         if !self.stopwatch.is_running {
             return 0;
         }
-        let now_ns = clock::mono_ns();
+        let now_ns = self.clock.mono_ns();
         let took_ns = now_ns - self.stopwatch.at_ns;
         self.scratch.metrics.spread(took_ns);
         self.stopwatch.at_ns = now_ns;
@@ -126,47 +133,48 @@ impl BatchContext<'_, '_> {
     }
 
     /// The end of the batch: what was seen goes to this worker's shard.
-    pub fn end(&mut self, connection: &mut Connection) {
+    pub fn end(&mut self, caller: &mut Caller) {
         self.end_run();
         let env = &self.scratch.env;
         self.scratch.metrics.hits(env.hits.take() as u32);
         self.scratch.metrics.misses(env.misses.take() as u32);
-        connection.server.metrics.flush(tasks::worker(), &mut self.scratch.metrics);
+        caller.server.metrics.flush(self.scratch.worker, &mut self.scratch.metrics);
         if !env.uses.is_empty() {
             self.set.tell_uses(&env.uses, env.now.get());
         }
-        connection.server.counters.commands.fetch_add(self.served, Relaxed);
-        connection.client.active.store(self.now.0, Relaxed);
-        connection.client.commands.fetch_add(self.served, Relaxed);
-        connection.client.mirror(&connection.session, connection.reply.protocol());
+        caller.server.counters.commands.fetch_add(self.served, Relaxed);
+        caller.client.active.store(self.now.0, Relaxed);
+        caller.client.commands.fetch_add(self.served, Relaxed);
+        caller.client.mirror(&caller.session, caller.replies.out.protocol());
     }
 }
 
-impl Connection {
+impl Caller {
     /// Tells the slow log of a run, and of `request` itself.
     #[cold]
     pub fn tell_slow(
         &self,
         command: &Command,
         request: Request<'_>,
+        input: &[u8],
         context: &mut BatchContext<'_, '_>,
     ) {
-        self.tell_slow_run(context);
+        self.tell_slow_run(input, context);
         if let Some(took_ns) = context.stopwatch.slow_one.take() {
-            self.log_slow(slow_words(command, request), took_ns);
+            self.log_slow(slow_words(command, request), took_ns, context.clock.wall_now());
         }
     }
 
     /// Tells the slow log of a run of commands.
     #[cold]
-    pub fn tell_slow_run(&self, context: &mut BatchContext<'_, '_>) {
+    pub fn tell_slow_run(&self, input: &[u8], context: &mut BatchContext<'_, '_>) {
         context.stopwatch.has_slow = false;
         let Some(SlowRun { commands, took_ns, last }) = context.stopwatch.slow_run.take() else {
             return;
         };
         // It has been decoded before.
         let mut decoder = Decoder::new(Limits::of(AuthState::Known));
-        let bytes = &context.input[last..];
+        let bytes = &input[last..];
         let Ok(Step::Ready { .. }) = decoder.poll(bytes) else { return };
         let request = decoder.request(bytes);
         let Ok(command) = table().locate(request) else { return };
@@ -174,26 +182,26 @@ impl Connection {
         if 1 < commands {
             words.push(format!("... (with {} commands before it)", commands - 1).into_bytes());
         }
-        self.log_slow(words, took_ns);
+        self.log_slow(words, took_ns, context.clock.wall_now());
     }
 
     /// A command that was worked on while its client stood still.
-    pub fn log_if_slow(&self, request: &OwnedRequest, took_ns: u64) {
+    pub fn log_if_slow(&self, request: &OwnedRequest, took_ns: u64, at: WallMs) {
         let slower_than_us = self.settings.server.slowlog_slower_than_us;
         let is_slow = u64::try_from(slower_than_us).is_ok_and(|it| it <= took_ns / 1000);
         let Ok(command) = table().locate(request.borrow()) else { return };
         if is_slow {
-            self.log_slow(slow_words(command, request.borrow()), took_ns);
+            self.log_slow(slow_words(command, request.borrow()), took_ns, at);
         }
     }
 
-    fn log_slow(&self, words: Vec<Vec<u8>>, took_ns: u64) {
+    fn log_slow(&self, words: Vec<Vec<u8>>, took_ns: u64, at: WallMs) {
         let slow = Slow {
             id: 0,
-            at: clock::wall_now(),
+            at,
             took_us: took_ns / 1000,
             words,
-            address: self.client.address.clone(),
+            address: self.client.peer.address.clone(),
             name: self.client.names.lock().name.clone(),
         };
         self.server.slowlog.lock().push(slow, self.settings.server.slowlog_entries_max);

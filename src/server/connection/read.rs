@@ -1,19 +1,22 @@
 //! A read's way: route, floor, plan, member, reply.
 
-use super::connection::{Awaited, BatchContext, Connection, LockCache, ReadRetry, Stop};
+use super::batch::{BatchContext, LockCache};
+use super::call::Call;
+use super::caller::Caller;
 use super::once::plan_at;
 use crate::base::limits::CATCH_UP_US_MAX;
 use crate::base::position::Offset;
 use crate::command::{Args, Class, Fault, Flags};
-use crate::commands::{Command, RequestContext, preferred_replica};
+use crate::commands::{
+    BlockOn, Command, Outcome, ReadRetry, RequestContext, Resume, preferred_replica,
+};
 use crate::engine::ReadVerb;
 use crate::metrics::worst::Key;
 use crate::metrics::{Label, NONE, Place};
-use crate::node::{ApplyBudget, CaughtUp, Member, MemberFlag, View};
+use crate::node::{ApplyBudget, CaughtUp, Condition, Member, MemberFlag, View};
 use crate::resp::Request;
 use crate::route::{LadderPosition, Level, Plan, Reason, Refusal, Where, plan};
-use crate::runtime::tasks;
-use crate::session::Tags;
+use crate::session::{Once, Tags};
 use std::time::Duration;
 
 /// What a catch-up may take of its worker's time.
@@ -22,12 +25,21 @@ const CATCH_UP: ApplyBudget = ApplyBudget::Micros(CATCH_UP_US_MAX);
 /// Plans that are overtaken by a change of the members are made anew, at most this often.
 const PLANS_MAX: usize = 8;
 
-impl Connection {
-    /// Where routes, levels and floors of this connection come from.
-    pub fn origin(&self) -> RequestContext<'_> {
+/// A member to read at, and why it may be.
+#[derive(Clone, Copy)]
+struct ReadAt {
+    route: u16,
+    member: usize,
+    because: Reason,
+}
+
+impl Caller {
+    /// Where routes, levels and floors of a request come from.
+    pub fn origin<'a>(&'a self, once: Option<&'a Once>) -> RequestContext<'a> {
         RequestContext {
             routes: &self.settings.routes,
             session: &self.session,
+            once,
             listener: &self.listener,
             listener_level: self.listener_level,
             arrived: None,
@@ -38,21 +50,24 @@ impl Connection {
     #[inline]
     pub fn read(
         &mut self,
-        command: &Command,
+        call: &mut Call<'_>,
         verb: ReadVerb,
-        request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
-    ) -> Result<Option<Stop>, Fault> {
-        let route = self.origin().route(command, request);
-        // New rules may have put it on another ladder.
-        let mut retry = self.retry.take().filter(|it| it.route == route);
+    ) -> Result<Outcome, Fault> {
+        let (command, request) = (call.command, call.request);
+        let route = self.origin(call.once.as_deref()).route(command, request);
+        // New rules may have put it on another route, or its route on another ladder.
+        let stands = |it: &ReadRetry| {
+            it.route == route && it.ladder == self.settings.routes.get(route).ladder
+        };
+        let mut retry = call.retry.take().filter(stands);
         for _ in 0..PLANS_MAX {
-            self.keep_up(context.set)?;
-            let plan = match self.session.once.as_ref().and_then(|it| it.at) {
-                None => self.plan_read(command, route, retry, context),
+            self.keep_up(context.set, context.now)?;
+            let plan = match call.once.as_ref().and_then(|it| it.at) {
+                None => self.plan_read(call, route, retry.as_ref(), context),
                 Some(at) => plan_at(at, context.set)?,
             };
-            note_step(plan, route, retry, context);
+            note_step(plan, route, retry.as_ref(), context);
             let member = match plan.to {
                 Where::Member(member) => usize::from(member),
                 Where::CatchUp { member, needs, step } => {
@@ -62,25 +77,25 @@ impl Connection {
                         CaughtUp::Yes => member,
                         CaughtUp::Never => continue,
                         CaughtUp::NotYet => {
-                            retry = Some(ReadRetry {
-                                route,
-                                step,
-                                ends: None,
-                                needs: self.position(needs),
-                            });
+                            retry = Some(self.retry_from(route, step, needs));
                             continue;
                         }
                     }
                 }
-                Where::Wait { needs, step, .. } if self.waited_for_nothing(retry, step, needs) => {
+                Where::Wait { needs, step, .. }
+                    if self.waited_for_nothing(retry.as_ref(), step, needs) =>
+                {
                     retry = retry.map(|it| ReadRetry { ends: Some(context.now), ..it });
                     continue;
                 }
                 Where::Wait { member, needs, at_most, step } => {
-                    let ends = Some(context.now.plus(at_most));
-                    self.retry = Some(ReadRetry { route, step, ends, needs: self.position(needs) });
-                    let place = Place { route, member };
-                    return Ok(Some(to_await(place, needs, at_most, command, request)));
+                    let key = command.spec.keys.first(request).map(Key::new);
+                    let retry = ReadRetry {
+                        ends: Some(context.now.plus(at_most)),
+                        awaited: Some((Place { route, member }, key)),
+                        ..self.retry_from(route, step, needs)
+                    };
+                    return Ok(wait_for(needs, member, at_most, retry));
                 }
                 Where::Refuse(refusal) => {
                     if refusal == Refusal::MasterDown && context.master().is_ok() {
@@ -89,16 +104,24 @@ impl Connection {
                     return Err(refusal.fault(|it| context.set.eta_ms(it)));
                 }
             };
-            if self.read_at(member, plan, route, command, verb, request, context)? {
-                return Ok(None);
+            let at = ReadAt { route, member, because: plan.because };
+            if self.read_at(at, call, verb, context)? {
+                return Ok(Outcome::Answered);
             }
         }
         Err(Fault::MasterDown)
     }
 
+    /// The read has come as far as this step of its route's ladder.
+    #[cold]
+    fn retry_from(&self, route: u16, step: u8, needs: Offset) -> ReadRetry {
+        let ladder = self.settings.routes.get(route).ladder.clone();
+        ReadRetry { route, ladder, step, ends: None, needs: self.position(needs), awaited: None }
+    }
+
     /// Whether the wait that has just ended is about to begin again: somebody has what it was for,
     /// and is still not fresh. A paused replica may have all there is and be too old.
-    fn waited_for_nothing(&self, retry: Option<ReadRetry>, step: u8, needs: Offset) -> bool {
+    fn waited_for_nothing(&self, retry: Option<&ReadRetry>, step: u8, needs: Offset) -> bool {
         retry.is_some_and(|it| {
             it.ends.is_some() && it.step == step && it.needs == self.position(needs)
         })
@@ -107,67 +130,60 @@ impl Connection {
     #[inline]
     fn plan_read(
         &mut self,
-        command: &Command,
+        call: &Call<'_>,
         route: u16,
-        retry: Option<ReadRetry>,
+        retry: Option<&ReadRetry>,
         context: &mut BatchContext<'_, '_>,
     ) -> Plan {
-        let preferred = preferred_replica(tasks::worker(), context.member_list.len() - 1);
-        let origin = RequestContext { arrived: retry.map(|it| it.needs), ..self.origin() };
-        let mut ask =
-            origin.ask(Class::Read, route, context.set, &self.history, context.now, preferred);
-        ask.of_member = command.spec.flags.has(Flags::AT_MASTER);
+        let preferred = preferred_replica(context.scratch.worker, context.member_list.len() - 1);
+        let arrived = retry.map(|it| it.needs);
+        let origin = RequestContext { arrived, ..self.origin(call.once.as_deref()) };
+        let (set, now) = (context.set, context.now);
+        let mut ask = origin.ask(Class::Read, route, set, &self.history, now, preferred);
+        ask.of_member = call.command.spec.flags.has(Flags::AT_MASTER);
         ask.ladder_position =
             retry.map_or(LadderPosition::START, |it| it.ladder_position(context.now));
         let with_ages = matches!(ask.level, Level::Bounded { ms: Some(_), .. });
         if preferred.is_none() || retry.is_some() {
             ask.random = context.scratch.random.bits();
         }
-        let view = View {
-            set: context.set,
-            member_list: context.member_list,
-            now: context.now,
-            with_ages,
-        };
+        let view = View { set, member_list: context.member_list, now, with_ages };
         plan(&ask, &view)
     }
 
     /// Reads at one member, unless the plan has been overtaken: answers whether it was served.
     #[inline]
-    #[allow(clippy::too_many_arguments)] // One read needs all of these.
     fn read_at(
         &mut self,
-        index: usize,
-        plan: Plan,
-        route: u16,
-        command: &Command,
+        at: ReadAt,
+        call: &mut Call<'_>,
         verb: ReadVerb,
-        request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<bool, Fault> {
         let set = context.set;
-        let member = set.member(index);
-        context.begin(command);
+        let member = set.member(at.member);
+        context.begin_command(call.command);
         let env = &context.scratch.env;
-        let args = Args::new(request, command.words, self.session.db, env);
+        let args = Args::new(call.request, call.command.words, self.session.db, env);
         let outcome = match &mut context.locks {
-            LockCache::MasterGuard(writing) if writing.member().index == index => {
-                writing.read(verb, args, &mut self.reply)
+            LockCache::Writing(guard) if guard.member().index == at.member => {
+                guard.read(verb, args, &mut self.replies.out)
             }
             locks => {
-                let reading = locks.read(set, member);
-                if !self.still_holds(plan, member, context.set.master(), context.set.generation()) {
+                let guard = locks.read(set, member);
+                if !self.still_holds(at.because, member, set.master(), set.generation()) {
                     return Ok(false);
                 }
-                env.uses.at_replica((index != set.master()).then_some(self.session.db));
-                let outcome = reading.run(verb, args, &mut self.reply);
+                env.uses.at_replica((at.member != set.master()).then_some(self.session.db));
+                let outcome = guard.run(verb, args, &mut self.replies.out);
                 // A transaction's reads, at the master, come by another way.
                 env.uses.at_replica(None);
                 outcome
             }
         };
-        self.saw(member, plan.because, route, command, request, context);
-        context.count(Label::new(route, index as u16, command.id), command);
+        self.saw(at, member, call, context);
+        let label = Label::new(at.route, at.member as u16, call.command.id);
+        context.count(label, call.command);
         if outcome.is_err() && member.is(MemberFlag::Quarantined) {
             context.locks.release();
             set.replace_quarantined_master();
@@ -178,9 +194,15 @@ impl Connection {
     /// With the member's lock held, nothing it has applied can change; what was planned before may
     /// have.
     #[inline]
-    fn still_holds(&self, plan: Plan, member: &Member, master: usize, generation: u64) -> bool {
+    fn still_holds(
+        &self,
+        because: Reason,
+        member: &Member,
+        master: usize,
+        generation: u64,
+    ) -> bool {
         let for_the_master = !matches!(
-            plan.because,
+            because,
             Reason::AskedMember
                 | Reason::FreshPreferred
                 | Reason::FreshOther
@@ -196,40 +218,33 @@ impl Connection {
 
     /// Reads raise the floor too, and how stale they were is recorded.
     #[inline]
-    #[allow(clippy::too_many_arguments)] // As wide as the request path.
     fn saw(
         &mut self,
+        at: ReadAt,
         member: &Member,
-        because: Reason,
-        route: u16,
-        command: &Command,
-        request: Request<'_>,
+        call: &mut Call<'_>,
         context: &mut BatchContext<'_, '_>,
     ) {
         let applied = member.applied();
         self.session.saw(self.position(applied));
-        let place = Place { route, member: member.index as u16 };
+        let place = Place { route: at.route, member: member.index as u16 };
         match context.set.head().since(applied) {
             0 => context.scratch.metrics.fresh(place, 1),
-            behind => note_stale(member, place, behind, command, request, context),
+            behind => {
+                note_stale(member, place, behind, call.command, call.request, context);
+            }
         }
         if self.session.tags != Tags::Off {
-            self.came_from(member, because, context);
+            self.came_from(member, at.because, call, context);
         }
     }
 }
 
-/// The wait of a read for a replica.
+/// The wait of a read for a replica that has what it needs.
 #[cold]
-fn to_await(
-    place: Place,
-    needs: Offset,
-    at_most: Duration,
-    command: &Command,
-    request: Request<'_>,
-) -> Stop {
-    let key = command.spec.keys.first(request).map(Key::new);
-    Stop::Await(Box::new(Awaited { place, needs, at_most, key }))
+fn wait_for(needs: Offset, member: u16, at_most: Duration, retry: ReadRetry) -> Outcome {
+    let condition = Condition::Readable { member: usize::from(member) };
+    Outcome::block(BlockOn::Offset(condition, needs), Some(at_most), Resume::Retry(retry))
 }
 
 /// Records a read that was `behind` bytes behind.
@@ -249,7 +264,12 @@ fn note_stale(
 
 /// Counts the step that a plan takes; a wait that goes on has been counted.
 #[inline]
-fn note_step(plan: Plan, route: u16, retry: Option<ReadRetry>, context: &mut BatchContext<'_, '_>) {
+fn note_step(
+    plan: Plan,
+    route: u16,
+    retry: Option<&ReadRetry>,
+    context: &mut BatchContext<'_, '_>,
+) {
     let Some(taken) = plan.because.step() else { return };
     let goes_on = match (plan.to, retry) {
         (Where::Wait { step, .. }, Some(it)) => it.ends.is_some() && it.step == step,

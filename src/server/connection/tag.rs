@@ -1,6 +1,8 @@
 //! Tags of replies: an attribute in front of a reply that says where it comes from (PROXY TAG).
 
-use super::connection::{BatchContext, Connection};
+use super::batch::BatchContext;
+use super::call::Call;
+use super::caller::Caller;
 use crate::commands::verbs::once::token_of;
 use crate::node::Member;
 use crate::resp::{Mark, Reply};
@@ -16,26 +18,32 @@ pub struct Tag {
     behind_us: u64,
 }
 
-impl Connection {
+impl Caller {
     /// Remembers where the reply at hand comes from, for a client that wants to know.
     #[cold]
-    pub fn came_from(&mut self, member: &Member, because: Reason, context: &BatchContext<'_, '_>) {
+    pub fn came_from(
+        &self,
+        member: &Member,
+        because: Reason,
+        call: &mut Call<'_>,
+        context: &BatchContext<'_, '_>,
+    ) {
         let behind_bytes = context.set.head().since(member.applied());
         let behind_us = match behind_bytes {
             0 => 0,
             _ => context.set.behind_us(member, context.now),
         };
-        self.tag = Some(Tag { member: member.index, because, behind_bytes, behind_us });
+        call.tag = Some(Tag { member: member.index, because, behind_bytes, behind_us });
     }
 
     /// Puts the tag, if the reply since `mark` is to have one, in front of it.
     #[cold]
-    pub fn put_tag(&mut self, mark: Mark) {
-        let Some(tag) = self.tag.take() else { return };
+    pub fn put_tag(&mut self, tag: Option<Tag>, mark: Mark) {
+        let Some(tag) = tag else { return };
         let name = &self.server.set.member(tag.member).name;
         match self.session.tags {
             Tags::Stale if tag.because == Reason::StaleAllowed => {
-                self.reply.close(mark, |it| {
+                self.replies.out.close(mark, |it| {
                     it.attribute(4);
                     it.bulk(b"stale");
                     it.boolean(true);
@@ -45,7 +53,7 @@ impl Connection {
             Tags::Off | Tags::Stale => {}
             Tags::All => {
                 let token = token_of(&self.server, &self.session);
-                self.reply.close(mark, |it| {
+                self.replies.out.close(mark, |it| {
                     it.attribute(5);
                     it.bulk(b"because");
                     it.bulk(tag.because.as_str().as_bytes());

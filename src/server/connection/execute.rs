@@ -1,6 +1,8 @@
 //! EXEC: the queued commands run as one, under one lock of the master, at one time.
 
-use super::connection::{BatchContext, Connection, Stop};
+use super::batch::BatchContext;
+use super::call::Call;
+use super::caller::Caller;
 use super::transaction::has_write;
 use crate::command::{Args, Class, Fault, Group};
 use crate::commands::{Command, Handler, Outcome, SessionVerb, table};
@@ -22,7 +24,7 @@ struct Execution {
     /// Answers so far.
     answers: usize,
     /// What a session verb wants to happen afterwards.
-    stop: Option<Stop>,
+    stop: Option<Outcome>,
 }
 
 /// Whether a queued request goes to the master's write lock.
@@ -39,38 +41,39 @@ pub fn is_write(command: &Command, request: Request<'_>) -> bool {
 fn leaves_members_alone(command: &Command) -> bool {
     // CLIENT PAUSE waits for writes that are at work.
     let is_quiet =
-        matches!(command.spec.group, Group::ConnectionTask | Group::Transactions | Group::Generic);
+        matches!(command.spec.group, Group::Connection | Group::Transactions | Group::Generic);
     is_quiet && command.name != "client|pause"
 }
 
-impl Connection {
+impl Caller {
     /// Runs what was queued, unless a watched key has changed.
     pub fn execute(
         &mut self,
         queue: &Queue,
+        call: &mut Call<'_>,
         context: &mut BatchContext<'_, '_>,
-    ) -> Result<Option<Stop>, Fault> {
+    ) -> Result<Outcome, Fault> {
         if let Err(fault) = self.pass_gate_with(queue, context) {
             self.unwatch_all();
             return Err(fault);
         }
         if !self.watches_hold(context)? {
-            self.reply.null_array();
-            return Ok(None);
+            self.replies.out.null_array();
+            return Ok(Outcome::Answered);
         }
-        let mark = self.reply.mark();
+        let mark = self.replies.mark();
         let mut execution = Execution::default();
         for (id, request) in &queue.commands {
             let command = table().get(*id);
             self.execute_one(command, request.borrow(), context, &mut execution)?;
         }
         self.commit(context, &mut execution);
-        self.reply.close_array(mark, execution.answers);
+        self.replies.out.close_array(mark, execution.answers);
         let because = if has_write(queue) { Reason::Write } else { Reason::Watching };
         if self.session.tags != Tags::Off {
-            self.came_from(context.set.member(context.set.master()), because, context);
+            self.came_from(context.set.member(context.set.master()), because, call, context);
         }
-        Ok(self.after_execution(execution))
+        Ok(self.after_execution(execution).unwrap_or(Outcome::Answered))
     }
 
     /// As a write's gate, for a transaction that has one.
@@ -91,7 +94,7 @@ impl Connection {
         let is_down = writing.member().is(MemberFlag::Quarantined);
         let is_stale = has_stale_watch(set, writing, &watches, wall);
         unwatch(set, writing, watches);
-        self.refresh();
+        self.refresh(context.now);
         self.session.saw(self.position(set.head()));
         if is_down { Err(Fault::MasterDown) } else { Ok(!is_stale) }
     }
@@ -104,7 +107,7 @@ impl Connection {
         context: &mut BatchContext<'_, '_>,
         execution: &mut Execution,
     ) -> Result<(), Fault> {
-        let mark = self.reply.mark();
+        let mark = self.replies.mark();
         let outcome = match command.handler {
             Handler::Read(verb) => self.read_within(command, verb, request, context),
             Handler::Either { read, is_read, .. } if is_read(request) => {
@@ -119,18 +122,18 @@ impl Connection {
             Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
         if context.has_slow() {
-            self.tell_slow(command, request, context);
+            self.tell_slow(command, request, &[], context);
         }
         match outcome {
             Ok(()) => {}
             Err(PANICKED) => return Err(self.break_off(context, execution)),
             Err(fault) => {
-                self.reply.cut(mark);
+                self.replies.out.cut(mark);
                 self.fail(command, &fault, context);
             }
         }
         // CLIENT REPLY may leave one out.
-        execution.answers += usize::from(!self.reply.since(mark).is_empty());
+        execution.answers += usize::from(!self.replies.out.since(mark).is_empty());
         Ok(())
     }
 
@@ -141,12 +144,12 @@ impl Connection {
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
-        context.begin(command);
-        let route = self.origin().route(command, request);
+        context.begin_command(command);
+        let route = self.origin(None).route(command, request);
         let writing = sound(context.locks.write(context.set, context.member_list))?;
         let master = writing.member().index as u16;
         let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
-        let outcome = writing.read(verb, args, &mut self.reply);
+        let outcome = writing.read(verb, args, &mut self.replies.out);
         context.count(Label::new(route, master, command.id), command);
         outcome
     }
@@ -159,15 +162,21 @@ impl Connection {
         context: &mut BatchContext<'_, '_>,
         execution: &mut Execution,
     ) -> Result<(), Fault> {
-        context.begin(command);
-        let route = self.origin().route(command, request);
+        context.begin_command(command);
+        let route = self.origin(None).route(command, request);
         let writing = sound(context.locks.write(context.set, context.member_list))?;
         let master = writing.member().index as u16;
         let scratch = &mut *context.scratch;
         let args = Args::new(request, command.words, self.session.db, &scratch.env);
         let (spec, gathered) = (&command.spec, &mut execution.gathered);
-        let outcome =
-            writing.run_within(spec, verb, args, &mut scratch.effects, &mut self.reply, gathered);
+        let outcome = writing.run_within(
+            spec,
+            verb,
+            args,
+            &mut scratch.effects,
+            &mut self.replies.out,
+            gathered,
+        );
         let has_changed = !scratch.effects.is_empty();
         context.count(Label::new(route, master, command.id), command);
         if has_changed {
@@ -191,10 +200,12 @@ impl Connection {
         }
         match self.run_session_verb(command, verb, request, context)? {
             Outcome::Answered => {}
-            Outcome::Park(park) => self.answer_at_once(park),
-            Outcome::Close => execution.stop = Some(Stop::Close),
-            Outcome::ShutDown => execution.stop = Some(Stop::ShutDown),
-            Outcome::Execute(_) => unreachable!("EXEC is never queued"),
+            Outcome::Block(block) => self.answer_at_once(*block, context),
+            Outcome::Close => execution.stop = Some(Outcome::Close),
+            Outcome::ShutDown => execution.stop = Some(Outcome::ShutDown),
+            Outcome::Execute(_) | Outcome::Paused | Outcome::Apart(..) => {
+                unreachable!("EXEC, and what works apart, is never queued")
+            }
         }
         context.count(Label::new(NONE, NONE, command.id), command);
         Ok(())
@@ -207,7 +218,7 @@ impl Connection {
             let writing = context.locks.write(context.set, context.member_list);
             writing.append_all(&mut execution.gathered, context.now);
         }
-        self.refresh();
+        self.refresh(context.now);
         let end = self.position(context.set.head());
         match has_changed {
             true => self.session.wrote(end, context.now),
@@ -233,7 +244,7 @@ impl Connection {
     }
 
     /// Closing comes first; else the confirmations that the writes' routes ask for.
-    fn after_execution(&self, execution: Execution) -> Option<Stop> {
+    fn after_execution(&self, execution: Execution) -> Option<Outcome> {
         execution.stop.or_else(|| match execution.routes.as_slice() {
             [] => None,
             routes => self.confirmation(routes),

@@ -1,41 +1,42 @@
 //! A write's way: the gate, the master, the log, and what the client wants confirmed.
 
-use super::acks::Wanted;
-use super::connection::{BatchContext, Connection, Stop};
-use super::parked::{Confirmation, Parked};
+use super::batch::BatchContext;
+use super::call::Call;
+use super::caller::Caller;
 use crate::command::{Args, Fault};
-use crate::commands::Command;
+use crate::commands::{Block, BlockOn, Command, Outcome, Resume};
 use crate::engine::WriteVerb;
 use crate::metrics::Label;
-use crate::node::{MemberFlag, View};
+use crate::node::{MemberFlag, View, Wanted};
 use crate::resp::Request;
 use crate::route::{Acks, Reason};
 use crate::session::{AskedAcks, Tags};
 
-impl Connection {
+impl Caller {
     /// Runs a write at the master.
     #[inline]
     pub fn write(
         &mut self,
-        command: &Command,
+        call: &mut Call<'_>,
         verb: WriteVerb,
-        request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
-    ) -> Result<Option<Stop>, Fault> {
+    ) -> Result<Outcome, Fault> {
+        let (command, request) = (call.command, call.request);
         self.pass_gate(context)?;
-        let route = self.origin().route(command, request);
-        context.begin(command);
+        let route = self.origin(None).route(command, request);
+        context.begin_command(command);
         let master = context.master()?.member().index;
-        self.keep_up(context.set)?;
-        self.may_write_at(master)?;
-        if self.is_held(|_| true) {
-            return Ok(Some(Stop::LockCache));
+        self.keep_up(context.set, context.now)?;
+        call.may_write_at(master)?;
+        if self.is_paused(context.now, |_| true) {
+            return Ok(Outcome::Paused);
         }
         let writing = context.locks.write(context.set, context.member_list);
         let scratch = &mut *context.scratch;
         let args = Args::new(request, command.words, self.session.db, &scratch.env);
         let effects = &mut scratch.effects;
-        let outcome = writing.run(&command.spec, verb, args, effects, &mut self.reply, context.now);
+        let outcome =
+            writing.run(&command.spec, verb, args, effects, &mut self.replies.out, context.now);
         let has_changed = !effects.is_empty();
         let end = self.position(context.set.head());
         match has_changed {
@@ -43,7 +44,7 @@ impl Connection {
             false => self.session.saw(end),
         }
         if self.session.tags != Tags::Off {
-            self.came_from(context.set.member(master), Reason::Write, context);
+            self.came_from(context.set.member(master), Reason::Write, call, context);
         }
         context.count(Label::new(route, master as u16, command.id), command);
         if outcome.is_err() && context.set.member(master).is(MemberFlag::Quarantined) {
@@ -51,7 +52,10 @@ impl Connection {
             context.set.replace_quarantined_master();
         }
         outcome?;
-        Ok(if has_changed { self.confirmation_of(command, request, route) } else { None })
+        if !has_changed {
+            return Ok(Outcome::Answered);
+        }
+        Ok(self.confirmation_of(command, request, route).unwrap_or(Outcome::Answered))
     }
 
     /// `min-replicas-to-write`, checked before anything is applied.
@@ -71,7 +75,7 @@ impl Connection {
         command: &Command,
         request: Request<'_>,
         route: u16,
-    ) -> Option<Stop> {
+    ) -> Option<Outcome> {
         let rules = &self.settings.routes;
         let nobody_asks = self.session.acks.is_none() && rules.get(route).acks == Acks::None;
         if nobody_asks && !rules.mixes_acks() {
@@ -96,14 +100,14 @@ impl Connection {
             }
         };
         match self.settings.routes.mixes_acks() && 1 < command.spec.keys.count(request) {
-            true => self.origin().each_route(command, request, note),
+            true => self.origin(None).each_route(command, request, note),
             false => note(route),
         }
     }
 
     /// What must be confirmed before the reply to writes of these routes may leave. A session may
     /// ask for more than its route, not for less.
-    pub fn confirmation(&self, routes: &[u16]) -> Option<Stop> {
+    pub fn confirmation(&self, routes: &[u16]) -> Option<Outcome> {
         let of_route = |it: &u16| {
             let route = self.settings.routes.get(*it);
             AskedAcks { acks: route.acks, timeout: route.acks_timeout }
@@ -116,6 +120,8 @@ impl Connection {
         let labels = routes.iter().filter(|it| of_route(it).acks != Acks::None);
         let route = *labels.chain(routes).next()?;
         let offset = self.session.last_write;
-        Some(Stop::Park(Parked::Acks(Confirmation { route, offset, wanted })))
+        let (on, timeout) = (BlockOn::Offset(wanted.condition(), offset), wanted.timeout());
+        let then = Resume::Confirm { wanted, offset, owed: Vec::new() };
+        Some(Outcome::Block(Box::new(Block { on, timeout, then, route })))
     }
 }

@@ -20,6 +20,11 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// When it ends if nothing changes.
+    pub fn ends(&self, limit: OutputLimit) -> Option<MonoUs> {
+        self.over_since.map(|it| it.plus(limit.soft_for))
+    }
+
     /// Whether it ends with this many bytes waiting at `now`.
     pub fn is_out(&mut self, limit: OutputLimit, waiting: u64, now: MonoUs) -> bool {
         let counts = UNCOUNTED_BYTES < waiting;

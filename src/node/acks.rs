@@ -1,10 +1,36 @@
-//! What a write's reply waits for.
+//! Who has acknowledged what, and what a write's reply waits for.
 
+use super::member::Member;
+use super::replica_set::{MemberList, ReplicaSet};
+use super::waiters::{Condition, Places};
 use crate::base::position::Offset;
-use crate::node::{Member, MemberList, ReplicaSet};
 use crate::route::Acks;
 use crate::session::AskedAcks;
 use std::time::Duration;
+
+impl ReplicaSet {
+    /// Replicas that have acknowledged everything up to `offset`: what WAIT answers.
+    pub fn acked_by(&self, offset: Offset) -> usize {
+        self.acked().filter(|it| offset <= *it).count()
+    }
+
+    /// Up to where at least `count` replicas have acknowledged; `None` when there are not as many.
+    pub fn acked_by_at_least(&self, count: usize) -> Option<Offset> {
+        if count == 0 {
+            return Some(Offset::MAX);
+        }
+        let mut acked: Vec<Offset> = self.acked().collect();
+        acked.sort_unstable_by_key(|it| std::cmp::Reverse(*it));
+        acked.get(count - 1).copied()
+    }
+
+    /// What each replica has acknowledged.
+    fn acked(&self) -> impl Iterator<Item = Offset> {
+        let master = self.master();
+        let is_counted = move |it: &&std::sync::Arc<Member>| it.index != master && it.is_sound();
+        self.members().filter(is_counted).map(|it| it.applied())
+    }
+}
 
 /// Which replicas must have applied a write before its reply may leave, and for how long it waits.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,6 +108,17 @@ impl Wanted {
     /// How long to wait, if that has an end.
     pub fn timeout(&self) -> Option<Duration> {
         (self.timeout != Duration::ZERO).then_some(self.timeout)
+    }
+
+    /// When there is nothing more to wait for.
+    pub fn condition(&self) -> Condition {
+        match &self.in_sync {
+            None => Condition::AckedBy(self.count),
+            Some(in_sync) => {
+                let places = Places::of(in_sync.iter().copied());
+                Condition::InSync { places, count: self.count }
+            }
+        }
     }
 
     /// How far a write that ended at `offset` has come, now that `acked` replicas have it.

@@ -1,10 +1,11 @@
 //! Queueing between MULTI and EXEC. EXEC is in `execute`.
 
-use super::connection::{BatchContext, Connection, Stop};
+use super::batch::BatchContext;
+use super::caller::Caller;
 use super::execute::is_write;
 use crate::base::limits::{QUERY_BYTES_MAX, REQUEST_ARGS_MAX};
 use crate::command::{Fault, Flags};
-use crate::commands::{Command, Handler, table};
+use crate::commands::{Command, Handler, Outcome, table};
 use crate::resp::{OwnedRequest, Request};
 use crate::session::Queue;
 
@@ -18,7 +19,7 @@ pub fn has_write(queue: &Queue) -> bool {
     queue.commands.iter().any(|(id, request)| is_write(table().get(*id), request.borrow()))
 }
 
-impl Connection {
+impl Caller {
     /// Whether a request is one of those that wait while writers are held back.
     pub fn would_write(&self, command: &Command, request: Request<'_>) -> bool {
         let is_exec = command.spec.name == "EXEC";
@@ -33,8 +34,8 @@ impl Connection {
             return false;
         }
         context.locks.write(context.set, context.member_list);
-        self.refresh();
-        self.is_held(|_| true)
+        self.refresh(context.now);
+        self.is_paused(context.now, |_| true)
     }
 
     /// Queues a command for EXEC.
@@ -43,7 +44,7 @@ impl Connection {
         command: &Command,
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
-    ) -> Option<Stop> {
+    ) -> Outcome {
         context.served += 1;
         if let Handler::Prefix = command.handler {
             let text = "ERR PROXY ONCE is not allowed inside a transaction: its commands run as \
@@ -64,16 +65,16 @@ impl Connection {
         {
             return self.refuse(Some(command), fault, context);
         }
-        let queue = self.session.queue.as_mut()?;
+        let Some(queue) = &mut self.session.queue else { return Outcome::Answered };
         queue.bytes += request.iter().map(<[u8]>::len).sum::<usize>();
         if QUERY_BYTES_MAX < queue.bytes || REQUEST_ARGS_MAX <= queue.commands.len() {
             let fault = Fault::Static("ERR the transaction is too large to queue");
             return self.refuse(Some(command), fault, context);
         }
         queue.commands.push((command.id, OwnedRequest::of(request.iter())));
-        let mark = self.reply.mark();
-        self.reply.simple("QUEUED");
+        let mark = self.replies.mark();
+        self.replies.out.simple("QUEUED");
         self.silence(mark);
-        None
+        Outcome::Answered
     }
 }

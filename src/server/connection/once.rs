@@ -1,60 +1,55 @@
 //! PROXY ONCE: one command under a consistency of its own.
 
-use super::connection::{BatchContext, Connection, Stop};
+use super::batch::BatchContext;
+use super::call::Call;
+use super::caller::Caller;
 use crate::command::{Args, Fault};
 use crate::commands::verbs::once::once;
-use crate::commands::{Command, Handler, table};
+use crate::commands::{Command, Handler, Outcome, table};
 use crate::node::ReplicaSet;
 use crate::resp::Request;
 use crate::route::{Plan, Reason, Where};
 use crate::session::Once;
 
-impl Connection {
-    /// The command behind DO, which is to run as if it had come alone, under what stands before
-    /// it; or what becomes of the request instead. A read that waits is served again from here when
-    /// it has waited.
+impl Caller {
+    /// Runs the command behind DO as if it had come alone, under what stands before it. A read that
+    /// waits is served again from here when it has waited.
     #[cold]
-    pub fn begin_once<'r>(
+    pub fn run_once(
         &mut self,
-        command: &Command,
-        request: Request<'r>,
+        prefix: Call<'_>,
+        input: &[u8],
         context: &mut BatchContext<'_, '_>,
-    ) -> Result<(&'static Command, Request<'r>), Option<Stop>> {
-        let (mut once, inner, words) = match self.asked_once(command, request, context) {
+    ) -> Outcome {
+        let (mut once, command, request) = match self.asked_once(&prefix, context) {
             Ok(asked) => asked,
-            Err(fault) => {
-                self.retry = None;
-                return Err(self.refuse(Some(command), fault, context));
-            }
+            Err(fault) => return self.refuse(Some(prefix.command), fault, context),
         };
-        self.note(inner);
-        if self.is_held(|it| it.would_write(inner, words)) {
-            return Err(Some(Stop::LockCache));
+        self.note(command);
+        if self.is_paused(context.now, |it| it.would_write(command, request)) {
+            return Outcome::Paused;
         }
-        // The other way round at the end: the random numbers go on as if nothing had been asked.
-        once.seed = once.seed.map(|it| context.scratch.env.reseed(it));
-        self.session.once = Some(Box::new(once));
-        Ok((inner, words))
-    }
-
-    /// The session is as it was before.
-    #[cold]
-    pub fn end_once(&mut self, context: &mut BatchContext<'_, '_>) {
-        if let Some(seed) = self.session.once.take().and_then(|it| it.seed) {
+        context.served += 1;
+        // Put back at the end: the random numbers go on as if nothing had been asked.
+        let seed = once.seed.take().map(|it| context.scratch.env.reseed(it));
+        let mut call = Call { command, request, once: Some(Box::new(once)), ..prefix };
+        let outcome = self.run(&mut call, input, context);
+        if let Some(seed) = seed {
             context.scratch.env.reseed(seed);
         }
+        outcome
     }
 
     /// What is asked for, of which command, and that command's own words.
     fn asked_once<'r>(
         &self,
-        command: &Command,
-        request: Request<'r>,
+        prefix: &Call<'r>,
         context: &BatchContext<'_, '_>,
     ) -> Result<(Once, &'static Command, Request<'r>), Fault> {
-        let mut args = Args::new(request, command.words, self.session.db, &context.scratch.env);
+        let mut args =
+            Args::new(prefix.request, prefix.command.words, self.session.db, &context.scratch.env);
         let once = once(&self.server, &mut args)?;
-        let words = request.behind(request.len() - args.left());
+        let words = prefix.request.behind(prefix.request.len() - args.left());
         if words.is_empty() {
             return Err(Fault::Static("ERR PROXY ONCE needs a command behind DO"));
         }
@@ -69,12 +64,13 @@ impl Connection {
             }
         }
     }
+}
 
+impl Call<'_> {
     /// A write that names a member must name the master. Asked with the master's lock held.
     #[inline]
     pub fn may_write_at(&self, master: usize) -> Result<(), Fault> {
-        let Some(once) = &self.session.once else { return Ok(()) };
-        match once.at {
+        match self.once.as_ref().and_then(|it| it.at) {
             Some(at) if at != master => {
                 Err(Fault::Static("ERR AT names a replica, and writes go to the master"))
             }

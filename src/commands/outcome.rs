@@ -1,0 +1,123 @@
+//! What a request has come to, when it is not simply answered: it waits, works apart, or ends more
+//! than itself.
+
+use super::migration::Migration;
+use crate::base::ids::SlotId;
+use crate::base::position::{Offset, Position};
+use crate::base::time::MonoUs;
+use crate::metrics::Place;
+use crate::metrics::worst::Key;
+use crate::node::{Condition, Wanted};
+use crate::resp::OwnedRequest;
+use crate::route::{Ladder, LadderPosition};
+use crate::session::Queue;
+use std::time::Duration;
+
+/// What a request has come to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The answer is written.
+    Answered,
+    /// The answer comes later; nothing else of this connection runs before.
+    Block(Box<Block>),
+    /// The client is held back by CLIENT PAUSE: the request has not been taken.
+    Paused,
+    /// A job answers, on a thread of its own; nothing else of this connection runs before. The
+    /// request is kept for the slow log and for what its writes must have confirmed.
+    Apart(Job, OwnedRequest),
+    /// The queued commands run now, and their answers follow.
+    Execute(Queue),
+    /// The connection closes once the answer is out.
+    Close,
+    /// The whole proxy shuts down.
+    ShutDown,
+}
+
+impl Outcome {
+    /// A wait of a command that has been taken.
+    pub fn block(on: BlockOn, timeout: Option<Duration>, then: Resume) -> Outcome {
+        Outcome::Block(Box::new(Block { on, timeout, then, route: 0 }))
+    }
+}
+
+/// A wait that a request asks for.
+#[derive(Debug)]
+pub struct Block {
+    /// What it waits for.
+    pub on: BlockOn,
+    /// How long it waits at most.
+    pub timeout: Option<Duration>,
+    /// What happens when the wait has ended, one way or another.
+    pub then: Resume,
+    /// The route whose waits it is counted with.
+    pub route: u16,
+}
+
+/// What a connection can wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BlockOn {
+    /// That this condition holds for this offset.
+    Offset(Condition, Offset),
+    /// That CLIENT PAUSE is over.
+    Released,
+    /// Nothing but the end of its time.
+    Time,
+    /// That a job fills this slot.
+    Slot(SlotId),
+}
+
+/// What happens to a request when its wait has ended.
+#[derive(Debug)]
+pub enum Resume {
+    /// WAIT: it answers how many replicas have acknowledged this offset.
+    CountAcks(Offset),
+    /// WAITAOF: it answers that nothing is on disk, as there are no files yet.
+    CountFsyncs,
+    /// DEBUG SLEEP: it answers OK. The request is kept for the slow log.
+    AnswerOk(OwnedRequest),
+    /// A write whose reply is owed until this is confirmed for this offset.
+    Confirm { wanted: Wanted, offset: Offset, owed: Vec<u8> },
+    /// The read is planned again, from where its ladder stands.
+    Retry(ReadRetry),
+    /// The request is served again from the start: it was held back by CLIENT PAUSE.
+    Again,
+    /// The reply is in its slot. The request is kept for the slow log and for what its writes must
+    /// have confirmed.
+    Filled(OwnedRequest),
+}
+
+/// What earlier plans of one read have settled.
+#[derive(Clone, Debug)]
+pub struct ReadRetry {
+    /// The route of the read.
+    pub route: u16,
+    /// The route's ladder then: a read does not wait on a ladder that is no longer in force.
+    pub ladder: Ladder,
+    /// The step of that ladder that it stands on.
+    pub step: u8,
+    /// When that step's wait ends, if it is one.
+    pub ends: Option<MonoUs>,
+    /// What it needs: it does not move while the read waits.
+    pub needs: Position,
+    /// The replica that it waits for, and the first key that is to be read.
+    pub awaited: Option<(Place, Option<Key>)>,
+}
+
+impl ReadRetry {
+    /// Where that is on the ladder by now.
+    pub fn ladder_position(&self, now: MonoUs) -> LadderPosition {
+        let left = self.ends.map(|it| Duration::from_micros(it.since(now)));
+        LadderPosition { step: self.step, left }
+    }
+}
+
+/// Work that is done on a thread of its own.
+#[derive(Debug)]
+pub enum Job {
+    /// PROXY FAILOVER to the member at this place; answers OK, or why not.
+    FailOver { candidate: usize },
+    /// PROXY RELOAD; answers OK, or why not.
+    Reload,
+    /// MIGRATE of keys of this database; answers what came of it.
+    Migrate { db: usize, migration: Box<Migration> },
+}

@@ -1,0 +1,229 @@
+//! What waits, and how it goes on when its wait has ended.
+
+use super::batch::BatchContext;
+use super::caller::Caller;
+use crate::base::ids::{BlockId, SlotId};
+use crate::base::position::Offset;
+use crate::base::time::MonoUs;
+use crate::command::Fault;
+use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume, table};
+use crate::node::{Confirmed, Wanted};
+use crate::resp::OwnedRequest;
+use crate::state::{Filling, Waiting};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A wait of a connection: nothing else of it runs before it has ended.
+///
+/// ```text
+///            Woken, Filled          ┐
+///  blocked ─ Time ──────────────────┼─▶ resume: an answer, another wait, or the request again
+///     │      Unblocked              ┘
+///     └───── PeerClosed, Killed ──────▶ nothing: what was asked for is dropped
+/// ```
+#[derive(Debug)]
+pub struct Blocked {
+    /// Which wait this is: what was meant for another is ignored.
+    pub id: BlockId,
+    /// What it waits for.
+    pub on: BlockOn,
+    /// When its time is over, if it ends by itself.
+    pub until: Option<MonoUs>,
+    /// When it began.
+    since: MonoUs,
+    route: u16,
+    then: Resume,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// What it waited for has come.
+    Reached,
+    /// Its time was over first, or CLIENT UNBLOCK said so.
+    TimeUp,
+    /// CLIENT UNBLOCK said so, with an error.
+    Unblocked,
+}
+
+/// What becomes of a request whose wait has ended.
+#[derive(Debug)]
+pub enum Resumed {
+    /// It is answered.
+    Answered,
+    /// It goes on waiting, for something else.
+    Blocked(Box<Block>),
+    /// It is served again, from where it stands.
+    Again(Option<ReadRetry>),
+}
+
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
+impl Blocked {
+    /// A wait that begins at `now`.
+    pub fn begin(id: BlockId, block: Block, now: MonoUs) -> Blocked {
+        let Block { on, timeout, then, route } = block;
+        Blocked { id, on, until: timeout.map(|it| now.plus(it)), since: now, route, then }
+    }
+
+    /// Whether CLIENT UNBLOCK can end it.
+    pub fn waiting(&self) -> Waiting {
+        match self.then {
+            Resume::Again | Resume::Filled(_) => Waiting::Held,
+            _ => Waiting::Blocked,
+        }
+    }
+
+    /// Whether time is spent on the command itself, so that a shutdown waits for it.
+    pub fn is_work(&self) -> bool {
+        matches!(self.then, Resume::AnswerOk(_) | Resume::Filled(_))
+    }
+
+    /// Whether the answer can be given now as if its time were up: a shutdown does not wait.
+    pub fn can_end_early(&self) -> bool {
+        matches!(self.then, Resume::CountAcks(_) | Resume::CountFsyncs | Resume::Confirm { .. })
+    }
+
+    /// Whether it waits for this slot.
+    pub fn is_for(&self, slot: SlotId) -> bool {
+        self.on == BlockOn::Slot(slot)
+    }
+}
+
+impl Caller {
+    /// The wait has ended: what becomes of its request.
+    pub fn resume(
+        &mut self,
+        blocked: Blocked,
+        ended: Ended,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Resumed {
+        self.client.active.store(context.now.0, Relaxed);
+        let waited_us = context.now.since(blocked.since);
+        let mark = self.replies.mark();
+        match blocked.then {
+            Resume::Again => return Resumed::Again(None),
+            Resume::Retry(retry) => {
+                if let Some((place, key)) = &retry.awaited {
+                    context.scratch.metrics.floor_wait(*place, waited_us, key.as_ref());
+                }
+                return Resumed::Again(Some(retry));
+            }
+            Resume::CountAcks(offset) => {
+                context.scratch.metrics.wait(blocked.route, waited_us);
+                match ended {
+                    Ended::Unblocked => self.replies.out.error(UNBLOCKED),
+                    _ => self.replies.out.count(context.set.acked_by(offset)),
+                }
+            }
+            Resume::CountFsyncs => match ended {
+                Ended::Unblocked => self.replies.out.error(UNBLOCKED),
+                _ => self.nothing_on_disk(),
+            },
+            Resume::AnswerOk(request) => {
+                match ended {
+                    Ended::Unblocked => self.replies.out.error(UNBLOCKED),
+                    _ => self.replies.out.ok(),
+                }
+                self.log_if_slow(&request, waited_us * 1000, context.clock.wall_now());
+            }
+            Resume::Confirm { wanted, offset, owed } => {
+                context.scratch.metrics.wait(blocked.route, waited_us);
+                self.confirm(&wanted, offset, &owed, context);
+            }
+            Resume::Filled(_) => unreachable!("a job's wait ends when its slot is filled"),
+        }
+        self.silence(mark);
+        Resumed::Answered
+    }
+
+    /// Answers what is owed if enough replicas have acknowledged the write, and else that it is
+    /// done and not confirmed.
+    fn confirm(
+        &mut self,
+        wanted: &Wanted,
+        offset: Offset,
+        owed: &[u8],
+        context: &BatchContext<'_, '_>,
+    ) {
+        let set = context.set;
+        let confirmed = wanted.confirmed(set, offset, set.acked_by(offset));
+        if confirmed.is_enough() {
+            self.replies.out.buffer().extend_from_slice(owed);
+            return;
+        }
+        let Confirmed { acked, wanted, .. } = confirmed;
+        self.answer_fault(&Fault::NotDurable { offset: offset.bytes(), acked, wanted });
+    }
+
+    /// A job has done its work: its reply, and what the session must know of it. A write that is to
+    /// be confirmed goes on waiting.
+    pub fn filled(
+        &mut self,
+        blocked: Blocked,
+        slot: SlotId,
+        filling: Filling,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Resumed {
+        let Resume::Filled(request) = blocked.then else {
+            unreachable!("only a job's wait is for a slot")
+        };
+        let took_ns = context.now.since(blocked.since) * 1000;
+        self.log_if_slow(&request, took_ns, context.clock.wall_now());
+        let mark = self.replies.mark();
+        match filling.reply {
+            Ok(reply) => self.replies.out.buffer().extend_from_slice(&reply),
+            Err(text) => self.answer_fault(&Fault::Message(text)),
+        }
+        let confirmation = filling.wrote.and_then(|end| self.job_wrote(&request, end, context));
+        if let Some(Outcome::Block(mut block)) = confirmation {
+            if let Resume::Confirm { owed, .. } = &mut block.then {
+                *owed = self.replies.out.take(mark);
+            }
+            self.fill(slot, Vec::new());
+            return Resumed::Blocked(block);
+        }
+        self.silence(mark);
+        let reply = self.replies.out.take(mark);
+        self.fill(slot, reply);
+        Resumed::Answered
+    }
+
+    fn fill(&mut self, slot: SlotId, reply: Vec<u8>) {
+        let is_filled = self.replies.fill(slot, reply);
+        assert!(is_filled, "{slot:?} is filled once");
+    }
+
+    /// The session remembers what a job has written for it. Answers what must be confirmed before
+    /// its reply may leave.
+    fn job_wrote(
+        &mut self,
+        request: &OwnedRequest,
+        end: Offset,
+        context: &BatchContext<'_, '_>,
+    ) -> Option<Outcome> {
+        self.refresh(context.now);
+        self.session.wrote(self.position(end), context.now);
+        let command = table().locate(request.borrow()).ok()?;
+        let route = self.origin(None).route(command, request.borrow());
+        self.confirmation_of(command, request.borrow(), route)
+    }
+
+    /// Inside a transaction nothing waits.
+    pub fn answer_at_once(&mut self, block: Block, context: &BatchContext<'_, '_>) {
+        match block.then {
+            Resume::CountAcks(offset) => self.replies.out.count(context.set.acked_by(offset)),
+            Resume::CountFsyncs => self.nothing_on_disk(),
+            Resume::AnswerOk(_) => self.replies.out.ok(),
+            Resume::Confirm { .. } | Resume::Retry(_) | Resume::Again | Resume::Filled(_) => {
+                unreachable!("no session verb asks for this")
+            }
+        }
+    }
+
+    /// WAITAOF's answer: nobody writes a file, neither here nor at replicas.
+    fn nothing_on_disk(&mut self) {
+        self.replies.out.array(2);
+        self.replies.out.int(0);
+        self.replies.out.int(0);
+    }
+}

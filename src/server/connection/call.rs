@@ -1,0 +1,29 @@
+//! What one request has come to, from its look-up to its reply. Nothing of it lives on the
+//! connection.
+
+use super::tag::Tag;
+use crate::commands::{Command, ReadRetry};
+use crate::resp::Request;
+use crate::session::Once;
+
+/// One request at work.
+pub struct Call<'r> {
+    /// Its command.
+    pub command: &'static Command,
+    /// Its words.
+    pub request: Request<'r>,
+    /// What it asks for itself (PROXY ONCE).
+    pub once: Option<Box<Once>>,
+    /// What earlier plans of this read have settled, when it has waited.
+    pub retry: Option<ReadRetry>,
+    /// Where its reply comes from, if the client wants to know.
+    pub tag: Option<Tag>,
+}
+
+impl<'r> Call<'r> {
+    /// A request of this command that has only come in.
+    #[inline]
+    pub fn new(command: &'static Command, request: Request<'r>) -> Call<'r> {
+        Call { command, request, once: None, retry: None, tag: None }
+    }
+}

@@ -1,0 +1,163 @@
+//! Who calls: one client's session, the settings and members it goes by, and its replies.
+
+use super::replies::Replies;
+use crate::base::position::{Offset, Position, ReplicationHistory};
+use crate::base::time::MonoUs;
+use crate::command::Fault;
+use crate::config::Config;
+use crate::node::{MemberList, PauseMode, ReplicaSet, unwatch_all};
+use crate::resp::{AuthState, Limits, Protocol, Reply};
+use crate::route::Level;
+use crate::session::Session;
+use crate::state::{Client, Server};
+use std::sync::Arc;
+
+/// What a connection's requests see of their connection.
+pub struct Caller {
+    /// What all connections share.
+    pub server: Arc<Server>,
+    /// What others may know of it.
+    pub client: Arc<Client>,
+    /// What it has said and seen.
+    pub session: Session,
+    /// Replies that have not left yet.
+    pub replies: Replies,
+    /// Name of the listener it came in by.
+    pub listener: Arc<str>,
+    /// The listener's own level.
+    pub listener_level: Option<Level>,
+    /// The settings as of `settings_generation`.
+    pub settings: Arc<Config>,
+    /// Which settings these are.
+    pub settings_generation: u64,
+    /// The members as of `set_generation`.
+    pub member_list: MemberList,
+    /// The stream's history as of then.
+    pub history: ReplicationHistory,
+    /// Which members and history these are.
+    pub set_generation: u64,
+    /// Who was held back as of then.
+    pub pause_mode: PauseMode,
+}
+
+impl Caller {
+    /// A client that has said nothing yet.
+    pub fn new(
+        server: Arc<Server>,
+        client: Arc<Client>,
+        listener: Arc<str>,
+        now: MonoUs,
+    ) -> Caller {
+        let settings_generation = server.settings_generation();
+        let settings = server.settings();
+        let set_generation = server.set.generation();
+        let session = Session {
+            id: client.id,
+            user: "default".into(),
+            is_known: settings.server.password().is_none(),
+            ..Session::default()
+        };
+        let pause = server.set.pause_in_force(now);
+        Caller {
+            session,
+            replies: Replies::new(Reply::new(Protocol::Resp2)),
+            listener_level: settings.listener_level(&listener),
+            listener,
+            settings,
+            settings_generation,
+            member_list: server.set.member_list(),
+            history: server.set.history(),
+            set_generation,
+            pause_mode: pause.map_or(PauseMode::Nobody, |it| it.0),
+            server,
+            client,
+        }
+    }
+
+    /// Takes notice of settings and topology that have changed since the last batch.
+    #[inline]
+    pub fn refresh(&mut self, now: MonoUs) {
+        let generation = self.server.settings_generation();
+        if generation != self.settings_generation {
+            self.settings_generation = generation;
+            self.take_settings();
+        }
+        self.refresh_set(now);
+    }
+
+    #[cold]
+    fn take_settings(&mut self) {
+        self.settings = self.server.settings();
+        self.listener_level = self.settings.listener_level(&self.listener);
+    }
+
+    #[inline]
+    fn refresh_set(&mut self, now: MonoUs) {
+        let generation = self.server.set.generation();
+        if generation != self.set_generation {
+            self.set_generation = generation;
+            self.member_list = self.server.set.member_list();
+            self.history = self.server.set.history();
+            let pause = self.server.set.pause_in_force(now);
+            self.pause_mode = pause.map_or(PauseMode::Nobody, |it| it.0);
+            self.session.carry_over(&self.history);
+        }
+    }
+
+    /// How much one request may hold: as configured, and less before AUTH.
+    #[inline]
+    pub fn limits(&self) -> Limits {
+        let auth =
+            if self.session.is_known { AuthState::Known } else { AuthState::Unauthenticated };
+        let bulk_bytes_max = self.settings.server.bulk_bytes_max;
+        Limits { bulk_bytes_max, ..Limits::of(auth) }
+    }
+
+    /// Whether the request at hand waits until CLIENT PAUSE is over. `writes` says whether it is one
+    /// of those that wait while only writers are held back.
+    #[inline]
+    pub fn is_paused(&mut self, now: MonoUs, writes: impl FnOnce(&Caller) -> bool) -> bool {
+        self.pause_mode != PauseMode::Nobody && self.is_paused_now(now, writes)
+    }
+
+    #[cold]
+    fn is_paused_now(&mut self, now: MonoUs, writes: impl FnOnce(&Caller) -> bool) -> bool {
+        match self.server.set.pause_in_force(now) {
+            Some((PauseMode::All, _)) => true,
+            Some(_) => writes(self),
+            None => {
+                self.pause_mode = PauseMode::Nobody;
+                false
+            }
+        }
+    }
+
+    /// As [`Caller::refresh`], in the middle of a request, whose settings stay as they are.
+    /// Refuses it when what it builds on has been lost.
+    #[inline]
+    pub fn keep_up(&mut self, set: &ReplicaSet, now: MonoUs) -> Result<(), Fault> {
+        if set.generation() == self.set_generation {
+            return Ok(());
+        }
+        self.refresh_set(now);
+        self.take_lost().map_or(Ok(()), Err)
+    }
+
+    /// What a failover has taken from this session: said once.
+    #[inline]
+    pub fn take_lost(&mut self) -> Option<Fault> {
+        let lost = self.session.lost.take()?;
+        Some(Fault::LostWrite { from: lost.from.bytes(), to: lost.to.bytes() })
+    }
+
+    /// The stream's end at `offset`, in the history of this batch.
+    #[inline]
+    pub fn position(&self, offset: Offset) -> Position {
+        Position { replid: self.history.replid, offset }
+    }
+
+    /// Ends all watches.
+    pub fn unwatch_all(&mut self) {
+        unwatch_all(&self.server.set, &mut self.session);
+    }
+}

@@ -1,0 +1,486 @@
+//! The connection's core: everything that can happen to it is one event, everything it wants is one
+//! action. It decides; the shell does.
+
+use super::batch::BatchContext;
+use super::blocked::{Blocked, Ended as WaitEnded, Resumed};
+use super::caller::Caller;
+use super::overflow::{Patience, is_too_much};
+use super::requests::{Ended, serve};
+use super::unread::Unread;
+use crate::base::ids::{BlockId, SlotId};
+use crate::base::limits::UNKNOWN_QUERY_BYTES_MAX;
+use crate::base::time::MonoUs;
+use crate::commands::{Block, BlockOn, Job, Outcome, ReadRetry, Resume};
+use crate::metrics::batch::Batch;
+use crate::resp::Decoder;
+use crate::state::{Client, Filling, Message, Server, UnblockAs, Waiting};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Everything that can happen to a connection.
+#[derive(Debug)]
+pub enum Event<'e> {
+    /// The peer has sent these bytes.
+    Bytes(&'e [u8]),
+    /// The peer has sent this many bytes, which were read into [`Connection::room`] of this size.
+    Received {
+        /// How many.
+        count: usize,
+        /// Size of the room.
+        room: usize,
+    },
+    /// Others have had their turn, or replies have left: what waits to be served may go on.
+    Proceed,
+    /// A message from the mailbox.
+    Message(Message),
+    /// It is this late.
+    Time(MonoUs),
+    /// The peer sends no more.
+    PeerClosed,
+}
+
+/// What a connection wants done.
+#[derive(Debug)]
+pub enum Action {
+    /// To be told when this wait has ended.
+    Block(BlockId, BlockOn),
+    /// This job done on a thread of its own, and the slot filled with what comes of it.
+    Apart(Job, SlotId),
+    /// To be closed now.
+    Close(Why),
+    /// The whole proxy to shut down.
+    ShutDown,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// The peer has gone.
+    PeerClosed,
+    /// It asked for it, or broke the protocol, and its replies are out.
+    Done,
+    /// CLIENT KILL, or it was idle for too long.
+    Killed,
+    /// It has sent more than may wait to be executed.
+    QueryLimit,
+    /// It does not take its replies.
+    OutputLimit,
+    /// It does not take what it is handed.
+    MailboxOverflow,
+    /// The proxy shuts down.
+    ServerClosing,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::PeerClosed => "peer-closed",
+            Why::Done => "done",
+            Why::Killed => "killed",
+            Why::QueryLimit => "query-buffer-limit",
+            Why::OutputLimit => "output-limit",
+            Why::MailboxOverflow => "mailbox-overflow",
+            Why::ServerClosing => "shutdown",
+        })
+    }
+}
+
+/// What a connection is at.
+///
+/// ```text
+///             a request waits              its wait ends
+///   Serving ───────────────────▶ Blocked ───────────────▶ Serving
+///      │ QUIT, malformed input      │
+///      ▼                            │ gone, killed, past a limit
+///   Closing ── replies are out ──▶ Closed
+/// ```
+enum State {
+    /// Requests are served as they come.
+    Serving,
+    /// A request waits, and what comes behind it is kept.
+    Blocked(Box<Blocked>),
+    /// It closes when its replies are out. Nothing more is served.
+    Closing,
+    /// It is over.
+    Closed,
+}
+
+/// One connection.
+pub struct Connection {
+    /// Its client, as requests see it.
+    pub caller: Caller,
+    decoder: Decoder,
+    unread: Unread,
+    state: State,
+    patience: Patience,
+    /// The last wait.
+    last_block: BlockId,
+    /// What the read at the front of the input has settled, when it has waited.
+    retry: Option<ReadRetry>,
+    /// The proxy shuts down: this ends when it has no more to do.
+    is_leaving: bool,
+}
+
+impl Connection {
+    /// The connection of this client, which has sent nothing yet.
+    pub fn open(
+        server: Arc<Server>,
+        client: Arc<Client>,
+        listener: Arc<str>,
+        now: MonoUs,
+    ) -> Connection {
+        let caller = Caller::new(server, client, listener, now);
+        let decoder = Decoder::new(caller.limits());
+        Connection {
+            caller,
+            decoder,
+            unread: Unread::default(),
+            state: State::Serving,
+            patience: Patience::default(),
+            last_block: BlockId::default(),
+            retry: None,
+            is_leaving: false,
+        }
+    }
+
+    /// Handles one event. What it wants done is added to `actions`; what it has to send is in
+    /// [`Connection::poll_transmit`]. No lock is held afterwards.
+    pub fn handle(
+        &mut self,
+        event: Event<'_>,
+        context: &mut BatchContext<'_, '_>,
+        actions: &mut Vec<Action>,
+    ) {
+        self.begin(context);
+        match event {
+            Event::Bytes(bytes) => self.receive(bytes, context, actions),
+            Event::Received { count, room } => {
+                self.unread.commit(count, room);
+                self.proceed(context, actions);
+            }
+            Event::Proceed => self.proceed(context, actions),
+            Event::Message(message) => self.message(message, context, actions),
+            Event::Time(now) => self.time(now, context, actions),
+            Event::PeerClosed => self.close(Why::PeerClosed, actions),
+        }
+        context.locks.release();
+        context.end(&mut self.caller);
+        self.note_unread();
+    }
+
+    fn begin(&mut self, context: &mut BatchContext<'_, '_>) {
+        let limits = self.caller.limits();
+        self.decoder.limit(limits);
+        let env = &context.scratch.env;
+        env.now.set(context.clock.wall_now());
+        env.bulk_bytes_max.set(limits.bulk_bytes_max);
+        env.touches.set(!self.caller.session.no_touch);
+        let server = &self.caller.settings.server;
+        if context.scratch.metrics.is_on() != server.metrics {
+            context.scratch.metrics = if server.metrics { Batch::default() } else { Batch::off() };
+        }
+        context.stopwatch.measure(server.metrics, server.slowlog_slower_than_us);
+    }
+
+    /// Serves what has come, unless something is before it.
+    fn receive(
+        &mut self,
+        bytes: &[u8],
+        context: &mut BatchContext<'_, '_>,
+        actions: &mut Vec<Action>,
+    ) {
+        if matches!(self.state, State::Closing | State::Closed) {
+            return;
+        }
+        if !self.unread.is_empty() || !self.may_serve() {
+            self.unread.append(bytes);
+            self.check_query_limit(actions);
+            return self.proceed(context, actions);
+        }
+        let (taken, ended) = self.serve(bytes, context);
+        let left = &bytes[taken..];
+        match ended {
+            Ended::OutOfInput if !left.is_empty() => self.unread.keep_unfinished(left),
+            _ => self.unread.append(left),
+        }
+        self.ended(ended, context, actions);
+    }
+
+    /// Serves what waits to be served, one batch of it.
+    fn proceed(&mut self, context: &mut BatchContext<'_, '_>, actions: &mut Vec<Action>) {
+        while self.has_more() {
+            let (front, from) = self.unread.take_front();
+            let (taken, ended) = self.serve(&front[from..], context);
+            let is_unfinished = matches!(ended, Ended::OutOfInput);
+            let has_more = self.unread.put_back(front, from + taken, is_unfinished);
+            self.ended(ended, context, actions);
+            if taken != 0 || !has_more {
+                break;
+            }
+        }
+        self.check_query_limit(actions);
+    }
+
+    fn serve(&mut self, input: &[u8], context: &mut BatchContext<'_, '_>) -> (usize, Ended) {
+        let mark = self.caller.replies.mark();
+        let retry = self.retry.take();
+        let served = serve(&mut self.caller, &mut self.decoder, input, retry, context);
+        self.caller.replies.settle(mark);
+        // The last run of commands may have been slow.
+        context.locks.release();
+        context.end_run();
+        if context.has_slow() {
+            self.caller.tell_slow_run(input, context);
+        }
+        served
+    }
+
+    fn ended(
+        &mut self,
+        ended: Ended,
+        context: &mut BatchContext<'_, '_>,
+        actions: &mut Vec<Action>,
+    ) {
+        match ended {
+            Ended::OutOfInput | Ended::RepliesFull => {}
+            Ended::With(outcome) => self.come_to(outcome, context, actions),
+        }
+    }
+
+    fn come_to(
+        &mut self,
+        outcome: Outcome,
+        context: &mut BatchContext<'_, '_>,
+        actions: &mut Vec<Action>,
+    ) {
+        match outcome {
+            Outcome::Answered | Outcome::Execute(_) => {}
+            Outcome::Block(block) => self.block(*block, context.now, actions),
+            Outcome::Paused => {
+                let pause = context.set.pause_in_force(context.now);
+                let left = pause.map(|(_, until)| until.since(context.now)).unwrap_or_default();
+                let timeout = Some(std::time::Duration::from_micros(left));
+                let (on, then) = (BlockOn::Released, Resume::Again);
+                self.block(Block { on, timeout, then, route: 0 }, context.now, actions);
+            }
+            Outcome::Apart(job, request) => {
+                let slot = self.caller.replies.open_slot();
+                let (on, then) = (BlockOn::Slot(slot), Resume::Filled(request));
+                self.block(Block { on, timeout: None, then, route: 0 }, context.now, actions);
+                actions.push(Action::Apart(job, slot));
+            }
+            Outcome::Close => self.state = State::Closing,
+            Outcome::ShutDown => {
+                self.state = State::Closing;
+                actions.push(Action::ShutDown);
+            }
+        }
+    }
+
+    fn block(&mut self, block: Block, now: MonoUs, actions: &mut Vec<Action>) {
+        self.last_block.0 += 1;
+        let blocked = Blocked::begin(self.last_block, block, now);
+        self.caller.client.set_waiting(blocked.waiting());
+        actions.push(Action::Block(blocked.id, blocked.on));
+        self.state = State::Blocked(Box::new(blocked));
+    }
+
+    fn message(
+        &mut self,
+        message: Message,
+        context: &mut BatchContext<'_, '_>,
+        actions: &mut Vec<Action>,
+    ) {
+        match message {
+            Message::Woken(id) => {
+                self.end_wait(|it| it.id == id, WaitEnded::Reached, context, actions)
+            }
+            Message::Unblocked(UnblockAs::Timeout) => {
+                self.end_wait(|_| true, WaitEnded::TimeUp, context, actions);
+            }
+            Message::Unblocked(UnblockAs::Error) => {
+                self.end_wait(|_| true, WaitEnded::Unblocked, context, actions);
+            }
+            Message::Filled(slot, filling) => self.fill(slot, filling, context, actions),
+            Message::Push(bytes) => self.caller.replies.push(&bytes),
+            Message::Killed => self.close(Why::Killed, actions),
+            Message::ServerClosing => self.leave(context, actions),
+        }
+    }
+
+    /// The wait is over, if there is one and it is meant.
+    fn end_wait(
+        &mut self,
+        is_meant: impl FnOnce(&Blocked) -> bool,
+        ended: WaitEnded,
+        context: &mut BatchContext<'_, '_>,
+        actions: &mut Vec<Action>,
+    ) {
+        let blocked = match std::mem::replace(&mut self.state, State::Serving) {
+            State::Blocked(blocked) if is_meant(&blocked) => blocked,
+            other => return self.state = other,
+        };
+        self.caller.client.set_waiting(Waiting::No);
+        let resumed = self.caller.resume(*blocked, ended, context);
+        self.go_on(resumed, context, actions);
+    }
+
+    fn fill(
+        &mut self,
+        slot: SlotId,
+        filling: Filling,
+        context: &mut BatchContext<'_, '_>,
+        actions: &mut Vec<Action>,
+    ) {
+        let blocked = match std::mem::replace(&mut self.state, State::Serving) {
+            State::Blocked(blocked) if blocked.is_for(slot) => blocked,
+            other => return self.state = other,
+        };
+        self.caller.client.set_waiting(Waiting::No);
+        let resumed = self.caller.filled(*blocked, slot, filling, context);
+        self.go_on(resumed, context, actions);
+    }
+
+    fn go_on(
+        &mut self,
+        resumed: Resumed,
+        context: &mut BatchContext<'_, '_>,
+        actions: &mut Vec<Action>,
+    ) {
+        match resumed {
+            Resumed::Answered => {}
+            Resumed::Blocked(block) => return self.block(*block, context.now, actions),
+            Resumed::Again(retry) => self.retry = retry,
+        }
+        if self.is_leaving && !self.unread.has_requests() {
+            self.state = State::Closing;
+            return;
+        }
+        self.proceed(context, actions);
+    }
+
+    fn time(&mut self, now: MonoUs, context: &mut BatchContext<'_, '_>, actions: &mut Vec<Action>) {
+        let is_over = |it: &Blocked| it.until.is_some_and(|until| until <= now);
+        self.end_wait(is_over, WaitEnded::TimeUp, context, actions);
+        self.check_output(now, actions);
+    }
+
+    /// The proxy shuts down: what waits for others is answered now, what waits to be done is not
+    /// done, and what works goes on to its end.
+    fn leave(&mut self, context: &mut BatchContext<'_, '_>, actions: &mut Vec<Action>) {
+        self.is_leaving = true;
+        let State::Blocked(blocked) = &self.state else { return };
+        if blocked.can_end_early() {
+            self.end_wait(|_| true, WaitEnded::TimeUp, context, actions);
+        } else if !blocked.is_work() {
+            self.close(Why::ServerClosing, actions);
+        }
+    }
+
+    fn close(&mut self, why: Why, actions: &mut Vec<Action>) {
+        if !matches!(self.state, State::Closed) {
+            self.state = State::Closed;
+            actions.push(Action::Close(why));
+        }
+    }
+
+    /// Whether the next request may be served: nothing waits, and all replies so far have left.
+    fn may_serve(&self) -> bool {
+        matches!(self.state, State::Serving) && self.caller.replies.are_sent()
+    }
+
+    /// Whether there is something to serve now.
+    pub fn has_more(&self) -> bool {
+        self.may_serve() && self.unread.has_requests()
+    }
+
+    /// Whether a shutdown has to wait for it.
+    pub fn is_at_work(&self) -> bool {
+        match &self.state {
+            State::Serving => self.has_more(),
+            State::Blocked(blocked) => blocked.is_work(),
+            State::Closing | State::Closed => false,
+        }
+    }
+
+    /// Whether it ends as soon as what it has to send is sent.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.state, State::Closing | State::Closed)
+    }
+
+    /// Whether a request waits, and what would end that.
+    pub fn is_blocked(&self) -> bool {
+        matches!(self.state, State::Blocked(_))
+    }
+
+    /// Room to read into, when all there is is an unfinished request: so a large one is not copied.
+    pub fn room(&mut self) -> Option<&mut [u8]> {
+        if !self.may_serve() {
+            return None;
+        }
+        let most = self.query_bytes_max();
+        // A byte over the limit tells a request that is too long.
+        self.unread.room(most + 1)
+    }
+
+    /// Bytes to send, in order. [`Connection::transmitted`] says how many have been.
+    pub fn poll_transmit(&self) -> Option<&[u8]> {
+        let bytes = self.caller.replies.to_send();
+        if bytes.is_empty() { None } else { Some(bytes) }
+    }
+
+    /// This many bytes of [`Connection::poll_transmit`] have been sent.
+    pub fn transmitted(&mut self, count: usize) {
+        self.caller.replies.sent(count);
+    }
+
+    /// When it wants to be told the time.
+    pub fn poll_deadline(&self) -> Option<MonoUs> {
+        let wait = match &self.state {
+            State::Blocked(blocked) => blocked.until,
+            _ => None,
+        };
+        let limit = self.caller.settings.server.output_limits.normal;
+        match (wait, self.patience.ends(limit)) {
+            (Some(wait), Some(patience)) => Some(wait.min(patience)),
+            (wait, patience) => wait.or(patience),
+        }
+    }
+
+    /// Closes a connection whose peer does not take its replies.
+    pub fn check_output(&mut self, now: MonoUs, actions: &mut Vec<Action>) {
+        let held = self.caller.replies.held_bytes() as u64;
+        self.caller.client.unsent.store(held, Relaxed);
+        let limit = self.caller.settings.server.output_limits.normal;
+        if is_too_much(limit, held) || self.patience.is_out(limit, held, now) {
+            self.caller.server.counters.overflowed.fetch_add(1, Relaxed);
+            self.close(Why::OutputLimit, actions);
+        }
+    }
+
+    /// How much it may have sent that is not executed.
+    fn query_bytes_max(&self) -> usize {
+        let most = self.caller.settings.server.query_bytes_max;
+        if self.caller.session.is_known { most } else { most.min(UNKNOWN_QUERY_BYTES_MAX) }
+    }
+
+    fn check_query_limit(&mut self, actions: &mut Vec<Action>) {
+        if self.query_bytes_max() < self.unread.len() {
+            self.close(Why::QueryLimit, actions);
+        }
+    }
+
+    fn note_unread(&self) {
+        self.caller.client.unread.store(self.unread.len() as u64, Relaxed);
+    }
+}
+
+/// However a connection ends, a panic in its task included, nobody finds it on a list afterwards.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.caller.unwatch_all();
+        self.caller.server.clients.leave(self.caller.client.id);
+        self.caller.client.mailbox.close();
+    }
+}

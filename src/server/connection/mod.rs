@@ -1,0 +1,34 @@
+//! One connection, without I/O: what happens to it comes in as events, what it wants goes out as
+//! actions and as bytes to send. The shell around it owns the socket and decides nothing.
+//!
+//! ```text
+//!           Bytes              request             plan, gate            member
+//!  shell ─────────▶ core ─────────▶ requests ─────────▶ read, write ─────────▶ node
+//!    ▲                │ unread        │ refusals, transaction, execute
+//!    └── transmit ────┴── replies ◀───┴── blocked: what waits, and how it goes on
+//! ```
+//!
+//! **Invariant:** no socket, no task, no clock of its own: the simulator runs this code.
+
+mod scratch;
+mod batch;
+mod unread;
+mod replies;
+mod call;
+mod caller;
+mod refusals;
+mod requests;
+mod read;
+mod write;
+mod once;
+mod tag;
+mod transaction;
+mod execute;
+mod timing;
+mod overflow;
+mod blocked;
+mod core;
+
+pub use batch::BatchContext;
+pub use core::{Action, Connection, Event, Why};
+pub use scratch::WorkerScratch;

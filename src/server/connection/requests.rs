@@ -1,0 +1,319 @@
+//! A request's way through the connection: it is looked up, passes the refusals, and goes to its
+//! handler. One screen.
+
+use super::batch::BatchContext;
+use super::call::Call;
+use super::caller::Caller;
+use super::refusals::refused;
+use super::transaction;
+use crate::base::limits::REPLY_FLUSH_BYTES;
+use crate::command::{Args, Class, Fault, Flags, Group};
+use crate::commands::{
+    Block, Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
+};
+use crate::metrics::{Label, NONE};
+use crate::resp::{Decoder, Mark, Request, Step};
+use crate::session::{Replies as ReplyMode, Tags};
+
+/// Why a batch ended.
+pub enum Ended {
+    /// The input is used up, but for what may be the beginning of a request.
+    OutOfInput,
+    /// Replies must leave before more are made.
+    RepliesFull,
+    /// A request has come to more than an answer.
+    With(Outcome),
+}
+
+/// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it
+/// ended. `retry` is what the first of them has settled before it waited.
+pub fn serve(
+    caller: &mut Caller,
+    decoder: &mut Decoder,
+    input: &[u8],
+    mut retry: Option<ReadRetry>,
+    context: &mut BatchContext<'_, '_>,
+) -> (usize, Ended) {
+    let mut taken = 0;
+    loop {
+        let rest = &input[taken..];
+        let consumed = match decoder.poll(rest) {
+            Ok(Step::Ready { consumed }) => consumed,
+            Ok(Step::More { .. }) => return (taken, Ended::OutOfInput),
+            Err(malformed) => {
+                caller.answer_fault(&Fault::Message(format!("ERR {malformed}")));
+                return (input.len(), Ended::With(Outcome::Close));
+            }
+        };
+        context.at = taken;
+        let request = decoder.request(rest);
+        if !request.is_empty() {
+            match caller.request(request, input, retry.take(), context) {
+                Outcome::Answered => {}
+                outcome if is_taken(&outcome) => {
+                    return (taken + consumed, Ended::With(outcome));
+                }
+                outcome => return (taken, Ended::With(outcome)),
+            }
+            if context.has_new_limits {
+                context.has_new_limits = false;
+                decoder.limit(caller.limits());
+            }
+        }
+        taken += consumed;
+        if REPLY_FLUSH_BYTES < caller.replies.out.bytes().len() {
+            return (taken, Ended::RepliesFull);
+        }
+    }
+}
+
+/// Whether a request is done with: it is not served again.
+fn is_taken(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Paused => false,
+        Outcome::Block(block) => !matches!(block.then, Resume::Retry(_) | Resume::Again),
+        _ => true,
+    }
+}
+
+impl Caller {
+    /// One request, from its name to its reply.
+    #[inline]
+    fn request(
+        &mut self,
+        request: Request<'_>,
+        input: &[u8],
+        retry: Option<ReadRetry>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Outcome {
+        let command = match table().find(request) {
+            Ok(command) => command,
+            Err(_) if is_http(request) => return self.turn_away(),
+            Err(fault) => return self.refuse(table().misused(&fault), fault, context),
+        };
+        self.note(command);
+        if let Some(fault) = refused(self, command) {
+            return self.refuse(Some(command), fault, context);
+        }
+        if self.is_paused(context.now, |it| it.would_write(command, request)) {
+            return Outcome::Paused;
+        }
+        if self.session.queue.is_some() && !transaction::runs_at_once(command) {
+            return self.enqueue(command, request, context);
+        }
+        let mut call = Call { retry, ..Call::new(command, request) };
+        if let Handler::Prefix = command.handler {
+            return self.run_once(call, input, context);
+        }
+        context.served += 1;
+        self.run(&mut call, input, context)
+    }
+
+    /// A request that has passed the refusals.
+    #[inline]
+    pub fn run(
+        &mut self,
+        call: &mut Call<'_>,
+        input: &[u8],
+        context: &mut BatchContext<'_, '_>,
+    ) -> Outcome {
+        let mark = self.replies.mark();
+        let (command, request) = (call.command, call.request);
+        let result = match command.handler {
+            Handler::Read(verb) => self.read(call, verb, context),
+            Handler::Write(verb) => self.write(call, verb, context),
+            Handler::Either { read, is_read, .. } if is_read(request) => {
+                self.read(call, read, context)
+            }
+            Handler::Either { write, .. } => self.write(call, write, context),
+            Handler::Session(verb) => self.session_verb(call, verb, context),
+            Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
+        };
+        if context.has_slow() {
+            if result.as_ref().is_ok_and(goes_on) {
+                context.goes_on();
+            }
+            self.tell_slow(command, request, input, context);
+        }
+        let mut outcome = result.unwrap_or_else(|fault| {
+            self.replies.out.cut(mark);
+            self.fail(command, &fault, context);
+            Outcome::Answered
+        });
+        if self.session.tags != Tags::Off {
+            self.put_tag(call.tag.take(), mark);
+        }
+        match &mut outcome {
+            Outcome::Answered | Outcome::Close | Outcome::ShutDown => self.silence(mark),
+            Outcome::Block(block) => self.complete(block, call, mark),
+            _ => {}
+        }
+        outcome
+    }
+
+    /// Adds to a wait what its handler does not know: the reply that a write owes until it is
+    /// confirmed, and the route of WAIT.
+    #[cold]
+    fn complete(&mut self, block: &mut Block, call: &Call<'_>, mark: Mark) {
+        match &mut block.then {
+            Resume::Confirm { owed, .. } => *owed = self.replies.out.take(mark),
+            Resume::CountAcks(_) => {
+                block.route = self.origin(None).route(call.command, call.request);
+            }
+            _ => {}
+        }
+    }
+
+    /// A request that never reached its handler.
+    #[cold]
+    pub fn refuse(
+        &mut self,
+        command: Option<&Command>,
+        fault: Fault,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Outcome {
+        if let Some(command) = command {
+            context.scratch.metrics.rejected(command.id);
+        }
+        if let Some(queue) = &mut self.session.queue {
+            queue.is_poisoned = true;
+        }
+        let fault = self.abort_if_exec(fault, context);
+        let mark = self.replies.mark();
+        self.answer_fault(&fault);
+        self.silence(mark);
+        Outcome::Answered
+    }
+
+    /// An EXEC with arguments ends the transaction too.
+    fn abort_if_exec(&mut self, fault: Fault, context: &mut BatchContext<'_, '_>) -> Fault {
+        if !matches!(&fault, Fault::WrongArity(name) if name == "exec") {
+            return fault;
+        }
+        self.session.queue = None;
+        context.locks.release();
+        self.unwatch_all();
+        let text = fault.to_string();
+        let text = text.trim_start_matches("ERR ");
+        Fault::Message(format!("EXECABORT Transaction discarded because of: {text}"))
+    }
+
+    /// Answers a request whose handler failed.
+    pub fn fail(&mut self, command: &Command, fault: &Fault, context: &mut BatchContext<'_, '_>) {
+        context.scratch.metrics.failed(command.id);
+        self.answer_fault(fault);
+    }
+
+    /// Writes a fault as the reply.
+    pub fn answer_fault(&mut self, fault: &Fault) {
+        let text = fault.to_string();
+        self.server.counters.error(&text);
+        self.replies.out.error(&text);
+    }
+
+    /// CLIENT REPLY: what was written since `mark` may have to go.
+    #[inline]
+    pub fn silence(&mut self, mark: Mark) {
+        if self.session.replies != ReplyMode::On {
+            self.silence_now(mark);
+        }
+    }
+
+    #[cold]
+    fn silence_now(&mut self, mark: Mark) {
+        match self.session.replies {
+            ReplyMode::On => {}
+            ReplyMode::Off => self.replies.out.cut(mark),
+            ReplyMode::SkipNext => self.session.replies = ReplyMode::SkipThis,
+            ReplyMode::SkipThis => {
+                self.replies.out.cut(mark);
+                self.session.replies = ReplyMode::On;
+            }
+        }
+    }
+
+    /// A web page has made its reader's browser send commands here: none of them is to run.
+    #[cold]
+    fn turn_away(&self) -> Outcome {
+        log::warn!("event=http-refused client={}", self.client.id);
+        Outcome::Close
+    }
+
+    /// Notes what the client is at, for the others.
+    pub fn note(&self, command: &Command) {
+        use std::sync::atomic::Ordering::Relaxed;
+        self.client.command.store(command.id, Relaxed);
+    }
+
+    fn session_verb(
+        &mut self,
+        call: &mut Call<'_>,
+        verb: SessionVerb,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        let command = call.command;
+        if command.spec.class == Class::Write {
+            self.pass_gate(context)?;
+        }
+        context.locks.release();
+        let was_known = self.session.is_known;
+        let outcome = self.run_session_verb(command, verb, call.request, context);
+        context.has_new_limits |= was_known != self.session.is_known;
+        context.count(Label::new(NONE, NONE, command.id), command);
+        if command.spec.flags.has(Flags::ADMIN) {
+            // It may be held back by its own word.
+            self.refresh(context.now);
+            context.has_new_limits = true;
+        }
+        match outcome? {
+            Outcome::Execute(queue) if self.holds_back(&queue, context) => {
+                self.session.queue = Some(queue);
+                Ok(Outcome::Paused)
+            }
+            Outcome::Execute(queue) => self.execute(&queue, call, context),
+            outcome => Ok(outcome),
+        }
+    }
+
+    /// Lets a session verb act.
+    pub fn run_session_verb(
+        &mut self,
+        command: &Command,
+        verb: SessionVerb,
+        request: Request<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        context.begin_command(command);
+        if command.spec.group != Group::Connection {
+            context.end_run();
+            self.server.metrics.flush(context.scratch.worker, &mut context.scratch.metrics);
+        }
+        let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
+        let mut verb_context = CommandContext {
+            server: &self.server,
+            session: &mut self.session,
+            client: &self.client,
+            listener: &self.listener,
+            listener_level: self.listener_level,
+            args,
+            reply: &mut self.replies.out,
+            now: context.now,
+        };
+        verb(&mut verb_context)
+    }
+}
+
+/// Whether the time of a command is not over when its handler returns: it works on.
+fn goes_on(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Apart(..) => true,
+        Outcome::Block(block) => matches!(block.then, Resume::AnswerOk(_)),
+        _ => false,
+    }
+}
+
+/// Whether the request is a line of an HTTP request that may carry others in its body.
+fn is_http(request: Request<'_>) -> bool {
+    let name = request.get(0).unwrap_or_default();
+    name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:")
+}

@@ -1,0 +1,44 @@
+//! Work that takes its time: it is done apart from the workers, and its reply fills a slot.
+
+use super::migrate;
+use crate::commands::Job;
+use crate::resp::{Protocol, Reply};
+use crate::runtime::tasks;
+use crate::state::{Client, Filling, Server};
+use std::sync::Arc;
+
+/// Does a job for a client, which may have gone when it is done.
+pub async fn run(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Filling {
+    match job {
+        Job::FailOver { candidate } => fail_over(candidate, server).await,
+        Job::Reload => reload(server, client).await,
+        Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
+    }
+}
+
+/// PROXY FAILOVER: the candidate may have much to apply.
+async fn fail_over(candidate: usize, server: &Arc<Server>) -> Filling {
+    let set = server.set.clone();
+    let done = tasks::apart(move || set.fail_over(set.member(candidate))).await;
+    let reply = match done {
+        Ok(paused) => Ok(simple(&format!("OK paused-us={}", paused.0))),
+        Err(why) => {
+            Err(format!("ERR {} cannot take over: {why}", server.set.member(candidate).name))
+        }
+    };
+    Filling { reply, wrote: None }
+}
+
+/// PROXY RELOAD: it reads a file.
+async fn reload(server: &Arc<Server>, client: &Client) -> Filling {
+    let (server, asked_by) = (server.clone(), format!("client-{}", client.id));
+    let done = tasks::apart(move || server.reload(&asked_by)).await;
+    Filling { reply: done.map(|()| simple("OK")).map_err(|why| format!("ERR {why}")), wrote: None }
+}
+
+/// A reply of one line.
+pub fn simple(text: &str) -> Vec<u8> {
+    let mut reply = Reply::new(Protocol::Resp2);
+    reply.simple(text);
+    std::mem::take(reply.buffer())
+}

@@ -1,0 +1,339 @@
+//! The shell around a connection: its socket, its mailbox and its alarm. It decides nothing: what
+//! happens becomes an event, what the core wants is done.
+
+use super::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
+use super::jobs;
+use crate::base::ids::{BlockId, SlotId};
+use crate::base::position::Offset;
+use crate::base::time::MonoUs;
+use crate::commands::{BlockOn, Job};
+use crate::node::{Condition, Wait};
+use crate::runtime::clock::{self, SystemClock};
+use crate::runtime::stream::Stream;
+use crate::runtime::tasks::{self, Alarm};
+use crate::state::Message;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+
+thread_local! {
+    static SCRATCH: RefCell<WorkerScratch> =
+        RefCell::new(WorkerScratch::new(tasks::worker(), clock::entropy()));
+}
+
+/// A connection and what it is connected to.
+pub struct Shell {
+    connection: Connection,
+    stream: Stream,
+    alarm: Alarm,
+    /// The wait of the core, while it has one that others end.
+    wait: Option<Wait>,
+    /// Who is woken by the mailbox, when somebody is.
+    mailbox_waker: Option<Waker>,
+    /// There may be something to read, of which nobody will tell.
+    may_read: bool,
+    /// The socket has taken no more the last time; it will tell when it does.
+    is_full: bool,
+    actions: Vec<Action>,
+}
+
+/// What to do before the next turn.
+enum Next {
+    /// Wait for something to happen.
+    Wait,
+    /// Let others have their turn: there is, or may be, more to do.
+    GiveWay,
+    /// Nothing: it is over.
+    End(Why),
+}
+
+impl Shell {
+    /// A connection over this socket.
+    pub fn new(connection: Connection, stream: Stream) -> Shell {
+        Shell {
+            connection,
+            stream,
+            alarm: Alarm::default(),
+            wait: None,
+            mailbox_waker: None,
+            may_read: false,
+            is_full: false,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Serves it until it ends.
+    pub async fn run(mut self) {
+        loop {
+            match self.turn() {
+                Ok(Next::Wait) => poll_fn(|context| self.poll_happening(context)).await,
+                Ok(Next::GiveWay) => tasks::give_way().await,
+                Ok(Next::End(why)) => return self.end(&why),
+                // What ends a connection early is the peer's doing, and the peer knows.
+                Err(error) => return self.end(&error),
+            }
+        }
+    }
+
+    fn end(self, why: &dyn std::fmt::Display) {
+        let id = self.connection.caller.client.id;
+        log::debug!("event=closed client={id} why={why}");
+    }
+
+    /// Ready when something has happened: input, room for output, a message, or the alarm.
+    fn poll_happening(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mailbox = &self.connection.caller.client.mailbox;
+        if !self.mailbox_waker.as_ref().is_some_and(|it| it.will_wake(context.waker())) {
+            mailbox.wake_next(context.waker());
+            self.mailbox_waker = Some(context.waker().clone());
+        }
+        let mut has_happened = mailbox.has_messages();
+        if self.stream.poll_readable(context).is_ready() {
+            self.may_read = true;
+            has_happened = true;
+        }
+        if self.is_full && self.stream.poll_writable(context).is_ready() {
+            has_happened = true;
+        }
+        has_happened |= self.alarm.poll(self.connection.poll_deadline(), context).is_ready();
+        if has_happened { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// One turn: what has happened is handled, and what there is to send is sent.
+    fn turn(&mut self) -> io::Result<Next> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            self.lend_output(scratch);
+            let next = self.turn_with(scratch);
+            self.return_output(scratch);
+            next
+        })
+    }
+
+    fn turn_with(&mut self, scratch: &mut WorkerScratch) -> io::Result<Next> {
+        if self.connection.caller.client.mailbox.has_messages() {
+            self.take_messages(scratch);
+        }
+        if let Some(due) = self.connection.poll_deadline() {
+            let now = clock::mono_now();
+            if due <= now {
+                self.handle(Event::Time(now), scratch);
+            }
+        }
+        if self.may_read {
+            self.read(scratch)?;
+        } else if self.connection.has_more() {
+            self.handle(Event::Proceed, scratch);
+        }
+        self.transmit()?;
+        if let Some(why) = self.act() {
+            // What it has to say is said if there is room for it.
+            return Ok(Next::End(why));
+        }
+        Ok(self.next())
+    }
+
+    fn next(&self) -> Next {
+        let connection = &self.connection;
+        let is_sent = connection.poll_transmit().is_none();
+        if connection.is_closing() && is_sent {
+            return Next::End(Why::Done);
+        }
+        if self.may_read || connection.has_more() || connection.caller.client.mailbox.has_messages()
+        {
+            return Next::GiveWay;
+        }
+        // Everything that had arrived is answered, as far as it can be: the time to leave.
+        if connection.caller.server.is_closing() && !connection.is_at_work() {
+            return Next::End(Why::ServerClosing);
+        }
+        Next::Wait
+    }
+
+    /// Handles one event, as a batch of its own.
+    fn handle(&mut self, event: Event<'_>, scratch: &mut WorkerScratch) {
+        let connection = &mut self.connection;
+        let server = connection.caller.server.clone();
+        let began_ns = clock::mono_ns();
+        // What has changed since the last batch is looked at before members are lent to this one.
+        connection.caller.refresh(MonoUs(began_ns / 1000));
+        let member_list = connection.caller.member_list.clone();
+        let (set, clock) = (&server.set, &SystemClock);
+        let mut context = BatchContext::begin(scratch, set, &member_list, clock, began_ns);
+        connection.handle(event, &mut context, &mut self.actions);
+    }
+
+    fn take_messages(&mut self, scratch: &mut WorkerScratch) {
+        // Whoever wakes takes the waker with it.
+        self.mailbox_waker = None;
+        match self.connection.caller.client.mailbox.take() {
+            Ok(messages) => {
+                messages.into_iter().for_each(|it| self.handle(Event::Message(it), scratch));
+            }
+            Err(_) => self.actions.push(Action::Close(Why::MailboxOverflow)),
+        }
+    }
+
+    /// Reads once. A read that fills its room may have left some behind, of which nobody tells; after
+    /// the peer has hung up, everything is read to the end.
+    fn read(&mut self, scratch: &mut WorkerScratch) -> io::Result<()> {
+        let has_ended = self.stream.has_ended();
+        if let Some(room) = self.connection.room() {
+            let size = room.len();
+            let read = self.stream.try_read(room);
+            let count = *read.as_ref().unwrap_or(&0);
+            self.handle_read(read, size, has_ended, scratch, Event::Received { count, room: size })
+        } else {
+            let mut input = std::mem::take(&mut scratch.input);
+            let read = self.stream.try_read(&mut input);
+            let count = *read.as_ref().unwrap_or(&0);
+            let event = Event::Bytes(&input[..count]);
+            let done = self.handle_read(read, input.len(), has_ended, scratch, event);
+            scratch.input = input;
+            done
+        }
+    }
+
+    fn handle_read(
+        &mut self,
+        read: io::Result<usize>,
+        room: usize,
+        has_ended: bool,
+        scratch: &mut WorkerScratch,
+        event: Event<'_>,
+    ) -> io::Result<()> {
+        match read {
+            Ok(0) => {
+                self.may_read = false;
+                self.handle(Event::PeerClosed, scratch);
+            }
+            Ok(count) => {
+                self.may_read = count == room || has_ended;
+                self.connection.caller.server.counters.bytes_in.fetch_add(count as u64, Relaxed);
+                self.handle(event, scratch);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.may_read = false;
+                if let Event::Received { .. } = event {
+                    self.handle(event, scratch);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Sends what fits.
+    fn transmit(&mut self) -> io::Result<()> {
+        self.is_full = false;
+        let mut sent = 0;
+        while let Some(bytes) = self.connection.poll_transmit() {
+            match self.stream.try_write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    sent += count as u64;
+                    self.connection.transmitted(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_full = true;
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if sent != 0 {
+            self.connection.caller.server.counters.bytes_out.fetch_add(sent, Relaxed);
+        }
+        if self.is_full || self.was_full() {
+            self.connection.check_output(clock::mono_now(), &mut self.actions);
+        }
+        Ok(())
+    }
+
+    /// Whether replies have waited for the peer until now.
+    fn was_full(&self) -> bool {
+        self.connection.caller.client.unsent.load(Relaxed) != 0
+    }
+
+    /// Does what the core wants. Answers why the connection is to end, if it is.
+    fn act(&mut self) -> Option<Why> {
+        if !self.connection.is_blocked() {
+            self.wait = None;
+        }
+        let mut ends = None;
+        for action in std::mem::take(&mut self.actions) {
+            match action {
+                Action::Block(id, on) => self.block(id, on),
+                Action::Apart(job, slot) => self.start(job, slot),
+                Action::Close(why) => {
+                    self.note_end(why);
+                    ends = Some(why);
+                }
+                Action::ShutDown => {
+                    let id = self.connection.caller.client.id;
+                    log::info!("event=shutdown-asked client={id}");
+                    self.connection.caller.server.close();
+                }
+            }
+        }
+        ends
+    }
+
+    fn block(&mut self, id: BlockId, on: BlockOn) {
+        let (condition, offset) = match on {
+            BlockOn::Offset(condition, offset) => (condition, offset),
+            BlockOn::Released => (Condition::Unpaused, Offset::ZERO),
+            BlockOn::Time | BlockOn::Slot(_) => return,
+        };
+        let client = self.connection.caller.client.clone();
+        let set = &self.connection.caller.server.set;
+        self.wait = set.wait_for(condition, offset, client.clone(), id);
+        if self.wait.is_none() {
+            client.mailbox.post(Message::Woken(id));
+        }
+    }
+
+    fn start(&self, job: Job, slot: SlotId) {
+        let caller = &self.connection.caller;
+        let (server, client) = (caller.server.clone(), caller.client.clone());
+        tasks::spawn(async move {
+            let filling = jobs::run(job, &server, &client).await;
+            client.mailbox.post(Message::Filled(slot, filling));
+        });
+    }
+
+    /// An end that an operator wants to read of.
+    fn note_end(&self, why: Why) {
+        let client = &self.connection.caller.client;
+        let (id, held) = (client.id, client.unsent.load(Relaxed));
+        match why {
+            Why::OutputLimit => log::warn!("event=output-limit client={id} bytes={held}"),
+            Why::QueryLimit => log::warn!("event=query-buffer-limit client={id}"),
+            Why::MailboxOverflow => log::warn!("event=mailbox-overflow client={id}"),
+            Why::PeerClosed | Why::Done | Why::Killed | Why::ServerClosing => {}
+        }
+    }
+
+    /// An empty reply buffer is lent for the turn, so that an idle connection keeps none.
+    fn lend_output(&mut self, scratch: &mut WorkerScratch) {
+        let buffer = self.connection.caller.replies.out.buffer();
+        if buffer.capacity() == 0 {
+            *buffer = scratch.take_output();
+        }
+    }
+
+    fn return_output(&mut self, scratch: &mut WorkerScratch) {
+        if self.connection.poll_transmit().is_none() {
+            let buffer = self.connection.caller.replies.out.buffer();
+            scratch.return_output(std::mem::take(buffer));
+        }
+    }
+}
+
+/// The socket is closed however the connection ends, a panic in its task included.
+impl Drop for Shell {
+    fn drop(&mut self) {
+        self.stream.close();
+    }
+}

@@ -1,0 +1,172 @@
+//! What others hand to a connection: messages from any thread, taken by the connection's own task.
+//!
+//! A mailbox is bounded. The replies and wake-ups that a connection has asked for are at most a few
+//! at a time; what others push is not, so a client that does not take its pushes loses its
+//! connection, and nobody else notices.
+
+use crate::base::ids::{BlockId, SlotId};
+use crate::base::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX};
+use crate::base::position::Offset;
+use bytes::Bytes;
+use futures::task::AtomicWaker;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::task::Waker;
+
+/// How CLIENT UNBLOCK ends a wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnblockAs {
+    /// As if its time were up.
+    Timeout,
+    /// With an error.
+    Error,
+}
+
+/// What came of a job that ran apart.
+#[derive(Debug)]
+pub struct Filling {
+    /// The reply: `Err` carries the text of an error.
+    pub reply: Result<Vec<u8>, String>,
+    /// Where the writes end that the job has made for its client, if it has made any.
+    pub wrote: Option<Offset>,
+}
+
+/// One thing that is handed to a connection.
+#[derive(Debug)]
+pub enum Message {
+    /// The reply that this slot waits for.
+    Filled(SlotId, Filling),
+    /// Bytes that belong to no request: pub/sub, invalidations.
+    Push(Bytes),
+    /// This wait has ended.
+    Woken(BlockId),
+    /// CLIENT UNBLOCK.
+    Unblocked(UnblockAs),
+    /// CLIENT KILL, or an idle client's time is up.
+    Killed,
+    /// The proxy shuts down.
+    ServerClosing,
+}
+
+/// A connection's mailbox.
+#[derive(Default)]
+pub struct Mailbox {
+    has_messages: AtomicBool,
+    queue: Mutex<Queue>,
+    owner: AtomicWaker,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    pushed_bytes: usize,
+    has_overflowed: bool,
+    is_closed: bool,
+}
+
+impl Mailbox {
+    /// Leaves a message and wakes the connection. Nothing is kept for one that has gone.
+    pub fn post(&self, message: Message) {
+        {
+            let mut queue = self.queue.lock();
+            if queue.is_closed || queue.has_overflowed {
+                return;
+            }
+            if let Message::Push(bytes) = &message {
+                queue.pushed_bytes += bytes.len();
+            }
+            if MAILBOX_MESSAGES_MAX <= queue.messages.len()
+                || MAILBOX_BYTES_MAX < queue.pushed_bytes
+            {
+                queue.has_overflowed = true;
+                queue.messages.clear();
+            } else {
+                queue.messages.push_back(message);
+            }
+        }
+        self.has_messages.store(true, Release);
+        self.owner.wake();
+    }
+
+    /// Whether there is something to take.
+    #[inline]
+    pub fn has_messages(&self) -> bool {
+        self.has_messages.load(Acquire)
+    }
+
+    /// Takes all messages there are. `Err` when there were more than a mailbox holds: the
+    /// connection is to be closed.
+    pub fn take(&self) -> Result<VecDeque<Message>, Overflow> {
+        let mut queue = self.queue.lock();
+        self.has_messages.store(false, Release);
+        if queue.has_overflowed {
+            return Err(Overflow);
+        }
+        queue.pushed_bytes = 0;
+        Ok(std::mem::take(&mut queue.messages))
+    }
+
+    /// Who is woken by the next message. Look at [`Mailbox::has_messages`] afterwards.
+    pub fn wake_next(&self, owner: &Waker) {
+        self.owner.register(owner);
+    }
+
+    /// The connection has gone: what is still here, and all that comes, is dropped.
+    pub fn close(&self) {
+        let mut queue = self.queue.lock();
+        queue.is_closed = true;
+        queue.messages = VecDeque::new();
+        self.owner.take();
+    }
+
+    /// Whether the connection has gone.
+    pub fn is_closed(&self) -> bool {
+        self.queue.lock().is_closed
+    }
+}
+
+/// More messages than a mailbox holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Overflow;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_taken_once_and_in_order() {
+        let mailbox = Mailbox::default();
+        assert!(!mailbox.has_messages());
+        mailbox.post(Message::Woken(BlockId(1)));
+        mailbox.post(Message::Killed);
+        assert!(mailbox.has_messages());
+        let taken: Vec<String> =
+            mailbox.take().unwrap().iter().map(|it| format!("{it:?}")).collect();
+        assert_eq!(taken, ["Woken(BlockId(1))", "Killed"]);
+        assert!(!mailbox.has_messages() && mailbox.take().unwrap().is_empty());
+    }
+
+    #[test]
+    fn too_many_messages_or_bytes_overflow_it_and_keep_nothing() {
+        let many = Mailbox::default();
+        (0..=MAILBOX_MESSAGES_MAX).for_each(|_| many.post(Message::Push(Bytes::new())));
+        assert_eq!(many.take().unwrap_err(), Overflow);
+        let large = Mailbox::default();
+        let bytes = Bytes::from(vec![0; MAILBOX_BYTES_MAX / 2]);
+        (0..2).for_each(|_| large.post(Message::Push(bytes.clone())));
+        assert_eq!(large.take().unwrap().len(), 2);
+        (0..3).for_each(|_| large.post(Message::Push(bytes.clone())));
+        assert_eq!(large.take().unwrap_err(), Overflow);
+        assert!(large.queue.lock().messages.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_kept_for_a_connection_that_has_gone() {
+        let mailbox = Mailbox::default();
+        mailbox.post(Message::Killed);
+        mailbox.close();
+        mailbox.post(Message::Killed);
+        assert!(mailbox.take().unwrap().is_empty());
+    }
+}
