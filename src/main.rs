@@ -10,7 +10,7 @@ use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{Listener, cron, drain, listen, start_feeds};
 use entourage::session::TokenSigner;
-use entourage::state::{ProcessInfo, Server, Source, version};
+use entourage::state::{ProcessInfo, Server, Source, clamp_maxclients, version};
 use futures::future::join_all;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,8 +20,6 @@ static ALLOCATOR: Counting = Counting;
 
 /// The configuration cannot be used.
 const MISCONFIGURED: u8 = 2;
-/// Files beside the clients' sockets: listeners, the reactor's, the log's.
-const OTHER_FILES: u64 = 64;
 
 fn main() -> ExitCode {
     let invocation = parse(std::env::args_os()).unwrap_or_else(|it| it.exit());
@@ -52,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 /// Serves until told to end; blocks the main thread, which does nothing but wait for signals.
-fn serve(config: Config, file: String, source: Source) -> Result<ExitCode, String> {
+fn serve(mut config: Config, file: String, source: Source) -> Result<ExitCode, String> {
     log_to_stderr(&config);
     let mut requests = Requests::take().map_err(|it| format!("cannot take signals: {it}"))?;
     let threads = match config.server.threads {
@@ -60,7 +58,7 @@ fn serve(config: Config, file: String, source: Source) -> Result<ExitCode, Strin
         threads => threads,
     };
     tasks::start(threads);
-    allow_clients(config.server.maxclients);
+    clamp_maxclients(&mut config);
     let listeners = open(&config)?;
     // Built here, or the first command would be charged for it.
     table();
@@ -113,14 +111,6 @@ fn log_to_stderr(config: &Config) {
         let at = panic.location().map_or_else(String::new, ToString::to_string);
         log::error!("event=panicked at={at} why={why}");
     }));
-}
-
-fn allow_clients(maxclients: usize) {
-    let wanted = maxclients as u64 + OTHER_FILES;
-    let allowed = process::allow_files(wanted);
-    if allowed < wanted {
-        log::warn!("event=few-files allowed={allowed} wanted={wanted} why=maxclients");
-    }
 }
 
 fn open(config: &Config) -> Result<Vec<Listener>, String> {

@@ -54,8 +54,8 @@ pub enum Condition {
     InSync { places: Places, count: usize },
     /// The replica at this place, or any other that serves reads, has applied it.
     Readable { member: usize },
-    /// Clients are not held back by CLIENT PAUSE. The end of its time is not told: whoever waits for
-    /// it knows when that is.
+    /// Clients are not held back by CLIENT PAUSE. The end of its time is not told: whoever waits
+    /// for it knows when that is.
     Unpaused,
     /// Never: only time, or a word from outside, ends the wait.
     Never,

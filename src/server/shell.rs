@@ -175,8 +175,8 @@ impl Shell {
         }
     }
 
-    /// Reads once. A read that fills its room may have left some behind, of which nobody tells; after
-    /// the peer has hung up, everything is read to the end.
+    /// Reads once. A read that fills its room may have left some behind, of which nobody tells;
+    /// after the peer has hung up, everything is read to the end.
     fn read(&mut self, scratch: &mut WorkerScratch) -> io::Result<()> {
         let has_ended = self.stream.has_ended();
         if let Some(room) = self.connection.room() {
@@ -224,10 +224,17 @@ impl Shell {
         Ok(())
     }
 
-    /// Sends what fits.
+    /// Sends what fits. Replies past the limit are not begun with, however fast the peer might take
+    /// them.
     fn transmit(&mut self) -> io::Result<()> {
         self.is_full = false;
         let mut sent = 0;
+        if self.connection.has_much_to_send() {
+            self.connection.check_output(clock::mono_now(), &mut self.actions);
+            if self.connection.is_closed() {
+                return Ok(());
+            }
+        }
         while let Some(bytes) = self.connection.poll_transmit() {
             match self.stream.try_write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),

@@ -17,5 +17,5 @@ pub use counters::Counters;
 pub use mailbox::{Filling, Mailbox, Message, Overflow, UnblockAs};
 pub use memory::Memory;
 pub use rates::{Gains, Rates};
-pub use server::{ProcessInfo, Server, Source};
+pub use server::{ProcessInfo, Server, Source, clamp_maxclients, clients_allowed};
 pub use slowlog::{Slow, Slowlog};

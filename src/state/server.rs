@@ -12,12 +12,33 @@ use crate::metrics::distribution::Distribution;
 use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::Snapshot;
 use crate::node::{ReplicaSet, new_replid};
-use crate::runtime::{allocation, clock, tasks};
+use crate::runtime::{allocation, clock, process, tasks};
 use crate::session::TokenSigner;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+
+/// Open files beside the clients' sockets: listeners, the reactor's, the log's (Redis'
+/// `CONFIG_MIN_RESERVED_FDS`).
+const OTHER_FILES: u64 = 32;
+
+/// How many clients the limit of open files lets in, at most `wanted`. The limit is raised if it
+/// can be.
+pub fn clients_allowed(wanted: usize) -> usize {
+    let files = process::allow_files(wanted as u64 + OTHER_FILES);
+    wanted.min(files.saturating_sub(OTHER_FILES) as usize)
+}
+
+/// Lets in no more clients than there can be sockets for, and says so.
+pub fn clamp_maxclients(config: &mut Config) {
+    let wanted = config.server.maxclients;
+    let allowed = clients_allowed(wanted);
+    if allowed < wanted {
+        config.server.maxclients = allowed;
+        log::warn!("event=few-files maxclients={allowed} wanted={wanted} why=open-files-limit");
+    }
+}
 
 /// Which process this is.
 pub struct ProcessInfo {
@@ -145,7 +166,8 @@ impl Server {
         let read = source.as_ref().ok_or(NO_FILE)?()?;
         let mut changed = Vec::new();
         self.change_settings(|settings| {
-            let after = settings.reloaded(read).map_err(|why| format!("{file}: {why}"))?;
+            let mut after = settings.reloaded(read).map_err(|why| format!("{file}: {why}"))?;
+            clamp_maxclients(&mut after);
             changed = settings.changes(&after);
             *settings = after;
             Ok::<(), String>(())

@@ -4,6 +4,8 @@ use super::help::help;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
+use crate::config::Config;
+use crate::state::clients_allowed;
 
 const ADMIN: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::LOADING).and(Flags::STALE);
 
@@ -58,11 +60,28 @@ fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Err(Fault::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|it| (it[0], it[1])).collect();
-    context.server.change_settings(|it| it.set(&pairs)).map_err(Fault::Message)?;
+    let change = |it: &mut Config| {
+        let before = it.server.maxclients;
+        it.set(&pairs)?;
+        check_maxclients(before, it.server.maxclients)
+    };
+    context.server.change_settings(change).map_err(Fault::Message)?;
     let names: Vec<_> = pairs.iter().map(|it| it.0.escape_ascii().to_string()).collect();
     log::info!("event=config-set client={} names={}", context.client.id, names.join(","));
     context.reply.ok();
     Ok(Outcome::Answered)
+}
+
+/// Refuses more clients than there can be sockets for, in Redis' words.
+fn check_maxclients(before: usize, after: usize) -> Result<(), String> {
+    let allowed = if before < after { clients_allowed(after) } else { after };
+    if allowed < after {
+        return Err(format!(
+            "ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating \
+             system is not able to handle the specified number of clients, try with {allowed}"
+        ));
+    }
+    Ok(())
 }
 
 fn reset_stat(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

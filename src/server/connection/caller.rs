@@ -113,8 +113,8 @@ impl Caller {
         Limits { bulk_bytes_max, ..Limits::of(auth) }
     }
 
-    /// Whether the request at hand waits until CLIENT PAUSE is over. `writes` says whether it is one
-    /// of those that wait while only writers are held back.
+    /// Whether the request at hand waits until CLIENT PAUSE is over. `writes` says whether it is
+    /// one of those that wait while only writers are held back.
     #[inline]
     pub fn is_paused(&mut self, now: MonoUs, writes: impl FnOnce(&Caller) -> bool) -> bool {
         self.pause_mode != PauseMode::Nobody && self.is_paused_now(now, writes)

@@ -4,7 +4,7 @@
 use super::batch::BatchContext;
 use super::blocked::{Blocked, Ended as WaitEnded, Resumed};
 use super::caller::Caller;
-use super::overflow::{Patience, is_too_much};
+use super::overflow::{Patience, UNCOUNTED_BYTES, is_too_much};
 use super::requests::{Ended, serve};
 use super::unread::Unread;
 use crate::base::ids::{BlockId, SlotId};
@@ -409,7 +409,18 @@ impl Connection {
         matches!(self.state, State::Closing | State::Closed)
     }
 
-    /// Whether a request waits, and what would end that.
+    /// Whether it is over.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Whether its replies may be past a limit.
+    #[inline]
+    pub fn has_much_to_send(&self) -> bool {
+        UNCOUNTED_BYTES < self.caller.replies.to_send().len() as u64
+    }
+
+    /// Whether a request waits.
     pub fn is_blocked(&self) -> bool {
         matches!(self.state, State::Blocked(_))
     }
@@ -450,6 +461,9 @@ impl Connection {
 
     /// Closes a connection whose peer does not take its replies.
     pub fn check_output(&mut self, now: MonoUs, actions: &mut Vec<Action>) {
+        if self.is_closed() {
+            return;
+        }
         let held = self.caller.replies.held_bytes() as u64;
         self.caller.client.unsent.store(held, Relaxed);
         let limit = self.caller.settings.server.output_limits.normal;

@@ -5,7 +5,7 @@ use crate::config::OutputLimit;
 
 /// Replies up to this many bytes count for nothing: Redis keeps them in a buffer that every client
 /// has, and looks at its limits only beyond it.
-const UNCOUNTED_BYTES: u64 = 16 << 10;
+pub const UNCOUNTED_BYTES: u64 = 16 << 10;
 
 /// Whether this many bytes end a client at once.
 #[inline]

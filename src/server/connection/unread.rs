@@ -109,8 +109,8 @@ impl Unread {
         true
     }
 
-    /// Room behind an unfinished request, when that is all there is: to be read into, and then to be
-    /// [`Unread::commit`]ted. It grows with what has arrived.
+    /// Room behind an unfinished request, when that is all there is: to be read into, and then to
+    /// be [`Unread::commit`]ted. It grows with what has arrived.
     pub fn room(&mut self, most: usize) -> Option<&mut [u8]> {
         if !self.is_unfinished || !self.rest.is_empty() || most <= self.front.len() {
             return None;
