@@ -108,7 +108,8 @@ fn what_looks_at_members_within_a_transaction_sees_what_came_before() {
     assert!(info.string().contains("db0:keys=1,"), "{info}");
     assert_eq!([set, incr, select, other].map(|it| it.to_string()), ["+OK", ":2", "+OK", "+OK"]);
     assert!(get.is_nil());
-    assert_eq!(digest.to_string(), after.to_string());
+    // Of the first member, which is the master.
+    assert_eq!(digest.list()[0], after.list()[0]);
 }
 
 #[test]

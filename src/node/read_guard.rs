@@ -56,8 +56,8 @@ impl ReadGuard<'_> {
     }
 }
 
-/// Runs a read at a member whose lock is held. A panic is caught here: the client gets an error, and
-/// the member is out of service.
+/// Runs a read at a member whose lock is held. A panic is caught here: the client gets an error,
+/// and the member is out of service.
 #[inline]
 pub(super) fn read_caught(
     set: &ReplicaSet,

@@ -422,7 +422,8 @@ proptest! {
         let sets = [set(1), set(1)];
         for set in &sets {
             let before = WallMs(NOW.0 - 1000);
-            ["SET a 1 PX 10", "RPUSH b x", "PEXPIRE b 20", "SET c 1"].map(|it| write(set, it, before));
+            let lines = ["SET a 1 PX 10", "RPUSH b x", "PEXPIRE b 20", "SET c 1"];
+            lines.map(|it| write(set, it, before));
         }
         let [one_by_one, all_at_once] = &sets;
         let known = stream(all_at_once).len();
