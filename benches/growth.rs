@@ -226,6 +226,7 @@ impl Bench {
         let row: &Row = verbs::find(request.get(0).unwrap_or_default()).expect("a known command");
         let args = Args::new(request, 1, 0, &self.env);
         let mark = self.reply.mark();
+        self.effects.clear();
         let done = match row.run {
             Run::Read(verb) => self.engine.read(verb, args, &mut self.reply),
             Run::Write(verb) => {

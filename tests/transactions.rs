@@ -83,6 +83,35 @@ fn a_transaction_is_read_back_from_replicas() {
     }
 }
 
+/// A command that looks at the set finds the log as the commands before it have left it, and those
+/// behind it go on.
+#[test]
+fn what_looks_at_members_within_a_transaction_sees_what_came_before() {
+    let ours = Server::entourage(&[]);
+    let mut wire = ours.dial();
+    let lines = [
+        "MULTI",
+        "SET a 1",
+        "INFO keyspace",
+        "INCR a",
+        "SELECT 1",
+        "SET b 1",
+        "DEBUG DIGEST",
+        "PROXY NODES",
+        "GET a",
+        "EXEC",
+        "DEBUG DIGEST",
+    ];
+    let mut replies = all(&mut wire, &lines);
+    let (after, exec) = (replies.pop().unwrap(), replies.pop().unwrap());
+    let [set, info, incr, select, other, digest, _, get] = exec.list() else { panic!("{exec}") };
+    assert!(info.string().contains("db0:keys=1,"), "{info}");
+    assert_eq!([set, incr, select, other].map(|it| it.to_string()), ["+OK", ":2", "+OK", "+OK"]);
+    assert!(get.is_nil());
+    // Of the first member, which is the master.
+    assert_eq!(digest.list()[0], after.list()[0]);
+}
+
 #[test]
 fn no_increment_is_lost_between_watch_and_exec() {
     const CLIENTS: usize = 4;

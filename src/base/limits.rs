@@ -18,6 +18,11 @@ pub const READ_CHUNK_BYTES: usize = 16 << 10;
 pub const REPLY_FLUSH_BYTES: usize = 64 << 10;
 /// What an empty reply buffer keeps of its room; a long reply's is given back once it has left.
 pub const REPLY_BYTES_KEPT: usize = 256 << 10;
+/// Effects that a worker keeps room for between transactions of several calls, and the bytes of
+/// their words.
+pub const EFFECTS_KEPT: usize = 1024;
+/// See [`EFFECTS_KEPT`].
+pub const EFFECTS_BYTES_KEPT: usize = 256 << 10;
 /// Longest reply whose length is a number in the request: entries chosen by chance may repeat, so
 /// there may be more of them in it than there are.
 pub const REPEATED_BYTES_MAX: usize = 64 << 20;

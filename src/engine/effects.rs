@@ -1,7 +1,8 @@
 //! What a write did, as commands the world may repeat: all that ever enters the stream.
 
 use super::slot::KeySlot;
-use crate::resp::encode_command;
+use crate::base::limits::{EFFECTS_BYTES_KEPT, EFFECTS_KEPT};
+use crate::resp::{Request, encode_command};
 use std::ops::Range;
 
 /// One command of the stream.
@@ -25,7 +26,7 @@ pub enum EffectBody {
     Instead(Range<usize>),
 }
 
-/// The effects of one write, gathered by its verb. Reused from one request to the next.
+/// The effects of a transaction's calls, in order. Reused from one transaction to the next.
 #[derive(Default)]
 pub struct Effects {
     db: usize,
@@ -35,12 +36,22 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Makes room for the effects of the next write, in database `db`.
+    /// Forgets all effects; those that follow belong to database `db`.
     pub fn begin(&mut self, db: usize) {
-        self.db = db;
+        self.clear();
+        self.select(db);
+    }
+
+    /// Forgets all effects.
+    pub fn clear(&mut self) {
         self.items.clear();
         self.words.clear();
         self.shared.clear();
+    }
+
+    /// Effects that follow belong to database `db`; those that are there stay.
+    pub fn select(&mut self, db: usize) {
+        self.db = db;
     }
 
     /// The stream repeats the client's words.
@@ -97,6 +108,39 @@ impl Effects {
     /// Forgets what was said after the first `items` commands: a verb that failed has done nothing.
     pub fn cut(&mut self, items: usize) {
         self.items.truncate(items);
+        let span_end = |it: &Item| match &it.body {
+            EffectBody::AsSent => None,
+            EffectBody::Instead(span) => Some(span.end),
+        };
+        self.words.truncate(self.items.iter().rev().find_map(span_end).unwrap_or(0));
+        self.shared.truncate(self.items.last().map_or(0, |it| it.shared.end));
+    }
+
+    /// Copies the words of `request`, which the commands from number `items` on say as it was sent:
+    /// from here on they do not need the request any more.
+    pub fn keep_sent(&mut self, items: usize, request: Request<'_>) {
+        let mut kept = None;
+        let as_sent = |it: &&mut Item| it.body == EffectBody::AsSent;
+        for item in self.items[items..].iter_mut().filter(as_sent) {
+            let words = &mut self.words;
+            let span = kept.get_or_insert_with(|| {
+                let start = words.len();
+                match request.wire() {
+                    Some(wire) => words.extend_from_slice(wire),
+                    None => encode_command(words, request.iter()),
+                }
+                start..words.len()
+            });
+            item.body = EffectBody::Instead(span.clone());
+        }
+    }
+
+    /// Gives back the room of effects that were long.
+    pub fn shrink(&mut self) {
+        self.clear();
+        self.items.shrink_to(EFFECTS_KEPT);
+        self.words.shrink_to(EFFECTS_BYTES_KEPT);
+        self.shared.shrink_to(EFFECTS_KEPT);
     }
 
     fn push(&mut self, db: usize, body: EffectBody) {

@@ -33,7 +33,7 @@ pub use effects::{EffectBody, Effects, Item};
 pub use hash::Hash;
 pub use keyspace::Keyspace;
 pub use list::{End, List};
-pub use row::{ReadVerb, Row, Run, WriteVerb, container, row};
+pub use row::{BlockingKeys, BlockingVerb, Called, ReadVerb, Row, Run, WriteVerb, container, row};
 pub use set::Set;
 pub use slot::{KeySlot, Node};
 pub use text::{Form, Text};

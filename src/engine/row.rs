@@ -5,11 +5,35 @@ use crate::base::time::WallMs;
 use crate::command;
 use crate::command::{Args, Arity, CallEnv, Class, Fault, Flags, Group, Keys, Spec, spec};
 use crate::resp::{Reply, Request};
+use std::time::Duration;
 
 /// Looks at data and answers.
 pub type ReadVerb = fn(&Engine, Args<'_>, &mut Reply) -> Result<(), Fault>;
 /// Changes data, says what changed, and answers.
 pub type WriteVerb = fn(&mut Engine, Args<'_>, &mut Effects, &mut Reply) -> Result<(), Fault>;
+
+/// As a write verb, but it may ask to be called again once one of some keys is ready.
+pub type BlockingVerb =
+    fn(&mut Engine, Args<'_>, &mut Effects, &mut Reply) -> Result<Called, Fault>;
+
+/// How a call has ended that was not refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Called {
+    /// It is answered.
+    Done,
+    /// It has changed nothing, and is to be made again when one of these keys is ready. Its reply
+    /// is what a client gets that cannot wait.
+    Block(BlockingKeys),
+}
+
+/// What a call waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlockingKeys {
+    /// Keys of the call's database, in the order in which they are looked at.
+    pub keys: Vec<Box<[u8]>>,
+    /// For how long; `None` is for ever.
+    pub timeout: Option<Duration>,
+}
 
 /// What may run a command: only a read can be sent to a replica.
 #[derive(Clone, Copy)]
@@ -43,16 +67,17 @@ pub const fn container(name: &'static str, rows: &'static [Row]) -> Row {
 
 impl Engine {
     /// Runs a write at the master: first deletes what has expired among its keys, then runs the
-    /// verb. A verb that fails has done nothing; its reply is the fault.
-    pub fn write(
+    /// verb, which is a [`WriteVerb`] or a [`BlockingVerb`]. Their effects are added to those that
+    /// are there. A verb that fails has done nothing; its reply is the fault.
+    pub fn write<T>(
         &mut self,
         spec: &Spec,
-        verb: WriteVerb,
+        verb: fn(&mut Engine, Args<'_>, &mut Effects, &mut Reply) -> Result<T, Fault>,
         args: Args<'_>,
         effects: &mut Effects,
         reply: &mut Reply,
-    ) -> Result<(), Fault> {
-        effects.begin(args.db);
+    ) -> Result<T, Fault> {
+        effects.select(args.db);
         if self.any_due(args.db, args.now()) {
             let (db, now) = (args.db, args.now());
             spec.keys.each(args.request(), |key| self.expire(db, now, key, effects));

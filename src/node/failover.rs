@@ -152,24 +152,14 @@ mod tests {
     use super::*;
     use crate::base::time::WallMs;
     use crate::command::{Args, CallEnv};
-    use crate::engine::{Effects, Run, Thresholds, verbs};
+    use crate::engine::{Run, Thresholds, verbs};
+    use crate::node::transaction::tests::write;
     use crate::resp::{OwnedRequest, Reply};
 
     fn set() -> ReplicaSet {
         let set = ReplicaSet::new(2, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
-        (0..20).for_each(|it| propagate(&set, &format!("RPUSH list {it}")));
+        (0..20).for_each(|it| write(&set, &format!("RPUSH list {it}"), WallMs(1)));
         set
-    }
-
-    fn propagate(set: &ReplicaSet, words: &str) {
-        let owned = OwnedRequest::of(words.split(' '));
-        let row = verbs::find(words.split(' ').next().unwrap().as_bytes()).unwrap();
-        let Run::Write(verb) = row.run else { panic!("{words} writes") };
-        let (env, member_list) = (CallEnv::new(WallMs(1), 1), set.member_list());
-        let args = Args::new(owned.borrow(), 1, 0, &env);
-        let (mut effects, mut reply) = (Effects::default(), Reply::default());
-        let mut writing = set.write(&member_list);
-        writing.run(&row.spec, verb, args, &mut effects, &mut reply, MonoUs(1)).unwrap();
     }
 
     #[test]

@@ -5,6 +5,9 @@
 
 mod member;
 mod replica_set;
+mod read_guard;
+mod master_guard;
+mod transaction;
 mod apply_budget;
 mod feed;
 mod sync;
@@ -20,12 +23,13 @@ pub use acks::{Confirmed, Wanted};
 pub use apply_budget::ApplyBudget;
 pub use failover::{Refused, new_replid};
 pub use feed::{Applied, CaughtUp, start_feed};
+pub use master_guard::MasterGuard;
 pub use member::{Member, MemberFlag};
 pub use pause::PauseMode;
-pub use replica_set::{
-    Gathered, MasterGuard, MemberList, PANICKED, ReadGuard, ReplicaSet, VerbResult,
-};
+pub use read_guard::{PANICKED, ReadGuard, VerbResult};
+pub use replica_set::{MemberList, ReplicaSet};
 pub use sync::Synced;
+pub use transaction::{Transaction, Verb};
 pub use view::View;
 pub use waiters::{Condition, Places, Wait, Wake};
 pub use watch::{has_stale_watch, unwatch, unwatch_all, watch};

@@ -1,32 +1,22 @@
-//! The replica set: its members, who is master, the log, and the two ways in: to read and to write.
+//! The replica set: its members, who is master, and the log.
 
 use super::apply_budget::Rate;
-use super::member::{Hosted, Member, MemberFlag};
+use super::member::{Member, MemberFlag};
 use super::pause::Pause;
 use super::waiters::Waiters;
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::{MonoUs, WallMs};
-use crate::command::{Args, Fault, Spec, Uses};
-use crate::engine::{EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, Thresholds, WriteVerb};
+use crate::command::Uses;
+use crate::engine::{Engine, KeySlot, Thresholds};
 use crate::metrics::batch::Batch;
 use crate::replication::Log;
-use crate::resp::Reply;
-use crate::runtime::lazyfree;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use parking_lot::{Mutex, RwLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, OnceLock};
 
 /// The members at one time. Members are added, never taken away.
 pub type MemberList = Arc<[Arc<Member>]>;
-
-/// How a verb ended.
-pub type VerbResult = Result<(), Fault>;
-
-/// What a client is told whose verb panicked.
-pub const PANICKED: Fault =
-    Fault::Static("ERR internal error, the member has been taken out of service");
 
 /// A hosted replica set.
 pub struct ReplicaSet {
@@ -216,28 +206,6 @@ impl ReplicaSet {
         self.head.store(head.bytes(), Release);
     }
 
-    /// Locks the master to write.
-    pub fn write<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
-        loop {
-            let index = self.master();
-            // A master may be younger than the caller's member list.
-            let member =
-                member_list.get(index).map_or_else(|| self.member(index), |it| it.as_ref());
-            let hosted = member.hosted.write();
-            // A failover swaps the master while it holds the old one's lock.
-            if self.master() == index {
-                return MasterGuard { set: self, member, hosted, has_news: false };
-            }
-        }
-    }
-
-    /// Locks a member to read.
-    #[inline]
-    pub fn read<'s>(&'s self, member: &'s Member) -> ReadGuard<'s> {
-        member.readers.fetch_add(1, Relaxed);
-        ReadGuard { set: self, member, hosted: member.hosted.read() }
-    }
-
     /// Tells the master which keys replicas have seen used, unless it is busy: then it hears of
     /// them after another batch.
     #[cold]
@@ -284,14 +252,8 @@ impl ReplicaSet {
         self.rate.eta_ms(bytes)
     }
 
-    /// Appends the heartbeat to the stream.
-    pub fn ping(&self, now: MonoUs) {
-        // Under the master's lock like every other write: a failover that has locked it must find
-        // the stream's end where it left it.
-        self.write(&self.member_list()).ping(now);
-    }
-
-    fn publish(&self, log: &mut Log<KeySlot>, master: &Member) {
+    /// Lets everybody see what was appended to the log, which stays locked.
+    pub(super) fn publish(&self, log: &mut Log<KeySlot>, master: &Member) {
         let head = log.head();
         self.set_head(head);
         master.set_applied(head);
@@ -311,252 +273,5 @@ impl ReplicaSet {
             }
         }
         self.left_sync();
-    }
-}
-
-/// The master, locked to write.
-pub struct MasterGuard<'s> {
-    set: &'s ReplicaSet,
-    member: &'s Member,
-    hosted: RwLockWriteGuard<'s, Hosted>,
-    has_news: bool,
-}
-
-impl MasterGuard<'_> {
-    /// The member that is written.
-    pub fn member(&self) -> &Member {
-        self.member
-    }
-
-    /// Runs a write and appends what it did. A panic is caught here: the client gets an error,
-    /// nothing is appended, and the member is out of service.
-    pub fn run(
-        &mut self,
-        spec: &Spec,
-        verb: WriteVerb,
-        args: Args<'_>,
-        effects: &mut Effects,
-        reply: &mut Reply,
-        at: MonoUs,
-    ) -> VerbResult {
-        let outcome = self.attempt(spec, verb, args, effects, reply)?;
-        if !effects.is_empty() {
-            self.append(args.request().wire(), args, effects, at);
-        }
-        outcome
-    }
-
-    /// Runs a verb and catches its panic: the outer `Err`, after which its effects mean nothing.
-    fn attempt(
-        &mut self,
-        spec: &Spec,
-        verb: WriteVerb,
-        args: Args<'_>,
-        effects: &mut Effects,
-        reply: &mut Reply,
-    ) -> Result<VerbResult, Fault> {
-        let engine = &mut self.hosted.engine;
-        let mark = reply.mark();
-        let run = AssertUnwindSafe(|| engine.write(spec, verb, args, effects, reply));
-        catch_unwind(run).map_err(|_| {
-            reply.cut(mark);
-            self.set.quarantine(self.member);
-            PANICKED
-        })
-    }
-
-    /// Runs a read at the master.
-    pub fn read(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> VerbResult {
-        guarded(self.set, self.member, &self.hosted.engine, verb, args, reply)
-    }
-
-    /// Deletes up to `most` keys whose time has come. Answers how many.
-    pub fn expire(&mut self, now: WallMs, most: usize, effects: &mut Effects, at: MonoUs) -> usize {
-        effects.begin(0);
-        let expired = self.hosted.engine.expire_due(now, most, effects);
-        self.append_each(effects, at);
-        expired
-    }
-
-    /// Deletes `key` if its time has come.
-    pub fn expire_key(
-        &mut self,
-        db: usize,
-        key: &[u8],
-        now: WallMs,
-        effects: &mut Effects,
-        at: MonoUs,
-    ) {
-        effects.begin(db);
-        self.hosted.engine.expire(db, now, key, effects);
-        self.append_each(effects, at);
-    }
-
-    /// Appends effects that have nothing to do with each other.
-    fn append_each(&mut self, effects: &Effects, at: MonoUs) {
-        if effects.is_empty() {
-            return;
-        }
-        let mut log = self.set.log.lock();
-        for item in effects.items() {
-            let mut entry = log.write(1, at);
-            entry.propagate(item.db, words(item, effects, &[]), std::iter::empty());
-            entry.close();
-        }
-        self.set.publish(&mut log, self.member);
-        self.has_news = true;
-    }
-
-    fn ping(&mut self, at: MonoUs) {
-        let mut log = self.set.log.lock();
-        log.ping(at);
-        self.set.publish(&mut log, self.member);
-        self.has_news = true;
-    }
-
-    /// The engine itself, for WATCH and for digests.
-    pub fn engine(&mut self) -> &mut Engine {
-        &mut self.hosted.engine
-    }
-
-    /// Appends effects that were gathered over several commands: a transaction.
-    pub fn append_all(&mut self, gathered: &mut Gathered, at: MonoUs) {
-        if gathered.items.is_empty() {
-            return;
-        }
-        let mut log = self.set.log.lock();
-        let mut entry = log.write(gathered.items.len(), at);
-        for (db, words, shared) in gathered.items.drain(..) {
-            entry.propagate(db, &words, shared.into_iter());
-        }
-        entry.close();
-        self.set.publish(&mut log, self.member);
-        self.has_news = true;
-    }
-
-    /// Runs a write whose effects are kept for [`MasterGuard::append_all`].
-    pub fn run_within(
-        &mut self,
-        spec: &Spec,
-        verb: WriteVerb,
-        args: Args<'_>,
-        effects: &mut Effects,
-        reply: &mut Reply,
-        gathered: &mut Gathered,
-    ) -> VerbResult {
-        let outcome = self.attempt(spec, verb, args, effects, reply)?;
-        let mut sent = Vec::new();
-        if effects.items().iter().any(|it| it.body == EffectBody::AsSent) {
-            crate::resp::encode_command(&mut sent, args.request().iter());
-        }
-        for item in effects.items() {
-            let shared = effects.shared()[item.shared.clone()].to_vec();
-            gathered.items.push((item.db, words(item, effects, &sent).to_vec(), shared));
-        }
-        outcome
-    }
-
-    fn append(&mut self, wire: Option<&[u8]>, args: Args<'_>, effects: &Effects, at: MonoUs) {
-        let encoded;
-        let sent = match wire {
-            Some(wire) => wire,
-            None => {
-                let mut bytes = Vec::new();
-                crate::resp::encode_command(&mut bytes, args.request().iter());
-                encoded = bytes;
-                &encoded
-            }
-        };
-        let mut log = self.set.log.lock();
-        let mut entry = log.write(effects.items().len(), at);
-        for item in effects.items() {
-            let shared = effects.shared()[item.shared.clone()].iter().cloned();
-            entry.propagate(item.db, words(item, effects, sent), shared);
-        }
-        entry.close();
-        self.set.publish(&mut log, self.member);
-        self.has_news = true;
-    }
-}
-
-impl Drop for MasterGuard<'_> {
-    /// Wakes the feeds once for all that was written under this lock.
-    fn drop(&mut self) {
-        let deferred_frees = &mut self.hosted.engine.shared_mut().deferred_frees;
-        if !deferred_frees.is_empty() {
-            lazyfree::free_async(std::mem::take(deferred_frees));
-        }
-        if self.has_news {
-            self.set.push();
-        }
-    }
-}
-
-/// Effects of a transaction, kept until its end.
-#[derive(Default)]
-pub struct Gathered {
-    items: Vec<(usize, Vec<u8>, Vec<KeySlot>)>,
-}
-
-impl Gathered {
-    /// Nothing was said since the last [`MasterGuard::append_all`].
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-}
-
-/// A member, locked to read.
-pub struct ReadGuard<'s> {
-    set: &'s ReplicaSet,
-    member: &'s Member,
-    hosted: RwLockReadGuard<'s, Hosted>,
-}
-
-impl Drop for ReadGuard<'_> {
-    fn drop(&mut self) {
-        self.member.readers.fetch_sub(1, Relaxed);
-    }
-}
-
-impl ReadGuard<'_> {
-    /// The member that is read.
-    pub fn member(&self) -> &Member {
-        self.member
-    }
-
-    /// Runs a read. A panic is caught here.
-    #[inline]
-    pub fn run(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> VerbResult {
-        guarded(self.set, self.member, &self.hosted.engine, verb, args, reply)
-    }
-
-    /// The engine itself, for INFO and digests.
-    pub fn engine(&self) -> &Engine {
-        &self.hosted.engine
-    }
-}
-
-#[inline]
-fn guarded(
-    set: &ReplicaSet,
-    member: &Member,
-    engine: &Engine,
-    verb: ReadVerb,
-    args: Args<'_>,
-    reply: &mut Reply,
-) -> VerbResult {
-    let mark = reply.mark();
-    let run = AssertUnwindSafe(|| engine.read(verb, args, reply));
-    catch_unwind(run).unwrap_or_else(|_| {
-        reply.cut(mark);
-        set.quarantine(member);
-        Err(PANICKED)
-    })
-}
-
-fn words<'e>(item: &Item, effects: &'e Effects, sent: &'e [u8]) -> &'e [u8] {
-    match &item.body {
-        EffectBody::AsSent => sent,
-        EffectBody::Instead(span) => &effects.words()[span.clone()],
     }
 }

@@ -28,7 +28,7 @@ pub fn watch<'k>(
         }
         // While writers are held back nothing may change; EXEC finds such a key outlived.
         if set.pause_in_force(now).is_none() {
-            writing.expire_key(session.db, key, wall, &mut effects, now);
+            writing.begin(&mut effects, now).expire(session.db, key, wall);
         }
         let version = writing.engine().space_mut(session.db).watch(key);
         let replid = position.replid;
@@ -80,28 +80,14 @@ pub fn unwatch(set: &ReplicaSet, writing: &mut MasterGuard<'_>, watches: Vec<Wat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::{Args, CallEnv};
-    use crate::engine::{Run, Thresholds, verbs};
+    use crate::engine::Thresholds;
     use crate::node::new_replid;
-    use crate::resp::{OwnedRequest, Protocol, Reply};
+    use crate::node::transaction::tests::write;
 
     const NOW: WallMs = WallMs(1_000_000);
 
     fn set() -> ReplicaSet {
         ReplicaSet::new(1, 7, new_replid(), Thresholds::default(), 1 << 20, 1 << 20)
-    }
-
-    fn write(set: &ReplicaSet, line: &str, now: WallMs) {
-        let request = OwnedRequest::of(line.split(' '));
-        let row = verbs::find(request.borrow().get(0).unwrap()).unwrap();
-        let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else {
-            panic!("{line}")
-        };
-        let (env, member_list) = (CallEnv::new(now, 1), set.member_list());
-        let args = Args::new(request.borrow(), 1, 0, &env);
-        let (mut effects, mut reply) = (Effects::default(), Reply::new(Protocol::Resp2));
-        let mut writing = set.write(&member_list);
-        writing.run(&row.spec, verb, args, &mut effects, &mut reply, MonoUs(0)).unwrap();
     }
 
     fn watching(set: &ReplicaSet, keys: &[&str]) -> Session {

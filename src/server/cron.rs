@@ -41,7 +41,10 @@ async fn expire(server: &Server) {
         let (wall, now) = (clock::wall_now(), clock::mono_now());
         let expired = {
             let mut writing = server.set.write(&member_list);
-            writing.expire(wall, EXPIRE_KEYS_MAX, &mut effects, now)
+            let mut transaction = writing.begin(&mut effects, now);
+            let expired = transaction.expire_due(wall, EXPIRE_KEYS_MAX);
+            transaction.commit_each();
+            expired
         };
         if expired < EXPIRE_KEYS_MAX {
             return;

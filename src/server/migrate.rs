@@ -12,7 +12,7 @@ use crate::base::position::Offset;
 use crate::command::{Args, CallEnv, Fault};
 use crate::commands::{Credentials, Migration};
 use crate::engine::{Effects, Run, rdb, verbs};
-use crate::node::{Condition, MasterGuard, MemberFlag, Wake};
+use crate::node::{Condition, MasterGuard, MemberFlag, Verb, Wake};
 use crate::node::{has_stale_watch, unwatch_all, watch};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::clock;
@@ -224,8 +224,8 @@ impl Mover {
         let env = CallEnv::new(clock::wall_now(), clock::entropy());
         let args = Args::new(request.borrow(), 1, self.db, &env);
         let (mut effects, mut reply) = (Effects::default(), Reply::new(Protocol::Resp2));
-        let now = clock::mono_now();
-        writing.run(&row.spec, verb, args, &mut effects, &mut reply, now)
+        let transaction = writing.begin(&mut effects, clock::mono_now());
+        transaction.call_and_commit(Verb::Write(&row.spec, verb), args, &mut reply).map(drop)
     }
 }
 

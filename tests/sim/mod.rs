@@ -13,7 +13,7 @@ use entourage::base::time::{MonoUs, WallMs};
 use entourage::command::{Args, Fault};
 use entourage::commands::table;
 use entourage::engine::{Effects, Engine, Thresholds};
-use entourage::node::{Applied, ApplyBudget, Member, MemberFlag, MemberList, ReplicaSet};
+use entourage::node::{Applied, ApplyBudget, Member, MemberFlag, MemberList, ReplicaSet, Verb};
 use entourage::resp::{AuthState, Decoder, Limits, OwnedRequest, Protocol, Reply, Step};
 use std::sync::Arc;
 
@@ -147,8 +147,8 @@ impl CallEnv {
         let mut reply = Reply::new(Protocol::Resp2);
         let (member_list, before) = (self.set.member_list(), self.set.head());
         let mut writing = self.set.write(&member_list);
-        let effects = &mut self.effects;
-        writing.run(&command.spec, verb, args, effects, &mut reply, MonoUs(self.now))?;
+        let transaction = writing.begin(&mut self.effects, MonoUs(self.now));
+        transaction.call_and_commit(Verb::Write(&command.spec, verb), args, &mut reply)?;
         Ok((before, self.set.head()))
     }
 
@@ -250,8 +250,8 @@ impl CallEnv {
         let args = Args::new(request, 1, 0, &env);
         let mut reply = Reply::default();
         let mut writing = self.set.write(member_list);
-        let effects = &mut self.effects;
-        let done = writing.run(spec, half_a_set, args, effects, &mut reply, MonoUs(self.now));
+        let transaction = writing.begin(&mut self.effects, MonoUs(self.now));
+        let done = transaction.call_and_commit(Verb::Write(spec, half_a_set), args, &mut reply);
         assert!(done.is_err() && reply.bytes().is_empty());
     }
 

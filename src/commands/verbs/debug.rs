@@ -9,7 +9,7 @@ use crate::commands::{
 };
 use crate::config::DebugAccess;
 use crate::engine::{Effects, Engine};
-use crate::node::Member;
+use crate::node::{Member, Verb};
 use crate::resp::Reply;
 use crate::runtime::clock;
 use std::sync::Arc;
@@ -142,7 +142,9 @@ fn panic_in_write(context: &mut CommandContext<'_>) -> Result<(), Fault> {
     }
     let member_list = context.server.set.member_list();
     let mut writing = context.server.set.write(&member_list);
-    writing.run(&PANICS, verb, context.args, &mut Effects::default(), context.reply, context.now)
+    let mut effects = Effects::default();
+    let transaction = writing.begin(&mut effects, context.now);
+    transaction.call_and_commit(Verb::Write(&PANICS, verb), context.args, context.reply).map(drop)
 }
 
 /// A verb that breaks in the middle of a replica's work; the master's, where there is no replica.

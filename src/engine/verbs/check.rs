@@ -125,6 +125,7 @@ impl Bench {
             return Err(Fault::WrongArity(row.spec.name.to_lowercase()));
         }
         let args = Args::new(request, skip, 0, &self.env);
+        self.effects.clear();
         match row.run {
             Run::Read(verb) => self.engine.read(verb, args, reply),
             Run::Either { read, is_read, .. } if is_read(request) => {

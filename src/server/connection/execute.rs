@@ -1,24 +1,21 @@
-//! EXEC: the queued commands run as one, under one lock of the master, at one time.
+//! EXEC: the queued commands run as one transaction of the master, at one time.
 
-use super::batch::BatchContext;
+use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::transaction::has_write;
 use crate::command::{Args, Class, Fault, Group};
-use crate::commands::{Command, Handler, Outcome, SessionVerb, table};
-use crate::engine::{ReadVerb, WriteVerb};
+use crate::commands::{Command, Handler, Outcome, table};
 use crate::metrics::{Label, NONE};
-use crate::node::{Gathered, MasterGuard, MemberFlag, PANICKED};
+use crate::node::{MasterGuard, MemberFlag, PANICKED, Transaction, Verb};
 use crate::node::{has_stale_watch, unwatch};
-use crate::resp::Request;
+use crate::resp::{Mark, OwnedRequest, Request};
 use crate::route::Reason;
 use crate::session::{Queue, Tags};
 
-/// A transaction at work.
+/// What the queued commands have come to so far.
 #[derive(Default)]
 struct Execution {
-    /// Effects that are not in the log yet.
-    gathered: Gathered,
     /// Routes of the writes that changed something.
     routes: Vec<u16>,
     /// Answers so far.
@@ -37,12 +34,35 @@ pub fn is_write(command: &Command, request: Request<'_>) -> bool {
     }
 }
 
-/// Session verbs that never look at a member, so that the lock may be held around them.
-fn leaves_members_alone(command: &Command) -> bool {
+/// Whether a queued command can run within a transaction of the master. A session verb that may
+/// look at members cannot: it must find them unlocked, and the log complete.
+fn runs_within(command: &Command) -> bool {
+    let Handler::Session(_) = command.handler else { return true };
     // CLIENT PAUSE waits for writes that are at work.
     let is_quiet =
         matches!(command.spec.group, Group::Connection | Group::Transactions | Group::Generic);
     is_quiet && command.name != "client|pause"
+}
+
+/// What a member is to run; `None` for the proxy's own commands.
+fn verb_of<'c>(command: &'c Command, request: Request<'_>) -> Option<Verb<'c>> {
+    match command.handler {
+        Handler::Read(verb) => Some(Verb::Read(verb)),
+        Handler::Either { read, is_read, .. } if is_read(request) => Some(Verb::Read(read)),
+        Handler::Write(verb) | Handler::Either { write: verb, .. } => {
+            Some(Verb::Write(&command.spec, verb))
+        }
+        Handler::Session(_) | Handler::Prefix | Handler::Container => None,
+    }
+}
+
+/// The master's lock, taken out of the batch's.
+fn take_master<'s>(context: &mut BatchContext<'s, '_>) -> MasterGuard<'s> {
+    context.locks.write(context.set, context.member_list);
+    match std::mem::replace(&mut context.locks, LockCache::Nothing) {
+        LockCache::Writing(writing) => writing,
+        _ => unreachable!("just locked to write"),
+    }
 }
 
 impl Caller {
@@ -63,11 +83,14 @@ impl Caller {
         }
         let mark = self.replies.mark();
         let mut execution = Execution::default();
-        for (id, request) in &queue.commands {
-            let command = table().get(*id);
-            self.execute_one(command, request.borrow(), context, &mut execution)?;
+        let within = |it: &(u16, OwnedRequest)| runs_within(table().get(it.0));
+        for part in queue.commands.chunk_by(|one, next| within(one) && within(next)) {
+            if within(&part[0]) {
+                self.execute_together(part, context, &mut execution)?;
+            } else {
+                self.execute_apart(&part[0], context, &mut execution)?;
+            }
         }
-        self.commit(context, &mut execution);
         self.replies.out.close_array(mark, execution.answers);
         let because = if has_write(queue) { Reason::Write } else { Reason::Watching };
         if self.session.tags != Tags::Off {
@@ -99,105 +122,97 @@ impl Caller {
         if is_down { Err(Fault::MasterDown) } else { Ok(!is_stale) }
     }
 
-    /// One queued command and its answer. Fails only when the whole transaction does.
-    fn execute_one(
+    /// Queued commands that are one transaction of the master, and their answers. Fails only when
+    /// EXEC does.
+    fn execute_together(
         &mut self,
-        command: &Command,
-        request: Request<'_>,
+        calls: &[(u16, OwnedRequest)],
         context: &mut BatchContext<'_, '_>,
         execution: &mut Execution,
     ) -> Result<(), Fault> {
-        let mark = self.replies.mark();
-        let outcome = match command.handler {
-            Handler::Read(verb) => self.read_within(command, verb, request, context),
-            Handler::Either { read, is_read, .. } if is_read(request) => {
-                self.read_within(command, read, request, context)
-            }
-            Handler::Write(verb) | Handler::Either { write: verb, .. } => {
-                self.write_within(command, verb, request, context, execution)
-            }
-            Handler::Session(verb) => {
-                self.session_verb_within(command, verb, request, context, execution)
-            }
-            Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
-        };
-        if context.has_slow() {
-            self.tell_slow(command, request, &[], context);
+        let mut writing = take_master(context);
+        let mut effects = std::mem::take(&mut context.scratch.effects);
+        let mut transaction = writing.begin(&mut effects, context.now);
+        let outcome = calls.iter().try_for_each(|(id, request)| {
+            let (command, request) = (table().get(*id), request.borrow());
+            let mark = self.replies.mark();
+            let outcome = match verb_of(command, request) {
+                Some(verb) => {
+                    self.call(command, verb, request, context, &mut transaction, execution)
+                }
+                None => self.queued_session_verb(command, request, context, execution),
+            };
+            self.answer_queued(command, request, mark, outcome, context, execution)
+        });
+        let has_changed = transaction.effects() != 0;
+        let end = transaction.commit();
+        let is_down = writing.member().is(MemberFlag::Quarantined);
+        context.scratch.effects = effects;
+        context.locks = LockCache::Writing(writing);
+        if outcome.is_err() && is_down {
+            context.locks.release();
+            context.set.replace_quarantined_master();
+            return outcome;
         }
-        match outcome {
-            Ok(()) => {}
-            Err(PANICKED) => return Err(self.break_off(context, execution)),
-            Err(fault) => {
-                self.replies.out.cut(mark);
-                self.fail(command, &fault, context);
-            }
+        self.refresh(context.now);
+        let end = self.position(end);
+        if has_changed {
+            self.session.wrote(end, context.now);
+        } else {
+            self.session.saw(end);
         }
-        // CLIENT REPLY may leave one out.
-        execution.answers += usize::from(!self.replies.out.since(mark).is_empty());
-        Ok(())
-    }
-
-    fn read_within(
-        &mut self,
-        command: &Command,
-        verb: ReadVerb,
-        request: Request<'_>,
-        context: &mut BatchContext<'_, '_>,
-    ) -> Result<(), Fault> {
-        context.begin_command(command);
-        let route = self.origin(None).route(command, request);
-        let writing = sound(context.locks.write(context.set, context.member_list))?;
-        let master = writing.member().index as u16;
-        let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
-        let outcome = writing.read(verb, args, &mut self.replies.out);
-        context.count(Label::new(route, master, command.id), command);
         outcome
     }
 
-    fn write_within(
+    /// A queued session verb that may look at members, and its answer.
+    fn execute_apart(
+        &mut self,
+        (id, request): &(u16, OwnedRequest),
+        context: &mut BatchContext<'_, '_>,
+        execution: &mut Execution,
+    ) -> Result<(), Fault> {
+        context.locks.release();
+        let (command, request) = (table().get(*id), request.borrow());
+        let mark = self.replies.mark();
+        let outcome = self.queued_session_verb(command, request, context, execution);
+        self.answer_queued(command, request, mark, outcome, context, execution)?;
+        self.refresh(context.now);
+        self.session.saw(self.position(context.set.head()));
+        Ok(())
+    }
+
+    /// A queued command that a member runs.
+    fn call(
         &mut self,
         command: &Command,
-        verb: WriteVerb,
+        verb: Verb<'_>,
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
+        transaction: &mut Transaction<'_, '_>,
         execution: &mut Execution,
     ) -> Result<(), Fault> {
         context.begin_command(command);
         let route = self.origin(None).route(command, request);
-        let writing = sound(context.locks.write(context.set, context.member_list))?;
-        let master = writing.member().index as u16;
-        let scratch = &mut *context.scratch;
-        let args = Args::new(request, command.words, self.session.db, &scratch.env);
-        let (spec, gathered) = (&command.spec, &mut execution.gathered);
-        let outcome = writing.run_within(
-            spec,
-            verb,
-            args,
-            &mut scratch.effects,
-            &mut self.replies.out,
-            gathered,
-        );
-        let has_changed = !scratch.effects.is_empty();
+        let (master, before) = (transaction.member().index as u16, transaction.effects());
+        let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
+        let outcome = transaction.call(verb, args, &mut self.replies.out);
         context.count(Label::new(route, master, command.id), command);
-        if has_changed {
+        if before < transaction.effects() {
             self.note_routes(command, request, route, &mut execution.routes);
         }
         outcome
     }
 
-    /// A session verb that may look at members finds them unlocked, and the log complete.
-    fn session_verb_within(
+    fn queued_session_verb(
         &mut self,
         command: &Command,
-        verb: SessionVerb,
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
         execution: &mut Execution,
     ) -> Result<(), Fault> {
-        if !leaves_members_alone(command) {
-            self.commit(context, execution);
-            context.locks.release();
-        }
+        let Handler::Session(verb) = command.handler else {
+            return Err(Fault::WrongArity(command.name.clone()));
+        };
         match self.run_session_verb(command, verb, request, context)? {
             Outcome::Answered => {}
             Outcome::Block(block) => self.answer_at_once(*block, context),
@@ -211,36 +226,30 @@ impl Caller {
         Ok(())
     }
 
-    /// Appends what was gathered, as one transaction of the stream.
-    fn commit(&mut self, context: &mut BatchContext<'_, '_>, execution: &mut Execution) {
-        let has_changed = !execution.gathered.is_empty();
-        if has_changed {
-            let writing = context.locks.write(context.set, context.member_list);
-            writing.append_all(&mut execution.gathered, context.now);
-        }
-        self.refresh(context.now);
-        let end = self.position(context.set.head());
-        match has_changed {
-            true => self.session.wrote(end, context.now),
-            false => self.session.saw(end),
-        }
-    }
-
-    /// A verb panicked. What its member did before goes with the member; if there is none to take
-    /// over, it stays, and the log must say so.
-    fn break_off(
+    /// What a queued command is answered. A panic is the answer to the whole EXEC.
+    fn answer_queued(
         &mut self,
+        command: &Command,
+        request: Request<'_>,
+        mark: Mark,
+        outcome: Result<(), Fault>,
         context: &mut BatchContext<'_, '_>,
         execution: &mut Execution,
-    ) -> Fault {
-        let writing = context.locks.write(context.set, context.member_list);
-        if !writing.member().is(MemberFlag::Quarantined) {
-            self.commit(context, execution);
-            return PANICKED;
+    ) -> Result<(), Fault> {
+        if context.has_slow() {
+            self.tell_slow(command, request, &[], context);
         }
-        context.locks.release();
-        context.set.replace_quarantined_master();
-        PANICKED
+        match outcome {
+            Ok(()) => {}
+            Err(PANICKED) => return Err(PANICKED),
+            Err(fault) => {
+                self.replies.out.cut(mark);
+                self.fail(command, &fault, context);
+            }
+        }
+        // CLIENT REPLY may leave one out.
+        execution.answers += usize::from(!self.replies.out.since(mark).is_empty());
+        Ok(())
     }
 
     /// Closing comes first; else the confirmations that the writes' routes ask for.
@@ -249,13 +258,5 @@ impl Caller {
             [] => None,
             routes => self.confirmation(routes),
         })
-    }
-}
-
-/// The master, unless its data cannot be trusted.
-fn sound<'w, 's>(writing: &'w mut MasterGuard<'s>) -> Result<&'w mut MasterGuard<'s>, Fault> {
-    match writing.member().is(MemberFlag::Quarantined) {
-        true => Err(Fault::MasterDown),
-        false => Ok(writing),
     }
 }

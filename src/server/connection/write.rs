@@ -7,7 +7,7 @@ use crate::command::{Args, Fault};
 use crate::commands::{Block, BlockOn, Command, Outcome, Resume};
 use crate::engine::WriteVerb;
 use crate::metrics::Label;
-use crate::node::{MemberFlag, View, Wanted};
+use crate::node::{MemberFlag, Verb, View, Wanted};
 use crate::resp::Request;
 use crate::route::{Acks, Reason};
 use crate::session::{AskedAcks, Tags};
@@ -35,8 +35,9 @@ impl Caller {
         let scratch = &mut *context.scratch;
         let args = Args::new(request, command.words, self.session.db, &scratch.env);
         let effects = &mut scratch.effects;
-        let outcome =
-            writing.run(&command.spec, verb, args, effects, &mut self.replies.out, context.now);
+        let transaction = writing.begin(effects, context.now);
+        let verb = Verb::Write(&command.spec, verb);
+        let outcome = transaction.call_and_commit(verb, args, &mut self.replies.out);
         let has_changed = !effects.is_empty();
         let end = self.position(context.set.head());
         match has_changed {
@@ -51,6 +52,7 @@ impl Caller {
             context.locks.release();
             context.set.replace_quarantined_master();
         }
+        // It is done: only a blocking call can have come to anything else.
         outcome?;
         if !has_changed {
             return Ok(Outcome::Answered);

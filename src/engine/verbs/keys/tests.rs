@@ -219,6 +219,7 @@ impl Pair {
         let Run::Write(verb) = row.run else { panic!("{line} is not a write") };
         let Bench { engine, env, effects, .. } = &mut self.master;
         let args = Args::new(owned.borrow(), 1, self.db, env);
+        effects.clear();
         // A fault may still have said that something expired.
         let _ = engine.write(&row.spec, verb, args, effects, &mut Reply::default());
         self.follow(&words);

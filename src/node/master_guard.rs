@@ -1,0 +1,81 @@
+//! The master, locked to write. What is written there is a `Transaction`.
+
+use super::member::{Hosted, Member};
+use super::read_guard::{VerbResult, read_caught};
+use super::replica_set::{MemberList, ReplicaSet};
+use crate::base::time::MonoUs;
+use crate::command::Args;
+use crate::engine::{Engine, ReadVerb};
+use crate::resp::Reply;
+use crate::runtime::lazyfree;
+use parking_lot::RwLockWriteGuard;
+
+/// The master, locked to write.
+pub struct MasterGuard<'s> {
+    pub(super) set: &'s ReplicaSet,
+    pub(super) member: &'s Member,
+    pub(super) hosted: RwLockWriteGuard<'s, Hosted>,
+    /// Something was appended to the log under this lock.
+    pub(super) has_news: bool,
+}
+
+impl ReplicaSet {
+    /// Locks the master to write.
+    pub fn write<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
+        loop {
+            let index = self.master();
+            // A master may be younger than the caller's member list.
+            let member =
+                member_list.get(index).map_or_else(|| self.member(index), |it| it.as_ref());
+            let hosted = member.hosted.write();
+            // A failover swaps the master while it holds the old one's lock.
+            if self.master() == index {
+                return MasterGuard { set: self, member, hosted, has_news: false };
+            }
+        }
+    }
+
+    /// Appends the heartbeat to the stream.
+    pub fn ping(&self, now: MonoUs) {
+        // Under the master's lock like every other write: a failover that has locked it must find
+        // the stream's end where it left it.
+        self.write(&self.member_list()).ping(now);
+    }
+}
+
+impl MasterGuard<'_> {
+    /// The member that is written.
+    pub fn member(&self) -> &Member {
+        self.member
+    }
+
+    /// Runs a read at the master.
+    pub fn read(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> VerbResult {
+        read_caught(self.set, self.member, &self.hosted.engine, verb, args, reply)
+    }
+
+    /// The engine itself, for WATCH and for digests.
+    pub fn engine(&mut self) -> &mut Engine {
+        &mut self.hosted.engine
+    }
+
+    fn ping(&mut self, at: MonoUs) {
+        let mut log = self.set.log.lock();
+        log.ping(at);
+        self.set.publish(&mut log, self.member);
+        self.has_news = true;
+    }
+}
+
+impl Drop for MasterGuard<'_> {
+    /// Wakes the feeds once for all that was written under this lock.
+    fn drop(&mut self) {
+        let deferred_frees = &mut self.hosted.engine.shared_mut().deferred_frees;
+        if !deferred_frees.is_empty() {
+            lazyfree::free_async(std::mem::take(deferred_frees));
+        }
+        if self.has_news {
+            self.set.push();
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A member, locked to read.
+
+use super::member::{Hosted, Member};
+use super::replica_set::ReplicaSet;
+use crate::command::{Args, Fault};
+use crate::engine::{Engine, ReadVerb};
+use crate::resp::Reply;
+use parking_lot::RwLockReadGuard;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How a verb ended.
+pub type VerbResult = Result<(), Fault>;
+
+/// What a client is told whose verb panicked.
+pub const PANICKED: Fault =
+    Fault::Static("ERR internal error, the member has been taken out of service");
+
+/// A member, locked to read.
+pub struct ReadGuard<'s> {
+    set: &'s ReplicaSet,
+    member: &'s Member,
+    hosted: RwLockReadGuard<'s, Hosted>,
+}
+
+impl Drop for ReadGuard<'_> {
+    fn drop(&mut self) {
+        self.member.readers.fetch_sub(1, Relaxed);
+    }
+}
+
+impl ReplicaSet {
+    /// Locks a member to read.
+    #[inline]
+    pub fn read<'s>(&'s self, member: &'s Member) -> ReadGuard<'s> {
+        member.readers.fetch_add(1, Relaxed);
+        ReadGuard { set: self, member, hosted: member.hosted.read() }
+    }
+}
+
+impl ReadGuard<'_> {
+    /// The member that is read.
+    pub fn member(&self) -> &Member {
+        self.member
+    }
+
+    /// Runs a read. A panic is caught here.
+    #[inline]
+    pub fn run(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> VerbResult {
+        read_caught(self.set, self.member, &self.hosted.engine, verb, args, reply)
+    }
+
+    /// The engine itself, for INFO and digests.
+    pub fn engine(&self) -> &Engine {
+        &self.hosted.engine
+    }
+}
+
+/// Runs a read at a member whose lock is held. A panic is caught here: the client gets an error,
+/// and the member is out of service.
+#[inline]
+pub(super) fn read_caught(
+    set: &ReplicaSet,
+    member: &Member,
+    engine: &Engine,
+    verb: ReadVerb,
+    args: Args<'_>,
+    reply: &mut Reply,
+) -> VerbResult {
+    let mark = reply.mark();
+    let run = AssertUnwindSafe(|| engine.read(verb, args, reply));
+    catch_unwind(run).unwrap_or_else(|_| {
+        reply.cut(mark);
+        set.quarantine(member);
+        Err(PANICKED)
+    })
+}

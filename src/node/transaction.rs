@@ -1,0 +1,260 @@
+//! A transaction: one, some or many calls at the master, whose effects enter the log as one write.
+//!
+//! A single command, EXEC, MIGRATE's deletion, active expiry and scripts are all this: nothing else
+//! changes a master.
+//!
+//! ```text
+//!            call           call_and_commit, commit, drop
+//!   begin ──▶ open ──▶ open ──────────────────────────────▶ in the log, as one write
+//!               │ a verb panics
+//!               ▼                     drop
+//!            broken off ──────────────────────────────────▶ in the log: what the calls before did,
+//!                                                           if the member stays in service
+//! ```
+
+use super::master_guard::MasterGuard;
+use super::member::{Member, MemberFlag};
+use super::read_guard::{PANICKED, VerbResult};
+use crate::base::position::Offset;
+use crate::base::time::{MonoUs, WallMs};
+use crate::command::{Args, Fault, Spec};
+use crate::engine::{
+    BlockingVerb, Called, EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, WriteVerb,
+};
+use crate::replication::Log;
+use crate::resp::{Reply, encode_command};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What a transaction calls.
+#[derive(Clone, Copy)]
+pub enum Verb<'c> {
+    /// A read, which sees what the calls before it did.
+    Read(ReadVerb),
+    /// A write.
+    Write(&'c Spec, WriteVerb),
+    /// A write that may wait for keys.
+    Blocking(&'c Spec, BlockingVerb),
+}
+
+/// A transaction at work. What its calls do is done at once, and cannot be undone: so it commits
+/// whatever happens, when it is dropped at the latest. Followers see nothing of it before.
+pub struct Transaction<'g, 's> {
+    guard: &'g mut MasterGuard<'s>,
+    /// What its calls did, but for the words of the client that the last call may have sent.
+    effects: &'g mut Effects,
+    at: MonoUs,
+    /// How many of `effects` are of calls that have ended.
+    settled: usize,
+    /// It has called something.
+    has_called: bool,
+    /// A verb has panicked: nothing more is called.
+    is_broken: bool,
+}
+
+impl<'s> MasterGuard<'s> {
+    /// Begins a transaction that gathers what it does in `effects`, and is appended as of `at`.
+    #[inline]
+    pub fn begin<'g>(&'g mut self, effects: &'g mut Effects, at: MonoUs) -> Transaction<'g, 's> {
+        effects.clear();
+        Transaction { guard: self, effects, at, settled: 0, has_called: false, is_broken: false }
+    }
+}
+
+impl Transaction<'_, '_> {
+    /// The member that is written.
+    pub fn member(&self) -> &Member {
+        self.guard.member
+    }
+
+    /// How many commands of the stream its calls have come to so far.
+    pub fn effects(&self) -> usize {
+        self.effects.items().len()
+    }
+
+    /// Makes one of several calls. It never waits: a verb that would have to is answered as one
+    /// whose time is over. `Err` is the reply; when it is [`PANICKED`] the transaction is broken
+    /// off.
+    pub fn call(&mut self, verb: Verb<'_>, args: Args<'_>, reply: &mut Reply) -> VerbResult {
+        if self.is_broken {
+            return Err(PANICKED);
+        }
+        if self.member().is(MemberFlag::Quarantined) {
+            return Err(Fault::MasterDown);
+        }
+        self.has_called = true;
+        let outcome = self.make(verb, args, reply);
+        if !self.is_broken {
+            self.effects.keep_sent(self.settled, args.request());
+            self.settled = self.effects();
+        }
+        outcome.map(drop)
+    }
+
+    /// Makes the last call, or the only one, and commits. The words it was sent go from the request
+    /// straight into the log; what the transaction did stays in its effects, for the caller to see.
+    /// Only a call that is alone can answer [`Called::Block`]. The caller has seen that the master
+    /// is not quarantined.
+    #[inline]
+    pub fn call_and_commit(
+        mut self,
+        verb: Verb<'_>,
+        args: Args<'_>,
+        reply: &mut Reply,
+    ) -> Result<Called, Fault> {
+        if self.is_broken {
+            return Err(PANICKED);
+        }
+        let mark = reply.mark();
+        let outcome = self.make(verb, args, reply);
+        if !self.effects.is_empty() {
+            self.append_as_sent(args);
+        }
+        let is_alone = !self.has_called;
+        // All that dropping would do is done.
+        std::mem::forget(self);
+        if let Ok(Called::Block(_)) = outcome {
+            if !is_alone {
+                return Ok(Called::Done);
+            }
+            reply.cut(mark);
+        }
+        outcome
+    }
+
+    /// Deletes `key` if its time has come.
+    pub fn expire(&mut self, db: usize, key: &[u8], now: WallMs) {
+        if !self.member().is(MemberFlag::Quarantined) {
+            self.guard.hosted.engine.expire(db, now, key, self.effects);
+            self.settled = self.effects();
+        }
+    }
+
+    /// Deletes up to `most` keys whose time has come. Answers how many.
+    pub fn expire_due(&mut self, now: WallMs, most: usize) -> usize {
+        if self.member().is(MemberFlag::Quarantined) {
+            return 0;
+        }
+        let expired = self.guard.hosted.engine.expire_due(now, most, self.effects);
+        self.settled = self.effects();
+        expired
+    }
+
+    /// Appends what all calls did as one write. Answers where the stream ends now.
+    pub fn commit(self) -> Offset {
+        let set = self.guard.set;
+        drop(self);
+        set.head()
+    }
+
+    /// As [`Transaction::commit`], for effects that have nothing to do with each other: each is a
+    /// write of its own, so that replicas need not apply them together.
+    pub fn commit_each(mut self) {
+        if !self.effects.is_empty() {
+            self.in_log(|log, effects, at| {
+                let items = effects.items().iter().map(std::slice::from_ref);
+                items.for_each(|it| append(log, it, effects, &[], at));
+            });
+        }
+        self.effects.clear();
+    }
+
+    /// Runs a verb and catches its panic.
+    #[inline]
+    fn make(&mut self, verb: Verb<'_>, args: Args<'_>, reply: &mut Reply) -> Result<Called, Fault> {
+        let done = |()| Called::Done;
+        match verb {
+            Verb::Read(verb) => {
+                self.caught(reply, |engine, _, reply| engine.read(verb, args, reply)).map(done)
+            }
+            Verb::Write(spec, verb) => self
+                .caught(reply, |engine, effects, reply| {
+                    engine.write(spec, verb, args, effects, reply)
+                })
+                .map(done),
+            Verb::Blocking(spec, verb) => self.caught(reply, |engine, effects, reply| {
+                engine.write(spec, verb, args, effects, reply)
+            }),
+        }
+    }
+
+    #[inline]
+    fn caught<T>(
+        &mut self,
+        reply: &mut Reply,
+        run: impl FnOnce(&mut Engine, &mut Effects, &mut Reply) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let mark = reply.mark();
+        let (engine, effects) = (&mut self.guard.hosted.engine, &mut *self.effects);
+        let run = AssertUnwindSafe(|| run(engine, effects, reply));
+        catch_unwind(run).unwrap_or_else(|_| {
+            reply.cut(mark);
+            self.break_off();
+            Err(PANICKED)
+        })
+    }
+
+    /// A verb panicked, and what it said means nothing. What its member did before goes with the
+    /// member; if there is none to take over, it stays, and the log must say so.
+    #[cold]
+    fn break_off(&mut self) {
+        self.is_broken = true;
+        self.guard.set.quarantine(self.guard.member);
+        let stays = !self.member().is(MemberFlag::Quarantined);
+        self.effects.cut(if stays { self.settled } else { 0 });
+    }
+
+    fn append_as_sent(&mut self, args: Args<'_>) {
+        if let Some(wire) = args.request().wire() {
+            return self.append_all(wire);
+        }
+        let mut encoded = Vec::new();
+        encode_command(&mut encoded, args.request().iter());
+        self.append_all(&encoded);
+    }
+
+    #[inline]
+    fn append_all(&mut self, sent: &[u8]) {
+        self.in_log(|log, effects, at| append(log, effects.items(), effects, sent, at));
+    }
+
+    /// Appends to the log, and lets everybody see it.
+    #[inline]
+    fn in_log(&mut self, append: impl FnOnce(&mut Log<KeySlot>, &Effects, MonoUs)) {
+        let MasterGuard { set, member, has_news, .. } = &mut *self.guard;
+        let mut log = set.log.lock();
+        append(&mut log, self.effects, self.at);
+        set.publish(&mut log, member);
+        *has_news = true;
+    }
+}
+
+impl Drop for Transaction<'_, '_> {
+    /// Commits.
+    fn drop(&mut self) {
+        // Of a call that was not caught nothing is known.
+        self.effects.cut(self.settled);
+        if !self.effects.is_empty() {
+            self.append_all(&[]);
+        }
+        self.effects.shrink();
+    }
+}
+
+/// Appends `items` of `effects` as one write; `sent` are the words of the last call, if any of them
+/// says these.
+#[inline]
+fn append(log: &mut Log<KeySlot>, items: &[Item], effects: &Effects, sent: &[u8], at: MonoUs) {
+    let mut entry = log.write(items.len(), at);
+    for item in items {
+        let words = match &item.body {
+            EffectBody::AsSent => sent,
+            EffectBody::Instead(span) => &effects.words()[span.clone()],
+        };
+        let shared = effects.shared()[item.shared.clone()].iter().cloned();
+        entry.propagate(item.db, words, shared);
+    }
+    entry.close();
+}
+
+#[cfg(test)]
+pub(super) mod tests;
