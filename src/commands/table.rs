@@ -88,7 +88,7 @@ impl Table {
         let engine::Run::Container(rows) = row.run else { return };
         let ids = rows.iter().map(|it| self.add(it.spec, engine_handler(it), Some(row.spec.name)));
         let ids: Vec<u16> = ids.collect();
-        self.pause_mode(id, ids);
+        self.add_subcommands(id, ids);
     }
 
     fn add_session_row(&mut self, row: &'static SessionRow) {
@@ -102,10 +102,10 @@ impl Table {
         let SessionRun::Container { rows, .. } = row.run else { return };
         let ids = rows.iter().map(|it| self.add(it.spec, session_handler(it), Some(row.spec.name)));
         let ids: Vec<u16> = ids.collect();
-        self.pause_mode(id, ids);
+        self.add_subcommands(id, ids);
     }
 
-    fn pause_mode(&mut self, container: u16, more: Vec<u16>) {
+    fn add_subcommands(&mut self, container: u16, more: Vec<u16>) {
         let mut ids = self.get(container).subcommands.clone();
         ids.extend(more);
         let names: Vec<&'static str> = ids.iter().map(|it| self.get(*it).spec.name).collect();
