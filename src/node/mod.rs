@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** lock order: an engine, then the log. No lock is held across an await; only
 //! [`failover`] ever holds two engines.
+//! **Invariant:** a master's keys change only through a [`Transaction`], which leaves all it did in
+//! the log.
 
 mod member;
 mod replica_set;

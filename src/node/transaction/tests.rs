@@ -1,7 +1,6 @@
 //! What a transaction leaves in the log, and at its followers.
 
 use super::*;
-use crate::base::limits::DATABASES;
 use crate::base::position::Offset;
 use crate::command::CallEnv;
 use crate::engine::{BlockingKeys, Digest, Run, Thresholds, verbs};
@@ -231,7 +230,9 @@ fn a_transaction_that_is_dropped_has_happened_all_the_same() {
 #[test]
 fn what_expires_is_deleted_in_writes_of_their_own_or_with_the_call_that_met_it() {
     let set = set(1);
-    ["SET a 1 PX 1", "SET b 1 PX 2", "SET c 1 PX 3", "SET d 1"].map(|it| write(&set, it, NOW));
+    for line in ["SET a 1 PX 1", "SET b 1 PX 2", "SET c 1 PX 3", "SET d 1"] {
+        write(&set, line, NOW);
+    }
     let (later, known) = (WallMs(NOW.0 + 100), stream(&set).len());
     let (member_list, mut effects) = (set.member_list(), Effects::default());
     let mut writing = set.write(&member_list);
@@ -423,7 +424,7 @@ proptest! {
         for set in &sets {
             let before = WallMs(NOW.0 - 1000);
             let lines = ["SET a 1 PX 10", "RPUSH b x", "PEXPIRE b 20", "SET c 1"];
-            lines.map(|it| write(set, it, before));
+            lines.iter().for_each(|it| write(set, it, before));
         }
         let [one_by_one, all_at_once] = &sets;
         let known = stream(all_at_once).len();
