@@ -13,7 +13,7 @@ use crate::route::{Ladder, LadderPosition};
 use crate::session::Queue;
 use std::time::Duration;
 
-/// What a request has come to.
+/// What a request has come to. Small, since every request has one: what only some need is boxed.
 #[derive(Debug)]
 pub enum Outcome {
     /// The answer is written.
@@ -24,9 +24,9 @@ pub enum Outcome {
     Paused,
     /// A job answers, on a thread of its own; nothing else of this connection runs before. The
     /// request is kept for the slow log and for what its writes must have confirmed.
-    Apart(Job, OwnedRequest),
+    Apart(Box<(Job, OwnedRequest)>),
     /// The queued commands run now, and their answers follow.
-    Execute(Queue),
+    Execute(Box<Queue>),
     /// The connection closes once the answer is out.
     Close,
     /// The whole proxy shuts down.
@@ -34,6 +34,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Work on a thread of its own.
+    pub fn apart(job: Job, request: OwnedRequest) -> Outcome {
+        Outcome::Apart(Box::new((job, request)))
+    }
+
     /// A wait of a command that has been taken.
     pub fn block(on: BlockOn, timeout: Option<Duration>, then: Resume) -> Outcome {
         Outcome::Block(Box::new(Block { on, timeout, then, route: 0 }))
@@ -78,7 +83,7 @@ pub enum Resume {
     /// A write whose reply is owed until this is confirmed for this offset.
     Confirm { wanted: Wanted, offset: Offset, owed: Vec<u8> },
     /// The read is planned again, from where its ladder stands.
-    Retry(ReadRetry),
+    Retry(Box<ReadRetry>),
     /// The request is served again from the start: it was held back by CLIENT PAUSE.
     Again,
     /// The reply is in its slot. The request is kept for the slow log and for what its writes must

@@ -106,7 +106,7 @@ pub fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     }
     let member_list = context.server.set.member_list();
     let candidate = named(&member_list, context.args.next()?)?.index;
-    Ok(Outcome::Apart(Job::FailOver { candidate }, context.kept_request()))
+    Ok(Outcome::apart(Job::FailOver { candidate }, context.kept_request()))
 }
 
 /// The member of this name.

@@ -68,7 +68,7 @@ fn migrate(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         keys: options.keys.unwrap_or_else(|| vec![key.into()]),
     };
     let job = Job::Migrate { db: context.session.db, migration: Box::new(migration) };
-    Ok(Outcome::Apart(job, context.kept_request()))
+    Ok(Outcome::apart(job, context.kept_request()))
 }
 
 #[derive(Default)]

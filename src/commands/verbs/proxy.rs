@@ -124,7 +124,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
 /// Answers OK; an error that says file, line and key when the file cannot be used, and then nothing
 /// has changed.
 fn reload(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    Ok(Outcome::Apart(Job::Reload, context.kept_request()))
+    Ok(Outcome::apart(Job::Reload, context.kept_request()))
 }
 
 fn tell_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

@@ -66,7 +66,7 @@ fn exec(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         let text = "EXECABORT Transaction discarded because of previous errors.";
         return Err(Fault::Static(text));
     }
-    Ok(Outcome::Execute(queue))
+    Ok(Outcome::Execute(Box::new(queue)))
 }
 
 fn discard(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

@@ -53,7 +53,7 @@ pub enum Resumed {
     /// It goes on waiting, for something else.
     Blocked(Box<Block>),
     /// It is served again, from where it stands.
-    Again(Option<ReadRetry>),
+    Again(Option<Box<ReadRetry>>),
 }
 
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";

@@ -15,7 +15,7 @@ pub struct Call<'r> {
     /// What it asks for itself (PROXY ONCE).
     pub once: Option<Box<Once>>,
     /// What earlier plans of this read have settled, when it has waited.
-    pub retry: Option<ReadRetry>,
+    pub retry: Option<Box<ReadRetry>>,
     /// Where its reply comes from, if the client wants to know.
     pub tag: Option<Tag>,
 }

@@ -117,7 +117,7 @@ pub struct Connection {
     /// The last wait.
     last_block: BlockId,
     /// What the read at the front of the input has settled, when it has waited.
-    retry: Option<ReadRetry>,
+    retry: Option<Box<ReadRetry>>,
     /// The proxy shuts down: this ends when it has no more to do.
     is_leaving: bool,
 }
@@ -264,7 +264,8 @@ impl Connection {
                 let (on, then) = (BlockOn::Released, Resume::Again);
                 self.block(Block { on, timeout, then, route: 0 }, context.now, actions);
             }
-            Outcome::Apart(job, request) => {
+            Outcome::Apart(apart) => {
+                let (job, request) = *apart;
                 let slot = self.caller.replies.open_slot();
                 let (on, then) = (BlockOn::Slot(slot), Resume::Filled(request));
                 self.block(Block { on, timeout: None, then, route: 0 }, context.now, actions);

@@ -57,17 +57,17 @@ impl Caller {
         let (command, request) = (call.command, call.request);
         let route = self.origin(call.once.as_deref()).route(command, request);
         // New rules may have put it on another route, or its route on another ladder.
-        let stands = |it: &ReadRetry| {
+        let stands = |it: &Box<ReadRetry>| {
             it.route == route && it.ladder == self.settings.routes.get(route).ladder
         };
         let mut retry = call.retry.take().filter(stands);
         for _ in 0..PLANS_MAX {
             self.keep_up(context.set, context.now)?;
             let plan = match call.once.as_ref().and_then(|it| it.at) {
-                None => self.plan_read(call, route, retry.as_ref(), context),
+                None => self.plan_read(call, route, retry.as_deref(), context),
                 Some(at) => plan_at(at, context.set)?,
             };
-            note_step(plan, route, retry.as_ref(), context);
+            note_step(plan, route, retry.as_deref(), context);
             let member = match plan.to {
                 Where::Member(member) => usize::from(member),
                 Where::CatchUp { member, needs, step } => {
@@ -77,15 +77,17 @@ impl Caller {
                         CaughtUp::Yes => member,
                         CaughtUp::Never => continue,
                         CaughtUp::NotYet => {
-                            retry = Some(self.retry_from(route, step, needs));
+                            retry = Some(Box::new(self.retry_from(route, step, needs)));
                             continue;
                         }
                     }
                 }
                 Where::Wait { needs, step, .. }
-                    if self.waited_for_nothing(retry.as_ref(), step, needs) =>
+                    if self.waited_for_nothing(retry.as_deref(), step, needs) =>
                 {
-                    retry = retry.map(|it| ReadRetry { ends: Some(context.now), ..it });
+                    if let Some(retry) = &mut retry {
+                        retry.ends = Some(context.now);
+                    }
                     continue;
                 }
                 Where::Wait { member, needs, at_most, step } => {
@@ -244,7 +246,7 @@ impl Caller {
 #[cold]
 fn wait_for(needs: Offset, member: u16, at_most: Duration, retry: ReadRetry) -> Outcome {
     let condition = Condition::Readable { member: usize::from(member) };
-    Outcome::block(BlockOn::Offset(condition, needs), Some(at_most), Resume::Retry(retry))
+    Outcome::block(BlockOn::Offset(condition, needs), Some(at_most), Resume::Retry(Box::new(retry)))
 }
 
 /// Records a read that was `behind` bytes behind.

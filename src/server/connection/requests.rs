@@ -31,7 +31,7 @@ pub fn serve(
     caller: &mut Caller,
     decoder: &mut Decoder,
     input: &[u8],
-    mut retry: Option<ReadRetry>,
+    mut retry: Option<Box<ReadRetry>>,
     context: &mut BatchContext<'_, '_>,
 ) -> (usize, Ended) {
     let mut taken = 0;
@@ -83,7 +83,7 @@ impl Caller {
         &mut self,
         request: Request<'_>,
         input: &[u8],
-        retry: Option<ReadRetry>,
+        retry: Option<Box<ReadRetry>>,
         context: &mut BatchContext<'_, '_>,
     ) -> Outcome {
         let command = match table().find(request) {
@@ -267,7 +267,7 @@ impl Caller {
         }
         match outcome? {
             Outcome::Execute(queue) if self.holds_back(&queue, context) => {
-                self.session.queue = Some(queue);
+                self.session.queue = Some(*queue);
                 Ok(Outcome::Paused)
             }
             Outcome::Execute(queue) => self.execute(&queue, call, context),
