@@ -57,10 +57,8 @@ impl Caller {
         let (command, request) = (call.command, call.request);
         let route = self.origin(call.once.as_deref()).route(command, request);
         // New rules may have put it on another route, or its route on another ladder.
-        let stands = |it: &Box<ReadRetry>| {
-            it.route == route && it.ladder == self.settings.routes.get(route).ladder
-        };
-        let mut retry = call.retry.take().filter(stands);
+        let ladder = || self.settings.routes.get(route).ladder;
+        let mut retry = call.retry.take().filter(|it| it.route == route && it.ladder == ladder());
         for _ in 0..PLANS_MAX {
             self.keep_up(context.set, context.now)?;
             let plan = match call.once.as_ref().and_then(|it| it.at) {
@@ -117,7 +115,7 @@ impl Caller {
     /// The read has come as far as this step of its route's ladder.
     #[cold]
     fn retry_from(&self, route: u16, step: u8, needs: Offset) -> ReadRetry {
-        let ladder = self.settings.routes.get(route).ladder.clone();
+        let ladder = self.settings.routes.get(route).ladder;
         ReadRetry { route, ladder, step, ends: None, needs: self.position(needs), awaited: None }
     }
 
