@@ -125,9 +125,9 @@ fn every_step_of_a_ladder_is_counted_once_for_each_read_that_takes_it() {
         Server::entourage_with_config(&format!("[server]\nthreads = 1\n{LISTENER}{LADDERS}"));
     let mut wire = server.dial();
     let told = explained(&mut wire, "GET other:1");
-    let home = told.iter().find(|it| it.ends_with(" home")).expect("one replica is preferred");
-    let home = home.split(' ').nth(1).unwrap().to_owned();
-    order(&mut wire, &[&home], "PAUSE");
+    let preferred = told.iter().find(|it| it.ends_with(" preferred"));
+    let preferred = preferred.expect("one replica is preferred").split(' ').nth(1).unwrap();
+    order(&mut wire, &[preferred], "PAUSE");
     ok(&mut wire, "SET other:1 here");
     assert_eq!(wire.ask("WAIT 1 0").int(), Some(1));
     assert_eq!(wire.ask("GET other:1").string(), "here");
