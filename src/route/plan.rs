@@ -61,8 +61,8 @@ pub struct Candidate {
     pub behind_us: u64,
 }
 
-/// The members as they stand. Asked only for what the plan needs, so that a read at a fresh home
-/// touches no other replica's cache lines.
+/// The members as they stand. Asked only for what the plan needs, so that a read at a fresh
+/// preferred replica touches no other replica's cache lines.
 pub trait Members {
     /// The master, if one is in service.
     fn master(&self) -> Option<u16>;
@@ -280,7 +280,7 @@ impl Reason {
     }
 }
 
-/// Where this request goes. Never allocates; costs a few nanoseconds when the home is fresh.
+/// Where this request goes. Never allocates; costs a few nanoseconds when the preferred replica is fresh.
 #[inline]
 pub fn plan(ask: &ReadRequirements<'_>, members: &impl Members) -> Plan {
     match at_the_master(ask) {
@@ -329,7 +329,7 @@ fn read(ask: &ReadRequirements<'_>, members: &impl Members) -> Plan {
             look.climb(Some(preferred))
         }
         Some(preferred) => look.after_a_wait(preferred),
-        None => look.without_home(),
+        None => look.without_preferred(),
     }
 }
 
@@ -380,7 +380,7 @@ impl<M: Members> Look<'_, M> {
     }
 
     /// Whoever has become fresh meanwhile will do: a task that waited may go on at another worker,
-    /// with another home.
+    /// with another preferred replica.
     #[cold]
     fn after_a_wait(&self, preferred: Candidate) -> Plan {
         match self.pick(|it| self.fresh(it)) {
@@ -389,7 +389,7 @@ impl<M: Members> Look<'_, M> {
         }
     }
 
-    fn without_home(&self) -> Plan {
+    fn without_preferred(&self) -> Plan {
         match self.pick(|it| self.fresh(it)) {
             Some(it) => self.to(it, Reason::FreshOther),
             None if self.pick(|_| true).is_none() => at_master(self.members, Reason::NoReplicas),
@@ -440,8 +440,8 @@ impl<M: Members> Look<'_, M> {
         }
     }
 
-    /// At home if it can, else at any replica that is being fed. A floor beyond what the master has
-    /// is out of every replica's reach.
+    /// At the preferred replica if it can, else at any replica that is being fed. A floor beyond
+    /// what the master has is out of every replica's reach.
     fn catch_up(&self, next: u8, preferred: Option<Candidate>) -> Option<Plan> {
         let needs = self.needs();
         if self.members.head() < needs {

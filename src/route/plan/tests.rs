@@ -202,7 +202,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fresh_home_always_wins(case in case()) {
+    fn a_fresh_preferred_replica_always_wins(case in case()) {
         let preferred = case.preferred.and_then(|it| case.replicas.get(it));
         let is_kept = |it: &&Candidate| it.in_service && case.keeps_the_promise(it);
         let Some(preferred) = preferred.filter(is_kept) else {
