@@ -10,6 +10,7 @@
 //!
 //! **Invariant:** no socket, no task, no clock of its own: the simulator runs this code.
 
+mod recent;
 mod scratch;
 mod batch;
 mod unread;

@@ -86,7 +86,7 @@ impl Caller {
         retry: Option<Box<ReadRetry>>,
         context: &mut BatchContext<'_, '_>,
     ) -> Outcome {
-        let command = match table().find(request) {
+        let command = match context.scratch.recent.find(request) {
             Ok(command) => command,
             Err(_) if is_http(request) => return self.turn_away(),
             Err(fault) => return self.refuse(table().misused(&fault), fault, context),

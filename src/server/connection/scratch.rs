@@ -1,6 +1,7 @@
 //! What a worker thread needs while it serves a batch, shared by all its connections: an idle
 //! connection keeps none of it.
 
+use super::recent::RecentCommand;
 use crate::base::limits::{READ_CHUNK_BYTES, REPLY_BYTES_KEPT};
 use crate::base::random::Random;
 use crate::base::time::WallMs;
@@ -22,6 +23,8 @@ pub struct WorkerScratch {
     pub env: CallEnv,
     /// Random numbers that choose members; those of requests are in `env`.
     pub random: Random,
+    /// The command that was looked up last.
+    pub recent: RecentCommand,
     /// An empty reply buffer with room.
     output: Vec<u8>,
 }
@@ -36,6 +39,7 @@ impl WorkerScratch {
             metrics: Batch::default(),
             env: CallEnv::new(WallMs(0), seed),
             random: Random::new(seed.rotate_left(32)),
+            recent: RecentCommand::default(),
             output: Vec::new(),
         }
     }
