@@ -1,6 +1,7 @@
 //! Servers under test: they start on a free port, answer PING, and end with this value.
 
 use super::patience::within;
+use super::socket::Address;
 use super::wire::Wire;
 use std::env;
 use std::ffi::{c_int, c_ulong};
@@ -78,6 +79,34 @@ impl Server {
         start_in(&line, flags, |dir, port| write_config(dir, text, port))
     }
 
+    /// One redis-server and one of ours, each at a port and at a unix socket.
+    pub fn both() -> [Server; 2] {
+        let redis = Server::redis(&["--unixsocket", SOCKET]);
+        [redis, Server::entourage(&["--unix", SOCKET])]
+    }
+
+    /// Its port, and its unix socket if it was started with one that is called [`SOCKET`].
+    pub fn addresses(&self) -> Vec<Address> {
+        let socket = self.dir.join(SOCKET);
+        let unix = socket.exists().then_some(Address::Unix(socket));
+        [Address::Tcp(self.port)].into_iter().chain(unix).collect()
+    }
+
+    /// Its program, without the path.
+    pub fn program(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The directory in which it runs.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Writes the config file anew.
     pub fn write_config(&self, text: &str) {
         write_config(&self.dir, text, self.port).expect("its directory is ours");
@@ -137,7 +166,10 @@ impl Drop for Server {
     }
 }
 
-const CONFIG: &str = "entourage.toml";
+/// The name of a unix socket, in the directory in which the server runs.
+pub const SOCKET: &str = "socket";
+/// The name of a config file there.
+pub const CONFIG: &str = "entourage.toml";
 
 fn write_config(dir: &Path, text: &str, port: u16) -> io::Result<()> {
     fs::write(dir.join(CONFIG), text.replace("{port}", &port.to_string()))
