@@ -3,7 +3,7 @@
 use super::parse::parse;
 use super::socket::{Address, Socket};
 use super::value::Value;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -95,13 +95,26 @@ impl Wire {
 
     /// The next reply, and its bytes as they came.
     pub fn read_raw(&mut self) -> (Value, Vec<u8>) {
+        self.try_read_raw().expect("a whole reply arrives")
+    }
+
+    /// The next reply, or none if the server closes the connection instead.
+    pub fn try_read(&mut self) -> Option<Value> {
+        match self.try_read_raw() {
+            Ok((value, _)) => Some(value),
+            Err(it) if it.kind() == ErrorKind::WouldBlock => panic!("neither a reply nor an end"),
+            Err(_) => None,
+        }
+    }
+
+    fn try_read_raw(&mut self) -> io::Result<(Value, Vec<u8>)> {
         loop {
             if let Some((value, len)) = parse(&self.got[self.taken..]) {
                 let raw = self.got[self.taken..self.taken + len].to_vec();
                 self.taken += len;
-                return (value, raw);
+                return Ok((value, raw));
             }
-            self.more().expect("a whole reply arrives");
+            self.more()?;
         }
     }
 
@@ -151,7 +164,7 @@ impl Wire {
         self.taken = 0;
         let mut chunk = [0; 64 << 10];
         match self.socket.read(&mut chunk)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            0 => Err(ErrorKind::UnexpectedEof.into()),
             len => {
                 self.got.extend_from_slice(&chunk[..len]);
                 Ok(())
