@@ -6,6 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A server that takes nothing for so long takes nothing more.
+const STALL: Duration = Duration::from_secs(20);
+
 /// Where a server can be reached.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Address {
@@ -22,18 +25,20 @@ pub enum Socket {
 }
 
 impl Socket {
-    /// Connects; no read waits longer than `patience`.
+    /// Connects; no read waits longer than `patience`, and no write longer than a peer may stall.
     pub fn dial(address: &Address, patience: Duration) -> io::Result<Socket> {
         Ok(match address {
             Address::Tcp(port) => {
                 let stream = TcpStream::connect(("127.0.0.1", *port))?;
                 stream.set_nodelay(true)?;
                 stream.set_read_timeout(Some(patience))?;
+                stream.set_write_timeout(Some(STALL))?;
                 Socket::Tcp(stream)
             }
             Address::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
                 stream.set_read_timeout(Some(patience))?;
+                stream.set_write_timeout(Some(STALL))?;
                 Socket::Unix(stream)
             }
         })
@@ -55,6 +60,18 @@ impl Socket {
             let set = socket2::SockRef::from(it).set_linger(Some(Duration::ZERO));
             set.expect("a socket takes SO_LINGER");
         }
+    }
+
+    /// Asks the system to keep no more than so many bytes for either direction.
+    pub fn set_buffers(&self, bytes: usize) {
+        let set = |it: socket2::SockRef<'_>| {
+            it.set_send_buffer_size(bytes).and_then(|()| it.set_recv_buffer_size(bytes))
+        };
+        let done = match self {
+            Socket::Tcp(it) => set(socket2::SockRef::from(it)),
+            Socket::Unix(it) => set(socket2::SockRef::from(it)),
+        };
+        done.expect("a socket takes sizes of its buffers");
     }
 
     /// Whether a read or a write that cannot be done at once answers `WouldBlock`.
