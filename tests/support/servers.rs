@@ -39,12 +39,7 @@ pub struct Server {
 impl Server {
     /// A redis-server without persistence.
     pub fn redis(extra: &[&str]) -> Server {
-        let binary = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
-        let line = format!(
-            "{binary} --port {{port}} --bind 127.0.0.1 --save '' --appendonly no \
-             --repl-diskless-sync no --shutdown-timeout 0"
-        );
-        start(&line, extra)
+        start(&redis_line(), extra)
     }
 
     /// A valkey-server without persistence, unless there is none here: `VALKEY_SERVER` names it.
@@ -60,11 +55,8 @@ impl Server {
     /// `ENTOURAGE_BIN` names another binary, or, if it has `{port}` in it, a whole command line
     /// that stands in, so that the tests themselves can be tried against a real Redis.
     pub fn entourage(extra: &[&str]) -> Server {
-        match env::var("ENTOURAGE_BIN") {
-            Ok(line) if line.contains("{port}") => start(&line, &[]),
-            Ok(binary) => start(&format!("{binary} {SERVE}"), extra),
-            Err(_) => start(&format!("{} {SERVE}", env!("CARGO_BIN_EXE_entourage")), extra),
-        }
+        let (line, flags) = our_line();
+        start(&line, if flags { extra } else { &[] })
     }
 
     /// Our server with a config file; `{port}` in its text becomes the port.
@@ -83,6 +75,16 @@ impl Server {
     pub fn both() -> [Server; 2] {
         let redis = Server::redis(&["--unixsocket", SOCKET]);
         [redis, Server::entourage(&["--unix", SOCKET])]
+    }
+
+    /// One redis-server and one of ours, each under these words of `ulimit -n`.
+    pub fn both_with_open_files(ulimit: &str) -> [Server; 2] {
+        [redis_line(), our_line().0].map(|line| {
+            let script = format!("ulimit {ulimit}\nexec \"$@\"\n");
+            start_in(&format!("sh {LIMITED} {line}"), &[], |dir, _| {
+                fs::write(dir.join(LIMITED), &script)
+            })
+        })
     }
 
     /// Its port, and its unix socket if it was started with one that is called [`SOCKET`].
@@ -173,6 +175,26 @@ pub const CONFIG: &str = "entourage.toml";
 
 fn write_config(dir: &Path, text: &str, port: u16) -> io::Result<()> {
     fs::write(dir.join(CONFIG), text.replace("{port}", &port.to_string()))
+}
+
+/// The name of a script that runs its arguments under a limit.
+const LIMITED: &str = "limited.sh";
+
+fn redis_line() -> String {
+    let binary = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+    format!(
+        "{binary} --port {{port}} --bind 127.0.0.1 --save '' --appendonly no \
+         --repl-diskless-sync no --shutdown-timeout 0"
+    )
+}
+
+/// How ours is started, and whether it takes our flags.
+fn our_line() -> (String, bool) {
+    match env::var("ENTOURAGE_BIN") {
+        Ok(line) if line.contains("{port}") => (line, false),
+        Ok(binary) => (format!("{binary} {SERVE}"), true),
+        Err(_) => (format!("{} {SERVE}", env!("CARGO_BIN_EXE_entourage")), true),
+    }
 }
 
 const SERVE: &str = "serve --bind 127.0.0.1:{port} --loglevel warn";
