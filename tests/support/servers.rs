@@ -1,6 +1,6 @@
 //! Servers under test: they start on a free port, answer PING, and end with this value.
 
-use super::patience::within;
+use super::patience::{until, within};
 use super::socket::Address;
 use super::wire::Wire;
 use std::env;
@@ -140,14 +140,24 @@ impl Server {
         fs::read_to_string(self.dir.join("said")).unwrap_or_default()
     }
 
+    /// Sends it SIGTERM.
+    pub fn terminate(&self) {
+        // SAFETY: one system call on a child that has not been waited for.
+        unsafe { kill(self.child.id() as c_int, SIGTERM) };
+    }
+
+    /// Waits until it has ended by itself; answers how it did.
+    pub fn until_ended(mut self) -> ExitStatus {
+        until("the server to end", || self.child.try_wait().expect("it is our child"))
+    }
+
     /// Asks it to end; answers how it did.
     pub fn stop(mut self) -> ExitStatus {
         self.end().expect("it ends when asked")
     }
 
     fn end(&mut self) -> Option<ExitStatus> {
-        // SAFETY: one system call on a child that has not been waited for.
-        unsafe { kill(self.child.id() as c_int, SIGTERM) };
+        self.terminate();
         within(SHUTDOWN, || self.child.try_wait().ok().flatten())
     }
 }
