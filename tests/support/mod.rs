@@ -1,20 +1,27 @@
 //! What the integration tests share: servers that end with the test, a raw client, scripts.
 #![allow(dead_code, unused_imports)] // Each test binary uses a part of it.
 
+pub mod clients;
+pub mod ending;
 pub mod expect;
 pub mod members;
 pub mod parse;
 pub mod patience;
+pub mod process;
 pub mod script;
 pub mod servers;
+pub mod socket;
 pub mod suite;
 pub mod value;
 pub mod wire;
 
+pub use clients::{info_field, others, until_alone, until_blocked};
+pub use ending::{ENDINGS, Ending, HANG_UPS};
 pub use expect::{ok, starts};
 pub use members::{BOTH, node, order, until_behind};
-pub use patience::until;
+pub use patience::{until, within};
 pub use servers::Server;
+pub use socket::{Address, Socket};
 pub use suite::Suite;
 pub use value::Value;
 pub use wire::{Wire, Words, words};

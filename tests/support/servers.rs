@@ -1,6 +1,7 @@
 //! Servers under test: they start on a free port, answer PING, and end with this value.
 
-use super::patience::within;
+use super::patience::{until, within};
+use super::socket::Address;
 use super::wire::Wire;
 use std::env;
 use std::ffi::{c_int, c_ulong};
@@ -38,12 +39,7 @@ pub struct Server {
 impl Server {
     /// A redis-server without persistence.
     pub fn redis(extra: &[&str]) -> Server {
-        let binary = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
-        let line = format!(
-            "{binary} --port {{port}} --bind 127.0.0.1 --save '' --appendonly no \
-             --repl-diskless-sync no --shutdown-timeout 0"
-        );
-        start(&line, extra)
+        start(&redis_line(), extra)
     }
 
     /// A valkey-server without persistence, unless there is none here: `VALKEY_SERVER` names it.
@@ -59,11 +55,8 @@ impl Server {
     /// `ENTOURAGE_BIN` names another binary, or, if it has `{port}` in it, a whole command line
     /// that stands in, so that the tests themselves can be tried against a real Redis.
     pub fn entourage(extra: &[&str]) -> Server {
-        match env::var("ENTOURAGE_BIN") {
-            Ok(line) if line.contains("{port}") => start(&line, &[]),
-            Ok(binary) => start(&format!("{binary} {SERVE}"), extra),
-            Err(_) => start(&format!("{} {SERVE}", env!("CARGO_BIN_EXE_entourage")), extra),
-        }
+        let (line, flags) = our_line();
+        start(&line, if flags { extra } else { &[] })
     }
 
     /// Our server with a config file; `{port}` in its text becomes the port.
@@ -76,6 +69,44 @@ impl Server {
         let binary = env!("CARGO_BIN_EXE_entourage");
         let line = format!("{binary} serve --config {CONFIG}");
         start_in(&line, flags, |dir, port| write_config(dir, text, port))
+    }
+
+    /// One redis-server and one of ours, each at a port and at a unix socket.
+    pub fn both() -> [Server; 2] {
+        let redis = Server::redis(&["--unixsocket", SOCKET]);
+        [redis, Server::entourage(&["--unix", SOCKET])]
+    }
+
+    /// One redis-server and one of ours, each under these words of `ulimit -n`.
+    pub fn both_with_open_files(ulimit: &str) -> [Server; 2] {
+        [redis_line(), our_line().0].map(|line| {
+            let script = format!("ulimit {ulimit}\nexec \"$@\"\n");
+            start_in(&format!("sh {LIMITED} {line}"), &[], |dir, _| {
+                fs::write(dir.join(LIMITED), &script)
+            })
+        })
+    }
+
+    /// Its port, and its unix socket if it was started with one that is called [`SOCKET`].
+    pub fn addresses(&self) -> Vec<Address> {
+        let socket = self.dir.join(SOCKET);
+        let unix = socket.exists().then_some(Address::Unix(socket));
+        [Address::Tcp(self.port)].into_iter().chain(unix).collect()
+    }
+
+    /// Its program, without the path.
+    pub fn program(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or(&self.name)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The directory in which it runs.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Writes the config file anew.
@@ -109,14 +140,24 @@ impl Server {
         fs::read_to_string(self.dir.join("said")).unwrap_or_default()
     }
 
+    /// Sends it SIGTERM.
+    pub fn terminate(&self) {
+        // SAFETY: one system call on a child that has not been waited for.
+        unsafe { kill(self.child.id() as c_int, SIGTERM) };
+    }
+
+    /// Waits until it has ended by itself; answers how it did.
+    pub fn until_ended(mut self) -> ExitStatus {
+        until("the server to end", || self.child.try_wait().expect("it is our child"))
+    }
+
     /// Asks it to end; answers how it did.
     pub fn stop(mut self) -> ExitStatus {
         self.end().expect("it ends when asked")
     }
 
     fn end(&mut self) -> Option<ExitStatus> {
-        // SAFETY: one system call on a child that has not been waited for.
-        unsafe { kill(self.child.id() as c_int, SIGTERM) };
+        self.terminate();
         within(SHUTDOWN, || self.child.try_wait().ok().flatten())
     }
 }
@@ -137,10 +178,33 @@ impl Drop for Server {
     }
 }
 
-const CONFIG: &str = "entourage.toml";
+/// The name of a unix socket, in the directory in which the server runs.
+pub const SOCKET: &str = "socket";
+/// The name of a config file there.
+pub const CONFIG: &str = "entourage.toml";
 
 fn write_config(dir: &Path, text: &str, port: u16) -> io::Result<()> {
     fs::write(dir.join(CONFIG), text.replace("{port}", &port.to_string()))
+}
+
+/// The name of a script that runs its arguments under a limit.
+const LIMITED: &str = "limited.sh";
+
+fn redis_line() -> String {
+    let binary = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+    format!(
+        "{binary} --port {{port}} --bind 127.0.0.1 --save '' --appendonly no \
+         --repl-diskless-sync no --shutdown-timeout 0"
+    )
+}
+
+/// How ours is started, and whether it takes our flags.
+fn our_line() -> (String, bool) {
+    match env::var("ENTOURAGE_BIN") {
+        Ok(line) if line.contains("{port}") => (line, false),
+        Ok(binary) => (format!("{binary} {SERVE}"), true),
+        Err(_) => (format!("{} {SERVE}", env!("CARGO_BIN_EXE_entourage")), true),
+    }
 }
 
 const SERVE: &str = "serve --bind 127.0.0.1:{port} --loglevel warn";

@@ -1,9 +1,9 @@
 //! A blocking connection that says exactly what it is told and keeps replies as they came.
 
 use super::parse::parse;
+use super::socket::{Address, Socket};
 use super::value::Value;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,7 +18,7 @@ pub fn words(of: &[impl AsRef<[u8]>]) -> Words {
 
 /// A connection to a server.
 pub struct Wire {
-    stream: TcpStream,
+    socket: Socket,
     got: Vec<u8>,
     taken: usize,
 }
@@ -26,10 +26,28 @@ pub struct Wire {
 impl Wire {
     /// Connects to a port of this machine.
     pub fn dial(port: u16) -> io::Result<Wire> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Wire { stream, got: Vec::new(), taken: 0 })
+        Wire::dial_at(&Address::Tcp(port))
+    }
+
+    /// Connects to wherever a server is.
+    pub fn dial_at(address: &Address) -> io::Result<Wire> {
+        let socket = Socket::dial(address, PATIENCE)?;
+        Ok(Wire { socket, got: Vec::new(), taken: 0 })
+    }
+
+    /// Its socket, for what is not a matter of requests and replies.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Sends no more, and goes on reading.
+    pub fn half_close(&self) {
+        self.socket.half_close();
+    }
+
+    /// Closes the connection with a reset.
+    pub fn reset(self) {
+        self.socket.reset();
     }
 
     /// Sends one command and waits for its reply.
@@ -57,7 +75,12 @@ impl Wire {
 
     /// Sends these bytes.
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the server takes requests");
+        self.try_send_raw(bytes).expect("the server takes requests");
+    }
+
+    /// Sends these bytes, unless the server has closed the connection.
+    pub fn try_send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes)
     }
 
     /// The next reply.
@@ -72,13 +95,26 @@ impl Wire {
 
     /// The next reply, and its bytes as they came.
     pub fn read_raw(&mut self) -> (Value, Vec<u8>) {
+        self.try_read_raw().expect("a whole reply arrives")
+    }
+
+    /// The next reply, or none if the server closes the connection instead.
+    pub fn try_read(&mut self) -> Option<Value> {
+        match self.try_read_raw() {
+            Ok((value, _)) => Some(value),
+            Err(it) if it.kind() == ErrorKind::WouldBlock => panic!("neither a reply nor an end"),
+            Err(_) => None,
+        }
+    }
+
+    fn try_read_raw(&mut self) -> io::Result<(Value, Vec<u8>)> {
         loop {
             if let Some((value, len)) = parse(&self.got[self.taken..]) {
                 let raw = self.got[self.taken..self.taken + len].to_vec();
                 self.taken += len;
-                return (value, raw);
+                return Ok((value, raw));
             }
-            self.more().expect("a whole reply arrives");
+            self.more()?;
         }
     }
 
@@ -127,8 +163,8 @@ impl Wire {
         self.got.drain(..self.taken);
         self.taken = 0;
         let mut chunk = [0; 64 << 10];
-        match self.stream.read(&mut chunk)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        match self.socket.read(&mut chunk)? {
+            0 => Err(ErrorKind::UnexpectedEof.into()),
             len => {
                 self.got.extend_from_slice(&chunk[..len]);
                 Ok(())

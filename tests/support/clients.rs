@@ -1,0 +1,33 @@
+//! Who is connected, as a server tells it.
+
+use super::patience::until;
+use super::wire::Wire;
+
+/// A field of INFO, if there is one of this name.
+pub fn info_field(wire: &mut Wire, section: &str, name: &str) -> Option<String> {
+    let text = wire.cmd(&["INFO", section]).string();
+    let start = format!("{name}:");
+    text.lines().find_map(|it| it.strip_prefix(&start)).map(|it| it.trim().to_owned())
+}
+
+/// The lines of CLIENT LIST but for that of the client that asks.
+pub fn others(wire: &mut Wire) -> Vec<String> {
+    let own = wire.ask("CLIENT ID").int().expect("a number");
+    let own = format!("id={own} ");
+    let list = wire.ask("CLIENT LIST").string();
+    list.lines().filter(|it| !it.starts_with(&own)).map(str::to_owned).collect()
+}
+
+/// Waits until the client that asks is the only one.
+pub fn until_alone(wire: &mut Wire) {
+    until("all other clients to be gone", || others(wire).is_empty().then_some(()));
+}
+
+/// Waits until so many clients are blocked.
+pub fn until_blocked(wire: &mut Wire, clients: usize) {
+    let wanted = clients.to_string();
+    until("clients to be blocked", || {
+        let blocked = info_field(wire, "clients", "blocked_clients");
+        (blocked.as_deref() == Some(wanted.as_str())).then_some(())
+    });
+}
