@@ -280,7 +280,8 @@ impl Reason {
     }
 }
 
-/// Where this request goes. Never allocates; costs a few nanoseconds when the preferred replica is fresh.
+/// Where this request goes. Never allocates; costs a few nanoseconds when the preferred replica is
+/// fresh.
 #[inline]
 pub fn plan(ask: &ReadRequirements<'_>, members: &impl Members) -> Plan {
     match at_the_master(ask) {

@@ -12,6 +12,8 @@ pub struct Call<'r> {
     pub command: &'static Command,
     /// Its words.
     pub request: Request<'r>,
+    /// The bytes of its batch: the slow log finds the words of earlier requests in them.
+    pub input: &'r [u8],
     /// What it asks for itself (PROXY ONCE).
     pub once: Option<Box<Once>>,
     /// What earlier plans of this read have settled, when it has waited.
@@ -23,7 +25,7 @@ pub struct Call<'r> {
 impl<'r> Call<'r> {
     /// A request of this command that has only come in.
     #[inline]
-    pub fn new(command: &'static Command, request: Request<'r>) -> Call<'r> {
-        Call { command, request, once: None, retry: None, tag: None }
+    pub fn new(command: &'static Command, request: Request<'r>, input: &'r [u8]) -> Call<'r> {
+        Call { command, request, input, once: None, retry: None, tag: None }
     }
 }

@@ -14,8 +14,9 @@ use crate::route::Reason;
 use crate::session::{Queue, Tags};
 
 /// What the queued commands have come to so far.
-#[derive(Default)]
-struct Execution {
+struct Execution<'r> {
+    /// The bytes of the batch that EXEC came in.
+    input: &'r [u8],
     /// Routes of the writes that changed something.
     routes: Vec<u16>,
     /// Answers so far.
@@ -82,7 +83,8 @@ impl Caller {
             return Ok(Outcome::Answered);
         }
         let mark = self.replies.mark();
-        let mut execution = Execution::default();
+        let (input, routes) = (call.input, Vec::new());
+        let mut execution = Execution { input, routes, answers: 0, stop: None };
         let within = |it: &(u16, OwnedRequest)| runs_within(table().get(it.0));
         for part in queue.commands.chunk_by(|one, next| within(one) && within(next)) {
             if within(&part[0]) {
@@ -128,7 +130,7 @@ impl Caller {
         &mut self,
         calls: &[(u16, OwnedRequest)],
         context: &mut BatchContext<'_, '_>,
-        execution: &mut Execution,
+        execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
         let mut writing = take_master(context);
         let mut effects = std::mem::take(&mut context.scratch.effects);
@@ -169,7 +171,7 @@ impl Caller {
         &mut self,
         (id, request): &(u16, OwnedRequest),
         context: &mut BatchContext<'_, '_>,
-        execution: &mut Execution,
+        execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
         context.locks.release();
         let (command, request) = (table().get(*id), request.borrow());
@@ -189,7 +191,7 @@ impl Caller {
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
         transaction: &mut Transaction<'_, '_>,
-        execution: &mut Execution,
+        execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
         context.begin_command(command);
         let route = self.origin(None).route(command, request);
@@ -208,7 +210,7 @@ impl Caller {
         command: &Command,
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
-        execution: &mut Execution,
+        execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
         let Handler::Session(verb) = command.handler else {
             return Err(Fault::WrongArity(command.name.clone()));
@@ -234,10 +236,10 @@ impl Caller {
         mark: Mark,
         outcome: Result<(), Fault>,
         context: &mut BatchContext<'_, '_>,
-        execution: &mut Execution,
+        execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
         if context.has_slow() {
-            self.tell_slow(command, request, &[], context);
+            self.tell_slow(command, request, execution.input, context);
         }
         match outcome {
             Ok(()) => {}
@@ -253,7 +255,7 @@ impl Caller {
     }
 
     /// Closing comes first; else the confirmations that the writes' routes ask for.
-    fn after_execution(&self, execution: Execution) -> Option<Outcome> {
+    fn after_execution(&self, execution: Execution<'_>) -> Option<Outcome> {
         execution.stop.or_else(|| match execution.routes.as_slice() {
             [] => None,
             routes => self.confirmation(routes),

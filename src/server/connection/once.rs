@@ -15,12 +15,7 @@ impl Caller {
     /// Runs the command behind DO as if it had come alone, under what stands before it. A read that
     /// waits is served again from here when it has waited.
     #[cold]
-    pub fn run_once(
-        &mut self,
-        prefix: Call<'_>,
-        input: &[u8],
-        context: &mut BatchContext<'_, '_>,
-    ) -> Outcome {
+    pub fn run_once(&mut self, prefix: Call<'_>, context: &mut BatchContext<'_, '_>) -> Outcome {
         let (mut once, command, request) = match self.asked_once(&prefix, context) {
             Ok(asked) => asked,
             Err(fault) => return self.refuse(Some(prefix.command), fault, context),
@@ -33,7 +28,7 @@ impl Caller {
         // Put back at the end: the random numbers go on as if nothing had been asked.
         let seed = once.seed.take().map(|it| context.scratch.env.reseed(it));
         let mut call = Call { command, request, once: Some(Box::new(once)), ..prefix };
-        let outcome = self.run(&mut call, input, context);
+        let outcome = self.run(&mut call, context);
         if let Some(seed) = seed {
             context.scratch.env.reseed(seed);
         }

@@ -101,22 +101,17 @@ impl Caller {
         if self.session.queue.is_some() && !transaction::runs_at_once(command) {
             return self.enqueue(command, request, context);
         }
-        let mut call = Call { retry, ..Call::new(command, request) };
+        let mut call = Call { retry, ..Call::new(command, request, input) };
         if let Handler::Prefix = command.handler {
-            return self.run_once(call, input, context);
+            return self.run_once(call, context);
         }
         context.served += 1;
-        self.run(&mut call, input, context)
+        self.run(&mut call, context)
     }
 
     /// A request that has passed the refusals.
     #[inline]
-    pub fn run(
-        &mut self,
-        call: &mut Call<'_>,
-        input: &[u8],
-        context: &mut BatchContext<'_, '_>,
-    ) -> Outcome {
+    pub fn run(&mut self, call: &mut Call<'_>, context: &mut BatchContext<'_, '_>) -> Outcome {
         let mark = self.replies.mark();
         let (command, request) = (call.command, call.request);
         let result = match command.handler {
@@ -133,7 +128,7 @@ impl Caller {
             if result.as_ref().is_ok_and(goes_on) {
                 context.goes_on();
             }
-            self.tell_slow(command, request, input, context);
+            self.tell_slow(command, request, call.input, context);
         }
         let mut outcome = result.unwrap_or_else(|fault| {
             self.replies.out.cut(mark);
