@@ -38,6 +38,10 @@ fn a_held_write_is_not_done_once_its_client_is_gone() {
         for address in server.addresses() {
             for (earlier, held) in HELD {
                 for ending in ENDINGS {
+                    if ending == Ending::MoreThenClose && server.program() == "redis-server" {
+                        // Redis reads on only after the release: it may do what was held first.
+                        continue;
+                    }
                     let mut client = before(&address, earlier);
                     ok(&mut operator, FOR_LONG);
                     client.send_raw(held.as_bytes());
