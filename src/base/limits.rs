@@ -2,10 +2,11 @@
 
 /// Longest bulk string a request may carry (Redis' `proto-max-bulk-len`).
 pub const BULK_BYTES_MAX: usize = 512 << 20;
-/// Most arguments of one request (Redis' fixed limit).
-pub const REQUEST_ARGS_MAX: usize = 1024 * 1024;
-/// Longest inline request, and longest line of a multi-bulk header (Redis'
-/// `PROTO_INLINE_MAX_SIZE`).
+/// Most arguments of one request (Redis' fixed limit). What bounds them in practice is
+/// [`QUERY_BYTES_MAX`]: an argument takes at least six bytes on the wire.
+pub const REQUEST_ARGS_MAX: usize = i32::MAX as usize;
+/// Longest inline request, and longest line of a multi-bulk header, that may arrive without its end
+/// (Redis' `PROTO_INLINE_MAX_SIZE`).
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of one client that may wait for their request to be complete (Redis'
 /// `client-query-buffer-limit`).

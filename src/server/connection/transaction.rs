@@ -3,10 +3,10 @@
 use super::batch::BatchContext;
 use super::caller::Caller;
 use super::execute::is_write;
-use crate::base::limits::{QUERY_BYTES_MAX, REQUEST_ARGS_MAX};
+use crate::base::limits::QUERY_BYTES_MAX;
 use crate::command::{Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
-use crate::resp::{OwnedRequest, Request};
+use crate::resp::Request;
 use crate::session::Queue;
 
 /// Commands that are not queued.
@@ -66,12 +66,13 @@ impl Caller {
             return self.refuse(Some(command), fault, context);
         }
         let Some(queue) = &mut self.session.queue else { return Outcome::Answered };
-        queue.bytes += request.iter().map(<[u8]>::len).sum::<usize>();
-        if QUERY_BYTES_MAX < queue.bytes || REQUEST_ARGS_MAX <= queue.commands.len() {
+        let owned = request.to_owned();
+        queue.bytes += owned.footprint();
+        if QUERY_BYTES_MAX < queue.bytes {
             let fault = Fault::Static("ERR the transaction is too large to queue");
             return self.refuse(Some(command), fault, context);
         }
-        queue.commands.push((command.id, OwnedRequest::of(request.iter())));
+        queue.commands.push((command.id, owned));
         let mark = self.replies.mark();
         self.replies.out.simple("QUEUED");
         self.silence(mark);
