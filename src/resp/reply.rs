@@ -84,9 +84,26 @@ impl Reply {
         &self.out
     }
 
-    /// The buffer itself, for the connection that sends it.
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.out
+    /// What has been written, for good.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Bytes for which there is room, those written included.
+    pub fn capacity(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// Writes into this empty buffer, in place of one without room.
+    pub fn lend_buffer(&mut self, buffer: Vec<u8>) {
+        assert!(self.out.is_empty() && buffer.is_empty(), "replies would be lost or invented");
+        self.out = buffer;
+    }
+
+    /// Returns the buffer once everything in it has been sent.
+    pub fn return_buffer(&mut self) -> Vec<u8> {
+        self.clear();
+        std::mem::take(&mut self.out)
     }
 
     /// Remembers this place, to cut back to it or to put a header in front of what follows.
@@ -105,13 +122,19 @@ impl Reply {
         if mark.0 == 0 { std::mem::take(&mut self.out) } else { self.out.split_off(mark.0) }
     }
 
-    /// Writes what [`Reply::take`] took.
-    pub fn give_back(&mut self, taken: Vec<u8>) {
-        if self.out.is_empty() && self.out.capacity() < taken.len() && taken.len() <= self.limit {
-            self.out = taken;
+    /// Writes replies that are encoded already.
+    pub fn append(&mut self, replies: &[u8]) {
+        self.put(replies);
+    }
+
+    /// As [`Reply::append`], without a copy where nothing has been written.
+    pub fn append_owned(&mut self, replies: Vec<u8>) {
+        let is_first = self.out.is_empty() && !self.is_overflowing();
+        if is_first && self.out.capacity() < replies.len() && replies.len() <= self.limit {
+            self.out = replies;
             return;
         }
-        self.put(&taken);
+        self.put(&replies);
     }
 
     /// Forgets everything written since `mark`, and the room it took if that is much.

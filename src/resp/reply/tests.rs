@@ -81,11 +81,11 @@ fn what_would_pass_the_limit_is_dropped_without_a_place_for_it() {
     reply.array(600);
     for _ in 0..600 {
         reply.bulk(&value);
-        assert!(reply.buffer().capacity() <= LIMIT);
+        assert!(reply.capacity() <= LIMIT);
     }
     assert!(reply.is_overflowing());
     reply.bulk(&vec![b'x'; 100 * LIMIT]);
-    assert!(reply.buffer().capacity() <= LIMIT);
+    assert!(reply.capacity() <= LIMIT);
     reply.cut(before);
     assert!(!reply.is_overflowing(), "as if it had never been");
     assert_eq!(reply.bytes(), b"+OK\r\n");
@@ -140,7 +140,7 @@ fn a_header_in_front_of_what_overflows_harms_nothing() {
     reply.bulk(&[b'x'; 40]);
     reply.close_array(mark, 1_234_567_890);
     reply.close(mark, |it| it.bulk(&[b'y'; 100]));
-    assert!(reply.is_overflowing() && reply.buffer().capacity() <= 64);
+    assert!(reply.is_overflowing() && reply.capacity() <= 64);
 }
 
 /// A value is copied into a place of its own size; a long reply is not doubled.
@@ -149,38 +149,38 @@ fn a_buffer_grows_by_what_it_needs_and_a_long_one_by_a_quarter() {
     let mut reply = Reply::default();
     let value = vec![b'x'; 128 << 20];
     reply.bulk(&value);
-    assert_eq!(reply.buffer().capacity(), "$134217728\r\n\r\n".len() + value.len());
-    let before = reply.buffer().capacity();
+    assert_eq!(reply.capacity(), "$134217728\r\n\r\n".len() + value.len());
+    let before = reply.capacity();
     reply.ok();
-    assert!(reply.buffer().capacity() <= before + before / 4);
+    assert!(reply.capacity() <= before + before / 4);
     let mut reply = Reply::default();
     let mut places = 0;
     for _ in 0..1_000_000 {
-        let before = reply.buffer().capacity();
+        let before = reply.capacity();
         reply.bulk(b"twelve bytes");
-        places += usize::from(before != reply.buffer().capacity());
+        places += usize::from(before != reply.capacity());
     }
     assert!(places < 25, "{places} places for a reply of 19 MB");
 }
 
 #[test]
-fn what_was_taken_is_given_back_as_it_was() {
+fn what_was_taken_is_appended_as_it_was() {
     let mut reply = Reply::default();
     let start = reply.mark();
     reply.bulk(&vec![b'x'; 1000]);
     let (taken, len) = (reply.take(start), reply.bytes().len());
     assert_eq!((taken.len(), len), (1009, 0));
     let at = taken.as_ptr();
-    reply.give_back(taken);
+    reply.append_owned(taken);
     assert_eq!(reply.bytes().as_ptr(), at, "not copied");
     let mark = reply.mark();
     reply.ok();
     let taken = reply.take(mark);
     reply.int(1);
-    reply.give_back(taken);
+    reply.append_owned(taken);
     assert_eq!(&reply.bytes()[1009..], b":1\r\n+OK\r\n");
     reply.set_limit(2000);
-    reply.give_back(vec![0; 5000]);
+    reply.append_owned(vec![0; 5000]);
     assert!(reply.is_overflowing());
 }
 
@@ -190,10 +190,10 @@ fn errors_cut_off_behind_a_long_reply_do_not_move_it() {
     reply.bulk(&vec![b'x'; 4 * REPLY_BYTES_KEPT]);
     let mut places = 0;
     for _ in 0..100 {
-        let (mark, before) = (reply.mark(), reply.buffer().capacity());
+        let (mark, before) = (reply.mark(), reply.capacity());
         reply.bulk(b"half of a reply");
         reply.cut(mark);
-        places += usize::from(before != reply.buffer().capacity());
+        places += usize::from(before != reply.capacity());
     }
     assert!(places <= 1);
 }
