@@ -24,7 +24,7 @@ impl Caller {
     pub fn would_write(&self, command: &Command, request: Request<'_>) -> bool {
         let is_exec = command.spec.name == "EXEC";
         is_write(command, request)
-            || command.spec.flags.has(Flags::MAY_REPLICATE)
+            || command.spec.flags.contains(Flags::MAY_REPLICATE)
             || (is_exec && self.session.queue.as_ref().is_some_and(has_write))
     }
 
@@ -51,11 +51,11 @@ impl Caller {
                         one, at the master";
             return self.refuse(Some(command), Fault::Static(text), context);
         }
-        if command.spec.flags.has(Flags::NO_MULTI) {
+        if command.spec.flags.contains(Flags::NO_MULTI) {
             let fault = Fault::Static("ERR Command not allowed inside a transaction");
             return self.refuse(Some(command), fault, context);
         }
-        if command.spec.flags.has(Flags::FAR) {
+        if command.spec.flags.contains(Flags::FAR) {
             let text =
                 "ERR MIGRATE is not allowed inside a transaction: it waits for another server";
             return self.refuse(Some(command), Fault::Static(text), context);
