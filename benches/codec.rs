@@ -59,13 +59,13 @@ fn write(c: &mut Criterion) {
     let mut reply = Reply::new(Protocol::Resp2);
     group.bench_function("bulk_64", |it| {
         it.iter(|| {
-            reply.buffer().clear();
+            reply.clear();
             reply.bulk(black_box(&[b'v'; 64]));
         });
     });
     group.bench_function("int", |it| {
         it.iter(|| {
-            reply.buffer().clear();
+            reply.clear();
             reply.int(black_box(1_234_567));
         });
     });

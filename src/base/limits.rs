@@ -2,10 +2,11 @@
 
 /// Longest bulk string a request may carry (Redis' `proto-max-bulk-len`).
 pub const BULK_BYTES_MAX: usize = 512 << 20;
-/// Most arguments of one request (Redis' fixed limit).
-pub const REQUEST_ARGS_MAX: usize = 1024 * 1024;
-/// Longest inline request, and longest line of a multi-bulk header (Redis'
-/// `PROTO_INLINE_MAX_SIZE`).
+/// Most arguments of one request (Redis' fixed limit). What bounds them in practice is
+/// [`QUERY_BYTES_MAX`]: an argument takes at least six bytes on the wire.
+pub const REQUEST_ARGS_MAX: usize = i32::MAX as usize;
+/// Longest inline request, and longest line of a multi-bulk header, that may arrive without its end
+/// (Redis' `PROTO_INLINE_MAX_SIZE`).
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of one client that may wait for their request to be complete (Redis'
 /// `client-query-buffer-limit`).
@@ -18,6 +19,8 @@ pub const READ_CHUNK_BYTES: usize = 16 << 10;
 pub const REPLY_FLUSH_BYTES: usize = 64 << 10;
 /// What an empty reply buffer keeps of its room; a long reply's is given back once it has left.
 pub const REPLY_BYTES_KEPT: usize = 256 << 10;
+/// A reply buffer doubles up to this length, then grows by as much until a quarter of it is more.
+pub const REPLY_GROWTH_BYTES: usize = 32 << 20;
 /// Effects that a worker keeps room for between transactions of several calls, and the bytes of
 /// their words.
 pub const EFFECTS_KEPT: usize = 1024;
@@ -66,6 +69,7 @@ const _: () = {
     // A batch's replies are written out before their room counts as a long reply's.
     assert!(REPLY_FLUSH_BYTES <= REPLY_BYTES_KEPT);
     assert!(REPLY_BYTES_KEPT <= REPEATED_BYTES_MAX);
+    assert!(REPLY_BYTES_KEPT <= REPLY_GROWTH_BYTES);
     // Spans of a request are 32-bit.
     assert!(QUERY_BYTES_MAX < u32::MAX as usize);
 };

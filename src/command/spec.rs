@@ -1,6 +1,7 @@
 //! What is known of a command without running it: for COMMAND, the gates and the router.
 
 use super::keys::Keys;
+use bitflags::bitflags;
 
 /// How many arguments a command takes, its own name included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,82 +41,63 @@ pub enum Class {
     Session,
 }
 
-/// Properties that routing, gates and COMMAND need, beyond the class.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Flags(pub u32);
-
-macro_rules! flags {
-    ($($(#[$doc:meta])* $name:ident = $bit:literal $word:expr;)*) => {
-        impl Flags {
-            /// Nothing special.
-            pub const NONE: Flags = Flags(0);
-            $($(#[$doc])* pub const $name: Flags = Flags(1 << $bit);)*
-            /// Each flag with the word COMMAND INFO uses for it, where it has one.
-            pub const WORDS: &'static [(Flags, Option<&'static str>)] =
-                &[$((Flags::$name, $word)),*];
-        }
-    };
-}
-
-flags! {
-    /// Constant or logarithmic time: its service time may be measured with its neighbours'.
-    FAST = 0 Some("fast");
-    /// May use more memory.
-    GROWS = 1 Some("denyoom");
-    /// For operators.
-    ADMIN = 2 Some("admin");
-    /// Publish/subscribe.
-    PUBSUB = 3 Some("pubsub");
-    /// Not from scripts.
-    NO_SCRIPT = 4 Some("noscript");
-    /// May wait.
-    BLOCKING = 5 Some("blocking");
-    /// Answered while loading.
-    LOADING = 6 Some("loading");
-    /// Answered while the link to the master is down.
-    STALE = 7 Some("stale");
-    /// Not shown to MONITOR.
-    SKIP_MONITOR = 8 Some("skip_monitor");
-    /// Not kept by SLOWLOG.
-    SKIP_SLOWLOG = 9 Some("skip_slowlog");
-    /// Answered before AUTH.
-    NO_AUTH = 10 Some("no_auth");
-    /// A read or session command that may still move the stream (PUBLISH, EVAL).
-    MAY_REPLICATE = 11 Some("may_replicate");
-    /// Not while loading asynchronously.
-    NO_ASYNC_LOADING = 12 Some("no_async_loading");
-    /// Refused inside MULTI.
-    NO_MULTI = 13 Some("no_multi");
-    /// Keys cannot all be found by position alone.
-    MOVABLE_KEYS = 14 Some("movablekeys");
-    /// Works while a script runs too long.
-    ALLOW_BUSY = 15 Some("allow_busy");
-    /// Able to destroy or disclose: ACL category only.
-    DANGEROUS = 16 None;
-    /// Allowed while a client may only use pub/sub (RESP2).
-    IN_PUBSUB = 17 None;
-    /// Its answer is of the member that gives it, not of the data: only the master's counts.
-    AT_MASTER = 19 None;
-    /// Talks to another server, which a transaction cannot wait for.
-    FAR = 18 None;
+bitflags! {
+    /// Properties that routing, gates and COMMAND need, beyond the class.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Flags: u32 {
+        /// Constant or logarithmic time: its service time may be measured with its neighbours'.
+        const FAST = 1 << 0;
+        /// May use more memory.
+        const DENYOOM = 1 << 1;
+        /// For operators.
+        const ADMIN = 1 << 2;
+        /// Publish/subscribe.
+        const PUBSUB = 1 << 3;
+        /// Not from scripts.
+        const NOSCRIPT = 1 << 4;
+        /// May wait.
+        const BLOCKING = 1 << 5;
+        /// Answered while loading.
+        const LOADING = 1 << 6;
+        /// Answered while the link to the master is down.
+        const STALE = 1 << 7;
+        /// Not shown to MONITOR.
+        const SKIP_MONITOR = 1 << 8;
+        /// Not kept by SLOWLOG.
+        const SKIP_SLOWLOG = 1 << 9;
+        /// Answered before AUTH.
+        const NO_AUTH = 1 << 10;
+        /// A read or session command that may still move the stream (PUBLISH, EVAL).
+        const MAY_REPLICATE = 1 << 11;
+        /// Not while loading asynchronously.
+        const NO_ASYNC_LOADING = 1 << 12;
+        /// Refused inside MULTI.
+        const NO_MULTI = 1 << 13;
+        /// Keys cannot all be found by position alone.
+        const MOVABLEKEYS = 1 << 14;
+        /// Works while a script runs too long.
+        const ALLOW_BUSY = 1 << 15;
+        /// Able to destroy or disclose: ACL category only.
+        const DANGEROUS = 1 << 16;
+        /// Allowed while a client may only use pub/sub (RESP2).
+        const IN_PUBSUB = 1 << 17;
+        /// Talks to another server, which a transaction cannot wait for.
+        const FAR = 1 << 18;
+        /// Its answer is of the member that gives it, not of the data: only the master's counts.
+        const AT_MASTER = 1 << 19;
+    }
 }
 
 impl Flags {
-    /// These and those.
-    pub const fn and(self, other: Flags) -> Flags {
-        Flags(self.0 | other.0)
-    }
+    /// Nothing special.
+    pub const NONE: Flags = Flags::empty();
+    /// Those that COMMAND INFO does not know.
+    const OURS: Flags =
+        Flags::DANGEROUS.union(Flags::IN_PUBSUB).union(Flags::AT_MASTER).union(Flags::FAR);
 
-    /// Whether all of `other` are here.
-    pub const fn has(self, other: Flags) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-impl std::ops::BitOr for Flags {
-    type Output = Flags;
-    fn bitor(self, other: Flags) -> Flags {
-        self.and(other)
+    /// The words of COMMAND INFO: the names that these flags have in Redis.
+    pub fn words(self) -> impl Iterator<Item = String> {
+        self.difference(Flags::OURS).iter_names().map(|(name, _)| name.to_lowercase())
     }
 }
 

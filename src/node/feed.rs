@@ -161,7 +161,7 @@ fn apply_one(hosted: &mut Hosted, record: PendingRecord<KeySlot>) -> Result<(), 
             let Ok(Step::Ready { .. }) = decoder.poll(&words) else { return Err(()) };
             let request = decoder.request(&words);
             engine.repeat(record.db, request, effects, reply).map_err(|_| ())?;
-            reply.buffer().clear();
+            reply.clear();
         }
     }
     Ok(())

@@ -1,86 +1,13 @@
 //! The request decoder: finds requests in bytes that arrive piece by piece.
 
-use crate::base::limits::{BULK_BYTES_MAX, INLINE_BYTES_MAX, REQUEST_ARGS_MAX};
 use crate::base::number::parse_i64;
-use crate::resp::{Malformed, Request, Span, inline};
+use crate::resp::{Limits, Malformed, Request, Span, inline};
 
 /// Spans and scratch bytes kept from one request to the next; more is given back.
 const SPANS_KEPT: usize = 1024;
 const SCRATCH_BYTES_KEPT: usize = 4 << 10;
 /// Most arguments for which spans are laid out before they have arrived.
 const QUICK_ARGS_MAX: usize = 64;
-
-/// Whether a client has still to authenticate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AuthState {
-    /// It has, or need not.
-    Known,
-    /// It has not: Redis' small limits apply.
-    Unauthenticated,
-}
-
-/// How much one request may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Longest argument.
-    pub bulk_bytes_max: usize,
-    /// Most arguments.
-    pub args_max: usize,
-    /// Longest inline request or header line. Redis lets a longer line pass when it arrives in one
-    /// piece; here the same bytes are refused however they arrive.
-    pub inline_bytes_max: usize,
-    /// Whose requests these are.
-    pub standing: AuthState,
-}
-
-impl Limits {
-    /// Most arguments of a stranger's request.
-    pub const STRANGER_ARGS_MAX: usize = 10;
-    /// A stranger's longest argument.
-    pub const STRANGER_BULK_BYTES_MAX: usize = 16 << 10;
-
-    /// The server's limits for a client of this standing.
-    pub const fn of(standing: AuthState) -> Limits {
-        Limits {
-            bulk_bytes_max: BULK_BYTES_MAX,
-            args_max: REQUEST_ARGS_MAX,
-            inline_bytes_max: INLINE_BYTES_MAX,
-            standing,
-        }
-    }
-
-    fn check_args(&self, args: usize) -> Result<(), Malformed> {
-        let stranger = self.standing == AuthState::Unauthenticated;
-        match args {
-            args if self.args_max < args => Err(Malformed::MultibulkLength),
-            args if stranger && Limits::STRANGER_ARGS_MAX < args => {
-                Err(Malformed::StrangerMultibulkLength)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Longest argument that needs no other check.
-    #[inline]
-    fn quick_bulk_bytes_max(&self) -> usize {
-        match self.standing {
-            AuthState::Known => self.bulk_bytes_max,
-            AuthState::Unauthenticated => self.bulk_bytes_max.min(Limits::STRANGER_BULK_BYTES_MAX),
-        }
-    }
-
-    #[inline]
-    fn check_bulk(&self, len: usize) -> Result<(), Malformed> {
-        let stranger = self.standing == AuthState::Unauthenticated;
-        match len {
-            len if self.bulk_bytes_max < len => Err(Malformed::BulkLength),
-            len if stranger && Limits::STRANGER_BULK_BYTES_MAX < len => {
-                Err(Malformed::StrangerBulkLength)
-            }
-            _ => Ok(()),
-        }
-    }
-}
 
 /// What [`Decoder::poll`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,7 +88,10 @@ impl Decoder {
         }
     }
 
-    /// Holds whatever has not been decoded yet to these limits.
+    /// Holds every header that has not been read yet to these limits, as Redis does: what AUTH or
+    /// CONFIG SET has changed counts for the request behind it in the same bytes. An argument whose
+    /// header has been read arrives, however long it is.
+    #[inline]
     pub fn limit(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -338,24 +268,21 @@ impl Decoder {
         Ok(self.ready(end + 1))
     }
 
-    /// Looks for `byte` from where the last look ended.
+    /// Looks for `byte` from where the last look ended. A line is too long when its end is not
+    /// there: Redis looks through whatever has arrived before it measures.
     fn line_end(
         &mut self,
         bytes: &[u8],
         byte: u8,
         endless: Malformed,
     ) -> Result<Option<usize>, Malformed> {
-        let most = bytes.len().min(self.at + self.limits.inline_bytes_max + 1);
-        let unseen = bytes.get(self.seen..most).unwrap_or_default();
+        let unseen = bytes.get(self.seen..).unwrap_or_default();
         if let Some(index) = unseen.iter().position(|it| *it == byte) {
             self.seen += index;
             return Ok(Some(self.seen));
         }
-        self.seen = most;
-        match bytes.len() - self.at {
-            len if self.limits.inline_bytes_max < len => Err(endless),
-            _ => Ok(None),
-        }
+        self.seen = bytes.len();
+        if self.limits.inline_bytes_max < bytes.len() - self.at { Err(endless) } else { Ok(None) }
     }
 
     #[inline]
@@ -393,167 +320,4 @@ fn quick_number(bytes: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::resp::encode_command;
-
-    type Found = Result<Vec<Vec<u8>>, Malformed>;
-
-    /// Everything found in `bytes`, arriving in pieces of these sizes, over and over.
-    fn found(limits: Limits, bytes: &[u8], pieces: &[usize]) -> Vec<Found> {
-        let mut decoder = Decoder::new(limits);
-        let (mut found, mut start, mut end) = (Vec::new(), 0, 0);
-        for piece in pieces.iter().cycle() {
-            end = bytes.len().min(end + piece);
-            loop {
-                match decoder.poll(&bytes[start..end]) {
-                    Ok(Step::More { want }) => {
-                        assert!(want <= BULK_BYTES_MAX + 2);
-                        break;
-                    }
-                    Ok(Step::Ready { consumed }) => {
-                        let request = decoder.request(&bytes[start..end]);
-                        found.push(Ok(request.iter().map(<[u8]>::to_vec).collect()));
-                        if let (Some(wire), false) = (request.wire(), request.is_empty()) {
-                            let mut again = Vec::new();
-                            encode_command(&mut again, request.iter());
-                            assert_eq!(wire, again);
-                            assert_eq!(wire, &bytes[start..start + consumed]);
-                        }
-                        assert_ne!(consumed, 0);
-                        start += consumed;
-                    }
-                    Err(malformed) => {
-                        found.push(Err(malformed));
-                        return found;
-                    }
-                }
-            }
-            assert!(decoder.spans.capacity() <= SPANS_KEPT.max(end));
-            if end == bytes.len() {
-                break;
-            }
-        }
-        found
-    }
-
-    fn known(bytes: &[u8]) -> Vec<Found> {
-        found(Limits::of(AuthState::Known), bytes, &[usize::MAX >> 1])
-    }
-
-    fn words(text: &str) -> Found {
-        Ok(text.split_whitespace().map(|it| it.as_bytes().to_vec()).collect())
-    }
-
-    #[test]
-    fn requests_end_where_redis_ends_them() {
-        let ping = words("PING");
-        assert_eq!(known(b"*1\r\n$4\r\nPINGxx*1\rx$4\rxPINGyy"), [ping.clone(), ping.clone()]);
-        assert_eq!(known(b"*-1\r\n*0\r\n\r\n\nPING\r\n"), {
-            let empty = words("");
-            [empty.clone(), empty.clone(), empty.clone(), empty, ping.clone()]
-        });
-        assert_eq!(known(b"PING\r\r\nECHO \"a\"\n"), [ping, words("ECHO a")]);
-        assert_eq!(known(b"*1\n$4\nPING\n*1\r\nx"), [Err(Malformed::MultibulkLength)]);
-        assert_eq!(known(b"*1\r\nx"), []);
-    }
-
-    #[test]
-    fn malformed_bytes_are_named_as_redis_names_them() {
-        let long = |head: &str, len| head.to_owned() + &"1".repeat(len);
-        let facts = [
-            ("*x\r\n".to_owned(), "invalid multibulk length"),
-            ("*01\r\n".to_owned(), "invalid multibulk length"),
-            ("*-0\r\n".to_owned(), "invalid multibulk length"),
-            ("*\r\n".to_owned(), "invalid multibulk length"),
-            ("*2147483648\r\n".to_owned(), "invalid multibulk length"),
-            ("*1\r\nx3\r\n".to_owned(), "expected '$', got 'x'"),
-            ("*1\r\n\r\n".to_owned(), "expected '$', got '\r'"),
-            ("*1\r\n$-1\r\n".to_owned(), "invalid bulk length"),
-            ("*1\r\n$04\r\n".to_owned(), "invalid bulk length"),
-            ("*1\r\n$536870913\r\n".to_owned(), "invalid bulk length"),
-            (long("*", 65_536), "too big mbulk count string"),
-            (long("*1\r\n$", 65_536), "too big bulk count string"),
-            (long("a", 65_536), "too big inline request"),
-            ("SET a \"x\r\n".to_owned(), "unbalanced quotes in request"),
-        ];
-        for (bytes, text) in facts {
-            let malformed = known(bytes.as_bytes()).pop().unwrap().unwrap_err();
-            assert_eq!(malformed.to_string(), format!("Protocol error: {text}"));
-        }
-        assert_eq!(known(long("a", 65_535).as_bytes()), []);
-    }
-
-    #[test]
-    fn a_stranger_may_send_little() {
-        let strange = |bytes: &[u8]| found(Limits::of(AuthState::Unauthenticated), bytes, &[1000]);
-        assert_eq!(strange(b"*10\r\n$16384\r\n"), []);
-        assert_eq!(strange(b"*11\r\n"), [Err(Malformed::StrangerMultibulkLength)]);
-        assert_eq!(strange(b"*1\r\n$16385\r\n"), [Err(Malformed::StrangerBulkLength)]);
-        assert_eq!(strange(b"*1\r\n$536870913\r\n"), [Err(Malformed::BulkLength)]);
-    }
-
-    #[test]
-    fn memory_follows_what_arrived_and_is_given_back() {
-        let mut decoder = Decoder::new(Limits::of(AuthState::Known));
-        assert_eq!(
-            decoder.poll(b"*1000000\r\n$500000000\r\n"),
-            Ok(Step::More { want: 500_000_002 })
-        );
-        assert_eq!(decoder.spans.capacity(), 0);
-        let many = known(&[b"*100000\r\n".as_slice(), &b"$0\r\n\r\n".repeat(100_000)].concat());
-        assert_eq!(many[0].as_ref().unwrap().len(), 100_000);
-        let mut decoder = Decoder::new(Limits::of(AuthState::Known));
-        decoder
-            .poll(&[b"*100000\r\n".as_slice(), &b"$0\r\n\r\n".repeat(100_000)].concat())
-            .unwrap();
-        decoder.poll(b"PING\r\n").unwrap();
-        assert!(decoder.spans.capacity() <= SPANS_KEPT);
-    }
-
-    fn part() -> impl Strategy<Value = Vec<u8>> {
-        let args = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 1..5);
-        let command = args.prop_map(|args| {
-            let mut out = Vec::new();
-            encode_command(&mut out, args.iter().map(Vec::as_slice));
-            out
-        });
-        prop_oneof![
-            6 => command,
-            2 => "[a-c \"'\\\\x0\t]{0,12}\r?\n".prop_map(String::into_bytes),
-            1 => "[*$][-0-9]{0,6}\r\n?".prop_map(String::into_bytes),
-            1 => prop::collection::vec(any::<u8>(), 0..8),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn pieces_do_not_change_what_is_found(
-            parts in prop::collection::vec(part(), 0..8),
-            pieces in prop::collection::vec(1..40_usize, 1..8),
-            tight: bool,
-        ) {
-            let mut limits = Limits::of(AuthState::Known);
-            if tight {
-                (limits.bulk_bytes_max, limits.args_max, limits.inline_bytes_max) = (10, 3, 12);
-            }
-            let bytes = parts.concat();
-            let whole = found(limits, &bytes, &[bytes.len().max(1)]);
-            prop_assert_eq!(found(limits, &bytes, &pieces), whole);
-        }
-
-        #[test]
-        fn an_encoded_command_decodes_to_itself(args: Vec<Vec<u8>>) {
-            prop_assume!(!args.is_empty());
-            let mut bytes = Vec::new();
-            encode_command(&mut bytes, args.iter().map(Vec::as_slice));
-            let mut decoder = Decoder::new(Limits::of(AuthState::Known));
-            prop_assert_eq!(decoder.poll(&bytes), Ok(Step::Ready { consumed: bytes.len() }));
-            let request = decoder.request(&bytes);
-            prop_assert!(request.iter().eq(args.iter().map(Vec::as_slice)));
-            prop_assert_eq!(request.wire(), Some(bytes.as_slice()));
-        }
-    }
-}
+mod tests;

@@ -21,9 +21,9 @@ pub enum Malformed {
     /// A quote is not closed, or something sticks to its end.
     Quotes,
     /// More arguments than a client may send before it has authenticated.
-    StrangerMultibulkLength,
+    UnauthenticatedMultibulkLength,
     /// A longer argument than a client may send before it has authenticated.
-    StrangerBulkLength,
+    UnauthenticatedBulkLength,
 }
 
 impl fmt::Display for Malformed {
@@ -37,8 +37,8 @@ impl fmt::Display for Malformed {
             Malformed::BulkLine => "too big bulk count string",
             Malformed::InlineLine => "too big inline request",
             Malformed::Quotes => "unbalanced quotes in request",
-            Malformed::StrangerMultibulkLength => "unauthenticated multibulk length",
-            Malformed::StrangerBulkLength => "unauthenticated bulk length",
+            Malformed::UnauthenticatedMultibulkLength => "unauthenticated multibulk length",
+            Malformed::UnauthenticatedBulkLength => "unauthenticated bulk length",
         })
     }
 }

@@ -5,11 +5,13 @@
 
 mod decode;
 mod inline;
+mod limits;
 mod malformed;
 mod reply;
 mod request;
 
-pub use decode::{AuthState, Decoder, Limits, Step};
+pub use decode::{Decoder, Step};
+pub use limits::{AuthState, Limits};
 pub use malformed::Malformed;
 pub use reply::{Mark, Protocol, Reply};
 pub use request::{OwnedRequest, Request, Span, encode_command};

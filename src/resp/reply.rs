@@ -1,6 +1,9 @@
 //! The reply writer: RESP2 or RESP3, into the connection's output buffer.
 
-use crate::base::limits::REPLY_BYTES_KEPT;
+use crate::base::limits::{REPLY_BYTES_KEPT, REPLY_GROWTH_BYTES};
+
+/// Longest header: a kind, twenty characters of a number, a line end.
+const HEADER_BYTES_MAX: usize = 23;
 
 /// What HELLO agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -17,16 +20,53 @@ pub enum Protocol {
 pub struct Mark(usize);
 
 /// Writes replies one behind the other. Verbs see only this, never a client.
-#[derive(Debug, Default)]
+///
+/// What has been written is bounded by the limit wherever the buffer would have to grow: bytes that
+/// find room in it are not counted, so that a short reply pays nothing for its bound. Whoever hands
+/// in a buffer of its own exceeds the limit by no more than that buffer has room.
+#[derive(Debug)]
 pub struct Reply {
     out: Vec<u8>,
     protocol: Protocol,
+    /// Most bytes that `out` is grown to.
+    limit: usize,
+    overflow: Overflow,
+}
+
+/// Whether bytes are missing because they would have passed the limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Overflow {
+    /// None are.
+    No,
+    /// The first of them belongs here; whoever cuts back to this place or before it misses none.
+    Since(usize),
+    /// Some are missing of what has been taken away meanwhile.
+    ForGood,
+}
+
+impl Default for Reply {
+    fn default() -> Reply {
+        Reply::new(Protocol::default())
+    }
 }
 
 impl Reply {
-    /// An empty writer that speaks `protocol`.
+    /// An empty writer that speaks `protocol`, without a limit.
     pub fn new(protocol: Protocol) -> Reply {
-        Reply { out: Vec::new(), protocol }
+        Reply { out: Vec::new(), protocol, limit: usize::MAX, overflow: Overflow::No }
+    }
+
+    /// Grows to this many bytes and no further from now on. What would need more is dropped, and
+    /// so is everything behind it that needs room.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit = bytes;
+    }
+
+    /// Whether bytes were dropped. What [`Reply::bytes`] shows is then no sequence of replies, and
+    /// must not be sent: the connection closes. Cutting back to before the loss makes it good.
+    #[inline]
+    pub fn is_overflowing(&self) -> bool {
+        self.overflow != Overflow::No
     }
 
     /// The protocol in use.
@@ -44,9 +84,26 @@ impl Reply {
         &self.out
     }
 
-    /// The buffer itself, for the connection that sends it.
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.out
+    /// What has been written, for good.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Bytes for which there is room, those written included.
+    pub fn capacity(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// Writes into this empty buffer, in place of one without room.
+    pub fn lend_buffer(&mut self, buffer: Vec<u8>) {
+        assert!(self.out.is_empty() && buffer.is_empty(), "replies would be lost or invented");
+        self.out = buffer;
+    }
+
+    /// Returns the buffer once everything in it has been sent.
+    pub fn return_buffer(&mut self) -> Vec<u8> {
+        self.clear();
+        std::mem::take(&mut self.out)
     }
 
     /// Remembers this place, to cut back to it or to put a header in front of what follows.
@@ -61,20 +118,55 @@ impl Reply {
 
     /// Takes back everything written since `mark`, to send it later.
     pub fn take(&mut self, mark: Mark) -> Vec<u8> {
-        self.out.split_off(mark.0)
+        self.keep_overflow();
+        if mark.0 == 0 { std::mem::take(&mut self.out) } else { self.out.split_off(mark.0) }
+    }
+
+    /// Writes replies that are encoded already.
+    pub fn append(&mut self, replies: &[u8]) {
+        self.put(replies);
+    }
+
+    /// As [`Reply::append`], without a copy where nothing has been written.
+    pub fn append_owned(&mut self, replies: Vec<u8>) {
+        let is_first = self.out.is_empty() && !self.is_overflowing();
+        if is_first && self.out.capacity() < replies.len() && replies.len() <= self.limit {
+            self.out = replies;
+            return;
+        }
+        self.put(&replies);
     }
 
     /// Forgets everything written since `mark`, and the room it took if that is much.
     pub fn cut(&mut self, mark: Mark) {
-        self.out.truncate(mark.0);
-        if REPLY_BYTES_KEPT < self.out.capacity() {
-            self.out.shrink_to(REPLY_BYTES_KEPT);
+        if let Overflow::Since(at) = self.overflow
+            && mark.0 <= at
+        {
+            self.overflow = Overflow::No;
         }
+        self.truncate(mark.0);
     }
 
     /// Forgets everything, as [`Reply::cut`] does: it has been sent.
     pub fn clear(&mut self) {
-        self.cut(Mark(0));
+        self.keep_overflow();
+        self.truncate(0);
+    }
+
+    /// Room that the rest may soon need is kept: one reply cut off behind a long one is no reason
+    /// to copy that, and to copy it again for the next.
+    fn truncate(&mut self, len: usize) {
+        self.out.truncate(len);
+        if REPLY_BYTES_KEPT.max(4 * len) < self.out.capacity() {
+            self.out.shrink_to(REPLY_BYTES_KEPT);
+        }
+    }
+
+    /// Bytes that are missing of what leaves stay missing.
+    fn keep_overflow(&mut self) {
+        if self.is_overflowing() {
+            self.overflow = Overflow::ForGood;
+        }
     }
 
     /// `+text`. The text must not hold a line break.
@@ -84,15 +176,20 @@ impl Reply {
 
     /// `+OK`.
     pub fn ok(&mut self) {
-        self.out.extend_from_slice(b"+OK\r\n");
+        self.put(b"+OK\r\n");
     }
 
     /// `-text`, where text begins with its code (`ERR …`). Line breaks become spaces, as in Redis.
     pub fn error(&mut self, text: &str) {
-        self.out.push(b'-');
-        let text = text.trim_end_matches(['\r', '\n']);
-        self.out.extend(text.bytes().map(|it| if it == b'\r' || it == b'\n' { b' ' } else { it }));
-        self.out.extend_from_slice(b"\r\n");
+        self.put(b"-");
+        let start = self.out.len();
+        self.put(text.trim_end_matches(['\r', '\n']).as_bytes());
+        for byte in &mut self.out[start..] {
+            if matches!(byte, b'\r' | b'\n') {
+                *byte = b' ';
+            }
+        }
+        self.put(b"\r\n");
     }
 
     /// `:number`.
@@ -107,10 +204,18 @@ impl Reply {
 
     /// A bulk string.
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.out.reserve(bytes.len() + 16);
-        self.header(b'$', bytes.len() as i64);
-        self.out.extend_from_slice(bytes);
-        self.out.extend_from_slice(b"\r\n");
+        if self.room() < bytes.len() + HEADER_BYTES_MAX + 2 && !self.grow_for_bulk(bytes.len()) {
+            return;
+        }
+        if let len @ 10..=99 = bytes.len() {
+            // As long as most values are: a header of a length that the compiler knows.
+            let [tens, ones] = [len as u8 / 10, len as u8 % 10];
+            self.put(&[b'$', b'0' + tens, b'0' + ones, b'\r', b'\n']);
+        } else {
+            self.header(b'$', bytes.len() as i64);
+        }
+        self.put(bytes);
+        self.put(b"\r\n");
     }
 
     /// A bulk string or a null.
@@ -129,16 +234,16 @@ impl Reply {
     /// Nothing there: a null bulk string, or RESP3's null.
     pub fn null(&mut self) {
         match self.protocol {
-            Protocol::Resp2 => self.out.extend_from_slice(b"$-1\r\n"),
-            Protocol::Resp3 => self.out.extend_from_slice(b"_\r\n"),
+            Protocol::Resp2 => self.put(b"$-1\r\n"),
+            Protocol::Resp3 => self.put(b"_\r\n"),
         }
     }
 
     /// No array there: a null array, or RESP3's null.
     pub fn null_array(&mut self) {
         match self.protocol {
-            Protocol::Resp2 => self.out.extend_from_slice(b"*-1\r\n"),
-            Protocol::Resp3 => self.out.extend_from_slice(b"_\r\n"),
+            Protocol::Resp2 => self.put(b"*-1\r\n"),
+            Protocol::Resp3 => self.put(b"_\r\n"),
         }
     }
 
@@ -182,9 +287,7 @@ impl Reply {
     pub fn boolean(&mut self, truth: bool) {
         match self.protocol {
             Protocol::Resp2 => self.int(i64::from(truth)),
-            Protocol::Resp3 => {
-                self.out.extend_from_slice(if truth { b"#t\r\n" } else { b"#f\r\n" })
-            }
+            Protocol::Resp3 => self.put(if truth { b"#t\r\n" } else { b"#f\r\n" }),
         }
     }
 
@@ -202,9 +305,9 @@ impl Reply {
             Protocol::Resp2 => self.bulk(text.as_bytes()),
             Protocol::Resp3 => {
                 self.header(b'=', text.len() as i64 + 4);
-                self.out.extend_from_slice(b"txt:");
-                self.out.extend_from_slice(text.as_bytes());
-                self.out.extend_from_slice(b"\r\n");
+                self.put(b"txt:");
+                self.put(text.as_bytes());
+                self.put(b"\r\n");
             }
         }
     }
@@ -229,76 +332,83 @@ impl Reply {
     }
 
     fn line(&mut self, kind: u8, text: &[u8]) {
-        self.out.push(kind);
-        self.out.extend_from_slice(text);
-        self.out.extend_from_slice(b"\r\n");
+        self.put(&[kind]);
+        self.put(text);
+        self.put(b"\r\n");
     }
 
     #[inline]
     fn header(&mut self, kind: u8, number: i64) {
         if let 0..=9 = number {
-            self.out.extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']);
-            return;
+            return self.put(&[kind, b'0' + number as u8, b'\r', b'\n']);
         }
         self.line(kind, itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// Bytes that fit without growing.
+    #[inline]
+    fn room(&self) -> usize {
+        self.out.capacity() - self.out.len()
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        if self.room() < bytes.len() {
+            return self.grow_and_put(bytes);
+        }
+        self.out.extend_from_slice(bytes);
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow_and_put(&mut self, bytes: &[u8]) {
+        if self.grow(bytes.len()) {
+            self.out.extend_from_slice(bytes);
+        }
+    }
+
+    /// Makes room for a whole bulk string, so that none is written in part or copied while it grows.
+    #[cold]
+    #[inline(never)]
+    fn grow_for_bulk(&mut self, len: usize) -> bool {
+        let header = 1 + itoa::Buffer::new().format(len).len() + 2;
+        self.grow(header + len + 2)
+    }
+
+    /// Makes room for `more` bytes, or drops them.
+    fn grow(&mut self, more: usize) -> bool {
+        let (len, capacity) = (self.out.len(), self.out.capacity());
+        let needed = len.saturating_add(more);
+        if needed <= capacity {
+            return true;
+        }
+        if self.limit < needed || self.is_overflowing() {
+            self.overflow();
+            return false;
+        }
+        // Doubled while that is little: a long reply is copied less often than it would take to
+        // matter, and its peak is not three times its length.
+        let step = capacity.min(REPLY_GROWTH_BYTES.max(capacity / 4));
+        let grown = capacity.saturating_add(step).min(self.limit).max(needed);
+        self.out.reserve_exact(grown - len);
+        true
+    }
+
+    /// Notes the first loss. A byte takes its place, so that marks set from now on lie behind it; a
+    /// full buffer has none to spare, and then what begins at its very end counts as lost.
+    fn overflow(&mut self) {
+        if self.is_overflowing() {
+            return;
+        }
+        let at = self.out.len();
+        if at != 0 && self.room() == 0 {
+            self.overflow = Overflow::Since(at - 1);
+            return;
+        }
+        self.overflow = Overflow::Since(at);
+        self.out.push(b'!');
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn written(protocol: Protocol, write: impl FnOnce(&mut Reply)) -> String {
-        let mut reply = Reply::new(protocol);
-        write(&mut reply);
-        String::from_utf8(reply.out).unwrap()
-    }
-
-    #[test]
-    fn types_that_resp2_lacks_become_what_it_has() {
-        let all = |it: &mut Reply| {
-            it.null();
-            it.null_array();
-            it.map(2);
-            it.set(12);
-            it.boolean(true);
-            it.double_text("1.5");
-            it.verbatim("a");
-        };
-        let two = written(Protocol::Resp2, all);
-        assert_eq!(two, "$-1\r\n*-1\r\n*4\r\n*12\r\n:1\r\n$3\r\n1.5\r\n$1\r\na\r\n");
-        let three = written(Protocol::Resp3, all);
-        assert_eq!(three, "_\r\n_\r\n%2\r\n~12\r\n#t\r\n,1.5\r\n=5\r\ntxt:a\r\n");
-    }
-
-    #[test]
-    fn a_header_can_be_put_in_front_of_what_was_written() {
-        let text = written(Protocol::Resp2, |it| {
-            it.ok();
-            let mark = it.mark();
-            it.int(-1);
-            it.bulk(b"ab");
-            it.close_array(mark, 2);
-        });
-        assert_eq!(text, "+OK\r\n*2\r\n:-1\r\n$2\r\nab\r\n");
-    }
-
-    #[test]
-    fn the_room_of_a_long_reply_is_given_back() {
-        let mut reply = Reply::default();
-        reply.ok();
-        let mark = reply.mark();
-        reply.bulk(&vec![b'x'; 8 * REPLY_BYTES_KEPT]);
-        reply.cut(mark);
-        assert_eq!(reply.bytes(), b"+OK\r\n");
-        assert!(reply.out.capacity() <= REPLY_BYTES_KEPT);
-        reply.bulk(&vec![b'x'; 8 * REPLY_BYTES_KEPT]);
-        reply.clear();
-        assert!(reply.bytes().is_empty() && reply.out.capacity() <= REPLY_BYTES_KEPT);
-    }
-
-    #[test]
-    fn an_error_stays_on_one_line() {
-        assert_eq!(written(Protocol::Resp2, |it| it.error("ERR a\r\nb")), "-ERR a  b\r\n");
-    }
-}
+mod tests;

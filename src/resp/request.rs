@@ -50,6 +50,16 @@ impl<'a> Request<'a> {
         Request { spans: self.spans.get(first..).unwrap_or_default(), wire: None, ..*self }
     }
 
+    /// A copy that owns its bytes, and takes no more room than they need.
+    pub fn to_owned(&self) -> OwnedRequest {
+        let mut owned = OwnedRequest {
+            bytes: Vec::with_capacity(self.iter().map(<[u8]>::len).sum()),
+            spans: Vec::with_capacity(self.len()),
+        };
+        self.iter().for_each(|it| owned.push(it));
+        owned
+    }
+
     /// The request as it came over the wire, when that is its canonical encoding.
     pub fn wire(&self) -> Option<&'a [u8]> {
         self.wire
@@ -67,12 +77,21 @@ impl OwnedRequest {
     /// Copies these arguments.
     pub fn of<I: IntoIterator<Item: AsRef<[u8]>>>(args: I) -> OwnedRequest {
         let mut owned = OwnedRequest::default();
-        for arg in args {
-            let start = owned.bytes.len() as u32;
-            owned.bytes.extend_from_slice(arg.as_ref());
-            owned.spans.push(Span { start, end: owned.bytes.len() as u32 });
-        }
+        args.into_iter().for_each(|it| owned.push(it.as_ref()));
         owned
+    }
+
+    fn push(&mut self, arg: &[u8]) {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(arg);
+        self.spans.push(Span { start, end: self.bytes.len() as u32 });
+    }
+
+    /// Memory it takes, in bytes.
+    pub fn footprint(&self) -> usize {
+        size_of::<OwnedRequest>()
+            + self.bytes.capacity()
+            + self.spans.capacity() * size_of::<Span>()
     }
 
     /// Its arguments.
@@ -93,5 +112,19 @@ pub fn encode_command<'a>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item =
         out.extend_from_slice(b"\r\n");
         out.extend_from_slice(arg);
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_holds_the_arguments_and_nothing_else() {
+        let original = OwnedRequest::of(["MSET", "a", "", "b", "12345"]);
+        let copy = original.borrow().behind(1).to_owned();
+        assert!(copy.borrow().iter().eq(original.borrow().iter().skip(1)));
+        let bytes = "a".len() + "b12345".len();
+        assert_eq!(copy.footprint(), size_of::<OwnedRequest>() + bytes + 4 * size_of::<Span>());
     }
 }

@@ -40,5 +40,5 @@ async fn reload(server: &Arc<Server>, client: &Client) -> Filling {
 pub fn simple(text: &str) -> Vec<u8> {
     let mut reply = Reply::new(Protocol::Resp2);
     reply.simple(text);
-    std::mem::take(reply.buffer())
+    reply.into_bytes()
 }

@@ -324,16 +324,15 @@ impl Shell {
 
     /// An empty reply buffer is lent for the turn, so that an idle connection keeps none.
     fn lend_output(&mut self, scratch: &mut WorkerScratch) {
-        let buffer = self.connection.caller.replies.out.buffer();
-        if buffer.capacity() == 0 {
-            *buffer = scratch.take_output();
+        let out = &mut self.connection.caller.replies.out;
+        if out.capacity() == 0 {
+            out.lend_buffer(scratch.take_output());
         }
     }
 
     fn return_output(&mut self, scratch: &mut WorkerScratch) {
         if self.connection.poll_transmit().is_none() {
-            let buffer = self.connection.caller.replies.out.buffer();
-            scratch.return_output(std::mem::take(buffer));
+            scratch.return_output(self.connection.caller.replies.out.return_buffer());
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct Watch {
 pub struct Queue {
     /// The commands, by number in the table, with their arguments.
     pub commands: Vec<(u16, OwnedRequest)>,
-    /// Bytes of their arguments.
+    /// Memory they take, in bytes.
     pub bytes: usize,
     /// A command was refused while queueing: EXEC will abort.
     pub is_poisoned: bool,

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
-const OWN: Flags = Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE);
-const OPERATOR: Flags = OWN.and(Flags::ADMIN);
+const OWN: Flags = Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE);
+const OPERATOR: Flags = OWN.union(Flags::ADMIN);
 const CONSTANT: &str = "O(1)";
 const EVERYBODY: &str = "O(N) where N is the number of client connections";
 

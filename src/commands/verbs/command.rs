@@ -12,7 +12,7 @@ use crate::commands::{
 };
 use crate::resp::{OwnedRequest, Request};
 
-const ANYTIME: Flags = Flags::LOADING.and(Flags::STALE);
+const ANYTIME: Flags = Flags::LOADING.union(Flags::STALE);
 const UNORDERED: &[&str] = &["nondeterministic_output_order"];
 const ALL: &str = "O(N) where N is the number of commands";
 const NAMED: &str = "O(N) where N is the number of commands that are asked for";

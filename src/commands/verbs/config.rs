@@ -7,7 +7,7 @@ use crate::commands::{CommandContext, Outcome, SessionRow, session_container, se
 use crate::config::Config;
 use crate::state::clients_allowed;
 
-const ADMIN: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::LOADING).and(Flags::STALE);
+const ADMIN: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[session_container("CONFIG", CONFIG).says(

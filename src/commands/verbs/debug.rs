@@ -15,7 +15,7 @@ use crate::runtime::clock;
 use std::sync::Arc;
 use std::time::Duration;
 
-const FLAGS: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::LOADING).and(Flags::STALE);
+const FLAGS: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[session_row("DEBUG", AtLeast(2), FLAGS, debug).says(

@@ -7,7 +7,7 @@ use crate::commands::{CommandContext, Outcome, SessionRow, session_row, table};
 
 /// Its row among a container's.
 pub const fn help(group: Group, since: &'static str) -> SessionRow {
-    session_row("HELP", Exactly(2), Flags::LOADING.and(Flags::STALE), tell).says(
+    session_row("HELP", Exactly(2), Flags::LOADING.union(Flags::STALE), tell).says(
         group,
         since,
         "O(1)",

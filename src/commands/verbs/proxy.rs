@@ -27,8 +27,8 @@ pub const ROWS: &[SessionRow] = &[session_container("PROXY", SUBCOMMANDS).says(
 )];
 
 const SINCE: &str = "0.1.0";
-const ANY_TIME: Flags = Flags::LOADING.and(Flags::STALE);
-const OPERATOR: Flags = ANY_TIME.and(Flags::ADMIN);
+const ANY_TIME: Flags = Flags::LOADING.union(Flags::STALE);
+const OPERATOR: Flags = ANY_TIME.union(Flags::ADMIN);
 
 const SUBCOMMANDS: &[SessionRow] = &[
     session_row("ACKS", AtLeast(2), ANY_TIME, acks).says(
@@ -60,7 +60,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells where a command would go and why, without running it.",
         "command [arg [arg ...]]",
     ),
-    session_row("FAILOVER", Exactly(4), OPERATOR.and(Flags::NO_MULTI), members::fail_over).says(
+    session_row("FAILOVER", Exactly(4), OPERATOR.union(Flags::NO_MULTI), members::fail_over).says(
         Group::Proxy,
         SINCE,
         "O(N) where N is what the new master has still to apply",
@@ -82,7 +82,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells how every member stands.",
         "",
     ),
-    session_prefix("ONCE", AtLeast(4), ANY_TIME.and(Flags::NO_MULTI)).says(
+    session_prefix("ONCE", AtLeast(4), ANY_TIME.union(Flags::NO_MULTI)).says(
         Group::Proxy,
         SINCE,
         "That of the command.",
@@ -91,7 +91,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "[LEVEL level] [ATLEAST token] [WAIT milliseconds] [ELSE <MASTER | ERROR | STALE>] \
          [AT member] [SEED number] DO command [arg [arg ...]]",
     ),
-    session_row("RELOAD", Exactly(2), OPERATOR.and(Flags::NO_MULTI), reload).says(
+    session_row("RELOAD", Exactly(2), OPERATOR.union(Flags::NO_MULTI), reload).says(
         Group::Proxy,
         SINCE,
         "O(N) where N is the length of the config file",
@@ -244,7 +244,7 @@ fn told(
     let route = settings.routes.get(number);
     let preferred = preferred_replica(tasks::worker(), member_list.len() - 1);
     let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
-    ask.of_member = command.spec.flags.has(Flags::AT_MASTER);
+    ask.of_member = command.spec.flags.contains(Flags::AT_MASTER);
     let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
     let name = |it| set.member(usize::from(it)).name.clone();
     let mut lines = explain(route, &ask, &view, name).lines();

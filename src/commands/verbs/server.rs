@@ -6,15 +6,18 @@ use crate::commands::{CommandContext, Outcome, SessionRow, info, session_row};
 use crate::runtime::clock;
 use crate::state::version::REDIS_VERSION;
 
-const ANY_TIME: Flags = Flags::LOADING.and(Flags::STALE);
-const QUICK: Flags = ANY_TIME.and(Flags::FAST);
-const ENDS: Flags =
-    ANY_TIME.and(Flags::ADMIN).and(Flags::NO_SCRIPT).and(Flags::NO_MULTI).and(Flags::ALLOW_BUSY);
+const ANY_TIME: Flags = Flags::LOADING.union(Flags::STALE);
+const QUICK: Flags = ANY_TIME.union(Flags::FAST);
+const ENDS: Flags = ANY_TIME
+    .union(Flags::ADMIN)
+    .union(Flags::NOSCRIPT)
+    .union(Flags::NO_MULTI)
+    .union(Flags::ALLOW_BUSY);
 const VARIES: &[&str] = &["nondeterministic_output"];
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[
-    session_row("INFO", AtLeast(1), ANY_TIME.and(Flags::DANGEROUS), tell_info)
+    session_row("INFO", AtLeast(1), ANY_TIME.union(Flags::DANGEROUS), tell_info)
         .says(
             Group::Server,
             "1.0.0",
@@ -23,17 +26,18 @@ pub const ROWS: &[SessionRow] = &[
             "[section [section ...]]",
         )
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    session_row("ROLE", Exactly(1), QUICK.and(Flags::NO_SCRIPT).and(Flags::DANGEROUS), role).says(
-        Group::Server,
-        "2.8.12",
-        "O(1)",
-        "Answers the role in replication, the offset and the replicas.",
-        "",
-    ),
+    session_row("ROLE", Exactly(1), QUICK.union(Flags::NOSCRIPT).union(Flags::DANGEROUS), role)
+        .says(
+            Group::Server,
+            "2.8.12",
+            "O(1)",
+            "Answers the role in replication, the offset and the replicas.",
+            "",
+        ),
     session_row("TIME", Exactly(1), QUICK, time)
         .says(Group::Server, "2.6.0", "O(1)", "Answers the server's time.", "")
         .tips(VARIES),
-    session_row("LASTSAVE", Exactly(1), QUICK.and(Flags::DANGEROUS), last_save)
+    session_row("LASTSAVE", Exactly(1), QUICK.union(Flags::DANGEROUS), last_save)
         .says(Group::Server, "1.0.0", "O(1)", "Answers when data was last saved.", "")
         .tips(VARIES),
     session_row("LOLWUT", AtLeast(1), Flags::FAST, lolwut).says(

@@ -5,7 +5,7 @@ use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
 
-const ADMIN: Flags = Flags::ADMIN.and(Flags::LOADING).and(Flags::STALE);
+const ADMIN: Flags = Flags::ADMIN.union(Flags::LOADING).union(Flags::STALE);
 const SHOWN: usize = 10;
 
 /// The family's rows.

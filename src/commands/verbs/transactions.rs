@@ -6,8 +6,8 @@ use crate::commands::{CommandContext, Outcome, SessionRow, session_row};
 use crate::node::{unwatch_all, watch};
 use crate::session::Queue;
 
-const ALWAYS: Flags = Flags::NO_SCRIPT.and(Flags::LOADING).and(Flags::STALE);
-const QUICK: Flags = ALWAYS.and(Flags::FAST).and(Flags::ALLOW_BUSY);
+const ALWAYS: Flags = Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE);
+const QUICK: Flags = ALWAYS.union(Flags::FAST).union(Flags::ALLOW_BUSY);
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[
@@ -18,7 +18,7 @@ pub const ROWS: &[SessionRow] = &[
         "Begins a transaction: commands are queued until EXEC.",
         "",
     ),
-    session_row("EXEC", Exactly(1), ALWAYS.and(Flags::SKIP_SLOWLOG), exec).says(
+    session_row("EXEC", Exactly(1), ALWAYS.union(Flags::SKIP_SLOWLOG), exec).says(
         Group::Transactions,
         "1.2.0",
         "Depends on the queued commands",

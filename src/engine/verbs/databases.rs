@@ -30,7 +30,7 @@ pub const ROWS: &[Row] = &[
             "[ASYNC | SYNC]",
         )
         .tips(ALL_SUCCEED),
-    row("SWAPDB", Exactly(3), Flags::FAST.and(Flags::DANGEROUS), Keys::NONE, Write(swapdb)).says(
+    row("SWAPDB", Exactly(3), Flags::FAST.union(Flags::DANGEROUS), Keys::NONE, Write(swapdb)).says(
         Group::Server,
         "4.0.0",
         "O(N) where N is the number of watched keys in both databases",

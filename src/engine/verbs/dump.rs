@@ -11,7 +11,7 @@ use crate::engine::rdb::{self, Loaded, Payload};
 use crate::engine::{DbMut, Effects, Engine, KeySlot, Row, row};
 use crate::resp::Reply;
 
-const RESTORE_FLAGS: Flags = Flags::GROWS.and(Flags::DANGEROUS);
+const RESTORE_FLAGS: Flags = Flags::DENYOOM.union(Flags::DANGEROUS);
 const BUSY_KEY: Fault = Fault::Static("BUSYKEY Target key name already exists.");
 const BAD_TTL: Fault = Fault::Static("ERR Invalid TTL value, must be >= 0");
 const BAD_IDLE_TIME: Fault = Fault::Static("ERR Invalid IDLETIME value, must be >= 0");

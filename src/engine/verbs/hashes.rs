@@ -14,13 +14,13 @@ use crate::engine::{Effects, Engine, EngineShared, Hash, Row, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
-const FAST_GROWS: Flags = FAST.and(Flags::GROWS);
+const FAST_DENYOOM: Flags = FAST.union(Flags::DENYOOM);
 const NO_ORDER: &[&str] = &["nondeterministic_output_order"];
 const BY_CHANCE: &[&str] = &["nondeterministic_output"];
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
-    row("HSET", AtLeast(4), FAST_GROWS, Keys::UPDATE, Write(hset)).says(
+    row("HSET", AtLeast(4), FAST_DENYOOM, Keys::UPDATE, Write(hset)).says(
         Group::Hash,
         "2.0.0",
         "O(1) for each field/value pair added, so O(N) to add N field/value pairs when the \
@@ -28,14 +28,14 @@ pub const ROWS: &[Row] = &[
         "Gives fields their values and answers how many of them are new.",
         "key field value [field value ...]",
     ),
-    row("HSETNX", Exactly(4), FAST_GROWS, Keys::INSERT, Write(hsetnx)).says(
+    row("HSETNX", Exactly(4), FAST_DENYOOM, Keys::INSERT, Write(hsetnx)).says(
         Group::Hash,
         "2.0.0",
         "O(1)",
         "Gives a field a value unless it has one.",
         "key field value",
     ),
-    row("HMSET", AtLeast(4), FAST_GROWS, Keys::UPDATE, Write(hmset)).says(
+    row("HMSET", AtLeast(4), FAST_DENYOOM, Keys::UPDATE, Write(hmset)).says(
         Group::Hash,
         "2.0.0",
         "O(N) where N is the number of fields being set.",
@@ -111,14 +111,14 @@ pub const ROWS: &[Row] = &[
             "key",
         )
         .tips(NO_ORDER),
-    row("HINCRBY", Exactly(4), FAST_GROWS, Keys::CHANGE, Write(hincrby)).says(
+    row("HINCRBY", Exactly(4), FAST_DENYOOM, Keys::CHANGE, Write(hincrby)).says(
         Group::Hash,
         "2.0.0",
         "O(1)",
         "Adds to the integer in a field.",
         "key field increment",
     ),
-    row("HINCRBYFLOAT", Exactly(4), FAST_GROWS, Keys::CHANGE, Write(hincrbyfloat)).says(
+    row("HINCRBYFLOAT", Exactly(4), FAST_DENYOOM, Keys::CHANGE, Write(hincrbyfloat)).says(
         Group::Hash,
         "2.6.0",
         "O(1)",

@@ -78,7 +78,7 @@ pub const ROWS: &[Row] = &[
         "Gives a key another name if nothing has that name.",
         "key newkey",
     ),
-    row("COPY", AtLeast(3), Flags::GROWS, COPY_KEYS, Write(copy)).says(
+    row("COPY", AtLeast(3), Flags::DENYOOM, COPY_KEYS, Write(copy)).says(
         Group::Generic,
         "6.2.0",
         "O(N) where N is the number of elements of a collection; O(1) for strings",

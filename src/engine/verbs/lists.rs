@@ -15,7 +15,7 @@ use crate::resp::Reply;
 use std::ops::Range;
 
 const FAST: Flags = Flags::FAST;
-const FAST_GROWS: Flags = FAST.and(Flags::GROWS);
+const FAST_DENYOOM: Flags = FAST.union(Flags::DENYOOM);
 const TWO_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::INSERT)]);
 const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::TAKE)]);
 const EACH_ADDED: &str = "O(1) for each element added, so O(N) to add N elements when the command \
@@ -23,28 +23,28 @@ const EACH_ADDED: &str = "O(1) for each element added, so O(N) to add N elements
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
-    row("LPUSH", AtLeast(3), FAST_GROWS, Keys::INSERT, Write(lpush)).says(
+    row("LPUSH", AtLeast(3), FAST_DENYOOM, Keys::INSERT, Write(lpush)).says(
         Group::List,
         "1.0.0",
         EACH_ADDED,
         "Puts elements at the left end, one after the other.",
         "key element [element ...]",
     ),
-    row("RPUSH", AtLeast(3), FAST_GROWS, Keys::INSERT, Write(rpush)).says(
+    row("RPUSH", AtLeast(3), FAST_DENYOOM, Keys::INSERT, Write(rpush)).says(
         Group::List,
         "1.0.0",
         EACH_ADDED,
         "Puts elements at the right end, one after the other.",
         "key element [element ...]",
     ),
-    row("LPUSHX", AtLeast(3), FAST_GROWS, Keys::INSERT, Write(lpushx)).says(
+    row("LPUSHX", AtLeast(3), FAST_DENYOOM, Keys::INSERT, Write(lpushx)).says(
         Group::List,
         "2.2.0",
         EACH_ADDED,
         "Puts elements at the left end of a list that is there.",
         "key element [element ...]",
     ),
-    row("RPUSHX", AtLeast(3), FAST_GROWS, Keys::INSERT, Write(rpushx)).says(
+    row("RPUSHX", AtLeast(3), FAST_DENYOOM, Keys::INSERT, Write(rpushx)).says(
         Group::List,
         "2.2.0",
         EACH_ADDED,
@@ -65,21 +65,21 @@ pub const ROWS: &[Row] = &[
         "Takes elements away at the right end and answers them.",
         "key [count]",
     ),
-    row("LMPOP", AtLeast(4), Flags::MOVABLE_KEYS, COUNTED, Write(moving::lmpop)).says(
+    row("LMPOP", AtLeast(4), Flags::MOVABLEKEYS, COUNTED, Write(moving::lmpop)).says(
         Group::List,
         "7.0.0",
         "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
         "Takes elements away from the first list that is there, and answers them.",
         "numkeys key [key ...] LEFT | RIGHT [COUNT count]",
     ),
-    row("LMOVE", Exactly(5), Flags::GROWS, TWO_KEYS, Write(moving::lmove)).says(
+    row("LMOVE", Exactly(5), Flags::DENYOOM, TWO_KEYS, Write(moving::lmove)).says(
         Group::List,
         "6.2.0",
         "O(1)",
         "Moves an element from an end of one list to an end of another, and answers it.",
         "source destination LEFT | RIGHT LEFT | RIGHT",
     ),
-    row("RPOPLPUSH", Exactly(3), Flags::GROWS, TWO_KEYS, Write(moving::rpoplpush)).says(
+    row("RPOPLPUSH", Exactly(3), Flags::DENYOOM, TWO_KEYS, Write(moving::rpoplpush)).says(
         Group::List,
         "1.2.0",
         "O(1)",
@@ -115,14 +115,14 @@ pub const ROWS: &[Row] = &[
         "Answers the indexes of elements that equal a text.",
         "key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
     ),
-    row("LSET", Exactly(4), Flags::GROWS, Keys::UPDATE, Write(lset)).says(
+    row("LSET", Exactly(4), Flags::DENYOOM, Keys::UPDATE, Write(lset)).says(
         Group::List,
         "1.0.0",
         "As for LINDEX.",
         "Replaces the element at an index.",
         "key index element",
     ),
-    row("LINSERT", Exactly(5), Flags::GROWS, Keys::INSERT, Write(linsert)).says(
+    row("LINSERT", Exactly(5), Flags::DENYOOM, Keys::INSERT, Write(linsert)).says(
         Group::List,
         "2.2.0",
         "O(N) where N is the number of elements before the pivot.",

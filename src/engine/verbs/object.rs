@@ -14,7 +14,7 @@ const SHARED_REFERENCES: i64 = i32::MAX as i64;
 
 const NAMED: Keys = Keys(&[KeySpec::one(2, Access::PEEK)]);
 const VARIES: &[&str] = &["nondeterministic_output"];
-const HELP_FLAGS: Flags = Flags::LOADING.and(Flags::STALE);
+const HELP_FLAGS: Flags = Flags::LOADING.union(Flags::STALE);
 
 /// The family's rows. MEMORY's other subcommands are the server's.
 pub const ROWS: &[Row] = &[

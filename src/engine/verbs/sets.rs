@@ -17,7 +17,7 @@ use crate::resp::Reply;
 use std::iter;
 
 const FAST: Flags = Flags::FAST;
-const FAST_GROWS: Flags = FAST.and(Flags::GROWS);
+const FAST_DENYOOM: Flags = FAST.union(Flags::DENYOOM);
 const NO_ORDER: &[&str] = &["nondeterministic_output_order"];
 const BY_CHANCE: &[&str] = &["nondeterministic_output"];
 const INTERSECTING: &str = "O(N*M) worst case where N is the cardinality of the smallest set and M \
@@ -31,7 +31,7 @@ const INTO_REPLACED: Keys = Keys(&[KeySpec::one(1, Access::REPLACE), SOURCES]);
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
-    row("SADD", AtLeast(3), FAST_GROWS, Keys::INSERT, Write(sadd)).says(
+    row("SADD", AtLeast(3), FAST_DENYOOM, Keys::INSERT, Write(sadd)).says(
         Group::Set,
         "1.0.0",
         "O(1) for each element added, so O(N) to add N elements when the command is \
@@ -106,14 +106,14 @@ pub const ROWS: &[Row] = &[
     row("SINTER", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sinter))
         .says(Group::Set, "1.0.0", INTERSECTING, "Answers what all sets have.", "key [key ...]")
         .tips(NO_ORDER),
-    row("SINTERSTORE", AtLeast(3), Flags::GROWS, INTO_UPDATED, Write(algebra::sinterstore)).says(
+    row("SINTERSTORE", AtLeast(3), Flags::DENYOOM, INTO_UPDATED, Write(algebra::sinterstore)).says(
         Group::Set,
         "1.0.0",
         INTERSECTING,
         "Stores what all sets have.",
         "destination key [key ...]",
     ),
-    row("SINTERCARD", AtLeast(3), Flags::MOVABLE_KEYS, COUNTED, Read(algebra::sintercard)).says(
+    row("SINTERCARD", AtLeast(3), Flags::MOVABLEKEYS, COUNTED, Read(algebra::sintercard)).says(
         Group::Set,
         "7.0.0",
         INTERSECTING,
@@ -123,13 +123,14 @@ pub const ROWS: &[Row] = &[
     row("SUNION", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sunion))
         .says(Group::Set, "1.0.0", ADDING, "Answers what any of the sets has.", "key [key ...]")
         .tips(NO_ORDER),
-    row("SUNIONSTORE", AtLeast(3), Flags::GROWS, INTO_REPLACED, Write(algebra::sunionstore)).says(
-        Group::Set,
-        "1.0.0",
-        ADDING,
-        "Stores what any of the sets has.",
-        "destination key [key ...]",
-    ),
+    row("SUNIONSTORE", AtLeast(3), Flags::DENYOOM, INTO_REPLACED, Write(algebra::sunionstore))
+        .says(
+            Group::Set,
+            "1.0.0",
+            ADDING,
+            "Stores what any of the sets has.",
+            "destination key [key ...]",
+        ),
     row("SDIFF", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sdiff))
         .says(
             Group::Set,
@@ -139,7 +140,7 @@ pub const ROWS: &[Row] = &[
             "key [key ...]",
         )
         .tips(NO_ORDER),
-    row("SDIFFSTORE", AtLeast(3), Flags::GROWS, INTO_REPLACED, Write(algebra::sdiffstore)).says(
+    row("SDIFFSTORE", AtLeast(3), Flags::DENYOOM, INTO_REPLACED, Write(algebra::sdiffstore)).says(
         Group::Set,
         "1.0.0",
         ADDING,

@@ -26,7 +26,7 @@ const fn somewhere(access: Access) -> KeySpec {
 const KEYS_READ: Keys = Keys(&[KeySpec::one(1, Access::READ), somewhere(Access::READ)]);
 const KEYS: Keys =
     Keys(&[KeySpec::one(1, Access::READ), somewhere(Access::READ), somewhere(Access::REPLACE)]);
-const FLAGS: Flags = Flags::MOVABLE_KEYS.and(Flags::DANGEROUS);
+const FLAGS: Flags = Flags::MOVABLEKEYS.union(Flags::DANGEROUS);
 const SORT: Run = Either { write: sort_and_store, read: sort, is_read };
 const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the list or set to \
      sort, and M the number of returned elements. When the elements are not sorted, complexity is \
@@ -34,7 +34,7 @@ const COMPLEXITY: &str = "O(N+M*log(M)) where N is the number of elements in the
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
-    row("SORT", AtLeast(2), FLAGS.and(Flags::GROWS), KEYS, SORT).says(
+    row("SORT", AtLeast(2), FLAGS.union(Flags::DENYOOM), KEYS, SORT).says(
         Group::Generic,
         "1.0.0",
         COMPLEXITY,

@@ -13,8 +13,8 @@ use crate::engine::{Effects, Engine, KeySlot, Row, Run, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
-const GROWS: Flags = Flags::GROWS;
-const FAST_GROWS: Flags = FAST.and(GROWS);
+const DENYOOM: Flags = Flags::DENYOOM;
+const FAST_DENYOOM: Flags = FAST.union(DENYOOM);
 
 /// SET's key, whose access depends on GET.
 const SET_KEYS: Keys =
@@ -34,7 +34,7 @@ pub const ROWS: &[Row] = &[
         "Answers the string at a key.",
         "key",
     ),
-    row("SET", AtLeast(3), GROWS, SET_KEYS, Write(set::set)).says(
+    row("SET", AtLeast(3), DENYOOM, SET_KEYS, Write(set::set)).says(
         Group::String,
         "1.0.0",
         "O(1)",
@@ -42,28 +42,28 @@ pub const ROWS: &[Row] = &[
         "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds \
          | PXAT unix-time-milliseconds | KEEPTTL]",
     ),
-    row("SETNX", Exactly(3), FAST_GROWS, SETNX_KEYS, Write(set::setnx)).says(
+    row("SETNX", Exactly(3), FAST_DENYOOM, SETNX_KEYS, Write(set::setnx)).says(
         Group::String,
         "1.0.0",
         "O(1)",
         "Stores a string at a key that is not there yet.",
         "key value",
     ),
-    row("SETEX", Exactly(4), GROWS, Keys::REPLACE, Write(set::setex)).says(
+    row("SETEX", Exactly(4), DENYOOM, Keys::REPLACE, Write(set::setex)).says(
         Group::String,
         "2.0.0",
         "O(1)",
         "Stores a string that expires in so many seconds.",
         "key seconds value",
     ),
-    row("PSETEX", Exactly(4), GROWS, Keys::REPLACE, Write(set::psetex)).says(
+    row("PSETEX", Exactly(4), DENYOOM, Keys::REPLACE, Write(set::psetex)).says(
         Group::String,
         "2.6.0",
         "O(1)",
         "Stores a string that expires in so many milliseconds.",
         "key milliseconds value",
     ),
-    row("GETSET", Exactly(3), FAST_GROWS, Keys::CHANGE, Write(getset)).says(
+    row("GETSET", Exactly(3), FAST_DENYOOM, Keys::CHANGE, Write(getset)).says(
         Group::String,
         "1.0.0",
         "O(1)",
@@ -94,7 +94,7 @@ pub const ROWS: &[Row] = &[
             "key [key ...]",
         )
         .tips(&["request_policy:multi_shard"]),
-    row("MSET", AtLeast(3), GROWS, MSET_KEYS, Write(mset))
+    row("MSET", AtLeast(3), DENYOOM, MSET_KEYS, Write(mset))
         .says(
             Group::String,
             "1.0.1",
@@ -103,7 +103,7 @@ pub const ROWS: &[Row] = &[
             "key value [key value ...]",
         )
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
-    row("MSETNX", AtLeast(3), GROWS, MSETNX_KEYS, Write(msetnx))
+    row("MSETNX", AtLeast(3), DENYOOM, MSETNX_KEYS, Write(msetnx))
         .says(
             Group::String,
             "1.0.1",
@@ -119,7 +119,7 @@ pub const ROWS: &[Row] = &[
         "Answers how many bytes the string at a key has.",
         "key",
     ),
-    row("APPEND", Exactly(3), FAST_GROWS, Keys::INSERT, Write(span::append)).says(
+    row("APPEND", Exactly(3), FAST_DENYOOM, Keys::INSERT, Write(span::append)).says(
         Group::String,
         "2.0.0",
         "O(1), amortized over the bytes appended.",
@@ -140,42 +140,42 @@ pub const ROWS: &[Row] = &[
         "Answers a span of the string at a key; GETRANGE's old name.",
         "key start end",
     ),
-    row("SETRANGE", Exactly(4), GROWS, Keys::UPDATE, Write(span::setrange)).says(
+    row("SETRANGE", Exactly(4), DENYOOM, Keys::UPDATE, Write(span::setrange)).says(
         Group::String,
         "2.2.0",
         "O(M) where M is the length of the value argument, amortized.",
         "Overwrites a span of a string, padding it with zero bytes up to there.",
         "key offset value",
     ),
-    row("INCR", Exactly(2), FAST_GROWS, Keys::CHANGE, Write(count::incr)).says(
+    row("INCR", Exactly(2), FAST_DENYOOM, Keys::CHANGE, Write(count::incr)).says(
         Group::String,
         "1.0.0",
         "O(1)",
         "Adds one to the integer at a key.",
         "key",
     ),
-    row("DECR", Exactly(2), FAST_GROWS, Keys::CHANGE, Write(count::decr)).says(
+    row("DECR", Exactly(2), FAST_DENYOOM, Keys::CHANGE, Write(count::decr)).says(
         Group::String,
         "1.0.0",
         "O(1)",
         "Takes one from the integer at a key.",
         "key",
     ),
-    row("INCRBY", Exactly(3), FAST_GROWS, Keys::CHANGE, Write(count::incrby)).says(
+    row("INCRBY", Exactly(3), FAST_DENYOOM, Keys::CHANGE, Write(count::incrby)).says(
         Group::String,
         "1.0.0",
         "O(1)",
         "Adds to the integer at a key.",
         "key increment",
     ),
-    row("DECRBY", Exactly(3), FAST_GROWS, Keys::CHANGE, Write(count::decrby)).says(
+    row("DECRBY", Exactly(3), FAST_DENYOOM, Keys::CHANGE, Write(count::decrby)).says(
         Group::String,
         "1.0.0",
         "O(1)",
         "Takes from the integer at a key.",
         "key decrement",
     ),
-    row("INCRBYFLOAT", Exactly(3), FAST_GROWS, Keys::CHANGE, Write(count::incrbyfloat)).says(
+    row("INCRBYFLOAT", Exactly(3), FAST_DENYOOM, Keys::CHANGE, Write(count::incrbyfloat)).says(
         Group::String,
         "2.6.0",
         "O(1)",

@@ -17,19 +17,19 @@ use crate::engine::{Effects, Engine, EngineShared, Row, Scored, Zset, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
-const FAST_GROWS: Flags = FAST.and(Flags::GROWS);
+const FAST_DENYOOM: Flags = FAST.union(Flags::DENYOOM);
 const BY_CHANCE: &[&str] = &["nondeterministic_output"];
 
 /// The family's rows; ranges, pops and the algebra have their own.
 pub const ROWS: &[Row] = &[
-    row("ZADD", AtLeast(4), FAST_GROWS, Keys::UPDATE, Write(zadd)).says(
+    row("ZADD", AtLeast(4), FAST_DENYOOM, Keys::UPDATE, Write(zadd)).says(
         Group::SortedSet,
         "1.2.0",
         "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
         "Gives members their scores and answers how many of them are new.",
         "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
     ),
-    row("ZINCRBY", Exactly(4), FAST_GROWS, Keys::CHANGE, Write(zincrby)).says(
+    row("ZINCRBY", Exactly(4), FAST_DENYOOM, Keys::CHANGE, Write(zincrby)).says(
         Group::SortedSet,
         "1.2.0",
         "O(log(N)) where N is the number of elements in the sorted set.",

@@ -148,7 +148,7 @@ impl Caller {
         let set = context.set;
         let confirmed = wanted.confirmed(set, offset, set.acked_by(offset));
         if confirmed.is_enough() {
-            self.replies.out.buffer().extend_from_slice(owed);
+            self.replies.out.append(owed);
             return;
         }
         let Confirmed { acked, wanted, .. } = confirmed;
@@ -171,7 +171,7 @@ impl Caller {
         self.log_if_slow(&request, took_ns, context.clock.wall_now());
         let mark = self.replies.mark();
         match filling.reply {
-            Ok(reply) => self.replies.out.buffer().extend_from_slice(&reply),
+            Ok(reply) => self.replies.out.append_owned(reply),
             Err(text) => self.answer_fault(&Fault::Message(text)),
         }
         let confirmation = filling.wrote.and_then(|end| self.job_wrote(&request, end, context));

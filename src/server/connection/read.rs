@@ -140,7 +140,7 @@ impl Caller {
         let origin = RequestContext { arrived, ..self.origin(call.once.as_deref()) };
         let (set, now) = (context.set, context.now);
         let mut ask = origin.ask(Class::Read, route, set, &self.history, now, preferred);
-        ask.of_member = call.command.spec.flags.has(Flags::AT_MASTER);
+        ask.of_member = call.command.spec.flags.contains(Flags::AT_MASTER);
         ask.ladder_position =
             retry.map_or(LadderPosition::START, |it| it.ladder_position(context.now));
         let with_ages = matches!(ask.level, Level::Bounded { ms: Some(_), .. });

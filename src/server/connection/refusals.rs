@@ -14,7 +14,7 @@ pub type Refusal = (&'static str, fn(&mut Caller, &Command) -> Option<Fault>);
 /// All of them.
 pub const REFUSALS: &[Refusal] = &[
     ("authenticated", |caller, command| {
-        let may = caller.session.is_known || command.spec.flags.has(Flags::NO_AUTH);
+        let may = caller.session.is_known || command.spec.flags.contains(Flags::NO_AUTH);
         if may { None } else { Some(Fault::NoAuth) }
     }),
     ("nothing_lost", |caller, _| {

@@ -49,7 +49,7 @@ impl Replies {
         *place = Slot::Ready(reply);
         while let Some(Slot::Ready(_)) = self.pending.front() {
             if let Some(Slot::Ready(bytes)) = self.pending.pop_front() {
-                self.out.buffer().extend_from_slice(&bytes);
+                self.out.append_owned(bytes);
             }
         }
         true
@@ -80,7 +80,7 @@ impl Replies {
     /// Bytes that belong to no request. They never overtake a reply.
     pub fn push(&mut self, bytes: &[u8]) {
         let mark = self.mark();
-        self.out.buffer().extend_from_slice(bytes);
+        self.out.append(bytes);
         self.settle(mark);
     }
 

@@ -255,7 +255,7 @@ impl Caller {
         let outcome = self.run_session_verb(command, verb, call.request, context);
         context.has_new_limits |= was_known != self.session.is_known;
         context.count(Label::new(NONE, NONE, command.id), command);
-        if command.spec.flags.has(Flags::ADMIN) {
+        if command.spec.flags.contains(Flags::ADMIN) {
             // It may be held back by its own word.
             self.refresh(context.now);
             context.has_new_limits = true;

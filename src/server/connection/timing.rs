@@ -92,7 +92,7 @@ impl BatchContext<'_, '_> {
             return;
         }
         let took_ns = self.read_clock();
-        if self.stopwatch.slow_ns <= took_ns && !command.spec.flags.has(Flags::SKIP_SLOWLOG) {
+        if self.stopwatch.slow_ns <= took_ns && !command.spec.flags.contains(Flags::SKIP_SLOWLOG) {
             self.stopwatch.slow_one = Some(took_ns);
             self.stopwatch.has_slow = true;
         }

@@ -3,10 +3,10 @@
 use super::batch::BatchContext;
 use super::caller::Caller;
 use super::execute::is_write;
-use crate::base::limits::{QUERY_BYTES_MAX, REQUEST_ARGS_MAX};
+use crate::base::limits::QUERY_BYTES_MAX;
 use crate::command::{Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
-use crate::resp::{OwnedRequest, Request};
+use crate::resp::Request;
 use crate::session::Queue;
 
 /// Commands that are not queued.
@@ -24,7 +24,7 @@ impl Caller {
     pub fn would_write(&self, command: &Command, request: Request<'_>) -> bool {
         let is_exec = command.spec.name == "EXEC";
         is_write(command, request)
-            || command.spec.flags.has(Flags::MAY_REPLICATE)
+            || command.spec.flags.contains(Flags::MAY_REPLICATE)
             || (is_exec && self.session.queue.as_ref().is_some_and(has_write))
     }
 
@@ -51,11 +51,11 @@ impl Caller {
                         one, at the master";
             return self.refuse(Some(command), Fault::Static(text), context);
         }
-        if command.spec.flags.has(Flags::NO_MULTI) {
+        if command.spec.flags.contains(Flags::NO_MULTI) {
             let fault = Fault::Static("ERR Command not allowed inside a transaction");
             return self.refuse(Some(command), fault, context);
         }
-        if command.spec.flags.has(Flags::FAR) {
+        if command.spec.flags.contains(Flags::FAR) {
             let text =
                 "ERR MIGRATE is not allowed inside a transaction: it waits for another server";
             return self.refuse(Some(command), Fault::Static(text), context);
@@ -66,12 +66,13 @@ impl Caller {
             return self.refuse(Some(command), fault, context);
         }
         let Some(queue) = &mut self.session.queue else { return Outcome::Answered };
-        queue.bytes += request.iter().map(<[u8]>::len).sum::<usize>();
-        if QUERY_BYTES_MAX < queue.bytes || REQUEST_ARGS_MAX <= queue.commands.len() {
+        let owned = request.to_owned();
+        queue.bytes += owned.footprint();
+        if QUERY_BYTES_MAX < queue.bytes {
             let fault = Fault::Static("ERR the transaction is too large to queue");
             return self.refuse(Some(command), fault, context);
         }
-        queue.commands.push((command.id, OwnedRequest::of(request.iter())));
+        queue.commands.push((command.id, owned));
         let mark = self.replies.mark();
         self.replies.out.simple("QUEUED");
         self.silence(mark);

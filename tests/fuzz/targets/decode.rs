@@ -6,7 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use entourage::resp::{Decoder, Limits, Malformed, AuthState, Step};
+use entourage::resp::{AuthState, Decoder, Limits, Malformed, Step};
 use libfuzzer_sys::fuzz_target;
 
 /// Remembers the largest allocation of this thread.
@@ -45,8 +45,8 @@ fn poll(decoder: &mut Decoder, bytes: &[u8]) -> Result<Step, Malformed> {
     step
 }
 
-fn found(standing: AuthState, bytes: &[u8], pieces: &[u8]) -> Vec<Found> {
-    let mut decoder = Decoder::new(Limits::of(standing));
+fn found(auth: AuthState, bytes: &[u8], pieces: &[u8]) -> Vec<Found> {
+    let mut decoder = Decoder::new(Limits::of(auth));
     let (mut found, mut start, mut end) = (Vec::new(), 0, 0);
     let mut sizes = pieces.iter().map(|it| usize::from(*it) + 1).chain([bytes.len()]);
     while let Some(size) = sizes.next() {
@@ -70,7 +70,7 @@ fn found(standing: AuthState, bytes: &[u8], pieces: &[u8]) -> Vec<Found> {
 }
 
 fuzz_target!(|input: (bool, Vec<u8>, &[u8])| {
-    let (stranger, pieces, bytes) = input;
-    let standing = if stranger { AuthState::Unauthenticated } else { AuthState::Known };
-    assert_eq!(found(standing, bytes, &pieces), found(standing, bytes, &[]));
+    let (unauthenticated, pieces, bytes) = input;
+    let auth = if unauthenticated { AuthState::Unauthenticated } else { AuthState::Known };
+    assert_eq!(found(auth, bytes, &pieces), found(auth, bytes, &[]));
 });

@@ -25,20 +25,19 @@ pub fn describe(reply: &mut Reply, command: &Command) {
     command.subcommands.iter().for_each(|it| describe(reply, table().get(*it)));
 }
 
-fn simple_set(reply: &mut Reply, words: &[&str]) {
+fn simple_set(reply: &mut Reply, words: &[impl AsRef<str>]) {
     reply.set(words.len());
-    words.iter().for_each(|it| reply.simple(it));
+    words.iter().for_each(|it| reply.simple(it.as_ref()));
 }
 
-fn flags(command: &Command) -> Vec<&'static str> {
+fn flags(command: &Command) -> Vec<String> {
     let class = match command.spec.class {
         _ if is_container(command) => None,
         Class::Read => Some("readonly"),
         Class::Write => Some("write"),
         Class::Session => None,
     };
-    let set = Flags::WORDS.iter().filter(|it| command.spec.flags.has(it.0));
-    class.into_iter().chain(set.filter_map(|it| it.1)).collect()
+    class.map(String::from).into_iter().chain(command.spec.flags.words()).collect()
 }
 
 /// ACL categories in Redis' order.
@@ -64,7 +63,7 @@ const CATEGORIES: &[&str] = &[
 /// The ACL categories that follow from group, class and flags.
 pub fn categories(command: &Command) -> Vec<&'static str> {
     let spec = &command.spec;
-    let has = |flag| spec.flags.has(flag);
+    let has = |flag| spec.flags.contains(flag);
     let budget_clock = if has(Flags::FAST) { "@fast" } else { "@slow" };
     if is_container(command) {
         return vec![budget_clock];

@@ -14,8 +14,8 @@ use crate::resp::Reply;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-const MOVABLE: Flags = Flags::MOVABLE_KEYS;
-const MOVABLE_GROWS: Flags = MOVABLE.and(Flags::GROWS);
+const MOVABLE: Flags = Flags::MOVABLEKEYS;
+const MOVABLE_DENYOOM: Flags = MOVABLE.union(Flags::DENYOOM);
 const READ_KEYS: Keys = Keys(&[KeySpec::counted(1, Access::READ)]);
 const STORE_KEYS: Keys =
     Keys(&[KeySpec::one(1, Access::REPLACE), KeySpec::counted(2, Access::READ)]);
@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
         "Answers what is in the first of several sorted sets only.",
         "numkeys key [key ...] [WITHSCORES]",
     ),
-    row("ZUNIONSTORE", AtLeast(4), MOVABLE_GROWS, STORE_KEYS, Write(zunionstore)).says(
+    row("ZUNIONSTORE", AtLeast(4), MOVABLE_DENYOOM, STORE_KEYS, Write(zunionstore)).says(
         Group::SortedSet,
         "2.0.0",
         "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being \
@@ -58,7 +58,7 @@ pub const ROWS: &[Row] = &[
         "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] \
          [AGGREGATE SUM | MIN | MAX]",
     ),
-    row("ZINTERSTORE", AtLeast(4), MOVABLE_GROWS, STORE_KEYS, Write(zinterstore)).says(
+    row("ZINTERSTORE", AtLeast(4), MOVABLE_DENYOOM, STORE_KEYS, Write(zinterstore)).says(
         Group::SortedSet,
         "2.0.0",
         "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the \
@@ -68,7 +68,7 @@ pub const ROWS: &[Row] = &[
         "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] \
          [AGGREGATE SUM | MIN | MAX]",
     ),
-    row("ZDIFFSTORE", AtLeast(4), MOVABLE_GROWS, STORE_KEYS, Write(zdiffstore)).says(
+    row("ZDIFFSTORE", AtLeast(4), MOVABLE_DENYOOM, STORE_KEYS, Write(zdiffstore)).says(
         Group::SortedSet,
         "6.2.0",
         "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets, N \

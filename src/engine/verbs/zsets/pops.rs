@@ -28,7 +28,7 @@ pub const ROWS: &[Row] = &[
         "Takes out the members with the highest scores and answers them.",
         "key [count]",
     ),
-    row("ZMPOP", AtLeast(4), Flags::MOVABLE_KEYS, ZMPOP_KEYS, Write(zmpop)).says(
+    row("ZMPOP", AtLeast(4), Flags::MOVABLEKEYS, ZMPOP_KEYS, Write(zmpop)).says(
         Group::SortedSet,
         "7.0.0",
         "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of \

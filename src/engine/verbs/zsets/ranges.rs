@@ -95,7 +95,7 @@ pub const ROWS: &[Row] = &[
         "key max min [LIMIT offset count]",
     ),
     says(
-        row("ZRANGESTORE", AtLeast(5), Flags::GROWS, STORE_KEYS, Write(zrangestore)),
+        row("ZRANGESTORE", AtLeast(5), Flags::DENYOOM, STORE_KEYS, Write(zrangestore)),
         "6.2.0",
         STORING,
         "Stores the members between two ranks, scores or texts.",
