@@ -4,7 +4,7 @@
 use super::batch::BatchContext;
 use super::blocked::{Blocked, Ended as WaitEnded, Resumed};
 use super::caller::Caller;
-use super::overflow::{Patience, UNCOUNTED_BYTES, is_too_much};
+use super::overflow::{Patience, UNCOUNTED_BYTES, is_too_much, reply_bytes_max};
 use super::requests::{Ended, serve};
 use super::unread::Unread;
 use crate::base::ids::{BlockId, SlotId};
@@ -167,6 +167,16 @@ impl Connection {
         context.locks.release();
         context.end(&mut self.caller);
         self.note_unread();
+        if self.caller.replies.out.is_overflowing() {
+            self.overflow(actions);
+        }
+    }
+
+    /// A reply was not built to its end: it is past the limit already.
+    #[cold]
+    fn overflow(&mut self, actions: &mut Vec<Action>) {
+        self.caller.server.counters.overflowed.fetch_add(1, Relaxed);
+        self.close(Why::OutputLimit, actions);
     }
 
     fn begin(&mut self, context: &mut BatchContext<'_, '_>) {
@@ -177,6 +187,7 @@ impl Connection {
         env.bulk_bytes_max.set(limits.bulk_bytes_max);
         env.touches.set(!self.caller.session.no_touch);
         let server = &self.caller.settings.server;
+        self.caller.replies.out.set_limit(reply_bytes_max(server.output_limits.normal));
         if context.scratch.metrics.is_on() != server.metrics {
             context.scratch.metrics = if server.metrics { Batch::default() } else { Batch::off() };
         }
@@ -469,8 +480,7 @@ impl Connection {
         self.caller.client.unsent.store(held, Relaxed);
         let limit = self.caller.settings.server.output_limits.normal;
         if is_too_much(limit, held) || self.patience.is_out(limit, held, now) {
-            self.caller.server.counters.overflowed.fetch_add(1, Relaxed);
-            self.close(Why::OutputLimit, actions);
+            self.overflow(actions);
         }
     }
 

@@ -13,6 +13,15 @@ pub fn is_too_much(limit: OutputLimit, waiting: u64) -> bool {
     limit.hard_bytes != 0 && limit.hard_bytes <= waiting && UNCOUNTED_BYTES < waiting
 }
 
+/// How long replies may get while they are built.
+#[inline]
+pub fn reply_bytes_max(limit: OutputLimit) -> usize {
+    match limit.hard_bytes {
+        0 => usize::MAX,
+        most => most.max(UNCOUNTED_BYTES + 1) as usize,
+    }
+}
+
 /// The time a client has spent above its soft limit.
 #[derive(Default)]
 pub struct Patience {
