@@ -229,6 +229,9 @@ impl Shell {
     fn transmit(&mut self) -> io::Result<()> {
         self.is_full = false;
         let mut sent = 0;
+        if self.connection.is_closed() {
+            return Ok(());
+        }
         if self.connection.has_much_to_send() {
             self.connection.check_output(clock::mono_now(), &mut self.actions);
             if self.connection.is_closed() {
