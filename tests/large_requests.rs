@@ -267,6 +267,10 @@ fn several_clients_that_ask_for_too_much_are_closed_while_others_are_served() {
     for server in limited() {
         forget_peak(server.pid());
         let before = resident_bytes(server.pid());
+        let used = |wire: &mut Wire| -> Option<u64> {
+            info_field(wire, "memory", "used_memory")?.parse().ok()
+        };
+        let used_before = used(&mut server.dial()).expect("a number");
         let request = command(&["MGET"], 600, |_| "big".to_owned());
         let addresses = server.addresses();
         thread::scope(|scope| {
@@ -288,8 +292,7 @@ fn several_clients_that_ask_for_too_much_are_closed_while_others_are_served() {
         let mut operator = server.dial();
         until_alone(&mut operator);
         until("the memory to be given back", || {
-            let used: u64 = info_field(&mut operator, "memory", "used_memory")?.parse().ok()?;
-            (used < 400 * MB).then_some(())
+            (used(&mut operator)? < used_before + LIMIT).then_some(())
         });
     }
 }
