@@ -17,9 +17,9 @@ impl ReplicaSet {
         Ok(())
     }
 
-    /// `member` goes on where it stopped, or with a full resync when it cannot: it was disconnected, or a
-    /// verb panicked in it. A quarantined master goes on as it is when nobody can take its place:
-    /// whoever says so vouches for its data.
+    /// `member` goes on where it stopped, or with a full resync when it cannot, because it was
+    /// disconnected or a verb panicked in it. A quarantined master goes on as it is when nobody can
+    /// take its place: whoever says so vouches for its data.
     pub fn resume(&self, member: &Member) {
         member.leave(MemberFlag::Paused);
         if member.is(MemberFlag::Quarantined) {

@@ -1,5 +1,5 @@
-//! Who follows the set's stream, and what each has acknowledged: what WAIT, acks, the gate, INFO and
-//! ROLE ask.
+//! Who follows the set's stream, and what each has acknowledged: WAIT, acks, the gate, INFO and
+//! ROLE ask here.
 //!
 //! A hosted replica has acknowledged what it has applied, and its member says so without a lock.
 //! What the others have acknowledged stands in the log.

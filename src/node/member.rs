@@ -107,8 +107,8 @@ impl Member {
         *self.follower.get_or_init(add)
     }
 
-    /// How far it has applied the stream: what it has acknowledged as a follower. Never more than it
-    /// really has.
+    /// How far it has applied the stream, which is what it has acknowledged as a follower. Never
+    /// more than it really has.
     #[inline]
     pub fn applied(&self) -> Offset {
         Offset::new(self.applied.load(Acquire))

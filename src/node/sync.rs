@@ -1,5 +1,5 @@
-//! Full resync in memory: a replica that was disconnected, or is new, becomes a copy of another member
-//! at one exact offset, and goes on from there.
+//! Full resync in memory: a replica that was disconnected, or is new, becomes a copy of another
+//! member at one exact offset, and goes on from there.
 
 use super::member::{ApplyState, Member, MemberFlag};
 use super::replica_set::ReplicaSet;

@@ -199,13 +199,13 @@ mod tests {
 
     fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         let size = prop_oneof![8 => 0..300usize, 2 => 0..70_000usize, 1 => 0..300_000usize];
-        let mille = 0..1001usize;
+        let mille = || 0..1001usize;
         let deed = prop_oneof![
             6 => size.prop_map(Deed::Append),
             4 => (0..1000usize).prop_map(Deed::ReadAppended),
-            2 => (mille.clone(), mille.clone()).prop_map(|(a, b)| Deed::ReadRange(a.min(b), b.max(a))),
-            2 => (mille.clone(), 1..100_000usize).prop_map(|(a, most)| Deed::Chunk(a, most)),
-            1 => (0..200_000usize, mille).prop_map(|(a, b)| Deed::Trim(a, b)),
+            2 => (mille(), mille()).prop_map(|(a, b)| Deed::ReadRange(a.min(b), b.max(a))),
+            2 => (mille(), 1..100_000usize).prop_map(|(a, most)| Deed::Chunk(a, most)),
+            1 => (0..200_000usize, mille()).prop_map(|(a, b)| Deed::Trim(a, b)),
         ];
         prop::collection::vec(deed, 0..200)
     }

@@ -287,19 +287,22 @@ impl Followers {
         self.look_who_is_fed();
     }
 
-    /// A hosted replica has applied everything before `applied`, and is sent what comes after: up to
-    /// where `send` says that the last of it ends. Nothing unless it is online.
+    /// A hosted replica has applied everything before `applied`, and is sent what comes after:
+    /// `send` is told from where on, and says up to where. Nothing happens unless it is online.
+    /// Answers whether it was sent anything.
     #[inline]
     pub fn send_hosted(
         &mut self,
         id: FollowerId,
         applied: Offset,
         send: impl FnOnce(Offset) -> Offset,
-    ) {
+    ) -> bool {
         let follower = self.get_mut(id);
-        let FollowerState::Online { sent, .. } = follower.state else { return };
+        let FollowerState::Online { sent, .. } = follower.state else { return false };
         let acked = follower.state.ack(applied).expect("it applies what it has taken");
-        follower.state = acked.send(send(sent));
+        let to = send(sent);
+        follower.state = acked.send(to);
+        sent < to
     }
 
     /// A follower that takes bytes has been sent everything before `to`.

@@ -146,8 +146,8 @@ impl<S: Clone> Log<S> {
         }
     }
 
-    /// The follower has everything before `from` and goes on there, if the stream is kept from there
-    /// on. Answers whether it does; otherwise it needs a full resync.
+    /// The follower has everything before `from` and goes on there, if the stream is kept from
+    /// there on. Answers whether it does; otherwise it needs a full resync.
     pub fn resume(&mut self, id: FollowerId, from: Position) -> bool {
         let Coverage::To(offset) = self.history.cover(from) else { return false };
         let can = self.keeps_for(id, offset);
@@ -196,9 +196,10 @@ impl<S: Clone> Log<S> {
         due: &mut VecDeque<PendingRecord<S>>,
     ) {
         let Log { followers, window, backlog, .. } = self;
-        followers.send_hosted(id, applied, |sent| window.take(sent, most, backlog, due));
-        self.forget_taken();
-        self.trim_if_due();
+        if followers.send_hosted(id, applied, |sent| window.take(sent, most, backlog, due)) {
+            self.forget_taken();
+            self.trim_if_due();
+        }
     }
 
     /// The next bytes for a follower that takes bytes, at most `most`; none when it was sent all
@@ -271,8 +272,8 @@ impl<S: Clone> Log<S> {
         self.backlog.trim(self.backlog_bytes, keep_from.unwrap_or(self.head));
     }
 
-    /// To be called after a write from `before` on that began a block, or with the stream's end when
-    /// a bound has changed.
+    /// To be called after a write from `before` on that began a block, or with the stream's end
+    /// when a bound has changed.
     #[cold]
     fn look_after_bounds(&mut self, before: Offset) {
         self.followers.look_after_bounds(before, self.head);

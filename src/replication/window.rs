@@ -75,7 +75,9 @@ impl<S: Clone> Window<S> {
     /// The records from number `first` on are one write, which ends at `end`.
     #[inline]
     pub fn close(&mut self, first: usize, end: Offset) {
-        self.records.range_mut(first..).for_each(|it| it.end = end);
+        for at in first..self.records.len() {
+            self.records[at].end = end;
+        }
     }
 
     /// Takes whole writes after `sent` until there are `most` records or more in `due`, or as many
@@ -87,9 +89,9 @@ impl<S: Clone> Window<S> {
         backlog: &mut Backlog,
         due: &mut VecDeque<PendingRecord<S>>,
     ) -> Offset {
-        let mut at = sent;
+        let (mut at, mut index) = (sent, self.index_after(sent));
         let until = sent.after(TAKE_BYTES_MAX);
-        for record in self.records.range(self.index_after(sent)..) {
+        while let Some(record) = self.records.get(index) {
             if record.end != at && (most <= due.len() || until <= at) {
                 break;
             }
@@ -105,6 +107,7 @@ impl<S: Clone> Window<S> {
                 what,
             });
             at = record.end;
+            index += 1;
         }
         at
     }
@@ -116,9 +119,12 @@ impl<S: Clone> Window<S> {
 
     /// Forgets the writes that end at or before `keep_from`.
     pub fn forget(&mut self, keep_from: Offset) {
-        let taken = self.index_after(keep_from);
-        self.records.drain(..taken);
         self.start = self.start.max(keep_from);
+        match self.index_after(keep_from) {
+            0 => {}
+            taken if taken == self.records.len() => self.records.clear(),
+            taken => drop(self.records.drain(..taken)),
+        }
     }
 
     /// Number of the first record of a write that ends after `offset`. Replicas mostly have taken
