@@ -55,6 +55,27 @@ fn a_paused_replica_past_its_bound_is_disconnected_serves_nothing_and_resyncs_wh
 }
 
 #[test]
+fn one_write_longer_than_the_bound_disconnects_no_replica_that_had_everything_before() {
+    let server = config(
+        "[set]\nreplica-feed-limit = \"1mb\"\n[consistency]\nacks = \"in-sync\"\nacks-timeout = \"20s\"\n",
+    );
+    let mut wire = server.dial();
+    for at in 0..5 {
+        let value = char::from(b'a' + at).to_string().repeat(4 << 20);
+        assert_eq!(wire.ask(&format!("APPEND big{at} x")).int(), Some(1));
+        assert_eq!(wire.cmd(&["APPEND", &format!("big{at}"), &value]).int(), Some(1 + (4 << 20)));
+    }
+    for name in BOTH {
+        let it = node(&mut wire, name);
+        assert_eq!((it["full-resyncs"].int(), it["feed"].string().as_str()), (Some(0), "online"));
+    }
+    assert!(!server.said().contains("event=replica-disconnected"), "{}", server.said());
+    let stats = wire.ask("INFO replication").string();
+    let kept = stats.lines().find_map(|it| it.strip_prefix("repl_backlog_histlen:"));
+    assert!(kept.unwrap().trim().parse::<u64>().unwrap() < 3 << 20, "{stats}");
+}
+
+#[test]
 fn a_paused_replica_within_its_bound_goes_on_where_it_stopped() {
     let (_server, mut wire) = paused(&[]);
     ok(&mut wire, "SET a 1");

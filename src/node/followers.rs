@@ -136,7 +136,10 @@ impl ReplicaSet {
         if let Some(id) = member.follower() {
             self.log.lock().disconnect(id, why);
         }
-        log::warn!("event=replica-disconnected member={} why={why}", member.name);
+        // A stream that cannot be applied is a broken promise of ours, not the replica's doing.
+        let is_ours = why == DisconnectReason::NotApplicable;
+        let level = if is_ours { log::Level::Error } else { log::Level::Warn };
+        log::log!(level, "event=replica-disconnected member={} why={why}", member.name);
         self.left_sync();
     }
 

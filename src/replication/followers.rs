@@ -57,11 +57,11 @@ impl fmt::Display for DisconnectReason {
 /// Where a follower stands. Offsets are of the log's own history.
 ///
 /// ```text
-///                full_resync                 online
-///   Handshake ───────────────▶ FullResync ───────────▶ Online ──┐ send, ack
-///      ▲  └──────────────────── resume ───────────────▶  ▲  └───┘
-///      │                                                 │
-///      └─────── handshake ──── Disconnected ◀──── disconnect, from any
+///              full_resync               online
+///   Handshake ─────────────▶ FullResync ────────▶ Online ◀─┐
+///     ▲  └───────────────── resume ─────────────────▶ └────┘ send, ack
+///     │
+///     └─── handshake ─── Disconnected ◀─── disconnect ─── any
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FollowerState {

@@ -216,6 +216,8 @@ impl<S: Clone> Log<S> {
 
     /// A follower that takes bytes says what it has. One that cannot have that is disconnected.
     pub fn ack(&mut self, id: FollowerId, offset: Offset, now: MonoUs) -> Result<(), PeerFault> {
+        let kind = self.follower(id).kind;
+        assert_ne!(kind, FollowerKind::Hosted, "a hosted replica acknowledges when it takes more");
         self.followers.ack(id, offset, now)
     }
 
