@@ -3,7 +3,7 @@
 //! `tests/house.rs` holds them to that.
 //!
 //! ```text
-//! bytes → resp → command → session → route → node → engine → replication log → feeds
+//! bytes → resp → command → session → route → node → engine → replication log → followers
 //!         decode  look up   floor     plan    member  execute  append             push
 //! ```
 

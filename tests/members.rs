@@ -1,4 +1,4 @@
-//! What becomes of clients when members are paused, cut, drained, added and replaced: the real
+//! What becomes of clients when members are paused, disconnected, drained, added and replaced: the real
 //! binary, asked over the wire.
 
 mod support;
@@ -23,7 +23,7 @@ fn config(text: &str) -> Server {
 }
 
 #[test]
-fn a_paused_replica_past_its_bound_is_cut_serves_nothing_and_resyncs_when_resumed() {
+fn a_paused_replica_past_its_bound_is_disconnected_serves_nothing_and_resyncs_when_resumed() {
     let server = config("[set]\nreplica-feed-limit = \"1mb\"\n");
     let mut wire = server.dial();
     order(&mut wire, &["n2"], "PAUSE");
@@ -31,9 +31,11 @@ fn a_paused_replica_past_its_bound_is_cut_serves_nothing_and_resyncs_when_resume
     for at in 0..64 {
         ok(&mut wire, &format!("SET k{at} {value}"));
     }
-    let cut = node(&mut wire, "n2");
-    assert_eq!(cut["state"].string(), "paused,unsynced");
-    assert_eq!((cut["feed"].string().as_str(), cut["in-service"].int()), ("cut", Some(0)));
+    let gone = node(&mut wire, "n2");
+    assert_eq!(gone["state"].string(), "paused,unsynced");
+    let feed = gone["feed"].string();
+    assert_eq!((feed.as_str(), gone["in-service"].int()), ("disconnected", Some(0)));
+    assert!(server.said().contains("event=replica-disconnected member=n2 why=feed-limit"));
     assert_eq!(node(&mut wire, "n3")["state"].string(), "ok", "the others go on");
     for at in 0..64 {
         let mut other = server.dial();
@@ -43,13 +45,34 @@ fn a_paused_replica_past_its_bound_is_cut_serves_nothing_and_resyncs_when_resume
     assert!(told.contains("out-of-service paused"), "{told}");
 
     order(&mut wire, &["n2"], "RESUME");
-    until("a full sync", || {
+    until("a full resync", || {
         let it = node(&mut wire, "n2");
         (it["state"].string() == "ok" && it["lag-bytes"].int() == Some(0)).then_some(())
     });
-    assert_eq!(node(&mut wire, "n2")["full-syncs"].int(), Some(1));
+    assert_eq!(node(&mut wire, "n2")["full-resyncs"].int(), Some(1));
     order(&mut wire, &["n3"], "DRAIN");
     assert_eq!(server.dial().ask("STRLEN k63").int(), Some(64 << 10), "n2 has it all");
+}
+
+#[test]
+fn one_write_longer_than_the_bound_disconnects_no_replica_that_had_everything_before() {
+    let server = config(
+        "[set]\nreplica-feed-limit = \"1mb\"\n[consistency]\nacks = \"in-sync\"\nacks-timeout = \"20s\"\n",
+    );
+    let mut wire = server.dial();
+    for at in 0..5 {
+        let value = char::from(b'a' + at).to_string().repeat(4 << 20);
+        assert_eq!(wire.ask(&format!("APPEND big{at} x")).int(), Some(1));
+        assert_eq!(wire.cmd(&["APPEND", &format!("big{at}"), &value]).int(), Some(1 + (4 << 20)));
+    }
+    for name in BOTH {
+        let it = node(&mut wire, name);
+        assert_eq!((it["full-resyncs"].int(), it["feed"].string().as_str()), (Some(0), "online"));
+    }
+    assert!(!server.said().contains("event=replica-disconnected"), "{}", server.said());
+    let stats = wire.ask("INFO replication").string();
+    let kept = stats.lines().find_map(|it| it.strip_prefix("repl_backlog_histlen:"));
+    assert!(kept.unwrap().trim().parse::<u64>().unwrap() < 3 << 20, "{stats}");
 }
 
 #[test]
@@ -59,7 +82,7 @@ fn a_paused_replica_within_its_bound_goes_on_where_it_stopped() {
     assert!(0 < node(&mut wire, "n2")["lag-bytes"].int().unwrap());
     order(&mut wire, BOTH, "RESUME");
     until("n2 to have all", || (node(&mut wire, "n2")["lag-bytes"].int() == Some(0)).then_some(()));
-    assert_eq!(node(&mut wire, "n2")["full-syncs"].int(), Some(0));
+    assert_eq!(node(&mut wire, "n2")["full-resyncs"].int(), Some(0));
 }
 
 #[test]

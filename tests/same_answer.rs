@@ -168,7 +168,7 @@ fn members_at_one_offset_answer_alike_whatever_they_have_been_through() {
     until_in_step(&mut wire, &["n2", "n3"]);
     assert_eq!(differences(&mut wire, &["n1", "n2", "n3"]), Vec::<String>::new());
 
-    // One is cut off and copied anew, another is new.
+    // One is disconnected and copied anew, another is new.
     ok(&mut wire, "PROXY NODE n2 PAUSE");
     let value = "x".repeat(64 << 10);
     (0..64).for_each(|it| ok(&mut wire, &format!("SET big:{it} {value}")));
@@ -176,7 +176,7 @@ fn members_at_one_offset_answer_alike_whatever_they_have_been_through() {
     ok(&mut wire, "PROXY NODE n2 RESUME");
     assert_eq!(wire.ask("PROXY NODE ADD").string(), "n4");
     until_in_step(&mut wire, &["n2", "n3", "n4"]);
-    assert_eq!(node(&mut wire, "n2")["full-syncs"].int(), Some(1));
+    assert_eq!(node(&mut wire, "n2")["full-resyncs"].int(), Some(1));
     let all = ["n1", "n2", "n3", "n4"];
     assert_eq!(differences(&mut wire, &all), Vec::<String>::new());
 

@@ -1,5 +1,5 @@
 //! A whole replica set in one thread, from a seed: random numbers pick writes, reads at every level, pauses,
-//! cuts, syncs, failovers and panics; checkers that know nothing of offsets look at what was read.
+//! disconnections, syncs, failovers and panics; checkers that know nothing of offsets look at what was read.
 //!
 //! `SET_SIM_SEED=17 cargo test --test set_sim` replays one seed.
 
@@ -20,20 +20,20 @@ fn seeds() -> std::ops::RangeInclusive<u64> {
 #[test]
 fn promises_hold_and_members_converge_whatever_happens_to_them() {
     let mut at_replicas = 0;
-    let mut cuts = 0;
+    let mut syncs = 0;
     for seed in seeds() {
         let mut env = CallEnv::new(seed);
         (0..DEEDS).for_each(|_| env.deed());
         assert_eq!(env.findings, [], "replay with SET_SIM_SEED={seed}");
         at_replicas += env.reads_at_replicas;
-        cuts += env.syncs;
+        syncs += env.syncs;
         env.calm_down();
         env.assert_converged();
         env.assert_stream_tells_all();
     }
     if 1 < seeds().count() {
         assert!(SEEDS * 50 < at_replicas, "must not pass by always reading at the master");
-        assert!(SEEDS < cuts, "must not pass without any full sync");
+        assert!(SEEDS < syncs, "must not pass without any full resync");
     }
 }
 

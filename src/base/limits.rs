@@ -41,6 +41,14 @@ pub const UNKNOWN_QUERY_BYTES_MAX: usize = 256 << 10;
 pub const DATABASES: usize = 16;
 /// Stream bytes in one shared block of the log.
 pub const LOG_BLOCK_BYTES: usize = 64 << 10;
+/// Most pieces that a full block of the log is kept in; one that was read in more is copied once.
+pub const BACKLOG_PIECES_MAX: usize = 64;
+/// Stream bytes that may wait to be sent to a follower that takes bytes, but for one write (Redis'
+/// `client-output-buffer-limit replica`); past it, it is disconnected and must resync. A hosted
+/// replica's bound is `replica-feed-limit`.
+pub const FOLLOWER_BYTES_MAX: usize = 256 << 20;
+/// Stream bytes that a hosted replica takes at a time, but for the write at hand.
+pub const TAKE_BYTES_MAX: usize = 16 << 20;
 /// Smallest `repl-backlog-size`.
 pub const BACKLOG_BYTES_MIN: usize = 16 << 10;
 /// Most records a hosted replica applies under one acquisition of its lock.

@@ -122,7 +122,7 @@ pub struct ReplicaSet {
     pub replicas: usize,
     /// Stream bytes kept for partial resync.
     pub backlog_bytes: usize,
-    /// How far a hosted replica may fall behind before it is cut off and must resync.
+    /// How far a hosted replica may fall behind before it is disconnected and must resync.
     pub feed_bytes_max: usize,
     /// How often an idle master says PING on the stream.
     pub ping_every: Duration,

@@ -167,12 +167,12 @@ impl Engine {
         self.spaces.iter_mut().for_each(Keyspace::forget_watches);
     }
 
-    /// Raw access for a full sync and for digests.
+    /// Raw access for a full resync and for digests.
     pub fn space(&self, index: usize) -> &Keyspace {
         &self.spaces[index]
     }
 
-    /// Raw access for a full sync.
+    /// Raw access for a full resync.
     pub fn space_mut(&mut self, index: usize) -> &mut Keyspace {
         &mut self.spaces[index]
     }

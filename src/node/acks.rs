@@ -24,11 +24,10 @@ impl ReplicaSet {
         acked.get(count - 1).copied()
     }
 
-    /// What each replica has acknowledged.
+    /// What each replica has acknowledged, hosted or on the wire.
     fn acked(&self) -> impl Iterator<Item = Offset> {
-        let master = self.master();
-        let is_counted = move |it: &&std::sync::Arc<Member>| it.index != master && it.is_sound();
-        self.members().filter(is_counted).map(|it| it.applied())
+        let hosted = self.replicas().filter(|it| it.is_sound()).map(|it| it.applied());
+        hosted.chain(self.acked_on_wire())
     }
 }
 

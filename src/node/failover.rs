@@ -5,9 +5,11 @@ use super::feed::Applied;
 use super::member::{Member, MemberFlag};
 use super::replica_set::ReplicaSet;
 use crate::base::limits::CANDIDATE_US_MAX;
-use crate::base::position::ReplId;
+use crate::base::position::{Position, ReplId};
 use crate::base::random::Random;
 use crate::base::time::MonoUs;
+use crate::engine::KeySlot;
+use crate::replication::{DisconnectReason, Log};
 use crate::runtime::clock;
 use std::fmt;
 use std::sync::Arc;
@@ -93,12 +95,7 @@ impl ReplicaSet {
         }
         let history = log.history().promoted(new_replid(), log.head());
         log.begin_history(history.clone());
-        let (candidate_feed, old_feed) = (target.open_feed(&mut log), old.open_feed(&mut log));
-        match old.is(MemberFlag::Quarantined) {
-            true => old.enter(MemberFlag::Unsynced, now),
-            false => log.attach(old_feed),
-        }
-        log.detach(candidate_feed);
+        self.change_roles(&mut log, old, target, now);
         old.set_applied(log.head());
         old_hosted.engine.forget_watches();
         self.install_master(target.index, history);
@@ -107,6 +104,20 @@ impl ReplicaSet {
         target.leave(MemberFlag::Drained);
         target.leave(MemberFlag::Paused);
         Ok(())
+    }
+
+    /// In the log: the old master has all there is, and follows from there on, unless its data
+    /// cannot be trusted.
+    fn change_roles(&self, log: &mut Log<KeySlot>, old: &Member, target: &Member, now: MonoUs) {
+        let (follower, promoted) = (old.make_follower(log), target.make_follower(log));
+        log.disconnect(promoted, DisconnectReason::Promoted);
+        if old.is(MemberFlag::Quarantined) {
+            old.enter(MemberFlag::Unsynced, now);
+            return log.disconnect(follower, DisconnectReason::Quarantined);
+        }
+        log.handshake(follower);
+        let end = Position { replid: log.history().replid, offset: log.head() };
+        assert!(log.resume(follower, end), "the end of the stream is always there");
     }
 
     /// Replaces a quarantined master by the replica that has applied most. The stream is whole:
@@ -205,7 +216,7 @@ mod tests {
         let set = set();
         let (source, member) = (set.member(1), set.member(2));
         set.apply(source, ApplyBudget::Writes(7));
-        set.cut_off(member);
+        set.disconnect(member, DisconnectReason::NotApplicable);
         assert_eq!(set.sync(member, MonoUs(1)), crate::node::Synced::Done);
         assert_eq!(member.applied(), source.applied(), "the replica was copied");
         while set.apply(member, ApplyBudget::SHORT) == Applied::Some {}

@@ -9,7 +9,7 @@ use crate::base::position::Offset;
 use crate::base::time::WallMs;
 use crate::engine::table::Slot;
 use crate::engine::{Engine, KeySlot};
-use crate::replication::PendingRecord;
+use crate::replication::{DisconnectReason, PendingRecord};
 use crate::resp::Step;
 use crate::runtime::{clock, lazyfree, tasks};
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ pub enum Applied {
     All,
     /// A batch; there may be more.
     Some,
-    /// Nothing: paused, or cut off.
+    /// Nothing: paused, or disconnected.
     Nothing,
 }
 
@@ -36,7 +36,7 @@ pub enum CaughtUp {
     Yes,
     /// Not yet: it lacks more than may be applied at once.
     NotYet,
-    /// It applies nothing now: it is paused, or cut off.
+    /// It applies nothing now: it is paused, or disconnected.
     Never,
 }
 
@@ -95,8 +95,7 @@ impl ReplicaSet {
             lazyfree::free_async(std::mem::take(deferred_frees));
         }
         let Ok(end) = applied else {
-            log::error!("event=stream-not-applicable member={} action=resync", member.name);
-            self.cut_off(member);
+            self.disconnect(member, DisconnectReason::NotApplicable);
             hosted.apply_state.due.clear();
             member.set_applying_since(None);
             return Applied::Nothing;
@@ -113,9 +112,9 @@ impl ReplicaSet {
 
     /// Takes a batch out of the log. From then on the member answers for its age.
     fn take(&self, member: &Member, due: &mut VecDeque<PendingRecord<KeySlot>>) {
-        let Some(feed) = member.feed() else { return };
+        let Some(follower) = member.follower() else { return };
         let mut log = self.log.lock();
-        log.take(feed, APPLY_RECORDS_MAX, due);
+        log.take(follower, member.applied(), APPLY_RECORDS_MAX, due);
         member.set_applying_since(due.front().map(|it| it.at));
     }
 }
@@ -173,8 +172,8 @@ pub fn start_feed(set: &Arc<ReplicaSet>, member: &Arc<Member>) {
     tasks::spawn(feed(set.clone(), member.clone()));
 }
 
-/// The task of one replica: waits to be woken, applies, and syncs anew when it was cut off. Never
-/// ends.
+/// The task of one replica: waits to be woken, applies, and syncs anew when it was disconnected.
+/// Never ends.
 async fn feed(set: Arc<ReplicaSet>, member: Arc<Member>) {
     loop {
         std::future::poll_fn(|context| {

@@ -4,6 +4,7 @@ use super::failover::Refused;
 use super::member::{Member, MemberFlag};
 use super::replica_set::ReplicaSet;
 use crate::base::time::MonoUs;
+use crate::replication::DisconnectReason;
 
 impl ReplicaSet {
     /// `member` applies nothing from here on. A batch that was being applied has ended on return.
@@ -16,9 +17,9 @@ impl ReplicaSet {
         Ok(())
     }
 
-    /// `member` goes on where it stopped, or with a full sync when it cannot: it was cut off, or a
-    /// verb panicked in it. A quarantined master goes on as it is when nobody can take its place:
-    /// whoever says so vouches for its data.
+    /// `member` goes on where it stopped, or with a full resync when it cannot, because it was
+    /// disconnected or a verb panicked in it. A quarantined master goes on as it is when nobody can
+    /// take its place: whoever says so vouches for its data.
     pub fn resume(&self, member: &Member) {
         member.leave(MemberFlag::Paused);
         if member.is(MemberFlag::Quarantined) {
@@ -79,17 +80,8 @@ impl ReplicaSet {
         member.enter(MemberFlag::Quarantined, MonoUs(0));
         self.left_sync();
         if !is_master {
-            self.cut_off(member);
+            self.disconnect(member, DisconnectReason::Quarantined);
         }
-    }
-
-    /// The log keeps nothing for `member` any more: it will be synced anew.
-    pub(super) fn cut_off(&self, member: &Member) {
-        member.enter(MemberFlag::Unsynced, MonoUs(0));
-        if let Some(feed) = member.feed() {
-            self.log.lock().detach(feed);
-        }
-        self.left_sync();
     }
 }
 
@@ -121,7 +113,7 @@ mod tests {
             |it| it.pause(it.member(1), MonoUs(1)).unwrap(),
             |it| it.drain(it.member(2), MonoUs(1)).unwrap(),
             |it| it.quarantine(it.member(3)),
-            |it| it.cut_off(it.member(4)),
+            |it| it.disconnect(it.member(4), DisconnectReason::NotApplicable),
         ];
         for (at, leave) in leave.iter().enumerate() {
             assert!(set.member(at + 1).is_in_sync());

@@ -62,7 +62,7 @@ impl MasterGuard<'_> {
     fn ping(&mut self, at: MonoUs) {
         let mut log = self.set.log.lock();
         log.ping(at);
-        self.set.publish(&mut log, self.member);
+        self.set.publish(log, self.member);
         self.has_news = true;
     }
 }

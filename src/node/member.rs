@@ -4,7 +4,7 @@
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::engine::{Effects, Engine, KeySlot};
-use crate::replication::{FeedId, Log, PendingRecord};
+use crate::replication::{FollowerId, FollowerKind, Log, PendingRecord};
 use crate::resp::{AuthState, Decoder, Limits, Protocol, Reply};
 use futures::task::AtomicWaker;
 use parking_lot::RwLock;
@@ -21,7 +21,7 @@ pub enum MemberFlag {
     Drained = 2,
     /// A verb panicked in it: its data cannot be trusted.
     Quarantined = 4,
-    /// It was cut off, or is new: it must be synced before it serves.
+    /// It was disconnected, or is new: it must be synced before it serves.
     Unsynced = 8,
     /// It is being copied, and stands still for as long. It serves what it has.
     Frozen = 16,
@@ -33,7 +33,7 @@ pub struct Member {
     pub name: String,
     /// Its place in the member list.
     pub index: usize,
-    feed: OnceLock<FeedId>,
+    follower: OnceLock<FollowerId>,
     /// Batches that read it or wait to: what it is busy with, for plans that have a choice.
     pub(super) readers: AtomicU32,
     pub(super) hosted: RwLock<Hosted>,
@@ -43,7 +43,7 @@ pub struct Member {
     flags: AtomicU8,
     paused_at: AtomicU64,
     applying_since: AtomicU64,
-    /// Full syncs it has had.
+    /// Full resyncs it has had.
     pub full_resyncs: AtomicU64,
 }
 
@@ -83,7 +83,7 @@ impl Member {
         Member {
             name: format!("n{}", index + 1),
             index,
-            feed: OnceLock::new(),
+            follower: OnceLock::new(),
             readers: AtomicU32::new(0),
             hosted: RwLock::new(Hosted { engine, apply_state: ApplyState::new() }),
             waker: AtomicWaker::new(),
@@ -96,17 +96,19 @@ impl Member {
         }
     }
 
-    /// Its cursor in the log; `None` in a set that never had a replica, whose log keeps nothing.
-    pub fn feed(&self) -> Option<FeedId> {
-        self.feed.get().copied()
+    /// What it is to the log; `None` of a master that was never a replica.
+    pub fn follower(&self) -> Option<FollowerId> {
+        self.follower.get().copied()
     }
 
-    /// Gives it a cursor, unless it has one.
-    pub(super) fn open_feed(&self, log: &mut Log<KeySlot>) -> FeedId {
-        *self.feed.get_or_init(|| log.open_feed())
+    /// Makes it a follower of the log, unless it is one.
+    pub(super) fn make_follower(&self, log: &mut Log<KeySlot>) -> FollowerId {
+        let add = || log.add_follower(FollowerKind::Hosted, self.name.clone());
+        *self.follower.get_or_init(add)
     }
 
-    /// How far it has applied the stream. Never more than it really has.
+    /// How far it has applied the stream, which is what it has acknowledged as a follower. Never
+    /// more than it really has.
     #[inline]
     pub fn applied(&self) -> Offset {
         Offset::new(self.applied.load(Acquire))

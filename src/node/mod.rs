@@ -1,7 +1,8 @@
 //! The members of a set: hosted engines that execute in place, fed from one log.
 //!
 //! **Invariant:** lock order: an engine, then the log. No lock is held across an await; only
-//! [`failover`] ever holds two engines.
+//! [`failover`] ever holds two engines. Nobody is woken under the log's lock: who is woken may ask
+//! the log.
 //! **Invariant:** a master's keys change only through a [`Transaction`], which leaves all it did in
 //! the log.
 
@@ -14,6 +15,7 @@ mod apply_budget;
 mod feed;
 mod sync;
 mod failover;
+mod followers;
 mod flags;
 mod pause;
 mod acks;
@@ -25,6 +27,7 @@ pub use acks::{Confirmed, Wanted};
 pub use apply_budget::ApplyBudget;
 pub use failover::{Refused, new_replid};
 pub use feed::{Applied, CaughtUp, start_feed};
+pub use followers::FollowerStatus;
 pub use master_guard::MasterGuard;
 pub use member::{Member, MemberFlag};
 pub use pause::PauseMode;

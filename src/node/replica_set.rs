@@ -11,7 +11,8 @@ use crate::command::Uses;
 use crate::engine::{Engine, KeySlot, Thresholds};
 use crate::metrics::batch::Batch;
 use crate::replication::Log;
-use parking_lot::{Mutex, RwLock};
+use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, OnceLock};
 
@@ -35,8 +36,10 @@ pub struct ReplicaSet {
     pub(super) pause: Pause,
     seed: u64,
     thresholds: RwLock<Thresholds>,
-    /// Full syncs done, for INFO.
+    /// Full resyncs done, for INFO.
     pub full_resyncs: AtomicU64,
+    /// Followers that are no members.
+    pub(super) links: AtomicUsize,
     /// What feeds and failovers have seen, until the metrics collect it.
     pub seen: Mutex<Batch>,
 }
@@ -51,17 +54,30 @@ impl ReplicaSet {
         backlog_bytes: usize,
         feed_bytes_max: usize,
     ) -> ReplicaSet {
-        let history = ReplicationHistory::new(replid);
-        let mut log = Log::new(history.clone(), backlog_bytes, feed_bytes_max);
+        let start = Position { replid, offset: Offset::ZERO };
+        ReplicaSet::starting_at(start, replicas, seed, thresholds, backlog_bytes, feed_bytes_max)
+    }
+
+    /// The same, with a stream whose first byte will stand at `start`.
+    pub fn starting_at(
+        start: Position,
+        replicas: usize,
+        seed: u64,
+        thresholds: Thresholds,
+        backlog_bytes: usize,
+        feed_bytes_max: usize,
+    ) -> ReplicaSet {
+        let history = ReplicationHistory::new(start.replid);
+        let mut log = Log::new(history.clone(), start.offset, backlog_bytes, feed_bytes_max);
         let places: Box<[OnceLock<Arc<Member>>]> =
             (0..=REPLICAS_MAX).map(|_| OnceLock::new()).collect();
         for index in 0..=replicas {
             let member = Member::new(index, Engine::new(seed, thresholds));
-            if replicas != 0 {
-                let feed = member.open_feed(&mut log);
-                if index != 0 {
-                    log.attach(feed);
-                }
+            member.set_applied(start.offset);
+            if index != 0 {
+                let follower = member.make_follower(&mut log);
+                // It has all there is, which is nothing.
+                assert!(log.resume(follower, start));
             }
             places[index].get_or_init(|| Arc::new(member));
         }
@@ -71,7 +87,7 @@ impl ReplicaSet {
             members: places,
             generation: AtomicU64::new(0),
             master: AtomicUsize::new(0),
-            head: AtomicU64::new(0),
+            head: AtomicU64::new(start.offset.bytes()),
             history: RwLock::new(history),
             waiters: Waiters::default(),
             changing: Mutex::new(()),
@@ -80,6 +96,7 @@ impl ReplicaSet {
             seed,
             thresholds: RwLock::new(thresholds),
             full_resyncs: AtomicU64::new(0),
+            links: AtomicUsize::new(0),
             seen: Mutex::new(Batch::default()),
         }
     }
@@ -148,8 +165,8 @@ impl ReplicaSet {
         self.log.lock().backlog()
     }
 
-    /// The backlog's bytes from `from` on; `None` when they are not kept.
-    pub fn stream_from(&self, from: Offset) -> Option<Vec<u8>> {
+    /// The backlog's bytes from `from` on, chunk by chunk; `None` when they are not kept.
+    pub fn stream_from(&self, from: Offset) -> Option<Vec<Bytes>> {
         self.log.lock().stream_from(from)
     }
 
@@ -158,8 +175,7 @@ impl ReplicaSet {
         let mut log = self.log.lock();
         log.set_backlog_bytes(backlog_bytes);
         log.set_feed_bytes_max(feed_bytes_max);
-        self.mark_cuts(&mut log);
-        drop(log);
+        self.mark_disconnected(log);
         self.push();
     }
 
@@ -184,12 +200,7 @@ impl ReplicaSet {
         let place = self.members.get(index)?;
         let member = Arc::new(Member::new(index, self.new_engine()));
         member.enter(MemberFlag::Unsynced, now);
-        {
-            let mut log = self.log.lock();
-            for member in self.members().chain([&member]) {
-                member.open_feed(&mut log);
-            }
-        }
+        member.make_follower(&mut self.log.lock());
         place.get_or_init(|| member.clone());
         *self.member_list.write() = self.members().cloned().collect();
         self.announce();
@@ -216,10 +227,7 @@ impl ReplicaSet {
 
     /// Wakes the feeds of all replicas.
     pub fn push(&self) {
-        let master = self.master();
-        for member in self.members().filter(|it| it.index != master) {
-            member.wake();
-        }
+        self.replicas().for_each(|it| it.wake());
     }
 
     /// Microseconds since the first write that `member` has not applied was appended; 0 when it has
@@ -241,7 +249,7 @@ impl ReplicaSet {
         }
         let since = {
             let log = self.log.lock();
-            member.applying_since().or_else(|| log.waiting_since(member.feed()?))
+            member.applying_since().or_else(|| log.waiting_since(member.follower()?))
         };
         since.map_or(0, |it| now.since(it)).max(paused_us)
     }
@@ -252,26 +260,11 @@ impl ReplicaSet {
         self.rate.eta_ms(bytes)
     }
 
-    /// Lets everybody see what was appended to the log, which stays locked.
-    pub(super) fn publish(&self, log: &mut Log<KeySlot>, master: &Member) {
+    /// Lets everybody see what was appended to the log.
+    pub(super) fn publish(&self, log: MutexGuard<'_, Log<KeySlot>>, master: &Member) {
         let head = log.head();
         self.set_head(head);
         master.set_applied(head);
-        self.mark_cuts(log);
-    }
-
-    /// A replica whose feed has been cut serves nothing from here on.
-    fn mark_cuts(&self, log: &mut Log<KeySlot>) {
-        if !log.take_news_of_cuts() {
-            return;
-        }
-        let master = self.master();
-        for member in self.members().filter(|it| it.index != master && it.is_sound()) {
-            if member.feed().is_some_and(|feed| log.is_cut(feed)) {
-                member.enter(MemberFlag::Unsynced, MonoUs(0));
-                log::warn!("event=replica-cut member={} head={}", member.name, log.head());
-            }
-        }
-        self.left_sync();
+        self.mark_disconnected(log);
     }
 }

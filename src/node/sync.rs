@@ -1,5 +1,5 @@
-//! Full sync in memory: a replica that was cut off, or is new, becomes a copy of another member at
-//! one exact offset, and goes on from there.
+//! Full resync in memory: a replica that was disconnected, or is new, becomes a copy of another
+//! member at one exact offset, and goes on from there.
 
 use super::member::{ApplyState, Member, MemberFlag};
 use super::replica_set::ReplicaSet;
@@ -7,19 +7,19 @@ use crate::base::limits::DATABASES;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::engine::{Engine, KeySlot};
-use crate::replication::PendingRecord;
+use crate::replication::{DisconnectReason, PendingRecord};
 use crate::runtime::{clock, lazyfree};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// How a full sync ended.
+/// How a full resync ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Synced {
     /// It follows the stream.
     Done,
-    /// Its source, or the copy itself, was cut off meanwhile: begin again.
+    /// Its source, or the copy itself, was disconnected meanwhile: begin again.
     Overtaken,
     /// Nobody can be copied now.
     NoSource,
@@ -33,7 +33,7 @@ struct Copied {
 }
 
 impl ReplicaSet {
-    /// Whether `member` is a replica that cannot go on without a full sync, and may have one.
+    /// Whether `member` is a replica that cannot go on without a full resync, and may have one.
     pub fn needs_sync(&self, member: &Member) -> bool {
         member.index != self.master()
             && member.is(MemberFlag::Unsynced)
@@ -49,7 +49,7 @@ impl ReplicaSet {
             return Synced::Done;
         }
         let Some(source) = self.source_of_sync(member) else {
-            log::warn!("event=full-sync-put-off member={} why=no-source", member.name);
+            log::warn!("event=full-resync-put-off member={} why=no-source", member.name);
             return Synced::NoSource;
         };
         let Some(copy) = self.copy_frozen(&source, member, now) else {
@@ -61,7 +61,7 @@ impl ReplicaSet {
         }
         self.wake_waiters();
         log::info!(
-            "event=full-sync member={} source={} offset={at} us={}",
+            "event=full-resync member={} source={} offset={at} us={}",
             member.name,
             source.name,
             clock::mono_now().since(now)
@@ -97,38 +97,41 @@ impl ReplicaSet {
             source.wake();
         }
         copied.unwrap_or_else(|_| {
-            log::error!("event=full-sync-failed member={} source={}", member.name, source.name);
+            log::error!("event=full-resync-failed member={} source={}", member.name, source.name);
+            self.disconnect(member, DisconnectReason::ResyncFailed);
             None
         })
     }
 
-    /// A copy of `source` where it stands; the feed of `member` goes on from there.
+    /// A copy of `source` where it stands; `member` is sent the stream from there on.
     fn copy(&self, source: &Member, member: &Member) -> Option<Copied> {
         let mut engine = self.new_engine();
         let hosted = source.hosted.read();
         copy_keys(&hosted.engine, &mut engine);
         let due = hosted.apply_state.due.clone();
         let mut log = self.log.lock();
-        let feed = member.open_feed(&mut log);
-        match source.feed().filter(|_| source.index != self.master()) {
-            Some(other) if log.attach_like(feed, other) => {}
+        let follower = member.make_follower(&mut log);
+        log.handshake(follower);
+        match source.follower().filter(|_| source.index != self.master()) {
+            Some(other) if log.full_resync_like(follower, other) => {}
             Some(_) => return None,
-            None => log.attach(feed),
+            None => log.full_resync(follower),
         }
         Some(Copied { engine, at: source.applied(), due })
     }
 
-    /// Puts the copy in its place. The log stays locked until the member is in service: a cut that
-    /// came before is seen here, one that comes after marks it as any other.
+    /// Puts the copy in its place. The log stays locked until the member is in service: that it was
+    /// disconnected before is seen here, and after marks it as any other.
     fn adopt_copy(&self, member: &Member, copy: Copied) -> bool {
         let mut hosted = member.hosted.write();
         let old = std::mem::replace(&mut hosted.engine, copy.engine);
         member.set_applying_since(copy.due.front().map(|it| it.at));
         hosted.apply_state = ApplyState { due: copy.due, ..ApplyState::new() };
         member.set_applied(copy.at);
-        let log = self.log.lock();
-        let is_fed = member.feed().is_some_and(|feed| !log.is_cut(feed));
-        if is_fed {
+        let mut log = self.log.lock();
+        let fed = member.follower().filter(|it| log.follower(*it).state.is_fed());
+        if let Some(follower) = fed {
+            log.online(follower, copy.at);
             // Counted before it serves, so that who sees it back in service sees why.
             self.full_resyncs.fetch_add(1, Relaxed);
             member.full_resyncs.fetch_add(1, Relaxed);
@@ -136,7 +139,7 @@ impl ReplicaSet {
         }
         drop((log, hosted));
         lazyfree::free_async(old);
-        is_fed
+        fed.is_some()
     }
 }
 

@@ -223,7 +223,7 @@ impl Transaction<'_, '_> {
         let MasterGuard { set, member, has_news, .. } = &mut *self.guard;
         let mut log = set.log.lock();
         append(&mut log, self.effects, self.at);
-        set.publish(&mut log, member);
+        set.publish(log, member);
         *has_news = true;
     }
 }

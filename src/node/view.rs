@@ -29,9 +29,7 @@ impl View<'_> {
 
     /// How the replicas are being fed, for the gate in front of writes.
     pub fn fed(&self) -> impl Iterator<Item = Fed> {
-        let replicas = self.member_list.iter().filter(|it| it.index != self.set.master());
-        replicas
-            .map(|it| Fed { linked: it.is_sound(), behind_us: self.set.behind_us(it, self.now) })
+        self.set.fed(self.now)
     }
 }
 

@@ -1,96 +1,50 @@
-//! The log: the stream's bytes, the same writes as records for hosted feeds, and a cursor per feed.
+//! The log: one stream, kept as a backlog of bytes and a window of records, and its followers.
 
-use super::blocks::Blocks;
-use crate::base::position::{Offset, ReplicationHistory};
+use super::backlog::Backlog;
+use super::followers::{
+    DisconnectReason, Follower, FollowerId, FollowerKind, FollowerState, Followers,
+};
+use super::peer_fault::PeerFault;
+use super::window::{PendingRecord, What, Window};
+use crate::base::limits::FOLLOWER_BYTES_MAX;
+use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use bytes::Bytes;
 use std::collections::VecDeque;
-
-/// A write as hosted feeds see it. Records with the same `end` belong to one atomic write.
-#[derive(Clone, Debug)]
-pub struct Record<S> {
-    /// Where the write ends in the stream.
-    pub end: Offset,
-    /// When it was appended.
-    pub at: MonoUs,
-    /// Its database.
-    pub db: u8,
-    /// What a replica does.
-    pub what: What<S>,
-}
-
-/// What a hosted replica does with a record.
-#[derive(Clone, Debug)]
-pub enum What<S> {
-    /// Stores this entry, which the master shares.
-    ApplyShared(S),
-    /// Runs the command that stands in the stream from `from` to `to`.
-    Repeat { from: Offset, to: Offset },
-    /// Nothing: the stream's own words.
-    Pass,
-}
-
-/// A record taken from the log, ready to be applied.
-#[derive(Clone)]
-pub struct PendingRecord<S> {
-    /// Where the write ends in the stream.
-    pub end: Offset,
-    /// When it was appended.
-    pub at: MonoUs,
-    /// Its database.
-    pub db: usize,
-    /// The entry to store, or the encoded command to run; neither for the stream's own words.
-    pub what: Result<S, Bytes>,
-}
-
-/// A feed's place in the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FeedId(usize);
-
-/// Where a hosted replica reads.
-///
-/// ```text
-///   attach ──▶ Streaming ──(past the bound)──▶ Cut ──attach──▶ Streaming
-/// ```
-#[derive(Clone, Copy, Debug)]
-enum Cursor {
-    /// The next record it has not taken, by number, and where the one before it ended.
-    Streaming { next: u64, at: Offset },
-    /// It fell too far behind, or is not a replica now: it must be synced anew.
-    Cut,
-}
 
 /// The stream of one set.
 pub struct Log<S> {
     history: ReplicationHistory,
     head: Offset,
     selected: Option<usize>,
-    blocks: Blocks,
-    records: VecDeque<Record<S>>,
-    /// Number of the first record in `records`.
-    first: u64,
-    feeds: Vec<Cursor>,
+    /// Whether bytes are kept: from the first follower on. Before that only the offset moves.
+    is_kept: bool,
+    backlog: Backlog,
+    window: Window<S>,
+    followers: Followers,
     backlog_bytes: usize,
     feed_bytes_max: usize,
-    /// A feed has been cut since anybody asked.
-    has_cut: bool,
 }
 
 impl<S: Clone> Log<S> {
-    /// An empty stream. `backlog_bytes` are kept for partial resyncs; a feed that falls further
-    /// behind than `feed_bytes_max` is cut.
-    pub fn new(history: ReplicationHistory, backlog_bytes: usize, feed_bytes_max: usize) -> Log<S> {
+    /// A stream whose first byte will stand at `start`. `backlog_bytes` are kept for partial
+    /// resyncs; a hosted replica that falls further behind than `feed_bytes_max` is disconnected.
+    pub fn new(
+        history: ReplicationHistory,
+        start: Offset,
+        backlog_bytes: usize,
+        feed_bytes_max: usize,
+    ) -> Log<S> {
         Log {
             history,
-            head: Offset::ZERO,
+            head: start,
             selected: None,
-            blocks: Blocks::new(Offset::ZERO),
-            records: VecDeque::new(),
-            first: 0,
-            feeds: Vec::new(),
+            is_kept: false,
+            backlog: Backlog::new(start),
+            window: Window::new(start),
+            followers: Followers::default(),
             backlog_bytes,
             feed_bytes_max,
-            has_cut: false,
         }
     }
 
@@ -112,106 +66,166 @@ impl<S: Clone> Log<S> {
 
     /// First byte and number of bytes of the backlog.
     pub fn backlog(&self) -> (Offset, u64) {
-        (self.blocks.start(), self.blocks.len())
+        if self.is_kept { (self.backlog.start(), self.backlog.len()) } else { (self.head, 0) }
+    }
+
+    /// The stream's bytes from `from` on, chunk by chunk; `None` when they are not all kept.
+    pub fn stream_from(&mut self, from: Offset) -> Option<Vec<Bytes>> {
+        let is_there = self.keeps_bytes_from(from);
+        is_there.then(|| self.backlog.chunks(from, self.head))
     }
 
     /// Changes `repl-backlog-size`.
     pub fn set_backlog_bytes(&mut self, bytes: usize) {
         self.backlog_bytes = bytes;
-        self.look_after_bounds();
+        self.trim();
     }
 
-    /// Changes how far a feed may fall behind.
+    /// Changes how far a hosted replica may fall behind.
     pub fn set_feed_bytes_max(&mut self, bytes: usize) {
         self.feed_bytes_max = bytes;
-        self.look_after_bounds();
+        self.followers.set_bytes_max(FollowerKind::Hosted, bytes as u64);
+        self.look_after_bounds(self.head);
     }
 
-    /// A place for one more feed, which is cut until it is attached. Bytes are kept from the first
-    /// feed on; before that only the offset moves.
-    pub fn open_feed(&mut self) -> FeedId {
-        if self.feeds.is_empty() {
-            self.blocks = Blocks::new(self.head);
+    /// A new follower, before its handshake.
+    pub fn add_follower(&mut self, kind: FollowerKind, name: String) -> FollowerId {
+        if !self.is_kept {
+            self.is_kept = true;
+            self.backlog = Backlog::new(self.head);
             self.selected = None;
         }
-        self.feeds.push(Cursor::Cut);
-        FeedId(self.feeds.len() - 1)
+        let bytes_max = match kind {
+            FollowerKind::Hosted => self.feed_bytes_max,
+            FollowerKind::Wire | FollowerKind::AppendOnlyFile => FOLLOWER_BYTES_MAX,
+        };
+        self.followers.add(kind, name, bytes_max as u64)
     }
 
-    /// The feed goes on from the head.
-    pub fn attach(&mut self, feed: FeedId) {
-        let next = self.first + self.records.len() as u64;
-        self.feeds[feed.0] = Cursor::Streaming { next, at: self.head };
-    }
-
-    /// The feed goes on from where `other` is. Answers whether there is such a place: `other` is
-    /// not cut.
-    pub fn attach_like(&mut self, feed: FeedId, other: FeedId) -> bool {
-        self.feeds[feed.0] = self.feeds[other.0];
-        !self.is_cut(feed)
-    }
-
-    /// The feed reads no more.
-    pub fn detach(&mut self, feed: FeedId) {
-        self.feeds[feed.0] = Cursor::Cut;
-        self.look_after_bounds();
-    }
-
-    /// Whether the feed must be synced anew before it can read.
-    pub fn is_cut(&self, feed: FeedId) -> bool {
-        matches!(self.feeds[feed.0], Cursor::Cut)
-    }
-
-    /// Whether a feed has been cut since the last time this was asked.
-    pub fn take_news_of_cuts(&mut self) -> bool {
-        std::mem::take(&mut self.has_cut)
-    }
-
-    /// The stream's bytes from `from` on; `None` when they are not all kept.
-    pub fn stream_from(&mut self, from: Offset) -> Option<Vec<u8>> {
-        (self.blocks.start() <= from && from <= self.head).then(|| self.blocks.copy_from(from))
-    }
-
-    /// When the first write was appended that this feed has not taken; `None` when it has taken
-    /// all.
-    pub fn waiting_since(&self, feed: FeedId) -> Option<MonoUs> {
-        let Cursor::Streaming { next, .. } = self.feeds[feed.0] else { return None };
-        self.records.get((next - self.first) as usize).map(|it| it.at)
-    }
-
-    /// Takes whole writes for a feed until there are `most` records or more, or none left.
-    pub fn take(&mut self, feed: FeedId, most: usize, due: &mut VecDeque<PendingRecord<S>>) {
-        let Cursor::Streaming { mut next, mut at } = self.feeds[feed.0] else { return };
-        let mut index = (next - self.first) as usize;
-        while let Some(record) = self.records.get(index) {
-            if most <= due.len() && record.end != at {
-                break;
-            }
-            let what = match &record.what {
-                What::ApplyShared(entry) => Ok(entry.clone()),
-                What::Repeat { from, to } => Err(self.blocks.read(*from, *to)),
-                What::Pass => Err(Bytes::new()),
-            };
-            due.push_back(PendingRecord {
-                end: record.end,
-                at: record.at,
-                db: record.db.into(),
-                what,
-            });
-            at = record.end;
-            index += 1;
-        }
-        next = self.first + index as u64;
-        self.feeds[feed.0] = Cursor::Streaming { next, at };
+    /// The follower is gone for good.
+    pub fn remove_follower(&mut self, id: FollowerId) {
+        self.followers.remove(id);
         self.forget_taken();
+        self.trim();
+    }
+
+    /// The follower, which must be there.
+    pub fn follower(&self, id: FollowerId) -> &Follower {
+        self.followers.get(id)
+    }
+
+    /// All followers.
+    pub fn followers(&self) -> impl Iterator<Item = (FollowerId, &Follower)> {
+        self.followers.iter()
+    }
+
+    /// The follower asks from where on it can be sent the stream.
+    pub fn handshake(&mut self, id: FollowerId) {
+        self.followers.change(id, FollowerState::handshake);
+    }
+
+    /// The follower will get a copy of what the stream has made until now, and goes on from there.
+    pub fn full_resync(&mut self, id: FollowerId) {
+        self.full_resync_at(id, self.head);
+    }
+
+    /// The follower will get a copy of `other`, and goes on from where `other` is. Answers whether
+    /// there is such a place: `other` is online.
+    pub fn full_resync_like(&mut self, id: FollowerId, other: FollowerId) -> bool {
+        let FollowerState::Online { sent, .. } = self.follower(other).state else { return false };
+        self.full_resync_at(id, sent);
+        true
+    }
+
+    fn full_resync_at(&mut self, id: FollowerId, at: Offset) {
+        assert!(self.keeps_for(id, at), "a copy at {at} from where the stream is not kept");
+        self.followers.change(id, |it| it.full_resync(at));
+        if self.follower(id).kind != FollowerKind::Hosted {
+            // It cannot know which database was selected before.
+            self.selected = None;
+        }
+    }
+
+    /// The follower has everything before `from` and goes on there, if the stream is kept from
+    /// there on. Answers whether it does; otherwise it needs a full resync.
+    pub fn resume(&mut self, id: FollowerId, from: Position) -> bool {
+        let Coverage::To(offset) = self.history.cover(from) else { return false };
+        let can = self.keeps_for(id, offset);
+        if can {
+            self.followers.change(id, |it| it.resume(offset));
+        }
+        can
+    }
+
+    /// The follower has its copy, which stands at `acked`.
+    pub fn online(&mut self, id: FollowerId, acked: Offset) {
+        self.followers.change(id, |it| it.online(acked));
+    }
+
+    /// The follower is sent nothing from here on, and nothing is kept for it.
+    pub fn disconnect(&mut self, id: FollowerId, why: DisconnectReason) {
+        self.followers.change(id, |it| it.disconnect(why));
+        self.forget_taken();
+        self.trim();
+    }
+
+    /// Whether a follower has gone over its bound since [`Log::take_over_bound`] was asked.
+    #[inline]
+    pub fn has_over_bound(&self) -> bool {
+        self.followers.has_over_bound()
+    }
+
+    /// The followers that went over their bound since the last time this was asked.
+    pub fn take_over_bound(&mut self) -> Vec<FollowerId> {
+        self.followers.take_over_bound()
+    }
+
+    /// When the first write was appended that this hosted replica has not taken; `None` when it has
+    /// taken all.
+    pub fn waiting_since(&self, id: FollowerId) -> Option<MonoUs> {
+        self.follower(id).state.next().and_then(|it| self.window.oldest_after(it))
+    }
+
+    /// A hosted replica has applied everything before `applied`. It takes whole writes until there
+    /// are `most` records or more in `due`, or as many bytes as one take may be of, or none left.
+    pub fn take(
+        &mut self,
+        id: FollowerId,
+        applied: Offset,
+        most: usize,
+        due: &mut VecDeque<PendingRecord<S>>,
+    ) {
+        let Log { followers, window, backlog, .. } = self;
+        if followers.send_hosted(id, applied, |sent| window.take(sent, most, backlog, due)) {
+            self.forget_taken();
+            self.trim_if_due();
+        }
+    }
+
+    /// The next bytes for a follower that takes bytes, at most `most`; none when it was sent all
+    /// there are, or is not online.
+    pub fn next_chunk(&mut self, id: FollowerId, most: usize) -> Bytes {
+        let follower = self.followers.get(id);
+        assert_ne!(follower.kind, FollowerKind::Hosted, "a hosted replica takes records");
+        let FollowerState::Online { sent, .. } = follower.state else { return Bytes::new() };
+        let chunk = self.backlog.chunk(sent, most);
+        self.followers.send(id, sent.after(chunk.len()));
+        self.trim_if_due();
+        chunk
+    }
+
+    /// A follower that takes bytes says what it has. One that cannot have that is disconnected.
+    pub fn ack(&mut self, id: FollowerId, offset: Offset, now: MonoUs) -> Result<(), PeerFault> {
+        let kind = self.follower(id).kind;
+        assert_ne!(kind, FollowerKind::Hosted, "a hosted replica acknowledges when it takes more");
+        self.followers.ack(id, offset, now)
     }
 
     /// Begins a write of `commands` commands; more than one stand between MULTI and EXEC.
     pub fn write(&mut self, commands: usize, at: MonoUs) -> Entry<'_, S> {
-        let is_fed = self.feeds.iter().any(|it| matches!(it, Cursor::Streaming { .. }));
-        let first_record = self.records.len();
+        let (before, first_record) = (self.head, self.window.len());
         let wrap = Wrap::of(commands);
-        Entry { log: self, at, is_fed, first_record, wrap, rolled_over: false }
+        Entry { log: self, at, before, first_record, wrap, began_block: false }
     }
 
     /// The heartbeat that lets a replica tell silence from a dead link.
@@ -225,31 +239,48 @@ impl<S: Clone> Log<S> {
         entry.close();
     }
 
-    fn forget_taken(&mut self) {
-        let newest = self.first + self.records.len() as u64;
-        let next = |it: &Cursor| match it {
-            Cursor::Streaming { next, .. } => *next,
-            Cursor::Cut => newest,
-        };
-        let keep_from = self.feeds.iter().map(next).min().unwrap_or(newest);
-        let taken = (keep_from - self.first) as usize;
-        self.records.drain(..taken);
-        self.first = keep_from;
+    fn keeps_bytes_from(&self, offset: Offset) -> bool {
+        self.backlog().0 <= offset && offset <= self.head
     }
 
-    fn look_after_bounds(&mut self) {
-        let mut keep_from = Offset::new(self.head.since(Offset::new(self.backlog_bytes as u64)));
-        for feed in &mut self.feeds {
-            let Cursor::Streaming { at, .. } = *feed else { continue };
-            if (self.feed_bytes_max as u64) < self.head.since(at) {
-                *feed = Cursor::Cut;
-                self.has_cut = true;
-            } else {
-                keep_from = keep_from.min(at);
-            }
+    /// Whether what this follower takes is kept from `offset` on. Without a hosted replica that is
+    /// fed there are no records of what has been written.
+    fn keeps_for(&mut self, id: FollowerId, offset: Offset) -> bool {
+        if self.follower(id).kind != FollowerKind::Hosted {
+            return self.keeps_bytes_from(offset);
         }
+        if !self.followers.feeds_hosted() {
+            self.window = Window::new(self.head);
+        }
+        self.window.start() <= offset && offset <= self.head
+    }
+
+    #[inline]
+    fn forget_taken(&mut self) {
+        let keep_from = self.followers.keep_records_from();
+        self.window.forget(keep_from.unwrap_or(self.head));
+    }
+
+    /// What somebody needed until now may be more than a backlog should have.
+    #[inline]
+    fn trim_if_due(&mut self) {
+        if self.backlog.is_due_for_trim(self.backlog_bytes) {
+            self.trim();
+        }
+    }
+
+    fn trim(&mut self) {
+        let keep_from = self.followers.keep_bytes_from();
+        self.backlog.trim(self.backlog_bytes, keep_from.unwrap_or(self.head));
+    }
+
+    /// To be called after a write from `before` on that began a block, or with the stream's end
+    /// when a bound has changed.
+    #[cold]
+    fn look_after_bounds(&mut self, before: Offset) {
+        self.followers.look_after_bounds(before, self.head);
         self.forget_taken();
-        self.blocks.trim(keep_from);
+        self.trim();
     }
 }
 
@@ -267,15 +298,16 @@ impl Wrap {
     }
 }
 
-/// A write being appended. Nothing of it is visible to feeds before [`Entry::close`].
+/// A write being appended. Nothing of it is visible to followers before [`Entry::close`].
 pub struct Entry<'l, S> {
     log: &'l mut Log<S>,
     at: MonoUs,
-    is_fed: bool,
+    /// Where the stream ended before it.
+    before: Offset,
     first_record: usize,
     wrap: Wrap,
-    /// A block was filled: the time to look after bounds.
-    rolled_over: bool,
+    /// The time to look after bounds.
+    began_block: bool,
 }
 
 impl<S: Clone> Entry<'_, S> {
@@ -284,16 +316,14 @@ impl<S: Clone> Entry<'_, S> {
     pub fn propagate(&mut self, db: usize, words: &[u8], shared: impl ExactSizeIterator<Item = S>) {
         self.select(db);
         let from = self.append(words);
-        if !self.is_fed {
+        if !self.log.followers.feeds_hosted() {
             return;
         }
-        let (at, db) = (self.at, db as u8);
-        let record = |what| Record { end: Offset::ZERO, at, db, what };
         if shared.len() == 0 {
             let to = from.after(words.len());
-            self.log.records.push_back(record(What::Repeat { from, to }));
+            self.log.window.push(self.at, db, What::Repeat { from, to });
         }
-        self.log.records.extend(shared.map(|it| record(What::ApplyShared(it))));
+        shared.for_each(|it| self.log.window.push(self.at, db, What::ApplyShared(it)));
     }
 
     /// Ends the write. Answers where the stream ends now.
@@ -302,14 +332,14 @@ impl<S: Clone> Entry<'_, S> {
             self.append(b"*1\r\n$4\r\nEXEC\r\n");
         }
         let end = self.log.head;
-        if self.is_fed && self.first_record == self.log.records.len() {
-            self.log.records.push_back(Record { end, at: self.at, db: 0, what: What::Pass });
+        if self.log.followers.feeds_hosted() && self.before < end {
+            if self.first_record == self.log.window.len() {
+                self.log.window.push(self.at, 0, What::Pass);
+            }
+            self.log.window.close(self.first_record, end);
         }
-        for record in self.log.records.range_mut(self.first_record..) {
-            record.end = end;
-        }
-        if self.rolled_over {
-            self.log.look_after_bounds();
+        if self.began_block {
+            self.log.look_after_bounds(self.before);
         }
         end
     }
@@ -332,119 +362,12 @@ impl<S: Clone> Entry<'_, S> {
     fn append(&mut self, words: &[u8]) -> Offset {
         let from = self.log.head;
         self.log.head = from.after(words.len());
-        if !self.log.feeds.is_empty() {
-            self.rolled_over |= self.log.blocks.append(words);
+        if self.log.is_kept {
+            self.began_block |= self.log.backlog.append(words);
         }
         from
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::position::ReplId;
-
-    const NOW: MonoUs = MonoUs(1);
-
-    fn log(feed_bytes_max: usize) -> Log<u32> {
-        Log::new(ReplicationHistory::new(ReplId::new([1; 20])), 1 << 20, feed_bytes_max)
-    }
-
-    fn propagate(log: &mut Log<u32>, db: usize, commands: &[(&str, &[u32])]) -> Offset {
-        let mut entry = log.write(commands.len(), NOW);
-        for (words, shared) in commands {
-            entry.propagate(db, words.as_bytes(), shared.iter().copied());
-        }
-        entry.close()
-    }
-
-    fn taken(log: &mut Log<u32>, feed: FeedId) -> Vec<String> {
-        let mut due = VecDeque::new();
-        log.take(feed, usize::MAX, &mut due);
-        let text = |it: PendingRecord<u32>| match it.what {
-            Ok(entry) => format!("{}@{} adopt {entry}", it.db, it.end),
-            Err(words) => format!("{}@{} {}", it.db, it.end, String::from_utf8_lossy(&words)),
-        };
-        due.into_iter().map(text).collect()
-    }
-
-    fn stream(log: &mut Log<u32>) -> String {
-        let (from, len) = log.backlog();
-        let mut text = String::new();
-        let mut at = from;
-        for (start, block) in &log.blocks.sealed_for_test() {
-            assert_eq!(*start, at);
-            at = at.after(block.len());
-            text.push_str(&String::from_utf8_lossy(block));
-        }
-        assert_eq!(text.len() as u64, len);
-        text.replace("\r\n", " ")
-    }
-
-    #[test]
-    fn the_stream_is_what_a_redis_replica_would_receive() {
-        let mut log = log(1 << 20);
-        let feed = log.open_feed();
-        log.attach(feed);
-        propagate(&mut log, 0, &[("A", &[])]);
-        propagate(&mut log, 0, &[("B", &[7])]);
-        propagate(&mut log, 3, &[("C", &[]), ("D", &[])]);
-        log.ping(NOW);
-        let select = |db| format!("*2 $6 SELECT $1 {db} ");
-        let wanted = format!("{}AB{}*1 $5 MULTI CD*1 $4 EXEC *1 $4 PING ", select(0), select(3));
-        assert_eq!(stream(&mut log), wanted);
-    }
-
-    #[test]
-    fn a_feed_takes_each_write_once_and_whole() {
-        let mut log = log(1 << 20);
-        let feed = log.open_feed();
-        log.attach(feed);
-        let one = propagate(&mut log, 0, &[("A", &[])]);
-        let two = propagate(&mut log, 1, &[("BB", &[7, 8]), ("C", &[])]);
-        let mut due = VecDeque::new();
-        log.take(feed, 2, &mut due);
-        assert_eq!(due.len(), 4, "a write is not split");
-        assert!(due.range(1..).all(|it| it.end == two) && due[0].end == one);
-        assert!(taken(&mut log, feed).is_empty());
-        assert_eq!(log.waiting_since(feed), None);
-        propagate(&mut log, 1, &[("D", &[])]);
-        assert_eq!(log.waiting_since(feed), Some(NOW));
-        assert_eq!(taken(&mut log, feed), [format!("1@{} D", log.head())]);
-    }
-
-    #[test]
-    fn a_feed_past_its_bound_is_cut_and_the_others_go_on() {
-        let mut log = log(300_000);
-        let (slow, quick) = (log.open_feed(), log.open_feed());
-        log.attach(slow);
-        log.attach(quick);
-        let words = "x".repeat(1000);
-        for _ in 0..1000 {
-            propagate(&mut log, 0, &[(&words, &[])]);
-            assert_eq!(taken(&mut log, quick).len(), 1);
-        }
-        assert!(log.is_cut(slow) && !log.is_cut(quick));
-        assert!(log.records.is_empty(), "nothing is kept for a feed that was cut");
-        assert!(taken(&mut log, slow).is_empty());
-        log.attach(slow);
-        assert!(taken(&mut log, slow).is_empty());
-        propagate(&mut log, 0, &[("A", &[])]);
-        assert_eq!(taken(&mut log, slow).len(), 1);
-    }
-
-    #[test]
-    fn the_backlog_keeps_about_as_much_as_it_should() {
-        let mut log = log(1 << 20);
-        log.set_backlog_bytes(200_000);
-        let feed = log.open_feed();
-        log.attach(feed);
-        let words = "x".repeat(1000);
-        for _ in 0..2000 {
-            propagate(&mut log, 0, &[(&words, &[])]);
-            taken(&mut log, feed);
-        }
-        let (_, len) = log.backlog();
-        assert!((200_000..400_000).contains(&len), "{len}");
-    }
-}
+mod tests;

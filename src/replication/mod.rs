@@ -1,10 +1,18 @@
 //! The stream: what the master did, byte for byte as a Redis replica would receive it, and the
-//! cursors that read it.
+//! followers that are sent it.
 //!
-//! **Invariant:** knows bytes and positions, not keys: what hosted feeds share is opaque here.
+//! **Invariant:** knows bytes and positions, not keys: what hosted replicas share is opaque here.
 //! **Invariant:** no clock, no socket, no task. Time comes in as an argument.
+//! **Invariant:** offsets may start anywhere, and all of one log are of its history; a position of
+//! another comes in by the rule of `replid2` only.
 
-mod blocks;
+mod peer_fault;
+mod followers;
+mod backlog;
+mod window;
 mod log;
 
-pub use log::{Entry, FeedId, Log, PendingRecord, Record, What};
+pub use followers::{DisconnectReason, Follower, FollowerId, FollowerKind, FollowerState};
+pub use log::{Entry, Log};
+pub use peer_fault::PeerFault;
+pub use window::{PendingRecord, Record, What};

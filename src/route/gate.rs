@@ -14,7 +14,7 @@ pub struct MinReplicas {
 /// How a replica is being fed. A drained one serves no reads but is still fed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fed {
-    /// Not cut off, loading or quarantined.
+    /// Online: not disconnected, in a full resync or quarantined.
     pub linked: bool,
     /// How long ago, as of now, it last had all that the master had.
     pub behind_us: u64,

@@ -51,7 +51,7 @@ pub struct Candidate {
     pub member: u16,
     /// What it has applied; may be late, never early.
     pub applied: Offset,
-    /// Not drained, cut off, quarantined or loading.
+    /// Not drained, disconnected, quarantined or in a full resync.
     pub in_service: bool,
     /// Applies nothing for now, so it cannot catch up.
     pub paused: bool,

@@ -13,9 +13,9 @@ pub enum Acks {
     /// This many replicas.
     Count(u16),
     /// All replicas that are in service and being fed when the write is made, and one at least. One
-    /// that is paused, drained or cut off meanwhile is no longer waited for.
+    /// that is paused, drained or disconnected meanwhile is no longer waited for.
     InSync,
-    /// All replicas of the set, those too that are paused or cut off.
+    /// All replicas of the set, those too that are paused or disconnected.
     All,
 }
 

@@ -7,7 +7,7 @@ pub use checker::Finding;
 
 use checker::Ledger;
 use client::Client;
-use entourage::base::position::{Offset, ReplId};
+use entourage::base::position::{Offset, Position, ReplId};
 use entourage::base::random::Random;
 use entourage::base::time::{MonoUs, WallMs};
 use entourage::command::{Args, Fault};
@@ -26,6 +26,7 @@ const WALL: WallMs = WallMs(1_700_000_000_000);
 /// Everything, in one thread.
 pub struct CallEnv {
     pub set: ReplicaSet,
+    start: Offset,
     pub findings: Vec<Finding>,
     pub reads_at_replicas: u64,
     pub syncs: u64,
@@ -44,10 +45,15 @@ impl CallEnv {
         let replicas = 1 + random.below(3) as usize;
         let replid = ReplId::new([seed as u8; 20]);
         let thresholds = Thresholds::default();
-        let set = ReplicaSet::new(replicas, seed, replid, thresholds, BACKLOG_BYTES, GENEROUS);
+        // Nothing may depend on where a stream starts.
+        let offset = Offset::new(random.bits() >> (1 + random.below(63)));
+        let start = Position { replid, offset };
+        let set =
+            ReplicaSet::starting_at(start, replicas, seed, thresholds, BACKLOG_BYTES, GENEROUS);
         let clients = (0..4).map(|it| Client::new(it, &mut random, &set)).collect();
         CallEnv {
             set,
+            start: offset,
             findings: vec![],
             reads_at_replicas: 0,
             syncs: 0,
@@ -86,6 +92,18 @@ impl CallEnv {
             97 => self.set.ping(MonoUs(self.now)),
             98 => self.panic(),
             _ => self.grow(),
+        }
+        self.assert_followers_are_members();
+    }
+
+    /// The log and the members say the same: exactly the sound replicas are online.
+    fn assert_followers_are_members(&self) {
+        let followers = self.set.followers(MonoUs(self.now));
+        assert_eq!(followers.len(), self.set.member_list().len() - 1);
+        for it in followers {
+            let member = it.member.expect("all are hosted");
+            assert_eq!(it.state.is_online(), member.is_sound(), "{}: {:?}", it.name, it.state);
+            assert!(it.state.acked().is_none_or(|acked| acked <= it.acked), "late, never early");
         }
     }
 
@@ -192,7 +210,7 @@ impl CallEnv {
         }
     }
 
-    /// The bound tightens for a moment: who is behind is cut.
+    /// The bound tightens for a moment: who is behind is disconnected.
     fn squeeze(&mut self) {
         self.set.bound_log(BACKLOG_BYTES, self.random.below(2000) as usize);
         self.set.bound_log(BACKLOG_BYTES, GENEROUS);
@@ -283,8 +301,9 @@ impl CallEnv {
 
     /// The stream from its first byte makes a fresh engine equal to the master.
     pub fn assert_stream_tells_all(&self) {
-        let bytes = self.set.stream_from(Offset::ZERO).expect("the backlog keeps everything");
-        assert_eq!(bytes.len() as u64, self.set.head().bytes());
+        let bytes = self.set.stream_from(self.start).expect("the backlog keeps everything");
+        let bytes = bytes.concat();
+        assert_eq!(bytes.len() as u64, self.set.head().since(self.start));
         let mut engine = Engine::new(1, Thresholds::default());
         let mut decoder = Decoder::new(Limits::of(AuthState::Known));
         let (mut rest, mut db) = (&bytes[..], 0);

@@ -4,7 +4,8 @@ use super::Lines;
 use crate::base::limits::DATABASES;
 use crate::base::position::ReplId;
 use crate::metrics::Delay;
-use crate::node::MemberFlag;
+use crate::node::FollowerStatus;
+use crate::replication::{DisconnectReason, FollowerState};
 use crate::runtime::clock;
 use crate::state::Server;
 
@@ -40,31 +41,37 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
 /// name for a host: exporters tell replicas apart by address, and nobody can dial these.
 pub fn replication(server: &Server, lines: &mut Lines) {
     let set = &server.set;
-    let (member_list, master, now) = (set.member_list(), set.master(), clock::mono_now());
+    let mut followers = set.followers(clock::mono_now());
+    followers.retain(FollowerStatus::is_replica);
     lines.line("role", "master");
-    lines.line("connected_slaves", member_list.len() - 1);
-    for (at, member) in member_list.iter().filter(|it| it.index != master).enumerate() {
-        let state = match () {
-            () if member.is(MemberFlag::Quarantined) => "quarantined",
-            () if member.is(MemberFlag::Unsynced) => "wait_bgsave",
-            () => "online",
-        };
-        let (port, offset) = (server.birth.port, member.applied());
+    lines.line("connected_slaves", followers.len());
+    for (at, follower) in followers.iter().enumerate() {
+        let (name, port, offset) = (&follower.name, server.birth.port, follower.acked);
+        let flags = follower.flags().replace(',', "+");
         // Redis says -1 of what it does not know.
-        let lag_s = match set.behind_us(member, now) {
+        let lag_s = match follower.behind_us {
             u64::MAX => -1,
             us => (us / 1_000_000) as i64,
         };
         lines.push(format_args!(
-            "slave{at}:ip={},port={port},state={state},offset={offset},lag={lag_s},flags={}",
-            member.name,
-            member.flags().replace(',', "+"),
+            "slave{at}:ip={name},port={port},state={},offset={offset},lag={lag_s},flags={flags}",
+            state(follower.state),
         ));
     }
-    lines.line("master_name", &member_list[master].name);
+    lines.line("master_name", &set.member(set.master()).name);
     lines.line("master_failover_state", "no-failover");
     lines.line("failover_pause_us_p99", server.delay(Delay::FailoverPause).shown(99.0));
     stream(server, lines);
+}
+
+/// Redis' words.
+fn state(state: FollowerState) -> &'static str {
+    match state {
+        FollowerState::Online { .. } => "online",
+        FollowerState::Disconnected { why: DisconnectReason::Quarantined } => "quarantined",
+        FollowerState::FullResync { .. } => "send_bulk",
+        FollowerState::Handshake | FollowerState::Disconnected { .. } => "wait_bgsave",
+    }
 }
 
 fn stream(server: &Server, lines: &mut Lines) {

@@ -116,8 +116,9 @@ fn digest(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 /// The backlog's bytes from an offset on.
 fn stream(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let from = parse_u64(context.args.next()?).ok_or(Fault::NotInteger)?;
-    let bytes = context.server.set.stream_from(Offset::new(from));
-    context.reply.bulk(&bytes.ok_or(Fault::Static("ERR the backlog does not have this offset"))?);
+    let chunks = context.server.set.stream_from(Offset::new(from));
+    let chunks = chunks.ok_or(Fault::Static("ERR the backlog does not have this offset"))?;
+    context.reply.bulk(&chunks.concat());
     Ok(Outcome::Answered)
 }
 

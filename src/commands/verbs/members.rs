@@ -1,8 +1,9 @@
 //! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
 
+use crate::base::position::Offset;
 use crate::command::Fault;
 use crate::commands::{CommandContext, Job, Outcome};
-use crate::node::{Member, MemberFlag, MemberList, ReplicaSet, start_feed};
+use crate::node::{FollowerStatus, Member, MemberFlag, MemberList, start_feed};
 use crate::resp::Reply;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,29 +12,30 @@ use std::sync::atomic::Ordering::Relaxed;
 /// `lag-us` is -1 where nobody can tell.
 pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let set = &context.server.set;
-    let member_list = set.member_list();
+    let (member_list, followers) = (set.member_list(), set.followers(context.now));
     context.reply.map(member_list.len());
     for member in member_list.iter() {
         context.reply.bulk(member.name.as_bytes());
-        let lag_us = i64::try_from(set.behind_us(member, context.now)).unwrap_or(-1);
-        describe(context.reply, set, member, lag_us);
+        let is_it =
+            |it: &&FollowerStatus| it.member.as_ref().is_some_and(|it| it.index == member.index);
+        describe(context.reply, set.head(), member, followers.iter().find(is_it));
     }
     Ok(Outcome::Answered)
 }
 
-fn describe(reply: &mut Reply, set: &ReplicaSet, member: &Member, lag_us: i64) {
-    let is_master = member.index == set.master();
-    let applied = member.applied();
+/// The master is the one that follows nobody.
+fn describe(reply: &mut Reply, head: Offset, member: &Member, follower: Option<&FollowerStatus>) {
+    let offset = follower.map_or(head, |it| it.acked);
     let words = [
-        ("role", if is_master { "master" } else { "replica" }),
+        ("role", follower.map_or("master", |_| "replica")),
         ("state", &member.flags()),
-        ("feed", if is_master { "source" } else { feed(member) }),
+        ("feed", &follower.map_or_else(|| "source".into(), |it| feed(member, it))),
     ];
     let numbers = [
-        ("offset", applied.bytes() as i64),
-        ("lag-bytes", set.head().since(applied) as i64),
-        ("lag-us", lag_us),
-        ("full-syncs", member.full_resyncs.load(Relaxed) as i64),
+        ("offset", offset.bytes() as i64),
+        ("lag-bytes", head.since(offset) as i64),
+        ("lag-us", follower.map_or(0, |it| i64::try_from(it.behind_us).unwrap_or(-1))),
+        ("full-resyncs", member.full_resyncs.load(Relaxed) as i64),
     ];
     reply.map(words.len() + numbers.len() + 1);
     for (name, word) in words {
@@ -48,13 +50,16 @@ fn describe(reply: &mut Reply, set: &ReplicaSet, member: &Member, lag_us: i64) {
     reply.boolean(member.in_service());
 }
 
-fn feed(member: &Member) -> &'static str {
-    match () {
-        () if !member.is_sound() => "cut",
-        () if member.is(MemberFlag::Paused) => "paused",
-        () if member.is(MemberFlag::Frozen) => "frozen",
-        () => "streaming",
+/// The follower's state, unless its member keeps it from being fed.
+fn feed(member: &Member, follower: &FollowerStatus) -> String {
+    let is_online = follower.state.is_online();
+    if is_online && member.is(MemberFlag::Paused) {
+        return "paused".into();
     }
+    if is_online && member.is(MemberFlag::Frozen) {
+        return "frozen".into();
+    }
+    follower.state.to_string()
 }
 
 /// `NODE ADD`, or `NODE <name> <order>`.

@@ -64,9 +64,8 @@ fn tell_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (server, reply) = (context.server, &mut *context.reply);
-    let (member_list, master) = (server.set.member_list(), server.set.master());
-    let replicas: Vec<_> =
-        member_list.iter().filter(|it| it.index != master && it.is_sound()).collect();
+    let mut replicas = server.set.followers(context.now);
+    replicas.retain(|it| it.is_replica() && it.state.is_online());
     reply.array(3);
     reply.bulk(b"master");
     reply.int(server.set.head().bytes() as i64);
@@ -76,7 +75,7 @@ fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         // As in INFO: nobody can dial it.
         reply.bulk(replica.name.as_bytes());
         reply.bulk_int(i64::from(server.birth.port));
-        reply.bulk_int(replica.applied().bytes() as i64);
+        reply.bulk_int(replica.acked.bytes() as i64);
     }
     Ok(Outcome::Answered)
 }

@@ -1,0 +1,303 @@
+//! Who follows the set's stream, and what each has acknowledged: WAIT, acks, the gate, INFO and
+//! ROLE ask here.
+//!
+//! A hosted replica has acknowledged what it has applied, and its member says so without a lock.
+//! What the others have acknowledged stands in the log.
+
+use super::member::{Member, MemberFlag};
+use super::replica_set::ReplicaSet;
+use crate::base::position::Offset;
+use crate::base::time::MonoUs;
+use crate::engine::KeySlot;
+use crate::replication::{
+    DisconnectReason, Follower, FollowerId, FollowerKind, FollowerState, Log, PeerFault,
+};
+use crate::route::Fed;
+use parking_lot::MutexGuard;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire};
+
+/// A follower at one time.
+#[derive(Clone)]
+pub struct FollowerStatus {
+    /// Which it is.
+    pub id: FollowerId,
+    /// A member's name, or a peer's address.
+    pub name: String,
+    /// What it is.
+    pub kind: FollowerKind,
+    /// Where it stands. A hosted replica's `acked` is what it had applied when it last took more.
+    pub state: FollowerState,
+    /// What it has acknowledged: a hosted replica all it has applied, online or not.
+    pub acked: Offset,
+    /// Microseconds since the first write that it has not acknowledged was appended; 0 when it has
+    /// all, [`u64::MAX`] when nobody can tell.
+    pub behind_us: u64,
+    /// The member that a hosted replica is.
+    pub member: Option<Arc<Member>>,
+}
+
+impl FollowerStatus {
+    /// Whether it is a replica: it counts where replicas do. An append-only file does not.
+    pub fn is_replica(&self) -> bool {
+        self.kind != FollowerKind::AppendOnlyFile
+    }
+
+    /// The words of a member's flags; `ok` for the others.
+    pub fn flags(&self) -> String {
+        self.member.as_ref().map_or_else(|| "ok".into(), |it| it.flags())
+    }
+}
+
+impl ReplicaSet {
+    /// All followers: hosted replicas in the order of the member list, then the others.
+    pub fn followers(&self, now: MonoUs) -> Vec<FollowerStatus> {
+        let hosted: Vec<_> = self.replicas().cloned().collect();
+        let mut all: Vec<FollowerStatus> = {
+            let log = self.log.lock();
+            let of_member = |it: &Arc<Member>| Some((it.follower()?, it.clone()));
+            let status = |(id, it)| FollowerStatus::hosted(id, log.follower(id), it);
+            let others = log.followers().filter(|it| it.1.kind != FollowerKind::Hosted);
+            let others = others.map(|(id, it)| FollowerStatus::other(id, it, log.head(), now));
+            hosted.iter().filter_map(of_member).map(status).chain(others).collect()
+        };
+        for it in &mut all {
+            if let Some(member) = &it.member {
+                it.behind_us = self.behind_us(member, now);
+            }
+        }
+        all
+    }
+
+    /// What each replica on the wire has acknowledged.
+    pub(super) fn acked_on_wire(&self) -> Vec<Offset> {
+        if self.links.load(Acquire) == 0 {
+            return Vec::new();
+        }
+        let log = self.log.lock();
+        let on_wire = log.followers().filter(|it| is_on_wire(it.1));
+        on_wire.filter_map(|it| it.1.state.acked()).collect()
+    }
+
+    /// How the replicas are being fed, for the gate in front of writes.
+    pub fn fed(&self, now: MonoUs) -> impl Iterator<Item = Fed> {
+        let hosted = self
+            .replicas()
+            .map(move |it| Fed { linked: it.is_sound(), behind_us: self.behind_us(it, now) });
+        hosted.chain(self.fed_on_wire(now))
+    }
+
+    fn fed_on_wire(&self, now: MonoUs) -> Vec<Fed> {
+        if self.links.load(Acquire) == 0 {
+            return Vec::new();
+        }
+        let log = self.log.lock();
+        let on_wire = log.followers().filter(|it| is_on_wire(it.1));
+        let fed = on_wire.map(|(_, it)| Fed {
+            linked: it.state.is_online(),
+            behind_us: behind_us(it, log.head(), now),
+        });
+        fed.collect()
+    }
+
+    /// A follower that is no member, before its handshake.
+    pub fn add_follower(&self, kind: FollowerKind, name: String) -> FollowerId {
+        assert_ne!(kind, FollowerKind::Hosted, "members are added by add_replica");
+        let mut log = self.log.lock();
+        self.links.fetch_add(1, AcqRel);
+        log.add_follower(kind, name)
+    }
+
+    /// A follower that is no member is gone for good. Who waits for it looks again.
+    pub fn remove_follower(&self, id: FollowerId) {
+        let mut log = self.log.lock();
+        log.remove_follower(id);
+        self.links.fetch_sub(1, AcqRel);
+        drop(log);
+        self.left_sync();
+    }
+
+    /// A follower that is no member says what it has. After a fault it is disconnected.
+    pub fn ack(&self, id: FollowerId, offset: Offset, now: MonoUs) -> Result<(), PeerFault> {
+        let acked = self.log.lock().ack(id, offset, now);
+        self.wake_waiters();
+        acked
+    }
+
+    /// The members that are replicas.
+    pub(super) fn replicas(&self) -> impl Iterator<Item = &Arc<Member>> {
+        let master = self.master();
+        self.members().filter(move |it| it.index != master)
+    }
+
+    /// `member` is sent nothing more: it serves nothing, and will be synced anew.
+    pub(super) fn disconnect(&self, member: &Member, why: DisconnectReason) {
+        member.enter(MemberFlag::Unsynced, MonoUs(0));
+        if let Some(id) = member.follower() {
+            self.log.lock().disconnect(id, why);
+        }
+        // A stream that cannot be applied is a broken promise of ours, not the replica's doing.
+        let is_ours = why == DisconnectReason::NotApplicable;
+        let level = if is_ours { log::Level::Error } else { log::Level::Warn };
+        log::log!(level, "event=replica-disconnected member={} why={why}", member.name);
+        self.left_sync();
+    }
+
+    /// Those that have gone over their bound are disconnected: replicas serve nothing from here on.
+    #[inline]
+    pub(super) fn mark_disconnected(&self, log: MutexGuard<'_, Log<KeySlot>>) {
+        if log.has_over_bound() {
+            self.mark_over_bound(log);
+        }
+    }
+
+    #[cold]
+    fn mark_over_bound(&self, mut log: MutexGuard<'_, Log<KeySlot>>) {
+        for id in log.take_over_bound() {
+            if let Some(member) = self.members().find(|it| it.follower() == Some(id)) {
+                member.enter(MemberFlag::Unsynced, MonoUs(0));
+            }
+            let (name, head) = (&log.follower(id).name, log.head());
+            let why = DisconnectReason::FeedLimit;
+            log::warn!("event=replica-disconnected member={name} why={why} head={head}");
+        }
+        // Who is woken may ask the log.
+        drop(log);
+        self.left_sync();
+    }
+}
+
+impl FollowerStatus {
+    fn hosted(id: FollowerId, follower: &Follower, member: Arc<Member>) -> FollowerStatus {
+        FollowerStatus {
+            id,
+            name: follower.name.clone(),
+            kind: follower.kind,
+            state: follower.state,
+            acked: member.applied(),
+            behind_us: u64::MAX,
+            member: Some(member),
+        }
+    }
+
+    fn other(id: FollowerId, follower: &Follower, head: Offset, now: MonoUs) -> FollowerStatus {
+        FollowerStatus {
+            id,
+            name: follower.name.clone(),
+            kind: follower.kind,
+            state: follower.state,
+            acked: follower.state.acked().unwrap_or(Offset::ZERO),
+            behind_us: behind_us(follower, head, now),
+            member: None,
+        }
+    }
+}
+
+/// An append-only file is a follower, and no replica.
+fn is_on_wire(follower: &Follower) -> bool {
+    follower.kind == FollowerKind::Wire
+}
+
+/// What Redis calls a replica's lag: the time since it last acknowledged anything, unless that was
+/// everything.
+fn behind_us(follower: &Follower, head: Offset, now: MonoUs) -> u64 {
+    match follower.state.acked() {
+        None => u64::MAX,
+        Some(acked) if acked == head => 0,
+        Some(_) => now.since(follower.heard_at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::Position;
+    use crate::engine::Thresholds;
+    use crate::node::{ApplyBudget, new_replid};
+    use crate::route::MinReplicas;
+    use std::time::Duration;
+
+    fn set() -> ReplicaSet {
+        ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20)
+    }
+
+    fn linked(set: &ReplicaSet) -> FollowerId {
+        let id = set.add_follower(FollowerKind::Wire, "127.0.0.1:7001".into());
+        let at = Position { replid: set.history().replid, offset: set.head() };
+        assert!(set.log.lock().resume(id, at));
+        id
+    }
+
+    #[test]
+    fn a_follower_on_the_wire_counts_like_a_hosted_one() {
+        let set = set();
+        let id = linked(&set);
+        let file = set.add_follower(FollowerKind::AppendOnlyFile, "appendonly.aof".into());
+        set.ping(MonoUs(5));
+        let head = set.head();
+        assert_eq!((set.acked_by(head), set.acked_by_at_least(2)), (0, Some(Offset::ZERO)));
+        let gate = MinReplicas { replicas: 2, max_lag: Duration::from_micros(10) };
+        assert!(!gate.allows(set.fed(MonoUs(100))));
+
+        let sent = set.log.lock().next_chunk(id, usize::MAX);
+        assert_eq!(sent.len() as u64, head.bytes());
+        set.ack(id, head, MonoUs(100)).unwrap();
+        assert_eq!(set.acked_by(head), 1);
+        set.apply(set.member(1), ApplyBudget::SHORT);
+        assert_eq!((set.acked_by(head), set.acked_by_at_least(2)), (2, Some(head)));
+        assert!(gate.allows(set.fed(MonoUs(200))));
+        let stands = |it: &FollowerStatus| (it.kind, it.acked, it.behind_us);
+        let all: Vec<_> = set.followers(MonoUs(200)).iter().map(stands).collect();
+        let file_stands = (FollowerKind::AppendOnlyFile, Offset::ZERO, u64::MAX);
+        let (hosted, wire) = (FollowerKind::Hosted, FollowerKind::Wire);
+        assert_eq!(all, [(hosted, head, 0), (wire, head, 0), file_stands]);
+
+        set.remove_follower(id);
+        set.remove_follower(file);
+        assert_eq!(set.acked_by(head), 1);
+    }
+
+    #[test]
+    fn a_peer_that_lies_is_disconnected_and_counts_no_more() {
+        let set = set();
+        let id = linked(&set);
+        set.ping(MonoUs(5));
+        let sent = Offset::ZERO;
+        let lie = Err(PeerFault::AckBeyondSent { acked: set.head(), sent });
+        assert_eq!(set.ack(id, set.head(), MonoUs(6)), lie);
+        assert_eq!(set.acked_by(Offset::ZERO), 1);
+    }
+
+    #[test]
+    fn a_hosted_replica_is_online_exactly_while_its_member_is_sound() {
+        let set = set();
+        let state = || set.followers(MonoUs(9))[0].state;
+        assert!(state().is_online());
+        set.disconnect(set.member(1), DisconnectReason::NotApplicable);
+        let why = DisconnectReason::NotApplicable;
+        assert_eq!(state(), FollowerState::Disconnected { why });
+        set.sync(set.member(1), MonoUs(9));
+        assert!(state().is_online() && set.member(1).is_sound());
+        set.fail_over(set.member(1)).unwrap();
+        assert_eq!((set.followers(MonoUs(9))[0].name.as_str(), state().is_online()), ("n1", true));
+        set.fail_over(set.member(0)).unwrap();
+        assert_eq!((set.followers(MonoUs(9))[0].name.as_str(), state().is_online()), ("n2", true));
+    }
+
+    #[test]
+    fn one_write_longer_than_the_feed_limit_disconnects_nobody_and_is_not_kept() {
+        let set = set();
+        set.bound_log(1 << 20, 1 << 20);
+        let member = set.member(1);
+        let mut log = set.log.lock();
+        let mut entry = log.write(1, MonoUs(1));
+        entry.propagate(0, &vec![b'x'; 64 << 20], [].into_iter());
+        entry.close();
+        set.mark_disconnected(log);
+        assert!(member.is_in_sync());
+        let mut due = std::collections::VecDeque::new();
+        set.log.lock().take(member.follower().unwrap(), Offset::ZERO, 9, &mut due);
+        assert_eq!(due.len(), 1);
+        assert!(set.backlog().1 <= 2 << 20, "the backlog has dropped it");
+    }
+}
