@@ -105,7 +105,7 @@ pub struct ReadRetry {
     /// What it needs: it does not move while the read waits.
     pub needs: Position,
     /// The replica that it waits for, and the first key that is to be read.
-    pub awaited: Option<(Place, Option<Key>)>,
+    pub waits_for: Option<(Place, Option<Key>)>,
 }
 
 impl ReadRetry {

@@ -103,7 +103,7 @@ impl Caller {
         match blocked.then {
             Resume::Again => return Resumed::Again(None),
             Resume::Retry(retry) => {
-                if let Some((place, key)) = &retry.awaited {
+                if let Some((place, key)) = &retry.waits_for {
                     context.scratch.metrics.floor_wait(*place, waited_us, key.as_ref());
                 }
                 return Resumed::Again(Some(retry));

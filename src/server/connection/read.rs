@@ -92,7 +92,7 @@ impl Caller {
                     let key = command.spec.keys.first(request).map(Key::new);
                     let retry = ReadRetry {
                         ends: Some(context.now.plus(at_most)),
-                        awaited: Some((Place { route, member }, key)),
+                        waits_for: Some((Place { route, member }, key)),
                         ..self.retry_from(route, step, needs)
                     };
                     return Ok(wait_for(needs, member, at_most, retry));
@@ -116,7 +116,7 @@ impl Caller {
     #[cold]
     fn retry_from(&self, route: u16, step: u8, needs: Offset) -> ReadRetry {
         let ladder = self.settings.routes.get(route).ladder;
-        ReadRetry { route, ladder, step, ends: None, needs: self.position(needs), awaited: None }
+        ReadRetry { route, ladder, step, ends: None, needs: self.position(needs), waits_for: None }
     }
 
     /// Whether the wait that has just ended is about to begin again: somebody has what it was for,
