@@ -217,7 +217,7 @@ impl Bench {
 
     fn run(&mut self, owned: &OwnedRequest) {
         self.serve(owned);
-        self.engine.shared_mut().deferred_frees.clear();
+        self.engine.written_mut().deferred_frees.clear();
     }
 
     /// What a command costs whoever waits for it: the dead are freed elsewhere.

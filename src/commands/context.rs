@@ -1,15 +1,19 @@
-//! A session verb's turn: what it may look at and change, and what happens after it.
+//! A session verb's call: what it may look at and change, the table it stands in included.
 
 use super::outcome::Outcome;
+use super::table;
 use crate::base::time::MonoUs;
-use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Row, spec};
-use crate::resp::{OwnedRequest, Reply};
+use crate::command::{Args, Class, Fault};
+use crate::engine::{ReadVerb, WriteVerb};
+use crate::resp::{OwnedRequest, Reply, Request};
 use crate::session::Session;
 use crate::state::{Client, Server};
 use std::sync::Arc;
 
 /// All that a session verb sees.
 pub struct CommandContext<'t> {
+    /// All commands.
+    pub table: &'static Table,
     /// What all connections share.
     pub server: &'t Arc<Server>,
     /// The connection's own memory.
@@ -38,69 +42,41 @@ impl CommandContext<'_> {
 /// Talks to the proxy itself.
 pub type SessionVerb = fn(&mut CommandContext<'_>) -> Result<Outcome, Fault>;
 
-/// What runs a session's command.
+/// What runs a command. The kind decides where it may go.
 #[derive(Clone, Copy)]
-pub enum SessionRun {
-    /// A verb.
-    Verb(SessionVerb),
-    /// The request path itself, with the command that the request holds.
+pub enum Handler {
+    /// At any member.
+    Read(ReadVerb),
+    /// At the master.
+    Write(WriteVerb),
+    /// A read or a write, depending on its arguments.
+    Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
+    /// At the proxy.
+    Session(SessionVerb),
+    /// Where the command goes that it stands in front of.
     Prefix,
-    /// One of the subcommands, or `bare` when none is named.
-    Container { rows: &'static [SessionRow], bare: Option<SessionVerb> },
+    /// Nowhere: a container of subcommands.
+    Container,
 }
 
-/// A row of the session's table.
-pub type SessionRow = Row<SessionRun>;
+/// A command or subcommand, with what runs it.
+pub type Command = table::Command<Handler>;
+/// All commands.
+pub type Table = table::Table<Handler>;
 
-/// A row; [`SessionRow::says`] documents it.
-pub const fn session_row(
-    name: &'static str,
-    arity: Arity,
-    flags: Flags,
-    verb: SessionVerb,
-) -> SessionRow {
-    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
-    SessionRow { spec, run: SessionRun::Verb(verb) }
-}
-
-/// A row of a command in front of another.
-pub const fn session_prefix(name: &'static str, arity: Arity, flags: Flags) -> SessionRow {
-    let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
-    SessionRow { spec, run: SessionRun::Prefix }
-}
-
-/// A row that only holds subcommands.
-pub const fn session_container(name: &'static str, rows: &'static [SessionRow]) -> SessionRow {
-    let arity = Arity::AtLeast(2);
-    let spec = spec(name, arity, Class::Session, Flags::NONE, Keys::NONE, Group::Connection);
-    SessionRow { spec, run: SessionRun::Container { rows, bare: None } }
-}
-
-impl SessionRow {
-    /// What runs a container that is called without a subcommand.
-    pub const fn alone(mut self, verb: SessionVerb) -> SessionRow {
-        self.spec.arity = Arity::AtLeast(1);
-        if let SessionRun::Container { bare, .. } = &mut self.run {
-            *bare = Some(verb);
+impl Command {
+    /// Whether this request reads or writes.
+    #[inline]
+    pub fn class(&self, request: Request<'_>) -> Class {
+        match self.handler {
+            Handler::Either { is_read, .. } if is_read(request) => Class::Read,
+            Handler::Either { .. } => Class::Write,
+            _ => self.spec.class,
         }
-        self
     }
 
-    /// More flags: a container's.
-    pub const fn flags(mut self, flags: Flags) -> SessionRow {
-        self.spec.flags = flags;
-        self
-    }
-
-    /// It changes data although no member runs it.
-    pub const fn writes(mut self) -> SessionRow {
-        self.spec.class = Class::Write;
-        self
-    }
-
-    /// Where its keys stand, for the few that have any.
-    pub const fn keys(mut self, keys: Keys) -> SessionRow {
-        self.spec.keys = keys;
-        self
+    /// Whether it only holds subcommands.
+    pub fn is_container(&self) -> bool {
+        matches!(self.handler, Handler::Container)
     }
 }

@@ -1,22 +1,30 @@
 //! INFO: what the server is and what it has done, as text in sections.
 
 mod data;
+mod lines;
 mod process;
 
-use super::table::table;
+use super::context::Table;
 use crate::metrics::render;
 use crate::state::Server;
-use std::fmt::Write;
+use lines::Lines;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// A section: its name in lower case, its heading, and what writes its lines.
 struct Section {
     name: &'static str,
     heading: &'static str,
     when: When,
-    tell: fn(&Server, &mut Lines),
+    tell: Tell,
+}
+
+/// What writes the lines of a section.
+#[derive(Clone, Copy)]
+enum Tell {
+    /// From what the server knows.
+    Server(fn(&Server, &mut Lines)),
+    /// By the names of commands, too.
+    ByCommand(fn(&Server, &[&str], &mut Lines)),
 }
 
 /// Which of the collective names a section goes by.
@@ -30,27 +38,27 @@ enum When {
 
 /// In the order they are shown.
 const SECTIONS: &[Section] = &[
-    section("server", "Server", When::Always, process::server),
-    section("clients", "Clients", When::Always, process::clients),
-    section("memory", "Memory", When::Always, process::memory),
-    section("persistence", "Persistence", When::Always, data::persistence),
-    section("stats", "Stats", When::Always, process::stats),
-    section("replication", "Replication", When::Always, data::replication),
-    section("cpu", "CPU", When::Always, process::cpu),
-    section("modules", "Modules", When::Always, |_, _| {}),
-    section("commandstats", "Commandstats", When::All, commandstats),
-    section("errorstats", "Errorstats", When::Always, errorstats),
-    section("latencystats", "Latencystats", When::All, latencystats),
-    section("cluster", "Cluster", When::Always, |_, it| it.line("cluster_enabled", 0)),
-    section("keyspace", "Keyspace", When::Always, data::keyspace),
+    section("server", "Server", When::Always, Tell::Server(process::server)),
+    section("clients", "Clients", When::Always, Tell::Server(process::clients)),
+    section("memory", "Memory", When::Always, Tell::Server(process::memory)),
+    section("persistence", "Persistence", When::Always, Tell::Server(data::persistence)),
+    section("stats", "Stats", When::Always, Tell::Server(process::stats)),
+    section("replication", "Replication", When::Always, Tell::Server(data::replication)),
+    section("cpu", "CPU", When::Always, Tell::Server(process::cpu)),
+    section("modules", "Modules", When::Always, Tell::Server(|_, _| {})),
+    section("commandstats", "Commandstats", When::All, Tell::ByCommand(commandstats)),
+    section("errorstats", "Errorstats", When::Always, Tell::Server(errorstats)),
+    section("latencystats", "Latencystats", When::All, Tell::ByCommand(latencystats)),
+    section(
+        "cluster",
+        "Cluster",
+        When::Always,
+        Tell::Server(|_, it| it.line("cluster_enabled", 0)),
+    ),
+    section("keyspace", "Keyspace", When::Always, Tell::Server(data::keyspace)),
 ];
 
-const fn section(
-    name: &'static str,
-    heading: &'static str,
-    when: When,
-    tell: fn(&Server, &mut Lines),
-) -> Section {
+const fn section(name: &'static str, heading: &'static str, when: When, tell: Tell) -> Section {
     Section { name, heading, when, tell }
 }
 
@@ -65,80 +73,35 @@ impl Section {
 }
 
 /// The sections that any of `words` names; the default ones when there are no words.
-pub fn info<'a>(server: &Server, words: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> String {
+pub fn info<'a>(
+    server: &Server,
+    table: &Table,
+    words: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
+) -> String {
     let is_wanted = |it: &&Section| match words.len() {
         0 => it.when == When::Always,
         _ => words.clone().any(|word| it.is_named(word)),
     };
-    let mut lines = Lines(String::new());
+    let (names, mut lines) = (table.names(), Lines::default());
     for section in SECTIONS.iter().filter(is_wanted) {
-        if !lines.0.is_empty() {
-            lines.0.push_str("\r\n");
+        lines.begin(section.heading);
+        match section.tell {
+            Tell::Server(tell) => tell(server, &mut lines),
+            Tell::ByCommand(tell) => tell(server, &names, &mut lines),
         }
-        lines.push(format_args!("# {}", section.heading));
-        (section.tell)(server, &mut lines);
     }
-    lines.0
+    lines.into_text()
 }
 
-/// The text as it grows.
-struct Lines(String);
-
-impl Lines {
-    fn line(&mut self, name: &str, value: impl std::fmt::Display) {
-        self.push(format_args!("{name}:{value}"));
-    }
-
-    /// A count of bytes, and the same for humans.
-    fn bytes(&mut self, name: &str, bytes: u64) {
-        self.line(name, bytes);
-        self.push(format_args!("{name}_human:{}", human(bytes)));
-    }
-
-    /// What nothing here adds to. INFO's readers look for it all the same.
-    fn zeros(&mut self, names: &[&str]) {
-        names.iter().for_each(|it| self.line(it, 0));
-    }
-
-    fn push(&mut self, line: std::fmt::Arguments<'_>) {
-        write!(self.0, "{line}\r\n").expect("a String takes all that is written");
-    }
+fn commandstats(server: &Server, names: &[&str], lines: &mut Lines) {
+    lines.text(&render::commandstats(&server.snapshot(), names));
 }
 
-/// `1.50M`.
-fn human(bytes: u64) -> String {
-    let units = ["K", "M", "G", "T", "P"];
-    if bytes < 1024 {
-        return format!("{bytes}B");
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while 1024.0 <= size && unit + 1 < units.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.2}{}", units[unit])
-}
-
-fn read(count: &AtomicU64) -> u64 {
-    count.load(Relaxed)
-}
-
-/// Lower-case names of all commands, by number.
-pub(super) fn command_names() -> Vec<&'static str> {
-    table().all().iter().map(|it| it.name.as_str()).collect()
-}
-
-fn commandstats(server: &Server, lines: &mut Lines) {
-    lines.0.push_str(&render::commandstats(&server.snapshot(), &command_names()));
-}
-
-fn latencystats(server: &Server, lines: &mut Lines) {
+fn latencystats(server: &Server, names: &[&str], lines: &mut Lines) {
     let settings: Arc<_> = server.settings();
     if settings.server.latency_tracking {
         let percentiles = &settings.server.latency_percentiles;
-        let text = render::latencystats(&server.snapshot(), &command_names(), percentiles);
-        lines.0.push_str(&text);
+        lines.text(&render::latencystats(&server.snapshot(), names, percentiles));
     }
 }
 
@@ -151,13 +114,6 @@ fn errorstats(server: &Server, lines: &mut Lines) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_for_humans() {
-        let facts = [(0, "0B"), (1023, "1023B"), (1024, "1.00K"), (1_572_864, "1.50M")];
-        facts.iter().for_each(|(bytes, text)| assert_eq!(human(*bytes), *text));
-        assert_eq!(human(25_276_510_208), "23.54G");
-    }
 
     #[test]
     fn collective_names_name_their_sections() {

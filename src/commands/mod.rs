@@ -4,21 +4,22 @@
 mod table;
 mod outcome;
 mod context;
+mod row;
 mod read_requirements;
 mod migration;
 mod slow_words;
 mod info;
 mod stats;
 pub mod verbs;
+mod all;
 
-pub use context::{
-    CommandContext, SessionRow, SessionRun, SessionVerb, session_container, session_prefix,
-    session_row,
-};
+pub use all::table;
+pub use context::{Command, CommandContext, Handler, SessionVerb, Table};
 pub use info::info;
 pub use migration::{Credentials, Migration};
 pub use outcome::{Block, BlockOn, Job, Outcome, ReadRetry, Resume};
 pub use read_requirements::{RequestContext, preferred_replica};
+pub use row::{SessionRow, SessionRun, session_container, session_prefix, session_row};
 pub use slow_words::slow_words;
 pub use stats::stats;
-pub use table::{Command, Handler, Table, table};
+pub use table::Entry;

@@ -1,7 +1,7 @@
 //! What a read of a session asks for: the one place where routes, levels and floors come together,
 //! for the request path and for PROXY EXPLAIN.
 
-use super::table::Command;
+use super::context::Command;
 use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Class;

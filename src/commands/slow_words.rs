@@ -1,6 +1,6 @@
 //! The words of a slow command as the slow log keeps them: shortened, and without passwords.
 
-use super::table::Command;
+use super::context::Command;
 use crate::resp::Request;
 
 /// Redis' limits of what an entry keeps.

@@ -1,15 +1,15 @@
 //! PROXY STATS: service times by route, member and command, staleness served, waits.
 
-use super::info::command_names;
+use super::context::Table;
 use crate::metrics::render::{self, Names};
 use crate::route::StepKind;
 use crate::state::Server;
 
 /// The text.
-pub fn stats(server: &Server) -> String {
+pub fn stats(server: &Server, table: &Table) -> String {
     let (settings, member_list) = (server.settings(), server.set.member_list());
     let names = Names {
-        commands: &command_names(),
+        commands: &table.names(),
         routes: &settings.routes.all().iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
         members: &member_list.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
         ladder: &StepKind::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>(),

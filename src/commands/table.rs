@@ -1,32 +1,12 @@
-//! The one table of all commands: the engine's families, then the proxy's own.
+//! A table of commands: rows that it is given, and how to find one by its name.
+//!
+//! What runs a command is left open, since a verb may look at the table it stands in.
 
-use super::context::{SessionRow, SessionRun, SessionVerb};
-use super::verbs;
-use crate::command::{Class, Fault, Lookup, Spec, echo};
-use crate::engine;
-use crate::engine::{ReadVerb, Row, WriteVerb};
+use crate::command::{Fault, Lookup, Spec, echo};
 use crate::resp::Request;
-use std::sync::OnceLock;
-
-/// What runs a command. The kind decides where it may go.
-#[derive(Clone, Copy)]
-pub enum Handler {
-    /// At any member.
-    Read(ReadVerb),
-    /// At the master.
-    Write(WriteVerb),
-    /// A read or a write, depending on its arguments.
-    Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
-    /// At the proxy.
-    Session(SessionVerb),
-    /// Where the command goes that it stands in front of.
-    Prefix,
-    /// Nowhere: a container of subcommands.
-    Container,
-}
 
 /// A command or subcommand, with its number.
-pub struct Command {
+pub struct Command<H> {
     /// Its place in the table.
     pub id: u16,
     /// Lower-case, `container|subcommand` for a subcommand: what errors and statistics call it.
@@ -36,7 +16,7 @@ pub struct Command {
     /// What is known without running it.
     pub spec: Spec,
     /// What runs it.
-    pub handler: Handler,
+    pub handler: H,
     /// Whether its time may be measured with its neighbours'.
     pub is_quick: bool,
     /// Numbers of its subcommands.
@@ -46,75 +26,52 @@ pub struct Command {
     index: Lookup,
 }
 
-impl Command {
-    /// Whether this request reads or writes.
-    #[inline]
-    pub fn class(&self, request: Request<'_>) -> Class {
-        match self.handler {
-            Handler::Either { is_read, .. } if is_read(request) => Class::Read,
-            Handler::Either { .. } => Class::Write,
-            _ => self.spec.class,
-        }
-    }
-}
-
 /// All commands, and how to find one.
-pub struct Table {
-    commands: Vec<Command>,
+pub struct Table<H> {
+    commands: Vec<Command<H>>,
     index: Lookup,
     top: Vec<u16>,
 }
 
-/// The table.
-pub fn table() -> &'static Table {
-    static TABLE: OnceLock<Table> = OnceLock::new();
-    TABLE.get_or_init(Table::build)
+/// What a table is made of: a command, and its subcommands.
+pub struct Entry<H> {
+    /// What is known without running it.
+    pub spec: Spec,
+    /// What runs it.
+    pub handler: H,
+    /// Its subcommands, if it is a container.
+    pub subcommands: Vec<(Spec, H)>,
 }
 
-impl Table {
-    fn build() -> Table {
+impl<H> Table<H> {
+    /// All of these, numbered in this order. Entries of one name are one command: MEMORY asks
+    /// members for one thing and the proxy for the others.
+    pub fn of(entries: impl Iterator<Item = Entry<H>>) -> Table<H> {
         let mut table = Table { commands: Vec::new(), index: Lookup::default(), top: Vec::new() };
-        engine::verbs::rows().for_each(|row| table.add_engine_row(row));
-        verbs::rows().for_each(|row| table.add_session_row(row));
-        let names: Vec<&'static str> =
-            table.top.iter().map(|it| table.get(*it).spec.name).collect();
-        table.index = Lookup::of(names.into_iter());
+        entries.for_each(|it| table.add_entry(it));
+        table.index = Lookup::of(table.top().map(|it| it.spec.name));
         table
     }
 
-    fn add_engine_row(&mut self, row: &'static Row) {
-        let id = self.add(row.spec, engine_handler(row), None);
-        self.top.push(id);
-        let engine::Run::Container(rows) = row.run else { return };
-        let ids = rows.iter().map(|it| self.add(it.spec, engine_handler(it), Some(row.spec.name)));
-        let ids: Vec<u16> = ids.collect();
-        self.add_subcommands(id, ids);
-    }
-
-    fn add_session_row(&mut self, row: &'static SessionRow) {
-        // MEMORY asks members for one thing and the proxy for the others.
-        let same = self.top.iter().copied().find(|it| self.get(*it).spec.name == row.spec.name);
+    fn add_entry(&mut self, entry: Entry<H>) {
+        let container = entry.spec.name;
+        let same = self.top.iter().copied().find(|it| self.get(*it).spec.name == container);
         let id = same.unwrap_or_else(|| {
-            let id = self.add(row.spec, session_handler(row), None);
+            let id = self.add(entry.spec, entry.handler, None);
             self.top.push(id);
             id
         });
-        let SessionRun::Container { rows, .. } = row.run else { return };
-        let ids = rows.iter().map(|it| self.add(it.spec, session_handler(it), Some(row.spec.name)));
-        let ids: Vec<u16> = ids.collect();
-        self.add_subcommands(id, ids);
-    }
-
-    fn add_subcommands(&mut self, container: u16, more: Vec<u16>) {
-        let mut ids = self.get(container).subcommands.clone();
-        ids.extend(more);
+        let more = entry.subcommands.into_iter();
+        let more: Vec<u16> =
+            more.map(|(spec, handler)| self.add(spec, handler, Some(container))).collect();
+        let ids = [self.get(id).subcommands.as_slice(), &more].concat();
         let names: Vec<&'static str> = ids.iter().map(|it| self.get(*it).spec.name).collect();
-        let command = &mut self.commands[usize::from(container)];
+        let command = &mut self.commands[usize::from(id)];
         command.index = Lookup::of(names.into_iter());
         command.subcommands = ids;
     }
 
-    fn add(&mut self, spec: Spec, handler: Handler, container: Option<&str>) -> u16 {
+    fn add(&mut self, spec: Spec, handler: H, container: Option<&str>) -> u16 {
         let id = self.commands.len() as u16;
         let upper_name = match container {
             Some(container) => format!("{container}|{}", spec.name),
@@ -136,22 +93,27 @@ impl Table {
 
     /// Command number `id`.
     #[inline]
-    pub fn get(&self, id: u16) -> &Command {
+    pub fn get(&self, id: u16) -> &Command<H> {
         &self.commands[usize::from(id)]
     }
 
+    /// Lower-case names of all commands and subcommands, by number.
+    pub fn names(&self) -> Vec<&str> {
+        self.commands.iter().map(|it| it.name.as_str()).collect()
+    }
+
     /// All commands and subcommands, by number.
-    pub fn all(&self) -> &[Command] {
+    pub fn all(&self) -> &[Command<H>] {
         &self.commands
     }
 
     /// Commands that are not subcommands.
-    pub fn top(&self) -> impl ExactSizeIterator<Item = &Command> {
+    pub fn top(&self) -> impl ExactSizeIterator<Item = &Command<H>> {
         self.top.iter().map(|it| self.get(*it))
     }
 
     /// The command of this name, in any case; `name|sub` finds a subcommand.
-    pub fn named(&self, name: &[u8]) -> Option<&Command> {
+    pub fn named(&self, name: &[u8]) -> Option<&Command<H>> {
         let mut words = name.splitn(2, |it| *it == b'|');
         let command = self.get(self.top[usize::from(self.index.find(words.next()?)?)]);
         match words.next() {
@@ -162,17 +124,16 @@ impl Table {
 
     /// The command of a request, whose arity fits.
     #[inline]
-    pub fn find(&self, request: Request<'_>) -> Result<&Command, Fault> {
+    pub fn find(&self, request: Request<'_>) -> Result<&Command<H>, Fault> {
         let command = self.locate(request)?;
-        let is_bare = matches!(command.handler, Handler::Container);
-        if is_bare || !command.spec.arity.fits(request.len()) {
+        if !command.spec.arity.fits(request.len()) {
             return Err(Fault::WrongArity(command.name.clone()));
         }
         Ok(command)
     }
 
     /// The command that was found, and refused for its arguments.
-    pub fn misused(&self, fault: &Fault) -> Option<&Command> {
+    pub fn misused(&self, fault: &Fault) -> Option<&Command<H>> {
         match fault {
             Fault::WrongArity(name) => self.named(name.as_bytes()),
             _ => None,
@@ -181,7 +142,7 @@ impl Table {
 
     /// The command of a request, however many arguments it has.
     #[inline]
-    pub fn locate(&self, request: Request<'_>) -> Result<&Command, Fault> {
+    pub fn locate(&self, request: Request<'_>) -> Result<&Command<H>, Fault> {
         let name = request.get(0).unwrap_or_default();
         let Some(place) = self.index.find(name) else { return Err(unknown(request)) };
         let command = self.get(self.top[usize::from(place)]);
@@ -191,7 +152,7 @@ impl Table {
         self.find_sub(command, request)
     }
 
-    fn find_sub(&self, container: &Command, request: Request<'_>) -> Result<&Command, Fault> {
+    fn find_sub(&self, container: &Command<H>, request: Request<'_>) -> Result<&Command<H>, Fault> {
         let given = request.get(1).unwrap_or_default();
         let found = container.index.find(given);
         found.map(|it| self.sub(container, it)).ok_or_else(|| Fault::UnknownSubcommand {
@@ -200,27 +161,8 @@ impl Table {
         })
     }
 
-    fn sub(&self, container: &Command, place: u16) -> &Command {
+    fn sub(&self, container: &Command<H>, place: u16) -> &Command<H> {
         self.get(container.subcommands[usize::from(place)])
-    }
-}
-
-fn engine_handler(row: &Row) -> Handler {
-    match row.run {
-        engine::Run::Read(verb) => Handler::Read(verb),
-        engine::Run::Write(verb) => Handler::Write(verb),
-        engine::Run::Either { write, read, is_read } => Handler::Either { write, read, is_read },
-        engine::Run::Container(_) => Handler::Container,
-    }
-}
-
-fn session_handler(row: &SessionRow) -> Handler {
-    match row.run {
-        SessionRun::Verb(verb) | SessionRun::Container { bare: Some(verb), .. } => {
-            Handler::Session(verb)
-        }
-        SessionRun::Prefix => Handler::Prefix,
-        SessionRun::Container { bare: None, .. } => Handler::Container,
     }
 }
 

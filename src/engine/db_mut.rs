@@ -4,12 +4,13 @@
 use super::db::Db;
 use super::keyspace::Keyspace;
 use super::set;
+use super::shared::EngineShared;
 use super::slot::KeySlot;
 use super::table::Slot;
 use super::text::{Form, TEXT_VALUE_BYTES_MAX};
 use super::value::{Collection, Value};
+use super::written::{DeferredFree, Written};
 use super::zset::Gone;
-use super::{Buried, EngineShared};
 use crate::base::time::WallMs;
 use crate::command::Fault;
 use std::cell::RefCell;
@@ -36,17 +37,19 @@ fn with_scratch<R>(build: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 /// A mutable view of one database at one time.
 pub struct DbMut<'e> {
     space: &'e mut Keyspace,
-    shared: &'e mut EngineShared,
+    shared: &'e EngineShared,
+    written: &'e mut Written,
     now: WallMs,
 }
 
 impl<'e> DbMut<'e> {
     pub(super) fn new(
         space: &'e mut Keyspace,
-        shared: &'e mut EngineShared,
+        shared: &'e EngineShared,
+        written: &'e mut Written,
         now: WallMs,
     ) -> DbMut<'e> {
-        DbMut { space, shared, now }
+        DbMut { space, shared, written, now }
     }
 
     /// The same database, to read.
@@ -126,7 +129,7 @@ impl<'e> DbMut<'e> {
     /// Stores an entry under its own key and hash, replacing what was there.
     #[inline]
     pub fn put(&mut self, slot: KeySlot) {
-        self.shared.changes += 1;
+        self.written.changes += 1;
         if let Some(old) = self.space.put(slot) {
             self.free_async(old);
         }
@@ -157,7 +160,7 @@ impl<'e> DbMut<'e> {
     /// Removes a key and answers its entry.
     pub fn take(&mut self, key: &[u8]) -> Option<KeySlot> {
         let old = self.space.remove(self.shared.hash(key), key)?;
-        self.shared.changes += 1;
+        self.written.changes += 1;
         Some(old)
     }
 
@@ -165,7 +168,7 @@ impl<'e> DbMut<'e> {
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<WallMs>) -> bool {
         let hash = self.shared.hash(key);
         let there = with_scratch(|it| self.space.set_deadline(hash, key, deadline, it));
-        self.shared.changes += u64::from(there);
+        self.written.changes += u64::from(there);
         there
     }
 
@@ -187,7 +190,7 @@ impl<'e> DbMut<'e> {
             false if changes != 0 => self.space.touch(key),
             false => {}
         }
-        self.shared.changes += changes as u64;
+        self.written.changes += changes as u64;
         Ok(Some(answer))
     }
 
@@ -221,7 +224,7 @@ impl<'e> DbMut<'e> {
         let slot = KeySlot::node(self.shared.hash(key), key, fresh.into_value(), None);
         slot.touch(self.now);
         self.space.put(slot);
-        self.shared.changes += changes as u64;
+        self.written.changes += changes as u64;
         Ok(answer)
     }
 
@@ -286,34 +289,34 @@ impl<'e> DbMut<'e> {
     }
 
     fn announce(&mut self, key: &[u8]) {
-        self.shared.changes += 1;
+        self.written.changes += 1;
         self.space.touch(key);
     }
 
     /// Frees what a change has taken out of a value, or all of it, elsewhere if that takes long.
     pub fn discard(&mut self, value: Value) {
         if BURDEN_MAX < value.free_cost() {
-            self.shared.deferred_frees.push(Buried::Part(value));
+            self.written.deferred_frees.push(DeferredFree::Part(value));
         }
     }
 
     /// The same for what a change has taken out of a sorted set.
     pub fn discard_members(&mut self, gone: Gone) {
         if BURDEN_MAX < gone.free_cost() {
-            self.shared.deferred_frees.push(Buried::Members(gone));
+            self.written.deferred_frees.push(DeferredFree::Members(gone));
         }
     }
 
     /// The same for what was popped from a set.
     pub fn discard_popped(&mut self, gone: set::Gone) {
         if BURDEN_MAX < gone.free_cost() {
-            self.shared.deferred_frees.push(Buried::Popped(gone));
+            self.written.deferred_frees.push(DeferredFree::Popped(gone));
         }
     }
 
     fn free_async(&mut self, old: KeySlot) {
         if BURDEN_MAX < old.free_cost() {
-            self.shared.deferred_frees.push(Buried::Entry(old));
+            self.written.deferred_frees.push(DeferredFree::Entry(old));
         }
     }
 }

@@ -6,17 +6,9 @@ mod tests;
 
 use super::EngineShared;
 use super::packed::{BothWays, Element, Packed};
-use super::value::Value;
 use long::Long;
 
-/// One of a list's two ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// The left, the head.
-    Front,
-    /// The right, the tail.
-    Back,
-}
+pub use long::End;
 
 /// The elements in order. A list goes to blocks when it outgrows `list-max-listpack-size`, and
 /// comes back when it has shrunk to a few neighbours that take half of that.
@@ -192,7 +184,7 @@ impl List {
 
     /// Takes `count` elements away at one end, or all. Answers a part of them if they are many: to
     /// be freed elsewhere.
-    pub fn cut(&mut self, end: End, count: usize, shared: &EngineShared) -> Option<Value> {
+    pub fn cut(&mut self, end: End, count: usize, shared: &EngineShared) -> Option<List> {
         match self {
             List::Packed(packed) => {
                 long::cut(packed, end, count.min(packed.len()));
@@ -201,7 +193,7 @@ impl List {
             List::Long(long) => {
                 let gone = long.cut(end, count);
                 self.settle(shared);
-                (gone.len() != 0).then(|| Value::List(List::Long(Box::new(gone))))
+                (gone.len() != 0).then(|| List::Long(Box::new(gone)))
             }
         }
     }

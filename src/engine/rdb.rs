@@ -4,6 +4,7 @@
 //! **Invariant:** whatever the bytes, reading them ends with a value or with [`Broken`], and never
 //! allocates by a length that the bytes only announce.
 
+mod broken;
 mod checksum;
 mod compressed;
 mod form;
@@ -17,9 +18,10 @@ mod tests;
 mod writer;
 mod ziplist;
 
+pub use broken::Broken;
 pub use checksum::checksum;
 pub use load::{Loaded, load};
-pub use reader::{Broken, Reader};
+pub use reader::Reader;
 pub use save::save;
 pub use writer::Writer;
 

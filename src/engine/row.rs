@@ -1,9 +1,8 @@
 //! A row of the engine's table, and how its verb is run.
 
 use super::{Effects, Engine};
-use crate::base::time::WallMs;
 use crate::command;
-use crate::command::{Args, Arity, CallEnv, Class, Fault, Flags, Group, Keys, Spec, spec};
+use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, spec};
 use crate::resp::{Reply, Request};
 use std::time::Duration;
 
@@ -94,23 +93,5 @@ impl Engine {
     pub fn read(&self, verb: ReadVerb, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
         let mark = reply.mark();
         verb(self, args, reply).inspect_err(|_| reply.cut(mark))
-    }
-
-    /// Repeats a command of the stream at a replica, which hides nothing and deletes nothing by
-    /// itself.
-    pub fn repeat(
-        &mut self,
-        db: usize,
-        request: Request<'_>,
-        spoken: &mut Effects,
-        reply: &mut Reply,
-    ) -> Result<(), Fault> {
-        let name = request.get(0).unwrap_or_default();
-        let row =
-            super::verbs::find(name).ok_or(Fault::Static("ERR unknown command in the stream"))?;
-        let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
-        let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
-        spoken.begin(db);
-        verb(self, Args::new(request, 1, db, &env), spoken, reply)
     }
 }

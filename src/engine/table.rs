@@ -11,6 +11,7 @@
 //! in hash order, and a hash is a cursor that survives any change of layout.
 
 mod segment;
+mod slot;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ use std::iter;
 
 use crate::base::random::Random;
 use segment::Segment;
+
+pub use slot::Slot;
 
 /// Two neighbours with at most this many entries together become one segment again.
 const MERGE_MAX: usize = 192;
@@ -33,19 +36,6 @@ const CROWD_MAX: u64 = 48;
 const TRIES_MAX: usize = 128;
 /// How many entries after a random hash take part in them when the random numbers would not hit.
 const NEARBY: u64 = 16;
-
-/// A slot of a table: empty, or an entry that knows its hash and key.
-pub trait Slot: Sized {
-    /// A slot without an entry.
-    fn empty() -> Self;
-    /// The entry's hash; `None` for an empty slot.
-    fn hash(&self) -> Option<u32>;
-    /// The entry's key; only asked of a taken slot.
-    fn key(&self) -> &[u8];
-    /// Starts fetching what the slot points to, if it does.
-    #[inline]
-    fn prefetch(&self) {}
-}
 
 /// What a table has lost at once, to be dropped where there is time.
 pub struct Remains<S>(Vec<Box<[S]>>);

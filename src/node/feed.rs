@@ -90,7 +90,7 @@ impl ReplicaSet {
         let count = taken - due.len();
         let next = due.front().map(|it| it.at);
         hosted.apply_state.due = due;
-        let deferred_frees = &mut hosted.engine.shared_mut().deferred_frees;
+        let deferred_frees = &mut hosted.engine.written_mut().deferred_frees;
         if !deferred_frees.is_empty() {
             lazyfree::free_async(std::mem::take(deferred_frees));
         }

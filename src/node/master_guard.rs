@@ -70,7 +70,7 @@ impl MasterGuard<'_> {
 impl Drop for MasterGuard<'_> {
     /// Wakes the feeds once for all that was written under this lock.
     fn drop(&mut self) {
-        let deferred_frees = &mut self.hosted.engine.shared_mut().deferred_frees;
+        let deferred_frees = &mut self.hosted.engine.written_mut().deferred_frees;
         if !deferred_frees.is_empty() {
             lazyfree::free_async(std::mem::take(deferred_frees));
         }

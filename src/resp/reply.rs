@@ -367,7 +367,7 @@ impl Reply {
         }
     }
 
-    /// Makes room for a whole bulk string, so that none is written in part or copied while it grows.
+    /// Makes room for a whole bulk string: none is written in part, or copied while it grows.
     #[cold]
     #[inline(never)]
     fn grow_for_bulk(&mut self, len: usize) -> bool {

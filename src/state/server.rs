@@ -208,7 +208,7 @@ impl Server {
     /// each was counted by whoever was the master then.
     pub fn expired_ever(&self) -> u64 {
         let member_list = self.set.member_list();
-        member_list.iter().map(|it| self.set.read(it).engine().shared().expired).sum()
+        member_list.iter().map(|it| self.set.read(it).engine().written().expired).sum()
     }
 
     /// Whether the proxy is shutting down.

@@ -1,6 +1,6 @@
 //! Sections about the data: persistence, replication, keyspace.
 
-use super::Lines;
+use super::lines::{Lines, read};
 use crate::base::limits::DATABASES;
 use crate::base::position::ReplId;
 use crate::metrics::Delay;
@@ -13,7 +13,7 @@ use crate::state::Server;
 pub fn persistence(server: &Server, lines: &mut Lines) {
     let changes = {
         let member_list = server.set.member_list();
-        server.set.read(&member_list[server.set.master()]).engine().shared().changes
+        server.set.read(&member_list[server.set.master()]).engine().written().changes
     };
     lines.line("loading", 0);
     lines.line("async_loading", 0);
@@ -109,5 +109,5 @@ pub fn keyspace(server: &Server, lines: &mut Lines) {
 
 /// Keys that were deleted because their time had come, since the counts were last forgotten.
 pub fn expired(server: &Server) -> u64 {
-    server.expired_ever().saturating_sub(super::read(&server.counters.expired_before))
+    server.expired_ever().saturating_sub(read(&server.counters.expired_before))
 }

@@ -1,6 +1,7 @@
 //! Sections about the process: server, clients, memory, stats, cpu.
 
-use super::{Lines, read};
+use super::data;
+use super::lines::{Lines, read};
 use crate::runtime::{clock, lazyfree, process};
 use crate::state::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use crate::state::{Memory, Server};
@@ -134,7 +135,7 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("sync_full", read(&server.set.full_resyncs));
     lines.line("sync_partial_ok", 0);
     lines.line("sync_partial_err", 0);
-    lines.line("expired_keys", super::data::expired(server));
+    lines.line("expired_keys", data::expired(server));
     lines.zeros(&["evicted_keys", "evicted_clients"]);
     lines.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     lines.line("keyspace_hits", snapshot.tally().hits);

@@ -1,6 +1,7 @@
 //! CLIENT: the connection's own settings, and a look at the others.
 
 mod kill;
+mod kind;
 mod line;
 mod pause;
 
@@ -12,6 +13,7 @@ use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
 use crate::session::Replies;
 use crate::state::{Client, UnblockAs};
+use kind::Kind;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -159,7 +161,7 @@ fn id(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     mirror(context);
-    context.reply.verbatim(&line::line(context.client, context.now));
+    context.reply.verbatim(&line::line(context.client, context.table, context.now));
     Ok(Outcome::Answered)
 }
 
@@ -187,40 +189,10 @@ fn list(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     } else {
         return Err(Fault::Syntax);
     };
-    let text: String = clients.iter().map(|it| line::line(it, context.now)).collect();
+    let text: String =
+        clients.iter().map(|it| line::line(it, context.table, context.now)).collect();
     context.reply.verbatim(&text);
     Ok(Outcome::Answered)
-}
-
-/// Kinds of connections, as CLIENT LIST and CLIENT KILL tell them apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    Normal,
-    Replica,
-    Pubsub,
-    Master,
-}
-
-impl Kind {
-    fn parse(word: &[u8]) -> Result<Kind, Fault> {
-        let kinds = [
-            ("normal", Kind::Normal),
-            ("slave", Kind::Replica),
-            ("replica", Kind::Replica),
-            ("pubsub", Kind::Pubsub),
-            ("master", Kind::Master),
-        ];
-        let found = kinds.iter().find(|it| word.eq_ignore_ascii_case(it.0.as_bytes()));
-        found.map(|it| it.1).ok_or_else(|| {
-            let word = String::from_utf8_lossy(word);
-            Fault::Message(format!("ERR Unknown client type '{word}'"))
-        })
-    }
-
-    /// All our connections are clients: nobody follows us over one, and nobody listens.
-    fn is_of(self, _: &Client) -> bool {
-        self == Kind::Normal
-    }
 }
 
 fn get_name(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

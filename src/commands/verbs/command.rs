@@ -8,7 +8,7 @@ use crate::base::glob;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Fault, Flags, Group};
 use crate::commands::{
-    Command, CommandContext, Handler, Outcome, SessionRow, session_container, session_row, table,
+    Command, CommandContext, Outcome, SessionRow, session_container, session_row,
 };
 use crate::resp::{OwnedRequest, Request};
 
@@ -77,13 +77,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
 ];
 
 fn all(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.array(table().top().len());
-    table().top().for_each(|it| describe::describe(context.reply, it));
+    context.reply.array(context.table.top().len());
+    context.table.top().for_each(|it| describe::describe(context.reply, context.table, it));
     Ok(Outcome::Answered)
 }
 
 fn count(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.count(table().top().len());
+    context.reply.count(context.table.top().len());
     Ok(Outcome::Answered)
 }
 
@@ -93,8 +93,8 @@ fn info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     }
     context.reply.array(context.args.left());
     for name in context.args.rest() {
-        match table().named(name) {
-            Some(command) => describe::describe(context.reply, command),
+        match context.table.named(name) {
+            Some(command) => describe::describe(context.reply, context.table, command),
             None => context.reply.null(),
         }
     }
@@ -103,13 +103,13 @@ fn info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn docs(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let commands: Vec<&Command> = match context.args.left() {
-        0 => table().top().collect(),
-        _ => context.args.rest().filter_map(|it| table().named(it)).collect(),
+        0 => context.table.top().collect(),
+        _ => context.args.rest().filter_map(|it| context.table.named(it)).collect(),
     };
     context.reply.map(commands.len());
     for command in commands {
         context.reply.bulk(command.name.as_bytes());
-        docs::document(context.reply, command);
+        docs::document(context.reply, context.table, command);
     }
     Ok(Outcome::Answered)
 }
@@ -141,7 +141,7 @@ impl Filter<'_> {
 
 fn list(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let filter = filter(context)?;
-    let named: Vec<&Command> = table().all().iter().filter(|it| filter.fits(it)).collect();
+    let named: Vec<&Command> = context.table.all().iter().filter(|it| filter.fits(it)).collect();
     context.reply.array(named.len());
     named.iter().for_each(|it| context.reply.bulk(it.name.as_bytes()));
     Ok(Outcome::Answered)
@@ -205,7 +205,7 @@ fn asked_keys(
     context: &mut CommandContext<'_>,
 ) -> Result<(OwnedRequest, Vec<(usize, Access)>), Fault> {
     let request = OwnedRequest::of(context.args.rest());
-    let command = table().locate(request.borrow());
+    let command = context.table.locate(request.borrow());
     let command = command.map_err(|_| Fault::Static("ERR Invalid command specified"))?;
     if command.spec.keys.0.is_empty() {
         return Err(Fault::Static("ERR The command has no key arguments"));
@@ -238,9 +238,4 @@ fn sort_places(request: Request<'_>) -> Vec<(usize, Access)> {
         };
     }
     places
-}
-
-/// Whether it only holds subcommands.
-fn is_container(command: &Command) -> bool {
-    matches!(command.handler, Handler::Container)
 }

@@ -3,7 +3,7 @@
 use crate::command;
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
-use crate::commands::{CommandContext, Outcome, SessionRow, session_row, table};
+use crate::commands::{CommandContext, Outcome, SessionRow, session_row};
 
 /// Its row among a container's.
 pub const fn help(group: Group, since: &'static str) -> SessionRow {
@@ -19,8 +19,8 @@ pub const fn help(group: Group, since: &'static str) -> SessionRow {
 /// Answers HELP of the container that the request names.
 fn tell(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let container = context.args.request().get(0).unwrap_or_default();
-    let Some(container) = table().named(container) else { return Err(Fault::Syntax) };
-    let subcommands = container.subcommands.iter().map(|it| &table().get(*it).spec);
+    let Some(container) = context.table.named(container) else { return Err(Fault::Syntax) };
+    let subcommands = container.subcommands.iter().map(|it| &context.table.get(*it).spec);
     command::help(container.spec.name, subcommands, context.reply);
     Ok(Outcome::Answered)
 }

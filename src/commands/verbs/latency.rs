@@ -4,7 +4,7 @@ use super::help::help;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{
-    Command, CommandContext, Outcome, SessionRow, session_container, session_row, table,
+    Command, CommandContext, Outcome, SessionRow, Table, session_container, session_row,
 };
 use crate::metrics::render::latency_histogram;
 
@@ -56,10 +56,15 @@ const LATENCY: &[SessionRow] = &[
 ];
 
 fn histogram(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    let snapshot = context.server.snapshot();
+    let (table, snapshot) = (context.table, context.server.snapshot());
     let wanted: Vec<&Command> = match context.args.left() {
-        0 => table().all().iter().collect(),
-        _ => context.args.rest().filter_map(|it| table().named(it)).flat_map(family).collect(),
+        0 => table.all().iter().collect(),
+        _ => context
+            .args
+            .rest()
+            .filter_map(|it| table.named(it))
+            .flat_map(|it| family(table, it))
+            .collect(),
     };
     let found = wanted.iter().filter_map(|it| Some((it, latency_histogram(&snapshot, it.id)?)));
     let found: Vec<_> = found.collect();
@@ -81,10 +86,10 @@ fn histogram(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 /// A command, or what a container contains.
-fn family(command: &'static Command) -> Vec<&'static Command> {
+fn family(table: &'static Table, command: &'static Command) -> Vec<&'static Command> {
     match command.subcommands.as_slice() {
         [] => vec![command],
-        subcommands => subcommands.iter().map(|it| table().get(*it)).collect(),
+        subcommands => subcommands.iter().map(|it| table.get(*it)).collect(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::commands::{
     Command, CommandContext, Handler, Job, Outcome, RequestContext, SessionRow, preferred_replica,
-    session_container, session_prefix, session_row, stats, table,
+    session_container, session_prefix, session_row, stats,
 };
 use crate::node::View;
 use crate::resp::{OwnedRequest, Request};
@@ -128,7 +128,7 @@ fn reload(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 fn tell_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.verbatim(&stats(context.server));
+    context.reply.verbatim(&stats(context.server, context.table));
     Ok(Outcome::Answered)
 }
 
@@ -203,7 +203,7 @@ fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
 fn explain_request(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let owned = OwnedRequest::of(context.args.rest());
     let request = owned.borrow();
-    let command = table().find(request)?;
+    let command = context.table.find(request)?;
     let (class, kind) = match command.handler {
         Handler::Read(_) => (Class::Read, "read"),
         Handler::Either { is_read, .. } if is_read(request) => (Class::Read, "read"),

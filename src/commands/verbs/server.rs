@@ -57,7 +57,7 @@ pub const ROWS: &[SessionRow] = &[
 ];
 
 fn tell_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    let text = info(context.server, context.args.rest());
+    let text = info(context.server, context.table, context.args.rest());
     context.reply.verbatim(&text);
     Ok(Outcome::Answered)
 }

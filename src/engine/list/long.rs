@@ -13,7 +13,6 @@
 //! **Invariant:** no shelf and no block is empty; two neighbours on a shelf from which something
 //! was taken would not fit one block.
 
-use super::End;
 use crate::engine::packed::{BothWays, Element, Packed, Place};
 use std::collections::VecDeque;
 
@@ -21,6 +20,15 @@ use std::collections::VecDeque;
 const BLOCK_BYTES_MAX: usize = 4 << 10;
 /// Most blocks of a shelf.
 const SHELF_BLOCKS_MAX: usize = 128;
+
+/// One of a list's two ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The left, the head.
+    Front,
+    /// The right, the tail.
+    Back,
+}
 
 /// The list. It may be empty between two steps of a change.
 #[derive(Clone, Default)]

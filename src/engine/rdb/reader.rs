@@ -1,12 +1,9 @@
 //! A cursor over bytes that nobody has checked: lengths, strings and numbers.
 
+use super::Broken;
 use super::compressed::decompress;
 use crate::base::limits::BULK_BYTES_MAX;
 use std::borrow::Cow;
-
-/// These bytes are no value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Broken;
 
 /// What the two top bits of a length say, and what is below them.
 const SIX_BITS: u8 = 0x3F;

@@ -1,23 +1,21 @@
 //! Lists: pushed and popped at both ends, looked at and changed anywhere.
 
-mod moving;
+pub mod moving;
 mod positions;
 #[cfg(test)]
 mod tests;
 
 use super::{changes, counted, length};
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Args, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
-use crate::engine::{Effects, End, Engine, List, Row, row};
+use crate::engine::{Effects, End, Engine, List, Row, Value, row};
 use crate::resp::Reply;
 use std::ops::Range;
 
 const FAST: Flags = Flags::FAST;
 const FAST_DENYOOM: Flags = FAST.union(Flags::DENYOOM);
-const TWO_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::INSERT)]);
-const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::TAKE)]);
 const EACH_ADDED: &str = "O(1) for each element added, so O(N) to add N elements when the command \
      is called with multiple arguments.";
 
@@ -64,27 +62,6 @@ pub const ROWS: &[Row] = &[
         "O(N) where N is the number of elements returned",
         "Takes elements away at the right end and answers them.",
         "key [count]",
-    ),
-    row("LMPOP", AtLeast(4), Flags::MOVABLEKEYS, COUNTED, Write(moving::lmpop)).says(
-        Group::List,
-        "7.0.0",
-        "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
-        "Takes elements away from the first list that is there, and answers them.",
-        "numkeys key [key ...] LEFT | RIGHT [COUNT count]",
-    ),
-    row("LMOVE", Exactly(5), Flags::DENYOOM, TWO_KEYS, Write(moving::lmove)).says(
-        Group::List,
-        "6.2.0",
-        "O(1)",
-        "Moves an element from an end of one list to an end of another, and answers it.",
-        "source destination LEFT | RIGHT LEFT | RIGHT",
-    ),
-    row("RPOPLPUSH", Exactly(3), Flags::DENYOOM, TWO_KEYS, Write(moving::rpoplpush)).says(
-        Group::List,
-        "1.2.0",
-        "O(1)",
-        "Moves the last element of one list to the front of another, and answers it.",
-        "source destination",
     ),
     row("LLEN", Exactly(2), FAST, Keys::PEEK, Read(length::of::<List>)).says(
         Group::List,
@@ -333,7 +310,7 @@ fn take(
         gone = list.cut(end, taken, shared);
         Ok((taken, taken))
     });
-    gone.into_iter().for_each(|it| db.discard(it));
+    gone.into_iter().for_each(|it| db.discard(Value::List(it)));
     taken
 }
 
@@ -454,7 +431,7 @@ fn ltrim(
         gone = [list.cut(End::Back, behind, shared), list.cut(End::Front, before, shared)];
         Ok((len - kept.len(), len - kept.len()))
     })?;
-    gone.into_iter().flatten().for_each(|it| db.discard(it));
+    gone.into_iter().flatten().for_each(|it| db.discard(Value::List(it)));
     if cut.is_some_and(|it| it != 0) {
         effects.as_sent();
     }

@@ -22,8 +22,12 @@ mod scan;
 mod shown;
 mod changes;
 
-use super::row::Row;
-use crate::command::Lookup;
+use super::databases::Engine;
+use super::effects::Effects;
+use super::row::{Row, Run};
+use crate::base::time::WallMs;
+use crate::command::{Args, CallEnv, Fault, Lookup};
+use crate::resp::{Reply, Request};
 use std::sync::OnceLock;
 
 /// The families, in the order of the table.
@@ -36,7 +40,9 @@ pub const FAMILIES: &[&[Row]] = &[
     databases::ROWS,
     strings::ROWS,
     lists::ROWS,
+    lists::moving::ROWS,
     sets::ROWS,
+    sets::algebra::ROWS,
     hashes::ROWS,
     zsets::ROWS,
     zsets::ranges::ROWS,
@@ -58,4 +64,23 @@ pub fn find(name: &[u8]) -> Option<&'static Row> {
         (Lookup::of(rows.iter().map(|it| it.spec.name)), rows)
     });
     lookup.find(name).map(|number| rows[usize::from(number)])
+}
+
+impl Engine {
+    /// Repeats a command of the stream at a replica, which hides nothing and deletes nothing by
+    /// itself.
+    pub fn repeat(
+        &mut self,
+        db: usize,
+        request: Request<'_>,
+        spoken: &mut Effects,
+        reply: &mut Reply,
+    ) -> Result<(), Fault> {
+        let name = request.get(0).unwrap_or_default();
+        let row = find(name).ok_or(Fault::Static("ERR unknown command in the stream"))?;
+        let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
+        let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
+        spoken.begin(db);
+        verb(self, Args::new(request, 1, db, &env), spoken, reply)
+    }
 }

@@ -1,6 +1,6 @@
 //! Sets: members without order.
 
-mod algebra;
+pub mod algebra;
 #[cfg(test)]
 mod tests;
 
@@ -20,14 +20,7 @@ const FAST: Flags = Flags::FAST;
 const FAST_DENYOOM: Flags = FAST.union(Flags::DENYOOM);
 const NO_ORDER: &[&str] = &["nondeterministic_output_order"];
 const BY_CHANCE: &[&str] = &["nondeterministic_output"];
-const INTERSECTING: &str = "O(N*M) worst case where N is the cardinality of the smallest set and M \
-                            is the number of sets.";
-const ADDING: &str = "O(N) where N is the total number of elements in all given sets.";
-const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::READ)]);
 const MOVED: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::INSERT)]);
-const SOURCES: KeySpec = KeySpec::range(2, -1, 1, Access::READ);
-const INTO_UPDATED: Keys = Keys(&[KeySpec::one(1, Access::UPDATE), SOURCES]);
-const INTO_REPLACED: Keys = Keys(&[KeySpec::one(1, Access::REPLACE), SOURCES]);
 
 /// The family's rows.
 pub const ROWS: &[Row] = &[
@@ -102,50 +95,6 @@ pub const ROWS: &[Row] = &[
         "O(1)",
         "Moves a member from one set to another.",
         "source destination member",
-    ),
-    row("SINTER", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sinter))
-        .says(Group::Set, "1.0.0", INTERSECTING, "Answers what all sets have.", "key [key ...]")
-        .tips(NO_ORDER),
-    row("SINTERSTORE", AtLeast(3), Flags::DENYOOM, INTO_UPDATED, Write(algebra::sinterstore)).says(
-        Group::Set,
-        "1.0.0",
-        INTERSECTING,
-        "Stores what all sets have.",
-        "destination key [key ...]",
-    ),
-    row("SINTERCARD", AtLeast(3), Flags::MOVABLEKEYS, COUNTED, Read(algebra::sintercard)).says(
-        Group::Set,
-        "7.0.0",
-        INTERSECTING,
-        "Answers how many members all sets have.",
-        "numkeys key [key ...] [LIMIT limit]",
-    ),
-    row("SUNION", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sunion))
-        .says(Group::Set, "1.0.0", ADDING, "Answers what any of the sets has.", "key [key ...]")
-        .tips(NO_ORDER),
-    row("SUNIONSTORE", AtLeast(3), Flags::DENYOOM, INTO_REPLACED, Write(algebra::sunionstore))
-        .says(
-            Group::Set,
-            "1.0.0",
-            ADDING,
-            "Stores what any of the sets has.",
-            "destination key [key ...]",
-        ),
-    row("SDIFF", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(algebra::sdiff))
-        .says(
-            Group::Set,
-            "1.0.0",
-            ADDING,
-            "Answers what the first set has and no other.",
-            "key [key ...]",
-        )
-        .tips(NO_ORDER),
-    row("SDIFFSTORE", AtLeast(3), Flags::DENYOOM, INTO_REPLACED, Write(algebra::sdiffstore)).says(
-        Group::Set,
-        "1.0.0",
-        ADDING,
-        "Stores what the first set has and no other.",
-        "destination key [key ...]",
     ),
     row("SSCAN", AtLeast(3), Flags::NONE, Keys::READ, Read(scan::entries::<Set>))
         .says(

@@ -285,6 +285,7 @@ impl Caller {
         }
         let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
         let mut verb_context = CommandContext {
+            table: table(),
             server: &self.server,
             session: &mut self.session,
             client: &self.client,

@@ -1,6 +1,6 @@
 //! CLIENT KILL: one address, or everyone who fits all of the conditions.
 
-use super::Kind;
+use super::kind::Kind;
 use crate::base::number;
 use crate::command::Fault;
 use crate::commands::{CommandContext, Outcome};

@@ -1,14 +1,14 @@
 //! One line of CLIENT LIST.
 
 use crate::base::time::MonoUs;
-use crate::commands::table;
+use crate::commands::Table;
 use crate::state::Client;
 use std::sync::atomic::Ordering::Relaxed;
 
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
 /// How CLIENT LIST and CLIENT INFO tell of a client, in Redis' fields and order.
-pub fn line(client: &Client, now: MonoUs) -> String {
+pub fn line(client: &Client, table: &Table, now: MonoUs) -> String {
     let names = client.names.lock().clone();
     let age = now.since(client.since) / MICROS_PER_SECOND;
     let idle = now.since(MonoUs(client.active.load(Relaxed))) / MICROS_PER_SECOND;
@@ -28,7 +28,7 @@ pub fn line(client: &Client, now: MonoUs) -> String {
         client.db.load(Relaxed),
         unread + unsent + size_of::<Client>() as u64,
         if unsent == 0 { "r" } else { "rw" },
-        command(client),
+        command(client, table),
         names.user,
         client.protocol.load(Relaxed),
         names.lib_name,
@@ -37,10 +37,10 @@ pub fn line(client: &Client, now: MonoUs) -> String {
 }
 
 /// The last command, `NULL` before the first.
-fn command(client: &Client) -> &'static str {
+fn command<'t>(client: &Client, table: &'t Table) -> &'t str {
     match client.command.load(Relaxed) {
         u16::MAX => "NULL",
-        id => &table().get(id).name,
+        id => &table.get(id).name,
     }
 }
 

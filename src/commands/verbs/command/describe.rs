@@ -1,12 +1,11 @@
 //! COMMAND INFO of one command.
 
-use super::is_container;
 use crate::command::{Begin, Class, Find, Flags, Group, KeySpec};
-use crate::commands::{Command, table};
+use crate::commands::{Command, Table};
 use crate::resp::Reply;
 
 /// Writes what clients need to know of a command.
-pub fn describe(reply: &mut Reply, command: &Command) {
+pub fn describe(reply: &mut Reply, table: &Table, command: &Command) {
     let spec = &command.spec;
     let (first, last, step) = key_range(spec.keys.0);
     reply.array(10);
@@ -22,7 +21,7 @@ pub fn describe(reply: &mut Reply, command: &Command) {
     reply.set(spec.keys.0.len());
     spec.keys.0.iter().for_each(|it| key_spec(reply, it));
     reply.set(command.subcommands.len());
-    command.subcommands.iter().for_each(|it| describe(reply, table().get(*it)));
+    command.subcommands.iter().for_each(|it| describe(reply, table, table.get(*it)));
 }
 
 fn simple_set(reply: &mut Reply, words: &[impl AsRef<str>]) {
@@ -32,7 +31,7 @@ fn simple_set(reply: &mut Reply, words: &[impl AsRef<str>]) {
 
 fn flags(command: &Command) -> Vec<String> {
     let class = match command.spec.class {
-        _ if is_container(command) => None,
+        _ if command.is_container() => None,
         Class::Read => Some("readonly"),
         Class::Write => Some("write"),
         Class::Session => None,
@@ -65,7 +64,7 @@ pub fn categories(command: &Command) -> Vec<&'static str> {
     let spec = &command.spec;
     let has = |flag| spec.flags.contains(flag);
     let budget_clock = if has(Flags::FAST) { "@fast" } else { "@slow" };
-    if is_container(command) {
+    if command.is_container() {
         return vec![budget_clock];
     }
     let is_admin = has(Flags::ADMIN);

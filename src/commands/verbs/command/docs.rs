@@ -1,11 +1,11 @@
 //! COMMAND DOCS of one command.
 
 use crate::command::grammar::{self, Argument, Kind};
-use crate::commands::{Command, table};
+use crate::commands::{Command, Table};
 use crate::resp::Reply;
 
 /// Writes what people, and the hints of redis-cli, need to know of a command.
-pub fn document(reply: &mut Reply, command: &Command) {
+pub fn document(reply: &mut Reply, table: &Table, command: &Command) {
     let spec = &command.spec;
     let arguments = grammar::parse(spec.syntax).unwrap_or_default();
     let (has_arguments, has_sub) = (!arguments.is_empty(), !command.subcommands.is_empty());
@@ -22,9 +22,9 @@ pub fn document(reply: &mut Reply, command: &Command) {
     if has_sub {
         reply.bulk(b"subcommands");
         reply.map(command.subcommands.len());
-        for sub in command.subcommands.iter().map(|it| table().get(*it)) {
+        for sub in command.subcommands.iter().map(|it| table.get(*it)) {
             reply.bulk(sub.name.as_bytes());
-            document(reply, sub);
+            document(reply, table, sub);
         }
     }
 }
@@ -97,6 +97,7 @@ fn flags(argument: &Argument) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::table;
 
     #[test]
     fn every_row_has_a_grammar_that_can_be_read() {

@@ -6,7 +6,7 @@ use crate::base::time::WallMs;
 use crate::command::Args;
 use crate::engine::table::Slot;
 use crate::engine::verbs::check::{Bench, check, words};
-use crate::engine::{Buried, EffectBody, Effects, Engine, Run, Thresholds};
+use crate::engine::{DeferredFree, EffectBody, Effects, Engine, Run, Thresholds};
 use crate::resp::{OwnedRequest, Reply};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -134,13 +134,13 @@ fn the_stream_says_what_redis_says() {
 fn what_a_flush_takes_is_freed_elsewhere() {
     let mut bench = Bench::default();
     bench.ask("FLUSHALL");
-    assert!(bench.engine.shared().deferred_frees.is_empty(), "nothing needs no grave");
+    assert!(bench.engine.written().deferred_frees.is_empty(), "nothing needs no grave");
     bench.ask("MSET a 1 b 2");
     bench.ask("FLUSHALL SYNC");
-    let deferred_frees = std::mem::take(&mut bench.engine.shared_mut().deferred_frees);
-    let [Buried::Space(space)] = deferred_frees.as_slice() else { panic!("one keyspace") };
+    let deferred_frees = std::mem::take(&mut bench.engine.written_mut().deferred_frees);
+    let [DeferredFree::Space(space)] = deferred_frees.as_slice() else { panic!("one keyspace") };
     assert_eq!(space.len(), 2);
-    assert_eq!(bench.engine.shared().changes, 4);
+    assert_eq!(bench.engine.written().changes, 4);
 }
 
 #[test]

@@ -1,13 +1,43 @@
 //! LMOVE, RPOPLPUSH and LMPOP: elements that go from one place to another.
 
 use super::{end, take};
-use crate::command::{Args, Fault};
+use crate::command::Arity::{AtLeast, Exactly};
+use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::engine::Run::Write;
 use crate::engine::verbs::counted::{self, Pop};
-use crate::engine::{DbMut, Effects, End, Engine, EngineShared, List};
+use crate::engine::{DbMut, Effects, End, Engine, EngineShared, List, Row, row};
 use crate::resp::Reply;
 use std::iter;
 
-pub(super) fn lmove(
+const TWO_KEYS: Keys = Keys(&[KeySpec::one(1, Access::TAKE), KeySpec::one(2, Access::INSERT)]);
+const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::TAKE)]);
+
+/// The rows of what moves.
+pub const ROWS: &[Row] = &[
+    row("LMPOP", AtLeast(4), Flags::MOVABLEKEYS, COUNTED, Write(lmpop)).says(
+        Group::List,
+        "7.0.0",
+        "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
+        "Takes elements away from the first list that is there, and answers them.",
+        "numkeys key [key ...] LEFT | RIGHT [COUNT count]",
+    ),
+    row("LMOVE", Exactly(5), Flags::DENYOOM, TWO_KEYS, Write(lmove)).says(
+        Group::List,
+        "6.2.0",
+        "O(1)",
+        "Moves an element from an end of one list to an end of another, and answers it.",
+        "source destination LEFT | RIGHT LEFT | RIGHT",
+    ),
+    row("RPOPLPUSH", Exactly(3), Flags::DENYOOM, TWO_KEYS, Write(rpoplpush)).says(
+        Group::List,
+        "1.2.0",
+        "O(1)",
+        "Moves the last element of one list to the front of another, and answers it.",
+        "source destination",
+    ),
+];
+
+fn lmove(
     engine: &mut Engine,
     mut args: Args<'_>,
     effects: &mut Effects,
@@ -18,7 +48,7 @@ pub(super) fn lmove(
     shift(&mut engine.db_mut(&args), keys, ends, effects, reply)
 }
 
-pub(super) fn rpoplpush(
+fn rpoplpush(
     engine: &mut Engine,
     mut args: Args<'_>,
     effects: &mut Effects,
@@ -70,7 +100,7 @@ fn push(list: &mut List, end: End, text: &[u8], shared: &EngineShared) {
     list.push(end, text);
 }
 
-pub(super) fn lmpop(
+fn lmpop(
     engine: &mut Engine,
     mut args: Args<'_>,
     effects: &mut Effects,

@@ -123,11 +123,11 @@ fn a_huge_list_is_freed_elsewhere() {
         bench.ask(&format!("LPUSH l {text}"));
     }
     bench.ask("DEL l");
-    assert_eq!(bench.engine.shared().deferred_frees.len(), 1);
+    assert_eq!(bench.engine.written().deferred_frees.len(), 1);
     for _ in 0..400 {
         bench.ask(&format!("LPUSH l {text}"));
     }
     bench.ask("LTRIM l 10 20");
-    assert!(1 < bench.engine.shared().deferred_frees.len());
+    assert!(1 < bench.engine.written().deferred_frees.len());
     assert_eq!(bench.ask("LLEN l"), ":11\n");
 }

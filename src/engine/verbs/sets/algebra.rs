@@ -1,13 +1,71 @@
 //! Sets made of sets: what they have in common, together, or the first has alone.
 
 use crate::base::number::parse_i64;
-use crate::command::{Args, Fault};
+use crate::command::Arity::AtLeast;
+use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
 use crate::engine::set::algebra;
 use crate::engine::verbs::{changes, counted};
-use crate::engine::{Effects, Engine, EngineShared, Set};
+use crate::engine::{Effects, Engine, EngineShared, Row, Set, row};
 use crate::resp::Reply;
 use std::ops::ControlFlow;
+
+const NO_ORDER: &[&str] = &["nondeterministic_output_order"];
+const INTERSECTING: &str = "O(N*M) worst case where N is the cardinality of the smallest set and M \
+                            is the number of sets.";
+const ADDING: &str = "O(N) where N is the total number of elements in all given sets.";
+const COUNTED: Keys = Keys(&[KeySpec::counted(1, Access::READ)]);
+const SOURCES: KeySpec = KeySpec::range(2, -1, 1, Access::READ);
+const INTO_UPDATED: Keys = Keys(&[KeySpec::one(1, Access::UPDATE), SOURCES]);
+const INTO_REPLACED: Keys = Keys(&[KeySpec::one(1, Access::REPLACE), SOURCES]);
+
+/// The rows of the algebra.
+pub const ROWS: &[Row] = &[
+    row("SINTER", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(sinter))
+        .says(Group::Set, "1.0.0", INTERSECTING, "Answers what all sets have.", "key [key ...]")
+        .tips(NO_ORDER),
+    row("SINTERSTORE", AtLeast(3), Flags::DENYOOM, INTO_UPDATED, Write(sinterstore)).says(
+        Group::Set,
+        "1.0.0",
+        INTERSECTING,
+        "Stores what all sets have.",
+        "destination key [key ...]",
+    ),
+    row("SINTERCARD", AtLeast(3), Flags::MOVABLEKEYS, COUNTED, Read(sintercard)).says(
+        Group::Set,
+        "7.0.0",
+        INTERSECTING,
+        "Answers how many members all sets have.",
+        "numkeys key [key ...] [LIMIT limit]",
+    ),
+    row("SUNION", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(sunion))
+        .says(Group::Set, "1.0.0", ADDING, "Answers what any of the sets has.", "key [key ...]")
+        .tips(NO_ORDER),
+    row("SUNIONSTORE", AtLeast(3), Flags::DENYOOM, INTO_REPLACED, Write(sunionstore)).says(
+        Group::Set,
+        "1.0.0",
+        ADDING,
+        "Stores what any of the sets has.",
+        "destination key [key ...]",
+    ),
+    row("SDIFF", AtLeast(2), Flags::NONE, Keys::READ_ALL, Read(sdiff))
+        .says(
+            Group::Set,
+            "1.0.0",
+            ADDING,
+            "Answers what the first set has and no other.",
+            "key [key ...]",
+        )
+        .tips(NO_ORDER),
+    row("SDIFFSTORE", AtLeast(3), Flags::DENYOOM, INTO_REPLACED, Write(sdiffstore)).says(
+        Group::Set,
+        "1.0.0",
+        ADDING,
+        "Stores what the first set has and no other.",
+        "destination key [key ...]",
+    ),
+];
 
 /// The sets at `keys`, in order; every key is looked at, also behind one that is missing.
 fn sets<'e, 'k>(
@@ -49,7 +107,7 @@ fn difference(sets: &[Option<&Set>], shared: &EngineShared) -> Set {
     algebra::difference(first, &others, shared)
 }
 
-pub(super) fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let keys = args.rest();
     let sets = sets(engine, &args, keys)?;
     let (mark, mut met) = (reply.mark(), 0);
@@ -65,7 +123,7 @@ pub(super) fn sinter(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> 
 /// Members at most for which an answer is made a set first, so that it has a set's order.
 const ORDERED_MAX: usize = 512;
 
-pub(super) fn sunion(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+fn sunion(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let keys = args.rest();
     let (sets, shared) = (sets(engine, &args, keys)?, engine.shared());
     if sets.iter().flatten().map(|it| it.len()).sum::<usize>() <= ORDERED_MAX {
@@ -77,7 +135,7 @@ pub(super) fn sunion(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> 
     Ok(())
 }
 
-pub(super) fn sdiff(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
+fn sdiff(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let keys = args.rest();
     let (sets, shared) = (sets(engine, &args, keys)?, engine.shared());
     match sets.split_first() {
@@ -100,7 +158,7 @@ fn answer_each(reply: &mut Reply, visit_all: impl FnOnce(&mut dyn FnMut(Element<
     reply.close_set(mark, met);
 }
 
-pub(super) fn sinterstore(
+fn sinterstore(
     engine: &mut Engine,
     args: Args<'_>,
     effects: &mut Effects,
@@ -109,7 +167,7 @@ pub(super) fn sinterstore(
     store(intersection, engine, args, effects, reply)
 }
 
-pub(super) fn sunionstore(
+fn sunionstore(
     engine: &mut Engine,
     args: Args<'_>,
     effects: &mut Effects,
@@ -118,7 +176,7 @@ pub(super) fn sunionstore(
     store(union, engine, args, effects, reply)
 }
 
-pub(super) fn sdiffstore(
+fn sdiffstore(
     engine: &mut Engine,
     args: Args<'_>,
     effects: &mut Effects,
@@ -145,11 +203,7 @@ fn store(
 
 const TOO_FEW: Fault = Fault::Static("ERR Number of keys can't be greater than number of args");
 
-pub(super) fn sintercard(
-    engine: &Engine,
-    mut args: Args<'_>,
-    reply: &mut Reply,
-) -> Result<(), Fault> {
+fn sintercard(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let keys = counted::keys(&mut args, 0, TOO_FEW)?;
     let limit = limit(&mut args)?;
     let sets = sets(engine, &args, keys.into_iter())?;

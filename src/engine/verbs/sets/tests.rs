@@ -1,7 +1,7 @@
 //! Sets against scripts that a real server answered, and against what only we promise.
 
 use crate::base::time::WallMs;
-use crate::engine::Buried;
+use crate::engine::DeferredFree;
 use crate::engine::verbs::check::{Bench, body, check, texts};
 use crate::resp::Protocol;
 use std::collections::{BTreeSet, HashSet};
@@ -97,9 +97,12 @@ fn what_takes_long_to_free_is_freed_elsewhere() {
         fill(&mut bench, "s", 5000);
         bench.ask("SADD one a");
         bench.ask(line);
-        let freed = bench.engine.shared().deferred_frees.as_slice();
+        let freed = bench.engine.written().deferred_frees.as_slice();
         assert!(
-            matches!(freed, [Buried::Entry(_) | Buried::Part(_) | Buried::Popped(_)]),
+            matches!(
+                freed,
+                [DeferredFree::Entry(_) | DeferredFree::Part(_) | DeferredFree::Popped(_)]
+            ),
             "{line}"
         );
     }

@@ -1,0 +1,35 @@
+//! Kinds of connections.
+
+use crate::command::Fault;
+use crate::state::Client;
+
+/// Kinds of connections, as CLIENT LIST and CLIENT KILL tell them apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Normal,
+    Replica,
+    Pubsub,
+    Master,
+}
+
+impl Kind {
+    pub fn parse(word: &[u8]) -> Result<Kind, Fault> {
+        let kinds = [
+            ("normal", Kind::Normal),
+            ("slave", Kind::Replica),
+            ("replica", Kind::Replica),
+            ("pubsub", Kind::Pubsub),
+            ("master", Kind::Master),
+        ];
+        let found = kinds.iter().find(|it| word.eq_ignore_ascii_case(it.0.as_bytes()));
+        found.map(|it| it.1).ok_or_else(|| {
+            let word = String::from_utf8_lossy(word);
+            Fault::Message(format!("ERR Unknown client type '{word}'"))
+        })
+    }
+
+    /// All our connections are clients: nobody follows us over one, and nobody listens.
+    pub fn is_of(self, _: &Client) -> bool {
+        self == Kind::Normal
+    }
+}

@@ -1,0 +1,158 @@
+//! One member's sixteen databases.
+
+use super::db::Db;
+use super::db_mut::DbMut;
+use super::effects::Effects;
+use super::keyspace::Keyspace;
+use super::shared::EngineShared;
+use super::slot::KeySlot;
+use super::thresholds::Thresholds;
+use super::written::{DeferredFree, Written};
+use crate::base::limits::DATABASES;
+use crate::base::time::WallMs;
+use crate::command::{Args, Use};
+
+/// One member's sixteen databases.
+pub struct Engine {
+    spaces: Vec<Keyspace>,
+    shared: EngineShared,
+    written: Written,
+}
+
+impl Engine {
+    /// An empty engine. All members of a set share `seed`, so that they share the hash order.
+    pub fn new(seed: u64, thresholds: Thresholds) -> Engine {
+        Engine {
+            spaces: (0..DATABASES).map(|_| Keyspace::default()).collect(),
+            shared: EngineShared::new(seed, thresholds),
+            written: Written::default(),
+        }
+    }
+
+    /// The session's database, to read.
+    #[inline]
+    pub fn db<'e>(&'e self, args: &Args<'e>) -> Db<'e> {
+        self.db_at(args.db, args)
+    }
+
+    /// Another database, to read. `index` must be below [`DATABASES`].
+    pub fn db_at<'e>(&'e self, index: usize, args: &Args<'e>) -> Db<'e> {
+        Db::new(&self.spaces[index], &self.shared, args.now(), Some(args.env))
+    }
+
+    /// A database as it is at `now`, without counting hits.
+    pub fn view(&self, index: usize, now: WallMs) -> Db<'_> {
+        Db::new(&self.spaces[index], &self.shared, now, None)
+    }
+
+    /// Remembers a use that a replica has seen.
+    pub fn heed(&self, used: Use, now: WallMs) {
+        if let Some(slot) = self.spaces[used.db].table().any_of(used.hash) {
+            slot.touch(now);
+        }
+    }
+
+    /// The session's database, to change.
+    #[inline]
+    pub fn db_mut<'e>(&'e mut self, args: &Args<'_>) -> DbMut<'e> {
+        self.db_mut_at(args.db, args.now())
+    }
+
+    /// Another database, to change. `index` must be below [`DATABASES`].
+    pub fn db_mut_at(&mut self, index: usize, now: WallMs) -> DbMut<'_> {
+        DbMut::new(&mut self.spaces[index], &self.shared, &mut self.written, now)
+    }
+
+    /// What all databases stand on.
+    pub fn shared(&self) -> &EngineShared {
+        &self.shared
+    }
+
+    /// As [`Engine::shared`], to change thresholds.
+    pub fn shared_mut(&mut self) -> &mut EngineShared {
+        &mut self.shared
+    }
+
+    /// What writes have left behind beside the data.
+    pub fn written(&self) -> &Written {
+        &self.written
+    }
+
+    /// As [`Engine::written`], to empty the deferred frees.
+    pub fn written_mut(&mut self) -> &mut Written {
+        &mut self.written
+    }
+
+    /// Swaps the contents of two databases.
+    pub fn swap(&mut self, one: usize, other: usize) {
+        self.written.changes += 1;
+        if one == other {
+            return;
+        }
+        let (lower, upper) = self.spaces.split_at_mut(one.max(other));
+        lower[one.min(other)].exchange(&mut upper[0], |key| self.shared.hash(key));
+    }
+
+    /// Empties a database. What was in it is freed elsewhere.
+    pub fn flush(&mut self, index: usize) {
+        let Engine { spaces, shared, written } = self;
+        let emptied = spaces[index].emptied(|key| shared.hash(key));
+        written.changes += emptied.len() as u64;
+        if !emptied.is_empty() {
+            written.deferred_frees.push(DeferredFree::Space(Box::new(emptied)));
+        }
+    }
+
+    /// Ends all watches: this member is no longer the master.
+    pub fn forget_watches(&mut self) {
+        self.spaces.iter_mut().for_each(Keyspace::forget_watches);
+    }
+
+    /// Raw access for a full resync and for digests.
+    pub fn space(&self, index: usize) -> &Keyspace {
+        &self.spaces[index]
+    }
+
+    /// Raw access for a full resync.
+    pub fn space_mut(&mut self, index: usize) -> &mut Keyspace {
+        &mut self.spaces[index]
+    }
+
+    /// Deletes up to `most` keys whose time has come and says so; the master's active cycle.
+    /// Answers how many it deleted.
+    pub fn expire_due(&mut self, now: WallMs, most: usize, effects: &mut Effects) -> usize {
+        let mut deleted = 0;
+        for index in 0..self.spaces.len() {
+            while deleted < most {
+                let Some(key) = self.spaces[index].first_due(now) else { break };
+                self.expire(index, now, &key, effects);
+                deleted += 1;
+            }
+        }
+        deleted
+    }
+
+    /// Deletes `key` if its time has come, and says so.
+    pub fn expire(&mut self, index: usize, now: WallMs, key: &[u8], effects: &mut Effects) {
+        let mut db = self.db_mut_at(index, WallMs::NEVER_EXPIRES);
+        if db.deadline(key).is_none_or(|it| now <= it) {
+            return;
+        }
+        db.remove(key);
+        self.written.expired += 1;
+        effects.say_in(index, &[b"DEL", key]);
+    }
+
+    /// Whether `key` is there although its time has come.
+    pub fn has_outlived(&self, index: usize, now: WallMs, key: &[u8]) -> bool {
+        let space = &self.spaces[index];
+        let deadline = space.get(self.shared.hash(key), key).and_then(KeySlot::deadline);
+        deadline.is_some_and(|it| it < now)
+    }
+
+    /// Whether any key of this database has outlived its deadline: one comparison.
+    #[inline]
+    pub fn any_due(&self, index: usize, now: WallMs) -> bool {
+        self.spaces[index].any_due(now)
+    }
+}

@@ -1,0 +1,32 @@
+//! What writes leave behind beside the data.
+
+use super::keyspace::Keyspace;
+use super::set;
+use super::slot::KeySlot;
+use super::value::Value;
+use super::zset;
+
+/// What writes leave behind beside the data.
+#[derive(Default)]
+pub struct Written {
+    /// What is too large to free on the command path; the shell drops it elsewhere.
+    pub deferred_frees: Vec<DeferredFree>,
+    /// Changes since the start (Redis' `dirty`).
+    pub changes: u64,
+    /// Keys deleted because their time had come.
+    pub expired: u64,
+}
+
+/// What waits to be dropped elsewhere.
+pub enum DeferredFree {
+    /// One entry with a large value.
+    Entry(KeySlot),
+    /// A large value, or part of one, whose key stays.
+    Part(Value),
+    /// What a sorted set has lost at once.
+    Members(zset::Gone),
+    /// What a set has lost at once.
+    Popped(set::Gone),
+    /// All that a flush took.
+    Space(Box<Keyspace>),
+}
