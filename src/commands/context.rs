@@ -65,6 +65,16 @@ pub type Command = table::Command<Handler>;
 pub type Table = table::Table<Handler>;
 
 impl Command {
+    /// Whether this request goes to the master's write lock.
+    pub fn is_write(&self, request: Request<'_>) -> bool {
+        match self.handler {
+            Handler::Write(_) => true,
+            Handler::Either { is_read, .. } => !is_read(request),
+            Handler::Session(_) => self.spec.class == Class::Write,
+            Handler::Read(_) | Handler::Prefix | Handler::Container => false,
+        }
+    }
+
     /// Whether this request reads or writes.
     #[inline]
     pub fn class(&self, request: Request<'_>) -> Class {

@@ -20,6 +20,8 @@ mod flags;
 mod pause;
 mod acks;
 mod waiters;
+mod wait;
+mod client_pause;
 mod view;
 mod watch;
 
@@ -36,5 +38,6 @@ pub use replica_set::{MemberList, ReplicaSet};
 pub use sync::Synced;
 pub use transaction::{Transaction, Verb};
 pub use view::View;
-pub use waiters::{Condition, Places, Wait, Wake};
+pub use wait::Wait;
+pub use waiters::{Condition, Places, Wake};
 pub use watch::{has_stale_watch, unwatch, unwatch_all, watch};

@@ -1,9 +1,8 @@
-//! Pause clients back for a time: CLIENT PAUSE. What they ask for waits; nothing else changes.
+//! Holding clients back for a time: CLIENT PAUSE. What they ask for waits; nothing else changes.
 //!
 //! A failover needs no pause: it keeps writers out by the master's lock, for as long as it takes
 //! and no longer. A pause is for operators, who need the whole set to stand still while they work.
 
-use super::replica_set::ReplicaSet;
 use crate::base::time::MonoUs;
 use parking_lot::Mutex;
 
@@ -25,79 +24,29 @@ pub struct Pause {
     now: Mutex<(PauseMode, MonoUs)>,
 }
 
-impl ReplicaSet {
-    /// Holds clients back until `until`. Of two holds the later end counts, and the greater. On
-    /// return no write is at work that began before.
-    pub fn pause_clients(&self, pause_clients: PauseMode, until: MonoUs, now: MonoUs) {
-        {
-            let mut pause = self.pause.now.lock();
-            *pause = match *pause {
-                (_, end) if end <= now => (pause_clients, until),
-                (before, end) => (before.max(pause_clients), end.max(until)),
-            };
-        }
-        self.announce();
-        drop(self.write(&self.member_list()));
+impl Pause {
+    /// Holds clients back until `until`. Of two pauses the later end counts, and the greater.
+    pub fn extend(&self, mode: PauseMode, until: MonoUs, now: MonoUs) {
+        let mut pause = self.now.lock();
+        *pause = match *pause {
+            (_, end) if end <= now => (mode, until),
+            (before, end) => (before.max(mode), end.max(until)),
+        };
     }
 
     /// Lets everybody go on.
-    pub fn unpause_clients(&self) {
-        *self.pause.now.lock() = (PauseMode::Nobody, MonoUs(0));
-        self.announce();
-        self.wake_waiters();
+    pub fn end(&self) {
+        *self.now.lock() = (PauseMode::Nobody, MonoUs(0));
     }
 
     /// Who is held back at `now`, and until when.
-    pub fn pause_in_force(&self, now: MonoUs) -> Option<(PauseMode, MonoUs)> {
-        let (pause_clients, until) = *self.pause.now.lock();
-        (pause_clients != PauseMode::Nobody && now < until).then_some((pause_clients, until))
+    pub fn in_force(&self, now: MonoUs) -> Option<(PauseMode, MonoUs)> {
+        let (mode, until) = *self.now.lock();
+        (mode != PauseMode::Nobody && now < until).then_some((mode, until))
     }
 
     /// Whether a pause has begun and nobody has ended it; its time may be over.
-    pub(super) fn is_paused(&self) -> bool {
-        self.pause.now.lock().0 != PauseMode::Nobody
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::Thresholds;
-    use crate::node::new_replid;
-
-    fn set() -> ReplicaSet {
-        ReplicaSet::new(1, 7, new_replid(), Thresholds::default(), 1 << 20, 1 << 20)
-    }
-
-    #[test]
-    fn of_two_holds_the_later_end_and_the_greater_count() {
-        let set = set();
-        assert_eq!(set.pause_in_force(MonoUs(0)), None);
-        set.pause_clients(PauseMode::All, MonoUs(50), MonoUs(0));
-        set.pause_clients(PauseMode::Writers, MonoUs(90), MonoUs(10));
-        assert_eq!(set.pause_in_force(MonoUs(20)), Some((PauseMode::All, MonoUs(90))));
-        set.pause_clients(PauseMode::All, MonoUs(30), MonoUs(20));
-        assert_eq!(set.pause_in_force(MonoUs(89)), Some((PauseMode::All, MonoUs(90))));
-    }
-
-    #[test]
-    fn a_hold_ends_by_itself_and_is_forgotten_then() {
-        let set = set();
-        set.pause_clients(PauseMode::All, MonoUs(50), MonoUs(0));
-        assert_eq!(set.pause_in_force(MonoUs(50)), None);
-        set.pause_clients(PauseMode::Writers, MonoUs(90), MonoUs(60));
-        assert_eq!(set.pause_in_force(MonoUs(60)), Some((PauseMode::Writers, MonoUs(90))));
-        set.unpause_clients();
-        assert_eq!(set.pause_in_force(MonoUs(60)), None);
-    }
-
-    #[test]
-    fn whoever_is_at_work_hears_of_a_hold_and_of_its_end() {
-        let set = set();
-        let before = set.generation();
-        set.pause_clients(PauseMode::All, MonoUs(50), MonoUs(0));
-        let pause_in_force = set.generation();
-        set.unpause_clients();
-        assert!(before < pause_in_force && pause_in_force < set.generation());
+    pub fn has_begun(&self) -> bool {
+        self.now.lock().0 != PauseMode::Nobody
     }
 }

@@ -2,7 +2,6 @@
 
 use super::migrate;
 use crate::commands::Job;
-use crate::resp::{Protocol, Reply};
 use crate::runtime::tasks;
 use crate::state::{Client, Filling, Server};
 use std::sync::Arc;
@@ -21,7 +20,7 @@ async fn fail_over(candidate: usize, server: &Arc<Server>) -> Filling {
     let set = server.set.clone();
     let done = tasks::apart(move || set.fail_over(set.member(candidate))).await;
     let reply = match done {
-        Ok(paused) => Ok(simple(&format!("OK paused-us={}", paused.0))),
+        Ok(paused) => Ok(Filling::line(&format!("OK paused-us={}", paused.0))),
         Err(why) => {
             Err(format!("ERR {} cannot take over: {why}", server.set.member(candidate).name))
         }
@@ -33,12 +32,8 @@ async fn fail_over(candidate: usize, server: &Arc<Server>) -> Filling {
 async fn reload(server: &Arc<Server>, client: &Client) -> Filling {
     let (server, asked_by) = (server.clone(), format!("client-{}", client.id));
     let done = tasks::apart(move || server.reload(&asked_by)).await;
-    Filling { reply: done.map(|()| simple("OK")).map_err(|why| format!("ERR {why}")), wrote: None }
-}
-
-/// A reply of one line.
-pub fn simple(text: &str) -> Vec<u8> {
-    let mut reply = Reply::new(Protocol::Resp2);
-    reply.simple(text);
-    reply.into_bytes()
+    Filling {
+        reply: done.map(|()| Filling::line("OK")).map_err(|why| format!("ERR {why}")),
+        wrote: None,
+    }
 }

@@ -5,7 +5,6 @@
 //! before it is copied until it is deleted: a key that has changed in between stays here, and the
 //! reply says so. No write is lost; the other server then has an older value beside it.
 
-use super::jobs::simple;
 use super::migrate_peer::MigratePeer;
 use crate::base::ids::BlockId;
 use crate::base::position::Offset;
@@ -55,8 +54,8 @@ pub async fn migrate(
     let mut mover = Mover { server: server.clone(), client: client.clone(), db, wrote: None };
     let moved = mover.move_keys(migration).await;
     let reply = match moved {
-        Ok(0) => Ok(simple("NOKEY")),
-        Ok(_) => Ok(simple("OK")),
+        Ok(0) => Ok(Filling::line("NOKEY")),
+        Ok(_) => Ok(Filling::line("OK")),
         Err(fault) => Err(fault.to_string()),
     };
     Filling { reply, wrote: mover.wrote }

@@ -7,6 +7,7 @@
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX};
 use crate::base::position::Offset;
+use crate::resp::{Protocol, Reply};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -30,6 +31,15 @@ pub struct Filling {
     pub reply: Result<Vec<u8>, String>,
     /// Where the writes end that the job has made for its client, if it has made any.
     pub wrote: Option<Offset>,
+}
+
+impl Filling {
+    /// A reply of one line.
+    pub fn line(text: &str) -> Vec<u8> {
+        let mut reply = Reply::new(Protocol::Resp2);
+        reply.simple(text);
+        reply.into_bytes()
+    }
 }
 
 /// One thing that is handed to a connection.

@@ -1,7 +1,7 @@
 //! One batch at work: the worker's scratch, the lock that neighbours share, and when it began.
 
 use super::scratch::WorkerScratch;
-use super::timing::Stopwatch;
+use super::stopwatch::Stopwatch;
 use crate::base::time::{Clock, MonoUs};
 use crate::command::Fault;
 use crate::node::{MasterGuard, Member, MemberFlag, MemberList, ReadGuard, ReplicaSet};

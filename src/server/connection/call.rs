@@ -1,9 +1,9 @@
 //! What one request has come to, from its look-up to its reply. Nothing of it lives on the
 //! connection.
 
-use super::tag::Tag;
 use crate::commands::{Command, ReadRetry};
 use crate::resp::Request;
+use crate::route::Reason;
 use crate::session::Once;
 
 /// One request at work.
@@ -28,4 +28,17 @@ impl<'r> Call<'r> {
     pub fn new(command: &'static Command, request: Request<'r>, input: &'r [u8]) -> Call<'r> {
         Call { command, request, input, once: None, retry: None, tag: None }
     }
+}
+
+/// Where the reply at hand comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag {
+    /// Place of the member.
+    pub member: usize,
+    /// Why it was chosen.
+    pub because: Reason,
+    /// How far it was behind.
+    pub behind_bytes: u64,
+    /// For how long it had been.
+    pub behind_us: u64,
 }

@@ -4,7 +4,7 @@ use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::transaction::has_write;
-use crate::command::{Args, Class, Fault, Group};
+use crate::command::{Args, Fault, Group};
 use crate::commands::{Command, Handler, Outcome, table};
 use crate::metrics::{Label, NONE};
 use crate::node::{MasterGuard, MemberFlag, PANICKED, Transaction, Verb};
@@ -23,16 +23,6 @@ struct Execution<'r> {
     answers: usize,
     /// What a session verb wants to happen afterwards.
     stop: Option<Outcome>,
-}
-
-/// Whether a queued request goes to the master's write lock.
-pub fn is_write(command: &Command, request: Request<'_>) -> bool {
-    match command.handler {
-        Handler::Write(_) => true,
-        Handler::Either { is_read, .. } => !is_read(request),
-        Handler::Session(_) => command.spec.class == Class::Write,
-        Handler::Read(_) | Handler::Prefix | Handler::Container => false,
-    }
 }
 
 /// Whether a queued command can run within a transaction of the master. A session verb that may

@@ -11,6 +11,7 @@
 //! **Invariant:** no socket, no task, no clock of its own: the simulator runs this code.
 
 mod recent;
+mod stopwatch;
 mod scratch;
 mod batch;
 mod unread;

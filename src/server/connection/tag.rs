@@ -1,22 +1,13 @@
 //! Tags of replies: an attribute in front of a reply that says where it comes from (PROXY TAG).
 
 use super::batch::BatchContext;
-use super::call::Call;
+use super::call::{Call, Tag};
 use super::caller::Caller;
 use crate::commands::verbs::once::token_of;
 use crate::node::Member;
 use crate::resp::{Mark, Reply};
 use crate::route::Reason;
 use crate::session::Tags;
-
-/// Where the reply at hand comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Tag {
-    member: usize,
-    because: Reason,
-    behind_bytes: u64,
-    behind_us: u64,
-}
 
 impl Caller {
     /// Remembers where the reply at hand comes from, for a client that wants to know.

@@ -5,11 +5,12 @@
 //! clock: only the run has a time, which is the command's own when it runs alone, as it does
 //! without pipelining. Nothing in a run that was quicker than `slowlog-log-slower-than` was slower.
 //! A run that was not quicker is one entry of the slow log: its last command, with the time of the
-//! whole run and, behind its words, how many ran before it. Below a threshold of [`FINE_NS`] the
+//! whole run and, behind its words, how many ran before it. Below a threshold of `FINE_NS` the
 //! clock is read behind every command, and each is exact.
 
 use super::batch::BatchContext;
 use super::caller::Caller;
+use super::stopwatch::SlowRun;
 use crate::base::time::WallMs;
 use crate::command::Flags;
 use crate::commands::{Command, slow_words, table};
@@ -17,61 +18,6 @@ use crate::metrics::Label;
 use crate::resp::{AuthState, Decoder, Limits, OwnedRequest, Request, Step};
 use crate::state::Slow;
 use std::sync::atomic::Ordering::Relaxed;
-
-/// Below this threshold of the slow log every command has a time of its own.
-const FINE_NS: u64 = 1_000_000;
-
-/// The stopwatch of one batch.
-pub struct Stopwatch {
-    /// The last reading of the clock.
-    at_ns: u64,
-    /// What is slow; [`u64::MAX`] when nobody asks.
-    slow_ns: u64,
-    /// Whether the clock is read at all.
-    is_running: bool,
-    /// Whether every command is timed by itself.
-    is_fine: bool,
-    /// Commands since the last reading that share their time.
-    run: u32,
-    /// Where in the input the last of them begins.
-    last: usize,
-    /// Whether one of the next two is there.
-    has_slow: bool,
-    /// A slow run, and its last command.
-    slow_run: Option<SlowRun>,
-    /// The time of the command at hand, if it was slow.
-    slow_one: Option<u64>,
-}
-
-struct SlowRun {
-    commands: u32,
-    took_ns: u64,
-    last: usize,
-}
-
-impl Stopwatch {
-    /// Begins at `at_ns`, and measures nothing before it is told what for.
-    pub fn begin(at_ns: u64) -> Stopwatch {
-        Stopwatch {
-            at_ns,
-            slow_ns: u64::MAX,
-            is_running: false,
-            is_fine: false,
-            run: 0,
-            last: 0,
-            has_slow: false,
-            slow_run: None,
-            slow_one: None,
-        }
-    }
-
-    /// What it measures for: `slower_than_us` is below 0 when nothing is slow.
-    pub fn measure(&mut self, with_metrics: bool, slower_than_us: i64) {
-        self.slow_ns = u64::try_from(slower_than_us).map_or(u64::MAX, |it| it.saturating_mul(1000));
-        self.is_running = with_metrics || self.slow_ns != u64::MAX;
-        self.is_fine = self.slow_ns < FINE_NS;
-    }
-}
 
 impl BatchContext<'_, '_> {
     /// Before a command whose time must be its own.

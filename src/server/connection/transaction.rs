@@ -2,7 +2,6 @@
 
 use super::batch::BatchContext;
 use super::caller::Caller;
-use super::execute::is_write;
 use crate::base::limits::QUERY_BYTES_MAX;
 use crate::command::{Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
@@ -16,14 +15,14 @@ pub fn runs_at_once(command: &Command) -> bool {
 
 /// Whether any of these commands writes.
 pub fn has_write(queue: &Queue) -> bool {
-    queue.commands.iter().any(|(id, request)| is_write(table().get(*id), request.borrow()))
+    queue.commands.iter().any(|(id, request)| table().get(*id).is_write(request.borrow()))
 }
 
 impl Caller {
     /// Whether a request is one of those that wait while writers are held back.
     pub fn would_write(&self, command: &Command, request: Request<'_>) -> bool {
         let is_exec = command.spec.name == "EXEC";
-        is_write(command, request)
+        command.is_write(request)
             || command.spec.flags.contains(Flags::MAY_REPLICATE)
             || (is_exec && self.session.queue.as_ref().is_some_and(has_write))
     }
@@ -60,7 +59,7 @@ impl Caller {
                 "ERR MIGRATE is not allowed inside a transaction: it waits for another server";
             return self.refuse(Some(command), Fault::Static(text), context);
         }
-        if is_write(command, request)
+        if command.is_write(request)
             && let Err(fault) = self.pass_gate(context)
         {
             return self.refuse(Some(command), fault, context);

@@ -1,0 +1,181 @@
+//! Waiting for an offset of a set: when it is there, and how who waits hears of it.
+
+use super::member::Member;
+use super::replica_set::ReplicaSet;
+use super::waiters::{Condition, Wake};
+use crate::base::ids::BlockId;
+use crate::base::position::Offset;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering::SeqCst, fence};
+
+impl Condition {
+    /// Up to which offset it holds now; `None` when it holds for none.
+    pub fn reached(self, set: &ReplicaSet) -> Option<Offset> {
+        match self {
+            Condition::AckedBy(count) => set.acked_by_at_least(count),
+            Condition::InSync { places, .. } if places.is_empty() => Some(Offset::MAX),
+            Condition::InSync { places, count } => {
+                let is_awaited = |it: &Member| places.has(it.index) && it.is_in_sync();
+                let slowest = replicas(set).filter(|it| is_awaited(it)).map(Member::applied).min();
+                Some(slowest.unwrap_or(Offset::MAX)).min(set.acked_by_at_least(count))
+            }
+            Condition::Readable { member } => {
+                let may_serve = |it: &&Member| it.index == member || it.in_service();
+                replicas(set).filter(may_serve).map(Member::applied).max()
+            }
+            Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
+            Condition::Never => None,
+        }
+    }
+}
+
+fn replicas(set: &ReplicaSet) -> impl Iterator<Item = &Member> {
+    let master = set.master();
+    set.members().map(Arc::as_ref).filter(move |it| it.index != master)
+}
+
+/// A wait that has not ended. Dropped, it is given up.
+pub struct Wait {
+    set: Arc<ReplicaSet>,
+    condition: Condition,
+    key: (Offset, u64),
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        self.set.waiters.leave(self.condition, self.key);
+    }
+}
+
+impl ReplicaSet {
+    /// Waits until `condition` holds for `offset`; `block` is then told to `who`, once. `None` when
+    /// it holds already: nothing is told then.
+    pub fn wait_for(
+        self: &Arc<Self>,
+        condition: Condition,
+        offset: Offset,
+        who: Arc<dyn Wake>,
+        block: BlockId,
+    ) -> Option<Wait> {
+        let key = self.waiters.enter(condition, offset, who, block);
+        let wait = Wait { set: self.clone(), condition, key };
+        // Whoever made it hold before the wait was there has woken nobody.
+        fence(SeqCst);
+        (condition.reached(self) < Some(offset)).then_some(wait)
+    }
+
+    /// Wakes those whose condition has come to hold: a replica has applied something, or has left
+    /// or entered service.
+    #[inline]
+    pub fn wake_waiters(&self) {
+        // Between what has changed and the look whether anybody waits for it.
+        fence(SeqCst);
+        if self.waiters.has_any() {
+            self.waiters.wake(|it| it.reached(self));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::MonoUs;
+    use crate::engine::Thresholds;
+    use crate::node::Places;
+    use crate::node::{ApplyBudget, MemberFlag, new_replid};
+    use parking_lot::Mutex;
+
+    #[derive(Default)]
+    struct Woken(Mutex<Vec<u64>>);
+
+    impl Wake for Woken {
+        fn wake(&self, block: BlockId) {
+            self.0.lock().push(block.0);
+        }
+    }
+
+    fn set() -> Arc<ReplicaSet> {
+        let set = ReplicaSet::new(2, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        Arc::new(set)
+    }
+
+    fn write(set: &ReplicaSet) -> Offset {
+        set.ping(MonoUs(1));
+        set.head()
+    }
+
+    fn apply(set: &ReplicaSet, at: usize) {
+        set.apply(set.member(at), ApplyBudget::Writes(1));
+    }
+
+    fn told(woken: &Woken) -> Vec<u64> {
+        std::mem::take(&mut woken.0.lock())
+    }
+
+    #[test]
+    fn only_waits_up_to_what_was_reached_are_woken_and_once() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let ends = [write(&set), write(&set), write(&set)];
+        let wait = |count, end, id| {
+            set.wait_for(Condition::AckedBy(count), end, woken.clone(), BlockId(id))
+        };
+        let _waits: Vec<Wait> = (0..3).filter_map(|it| wait(1, ends[it], it as u64)).collect();
+        let _both = wait(2, ends[0], 9).expect("no replica has it");
+        assert_eq!(set.waiters.count(), 4);
+        apply(&set, 1);
+        assert_eq!(told(&woken), [0]);
+        apply(&set, 1);
+        assert_eq!(told(&woken), [1]);
+        apply(&set, 2);
+        assert_eq!(told(&woken), [9], "two replicas have the first");
+        apply(&set, 1);
+        assert_eq!(told(&woken), [2]);
+        assert_eq!(set.waiters.count(), 0);
+    }
+
+    #[test]
+    fn a_wait_whose_condition_holds_is_none() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        apply(&set, 1);
+        let wait = set.wait_for(Condition::AckedBy(1), end, woken.clone(), BlockId(1));
+        assert!(wait.is_none() && set.waiters.count() == 0 && told(&woken).is_empty());
+    }
+
+    #[test]
+    fn a_wait_that_is_given_up_leaves_nothing_behind() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        drop(set.wait_for(Condition::AckedBy(1), end, woken.clone(), BlockId(1)));
+        assert_eq!(set.waiters.count(), 0);
+        apply(&set, 1);
+        assert!(told(&woken).is_empty());
+    }
+
+    #[test]
+    fn waits_for_replicas_in_sync_end_when_those_that_lack_it_leave() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        let condition = Condition::InSync { places: Places::of([1, 2].into_iter()), count: 0 };
+        let _wait = set.wait_for(condition, end, woken.clone(), BlockId(7)).expect("both lack it");
+        apply(&set, 1);
+        assert!(told(&woken).is_empty());
+        set.pause(set.member(2), MonoUs(1)).unwrap();
+        assert_eq!(told(&woken), [7]);
+        assert!(set.wait_for(condition, end, woken.clone(), BlockId(8)).is_none());
+    }
+
+    #[test]
+    fn a_read_waits_for_its_replica_or_for_any_that_serves() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        let condition = Condition::Readable { member: 1 };
+        let _wait = set.wait_for(condition, end, woken.clone(), BlockId(1)).expect("nobody has it");
+        set.member(2).enter(MemberFlag::Drained, MonoUs(1));
+        apply(&set, 2);
+        assert!(told(&woken).is_empty(), "who is drained serves no reads");
+        set.undrain(set.member(2));
+        set.wake_waiters();
+        assert_eq!(told(&woken), [1]);
+    }
+}
