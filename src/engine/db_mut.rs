@@ -16,7 +16,7 @@ use crate::command::Fault;
 use std::cell::RefCell;
 
 /// Removed values with more allocations than this are freed elsewhere.
-const BURDEN_MAX: usize = 64;
+const FREE_COST_MAX: usize = 64;
 /// Space for bringing a text's parts together is given back when it has grown past this.
 const SCRATCH_BYTES_MAX: usize = 64 << 10;
 
@@ -295,27 +295,27 @@ impl<'e> DbMut<'e> {
 
     /// Frees what a change has taken out of a value, or all of it, elsewhere if that takes long.
     pub fn discard(&mut self, value: Value) {
-        if BURDEN_MAX < value.free_cost() {
+        if FREE_COST_MAX < value.free_cost() {
             self.written.deferred_frees.push(DeferredFree::Part(value));
         }
     }
 
     /// The same for what a change has taken out of a sorted set.
     pub fn discard_members(&mut self, gone: Gone) {
-        if BURDEN_MAX < gone.free_cost() {
+        if FREE_COST_MAX < gone.free_cost() {
             self.written.deferred_frees.push(DeferredFree::Members(gone));
         }
     }
 
     /// The same for what was popped from a set.
     pub fn discard_popped(&mut self, gone: set::Gone) {
-        if BURDEN_MAX < gone.free_cost() {
+        if FREE_COST_MAX < gone.free_cost() {
             self.written.deferred_frees.push(DeferredFree::Popped(gone));
         }
     }
 
     fn free_async(&mut self, old: KeySlot) {
-        if BURDEN_MAX < old.free_cost() {
+        if FREE_COST_MAX < old.free_cost() {
             self.written.deferred_frees.push(DeferredFree::Entry(old));
         }
     }

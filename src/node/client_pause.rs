@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_holds_the_later_end_and_the_greater_count() {
+    fn of_two_pauses_the_later_end_and_the_greater_mode_count() {
         let set = set();
         assert_eq!(set.pause_in_force(MonoUs(0)), None);
         set.pause_clients(PauseMode::All, MonoUs(50), MonoUs(0));
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_ends_by_itself_and_is_forgotten_then() {
+    fn a_pause_ends_by_itself_and_is_forgotten_then() {
         let set = set();
         set.pause_clients(PauseMode::All, MonoUs(50), MonoUs(0));
         assert_eq!(set.pause_in_force(MonoUs(50)), None);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_at_work_hears_of_a_hold_and_of_its_end() {
+    fn whoever_is_at_work_hears_of_a_pause_and_of_its_end() {
         let set = set();
         let before = set.generation();
         set.pause_clients(PauseMode::All, MonoUs(50), MonoUs(0));

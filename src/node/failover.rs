@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stint_ends_between_two_writes_and_the_next_goes_on_there() {
+    fn a_budget_ends_between_two_writes_and_the_next_goes_on_there() {
         let set = set();
         let member = set.member(1);
         let mut stops = vec![member.applied()];

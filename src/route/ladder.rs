@@ -12,7 +12,7 @@ pub enum Step {
     CatchUp,
     /// Another replica that is fresh enough.
     OtherReplica,
-    /// Park until the replica is fresh enough, at most this long.
+    /// Wait until the replica is fresh enough, at most this long.
     Wait(Duration),
     /// Read at the master.
     Master,
