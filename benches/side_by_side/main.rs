@@ -30,7 +30,7 @@ use peers::Binaries;
 fn main() {
     let options = Options::parse();
     let binaries = Binaries::find(&options);
-    println!("{}", binaries.caption());
+    println!("{}, 50 connections\n", binaries.caption());
     if options.quick {
         println!("A quick run, with a tenth of the data: not to be quoted.\n");
     }

@@ -66,7 +66,7 @@ impl Binaries {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let says = |it: &Option<PathBuf>| it.as_deref().map_or("n/a".into(), version);
         format!(
-            "redis-server {}, valkey-server {}, entourage {}; {cores} cores, 50 connections\n",
+            "redis-server {}, valkey-server {}, entourage {}; {cores} cores",
             says(&self.redis),
             says(&self.valkey),
             env!("CARGO_PKG_VERSION"),
