@@ -1,11 +1,18 @@
 //! Entourage: a RESP proxy that hosts a replica set and never serves a client a stale read of its
 //! own writes. This file is the map of the house; rooms name only rooms above them in the list, and
-//! `tests/house.rs` holds them to that.
+//! `tests/house.rs` holds them to that, and files of a room to naming each other in one direction.
 //!
 //! ```text
 //! bytes → resp → command → session → route → node → engine → replication log → followers
 //!         decode  look up   floor     plan    member  execute  append             push
 //! ```
+//!
+//! The way of one request, file by file: `server/shell.rs` reads a socket and makes an event of it;
+//! `server/connection/core.rs` handles events; `connection/requests.rs` decodes, looks up and
+//! refuses; `connection/read.rs` plans a read and `connection/write.rs` makes a write, which is a
+//! `node/transaction.rs` at the master; the verb stands in `engine/verbs/`, beside its row; what it
+//! did is in `replication/log.rs`; `connection/replies.rs` holds the answer until the shell has sent
+//! it. What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`.
 
 pub mod base;
 pub mod resp;
