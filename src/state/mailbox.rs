@@ -78,23 +78,23 @@ struct Queue {
 impl Mailbox {
     /// Leaves a message and wakes the connection. Nothing is kept for one that has gone.
     pub fn post(&self, message: Message) {
-        {
-            let mut queue = self.queue.lock();
-            if queue.is_closed || queue.has_overflowed {
-                return;
-            }
-            if let Message::Push(bytes) = &message {
-                queue.pushed_bytes += bytes.len();
-            }
-            if MAILBOX_MESSAGES_MAX <= queue.messages.len()
-                || MAILBOX_BYTES_MAX < queue.pushed_bytes
-            {
-                queue.has_overflowed = true;
-                queue.messages.clear();
-            } else {
-                queue.messages.push_back(message);
-            }
+        let mut queue = self.queue.lock();
+        if queue.is_closed || queue.has_overflowed {
+            return;
         }
+        if let Message::Push(bytes) = &message {
+            queue.pushed_bytes += bytes.len();
+        }
+        let has_room =
+            queue.messages.len() < MAILBOX_MESSAGES_MAX && queue.pushed_bytes <= MAILBOX_BYTES_MAX;
+        if has_room {
+            queue.messages.push_back(message);
+        } else {
+            queue.has_overflowed = true;
+            queue.messages.clear();
+        }
+        // Within the lock: whoever takes the messages knows that nobody is still about to wake for
+        // them, so the waker that is registered afterwards stays.
         self.has_messages.store(true, Release);
         self.owner.wake();
     }
