@@ -123,7 +123,7 @@ impl Considered {
 mod tests {
     use super::*;
     use crate::command::Class;
-    use crate::route::{AuthState, Ladder, LadderPosition};
+    use crate::route::{Ladder, LadderPosition, StaticMembers};
 
     #[test]
     fn an_explanation_shows_everything_that_was_weighed() {
@@ -136,7 +136,8 @@ mod tests {
             behind_us: 40,
         };
         let replicas = [stands(1, 90, true), stands(2, 100, false)];
-        let members = AuthState { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+        let members =
+            StaticMembers { master: Some(0), replicas: &replicas, head: Offset::new(100) };
         let ladder = Ladder::default();
         let ask = ReadRequirements {
             class: Class::Read,

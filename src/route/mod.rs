@@ -20,7 +20,7 @@ pub use ladder::{Ladder, Step, StepKind};
 pub use level::Level;
 pub use matches::{Match, Question};
 pub use plan::{
-    AuthState, Candidate, LadderPosition, Members, Plan, ReadRequirements, Reason, Refusal, Where,
-    plan,
+    Candidate, LadderPosition, Members, Plan, ReadRequirements, Reason, Refusal, StaticMembers,
+    Where, plan,
 };
 pub use rules::{Acks, Route, Routes};

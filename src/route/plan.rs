@@ -76,7 +76,7 @@ pub trait Members {
 
 /// Members written down.
 #[derive(Clone, Copy, Debug)]
-pub struct AuthState<'a> {
+pub struct StaticMembers<'a> {
     /// The master, if one is in service.
     pub master: Option<u16>,
     /// The replicas.
@@ -85,7 +85,7 @@ pub struct AuthState<'a> {
     pub head: Offset,
 }
 
-impl Members for AuthState<'_> {
+impl Members for StaticMembers<'_> {
     fn master(&self) -> Option<u16> {
         self.master
     }
