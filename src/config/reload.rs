@@ -139,4 +139,22 @@ mod tests {
         assert!(why.starts_with("listener.bind") && why.contains("main at 127.0.0.1:7"), "{why}");
         assert!(why.ends_with("now there are main at 127.0.0.1:6379"), "{why}");
     }
+
+    #[test]
+    fn members_are_those_of_the_start() {
+        let with = |text: &str| config(&format!("[set]\nreplicas = 2\n{text}"));
+        let refused = |before: &str, after: &str| with(before).reloaded(with(after)).unwrap_err();
+        let keys = "member.name, member.tags, member.zone and member.dedicated need a restart: ";
+        let reports = "[[member]]\n[[member]]\nname = 'reports'\ndedicated = true\n";
+        let told = "the file has n1, reports (dedicated); it had none";
+        assert_eq!(refused("", reports), format!("{keys}{told}"));
+        let told = "the file has none; it had n1, reports (dedicated)";
+        assert_eq!(refused(reports, ""), format!("{keys}{told}"));
+        let zone = "[[member]]\nzone = 'a'\n";
+        assert_eq!(refused(zone, ""), format!("{keys}the file has none; it had n1 (zone a)"));
+        assert!(with("[[member]]\n").reloaded(with("")).is_ok(), "it says nothing");
+        let route = format!("{reports}[[route]]\nname = 'r'\nmembers = ['reports']\n");
+        let after = with(reports).reloaded(with(&route)).unwrap();
+        assert_eq!(with(reports).changes(&after), ["route"], "routes may change");
+    }
 }

@@ -28,6 +28,7 @@ impl AllowedMembers {
 mod tests {
     use super::*;
     use crate::base::position::ReplId;
+    use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
     use crate::node::ReplicaSet;
     use crate::route::{Level, MemberConfig, Route, Selector};
@@ -76,6 +77,28 @@ mod tests {
         let found = allowed(&members, &[&["tag:big"], &["d"], &["A", "tag:BIG"], &["b"]]).unwrap();
         let expected: [&[usize]; 5] = [&[0, 1], &[1, 2], &[3], &[0, 1, 2], &[1]];
         assert_eq!(found, expected.map(|it| Some(it.to_vec())));
+    }
+
+    #[test]
+    fn a_member_that_is_added_is_described_and_its_name_is_its_own() {
+        let set = ReplicaSet::with_members(
+            &[member("a", &[], false), member("b", &[], false)],
+            1,
+            ReplId::new([7; 20]),
+            Thresholds::default(),
+            1 << 20,
+            1 << 20,
+        );
+        let add = |name: &str| set.add_member(|_| member(name, &["x"], true), MonoUs(1));
+        assert_eq!(add("B").err().unwrap(), "the member name `B` is taken");
+        assert_eq!(add("n9").err().unwrap(), "the member name `n9` is that of the 9th member");
+        assert_eq!(set.member_list().len(), 2);
+        let added = add("c").unwrap_or_else(|it| panic!("{it}"));
+        assert_eq!((added.name.as_str(), added.dedicated, added.index), ("c", true, 2));
+        assert_eq!(set.add_replica(MonoUs(1)).unwrap().name, "n4");
+        let routes = Routes::default();
+        let found = AllowedMembers::of(&routes, &set.member_list()).unwrap();
+        assert_eq!(found.on(0).unwrap().places.iter().collect::<Vec<_>>(), [0, 1, 3]);
     }
 
     #[test]

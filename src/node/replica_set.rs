@@ -208,9 +208,14 @@ impl ReplicaSet {
         Engine::new(self.seed, *self.thresholds.read())
     }
 
+    /// Adds a replica that nobody has described; `None` when there is no room for another.
+    pub fn add_replica(&self, now: MonoUs) -> Option<Arc<Member>> {
+        self.add_member(MemberConfig::unnamed, now).ok()
+    }
+
     /// Adds a replica, which must be synced before it serves. `describe` says what it is called and
     /// the like, given its place. Answers it, or why there is none.
-    pub fn add_replica(
+    pub fn add_member(
         &self,
         describe: impl FnOnce(usize) -> MemberConfig,
         now: MonoUs,

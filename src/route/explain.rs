@@ -155,11 +155,11 @@ impl Considered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::places::Places;
     use crate::command::Class;
-    use crate::route::{Ladder, LadderPosition, StaticMembers};
+    use crate::route::{Ladder, LadderPosition, Selector, StaticMembers};
 
-    #[test]
-    fn an_explanation_shows_everything_that_was_weighed() {
+    fn explained(route: &Route, allowed: Option<Allowed>) -> Vec<String> {
         let stands = |member, applied, in_service| Candidate {
             member,
             applied: Offset::new(applied),
@@ -184,7 +184,12 @@ mod tests {
             ladder: &ladder,
             ladder_position: LadderPosition::START,
         };
-        let told = explain(&Route::default(), &ask, &members, None, |it| format!("n{}", it + 1));
+        explain(route, &ask, &members, allowed, |it| format!("n{}", it + 1)).lines()
+    }
+
+    #[test]
+    fn an_explanation_shows_everything_that_was_weighed() {
+        let told = explained(&Route::default(), None);
         let expected = [
             "route default (no rule matched)",
             "level sticky",
@@ -196,6 +201,24 @@ mod tests {
             "chosen n2 after catching up to 95",
             "because catch-up: this replica is behind, applies what it is missing, and reads",
         ];
-        assert_eq!(told.lines(), expected);
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn an_explanation_shows_who_may_serve_and_what_says_so() {
+        let members = ["tag:analytics", "n1"].map(Selector::parse).to_vec();
+        let route = Route { members, ..Route::default() };
+        let only =
+            |place: usize, named| Some(Allowed { places: Places::of([place].into_iter()), named });
+        let told = explained(&route, only(2, true));
+        assert_eq!(told[4], "members tag:analytics, n1 → n3");
+        assert!(told[6].ends_with("in-flight 1 preferred not-allowed"), "{}", told[6]);
+        assert!(told[7].ends_with("in-flight 1 out-of-service"), "{}", told[7]);
+        assert_eq!(told[8], "chosen n1", "the ladder ends at the master");
+        let told = explained(&route, only(0, true));
+        assert_eq!(told[4], "members tag:analytics, n1 → no replica");
+        let told = explained(&Route::default(), only(1, false));
+        assert_eq!(told[4], "members not dedicated to other routes → n2");
+        assert_eq!(told[8], "chosen n2 after catching up to 95");
     }
 }

@@ -122,7 +122,7 @@ fn add(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         MemberConfig { name, tags, zone, dedicated }
     };
     let set = &context.server.set;
-    let added = set.add_replica(describe, context.now);
+    let added = set.add_member(describe, context.now);
     let member = added.map_err(|why| Fault::Message(format!("ERR {why}")))?;
     start_feed(set, &member);
     context.reply.bulk(member.name.as_bytes());

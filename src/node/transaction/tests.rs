@@ -6,7 +6,6 @@ use crate::command::CallEnv;
 use crate::engine::{BlockingKeys, Digest, Run, Thresholds, verbs};
 use crate::node::{Applied, ApplyBudget, ReplicaSet, new_replid};
 use crate::resp::{AuthState, Decoder, Limits, OwnedRequest, Step};
-use crate::route::MemberConfig;
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -80,7 +79,7 @@ fn set(replicas: usize) -> ReplicaSet {
     let set = ReplicaSet::new(replicas, 7, id, Thresholds::default(), 1 << 20, 1 << 20);
     if replicas == 0 {
         // A set that has had a replica keeps its bytes, whatever became of that.
-        set.add_replica(MemberConfig::unnamed, AT).expect("room for a replica");
+        set.add_replica(AT).expect("room for a replica");
     }
     set
 }
