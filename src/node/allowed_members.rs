@@ -7,7 +7,8 @@ use crate::route::{Allowed, Routes};
 pub struct AllowedMembers(Box<[Option<Allowed>]>);
 
 impl AllowedMembers {
-    /// What these routes come to with these members; `None` when every member may serve every route.
+    /// What these routes come to with these members; `None` when every member may serve every
+    /// route.
     pub fn of(routes: &Routes, member_list: &MemberList) -> Option<AllowedMembers> {
         let members = || {
             member_list
@@ -27,7 +28,7 @@ impl AllowedMembers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::position::ReplId;
+    use crate::base::position::{Offset, Position, ReplId};
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
     use crate::node::ReplicaSet;
@@ -41,9 +42,9 @@ mod tests {
     /// What the default route and one route for each of these lists come to.
     fn allowed(members: &[MemberConfig], routes: &[&[&str]]) -> Option<Vec<Option<Vec<usize>>>> {
         let set = ReplicaSet::with_members(
+            Position { replid: ReplId::new([7; 20]), offset: Offset::ZERO },
             members,
             1,
-            ReplId::new([7; 20]),
             Thresholds::default(),
             1 << 20,
             1 << 20,
@@ -82,9 +83,9 @@ mod tests {
     #[test]
     fn a_member_that_is_added_is_described_and_its_name_is_its_own() {
         let set = ReplicaSet::with_members(
+            Position { replid: ReplId::new([7; 20]), offset: Offset::ZERO },
             &[member("a", &[], false), member("b", &[], false)],
             1,
-            ReplId::new([7; 20]),
             Thresholds::default(),
             1 << 20,
             1 << 20,

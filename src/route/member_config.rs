@@ -39,7 +39,8 @@ impl MemberConfig {
         format!("n{}", index + 1)
     }
 
-    /// Whether this can be a name, a tag or a zone: never `tag:…`, and safe in every list and label.
+    /// Whether this can be a name, a tag or a zone: never `tag:…`, and safe in every list and
+    /// label.
     pub fn is_word(text: &str) -> bool {
         let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"-_.".contains(&it);
         (1..=MEMBER_WORD_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)

@@ -39,7 +39,9 @@ fn every_default_is_a_value_its_own_row_takes() {
 
 #[test]
 fn the_routes_example_is_sound() {
-    let routes = Config::parse("config/routes.toml", ROUTES).unwrap().routes;
+    let config = Config::parse("config/routes.toml", ROUTES).unwrap();
+    assert_eq!(names(&config), ["n1", "n2", "n3", "reports (tag:analytics, dedicated)"]);
+    let routes = config.routes;
     let bank = routes.get(1);
     assert_eq!((bank.name.as_str(), bank.level), ("bank", Some(Level::Linearizable)));
     assert_eq!((bank.acks, bank.acks_timeout), (Acks::Count(1), Duration::from_millis(500)));
@@ -48,6 +50,7 @@ fn the_routes_example_is_sound() {
     let dashboards = routes.get(3);
     assert_eq!(dashboards.ladder.steps()[2], Step::Wait(Duration::from_millis(50)));
     assert_eq!(dashboards.matches.dbs, [3]);
+    assert_eq!(routes.get(4).members, [Selector::Tag("analytics".into())]);
     assert_eq!(routes.all().last().unwrap().sticky_for, Some(Duration::from_millis(500)));
 }
 
