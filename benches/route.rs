@@ -5,8 +5,8 @@ use entourage::base::position::{Offset, Position, ReplId, ReplicationHistory};
 use entourage::command::{Class, Group, Keys};
 use entourage::resp::OwnedRequest;
 use entourage::route::{
-    AuthState, Candidate, Floor, Ladder, LadderPosition, Level, Match, Question, ReadRequirements,
-    Route, Routes, plan,
+    Candidate, Floor, Ladder, LadderPosition, Level, Match, Question, ReadRequirements, Route,
+    Routes, StaticMembers, plan,
 };
 use std::hint::black_box;
 
@@ -65,7 +65,8 @@ fn planning(bench: &mut Criterion) {
     ];
     for (name, preferred, applied) in cases {
         let replicas = replicas(applied);
-        let members = AuthState { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+        let members =
+            StaticMembers { master: Some(0), replicas: &replicas, head: Offset::new(100) };
         let mut random = 1_u64;
         bench.bench_function(&format!("plan/sticky/{name}"), |it| {
             it.iter(|| {

@@ -1,5 +1,6 @@
 //! The front door: command line to config, config to a server, and the server's end.
 
+use entourage::base::position::{Offset, Position};
 use entourage::cli::{Invocation, parse};
 use entourage::commands::table;
 use entourage::config::{Address, Config};
@@ -138,10 +139,10 @@ fn build(
             TokenSigner::new(&process::secret().map_err(|it| format!("no random secret: {it}"))?)
         }
     };
-    let set = ReplicaSet::new(
-        config.set.replicas,
+    let set = ReplicaSet::with_members(
+        Position { replid: new_replid(), offset: Offset::ZERO },
+        &config.all_members(),
         clock::entropy(),
-        new_replid(),
         config.thresholds,
         config.set.backlog_bytes,
         config.set.feed_bytes_max,

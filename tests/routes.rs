@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{BOTH, Server, Wire, ok, order, starts, until};
+use support::{BOTH, Server, Wire, node, ok, order, starts, until};
 
 const DOOR: &str = "[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:{port}\"\n";
 
@@ -202,6 +202,11 @@ fn a_file_that_cannot_be_used_changes_nothing_and_the_answer_says_where() {
         ("[server]\nmaxclient = 5", "ERR entourage.toml:7: unknown key `maxclient`"),
         ("[set]\nmin-replicas-to-write = 9", "ERR entourage.toml: set.min-replicas-to-write = 9"),
         ("[set]\nreplicas = 1", "ERR entourage.toml: set.replicas = 1 needs a restart: it is 2"),
+        (
+            "[[member]]\nzone = \"a\"",
+            "ERR entourage.toml: member.name, member.tags, member.zone and member.dedicated need a \
+             restart: the file has n1 (zone a); it had none",
+        ),
         ("[server]\nthreads = 7", "ERR entourage.toml: server.threads = 7 needs a restart"),
         (
             "[[listener]]\nbind = \"127.0.0.1:1\"",
@@ -275,4 +280,159 @@ fn what_was_counted_under_a_name_stays_under_it_when_rules_move() {
     }
     let counted = ["red", "blue", "green", "default"].map(|it| gets(&mut wire, it));
     assert_eq!(counted, [12, 203, 2000, 10]);
+}
+
+/// What EXPLAIN tells of a command, without the words that differ from one run to the next.
+fn explained(wire: &mut Wire, command: &str) -> String {
+    let told = wire.ask(&format!("PROXY EXPLAIN {command}"));
+    let lines = told.list().iter().map(|it| it.string());
+    let is_told =
+        |it: &String| ["members ", "chosen ", "because "].iter().any(|w| it.starts_with(w));
+    let word = |it: String| it.split(':').take(2).collect::<Vec<_>>().join(":");
+    lines.filter(is_told).map(word).collect::<Vec<_>>().join("; ")
+}
+
+/// Route, member and kind of everything that was served.
+fn served(wire: &mut Wire) -> Vec<[String; 3]> {
+    let stats = wire.ask("PROXY STATS").string();
+    let labels = stats.lines().filter_map(|it| it.strip_prefix("service_us{")?.split('}').next());
+    let value = |it: &str| it.split('=').nth(1).unwrap().to_owned();
+    labels
+        .map(|it| it.split(',').map(value).collect::<Vec<_>>().try_into().expect("three labels"))
+        .collect()
+}
+
+#[test]
+fn in_the_example_reports_run_at_their_own_member_and_nothing_else_does() {
+    let example = include_str!("../config/routes.toml");
+    let example = example.replace("127.0.0.1:6379", "127.0.0.1:{port}");
+    let server = Server::entourage_with_config(&example.replace("127.0.0.1:6380", "127.0.0.1:0"));
+    let mut operator = server.dial();
+    for state in ["UNDRAIN", "DRAIN"] {
+        order(&mut operator, BOTH, state);
+        for _ in 0..8 {
+            let mut wire = server.dial();
+            ok(&mut wire, "SET plain 1");
+            wire.ask("RPUSH list 3 1 2");
+            assert!(wire.ask("KEYS *").list().len() == 2 && wire.ask("SCAN 0").list().len() == 2);
+            assert!(3 <= wire.ask("SORT list").list().len());
+            assert_eq!(wire.ask("SORT list STORE sorted").int().map(|it| 3 <= it), Some(true));
+            wire.ask("DEL sorted");
+            for read in ["GET plain", "DBSIZE", "LRANGE list 0 -1", "EXISTS cache:1", "TTL plain"] {
+                wire.ask(read);
+            }
+        }
+    }
+    let all = served(&mut operator);
+    for [route, member, kind] in &all {
+        assert_eq!(route == "analytics", member == "reports", "{route} {member} {kind}");
+    }
+    let at = |member: &str, kind: &str| all.iter().any(|[_, m, k]| m == member && k == kind);
+    assert!(["keys", "scan", "sort"].iter().all(|it| at("reports", it)), "{all:?}");
+    assert!(at("n1", "get") && (at("n2", "get") || at("n3", "get")), "{all:?}");
+
+    let keys = "members tag:analytics → reports; chosen reports; because fresh-preferred";
+    assert!(explained(&mut operator, "KEYS *").starts_with(keys));
+    let get = "members not dedicated to other routes → n2, n3; chosen n1; because no-replicas";
+    assert!(explained(&mut operator, "GET plain").starts_with(get));
+    order(&mut operator, &["reports"], "DRAIN");
+    starts(&operator.ask("KEYS *"), "LAGGED no member that may serve this read is in service");
+    let nobody =
+        "chosen nobody: -LAGGED, no member that may serve it is in service; because lagged";
+    assert!(explained(&mut operator, "KEYS *").contains(nobody));
+    order(&mut operator, &["reports"], "UNDRAIN");
+    assert_eq!(operator.ask("KEYS *").list().len(), 2);
+}
+
+/// Three members, of which the last is there for the route `keys`, with this ladder.
+fn with_reports(rest: &str) -> (Server, Wire) {
+    with_config(&format!(
+        "[[member]]\n[[member]]\nzone = \"b\"\n[[member]]\nname = \"reports\"\nzone = \"a\"\n\
+         tags = [\"big\", \"slow\"]\ndedicated = true\n\
+         [[route]]\nname = \"keys\"\ncommands = [\"keys\"]\nmembers = [\"tag:slow\"]\n{rest}"
+    ))
+}
+
+#[test]
+fn the_ladder_decides_when_the_member_of_a_route_is_behind_or_away() {
+    let (_server, mut wire) = with_reports("");
+    order(&mut wire, &["reports"], "PAUSE");
+    ok(&mut wire, "SET key 1");
+    assert_eq!(wire.ask("KEYS *").list().len(), 1, "the default ladder ends at the master");
+    let master = "members tag:slow → reports; chosen n1; because master-on-lag";
+    assert!(explained(&mut wire, "KEYS *").starts_with(master));
+    order(&mut wire, &["reports"], "DRAIN");
+    assert!(explained(&mut wire, "KEYS *").starts_with(master));
+    assert_eq!(wire.ask("KEYS *").list().len(), 1);
+
+    let (_server, mut wire) = with_reports("on-lag = [\"error\"]\n");
+    order(&mut wire, &["reports"], "PAUSE");
+    ok(&mut wire, "SET key 1");
+    starts(&wire.ask("KEYS *"), "LAGGED no member is fresh enough, ");
+    order(&mut wire, &["reports"], "RESUME");
+    until("it to catch up", || (!wire.ask("KEYS *").is_error()).then_some(()));
+    starts(&wire.ask("PROXY FAILOVER TO reports"), "OK paused-us=");
+    starts(&wire.ask("KEYS *"), "LAGGED no member that may serve this read is in service");
+    assert!(explained(&mut wire, "KEYS *").starts_with("members tag:slow → no replica; "));
+    assert!(explained(&mut wire, "GET key").contains("chosen n"), "others go on");
+    assert_eq!(wire.ask("GET key").string(), "1");
+}
+
+#[test]
+fn a_read_that_waits_is_served_by_none_but_the_members_of_its_route() {
+    let (server, mut wire) = with_reports("on-lag = [\"wait 1000s\", \"error\"]\n");
+    order(&mut wire, &["reports"], "PAUSE");
+    let mut reader = server.dial();
+    ok(&mut reader, "SET key 1");
+    reader.send_raw(b"KEYS *\r\n");
+    until("the read to wait", || {
+        wire.ask("INFO clients").string().contains("blocked_clients:1").then_some(())
+    });
+    // Another replica has what the read needs, and more.
+    ok(&mut wire, "SET other 1");
+    assert_eq!(wire.ask("WAIT 1 0").int(), Some(1));
+    assert!(wire.ask("INFO clients").string().contains("blocked_clients:1"));
+    order(&mut wire, &["reports"], "RESUME");
+    assert!(!reader.read().list().is_empty());
+    let all = served(&mut wire);
+    let keys: Vec<_> = all.iter().filter(|it| it[0] == "keys").map(|it| it[1].as_str()).collect();
+    assert_eq!(keys, ["reports"]);
+}
+
+#[test]
+fn a_member_is_added_with_a_name_and_serves_the_routes_of_its_tags() {
+    let (_server, mut wire) = with_reports("on-lag = [\"error\"]\n");
+    let refusals = [
+        ("NAME reports", "ERR the member name `reports` is taken"),
+        ("NAME n2", "ERR the member name `n2` is that of the second member"),
+        ("NAME tag:a", "ERR a name, a tag or a zone is 1 to 64 letters, digits, "),
+        ("NAME", "ERR syntax error"),
+        ("extra", "ERR syntax error"),
+    ];
+    for (words, why) in refusals {
+        starts(&wire.ask(&format!("PROXY NODE ADD {words}")), why);
+    }
+    let add = "PROXY NODE ADD NAME extra TAG slow TAG new ZONE c DEDICATED";
+    assert_eq!(wire.ask(add).string(), "extra");
+    assert_eq!(wire.ask("PROXY NODE ADD").string(), "n5");
+    for name in ["extra", "n5"] {
+        until("its sync", || (node(&mut wire, name)["state"].string() == "ok").then_some(()));
+    }
+    order(&mut wire, &["reports"], "DRAIN");
+    let told = explained(&mut wire, "KEYS *");
+    assert!(told.starts_with("members tag:slow → reports, extra; chosen extra; because"), "{told}");
+    assert!(wire.ask("KEYS *").list().is_empty());
+    let told = explained(&mut wire, "GET key");
+    assert!(told.starts_with("members not dedicated to other routes → n2, n5; "), "{told}");
+
+    let shown = |wire: &mut Wire, name: &str| {
+        let it = node(wire, name);
+        (it["zone"].string(), it["tags"].to_string(), it["dedicated"].int())
+    };
+    assert_eq!(shown(&mut wire, "extra"), ("c".into(), "[\"slow\", \"new\"]".into(), Some(1)));
+    assert_eq!(shown(&mut wire, "reports").1, "[\"big\", \"slow\"]");
+    assert_eq!(shown(&mut wire, "n2"), ("b".into(), "[]".into(), Some(0)));
+    let info = wire.ask("INFO replication").string();
+    assert!(info.contains("slave1:ip=reports,") && info.contains("slave2:ip=extra,"), "{info}");
+    assert!(wire.ask("ROLE").to_string().contains("\"extra\""));
 }

@@ -69,6 +69,10 @@ pub const USES_MAX: usize = 64;
 pub const HISTORIES_MAX: usize = 16;
 /// Hosted replicas of one set.
 pub const REPLICAS_MAX: usize = 64;
+/// Longest name, tag or zone of a member.
+pub const MEMBER_WORD_BYTES_MAX: usize = 64;
+/// Tags of one member.
+pub const MEMBER_TAGS_MAX: usize = 16;
 
 const _: () = {
     // A header line or an inline request must fit what one read may leave behind.

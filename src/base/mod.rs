@@ -1,4 +1,4 @@
-//! Words every room shares: positions, times, limits, randomness, globs, numbers as text,
+//! Words every room shares: positions, places, times, limits, randomness, globs, numbers as text,
 //! prefetching.
 //!
 //! **Invariant:** pure. No clock, no socket, no task; names no other room.
@@ -10,6 +10,7 @@ pub mod ids;
 pub mod limits;
 mod literal;
 pub mod number;
+pub mod places;
 pub mod position;
 pub mod prefetch;
 pub mod size;

@@ -45,6 +45,8 @@ pub enum Fault {
     MasterDown,
     /// No member was fresh enough in time. The estimate is 0 when nobody can tell.
     Lagged { behind_bytes: u64, eta_ms: u64 },
+    /// None of the members that may serve this read is in service, and its ladder ends there.
+    NoMember,
     /// A write was applied, but fewer replicas than asked for confirmed it in time.
     NotDurable { offset: u64, acked: usize, wanted: usize },
     /// The session's last writes were cut off by a failover.
@@ -81,6 +83,7 @@ impl Fault {
             Fault::MasterDown => {
                 "MASTERDOWN The hosted master is out of service and no replica can take over."
             }
+            Fault::NoMember => "LAGGED no member that may serve this read is in service",
             Fault::Static(text) => text,
             other => return Cow::Owned(other.told()),
         })

@@ -1,12 +1,14 @@
 //! The TOML file as written, and its way into the tree.
 
-use super::leaf::{ACCEPTED, GroupName, Leaf, NameGlob};
+use super::leaf::{ACCEPTED, GroupName, Leaf, MemberWord, NameGlob};
 use super::place::Wrong;
 use super::slot::Slot;
 use super::table::{PARAMS, Section};
+use super::tree::selectable;
 use super::{Address, Config, Listener};
+use crate::base::limits::REPLICAS_MAX;
 use crate::command::Class;
-use crate::route::{Acks, Ladder, Level, Match, Route, Routes};
+use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Route, Routes, Selector};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ struct File {
     listener: Vec<Spanned<RawListener>>,
     server: Params,
     set: Params,
+    member: Vec<Spanned<RawMember>>,
     engine: Params,
     consistency: RawConsistency,
     route: Vec<Spanned<RawRoute>>,
@@ -37,11 +40,25 @@ struct RawListener {
     level: Option<Leaf<Level>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMember {
+    name: Option<Spanned<Leaf<MemberWord>>>,
+    #[serde(default)]
+    tags: Vec<Leaf<MemberWord>>,
+    zone: Option<Leaf<MemberWord>>,
+    dedicated: Option<Leaf<bool>>,
+}
+
+/// Entries of a route's `members`, each with its place in the file.
+type RawMembers = Vec<Spanned<Leaf<String>>>;
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct RawConsistency {
     level: Option<Leaf<Level>>,
     on_lag: Option<Leaf<Ladder>>,
+    members: Option<RawMembers>,
     acks: Option<Leaf<Acks>>,
     acks_timeout: Option<Leaf<Duration>>,
     sticky_for: Option<Leaf<Duration>>,
@@ -68,6 +85,7 @@ struct RawRoute {
     listeners: Vec<Leaf<String>>,
     level: Option<Leaf<Level>>,
     on_lag: Option<Leaf<Ladder>>,
+    members: Option<RawMembers>,
     acks: Option<Leaf<Acks>>,
     acks_timeout: Option<Leaf<Duration>>,
     sticky_for: Option<Leaf<Duration>>,
@@ -92,7 +110,14 @@ fn read(text: &str) -> Result<Config, Wrong> {
     if !raw.listener.is_empty() {
         config.listeners = listeners(raw.listener)?;
     }
-    config.routes = routes(raw.consistency, raw.route, &config.listeners)?;
+    let says_replicas = raw.set.keys().any(|it| it.get_ref() == "replicas");
+    let replicas = says_replicas.then_some(config.set.replicas);
+    config.members = members(raw.member, replicas)?;
+    if !says_replicas && !config.members.is_empty() {
+        config.set.replicas = config.members.len() - 1;
+    }
+    let members = config.all_members();
+    config.routes = routes(raw.consistency, raw.route, &config.listeners, &members)?;
     Ok(config)
 }
 
@@ -175,18 +200,63 @@ fn listeners(raw: Vec<Spanned<RawListener>>) -> Result<Vec<Listener>, Wrong> {
     Ok(listeners)
 }
 
+/// The members as described. Where the file says how many replicas there are, no more than that
+/// can be.
+fn members(
+    raw: Vec<Spanned<RawMember>>,
+    replicas: Option<usize>,
+) -> Result<Vec<MemberConfig>, Wrong> {
+    let mut members: Vec<MemberConfig> = Vec::new();
+    let places = 1 + replicas.unwrap_or(REPLICAS_MAX);
+    for raw in raw {
+        let (table, index) = (raw.span(), members.len());
+        if index == places {
+            let why = match replicas {
+                Some(replicas) => format!("raise set.replicas, which is {replicas}"),
+                None => format!("a set has at most {REPLICAS_MAX} replicas"),
+            };
+            return Err(Wrong::says(table, format!("at most {places} [[member]] here; {why}")));
+        }
+        let RawMember { name, tags, zone, dedicated } = raw.into_inner();
+        let span = name.as_ref().map_or(table, Spanned::span);
+        let member = MemberConfig {
+            name: name.map_or_else(|| MemberConfig::default_name(index), |it| it.into_inner().0.0),
+            tags: bare(tags).into_iter().map(|it| it.0).collect(),
+            zone: zone.map(|it| it.0.0),
+            dedicated: dedicated.is_some_and(|it| it.0),
+        };
+        if let Some(why) = member.clashes(index, members.iter().map(|it| it.name.as_str())) {
+            return Err(Wrong::says(span, why));
+        }
+        members.push(member);
+    }
+    Ok(members)
+}
+
+/// Whom a route's entries name. Each must name somebody.
+fn selectors(raw: RawMembers, members: &[MemberConfig]) -> Result<Vec<Selector>, Wrong> {
+    let read = |raw: Spanned<Leaf<String>>| {
+        let (span, text) = (raw.span(), raw.into_inner().0);
+        let entry = Selector::parse(&text);
+        let is_known = members.iter().any(|it| entry.selects(&it.name, &it.tags));
+        if is_known { Ok(entry) } else { Err(Wrong::value(span, selectable(members))) }
+    };
+    raw.into_iter().map(read).collect()
+}
+
 fn routes(
     raw: RawConsistency,
     rules: Vec<Spanned<RawRoute>>,
     listeners: &[Listener],
+    members: &[MemberConfig],
 ) -> Result<Routes, Wrong> {
     let level = raw.level.as_ref().map_or(Level::default(), |it| it.0);
-    let default =
-        raw.over(&Route::default(), None, Match::default(), Routes::DEFAULT_NAME.to_owned());
+    let name = Routes::DEFAULT_NAME.to_owned();
+    let default = raw.over(&Route::default(), None, Match::default(), name, members)?;
     let mut made: Vec<Route> = Vec::new();
     for rule in rules {
         let span = rule.span();
-        let rule = rule.into_inner().route(&default);
+        let rule = rule.into_inner().route(&default, members)?;
         let strange =
             rule.matches.listeners.iter().find(|it| listeners.iter().all(|at| at.name != **it));
         if let Some(name) = strange {
@@ -207,22 +277,33 @@ fn routes(
 
 impl RawConsistency {
     /// These settings over those of `base`.
-    fn over(self, base: &Route, level: Option<Level>, matches: Match, name: String) -> Route {
+    fn over(
+        self,
+        base: &Route,
+        level: Option<Level>,
+        matches: Match,
+        name: String,
+        members: &[MemberConfig],
+    ) -> Result<Route, Wrong> {
         let sticky_for = self.sticky_for.map_or(base.sticky_for, |it| Some(it.0));
-        Route {
+        Ok(Route {
             name,
             matches,
             level,
             ladder: self.on_lag.map_or(base.ladder, |it| it.0),
+            members: match self.members {
+                Some(entries) => selectors(entries, members)?,
+                None => base.members.clone(),
+            },
             acks: self.acks.map_or(base.acks, |it| it.0),
             acks_timeout: self.acks_timeout.map_or(base.acks_timeout, |it| it.0),
             sticky_for: sticky_for.filter(|it| !it.is_zero()),
-        }
+        })
     }
 }
 
 impl RawRoute {
-    fn route(self, default: &Route) -> Route {
+    fn route(self, default: &Route, members: &[MemberConfig]) -> Result<Route, Wrong> {
         let matches = Match {
             keys: bare(self.keys),
             groups: self.groups.iter().filter_map(|it| Match::group(&it.0.0)).collect(),
@@ -237,11 +318,12 @@ impl RawRoute {
         let raw = RawConsistency {
             level: None,
             on_lag: self.on_lag,
+            members: self.members,
             acks: self.acks,
             acks_timeout: self.acks_timeout,
             sticky_for: self.sticky_for,
         };
-        raw.over(default, level, matches, self.name.0)
+        raw.over(default, level, matches, self.name.0, members)
     }
 }
 

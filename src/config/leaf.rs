@@ -4,7 +4,7 @@ use super::Address;
 use crate::base::limits::{DATABASES, REPLICAS_MAX};
 use crate::base::size::parse_duration;
 use crate::command::Class;
-use crate::route::{Acks, Ladder, Level, Match, Step};
+use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Step};
 use serde::de::{Deserialize, Deserializer, Error};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -98,6 +98,24 @@ impl Setting for String {
     fn read(value: &Value) -> Result<String, String> {
         let name = |it: &str| (!it.trim().is_empty()).then(|| it.to_owned());
         text(value, name, "a text that is not empty, in quotes")
+    }
+}
+
+/// A member's name, tag or zone.
+#[derive(Clone, Debug)]
+pub struct MemberWord(pub String);
+
+impl Setting for MemberWord {
+    fn read(value: &Value) -> Result<MemberWord, String> {
+        let word = |it: &str| MemberConfig::is_word(it).then(|| MemberWord(it.to_owned()));
+        text(value, word, MemberConfig::WORD_ACCEPTED)
+    }
+}
+
+/// Yes or no.
+impl Setting for bool {
+    fn read(value: &Value) -> Result<bool, String> {
+        value.as_bool().ok_or_else(|| "true or false".to_owned())
     }
 }
 

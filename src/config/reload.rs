@@ -2,12 +2,16 @@
 
 use super::table::{PARAMS, Param, Section, When};
 use super::{Config, Listener};
+use crate::route::MemberConfig;
 
 impl Config {
     /// The settings that the file read again asks for, in the place of these. They are what a start
     /// with that file would have, CONFIG SET or not. Refused as a whole, with the key, when that
     /// takes a restart.
     pub fn reloaded(&self, file: Config) -> Result<Config, String> {
+        if let Some(why) = self.other_members(&file) {
+            return Err(why);
+        }
         let fixed = PARAMS
             .iter()
             .filter(|it| it.when == When::Start && it.section != Section::Nowhere)
@@ -22,6 +26,27 @@ impl Config {
         }
         let routes = file.routes.clone().after(&self.routes)?;
         Ok(Config { routes, ..file })
+    }
+
+    /// What is different about the members. One that was added since the start is not in the file.
+    fn other_members(&self, file: &Config) -> Option<String> {
+        let list =
+            |it: &Config| it.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let told = |it: &Config| if it.members.is_empty() { "none".to_owned() } else { list(it) };
+        // A table that says no more than its place does changes nothing.
+        let places = self.members.len().max(file.members.len());
+        let all = |it: &Config| {
+            let unnamed = (it.members.len()..places).map(MemberConfig::unnamed);
+            it.members.iter().cloned().chain(unnamed).collect::<Vec<_>>()
+        };
+        (all(self) != all(file)).then(|| {
+            format!(
+                "member.name, member.tags, member.zone and member.dedicated need a restart: the \
+                 file has {}; it had {}",
+                told(file),
+                told(self)
+            )
+        })
     }
 
     /// What is different about where listeners are; their levels may change.
@@ -113,5 +138,23 @@ mod tests {
         let why = refused("[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:7\"\n");
         assert!(why.starts_with("listener.bind") && why.contains("main at 127.0.0.1:7"), "{why}");
         assert!(why.ends_with("now there are main at 127.0.0.1:6379"), "{why}");
+    }
+
+    #[test]
+    fn members_are_those_of_the_start() {
+        let with = |text: &str| config(&format!("[set]\nreplicas = 2\n{text}"));
+        let refused = |before: &str, after: &str| with(before).reloaded(with(after)).unwrap_err();
+        let keys = "member.name, member.tags, member.zone and member.dedicated need a restart: ";
+        let reports = "[[member]]\n[[member]]\nname = 'reports'\ndedicated = true\n";
+        let told = "the file has n1, reports (dedicated); it had none";
+        assert_eq!(refused("", reports), format!("{keys}{told}"));
+        let told = "the file has none; it had n1, reports (dedicated)";
+        assert_eq!(refused(reports, ""), format!("{keys}{told}"));
+        let zone = "[[member]]\nzone = 'a'\n";
+        assert_eq!(refused(zone, ""), format!("{keys}the file has none; it had n1 (zone a)"));
+        assert!(with("[[member]]\n").reloaded(with("")).is_ok(), "it says nothing");
+        let route = format!("{reports}[[route]]\nname = 'r'\nmembers = ['reports']\n");
+        let after = with(reports).reloaded(with(&route)).unwrap();
+        assert_eq!(with(reports).changes(&after), ["route"], "routes may change");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::engine::Thresholds;
-use crate::route::{Level, MinReplicas, Routes};
+use crate::route::{Level, MemberConfig, MinReplicas, Routes, Selector};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,6 +17,9 @@ pub struct Config {
     pub server: Server,
     /// The hosted replica set.
     pub set: ReplicaSet,
+    /// What the file says of members, by place: the first is the master at the start. Never more
+    /// than there are places.
+    pub members: Vec<MemberConfig>,
     /// Levels, ladders and acks, by rule.
     pub routes: Routes,
     /// When collections leave their compact forms.
@@ -152,9 +155,40 @@ impl Config {
         self.listeners.iter().find(|it| it.name == name)?.level
     }
 
+    /// Every member of the set at the start: those that the file describes, then those it does not.
+    pub fn all_members(&self) -> Vec<MemberConfig> {
+        let unnamed = (self.members.len()..=self.set.replicas).map(MemberConfig::unnamed);
+        self.members.iter().cloned().chain(unnamed).collect()
+    }
+
     /// What no server could keep, if these settings ask for it. Told of a file and flags at the
     /// start; CONFIG SET takes such settings, as Redis does.
     pub fn contradiction(&self) -> Option<String> {
+        self.lost_member().or_else(|| self.strange_member()).or_else(|| self.shut_gate())
+    }
+
+    fn lost_member(&self) -> Option<String> {
+        let ReplicaSet { replicas, .. } = self.set;
+        let lost = self.members.get(replicas + 1)?;
+        Some(format!(
+            "set.replicas = {replicas} has no place for member `{}`; write {} at least",
+            lost.name,
+            self.members.len() - 1
+        ))
+    }
+
+    /// An entry of a route's `members` that a flag has left without anybody.
+    fn strange_member(&self) -> Option<String> {
+        let members = self.all_members();
+        let selects = |entry: &Selector| members.iter().any(|it| entry.selects(&it.name, &it.tags));
+        self.routes.all().iter().find_map(|route| {
+            let strange = route.members.iter().find(|it| !selects(it))?;
+            let (name, known) = (&route.name, selectable(&members));
+            Some(format!("route `{name}` names member `{strange}`; there are {known}"))
+        })
+    }
+
+    fn shut_gate(&self) -> Option<String> {
         let ReplicaSet { replicas, .. } = self.set;
         let wanted = self.set.gate().map(|it| it.replicas).filter(|it| replicas < *it)?;
         Some(format!(
@@ -162,6 +196,16 @@ impl Config {
              write; write {replicas} at most, or raise set.replicas"
         ))
     }
+}
+
+/// What a route's `members` may name: all names, then all tags.
+pub(super) fn selectable(members: &[MemberConfig]) -> String {
+    let names = members.iter().map(|it| it.name.clone());
+    let mut tags: Vec<String> = members.iter().flat_map(|it| it.tags.clone()).collect();
+    tags.sort();
+    tags.dedup();
+    let tags = tags.into_iter().map(|it| Selector::Tag(it).to_string());
+    names.chain(tags).collect::<Vec<_>>().join(", ")
 }
 
 /// How much output may wait for a client, by kind of client.
@@ -316,6 +360,7 @@ impl Default for Config {
             listeners: vec![Listener::default()],
             server: Server::default(),
             set: ReplicaSet::default(),
+            members: Vec::new(),
             routes: Routes::default(),
             thresholds: Thresholds::default(),
             idle: CompatSettings::default(),

@@ -2,7 +2,8 @@
 
 use super::member::Member;
 use super::replica_set::{MemberList, ReplicaSet};
-use super::waiters::{Condition, Places};
+use super::waiters::Condition;
+use crate::base::places::Places;
 use crate::base::position::Offset;
 use crate::route::Acks;
 use crate::session::AskedAcks;

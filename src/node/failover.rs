@@ -120,15 +120,17 @@ impl ReplicaSet {
         assert!(log.resume(follower, end), "the end of the stream is always there");
     }
 
-    /// Replaces a quarantined master by the replica that has applied most. The stream is whole:
-    /// what the broken verb did was never appended.
+    /// Replaces a quarantined master by the replica that has applied most, a dedicated one only
+    /// when there is no other. The stream is whole: what the broken verb did was never appended.
     pub fn replace_quarantined_master(&self) {
         let master = self.member(self.master());
         if !master.is(MemberFlag::Quarantined) {
             return;
         }
         let fit = |it: &&Arc<Member>| it.index != master.index && it.is_sound();
-        let Some(candidate) = self.members().filter(fit).max_by_key(|it| it.applied()) else {
+        let Some(candidate) =
+            self.members().filter(fit).max_by_key(|it| (!it.dedicated, it.applied()))
+        else {
             return;
         };
         candidate.leave(MemberFlag::Paused);

@@ -89,9 +89,10 @@ impl ReplicaSet {
 mod tests {
     use super::*;
     use crate::base::ids::BlockId;
+    use crate::base::places::Places;
     use crate::engine::Thresholds;
     use crate::node::new_replid;
-    use crate::node::{Condition, Places, Wake};
+    use crate::node::{Condition, Wake};
     use parking_lot::Mutex;
     use std::sync::Arc;
 

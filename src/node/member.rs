@@ -6,6 +6,7 @@ use crate::base::time::MonoUs;
 use crate::engine::{Effects, Engine, KeySlot};
 use crate::replication::{FollowerId, FollowerKind, Log, PendingRecord};
 use crate::resp::{AuthState, Decoder, Limits, Protocol, Reply};
+use crate::route::MemberConfig;
 use futures::task::AtomicWaker;
 use parking_lot::RwLock;
 use std::collections::VecDeque;
@@ -29,8 +30,15 @@ pub enum MemberFlag {
 
 /// A hosted member.
 pub struct Member {
-    /// `n1`, `n2`, …: not its role, which changes.
+    /// `n1`, `n2`, … or what it was given: not its role, which changes.
     pub name: String,
+    /// What routes may call it and others like it.
+    pub tags: Vec<String>,
+    /// Where it is. Only shown for now: reads do not prefer members of their own zone yet.
+    pub zone: Option<String>,
+    /// It serves reads only of routes that name it or one of its tags. As the master it serves as
+    /// any master does.
+    pub dedicated: bool,
     /// Its place in the member list.
     pub index: usize,
     follower: OnceLock<FollowerId>,
@@ -78,10 +86,14 @@ impl ApplyState {
 }
 
 impl Member {
-    /// A member with this engine. A replica starts [`MemberFlag::Unsynced`].
-    pub fn new(index: usize, engine: Engine) -> Member {
+    /// A member with this engine, described like this.
+    pub fn new(index: usize, config: MemberConfig, engine: Engine) -> Member {
+        let MemberConfig { name, tags, zone, dedicated } = config;
         Member {
-            name: format!("n{}", index + 1),
+            name,
+            tags,
+            zone,
+            dedicated,
             index,
             follower: OnceLock::new(),
             readers: AtomicU32::new(0),

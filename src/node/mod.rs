@@ -23,9 +23,11 @@ mod waiters;
 mod wait;
 mod client_pause;
 mod view;
+mod allowed_members;
 mod watch;
 
 pub use acks::{Confirmed, Wanted};
+pub use allowed_members::AllowedMembers;
 pub use apply_budget::ApplyBudget;
 pub use failover::{Refused, new_replid};
 pub use feed::{Applied, CaughtUp, start_feed};
@@ -39,5 +41,5 @@ pub use sync::Synced;
 pub use transaction::{Transaction, Verb};
 pub use view::View;
 pub use wait::Wait;
-pub use waiters::{Condition, Places, Wake};
+pub use waiters::{Condition, Wake};
 pub use watch::{has_stale_watch, unwatch, unwatch_all, watch};

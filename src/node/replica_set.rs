@@ -11,6 +11,7 @@ use crate::command::Uses;
 use crate::engine::{Engine, KeySlot, Thresholds};
 use crate::metrics::batch::Batch;
 use crate::replication::Log;
+use crate::route::MemberConfig;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
@@ -45,7 +46,8 @@ pub struct ReplicaSet {
 }
 
 impl ReplicaSet {
-    /// A set of one master and `replicas` replicas, all empty. Members share `seed`'s hash order.
+    /// A set of one master and `replicas` replicas that nobody has described, all empty. Members
+    /// share `seed`'s hash order.
     pub fn new(
         replicas: usize,
         seed: u64,
@@ -67,12 +69,26 @@ impl ReplicaSet {
         backlog_bytes: usize,
         feed_bytes_max: usize,
     ) -> ReplicaSet {
+        let members = MemberConfig::all_unnamed(replicas);
+        let (backlog, feed) = (backlog_bytes, feed_bytes_max);
+        ReplicaSet::with_members(start, &members, seed, thresholds, backlog, feed)
+    }
+
+    /// The same with these members: the first is the master.
+    pub fn with_members(
+        start: Position,
+        members: &[MemberConfig],
+        seed: u64,
+        thresholds: Thresholds,
+        backlog_bytes: usize,
+        feed_bytes_max: usize,
+    ) -> ReplicaSet {
         let history = ReplicationHistory::new(start.replid);
         let mut log = Log::new(history.clone(), start.offset, backlog_bytes, feed_bytes_max);
         let places: Box<[OnceLock<Arc<Member>>]> =
             (0..=REPLICAS_MAX).map(|_| OnceLock::new()).collect();
-        for index in 0..=replicas {
-            let member = Member::new(index, Engine::new(seed, thresholds));
+        for (index, config) in members.iter().enumerate() {
+            let member = Member::new(index, config.clone(), Engine::new(seed, thresholds));
             member.set_applied(start.offset);
             if index != 0 {
                 let follower = member.make_follower(&mut log);
@@ -192,19 +208,33 @@ impl ReplicaSet {
         Engine::new(self.seed, *self.thresholds.read())
     }
 
-    /// Adds a replica, which must be synced before it serves. Answers it; `None` when there is no
-    /// room for another.
+    /// Adds a replica that nobody has described; `None` when there is no room for another.
     pub fn add_replica(&self, now: MonoUs) -> Option<Arc<Member>> {
+        self.add_member(MemberConfig::unnamed, now).ok()
+    }
+
+    /// Adds a replica, which must be synced before it serves. `describe` says what it is called and
+    /// the like, given its place. Answers it, or why there is none.
+    pub fn add_member(
+        &self,
+        describe: impl FnOnce(usize) -> MemberConfig,
+        now: MonoUs,
+    ) -> Result<Arc<Member>, String> {
+        const FULL: &str = "the set has no room for another member";
         let _alone = self.changing.lock();
         let index = self.member_list.read().len();
-        let place = self.members.get(index)?;
-        let member = Arc::new(Member::new(index, self.new_engine()));
+        let place = self.members.get(index).ok_or(FULL)?;
+        let config = describe(index);
+        if let Some(why) = config.clashes(index, self.members().map(|it| it.name.as_str())) {
+            return Err(why);
+        }
+        let member = Arc::new(Member::new(index, config, self.new_engine()));
         member.enter(MemberFlag::Unsynced, now);
         member.make_follower(&mut self.log.lock());
         place.get_or_init(|| member.clone());
         *self.member_list.write() = self.members().cloned().collect();
         self.announce();
-        Some(member)
+        Ok(member)
     }
 
     pub(super) fn install_master(&self, index: usize, history: ReplicationHistory) {

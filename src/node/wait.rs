@@ -19,8 +19,9 @@ impl Condition {
                 let slowest = replicas(set).filter(|it| is_awaited(it)).map(Member::applied).min();
                 Some(slowest.unwrap_or(Offset::MAX)).min(set.acked_by_at_least(count))
             }
-            Condition::Readable { member } => {
-                let may_serve = |it: &&Member| it.index == member || it.in_service();
+            Condition::Readable { member, allowed } => {
+                let may_serve =
+                    |it: &&Member| it.index == member || (allowed.has(it.index) && it.in_service());
                 replicas(set).filter(may_serve).map(Member::applied).max()
             }
             Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
@@ -79,9 +80,9 @@ impl ReplicaSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::places::Places;
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
-    use crate::node::Places;
     use crate::node::{ApplyBudget, MemberFlag, new_replid};
     use parking_lot::Mutex;
 
@@ -169,13 +170,25 @@ mod tests {
     fn a_read_waits_for_its_replica_or_for_any_that_serves() {
         let (set, woken) = (set(), Arc::new(Woken::default()));
         let end = write(&set);
-        let condition = Condition::Readable { member: 1 };
+        let condition = Condition::Readable { member: 1, allowed: Places::ALL };
         let _wait = set.wait_for(condition, end, woken.clone(), BlockId(1)).expect("nobody has it");
         set.member(2).enter(MemberFlag::Drained, MonoUs(1));
         apply(&set, 2);
         assert!(told(&woken).is_empty(), "who is drained serves no reads");
         set.undrain(set.member(2));
         set.wake_waiters();
+        assert_eq!(told(&woken), [1]);
+    }
+
+    #[test]
+    fn a_read_is_not_woken_for_a_replica_that_may_not_serve_it() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        let condition = Condition::Readable { member: 1, allowed: Places::of([1].into_iter()) };
+        let _wait = set.wait_for(condition, end, woken.clone(), BlockId(1)).expect("nobody has it");
+        apply(&set, 2);
+        assert!(told(&woken).is_empty(), "its route does not name it");
+        apply(&set, 1);
         assert_eq!(told(&woken), [1]);
     }
 }

@@ -6,7 +6,7 @@
 //! a look at one counter is all there is.
 
 use crate::base::ids::BlockId;
-use crate::base::limits::REPLICAS_MAX;
+use crate::base::places::Places;
 use crate::base::position::Offset;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -19,29 +19,6 @@ pub trait Wake: Send + Sync {
     fn wake(&self, block: BlockId);
 }
 
-/// A set of members, by place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Places(u128);
-
-const _: () = assert!(REPLICAS_MAX < u128::BITS as usize);
-
-impl Places {
-    /// These places.
-    pub fn of(places: impl Iterator<Item = usize>) -> Places {
-        Places(places.fold(0, |all, it| all | 1 << it))
-    }
-
-    /// Whether this place is one of them.
-    pub fn has(self, place: usize) -> bool {
-        self.0 & 1 << place != 0
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
 /// What a wait for an offset wants of the replicas.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Condition {
@@ -50,8 +27,8 @@ pub enum Condition {
     /// All of these replicas that are still in sync have acknowledged it, and so have this many in
     /// all. Over at once when there are none of these.
     InSync { places: Places, count: usize },
-    /// The replica at this place, or any other that serves reads, has applied it.
-    Readable { member: usize },
+    /// The replica at this place, or any other of those allowed that serves reads, has applied it.
+    Readable { member: usize, allowed: Places },
     /// Clients are not held back by CLIENT PAUSE. The end of its time is not told: whoever waits
     /// for it knows when that is.
     Unpaused,

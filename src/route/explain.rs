@@ -1,7 +1,8 @@
 //! A plan told in words: what PROXY EXPLAIN answers.
 
 use super::{
-    Candidate, Floor, Level, Members, Plan, ReadRequirements, Refusal, Route, Where, plan,
+    Allowed, Among, Candidate, Floor, Level, Members, Plan, ReadRequirements, Refusal, Route,
+    Where, plan,
 };
 use crate::base::position::Offset;
 
@@ -16,6 +17,8 @@ pub struct Considered {
     pub behind_bytes: u64,
     /// Whether it is the replica the worker prefers.
     pub preferred: bool,
+    /// Whether it may serve reads of this route.
+    pub allowed: bool,
 }
 
 /// A plan with all that it was made from.
@@ -29,6 +32,8 @@ pub struct Explanation {
     pub floor: Floor,
     /// The ladder, as written.
     pub ladder: String,
+    /// Which replicas may serve the read, and what says so, unless all may.
+    pub members: Option<String>,
     /// The master's name, if one is in service.
     pub master: Option<String>,
     /// The master's offset.
@@ -41,11 +46,13 @@ pub struct Explanation {
     pub chosen: Option<String>,
 }
 
-/// Plans, and tells how. `name` turns a member's number into its name.
+/// Plans, and tells how. `allowed` are the members that may serve, unless all may. `name` turns a
+/// member's number into its name.
 pub fn explain(
     route: &Route,
     ask: &ReadRequirements<'_>,
     members: &impl Members,
+    allowed: Option<Allowed>,
     name: impl Fn(u16) -> String,
 ) -> Explanation {
     let head = members.head();
@@ -57,20 +64,38 @@ pub fn explain(
             stood,
             behind_bytes,
             preferred: ask.preferred == Some(at),
+            allowed: allowed.is_none_or(|it| it.places.has(usize::from(stood.member))),
         }
     });
-    let plan = plan(ask, members);
+    let candidates: Vec<Considered> = candidates.collect();
+    let plan = match allowed {
+        Some(allowed) => plan(ask, &Among { members, allowed }),
+        None => plan(ask, members),
+    };
     Explanation {
         route: route.told(),
         level: ask.level,
         floor: ask.floor,
         ladder: ask.ladder.to_string(),
+        members: allowed.map(|it| told(it, route, &candidates)),
         master: members.master().map(&name),
         head,
-        candidates: candidates.collect(),
+        candidates,
         plan,
         chosen: plan.to.member().map(&name),
     }
+}
+
+/// `tag:analytics → reports`.
+fn told(allowed: Allowed, route: &Route, candidates: &[Considered]) -> String {
+    let by = match allowed.named {
+        true => route.members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        false => "not dedicated to other routes".to_owned(),
+    };
+    let names: Vec<&str> =
+        candidates.iter().filter(|it| it.allowed).map(|it| it.name.as_str()).collect();
+    let names = if names.is_empty() { "no replica".to_owned() } else { names.join(", ") };
+    format!("{by} → {names}")
 }
 
 impl Explanation {
@@ -82,8 +107,9 @@ impl Explanation {
             format!("level {}", self.level),
             format!("floor {}", self.floor),
             format!("ladder {}", self.ladder),
-            format!("master {master} offset {}", self.head),
         ];
+        lines.extend(self.members.iter().map(|it| format!("members {it}")));
+        lines.push(format!("master {master} offset {}", self.head));
         lines.extend(self.candidates.iter().map(Considered::line));
         lines.push(format!("chosen {}", self.choice()));
         let because = self.plan.because;
@@ -102,6 +128,9 @@ impl Explanation {
             Where::Refuse(Refusal::Lagged { behind_bytes }) => {
                 format!("{name}: -LAGGED, {behind_bytes} bytes are missing")
             }
+            Where::Refuse(Refusal::NoMember) => {
+                format!("{name}: -LAGGED, no member that may serve it is in service")
+            }
             Where::Refuse(Refusal::MasterDown) => format!("{name}: -MASTERDOWN"),
         }
     }
@@ -110,8 +139,12 @@ impl Explanation {
 impl Considered {
     fn line(&self) -> String {
         let Candidate { applied, in_service, paused, in_flight, behind_us, .. } = self.stood;
-        let notes =
-            [(self.preferred, " preferred"), (!in_service, " out-of-service"), (paused, " paused")];
+        let notes = [
+            (self.preferred, " preferred"),
+            (!self.allowed, " not-allowed"),
+            (!in_service, " out-of-service"),
+            (paused, " paused"),
+        ];
         let notes: String = notes.iter().filter(|it| it.0).map(|it| it.1).collect();
         let (name, bytes) = (&self.name, self.behind_bytes);
         let lag = format!("behind {bytes} bytes {behind_us} us");
@@ -122,11 +155,11 @@ impl Considered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::places::Places;
     use crate::command::Class;
-    use crate::route::{AuthState, Ladder, LadderPosition};
+    use crate::route::{Ladder, LadderPosition, Selector, StaticMembers};
 
-    #[test]
-    fn an_explanation_shows_everything_that_was_weighed() {
+    fn explained(route: &Route, allowed: Option<Allowed>) -> Vec<String> {
         let stands = |member, applied, in_service| Candidate {
             member,
             applied: Offset::new(applied),
@@ -136,7 +169,8 @@ mod tests {
             behind_us: 40,
         };
         let replicas = [stands(1, 90, true), stands(2, 100, false)];
-        let members = AuthState { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+        let members =
+            StaticMembers { master: Some(0), replicas: &replicas, head: Offset::new(100) };
         let ladder = Ladder::default();
         let ask = ReadRequirements {
             class: Class::Read,
@@ -150,7 +184,12 @@ mod tests {
             ladder: &ladder,
             ladder_position: LadderPosition::START,
         };
-        let told = explain(&Route::default(), &ask, &members, |it| format!("n{}", it + 1));
+        explain(route, &ask, &members, allowed, |it| format!("n{}", it + 1)).lines()
+    }
+
+    #[test]
+    fn an_explanation_shows_everything_that_was_weighed() {
+        let told = explained(&Route::default(), None);
         let expected = [
             "route default (no rule matched)",
             "level sticky",
@@ -162,6 +201,24 @@ mod tests {
             "chosen n2 after catching up to 95",
             "because catch-up: this replica is behind, applies what it is missing, and reads",
         ];
-        assert_eq!(told.lines(), expected);
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn an_explanation_shows_who_may_serve_and_what_says_so() {
+        let members = ["tag:analytics", "n1"].map(Selector::parse).to_vec();
+        let route = Route { members, ..Route::default() };
+        let only =
+            |place: usize, named| Some(Allowed { places: Places::of([place].into_iter()), named });
+        let told = explained(&route, only(2, true));
+        assert_eq!(told[4], "members tag:analytics, n1 → n3");
+        assert!(told[6].ends_with("in-flight 1 preferred not-allowed"), "{}", told[6]);
+        assert!(told[7].ends_with("in-flight 1 out-of-service"), "{}", told[7]);
+        assert_eq!(told[8], "chosen n1", "the ladder ends at the master");
+        let told = explained(&route, only(0, true));
+        assert_eq!(told[4], "members tag:analytics, n1 → no replica");
+        let told = explained(&Route::default(), only(1, false));
+        assert_eq!(told[4], "members not dedicated to other routes → n2");
+        assert_eq!(told[8], "chosen n2 after catching up to 95");
     }
 }

@@ -11,16 +11,20 @@ mod rules;
 mod floor;
 mod gate;
 mod plan;
+mod member_config;
+mod allowed;
 mod explain;
 
+pub use allowed::{Allowed, Among, Selector};
 pub use explain::{Considered, Explanation, explain};
 pub use floor::Floor;
 pub use gate::{Fed, MinReplicas};
 pub use ladder::{Ladder, Step, StepKind};
 pub use level::Level;
 pub use matches::{Match, Question};
+pub use member_config::MemberConfig;
 pub use plan::{
-    AuthState, Candidate, LadderPosition, Members, Plan, ReadRequirements, Reason, Refusal, Where,
-    plan,
+    Candidate, LadderPosition, Members, Plan, ReadRequirements, Reason, Refusal, StaticMembers,
+    Where, plan,
 };
 pub use rules::{Acks, Route, Routes};

@@ -72,11 +72,16 @@ pub trait Members {
     fn replicas(&self) -> usize;
     /// The replica at this place, which is below `replicas`.
     fn replica(&self, at: usize) -> Candidate;
+    /// Whether the route names the members that may serve it: then its ladder decides also when
+    /// none of them is in service.
+    fn are_named(&self) -> bool {
+        false
+    }
 }
 
 /// Members written down.
 #[derive(Clone, Copy, Debug)]
-pub struct AuthState<'a> {
+pub struct StaticMembers<'a> {
     /// The master, if one is in service.
     pub master: Option<u16>,
     /// The replicas.
@@ -85,7 +90,7 @@ pub struct AuthState<'a> {
     pub head: Offset,
 }
 
-impl Members for AuthState<'_> {
+impl Members for StaticMembers<'_> {
     fn master(&self) -> Option<u16> {
         self.master
     }
@@ -162,6 +167,8 @@ pub enum Refusal {
         /// Bytes of the stream.
         behind_bytes: u64,
     },
+    /// No member that may serve it is in service.
+    NoMember,
     /// Only the master could serve it, and there is none.
     MasterDown,
 }
@@ -173,6 +180,7 @@ impl Refusal {
             Refusal::Lagged { behind_bytes } => {
                 Fault::Lagged { behind_bytes, eta_ms: eta_ms(behind_bytes) }
             }
+            Refusal::NoMember => Fault::NoMember,
             Refusal::MasterDown => Fault::MasterDown,
         }
     }
@@ -393,7 +401,9 @@ impl<M: Members> Look<'_, M> {
     fn without_preferred(&self) -> Plan {
         match self.pick(|it| self.fresh(it)) {
             Some(it) => self.to(it, Reason::FreshOther),
-            None if self.pick(|_| true).is_none() => at_master(self.members, Reason::NoReplicas),
+            None if !self.members.are_named() && self.pick(|_| true).is_none() => {
+                at_master(self.members, Reason::NoReplicas)
+            }
             None => self.climb(None),
         }
     }
@@ -457,8 +467,10 @@ impl<M: Members> Look<'_, M> {
     }
 
     fn lagged(&self) -> Plan {
-        let applied = self.freshest().map_or(Offset::ZERO, |it| it.applied);
-        let behind_bytes = self.needs().since(applied);
+        let Some(freshest) = self.freshest() else {
+            return refuse(Refusal::NoMember, Reason::Lagged);
+        };
+        let behind_bytes = self.needs().since(freshest.applied);
         refuse(Refusal::Lagged { behind_bytes }, Reason::Lagged)
     }
 

@@ -1,6 +1,7 @@
 //! Routes: rules that say which requests they are for, and what those requests get.
 
-use super::{Ladder, Level, Match, Question};
+use super::{Allowed, Ladder, Level, Match, Question, Selector};
+use crate::base::places::Places;
 use crate::command::Class;
 use std::time::Duration;
 
@@ -43,6 +44,10 @@ pub struct Route {
     pub level: Option<Level>,
     /// What its reads try on lag.
     pub ladder: Ladder,
+    /// The replicas that may serve its reads; any that is not dedicated when there are none here.
+    /// What only the master may answer (its level says so, or WATCH, or a lost history) it answers
+    /// all the same.
+    pub members: Vec<Selector>,
     /// Confirmations its writes need.
     pub acks: Acks,
     /// How long they may take.
@@ -59,6 +64,27 @@ impl Route {
             false => format!("{} ({})", self.name, self.matches),
         }
     }
+
+    /// Which of these members may serve its reads; `None` when all may. Each is told by its place,
+    /// name and tags, and whether it is dedicated.
+    pub fn allowed<'m>(
+        &self,
+        members: impl Iterator<Item = (usize, &'m str, &'m [String], bool)>,
+    ) -> Option<Allowed> {
+        let named = !self.members.is_empty();
+        let mut bars_one = named;
+        let may_serve = |(index, name, tags, dedicated): (usize, &str, &[String], bool)| {
+            let serves = if named {
+                self.members.iter().any(|it| it.selects(name, tags))
+            } else {
+                !dedicated
+            };
+            bars_one |= !serves;
+            serves.then_some(index)
+        };
+        let places = Places::of(members.filter_map(may_serve));
+        bars_one.then_some(Allowed { places, named })
+    }
 }
 
 impl Default for Route {
@@ -68,6 +94,7 @@ impl Default for Route {
             matches: Match::default(),
             level: None,
             ladder: Ladder::default(),
+            members: Vec::new(),
             acks: Acks::None,
             acks_timeout: Duration::from_secs(1),
             sticky_for: None,

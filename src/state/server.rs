@@ -11,7 +11,7 @@ use crate::metrics::batch::Batch;
 use crate::metrics::distribution::Distribution;
 use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::Snapshot;
-use crate::node::{ReplicaSet, new_replid};
+use crate::node::{AllowedMembers, MemberList, ReplicaSet, new_replid};
 use crate::runtime::{allocation, clock, process, tasks};
 use crate::session::TokenSigner;
 use event_listener::{Event, EventListener};
@@ -62,6 +62,9 @@ impl ProcessInfo {
 /// Reads the config file and the flags over it once more. `None` in a server that has no file.
 pub type Source = Option<Box<dyn Fn() -> Result<Config, String> + Send + Sync>>;
 
+/// Which members may serve which routes, with the settings and the members it was worked out from.
+type KeptAllowed = Option<(Arc<Config>, MemberList, Option<Arc<AllowedMembers>>)>;
+
 /// What all connections share.
 pub struct Server {
     /// The members.
@@ -83,6 +86,7 @@ pub struct Server {
     settings: RwLock<Arc<Config>>,
     settings_generation: AtomicU64,
     changing: Mutex<()>,
+    allowed: Mutex<KeptAllowed>,
     source: Mutex<Source>,
     is_closing: AtomicBool,
     closing: Event,
@@ -116,6 +120,7 @@ impl Server {
             settings: RwLock::new(Arc::new(settings)),
             settings_generation: AtomicU64::new(1),
             changing: Mutex::new(()),
+            allowed: Mutex::new(None),
             source: Mutex::new(source),
             is_closing: AtomicBool::new(false),
             closing: Event::new(),
@@ -133,6 +138,25 @@ impl Server {
     #[inline]
     pub fn settings_generation(&self) -> u64 {
         self.settings_generation.load(Acquire)
+    }
+
+    /// Which of these members may serve which routes of these settings; `None` when all may serve
+    /// all. Worked out once: connections share it, however many routes there are.
+    pub fn allowed_members(
+        &self,
+        settings: &Arc<Config>,
+        member_list: &MemberList,
+    ) -> Option<Arc<AllowedMembers>> {
+        let mut kept = self.allowed.lock();
+        if let Some((of_settings, of_members, allowed)) = &*kept
+            && Arc::ptr_eq(of_settings, settings)
+            && Arc::ptr_eq(of_members, member_list)
+        {
+            return allowed.clone();
+        }
+        let allowed = AllowedMembers::of(&settings.routes, member_list).map(Arc::new);
+        *kept = Some((settings.clone(), member_list.clone(), allowed.clone()));
+        allowed
     }
 
     /// Changes the settings and puts them in force, unless `change` refuses.

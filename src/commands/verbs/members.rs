@@ -1,10 +1,11 @@
 //! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
 
 use crate::base::position::Offset;
-use crate::command::Fault;
+use crate::command::{Args, Fault};
 use crate::commands::{CommandContext, Job, Outcome};
 use crate::node::{FollowerStatus, Member, MemberFlag, MemberList, start_feed};
 use crate::resp::Reply;
+use crate::route::MemberConfig;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -30,6 +31,7 @@ fn describe(reply: &mut Reply, head: Offset, member: &Member, follower: Option<&
         ("role", follower.map_or("master", |_| "replica")),
         ("state", &member.flags()),
         ("feed", &follower.map_or_else(|| "source".into(), |it| feed(member, it))),
+        ("zone", member.zone.as_deref().unwrap_or_default()),
     ];
     let numbers = [
         ("offset", offset.bytes() as i64),
@@ -37,7 +39,7 @@ fn describe(reply: &mut Reply, head: Offset, member: &Member, follower: Option<&
         ("lag-us", follower.map_or(0, |it| i64::try_from(it.behind_us).unwrap_or(-1))),
         ("full-resyncs", member.full_resyncs.load(Relaxed) as i64),
     ];
-    reply.map(words.len() + numbers.len() + 1);
+    reply.map(words.len() + numbers.len() + 3);
     for (name, word) in words {
         reply.bulk(name.as_bytes());
         reply.bulk(word.as_bytes());
@@ -48,6 +50,11 @@ fn describe(reply: &mut Reply, head: Offset, member: &Member, follower: Option<&
     }
     reply.bulk(b"in-service");
     reply.boolean(member.in_service());
+    reply.bulk(b"tags");
+    reply.array(member.tags.len());
+    member.tags.iter().for_each(|it| reply.bulk(it.as_bytes()));
+    reply.bulk(b"dedicated");
+    reply.boolean(member.dedicated);
 }
 
 /// The follower's state, unless its member keeps it from being fed.
@@ -62,11 +69,11 @@ fn feed(member: &Member, follower: &FollowerStatus) -> String {
     follower.state.to_string()
 }
 
-/// `NODE ADD`, or `NODE <name> <order>`.
+/// `NODE ADD …`, or `NODE <name> <order>`.
 pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let set = &context.server.set;
     let word = context.args.next()?;
-    if context.args.left() == 0 && word.eq_ignore_ascii_case(b"add") {
+    if word.eq_ignore_ascii_case(b"add") {
         return add(context);
     }
     let member_list = set.member_list();
@@ -95,12 +102,40 @@ pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 /// Answers the new member's name. It serves once its first sync is done.
 fn add(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    const FULL: Fault = Fault::Static("ERR the set has no room for another member");
+    let (mut name, mut tags, mut zone, mut dedicated) = (None, Vec::new(), None, false);
+    let args = &mut context.args;
+    while args.left() != 0 {
+        if args.word("NAME") {
+            name = Some(member_word(args)?);
+        } else if args.word("TAG") {
+            tags.push(member_word(args)?);
+        } else if args.word("ZONE") {
+            zone = Some(member_word(args)?);
+        } else if args.word("DEDICATED") {
+            dedicated = true;
+        } else {
+            return Err(Fault::Syntax);
+        }
+    }
+    let describe = |index| {
+        let name = name.unwrap_or_else(|| MemberConfig::default_name(index));
+        MemberConfig { name, tags, zone, dedicated }
+    };
     let set = &context.server.set;
-    let member = set.add_replica(context.now).ok_or(FULL)?;
+    let added = set.add_member(describe, context.now);
+    let member = added.map_err(|why| Fault::Message(format!("ERR {why}")))?;
     start_feed(set, &member);
     context.reply.bulk(member.name.as_bytes());
     Ok(Outcome::Answered)
+}
+
+fn member_word(args: &mut Args<'_>) -> Result<String, Fault> {
+    let word = std::str::from_utf8(args.next()?).unwrap_or_default();
+    if MemberConfig::is_word(word) {
+        return Ok(word.to_owned());
+    }
+    let accepted = MemberConfig::WORD_ACCEPTED;
+    Err(Fault::Message(format!("ERR a name, a tag or a zone is {accepted}")))
 }
 
 /// Answers OK, and for how long writes stood still. The candidate catches up first, which may take

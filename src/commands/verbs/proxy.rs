@@ -73,7 +73,8 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(1)",
         "Pauses, resumes, drains or undrains a replica, or adds one.",
-        "<name <PAUSE | RESUME | DRAIN | UNDRAIN> | ADD>",
+        "<name <PAUSE | RESUME | DRAIN | UNDRAIN> | ADD [NAME name] [TAG tag [TAG tag ...]] \
+         [ZONE zone] [DEDICATED]>",
     ),
     session_row("NODES", Exactly(2), ANY_TIME, members::nodes).says(
         Group::Proxy,
@@ -242,12 +243,17 @@ fn told(
     };
     let number = origin.route(command, request);
     let route = settings.routes.get(number);
-    let preferred = preferred_replica(tasks::worker(), member_list.len() - 1);
+    let allowed = context.server.allowed_members(&settings, &member_list);
+    let allowed = allowed.and_then(|it| it.on(number)).filter(|_| class == Class::Read);
+    let preferred = match allowed {
+        Some(allowed) => allowed.preferred(tasks::worker(), set.master()),
+        None => preferred_replica(tasks::worker(), member_list.len() - 1),
+    };
     let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
     ask.of_member = command.spec.flags.contains(Flags::AT_MASTER);
     let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
     let name = |it| set.member(usize::from(it)).name.clone();
-    let mut lines = explain(route, &ask, &view, name).lines();
+    let mut lines = explain(route, &ask, &view, allowed, name).lines();
     let gate = settings.set.gate().filter(|_| class == Class::Write);
     if gate.is_some_and(|it| !it.allows(view.fed())) {
         lines.push("refused -NOREPLICAS: too few replicas are near enough to the master".into());

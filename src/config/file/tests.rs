@@ -39,7 +39,9 @@ fn every_default_is_a_value_its_own_row_takes() {
 
 #[test]
 fn the_routes_example_is_sound() {
-    let routes = Config::parse("config/routes.toml", ROUTES).unwrap().routes;
+    let config = Config::parse("config/routes.toml", ROUTES).unwrap();
+    assert_eq!(names(&config), ["n1", "n2", "n3", "reports (tag:analytics, dedicated)"]);
+    let routes = config.routes;
     let bank = routes.get(1);
     assert_eq!((bank.name.as_str(), bank.level), ("bank", Some(Level::Linearizable)));
     assert_eq!((bank.acks, bank.acks_timeout), (Acks::Count(1), Duration::from_millis(500)));
@@ -48,6 +50,7 @@ fn the_routes_example_is_sound() {
     let dashboards = routes.get(3);
     assert_eq!(dashboards.ladder.steps()[2], Step::Wait(Duration::from_millis(50)));
     assert_eq!(dashboards.matches.dbs, [3]);
+    assert_eq!(routes.get(4).members, [Selector::Tag("analytics".into())]);
     assert_eq!(routes.all().last().unwrap().sticky_for, Some(Duration::from_millis(500)));
 }
 
@@ -136,7 +139,7 @@ fn unknown_keys_are_told_with_those_that_are_known() {
     let why = parse("[server]\nmaxclient = 5\n").unwrap_err();
     assert!(why.starts_with("e.toml:2: unknown key `maxclient`, accepted are `threads`,"), "{why}");
     let why = parse("[consistency]\nlevels = \"sticky\"\n").unwrap_err();
-    let known = "`level`, `on-lag`, `acks`, `acks-timeout`, `sticky-for`";
+    let known = "`level`, `on-lag`, `members`, `acks`, `acks-timeout`, `sticky-for`";
     assert_eq!(why, format!("e.toml:2: unknown key `levels`, accepted are {known}"));
     let why = parse("[sever]\n").unwrap_err();
     assert!(why.starts_with("e.toml:1: unknown key `sever`, accepted are `listener`,"), "{why}");
@@ -223,4 +226,123 @@ fn what_is_not_toml_is_told_with_its_line() {
     assert!(why.starts_with("e.toml:3: ") && why.contains("hz"), "{why}");
     let why = parse("server = 5\n").unwrap_err();
     assert!(why.starts_with("e.toml:1: invalid type: integer `5`"), "{why}");
+}
+
+const THREE: &str = "[[member]]\n[[member]]\nname = 'Fast'\nzone = 'a'\n[[member]]\n\
+                     name = 'reports'\ntags = ['analytics', 'big']\ndedicated = true\n";
+
+fn names(config: &Config) -> Vec<String> {
+    config.all_members().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn members_have_names_by_their_places_unless_they_are_given_others() {
+    let config = parse(THREE).unwrap();
+    assert_eq!(config.set.replicas, 2, "as many members as tables");
+    let reports = "reports (tag:analytics, tag:big, dedicated)";
+    assert_eq!(names(&config), ["n1", "Fast (zone a)", reports]);
+    let config = parse(&format!("{THREE}[set]\nreplicas = 4\n")).unwrap();
+    assert_eq!(names(&config), ["n1", "Fast (zone a)", reports, "n4", "n5"]);
+    assert_eq!(names(&parse("[[member]]\nname = 'alone'\n").unwrap()), ["alone"]);
+    assert_eq!(names(&parse("[set]\nreplicas = 1\n").unwrap()), ["n1", "n2"]);
+}
+
+#[test]
+fn members_say_what_they_take() {
+    let word = "1 to 64 letters, digits, \"-\", \"_\" and \".\", like \"reports\"";
+    for line in ["name = \"tag:a\"", "name = \"\"", "name = \"a b\"", "zone = \"\"", "zone = 3"] {
+        let expected = format!("e.toml:2: member.{line} is not accepted; write {word}");
+        refused(&format!("[[member]]\n{line}\n"), &expected);
+    }
+    let why = parse("[[member]]\ntags = [\"a\", \"b,c\"]\n").unwrap_err();
+    assert!(why.starts_with("e.toml:2: member.tags = ") && why.ends_with(word), "{why}");
+    refused(
+        "[[member]]\ndedicated = \"yes\"\n",
+        "e.toml:2: member.dedicated = \"yes\" is not accepted; write true or false",
+    );
+    let known = "`name`, `tags`, `zone`, `dedicated`";
+    refused(
+        "[[member]]\ntag = \"a\"\n",
+        &format!("e.toml:2: unknown key `tag`, accepted are {known}"),
+    );
+    let many: Vec<String> = (0..17).map(|it| format!("'t{it}'")).collect();
+    refused(
+        &format!("[[member]]\ntags = [{}]\n", many.join(", ")),
+        "e.toml:1: member `n1` has more than 16 tags",
+    );
+}
+
+#[test]
+fn a_members_name_is_its_own() {
+    refused(
+        "[[member]]\nname = 'a'\n[[member]]\nname = 'A'\n",
+        "e.toml:4: the member name `A` is taken",
+    );
+    refused(
+        "[[member]]\nname = 'n2'\n",
+        "e.toml:2: the member name `n2` is that of the second member",
+    );
+    refused(
+        "[[member]]\nname = 'add'\n",
+        "e.toml:2: the member name `add` is a word of PROXY NODE",
+    );
+    assert!(parse("[[member]]\n[[member]]\nname = 'n2'\n").is_ok(), "its own place");
+}
+
+#[test]
+fn there_are_no_more_members_than_places() {
+    refused(
+        "[[member]]\n[[member]]\n\n[[member]]\n[set]\nreplicas = 1\n",
+        "e.toml:4: at most 2 [[member]] here; raise set.replicas, which is 1",
+    );
+    assert_eq!(parse(&"[[member]]\n".repeat(65)).unwrap().set.replicas, 64);
+    refused(
+        &"[[member]]\n".repeat(66),
+        "e.toml:66: at most 65 [[member]] here; a set has at most 64 replicas",
+    );
+}
+
+#[test]
+fn a_routes_members_are_names_and_tags_that_there_are() {
+    let told = |config: &Config, at: u16| {
+        config.routes.get(at).members.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let text = format!(
+        "{THREE}[consistency]\nmembers = ['fast']\n[[route]]\nname = 'a'\n[[route]]\n\
+         name = 'b'\nmembers = ['tag:analytics', 'n1']\n[[route]]\nname = 'c'\nmembers = []\n"
+    );
+    let config = parse(&text).unwrap();
+    let expected: [&[&str]; 4] = [&["fast"], &["fast"], &["tag:analytics", "n1"], &[]];
+    assert_eq!([0, 1, 2, 3].map(|it| told(&config, it)), expected.map(|it| it.to_vec()));
+    let known = "write n1, Fast, reports, tag:analytics, tag:big";
+    for entry in ["tag:reports", "n2", "analytics", "tag:"] {
+        let line = format!("members = [\"Fast\", \"{entry}\"]");
+        let head = format!("{THREE}[[route]]\nname = \"r\"\n");
+        let why = parse(&format!("{head}{line}\n")).unwrap_err();
+        let expected = format!("e.toml:11: route.members = \"{entry}\" is not accepted; {known}");
+        assert_eq!(why, expected);
+    }
+    refused(
+        "[consistency]\nmembers = [\"n4\"]\n",
+        "e.toml:2: consistency.members = \"n4\" is not accepted; write n1, n2, n3",
+    );
+    refused(
+        "[consistency]\nmembers = \"n2\"\n",
+        "e.toml:2: invalid type: string \"n2\", expected a sequence",
+    );
+}
+
+#[test]
+fn a_flag_that_leaves_a_member_or_an_entry_without_a_place_is_told() {
+    let with = |text: &str, replicas: usize| {
+        let mut config = parse(text).unwrap();
+        config.set.replicas = replicas;
+        config.contradiction()
+    };
+    assert_eq!(with(THREE, 2), None);
+    let why = "set.replicas = 1 has no place for member `reports`; write 2 at least";
+    assert_eq!(with(THREE, 1).unwrap(), why);
+    let route = "[[route]]\nname = 'r'\nmembers = ['n3']\n";
+    assert_eq!(with(route, 2), None);
+    assert_eq!(with(route, 1).unwrap(), "route `r` names member `n3`; there are n1, n2");
 }

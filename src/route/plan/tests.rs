@@ -87,8 +87,8 @@ impl Case {
         }
     }
 
-    fn standing(&self) -> AuthState<'_> {
-        AuthState { master: self.master, replicas: &self.replicas, head: Offset::new(HEAD) }
+    fn standing(&self) -> StaticMembers<'_> {
+        StaticMembers { master: self.master, replicas: &self.replicas, head: Offset::new(HEAD) }
     }
 
     fn plan(&self) -> Plan {

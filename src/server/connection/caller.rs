@@ -5,9 +5,9 @@ use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::config::Config;
-use crate::node::{MemberList, PauseMode, ReplicaSet, unwatch_all};
+use crate::node::{AllowedMembers, MemberList, PauseMode, ReplicaSet, unwatch_all};
 use crate::resp::{AuthState, Limits, Protocol, Reply};
-use crate::route::Level;
+use crate::route::{Allowed, Level};
 use crate::session::Session;
 use crate::state::{Client, Server};
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub struct Caller {
     pub history: ReplicationHistory,
     /// Which members and history these are.
     pub set_generation: u64,
+    /// Which of them may serve which routes of these settings, unless all may serve all.
+    pub allowed: Option<Arc<AllowedMembers>>,
     /// Who was held back as of then.
     pub pause_mode: PauseMode,
 }
@@ -57,18 +59,20 @@ impl Caller {
             is_known: settings.server.password().is_none(),
             ..Session::default()
         };
+        let member_list = server.set.member_list();
         let pause = server.set.pause_in_force(now);
         Caller {
             session,
             replies: Replies::new(Reply::new(Protocol::Resp2)),
             listener_level: settings.listener_level(&listener),
             listener,
-            settings,
             settings_generation,
-            member_list: server.set.member_list(),
+            allowed: server.allowed_members(&settings, &member_list),
+            member_list,
             history: server.set.history(),
             set_generation,
             pause_mode: pause.map_or(PauseMode::Nobody, |it| it.0),
+            settings,
             server,
             client,
         }
@@ -89,6 +93,7 @@ impl Caller {
     fn take_settings(&mut self) {
         self.settings = self.server.settings();
         self.listener_level = self.settings.listener_level(&self.listener);
+        self.allowed = self.server.allowed_members(&self.settings, &self.member_list);
     }
 
     #[inline]
@@ -97,11 +102,19 @@ impl Caller {
         if generation != self.set_generation {
             self.set_generation = generation;
             self.member_list = self.server.set.member_list();
+            self.allowed = self.server.allowed_members(&self.settings, &self.member_list);
             self.history = self.server.set.history();
             let pause = self.server.set.pause_in_force(now);
             self.pause_mode = pause.map_or(PauseMode::Nobody, |it| it.0);
             self.session.carry_over(&self.history);
         }
+    }
+
+    /// The members that may serve reads of this route, unless all may: where nothing is said of
+    /// members, that is one look at an empty place.
+    #[inline]
+    pub fn allowed_on(&self, route: u16) -> Option<Allowed> {
+        self.allowed.as_ref()?.on(route)
     }
 
     /// How much one request may hold: as configured, and less before AUTH.

@@ -5,6 +5,7 @@ use super::call::Call;
 use super::caller::Caller;
 use super::once::plan_at;
 use crate::base::limits::CATCH_UP_US_MAX;
+use crate::base::places::Places;
 use crate::base::position::Offset;
 use crate::command::{Args, Class, Fault, Flags};
 use crate::commands::{
@@ -15,7 +16,9 @@ use crate::metrics::worst::Key;
 use crate::metrics::{Label, NONE, Place};
 use crate::node::{ApplyBudget, CaughtUp, Condition, Member, MemberFlag, View};
 use crate::resp::Request;
-use crate::route::{LadderPosition, Level, Plan, Reason, Refusal, Where, plan};
+use crate::route::{
+    Allowed, Among, LadderPosition, Level, Plan, ReadRequirements, Reason, Refusal, Where, plan,
+};
 use crate::session::{Once, Tags};
 use std::time::Duration;
 
@@ -95,7 +98,8 @@ impl Caller {
                         waits_for: Some((Place { route, member }, key)),
                         ..self.retry_from(route, step, needs)
                     };
-                    return Ok(wait_for(needs, member, at_most, retry));
+                    let allowed = self.allowed_on(route).map_or(Places::ALL, |it| it.places);
+                    return Ok(wait_for(needs, member, allowed, at_most, retry));
                 }
                 Where::Refuse(refusal) => {
                     if refusal == Refusal::MasterDown && context.master().is_ok() {
@@ -129,13 +133,44 @@ impl Caller {
 
     #[inline]
     fn plan_read(
-        &mut self,
+        &self,
         call: &Call<'_>,
         route: u16,
         retry: Option<&ReadRetry>,
         context: &mut BatchContext<'_, '_>,
     ) -> Plan {
+        if let Some(allowed) = self.allowed_on(route) {
+            return self.plan_among(allowed, call, route, retry, context);
+        }
         let preferred = preferred_replica(context.scratch.worker, context.member_list.len() - 1);
+        let ask = self.ask_read(preferred, call, route, retry, context);
+        plan(&ask, &view(&ask, context))
+    }
+
+    /// As [`Caller::plan_read`] on a route that not every member may serve.
+    #[inline(never)]
+    fn plan_among(
+        &self,
+        allowed: Allowed,
+        call: &Call<'_>,
+        route: u16,
+        retry: Option<&ReadRetry>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Plan {
+        let preferred = allowed.preferred(context.scratch.worker, context.set.master());
+        let ask = self.ask_read(preferred, call, route, retry, context);
+        plan(&ask, &Among { members: &view(&ask, context), allowed })
+    }
+
+    #[inline]
+    fn ask_read<'a>(
+        &'a self,
+        preferred: Option<usize>,
+        call: &'a Call<'_>,
+        route: u16,
+        retry: Option<&ReadRetry>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> ReadRequirements<'a> {
         let arrived = retry.map(|it| it.needs);
         let origin = RequestContext { arrived, ..self.origin(call.once.as_deref()) };
         let (set, now) = (context.set, context.now);
@@ -143,12 +178,10 @@ impl Caller {
         ask.of_member = call.command.spec.flags.contains(Flags::AT_MASTER);
         ask.ladder_position =
             retry.map_or(LadderPosition::START, |it| it.ladder_position(context.now));
-        let with_ages = matches!(ask.level, Level::Bounded { ms: Some(_), .. });
         if preferred.is_none() || retry.is_some() {
             ask.random = context.scratch.random.bits();
         }
-        let view = View { set, member_list: context.member_list, now, with_ages };
-        plan(&ask, &view)
+        ask
     }
 
     /// Reads at one member, unless the plan has been overtaken: answers whether it was served.
@@ -240,10 +273,23 @@ impl Caller {
     }
 }
 
+/// The members as a plan of `ask` sees them.
+#[inline]
+fn view<'s>(ask: &ReadRequirements<'_>, context: &BatchContext<'s, '_>) -> View<'s> {
+    let with_ages = matches!(ask.level, Level::Bounded { ms: Some(_), .. });
+    View { set: context.set, member_list: context.member_list, now: context.now, with_ages }
+}
+
 /// The wait of a read for a replica that has what it needs.
 #[cold]
-fn wait_for(needs: Offset, member: u16, at_most: Duration, retry: ReadRetry) -> Outcome {
-    let condition = Condition::Readable { member: usize::from(member) };
+fn wait_for(
+    needs: Offset,
+    member: u16,
+    allowed: Places,
+    at_most: Duration,
+    retry: ReadRetry,
+) -> Outcome {
+    let condition = Condition::Readable { member: usize::from(member), allowed };
     Outcome::block(BlockOn::Offset(condition, needs), Some(at_most), Resume::Retry(Box::new(retry)))
 }
 
