@@ -8,6 +8,7 @@ mod token;
 pub use once::{Once, Tags};
 pub use token::TokenSigner;
 
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
@@ -137,7 +138,7 @@ impl Session {
     #[inline]
     pub fn saw(&mut self, seen: Position) {
         match &mut self.floor {
-            Some(floor) if floor.replid == seen.replid => {
+            Some(floor) if floor.replid == seen.replid || is_planted(Planted::HistoriesMixed) => {
                 floor.offset = floor.offset.max(seen.offset);
             }
             // A floor of another history has been settled against this one before it was read.
