@@ -51,8 +51,8 @@ pub enum Message {
     Push(Bytes),
     /// This wait has ended.
     Woken(BlockId),
-    /// CLIENT UNBLOCK.
-    Unblocked(UnblockAs),
+    /// CLIENT UNBLOCK has ended this wait.
+    Unblocked(BlockId, UnblockAs),
     /// CLIENT KILL, or an idle client's time is up. It is taken before all that waits to be taken.
     Killed,
     /// The proxy shuts down.

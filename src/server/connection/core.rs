@@ -295,7 +295,7 @@ impl Connection {
     fn block(&mut self, block: Block, now: MonoUs, actions: &mut Vec<Action>) {
         self.last_block.0 += 1;
         let blocked = Blocked::begin(self.last_block, block, now);
-        self.caller.client.set_waiting(blocked.waiting());
+        self.caller.client.set_waiting(blocked.waiting(), blocked.id);
         actions.push(Action::Block(blocked.id, blocked.on));
         self.state = State::Blocked(Box::new(blocked));
     }
@@ -311,11 +311,12 @@ impl Connection {
                 let is_meant = |it: &Blocked| it.id == id || is_planted(Planted::AnyWakeUpEndsWait);
                 self.end_wait(is_meant, WaitEnded::Reached, context, actions);
             }
-            Message::Unblocked(UnblockAs::Timeout) => {
-                self.end_wait(|_| true, WaitEnded::TimeUp, context, actions);
-            }
-            Message::Unblocked(UnblockAs::Error) => {
-                self.end_wait(|_| true, WaitEnded::Unblocked, context, actions);
+            Message::Unblocked(id, how) => {
+                let ended = match how {
+                    UnblockAs::Timeout => WaitEnded::TimeUp,
+                    UnblockAs::Error => WaitEnded::Unblocked,
+                };
+                self.end_wait(|it| it.id == id, ended, context, actions);
             }
             Message::Filled(slot, filling) => self.fill(slot, filling, context, actions),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
@@ -336,7 +337,7 @@ impl Connection {
             State::Blocked(blocked) if is_meant(&blocked) => blocked,
             other => return self.state = other,
         };
-        self.caller.client.set_waiting(Waiting::No);
+        self.caller.client.set_waiting(Waiting::No, blocked.id);
         let resumed = self.caller.resume(*blocked, ended, context);
         self.go_on(resumed, context, actions);
     }
@@ -357,7 +358,7 @@ impl Connection {
                 return self.state = other;
             }
         };
-        self.caller.client.set_waiting(Waiting::No);
+        self.caller.client.set_waiting(Waiting::No, blocked.id);
         let resumed = self.caller.filled(*blocked, slot, filling, context);
         self.go_on(resumed, context, actions);
     }
