@@ -12,6 +12,8 @@ pub enum Planted {
     ReadRaisesNoFloor,
     /// A floor of another history is raised by the number of this one.
     HistoriesMixed,
+    /// A floor whose history is forgotten gives way to the place of any member.
+    FloorForgotten,
     /// One replica's acknowledgement counts for two.
     AckCountedTwice,
     /// A wait whose condition has come to hold is forgotten.

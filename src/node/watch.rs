@@ -36,7 +36,7 @@ pub fn watch<'k>(
         session.watches.push(Watch { db: session.db, key: key.into(), version, replid });
     }
     // What the session reads from here on must not be older than what it watches.
-    session.saw(set.position());
+    session.saw_all(set.position());
     Ok(())
 }
 

@@ -228,7 +228,10 @@ impl Caller {
     ) {
         let applied = member.applied();
         if !is_planted(Planted::ReadRaisesNoFloor) {
-            self.session.saw(self.position(applied));
+            let seen = self.position(applied);
+            if !self.session.saw(seen) && member.index == context.set.master() {
+                self.session.saw_all(seen);
+            }
         }
         let place = Place { route: at.route, member: member.index as u16 };
         match context.set.head().since(applied) {
