@@ -9,8 +9,15 @@ pub struct Asked {
     pub what: What,
     /// Whether there is a reply (CLIENT REPLY).
     pub has_reply: bool,
-    /// The last write when the connection first looked at this request, if it has waited since.
-    pub arrived: Option<u64>,
+    /// When the connection first looked at this request, if it has waited since.
+    pub arrived: Option<Arrived>,
+}
+
+/// A time, and the last write then.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived {
+    pub write: u64,
+    pub at: u64,
 }
 
 /// Acknowledgements that a session asks for.
@@ -24,7 +31,7 @@ pub enum AskedFor {
 /// A command of a transaction.
 #[derive(Clone, Copy, Debug)]
 pub enum Queued {
-    Set { key: Key, number: u64 },
+    Set { number: u64 },
     Get { key: Key },
     Incr,
 }
@@ -69,7 +76,9 @@ pub enum What {
     Wait {
         replicas: usize,
     },
-    Sleep,
+    Sleep {
+        ms: u64,
+    },
     Pause {
         all: bool,
         ms: u64,

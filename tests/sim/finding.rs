@@ -21,6 +21,8 @@ pub enum Checker {
     Once,
     /// CLIENT UNBLOCK and CLIENT KILL say what they did.
     Orders,
+    /// What takes a time takes it.
+    Early,
     /// EXEC does what it does if, and only if, no watched key has changed.
     Watch,
     /// Whoever waits for something that has come is told.

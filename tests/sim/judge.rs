@@ -1,7 +1,7 @@
 //! What a connection did with an event, held against what its client asked for and what was
 //! written. Knows replies, numbers and values; no offset, no floor.
 
-use super::asked::{Asked, AskedFor, Queued, What};
+use super::asked::{Arrived, Asked, AskedFor, Queued, What};
 use super::finding::Checker;
 use super::frame::Frame;
 use super::ledger::{Done, Key, number_of};
@@ -24,7 +24,7 @@ impl World {
         let (mut used, mut ended_pause) = (0, false);
         while let Some((frame, len)) = Frame::parse(&bytes[used..]) {
             used += len;
-            ended_pause |= self.judge_reply(peer, &frame, before) == Some(Ended::Pause);
+            ended_pause |= self.judge_reply(peer, &frame, before);
         }
         peer.shell.unparsed.drain(..used);
         if was_paused && !ended_pause && !done.is_empty() {
@@ -34,7 +34,7 @@ impl World {
         let is_blocked = peer.shell.connection.is_blocked();
         let waiting = peer.script.asked.iter_mut().find(|it| it.has_reply);
         if let Some(asked) = waiting.filter(|_| is_blocked) {
-            asked.arrived.get_or_insert(before.last);
+            asked.arrived.get_or_insert(Arrived { write: before.last, at: now });
         }
     }
 
@@ -61,21 +61,22 @@ impl World {
         }
     }
 
-    fn judge_reply(&mut self, peer: &mut Peer, frame: &Frame, before: &Before) -> Option<Ended> {
+    /// Answers whether this reply has ended CLIENT PAUSE.
+    fn judge_reply(&mut self, peer: &mut Peer, frame: &Frame, before: &Before) -> bool {
         if *frame == Frame::Push {
-            return None;
+            return false;
         }
         let asked = std::iter::from_fn(|| peer.script.asked.pop_front()).find(|it| it.has_reply);
         let id = peer.id();
         let Some(asked) = asked else {
             self.find(Checker::Answers, format!("client {id}: {} to nothing", frame.told()));
-            return None;
+            return false;
         };
         self.tell(format!("client {id}: {:?} -> {}", asked.what, frame.told()));
         if !self.fits(peer, &asked, frame, before) {
             self.find(Checker::Answers, format!("{} to {:?}", frame.told(), asked.what));
         }
-        (frame.is_ok() && matches!(asked.what, What::Unpause)).then_some(Ended::Pause)
+        frame.is_ok() && matches!(asked.what, What::Unpause)
     }
 
     /// Whether this can be the reply to what was asked. What it promises is looked at, too.
@@ -86,7 +87,7 @@ impl World {
             What::Set { key, number, acks } => self.set_fits(peer, frame, (*key, *number), *acks),
             What::Incr { acks } => self.incr_fits(peer, frame, *acks),
             What::Get { key, level, may_lag } => {
-                let arrived = asked.arrived.unwrap_or(before.last);
+                let arrived = asked.arrived.map_or(before.last, |it| it.write);
                 match frame {
                     Frame::Bulk(value) => {
                         let value = value.as_deref().unwrap_or_default();
@@ -102,11 +103,11 @@ impl World {
             What::Granted | What::Multi => frame.is_ok(),
             What::Queued => *frame == Frame::Simple("QUEUED".to_owned()),
             What::Exec { queued, acks } => {
-                let arrived = asked.arrived.unwrap_or(before.last);
+                let arrived = asked.arrived.map_or(before.last, |it| it.write);
                 self.exec_fits(peer, frame, queued, *acks, arrived)
             }
             What::Watch { keys } => {
-                let (since, replid) = (before.last, self.set().history().replid);
+                let (since, replid) = (before.last, before.replid);
                 peer.watching.push(Watching { keys: keys.clone(), since, replid });
                 frame.is_ok()
             }
@@ -115,7 +116,7 @@ impl World {
                 frame.is_ok()
             }
             What::Wait { replicas } => self.wait_fits(peer, frame, *replicas),
-            What::Sleep => frame.is_ok() || frame.is_error("UNBLOCKED"),
+            What::Sleep { ms } => self.sleep_fits(peer, asked, frame, *ms),
             What::Pause { all, ms } => {
                 self.note_pause(*all, *ms);
                 frame.is_ok()
@@ -269,7 +270,7 @@ impl World {
         let first = places.first().copied();
         if let Frame::Array(None) = frame {
             self.count("aborted");
-            let why = watching.iter().any(|it| self.has_changed(it, None));
+            let why = watching.iter().any(|it| self.has_changed(it));
             if !why {
                 self.find(Checker::Watch, "EXEC did nothing, and nothing had changed".to_owned());
             }
@@ -311,17 +312,16 @@ impl World {
     /// The place of a queued write; 0 when it was not done.
     fn place_of(&self, queued: &Queued) -> Option<u64> {
         match queued {
-            Queued::Set { number, .. } => Some(self.ledger.place(*number)),
+            Queued::Set { number } => Some(self.ledger.place(*number)),
             Queued::Get { .. } | Queued::Incr => None,
         }
     }
 
     /// Whether there was a reason for EXEC to do nothing.
-    fn has_changed(&self, watching: &Watching, before: Option<u64>) -> bool {
-        let to = before.unwrap_or(u64::MAX);
+    fn has_changed(&self, watching: &Watching) -> bool {
         let is_old = watching.replid != self.set().history().replid;
         let mut keys = watching.keys.iter();
-        is_old || keys.any(|it| self.ledger.between(*it, watching.since, to).next().is_some())
+        is_old || keys.any(|it| self.ledger.between(*it, watching.since, u64::MAX).next().is_some())
     }
 
     fn has_changed_by_others(&self, watching: &Watching, before: u64, id: u64) -> bool {
@@ -344,6 +344,16 @@ impl World {
         true
     }
 
+    /// A sleep lasts as long as it should, unless somebody ends it.
+    fn sleep_fits(&mut self, peer: &Peer, asked: &Asked, frame: &Frame, ms: u64) -> bool {
+        let now = self.clock.mono_now().0;
+        let is_over = asked.arrived.is_some_and(|it| it.at + ms * 1000 <= now);
+        if !is_over && !self.unblocked.contains(&peer.id()) {
+            self.find(Checker::Early, format!("client {} slept less than {ms} ms", peer.id()));
+        }
+        frame.is_ok() || frame.is_error("UNBLOCKED")
+    }
+
     /// Of two pauses the later end counts, and the greater.
     fn note_pause(&mut self, all: bool, ms: u64) {
         let now = self.clock.mono_now().0;
@@ -356,6 +366,7 @@ impl World {
         let may_end = matches!(other, Some((_, Some(BlockOn::Offset(..) | BlockOn::Time), _)));
         if *frame == Frame::Int(1) {
             self.count("unblocked");
+            self.unblocked.insert(id);
             if !may_end {
                 self.find(Checker::Orders, format!("client {id} was unblocked, of {other:?}"));
             }
@@ -373,10 +384,4 @@ impl World {
         }
         matches!(frame, Frame::Int(0 | 1))
     }
-}
-
-/// What a reply has ended.
-#[derive(PartialEq, Eq)]
-enum Ended {
-    Pause,
 }

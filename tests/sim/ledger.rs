@@ -34,7 +34,6 @@ pub struct Ledger {
     writes: Vec<Write>,
     by_key: HashMap<Key, Vec<u64>>,
     by_number: HashMap<u64, u64>,
-    incrs: HashMap<u64, u64>,
     /// The stream's database.
     db: usize,
     looked: Offset,
@@ -42,14 +41,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub fn new() -> Ledger {
+    pub fn new(start: Offset) -> Ledger {
         Ledger {
             writes: Vec::new(),
             by_key: HashMap::new(),
             by_number: HashMap::new(),
-            incrs: HashMap::new(),
             db: 0,
-            looked: Offset::ZERO,
+            looked: start,
             decoder: Decoder::new(Limits::of(AuthState::Known)),
         }
     }
@@ -59,7 +57,7 @@ impl Ledger {
         if set.head() == self.looked {
             return Vec::new();
         }
-        let bytes = set.stream_from(self.looked).expect("the backlog keeps everything");
+        let bytes = set.stream_from(self.looked).expect("the backlog keeps everything").concat();
         self.looked = self.looked.after(bytes.len());
         let (mut rest, mut done) = (&bytes[..], Vec::new());
         while !rest.is_empty() {
@@ -86,7 +84,6 @@ impl Ledger {
             }
             "INCR" => {
                 let client = words[1][1..].parse().expect("a client");
-                *self.incrs.entry(client).or_default() += 1;
                 done.push(Done::Incr(client));
             }
             _ => {}
@@ -138,11 +135,6 @@ impl Ledger {
     /// The last write that was done at this time or before.
     pub fn done_by(&self, at: u64) -> u64 {
         self.writes.partition_point(|it| it.at <= at) as u64
-    }
-
-    /// How often this client's counter was raised.
-    pub fn incrs(&self, client: u64) -> u64 {
-        self.incrs.get(&client).copied().unwrap_or(0)
     }
 }
 

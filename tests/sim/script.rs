@@ -19,6 +19,7 @@ const LEVELS: &[&str] = &[
     "bounded 2ms",
     "bounded 500b",
     "eventual",
+    "eventual",
 ];
 
 /// What a client that draws its next request can see of the others.
@@ -98,8 +99,8 @@ impl Script {
             55 => self.say("PING", &[], What::Ping),
             56..62 => self.wait(around),
             62..69 => self.transaction(around),
-            69..72 => self.consistency(around),
-            72..75 => self.ask_for_acks(around),
+            69..73 => self.consistency(around),
+            73..75 => self.ask_for_acks(around),
             75..77 => self.pause(around),
             77 | 78 => self.say("CLIENT UNPAUSE", &[], What::Unpause),
             79..82 => self.unblock(around),
@@ -165,12 +166,12 @@ impl Script {
         let may_lag = self.own_ladder || around.may_lag;
         let key_name = format!("k{}", key.1);
         match around.below(8) {
-            0 => {
-                let level = around.any_of(&["sticky", "linearizable", "global"]);
+            0 | 1 => {
+                let level = around.any_of(&["sticky", "linearizable", "global", "eventual"]);
                 let what = What::Get { key, level: Level::parse(level).unwrap(), may_lag };
                 self.say(&format!("PROXY ONCE LEVEL {level} DO GET"), &[key_name], what);
             }
-            1 => self.say_as(name, &[key_name], self.get_of(key, may_lag), true),
+            2 => self.say_as(name, &[key_name], self.get_of(key, may_lag), true),
             _ => self.say(name, &[key_name], self.get_of(key, may_lag)),
         }
     }
@@ -224,7 +225,7 @@ impl Script {
                 _ => {
                     let number = around.number();
                     let value = self.value(number, around);
-                    queued.push(Queued::Set { key, number });
+                    queued.push(Queued::Set { number });
                     self.say("SET", &[name, value], What::Queued);
                 }
             }
@@ -320,8 +321,8 @@ impl Script {
     }
 
     fn sleep(&mut self, around: &mut Around<'_>) {
-        let seconds = format!("0.00{}", 1 + around.below(9));
-        self.say("DEBUG SLEEP", &[seconds], What::Sleep);
+        let ms = 1 + around.random.below(9);
+        self.say("DEBUG SLEEP", &[format!("0.00{ms}")], What::Sleep { ms });
     }
 
     fn order(&mut self, around: &mut Around<'_>) {

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 const SEEDS: u64 = 1000;
-const STEPS: usize = 1500;
+const STEPS: usize = 2500;
 /// A planted fault must be found within this many seeds.
 const PLANTED_SEEDS: u64 = 500;
 
@@ -104,6 +104,7 @@ const PLANTED: &[(Planted, Checker)] = &[
     (Planted::SlotFilledTwice, Checker::Answers),
     (Planted::ReadRaisesNoFloor, Checker::Stale),
     (Planted::HistoriesMixed, Checker::KeptFromReplicas),
+    (Planted::FloorForgotten, Checker::Stale),
     (Planted::AckCountedTwice, Checker::WaitCount),
     (Planted::WaiterNotWoken, Checker::Asleep),
     (Planted::ReplyOvertakes, Checker::Answers),
@@ -112,7 +113,7 @@ const PLANTED: &[(Planted, Checker)] = &[
     (Planted::WaitAnswersWanted, Checker::WaitCount),
     (Planted::RetryForgetsFloor, Checker::Stale),
     (Planted::UnblockEndsPause, Checker::Paused),
-    (Planted::AnyWakeUpEndsWait, Checker::Acks),
+    (Planted::AnyWakeUpEndsWait, Checker::Early),
     (Planted::TimeConfirms, Checker::Acks),
     (Planted::WatchIgnored, Checker::Watch),
 ];

@@ -9,7 +9,7 @@ use super::peer::Peer;
 use super::script::Around;
 use super::shell::Shell;
 use entourage::base::ids::SlotId;
-use entourage::base::position::ReplId;
+use entourage::base::position::{Offset, Position, ReplId};
 use entourage::base::random::Random;
 use entourage::base::time::Clock;
 use entourage::commands::{BlockOn, Job};
@@ -47,6 +47,8 @@ struct AtWork {
 pub struct Before {
     /// The last write.
     pub last: u64,
+    /// The stream's history.
+    pub replid: ReplId,
     /// CLIENT PAUSE is in force.
     pub is_paused: bool,
     /// What the others wait for, and whether they have been told something.
@@ -69,8 +71,12 @@ pub struct World {
     pub owners: HashMap<u64, u64>,
     /// Clients whose connection has heard that they are gone.
     pub gone: HashSet<u64>,
+    /// Clients that CLIENT UNBLOCK has ended a wait of.
+    pub unblocked: HashSet<u64>,
     /// Replies of each kind that the tests want to have seen.
     pub counts: HashMap<&'static str, u64>,
+    /// Where the stream starts.
+    start: Offset,
     may_lag: bool,
     last_number: u64,
     scratches: Vec<WorkerScratch>,
@@ -85,16 +91,19 @@ impl World {
         let ladders = [(); 2].map(|()| LADDERS[random.below(LADDERS.len() as u64) as usize]);
         let configs = ladders.map(|it| config(replicas, it));
         let thresholds = Thresholds::default();
+        // Nothing may depend on where a stream starts.
+        let start = Offset::new(random.bits() >> (1 + random.below(63)));
         let replid = ReplId::new([seed as u8; 20]);
-        let (backlog, feed) = (members::BACKLOG_BYTES, members::BACKLOG_BYTES);
-        let set = ReplicaSet::new(replicas, seed, replid, thresholds, backlog, feed);
+        let position = Position { replid, offset: start };
+        let bytes_max = members::BACKLOG_BYTES;
+        let set =
+            ReplicaSet::starting_at(position, replicas, seed, thresholds, bytes_max, bytes_max);
         let turn = std::sync::atomic::AtomicUsize::new(0);
-        let [first, second] = configs.clone();
+        let first = configs[0].clone();
         let source = move || {
             let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             Ok(configs[(turn + 1) % 2].clone())
         };
-        drop(second);
         let signer = TokenSigner::new(b"a secret of the simulation");
         let birth = ProcessInfo::now(0, String::new());
         let server =
@@ -103,13 +112,15 @@ impl World {
             server: Arc::new(server),
             clock: VirtualClock::new(),
             random,
-            ledger: Ledger::new(),
+            ledger: Ledger::new(start),
+            start,
             findings: Vec::new(),
             trace: Vec::new(),
             tokens: Vec::new(),
             pause: None,
             owners: HashMap::new(),
             gone: HashSet::new(),
+            unblocked: HashSet::new(),
             counts: HashMap::new(),
             may_lag: ladders.iter().any(|it| it.contains("error")),
             last_number: 0,
@@ -315,8 +326,8 @@ impl World {
             self.handle(peer, Event::Time(now));
         }
         if !peer.shell.inbox.is_empty() {
-            let (mut bytes, mut rest) = (peer.shell.take_input(&mut self.random), Vec::new());
-            let event = peer.shell.received(&mut bytes, &mut rest);
+            let (bytes, mut rest) = (peer.shell.take_input(&mut self.random), Vec::new());
+            let event = peer.shell.received(&bytes, &mut rest);
             self.handle(peer, event);
             // It stays in the socket until there is room again.
             peer.shell.inbox.splice(..0, rest);
@@ -352,6 +363,7 @@ impl World {
         };
         Before {
             last: self.ledger.last(),
+            replid: self.set().history().replid,
             is_paused: self.pause.is_some_and(|it| now < it.1),
             others: self.peers.iter().flatten().map(told).collect(),
         }
@@ -361,7 +373,7 @@ impl World {
     fn end(&mut self, peer: Peer, why: Why) {
         let (id, client) = (peer.id(), peer.shell.connection.caller.client.clone());
         self.tell(format!("client {id} has left: {why}"));
-        if let (Why::OutputLimit | Why::QueryLimit | Why::MailboxOverflow, _) = (why, ()) {
+        if matches!(why, Why::OutputLimit | Why::QueryLimit | Why::MailboxOverflow) {
             self.find(Checker::Answers, format!("client {id} was cut off: {why}"));
         }
         self.gone.insert(id);
@@ -465,7 +477,7 @@ impl World {
         if self.server.clients.count() != 0 || self.set().waits() != 0 {
             self.find(Checker::LeftBehind, "somebody is left when all have gone".to_owned());
         }
-        for what in members::differences(&self.server.set.clone()) {
+        for what in members::differences(&self.server.set.clone(), self.start) {
             self.find(Checker::Converged, what);
         }
     }
