@@ -29,3 +29,11 @@ pub mod state;
 pub mod commands;
 pub mod server;
 pub mod cli;
+
+// The simulator is compiled into the library's own tests, so that faults can be planted in what it
+// drives; it names the library as any other program would.
+#[cfg(test)]
+extern crate self as entourage;
+#[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;

@@ -7,6 +7,7 @@ pub mod random;
 pub mod extended;
 pub mod glob;
 pub mod ids;
+pub mod planted;
 pub mod limits;
 mod literal;
 pub mod number;

@@ -2,7 +2,7 @@
 
 use super::outcome::Outcome;
 use super::table;
-use crate::base::time::MonoUs;
+use crate::base::time::{Clock, MonoUs};
 use crate::command::{Args, Class, Fault};
 use crate::engine::{ReadVerb, WriteVerb};
 use crate::resp::{OwnedRequest, Reply, Request};
@@ -30,6 +30,8 @@ pub struct CommandContext<'t> {
     pub reply: &'t mut Reply,
     /// When the batch began.
     pub now: MonoUs,
+    /// The clocks, for what must not be as of when the batch began.
+    pub clock: &'t dyn Clock,
 }
 
 impl CommandContext<'_> {

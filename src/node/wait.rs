@@ -65,6 +65,12 @@ impl ReplicaSet {
         (condition.reached(self) < Some(offset)).then_some(wait)
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub fn waits(&self) -> usize {
+        self.waiters.count()
+    }
+
     /// Wakes those whose condition has come to hold: a replica has applied something, or has left
     /// or entered service.
     #[inline]

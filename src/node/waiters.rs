@@ -7,6 +7,7 @@
 
 use crate::base::ids::BlockId;
 use crate::base::places::Places;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -101,7 +102,9 @@ impl Waiters {
                     break;
                 }
                 let (who, block) = first.remove();
-                who.wake(block);
+                if !is_planted(Planted::WaiterNotWoken) {
+                    who.wake(block);
+                }
                 self.count.fetch_sub(1, SeqCst);
             }
         }

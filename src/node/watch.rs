@@ -1,5 +1,6 @@
 //! WATCH at the master: beginning it, asking whether it still holds, and letting go.
 
+use crate::base::planted::{Planted, is_planted};
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::Fault;
 use crate::engine::Effects;
@@ -35,7 +36,7 @@ pub fn watch<'k>(
         session.watches.push(Watch { db: session.db, key: key.into(), version, replid });
     }
     // What the session reads from here on must not be older than what it watches.
-    session.saw(set.position());
+    session.saw_all(set.position());
     Ok(())
 }
 
@@ -47,7 +48,7 @@ pub fn has_stale_watch(
     watches: &[Watch],
     now: WallMs,
 ) -> bool {
-    if watches.is_empty() {
+    if watches.is_empty() || is_planted(Planted::WatchIgnored) {
         return false;
     }
     let replid = set.history().replid;

@@ -8,6 +8,7 @@ mod token;
 pub use once::{Once, Tags};
 pub use token::TokenSigner;
 
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
@@ -133,22 +134,35 @@ impl Session {
         self.floor = Some(Position { replid: history.replid, offset });
     }
 
-    /// Raises the floor to `offset` of the history that is current now.
+    /// Raises the floor to what one member had. A floor of a history that is not known any more
+    /// stays: what it asks for may be more than this. Answers whether the two could be compared.
     #[inline]
-    pub fn saw(&mut self, seen: Position) {
+    pub fn saw(&mut self, seen: Position) -> bool {
         match &mut self.floor {
-            Some(floor) if floor.replid == seen.replid => {
+            Some(floor) if is_of_history(floor, seen) => {
                 floor.offset = floor.offset.max(seen.offset);
+                true
             }
-            // A floor of another history has been settled against this one before it was read.
-            floor => *floor = Some(seen),
+            Some(_) if !is_planted(Planted::FloorForgotten) => false,
+            floor => {
+                *floor = Some(seen);
+                true
+            }
+        }
+    }
+
+    /// Raises the floor to the end of the stream, which is behind every floor there can be.
+    #[inline]
+    pub fn saw_all(&mut self, head: Position) {
+        if !self.saw(head) {
+            self.floor = Some(head);
         }
     }
 
     /// Remembers a write that ended at `end`.
     #[inline]
     pub fn wrote(&mut self, end: Position, at: MonoUs) {
-        self.saw(end);
+        self.saw_all(end);
         self.last_write = end.offset;
         self.last_write_at = Some(at);
     }
@@ -165,6 +179,12 @@ impl Session {
     pub fn is_watching(&self) -> bool {
         !self.watches.is_empty()
     }
+}
+
+/// Whether a floor counts the bytes that `seen` counts.
+#[inline]
+fn is_of_history(floor: &Position, seen: Position) -> bool {
+    floor.replid == seen.replid || is_planted(Planted::HistoriesMixed)
 }
 
 #[cfg(test)]
@@ -201,8 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn a_floor_of_an_unknown_history_is_kept() {
+    fn a_floor_of_an_unknown_history_is_kept_until_everything_has_been_seen() {
         let unknown = ReplId::new([9; 20]);
-        assert_eq!(carried(unknown, 10).floor.map(|it| it.replid), Some(unknown));
+        let mut session = carried(unknown, 10);
+        assert_eq!(session.floor.map(|it| it.replid), Some(unknown));
+        let seen = Position { replid: NEW, offset: Offset::new(60) };
+        assert!(!session.saw(seen), "a replica that is behind may have less than was seen");
+        assert_eq!(session.floor.map(|it| it.replid), Some(unknown));
+        session.saw_all(seen);
+        assert_eq!(session.floor, Some(seen));
     }
 }

@@ -40,15 +40,16 @@ pub struct Client {
     pub unsent: AtomicU64,
     /// Commands so far.
     pub commands: AtomicU64,
-    /// Whether its connection waits, and whether CLIENT UNBLOCK may end that.
-    pub waiting: AtomicU8,
+    /// Whether its connection waits, whether CLIENT UNBLOCK may end that, and above these
+    /// [`WAITING_BITS`] the number of the wait.
+    waiting: AtomicU64,
     /// Marks of CLIENT LIST.
     pub flags: ClientFlags,
     /// Names, which change rarely.
     pub names: Mutex<ClientNames>,
 }
 
-/// Of [`Client::waiting`].
+/// Whether a client's connection waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waiting {
     /// It does not wait.
@@ -57,6 +58,16 @@ pub enum Waiting {
     Held,
     /// It waits, and CLIENT UNBLOCK ends that.
     Blocked,
+}
+
+/// Bits of a [`Waiting`] below the number of its wait.
+const WAITING_BITS: u32 = 2;
+const WAITING_MASK: u64 = (1 << WAITING_BITS) - 1;
+
+impl Waiting {
+    fn of(self, block: BlockId) -> u64 {
+        block.0 << WAITING_BITS | self as u64
+    }
 }
 
 /// Marks that CLIENT LIST shows.
@@ -101,22 +112,24 @@ impl Client {
         self.protocol.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
     }
 
-    /// Says whether it waits.
-    pub fn set_waiting(&self, waiting: Waiting) {
-        self.waiting.store(waiting as u8, Release);
+    /// Says whether it waits, and which of its waits that is.
+    pub fn set_waiting(&self, waiting: Waiting, block: BlockId) {
+        self.waiting.store(waiting.of(block), Release);
     }
 
     /// Whether its connection waits.
     pub fn is_waiting(&self) -> bool {
-        self.waiting.load(Acquire) != Waiting::No as u8
+        self.waiting.load(Acquire) & WAITING_MASK != Waiting::No as u64
     }
 
     /// Ends its wait, if CLIENT UNBLOCK can do that. Answers whether it could.
     pub fn unblock(&self, how: UnblockAs) -> bool {
-        let (blocked, ends) = (Waiting::Blocked as u8, Waiting::Held as u8);
+        let block = BlockId(self.waiting.load(Acquire) >> WAITING_BITS);
+        let (blocked, ends) = (Waiting::Blocked.of(block), Waiting::Held.of(block));
         let could = self.waiting.compare_exchange(blocked, ends, AcqRel, Acquire).is_ok();
         if could {
-            self.mailbox.post(Message::Unblocked(how));
+            // By its number: that wait may end by itself, and another begin, before this is taken.
+            self.mailbox.post(Message::Unblocked(block, how));
         }
         could
     }
@@ -137,7 +150,7 @@ impl Client {
             unread: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
             commands: AtomicU64::new(0),
-            waiting: AtomicU8::new(Waiting::No as u8),
+            waiting: AtomicU64::new(0),
             flags: ClientFlags::default(),
             names: Mutex::new(ClientNames { user: "default".into(), ..ClientNames::default() }),
         }

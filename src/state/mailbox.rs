@@ -51,9 +51,9 @@ pub enum Message {
     Push(Bytes),
     /// This wait has ended.
     Woken(BlockId),
-    /// CLIENT UNBLOCK.
-    Unblocked(UnblockAs),
-    /// CLIENT KILL, or an idle client's time is up.
+    /// CLIENT UNBLOCK has ended this wait.
+    Unblocked(BlockId, UnblockAs),
+    /// CLIENT KILL, or an idle client's time is up. It is taken before all that waits to be taken.
     Killed,
     /// The proxy shuts down.
     ServerClosing,
@@ -87,11 +87,14 @@ impl Mailbox {
         }
         let has_room =
             queue.messages.len() < MAILBOX_MESSAGES_MAX && queue.pushed_bytes <= MAILBOX_BYTES_MAX;
-        if has_room {
-            queue.messages.push_back(message);
-        } else {
+        if !has_room {
             queue.has_overflowed = true;
             queue.messages.clear();
+        } else if let Message::Killed = message {
+            // What was told before is not done any more: it could be a held write's release.
+            queue.messages.push_front(message);
+        } else {
+            queue.messages.push_back(message);
         }
         // Within the lock: whoever takes the messages knows that nobody is still about to wake for
         // them, so the waker that is registered afterwards stays.
@@ -145,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_taken_once_and_in_order() {
+    fn messages_are_taken_once_and_a_kill_before_all_others() {
         let mailbox = Mailbox::default();
         assert!(!mailbox.has_messages());
         mailbox.post(Message::Woken(BlockId(1)));
@@ -153,7 +156,7 @@ mod tests {
         assert!(mailbox.has_messages());
         let taken: Vec<String> =
             mailbox.take().unwrap().iter().map(|it| format!("{it:?}")).collect();
-        assert_eq!(taken, ["Woken(BlockId(1))", "Killed"]);
+        assert_eq!(taken, ["Killed", "Woken(BlockId(1))"], "who was killed does nothing more");
         assert!(!mailbox.has_messages() && mailbox.take().unwrap().is_empty());
     }
 

@@ -11,7 +11,6 @@ use crate::config::DebugAccess;
 use crate::engine::{Effects, Engine};
 use crate::node::{Member, Verb};
 use crate::resp::Reply;
-use crate::runtime::clock;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,7 +96,7 @@ fn sleep(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 /// Name, offset and digest of every member.
 fn digest(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (set, member_list) = (&context.server.set, context.server.set.member_list());
-    let now = clock::wall_now();
+    let now = context.clock.wall_now();
     context.reply.array(member_list.len());
     for member in member_list.iter() {
         // The lock keeps the offset and the data together.

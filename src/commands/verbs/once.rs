@@ -42,6 +42,8 @@ pub fn at_least(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let mut on_lag = OnLag::default();
     while on_lag.take(&mut context.args)? {}
     context.args.done()?;
+    // The floor is of the history of today, and so must the session's be to be compared with it.
+    context.session.carry_over(&context.server.set.history());
     context.session.saw(floor);
     context.session.ladder = on_lag.ladder().map(Box::new);
     context.reply.ok();

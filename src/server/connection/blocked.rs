@@ -3,11 +3,12 @@
 use super::batch::BatchContext;
 use super::caller::Caller;
 use crate::base::ids::{BlockId, SlotId};
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume, table};
-use crate::node::{Confirmed, Wanted};
+use crate::node::{Condition, Confirmed, PauseMode, Wanted};
 use crate::resp::OwnedRequest;
 use crate::state::{Filling, Waiting};
 use std::sync::atomic::Ordering::Relaxed;
@@ -68,6 +69,7 @@ impl Blocked {
     /// Whether CLIENT UNBLOCK can end it.
     pub fn waiting(&self) -> Waiting {
         match self.then {
+            Resume::Again if is_planted(Planted::UnblockEndsPause) => Waiting::Blocked,
             Resume::Again | Resume::Filled(_) => Waiting::Held,
             _ => Waiting::Blocked,
         }
@@ -101,7 +103,12 @@ impl Caller {
         let waited_us = context.now.since(blocked.since);
         let mark = self.replies.mark();
         match blocked.then {
-            Resume::Again => return Resumed::Again(None),
+            Resume::Again => {
+                if is_planted(Planted::UnblockEndsPause) {
+                    self.pause_mode = PauseMode::Nobody;
+                }
+                return Resumed::Again(None);
+            }
             Resume::Retry(retry) => {
                 if let Some((place, key)) = &retry.waits_for {
                     context.scratch.metrics.floor_wait(*place, waited_us, key.as_ref());
@@ -112,7 +119,7 @@ impl Caller {
                 context.scratch.metrics.wait(blocked.route, waited_us);
                 match ended {
                     Ended::Unblocked => self.replies.out.error(UNBLOCKED),
-                    _ => self.replies.out.count(context.set.acked_by(offset)),
+                    _ => self.replies.out.count(acks_told(blocked.on, offset, context)),
                 }
             }
             Resume::CountFsyncs => match ended {
@@ -147,7 +154,7 @@ impl Caller {
     ) {
         let set = context.set;
         let confirmed = wanted.confirmed(set, offset, set.acked_by(offset));
-        if confirmed.is_enough() {
+        if confirmed.is_enough() || is_planted(Planted::TimeConfirms) {
             self.replies.out.append(owed);
             return;
         }
@@ -225,5 +232,17 @@ impl Caller {
         self.replies.out.array(2);
         self.replies.out.int(0);
         self.replies.out.int(0);
+    }
+}
+
+/// What WAIT answers.
+fn acks_told(on: BlockOn, offset: Offset, context: &BatchContext<'_, '_>) -> usize {
+    match on {
+        BlockOn::Offset(Condition::AckedBy(wanted), _)
+            if is_planted(Planted::WaitAnswersWanted) =>
+        {
+            wanted
+        }
+        _ => context.set.acked_by(offset),
     }
 }

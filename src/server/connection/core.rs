@@ -9,6 +9,7 @@ use super::requests::{Ended, serve};
 use super::unread::Unread;
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::limits::UNKNOWN_QUERY_BYTES_MAX;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::commands::{Block, BlockOn, Job, Outcome, ReadRetry, Resume};
 use crate::metrics::batch::Batch;
@@ -162,6 +163,7 @@ impl Connection {
             Event::Proceed => self.proceed(context, actions),
             Event::Message(message) => self.message(message, context, actions),
             Event::Time(now) => self.time(now, context, actions),
+            Event::PeerClosed if is_planted(Planted::HangUpUnnoticed) && self.is_blocked() => {}
             Event::PeerClosed => self.close(Why::PeerClosed, actions),
         }
         context.locks.release();
@@ -293,7 +295,7 @@ impl Connection {
     fn block(&mut self, block: Block, now: MonoUs, actions: &mut Vec<Action>) {
         self.last_block.0 += 1;
         let blocked = Blocked::begin(self.last_block, block, now);
-        self.caller.client.set_waiting(blocked.waiting());
+        self.caller.client.set_waiting(blocked.waiting(), blocked.id);
         actions.push(Action::Block(blocked.id, blocked.on));
         self.state = State::Blocked(Box::new(blocked));
     }
@@ -306,13 +308,15 @@ impl Connection {
     ) {
         match message {
             Message::Woken(id) => {
-                self.end_wait(|it| it.id == id, WaitEnded::Reached, context, actions)
+                let is_meant = |it: &Blocked| it.id == id || is_planted(Planted::AnyWakeUpEndsWait);
+                self.end_wait(is_meant, WaitEnded::Reached, context, actions);
             }
-            Message::Unblocked(UnblockAs::Timeout) => {
-                self.end_wait(|_| true, WaitEnded::TimeUp, context, actions);
-            }
-            Message::Unblocked(UnblockAs::Error) => {
-                self.end_wait(|_| true, WaitEnded::Unblocked, context, actions);
+            Message::Unblocked(id, how) => {
+                let ended = match how {
+                    UnblockAs::Timeout => WaitEnded::TimeUp,
+                    UnblockAs::Error => WaitEnded::Unblocked,
+                };
+                self.end_wait(|it| it.id == id, ended, context, actions);
             }
             Message::Filled(slot, filling) => self.fill(slot, filling, context, actions),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
@@ -333,7 +337,7 @@ impl Connection {
             State::Blocked(blocked) if is_meant(&blocked) => blocked,
             other => return self.state = other,
         };
-        self.caller.client.set_waiting(Waiting::No);
+        self.caller.client.set_waiting(Waiting::No, blocked.id);
         let resumed = self.caller.resume(*blocked, ended, context);
         self.go_on(resumed, context, actions);
     }
@@ -347,9 +351,14 @@ impl Connection {
     ) {
         let blocked = match std::mem::replace(&mut self.state, State::Serving) {
             State::Blocked(blocked) if blocked.is_for(slot) => blocked,
-            other => return self.state = other,
+            other => {
+                if let (true, Ok(reply)) = (is_planted(Planted::SlotFilledTwice), filling.reply) {
+                    self.caller.replies.push(&reply);
+                }
+                return self.state = other;
+            }
         };
-        self.caller.client.set_waiting(Waiting::No);
+        self.caller.client.set_waiting(Waiting::No, blocked.id);
         let resumed = self.caller.filled(*blocked, slot, filling, context);
         self.go_on(resumed, context, actions);
     }
@@ -399,7 +408,14 @@ impl Connection {
 
     /// Whether the next request may be served: nothing waits, and all replies so far have left.
     fn may_serve(&self) -> bool {
-        matches!(self.state, State::Serving) && self.caller.replies.are_sent()
+        let is_serving = match &self.state {
+            State::Serving => true,
+            State::Blocked(blocked) => {
+                is_planted(Planted::ReplyOvertakes) && blocked.can_end_early()
+            }
+            State::Closing | State::Closed => false,
+        };
+        is_serving && self.caller.replies.are_sent()
     }
 
     /// Whether there is something to serve now.
@@ -504,7 +520,9 @@ impl Connection {
 /// However a connection ends, a panic in its task included, nobody finds it on a list afterwards.
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.caller.unwatch_all();
+        if !is_planted(Planted::WatchLeftBehind) {
+            self.caller.unwatch_all();
+        }
         self.caller.server.clients.leave(self.caller.client.id);
         self.caller.client.mailbox.close();
     }

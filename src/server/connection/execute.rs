@@ -110,7 +110,7 @@ impl Caller {
         let is_stale = has_stale_watch(set, writing, &watches, wall);
         unwatch(set, writing, watches);
         self.refresh(context.now);
-        self.session.saw(self.position(set.head()));
+        self.session.saw_all(self.position(set.head()));
         if is_down { Err(Fault::MasterDown) } else { Ok(!is_stale) }
     }
 
@@ -151,7 +151,7 @@ impl Caller {
         if has_changed {
             self.session.wrote(end, context.now);
         } else {
-            self.session.saw(end);
+            self.session.saw_all(end);
         }
         outcome
     }
@@ -169,7 +169,7 @@ impl Caller {
         let outcome = self.queued_session_verb(command, request, context, execution);
         self.answer_queued(command, request, mark, outcome, context, execution)?;
         self.refresh(context.now);
-        self.session.saw(self.position(context.set.head()));
+        self.session.saw_all(self.position(context.set.head()));
         Ok(())
     }
 

@@ -4,8 +4,8 @@ use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::once::plan_at;
-use crate::base::limits::CATCH_UP_US_MAX;
 use crate::base::places::Places;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::command::{Args, Class, Fault, Flags};
 use crate::commands::{
@@ -14,16 +14,13 @@ use crate::commands::{
 use crate::engine::ReadVerb;
 use crate::metrics::worst::Key;
 use crate::metrics::{Label, NONE, Place};
-use crate::node::{ApplyBudget, CaughtUp, Condition, Member, MemberFlag, View};
+use crate::node::{CaughtUp, Condition, Member, MemberFlag, View};
 use crate::resp::Request;
 use crate::route::{
     Allowed, Among, LadderPosition, Level, Plan, ReadRequirements, Reason, Refusal, Where, plan,
 };
 use crate::session::{Once, Tags};
 use std::time::Duration;
-
-/// What a catch-up may take of its worker's time.
-const CATCH_UP: ApplyBudget = ApplyBudget::Micros(CATCH_UP_US_MAX);
 
 /// Plans that are overtaken by a change of the members are made anew, at most this often.
 const PLANS_MAX: usize = 8;
@@ -74,7 +71,8 @@ impl Caller {
                 Where::CatchUp { member, needs, step } => {
                     let member = usize::from(member);
                     context.locks.release();
-                    match context.set.catch_up(context.set.member(member), needs, CATCH_UP) {
+                    let budget = context.scratch.catch_up;
+                    match context.set.catch_up(context.set.member(member), needs, budget) {
                         CaughtUp::Yes => member,
                         CaughtUp::Never => continue,
                         CaughtUp::NotYet => {
@@ -171,7 +169,10 @@ impl Caller {
         retry: Option<&ReadRetry>,
         context: &mut BatchContext<'_, '_>,
     ) -> ReadRequirements<'a> {
-        let arrived = retry.map(|it| it.needs);
+        let arrived = retry.map(|it| match is_planted(Planted::RetryForgetsFloor) {
+            true => self.position(Offset::ZERO),
+            false => it.needs,
+        });
         let origin = RequestContext { arrived, ..self.origin(call.once.as_deref()) };
         let (set, now) = (context.set, context.now);
         let mut ask = origin.ask(Class::Read, route, set, &self.history, now, preferred);
@@ -259,7 +260,12 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) {
         let applied = member.applied();
-        self.session.saw(self.position(applied));
+        if !is_planted(Planted::ReadRaisesNoFloor) {
+            let seen = self.position(applied);
+            if !self.session.saw(seen) && member.index == context.set.master() {
+                self.session.saw_all(seen);
+            }
+        }
         let place = Place { route: at.route, member: member.index as u16 };
         match context.set.head().since(applied) {
             0 => context.scratch.metrics.fresh(place, 1),

@@ -7,6 +7,7 @@ use super::caller::Caller;
 use super::refusals::refused;
 use super::transaction;
 use crate::base::limits::REPLY_FLUSH_BYTES;
+use crate::base::planted::{Planted, is_planted};
 use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::commands::{
     Block, Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
@@ -71,7 +72,11 @@ pub fn serve(
 fn is_taken(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Paused => false,
-        Outcome::Block(block) => !matches!(block.then, Resume::Retry(_) | Resume::Again),
+        Outcome::Block(block) => match block.then {
+            Resume::Retry(_) | Resume::Again => false,
+            Resume::Confirm { .. } => !is_planted(Planted::ServedTwice),
+            _ => true,
+        },
         _ => true,
     }
 }
@@ -294,6 +299,7 @@ impl Caller {
             args,
             reply: &mut self.replies.out,
             now: context.now,
+            clock: context.clock,
         };
         verb(&mut verb_context)
     }

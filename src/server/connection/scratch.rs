@@ -2,12 +2,13 @@
 //! connection keeps none of it.
 
 use super::recent::RecentCommand;
-use crate::base::limits::{READ_CHUNK_BYTES, REPLY_BYTES_KEPT};
+use crate::base::limits::{CATCH_UP_US_MAX, READ_CHUNK_BYTES, REPLY_BYTES_KEPT};
 use crate::base::random::Random;
 use crate::base::time::WallMs;
 use crate::command::CallEnv;
 use crate::engine::Effects;
 use crate::metrics::batch::Batch;
+use crate::node::ApplyBudget;
 
 /// A worker's scratch.
 pub struct WorkerScratch {
@@ -25,6 +26,8 @@ pub struct WorkerScratch {
     pub random: Random,
     /// The command that was looked up last.
     pub recent: RecentCommand,
+    /// What a read that catches a replica up may take of the worker's time.
+    pub catch_up: ApplyBudget,
     /// An empty reply buffer with room.
     output: Vec<u8>,
 }
@@ -40,6 +43,7 @@ impl WorkerScratch {
             env: CallEnv::new(WallMs(0), seed),
             random: Random::new(seed.rotate_left(32)),
             recent: RecentCommand::default(),
+            catch_up: ApplyBudget::Micros(CATCH_UP_US_MAX),
             output: Vec::new(),
         }
     }

@@ -42,7 +42,7 @@ impl Caller {
         let end = self.position(context.set.head());
         match has_changed {
             true => self.session.wrote(end, context.now),
-            false => self.session.saw(end),
+            false => self.session.saw_all(end),
         }
         if self.session.tags != Tags::Off {
             self.came_from(context.set.member(master), Reason::Write, call, context);

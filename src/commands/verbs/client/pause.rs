@@ -4,7 +4,6 @@ use crate::base::number;
 use crate::command::Fault;
 use crate::commands::{CommandContext, Outcome};
 use crate::node::PauseMode;
-use crate::runtime::clock;
 use std::time::Duration;
 
 /// Holds clients back for a time. Its own words are checked in Redis' order.
@@ -22,7 +21,7 @@ pub fn pause(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     };
     let ms = number::parse_i64(timeout).ok_or(NOT_INTEGER)?;
     let ms = u64::try_from(ms).map_err(|_| NEGATIVE)?;
-    let now = clock::mono_now();
+    let now = context.clock.mono_now();
     // Beyond the end of Redis' clock lies its beginning: such a pause is over at once.
     if context.args.now().0.saturating_add(ms) <= i64::MAX as u64 {
         context.server.set.pause_clients(pause_mode, now.plus(Duration::from_millis(ms)), now);

@@ -1,0 +1,63 @@
+//! Faults that the simulator plants to prove that it would find them. Outside tests there are none:
+//! the question is a constant there, and nothing of it remains.
+
+/// A fault that one line of the product would have if it were wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Planted {
+    /// A hang-up is not noticed while a request waits, which is done afterwards.
+    HangUpUnnoticed,
+    /// A reply whose slot has been filled is sent all the same.
+    SlotFilledTwice,
+    /// A read does not raise the floor.
+    ReadRaisesNoFloor,
+    /// A floor of another history is raised by the number of this one.
+    HistoriesMixed,
+    /// A floor whose history is forgotten gives way to the place of any member.
+    FloorForgotten,
+    /// One replica's acknowledgement counts for two.
+    AckCountedTwice,
+    /// A wait whose condition has come to hold is forgotten.
+    WaiterNotWoken,
+    /// What comes behind a request that waits is served before it has ended.
+    ReplyOvertakes,
+    /// A client that leaves goes on watching its keys.
+    WatchLeftBehind,
+    /// A write is served again when what it waited for has come.
+    ServedTwice,
+    /// WAIT answers what was asked for when its time is up.
+    WaitAnswersWanted,
+    /// A read that has waited no longer knows what it needs.
+    RetryForgetsFloor,
+    /// CLIENT UNBLOCK lets a client go on that CLIENT PAUSE holds back.
+    UnblockEndsPause,
+    /// A wake-up that is meant for an earlier wait ends the one there is.
+    AnyWakeUpEndsWait,
+    /// A write whose acknowledgements did not come in time is answered as if they had.
+    TimeConfirms,
+    /// EXEC does not look at the watched keys.
+    WatchIgnored,
+}
+
+#[cfg(test)]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Planted>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether this fault is planted.
+#[cfg(not(test))]
+#[inline(always)]
+pub const fn is_planted(_: Planted) -> bool {
+    false
+}
+
+/// Whether this fault is planted, in this thread.
+#[cfg(test)]
+pub fn is_planted(which: Planted) -> bool {
+    PLANTED.get() == Some(which)
+}
+
+/// Plants this fault in place of the one before, in this thread.
+#[cfg(test)]
+pub fn plant(which: Option<Planted>) {
+    PLANTED.set(which);
+}

@@ -1,0 +1,109 @@
+//! What a simulated client has asked for, and what its reply may be.
+
+use super::ledger::Key;
+use entourage::route::Level;
+
+/// One request that has been written.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub what: What,
+    /// Whether there is a reply (CLIENT REPLY).
+    pub has_reply: bool,
+    /// When the connection first looked at this request, if it has waited since.
+    pub arrived: Option<Arrived>,
+}
+
+/// A time, and the last write then.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived {
+    pub write: u64,
+    pub at: u64,
+}
+
+/// Acknowledgements that a session asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AskedFor {
+    Nothing,
+    Replicas(usize),
+    InSync,
+}
+
+/// A command of a transaction.
+#[derive(Clone, Copy, Debug)]
+pub enum Queued {
+    Set { number: u64 },
+    Get { key: Key },
+    Incr,
+}
+
+/// What a request asks for.
+#[derive(Clone, Debug)]
+pub enum What {
+    Ping,
+    Echo {
+        number: u64,
+    },
+    Set {
+        key: Key,
+        number: u64,
+        acks: AskedFor,
+    },
+    Incr {
+        acks: AskedFor,
+    },
+    Get {
+        key: Key,
+        level: Level,
+        /// Its ladder may end with an error.
+        may_lag: bool,
+    },
+    /// Data that is not checked key by key.
+    Other {
+        acks: AskedFor,
+    },
+    /// Something of the session, always granted.
+    Granted,
+    Multi,
+    Queued,
+    Exec {
+        queued: Vec<Queued>,
+        acks: AskedFor,
+    },
+    Unwatch,
+    Watch {
+        keys: Vec<Key>,
+    },
+    Wait {
+        replicas: usize,
+    },
+    Sleep {
+        ms: u64,
+    },
+    Pause {
+        all: bool,
+        ms: u64,
+    },
+    Unpause,
+    Unblock {
+        id: u64,
+    },
+    Kill {
+        id: u64,
+    },
+    /// A failover or an order to a member, which may be refused.
+    Order,
+    Panic,
+    Token,
+    /// The last write that the token's session had seen.
+    AtLeast {
+        seen: u64,
+    },
+    Explain,
+    Quit,
+}
+
+impl Asked {
+    pub fn new(what: What, has_reply: bool) -> Asked {
+        Asked { what, has_reply, arrived: None }
+    }
+}

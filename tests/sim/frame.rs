@@ -1,0 +1,74 @@
+//! Replies as a client reads them.
+
+/// One reply.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Frame {
+    Simple(String),
+    Error(String),
+    Int(i64),
+    /// `None` is nil.
+    Bulk(Option<String>),
+    /// `None` is nil.
+    Array(Option<Vec<Frame>>),
+    /// Belongs to no request.
+    Push,
+}
+
+impl Frame {
+    /// The first reply in `bytes`, and how long it is; `None` when it is not all there.
+    pub fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
+        let end = bytes.windows(2).position(|it| it == b"\r\n")?;
+        let (line, mut used) = (String::from_utf8_lossy(&bytes[1..end]).into_owned(), end + 2);
+        let len = || line.parse::<i64>().expect("a length");
+        let frame = match bytes[0] {
+            b'+' => Frame::Simple(line),
+            b'-' => Frame::Error(line),
+            b':' => Frame::Int(len()),
+            b'$' if len() < 0 => Frame::Bulk(None),
+            b'$' => {
+                let body = bytes.get(used..used + len() as usize + 2)?;
+                used += body.len();
+                Frame::Bulk(Some(String::from_utf8_lossy(&body[..body.len() - 2]).into_owned()))
+            }
+            b'*' if len() < 0 => Frame::Array(None),
+            kind @ (b'*' | b'>') => {
+                let mut all = Vec::new();
+                for _ in 0..len() {
+                    let (frame, more) = Frame::parse(&bytes[used..])?;
+                    all.push(frame);
+                    used += more;
+                }
+                if kind == b'>' { Frame::Push } else { Frame::Array(Some(all)) }
+            }
+            other => panic!("no reply begins with {}", other.escape_ascii()),
+        };
+        Some((frame, used))
+    }
+
+    /// Whether it is `+OK`.
+    pub fn is_ok(&self) -> bool {
+        matches!(self, Frame::Simple(it) if it == "OK")
+    }
+
+    /// Whether it is an error with this code.
+    pub fn is_error(&self, code: &str) -> bool {
+        matches!(self, Frame::Error(it) if it.split(' ').next() == Some(code))
+    }
+
+    /// What the trace says of it. Without what depends on the machine's clock.
+    pub fn told(&self) -> String {
+        match self {
+            Frame::Simple(it) => it.clone(),
+            Frame::Error(it) => it.split("eta_ms").next().unwrap_or_default().to_owned(),
+            Frame::Int(it) => format!(":{it}"),
+            Frame::Bulk(None) | Frame::Array(None) => "nil".to_owned(),
+            // A token names a history, and those have no seed.
+            Frame::Bulk(Some(it)) if 60 < it.len() && !it.contains("xx") => "…".to_owned(),
+            Frame::Bulk(Some(it)) => it.chars().take(8).collect(),
+            Frame::Array(Some(all)) => {
+                format!("[{}]", all.iter().map(Frame::told).collect::<Vec<_>>().join(" "))
+            }
+            Frame::Push => "push".to_owned(),
+        }
+    }
+}

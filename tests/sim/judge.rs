@@ -1,0 +1,387 @@
+//! What a connection did with an event, held against what its client asked for and what was
+//! written. Knows replies, numbers and values; no offset, no floor.
+
+use super::asked::{Arrived, Asked, AskedFor, Queued, What};
+use super::finding::Checker;
+use super::frame::Frame;
+use super::ledger::{Done, Key, number_of};
+use super::peer::{Peer, Watching, place_at};
+use super::world::{Before, World};
+use entourage::base::time::Clock;
+use entourage::commands::BlockOn;
+use entourage::node::Member;
+use entourage::route::Level;
+use std::sync::Arc;
+
+impl World {
+    /// Looks at what was written and what was answered.
+    pub fn judge(&mut self, peer: &mut Peer, before: &Before) {
+        let now = self.clock.mono_now().0;
+        let done = self.ledger.read_on(&self.server.set, now);
+        done.iter().for_each(|it| self.judge_write(peer, *it));
+        let was_paused = before.is_paused;
+        let bytes = peer.shell.look().to_vec();
+        let (mut used, mut ended_pause) = (0, false);
+        while let Some((frame, len)) = Frame::parse(&bytes[used..]) {
+            used += len;
+            ended_pause |= self.judge_reply(peer, &frame, before);
+        }
+        peer.shell.unparsed.drain(..used);
+        if was_paused && !ended_pause && !done.is_empty() {
+            let id = peer.id();
+            self.find(Checker::Paused, format!("client {id} wrote while clients are paused"));
+        }
+        let is_blocked = peer.shell.connection.is_blocked();
+        let waiting = peer.script.asked.iter_mut().find(|it| it.has_reply);
+        if let Some(asked) = waiting.filter(|_| is_blocked) {
+            asked.arrived.get_or_insert(Arrived { write: before.last, at: now });
+        }
+    }
+
+    fn judge_write(&mut self, peer: &mut Peer, done: Done) {
+        let id = peer.id();
+        let owner = match done {
+            Done::Write(number) => self.owners.get(&number).copied().unwrap_or(0),
+            Done::Incr(client) => client,
+        };
+        match done {
+            Done::Write(number) if self.ledger.place(number) != self.ledger.newest(number) => {
+                self.find(Checker::Once, format!("request {number} was done again"));
+            }
+            Done::Write(number) => {
+                let place = self.ledger.place(number);
+                let key = self.ledger.at(place).expect("it is there").key;
+                let own = peer.own.entry(key).or_default();
+                *own = place.max(*own);
+            }
+            Done::Incr(_) => peer.incrs += 1,
+        }
+        if owner != id || self.gone.contains(&id) {
+            self.find(Checker::LeftWrite, format!("a write of client {owner}, who has left"));
+        }
+    }
+
+    /// Answers whether this reply has ended CLIENT PAUSE.
+    fn judge_reply(&mut self, peer: &mut Peer, frame: &Frame, before: &Before) -> bool {
+        if *frame == Frame::Push {
+            return false;
+        }
+        let asked = std::iter::from_fn(|| peer.script.asked.pop_front()).find(|it| it.has_reply);
+        let id = peer.id();
+        let Some(asked) = asked else {
+            self.find(Checker::Answers, format!("client {id}: {} to nothing", frame.told()));
+            return false;
+        };
+        self.tell(format!("client {id}: {:?} -> {}", asked.what, frame.told()));
+        if !self.fits(peer, &asked, frame, before) {
+            self.find(Checker::Answers, format!("{} to {:?}", frame.told(), asked.what));
+        }
+        frame.is_ok() && matches!(asked.what, What::Unpause)
+    }
+
+    /// Whether this can be the reply to what was asked. What it promises is looked at, too.
+    fn fits(&mut self, peer: &mut Peer, asked: &Asked, frame: &Frame, before: &Before) -> bool {
+        match &asked.what {
+            What::Ping => *frame == Frame::Simple("PONG".to_owned()),
+            What::Echo { number } => *frame == Frame::Bulk(Some(number.to_string())),
+            What::Set { key, number, acks } => self.set_fits(peer, frame, (*key, *number), *acks),
+            What::Incr { acks } => self.incr_fits(peer, frame, *acks),
+            What::Get { key, level, may_lag } => {
+                let arrived = asked.arrived.map_or(before.last, |it| it.write);
+                match frame {
+                    Frame::Bulk(value) => {
+                        let value = value.as_deref().unwrap_or_default();
+                        self.judge_read(peer, *key, *level, arrived, value)
+                    }
+                    other => *may_lag && other.is_error("LAGGED"),
+                }
+            }
+            What::Other { acks } => match frame {
+                Frame::Error(_) => *acks != AskedFor::Nothing && frame.is_error("NOTDURABLE"),
+                _ => true,
+            },
+            What::Granted | What::Multi => frame.is_ok(),
+            What::Queued => *frame == Frame::Simple("QUEUED".to_owned()),
+            What::Exec { queued, acks } => {
+                let arrived = asked.arrived.map_or(before.last, |it| it.write);
+                self.exec_fits(peer, frame, queued, *acks, arrived)
+            }
+            What::Watch { keys } => {
+                let (since, replid) = (before.last, before.replid);
+                peer.watching.push(Watching { keys: keys.clone(), since, replid });
+                frame.is_ok()
+            }
+            What::Unwatch => {
+                peer.watching.clear();
+                frame.is_ok()
+            }
+            What::Wait { replicas } => self.wait_fits(peer, frame, *replicas),
+            What::Sleep { ms } => self.sleep_fits(peer, asked, frame, *ms),
+            What::Pause { all, ms } => {
+                self.note_pause(*all, *ms);
+                frame.is_ok()
+            }
+            What::Unpause => {
+                self.pause = None;
+                frame.is_ok()
+            }
+            What::Unblock { id } => self.unblock_fits(frame, *id, before),
+            What::Kill { id } => self.kill_fits(frame, *id, before),
+            What::Order => frame.is_ok() || frame.is_error("ERR"),
+            What::Panic => frame.is_error("ERR"),
+            What::Token => {
+                let Frame::Bulk(Some(token)) = frame else { return false };
+                self.tokens.push((token.clone(), peer.seen));
+                if 8 < self.tokens.len() {
+                    self.tokens.remove(0);
+                }
+                true
+            }
+            What::AtLeast { seen } => {
+                if frame.is_ok() {
+                    peer.seen = peer.seen.max(*seen);
+                }
+                frame.is_ok() || frame.is_error("ERR")
+            }
+            What::Explain => {
+                let text = format!("{frame:?}");
+                if text.contains("foreign-history") {
+                    let id = peer.id();
+                    self.find(Checker::KeptFromReplicas, format!("client {id} reads nowhere else"));
+                }
+                matches!(frame, Frame::Array(Some(_)))
+            }
+            What::Quit => frame.is_ok(),
+        }
+    }
+
+    fn set_fits(
+        &mut self,
+        peer: &mut Peer,
+        frame: &Frame,
+        (key, number): (Key, u64),
+        acks: AskedFor,
+    ) -> bool {
+        let place = self.ledger.place(number);
+        if place == 0 {
+            return false;
+        }
+        peer.seen = peer.seen.max(place);
+        let is_confirmed = frame.is_ok();
+        if !is_confirmed && !frame.is_error("NOTDURABLE") {
+            return false;
+        }
+        let has = |world: &World, it: &Member| {
+            place <= place_at(&world.server.set, &world.ledger, it, key)
+        };
+        self.judge_acks(acks, is_confirmed, has);
+        true
+    }
+
+    fn incr_fits(&mut self, peer: &mut Peer, frame: &Frame, acks: AskedFor) -> bool {
+        peer.incrs_answered += 1;
+        match frame {
+            Frame::Int(_) if acks == AskedFor::Nothing => {}
+            Frame::Int(_) => {
+                let has = |world: &World, it: &Member| {
+                    peer.is_all_at(&world.server.set, &world.ledger, it)
+                };
+                self.judge_acks(acks, true, has);
+            }
+            _ => return frame.is_error("NOTDURABLE") && acks != AskedFor::Nothing,
+        }
+        peer.incrs_answered <= peer.incrs
+    }
+
+    /// A reply that confirms a write, or says that it is not confirmed.
+    fn judge_acks(
+        &mut self,
+        acks: AskedFor,
+        is_confirmed: bool,
+        has: impl Fn(&World, &Member) -> bool,
+    ) {
+        if acks == AskedFor::Nothing {
+            if !is_confirmed {
+                self.find(Checker::Acks, "not durable, which nobody asked".to_owned());
+            }
+            return;
+        }
+        self.count(if is_confirmed { "confirmed" } else { "not durable" });
+        let replicas = self.replicas();
+        let have = replicas.iter().filter(|it| has(self, it)).count();
+        let sound = replicas.iter().filter(|it| it.is_sound() && has(self, it)).count();
+        let wanted = if let AskedFor::Replicas(count) = acks { count } else { 1 };
+        if is_confirmed && have < wanted {
+            self.find(Checker::Acks, format!("confirmed by {have} of {wanted}"));
+        }
+        if !is_confirmed && wanted <= sound && acks != AskedFor::InSync {
+            self.find(Checker::Acks, format!("not durable with {sound} of {wanted}"));
+        }
+    }
+
+    fn replicas(&self) -> Vec<Arc<Member>> {
+        let (members, master) = (self.set().member_list(), self.set().master());
+        members.iter().filter(|it| it.index != master).cloned().collect()
+    }
+
+    /// What a read saw, and must have seen.
+    fn judge_read(
+        &mut self,
+        peer: &mut Peer,
+        key: Key,
+        level: Level,
+        arrived: u64,
+        value: &str,
+    ) -> bool {
+        let saw = self.ledger.place(number_of(value));
+        if !value.is_empty() && self.ledger.at(saw).is_none_or(|it| it.key != key) {
+            return false;
+        }
+        let now = self.clock.mono_now().0;
+        let knows = match level {
+            Level::Sticky => peer.seen,
+            Level::Master | Level::Linearizable | Level::Global => peer.seen.max(arrived),
+            Level::Bounded { ms: Some(ms), .. } => {
+                now.checked_sub(ms * 1000 + 1).map_or(0, |it| self.ledger.done_by(it))
+            }
+            Level::Bounded { .. } | Level::Eventual => 0,
+        };
+        let must_see = self.ledger.latest(key, knows);
+        if saw < must_see {
+            let id = peer.id();
+            let what = format!("client {id} at {level} saw {saw} of {must_see} in k{}", key.1);
+            self.find(Checker::Stale, what);
+        }
+        peer.seen = peer.seen.max(saw);
+        self.count("reads");
+        true
+    }
+
+    fn exec_fits(
+        &mut self,
+        peer: &mut Peer,
+        frame: &Frame,
+        queued: &[Queued],
+        acks: AskedFor,
+        arrived: u64,
+    ) -> bool {
+        let watching = std::mem::take(&mut peer.watching);
+        let places: Vec<u64> = queued.iter().filter_map(|it| self.place_of(it)).collect();
+        let first = places.first().copied();
+        if let Frame::Array(None) = frame {
+            self.count("aborted");
+            let why = watching.iter().any(|it| self.has_changed(it));
+            if !why {
+                self.find(Checker::Watch, "EXEC did nothing, and nothing had changed".to_owned());
+            }
+            return places.iter().all(|it| *it == 0);
+        }
+        if places.contains(&0) {
+            return false;
+        }
+        if places.windows(2).any(|it| it[0] + 1 != it[1]) {
+            self.find(Checker::Watch, "something came between the writes of EXEC".to_owned());
+        }
+        let id = peer.id();
+        let has_changed = |it: &&Watching| self.has_changed_by_others(it, first.unwrap_or(0), id);
+        if first.is_some() && watching.iter().find(has_changed).is_some() {
+            self.find(Checker::Watch, "EXEC went on although a key had changed".to_owned());
+        }
+        peer.incrs_answered += queued.iter().filter(|it| matches!(it, Queued::Incr)).count() as u64;
+        let has_written = queued.iter().any(|it| !matches!(it, Queued::Get { .. }));
+        let last = places.last().copied();
+        if let Frame::Array(Some(all)) = frame {
+            for (queued, frame) in queued.iter().zip(all) {
+                let (Queued::Get { key }, Frame::Bulk(value)) = (queued, frame) else { continue };
+                let value = value.as_deref().unwrap_or_default();
+                if !self.judge_read(peer, *key, Level::Master, arrived, value) {
+                    return false;
+                }
+            }
+        }
+        peer.seen = peer.seen.max(last.unwrap_or(0));
+        let is_confirmed = matches!(frame, Frame::Array(Some(all)) if all.len() == queued.len());
+        if has_written && (is_confirmed || frame.is_error("NOTDURABLE")) {
+            let has =
+                |world: &World, it: &Member| peer.is_all_at(&world.server.set, &world.ledger, it);
+            self.judge_acks(acks, is_confirmed, has);
+        }
+        is_confirmed || (has_written && frame.is_error("NOTDURABLE"))
+    }
+
+    /// The place of a queued write; 0 when it was not done.
+    fn place_of(&self, queued: &Queued) -> Option<u64> {
+        match queued {
+            Queued::Set { number } => Some(self.ledger.place(*number)),
+            Queued::Get { .. } | Queued::Incr => None,
+        }
+    }
+
+    /// Whether there was a reason for EXEC to do nothing.
+    fn has_changed(&self, watching: &Watching) -> bool {
+        let is_old = watching.replid != self.set().history().replid;
+        let mut keys = watching.keys.iter();
+        is_old || keys.any(|it| self.ledger.between(*it, watching.since, u64::MAX).next().is_some())
+    }
+
+    fn has_changed_by_others(&self, watching: &Watching, before: u64, id: u64) -> bool {
+        watching.keys.iter().any(|key| {
+            let mut writes = self.ledger.between(*key, watching.since, before);
+            writes.any(|it| self.owners.get(&it.number) != Some(&id))
+        })
+    }
+
+    fn wait_fits(&mut self, peer: &Peer, frame: &Frame, wanted: usize) -> bool {
+        let Frame::Int(count) = frame else { return frame.is_error("UNBLOCKED") };
+        let (set, ledger) = (&self.server.set, &self.ledger);
+        let replicas = self.replicas();
+        let have = replicas.iter().filter(|it| peer.is_all_at(set, ledger, it)).count();
+        if have < *count as usize {
+            let id = peer.id();
+            self.find(Checker::WaitCount, format!("client {id} was told {count} of {have}"));
+        }
+        self.count(if (*count as usize) < wanted { "waits in vain" } else { "waits" });
+        true
+    }
+
+    /// A sleep lasts as long as it should, unless somebody ends it.
+    fn sleep_fits(&mut self, peer: &Peer, asked: &Asked, frame: &Frame, ms: u64) -> bool {
+        let now = self.clock.mono_now().0;
+        let is_over = asked.arrived.is_some_and(|it| it.at + ms * 1000 <= now);
+        if !is_over && !self.unblocked.contains(&peer.id()) {
+            self.find(Checker::Early, format!("client {} slept less than {ms} ms", peer.id()));
+        }
+        frame.is_ok() || frame.is_error("UNBLOCKED")
+    }
+
+    /// Of two pauses the later end counts, and the greater.
+    fn note_pause(&mut self, all: bool, ms: u64) {
+        let now = self.clock.mono_now().0;
+        let before = self.pause.filter(|it| now < it.1).unwrap_or((false, 0));
+        self.pause = Some((all || before.0, before.1.max(now + ms * 1000)));
+    }
+
+    fn unblock_fits(&mut self, frame: &Frame, id: u64, before: &Before) -> bool {
+        let other = before.others.iter().find(|it| it.0 == id);
+        let may_end = matches!(other, Some((_, Some(BlockOn::Offset(..) | BlockOn::Time), _)));
+        if *frame == Frame::Int(1) {
+            self.count("unblocked");
+            self.unblocked.insert(id);
+            if !may_end {
+                self.find(Checker::Orders, format!("client {id} was unblocked, of {other:?}"));
+            }
+        }
+        matches!(frame, Frame::Int(0 | 1))
+    }
+
+    fn kill_fits(&mut self, frame: &Frame, id: u64, before: &Before) -> bool {
+        let is_there = before.others.iter().any(|it| it.0 == id);
+        if *frame == Frame::Int(1) {
+            self.count("killed");
+            if !is_there || !self.gone.insert(id) {
+                self.find(Checker::Orders, format!("client {id} was killed, who was gone"));
+            }
+        }
+        matches!(frame, Frame::Int(0 | 1))
+    }
+}

@@ -1,0 +1,225 @@
+//! What happens to members in a simulation, and what must be true of them in the end.
+
+use super::script::{DATABASES, KEYS};
+use entourage::base::limits::HISTORIES_MAX;
+use entourage::base::position::Offset;
+use entourage::base::time::{MonoUs, WallMs};
+use entourage::command::{Args, CallEnv, Fault};
+use entourage::commands::table;
+use entourage::engine::{Effects, Engine, Run, Thresholds, verbs};
+use entourage::node::{Applied, ApplyBudget, Member, MemberFlag, ReplicaSet, Verb};
+use entourage::resp::{AuthState, Decoder, Limits, OwnedRequest, Reply, Step};
+use std::sync::Arc;
+
+pub const BACKLOG_BYTES: usize = 64 << 20;
+const MEMBERS_MAX: usize = 5;
+/// Nothing expires here, so every time is as good.
+const WALL: WallMs = WallMs(1_700_000_000_000);
+
+/// Something that happens to members. Answers what, for the trace.
+pub fn happen(
+    set: &ReplicaSet,
+    which: u64,
+    mut below: impl FnMut(usize) -> usize,
+    now: MonoUs,
+) -> String {
+    let member_list = set.member_list();
+    let member = member_list[below(member_list.len())].clone();
+    let name = &member.name;
+    match which {
+        0..55 => {
+            // A batch may end before all that was taken from the log has been applied.
+            set.apply(&member, ApplyBudget::Writes(1 + below(12)));
+            format!("{name} applied {}", member.applied())
+        }
+        55..59 => format!("{name} pauses {}", set.pause(&member, now).is_ok()),
+        59..66 => {
+            set.resume(&member);
+            format!("{name} resumes")
+        }
+        66..70 if member.is(MemberFlag::Drained) => {
+            set.undrain(&member);
+            format!("{name} undrained")
+        }
+        66..70 => format!("{name} drained {}", set.drain(&member, now).is_ok()),
+        70..73 => squeeze(set, below(2000)),
+        73..83 => sync(set, &member, now),
+        83..86 => format!("failover to {name} {}", fail_over(set, &member)),
+        86 => {
+            set.ping(now);
+            "heartbeat".to_owned()
+        }
+        87..89 => panic_at_work(set, now),
+        89 => grow(set, now),
+        90 | 91 => fail_over_often(set),
+        _ => {
+            while set.apply(&member, ApplyBudget::Writes(64)) == Applied::Some {}
+            format!("{name} applied all, {}", member.applied())
+        }
+    }
+}
+
+/// The bound tightens for a moment: who is behind is cut.
+fn squeeze(set: &ReplicaSet, bytes: usize) -> String {
+    set.bound_log(BACKLOG_BYTES, bytes);
+    set.bound_log(BACKLOG_BYTES, BACKLOG_BYTES);
+    for member in set.member_list().iter().filter(|it| !it.is_sound()) {
+        assert!(!member.in_service());
+        assert_eq!(set.apply(member, ApplyBudget::Writes(1)), Applied::Nothing);
+    }
+    format!("feeds squeezed to {bytes}")
+}
+
+fn sync(set: &ReplicaSet, member: &Member, now: MonoUs) -> String {
+    let before = member.applied();
+    if set.needs_sync(member) {
+        set.sync(member, now);
+        assert!(before <= member.applied(), "a sync never goes back");
+    }
+    format!("{} synced {}", member.name, member.applied())
+}
+
+/// Whether a member can take over.
+fn is_fit(set: &ReplicaSet, member: &Member) -> bool {
+    member.index != set.master() && member.is_sound() && !member.is(MemberFlag::Paused)
+}
+
+/// Makes a member the master, if it is fit. Answers whether it was.
+pub fn fail_over(set: &ReplicaSet, member: &Member) -> bool {
+    let is_fit = is_fit(set, member);
+    assert_eq!(set.fail_over(member).is_ok(), is_fit, "{}", member.flags());
+    is_fit
+}
+
+/// More failovers than a stream remembers: whoever has slept through them has a floor of a history
+/// that nobody knows any more.
+fn fail_over_often(set: &ReplicaSet) -> String {
+    let member_list = set.member_list();
+    let one = member_list[set.master()].clone();
+    let Some(other) = member_list.iter().find(|it| is_fit(set, it)) else {
+        return "nobody to fail over to".to_owned();
+    };
+    for _ in 0..=HISTORIES_MAX / 2 {
+        fail_over(set, other);
+        fail_over(set, &one);
+    }
+    format!("{} failovers", 2 * (HISTORIES_MAX / 2 + 1))
+}
+
+fn grow(set: &ReplicaSet, now: MonoUs) -> String {
+    if set.member_list().len() < MEMBERS_MAX {
+        let _ = set.add_replica(now);
+    }
+    format!("{} members", set.member_list().len())
+}
+
+/// A verb changes something at the master, and panics.
+fn panic_at_work(set: &ReplicaSet, now: MonoUs) -> String {
+    let (member_list, master) = (set.member_list(), set.master());
+    if !member_list.iter().any(|it| it.index != master && it.is_sound()) {
+        return "nobody to take over from a master that panics".to_owned();
+    }
+    let owned = OwnedRequest::of(["SET", "k0", "999999999:broken"]);
+    let request = owned.borrow();
+    let spec = &table().find(request).expect("SET is known").spec;
+    let env = CallEnv::new(WALL, 1);
+    let (mut effects, mut reply) = (Effects::default(), Reply::default());
+    {
+        let mut writing = set.write(&member_list);
+        let transaction = writing.begin(&mut effects, now);
+        let args = Args::new(request, 1, 0, &env);
+        let done = transaction.call_and_commit(Verb::Write(spec, half_a_set), args, &mut reply);
+        assert!(done.is_err() && reply.bytes().is_empty());
+    }
+    set.replace_quarantined_master();
+    assert_ne!(set.master(), master, "a replica takes over");
+    format!("{} panicked", member_list[master].name)
+}
+
+/// Stores its key, and does not live to say so.
+fn half_a_set(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
+    let row = verbs::find(b"SET").expect("SET is known");
+    let (Run::Write(set) | Run::Either { write: set, .. }) = row.run else { panic!("SET writes") };
+    set(engine, args, effects, reply)?;
+    panic!("broken before it was said");
+}
+
+/// All orders end, and everybody applies all there is.
+pub fn settle(set: &ReplicaSet, now: MonoUs) {
+    let member_list = set.member_list();
+    for member in member_list.iter() {
+        set.resume(member);
+        set.undrain(member);
+    }
+    for member in member_list.iter().chain(member_list.iter()) {
+        if set.needs_sync(member) {
+            set.sync(member, now);
+        }
+        while set.apply(member, ApplyBudget::Writes(64)) == Applied::Some {}
+    }
+}
+
+/// The value of a string at one member, as it is.
+pub fn value_at(set: &ReplicaSet, member: &Member, db: usize, key: &str) -> Option<String> {
+    let reading = set.read(member);
+    let value = reading.engine().view(db, WALL).string(key.as_bytes());
+    value.ok().flatten().map(|it| String::from_utf8_lossy(it).into_owned())
+}
+
+/// Whether somebody watches this key at the master.
+pub fn is_watched(set: &ReplicaSet, db: usize, key: &str) -> bool {
+    let member_list = set.member_list();
+    set.write(&member_list).engine().space(db).version(key.as_bytes()).is_some()
+}
+
+/// Every key that is checked, with its name.
+pub fn keys() -> impl Iterator<Item = (usize, u64, String)> {
+    (0..DATABASES).flat_map(|db| (0..KEYS).map(move |it| (db, it, format!("k{it}"))))
+}
+
+/// What is wrong with the members in the end, when all of them have applied all there is.
+pub fn differences(set: &ReplicaSet, start: Offset) -> Vec<String> {
+    let member_list = set.member_list();
+    let of = |it: &Arc<Member>| set.read(it).engine().digest(WALL).to_string();
+    let master = of(&member_list[set.master()]);
+    let mut found = Vec::new();
+    for member in member_list.iter() {
+        if member.applied() != set.head() || of(member) != master {
+            found.push(format!("{} differs from the master", member.name));
+        }
+    }
+    if replayed(set, start).digest(WALL).to_string() != master {
+        found.push("the stream does not make the master's data".to_owned());
+    }
+    found
+}
+
+/// A fresh engine after the whole stream.
+fn replayed(set: &ReplicaSet, start: Offset) -> Engine {
+    let bytes = set.stream_from(start).expect("the backlog keeps everything").concat();
+    let mut engine = Engine::new(1, Thresholds::default());
+    let mut decoder = Decoder::new(Limits::of(AuthState::Known));
+    let (mut rest, mut db) = (&bytes[..], 0);
+    while !rest.is_empty() {
+        let Ok(Step::Ready { consumed }) = decoder.poll(rest) else { panic!("half a command") };
+        let request = decoder.request(rest);
+        match request.get(0).unwrap_or_default() {
+            b"SELECT" => {
+                let index = String::from_utf8_lossy(request.get(1).unwrap_or_default());
+                db = index.parse().expect("a database");
+            }
+            b"PING" | b"MULTI" | b"EXEC" => {}
+            _ => {
+                let (mut effects, mut reply) = (Effects::default(), Reply::default());
+                engine.repeat(db, request, &mut effects, &mut reply).expect("it can be repeated");
+            }
+        }
+        rest = &rest[consumed..];
+    }
+    engine
+}

@@ -1,0 +1,81 @@
+//! A simulated client: what it says, its connection, and what it has seen.
+
+use super::ledger::{Key, Ledger};
+use super::members::value_at;
+use super::script::Script;
+use super::shell::Shell;
+use entourage::base::position::ReplId;
+use entourage::node::{Member, ReplicaSet};
+use std::collections::BTreeMap;
+
+/// Keys that a client watches, as of when.
+pub struct Watching {
+    pub keys: Vec<Key>,
+    /// The last write of all before that.
+    pub since: u64,
+    pub replid: ReplId,
+}
+
+/// A client.
+pub struct Peer {
+    pub script: Script,
+    pub shell: Shell,
+    /// The worker that its connection lives at.
+    pub worker: usize,
+    /// The newest write it has made or seen.
+    pub seen: u64,
+    /// Its newest write to each key, and how often it raised its counter.
+    pub own: BTreeMap<Key, u64>,
+    pub incrs: u64,
+    pub incrs_answered: u64,
+    pub watching: Vec<Watching>,
+    /// It takes its replies.
+    pub is_reading: bool,
+}
+
+impl Peer {
+    pub fn new(shell: Shell, worker: usize) -> Peer {
+        Peer {
+            script: Script::new(shell.id()),
+            shell,
+            worker,
+            seen: 0,
+            own: BTreeMap::new(),
+            incrs: 0,
+            incrs_answered: 0,
+            watching: Vec::new(),
+            is_reading: true,
+        }
+    }
+
+    pub fn id(&self) -> u64 {
+        self.script.id
+    }
+
+    /// Sends as much of what it has written as there is room for, at most `most` bytes.
+    pub fn send(&mut self, most: usize) -> usize {
+        let (room, script) = (self.shell.inbox_max - self.shell.inbox.len(), &mut self.script);
+        let count = script.to_send.len().min(room).min(most);
+        self.shell.inbox.extend(script.to_send.drain(..count));
+        count
+    }
+
+    /// Whether this member has everything that this client has written.
+    pub fn is_all_at(&self, set: &ReplicaSet, ledger: &Ledger, member: &Member) -> bool {
+        let has = |(key, place): (&Key, &u64)| *place <= place_at(set, ledger, member, *key);
+        self.own.iter().all(has) && self.incrs <= self.counter_at(set, member)
+    }
+
+    fn counter_at(&self, set: &ReplicaSet, member: &Member) -> u64 {
+        let name = format!("c{}", self.id());
+        let values =
+            (0..super::script::DATABASES).filter_map(|it| value_at(set, member, it, &name));
+        values.filter_map(|it| it.parse::<u64>().ok()).sum()
+    }
+}
+
+/// The place of the write that a member shows for this key.
+pub fn place_at(set: &ReplicaSet, ledger: &Ledger, member: &Member, key: Key) -> u64 {
+    let value = value_at(set, member, key.0, &format!("k{}", key.1));
+    value.map_or(0, |it| ledger.place(super::ledger::number_of(&it)))
+}

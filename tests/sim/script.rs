@@ -1,0 +1,389 @@
+//! What a simulated client says: requests drawn from the seed, as bytes.
+
+use super::asked::{Asked, AskedFor, Queued, What};
+use super::ledger::Key;
+use entourage::base::random::Random;
+use entourage::route::Level;
+
+pub const KEYS: u64 = 5;
+pub const DATABASES: usize = 2;
+
+const LEVELS: &[&str] = &[
+    "sticky",
+    "sticky",
+    "sticky",
+    "global",
+    "linearizable",
+    "linearizable",
+    "master",
+    "bounded 2ms",
+    "bounded 500b",
+    "eventual",
+    "eventual",
+];
+
+/// What a client that draws its next request can see of the others.
+pub struct Around<'a> {
+    pub random: &'a mut Random,
+    /// The number of the last request of all.
+    pub last_number: &'a mut u64,
+    /// Numbers of the clients that are there.
+    pub clients: &'a [u64],
+    /// How many members there are.
+    pub members: usize,
+    /// Tokens that have been handed out, with the last write their sessions had seen.
+    pub tokens: &'a [(String, u64)],
+    /// Reads may end with an error on lag.
+    pub may_lag: bool,
+}
+
+impl Around<'_> {
+    fn below(&mut self, bound: usize) -> usize {
+        self.random.below(bound as u64) as usize
+    }
+
+    fn number(&mut self) -> u64 {
+        *self.last_number += 1;
+        *self.last_number
+    }
+
+    fn any_of<'t>(&mut self, all: &[&'t str]) -> &'t str {
+        all[self.below(all.len())]
+    }
+}
+
+/// A client as it will be when all it has written has been served.
+pub struct Script {
+    /// Number of its connection.
+    pub id: u64,
+    db: usize,
+    level: Level,
+    acks: AskedFor,
+    /// Its own ladder, instead of the route's, may end with an error.
+    own_ladder: bool,
+    /// Requests that follow have no reply.
+    is_silent: bool,
+    /// It has said QUIT.
+    pub has_quit: bool,
+    /// What was written and is to be sent.
+    pub to_send: Vec<u8>,
+    /// What was written and has not been answered.
+    pub asked: std::collections::VecDeque<Asked>,
+}
+
+impl Script {
+    pub fn new(id: u64) -> Script {
+        Script {
+            id,
+            db: 0,
+            level: Level::Sticky,
+            acks: AskedFor::Nothing,
+            own_ladder: false,
+            is_silent: false,
+            has_quit: false,
+            to_send: Vec::new(),
+            asked: Default::default(),
+        }
+    }
+
+    /// Writes one request, or a few that belong together.
+    pub fn draw(&mut self, around: &mut Around<'_>) {
+        if self.is_silent {
+            return self.draw_silent(around);
+        }
+        match around.below(100) {
+            0..20 => self.set(around),
+            20..29 => self.say("INCR", &[self.counter()], What::Incr { acks: self.acks }),
+            29..52 => self.get(around),
+            52..55 => self.echo(around),
+            55 => self.say("PING", &[], What::Ping),
+            56..62 => self.wait(around),
+            62..69 => self.transaction(around),
+            69..73 => self.consistency(around),
+            73..75 => self.ask_for_acks(around),
+            75..77 => self.pause(around),
+            77 | 78 => self.say("CLIENT UNPAUSE", &[], What::Unpause),
+            79..82 => self.unblock(around),
+            82 => self.kill(around),
+            83 | 84 => self.hush(around),
+            85 => self.sleep(around),
+            86 => self.order(around),
+            87 => self.fail_over(around),
+            88 => self.say("PROXY RELOAD", &[], What::Granted),
+            89 if around.below(2) == 0 => self.panic(around),
+            90 | 91 => self.say("PROXY TOKEN", &[], What::Token),
+            92 | 93 => self.at_least(around),
+            94 => self.select(around),
+            95 if around.below(2) == 0 => self.quit(),
+            _ => self.other(around),
+        }
+    }
+
+    fn say(&mut self, name: &str, args: &[String], what: What) {
+        self.say_as(name, args, what, false);
+    }
+
+    fn say_as(&mut self, name: &str, args: &[String], what: What, is_inline: bool) {
+        if self.has_quit {
+            return;
+        }
+        let words: Vec<&str> = name.split(' ').chain(args.iter().map(String::as_str)).collect();
+        let text = match is_inline {
+            true => words.join(" ") + "\r\n",
+            false => words.iter().fold(format!("*{}\r\n", words.len()), |text, it| {
+                text + &format!("${}\r\n{it}\r\n", it.len())
+            }),
+        };
+        self.to_send.extend_from_slice(text.as_bytes());
+        self.asked.push_back(Asked::new(what, !self.is_silent));
+    }
+
+    fn counter(&self) -> String {
+        format!("c{}", self.id)
+    }
+
+    fn key(&self, around: &mut Around<'_>) -> Key {
+        (self.db, around.random.below(KEYS))
+    }
+
+    fn value(&self, number: u64, around: &mut Around<'_>) -> String {
+        format!("{number}:{}", "x".repeat(around.below(150)))
+    }
+
+    fn set(&mut self, around: &mut Around<'_>) {
+        let (key, number) = (self.key(around), around.number());
+        let value = self.value(number, around);
+        let (what, name) = (What::Set { key, number, acks: self.acks }, format!("k{}", key.1));
+        match around.below(6) {
+            0 => self.say("MSET", &[name, value, format!("x{}", key.1), number.to_string()], what),
+            1 => self.say_as("SET", &[name, value], what, true),
+            _ => self.say("SET", &[name, value], what),
+        }
+    }
+
+    fn get(&mut self, around: &mut Around<'_>) {
+        let (key, name) = (self.key(around), "GET");
+        let may_lag = self.own_ladder || around.may_lag;
+        let key_name = format!("k{}", key.1);
+        match around.below(8) {
+            0 | 1 => {
+                let level = around.any_of(&["sticky", "linearizable", "global", "eventual"]);
+                let what = What::Get { key, level: Level::parse(level).unwrap(), may_lag };
+                self.say(&format!("PROXY ONCE LEVEL {level} DO GET"), &[key_name], what);
+            }
+            2 => self.say_as(name, &[key_name], self.get_of(key, may_lag), true),
+            _ => self.say(name, &[key_name], self.get_of(key, may_lag)),
+        }
+    }
+
+    fn get_of(&self, key: Key, may_lag: bool) -> What {
+        What::Get { key, level: self.level, may_lag }
+    }
+
+    fn echo(&mut self, around: &mut Around<'_>) {
+        let number = around.number();
+        self.say("ECHO", &[number.to_string()], What::Echo { number });
+    }
+
+    fn wait(&mut self, around: &mut Around<'_>) {
+        let replicas = around.below(around.members + 1);
+        // Without an end only for what comes in the end.
+        let is_endless = replicas < around.members && around.below(8) == 0;
+        let ms = if is_endless { 0 } else { 1 + around.below(30) };
+        let args = [replicas.to_string(), ms.to_string()];
+        self.say("WAIT", &args, What::Wait { replicas });
+    }
+
+    /// WATCH, if it is one that may fail, then MULTI, commands and EXEC.
+    fn transaction(&mut self, around: &mut Around<'_>) {
+        if around.below(2) == 0 {
+            let keys: Vec<Key> = (0..1 + around.below(2)).map(|_| self.key(around)).collect();
+            let names: Vec<String> = keys.iter().map(|it| format!("k{}", it.1)).collect();
+            self.say("WATCH", &names, What::Watch { keys });
+            match around.below(6) {
+                0 => return self.say("UNWATCH", &[], What::Unwatch),
+                // It is left to watch.
+                1 => return,
+                2 => self.get(around),
+                _ => {}
+            }
+        }
+        self.say("MULTI", &[], What::Multi);
+        let mut queued = Vec::new();
+        for _ in 0..1 + around.below(3) {
+            let key = self.key(around);
+            let name = format!("k{}", key.1);
+            match around.below(4) {
+                0 => {
+                    queued.push(Queued::Get { key });
+                    self.say("GET", &[name], What::Queued);
+                }
+                1 => {
+                    queued.push(Queued::Incr);
+                    self.say("INCR", &[self.counter()], What::Queued);
+                }
+                _ => {
+                    let number = around.number();
+                    let value = self.value(number, around);
+                    queued.push(Queued::Set { number });
+                    self.say("SET", &[name, value], What::Queued);
+                }
+            }
+        }
+        if around.below(10) == 0 {
+            return self.say("DISCARD", &[], What::Unwatch);
+        }
+        self.say("EXEC", &[], What::Exec { queued, acks: self.acks });
+    }
+
+    fn consistency(&mut self, around: &mut Around<'_>) {
+        self.stand_at(around.any_of(LEVELS));
+    }
+
+    /// Asks for a level.
+    pub fn stand_at(&mut self, level: &str) {
+        self.level = Level::parse(level).expect("a level");
+        self.say(&format!("PROXY CONSISTENCY {level}"), &[], What::Granted);
+    }
+
+    fn ask_for_acks(&mut self, around: &mut Around<'_>) {
+        let ms = (1 + around.below(20)).to_string();
+        let (acks, args) = match around.below(5) {
+            0 | 1 => (AskedFor::Nothing, vec!["0".to_owned()]),
+            2 => (AskedFor::InSync, vec!["in-sync".to_owned(), ms]),
+            _ => {
+                let replicas = 1 + around.below(around.members);
+                (AskedFor::Replicas(replicas), vec![replicas.to_string(), ms])
+            }
+        };
+        self.acks = acks;
+        self.say("PROXY ACKS", &args, What::Granted);
+    }
+
+    fn pause(&mut self, around: &mut Around<'_>) {
+        let (all, ms) = (around.below(3) == 0, 1 + around.random.below(20));
+        let mode = if all { "ALL" } else { "WRITE" };
+        let args = [ms.to_string(), mode.to_owned()];
+        self.say("CLIENT PAUSE", &args, What::Pause { all, ms });
+    }
+
+    fn unblock(&mut self, around: &mut Around<'_>) {
+        let id = around.clients[around.below(around.clients.len())];
+        let how = around.any_of(&["TIMEOUT", "ERROR"]).to_owned();
+        self.say("CLIENT UNBLOCK", &[id.to_string(), how], What::Unblock { id });
+    }
+
+    fn kill(&mut self, around: &mut Around<'_>) {
+        let id = around.clients[around.below(around.clients.len())];
+        if id != self.id {
+            self.say("CLIENT KILL ID", &[id.to_string()], What::Kill { id });
+        }
+    }
+
+    /// Some requests without replies: the next one, or all until it wants them again.
+    fn hush(&mut self, around: &mut Around<'_>) {
+        self.is_silent = true;
+        if around.below(2) == 0 {
+            self.say("CLIENT REPLY SKIP", &[], What::Granted);
+            self.unheard(around);
+            self.is_silent = false;
+        } else {
+            self.say("CLIENT REPLY OFF", &[], What::Granted);
+        }
+    }
+
+    fn draw_silent(&mut self, around: &mut Around<'_>) {
+        if around.below(3) != 0 {
+            return self.unheard(around);
+        }
+        self.end_silence();
+    }
+
+    /// Wants replies again.
+    pub fn end_silence(&mut self) {
+        if self.is_silent {
+            self.is_silent = false;
+            self.say("CLIENT REPLY ON", &[], What::Granted);
+        }
+    }
+
+    fn unheard(&mut self, around: &mut Around<'_>) {
+        let number = around.number();
+        match around.below(4) {
+            0 => self.say("ECHO", &[number.to_string()], What::Echo { number }),
+            1 => self.say("WAIT 1 5", &[], What::Wait { replicas: 1 }),
+            2 => self.say("GET k0", &[], self.get_of((self.db, 0), true)),
+            _ => {
+                let name = format!("x{}", self.id);
+                self.say("SET", &[name, number.to_string()], What::Other { acks: self.acks });
+            }
+        }
+    }
+
+    fn sleep(&mut self, around: &mut Around<'_>) {
+        let ms = 1 + around.random.below(9);
+        self.say("DEBUG SLEEP", &[format!("0.00{ms}")], What::Sleep { ms });
+    }
+
+    fn order(&mut self, around: &mut Around<'_>) {
+        let member = format!("n{}", 1 + around.below(around.members));
+        let order = around.any_of(&["PAUSE", "RESUME", "RESUME", "DRAIN", "UNDRAIN"]).to_owned();
+        self.say("PROXY NODE", &[member, order], What::Order);
+    }
+
+    fn fail_over(&mut self, around: &mut Around<'_>) {
+        let member = format!("n{}", 1 + around.below(around.members));
+        self.say("PROXY FAILOVER TO", &[member], What::Order);
+    }
+
+    fn panic(&mut self, around: &mut Around<'_>) {
+        let kind = around.any_of(&["READ", "WRITE"]).to_owned();
+        self.say("DEBUG PANIC", &[kind], What::Panic);
+    }
+
+    fn at_least(&mut self, around: &mut Around<'_>) {
+        if around.tokens.is_empty() {
+            return;
+        }
+        let (token, seen) = around.tokens[around.below(around.tokens.len())].clone();
+        let mut args = vec![token];
+        if around.below(4) == 0 {
+            // It stays: the token may be refused.
+            self.own_ladder = true;
+            args.extend(["WAIT", "3", "ELSE", "ERROR"].map(str::to_owned));
+        }
+        self.say("PROXY ATLEAST", &args, What::AtLeast { seen });
+    }
+
+    fn select(&mut self, around: &mut Around<'_>) {
+        self.db = around.below(DATABASES);
+        self.say("SELECT", &[self.db.to_string()], What::Granted);
+    }
+
+    fn other(&mut self, around: &mut Around<'_>) {
+        let (key, number) = (self.key(around).1, around.number());
+        let padding = "x".repeat(around.below(100));
+        let words = match around.below(4) {
+            0 => format!("INCRBYFLOAT f{key} 1.5"),
+            1 => format!("HSET h{key} field{} {number} b {padding}x", number % 7),
+            2 => format!("APPEND s{key} {number}"),
+            _ => format!("DEL h{key} s{key} f{key}"),
+        };
+        self.say(&words, &[], What::Other { acks: self.acks });
+    }
+
+    fn quit(&mut self) {
+        self.say("QUIT", &[], What::Quit);
+        self.has_quit = true;
+    }
+
+    /// In the end, when every replica has everything: two reads, and where a third would go.
+    pub fn end(&mut self, around: &mut Around<'_>) {
+        self.end_silence();
+        self.say("UNWATCH", &[], What::Unwatch);
+        self.stand_at("sticky");
+        self.get(around);
+        self.get(around);
+        self.say("PROXY EXPLAIN GET k0", &[], What::Explain);
+    }
+}

@@ -1,0 +1,143 @@
+//! What the simulation must find, and must not.
+
+use super::finding::{Checker, Finding};
+use super::world::World;
+use entourage::base::planted::{Planted, plant};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+const SEEDS: u64 = 1000;
+const STEPS: usize = 2500;
+/// A planted fault must be found within this many seeds.
+const PLANTED_SEEDS: u64 = 500;
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+fn seeds() -> RangeInclusive<u64> {
+    match std::env::var("SIM_SEED").ok().and_then(|it| it.parse().ok()) {
+        Some(seed) => seed..=seed,
+        None => 1..=SEEDS,
+    }
+}
+
+/// Panics that are meant to happen are not printed.
+fn hush() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |it| {
+            let text = it.to_string();
+            let is_meant = text.contains("broken before") || text.contains("DEBUG PANIC");
+            if !is_meant && !IS_QUIET.get() {
+                loud(it);
+            }
+        }));
+    });
+}
+
+/// Runs a seed to its end.
+fn run(seed: u64) -> World {
+    hush();
+    let mut world = World::new(seed);
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        for _ in 0..STEPS {
+            world.step();
+            if !world.findings.is_empty() {
+                return;
+            }
+        }
+        world.end_all();
+    }));
+    if done.is_err() {
+        world.find(Checker::Panicked, "something panicked".to_owned());
+    }
+    world
+}
+
+#[test]
+fn promises_hold_whatever_happens() {
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    for seed in seeds() {
+        let world = run(seed);
+        if SEEDS != seeds().count() as u64 {
+            world.trace.iter().for_each(|it| println!("{it}"));
+        }
+        assert_eq!(world.findings, [], "replay with SIM_SEED={seed}");
+        world.counts.iter().for_each(|it| *counts.entry(it.0).or_default() += it.1);
+    }
+    println!("{counts:?}");
+    if SEEDS == seeds().count() as u64 {
+        for (what, least) in LEAST {
+            assert!(*least <= counts.get(what).copied().unwrap_or(0), "too few {what}: {counts:?}");
+        }
+    }
+}
+
+/// What must have happened often enough for the test to mean anything.
+const LEAST: &[(&str, u64)] = &[
+    ("reads", 10 * SEEDS),
+    ("confirmed", SEEDS),
+    ("not durable", SEEDS / 10),
+    ("waits", SEEDS),
+    ("waits in vain", SEEDS / 10),
+    ("aborted", SEEDS / 10),
+    ("unblocked", SEEDS / 10),
+    ("killed", SEEDS / 10),
+];
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in [7, 8] {
+        assert_eq!(run(seed).trace, run(seed).trace);
+    }
+    assert_ne!(run(7).trace, run(8).trace);
+}
+
+/// Every fault that is planted, and who finds it.
+const PLANTED: &[(Planted, Checker)] = &[
+    (Planted::HangUpUnnoticed, Checker::LeftWrite),
+    (Planted::SlotFilledTwice, Checker::Answers),
+    (Planted::ReadRaisesNoFloor, Checker::Stale),
+    (Planted::HistoriesMixed, Checker::KeptFromReplicas),
+    (Planted::FloorForgotten, Checker::Stale),
+    (Planted::AckCountedTwice, Checker::WaitCount),
+    (Planted::WaiterNotWoken, Checker::Asleep),
+    (Planted::ReplyOvertakes, Checker::Answers),
+    (Planted::WatchLeftBehind, Checker::LeftBehind),
+    (Planted::ServedTwice, Checker::Once),
+    (Planted::WaitAnswersWanted, Checker::WaitCount),
+    (Planted::RetryForgetsFloor, Checker::Stale),
+    (Planted::UnblockEndsPause, Checker::Paused),
+    (Planted::AnyWakeUpEndsWait, Checker::Early),
+    (Planted::TimeConfirms, Checker::Acks),
+    (Planted::WatchIgnored, Checker::Watch),
+];
+
+fn first_seed_that_finds(fault: Planted, checker: Checker) -> Option<(u64, Finding)> {
+    plant(Some(fault));
+    IS_QUIET.set(true);
+    let found = (1..=PLANTED_SEEDS).find_map(|seed| {
+        let finding = run(seed).findings.into_iter().find(|it| it.checker == checker)?;
+        Some((seed, finding))
+    });
+    IS_QUIET.set(false);
+    plant(None);
+    found
+}
+
+#[test]
+fn every_planted_fault_is_found() {
+    let mut missed = Vec::new();
+    for (fault, checker) in PLANTED {
+        match first_seed_that_finds(*fault, *checker) {
+            Some((seed, finding)) => println!("{fault:?}: seed {seed}, {finding:?}"),
+            None => missed.push(fault),
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
