@@ -402,7 +402,7 @@ fn nothing_is_left_of_a_client_that_waits_for_a_failover() {
             assert_eq!(operator.ask("WAIT 2 0").int(), Some(2));
             let candidate = pause_candidate(operator);
             let copy = support::words(&["ZUNIONSTORE", "d", "1", "z"]);
-            operator.pipeline(&vec![copy; 100]);
+            operator.pipeline(&vec![copy; 30]);
             order(operator, &[candidate], "RESUME");
             say(client, &format!("PROXY FAILOVER TO {candidate}\r\n"));
         },
