@@ -24,19 +24,21 @@ struct Scene {
     operator: Wire,
     /// A server that takes connections and never says a word.
     silent: TcpListener,
+    /// The walk that is made, for who fails to tell.
+    walk: String,
 }
 
 impl Scene {
     fn new(server: Server) -> Scene {
         let operator = server.dial();
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        Scene { server, operator, silent }
+        Scene { server, operator, silent, walk: String::new() }
     }
 
     /// Nothing that another client was held for has been done.
     fn nothing_was_done(&mut self) {
         let there = self.operator.ask("EXISTS held");
-        assert_eq!(there.int(), Some(0), "the held request was done: {}", self.server.program());
+        assert_eq!(there.int(), Some(0), "the held request was done: {}", self.walk);
     }
 
     fn config(&self) -> PathBuf {
@@ -80,6 +82,11 @@ fn walk(state: &State) {
         for ending in ENDINGS {
             for address in &addresses {
                 for is_held_until_gone in [true, false] {
+                    let is_redis = scene.server.program() == "redis-server";
+                    if is_redis && !is_held_until_gone && ending == Ending::MoreThenClose {
+                        // Redis reads on only after the release: it may do what was held first.
+                        continue;
+                    }
                     let it = Walk { state, address, ending, is_held_until_gone };
                     it.walk(&mut scene);
                 }
@@ -100,6 +107,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn walk(&self, scene: &mut Scene) {
+        scene.walk = format!("{} at {}", self, scene.server.program());
         let (files, memory) = (settled_files(scene), used_memory(scene));
         let mut client = Wire::dial_at(self.address).unwrap();
         (self.state.enter)(scene, &mut client);
@@ -119,6 +127,7 @@ impl Walk<'_> {
         self.until("memory to be given back", || {
             (used_memory(scene) <= memory + MEMORY_SLACK).then_some(())
         });
+        scene.nothing_was_done();
         drop(rest);
     }
 
@@ -372,20 +381,28 @@ fn nothing_is_left_of_a_client_whose_migration_gets_no_answer() {
     });
 }
 
+/// Pauses a replica. A failover whose client has gone may go on until then, and choose another master.
+fn pause_candidate(operator: &mut Wire) -> &'static str {
+    until("a replica to be paused", || {
+        let master = info_field(operator, "replication", "master_name")?;
+        let candidate = if master == "n2" { "n3" } else { "n2" };
+        let paused = operator.ask(&format!("PROXY NODE {candidate} PAUSE"));
+        (paused.text() == Some(b"OK")).then_some(candidate)
+    })
+}
+
 /// A replica that has much to apply is told to take over.
 #[test]
 fn nothing_is_left_of_a_client_that_waits_for_a_failover() {
     walk(&State {
         enter: |scene, client| {
             let operator = &mut scene.operator;
-            let master = info_field(operator, "replication", "master_name").unwrap();
-            let candidate = if master == "n2" { "n3" } else { "n2" };
             let members: Vec<String> = (0..3000).map(|it| format!("{it} m{it}")).collect();
             operator.ask(&format!("ZADD z {}", members.join(" ")));
             assert_eq!(operator.ask("WAIT 2 0").int(), Some(2));
-            order(operator, &[candidate], "PAUSE");
+            let candidate = pause_candidate(operator);
             let copy = support::words(&["ZUNIONSTORE", "d", "1", "z"]);
-            operator.pipeline(&vec![copy; 100]);
+            operator.pipeline(&vec![copy; 30]);
             order(operator, &[candidate], "RESUME");
             say(client, &format!("PROXY FAILOVER TO {candidate}\r\n"));
         },
@@ -411,12 +428,13 @@ fn nothing_is_left_of_a_client_that_waits_for_a_reload() {
         leave: |scene| {
             scene.nothing_was_done();
             let path = scene.config();
-            let text = fs::read(path.with_extension("kept")).unwrap();
-            // Opened for both directions, it does not wait for a reader.
+            let kept = path.with_extension("kept");
+            // Opened for both directions, it does not wait for a reader; who opens it later finds the
+            // file in its place.
             let mut pipe = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-            pipe.write_all(&text).unwrap();
+            pipe.write_all(&fs::read(&kept).unwrap()).unwrap();
+            fs::rename(kept, path).unwrap();
             drop(pipe);
-            fs::rename(path.with_extension("kept"), &path).unwrap();
             until("a reload to succeed", || {
                 (scene.operator.ask("PROXY RELOAD").text() == Some(b"OK")).then_some(())
             });
@@ -451,7 +469,7 @@ fn nothing_is_left_of_a_client_that_does_not_read_what_a_transaction_answers() {
             let value = "x".repeat(100_000);
             ok(&mut scene.operator, &format!("SET long {value}"));
             let queued = "GET long\r\n".repeat(400);
-            client.send_raw(format!("MULTI\r\n{queued}EXEC\r\nSET held 1\r\n").as_bytes());
+            client.send_raw(format!("MULTI\r\n{queued}EXEC\r\n").as_bytes());
             until("replies to be left over", || {
                 let others = others(&mut scene.operator);
                 let line = others.first()?;

@@ -205,6 +205,7 @@ fn a_client_that_goes_in_the_middle_of_a_long_pipeline_leaves_nothing_behind() {
         for address in server.addresses() {
             for ending in HANG_UPS {
                 let mut client = Wire::dial_at(&address).unwrap();
+                assert_eq!(client.ask("PING").string(), "PONG");
                 client.send_raw(&b"*2\r\n$3\r\nGET\r\n$4\r\nlong\r\n".repeat(2_000));
                 let kept = ending.end(client, &mut operator);
                 until_alone(&mut operator);

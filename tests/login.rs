@@ -151,6 +151,7 @@ fn strangers_that_read_nothing_are_closed(server: &Server) {
             let mut stranger = Wire::dial_at(&address).unwrap();
             let mut socket = stranger.socket().try_clone().unwrap();
             socket.set_nonblocking(true);
+            until("the stranger to be known", || (others(&mut operator).len() == 1).then_some(()));
             until("the stranger to be closed", || {
                 // What does not fit is sent again, from its beginning: it need not make sense.
                 let _ = socket.write(&request);

@@ -154,6 +154,7 @@ fn a_client_that_writes_past_its_query_buffer_and_reads_nothing_is_closed() {
     ok(&mut operator, "CONFIG SET client-query-buffer-limit 1mb");
     for address in server.addresses() {
         let mut client = narrow(&address);
+        assert_eq!(client.ask("PING").string(), "PONG");
         let mut socket = client.socket().try_clone().unwrap();
         socket.set_nonblocking(true);
         let requests = b"*2\r\n$3\r\nGET\r\n$1\r\nv\r\n".repeat(1000);
@@ -177,6 +178,7 @@ fn a_client_that_does_not_read_and_closes_is_gone_at_once() {
         ok(&mut operator, &format!("SET v {}", "x".repeat(4000)));
         for address in server.addresses() {
             let mut client = narrow(&address);
+            assert_eq!(client.ask("PING").string(), "PONG");
             client.send_raw(&b"*2\r\n$3\r\nGET\r\n$1\r\nv\r\n".repeat(50_000));
             drop(client);
             until_alone(&mut operator);

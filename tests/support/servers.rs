@@ -66,8 +66,7 @@ impl Server {
 
     /// The same, with these flags.
     pub fn entourage_with_config_and(text: &str, flags: &[&str]) -> Server {
-        let binary = env!("CARGO_BIN_EXE_entourage");
-        let line = format!("{binary} serve --config {CONFIG}");
+        let line = format!("{} serve --config {CONFIG}", our_binary());
         start_in(&line, flags, |dir, port| write_config(dir, text, port))
     }
 
@@ -202,9 +201,14 @@ fn redis_line() -> String {
 fn our_line() -> (String, bool) {
     match env::var("ENTOURAGE_BIN") {
         Ok(line) if line.contains("{port}") => (line, false),
-        Ok(binary) => (format!("{binary} {SERVE}"), true),
-        Err(_) => (format!("{} {SERVE}", env!("CARGO_BIN_EXE_entourage")), true),
+        _ => (format!("{} {SERVE}", our_binary()), true),
     }
+}
+
+/// Where only ours will do, no command line stands in for it.
+fn our_binary() -> String {
+    let named = env::var("ENTOURAGE_BIN").ok().filter(|it| !it.contains("{port}"));
+    named.unwrap_or_else(|| env!("CARGO_BIN_EXE_entourage").to_owned())
 }
 
 const SERVE: &str = "serve --bind 127.0.0.1:{port} --loglevel warn";

@@ -142,7 +142,7 @@ impl Wire {
         let mut rest = self.got.split_off(self.taken);
         self.got.clear();
         self.taken = 0;
-        while self.more().is_ok() {
+        while self.more_or_end() {
             rest.append(&mut self.got);
         }
         rest
@@ -150,8 +150,19 @@ impl Wire {
 
     /// Whether the server has closed the connection, after all that it still says.
     pub fn is_closed(&mut self) -> bool {
-        while self.more().is_ok() {}
+        while self.more_or_end() {}
         true
+    }
+
+    /// Reads once more, unless the server has closed the connection.
+    fn more_or_end(&mut self) -> bool {
+        match self.more() {
+            Ok(()) => true,
+            Err(it) if it.kind() == ErrorKind::WouldBlock => {
+                panic!("it is neither heard nor closed")
+            }
+            Err(_) => false,
+        }
     }
 
     fn take(&mut self, len: usize) -> Vec<u8> {
@@ -163,11 +174,21 @@ impl Wire {
         self.got.drain(..self.taken);
         self.taken = 0;
         let mut chunk = [0; 64 << 10];
-        match self.socket.read(&mut chunk)? {
+        match self.read_some(&mut chunk)? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
             len => {
                 self.got.extend_from_slice(&chunk[..len]);
                 Ok(())
+            }
+        }
+    }
+
+    /// A read with a timeout is not begun again by the system after a signal.
+    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.read(into) {
+                Err(it) if it.kind() == ErrorKind::Interrupted => {}
+                done => return done,
             }
         }
     }
