@@ -133,7 +133,7 @@ fn build(
     source: Source,
     listeners: &[Listener],
 ) -> Result<Server, String> {
-    let seal = match config.server.token_secret() {
+    let token_signer = match config.server.token_secret() {
         Some(secret) => TokenSigner::new(secret.as_bytes()),
         None => {
             TokenSigner::new(&process::secret().map_err(|it| format!("no random secret: {it}"))?)
@@ -148,7 +148,14 @@ fn build(
         config.set.feed_bytes_max,
     );
     let port = listeners.iter().find_map(|it| it.acceptor.port()).unwrap_or(0);
-    Ok(Server::new(Arc::new(set), threads, config, ProcessInfo::now(port, file), seal, source))
+    Ok(Server::new(
+        Arc::new(set),
+        threads,
+        config,
+        ProcessInfo::now(port, file),
+        token_signer,
+        source,
+    ))
 }
 
 fn announce(server: &Server, threads: usize, listeners: &[Listener]) {

@@ -249,9 +249,9 @@ fn a_token_carries_what_a_session_has_seen_to_another_connection() {
     ok(&mut other, &format!("PROXY ATLEAST {token}"));
     assert_eq!(other.ask("GET a").string(), "1");
 
-    let seal = TokenSigner::new(b"as long as it must be");
-    let Position { replid, offset } = seal.open(token.as_bytes()).expect("our own token");
-    let beyond = seal.sign(Position { replid, offset: offset.after(1000) });
+    let signer = TokenSigner::new(b"as long as it must be");
+    let Position { replid, offset } = signer.open(token.as_bytes()).expect("our own token");
+    let beyond = signer.sign(Position { replid, offset: offset.after(1000) });
     starts(&other.ask(&format!("PROXY ATLEAST {beyond}")), "ERR the token belongs to a history");
     starts(&other.ask("PROXY ATLEAST nonsense"), "ERR that is not a token");
     order(&mut wire, BOTH, "RESUME");

@@ -53,8 +53,8 @@ fn tag(wire: &mut Wire) -> String {
         let value = wire.read();
         match name.as_str() {
             "token" => {
-                let seal = TokenSigner::new(SECRET.as_bytes());
-                assert!(seal.open(value.string().as_bytes()).is_ok(), "{value}");
+                let signer = TokenSigner::new(SECRET.as_bytes());
+                assert!(signer.open(value.string().as_bytes()).is_ok(), "{value}");
                 told.push("token".into());
             }
             "behind-us" => assert!(value.int().is_some_and(|it| 0 <= it), "{value}"),

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heir_is_no_replica_any_more_and_the_old_master_has_all_there_is() {
+    fn a_candidate_is_no_replica_any_more_and_the_old_master_has_all_there_is() {
         let set = set();
         let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
         set.fail_over(set.member(1)).unwrap();
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(stands(&none, &set), (1, 2, true), "it is not a matter of luck");
         set.member(1).enter(MemberFlag::Paused, MonoUs(1));
         let all = wanted(&set, &[(Acks::All, 5)]).unwrap();
-        assert_eq!(stands(&all, &set), (1, 2, false), "the member_list is the member_list");
+        assert_eq!(stands(&all, &set), (1, 2, false), "a member that is paused is still a member");
     }
 
     #[test]

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_looks_at_the_clock_after_each_write_that_is_not_cheap() {
+    fn a_budget_looks_at_the_clock_after_each_write_that_is_not_cheap() {
         let mut budget_clock = BudgetClock::new(ApplyBudget::Micros(u64::MAX), clock::mono_now());
         (0..1000).for_each(|_| assert!(!budget_clock.is_over()));
         assert!(budget_clock.stride <= STRIDE_MAX && budget_clock.look_at <= 1000 + STRIDE_MAX);

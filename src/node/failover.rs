@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_heir_that_is_paused_on_the_way_is_refused_and_nothing_changes() {
+    fn a_candidate_that_is_paused_on_the_way_is_refused_and_nothing_changes() {
         let set = set();
         let (old, candidate) = (set.member(0), set.member(1));
         set.apply(candidate, ApplyBudget::Writes(3));

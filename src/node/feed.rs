@@ -65,8 +65,12 @@ impl ReplicaSet {
         if !member.is_moving() {
             return Applied::Nothing;
         }
-        let mut hosted = member.hosted.write();
-        self.apply_locked(member, &mut hosted, budget)
+        let applied = self.apply_locked(member, &mut member.hosted.write(), budget);
+        if applied == Applied::Some {
+            // After the lock: there may be many to wake, and the member has readers.
+            self.wake_waiters();
+        }
+        applied
     }
 
     pub(super) fn apply_locked(
@@ -106,11 +110,11 @@ impl ReplicaSet {
         member.set_applied(end);
         member.set_applying_since(next);
         self.seen.lock().push_lag(member.index as u16, now.since(oldest), count as u32);
-        self.wake_waiters();
         Applied::Some
     }
 
-    /// Takes a batch out of the log. From then on the member answers for its age.
+    /// Takes a batch out of the log. From then on `Member::applying_since`
+    /// is when the oldest write of it was appended.
     fn take(&self, member: &Member, due: &mut VecDeque<PendingRecord<KeySlot>>) {
         let Some(follower) = member.follower() else { return };
         let mut log = self.log.lock();

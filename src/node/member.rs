@@ -74,7 +74,7 @@ pub(super) struct ApplyState {
 }
 
 impl ApplyState {
-    /// Hands that have touched nothing.
+    /// An empty state.
     pub fn new() -> ApplyState {
         ApplyState {
             due: VecDeque::new(),

@@ -18,7 +18,7 @@ pub enum PauseMode {
     All,
 }
 
-/// The pause of a set: whom it holds back, until when, and how to hear of its end.
+/// The pause of a set: whom it holds back, and until when.
 #[derive(Default)]
 pub struct Pause {
     now: Mutex<(PauseMode, MonoUs)>,

@@ -26,7 +26,7 @@ pub struct ReplicaSet {
     member_list: RwLock<MemberList>,
     /// The same members by place, for looks that must outlive any one member list.
     members: Box<[OnceLock<Arc<Member>>]>,
-    /// Grows when the member list, the master, the history or the hold changes.
+    /// Grows when the member list, the master, the history or CLIENT PAUSE changes.
     generation: AtomicU64,
     master: AtomicUsize,
     head: AtomicU64,

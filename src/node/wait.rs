@@ -19,6 +19,8 @@ impl Condition {
                 let slowest = replicas(set).filter(|it| is_awaited(it)).map(Member::applied).min();
                 Some(slowest.unwrap_or(Offset::MAX)).min(set.acked_by_at_least(count))
             }
+            // It has become the master, which has everything.
+            Condition::Readable { member, .. } if member == set.master() => Some(Offset::MAX),
             Condition::Readable { member, allowed } => {
                 let may_serve =
                     |it: &&Member| it.index == member || (allowed.has(it.index) && it.in_service());
@@ -49,8 +51,8 @@ impl Drop for Wait {
 }
 
 impl ReplicaSet {
-    /// Waits until `condition` holds for `offset`; `block` is then told to `who`, once. `None` when
-    /// it holds already: nothing is told then.
+    /// Waits until `condition` holds for `offset`; `block` is then told to `who`. `None` when it
+    /// holds already; it may have been told then all the same, and who waits goes by the number.
     pub fn wait_for(
         self: &Arc<Self>,
         condition: Condition,

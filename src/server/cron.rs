@@ -9,7 +9,7 @@ use crate::state::{Message, Server};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Makes the rounds, `hz` times a second, until the proxy shuts down.
+/// Runs `hz` times a second, until the proxy shuts down.
 pub async fn cron(server: Arc<Server>) {
     let mut last_ping = clock::mono_now();
     while !server.is_closing() {

@@ -4,10 +4,24 @@ use super::migrate;
 use crate::commands::Job;
 use crate::runtime::tasks;
 use crate::state::{Client, Filling, Server};
+use futures::future::{Either, select};
+use std::pin::pin;
 use std::sync::Arc;
 
-/// Does a job for a client, which may have gone when it is done.
-pub async fn run(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Filling {
+/// Does a job for a client. `None` when the client has gone first: what runs on a thread of its own
+/// ends by itself then, and what waits for another server is given up.
+pub async fn run(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Option<Filling> {
+    let gone = client.mailbox.closed();
+    if client.mailbox.is_closed() {
+        return None;
+    }
+    match select(pin!(work(job, server, client)), gone).await {
+        Either::Left((filling, _)) => Some(filling),
+        Either::Right(_) => None,
+    }
+}
+
+async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Filling {
     match job {
         Job::FailOver { candidate } => fail_over(candidate, server).await,
         Job::Reload => reload(server, client).await,

@@ -51,7 +51,9 @@ pub async fn migrate(
     db: usize,
     migration: &Migration,
 ) -> Filling {
-    let mut mover = Mover { server: server.clone(), client: client.clone(), db, wrote: None };
+    let session = Session { db, ..Session::default() };
+    let mut mover =
+        Mover { server: server.clone(), client: client.clone(), db, wrote: None, session };
     let moved = mover.move_keys(migration).await;
     let reply = match moved {
         Ok(0) => Ok(Filling::line("NOKEY")),
@@ -68,6 +70,15 @@ struct Mover {
     db: usize,
     /// Where its deletions end in the stream.
     wrote: Option<Offset>,
+    /// What it watches: nothing to do with what its client watches.
+    session: Session,
+}
+
+/// However it ends, given up included, nothing is watched afterwards.
+impl Drop for Mover {
+    fn drop(&mut self) {
+        unwatch_all(&self.server.set, &mut self.session);
+    }
 }
 
 /// Ends when CLIENT PAUSE does.
@@ -103,16 +114,12 @@ impl Mover {
 
     async fn move_keys(&mut self, migration: &Migration) -> Result<usize, Fault> {
         let set = self.server.set.clone();
-        // A memory of its own: what the client itself watches is none of our business.
-        let mut session = Session { db: self.db, ..Session::default() };
         let keys = || migration.keys.iter().map(|it| &**it);
         if !migration.copies {
-            watch(&set, &mut session, keys(), clock::wall_now(), clock::mono_now())?;
+            watch(&set, &mut self.session, keys(), clock::wall_now(), clock::mono_now())?;
         }
         let result = self.send_keys(migration).await;
-        let changed = self.delete(&result.arrived, &session.watches).await;
-        unwatch_all(&set, &mut session);
-        let changed = changed?;
+        let changed = self.delete(&result.arrived).await?;
         match (result.fault, changed) {
             (Some(fault), _) => Err(fault),
             (None, 0) => Ok(result.found),
@@ -173,10 +180,12 @@ impl Mover {
 
     /// Deletes those of `keys` that are as they were when they were watched. Answers how many are
     /// not. While writers are held back it waits.
-    async fn delete(&mut self, keys: &[Box<[u8]>], watches: &[Watch]) -> Result<usize, Fault> {
-        let mut arrived: Vec<&Watch> = Vec::new();
+    async fn delete(&mut self, keys: &[Box<[u8]>]) -> Result<usize, Fault> {
         let keys: HashSet<&[u8]> = keys.iter().map(|it| &**it).collect();
-        arrived.extend(watches.iter().filter(|it| keys.contains(&*it.key)));
+        let has_arrived = |it: &&Watch| keys.contains(&*it.key);
+        let arrived: Vec<Watch> =
+            self.session.watches.iter().filter(has_arrived).cloned().collect();
+        let arrived: Vec<&Watch> = arrived.iter().collect();
         loop {
             match self.delete_now(&arrived) {
                 Some(outcome) => return outcome,
@@ -187,7 +196,7 @@ impl Mover {
         }
     }
 
-    /// As [`Connection::delete`]; `None` while writers are held back.
+    /// As [`Mover::delete`]; `None` while writers are held back.
     fn delete_now(&mut self, arrived: &[&Watch]) -> Option<Result<usize, Fault>> {
         if arrived.is_empty() {
             return Some(Ok(0));

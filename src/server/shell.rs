@@ -11,10 +11,11 @@ use crate::node::{Condition, Wait};
 use crate::runtime::clock::{self, SystemClock};
 use crate::runtime::stream::Stream;
 use crate::runtime::tasks::{self, Alarm};
-use crate::state::Message;
+use crate::state::{Client, Filling, Message, Overflow};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
@@ -104,6 +105,10 @@ impl Shell {
     /// One turn: what has happened is handled, and what there is to send is sent.
     fn turn(&mut self) -> io::Result<Next> {
         SCRATCH.with_borrow_mut(|scratch| {
+            if scratch.input.is_empty() {
+                // A turn has panicked, of this connection or another, and has not put it back.
+                *scratch = WorkerScratch::new(tasks::worker(), clock::entropy());
+            }
             self.lend_output(scratch);
             let next = self.turn_with(scratch);
             self.return_output(scratch);
@@ -112,26 +117,41 @@ impl Shell {
     }
 
     fn turn_with(&mut self, scratch: &mut WorkerScratch) -> io::Result<Next> {
-        if self.connection.caller.client.mailbox.has_messages() {
+        let has_messages = self.connection.caller.client.mailbox.has_messages();
+        let now = self.connection.poll_deadline().map(|due| (due, clock::mono_now()));
+        let now = now.and_then(|(due, now)| (due <= now).then_some(now));
+        if self.connection.is_blocked() && (has_messages || now.is_some()) {
+            // A client that has gone before its wait ended has asked for nothing: the socket is
+            // asked, since the word of its end may still be on its way.
+            self.read_all(scratch)?;
+        }
+        if has_messages {
             self.take_messages(scratch);
         }
-        if let Some(due) = self.connection.poll_deadline() {
-            let now = clock::mono_now();
-            if due <= now {
-                self.handle(Event::Time(now), scratch);
-            }
+        if let Some(now) = now {
+            self.handle(Event::Time(now), scratch);
         }
         if self.may_read {
             self.read(scratch)?;
         } else if self.connection.has_more() {
             self.handle(Event::Proceed, scratch);
         }
-        self.transmit()?;
+        let transmitted = self.transmit();
+        // What it wants for others is done even if its own socket has failed.
         if let Some(why) = self.act() {
-            // What it has to say is said if there is room for it.
             return Ok(Next::End(why));
         }
+        transmitted?;
         Ok(self.next())
+    }
+
+    /// Reads until nothing is left, or the peer turns out to have gone.
+    fn read_all(&mut self, scratch: &mut WorkerScratch) -> io::Result<()> {
+        self.may_read = true;
+        while self.may_read && !self.connection.is_closed() {
+            self.read(scratch)?;
+        }
+        Ok(())
     }
 
     fn next(&self) -> Next {
@@ -171,7 +191,7 @@ impl Shell {
             Ok(messages) => {
                 messages.into_iter().for_each(|it| self.handle(Event::Message(it), scratch));
             }
-            Err(_) => self.actions.push(Action::Close(Why::MailboxOverflow)),
+            Err(Overflow) => self.handle(Event::MailboxOverflow, scratch),
         }
     }
 
@@ -272,8 +292,11 @@ impl Shell {
             self.wait = None;
         }
         let mut ends = None;
+        let is_over = self.connection.is_closed();
         for action in std::mem::take(&mut self.actions) {
             match action {
+                // Nobody is left to wait for it.
+                Action::Block(..) | Action::Apart(..) if is_over => {}
                 Action::Block(id, on) => self.block(id, on),
                 Action::Apart(job, slot) => self.start(job, slot),
                 Action::Close(why) => {
@@ -291,6 +314,7 @@ impl Shell {
     }
 
     fn block(&mut self, id: BlockId, on: BlockOn) {
+        self.wait = None;
         let (condition, offset) = match on {
             BlockOn::Offset(condition, offset) => (condition, offset),
             BlockOn::Released => (Condition::Unpaused, Offset::ZERO),
@@ -308,8 +332,8 @@ impl Shell {
         let caller = &self.connection.caller;
         let (server, client) = (caller.server.clone(), caller.client.clone());
         tasks::spawn(async move {
-            let filling = jobs::run(job, &server, &client).await;
-            client.mailbox.post(Message::Filled(slot, filling));
+            let mut owed = OwedReply { client: client.clone(), slot, filling: None };
+            owed.filling = jobs::run(job, &server, &client).await;
         });
     }
 
@@ -337,6 +361,21 @@ impl Shell {
         if self.connection.poll_transmit().is_none() {
             scratch.return_output(self.connection.caller.replies.out.return_buffer());
         }
+    }
+}
+
+/// The reply of a job, which its client gets however the job ends, a panic included.
+struct OwedReply {
+    client: Arc<Client>,
+    slot: SlotId,
+    filling: Option<Filling>,
+}
+
+impl Drop for OwedReply {
+    fn drop(&mut self) {
+        let failed = || Filling { reply: Err("ERR internal error".to_owned()), wrote: None };
+        let filling = self.filling.take().unwrap_or_else(failed);
+        self.client.mailbox.post(Message::Filled(self.slot, filling));
     }
 }
 

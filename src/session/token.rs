@@ -21,7 +21,7 @@ const FORGED: Fault = Fault::Static(
 pub struct TokenSigner(Hmac<Sha256>);
 
 impl TokenSigner {
-    /// A seal that nobody has without this secret.
+    /// A signer that nobody has without this secret.
     pub fn new(secret: &[u8]) -> TokenSigner {
         TokenSigner(Hmac::new_from_slice(secret).expect("a secret of any length is a key"))
     }
@@ -33,7 +33,7 @@ impl TokenSigner {
         signature.iter().fold(format!("{place}:"), |text, byte| text + &format!("{byte:02x}"))
     }
 
-    /// What the token says, if this seal signed it. Signatures are compared in constant time.
+    /// What the token says, if this signer signed it. Signatures are compared in constant time.
     pub fn open(&self, token: &[u8]) -> Result<Position, Fault> {
         let end = token.iter().rposition(|it| *it == b':').ok_or(MALFORMED)?;
         let place = Position::parse(&token[..end]).ok_or(MALFORMED)?;
@@ -72,27 +72,27 @@ mod tests {
 
     #[test]
     fn a_token_survives_its_text() {
-        let seal = TokenSigner::new(b"a secret of many bytes");
-        let token = seal.sign(PLACE);
+        let signer = TokenSigner::new(b"a secret of many bytes");
+        let token = signer.sign(PLACE);
         assert!(token.bytes().all(|it| it.is_ascii_graphic()), "{token}");
-        assert_eq!(seal.open(token.as_bytes()), Ok(PLACE));
+        assert_eq!(signer.open(token.as_bytes()), Ok(PLACE));
         assert_eq!(TokenSigner::new(b"a secret of many bytes").open(token.as_bytes()), Ok(PLACE));
         assert_eq!(TokenSigner::new(b"another").open(token.as_bytes()), Err(FORGED));
     }
 
     #[test]
     fn a_token_with_any_byte_changed_left_out_or_added_is_none() {
-        let seal = TokenSigner::new(b"a secret of many bytes");
-        let token = seal.sign(PLACE).into_bytes();
+        let signer = TokenSigner::new(b"a secret of many bytes");
+        let token = signer.sign(PLACE).into_bytes();
         for at in 0..token.len() {
             let mut forged = token.clone();
             forged[at] = if forged[at] == b'1' { b'2' } else { b'1' };
-            assert!(seal.open(&forged).is_err(), "{}", forged.escape_ascii());
-            assert!(seal.open(&token[..at]).is_err(), "{at} bytes");
+            assert!(signer.open(&forged).is_err(), "{}", forged.escape_ascii());
+            assert!(signer.open(&token[..at]).is_err(), "{at} bytes");
         }
         let longer = [token.as_slice(), b"0"].concat();
-        assert_eq!(seal.open(&longer), Err(MALFORMED));
+        assert_eq!(signer.open(&longer), Err(MALFORMED));
         let unsigned = PLACE.to_string();
-        assert_eq!(seal.open(unsigned.as_bytes()), Err(MALFORMED));
+        assert_eq!(signer.open(unsigned.as_bytes()), Err(MALFORMED));
     }
 }

@@ -9,6 +9,7 @@ use crate::base::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX};
 use crate::base::position::Offset;
 use crate::resp::{Protocol, Reply};
 use bytes::Bytes;
+use event_listener::{Event, EventListener};
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -65,6 +66,7 @@ pub struct Mailbox {
     has_messages: AtomicBool,
     queue: Mutex<Queue>,
     owner: AtomicWaker,
+    gone: Event,
 }
 
 #[derive(Default)]
@@ -131,6 +133,12 @@ impl Mailbox {
         queue.is_closed = true;
         queue.messages = VecDeque::new();
         self.owner.take();
+        self.gone.notify(usize::MAX);
+    }
+
+    /// Hears of [`Mailbox::close`]; look at [`Mailbox::is_closed`] after asking for it.
+    pub fn closed(&self) -> EventListener {
+        self.gone.listen()
     }
 
     /// Whether the connection has gone.

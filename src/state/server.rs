@@ -80,9 +80,9 @@ pub struct Server {
     /// Commands that took long.
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
-    pub birth: ProcessInfo,
+    pub process_info: ProcessInfo,
     /// What signs tokens.
-    pub seal: TokenSigner,
+    pub token_signer: TokenSigner,
     settings: RwLock<Arc<Config>>,
     settings_generation: AtomicU64,
     changing: Mutex<()>,
@@ -101,8 +101,8 @@ impl Server {
         set: Arc<ReplicaSet>,
         workers: usize,
         settings: Config,
-        birth: ProcessInfo,
-        seal: TokenSigner,
+        process_info: ProcessInfo,
+        token_signer: TokenSigner,
         source: Source,
     ) -> Server {
         if !settings.server.metrics {
@@ -115,8 +115,8 @@ impl Server {
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
             slowlog: Mutex::new(Slowlog::default()),
-            birth,
-            seal,
+            process_info,
+            token_signer,
             settings: RwLock::new(Arc::new(settings)),
             settings_generation: AtomicU64::new(1),
             changing: Mutex::new(()),
@@ -184,7 +184,7 @@ impl Server {
     /// why nothing has changed. Reads a file: not for a worker that has clients to serve.
     pub fn reload(&self, asked_by: &str) -> Result<(), String> {
         const NO_FILE: &str = "there is no config file: start with --config FILE to have one";
-        let file = &self.birth.file;
+        let file = &self.process_info.file;
         // One at a time from the file on, so that the text that was read last is in force at last.
         let source = self.source.lock();
         let read = source.as_ref().ok_or(NO_FILE)?()?;

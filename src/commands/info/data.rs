@@ -22,7 +22,7 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     lines.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
     lines.line("rdb_changes_since_last_save", changes);
     lines.line("rdb_bgsave_in_progress", 0);
-    lines.line("rdb_last_save_time", server.birth.at.0 / 1000);
+    lines.line("rdb_last_save_time", server.process_info.at.0 / 1000);
     lines.line("rdb_last_bgsave_status", "ok");
     lines.line("rdb_last_bgsave_time_sec", -1);
     lines.line("rdb_current_bgsave_time_sec", -1);
@@ -46,7 +46,7 @@ pub fn replication(server: &Server, lines: &mut Lines) {
     lines.line("role", "master");
     lines.line("connected_slaves", followers.len());
     for (at, follower) in followers.iter().enumerate() {
-        let (name, port, offset) = (&follower.name, server.birth.port, follower.acked);
+        let (name, port, offset) = (&follower.name, server.process_info.port, follower.acked);
         let flags = follower.flags().replace(',', "+");
         // Redis says -1 of what it does not know.
         let lag_s = match follower.behind_us {

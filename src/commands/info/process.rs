@@ -5,6 +5,7 @@ use super::lines::{Lines, read};
 use crate::runtime::{clock, lazyfree, process};
 use crate::state::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use crate::state::{Memory, Server};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// There are no scripts.
 const SCRIPTS: &[&str] = &[
@@ -32,7 +33,7 @@ const DEFRAG_AND_TRACKING: &[&str] = &[
 
 pub fn server(server: &Server, lines: &mut Lines) {
     let settings = server.settings();
-    let up_s = server.birth.at.until(clock::wall_now()) / 1000;
+    let up_s = server.process_info.at.until(clock::wall_now()) / 1000;
     lines.line("redis_version", REDIS_VERSION);
     lines.line("entourage_version", ENTOURAGE_VERSION);
     lines.line("redis_git_sha1", "00000000");
@@ -44,8 +45,8 @@ pub fn server(server: &Server, lines: &mut Lines) {
     lines.line("multiplexing_api", "epoll");
     lines.line("process_id", process::id());
     lines.line("process_supervised", "no");
-    lines.line("run_id", &server.birth.run_id);
-    lines.line("tcp_port", server.birth.port);
+    lines.line("run_id", &server.process_info.run_id);
+    lines.line("tcp_port", server.process_info.port);
     lines.line("server_time_usec", clock::wall_us());
     lines.line("uptime_in_seconds", up_s);
     lines.line("uptime_in_days", up_s / (24 * 3600));
@@ -53,7 +54,7 @@ pub fn server(server: &Server, lines: &mut Lines) {
     lines.line("configured_hz", settings.set.hz);
     lines.line("lru_clock", (clock::wall_now().0 / 1000) & 0xFF_FFFF);
     lines.line("executable", process::executable());
-    lines.line("config_file", &server.birth.file);
+    lines.line("config_file", &server.process_info.file);
     lines.line("io_threads_active", 0);
     lines.line("listeners", settings.listeners.len());
 }
@@ -69,6 +70,9 @@ pub fn clients(server: &Server, lines: &mut Lines) {
     lines.line("client_recent_max_output_buffer", most(|it| read(&it.unsent)).unwrap_or(0));
     lines.line("blocked_clients", blocked);
     lines.line("tracking_clients", 0);
+    let watched = |it: &crate::state::Client| u64::from(it.watching.load(Relaxed));
+    lines.line("watching_clients", all.iter().filter(|it| watched(it) != 0).count());
+    lines.line("total_watched_keys", all.iter().map(|it| watched(it)).sum::<u64>());
     lines.line("clients_in_timeout_table", 0);
     lines.line("clients_closed_for_output", read(&server.counters.overflowed));
 }

@@ -92,7 +92,7 @@ fn reset_stat(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 /// The file is its author's: comments and order would not survive.
 fn rewrite(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    Err(Fault::Static(match context.server.birth.file.is_empty() {
+    Err(Fault::Static(match context.server.process_info.file.is_empty() {
         true => "ERR The server is running without a config file",
         false => "ERR Rewriting config file: not supported, edit the TOML file instead",
     }))

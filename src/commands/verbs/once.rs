@@ -27,7 +27,7 @@ const NO_FLOOR: Fault = Fault::Static(
 /// What a session has seen, signed; the stream's beginning for one that has seen nothing.
 pub fn token_of(server: &Server, session: &Session) -> String {
     let nothing = || Position { replid: server.set.history().replid, offset: Offset::ZERO };
-    server.seal.sign(session.floor.unwrap_or_else(nothing))
+    server.token_signer.sign(session.floor.unwrap_or_else(nothing))
 }
 
 /// PROXY TOKEN.
@@ -53,7 +53,7 @@ pub fn at_least(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 /// The floor that a token carries, in the history of today.
 fn floor_of(server: &Server, token: &[u8]) -> Result<Position, Fault> {
     const FOREIGN: Fault = Fault::Static("ERR the token belongs to a history unknown here");
-    let (place, set) = (server.seal.open(token)?, &server.set);
+    let (place, set) = (server.token_signer.open(token)?, &server.set);
     match set.cover(place) {
         Coverage::To(offset) => Ok(Position { replid: set.history().replid, offset }),
         Coverage::Lost(from) => {

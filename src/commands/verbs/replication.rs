@@ -1,5 +1,6 @@
 //! Verbs about the stream and who has applied it.
 
+use crate::base::limits::REPLICAS_MAX;
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{BlockOn, CommandContext, Outcome, Resume, SessionRow, session_row};
@@ -33,7 +34,10 @@ fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let timeout = timeout(context)?;
     let replicas = usize::try_from(replicas).unwrap_or(0);
     let offset = context.session.last_write;
-    let on = BlockOn::Offset(Condition::AckedBy(replicas), offset);
+    // More than there can be is as good as never: clients do not choose how many groups of waits
+    // there are.
+    let count = replicas.min(REPLICAS_MAX + 1);
+    let on = BlockOn::Offset(Condition::AckedBy(count), offset);
     Ok(Outcome::block(on, timeout, Resume::CountAcks(offset)))
 }
 

@@ -74,7 +74,7 @@ fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         reply.array(3);
         // As in INFO: nobody can dial it.
         reply.bulk(replica.name.as_bytes());
-        reply.bulk_int(i64::from(server.birth.port));
+        reply.bulk_int(i64::from(server.process_info.port));
         reply.bulk_int(replica.acked.bytes() as i64);
     }
     Ok(Outcome::Answered)
@@ -90,7 +90,7 @@ fn time(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 /// Nothing is saved: as for a Redis that never has, the time of the start.
 fn last_save(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.int(context.server.birth.at.0 as i64 / 1000);
+    context.reply.int(context.server.process_info.at.0 as i64 / 1000);
     Ok(Outcome::Answered)
 }
 

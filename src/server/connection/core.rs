@@ -39,6 +39,8 @@ pub enum Event<'e> {
     Time(MonoUs),
     /// The peer sends no more.
     PeerClosed,
+    /// More was handed to it than its mailbox holds.
+    MailboxOverflow,
 }
 
 /// What a connection wants done.
@@ -165,6 +167,7 @@ impl Connection {
             Event::Time(now) => self.time(now, context, actions),
             Event::PeerClosed if is_planted(Planted::HangUpUnnoticed) && self.is_blocked() => {}
             Event::PeerClosed => self.close(Why::PeerClosed, actions),
+            Event::MailboxOverflow => self.close(Why::MailboxOverflow, actions),
         }
         context.locks.release();
         context.end(&mut self.caller);

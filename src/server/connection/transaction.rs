@@ -27,7 +27,7 @@ impl Caller {
             || (is_exec && self.session.queue.as_ref().is_some_and(has_write))
     }
 
-    /// Whether a transaction must wait after all: with the master's lock held no new hold begins.
+    /// Whether a transaction must wait after all: with the master's lock held no new pause begins.
     pub fn holds_back(&mut self, queue: &Queue, context: &mut BatchContext<'_, '_>) -> bool {
         if !has_write(queue) {
             return false;
