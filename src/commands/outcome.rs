@@ -2,6 +2,7 @@
 //! than itself.
 
 use super::migration::Migration;
+use crate::base::ids::RouteId;
 use crate::base::ids::SlotId;
 use crate::base::position::{Offset, Position};
 use crate::base::time::MonoUs;
@@ -41,7 +42,7 @@ impl Outcome {
 
     /// A wait of a command that has been taken.
     pub fn block(on: BlockOn, timeout: Option<Duration>, then: Resume) -> Outcome {
-        Outcome::Block(Box::new(Block { on, timeout, then, route: 0 }))
+        Outcome::Block(Box::new(Block { on, timeout, then, route: RouteId::DEFAULT }))
     }
 }
 
@@ -55,7 +56,7 @@ pub struct Block {
     /// What happens when the wait has ended, one way or another.
     pub then: Resume,
     /// The route whose waits it is counted with.
-    pub route: u16,
+    pub route: RouteId,
 }
 
 /// What a connection can wait for.
@@ -95,7 +96,7 @@ pub enum Resume {
 #[derive(Clone, Debug)]
 pub struct ReadRetry {
     /// The route of the read.
-    pub route: u16,
+    pub route: RouteId,
     /// The route's ladder then: a read does not wait on a ladder that is no longer in force.
     pub ladder: Ladder,
     /// The step of that ladder that it stands on.

@@ -2,6 +2,7 @@
 //! for the request path and for PROXY EXPLAIN.
 
 use super::context::Command;
+use crate::base::ids::RouteId;
 use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Class;
@@ -31,21 +32,21 @@ pub struct RequestContext<'a> {
 impl<'a> RequestContext<'a> {
     /// The number of the route of this request.
     #[inline]
-    pub fn route(&self, command: &Command, request: Request<'_>) -> u16 {
+    pub fn route(&self, command: &Command, request: Request<'_>) -> RouteId {
         match self.routes.is_trivial() {
-            true => 0,
+            true => RouteId::DEFAULT,
             false => self.choose(command, request),
         }
     }
 
     /// Apart, so that servers without rules pay for no more than the look whether there are any.
     #[inline(never)]
-    fn choose(&self, command: &Command, request: Request<'_>) -> u16 {
+    fn choose(&self, command: &Command, request: Request<'_>) -> RouteId {
         self.routes.choose(&self.question(command, request))
     }
 
     /// Tells the route of each key of this request.
-    pub fn each_route(&self, command: &Command, request: Request<'_>, tell: impl FnMut(u16)) {
+    pub fn each_route(&self, command: &Command, request: Request<'_>, tell: impl FnMut(RouteId)) {
         self.routes.each(&self.question(command, request), tell);
     }
 
@@ -71,7 +72,7 @@ impl<'a> RequestContext<'a> {
     pub fn ask(
         &self,
         class: Class,
-        route: u16,
+        route: RouteId,
         set: &ReplicaSet,
         history: &ReplicationHistory,
         now: MonoUs,

@@ -2,13 +2,14 @@
 //!
 //! What runs a command is left open, since a verb may look at the table it stands in.
 
+use crate::base::ids::CommandId;
 use crate::command::{Fault, Lookup, Spec, echo};
 use crate::resp::Request;
 
 /// A command or subcommand, with its number.
 pub struct Command<H> {
     /// Its place in the table.
-    pub id: u16,
+    pub id: CommandId,
     /// Lower-case, `container|subcommand` for a subcommand: what errors and statistics call it.
     pub name: String,
     /// Upper-case, as route rules write it.
@@ -20,7 +21,7 @@ pub struct Command<H> {
     /// Whether its time may be measured with its neighbours'.
     pub is_quick: bool,
     /// Numbers of its subcommands.
-    pub subcommands: Vec<u16>,
+    pub subcommands: Vec<CommandId>,
     /// Words before the arguments: 1, or 2 for a subcommand.
     pub words: usize,
     index: Lookup,
@@ -30,7 +31,7 @@ pub struct Command<H> {
 pub struct Table<H> {
     commands: Vec<Command<H>>,
     index: Lookup,
-    top: Vec<u16>,
+    top: Vec<CommandId>,
 }
 
 /// What a table is made of: a command, and its subcommands.
@@ -62,17 +63,17 @@ impl<H> Table<H> {
             id
         });
         let more = entry.subcommands.into_iter();
-        let more: Vec<u16> =
+        let more: Vec<CommandId> =
             more.map(|(spec, handler)| self.add(spec, handler, Some(container))).collect();
         let ids = [self.get(id).subcommands.as_slice(), &more].concat();
         let names: Vec<&'static str> = ids.iter().map(|it| self.get(*it).spec.name).collect();
-        let command = &mut self.commands[usize::from(id)];
+        let command = &mut self.commands[id.index()];
         command.index = Lookup::of(names.into_iter());
         command.subcommands = ids;
     }
 
-    fn add(&mut self, spec: Spec, handler: H, container: Option<&str>) -> u16 {
-        let id = self.commands.len() as u16;
+    fn add(&mut self, spec: Spec, handler: H, container: Option<&str>) -> CommandId {
+        let id = CommandId(self.commands.len() as u16);
         let upper_name = match container {
             Some(container) => format!("{container}|{}", spec.name),
             None => spec.name.to_string(),
@@ -93,8 +94,8 @@ impl<H> Table<H> {
 
     /// Command number `id`.
     #[inline]
-    pub fn get(&self, id: u16) -> &Command<H> {
-        &self.commands[usize::from(id)]
+    pub fn get(&self, id: CommandId) -> &Command<H> {
+        &self.commands[id.index()]
     }
 
     /// Lower-case names of all commands and subcommands, by number.

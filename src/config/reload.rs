@@ -2,6 +2,7 @@
 
 use super::table::{PARAMS, Param, Section, When};
 use super::{Config, Listener};
+use crate::base::ids::RouteId;
 use crate::route::MemberConfig;
 
 impl Config {
@@ -69,7 +70,7 @@ impl Config {
         let differs = |it: &&Param| !it.slot.is_same(self, after);
         let mut keys: Vec<String> = PARAMS.iter().filter(differs).map(Param::key).collect();
         if self.routes.default_level() != after.routes.default_level()
-            || self.routes.get(0) != after.routes.get(0)
+            || self.routes.get(RouteId::DEFAULT) != after.routes.get(RouteId::DEFAULT)
         {
             keys.push("consistency".to_owned());
         }

@@ -1,8 +1,9 @@
 //! What a worker notes between two flushes, without any lock.
 
+use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::metrics::distribution::same_bucket;
 use crate::metrics::worst::{Key, Measure, Worst};
-use crate::metrics::{Delay, LADDER_STEPS_MAX, Label, NONE, Place};
+use crate::metrics::{Delay, LADDER_STEPS_MAX, Label, Place};
 
 /// How far back a note looks for one like itself; pipelines alternate between a few commands.
 const NEARBY: usize = 8;
@@ -21,7 +22,7 @@ pub struct Batch {
     pub(super) staleness: Vec<Staleness>,
     pub(super) delays: Vec<Delayed>,
     pub(super) worst: Vec<((Measure, Place), Worst)>,
-    pub(super) refusals: Vec<(u16, Refusals)>,
+    pub(super) refusals: Vec<(CommandId, Refusals)>,
     pub(super) steps: Vec<((Place, u8), u32)>,
     pub(super) tally: Tally,
 }
@@ -148,12 +149,12 @@ impl Batch {
     }
 
     /// A call that was refused before it ran.
-    pub fn rejected(&mut self, command: u16) {
+    pub fn rejected(&mut self, command: CommandId) {
         self.refuse(command, Refusals { rejected: 1, failed: 0 });
     }
 
     /// A call that ran (it is counted as such by itself) and answered with an error.
-    pub fn failed(&mut self, command: u16) {
+    pub fn failed(&mut self, command: CommandId) {
         self.refuse(command, Refusals { rejected: 0, failed: 1 });
     }
 
@@ -183,13 +184,13 @@ impl Batch {
     }
 
     /// A client waited `micros` for acknowledgements of what it wrote on a route.
-    pub fn wait(&mut self, route: u16, micros: u64) {
-        self.delay(Delay::Wait, Place { route, member: NONE }, micros, 1);
+    pub fn wait(&mut self, route: RouteId, micros: u64) {
+        self.delay(Delay::Wait, Place { route, member: MemberId::NONE }, micros, 1);
     }
 
     /// `n` effects reached a replica `micros` after the master had acknowledged them.
-    pub fn push_lag(&mut self, member: u16, micros: u64, n: u32) {
-        self.delay(Delay::PushLag, Place { route: NONE, member }, micros, n);
+    pub fn push_lag(&mut self, member: MemberId, micros: u64, n: u32) {
+        self.delay(Delay::PushLag, Place { route: RouteId::NONE, member }, micros, n);
     }
 
     /// Writers were held for `micros` while the master changed.
@@ -298,7 +299,7 @@ impl Batch {
         }
     }
 
-    fn refuse(&mut self, command: u16, more: Refusals) {
+    fn refuse(&mut self, command: CommandId, more: Refusals) {
         if !self.on {
             return;
         }

@@ -18,8 +18,7 @@ pub mod snapshot;
 pub mod shards;
 pub mod render;
 
-/// No such member (the proxy answered by itself), or no such route.
-pub const NONE: u16 = u16::MAX;
+use crate::base::ids::{CommandId, MemberId, RouteId};
 
 /// Rungs a ladder can have, with room to grow (design section 4 names six).
 pub const LADDER_STEPS_MAX: usize = 8;
@@ -31,33 +30,33 @@ pub const LADDER_STEPS_MAX: usize = 8;
 pub struct Label(u64);
 
 impl Label {
-    /// The calls of `command` that went this way; [`NONE`] where there was no route or member.
-    pub const fn new(route: u16, member: u16, command: u16) -> Self {
-        Label((route as u64) << 32 | (member as u64) << 16 | command as u64)
+    /// The calls of `command` that went this way; `NONE` where there was no route or member.
+    pub const fn new(route: RouteId, member: MemberId, command: CommandId) -> Self {
+        Label((route.0 as u64) << 32 | (member.0 as u64) << 16 | command.0 as u64)
     }
 
     /// Where the calls went.
     pub fn place(self) -> Place {
-        Place { route: (self.0 >> 32) as u16, member: (self.0 >> 16) as u16 }
+        Place { route: RouteId((self.0 >> 32) as u16), member: MemberId((self.0 >> 16) as u16) }
     }
 
     /// Which command it was.
-    pub fn command(self) -> u16 {
-        self.0 as u16
+    pub fn command(self) -> CommandId {
+        CommandId(self.0 as u16)
     }
 }
 
 /// Where a read was served or somebody waited, which is all that staleness and waits depend on;
-/// [`NONE`] where there was no route or member.
+/// `NONE` where there was no route or member.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Place {
-    pub route: u16,
-    pub member: u16,
+    pub route: RouteId,
+    pub member: MemberId,
 }
 
 impl Place {
     /// Of no route and no member.
-    pub const NOWHERE: Place = Place { route: NONE, member: NONE };
+    pub const NOWHERE: Place = Place { route: RouteId::NONE, member: MemberId::NONE };
 }
 
 /// Times that are waited, not worked.

@@ -1,5 +1,6 @@
 //! A snapshot as text: INFO's sections, LATENCY HISTOGRAM and PROXY STATS.
 
+use crate::base::ids::CommandId;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Write};
@@ -7,7 +8,7 @@ use std::fmt::{self, Display, Write};
 use crate::metrics::distribution::Distribution;
 use crate::metrics::snapshot::Snapshot;
 use crate::metrics::worst::{Key, Measure};
-use crate::metrics::{Delay, NONE, Place};
+use crate::metrics::{Delay, Place};
 
 /// Redis tells service times apart up to one second; its readers expect no more.
 const REDIS_NANOS_MAX: u64 = 1_000_000_000;
@@ -37,7 +38,7 @@ pub fn latencystats(snapshot: &Snapshot, commands: &[&str], percentiles: &[f64])
         let shown = shown.collect::<Vec<_>>().join(",");
         line(
             &mut text,
-            format_args!("latency_percentiles_usec_{}:{shown}", name(commands, command)),
+            format_args!("latency_percentiles_usec_{}:{shown}", name(commands, command.0)),
         );
     }
     text
@@ -56,7 +57,7 @@ pub fn commandstats(snapshot: &Snapshot, commands: &[&str]) -> String {
             format_args!(
                 "cmdstat_{}:calls={calls},usec={},usec_per_call={usec_per_call:.2},\
                  rejected_calls={},failed_calls={}",
-                name(commands, *command),
+                name(commands, command.0),
                 nanos / 1000,
                 refused.rejected,
                 refused.failed
@@ -68,7 +69,10 @@ pub fn commandstats(snapshot: &Snapshot, commands: &[&str]) -> String {
 
 /// What LATENCY HISTOGRAM says of one command: its calls, then each level's upper bound in µs with
 /// the calls up to there, where a level added any. None if the command was never called.
-pub fn latency_histogram(snapshot: &Snapshot, command: u16) -> Option<(u64, Vec<(u64, u64)>)> {
+pub fn latency_histogram(
+    snapshot: &Snapshot,
+    command: CommandId,
+) -> Option<(u64, Vec<(u64, u64)>)> {
     let all = snapshot.command(command);
     if all.count() == 0 {
         return None;
@@ -92,7 +96,7 @@ pub fn stats(snapshot: &Snapshot, names: &Names) -> String {
     line(&mut text, "# Service");
     for (label, it) in snapshot.services() {
         let place = Placed { names, place: label.place() };
-        let kind = name(names.commands, label.command());
+        let kind = name(names.commands, label.command().0);
         line(&mut text, format_args!("service_us{{{place},kind={kind}}}:{}", Spread::nanos(it)));
     }
     line(&mut text, "\r\n# Staleness");
@@ -208,8 +212,8 @@ struct Placed<'a> {
 
 impl Display for Placed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let route = name(self.names.routes, self.place.route);
-        let member = name(self.names.members, self.place.member);
+        let route = name(self.names.routes, self.place.route.0);
+        let member = name(self.names.members, self.place.member.0);
         write!(f, "route={route},member={member}")
     }
 }
@@ -229,7 +233,7 @@ impl Display for FirstKey<'_> {
 /// The name of a number; `-` for none, and the number itself once its name is gone.
 fn name<'a>(names: &[&'a str], number: u16) -> Cow<'a, str> {
     match names.get(usize::from(number)) {
-        _ if number == NONE => Cow::Borrowed("-"),
+        _ if number == u16::MAX => Cow::Borrowed("-"),
         Some(it) => plain(it),
         None => Cow::Owned(number.to_string()),
     }

@@ -1,11 +1,12 @@
 //! Service times by label, found again at the price of one comparison.
 
+use crate::base::ids::{MemberId, RouteId};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
+use crate::metrics::Label;
 use crate::metrics::batch::Run;
 use crate::metrics::distribution::Distribution;
-use crate::metrics::{Label, NONE};
 
 /// Histograms of service time that are kept apart by route and member. Beyond it, calls are counted
 /// by command alone, so that no mix of routes, members and commands can eat the memory.
@@ -68,7 +69,7 @@ impl Services {
 
     /// The histogram that stands for all routes and members of a command.
     fn find_any(&mut self, label: Label) -> usize {
-        let any = Label::new(NONE, NONE, label.command());
+        let any = Label::new(RouteId::NONE, MemberId::NONE, label.command());
         match self.index.get(&any) {
             Some(place) => *place,
             None => self.append(any),

@@ -1,5 +1,6 @@
 //! Everything recorded, as plain values: by one worker, or by all of them together.
 
+use crate::base::ids::CommandId;
 use std::collections::BTreeMap;
 
 use crate::metrics::batch::{Batch, Refusals, Tally};
@@ -15,7 +16,7 @@ pub struct Snapshot {
     staleness: Table<Place, Behind>,
     delays: Table<(Delay, Place), Distribution>,
     worst: Table<(Measure, Place), Worst>,
-    refusals: Table<u16, Refusals>,
+    refusals: Table<CommandId, Refusals>,
     steps: Table<(Place, u8), u64>,
     tally: Tally,
 }
@@ -34,7 +35,7 @@ impl Snapshot {
     }
 
     /// Service times of one command in nanoseconds, whatever its route and member.
-    pub fn command(&self, command: u16) -> Distribution {
+    pub fn command(&self, command: CommandId) -> Distribution {
         let mut sum = Distribution::default();
         let same = self.services.iter().filter(|(label, _)| label.command() == command);
         same.for_each(|(_, it)| sum.add(it));
@@ -42,8 +43,8 @@ impl Snapshot {
     }
 
     /// Service times of every command that was called, in nanoseconds.
-    pub fn commands(&self) -> BTreeMap<u16, Distribution> {
-        let mut sums = BTreeMap::<u16, Distribution>::new();
+    pub fn commands(&self) -> BTreeMap<CommandId, Distribution> {
+        let mut sums = BTreeMap::<CommandId, Distribution>::new();
         for (label, it) in self.services.iter() {
             sums.entry(label.command()).or_default().add(it);
         }
@@ -79,7 +80,7 @@ impl Snapshot {
     }
 
     /// Rejected and failed calls, by command.
-    pub fn refusals(&self) -> BTreeMap<u16, Refusals> {
+    pub fn refusals(&self) -> BTreeMap<CommandId, Refusals> {
         self.refusals.iter().map(|(command, it)| (*command, *it)).collect()
     }
 

@@ -4,6 +4,7 @@ use super::apply_budget::{ApplyBudget, BudgetClock};
 use super::member::{ApplyState, Hosted, Member};
 use super::replica_set::ReplicaSet;
 use super::sync::Synced;
+use crate::base::ids::MemberId;
 use crate::base::limits::APPLY_RECORDS_MAX;
 use crate::base::position::Offset;
 use crate::base::time::WallMs;
@@ -109,7 +110,7 @@ impl ReplicaSet {
         self.rate.note(end.since(member.applied()), now.since(began));
         member.set_applied(end);
         member.set_applying_since(next);
-        self.seen.lock().push_lag(member.index as u16, now.since(oldest), count as u32);
+        self.seen.lock().push_lag(MemberId::of(member.index), now.since(oldest), count as u32);
         Applied::Some
     }
 

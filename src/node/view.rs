@@ -2,6 +2,7 @@
 
 use super::member::{Member, MemberFlag};
 use super::replica_set::{MemberList, ReplicaSet};
+use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::route::{Candidate, Fed, Members};
@@ -35,9 +36,9 @@ impl View<'_> {
 
 impl Members for View<'_> {
     #[inline]
-    fn master(&self) -> Option<u16> {
+    fn master(&self) -> Option<MemberId> {
         let master = self.set.master();
-        (!self.set.member(master).is(MemberFlag::Quarantined)).then_some(master as u16)
+        (!self.set.member(master).is(MemberFlag::Quarantined)).then_some(MemberId::of(master))
     }
 
     #[inline]
@@ -54,7 +55,7 @@ impl Members for View<'_> {
     fn replica(&self, at: usize) -> Candidate {
         let member = self.replica_at(at);
         Candidate {
-            member: member.index as u16,
+            member: MemberId::of(member.index),
             applied: member.applied(),
             in_service: member.in_service(),
             paused: !member.is_moving(),
@@ -93,12 +94,15 @@ mod tests {
             };
             plan(&ask, &view).to
         };
-        let counts =
-            || [1, 2].map(|it| (0..100).filter(|d| chosen(*d) == Where::Member(it)).count());
+        let counts = || {
+            [1, 2].map(|it| {
+                (0..100).filter(|d| chosen(*d) == Where::Member(MemberId::of(it))).count()
+            })
+        };
         assert!(counts().iter().all(|it| *it < 90), "idle replicas share: {:?}", counts());
         for (busy, idle) in [(1, 2), (2, 1)] {
             let reading = set.read(set.member(busy));
-            assert!((0..100).all(|it| chosen(it) == Where::Member(idle as u16)));
+            assert!((0..100).all(|it| chosen(it) == Where::Member(MemberId::of(idle))));
             drop(reading);
         }
         assert!(counts().iter().all(|it| *it < 90), "nothing is left behind: {:?}", counts());

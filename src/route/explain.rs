@@ -4,6 +4,7 @@ use super::{
     Allowed, Among, Candidate, Floor, Level, Members, Plan, ReadRequirements, Refusal, Route,
     Where, plan,
 };
+use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 
 /// One replica, as the plan saw it.
@@ -53,7 +54,7 @@ pub fn explain(
     ask: &ReadRequirements<'_>,
     members: &impl Members,
     allowed: Option<Allowed>,
-    name: impl Fn(u16) -> String,
+    name: impl Fn(MemberId) -> String,
 ) -> Explanation {
     let head = members.head();
     let candidates = (0..members.replicas()).map(|at| {

@@ -1,6 +1,7 @@
 //! Where a request goes, with its reason: one pure function.
 
 use super::{Floor, Ladder, Level, Step, StepKind};
+use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::command::{Class, Fault};
 use std::time::Duration;
@@ -48,7 +49,7 @@ impl LadderPosition {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Candidate {
     /// Which member it is.
-    pub member: u16,
+    pub member: MemberId,
     /// What it has applied; may be late, never early.
     pub applied: Offset,
     /// Not drained, disconnected, quarantined or in a full resync.
@@ -65,7 +66,7 @@ pub struct Candidate {
 /// preferred replica touches no other replica's cache lines.
 pub trait Members {
     /// The master, if one is in service.
-    fn master(&self) -> Option<u16>;
+    fn master(&self) -> Option<MemberId>;
     /// The master's offset.
     fn head(&self) -> Offset;
     /// How many replicas there are.
@@ -83,7 +84,7 @@ pub trait Members {
 #[derive(Clone, Copy, Debug)]
 pub struct StaticMembers<'a> {
     /// The master, if one is in service.
-    pub master: Option<u16>,
+    pub master: Option<MemberId>,
     /// The replicas.
     pub replicas: &'a [Candidate],
     /// The master's offset.
@@ -91,7 +92,7 @@ pub struct StaticMembers<'a> {
 }
 
 impl Members for StaticMembers<'_> {
-    fn master(&self) -> Option<u16> {
+    fn master(&self) -> Option<MemberId> {
         self.master
     }
 
@@ -121,11 +122,11 @@ pub struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Where {
     /// To this member, as it is.
-    Member(u16),
+    Member(MemberId),
     /// To this replica, which first applies the stream up to `needs`.
     CatchUp {
         /// Which replica.
-        member: u16,
+        member: MemberId,
         /// How far it must come.
         needs: Offset,
         /// [`LadderPosition::step`] of the next plan, should it take too long.
@@ -135,7 +136,7 @@ pub enum Where {
     /// again from the same step with what is left of its time.
     Wait {
         /// Which replica.
-        member: u16,
+        member: MemberId,
         /// How far it must come.
         needs: Offset,
         /// How long at most.
@@ -149,7 +150,7 @@ pub enum Where {
 
 impl Where {
     /// The member it names.
-    pub const fn member(self) -> Option<u16> {
+    pub const fn member(self) -> Option<MemberId> {
         match self {
             Where::Member(member) | Where::CatchUp { member, .. } | Where::Wait { member, .. } => {
                 Some(member)

@@ -1,6 +1,7 @@
 //! Routes: rules that say which requests they are for, and what those requests get.
 
 use super::{Allowed, Ladder, Level, Match, Question, Selector};
+use crate::base::ids::RouteId;
 use crate::base::places::Places;
 use crate::command::Class;
 use std::time::Duration;
@@ -113,7 +114,7 @@ pub struct Routes {
     /// By number. Those that no file names any more stay, as they were last.
     routes: Vec<Route>,
     /// Numbers of the rules in force, in their order.
-    order: Vec<u16>,
+    order: Vec<RouteId>,
     level: Level,
     looks_at_keys: bool,
     mixes_acks: bool,
@@ -129,12 +130,12 @@ impl Routes {
     /// order.
     pub fn new(level: Level, default: Route, rules: Vec<Route>) -> Routes {
         assert!(rules.len() <= Routes::RULES_MAX, "config refuses more rules");
-        let order = (1..=rules.len() as u16).collect();
+        let order = (1..=rules.len() as u16).map(RouteId).collect();
         Routes::of(level, std::iter::once(default).chain(rules).collect(), order)
     }
 
-    fn of(level: Level, routes: Vec<Route>, order: Vec<u16>) -> Routes {
-        let rules = || order.iter().map(|it| &routes[usize::from(*it)]);
+    fn of(level: Level, routes: Vec<Route>, order: Vec<RouteId>) -> Routes {
+        let rules = || order.iter().map(|it| &routes[it.index()]);
         let looks_at_keys = rules().any(|it| !it.matches.keys.is_empty());
         let all_acks = || rules().chain(&routes[..1]).map(|it| it.acks);
         let mixes_acks = all_acks().any(|it| it == Acks::InSync)
@@ -159,7 +160,7 @@ impl Routes {
                 Some(at) => routes[at] = rule.clone(),
                 None => routes.push(rule.clone()),
             }
-            order.push(known.unwrap_or(routes.len() - 1) as u16);
+            order.push(RouteId(known.unwrap_or(routes.len() - 1) as u16));
         }
         match routes.len() - 1 <= Routes::RULES_MAX {
             true => Ok(Routes::of(self.level, routes, order)),
@@ -199,16 +200,16 @@ impl Routes {
     /// strictest of them: for a read the one with the strongest level, for a write the one that
     /// wants most confirmations. So no key gets a weaker promise than its own route makes.
     #[inline]
-    pub fn choose(&self, ask: &Question<'_>) -> u16 {
+    pub fn choose(&self, ask: &Question<'_>) -> RouteId {
         match (self.is_trivial(), self.looks_at_keys) {
-            (true, _) => 0,
+            (true, _) => RouteId::DEFAULT,
             (false, false) => self.first(ask, |it| it.keys.is_empty()),
             (false, true) => self.strictest(ask),
         }
     }
 
     /// Tells the route of each key of this request, and that of a request without keys.
-    pub fn each(&self, ask: &Question<'_>, mut tell: impl FnMut(u16)) {
+    pub fn each(&self, ask: &Question<'_>, mut tell: impl FnMut(RouteId)) {
         let mut is_keyless = true;
         ask.keys.each(ask.request, |key| {
             is_keyless = false;
@@ -219,12 +220,16 @@ impl Routes {
         }
     }
 
-    fn first(&self, ask: &Question<'_>, holds: impl Fn(&Match) -> bool) -> u16 {
+    fn first(&self, ask: &Question<'_>, holds: impl Fn(&Match) -> bool) -> RouteId {
         let fits = |it: &Match| it.suits(ask) && holds(it);
-        self.order.iter().copied().find(|it| fits(&self.get(*it).matches)).unwrap_or(0)
+        self.order
+            .iter()
+            .copied()
+            .find(|it| fits(&self.get(*it).matches))
+            .unwrap_or(RouteId::DEFAULT)
     }
 
-    fn strictest(&self, ask: &Question<'_>) -> u16 {
+    fn strictest(&self, ask: &Question<'_>) -> RouteId {
         let mut strictest = None;
         self.each(ask, |route| {
             let laxity = self.laxity(route, ask.class);
@@ -232,11 +237,11 @@ impl Routes {
                 strictest = Some((route, laxity));
             }
         });
-        strictest.map_or(0, |(route, _)| route)
+        strictest.map_or(RouteId::DEFAULT, |(route, _)| route)
     }
 
     /// Less for a stricter route; first comes what requests of this class care about.
-    fn laxity(&self, route: u16, class: Class) -> (u16, u8) {
+    fn laxity(&self, route: RouteId, class: Class) -> (u16, u8) {
         let missing = match (class, self.get(route).acks) {
             (Class::Write, Acks::All) => 0,
             (Class::Write, Acks::InSync) => 1,
@@ -249,14 +254,14 @@ impl Routes {
     /// The level of a read: what the session asked for, else its route's, else its listener's, else
     /// the default.
     #[inline]
-    pub fn level(&self, route: u16, session: Option<Level>, listener: Option<Level>) -> Level {
+    pub fn level(&self, route: RouteId, session: Option<Level>, listener: Option<Level>) -> Level {
         session.or(self.get(route).level).or(listener).unwrap_or(self.level)
     }
 
     /// Route number `at`, which came from [`Routes::choose`].
     #[inline]
-    pub fn get(&self, at: u16) -> &Route {
-        &self.routes[usize::from(at)]
+    pub fn get(&self, at: RouteId) -> &Route {
+        &self.routes[at.index()]
     }
 
     /// All routes there have been; a route's place is its number.

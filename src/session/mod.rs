@@ -8,6 +8,7 @@ mod token;
 pub use once::{Once, Tags};
 pub use token::TokenSigner;
 
+use crate::base::ids::CommandId;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::MonoUs;
@@ -55,7 +56,7 @@ pub struct Watch {
 #[derive(Clone, Debug, Default)]
 pub struct Queue {
     /// The commands, by number in the table, with their arguments.
-    pub commands: Vec<(u16, OwnedRequest)>,
+    pub commands: Vec<(CommandId, OwnedRequest)>,
     /// Memory they take, in bytes.
     pub bytes: usize,
     /// A command was refused while queueing: EXEC will abort.

@@ -4,6 +4,7 @@
 use super::help::help;
 use super::members;
 use super::once;
+use crate::base::ids::{MemberId, RouteId};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::commands::{
@@ -137,7 +138,8 @@ fn tell_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 fn consistency(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if context.args.left() == 0 {
         let settings = context.server.settings();
-        let level = settings.routes.level(0, context.session.level, context.listener_level);
+        let level =
+            settings.routes.level(RouteId::DEFAULT, context.session.level, context.listener_level);
         context.reply.bulk(level.to_string().as_bytes());
         return Ok(Outcome::Answered);
     }
@@ -168,7 +170,7 @@ fn acks(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn tell_acks(context: &mut CommandContext<'_>) {
     let settings = context.server.settings();
-    let route = settings.routes.get(0);
+    let route = settings.routes.get(RouteId::DEFAULT);
     let default = AskedAcks { acks: route.acks, timeout: route.acks_timeout };
     let asked = context.session.acks.unwrap_or(default);
     context.reply.array(2);
@@ -252,7 +254,7 @@ fn told(
     let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
     ask.of_member = command.spec.flags.contains(Flags::AT_MASTER);
     let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
-    let name = |it| set.member(usize::from(it)).name.clone();
+    let name = |it: MemberId| set.member(it.index()).name.clone();
     let mut lines = explain(route, &ask, &view, allowed, name).lines();
     let gate = settings.set.gate().filter(|_| class == Class::Write);
     if gate.is_some_and(|it| !it.allows(view.fed())) {

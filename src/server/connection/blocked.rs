@@ -2,6 +2,7 @@
 
 use super::batch::BatchContext;
 use super::caller::Caller;
+use crate::base::ids::RouteId;
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
@@ -31,7 +32,7 @@ pub struct Blocked {
     pub until: Option<MonoUs>,
     /// When it began.
     since: MonoUs,
-    route: u16,
+    route: RouteId,
     then: Resume,
 }
 

@@ -7,7 +7,7 @@ use super::caller::Caller;
 use super::overflow::{Patience, UNCOUNTED_BYTES, is_too_much, reply_bytes_max};
 use super::requests::{Ended, serve};
 use super::unread::Unread;
-use crate::base::ids::{BlockId, SlotId};
+use crate::base::ids::{BlockId, RouteId, SlotId};
 use crate::base::limits::UNKNOWN_QUERY_BYTES_MAX;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
@@ -278,13 +278,21 @@ impl Connection {
                 let left = pause.map(|(_, until)| until.since(context.now)).unwrap_or_default();
                 let timeout = Some(std::time::Duration::from_micros(left));
                 let (on, then) = (BlockOn::Released, Resume::Again);
-                self.block(Block { on, timeout, then, route: 0 }, context.now, actions);
+                self.block(
+                    Block { on, timeout, then, route: RouteId::DEFAULT },
+                    context.now,
+                    actions,
+                );
             }
             Outcome::Apart(apart) => {
                 let (job, request) = *apart;
                 let slot = self.caller.replies.open_slot();
                 let (on, then) = (BlockOn::Slot(slot), Resume::Filled(request));
-                self.block(Block { on, timeout: None, then, route: 0 }, context.now, actions);
+                self.block(
+                    Block { on, timeout: None, then, route: RouteId::DEFAULT },
+                    context.now,
+                    actions,
+                );
                 actions.push(Action::Apart(job, slot));
             }
             Outcome::Close => self.state = State::Closing,

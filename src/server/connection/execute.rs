@@ -4,9 +4,10 @@ use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::transaction::has_write;
+use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::command::{Args, Fault, Group};
 use crate::commands::{Command, Handler, Outcome, table};
-use crate::metrics::{Label, NONE};
+use crate::metrics::Label;
 use crate::node::{MasterGuard, MemberFlag, PANICKED, Transaction, Verb};
 use crate::node::{has_stale_watch, unwatch};
 use crate::resp::{Mark, OwnedRequest, Request};
@@ -18,7 +19,7 @@ struct Execution<'r> {
     /// The bytes of the batch that EXEC came in.
     input: &'r [u8],
     /// Routes of the writes that changed something.
-    routes: Vec<u16>,
+    routes: Vec<RouteId>,
     /// Answers so far.
     answers: usize,
     /// What a session verb wants to happen afterwards.
@@ -75,7 +76,7 @@ impl Caller {
         let mark = self.replies.mark();
         let (input, routes) = (call.input, Vec::new());
         let mut execution = Execution { input, routes, answers: 0, stop: None };
-        let within = |it: &(u16, OwnedRequest)| runs_within(table().get(it.0));
+        let within = |it: &(CommandId, OwnedRequest)| runs_within(table().get(it.0));
         for part in queue.commands.chunk_by(|one, next| within(one) && within(next)) {
             if within(&part[0]) {
                 self.execute_together(part, context, &mut execution)?;
@@ -118,7 +119,7 @@ impl Caller {
     /// EXEC does.
     fn execute_together(
         &mut self,
-        calls: &[(u16, OwnedRequest)],
+        calls: &[(CommandId, OwnedRequest)],
         context: &mut BatchContext<'_, '_>,
         execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
@@ -159,7 +160,7 @@ impl Caller {
     /// A queued session verb that may look at members, and its answer.
     fn execute_apart(
         &mut self,
-        (id, request): &(u16, OwnedRequest),
+        (id, request): &(CommandId, OwnedRequest),
         context: &mut BatchContext<'_, '_>,
         execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
@@ -185,7 +186,7 @@ impl Caller {
     ) -> Result<(), Fault> {
         context.begin_command(command);
         let route = self.origin(None).route(command, request);
-        let (master, before) = (transaction.member().index as u16, transaction.effects());
+        let (master, before) = (MemberId::of(transaction.member().index), transaction.effects());
         let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
         let outcome = transaction.call(verb, args, &mut self.replies.out);
         context.count(Label::new(route, master, command.id), command);
@@ -214,7 +215,7 @@ impl Caller {
                 unreachable!("EXEC, and what works apart, is never queued")
             }
         }
-        context.count(Label::new(NONE, NONE, command.id), command);
+        context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
+use crate::base::ids::MemberId;
 use crate::command::{Args, Fault};
 use crate::commands::verbs::once::once;
 use crate::commands::{Command, Handler, Outcome, table};
@@ -81,5 +82,5 @@ pub fn plan_at(at: usize, set: &ReplicaSet) -> Result<Plan, Fault> {
         let (name, flags) = (&member.name, member.flags());
         return Err(Fault::Message(format!("ERR {name} is not in service: it is {flags}")));
     }
-    Ok(Plan { to: Where::Member(at as u16), because: Reason::AskedMember })
+    Ok(Plan { to: Where::Member(MemberId::of(at)), because: Reason::AskedMember })
 }

@@ -4,6 +4,7 @@ use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::once::plan_at;
+use crate::base::ids::{MemberId, RouteId};
 use crate::base::places::Places;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
@@ -13,7 +14,7 @@ use crate::commands::{
 };
 use crate::engine::ReadVerb;
 use crate::metrics::worst::Key;
-use crate::metrics::{Label, NONE, Place};
+use crate::metrics::{Label, Place};
 use crate::node::{CaughtUp, Condition, Member, MemberFlag, View};
 use crate::resp::Request;
 use crate::route::{
@@ -28,7 +29,7 @@ const PLANS_MAX: usize = 8;
 /// A member to read at, and why it may be.
 #[derive(Clone, Copy)]
 struct ReadAt {
-    route: u16,
+    route: RouteId,
     member: usize,
     because: Reason,
 }
@@ -67,9 +68,9 @@ impl Caller {
             };
             note_step(plan, route, retry.as_deref(), context);
             let member = match plan.to {
-                Where::Member(member) => usize::from(member),
+                Where::Member(member) => member.index(),
                 Where::CatchUp { member, needs, step } => {
-                    let member = usize::from(member);
+                    let member = member.index();
                     context.locks.release();
                     let budget = context.scratch.catch_up;
                     match context.set.catch_up(context.set.member(member), needs, budget) {
@@ -116,7 +117,7 @@ impl Caller {
 
     /// The read has come as far as this step of its route's ladder.
     #[cold]
-    fn retry_from(&self, route: u16, step: u8, needs: Offset) -> ReadRetry {
+    fn retry_from(&self, route: RouteId, step: u8, needs: Offset) -> ReadRetry {
         let ladder = self.settings.routes.get(route).ladder;
         ReadRetry { route, ladder, step, ends: None, needs: self.position(needs), waits_for: None }
     }
@@ -133,7 +134,7 @@ impl Caller {
     fn plan_read(
         &self,
         call: &Call<'_>,
-        route: u16,
+        route: RouteId,
         retry: Option<&ReadRetry>,
         context: &mut BatchContext<'_, '_>,
     ) -> Plan {
@@ -216,7 +217,7 @@ impl Caller {
             }
         };
         self.saw(at, member, call, context);
-        let label = Label::new(at.route, at.member as u16, call.command.id);
+        let label = Label::new(at.route, MemberId::of(at.member), call.command.id);
         context.count(label, call.command);
         if outcome.is_err() && member.is(MemberFlag::Quarantined) {
             context.locks.release();
@@ -266,7 +267,7 @@ impl Caller {
                 self.session.saw_all(seen);
             }
         }
-        let place = Place { route: at.route, member: member.index as u16 };
+        let place = Place { route: at.route, member: MemberId::of(member.index) };
         match context.set.head().since(applied) {
             0 => context.scratch.metrics.fresh(place, 1),
             behind => {
@@ -290,12 +291,12 @@ fn view<'s>(ask: &ReadRequirements<'_>, context: &BatchContext<'s, '_>) -> View<
 #[cold]
 fn wait_for(
     needs: Offset,
-    member: u16,
+    member: MemberId,
     allowed: Places,
     at_most: Duration,
     retry: ReadRetry,
 ) -> Outcome {
-    let condition = Condition::Readable { member: usize::from(member), allowed };
+    let condition = Condition::Readable { member: member.index(), allowed };
     Outcome::block(BlockOn::Offset(condition, needs), Some(at_most), Resume::Retry(Box::new(retry)))
 }
 
@@ -318,7 +319,7 @@ fn note_stale(
 #[inline]
 fn note_step(
     plan: Plan,
-    route: u16,
+    route: RouteId,
     retry: Option<&ReadRetry>,
     context: &mut BatchContext<'_, '_>,
 ) {
@@ -328,7 +329,7 @@ fn note_step(
         _ => false,
     };
     if !goes_on {
-        let place = Place { route, member: plan.to.member().unwrap_or(NONE) };
+        let place = Place { route, member: plan.to.member().unwrap_or(MemberId::NONE) };
         context.scratch.metrics.ladder(place, taken as u8, 1);
     }
 }

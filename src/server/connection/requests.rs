@@ -6,13 +6,14 @@ use super::call::Call;
 use super::caller::Caller;
 use super::refusals::refused;
 use super::transaction;
+use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::REPLY_FLUSH_BYTES;
 use crate::base::planted::{Planted, is_planted};
 use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::commands::{
     Block, Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
 };
-use crate::metrics::{Label, NONE};
+use crate::metrics::Label;
 use crate::resp::{Decoder, Mark, Request, Step};
 use crate::session::{Replies as ReplyMode, Tags};
 
@@ -242,7 +243,7 @@ impl Caller {
     /// Notes what the client is at, for the others.
     pub fn note(&self, command: &Command) {
         use std::sync::atomic::Ordering::Relaxed;
-        self.client.command.store(command.id, Relaxed);
+        self.client.command.store(command.id.0, Relaxed);
     }
 
     fn session_verb(
@@ -259,7 +260,7 @@ impl Caller {
         let was_known = self.session.is_known;
         let outcome = self.run_session_verb(command, verb, call.request, context);
         context.has_new_limits |= was_known != self.session.is_known;
-        context.count(Label::new(NONE, NONE, command.id), command);
+        context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         if command.spec.flags.contains(Flags::ADMIN) {
             // It may be held back by its own word.
             self.refresh(context.now);

@@ -3,6 +3,7 @@
 use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
+use crate::base::ids::{MemberId, RouteId};
 use crate::command::{Args, Fault};
 use crate::commands::{Block, BlockOn, Command, Outcome, Resume};
 use crate::engine::WriteVerb;
@@ -47,7 +48,7 @@ impl Caller {
         if self.session.tags != Tags::Off {
             self.came_from(context.set.member(master), Reason::Write, call, context);
         }
-        context.count(Label::new(route, master as u16, command.id), command);
+        context.count(Label::new(route, MemberId::of(master), command.id), command);
         if outcome.is_err() && context.set.member(master).is(MemberFlag::Quarantined) {
             context.locks.release();
             context.set.replace_quarantined_master();
@@ -76,7 +77,7 @@ impl Caller {
         &self,
         command: &Command,
         request: Request<'_>,
-        route: u16,
+        route: RouteId,
     ) -> Option<Outcome> {
         let rules = &self.settings.routes;
         let nobody_asks = self.session.acks.is_none() && rules.get(route).acks == Acks::None;
@@ -93,8 +94,8 @@ impl Caller {
         &self,
         command: &Command,
         request: Request<'_>,
-        route: u16,
-        routes: &mut Vec<u16>,
+        route: RouteId,
+        routes: &mut Vec<RouteId>,
     ) {
         let mut note = |it| {
             if !routes.contains(&it) {
@@ -109,8 +110,8 @@ impl Caller {
 
     /// What must be confirmed before the reply to writes of these routes may leave. A session may
     /// ask for more than its route, not for less.
-    pub fn confirmation(&self, routes: &[u16]) -> Option<Outcome> {
-        let of_route = |it: &u16| {
+    pub fn confirmation(&self, routes: &[RouteId]) -> Option<Outcome> {
+        let of_route = |it: &RouteId| {
             let route = self.settings.routes.get(*it);
             AskedAcks { acks: route.acks, timeout: route.acks_timeout }
         };

@@ -1,5 +1,6 @@
 //! One line of CLIENT LIST.
 
+use crate::base::ids::CommandId;
 use crate::base::time::MonoUs;
 use crate::commands::Table;
 use crate::state::Client;
@@ -38,8 +39,8 @@ pub fn line(client: &Client, table: &Table, now: MonoUs) -> String {
 
 /// The last command, `NULL` before the first.
 fn command<'t>(client: &Client, table: &'t Table) -> &'t str {
-    match client.command.load(Relaxed) {
-        u16::MAX => "NULL",
+    match CommandId(client.command.load(Relaxed)) {
+        CommandId::NONE => "NULL",
         id => &table.get(id).name,
     }
 }
