@@ -3,20 +3,25 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use entourage::base::ids::{CommandId, MemberId, RouteId};
 use entourage::metrics::batch::Batch;
 use entourage::metrics::shards::Shards;
 use entourage::metrics::{Label, Place};
 
-const GET: Label = Label::new(0, 1, 7);
-const SET: Label = Label::new(0, 0, 8);
-const HOME: Place = Place { route: 0, member: 1 };
+const GET: Label = label(0, 1, 7);
+const SET: Label = label(0, 0, 8);
+const HOME: Place = Place { route: RouteId(0), member: MemberId(1) };
+
+const fn label(route: u16, member: u16, command: u16) -> Label {
+    Label::new(RouteId(route), MemberId(member), CommandId(command))
+}
 
 /// Shards that have met the usual variety, so that tables have a real size.
 fn lived_in() -> Shards {
     let (shards, mut batch) = (Shards::new(2), Batch::default());
     for command in 0..40 {
         for member in 0..3 {
-            batch.command(Label::new(0, member, command), 1, 300 * u64::from(command));
+            batch.command(label(0, member, command), 1, 300 * u64::from(command));
         }
     }
     shards.flush(0, &mut batch);

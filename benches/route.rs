@@ -1,6 +1,7 @@
 //! What choosing costs: a route, a floor and a plan. The bar is 30 ns when no rule looks at keys.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use entourage::base::ids::MemberId;
 use entourage::base::position::{Offset, Position, ReplId, ReplicationHistory};
 use entourage::command::{Class, Group, Keys};
 use entourage::resp::OwnedRequest;
@@ -13,9 +14,10 @@ use std::hint::black_box;
 const HISTORY: ReplId = ReplId::new([7; 20]);
 
 fn replicas(applied: [u64; 2]) -> [Candidate; 2] {
-    let mut member = 0;
+    let mut count = 0;
     applied.map(|it| {
-        member += 1;
+        count += 1;
+        let member = MemberId(count);
         let applied = Offset::new(it);
         Candidate { member, applied, in_service: true, paused: false, in_flight: 1, behind_us: 9 }
     })
@@ -66,7 +68,7 @@ fn planning(bench: &mut Criterion) {
     for (name, preferred, applied) in cases {
         let replicas = replicas(applied);
         let members =
-            StaticMembers { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+            StaticMembers { master: Some(MemberId(0)), replicas: &replicas, head: Offset::new(100) };
         let mut random = 1_u64;
         bench.bench_function(&format!("plan/sticky/{name}"), |it| {
             it.iter(|| {

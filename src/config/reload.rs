@@ -110,7 +110,7 @@ mod tests {
             "listener.level",
         ];
         assert_eq!(before.changes(&after), changed);
-        assert_eq!(after.routes.get(1).name, "a", "its number is its own");
+        assert_eq!(after.routes.get(RouteId(1)).name, "a", "its number is its own");
         let again = after.reloaded(config(file)).unwrap();
         assert_eq!((after.changes(&again), again), (Vec::new(), after));
     }

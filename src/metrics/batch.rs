@@ -338,8 +338,16 @@ fn each(nanos: u64, calls: u32) -> u64 {
 mod tests {
     use super::*;
 
-    const GET: Label = Label::new(0, 1, 7);
-    const SET: Label = Label::new(0, 0, 8);
+    const GET: Label = label(0, 1, 7);
+    const SET: Label = label(0, 0, 8);
+
+    const fn label(route: u16, member: u16, command: u16) -> Label {
+        Label::new(RouteId(route), MemberId(member), CommandId(command))
+    }
+
+    fn at(route: u16, member: u16) -> Place {
+        Place { route: RouteId(route), member: MemberId(member) }
+    }
 
     fn runs(batch: &Batch) -> Vec<(Label, u32, u64)> {
         batch.runs.iter().map(|it| (it.label, it.calls, it.nanos)).collect()
@@ -375,7 +383,7 @@ mod tests {
     #[test]
     fn equal_staleness_is_one_note() {
         let mut batch = Batch::default();
-        let place = Place { route: 0, member: 1 };
+        let place = at(0, 1);
         (0..5).for_each(|_| batch.fresh(place, 2));
         (0..3).for_each(|_| batch.stale(place, 1, 0, None));
         assert_eq!(batch.staleness.iter().map(|it| it.reads).collect::<Vec<_>>(), [10, 3]);
@@ -383,7 +391,7 @@ mod tests {
 
     #[test]
     fn the_first_of_the_worst_reads_gives_its_key_and_fresh_ones_give_none() {
-        let (mut batch, place) = (Batch::default(), Place { route: 0, member: 1 });
+        let (mut batch, place) = (Batch::default(), at(0, 1));
         batch.fresh(place, 9);
         assert!(batch.worst.is_empty());
         for (micros, bytes, key) in [(1, 9, "a"), (2, 8, "b"), (2, 8, "c"), (2, 7, "d")] {
@@ -401,18 +409,18 @@ mod tests {
             batch.count(GET, n);
             batch.spread(9);
             batch.fresh(Place::NOWHERE, n);
-            batch.push_lag(0, 9, n);
+            batch.push_lag(MemberId(0), 9, n);
             assert!(!batch.noted);
             assert_eq!(batch.len(), 0);
         }
         let mut off = Batch::off();
-        off.rejected(1);
-        off.failed(1);
+        off.rejected(CommandId(1));
+        off.failed(CommandId(1));
         off.stale(Place::NOWHERE, 9, 9, Some(b"k"));
         off.floor_wait(Place::NOWHERE, 1, None);
-        off.wait(0, 1);
+        off.wait(RouteId(0), 1);
         off.failover_pause(1);
-        off.ladder(Place { route: 0, member: 0 }, 1, 1);
+        off.ladder(at(0, 0), 1, 1);
         off.hits(1);
         off.misses(1);
         assert!(!off.noted && off.worst.is_empty());

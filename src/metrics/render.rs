@@ -261,6 +261,7 @@ fn line(text: &mut String, it: impl Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::{MemberId, RouteId};
     use crate::metrics::Label;
     use crate::metrics::batch::Batch;
     use crate::metrics::shards::Shards;
@@ -280,8 +281,15 @@ mod tests {
         shards.snapshot()
     }
 
+    /// A member's number for calls that no member ran.
+    const NONE: u16 = MemberId::NONE.0;
+
     fn label(route: u16, member: u16, command: u16) -> Label {
-        Label::new(route, member, command)
+        Label::new(RouteId(route), MemberId(member), CommandId(command))
+    }
+
+    fn at(route: u16, member: u16) -> Place {
+        Place { route: RouteId(route), member: MemberId(member) }
     }
 
     /// What redis-server 7.0.15 printed after GETs of 4 µs, CONFIG GETs of 3 and 13 µs, and a
@@ -322,11 +330,11 @@ mod tests {
     fn commandstats_reads_as_redis_prints_it() {
         let it = snapshot(|batch| {
             batch.command(label(0, 0, 1), 5, 32000);
-            batch.rejected(1);
+            batch.rejected(CommandId(1));
             batch.command(label(0, 1, 0), 1, 150);
-            batch.failed(0);
+            batch.failed(CommandId(0));
             batch.command(label(0, NONE, 2), 2, 16000);
-            (0..3).for_each(|_| batch.rejected(3));
+            (0..3).for_each(|_| batch.rejected(CommandId(3)));
         });
         assert_eq!(
             commandstats(&it, &COMMANDS),
@@ -348,8 +356,8 @@ mod tests {
         });
         let levels = [(1, 1), (2, 2), (4, 3), (8, 4), (16, 5), (33, 6), (66, 7), (132, 8)];
         let more = [(1056, 9), (2113, 10), (1_073_741, 12)];
-        assert_eq!(latency_histogram(&it, 1), Some((12, [&levels[..], &more].concat())));
-        assert_eq!(latency_histogram(&it, 0), None);
+        assert_eq!(latency_histogram(&it, CommandId(1)), Some((12, [&levels[..], &more].concat())));
+        assert_eq!(latency_histogram(&it, CommandId(0)), None);
     }
 
     #[test]
@@ -364,17 +372,16 @@ mod tests {
             batch.command(label(0, 1, 0), 64, 64 * 300);
             batch.command(label(1, NONE, 1), 1, 2_000_000);
             batch.command(label(0, 9, 3), 1, 1);
-            let place = |route| Place { route, member: 1 };
-            batch.fresh(place(0), 99);
-            batch.stale(place(0), 4096, 300, Some(b"user:1"));
-            batch.fresh(place(1), 1);
-            batch.floor_wait(place(0), 70, Some(&Key::new(b"a b\n")));
-            batch.floor_wait(place(0), 60, None);
-            batch.floor_wait(place(1), 50, None);
-            batch.wait(1, 9);
-            batch.push_lag(1, 12, 8);
+            batch.fresh(at(0, 1), 99);
+            batch.stale(at(0, 1), 4096, 300, Some(b"user:1"));
+            batch.fresh(at(1, 1), 1);
+            batch.floor_wait(at(0, 1), 70, Some(&Key::new(b"a b\n")));
+            batch.floor_wait(at(0, 1), 60, None);
+            batch.floor_wait(at(1, 1), 50, None);
+            batch.wait(RouteId(1), 9);
+            batch.push_lag(MemberId(1), 12, 8);
             batch.failover_pause(80);
-            batch.ladder(Place { route: 0, member: 1 }, 1, 3);
+            batch.ladder(at(0, 1), 1, 3);
             batch.hits(60);
             batch.misses(4);
         });

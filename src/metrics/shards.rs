@@ -83,13 +83,14 @@ impl Shards {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::{CommandId, MemberId, RouteId};
     use crate::metrics::batch::Tally;
     use crate::metrics::worst::{Key, Measure, Worst};
-    use crate::metrics::{Label, NONE, Place};
+    use crate::metrics::{Label, Place};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    const GET: Label = Label::new(0, 1, 7);
+    const GET: Label = Label::new(RouteId(0), MemberId(1), CommandId(7));
     const MEASURES: [Measure; 2] = [Measure::Staleness, Measure::FloorWait];
 
     #[test]
@@ -151,14 +152,14 @@ mod tests {
     }
 
     fn note_everything(batch: &mut Batch) {
-        let place = Place { route: 0, member: 1 };
+        let place = Place { route: RouteId(0), member: MemberId(1) };
         batch.command(GET, 1, 100);
         batch.stale(place, 9, 9, Some(b"k"));
-        batch.rejected(1);
-        batch.failed(1);
+        batch.rejected(CommandId(1));
+        batch.failed(CommandId(1));
         batch.floor_wait(place, 1, None);
-        batch.wait(0, 1);
-        batch.push_lag(1, 1, 1);
+        batch.wait(RouteId(0), 1);
+        batch.push_lag(MemberId(1), 1, 1);
         batch.failover_pause(1);
         batch.ladder(place, 1, 1);
         batch.hits(1);
@@ -194,22 +195,34 @@ mod tests {
         Fresh(Place, u32),
         Stale(Place, u64, u64, u8),
         FloorWaited(Place, u64, u8),
-        Waited(u16, u64),
-        Pushed(u16, u64, u32),
+        Waited(RouteId, u64),
+        Pushed(MemberId, u64, u32),
         Paused(u64),
-        Failed(u16),
+        Failed(CommandId),
         Stepped(Place, u8, u32),
         Flush,
         FlushUnderReader,
     }
 
+    fn route() -> impl Strategy<Value = RouteId> + Clone {
+        (0u16..3).prop_map(RouteId)
+    }
+
+    fn member() -> impl Strategy<Value = MemberId> + Clone {
+        (0u16..3).prop_map(MemberId)
+    }
+
+    fn command() -> impl Strategy<Value = CommandId> {
+        (0u16..5).prop_map(CommandId)
+    }
+
     fn label() -> impl Strategy<Value = Label> {
         let made = |(route, member, command)| Label::new(route, member, command);
-        (0u16..3, 0u16..3, 0u16..5).prop_map(made)
+        (route(), member(), command()).prop_map(made)
     }
 
     fn event() -> impl Strategy<Value = Event> {
-        let place = (0u16..3, 0u16..3).prop_map(|(route, member)| Place { route, member });
+        let place = (route(), member()).prop_map(|(route, member)| Place { route, member });
         prop_oneof![
             (label(), 0u32..99, 0u64..9999).prop_map(|(it, n, t)| Event::Command(it, n, t)),
             (label(), 0u32..99).prop_map(|(it, n)| Event::Counted(it, n)),
@@ -219,10 +232,10 @@ mod tests {
                 .prop_map(|(p, b, m, key)| Event::Stale(p, b, m, key)),
             (place.clone(), 0u64..9, any::<u8>())
                 .prop_map(|(p, m, key)| Event::FloorWaited(p, m, key)),
-            (0u16..3, 0u64..99).prop_map(|(route, m)| Event::Waited(route, m)),
-            (0u16..3, 0u64..99, 0u32..9).prop_map(|(it, m, n)| Event::Pushed(it, m, n)),
+            (route(), 0u64..99).prop_map(|(route, m)| Event::Waited(route, m)),
+            (member(), 0u64..99, 0u32..9).prop_map(|(it, m, n)| Event::Pushed(it, m, n)),
             (0u64..99).prop_map(Event::Paused),
-            (0u16..5).prop_map(Event::Failed),
+            command().prop_map(Event::Failed),
             (place.clone(), 0u8..6, 0u32..9).prop_map(|(p, step, n)| Event::Stepped(p, step, n)),
             Just(Event::Flush),
             Just(Event::FlushUnderReader),
@@ -237,7 +250,7 @@ mod tests {
         stale: BTreeMap<Place, (u64, u64, u64)>,
         delays: BTreeMap<(Delay, Place), (u64, u64)>,
         worst: BTreeMap<(u8, Place), (u64, u64)>,
-        failed: BTreeMap<u16, u64>,
+        failed: BTreeMap<CommandId, u64>,
         ladder: [u64; 8],
         steps: BTreeMap<(Place, u8), u64>,
     }
@@ -267,10 +280,15 @@ mod tests {
                     self.keep_worst(Measure::FloorWait, place, (micros, 0));
                 }
                 Event::Waited(route, micros) => {
-                    self.delay(Delay::Wait, Place { route, member: NONE }, micros, 1);
+                    self.delay(Delay::Wait, Place { route, member: MemberId::NONE }, micros, 1);
                 }
                 Event::Pushed(member, micros, n) if 0 < n => {
-                    self.delay(Delay::PushLag, Place { route: NONE, member }, micros, u64::from(n));
+                    self.delay(
+                        Delay::PushLag,
+                        Place { route: RouteId::NONE, member },
+                        micros,
+                        u64::from(n),
+                    );
                 }
                 Event::Paused(micros) => {
                     self.delay(Delay::FailoverPause, Place::NOWHERE, micros, 1);

@@ -161,6 +161,7 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::{MemberId, RouteId};
     use crate::metrics::services::SERIES_MAX;
 
     #[test]
@@ -171,11 +172,11 @@ mod tests {
             (0..1000).flat_map(commands)
         };
         for (member, command) in labels() {
-            batch.command(Label::new(0, member, command), 1, 500);
+            batch.command(Label::new(RouteId(0), MemberId(member), CommandId(command)), 1, 500);
         }
         snapshot.take(&mut batch);
         assert_eq!(snapshot.services().len(), SERIES_MAX + 4);
         assert_eq!(snapshot.calls(), 4000);
-        assert_eq!(snapshot.command(3).count(), 1000);
+        assert_eq!(snapshot.command(CommandId(3)).count(), 1000);
     }
 }

@@ -169,9 +169,8 @@ mod tests {
             in_flight: 1,
             behind_us: 40,
         };
-        let replicas = [stands(1, 90, true), stands(2, 100, false)];
-        let members =
-            StaticMembers { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+        let replicas = [stands(MemberId(1), 90, true), stands(MemberId(2), 100, false)];
+        let members = StaticMembers { master: Some(MemberId(0)), replicas: &replicas, head: Offset::new(100) };
         let ladder = Ladder::default();
         let ask = ReadRequirements {
             class: Class::Read,
@@ -185,7 +184,7 @@ mod tests {
             ladder: &ladder,
             ladder_position: LadderPosition::START,
         };
-        explain(route, &ask, &members, allowed, |it| format!("n{}", it + 1)).lines()
+        explain(route, &ask, &members, allowed, |it| format!("n{}", it.0 + 1)).lines()
     }
 
     #[test]

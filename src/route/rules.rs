@@ -364,10 +364,10 @@ mod tests {
         ];
         let routes = Routes::new(Level::Sticky, Route::default(), rules);
         let (session, listener) = (Some(Level::Master), Some(Level::Eventual));
-        assert_eq!(routes.level(1, session, listener), Level::Master);
-        assert_eq!(routes.level(1, None, listener), Level::Global);
-        assert_eq!(routes.level(2, None, listener), Level::Eventual);
-        assert_eq!(routes.level(2, None, None), Level::Sticky);
+        assert_eq!(routes.level(RouteId(1), session, listener), Level::Master);
+        assert_eq!(routes.level(RouteId(1), None, listener), Level::Global);
+        assert_eq!(routes.level(RouteId(2), None, listener), Level::Eventual);
+        assert_eq!(routes.level(RouteId(2), None, None), Level::Sticky);
         assert!(Routes::default().is_trivial());
     }
 
@@ -392,7 +392,7 @@ mod tests {
         assert_eq!(routes("b a").after(&third).unwrap(), third, "nothing new changes nothing");
         let bare = routes("").after(&third).unwrap();
         assert!(bare.is_trivial() && !bare.looks_at_keys());
-        assert_eq!(bare.get(1).name, "a", "a number of before is still its route");
+        assert_eq!(bare.get(RouteId(1)).name, "a", "a number of before is still its route");
     }
 
     #[test]
@@ -404,7 +404,10 @@ mod tests {
         let second = second.after(&first).unwrap();
         assert_eq!(chosen(&first, "GET k", Group::String, Keys::READ, 0), "a");
         assert_eq!(chosen(&second, "GET k", Group::String, Keys::READ, 0), "b");
-        assert_eq!((second.get(0).acks, second.default_level()), (Acks::All, Level::Global));
+        assert_eq!(
+            (second.get(RouteId::DEFAULT).acks, second.default_level()),
+            (Acks::All, Level::Global)
+        );
     }
 
     #[test]

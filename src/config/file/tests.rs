@@ -1,6 +1,7 @@
 //! What a file may say, and how it is told what it may not.
 
 use super::*;
+use crate::base::ids::RouteId;
 use crate::config::table::When;
 use crate::route::Step;
 
@@ -42,15 +43,15 @@ fn the_routes_example_is_sound() {
     let config = Config::parse("config/routes.toml", ROUTES).unwrap();
     assert_eq!(names(&config), ["n1", "n2", "n3", "reports (tag:analytics, dedicated)"]);
     let routes = config.routes;
-    let bank = routes.get(1);
+    let bank = routes.get(RouteId(1));
     assert_eq!((bank.name.as_str(), bank.level), ("bank", Some(Level::Linearizable)));
     assert_eq!((bank.acks, bank.acks_timeout), (Acks::Count(1), Duration::from_millis(500)));
     assert_eq!(bank.ladder, Ladder::default());
     assert!(routes.looks_at_keys());
-    let dashboards = routes.get(3);
+    let dashboards = routes.get(RouteId(3));
     assert_eq!(dashboards.ladder.steps()[2], Step::Wait(Duration::from_millis(50)));
     assert_eq!(dashboards.matches.dbs, [3]);
-    assert_eq!(routes.get(4).members, [Selector::Tag("analytics".into())]);
+    assert_eq!(routes.get(RouteId(4)).members, [Selector::Tag("analytics".into())]);
     assert_eq!(routes.all().last().unwrap().sticky_for, Some(Duration::from_millis(500)));
 }
 
@@ -60,7 +61,7 @@ fn routes_inherit_what_they_leave_out() {
                 sticky-for = '1s'\n[[route]]\nname = 'a'\nsticky-for = '0s'\n[[route]]\n\
                 name = 'b'\non-lag = []\n";
     let routes = parse(text).unwrap().routes;
-    let (a, b) = (routes.get(1), routes.get(2));
+    let (a, b) = (routes.get(RouteId(1)), routes.get(RouteId(2)));
     assert_eq!((a.acks, a.sticky_for, a.ladder.steps()), (Acks::All, None, &[Step::Stale][..]));
     assert_eq!((b.sticky_for, b.ladder.steps()), (Some(Duration::from_secs(1)), &[][..]));
     assert_eq!((a.level, routes.default_level()), (None, Level::Eventual));

@@ -6,12 +6,13 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 const HEAD: u64 = 1000;
+const MASTER: MemberId = MemberId(100);
 
 fn candidate() -> impl Strategy<Value = Candidate> {
     (0..=HEAD, any::<bool>(), any::<bool>(), 0..4_u32, 0..3000_u64).prop_map(
         |(applied, in_service, paused, in_flight, behind_us)| {
             let applied = Offset::new(applied);
-            Candidate { member: 0, applied, in_service, paused, in_flight, behind_us }
+            Candidate { member: MemberId(0), applied, in_service, paused, in_flight, behind_us }
         },
     )
 }
@@ -56,17 +57,17 @@ struct Case {
     random: u64,
     ladder: Ladder,
     ladder_position: LadderPosition,
-    master: Option<u16>,
+    master: Option<MemberId>,
     replicas: Vec<Candidate>,
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let master = prop_oneof![4 => Just(Some(100)), 1 => Just(None)];
+    let master = prop_oneof![4 => Just(Some(MASTER)), 1 => Just(None)];
     let ask =
         (level(), floor(), prop::option::of(0..6_usize), any::<u64>(), steps(), ladder_position());
     (ask, master, vec(candidate(), 0..5)).prop_map(|(ask, master, mut replicas)| {
         let (level, floor, preferred, random, ladder, ladder_position) = ask;
-        replicas.iter_mut().enumerate().for_each(|(at, it)| it.member = at as u16);
+        replicas.iter_mut().enumerate().for_each(|(at, it)| it.member = MemberId::of(at));
         Case { level, floor, preferred, random, ladder, ladder_position, master, replicas }
     })
 }
@@ -95,7 +96,7 @@ impl Case {
         plan(&self.asked(), &self.standing())
     }
 
-    fn replica(&self, member: u16) -> Option<&Candidate> {
+    fn replica(&self, member: MemberId) -> Option<&Candidate> {
         self.replicas.iter().find(|it| it.member == member)
     }
 
@@ -228,8 +229,8 @@ proptest! {
     #[test]
     fn without_replicas_in_service_reads_go_to_the_master(mut case in case()) {
         case.replicas.iter_mut().for_each(|it| it.in_service = false);
-        case.master = Some(100);
-        prop_assert_eq!(case.plan().to, Where::Member(100));
+        case.master = Some(MASTER);
+        prop_assert_eq!(case.plan().to, Where::Member(MASTER));
     }
 
     #[test]
@@ -265,14 +266,14 @@ proptest! {
     #[test]
     fn of_two_the_less_busy_serves(random: u64, busy in 0..2_usize) {
         let idle = Candidate {
-            member: 0,
+            member: MemberId(0),
             applied: Offset::ZERO,
             in_service: true,
             paused: false,
             in_flight: 0,
             behind_us: 0,
         };
-        let mut replicas = [idle, Candidate { member: 1, ..idle }];
+        let mut replicas = [idle, Candidate { member: MemberId(1), ..idle }];
         replicas[busy].in_flight = 1;
         let ladder = Ladder::default();
         let case = Case {
@@ -282,10 +283,10 @@ proptest! {
             random,
             ladder,
             ladder_position: LadderPosition::START,
-            master: Some(100),
+            master: Some(MASTER),
             replicas: replicas.to_vec(),
         };
-        prop_assert_eq!(case.plan().to, Where::Member(1 - busy as u16));
+        prop_assert_eq!(case.plan().to, Where::Member(MemberId::of(1 - busy)));
     }
 }
 
@@ -300,7 +301,7 @@ fn every_reason_has_its_own_label_and_number() {
 #[test]
 fn a_read_that_comes_back_from_a_wait_says_so() {
     let replica = Candidate {
-        member: 3,
+        member: MemberId(3),
         applied: Offset::new(7),
         in_service: true,
         paused: false,
@@ -315,15 +316,17 @@ fn a_read_that_comes_back_from_a_wait_says_so() {
         random: 0,
         ladder,
         ladder_position: LadderPosition::START,
-        master: Some(100),
+        master: Some(MASTER),
         replicas: vec![replica],
     };
-    let Where::Wait { member: 3, step, .. } = case.plan().to else { panic!("{:?}", case.plan()) };
+    let Where::Wait { member: MemberId(3), step, .. } = case.plan().to else {
+        panic!("{:?}", case.plan())
+    };
     case.ladder_position = LadderPosition { step, left: Some(Duration::ZERO) };
     let refused = Where::Refuse(Refusal::Lagged { behind_bytes: 2 });
     assert_eq!(case.plan(), Plan { to: refused, because: Reason::Lagged });
     case.replicas[0].applied = Offset::new(9);
-    assert_eq!(case.plan(), Plan { to: Where::Member(3), because: Reason::Waited });
+    assert_eq!(case.plan(), Plan { to: Where::Member(MemberId(3)), because: Reason::Waited });
 }
 
 #[test]
@@ -344,8 +347,8 @@ fn the_step_of_a_plan_is_the_one_of_the_ladder_that_was_taken() {
             random: 0,
             ladder: Ladder::new(steps).unwrap(),
             ladder_position: LadderPosition::START,
-            master: Some(100),
-            replicas: vec![away(7, 0), away(9, 1)],
+            master: Some(MASTER),
+            replicas: vec![away(7, MemberId(0)), away(9, MemberId(1))],
         };
         case.plan().because.step()
     };
