@@ -67,8 +67,11 @@ fn planning(bench: &mut Criterion) {
     ];
     for (name, preferred, applied) in cases {
         let replicas = replicas(applied);
-        let members =
-            StaticMembers { master: Some(MemberId(0)), replicas: &replicas, head: Offset::new(100) };
+        let members = StaticMembers {
+            master: Some(MemberId(0)),
+            replicas: &replicas,
+            head: Offset::new(100),
+        };
         let mut random = 1_u64;
         bench.bench_function(&format!("plan/sticky/{name}"), |it| {
             it.iter(|| {

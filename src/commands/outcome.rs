@@ -2,8 +2,7 @@
 //! than itself.
 
 use super::migration::Migration;
-use crate::base::ids::RouteId;
-use crate::base::ids::SlotId;
+use crate::base::ids::{MemberId, RouteId, SlotId};
 use crate::base::position::{Offset, Position};
 use crate::base::time::MonoUs;
 use crate::metrics::Place;
@@ -121,7 +120,7 @@ impl ReadRetry {
 #[derive(Debug)]
 pub enum Job {
     /// PROXY FAILOVER to the member at this place; answers OK, or why not.
-    FailOver { candidate: usize },
+    FailOver { candidate: MemberId },
     /// PROXY RELOAD; answers OK, or why not.
     Reload,
     /// MIGRATE of keys of this database; answers what came of it.

@@ -3,6 +3,7 @@
 use super::member::Member;
 use super::replica_set::{MemberList, ReplicaSet};
 use super::waiters::Condition;
+use crate::base::ids::MemberId;
 use crate::base::places::Places;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
@@ -42,7 +43,7 @@ pub struct Wanted {
     count: usize,
     /// Places of those that were in sync when the write was made. All that still are must have it,
     /// and one replica at least.
-    in_sync: Option<Vec<usize>>,
+    in_sync: Option<Vec<MemberId>>,
     /// Without an end when zero.
     timeout: Duration,
 }
@@ -96,13 +97,13 @@ impl Wanted {
 
     fn add(&mut self, acks: Acks, set: &ReplicaSet, member_list: &MemberList) {
         let master = set.master();
-        let in_sync = |it: &&std::sync::Arc<Member>| it.index != master && it.is_in_sync();
+        let in_sync = |it: &&std::sync::Arc<Member>| it.id != master && it.is_in_sync();
         match acks {
             Acks::None => {}
             Acks::Count(count) => self.count = self.count.max(count.into()),
             Acks::All => self.count = self.count.max(member_list.len() - 1),
             Acks::InSync => {
-                let places = || member_list.iter().filter(in_sync).map(|it| it.index).collect();
+                let places = || member_list.iter().filter(in_sync).map(|it| it.id).collect();
                 self.in_sync.get_or_insert_with(places);
             }
         }
@@ -132,7 +133,7 @@ impl Wanted {
         let master = set.master();
         let members = in_sync.iter().map(|it| set.member(*it));
         let lacking = members
-            .filter(|it| it.index != master && it.is_in_sync() && it.applied() < offset)
+            .filter(|it| it.id != master && it.is_in_sync() && it.applied() < offset)
             .count();
         // A number may still be reached by those who were not in sync.
         let is_settled = lacking == 0 && (in_sync.is_empty() || self.count <= acked);
@@ -175,9 +176,8 @@ mod tests {
     /// Acked, wanted, and whether there is nothing more to wait for.
     fn stands(wanted: &Wanted, set: &ReplicaSet) -> (usize, usize, bool) {
         let (master, head) = (set.master(), set.head());
-        let has = |it: &&std::sync::Arc<Member>| {
-            it.index != master && it.is_sound() && head <= it.applied()
-        };
+        let has =
+            |it: &&std::sync::Arc<Member>| it.id != master && it.is_sound() && head <= it.applied();
         let acked = set.member_list().iter().filter(has).count();
         let stands = wanted.confirmed(set, head, acked);
         (stands.acked, stands.wanted, stands.is_final())
@@ -188,13 +188,13 @@ mod tests {
         let set = set();
         let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
         assert_eq!(stands(&wanted, &set), (0, 2, false));
-        set.apply(set.member(1), ApplyBudget::SHORT);
+        set.apply(set.member(MemberId(1)), ApplyBudget::SHORT);
         assert_eq!(stands(&wanted, &set), (1, 2, false));
-        set.pause(set.member(2), MonoUs(1)).unwrap();
+        set.pause(set.member(MemberId(2)), MonoUs(1)).unwrap();
         assert_eq!(stands(&wanted, &set), (1, 1, true));
-        set.resume(set.member(2));
+        set.resume(set.member(MemberId(2)));
         assert_eq!(stands(&wanted, &set), (1, 2, false), "it is back, and lacks the write");
-        set.drain(set.member(2), MonoUs(1)).unwrap();
+        set.drain(set.member(MemberId(2)), MonoUs(1)).unwrap();
         assert_eq!(stands(&wanted, &set), (1, 1, true));
     }
 
@@ -202,8 +202,8 @@ mod tests {
     fn when_all_leave_without_the_write_nothing_is_waited_for_and_nothing_is_durable() {
         let set = set();
         let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
-        set.pause(set.member(1), MonoUs(1)).unwrap();
-        set.member(2).enter(MemberFlag::Unsynced, MonoUs(1));
+        set.pause(set.member(MemberId(1)), MonoUs(1)).unwrap();
+        set.member(MemberId(2)).enter(MemberFlag::Unsynced, MonoUs(1));
         assert_eq!(stands(&wanted, &set), (0, 1, true));
     }
 
@@ -211,22 +211,22 @@ mod tests {
     fn a_candidate_is_no_replica_any_more_and_the_old_master_has_all_there_is() {
         let set = set();
         let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
-        set.fail_over(set.member(1)).unwrap();
+        set.fail_over(set.member(MemberId(1))).unwrap();
         assert_eq!(stands(&wanted, &set), (1, 2, false));
-        set.apply(set.member(2), ApplyBudget::SHORT);
+        set.apply(set.member(MemberId(2)), ApplyBudget::SHORT);
         assert_eq!(stands(&wanted, &set), (2, 2, true));
     }
 
     #[test]
     fn with_none_in_sync_the_answer_is_known_at_once_and_who_comes_later_was_not_counted() {
         let set = set();
-        [1, 2].iter().for_each(|it| set.pause(set.member(*it), MonoUs(1)).unwrap());
+        [1, 2].map(MemberId).iter().for_each(|it| set.pause(set.member(*it), MonoUs(1)).unwrap());
         let none = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
         assert_eq!(stands(&none, &set), (0, 1, true));
-        [1, 2].iter().for_each(|it| set.resume(set.member(*it)));
-        set.apply(set.member(1), ApplyBudget::SHORT);
+        [1, 2].map(MemberId).iter().for_each(|it| set.resume(set.member(*it)));
+        set.apply(set.member(MemberId(1)), ApplyBudget::SHORT);
         assert_eq!(stands(&none, &set), (1, 2, true), "it is not a matter of luck");
-        set.member(1).enter(MemberFlag::Paused, MonoUs(1));
+        set.member(MemberId(1)).enter(MemberFlag::Paused, MonoUs(1));
         let all = wanted(&set, &[(Acks::All, 5)]).unwrap();
         assert_eq!(stands(&all, &set), (1, 2, false), "a member that is paused is still a member");
     }
@@ -234,13 +234,13 @@ mod tests {
     #[test]
     fn those_who_ask_for_different_things_get_all_of_them() {
         let set = set();
-        set.pause(set.member(2), MonoUs(1)).unwrap();
+        set.pause(set.member(MemberId(2)), MonoUs(1)).unwrap();
         let both = wanted(&set, &[(Acks::InSync, 5), (Acks::Count(2), 9)]).unwrap();
         assert_eq!(both.timeout(), Some(Duration::from_millis(9)), "neither is surely more");
-        set.apply(set.member(1), ApplyBudget::SHORT);
+        set.apply(set.member(MemberId(1)), ApplyBudget::SHORT);
         assert_eq!(stands(&both, &set), (1, 2, false), "the second may resume in time");
-        set.resume(set.member(2));
-        set.apply(set.member(2), ApplyBudget::SHORT);
+        set.resume(set.member(MemberId(2)));
+        set.apply(set.member(MemberId(2)), ApplyBudget::SHORT);
         assert_eq!(stands(&both, &set), (2, 2, true));
         let time = |asked: &[(Acks, u64)]| wanted(&set, asked).unwrap().timeout();
         assert_eq!(time(&[(Acks::Count(2), 5), (Acks::Count(1), 9)]), Some(ms(5)));

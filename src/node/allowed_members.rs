@@ -1,6 +1,7 @@
 //! Which members may serve the reads of each route, worked out once for all connections.
 
 use super::replica_set::MemberList;
+use crate::base::ids::RouteId;
 use crate::route::{Allowed, Routes};
 
 /// By route number, the members that may serve its reads; `None` for a route that all may serve.
@@ -11,23 +12,22 @@ impl AllowedMembers {
     /// route.
     pub fn of(routes: &Routes, member_list: &MemberList) -> Option<AllowedMembers> {
         let members = || {
-            member_list
-                .iter()
-                .map(|it| (it.index, it.name.as_str(), it.tags.as_slice(), it.dedicated))
+            member_list.iter().map(|it| (it.id, it.name.as_str(), it.tags.as_slice(), it.dedicated))
         };
         let allowed: Box<[_]> = routes.all().iter().map(|it| it.allowed(members())).collect();
         allowed.iter().any(Option::is_some).then_some(AllowedMembers(allowed))
     }
 
     /// The members that may serve reads of this route, unless all may.
-    pub fn on(&self, route: u16) -> Option<Allowed> {
-        self.0[usize::from(route)]
+    pub fn on(&self, route: RouteId) -> Option<Allowed> {
+        self.0[route.index()]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::MemberId;
     use crate::base::position::{Offset, Position, ReplId};
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
@@ -56,7 +56,9 @@ mod tests {
         let routes =
             Routes::new(Level::Sticky, Route::default(), routes.iter().map(route).collect());
         let found = AllowedMembers::of(&routes, &set.member_list())?;
-        let places = |it: u16| found.on(it).map(|it| it.places.iter().collect());
+        let places = |it: u16| {
+            found.on(RouteId(it)).map(|it| it.places.iter().map(MemberId::index).collect())
+        };
         Some((0..routes.all().len() as u16).map(places).collect())
     }
 
@@ -95,11 +97,14 @@ mod tests {
         assert_eq!(add("n9").err().unwrap(), "the member name `n9` is that of the 9th member");
         assert_eq!(set.member_list().len(), 2);
         let added = add("c").unwrap_or_else(|it| panic!("{it}"));
-        assert_eq!((added.name.as_str(), added.dedicated, added.index), ("c", true, 2));
+        assert_eq!((added.name.as_str(), added.dedicated, added.id), ("c", true, MemberId(2)));
         assert_eq!(set.add_replica(MonoUs(1)).unwrap().name, "n4");
         let routes = Routes::default();
         let found = AllowedMembers::of(&routes, &set.member_list()).unwrap();
-        assert_eq!(found.on(0).unwrap().places.iter().collect::<Vec<_>>(), [0, 1, 3]);
+        assert_eq!(
+            found.on(RouteId::DEFAULT).unwrap().places.iter().collect::<Vec<_>>(),
+            [0, 1, 3].map(MemberId)
+        );
     }
 
     #[test]

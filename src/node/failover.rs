@@ -50,7 +50,7 @@ impl ReplicaSet {
 
     fn fit_to_lead(&self, target: &Member) -> Result<(), Refused> {
         match () {
-            () if target.index == self.master() => Err(Refused::IsMaster),
+            () if target.id == self.master() => Err(Refused::IsMaster),
             () if !target.is_sound() || target.is(MemberFlag::Paused) => {
                 Err(Refused::Unfit(target.flags()))
             }
@@ -98,7 +98,7 @@ impl ReplicaSet {
         self.change_roles(&mut log, old, target, now);
         old.set_applied(log.head());
         old_hosted.engine.forget_watches();
-        self.install_master(target.index, history);
+        self.install_master(target.id, history);
         // A master takes no orders, so none may be left from its time as a replica. One that comes
         // from here on finds the master, and takes itself back.
         target.leave(MemberFlag::Drained);
@@ -127,7 +127,7 @@ impl ReplicaSet {
         if !master.is(MemberFlag::Quarantined) {
             return;
         }
-        let fit = |it: &&Arc<Member>| it.index != master.index && it.is_sound();
+        let fit = |it: &&Arc<Member>| it.id != master.id && it.is_sound();
         let Some(candidate) =
             self.members().filter(fit).max_by_key(|it| (!it.dedicated, it.applied()))
         else {
@@ -163,6 +163,7 @@ pub fn new_replid() -> ReplId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::MemberId;
     use crate::base::time::WallMs;
     use crate::command::{Args, CallEnv};
     use crate::engine::{Run, Thresholds, verbs};
@@ -178,23 +179,23 @@ mod tests {
     #[test]
     fn a_candidate_that_is_paused_on_the_way_is_refused_and_nothing_changes() {
         let set = set();
-        let (old, candidate) = (set.member(0), set.member(1));
+        let (old, candidate) = (set.member(MemberId(0)), set.member(MemberId(1)));
         set.apply(candidate, ApplyBudget::Writes(3));
         set.pause(candidate, MonoUs(1)).unwrap();
         assert_eq!(set.succeed(old, candidate, MonoUs(1)), Err(Refused::Unfit("paused".into())));
-        assert_eq!((set.master(), set.generation()), (0, 0));
+        assert_eq!((set.master(), set.generation()), (MemberId(0), 0));
         candidate.leave(MemberFlag::Paused);
         candidate.enter(MemberFlag::Frozen, MonoUs(1));
         assert!(matches!(set.succeed(old, candidate, MonoUs(1)), Err(Refused::Behind(_))));
         candidate.leave(MemberFlag::Frozen);
         assert_eq!(set.succeed(old, candidate, MonoUs(1)), Ok(()));
-        assert_eq!((set.master(), candidate.applied()), (1, set.head()));
+        assert_eq!((set.master(), candidate.applied()), (MemberId(1), set.head()));
     }
 
     #[test]
     fn an_order_that_meets_a_failover_leaves_no_master_paused() {
         let set = set();
-        let (old, candidate) = (set.member(0), set.member(1));
+        let (old, candidate) = (set.member(MemberId(0)), set.member(MemberId(1)));
         set.fail_over(candidate).unwrap();
         assert_eq!(set.pause(candidate, MonoUs(1)), Err(Refused::IsMaster));
         assert_eq!((candidate.flags(), old.flags()), ("ok".into(), "ok".into()));
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn a_budget_ends_between_two_writes_and_the_next_goes_on_there() {
         let set = set();
-        let member = set.member(1);
+        let member = set.member(MemberId(1));
         let mut stops = vec![member.applied()];
         while set.apply(member, ApplyBudget::Writes(7)) == Applied::Some {
             stops.push(member.applied());
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn a_copy_takes_along_what_its_source_has_taken_and_not_applied() {
         let set = set();
-        let (source, member) = (set.member(1), set.member(2));
+        let (source, member) = (set.member(MemberId(1)), set.member(MemberId(2)));
         set.apply(source, ApplyBudget::Writes(7));
         set.disconnect(member, DisconnectReason::NotApplicable);
         assert_eq!(set.sync(member, MonoUs(1)), crate::node::Synced::Done);
@@ -227,13 +228,13 @@ mod tests {
         assert_eq!([0, 1, 2].map(|it| listed(&set, it)), [":20\r\n"; 3]);
     }
 
-    fn listed(set: &ReplicaSet, at: usize) -> String {
+    fn listed(set: &ReplicaSet, at: u16) -> String {
         let owned = OwnedRequest::of(["LLEN", "list"]);
         let Run::Read(verb) = verbs::find(b"LLEN").unwrap().run else { panic!("LLEN reads") };
         let env = CallEnv::new(WallMs(1), 1);
         let mut reply = Reply::default();
         let args = Args::new(owned.borrow(), 1, 0, &env);
-        set.read(set.member(at)).run(verb, args, &mut reply).unwrap();
+        set.read(set.member(MemberId(at))).run(verb, args, &mut reply).unwrap();
         String::from_utf8_lossy(reply.bytes()).into_owned()
     }
 }

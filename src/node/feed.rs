@@ -4,7 +4,6 @@ use super::apply_budget::{ApplyBudget, BudgetClock};
 use super::member::{ApplyState, Hosted, Member};
 use super::replica_set::ReplicaSet;
 use super::sync::Synced;
-use crate::base::ids::MemberId;
 use crate::base::limits::APPLY_RECORDS_MAX;
 use crate::base::position::Offset;
 use crate::base::time::WallMs;
@@ -80,7 +79,7 @@ impl ReplicaSet {
         hosted: &mut Hosted,
         budget: ApplyBudget,
     ) -> Applied {
-        if !member.is_moving() || !member.is_sound() || member.index == self.master() {
+        if !member.is_moving() || !member.is_sound() || member.id == self.master() {
             return Applied::Nothing;
         }
         let mut due = std::mem::take(&mut hosted.apply_state.due);
@@ -110,7 +109,7 @@ impl ReplicaSet {
         self.rate.note(end.since(member.applied()), now.since(began));
         member.set_applied(end);
         member.set_applying_since(next);
-        self.seen.lock().push_lag(MemberId::of(member.index), now.since(oldest), count as u32);
+        self.seen.lock().push_lag(member.id, now.since(oldest), count as u32);
         Applied::Some
     }
 

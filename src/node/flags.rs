@@ -24,7 +24,7 @@ impl ReplicaSet {
         member.leave(MemberFlag::Paused);
         if member.is(MemberFlag::Quarantined) {
             self.replace_quarantined_master();
-            if member.index != self.master() {
+            if member.id != self.master() {
                 member.enter(MemberFlag::Unsynced, MonoUs(0));
             }
             member.leave(MemberFlag::Quarantined);
@@ -50,11 +50,11 @@ impl ReplicaSet {
 
     /// Only replicas take orders. Looks again afterwards: a failover may have come between.
     fn order(&self, member: &Member, flag: MemberFlag, now: MonoUs) -> Result<(), Refused> {
-        if member.index == self.master() {
+        if member.id == self.master() {
             return Err(Refused::IsMaster);
         }
         member.enter(flag, now);
-        if member.index == self.master() {
+        if member.id == self.master() {
             member.leave(flag);
             return Err(Refused::IsMaster);
         }
@@ -70,8 +70,8 @@ impl ReplicaSet {
     /// A verb panicked in `member`, whose lock the caller holds: its data cannot be trusted any
     /// more.
     pub(super) fn quarantine(&self, member: &Member) {
-        let is_master = member.index == self.master();
-        let has_candidate = self.members().any(|it| it.index != member.index && it.is_sound());
+        let is_master = member.id == self.master();
+        let has_candidate = self.members().any(|it| it.id != member.id && it.is_sound());
         if is_master && !has_candidate {
             log::error!("event=panic member={} action=none reason=no-candidate", member.name);
             return;
@@ -88,7 +88,7 @@ impl ReplicaSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::ids::BlockId;
+    use crate::base::ids::{BlockId, MemberId};
     use crate::base::places::Places;
     use crate::engine::Thresholds;
     use crate::node::new_replid;
@@ -111,20 +111,21 @@ mod tests {
         let set = Arc::new(set);
         set.ping(MonoUs(1));
         let leave: [fn(&ReplicaSet); 4] = [
-            |it| it.pause(it.member(1), MonoUs(1)).unwrap(),
-            |it| it.drain(it.member(2), MonoUs(1)).unwrap(),
-            |it| it.quarantine(it.member(3)),
-            |it| it.disconnect(it.member(4), DisconnectReason::NotApplicable),
+            |it| it.pause(it.member(MemberId(1)), MonoUs(1)).unwrap(),
+            |it| it.drain(it.member(MemberId(2)), MonoUs(1)).unwrap(),
+            |it| it.quarantine(it.member(MemberId(3))),
+            |it| it.disconnect(it.member(MemberId(4)), DisconnectReason::NotApplicable),
         ];
         for (at, leave) in leave.iter().enumerate() {
-            assert!(set.member(at + 1).is_in_sync());
+            let member = MemberId::of(at + 1);
+            assert!(set.member(member).is_in_sync());
             let woken = Arc::new(Woken::default());
-            let places = Places::of([at + 1].into_iter());
+            let places = Places::of([member].into_iter());
             let condition = Condition::InSync { places, count: 0 };
             let wait = set.wait_for(condition, set.head(), woken.clone(), BlockId(0));
             assert!(wait.is_some());
             leave(&set);
-            assert!(!set.member(at + 1).is_in_sync());
+            assert!(!set.member(member).is_in_sync());
             assert_eq!(*woken.0.lock(), 1, "n{}", at + 2);
         }
     }

@@ -127,7 +127,7 @@ impl ReplicaSet {
     /// The members that are replicas.
     pub(super) fn replicas(&self) -> impl Iterator<Item = &Arc<Member>> {
         let master = self.master();
-        self.members().filter(move |it| it.index != master)
+        self.members().filter(move |it| it.id != master)
     }
 
     /// `member` is sent nothing more: it serves nothing, and will be synced anew.
@@ -211,6 +211,7 @@ fn behind_us(follower: &Follower, head: Offset, now: MonoUs) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::MemberId;
     use crate::base::position::Position;
     use crate::engine::Thresholds;
     use crate::node::{ApplyBudget, new_replid};
@@ -243,7 +244,7 @@ mod tests {
         assert_eq!(sent.len() as u64, head.bytes());
         set.ack(id, head, MonoUs(100)).unwrap();
         assert_eq!(set.acked_by(head), 1);
-        set.apply(set.member(1), ApplyBudget::SHORT);
+        set.apply(set.member(MemberId(1)), ApplyBudget::SHORT);
         assert_eq!((set.acked_by(head), set.acked_by_at_least(2)), (2, Some(head)));
         assert!(gate.allows(set.fed(MonoUs(200))));
         let stands = |it: &FollowerStatus| (it.kind, it.acked, it.behind_us);
@@ -273,14 +274,14 @@ mod tests {
         let set = set();
         let state = || set.followers(MonoUs(9))[0].state;
         assert!(state().is_online());
-        set.disconnect(set.member(1), DisconnectReason::NotApplicable);
+        set.disconnect(set.member(MemberId(1)), DisconnectReason::NotApplicable);
         let why = DisconnectReason::NotApplicable;
         assert_eq!(state(), FollowerState::Disconnected { why });
-        set.sync(set.member(1), MonoUs(9));
-        assert!(state().is_online() && set.member(1).is_sound());
-        set.fail_over(set.member(1)).unwrap();
+        set.sync(set.member(MemberId(1)), MonoUs(9));
+        assert!(state().is_online() && set.member(MemberId(1)).is_sound());
+        set.fail_over(set.member(MemberId(1))).unwrap();
         assert_eq!((set.followers(MonoUs(9))[0].name.as_str(), state().is_online()), ("n1", true));
-        set.fail_over(set.member(0)).unwrap();
+        set.fail_over(set.member(MemberId(0))).unwrap();
         assert_eq!((set.followers(MonoUs(9))[0].name.as_str(), state().is_online()), ("n2", true));
     }
 
@@ -288,7 +289,7 @@ mod tests {
     fn one_write_longer_than_the_feed_limit_disconnects_nobody_and_is_not_kept() {
         let set = set();
         set.bound_log(1 << 20, 1 << 20);
-        let member = set.member(1);
+        let member = set.member(MemberId(1));
         let mut log = set.log.lock();
         let mut entry = log.write(1, MonoUs(1));
         entry.propagate(0, &vec![b'x'; 64 << 20], [].into_iter());

@@ -23,13 +23,14 @@ impl ReplicaSet {
     /// Locks the master to write.
     pub fn write<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
         loop {
-            let index = self.master();
+            let master = self.master();
             // A master may be younger than the caller's member list.
-            let member =
-                member_list.get(index).map_or_else(|| self.member(index), |it| it.as_ref());
+            let member = member_list
+                .get(master.index())
+                .map_or_else(|| self.member(master), |it| it.as_ref());
             let hosted = member.hosted.write();
             // A failover swaps the master while it holds the old one's lock.
-            if self.master() == index {
+            if self.master() == master {
                 return MasterGuard { set: self, member, hosted, has_news: false };
             }
         }

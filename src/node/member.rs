@@ -1,6 +1,7 @@
 //! A hosted member: an engine behind a lock, how far it has applied the stream, and whether it
 //! serves.
 
+use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::engine::{Effects, Engine, KeySlot};
@@ -40,7 +41,7 @@ pub struct Member {
     /// any master does.
     pub dedicated: bool,
     /// Its place in the member list.
-    pub index: usize,
+    pub id: MemberId,
     follower: OnceLock<FollowerId>,
     /// Batches that read it or wait to: what it is busy with, for plans that have a choice.
     pub(super) readers: AtomicU32,
@@ -87,14 +88,14 @@ impl ApplyState {
 
 impl Member {
     /// A member with this engine, described like this.
-    pub fn new(index: usize, config: MemberConfig, engine: Engine) -> Member {
+    pub fn new(id: MemberId, config: MemberConfig, engine: Engine) -> Member {
         let MemberConfig { name, tags, zone, dedicated } = config;
         Member {
             name,
             tags,
             zone,
             dedicated,
-            index,
+            id,
             follower: OnceLock::new(),
             readers: AtomicU32::new(0),
             hosted: RwLock::new(Hosted { engine, apply_state: ApplyState::new() }),

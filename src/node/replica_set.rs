@@ -4,6 +4,7 @@ use super::apply_budget::Rate;
 use super::member::{Member, MemberFlag};
 use super::pause::Pause;
 use super::waiters::Waiters;
+use crate::base::ids::MemberId;
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::{MonoUs, WallMs};
@@ -14,7 +15,7 @@ use crate::replication::Log;
 use crate::route::MemberConfig;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, OnceLock};
 
 /// The members at one time. Members are added, never taken away.
@@ -28,7 +29,7 @@ pub struct ReplicaSet {
     members: Box<[OnceLock<Arc<Member>>]>,
     /// Grows when the member list, the master, the history or CLIENT PAUSE changes.
     generation: AtomicU64,
-    master: AtomicUsize,
+    master: AtomicU16,
     head: AtomicU64,
     history: RwLock<ReplicationHistory>,
     pub(super) waiters: Waiters,
@@ -88,7 +89,8 @@ impl ReplicaSet {
         let places: Box<[OnceLock<Arc<Member>>]> =
             (0..=REPLICAS_MAX).map(|_| OnceLock::new()).collect();
         for (index, config) in members.iter().enumerate() {
-            let member = Member::new(index, config.clone(), Engine::new(seed, thresholds));
+            let id = MemberId::of(index);
+            let member = Member::new(id, config.clone(), Engine::new(seed, thresholds));
             member.set_applied(start.offset);
             if index != 0 {
                 let follower = member.make_follower(&mut log);
@@ -102,7 +104,7 @@ impl ReplicaSet {
             member_list: RwLock::new(places.iter().map_while(|it| it.get().cloned()).collect()),
             members: places,
             generation: AtomicU64::new(0),
-            master: AtomicUsize::new(0),
+            master: AtomicU16::new(0),
             head: AtomicU64::new(start.offset.bytes()),
             history: RwLock::new(history),
             waiters: Waiters::default(),
@@ -124,8 +126,8 @@ impl ReplicaSet {
 
     /// The member at this place: one of any member list, or the master.
     #[inline]
-    pub fn member(&self, index: usize) -> &Member {
-        self.members[index].get().expect("members are never taken away")
+    pub fn member(&self, id: MemberId) -> &Member {
+        self.members[id.index()].get().expect("members are never taken away")
     }
 
     /// All members there are now.
@@ -145,10 +147,10 @@ impl ReplicaSet {
         self.generation.fetch_add(1, AcqRel);
     }
 
-    /// Place of the master in the member list.
+    /// Who is master.
     #[inline]
-    pub fn master(&self) -> usize {
-        self.master.load(Acquire)
+    pub fn master(&self) -> MemberId {
+        MemberId(self.master.load(Acquire))
     }
 
     /// The end of the stream.
@@ -228,7 +230,7 @@ impl ReplicaSet {
         if let Some(why) = config.clashes(index, self.members().map(|it| it.name.as_str())) {
             return Err(why);
         }
-        let member = Arc::new(Member::new(index, config, self.new_engine()));
+        let member = Arc::new(Member::new(MemberId::of(index), config, self.new_engine()));
         member.enter(MemberFlag::Unsynced, now);
         member.make_follower(&mut self.log.lock());
         place.get_or_init(|| member.clone());
@@ -237,9 +239,9 @@ impl ReplicaSet {
         Ok(member)
     }
 
-    pub(super) fn install_master(&self, index: usize, history: ReplicationHistory) {
+    pub(super) fn install_master(&self, id: MemberId, history: ReplicationHistory) {
         *self.history.write() = history;
-        self.master.store(index, Release);
+        self.master.store(id.0, Release);
         self.announce();
     }
 
@@ -264,7 +266,7 @@ impl ReplicaSet {
     /// all, [`u64::MAX`] when nobody can tell. A paused member has heard nothing since it was
     /// paused.
     pub fn behind_us(&self, member: &Member, now: MonoUs) -> u64 {
-        if member.index == self.master() {
+        if member.id == self.master() {
             return 0;
         }
         if !member.is_sound() {

@@ -35,7 +35,7 @@ struct Copied {
 impl ReplicaSet {
     /// Whether `member` is a replica that cannot go on without a full resync, and may have one.
     pub fn needs_sync(&self, member: &Member) -> bool {
-        member.index != self.master()
+        member.id != self.master()
             && member.is(MemberFlag::Unsynced)
             && !member.is(MemberFlag::Paused)
             && !member.is(MemberFlag::Quarantined)
@@ -74,19 +74,20 @@ impl ReplicaSet {
     fn source_of_sync(&self, member: &Member) -> Option<Arc<Member>> {
         let master = self.master();
         let is_fit = |it: &&Arc<Member>| {
-            it.index != master
-                && it.index != member.index
+            it.id != master
+                && it.id != member.id
                 && it.is_sound()
                 && !it.is(MemberFlag::Paused)
                 && member.applied() <= it.applied()
         };
         let replica = self.members().find(is_fit);
-        let master = || self.members().nth(master).filter(|it| !it.is(MemberFlag::Quarantined));
+        let master =
+            || self.members().nth(master.index()).filter(|it| !it.is(MemberFlag::Quarantined));
         replica.or_else(master).cloned()
     }
 
     fn copy_frozen(&self, source: &Member, member: &Member, now: MonoUs) -> Option<Copied> {
-        let is_master = source.index == self.master();
+        let is_master = source.id == self.master();
         if !is_master {
             source.enter(MemberFlag::Frozen, now);
         }
@@ -112,7 +113,7 @@ impl ReplicaSet {
         let mut log = self.log.lock();
         let follower = member.make_follower(&mut log);
         log.handshake(follower);
-        match source.follower().filter(|_| source.index != self.master()) {
+        match source.follower().filter(|_| source.id != self.master()) {
             Some(other) if log.full_resync_like(follower, other) => {}
             Some(_) => return None,
             None => log.full_resync(follower),

@@ -24,7 +24,7 @@ impl View<'_> {
     /// The replica at this place among the replicas: the member list without the master.
     #[inline]
     pub fn replica_at(&self, at: usize) -> &Member {
-        let master = self.set.master();
+        let master = self.set.master().index();
         &self.member_list[at + usize::from(master <= at)]
     }
 
@@ -38,7 +38,7 @@ impl Members for View<'_> {
     #[inline]
     fn master(&self) -> Option<MemberId> {
         let master = self.set.master();
-        (!self.set.member(master).is(MemberFlag::Quarantined)).then_some(MemberId::of(master))
+        (!self.set.member(master).is(MemberFlag::Quarantined)).then_some(master)
     }
 
     #[inline]
@@ -55,7 +55,7 @@ impl Members for View<'_> {
     fn replica(&self, at: usize) -> Candidate {
         let member = self.replica_at(at);
         Candidate {
-            member: MemberId::of(member.index),
+            member: member.id,
             applied: member.applied(),
             in_service: member.in_service(),
             paused: !member.is_moving(),
@@ -95,14 +95,15 @@ mod tests {
             plan(&ask, &view).to
         };
         let counts = || {
-            [1, 2].map(|it| {
-                (0..100).filter(|d| chosen(*d) == Where::Member(MemberId::of(it))).count()
-            })
+            [1, 2]
+                .map(MemberId)
+                .map(|it| (0..100).filter(|d| chosen(*d) == Where::Member(it)).count())
         };
         assert!(counts().iter().all(|it| *it < 90), "idle replicas share: {:?}", counts());
         for (busy, idle) in [(1, 2), (2, 1)] {
+            let (busy, idle) = (MemberId(busy), MemberId(idle));
             let reading = set.read(set.member(busy));
-            assert!((0..100).all(|it| chosen(it) == Where::Member(MemberId::of(idle))));
+            assert!((0..100).all(|it| chosen(it) == Where::Member(idle)));
             drop(reading);
         }
         assert!(counts().iter().all(|it| *it < 90), "nothing is left behind: {:?}", counts());

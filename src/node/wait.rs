@@ -15,7 +15,7 @@ impl Condition {
             Condition::AckedBy(count) => set.acked_by_at_least(count),
             Condition::InSync { places, .. } if places.is_empty() => Some(Offset::MAX),
             Condition::InSync { places, count } => {
-                let is_awaited = |it: &Member| places.has(it.index) && it.is_in_sync();
+                let is_awaited = |it: &Member| places.has(it.id) && it.is_in_sync();
                 let slowest = replicas(set).filter(|it| is_awaited(it)).map(Member::applied).min();
                 Some(slowest.unwrap_or(Offset::MAX)).min(set.acked_by_at_least(count))
             }
@@ -23,7 +23,7 @@ impl Condition {
             Condition::Readable { member, .. } if member == set.master() => Some(Offset::MAX),
             Condition::Readable { member, allowed } => {
                 let may_serve =
-                    |it: &&Member| it.index == member || (allowed.has(it.index) && it.in_service());
+                    |it: &&Member| it.id == member || (allowed.has(it.id) && it.in_service());
                 replicas(set).filter(may_serve).map(Member::applied).max()
             }
             Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
@@ -34,7 +34,7 @@ impl Condition {
 
 fn replicas(set: &ReplicaSet) -> impl Iterator<Item = &Member> {
     let master = set.master();
-    set.members().map(Arc::as_ref).filter(move |it| it.index != master)
+    set.members().map(Arc::as_ref).filter(move |it| it.id != master)
 }
 
 /// A wait that has not ended. Dropped, it is given up.
@@ -88,6 +88,7 @@ impl ReplicaSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::MemberId;
     use crate::base::places::Places;
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
@@ -113,8 +114,8 @@ mod tests {
         set.head()
     }
 
-    fn apply(set: &ReplicaSet, at: usize) {
-        set.apply(set.member(at), ApplyBudget::Writes(1));
+    fn apply(set: &ReplicaSet, at: u16) {
+        set.apply(set.member(MemberId(at)), ApplyBudget::Writes(1));
     }
 
     fn told(woken: &Woken) -> Vec<u64> {
@@ -165,11 +166,12 @@ mod tests {
     fn waits_for_replicas_in_sync_end_when_those_that_lack_it_leave() {
         let (set, woken) = (set(), Arc::new(Woken::default()));
         let end = write(&set);
-        let condition = Condition::InSync { places: Places::of([1, 2].into_iter()), count: 0 };
+        let condition =
+            Condition::InSync { places: Places::of([1, 2].map(MemberId).into_iter()), count: 0 };
         let _wait = set.wait_for(condition, end, woken.clone(), BlockId(7)).expect("both lack it");
         apply(&set, 1);
         assert!(told(&woken).is_empty());
-        set.pause(set.member(2), MonoUs(1)).unwrap();
+        set.pause(set.member(MemberId(2)), MonoUs(1)).unwrap();
         assert_eq!(told(&woken), [7]);
         assert!(set.wait_for(condition, end, woken.clone(), BlockId(8)).is_none());
     }
@@ -178,12 +180,12 @@ mod tests {
     fn a_read_waits_for_its_replica_or_for_any_that_serves() {
         let (set, woken) = (set(), Arc::new(Woken::default()));
         let end = write(&set);
-        let condition = Condition::Readable { member: 1, allowed: Places::ALL };
+        let condition = Condition::Readable { member: MemberId(1), allowed: Places::ALL };
         let _wait = set.wait_for(condition, end, woken.clone(), BlockId(1)).expect("nobody has it");
-        set.member(2).enter(MemberFlag::Drained, MonoUs(1));
+        set.member(MemberId(2)).enter(MemberFlag::Drained, MonoUs(1));
         apply(&set, 2);
         assert!(told(&woken).is_empty(), "who is drained serves no reads");
-        set.undrain(set.member(2));
+        set.undrain(set.member(MemberId(2)));
         set.wake_waiters();
         assert_eq!(told(&woken), [1]);
     }
@@ -192,7 +194,10 @@ mod tests {
     fn a_read_is_not_woken_for_a_replica_that_may_not_serve_it() {
         let (set, woken) = (set(), Arc::new(Woken::default()));
         let end = write(&set);
-        let condition = Condition::Readable { member: 1, allowed: Places::of([1].into_iter()) };
+        let condition = Condition::Readable {
+            member: MemberId(1),
+            allowed: Places::of([MemberId(1)].into_iter()),
+        };
         let _wait = set.wait_for(condition, end, woken.clone(), BlockId(1)).expect("nobody has it");
         apply(&set, 2);
         assert!(told(&woken).is_empty(), "its route does not name it");

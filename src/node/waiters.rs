@@ -5,7 +5,7 @@
 //! to there are taken out and woken: a wait that cannot end yet costs nothing. While nobody waits,
 //! a look at one counter is all there is.
 
-use crate::base::ids::BlockId;
+use crate::base::ids::{BlockId, MemberId};
 use crate::base::places::Places;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
@@ -28,8 +28,8 @@ pub enum Condition {
     /// All of these replicas that are still in sync have acknowledged it, and so have this many in
     /// all. Over at once when there are none of these.
     InSync { places: Places, count: usize },
-    /// The replica at this place, or any other of those allowed that serves reads, has applied it.
-    Readable { member: usize, allowed: Places },
+    /// This replica, or any other of those allowed that serves reads, has applied it.
+    Readable { member: MemberId, allowed: Places },
     /// Clients are not held back by CLIENT PAUSE. The end of its time is not told: whoever waits
     /// for it knows when that is.
     Unpaused,

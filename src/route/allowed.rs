@@ -1,6 +1,7 @@
 //! Which members may serve a route's reads.
 
 use super::{Candidate, Members};
+use crate::base::ids::MemberId;
 use crate::base::places::Places;
 use crate::base::position::Offset;
 use std::fmt;
@@ -47,7 +48,7 @@ impl fmt::Display for Selector {
 /// The members that may serve the reads of a route which not all may serve.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Allowed {
-    /// Their places; the master's may be among them, and counts only while it is a replica.
+    /// Who they are; the master may be among them, and counts only while it is a replica.
     pub places: Places,
     /// The route names them. Otherwise these are all that are not dedicated to other routes.
     pub named: bool,
@@ -56,10 +57,10 @@ pub struct Allowed {
 impl Allowed {
     /// The replica that this worker prefers, by its place among all replicas: the allowed ones are
     /// shared out among the workers as all of them are where nothing is said.
-    pub fn preferred(self, worker: usize, master: usize) -> Option<usize> {
+    pub fn preferred(self, worker: usize, master: MemberId) -> Option<usize> {
         let replicas = self.places.without(master);
-        let index = replicas.iter().nth(worker.checked_rem(replicas.len())?)?;
-        Some(index - usize::from(master < index))
+        let chosen = replicas.iter().nth(worker.checked_rem(replicas.len())?)?;
+        Some(chosen.index() - usize::from(master < chosen))
     }
 }
 
@@ -72,7 +73,7 @@ pub struct Among<'m, M> {
 }
 
 impl<M: Members> Members for Among<'_, M> {
-    fn master(&self) -> Option<u16> {
+    fn master(&self) -> Option<MemberId> {
         self.members.master()
     }
 
@@ -86,7 +87,7 @@ impl<M: Members> Members for Among<'_, M> {
 
     fn replica(&self, at: usize) -> Candidate {
         let it = self.members.replica(at);
-        let is_allowed = self.allowed.places.has(usize::from(it.member));
+        let is_allowed = self.allowed.places.has(it.member);
         Candidate { in_service: it.in_service && is_allowed, ..it }
     }
 
@@ -105,8 +106,8 @@ mod tests {
     };
     use std::time::Duration;
 
-    fn places(places: &[usize]) -> Places {
-        Places::of(places.iter().copied())
+    fn places(places: &[u16]) -> Places {
+        Places::of(places.iter().copied().map(MemberId))
     }
 
     #[test]
@@ -124,7 +125,7 @@ mod tests {
     fn workers_share_the_allowed_replicas_among_them() {
         let preferred = |places, master| {
             let allowed = Allowed { places, named: true };
-            (0..4).map(|it| allowed.preferred(it, master)).collect::<Vec<_>>()
+            (0..4).map(|it| allowed.preferred(it, MemberId(master))).collect::<Vec<_>>()
         };
         let to = |all: [usize; 4]| all.map(Some).to_vec();
         assert_eq!(preferred(places(&[1, 3]), 0), to([0, 2, 0, 2]));
@@ -134,17 +135,20 @@ mod tests {
     }
 
     /// Plans an eventual read of members 1 to 3, of which these serve and these may.
-    fn planned(ladder: &[Step], serve: &[u16], allowed: &[usize], named: bool) -> Plan {
-        let replicas = [1, 2, 3].map(|member| Candidate {
+    fn planned(ladder: &[Step], serve: &[u16], allowed: &[u16], named: bool) -> Plan {
+        let replicas = [1, 2, 3].map(MemberId).map(|member| Candidate {
             member,
             applied: Offset::new(100),
-            in_service: serve.contains(&member),
+            in_service: serve.contains(&member.0),
             paused: false,
             in_flight: 0,
             behind_us: 0,
         });
-        let members =
-            StaticMembers { master: Some(0), replicas: &replicas, head: Offset::new(100) };
+        let members = StaticMembers {
+            master: Some(MemberId(0)),
+            replicas: &replicas,
+            head: Offset::new(100),
+        };
         let allowed = Allowed { places: places(allowed), named };
         let ladder = Ladder::new(ladder).unwrap();
         let ask = ReadRequirements {
@@ -154,7 +158,7 @@ mod tests {
             watching: false,
             of_member: false,
             wrote_lately: false,
-            preferred: allowed.preferred(0, 0),
+            preferred: allowed.preferred(0, MemberId(0)),
             random: 7,
             ladder: &ladder,
             ladder_position: LadderPosition::START,
@@ -167,9 +171,12 @@ mod tests {
         let default = Ladder::default();
         for serve in [&[1, 2, 3][..], &[1, 3], &[3]] {
             let plan = planned(default.steps(), serve, &[3], true);
-            assert_eq!((plan.to, plan.because), (Where::Member(3), Reason::FreshPreferred));
+            assert_eq!(
+                (plan.to, plan.because),
+                (Where::Member(MemberId(3)), Reason::FreshPreferred)
+            );
             let plan = planned(default.steps(), serve, &[2, 3], true);
-            assert_ne!(plan.to, Where::Member(1));
+            assert_ne!(plan.to, Where::Member(MemberId(1)));
         }
     }
 
@@ -178,7 +185,7 @@ mod tests {
         let wait = Step::Wait(Duration::from_secs(1));
         let refused = Where::Refuse(Refusal::NoMember);
         let cases: [(&[Step], Where); 5] = [
-            (&[Step::CatchUp, Step::Master], Where::Member(0)),
+            (&[Step::CatchUp, Step::Master], Where::Member(MemberId(0))),
             (&[Step::Error], refused),
             (&[], refused),
             (&[Step::CatchUp, Step::OtherReplica, wait, Step::Error], refused),
@@ -192,6 +199,6 @@ mod tests {
     #[test]
     fn where_none_is_named_a_set_without_replicas_in_service_reads_at_the_master() {
         let plan = planned(&[Step::Error], &[3], &[1, 2], false);
-        assert_eq!((plan.to, plan.because), (Where::Member(0), Reason::NoReplicas));
+        assert_eq!((plan.to, plan.because), (Where::Member(MemberId(0)), Reason::NoReplicas));
     }
 }

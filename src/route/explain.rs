@@ -65,7 +65,7 @@ pub fn explain(
             stood,
             behind_bytes,
             preferred: ask.preferred == Some(at),
-            allowed: allowed.is_none_or(|it| it.places.has(usize::from(stood.member))),
+            allowed: allowed.is_none_or(|it| it.places.has(stood.member)),
         }
     });
     let candidates: Vec<Considered> = candidates.collect();
@@ -170,7 +170,11 @@ mod tests {
             behind_us: 40,
         };
         let replicas = [stands(MemberId(1), 90, true), stands(MemberId(2), 100, false)];
-        let members = StaticMembers { master: Some(MemberId(0)), replicas: &replicas, head: Offset::new(100) };
+        let members = StaticMembers {
+            master: Some(MemberId(0)),
+            replicas: &replicas,
+            head: Offset::new(100),
+        };
         let ladder = Ladder::default();
         let ask = ReadRequirements {
             class: Class::Read,
@@ -208,8 +212,9 @@ mod tests {
     fn an_explanation_shows_who_may_serve_and_what_says_so() {
         let members = ["tag:analytics", "n1"].map(Selector::parse).to_vec();
         let route = Route { members, ..Route::default() };
-        let only =
-            |place: usize, named| Some(Allowed { places: Places::of([place].into_iter()), named });
+        let only = |member: u16, named| {
+            Some(Allowed { places: Places::of([MemberId(member)].into_iter()), named })
+        };
         let told = explained(&route, only(2, true));
         assert_eq!(told[4], "members tag:analytics, n1 → n3");
         assert!(told[6].ends_with("in-flight 1 preferred not-allowed"), "{}", told[6]);

@@ -1,7 +1,7 @@
 //! Routes: rules that say which requests they are for, and what those requests get.
 
 use super::{Allowed, Ladder, Level, Match, Question, Selector};
-use crate::base::ids::RouteId;
+use crate::base::ids::{MemberId, RouteId};
 use crate::base::places::Places;
 use crate::command::Class;
 use std::time::Duration;
@@ -70,18 +70,18 @@ impl Route {
     /// name and tags, and whether it is dedicated.
     pub fn allowed<'m>(
         &self,
-        members: impl Iterator<Item = (usize, &'m str, &'m [String], bool)>,
+        members: impl Iterator<Item = (MemberId, &'m str, &'m [String], bool)>,
     ) -> Option<Allowed> {
         let named = !self.members.is_empty();
         let mut bars_one = named;
-        let may_serve = |(index, name, tags, dedicated): (usize, &str, &[String], bool)| {
+        let may_serve = |(member, name, tags, dedicated): (MemberId, &str, &[String], bool)| {
             let serves = if named {
                 self.members.iter().any(|it| it.selects(name, tags))
             } else {
                 !dedicated
             };
             bars_one |= !serves;
-            serves.then_some(index)
+            serves.then_some(member)
         };
         let places = Places::of(members.filter_map(may_serve));
         bars_one.then_some(Allowed { places, named })

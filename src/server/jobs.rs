@@ -1,6 +1,7 @@
 //! Work that takes its time: it is done apart from the workers, and its reply fills a slot.
 
 use super::migrate;
+use crate::base::ids::MemberId;
 use crate::commands::Job;
 use crate::runtime::tasks;
 use crate::state::{Client, Filling, Server};
@@ -30,7 +31,7 @@ async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Filling {
 }
 
 /// PROXY FAILOVER: the candidate may have much to apply.
-async fn fail_over(candidate: usize, server: &Arc<Server>) -> Filling {
+async fn fail_over(candidate: MemberId, server: &Arc<Server>) -> Filling {
     let set = server.set.clone();
     let done = tasks::apart(move || set.fail_over(set.member(candidate))).await;
     let reply = match done {

@@ -1,5 +1,6 @@
 //! What a client asks of one command, and of the replies' tags.
 
+use crate::base::ids::MemberId;
 use crate::base::position::Position;
 use crate::route::{Ladder, Level};
 
@@ -12,8 +13,8 @@ pub struct Once {
     pub floor: Option<Position>,
     /// WAIT and ELSE.
     pub ladder: Option<Ladder>,
-    /// AT: the place of the member that must serve it, as it is.
-    pub at: Option<usize>,
+    /// AT: the member that must serve it, as it is.
+    pub at: Option<MemberId>,
     /// SEED: how its random numbers fall.
     pub seed: Option<u64>,
 }

@@ -221,7 +221,7 @@ impl World {
 
     fn replicas(&self) -> Vec<Arc<Member>> {
         let (members, master) = (self.set().member_list(), self.set().master());
-        members.iter().filter(|it| it.index != master).cloned().collect()
+        members.iter().filter(|it| it.id != master).cloned().collect()
     }
 
     /// What a read saw, and must have seen.

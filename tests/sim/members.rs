@@ -81,7 +81,7 @@ fn sync(set: &ReplicaSet, member: &Member, now: MonoUs) -> String {
 
 /// Whether a member can take over.
 fn is_fit(set: &ReplicaSet, member: &Member) -> bool {
-    member.index != set.master() && member.is_sound() && !member.is(MemberFlag::Paused)
+    member.id != set.master() && member.is_sound() && !member.is(MemberFlag::Paused)
 }
 
 /// Makes a member the master, if it is fit. Answers whether it was.
@@ -95,7 +95,7 @@ pub fn fail_over(set: &ReplicaSet, member: &Member) -> bool {
 /// that nobody knows any more.
 fn fail_over_often(set: &ReplicaSet) -> String {
     let member_list = set.member_list();
-    let one = member_list[set.master()].clone();
+    let one = member_list[set.master().index()].clone();
     let Some(other) = member_list.iter().find(|it| is_fit(set, it)) else {
         return "nobody to fail over to".to_owned();
     };
@@ -116,7 +116,7 @@ fn grow(set: &ReplicaSet, now: MonoUs) -> String {
 /// A verb changes something at the master, and panics.
 fn panic_at_work(set: &ReplicaSet, now: MonoUs) -> String {
     let (member_list, master) = (set.member_list(), set.master());
-    if !member_list.iter().any(|it| it.index != master && it.is_sound()) {
+    if !member_list.iter().any(|it| it.id != master && it.is_sound()) {
         return "nobody to take over from a master that panics".to_owned();
     }
     let owned = OwnedRequest::of(["SET", "k0", "999999999:broken"]);
@@ -133,7 +133,7 @@ fn panic_at_work(set: &ReplicaSet, now: MonoUs) -> String {
     }
     set.replace_quarantined_master();
     assert_ne!(set.master(), master, "a replica takes over");
-    format!("{} panicked", member_list[master].name)
+    format!("{} panicked", member_list[master.index()].name)
 }
 
 /// Stores its key, and does not live to say so.
@@ -186,7 +186,7 @@ pub fn keys() -> impl Iterator<Item = (usize, u64, String)> {
 pub fn differences(set: &ReplicaSet, start: Offset) -> Vec<String> {
     let member_list = set.member_list();
     let of = |it: &Arc<Member>| set.read(it).engine().digest(WALL).to_string();
-    let master = of(&member_list[set.master()]);
+    let master = of(&member_list[set.master().index()]);
     let mut found = Vec::new();
     for member in member_list.iter() {
         if member.applied() != set.head() || of(member) != master {

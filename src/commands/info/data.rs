@@ -13,7 +13,7 @@ use crate::state::Server;
 pub fn persistence(server: &Server, lines: &mut Lines) {
     let changes = {
         let member_list = server.set.member_list();
-        server.set.read(&member_list[server.set.master()]).engine().written().changes
+        server.set.read(&member_list[server.set.master().index()]).engine().written().changes
     };
     lines.line("loading", 0);
     lines.line("async_loading", 0);
@@ -95,7 +95,7 @@ fn stream(server: &Server, lines: &mut Lines) {
 /// Keys by database, at the master.
 pub fn keyspace(server: &Server, lines: &mut Lines) {
     let member_list = server.set.member_list();
-    let reading = server.set.read(&member_list[server.set.master()]);
+    let reading = server.set.read(&member_list[server.set.master().index()]);
     let now = clock::wall_now();
     for index in 0..DATABASES {
         let space = reading.engine().space(index);

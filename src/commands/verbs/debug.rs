@@ -153,8 +153,8 @@ fn panic_in_read(context: &mut CommandContext<'_>) -> Result<(), Fault> {
         panic!("DEBUG PANIC READ")
     }
     let (set, member_list) = (&context.server.set, context.server.set.member_list());
-    let replica = |it: &&Arc<Member>| it.index != set.master() && it.in_service();
-    let member = member_list.iter().find(replica).unwrap_or(&member_list[set.master()]);
+    let replica = |it: &&Arc<Member>| it.id != set.master() && it.in_service();
+    let member = member_list.iter().find(replica).unwrap_or(&member_list[set.master().index()]);
     set.read(member).run(verb, context.args, context.reply)
 }
 
@@ -173,7 +173,7 @@ fn set_active_expire(context: &mut CommandContext<'_>) -> Result<Outcome, Fault>
 fn object(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (set, member_list) = (&context.server.set, context.server.set.member_list());
     let key = context.args.next()?;
-    let reading = set.read(&member_list[set.master()]);
+    let reading = set.read(&member_list[set.master().index()]);
     let slot = reading.engine().view(context.session.db, context.args.now()).peek(key);
     let slot = slot.ok_or(Fault::NoSuchKey)?;
     let text = format!(

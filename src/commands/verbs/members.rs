@@ -17,8 +17,7 @@ pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     context.reply.map(member_list.len());
     for member in member_list.iter() {
         context.reply.bulk(member.name.as_bytes());
-        let is_it =
-            |it: &&FollowerStatus| it.member.as_ref().is_some_and(|it| it.index == member.index);
+        let is_it = |it: &&FollowerStatus| it.member.as_ref().is_some_and(|it| it.id == member.id);
         describe(context.reply, set.head(), member, followers.iter().find(is_it));
     }
     Ok(Outcome::Answered)
@@ -145,7 +144,7 @@ pub fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Err(Fault::Syntax);
     }
     let member_list = context.server.set.member_list();
-    let candidate = named(&member_list, context.args.next()?)?.index;
+    let candidate = named(&member_list, context.args.next()?)?.id;
     Ok(Outcome::apart(Job::FailOver { candidate }, context.kept_request()))
 }
 

@@ -33,7 +33,7 @@ fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let memory = server.memory();
     let keys = {
         let member_list = server.set.member_list();
-        let reading = server.set.read(&member_list[server.set.master()]);
+        let reading = server.set.read(&member_list[server.set.master().index()]);
         let spaces = (0..crate::base::limits::DATABASES).map(|it| reading.engine().space(it).len());
         spaces.sum::<usize>() as u64
     };

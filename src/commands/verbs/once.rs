@@ -117,7 +117,7 @@ pub fn once(server: &Server, args: &mut Args<'_>) -> Result<Once, Fault> {
                 once.floor.replace(floor_of(server, args.next()?)?).is_none()
             }
             () if args.word("AT") => {
-                let member = named(&server.set.member_list(), args.next()?)?.index;
+                let member = named(&server.set.member_list(), args.next()?)?.id;
                 once.at.replace(member).is_none()
             }
             () if args.word("SEED") => once.seed.replace(args.int()? as u64).is_none(),

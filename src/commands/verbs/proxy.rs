@@ -254,7 +254,7 @@ fn told(
     let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
     ask.of_member = command.spec.flags.contains(Flags::AT_MASTER);
     let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
-    let name = |it: MemberId| set.member(it.index()).name.clone();
+    let name = |it: MemberId| set.member(it).name.clone();
     let mut lines = explain(route, &ask, &view, allowed, name).lines();
     let gate = settings.set.gate().filter(|_| class == Class::Write);
     if gate.is_some_and(|it| !it.allows(view.fed())) {

@@ -306,7 +306,7 @@ fn there_are_no_more_members_than_places() {
 #[test]
 fn a_routes_members_are_names_and_tags_that_there_are() {
     let told = |config: &Config, at: u16| {
-        config.routes.get(at).members.iter().map(ToString::to_string).collect::<Vec<_>>()
+        config.routes.get(RouteId(at)).members.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let text = format!(
         "{THREE}[consistency]\nmembers = ['fast']\n[[route]]\nname = 'a'\n[[route]]\n\

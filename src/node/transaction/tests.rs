@@ -1,6 +1,7 @@
 //! What a transaction leaves in the log, and at its followers.
 
 use super::*;
+use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::command::CallEnv;
 use crate::engine::{BlockingKeys, Digest, Run, Thresholds, verbs};
@@ -209,8 +210,8 @@ fn each_effect_goes_to_its_database_and_replicas_apply_all_or_nothing() {
     together(&set, &[(0, "SET a 1"), (5, "SET a 2"), (5, "MOVE a 2"), (0, "APPEND a 3")]);
     let told = "SELECT 0,MULTI,SET a 1,SELECT 5,SET a 2,MOVE a 2,SELECT 0,APPEND a 3,EXEC";
     assert_eq!(stream(&set).join(","), told);
-    set.apply(set.member(1), ApplyBudget::Writes(1));
-    assert_eq!(set.member(1).applied(), set.head());
+    set.apply(set.member(MemberId(1)), ApplyBudget::Writes(1));
+    assert_eq!(set.member(MemberId(1)).applied(), set.head());
     assert_same(&set);
 }
 
@@ -253,13 +254,13 @@ fn a_panic_takes_what_came_before_with_the_member_that_is_replaced() {
         write(&set, "SET a 1", NOW);
         let head = set.head();
         assert_eq!(broken_off(&set, in_read), [Ok("+OK".into()), Err(PANICKED), Err(PANICKED)]);
-        assert!(set.member(0).is(MemberFlag::Quarantined));
+        assert!(set.member(MemberId(0)).is(MemberFlag::Quarantined));
         assert_eq!(set.head(), head);
         assert_eq!(together(&set, &[(0, "SET a 3")]), [Err(Fault::MasterDown)]);
         assert_eq!(set.head(), head, "nothing is written at a master that is out of service");
         set.replace_quarantined_master();
         write(&set, "APPEND a x", NOW);
-        assert_eq!((set.master(), read(&set, 1, "GET a")), (1, "$2 1x".into()));
+        assert_eq!((set.master(), read(&set, 1, "GET a")), (MemberId(1), "$2 1x".into()));
     }
 }
 
@@ -269,11 +270,11 @@ fn a_panic_leaves_what_came_before_where_no_replica_can_take_over() {
         let set = set(0);
         write(&set, "SET a 1", NOW);
         assert_eq!(broken_off(&set, in_read), [Ok("+OK".into()), Err(PANICKED), Err(PANICKED)]);
-        assert!(!set.member(0).is(MemberFlag::Quarantined));
+        assert!(!set.member(MemberId(0)).is(MemberFlag::Quarantined));
         let known = stream(&set);
         assert_eq!(known.last().map(String::as_str), Some("SET a 2"));
         write(&set, "SET b 1", NOW);
-        set.sync(set.member(1), AT);
+        set.sync(set.member(MemberId(1)), AT);
         assert_same(&set);
     }
 }
@@ -339,11 +340,11 @@ fn among_others_a_call_answers_at_once() {
     assert_eq!(sent.alone_as(verb, transaction), Ok((Called::Done, "*-1".into())));
 }
 
-fn read(set: &ReplicaSet, at: usize, line: &str) -> String {
+fn read(set: &ReplicaSet, at: u16, line: &str) -> String {
     let sent = Sent::new(0, line, NOW);
     let Verb::Read(verb) = sent.verb() else { panic!("{line} reads") };
     let mut reply = Reply::default();
-    set.read(set.member(at)).run(verb, sent.args(), &mut reply).unwrap();
+    set.read(set.member(MemberId(at))).run(verb, sent.args(), &mut reply).unwrap();
     text(reply.bytes())
 }
 
@@ -353,7 +354,7 @@ fn digest(engine: &Engine) -> Digest {
 
 /// A hosted replica, and whoever replays the stream's bytes, have what the master has.
 fn assert_same(set: &ReplicaSet) {
-    let (master, replica) = (set.member(set.master()), set.member(1));
+    let (master, replica) = (set.member(set.master()), set.member(MemberId(1)));
     while set.apply(replica, ApplyBudget::SHORT) == Applied::Some {}
     assert_eq!(replica.applied(), set.head());
     let wanted = digest(set.read(master).engine());
@@ -438,7 +439,7 @@ proptest! {
         let replies: Vec<_> = lines.iter().map(alone).collect();
         let lines: Vec<(usize, &str)> = lines.iter().map(|it| (it.0, &*it.1)).collect();
         prop_assert_eq!(together(all_at_once, &lines), replies);
-        let [one, all] = [one_by_one, all_at_once].map(|it| digest(it.read(it.member(0)).engine()));
+        let [one, all] = [one_by_one, all_at_once].map(|it| digest(it.read(it.member(MemberId(0))).engine()));
         prop_assert_eq!(one, all);
         sets.iter().for_each(assert_same);
         let told = stream(all_at_once)[known..].iter().filter(|it| *it == "MULTI").count();

@@ -90,7 +90,7 @@ impl<'s> LockCache<'s> {
     /// Holds `member` to read.
     #[inline]
     pub fn read(&mut self, set: &'s ReplicaSet, member: &'s Member) -> &ReadGuard<'s> {
-        if !matches!(self, LockCache::Reading(it) if it.member().index == member.index) {
+        if !matches!(self, LockCache::Reading(it) if it.member().id == member.id) {
             self.release();
             *self = LockCache::Reading(set.read(member));
         }

@@ -2,8 +2,7 @@
 
 use super::batch::BatchContext;
 use super::caller::Caller;
-use crate::base::ids::RouteId;
-use crate::base::ids::{BlockId, SlotId};
+use crate::base::ids::{BlockId, RouteId, SlotId};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;

@@ -1,6 +1,7 @@
 //! What one request has come to, from its look-up to its reply. Nothing of it lives on the
 //! connection.
 
+use crate::base::ids::MemberId;
 use crate::commands::{Command, ReadRetry};
 use crate::resp::Request;
 use crate::route::Reason;
@@ -33,8 +34,8 @@ impl<'r> Call<'r> {
 /// Where the reply at hand comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct Tag {
-    /// Place of the member.
-    pub member: usize,
+    /// The member.
+    pub member: MemberId,
     /// Why it was chosen.
     pub because: Reason,
     /// How far it was behind.

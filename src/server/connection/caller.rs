@@ -1,6 +1,7 @@
 //! Who calls: one client's session, the settings and members it goes by, and its replies.
 
 use super::replies::Replies;
+use crate::base::ids::RouteId;
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
@@ -113,7 +114,7 @@ impl Caller {
     /// The members that may serve reads of this route, unless all may: where nothing is said of
     /// members, that is one look at an empty place.
     #[inline]
-    pub fn allowed_on(&self, route: u16) -> Option<Allowed> {
+    pub fn allowed_on(&self, route: RouteId) -> Option<Allowed> {
         self.allowed.as_ref()?.on(route)
     }
 

@@ -186,7 +186,7 @@ impl Caller {
     ) -> Result<(), Fault> {
         context.begin_command(command);
         let route = self.origin(None).route(command, request);
-        let (master, before) = (MemberId::of(transaction.member().index), transaction.effects());
+        let (master, before) = (transaction.member().id, transaction.effects());
         let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
         let outcome = transaction.call(verb, args, &mut self.replies.out);
         context.count(Label::new(route, master, command.id), command);

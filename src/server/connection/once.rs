@@ -65,7 +65,7 @@ impl Caller {
 impl Call<'_> {
     /// A write that names a member must name the master. Asked with the master's lock held.
     #[inline]
-    pub fn may_write_at(&self, master: usize) -> Result<(), Fault> {
+    pub fn may_write_at(&self, master: MemberId) -> Result<(), Fault> {
         match self.once.as_ref().and_then(|it| it.at) {
             Some(at) if at != master => {
                 Err(Fault::Static("ERR AT names a replica, and writes go to the master"))
@@ -76,11 +76,11 @@ impl Call<'_> {
 }
 
 /// The plan of a read that names its member.
-pub fn plan_at(at: usize, set: &ReplicaSet) -> Result<Plan, Fault> {
+pub fn plan_at(at: MemberId, set: &ReplicaSet) -> Result<Plan, Fault> {
     let member = set.member(at);
     if !member.in_service() {
         let (name, flags) = (&member.name, member.flags());
         return Err(Fault::Message(format!("ERR {name} is not in service: it is {flags}")));
     }
-    Ok(Plan { to: Where::Member(MemberId::of(at)), because: Reason::AskedMember })
+    Ok(Plan { to: Where::Member(at), because: Reason::AskedMember })
 }

@@ -30,7 +30,7 @@ const PLANS_MAX: usize = 8;
 #[derive(Clone, Copy)]
 struct ReadAt {
     route: RouteId,
-    member: usize,
+    member: MemberId,
     because: Reason,
 }
 
@@ -68,9 +68,8 @@ impl Caller {
             };
             note_step(plan, route, retry.as_deref(), context);
             let member = match plan.to {
-                Where::Member(member) => member.index(),
+                Where::Member(member) => member,
                 Where::CatchUp { member, needs, step } => {
-                    let member = member.index();
                     context.locks.release();
                     let budget = context.scratch.catch_up;
                     match context.set.catch_up(context.set.member(member), needs, budget) {
@@ -152,7 +151,7 @@ impl Caller {
         &self,
         allowed: Allowed,
         call: &Call<'_>,
-        route: u16,
+        route: RouteId,
         retry: Option<&ReadRetry>,
         context: &mut BatchContext<'_, '_>,
     ) -> Plan {
@@ -166,7 +165,7 @@ impl Caller {
         &'a self,
         preferred: Option<usize>,
         call: &'a Call<'_>,
-        route: u16,
+        route: RouteId,
         retry: Option<&ReadRetry>,
         context: &mut BatchContext<'_, '_>,
     ) -> ReadRequirements<'a> {
@@ -201,7 +200,7 @@ impl Caller {
         let env = &context.scratch.env;
         let args = Args::new(call.request, call.command.words, self.session.db, env);
         let outcome = match &mut context.locks {
-            LockCache::Writing(guard) if guard.member().index == at.member => {
+            LockCache::Writing(guard) if guard.member().id == at.member => {
                 guard.read(verb, args, &mut self.replies.out)
             }
             locks => {
@@ -217,7 +216,7 @@ impl Caller {
             }
         };
         self.saw(at, member, call, context);
-        let label = Label::new(at.route, MemberId::of(at.member), call.command.id);
+        let label = Label::new(at.route, at.member, call.command.id);
         context.count(label, call.command);
         if outcome.is_err() && member.is(MemberFlag::Quarantined) {
             context.locks.release();
@@ -233,7 +232,7 @@ impl Caller {
         &self,
         because: Reason,
         member: &Member,
-        master: usize,
+        master: MemberId,
         generation: u64,
     ) -> bool {
         let for_the_master = !matches!(
@@ -248,7 +247,7 @@ impl Caller {
         );
         generation == self.set_generation
             && member.in_service()
-            && (!for_the_master || member.index == master)
+            && (!for_the_master || member.id == master)
     }
 
     /// Reads raise the floor too, and how stale they were is recorded.
@@ -263,11 +262,11 @@ impl Caller {
         let applied = member.applied();
         if !is_planted(Planted::ReadRaisesNoFloor) {
             let seen = self.position(applied);
-            if !self.session.saw(seen) && member.index == context.set.master() {
+            if !self.session.saw(seen) && member.id == context.set.master() {
                 self.session.saw_all(seen);
             }
         }
-        let place = Place { route: at.route, member: MemberId::of(member.index) };
+        let place = Place { route: at.route, member: member.id };
         match context.set.head().since(applied) {
             0 => context.scratch.metrics.fresh(place, 1),
             behind => {
@@ -296,7 +295,7 @@ fn wait_for(
     at_most: Duration,
     retry: ReadRetry,
 ) -> Outcome {
-    let condition = Condition::Readable { member: member.index(), allowed };
+    let condition = Condition::Readable { member, allowed };
     Outcome::block(BlockOn::Offset(condition, needs), Some(at_most), Resume::Retry(Box::new(retry)))
 }
 

@@ -24,7 +24,7 @@ impl Caller {
             0 => 0,
             _ => context.set.behind_us(member, context.now),
         };
-        call.tag = Some(Tag { member: member.index, because, behind_bytes, behind_us });
+        call.tag = Some(Tag { member: member.id, because, behind_bytes, behind_us });
     }
 
     /// Puts the tag, if the reply since `mark` is to have one, in front of it.

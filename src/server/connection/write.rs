@@ -3,7 +3,7 @@
 use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
-use crate::base::ids::{MemberId, RouteId};
+use crate::base::ids::RouteId;
 use crate::command::{Args, Fault};
 use crate::commands::{Block, BlockOn, Command, Outcome, Resume};
 use crate::engine::WriteVerb;
@@ -26,7 +26,7 @@ impl Caller {
         self.pass_gate(context)?;
         let route = self.origin(None).route(command, request);
         context.begin_command(command);
-        let master = context.master()?.member().index;
+        let master = context.master()?.member().id;
         self.keep_up(context.set, context.now)?;
         call.may_write_at(master)?;
         if self.is_paused(context.now, |_| true) {
@@ -48,7 +48,7 @@ impl Caller {
         if self.session.tags != Tags::Off {
             self.came_from(context.set.member(master), Reason::Write, call, context);
         }
-        context.count(Label::new(route, MemberId::of(master), command.id), command);
+        context.count(Label::new(route, master, command.id), command);
         if outcome.is_err() && context.set.member(master).is(MemberFlag::Quarantined) {
             context.locks.release();
             context.set.replace_quarantined_master();
