@@ -382,8 +382,10 @@ impl Script {
         self.end_silence();
         self.say("UNWATCH", &[], What::Unwatch);
         self.stand_at("sticky");
-        self.get(around);
-        self.get(around);
+        for key in 0..2 {
+            let what = self.get_of((self.db, key), around.may_lag || self.own_ladder);
+            self.say("GET", &[format!("k{key}")], what);
+        }
         self.say("PROXY EXPLAIN GET k0", &[], What::Explain);
     }
 }
