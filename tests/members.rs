@@ -70,9 +70,9 @@ fn one_write_longer_than_the_bound_disconnects_no_replica_that_had_everything_be
         assert_eq!((it["full-resyncs"].int(), it["feed"].string().as_str()), (Some(0), "online"));
     }
     assert!(!server.said().contains("event=replica-disconnected"), "{}", server.said());
-    let stats = wire.ask("INFO replication").string();
-    let kept = stats.lines().find_map(|it| it.strip_prefix("repl_backlog_histlen:"));
-    assert!(kept.unwrap().trim().parse::<u64>().unwrap() < 3 << 20, "{stats}");
+    let told = wire.ask("INFO replication").string();
+    let kept = told.lines().find_map(|it| it.strip_prefix("repl_backlog_histlen:"));
+    assert!(kept.unwrap().trim().parse::<u64>().unwrap() < 3 << 20, "{told}");
 }
 
 #[test]
