@@ -439,7 +439,8 @@ proptest! {
         let replies: Vec<_> = lines.iter().map(alone).collect();
         let lines: Vec<(usize, &str)> = lines.iter().map(|it| (it.0, &*it.1)).collect();
         prop_assert_eq!(together(all_at_once, &lines), replies);
-        let [one, all] = [one_by_one, all_at_once].map(|it| digest(it.read(it.member(MemberId(0))).engine()));
+        let digest_of = |it: &ReplicaSet| digest(it.read(it.member(MemberId(0))).engine());
+        let [one, all] = [&one_by_one, &all_at_once].map(|it| digest_of(it));
         prop_assert_eq!(one, all);
         sets.iter().for_each(assert_same);
         let told = stream(all_at_once)[known..].iter().filter(|it| *it == "MULTI").count();
