@@ -1,5 +1,6 @@
 //! The ways in which a connection ends.
 
+use super::servers::starting;
 use super::wire::Wire;
 
 /// How a client goes.
@@ -27,6 +28,9 @@ pub const HANG_UPS: [Ending; 3] = [Ending::Close, Ending::HalfClose, Ending::Res
 impl Ending {
     /// Ends a client. What is left of it must be kept until the server is seen to have let go.
     pub fn end(self, client: Wire, operator: &mut Wire) -> Option<Wire> {
+        // A process that is being started holds a copy of every descriptor until it has begun, and
+        // a socket ends only with its last copy.
+        let _nobody_starts = starting();
         match self {
             Ending::Close => drop(client),
             Ending::HalfClose => {

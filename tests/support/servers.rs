@@ -12,7 +12,15 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// Held while a process is being started. Whoever holds it knows that no half-started process has
+/// copies of this one's descriptors.
+pub fn starting() -> MutexGuard<'static, ()> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    STARTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const STARTUP: Duration = Duration::from_secs(20);
 const SHUTDOWN: Duration = Duration::from_secs(5);
@@ -244,7 +252,11 @@ fn try_start(
     command.args(parts).args(extra).current_dir(&dir).stdin(Stdio::null());
     command.stdout(said.try_clone().map_err(|it| it.to_string())?).stderr(said);
     die_with_us(&mut command);
-    let child = command.spawn().map_err(|it| format!("{name}: {it}"))?;
+    let started = {
+        let _alone = starting();
+        command.spawn()
+    };
+    let child = started.map_err(|it| format!("{name}: {it}"))?;
     let mut server = Server { child, port, dir, name };
     wait_until_up(&mut server).map(|()| server)
 }
