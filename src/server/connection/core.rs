@@ -344,13 +344,23 @@ impl Connection {
         context: &mut BatchContext<'_, '_>,
         actions: &mut Vec<Action>,
     ) {
-        let blocked = match std::mem::replace(&mut self.state, State::Serving) {
-            State::Blocked(blocked) if is_meant(&blocked) => blocked,
-            other => return self.state = other,
-        };
-        self.caller.client.set_waiting(Waiting::No, blocked.id);
+        let Some(blocked) = self.take_blocked(is_meant) else { return };
         let resumed = self.caller.resume(*blocked, ended, context);
         self.go_on(resumed, context, actions);
+    }
+
+    /// The wait, if there is one and it is meant: it is over, and requests are served again.
+    fn take_blocked(&mut self, is_meant: impl FnOnce(&Blocked) -> bool) -> Option<Box<Blocked>> {
+        match std::mem::replace(&mut self.state, State::Serving) {
+            State::Blocked(blocked) if is_meant(&blocked) => {
+                self.caller.client.set_waiting(Waiting::No, blocked.id);
+                Some(blocked)
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
     }
 
     fn fill(
@@ -360,16 +370,12 @@ impl Connection {
         context: &mut BatchContext<'_, '_>,
         actions: &mut Vec<Action>,
     ) {
-        let blocked = match std::mem::replace(&mut self.state, State::Serving) {
-            State::Blocked(blocked) if blocked.is_for(slot) => blocked,
-            other => {
-                if let (true, Ok(reply)) = (is_planted(Planted::SlotFilledTwice), filling.reply) {
-                    self.caller.replies.push(&reply);
-                }
-                return self.state = other;
+        let Some(blocked) = self.take_blocked(|it| it.is_for(slot)) else {
+            if let (true, Ok(reply)) = (is_planted(Planted::SlotFilledTwice), filling.reply) {
+                self.caller.replies.push(&reply);
             }
+            return;
         };
-        self.caller.client.set_waiting(Waiting::No, blocked.id);
         let resumed = self.caller.filled(*blocked, slot, filling, context);
         self.go_on(resumed, context, actions);
     }
