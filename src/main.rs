@@ -8,6 +8,7 @@ use entourage::node::{ReplicaSet, new_replid};
 use entourage::runtime::allocation::Counting;
 use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
+use entourage::runtime::worker::Workers;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{Listener, cron, drain, listen, start_feeds};
 use entourage::session::TokenSigner;
@@ -58,7 +59,7 @@ fn serve(mut config: Config, file: String, source: Source) -> Result<ExitCode, S
         0 => process::cores(),
         threads => threads,
     };
-    tasks::start(threads);
+    tasks::start();
     clamp_maxclients(&mut config);
     let listeners = open(&config)?;
     // Built here, or the first command would be charged for it.
@@ -67,7 +68,9 @@ fn serve(mut config: Config, file: String, source: Source) -> Result<ExitCode, S
     announce(&server, threads, &listeners);
     start_feeds(&server);
     tasks::spawn(cron(server.clone()));
-    tasks::spawn(attend(server.clone(), listeners));
+    let workers = Workers::start(threads, || Box::new(|| false));
+    let workers = workers.map_err(|why| format!("cannot start workers: {why}"))?;
+    tasks::spawn(attend(server.clone(), Arc::new(workers), listeners));
     let signal = until_told_to_end(&mut requests, &server);
     log::info!("event=signal name={signal} action=drain");
     server.close();
@@ -91,8 +94,9 @@ fn until_told_to_end(requests: &mut Requests, server: &Server) -> &'static str {
 }
 
 /// Listens until the server is closed, then exits once it is empty.
-async fn attend(server: Arc<Server>, listeners: Vec<Listener>) {
-    join_all(listeners.into_iter().map(|it| listen(server.clone(), it))).await;
+async fn attend(server: Arc<Server>, workers: Arc<Workers>, listeners: Vec<Listener>) {
+    let listen_at = |it| listen(server.clone(), workers.clone(), it);
+    join_all(listeners.into_iter().map(listen_at)).await;
     drain(&server).await;
     log::info!("event=exit");
     process::exit(0);

@@ -3,7 +3,7 @@
 use crate::base::time::{Clock, MonoUs, WallMs};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The machine's clocks.
 pub struct SystemClock;
@@ -38,6 +38,11 @@ pub fn mono_now() -> MonoUs {
 pub fn mono_ns() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+/// How long it is until then.
+pub fn until(due: MonoUs) -> Duration {
+    Duration::from_micros(due.since(mono_now()))
 }
 
 /// A seed that differs from one start to the next. Not for secrets.

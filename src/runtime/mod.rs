@@ -3,9 +3,14 @@
 
 pub mod allocation;
 pub mod clock;
-mod readiness;
+mod inbox;
+pub mod link;
+mod local;
 pub mod process;
 pub mod signals;
+mod slots;
+mod sockets;
 pub mod stream;
 pub mod tasks;
 pub mod lazyfree;
+pub mod worker;

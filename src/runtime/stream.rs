@@ -1,10 +1,9 @@
 //! One client's socket, TCP or unix: read what is there, write what fits, wait for either.
 
-use super::readiness::{Registration, register};
+use super::sockets::Registration;
 use crate::base::limits::LISTEN_BACKLOG;
 use async_io::Async;
 use socket2::{Domain, SockRef, TcpKeepalive, Type};
-use std::future::poll_fn;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,18 +11,19 @@ use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A connected socket. All calls take `&self`, so that others may close it while its task waits.
-pub struct Stream {
-    // Dropped before the socket, whose closing ends the watch.
-    registration: Registration,
-    socket: Socket,
-}
-
-enum Socket {
+/// A connected socket, which does not block. It goes to the worker that will serve it.
+pub enum Socket {
     /// Over the network.
     Tcp(TcpStream),
     /// On this machine.
     Unix(UnixStream),
+}
+
+/// A socket that its worker watches.
+pub struct Stream {
+    // Dropped before the socket, whose closing ends the watch.
+    registration: Registration,
+    socket: Socket,
 }
 
 /// The two ends of a client's socket, as text and as what is known of them.
@@ -42,32 +42,13 @@ pub struct Peer {
 }
 
 impl Stream {
-    fn tcp(socket: TcpStream) -> io::Result<Stream> {
-        socket.set_nodelay(true)?;
-        Ok(Stream { registration: register(&socket)?, socket: Socket::Tcp(socket) })
-    }
-
-    /// Connects to a port of another machine, or of this one.
-    pub async fn connect(host: &str, port: u16) -> io::Result<Stream> {
-        let host = host.to_owned();
-        // Names are looked up by the system, which takes its time.
-        let found = super::tasks::apart(move || (host.as_str(), port).to_socket_addrs()).await?;
-        let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
-        for address in found {
-            match Async::<TcpStream>::connect(address).await {
-                Ok(socket) => return Stream::tcp(socket.into_inner()?),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    fn unix(socket: UnixStream) -> io::Result<Stream> {
-        Ok(Stream { registration: register(&socket)?, socket: Socket::Unix(socket) })
-    }
-
-    fn is_unix(&self) -> bool {
-        matches!(self.socket, Socket::Unix(_))
+    /// Has the calling worker watch a socket.
+    pub fn new(socket: Socket) -> io::Result<Stream> {
+        let registration = match &socket {
+            Socket::Tcp(it) => Registration::new(it),
+            Socket::Unix(it) => Registration::new(it),
+        }?;
+        Ok(Stream { registration, socket })
     }
 
     /// Reads once, without waiting. `WouldBlock` when nothing is there; 0 at the end.
@@ -80,43 +61,53 @@ impl Stream {
 
     /// Writes what fits, without waiting.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        retry(|| match &self.socket {
-            Socket::Tcp(it) => (&*it).write(bytes),
-            Socket::Unix(it) => (&*it).write(bytes),
-        })
-    }
-
-    /// Waits until something has arrived since it was last waited for. A read that fills its buffer
-    /// may have left some behind, which no wait will tell of.
-    pub async fn readable(&self) {
-        poll_fn(|context| self.registration.readiness.poll_readable(context)).await
-    }
-
-    /// Waits until there is room again after a write that would have blocked.
-    pub async fn writable(&self) {
-        poll_fn(|context| self.registration.readiness.poll_writable(context)).await
+        self.socket.try_write(bytes)
     }
 
     /// Ready when something has arrived since this was last ready.
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.registration.readiness.poll_readable(context)
+        self.registration.poll_readable(context)
     }
 
     /// Ready when there is room again after a write that would have blocked.
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.registration.readiness.poll_writable(context)
+        self.registration.poll_writable(context)
     }
 
     /// Whether the peer has hung up, or the socket has failed: then everything is to be read until
     /// a read says so, however little a read before it brought.
     pub fn has_ended(&self) -> bool {
-        self.registration.readiness.has_ended()
+        self.registration.has_ended()
+    }
+
+    /// Ends both directions.
+    pub fn close(&self) {
+        self.socket.close();
+    }
+}
+
+impl Socket {
+    fn tcp(socket: TcpStream) -> io::Result<Socket> {
+        socket.set_nodelay(true)?;
+        Ok(Socket::Tcp(socket))
+    }
+
+    fn is_unix(&self) -> bool {
+        matches!(self, Socket::Unix(_))
+    }
+
+    /// Writes what fits, without waiting.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        retry(|| match self {
+            Socket::Tcp(it) => (&*it).write(bytes),
+            Socket::Unix(it) => (&*it).write(bytes),
+        })
     }
 
     /// Probes an idle peer this often, and gives it up after three probes without an answer; zero
     /// for never.
     pub fn keep_alive(&self, every: Duration) {
-        let Socket::Tcp(stream) = &self.socket else { return };
+        let Socket::Tcp(stream) = self else { return };
         if every.is_zero() {
             return;
         }
@@ -127,7 +118,7 @@ impl Stream {
     }
 
     fn is_local(&self) -> bool {
-        match &self.socket {
+        match self {
             Socket::Tcp(it) => it.peer_addr().is_ok_and(|it| it.ip().is_loopback()),
             Socket::Unix(_) => true,
         }
@@ -136,14 +127,14 @@ impl Stream {
     /// Ends both directions; its task sees the end of the stream.
     pub fn close(&self) {
         // A socket that is already gone cannot be closed again, which is as good.
-        let _ = match &self.socket {
+        let _ = match self {
             Socket::Tcp(it) => it.shutdown(Shutdown::Both),
             Socket::Unix(it) => it.shutdown(Shutdown::Both),
         };
     }
 
     fn addresses(&self) -> (String, String) {
-        match &self.socket {
+        match self {
             Socket::Tcp(it) => {
                 let text = |it: io::Result<std::net::SocketAddr>| {
                     it.map_or_else(|_| "?:0".to_string(), |it| it.to_string())
@@ -174,7 +165,7 @@ impl Stream {
     /// Number of its file descriptor.
     fn descriptor(&self) -> i32 {
         use std::os::fd::AsRawFd;
-        match &self.socket {
+        match self {
             Socket::Tcp(it) => it.as_raw_fd(),
             Socket::Unix(it) => it.as_raw_fd(),
         }
@@ -230,15 +221,15 @@ impl Acceptor {
     }
 
     /// Waits for the next client.
-    pub async fn accept(&self) -> io::Result<Stream> {
+    pub async fn accept(&self) -> io::Result<Socket> {
         match self {
             Acceptor::Tcp(it) => {
                 let (stream, _) = it.accept().await?;
-                Stream::tcp(stream.into_inner()?)
+                Socket::tcp(stream.into_inner()?)
             }
             Acceptor::Unix(it) => {
                 let (stream, _) = it.accept().await?;
-                Stream::unix(stream.into_inner()?)
+                Ok(Socket::Unix(stream.into_inner()?))
             }
         }
     }

@@ -1,40 +1,28 @@
-//! The executor: how many workers, tasks on them, and sleeping.
+//! Tasks, sleeping, and work on threads of its own. What is here runs on async-std's executor, beside
+//! the workers; an [`Alarm`] is a worker's.
 
+use super::clock;
+use super::local::{LOCAL, TimerKey};
 use crate::base::time::MonoUs;
 use async_global_executor::GlobalExecutorConfig;
-use std::cell::Cell;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-static WORKERS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static WORKER: Cell<usize> = const { Cell::new(usize::MAX) };
-}
-
-/// Starts the executor with this many worker threads. Call once, before anything is spawned.
-///
-/// The threads of async-std's executor also poll for readiness, so no other thread may block on a
-/// future that uses the reactor, or events would change threads.
-pub fn start(threads: usize) {
+/// Starts async-std's executor, for all that is no connection: one thread. Call once, before
+/// anything is spawned.
+pub fn start() {
     let config = GlobalExecutorConfig::default()
-        .with_min_threads(threads)
-        .with_max_threads(threads)
-        .with_thread_name_fn(|| "entourage-worker".to_string());
+        .with_min_threads(1)
+        .with_max_threads(1)
+        .with_thread_name_fn(|| "background".to_string());
     async_global_executor::init_with_config(config);
 }
 
-/// Number of the calling worker thread, counted from 0 in the order they first asked.
+/// Number of the calling worker, counted from 0. Threads that are no workers pass as the first.
+#[inline]
 pub fn worker() -> usize {
-    WORKER.with(|it| {
-        if it.get() == usize::MAX {
-            it.set(WORKERS.fetch_add(1, Relaxed));
-        }
-        it.get()
-    })
+    LOCAL.with(|it| it.worker()).unwrap_or(0)
 }
 
 /// Runs a task beside the others.
@@ -69,27 +57,41 @@ pub async fn within<T>(time: Duration, work: impl Future<Output = T>) -> Option<
     }
 }
 
-/// Wakes its task at a time that may change.
+/// Wakes its task, which is a worker's, at a time that may change.
 #[derive(Default)]
 pub struct Alarm {
-    set_for: Option<MonoUs>,
-    timer: Option<async_io::Timer>,
+    timer: Option<TimerKey>,
 }
 
 impl Alarm {
     /// Ready when it is `due`, if that is ever.
     pub fn poll(&mut self, due: Option<MonoUs>, context: &mut Context<'_>) -> Poll<()> {
-        if due != self.set_for {
-            let left = |it: MonoUs| Duration::from_micros(it.since(super::clock::mono_now()));
-            self.timer = due.map(|it| async_io::Timer::after(left(it)));
-            self.set_for = due;
-        }
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
-        if Pin::new(timer).poll(context).is_pending() {
+        let set_for = self.timer.map(|it| it.0);
+        if due == set_for && due.is_none() {
             return Poll::Pending;
         }
-        self.timer = None;
-        self.set_for = None;
-        Poll::Ready(())
+        if due.is_some_and(|it| it <= clock::mono_now()) {
+            self.clear();
+            return Poll::Ready(());
+        }
+        if due != set_for {
+            self.clear();
+            let set = |due| LOCAL.with(|it| it.set_timer(due, context.waker().clone()));
+            self.timer = due.map(set);
+        }
+        Poll::Pending
+    }
+
+    fn clear(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            // A thread that ends has no timers left.
+            let _ = LOCAL.try_with(|it| it.clear_timer(timer));
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.clear();
     }
 }

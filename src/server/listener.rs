@@ -2,7 +2,8 @@
 
 use super::connection::Connection;
 use super::shell::Shell;
-use crate::runtime::stream::{Acceptor, Stream};
+use crate::runtime::stream::{Acceptor, Socket, Stream};
+use crate::runtime::worker::Workers;
 use crate::runtime::{clock, tasks};
 use crate::state::Server;
 use futures::future::{Either, select};
@@ -21,8 +22,8 @@ pub struct Listener {
 
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
-/// Accepts clients until the proxy shuts down.
-pub async fn listen(server: Arc<Server>, listener: Listener) {
+/// Accepts clients until the proxy shuts down, and gives each to the worker that has the fewest.
+pub async fn listen(server: Arc<Server>, workers: Arc<Workers>, listener: Listener) {
     const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
     loop {
         let closing = server.closing();
@@ -31,7 +32,7 @@ pub async fn listen(server: Arc<Server>, listener: Listener) {
         }
         let accepting = pin!(listener.acceptor.accept());
         match select(accepting, closing).await {
-            Either::Left((Ok(stream), _)) => welcome(&server, &listener, stream),
+            Either::Left((Ok(socket), _)) => welcome(&server, &workers, &listener, socket),
             Either::Left((Err(error), _)) => {
                 log::warn!("event=accept-failed listener={} why={error}", listener.name);
                 tasks::sleep(REST_AFTER_ERROR).await;
@@ -42,20 +43,25 @@ pub async fn listen(server: Arc<Server>, listener: Listener) {
     listener.acceptor.leave();
 }
 
-fn welcome(server: &Arc<Server>, listener: &Listener, stream: Stream) {
+fn welcome(server: &Arc<Server>, workers: &Workers, listener: &Listener, socket: Socket) {
     let settings = server.settings();
     let now = clock::mono_now();
-    stream.keep_alive(settings.server.tcp_keepalive);
+    socket.keep_alive(settings.server.tcp_keepalive);
     server.counters.accepted.fetch_add(1, Relaxed);
     let maxclients = settings.server.maxclients;
-    let Some(client) = server.clients.enter(stream.peer(), maxclients, now) else {
+    let Some(client) = server.clients.enter(socket.peer(), maxclients, now) else {
         server.counters.refused.fetch_add(1, Relaxed);
         log::debug!("event=refused-client why=maxclients");
         // The peer is turned away whether or not it hears why.
-        let _ = stream.try_write(TOO_MANY);
-        stream.close();
+        let _ = socket.try_write(TOO_MANY);
+        socket.close();
         return;
     };
     let connection = Connection::open(server.clone(), client, listener.name.clone(), now);
-    tasks::spawn(Shell::new(connection, stream).run());
+    workers.spawn(move || async move {
+        match Stream::new(socket) {
+            Ok(stream) => Shell::new(connection, stream).run().await,
+            Err(error) => log::warn!("event=watch-failed why={error}"),
+        }
+    });
 }

@@ -1,7 +1,7 @@
 //! A connection to another server, of which we are the client: commands out, one-line replies in.
 
 use crate::resp::encode_command;
-use crate::runtime::stream::Stream;
+use crate::runtime::link::Link;
 use crate::runtime::tasks;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -9,9 +9,12 @@ use std::time::Duration;
 /// The longest line a reply may have.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
+/// How much is sent in one step.
+const STEP_BYTES: usize = 64 << 10;
+
 /// Another server.
 pub struct MigratePeer {
-    stream: Stream,
+    link: Link,
     patience: Duration,
     got: Vec<u8>,
 }
@@ -19,25 +22,18 @@ pub struct MigratePeer {
 impl MigratePeer {
     /// Connects, and gives every step this much time.
     pub async fn connect(host: &str, port: u16, patience: Duration) -> io::Result<MigratePeer> {
-        let connected = tasks::within(patience, Stream::connect(host, port)).await;
-        let stream = connected.ok_or(ErrorKind::TimedOut)??;
-        Ok(MigratePeer { stream, patience, got: Vec::new() })
+        let connected = tasks::within(patience, Link::connect(host, port)).await;
+        let link = connected.ok_or(ErrorKind::TimedOut)??;
+        Ok(MigratePeer { link, patience, got: Vec::new() })
     }
 
     /// Sends one command.
-    pub async fn send(&self, words: &[&[u8]]) -> io::Result<()> {
+    pub async fn send(&mut self, words: &[&[u8]]) -> io::Result<()> {
         let mut bytes = Vec::new();
         encode_command(&mut bytes, words.iter().copied());
-        let mut written = 0;
-        while written < bytes.len() {
-            match self.stream.try_write(&bytes[written..]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => written += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.in_time(self.stream.writable()).await?;
-                }
-                Err(error) => return Err(error),
-            }
+        // The time is for each step: a large value may take many.
+        for chunk in bytes.chunks(STEP_BYTES) {
+            in_time(self.patience, self.link.send(chunk)).await?;
         }
         Ok(())
     }
@@ -59,24 +55,17 @@ impl MigratePeer {
 
     async fn read_more(&mut self) -> io::Result<()> {
         let mut chunk = [0; 4 << 10];
-        loop {
-            match self.stream.try_read(&mut chunk) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(count) => {
-                    self.got.extend_from_slice(&chunk[..count]);
-                    return Ok(());
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.in_time(self.stream.readable()).await?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let count = in_time(self.patience, self.link.read(&mut chunk)).await?;
+        self.got.extend_from_slice(&chunk[..count]);
+        Ok(())
     }
+}
 
-    async fn in_time(&self, step: impl Future<Output = ()>) -> io::Result<()> {
-        tasks::within(self.patience, step).await.ok_or_else(|| ErrorKind::TimedOut.into())
-    }
+async fn in_time<T>(
+    patience: Duration,
+    step: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    tasks::within(patience, step).await.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()))
 }
 
 fn told(line: &[u8]) -> Result<(), String> {

@@ -1,0 +1,215 @@
+//! Workers: threads with an epoll, a queue and timers of their own. A task stays on the worker it
+//! was given to, so that nothing it touches moves between cores.
+//!
+//! ```text
+//!   ┌─▶ take what others sent ─▶ poll the tasks that are ready ─▶ the turn's end ─┐
+//!   │                                                                             │
+//!   └── wake the tasks whose sockets or timers are ready ◀── epoll, with or without sleep
+//! ```
+//!
+//! async-std's executor would move tasks from thread to thread, and its reactor makes three system
+//! calls for every sleep; what is here makes one.
+
+use super::clock;
+use super::inbox::{Inbox, LocalTask, Spawn, TaskWaker};
+use super::local::LOCAL;
+use super::slots::Slots;
+use super::sockets::{self, Sockets};
+use std::future::Future;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+/// What a worker does at the end of each turn. Answers whether there is more of it: then the worker
+/// does not sleep.
+pub type TurnEnd = Box<dyn FnMut() -> bool + Send>;
+
+/// All workers, for who has tasks for them.
+pub struct Workers {
+    inboxes: Box<[Arc<Inbox>]>,
+}
+
+impl Workers {
+    /// Starts this many threads. `turn_end` says what each does at the end of its turns.
+    pub fn start(count: usize, turn_end: impl Fn() -> TurnEnd) -> io::Result<Workers> {
+        let start = |number| {
+            let inbox = Arc::new(Inbox::new(number)?);
+            let epoll = sockets::open(inbox.bell())?;
+            let (of_worker, turn_end) = (inbox.clone(), turn_end());
+            let thread = std::thread::Builder::new().name(format!("worker-{number}"));
+            thread.spawn(move || Worker::new(of_worker, epoll, turn_end).run())?;
+            Ok(inbox)
+        };
+        Ok(Workers { inboxes: (0..count).map(start).collect::<io::Result<_>>()? })
+    }
+
+    /// Gives the task that `make` makes to the worker that has the fewest. It is made there.
+    pub fn spawn<T: Future<Output = ()> + 'static>(
+        &self,
+        make: impl FnOnce() -> T + Send + 'static,
+    ) {
+        let fewest = self.inboxes.iter().min_by_key(|it| it.tasks.load(Relaxed));
+        let Some(inbox) = fewest else { return };
+        inbox.tasks.fetch_add(1, Relaxed);
+        inbox.spawn(Box::new(move || Box::pin(make())));
+    }
+}
+
+struct Task {
+    future: LocalTask,
+    handle: Arc<TaskWaker>,
+    waker: Waker,
+}
+
+/// A worker at work.
+struct Worker {
+    inbox: Arc<Inbox>,
+    tasks: Slots<Task>,
+    turn_end: TurnEnd,
+}
+
+impl Worker {
+    /// The calling thread becomes it.
+    fn new(inbox: Arc<Inbox>, epoll: OwnedFd, turn_end: TurnEnd) -> Worker {
+        LOCAL.with(|it| it.begin(inbox.number, Sockets::new(epoll)));
+        Worker { inbox, tasks: Slots::default(), turn_end }
+    }
+
+    /// Never ends.
+    fn run(mut self) {
+        loop {
+            self.take_inbox();
+            self.poll_ready();
+            let has_more = (self.turn_end)();
+            self.wait(has_more);
+        }
+    }
+
+    fn take_inbox(&mut self) {
+        if !self.inbox.has_any() {
+            return;
+        }
+        let (woken, spawned) = self.inbox.take();
+        LOCAL.with(|local| woken.into_iter().for_each(|it| local.make_ready(it)));
+        spawned.into_iter().for_each(|it| self.begin(it));
+    }
+
+    fn begin(&mut self, make: Spawn) {
+        let inbox = &self.inbox;
+        let task = self.tasks.enter(|task| {
+            let handle = Arc::new(TaskWaker::new(task, inbox.clone()));
+            Task { future: make(), waker: handle.clone().into(), handle }
+        });
+        if let Some(task) = self.tasks.get(task) {
+            task.waker.wake_by_ref();
+        }
+    }
+
+    /// Polls the tasks that are ready now. Those that become ready meanwhile have their turn after
+    /// the sockets of others have been looked at.
+    fn poll_ready(&mut self) {
+        let count = LOCAL.with(|it| it.count_ready());
+        for _ in 0..count {
+            if let Some(task) = LOCAL.with(|it| it.next_ready()) {
+                self.poll(task);
+            }
+        }
+    }
+
+    fn poll(&mut self, number: u64) {
+        let Some(mut task) = self.tasks.take(number) else { return };
+        // Whoever wakes it from here on has it polled again.
+        task.handle.begin();
+        let mut context = Context::from_waker(&task.waker);
+        let poll = AssertUnwindSafe(|| task.future.as_mut().poll(&mut context));
+        // A task that panics has ended; the panic hook has told of it.
+        if catch_unwind(poll).is_ok_and(|it| it.is_pending()) {
+            return self.tasks.put_back(number, task);
+        }
+        // What it leaves behind may panic as well.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
+        self.tasks.leave(number);
+        self.inbox.tasks.fetch_sub(1, Relaxed);
+    }
+
+    /// Waits for sockets, timers and others, unless there is something to do already.
+    fn wait(&mut self, has_more: bool) {
+        let is_busy = has_more || LOCAL.with(|it| it.count_ready() != 0);
+        let timeout = if is_busy || !self.inbox.may_sleep() {
+            Some(Duration::ZERO)
+        } else {
+            LOCAL.with(|it| it.next_timer()).map(clock::until)
+        };
+        LOCAL.with(|it| it.sockets().map(|it| it.wait(timeout)));
+        self.inbox.is_awake();
+        LOCAL.with(|it| it.wake_due());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::tasks::{self, Alarm};
+    use std::future::poll_fn;
+    use std::sync::mpsc::channel;
+    use std::task::Poll;
+
+    fn workers(count: usize) -> Workers {
+        Workers::start(count, || Box::new(|| false)).expect("threads can be started")
+    }
+
+    #[test]
+    fn tasks_go_to_the_worker_that_has_the_fewest_and_stay_there() {
+        let (workers, (tell, told)) = (workers(2), channel());
+        for _ in 0..4 {
+            let tell = tell.clone();
+            workers.spawn(move || async move {
+                let first = tasks::worker();
+                tasks::give_way().await;
+                tell.send((first, tasks::worker())).expect("the test waits");
+                std::future::pending::<()>().await;
+            });
+        }
+        let mut all: Vec<_> = told.iter().take(4).collect();
+        all.sort();
+        assert_eq!(all, [(0, 0), (0, 0), (1, 1), (1, 1)]);
+    }
+
+    #[test]
+    fn a_task_is_woken_by_another_thread_and_by_its_alarm() {
+        let (workers, (tell, told), (give, given)) = (workers(1), channel(), channel());
+        let thread_tell = tell.clone();
+        workers.spawn(move || async move {
+            let mut given_waker = false;
+            poll_fn(|context| {
+                if given_waker {
+                    return Poll::Ready(());
+                }
+                given_waker = true;
+                give.send(context.waker().clone()).expect("the test waits");
+                Poll::Pending
+            })
+            .await;
+            thread_tell.send("woken").expect("the test waits");
+            let (mut alarm, due) = (Alarm::default(), clock::mono_now().plus(Duration::from_millis(3)));
+            poll_fn(|context| alarm.poll(Some(due), context)).await;
+            assert!(due <= clock::mono_now());
+            thread_tell.send("alarm").expect("the test waits");
+        });
+        given.recv().expect("the task gives its waker").wake();
+        assert_eq!([told.recv(), told.recv()], [Ok("woken"), Ok("alarm")]);
+        drop(tell);
+    }
+
+    #[test]
+    fn a_task_that_panics_ends_alone() {
+        let (workers, (tell, told)) = (workers(1), channel());
+        workers.spawn(|| async { panic!("planted") });
+        workers.spawn(move || async move { tell.send(7).expect("the test waits") });
+        assert_eq!(told.recv(), Ok(7));
+    }
+}
