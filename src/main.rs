@@ -4,7 +4,7 @@ use entourage::base::position::{Offset, Position};
 use entourage::cli::{Invocation, parse};
 use entourage::commands::table;
 use entourage::config::{Address, Config};
-use entourage::node::{ReplicaSet, new_replid};
+use entourage::node::{ReplicaSet, TurnApplier, new_replid};
 use entourage::runtime::allocation::Counting;
 use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
@@ -68,7 +68,10 @@ fn serve(mut config: Config, file: String, source: Source) -> Result<ExitCode, S
     announce(&server, threads, &listeners);
     start_feeds(&server);
     tasks::spawn(cron(server.clone()));
-    let workers = Workers::start(threads, || Box::new(|| false));
+    let workers = Workers::start(threads, || {
+        let mut applier = TurnApplier::new(server.set.clone());
+        Box::new(move || applier.turn_end())
+    });
     let workers = workers.map_err(|why| format!("cannot start workers: {why}"))?;
     tasks::spawn(attend(server.clone(), Arc::new(workers), listeners));
     let signal = until_told_to_end(&mut requests, &server);

@@ -56,6 +56,15 @@ pub const APPLY_RECORDS_MAX: usize = 512;
 /// Longest that a hosted replica applies under one acquisition of its lock, but for the write at
 /// hand.
 pub const APPLY_US_MAX: u64 = 1000;
+/// Longest that a worker applies at one replica at a time, between its clients.
+pub const TURN_APPLY_US_MAX: u64 = 2000;
+/// Stream bytes that a replica may lack before the worker that has written applies them in the middle
+/// of its turn.
+pub const APPLY_AFTER_BYTES: u64 = 4 << 10;
+/// Stream bytes that a replica may lack before those who write wait for it to apply.
+pub const LAG_BYTES_SOFT: u64 = 4 << 20;
+/// Longest that a worker waits for one replica at the end of a turn.
+pub const LAG_WAIT_US_MAX: u64 = 2000;
 /// Longest that a read catches a replica up before its ladder goes on: its worker has others to
 /// serve.
 pub const CATCH_UP_US_MAX: u64 = 2000;

@@ -198,6 +198,11 @@ impl Batch {
         self.delay(Delay::FailoverPause, Place::NOWHERE, micros, 1);
     }
 
+    /// A worker waited for a replica for `micros` before it went on writing.
+    pub fn soft_lag(&mut self, micros: u64) {
+        self.delay(Delay::SoftLag, Place::NOWHERE, micros, 1);
+    }
+
     /// `n` reads took this step of their ladder, which led to `place`. Panics if there can be no
     /// such step.
     #[inline]

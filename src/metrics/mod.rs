@@ -70,10 +70,12 @@ pub enum Delay {
     PushLag,
     /// Writers were held while the master changed.
     FailoverPause,
+    /// A worker waited for a replica to apply before it went on writing.
+    SoftLag,
 }
 
 impl Delay {
     /// Every delay.
-    pub const ALL: [Delay; 4] =
-        [Delay::FloorWait, Delay::Wait, Delay::PushLag, Delay::FailoverPause];
+    pub const ALL: [Delay; 5] =
+        [Delay::FloorWait, Delay::Wait, Delay::PushLag, Delay::FailoverPause, Delay::SoftLag];
 }

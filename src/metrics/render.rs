@@ -139,11 +139,12 @@ fn waits(text: &mut String, delay: Delay, snapshot: &Snapshot, names: &Names) {
         Delay::Wait => "wait",
         Delay::PushLag => "push_lag",
         Delay::FailoverPause => "failover_pause",
+        Delay::SoftLag => "soft_lag",
     };
     line(text, format_args!("{heading}_us:{}", Spread::whole(&snapshot.delay(delay))));
     let worst = match delay {
         Delay::FloorWait => snapshot.worst(Measure::FloorWait),
-        Delay::Wait | Delay::PushLag | Delay::FailoverPause => BTreeMap::new(),
+        Delay::Wait | Delay::PushLag | Delay::FailoverPause | Delay::SoftLag => BTreeMap::new(),
     };
     for (place, it) in snapshot.delays(delay) {
         if place == Place::NOWHERE {
@@ -409,6 +410,7 @@ wait_us{route=odd_name__x,member=-}:count=1,p50=9,p99=9,p99.9=9,max=9
 push_lag_us:count=8,p50=12,p99=12,p99.9=12,max=12
 push_lag_us{route=-,member=n2}:count=8,p50=12,p99=12,p99.9=12,max=12
 failover_pause_us:count=1,p50=80,p99=80,p99.9=80,max=80
+soft_lag_us:count=0,p50=0,p99=0,p99.9=0,max=0
 
 # Ladder
 ladder_catch-up:0

@@ -1,4 +1,5 @@
-//! The replica's end of the log inside one process: apply what is new, in batches.
+//! The replica's end of the log inside one process: apply what is new, in batches. Who applies, and
+//! when, stands in `turn.rs`.
 
 use super::apply_budget::{ApplyBudget, BudgetClock};
 use super::member::{ApplyState, Hosted, Member};
@@ -13,10 +14,10 @@ use crate::replication::{DisconnectReason, PendingRecord};
 use crate::resp::Step;
 use crate::runtime::{clock, lazyfree, tasks};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::AcqRel;
-use std::task::Poll;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// What one round of applying came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +83,8 @@ impl ReplicaSet {
         if !member.is_moving() || !member.is_sound() || member.id == self.master() {
             return Applied::Nothing;
         }
+        // Taken back before the log is looked at: what is appended after that is noted again.
+        member.has_work.store(false, SeqCst);
         let mut due = std::mem::take(&mut hosted.apply_state.due);
         if due.is_empty() {
             self.take(member, &mut due);
@@ -109,6 +112,9 @@ impl ReplicaSet {
         self.rate.note(end.since(member.applied()), now.since(began));
         member.set_applied(end);
         member.set_applying_since(next);
+        if end < self.head() {
+            member.note_work();
+        }
         self.seen.lock().push_lag(member.id, now.since(oldest), count as u32);
         Applied::Some
     }
@@ -172,7 +178,7 @@ fn apply_one(hosted: &mut Hosted, record: PendingRecord<KeySlot>) -> Result<(), 
 
 /// Starts the task that feeds `member`. It idles while its member is the master.
 pub fn start_feed(set: &Arc<ReplicaSet>, member: &Arc<Member>) {
-    member.wake();
+    member.call_feed();
     tasks::spawn(feed(set.clone(), member.clone()));
 }
 
@@ -180,16 +186,12 @@ pub fn start_feed(set: &Arc<ReplicaSet>, member: &Arc<Member>) {
 /// Never ends.
 async fn feed(set: Arc<ReplicaSet>, member: Arc<Member>) {
     loop {
-        std::future::poll_fn(|context| {
-            member.waker.register(context.waker());
-            if member.has_work.swap(false, AcqRel) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        poll_fn(|context| member.feed.poll(context)).await;
         while set.apply(&member, ApplyBudget::SHORT) == Applied::Some {
             tasks::give_way().await;
         }
         if set.needs_sync(&member) && sync_apart(&set, &member).await != Synced::NoSource {
-            member.wake();
+            member.call_feed();
         }
     }
 }

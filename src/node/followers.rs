@@ -141,6 +141,7 @@ impl ReplicaSet {
         let level = if is_ours { log::Level::Error } else { log::Level::Warn };
         log::log!(level, "event=replica-disconnected member={} why={why}", member.name);
         self.left_sync();
+        member.call_feed();
     }
 
     /// Those that have gone over their bound are disconnected: replicas serve nothing from here on.
@@ -164,6 +165,8 @@ impl ReplicaSet {
         // Who is woken may ask the log.
         drop(log);
         self.left_sync();
+        // They are to be synced anew.
+        self.push();
     }
 }
 

@@ -17,11 +17,37 @@ pub struct MasterGuard<'s> {
     pub(super) hosted: RwLockWriteGuard<'s, Hosted>,
     /// Something was appended to the log under this lock.
     pub(super) has_news: bool,
+    applied_by: AppliedBy,
+}
+
+/// Who sees to it that replicas apply what is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum AppliedBy {
+    /// Their feeds' tasks.
+    Feeds,
+    /// The worker that has written, in its turn (see [`ReplicaSet::apply_after_turn`]).
+    Worker,
 }
 
 impl ReplicaSet {
-    /// Locks the master to write.
+    /// Locks the master to write. Feeds are called to apply what is written.
     pub fn write<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
+        self.lock_master(member_list, AppliedBy::Feeds)
+    }
+
+    /// Locks the master to write, for a worker, which sees to it that what is written is applied
+    /// ([`ReplicaSet::apply_after_turn`]).
+    #[inline]
+    pub fn write_in_turn<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
+        self.lock_master(member_list, AppliedBy::Worker)
+    }
+
+    #[inline]
+    fn lock_master<'s>(
+        &'s self,
+        member_list: &'s MemberList,
+        applied_by: AppliedBy,
+    ) -> MasterGuard<'s> {
         loop {
             let master = self.master();
             // A master may be younger than the caller's member list.
@@ -31,7 +57,7 @@ impl ReplicaSet {
             let hosted = member.hosted.write();
             // A failover swaps the master while it holds the old one's lock.
             if self.master() == master {
-                return MasterGuard { set: self, member, hosted, has_news: false };
+                return MasterGuard { set: self, member, hosted, has_news: false, applied_by };
             }
         }
     }
@@ -69,14 +95,18 @@ impl MasterGuard<'_> {
 }
 
 impl Drop for MasterGuard<'_> {
-    /// Wakes the feeds once for all that was written under this lock.
+    /// Tells once for all that was written under this lock.
     fn drop(&mut self) {
         let deferred_frees = &mut self.hosted.engine.written_mut().deferred_frees;
         if !deferred_frees.is_empty() {
             lazyfree::free_async(std::mem::take(deferred_frees));
         }
-        if self.has_news {
-            self.set.push();
+        if !self.has_news {
+            return;
+        }
+        match self.applied_by {
+            AppliedBy::Feeds => self.set.push(),
+            AppliedBy::Worker => self.set.replicas().for_each(|it| it.note_work()),
         }
     }
 }

@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::*};
+use std::task::{Context, Poll};
 
 /// Reasons why a member does not do all of its work; none is the normal state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +47,8 @@ pub struct Member {
     /// Batches that read it or wait to: what it is busy with, for plans that have a choice.
     pub(super) readers: AtomicU32,
     pub(super) hosted: RwLock<Hosted>,
-    pub(super) waker: AtomicWaker,
+    pub(super) feed: FeedSignal,
+    /// It may lack something of the log, which whoever comes first applies.
     pub(super) has_work: AtomicBool,
     applied: AtomicU64,
     flags: AtomicU8,
@@ -99,7 +101,7 @@ impl Member {
             follower: OnceLock::new(),
             readers: AtomicU32::new(0),
             hosted: RwLock::new(Hosted { engine, apply_state: ApplyState::new() }),
-            waker: AtomicWaker::new(),
+            feed: FeedSignal::default(),
             has_work: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             flags: AtomicU8::new(0),
@@ -206,10 +208,40 @@ impl Member {
         if words.is_empty() { "ok".into() } else { words.join(",") }
     }
 
-    /// Tells its feed task that there is something to apply.
-    pub(super) fn wake(&self) {
-        if !self.has_work.swap(true, AcqRel) {
+    /// There is something to apply, and whoever says so will see to it.
+    #[inline]
+    pub(super) fn note_work(&self) {
+        // Whoever applies takes this back before it looks at the log, and that is locked: what was
+        // noted before is seen there.
+        if !self.has_work.load(Relaxed) {
+            self.has_work.store(true, SeqCst);
+        }
+    }
+
+    /// There is something to apply, or to sync, for its feed's task.
+    pub(super) fn call_feed(&self) {
+        self.note_work();
+        self.feed.call();
+    }
+}
+
+/// How a feed's task is called.
+#[derive(Default)]
+pub(super) struct FeedSignal {
+    waker: AtomicWaker,
+    is_called: AtomicBool,
+}
+
+impl FeedSignal {
+    fn call(&self) {
+        if !self.is_called.swap(true, AcqRel) {
             self.waker.wake();
         }
+    }
+
+    /// Ready when the task has been called since this was last ready.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.waker.register(context.waker());
+        if self.is_called.swap(false, AcqRel) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -257,9 +257,9 @@ impl ReplicaSet {
         uses.tell(|it| hosted.engine.heed(it, now));
     }
 
-    /// Wakes the feeds of all replicas.
+    /// Calls the feeds of all replicas.
     pub fn push(&self) {
-        self.replicas().for_each(|it| it.wake());
+        self.replicas().for_each(|it| it.call_feed());
     }
 
     /// Microseconds since the first write that `member` has not applied was appended; 0 when it has

@@ -95,7 +95,7 @@ impl ReplicaSet {
         let copied = catch_unwind(AssertUnwindSafe(|| self.copy(source, member)));
         if !is_master {
             source.leave(MemberFlag::Frozen);
-            source.wake();
+            source.call_feed();
         }
         copied.unwrap_or_else(|_| {
             log::error!("event=full-resync-failed member={} source={}", member.name, source.name);

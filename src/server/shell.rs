@@ -137,6 +137,7 @@ impl Shell {
             self.handle(Event::Proceed, scratch);
         }
         let transmitted = self.transmit();
+        self.connection.caller.server.set.apply_after_batch();
         // What it wants for others is done even if its own socket has failed.
         if let Some(why) = self.act() {
             return Ok(Next::End(why));

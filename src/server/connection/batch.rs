@@ -109,7 +109,7 @@ impl<'s> LockCache<'s> {
     ) -> &mut MasterGuard<'s> {
         if !matches!(self, LockCache::Writing(_)) {
             self.release();
-            *self = LockCache::Writing(set.write(member_list));
+            *self = LockCache::Writing(set.write_in_turn(member_list));
         }
         match self {
             LockCache::Writing(guard) => guard,

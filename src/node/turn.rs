@@ -1,0 +1,139 @@
+//! Who applies: the worker that has written, at the replicas, between two batches and at the end of
+//! its turn. The feeds' tasks do what is left: what takes long, what was written outside of workers,
+//! and what a replica has missed.
+//!
+//! ```text
+//!                            the replica's lock is free, and it takes little
+//!   a write is in the log ──┬──────────────────────────────────────────────▶ its worker applies it
+//!                           └──────────────────────────────────────────────▶ the feed's task does
+//!                            else
+//! ```
+//!
+//! A worker that writes faster than a feed applies waits for it at the end of its turns, past a soft
+//! lag: load alone never disconnects a replica.
+
+use super::apply_budget::ApplyBudget;
+use super::feed::Applied;
+use super::member::{Hosted, Member};
+use super::replica_set::ReplicaSet;
+use crate::base::limits::{APPLY_AFTER_BYTES, LAG_BYTES_SOFT, LAG_WAIT_US_MAX, TURN_APPLY_US_MAX};
+use crate::runtime::clock;
+use parking_lot::RwLockWriteGuard;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How far a worker has come with one replica.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Progress {
+    /// The replica has all there is, or applies nothing now.
+    Done,
+    /// It has more to apply than a worker has time for.
+    Left,
+    /// Somebody has it locked.
+    Busy,
+}
+
+/// Ends of turns in a row at which a worker finds a replica locked, before it leaves it to its feed.
+const BUSY_TURNS_MAX: u32 = 16;
+/// Looks at a lock that is held before a worker comes back to it later.
+const SPINS_MAX: u32 = 20;
+
+impl ReplicaSet {
+    /// What a worker does after a batch of its: it applies when enough has come together that
+    /// replicas do not hear of it late.
+    #[inline]
+    pub fn apply_after_batch(&self) {
+        let head = self.head();
+        for member in self.replicas() {
+            let has_much = APPLY_AFTER_BYTES <= head.since(member.applied());
+            if has_much && member.has_work.load(Relaxed) {
+                self.apply_short(member);
+            }
+        }
+    }
+
+    /// Applies what `member` lacks, if nobody holds it and it does not take long.
+    fn apply_short(&self, member: &Member) -> Progress {
+        let began = clock::mono_now();
+        while member.has_work.load(Relaxed) && member.is_moving() {
+            let Some(mut hosted) = try_lock(member) else { return Progress::Busy };
+            let applied = self.apply_locked(member, &mut hosted, ApplyBudget::SHORT);
+            drop(hosted);
+            if applied != Applied::Some {
+                break;
+            }
+            self.wake_waiters();
+            if TURN_APPLY_US_MAX <= clock::mono_now().since(began) {
+                return Progress::Left;
+            }
+        }
+        Progress::Done
+    }
+
+    /// Whether `member` is further behind than writers should get ahead of a replica.
+    fn is_past_soft_lag(&self, member: &Member) -> bool {
+        LAG_BYTES_SOFT < self.head().since(member.applied())
+            && member.is_moving()
+            && member.is_sound()
+    }
+}
+
+fn try_lock(member: &Member) -> Option<RwLockWriteGuard<'_, Hosted>> {
+    for _ in 0..SPINS_MAX {
+        if let Some(hosted) = member.hosted.try_write() {
+            return Some(hosted);
+        }
+        std::hint::spin_loop();
+    }
+    None
+}
+
+/// A worker's part in applying.
+pub struct TurnApplier {
+    set: Arc<ReplicaSet>,
+    busy_turns: u32,
+}
+
+impl TurnApplier {
+    /// The part of a worker that has written nothing yet.
+    pub fn new(set: Arc<ReplicaSet>) -> TurnApplier {
+        TurnApplier { set, busy_turns: 0 }
+    }
+
+    /// The worker has served all that was there. Answers whether it should come back at once.
+    pub fn turn_end(&mut self) -> bool {
+        let mut is_busy = false;
+        for member in self.set.replicas() {
+            if !member.has_work.load(Relaxed) {
+                continue;
+            }
+            match self.set.apply_short(member) {
+                Progress::Done => {}
+                Progress::Left => member.call_feed(),
+                Progress::Busy if self.busy_turns < BUSY_TURNS_MAX => is_busy = true,
+                Progress::Busy => member.call_feed(),
+            }
+            if self.set.is_past_soft_lag(member) {
+                self.wait_for(member);
+            }
+        }
+        self.busy_turns = if is_busy { self.busy_turns + 1 } else { 0 };
+        is_busy
+    }
+
+    /// Writing waits for applying: what this worker would write next waits for what it has written.
+    #[cold]
+    fn wait_for(&self, member: &Member) {
+        let began = clock::mono_now();
+        member.call_feed();
+        // Whoever holds the member applies, or will let go; then this worker applies.
+        let mut waited_us = 0;
+        while self.set.is_past_soft_lag(member) && waited_us < LAG_WAIT_US_MAX {
+            if self.set.apply_short(member) == Progress::Busy {
+                std::thread::yield_now();
+            }
+            waited_us = clock::mono_now().since(began);
+        }
+        self.set.seen.lock().soft_lag(waited_us);
+    }
+}
