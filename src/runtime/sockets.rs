@@ -88,6 +88,14 @@ impl Registration {
         })
     }
 
+    /// Gives the place up while the socket lives on: another worker is to watch it.
+    pub fn end(self, socket: impl AsFd) -> io::Result<()> {
+        LOCAL.with(|local| {
+            let sockets = local.sockets().ok_or(io::ErrorKind::Unsupported)?;
+            Ok(epoll::delete(&sockets.epoll, socket)?)
+        })
+    }
+
     /// Ready when the socket has become readable since this was last ready.
     pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
         self.readiness.poll(READABLE, context)
@@ -139,10 +147,8 @@ impl Sockets {
     /// those that are ready.
     pub fn wait(&self, timeout: Option<Duration>) {
         let mut events = [const { MaybeUninit::<epoll::Event>::uninit() }; EVENTS_MAX];
-        let timeout = timeout.map(|it| Timespec {
-            tv_sec: it.as_secs() as i64,
-            tv_nsec: it.subsec_nanos().into(),
-        });
+        let timeout = timeout
+            .map(|it| Timespec { tv_sec: it.as_secs() as i64, tv_nsec: it.subsec_nanos().into() });
         match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
             Ok((events, _)) => {
                 let all = self.all.borrow();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// A connected socket, which does not block. It goes to the worker that will serve it.
+/// A connected socket, which does not block. Both directions end when it is dropped.
 pub enum Socket {
     /// Over the network.
     Tcp(TcpStream),
@@ -51,6 +51,16 @@ impl Stream {
         Ok(Stream { registration, socket })
     }
 
+    /// Takes the socket back, for another worker to watch.
+    pub fn into_socket(self) -> io::Result<Socket> {
+        let Stream { registration, socket } = self;
+        match &socket {
+            Socket::Tcp(it) => registration.end(it),
+            Socket::Unix(it) => registration.end(it),
+        }?;
+        Ok(socket)
+    }
+
     /// Reads once, without waiting. `WouldBlock` when nothing is there; 0 at the end.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         retry(|| match &self.socket {
@@ -78,11 +88,6 @@ impl Stream {
     /// a read says so, however little a read before it brought.
     pub fn has_ended(&self) -> bool {
         self.registration.has_ended()
-    }
-
-    /// Ends both directions.
-    pub fn close(&self) {
-        self.socket.close();
     }
 }
 
@@ -124,15 +129,6 @@ impl Socket {
         }
     }
 
-    /// Ends both directions; its task sees the end of the stream.
-    pub fn close(&self) {
-        // A socket that is already gone cannot be closed again, which is as good.
-        let _ = match self {
-            Socket::Tcp(it) => it.shutdown(Shutdown::Both),
-            Socket::Unix(it) => it.shutdown(Shutdown::Both),
-        };
-    }
-
     fn addresses(&self) -> (String, String) {
         match self {
             Socket::Tcp(it) => {
@@ -169,6 +165,16 @@ impl Socket {
             Socket::Tcp(it) => it.as_raw_fd(),
             Socket::Unix(it) => it.as_raw_fd(),
         }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // One that has ended by itself cannot be ended again, which is as good.
+        let _ = match self {
+            Socket::Tcp(it) => it.shutdown(Shutdown::Both),
+            Socket::Unix(it) => it.shutdown(Shutdown::Both),
+        };
     }
 }
 

@@ -52,10 +52,33 @@ impl Workers {
         &self,
         make: impl FnOnce() -> T + Send + 'static,
     ) {
-        let fewest = self.inboxes.iter().min_by_key(|it| it.tasks.load(Relaxed));
-        let Some(inbox) = fewest else { return };
+        self.spawn_at(self.with_fewest(), make);
+    }
+
+    /// Gives the task that `make` makes to this worker. It is made there.
+    pub fn spawn_at<T: Future<Output = ()> + 'static>(
+        &self,
+        worker: usize,
+        make: impl FnOnce() -> T + Send + 'static,
+    ) {
+        let inbox = &self.inboxes[worker];
         inbox.tasks.fetch_add(1, Relaxed);
         inbox.spawn(Box::new(move || Box::pin(make())));
+    }
+
+    /// The worker that has the fewest tasks.
+    pub fn with_fewest(&self) -> usize {
+        (0..self.inboxes.len()).min_by_key(|it| self.tasks_at(*it)).unwrap_or(0)
+    }
+
+    /// How many tasks a worker has.
+    pub fn tasks_at(&self, worker: usize) -> usize {
+        self.inboxes[worker].tasks.load(Relaxed)
+    }
+
+    /// How many workers there are.
+    pub fn count(&self) -> usize {
+        self.inboxes.len()
     }
 }
 
@@ -195,7 +218,8 @@ mod tests {
             })
             .await;
             thread_tell.send("woken").expect("the test waits");
-            let (mut alarm, due) = (Alarm::default(), clock::mono_now().plus(Duration::from_millis(3)));
+            let (mut alarm, due) =
+                (Alarm::default(), clock::mono_now().plus(Duration::from_millis(3)));
             poll_fn(|context| alarm.poll(Some(due), context)).await;
             assert!(due <= clock::mono_now());
             thread_tell.send("alarm").expect("the test waits");

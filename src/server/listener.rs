@@ -1,8 +1,8 @@
 //! Where clients come in.
 
 use super::connection::Connection;
-use super::shell::Shell;
-use crate::runtime::stream::{Acceptor, Socket, Stream};
+use super::shell::serve;
+use crate::runtime::stream::{Acceptor, Socket};
 use crate::runtime::worker::Workers;
 use crate::runtime::{clock, tasks};
 use crate::state::Server;
@@ -43,7 +43,7 @@ pub async fn listen(server: Arc<Server>, workers: Arc<Workers>, listener: Listen
     listener.acceptor.leave();
 }
 
-fn welcome(server: &Arc<Server>, workers: &Workers, listener: &Listener, socket: Socket) {
+fn welcome(server: &Arc<Server>, workers: &Arc<Workers>, listener: &Listener, socket: Socket) {
     let settings = server.settings();
     let now = clock::mono_now();
     socket.keep_alive(settings.server.tcp_keepalive);
@@ -54,14 +54,9 @@ fn welcome(server: &Arc<Server>, workers: &Workers, listener: &Listener, socket:
         log::debug!("event=refused-client why=maxclients");
         // The peer is turned away whether or not it hears why.
         let _ = socket.try_write(TOO_MANY);
-        socket.close();
         return;
     };
     let connection = Connection::open(server.clone(), client, listener.name.clone(), now);
-    workers.spawn(move || async move {
-        match Stream::new(socket) {
-            Ok(stream) => Shell::new(connection, stream).run().await,
-            Err(error) => log::warn!("event=watch-failed why={error}"),
-        }
-    });
+    let home = workers.clone();
+    workers.spawn(move || serve(connection, socket, home));
 }

@@ -8,6 +8,7 @@ mod jobs;
 mod migrate_peer;
 mod migrate;
 mod listener;
+mod placement;
 mod cron;
 mod drain;
 

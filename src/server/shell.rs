@@ -3,14 +3,16 @@
 
 use super::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
 use super::jobs;
+use super::placement::Placement;
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
 use crate::node::{Condition, Wait};
 use crate::runtime::clock::{self, SystemClock};
-use crate::runtime::stream::Stream;
+use crate::runtime::stream::{Socket, Stream};
 use crate::runtime::tasks::{self, Alarm};
+use crate::runtime::worker::Workers;
 use crate::state::{Client, Filling, Message, Overflow};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -38,6 +40,8 @@ pub struct Shell {
     /// The socket has taken no more the last time; it will tell when it does.
     is_full: bool,
     actions: Vec<Action>,
+    placement: Placement,
+    workers: Arc<Workers>,
 }
 
 /// What to do before the next turn.
@@ -46,13 +50,22 @@ enum Next {
     Wait,
     /// Let others have their turn: there is, or may be, more to do.
     GiveWay,
+    /// Go on at this worker.
+    MoveTo(usize),
     /// Nothing: it is over.
     End(Why),
 }
 
+/// Serves a connection over this socket until it ends, or goes on at another worker.
+pub async fn serve(connection: Connection, socket: Socket, workers: Arc<Workers>) {
+    match Stream::new(socket) {
+        Ok(stream) => Shell::new(connection, stream, workers).run().await,
+        Err(error) => log::warn!("event=watch-failed why={error}"),
+    }
+}
+
 impl Shell {
-    /// A connection over this socket.
-    pub fn new(connection: Connection, stream: Stream) -> Shell {
+    fn new(connection: Connection, stream: Stream, workers: Arc<Workers>) -> Shell {
         Shell {
             connection,
             stream,
@@ -62,19 +75,33 @@ impl Shell {
             may_read: false,
             is_full: false,
             actions: Vec::new(),
+            placement: Placement::default(),
+            workers,
         }
     }
 
-    /// Serves it until it ends.
-    pub async fn run(mut self) {
+    async fn run(mut self) {
         loop {
             match self.turn() {
                 Ok(Next::Wait) => poll_fn(|context| self.poll_happening(context)).await,
                 Ok(Next::GiveWay) => tasks::give_way().await,
+                Ok(Next::MoveTo(worker)) => return self.move_to(worker),
                 Ok(Next::End(why)) => return self.end(&why),
                 // What ends a connection early is the peer's doing, and the peer knows.
                 Err(error) => return self.end(&error),
             }
+        }
+    }
+
+    /// Another worker serves it from here on.
+    fn move_to(self, worker: usize) {
+        let Shell { connection, stream, workers, .. } = self;
+        match stream.into_socket() {
+            Ok(socket) => {
+                let home = workers.clone();
+                workers.spawn_at(worker, move || serve(connection, socket, home));
+            }
+            Err(error) => log::warn!("event=watch-failed why={error}"),
         }
     }
 
@@ -155,7 +182,7 @@ impl Shell {
         Ok(())
     }
 
-    fn next(&self) -> Next {
+    fn next(&mut self) -> Next {
         let connection = &self.connection;
         let is_sent = connection.poll_transmit().is_none();
         if connection.is_closing() && is_sent {
@@ -168,6 +195,12 @@ impl Shell {
         // Everything that had arrived is answered, as far as it can be: the time to leave.
         if connection.caller.server.is_closing() && !connection.is_at_work() {
             return Next::End(Why::ServerClosing);
+        }
+        if is_sent
+            && !connection.is_blocked()
+            && let Some(worker) = self.placement.better(&self.workers, tasks::worker())
+        {
+            return Next::MoveTo(worker);
         }
         Next::Wait
     }
@@ -183,6 +216,7 @@ impl Shell {
         let (set, clock) = (&server.set, &SystemClock);
         let mut context = BatchContext::begin(scratch, set, &member_list, clock, began_ns);
         connection.handle(event, &mut context, &mut self.actions);
+        self.placement.note(context.writes);
     }
 
     fn take_messages(&mut self, scratch: &mut WorkerScratch) {
@@ -377,12 +411,5 @@ impl Drop for OwedReply {
         let failed = || Filling { reply: Err("ERR internal error".to_owned()), wrote: None };
         let filling = self.filling.take().unwrap_or_else(failed);
         self.client.mailbox.post(Message::Filled(self.slot, filling));
-    }
-}
-
-/// The socket is closed however the connection ends, a panic in its task included.
-impl Drop for Shell {
-    fn drop(&mut self) {
-        self.stream.close();
     }
 }

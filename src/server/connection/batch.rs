@@ -27,6 +27,8 @@ pub struct BatchContext<'s, 'd> {
     pub at: usize,
     /// Commands of this batch that reached their handler or the queue.
     pub served: u64,
+    /// Commands of this batch that have changed something.
+    pub writes: u32,
     /// What a request may hold has changed: the client has logged in, or a setting has changed.
     pub has_new_limits: bool,
 }
@@ -50,6 +52,7 @@ impl<'s, 'd> BatchContext<'s, 'd> {
             stopwatch: Stopwatch::begin(at_ns),
             at: 0,
             served: 0,
+            writes: 0,
             has_new_limits: false,
         }
     }

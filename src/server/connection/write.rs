@@ -42,7 +42,10 @@ impl Caller {
         let has_changed = !effects.is_empty();
         let end = self.position(context.set.head());
         match has_changed {
-            true => self.session.wrote(end, context.now),
+            true => {
+                context.writes += 1;
+                self.session.wrote(end, context.now);
+            }
             false => self.session.saw_all(end),
         }
         if self.session.tags != Tags::Off {
