@@ -31,7 +31,7 @@ pub enum Invocation {
                   reads sticky to their own session's writes.\n\n\
                   Examples:\n  \
                   entourage\n  \
-                  entourage --bind 0.0.0.0:6379 --replicas 3 --level global\n  \
+                  entourage --bind 0.0.0.0:6379 --replicas 3 --level sticky\n  \
                   entourage serve --config config/entourage.toml --loglevel verbose\n  \
                   entourage check config/routes.toml"
 )]
@@ -71,7 +71,7 @@ struct Serve {
     #[arg(long, value_name = "N")]
     threads: Option<String>,
     /// What reads promise: master, linearizable, global, sticky, "bounded 50ms 1mb" or eventual
-    /// [default: sticky]
+    /// [default: global]
     #[arg(long, value_name = "LEVEL")]
     level: Option<String>,
     /// What is worth a line in the log: debug, verbose, notice or warning [default: notice]

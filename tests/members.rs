@@ -239,7 +239,8 @@ fn a_write_that_nobody_confirms_is_said_to_be_applied_and_not_durable() {
 
 #[test]
 fn a_token_carries_what_a_session_has_seen_to_another_connection() {
-    let server = config("[server]\ntoken-secret = \"as long as it must be\"\n");
+    let level = "[consistency]\nlevel = \"sticky\"\n";
+    let server = config(&format!("[server]\ntoken-secret = \"as long as it must be\"\n{level}"));
     let mut wire = server.dial();
     order(&mut wire, BOTH, "PAUSE");
     ok(&mut wire, "SET a 1");
@@ -275,7 +276,7 @@ fn an_explanation_tells_all_that_was_weighed_and_changes_nothing() {
     let lines = wire.ask("PROXY EXPLAIN GET a");
     let lines: Vec<String> = lines.list().iter().map(Value::string).collect();
     let offset = token.string().split(':').nth(1).unwrap().to_owned();
-    assert_eq!(lines[..3], ["command get read", "route default (no rule matched)", "level sticky"]);
+    assert_eq!(lines[..3], ["command get read", "route default (no rule matched)", "level global"]);
     assert_eq!(lines[3], format!("floor {offset}"));
     assert_eq!(lines[4], "ladder catch-up, master");
     assert_eq!(lines[5], format!("master n1 offset {offset}"));
@@ -370,7 +371,7 @@ fn each_level_keeps_its_promise_and_no_more() {
     ok(&mut writer, "PROXY CONSISTENCY eventual");
     assert!(writer.ask("GET a").is_nil(), "not even its own write");
     ok(&mut writer, "PROXY CONSISTENCY default");
-    assert_eq!(writer.ask("PROXY CONSISTENCY").string(), "sticky");
+    assert_eq!(writer.ask("PROXY CONSISTENCY").string(), "global");
     assert_eq!(writer.ask("GET a").string(), "1");
     starts(&writer.ask("PROXY CONSISTENCY quick"), "ERR a level is master, linearizable,");
 }

@@ -58,8 +58,8 @@ pub const APPLY_RECORDS_MAX: usize = 512;
 pub const APPLY_US_MAX: u64 = 1000;
 /// Longest that a worker applies at one replica at a time, between its clients.
 pub const TURN_APPLY_US_MAX: u64 = 2000;
-/// Stream bytes that a replica may lack before the worker that has written applies them in the middle
-/// of its turn.
+/// Stream bytes that a replica may lack before the worker that has written applies them in the
+/// middle of its turn.
 pub const APPLY_AFTER_BYTES: u64 = 4 << 10;
 /// Stream bytes that a replica may lack before those who write wait for it to apply.
 pub const LAG_BYTES_SOFT: u64 = 4 << 20;

@@ -1,6 +1,6 @@
-//! Who applies: the worker that has written, at the replicas, between two batches and at the end of
-//! its turn. The feeds' tasks do what is left: what takes long, what was written outside of workers,
-//! and what a replica has missed.
+//! Who applies: the worker that has written, at the replicas, between two batches or at the end of
+//! its turn. The feeds' tasks do what is left: what takes long, what was written outside of
+//! workers, and what a replica has missed.
 //!
 //! ```text
 //!                            the replica's lock is free, and it takes little
@@ -9,8 +9,8 @@
 //!                            else
 //! ```
 //!
-//! A worker that writes faster than a feed applies waits for it at the end of its turns, past a soft
-//! lag: load alone never disconnects a replica.
+//! A worker that writes faster than a feed applies waits for it at the end of its turns, past a
+//! soft lag: load alone never disconnects a replica.
 
 use super::apply_budget::ApplyBudget;
 use super::feed::Applied;
@@ -33,7 +33,8 @@ enum Progress {
     Busy,
 }
 
-/// Ends of turns in a row at which a worker finds a replica locked, before it leaves it to its feed.
+/// Ends of turns in a row at which a worker finds a replica locked, before its feed has to wait for
+/// the lock.
 const BUSY_TURNS_MAX: u32 = 16;
 /// Looks at a lock that is held before a worker comes back to it later.
 const SPINS_MAX: u32 = 20;

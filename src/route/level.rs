@@ -9,12 +9,14 @@ use std::time::Duration;
 pub enum Level {
     /// Read at the master.
     Master,
-    /// As if there were one copy: the master's offset at arrival is the floor.
+    /// As if there were one copy: the master's offset at arrival is the floor, whoever has written.
     Linearizable,
-    /// Sees every write acknowledged through this proxy.
+    /// Sees every write acknowledged through this proxy, and never less than any reply of it has
+    /// shown. Where the proxy hosts the master, that is every write there is, as at
+    /// [`Level::Linearizable`]; where the master is elsewhere, nobody has to ask it.
+    #[default]
     Global,
     /// Sees its own writes, and never goes back in time.
-    #[default]
     Sticky,
     /// At most this far behind the master; at least one bound is given.
     Bounded {

@@ -9,6 +9,7 @@ mod local;
 pub mod process;
 pub mod signals;
 mod slots;
+mod registration;
 mod sockets;
 pub mod stream;
 pub mod tasks;

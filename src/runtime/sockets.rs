@@ -1,7 +1,6 @@
 //! Which sockets of a worker are ready: one edge-triggered epoll per worker, in which a socket is
 //! registered once, for good.
 
-use super::local::LOCAL;
 use super::slots::Slots;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -24,7 +23,7 @@ const WRITABLE: u8 = 2;
 
 /// What is known of one socket.
 #[derive(Default)]
-struct Readiness {
+pub struct Readiness {
     ready: Cell<u8>,
     /// What its task waits for.
     awaited: Cell<u8>,
@@ -33,6 +32,22 @@ struct Readiness {
 }
 
 impl Readiness {
+    /// Ready when the socket has become readable since this was last ready.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll(READABLE, context)
+    }
+
+    /// Ready when the socket has become writable since this was last ready.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll(WRITABLE, context)
+    }
+
+    /// Whether the peer has hung up, or the socket has failed. What it had sent before may still
+    /// have to be read.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+
     fn poll(&self, kind: u8, context: &mut Context<'_>) -> Poll<()> {
         // An edge is told of once, so it is taken before the socket is tried.
         if self.ready.get() & kind != 0 {
@@ -67,62 +82,6 @@ impl Readiness {
     }
 }
 
-/// A socket's place among those of its worker; given up when dropped. It stays on its worker.
-pub struct Registration {
-    readiness: Rc<Readiness>,
-    number: u64,
-}
-
-impl Registration {
-    /// Registers a non-blocking socket with the calling worker, until this and the socket are
-    /// dropped. `Err` too on a thread that is no worker.
-    pub fn new(socket: impl AsFd) -> io::Result<Registration> {
-        LOCAL.with(|local| {
-            let sockets = local.sockets().ok_or(io::ErrorKind::Unsupported)?;
-            let readiness = Rc::new(Readiness::default());
-            let number = sockets.all.borrow_mut().enter(|_| readiness.clone());
-            let registration = Registration { readiness, number };
-            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-            epoll::add(&sockets.epoll, socket, EventData::new_u64(number), flags)?;
-            Ok(registration)
-        })
-    }
-
-    /// Gives the place up while the socket lives on: another worker is to watch it.
-    pub fn end(self, socket: impl AsFd) -> io::Result<()> {
-        LOCAL.with(|local| {
-            let sockets = local.sockets().ok_or(io::ErrorKind::Unsupported)?;
-            Ok(epoll::delete(&sockets.epoll, socket)?)
-        })
-    }
-
-    /// Ready when the socket has become readable since this was last ready.
-    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.readiness.poll(READABLE, context)
-    }
-
-    /// Ready when the socket has become writable since this was last ready.
-    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.readiness.poll(WRITABLE, context)
-    }
-
-    /// Whether the peer has hung up, or the socket has failed. What it had sent before may still
-    /// have to be read.
-    pub fn has_ended(&self) -> bool {
-        self.readiness.has_ended.get()
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        // Closing the descriptor takes it out of the epoll; only the place is ours to free. A
-        // thread that ends has dropped them all.
-        let _ = LOCAL.try_with(|local| {
-            local.sockets().map(|it| it.all.borrow_mut().leave(self.number));
-        });
-    }
-}
-
 /// The sockets of one worker.
 pub struct Sockets {
     epoll: OwnedFd,
@@ -141,6 +100,30 @@ impl Sockets {
     /// No sockets yet.
     pub fn new(epoll: OwnedFd) -> Sockets {
         Sockets { epoll, all: RefCell::default() }
+    }
+
+    /// Watches a non-blocking socket from now on, until it is closed or taken out. Answers what is
+    /// known of it, and its number.
+    pub fn watch(&self, socket: impl AsFd) -> io::Result<(Rc<Readiness>, u64)> {
+        let readiness = Rc::new(Readiness::default());
+        let number = self.all.borrow_mut().enter(|_| readiness.clone());
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        if let Err(error) = epoll::add(&self.epoll, socket, EventData::new_u64(number), flags) {
+            self.leave(number);
+            return Err(error.into());
+        }
+        Ok((readiness, number))
+    }
+
+    /// The socket of this number is not watched any more. Its descriptor is closed next, or taken
+    /// out.
+    pub fn leave(&self, number: u64) {
+        self.all.borrow_mut().leave(number);
+    }
+
+    /// Takes a socket out that lives on.
+    pub fn take_out(&self, socket: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, socket)?)
     }
 
     /// Waits until a socket is ready or the bell rings, at most this long, and wakes the tasks of

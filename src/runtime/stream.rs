@@ -1,6 +1,6 @@
 //! One client's socket, TCP or unix: read what is there, write what fits, wait for either.
 
-use super::sockets::Registration;
+use super::registration::Registration;
 use crate::base::limits::LISTEN_BACKLOG;
 use async_io::Async;
 use socket2::{Domain, SockRef, TcpKeepalive, Type};

@@ -1,5 +1,5 @@
-//! Tasks, sleeping, and work on threads of its own. What is here runs on async-std's executor, beside
-//! the workers; an [`Alarm`] is a worker's.
+//! Tasks, sleeping, and work on threads of its own: on async-std's executor, beside the workers.
+//! Only an [`Alarm`] is a worker's.
 
 use super::clock;
 use super::local::{LOCAL, TimerKey};
