@@ -12,9 +12,10 @@ fn config(text: &str) -> Server {
 }
 
 #[track_caller]
-/// A server whose replicas stand still, and a session that has written `a` behind that.
+/// A server whose replicas stand still, and a session that has written `a` behind that. A session
+/// that is not told of it does not see it.
 fn written_while_paused() -> (Server, Wire, String) {
-    let server = Server::entourage(&[]);
+    let server = Server::entourage(&["--level", "sticky"]);
     let mut wire = server.dial();
     order(&mut wire, BOTH, "PAUSE");
     ok(&mut wire, "SET a 1");
