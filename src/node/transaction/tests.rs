@@ -42,6 +42,7 @@ impl Sent {
         match row.run {
             Run::Read(verb) => Verb::Read(verb),
             Run::Write(verb) | Run::Either { write: verb, .. } => Verb::Write(&row.spec, verb),
+            Run::Blocking(verb) => Verb::Blocking(&row.spec, verb),
             Run::Container(_) => panic!("a container is not called"),
         }
     }
