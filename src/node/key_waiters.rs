@@ -172,3 +172,127 @@ impl fmt::Debug for KeyWait {
         write!(f, "KeyWait({} {})", self.waiter.call.spec.name, self.waiter.number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::ReplId;
+    use crate::base::time::WallMs;
+    use crate::engine::{Run, Thresholds, verbs};
+    use crate::node::transaction::tests::write;
+    use crate::node::{ReplicaSet, new_replid};
+
+    /// A client that may be claimed, and what it was told.
+    #[derive(Default)]
+    struct Told {
+        is_gone: std::sync::atomic::AtomicBool,
+        claims: std::sync::atomic::AtomicUsize,
+        replies: Mutex<Vec<String>>,
+    }
+
+    impl BlockedClient for Told {
+        fn claim(&self, _: BlockId) -> bool {
+            use std::sync::atomic::Ordering::Relaxed;
+            self.claims.fetch_add(1, Relaxed);
+            !self.is_gone.load(Relaxed)
+        }
+        fn disclaim(&self, _: BlockId) {}
+        fn served(&self, block: BlockId, reply: Result<Reply, Fault>, wrote: Option<Offset>) {
+            assert_eq!(reply.is_ok(), wrote.is_some());
+            let text = reply.map(|it| String::from_utf8(it.into_bytes()).unwrap());
+            let text = text.unwrap_or_else(|it| it.to_string()).replace("\r\n", " ");
+            self.replies.lock().push(format!("{}: {text}", block.0));
+        }
+    }
+
+    fn set() -> ReplicaSet {
+        let replid: ReplId = new_replid();
+        ReplicaSet::new(1, 1, replid, Thresholds::default(), 1 << 20, 1 << 20)
+    }
+
+    fn block(set: &ReplicaSet, line: &str, number: u64, client: &Arc<Told>) -> KeyWait {
+        let request = OwnedRequest::of(line.split(' '));
+        let row = verbs::find(request.borrow().get(0).unwrap()).unwrap();
+        let Run::Blocking(verb) = row.run else { panic!("{line} blocks") };
+        let words: Vec<&str> = line.split(' ').collect();
+        let keys = words[1..words.len() - 1].iter().map(|it| it.as_bytes());
+        let kind = if line.starts_with("BZ") { Kind::Zset } else { Kind::List };
+        let keys = BlockingKeys::of(keys, kind, None);
+        let (spec, client) = (&row.spec, client.clone());
+        let (protocol, reply_bytes_max) = (Protocol::Resp2, 1 << 20);
+        let block = BlockId(number);
+        let call =
+            BlockedCall { spec, verb, request, db: 0, protocol, reply_bytes_max, client, block };
+        set.write(&set.member_list()).block(keys, call)
+    }
+
+    fn told(client: &Told) -> Vec<String> {
+        std::mem::take(&mut client.replies.lock())
+    }
+
+    #[test]
+    fn the_first_that_waits_is_served_first_and_once() {
+        let (set, client) = (set(), Arc::new(Told::default()));
+        let _waits: Vec<KeyWait> =
+            (1..=3).map(|it| block(&set, "BLPOP j k 0", it, &client)).collect();
+        assert_eq!(set.key_waiters.keys(), 2);
+        write(&set, "RPUSH k a b", WallMs(1));
+        assert_eq!(told(&client), ["1: *2 $1 k $1 a ", "2: *2 $1 k $1 b "]);
+        write(&set, "RPUSH j c d", WallMs(1));
+        assert_eq!(told(&client), ["3: *2 $1 j $1 c "]);
+        assert_eq!(set.key_waiters.keys(), 0);
+        assert!(!set.write(&set.member_list()).engine().has_blocked(), "nothing is noted any more");
+    }
+
+    #[test]
+    fn who_gave_up_or_is_gone_is_not_served_and_leaves_nothing_behind() {
+        let (set, client, gone) = (set(), Arc::new(Told::default()), Arc::new(Told::default()));
+        drop(block(&set, "BLPOP k 0", 1, &client));
+        gone.is_gone.store(true, std::sync::atomic::Ordering::Relaxed);
+        let wait = block(&set, "BLPOP k 0", 2, &gone);
+        write(&set, "RPUSH k a", WallMs(1));
+        assert!(told(&client).is_empty() && told(&gone).is_empty());
+        drop(wait);
+        write(&set, "RPUSH k b", WallMs(1));
+        assert!(!set.write(&set.member_list()).engine().has_blocked());
+        assert_eq!(set.key_waiters.keys(), 0);
+    }
+
+    #[test]
+    fn who_waits_at_other_keys_or_for_another_type_is_not_looked_at() {
+        let (set, others, client) = (set(), Arc::new(Told::default()), Arc::new(Told::default()));
+        let _others: Vec<KeyWait> = (0..10_000)
+            .map(|it| block(&set, &format!("BLPOP other:{it} 0"), it, &others))
+            .collect();
+        let _zset = block(&set, "BZPOPMIN k 0", 1, &others);
+        let _wait = block(&set, "BLPOP k 0", 2, &client);
+        write(&set, "RPUSH k a", WallMs(1));
+        assert_eq!(told(&client), ["2: *2 $1 k $1 a "]);
+        assert_eq!(others.claims.load(std::sync::atomic::Ordering::Relaxed), 0);
+        assert_eq!(set.key_waiters.keys(), 10_001);
+    }
+
+    #[test]
+    fn a_served_call_may_ready_another_and_each_is_a_write_of_its_own() {
+        let (set, client) = (set(), Arc::new(Told::default()));
+        let _last = block(&set, "BLPOP c 0", 1, &client);
+        // Its destination is taken for a key, too, which changes nothing.
+        let _first = block(&set, "BRPOPLPUSH a c 0", 2, &client);
+        let before = set.head();
+        write(&set, "RPUSH a v", WallMs(1));
+        assert_eq!(told(&client), ["2: $1 v ", "1: *2 $1 c $1 v "]);
+        let stream = set.stream_from(before).unwrap().concat();
+        let stream = String::from_utf8(stream).unwrap().replace("\r\n", " ");
+        assert!(stream.ends_with("$1 v *3 $9 RPOPLPUSH $1 a $1 c *2 $4 LPOP $1 c "), "{stream}");
+    }
+
+    #[test]
+    fn a_failover_ends_all_waits() {
+        let (set, client) = (set(), Arc::new(Told::default()));
+        let _waits = [block(&set, "BLPOP k 0", 1, &client), block(&set, "BLPOP j 0", 2, &client)];
+        set.fail_over(set.member(crate::base::ids::MemberId(1))).unwrap();
+        let told = told(&client);
+        assert!(told.len() == 2 && told[0].starts_with("1: UNBLOCKED force unblock"), "{told:?}");
+        assert_eq!(set.key_waiters.keys(), 0);
+    }
+}

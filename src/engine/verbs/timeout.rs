@@ -11,7 +11,7 @@ const NEGATIVE: Fault = Fault::Static("ERR timeout is negative");
 /// Takes a timeout. `None` is for ever.
 pub fn timeout(args: &mut Args<'_>) -> Result<Option<Duration>, Fault> {
     let text = args.next()?;
-    read(text, args)
+    read_timeout(text, args)
 }
 
 /// Takes `key [key ...] timeout`.
@@ -21,10 +21,11 @@ pub fn keys_and_timeout<'a>(
     let words = args.rest();
     let keys = words.len().checked_sub(1).ok_or(Fault::Syntax)?;
     let last = words.clone().nth(keys).ok_or(Fault::Syntax)?;
-    Ok((words.take(keys), read(last, args)?))
+    Ok((words.take(keys), read_timeout(last, args)?))
 }
 
-fn read(text: &[u8], args: &Args<'_>) -> Result<Option<Duration>, Fault> {
+/// Reads a timeout that has been taken.
+pub fn read_timeout(text: &[u8], args: &Args<'_>) -> Result<Option<Duration>, Fault> {
     let ms = Extended::parse(text).ok_or(NOT_A_NUMBER)?.thousandths();
     // Redis adds it to the time.
     if i128::from(i64::MAX) - i128::from(args.now().0) < ms {

@@ -5,7 +5,7 @@ use crate::command::Arity::AtLeast;
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::Blocking;
 use crate::engine::verbs::counted;
-use crate::engine::verbs::timeout::{keys_and_timeout, timeout};
+use crate::engine::verbs::timeout::{keys_and_timeout, read_timeout};
 use crate::engine::{BlockingKeys, Called, Effects, Engine, Kind, Row, Zset, row};
 use crate::resp::Reply;
 
@@ -91,8 +91,9 @@ fn bzmpop(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<Called, Fault> {
-    let timeout = timeout(&mut args)?;
+    let waits = args.next()?;
     let pop = counted::pop(&mut args, End::read)?;
+    let timeout = read_timeout(waits, &args)?;
 
     if pop_first(engine, &args, &pop, effects, reply)?.is_none() {
         reply.null_array();
