@@ -129,7 +129,7 @@ fn a_failover_unblocks_with_redis_text_and_the_new_master_serves() {
     let (mut operator, mut client) = (server.dial(), server.dial());
     client.send(&[words(&["BLPOP", "k", "0"])]);
     until_blocked(&mut operator, 1);
-    operator.ask("PROXY FAILOVER");
+    assert!(operator.ask("PROXY FAILOVER TO n2").string().starts_with("OK"));
     let text = "-UNBLOCKED force unblock from blocking operation, instance state changed \
                 (master -> replica?)";
     assert_eq!(client.read().to_string(), text);
