@@ -65,10 +65,13 @@ pub struct KeyWaiters {
     queues: Mutex<Queues>,
 }
 
+/// Those that wait for one key, by number.
+type Queue = BTreeMap<u64, Arc<Waiter>>;
+
 #[derive(Default)]
 struct Queues {
     /// Of each database, by key, by number.
-    databases: [HashMap<Box<[u8]>, BTreeMap<u64, Arc<Waiter>>>; DATABASES],
+    databases: [HashMap<Box<[u8]>, Queue>; DATABASES],
     last: u64,
     /// Databases and keys of waits that were given up, which the master's engine still notes.
     given_up: Vec<(usize, Vec<Box<[u8]>>)>,
