@@ -232,7 +232,9 @@ impl Bench {
             Run::Write(verb) => {
                 self.engine.write(&row.spec, verb, args, &mut self.effects, &mut self.reply)
             }
-            Run::Either { .. } | Run::Container(_) => unreachable!("not measured"),
+            Run::Blocking(_) | Run::Either { .. } | Run::Container(_) => {
+                unreachable!("not measured")
+            }
         };
         done.unwrap_or_else(|fault| panic!("{fault}"));
         self.reply.cut(mark);

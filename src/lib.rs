@@ -12,7 +12,8 @@
 //! refuses; `connection/read.rs` plans a read and `connection/write.rs` makes a write, which is a
 //! `node/transaction.rs` at the master; the verb stands in `engine/verbs/`, beside its row; what it
 //! did is in `replication/log.rs`; `connection/replies.rs` holds the answer until the shell has
-//! sent it. What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`.
+//! sent it. What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`;
+//! calls that wait for keys are in `node/key_waiters.rs`, and `node/serve.rs` makes them again.
 
 pub mod base;
 pub mod resp;

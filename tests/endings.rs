@@ -353,6 +353,43 @@ fn nothing_is_left_of_a_client_with_a_paused_transaction() {
 }
 
 #[test]
+fn nothing_is_left_of_a_client_blocked_on_keys() {
+    walk(&State {
+        enter: |scene, client| {
+            say(client, "BLMOVE awaited held LEFT LEFT 0\r\nSET held 1\r\n");
+            until_blocked(&mut scene.operator, 1);
+        },
+        leave: |scene| {
+            scene.nothing_was_done();
+            until(&format!("no key to be waited for: {}", scene.walk), || {
+                // Redis 7.0 does not tell.
+                let keys = info_field(&mut scene.operator, "clients", "total_blocking_keys");
+                keys.is_none_or(|it| it == "0").then_some(())
+            });
+        },
+        ..ANY
+    });
+}
+
+/// The element that it waited for stays.
+#[test]
+fn a_client_that_is_gone_takes_no_element_with_it() {
+    for server in Server::both() {
+        let mut operator = server.dial();
+        for ending in ENDINGS {
+            let mut client = server.dial();
+            client.send_raw(b"BLPOP awaited 0\r\nSET held 1\r\n");
+            until_blocked(&mut operator, 1);
+            let _rest = ending.end(client, &mut operator);
+            support::until_alone(&mut operator);
+            assert_eq!(operator.ask("RPUSH awaited 1").int(), Some(1));
+            assert_eq!(operator.ask("LPOP awaited").string(), "1", "{ending:?}");
+            assert_eq!(operator.ask("EXISTS held").int(), Some(0), "{ending:?}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_left_of_a_client_that_sleeps() {
     walk(&State {
         enter: |scene, client| {

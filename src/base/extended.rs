@@ -43,6 +43,12 @@ impl Extended {
         Extended((self.0 + other.0).value)
     }
 
+    /// A thousand times this, rounded up; the nearest there is of what an integer cannot hold.
+    pub fn thousandths(self) -> i128 {
+        let product = (self.0 * X87DoubleExtended::from_u128(1000).value).value;
+        product.to_i128_r(128, Round::TowardPositive, &mut false).value
+    }
+
     /// Neither infinite nor NaN.
     pub fn is_finite(self) -> bool {
         self.0.is_finite()

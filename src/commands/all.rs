@@ -32,6 +32,7 @@ fn engine_handler(row: &Row) -> Handler {
     match row.run {
         Run::Read(verb) => Handler::Read(verb),
         Run::Write(verb) => Handler::Write(verb),
+        Run::Blocking(verb) => Handler::Blocking(verb),
         Run::Either { write, read, is_read } => Handler::Either { write, read, is_read },
         Run::Container(_) => Handler::Container,
     }

@@ -4,7 +4,7 @@ use super::outcome::Outcome;
 use super::table;
 use crate::base::time::{Clock, MonoUs};
 use crate::command::{Args, Class, Fault};
-use crate::engine::{ReadVerb, WriteVerb};
+use crate::engine::{BlockingVerb, ReadVerb, WriteVerb};
 use crate::resp::{OwnedRequest, Reply, Request};
 use crate::session::Session;
 use crate::state::{Client, Server};
@@ -51,6 +51,8 @@ pub enum Handler {
     Read(ReadVerb),
     /// At the master.
     Write(WriteVerb),
+    /// At the master, where it may wait for keys.
+    Blocking(BlockingVerb),
     /// A read or a write, depending on its arguments.
     Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// At the proxy.
@@ -70,7 +72,7 @@ impl Command {
     /// Whether this request goes to the master's write lock.
     pub fn is_write(&self, request: Request<'_>) -> bool {
         match self.handler {
-            Handler::Write(_) => true,
+            Handler::Write(_) | Handler::Blocking(_) => true,
             Handler::Either { is_read, .. } => !is_read(request),
             Handler::Session(_) => self.spec.class == Class::Write,
             Handler::Read(_) | Handler::Prefix | Handler::Container => false,

@@ -7,7 +7,7 @@ use crate::base::position::{Offset, Position};
 use crate::base::time::MonoUs;
 use crate::metrics::Place;
 use crate::metrics::worst::Key;
-use crate::node::{Condition, Wanted};
+use crate::node::{Condition, KeyWait, Wanted};
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition};
 use crate::session::Queue;
@@ -69,6 +69,8 @@ pub enum BlockOn {
     Time,
     /// That a job fills this slot.
     Slot(SlotId),
+    /// That one of its keys is ready and it is served.
+    Keys,
 }
 
 /// What happens to a request when its wait has ended.
@@ -86,6 +88,8 @@ pub enum Resume {
     Retry(Box<ReadRetry>),
     /// The request is served again from the start: it was held back by CLIENT PAUSE.
     Again,
+    /// A call that waits for keys: who makes one ready serves it.
+    Served(KeyWait),
     /// The reply is in its slot. The request is kept for the slow log and for what its writes must
     /// have confirmed.
     Filled(OwnedRequest),

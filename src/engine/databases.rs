@@ -7,6 +7,7 @@ use super::keyspace::Keyspace;
 use super::shared::EngineShared;
 use super::slot::KeySlot;
 use super::thresholds::Thresholds;
+use super::value::Kind;
 use super::written::{DeferredFree, Written};
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
@@ -17,6 +18,8 @@ pub struct Engine {
     spaces: Vec<Keyspace>,
     shared: EngineShared,
     written: Written,
+    /// How many times a blocked call waits for a key, or did until it was given up.
+    blocked: usize,
 }
 
 impl Engine {
@@ -26,6 +29,7 @@ impl Engine {
             spaces: (0..DATABASES).map(|_| Keyspace::default()).collect(),
             shared: EngineShared::new(seed, thresholds),
             written: Written::default(),
+            blocked: 0,
         }
     }
 
@@ -95,7 +99,7 @@ impl Engine {
 
     /// Empties a database. What was in it is freed elsewhere.
     pub fn flush(&mut self, index: usize) {
-        let Engine { spaces, shared, written } = self;
+        let Engine { spaces, shared, written, .. } = self;
         let emptied = spaces[index].emptied(|key| shared.hash(key));
         written.changes += emptied.len() as u64;
         if !emptied.is_empty() {
@@ -103,9 +107,42 @@ impl Engine {
         }
     }
 
-    /// Ends all watches: this member is no longer the master.
+    /// Ends all watches and waits: this member is no longer the master.
     pub fn forget_watches(&mut self) {
         self.spaces.iter_mut().for_each(Keyspace::forget_watches);
+        self.blocked = 0;
+    }
+
+    /// A blocked call waits for `key`: its changes are noted.
+    pub fn block(&mut self, index: usize, key: &[u8]) {
+        self.blocked += 1;
+        self.spaces[index].block(key);
+    }
+
+    /// A blocked call waits for `key` no more.
+    pub fn unblock(&mut self, index: usize, key: &[u8]) {
+        self.blocked -= 1;
+        self.spaces[index].unblock(key);
+    }
+
+    /// Whether changes are noted for blocked calls.
+    #[inline]
+    pub fn has_blocked(&self) -> bool {
+        self.blocked != 0
+    }
+
+    /// The keys that blocked calls wait for and that have changed since the last look, with their
+    /// databases.
+    pub fn take_ready(&mut self) -> Vec<(usize, Box<[u8]>)> {
+        let ready = |(index, space): (usize, &mut Keyspace)| {
+            space.take_ready().into_iter().map(move |it| (index, it))
+        };
+        self.spaces.iter_mut().enumerate().flat_map(ready).collect()
+    }
+
+    /// The type of what is under `key` at `now`.
+    pub fn kind(&self, index: usize, key: &[u8], now: WallMs) -> Option<Kind> {
+        self.view(index, now).peek(key).map(KeySlot::kind)
     }
 
     /// Raw access for a full resync and for digests.

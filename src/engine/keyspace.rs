@@ -4,6 +4,7 @@ use super::slot::KeySlot;
 use super::table::{Slot, Table};
 use crate::base::time::WallMs;
 use std::collections::{BTreeMap, HashMap};
+use std::mem;
 
 /// The keys of one database. Every change to it goes through [`Keyspace::put`] and
 /// [`Keyspace::remove`], or is announced by [`Keyspace::touch`].
@@ -12,15 +13,37 @@ pub struct Keyspace {
     table: Table<KeySlot>,
     /// How many keys have each (deadline, hash): in order, so that what is due comes first.
     deadlines: BTreeMap<(WallMs, u32), u32>,
-    /// Keys under WATCH: how many sessions watch, and the version they compare.
+    /// Keys whose changes are noted: under WATCH, or waited for.
     watched: HashMap<Box<[u8]>, Watched>,
     version: u64,
+    /// Keys that are waited for and have changed, in that order, each once.
+    ready: Vec<Box<[u8]>>,
 }
 
 #[derive(Default)]
 struct Watched {
+    /// How many sessions watch it.
     sessions: usize,
+    /// What they compare.
     version: u64,
+    /// How many blocked calls wait for it.
+    blocked: usize,
+    /// It is among the ready ones.
+    is_ready: bool,
+}
+
+impl Watched {
+    fn change(&mut self, version: u64, key: &[u8], ready: &mut Vec<Box<[u8]>>) {
+        self.version = version;
+        if self.blocked != 0 && !self.is_ready {
+            self.is_ready = true;
+            ready.push(key.into());
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.sessions == 0 && self.blocked == 0
+    }
 }
 
 impl Keyspace {
@@ -106,17 +129,22 @@ impl Keyspace {
         if self.watched.is_empty() {
             return;
         }
+        self.touch_watched(key);
+    }
+
+    #[cold]
+    fn touch_watched(&mut self, key: &[u8]) {
         self.version += 1;
         if let Some(watched) = self.watched.get_mut(key) {
-            watched.version = self.version;
+            watched.change(self.version, key, &mut self.ready);
         }
     }
 
     /// Begins to watch `key`; answers the version to compare later.
     pub fn watch(&mut self, key: &[u8]) -> u64 {
         self.version += 1;
-        let version = self.version;
-        let watched = self.watched.entry(key.into()).or_insert(Watched { sessions: 0, version });
+        let first = Watched { version: self.version, ..Watched::default() };
+        let watched = self.watched.entry(key.into()).or_insert(first);
         watched.sessions += 1;
         watched.version
     }
@@ -130,14 +158,41 @@ impl Keyspace {
     pub fn unwatch(&mut self, key: &[u8]) {
         let Some(watched) = self.watched.get_mut(key) else { return };
         watched.sessions -= 1;
-        if watched.sessions == 0 {
+        if watched.is_over() {
             self.watched.remove(key);
         }
     }
 
-    /// Ends all watches: this member is no longer the master.
+    /// A blocked call waits for `key`.
+    pub fn block(&mut self, key: &[u8]) {
+        let first = Watched { version: self.version, ..Watched::default() };
+        self.watched.entry(key.into()).or_insert(first).blocked += 1;
+    }
+
+    /// A blocked call waits for `key` no more.
+    pub fn unblock(&mut self, key: &[u8]) {
+        let Some(watched) = self.watched.get_mut(key) else { return };
+        watched.blocked -= 1;
+        if watched.is_over() {
+            self.watched.remove(key);
+        }
+    }
+
+    /// The keys that are waited for and have changed since the last look.
+    pub fn take_ready(&mut self) -> Vec<Box<[u8]>> {
+        let ready = mem::take(&mut self.ready);
+        for key in &ready {
+            if let Some(watched) = self.watched.get_mut(key) {
+                watched.is_ready = false;
+            }
+        }
+        ready
+    }
+
+    /// Ends all watches and waits: this member is no longer the master.
     pub fn forget_watches(&mut self) {
         self.watched.clear();
+        self.ready.clear();
     }
 
     /// Whether the earliest deadline has passed.
@@ -199,7 +254,7 @@ impl Keyspace {
             let hash = hash(key);
             let is_in = |it: &Table<KeySlot>| it.get(hash, key).is_some();
             if is_in(&self.table) || is_in(&other.table) {
-                watched.version = self.version;
+                watched.change(self.version, key, &mut self.ready);
             }
         }
     }

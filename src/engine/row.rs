@@ -1,6 +1,6 @@
 //! A row of the engine's table, and how its verb is run.
 
-use super::{Effects, Engine};
+use super::{Effects, Engine, Kind};
 use crate::command;
 use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, spec};
 use crate::resp::{Reply, Request};
@@ -30,8 +30,21 @@ pub enum Called {
 pub struct BlockingKeys {
     /// Keys of the call's database, in the order in which they are looked at.
     pub keys: Vec<Box<[u8]>>,
+    /// What must be under one of them.
+    pub kind: Kind,
     /// For how long; `None` is for ever.
     pub timeout: Option<Duration>,
+}
+
+impl BlockingKeys {
+    /// A call that waits for a value of `kind` under one of `keys`.
+    pub fn of<'k>(
+        keys: impl Iterator<Item = &'k [u8]>,
+        kind: Kind,
+        timeout: Option<Duration>,
+    ) -> BlockingKeys {
+        BlockingKeys { keys: keys.map(Box::from).collect(), kind, timeout }
+    }
 }
 
 /// What may run a command: only a read can be sent to a replica.
@@ -41,6 +54,8 @@ pub enum Run {
     Read(ReadVerb),
     /// At the master.
     Write(WriteVerb),
+    /// At the master, where it may wait for keys.
+    Blocking(BlockingVerb),
     /// Depends on the arguments: a write unless `is_read` says otherwise (`GETEX k`, `SORT k`).
     Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// Only a container of subcommands.
@@ -54,7 +69,7 @@ pub type Row = command::Row<Run>;
 pub const fn row(name: &'static str, arity: Arity, flags: Flags, keys: Keys, run: Run) -> Row {
     let class = match run {
         Run::Read(_) | Run::Container(_) => Class::Read,
-        Run::Write(_) | Run::Either { .. } => Class::Write,
+        Run::Write(_) | Run::Blocking(_) | Run::Either { .. } => Class::Write,
     };
     Row { spec: spec(name, arity, class, flags, keys, Group::Generic), run }
 }

@@ -8,11 +8,17 @@ use crate::base::limits::CANDIDATE_US_MAX;
 use crate::base::position::{Position, ReplId};
 use crate::base::random::Random;
 use crate::base::time::MonoUs;
+use crate::command::Fault;
 use crate::engine::KeySlot;
 use crate::replication::{DisconnectReason, Log};
 use crate::runtime::clock;
 use std::fmt;
 use std::sync::Arc;
+
+/// What a call that waits for keys is told.
+const FORCED: Fault = Fault::Static(
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+);
 
 /// Why an order to a member was not carried out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,6 +105,9 @@ impl ReplicaSet {
         old.set_applied(log.head());
         old_hosted.engine.forget_watches();
         self.install_master(target.id, history);
+        // Nobody is woken under the log's lock.
+        drop(log);
+        self.key_waiters.end_all(&FORCED);
         // A master takes no orders, so none may be left from its time as a replica. One that comes
         // from here on finds the master, and takes itself back.
         target.leave(MemberFlag::Drained);

@@ -17,6 +17,8 @@ pub struct MasterGuard<'s> {
     pub(super) hosted: RwLockWriteGuard<'s, Hosted>,
     /// Something was appended to the log under this lock.
     pub(super) has_news: bool,
+    /// Blocked calls are being served.
+    pub(super) is_serving: bool,
     applied_by: AppliedBy,
 }
 
@@ -57,7 +59,14 @@ impl ReplicaSet {
             let hosted = member.hosted.write();
             // A failover swaps the master while it holds the old one's lock.
             if self.master() == master {
-                return MasterGuard { set: self, member, hosted, has_news: false, applied_by };
+                return MasterGuard {
+                    set: self,
+                    member,
+                    hosted,
+                    has_news: false,
+                    is_serving: false,
+                    applied_by,
+                };
             }
         }
     }

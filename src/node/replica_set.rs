@@ -1,6 +1,7 @@
 //! The replica set: its members, who is master, and the log.
 
 use super::apply_budget::Rate;
+use super::key_waiters::KeyWaiters;
 use super::member::{Member, MemberFlag};
 use super::pause::Pause;
 use super::waiters::Waiters;
@@ -33,6 +34,8 @@ pub struct ReplicaSet {
     head: AtomicU64,
     history: RwLock<ReplicationHistory>,
     pub(super) waiters: Waiters,
+    /// The calls that wait for keys.
+    pub key_waiters: Arc<KeyWaiters>,
     pub(super) changing: Mutex<()>,
     pub(super) rate: Rate,
     pub(super) pause: Pause,
@@ -108,6 +111,7 @@ impl ReplicaSet {
             head: AtomicU64::new(start.offset.bytes()),
             history: RwLock::new(history),
             waiters: Waiters::default(),
+            key_waiters: Arc::default(),
             changing: Mutex::new(()),
             rate: Rate::default(),
             pause: Pause::default(),

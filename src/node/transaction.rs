@@ -43,6 +43,8 @@ pub struct Transaction<'g, 's> {
     /// What its calls did, but for the words of the client that the last call may have sent.
     effects: &'g mut Effects,
     at: MonoUs,
+    /// The time of its last call.
+    now: WallMs,
     /// How many of `effects` are of calls that have ended.
     settled: usize,
     /// It has called something.
@@ -56,7 +58,15 @@ impl<'s> MasterGuard<'s> {
     #[inline]
     pub fn begin<'g>(&'g mut self, effects: &'g mut Effects, at: MonoUs) -> Transaction<'g, 's> {
         effects.clear();
-        Transaction { guard: self, effects, at, settled: 0, has_called: false, is_broken: false }
+        Transaction {
+            guard: self,
+            effects,
+            at,
+            now: WallMs(0),
+            settled: 0,
+            has_called: false,
+            is_broken: false,
+        }
     }
 }
 
@@ -82,6 +92,7 @@ impl Transaction<'_, '_> {
             return Err(Fault::MasterDown);
         }
         self.has_called = true;
+        self.now = args.now();
         let outcome = self.make(verb, args, reply);
         if !self.is_broken {
             self.effects.keep_sent(self.settled, args.request());
@@ -109,6 +120,9 @@ impl Transaction<'_, '_> {
         if !self.effects.is_empty() {
             self.append_as_sent(args);
         }
+        if self.guard.hosted.engine.has_blocked() {
+            self.guard.serve_blocked(self.at, args.now());
+        }
         let is_alone = !self.has_called;
         // All that dropping would do is done.
         std::mem::forget(self);
@@ -124,6 +138,7 @@ impl Transaction<'_, '_> {
     /// Deletes `key` if its time has come.
     pub fn expire(&mut self, db: usize, key: &[u8], now: WallMs) {
         if !self.member().is(MemberFlag::Quarantined) {
+            self.now = now;
             self.guard.hosted.engine.expire(db, now, key, self.effects);
             self.settled = self.effects();
         }
@@ -235,6 +250,9 @@ impl Drop for Transaction<'_, '_> {
         self.effects.cut(self.settled);
         if !self.effects.is_empty() {
             self.append_all(&[]);
+        }
+        if self.guard.hosted.engine.has_blocked() {
+            self.guard.serve_blocked(self.at, self.now);
         }
         self.effects.shrink();
     }

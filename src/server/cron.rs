@@ -5,7 +5,7 @@ use crate::base::time::MonoUs;
 use crate::engine::Effects;
 use crate::node;
 use crate::runtime::{clock, tasks};
-use crate::state::{Message, Server};
+use crate::state::Server;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn close_idle(server: &Server) {
         let active = MonoUs(client.active.load(std::sync::atomic::Ordering::Relaxed));
         let is_waiting = client.is_waiting();
         if !is_waiting && active.plus(timeout) < now {
-            client.mailbox.post(Message::Killed);
+            client.kill();
         }
     }
 }

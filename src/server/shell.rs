@@ -353,7 +353,7 @@ impl Shell {
         let (condition, offset) = match on {
             BlockOn::Offset(condition, offset) => (condition, offset),
             BlockOn::Released => (Condition::Unpaused, Offset::ZERO),
-            BlockOn::Time | BlockOn::Slot(_) => return,
+            BlockOn::Time | BlockOn::Slot(_) | BlockOn::Keys => return,
         };
         let client = self.connection.caller.client.clone();
         let set = &self.connection.caller.server.set;

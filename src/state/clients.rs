@@ -1,10 +1,12 @@
 //! Who is connected: what CLIENT LIST shows, CLIENT KILL closes and INFO counts.
 
-use super::mailbox::{Mailbox, Message, UnblockAs};
+use super::mailbox::{Filling, Mailbox, Message, UnblockAs};
 use crate::base::ids::BlockId;
+use crate::base::position::Offset;
 use crate::base::time::MonoUs;
-use crate::node::Wake;
-use crate::resp::Protocol;
+use crate::command::Fault;
+use crate::node::{BlockedClient, Wake};
+use crate::resp::{Protocol, Reply};
 use crate::runtime::stream::Peer;
 use crate::session::Session;
 use parking_lot::Mutex;
@@ -124,14 +126,30 @@ impl Client {
 
     /// Ends its wait, if CLIENT UNBLOCK can do that. Answers whether it could.
     pub fn unblock(&self, how: UnblockAs) -> bool {
-        let block = BlockId(self.waiting.load(Acquire) >> WAITING_BITS);
-        let (blocked, ends) = (Waiting::Blocked.of(block), Waiting::Held.of(block));
-        let could = self.waiting.compare_exchange(blocked, ends, AcqRel, Acquire).is_ok();
+        let block = self.block();
+        let could = self.claim(block);
         if could {
             // By its number: that wait may end by itself, and another begin, before this is taken.
             self.mailbox.post(Message::Unblocked(block, how));
         }
         could
+    }
+
+    /// Ends its connection. What it waits for is not done any more.
+    pub fn kill(&self) {
+        self.claim(self.block());
+        self.mailbox.post(Message::Killed);
+    }
+
+    /// The last of its waits.
+    fn block(&self) -> BlockId {
+        BlockId(self.waiting.load(Acquire) >> WAITING_BITS)
+    }
+
+    /// Makes one mark of this wait another. Answers whether the one was there.
+    fn exchange(&self, block: BlockId, from: Waiting, to: Waiting) -> bool {
+        let (from, to) = (from.of(block), to.of(block));
+        self.waiting.compare_exchange(from, to, AcqRel, Acquire).is_ok()
     }
 
     /// A client that has said nothing yet.
@@ -160,6 +178,27 @@ impl Client {
 impl Wake for Client {
     fn wake(&self, block: BlockId) {
         self.mailbox.post(Message::Woken(block));
+    }
+}
+
+impl BlockedClient for Client {
+    fn claim(&self, block: BlockId) -> bool {
+        self.exchange(block, Waiting::Blocked, Waiting::Held)
+    }
+
+    fn disclaim(&self, block: BlockId) {
+        self.exchange(block, Waiting::Held, Waiting::Blocked);
+    }
+
+    fn served(&self, block: BlockId, reply: Result<Reply, Fault>, wrote: Option<Offset>) {
+        // Nobody finds it blocked any more, though its own task is yet to hear of it.
+        self.set_waiting(Waiting::No, block);
+        if reply.as_ref().is_ok_and(Reply::is_overflowing) {
+            // It was not built to its end: it is past the limit already.
+            return self.mailbox.post(Message::Killed);
+        }
+        let reply = reply.map(Reply::into_bytes).map_err(|it| it.to_string());
+        self.mailbox.post(Message::Served(block, Filling { reply, wrote }));
     }
 }
 

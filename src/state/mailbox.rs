@@ -48,6 +48,8 @@ impl Filling {
 pub enum Message {
     /// The reply that this slot waits for.
     Filled(SlotId, Filling),
+    /// This wait for keys has ended: its reply, and what was written for it.
+    Served(BlockId, Filling),
     /// Bytes that belong to no request: pub/sub, invalidations.
     Push(Bytes),
     /// This wait has ended.

@@ -165,6 +165,6 @@ fn condition_of(on: BlockOn) -> Option<(Condition, Offset)> {
     match on {
         BlockOn::Offset(condition, offset) => Some((condition, offset)),
         BlockOn::Released => Some((Condition::Unpaused, Offset::ZERO)),
-        BlockOn::Time | BlockOn::Slot(_) => None,
+        BlockOn::Time | BlockOn::Slot(_) | BlockOn::Keys => None,
     }
 }

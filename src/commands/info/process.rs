@@ -73,6 +73,8 @@ pub fn clients(server: &Server, lines: &mut Lines) {
     let watched = |it: &crate::state::Client| u64::from(it.watching.load(Relaxed));
     lines.line("watching_clients", all.iter().filter(|it| watched(it) != 0).count());
     lines.line("total_watched_keys", all.iter().map(|it| watched(it)).sum::<u64>());
+    lines.line("total_blocking_keys", server.set.key_waiters.keys());
+    lines.line("total_blocking_keys_on_nokey", 0);
     lines.line("clients_in_timeout_table", 0);
     lines.line("clients_closed_for_output", read(&server.counters.overflowed));
 }

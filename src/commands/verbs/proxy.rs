@@ -210,7 +210,9 @@ fn explain_request(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (class, kind) = match command.handler {
         Handler::Read(_) => (Class::Read, "read"),
         Handler::Either { is_read, .. } if is_read(request) => (Class::Read, "read"),
-        Handler::Write(_) | Handler::Either { .. } => (Class::Write, "write"),
+        Handler::Write(_) | Handler::Blocking(_) | Handler::Either { .. } => {
+            (Class::Write, "write")
+        }
         Handler::Prefix => {
             return Err(Fault::Static("ERR explain the command behind DO, without PROXY ONCE"));
         }

@@ -134,6 +134,9 @@ impl Bench {
             Run::Write(verb) | Run::Either { write: verb, .. } => {
                 self.engine.write(&row.spec, verb, args, &mut self.effects, reply)
             }
+            Run::Blocking(verb) => {
+                self.engine.write(&row.spec, verb, args, &mut self.effects, reply).map(drop)
+            }
             Run::Container(_) => unreachable!("containers do not nest"),
         }
     }

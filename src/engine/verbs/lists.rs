@@ -1,6 +1,7 @@
 //! Lists: pushed and popped at both ends, looked at and changed anywhere.
 
 pub mod moving;
+pub mod blocking;
 mod positions;
 #[cfg(test)]
 mod tests;
@@ -150,6 +151,14 @@ fn span(start: i64, stop: i64, len: usize) -> Range<usize> {
     }
 }
 
+/// The command that pops at this end.
+fn pop_at(end: End) -> &'static [u8] {
+    match end {
+        End::Front => b"LPOP",
+        End::Back => b"RPOP",
+    }
+}
+
 /// Answers `count` elements, or all, from one end on.
 fn answer_from(list: &List, end: End, count: usize, reply: &mut Reply) {
     reply.array(count.min(list.len()));
@@ -264,16 +273,26 @@ fn pop(
         return pop_many(engine, key, args, end, effects, reply);
     }
 
-    let popped = engine.db_mut(&args).change(key, |list: &mut List, shared| {
-        list.first(end).into_iter().for_each(|it| it.answer(reply));
-        list.cut(end, 1, shared);
-        Ok(((), 1))
-    })?;
-    match popped {
+    match take_one(engine, &args, key, end, reply)? {
         Some(()) => effects.as_sent(),
         None => reply.null(),
     }
     Ok(())
+}
+
+/// Takes an element away at one end and answers it, if there is a list.
+fn take_one(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    key: &[u8],
+    end: End,
+    reply: &mut Reply,
+) -> Result<Option<()>, Fault> {
+    engine.db_mut(args).change(key, |list: &mut List, shared| {
+        list.first(end).into_iter().for_each(|it| it.answer(reply));
+        list.cut(end, 1, shared);
+        Ok(((), 1))
+    })
 }
 
 fn pop_many(

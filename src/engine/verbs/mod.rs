@@ -17,6 +17,7 @@ pub mod sort;
 mod named;
 mod length;
 mod counted;
+mod timeout;
 mod chance;
 mod scan;
 mod shown;
@@ -41,12 +42,14 @@ pub const FAMILIES: &[&[Row]] = &[
     strings::ROWS,
     lists::ROWS,
     lists::moving::ROWS,
+    lists::blocking::ROWS,
     sets::ROWS,
     sets::algebra::ROWS,
     hashes::ROWS,
     zsets::ROWS,
     zsets::ranges::ROWS,
     zsets::pops::ROWS,
+    zsets::blocking::ROWS,
     zsets::algebra::ROWS,
     sort::ROWS,
 ];

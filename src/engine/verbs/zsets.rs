@@ -2,6 +2,7 @@
 
 pub mod ranges;
 pub mod pops;
+pub mod blocking;
 pub mod algebra;
 
 use super::named::{self, Named};

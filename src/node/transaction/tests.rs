@@ -4,7 +4,7 @@ use super::*;
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::command::CallEnv;
-use crate::engine::{BlockingKeys, Digest, Run, Thresholds, verbs};
+use crate::engine::{BlockingKeys, Digest, Kind, Run, Thresholds, verbs};
 use crate::node::{Applied, ApplyBudget, ReplicaSet, new_replid};
 use crate::resp::{AuthState, Decoder, Limits, OwnedRequest, Step};
 use proptest::prelude::*;
@@ -42,6 +42,7 @@ impl Sent {
         match row.run {
             Run::Read(verb) => Verb::Read(verb),
             Run::Write(verb) | Run::Either { write: verb, .. } => Verb::Write(&row.spec, verb),
+            Run::Blocking(verb) => Verb::Blocking(&row.spec, verb),
             Run::Container(_) => panic!("a container is not called"),
         }
     }
@@ -153,7 +154,7 @@ fn pop_or_wait(
 }
 
 fn wanted(key: &[u8]) -> BlockingKeys {
-    BlockingKeys { keys: vec![key.into()], timeout: Some(Duration::from_secs(1)) }
+    BlockingKeys { kind: Kind::List, keys: vec![key.into()], timeout: Some(Duration::from_secs(1)) }
 }
 
 #[test]

@@ -137,6 +137,10 @@ impl Caller {
                 context.scratch.metrics.wait(blocked.route, waited_us);
                 self.confirm(&wanted, offset, &owed, context);
             }
+            Resume::Served(_) => match ended {
+                Ended::Unblocked => self.replies.out.error(UNBLOCKED),
+                _ => self.replies.out.null_array(),
+            },
             Resume::Filled(_) => unreachable!("a job's wait ends when its slot is filled"),
         }
         self.silence(mark);
@@ -195,6 +199,35 @@ impl Caller {
         Resumed::Answered
     }
 
+    /// A call that waited for keys has been made: its reply, and what the session must know of it.
+    /// A write that is to be confirmed goes on waiting.
+    pub fn served(
+        &mut self,
+        blocked: Blocked,
+        filling: Filling,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Resumed {
+        let Resume::Served(wait) = blocked.then else {
+            unreachable!("only a wait for keys is served")
+        };
+        self.client.active.store(context.now.0, Relaxed);
+        let mark = self.replies.mark();
+        match filling.reply {
+            Ok(reply) => self.replies.out.append_owned(reply),
+            Err(text) => self.answer_fault(&Fault::Message(text)),
+        }
+        let confirmation =
+            filling.wrote.and_then(|end| self.job_wrote(wait.request(), end, context));
+        if let Some(Outcome::Block(mut block)) = confirmation {
+            if let Resume::Confirm { owed, .. } = &mut block.then {
+                *owed = self.replies.out.take(mark);
+            }
+            return Resumed::Blocked(block);
+        }
+        self.silence(mark);
+        Resumed::Answered
+    }
+
     fn fill(&mut self, slot: SlotId, reply: Vec<u8>) {
         let is_filled = self.replies.fill(slot, reply);
         assert!(is_filled, "{slot:?} is filled once");
@@ -221,7 +254,11 @@ impl Caller {
             Resume::CountAcks(offset) => self.replies.out.count(context.set.acked_by(offset)),
             Resume::CountFsyncs => self.nothing_on_disk(),
             Resume::AnswerOk(_) => self.replies.out.ok(),
-            Resume::Confirm { .. } | Resume::Retry(_) | Resume::Again | Resume::Filled(_) => {
+            Resume::Confirm { .. }
+            | Resume::Retry(_)
+            | Resume::Again
+            | Resume::Served(_)
+            | Resume::Filled(_) => {
                 unreachable!("no session verb asks for this")
             }
         }

@@ -1,7 +1,7 @@
 //! Who calls: one client's session, the settings and members it goes by, and its replies.
 
 use super::replies::Replies;
-use crate::base::ids::RouteId;
+use crate::base::ids::{BlockId, RouteId};
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
@@ -41,6 +41,8 @@ pub struct Caller {
     pub allowed: Option<Arc<AllowedMembers>>,
     /// Who was held back as of then.
     pub pause_mode: PauseMode,
+    /// Its last wait.
+    pub last_block: BlockId,
 }
 
 impl Caller {
@@ -73,6 +75,7 @@ impl Caller {
             history: server.set.history(),
             set_generation,
             pause_mode: pause.map_or(PauseMode::Nobody, |it| it.0),
+            last_block: BlockId::default(),
             settings,
             server,
             client,
@@ -168,6 +171,11 @@ impl Caller {
     #[inline]
     pub fn position(&self, offset: Offset) -> Position {
         Position { replid: self.history.replid, offset }
+    }
+
+    /// The number of the wait that this request asks for, if it does.
+    pub fn next_block(&self) -> BlockId {
+        BlockId(self.last_block.0 + 1)
     }
 
     /// Ends all watches.

@@ -13,11 +13,16 @@ use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::commands::{Block, BlockOn, Job, Outcome, ReadRetry, Resume};
 use crate::metrics::batch::Batch;
+use crate::node::BlockedClient;
 use crate::resp::Decoder;
 use crate::state::{Client, Filling, Message, Server, UnblockAs, Waiting};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// After this a wait for keys is tried to be ended again, when somebody else was about to.
+const CLAIM_AGAIN: Duration = Duration::from_millis(1);
 
 /// Everything that can happen to a connection.
 #[derive(Debug)]
@@ -117,8 +122,6 @@ pub struct Connection {
     unread: Unread,
     state: State,
     patience: Patience,
-    /// The last wait.
-    last_block: BlockId,
     /// What the read at the front of the input has settled, when it has waited.
     retry: Option<Box<ReadRetry>>,
     /// The proxy shuts down: this ends when it has no more to do.
@@ -141,7 +144,6 @@ impl Connection {
             unread: Unread::default(),
             state: State::Serving,
             patience: Patience::default(),
-            last_block: BlockId::default(),
             retry: None,
             is_leaving: false,
         }
@@ -276,7 +278,7 @@ impl Connection {
             Outcome::Paused => {
                 let pause = context.set.pause_in_force(context.now);
                 let left = pause.map(|(_, until)| until.since(context.now)).unwrap_or_default();
-                let timeout = Some(std::time::Duration::from_micros(left));
+                let timeout = Some(Duration::from_micros(left));
                 let (on, then) = (BlockOn::Released, Resume::Again);
                 self.block(
                     Block { on, timeout, then, route: RouteId::DEFAULT },
@@ -304,9 +306,11 @@ impl Connection {
     }
 
     fn block(&mut self, block: Block, now: MonoUs, actions: &mut Vec<Action>) {
-        self.last_block.0 += 1;
-        let blocked = Blocked::begin(self.last_block, block, now);
-        self.caller.client.set_waiting(blocked.waiting(), blocked.id);
+        self.caller.last_block = self.caller.next_block();
+        let blocked = Blocked::begin(self.caller.last_block, block, now);
+        if blocked.on != BlockOn::Keys {
+            self.caller.client.set_waiting(blocked.waiting(), blocked.id);
+        }
         actions.push(Action::Block(blocked.id, blocked.on));
         self.state = State::Blocked(Box::new(blocked));
     }
@@ -330,6 +334,7 @@ impl Connection {
                 self.end_wait(|it| it.id == id, ended, context, actions);
             }
             Message::Filled(slot, filling) => self.fill(slot, filling, context, actions),
+            Message::Served(id, filling) => self.served(id, filling, context, actions),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
             Message::Killed => self.close(Why::Killed, actions),
             Message::ServerClosing => self.leave(context, actions),
@@ -380,6 +385,19 @@ impl Connection {
         self.go_on(resumed, context, actions);
     }
 
+    /// Who has made a key ready has served the call that waited for it.
+    fn served(
+        &mut self,
+        id: BlockId,
+        filling: Filling,
+        context: &mut BatchContext<'_, '_>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(blocked) = self.take_blocked(|it| it.id == id) else { return };
+        let resumed = self.caller.served(*blocked, filling, context);
+        self.go_on(resumed, context, actions);
+    }
+
     fn go_on(
         &mut self,
         resumed: Resumed,
@@ -400,6 +418,14 @@ impl Connection {
 
     fn time(&mut self, now: MonoUs, context: &mut BatchContext<'_, '_>, actions: &mut Vec<Action>) {
         let is_over = |it: &Blocked| it.until.is_some_and(|until| until <= now);
+        if let State::Blocked(blocked) = &mut self.state
+            && blocked.on == BlockOn::Keys
+            && is_over(blocked)
+            && !self.caller.client.claim(blocked.id)
+        {
+            // Somebody else ends it, or is about to find that it goes on.
+            blocked.until = Some(now.plus(CLAIM_AGAIN));
+        }
         self.end_wait(is_over, WaitEnded::TimeUp, context, actions);
         self.check_output(now, actions);
     }
@@ -418,6 +444,8 @@ impl Connection {
 
     fn close(&mut self, why: Why, actions: &mut Vec<Action>) {
         if !matches!(self.state, State::Closed) {
+            // From here on nobody serves what it waits for.
+            self.caller.client.claim(self.caller.last_block);
             self.state = State::Closed;
             actions.push(Action::Close(why));
         }

@@ -51,9 +51,10 @@ impl Caller {
         }
         let inner = table().find(words)?;
         match inner.handler {
-            Handler::Read(_) | Handler::Write(_) | Handler::Either { .. } => {
-                Ok((once, inner, words))
-            }
+            Handler::Read(_)
+            | Handler::Write(_)
+            | Handler::Blocking(_)
+            | Handler::Either { .. } => Ok((once, inner, words)),
             Handler::Session(_) | Handler::Prefix | Handler::Container => {
                 let text = "ERR PROXY ONCE is for commands that read or write data, not for";
                 Err(Fault::Message(format!("{text} '{}'", inner.name)))

@@ -14,6 +14,7 @@ use crate::commands::{
     Block, Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
 };
 use crate::metrics::Label;
+use crate::node::Verb;
 use crate::resp::{Decoder, Mark, Request, Step};
 use crate::session::{Replies as ReplyMode, Tags};
 
@@ -122,11 +123,16 @@ impl Caller {
         let (command, request) = (call.command, call.request);
         let result = match command.handler {
             Handler::Read(verb) => self.read(call, verb, context),
-            Handler::Write(verb) => self.write(call, verb, context),
+            Handler::Write(verb) => self.write(call, Verb::Write(&command.spec, verb), context),
             Handler::Either { read, is_read, .. } if is_read(request) => {
                 self.read(call, read, context)
             }
-            Handler::Either { write, .. } => self.write(call, write, context),
+            Handler::Either { write, .. } => {
+                self.write(call, Verb::Write(&command.spec, write), context)
+            }
+            Handler::Blocking(verb) => {
+                self.write(call, Verb::Blocking(&command.spec, verb), context)
+            }
             Handler::Session(verb) => self.session_verb(call, verb, context),
             Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };

@@ -3,15 +3,17 @@
 use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
+use super::overflow::reply_bytes_max;
 use crate::base::ids::RouteId;
 use crate::command::{Args, Fault};
-use crate::commands::{Block, BlockOn, Command, Outcome, Resume};
-use crate::engine::WriteVerb;
+use crate::commands::{Block, BlockOn, Command, Handler, Outcome, Resume};
+use crate::engine::{BlockingKeys, Called};
 use crate::metrics::Label;
-use crate::node::{MemberFlag, Verb, View, Wanted};
+use crate::node::{BlockedCall, MemberFlag, Verb, View, Wanted};
 use crate::resp::Request;
 use crate::route::{Acks, Reason};
 use crate::session::{AskedAcks, Tags};
+use crate::state::Waiting;
 
 impl Caller {
     /// Runs a write at the master.
@@ -19,7 +21,7 @@ impl Caller {
     pub fn write(
         &mut self,
         call: &mut Call<'_>,
-        verb: WriteVerb,
+        verb: Verb<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let (command, request) = (call.command, call.request);
@@ -37,7 +39,6 @@ impl Caller {
         let args = Args::new(request, command.words, self.session.db, &scratch.env);
         let effects = &mut scratch.effects;
         let transaction = writing.begin(effects, context.now);
-        let verb = Verb::Write(&command.spec, verb);
         let outcome = transaction.call_and_commit(verb, args, &mut self.replies.out);
         let has_changed = !effects.is_empty();
         let end = self.position(context.set.head());
@@ -56,12 +57,44 @@ impl Caller {
             context.locks.release();
             context.set.replace_quarantined_master();
         }
-        // It is done: only a blocking call can have come to anything else.
-        outcome?;
+        if let Called::Block(keys) = outcome? {
+            return Ok(self.block_on(keys, call, context));
+        }
         if !has_changed {
             return Ok(Outcome::Answered);
         }
         Ok(self.confirmation_of(command, request, route).unwrap_or(Outcome::Answered))
+    }
+
+    /// Waits for keys. The master is locked since the call found nothing under them.
+    #[cold]
+    fn block_on(
+        &mut self,
+        keys: BlockingKeys,
+        call: &mut Call<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Outcome {
+        // Its reply comes from elsewhere.
+        call.tag = None;
+        let Handler::Blocking(verb) = call.command.handler else {
+            unreachable!("only a blocking call blocks")
+        };
+        let block = self.next_block();
+        // From here on it may be served.
+        self.client.set_waiting(Waiting::Blocked, block);
+        let timeout = keys.timeout;
+        let blocked = BlockedCall {
+            spec: &call.command.spec,
+            verb,
+            request: call.request.to_owned(),
+            db: self.session.db,
+            protocol: self.replies.out.protocol(),
+            reply_bytes_max: reply_bytes_max(self.settings.server.output_limits.normal),
+            client: self.client.clone(),
+            block,
+        };
+        let wait = context.locks.write(context.set, context.member_list).block(keys, blocked);
+        Outcome::block(BlockOn::Keys, timeout, Resume::Served(wait))
     }
 
     /// `min-replicas-to-write`, checked before anything is applied.

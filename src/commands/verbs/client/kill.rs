@@ -4,7 +4,7 @@ use super::kind::Kind;
 use crate::base::number;
 use crate::command::Fault;
 use crate::commands::{CommandContext, Outcome};
-use crate::state::{Client, Message};
+use crate::state::Client;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -111,7 +111,7 @@ fn close(context: &CommandContext<'_>, clients: &[Arc<Client>]) -> Outcome {
         } else {
             // Nobody finds it any more, though its own task is yet to hear of it.
             context.server.clients.leave(client.id);
-            client.mailbox.post(Message::Killed);
+            client.kill();
         }
     }
     outcome

@@ -1,6 +1,6 @@
 //! LMOVE, RPOPLPUSH and LMPOP: elements that go from one place to another.
 
-use super::{end, take};
+use super::{end, pop_at, take};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::Write;
@@ -45,7 +45,11 @@ fn lmove(
 ) -> Result<(), Fault> {
     let keys = (args.next()?, args.next()?);
     let ends = (end(&mut args)?, end(&mut args)?);
-    shift(&mut engine.db_mut(&args), keys, ends, effects, reply)
+    match shift(&mut engine.db_mut(&args), keys, ends, reply)? {
+        Some(()) => effects.as_sent(),
+        None => reply.null(),
+    }
+    Ok(())
 }
 
 fn rpoplpush(
@@ -55,20 +59,21 @@ fn rpoplpush(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let keys = (args.next()?, args.next()?);
-    shift(&mut engine.db_mut(&args), keys, (End::Back, End::Front), effects, reply)
+    match shift(&mut engine.db_mut(&args), keys, (End::Back, End::Front), reply)? {
+        Some(()) => effects.as_sent(),
+        None => reply.null(),
+    }
+    Ok(())
 }
 
-fn shift(
+/// Moves an element and answers it, if there is a source.
+pub(super) fn shift(
     db: &mut DbMut<'_>,
     (source, destination): (&[u8], &[u8]),
     (from, to): (End, End),
-    effects: &mut Effects,
     reply: &mut Reply,
-) -> Result<(), Fault> {
-    let Some(slot) = db.get(source) else {
-        reply.null();
-        return Ok(());
-    };
+) -> Result<Option<()>, Fault> {
+    let Some(slot) = db.get(source) else { return Ok(None) };
     slot.as_collection::<List>()?;
     db.get(destination).map_or(Ok(()), |it| it.as_collection::<List>().map(|_| ()))?;
 
@@ -90,9 +95,8 @@ fn shift(
             Ok(((), 1))
         })?;
     }
-    effects.as_sent();
     reply.bulk(&text);
-    Ok(())
+    Ok(Some(()))
 }
 
 fn push(list: &mut List, end: End, text: &[u8], shared: &EngineShared) {
@@ -106,19 +110,29 @@ fn lmpop(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let Pop { keys, end, count } = counted::pop(&mut args, end)?;
+    let pop = counted::pop(&mut args, end)?;
 
-    let db = engine.db_mut(&args);
-    let found = keys.into_iter().find_map(|it| db.get(it).map(|slot| (it, slot)));
-    let Some((key, slot)) = found else {
+    if pop_first(engine, &args, &pop, effects, reply)?.is_none() {
         reply.null_array();
-        return Ok(());
-    };
+    }
+    Ok(())
+}
+
+/// Takes elements away from the first list that is there and answers them.
+pub(super) fn pop_first(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    pop: &Pop<'_, End>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<Option<()>, Fault> {
+    let db = engine.db_mut(args);
+    let found = pop.keys.iter().find_map(|it| db.get(it).map(|slot| (*it, slot)));
+    let Some((key, slot)) = found else { return Ok(None) };
     slot.as_collection::<List>()?;
     reply.array(2);
     reply.bulk(key);
-    let taken = take(engine, &args, key, (end, count), reply)?.unwrap_or(0);
-    let name = if end == End::Front { b"LPOP" } else { b"RPOP" };
-    effects.propagate(&[name, key, itoa::Buffer::new().format(taken).as_bytes()]);
-    Ok(())
+    let taken = take(engine, args, key, (pop.end, pop.count), reply)?.unwrap_or(0);
+    effects.propagate(&[pop_at(pop.end), key, itoa::Buffer::new().format(taken).as_bytes()]);
+    Ok(Some(()))
 }

@@ -12,6 +12,7 @@ fn lists() {
 #[test]
 fn moves_between_lists() {
     check("lists-moving.txt");
+    check("lists-blocking.txt");
 }
 
 #[test]

@@ -40,14 +40,14 @@ pub const ROWS: &[Row] = &[
 
 /// Where to pop.
 #[derive(Clone, Copy)]
-enum End {
+pub(super) enum End {
     Lowest,
     Highest,
 }
 
 impl End {
     /// Takes `MIN` or `MAX`.
-    fn read(args: &mut Args<'_>) -> Result<End, Fault> {
+    pub(super) fn read(args: &mut Args<'_>) -> Result<End, Fault> {
         match () {
             () if args.word("MIN") => Ok(End::Lowest),
             () if args.word("MAX") => Ok(End::Highest),
@@ -55,7 +55,7 @@ impl End {
         }
     }
 
-    fn command(self) -> &'static [u8] {
+    pub(super) fn command(self) -> &'static [u8] {
         match self {
             End::Lowest => b"ZPOPMIN",
             End::Highest => b"ZPOPMAX",
@@ -136,15 +136,17 @@ fn pop_one(
     Ok(())
 }
 
-/// Whether members and scores follow each other or stand in arrays of two.
+/// Whether members and scores follow each other, in an array or in one that the caller has begun,
+/// or stand in arrays of two.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Shape {
+pub(super) enum Shape {
     Flat,
+    Open,
     Nested,
 }
 
 /// Pops and answers the array of what was popped. Tells how many and what is left to be dropped.
-fn pop(
+pub(super) fn pop(
     zset: &mut Zset,
     end: End,
     count: usize,
@@ -155,6 +157,7 @@ fn pop(
     let count = count.min(zset.len());
     match shape {
         Shape::Flat => reply.array(2 * count),
+        Shape::Open => {}
         Shape::Nested => reply.array(count),
     }
     let gone = end.pop(zset, count, shared, |(member, score)| {
@@ -173,9 +176,23 @@ fn zmpop(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let Pop { keys, end, count } = counted::pop(&mut args, End::read)?;
+    let pop = counted::pop(&mut args, End::read)?;
 
-    let mut db = engine.db_mut(&args);
+    if pop_first(engine, &args, &pop, effects, reply)?.is_none() {
+        reply.null_array();
+    }
+    Ok(())
+}
+
+/// Takes members out of the first sorted set that is there and answers them.
+pub(super) fn pop_first(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    &Pop { ref keys, end, count }: &Pop<'_, End>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> Result<Option<()>, Fault> {
+    let mut db = engine.db_mut(args);
     for key in keys {
         let popped = db.change(key, |zset: &mut Zset, shared| {
             reply.array(2);
@@ -187,9 +204,8 @@ fn zmpop(
             db.discard_members(gone);
             let popped = itoa::Buffer::new().format(popped).to_owned();
             effects.propagate(&[end.command(), key, popped.as_bytes()]);
-            return Ok(());
+            return Ok(Some(()));
         }
     }
-    reply.null_array();
-    Ok(())
+    Ok(None)
 }

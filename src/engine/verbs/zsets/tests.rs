@@ -17,6 +17,7 @@ fn ranges() {
 #[test]
 fn pops() {
     check("zsets-pops.txt");
+    check("zsets-blocking.txt");
 }
 
 #[test]
