@@ -24,6 +24,31 @@ const PACKED_BYTES_MAX: usize = 1 << 30;
 /// A field and its value, as they are stored.
 pub type Entry<'a> = (Element<'a>, Element<'a>);
 
+/// A hash of many fields that is a table from the start, and laid out once.
+pub struct Builder<'e> {
+    pairs: Vec<Pair>,
+    shared: &'e EngineShared,
+}
+
+impl<'e> Builder<'e> {
+    /// For so many fields; `None` if that does not tell their form.
+    pub fn new(count: usize, shared: &'e EngineShared) -> Option<Builder<'e>> {
+        let is_table = shared.thresholds.hash_entries < count;
+        is_table.then(|| Builder { pairs: Vec::new(), shared })
+    }
+
+    /// Takes one more.
+    #[inline]
+    pub fn push(&mut self, field: &[u8], value: &[u8]) {
+        self.pairs.push(Pair::new(self.shared.hash(field), field, value));
+    }
+
+    /// The hash; shorter than what was put in if a field came twice.
+    pub fn build(self) -> Hash {
+        Hash::Table(Box::new(Table::of(self.pairs)))
+    }
+}
+
 impl Default for Hash {
     fn default() -> Hash {
         Hash::Packed(Packed::default())

@@ -1,5 +1,6 @@
 //! A list: one allocation while it is short, then blocks on shelves.
 
+mod builder;
 mod long;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,7 @@ use super::EngineShared;
 use super::packed::{BothWays, Element, Packed};
 use long::Long;
 
+pub use builder::Builder;
 pub use long::End;
 
 /// The elements in order. A list goes to blocks when it outgrows `list-max-listpack-size`, and
@@ -159,6 +161,13 @@ impl List {
             List::Packed(packed) => long::push(packed, end, element),
             List::Long(long) => long.push(end, element),
         }
+    }
+
+    /// Puts many texts behind the last element, for which there must be room.
+    pub fn extend<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>, shared: &EngineShared) {
+        let mut longer = Builder::onto(std::mem::take(self), shared);
+        texts.for_each(|it| longer.push(it));
+        *self = longer.build();
     }
 
     /// Puts an element before the one number `index`, or behind all.

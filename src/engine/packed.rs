@@ -15,6 +15,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 const COUNT_BYTES: usize = size_of::<u32>();
+/// Most bytes that tell an element's size.
+const BACK_BYTES_MAX: usize = usize::BITS.div_ceil(7) as usize;
 
 /// Whether a sequence can be walked from its end; that costs a byte for each element.
 pub trait Walk {
@@ -94,7 +96,8 @@ impl<W: Walk> Packed<W> {
         self.elements().len()
     }
 
-    fn elements(&self) -> &[u8] {
+    /// Its elements as they are stored.
+    pub(super) fn elements(&self) -> &[u8] {
         self.bytes.get(COUNT_BYTES..).unwrap_or_default()
     }
 
@@ -269,12 +272,57 @@ impl<W: Walk> Packed<W> {
     }
 
     /// A sequence of `count` elements as they are stored.
-    fn of(count: usize, elements: &[u8]) -> Packed<W> {
+    pub(super) fn of(count: usize, elements: &[u8]) -> Packed<W> {
         if count == 0 {
             return Packed::default();
         }
         let bytes = [&u32::to_le_bytes(count as u32), elements].concat();
         Packed { bytes: bytes.into_boxed_slice(), walk: PhantomData }
+    }
+
+    /// Bytes that an element takes in a sequence.
+    #[inline]
+    pub(super) fn stored_size(element: Element<'_>) -> usize {
+        with_back::<W>(element.size())
+    }
+
+    /// Writes an element as it is stored in a sequence that is to be made [`Packed::of`] it.
+    #[inline]
+    pub(super) fn encode(out: &mut Vec<u8>, element: Element<'_>) {
+        let body = element.body();
+        out.reserve(1 + body.len() + 1);
+        if let Some(head) = element.short_head() {
+            out.push(head);
+            out.extend_from_slice(body);
+            out.extend(W::BACK.then_some(1 + body.len() as u8));
+            return;
+        }
+        let head = element.head();
+        out.extend_from_slice(&head);
+        out.extend_from_slice(body);
+        if W::BACK {
+            let (back, len) = back(head.len() + body.len());
+            out.extend_from_slice(&back[..len]);
+        }
+    }
+
+    /// The length of the element that `bytes` begin with, if it is one that [`Packed::encode`]
+    /// would write just so and Redis' listpack, too: a short text or a small number.
+    #[inline]
+    pub(super) fn short_element(bytes: &[u8]) -> Option<usize> {
+        const { assert!(W::BACK) };
+        let (head, body) = match bytes.first()? {
+            ..0x80 => (1, 0),
+            tag @ 0x80..0xC0 => (1, usize::from(tag & 0x3F)),
+            _ => return None,
+        };
+        let size = head + body;
+        let is_whole = bytes.get(size).is_some_and(|it| usize::from(*it) == size);
+        let is_settled = || match &bytes[head..size] {
+            [b'0'..=b'9' | b'-', ..] => matches!(Element::of(&bytes[head..size]), Element::Text(_)),
+            _ => true,
+        };
+        (is_whole && is_settled()).then_some(size + 1)
     }
 
     /// Replaces a span by elements, after which there are `count`.
@@ -318,15 +366,27 @@ impl<W: Walk> Packed<W> {
         }
     }
 
-    /// Seven bits a byte, to be read backwards: the first byte, met last, lacks the top bit.
     fn write_back(&mut self, at: usize, size: usize) -> usize {
-        let len = back_bytes(size);
-        for (place, byte) in self.bytes[at..at + len].iter_mut().enumerate() {
-            let more = if place == 0 { 0 } else { 0x80 };
-            *byte = more | (size >> (7 * (len - 1 - place))) as u8 & 0x7F;
-        }
+        let (back, len) = back(size);
+        self.bytes[at..at + len].copy_from_slice(&back[..len]);
         at + len
     }
+}
+
+/// Bytes of the allocation of a sequence with these elements.
+pub(super) fn size_of_elements(elements: &[u8]) -> usize {
+    COUNT_BYTES + elements.len()
+}
+
+/// Seven bits a byte, to be read backwards: the first byte, met last, lacks the top bit.
+#[inline]
+fn back(size: usize) -> ([u8; BACK_BYTES_MAX], usize) {
+    let (mut back, len) = ([0; BACK_BYTES_MAX], back_bytes(size));
+    for (place, byte) in back[..len].iter_mut().enumerate() {
+        let more = if place == 0 { 0 } else { 0x80 };
+        *byte = more | (size >> (7 * (len - 1 - place))) as u8 & 0x7F;
+    }
+    (back, len)
 }
 
 /// The bytes of an element of `size` together with those that tell its size.

@@ -50,6 +50,31 @@ impl Gone {
     }
 }
 
+/// A set of many members that is a table from the start, and laid out once.
+pub struct Builder<'e> {
+    members: Vec<Member>,
+    shared: &'e EngineShared,
+}
+
+impl<'e> Builder<'e> {
+    /// For so many members; `None` if that does not tell their form.
+    pub fn new(count: usize, shared: &'e EngineShared) -> Option<Builder<'e>> {
+        let is_table = algebra::is_surely_table(count, shared);
+        is_table.then(|| Builder { members: Vec::new(), shared })
+    }
+
+    /// Takes one more.
+    #[inline]
+    pub fn push(&mut self, text: &[u8]) {
+        self.members.push(Member::new(self.shared.hash(text), text));
+    }
+
+    /// The set; shorter than what was put in if something came twice.
+    pub fn build(self) -> Set {
+        Set::of(self.members)
+    }
+}
+
 /// A set as one can look at it.
 enum Form<'s> {
     Ints(Ints<'s>),
@@ -123,6 +148,23 @@ impl Set {
             Form::Ints(ints) => member.as_int().is_some_and(|it| ints.find(it).is_ok()),
             Form::Packed(packed) => packed.find(member.settled(), packed.start(), 1).is_some(),
             Form::Table(table) => member.with_text(|it| table.get(shared.hash(it), it).is_some()),
+        }
+    }
+
+    /// As [`Set::has`], for a member of another table.
+    #[inline]
+    fn has_member(&self, member: &Member, shared: &EngineShared) -> bool {
+        match (self, member.hash()) {
+            (Set::Table(table), Some(hash)) => table.get(hash, member.text()).is_some(),
+            _ => self.has(element(member), shared),
+        }
+    }
+
+    /// Starts fetching what a look for this member will compare it with.
+    #[inline]
+    fn prefetch(&self, member: &Member) {
+        if let (Set::Table(table), Some(hash)) = (self, member.hash()) {
+            table.any_of(hash).into_iter().for_each(Slot::prefetch);
         }
     }
 
@@ -315,6 +357,11 @@ impl Set {
         let kept = self.with_only(&kept, shared);
         let set = std::mem::replace(self, kept);
         Gone { count: set.free_cost(), set, ..Gone::default() }
+    }
+
+    /// A table of these, at once. Of several that are equal it keeps one.
+    fn of(members: Vec<Member>) -> Set {
+        Set::Table(Box::new(Table::of(members)))
     }
 
     /// A set of these, all different and settled, in the smallest form that takes them.

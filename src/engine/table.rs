@@ -10,6 +10,7 @@
 //! stand in hash order (with the last ones possibly wrapped to its front); so the whole table reads
 //! in hash order, and a hash is a cursor that survives any change of layout.
 
+mod build;
 mod segment;
 mod slot;
 #[cfg(test)]

@@ -41,6 +41,32 @@ impl Default for Zset {
     }
 }
 
+/// A sorted set of many members that is large from the start, and laid out once.
+pub struct Builder<'e> {
+    members: Vec<Member>,
+    shared: &'e EngineShared,
+}
+
+impl<'e> Builder<'e> {
+    /// Without members yet.
+    pub fn new(shared: &'e EngineShared) -> Builder<'e> {
+        Builder { members: Vec::new(), shared }
+    }
+
+    /// Takes one more, in any order; quickest in that of the scores or its reverse. The score must
+    /// be a number.
+    #[inline]
+    pub fn push(&mut self, text: &[u8], score: f64) {
+        self.members.push(Member::new(score, text));
+    }
+
+    /// The set; shorter than what was put in if a member came twice.
+    pub fn build(self) -> Zset {
+        let shared = self.shared;
+        Zset::Large(Box::new(Large::of(self.members, |it| shared.hash(it))))
+    }
+}
+
 /// Looking.
 impl Zset {
     /// Number of members.
@@ -276,15 +302,42 @@ impl Zset {
         }
     }
 
-    /// An empty set in the form in which `len` members, the longest of `longest` bytes, will be
-    /// kept.
-    pub fn for_members(len: usize, longest: usize, shared: &EngineShared) -> Zset {
+    /// A set of these, which come in order, the longest of `longest` bytes: in its final form from
+    /// the start.
+    pub fn of_sorted<T: AsRef<[u8]>>(
+        members: &[(T, f64)],
+        longest: usize,
+        shared: &EngineShared,
+    ) -> Zset {
         let limits = &shared.thresholds;
-        let mut set = Zset::default();
-        if limits.zset_entries < len || limits.zset_value < longest {
-            set.as_large(shared);
+        if limits.zset_entries < members.len() || limits.zset_value < longest {
+            let mut large = Builder::new(shared);
+            members.iter().for_each(|(text, score)| large.push(text.as_ref(), *score));
+            return large.build();
         }
+        let mut set = Zset::default();
+        members.iter().for_each(|(text, score)| set.set(text.as_ref(), *score, shared));
         set
+    }
+
+    /// A set of the members with these ranks. It shares their texts if they are many.
+    pub fn part(&self, ranks: Range<usize>, shared: &EngineShared) -> Zset {
+        match self {
+            Zset::Large(large) if shared.thresholds.zset_entries < ranks.len() => {
+                if ranks.len() == large.len() {
+                    return self.clone();
+                }
+                let members = large.tree().walk(ranks).cloned().collect();
+                Zset::Large(Box::new(Large::of(members, |it| shared.hash(it))))
+            }
+            _ => {
+                let mut part = Zset::default();
+                for (member, score) in self.walk(ranks) {
+                    member.with_text(|it| part.set(it, score, shared));
+                }
+                part
+            }
+        }
     }
 
     /// Whether it is in the compact form.

@@ -17,7 +17,7 @@ use crate::engine::packed::{BothWays, Element, Packed, Place};
 use std::collections::VecDeque;
 
 /// A block grows no larger, unless it has one element only.
-const BLOCK_BYTES_MAX: usize = 4 << 10;
+pub const BLOCK_BYTES_MAX: usize = 4 << 10;
 /// Most blocks of a shelf.
 const SHELF_BLOCKS_MAX: usize = 128;
 
@@ -216,6 +216,33 @@ impl Long {
         }
         self.len += 1;
         nearest(&mut self.shelves, end).expect("a shelf with room").push(end, element);
+    }
+
+    /// Puts a whole block behind all others, unless it is empty.
+    pub fn push_block(&mut self, elements: Packed<BothWays>) {
+        let len = elements.len();
+        if len == 0 {
+            return;
+        }
+        if self.shelves.back().is_none_or(|it| SHELF_BLOCKS_MAX <= it.blocks.len()) {
+            self.shelves.push_back(Shelf::default());
+        }
+        let shelf = self.shelves.back_mut().expect("a shelf with room");
+        shelf.blocks.push_back(Block { len, elements });
+        shelf.len += len;
+        self.len += len;
+    }
+
+    /// Takes the last block away; an empty sequence if there is none.
+    pub fn pop_block(&mut self) -> Packed<BothWays> {
+        let Some(shelf) = self.shelves.back_mut() else { return Packed::default() };
+        let Block { len, elements } = shelf.blocks.pop_back().unwrap_or_default();
+        shelf.len -= len;
+        self.len -= len;
+        if shelf.len == 0 {
+            self.shelves.pop_back();
+        }
+        elements
     }
 
     /// Takes `count` elements away at one end, or all. Answers the whole shelves among them, in no

@@ -91,7 +91,8 @@ impl<'a> Element<'a> {
     /// Bytes it takes in a sequence.
     #[inline]
     pub(super) fn size(self) -> usize {
-        self.head().len() + self.body().len()
+        let head = if self.short_head().is_some() { 1 } else { self.head().len() };
+        head + self.body().len()
     }
 
     /// Everything before the text; an integer's whole form.
@@ -111,6 +112,16 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// As [`Element::head`], if that is one byte: of most elements it is.
+    #[inline]
+    pub(super) fn short_head(self) -> Option<u8> {
+        match self {
+            Element::Int(number @ 0..=127) => Some(number as u8),
+            Element::Text(text) if text.len() <= 0x3F => Some(TEXT_6 | text.len() as u8),
+            _ => None,
+        }
+    }
+
     /// The text, unless it is an integer.
     #[inline]
     pub(super) fn body(self) -> &'a [u8] {
@@ -122,7 +133,7 @@ impl<'a> Element<'a> {
 
     /// The element that begins `bytes`.
     #[inline]
-    pub(super) fn read(bytes: &'a [u8]) -> Element<'a> {
+    pub(in crate::engine) fn read(bytes: &'a [u8]) -> Element<'a> {
         let (head, body) = extent(bytes);
         match bytes[0] {
             number @ ..TEXT_6 => Element::Int(i64::from(number)),

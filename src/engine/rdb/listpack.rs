@@ -12,6 +12,7 @@
 //! ```
 
 use super::{Broken, Reader};
+use crate::engine::list;
 use crate::engine::packed::Element;
 
 const HEAD_BYTES: usize = 6;
@@ -144,6 +145,30 @@ pub fn each(
     }
 }
 
+/// Puts the elements of a whole listpack into a list: most are stored there as they are here.
+pub fn copy(bytes: &[u8], list: &mut list::Builder) -> Result<(), Broken> {
+    let mut input = Reader::new(bytes);
+    let size = u32::from_le_bytes(input.chunk()?) as usize;
+    let announced = u16::from_le_bytes(input.chunk()?);
+    let mut count = 0_usize;
+    loop {
+        let (copied, len) = list.push_stored(input.rest());
+        input.take(len)?;
+        count += copied;
+        if matches!(input.rest(), [END]) {
+            break;
+        }
+        list.push_element(element(&mut input)?.settled());
+        count += 1;
+    }
+    let is_whole = size == bytes.len() && is_announced(announced, count);
+    if is_whole { Ok(()) } else { Err(Broken) }
+}
+
+fn is_announced(announced: u16, count: usize) -> bool {
+    announced == UNCOUNTED || usize::from(announced) == count
+}
+
 /// Visits the elements behind the head of a listpack or a ziplist, which tells how many there are.
 pub fn rest<'a>(
     mut input: Reader<'a>,
@@ -152,14 +177,11 @@ pub fn rest<'a>(
     mut visit: impl FnMut(Element<'_>) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
     let mut count = 0_usize;
-    while input.rest() != [END] {
+    while !matches!(input.rest(), [END]) {
         visit(element(&mut input)?)?;
         count += 1;
     }
-    match announced == UNCOUNTED || usize::from(announced) == count {
-        true => Ok(()),
-        false => Err(Broken),
-    }
+    if is_announced(announced, count) { Ok(()) } else { Err(Broken) }
 }
 
 fn element<'a>(input: &mut Reader<'a>) -> Result<Element<'a>, Broken> {

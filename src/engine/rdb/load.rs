@@ -3,9 +3,10 @@
 
 use super::form;
 use super::{Broken, Reader, intset, listpack, ziplist};
-use crate::base::number;
+use crate::base::number as numbers;
 use crate::engine::packed::Element;
-use crate::engine::{Collection, End, EngineShared, Hash, List, Set, Value, Zset};
+use crate::engine::{Collection, EngineShared, Hash, Set, Value, Zset};
+use crate::engine::{hash, list, set, zset};
 use std::borrow::Cow;
 
 /// A value that has no key yet.
@@ -19,8 +20,8 @@ pub enum Loaded<'a> {
 /// How the elements of a collection are laid out.
 #[derive(Clone, Copy)]
 enum Layout {
-    /// A count, and strings of which so many make one of that count.
-    Strings(u64),
+    /// A count, and so many strings.
+    Strings,
     /// One listpack.
     Listpack,
     /// One ziplist.
@@ -29,22 +30,20 @@ enum Layout {
     Intset,
     /// Many ziplists.
     Ziplists,
-    /// Many listpacks, and elements on their own.
-    Listpacks,
 }
 
 /// Reads the type and the value that `input` begins with.
 pub fn load<'a>(input: &mut Reader<'a>, shared: &EngineShared) -> Result<Loaded<'a>, Broken> {
     let value = match input.byte()? {
         form::STRING => return input.string().map(Loaded::Text),
-        form::LIST => list(Layout::Strings(1), input, shared),
+        form::LIST => list(Layout::Strings, input, shared),
         form::LIST_ZIPLIST => list(Layout::Ziplist, input, shared),
         form::LIST_ZIPLISTS => list(Layout::Ziplists, input, shared),
-        form::LIST_LISTPACKS => list(Layout::Listpacks, input, shared),
-        form::HASH => hash(Layout::Strings(2), input, shared),
+        form::LIST_LISTPACKS => listpacks(input, shared),
+        form::HASH => string_pairs(input, shared),
         form::HASH_ZIPLIST => hash(Layout::Ziplist, input, shared),
         form::HASH_LISTPACK => hash(Layout::Listpack, input, shared),
-        form::SET => set(Layout::Strings(1), input, shared),
+        form::SET => strings(input, shared),
         form::SET_INTSET => set(Layout::Intset, input, shared),
         form::SET_LISTPACK => set(Layout::Listpack, input, shared),
         form::ZSET => scored_strings(spelled_score, input, shared),
@@ -57,15 +56,25 @@ pub fn load<'a>(input: &mut Reader<'a>, shared: &EngineShared) -> Result<Loaded<
 }
 
 fn list(layout: Layout, input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
-    let mut list = List::default();
+    let mut list = list::Builder::new(shared);
     each(layout, input, |element| {
-        element.with_text(|it| {
-            list.make_room(std::iter::once(it), shared);
-            list.push(End::Back, it);
-        });
+        list.push_element(element.settled());
         Ok(())
     })?;
-    filled(list)
+    filled(list.build())
+}
+
+/// A list of many listpacks, and elements on their own.
+fn listpacks(input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
+    let mut list = list::Builder::new(shared);
+    for _ in 0..input.length()? {
+        match (input.length()?, input.string()?) {
+            (form::NODE_PLAIN, element) => list.push(&element),
+            (form::NODE_PACKED, pack) => listpack::copy(&pack, &mut list)?,
+            _ => return Err(Broken),
+        }
+    }
+    filled(list.build())
 }
 
 fn hash(layout: Layout, input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
@@ -80,10 +89,60 @@ fn set(layout: Layout, input: &mut Reader<'_>, shared: &EngineShared) -> Result<
     filled(set)
 }
 
+/// A set of strings. Of many a table is made when all of them have been read.
+fn strings(input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
+    let count = input.length()?;
+    match set::Builder::new(count as usize, shared) {
+        None => {
+            let mut set = Set::default();
+            for _ in 0..count {
+                is_new(input.show_string(|it| set.add(Element::Text(it), shared))?)?;
+            }
+            filled(set)
+        }
+        Some(mut many) => {
+            for _ in 0..count {
+                input.show_string(|it| many.push(it))?;
+            }
+            all_of(count, many.build())
+        }
+    }
+}
+
+/// A hash of strings, as [`strings`].
+fn string_pairs(input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
+    let count = input.length()?;
+    match hash::Builder::new(count as usize, shared) {
+        None => {
+            let mut hash = Hash::default();
+            for _ in 0..count {
+                let (field, value) = (input.string()?, input.string()?);
+                is_new(hash.set(&field, &value, shared))?;
+            }
+            filled(hash)
+        }
+        Some(mut many) => {
+            for _ in 0..count {
+                let field = input.string()?;
+                input.show_string(|it| many.push(&field, it))?;
+            }
+            all_of(count, many.build())
+        }
+    }
+}
+
+/// As many as were announced, hence nothing twice.
+fn all_of<C: Collection>(count: u64, collection: C) -> Result<Value, Broken> {
+    match collection.len() as u64 == count {
+        true => filled(collection),
+        false => Err(Broken),
+    }
+}
+
 fn zset(layout: Layout, input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
     let mut zset = Zset::default();
     pairs(layout, input, |member, score| {
-        place(&mut zset, member, number::parse_f64(score).ok_or(Broken)?, shared)
+        place(&mut zset, member, numbers::parse_f64(score).ok_or(Broken)?, shared)
     })?;
     filled(zset)
 }
@@ -94,17 +153,21 @@ fn scored_strings<'a>(
     shared: &EngineShared,
 ) -> Result<Value, Broken> {
     // In its large form first, as in Redis: the packed one does not tell -0 from 0.
-    let (mut zset, mut longest) = (Zset::Large(Box::default()), 0);
-    for _ in 0..input.length()? {
+    let (count, mut many, mut longest) = (input.length()?, zset::Builder::new(shared), 0);
+    for _ in 0..count {
         let member = input.string()?;
         longest = longest.max(member.len());
-        place(&mut zset, &member, score(input)?, shared)?;
+        many.push(&member, number(score(input)?)?);
     }
-    let limits = &shared.thresholds;
+    let (zset, limits) = (many.build(), &shared.thresholds);
     match zset.len() <= limits.zset_entries && longest <= limits.zset_value {
-        true => filled(again(&zset, shared)),
-        false => filled(zset),
+        true => all_of(count, again(&zset, shared)),
+        false => all_of(count, zset),
     }
+}
+
+fn number(score: f64) -> Result<f64, Broken> {
+    if score.is_nan() { Err(Broken) } else { Ok(score) }
 }
 
 /// The same members, in the form that so few take.
@@ -122,14 +185,12 @@ fn spelled_score(input: &mut Reader<'_>) -> Result<f64, Broken> {
         255 => Ok(f64::NEG_INFINITY),
         254 => Ok(f64::INFINITY),
         253 => Err(Broken),
-        len => number::parse_f64(input.take(len.into())?).ok_or(Broken),
+        len => numbers::parse_f64(input.take(len.into())?).ok_or(Broken),
     }
 }
 
 fn place(zset: &mut Zset, member: &[u8], score: f64, shared: &EngineShared) -> Result<(), Broken> {
-    if score.is_nan() {
-        return Err(Broken);
-    }
+    let score = number(score)?;
     is_new(zset.update(member, shared, |old| (old.is_none(), Some(score))))
 }
 
@@ -174,31 +235,13 @@ fn each(
     mut visit: impl FnMut(Element<'_>) -> Result<(), Broken>,
 ) -> Result<(), Broken> {
     match layout {
-        Layout::Listpack => return listpack::each(&input.string()?, visit),
-        Layout::Ziplist => return ziplist::each(&input.string()?, visit),
-        Layout::Intset => return intset::each(&input.string()?, visit),
-        Layout::Strings(_) | Layout::Ziplists | Layout::Listpacks => {}
-    }
-    // A count may be a lie, but each step needs at least a byte.
-    let count = input.length()?;
-    match layout {
-        Layout::Strings(each) => (0..count.checked_mul(each).ok_or(Broken)?)
-            .try_for_each(|_| visit(Element::Text(&input.string()?))),
-        Layout::Ziplists => {
-            (0..count).try_for_each(|_| ziplist::each(&input.string()?, &mut visit))
-        }
-        _ => (0..count).try_for_each(|_| node(input, &mut visit)),
-    }
-}
-
-/// Visits the elements of one node of a list.
-fn node(
-    input: &mut Reader<'_>,
-    mut visit: impl FnMut(Element<'_>) -> Result<(), Broken>,
-) -> Result<(), Broken> {
-    match (input.length()?, input.string()?) {
-        (form::NODE_PLAIN, element) => visit(Element::Text(&element)),
-        (form::NODE_PACKED, pack) => listpack::each(&pack, visit),
-        _ => Err(Broken),
+        Layout::Listpack => listpack::each(&input.string()?, visit),
+        Layout::Ziplist => ziplist::each(&input.string()?, visit),
+        Layout::Intset => intset::each(&input.string()?, visit),
+        // A count may be a lie, but each step needs at least a byte.
+        Layout::Strings => (0..input.length()?)
+            .try_for_each(|_| input.show_string(|it| visit(Element::Text(it)))?),
+        Layout::Ziplists => (0..input.length()?)
+            .try_for_each(|_| ziplist::each(&input.string()?, &mut visit)),
     }
 }

@@ -77,20 +77,47 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Takes a string and shows it. An integer is spelled on the stack.
+    #[inline]
+    pub fn show_string<R>(&mut self, show: impl FnOnce(&[u8]) -> R) -> Result<R, Broken> {
+        if let Some(len @ 0..=SIX_BITS) = self.rest.first().copied() {
+            self.byte()?;
+            return self.take(len.into()).map(show);
+        }
+        match self.head()? {
+            Head::Len(len) => self.take(bytes(len)?).map(show),
+            Head::Encoded(COMPRESSED) => self.compressed().map(|it| show(&it)),
+            Head::Encoded(kind) => {
+                let int = self.encoded_int(kind)?;
+                Ok(show(itoa::Buffer::new().format(int).as_bytes()))
+            }
+        }
+    }
+
     /// Takes a string.
     pub fn string(&mut self) -> Result<Cow<'a, [u8]>, Broken> {
-        let int = match self.head()? {
-            Head::Len(len) => return self.take(bytes(len)?).map(Cow::Borrowed),
-            Head::Encoded(INT_8) => self.int::<1>()?,
-            Head::Encoded(INT_16) => self.int::<2>()?,
-            Head::Encoded(INT_32) => self.int::<4>()?,
-            Head::Encoded(COMPRESSED) => {
-                let (packed, len) = (bytes(self.length()?)?, bytes(self.length()?)?);
-                return decompress(self.take(packed)?, len).map(Cow::Owned);
+        match self.head()? {
+            Head::Len(len) => self.take(bytes(len)?).map(Cow::Borrowed),
+            Head::Encoded(COMPRESSED) => self.compressed().map(Cow::Owned),
+            Head::Encoded(kind) => {
+                let int = self.encoded_int(kind)?;
+                Ok(Cow::Owned(itoa::Buffer::new().format(int).as_bytes().to_vec()))
             }
-            Head::Encoded(_) => return Err(Broken),
-        };
-        Ok(Cow::Owned(itoa::Buffer::new().format(int).as_bytes().to_vec()))
+        }
+    }
+
+    fn encoded_int(&mut self, kind: u64) -> Result<i64, Broken> {
+        match kind {
+            INT_8 => self.int::<1>(),
+            INT_16 => self.int::<2>(),
+            INT_32 => self.int::<4>(),
+            _ => Err(Broken),
+        }
+    }
+
+    fn compressed(&mut self) -> Result<Vec<u8>, Broken> {
+        let (packed, len) = (bytes(self.length()?)?, bytes(self.length()?)?);
+        decompress(self.take(packed)?, len)
     }
 
     fn head(&mut self) -> Result<Head, Broken> {

@@ -3,11 +3,18 @@
 //! Each can be visited, for an answer, or made a set of, to be stored. A visit builds no set: its
 //! members would be freed one by one before anybody else is served.
 
-use super::Set;
+use super::member::Member;
+use super::{Set, element};
 use crate::engine::EngineShared;
 use crate::engine::packed::Element;
+use crate::engine::table::{Slot, Table};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+
+/// How many members are asked for together.
+const TOGETHER: usize = 32;
+/// Fewer than one in so many are taken out of a copy one by one.
+const FEW: usize = 4;
 
 /// Members of sets that stay where they are.
 type Met<'s> = HashSet<Element<'s>, ahash::RandomState>;
@@ -29,16 +36,62 @@ pub fn common<'s>(
 
 /// A set of what all of `sets` have.
 pub fn intersection(sets: &[&Set], shared: &EngineShared) -> Set {
+    let mut sets = distinct(sets);
+    sets.sort_by_key(|it| it.len());
+    if let [Set::Table(smallest), others @ ..] = sets.as_slice() {
+        if others.is_empty() && is_surely_table(smallest.len(), shared) {
+            return sets[0].clone();
+        }
+        let in_all = |it: &Member| others.iter().all(|set| set.has_member(it, shared));
+        let members = sift(smallest, others, in_all);
+        if is_surely_table(members.len(), shared) {
+            return Set::of(members);
+        }
+        let elements: Vec<_> = members.iter().map(|it| element(it).settled()).collect();
+        return Set::smallest_of(&elements, shared);
+    }
     let mut members = Vec::new();
-    common(sets, shared, |it| {
+    common(&sets, shared, |it| {
         members.push(it.settled());
         ControlFlow::Continue(())
     });
     // Redis begins with the form of the smallest: integers go straight to a table when they are
     // too many, while others get the smallest form that will do.
-    match sets.iter().min_by_key(|it| it.len()) {
+    match sets.first() {
         Some(smallest) if smallest.ints().is_none() => Set::smallest_of(&members, shared),
         _ => set_of(members.into_iter(), shared),
+    }
+}
+
+/// Each of the sets once.
+fn distinct<'s>(sets: &[&'s Set]) -> Vec<&'s Set> {
+    let mut distinct: Vec<&Set> = Vec::with_capacity(sets.len());
+    for set in sets {
+        if !distinct.iter().any(|it| std::ptr::eq(*it, *set)) {
+            distinct.push(set);
+        }
+    }
+    distinct
+}
+
+/// The members of `table` that `keep` accepts, which looks for each in `others`: in hash order, so
+/// that tables are walked through side by side. They share their texts with the table.
+fn sift(
+    table: &Table<Member>,
+    others: &[&Set],
+    keep: impl Fn(&Member) -> bool,
+) -> Vec<Member> {
+    let (mut kept, mut members) = (Vec::new(), table.iter());
+    loop {
+        let few: Vec<&Member> = members.by_ref().take(TOGETHER).collect();
+        for member in &few {
+            member.prefetch();
+            others.iter().for_each(|it| it.prefetch(member));
+        }
+        kept.extend(few.iter().filter(|it| keep(it)).map(|it| (*it).clone()));
+        if few.len() < TOGETHER {
+            return kept;
+        }
     }
 }
 
@@ -67,14 +120,28 @@ pub fn union(sets: &[&Set], shared: &EngineShared) -> Set {
     let mut sets = sets.to_vec();
     let largest = (0..sets.len()).max_by_key(|it| sets[*it].len());
     // Whatever the order is, so many members make a table.
-    let mut all = match largest.filter(|it| is_surely_table(sets[*it], shared)) {
+    let mut all = match largest.filter(|it| stays_table(sets[*it], shared)) {
         Some(largest) => sets.swap_remove(largest).clone(),
         None => Set::default(),
     };
-    for member in sets.iter().flat_map(|it| it.iter()) {
-        all.add(member, shared);
+    for set in sets {
+        match (&mut all, set) {
+            (Set::Table(all), Set::Table(table)) => table.iter().for_each(|it| add(all, it)),
+            (all, set) => set.iter().for_each(|it| {
+                all.add(it, shared);
+            }),
+        }
     }
     all
+}
+
+/// Puts in a member of another table, whose text both then share.
+fn add(all: &mut Table<Member>, member: &Member) {
+    if let Some(hash) = member.hash()
+        && all.get(hash, member.text()).is_none()
+    {
+        all.insert(member.clone());
+    }
 }
 
 /// Visits what `first` has and none of `others`.
@@ -100,21 +167,35 @@ pub fn each_alone<'s>(
 
 /// A set of what `first` has and none of `others`.
 pub fn difference(first: &Set, others: &[&Set], shared: &EngineShared) -> Set {
-    match way(first, others) {
-        Way::Nothing => Set::default(),
-        Way::Search => set_of(alone(first, others, shared), shared),
-        // As Redis does it, which the form of the rest tells.
-        Way::TakeOut => {
-            let mut rest = match is_surely_table(first, shared) {
-                true => first.clone(),
-                false => set_of(first.iter(), shared),
-            };
-            for member in others.iter().flat_map(|it| it.iter()) {
-                rest.remove(member, shared);
+    let is_alone = |it: &Member| !others.iter().any(|set| set.has_member(it, shared));
+    match (way(first, others), first) {
+        (Way::Nothing, _) => Set::default(),
+        (Way::Search, Set::Table(table)) if is_surely_table(table.len(), shared) => {
+            let members = sift(table, others, is_alone);
+            match is_surely_table(members.len(), shared) {
+                true => Set::of(members),
+                false => set_of(members.iter().map(element), shared),
             }
-            rest
         }
+        (Way::Search, _) => set_of(alone(first, others, shared), shared),
+        // The form of the rest tells that Redis takes members out of a copy. If they are many, it
+        // is cheaper not to put them in.
+        (Way::TakeOut, Set::Table(table)) if is_surely_table(table.len(), shared) => {
+            let out: usize = others.iter().map(|it| it.len()).sum();
+            match out < table.len() / FEW {
+                true => without(first.clone(), others, shared),
+                false => Set::of(sift(table, others, is_alone)),
+            }
+        }
+        (Way::TakeOut, _) => without(set_of(first.iter(), shared), others, shared),
     }
+}
+
+fn without(mut rest: Set, others: &[&Set], shared: &EngineShared) -> Set {
+    for member in others.iter().flat_map(|it| it.iter()) {
+        rest.remove(member, shared);
+    }
+    rest
 }
 
 /// How a difference is found.
@@ -148,9 +229,14 @@ fn alone<'s>(
 }
 
 /// Whether it is a table and would be one if it were made anew. A copy of it shares its members.
-fn is_surely_table(set: &Set, shared: &EngineShared) -> bool {
+fn stays_table(set: &Set, shared: &EngineShared) -> bool {
+    matches!(set, Set::Table(_)) && is_surely_table(set.len(), shared)
+}
+
+/// Whether so many members make a table, whatever they are and however they come.
+pub fn is_surely_table(len: usize, shared: &EngineShared) -> bool {
     let limits = &shared.thresholds;
-    matches!(set, Set::Table(_)) && limits.set_entries.max(limits.set_intset_entries) < set.len()
+    limits.set_entries.max(limits.set_intset_entries) < len
 }
 
 fn set_of<'s>(members: impl Iterator<Item = Element<'s>>, shared: &EngineShared) -> Set {

@@ -14,6 +14,8 @@ const SPACIOUS: usize = 64;
 const AHEAD: usize = 16;
 const SMALLEST: usize = CAPACITIES[0];
 const LARGEST: usize = CAPACITIES[CAPACITIES.len() - 1];
+/// Most entries of a segment that needs not split.
+pub const ROOM_MAX: usize = load_max(LARGEST);
 
 /// Linear probing where an entry stands at its home slot or after it, behind all entries of lower
 /// hashes (Celis' Robin Hood hashing, with equal homes in hash order). A run that meets the end
@@ -326,7 +328,7 @@ fn hash_of<S: Slot>(slot: &S) -> u32 {
 }
 
 /// Some room beyond what so many entries need.
-fn with_slack(entries: usize) -> usize {
+pub fn with_slack(entries: usize) -> usize {
     entries + entries / 8
 }
 

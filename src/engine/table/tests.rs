@@ -189,6 +189,27 @@ proptest! {
     }
 
     #[test]
+    fn a_table_made_at_once_is_as_one_made_step_by_step(
+        hashing in hashings(),
+        keys in prop::collection::vec(0..4500_u32, 0..6000),
+        is_sorted in any::<bool>(),
+        steps in steps(),
+    ) {
+        let mut pair = Pair::new(hashing);
+        let mut entries: Vec<_> = keys.iter().map(|it| entry(hashing.of(*it), *it)).collect();
+        if is_sorted {
+            entries.sort_by_key(|it| it.hash);
+        }
+        pair.model.extend(entries.iter().map(|it| (it.value, it.clone())));
+        pair.table = Table::of(entries);
+        pair.check();
+        for step in &steps {
+            pair.take(step);
+            pair.check();
+        }
+    }
+
+    #[test]
     fn a_scan_gives_what_was_asked_for_in_hash_order(
         hashing in hashings(),
         steps in steps(),

@@ -186,6 +186,9 @@ fn rpush(
     push(engine, args, End::Back, effects, reply)
 }
 
+/// From so many texts on a block is written as a whole.
+const MANY: usize = 64;
+
 fn push(
     engine: &mut Engine,
     mut args: Args<'_>,
@@ -199,7 +202,10 @@ fn push(
     let len = engine.db_mut(&args).change_or_create(key, |list: &mut List, shared| {
         list.make_room(texts.clone(), shared);
         let added = texts.len();
-        texts.for_each(|it| list.push(end, it));
+        match end {
+            End::Back if MANY <= added => list.extend(texts, shared),
+            _ => texts.for_each(|it| list.push(end, it)),
+        }
         Ok((list.len(), added))
     })?;
     effects.as_sent();

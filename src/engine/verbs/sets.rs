@@ -259,10 +259,16 @@ fn pop_many(
     if count == 0 {
         return Ok(());
     }
-    let mut random = args.env.random();
+    let (mut random, mut removals) = (args.env.random(), Removals::default());
     let done = db.change(key, |set: &mut Set, shared| {
-        let (show, before) = (|it: Element<'_>| take(key, it, effects, reply), set.encoding());
-        let left = set.pop_many(count, &mut random, shared, show);
+        let before = set.encoding();
+        let left = set.pop_many(count, &mut random, shared, |it| {
+            it.with_text(|it| {
+                removals.push(it, args.db, key, effects);
+                reply.bulk(it);
+            });
+        });
+        removals.propagate(args.db, key, effects);
         Ok(((left, before != set.encoding()), count))
     })?;
     let (left, is_reformed) = done.unwrap_or_default();
@@ -272,6 +278,39 @@ fn pop_many(
     }
     db.discard_popped(left);
     Ok(())
+}
+
+/// Members of one SREM that the stream says, as Redis 7.2 does: a command for each of a million
+/// would be as many to append, to send and to find the key for.
+const REMOVED_AT_ONCE: usize = 1024;
+
+/// Members that were taken out and not said yet.
+#[derive(Default)]
+struct Removals {
+    texts: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Removals {
+    fn push(&mut self, text: &[u8], db: usize, key: &[u8], effects: &mut Effects) {
+        self.texts.extend_from_slice(text);
+        self.ends.push(self.texts.len());
+        if self.ends.len() == REMOVED_AT_ONCE {
+            self.propagate(db, key, effects);
+        }
+    }
+
+    fn propagate(&mut self, db: usize, key: &[u8], effects: &mut Effects) {
+        if self.ends.is_empty() {
+            return;
+        }
+        let starts = iter::once(0).chain(self.ends.iter().copied());
+        let members = starts.zip(&self.ends).map(|(start, end)| &self.texts[start..*end]);
+        let words: Vec<&[u8]> = [&b"SREM"[..], key].into_iter().chain(members).collect();
+        effects.say_all(db, words.into_iter());
+        self.texts.clear();
+        self.ends.clear();
+    }
 }
 
 /// Takes the whole set, if it is there.

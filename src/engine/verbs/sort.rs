@@ -12,7 +12,7 @@ use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::command::{Begin, Find};
 use crate::engine::Run::{Either, Read};
 use crate::engine::packed::Element;
-use crate::engine::{Db, Effects, End, Engine, Kind, List, Row, Run, Value, row};
+use crate::engine::{Db, Effects, Engine, Kind, Row, Run, Value, list, row};
 use crate::resp::{Reply, Request};
 use ask::{Ask, By, Order};
 use lookup::Pattern;
@@ -98,8 +98,8 @@ fn sort_ro(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(),
 fn answer(db: Db<'_>, key: &[u8], ask: &Ask<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let sorted = sorted(db, key, ask)?;
     reply.array(sorted.len() * ask.get.len().max(1));
-    for element in &sorted {
-        each_answer(db, ask, element, |it| reply.maybe(it));
+    for element in sorted {
+        element.with_text(|it| each_answer(db, ask, it, |it| reply.maybe(it)));
     }
     Ok(())
 }
@@ -125,14 +125,16 @@ fn sort_and_store(
 
     let db = engine.db(&args);
     let sorted = sorted(db, key, &ask)?;
-    let mut stored = List::default();
-    for element in &sorted {
-        each_answer(db, &ask, element, |it| {
-            let text = it.unwrap_or_default();
-            stored.make_room(std::iter::once(text), db.shared());
-            stored.push(End::Back, text);
-        });
+    let mut stored = list::Builder::new(db.shared());
+    for element in sorted {
+        match ask.get.is_empty() {
+            true => stored.push_element(element.settled()),
+            false => element.with_text(|it| {
+                each_answer(db, &ask, it, |it| stored.push(it.unwrap_or_default()));
+            }),
+        }
     }
+    let stored = stored.build();
     // A replica hides nothing: what was hidden here must be gone there.
     expire_looked_up(engine, &args, key, &ask, effects);
     engine.expire(args.db, args.now(), to, effects);
@@ -167,21 +169,21 @@ fn expire_looked_up(
 }
 
 /// The elements that the result shows, in its order.
-fn sorted<'e>(db: Db<'e>, key: &[u8], ask: &Ask<'_>) -> Result<Vec<Cow<'e, [u8]>>, Fault> {
+fn sorted<'e>(db: Db<'e>, key: &[u8], ask: &Ask<'_>) -> Result<Vec<Element<'e>>, Fault> {
     let Some(slot) = db.get(key) else { return Ok(Vec::new()) };
     let value = slot.value().ok_or(Fault::WrongType)?;
     let len = count(value).ok_or(Fault::WrongType)?;
     let span = ask.span(len);
-    let texts = |order| elements(value, order).map(Element::text);
     let by = match ask.by {
         // What is stored must be the same at every member.
         By::Nothing if ask.store.is_some() && is_unordered(value.kind()) => By::Text(None),
         by => by,
     };
+    let all = elements(value, if let By::Nothing = by { ask.order } else { Order::Up });
     let mut sorted = match by {
-        By::Nothing => return Ok(texts(ask.order).skip(span.start).take(span.len()).collect()),
-        By::Number(pattern) => by_number(db, texts(Order::Up), pattern, ask.order)?,
-        By::Text(pattern) => by_text(db, texts(Order::Up), pattern, ask.order),
+        By::Nothing => return Ok(all.skip(span.start).take(span.len()).collect()),
+        By::Number(pattern) => by_number(db, all, pattern, ask.order)?,
+        By::Text(pattern) => by_text(db, all, pattern, ask.order),
     };
     sorted.truncate(span.end);
     sorted.drain(..span.start);
@@ -190,40 +192,52 @@ fn sorted<'e>(db: Db<'e>, key: &[u8], ask: &Ask<'_>) -> Result<Vec<Cow<'e, [u8]>
 
 fn by_number<'e>(
     db: Db<'_>,
-    texts: impl Iterator<Item = Cow<'e, [u8]>>,
+    all: impl Iterator<Item = Element<'e>>,
     pattern: Option<Pattern<'_>>,
     order: Order,
-) -> Result<Vec<Cow<'e, [u8]>>, Fault> {
-    let weigh = |text: Cow<'e, [u8]>| match pattern {
-        None => number_of(&text).map(|it| (it, text)),
-        Some(pattern) => match pattern.value(db, &text) {
-            None => Some((0.0, text)),
-            Some(weight) => number_of(&weight).map(|it| (it, text)),
-        },
+) -> Result<Vec<Element<'e>>, Fault> {
+    let weigh = |element: Element<'e>| match (pattern, element) {
+        (None, Element::Int(number)) => Some((number as f64, element)),
+        (None, Element::Text(text)) => number_of(text).map(|it| (it, element)),
+        (Some(pattern), _) => {
+            let weight = element.with_text(|it| pattern.value(db, it).map(|it| number_of(&it)));
+            weight.unwrap_or(Some(0.0)).map(|it| (it, element))
+        }
     };
-    let weighed: Option<Vec<_>> = texts.map(weigh).collect();
+    let weighed: Option<Vec<_>> = all.map(weigh).collect();
     let mut weighed = weighed.ok_or(NOT_NUMBERS)?;
-    weighed.sort_by(|one, other| {
+    weighed.sort_unstable_by(|one, other| {
         let numbers = one.0.partial_cmp(&other.0).unwrap_or(Ordering::Equal);
-        order.of(numbers.then_with(|| one.1.cmp(&other.1)))
+        order.of(numbers.then_with(|| text_order(one.1, other.1)))
     });
     Ok(weighed.into_iter().map(|(_, it)| it).collect())
 }
 
+fn text_order(one: Element<'_>, other: Element<'_>) -> Ordering {
+    match (one, other) {
+        (Element::Int(one), Element::Int(other)) if one == other => Ordering::Equal,
+        (Element::Text(one), Element::Text(other)) => one.cmp(other),
+        _ => one.with_text(|one| other.with_text(|other| one.cmp(other))),
+    }
+}
+
 fn by_text<'e>(
     db: Db<'_>,
-    texts: impl Iterator<Item = Cow<'e, [u8]>>,
+    all: impl Iterator<Item = Element<'e>>,
     pattern: Option<Pattern<'_>>,
     order: Order,
-) -> Vec<Cow<'e, [u8]>> {
+) -> Vec<Element<'e>> {
     let Some(pattern) = pattern else {
-        let mut texts: Vec<_> = texts.collect();
-        texts.sort_by(|one, other| order.of(one.cmp(other)));
-        return texts;
+        let mut texts: Vec<_> = all.map(|it| (it.text(), it)).collect();
+        texts.sort_unstable_by(|one, other| order.of(one.0.cmp(&other.0)));
+        return texts.into_iter().map(|(_, it)| it).collect();
     };
     // Elements without a weight come first.
-    let weigh = |text: Cow<'e, [u8]>| (pattern.value(db, &text).map(Cow::into_owned), text);
-    let mut weighed: Vec<_> = texts.map(weigh).collect();
+    let weigh = |element: Element<'e>| {
+        let weight = element.with_text(|it| pattern.value(db, it).map(Cow::into_owned));
+        (weight, element)
+    };
+    let mut weighed: Vec<_> = all.map(weigh).collect();
     weighed.sort_by(|one, other| order.of(one.0.cmp(&other.0)));
     weighed.into_iter().map(|(_, it)| it).collect()
 }

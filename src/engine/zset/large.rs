@@ -40,6 +40,23 @@ impl Gone {
 }
 
 impl Large {
+    /// Of all these, in any order. Of several that have the same text it keeps one.
+    pub fn of(mut members: Vec<Member>, hash: impl Fn(&[u8]) -> u32) -> Large {
+        let is_behind = |pair: &[Member]| pair[1].order(pair[0].score, pair[0].text()).is_lt();
+        if 1 < members.len() && is_behind(&members) {
+            members.reverse();
+        }
+        if members.windows(2).any(is_behind) {
+            members.sort_unstable_by(|one, other| one.order(other.score, other.text()));
+        }
+        let table = table_of(&members, &hash);
+        if table.len() < members.len() {
+            members = table.iter().map(Named::member).collect();
+            members.sort_unstable_by(|one, other| one.order(other.score, other.text()));
+        }
+        Large { tree: Tree::of(members), table }
+    }
+
     /// Number of members.
     pub fn len(&self) -> usize {
         self.tree.len()
@@ -120,7 +137,10 @@ impl Large {
             [Some(first), Some(last)] if cut.len() < tree.len() * FEW => {
                 table.sweep(|it| it.order(&first).is_lt() || it.order(&last).is_gt())
             }
-            _ => std::mem::replace(table, table_of(tree, hash)).remains(),
+            _ => {
+                let members: Vec<Member> = tree.walk(0..tree.len()).cloned().collect();
+                std::mem::replace(table, table_of(&members, hash)).remains()
+            }
         };
         Gone { cut, remains }
     }
@@ -154,15 +174,14 @@ fn forget(table: &mut Table<Named>, cut: &Cut, hash: impl Fn(&[u8]) -> u32) {
     });
 }
 
-/// A table of all members.
-fn table_of(tree: &Tree, hash: impl Fn(&[u8]) -> u32) -> Table<Named> {
-    let mut table = Table::new();
-    tree.each_leaf(&mut |leaf| {
-        for (member, hash) in leaf.iter().zip(hashes(leaf, &hash)) {
-            table.insert(Named::new(hash, member));
-        }
-    });
-    table
+/// A table of all these.
+fn table_of(members: &[Member], hash: impl Fn(&[u8]) -> u32) -> Table<Named> {
+    let mut named = Vec::with_capacity(members.len());
+    for few in members.chunks(LEAF_MAX) {
+        let hashes = hashes(few, &hash);
+        named.extend(few.iter().zip(hashes).map(|(it, hash)| Named::new(hash, it)));
+    }
+    Table::of(named)
 }
 
 /// The hashes of the members of a leaf, whose texts are asked for together.

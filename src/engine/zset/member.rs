@@ -69,6 +69,16 @@ impl Named {
         Named::Taken { hash, text: member.text.clone() }
     }
 
+    /// The member that the tree holds.
+    pub fn member(&self) -> Member {
+        match self {
+            Named::Empty => Member::new(0.0, &[]),
+            Named::Taken { text, .. } => {
+                Member { score: text.header.header, text: text.clone() }
+            }
+        }
+    }
+
     /// The score.
     #[inline]
     pub fn score(&self) -> f64 {

@@ -393,10 +393,7 @@ fn store_result(
     let shared = engine.shared();
     let result = ask.result(shared);
     let longest = result.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
-    let mut made = Zset::for_members(result.len(), longest, shared);
-    for (member, score) in result {
-        made.set(&member, score, shared);
-    }
+    let made = Zset::of_sorted(&result, longest, shared);
     changes::store(engine, &args, key, made, effects, reply);
     Ok(())
 }

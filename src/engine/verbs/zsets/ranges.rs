@@ -405,10 +405,7 @@ fn zrangestore(
     let (target, source) = (args.next()?, args.next()?);
     let ask = Ask::read(&mut args, Form::STORED)?;
     let (zset, shared) = (engine.db(&args).collection::<Zset>(source)?, engine.shared());
-    let mut made = Zset::default();
-    for (member, score) in zset.into_iter().flat_map(|it| it.walk(ask.ranks(it))) {
-        member.with_text(|it| made.set(it, score, shared));
-    }
+    let made = zset.map(|it| it.part(ask.ranks(it), shared)).unwrap_or_default();
     changes::store(engine, &args, target, made, effects, reply);
     Ok(())
 }
