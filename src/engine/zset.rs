@@ -320,23 +320,33 @@ impl Zset {
         set
     }
 
-    /// A set of the members with these ranks. It shares their texts if they are many.
+    /// A set of the members with these ranks, which has its final form from the start. It shares
+    /// their texts if they are many.
     pub fn part(&self, ranks: Range<usize>, shared: &EngineShared) -> Zset {
         match self {
-            Zset::Large(large) if shared.thresholds.zset_entries < ranks.len() => {
-                if ranks.len() == large.len() {
-                    return self.clone();
-                }
+            Zset::Large(large) if ranks.len() <= shared.thresholds.zset_entries => {
+                grown(large.tree().walk(ranks).map(scored), shared)
+            }
+            Zset::Large(large) if ranks.len() < large.len() => {
                 let members = large.tree().walk(ranks).cloned().collect();
                 Zset::Large(Box::new(Large::of(members, |it| shared.hash(it))))
             }
-            _ => {
-                let mut part = Zset::default();
-                for (member, score) in self.walk(ranks) {
-                    member.with_text(|it| part.set(it, score, shared));
-                }
-                part
+            Zset::Large(_) => self.clone(),
+            Zset::Packed(packed) => {
+                let place = packed.nth(2 * ranks.start);
+                grown(pairs_from(packed, place).take(ranks.len()), shared)
             }
+        }
+    }
+
+    /// As [`Zset::part`], as if members were put in one by one: the first of them lose a sign of
+    /// zero that only the compact form does not know, as in Redis.
+    pub fn part_by_part(&self, ranks: Range<usize>, shared: &EngineShared) -> Zset {
+        let first = ranks.len().min(shared.thresholds.zset_entries);
+        let mut first = self.walk(ranks.start..ranks.start + first);
+        match first.any(|(_, score)| score == 0.0 && score.is_sign_negative()) {
+            true => grown(self.walk(ranks), shared),
+            false => self.part(ranks, shared),
         }
     }
 
@@ -360,6 +370,12 @@ impl Zset {
             Zset::Packed(_) => unreachable!("just made large"),
         }
     }
+}
+
+fn grown<'z>(members: impl Iterator<Item = Scored<'z>>, shared: &EngineShared) -> Zset {
+    let mut set = Zset::default();
+    members.for_each(|(member, score)| member.with_text(|it| set.set(it, score, shared)));
+    set
 }
 
 fn scored(member: &Member) -> Scored<'_> {

@@ -237,3 +237,41 @@ fn equal_elements_that_go_leave_no_thin_blocks() {
     assert_eq!(list.len(), 1000);
     assert!(list.free_cost() * 20 < before, "{} of {before}", list.free_cost());
 }
+
+#[test]
+fn a_list_that_is_built_is_as_one_that_is_pushed() {
+    for list_size in [-2, -1, 3, 200] {
+        let engine = Engine::new(7, Thresholds { list_size, ..Thresholds::default() });
+        let shared = engine.shared();
+        let text = |it: usize| match it % 5 {
+            0 => it.to_string(),
+            1 => "x".repeat(it % 300),
+            2 => "x".repeat(it * 7 % 9000),
+            3 => format!("-{it}"),
+            _ => format!("element:{it}"),
+        };
+        let texts: Vec<String> = (0..2000).map(text).collect();
+        for (before, len) in [(0, 0), (0, 3), (0, 40), (0, 2000), (5, 300), (700, 900), (1, 2)] {
+            let mut pushed = List::default();
+            let mut built = List::default();
+            for text in &texts[..before] {
+                for list in [&mut pushed, &mut built] {
+                    list.make_room(std::iter::once(text.as_bytes()), shared);
+                    list.push(End::Back, text.as_bytes());
+                }
+            }
+            for text in &texts[before..len] {
+                pushed.make_room(std::iter::once(text.as_bytes()), shared);
+                pushed.push(End::Back, text.as_bytes());
+            }
+            built.extend(texts[before..len].iter().map(|it| it.as_bytes()), shared);
+            assert_eq!((built.len(), built.encoding()), (pushed.len(), pushed.encoding()));
+            assert!(built.onward(0).eq(pushed.onward(0)));
+            assert!(built.backward(len).eq(pushed.backward(len)));
+            assert_eq!(built.free_cost(), pushed.free_cost());
+            if let List::Long(long) = &built {
+                long.assert_sound();
+            }
+        }
+    }
+}

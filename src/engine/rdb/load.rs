@@ -241,7 +241,8 @@ fn each(
         // A count may be a lie, but each step needs at least a byte.
         Layout::Strings => (0..input.length()?)
             .try_for_each(|_| input.show_string(|it| visit(Element::Text(it)))?),
-        Layout::Ziplists => (0..input.length()?)
-            .try_for_each(|_| ziplist::each(&input.string()?, &mut visit)),
+        Layout::Ziplists => {
+            (0..input.length()?).try_for_each(|_| ziplist::each(&input.string()?, &mut visit))
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Every value comes back, and no bytes do harm.
 
 use super::{Broken, Loaded, Payload, Reader, VERSION_MAX, checksum, dump, load};
+use crate::engine::packed::Element;
 use crate::engine::verbs::check::Bench;
-use crate::engine::{Engine, KeySlot, Thresholds};
+use crate::engine::{Engine, KeySlot, Thresholds, Value};
 use proptest::prelude::*;
 
 /// One of each type in each form and size class, made by commands.
@@ -101,6 +102,44 @@ fn announced_lengths_allocate_nothing() {
             assert!(load(&mut Reader::new(&bytes), shared.shared()).is_err(), "{form}");
         }
     }
+}
+
+#[test]
+fn nothing_is_twice_in_a_large_value_either() {
+    for (form, words) in [(super::form::SET, 1), (super::form::HASH, 2)] {
+        for last in [599, 300] {
+            let mut out = super::Writer::default();
+            out.byte(form);
+            out.length(600);
+            for number in (0..599).chain([last]) {
+                (0..words).for_each(|_| out.string(format!("member {number}").as_bytes()));
+            }
+            assert_eq!(read(&out.into_bytes()).is_ok(), last == 599, "{form}");
+        }
+    }
+    for last in [599, 300] {
+        let mut out = super::Writer::default();
+        out.byte(super::form::ZSET_BINARY);
+        out.length(600);
+        for (number, score) in (0..599).chain([last]).zip(0..) {
+            out.string(format!("member {number}").as_bytes());
+            out.double(f64::from(score));
+        }
+        assert_eq!(read(&out.into_bytes()).is_ok(), last == 599);
+    }
+}
+
+#[test]
+fn an_integer_that_a_node_spells_is_one_here() {
+    let texts = [&b"12"[..], b"-7", b"0", b"012", b"-", b"x", b"5000", b"12345678901234567890"];
+    let node = super::listpack::Listpack::of(texts.into_iter().map(Element::Text));
+    let engine = Engine::new(7, Thresholds::default());
+    let bytes = framed(super::form::LIST_LISTPACKS, &node.into_bytes());
+    let Ok(Loaded::Value(Value::List(list))) = load(&mut Reader::new(&bytes), engine.shared())
+    else {
+        panic!("no list")
+    };
+    assert!(list.onward(0).eq(texts.map(Element::of)));
 }
 
 fn read(bytes: &[u8]) -> Result<(), Broken> {

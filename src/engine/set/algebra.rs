@@ -76,11 +76,7 @@ fn distinct<'s>(sets: &[&'s Set]) -> Vec<&'s Set> {
 
 /// The members of `table` that `keep` accepts, which looks for each in `others`: in hash order, so
 /// that tables are walked through side by side. They share their texts with the table.
-fn sift(
-    table: &Table<Member>,
-    others: &[&Set],
-    keep: impl Fn(&Member) -> bool,
-) -> Vec<Member> {
+fn sift(table: &Table<Member>, others: &[&Set], keep: impl Fn(&Member) -> bool) -> Vec<Member> {
     let (mut kept, mut members) = (Vec::new(), table.iter());
     loop {
         let few: Vec<&Member> = members.by_ref().take(TOGETHER).collect();

@@ -73,9 +73,7 @@ impl Named {
     pub fn member(&self) -> Member {
         match self {
             Named::Empty => Member::new(0.0, &[]),
-            Named::Taken { text, .. } => {
-                Member { score: text.header.header, text: text.clone() }
-            }
+            Named::Taken { text, .. } => Member { score: text.header.header, text: text.clone() },
         }
     }
 

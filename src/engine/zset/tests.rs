@@ -143,3 +143,25 @@ fn a_minus_zero_is_kept_only_by_a_large_set() {
         assert_eq!((score, score.is_sign_negative()), (0.0, sign));
     }
 }
+
+#[test]
+fn a_part_is_made_as_redis_makes_it() {
+    let limits = Thresholds { zset_entries: 4, ..Thresholds::default() };
+    let engine = Engine::new(7, limits);
+    let shared = engine.shared();
+    let mut zset = Zset::default();
+    let names: Vec<String> = (0..300).map(|it| format!("m{it:03}")).collect();
+    names.iter().for_each(|it| zset.set(it.as_bytes(), 1.0, shared));
+    names.iter().for_each(|it| zset.set(it.as_bytes(), -0.0, shared));
+    let negatives = |it: &Zset| it.iter().filter(|it| it.1.is_sign_negative()).count();
+    assert_eq!(negatives(&zset), 300);
+    for (ranks, kept, kept_one_by_one) in [(0..300, 300, 296), (7..207, 200, 196), (0..4, 0, 0)] {
+        let wanted: Vec<_> = zset.walk(ranks.clone()).map(|it| it.0).collect();
+        let parts = [zset.part(ranks.clone(), shared), zset.part_by_part(ranks, shared)];
+        for (part, kept) in parts.iter().zip([kept, kept_one_by_one]) {
+            assert!(part.iter().map(|it| it.0).eq(wanted.iter().copied()));
+            assert!(wanted.iter().all(|it| it.with_text(|it| part.score(it, shared).is_some())));
+            assert_eq!((part.len(), negatives(part)), (wanted.len(), kept));
+        }
+    }
+}

@@ -69,7 +69,9 @@ fn effects_are_what_a_replica_of_redis_would_hear() {
 
 #[test]
 fn what_is_popped_is_what_the_stream_takes_out() {
-    for (members, count) in [(10, 4_usize), (10, 9), (600, 10), (600, 599), (2000, 1000), (2000, 1999)] {
+    for (members, count) in
+        [(10, 4_usize), (10, 9), (600, 10), (600, 599), (2000, 1000), (2000, 1999)]
+    {
         let mut bench = Bench::default();
         fill(&mut bench, "s", members);
         let popped = texts(&bench.ask(&format!("SPOP s {count}")));

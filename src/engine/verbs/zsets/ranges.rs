@@ -405,7 +405,11 @@ fn zrangestore(
     let (target, source) = (args.next()?, args.next()?);
     let ask = Ask::read(&mut args, Form::STORED)?;
     let (zset, shared) = (engine.db(&args).collection::<Zset>(source)?, engine.shared());
-    let made = zset.map(|it| it.part(ask.ranks(it), shared)).unwrap_or_default();
+    let made = match (zset, ask.span) {
+        (None, _) => Zset::default(),
+        (Some(zset), Span::Rank(..)) => zset.part(ask.ranks(zset), shared),
+        (Some(zset), _) => zset.part_by_part(ask.ranks(zset), shared),
+    };
     changes::store(engine, &args, target, made, effects, reply);
     Ok(())
 }
