@@ -99,6 +99,15 @@ impl List {
         })
     }
 
+    /// The elements, as many together as stand in one allocation.
+    pub fn sequences(&self) -> impl Iterator<Item = &Packed<BothWays>> {
+        let (packed, long) = match self {
+            List::Packed(packed) => (Some(packed), None),
+            List::Long(long) => (None, Some(long.sequences())),
+        };
+        packed.into_iter().chain(long.into_iter().flatten())
+    }
+
     /// The element at one end.
     pub fn first(&self, end: End) -> Option<Element<'_>> {
         match end {
@@ -163,11 +172,24 @@ impl List {
         }
     }
 
-    /// Puts many texts behind the last element, for which there must be room.
-    pub fn extend<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>, shared: &EngineShared) {
-        let mut longer = Builder::onto(std::mem::take(self), shared);
-        texts.for_each(|it| longer.push(it));
-        *self = longer.build();
+    /// Puts many texts at one end, one after the other, for which there must be room.
+    pub fn extend<'t>(
+        &mut self,
+        end: End,
+        texts: impl Iterator<Item = &'t [u8]>,
+        shared: &EngineShared,
+    ) {
+        let old = std::mem::take(self);
+        if end == End::Back {
+            let mut longer = Builder::onto(old, shared);
+            texts.for_each(|it| longer.push(it));
+            *self = longer.build();
+            return;
+        }
+        let texts: Vec<&[u8]> = texts.collect();
+        let mut longer = Builder::before(&old, shared);
+        texts.into_iter().rev().for_each(|it| longer.push(it));
+        *self = longer.build_before(old);
     }
 
     /// Puts an element before the one number `index`, or behind all.

@@ -137,8 +137,9 @@ impl<W: Walk> Packed<W> {
         let mut next = place;
         std::iter::from_fn(move || {
             let place = (next < self.end()).then_some(next)?;
-            next = self.after(place);
-            Some((place, self.get(place)))
+            let (element, size) = element::read_sized(&self.bytes[place.0..]);
+            next = Place(place.0 + with_back::<W>(size));
+            Some((place, element))
         })
     }
 
@@ -395,6 +396,10 @@ fn with_back<W: Walk>(size: usize) -> usize {
     if W::BACK { size + back_bytes(size) } else { size }
 }
 
+#[inline]
 fn back_bytes(size: usize) -> usize {
+    if size < 0x80 && size != 0 {
+        return 1;
+    }
     (usize::BITS - size.leading_zeros()).div_ceil(7) as usize
 }

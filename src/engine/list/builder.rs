@@ -36,6 +36,15 @@ impl Builder {
         Builder { long, bytes, len, bytes_max, len_max }
     }
 
+    /// For what will stand before a list; it has blocks if that has them.
+    pub fn before(list: &List, shared: &EngineShared) -> Builder {
+        let mut builder = Builder::new(shared);
+        if let List::Long(_) = list {
+            builder.long = Some(Box::default());
+        }
+        builder
+    }
+
     /// Puts a text behind the last element.
     #[inline]
     pub fn push(&mut self, text: &[u8]) {
@@ -86,6 +95,22 @@ impl Builder {
         }
         self.close_block();
         List::Long(self.long.unwrap_or_default())
+    }
+
+    /// The list with another behind it.
+    pub fn build_before(mut self, list: List) -> List {
+        match list {
+            List::Packed(packed) => {
+                packed.iter().for_each(|it| self.push_element(it));
+                self.build()
+            }
+            List::Long(rest) => {
+                self.close_block();
+                let mut long = self.long.unwrap_or_default();
+                long.append(*rest);
+                List::Long(long)
+            }
+        }
     }
 
     fn outgrow(&mut self) {

@@ -170,6 +170,11 @@ impl Long {
         (!all.is_empty()).then_some(all)
     }
 
+    /// The elements, as many together as stand in one allocation.
+    pub fn sequences(&self) -> impl Iterator<Item = &Packed<BothWays>> {
+        self.shelves.iter().flat_map(|it| &it.blocks).map(|it| &it.elements)
+    }
+
     /// The element number `index`, which is below the length.
     pub fn get(&self, index: usize) -> Element<'_> {
         let (shelf, block, within) = self.locate(index);
@@ -231,6 +236,12 @@ impl Long {
         shelf.blocks.push_back(Block { len, elements });
         shelf.len += len;
         self.len += len;
+    }
+
+    /// Puts another list behind the last element.
+    pub fn append(&mut self, other: Long) {
+        self.len += other.len;
+        self.shelves.extend(other.shelves);
     }
 
     /// Takes the last block away; an empty sequence if there is none.

@@ -143,6 +143,22 @@ impl<'a> Element<'a> {
     }
 }
 
+/// The element that begins `bytes`, and its size.
+#[inline]
+pub(super) fn read_sized(bytes: &[u8]) -> (Element<'_>, usize) {
+    match bytes[0] {
+        number @ ..TEXT_6 => (Element::Int(i64::from(number)), 1),
+        tag @ TEXT_6..TEXT_13 => {
+            let end = 1 + usize::from(tag & 0x3F);
+            (Element::Text(&bytes[1..end]), end)
+        }
+        _ => {
+            let (head, body) = extent(bytes);
+            (Element::read(bytes), head + body)
+        }
+    }
+}
+
 /// How long the head and the body of the element are that begins `bytes`.
 #[inline]
 pub(super) fn extent(bytes: &[u8]) -> (usize, usize) {

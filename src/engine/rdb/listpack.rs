@@ -13,7 +13,7 @@
 
 use super::{Broken, Reader};
 use crate::engine::list;
-use crate::engine::packed::Element;
+use crate::engine::packed::{BothWays, Element, Packed};
 
 const HEAD_BYTES: usize = 6;
 const END: u8 = 0xFF;
@@ -59,6 +59,25 @@ impl Listpack {
         self.count += 1;
         let (back, len) = back_size(size);
         self.bytes.extend_from_slice(&back[..len]);
+    }
+
+    /// Puts a sequence behind the last element: most of its elements are stored here as they are
+    /// there.
+    pub fn push_sequence(&mut self, sequence: &Packed<BothWays>) {
+        let mut rest = sequence.elements();
+        while !rest.is_empty() {
+            let mut copied = 0;
+            while let Some(size) = Packed::<BothWays>::short_element(&rest[copied..]) {
+                copied += size;
+                self.count += 1;
+            }
+            self.bytes.extend_from_slice(&rest[..copied]);
+            rest = &rest[copied..];
+            if !rest.is_empty() {
+                self.push(Element::read(rest));
+                rest = &rest[Packed::<BothWays>::stored_size(Element::read(rest))..];
+            }
+        }
     }
 
     /// Bytes it takes.

@@ -28,11 +28,21 @@ pub fn save(slot: &KeySlot, out: &mut Writer) {
 fn save_list(list: &List, out: &mut Writer) {
     let mut nodes = vec![];
     let mut node = Listpack::default();
-    for element in list.onward(0) {
-        if !node.is_empty() && NODE_BYTES_MAX < node.size() + element.text_len() {
+    for sequence in list.sequences() {
+        let is_full = NODE_BYTES_MAX < node.size() + sequence.elements_bytes();
+        if !node.is_empty() && is_full {
             nodes.push(std::mem::take(&mut node).into_bytes());
         }
-        node.push(element);
+        if sequence.elements_bytes() <= NODE_BYTES_MAX {
+            node.push_sequence(sequence);
+            continue;
+        }
+        for element in sequence.iter() {
+            if !node.is_empty() && NODE_BYTES_MAX < node.size() + element.text_len() {
+                nodes.push(std::mem::take(&mut node).into_bytes());
+            }
+            node.push(element);
+        }
     }
     nodes.push(node.into_bytes());
 

@@ -202,9 +202,9 @@ fn push(
     let len = engine.db_mut(&args).change_or_create(key, |list: &mut List, shared| {
         list.make_room(texts.clone(), shared);
         let added = texts.len();
-        match end {
-            End::Back if MANY <= added => list.extend(texts, shared),
-            _ => texts.for_each(|it| list.push(end, it)),
+        match MANY <= added {
+            true => list.extend(end, texts, shared),
+            false => texts.for_each(|it| list.push(end, it)),
         }
         Ok((list.len(), added))
     })?;
