@@ -4,6 +4,7 @@
 //! one and goes from integers to a table directly.
 
 pub mod algebra;
+mod builder;
 mod ints;
 mod member;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use super::packed::{Element, Packed};
 use super::sample;
 use super::table::{Remains, Slot, Table};
 use crate::base::random::Random;
+pub use builder::Builder;
 use ints::{INTS_MAX, Ints};
 use member::Member;
 
@@ -47,31 +49,6 @@ impl Gone {
     /// Roughly how many allocations freeing them takes.
     pub fn free_cost(&self) -> usize {
         self.count.max(self.set.free_cost() + self.remains.free_cost())
-    }
-}
-
-/// A set of many members that is a table from the start, and laid out once.
-pub struct Builder<'e> {
-    members: Vec<Member>,
-    shared: &'e EngineShared,
-}
-
-impl<'e> Builder<'e> {
-    /// For so many members; `None` if that does not tell their form.
-    pub fn new(count: usize, shared: &'e EngineShared) -> Option<Builder<'e>> {
-        let is_table = algebra::is_surely_table(count, shared);
-        is_table.then(|| Builder { members: Vec::new(), shared })
-    }
-
-    /// Takes one more.
-    #[inline]
-    pub fn push(&mut self, text: &[u8]) {
-        self.members.push(Member::new(self.shared.hash(text), text));
-    }
-
-    /// The set; shorter than what was put in if something came twice.
-    pub fn build(self) -> Set {
-        Set::of(self.members)
     }
 }
 

@@ -29,17 +29,10 @@ struct Tables {
 impl Tables {
     fn new() -> Tables {
         let mut words = [[0; 256]; WORD_BYTES];
-        for byte in 0..256 {
-            let mut sum = byte as u64;
-            for _ in 0..u8::BITS {
-                sum = (sum >> 1) ^ if sum & 1 == 0 { 0 } else { POLYNOMIAL };
-            }
-            words[0][byte] = sum;
-        }
+        let bit = |sum: u64, _| (sum >> 1) ^ if sum & 1 == 0 { 0 } else { POLYNOMIAL };
+        words[0] = std::array::from_fn(|byte| (0..u8::BITS).fold(byte as u64, bit));
         for at in 1..WORD_BYTES {
-            for byte in 0..256 {
-                words[at][byte] = with_zero(&words[0], words[at - 1][byte]);
-            }
+            words[at] = words[at - 1].map(|sum| with_zero(&words[0], sum));
         }
         // Zeros change a sum bit by bit; twice as many zeros change it twice.
         let mut bits: [u64; 64] = std::array::from_fn(|it| with_zero(&words[0], 1 << it));
@@ -117,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_long_text_sums_to_what_its_bytes_sum_to_one_by_one() {
-        let bytes: Vec<u8> = (0..9 * STRETCH as u32).map(|it| (it * it >> 7) as u8).collect();
+        let bytes: Vec<u8> = (0..9 * STRETCH as u32).map(|it| ((it * it) >> 7) as u8).collect();
         for len in [0, 1, 7, 8, 3 * STRETCH - 1, 3 * STRETCH, 6 * STRETCH + 13, 9 * STRETCH] {
             let step = |sum, it: &u8| with_zero(&TABLES.words[0], sum ^ u64::from(*it));
             assert_eq!(checksum(&bytes[..len]), bytes[..len].iter().fold(0, step), "{len}");

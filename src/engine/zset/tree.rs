@@ -12,6 +12,8 @@
 //! child's `first` is not after any of its members and after all of its left neighbour's. The
 //! `first` of a leftmost child is never looked at.
 
+mod build;
+
 use super::member::Member;
 use std::ops::Range;
 
@@ -138,26 +140,6 @@ impl Tree {
 
 /// Changing.
 impl Tree {
-    /// A tree of members that come in order, all different.
-    pub fn of(members: Vec<Member>) -> Tree {
-        let len = members.len();
-        let leaf = |members: Vec<Member>| Child {
-            first: members[0].clone(),
-            len: members.len(),
-            node: Node::Leaf(members),
-        };
-        let inner = |children: Vec<Child>| Child {
-            first: children[0].first.clone(),
-            len: children.iter().map(|it| it.len).sum(),
-            node: Node::Inner(children),
-        };
-        let mut row: Vec<Child> = evenly(members, LEAF_MAX).map(leaf).collect();
-        while 1 < row.len() {
-            row = evenly(row, INNER_MAX).map(inner).collect();
-        }
-        Tree { root: row.pop().map(|it| it.node).unwrap_or_default(), len }
-    }
-
     /// Puts in a member that is not there.
     pub fn insert(&mut self, new: Member) {
         self.len += 1;
@@ -374,18 +356,6 @@ impl Node {
             }
         }
     }
-}
-
-/// As few parts as can be, none of more than `most` and all nearly of one length.
-fn evenly<T>(all: Vec<T>, most: usize) -> impl Iterator<Item = Vec<T>> {
-    let (len, parts) = (all.len(), all.len().div_ceil(most));
-    let mut all = all.into_iter();
-    (0..parts).map(move |part| {
-        let [start, end] = [part, part + 1].map(|it| it * len / parts);
-        let mut items = Vec::with_capacity(end - start);
-        items.extend(all.by_ref().take(end - start));
-        items
-    })
 }
 
 /// Inserts into a node; one that was full answers its right part.
