@@ -172,26 +172,6 @@ impl List {
         }
     }
 
-    /// Puts many texts at one end, one after the other, for which there must be room.
-    pub fn extend<'t>(
-        &mut self,
-        end: End,
-        texts: impl Iterator<Item = &'t [u8]>,
-        shared: &EngineShared,
-    ) {
-        let old = std::mem::take(self);
-        if end == End::Back {
-            let mut longer = Builder::onto(old, shared);
-            texts.for_each(|it| longer.push(it));
-            *self = longer.build();
-            return;
-        }
-        let texts: Vec<&[u8]> = texts.collect();
-        let mut longer = Builder::before(&old, shared);
-        texts.into_iter().rev().for_each(|it| longer.push(it));
-        *self = longer.build_before(old);
-    }
-
     /// Puts an element before the one number `index`, or behind all.
     pub fn insert(&mut self, index: usize, text: &[u8]) {
         let element = Element::of(text);

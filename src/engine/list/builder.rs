@@ -1,6 +1,6 @@
 //! A list of elements that come one behind the other, each block of which is laid out once.
 
-use super::long::{BLOCK_BYTES_MAX, Long};
+use super::long::{BLOCK_BYTES_MAX, End, Long};
 use super::{LISTPACK_BYTES, List, bounds};
 use crate::engine::EngineShared;
 use crate::engine::packed::{BothWays, Element, Packed, size_of_elements};
@@ -128,5 +128,27 @@ impl Builder {
         if let Some(long) = &mut self.long {
             long.push_block(elements);
         }
+    }
+}
+
+impl List {
+    /// Puts many texts at one end, one after the other, for which there must be room.
+    pub fn extend<'t>(
+        &mut self,
+        end: End,
+        texts: impl Iterator<Item = &'t [u8]>,
+        shared: &EngineShared,
+    ) {
+        let old = std::mem::take(self);
+        if end == End::Back {
+            let mut longer = Builder::onto(old, shared);
+            texts.for_each(|it| longer.push(it));
+            *self = longer.build();
+            return;
+        }
+        let texts: Vec<&[u8]> = texts.collect();
+        let mut longer = Builder::before(&old, shared);
+        texts.into_iter().rev().for_each(|it| longer.push(it));
+        *self = longer.build_before(old);
     }
 }
