@@ -66,10 +66,6 @@ impl Caller {
         call: &mut Call<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
-        if let Err(fault) = self.pass_gate_with(queue, context) {
-            self.unwatch_all();
-            return Err(fault);
-        }
         if !self.watches_hold(context)? {
             self.replies.out.null_array();
             return Ok(Outcome::Answered);
@@ -91,16 +87,6 @@ impl Caller {
             self.came_from(context.set.member(context.set.master()), because, call, context);
         }
         Ok(self.after_execution(execution).unwrap_or(Outcome::Answered))
-    }
-
-    /// As a write's gate, for a transaction that has one.
-    fn pass_gate_with(&self, queue: &Queue, context: &BatchContext<'_, '_>) -> Result<(), Fault> {
-        if !has_write(queue) {
-            return Ok(());
-        }
-        self.pass_gate(context).map_err(|fault| {
-            Fault::Message(format!("EXECABORT Transaction discarded because of: {fault}"))
-        })
     }
 
     /// Locks the master and ends all watches; answers whether none of their keys has changed.

@@ -4,12 +4,10 @@
 use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
-use super::refusals::refused;
-use super::transaction;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::REPLY_FLUSH_BYTES;
 use crate::base::planted::{Planted, is_planted};
-use crate::command::{Args, Class, Fault, Flags, Group};
+use crate::command::{Args, Fault, Flags, Group};
 use crate::commands::{
     Block, Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
 };
@@ -99,20 +97,13 @@ impl Caller {
             Err(fault) => return self.refuse(table().misused(&fault), fault, context),
         };
         self.note(command);
-        if let Some(fault) = refused(self, command) {
-            return self.refuse(Some(command), fault, context);
-        }
-        if self.is_paused(context.now, |it| it.would_write(command, request)) {
-            return Outcome::Paused;
-        }
-        if self.session.queue.is_some() && !transaction::runs_at_once(command) {
-            return self.enqueue(command, request, context);
+        if let Some(outcome) = self.refused(command, request, context) {
+            return outcome;
         }
         let mut call = Call { retry, ..Call::new(command, request, input) };
         if let Handler::Prefix = command.handler {
             return self.run_once(call, context);
         }
-        context.served += 1;
         self.run(&mut call, context)
     }
 
@@ -155,6 +146,7 @@ impl Caller {
             Outcome::Block(block) => self.complete(block, call, mark),
             _ => {}
         }
+        context.served += u64::from(is_taken(&outcome));
         outcome
     }
 
@@ -185,18 +177,18 @@ impl Caller {
         if let Some(queue) = &mut self.session.queue {
             queue.is_poisoned = true;
         }
-        let fault = self.abort_if_exec(fault, context);
+        let fault = match command {
+            Some(command) if command.spec.name == "EXEC" => self.abort(&fault, context),
+            _ => fault,
+        };
         let mark = self.replies.mark();
         self.answer_fault(&fault);
         self.silence(mark);
         Outcome::Answered
     }
 
-    /// An EXEC with arguments ends the transaction too.
-    fn abort_if_exec(&mut self, fault: Fault, context: &mut BatchContext<'_, '_>) -> Fault {
-        if !matches!(&fault, Fault::WrongArity(name) if name == "exec") {
-            return fault;
-        }
+    /// An EXEC that is refused ends the transaction too.
+    fn abort(&mut self, fault: &Fault, context: &mut BatchContext<'_, '_>) -> Fault {
         self.session.queue = None;
         context.locks.release();
         self.unwatch_all();
@@ -259,9 +251,6 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let command = call.command;
-        if command.spec.class == Class::Write {
-            self.pass_gate(context)?;
-        }
         context.locks.release();
         let was_known = self.session.is_known;
         let outcome = self.run_session_verb(command, verb, call.request, context);
@@ -273,7 +262,7 @@ impl Caller {
             context.has_new_limits = true;
         }
         match outcome? {
-            Outcome::Execute(queue) if self.holds_back(&queue, context) => {
+            Outcome::Execute(queue) if self.is_paused_at_master(&queue, context) => {
                 self.session.queue = Some(*queue);
                 Ok(Outcome::Paused)
             }
