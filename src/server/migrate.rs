@@ -11,7 +11,7 @@ use crate::base::position::Offset;
 use crate::command::{Args, CallEnv, Fault};
 use crate::commands::{Credentials, Migration};
 use crate::engine::{Effects, Run, rdb, verbs};
-use crate::node::{Condition, MasterGuard, MemberFlag, Verb, Wake};
+use crate::node::{Condition, MasterGuard, MemberFlags, Verb, Wake};
 use crate::node::{has_stale_watch, unwatch_all, watch};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::clock;
@@ -207,7 +207,7 @@ impl Mover {
         if set.pause_in_force(clock::mono_now()).is_some() {
             return None;
         }
-        if writing.member().is(MemberFlag::Quarantined) {
+        if writing.member().is(MemberFlags::QUARANTINED) {
             return Some(Err(Fault::MasterDown));
         }
         let (mut same, mut changed) = (Vec::new(), 0);

@@ -4,7 +4,7 @@ use super::scratch::WorkerScratch;
 use super::stopwatch::Stopwatch;
 use crate::base::time::{Clock, MonoUs};
 use crate::command::Fault;
-use crate::node::{MasterGuard, Member, MemberFlag, MemberList, ReadGuard, ReplicaSet};
+use crate::node::{MasterGuard, Member, MemberFlags, MemberList, ReadGuard, ReplicaSet};
 
 /// What an event is handled with. Borrowed apart from the connection, so that locks can outlive a
 /// call.
@@ -62,12 +62,12 @@ impl<'s, 'd> BatchContext<'s, 'd> {
     pub fn master(&mut self) -> Result<&mut MasterGuard<'s>, Fault> {
         // Looked at under the lock: its last holder's verb may have panicked while this waited.
         let guard = self.locks.write(self.set, self.member_list);
-        if guard.member().is(MemberFlag::Quarantined) {
+        if guard.member().is(MemberFlags::QUARANTINED) {
             self.locks.release();
             self.set.replace_quarantined_master();
         }
         let guard = self.locks.write(self.set, self.member_list);
-        if guard.member().is(MemberFlag::Quarantined) {
+        if guard.member().is(MemberFlags::QUARANTINED) {
             return Err(Fault::MasterDown);
         }
         Ok(guard)

@@ -8,7 +8,7 @@ use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::command::{Args, Fault, Group};
 use crate::commands::{Command, Handler, Outcome, table};
 use crate::metrics::Label;
-use crate::node::{MasterGuard, MemberFlag, PANICKED, Transaction, Verb};
+use crate::node::{MasterGuard, MemberFlags, PANICKED, Transaction, Verb};
 use crate::node::{has_stale_watch, unwatch};
 use crate::resp::{Mark, OwnedRequest, Request};
 use crate::route::Reason;
@@ -94,7 +94,7 @@ impl Caller {
         let watches = std::mem::take(&mut self.session.watches);
         let (set, wall) = (context.set, context.scratch.env.now.get());
         let writing = context.locks.write(set, context.member_list);
-        let is_down = writing.member().is(MemberFlag::Quarantined);
+        let is_down = writing.member().is(MemberFlags::QUARANTINED);
         let is_stale = has_stale_watch(set, writing, &watches, wall);
         unwatch(set, writing, watches);
         self.refresh(context.now);
@@ -126,7 +126,7 @@ impl Caller {
         });
         let has_changed = transaction.effects() != 0;
         let end = transaction.commit();
-        let is_down = writing.member().is(MemberFlag::Quarantined);
+        let is_down = writing.member().is(MemberFlags::QUARANTINED);
         context.scratch.effects = effects;
         context.locks = LockCache::Writing(writing);
         if outcome.is_err() && is_down {
