@@ -55,13 +55,13 @@ impl ReplicaSet {
     }
 
     fn fit_to_lead(&self, target: &Member) -> Result<(), Refused> {
-        match () {
-            () if target.id == self.master() => Err(Refused::IsMaster),
-            () if !target.is_sound() || target.is(MemberFlags::PAUSED) => {
-                Err(Refused::Unfit(target.flags()))
-            }
-            () => Ok(()),
+        if target.id == self.master() {
+            return Err(Refused::IsMaster);
         }
+        if !target.is_sound() || target.is(MemberFlags::PAUSED) {
+            return Err(Refused::Unfit(target.flags()));
+        }
+        Ok(())
     }
 
     /// Applies until no more is left than one batch does. Whoever is not fit any more ends here
