@@ -17,7 +17,7 @@ use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::clock;
 use crate::runtime::tasks;
 use crate::session::{Session, Watch};
-use crate::state::{Client, Filling, Server};
+use crate::state::{Client, JobReply, Server};
 use event_listener::Event;
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -50,17 +50,17 @@ pub async fn migrate(
     client: &Arc<Client>,
     db: usize,
     migration: &Migration,
-) -> Filling {
+) -> JobReply {
     let session = Session { db, ..Session::default() };
     let mut mover =
         Mover { server: server.clone(), client: client.clone(), db, wrote: None, session };
     let moved = mover.move_keys(migration).await;
     let reply = match moved {
-        Ok(0) => Ok(Filling::line("NOKEY")),
-        Ok(_) => Ok(Filling::line("OK")),
+        Ok(0) => Ok(JobReply::line("NOKEY")),
+        Ok(_) => Ok(JobReply::line("OK")),
         Err(fault) => Err(fault.to_string()),
     };
-    Filling { reply, wrote: mover.wrote }
+    JobReply { reply, wrote: mover.wrote }
 }
 
 /// One MIGRATE at work.

@@ -7,6 +7,7 @@ use super::caller::Caller;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::REPLY_FLUSH_BYTES;
 use crate::base::planted::{Planted, is_planted};
+use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags, Group};
 use crate::commands::{
     Block, Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
@@ -14,10 +15,10 @@ use crate::commands::{
 use crate::metrics::Label;
 use crate::node::Verb;
 use crate::resp::{Decoder, Mark, Request, Step};
-use crate::session::{Replies as ReplyMode, Tags};
+use crate::session::{ReplyMode, Tags};
 
 /// Why a batch ended.
-pub enum Ended {
+pub enum BatchEnd {
     /// The input is used up, but for what may be the beginning of a request.
     OutOfInput,
     /// Replies must leave before more are made.
@@ -34,16 +35,16 @@ pub fn serve(
     input: &[u8],
     mut retry: Option<Box<ReadRetry>>,
     context: &mut BatchContext<'_, '_>,
-) -> (usize, Ended) {
+) -> (usize, BatchEnd) {
     let mut taken = 0;
     loop {
         let rest = &input[taken..];
         let consumed = match decoder.poll(rest) {
             Ok(Step::Ready { consumed }) => consumed,
-            Ok(Step::More { .. }) => return (taken, Ended::OutOfInput),
+            Ok(Step::More { .. }) => return (taken, BatchEnd::OutOfInput),
             Err(malformed) => {
                 caller.answer_fault(&Fault::Message(format!("ERR {malformed}")));
-                return (input.len(), Ended::With(Outcome::Close));
+                return (input.len(), BatchEnd::With(Outcome::Close));
             }
         };
         context.at = taken;
@@ -52,9 +53,9 @@ pub fn serve(
             match caller.request(request, input, retry.take(), context) {
                 Outcome::Answered => {}
                 outcome if is_taken(&outcome) => {
-                    return (taken + consumed, Ended::With(outcome));
+                    return (taken + consumed, BatchEnd::With(outcome));
                 }
-                outcome => return (taken, Ended::With(outcome)),
+                outcome => return (taken, BatchEnd::With(outcome)),
             }
             if context.has_new_limits {
                 context.has_new_limits = false;
@@ -63,7 +64,7 @@ pub fn serve(
         }
         taken += consumed;
         if REPLY_FLUSH_BYTES < caller.replies.out.bytes().len() {
-            return (taken, Ended::RepliesFull);
+            return (taken, BatchEnd::RepliesFull);
         }
     }
 }
@@ -93,7 +94,7 @@ impl Caller {
     ) -> Outcome {
         let command = match context.scratch.recent.find(request) {
             Ok(command) => command,
-            Err(_) if is_http(request) => return self.turn_away(),
+            Err(_) if is_http(request) => return self.turn_away(context.now),
             Err(fault) => return self.refuse(table().misused(&fault), fault, context),
         };
         self.note(command);
@@ -233,8 +234,10 @@ impl Caller {
 
     /// A web page has made its reader's browser send commands here: none of them is to run.
     #[cold]
-    fn turn_away(&self) -> Outcome {
-        log::warn!("event=http-refused client={}", self.client.id);
+    fn turn_away(&self, now: MonoUs) -> Outcome {
+        if let Some(count) = self.server.http_refused.note(now) {
+            log::warn!("event=http-refused client={} count={count}", self.client.id);
+        }
         Outcome::Close
     }
 

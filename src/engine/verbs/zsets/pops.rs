@@ -47,7 +47,7 @@ pub(super) enum End {
 
 impl End {
     /// Takes `MIN` or `MAX`.
-    fn read(args: &mut Args<'_>) -> Result<End, Fault> {
+    pub(super) fn read(args: &mut Args<'_>) -> Result<End, Fault> {
         if args.word("MIN") {
             return Ok(End::Lowest);
         }
