@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::time::Instant;
 use support::{Server, Wire, until};
 
 /// One connection's lines; the replies must be equal.
@@ -300,6 +301,21 @@ fn an_http_request_runs_nothing() {
         assert!(wire.is_closed());
         assert_eq!(server.dial().ask("EXISTS pwned").int(), Some(0));
     }
+}
+
+/// Whoever sends many of them does not write our log.
+#[test]
+fn http_requests_are_logged_once_a_second_at_most() {
+    let server = Server::entourage(&[]);
+    let began = Instant::now();
+    for _ in 0..300 {
+        let mut wire = server.dial();
+        wire.send_raw(b"POST / HTTP/1.1\r\n\r\n");
+        assert!(wire.is_closed());
+    }
+    let most = 1 + began.elapsed().as_secs() as usize;
+    let lines = server.said().matches("event=http-refused").count();
+    assert!((1..=most).contains(&lines), "{lines} lines in {most} s");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn clients_that_end_after_an_answer_leave_nothing_behind() {
 }
 
 #[test]
-fn strangers_that_are_gone_take_no_place_of_those_who_know_the_password() {
+fn who_has_gone_without_a_login_takes_no_place_of_those_who_know_the_password() {
     for server in Server::both() {
         for address in server.addresses() {
             let mut operator = server.dial();

@@ -1,5 +1,5 @@
-//! What may stand behind a login in one write, what may not stand before it, and what a stranger can
-//! cost.
+//! What may stand behind a login in one write, what may not stand before it, and what a client can cost that
+//! has not logged in.
 
 mod support;
 
@@ -11,13 +11,13 @@ use support::{Address, Server, Value, Wire, ok, others, until, words};
 
 const MB: u64 = 1 << 20;
 
-/// More arguments than a stranger may send.
+/// More arguments than may be sent before a login.
 fn many() -> Vec<u8> {
     let pairs: Vec<String> = (0..12).map(|it| format!("k{it}")).collect();
     encode(&words(&[&["MSET".to_owned()], &pairs[..]].concat()))
 }
 
-/// A longer value than a stranger may send.
+/// A longer value than may be sent before a login.
 fn long() -> Vec<u8> {
     encode(&words(&["SET", "long", &"x".repeat(20_000)]))
 }
@@ -99,7 +99,7 @@ fn a_large_request_that_is_cut_anywhere_behind_a_login_is_served() {
 }
 
 #[test]
-fn a_large_request_of_a_stranger_is_refused() {
+fn a_large_request_before_a_login_is_refused() {
     let auth = || command("AUTH secret");
     equal(&[
         ("many arguments", one(&[many()])),
@@ -137,38 +137,38 @@ fn what_config_set_changes_holds_for_what_stands_behind_it_in_one_write() {
 }
 
 #[test]
-fn a_stranger_that_asks_without_end_and_reads_nothing_is_closed() {
-    Server::both().iter().for_each(strangers_that_read_nothing_are_closed);
+fn who_has_not_logged_in_and_asks_without_end_and_reads_nothing_is_closed() {
+    Server::both().iter().for_each(who_reads_nothing_is_closed);
 }
 
-fn strangers_that_read_nothing_are_closed(server: &Server) {
+fn who_reads_nothing_is_closed(server: &Server) {
     let mut operator = server.dial();
     ok(&mut operator, "CONFIG SET requirepass secret");
     for address in server.addresses() {
         for request in [b"PING\r\n".repeat(1_000), command("GET x").repeat(1_000), many()] {
             forget_peak(server.pid());
             let before = peak_bytes(server.pid());
-            let mut stranger = Wire::dial_at(&address).unwrap();
-            let mut socket = stranger.socket().try_clone().unwrap();
+            let mut client = Wire::dial_at(&address).unwrap();
+            let mut socket = client.socket().try_clone().unwrap();
             socket.set_nonblocking(true);
-            until("the stranger to be known", || (others(&mut operator).len() == 1).then_some(()));
-            until("the stranger to be closed", || {
+            until("the client to be known", || (others(&mut operator).len() == 1).then_some(()));
+            until("the client to be closed", || {
                 // What does not fit is sent again, from its beginning: it need not make sense.
                 let _ = socket.write(&request);
                 others(&mut operator).is_empty().then_some(())
             });
             socket.set_nonblocking(false);
-            stranger.read_to_end();
+            client.read_to_end();
             let grown = peak_bytes(server.pid()).saturating_sub(before);
-            assert!(grown < 16 * MB, "{grown} bytes for one stranger at {address:?}");
+            assert!(grown < 16 * MB, "{grown} bytes for one client at {address:?}");
         }
     }
 }
 
 /// Each has sent as much as it may, and goes on no further.
 #[test]
-fn strangers_with_unfinished_requests_cost_a_constant_each() {
-    const STRANGERS: u64 = 200;
+fn unfinished_requests_before_a_login_cost_a_constant_each() {
+    const CLIENTS: u64 = 200;
     const EACH: u64 = 320 << 10;
     let [_, server] = Server::both();
     let mut operator = server.dial();
@@ -178,17 +178,17 @@ fn strangers_with_unfinished_requests_cost_a_constant_each() {
     for address in server.addresses() {
         forget_peak(server.pid());
         let before = peak_bytes(server.pid());
-        let mut strangers: Vec<Wire> = (0..STRANGERS)
+        let mut clients: Vec<Wire> = (0..CLIENTS)
             .map(|_| {
-                let mut stranger = Wire::dial_at(&address).unwrap();
-                stranger.send_raw(&unfinished);
-                stranger
+                let mut client = Wire::dial_at(&address).unwrap();
+                client.send_raw(&unfinished);
+                client
             })
             .collect();
         // Whoever has been refused has been read to the end.
-        strangers.iter_mut().for_each(|it| it.send_raw(b"\n"));
-        strangers.iter_mut().for_each(|it| support::starts(&it.read(), "NOAUTH"));
+        clients.iter_mut().for_each(|it| it.send_raw(b"\n"));
+        clients.iter_mut().for_each(|it| support::starts(&it.read(), "NOAUTH"));
         let grown = peak_bytes(server.pid()).saturating_sub(before);
-        assert!(grown < STRANGERS * EACH, "{grown} bytes for {STRANGERS} strangers");
+        assert!(grown < CLIENTS * EACH, "{grown} bytes for {CLIENTS} clients");
     }
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use support::servers::SOCKET;
-use support::{BOTH, Server, Wire, info_field, ok, order, others, until, until_blocked};
+use support::{BOTH, Server, Wire, info_field, ok, order, until_blocked, until_unsent};
 
 /// Longer than any test: who has to be waited for shows.
 const CONFIG: &str = "[[listener]]\nbind = \"127.0.0.1:{port}\"\n[[listener]]\nunix = \"socket\"\n\
@@ -50,10 +50,7 @@ fn a_client_that_never_reads_does_not_hold_up_the_end() {
         ended(server, |operator, client| {
             ok(operator, &format!("SET long {}", "x".repeat(100_000)));
             client.send_raw(&b"GET long\r\n".repeat(400));
-            until("replies to be left over", || {
-                let others = others(operator);
-                (!others.last()?.contains(" omem=0 ")).then_some(())
-            });
+            until_unsent(operator);
         });
     }
 }
@@ -70,6 +67,32 @@ fn a_client_in_wait_does_not_hold_up_the_end() {
             let last = client.read_to_end();
             assert!([&b""[..], b":0\r\n", b":2\r\n"].contains(&&last[..]), "{last:?}");
         }
+    }
+}
+
+/// It is under way already, so that what waits begins to do so only after the end has begun.
+#[test]
+fn what_begins_to_wait_after_the_end_has_begun_is_answered_all_the_same() {
+    let waits = "WAIT 9 0\r\n".repeat(100);
+    let clients = ended(patient(), |operator, client| {
+        ok(client, "SET a 1");
+        block(operator, client, &format!("DEBUG SLEEP 1\r\n{waits}PING\r\n"));
+    });
+    for mut client in clients {
+        let told = String::from_utf8(client.read_to_end()).unwrap();
+        assert_eq!(told, format!("+OK\r\n{}+PONG\r\n", ":2\r\n".repeat(100)));
+    }
+}
+
+/// Of those that come behind, nothing is done.
+#[test]
+fn what_a_pause_holds_after_the_end_has_begun_is_not_done() {
+    let clients = ended(patient(), |operator, client| {
+        block(operator, client, "DEBUG SLEEP 1\r\nINCR n\r\nPING\r\n");
+        ok(operator, "CLIENT PAUSE 100000000 WRITE");
+    });
+    for mut client in clients {
+        assert_eq!(client.read_to_end(), b"+OK\r\n");
     }
 }
 
@@ -143,10 +166,7 @@ fn shutdown_asked_for_by_a_client_waits_for_no_other_either() {
         ok(&mut waiting, "SET a 1");
         block(&mut operator, &mut waiting, "WAIT 9 0\r\n");
         silent.send_raw(&b"GET long\r\n".repeat(400));
-        until("replies to be left over", || {
-            let others = others(&mut operator);
-            (!others.last()?.contains(" omem=0 ")).then_some(())
-        });
+        until_unsent(&mut operator);
         operator.send_raw(b"SHUTDOWN NOSAVE\r\n");
         assert_eq!(server.until_ended().code(), Some(0));
         assert_eq!(operator.read_to_end(), b"");

@@ -36,6 +36,8 @@ pub enum Planted {
     TimeConfirms,
     /// EXEC does not look at the watched keys.
     WatchIgnored,
+    /// A connection goes on that was handed more than its mailbox holds, and has lost it.
+    OverflowUnnoticed,
 }
 
 #[cfg(test)]

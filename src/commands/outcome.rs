@@ -41,7 +41,7 @@ impl Outcome {
 
     /// A wait of a command that has been taken.
     pub fn block(on: BlockOn, timeout: Option<Duration>, then: Resume) -> Outcome {
-        Outcome::Block(Box::new(Block { on, timeout, then, route: RouteId::DEFAULT }))
+        Outcome::Block(Box::new(Block::new(on, timeout, then)))
     }
 }
 
@@ -56,6 +56,13 @@ pub struct Block {
     pub then: Resume,
     /// The route whose waits it is counted with.
     pub route: RouteId,
+}
+
+impl Block {
+    /// A wait that belongs to no route, or not yet.
+    pub fn new(on: BlockOn, timeout: Option<Duration>, then: Resume) -> Block {
+        Block { on, timeout, then, route: RouteId::DEFAULT }
+    }
 }
 
 /// What a connection can wait for.

@@ -20,7 +20,7 @@ pub mod render;
 
 use crate::base::ids::{CommandId, MemberId, RouteId};
 
-/// Rungs a ladder can have, with room to grow (design section 4 names six).
+/// Steps a ladder can have, with room to grow (design section 4 names six).
 pub const LADDER_STEPS_MAX: usize = 8;
 
 /// What one histogram of service times is about: route, member and the row of the command (or of

@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
-    use crate::node::{ApplyBudget, MemberFlag, new_replid};
+    use crate::node::{ApplyBudget, MemberFlags, new_replid};
 
     /// Three members, and a write that no replica has yet.
     fn set() -> ReplicaSet {
@@ -203,7 +203,7 @@ mod tests {
         let set = set();
         let wanted = wanted(&set, &[(Acks::InSync, 5)]).unwrap();
         set.pause(set.member(MemberId(1)), MonoUs(1)).unwrap();
-        set.member(MemberId(2)).enter(MemberFlag::Unsynced, MonoUs(1));
+        set.member(MemberId(2)).enter(MemberFlags::UNSYNCED, MonoUs(1));
         assert_eq!(stands(&wanted, &set), (0, 1, true));
     }
 
@@ -226,7 +226,7 @@ mod tests {
         [1, 2].map(MemberId).iter().for_each(|it| set.resume(set.member(*it)));
         set.apply(set.member(MemberId(1)), ApplyBudget::SHORT);
         assert_eq!(stands(&none, &set), (1, 2, true), "it is not a matter of luck");
-        set.member(MemberId(1)).enter(MemberFlag::Paused, MonoUs(1));
+        set.member(MemberId(1)).enter(MemberFlags::PAUSED, MonoUs(1));
         let all = wanted(&set, &[(Acks::All, 5)]).unwrap();
         assert_eq!(stands(&all, &set), (1, 2, false), "a member that is paused is still a member");
     }

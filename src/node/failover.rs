@@ -2,7 +2,7 @@
 
 use super::apply_budget::ApplyBudget;
 use super::feed::Applied;
-use super::member::{Member, MemberFlag};
+use super::member::{Member, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::limits::CANDIDATE_US_MAX;
 use crate::base::position::{Position, ReplId};
@@ -55,13 +55,13 @@ impl ReplicaSet {
     }
 
     fn fit_to_lead(&self, target: &Member) -> Result<(), Refused> {
-        match () {
-            () if target.id == self.master() => Err(Refused::IsMaster),
-            () if !target.is_sound() || target.is(MemberFlag::Paused) => {
-                Err(Refused::Unfit(target.flags()))
-            }
-            () => Ok(()),
+        if target.id == self.master() {
+            return Err(Refused::IsMaster);
         }
+        if !target.is_sound() || target.is(MemberFlags::PAUSED) {
+            return Err(Refused::Unfit(target.flags()));
+        }
+        Ok(())
     }
 
     /// Applies until no more is left than one batch does. Whoever is not fit any more ends here
@@ -96,7 +96,7 @@ impl ReplicaSet {
         let mut log = self.log.lock();
         match log.head().since(target.applied()) {
             0 => {}
-            _ if target.is(MemberFlag::Paused) => return Err(Refused::Unfit(target.flags())),
+            _ if target.is(MemberFlags::PAUSED) => return Err(Refused::Unfit(target.flags())),
             left => return Err(Refused::Behind(left)),
         }
         let history = log.history().promoted(new_replid(), log.head());
@@ -110,8 +110,8 @@ impl ReplicaSet {
         self.key_waiters.end_all(&FORCED);
         // A master takes no orders, so none may be left from its time as a replica. One that comes
         // from here on finds the master, and takes itself back.
-        target.leave(MemberFlag::Drained);
-        target.leave(MemberFlag::Paused);
+        target.leave(MemberFlags::DRAINED);
+        target.leave(MemberFlags::PAUSED);
         Ok(())
     }
 
@@ -120,8 +120,8 @@ impl ReplicaSet {
     fn change_roles(&self, log: &mut Log<KeySlot>, old: &Member, target: &Member, now: MonoUs) {
         let (follower, promoted) = (old.make_follower(log), target.make_follower(log));
         log.disconnect(promoted, DisconnectReason::Promoted);
-        if old.is(MemberFlag::Quarantined) {
-            old.enter(MemberFlag::Unsynced, now);
+        if old.is(MemberFlags::QUARANTINED) {
+            old.enter(MemberFlags::UNSYNCED, now);
             return log.disconnect(follower, DisconnectReason::Quarantined);
         }
         log.handshake(follower);
@@ -133,7 +133,7 @@ impl ReplicaSet {
     /// when there is no other. The stream is whole: what the broken verb did was never appended.
     pub fn replace_quarantined_master(&self) {
         let master = self.member(self.master());
-        if !master.is(MemberFlag::Quarantined) {
+        if !master.is(MemberFlags::QUARANTINED) {
             return;
         }
         let fit = |it: &&Arc<Member>| it.id != master.id && it.is_sound();
@@ -142,7 +142,7 @@ impl ReplicaSet {
         else {
             return;
         };
-        candidate.leave(MemberFlag::Paused);
+        candidate.leave(MemberFlags::PAUSED);
         match self.fail_over(candidate) {
             // Several connections may have met the same panic.
             Ok(_) | Err(Refused::IsMaster) => {}
@@ -193,10 +193,10 @@ mod tests {
         set.pause(candidate, MonoUs(1)).unwrap();
         assert_eq!(set.succeed(old, candidate, MonoUs(1)), Err(Refused::Unfit("paused".into())));
         assert_eq!((set.master(), set.generation()), (MemberId(0), 0));
-        candidate.leave(MemberFlag::Paused);
-        candidate.enter(MemberFlag::Frozen, MonoUs(1));
+        candidate.leave(MemberFlags::PAUSED);
+        candidate.enter(MemberFlags::FROZEN, MonoUs(1));
         assert!(matches!(set.succeed(old, candidate, MonoUs(1)), Err(Refused::Behind(_))));
-        candidate.leave(MemberFlag::Frozen);
+        candidate.leave(MemberFlags::FROZEN);
         assert_eq!(set.succeed(old, candidate, MonoUs(1)), Ok(()));
         assert_eq!((set.master(), candidate.applied()), (MemberId(1), set.head()));
     }

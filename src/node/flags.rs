@@ -1,7 +1,7 @@
 //! What operators and panics do to one member: pause, resume, drain, quarantine.
 
 use super::failover::Refused;
-use super::member::{Member, MemberFlag};
+use super::member::{Member, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::time::MonoUs;
 use crate::replication::DisconnectReason;
@@ -9,8 +9,8 @@ use crate::replication::DisconnectReason;
 impl ReplicaSet {
     /// `member` applies nothing from here on. A batch that was being applied has ended on return.
     pub fn pause(&self, member: &Member, now: MonoUs) -> Result<(), Refused> {
-        self.order(member, MemberFlag::Paused, now)?;
-        if !member.is(MemberFlag::Frozen) {
+        self.order(member, MemberFlags::PAUSED, now)?;
+        if !member.is(MemberFlags::FROZEN) {
             drop(member.hosted.write());
         }
         log::info!("event=paused member={}", member.name);
@@ -21,13 +21,13 @@ impl ReplicaSet {
     /// disconnected or a verb panicked in it. A quarantined master goes on as it is when nobody can
     /// take its place: whoever says so vouches for its data.
     pub fn resume(&self, member: &Member) {
-        member.leave(MemberFlag::Paused);
-        if member.is(MemberFlag::Quarantined) {
+        member.leave(MemberFlags::PAUSED);
+        if member.is(MemberFlags::QUARANTINED) {
             self.replace_quarantined_master();
             if member.id != self.master() {
-                member.enter(MemberFlag::Unsynced, MonoUs(0));
+                member.enter(MemberFlags::UNSYNCED, MonoUs(0));
             }
-            member.leave(MemberFlag::Quarantined);
+            member.leave(MemberFlags::QUARANTINED);
         }
         log::info!("event=resumed member={}", member.name);
         // All of them: one that needs a sync may have found nobody to copy until now.
@@ -36,20 +36,20 @@ impl ReplicaSet {
 
     /// `member` serves no new reads, and is fed all the same.
     pub fn drain(&self, member: &Member, now: MonoUs) -> Result<(), Refused> {
-        self.order(member, MemberFlag::Drained, now)?;
+        self.order(member, MemberFlags::DRAINED, now)?;
         log::info!("event=drained member={}", member.name);
         Ok(())
     }
 
     /// `member` serves again.
     pub fn undrain(&self, member: &Member) {
-        member.leave(MemberFlag::Drained);
+        member.leave(MemberFlags::DRAINED);
         self.wake_waiters();
         log::info!("event=undrained member={}", member.name);
     }
 
     /// Only replicas take orders. Looks again afterwards: a failover may have come between.
-    fn order(&self, member: &Member, flag: MemberFlag, now: MonoUs) -> Result<(), Refused> {
+    fn order(&self, member: &Member, flag: MemberFlags, now: MonoUs) -> Result<(), Refused> {
         if member.id == self.master() {
             return Err(Refused::IsMaster);
         }
@@ -77,7 +77,7 @@ impl ReplicaSet {
             return;
         }
         log::error!("event=panic member={} action=quarantine", member.name);
-        member.enter(MemberFlag::Quarantined, MonoUs(0));
+        member.enter(MemberFlags::QUARANTINED, MonoUs(0));
         self.left_sync();
         if !is_master {
             self.disconnect(member, DisconnectReason::Quarantined);

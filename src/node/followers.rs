@@ -4,7 +4,7 @@
 //! A hosted replica has acknowledged what it has applied, and its member says so without a lock.
 //! What the others have acknowledged stands in the log.
 
-use super::member::{Member, MemberFlag};
+use super::member::{Member, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
@@ -132,7 +132,7 @@ impl ReplicaSet {
 
     /// `member` is sent nothing more: it serves nothing, and will be synced anew.
     pub(super) fn disconnect(&self, member: &Member, why: DisconnectReason) {
-        member.enter(MemberFlag::Unsynced, MonoUs(0));
+        member.enter(MemberFlags::UNSYNCED, MonoUs(0));
         if let Some(id) = member.follower() {
             self.log.lock().disconnect(id, why);
         }
@@ -156,7 +156,7 @@ impl ReplicaSet {
     fn mark_over_bound(&self, mut log: MutexGuard<'_, Log<KeySlot>>) {
         for id in log.take_over_bound() {
             if let Some(member) = self.members().find(|it| it.follower() == Some(id)) {
-                member.enter(MemberFlag::Unsynced, MonoUs(0));
+                member.enter(MemberFlags::UNSYNCED, MonoUs(0));
             }
             let (name, head) = (&log.follower(id).name, log.head());
             let why = DisconnectReason::FeedLimit;

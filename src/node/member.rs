@@ -8,6 +8,7 @@ use crate::engine::{Effects, Engine, KeySlot};
 use crate::replication::{FollowerId, FollowerKind, Log, PendingRecord};
 use crate::resp::{AuthState, Decoder, Limits, Protocol, Reply};
 use crate::route::MemberConfig;
+use bitflags::bitflags;
 use futures::task::AtomicWaker;
 use parking_lot::RwLock;
 use std::collections::VecDeque;
@@ -15,19 +16,26 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::*};
 use std::task::{Context, Poll};
 
-/// Reasons why a member does not do all of its work; none is the normal state.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MemberFlag {
-    /// It applies nothing, on an operator's word.
-    Paused = 1,
-    /// It serves no new reads, on an operator's word.
-    Drained = 2,
-    /// A verb panicked in it: its data cannot be trusted.
-    Quarantined = 4,
-    /// It was disconnected, or is new: it must be synced before it serves.
-    Unsynced = 8,
-    /// It is being copied, and stands still for as long. It serves what it has.
-    Frozen = 16,
+bitflags! {
+    /// Reasons why a member does not do all of its work; none is the normal state.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct MemberFlags: u8 {
+        /// It applies nothing, on an operator's word.
+        const PAUSED = 1 << 0;
+        /// It serves no new reads, on an operator's word.
+        const DRAINED = 1 << 1;
+        /// A verb panicked in it: its data cannot be trusted.
+        const QUARANTINED = 1 << 2;
+        /// It was disconnected, or is new: it must be synced before it serves.
+        const UNSYNCED = 1 << 3;
+        /// It is being copied, and stands still for as long. It serves what it has.
+        const FROZEN = 1 << 4;
+    }
+}
+
+impl MemberFlags {
+    /// Its data does not follow the stream.
+    const UNSOUND: MemberFlags = MemberFlags::QUARANTINED.union(MemberFlags::UNSYNCED);
 }
 
 /// A hosted member.
@@ -133,36 +141,37 @@ impl Member {
         self.applied.store(at.bytes(), Release);
     }
 
-    /// Whether it is in this state.
+    /// Whether it is in any of these states.
     #[inline]
-    pub fn is(&self, flag: MemberFlag) -> bool {
-        self.flags.load(Acquire) & flag as u8 != 0
+    pub fn is(&self, flags: MemberFlags) -> bool {
+        self.flags_now().intersects(flags)
+    }
+
+    #[inline]
+    fn flags_now(&self) -> MemberFlags {
+        MemberFlags::from_bits_retain(self.flags.load(Acquire))
     }
 
     /// Whether reads may go to it.
     #[inline]
     pub fn in_service(&self) -> bool {
-        const OUT: u8 =
-            MemberFlag::Drained as u8 | MemberFlag::Quarantined as u8 | MemberFlag::Unsynced as u8;
-        self.flags.load(Acquire) & OUT == 0
+        !self.is(MemberFlags::DRAINED | MemberFlags::UNSOUND)
     }
 
     /// Whether its data follows the stream, drained or not.
     pub fn is_sound(&self) -> bool {
-        const OUT: u8 = MemberFlag::Quarantined as u8 | MemberFlag::Unsynced as u8;
-        self.flags.load(Acquire) & OUT == 0
+        !self.is(MemberFlags::UNSOUND)
     }
 
     /// Whether writes that want every replica in sync wait for it: it serves, and is fed.
     pub fn is_in_sync(&self) -> bool {
-        self.in_service() && !self.is(MemberFlag::Paused)
+        self.in_service() && !self.is(MemberFlags::PAUSED)
     }
 
     /// Whether it applies what it is fed.
     #[inline]
     pub fn is_moving(&self) -> bool {
-        const STILL: u8 = MemberFlag::Paused as u8 | MemberFlag::Frozen as u8;
-        self.flags.load(Acquire) & STILL == 0
+        !self.is(MemberFlags::PAUSED | MemberFlags::FROZEN)
     }
 
     /// When the oldest write taken and not applied was appended, if it has one: that write is no
@@ -177,16 +186,16 @@ impl Member {
     }
 
     /// Enters a state.
-    pub fn enter(&self, flag: MemberFlag, now: MonoUs) {
-        let before = self.flags.fetch_or(flag as u8, AcqRel);
-        if flag == MemberFlag::Paused && before & flag as u8 == 0 {
+    pub fn enter(&self, flag: MemberFlags, now: MonoUs) {
+        let before = self.flags.fetch_or(flag.bits(), AcqRel);
+        if flag == MemberFlags::PAUSED && before & flag.bits() == 0 {
             self.paused_at.store(now.0, Release);
         }
     }
 
     /// Leaves a state.
-    pub fn leave(&self, flag: MemberFlag) {
-        self.flags.fetch_and(!(flag as u8), AcqRel);
+    pub fn leave(&self, flag: MemberFlags) {
+        self.flags.fetch_and(!flag.bits(), AcqRel);
     }
 
     /// When it was paused; meaningful while it is.
@@ -196,15 +205,8 @@ impl Member {
 
     /// The words of its states, `ok` without any.
     pub fn flags(&self) -> String {
-        let all = [
-            (MemberFlag::Paused, "paused"),
-            (MemberFlag::Drained, "drained"),
-            (MemberFlag::Quarantined, "quarantined"),
-            (MemberFlag::Unsynced, "unsynced"),
-            (MemberFlag::Frozen, "frozen"),
-        ];
-        let words: Vec<&str> =
-            all.iter().filter(|(flag, _)| self.is(*flag)).map(|(_, word)| *word).collect();
+        let names = self.flags_now().iter_names();
+        let words: Vec<String> = names.map(|(name, _)| name.to_lowercase()).collect();
         if words.is_empty() { "ok".into() } else { words.join(",") }
     }
 

@@ -37,7 +37,7 @@ pub use feed::{Applied, CaughtUp, start_feed};
 pub use followers::FollowerStatus;
 pub use key_waiters::{BlockedCall, BlockedClient, KeyWait, KeyWaiters};
 pub use master_guard::MasterGuard;
-pub use member::{Member, MemberFlag};
+pub use member::{Member, MemberFlags};
 pub use pause::PauseMode;
 pub use read_guard::{PANICKED, ReadGuard, VerbResult};
 pub use replica_set::{MemberList, ReplicaSet};

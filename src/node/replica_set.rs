@@ -2,7 +2,7 @@
 
 use super::apply_budget::Rate;
 use super::key_waiters::KeyWaiters;
-use super::member::{Member, MemberFlag};
+use super::member::{Member, MemberFlags};
 use super::pause::Pause;
 use super::waiters::Waiters;
 use crate::base::ids::MemberId;
@@ -235,7 +235,7 @@ impl ReplicaSet {
             return Err(why);
         }
         let member = Arc::new(Member::new(MemberId::of(index), config, self.new_engine()));
-        member.enter(MemberFlag::Unsynced, now);
+        member.enter(MemberFlags::UNSYNCED, now);
         member.make_follower(&mut self.log.lock());
         place.get_or_init(|| member.clone());
         *self.member_list.write() = self.members().cloned().collect();
@@ -276,7 +276,7 @@ impl ReplicaSet {
         if !member.is_sound() {
             return u64::MAX;
         }
-        let paused_us = match member.is(MemberFlag::Paused) {
+        let paused_us = match member.is(MemberFlags::PAUSED) {
             true => now.since(member.paused_at()),
             false => 0,
         };

@@ -3,7 +3,7 @@
 
 use super::key_waiters::{BlockedCall, KeyWait, Waiter};
 use super::master_guard::MasterGuard;
-use super::member::MemberFlag;
+use super::member::MemberFlags;
 use super::transaction::Verb;
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, CallEnv};
@@ -49,7 +49,7 @@ impl MasterGuard<'_> {
         let mut behind = 0;
         while let Some(kind) = self.hosted.engine.kind(db, key, now) {
             // The rest is told by the failover that follows.
-            if self.member.is(MemberFlag::Quarantined) {
+            if self.member.is(MemberFlags::QUARANTINED) {
                 return;
             }
             let Some(waiter) = self.set.key_waiters.next(db, key, behind) else { return };

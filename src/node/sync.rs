@@ -1,7 +1,7 @@
 //! Full resync in memory: a replica that was disconnected, or is new, becomes a copy of another
 //! member at one exact offset, and goes on from there.
 
-use super::member::{ApplyState, Member, MemberFlag};
+use super::member::{ApplyState, Member, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::limits::DATABASES;
 use crate::base::position::Offset;
@@ -36,9 +36,9 @@ impl ReplicaSet {
     /// Whether `member` is a replica that cannot go on without a full resync, and may have one.
     pub fn needs_sync(&self, member: &Member) -> bool {
         member.id != self.master()
-            && member.is(MemberFlag::Unsynced)
-            && !member.is(MemberFlag::Paused)
-            && !member.is(MemberFlag::Quarantined)
+            && member.is(MemberFlags::UNSYNCED)
+            && !member.is(MemberFlags::PAUSED)
+            && !member.is(MemberFlags::QUARANTINED)
     }
 
     /// Makes `member` a copy of a sound member. A replica is copied when there is one: it stands
@@ -77,24 +77,24 @@ impl ReplicaSet {
             it.id != master
                 && it.id != member.id
                 && it.is_sound()
-                && !it.is(MemberFlag::Paused)
+                && !it.is(MemberFlags::PAUSED)
                 && member.applied() <= it.applied()
         };
         let replica = self.members().find(is_fit);
         let master =
-            || self.members().nth(master.index()).filter(|it| !it.is(MemberFlag::Quarantined));
+            || self.members().nth(master.index()).filter(|it| !it.is(MemberFlags::QUARANTINED));
         replica.or_else(master).cloned()
     }
 
     fn copy_frozen(&self, source: &Member, member: &Member, now: MonoUs) -> Option<Copied> {
         let is_master = source.id == self.master();
         if !is_master {
-            source.enter(MemberFlag::Frozen, now);
+            source.enter(MemberFlags::FROZEN, now);
         }
         // A copy that fails must not leave its source frozen.
         let copied = catch_unwind(AssertUnwindSafe(|| self.copy(source, member)));
         if !is_master {
-            source.leave(MemberFlag::Frozen);
+            source.leave(MemberFlags::FROZEN);
             source.call_feed();
         }
         copied.unwrap_or_else(|_| {
@@ -136,7 +136,7 @@ impl ReplicaSet {
             // Counted before it serves, so that who sees it back in service sees why.
             self.full_resyncs.fetch_add(1, Relaxed);
             member.full_resyncs.fetch_add(1, Relaxed);
-            member.leave(MemberFlag::Unsynced);
+            member.leave(MemberFlags::UNSYNCED);
         }
         drop((log, hosted));
         lazyfree::free_async(old);

@@ -13,7 +13,7 @@
 //! ```
 
 use super::master_guard::MasterGuard;
-use super::member::{Member, MemberFlag};
+use super::member::{Member, MemberFlags};
 use super::read_guard::{PANICKED, VerbResult};
 use crate::base::position::Offset;
 use crate::base::time::{MonoUs, WallMs};
@@ -88,7 +88,7 @@ impl Transaction<'_, '_> {
         if self.is_broken {
             return Err(PANICKED);
         }
-        if self.member().is(MemberFlag::Quarantined) {
+        if self.member().is(MemberFlags::QUARANTINED) {
             return Err(Fault::MasterDown);
         }
         self.has_called = true;
@@ -137,7 +137,7 @@ impl Transaction<'_, '_> {
 
     /// Deletes `key` if its time has come.
     pub fn expire(&mut self, db: usize, key: &[u8], now: WallMs) {
-        if !self.member().is(MemberFlag::Quarantined) {
+        if !self.member().is(MemberFlags::QUARANTINED) {
             self.now = now;
             self.guard.hosted.engine.expire(db, now, key, self.effects);
             self.settled = self.effects();
@@ -146,7 +146,7 @@ impl Transaction<'_, '_> {
 
     /// Deletes up to `most` keys whose time has come. Answers how many.
     pub fn expire_due(&mut self, now: WallMs, most: usize) -> usize {
-        if self.member().is(MemberFlag::Quarantined) {
+        if self.member().is(MemberFlags::QUARANTINED) {
             return 0;
         }
         let expired = self.guard.hosted.engine.expire_due(now, most, self.effects);
@@ -214,7 +214,7 @@ impl Transaction<'_, '_> {
     fn break_off(&mut self) {
         self.is_broken = true;
         self.guard.set.quarantine(self.guard.member);
-        let stays = !self.member().is(MemberFlag::Quarantined);
+        let stays = !self.member().is(MemberFlags::QUARANTINED);
         self.effects.cut(if stays { self.settled } else { 0 });
     }
 

@@ -1,6 +1,6 @@
 //! The members as a plan sees them.
 
-use super::member::{Member, MemberFlag};
+use super::member::{Member, MemberFlags};
 use super::replica_set::{MemberList, ReplicaSet};
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
@@ -38,7 +38,7 @@ impl Members for View<'_> {
     #[inline]
     fn master(&self) -> Option<MemberId> {
         let master = self.set.master();
-        (!self.set.member(master).is(MemberFlag::Quarantined)).then_some(master)
+        (!self.set.member(master).is(MemberFlags::QUARANTINED)).then_some(master)
     }
 
     #[inline]

@@ -92,7 +92,7 @@ mod tests {
     use crate::base::places::Places;
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
-    use crate::node::{ApplyBudget, MemberFlag, new_replid};
+    use crate::node::{ApplyBudget, MemberFlags, new_replid};
     use parking_lot::Mutex;
 
     #[derive(Default)]
@@ -182,7 +182,7 @@ mod tests {
         let end = write(&set);
         let condition = Condition::Readable { member: MemberId(1), allowed: Places::ALL };
         let _wait = set.wait_for(condition, end, woken.clone(), BlockId(1)).expect("nobody has it");
-        set.member(MemberId(2)).enter(MemberFlag::Drained, MonoUs(1));
+        set.member(MemberId(2)).enter(MemberFlags::DRAINED, MonoUs(1));
         apply(&set, 2);
         assert!(told(&woken).is_empty(), "who is drained serves no reads");
         set.undrain(set.member(MemberId(2)));

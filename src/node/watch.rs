@@ -4,7 +4,7 @@ use crate::base::planted::{Planted, is_planted};
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::Fault;
 use crate::engine::Effects;
-use crate::node::{MasterGuard, MemberFlag, ReplicaSet};
+use crate::node::{MasterGuard, MemberFlags, ReplicaSet};
 use crate::session::{Session, Watch};
 
 /// Watches `keys` of the session's database. A key whose time has come is deleted first, so that
@@ -18,7 +18,7 @@ pub fn watch<'k>(
 ) -> Result<(), Fault> {
     let member_list = set.member_list();
     let mut writing = set.write(&member_list);
-    if writing.member().is(MemberFlag::Quarantined) {
+    if writing.member().is(MemberFlags::QUARANTINED) {
         return Err(Fault::MasterDown);
     }
     let position = set.position();

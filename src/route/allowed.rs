@@ -101,8 +101,8 @@ mod tests {
     use super::*;
     use crate::command::Class;
     use crate::route::{
-        Floor, Ladder, LadderPosition, Level, Plan, ReadRequirements, Reason, Refusal,
-        StaticMembers, Step, Where, plan,
+        Floor, Ladder, LadderPosition, Level, Plan, ReadRequirements, Reason, StaticMembers, Step,
+        Unavailable, Where, plan,
     };
     use std::time::Duration;
 
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn the_ladder_decides_when_no_named_member_is_in_service() {
         let wait = Step::Wait(Duration::from_secs(1));
-        let refused = Where::Refuse(Refusal::NoMember);
+        let refused = Where::Refuse(Unavailable::NoMember);
         let cases: [(&[Step], Where); 5] = [
             (&[Step::CatchUp, Step::Master], Where::Member(MemberId(0))),
             (&[Step::Error], refused),

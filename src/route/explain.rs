@@ -1,7 +1,7 @@
 //! A plan told in words: what PROXY EXPLAIN answers.
 
 use super::{
-    Allowed, Among, Candidate, Floor, Level, Members, Plan, ReadRequirements, Refusal, Route,
+    Allowed, Among, Candidate, Floor, Level, Members, Plan, ReadRequirements, Route, Unavailable,
     Where, plan,
 };
 use crate::base::ids::MemberId;
@@ -126,13 +126,13 @@ impl Explanation {
             Where::Wait { needs, at_most, .. } => {
                 format!("{name} once it has {needs}, waiting {at_most:?} at most")
             }
-            Where::Refuse(Refusal::Lagged { behind_bytes }) => {
+            Where::Refuse(Unavailable::Lagged { behind_bytes }) => {
                 format!("{name}: -LAGGED, {behind_bytes} bytes are missing")
             }
-            Where::Refuse(Refusal::NoMember) => {
+            Where::Refuse(Unavailable::NoMember) => {
                 format!("{name}: -LAGGED, no member that may serve it is in service")
             }
-            Where::Refuse(Refusal::MasterDown) => format!("{name}: -MASTERDOWN"),
+            Where::Refuse(Unavailable::MasterDown) => format!("{name}: -MASTERDOWN"),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::base::size::{format_duration, parse_duration};
 use std::fmt;
 use std::time::Duration;
 
-/// One rung.
+/// One step of a ladder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     /// The replica applies what it is missing, right there, then reads. If that takes longer than

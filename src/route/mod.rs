@@ -10,6 +10,7 @@ mod matches;
 mod rules;
 mod floor;
 mod gate;
+mod reason;
 mod plan;
 mod member_config;
 mod allowed;
@@ -24,7 +25,7 @@ pub use level::Level;
 pub use matches::{Match, Question};
 pub use member_config::MemberConfig;
 pub use plan::{
-    Candidate, LadderPosition, Members, Plan, ReadRequirements, Reason, Refusal, StaticMembers,
-    Where, plan,
+    Candidate, LadderPosition, Members, Plan, ReadRequirements, StaticMembers, Where, plan,
 };
+pub use reason::{Reason, Unavailable};
 pub use rules::{Acks, Route, Routes};

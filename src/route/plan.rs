@@ -1,9 +1,10 @@
 //! Where a request goes, with its reason: one pure function.
 
-use super::{Floor, Ladder, Level, Step, StepKind};
+use super::reason::{Reason, Unavailable};
+use super::{Floor, Ladder, Level, Step};
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
-use crate::command::{Class, Fault};
+use crate::command::Class;
 use std::time::Duration;
 
 /// What a request brings.
@@ -145,7 +146,7 @@ pub enum Where {
         step: u8,
     },
     /// Nowhere.
-    Refuse(Refusal),
+    Refuse(Unavailable),
 }
 
 impl Where {
@@ -156,135 +157,6 @@ impl Where {
                 Some(member)
             }
             Where::Refuse(_) => None,
-        }
-    }
-}
-
-/// Why a request goes nowhere.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// Nobody is fresh enough; the freshest is this far behind what is needed.
-    Lagged {
-        /// Bytes of the stream.
-        behind_bytes: u64,
-    },
-    /// No member that may serve it is in service.
-    NoMember,
-    /// Only the master could serve it, and there is none.
-    MasterDown,
-}
-
-impl Refusal {
-    /// What the client is told. `eta_ms` estimates how long so many bytes will take.
-    pub fn fault(self, eta_ms: impl Fn(u64) -> u64) -> Fault {
-        match self {
-            Refusal::Lagged { behind_bytes } => {
-                Fault::Lagged { behind_bytes, eta_ms: eta_ms(behind_bytes) }
-            }
-            Refusal::NoMember => Fault::NoMember,
-            Refusal::MasterDown => Fault::MasterDown,
-        }
-    }
-}
-
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// Why a plan says what it says: the metrics label, and a line of PROXY EXPLAIN.
-        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-        #[repr(u8)]
-        pub enum Reason { $($(#[$doc])* $name,)* }
-
-        impl Reason {
-            /// All of them; a reason's place is its number.
-            pub const ALL: &[Reason] = &[$(Reason::$name),*];
-
-            /// The label.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Reason::$name => $text),* }
-            }
-        }
-    };
-}
-
-reasons! {
-    /// Writes go to the master.
-    Write = "write";
-    /// The level is `master`.
-    AskedMaster = "asked-master";
-    /// The command names its member.
-    AskedMember = "asked-member";
-    /// Between WATCH and EXEC.
-    Watching = "watching";
-    /// The answer is the member's own, and the master's is the one that counts.
-    OfMember = "of-member";
-    /// The session wrote less than `sticky-for` ago.
-    StickyFor = "sticky-for";
-    /// The session's past was cut off by a failover.
-    LostHistory = "lost-history";
-    /// The session's floor is of a history nobody here knows.
-    ForeignHistory = "foreign-history";
-    /// No replica is in service.
-    NoReplicas = "no-replicas";
-    /// The worker's own replica is fresh enough.
-    FreshPreferred = "fresh-preferred";
-    /// A replica is fresh enough.
-    FreshOther = "fresh-other";
-    /// A replica applies what it is missing, then reads.
-    CatchUp = "catch-up";
-    /// The preferred replica is behind; the ladder sends the read to another one.
-    OtherReplica = "other-replica";
-    /// The read parks until a replica is fresh enough.
-    Waiting = "waiting";
-    /// A replica is fresh enough now that the read has waited.
-    Waited = "waited";
-    /// Replicas are behind; the ladder sends the read to the master.
-    MasterOnLag = "master-on-lag";
-    /// Replicas are behind; the ladder lets the read be stale.
-    StaleAllowed = "stale-allowed";
-    /// Replicas are behind; the ladder has nothing left.
-    Lagged = "lagged";
-    /// There is no master in service.
-    NoMaster = "no-master";
-}
-
-impl Reason {
-    /// What it means, in a sentence.
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Reason::Write => "writes go to the master",
-            Reason::AskedMaster => "the level asks for the master",
-            Reason::AskedMember => "the command names this member, as it is",
-            Reason::Watching => "between WATCH and EXEC everything goes to the master",
-            Reason::OfMember => "members differ in this, and the master's answer counts",
-            Reason::StickyFor => "this session wrote less than sticky-for ago",
-            Reason::LostHistory => "a failover cut off what this session saw last",
-            Reason::ForeignHistory => "nothing is known of the history of this session's floor",
-            Reason::NoReplicas => "no replica is in service",
-            Reason::FreshPreferred => "this worker's own replica is fresh enough",
-            Reason::FreshOther => "this replica is fresh enough",
-            Reason::CatchUp => "this replica is behind, applies what it is missing, and reads",
-            Reason::OtherReplica => "another replica is behind; this one is fresh enough",
-            Reason::Waiting => "replicas are behind; the read waits for this one",
-            Reason::Waited => "this replica is fresh enough after a wait",
-            Reason::MasterOnLag => "replicas are behind; the ladder says master",
-            Reason::StaleAllowed => "replicas are behind; the ladder allows a stale read",
-            Reason::Lagged => "replicas are behind; the ladder has nothing left",
-            Reason::NoMaster => "there is no master in service",
-        }
-    }
-}
-
-impl Reason {
-    /// The step of the ladder that was taken, if one was.
-    pub const fn step(self) -> Option<StepKind> {
-        match self {
-            Reason::CatchUp => Some(StepKind::CatchUp),
-            Reason::OtherReplica => Some(StepKind::OtherReplica),
-            Reason::Waiting => Some(StepKind::Wait),
-            Reason::MasterOnLag => Some(StepKind::Master),
-            Reason::Lagged => Some(StepKind::Error),
-            Reason::StaleAllowed => Some(StepKind::Stale),
-            _ => None,
         }
     }
 }
@@ -318,11 +190,11 @@ fn at_the_master(ask: &ReadRequirements<'_>) -> Option<Reason> {
 fn at_master(members: &impl Members, because: Reason) -> Plan {
     match members.master() {
         Some(master) => Plan { to: Where::Member(master), because },
-        None => refuse(Refusal::MasterDown, Reason::NoMaster),
+        None => refuse(Unavailable::MasterDown, Reason::NoMaster),
     }
 }
 
-fn refuse(refusal: Refusal, because: Reason) -> Plan {
+fn refuse(refusal: Unavailable, because: Reason) -> Plan {
     Plan { to: Where::Refuse(refusal), because }
 }
 
@@ -330,13 +202,13 @@ fn refuse(refusal: Refusal, because: Reason) -> Plan {
 fn read(ask: &ReadRequirements<'_>, members: &impl Members) -> Plan {
     if ask.level == Level::Linearizable && members.master().is_none() {
         // A floor taken from a master that may have been replaced proves nothing.
-        return refuse(Refusal::MasterDown, Reason::NoMaster);
+        return refuse(Unavailable::MasterDown, Reason::NoMaster);
     }
     let look = Look { ask, members };
     match look.preferred() {
         Some(preferred) if look.fresh(&preferred) => look.to(preferred, Reason::FreshPreferred),
         Some(preferred) if ask.ladder_position == LadderPosition::START => {
-            look.climb(Some(preferred))
+            look.try_ladder(Some(preferred))
         }
         Some(preferred) => look.after_a_wait(preferred),
         None => look.without_preferred(),
@@ -395,7 +267,7 @@ impl<M: Members> Look<'_, M> {
     fn after_a_wait(&self, preferred: Candidate) -> Plan {
         match self.pick(|it| self.fresh(it)) {
             Some(it) => self.to(it, Reason::FreshOther),
-            None => self.climb(Some(preferred)),
+            None => self.try_ladder(Some(preferred)),
         }
     }
 
@@ -405,13 +277,13 @@ impl<M: Members> Look<'_, M> {
             None if !self.members.are_named() && self.pick(|_| true).is_none() => {
                 at_master(self.members, Reason::NoReplicas)
             }
-            None => self.climb(None),
+            None => self.try_ladder(None),
         }
     }
 
-    /// The first step of the ladder, from the rung on, that leads somewhere.
+    /// The first step of the ladder, from where it stands, that leads somewhere.
     #[cold]
-    fn climb(&self, preferred: Option<Candidate>) -> Plan {
+    fn try_ladder(&self, preferred: Option<Candidate>) -> Plan {
         let LadderPosition { step: first, left } = self.ask.ladder_position;
         let steps = self.ask.ladder.steps().iter().zip(0..).skip(first.into());
         for (step, at) in steps {
@@ -469,10 +341,10 @@ impl<M: Members> Look<'_, M> {
 
     fn lagged(&self) -> Plan {
         let Some(freshest) = self.freshest() else {
-            return refuse(Refusal::NoMember, Reason::Lagged);
+            return refuse(Unavailable::NoMember, Reason::Lagged);
         };
         let behind_bytes = self.needs().since(freshest.applied);
-        refuse(Refusal::Lagged { behind_bytes }, Reason::Lagged)
+        refuse(Unavailable::Lagged { behind_bytes }, Reason::Lagged)
     }
 
     fn freshest(&self) -> Option<Candidate> {

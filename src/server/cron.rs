@@ -15,8 +15,8 @@ pub async fn cron(server: Arc<Server>) {
     while !server.is_closing() {
         let settings = server.settings();
         tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
-        let is_held = server.set.pause_in_force(clock::mono_now()).is_some();
-        if settings.set.active_expire && !is_held {
+        let is_paused = server.set.pause_in_force(clock::mono_now()).is_some();
+        if settings.set.active_expire && !is_paused {
             expire(&server).await;
         }
         close_idle(&server);

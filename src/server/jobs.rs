@@ -4,25 +4,25 @@ use super::migrate;
 use crate::base::ids::MemberId;
 use crate::commands::Job;
 use crate::runtime::tasks;
-use crate::state::{Client, Filling, Server};
+use crate::state::{Client, JobReply, Server};
 use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
 
 /// Does a job for a client. `None` when the client has gone first: what runs on a thread of its own
 /// ends by itself then, and what waits for another server is given up.
-pub async fn run(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Option<Filling> {
+pub async fn run(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Option<JobReply> {
     let gone = client.mailbox.closed();
     if client.mailbox.is_closed() {
         return None;
     }
     match select(pin!(work(job, server, client)), gone).await {
-        Either::Left((filling, _)) => Some(filling),
+        Either::Left((reply, _)) => Some(reply),
         Either::Right(_) => None,
     }
 }
 
-async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Filling {
+async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobReply {
     match job {
         Job::FailOver { candidate } => fail_over(candidate, server).await,
         Job::Reload => reload(server, client).await,
@@ -31,24 +31,24 @@ async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Filling {
 }
 
 /// PROXY FAILOVER: the candidate may have much to apply.
-async fn fail_over(candidate: MemberId, server: &Arc<Server>) -> Filling {
+async fn fail_over(candidate: MemberId, server: &Arc<Server>) -> JobReply {
     let set = server.set.clone();
     let done = tasks::apart(move || set.fail_over(set.member(candidate))).await;
     let reply = match done {
-        Ok(paused) => Ok(Filling::line(&format!("OK paused-us={}", paused.0))),
+        Ok(paused) => Ok(JobReply::line(&format!("OK paused-us={}", paused.0))),
         Err(why) => {
             Err(format!("ERR {} cannot take over: {why}", server.set.member(candidate).name))
         }
     };
-    Filling { reply, wrote: None }
+    JobReply { reply, wrote: None }
 }
 
 /// PROXY RELOAD: it reads a file.
-async fn reload(server: &Arc<Server>, client: &Client) -> Filling {
+async fn reload(server: &Arc<Server>, client: &Client) -> JobReply {
     let (server, asked_by) = (server.clone(), format!("client-{}", client.id));
     let done = tasks::apart(move || server.reload(&asked_by)).await;
-    Filling {
-        reply: done.map(|()| Filling::line("OK")).map_err(|why| format!("ERR {why}")),
+    JobReply {
+        reply: done.map(|()| JobReply::line("OK")).map_err(|why| format!("ERR {why}")),
         wrote: None,
     }
 }

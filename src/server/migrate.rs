@@ -11,13 +11,13 @@ use crate::base::position::Offset;
 use crate::command::{Args, CallEnv, Fault};
 use crate::commands::{Credentials, Migration};
 use crate::engine::{Effects, Run, rdb, verbs};
-use crate::node::{Condition, MasterGuard, MemberFlag, Verb, Wake};
+use crate::node::{Condition, MasterGuard, MemberFlags, Verb, Wake};
 use crate::node::{has_stale_watch, unwatch_all, watch};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::clock;
 use crate::runtime::tasks;
 use crate::session::{Session, Watch};
-use crate::state::{Client, Filling, Server};
+use crate::state::{Client, JobReply, Server};
 use event_listener::Event;
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -50,17 +50,17 @@ pub async fn migrate(
     client: &Arc<Client>,
     db: usize,
     migration: &Migration,
-) -> Filling {
+) -> JobReply {
     let session = Session { db, ..Session::default() };
     let mut mover =
         Mover { server: server.clone(), client: client.clone(), db, wrote: None, session };
     let moved = mover.move_keys(migration).await;
     let reply = match moved {
-        Ok(0) => Ok(Filling::line("NOKEY")),
-        Ok(_) => Ok(Filling::line("OK")),
+        Ok(0) => Ok(JobReply::line("NOKEY")),
+        Ok(_) => Ok(JobReply::line("OK")),
         Err(fault) => Err(fault.to_string()),
     };
-    Filling { reply, wrote: mover.wrote }
+    JobReply { reply, wrote: mover.wrote }
 }
 
 /// One MIGRATE at work.
@@ -207,7 +207,7 @@ impl Mover {
         if set.pause_in_force(clock::mono_now()).is_some() {
             return None;
         }
-        if writing.member().is(MemberFlag::Quarantined) {
+        if writing.member().is(MemberFlags::QUARANTINED) {
             return Some(Err(Fault::MasterDown));
         }
         let (mut same, mut changed) = (Vec::new(), 0);

@@ -13,13 +13,16 @@ use crate::runtime::clock::{self, SystemClock};
 use crate::runtime::stream::{Socket, Stream};
 use crate::runtime::tasks::{self, Alarm};
 use crate::runtime::worker::Workers;
-use crate::state::{Client, Filling, Message, Overflow};
+use crate::state::{Client, JobReply, MailboxOverflow, Message};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
+
+#[cfg(test)]
+mod tests;
 
 thread_local! {
     static SCRATCH: RefCell<WorkerScratch> =
@@ -81,14 +84,22 @@ impl Shell {
     }
 
     async fn run(mut self) {
+        match self.turns().await {
+            Ok(Next::MoveTo(worker)) => self.move_to(worker),
+            Ok(Next::End(why)) => self.end(&why),
+            Ok(Next::Wait | Next::GiveWay) => unreachable!("another turn follows"),
+            // What ends a connection early is the peer's doing, and the peer knows.
+            Err(error) => self.end(&error),
+        }
+    }
+
+    /// Turn after turn, until it ends or goes on elsewhere.
+    async fn turns(&mut self) -> io::Result<Next> {
         loop {
-            match self.turn() {
-                Ok(Next::Wait) => poll_fn(|context| self.poll_happening(context)).await,
-                Ok(Next::GiveWay) => tasks::give_way().await,
-                Ok(Next::MoveTo(worker)) => return self.move_to(worker),
-                Ok(Next::End(why)) => return self.end(&why),
-                // What ends a connection early is the peer's doing, and the peer knows.
-                Err(error) => return self.end(&error),
+            match self.turn()? {
+                Next::Wait => poll_fn(|context| self.poll_happening(context)).await,
+                Next::GiveWay => tasks::give_way().await,
+                last => return Ok(last),
             }
         }
     }
@@ -192,8 +203,10 @@ impl Shell {
         {
             return Next::GiveWay;
         }
-        // Everything that had arrived is answered, as far as it can be: the time to leave.
-        if connection.caller.server.is_closing() && !connection.is_at_work() {
+        // Everything that had arrived is answered, as far as it can be: the time to leave. What
+        // waits is told to end by a message of its own.
+        let waits_or_works = connection.is_blocked() || connection.is_at_work();
+        if connection.caller.server.is_closing() && !waits_or_works {
             return Next::End(Why::ServerClosing);
         }
         if is_sent
@@ -214,8 +227,9 @@ impl Shell {
         connection.caller.refresh(MonoUs(began_ns / 1000));
         let member_list = connection.caller.member_list.clone();
         let (set, clock) = (&server.set, &SystemClock);
-        let mut context = BatchContext::begin(scratch, set, &member_list, clock, began_ns);
-        connection.handle(event, &mut context, &mut self.actions);
+        let actions = &mut self.actions;
+        let mut context = BatchContext::begin(scratch, set, &member_list, clock, began_ns, actions);
+        connection.handle(event, &mut context);
         self.placement.note(context.writes);
     }
 
@@ -226,7 +240,7 @@ impl Shell {
             Ok(messages) => {
                 messages.into_iter().for_each(|it| self.handle(Event::Message(it), scratch));
             }
-            Err(Overflow) => self.handle(Event::MailboxOverflow, scratch),
+            Err(MailboxOverflow) => self.handle(Event::MailboxOverflow, scratch),
         }
     }
 
@@ -367,8 +381,8 @@ impl Shell {
         let caller = &self.connection.caller;
         let (server, client) = (caller.server.clone(), caller.client.clone());
         tasks::spawn(async move {
-            let mut owed = OwedReply { client: client.clone(), slot, filling: None };
-            owed.filling = jobs::run(job, &server, &client).await;
+            let mut owed = OwedReply { client: client.clone(), slot, reply: None };
+            owed.reply = jobs::run(job, &server, &client).await;
         });
     }
 
@@ -403,13 +417,13 @@ impl Shell {
 struct OwedReply {
     client: Arc<Client>,
     slot: SlotId,
-    filling: Option<Filling>,
+    reply: Option<JobReply>,
 }
 
 impl Drop for OwedReply {
     fn drop(&mut self) {
-        let failed = || Filling { reply: Err("ERR internal error".to_owned()), wrote: None };
-        let filling = self.filling.take().unwrap_or_else(failed);
-        self.client.mailbox.post(Message::Filled(self.slot, filling));
+        let failed = || JobReply { reply: Err("ERR internal error".to_owned()), wrote: None };
+        let reply = self.reply.take().unwrap_or_else(failed);
+        self.client.mailbox.post(Message::Filled(self.slot, reply));
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// Whether replies are sent (CLIENT REPLY).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Replies {
+pub enum ReplyMode {
     /// Always.
     #[default]
     On,
@@ -81,7 +81,7 @@ pub struct Session {
     /// CLIENT SETINFO LIB-VER.
     pub lib_version: String,
     /// CLIENT REPLY.
-    pub replies: Replies,
+    pub replies: ReplyMode,
     /// CLIENT NO-TOUCH.
     pub no_touch: bool,
     /// CLIENT NO-EVICT.

@@ -27,14 +27,14 @@ pub enum UnblockAs {
 
 /// What came of a job that ran apart.
 #[derive(Debug)]
-pub struct Filling {
+pub struct JobReply {
     /// The reply: `Err` carries the text of an error.
     pub reply: Result<Vec<u8>, String>,
     /// Where the writes end that the job has made for its client, if it has made any.
     pub wrote: Option<Offset>,
 }
 
-impl Filling {
+impl JobReply {
     /// A reply of one line.
     pub fn line(text: &str) -> Vec<u8> {
         let mut reply = Reply::new(Protocol::Resp2);
@@ -47,9 +47,9 @@ impl Filling {
 #[derive(Debug)]
 pub enum Message {
     /// The reply that this slot waits for.
-    Filled(SlotId, Filling),
+    Filled(SlotId, JobReply),
     /// This wait for keys has ended: its reply, and what was written for it.
-    Served(BlockId, Filling),
+    Served(BlockId, JobReply),
     /// Bytes that belong to no request: pub/sub, invalidations.
     Push(Bytes),
     /// This wait has ended.
@@ -114,11 +114,11 @@ impl Mailbox {
 
     /// Takes all messages there are. `Err` when there were more than a mailbox holds: the
     /// connection is to be closed.
-    pub fn take(&self) -> Result<VecDeque<Message>, Overflow> {
+    pub fn take(&self) -> Result<VecDeque<Message>, MailboxOverflow> {
         let mut queue = self.queue.lock();
         self.has_messages.store(false, Release);
         if queue.has_overflowed {
-            return Err(Overflow);
+            return Err(MailboxOverflow);
         }
         queue.pushed_bytes = 0;
         Ok(std::mem::take(&mut queue.messages))
@@ -151,7 +151,7 @@ impl Mailbox {
 
 /// More messages than a mailbox holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Overflow;
+pub struct MailboxOverflow;
 
 #[cfg(test)]
 mod tests {
@@ -174,13 +174,13 @@ mod tests {
     fn too_many_messages_or_bytes_overflow_it_and_keep_nothing() {
         let many = Mailbox::default();
         (0..=MAILBOX_MESSAGES_MAX).for_each(|_| many.post(Message::Push(Bytes::new())));
-        assert_eq!(many.take().unwrap_err(), Overflow);
+        assert_eq!(many.take().unwrap_err(), MailboxOverflow);
         let large = Mailbox::default();
         let bytes = Bytes::from(vec![0; MAILBOX_BYTES_MAX / 2]);
         (0..2).for_each(|_| large.post(Message::Push(bytes.clone())));
         assert_eq!(large.take().unwrap().len(), 2);
         (0..3).for_each(|_| large.post(Message::Push(bytes.clone())));
-        assert_eq!(large.take().unwrap_err(), Overflow);
+        assert_eq!(large.take().unwrap_err(), MailboxOverflow);
         assert!(large.queue.lock().messages.is_empty());
     }
 

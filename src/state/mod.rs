@@ -8,13 +8,15 @@ mod clients;
 mod counters;
 mod rates;
 mod slowlog;
+mod log_limit;
 mod memory;
 mod server;
 pub mod version;
 
 pub use clients::{Client, ClientFlags, ClientNames, Clients, Waiting};
 pub use counters::Counters;
-pub use mailbox::{Filling, Mailbox, Message, Overflow, UnblockAs};
+pub use log_limit::LogLimit;
+pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UnblockAs};
 pub use memory::Memory;
 pub use rates::{Gains, Rates};
 pub use server::{ProcessInfo, Server, Source, clamp_maxclients, clients_allowed};

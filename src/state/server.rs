@@ -2,6 +2,7 @@
 
 use super::clients::Clients;
 use super::counters::Counters;
+use super::log_limit::LogLimit;
 use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::time::WallMs;
@@ -77,6 +78,8 @@ pub struct Server {
     pub counters: Counters,
     /// What the counts gained lately.
     pub rates: Mutex<Rates>,
+    /// Web pages that were turned away, for the log.
+    pub http_refused: LogLimit,
     /// Commands that took long.
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
@@ -114,6 +117,7 @@ impl Server {
             clients: Clients::default(),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
+            http_refused: LogLimit::default(),
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,

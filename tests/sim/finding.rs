@@ -31,6 +31,8 @@ pub enum Checker {
     KeptFromReplicas,
     /// Members have the same data in the end, and the stream tells all of it.
     Converged,
+    /// A client that does not take what is pushed to it is closed for that, and no other is.
+    Flooded,
     /// Nothing panics but what is meant to.
     Panicked,
 }

@@ -7,7 +7,7 @@ use entourage::base::time::{MonoUs, WallMs};
 use entourage::command::{Args, CallEnv, Fault};
 use entourage::commands::table;
 use entourage::engine::{Effects, Engine, Run, Thresholds, verbs};
-use entourage::node::{Applied, ApplyBudget, Member, MemberFlag, ReplicaSet, Verb};
+use entourage::node::{Applied, ApplyBudget, Member, MemberFlags, ReplicaSet, Verb};
 use entourage::resp::{AuthState, Decoder, Limits, OwnedRequest, Reply, Step};
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub fn happen(
             set.resume(&member);
             format!("{name} resumes")
         }
-        66..70 if member.is(MemberFlag::Drained) => {
+        66..70 if member.is(MemberFlags::DRAINED) => {
             set.undrain(&member);
             format!("{name} undrained")
         }
@@ -82,7 +82,7 @@ fn sync(set: &ReplicaSet, member: &Member, now: MonoUs) -> String {
 
 /// Whether a member can take over.
 fn is_fit(set: &ReplicaSet, member: &Member) -> bool {
-    member.id != set.master() && member.is_sound() && !member.is(MemberFlag::Paused)
+    member.id != set.master() && member.is_sound() && !member.is(MemberFlags::PAUSED)
 }
 
 /// Makes a member the master, if it is fit. Answers whether it was.

@@ -88,6 +88,8 @@ const LEAST: &[(&str, u64)] = &[
     ("aborted", SEEDS / 10),
     ("unblocked", SEEDS / 10),
     ("killed", SEEDS / 10),
+    ("flooded", SEEDS / 10),
+    ("flooded while it waits", SEEDS / 100),
 ];
 
 #[test]
@@ -116,6 +118,7 @@ const PLANTED: &[(Planted, Checker)] = &[
     (Planted::AnyWakeUpEndsWait, Checker::Early),
     (Planted::TimeConfirms, Checker::Acks),
     (Planted::WatchIgnored, Checker::Watch),
+    (Planted::OverflowUnnoticed, Checker::Flooded),
 ];
 
 fn first_seed_that_finds(fault: Planted, checker: Checker) -> Option<(u64, Finding)> {

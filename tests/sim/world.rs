@@ -9,6 +9,7 @@ use super::peer::Peer;
 use super::script::Around;
 use super::shell::Shell;
 use entourage::base::ids::SlotId;
+use entourage::base::limits::MAILBOX_BYTES_MAX;
 use entourage::base::position::{Offset, Position, ReplId};
 use entourage::base::random::Random;
 use entourage::base::time::Clock;
@@ -19,7 +20,7 @@ use entourage::node::ReplicaSet;
 use entourage::runtime::stream;
 use entourage::server::connection::{BatchContext, Connection, Event, Why, WorkerScratch};
 use entourage::session::TokenSigner;
-use entourage::state::{Client, Filling, Message, ProcessInfo, Server};
+use entourage::state::{Client, JobReply, Message, ProcessInfo, Server};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -71,6 +72,8 @@ pub struct World {
     pub owners: HashMap<u64, u64>,
     /// Clients whose connection has heard that they are gone.
     pub gone: HashSet<u64>,
+    /// Clients to which more was pushed than their mailbox holds.
+    pub flooded: HashSet<u64>,
     /// Clients that CLIENT UNBLOCK has ended a wait of.
     pub unblocked: HashSet<u64>,
     /// Replies of each kind that the tests want to have seen.
@@ -120,6 +123,7 @@ impl World {
             pause: None,
             owners: HashMap::new(),
             gone: HashSet::new(),
+            flooded: HashSet::new(),
             unblocked: HashSet::new(),
             counts: HashMap::new(),
             may_lag: ladders.iter().any(|it| it.contains("error")),
@@ -165,6 +169,7 @@ impl World {
             93..96 => self.end_a_job(),
             96 | 97 => self.hang_up(at),
             98 => self.repeat_an_old_message(at),
+            _ if self.below(20) == 0 => self.flood(at),
             _ => self.push(at),
         }
         self.look_for_sleepers();
@@ -265,6 +270,22 @@ impl World {
         mailbox.post(Message::Push(bytes::Bytes::from_static(b">1\r\n+push\r\n")));
     }
 
+    /// More is pushed than its mailbox holds, before the client's connection has its turn.
+    fn flood(&mut self, at: usize) {
+        let Some(peer) = &self.peers[at] else { return };
+        let (id, is_blocked) = (peer.id(), peer.shell.connection.is_blocked());
+        let mailbox = &peer.shell.connection.caller.client.mailbox;
+        // Pages that nobody writes to take no memory.
+        let bytes = bytes::Bytes::from(vec![0; MAILBOX_BYTES_MAX / 2]);
+        (0..3).for_each(|_| mailbox.post(Message::Push(bytes.clone())));
+        self.flooded.insert(id);
+        self.tell(format!("client {id} is flooded"));
+        self.count("flooded");
+        if is_blocked {
+            self.count("flooded while it waits");
+        }
+    }
+
     fn end_a_job(&mut self) {
         if self.jobs.is_empty() {
             return;
@@ -284,8 +305,8 @@ impl World {
         self.tell(format!("a job of client {} ends", client.id));
         // Some tell it twice.
         for _ in 0..1 + self.below(2) {
-            let filling = Filling { reply: reply.clone(), wrote: None };
-            client.mailbox.post(Message::Filled(slot, filling));
+            let reply = JobReply { reply: reply.clone(), wrote: None };
+            client.mailbox.post(Message::Filled(slot, reply));
         }
     }
 
@@ -318,8 +339,12 @@ impl World {
     fn handle_what_has_happened(&mut self, peer: &mut Peer) {
         let client = peer.shell.connection.caller.client.clone();
         if client.mailbox.has_messages() {
-            let messages = client.mailbox.take().expect("there are few");
-            messages.into_iter().for_each(|it| self.handle(peer, Event::Message(it)));
+            match client.mailbox.take() {
+                Ok(messages) => {
+                    messages.into_iter().for_each(|it| self.handle(peer, Event::Message(it)));
+                }
+                Err(_) => self.handle(peer, Event::MailboxOverflow),
+            }
         }
         let now = self.clock.mono_now();
         if peer.shell.connection.poll_deadline().is_some_and(|it| it <= now) {
@@ -350,8 +375,9 @@ impl World {
         let writes = 1 + self.random.below(9) as usize;
         scratch.catch_up = entourage::node::ApplyBudget::Writes(writes);
         let (clock, at) = (&self.clock, self.clock.mono_ns());
-        let mut context = BatchContext::begin(scratch, &server.set, &member_list, clock, at);
-        connection.handle(event, &mut context, actions);
+        let mut context =
+            BatchContext::begin(scratch, &server.set, &member_list, clock, at, actions);
+        connection.handle(event, &mut context);
         self.judge(peer, &before);
     }
 
@@ -373,8 +399,11 @@ impl World {
     fn end(&mut self, peer: Peer, why: Why) {
         let (id, client) = (peer.id(), peer.shell.connection.caller.client.clone());
         self.tell(format!("client {id} has left: {why}"));
-        if matches!(why, Why::OutputLimit | Why::QueryLimit | Why::MailboxOverflow) {
+        if matches!(why, Why::OutputLimit | Why::QueryLimit) {
             self.find(Checker::Answers, format!("client {id} was cut off: {why}"));
+        }
+        if self.flooded.contains(&id) != (why == Why::MailboxOverflow) {
+            self.find(Checker::Flooded, format!("client {id} has left: {why}"));
         }
         self.gone.insert(id);
         drop(peer);

@@ -23,6 +23,11 @@ pub fn until_alone(wire: &mut Wire) {
     until("all other clients to be gone", || others(wire).is_empty().then_some(()));
 }
 
+/// Waits until replies wait for the client that came last to read them.
+pub fn until_unsent(wire: &mut Wire) {
+    until("replies to be left over", || (!others(wire).last()?.contains(" omem=0 ")).then_some(()));
+}
+
 /// Waits until so many clients are blocked.
 pub fn until_blocked(wire: &mut Wire, clients: usize) {
     let wanted = clients.to_string();

@@ -15,7 +15,7 @@ pub mod suite;
 pub mod value;
 pub mod wire;
 
-pub use clients::{info_field, others, until_alone, until_blocked};
+pub use clients::{info_field, others, until_alone, until_blocked, until_unsent};
 pub use ending::{ENDINGS, Ending, HANG_UPS};
 pub use expect::{ok, starts};
 pub use members::{BOTH, node, order, until_behind};

@@ -11,7 +11,7 @@ use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
-use crate::session::Replies;
+use crate::session::ReplyMode;
 use crate::state::{Client, UnblockAs};
 use kind::Kind;
 use std::sync::Arc;
@@ -228,13 +228,13 @@ fn set_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn replies(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if context.args.word("ON") {
-        context.session.replies = Replies::On;
+        context.session.replies = ReplyMode::On;
         context.reply.ok();
     } else if context.args.word("OFF") {
-        context.session.replies = Replies::Off;
+        context.session.replies = ReplyMode::Off;
     } else if context.args.word("SKIP") {
-        if context.session.replies != Replies::Off {
-            context.session.replies = Replies::SkipNext;
+        if context.session.replies != ReplyMode::Off {
+            context.session.replies = ReplyMode::SkipNext;
         }
     } else {
         return Err(Fault::Syntax);

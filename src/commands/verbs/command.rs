@@ -231,11 +231,9 @@ fn sort_places(request: Request<'_>) -> Vec<(usize, Access)> {
             places.truncate(1);
             places.push((at + 1, Access::REPLACE));
         }
-        at += match () {
-            _ if is(b"LIMIT") => 3,
-            _ if is(b"BY") || is(b"GET") || is(b"STORE") => 2,
-            _ => 1,
-        };
+        let values =
+            if is(b"LIMIT") { 2 } else { usize::from(is(b"BY") || is(b"GET") || is(b"STORE")) };
+        at += 1 + values;
     }
     places
 }

@@ -7,7 +7,7 @@ use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_row};
 use crate::node::unwatch_all;
 use crate::resp::Protocol;
-use crate::session::{Replies, Tags};
+use crate::session::{ReplyMode, Tags};
 use crate::state::Server;
 use crate::state::version::REDIS_VERSION;
 use sha2::{Digest, Sha256};
@@ -230,7 +230,7 @@ fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     session.db = 0;
     session.user = DEFAULT_USER.into();
     session.is_known = is_known;
-    session.replies = Replies::On;
+    session.replies = ReplyMode::On;
     (session.no_evict, session.no_touch) = (false, false);
     context.args.env.touches.set(true);
     (session.level, session.acks) = (None, None);

@@ -3,7 +3,7 @@
 use crate::base::position::Offset;
 use crate::command::{Args, Fault};
 use crate::commands::{CommandContext, Job, Outcome};
-use crate::node::{FollowerStatus, Member, MemberFlag, MemberList, start_feed};
+use crate::node::{FollowerStatus, Member, MemberFlags, MemberList, start_feed};
 use crate::resp::Reply;
 use crate::route::MemberConfig;
 use std::sync::Arc;
@@ -59,10 +59,10 @@ fn describe(reply: &mut Reply, head: Offset, member: &Member, follower: Option<&
 /// The follower's state, unless its member keeps it from being fed.
 fn feed(member: &Member, follower: &FollowerStatus) -> String {
     let is_online = follower.state.is_online();
-    if is_online && member.is(MemberFlag::Paused) {
+    if is_online && member.is(MemberFlags::PAUSED) {
         return "paused".into();
     }
-    if is_online && member.is(MemberFlag::Frozen) {
+    if is_online && member.is(MemberFlags::FROZEN) {
         return "frozen".into();
     }
     follower.state.to_string()

@@ -73,10 +73,12 @@ struct OnLag {
 impl OnLag {
     /// Takes WAIT or ELSE with its value, if one comes next.
     fn take(&mut self, args: &mut Args<'_>) -> Result<bool, Fault> {
-        let is_first = match () {
-            () if args.word("WAIT") => self.wait.replace(milliseconds(args)?).is_none(),
-            () if args.word("ELSE") => self.last.replace(last_step(args)?).is_none(),
-            () => return Ok(false),
+        let is_first = if args.word("WAIT") {
+            self.wait.replace(milliseconds(args)?).is_none()
+        } else if args.word("ELSE") {
+            self.last.replace(last_step(args)?).is_none()
+        } else {
+            return Ok(false);
         };
         if is_first { Ok(true) } else { Err(Fault::Syntax) }
     }
@@ -110,18 +112,18 @@ fn last_step(args: &mut Args<'_>) -> Result<Step, Fault> {
 pub fn once(server: &Server, args: &mut Args<'_>) -> Result<Once, Fault> {
     let (mut once, mut on_lag) = (Once::default(), OnLag::default());
     while !args.word("DO") {
-        let is_first = match () {
-            () if on_lag.take(args)? => true,
-            () if args.word("LEVEL") => once.level.replace(level(args)?).is_none(),
-            () if args.word("ATLEAST") => {
-                once.floor.replace(floor_of(server, args.next()?)?).is_none()
-            }
-            () if args.word("AT") => {
-                let member = named(&server.set.member_list(), args.next()?)?.id;
-                once.at.replace(member).is_none()
-            }
-            () if args.word("SEED") => once.seed.replace(args.int()? as u64).is_none(),
-            () => false,
+        if on_lag.take(args)? {
+            continue;
+        }
+        let is_first = if args.word("LEVEL") {
+            once.level.replace(level(args)?).is_none()
+        } else if args.word("ATLEAST") {
+            once.floor.replace(floor_of(server, args.next()?)?).is_none()
+        } else if args.word("AT") {
+            let member = named(&server.set.member_list(), args.next()?)?.id;
+            once.at.replace(member).is_none()
+        } else {
+            args.word("SEED") && once.seed.replace(args.int()? as u64).is_none()
         };
         if !is_first {
             return Err(NOT_AN_OPTION);

@@ -186,13 +186,15 @@ fn tell_acks(context: &mut CommandContext<'_>) {
 fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
     const NOT_A_COUNT: Fault = Fault::Static("ERR acks is a number of replicas, in-sync, or all");
     const NOT_A_TIMEOUT: Fault = Fault::Static("ERR timeout is not an integer or out of range");
-    let acks = match () {
-        () if args.word("all") => Acks::All,
-        () if args.word("in-sync") || args.word("all-in-sync") => Acks::InSync,
-        () => match args.int().ok().and_then(|it| u16::try_from(it).ok()).ok_or(NOT_A_COUNT)? {
+    let acks = if args.word("all") {
+        Acks::All
+    } else if args.word("in-sync") || args.word("all-in-sync") {
+        Acks::InSync
+    } else {
+        match args.int().ok().and_then(|it| u16::try_from(it).ok()).ok_or(NOT_A_COUNT)? {
             0 => Acks::None,
             count => Acks::Count(count),
-        },
+        }
     };
     if acks == Acks::None && args.left() == 0 {
         return Ok(None);

@@ -120,13 +120,17 @@ fn shut_down(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (mut save, mut no_save, mut other, mut abort) = (false, false, false, false);
     while context.args.left() != 0 {
         let args = &mut context.args;
-        match () {
-            () if args.word("SAVE") => save = true,
-            () if args.word("NOSAVE") => no_save = true,
+        if args.word("SAVE") {
+            save = true;
+        } else if args.word("NOSAVE") {
+            no_save = true;
+        } else if args.word("NOW") || args.word("FORCE") {
             // Hosted replicas have all there is, and nothing can fail: there is nothing to skip.
-            () if args.word("NOW") || args.word("FORCE") => other = true,
-            () if args.word("ABORT") => abort = true,
-            () => return Err(Fault::Syntax),
+            other = true;
+        } else if args.word("ABORT") {
+            abort = true;
+        } else {
+            return Err(Fault::Syntax);
         }
     }
     match (save, no_save, abort) {

@@ -33,10 +33,12 @@ pub fn each(
 /// An intset of these, which are sorted.
 pub fn of(numbers: &[i64]) -> Vec<u8> {
     let ends = || [numbers.first(), numbers.last()].into_iter().flatten();
-    let width = match () {
-        () if ends().all(|it| i16::try_from(*it).is_ok()) => 2,
-        () if ends().all(|it| i32::try_from(*it).is_ok()) => 4,
-        () => 8,
+    let width = if ends().all(|it| i16::try_from(*it).is_ok()) {
+        2
+    } else if ends().all(|it| i32::try_from(*it).is_ok()) {
+        4
+    } else {
+        8
     };
     let mut bytes = Vec::with_capacity(8 + numbers.len() * width);
     bytes.extend_from_slice(&(width as u32).to_le_bytes());

@@ -93,15 +93,17 @@ impl Condition {
             Fault::Static("ERR GT and LT options at the same time are not compatible");
         let mut it = Condition::default();
         while let Some(word) = args.peek() {
-            match () {
-                () if args.word("NX") => it.nx = true,
-                () if args.word("XX") => it.xx = true,
-                () if args.word("GT") => it.gt = true,
-                () if args.word("LT") => it.lt = true,
-                () => {
-                    let word = echo(word);
-                    return Err(Fault::Message(format!("ERR Unsupported option {word}")));
-                }
+            if args.word("NX") {
+                it.nx = true;
+            } else if args.word("XX") {
+                it.xx = true;
+            } else if args.word("GT") {
+                it.gt = true;
+            } else if args.word("LT") {
+                it.lt = true;
+            } else {
+                let word = echo(word);
+                return Err(Fault::Message(format!("ERR Unsupported option {word}")));
             }
         }
         match it {

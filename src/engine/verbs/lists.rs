@@ -126,11 +126,10 @@ pub const ROWS: &[Row] = &[
 
 /// Takes `LEFT` or `RIGHT`.
 fn end(args: &mut Args<'_>) -> Result<End, Fault> {
-    match () {
-        () if args.word("LEFT") => Ok(End::Front),
-        () if args.word("RIGHT") => Ok(End::Back),
-        () => Err(Fault::Syntax),
+    if args.word("LEFT") {
+        return Ok(End::Front);
     }
+    if args.word("RIGHT") { Ok(End::Back) } else { Err(Fault::Syntax) }
 }
 
 /// Which of `len` elements an index means; negative ones count from the end.
@@ -395,11 +394,11 @@ fn linsert(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let key = args.next()?;
-    let behind = match () {
-        () if args.word("BEFORE") => 0,
-        () if args.word("AFTER") => 1,
-        () => return Err(Fault::Syntax),
-    };
+    let is_before = args.word("BEFORE");
+    if !is_before && !args.word("AFTER") {
+        return Err(Fault::Syntax);
+    }
+    let behind = usize::from(!is_before);
     let (pivot, text) = (args.next()?, args.next()?);
 
     let len = engine.db_mut(&args).change(key, |list: &mut List, shared| {

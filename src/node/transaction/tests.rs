@@ -255,7 +255,7 @@ fn a_panic_takes_what_came_before_with_the_member_that_is_replaced() {
         write(&set, "SET a 1", NOW);
         let head = set.head();
         assert_eq!(broken_off(&set, in_read), [Ok("+OK".into()), Err(PANICKED), Err(PANICKED)]);
-        assert!(set.member(MemberId(0)).is(MemberFlag::Quarantined));
+        assert!(set.member(MemberId(0)).is(MemberFlags::QUARANTINED));
         assert_eq!(set.head(), head);
         assert_eq!(together(&set, &[(0, "SET a 3")]), [Err(Fault::MasterDown)]);
         assert_eq!(set.head(), head, "nothing is written at a master that is out of service");
@@ -271,7 +271,7 @@ fn a_panic_leaves_what_came_before_where_no_replica_can_take_over() {
         let set = set(0);
         write(&set, "SET a 1", NOW);
         assert_eq!(broken_off(&set, in_read), [Ok("+OK".into()), Err(PANICKED), Err(PANICKED)]);
-        assert!(!set.member(MemberId(0)).is(MemberFlag::Quarantined));
+        assert!(!set.member(MemberId(0)).is(MemberFlags::QUARANTINED));
         let known = stream(&set);
         assert_eq!(known.last().map(String::as_str), Some("SET a 2"));
         write(&set, "SET b 1", NOW);

@@ -1,6 +1,7 @@
 //! What every plan keeps, whatever the topology, the level and the ladder.
 
 use super::*;
+use crate::route::StepKind;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -88,12 +89,12 @@ impl Case {
         }
     }
 
-    fn standing(&self) -> StaticMembers<'_> {
+    fn static_members(&self) -> StaticMembers<'_> {
         StaticMembers { master: self.master, replicas: &self.replicas, head: Offset::new(HEAD) }
     }
 
     fn plan(&self) -> Plan {
-        plan(&self.asked(), &self.standing())
+        plan(&self.asked(), &self.static_members())
     }
 
     fn replica(&self, member: MemberId) -> Option<&Candidate> {
@@ -171,8 +172,8 @@ proptest! {
             2 => ReadRequirements { of_member: true, ..case.asked() },
             _ => ReadRequirements { wrote_lately: true, ..case.asked() },
         };
-        let to = plan(&ask, &case.standing()).to;
-        let expected = case.master.map_or(Where::Refuse(Refusal::MasterDown), Where::Member);
+        let to = plan(&ask, &case.static_members()).to;
+        let expected = case.master.map_or(Where::Refuse(Unavailable::MasterDown), Where::Member);
         prop_assert_eq!(to, expected);
     }
 
@@ -221,7 +222,7 @@ proptest! {
         (case.level, case.floor) = (Level::Eventual, Floor::NONE);
         match case.plan().to {
             Where::Member(_) => {}
-            Where::Refuse(Refusal::MasterDown) => prop_assert!(case.master.is_none()),
+            Where::Refuse(Unavailable::MasterDown) => prop_assert!(case.master.is_none()),
             other => prop_assert!(false, "{:?}", other),
         }
     }
@@ -323,7 +324,7 @@ fn a_read_that_comes_back_from_a_wait_says_so() {
         panic!("{:?}", case.plan())
     };
     case.ladder_position = LadderPosition { step, left: Some(Duration::ZERO) };
-    let refused = Where::Refuse(Refusal::Lagged { behind_bytes: 2 });
+    let refused = Where::Refuse(Unavailable::Lagged { behind_bytes: 2 });
     assert_eq!(case.plan(), Plan { to: refused, because: Reason::Lagged });
     case.replicas[0].applied = Offset::new(9);
     assert_eq!(case.plan(), Plan { to: Where::Member(MemberId(3)), because: Reason::Waited });

@@ -1,10 +1,11 @@
 //! One batch at work: the worker's scratch, the lock that neighbours share, and when it began.
 
+use super::event::Action;
 use super::scratch::WorkerScratch;
 use super::stopwatch::Stopwatch;
 use crate::base::time::{Clock, MonoUs};
 use crate::command::Fault;
-use crate::node::{MasterGuard, Member, MemberFlag, MemberList, ReadGuard, ReplicaSet};
+use crate::node::{MasterGuard, Member, MemberFlags, MemberList, ReadGuard, ReplicaSet};
 
 /// What an event is handled with. Borrowed apart from the connection, so that locks can outlive a
 /// call.
@@ -29,18 +30,21 @@ pub struct BatchContext<'s, 'd> {
     pub served: u64,
     /// Commands of this batch that have changed something.
     pub writes: u32,
+    /// What the connection wants done.
+    pub actions: &'d mut Vec<Action>,
     /// What a request may hold has changed: the client has logged in, or a setting has changed.
     pub has_new_limits: bool,
 }
 
 impl<'s, 'd> BatchContext<'s, 'd> {
-    /// A batch that begins at `at_ns` of the clock.
+    /// A batch that begins at `at_ns` of the clock, and adds what is wanted to `actions`.
     pub fn begin(
         scratch: &'d mut WorkerScratch,
         set: &'s ReplicaSet,
         member_list: &'s MemberList,
         clock: &'d dyn Clock,
         at_ns: u64,
+        actions: &'d mut Vec<Action>,
     ) -> BatchContext<'s, 'd> {
         BatchContext {
             scratch,
@@ -53,6 +57,7 @@ impl<'s, 'd> BatchContext<'s, 'd> {
             at: 0,
             served: 0,
             writes: 0,
+            actions,
             has_new_limits: false,
         }
     }
@@ -62,12 +67,12 @@ impl<'s, 'd> BatchContext<'s, 'd> {
     pub fn master(&mut self) -> Result<&mut MasterGuard<'s>, Fault> {
         // Looked at under the lock: its last holder's verb may have panicked while this waited.
         let guard = self.locks.write(self.set, self.member_list);
-        if guard.member().is(MemberFlag::Quarantined) {
+        if guard.member().is(MemberFlags::QUARANTINED) {
             self.locks.release();
             self.set.replace_quarantined_master();
         }
         let guard = self.locks.write(self.set, self.member_list);
-        if guard.member().is(MemberFlag::Quarantined) {
+        if guard.member().is(MemberFlags::QUARANTINED) {
             return Err(Fault::MasterDown);
         }
         Ok(guard)

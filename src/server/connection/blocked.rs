@@ -10,7 +10,7 @@ use crate::command::Fault;
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume, table};
 use crate::node::{Condition, Confirmed, PauseMode, Wanted};
 use crate::resp::OwnedRequest;
-use crate::state::{Filling, Waiting};
+use crate::state::{JobReply, Waiting};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// A wait of a connection: nothing else of it runs before it has ended.
@@ -37,7 +37,7 @@ pub struct Blocked {
 
 /// How a wait ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ended {
+pub enum WaitEnd {
     /// What it waited for has come.
     Reached,
     /// Its time was over first, or CLIENT UNBLOCK said so.
@@ -96,7 +96,7 @@ impl Caller {
     pub fn resume(
         &mut self,
         blocked: Blocked,
-        ended: Ended,
+        ended: WaitEnd,
         context: &mut BatchContext<'_, '_>,
     ) -> Resumed {
         self.client.active.store(context.now.0, Relaxed);
@@ -118,17 +118,17 @@ impl Caller {
             Resume::CountAcks(offset) => {
                 context.scratch.metrics.wait(blocked.route, waited_us);
                 match ended {
-                    Ended::Unblocked => self.replies.out.error(UNBLOCKED),
+                    WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
                     _ => self.replies.out.count(acks_told(blocked.on, offset, context)),
                 }
             }
             Resume::CountFsyncs => match ended {
-                Ended::Unblocked => self.replies.out.error(UNBLOCKED),
+                WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
                 _ => self.nothing_on_disk(),
             },
             Resume::AnswerOk(request) => {
                 match ended {
-                    Ended::Unblocked => self.replies.out.error(UNBLOCKED),
+                    WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
                     _ => self.replies.out.ok(),
                 }
                 self.log_if_slow(&request, waited_us * 1000, context.clock.wall_now());
@@ -138,7 +138,7 @@ impl Caller {
                 self.confirm(&wanted, offset, &owed, context);
             }
             Resume::Served(_) => match ended {
-                Ended::Unblocked => self.replies.out.error(UNBLOCKED),
+                WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
                 _ => self.replies.out.null_array(),
             },
             Resume::Filled(_) => unreachable!("a job's wait ends when its slot is filled"),
@@ -172,7 +172,7 @@ impl Caller {
         &mut self,
         blocked: Blocked,
         slot: SlotId,
-        filling: Filling,
+        job_reply: JobReply,
         context: &mut BatchContext<'_, '_>,
     ) -> Resumed {
         let Resume::Filled(request) = blocked.then else {
@@ -181,11 +181,11 @@ impl Caller {
         let took_ns = context.now.since(blocked.since) * 1000;
         self.log_if_slow(&request, took_ns, context.clock.wall_now());
         let mark = self.replies.mark();
-        match filling.reply {
+        match job_reply.reply {
             Ok(reply) => self.replies.out.append_owned(reply),
             Err(text) => self.answer_fault(&Fault::Message(text)),
         }
-        let confirmation = filling.wrote.and_then(|end| self.job_wrote(&request, end, context));
+        let confirmation = job_reply.wrote.and_then(|end| self.job_wrote(&request, end, context));
         if let Some(Outcome::Block(mut block)) = confirmation {
             if let Resume::Confirm { owed, .. } = &mut block.then {
                 *owed = self.replies.out.take(mark);
@@ -204,7 +204,7 @@ impl Caller {
     pub fn served(
         &mut self,
         blocked: Blocked,
-        filling: Filling,
+        job_reply: JobReply,
         context: &mut BatchContext<'_, '_>,
     ) -> Resumed {
         let Resume::Served(wait) = blocked.then else {
@@ -212,12 +212,12 @@ impl Caller {
         };
         self.client.active.store(context.now.0, Relaxed);
         let mark = self.replies.mark();
-        match filling.reply {
+        match job_reply.reply {
             Ok(reply) => self.replies.out.append_owned(reply),
             Err(text) => self.answer_fault(&Fault::Message(text)),
         }
         let confirmation =
-            filling.wrote.and_then(|end| self.job_wrote(wait.request(), end, context));
+            job_reply.wrote.and_then(|end| self.job_wrote(wait.request(), end, context));
         if let Some(Outcome::Block(mut block)) = confirmation {
             if let Resume::Confirm { owed, .. } = &mut block.then {
                 *owed = self.replies.out.take(mark);

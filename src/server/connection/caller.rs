@@ -130,25 +130,6 @@ impl Caller {
         Limits { bulk_bytes_max, ..Limits::of(auth) }
     }
 
-    /// Whether the request at hand waits until CLIENT PAUSE is over. `writes` says whether it is
-    /// one of those that wait while only writers are held back.
-    #[inline]
-    pub fn is_paused(&mut self, now: MonoUs, writes: impl FnOnce(&Caller) -> bool) -> bool {
-        self.pause_mode != PauseMode::Nobody && self.is_paused_now(now, writes)
-    }
-
-    #[cold]
-    fn is_paused_now(&mut self, now: MonoUs, writes: impl FnOnce(&Caller) -> bool) -> bool {
-        match self.server.set.pause_in_force(now) {
-            Some((PauseMode::All, _)) => true,
-            Some(_) => writes(self),
-            None => {
-                self.pause_mode = PauseMode::Nobody;
-                false
-            }
-        }
-    }
-
     /// As [`Caller::refresh`], in the middle of a request, whose settings stay as they are.
     /// Refuses it when what it builds on has been lost.
     #[inline]

@@ -2,97 +2,27 @@
 //! action. It decides; the shell does.
 
 use super::batch::BatchContext;
-use super::blocked::{Blocked, Ended as WaitEnded, Resumed};
+use super::blocked::{Blocked, Resumed, WaitEnd};
 use super::caller::Caller;
-use super::overflow::{Patience, UNCOUNTED_BYTES, is_too_much, reply_bytes_max};
-use super::requests::{Ended, serve};
+use super::event::{Action, Event, Why};
+use super::overflow::{SoftLimit, UNCOUNTED_BYTES, is_too_much, reply_bytes_max};
+use super::requests::{BatchEnd, serve};
 use super::unread::Unread;
-use crate::base::ids::{BlockId, RouteId, SlotId};
+use crate::base::ids::{BlockId, SlotId};
 use crate::base::limits::UNKNOWN_QUERY_BYTES_MAX;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
-use crate::commands::{Block, BlockOn, Job, Outcome, ReadRetry, Resume};
+use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume};
 use crate::metrics::batch::Batch;
 use crate::node::BlockedClient;
 use crate::resp::Decoder;
-use crate::state::{Client, Filling, Message, Server, UnblockAs, Waiting};
-use std::fmt;
+use crate::state::{Client, JobReply, Message, Server, UnblockAs, Waiting};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// After this a wait for keys is tried to be ended again, when somebody else was about to.
 const CLAIM_AGAIN: Duration = Duration::from_millis(1);
-
-/// Everything that can happen to a connection.
-#[derive(Debug)]
-pub enum Event<'e> {
-    /// The peer has sent these bytes.
-    Bytes(&'e [u8]),
-    /// The peer has sent this many bytes, which were read into [`Connection::room`] of this size.
-    Received {
-        /// How many.
-        count: usize,
-        /// Size of the room.
-        room: usize,
-    },
-    /// Others have had their turn, or replies have left: what waits to be served may go on.
-    Proceed,
-    /// A message from the mailbox.
-    Message(Message),
-    /// It is this late.
-    Time(MonoUs),
-    /// The peer sends no more.
-    PeerClosed,
-    /// More was handed to it than its mailbox holds.
-    MailboxOverflow,
-}
-
-/// What a connection wants done.
-#[derive(Debug)]
-pub enum Action {
-    /// To be told when this wait has ended.
-    Block(BlockId, BlockOn),
-    /// This job done on a thread of its own, and the slot filled with what comes of it.
-    Apart(Job, SlotId),
-    /// To be closed now.
-    Close(Why),
-    /// The whole proxy to shut down.
-    ShutDown,
-}
-
-/// Why a connection ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Why {
-    /// The peer has gone.
-    PeerClosed,
-    /// It asked for it, or broke the protocol, and its replies are out.
-    Done,
-    /// CLIENT KILL, or it was idle for too long.
-    Killed,
-    /// It has sent more than may wait to be executed.
-    QueryLimit,
-    /// It does not take its replies.
-    OutputLimit,
-    /// It does not take what it is handed.
-    MailboxOverflow,
-    /// The proxy shuts down.
-    ServerClosing,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Why::PeerClosed => "peer-closed",
-            Why::Done => "done",
-            Why::Killed => "killed",
-            Why::QueryLimit => "query-buffer-limit",
-            Why::OutputLimit => "output-limit",
-            Why::MailboxOverflow => "mailbox-overflow",
-            Why::ServerClosing => "shutdown",
-        })
-    }
-}
 
 /// What a connection is at.
 ///
@@ -121,7 +51,7 @@ pub struct Connection {
     decoder: Decoder,
     unread: Unread,
     state: State,
-    patience: Patience,
+    soft_limit: SoftLimit,
     /// What the read at the front of the input has settled, when it has waited.
     retry: Option<Box<ReadRetry>>,
     /// The proxy shuts down: this ends when it has no more to do.
@@ -143,39 +73,36 @@ impl Connection {
             decoder,
             unread: Unread::default(),
             state: State::Serving,
-            patience: Patience::default(),
+            soft_limit: SoftLimit::default(),
             retry: None,
             is_leaving: false,
         }
     }
 
-    /// Handles one event. What it wants done is added to `actions`; what it has to send is in
+    /// Handles one event. What it wants done is added to the
+    /// context's actions; what it has to send is in
     /// [`Connection::poll_transmit`]. No lock is held afterwards.
-    pub fn handle(
-        &mut self,
-        event: Event<'_>,
-        context: &mut BatchContext<'_, '_>,
-        actions: &mut Vec<Action>,
-    ) {
+    pub fn handle(&mut self, event: Event<'_>, context: &mut BatchContext<'_, '_>) {
         self.begin(context);
         match event {
-            Event::Bytes(bytes) => self.receive(bytes, context, actions),
+            Event::Bytes(bytes) => self.receive(bytes, context),
             Event::Received { count, room } => {
                 self.unread.commit(count, room);
-                self.proceed(context, actions);
+                self.proceed(context);
             }
-            Event::Proceed => self.proceed(context, actions),
-            Event::Message(message) => self.message(message, context, actions),
-            Event::Time(now) => self.time(now, context, actions),
+            Event::Proceed => self.proceed(context),
+            Event::Message(message) => self.message(message, context),
+            Event::Time(now) => self.time(now, context),
             Event::PeerClosed if is_planted(Planted::HangUpUnnoticed) && self.is_blocked() => {}
-            Event::PeerClosed => self.close(Why::PeerClosed, actions),
-            Event::MailboxOverflow => self.close(Why::MailboxOverflow, actions),
+            Event::PeerClosed => self.close(Why::PeerClosed, context.actions),
+            Event::MailboxOverflow if is_planted(Planted::OverflowUnnoticed) => {}
+            Event::MailboxOverflow => self.close(Why::MailboxOverflow, context.actions),
         }
         context.locks.release();
         context.end(&mut self.caller);
         self.note_unread();
         if self.caller.replies.out.is_overflowing() {
-            self.overflow(actions);
+            self.overflow(context.actions);
         }
     }
 
@@ -202,45 +129,40 @@ impl Connection {
     }
 
     /// Serves what has come, unless something is before it.
-    fn receive(
-        &mut self,
-        bytes: &[u8],
-        context: &mut BatchContext<'_, '_>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn receive(&mut self, bytes: &[u8], context: &mut BatchContext<'_, '_>) {
         if matches!(self.state, State::Closing | State::Closed) {
             return;
         }
         if !self.unread.is_empty() || !self.may_serve() {
             self.unread.append(bytes);
-            self.check_query_limit(actions);
-            return self.proceed(context, actions);
+            self.check_query_limit(context.actions);
+            return self.proceed(context);
         }
         let (taken, ended) = self.serve(bytes, context);
         let left = &bytes[taken..];
         match ended {
-            Ended::OutOfInput if !left.is_empty() => self.unread.keep_unfinished(left),
+            BatchEnd::OutOfInput if !left.is_empty() => self.unread.keep_unfinished(left),
             _ => self.unread.append(left),
         }
-        self.ended(ended, context, actions);
+        self.ended(ended, context);
     }
 
     /// Serves what waits to be served, one batch of it.
-    fn proceed(&mut self, context: &mut BatchContext<'_, '_>, actions: &mut Vec<Action>) {
+    fn proceed(&mut self, context: &mut BatchContext<'_, '_>) {
         while self.has_more() {
             let (front, from) = self.unread.take_front();
             let (taken, ended) = self.serve(&front[from..], context);
-            let is_unfinished = matches!(ended, Ended::OutOfInput);
+            let is_unfinished = matches!(ended, BatchEnd::OutOfInput);
             let has_more = self.unread.put_back(front, from + taken, is_unfinished);
-            self.ended(ended, context, actions);
+            self.ended(ended, context);
             if taken != 0 || !has_more {
                 break;
             }
         }
-        self.check_query_limit(actions);
+        self.check_query_limit(context.actions);
     }
 
-    fn serve(&mut self, input: &[u8], context: &mut BatchContext<'_, '_>) -> (usize, Ended) {
+    fn serve(&mut self, input: &[u8], context: &mut BatchContext<'_, '_>) -> (usize, BatchEnd) {
         let mark = self.caller.replies.mark();
         let retry = self.retry.take();
         let served = serve(&mut self.caller, &mut self.decoder, input, retry, context);
@@ -254,90 +176,70 @@ impl Connection {
         served
     }
 
-    fn ended(
-        &mut self,
-        ended: Ended,
-        context: &mut BatchContext<'_, '_>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn ended(&mut self, ended: BatchEnd, context: &mut BatchContext<'_, '_>) {
         match ended {
-            Ended::OutOfInput | Ended::RepliesFull => {}
-            Ended::With(outcome) => self.come_to(outcome, context, actions),
+            BatchEnd::OutOfInput | BatchEnd::RepliesFull => {}
+            BatchEnd::With(outcome) => self.come_to(outcome, context),
         }
     }
 
-    fn come_to(
-        &mut self,
-        outcome: Outcome,
-        context: &mut BatchContext<'_, '_>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn come_to(&mut self, outcome: Outcome, context: &mut BatchContext<'_, '_>) {
         match outcome {
             Outcome::Answered | Outcome::Execute(_) => {}
-            Outcome::Block(block) => self.block(*block, context.now, actions),
+            Outcome::Block(block) => self.block(*block, context),
             Outcome::Paused => {
                 let pause = context.set.pause_in_force(context.now);
                 let left = pause.map(|(_, until)| until.since(context.now)).unwrap_or_default();
                 let timeout = Some(Duration::from_micros(left));
-                let (on, then) = (BlockOn::Released, Resume::Again);
-                self.block(
-                    Block { on, timeout, then, route: RouteId::DEFAULT },
-                    context.now,
-                    actions,
-                );
+                let block = Block::new(BlockOn::Released, timeout, Resume::Again);
+                self.block(block, context);
             }
             Outcome::Apart(apart) => {
                 let (job, request) = *apart;
                 let slot = self.caller.replies.open_slot();
-                let (on, then) = (BlockOn::Slot(slot), Resume::Filled(request));
-                self.block(
-                    Block { on, timeout: None, then, route: RouteId::DEFAULT },
-                    context.now,
-                    actions,
-                );
-                actions.push(Action::Apart(job, slot));
+                let block = Block::new(BlockOn::Slot(slot), None, Resume::Filled(request));
+                self.block(block, context);
+                context.actions.push(Action::Apart(job, slot));
             }
             Outcome::Close => self.state = State::Closing,
             Outcome::ShutDown => {
                 self.state = State::Closing;
-                actions.push(Action::ShutDown);
+                context.actions.push(Action::ShutDown);
             }
         }
     }
 
-    fn block(&mut self, block: Block, now: MonoUs, actions: &mut Vec<Action>) {
+    fn block(&mut self, block: Block, context: &mut BatchContext<'_, '_>) {
         self.caller.last_block = self.caller.next_block();
-        let blocked = Blocked::begin(self.caller.last_block, block, now);
+        let blocked = Blocked::begin(self.caller.last_block, block, context.now);
+        if self.is_leaving && !blocked.is_work() {
+            return self.leave_unblocked(blocked, context);
+        }
         if blocked.on != BlockOn::Keys {
             self.caller.client.set_waiting(blocked.waiting(), blocked.id);
         }
-        actions.push(Action::Block(blocked.id, blocked.on));
+        context.actions.push(Action::Block(blocked.id, blocked.on));
         self.state = State::Blocked(Box::new(blocked));
     }
 
-    fn message(
-        &mut self,
-        message: Message,
-        context: &mut BatchContext<'_, '_>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn message(&mut self, message: Message, context: &mut BatchContext<'_, '_>) {
         match message {
             Message::Woken(id) => {
                 let is_meant = |it: &Blocked| it.id == id || is_planted(Planted::AnyWakeUpEndsWait);
-                self.end_wait(is_meant, WaitEnded::Reached, context, actions);
+                self.end_wait(is_meant, WaitEnd::Reached, context);
             }
             Message::Unblocked(id, how) => {
                 let ended = match how {
-                    UnblockAs::Timeout => WaitEnded::TimeUp,
-                    UnblockAs::Error => WaitEnded::Unblocked,
+                    UnblockAs::Timeout => WaitEnd::TimeUp,
+                    UnblockAs::Error => WaitEnd::Unblocked,
                 };
-                self.end_wait(|it| it.id == id, ended, context, actions);
+                self.end_wait(|it| it.id == id, ended, context);
             }
-            Message::Filled(slot, filling) => self.fill(slot, filling, context, actions),
-            Message::Served(id, filling) => self.served(id, filling, context, actions),
+            Message::Filled(slot, job_reply) => self.fill(slot, job_reply, context),
+            Message::Served(id, job_reply) => self.served(id, job_reply, context),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
-            Message::Killed => self.close(Why::Killed, actions),
-            Message::ServerClosing => self.leave(context, actions),
+            Message::Killed => self.close(Why::Killed, context.actions),
+            Message::ServerClosing => self.leave(context),
         }
     }
 
@@ -345,13 +247,12 @@ impl Connection {
     fn end_wait(
         &mut self,
         is_meant: impl FnOnce(&Blocked) -> bool,
-        ended: WaitEnded,
+        ended: WaitEnd,
         context: &mut BatchContext<'_, '_>,
-        actions: &mut Vec<Action>,
     ) {
         let Some(blocked) = self.take_blocked(is_meant) else { return };
         let resumed = self.caller.resume(*blocked, ended, context);
-        self.go_on(resumed, context, actions);
+        self.go_on(resumed, context);
     }
 
     /// The wait, if there is one and it is meant: it is over, and requests are served again.
@@ -368,55 +269,38 @@ impl Connection {
         }
     }
 
-    fn fill(
-        &mut self,
-        slot: SlotId,
-        filling: Filling,
-        context: &mut BatchContext<'_, '_>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn fill(&mut self, slot: SlotId, job_reply: JobReply, context: &mut BatchContext<'_, '_>) {
         let Some(blocked) = self.take_blocked(|it| it.is_for(slot)) else {
-            if let (true, Ok(reply)) = (is_planted(Planted::SlotFilledTwice), filling.reply) {
+            if let (true, Ok(reply)) = (is_planted(Planted::SlotFilledTwice), job_reply.reply) {
                 self.caller.replies.push(&reply);
             }
             return;
         };
-        let resumed = self.caller.filled(*blocked, slot, filling, context);
-        self.go_on(resumed, context, actions);
+        let resumed = self.caller.filled(*blocked, slot, job_reply, context);
+        self.go_on(resumed, context);
     }
 
     /// Who has made a key ready has served the call that waited for it.
-    fn served(
-        &mut self,
-        id: BlockId,
-        filling: Filling,
-        context: &mut BatchContext<'_, '_>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn served(&mut self, id: BlockId, job_reply: JobReply, context: &mut BatchContext<'_, '_>) {
         let Some(blocked) = self.take_blocked(|it| it.id == id) else { return };
-        let resumed = self.caller.served(*blocked, filling, context);
-        self.go_on(resumed, context, actions);
+        let resumed = self.caller.served(*blocked, job_reply, context);
+        self.go_on(resumed, context);
     }
 
-    fn go_on(
-        &mut self,
-        resumed: Resumed,
-        context: &mut BatchContext<'_, '_>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn go_on(&mut self, resumed: Resumed, context: &mut BatchContext<'_, '_>) {
         match resumed {
             Resumed::Answered => {}
-            Resumed::Blocked(block) => return self.block(*block, context.now, actions),
+            Resumed::Blocked(block) => return self.block(*block, context),
             Resumed::Again(retry) => self.retry = retry,
         }
         if self.is_leaving && !self.unread.has_requests() {
             self.state = State::Closing;
             return;
         }
-        self.proceed(context, actions);
+        self.proceed(context);
     }
 
-    fn time(&mut self, now: MonoUs, context: &mut BatchContext<'_, '_>, actions: &mut Vec<Action>) {
+    fn time(&mut self, now: MonoUs, context: &mut BatchContext<'_, '_>) {
         let is_over = |it: &Blocked| it.until.is_some_and(|until| until <= now);
         if let State::Blocked(blocked) = &mut self.state
             && blocked.on == BlockOn::Keys
@@ -426,20 +310,29 @@ impl Connection {
             // Somebody else ends it, or is about to find that it goes on.
             blocked.until = Some(now.plus(CLAIM_AGAIN));
         }
-        self.end_wait(is_over, WaitEnded::TimeUp, context, actions);
-        self.check_output(now, actions);
+        self.end_wait(is_over, WaitEnd::TimeUp, context);
+        self.check_output(now, context.actions);
     }
 
     /// The proxy shuts down: what waits for others is answered now, what waits to be done is not
     /// done, and what works goes on to its end.
-    fn leave(&mut self, context: &mut BatchContext<'_, '_>, actions: &mut Vec<Action>) {
+    fn leave(&mut self, context: &mut BatchContext<'_, '_>) {
         self.is_leaving = true;
         let State::Blocked(blocked) = &self.state else { return };
         if blocked.can_end_early() {
-            self.end_wait(|_| true, WaitEnded::TimeUp, context, actions);
+            self.end_wait(|_| true, WaitEnd::TimeUp, context);
         } else if !blocked.is_work() {
-            self.close(Why::ServerClosing, actions);
+            self.close(Why::ServerClosing, context.actions);
         }
+    }
+
+    /// As [`Connection::leave`], for a wait that would begin only now.
+    fn leave_unblocked(&mut self, blocked: Blocked, context: &mut BatchContext<'_, '_>) {
+        if !blocked.can_end_early() {
+            return self.close(Why::ServerClosing, context.actions);
+        }
+        let resumed = self.caller.resume(blocked, WaitEnd::TimeUp, context);
+        assert!(matches!(resumed, Resumed::Answered), "what waits for others has its answer");
     }
 
     fn close(&mut self, why: Why, actions: &mut Vec<Action>) {
@@ -526,9 +419,9 @@ impl Connection {
             _ => None,
         };
         let limit = self.caller.settings.server.output_limits.normal;
-        match (wait, self.patience.ends(limit)) {
-            (Some(wait), Some(patience)) => Some(wait.min(patience)),
-            (wait, patience) => wait.or(patience),
+        match (wait, self.soft_limit.ends(limit)) {
+            (Some(wait), Some(soft_limit)) => Some(wait.min(soft_limit)),
+            (wait, soft_limit) => wait.or(soft_limit),
         }
     }
 
@@ -540,7 +433,7 @@ impl Connection {
         let held = self.caller.replies.held_bytes() as u64;
         self.caller.client.unsent.store(held, Relaxed);
         let limit = self.caller.settings.server.output_limits.normal;
-        if is_too_much(limit, held) || self.patience.is_out(limit, held, now) {
+        if is_too_much(limit, held) || self.soft_limit.is_over(limit, held, now) {
             self.overflow(actions);
         }
     }

@@ -8,7 +8,7 @@ use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::command::{Args, Fault, Group};
 use crate::commands::{Command, Handler, Outcome, table};
 use crate::metrics::Label;
-use crate::node::{MasterGuard, MemberFlag, PANICKED, Transaction, Verb};
+use crate::node::{MasterGuard, MemberFlags, PANICKED, Transaction, Verb};
 use crate::node::{has_stale_watch, unwatch};
 use crate::resp::{Mark, OwnedRequest, Request};
 use crate::route::Reason;
@@ -66,10 +66,6 @@ impl Caller {
         call: &mut Call<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
-        if let Err(fault) = self.pass_gate_with(queue, context) {
-            self.unwatch_all();
-            return Err(fault);
-        }
         if !self.watches_hold(context)? {
             self.replies.out.null_array();
             return Ok(Outcome::Answered);
@@ -93,22 +89,12 @@ impl Caller {
         Ok(self.after_execution(execution).unwrap_or(Outcome::Answered))
     }
 
-    /// As a write's gate, for a transaction that has one.
-    fn pass_gate_with(&self, queue: &Queue, context: &BatchContext<'_, '_>) -> Result<(), Fault> {
-        if !has_write(queue) {
-            return Ok(());
-        }
-        self.pass_gate(context).map_err(|fault| {
-            Fault::Message(format!("EXECABORT Transaction discarded because of: {fault}"))
-        })
-    }
-
     /// Locks the master and ends all watches; answers whether none of their keys has changed.
     fn watches_hold(&mut self, context: &mut BatchContext<'_, '_>) -> Result<bool, Fault> {
         let watches = std::mem::take(&mut self.session.watches);
         let (set, wall) = (context.set, context.scratch.env.now.get());
         let writing = context.locks.write(set, context.member_list);
-        let is_down = writing.member().is(MemberFlag::Quarantined);
+        let is_down = writing.member().is(MemberFlags::QUARANTINED);
         let is_stale = has_stale_watch(set, writing, &watches, wall);
         unwatch(set, writing, watches);
         self.refresh(context.now);
@@ -140,7 +126,7 @@ impl Caller {
         });
         let has_changed = transaction.effects() != 0;
         let end = transaction.commit();
-        let is_down = writing.member().is(MemberFlag::Quarantined);
+        let is_down = writing.member().is(MemberFlags::QUARANTINED);
         context.scratch.effects = effects;
         context.locks = LockCache::Writing(writing);
         if outcome.is_err() && is_down {

@@ -10,6 +10,7 @@
 //!
 //! **Invariant:** no socket, no task, no clock of its own: the simulator runs this code.
 
+mod event;
 mod recent;
 mod stopwatch;
 mod scratch;
@@ -32,5 +33,6 @@ mod blocked;
 mod core;
 
 pub use batch::BatchContext;
-pub use core::{Action, Connection, Event, Why};
+pub use core::Connection;
+pub use event::{Action, Event, Why};
 pub use scratch::WorkerScratch;

@@ -22,10 +22,9 @@ impl Caller {
             Err(fault) => return self.refuse(Some(prefix.command), fault, context),
         };
         self.note(command);
-        if self.is_paused(context.now, |it| it.would_write(command, request)) {
-            return Outcome::Paused;
+        if let Some(outcome) = self.refused(command, request, context) {
+            return outcome;
         }
-        context.served += 1;
         // Put back at the end: the random numbers go on as if nothing had been asked.
         let seed = once.seed.take().map(|it| context.scratch.env.reseed(it));
         let mut call = Call { command, request, once: Some(Box::new(once)), ..prefix };

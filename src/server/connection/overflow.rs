@@ -24,18 +24,18 @@ pub fn reply_bytes_max(limit: OutputLimit) -> usize {
 
 /// The time a client has spent above its soft limit.
 #[derive(Default)]
-pub struct Patience {
+pub struct SoftLimit {
     over_since: Option<MonoUs>,
 }
 
-impl Patience {
-    /// When it ends if nothing changes.
+impl SoftLimit {
+    /// When it is passed if nothing changes.
     pub fn ends(&self, limit: OutputLimit) -> Option<MonoUs> {
         self.over_since.map(|it| it.plus(limit.soft_for))
     }
 
-    /// Whether it ends with this many bytes waiting at `now`.
-    pub fn is_out(&mut self, limit: OutputLimit, waiting: u64, now: MonoUs) -> bool {
+    /// Whether it is passed with this many bytes waiting at `now`.
+    pub fn is_over(&mut self, limit: OutputLimit, waiting: u64, now: MonoUs) -> bool {
         let counts = UNCOUNTED_BYTES < waiting;
         if limit.soft_bytes == 0 || waiting < limit.soft_bytes || !counts {
             self.over_since = None;
@@ -72,19 +72,19 @@ mod tests {
         let limit = OutputLimit { hard_bytes: 1, soft_bytes: 1, ..LIMIT };
         assert!(!is_too_much(limit, UNCOUNTED_BYTES));
         assert!(is_too_much(limit, UNCOUNTED_BYTES + 1));
-        let mut patience = Patience::default();
-        assert!((0..9).all(|it| !patience.is_out(limit, UNCOUNTED_BYTES, at(it))));
+        let mut soft_limit = SoftLimit::default();
+        assert!((0..9).all(|it| !soft_limit.is_over(limit, UNCOUNTED_BYTES, at(it))));
     }
 
     #[test]
-    fn patience_is_out_only_after_its_time_without_a_break() {
-        let mut patience = Patience::default();
-        assert!(!patience.is_out(LIMIT, 1 << 18, at(0)));
-        assert!(!patience.is_out(LIMIT, 1 << 19, at(1)));
-        assert!(!patience.is_out(LIMIT, 1 << 17, at(2)), "below: it begins anew");
-        assert!(!patience.is_out(LIMIT, 1 << 18, at(3)));
-        assert!(!patience.is_out(LIMIT, 1 << 18, at(4)));
-        assert!(patience.is_out(LIMIT, 1 << 18, at(5)));
-        assert!(!Patience::default().is_out(NONE, u64::MAX, at(9)));
+    fn the_soft_limit_is_passed_only_after_its_time_without_a_break() {
+        let mut soft_limit = SoftLimit::default();
+        assert!(!soft_limit.is_over(LIMIT, 1 << 18, at(0)));
+        assert!(!soft_limit.is_over(LIMIT, 1 << 19, at(1)));
+        assert!(!soft_limit.is_over(LIMIT, 1 << 17, at(2)), "below: it begins anew");
+        assert!(!soft_limit.is_over(LIMIT, 1 << 18, at(3)));
+        assert!(!soft_limit.is_over(LIMIT, 1 << 18, at(4)));
+        assert!(soft_limit.is_over(LIMIT, 1 << 18, at(5)));
+        assert!(!SoftLimit::default().is_over(NONE, u64::MAX, at(9)));
     }
 }

@@ -15,10 +15,10 @@ use crate::commands::{
 use crate::engine::ReadVerb;
 use crate::metrics::worst::Key;
 use crate::metrics::{Label, Place};
-use crate::node::{CaughtUp, Condition, Member, MemberFlag, View};
+use crate::node::{CaughtUp, Condition, Member, MemberFlags, View};
 use crate::resp::Request;
 use crate::route::{
-    Allowed, Among, LadderPosition, Level, Plan, ReadRequirements, Reason, Refusal, Where, plan,
+    Allowed, Among, LadderPosition, Level, Plan, ReadRequirements, Reason, Unavailable, Where, plan,
 };
 use crate::session::{Once, Tags};
 use std::time::Duration;
@@ -99,11 +99,11 @@ impl Caller {
                     let allowed = self.allowed_on(route).map_or(Places::ALL, |it| it.places);
                     return Ok(wait_for(needs, member, allowed, at_most, retry));
                 }
-                Where::Refuse(refusal) => {
-                    if refusal == Refusal::MasterDown && context.master().is_ok() {
+                Where::Refuse(why) => {
+                    if why == Unavailable::MasterDown && context.master().is_ok() {
                         continue;
                     }
-                    return Err(refusal.fault(|it| context.set.eta_ms(it)));
+                    return Err(why.fault(|it| context.set.eta_ms(it)));
                 }
             };
             let at = ReadAt { route, member, because: plan.because };
@@ -218,7 +218,7 @@ impl Caller {
         self.saw(at, member, call, context);
         let label = Label::new(at.route, at.member, call.command.id);
         context.count(label, call.command);
-        if outcome.is_err() && member.is(MemberFlag::Quarantined) {
+        if outcome.is_err() && member.is(MemberFlags::QUARANTINED) {
             context.locks.release();
             set.replace_quarantined_master();
         }

@@ -1,30 +1,207 @@
-//! Why a request may be refused before anything happens: one list, top to bottom, the first wins.
+//! Why a request may be refused, or held back, before anything of it happens.
 //!
-//! What a request is (known, its arity) is settled by its look-up in the table, before these. What
-//! depends on the set (the min-replicas gate, a master in service) is asked where a write has its
-//! member, since the answer must still be true under the master's lock.
+//! ```text
+//!   look-up            REFUSALS, top to bottom, the first wins     a write: lock_master
+//!   known, arity ────▶ authenticated … not paused, not queued ────▶ run
+//! ```
+//!
+//! What a request is (known, its arity) is settled by its look-up in the table, since all else asks
+//! the command that was found. Every request passes [`REFUSALS`] once, and so does the command
+//! behind PROXY ONCE. What may change while a write waits for the master's lock is asked again with
+//! the lock held, in [`Caller::lock_master`].
 
+use super::batch::BatchContext;
+use super::call::Call;
 use super::caller::Caller;
+use super::transaction::{has_write, runs_at_once};
+use crate::base::ids::MemberId;
+use crate::base::time::MonoUs;
 use crate::command::{Fault, Flags};
-use crate::commands::Command;
+use crate::commands::{Command, Handler, Outcome};
+use crate::node::{PauseMode, View};
+use crate::resp::Request;
+use crate::session::Queue;
 
-/// A reason to refuse, with its name.
-pub type Refusal = (&'static str, fn(&mut Caller, &Command) -> Option<Fault>);
+/// What becomes of a request that does not run now.
+#[derive(Debug)]
+enum Refusal {
+    /// It is answered with this.
+    Fault(Fault),
+    /// It waits until CLIENT PAUSE is over, and is served again from the start.
+    Paused,
+    /// It waits for EXEC.
+    Queue,
+}
 
-/// All of them.
-pub const REFUSALS: &[Refusal] = &[
-    ("authenticated", |caller, command| {
-        let may = caller.session.is_known || command.spec.flags.contains(Flags::NO_AUTH);
-        if may { None } else { Some(Fault::NoAuth) }
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Refusal {
+        Refusal::Fault(fault)
+    }
+}
+
+/// A request that asks to run.
+struct Asking<'r> {
+    command: &'r Command,
+    request: Request<'r>,
+}
+
+type Check = fn(&mut Caller, &Asking<'_>, &BatchContext<'_, '_>) -> Result<(), Refusal>;
+
+/// Checked top to bottom, the first refusal wins: the order is Redis' (`processCommand`), and part
+/// of what clients see. Access rules will stand behind `in_transaction`, the memory limit before
+/// `enough_replicas`.
+const REFUSALS: &[(&str, Check)] = &[
+    ("authenticated", |caller, asking, _| {
+        let may = caller.session.is_known || asking.command.spec.flags.contains(Flags::NO_AUTH);
+        if may { Ok(()) } else { Err(Fault::NoAuth.into()) }
     }),
-    ("nothing_lost", |caller, _| {
+    ("in_transaction", |caller, asking, _| match caller.session.queue {
+        Some(_) => may_be_queued(asking.command).map_err(Refusal::Fault),
+        None => Ok(()),
+    }),
+    ("enough_replicas", |caller, asking, context| {
+        if !caller.has_enough_replicas(context) && caller.is_write(asking) {
+            return Err(Fault::NoReplicas.into());
+        }
+        Ok(())
+    }),
+    ("nothing_lost", |caller, _, _| {
         // A transaction ends at its EXEC, not before: the loss is told behind it.
-        if caller.session.queue.is_none() { caller.take_lost() } else { None }
+        let lost = if caller.session.queue.is_none() { caller.take_lost() } else { None };
+        lost.map_or(Ok(()), |fault| Err(fault.into()))
+    }),
+    ("not_paused", |caller, asking, context| {
+        let is_held = |it: &Caller| {
+            it.is_write(asking) || asking.command.spec.flags.contains(Flags::MAY_REPLICATE)
+        };
+        if caller.is_paused(context.now, is_held) { Err(Refusal::Paused) } else { Ok(()) }
+    }),
+    ("not_queued", |caller, asking, _| {
+        let runs = caller.session.queue.is_none() || runs_at_once(asking.command);
+        if runs { Ok(()) } else { Err(Refusal::Queue) }
     }),
 ];
 
-/// The first reason why this command of this caller is refused now.
-#[inline]
-pub fn refused(caller: &mut Caller, command: &Command) -> Option<Fault> {
-    REFUSALS.iter().find_map(|(_, refusal)| refusal(caller, command))
+/// Whether a command may stand between MULTI and EXEC.
+fn may_be_queued(command: &Command) -> Result<(), Fault> {
+    if let Handler::Prefix = command.handler {
+        let text = "ERR PROXY ONCE is not allowed inside a transaction: its commands run as one, \
+                    at the master";
+        return Err(Fault::Static(text));
+    }
+    if command.spec.flags.contains(Flags::NO_MULTI) {
+        return Err(Fault::Static("ERR Command not allowed inside a transaction"));
+    }
+    if command.spec.flags.contains(Flags::FAR) {
+        let text = "ERR MIGRATE is not allowed inside a transaction: it waits for another server";
+        return Err(Fault::Static(text));
+    }
+    Ok(())
+}
+
+impl Caller {
+    /// What becomes of a request of this command that does not run now; `None` when it runs.
+    #[inline]
+    pub fn refused(
+        &mut self,
+        command: &Command,
+        request: Request<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Option<Outcome> {
+        if self.is_unrestricted() {
+            debug_assert!(self.first_refusal(command, request, context).is_none());
+            return None;
+        }
+        self.first_refusal(command, request, context)
+    }
+
+    /// Whether none of the refusals has anything to say, whatever is asked for.
+    #[inline]
+    fn is_unrestricted(&self) -> bool {
+        self.session.is_known
+            && self.session.queue.is_none()
+            && self.session.lost.is_none()
+            && self.pause_mode == PauseMode::Nobody
+            && self.settings.set.gate().is_none()
+    }
+
+    #[inline(never)]
+    fn first_refusal(
+        &mut self,
+        command: &Command,
+        request: Request<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Option<Outcome> {
+        let asking = Asking { command, request };
+        let refusal = REFUSALS.iter().find_map(|(_, check)| check(self, &asking, context).err())?;
+        Some(match refusal {
+            Refusal::Fault(fault) => self.refuse(Some(command), fault, context),
+            Refusal::Paused => Outcome::Paused,
+            Refusal::Queue => self.enqueue(command, request, context),
+        })
+    }
+
+    /// What must hold with the master's lock held: while it was waited for, its last holder may
+    /// have panicked, a failover may have come, a pause may have begun. Answers who the master is,
+    /// and `None` when the write waits after all, until CLIENT PAUSE is over.
+    #[inline]
+    pub fn lock_master(
+        &mut self,
+        call: &Call<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Option<MemberId>, Fault> {
+        let master = context.master()?.member().id;
+        self.keep_up(context.set, context.now)?;
+        call.may_write_at(master)?;
+        let is_paused = self.is_paused(context.now, |_| true);
+        Ok(if is_paused { None } else { Some(master) })
+    }
+
+    /// As [`Caller::lock_master`], for EXEC: whether it waits after all. What else may end a
+    /// transaction is looked at together with its watches.
+    pub fn is_paused_at_master(
+        &mut self,
+        queue: &Queue,
+        context: &mut BatchContext<'_, '_>,
+    ) -> bool {
+        if !has_write(queue) {
+            return false;
+        }
+        context.locks.write(context.set, context.member_list);
+        self.refresh(context.now);
+        self.is_paused(context.now, |_| true)
+    }
+
+    /// Whether a request writes: itself, or what was queued for it.
+    fn is_write(&self, asking: &Asking<'_>) -> bool {
+        let runs_queue = asking.command.spec.name == "EXEC";
+        asking.command.is_write(asking.request)
+            || (runs_queue && self.session.queue.as_ref().is_some_and(has_write))
+    }
+
+    /// `min-replicas-to-write`, checked before anything is applied.
+    fn has_enough_replicas(&self, context: &BatchContext<'_, '_>) -> bool {
+        let Some(gate) = self.settings.set.gate() else { return true };
+        let (set, member_list, now) = (context.set, context.member_list, context.now);
+        gate.allows(View { set, member_list, now, with_ages: true }.fed())
+    }
+
+    /// Whether the request at hand waits until CLIENT PAUSE is over. `writes` says whether it is
+    /// one of those that wait while only writers are held back.
+    #[inline]
+    fn is_paused(&mut self, now: MonoUs, writes: impl FnOnce(&Caller) -> bool) -> bool {
+        self.pause_mode != PauseMode::Nobody && self.is_paused_now(now, writes)
+    }
+
+    #[cold]
+    fn is_paused_now(&mut self, now: MonoUs, writes: impl FnOnce(&Caller) -> bool) -> bool {
+        match self.server.set.pause_in_force(now) {
+            Some((PauseMode::All, _)) => true,
+            Some(_) => writes(self),
+            None => {
+                self.pause_mode = PauseMode::Nobody;
+                false
+            }
+        }
+    }
 }

@@ -4,22 +4,21 @@
 use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
-use super::refusals::refused;
-use super::transaction;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::REPLY_FLUSH_BYTES;
 use crate::base::planted::{Planted, is_planted};
-use crate::command::{Args, Class, Fault, Flags, Group};
+use crate::base::time::MonoUs;
+use crate::command::{Args, Fault, Flags, Group};
 use crate::commands::{
     Block, Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
 };
 use crate::metrics::Label;
 use crate::node::Verb;
 use crate::resp::{Decoder, Mark, Request, Step};
-use crate::session::{Replies as ReplyMode, Tags};
+use crate::session::{ReplyMode, Tags};
 
 /// Why a batch ended.
-pub enum Ended {
+pub enum BatchEnd {
     /// The input is used up, but for what may be the beginning of a request.
     OutOfInput,
     /// Replies must leave before more are made.
@@ -36,16 +35,16 @@ pub fn serve(
     input: &[u8],
     mut retry: Option<Box<ReadRetry>>,
     context: &mut BatchContext<'_, '_>,
-) -> (usize, Ended) {
+) -> (usize, BatchEnd) {
     let mut taken = 0;
     loop {
         let rest = &input[taken..];
         let consumed = match decoder.poll(rest) {
             Ok(Step::Ready { consumed }) => consumed,
-            Ok(Step::More { .. }) => return (taken, Ended::OutOfInput),
+            Ok(Step::More { .. }) => return (taken, BatchEnd::OutOfInput),
             Err(malformed) => {
                 caller.answer_fault(&Fault::Message(format!("ERR {malformed}")));
-                return (input.len(), Ended::With(Outcome::Close));
+                return (input.len(), BatchEnd::With(Outcome::Close));
             }
         };
         context.at = taken;
@@ -54,9 +53,9 @@ pub fn serve(
             match caller.request(request, input, retry.take(), context) {
                 Outcome::Answered => {}
                 outcome if is_taken(&outcome) => {
-                    return (taken + consumed, Ended::With(outcome));
+                    return (taken + consumed, BatchEnd::With(outcome));
                 }
-                outcome => return (taken, Ended::With(outcome)),
+                outcome => return (taken, BatchEnd::With(outcome)),
             }
             if context.has_new_limits {
                 context.has_new_limits = false;
@@ -65,7 +64,7 @@ pub fn serve(
         }
         taken += consumed;
         if REPLY_FLUSH_BYTES < caller.replies.out.bytes().len() {
-            return (taken, Ended::RepliesFull);
+            return (taken, BatchEnd::RepliesFull);
         }
     }
 }
@@ -95,24 +94,17 @@ impl Caller {
     ) -> Outcome {
         let command = match context.scratch.recent.find(request) {
             Ok(command) => command,
-            Err(_) if is_http(request) => return self.turn_away(),
+            Err(_) if is_http(request) => return self.turn_away(context.now),
             Err(fault) => return self.refuse(table().misused(&fault), fault, context),
         };
         self.note(command);
-        if let Some(fault) = refused(self, command) {
-            return self.refuse(Some(command), fault, context);
-        }
-        if self.is_paused(context.now, |it| it.would_write(command, request)) {
-            return Outcome::Paused;
-        }
-        if self.session.queue.is_some() && !transaction::runs_at_once(command) {
-            return self.enqueue(command, request, context);
+        if let Some(outcome) = self.refused(command, request, context) {
+            return outcome;
         }
         let mut call = Call { retry, ..Call::new(command, request, input) };
         if let Handler::Prefix = command.handler {
             return self.run_once(call, context);
         }
-        context.served += 1;
         self.run(&mut call, context)
     }
 
@@ -155,6 +147,7 @@ impl Caller {
             Outcome::Block(block) => self.complete(block, call, mark),
             _ => {}
         }
+        context.served += u64::from(is_taken(&outcome));
         outcome
     }
 
@@ -185,18 +178,18 @@ impl Caller {
         if let Some(queue) = &mut self.session.queue {
             queue.is_poisoned = true;
         }
-        let fault = self.abort_if_exec(fault, context);
+        let fault = match command {
+            Some(command) if command.spec.name == "EXEC" => self.abort(&fault, context),
+            _ => fault,
+        };
         let mark = self.replies.mark();
         self.answer_fault(&fault);
         self.silence(mark);
         Outcome::Answered
     }
 
-    /// An EXEC with arguments ends the transaction too.
-    fn abort_if_exec(&mut self, fault: Fault, context: &mut BatchContext<'_, '_>) -> Fault {
-        if !matches!(&fault, Fault::WrongArity(name) if name == "exec") {
-            return fault;
-        }
+    /// An EXEC that is refused ends the transaction too.
+    fn abort(&mut self, fault: &Fault, context: &mut BatchContext<'_, '_>) -> Fault {
         self.session.queue = None;
         context.locks.release();
         self.unwatch_all();
@@ -241,8 +234,10 @@ impl Caller {
 
     /// A web page has made its reader's browser send commands here: none of them is to run.
     #[cold]
-    fn turn_away(&self) -> Outcome {
-        log::warn!("event=http-refused client={}", self.client.id);
+    fn turn_away(&self, now: MonoUs) -> Outcome {
+        if let Some(count) = self.server.http_refused.note(now) {
+            log::warn!("event=http-refused client={} count={count}", self.client.id);
+        }
         Outcome::Close
     }
 
@@ -259,9 +254,6 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let command = call.command;
-        if command.spec.class == Class::Write {
-            self.pass_gate(context)?;
-        }
         context.locks.release();
         let was_known = self.session.is_known;
         let outcome = self.run_session_verb(command, verb, call.request, context);
@@ -273,7 +265,7 @@ impl Caller {
             context.has_new_limits = true;
         }
         match outcome? {
-            Outcome::Execute(queue) if self.holds_back(&queue, context) => {
+            Outcome::Execute(queue) if self.is_paused_at_master(&queue, context) => {
                 self.session.queue = Some(*queue);
                 Ok(Outcome::Paused)
             }

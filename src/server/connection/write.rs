@@ -9,7 +9,7 @@ use crate::command::{Args, Fault};
 use crate::commands::{Block, BlockOn, Command, Handler, Outcome, Resume};
 use crate::engine::{BlockingKeys, Called};
 use crate::metrics::Label;
-use crate::node::{BlockedCall, MemberFlag, Verb, View, Wanted};
+use crate::node::{BlockedCall, MemberFlags, Verb, Wanted};
 use crate::resp::Request;
 use crate::route::{Acks, Reason};
 use crate::session::{AskedAcks, Tags};
@@ -25,15 +25,9 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let (command, request) = (call.command, call.request);
-        self.pass_gate(context)?;
         let route = self.origin(None).route(command, request);
         context.begin_command(command);
-        let master = context.master()?.member().id;
-        self.keep_up(context.set, context.now)?;
-        call.may_write_at(master)?;
-        if self.is_paused(context.now, |_| true) {
-            return Ok(Outcome::Paused);
-        }
+        let Some(master) = self.lock_master(call, context)? else { return Ok(Outcome::Paused) };
         let writing = context.locks.write(context.set, context.member_list);
         let scratch = &mut *context.scratch;
         let args = Args::new(request, command.words, self.session.db, &scratch.env);
@@ -53,7 +47,7 @@ impl Caller {
             self.came_from(context.set.member(master), Reason::Write, call, context);
         }
         context.count(Label::new(route, master, command.id), command);
-        if outcome.is_err() && context.set.member(master).is(MemberFlag::Quarantined) {
+        if outcome.is_err() && context.set.member(master).is(MemberFlags::QUARANTINED) {
             context.locks.release();
             context.set.replace_quarantined_master();
         }
@@ -95,15 +89,6 @@ impl Caller {
         };
         let wait = context.locks.write(context.set, context.member_list).block(keys, blocked);
         Outcome::block(BlockOn::Keys, timeout, Resume::Served(wait))
-    }
-
-    /// `min-replicas-to-write`, checked before anything is applied.
-    #[inline]
-    pub fn pass_gate(&self, context: &BatchContext<'_, '_>) -> Result<(), Fault> {
-        let Some(gate) = self.settings.set.gate() else { return Ok(()) };
-        let (set, member_list, now) = (context.set, context.member_list, context.now);
-        let view = View { set, member_list, now, with_ages: true };
-        if gate.allows(view.fed()) { Ok(()) } else { Err(Fault::NoReplicas) }
     }
 
     /// What must be confirmed before this write's reply may leave: what its route asks for, or all

@@ -1,4 +1,4 @@
-//! CLIENT KILL: one address, or everyone who fits all of the conditions.
+//! CLIENT KILL: one address, or everyone who fits all of the filters.
 
 use super::kind::Kind;
 use crate::base::number;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// What a client must be to be closed.
-enum Condition<'a> {
+enum Filter<'a> {
     Id(u64),
     Kind(Kind),
     Address(&'a [u8]),
@@ -17,14 +17,14 @@ enum Condition<'a> {
     User(&'a [u8]),
 }
 
-impl Condition<'_> {
+impl Filter<'_> {
     fn fits(&self, client: &Client) -> bool {
         match self {
-            Condition::Id(id) => client.id == *id,
-            Condition::Kind(kind) => kind.is_of(client),
-            Condition::Address(address) => client.peer.address.as_bytes() == *address,
-            Condition::LocalAddress(address) => client.peer.local_address.as_bytes() == *address,
-            Condition::User(user) => client.names.lock().user.as_bytes() == *user,
+            Filter::Id(id) => client.id == *id,
+            Filter::Kind(kind) => kind.is_of(client),
+            Filter::Address(address) => client.peer.address.as_bytes() == *address,
+            Filter::LocalAddress(address) => client.peer.local_address.as_bytes() == *address,
+            Filter::User(user) => client.names.lock().user.as_bytes() == *user,
         }
     }
 }
@@ -34,25 +34,25 @@ pub fn kill(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if context.args.left() == 1 {
         return kill_one(context);
     }
-    let mut conditions = Vec::new();
+    let mut filters = Vec::new();
     let mut spares_self = true;
     while context.args.left() != 0 {
         if 2 <= context.args.left() && context.args.word("SKIPME") {
             spares_self = yes_or_no(context)?;
         } else {
-            conditions.push(condition(context)?);
+            filters.push(filter(context)?);
         }
     }
     let own = context.client.id;
     let mut clients = context.server.clients.all();
-    clients.retain(|client| conditions.iter().all(|it| it.fits(client)));
+    clients.retain(|client| filters.iter().all(|it| it.fits(client)));
     clients.retain(|client| !(spares_self && client.id == own));
     context.reply.count(clients.len());
     Ok(close(context, &clients))
 }
 
 fn kill_one(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    let address = Condition::Address(context.args.next()?);
+    let address = Filter::Address(context.args.next()?);
     let mut clients = context.server.clients.all();
     clients.retain(|it| address.fits(it));
     clients.truncate(1);
@@ -71,7 +71,7 @@ fn yes_or_no(context: &mut CommandContext<'_>) -> Result<bool, Fault> {
     }
 }
 
-fn condition<'a>(context: &mut CommandContext<'a>) -> Result<Condition<'a>, Fault> {
+fn filter<'a>(context: &mut CommandContext<'a>) -> Result<Filter<'a>, Fault> {
     let args = &mut context.args;
     if args.left() < 2 {
         return Err(Fault::Syntax);
@@ -79,13 +79,13 @@ fn condition<'a>(context: &mut CommandContext<'a>) -> Result<Condition<'a>, Faul
     if args.word("ID") {
         let id = number::parse_i64(args.next()?).filter(|it| 0 < *it);
         let id = id.ok_or(Fault::Static("ERR client-id should be greater than 0"))?;
-        Ok(Condition::Id(id as u64))
+        Ok(Filter::Id(id as u64))
     } else if args.word("TYPE") {
-        Kind::parse(args.next()?).map(Condition::Kind)
+        Kind::parse(args.next()?).map(Filter::Kind)
     } else if args.word("ADDR") {
-        args.next().map(Condition::Address)
+        args.next().map(Filter::Address)
     } else if args.word("LADDR") {
-        args.next().map(Condition::LocalAddress)
+        args.next().map(Filter::LocalAddress)
     } else if args.word("USER") {
         user(args.next()?)
     } else {
@@ -93,9 +93,9 @@ fn condition<'a>(context: &mut CommandContext<'a>) -> Result<Condition<'a>, Faul
     }
 }
 
-fn user(name: &[u8]) -> Result<Condition<'_>, Fault> {
+fn user(name: &[u8]) -> Result<Filter<'_>, Fault> {
     if name == b"default" {
-        return Ok(Condition::User(name));
+        return Ok(Filter::User(name));
     }
     let name = String::from_utf8_lossy(name);
     Err(Fault::Message(format!("ERR No such user '{name}'")))

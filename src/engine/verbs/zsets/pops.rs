@@ -48,11 +48,10 @@ pub(super) enum End {
 impl End {
     /// Takes `MIN` or `MAX`.
     pub(super) fn read(args: &mut Args<'_>) -> Result<End, Fault> {
-        match () {
-            () if args.word("MIN") => Ok(End::Lowest),
-            () if args.word("MAX") => Ok(End::Highest),
-            () => Err(Fault::Syntax),
+        if args.word("MIN") {
+            return Ok(End::Lowest);
         }
+        if args.word("MAX") { Ok(End::Highest) } else { Err(Fault::Syntax) }
     }
 
     pub(super) fn command(self) -> &'static [u8] {
