@@ -8,12 +8,12 @@ use crate::base::ids::{BlockId, SlotId};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
-use crate::node::{Condition, Wait};
+use crate::node::{Condition, MemberList, Wait};
 use crate::runtime::clock::{self, SystemClock};
 use crate::runtime::stream::{Socket, Stream};
 use crate::runtime::tasks::{self, Alarm};
 use crate::runtime::worker::Workers;
-use crate::state::{Client, JobReply, MailboxOverflow, Message};
+use crate::state::{Client, JobReply, MailboxOverflow, Message, Server};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -32,6 +32,9 @@ thread_local! {
 /// A connection and what it is connected to.
 pub struct Shell {
     connection: Connection,
+    // Beside those of the connection, so that a batch can borrow them.
+    server: Arc<Server>,
+    member_list: MemberList,
     stream: Stream,
     alarm: Alarm,
     /// The wait of the core, while it has one that others end.
@@ -70,6 +73,8 @@ pub async fn serve(connection: Connection, socket: Socket, workers: Arc<Workers>
 impl Shell {
     fn new(connection: Connection, stream: Stream, workers: Arc<Workers>) -> Shell {
         Shell {
+            server: connection.caller.server.clone(),
+            member_list: connection.caller.member_list.clone(),
             connection,
             stream,
             alarm: Alarm::default(),
@@ -175,7 +180,7 @@ impl Shell {
             self.handle(Event::Proceed, scratch);
         }
         let transmitted = self.transmit();
-        self.connection.caller.server.set.apply_after_batch();
+        self.server.set.apply_after_batch();
         // What it wants for others is done even if its own socket has failed.
         if let Some(why) = self.act() {
             return Ok(Next::End(why));
@@ -220,15 +225,15 @@ impl Shell {
 
     /// Handles one event, as a batch of its own.
     fn handle(&mut self, event: Event<'_>, scratch: &mut WorkerScratch) {
-        let connection = &mut self.connection;
-        let server = connection.caller.server.clone();
+        let Shell { connection, server, member_list, actions, .. } = self;
         let began_ns = clock::mono_ns();
         // What has changed since the last batch is looked at before members are lent to this one.
         connection.caller.refresh(MonoUs(began_ns / 1000));
-        let member_list = connection.caller.member_list.clone();
+        if !Arc::ptr_eq(member_list, &connection.caller.member_list) {
+            *member_list = connection.caller.member_list.clone();
+        }
         let (set, clock) = (&server.set, &SystemClock);
-        let actions = &mut self.actions;
-        let mut context = BatchContext::begin(scratch, set, &member_list, clock, began_ns, actions);
+        let mut context = BatchContext::begin(scratch, set, member_list, clock, began_ns, actions);
         connection.handle(event, &mut context);
         self.placement.note(context.writes);
     }
@@ -279,7 +284,7 @@ impl Shell {
             }
             Ok(count) => {
                 self.may_read = count == room || has_ended;
-                self.connection.caller.server.counters.bytes_in.fetch_add(count as u64, Relaxed);
+                self.server.counters.bytes_in.add(scratch.worker, count as u64);
                 self.handle(event, scratch);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -322,7 +327,7 @@ impl Shell {
             }
         }
         if sent != 0 {
-            self.connection.caller.server.counters.bytes_out.fetch_add(sent, Relaxed);
+            self.server.counters.bytes_out.add(tasks::worker(), sent);
         }
         if self.is_full || self.was_full() {
             self.connection.check_output(clock::mono_now(), &mut self.actions);

@@ -1,5 +1,6 @@
 //! Counts of the whole process, for INFO.
 
+use crate::base::count::SharedCount;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,11 +16,11 @@ pub struct Counters {
     /// Connections refused because there were too many.
     pub refused: AtomicU64,
     /// Bytes read from clients.
-    pub bytes_in: AtomicU64,
+    pub bytes_in: SharedCount,
     /// Bytes written to clients.
-    pub bytes_out: AtomicU64,
+    pub bytes_out: SharedCount,
     /// Commands executed.
-    pub commands: AtomicU64,
+    pub commands: SharedCount,
     /// Error replies.
     pub errors: AtomicU64,
     /// Clients closed because they did not read.
@@ -47,12 +48,12 @@ impl Counters {
 
     /// Forgets everything.
     pub fn reset(&self) {
-        let Counters {
-            accepted, refused, bytes_in, bytes_out, commands, errors, overflowed, ..
-        } = self;
-        for count in [accepted, refused, bytes_in, bytes_out, commands, errors, overflowed] {
+        let Counters { accepted, refused, errors, overflowed, .. } = self;
+        for count in [accepted, refused, errors, overflowed] {
             count.store(0, Relaxed);
         }
+        let Counters { bytes_in, bytes_out, commands, .. } = self;
+        [bytes_in, bytes_out, commands].iter().for_each(|it| it.reset());
         self.kinds.lock().clear();
     }
 }

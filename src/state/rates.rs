@@ -2,7 +2,6 @@
 
 use super::counters::Counters;
 use crate::base::time::MonoUs;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// As many samples as Redis takes the mean of.
@@ -41,9 +40,8 @@ impl Rates {
         if self.taken != 0 && now < newest.at.plus(BETWEEN_SAMPLES) {
             return;
         }
-        let read = |it: &AtomicU64| it.load(Relaxed);
         let Counters { commands, bytes_in, bytes_out, .. } = counters;
-        let counts = [read(commands), read(bytes_in), read(bytes_out)];
+        let counts = [commands.get(), bytes_in.get(), bytes_out.get()];
         self.samples[self.taken % SAMPLES] = Sample { at: now, counts };
         self.taken += 1;
     }
@@ -85,7 +83,7 @@ mod tests {
             let rate = if tenth < 20 { slow } else { fast };
             rates.note(MonoUs(tenth * 100_000), &counters);
             rates.note(MonoUs(tenth * 100_000 + 50), &counters);
-            counters.commands.fetch_add(rate / 10, Relaxed);
+            counters.commands.add(tenth as usize, rate / 10);
         }
         assert_eq!(rates.gains().commands, 200.0);
         rates.reset();

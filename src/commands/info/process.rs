@@ -127,10 +127,10 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     let snapshot = server.snapshot();
     let gains = server.rates.lock().gains();
     lines.line("total_connections_received", read(&counters.accepted));
-    lines.line("total_commands_processed", read(&counters.commands));
+    lines.line("total_commands_processed", counters.commands.get());
     lines.line("instantaneous_ops_per_sec", gains.commands as u64);
-    lines.line("total_net_input_bytes", read(&counters.bytes_in));
-    lines.line("total_net_output_bytes", read(&counters.bytes_out));
+    lines.line("total_net_input_bytes", counters.bytes_in.get());
+    lines.line("total_net_output_bytes", counters.bytes_out.get());
     lines.zeros(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
     let kbps = |bytes: f64| format!("{:.2}", bytes / 1024.0);
     lines.line("instantaneous_input_kbps", kbps(gains.bytes_in));

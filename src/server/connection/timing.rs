@@ -88,9 +88,11 @@ impl BatchContext<'_, '_> {
         if !env.uses.is_empty() {
             self.set.tell_uses(&env.uses, env.now.get());
         }
-        caller.server.counters.commands.fetch_add(self.served, Relaxed);
+        caller.server.counters.commands.add(self.scratch.worker, self.served);
         caller.client.active.store(self.now.0, Relaxed);
-        caller.client.commands.fetch_add(self.served, Relaxed);
+        // Nobody else counts them.
+        let served = caller.client.commands.load(Relaxed) + self.served;
+        caller.client.commands.store(served, Relaxed);
         caller.client.mirror(&caller.session, caller.replies.out.protocol());
     }
 }
