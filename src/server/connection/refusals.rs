@@ -144,7 +144,7 @@ impl Caller {
     /// What must hold with the master's lock held: while it was waited for, its last holder may
     /// have panicked, a failover may have come, a pause may have begun. Answers who the master is,
     /// and `None` when the write waits after all, until CLIENT PAUSE is over.
-    #[inline]
+    #[inline(always)]
     pub fn lock_master(
         &mut self,
         call: &Call<'_>,

@@ -10,7 +10,7 @@ use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags, Group};
 use crate::commands::{
-    Block, Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
+    Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
 };
 use crate::metrics::Label;
 use crate::node::Verb;
@@ -142,19 +142,25 @@ impl Caller {
         if self.session.tags != Tags::Off {
             self.put_tag(call.tag.take(), mark);
         }
-        match &mut outcome {
-            Outcome::Answered | Outcome::Close | Outcome::ShutDown => self.silence(mark),
-            Outcome::Block(block) => self.complete(block, call, mark),
-            _ => {}
+        if let Outcome::Answered = outcome {
+            context.served += 1;
+            self.silence(mark);
+            return outcome;
         }
         context.served += u64::from(is_taken(&outcome));
+        self.complete(&mut outcome, call, mark);
         outcome
     }
 
-    /// Adds to a wait what its handler does not know: the reply that a write owes until it is
-    /// confirmed, and the route of WAIT.
+    /// A request that has come to more than an answer. To a wait is added what its handler does not
+    /// know: the reply that a write owes until it is confirmed, and the route of WAIT.
     #[cold]
-    fn complete(&mut self, block: &mut Block, call: &Call<'_>, mark: Mark) {
+    fn complete(&mut self, outcome: &mut Outcome, call: &Call<'_>, mark: Mark) {
+        let block = match outcome {
+            Outcome::Block(block) => block,
+            Outcome::Close | Outcome::ShutDown => return self.silence(mark),
+            _ => return,
+        };
         match &mut block.then {
             Resume::Confirm { owed, .. } => *owed = self.replies.out.take(mark),
             Resume::CountAcks(_) => {
