@@ -8,9 +8,8 @@ use entourage::node::{ReplicaSet, TurnApplier, new_replid};
 use entourage::runtime::allocation::Counting;
 use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
-use entourage::runtime::worker::Workers;
 use entourage::runtime::{clock, process, tasks};
-use entourage::server::{Listener, cron, drain, listen, start_feeds};
+use entourage::server::{Listener, Threads, cron, drain, listen, start_feeds};
 use entourage::session::TokenSigner;
 use entourage::state::{ProcessInfo, Server, Source, clamp_maxclients, version};
 use futures::future::join_all;
@@ -68,12 +67,12 @@ fn serve(mut config: Config, file: String, source: Source) -> Result<ExitCode, S
     announce(&server, threads, &listeners);
     start_feeds(&server);
     tasks::spawn(cron(server.clone()));
-    let workers = Workers::start(threads, || {
+    let threads = Threads::start(threads, || {
         let mut applier = TurnApplier::new(server.set.clone());
         Box::new(move || applier.turn_end())
     });
-    let workers = workers.map_err(|why| format!("cannot start workers: {why}"))?;
-    tasks::spawn(attend(server.clone(), Arc::new(workers), listeners));
+    let threads = threads.map_err(|why| format!("cannot start workers: {why}"))?;
+    tasks::spawn(attend(server.clone(), Arc::new(threads), listeners));
     let signal = until_told_to_end(&mut requests, &server);
     log::info!("event=signal name={signal} action=drain");
     server.close();
@@ -97,8 +96,8 @@ fn until_told_to_end(requests: &mut Requests, server: &Server) -> &'static str {
 }
 
 /// Listens until the server is closed, then exits once it is empty.
-async fn attend(server: Arc<Server>, workers: Arc<Workers>, listeners: Vec<Listener>) {
-    let listen_at = |it| listen(server.clone(), workers.clone(), it);
+async fn attend(server: Arc<Server>, threads: Arc<Threads>, listeners: Vec<Listener>) {
+    let listen_at = |it| listen(server.clone(), threads.clone(), it);
     join_all(listeners.into_iter().map(listen_at)).await;
     drain(&server).await;
     log::info!("event=exit");

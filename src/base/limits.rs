@@ -56,6 +56,11 @@ pub const APPLY_RECORDS_MAX: usize = 512;
 /// Longest that a hosted replica applies under one acquisition of its lock, but for the write at
 /// hand.
 pub const APPLY_US_MAX: u64 = 1000;
+/// A request that touches more elements than this by estimate is long: it runs on a thread for long
+/// work.
+pub const LONG_ELEMENTS: usize = 10_000;
+/// Threads for long work.
+pub const LONG_WORKERS: usize = 2;
 /// Longest that a worker applies at one replica at a time, between its clients.
 pub const TURN_APPLY_US_MAX: u64 = 2000;
 /// Stream bytes that a replica may lack before the worker that has written applies them in the

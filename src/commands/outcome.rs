@@ -22,6 +22,10 @@ pub enum Outcome {
     Block(Box<Block>),
     /// The client is held back by CLIENT PAUSE: the request has not been taken.
     Paused,
+    /// Somebody holds this member for long: the request has not been taken.
+    Busy(MemberId),
+    /// It would take long, which this thread has no time for: the request has not been taken.
+    Long,
     /// A job answers, on a thread of its own; nothing else of this connection runs before. The
     /// request is kept for the slow log and for what its writes must have confirmed.
     Apart(Box<(Job, OwnedRequest)>),
@@ -72,6 +76,8 @@ pub enum BlockOn {
     Offset(Condition, Offset),
     /// That CLIENT PAUSE is over.
     Released,
+    /// That nobody holds this member for long.
+    Free(MemberId),
     /// Nothing but the end of its time.
     Time,
     /// That a job fills this slot.

@@ -4,6 +4,7 @@
 
 use crate::base::ids::CommandId;
 use crate::command::{Fault, Lookup, Spec, echo};
+use crate::engine::Work;
 use crate::resp::Request;
 
 /// A command or subcommand, with its number.
@@ -20,6 +21,8 @@ pub struct Command<H> {
     pub handler: H,
     /// Whether its time may be measured with its neighbours'.
     pub is_quick: bool,
+    /// What decides how much it does.
+    pub work: Work,
     /// Numbers of its subcommands.
     pub subcommands: Vec<CommandId>,
     /// Words before the arguments: 1, or 2 for a subcommand.
@@ -85,6 +88,7 @@ impl<H> Table<H> {
             spec,
             handler,
             is_quick: spec.complexity.starts_with("O(1)"),
+            work: Work::of(spec.name),
             subcommands: Vec::new(),
             words: 1 + usize::from(container.is_some()),
             index: Lookup::default(),

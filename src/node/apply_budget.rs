@@ -10,13 +10,22 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub enum ApplyBudget {
     /// For this long.
     Micros(u64),
-    /// This many writes: what simulations say, which must not depend on a clock.
+    /// This many writes, long ones included: what simulations say, which must not depend on a
+    /// clock, and whoever has a thread of its own for a long one.
     Writes(usize),
 }
 
 impl ApplyBudget {
     /// What readers do not notice.
     pub const SHORT: ApplyBudget = ApplyBudget::Micros(APPLY_US_MAX);
+
+    /// All there is, however long it takes.
+    pub const ALL: ApplyBudget = ApplyBudget::Writes(usize::MAX);
+
+    /// Whether writes that take long are left to others.
+    pub(super) fn is_short(self) -> bool {
+        matches!(self, ApplyBudget::Micros(_))
+    }
 
     /// What of it may be done under one acquisition of a member's lock.
     pub(super) fn of_one_batch(self) -> ApplyBudget {
@@ -55,6 +64,11 @@ impl BudgetClock {
     /// Of a batch that begins now.
     pub fn new(budget: ApplyBudget, began: MonoUs) -> BudgetClock {
         BudgetClock { budget, began, looked: began, done: 0, look_at: 1, stride: 1 }
+    }
+
+    /// Whether writes that take long are left to others.
+    pub fn is_short(&self) -> bool {
+        self.budget.is_short()
     }
 
     /// One more write has been applied.

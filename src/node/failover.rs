@@ -2,6 +2,7 @@
 
 use super::apply_budget::ApplyBudget;
 use super::feed::Applied;
+use super::long_hold::Hold;
 use super::member::{Member, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::limits::CANDIDATE_US_MAX;
@@ -14,6 +15,7 @@ use crate::replication::{DisconnectReason, Log};
 use crate::runtime::clock;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Release;
 
 /// What a call that waits for keys is told.
 const FORCED: Fault = Fault::Static(
@@ -70,8 +72,10 @@ impl ReplicaSet {
         let began = clock::mono_now();
         loop {
             let before = target.applied();
-            if self.apply(target, ApplyBudget::SHORT) != Applied::Some {
-                return Ok(());
+            match self.apply(target, ApplyBudget::SHORT) {
+                Applied::Some => {}
+                Applied::Long => self.apply_long(target),
+                Applied::All | Applied::Nothing => return Ok(()),
             }
             let done = target.applied().since(before);
             let left = self.head().since(target.applied());
@@ -87,9 +91,11 @@ impl ReplicaSet {
     /// The change itself, with both engines locked. An order or a panic may have come until now, so
     /// whether the candidate has the whole stream is a question, not a certainty.
     fn succeed(&self, old: &Member, target: &Member, now: MonoUs) -> Result<(), Refused> {
+        let _long = [old, target].map(|it| self.hold_long(it, Hold::Write));
         let mut old_hosted = old.hosted.write();
         let mut hosted = target.hosted.write();
-        while self.apply_locked(target, &mut hosted, ApplyBudget::SHORT) == Applied::Some {}
+        while self.apply_locked(target, &mut hosted, ApplyBudget::ALL) == Applied::Some {}
+        target.is_replaying.store(false, Release);
         if !target.is_sound() {
             return Err(Refused::Unfit(target.flags()));
         }

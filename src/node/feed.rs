@@ -2,6 +2,7 @@
 //! when, stands in `turn.rs`.
 
 use super::apply_budget::{ApplyBudget, BudgetClock};
+use super::long_hold::Hold;
 use super::member::{ApplyState, Hosted, Member};
 use super::replica_set::ReplicaSet;
 use super::sync::Synced;
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{Release, SeqCst};
 
 /// What one round of applying came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +27,9 @@ pub enum Applied {
     All,
     /// A batch; there may be more.
     Some,
-    /// Nothing: paused, or disconnected.
+    /// Nothing: what is next takes long, and is done apart.
+    Long,
+    /// Nothing: paused, disconnected, or held by somebody for long.
     Nothing,
 }
 
@@ -37,7 +40,7 @@ pub enum CaughtUp {
     Yes,
     /// Not yet: it lacks more than may be applied at once.
     NotYet,
-    /// It applies nothing now: it is paused, or disconnected.
+    /// It applies nothing now: it is paused, disconnected, or busy for long.
     Never,
 }
 
@@ -53,7 +56,7 @@ impl ReplicaSet {
                 _ if floor <= member.applied() => break,
                 Applied::Some if budget.is_over(began) => return CaughtUp::NotYet,
                 Applied::Some => {}
-                Applied::All | Applied::Nothing => return CaughtUp::Never,
+                Applied::All | Applied::Long | Applied::Nothing => return CaughtUp::Never,
             }
         }
         CaughtUp::Yes
@@ -66,7 +69,9 @@ impl ReplicaSet {
         if !member.is_moving() {
             return Applied::Nothing;
         }
-        let applied = self.apply_locked(member, &mut member.hosted.write(), budget);
+        let Some(mut hosted) = member.write_unless_long() else { return Applied::Nothing };
+        let applied = self.apply_locked(member, &mut hosted, budget);
+        drop(hosted);
         if applied == Applied::Some {
             // After the lock: there may be many to wake, and the member has readers.
             self.wake_waiters();
@@ -88,6 +93,10 @@ impl ReplicaSet {
         let mut due = std::mem::take(&mut hosted.apply_state.due);
         if due.is_empty() {
             self.take(member, &mut due);
+        }
+        if budget.is_short() && due.front().is_some_and(|it| it.is_long) {
+            hosted.apply_state.due = due;
+            return self.leave_long(member);
         }
         let taken = due.len();
         let oldest = due.front().map(|it| it.at);
@@ -119,6 +128,28 @@ impl ReplicaSet {
         Applied::Some
     }
 
+    /// The next write takes long: its feed does it apart. Until then plans do without the member.
+    #[cold]
+    fn leave_long(&self, member: &Member) -> Applied {
+        member.is_replaying.store(true, Release);
+        member.call_feed();
+        Applied::Long
+    }
+
+    /// Applies one write that takes long. Never do two members at once: one of them serves.
+    pub(super) fn apply_long(&self, member: &Member) {
+        let _alone = self.replaying.lock();
+        let long = self.hold_long(member, Hold::Write);
+        let mut hosted = member.hosted.write();
+        let applied = self.apply_locked(member, &mut hosted, ApplyBudget::Writes(1));
+        drop(hosted);
+        member.is_replaying.store(false, Release);
+        drop(long);
+        if applied == Applied::Some {
+            self.wake_waiters();
+        }
+    }
+
     /// Takes a batch out of the log. From then on `Member::applying_since`
     /// is when the oldest write of it was appended.
     fn take(&self, member: &Member, due: &mut VecDeque<PendingRecord<KeySlot>>) {
@@ -146,12 +177,14 @@ fn apply_some(
     mut budget_clock: BudgetClock,
 ) -> Result<Option<Offset>, ()> {
     let mut end = None;
+    let is_short = budget_clock.is_short();
     let all = AssertUnwindSafe(|| {
         while let Some(record) = due.pop_front() {
             end = Some(record.end);
             apply_one(hosted, record)?;
             let is_whole = due.front().is_none_or(|it| Some(it.end) != end);
-            if is_whole && budget_clock.is_over() {
+            let is_long_next = is_short && due.front().is_some_and(|it| it.is_long);
+            if is_whole && (is_long_next || budget_clock.is_over()) {
                 break;
             }
         }
@@ -187,13 +220,22 @@ pub fn start_feed(set: &Arc<ReplicaSet>, member: &Arc<Member>) {
 async fn feed(set: Arc<ReplicaSet>, member: Arc<Member>) {
     loop {
         poll_fn(|context| member.feed.poll(context)).await;
-        while set.apply(&member, ApplyBudget::SHORT) == Applied::Some {
-            tasks::give_way().await;
+        loop {
+            match set.apply(&member, ApplyBudget::SHORT) {
+                Applied::Some => tasks::give_way().await,
+                Applied::Long => apply_long_apart(&set, &member).await,
+                Applied::All | Applied::Nothing => break,
+            }
         }
         if set.needs_sync(&member) && sync_apart(&set, &member).await != Synced::NoSource {
             member.call_feed();
         }
     }
+}
+
+async fn apply_long_apart(set: &Arc<ReplicaSet>, member: &Arc<Member>) {
+    let (set, member) = (set.clone(), member.clone());
+    tasks::apart(move || set.apply_long(&member)).await;
 }
 
 /// Copies on a thread of its own: the worker has clients to serve.

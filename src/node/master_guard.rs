@@ -1,8 +1,10 @@
 //! The master, locked to write. What is written there is a `Transaction`.
 
+use super::long_hold::{Hold, LongHold};
 use super::member::{Hosted, Member};
 use super::read_guard::{VerbResult, read_caught};
 use super::replica_set::{MemberList, ReplicaSet};
+use crate::base::ids::MemberId;
 use crate::base::time::MonoUs;
 use crate::command::Args;
 use crate::engine::{Engine, ReadVerb};
@@ -20,6 +22,8 @@ pub struct MasterGuard<'s> {
     /// Blocked calls are being served.
     pub(super) is_serving: bool,
     applied_by: AppliedBy,
+    // Behind the lock, which must be free before anybody is told.
+    long: Option<LongHold<'s>>,
 }
 
 /// Who sees to it that replicas apply what is written.
@@ -27,48 +31,76 @@ pub struct MasterGuard<'s> {
 enum AppliedBy {
     /// Their feeds' tasks.
     Feeds,
-    /// The worker that has written, in its turn (see [`ReplicaSet::apply_after_turn`]).
+    /// The worker that has written, in its turn (see [`super::TurnApplier`]).
     Worker,
 }
 
 impl ReplicaSet {
     /// Locks the master to write. Feeds are called to apply what is written.
     pub fn write<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
-        self.lock_master(member_list, AppliedBy::Feeds)
+        loop {
+            let member = self.master_of(member_list);
+            let hosted = member.write_patiently();
+            if let Some(guard) = self.guard(member, hosted, AppliedBy::Feeds, None) {
+                return guard;
+            }
+        }
     }
 
     /// Locks the master to write, for a worker, which sees to it that what is written is applied
-    /// ([`ReplicaSet::apply_after_turn`]).
+    /// ([`super::TurnApplier`]). `Err` with the master when somebody holds it for long.
     #[inline]
-    pub fn write_in_turn<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
-        self.lock_master(member_list, AppliedBy::Worker)
+    pub fn write_in_turn<'s>(
+        &'s self,
+        member_list: &'s MemberList,
+    ) -> Result<MasterGuard<'s>, MemberId> {
+        loop {
+            let member = self.master_of(member_list);
+            let Some(hosted) = member.write_unless_long() else { return Err(member.id) };
+            if let Some(guard) = self.guard(member, hosted, AppliedBy::Worker, None) {
+                return Ok(guard);
+            }
+        }
+    }
+
+    /// As [`ReplicaSet::write_in_turn`], for who will be long: however long it takes.
+    pub fn write_long<'s>(&'s self, member_list: &'s MemberList) -> MasterGuard<'s> {
+        loop {
+            let member = self.master_of(member_list);
+            let long = self.hold_long(member, Hold::Write);
+            let hosted = member.hosted.write();
+            if let Some(guard) = self.guard(member, hosted, AppliedBy::Worker, Some(long)) {
+                return guard;
+            }
+        }
     }
 
     #[inline]
-    fn lock_master<'s>(
+    fn master_of<'s>(&'s self, member_list: &'s MemberList) -> &'s Member {
+        let master = self.master();
+        // A master may be younger than the caller's member list.
+        member_list.get(master.index()).map_or_else(|| self.member(master), |it| it.as_ref())
+    }
+
+    /// The guard of a locked member; `None` when it is no longer the master: a failover swaps the
+    /// master while it holds the old one's lock.
+    #[inline]
+    fn guard<'s>(
         &'s self,
-        member_list: &'s MemberList,
+        member: &'s Member,
+        hosted: RwLockWriteGuard<'s, Hosted>,
         applied_by: AppliedBy,
-    ) -> MasterGuard<'s> {
-        loop {
-            let master = self.master();
-            // A master may be younger than the caller's member list.
-            let member = member_list
-                .get(master.index())
-                .map_or_else(|| self.member(master), |it| it.as_ref());
-            let hosted = member.hosted.write();
-            // A failover swaps the master while it holds the old one's lock.
-            if self.master() == master {
-                return MasterGuard {
-                    set: self,
-                    member,
-                    hosted,
-                    has_news: false,
-                    is_serving: false,
-                    applied_by,
-                };
-            }
-        }
+        long: Option<LongHold<'s>>,
+    ) -> Option<MasterGuard<'s>> {
+        (self.master() == member.id).then_some(MasterGuard {
+            set: self,
+            member,
+            hosted,
+            has_news: false,
+            is_serving: false,
+            applied_by,
+            long,
+        })
     }
 
     /// Appends the heartbeat to the stream.
@@ -93,6 +125,11 @@ impl MasterGuard<'_> {
     /// The engine itself, for WATCH and for digests.
     pub fn engine(&mut self) -> &mut Engine {
         &mut self.hosted.engine
+    }
+
+    /// Whether it is held for long: so will be whoever does the same at a replica.
+    pub(super) fn is_long(&self) -> bool {
+        self.long.is_some()
     }
 
     fn ping(&mut self, at: MonoUs) {

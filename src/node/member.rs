@@ -1,6 +1,7 @@
 //! A hosted member: an engine behind a lock, how far it has applied the stream, and whether it
 //! serves.
 
+use super::long_hold::LongHolders;
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
@@ -56,6 +57,9 @@ pub struct Member {
     pub(super) readers: AtomicU32,
     pub(super) hosted: RwLock<Hosted>,
     pub(super) feed: FeedSignal,
+    pub(super) long_holders: LongHolders,
+    /// What it applies next takes long: its feed does that apart, and nobody else meanwhile.
+    pub(super) is_replaying: AtomicBool,
     /// It may lack something of the log, which whoever comes first applies.
     pub(super) has_work: AtomicBool,
     applied: AtomicU64,
@@ -110,6 +114,8 @@ impl Member {
             readers: AtomicU32::new(0),
             hosted: RwLock::new(Hosted { engine, apply_state: ApplyState::new() }),
             feed: FeedSignal::default(),
+            long_holders: LongHolders::default(),
+            is_replaying: AtomicBool::new(false),
             has_work: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             flags: AtomicU8::new(0),
@@ -172,6 +178,17 @@ impl Member {
     #[inline]
     pub fn is_moving(&self) -> bool {
         !self.is(MemberFlags::PAUSED | MemberFlags::FROZEN)
+    }
+
+    /// Whether it applies more at once, as soon as somebody asks for it.
+    #[inline]
+    pub fn applies_at_once(&self) -> bool {
+        self.is_moving() && !self.is_replaying.load(Acquire)
+    }
+
+    /// Whether somebody holds it for long, or will as soon as it is its turn.
+    pub fn is_busy(&self) -> bool {
+        self.is_long_held() || self.is_replaying.load(Acquire)
     }
 
     /// When the oldest write taken and not applied was appended, if it has one: that write is no

@@ -1,5 +1,6 @@
 //! A member, locked to read.
 
+use super::long_hold::{Hold, LongHold};
 use super::member::{Hosted, Member};
 use super::replica_set::ReplicaSet;
 use crate::command::{Args, Fault};
@@ -21,6 +22,8 @@ pub struct ReadGuard<'s> {
     set: &'s ReplicaSet,
     member: &'s Member,
     hosted: RwLockReadGuard<'s, Hosted>,
+    // Behind the lock, which must be free before anybody is told.
+    _long: Option<LongHold<'s>>,
 }
 
 impl Drop for ReadGuard<'_> {
@@ -34,7 +37,22 @@ impl ReplicaSet {
     #[inline]
     pub fn read<'s>(&'s self, member: &'s Member) -> ReadGuard<'s> {
         member.readers.fetch_add(1, Relaxed);
-        ReadGuard { set: self, member, hosted: member.hosted.read() }
+        ReadGuard { set: self, member, hosted: member.hosted.read(), _long: None }
+    }
+
+    /// As [`ReplicaSet::read`], for a worker: `None` when somebody changes the member for long.
+    #[inline]
+    pub fn read_unless_long<'s>(&'s self, member: &'s Member) -> Option<ReadGuard<'s>> {
+        let hosted = member.read_unless_long()?;
+        member.readers.fetch_add(1, Relaxed);
+        Some(ReadGuard { set: self, member, hosted, _long: None })
+    }
+
+    /// As [`ReplicaSet::read`], for who will be long.
+    pub fn read_long<'s>(&'s self, member: &'s Member) -> ReadGuard<'s> {
+        let long = self.hold_long(member, Hold::Read);
+        member.readers.fetch_add(1, Relaxed);
+        ReadGuard { set: self, member, hosted: member.hosted.read(), _long: Some(long) }
     }
 }
 

@@ -37,6 +37,8 @@ pub struct ReplicaSet {
     /// The calls that wait for keys.
     pub key_waiters: Arc<KeyWaiters>,
     pub(super) changing: Mutex<()>,
+    /// Held while a member repeats a write that takes long.
+    pub(super) replaying: Mutex<()>,
     pub(super) rate: Rate,
     pub(super) pause: Pause,
     seed: u64,
@@ -113,6 +115,7 @@ impl ReplicaSet {
             waiters: Waiters::default(),
             key_waiters: Arc::default(),
             changing: Mutex::new(()),
+            replaying: Mutex::new(()),
             rate: Rate::default(),
             pause: Pause::default(),
             seed,

@@ -1,6 +1,7 @@
 //! Full resync in memory: a replica that was disconnected, or is new, becomes a copy of another
 //! member at one exact offset, and goes on from there.
 
+use super::long_hold::Hold;
 use super::member::{ApplyState, Member, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::limits::DATABASES;
@@ -12,7 +13,7 @@ use crate::runtime::{clock, lazyfree};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 
 /// How a full resync ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,6 +108,7 @@ impl ReplicaSet {
     /// A copy of `source` where it stands; `member` is sent the stream from there on.
     fn copy(&self, source: &Member, member: &Member) -> Option<Copied> {
         let mut engine = self.new_engine();
+        let _long = self.hold_long(source, Hold::Read);
         let hosted = source.hosted.read();
         copy_keys(&hosted.engine, &mut engine);
         let due = hosted.apply_state.due.clone();
@@ -124,10 +126,11 @@ impl ReplicaSet {
     /// Puts the copy in its place. The log stays locked until the member is in service: that it was
     /// disconnected before is seen here, and after marks it as any other.
     fn adopt_copy(&self, member: &Member, copy: Copied) -> bool {
-        let mut hosted = member.hosted.write();
+        let mut hosted = member.write_patiently();
         let old = std::mem::replace(&mut hosted.engine, copy.engine);
         member.set_applying_since(copy.due.front().map(|it| it.at));
         hosted.apply_state = ApplyState { due: copy.due, ..ApplyState::new() };
+        member.is_replaying.store(false, Release);
         member.set_applied(copy.at);
         let mut log = self.log.lock();
         let fed = member.follower().filter(|it| log.follower(*it).state.is_fed());

@@ -21,7 +21,7 @@ use crate::command::{Args, Fault, Spec};
 use crate::engine::{
     BlockingVerb, Called, EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, WriteVerb,
 };
-use crate::replication::Log;
+use crate::replication::{Log, WriteTime};
 use crate::resp::{Reply, encode_command};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -234,10 +234,11 @@ impl Transaction<'_, '_> {
 
     /// Appends to the log, and lets everybody see it.
     #[inline]
-    fn in_log(&mut self, append: impl FnOnce(&mut Log<KeySlot>, &Effects, MonoUs)) {
+    fn in_log(&mut self, append: impl FnOnce(&mut Log<KeySlot>, &Effects, WriteTime)) {
+        let at = WriteTime { at: self.at, is_long: self.guard.is_long() };
         let MasterGuard { set, member, has_news, .. } = &mut *self.guard;
         let mut log = set.log.lock();
-        append(&mut log, self.effects, self.at);
+        append(&mut log, self.effects, at);
         set.publish(log, member);
         *has_news = true;
     }
@@ -261,7 +262,7 @@ impl Drop for Transaction<'_, '_> {
 /// Appends `items` of `effects` as one write; `sent` are the words of the last call, if any of them
 /// says these.
 #[inline]
-fn append(log: &mut Log<KeySlot>, items: &[Item], effects: &Effects, sent: &[u8], at: MonoUs) {
+fn append(log: &mut Log<KeySlot>, items: &[Item], effects: &Effects, sent: &[u8], at: WriteTime) {
     let mut entry = log.write(items.len(), at);
     for item in items {
         let words = match &item.body {

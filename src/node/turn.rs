@@ -29,8 +29,10 @@ enum Progress {
     Done,
     /// It has more to apply than a worker has time for.
     Left,
-    /// Somebody has it locked.
+    /// Somebody has it locked, for a moment.
     Busy,
+    /// Somebody holds it for long, and its feed is called afterwards.
+    Held,
 }
 
 /// Ends of turns in a row at which a worker finds a replica locked, before its feed has to wait for
@@ -57,7 +59,9 @@ impl ReplicaSet {
     fn apply_short(&self, member: &Member) -> Progress {
         let began = clock::mono_now();
         while member.has_work.load(Relaxed) && member.is_moving() {
-            let Some(mut hosted) = try_lock(member) else { return Progress::Busy };
+            let Some(mut hosted) = try_lock(member) else {
+                return if member.is_long_held() { Progress::Held } else { Progress::Busy };
+            };
             let applied = self.apply_locked(member, &mut hosted, ApplyBudget::SHORT);
             drop(hosted);
             if applied != Applied::Some {
@@ -109,7 +113,7 @@ impl TurnApplier {
                 continue;
             }
             match self.set.apply_short(member) {
-                Progress::Done => {}
+                Progress::Done | Progress::Held => {}
                 Progress::Left => member.call_feed(),
                 Progress::Busy if self.busy_turns < BUSY_TURNS_MAX => is_busy = true,
                 Progress::Busy => member.call_feed(),
@@ -130,7 +134,7 @@ impl TurnApplier {
         // Whoever holds the member applies, or will let go; then this worker applies.
         let mut waited_us = 0;
         while self.set.is_past_soft_lag(member) && waited_us < LAG_WAIT_US_MAX {
-            if self.set.apply_short(member) == Progress::Busy {
+            if matches!(self.set.apply_short(member), Progress::Busy | Progress::Held) {
                 std::thread::yield_now();
             }
             waited_us = clock::mono_now().since(began);

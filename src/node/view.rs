@@ -57,8 +57,8 @@ impl Members for View<'_> {
         Candidate {
             member: member.id,
             applied: member.applied(),
-            in_service: member.in_service(),
-            paused: !member.is_moving(),
+            in_service: member.in_service() && !member.is_long_written(),
+            paused: !member.applies_at_once(),
             in_flight: member.readers.load(Relaxed),
             behind_us: if self.with_ages { self.set.behind_us(member, self.now) } else { 0 },
         }

@@ -27,6 +27,7 @@ impl Condition {
                 replicas(set).filter(may_serve).map(Member::applied).max()
             }
             Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
+            Condition::Free { member } => (!set.member(member).is_busy()).then_some(Offset::MAX),
             Condition::Never => None,
         }
     }

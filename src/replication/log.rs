@@ -222,10 +222,11 @@ impl<S: Clone> Log<S> {
     }
 
     /// Begins a write of `commands` commands; more than one stand between MULTI and EXEC.
-    pub fn write(&mut self, commands: usize, at: MonoUs) -> Entry<'_, S> {
+    pub fn write(&mut self, commands: usize, at: impl Into<WriteTime>) -> Entry<'_, S> {
+        let WriteTime { at, is_long } = at.into();
         let (before, first_record) = (self.head, self.window.len());
         let wrap = Wrap::of(commands);
-        Entry { log: self, at, before, first_record, wrap, began_block: false }
+        Entry { log: self, at, is_long, before, first_record, wrap, began_block: false }
     }
 
     /// The heartbeat that lets a replica tell silence from a dead link.
@@ -298,10 +299,26 @@ impl Wrap {
     }
 }
 
+/// When a write is appended, and whether it has taken long: then it will elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteTime {
+    /// When.
+    pub at: MonoUs,
+    /// Whether who repeats it should have a thread of its own.
+    pub is_long: bool,
+}
+
+impl From<MonoUs> for WriteTime {
+    fn from(at: MonoUs) -> WriteTime {
+        WriteTime { at, is_long: false }
+    }
+}
+
 /// A write being appended. Nothing of it is visible to followers before [`Entry::close`].
 pub struct Entry<'l, S> {
     log: &'l mut Log<S>,
     at: MonoUs,
+    is_long: bool,
     /// Where the stream ended before it.
     before: Offset,
     first_record: usize,
@@ -321,7 +338,7 @@ impl<S: Clone> Entry<'_, S> {
         }
         if shared.len() == 0 {
             let to = from.after(words.len());
-            self.log.window.push(self.at, db, What::Repeat { from, to });
+            self.log.window.push(self.at, db, What::Repeat { from, to, is_long: self.is_long });
         }
         shared.for_each(|it| self.log.window.push(self.at, db, What::ApplyShared(it)));
     }

@@ -25,8 +25,8 @@ pub struct Record<S> {
 pub enum What<S> {
     /// Stores this entry, which the master shares.
     ApplyShared(S),
-    /// Runs the command that stands in the stream from `from` to `to`.
-    Repeat { from: Offset, to: Offset },
+    /// Runs the command that stands in the stream from `from` to `to`, which may take long.
+    Repeat { from: Offset, to: Offset, is_long: bool },
     /// Nothing: the stream's own words.
     Pass,
 }
@@ -42,6 +42,8 @@ pub struct PendingRecord<S> {
     pub db: usize,
     /// The entry to store, or the encoded command to run; neither for the stream's own words.
     pub what: Result<S, Bytes>,
+    /// It may take long.
+    pub is_long: bool,
 }
 
 /// The records of all writes that end after [`Window::start`].
@@ -95,16 +97,17 @@ impl<S: Clone> Window<S> {
             if record.end != at && (most <= due.len() || until <= at) {
                 break;
             }
-            let what = match &record.what {
-                What::ApplyShared(entry) => Ok(entry.clone()),
-                What::Repeat { from, to } => Err(backlog.read(*from, *to)),
-                What::Pass => Err(Bytes::new()),
+            let (what, is_long) = match &record.what {
+                What::ApplyShared(entry) => (Ok(entry.clone()), false),
+                What::Repeat { from, to, is_long } => (Err(backlog.read(*from, *to)), *is_long),
+                What::Pass => (Err(Bytes::new()), false),
             };
             due.push_back(PendingRecord {
                 end: record.end,
                 at: record.at,
                 db: record.db.into(),
                 what,
+                is_long,
             });
             at = record.end;
             index += 1;

@@ -34,28 +34,27 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts this many threads. `turn_end` says what each does at the end of its turns.
-    pub fn start(count: usize, turn_end: impl Fn() -> TurnEnd) -> io::Result<Workers> {
-        let start = |number| {
+    /// Starts `count` threads of this name, numbered from `first` on. `turn_end` says what each does
+    /// at the end of its turns.
+    pub fn start(
+        name: &str,
+        first: usize,
+        count: usize,
+        turn_end: impl Fn() -> TurnEnd,
+    ) -> io::Result<Workers> {
+        let start = |at| {
+            let number = first + at;
             let inbox = Arc::new(Inbox::new(number)?);
             let epoll = sockets::open(inbox.bell())?;
             let (of_worker, turn_end) = (inbox.clone(), turn_end());
-            let thread = std::thread::Builder::new().name(format!("worker-{number}"));
+            let thread = std::thread::Builder::new().name(format!("{name}-{at}"));
             thread.spawn(move || Worker::new(of_worker, epoll, turn_end).run())?;
             Ok(inbox)
         };
         Ok(Workers { inboxes: (0..count).map(start).collect::<io::Result<_>>()? })
     }
 
-    /// Gives the task that `make` makes to the worker that has the fewest. It is made there.
-    pub fn spawn<T: Future<Output = ()> + 'static>(
-        &self,
-        make: impl FnOnce() -> T + Send + 'static,
-    ) {
-        self.spawn_at(self.with_fewest(), make);
-    }
-
-    /// Gives the task that `make` makes to this worker. It is made there.
+    /// Gives the task that `make` makes to this worker, counted from the first. It is made there.
     pub fn spawn_at<T: Future<Output = ()> + 'static>(
         &self,
         worker: usize,
@@ -74,11 +73,6 @@ impl Workers {
     /// How many tasks a worker has.
     pub fn tasks_at(&self, worker: usize) -> usize {
         self.inboxes[worker].tasks.load(Relaxed)
-    }
-
-    /// How many workers there are.
-    pub fn count(&self) -> usize {
-        self.inboxes.len()
     }
 }
 
@@ -182,7 +176,7 @@ mod tests {
     use std::task::Poll;
 
     fn workers(count: usize) -> Workers {
-        Workers::start(count, || Box::new(|| false)).expect("threads can be started")
+        Workers::start("worker", 0, count, || Box::new(|| false)).expect("threads can be started")
     }
 
     #[test]
@@ -190,7 +184,7 @@ mod tests {
         let (workers, (tell, told)) = (workers(2), channel());
         for _ in 0..4 {
             let tell = tell.clone();
-            workers.spawn(move || async move {
+            workers.spawn_at(workers.with_fewest(), move || async move {
                 let first = tasks::worker();
                 tasks::give_way().await;
                 tell.send((first, tasks::worker())).expect("the test waits");
@@ -206,7 +200,7 @@ mod tests {
     fn a_task_is_woken_by_another_thread_and_by_its_alarm() {
         let (workers, (tell, told), (give, given)) = (workers(1), channel(), channel());
         let thread_tell = tell.clone();
-        workers.spawn(move || async move {
+        workers.spawn_at(workers.with_fewest(), move || async move {
             let mut given_waker = false;
             poll_fn(|context| {
                 if given_waker {
@@ -232,8 +226,10 @@ mod tests {
     #[test]
     fn a_task_that_panics_ends_alone() {
         let (workers, (tell, told)) = (workers(1), channel());
-        workers.spawn(|| async { panic!("planted") });
-        workers.spawn(move || async move { tell.send(7).expect("the test waits") });
+        workers.spawn_at(workers.with_fewest(), || async { panic!("planted") });
+        workers.spawn_at(workers.with_fewest(), move || async move {
+            tell.send(7).expect("the test waits")
+        });
         assert_eq!(told.recv(), Ok(7));
     }
 }

@@ -1,9 +1,9 @@
 //! Where clients come in.
 
 use super::connection::Connection;
+use super::placement::Threads;
 use super::shell::serve;
 use crate::runtime::stream::{Acceptor, Socket};
-use crate::runtime::worker::Workers;
 use crate::runtime::{clock, tasks};
 use crate::state::Server;
 use futures::future::{Either, select};
@@ -23,7 +23,7 @@ pub struct Listener {
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Accepts clients until the proxy shuts down, and gives each to the worker that has the fewest.
-pub async fn listen(server: Arc<Server>, workers: Arc<Workers>, listener: Listener) {
+pub async fn listen(server: Arc<Server>, threads: Arc<Threads>, listener: Listener) {
     const REST_AFTER_ERROR: Duration = Duration::from_millis(100);
     loop {
         let closing = server.closing();
@@ -32,7 +32,7 @@ pub async fn listen(server: Arc<Server>, workers: Arc<Workers>, listener: Listen
         }
         let accepting = pin!(listener.acceptor.accept());
         match select(accepting, closing).await {
-            Either::Left((Ok(socket), _)) => welcome(&server, &workers, &listener, socket),
+            Either::Left((Ok(socket), _)) => welcome(&server, &threads, &listener, socket),
             Either::Left((Err(error), _)) => {
                 log::warn!("event=accept-failed listener={} why={error}", listener.name);
                 tasks::sleep(REST_AFTER_ERROR).await;
@@ -43,7 +43,7 @@ pub async fn listen(server: Arc<Server>, workers: Arc<Workers>, listener: Listen
     listener.acceptor.leave();
 }
 
-fn welcome(server: &Arc<Server>, workers: &Arc<Workers>, listener: &Listener, socket: Socket) {
+fn welcome(server: &Arc<Server>, threads: &Arc<Threads>, listener: &Listener, socket: Socket) {
     let settings = server.settings();
     let now = clock::mono_now();
     socket.keep_alive(settings.server.tcp_keepalive);
@@ -57,6 +57,6 @@ fn welcome(server: &Arc<Server>, workers: &Arc<Workers>, listener: &Listener, so
         return;
     };
     let connection = Connection::open(server.clone(), client, listener.name.clone(), now);
-    let home = workers.clone();
-    workers.spawn(move || serve(connection, socket, home));
+    let (place, its) = (threads.place(), threads.clone());
+    threads.spawn(place, move || serve(connection, socket, place, its));
 }

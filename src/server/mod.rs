@@ -15,3 +15,4 @@ mod drain;
 pub use cron::{cron, start_feeds};
 pub use drain::drain;
 pub use listener::{Listener, listen};
+pub use placement::Threads;

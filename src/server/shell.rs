@@ -3,7 +3,7 @@
 
 use super::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
 use super::jobs;
-use super::placement::Placement;
+use super::placement::{Place, Placement, Threads};
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
@@ -12,7 +12,6 @@ use crate::node::{Condition, MemberList, Wait};
 use crate::runtime::clock::{self, SystemClock};
 use crate::runtime::stream::{Socket, Stream};
 use crate::runtime::tasks::{self, Alarm};
-use crate::runtime::worker::Workers;
 use crate::state::{Client, JobReply, MailboxOverflow, Message, Server};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -47,7 +46,7 @@ pub struct Shell {
     is_full: bool,
     actions: Vec<Action>,
     placement: Placement,
-    workers: Arc<Workers>,
+    threads: Arc<Threads>,
 }
 
 /// What to do before the next turn.
@@ -57,21 +56,28 @@ enum Next {
     /// Let others have their turn: there is, or may be, more to do.
     GiveWay,
     /// Go on at this worker.
-    MoveTo(usize),
+    MoveTo(Place),
     /// Nothing: it is over.
     End(Why),
 }
 
 /// Serves a connection over this socket until it ends, or goes on at another worker.
-pub async fn serve(connection: Connection, socket: Socket, workers: Arc<Workers>) {
+pub async fn serve(connection: Connection, socket: Socket, place: Place, threads: Arc<Threads>) {
     match Stream::new(socket) {
-        Ok(stream) => Shell::new(connection, stream, workers).run().await,
+        Ok(stream) => {
+            Shell::new(connection, stream, Placement::at(place), threads).run().await;
+        }
         Err(error) => log::warn!("event=watch-failed why={error}"),
     }
 }
 
 impl Shell {
-    fn new(connection: Connection, stream: Stream, workers: Arc<Workers>) -> Shell {
+    fn new(
+        connection: Connection,
+        stream: Stream,
+        placement: Placement,
+        threads: Arc<Threads>,
+    ) -> Shell {
         Shell {
             server: connection.caller.server.clone(),
             member_list: connection.caller.member_list.clone(),
@@ -83,14 +89,14 @@ impl Shell {
             may_read: false,
             is_full: false,
             actions: Vec::new(),
-            placement: Placement::default(),
-            workers,
+            placement,
+            threads,
         }
     }
 
     async fn run(mut self) {
         match self.turns().await {
-            Ok(Next::MoveTo(worker)) => self.move_to(worker),
+            Ok(Next::MoveTo(place)) => self.move_to(place),
             Ok(Next::End(why)) => self.end(&why),
             Ok(Next::Wait | Next::GiveWay) => unreachable!("another turn follows"),
             // What ends a connection early is the peer's doing, and the peer knows.
@@ -109,13 +115,13 @@ impl Shell {
         }
     }
 
-    /// Another worker serves it from here on.
-    fn move_to(self, worker: usize) {
-        let Shell { connection, stream, workers, .. } = self;
+    /// Another thread serves it from here on.
+    fn move_to(self, place: Place) {
+        let Shell { connection, stream, threads, .. } = self;
         match stream.into_socket() {
             Ok(socket) => {
-                let home = workers.clone();
-                workers.spawn_at(worker, move || serve(connection, socket, home));
+                let its = threads.clone();
+                threads.spawn(place, move || serve(connection, socket, place, its));
             }
             Err(error) => log::warn!("event=watch-failed why={error}"),
         }
@@ -152,6 +158,7 @@ impl Shell {
                 // A turn has panicked, of this connection or another, and has not put it back.
                 *scratch = WorkerScratch::new(tasks::worker(), clock::entropy());
             }
+            scratch.works_long = self.placement.is_long();
             self.lend_output(scratch);
             let next = self.turn_with(scratch);
             self.return_output(scratch);
@@ -163,7 +170,8 @@ impl Shell {
         let has_messages = self.connection.caller.client.mailbox.has_messages();
         let now = self.connection.poll_deadline().map(|due| (due, clock::mono_now()));
         let now = now.and_then(|(due, now)| (due <= now).then_some(now));
-        if self.connection.is_blocked() && (has_messages || now.is_some()) {
+        let ends_wait = self.connection.is_blocked() && (has_messages || now.is_some());
+        if ends_wait || self.connection.is_long_next() {
             // A client that has gone before its wait ended has asked for nothing: the socket is
             // asked, since the word of its end may still be on its way.
             self.read_all(scratch)?;
@@ -204,6 +212,9 @@ impl Shell {
         if connection.is_closing() && is_sent {
             return Next::End(Why::Done);
         }
+        if let Some(place) = self.placement.must_go_to(connection.is_long_next()) {
+            return Next::MoveTo(place);
+        }
         if self.may_read || connection.has_more() || connection.caller.client.mailbox.has_messages()
         {
             return Next::GiveWay;
@@ -216,9 +227,9 @@ impl Shell {
         }
         if is_sent
             && !connection.is_blocked()
-            && let Some(worker) = self.placement.better(&self.workers, tasks::worker())
+            && let Some(place) = self.placement.should_go_to(&self.threads)
         {
-            return Next::MoveTo(worker);
+            return Next::MoveTo(place);
         }
         Next::Wait
     }
@@ -372,6 +383,7 @@ impl Shell {
         let (condition, offset) = match on {
             BlockOn::Offset(condition, offset) => (condition, offset),
             BlockOn::Released => (Condition::Unpaused, Offset::ZERO),
+            BlockOn::Free(member) => (Condition::Free { member }, Offset::ZERO),
             BlockOn::Time | BlockOn::Slot(_) | BlockOn::Keys => return,
         };
         let client = self.connection.caller.client.clone();

@@ -165,6 +165,7 @@ fn condition_of(on: BlockOn) -> Option<(Condition, Offset)> {
     match on {
         BlockOn::Offset(condition, offset) => Some((condition, offset)),
         BlockOn::Released => Some((Condition::Unpaused, Offset::ZERO)),
+        BlockOn::Free(member) => Some((Condition::Free { member }, Offset::ZERO)),
         BlockOn::Time | BlockOn::Slot(_) | BlockOn::Keys => None,
     }
 }

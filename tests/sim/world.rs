@@ -374,6 +374,8 @@ impl World {
         let scratch = &mut self.scratches[peer.worker];
         let writes = 1 + self.random.below(9) as usize;
         scratch.catch_up = entourage::node::ApplyBudget::Writes(writes);
+        // It goes to a thread for long work, in no time, whenever it asks for that.
+        scratch.works_long = connection.is_long_next();
         let (clock, at) = (&self.clock, self.clock.mono_ns());
         let mut context =
             BatchContext::begin(scratch, &server.set, &member_list, clock, at, actions);

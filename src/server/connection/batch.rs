@@ -3,8 +3,12 @@
 use super::event::Action;
 use super::scratch::WorkerScratch;
 use super::stopwatch::Stopwatch;
+use crate::base::ids::MemberId;
+use crate::base::limits::LONG_ELEMENTS;
 use crate::base::time::{Clock, MonoUs};
-use crate::command::Fault;
+use crate::command::{Args, Fault};
+use crate::commands::{Command, Outcome};
+use crate::engine::{Engine, Work};
 use crate::node::{MasterGuard, Member, MemberFlags, MemberList, ReadGuard, ReplicaSet};
 
 /// What an event is handled with. Borrowed apart from the connection, so that locks can outlive a
@@ -64,18 +68,70 @@ impl<'s, 'd> BatchContext<'s, 'd> {
 
     /// Locks the master to write. One that a panic has taken out of service is replaced first.
     #[inline]
-    pub fn master(&mut self) -> Result<&mut MasterGuard<'s>, Fault> {
+    pub fn master(&mut self) -> Result<&mut MasterGuard<'s>, NotNow> {
         // Looked at under the lock: its last holder's verb may have panicked while this waited.
-        let guard = self.locks.write(self.set, self.member_list);
+        let guard = self.write()?;
         if guard.member().is(MemberFlags::QUARANTINED) {
             self.locks.release();
+            if !self.scratch.works_long {
+                return Err(NotNow::Long);
+            }
             self.set.replace_quarantined_master();
         }
-        let guard = self.locks.write(self.set, self.member_list);
+        let guard = self.write()?;
         if guard.member().is(MemberFlags::QUARANTINED) {
-            return Err(Fault::MasterDown);
+            return Err(NotNow::Fault(Fault::MasterDown));
         }
         Ok(guard)
+    }
+
+    fn write(&mut self) -> Result<&mut MasterGuard<'s>, NotNow> {
+        let BatchContext { locks, set, member_list, scratch, .. } = self;
+        locks.write(set, member_list, scratch.works_long).map_err(NotNow::Busy)
+    }
+}
+
+/// Whether a request is long, by estimate.
+#[inline]
+pub fn is_long(command: &Command, engine: &Engine, args: Args<'_>) -> bool {
+    let may_be_long = command.work != Work::Short || LONG_ELEMENTS < args.request().len();
+    may_be_long && touches_much(command, engine, args)
+}
+
+#[inline(never)]
+fn touches_much(command: &Command, engine: &Engine, args: Args<'_>) -> bool {
+    LONG_ELEMENTS < command.work.elements(engine.db(&args), command.spec.keys, args)
+}
+
+/// Why a request is not served now.
+#[derive(Debug)]
+pub enum NotNow {
+    /// It is refused.
+    Fault(Fault),
+    /// It waits until CLIENT PAUSE is over.
+    Paused,
+    /// It waits until nobody holds this member for long.
+    Busy(MemberId),
+    /// It goes to a thread for long work first.
+    Long,
+}
+
+impl From<Fault> for NotNow {
+    fn from(fault: Fault) -> NotNow {
+        NotNow::Fault(fault)
+    }
+}
+
+impl NotNow {
+    /// What its request has come to.
+    #[cold]
+    pub fn outcome(self) -> Result<Outcome, Fault> {
+        match self {
+            NotNow::Fault(fault) => Err(fault),
+            NotNow::Paused => Ok(Outcome::Paused),
+            NotNow::Busy(member) => Ok(Outcome::Busy(member)),
+            NotNow::Long => Ok(Outcome::Long),
+        }
     }
 }
 
@@ -95,33 +151,70 @@ impl<'s> LockCache<'s> {
         *self = LockCache::Nothing;
     }
 
-    /// Holds `member` to read.
+    /// Holds `member` to read; for as long as it takes when this thread `works_long`, and else
+    /// unless somebody changes it for long.
     #[inline]
-    pub fn read(&mut self, set: &'s ReplicaSet, member: &'s Member) -> &ReadGuard<'s> {
+    pub fn read(
+        &mut self,
+        set: &'s ReplicaSet,
+        member: &'s Member,
+        works_long: bool,
+    ) -> Option<&ReadGuard<'s>> {
         if !matches!(self, LockCache::Reading(it) if it.member().id == member.id) {
             self.release();
-            *self = LockCache::Reading(set.read(member));
+            let guard =
+                if works_long { set.read_long(member) } else { set.read_unless_long(member)? };
+            *self = LockCache::Reading(guard);
         }
         match self {
-            LockCache::Reading(guard) => guard,
+            LockCache::Reading(guard) => Some(guard),
             _ => unreachable!("just locked to read"),
         }
     }
 
-    /// Holds the master to write.
+    /// Holds the master to write; for as long as it takes when this thread `works_long`. `Err` with
+    /// the master when somebody holds it for long.
     #[inline]
-    pub fn write(
+    fn write(
         &mut self,
         set: &'s ReplicaSet,
         member_list: &'s MemberList,
-    ) -> &mut MasterGuard<'s> {
+        works_long: bool,
+    ) -> Result<&mut MasterGuard<'s>, MemberId> {
         if !matches!(self, LockCache::Writing(_)) {
             self.release();
-            *self = LockCache::Writing(set.write_in_turn(member_list));
+            let guard = if works_long {
+                set.write_long(member_list)
+            } else {
+                set.write_in_turn(member_list)?
+            };
+            *self = LockCache::Writing(guard);
         }
+        Ok(self.writing())
+    }
+
+    /// The master, which is held to write.
+    #[inline]
+    pub fn writing(&mut self) -> &mut MasterGuard<'s> {
         match self {
             LockCache::Writing(guard) => guard,
-            _ => unreachable!("just locked to write"),
+            _ => unreachable!("the master has been locked to write"),
+        }
+    }
+
+    /// Takes the master out, locked to write. It is locked again if it was let go within this
+    /// request, which cannot begin anew.
+    pub fn take_writing(
+        &mut self,
+        set: &'s ReplicaSet,
+        member_list: &'s MemberList,
+    ) -> MasterGuard<'s> {
+        match std::mem::replace(self, LockCache::Nothing) {
+            LockCache::Writing(guard) => guard,
+            other => {
+                drop(other);
+                set.write(member_list)
+            }
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct Connection {
     retry: Option<Box<ReadRetry>>,
     /// The proxy shuts down: this ends when it has no more to do.
     is_leaving: bool,
+    /// The next request takes long: it is served on a thread for that.
+    is_long_next: bool,
 }
 
 impl Connection {
@@ -76,6 +78,7 @@ impl Connection {
             soft_limit: SoftLimit::default(),
             retry: None,
             is_leaving: false,
+            is_long_next: false,
         }
     }
 
@@ -155,7 +158,7 @@ impl Connection {
             let is_unfinished = matches!(ended, BatchEnd::OutOfInput);
             let has_more = self.unread.put_back(front, from + taken, is_unfinished);
             self.ended(ended, context);
-            if taken != 0 || !has_more {
+            if taken != 0 || !has_more || self.is_long_next {
                 break;
             }
         }
@@ -163,6 +166,7 @@ impl Connection {
     }
 
     fn serve(&mut self, input: &[u8], context: &mut BatchContext<'_, '_>) -> (usize, BatchEnd) {
+        self.is_long_next = false;
         let mark = self.caller.replies.mark();
         let retry = self.retry.take();
         let served = serve(&mut self.caller, &mut self.decoder, input, retry, context);
@@ -194,6 +198,11 @@ impl Connection {
                 let block = Block::new(BlockOn::Released, timeout, Resume::Again);
                 self.block(block, context);
             }
+            Outcome::Busy(member) => {
+                let block = Block::new(BlockOn::Free(member), None, Resume::Again);
+                self.block(block, context);
+            }
+            Outcome::Long => self.is_long_next = true,
             Outcome::Apart(apart) => {
                 let (job, request) = *apart;
                 let slot = self.caller.replies.open_slot();
@@ -384,6 +393,12 @@ impl Connection {
     #[inline]
     pub fn has_much_to_send(&self) -> bool {
         UNCOUNTED_BYTES < self.caller.replies.to_send().len() as u64
+    }
+
+    /// Whether it must go to a thread for long work before it goes on.
+    #[inline]
+    pub fn is_long_next(&self) -> bool {
+        self.is_long_next
     }
 
     /// Whether a request waits.

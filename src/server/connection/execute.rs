@@ -8,7 +8,7 @@ use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::command::{Args, Fault, Group};
 use crate::commands::{Command, Handler, Outcome, table};
 use crate::metrics::Label;
-use crate::node::{MasterGuard, MemberFlags, PANICKED, Transaction, Verb};
+use crate::node::{MemberFlags, PANICKED, Transaction, Verb};
 use crate::node::{has_stale_watch, unwatch};
 use crate::resp::{Mark, OwnedRequest, Request};
 use crate::route::Reason;
@@ -49,15 +49,6 @@ fn verb_of<'c>(command: &'c Command, request: Request<'_>) -> Option<Verb<'c>> {
     }
 }
 
-/// The master's lock, taken out of the batch's.
-fn take_master<'s>(context: &mut BatchContext<'s, '_>) -> MasterGuard<'s> {
-    context.locks.write(context.set, context.member_list);
-    match std::mem::replace(&mut context.locks, LockCache::Nothing) {
-        LockCache::Writing(writing) => writing,
-        _ => unreachable!("just locked to write"),
-    }
-}
-
 impl Caller {
     /// Runs what was queued, unless a watched key has changed.
     pub fn execute(
@@ -93,7 +84,7 @@ impl Caller {
     fn watches_hold(&mut self, context: &mut BatchContext<'_, '_>) -> Result<bool, Fault> {
         let watches = std::mem::take(&mut self.session.watches);
         let (set, wall) = (context.set, context.scratch.env.now.get());
-        let writing = context.locks.write(set, context.member_list);
+        let writing = context.locks.writing();
         let is_down = writing.member().is(MemberFlags::QUARANTINED);
         let is_stale = has_stale_watch(set, writing, &watches, wall);
         unwatch(set, writing, watches);
@@ -110,7 +101,7 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
         execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
-        let mut writing = take_master(context);
+        let mut writing = context.locks.take_writing(context.set, context.member_list);
         let mut effects = std::mem::take(&mut context.scratch.effects);
         let mut transaction = writing.begin(&mut effects, context.now);
         let outcome = calls.iter().try_for_each(|(id, request)| {
@@ -198,7 +189,11 @@ impl Caller {
             Outcome::Block(block) => self.answer_at_once(*block, context),
             Outcome::Close => execution.stop = Some(Outcome::Close),
             Outcome::ShutDown => execution.stop = Some(Outcome::ShutDown),
-            Outcome::Execute(_) | Outcome::Paused | Outcome::Apart(..) => {
+            Outcome::Execute(_)
+            | Outcome::Paused
+            | Outcome::Busy(_)
+            | Outcome::Long
+            | Outcome::Apart(..) => {
                 unreachable!("EXEC, and what works apart, is never queued")
             }
         }

@@ -1,6 +1,6 @@
 //! A read's way: route, floor, plan, member, reply.
 
-use super::batch::{BatchContext, LockCache};
+use super::batch::{BatchContext, LockCache, NotNow, is_long};
 use super::call::Call;
 use super::caller::Caller;
 use super::once::plan_at;
@@ -21,6 +21,7 @@ use crate::route::{
     Allowed, Among, LadderPosition, Level, Plan, ReadRequirements, Reason, Unavailable, Where, plan,
 };
 use crate::session::{Once, Tags};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Plans that are overtaken by a change of the members are made anew, at most this often.
@@ -100,15 +101,25 @@ impl Caller {
                     return Ok(wait_for(needs, member, allowed, at_most, retry));
                 }
                 Where::Refuse(why) => {
-                    if why == Unavailable::MasterDown && context.master().is_ok() {
-                        continue;
+                    if why == Unavailable::MasterDown {
+                        match context.master() {
+                            Ok(_) => continue,
+                            Err(NotNow::Fault(_)) => {}
+                            Err(not_now) => return not_now.outcome(),
+                        }
+                    }
+                    let is_busy = |it: &&Arc<Member>| it.is_long_written();
+                    if why == Unavailable::NoMember
+                        && let Some(busy) = context.member_list.iter().find(is_busy)
+                    {
+                        return Ok(Outcome::Busy(busy.id));
                     }
                     return Err(why.fault(|it| context.set.eta_ms(it)));
                 }
             };
             let at = ReadAt { route, member, because: plan.because };
-            if self.read_at(at, call, verb, context)? {
-                return Ok(Outcome::Answered);
+            if let Some(outcome) = self.read_at(at, call, verb, context)? {
+                return Ok(outcome);
             }
         }
         Err(Fault::MasterDown)
@@ -185,7 +196,7 @@ impl Caller {
         ask
     }
 
-    /// Reads at one member, unless the plan has been overtaken: answers whether it was served.
+    /// Reads at one member. Answers what came of it; `None` when the plan has been overtaken.
     #[inline]
     fn read_at(
         &mut self,
@@ -193,20 +204,31 @@ impl Caller {
         call: &mut Call<'_>,
         verb: ReadVerb,
         context: &mut BatchContext<'_, '_>,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Option<Outcome>, Fault> {
         let set = context.set;
         let member = set.member(at.member);
+        let works_long = context.scratch.works_long;
         context.begin_command(call.command);
         let env = &context.scratch.env;
         let args = Args::new(call.request, call.command.words, self.session.db, env);
         let outcome = match &mut context.locks {
             LockCache::Writing(guard) if guard.member().id == at.member => {
+                if !works_long && is_long(call.command, guard.engine(), args) {
+                    return Ok(Some(Outcome::Long));
+                }
                 guard.read(verb, args, &mut self.replies.out)
             }
             locks => {
-                let guard = locks.read(set, member);
+                let Some(guard) = locks.read(set, member, works_long) else {
+                    // Others may serve it; the master is the last.
+                    let is_last = at.member == set.master();
+                    return Ok(is_last.then_some(Outcome::Busy(at.member)));
+                };
                 if !self.still_holds(at.because, member, set.master(), set.generation()) {
-                    return Ok(false);
+                    return Ok(None);
+                }
+                if !works_long && is_long(call.command, guard.engine(), args) {
+                    return Ok(Some(Outcome::Long));
                 }
                 env.uses.at_replica((at.member != set.master()).then_some(self.session.db));
                 let outcome = guard.run(verb, args, &mut self.replies.out);
@@ -222,7 +244,7 @@ impl Caller {
             context.locks.release();
             set.replace_quarantined_master();
         }
-        outcome.map(|()| true)
+        outcome.map(|()| Some(Outcome::Answered))
     }
 
     /// With the member's lock held, nothing it has applied can change; what was planned before may

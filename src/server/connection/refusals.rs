@@ -10,14 +10,15 @@
 //! behind PROXY ONCE. What may change while a write waits for the master's lock is asked again with
 //! the lock held, in [`Caller::lock_master`].
 
-use super::batch::BatchContext;
+use super::batch::{BatchContext, NotNow};
 use super::call::Call;
 use super::caller::Caller;
 use super::transaction::{has_write, runs_at_once};
 use crate::base::ids::MemberId;
+use crate::base::limits::LONG_ELEMENTS;
 use crate::base::time::MonoUs;
-use crate::command::{Fault, Flags};
-use crate::commands::{Command, Handler, Outcome};
+use crate::command::{Args, Fault, Flags};
+use crate::commands::{Command, Handler, Outcome, table};
 use crate::node::{PauseMode, View};
 use crate::resp::Request;
 use crate::session::Queue;
@@ -142,34 +143,52 @@ impl Caller {
     }
 
     /// What must hold with the master's lock held: while it was waited for, its last holder may
-    /// have panicked, a failover may have come, a pause may have begun. Answers who the master is,
-    /// and `None` when the write waits after all, until CLIENT PAUSE is over.
+    /// have panicked, a failover may have come, a pause may have begun. Answers who the master is.
     #[inline(always)]
     pub fn lock_master(
         &mut self,
         call: &Call<'_>,
         context: &mut BatchContext<'_, '_>,
-    ) -> Result<Option<MemberId>, Fault> {
+    ) -> Result<MemberId, NotNow> {
         let master = context.master()?.member().id;
         self.keep_up(context.set, context.now)?;
         call.may_write_at(master)?;
-        let is_paused = self.is_paused(context.now, |_| true);
-        Ok(if is_paused { None } else { Some(master) })
+        if self.is_paused(context.now, |_| true) { Err(NotNow::Paused) } else { Ok(master) }
     }
 
-    /// As [`Caller::lock_master`], for EXEC: whether it waits after all. What else may end a
-    /// transaction is looked at together with its watches.
-    pub fn is_paused_at_master(
+    /// As [`Caller::lock_master`], for EXEC: the master is locked to write afterwards. What else may
+    /// end a transaction is looked at together with its watches.
+    pub fn lock_master_for(
         &mut self,
         queue: &Queue,
         context: &mut BatchContext<'_, '_>,
-    ) -> bool {
-        if !has_write(queue) {
+    ) -> Result<(), NotNow> {
+        context.master().map(drop).or_else(|it| match it {
+            // EXEC says so itself.
+            NotNow::Fault(_) => Ok(()),
+            other => Err(other),
+        })?;
+        self.refresh(context.now);
+        if has_write(queue) && self.is_paused(context.now, |_| true) {
+            return Err(NotNow::Paused);
+        }
+        if self.is_queue_too_long(queue, context) { Err(NotNow::Long) } else { Ok(()) }
+    }
+
+    /// Whether any of the queued commands is long.
+    fn is_queue_too_long(&self, queue: &Queue, context: &mut BatchContext<'_, '_>) -> bool {
+        if context.scratch.works_long {
             return false;
         }
-        context.locks.write(context.set, context.member_list);
-        self.refresh(context.now);
-        self.is_paused(context.now, |_| true)
+        let mut elements = 0usize;
+        for (id, request) in &queue.commands {
+            let (command, request) = (table().get(*id), request.borrow());
+            let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
+            let db = context.locks.writing().engine().db(&args);
+            let more = command.work.elements(db, command.spec.keys, args);
+            elements = elements.saturating_add(more);
+        }
+        LONG_ELEMENTS < elements
     }
 
     /// Whether a request writes: itself, or what was queued for it.

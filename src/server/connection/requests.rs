@@ -13,9 +13,10 @@ use crate::commands::{
     Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
 };
 use crate::metrics::Label;
-use crate::node::Verb;
+use crate::node::{Member, Verb};
 use crate::resp::{Decoder, Mark, Request, Step};
 use crate::session::{ReplyMode, Tags};
+use std::sync::Arc;
 
 /// Why a batch ended.
 pub enum BatchEnd {
@@ -63,6 +64,10 @@ pub fn serve(
             }
         }
         taken += consumed;
+        if context.scratch.works_long {
+            // The one that was long is done: its neighbours are not.
+            return (taken, BatchEnd::RepliesFull);
+        }
         if REPLY_FLUSH_BYTES < caller.replies.out.bytes().len() {
             return (taken, BatchEnd::RepliesFull);
         }
@@ -72,7 +77,7 @@ pub fn serve(
 /// Whether a request is done with: it is not served again.
 fn is_taken(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Paused => false,
+        Outcome::Paused | Outcome::Busy(_) | Outcome::Long => false,
         Outcome::Block(block) => match block.then {
             Resume::Retry(_) | Resume::Again => false,
             Resume::Confirm { .. } => !is_planted(Planted::ServedTwice),
@@ -261,6 +266,9 @@ impl Caller {
     ) -> Result<Outcome, Fault> {
         let command = call.command;
         context.locks.release();
+        if let Some(member) = in_the_way(command, context) {
+            return Ok(Outcome::Busy(member));
+        }
         let was_known = self.session.is_known;
         let outcome = self.run_session_verb(command, verb, call.request, context);
         context.has_new_limits |= was_known != self.session.is_known;
@@ -271,11 +279,13 @@ impl Caller {
             context.has_new_limits = true;
         }
         match outcome? {
-            Outcome::Execute(queue) if self.is_paused_at_master(&queue, context) => {
-                self.session.queue = Some(*queue);
-                Ok(Outcome::Paused)
-            }
-            Outcome::Execute(queue) => self.execute(&queue, call, context),
+            Outcome::Execute(queue) => match self.lock_master_for(&queue, context) {
+                Ok(()) => self.execute(&queue, call, context),
+                Err(not_now) => {
+                    self.session.queue = Some(*queue);
+                    not_now.outcome()
+                }
+            },
             outcome => Ok(outcome),
         }
     }
@@ -308,6 +318,26 @@ impl Caller {
         };
         verb(&mut verb_context)
     }
+}
+
+/// Who is held for long, if a session verb would have to wait for that member's lock.
+#[inline]
+fn in_the_way(command: &Command, context: &BatchContext<'_, '_>) -> Option<MemberId> {
+    let is_busy = context.member_list.iter().any(|it| it.is_long_held());
+    if !is_busy || context.scratch.works_long { None } else { whose_lock(command, context) }
+}
+
+#[cold]
+fn whose_lock(command: &Command, context: &BatchContext<'_, '_>) -> Option<MemberId> {
+    let writes_master = command.spec.group == Group::Transactions;
+    let looks_at_all = ["info", "memory|", "debug|", "config|set", "config|resetstat", "reset"];
+    let looks_at_members = looks_at_all.iter().any(|it| command.name.starts_with(it));
+    let is_in_the_way = |it: &&Arc<Member>| {
+        let is_master = it.id == context.set.master();
+        (looks_at_members && it.is_long_written())
+            || (is_master && (writes_master || looks_at_members) && it.is_long_held())
+    };
+    context.member_list.iter().find(is_in_the_way).map(|it| it.id)
 }
 
 /// Whether the time of a command is not over when its handler returns: it works on.

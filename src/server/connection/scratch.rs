@@ -28,6 +28,8 @@ pub struct WorkerScratch {
     pub recent: RecentCommand,
     /// What a read that catches a replica up may take of the worker's time.
     pub catch_up: ApplyBudget,
+    /// This thread is for long work: nobody waits for it.
+    pub works_long: bool,
     /// An empty reply buffer with room.
     output: Vec<u8>,
 }
@@ -44,6 +46,7 @@ impl WorkerScratch {
             random: Random::new(seed.rotate_left(32)),
             recent: RecentCommand::default(),
             catch_up: ApplyBudget::Micros(CATCH_UP_US_MAX),
+            works_long: false,
             output: Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! A write's way: the gate, the master, the log, and what the client wants confirmed.
 
-use super::batch::BatchContext;
+use super::batch::{BatchContext, is_long};
 use super::call::Call;
 use super::caller::Caller;
 use super::overflow::reply_bytes_max;
@@ -27,10 +27,16 @@ impl Caller {
         let (command, request) = (call.command, call.request);
         let route = self.origin(None).route(command, request);
         context.begin_command(command);
-        let Some(master) = self.lock_master(call, context)? else { return Ok(Outcome::Paused) };
-        let writing = context.locks.write(context.set, context.member_list);
+        let master = match self.lock_master(call, context) {
+            Ok(master) => master,
+            Err(not_now) => return not_now.outcome(),
+        };
+        let writing = context.locks.writing();
         let scratch = &mut *context.scratch;
         let args = Args::new(request, command.words, self.session.db, &scratch.env);
+        if !scratch.works_long && is_long(command, writing.engine(), args) {
+            return Ok(Outcome::Long);
+        }
         let effects = &mut scratch.effects;
         let transaction = writing.begin(effects, context.now);
         let outcome = transaction.call_and_commit(verb, args, &mut self.replies.out);
@@ -87,7 +93,7 @@ impl Caller {
             client: self.client.clone(),
             block,
         };
-        let wait = context.locks.write(context.set, context.member_list).block(keys, blocked);
+        let wait = context.locks.writing().block(keys, blocked);
         Outcome::block(BlockOn::Keys, timeout, Resume::Served(wait))
     }
 

@@ -68,11 +68,12 @@ async fn flooded(requests: &'static str, commands: u64, waits: bool) -> (Why, St
     let now = clock::mono_now();
     let client = server.clients.enter(socket.peer(), 1, now).unwrap();
     let connection = Connection::open(server.clone(), client.clone(), "main".into(), now);
-    let workers = Arc::new(Workers::start(1, || Box::new(|| false)).unwrap());
+    let threads = Arc::new(Threads::start(1, || Box::new(|| false)).unwrap());
     let (ends, ended) = oneshot::channel();
-    let home = workers.clone();
-    workers.spawn(move || async move {
-        let mut shell = Shell::new(connection, Stream::new(socket).unwrap(), home);
+    let (place, its) = (threads.place(), threads.clone());
+    threads.spawn(place, move || async move {
+        let stream = Stream::new(socket).unwrap();
+        let mut shell = Shell::new(connection, stream, Placement::at(place), its);
         let Ok(Next::End(why)) = shell.turns().await else { panic!("nothing fails or moves") };
         drop(shell);
         ends.send(why).unwrap();

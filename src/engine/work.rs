@@ -1,0 +1,191 @@
+//! How much a command has to do, estimated before it runs: by elements, from the sizes of its values
+//! and its arguments. It decides where the command runs, never what it answers; a wrong estimate
+//! costs time.
+
+use super::{Db, KeySlot, Value};
+use crate::command::{Args, Keys};
+use crate::resp::Request;
+
+/// What decides how much a command does. Positions are those of the request's words, from its name
+/// on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Work {
+    /// It is never long, but for its number of words.
+    Short,
+    /// All elements of its keys' values.
+    Values,
+    /// As many of them as a LIMIT lets through.
+    Limited,
+    /// The elements between two indices, which stand at `at` and behind it.
+    Inside { at: usize },
+    /// The elements outside of two such indices.
+    Outside { at: usize },
+    /// As many elements as the word at `at` says, if there is one.
+    Count { at: usize },
+    /// As many elements as stand behind the word COUNT.
+    CountWord,
+    /// Every key of the database.
+    Database,
+    /// The bytes of the word at `at`.
+    Payload { at: usize },
+}
+
+/// Bytes that come to about as much as an element.
+const BYTES_PER_ELEMENT: usize = 16;
+
+impl Work {
+    /// Of the command of this name, in capitals.
+    pub fn of(name: &str) -> Work {
+        match name {
+            "KEYS" => Work::Database,
+            "SCAN" | "SSCAN" | "HSCAN" | "ZSCAN" | "LMPOP" | "ZMPOP" => Work::CountWord,
+            "RESTORE" => Work::Payload { at: 3 },
+            "LRANGE" | "ZRANGE" | "ZREVRANGE" | "ZREMRANGEBYRANK" => Work::Inside { at: 2 },
+            "ZRANGESTORE" => Work::Inside { at: 3 },
+            "LTRIM" => Work::Outside { at: 2 },
+            "SPOP" | "LPOP" | "RPOP" | "ZPOPMIN" | "ZPOPMAX" | "SRANDMEMBER" | "HRANDFIELD"
+            | "ZRANDMEMBER" => Work::Count { at: 2 },
+            "ZRANGEBYSCORE" | "ZREVRANGEBYSCORE" | "ZRANGEBYLEX" | "ZREVRANGEBYLEX"
+            | "ZREMRANGEBYSCORE" | "ZREMRANGEBYLEX" => Work::Limited,
+            "SMEMBERS" | "HGETALL" | "HKEYS" | "HVALS" | "SINTER" | "SINTERSTORE"
+            | "SINTERCARD" | "SUNION" | "SUNIONSTORE" | "SDIFF" | "SDIFFSTORE" | "ZUNION"
+            | "ZUNIONSTORE" | "ZINTER" | "ZINTERSTORE" | "ZINTERCARD" | "ZDIFF" | "ZDIFFSTORE"
+            | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS" => {
+                Work::Values
+            }
+            _ => Work::Short,
+        }
+    }
+
+    /// About how many elements a request with these keys touches.
+    pub fn elements(self, db: Db<'_>, keys: Keys, args: Args<'_>) -> usize {
+        let request = args.request();
+        let all = || values(db, keys, request);
+        let elements = match self {
+            Work::Short => 0,
+            Work::Values => all(),
+            Work::Limited => limited(request, all()),
+            Work::Inside { at } => {
+                let all = all();
+                inside(request, at, all).unwrap_or_else(|| limited(request, all))
+            }
+            Work::Outside { at } => {
+                let all = all();
+                all - inside(request, at, all).unwrap_or(0)
+            }
+            Work::Count { at } => match number(request, at).unwrap_or(1) {
+                // A negative count may name an element more than once.
+                count if count < 0 => count.unsigned_abs() as usize,
+                count => all().min(count as usize),
+            },
+            Work::CountWord => count_word(request),
+            Work::Database => db.len(),
+            Work::Payload { at } => request.get(at).map_or(0, |it| it.len() / BYTES_PER_ELEMENT),
+        };
+        elements.saturating_add(request.len())
+    }
+}
+
+fn values(db: Db<'_>, keys: Keys, request: Request<'_>) -> usize {
+    let mut all = 0;
+    keys.each(request, |key| all += db.peek(key).map_or(0, elements_of));
+    all
+}
+
+fn elements_of(slot: &KeySlot) -> usize {
+    match slot.value() {
+        None => 1,
+        Some(Value::Shared(bytes)) => bytes.len() / BYTES_PER_ELEMENT,
+        Some(Value::Grown(bytes)) => bytes.len() / BYTES_PER_ELEMENT,
+        Some(Value::List(it)) => it.len(),
+        Some(Value::Set(it)) => it.len(),
+        Some(Value::Hash(it)) => it.len(),
+        Some(Value::Zset(it)) => it.len(),
+    }
+}
+
+fn number(request: Request<'_>, at: usize) -> Option<i64> {
+    std::str::from_utf8(request.get(at)?).ok()?.parse().ok()
+}
+
+/// The elements between two indices of `all`; `None` when these are no indices.
+fn inside(request: Request<'_>, at: usize, all: usize) -> Option<usize> {
+    let (start, stop) = (number(request, at)?, number(request, at + 1)?);
+    let all = all as i64;
+    let place = |it: i64| if it < 0 { it.saturating_add(all) } else { it };
+    let (start, stop) = (place(start).max(0), place(stop).min(all - 1));
+    Some(stop.saturating_sub(start).saturating_add(1).max(0) as usize)
+}
+
+/// As many of `all` as LIMIT lets through: an offset and a count.
+fn limited(request: Request<'_>, all: usize) -> usize {
+    let Some(at) = place_of(request, b"LIMIT") else { return all };
+    match (number(request, at + 1), number(request, at + 2)) {
+        (Some(offset), Some(count)) if 0 <= offset && 0 <= count => {
+            all.min(offset.saturating_add(count) as usize)
+        }
+        _ => all,
+    }
+}
+
+fn count_word(request: Request<'_>) -> usize {
+    let count = place_of(request, b"COUNT").and_then(|it| number(request, it + 1));
+    count.map_or(0, |it| it.max(0) as usize)
+}
+
+fn place_of(request: Request<'_>, word: &[u8]) -> Option<usize> {
+    request.iter().position(|it| it.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::verbs;
+    use crate::engine::verbs::check::{Bench, words};
+    use crate::resp::OwnedRequest;
+
+    fn elements(bench: &Bench, line: &str) -> usize {
+        let words = words(line);
+        let request = OwnedRequest::of(words.iter().map(Vec::as_slice));
+        let name = String::from_utf8_lossy(&words[0]).to_uppercase();
+        let row = verbs::rows().find(|it| it.spec.name == name).expect("a command");
+        let args = Args::new(request.borrow(), 1, 0, &bench.env);
+        Work::of(row.spec.name).elements(bench.engine.db(&args), row.spec.keys, args) - words.len()
+    }
+
+    #[test]
+    fn estimates_follow_sizes_and_arguments() {
+        let mut bench = Bench::default();
+        let members: Vec<String> = (0..100).map(|it| format!("{it} m{it}")).collect();
+        bench.ask(&format!("ZADD z {}", members.join(" ")));
+        bench.ask(&format!("SADD s {}", members.join(" ")));
+        bench.ask(&format!("RPUSH l {}", members.join(" ")));
+        for (line, wanted) in [
+            ("SMEMBERS s", 200),
+            ("SINTERSTORE d s s", 400),
+            ("SORT l LIMIT 0 1", 200),
+            ("SORT none", 0),
+            ("LRANGE l 0 -1", 200),
+            ("LRANGE l -3 -1", 3),
+            ("LRANGE l 7 3", 0),
+            ("LRANGE l 9223372036854775807 -9223372036854775808", 0),
+            ("LTRIM l 0 -2", 1),
+            ("LPOP l", 1),
+            ("LPOP l 1000", 200),
+            ("SRANDMEMBER s -1000", 1000),
+            ("ZRANGE z 0 9", 10),
+            ("ZRANGE z 0 9 BYSCORE", 10),
+            ("ZRANGE z -inf +inf BYSCORE LIMIT 5 10", 15),
+            ("ZRANGEBYSCORE z -inf +inf", 100),
+            ("ZRANGEBYSCORE z -inf +inf LIMIT 0 3", 3),
+            ("KEYS *", 3),
+            ("SCAN 0 COUNT 500", 500),
+            ("SCAN 0", 0),
+            ("ZADD z 1 m", 0),
+            ("GET z", 0),
+        ] {
+            assert_eq!(elements(&bench, line), wanted, "{line}");
+        }
+        assert_eq!(elements(&bench, &format!("RESTORE k 0 {}", "x".repeat(1600))), 100);
+    }
+}

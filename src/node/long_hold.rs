@@ -1,0 +1,120 @@
+//! Members that somebody holds for long, and says so: nobody waits for their locks on a worker.
+//!
+//! Whoever is about to hold a member for long marks it first and locks it then. A worker that finds
+//! a lock taken looks at the mark: a short holder is worth a short wait, for a long one the request
+//! waits in its connection until the mark is gone, and the worker serves others.
+
+use super::member::{Hosted, Member};
+use super::replica_set::ReplicaSet;
+use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+
+/// Longest that a worker waits for a lock before it looks again whether its holder will be long.
+const LOOK_EVERY: Duration = Duration::from_micros(100);
+/// Longest that somebody with a thread of its own waits before it looks again.
+const REST: Duration = Duration::from_micros(500);
+
+/// Who holds a member for long, or is about to.
+#[derive(Default)]
+pub(super) struct LongHolders {
+    readers: AtomicU32,
+    writers: AtomicU32,
+}
+
+/// What somebody does with a member for long.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Hold {
+    /// Others may read it meanwhile.
+    Read,
+    /// Nobody else comes near it.
+    Write,
+}
+
+impl Member {
+    /// Whether somebody changes it for long: reads would wait.
+    #[inline]
+    pub fn is_long_written(&self) -> bool {
+        self.long_holders.writers.load(SeqCst) != 0
+    }
+
+    /// Whether somebody reads or changes it for long: writes would wait.
+    #[inline]
+    pub fn is_long_held(&self) -> bool {
+        self.is_long_written() || self.long_holders.readers.load(SeqCst) != 0
+    }
+
+    fn holders(&self, hold: Hold) -> &AtomicU32 {
+        match hold {
+            Hold::Read => &self.long_holders.readers,
+            Hold::Write => &self.long_holders.writers,
+        }
+    }
+
+    /// Locks it to read, unless somebody changes it for long.
+    #[inline]
+    pub(super) fn read_unless_long(&self) -> Option<RwLockReadGuard<'_, Hosted>> {
+        self.hosted.try_read().or_else(|| self.wait_to_read())
+    }
+
+    #[cold]
+    fn wait_to_read(&self) -> Option<RwLockReadGuard<'_, Hosted>> {
+        while !self.is_long_written() {
+            if let Some(hosted) = self.hosted.try_read_for(LOOK_EVERY) {
+                return Some(hosted);
+            }
+        }
+        None
+    }
+
+    /// Locks it to write, unless somebody holds it for long.
+    #[inline]
+    pub(super) fn write_unless_long(&self) -> Option<RwLockWriteGuard<'_, Hosted>> {
+        self.hosted.try_write().or_else(|| self.wait_to_write())
+    }
+
+    #[cold]
+    fn wait_to_write(&self) -> Option<RwLockWriteGuard<'_, Hosted>> {
+        while !self.is_long_held() {
+            if let Some(hosted) = self.hosted.try_write_for(LOOK_EVERY) {
+                return Some(hosted);
+            }
+        }
+        None
+    }
+
+    /// Locks it to write, however long that takes: for threads of their own. It never stands in
+    /// line behind a long reader, which would keep other readers out.
+    pub(super) fn write_patiently(&self) -> RwLockWriteGuard<'_, Hosted> {
+        loop {
+            if let Some(hosted) = self.write_unless_long() {
+                return hosted;
+            }
+            std::thread::sleep(REST);
+        }
+    }
+}
+
+/// A mark that a member is held for long. Dropped after its lock, it lets those go on who wait.
+pub(super) struct LongHold<'s> {
+    set: &'s ReplicaSet,
+    member: &'s Member,
+    hold: Hold,
+}
+
+impl ReplicaSet {
+    /// Marks a member, before it is locked.
+    pub(super) fn hold_long<'s>(&'s self, member: &'s Member, hold: Hold) -> LongHold<'s> {
+        member.holders(hold).fetch_add(1, SeqCst);
+        LongHold { set: self, member, hold }
+    }
+}
+
+impl Drop for LongHold<'_> {
+    fn drop(&mut self) {
+        self.member.holders(self.hold).fetch_sub(1, SeqCst);
+        self.set.wake_waiters();
+        // What came meanwhile was left to its feed.
+        self.member.call_feed();
+    }
+}
