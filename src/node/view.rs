@@ -58,7 +58,7 @@ impl Members for View<'_> {
             member: member.id,
             applied: member.applied(),
             in_service: member.in_service() && !member.is_long_written(),
-            paused: !member.applies_at_once(),
+            paused: !member.applies_at_once() || member.is_long_held(),
             in_flight: member.readers.load(Relaxed),
             behind_us: if self.with_ages { self.set.behind_us(member, self.now) } else { 0 },
         }
