@@ -148,6 +148,14 @@ impl Wire {
         rest
     }
 
+    /// Whether something has come that is not read yet.
+    pub fn has_input(&mut self) -> bool {
+        self.socket.set_nonblocking(true);
+        let has_come = self.taken < self.got.len() || self.more().is_ok();
+        self.socket.set_nonblocking(false);
+        has_come
+    }
+
     /// Whether the server has closed the connection, after all that it still says.
     pub fn is_closed(&mut self) -> bool {
         while self.more_or_end() {}
