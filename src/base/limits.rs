@@ -56,6 +56,8 @@ pub const APPLY_RECORDS_MAX: usize = 512;
 /// Longest that a hosted replica applies under one acquisition of its lock, but for the write at
 /// hand.
 pub const APPLY_US_MAX: u64 = 1000;
+/// Requests of one connection that are served before others have their turn.
+pub const BATCH_REQUESTS_MAX: u64 = 1024;
 /// A request that touches more elements than this by estimate is long: it runs on a thread for long
 /// work.
 pub const LONG_ELEMENTS: usize = 10_000;

@@ -48,12 +48,16 @@ impl ReplicaSet {
     }
 
     /// Locks the master to write, for a worker, which sees to it that what is written is applied
-    /// ([`super::TurnApplier`]). `Err` with the master when somebody holds it for long.
+    /// ([`super::TurnApplier`]). `Err` with the master when somebody holds it for long, and
+    /// with a replica that is so far behind that it must catch up first.
     #[inline]
     pub fn write_in_turn<'s>(
         &'s self,
         member_list: &'s MemberList,
     ) -> Result<MasterGuard<'s>, MemberId> {
+        if let Some(behind) = self.far_behind() {
+            return Err(behind);
+        }
         loop {
             let member = self.master_of(member_list);
             let Some(hosted) = member.write_unless_long() else { return Err(member.id) };

@@ -40,6 +40,8 @@ pub struct ReplicaSet {
     /// Held while a member repeats a write that takes long.
     pub(super) replaying: Mutex<()>,
     pub(super) rate: Rate,
+    /// Stream bytes that a replica may lack before writes wait for it.
+    lag_bytes_max: AtomicU64,
     pub(super) pause: Pause,
     seed: u64,
     thresholds: RwLock<Thresholds>,
@@ -117,6 +119,7 @@ impl ReplicaSet {
             changing: Mutex::new(()),
             replaying: Mutex::new(()),
             rate: Rate::default(),
+            lag_bytes_max: AtomicU64::new(lag_bytes_max(feed_bytes_max)),
             pause: Pause::default(),
             seed,
             thresholds: RwLock::new(thresholds),
@@ -195,8 +198,15 @@ impl ReplicaSet {
         self.log.lock().stream_from(from)
     }
 
+    /// Stream bytes that a replica may lack before writes wait for it.
+    #[inline]
+    pub(super) fn lag_bytes_max(&self) -> u64 {
+        self.lag_bytes_max.load(Relaxed)
+    }
+
     /// Changes the bounds of the log.
     pub fn bound_log(&self, backlog_bytes: usize, feed_bytes_max: usize) {
+        self.lag_bytes_max.store(lag_bytes_max(feed_bytes_max), Relaxed);
         let mut log = self.log.lock();
         log.set_backlog_bytes(backlog_bytes);
         log.set_feed_bytes_max(feed_bytes_max);
@@ -306,4 +316,9 @@ impl ReplicaSet {
         master.set_applied(head);
         self.mark_disconnected(log);
     }
+}
+
+/// Half of what disconnects a replica: the other half is for writes that are at work.
+fn lag_bytes_max(feed_bytes_max: usize) -> u64 {
+    feed_bytes_max as u64 / 2
 }

@@ -14,10 +14,11 @@
 
 use super::apply_budget::ApplyBudget;
 use super::feed::Applied;
-use super::member::{Hosted, Member};
+use super::member::{Hosted, Member, MemberFlags};
 use super::replica_set::ReplicaSet;
+use crate::base::ids::MemberId;
 use crate::base::limits::{APPLY_AFTER_BYTES, LAG_BYTES_SOFT, LAG_WAIT_US_MAX, TURN_APPLY_US_MAX};
-use crate::runtime::clock;
+use crate::runtime::{clock, tasks};
 use parking_lot::RwLockWriteGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -75,6 +76,23 @@ impl ReplicaSet {
         Progress::Done
     }
 
+    /// A replica that would be disconnected soon though it is neither paused nor stuck: somebody
+    /// holds it for long. Writes wait until it has caught up.
+    #[inline]
+    pub(super) fn far_behind(&self) -> Option<MemberId> {
+        let head = self.head();
+        let is_far = |it: &&Arc<Member>| self.lag_bytes_max() < head.since(it.applied());
+        self.replicas().filter(is_far).find(|it| self.is_far_behind(it)).map(|it| it.id)
+    }
+
+    /// Whether writes wait for this replica.
+    pub(super) fn is_far_behind(&self, member: &Member) -> bool {
+        self.lag_bytes_max() < self.head().since(member.applied())
+            && member.id != self.master()
+            && member.is_moving()
+            && member.is_sound()
+    }
+
     /// Whether `member` is further behind than writers should get ahead of a replica.
     fn is_past_soft_lag(&self, member: &Member) -> bool {
         LAG_BYTES_SOFT < self.head().since(member.applied())
@@ -97,17 +115,20 @@ fn try_lock(member: &Member) -> Option<RwLockWriteGuard<'_, Hosted>> {
 pub struct TurnApplier {
     set: Arc<ReplicaSet>,
     busy_turns: u32,
+    /// The quarantined master for which a replacement has been called.
+    replaced: Option<MemberId>,
 }
 
 impl TurnApplier {
     /// The part of a worker that has written nothing yet.
     pub fn new(set: Arc<ReplicaSet>) -> TurnApplier {
-        TurnApplier { set, busy_turns: 0 }
+        TurnApplier { set, busy_turns: 0, replaced: None }
     }
 
     /// The worker has served all that was there. Answers whether it should come back at once.
     pub fn turn_end(&mut self) -> bool {
         let mut is_busy = false;
+        self.look_after_master();
         for member in self.set.replicas() {
             if !member.has_work.load(Relaxed) {
                 continue;
@@ -124,6 +145,20 @@ impl TurnApplier {
         }
         self.busy_turns = if is_busy { self.busy_turns + 1 } else { 0 };
         is_busy
+    }
+
+    /// Whoever has met the panic of a master's verb has it replaced, apart: the candidate may have
+    /// much to apply.
+    #[inline]
+    fn look_after_master(&mut self) {
+        let master = self.set.member(self.set.master());
+        if !master.is(MemberFlags::QUARANTINED) {
+            self.replaced = None;
+        } else if self.replaced != Some(master.id) {
+            self.replaced = Some(master.id);
+            let set = self.set.clone();
+            tasks::spawn(async { tasks::apart(move || set.replace_quarantined_master()).await });
+        }
     }
 
     /// Writing waits for applying: what this worker would write next waits for what it has written.

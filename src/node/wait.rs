@@ -27,7 +27,10 @@ impl Condition {
                 replicas(set).filter(may_serve).map(Member::applied).max()
             }
             Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
-            Condition::Free { member } => (!set.member(member).is_busy()).then_some(Offset::MAX),
+            Condition::Free { member } => {
+                let member = set.member(member);
+                (!member.is_busy() && !set.is_far_behind(member)).then_some(Offset::MAX)
+            }
             Condition::Never => None,
         }
     }

@@ -33,7 +33,7 @@ pub enum Condition {
     /// Clients are not held back by CLIENT PAUSE. The end of its time is not told: whoever waits
     /// for it knows when that is.
     Unpaused,
-    /// Nobody holds this member for long.
+    /// Nobody holds this member for long, and it is not far behind.
     Free { member: MemberId },
     /// Never: only time, or a word from outside, ends the wait.
     Never,

@@ -182,7 +182,7 @@ impl Connection {
 
     fn ended(&mut self, ended: BatchEnd, context: &mut BatchContext<'_, '_>) {
         match ended {
-            BatchEnd::OutOfInput | BatchEnd::RepliesFull => {}
+            BatchEnd::OutOfInput | BatchEnd::TurnOver => {}
             BatchEnd::With(outcome) => self.come_to(outcome, context),
         }
     }

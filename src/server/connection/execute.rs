@@ -121,8 +121,6 @@ impl Caller {
         context.scratch.effects = effects;
         context.locks = LockCache::Writing(writing);
         if outcome.is_err() && is_down {
-            context.locks.release();
-            context.set.replace_quarantined_master();
             return outcome;
         }
         self.refresh(context.now);

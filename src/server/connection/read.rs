@@ -15,7 +15,7 @@ use crate::commands::{
 use crate::engine::ReadVerb;
 use crate::metrics::worst::Key;
 use crate::metrics::{Label, Place};
-use crate::node::{CaughtUp, Condition, Member, MemberFlags, View};
+use crate::node::{CaughtUp, Condition, Member, View};
 use crate::resp::Request;
 use crate::route::{
     Allowed, Among, LadderPosition, Level, Plan, ReadRequirements, Reason, Unavailable, Where, plan,
@@ -240,10 +240,6 @@ impl Caller {
         self.saw(at, member, call, context);
         let label = Label::new(at.route, at.member, call.command.id);
         context.count(label, call.command);
-        if outcome.is_err() && member.is(MemberFlags::QUARANTINED) {
-            context.locks.release();
-            set.replace_quarantined_master();
-        }
         outcome.map(|()| Some(Outcome::Answered))
     }
 

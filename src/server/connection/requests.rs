@@ -5,7 +5,7 @@ use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
 use crate::base::ids::{MemberId, RouteId};
-use crate::base::limits::REPLY_FLUSH_BYTES;
+use crate::base::limits::{BATCH_REQUESTS_MAX, REPLY_FLUSH_BYTES};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags, Group};
@@ -22,8 +22,8 @@ use std::sync::Arc;
 pub enum BatchEnd {
     /// The input is used up, but for what may be the beginning of a request.
     OutOfInput,
-    /// Replies must leave before more are made.
-    RepliesFull,
+    /// Replies must leave, or others have their turn, before more is served.
+    TurnOver,
     /// A request has come to more than an answer.
     With(Outcome),
 }
@@ -64,12 +64,11 @@ pub fn serve(
             }
         }
         taken += consumed;
-        if context.scratch.works_long {
-            // The one that was long is done: its neighbours are not.
-            return (taken, BatchEnd::RepliesFull);
-        }
-        if REPLY_FLUSH_BYTES < caller.replies.out.bytes().len() {
-            return (taken, BatchEnd::RepliesFull);
+        let is_full = REPLY_FLUSH_BYTES < caller.replies.out.bytes().len();
+        // On a thread for long work the one that is long is served, and its neighbours are not.
+        let is_enough = BATCH_REQUESTS_MAX <= context.served || context.scratch.works_long;
+        if is_full || is_enough {
+            return (taken, BatchEnd::TurnOver);
         }
     }
 }

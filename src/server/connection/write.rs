@@ -9,7 +9,7 @@ use crate::command::{Args, Fault};
 use crate::commands::{Block, BlockOn, Command, Handler, Outcome, Resume};
 use crate::engine::{BlockingKeys, Called};
 use crate::metrics::Label;
-use crate::node::{BlockedCall, MemberFlags, Verb, Wanted};
+use crate::node::{BlockedCall, Verb, Wanted};
 use crate::resp::Request;
 use crate::route::{Acks, Reason};
 use crate::session::{AskedAcks, Tags};
@@ -53,10 +53,6 @@ impl Caller {
             self.came_from(context.set.member(master), Reason::Write, call, context);
         }
         context.count(Label::new(route, master, command.id), command);
-        if outcome.is_err() && context.set.member(master).is(MemberFlags::QUARANTINED) {
-            context.locks.release();
-            context.set.replace_quarantined_master();
-        }
         if let Called::Block(keys) = outcome? {
             return Ok(self.block_on(keys, call, context));
         }
