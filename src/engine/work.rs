@@ -1,6 +1,6 @@
-//! How much a command has to do, estimated before it runs: by elements, from the sizes of its values
-//! and its arguments. It decides where the command runs, never what it answers; a wrong estimate
-//! costs time.
+//! How much a command has to do, estimated before it runs: by elements, from the sizes of its
+//! values and its arguments. It decides where the command runs, never what it answers; a wrong
+//! estimate costs time.
 
 use super::{Db, KeySlot, Value};
 use crate::command::{Args, Keys};

@@ -2,7 +2,7 @@
 
 use super::apply_budget::ApplyBudget;
 use super::feed::Applied;
-use super::long_hold::Hold;
+use super::long_holders::Hold;
 use super::member::{Member, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::limits::CANDIDATE_US_MAX;

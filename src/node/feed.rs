@@ -2,7 +2,7 @@
 //! when, stands in `turn.rs`.
 
 use super::apply_budget::{ApplyBudget, BudgetClock};
-use super::long_hold::Hold;
+use super::long_holders::Hold;
 use super::member::{ApplyState, Hosted, Member};
 use super::replica_set::ReplicaSet;
 use super::sync::Synced;

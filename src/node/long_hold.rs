@@ -4,10 +4,10 @@
 //! a lock taken looks at the mark: a short holder is worth a short wait, for a long one the request
 //! waits in its connection until the mark is gone, and the worker serves others.
 
+use super::long_holders::Hold;
 use super::member::{Hosted, Member};
 use super::replica_set::ReplicaSet;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Longest that a worker waits for a lock before it looks again whether its holder will be long.
@@ -15,40 +15,17 @@ const LOOK_EVERY: Duration = Duration::from_micros(100);
 /// Longest that somebody with a thread of its own waits before it looks again.
 const REST: Duration = Duration::from_micros(500);
 
-/// Who holds a member for long, or is about to.
-#[derive(Default)]
-pub(super) struct LongHolders {
-    readers: AtomicU32,
-    writers: AtomicU32,
-}
-
-/// What somebody does with a member for long.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Hold {
-    /// Others may read it meanwhile.
-    Read,
-    /// Nobody else comes near it.
-    Write,
-}
-
 impl Member {
     /// Whether somebody changes it for long: reads would wait.
     #[inline]
     pub fn is_long_written(&self) -> bool {
-        self.long_holders.writers.load(SeqCst) != 0
+        self.long_holders.has(Hold::Write)
     }
 
     /// Whether somebody reads or changes it for long: writes would wait.
     #[inline]
     pub fn is_long_held(&self) -> bool {
-        self.is_long_written() || self.long_holders.readers.load(SeqCst) != 0
-    }
-
-    fn holders(&self, hold: Hold) -> &AtomicU32 {
-        match hold {
-            Hold::Read => &self.long_holders.readers,
-            Hold::Write => &self.long_holders.writers,
-        }
+        self.is_long_written() || self.long_holders.has(Hold::Read)
     }
 
     /// Locks it to read, unless somebody changes it for long.
@@ -105,14 +82,14 @@ pub(super) struct LongHold<'s> {
 impl ReplicaSet {
     /// Marks a member, before it is locked.
     pub(super) fn hold_long<'s>(&'s self, member: &'s Member, hold: Hold) -> LongHold<'s> {
-        member.holders(hold).fetch_add(1, SeqCst);
+        member.long_holders.enter(hold);
         LongHold { set: self, member, hold }
     }
 }
 
 impl Drop for LongHold<'_> {
     fn drop(&mut self) {
-        self.member.holders(self.hold).fetch_sub(1, SeqCst);
+        self.member.long_holders.leave(self.hold);
         self.set.wake_waiters();
         // What came meanwhile was left to its feed.
         self.member.call_feed();

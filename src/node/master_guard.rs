@@ -1,6 +1,7 @@
 //! The master, locked to write. What is written there is a `Transaction`.
 
-use super::long_hold::{Hold, LongHold};
+use super::long_hold::LongHold;
+use super::long_holders::Hold;
 use super::member::{Hosted, Member};
 use super::read_guard::{VerbResult, read_caught};
 use super::replica_set::{MemberList, ReplicaSet};

@@ -1,7 +1,7 @@
 //! A hosted member: an engine behind a lock, how far it has applied the stream, and whether it
 //! serves.
 
-use super::long_hold::LongHolders;
+use super::long_holders::LongHolders;
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;

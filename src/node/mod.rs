@@ -13,6 +13,7 @@ mod master_guard;
 mod transaction;
 mod apply_budget;
 mod feed;
+mod long_holders;
 mod long_hold;
 mod turn;
 mod sync;

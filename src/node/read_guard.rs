@@ -1,6 +1,7 @@
 //! A member, locked to read.
 
-use super::long_hold::{Hold, LongHold};
+use super::long_hold::LongHold;
+use super::long_holders::Hold;
 use super::member::{Hosted, Member};
 use super::replica_set::ReplicaSet;
 use crate::command::{Args, Fault};

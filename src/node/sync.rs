@@ -1,7 +1,7 @@
 //! Full resync in memory: a replica that was disconnected, or is new, becomes a copy of another
 //! member at one exact offset, and goes on from there.
 
-use super::long_hold::Hold;
+use super::long_holders::Hold;
 use super::member::{ApplyState, Member, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::limits::DATABASES;

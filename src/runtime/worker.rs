@@ -34,8 +34,8 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads of this name, numbered from `first` on. `turn_end` says what each does
-    /// at the end of its turns.
+    /// Starts `count` threads of this name, numbered from `first` on. `turn_end` says what each
+    /// does at the end of its turns.
     pub fn start(
         name: &str,
         first: usize,

@@ -156,8 +156,8 @@ impl Caller {
         if self.is_paused(context.now, |_| true) { Err(NotNow::Paused) } else { Ok(master) }
     }
 
-    /// As [`Caller::lock_master`], for EXEC: the master is locked to write afterwards. What else may
-    /// end a transaction is looked at together with its watches.
+    /// As [`Caller::lock_master`], for EXEC: the master is locked to write afterwards. What else
+    /// may end a transaction is looked at together with its watches.
     pub fn lock_master_for(
         &mut self,
         queue: &Queue,
