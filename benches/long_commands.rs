@@ -417,9 +417,7 @@ fn measure(servers: &mut [Server; 2], row: Row, options: &Options) -> Result<[f6
 }
 
 fn main() {
-    let mut options = Options::parse();
-    options.entourage =
-        options.entourage.or_else(|| std::env::var_os("ENTOURAGE_BIN").map(Into::into));
+    let options = Options::parse();
     let binaries = Binaries::find(&options);
     println!("{}\n", binaries.caption());
     let started = [Kind::Redis, Kind::Entourage].map(|it| Server::start(&binaries, it, &options));

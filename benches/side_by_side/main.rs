@@ -6,16 +6,18 @@
 //! ```
 //!
 //! The servers take turns (A B C A B C …) and every figure is the median of the rounds. CPU per
-//! request is that of the server's processes alone, so it holds on a busy machine; requests/s does
-//! not. The tables go to stdout as Markdown, the progress to stderr.
+//! request is that of all threads of the server's processes, until every replica has applied
+//! everything: it holds on a busy machine; requests/s does not. The tables go to stdout as Markdown, the progress to stderr.
 
 mod options;
 mod peers;
 mod wire;
 mod cpu;
 mod drive;
+mod members;
 mod measure;
 mod speed;
+mod workers;
 mod collections;
 mod memory;
 mod lag;
@@ -44,6 +46,7 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
     match rows {
         Rows::Single => speed::single(binaries, options),
         Rows::Set => speed::set(binaries, options),
+        Rows::Workers => workers::tables(binaries, options),
         Rows::Collections => collections::table(binaries, options),
         Rows::Memory => memory::table(binaries, options),
         Rows::Lag => lag::report(binaries, options),

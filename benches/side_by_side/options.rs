@@ -1,5 +1,7 @@
 //! What the command line can ask of the bench.
 
+use crate::drive::{CONNECTIONS, Volume};
+use crate::measure::Effort;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -24,7 +26,7 @@ pub struct Options {
     /// Sections to run.
     #[arg(long, value_delimiter = ',', default_value = "all")]
     pub rows: Vec<Rows>,
-    /// Another binary in Entourage's place.
+    /// Another binary in Entourage's place; `ENTOURAGE_BIN` names one, too.
     #[arg(long, value_name = "PATH")]
     pub entourage: Option<PathBuf>,
     /// Given by `cargo bench`; means nothing here.
@@ -39,6 +41,8 @@ pub enum Rows {
     Single,
     /// A master with two replicas of each kind.
     Set,
+    /// Two workers beside one.
+    Workers,
     /// Lists, sets, sorted sets, hashes.
     Collections,
     /// Resident memory.
@@ -58,6 +62,7 @@ impl Rows {
         match self {
             Rows::Single => "Single servers",
             Rows::Set => "A master and two replicas",
+            Rows::Workers => "One worker and two",
             Rows::Collections => "Collections",
             Rows::Memory => "Memory",
             Rows::Lag => "Hosted push lag",
@@ -68,8 +73,15 @@ impl Rows {
     }
 }
 
-const ALL: [Rows; 6] =
-    [Rows::Single, Rows::Set, Rows::Collections, Rows::Memory, Rows::Lag, Rows::Metrics];
+const ALL: [Rows; 7] = [
+    Rows::Single,
+    Rows::Set,
+    Rows::Workers,
+    Rows::Collections,
+    Rows::Memory,
+    Rows::Lag,
+    Rows::Metrics,
+];
 
 impl Options {
     /// The sections asked for, in the order asked.
@@ -92,6 +104,11 @@ impl Options {
     pub fn requests_at(&self, depth: u64) -> u64 {
         let base = self.requests.unwrap_or(if self.quick { 10_000 } else { 100_000 });
         base * depth.min(8)
+    }
+
+    /// The rounds asked for of a run with the usual connections.
+    pub fn effort(&self, depth: u64, requests: u64) -> Effort {
+        Effort { rounds: self.rounds, volume: Volume { clients: CONNECTIONS, depth, requests } }
     }
 
     /// `count`, or a tenth of it in a quick run.
