@@ -49,7 +49,7 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Workers => workers::tables(binaries, options),
         Rows::Collections => collections::table(binaries, options),
         Rows::Memory => memory::table(binaries, options),
-        Rows::Lag => lag::report(binaries, options),
+        Rows::Lag => lag::table(binaries, options),
         Rows::Metrics => metering::table(binaries, options),
         Rows::Load => stall::table(binaries, options),
         Rows::All => unreachable!("`all` names sections, it is not one"),

@@ -9,10 +9,12 @@ use crate::wire::encode;
 
 /// What both this section and the one on metrics send.
 pub const ROWS: [Row; 3] = [
-    Row { name: "SET", fill: strings, load: Load::Repeat(&["SET", "key:__rand_int__", VALUE]) },
+    SET,
     Row { name: "GET", fill: strings, load: Load::Repeat(&["GET", "key:__rand_int__"]) },
     Row { name: "MIXED 10:1", fill: strings, load: Load::Mixed },
 ];
+pub const SET: Row =
+    Row { name: "SET", fill: strings, load: Load::Repeat(&["SET", "key:__rand_int__", VALUE]) };
 const DEPTHS: [u64; 3] = [1, 16, 64];
 
 /// Entourage without replicas beside one peer each.
