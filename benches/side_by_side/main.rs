@@ -1,7 +1,7 @@
 //! Entourage beside redis-server and valkey-server: one load, one machine, one table.
 //!
 //! ```text
-//! cargo bench --bench side_by_side                          everything but the 10 M-key load
+//! cargo bench --bench side_by_side                          everything but stalls and the 10 M-key load
 //! cargo bench --bench side_by_side -- --rows single --only SET,GET --depths 1,16 --quick
 //! ```
 //!
@@ -22,7 +22,11 @@ mod collections;
 mod memory;
 mod lag;
 mod metering;
-mod stall;
+mod load;
+mod fillings;
+mod probes;
+mod long_work;
+mod stalls;
 mod table;
 
 use clap::Parser;
@@ -51,7 +55,8 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Memory => memory::table(binaries, options),
         Rows::Lag => lag::table(binaries, options),
         Rows::Metrics => metering::table(binaries, options),
-        Rows::Load => stall::table(binaries, options),
+        Rows::Stalls => stalls::table(binaries, options),
+        Rows::Load => load::table(binaries, options),
         Rows::All => unreachable!("`all` names sections, it is not one"),
     }
 }

@@ -20,6 +20,9 @@ pub struct Options {
     /// Small runs: to see that everything works, not to quote.
     #[arg(long)]
     pub quick: bool,
+    /// Stalls beside as many keys as the bars name: 5 M, and 4 M to flush, instead of 1 M.
+    #[arg(long)]
+    pub full: bool,
     /// Pipeline depths [default: 1,16,64; collections: 1,16].
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
     pub depths: Vec<u64>,
@@ -51,9 +54,11 @@ pub enum Rows {
     Lag,
     /// What recording latencies costs.
     Metrics,
+    /// How long other clients wait while one runs something long.
+    Stalls,
     /// The longest command during a load of 10 M keys.
     Load,
-    /// Every section but `load`.
+    /// Every section but `stalls` and `load`.
     All,
 }
 
@@ -67,6 +72,7 @@ impl Rows {
             Rows::Memory => "Memory",
             Rows::Lag => "Hosted push lag",
             Rows::Metrics => "Metrics on and off",
+            Rows::Stalls => "Other clients beside a long command",
             Rows::Load => "Longest command during a load",
             Rows::All => "All",
         }
