@@ -19,9 +19,11 @@ const LARGE_BYTES: usize = 100_000_000;
 /// A replica that is so far behind is cut off (`replica-feed-limit`); some more, to be sure.
 const FEED_LIMIT_BYTES: u64 = 72 << 20;
 const CHUNK_BYTES: usize = 1 << 20;
-/// Until what is to expire has been written.
-const FILL_TIME_PER_KEY: Duration = Duration::from_micros(4);
+/// Until what is to expire has been written: of a first round, then at least, and by how much longer
+/// than the round before has needed.
+const FILL_TIME_PER_KEY: Duration = Duration::from_micros(12);
 const FILL_TIME_LEAST: Duration = Duration::from_secs(1);
+const FILL_TIME_SPARE: f64 = 1.5;
 const EXPIRING_TIME: Duration = Duration::from_secs(1);
 
 /// What a row's client does.
@@ -101,6 +103,8 @@ pub struct Subject {
     keys_to_list: u64,
     keys_to_flush: u64,
     writes_before_failover: u64,
+    /// What writing the keys that are to expire needs.
+    fill_time: Duration,
 }
 
 impl Subject {
@@ -116,6 +120,7 @@ impl Subject {
             keys_to_list: options.scaled(full(KEYS_TO_LIST_FULL)),
             keys_to_flush: options.scaled(full(KEYS_TO_FLUSH_FULL)),
             writes_before_failover: options.scaled(WRITES_BEFORE_FAILOVER),
+            fill_time: FILL_TIME_LEAST + FILL_TIME_PER_KEY * options.scaled(KEYS) as u32,
         })
     }
 
@@ -184,8 +189,9 @@ impl Subject {
     /// Keys whose deadlines lie in one second, soon.
     fn expiring(&mut self) -> Result<Deed, String> {
         self.clear()?;
-        let fill_time = FILL_TIME_LEAST + FILL_TIME_PER_KEY * self.keys as u32;
-        let first = Instant::now() + fill_time;
+        let begun = Instant::now();
+        let fill_time = self.fill_time;
+        let first = begun + fill_time;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|it| it.to_string())?;
         let deadline_ms = (now + fill_time).as_millis() as u64;
         let keys = self.keys;
@@ -194,6 +200,7 @@ impl Subject {
             encode(&["SET", &format!("expiring:{it:012}"), VALUE, "PXAT", &at.to_string()])
         }))?;
         self.rest("PING")?;
+        self.fill_time = FILL_TIME_LEAST + begun.elapsed().mul_f64(FILL_TIME_SPARE);
         if first < Instant::now() {
             return Err("the keys took too long to be written".into());
         }
@@ -226,6 +233,9 @@ impl Subject {
         let chunk = encode(&["SET", "large", &"x".repeat(CHUNK_BYTES)]);
         for _ in 0..FEED_LIMIT_BYTES / CHUNK_BYTES as u64 {
             self.wire.ask_long(&chunk)?;
+        }
+        if !self.members.is_cut_off(replica)? {
+            return Err("the replica was not cut off".into());
         }
         Ok(Deed::Commands(vec![encode(&["PROXY", "NODE", replica, "RESUME"])]))
     }

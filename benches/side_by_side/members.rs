@@ -87,6 +87,13 @@ impl Members {
         let told = info(&mut self.master, "replication")?;
         Ok(replica_lines(&told).filter_map(|it| word(it, "ip=")).map(str::to_owned).collect())
     }
+
+    /// Whether a hosted replica must take everything anew.
+    pub fn is_cut_off(&mut self, name: &str) -> Result<bool, String> {
+        let told = info(&mut self.master, "replication")?;
+        let line = replica_lines(&told).find(|it| word(it, "ip=") == Some(name));
+        Ok(line.is_some_and(|it| !it.contains("state=online")))
+    }
 }
 
 fn info(wire: &mut Wire, section: &str) -> Result<String, String> {
