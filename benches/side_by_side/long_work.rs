@@ -1,4 +1,4 @@
-//! What one client does while others are watched: long commands, and what must be there before them.
+//! What one client does while others are watched, and what must be there before.
 
 use crate::drive::VALUE;
 use crate::fillings::Payloads;
@@ -19,7 +19,7 @@ const LARGE_BYTES: usize = 100_000_000;
 /// A replica that is so far behind is cut off (`replica-feed-limit`); some more, to be sure.
 const FEED_LIMIT_BYTES: u64 = 72 << 20;
 const CHUNK_BYTES: usize = 1 << 20;
-/// Until what is to expire has been written: of a first round, then at least, and by how much longer
+/// Until what is to expire has been written: in a first round, then at least, and how much more
 /// than the round before has needed.
 const FILL_TIME_PER_KEY: Duration = Duration::from_micros(12);
 const FILL_TIME_LEAST: Duration = Duration::from_secs(1);

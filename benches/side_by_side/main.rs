@@ -1,13 +1,14 @@
 //! Entourage beside redis-server and valkey-server: one load, one machine, one table.
 //!
 //! ```text
-//! cargo bench --bench side_by_side                          everything but stalls and the 10 M-key load
+//! cargo bench --bench side_by_side                          all but `stalls` and `load`
 //! cargo bench --bench side_by_side -- --rows single --only SET,GET --depths 1,16 --quick
 //! ```
 //!
 //! The servers take turns (A B C A B C …) and every figure is the median of the rounds. CPU per
 //! request is that of all threads of the server's processes, until every replica has applied
-//! everything: it holds on a busy machine; requests/s does not. The tables go to stdout as Markdown, the progress to stderr.
+//! everything: it holds on a busy machine; requests/s does not. The tables go to stdout as Markdown,
+//! the progress to stderr.
 
 mod options;
 mod peers;

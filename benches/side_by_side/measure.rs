@@ -47,7 +47,7 @@ pub fn measure(row: &Row, parties: &[Option<Party>], effort: Effort) -> Vec<Opti
     runs(row, parties, effort).into_iter().map(|it| median(&it?)).collect()
 }
 
-/// Every run, per party and round; `None` for a party that is absent or once answered with an error.
+/// Every run, per party and round; `None` for a party that is absent or once failed.
 pub fn runs(row: &Row, parties: &[Option<Party>], effort: Effort) -> Vec<Option<Vec<Sample>>> {
     let Volume { clients, depth, requests } = effort.volume;
     eprintln!(

@@ -33,8 +33,8 @@ impl Seen {
     }
 }
 
-/// Does `work` while two connections PING and two others GET. The connections of a kind are made one
-/// right after the other, so that with two workers each has one.
+/// Does `work` while two connections PING and two others GET. The connections of a kind are made
+/// one right after the other, so that with two workers each has one.
 pub fn beside<T>(port: u16, work: impl FnOnce() -> Result<T, String>) -> Result<(T, Seen), String> {
     let dial = || Wire::dial(port).map_err(|it| it.to_string());
     let pings = [dial()?, dial()?];

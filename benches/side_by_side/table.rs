@@ -105,8 +105,8 @@ pub fn interval_verdict(mut ratios: Vec<f64>, bar: f64) -> [String; 2] {
 /// of `count`.
 fn interval_start(count: usize) -> usize {
     const OUTSIDE_MAX: f64 = 0.05;
-    // The median lies below the value of this index as often as `count` thrown coins show at most so
-    // many heads.
+    // The median lies below the value of this index as often as `count` thrown coins show at most
+    // so many heads.
     let (mut at_most, mut exactly) = (0.0, 0.5f64.powi(count as i32));
     for heads in 0..count {
         at_most += exactly;

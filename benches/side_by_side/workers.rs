@@ -18,8 +18,8 @@ pub fn tables(binaries: &Binaries, options: &Options) -> String {
     let of_set = two_beside_one(binaries, options);
     let alone = one_client(binaries, options);
     format!(
-        "With two hosted replicas, until they have applied everything. A ratio is the median of the \
-         rounds' ratios with its 90 % interval.\n\n{of_set}\nOne client alone at depth 1, without \
+        "With two hosted replicas, until they have applied everything. A ratio is the median of \
+         the rounds' ratios with its 90 % interval.\n\n{of_set}\nOne client alone at depth 1, without \
          replicas, beside valkey with its one worker:\n\n{alone}"
     )
 }
