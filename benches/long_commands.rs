@@ -15,6 +15,9 @@
 #[path = "side_by_side/cpu.rs"]
 mod cpu;
 #[allow(dead_code)]
+#[path = "side_by_side/fillings.rs"]
+mod fillings;
+#[allow(dead_code)]
 #[path = "side_by_side/peers.rs"]
 mod peers;
 #[allow(dead_code)]
@@ -22,13 +25,10 @@ mod peers;
 mod wire;
 
 use clap::Parser;
+use fillings::{FILLINGS, Filling, Payloads};
 use options::Options;
 use peers::{Binaries, Kind, Party};
-use std::collections::HashMap;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::thread;
-use std::time::Duration;
+use wire::Wire;
 
 /// The command line, under the name by which the shared modules know it.
 mod options {
@@ -67,60 +67,6 @@ mod options {
 const BAR_ALONE: f64 = 1.0;
 /// Against all of redis' processes.
 const BAR_WITH_REPLICAS: f64 = 0.7;
-/// Words of one command that fills a collection.
-const FILL_WORDS: usize = 1000;
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Ends a reply of any length: nothing in a collection looks like it.
-const MARK: &str = "the-end-of-this-reply";
-
-/// What a collection is filled with, and by which command.
-struct Filling {
-    key: &'static str,
-    command: &'static str,
-    /// The words for the element of this number.
-    words: fn(usize) -> Vec<String>,
-    /// The number of the first element, in parts of a hundred of all there are.
-    from: usize,
-}
-
-const fn filling(
-    key: &'static str,
-    command: &'static str,
-    from: usize,
-    words: fn(usize) -> Vec<String>,
-) -> Filling {
-    Filling { key, command, words, from }
-}
-
-fn member(at: usize) -> Vec<String> {
-    vec![format!("member:{at:09}")]
-}
-
-fn number(at: usize) -> Vec<String> {
-    vec![(at * 7).to_string()]
-}
-
-fn pair(at: usize) -> Vec<String> {
-    vec![format!("field:{at:09}"), format!("value:{at:09}")]
-}
-
-fn scored(at: usize) -> Vec<String> {
-    vec![(at * 7919 % 1_000_003).to_string(), format!("member:{at:09}")]
-}
-
-/// A set of texts and another that has half of it, the same of sorted sets, and one of each other
-/// kind.
-const FILLINGS: &[Filling] = &[
-    filling("set", "SADD", 0, member),
-    filling("half", "SADD", 50, member),
-    filling("ints", "SADD", 0, number),
-    filling("hash", "HSET", 0, pair),
-    filling("zset", "ZADD", 0, scored),
-    filling("zhalf", "ZADD", 50, scored),
-    filling("list", "RPUSH", 0, member),
-    filling("numbers", "RPUSH", 0, number),
-];
-
 /// What is done before a round, and not measured.
 #[derive(Clone, Copy)]
 enum Before {
@@ -240,118 +186,31 @@ const ROWS: &[Row] = &[
     made("DUMP list"),
 ];
 
-impl Filling {
-    fn of(key: &str) -> &'static Filling {
-        FILLINGS.iter().find(|it| it.key == key).expect("rows name collections that there are")
-    }
-
-    /// Numbers of all elements, well mixed.
-    fn numbers(&self, elements: usize) -> impl Iterator<Item = usize> {
-        const STRIDE: usize = 611_953;
-        let from = elements * self.from / 100;
-        // A list is in order; elsewhere each comes as if by chance.
-        let stride = if self.command == "RPUSH" { 1 } else { STRIDE };
-        (0..elements).map(move |it| from + it * stride % elements)
-    }
-
-    fn commands(&self, elements: usize) -> impl Iterator<Item = Vec<u8>> {
-        let numbers: Vec<usize> = self.numbers(elements).collect();
-        let chunks: Vec<Vec<usize>> = numbers.chunks(FILL_WORDS).map(<[usize]>::to_vec).collect();
-        chunks.into_iter().map(|chunk| {
-            let words = chunk.into_iter().flat_map(self.words);
-            let head = [self.command.to_owned(), self.key.to_owned()];
-            wire::encode(&head.into_iter().chain(words).collect::<Vec<_>>())
-        })
-    }
-
-    /// The name of the element of this number.
-    fn name(&self, at: usize) -> String {
-        let words = (self.words)(at);
-        words[usize::from(self.command == "ZADD")].clone()
-    }
-}
-
-/// A server with a connection that takes replies of any size.
+/// A server, a connection to it, and what it has been filled with.
 struct Server {
     party: Party,
-    stream: TcpStream,
-    payloads: HashMap<&'static str, Vec<u8>>,
+    wire: Wire,
+    payloads: Payloads,
 }
 
 impl Server {
     fn start(binaries: &Binaries, kind: Kind, options: &Options) -> Result<Server, String> {
         let party = binaries.start(kind, options.replicas).ok_or("a server does not start")?;
-        let stream = TcpStream::connect(("127.0.0.1", party.port())).map_err(text)?;
-        stream.set_nodelay(true).map_err(text)?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(text)?;
-        Ok(Server { party, stream, payloads: HashMap::new() })
-    }
-
-    /// Fills this collection unless it is there.
-    fn fill(&mut self, key: &'static str, elements: usize) -> Result<(), String> {
-        if self.payloads.contains_key(key) {
-            return Ok(());
-        }
-        let mut wire = wire::Wire::dial(self.party.port()).map_err(text)?;
-        wire.fill(Filling::of(key).commands(elements))?;
-        let reply = self.ask(&wire::encode(&["DUMP", key]))?;
-        let start = 2 + reply.windows(2).position(|it| it == b"\r\n").ok_or("no payload")?;
-        self.payloads.insert(key, reply[start..reply.len() - 2].to_vec());
-        cpu::wait_until_quiet(&self.party.pids());
-        Ok(())
-    }
-
-    /// Sends a command and answers its whole reply.
-    fn ask(&mut self, command: &[u8]) -> Result<Vec<u8>, String> {
-        let mut writer = self.stream.try_clone().map_err(text)?;
-        thread::scope(|scope| {
-            // The reply may begin before the request has been taken.
-            scope.spawn(move || {
-                let _ = writer.write_all(command);
-                let _ = writer.write_all(&wire::encode(&["ECHO", MARK]));
-            });
-            self.read_reply().map_err(text)
-        })
-        .and_then(|reply| match reply.first() {
-            Some(b'-') => Err(String::from_utf8_lossy(&reply).into_owned()),
-            _ => Ok(reply),
-        })
-    }
-
-    fn read_reply(&mut self) -> io::Result<Vec<u8>> {
-        let end = format!("${}\r\n{MARK}\r\n", MARK.len());
-        let (mut reply, mut chunk) = (Vec::new(), vec![0; 1 << 20]);
-        while !reply.ends_with(end.as_bytes()) {
-            match self.stream.read(&mut chunk)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                len => reply.extend_from_slice(&chunk[..len]),
-            }
-        }
-        reply.truncate(reply.len() - end.len());
-        Ok(reply)
-    }
-
-    fn restore(&self, to: &str, from: &str) -> Vec<u8> {
-        let payload = &self.payloads[from];
-        let mut out = format!("*4\r\n$7\r\nRESTORE\r\n${}\r\n{to}\r\n", to.len()).into_bytes();
-        out.extend_from_slice(format!("$1\r\n0\r\n${}\r\n", payload.len()).as_bytes());
-        out.extend_from_slice(payload);
-        out.extend_from_slice(b"\r\n");
-        out
+        let wire = Wire::dial(party.port()).map_err(|it| it.to_string())?;
+        Ok(Server { party, wire, payloads: Payloads::default() })
     }
 
     /// CPU in ms that this row's command takes once.
     fn round(&mut self, (_, before, measured): Row, elements: usize) -> Result<f64, String> {
-        self.ask(&wire::encode(&["UNLINK", "d", "x"]))?;
+        self.wire.ask(&["UNLINK", "d", "x"])?;
         if let Before::Fresh(from) = before {
-            let command = self.restore("x", from);
-            self.ask(&command)?;
+            self.wire.ask_long(&self.payloads.restore("x", from))?;
         }
         let command = self.command(measured, elements);
         let pids = self.party.pids();
         cpu::wait_until_quiet(&pids);
         let begun = cpu::nanos(&pids);
-        self.ask(&command)?;
+        self.wire.ask_long(&command)?;
         cpu::wait_until_quiet(&pids);
         Ok((cpu::nanos(&pids) - begun) as f64 / 1e6)
     }
@@ -359,7 +218,7 @@ impl Server {
     fn command(&self, measured: Measured, elements: usize) -> Vec<u8> {
         let half = (elements / 2).to_string();
         match measured {
-            Measured::Restore(key) => self.restore("d", key),
+            Measured::Restore(key) => self.payloads.restore("d", key),
             Measured::Words(words) => {
                 let words = words.replace("{half}", &half);
                 wire::encode(&words.split(' ').collect::<Vec<_>>())
@@ -369,7 +228,7 @@ impl Server {
                 let half = of.numbers(elements).take(elements / 2);
                 let said: Vec<String> = match words.starts_with(of.command) {
                     true => half.flat_map(of.words).collect(),
-                    false => half.map(|it| of.name(it)).collect(),
+                    false => half.map(|it| name_of(of, it)).collect(),
                 };
                 let words = words.split(' ').map(str::to_owned);
                 wire::encode(&words.chain(said).collect::<Vec<_>>())
@@ -378,8 +237,10 @@ impl Server {
     }
 }
 
-fn text(why: io::Error) -> String {
-    why.to_string()
+/// The name of the element of this number.
+fn name_of(filling: &Filling, at: usize) -> String {
+    let words = (filling.words)(at);
+    words[usize::from(filling.command == "ZADD")].clone()
 }
 
 /// The collections that a row needs.
@@ -404,7 +265,7 @@ fn median(mut of: Vec<f64>) -> f64 {
 fn measure(servers: &mut [Server; 2], row: Row, options: &Options) -> Result<[f64; 2], String> {
     for server in servers.iter_mut() {
         for key in collections(row) {
-            server.fill(key, options.elements)?;
+            server.payloads.fill(&mut server.wire, key, options.elements)?;
         }
     }
     let mut rounds = [Vec::new(), Vec::new()];
@@ -417,9 +278,7 @@ fn measure(servers: &mut [Server; 2], row: Row, options: &Options) -> Result<[f6
 }
 
 fn main() {
-    let mut options = Options::parse();
-    options.entourage =
-        options.entourage.or_else(|| std::env::var_os("ENTOURAGE_BIN").map(Into::into));
+    let options = Options::parse();
     let binaries = Binaries::find(&options);
     println!("{}\n", binaries.caption());
     let started = [Kind::Redis, Kind::Entourage].map(|it| Server::start(&binaries, it, &options));

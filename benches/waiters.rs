@@ -82,9 +82,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 const MB: f64 = (1 << 20) as f64;
 
 fn main() {
-    let mut options = Options::parse();
-    options.entourage =
-        options.entourage.or_else(|| std::env::var_os("ENTOURAGE_BIN").map(Into::into));
+    let options = Options::parse();
     allow_many_files();
     let binaries = Binaries::find(&options);
     println!("{}\n", binaries.caption());

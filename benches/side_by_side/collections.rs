@@ -1,7 +1,7 @@
 //! Lists, sets, hashes and sorted sets, and MSET: single servers.
 
 use crate::drive::{KEYS, Load, VALUE};
-use crate::measure::{Effort, Fill, Row, measure};
+use crate::measure::{Fill, Row, measure};
 use crate::options::Options;
 use crate::peers::Binaries;
 use crate::table::{SPEED_HEAD, Table, speed_row};
@@ -49,7 +49,7 @@ pub fn table(binaries: &Binaries, options: &Options) -> String {
         for depth in options.depths_or(&DEPTHS) {
             // Half of what a plain SET gets: a command here does more.
             let requests = options.requests_at(depth) / 2;
-            let effort = Effort { rounds: options.rounds, depth, requests };
+            let effort = options.effort(depth, requests);
             let samples = measure(row, &parties, effort);
             table.push(speed_row(row.name, depth, &samples, bar(depth)));
         }

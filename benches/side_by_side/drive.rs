@@ -25,6 +25,14 @@ const PATIENCE_SECONDS: u64 = 180;
 /// In the mix one command in so many is a SET, the others are GETs.
 const MIX: u64 = 11;
 
+/// How much is sent, and over how many connections.
+#[derive(Clone, Copy)]
+pub struct Volume {
+    pub clients: u64,
+    pub depth: u64,
+    pub requests: u64,
+}
+
 /// What is sent.
 #[derive(Clone, Copy)]
 pub enum Load {
@@ -52,21 +60,22 @@ pub struct Seen {
     pub p99_ms: f64,
 }
 
-pub fn drive(load: Load, port: u16, depth: u64, requests: u64) -> Result<Seen, String> {
+pub fn drive(load: Load, port: u16, volume: Volume) -> Result<Seen, String> {
     match load {
-        Load::Repeat(words) => redis_benchmark(words, port, depth, requests),
+        Load::Repeat(words) => redis_benchmark(words, port, volume),
         Load::Mixed => task::block_on(async {
             let patience = Duration::from_secs(PATIENCE_SECONDS);
-            let run = timeout(patience, mixed(port, depth, requests)).await;
+            let run = timeout(patience, mixed(port, volume)).await;
             run.map_err(|_| "the mix hung")?.map_err(|it| it.to_string())
         }),
     }
 }
 
-fn redis_benchmark(words: &[&str], port: u16, depth: u64, n: u64) -> Result<Seen, String> {
+fn redis_benchmark(words: &[&str], port: u16, volume: Volume) -> Result<Seen, String> {
+    let Volume { clients, depth, requests } = volume;
     let binary = named_or_on_path("REDIS_BENCHMARK", "redis-benchmark");
     let binary = binary.ok_or("redis-benchmark is not here")?;
-    let flags = format!("-p {port} -c {CONNECTIONS} -P {depth} -n {n} -r {KEYS} --precision 3");
+    let flags = format!("-p {port} -c {clients} -P {depth} -n {requests} -r {KEYS} --precision 3");
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", &PATIENCE_SECONDS.to_string()]).arg(binary);
     command.args(flags.split(' ')).arg("--csv").args(words);
@@ -96,11 +105,12 @@ struct Shared {
     micros: RefCell<Histogram<u64>>,
 }
 
-async fn mixed(port: u16, depth: u64, requests: u64) -> io::Result<Seen> {
+async fn mixed(port: u16, volume: Volume) -> io::Result<Seen> {
+    let Volume { clients, depth, requests } = volume;
     let micros = Histogram::new_with_bounds(1, 1 << 30, 3).expect("these bounds are valid");
     let shared = Shared { depth, left: Cell::new(requests), micros: RefCell::new(micros) };
     let begun = Instant::now();
-    try_join_all((0..CONNECTIONS).map(|seed| converse(port, seed, &shared))).await?;
+    try_join_all((0..clients).map(|seed| converse(port, seed, &shared))).await?;
     let per_second = requests as f64 / begun.elapsed().as_secs_f64();
     let micros = shared.micros.borrow();
     let ms = |quantile| micros.value_at_quantile(quantile) as f64 / 1000.0;

@@ -1,26 +1,33 @@
 //! Entourage beside redis-server and valkey-server: one load, one machine, one table.
 //!
 //! ```text
-//! cargo bench --bench side_by_side                          everything but the 10 M-key load
+//! cargo bench --bench side_by_side                          all but `stalls` and `load`
 //! cargo bench --bench side_by_side -- --rows single --only SET,GET --depths 1,16 --quick
 //! ```
 //!
 //! The servers take turns (A B C A B C …) and every figure is the median of the rounds. CPU per
-//! request is that of the server's processes alone, so it holds on a busy machine; requests/s does
-//! not. The tables go to stdout as Markdown, the progress to stderr.
+//! request is that of all threads of the server's processes, until every replica has applied
+//! everything: it holds on a busy machine; requests/s does not. The tables go to stdout as Markdown,
+//! the progress to stderr.
 
 mod options;
 mod peers;
 mod wire;
 mod cpu;
 mod drive;
+mod members;
 mod measure;
 mod speed;
+mod workers;
 mod collections;
 mod memory;
 mod lag;
 mod metering;
-mod stall;
+mod load;
+mod fillings;
+mod probes;
+mod long_work;
+mod stalls;
 mod table;
 
 use clap::Parser;
@@ -44,11 +51,13 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
     match rows {
         Rows::Single => speed::single(binaries, options),
         Rows::Set => speed::set(binaries, options),
+        Rows::Workers => workers::tables(binaries, options),
         Rows::Collections => collections::table(binaries, options),
         Rows::Memory => memory::table(binaries, options),
-        Rows::Lag => lag::report(binaries, options),
+        Rows::Lag => lag::table(binaries, options),
         Rows::Metrics => metering::table(binaries, options),
-        Rows::Load => stall::table(binaries, options),
+        Rows::Stalls => stalls::table(binaries, options),
+        Rows::Load => load::table(binaries, options),
         Rows::All => unreachable!("`all` names sections, it is not one"),
     }
 }

@@ -1,7 +1,8 @@
 //! One row of a table: the same load on every server in turn, round after round.
 
 use crate::cpu;
-use crate::drive::{Load, drive};
+use crate::drive::{Load, Volume, drive};
+use crate::members::Members;
 use crate::options::Options;
 use crate::peers::Party;
 use crate::wire::Wire;
@@ -30,46 +31,59 @@ pub struct Sample {
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub cpu_us: f64,
+    /// How often a replica was cut off; of several runs the sum.
+    pub full_resyncs: u64,
 }
 
-/// How often, how deep, how many.
+/// How often, and how much each time.
 #[derive(Clone, Copy)]
 pub struct Effort {
     pub rounds: u32,
-    pub depth: u64,
-    pub requests: u64,
+    pub volume: Volume,
 }
 
 /// The medians, one per party; `None` for a party that is absent or answers with an error.
 pub fn measure(row: &Row, parties: &[Option<Party>], effort: Effort) -> Vec<Option<Sample>> {
-    eprintln!("side_by_side: {} at depth {}, {} requests", row.name, effort.depth, effort.requests);
+    runs(row, parties, effort).into_iter().map(|it| median(&it?)).collect()
+}
+
+/// Every run, per party and round; `None` for a party that is absent or once failed.
+pub fn runs(row: &Row, parties: &[Option<Party>], effort: Effort) -> Vec<Option<Vec<Sample>>> {
+    let Volume { clients, depth, requests } = effort.volume;
+    eprintln!(
+        "side_by_side: {} at depth {depth}, {clients} clients, {requests} requests",
+        row.name
+    );
     let mut runs: Vec<Vec<Option<Sample>>> = parties.iter().map(|_| Vec::new()).collect();
     for _ in 0..effort.rounds {
         for (party, runs) in parties.iter().zip(&mut runs) {
-            runs.push(party.as_ref().and_then(|it| run_or_say_why(row, it, effort)));
+            runs.push(party.as_ref().and_then(|it| run_or_say_why(row, it, effort.volume)));
         }
     }
-    runs.into_iter().map(median).collect()
+    runs.into_iter().map(|it| it.into_iter().collect()).collect()
 }
 
-fn run_or_say_why(row: &Row, party: &Party, effort: Effort) -> Option<Sample> {
+fn run_or_say_why(row: &Row, party: &Party, volume: Volume) -> Option<Sample> {
     let say = |why| eprintln!("side_by_side: {} at {}: {why}", row.name, party.kind.name());
-    run(row, party, effort).map_err(say).ok()
+    run(row, party, volume).map_err(say).ok()
 }
 
-fn run(row: &Row, party: &Party, effort: Effort) -> Result<Sample, String> {
-    prepare(row, party.port(), effort.requests)?;
+fn run(row: &Row, party: &Party, volume: Volume) -> Result<Sample, String> {
+    let mut members = Members::dial(party)?;
+    prepare(row, party.port(), volume.requests)?;
+    members.wait_until_drained_and_quiet()?;
     let pids = party.pids();
-    cpu::wait_until_quiet(&pids);
+    let resyncs = members.full_resyncs()?;
     let before = cpu::nanos(&pids);
-    let seen = drive(row.load, party.port(), effort.depth, effort.requests)?;
-    cpu::wait_until_quiet(&pids);
+    let seen = drive(row.load, party.port(), volume)?;
+    members.wait_until_drained_and_quiet()?;
     let nanos = cpu::nanos(&pids) - before;
     Ok(Sample {
         per_second: seen.per_second,
         p50_ms: seen.p50_ms,
         p99_ms: seen.p99_ms,
-        cpu_us: nanos as f64 / 1000.0 / effort.requests as f64,
+        cpu_us: nanos as f64 / 1000.0 / volume.requests as f64,
+        full_resyncs: members.full_resyncs()? - resyncs,
     })
 }
 
@@ -83,9 +97,11 @@ fn prepare(row: &Row, port: u16, requests: u64) -> Result<(), String> {
     wire.ask(&example.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
 }
 
-/// A party that failed once has no median.
-fn median(runs: Vec<Option<Sample>>) -> Option<Sample> {
-    let runs: Vec<Sample> = runs.into_iter().collect::<Option<_>>()?;
+/// Each figure's median by itself; `None` of no runs.
+pub fn median(runs: &[Sample]) -> Option<Sample> {
+    if runs.is_empty() {
+        return None;
+    }
     let middle = |of: fn(&Sample) -> f64| {
         let mut figures: Vec<f64> = runs.iter().map(of).collect();
         figures.sort_by(f64::total_cmp);
@@ -96,5 +112,6 @@ fn median(runs: Vec<Option<Sample>>) -> Option<Sample> {
         p50_ms: middle(|it| it.p50_ms),
         p99_ms: middle(|it| it.p99_ms),
         cpu_us: middle(|it| it.cpu_us),
+        full_resyncs: runs.iter().map(|it| it.full_resyncs).sum(),
     })
 }

@@ -4,6 +4,7 @@ use crate::collections::in_bunches;
 use crate::cpu;
 use crate::drive::VALUE;
 use crate::measure::Fill;
+use crate::members::Members;
 use crate::options::Options;
 use crate::peers::{Binaries, KINDS, Kind, Party};
 use crate::table::{Table, figure, verdict};
@@ -91,6 +92,7 @@ fn weigh(
 
 fn weigh_party(row: &Row, party: &Party, count: u64) -> Result<u64, String> {
     let pids = party.pids();
+    let mut members = Members::dial(party)?;
     let mut wire = Wire::dial(party.port()).map_err(|it| it.to_string())?;
     let empty = match row.share {
         Share::Whole => 0,
@@ -98,12 +100,12 @@ fn weigh_party(row: &Row, party: &Party, count: u64) -> Result<u64, String> {
             // The code that the fill runs is no data: let it be in memory before.
             wire.fill((row.fill)(count.div_ceil(WARM_UP_SHARE)))?;
             wire.ask(&["FLUSHALL"])?;
-            cpu::wait_until_quiet(&pids);
+            members.wait_until_drained_and_quiet()?;
             cpu::resident(&pids)
         }
     };
     wire.fill((row.fill)(count))?;
-    cpu::wait_until_quiet(&pids);
+    members.wait_until_drained_and_quiet()?;
     Ok(cpu::resident(&pids).saturating_sub(empty))
 }
 

@@ -1,6 +1,6 @@
 //! What recording costs: Entourage as it is beside one that records nothing.
 
-use crate::measure::{Effort, measure};
+use crate::measure::measure;
 use crate::options::Options;
 use crate::peers::Binaries;
 use crate::speed::ROWS;
@@ -17,8 +17,7 @@ pub fn table(binaries: &Binaries, options: &Options) -> String {
     for row in ROWS.iter().filter(|it| it.wanted(options)) {
         for depth in options.depths_or(&[DEPTH]) {
             let requests = options.requests_at(depth);
-            let samples =
-                measure(row, &parties, Effort { rounds: options.rounds, depth, requests });
+            let samples = measure(row, &parties, options.effort(depth, requests));
             let [off, on] = [0, 1].map(|it| samples[it].map(|it| it.cpu_us));
             let mut cells = vec![row.name.to_owned(), depth.to_string(), figure(off), figure(on)];
             cells.extend(verdict(on.zip(off).map(|(on, off)| on / off), Some(BAR)));

@@ -1,5 +1,7 @@
 //! What the command line can ask of the bench.
 
+use crate::drive::{CONNECTIONS, Volume};
+use crate::measure::Effort;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -18,13 +20,16 @@ pub struct Options {
     /// Small runs: to see that everything works, not to quote.
     #[arg(long)]
     pub quick: bool,
+    /// Stalls beside as many keys as the bars name: 5 M, and 4 M to flush, instead of 1 M.
+    #[arg(long)]
+    pub full: bool,
     /// Pipeline depths [default: 1,16,64; collections: 1,16].
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
     pub depths: Vec<u64>,
     /// Sections to run.
     #[arg(long, value_delimiter = ',', default_value = "all")]
     pub rows: Vec<Rows>,
-    /// Another binary in Entourage's place.
+    /// Another binary in Entourage's place; `ENTOURAGE_BIN` names one, too.
     #[arg(long, value_name = "PATH")]
     pub entourage: Option<PathBuf>,
     /// Given by `cargo bench`; means nothing here.
@@ -39,6 +44,8 @@ pub enum Rows {
     Single,
     /// A master with two replicas of each kind.
     Set,
+    /// Two workers beside one.
+    Workers,
     /// Lists, sets, sorted sets, hashes.
     Collections,
     /// Resident memory.
@@ -47,9 +54,11 @@ pub enum Rows {
     Lag,
     /// What recording latencies costs.
     Metrics,
+    /// How long other clients wait while one runs something long.
+    Stalls,
     /// The longest command during a load of 10 M keys.
     Load,
-    /// Every section but `load`.
+    /// Every section but `stalls` and `load`.
     All,
 }
 
@@ -58,18 +67,27 @@ impl Rows {
         match self {
             Rows::Single => "Single servers",
             Rows::Set => "A master and two replicas",
+            Rows::Workers => "One worker and two",
             Rows::Collections => "Collections",
             Rows::Memory => "Memory",
             Rows::Lag => "Hosted push lag",
             Rows::Metrics => "Metrics on and off",
+            Rows::Stalls => "Other clients beside a long command",
             Rows::Load => "Longest command during a load",
             Rows::All => "All",
         }
     }
 }
 
-const ALL: [Rows; 6] =
-    [Rows::Single, Rows::Set, Rows::Collections, Rows::Memory, Rows::Lag, Rows::Metrics];
+const ALL: [Rows; 7] = [
+    Rows::Single,
+    Rows::Set,
+    Rows::Workers,
+    Rows::Collections,
+    Rows::Memory,
+    Rows::Lag,
+    Rows::Metrics,
+];
 
 impl Options {
     /// The sections asked for, in the order asked.
@@ -92,6 +110,11 @@ impl Options {
     pub fn requests_at(&self, depth: u64) -> u64 {
         let base = self.requests.unwrap_or(if self.quick { 10_000 } else { 100_000 });
         base * depth.min(8)
+    }
+
+    /// The rounds asked for of a run with the usual connections.
+    pub fn effort(&self, depth: u64, requests: u64) -> Effort {
+        Effort { rounds: self.rounds, volume: Volume { clients: CONNECTIONS, depth, requests } }
     }
 
     /// `count`, or a tenth of it in a quick run.

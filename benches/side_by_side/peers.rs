@@ -54,10 +54,11 @@ pub struct Binaries {
 impl Binaries {
     pub fn find(options: &Options) -> Binaries {
         let built = PathBuf::from(env!("CARGO_BIN_EXE_entourage"));
+        let named = || env::var_os("ENTOURAGE_BIN").filter(|it| !it.is_empty()).map(Into::into);
         Binaries {
             redis: named_or_on_path("REDIS_SERVER", "redis-server"),
             valkey: named_or_on_path("VALKEY_SERVER", "valkey-server").or_else(packaged_valkey),
-            entourage: options.entourage.clone().unwrap_or(built),
+            entourage: options.entourage.clone().or_else(named).unwrap_or(built),
         }
     }
 
@@ -78,9 +79,15 @@ impl Binaries {
         let started = match kind {
             Kind::Redis => start_peer(self.redis.as_deref(), replicas),
             Kind::Valkey => start_peer(self.valkey.as_deref(), replicas),
-            Kind::Entourage => start_entourage(&self.entourage, replicas, ""),
+            Kind::Entourage => start_entourage(&self.entourage, replicas, "--threads 1"),
         };
         Party::of(kind, started)
+    }
+
+    /// Entourage with so many workers.
+    pub fn start_workers(&self, workers: u32, replicas: u32) -> Option<Party> {
+        let flags = format!("--threads {workers}");
+        Party::of(Kind::Entourage, start_entourage(&self.entourage, replicas, &flags))
     }
 
     /// Entourage alone, recording as it does by default.
@@ -92,7 +99,7 @@ impl Binaries {
     pub fn start_unmetered(&self) -> Option<Party> {
         const FILE: &str =
             concat!(env!("CARGO_MANIFEST_DIR"), "/benches/side_by_side/no_metrics.toml");
-        let flags = format!("--config {FILE}");
+        let flags = format!("--threads 1 --config {FILE}");
         Party::of(Kind::Entourage, start_entourage(&self.entourage, 0, &flags))
     }
 
@@ -117,6 +124,11 @@ impl Party {
 
     pub fn port(&self) -> u16 {
         self.processes[0].port
+    }
+
+    /// The master's port, then those of replicas that are processes of their own.
+    pub fn ports(&self) -> Vec<u16> {
+        self.processes.iter().map(|it| it.port).collect()
     }
 
     pub fn pids(&self) -> Vec<u32> {
@@ -183,8 +195,8 @@ fn die_with_us(command: &mut Command) {
 fn start_entourage(binary: &Path, replicas: u32, flags: &str) -> Result<Vec<Process>, String> {
     let args = |port| {
         format!(
-            "serve --bind 127.0.0.1:{port} --replicas {replicas} --threads 1 --level sticky \
-             --loglevel error {flags}"
+            "serve --bind 127.0.0.1:{port} --replicas {replicas} --level sticky --loglevel error \
+             {flags}"
         )
     };
     Process::start(binary, args).map(|it| vec![it])

@@ -87,6 +87,37 @@ pub fn verdict(ratio: Option<f64>, bar: Option<f64>) -> [String; 2] {
     [told, bar]
 }
 
+/// Cells of ratios, one per round: their median with its 90 % interval, the bar with whether it was
+/// met. It is missed when the whole interval lies above it.
+pub fn interval_verdict(mut ratios: Vec<f64>, bar: f64) -> [String; 2] {
+    ratios.sort_by(f64::total_cmp);
+    let Some(last) = ratios.len().checked_sub(1) else {
+        return ["n/a".into(), format!("≤ {bar:.2}")];
+    };
+    let low = interval_start(ratios.len());
+    let (from, to) = (ratios[low], ratios[last - low]);
+    let told = format!("{:.2} ({from:.2}–{to:.2})", ratios[ratios.len() / 2]);
+    let met = if from <= bar { "met" } else { "missed" };
+    [told, format!("≤ {bar:.2} {met}")]
+}
+
+/// So many of the smallest, and as many of the largest, lie outside the 90 % interval of the median
+/// of `count`.
+fn interval_start(count: usize) -> usize {
+    const OUTSIDE_MAX: f64 = 0.05;
+    // The median lies below the value of this index as often as `count` thrown coins show at most
+    // so many heads.
+    let (mut at_most, mut exactly) = (0.0, 0.5f64.powi(count as i32));
+    for heads in 0..count {
+        at_most += exactly;
+        if OUTSIDE_MAX < at_most {
+            return heads.saturating_sub(1);
+        }
+        exactly *= (count - heads) as f64 / (heads + 1) as f64;
+    }
+    0
+}
+
 /// A figure, or `n/a`.
 pub fn figure(value: Option<f64>) -> String {
     value.map_or("n/a".into(), |it| format!("{it:.1}"))

@@ -2,11 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::Duration;
 
 /// Commands are sent in bursts of about this size, so that no reply can block the sender.
 const BURST_BYTES: usize = 32 << 10;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Ends a reply of any length: nothing in a collection looks like it.
+const MARK: &str = "the-end-of-this-reply";
 
 /// A connection. An error reply is an `Err`, like a broken connection.
 pub struct Wire {
@@ -27,6 +30,35 @@ impl Wire {
     pub fn ask(&mut self, words: &[&str]) -> Result<Vec<u8>, String> {
         self.stream.write_all(&encode(words)).map_err(|it| it.to_string())?;
         self.reply().map(|it| it.to_vec())
+    }
+
+    /// Sends one command of any length and returns its reply, of any length, as it came.
+    pub fn ask_long(&mut self, command: &[u8]) -> Result<Vec<u8>, String> {
+        let mut writer = self.stream.try_clone().map_err(|it| it.to_string())?;
+        let reply = thread::scope(|scope| {
+            // The reply may begin before the request has been taken.
+            scope.spawn(move || {
+                let _ = writer.write_all(command);
+                let _ = writer.write_all(&encode(&["ECHO", MARK]));
+            });
+            self.read_to_mark().map_err(|it| it.to_string())
+        })?;
+        refuse_error(&reply)?;
+        Ok(reply)
+    }
+
+    /// Looks at the end only: a reply of a million elements is not parsed each time it grows.
+    fn read_to_mark(&mut self) -> io::Result<Vec<u8>> {
+        let end = format!("${}\r\n{MARK}\r\n", MARK.len());
+        let (mut reply, mut chunk) = (Vec::new(), vec![0; 1 << 20]);
+        while !reply.ends_with(end.as_bytes()) {
+            match self.stream.read(&mut chunk)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                len => reply.extend_from_slice(&chunk[..len]),
+            }
+        }
+        reply.truncate(reply.len() - end.len());
+        Ok(reply)
     }
 
     /// Sends encoded commands in pipelined bursts and checks that every one of them succeeds.
