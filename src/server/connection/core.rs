@@ -9,7 +9,7 @@ use super::overflow::{SoftLimit, UNCOUNTED_BYTES, is_too_much, reply_bytes_max};
 use super::requests::{BatchEnd, serve};
 use super::unread::Unread;
 use crate::base::ids::{BlockId, SlotId};
-use crate::base::limits::UNKNOWN_QUERY_BYTES_MAX;
+use crate::base::limits::{BATCH_REQUESTS_MAX, UNKNOWN_QUERY_BYTES_MAX};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume};
@@ -141,7 +141,8 @@ impl Connection {
             self.check_query_limit(context.actions);
             return self.proceed(context);
         }
-        let (taken, ended) = self.serve(bytes, context);
+        // What one read brings is little, and its peer may have gone when it is over.
+        let (taken, ended) = self.serve(bytes, u64::MAX, context);
         let left = &bytes[taken..];
         match ended {
             BatchEnd::OutOfInput if !left.is_empty() => self.unread.keep_unfinished(left),
@@ -154,7 +155,7 @@ impl Connection {
     fn proceed(&mut self, context: &mut BatchContext<'_, '_>) {
         while self.has_more() {
             let (front, from) = self.unread.take_front();
-            let (taken, ended) = self.serve(&front[from..], context);
+            let (taken, ended) = self.serve(&front[from..], BATCH_REQUESTS_MAX, context);
             let is_unfinished = matches!(ended, BatchEnd::OutOfInput);
             let has_more = self.unread.put_back(front, from + taken, is_unfinished);
             self.ended(ended, context);
@@ -165,11 +166,16 @@ impl Connection {
         self.check_query_limit(context.actions);
     }
 
-    fn serve(&mut self, input: &[u8], context: &mut BatchContext<'_, '_>) -> (usize, BatchEnd) {
+    fn serve(
+        &mut self,
+        input: &[u8],
+        at_most: u64,
+        context: &mut BatchContext<'_, '_>,
+    ) -> (usize, BatchEnd) {
         self.is_long_next = false;
         let mark = self.caller.replies.mark();
         let retry = self.retry.take();
-        let served = serve(&mut self.caller, &mut self.decoder, input, retry, context);
+        let served = serve(&mut self.caller, &mut self.decoder, input, retry, at_most, context);
         self.caller.replies.settle(mark);
         // The last run of commands may have been slow.
         context.locks.release();

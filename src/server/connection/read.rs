@@ -15,7 +15,7 @@ use crate::commands::{
 use crate::engine::ReadVerb;
 use crate::metrics::worst::Key;
 use crate::metrics::{Label, Place};
-use crate::node::{CaughtUp, Condition, Member, View};
+use crate::node::{CaughtUp, Condition, Member, MemberFlags, View};
 use crate::resp::Request;
 use crate::route::{
     Allowed, Among, LadderPosition, Level, Plan, ReadRequirements, Reason, Unavailable, Where, plan,
@@ -101,7 +101,9 @@ impl Caller {
                     return Ok(wait_for(needs, member, allowed, at_most, retry));
                 }
                 Where::Refuse(why) => {
-                    if why == Unavailable::MasterDown {
+                    let master = context.set.member(context.set.master());
+                    if why == Unavailable::MasterDown || master.is(MemberFlags::QUARANTINED) {
+                        // Another may serve it once it has taken over.
                         match context.master() {
                             Ok(_) => continue,
                             Err(NotNow::Fault(_)) => {}

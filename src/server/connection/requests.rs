@@ -5,7 +5,7 @@ use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
 use crate::base::ids::{MemberId, RouteId};
-use crate::base::limits::{BATCH_REQUESTS_MAX, REPLY_FLUSH_BYTES};
+use crate::base::limits::REPLY_FLUSH_BYTES;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags, Group};
@@ -28,13 +28,14 @@ pub enum BatchEnd {
     With(Outcome),
 }
 
-/// Serves as many requests of `input` as there are. Answers how many bytes were taken, and why it
+/// Serves as many requests of `input` as there are, about `at_most`. Answers how many bytes were taken, and why it
 /// ended. `retry` is what the first of them has settled before it waited.
 pub fn serve(
     caller: &mut Caller,
     decoder: &mut Decoder,
     input: &[u8],
     mut retry: Option<Box<ReadRetry>>,
+    at_most: u64,
     context: &mut BatchContext<'_, '_>,
 ) -> (usize, BatchEnd) {
     let mut taken = 0;
@@ -66,7 +67,7 @@ pub fn serve(
         taken += consumed;
         let is_full = REPLY_FLUSH_BYTES < caller.replies.out.bytes().len();
         // On a thread for long work the one that is long is served, and its neighbours are not.
-        let is_enough = BATCH_REQUESTS_MAX <= context.served || context.scratch.works_long;
+        let is_enough = at_most <= context.served || context.scratch.works_long;
         if is_full || is_enough {
             return (taken, BatchEnd::TurnOver);
         }
