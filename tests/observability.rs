@@ -210,7 +210,9 @@ fn how_long_failovers_held_writers_is_told() {
     let line = format!("failover_pause_us_p99:{}", number(&spread, "p99"));
     assert!(info.lines().any(|it| it == line), "no {line} in {info}");
     assert!(wire.ask("DEBUG PANIC WRITE").is_error());
-    counted(&mut wire, "failover_pause_us", 3);
+    until("the master to be replaced", || {
+        (number(&told(&mut wire, "failover_pause_us"), "count") == 3).then_some(())
+    });
     ok(&mut wire, "CONFIG RESETSTAT");
     counted(&mut wire, "failover_pause_us", 0);
     assert!(wire.ask("INFO replication").string().contains("failover_pause_us_p99:0\r\n"));

@@ -42,6 +42,8 @@ pub struct Shell {
     mailbox_waker: Option<Waker>,
     /// There may be something to read, of which nobody will tell.
     may_read: bool,
+    /// The peer sends no more. What it has sent before is served, unless it would have to wait.
+    has_peer_ended: bool,
     /// The socket has taken no more the last time; it will tell when it does.
     is_full: bool,
     actions: Vec<Action>,
@@ -87,6 +89,7 @@ impl Shell {
             wait: None,
             mailbox_waker: None,
             may_read: false,
+            has_peer_ended: false,
             is_full: false,
             actions: Vec::new(),
             placement,
@@ -188,6 +191,7 @@ impl Shell {
             self.handle(Event::Proceed, scratch);
         }
         let transmitted = self.transmit();
+        self.close_if_gone(scratch);
         self.server.set.apply_after_batch();
         // What it wants for others is done even if its own socket has failed.
         if let Some(why) = self.act() {
@@ -203,7 +207,16 @@ impl Shell {
         while self.may_read && !self.connection.is_closed() {
             self.read(scratch)?;
         }
+        self.close_if_gone(scratch);
         Ok(())
+    }
+
+    /// Tells of a peer that has gone, once nothing that it has sent can be served any more.
+    fn close_if_gone(&mut self, scratch: &mut WorkerScratch) {
+        let goes_on = self.connection.has_more() && !self.connection.is_long_next();
+        if self.has_peer_ended && !goes_on {
+            self.handle(Event::PeerClosed, scratch);
+        }
     }
 
     fn next(&mut self) -> Next {
@@ -291,7 +304,7 @@ impl Shell {
         match read {
             Ok(0) => {
                 self.may_read = false;
-                self.handle(Event::PeerClosed, scratch);
+                self.has_peer_ended = true;
             }
             Ok(count) => {
                 self.may_read = count == room || has_ended;

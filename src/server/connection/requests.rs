@@ -1,7 +1,7 @@
 //! A request's way through the connection: it is looked up, passes the refusals, and goes to its
 //! handler. One screen.
 
-use super::batch::BatchContext;
+use super::batch::{BatchContext, NotNow};
 use super::call::Call;
 use super::caller::Caller;
 use crate::base::ids::{MemberId, RouteId};
@@ -13,7 +13,7 @@ use crate::commands::{
     Command, CommandContext, Handler, Outcome, ReadRetry, Resume, SessionVerb, table,
 };
 use crate::metrics::Label;
-use crate::node::{Member, Verb};
+use crate::node::{Member, MemberFlags, Verb};
 use crate::resp::{Decoder, Mark, Request, Step};
 use crate::session::{ReplyMode, Tags};
 use std::sync::Arc;
@@ -28,8 +28,8 @@ pub enum BatchEnd {
     With(Outcome),
 }
 
-/// Serves as many requests of `input` as there are, about `at_most`. Answers how many bytes were taken, and why it
-/// ended. `retry` is what the first of them has settled before it waited.
+/// Serves as many requests of `input` as there are, about `at_most`. Answers how many bytes were
+/// taken, and why it ended. `retry` is what the first of them has settled before it waited.
 pub fn serve(
     caller: &mut Caller,
     decoder: &mut Decoder,
@@ -268,6 +268,14 @@ impl Caller {
         context.locks.release();
         if let Some(member) = in_the_way(command, context) {
             return Ok(Outcome::Busy(member));
+        }
+        let master = context.set.member(context.set.master());
+        if command.spec.name == "WATCH" && master.is(MemberFlags::QUARANTINED) {
+            // It looks at the master, which another becomes if there is one.
+            if let Err(not_now @ (NotNow::Long | NotNow::Busy(_))) = context.master() {
+                return not_now.outcome();
+            }
+            context.locks.release();
         }
         let was_known = self.session.is_known;
         let outcome = self.run_session_verb(command, verb, call.request, context);
