@@ -15,6 +15,9 @@ pub const QUERY_BYTES_MAX: usize = 1 << 30;
 pub const LISTEN_BACKLOG: i32 = 511;
 /// Bytes read from a socket at a time, and what a connection's read buffer shrinks back to.
 pub const READ_CHUNK_BYTES: usize = 16 << 10;
+/// Shortest string that is stored in the memory it was read into; what is shorter is copied, into
+/// an allocation that fits. Buffers that are as long are freed on a thread of their own.
+pub const ADOPTED_BYTES_MIN: usize = 1 << 20;
 /// Reply bytes that are gathered before the connection writes them out within one batch.
 pub const REPLY_FLUSH_BYTES: usize = 64 << 10;
 /// What an empty reply buffer keeps of its room; a long reply's is given back once it has left.

@@ -52,9 +52,11 @@ impl Server {
         Memory { used, peak, resident, at_start: self.memory_at_start }
     }
 
-    /// Bytes that wait to be understood or to be sent.
+    /// Bytes that wait to be understood, to be executed or to be sent.
     pub fn client_bytes(&self) -> u64 {
-        let waiting = |it: &Client| it.unread.load(Relaxed) + it.unsent.load(Relaxed);
+        let waiting = |it: &Client| {
+            it.unread.load(Relaxed) + it.queued_bytes.load(Relaxed) + it.unsent.load(Relaxed)
+        };
         self.clients.all().iter().map(|it| waiting(it)).sum()
     }
 
