@@ -110,3 +110,24 @@ fn what_is_queued_is_given_back_when_its_client_goes() {
     let is_back = || (resident_bytes(server.pid()) < resident + 24 * MB).then_some(());
     until("the system to have it back", is_back);
 }
+
+#[test]
+fn keys_with_a_deadline_are_counted_without_a_look_at_each() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    for (line, keyspace) in [
+        ("SET a 1 EX 1000", "keys=1,expires=1"),
+        ("SET b 1 EX 1000", "keys=2,expires=2"),
+        ("PERSIST a", "keys=2,expires=1"),
+        ("SET c 1", "keys=3,expires=1"),
+        ("EXPIRE c 1000", "keys=3,expires=2"),
+        ("RENAME c d", "keys=3,expires=2"),
+        ("DEL b", "keys=2,expires=1"),
+        ("SWAPDB 0 1", ""),
+        ("SWAPDB 0 1", "keys=2,expires=1"),
+    ] {
+        wire.ask(line);
+        let found = info_field(&mut wire, "keyspace", "db0").unwrap_or_default();
+        assert!(found.starts_with(keyspace) && found.is_empty() == keyspace.is_empty(), "{line}");
+    }
+}
