@@ -112,6 +112,31 @@ fn what_is_queued_is_given_back_when_its_client_goes() {
 }
 
 #[test]
+fn what_a_flush_has_emptied_is_given_back() {
+    const KEYS: usize = 400_000;
+    let server = alone();
+    // Two workers have allocated it, and neither does anything afterwards.
+    let mut wires: Vec<Wire> = (0..2).map(|_| server.dial()).collect();
+    let resident = resident_bytes(server.pid());
+    for (number, wire) in wires.iter_mut().enumerate() {
+        for from in (0..KEYS).step_by(10_000) {
+            let mut mset = words(&["MSET"]);
+            for key in from..from + 10_000 {
+                mset.extend([format!("k{number}:{key}").into_bytes(), vec![b'x'; 100]]);
+            }
+            wire.send_raw(&encode(&mset));
+            assert_eq!(wire.read().to_string(), "+OK");
+        }
+    }
+    let full = resident_bytes(server.pid()) - resident;
+    assert!(100 * MB < full, "{full}");
+    ok(&mut wires[0], "FLUSHALL ASYNC");
+    let is_back = || (resident_bytes(server.pid()) < resident + full / 4).then_some(());
+    until("the system to have it back", is_back);
+    ok(&mut wires[0], "MEMORY PURGE");
+}
+
+#[test]
 fn keys_with_a_deadline_are_counted_without_a_look_at_each() {
     let server = Server::entourage(&[]);
     let mut wire = server.dial();

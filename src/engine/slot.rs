@@ -227,6 +227,15 @@ impl KeySlot {
         }
     }
 
+    /// Where its allocation is; 0 without one.
+    pub fn address(&self) -> usize {
+        match self {
+            KeySlot::Empty => 0,
+            KeySlot::Text { text, .. } => text.address(),
+            KeySlot::Node { node, .. } => &raw const **node as usize,
+        }
+    }
+
     /// Roughly how many allocations freeing it takes.
     pub fn free_cost(&self) -> usize {
         self.value().map_or(1, Value::free_cost)

@@ -11,6 +11,7 @@ use super::maps;
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
+use std::ffi::{c_int, c_long};
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
 /// mimalloc that counts.
@@ -24,11 +25,61 @@ const LONERS: usize = 63;
 #[repr(align(128))]
 struct Balance(AtomicIsize);
 
+/// Frees between two pauses of a thread that paces them.
+const FREES_PER_PAUSE: u32 = 8 << 10;
+
+/// `mi_option_arena_purge_mult` of mimalloc 2.
+const ARENA_PURGE_MULT: c_int = 24;
+
+// What the mimalloc crate does not show of the library that it brings along.
+unsafe extern "C" {
+    fn mi_collect(force: bool);
+    fn mi_option_set(option: c_int, value: c_long);
+}
+
 static BALANCES: [Balance; LONERS + 1] = [const { Balance(AtomicIsize::new(0)) }; LONERS + 1];
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static OWN: Cell<Option<&'static Balance>> = const { Cell::new(None) };
+    static PACE: Cell<(u32, Option<fn()>)> = const { Cell::new((0, None)) };
+}
+
+/// Leaves it to [`give_back`] to return memory to the system. Otherwise whoever frees next, ten
+/// times a second, returns what others have freed, while clients wait.
+pub fn return_only_when_asked() {
+    const SELDOM: c_long = 100_000;
+    // SAFETY: it sets a number that every thread may read at any time.
+    unsafe { mi_option_set(ARENA_PURGE_MULT, SELDOM) };
+}
+
+/// Takes back what other threads have freed of the calling thread's memory.
+pub fn take_back() {
+    // SAFETY: it works on the calling thread's own heap.
+    unsafe { mi_collect(false) };
+}
+
+/// Returns to the system what no thread has a use for. It may take long.
+pub fn give_back() {
+    // SAFETY: as above; what belongs to all threads has a lock.
+    unsafe { mi_collect(true) };
+}
+
+/// The calling thread frees what is others', so much that they must keep up: after as many frees as
+/// one of them can take back at a time it calls `pause`, which must not panic.
+pub fn pace_frees(pause: fn()) {
+    OWN.set(Some(&BALANCES[LONERS]));
+    PACE.set((FREES_PER_PAUSE, Some(pause)));
+}
+
+#[cold]
+fn paced() {
+    if let (left, Some(pause)) = PACE.get() {
+        PACE.set((left.checked_sub(1).unwrap_or(FREES_PER_PAUSE), Some(pause)));
+        if left == 0 {
+            pause();
+        }
+    }
 }
 
 /// Bytes that are allocated now; 0 where another allocator is at work.
@@ -42,6 +93,9 @@ fn count(bytes: isize) {
     let balance = OWN.get().unwrap_or_else(first_count);
     if std::ptr::eq(balance, &BALANCES[LONERS]) {
         balance.0.fetch_add(bytes, Relaxed);
+        if bytes < 0 {
+            paced();
+        }
     } else {
         balance.0.store(balance.0.load(Relaxed).wrapping_add(bytes), Relaxed);
     }
@@ -136,6 +190,31 @@ impl Counting {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    thread_local! {
+        static PAUSES: Cell<u32> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn a_thread_that_frees_much_pauses_in_between() {
+        std::thread::scope(|scope| {
+            let paced = scope.spawn(|| {
+                pace_frees(|| PAUSES.set(PAUSES.get() + 1));
+                (0..10 * FREES_PER_PAUSE + 100).for_each(|_| {
+                    count(1);
+                    count(-1);
+                });
+                PAUSES.get()
+            });
+            assert_eq!(paced.join().expect("it counts"), 10);
+            let other = scope.spawn(|| {
+                (0..FREES_PER_PAUSE + 1).for_each(|_| count(-1));
+                count(FREES_PER_PAUSE as isize + 1);
+                PAUSES.get()
+            });
+            assert_eq!(other.join().expect("it counts"), 0);
+        });
+    }
 
     /// The library's tests run on another allocator, so nothing else counts here.
     #[test]
