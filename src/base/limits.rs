@@ -32,6 +32,11 @@ pub const EFFECTS_BYTES_KEPT: usize = 256 << 10;
 /// Longest reply whose length is a number in the request: entries chosen by chance may repeat, so
 /// there may be more of them in it than there are.
 pub const REPEATED_BYTES_MAX: usize = 64 << 20;
+/// Most keys that one client may watch, and the bytes that they may have: EXEC looks at all of them
+/// under the master's lock.
+pub const WATCHED_KEYS_MAX: usize = 64 << 10;
+/// See [`WATCHED_KEYS_MAX`].
+pub const WATCHED_BYTES_MAX: usize = 64 << 20;
 /// Messages that may wait in a connection's mailbox.
 pub const MAILBOX_MESSAGES_MAX: usize = 64 << 10;
 /// Bytes of pushes that may wait in a connection's mailbox (Redis' default limit of a subscriber's
