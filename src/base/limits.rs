@@ -30,8 +30,8 @@ pub const EFFECTS_KEPT: usize = 1024;
 /// See [`EFFECTS_KEPT`].
 pub const EFFECTS_BYTES_KEPT: usize = 256 << 10;
 /// Longest reply whose length is a number in the request: entries chosen by chance may repeat, so
-/// there may be more of them in it than there are.
-pub const REPEATED_BYTES_MAX: usize = 64 << 20;
+/// there may be more of them in it than there are. A client's output limit counts before it.
+pub const REPEATED_BYTES_MAX: usize = 1 << 30;
 /// Most keys that one client may watch, and the bytes that they may have: EXEC looks at all of them
 /// under the master's lock.
 pub const WATCHED_KEYS_MAX: usize = 64 << 10;
