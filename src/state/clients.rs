@@ -242,6 +242,11 @@ impl Clients {
         self.all.lock().values().cloned().collect()
     }
 
+    /// Shows each of them, oldest first, while none can come or go.
+    pub fn each(&self, show: impl FnMut(&Client)) {
+        self.all.lock().values().map(|it| &**it).for_each(show);
+    }
+
     /// The one with this number.
     pub fn get(&self, id: u64) -> Option<Arc<Client>> {
         self.all.lock().get(&id).cloned()

@@ -57,7 +57,9 @@ impl Server {
         let waiting = |it: &Client| {
             it.unread.load(Relaxed) + it.queued_bytes.load(Relaxed) + it.unsent.load(Relaxed)
         };
-        self.clients.all().iter().map(|it| waiting(it)).sum()
+        let mut sum = 0;
+        self.clients.each(|it| sum += waiting(it));
+        sum
     }
 
     /// Notes how much is used, for the peak.
