@@ -41,11 +41,11 @@ static BALANCES: [Balance; LONERS + 1] = [const { Balance(AtomicIsize::new(0)) }
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// Frees that are left before the next pause, and the pause, for a thread that paces its frees.
-type Pace = (u32, Option<fn()>);
+type PausesAfter = (u32, Option<fn()>);
 
 thread_local! {
     static OWN: Cell<Option<&'static Balance>> = const { Cell::new(None) };
-    static PACE: Cell<Pace> = const { Cell::new((0, None)) };
+    static PACE: Cell<PausesAfter> = const { Cell::new((0, None)) };
 }
 
 /// Leaves it to [`give_back`] to return memory to the system. Otherwise whoever frees next, ten
