@@ -296,3 +296,23 @@ fn several_clients_that_ask_for_too_much_are_closed_while_others_are_served() {
         });
     }
 }
+
+#[test]
+fn as_many_choices_are_answered_as_the_client_may_be_sent() {
+    const CHOICES: usize = 6_000_000;
+    let server = Server::entourage(&[]);
+    let (mut wire, mut other) = (server.dial(), server.dial());
+    ok(&mut wire, "SELECT 0");
+    assert_eq!(wire.ask("SADD s a b").int(), Some(2));
+    // Eleven bytes of header, and seven for each.
+    let ask = words(&["SRANDMEMBER", "s", "-6000000"]);
+    wire.send(&[ask.clone(), words(&["PING"])]);
+    assert_eq!(wire.read_until(b"\r\n"), format!("*{CHOICES}\r\n").into_bytes());
+    wire.read_exact(7 * CHOICES);
+    assert_eq!(wire.read().to_string(), "+PONG");
+    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 32mb 0 0"];
+    assert_eq!(other.cmd(&limit).to_string(), "+OK");
+    wire.send(&[ask]);
+    assert!(wire.is_closed());
+    assert!(server.said().contains("event=output-limit"), "{}", server.said());
+}

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Server, Value, Wire, until};
+use support::{Server, Value, Wire, until, words};
 
 /// Conversations of two connections: each line says who speaks. Replies must be equal.
 const CONVERSATIONS: &[&str] = &[
@@ -152,4 +152,21 @@ fn a_client_that_leaves_watches_no_longer() {
 
 fn all(wire: &mut Wire, lines: &[&str]) -> Vec<Value> {
     lines.iter().map(|it| wire.ask(it)).collect()
+}
+
+#[test]
+fn a_client_may_watch_many_keys_and_is_told_when_they_are_too_many() {
+    const KEYS_MAX: usize = 64 << 10;
+    let ours = Server::entourage(&[]);
+    let (mut wire, mut other) = (ours.dial(), ours.dial());
+    let watches: Vec<_> =
+        (0..KEYS_MAX).map(|it| words(&["WATCH".into(), format!("k{it}")])).collect();
+    assert!(wire.pipeline(&watches).iter().all(|it| it.to_string() == "+OK"));
+    let refused = wire.ask("WATCH k0 more").to_string();
+    assert!(refused.starts_with("-ERR too many keys under WATCH"), "{refused}");
+    assert_eq!(all(&mut wire, &["WATCH k0", "MULTI", "EXEC"])[2].to_string(), "[]");
+    // All were let go.
+    assert!(wire.pipeline(&watches).iter().all(|it| it.to_string() == "+OK"));
+    other.ask(&format!("SET k{} 1", KEYS_MAX - 1));
+    assert!(all(&mut wire, &["MULTI", "EXEC"])[1].is_nil());
 }

@@ -15,6 +15,9 @@ pub const QUERY_BYTES_MAX: usize = 1 << 30;
 pub const LISTEN_BACKLOG: i32 = 511;
 /// Bytes read from a socket at a time, and what a connection's read buffer shrinks back to.
 pub const READ_CHUNK_BYTES: usize = 16 << 10;
+/// Shortest string that is stored in the memory it was read into; what is shorter is copied, into
+/// an allocation that fits. Buffers that are as long are freed on a thread of their own.
+pub const ADOPTED_BYTES_MIN: usize = 1 << 20;
 /// Reply bytes that are gathered before the connection writes them out within one batch.
 pub const REPLY_FLUSH_BYTES: usize = 64 << 10;
 /// What an empty reply buffer keeps of its room; a long reply's is given back once it has left.
@@ -27,8 +30,13 @@ pub const EFFECTS_KEPT: usize = 1024;
 /// See [`EFFECTS_KEPT`].
 pub const EFFECTS_BYTES_KEPT: usize = 256 << 10;
 /// Longest reply whose length is a number in the request: entries chosen by chance may repeat, so
-/// there may be more of them in it than there are.
-pub const REPEATED_BYTES_MAX: usize = 64 << 20;
+/// there may be more of them in it than there are. A client's output limit counts before it.
+pub const REPEATED_BYTES_MAX: usize = 1 << 30;
+/// Most keys that one client may watch, and the bytes that they may have: EXEC looks at all of them
+/// under the master's lock.
+pub const WATCHED_KEYS_MAX: usize = 64 << 10;
+/// See [`WATCHED_KEYS_MAX`].
+pub const WATCHED_BYTES_MAX: usize = 64 << 20;
 /// Messages that may wait in a connection's mailbox.
 pub const MAILBOX_MESSAGES_MAX: usize = 64 << 10;
 /// Bytes of pushes that may wait in a connection's mailbox (Redis' default limit of a subscriber's

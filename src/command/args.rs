@@ -6,7 +6,8 @@ use crate::base::number;
 use crate::base::random::Random;
 use crate::base::time::WallMs;
 use crate::resp::Request;
-use std::cell::Cell;
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
 
 /// What a verb is lent: the time, random numbers, and a place to count what it met.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct CallEnv {
     pub touches: Cell<bool>,
     /// Uses that replicas have seen.
     pub uses: Uses,
+    /// The memory that the requests at hand lie in, when they are long.
+    pub input: RefCell<Option<Bytes>>,
     seed: Cell<u64>,
 }
 
@@ -37,6 +40,7 @@ impl CallEnv {
             bulk_bytes_max: Cell::new(BULK_BYTES_MAX),
             touches: Cell::new(true),
             uses: Uses::new(),
+            input: RefCell::new(None),
             seed: Cell::new(seed),
         }
     }
@@ -47,6 +51,18 @@ impl CallEnv {
         let tally = if found.is_some() { &self.hits } else { &self.misses };
         tally.set(tally.get() + 1);
         found
+    }
+
+    /// A long argument of the request at hand as a part of the memory that it was read into, if it
+    /// takes up most of that. Who keeps it need not copy it.
+    #[cold]
+    pub fn adopt(&self, argument: &[u8]) -> Option<Bytes> {
+        let input = self.input.borrow();
+        let input = input.as_ref()?;
+        let (all, part) = (input.as_ptr_range(), argument.as_ptr_range());
+        let is_in = all.start <= part.start && part.end <= all.end;
+        let is_most = input.len() - argument.len().min(input.len()) <= argument.len() / 8;
+        (is_in && is_most).then(|| input.slice_ref(argument))
     }
 
     /// Random numbers for one request. They start from a seed of their own, which is drawn only

@@ -13,7 +13,9 @@ use super::written::{DeferredFree, Written};
 use super::zset::Gone;
 use crate::base::time::WallMs;
 use crate::command::Fault;
+use bytes::Bytes;
 use std::cell::RefCell;
+use triomphe::Arc;
 
 /// Removed values with more allocations than this are freed elsewhere.
 const FREE_COST_MAX: usize = 64;
@@ -113,6 +115,17 @@ impl<'e> DbMut<'e> {
     ) -> KeySlot {
         let hash = self.shared.hash(key);
         let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, form, it));
+        slot.touch(self.now);
+        let shared = slot.share().expect("a string put whole can be shared");
+        self.put(slot);
+        shared
+    }
+
+    /// As [`DbMut::put_string`], for a string that is stored where it is.
+    #[cold]
+    pub fn put_adopted(&mut self, key: &[u8], value: Bytes, deadline: Option<WallMs>) -> KeySlot {
+        let value = Value::Adopted(Arc::new(value));
+        let slot = KeySlot::node(self.shared.hash(key), key, value, deadline);
         slot.touch(self.now);
         let shared = slot.share().expect("a string put whole can be shared");
         self.put(slot);

@@ -124,6 +124,7 @@ impl KeySlot {
             KeySlot::Text { text, .. } => Ok(text.value()),
             KeySlot::Node { node, .. } => match &node.value {
                 Value::Shared(bytes) => Ok(bytes),
+                Value::Adopted(bytes) => Ok(bytes),
                 Value::Grown(bytes) => Ok(bytes),
                 _ => Err(Fault::WrongType),
             },
@@ -169,6 +170,7 @@ impl KeySlot {
             KeySlot::Text { text, .. } => text.form().encoding(text.value()),
             KeySlot::Node { node, .. } => match &node.value {
                 Value::Shared(bytes) => Form::Whole.encoding(bytes),
+                Value::Adopted(bytes) => Form::Whole.encoding(bytes),
                 Value::Grown(_) => Form::Raw.encoding(&[]),
                 collection => collection.encoding(),
             },
@@ -181,7 +183,9 @@ impl KeySlot {
         match self {
             KeySlot::Text { hash, text } => Some(KeySlot::Text { hash: *hash, text: text.clone() }),
             KeySlot::Node { hash, node } => match &node.value {
-                Value::Shared(_) => Some(KeySlot::Node { hash: *hash, node: node.clone() }),
+                Value::Shared(_) | Value::Adopted(_) => {
+                    Some(KeySlot::Node { hash: *hash, node: node.clone() })
+                }
                 _ => None,
             },
             KeySlot::Empty => None,
@@ -220,6 +224,15 @@ impl KeySlot {
                 text.touched_s().load(std::sync::atomic::Ordering::Relaxed)
             }
             KeySlot::Node { node, .. } => node.touched_s.load(std::sync::atomic::Ordering::Relaxed),
+        }
+    }
+
+    /// Where its allocation is; 0 without one.
+    pub fn address(&self) -> usize {
+        match self {
+            KeySlot::Empty => 0,
+            KeySlot::Text { text, .. } => text.address(),
+            KeySlot::Node { node, .. } => &raw const **node as usize,
         }
     }
 

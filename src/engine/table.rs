@@ -89,6 +89,11 @@ impl<S: Slot> Table<S> {
         }
     }
 
+    /// Its slots, the empty ones among them, in no particular order.
+    pub fn into_slots(self) -> impl Iterator<Item = S> {
+        self.segments.into_iter().flat_map(|it| it.into_slots().into_vec())
+    }
+
     /// Number of entries.
     pub fn len(&self) -> usize {
         self.len

@@ -131,6 +131,11 @@ impl Text {
         &self.0.header.header.touched_s
     }
 
+    /// Where its allocation is.
+    pub fn address(&self) -> usize {
+        self.0.as_ptr() as usize
+    }
+
     /// Bytes of its allocation, before the allocator rounds up.
     pub fn bytes(&self) -> usize {
         3 * size_of::<usize>() + self.0.slice.len()

@@ -4,6 +4,7 @@ use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
 use super::zset::Zset;
+use bytes::Bytes;
 use triomphe::Arc;
 
 /// The types a client can see.
@@ -46,6 +47,9 @@ impl Kind {
 pub enum Value {
     /// A long string, shared by all hosted members.
     Shared(Arc<[u8]>),
+    /// A very long string in the memory that it was read into, shared by all hosted members: it is
+    /// never copied.
+    Adopted(Arc<Bytes>),
     /// A string that has been changed in place (APPEND, SETRANGE): each member has its own, with
     /// room to grow.
     Grown(Vec<u8>),
@@ -114,7 +118,7 @@ impl Value {
     /// Its type.
     pub fn kind(&self) -> Kind {
         match self {
-            Value::Shared(_) | Value::Grown(_) => Kind::String,
+            Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) => Kind::String,
             Value::List(_) => Kind::List,
             Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
@@ -125,7 +129,7 @@ impl Value {
     /// Redis' name for the form a collection is in; strings are [`super::KeySlot`]'s to name.
     pub fn encoding(&self) -> &'static str {
         match self {
-            Value::Shared(_) | Value::Grown(_) => "raw",
+            Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) => "raw",
             Value::List(list) => list.encoding(),
             Value::Set(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
@@ -136,7 +140,7 @@ impl Value {
     /// A collection without elements; strings never are.
     pub fn is_empty(&self) -> bool {
         match self {
-            Value::Shared(_) | Value::Grown(_) => false,
+            Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) => false,
             Value::List(list) => list.is_empty(),
             Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
@@ -144,10 +148,13 @@ impl Value {
         }
     }
 
-    /// Roughly how many allocations freeing it takes: decides whether it is freed elsewhere.
+    /// Roughly how many allocations freeing it takes, or what costs as much: decides whether it is
+    /// freed elsewhere.
     pub fn free_cost(&self) -> usize {
         match self {
-            Value::Shared(_) | Value::Grown(_) => 1,
+            Value::Shared(bytes) => pages(bytes.len()),
+            Value::Adopted(bytes) => pages(bytes.len()),
+            Value::Grown(bytes) => pages(bytes.capacity()),
             Value::List(list) => list.free_cost(),
             Value::Set(set) => set.free_cost(),
             Value::Hash(hash) => hash.free_cost(),
@@ -159,6 +166,7 @@ impl Value {
     pub fn bytes(&self) -> usize {
         match self {
             Value::Shared(bytes) => bytes.len(),
+            Value::Adopted(bytes) => bytes.len(),
             Value::Grown(bytes) => bytes.capacity(),
             Value::List(list) => list.bytes(),
             Value::Set(set) => set.bytes(),
@@ -166,4 +174,9 @@ impl Value {
             Value::Zset(zset) => zset.bytes(),
         }
     }
+}
+
+/// Giving a megabyte back to the system takes as long as freeing some sixty small allocations.
+fn pages(bytes: usize) -> usize {
+    1 + (bytes >> 14)
 }

@@ -96,6 +96,7 @@ fn elements_of(slot: &KeySlot) -> usize {
     match slot.value() {
         None => 1,
         Some(Value::Shared(bytes)) => bytes.len() / BYTES_PER_ELEMENT,
+        Some(Value::Adopted(bytes)) => bytes.len() / BYTES_PER_ELEMENT,
         Some(Value::Grown(bytes)) => bytes.len() / BYTES_PER_ELEMENT,
         Some(Value::List(it)) => it.len(),
         Some(Value::Set(it)) => it.len(),

@@ -221,7 +221,7 @@ impl Batch {
     /// `n` keys looked up for reading were there.
     #[inline]
     pub fn hits(&mut self, n: u32) {
-        if self.on {
+        if self.on && n != 0 {
             self.note_more();
             self.tally.hits += u64::from(n);
         }
@@ -230,7 +230,7 @@ impl Batch {
     /// `n` keys looked up for reading were not there.
     #[inline]
     pub fn misses(&mut self, n: u32) {
-        if self.on {
+        if self.on && n != 0 {
             self.note_more();
             self.tally.misses += u64::from(n);
         }

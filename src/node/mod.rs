@@ -49,4 +49,4 @@ pub use turn::TurnApplier;
 pub use view::View;
 pub use wait::Wait;
 pub use waiters::{Condition, Wake};
-pub use watch::{has_stale_watch, unwatch, unwatch_all, watch};
+pub use watch::{has_stale_watch, is_stale, unwatch, unwatch_all, watch};

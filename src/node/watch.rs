@@ -1,11 +1,12 @@
 //! WATCH at the master: beginning it, asking whether it still holds, and letting go.
 
+use crate::base::limits::{WATCHED_BYTES_MAX, WATCHED_KEYS_MAX};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::Fault;
 use crate::engine::Effects;
 use crate::node::{MasterGuard, MemberFlags, ReplicaSet};
-use crate::session::{Session, Watch};
+use crate::session::{Session, Watch, Watches};
 
 /// Watches `keys` of the session's database. A key whose time has come is deleted first, so that
 /// its late deletion is no change.
@@ -23,40 +24,52 @@ pub fn watch<'k>(
     }
     let position = set.position();
     let mut effects = Effects::default();
+    // While writers are held back nothing may change; EXEC finds such a key outlived.
+    let is_paused = set.pause_in_force(now).is_some();
+    let (db, mut may_watch) = (session.db, true);
     for key in keys {
-        if session.watches.iter().any(|it| it.db == session.db && *it.key == *key) {
-            continue;
-        }
-        // While writers are held back nothing may change; EXEC finds such a key outlived.
-        if set.pause_in_force(now).is_none() {
-            writing.begin(&mut effects, now).expire(session.db, key, wall);
-        }
-        let version = writing.engine().space_mut(session.db).watch(key);
-        let replid = position.replid;
-        session.watches.push(Watch { db: session.db, key: key.into(), version, replid });
+        may_watch &= session.watches.add(db, key, position.replid, || {
+            if !is_paused {
+                writing.begin(&mut effects, now).expire(db, key, wall);
+            }
+            writing.engine().space_mut(db).watch(key)
+        });
     }
     // What the session reads from here on must not be older than what it watches.
     session.saw_all(set.position());
-    Ok(())
+    if may_watch { Ok(()) } else { Err(TOO_MANY) }
 }
+
+const TOO_MANY: Fault = Fault::Static(
+    "ERR too many keys under WATCH: a client may watch 65536 keys, of 64 MB together",
+);
+const _: () = assert!(WATCHED_KEYS_MAX == 65536 && WATCHED_BYTES_MAX == 64 << 20);
 
 /// Whether a watched key has changed, has outlived its deadline, or is watched at a member that is
 /// no longer the master.
 pub fn has_stale_watch(
     set: &ReplicaSet,
     writing: &mut MasterGuard<'_>,
-    watches: &[Watch],
+    watches: &Watches,
     now: WallMs,
 ) -> bool {
     if watches.is_empty() || is_planted(Planted::WatchIgnored) {
         return false;
     }
-    let replid = set.history().replid;
-    watches.iter().any(|it| {
-        let space = writing.engine().space(it.db);
-        let is_as_seen = it.replid == replid && space.version(&it.key) == Some(it.version);
-        !is_as_seen || writing.engine().has_outlived(it.db, now, &it.key)
-    })
+    watches.iter().any(|it| is_stale(set, writing, it, now))
+}
+
+/// The same of one watch.
+pub fn is_stale(
+    set: &ReplicaSet,
+    writing: &mut MasterGuard<'_>,
+    watch: &Watch,
+    now: WallMs,
+) -> bool {
+    let engine = writing.engine();
+    let is_as_seen = watch.replid == set.history().replid
+        && engine.space(watch.db).version(&watch.key) == Some(watch.version);
+    !is_as_seen || engine.has_outlived(watch.db, now, &watch.key)
 }
 
 /// Ends all watches of a session.
@@ -67,11 +80,11 @@ pub fn unwatch_all(set: &ReplicaSet, session: &mut Session) {
     let watches = std::mem::take(&mut session.watches);
     let member_list = set.member_list();
     let mut writing = set.write(&member_list);
-    unwatch(set, &mut writing, watches);
+    unwatch(set, &mut writing, &watches);
 }
 
 /// Ends these watches. Those of another history went with the failover that ended it.
-pub fn unwatch(set: &ReplicaSet, writing: &mut MasterGuard<'_>, watches: Vec<Watch>) {
+pub fn unwatch(set: &ReplicaSet, writing: &mut MasterGuard<'_>, watches: &Watches) {
     let replid = set.history().replid;
     for watch in watches.iter().filter(|it| it.replid == replid) {
         writing.engine().space_mut(watch.db).unwatch(&watch.key);
@@ -98,7 +111,7 @@ mod tests {
         session
     }
 
-    fn is_stale(set: &ReplicaSet, session: &Session, now: WallMs) -> bool {
+    fn is_any_stale(set: &ReplicaSet, session: &Session, now: WallMs) -> bool {
         let member_list = set.member_list();
         has_stale_watch(set, &mut set.write(&member_list), &session.watches, now)
     }
@@ -114,9 +127,9 @@ mod tests {
         let session = watching(&set, &["a", "b", "a"]);
         assert_eq!(session.watches.len(), 2);
         write(&set, "SET c 1", NOW);
-        assert!(!is_stale(&set, &session, NOW));
+        assert!(!is_any_stale(&set, &session, NOW));
         write(&set, "SET b 1", NOW);
-        assert!(is_stale(&set, &session, NOW));
+        assert!(is_any_stale(&set, &session, NOW));
     }
 
     #[test]
@@ -124,8 +137,8 @@ mod tests {
         let set = set();
         write(&set, "SET a 1 PX 100", NOW);
         let session = watching(&set, &["a"]);
-        assert!(!is_stale(&set, &session, WallMs(NOW.0 + 100)));
-        assert!(is_stale(&set, &session, WallMs(NOW.0 + 101)));
+        assert!(!is_any_stale(&set, &session, WallMs(NOW.0 + 100)));
+        assert!(is_any_stale(&set, &session, WallMs(NOW.0 + 101)));
     }
 
     #[test]
@@ -133,9 +146,23 @@ mod tests {
         let set = set();
         write(&set, "SET a 1 PX 100", WallMs(NOW.0 - 200));
         let session = watching(&set, &["a"]);
-        assert!(!is_stale(&set, &session, NOW));
+        assert!(!is_any_stale(&set, &session, NOW));
         write(&set, "GETDEL a", NOW);
-        assert!(!is_stale(&set, &session, NOW));
+        assert!(!is_any_stale(&set, &session, NOW));
+    }
+
+    #[test]
+    fn a_client_that_watches_too_much_is_told_and_leaves_none_behind() {
+        let set = set();
+        let keys: Vec<String> = (0..WATCHED_KEYS_MAX + 2).map(|it| format!("k{it}")).collect();
+        let mut session = Session::default();
+        let all = keys.iter().map(String::as_bytes);
+        let outcome = watch(&set, &mut session, all, NOW, MonoUs(0));
+        assert_eq!(outcome, Err(TOO_MANY));
+        assert_eq!(session.watches.len(), WATCHED_KEYS_MAX);
+        assert!(is_watched(&set, "k0") && !is_watched(&set, keys.last().unwrap()));
+        unwatch_all(&set, &mut session);
+        assert!(keys.iter().all(|it| !is_watched(&set, it)));
     }
 
     #[test]
@@ -144,8 +171,8 @@ mod tests {
         write(&set, "SET a 1", NOW);
         let (there, not_there) = (watching(&set, &["a"]), watching(&set, &["b"]));
         write(&set, "FLUSHALL", NOW);
-        assert!(is_stale(&set, &there, NOW));
-        assert!(!is_stale(&set, &not_there, NOW));
+        assert!(is_any_stale(&set, &there, NOW));
+        assert!(!is_any_stale(&set, &not_there, NOW));
     }
 
     #[test]
@@ -154,7 +181,7 @@ mod tests {
         write(&set, "SET a 1", NOW);
         let mut session = watching(&set, &["a"]);
         set.fail_over(&set.member_list()[1]).unwrap();
-        assert!(is_stale(&set, &session, NOW));
+        assert!(is_any_stale(&set, &session, NOW));
         unwatch_all(&set, &mut session);
         set.fail_over(&set.member_list()[0]).unwrap();
         assert!(!is_watched(&set, "a"));
@@ -166,7 +193,7 @@ mod tests {
         let (mut one, mut other) = (watching(&set, &["a"]), watching(&set, &["a"]));
         unwatch_all(&set, &mut one);
         write(&set, "SET a 1", NOW);
-        assert!(is_stale(&set, &other, NOW));
+        assert!(is_any_stale(&set, &other, NOW));
         unwatch_all(&set, &mut other);
         assert!(!is_watched(&set, "a"));
     }

@@ -96,6 +96,15 @@ impl Decoder {
         self.limits = limits;
     }
 
+    /// Whether more may be found once `len` bytes are there: not while an argument is longer than
+    /// what has arrived of it.
+    pub fn may_go_on(&self, len: usize) -> bool {
+        match self.stage {
+            Stage::Payload { len: argument } => self.at + argument + 2 <= len,
+            _ => true,
+        }
+    }
+
     /// Looks at `bytes`, which begin with the request's first byte, and either finds the request's
     /// end or remembers where to go on. Nothing before that place is looked at again.
     #[inline]

@@ -106,6 +106,12 @@ impl Reply {
         std::mem::take(&mut self.out)
     }
 
+    /// Everything, which has been sent, with all its room: freeing that is the caller's.
+    pub fn take_sent(&mut self) -> Vec<u8> {
+        self.keep_overflow();
+        std::mem::take(&mut self.out)
+    }
+
     /// Remembers this place, to cut back to it or to put a header in front of what follows.
     pub fn mark(&self) -> Mark {
         Mark(self.out.len())

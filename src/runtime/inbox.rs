@@ -1,6 +1,7 @@
 //! What other threads send to a worker: tasks of its own that are to be polled, and new tasks. A
 //! worker that sleeps is woken by its bell, an eventfd in its epoll.
 
+use super::allocation;
 use super::local::LOCAL;
 use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
@@ -26,6 +27,8 @@ pub struct Inbox {
     pub tasks: AtomicUsize,
     content: Mutex<Content>,
     has_any: AtomicBool,
+    /// Others have freed memory of the worker.
+    must_take_back: AtomicBool,
     is_asleep: AtomicBool,
     bell: OwnedFd,
 }
@@ -44,6 +47,7 @@ impl Inbox {
             tasks: AtomicUsize::new(0),
             content: Mutex::default(),
             has_any: AtomicBool::new(false),
+            must_take_back: AtomicBool::new(false),
             is_asleep: AtomicBool::new(false),
             bell: eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?,
         })
@@ -67,6 +71,25 @@ impl Inbox {
         if self.is_asleep.swap(false, SeqCst) {
             // It is full only when it has rung so often that the worker must wake.
             let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Has the worker take back what others have freed of its memory.
+    pub fn ask_to_take_back(&self) {
+        self.must_take_back.store(true, SeqCst);
+        self.put(|_| ());
+    }
+
+    /// Whether the worker has, since it was asked last.
+    pub fn has_taken_back(&self) -> bool {
+        !self.must_take_back.load(SeqCst)
+    }
+
+    /// The worker takes back what others have freed of its memory, if it was asked to.
+    pub fn take_back(&self) {
+        if self.must_take_back.load(Relaxed) {
+            allocation::take_back();
+            self.must_take_back.store(false, SeqCst);
         }
     }
 

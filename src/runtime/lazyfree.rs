@@ -1,15 +1,37 @@
 //! Frees large values on a thread of its own, so that no command waits for it.
+//!
+//! What it frees was allocated by the workers, and goes back to them: each takes back what is its
+//! own, with a look at every block. So this thread frees a part at a time, and goes on when all
+//! workers have taken that back; none of them has more than a part to look at when it allocates
+//! next. Afterwards what nobody needs is returned to the system.
 
+use super::allocation;
+use super::inbox::Inbox;
+use parking_lot::Mutex;
 use std::any::Any;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 /// Most frees that may wait; more are done by whoever brings them.
 const WAITING_MAX: usize = 1024;
+/// Without another free for so long, memory is returned to the system.
+const QUIET: Duration = Duration::from_millis(100);
+/// How many times workers take back then: what they have taken back they keep for another while.
+const ROUNDS: u32 = 3;
+/// Memory that workers have freed by themselves is returned this often.
+const RETURN_EVERY: Duration = Duration::from_secs(1);
+/// How long, and how often, a worker is waited for. One that is at work takes back later.
+const LOOKS_MAX: u32 = 40;
+const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 
 static WAITING: AtomicU64 = AtomicU64::new(0);
 static FREED: AtomicU64 = AtomicU64::new(0);
+static OWNERS: Mutex<Vec<Arc<Inbox>>> = Mutex::new(Vec::new());
+
+type Remains = Box<dyn Any + Send>;
 
 /// Frees that wait: each is a large value, or a few.
 pub fn waiting() -> u64 {
@@ -23,8 +45,7 @@ pub fn freed() -> u64 {
 
 /// Drops `remains` elsewhere.
 pub fn free_async(remains: impl Any + Send) {
-    static DOOR: OnceLock<Option<SyncSender<Box<dyn Any + Send>>>> = OnceLock::new();
-    let Some(door) = DOOR.get_or_init(open) else { return };
+    let Some(door) = door() else { return };
     WAITING.fetch_add(1, Relaxed);
     match door.try_send(Box::new(remains)) {
         Ok(()) => {}
@@ -32,14 +53,67 @@ pub fn free_async(remains: impl Any + Send) {
     }
 }
 
-fn open() -> Option<SyncSender<Box<dyn Any + Send>>> {
-    let (door, inside) = sync_channel::<Box<dyn Any + Send>>(WAITING_MAX);
-    let work = move || inside.into_iter().for_each(rest);
-    std::thread::Builder::new().name("entourage-lazyfree".into()).spawn(work).ok()?;
+/// Returns to the system what nobody needs, soon: MEMORY PURGE.
+pub fn give_back_soon() {
+    free_async(());
+}
+
+/// The worker of this inbox takes back what is freed of its memory, and this thread begins to
+/// return memory to the system.
+pub fn add_owner(inbox: Arc<Inbox>) {
+    OWNERS.lock().push(inbox);
+    door();
+}
+
+fn door() -> Option<&'static SyncSender<Remains>> {
+    static DOOR: OnceLock<Option<SyncSender<Remains>>> = OnceLock::new();
+    DOOR.get_or_init(open).as_ref()
+}
+
+fn open() -> Option<SyncSender<Remains>> {
+    let (door, inside) = sync_channel::<Remains>(WAITING_MAX);
+    let work = move || {
+        allocation::return_only_when_asked();
+        allocation::pace_frees(owners_take_back);
+        work(&inside);
+    };
+    thread::Builder::new().name("entourage-lazyfree".into()).spawn(work).ok()?;
     Some(door)
 }
 
-fn rest(remains: Box<dyn Any + Send>) {
+fn work(inside: &Receiver<Remains>) {
+    let mut rounds = 0;
+    loop {
+        match inside.recv_timeout(if rounds == 0 { RETURN_EVERY } else { QUIET }) {
+            Ok(remains) => {
+                rest(remains);
+                rounds = ROUNDS;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if rounds != 0 {
+                    rounds -= 1;
+                    owners_take_back();
+                }
+                allocation::give_back();
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// Has every worker take back what is its own, and waits for those that can at once.
+fn owners_take_back() {
+    let owners = OWNERS.lock();
+    owners.iter().for_each(|it| it.ask_to_take_back());
+    for _ in 0..LOOKS_MAX {
+        if owners.iter().all(|it| it.has_taken_back()) {
+            return;
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+}
+
+fn rest(remains: Remains) {
     drop(remains);
     WAITING.fetch_sub(1, Relaxed);
     FREED.fetch_add(1, Relaxed);

@@ -6,6 +6,7 @@ pub mod clock;
 mod inbox;
 pub mod link;
 mod local;
+mod maps;
 pub mod process;
 pub mod signals;
 mod slots;

@@ -3,6 +3,7 @@
 use super::registration::Registration;
 use crate::base::limits::LISTEN_BACKLOG;
 use async_io::Async;
+use rustix::buffer::spare_capacity;
 use socket2::{Domain, SockRef, TcpKeepalive, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -66,6 +67,14 @@ impl Stream {
         retry(|| match &self.socket {
             Socket::Tcp(it) => (&*it).read(into),
             Socket::Unix(it) => (&*it).read(into),
+        })
+    }
+
+    /// As [`Stream::try_read`], into the room behind `bytes`, which is not cleared before.
+    pub fn try_read_more(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        retry(|| match &self.socket {
+            Socket::Tcp(it) => Ok(rustix::io::read(it, spare_capacity(bytes))?),
+            Socket::Unix(it) => Ok(rustix::io::read(it, spare_capacity(bytes))?),
         })
     }
 

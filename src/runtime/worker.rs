@@ -12,6 +12,7 @@
 
 use super::clock;
 use super::inbox::{Inbox, LocalTask, Spawn, TaskWaker};
+use super::lazyfree;
 use super::local::LOCAL;
 use super::slots::Slots;
 use super::sockets::{self, Sockets};
@@ -49,6 +50,7 @@ impl Workers {
             let (of_worker, turn_end) = (inbox.clone(), turn_end());
             let thread = std::thread::Builder::new().name(format!("{name}-{at}"));
             thread.spawn(move || Worker::new(of_worker, epoll, turn_end).run())?;
+            lazyfree::add_owner(inbox.clone());
             Ok(inbox)
         };
         Ok(Workers { inboxes: (0..count).map(start).collect::<io::Result<_>>()? })
@@ -111,6 +113,7 @@ impl Worker {
             return;
         }
         let (woken, spawned) = self.inbox.take();
+        self.inbox.take_back();
         LOCAL.with(|local| woken.into_iter().for_each(|it| local.make_ready(it)));
         spawned.into_iter().for_each(|it| self.begin(it));
     }

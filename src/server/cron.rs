@@ -9,9 +9,13 @@ use crate::state::Server;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// `timeout` is in seconds.
+const IDLE_LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Runs `hz` times a second, until the proxy shuts down.
 pub async fn cron(server: Arc<Server>) {
     let mut last_ping = clock::mono_now();
+    let mut last_idle_look = last_ping;
     while !server.is_closing() {
         let settings = server.settings();
         tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
@@ -19,12 +23,15 @@ pub async fn cron(server: Arc<Server>) {
         if settings.set.active_expire && !is_paused {
             expire(&server).await;
         }
-        close_idle(&server);
         // Whoever meets a panic replaces the master at once; this is for when nobody was fit then.
         server.set.replace_quarantined_master();
         server.collect_seen();
         server.note_memory();
         let now = clock::mono_now();
+        if last_idle_look.plus(IDLE_LOOK_EVERY) <= now {
+            last_idle_look = now;
+            close_idle(&server, now);
+        }
         server.rates.lock().note(now, &server.counters);
         if last_ping.plus(settings.set.ping_every) <= now {
             last_ping = now;
@@ -53,16 +60,15 @@ async fn expire(server: &Server) {
     }
 }
 
-fn close_idle(server: &Server) {
+fn close_idle(server: &Server, now: MonoUs) {
     let Some(timeout) = server.settings().server.idle_timeout() else { return };
-    let now = clock::mono_now();
-    for client in server.clients.all() {
+    server.clients.each(|client| {
         let active = MonoUs(client.active.load(std::sync::atomic::Ordering::Relaxed));
         let is_waiting = client.is_waiting();
         if !is_waiting && active.plus(timeout) < now {
             client.kill();
         }
-    }
+    });
 }
 
 /// Starts a feed for every member; each idles while its member is the master.

@@ -12,7 +12,7 @@ use crate::command::{Args, CallEnv, Fault};
 use crate::commands::{Credentials, Migration};
 use crate::engine::{Effects, Run, rdb, verbs};
 use crate::node::{Condition, MasterGuard, MemberFlags, Verb, Wake};
-use crate::node::{has_stale_watch, unwatch_all, watch};
+use crate::node::{is_stale, unwatch_all, watch};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::clock;
 use crate::runtime::tasks;
@@ -212,7 +212,7 @@ impl Mover {
         }
         let (mut same, mut changed) = (Vec::new(), 0);
         for watch in arrived {
-            match has_stale_watch(&set, &mut writing, std::slice::from_ref(*watch), wall) {
+            match is_stale(&set, &mut writing, watch, wall) {
                 true => changed += usize::from(is_there(&mut writing, watch)),
                 false => same.push(&*watch.key),
             }

@@ -10,6 +10,7 @@ use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
 use crate::node::{Condition, MemberList, Wait};
 use crate::runtime::clock::{self, SystemClock};
+use crate::runtime::lazyfree;
 use crate::runtime::stream::{Socket, Stream};
 use crate::runtime::tasks::{self, Alarm};
 use crate::state::{Client, JobReply, MailboxOverflow, Message, Server};
@@ -130,7 +131,10 @@ impl Shell {
         }
     }
 
-    fn end(self, why: &dyn std::fmt::Display) {
+    fn end(mut self, why: &dyn std::fmt::Display) {
+        if let Some(spent) = self.connection.take_spent() {
+            lazyfree::free_async(spent);
+        }
         let id = self.connection.caller.client.id;
         log::debug!("event=closed client={id} why={why}");
     }
@@ -165,6 +169,9 @@ impl Shell {
             self.lend_output(scratch);
             let next = self.turn_with(scratch);
             self.return_output(scratch);
+            if !scratch.spent.is_empty() {
+                lazyfree::free_async(std::mem::take(&mut scratch.spent));
+            }
             next
         })
     }
@@ -278,10 +285,10 @@ impl Shell {
     fn read(&mut self, scratch: &mut WorkerScratch) -> io::Result<()> {
         let has_ended = self.stream.has_ended();
         if let Some(room) = self.connection.room() {
-            let size = room.len();
-            let read = self.stream.try_read(room);
+            let size = room.capacity() - room.len();
+            let read = self.stream.try_read_more(room);
             let count = *read.as_ref().unwrap_or(&0);
-            self.handle_read(read, size, has_ended, scratch, Event::Received { count, room: size })
+            self.handle_read(read, size, has_ended, scratch, Event::Received { count })
         } else {
             let mut input = std::mem::take(&mut scratch.input);
             let read = self.stream.try_read(&mut input);
@@ -437,6 +444,7 @@ impl Shell {
     }
 
     fn return_output(&mut self, scratch: &mut WorkerScratch) {
+        scratch.spent.extend(self.connection.caller.replies.take_spent());
         if self.connection.poll_transmit().is_none() {
             scratch.return_output(self.connection.caller.replies.out.return_buffer());
         }

@@ -4,13 +4,15 @@
 
 mod once;
 mod token;
+mod watches;
 
 pub use once::{Once, Tags};
 pub use token::TokenSigner;
+pub use watches::{Watch, Watches};
 
 use crate::base::ids::CommandId;
 use crate::base::planted::{Planted, is_planted};
-use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
+use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
 use crate::route::{Acks, Ladder, Level};
@@ -37,19 +39,6 @@ pub struct AskedAcks {
     pub acks: Acks,
     /// How long to wait for them; without an end when zero.
     pub timeout: Duration,
-}
-
-/// A key under WATCH, and the version it had.
-#[derive(Clone, Debug)]
-pub struct Watch {
-    /// Its database.
-    pub db: usize,
-    /// The key.
-    pub key: Box<[u8]>,
-    /// Its version at the master then.
-    pub version: u64,
-    /// The stream's history then: after a failover the versions of another member mean nothing.
-    pub replid: ReplId,
 }
 
 /// A transaction being queued.
@@ -105,7 +94,7 @@ pub struct Session {
     /// MULTI.
     pub queue: Option<Queue>,
     /// WATCH.
-    pub watches: Vec<Watch>,
+    pub watches: Watches,
 }
 
 /// The end of a session's past that a failover cut off.

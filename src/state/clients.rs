@@ -34,6 +34,8 @@ pub struct Client {
     pub protocol: AtomicU8,
     /// Commands queued in MULTI, plus one; 0 outside.
     pub queued: AtomicU32,
+    /// Memory that they take, in bytes.
+    pub queued_bytes: AtomicU64,
     /// Keys under WATCH.
     pub watching: AtomicU32,
     /// Bytes of an unfinished request.
@@ -109,6 +111,8 @@ impl Client {
     pub fn mirror(&self, session: &Session, protocol: Protocol) {
         let queued = session.queue.as_ref().map_or(0, |it| it.commands.len() as u32 + 1);
         self.queued.store(queued, Relaxed);
+        let bytes = session.queue.as_ref().map_or(0, |it| it.bytes as u64);
+        self.queued_bytes.store(bytes, Relaxed);
         self.watching.store(session.watches.len() as u32, Relaxed);
         self.db.store(session.db as u8, Relaxed);
         self.protocol.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
@@ -164,6 +168,7 @@ impl Client {
             command: AtomicU16::new(u16::MAX),
             protocol: AtomicU8::new(2),
             queued: AtomicU32::new(0),
+            queued_bytes: AtomicU64::new(0),
             watching: AtomicU32::new(0),
             unread: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
@@ -235,6 +240,11 @@ impl Clients {
     /// All of them, oldest first.
     pub fn all(&self) -> Vec<Arc<Client>> {
         self.all.lock().values().cloned().collect()
+    }
+
+    /// Shows each of them, oldest first, while none can come or go.
+    pub fn each(&self, show: impl FnMut(&Client)) {
+        self.all.lock().values().map(|it| &**it).for_each(show);
     }
 
     /// The one with this number.

@@ -1,8 +1,8 @@
 //! Counts of the whole process, for INFO.
 
 use crate::base::count::SharedCount;
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Kinds of errors that are counted apart; more than Redis has, so only made-up ones are left out.
@@ -27,23 +27,46 @@ pub struct Counters {
     pub overflowed: AtomicU64,
     /// Keys that had expired before the last reset.
     pub expired_before: AtomicU64,
-    kinds: Mutex<BTreeMap<String, u64>>,
+    kinds: Kinds,
+}
+
+/// Errors by their first word. A kind has a place of its own from its first error on, which is
+/// found without a lock; the commonest kinds come first, as they do in practice.
+struct Kinds([Kind; ERROR_KINDS_MAX]);
+
+#[derive(Default)]
+struct Kind {
+    word: OnceLock<Box<str>>,
+    errors: AtomicU64,
+}
+
+impl Default for Kinds {
+    fn default() -> Kinds {
+        Kinds(std::array::from_fn(|_| Kind::default()))
+    }
+}
+
+impl Kinds {
+    fn count(&self, word: &str) {
+        let is_it = |it: &&Kind| **it.word.get_or_init(|| word.into()) == *word;
+        if let Some(kind) = self.0.iter().find(is_it) {
+            kind.errors.fetch_add(1, Relaxed);
+        }
+    }
 }
 
 impl Counters {
     /// Counts an error reply by its first word.
     pub fn error(&self, text: &str) {
         self.errors.fetch_add(1, Relaxed);
-        let kind = text.split(' ').next().unwrap_or_default();
-        let mut kinds = self.kinds.lock();
-        if kinds.contains_key(kind) || kinds.len() < ERROR_KINDS_MAX {
-            *kinds.entry(kind.to_owned()).or_default() += 1;
-        }
+        self.kinds.count(text.split(' ').next().unwrap_or_default());
     }
 
-    /// How often each kind of error was answered.
-    pub fn kinds(&self) -> BTreeMap<String, u64> {
-        self.kinds.lock().clone()
+    /// How often each kind of error was answered, by its word.
+    pub fn kinds(&self) -> BTreeMap<&str, u64> {
+        let counted = |it: &Kind| it.errors.load(Relaxed);
+        let kinds = self.kinds.0.iter().map_while(|it| Some((&**it.word.get()?, counted(it))));
+        kinds.filter(|it| it.1 != 0).collect()
     }
 
     /// Forgets everything.
@@ -54,6 +77,46 @@ impl Counters {
         }
         let Counters { bytes_in, bytes_out, commands, .. } = self;
         [bytes_in, bytes_out, commands].iter().for_each(|it| it.reset());
-        self.kinds.lock().clear();
+        self.kinds.0.iter().for_each(|it| it.errors.store(0, Relaxed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_counted_by_their_first_word_whoever_meets_them() {
+        let counters = Counters::default();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let counters = &counters;
+                scope.spawn(move || {
+                    for at in 0..1000 {
+                        let texts = ["ERR a", "WRONGTYPE b", "NOAUTH c"];
+                        counters.error(texts[(at + thread) % texts.len()]);
+                    }
+                });
+            }
+        });
+        let kinds = counters.kinds();
+        assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), ["ERR", "NOAUTH", "WRONGTYPE"]);
+        assert_eq!(kinds.values().sum::<u64>(), 4000);
+        counters.reset();
+        assert!(counters.kinds().is_empty());
+        counters.error("WRONGTYPE b");
+        assert_eq!(counters.kinds(), BTreeMap::from([("WRONGTYPE", 1)]));
+    }
+
+    #[test]
+    fn made_up_kinds_are_left_out_once_there_are_too_many() {
+        let counters = Counters::default();
+        (0..ERROR_KINDS_MAX + 9).for_each(|it| counters.error(&format!("KIND{it} x")));
+        assert_eq!(counters.kinds().len(), ERROR_KINDS_MAX);
+        assert_eq!(read(&counters.errors), (ERROR_KINDS_MAX + 9) as u64);
+    }
+
+    fn read(count: &AtomicU64) -> u64 {
+        count.load(Relaxed)
     }
 }

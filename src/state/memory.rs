@@ -52,10 +52,14 @@ impl Server {
         Memory { used, peak, resident, at_start: self.memory_at_start }
     }
 
-    /// Bytes that wait to be understood or to be sent.
+    /// Bytes that wait to be understood, to be executed or to be sent.
     pub fn client_bytes(&self) -> u64 {
-        let waiting = |it: &Client| it.unread.load(Relaxed) + it.unsent.load(Relaxed);
-        self.clients.all().iter().map(|it| waiting(it)).sum()
+        let waiting = |it: &Client| {
+            it.unread.load(Relaxed) + it.queued_bytes.load(Relaxed) + it.unsent.load(Relaxed)
+        };
+        let mut sum = 0;
+        self.clients.each(|it| sum += waiting(it));
+        sum
     }
 
     /// Notes how much is used, for the peak.

@@ -77,10 +77,10 @@ impl Shell {
     /// Puts `bytes` where the core wants them, and makes the event of it.
     pub fn received<'b>(&mut self, bytes: &'b [u8], rest: &mut Vec<u8>) -> Event<'b> {
         let Some(room) = self.connection.room() else { return Event::Bytes(bytes) };
-        let (size, count) = (room.len(), room.len().min(bytes.len()));
-        room[..count].copy_from_slice(&bytes[..count]);
+        let count = (room.capacity() - room.len()).min(bytes.len());
+        room.extend_from_slice(&bytes[..count]);
         rest.extend_from_slice(&bytes[count..]);
-        Event::Received { count, room: size }
+        Event::Received { count }
     }
 
     /// What has been written since the last look.

@@ -4,6 +4,7 @@ use super::help::help;
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
+use crate::runtime::lazyfree;
 use crate::state::Memory;
 
 const TIPS: &[&str] =
@@ -86,8 +87,9 @@ fn malloc_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::Answered)
 }
 
-/// The allocator gives back what it does not use by itself.
+/// Memory is given back by itself; this is for who does not want to wait that second.
 fn purge(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    lazyfree::give_back_soon();
     context.reply.ok();
     Ok(Outcome::Answered)
 }

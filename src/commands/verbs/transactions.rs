@@ -1,9 +1,11 @@
 //! Transactions: what is between MULTI and EXEC runs as one, unless a watched key has changed.
 
+use crate::base::limits::ADOPTED_BYTES_MIN;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group, Keys};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_row};
 use crate::node::{unwatch_all, watch};
+use crate::runtime::lazyfree;
 use crate::session::Queue;
 
 const ALWAYS: Flags = Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE);
@@ -70,8 +72,10 @@ fn exec(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 fn discard(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    if context.session.queue.take().is_none() {
-        return Err(Fault::Static("ERR DISCARD without MULTI"));
+    let queue = context.session.queue.take();
+    let queue = queue.ok_or(Fault::Static("ERR DISCARD without MULTI"))?;
+    if ADOPTED_BYTES_MIN <= queue.bytes {
+        lazyfree::free_async(queue);
     }
     unwatch_all(&context.server.set, context.session);
     context.reply.ok();

@@ -17,7 +17,9 @@ pub fn save(slot: &KeySlot, out: &mut Writer) {
         return;
     }
     match slot.value() {
-        None | Some(Value::Shared(_) | Value::Grown(_)) => unreachable!("not a string"),
+        None | Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_)) => {
+            unreachable!("not a string")
+        }
         Some(Value::List(list)) => save_list(list, out),
         Some(Value::Set(set)) => save_set(set, out),
         Some(Value::Hash(hash)) => save_hash(hash, out),

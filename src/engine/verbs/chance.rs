@@ -12,8 +12,8 @@ const PAIRS_MAX: u64 = i64::MAX as u64 / 2;
 /// The shortest entry a reply can have.
 const EMPTY_BULK: &[u8] = b"$0\r\n\r\n";
 
-const TOO_LONG: Fault = Fault::Static("ERR count is too large, the reply would exceed 64 MB");
-const _: () = assert!(REPEATED_BYTES_MAX == 64 << 20, "what the refusal says");
+const TOO_LONG: Fault = Fault::Static("ERR count is too large, the reply would exceed 1 GB");
+const _: () = assert!(REPEATED_BYTES_MAX == 1 << 30, "what the refusal says");
 
 /// Takes a count of either sign. The smallest integer has no size of its own type.
 pub fn count(args: &mut Args<'_>) -> Result<i64, Fault> {
@@ -72,7 +72,8 @@ pub fn answer<C: Named>(
 }
 
 /// As many entries as `-count` says, which need not differ. What could not be answered even if
-/// every entry were the shortest there can be is refused before anything is written.
+/// every entry were the shortest there can be is refused before anything is written. A reply past
+/// the client's own limit is left where that was met: it is not sent.
 fn repeat(
     count: i64,
     shown: Shown,
@@ -86,6 +87,9 @@ fn repeat(
     let mark = reply.mark();
     open(count, shown, reply);
     for _ in 0..count {
+        if reply.is_overflowing() {
+            return Ok(());
+        }
         if REPEATED_BYTES_MAX < reply.since(mark).len() {
             return Err(TOO_LONG);
         }

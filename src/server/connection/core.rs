@@ -7,9 +7,10 @@ use super::caller::Caller;
 use super::event::{Action, Event, Why};
 use super::overflow::{SoftLimit, UNCOUNTED_BYTES, is_too_much, reply_bytes_max};
 use super::requests::{BatchEnd, serve};
-use super::unread::Unread;
+use super::scratch::Spent;
+use super::unread::{Lent, Unread};
 use crate::base::ids::{BlockId, SlotId};
-use crate::base::limits::{BATCH_REQUESTS_MAX, UNKNOWN_QUERY_BYTES_MAX};
+use crate::base::limits::{ADOPTED_BYTES_MIN, BATCH_REQUESTS_MAX, UNKNOWN_QUERY_BYTES_MAX};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume};
@@ -89,8 +90,8 @@ impl Connection {
         self.begin(context);
         match event {
             Event::Bytes(bytes) => self.receive(bytes, context),
-            Event::Received { count, room } => {
-                self.unread.commit(count, room);
+            Event::Received { count } => {
+                self.unread.commit(count);
                 self.proceed(context);
             }
             Event::Proceed => self.proceed(context),
@@ -155,9 +156,13 @@ impl Connection {
     fn proceed(&mut self, context: &mut BatchContext<'_, '_>) {
         while self.has_more() {
             let (front, from) = self.unread.take_front();
-            let (taken, ended) = self.serve(&front[from..], BATCH_REQUESTS_MAX, context);
+            let may_be_whole = self.decoder.may_go_on(front.len() - from);
+            let lent = Lent::new(front, may_be_whole, context.scratch);
+            let input = &lent.bytes()[from..];
+            let (taken, ended) = self.serve(input, BATCH_REQUESTS_MAX, context);
             let is_unfinished = matches!(ended, BatchEnd::OutOfInput);
-            let has_more = self.unread.put_back(front, from + taken, is_unfinished);
+            let (front, served) = lent.take_back(from + taken, context.scratch);
+            let has_more = self.unread.put_back(front, served, is_unfinished);
             self.ended(ended, context);
             if taken != 0 || !has_more || self.is_long_next {
                 break;
@@ -412,8 +417,9 @@ impl Connection {
         matches!(self.state, State::Blocked(_))
     }
 
-    /// Room to read into, when all there is is an unfinished request: so a large one is not copied.
-    pub fn room(&mut self) -> Option<&mut [u8]> {
+    /// What to add to what is read, when all there is is an unfinished request: so a large one is
+    /// not copied.
+    pub fn room(&mut self) -> Option<&mut Vec<u8>> {
         if !self.may_serve() {
             return None;
         }
@@ -469,6 +475,17 @@ impl Connection {
         if self.query_bytes_max() < self.unread.len() {
             self.close(Why::QueryLimit, actions);
         }
+    }
+
+    /// What it holds for its client, if that is much: nobody needs it when the connection has
+    /// ended.
+    pub fn take_spent(&mut self) -> Option<Spent> {
+        let (unread, session) = (std::mem::take(&mut self.unread), &mut self.caller.session);
+        let queue = session.queue.take();
+        let replies = self.caller.replies.out.take_sent();
+        let queued = queue.as_ref().map_or(0, |it| it.bytes);
+        let is_much = ADOPTED_BYTES_MIN <= unread.len() + queued + replies.len();
+        if is_much { Some(Box::new((unread, queue, replies))) } else { None }
     }
 
     fn note_unread(&self) {

@@ -11,12 +11,10 @@ use std::fmt;
 pub enum Event<'e> {
     /// The peer has sent these bytes.
     Bytes(&'e [u8]),
-    /// The peer has sent this many bytes, which were read into [`Connection::room`] of this size.
+    /// The peer has sent this many bytes, which were added to [`Connection::room`].
     Received {
         /// How many.
         count: usize,
-        /// Size of the room.
-        room: usize,
     },
     /// Others have had their turn, or replies have left: what waits to be served may go on.
     Proceed,

@@ -87,7 +87,7 @@ impl Caller {
         let writing = context.locks.writing();
         let is_down = writing.member().is(MemberFlags::QUARANTINED);
         let is_stale = has_stale_watch(set, writing, &watches, wall);
-        unwatch(set, writing, watches);
+        unwatch(set, writing, &watches);
         self.refresh(context.now);
         self.session.saw_all(self.position(set.head()));
         if is_down { Err(Fault::MasterDown) } else { Ok(!is_stale) }

@@ -3,7 +3,9 @@
 //! While everything is answered at once there is one buffer and nothing else. A reply that comes
 //! later has a slot; what is answered behind it waits in slots of its own until it is there.
 
+use super::scratch::Spent;
 use crate::base::ids::SlotId;
+use crate::base::limits::ADOPTED_BYTES_MIN;
 use crate::resp::{Mark, Reply};
 use std::collections::VecDeque;
 
@@ -16,6 +18,8 @@ pub struct Replies {
     /// Replies that cannot leave yet: the first of them is not there.
     pending: VecDeque<Slot>,
     last: u64,
+    /// A long buffer that has been sent, for the shell to free.
+    spent: Option<Spent>,
 }
 
 /// A reply's place.
@@ -29,7 +33,7 @@ enum Slot {
 impl Replies {
     /// None so far, written by `out`.
     pub fn new(out: Reply) -> Replies {
-        Replies { out, sent: 0, pending: VecDeque::new(), last: 0 }
+        Replies { out, sent: 0, pending: VecDeque::new(), last: 0, spent: None }
     }
 
     /// A place for a reply that comes later, behind all replies so far.
@@ -94,8 +98,16 @@ impl Replies {
         self.sent += count;
         if self.sent == self.out.bytes().len() {
             self.sent = 0;
+            if ADOPTED_BYTES_MIN <= self.out.capacity() {
+                self.spent = Some(Box::new(self.out.take_sent()));
+            }
             self.out.clear();
         }
+    }
+
+    /// A long buffer that has been sent.
+    pub fn take_spent(&mut self) -> Option<Spent> {
+        self.spent.take()
     }
 
     /// Whether everything that can leave has left.

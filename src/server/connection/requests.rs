@@ -5,7 +5,7 @@ use super::batch::{BatchContext, NotNow};
 use super::call::Call;
 use super::caller::Caller;
 use crate::base::ids::{MemberId, RouteId};
-use crate::base::limits::REPLY_FLUSH_BYTES;
+use crate::base::limits::{ADOPTED_BYTES_MIN, REPLY_FLUSH_BYTES};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags, Group};
@@ -288,7 +288,13 @@ impl Caller {
         }
         match outcome? {
             Outcome::Execute(queue) => match self.lock_master_for(&queue, context) {
-                Ok(()) => self.execute(&queue, call, context),
+                Ok(()) => {
+                    let outcome = self.execute(&queue, call, context);
+                    if ADOPTED_BYTES_MIN <= queue.bytes {
+                        context.scratch.spent.push(queue);
+                    }
+                    outcome
+                }
                 Err(not_now) => {
                     self.session.queue = Some(*queue);
                     not_now.outcome()

@@ -9,6 +9,10 @@ use crate::command::CallEnv;
 use crate::engine::Effects;
 use crate::metrics::batch::Batch;
 use crate::node::ApplyBudget;
+use std::any::Any;
+
+/// Something to be freed.
+pub type Spent = Box<dyn Any + Send>;
 
 /// A worker's scratch.
 pub struct WorkerScratch {
@@ -30,6 +34,9 @@ pub struct WorkerScratch {
     pub catch_up: ApplyBudget,
     /// This thread is for long work: nobody waits for it.
     pub works_long: bool,
+    /// What is large and nobody needs any more: freeing it takes long, and is the shell's to do
+    /// elsewhere.
+    pub spent: Vec<Spent>,
     /// An empty reply buffer with room.
     output: Vec<u8>,
 }
@@ -47,6 +54,7 @@ impl WorkerScratch {
             recent: RecentCommand::default(),
             catch_up: ApplyBudget::Micros(CATCH_UP_US_MAX),
             works_long: false,
+            spent: Vec::new(),
             output: Vec::new(),
         }
     }

@@ -81,6 +81,8 @@ impl BatchContext<'_, '_> {
     /// The end of the batch: what was seen goes to this worker's shard.
     pub fn end(&mut self, caller: &mut Caller) {
         self.end_run();
+        // The next write may come late, and what this one stored may be gone by then.
+        self.scratch.effects.shrink();
         let env = &self.scratch.env;
         self.scratch.metrics.hits(env.hits.take() as u32);
         self.scratch.metrics.misses(env.misses.take() as u32);

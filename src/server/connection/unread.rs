@@ -4,7 +4,9 @@
 //! just that: nothing is moved when more comes, or when what stands in front has been served. Only
 //! a request that lies across two pieces is put together.
 
-use crate::base::limits::READ_CHUNK_BYTES;
+use super::scratch::WorkerScratch;
+use crate::base::limits::{ADOPTED_BYTES_MIN, READ_CHUNK_BYTES};
+use bytes::Bytes;
 use std::collections::VecDeque;
 
 /// Largest piece that input is gathered in.
@@ -109,23 +111,68 @@ impl Unread {
         true
     }
 
-    /// Room behind an unfinished request, when that is all there is: to be read into, and then to
-    /// be [`Unread::commit`]ted. It grows with what has arrived.
-    pub fn room(&mut self, most: usize) -> Option<&mut [u8]> {
+    /// An unfinished request with room behind it, when that is all there is: what is read is added
+    /// to it, and then [`Unread::commit`]ted. The room grows with what has arrived.
+    pub fn room(&mut self, most: usize) -> Option<&mut Vec<u8>> {
         if !self.is_unfinished || !self.rest.is_empty() || most <= self.front.len() {
             return None;
         }
         let before = self.front.len();
         let room = before.clamp(READ_CHUNK_BYTES, ROOM_BYTES_MAX).min(most - before);
-        self.front.resize(before + room, 0);
-        Some(&mut self.front[before..])
+        // A very long one is a map of the system, which grows without being copied.
+        self.front.reserve_exact(room);
+        Some(&mut self.front)
     }
 
-    /// Keeps `count` bytes of the room of this size.
-    pub fn commit(&mut self, count: usize, room: usize) {
-        let len = self.front.len() - room + count;
-        self.front.truncate(len);
+    /// `count` bytes were added to the room.
+    pub fn commit(&mut self, count: usize) {
         self.is_unfinished = count == 0;
+    }
+}
+
+/// The oldest piece while it is served: a long one is lent to the requests in it, which may keep
+/// their part of its memory.
+pub enum Lent {
+    /// Nobody keeps any of it.
+    Short(Vec<u8>),
+    /// Some may be kept.
+    Long(Bytes),
+}
+
+impl Lent {
+    /// Lends `piece`, if it is long and `may_be_whole`.
+    pub fn new(mut piece: Vec<u8>, may_be_whole: bool, scratch: &WorkerScratch) -> Lent {
+        if piece.len() < ADOPTED_BYTES_MIN || !may_be_whole {
+            return Lent::Short(piece);
+        }
+        piece.shrink_to_fit();
+        let piece = Bytes::from(piece);
+        scratch.env.input.replace(Some(piece.clone()));
+        Lent::Long(piece)
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Lent::Short(bytes) => bytes,
+            Lent::Long(bytes) => bytes,
+        }
+    }
+
+    /// Takes it back, served up to `served`: the piece, and up to where it is served. What is not
+    /// needed any more is for the shell to free.
+    pub fn take_back(self, served: usize, scratch: &mut WorkerScratch) -> (Vec<u8>, usize) {
+        let bytes = match self {
+            Lent::Short(bytes) => return (bytes, served),
+            Lent::Long(bytes) => bytes,
+        };
+        scratch.env.input.replace(None);
+        if bytes.is_unique() && served < bytes.len() {
+            return (Vec::from(bytes), served);
+        }
+        let rest = bytes[served..].to_vec();
+        scratch.spent.push(Box::new(bytes));
+        (rest, 0)
     }
 }
 
@@ -164,9 +211,9 @@ mod tests {
         unread.keep_unfinished(b"ab");
         assert!(!unread.has_requests() && unread.room(2).is_none());
         let room = unread.room(usize::MAX).expect("it is unfinished");
-        room[..2].copy_from_slice(b"cd");
-        let size = room.len();
-        unread.commit(2, size);
+        assert!(4 <= room.capacity());
+        room.extend_from_slice(b"cd");
+        unread.commit(2);
         assert!(unread.has_requests() && unread.len() == 4);
         assert_eq!(unread.take_front(), (b"abcd".to_vec(), 0));
     }

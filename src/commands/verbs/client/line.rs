@@ -14,12 +14,13 @@ pub fn line(client: &Client, table: &Table, now: MonoUs) -> String {
     let age = now.since(client.since) / MICROS_PER_SECOND;
     let idle = now.since(MonoUs(client.active.load(Relaxed))) / MICROS_PER_SECOND;
     let (unread, unsent) = (client.unread.load(Relaxed), client.unsent.load(Relaxed));
+    let queued = client.queued_bytes.load(Relaxed);
     let multi = i64::from(client.queued.load(Relaxed)) - 1;
     format!(
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub=0 psub=0 \
-         ssub=0 multi={multi} qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 \
-         oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir=-1 resp={} lib-name={} \
-         lib-ver={}\n",
+         ssub=0 multi={multi} qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0 \
+         obl=0 oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir=-1 resp={} \
+         lib-name={} lib-ver={}\n",
         client.id,
         client.peer.address,
         client.peer.local_address,
@@ -27,7 +28,7 @@ pub fn line(client: &Client, table: &Table, now: MonoUs) -> String {
         names.name,
         marks(client),
         client.db.load(Relaxed),
-        unread + unsent + size_of::<Client>() as u64,
+        unread + unsent + queued + size_of::<Client>() as u64,
         if unsent == 0 { "r" } else { "rw" },
         command(client, table),
         names.user,

@@ -1,6 +1,7 @@
 //! SET and its kin, and GETEX: what a string is and until when.
 
 use super::lifetime::{Clock, Lifetime};
+use crate::base::limits::ADOPTED_BYTES_MIN;
 use crate::base::time::WallMs;
 use crate::command::{Args, Fault};
 use crate::engine::{Effects, Engine, KeySlot};
@@ -71,7 +72,7 @@ pub(super) fn set(
         return set_as_asked(ask, engine, args, effects, reply);
     }
 
-    let stored = engine.db_mut(&args).put_string(key, value, None);
+    let stored = store(engine, &args, key, value, None);
     effects.as_sent();
     effects.share(stored);
     reply.ok();
@@ -87,7 +88,7 @@ fn set_as_asked(
 ) -> Result<(), Fault> {
     let named = ask.lifetime.moment(args.now(), "set")?;
 
-    let mut db = engine.db_mut(&args);
+    let db = engine.db_mut(&args);
     let old = db.get(ask.key);
     if ask.wants_old {
         args.env.looked(old);
@@ -103,7 +104,7 @@ fn set_as_asked(
         Lifetime::Keep => old.and_then(KeySlot::deadline),
         _ => named,
     };
-    let stored = db.put_string(ask.key, ask.value, deadline);
+    let stored = store(engine, &args, ask.key, ask.value, deadline);
     say_set(&ask, named, args, effects);
     effects.share(stored);
     if !ask.wants_old {
@@ -131,6 +132,24 @@ fn say_until(key: &[u8], value: &[u8], at: WallMs, effects: &mut Effects) {
     effects.propagate(&[b"SET", key, value, b"PXAT", digits.format(at.0).as_bytes()]);
 }
 
+/// Stores a string that a client has sent. A very long one stays where it was read into.
+#[inline]
+fn store(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    key: &[u8],
+    value: &[u8],
+    deadline: Option<WallMs>,
+) -> KeySlot {
+    let mut db = engine.db_mut(args);
+    if ADOPTED_BYTES_MIN <= value.len()
+        && let Some(value) = args.env.adopt(value)
+    {
+        return db.put_adopted(key, value, deadline);
+    }
+    db.put_string(key, value, deadline)
+}
+
 pub(super) fn setnx(
     engine: &mut Engine,
     mut args: Args<'_>,
@@ -139,12 +158,11 @@ pub(super) fn setnx(
 ) -> Result<(), Fault> {
     let (key, value) = (args.next()?, args.next()?);
 
-    let mut db = engine.db_mut(&args);
-    if db.has(key) {
+    if engine.db_mut(&args).has(key) {
         reply.int(0);
         return Ok(());
     }
-    let stored = db.put_string(key, value, None);
+    let stored = store(engine, &args, key, value, None);
     effects.as_sent();
     effects.share(stored);
     reply.int(1);
@@ -180,7 +198,7 @@ fn set_until(
     let (key, number, value) = (args.next()?, args.next()?, args.next()?);
     let at = clock.moment(number, args.now(), command)?;
 
-    let stored = engine.db_mut(&args).put_string(key, value, Some(at));
+    let stored = store(engine, &args, key, value, Some(at));
     say_until(key, value, at, effects);
     effects.share(stored);
     reply.ok();
