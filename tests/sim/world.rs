@@ -380,6 +380,8 @@ impl World {
         let mut context =
             BatchContext::begin(scratch, &server.set, &member_list, clock, at, actions);
         connection.handle(event, &mut context);
+        // The end of a worker's turn, and of what it has called for.
+        server.set.replace_quarantined_master();
         self.judge(peer, &before);
     }
 

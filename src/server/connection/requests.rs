@@ -270,8 +270,9 @@ impl Caller {
             return Ok(Outcome::Busy(member));
         }
         let master = context.set.member(context.set.master());
-        if command.spec.name == "WATCH" && master.is(MemberFlags::QUARANTINED) {
-            // It looks at the master, which another becomes if there is one.
+        let is_at_master = command.spec.name == "WATCH" || command.name == "debug|panic";
+        if is_at_master && master.is(MemberFlags::QUARANTINED) {
+            // Another becomes the master first, if there is one.
             if let Err(not_now @ (NotNow::Long | NotNow::Busy(_))) = context.master() {
                 return not_now.outcome();
             }
