@@ -131,9 +131,12 @@ fn what_a_flush_has_emptied_is_given_back() {
     let full = resident_bytes(server.pid()) - resident;
     assert!(100 * MB < full, "{full}");
     ok(&mut wires[0], "FLUSHALL ASYNC");
-    let is_back = || (resident_bytes(server.pid()) < resident + full / 4).then_some(());
+    // A page in use keeps what its 32 MB around it have lost last, until something there is freed.
+    let is_back = || {
+        ok(&mut wires[0], "MEMORY PURGE");
+        (resident_bytes(server.pid()) < resident + full / 2).then_some(())
+    };
     until("the system to have it back", is_back);
-    ok(&mut wires[0], "MEMORY PURGE");
 }
 
 #[test]

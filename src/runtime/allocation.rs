@@ -30,6 +30,8 @@ const FREES_PER_PAUSE: u32 = 8 << 10;
 
 /// `mi_option_arena_purge_mult` of mimalloc 2.
 const ARENA_PURGE_MULT: c_int = 24;
+/// `mi_option_purge_extend_delay` of mimalloc 2.
+const PURGE_EXTEND_DELAY: c_int = 25;
 
 // What the mimalloc crate does not show of the library that it brings along.
 unsafe extern "C" {
@@ -49,11 +51,16 @@ thread_local! {
 }
 
 /// Leaves it to [`give_back`] to return memory to the system. Otherwise whoever frees next, ten
-/// times a second, returns what others have freed, while clients wait.
+/// times a second, returns what others have freed, while clients wait. Free pages among pages in
+/// use are returned 10 ms after the first of them, not after the last: a burst of frees would put
+/// that off until somebody frees again.
 pub fn return_only_when_asked() {
     const SELDOM: c_long = 100_000;
-    // SAFETY: it sets a number that every thread may read at any time.
-    unsafe { mi_option_set(ARENA_PURGE_MULT, SELDOM) };
+    // SAFETY: they set numbers that every thread may read at any time.
+    unsafe {
+        mi_option_set(ARENA_PURGE_MULT, SELDOM);
+        mi_option_set(PURGE_EXTEND_DELAY, 0);
+    }
 }
 
 /// Takes back what other threads have freed of the calling thread's memory.
