@@ -72,7 +72,9 @@ impl ReplicaSet {
     pub(super) fn quarantine(&self, member: &Member) {
         let is_master = member.id == self.master();
         let has_candidate = self.members().any(|it| it.id != member.id && it.is_sound());
-        if is_master && !has_candidate {
+        // Where the master is out of service already, this one is about to take its place.
+        let is_next = self.member(self.master()).is(MemberFlags::QUARANTINED);
+        if (is_master || is_next) && !has_candidate {
             log::error!("event=panic member={} action=none reason=no-candidate", member.name);
             return;
         }
