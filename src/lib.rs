@@ -7,13 +7,17 @@
 //!         decode  look up   floor     plan    member  execute  append             push
 //! ```
 //!
-//! The way of one request, file by file: `server/shell.rs` reads a socket and makes an event of it;
+//! The way of one request, file by file: a thread of `runtime/worker.rs` polls its connections;
+//! `server/shell.rs` reads a socket and makes an event of it;
 //! `server/connection/core.rs` handles events; `connection/requests.rs` decodes, looks up and
 //! refuses; `connection/read.rs` plans a read and `connection/write.rs` makes a write, which is a
 //! `node/transaction.rs` at the master; the verb stands in `engine/verbs/`, beside its row; what it
 //! did is in `replication/log.rs`; `connection/replies.rs` holds the answer until the shell has
 //! sent it. What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`;
-//! calls that wait for keys are in `node/key_waiters.rs`, and `node/serve.rs` makes them again.
+//! calls that wait for keys are in `node/key_waiters.rs`, and `node/serve.rs` makes them again. Who
+//! applies at replicas, and when, stands in `node/turn.rs`; what is long (`engine/work.rs`) is done
+//! on threads for that (`server/placement.rs`), and `node/long_hold.rs` says who does not wait for
+//! it.
 
 pub mod base;
 pub mod resp;

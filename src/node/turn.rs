@@ -20,6 +20,7 @@ use crate::base::ids::MemberId;
 use crate::base::limits::{APPLY_AFTER_BYTES, LAG_BYTES_SOFT, LAG_WAIT_US_MAX, TURN_APPLY_US_MAX};
 use crate::runtime::{clock, tasks};
 use parking_lot::RwLockWriteGuard;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -115,6 +116,8 @@ fn try_lock(member: &Member) -> Option<RwLockWriteGuard<'_, Hosted>> {
 pub struct TurnApplier {
     set: Arc<ReplicaSet>,
     busy_turns: u32,
+    /// Stream bytes that a replica past the soft lag lacked when this worker last looked.
+    lag: Cell<u64>,
     /// The quarantined master for which a replacement has been called.
     replaced: Option<MemberId>,
 }
@@ -122,7 +125,7 @@ pub struct TurnApplier {
 impl TurnApplier {
     /// The part of a worker that has written nothing yet.
     pub fn new(set: Arc<ReplicaSet>) -> TurnApplier {
-        TurnApplier { set, busy_turns: 0, replaced: None }
+        TurnApplier { set, busy_turns: 0, lag: Cell::new(0), replaced: None }
     }
 
     /// The worker has served all that was there. Answers whether it should come back at once.
@@ -131,6 +134,11 @@ impl TurnApplier {
         self.look_after_master();
         for member in self.set.replicas() {
             if !member.has_work.load(Relaxed) {
+                continue;
+            }
+            if self.set.is_past_soft_lag(member) && !self.falls_behind(member) {
+                // It catches up by itself, after a pause or a long command: nobody need wait.
+                member.call_feed();
                 continue;
             }
             match self.set.apply_short(member) {
@@ -159,6 +167,14 @@ impl TurnApplier {
             let set = self.set.clone();
             tasks::spawn(async { tasks::apart(move || set.replace_quarantined_master()).await });
         }
+    }
+
+    /// Whether a replica lacks more than at the end of this worker's last turn that found it past
+    /// the soft lag.
+    #[cold]
+    fn falls_behind(&self, member: &Member) -> bool {
+        let lag = self.set.head().since(member.applied());
+        self.lag.replace(lag) < lag
     }
 
     /// Writing waits for applying: what this worker would write next waits for what it has written.
