@@ -217,7 +217,12 @@ fn between_marks(effects: Vec<Words>, first: u64, count: usize) -> Vec<Deeds> {
         match effect[0].to_ascii_uppercase().as_slice() {
             b"PING" | b"REPLCONF" => {}
             b"SELECT" => db = String::from_utf8_lossy(&effect[1]).parse().expect("a database"),
-            _ => deeds[at].push((db, effect)),
+            // Behind the last mark a key may expire before the stream is read.
+            _ => {
+                if let Some(deeds) = deeds.get_mut(at) {
+                    deeds.push((db, effect));
+                }
+            }
         }
     }
     deeds
