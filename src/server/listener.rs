@@ -58,5 +58,5 @@ fn welcome(server: &Arc<Server>, threads: &Arc<Threads>, listener: &Listener, so
     };
     let connection = Connection::open(server.clone(), client, listener.name.clone(), now);
     let (place, its) = (threads.place(), threads.clone());
-    threads.spawn(place, move || serve(connection, socket, place, its));
+    threads.spawn(place, move || serve(connection, None, socket, place, its));
 }

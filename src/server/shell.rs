@@ -64,11 +64,19 @@ enum Next {
     End(Why),
 }
 
-/// Serves a connection over this socket until it ends, or goes on at another worker.
-pub async fn serve(connection: Connection, socket: Socket, place: Place, threads: Arc<Threads>) {
+/// Serves a connection over this socket until it ends, or goes on at another thread. It may have a
+/// `wait` that began elsewhere.
+pub async fn serve(
+    connection: Connection,
+    wait: Option<Wait>,
+    socket: Socket,
+    place: Place,
+    threads: Arc<Threads>,
+) {
     match Stream::new(socket) {
         Ok(stream) => {
-            Shell::new(connection, stream, Placement::at(place), threads).run().await;
+            let shell = Shell::new(connection, stream, Placement::at(place), threads);
+            Shell { wait, ..shell }.run().await;
         }
         Err(error) => log::warn!("event=watch-failed why={error}"),
     }
@@ -121,11 +129,11 @@ impl Shell {
 
     /// Another thread serves it from here on.
     fn move_to(self, place: Place) {
-        let Shell { connection, stream, threads, .. } = self;
+        let Shell { connection, wait, stream, threads, .. } = self;
         match stream.into_socket() {
             Ok(socket) => {
                 let its = threads.clone();
-                threads.spawn(place, move || serve(connection, socket, place, its));
+                threads.spawn(place, move || serve(connection, wait, socket, place, its));
             }
             Err(error) => log::warn!("event=watch-failed why={error}"),
         }
