@@ -47,6 +47,17 @@ impl BlockingKeys {
     }
 }
 
+impl Called {
+    /// It is to be made again when a value of `kind` is under one of `keys`.
+    pub fn block<'k>(
+        keys: impl Iterator<Item = &'k [u8]>,
+        kind: Kind,
+        timeout: Option<Duration>,
+    ) -> Called {
+        Called::Block(BlockingKeys::of(keys, kind, timeout))
+    }
+}
+
 /// What may run a command: only a read can be sent to a replica.
 #[derive(Clone, Copy)]
 pub enum Run {

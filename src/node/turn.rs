@@ -17,7 +17,9 @@ use super::feed::Applied;
 use super::member::{Hosted, Member, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::ids::MemberId;
-use crate::base::limits::{APPLY_AFTER_BYTES, LAG_BYTES_SOFT, LAG_WAIT_US_MAX, TURN_APPLY_US_MAX};
+use crate::base::limits::{
+    APPLY_AFTER_BYTES, LAG_BYTES_SOFT, LAG_WAIT_US_MAX, REPLICAS_MAX, TURN_APPLY_US_MAX,
+};
 use crate::runtime::{clock, tasks};
 use parking_lot::RwLockWriteGuard;
 use std::cell::Cell;
@@ -81,22 +83,25 @@ impl ReplicaSet {
     /// holds it for long. Writes wait until it has caught up.
     #[inline]
     pub(super) fn far_behind(&self) -> Option<MemberId> {
-        let head = self.head();
-        let is_far = |it: &&Arc<Member>| self.lag_bytes_max() < head.since(it.applied());
-        self.replicas().filter(is_far).find(|it| self.is_far_behind(it)).map(|it| it.id)
+        self.replicas().find(|it| self.is_far_behind(it)).map(|it| it.id)
     }
 
     /// Whether writes wait for this replica.
+    #[inline]
     pub(super) fn is_far_behind(&self, member: &Member) -> bool {
-        self.lag_bytes_max() < self.head().since(member.applied())
-            && member.id != self.master()
-            && member.is_moving()
-            && member.is_sound()
+        self.lags_by(member, self.lag_bytes_max())
     }
 
     /// Whether `member` is further behind than writers should get ahead of a replica.
     fn is_past_soft_lag(&self, member: &Member) -> bool {
-        LAG_BYTES_SOFT < self.head().since(member.applied())
+        self.lags_by(member, LAG_BYTES_SOFT)
+    }
+
+    /// Whether a replica that applies what it is fed lacks more than this of the stream.
+    #[inline]
+    fn lags_by(&self, member: &Member, bytes: u64) -> bool {
+        bytes < self.head().since(member.applied())
+            && member.id != self.master()
             && member.is_moving()
             && member.is_sound()
     }
@@ -116,8 +121,8 @@ fn try_lock(member: &Member) -> Option<RwLockWriteGuard<'_, Hosted>> {
 pub struct TurnApplier {
     set: Arc<ReplicaSet>,
     busy_turns: u32,
-    /// Stream bytes that a replica past the soft lag lacked when this worker last looked.
-    lag: Cell<u64>,
+    /// Stream bytes that each replica past the soft lag lacked when this worker last looked.
+    lags: [Cell<u64>; REPLICAS_MAX + 1],
     /// The quarantined master for which a replacement has been called.
     replaced: Option<MemberId>,
 }
@@ -125,7 +130,12 @@ pub struct TurnApplier {
 impl TurnApplier {
     /// The part of a worker that has written nothing yet.
     pub fn new(set: Arc<ReplicaSet>) -> TurnApplier {
-        TurnApplier { set, busy_turns: 0, lag: Cell::new(0), replaced: None }
+        TurnApplier {
+            set,
+            busy_turns: 0,
+            lags: [const { Cell::new(0) }; REPLICAS_MAX + 1],
+            replaced: None,
+        }
     }
 
     /// The worker has served all that was there. Answers whether it should come back at once.
@@ -174,7 +184,7 @@ impl TurnApplier {
     #[cold]
     fn falls_behind(&self, member: &Member) -> bool {
         let lag = self.set.head().since(member.applied());
-        self.lag.replace(lag) < lag
+        self.lags[member.id.index()].replace(lag) < lag
     }
 
     /// Writing waits for applying: what this worker would write next waits for what it has written.

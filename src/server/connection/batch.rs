@@ -95,12 +95,13 @@ impl<'s, 'd> BatchContext<'s, 'd> {
 #[inline]
 pub fn is_long(command: &Command, engine: &Engine, args: Args<'_>) -> bool {
     let may_be_long = command.work != Work::Short || LONG_ELEMENTS < args.request().len();
-    may_be_long && touches_much(command, engine, args)
+    may_be_long && LONG_ELEMENTS < elements(command, engine, args)
 }
 
+/// About how many elements a request touches.
 #[inline(never)]
-fn touches_much(command: &Command, engine: &Engine, args: Args<'_>) -> bool {
-    LONG_ELEMENTS < command.work.elements(engine.db(&args), command.spec.keys, args)
+pub fn elements(command: &Command, engine: &Engine, args: Args<'_>) -> usize {
+    command.work.elements(engine.db(&args), command.spec.keys, args)
 }
 
 /// Why a request is not served now.

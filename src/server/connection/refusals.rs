@@ -10,17 +10,17 @@
 //! behind PROXY ONCE. What may change while a write waits for the master's lock is asked again with
 //! the lock held, in [`Caller::lock_master`].
 
-use super::batch::{BatchContext, NotNow};
+use super::batch::{BatchContext, NotNow, elements};
 use super::call::Call;
 use super::caller::Caller;
 use super::transaction::{has_write, runs_at_once};
-use crate::base::ids::MemberId;
+use crate::base::ids::{CommandId, MemberId};
 use crate::base::limits::LONG_ELEMENTS;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
 use crate::node::{PauseMode, View};
-use crate::resp::Request;
+use crate::resp::{OwnedRequest, Request};
 use crate::session::Queue;
 
 /// What becomes of a request that does not run now.
@@ -180,15 +180,17 @@ impl Caller {
         if context.scratch.works_long {
             return false;
         }
-        let mut elements = 0usize;
-        for (id, request) in &queue.commands {
-            let (command, request) = (table().get(*id), request.borrow());
-            let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
-            let db = context.locks.writing().engine().db(&args);
-            let more = command.work.elements(db, command.spec.keys, args);
-            elements = elements.saturating_add(more);
-        }
-        LONG_ELEMENTS < elements
+        let engine = context.locks.writing().engine();
+        let of_command = |(id, request): &(CommandId, OwnedRequest)| {
+            let command = table().get(*id);
+            let env = &context.scratch.env;
+            elements(
+                command,
+                engine,
+                Args::new(request.borrow(), command.words, self.session.db, env),
+            )
+        };
+        LONG_ELEMENTS < queue.commands.iter().map(of_command).fold(0, usize::saturating_add)
     }
 
     /// Whether a request writes: itself, or what was queued for it.

@@ -7,7 +7,7 @@ use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::Blocking;
 use crate::engine::verbs::counted;
 use crate::engine::verbs::timeout::{keys_and_timeout, read_timeout, timeout};
-use crate::engine::{BlockingKeys, Called, Effects, End, Engine, Kind, Row, row};
+use crate::engine::{Called, Effects, End, Engine, Kind, Row, row};
 use crate::resp::Reply;
 
 const WAITS: Flags = Flags::NOSCRIPT.union(Flags::BLOCKING);
@@ -86,7 +86,7 @@ fn pop(
     let there = keys.clone().find(|it| engine.db_mut(&args).has(it));
     let Some(key) = there else {
         reply.null_array();
-        return Ok(Called::Block(BlockingKeys::of(keys, Kind::List, timeout)));
+        return Ok(Called::block(keys, Kind::List, timeout));
     };
     reply.array(2);
     reply.bulk(key);
@@ -109,7 +109,7 @@ fn blmove(
     if shift(&mut engine.db_mut(&args), keys, ends, reply)?.is_none() {
         reply.null();
         let source = std::iter::once(source);
-        return Ok(Called::Block(BlockingKeys::of(source, Kind::List, timeout)));
+        return Ok(Called::block(source, Kind::List, timeout));
     }
     let [from, to] = [ends.0, ends.1].map(side);
     effects.propagate(&[b"LMOVE", source, destination, from, to]);
@@ -137,7 +137,7 @@ fn brpoplpush(
     if shift(&mut engine.db_mut(&args), keys, (End::Back, End::Front), reply)?.is_none() {
         reply.null();
         let source = std::iter::once(source);
-        return Ok(Called::Block(BlockingKeys::of(source, Kind::List, timeout)));
+        return Ok(Called::block(source, Kind::List, timeout));
     }
     effects.propagate(&[b"RPOPLPUSH", source, destination]);
     Ok(Called::Done)
@@ -155,7 +155,7 @@ fn blmpop(
 
     if pop_first(engine, &args, &pop, effects, reply)?.is_none() {
         reply.null_array();
-        return Ok(Called::Block(BlockingKeys::of(pop.keys.into_iter(), Kind::List, timeout)));
+        return Ok(Called::block(pop.keys.into_iter(), Kind::List, timeout));
     }
     Ok(Called::Done)
 }

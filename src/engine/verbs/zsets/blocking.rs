@@ -6,7 +6,7 @@ use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::Blocking;
 use crate::engine::verbs::counted;
 use crate::engine::verbs::timeout::{keys_and_timeout, read_timeout};
-use crate::engine::{BlockingKeys, Called, Effects, Engine, Kind, Row, Zset, row};
+use crate::engine::{Called, Effects, Engine, Kind, Row, Zset, row};
 use crate::resp::Reply;
 
 const WAITS: Flags = Flags::NOSCRIPT.union(Flags::BLOCKING).union(Flags::FAST);
@@ -72,7 +72,7 @@ fn pop_one(
     let mut db = engine.db_mut(&args);
     let Some(key) = keys.clone().find(|it| db.has(it)) else {
         reply.null_array();
-        return Ok(Called::Block(BlockingKeys::of(keys, Kind::Zset, timeout)));
+        return Ok(Called::block(keys, Kind::Zset, timeout));
     };
     let gone = db.change(key, |zset: &mut Zset, shared| {
         reply.array(3);
@@ -97,7 +97,7 @@ fn bzmpop(
 
     if pop_first(engine, &args, &pop, effects, reply)?.is_none() {
         reply.null_array();
-        return Ok(Called::Block(BlockingKeys::of(pop.keys.into_iter(), Kind::Zset, timeout)));
+        return Ok(Called::block(pop.keys.into_iter(), Kind::Zset, timeout));
     }
     Ok(Called::Done)
 }
