@@ -205,8 +205,12 @@ mod tests {
         static PAUSES: Cell<u32> = const { Cell::new(0) };
     }
 
+    /// The counts are the process': one test at a time.
+    static COUNTING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+
     #[test]
     fn a_thread_that_frees_much_pauses_in_between() {
+        let _alone = COUNTING.lock();
         std::thread::scope(|scope| {
             let paced = scope.spawn(|| {
                 pace_frees(|| PAUSES.set(PAUSES.get() + 1));
@@ -229,6 +233,7 @@ mod tests {
     /// The library's tests run on another allocator, so nothing else counts here.
     #[test]
     fn what_one_thread_brings_and_another_takes_away_balances() {
+        let _alone = COUNTING.lock();
         let before = allocated_bytes();
         let threads = LONERS + 8;
         std::thread::scope(|scope| {

@@ -3,6 +3,7 @@
 use super::patience::{until, within};
 use super::socket::Address;
 use super::wire::Wire;
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{c_int, c_ulong};
 use std::fs::{self, File};
@@ -273,8 +274,16 @@ fn wait_until_up(server: &mut Server) -> Result<(), String> {
     up.map_err(|why| format!("{why}; it said: {}", server.said()))
 }
 
+/// A port that nobody listens on, and that nobody of this process has been given before: the system
+/// may name one twice before it is used, and then two tests would talk to one server.
 fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        if GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            return Ok(port);
+        }
+    }
 }
 
 fn own_dir() -> io::Result<PathBuf> {
