@@ -69,6 +69,9 @@ pub const BATCH_REQUESTS_MAX: u64 = 1024;
 /// A request that touches more elements than this by estimate is long: it runs on a thread for long
 /// work.
 pub const LONG_ELEMENTS: usize = 10_000;
+/// A read whose reply would make what its client has not taken longer than this is long: copying
+/// that much takes its time.
+pub const LONG_REPLY_BYTES: usize = 1 << 20;
 /// Threads for long work.
 pub const LONG_WORKERS: usize = 2;
 /// Longest that a worker applies at one replica at a time, between its clients.

@@ -2,7 +2,9 @@
 
 use super::slot::KeySlot;
 use crate::base::limits::{EFFECTS_BYTES_KEPT, EFFECTS_KEPT};
-use crate::resp::{Request, encode_command};
+use crate::resp::{Request, encode_command, encode_header, encode_length, encode_word};
+use bytes::Bytes;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// One command of the stream.
@@ -24,6 +26,19 @@ pub enum EffectBody {
     AsSent,
     /// Others: a span of [`Effects::words`], encoded for the stream.
     Instead(Range<usize>),
+    /// Others around a long value that stays where it was read into: spans of [`Effects::words`],
+    /// and the value between them.
+    Around(Range<usize>, Bytes, Range<usize>),
+}
+
+impl EffectBody {
+    /// Where its part of [`Effects::words`] ends, if it has one.
+    fn words_end(&self) -> Option<usize> {
+        match self {
+            EffectBody::AsSent => None,
+            EffectBody::Instead(span) | EffectBody::Around(_, _, span) => Some(span.end),
+        }
+    }
 }
 
 /// The effects of a transaction's calls, in order. Reused from one transaction to the next.
@@ -77,6 +92,20 @@ impl Effects {
         self.push(db, EffectBody::Instead(start..self.words.len()));
     }
 
+    /// The stream says `command`, a key and a long value that is not copied, and words behind it.
+    #[cold]
+    pub fn propagate_long(&mut self, command: &[u8], key: &[u8], value: Bytes, rest: &[&[u8]]) {
+        let start = self.words.len();
+        encode_header(&mut self.words, 3 + rest.len());
+        [command, key].iter().for_each(|it| encode_word(&mut self.words, it));
+        encode_length(&mut self.words, value.len());
+        let middle = self.words.len();
+        self.words.extend_from_slice(b"\r\n");
+        rest.iter().for_each(|it| encode_word(&mut self.words, it));
+        let body = EffectBody::Around(start..middle, value, middle..self.words.len());
+        self.push(self.db, body);
+    }
+
     /// Hands hosted replicas the entry that the last said command stored, so that they need not run
     /// it. Right only when the entries shared this way are all that command changed.
     pub fn share(&mut self, slot: KeySlot) {
@@ -100,6 +129,18 @@ impl Effects {
         &self.words
     }
 
+    /// A command as it is encoded in the stream; `None` for one that stands there as it was sent.
+    pub fn encoded(&self, body: &EffectBody) -> Option<Cow<'_, [u8]>> {
+        match body {
+            EffectBody::AsSent => None,
+            EffectBody::Instead(span) => Some(Cow::Borrowed(&self.words[span.clone()])),
+            EffectBody::Around(before, value, after) => {
+                let parts = [&self.words[before.clone()], value, &self.words[after.clone()]];
+                Some(Cow::Owned(parts.concat()))
+            }
+        }
+    }
+
     /// Entries that [`Item::shared`] points into.
     pub fn shared(&self) -> &[KeySlot] {
         &self.shared
@@ -108,11 +149,8 @@ impl Effects {
     /// Forgets what was said after the first `items` commands: a verb that failed has done nothing.
     pub fn cut(&mut self, items: usize) {
         self.items.truncate(items);
-        let span_end = |it: &Item| match &it.body {
-            EffectBody::AsSent => None,
-            EffectBody::Instead(span) => Some(span.end),
-        };
-        self.words.truncate(self.items.iter().rev().find_map(span_end).unwrap_or(0));
+        let words_end = self.items.iter().rev().find_map(|it| it.body.words_end());
+        self.words.truncate(words_end.unwrap_or(0));
         self.shared.truncate(self.items.last().map_or(0, |it| it.shared.end));
     }
 

@@ -2,8 +2,8 @@
 
 use super::apply_budget::ApplyBudget;
 use super::feed::Applied;
-use super::long_holders::Hold;
-use super::member::{Member, MemberFlags};
+use super::member::Member;
+use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::limits::CANDIDATE_US_MAX;
 use crate::base::position::{Position, ReplId};
@@ -15,7 +15,6 @@ use crate::replication::{DisconnectReason, Log};
 use crate::runtime::clock;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Release;
 
 /// What a call that waits for keys is told.
 const FORCED: Fault = Fault::Static(
@@ -95,7 +94,7 @@ impl ReplicaSet {
         let mut old_hosted = old.hosted.write();
         let mut hosted = target.hosted.write();
         while self.apply_locked(target, &mut hosted, ApplyBudget::ALL) == Applied::Some {}
-        target.is_replaying.store(false, Release);
+        target.state.set_replaying(false);
         if !target.is_sound() {
             return Err(Refused::Unfit(target.flags()));
         }

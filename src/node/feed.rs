@@ -2,8 +2,8 @@
 //! when, stands in `turn.rs`.
 
 use super::apply_budget::{ApplyBudget, BudgetClock};
-use super::long_holders::Hold;
 use super::member::{ApplyState, Hosted, Member};
+use super::member_state::Hold;
 use super::replica_set::ReplicaSet;
 use super::sync::Synced;
 use crate::base::limits::APPLY_RECORDS_MAX;
@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Release, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
 /// What one round of applying came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,7 +131,7 @@ impl ReplicaSet {
     /// The next write takes long: its feed does it apart. Until then plans do without the member.
     #[cold]
     fn leave_long(&self, member: &Member) -> Applied {
-        member.is_replaying.store(true, Release);
+        member.state.set_replaying(true);
         member.call_feed();
         Applied::Long
     }
@@ -143,7 +143,7 @@ impl ReplicaSet {
         let mut hosted = member.hosted.write();
         let applied = self.apply_locked(member, &mut hosted, ApplyBudget::Writes(1));
         drop(hosted);
-        member.is_replaying.store(false, Release);
+        member.state.set_replaying(false);
         drop(long);
         if applied == Applied::Some {
             self.wake_waiters();

@@ -1,7 +1,8 @@
 //! What operators and panics do to one member: pause, resume, drain, quarantine.
 
 use super::failover::Refused;
-use super::member::{Member, MemberFlags};
+use super::member::Member;
+use super::member_state::MemberFlags;
 use super::replica_set::ReplicaSet;
 use crate::base::time::MonoUs;
 use crate::replication::DisconnectReason;

@@ -4,7 +4,8 @@
 //! A hosted replica has acknowledged what it has applied, and its member says so without a lock.
 //! What the others have acknowledged stands in the log.
 
-use super::member::{Member, MemberFlags};
+use super::member::Member;
+use super::member_state::MemberFlags;
 use super::replica_set::ReplicaSet;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;

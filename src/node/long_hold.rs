@@ -4,8 +4,8 @@
 //! a lock taken looks at the mark: a short holder is worth a short wait, for a long one the request
 //! waits in its connection until the mark is gone, and the worker serves others.
 
-use super::long_holders::Hold;
 use super::member::{Hosted, Member};
+use super::member_state::Hold;
 use super::replica_set::ReplicaSet;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -19,13 +19,13 @@ impl Member {
     /// Whether somebody changes it for long: reads would wait.
     #[inline]
     pub fn is_long_written(&self) -> bool {
-        self.long_holders.has(Hold::Write)
+        self.state().is_long_written()
     }
 
     /// Whether somebody reads or changes it for long: writes would wait.
     #[inline]
     pub fn is_long_held(&self) -> bool {
-        self.is_long_written() || self.long_holders.has(Hold::Read)
+        self.state().is_long_held()
     }
 
     /// Locks it to read, unless somebody changes it for long.
@@ -82,14 +82,14 @@ pub(super) struct LongHold<'s> {
 impl ReplicaSet {
     /// Marks a member, before it is locked.
     pub(super) fn hold_long<'s>(&'s self, member: &'s Member, hold: Hold) -> LongHold<'s> {
-        member.long_holders.enter(hold);
+        member.state.enter(hold);
         LongHold { set: self, member, hold }
     }
 }
 
 impl Drop for LongHold<'_> {
     fn drop(&mut self) {
-        self.member.long_holders.leave(self.hold);
+        self.member.state.leave(self.hold);
         self.set.wake_waiters();
         // What came meanwhile was left to its feed.
         self.member.call_feed();

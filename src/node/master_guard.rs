@@ -1,8 +1,8 @@
 //! The master, locked to write. What is written there is a `Transaction`.
 
 use super::long_hold::LongHold;
-use super::long_holders::Hold;
 use super::member::{Hosted, Member};
+use super::member_state::Hold;
 use super::read_guard::{VerbResult, read_caught};
 use super::replica_set::{MemberList, ReplicaSet};
 use crate::base::ids::MemberId;

@@ -1,7 +1,7 @@
 //! A hosted member: an engine behind a lock, how far it has applied the stream, and whether it
 //! serves.
 
-use super::long_holders::LongHolders;
+use super::member_state::{MemberFlags, MemberState, StateCell};
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
@@ -9,35 +9,12 @@ use crate::engine::{Effects, Engine, KeySlot};
 use crate::replication::{FollowerId, FollowerKind, Log, PendingRecord};
 use crate::resp::{AuthState, Decoder, Limits, Protocol, Reply};
 use crate::route::MemberConfig;
-use bitflags::bitflags;
 use futures::task::AtomicWaker;
 use parking_lot::RwLock;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 use std::task::{Context, Poll};
-
-bitflags! {
-    /// Reasons why a member does not do all of its work; none is the normal state.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub struct MemberFlags: u8 {
-        /// It applies nothing, on an operator's word.
-        const PAUSED = 1 << 0;
-        /// It serves no new reads, on an operator's word.
-        const DRAINED = 1 << 1;
-        /// A verb panicked in it: its data cannot be trusted.
-        const QUARANTINED = 1 << 2;
-        /// It was disconnected, or is new: it must be synced before it serves.
-        const UNSYNCED = 1 << 3;
-        /// It is being copied, and stands still for as long. It serves what it has.
-        const FROZEN = 1 << 4;
-    }
-}
-
-impl MemberFlags {
-    /// Its data does not follow the stream.
-    const UNSOUND: MemberFlags = MemberFlags::QUARANTINED.union(MemberFlags::UNSYNCED);
-}
 
 /// A hosted member.
 pub struct Member {
@@ -57,13 +34,10 @@ pub struct Member {
     pub(super) readers: AtomicU32,
     pub(super) hosted: RwLock<Hosted>,
     pub(super) feed: FeedSignal,
-    pub(super) long_holders: LongHolders,
-    /// What it applies next takes long: its feed does that apart, and nobody else meanwhile.
-    pub(super) is_replaying: AtomicBool,
+    pub(super) state: StateCell,
     /// It may lack something of the log, which whoever comes first applies.
     pub(super) has_work: AtomicBool,
     applied: AtomicU64,
-    flags: AtomicU8,
     paused_at: AtomicU64,
     applying_since: AtomicU64,
     /// Full resyncs it has had.
@@ -114,11 +88,9 @@ impl Member {
             readers: AtomicU32::new(0),
             hosted: RwLock::new(Hosted { engine, apply_state: ApplyState::new() }),
             feed: FeedSignal::default(),
-            long_holders: LongHolders::default(),
-            is_replaying: AtomicBool::new(false),
+            state: StateCell::default(),
             has_work: AtomicBool::new(false),
             applied: AtomicU64::new(0),
-            flags: AtomicU8::new(0),
             paused_at: AtomicU64::new(0),
             applying_since: AtomicU64::new(AT_REST),
             full_resyncs: AtomicU64::new(0),
@@ -150,18 +122,19 @@ impl Member {
     /// Whether it is in any of these states.
     #[inline]
     pub fn is(&self, flags: MemberFlags) -> bool {
-        self.flags_now().intersects(flags)
+        self.state().is(flags)
     }
 
+    /// Its state now, for who asks more than one thing.
     #[inline]
-    fn flags_now(&self) -> MemberFlags {
-        MemberFlags::from_bits_retain(self.flags.load(Acquire))
+    pub(super) fn state(&self) -> MemberState {
+        self.state.get()
     }
 
     /// Whether reads may go to it.
     #[inline]
     pub fn in_service(&self) -> bool {
-        !self.is(MemberFlags::DRAINED | MemberFlags::UNSOUND)
+        self.state().in_service()
     }
 
     /// Whether its data follows the stream, drained or not.
@@ -171,24 +144,20 @@ impl Member {
 
     /// Whether writes that want every replica in sync wait for it: it serves, and is fed.
     pub fn is_in_sync(&self) -> bool {
-        self.in_service() && !self.is(MemberFlags::PAUSED)
+        let state = self.state();
+        state.in_service() && !state.is(MemberFlags::PAUSED)
     }
 
     /// Whether it applies what it is fed.
     #[inline]
     pub fn is_moving(&self) -> bool {
-        !self.is(MemberFlags::PAUSED | MemberFlags::FROZEN)
-    }
-
-    /// Whether it applies more at once, as soon as somebody asks for it.
-    #[inline]
-    pub fn applies_at_once(&self) -> bool {
-        self.is_moving() && !self.is_replaying.load(Acquire)
+        self.state().is_moving()
     }
 
     /// Whether somebody holds it for long, or will as soon as it is its turn.
     pub fn is_busy(&self) -> bool {
-        self.is_long_held() || self.is_replaying.load(Acquire)
+        let state = self.state();
+        state.is_long_held() || state.is_replaying()
     }
 
     /// When the oldest write taken and not applied was appended, if it has one: that write is no
@@ -204,15 +173,15 @@ impl Member {
 
     /// Enters a state.
     pub fn enter(&self, flag: MemberFlags, now: MonoUs) {
-        let before = self.flags.fetch_or(flag.bits(), AcqRel);
-        if flag == MemberFlags::PAUSED && before & flag.bits() == 0 {
+        let before = self.state.set(flag);
+        if flag == MemberFlags::PAUSED && !before.is(flag) {
             self.paused_at.store(now.0, Release);
         }
     }
 
     /// Leaves a state.
     pub fn leave(&self, flag: MemberFlags) {
-        self.flags.fetch_and(!flag.bits(), AcqRel);
+        self.state.clear(flag);
     }
 
     /// When it was paused; meaningful while it is.
@@ -222,7 +191,7 @@ impl Member {
 
     /// The words of its states, `ok` without any.
     pub fn flags(&self) -> String {
-        let names = self.flags_now().iter_names();
+        let names = self.state().flags().iter_names();
         let words: Vec<String> = names.map(|(name, _)| name.to_lowercase()).collect();
         if words.is_empty() { "ok".into() } else { words.join(",") }
     }

@@ -1,8 +1,8 @@
 //! A member, locked to read.
 
 use super::long_hold::LongHold;
-use super::long_holders::Hold;
 use super::member::{Hosted, Member};
+use super::member_state::Hold;
 use super::replica_set::ReplicaSet;
 use crate::command::{Args, Fault};
 use crate::engine::{Engine, ReadVerb};

@@ -2,7 +2,8 @@
 
 use super::apply_budget::Rate;
 use super::key_waiters::KeyWaiters;
-use super::member::{Member, MemberFlags};
+use super::member::Member;
+use super::member_state::MemberFlags;
 use super::pause::Pause;
 use super::waiters::Waiters;
 use crate::base::ids::MemberId;

@@ -3,7 +3,7 @@
 
 use super::key_waiters::{BlockedCall, KeyWait, Waiter};
 use super::master_guard::MasterGuard;
-use super::member::MemberFlags;
+use super::member_state::MemberFlags;
 use super::transaction::Verb;
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, CallEnv};

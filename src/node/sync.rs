@@ -1,8 +1,8 @@
 //! Full resync in memory: a replica that was disconnected, or is new, becomes a copy of another
 //! member at one exact offset, and goes on from there.
 
-use super::long_holders::Hold;
-use super::member::{ApplyState, Member, MemberFlags};
+use super::member::{ApplyState, Member};
+use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
 use crate::base::limits::DATABASES;
 use crate::base::position::Offset;
@@ -13,7 +13,7 @@ use crate::runtime::{clock, lazyfree};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// How a full resync ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,7 +130,7 @@ impl ReplicaSet {
         let old = std::mem::replace(&mut hosted.engine, copy.engine);
         member.set_applying_since(copy.due.front().map(|it| it.at));
         hosted.apply_state = ApplyState { due: copy.due, ..ApplyState::new() };
-        member.is_replaying.store(false, Release);
+        member.state.set_replaying(false);
         member.set_applied(copy.at);
         let mut log = self.log.lock();
         let fed = member.follower().filter(|it| log.follower(*it).state.is_fed());

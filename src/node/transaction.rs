@@ -13,8 +13,10 @@
 //! ```
 
 use super::master_guard::MasterGuard;
-use super::member::{Member, MemberFlags};
+use super::member::Member;
+use super::member_state::MemberFlags;
 use super::read_guard::{PANICKED, VerbResult};
+use crate::base::limits::ADOPTED_BYTES_MIN;
 use crate::base::position::Offset;
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, Fault, Spec};
@@ -23,6 +25,8 @@ use crate::engine::{
 };
 use crate::replication::{Log, WriteTime};
 use crate::resp::{Reply, encode_command};
+use bytes::Bytes;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a transaction calls.
@@ -167,7 +171,7 @@ impl Transaction<'_, '_> {
         if !self.effects.is_empty() {
             self.in_log(|log, effects, at| {
                 let items = effects.items().iter().map(std::slice::from_ref);
-                items.for_each(|it| append(log, it, effects, &[], at));
+                items.for_each(|it| append(log, it, effects, &Sent::Borrowed(&[]), at));
             });
         }
         self.effects.clear();
@@ -220,16 +224,20 @@ impl Transaction<'_, '_> {
 
     fn append_as_sent(&mut self, args: Args<'_>) {
         if let Some(wire) = args.request().wire() {
-            return self.append_all(wire);
+            let is_long = ADOPTED_BYTES_MIN <= wire.len();
+            return match is_long.then(|| args.env.adopt(wire)).flatten() {
+                Some(wire) => self.append_all(Sent::Owned(wire)),
+                None => self.append_all(Sent::Borrowed(wire)),
+            };
         }
         let mut encoded = Vec::new();
         encode_command(&mut encoded, args.request().iter());
-        self.append_all(&encoded);
+        self.append_all(Sent::Owned(encoded.into()));
     }
 
     #[inline]
-    fn append_all(&mut self, sent: &[u8]) {
-        self.in_log(|log, effects, at| append(log, effects.items(), effects, sent, at));
+    fn append_all(&mut self, sent: Sent<'_>) {
+        self.in_log(|log, effects, at| append(log, effects.items(), effects, &sent, at));
     }
 
     /// Appends to the log, and lets everybody see it.
@@ -250,7 +258,7 @@ impl Drop for Transaction<'_, '_> {
         // Of a call that was not caught nothing is known.
         self.effects.cut(self.settled);
         if !self.effects.is_empty() {
-            self.append_all(&[]);
+            self.append_all(Sent::Borrowed(&[]));
         }
         if self.guard.hosted.engine.has_blocked() {
             self.guard.serve_blocked(self.at, self.now);
@@ -259,18 +267,44 @@ impl Drop for Transaction<'_, '_> {
     }
 }
 
+/// The words of a transaction's last call, encoded.
+enum Sent<'r> {
+    /// To be copied.
+    Borrowed(&'r [u8]),
+    /// To be kept where they are.
+    Owned(Bytes),
+}
+
 /// Appends `items` of `effects` as one write; `sent` are the words of the last call, if any of them
 /// says these.
 #[inline]
-fn append(log: &mut Log<KeySlot>, items: &[Item], effects: &Effects, sent: &[u8], at: WriteTime) {
+fn append(
+    log: &mut Log<KeySlot>,
+    items: &[Item],
+    effects: &Effects,
+    sent: &Sent<'_>,
+    at: WriteTime,
+) {
     let mut entry = log.write(items.len(), at);
     for item in items {
-        let words = match &item.body {
-            EffectBody::AsSent => sent,
-            EffectBody::Instead(span) => &effects.words()[span.clone()],
-        };
         let shared = effects.shared()[item.shared.clone()].iter().cloned();
-        entry.propagate(item.db, words, shared);
+        match (&item.body, sent) {
+            (EffectBody::Instead(span), _) => {
+                entry.propagate(item.db, &effects.words()[span.clone()], shared);
+            }
+            (EffectBody::AsSent, Sent::Borrowed(words)) => {
+                entry.propagate(item.db, words, shared);
+            }
+            (EffectBody::AsSent, Sent::Owned(words)) => {
+                entry.propagate_owned(item.db, [words.clone()], shared);
+            }
+            (EffectBody::Around(before, value, after), _) => {
+                let words =
+                    |it: &Range<usize>| Bytes::copy_from_slice(&effects.words()[it.clone()]);
+                let pieces = [words(before), value.clone(), words(after)];
+                entry.propagate_owned(item.db, pieces, shared);
+            }
+        }
     }
     entry.close();
 }

@@ -14,7 +14,8 @@
 
 use super::apply_budget::ApplyBudget;
 use super::feed::Applied;
-use super::member::{Hosted, Member, MemberFlags};
+use super::member::{Hosted, Member};
+use super::member_state::MemberFlags;
 use super::replica_set::ReplicaSet;
 use crate::base::ids::MemberId;
 use crate::base::limits::{

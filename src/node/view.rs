@@ -1,6 +1,7 @@
 //! The members as a plan sees them.
 
-use super::member::{Member, MemberFlags};
+use super::member::Member;
+use super::member_state::MemberFlags;
 use super::replica_set::{MemberList, ReplicaSet};
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
@@ -54,11 +55,12 @@ impl Members for View<'_> {
     #[inline]
     fn replica(&self, at: usize) -> Candidate {
         let member = self.replica_at(at);
+        let state = member.state();
         Candidate {
             member: member.id,
             applied: member.applied(),
-            in_service: member.in_service() && !member.is_long_written(),
-            paused: !member.applies_at_once() || member.is_long_held(),
+            in_service: state.takes_reads(),
+            paused: !state.applies_at_once(),
             in_flight: member.readers.load(Relaxed),
             behind_us: if self.with_ages { self.set.behind_us(member, self.now) } else { 0 },
         }

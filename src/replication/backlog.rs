@@ -70,6 +70,19 @@ impl Backlog {
         !fits
     }
 
+    /// As [`Backlog::append`], for bytes that stay in the memory where they are. Always the time to
+    /// look after bounds.
+    #[cold]
+    pub fn append_owned(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.begin_block(0);
+        let start = self.tail_start;
+        self.tail_start = start.after(bytes.len());
+        self.pieces.push_back(Piece { start, bytes });
+    }
+
     /// Bytes `from..to`, which were appended together and are kept.
     pub fn read(&mut self, from: Offset, to: Offset) -> Bytes {
         if self.tail_start < to {
@@ -189,6 +202,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Deed {
         Append(usize),
+        AppendOwned(usize),
         /// The append at this place, of those that are kept, in per mille.
         ReadAppended(usize),
         /// A range, in per mille of what is kept.
@@ -201,7 +215,8 @@ mod tests {
         let size = prop_oneof![8 => 0..300usize, 2 => 0..70_000usize, 1 => 0..300_000usize];
         let mille = || 0..1001usize;
         let deed = prop_oneof![
-            6 => size.prop_map(Deed::Append),
+            6 => size.clone().prop_map(Deed::Append),
+            1 => size.prop_map(Deed::AppendOwned),
             4 => (0..1000usize).prop_map(Deed::ReadAppended),
             2 => (mille(), mille()).prop_map(|(a, b)| Deed::ReadRange(a.min(b), b.max(a))),
             2 => (mille(), 1..100_000usize).prop_map(|(a, most)| Deed::Chunk(a, most)),
@@ -236,11 +251,12 @@ mod tests {
         fn do_one(&mut self, deed: Deed) -> TestCaseResult {
             match deed {
                 Deed::Append(len) => {
-                    let from = self.all.len();
-                    let bytes: Vec<u8> = (0..len).map(|it| (from + 7 * it) as u8).collect();
+                    let bytes = self.next(len);
                     self.backlog.append(&bytes);
-                    self.all.extend(bytes);
-                    self.appended.push((from, self.all.len()));
+                }
+                Deed::AppendOwned(len) => {
+                    let bytes = self.next(len);
+                    self.backlog.append_owned(bytes.into());
                 }
                 Deed::ReadAppended(mille) => {
                     let first = self.first_kept();
@@ -269,6 +285,14 @@ mod tests {
             prop_assert_eq!(self.backlog.end(), self.offset(self.all.len()));
             prop_assert_eq!(self.backlog.len() as usize, self.all.len() - self.first_kept());
             Ok(())
+        }
+
+        /// The bytes that are appended next.
+        fn next(&mut self, len: usize) -> Vec<u8> {
+            let from = self.all.len();
+            self.all.extend((0..len).map(|it| (from + 7 * it) as u8));
+            self.appended.push((from, self.all.len()));
+            self.all[from..].to_vec()
         }
 
         fn trim(&mut self, bytes_min: usize, keep_from: usize) -> TestCaseResult {

@@ -333,12 +333,39 @@ impl<S: Clone> Entry<'_, S> {
     pub fn propagate(&mut self, db: usize, words: &[u8], shared: impl ExactSizeIterator<Item = S>) {
         self.select(db);
         let from = self.append(words);
+        self.record(db, from, shared);
+    }
+
+    /// As [`Entry::propagate`], for a long command that stays in the memory where it is: pieces of
+    /// it, of which there is one where hosted replicas run the command.
+    #[cold]
+    pub fn propagate_owned(
+        &mut self,
+        db: usize,
+        pieces: impl IntoIterator<Item = Bytes>,
+        shared: impl ExactSizeIterator<Item = S>,
+    ) {
+        self.select(db);
+        let from = self.log.head;
+        for piece in pieces {
+            self.log.head = self.log.head.after(piece.len());
+            if self.log.is_kept {
+                self.log.backlog.append_owned(piece);
+                self.began_block = true;
+            }
+        }
+        self.record(db, from, shared);
+    }
+
+    /// What hosted replicas do with the command that stands in the stream from `from` on.
+    #[inline]
+    fn record(&mut self, db: usize, from: Offset, shared: impl ExactSizeIterator<Item = S>) {
         if !self.log.followers.feeds_hosted() {
             return;
         }
         if shared.len() == 0 {
-            let to = from.after(words.len());
-            self.log.window.push(self.at, db, What::Repeat { from, to, is_long: self.is_long });
+            let (to, is_long) = (self.log.head, self.is_long);
+            self.log.window.push(self.at, db, What::Repeat { from, to, is_long });
         }
         shared.for_each(|it| self.log.window.push(self.at, db, What::ApplyShared(it)));
     }

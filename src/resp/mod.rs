@@ -14,4 +14,6 @@ pub use decode::{Decoder, Step};
 pub use limits::{AuthState, Limits};
 pub use malformed::Malformed;
 pub use reply::{Mark, Protocol, Reply};
-pub use request::{OwnedRequest, Request, Span, encode_command};
+pub use request::{
+    OwnedRequest, Request, Span, encode_command, encode_header, encode_length, encode_word,
+};

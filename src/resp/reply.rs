@@ -1,6 +1,6 @@
 //! The reply writer: RESP2 or RESP3, into the connection's output buffer.
 
-use crate::base::limits::{REPLY_BYTES_KEPT, REPLY_GROWTH_BYTES};
+use crate::base::limits::{LONG_REPLY_BYTES, REPLY_BYTES_KEPT, REPLY_GROWTH_BYTES};
 
 /// Longest header: a kind, twenty characters of a number, a line end.
 const HEADER_BYTES_MAX: usize = 23;
@@ -30,6 +30,8 @@ pub struct Reply {
     protocol: Protocol,
     /// Most bytes that `out` is grown to.
     limit: usize,
+    /// It grows to [`LONG_REPLY_BYTES`] and no further, for now.
+    stops_when_long: bool,
     overflow: Overflow,
 }
 
@@ -53,13 +55,40 @@ impl Default for Reply {
 impl Reply {
     /// An empty writer that speaks `protocol`, without a limit.
     pub fn new(protocol: Protocol) -> Reply {
-        Reply { out: Vec::new(), protocol, limit: usize::MAX, overflow: Overflow::No }
+        let (limit, overflow) = (usize::MAX, Overflow::No);
+        Reply { out: Vec::new(), protocol, limit, stops_when_long: false, overflow }
     }
 
     /// Grows to this many bytes and no further from now on. What would need more is dropped, and
     /// so is everything behind it that needs room.
     pub fn set_limit(&mut self, bytes: usize) {
         self.limit = bytes;
+    }
+
+    /// From here on what would make the replies longer than [`LONG_REPLY_BYTES`] is dropped, until
+    /// [`Reply::has_stopped`] is asked.
+    #[inline]
+    pub fn stop_when_long(&mut self) {
+        self.stops_when_long = !self.is_overflowing();
+    }
+
+    /// Whether bytes were dropped since [`Reply::stop_when_long`] that a client may well have: then
+    /// everything since `mark` is forgotten, and whoever wrote it begins again.
+    #[inline]
+    pub fn has_stopped(&mut self, mark: Mark) -> bool {
+        std::mem::take(&mut self.stops_when_long)
+            && self.is_overflowing()
+            && self.is_made_good(mark)
+    }
+
+    #[cold]
+    fn is_made_good(&mut self, mark: Mark) -> bool {
+        let is_allowed = LONG_REPLY_BYTES < self.limit;
+        if is_allowed {
+            self.overflow = Overflow::No;
+            self.truncate(mark.0);
+        }
+        is_allowed
     }
 
     /// Whether bytes were dropped. What [`Reply::bytes`] shows is then no sequence of replies, and
@@ -388,14 +417,16 @@ impl Reply {
         if needed <= capacity {
             return true;
         }
-        if self.limit < needed || self.is_overflowing() {
+        let most = if self.stops_when_long { LONG_REPLY_BYTES } else { usize::MAX };
+        let limit = self.limit.min(most);
+        if limit < needed || self.is_overflowing() {
             self.overflow();
             return false;
         }
         // Doubled while that is little: a long reply is copied less often than it would take to
         // matter, and its peak is not three times its length.
         let step = capacity.min(REPLY_GROWTH_BYTES.max(capacity / 4));
-        let grown = capacity.saturating_add(step).min(self.limit).max(needed);
+        let grown = capacity.saturating_add(step).min(limit).max(needed);
         self.out.reserve_exact(grown - len);
         true
     }

@@ -102,17 +102,32 @@ impl OwnedRequest {
 
 /// Appends a command in the encoding of the replication stream: a multi-bulk array.
 pub fn encode_command<'a>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item = &'a [u8]>) {
-    let mut digits = itoa::Buffer::new();
+    encode_header(out, args.len());
+    args.for_each(|it| encode_word(out, it));
+}
+
+/// Appends the header of a request of `words` words.
+#[inline]
+pub fn encode_header(out: &mut Vec<u8>, words: usize) {
     out.push(b'*');
-    out.extend_from_slice(digits.format(args.len()).as_bytes());
+    out.extend_from_slice(itoa::Buffer::new().format(words).as_bytes());
     out.extend_from_slice(b"\r\n");
-    for arg in args {
-        out.push(b'$');
-        out.extend_from_slice(digits.format(arg.len()).as_bytes());
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(arg);
-        out.extend_from_slice(b"\r\n");
-    }
+}
+
+/// Appends one word of a request.
+#[inline]
+pub fn encode_word(out: &mut Vec<u8>, word: &[u8]) {
+    encode_length(out, word.len());
+    out.extend_from_slice(word);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends what stands in front of a word of this length. A line end follows the word.
+#[inline]
+pub fn encode_length(out: &mut Vec<u8>, word: usize) {
+    out.push(b'$');
+    out.extend_from_slice(itoa::Buffer::new().format(word).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

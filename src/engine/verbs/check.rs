@@ -157,8 +157,9 @@ pub fn texts(reply: &str) -> Vec<String> {
 pub fn body(bench: &Bench) -> Vec<String> {
     let span = |body: &EffectBody| match body {
         EffectBody::AsSent => "as sent".to_owned(),
-        EffectBody::Instead(span) => {
-            let text = String::from_utf8_lossy(&bench.effects.words()[span.clone()]).into_owned();
+        other => {
+            let encoded = bench.effects.encoded(other).expect("it has words");
+            let text = String::from_utf8_lossy(&encoded);
             let is_word = |it: &&str| !it.starts_with(['*', '$']);
             text.split("\r\n").filter(is_word).collect::<Vec<_>>().join(" ").trim_end().to_owned()
         }

@@ -133,6 +133,43 @@ fn a_loss_is_not_made_good_behind_it_or_by_sending() {
 }
 
 #[test]
+fn a_reply_that_stops_because_it_is_long_is_as_if_it_had_never_been() {
+    let value = vec![b'x'; LONG_REPLY_BYTES];
+    // Also where the buffer is full to the last byte.
+    for filled in 0..300 {
+        let mut reply = Reply::default();
+        (0..filled).for_each(|_| reply.ok());
+        let (mark, before) = (reply.mark(), reply.bytes().to_vec());
+        reply.stop_when_long();
+        reply.array(2);
+        reply.bulk(&value);
+        reply.bulk(b"short");
+        assert!(reply.has_stopped(mark) && !reply.is_overflowing());
+        assert_eq!(reply.bytes(), before);
+        reply.bulk(&value);
+        assert!(!reply.has_stopped(mark) && !reply.is_overflowing(), "whole, the second time");
+        assert!(value.len() < reply.since(mark).len());
+    }
+}
+
+#[test]
+fn what_is_past_the_limit_anyway_does_not_begin_again() {
+    let mut reply = limited(100);
+    let mark = reply.mark();
+    reply.stop_when_long();
+    reply.bulk(&[b'x'; 200]);
+    assert!(!reply.has_stopped(mark) && reply.is_overflowing());
+    let mut reply = Reply::default();
+    reply.set_limit(LONG_REPLY_BYTES);
+    reply.bulk(&vec![b'x'; LONG_REPLY_BYTES]);
+    reply.set_limit(usize::MAX);
+    let mark = reply.mark();
+    reply.stop_when_long();
+    reply.ok();
+    assert!(!reply.has_stopped(mark) && reply.is_overflowing(), "the loss is an older one");
+}
+
+#[test]
 fn a_header_in_front_of_what_overflows_harms_nothing() {
     let mut reply = limited(64);
     let mark = reply.mark();

@@ -213,10 +213,14 @@ impl Caller {
         context.begin_command(call.command);
         let env = &context.scratch.env;
         let args = Args::new(call.request, call.command.words, self.session.db, env);
+        let mark = self.replies.mark();
         let outcome = match &mut context.locks {
             LockCache::Writing(guard) if guard.member().id == at.member => {
                 if !works_long && is_long(call.command, guard.engine(), args) {
                     return Ok(Some(Outcome::Long));
+                }
+                if !works_long {
+                    self.replies.out.stop_when_long();
                 }
                 guard.read(verb, args, &mut self.replies.out)
             }
@@ -233,12 +237,18 @@ impl Caller {
                     return Ok(Some(Outcome::Long));
                 }
                 env.uses.at_replica((at.member != set.master()).then_some(self.session.db));
+                if !works_long {
+                    self.replies.out.stop_when_long();
+                }
                 let outcome = guard.run(verb, args, &mut self.replies.out);
                 // A transaction's reads, at the master, come by another way.
                 env.uses.at_replica(None);
                 outcome
             }
         };
+        if self.replies.out.has_stopped(mark) {
+            return Ok(Some(Outcome::Long));
+        }
         self.saw(at, member, call, context);
         let label = Label::new(at.route, at.member, call.command.id);
         context.count(label, call.command);

@@ -42,7 +42,7 @@ fn databases_are_emptied_and_swapped_as_in_redis() {
 fn spoken(effects: &Effects, sent: &[Vec<u8>]) -> Vec<(usize, Vec<Vec<u8>>)> {
     let command = |body: &EffectBody| match body {
         EffectBody::AsSent => sent.to_vec(),
-        EffectBody::Instead(span) => decode(&effects.words()[span.clone()]),
+        other => decode(&effects.encoded(other).expect("it has words")),
     };
     effects.items().iter().map(|it| (it.db, command(&it.body))).collect()
 }

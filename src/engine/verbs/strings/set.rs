@@ -6,6 +6,7 @@ use crate::base::time::WallMs;
 use crate::command::{Args, Fault};
 use crate::engine::{Effects, Engine, KeySlot};
 use crate::resp::Reply;
+use bytes::Bytes;
 
 /// When SET may store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -116,7 +117,7 @@ fn set_as_asked(
 /// The stream carries moments, not spans of time, and no question about the old value.
 fn say_set(ask: &Ask<'_>, named: Option<WallMs>, args: Args<'_>, effects: &mut Effects) {
     match named {
-        Some(at) => say_until(ask.key, ask.value, at, effects),
+        Some(at) => say_until(ask.key, ask.value, at, args, effects),
         None if ask.wants_old => {
             let is_get = |it: &[u8]| it.eq_ignore_ascii_case(b"GET");
             let words = args.request().iter().enumerate();
@@ -127,9 +128,19 @@ fn say_set(ask: &Ask<'_>, named: Option<WallMs>, args: Args<'_>, effects: &mut E
     }
 }
 
-fn say_until(key: &[u8], value: &[u8], at: WallMs, effects: &mut Effects) {
+fn say_until(key: &[u8], value: &[u8], at: WallMs, args: Args<'_>, effects: &mut Effects) {
     let mut digits = itoa::Buffer::new();
-    effects.propagate(&[b"SET", key, value, b"PXAT", digits.format(at.0).as_bytes()]);
+    let at = digits.format(at.0).as_bytes();
+    match adopted(&args, value) {
+        Some(value) => effects.propagate_long(b"SET", key, value, &[b"PXAT", at]),
+        None => effects.propagate(&[b"SET", key, value, b"PXAT", at]),
+    }
+}
+
+/// A very long value that a client has sent, where it was read into.
+#[inline]
+fn adopted(args: &Args<'_>, value: &[u8]) -> Option<Bytes> {
+    if value.len() < ADOPTED_BYTES_MIN { None } else { args.env.adopt(value) }
 }
 
 /// Stores a string that a client has sent. A very long one stays where it was read into.
@@ -142,12 +153,10 @@ fn store(
     deadline: Option<WallMs>,
 ) -> KeySlot {
     let mut db = engine.db_mut(args);
-    if ADOPTED_BYTES_MIN <= value.len()
-        && let Some(value) = args.env.adopt(value)
-    {
-        return db.put_adopted(key, value, deadline);
+    match adopted(args, value) {
+        Some(value) => db.put_adopted(key, value, deadline),
+        None => db.put_string(key, value, deadline),
     }
-    db.put_string(key, value, deadline)
 }
 
 pub(super) fn setnx(
@@ -199,7 +208,7 @@ fn set_until(
     let at = clock.moment(number, args.now(), command)?;
 
     let stored = store(engine, &args, key, value, Some(at));
-    say_until(key, value, at, effects);
+    say_until(key, value, at, args, effects);
     effects.share(stored);
     reply.ok();
     Ok(())

@@ -30,8 +30,9 @@ fn body(bench: &mut Bench, line: &str) -> String {
     bench.ask(line);
     let spoken = bench.effects.items().iter().map(|item| match &item.body {
         EffectBody::AsSent => line.to_owned(),
-        EffectBody::Instead(span) => {
-            let text = String::from_utf8_lossy(&bench.effects.words()[span.clone()]).into_owned();
+        other => {
+            let encoded = bench.effects.encoded(other).expect("it has words");
+            let text = String::from_utf8_lossy(&encoded);
             text.split("\r\n").skip(2).step_by(2).collect::<Vec<_>>().join(" ")
         }
     });
@@ -194,8 +195,8 @@ fn follow(bench: &Bench, sent: &[Vec<u8>], replica: &mut Bench) {
 fn repeat(bench: &Bench, body: &EffectBody, sent: &[Vec<u8>], replica: &mut Bench) {
     let spoken: Vec<Vec<u8>> = match body {
         EffectBody::AsSent => sent.to_vec(),
-        EffectBody::Instead(span) => {
-            let text = &bench.effects.words()[span.clone()];
+        other => {
+            let text = bench.effects.encoded(other).expect("it has words");
             let lines =
                 text.split(|it| *it == b'\n').map(|it| it.strip_suffix(b"\r").unwrap_or(it));
             lines.skip(2).step_by(2).map(<[u8]>::to_vec).collect()
