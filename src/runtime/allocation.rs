@@ -1,13 +1,14 @@
 //! The allocator: mimalloc, counting what is asked of it. INFO's `used_memory` is that sum.
 //!
-//! Each of the first threads counts in a balance that nobody else writes, so counting costs a load
-//! and a store; the workers are among them, as they start first. Later threads share one.
+//! Each worker counts in a balance that nobody else writes, so counting costs a load and a store.
+//! Other threads share one. What they free was allocated by workers, which must take it back: after
+//! as many frees as one of them can take back at a time, they are told so.
 //!
 //! What is very large is a map of its own: it grows without being copied, and is the system's again
 //! as soon as it is freed. A value of 256 MB costs 1.0 times its size while it arrives; mimalloc
 //! took 2.5 times, and kept half of it.
 
-use super::maps;
+use super::{lazyfree, maps};
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 /// mimalloc that counts.
 pub struct Counting;
 
-/// Threads with a balance of their own.
+/// Workers with a balance of their own.
 const LONERS: usize = 63;
 
 /// Bytes allocated less bytes freed by one thread: below zero where it frees what others brought.
@@ -25,7 +26,7 @@ const LONERS: usize = 63;
 #[repr(align(128))]
 struct Balance(AtomicIsize);
 
-/// Frees between two pauses of a thread that paces them.
+/// Frees of a thread that is no worker between two pauses.
 const FREES_PER_PAUSE: u32 = 8 << 10;
 
 /// `mi_option_arena_purge_mult` of mimalloc 2.
@@ -40,14 +41,20 @@ unsafe extern "C" {
 }
 
 static BALANCES: [Balance; LONERS + 1] = [const { Balance(AtomicIsize::new(0)) }; LONERS + 1];
-static THREADS: AtomicUsize = AtomicUsize::new(0);
+static WORKERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Frees that are left before the next pause, and the pause, for a thread that paces its frees.
-type PausesAfter = (u32, Option<fn()>);
+/// Frees that are left before the next pause, and the pause.
+type PausesAfter = (u32, fn());
 
 thread_local! {
-    static OWN: Cell<Option<&'static Balance>> = const { Cell::new(None) };
-    static PACE: Cell<PausesAfter> = const { Cell::new((0, None)) };
+    static OWN: Cell<&'static Balance> = const { Cell::new(&BALANCES[LONERS]) };
+    static PACE: Cell<PausesAfter> =
+        const { Cell::new((FREES_PER_PAUSE, lazyfree::ask_to_take_back)) };
+}
+
+/// The calling thread is a worker.
+pub fn begin_worker() {
+    OWN.set(&BALANCES[WORKERS.fetch_add(1, Relaxed).min(LONERS)]);
 }
 
 /// Leaves it to [`give_back`] to return memory to the system. Otherwise whoever frees next, ten
@@ -75,20 +82,18 @@ pub fn give_back() {
     unsafe { mi_collect(true) };
 }
 
-/// The calling thread frees what is others', so much that they must keep up: after as many frees as
-/// one of them can take back at a time it calls `pause`, which must not panic.
+/// The calling thread, which is no worker, frees so much that workers must keep up: its pauses are
+/// calls of `pause`, which must not panic.
 pub fn pace_frees(pause: fn()) {
-    OWN.set(Some(&BALANCES[LONERS]));
-    PACE.set((FREES_PER_PAUSE, Some(pause)));
+    PACE.set((FREES_PER_PAUSE, pause));
 }
 
 #[cold]
 fn paced() {
-    if let (left, Some(pause)) = PACE.get() {
-        PACE.set((left.checked_sub(1).unwrap_or(FREES_PER_PAUSE), Some(pause)));
-        if left == 0 {
-            pause();
-        }
+    let (left, pause) = PACE.get();
+    PACE.set((left.checked_sub(1).unwrap_or(FREES_PER_PAUSE), pause));
+    if left == 0 {
+        pause();
     }
 }
 
@@ -100,7 +105,7 @@ pub fn allocated_bytes() -> u64 {
 
 #[inline]
 fn count(bytes: isize) {
-    let balance = OWN.get().unwrap_or_else(first_count);
+    let balance = OWN.get();
     if std::ptr::eq(balance, &BALANCES[LONERS]) {
         balance.0.fetch_add(bytes, Relaxed);
         if bytes < 0 {
@@ -109,13 +114,6 @@ fn count(bytes: isize) {
     } else {
         balance.0.store(balance.0.load(Relaxed).wrapping_add(bytes), Relaxed);
     }
-}
-
-#[cold]
-fn first_count() -> &'static Balance {
-    let balance = &BALANCES[THREADS.fetch_add(1, Relaxed).min(LONERS)];
-    OWN.set(Some(balance));
-    balance
 }
 
 /// Whether this is a map of its own.
@@ -209,7 +207,7 @@ mod tests {
     static COUNTING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
 
     #[test]
-    fn a_thread_that_frees_much_pauses_in_between() {
+    fn a_thread_that_frees_much_pauses_in_between_unless_it_is_a_worker() {
         let _alone = COUNTING.lock();
         std::thread::scope(|scope| {
             let paced = scope.spawn(|| {
@@ -221,12 +219,14 @@ mod tests {
                 PAUSES.get()
             });
             assert_eq!(paced.join().expect("it counts"), 10);
-            let other = scope.spawn(|| {
+            let worker = scope.spawn(|| {
+                begin_worker();
+                pace_frees(|| PAUSES.set(PAUSES.get() + 1));
                 (0..FREES_PER_PAUSE + 1).for_each(|_| count(-1));
                 count(FREES_PER_PAUSE as isize + 1);
                 PAUSES.get()
             });
-            assert_eq!(other.join().expect("it counts"), 0);
+            assert_eq!(worker.join().expect("it counts"), 0);
         });
     }
 
@@ -237,7 +237,11 @@ mod tests {
         let before = allocated_bytes();
         let threads = LONERS + 8;
         std::thread::scope(|scope| {
-            (0..threads).for_each(|_| drop(scope.spawn(|| count(1000))));
+            let brings = || {
+                begin_worker();
+                count(1000);
+            };
+            (0..threads).for_each(|_| drop(scope.spawn(brings)));
         });
         assert_eq!(allocated_bytes() - before, 1000 * threads as u64);
         std::thread::scope(|scope| {

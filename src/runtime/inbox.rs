@@ -65,6 +65,10 @@ impl Inbox {
 
     fn put(&self, put: impl FnOnce(&mut Content)) {
         put(&mut self.content.lock());
+        self.ring();
+    }
+
+    fn ring(&self) {
         // The worker says that it sleeps before it looks whether there is anything: one of the two
         // sees the other.
         self.has_any.store(true, SeqCst);
@@ -74,10 +78,11 @@ impl Inbox {
         }
     }
 
-    /// Has the worker take back what others have freed of its memory.
+    /// Has the worker take back what others have freed of its memory. Allocates nothing and waits
+    /// for nobody: it is called from within the allocator.
     pub fn ask_to_take_back(&self) {
         self.must_take_back.store(true, SeqCst);
-        self.put(|_| ());
+        self.ring();
     }
 
     /// Whether the worker has, since it was asked last.

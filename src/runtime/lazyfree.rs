@@ -101,6 +101,15 @@ fn work(inside: &Receiver<Remains>) {
     }
 }
 
+/// Has every worker take back what is its own. Called from within the allocator: it allocates
+/// nothing and waits for nobody.
+pub fn ask_to_take_back() {
+    // Whoever has it locked asks them, too.
+    if let Some(owners) = OWNERS.try_lock() {
+        owners.iter().for_each(|it| it.ask_to_take_back());
+    }
+}
+
 /// Has every worker take back what is its own, and waits for those that can at once.
 fn owners_take_back() {
     let owners = OWNERS.lock();

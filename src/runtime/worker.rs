@@ -12,10 +12,10 @@
 
 use super::clock;
 use super::inbox::{Inbox, LocalTask, Spawn, TaskWaker};
-use super::lazyfree;
 use super::local::LOCAL;
 use super::slots::Slots;
 use super::sockets::{self, Sockets};
+use super::{allocation, lazyfree};
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -94,6 +94,7 @@ struct Worker {
 impl Worker {
     /// The calling thread becomes it.
     fn new(inbox: Arc<Inbox>, epoll: OwnedFd, turn_end: TurnEnd) -> Worker {
+        allocation::begin_worker();
         LOCAL.with(|it| it.begin(inbox.number, Sockets::new(epoll)));
         Worker { inbox, tasks: Slots::default(), turn_end }
     }
