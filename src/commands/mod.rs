@@ -10,6 +10,7 @@ mod migration;
 mod slow_words;
 mod info;
 mod stats;
+mod reference;
 pub mod verbs;
 mod all;
 
@@ -19,6 +20,7 @@ pub use info::info;
 pub use migration::{Credentials, Migration};
 pub use outcome::{Block, BlockOn, Job, Outcome, ReadRetry, Resume};
 pub use read_requirements::{RequestContext, preferred_replica};
+pub use reference::command_reference;
 pub use row::{SessionRow, SessionRun, session_container, session_prefix, session_row};
 pub use slow_words::slow_words;
 pub use stats::stats;
