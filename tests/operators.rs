@@ -424,15 +424,6 @@ fn every_field_of_redis_that_tools_read_is_there() {
 }
 
 #[test]
-fn info_names_the_eviction_policy_that_was_set() {
-    let server = Server::entourage(&[]);
-    let mut wire = server.dial();
-    assert_eq!(field(&mut wire, "memory", "maxmemory_policy"), "noeviction");
-    wire.ask("CONFIG SET maxmemory-policy allkeys-lru");
-    assert_eq!(field(&mut wire, "memory", "maxmemory_policy"), "allkeys-lru");
-}
-
-#[test]
 fn memory_stats_have_the_fields_of_redis_as_numbers() {
     let server = Server::entourage(&[]);
     let mut wire = server.dial();
