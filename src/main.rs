@@ -11,9 +11,7 @@ use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{Listener, Threads, cron, drain, listen, start_feeds};
 use entourage::session::TokenSigner;
-use entourage::state::{
-    ProcessInfo, Server, Source, clamp_maxclients, log_warnings, version,
-};
+use entourage::state::{ProcessInfo, Server, Source, clamp_maxclients, log_warnings, version};
 use futures::future::join_all;
 use std::process::ExitCode;
 use std::sync::Arc;

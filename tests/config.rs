@@ -42,7 +42,10 @@ fn what_is_foolish_is_told_by_check_at_the_start_and_by_a_reload() {
     fs::write(server.dir().join("bad.toml"), bad).unwrap();
     let (code, text) = run(&server, &["check", "bad.toml"]);
     assert_eq!(code, 2, "{text}");
-    assert!(text.contains("bad.toml:3: route.commands = \"gett\" is not accepted; write"), "{text}");
+    assert!(
+        text.contains("bad.toml:3: route.commands = \"gett\" is not accepted; write"),
+        "{text}"
+    );
     let good = bad.replace("gett", "wait\", \"object|freq\", \"proxy");
     fs::write(server.dir().join("bad.toml"), good).unwrap();
     assert_eq!(run(&server, &["check", "bad.toml", "--strict"]).0, 0);

@@ -112,7 +112,10 @@ fn orders_that_make_no_sense_are_refused_with_a_reason() {
     starts(&wire.ask("PROXY NODE n1 PAUSE"), "ERR n1 does not take that order: it is the master");
     starts(&wire.ask("PROXY NODE n1 DRAIN"), "ERR n1 does not take that order: it is the master");
     starts(&wire.ask("PROXY NODE n9 PAUSE"), "ERR no such member; there are n1, n2, n3");
-    starts(&wire.ask("PROXY NODE n2 JUMP"), "ERR an order is PAUSE, RESUME, DRAIN, UNDRAIN or REMOVE");
+    starts(
+        &wire.ask("PROXY NODE n2 JUMP"),
+        "ERR an order is PAUSE, RESUME, DRAIN, UNDRAIN or REMOVE",
+    );
     starts(&wire.ask("PROXY NODE n2"), "ERR an order is PAUSE, RESUME, DRAIN, UNDRAIN or REMOVE");
     starts(&wire.ask("PROXY FAILOVER TO n1"), "ERR n1 cannot take over: it is the master");
     order(&mut wire, &["n2"], "PAUSE");

@@ -179,12 +179,7 @@ pub const FIXED: &[Fixed] = &[
             ("tracking-table-max-keys", "1000000"),
         ],
     },
-    Fixed {
-        why: "lists are never compressed here",
-        params: &[
-            ("list-compress-depth", "0"),
-        ],
-    },
+    Fixed { why: "lists are never compressed here", params: &[("list-compress-depth", "0")] },
     Fixed {
         why: "this is left to whoever starts the process (systemd, a container); the log goes to stderr",
         params: &[

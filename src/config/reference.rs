@@ -134,7 +134,8 @@ fn of_param(param: &'static Param) -> Row {
             time => format!("`\"{}\"`", format_duration(time)),
         },
         Slot::Limits(_) => {
-            "`{ normal = \"0 0 0\", replica = \"256mb 64mb 60\", pubsub = \"32mb 8mb 60\" }`".to_owned()
+            "`{ normal = \"0 0 0\", replica = \"256mb 64mb 60\", pubsub = \"32mb 8mb 60\" }`"
+                .to_owned()
         }
         Slot::Count { .. } | Slot::Signed { .. } => {
             format!("`{}`", param.slot.show(&Config::default()))
@@ -208,7 +209,8 @@ mod tests {
     fn every_default_is_one_that_a_file_may_say() {
         for param in PARAMS.iter().filter(|it| it.section != Section::Nowhere) {
             let default = of_param(param).default;
-            let (section, name) = param.key().split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+            let (section, name) =
+                param.key().split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
             let text = format!("[{section}]\n{name} = {}\n", default.trim_matches('`'));
             assert_eq!(Config::parse("", &text), Ok(Config::default()), "{text}");
         }

@@ -188,7 +188,8 @@ impl Config {
             let strange = route.members.iter().find(|it| !selects(it))?;
             let (name, known) = (&route.name, selectable(&members));
             let key = "members";
-            let place = at.checked_sub(1).map_or(Place::Consistency(key), |it| Place::Route(it, key));
+            let place =
+                at.checked_sub(1).map_or(Place::Consistency(key), |it| Place::Route(it, key));
             Some((place, format!("route `{name}` names member `{strange}`; there are {known}")))
         })
     }

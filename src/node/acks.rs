@@ -85,12 +85,8 @@ impl Wanted {
         mut asked: impl Iterator<Item = AskedAcks>,
     ) -> Option<Wanted> {
         let mut most = asked.next()?;
-        let mut wanted = Wanted {
-            count: 0,
-            all: Places::default(),
-            in_sync: None,
-            timeout: most.timeout,
-        };
+        let mut wanted =
+            Wanted { count: 0, all: Places::default(), in_sync: None, timeout: most.timeout };
         wanted.add(most.acks, set, member_list);
         for it in asked {
             wanted.add(it.acks, set, member_list);

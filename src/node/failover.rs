@@ -143,10 +143,10 @@ impl ReplicaSet {
             return;
         }
         let fit = |it: &&Arc<Member>| it.id != master.id && it.is_sound();
-        let Some(candidate) =
-            self.members().filter(fit).max_by_key(|it| {
-                (!it.is_dedicated(), !it.is(MemberFlags::DRAINED), it.applied())
-            })
+        let Some(candidate) = self
+            .members()
+            .filter(fit)
+            .max_by_key(|it| (!it.is_dedicated(), !it.is(MemberFlags::DRAINED), it.applied()))
         else {
             return;
         };

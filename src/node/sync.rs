@@ -82,8 +82,9 @@ impl ReplicaSet {
                 && member.applied() <= it.applied()
         };
         let replica = self.members().find(is_fit);
-        let master =
-            || self.members().find(|it| it.id == master).filter(|it| !it.is(MemberFlags::QUARANTINED));
+        let master = || {
+            self.members().find(|it| it.id == master).filter(|it| !it.is(MemberFlags::QUARANTINED))
+        };
         replica.or_else(master).cloned()
     }
 

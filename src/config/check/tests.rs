@@ -113,7 +113,11 @@ const FOOLISH: &[(&str, &str, &str)] = &[
         HIDDEN,
     ),
     ("[[listener]]\nbind = \"0.0.0.0:1\"\n", "2: listener.bind = \"0.0.0.0:1\"", OPEN),
-    ("[[listener]]\nunix = \"/s\"\n[[listener]]\nbind = \"*:1\"\n", "4: listener.bind = \"*:1\"", OPEN),
+    (
+        "[[listener]]\nunix = \"/s\"\n[[listener]]\nbind = \"*:1\"\n",
+        "4: listener.bind = \"*:1\"",
+        OPEN,
+    ),
     (
         "[set]\nmin-replicas-to-write = 1\nmin-replicas-max-lag = 0\n",
         "3: set.min-replicas-max-lag = 0",
@@ -164,7 +168,8 @@ fn what_is_inherited_is_told_of_once_and_a_flag_can_mend_or_spoil_it() {
 
 #[test]
 fn what_is_wrong_is_refused_with_its_place() {
-    let name = "write the name of a command, like \"get\", or \"object\" for all that begin with it";
+    let name =
+        "write the name of a command, like \"get\", or \"object\" for all that begin with it";
     let limits = "write normal, replica or pubsub, each with a hard limit, a soft limit and \
                   seconds, like { pubsub = \"32mb 8mb 60\" }";
     let table = "[server]\nthreads = 1\n[server.client-output-buffer-limit]\nreplica = \"1 1 1\"\n\
