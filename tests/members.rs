@@ -95,6 +95,7 @@ fn a_drained_replica_is_fed_and_serves_nothing() {
                 write DRAIN FORCE if that is meant";
     assert_eq!(wire.ask("PROXY NODE n3 DRAIN").string(), last);
     order(&mut wire, &["n3"], "DRAIN FORCE");
+    assert!(server.said().contains("event=no-replica-in-service last=n3"), "{}", server.said());
     assert_eq!(node(&mut wire, "n3")["state"].string(), "drained");
     let told = wire.ask("PROXY EXPLAIN GET a").to_string();
     assert!(told.contains("chosen n1") && told.contains("because no-replicas"), "{told}");

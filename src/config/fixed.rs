@@ -5,7 +5,7 @@
 pub struct Fixed {
     /// Why CONFIG SET takes no other value.
     pub why: &'static str,
-    /// Redis' name, and the value that is true of this server: Redis' default where either would be.
+    /// Redis' name, and the value that is true of this server: Redis' default where any would be.
     pub params: &'static [(&'static str, &'static str)],
 }
 
@@ -181,7 +181,7 @@ pub const FIXED: &[Fixed] = &[
     },
     Fixed { why: "lists are never compressed here", params: &[("list-compress-depth", "0")] },
     Fixed {
-        why: "this is left to whoever starts the process (systemd, a container); the log goes to stderr",
+        why: "this is left to whoever starts the process; the log goes to stderr",
         params: &[
             ("always-show-logo", "no"),
             ("bind-source-addr", ""),

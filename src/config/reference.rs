@@ -71,10 +71,10 @@ const HEAD: &str = "\
 
 <!-- Made by `entourage config-reference`; a test fails when it differs from the code. -->
 
-A file is TOML and needs only what it changes. `entourage check FILE` says what is wrong with one, and
-what is allowed and does not do what it seems to (`--strict` makes that an error). Flags win over the
-file. Where a list is expected, one entry may stand without the list. A reloadable setting changes with
-`PROXY RELOAD` or SIGHUP; those of `[server]`, `[set]` and `[engine]` with `CONFIG SET`, too.
+A file is TOML and needs only what it changes. `entourage check FILE` says what is wrong with one,
+and what is allowed and does not do what it seems to (`--strict` makes that an error). Flags win
+over the file. Where a list stands, one entry may stand without it. A reloadable setting changes
+with `PROXY RELOAD` or SIGHUP; those of `[server]`, `[set]` and `[engine]` with `CONFIG SET`, too.
 ";
 
 /// The whole reference.

@@ -13,8 +13,8 @@ impl Config {
     /// with that file would have, CONFIG SET or not. Refused as a whole, with the key, when that
     /// takes a restart.
     ///
-    /// `members` are those that there are now: PROXY NODE adds and removes some. A file may describe
-    /// them, or those that it described before.
+    /// `members` are those that there are now: PROXY NODE adds and removes some. A file may
+    /// describe them, or those that it described before.
     pub fn reloaded(&self, file: Config, members: &[MemberConfig]) -> Result<Config, String> {
         let has_these = file.all_members() == members;
         if let Some(why) = self.other_members(&file).filter(|_| !has_these) {

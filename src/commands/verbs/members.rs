@@ -81,8 +81,14 @@ pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let order = context.args.next().unwrap_or_default().to_ascii_lowercase();
     let is_forced = takes_away(&order) && context.args.word("FORCE");
     context.args.done()?;
-    if takes_away(&order) && !is_forced && set.is_last_in_service(member) {
-        return Err(last(&member.name, &order));
+    if takes_away(&order) && set.is_last_in_service(member) {
+        if !is_forced {
+            return Err(last(&member.name, &order));
+        }
+        log::warn!(
+            "event=no-replica-in-service last={} why=all reads go to the master",
+            member.name
+        );
     }
     let done = match order.as_slice() {
         b"pause" => set.pause(member, context.now),

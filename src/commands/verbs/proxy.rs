@@ -74,8 +74,8 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(1)",
         "Pauses, resumes, drains, undrains or removes a replica, or adds one.",
-        "<name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | REMOVE [FORCE]> | ADD [NAME name] [TAG tag [TAG tag ...]] \
-         [ZONE zone] [DEDICATED]>",
+        "<name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | REMOVE [FORCE]> | \
+         ADD [NAME name] [TAG tag [TAG tag ...]] [ZONE zone] [DEDICATED]>",
     ),
     session_row("NODES", Exactly(2), ANY_TIME, members::nodes).says(
         Group::Proxy,

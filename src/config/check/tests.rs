@@ -107,7 +107,8 @@ const FOOLISH: &[(&str, &str, &str)] = &[
         HIDDEN,
     ),
     (
-        "[[route]]\nname = \"a\"\ncommands = \"object\"\nusers = \"default\"\nlisteners = \"main\"\n\
+        "[[route]]\nname = \"a\"\ncommands = \"object\"\nusers = \"default\"\n\
+         listeners = \"main\"\n\
          [[route]]\nname = \"b\"\ncommands = \"object|freq\"\n",
         "7: route.name = \"b\"",
         HIDDEN,
@@ -142,7 +143,8 @@ fn what_is_sensible_is_not_told_of() {
         "[consistency]\non-lag = [\"wait 1ms\", \"master\", \"stale\", \"error\"]\n",
         "[consistency]\non-lag = [\"stale\", \"error\"]\n",
         "[[route]]\nname = \"a\"\nmembers = \"n2\"\non-lag = [\"stale\", \"master\"]\n",
-        "[[route]]\nname = \"a\"\nkeys = \"a:*\"\n[[route]]\nname = \"b\"\nkeys = [\"a:*\", \"b\"]\n",
+        "[[route]]\nname = \"a\"\nkeys = \"a:*\"\n[[route]]\nname = \"b\"\n\
+         keys = [\"a:*\", \"b\"]\n",
         "[[route]]\nname = \"a\"\nkeys = \"a:*\"\n[[route]]\nname = \"b\"\n",
         "[[route]]\nname = \"a\"\ncommands = \"sort\"\nclass = \"read\"\n[[route]]\nname = \"b\"\n\
          commands = \"sort\"\n",
@@ -200,7 +202,8 @@ fn what_is_wrong_is_refused_with_its_place() {
         ),
         (
             "[[route]]\nname = \"a\"\ndbs = [1, 99999999999999999999]\n",
-            "3: route.dbs = 99999999999999999999 is not accepted; write a smaller number".to_owned(),
+            "3: route.dbs = 99999999999999999999 is not accepted; write a smaller number"
+                .to_owned(),
         ),
         (
             table,
@@ -232,7 +235,10 @@ fn what_is_wrong_is_refused_with_its_place() {
              is written to disk: everything is in memory, and a restart loses it"
                 .to_owned(),
         ),
-        ("requirepass = \"x\"\n", "1: unknown key `requirepass` here: write `requirepass` in [server]".to_owned()),
+        (
+            "requirepass = \"x\"\n",
+            "1: unknown key `requirepass` here: write `requirepass` in [server]".to_owned(),
+        ),
     ];
     for (text, why) in cases {
         assert_eq!(checked(text, &Overrides::NONE).unwrap_err(), format!("e.toml:{why}"), "{text}");

@@ -90,8 +90,8 @@ fn a_wrong_value_is_told_with_its_place_and_what_is_accepted() {
     );
     refused(
         "[set]\nreplica-feed-limit = \"1\"\n",
-        "e.toml:2: set.replica-feed-limit = \"1\" is not accepted; write a size of 1048576 bytes or \
-         more, like 100000 or \"1mb\"",
+        "e.toml:2: set.replica-feed-limit = \"1\" is not accepted; write a size of 1048576 bytes \
+         or more, like 100000 or \"1mb\"",
     );
 }
 
