@@ -1,6 +1,6 @@
 //! A whole configuration: file and flags read, what is wrong refused, what is foolish told.
 
-use super::locate::Place;
+use super::locate::{Place, Tables};
 use super::outside::{KnownCommand, Outside};
 use super::place::Wrong;
 use super::{Address, Config, Overrides};
@@ -54,18 +54,22 @@ impl Checked {
         outside: &Outside<'_>,
     ) -> Result<Checked, String> {
         flags.apply(&mut config, outside)?;
+        let (name, text) = file.unwrap_or_default();
+        let tables = Tables::of(text);
+        // Listeners of flags stand in no file.
+        let in_file = |place| match place {
+            Place::Listener(..) if flags.says_listeners() => None,
+            _ => tables.span(place),
+        };
         if let Some((place, why)) = config.contradiction() {
-            return Err(match (file, file.and_then(|it| place.span(it.1))) {
-                (Some((name, text)), Some(span)) => Wrong::says(span, why).told(name, text),
-                (Some((name, _)), None) => format!("{name}: {why}"),
-                (None, _) => why,
+            return Err(match (in_file(place), file) {
+                (Some(span), _) => Wrong::says(span, why).told(name, text),
+                (None, Some(_)) => format!("{name}: {why}"),
+                (None, None) => why,
             });
         }
-        let told = |(place, words): (Place, String)| match file {
-            Some((name, text)) => match place.span(text) {
-                Some(span) => Wrong::foolish(span, words).told(name, text),
-                None => format!("{name}: {place} {words}"),
-            },
+        let told = |(place, words): (Place, String)| match in_file(place) {
+            Some(span) => Wrong::foolish(span, words).told(name, text),
             None => format!("{place} {words}"),
         };
         let warnings = config.foolish(outside.commands).into_iter().map(told).collect();
@@ -152,12 +156,12 @@ impl Config {
     fn hides(&self, above: &Match, below: &Match, commands: &[KnownCommand]) -> bool {
         let listeners: Vec<String> = self.listeners.iter().map(|it| it.name.clone()).collect();
         let in_above = |it: (&KnownCommand, Class)| above.takes(&it.0.name, it.0.group, it.1);
-        taken(below, commands).all(in_above)
-            && covers(&above.keys, &below.keys, glob_covers)
+        covers(&above.keys, &below.keys, glob_covers)
             && covers(&above.clients, &below.clients, glob_covers)
             && covers(&above.dbs, &below.dbs, |one, other| one == other)
             && covers(&above.users, or_all(&below.users, &[USER.to_owned()]), |a, b| a == b)
             && covers(&above.listeners, or_all(&below.listeners, &listeners), |a, b| a == b)
+            && taken(below, commands).all(in_above)
     }
 }
 
@@ -244,18 +248,19 @@ fn ladder_words(ladder: &Ladder, are_named: bool) -> Vec<String> {
         }
         let before = &steps[..at];
         // At the master nothing lags. Where there is no master, only what needs none can help.
-        if before.contains(&Step::Master) && !matches!(step, Step::Error | Step::Stale) {
+        let is_late = before.contains(&Step::Master) && !matches!(step, Step::Error | Step::Stale);
+        // Only a route that names its members comes past `stale`: when none of them serves.
+        let is_spared = *step == Step::Error || (are_named && *step == Step::Master);
+        if is_late {
             found.push(format!(
                 "never comes to `{step}`: `master` in front of it answers every read; write \
                  `{step}` in front of `master`"
             ));
-        } else if before.contains(&Step::Stale) && !(are_named && *step == Step::Master) {
-            if *step != Step::Error {
-                found.push(format!(
-                    "never comes to `{step}`: `stale` in front of it answers every read; write \
-                     `stale` last"
-                ));
-            }
+        } else if before.contains(&Step::Stale) && !is_spared {
+            found.push(format!(
+                "never comes to `{step}`: `stale` in front of it answers every read; write `stale` \
+                 last"
+            ));
         }
     }
     found

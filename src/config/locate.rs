@@ -23,9 +23,10 @@ pub enum Place {
 
 type Table = BTreeMap<String, Spanned<Value>>;
 
+/// The tables of a file, with the places of their values.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Tables {
+pub struct Tables {
     listener: Vec<Table>,
     member: Vec<Spanned<Table>>,
     route: Vec<Table>,
@@ -33,17 +34,20 @@ struct Tables {
     set: Table,
 }
 
-impl Place {
-    /// The value's place in the text of a file that has been read without an error; `None` when the
-    /// file does not say it.
-    pub fn span(self, text: &str) -> Option<Range<usize>> {
-        let tables: Tables = toml::from_str(text).ok()?;
-        let value = match self {
-            Place::Member(at) => return tables.member.get(at).map(Spanned::span),
-            Place::Listener(at, key) => tables.listener.get(at)?.get(key),
-            Place::Route(at, key) => tables.route.get(at)?.get(key),
-            Place::Consistency(key) => tables.consistency.get(key),
-            Place::Set(key) => tables.set.get(key),
+impl Tables {
+    /// Those of a file that has been read without an error.
+    pub fn of(text: &str) -> Tables {
+        toml::from_str(text).unwrap_or_default()
+    }
+
+    /// Where the value of a setting stands; `None` when the file does not say it.
+    pub fn span(&self, place: Place) -> Option<Range<usize>> {
+        let value = match place {
+            Place::Member(at) => return self.member.get(at).map(Spanned::span),
+            Place::Listener(at, key) => self.listener.get(at)?.get(key),
+            Place::Route(at, key) => self.route.get(at)?.get(key),
+            Place::Consistency(key) => self.consistency.get(key),
+            Place::Set(key) => self.set.get(key),
         };
         value.map(Spanned::span)
     }

@@ -38,6 +38,11 @@ impl Overrides {
         loglevel: None,
     };
 
+    /// Whether they replace the listeners, or move one.
+    pub fn says_listeners(&self) -> bool {
+        !self.bind.is_empty() || self.unix.is_some() || self.port.is_some()
+    }
+
     /// Applies them, or says which flag is wrong and what it takes.
     pub fn apply(&self, config: &mut Config, outside: &Outside<'_>) -> Result<(), String> {
         let flags = [

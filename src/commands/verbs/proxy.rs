@@ -259,7 +259,7 @@ fn told(
     ask.of_member = command.spec.flags.contains(Flags::AT_MASTER);
     let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
     let is_there = |it: MemberId| present(&member_list).any(|member| member.id == it);
-    let name = |it| is_there(it).then(|| set.member(it).name.clone()).unwrap_or_default();
+    let name = |it| if is_there(it) { set.member(it).name.clone() } else { String::new() };
     let mut lines = explain(route, &ask, &view, allowed, name).lines();
     let gate = settings.set.gate().filter(|_| class == Class::Write);
     if gate.is_some_and(|it| !it.allows(view.fed())) {

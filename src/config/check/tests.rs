@@ -165,7 +165,9 @@ fn what_is_inherited_is_told_of_once_and_a_flag_can_mend_or_spoil_it() {
     assert_eq!(checked(text, &flags).unwrap().warnings.len(), 1);
     let open = Overrides { bind: vec!["0.0.0.0:1".into()], ..Overrides::NONE };
     let told = checked("", &open).unwrap().warnings;
-    assert_eq!(told, [format!("e.toml: listener.bind {OPEN}")]);
+    assert_eq!(told, [format!("listener.bind {OPEN}")]);
+    let file = "[[listener]]\nbind = \"127.0.0.1:1\"\n";
+    assert_eq!(checked(file, &open).unwrap().warnings, told, "the file's line is not to blame");
 }
 
 #[test]
@@ -243,4 +245,11 @@ fn what_is_wrong_is_refused_with_its_place() {
     for (text, why) in cases {
         assert_eq!(checked(text, &Overrides::NONE).unwrap_err(), format!("e.toml:{why}"), "{text}");
     }
+}
+
+#[test]
+fn a_thousand_rules_are_checked_at_once() {
+    let rule = |it: usize| format!("[[route]]\nname = \"r{it}\"\nkeys = \"r{it}:*\"\nacks = 9\n");
+    let text: String = (0..1000).map(rule).collect();
+    assert_eq!(warnings(&text).len(), 1000, "each asks for too many acks, and hides nothing");
 }
