@@ -1,9 +1,8 @@
 //! The command line: what to do, and the flags that win over the file.
 
-use crate::config::{Config, Overrides};
+use crate::config::{Checked, Outside, Overrides};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// What the command line asks for.
@@ -17,7 +16,14 @@ pub enum Invocation {
         flags: Overrides,
     },
     /// Say whether this config file is sound.
-    Check(PathBuf),
+    Check {
+        /// The config file.
+        file: PathBuf,
+        /// Whether a warning is as bad as an error.
+        is_strict: bool,
+    },
+    /// Write the reference of the configuration.
+    ConfigReference,
 }
 
 /// A Redis-protocol proxy that hosts a master with its replicas, sends writes to the one and
@@ -28,10 +34,12 @@ pub enum Invocation {
     version,
     args_conflicts_with_subcommands = true,
     after_help = "Without a file and without flags: one master and two replicas on 127.0.0.1:6379, \
-                  reads sticky to their own session's writes.\n\n\
+                  everything in memory, and reads that see every write acknowledged \
+                  before.\n\n\
                   Examples:\n  \
                   entourage\n  \
-                  entourage --bind 0.0.0.0:6379 --replicas 3 --level sticky\n  \
+                  entourage --port 7000 --replicas 3\n  \
+                  entourage --bind localhost:7000 --level sticky\n  \
                   entourage serve --config config/entourage.toml --loglevel verbose\n  \
                   entourage check config/routes.toml"
 )]
@@ -46,11 +54,18 @@ struct Cli {
 enum Verb {
     /// Serve clients; what happens without a subcommand, too
     Serve(Serve),
-    /// Check a config file: exit code 0 when it is sound, 2 with the reason when it is not
+    /// Check a config file: exit code 0 when it is sound, with a warning for each setting that does
+    /// not do what it seems to; 2 with the reason when it cannot be used
     Check {
         /// The TOML file to check
         file: PathBuf,
+        /// Exit code 3 when there are warnings
+        #[arg(long)]
+        strict: bool,
     },
+    /// Write the reference of all settings, in Markdown
+    #[command(hide = true)]
+    ConfigReference,
 }
 
 #[derive(Args)]
@@ -58,9 +73,13 @@ struct Serve {
     /// Read this TOML file; flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Listen here instead of where the file says; may be given more than once
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Listen here instead of where the file says, at --port where no port is written; may be given
+    /// more than once
+    #[arg(long, value_name = "ADDR[:PORT]")]
     bind: Vec<String>,
+    /// Listen at this port: of each --bind without one, else of the first listener [default: 6379]
+    #[arg(long, value_name = "N")]
+    port: Option<String>,
     /// Listen on this unix socket
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
@@ -87,7 +106,8 @@ where
 {
     let cli = Cli::try_parse_from(args)?;
     Ok(match cli.verb {
-        Some(Verb::Check { file }) => Invocation::Check(file),
+        Some(Verb::Check { file, strict }) => Invocation::Check { file, is_strict: strict },
+        Some(Verb::ConfigReference) => Invocation::ConfigReference,
         Some(Verb::Serve(serve)) => serve.into(),
         None => cli.serve.into(),
     })
@@ -95,49 +115,92 @@ where
 
 impl From<Serve> for Invocation {
     fn from(serve: Serve) -> Invocation {
-        let Serve { config, bind, unix, replicas, threads, level, loglevel } = serve;
-        let flags = Overrides { bind, unix, replicas, threads, level, loglevel };
+        let Serve { config, bind, port, unix, replicas, threads, level, loglevel } = serve;
+        let flags = Overrides { bind, port, unix, replicas, threads, level, loglevel };
         Invocation::Serve { file: config, flags }
     }
 }
 
 impl Invocation {
-    /// The configuration it comes to, or one line that says why there is none: exit code 2. `read`
-    /// reads a file.
-    pub fn config(&self, read: impl Fn(&Path) -> io::Result<String>) -> Result<Config, String> {
-        let (file, flags) = match self {
-            Invocation::Serve { file, flags } => (file.as_deref(), Some(flags)),
-            Invocation::Check(file) => (Some(file.as_path()), None),
-        };
-        let mut config = file.map_or_else(|| Ok(Config::default()), |it| parse_file(it, read))?;
-        flags.map_or(Ok(()), |it| it.apply(&mut config))?;
-        match config.contradiction() {
-            Some(why) => Err(file.map_or(why.clone(), |it| format!("{}: {why}", it.display()))),
-            None => Ok(config),
+    /// The configuration it comes to, or one line that says why there is none: exit code 2.
+    pub fn config(&self, outside: &Outside<'_>) -> Result<Checked, String> {
+        match self {
+            Invocation::Serve { file, flags } => Checked::read(file.as_deref(), flags, outside),
+            Invocation::Check { file, .. } => Checked::read(Some(file), &Overrides::NONE, outside),
+            Invocation::ConfigReference => Checked::read(None, &Overrides::NONE, outside),
         }
     }
-}
 
-fn parse_file(path: &Path, read: impl Fn(&Path) -> io::Result<String>) -> Result<Config, String> {
-    let name = path.display().to_string();
-    let text = read(path).map_err(|why| format!("{name}: cannot be read: {why}"))?;
-    Config::parse(&name, &text)
+    /// The config file it names.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Invocation::Serve { file, .. } => file.as_deref(),
+            Invocation::Check { file, .. } => Some(file),
+            Invocation::ConfigReference => None,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use std::io;
 
     const FILE: &str = "[server]\nthreads = 3\n[set]\nreplicas = 1\n";
 
     fn config(words: &str) -> Result<Config, String> {
-        let invocation = parse(words.split(' ')).unwrap();
-        invocation.config(|path| match path.to_str() {
+        checked(words).map(|it| it.config)
+    }
+
+    fn checked(words: &str) -> Result<Checked, String> {
+        let read = |path: &Path| match path.to_str() {
             Some("e.toml") => Ok(FILE.to_owned()),
             Some("strict.toml") => Ok("[set]\nmin-replicas-to-write = 3\n".to_owned()),
             Some("bad.toml") => Ok("[set]\nreplicas = -1\n".to_owned()),
+            Some("doors.toml") => Ok(DOORS.to_owned()),
             _ => Err(io::ErrorKind::NotFound.into()),
-        })
+        };
+        let resolve = |name: &str| (name == "db.example").then(|| [10, 0, 0, 7].into());
+        let outside = Outside { read: &read, resolve: &resolve, commands: &[] };
+        parse(words.split(' ')).unwrap().config(&outside)
+    }
+
+    const DOORS: &str = "[[listener]]\nunix = '/s'\n[[listener]]\nname = 'a'\n\
+                         bind = '127.0.0.1:1'\nlevel = 'master'\n[[listener]]\n\
+                         bind = '127.0.0.1:2'\n";
+
+    fn at(words: &str) -> Vec<String> {
+        config(words).unwrap().listeners.iter().map(|it| it.at.to_string()).collect()
+    }
+
+    #[test]
+    fn a_port_is_that_of_each_bind_without_one_or_of_the_first_listener() {
+        assert_eq!(at("entourage --port 7000"), ["127.0.0.1:7000"]);
+        assert_eq!(at("entourage --bind localhost:7001"), ["127.0.0.1:7001"]);
+        assert_eq!(at("entourage --bind db.example --bind [::1]"), ["10.0.0.7:6379", "[::1]:6379"]);
+        let both = "entourage --port 7000 --bind db.example --bind 127.0.0.1:7001 --unix /u";
+        assert_eq!(at(both), ["10.0.0.7:7000", "127.0.0.1:7001", "/u"]);
+        assert_eq!(at("entourage --port 7000 --unix /u"), ["127.0.0.1:7000", "/u"]);
+        let moved = config("entourage --config doors.toml --port 7000").unwrap();
+        assert_eq!(at("entourage --config doors.toml --port 7000")[1], "127.0.0.1:7000");
+        assert_eq!((moved.listeners[1].name.as_str(), moved.listeners.len()), ("a", 3));
+        assert!(moved.listeners[1].level.is_some(), "the rest stays as the file has it");
+        let taken = config("entourage --config doors.toml --port 2").unwrap_err();
+        assert_eq!(taken, "--port 2: another listener is already at 127.0.0.1:2");
+        let why = config("entourage --port 65536").unwrap_err();
+        assert!(why.starts_with("--port 65536 is not accepted; write a port from 0"), "{why}");
+    }
+
+    #[test]
+    fn a_flag_that_opens_the_server_to_everybody_is_told_of() {
+        let warnings = checked("entourage --bind 0.0.0.0").unwrap().warnings;
+        assert_eq!(
+            warnings,
+            ["listener.bind listens at 0.0.0.0:6379, open to other machines, and there is no \
+              password; set server.requirepass, or bind to 127.0.0.1"]
+        );
+        assert!(checked("entourage --bind [::1]:1").unwrap().warnings.is_empty());
     }
 
     #[test]
@@ -151,7 +214,7 @@ mod tests {
         let why = config("entourage check strict.toml").unwrap_err();
         assert_eq!(
             why,
-            "strict.toml: set.min-replicas-to-write = 3 with set.replicas = 2 refuses every \
+            "strict.toml:2: set.min-replicas-to-write = 3 with set.replicas = 2 refuses every \
              write; write 2 at most, or raise set.replicas"
         );
         assert!(config("entourage --config strict.toml --replicas 3").is_ok());
@@ -183,8 +246,8 @@ mod tests {
         );
         assert_eq!(
             refused("entourage --bind here"),
-            "--bind here is not accepted; write an address with a port, like 127.0.0.1:6379 or \
-             [::1]:6379"
+            "--bind here is not accepted; write an address or a name of this host, with a port or \
+             without, like 127.0.0.1:6379, [::1]:6379 or localhost"
         );
         assert!(refused("entourage --level sticki").contains("write master, linearizable"));
         assert!(refused("entourage --loglevel loud").contains("debug, verbose, notice, warning"));

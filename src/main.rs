@@ -2,8 +2,8 @@
 
 use entourage::base::position::{Offset, Position};
 use entourage::cli::{Invocation, parse};
-use entourage::commands::table;
-use entourage::config::{Address, Config};
+use entourage::commands::{known, table};
+use entourage::config::{Address, Checked, Config, Outside, reference};
 use entourage::node::{ReplicaSet, TurnApplier, new_replid};
 use entourage::runtime::allocation::Counting;
 use entourage::runtime::signals::{Request, Requests};
@@ -11,7 +11,7 @@ use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{Listener, Threads, cron, drain, listen, start_feeds};
 use entourage::session::TokenSigner;
-use entourage::state::{ProcessInfo, Server, Source, clamp_maxclients, version};
+use entourage::state::{ProcessInfo, Server, Source, clamp_maxclients, log_warnings, version};
 use futures::future::join_all;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,37 +21,57 @@ static ALLOCATOR: Counting = Counting;
 
 /// The configuration cannot be used.
 const MISCONFIGURED: u8 = 2;
+/// It can, and `check --strict` finds something foolish.
+const FOOLISH: u8 = 3;
 
 fn main() -> ExitCode {
     let invocation = parse(std::env::args_os()).unwrap_or_else(|it| it.exit());
-    let config = match invocation.config(process::read_text) {
-        Ok(config) => config,
+    let checked = match configured(&invocation) {
+        Ok(checked) => checked,
         Err(why) => {
             eprintln!("entourage: {why}");
             return ExitCode::from(MISCONFIGURED);
         }
     };
     match invocation {
-        Invocation::Check(file) => {
-            println!("{}: sound", file.display());
+        Invocation::Check { file, is_strict } => {
+            let Checked { warnings, .. } = checked;
+            warnings.iter().for_each(|it| println!("warning: {it}"));
+            let told = match warnings.len() {
+                0 => "sound".to_owned(),
+                1 => "sound, with one warning".to_owned(),
+                count => format!("sound, with {count} warnings"),
+            };
+            println!("{}: {told}", file.display());
+            let is_foolish = is_strict && !warnings.is_empty();
+            ExitCode::from(if is_foolish { FOOLISH } else { 0 })
+        }
+        Invocation::ConfigReference => {
+            print!("{}", reference());
             ExitCode::SUCCESS
         }
-        Invocation::Serve { ref file, .. } => {
-            let name = file.as_ref().map_or_else(String::new, |it| it.display().to_string());
-            let source: Source = match file {
-                Some(_) => Some(Box::new(move || invocation.config(process::read_text))),
-                None => None,
-            };
-            serve(config, name, source).unwrap_or_else(|why| {
-                log::error!("event=start-failed why={why}");
-                ExitCode::FAILURE
-            })
-        }
+        Invocation::Serve { .. } => serve(checked, invocation).unwrap_or_else(|why| {
+            log::error!("event=start-failed why={why}");
+            ExitCode::FAILURE
+        }),
     }
 }
 
+/// What the command line comes to, with the files, hosts and commands that there are.
+fn configured(invocation: &Invocation) -> Result<Checked, String> {
+    let commands = known();
+    let (read, resolve) = (&process::read_text, &process::resolve);
+    invocation.config(&Outside { read, resolve, commands: &commands })
+}
+
 /// Serves until told to end; blocks the main thread, which does nothing but wait for signals.
-fn serve(mut config: Config, file: String, source: Source) -> Result<ExitCode, String> {
+fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
+    let Checked { mut config, warnings } = checked;
+    let file = invocation.file().map_or_else(String::new, |it| it.display().to_string());
+    let source: Source = match invocation.file() {
+        Some(_) => Some(Box::new(move || configured(&invocation))),
+        None => None,
+    };
     log_to_stderr(&config);
     let mut requests = Requests::take().map_err(|it| format!("cannot take signals: {it}"))?;
     let threads = match config.server.threads {
@@ -65,6 +85,7 @@ fn serve(mut config: Config, file: String, source: Source) -> Result<ExitCode, S
     table();
     let server = Arc::new(build(config, threads, file, source, &listeners)?);
     announce(&server, threads, &listeners);
+    log_warnings(&warnings);
     start_feeds(&server);
     tasks::spawn(cron(server.clone()));
     let threads = Threads::start(threads, || {
@@ -86,6 +107,7 @@ fn until_told_to_end(requests: &mut Requests, server: &Server) -> &'static str {
     loop {
         match requests.wait() {
             Request::End(signal) => return signal,
+            Request::Unknown(signal) => log::warn!("event=signal name={signal} action=none"),
             Request::Reload => {
                 if let Err(why) = server.reload("SIGHUP") {
                     log::error!("event=reload-refused why={why}");
@@ -173,6 +195,7 @@ fn announce(server: &Server, threads: usize, listeners: &[Listener]) {
         server.settings().set.replicas,
         server.settings().routes.default_level(),
     );
+    log::info!("event=in-memory why=nothing is written to disk: a restart loses everything");
     for listener in listeners {
         let address = listener.acceptor.address();
         log::info!("event=listen name={} address={address}", listener.name);

@@ -90,7 +90,13 @@ fn a_drained_replica_is_fed_and_serves_nothing() {
     let server = Server::entourage(&[]);
     let mut wire = server.dial();
     ok(&mut wire, "SET a 1");
-    order(&mut wire, BOTH, "DRAIN");
+    order(&mut wire, &["n2"], "DRAIN");
+    let last = "ERR n3 is the last replica in service: without it all reads go to the master; \
+                write DRAIN FORCE if that is meant";
+    assert_eq!(wire.ask("PROXY NODE n3 DRAIN").string(), last);
+    order(&mut wire, &["n3"], "DRAIN FORCE");
+    assert!(server.said().contains("event=no-replica-in-service last=n3"), "{}", server.said());
+    assert_eq!(node(&mut wire, "n3")["state"].string(), "drained");
     let told = wire.ask("PROXY EXPLAIN GET a").to_string();
     assert!(told.contains("chosen n1") && told.contains("because no-replicas"), "{told}");
     assert_eq!(wire.ask("WAIT 2 0").int(), Some(2), "they apply all the same");
@@ -107,13 +113,96 @@ fn orders_that_make_no_sense_are_refused_with_a_reason() {
     starts(&wire.ask("PROXY NODE n1 PAUSE"), "ERR n1 does not take that order: it is the master");
     starts(&wire.ask("PROXY NODE n1 DRAIN"), "ERR n1 does not take that order: it is the master");
     starts(&wire.ask("PROXY NODE n9 PAUSE"), "ERR no such member; there are n1, n2, n3");
-    starts(&wire.ask("PROXY NODE n2 JUMP"), "ERR an order is PAUSE, RESUME, DRAIN or UNDRAIN");
-    starts(&wire.ask("PROXY NODE n2"), "ERR an order is PAUSE, RESUME, DRAIN or UNDRAIN");
+    starts(
+        &wire.ask("PROXY NODE n2 JUMP"),
+        "ERR an order is PAUSE, RESUME, DRAIN, UNDRAIN or REMOVE",
+    );
+    starts(&wire.ask("PROXY NODE n2"), "ERR an order is PAUSE, RESUME, DRAIN, UNDRAIN or REMOVE");
     starts(&wire.ask("PROXY FAILOVER TO n1"), "ERR n1 cannot take over: it is the master");
     order(&mut wire, &["n2"], "PAUSE");
     starts(&wire.ask("PROXY FAILOVER TO n2"), "ERR n2 cannot take over: it is paused");
     starts(&wire.ask("PROXY FAILOVER FROM n2"), "ERR syntax error");
+    order(&mut wire, &["n3"], "DRAIN");
+    starts(&wire.ask("PROXY FAILOVER TO n3"), "ERR n3 cannot take over: it is drained");
+    assert_eq!(node(&mut wire, "n3")["state"].string(), "drained", "nothing has changed");
+    starts(&wire.ask("PROXY NODE n1 REMOVE"), "ERR n1 does not take that order: it is the master");
+    starts(&wire.ask("PROXY NODE n2 REMOVE NOW"), "ERR syntax error");
     starts(&wire.ask("PROXY NOPE"), "ERR unknown subcommand 'NOPE'. Try PROXY HELP.");
+}
+
+#[test]
+fn a_replica_that_is_removed_is_gone_and_can_be_added_again() {
+    let server = config(
+        "[set]\nreplicas = 2\n[consistency]\nacks = \"all\"\nacks-timeout = \"60s\"\n\
+         on-lag = [\"wait 60s\", \"error\"]\n",
+    );
+    let mut wire = server.dial();
+    ok(&mut wire, "SET a 1");
+    order(&mut wire, BOTH, "PAUSE");
+    let (mut writer, mut reader, mut waiter) = (server.dial(), server.dial(), server.dial());
+    writer.send_raw(b"SET a 2\r\n");
+    until("the write", || {
+        let head = node(&mut wire, "n1")["offset"].int();
+        (head != node(&mut wire, "n2")["offset"].int()).then_some(())
+    });
+    reader.send_raw(b"PROXY CONSISTENCY global\r\nGET a\r\n");
+    waiter.send_raw(b"WAIT 1 60000\r\n");
+    assert_eq!(reader.read().string(), "OK");
+    order(&mut wire, &["n2"], "REMOVE");
+    let names = |wire: &mut Wire| wire.ask("PROXY NODES").to_string();
+    assert!(!names(&mut wire).contains("n2"), "{}", names(&mut wire));
+    starts(&wire.ask("PROXY NODE n2 PAUSE"), "ERR no such member; there are n1, n3");
+    starts(&wire.ask("PROXY ONCE AT n2 DO GET a"), "ERR no such member; there are n1, n3");
+    let told = wire.ask("INFO replication").string();
+    assert!(told.contains("connected_slaves:1") && !told.contains("ip=n2"), "{told}");
+    assert!(!wire.ask("PROXY EXPLAIN GET a").to_string().contains("n2"));
+    let last = "ERR n3 is the last replica in service: without it all reads go to the master; \
+                write REMOVE FORCE if that is meant";
+    assert_eq!(wire.ask("PROXY NODE n3 REMOVE").string(), last);
+    // Who waits for all of them waits for the one that is left, and so does the read.
+    order(&mut wire, &["n3"], "RESUME");
+    assert_eq!((writer.read().string(), reader.read().string()), ("OK".into(), "2".into()));
+    assert_eq!(waiter.read().int(), Some(1));
+
+    assert_eq!(wire.ask("PROXY NODE ADD ZONE b").string(), "n2");
+    until("n2 to serve", || {
+        let it = node(&mut wire, "n2");
+        (it["in-service"].int() == Some(1) && it["lag-bytes"].int() == Some(0)).then_some(())
+    });
+    assert_eq!(node(&mut wire, "n2")["zone"].string(), "b");
+    assert_eq!(wire.ask("PROXY ONCE AT n2 DO GET a").string(), "2");
+    order(&mut wire, &["n3"], "REMOVE");
+    order(&mut wire, &["n2"], "REMOVE FORCE");
+    ok(&mut wire, "SET a 3");
+    assert_eq!(wire.ask("GET a").string(), "3");
+    assert_eq!(wire.ask("PROXY NODE ADD").string(), "n2");
+    starts(&wire.ask("PROXY NODE ADD NAME n3"), "n3");
+    until("both to serve", || (wire.ask("WAIT 2 100").int() == Some(2)).then_some(()));
+}
+
+#[test]
+fn replicas_are_removed_and_added_under_load_without_an_error_or_a_stale_read() {
+    let server = Server::entourage(&[]);
+    let is_over = AtomicBool::new(false);
+    let port = server.port();
+    let counted = thread::scope(|scope| {
+        let is_over = &is_over;
+        let client = |own| scope.spawn(move || count(port, own, is_over));
+        let clients: Vec<_> = (0..2).map(client).collect();
+        let mut wire = server.dial();
+        for _ in 0..20 {
+            for name in BOTH {
+                order(&mut wire, &[name], "REMOVE");
+                assert_eq!(wire.ask(&format!("PROXY NODE ADD NAME {name}")).string(), *name);
+                until("it to serve", || {
+                    (node(&mut wire, name)["in-service"].int() == Some(1)).then_some(())
+                });
+            }
+        }
+        is_over.store(true, Relaxed);
+        clients.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(counted.iter().all(|it| 0 < *it), "{counted:?}");
 }
 
 #[test]

@@ -93,8 +93,8 @@ fn check_names_file_line_key_value_and_what_is_accepted() {
 #[test]
 fn the_examples_are_sound() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
-    for entry in fs::read_dir(config).unwrap() {
-        let path = entry.unwrap().path();
+    let paths = fs::read_dir(config).unwrap().map(|it| it.unwrap().path());
+    for path in paths.filter(|it| it.extension().is_some_and(|it| it == "toml")) {
         let (code, text) = check(&path);
         assert_eq!(code, 0, "{text}");
     }
@@ -421,15 +421,6 @@ fn every_field_of_redis_that_tools_read_is_there() {
         text.lines().filter(|it| it.starts_with('#')).map(str::to_owned).collect()
     };
     assert_eq!(headings(&ours), headings(&redis));
-}
-
-#[test]
-fn info_names_the_eviction_policy_that_was_set() {
-    let server = Server::entourage(&[]);
-    let mut wire = server.dial();
-    assert_eq!(field(&mut wire, "memory", "maxmemory_policy"), "noeviction");
-    wire.ask("CONFIG SET maxmemory-policy allkeys-lru");
-    assert_eq!(field(&mut wire, "memory", "maxmemory_policy"), "allkeys-lru");
 }
 
 #[test]

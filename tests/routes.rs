@@ -308,7 +308,7 @@ fn in_the_example_reports_run_at_their_own_member_and_nothing_else_does() {
     let example = example.replace("127.0.0.1:6379", "127.0.0.1:{port}");
     let server = Server::entourage_with_config(&example.replace("127.0.0.1:6380", "127.0.0.1:0"));
     let mut operator = server.dial();
-    for state in ["UNDRAIN", "DRAIN"] {
+    for state in ["UNDRAIN", "DRAIN FORCE"] {
         order(&mut operator, BOTH, state);
         for _ in 0..8 {
             let mut wire = server.dial();

@@ -13,10 +13,12 @@ mod stats;
 mod reference;
 pub mod verbs;
 mod all;
+mod known;
 
 pub use all::table;
 pub use context::{Command, CommandContext, Handler, SessionVerb, Table};
 pub use info::info;
+pub use known::known;
 pub use migration::{Credentials, Migration};
 pub use outcome::{Block, BlockOn, Job, Outcome, ReadRetry, Resume};
 pub use read_requirements::{RequestContext, preferred_replica};

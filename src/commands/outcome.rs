@@ -138,6 +138,8 @@ impl ReadRetry {
 pub enum Job {
     /// PROXY FAILOVER to the member at this place; answers OK, or why not.
     FailOver { candidate: MemberId },
+    /// PROXY NODE REMOVE of the member at this place; answers OK, or why not.
+    Remove { member: MemberId },
     /// PROXY RELOAD; answers OK, or why not.
     Reload,
     /// MIGRATE of keys of this database; answers what came of it.

@@ -1,7 +1,9 @@
 //! The TOML file as written, and its way into the tree.
 
-use super::leaf::{ACCEPTED, GroupName, Leaf, MemberWord, NameGlob};
-use super::place::Wrong;
+use super::leaf::{ACCEPTED, GroupName, Leaf, Many, MemberWord, NameGlob};
+use super::outside::Outside;
+use super::place::{self, What, Wrong};
+use super::redis_names;
 use super::slot::Slot;
 use super::table::{PARAMS, Section};
 use super::tree::selectable;
@@ -11,7 +13,7 @@ use crate::command::Class;
 use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Route, Routes, Selector};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 use toml::{Spanned, Value};
@@ -35,7 +37,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct RawListener {
     name: Option<Leaf<String>>,
-    bind: Option<Leaf<SocketAddr>>,
+    bind: Option<Spanned<Leaf<String>>>,
     unix: Option<Leaf<PathBuf>>,
     level: Option<Leaf<Level>>,
 }
@@ -45,20 +47,20 @@ struct RawListener {
 struct RawMember {
     name: Option<Spanned<Leaf<MemberWord>>>,
     #[serde(default)]
-    tags: Vec<Leaf<MemberWord>>,
+    tags: Many<MemberWord>,
     zone: Option<Leaf<MemberWord>>,
     dedicated: Option<Leaf<bool>>,
 }
 
-/// Entries of a route's `members`, each with its place in the file.
-type RawMembers = Vec<Spanned<Leaf<String>>>;
+/// Names that must be those of something, each with its place in the file.
+type Names = Spanned<Many<String>>;
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct RawConsistency {
     level: Option<Leaf<Level>>,
     on_lag: Option<Leaf<Ladder>>,
-    members: Option<RawMembers>,
+    members: Option<Names>,
     acks: Option<Leaf<Acks>>,
     acks_timeout: Option<Leaf<Duration>>,
     sticky_for: Option<Leaf<Duration>>,
@@ -69,23 +71,21 @@ struct RawConsistency {
 struct RawRoute {
     name: Leaf<String>,
     #[serde(default)]
-    keys: Vec<Leaf<String>>,
+    keys: Many<String>,
     #[serde(default)]
-    groups: Vec<Leaf<GroupName>>,
-    #[serde(default)]
-    commands: Vec<Leaf<String>>,
+    groups: Many<GroupName>,
+    commands: Option<Names>,
     class: Option<Leaf<Class>>,
     #[serde(default)]
-    dbs: Vec<Leaf<usize>>,
+    dbs: Many<usize>,
     #[serde(default)]
-    users: Vec<Leaf<String>>,
+    users: Many<String>,
     #[serde(default)]
-    clients: Vec<Leaf<NameGlob>>,
-    #[serde(default)]
-    listeners: Vec<Leaf<String>>,
+    clients: Many<NameGlob>,
+    listeners: Option<Names>,
     level: Option<Leaf<Level>>,
     on_lag: Option<Leaf<Ladder>>,
-    members: Option<RawMembers>,
+    members: Option<Names>,
     acks: Option<Leaf<Acks>>,
     acks_timeout: Option<Leaf<Duration>>,
     sticky_for: Option<Leaf<Duration>>,
@@ -95,20 +95,25 @@ impl Config {
     /// Reads a config file. `file` is its name in the refusal, which says on one line what is wrong
     /// and where.
     pub fn parse(file: &str, text: &str) -> Result<Config, String> {
-        read(text).map_err(|wrong| wrong.told(file, text))
+        Config::parse_with(file, text, &Outside::NOTHING)
+    }
+
+    /// The same, with names of hosts and of commands looked up.
+    pub fn parse_with(file: &str, text: &str, outside: &Outside<'_>) -> Result<Config, String> {
+        read(text, outside).map_err(|wrong| wrong.told(file, text))
     }
 }
 
-fn read(text: &str) -> Result<Config, Wrong> {
-    let raw: File = toml::from_str(text).map_err(of_serde)?;
+fn read(text: &str, outside: &Outside<'_>) -> Result<Config, Wrong> {
+    let raw: File = toml::from_str(text).map_err(|it| of_serde(text, &it))?;
     let mut config = Config::default();
     for (section, params) in
         [(Section::Server, &raw.server), (Section::Set, &raw.set), (Section::Engine, &raw.engine)]
     {
-        take_params(&mut config, section, params)?;
+        take_params(&mut config, text, section, params)?;
     }
     if !raw.listener.is_empty() {
-        config.listeners = listeners(raw.listener)?;
+        config.listeners = listeners(raw.listener, outside)?;
     }
     let says_replicas = raw.set.keys().any(|it| it.get_ref() == "replicas");
     let replicas = says_replicas.then_some(config.set.replicas);
@@ -116,43 +121,81 @@ fn read(text: &str) -> Result<Config, Wrong> {
     if !says_replicas && !config.members.is_empty() {
         config.set.replicas = config.members.len() - 1;
     }
-    let members = config.all_members();
-    config.routes = routes(raw.consistency, raw.route, &config.listeners, &members)?;
+    let names = Known { listeners: &config.listeners, members: &config.all_members(), outside };
+    config.routes = routes(raw.consistency, raw.route, &names)?;
     Ok(config)
 }
 
 /// What serde refused. A [`Leaf`] says what it accepts; the rest says what was found in its words.
-fn of_serde(error: toml::de::Error) -> Wrong {
+fn of_serde(text: &str, error: &toml::de::Error) -> Wrong {
     let words = error.message().trim().replace('\n', " ");
-    let span = error.span();
-    match (words.strip_prefix(ACCEPTED), &span) {
-        (Some(accepted), Some(span)) => Wrong::value(span.clone(), accepted.to_owned()),
-        _ => {
-            let words = words
-                .replace("unknown field", "unknown key")
-                .replace("expected one of", "accepted are");
-            let words = words.replace("missing field", "missing key");
-            Wrong { span, what: super::place::What::Static(words) }
-        }
+    let Some(span) = error.span() else { return Wrong { span: None, what: What::Static(words) } };
+    if let Some(accepted) = words.strip_prefix(ACCEPTED) {
+        return Wrong::value(span, accepted.to_owned());
     }
+    if let Some(accepted) = words.contains(NUMBER_TOO_LARGE).then(|| accepted_at(text, &span)) {
+        return Wrong::value(word_at(text, &span), accepted);
+    }
+    let unknown = words.strip_prefix("unknown field `").and_then(|it| it.split('`').next());
+    if let Some(advice) = unknown.and_then(redis_names::advice) {
+        return Wrong::says(span, advice);
+    }
+    let words = words.replace("unknown field", "unknown key");
+    let words = words.replace("expected one of", "accepted are");
+    Wrong::says(span, words.replace("missing field", "missing key"))
 }
 
-fn take_params(config: &mut Config, section: Section, params: &Params) -> Result<(), Wrong> {
+/// What the TOML parser says of a number that nothing here can hold.
+const NUMBER_TOO_LARGE: &str = "number too large";
+
+/// What the key of the line with this place takes.
+fn accepted_at(text: &str, span: &Range<usize>) -> String {
+    let key = place::key_at(text, place::line_of(text, span));
+    let param = PARAMS.iter().find(|it| it.key() == key);
+    param.map_or_else(|| "a smaller number".to_owned(), |it| it.slot.accepted())
+}
+
+/// The whole word around a place that the parser gave up at.
+fn word_at(text: &str, span: &Range<usize>) -> Range<usize> {
+    let ends = |it: char| it.is_whitespace() || ",]}=#".contains(it);
+    let start = text[..span.start].rfind(ends).map_or(0, |it| it + 1);
+    let end = text[span.start..].find(ends).map_or(text.len(), |it| span.start + it);
+    start..end.max(start)
+}
+
+fn take_params(
+    config: &mut Config,
+    text: &str,
+    section: Section,
+    params: &Params,
+) -> Result<(), Wrong> {
     for (key, value) in params {
         let name = key.get_ref();
         let here = || PARAMS.iter().filter(|it| it.section == section);
         let Some(param) = here().find(|it| it.name == name) else {
             let names = here().map(|it| format!("`{}`", it.name)).collect::<Vec<_>>().join(", ");
-            let what = format!("unknown key `{name}`, accepted are {names}");
+            let unknown = || format!("unknown key `{name}`, accepted are {names}");
+            let what = redis_names::advice(name).unwrap_or_else(unknown);
             return Err(Wrong::says(key.span(), what));
         };
         let taken = written(&param.slot, value.get_ref())
             .is_some_and(|it| param.slot.take(config, &it).is_ok());
         if !taken {
-            return Err(Wrong::value(value.span(), param.slot.accepted()));
+            let at = wrong_entry(text, &param.slot, value).unwrap_or_else(|| value.span());
+            return Err(Wrong::value(at, param.slot.accepted()));
         }
     }
     Ok(())
+}
+
+/// The entry of a table of limits that is not taken, where each stands on a line of its own.
+fn wrong_entry(text: &str, slot: &Slot, value: &Spanned<Value>) -> Option<Range<usize>> {
+    let taken = |kind: &String, limit: &Value| {
+        let words = format!("{kind} {}", limit.as_str().unwrap_or_default());
+        slot.take(&mut Config::default(), &words).is_ok()
+    };
+    let (kind, _) = value.get_ref().as_table()?.iter().find(|(kind, limit)| !taken(kind, limit))?;
+    place::value_in_table(text, &value.span(), kind)
 }
 
 /// The value in the words of CONFIG SET; `None` when no words fit.
@@ -178,13 +221,20 @@ fn written(slot: &Slot, value: &Value) -> Option<String> {
     }
 }
 
-fn listeners(raw: Vec<Spanned<RawListener>>) -> Result<Vec<Listener>, Wrong> {
+fn listeners(
+    raw: Vec<Spanned<RawListener>>,
+    outside: &Outside<'_>,
+) -> Result<Vec<Listener>, Wrong> {
     let mut listeners: Vec<Listener> = Vec::new();
     for raw in raw {
         let span = raw.span();
         let raw = raw.into_inner();
         let at = match (raw.bind, raw.unix) {
-            (Some(bind), None) => Address::Tcp(bind.0),
+            (Some(bind), None) => {
+                let at = outside.address(&bind.get_ref().0, Address::PORT);
+                let wrong = || Wrong::value(bind.span(), Address::ACCEPTED.to_owned());
+                Address::Tcp(at.ok_or_else(wrong)?)
+            }
             (None, Some(path)) => Address::Unix(path.0),
             _ => {
                 return Err(Wrong::says(span, "a listener has either `bind` or `unix`".to_owned()));
@@ -221,7 +271,7 @@ fn members(
         let span = name.as_ref().map_or(table, Spanned::span);
         let member = MemberConfig {
             name: name.map_or_else(|| MemberConfig::default_name(index), |it| it.into_inner().0.0),
-            tags: bare(tags).into_iter().map(|it| it.0).collect(),
+            tags: tags.bare().into_iter().map(|it| it.0).collect(),
             zone: zone.map(|it| it.0.0),
             dedicated: dedicated.is_some_and(|it| it.0),
         };
@@ -233,37 +283,63 @@ fn members(
     Ok(members)
 }
 
-/// Whom a route's entries name. Each must name somebody.
-fn selectors(raw: RawMembers, members: &[MemberConfig]) -> Result<Vec<Selector>, Wrong> {
-    let read = |raw: Spanned<Leaf<String>>| {
-        let (span, text) = (raw.span(), raw.into_inner().0);
-        let entry = Selector::parse(&text);
-        let is_known = members.iter().any(|it| entry.selects(&it.name, &it.tags));
-        if is_known { Ok(entry) } else { Err(Wrong::value(span, selectable(members))) }
+/// What the names in a route may be those of.
+struct Known<'a> {
+    listeners: &'a [Listener],
+    members: &'a [MemberConfig],
+    outside: &'a Outside<'a>,
+}
+
+/// These names, each of which must be one of something: `accepted` says of what.
+fn named(
+    names: Option<Names>,
+    is_known: impl Fn(&str) -> bool,
+    accepted: impl Fn() -> String,
+) -> Result<Vec<String>, Wrong> {
+    let Some(names) = names else { return Ok(Vec::new()) };
+    let whole = names.span();
+    let one = |(span, name): (Option<Range<usize>>, String)| match is_known(&name) {
+        true => Ok(name),
+        false => Err(Wrong::value(span.unwrap_or_else(|| whole.clone()), accepted())),
     };
-    raw.into_iter().map(read).collect()
+    names.into_inner().entries.into_iter().map(one).collect()
+}
+
+impl Known<'_> {
+    /// Whom a route's entries name. Each must name somebody.
+    fn selectors(&self, names: Names) -> Result<Vec<Selector>, Wrong> {
+        let is_known = |text: &str| {
+            let entry = Selector::parse(text);
+            self.members.iter().any(|it| entry.selects(&it.name, &it.tags))
+        };
+        let names = named(Some(names), is_known, || selectable(self.members))?;
+        Ok(names.iter().map(|it| Selector::parse(it)).collect())
+    }
+
+    fn listeners(&self, names: Option<Names>) -> Result<Vec<String>, Wrong> {
+        let all = || self.listeners.iter().map(|it| it.name.as_str());
+        named(names, |name| all().any(|it| it == name), || all().collect::<Vec<_>>().join(", "))
+    }
+
+    fn commands(&self, names: Option<Names>) -> Result<Vec<String>, Wrong> {
+        const ACCEPTED: &str =
+            "the name of a command, like \"get\", or \"object\" for all that begin with it";
+        named(names, |name| self.outside.has_command(name), || ACCEPTED.to_owned())
+    }
 }
 
 fn routes(
     raw: RawConsistency,
     rules: Vec<Spanned<RawRoute>>,
-    listeners: &[Listener],
-    members: &[MemberConfig],
+    known: &Known<'_>,
 ) -> Result<Routes, Wrong> {
     let level = raw.level.as_ref().map_or(Level::default(), |it| it.0);
     let name = Routes::DEFAULT_NAME.to_owned();
-    let default = raw.over(&Route::default(), None, Match::default(), name, members)?;
+    let default = raw.over(&Route::default(), None, Match::default(), name, known)?;
     let mut made: Vec<Route> = Vec::new();
     for rule in rules {
         let span = rule.span();
-        let rule = rule.into_inner().route(&default, members)?;
-        let strange =
-            rule.matches.listeners.iter().find(|it| listeners.iter().all(|at| at.name != **it));
-        if let Some(name) = strange {
-            let names = listeners.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ");
-            let what = format!("route `{}` names listener `{name}`; there are {names}", rule.name);
-            return Err(Wrong::says(span, what));
-        }
+        let rule = rule.into_inner().route(&default, known)?;
         if rule.name == Routes::DEFAULT_NAME || made.iter().any(|it| it.name == rule.name) {
             return Err(Wrong::says(span, format!("the route name `{}` is taken", rule.name)));
         }
@@ -283,7 +359,7 @@ impl RawConsistency {
         level: Option<Level>,
         matches: Match,
         name: String,
-        members: &[MemberConfig],
+        known: &Known<'_>,
     ) -> Result<Route, Wrong> {
         let sticky_for = self.sticky_for.map_or(base.sticky_for, |it| Some(it.0));
         Ok(Route {
@@ -292,7 +368,7 @@ impl RawConsistency {
             level,
             ladder: self.on_lag.map_or(base.ladder, |it| it.0),
             members: match self.members {
-                Some(entries) => selectors(entries, members)?,
+                Some(entries) => known.selectors(entries)?,
                 None => base.members.clone(),
             },
             acks: self.acks.map_or(base.acks, |it| it.0),
@@ -303,16 +379,17 @@ impl RawConsistency {
 }
 
 impl RawRoute {
-    fn route(self, default: &Route, members: &[MemberConfig]) -> Result<Route, Wrong> {
+    fn route(self, default: &Route, known: &Known<'_>) -> Result<Route, Wrong> {
+        let groups = self.groups.bare();
         let matches = Match {
-            keys: bare(self.keys),
-            groups: self.groups.iter().filter_map(|it| Match::group(&it.0.0)).collect(),
-            commands: bare(self.commands),
+            keys: self.keys.bare(),
+            groups: groups.iter().filter_map(|it| Match::group(&it.0)).collect(),
+            commands: known.commands(self.commands)?,
             class: self.class.map(|it| it.0),
-            dbs: bare(self.dbs),
-            users: bare(self.users),
-            clients: bare(self.clients).into_iter().map(|it| it.0).collect(),
-            listeners: bare(self.listeners),
+            dbs: self.dbs.bare(),
+            users: self.users.bare(),
+            clients: self.clients.bare().into_iter().map(|it| it.0).collect(),
+            listeners: known.listeners(self.listeners)?,
         };
         let level = self.level.map(|it| it.0);
         let raw = RawConsistency {
@@ -323,12 +400,8 @@ impl RawRoute {
             acks_timeout: self.acks_timeout,
             sticky_for: self.sticky_for,
         };
-        raw.over(default, level, matches, self.name.0, members)
+        raw.over(default, level, matches, self.name.0, known)
     }
-}
-
-fn bare<T>(leaves: Vec<Leaf<T>>) -> Vec<T> {
-    leaves.into_iter().map(|it| it.0).collect()
 }
 
 #[cfg(test)]

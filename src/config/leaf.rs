@@ -1,15 +1,16 @@
 //! Values that serde reads for us, each knowing what it takes.
 
-use super::Address;
 use crate::base::limits::{DATABASES, REPLICAS_MAX};
 use crate::base::size::parse_duration;
 use crate::command::Class;
 use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Step};
-use serde::de::{Deserialize, Deserializer, Error};
-use std::net::SocketAddr;
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
-use toml::Value;
+use toml::{Spanned, Value};
 
 /// Begins the message of an error that says what a value should have been.
 pub const ACCEPTED: &str = "accepted: ";
@@ -20,9 +21,77 @@ pub struct Leaf<T>(pub T);
 
 impl<'de, T: Setting> Deserialize<'de> for Leaf<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Leaf<T>, D::Error> {
-        let value = Value::deserialize(from)?;
-        let refuse = |accepted: String| D::Error::custom(format!("{ACCEPTED}{accepted}"));
-        T::read(&value).map(Leaf).map_err(refuse)
+        read_as(&Value::deserialize(from)?).map(Leaf)
+    }
+}
+
+fn read_as<T: Setting, E: Error>(value: &Value) -> Result<T, E> {
+    T::read(value).map_err(|accepted| E::custom(format!("{ACCEPTED}{accepted}")))
+}
+
+/// A list of values of type `T`. Where it has one entry, that may stand without the list.
+#[derive(Clone, Debug)]
+pub struct Many<T> {
+    /// The entries, each with its place in the file. One without a list has the list's place.
+    pub entries: Vec<(Option<Range<usize>>, T)>,
+}
+
+impl<T> Default for Many<T> {
+    fn default() -> Many<T> {
+        Many { entries: Vec::new() }
+    }
+}
+
+impl<T> Many<T> {
+    /// The entries alone.
+    pub fn bare(self) -> Vec<T> {
+        self.entries.into_iter().map(|it| it.1).collect()
+    }
+}
+
+impl<'de, T: Setting> Deserialize<'de> for Many<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Many<T>, D::Error> {
+        from.deserialize_any(OneOrMany(PhantomData))
+    }
+}
+
+struct OneOrMany<T>(PhantomData<T>);
+
+impl<T: Setting> OneOrMany<T> {
+    fn one<E: Error>(value: Value) -> Result<Many<T>, E> {
+        Ok(Many { entries: vec![(None, read_as(&value)?)] })
+    }
+}
+
+impl<'de, T: Setting> Visitor<'de> for OneOrMany<T> {
+    type Value = Many<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list, or one entry")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Many<T>, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = all.next_element::<Spanned<Leaf<T>>>()? {
+            entries.push((Some(entry.span()), entry.into_inner().0));
+        }
+        Ok(Many { entries })
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Many<T>, E> {
+        OneOrMany::one(Value::String(text.to_owned()))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Many<T>, E> {
+        OneOrMany::one(Value::Integer(number))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Many<T>, E> {
+        OneOrMany::one(Value::Float(number))
+    }
+
+    fn visit_bool<E: Error>(self, is: bool) -> Result<Many<T>, E> {
+        OneOrMany::one(Value::Boolean(is))
     }
 }
 
@@ -45,7 +114,10 @@ impl Setting for Level {
 impl Setting for Ladder {
     fn read(value: &Value) -> Result<Ladder, String> {
         let accepted = || format!("a list of steps: {}", Step::ACCEPTED);
-        let steps = value.as_array().ok_or_else(accepted)?;
+        let steps = match value {
+            Value::Array(steps) => steps.as_slice(),
+            one => std::slice::from_ref(one),
+        };
         let step = |it: &Value| it.as_str().and_then(Step::parse).ok_or_else(accepted);
         Ladder::new(&steps.iter().map(step).collect::<Result<Vec<_>, _>>()?)
     }
@@ -75,13 +147,6 @@ impl Setting for Duration {
     fn read(value: &Value) -> Result<Duration, String> {
         let parse = |it: &str| parse_duration(it.as_bytes(), None);
         text(value, parse, "a time with a unit, like \"500ms\" or \"2s\"")
-    }
-}
-
-/// A listener's address and port.
-impl Setting for SocketAddr {
-    fn read(value: &Value) -> Result<SocketAddr, String> {
-        text(value, |it| it.parse().ok(), Address::ACCEPTED)
     }
 }
 

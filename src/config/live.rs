@@ -1,11 +1,12 @@
 //! CONFIG GET and CONFIG SET.
 
 use super::Config;
-use super::fixed::{FIXED, fixed};
+use super::fixed::{self, fixed};
 use super::table::{PARAMS, When, param};
 use crate::base::glob::{Case, is_literal, matches};
 
 const DUPLICATE: &str = "duplicate parameter";
+const IMMUTABLE: &str = "can't set immutable config";
 
 impl Config {
     /// Names and values of the parameters that any of these patterns names, each once. A name
@@ -29,7 +30,7 @@ impl Config {
         }
         let told = PARAMS.iter().filter(|it| it.is_told());
         let names = told.flat_map(|it| [Some(it.name), it.alias]).flatten();
-        let names = names.chain(FIXED.iter().map(|it| it.0));
+        let names = names.chain(fixed::names());
         names
             .filter(|it| matches(pattern, it.as_bytes(), Case::Folded))
             .filter_map(|it| Some((it.to_owned(), self.value(it)?)))
@@ -40,7 +41,7 @@ impl Config {
     pub fn value(&self, name: &str) -> Option<String> {
         match param(name) {
             Some(param) => param.is_told().then(|| param.slot.show(self)),
-            None => fixed(name).map(str::to_owned),
+            None => fixed(name).map(|it| it.0.to_owned()),
         }
     }
 
@@ -77,7 +78,10 @@ impl Config {
         match param(name) {
             Some(param) if param.when == When::Live => param.slot.take(self, to),
             _ if self.value(name).is_some_and(|it| it.eq_ignore_ascii_case(to)) => Ok(()),
-            _ => Err("can't set immutable config".to_owned()),
+            _ => Err(match fixed(name) {
+                Some((_, why)) => format!("{IMMUTABLE}: {why}"),
+                None => IMMUTABLE.to_owned(),
+            }),
         }
     }
 }

@@ -13,9 +13,16 @@ mod leaf;
 mod file;
 mod overrides;
 mod reload;
+mod outside;
+mod redis_names;
+mod check;
+mod locate;
+mod reference;
 
+pub use check::Checked;
+pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
+pub use reference::reference;
 pub use tree::{
-    Address, CompatSettings, Config, DebugAccess, Eviction, Listener, LogLevel, OutputLimit,
-    OutputLimits, ReplicaSet, Server,
+    Address, Config, DebugAccess, Listener, LogLevel, OutputLimit, OutputLimits, ReplicaSet, Server,
 };

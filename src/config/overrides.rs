@@ -1,8 +1,10 @@
 //! What the command line says over the file.
 
+use super::outside::Outside;
 use super::table::param;
 use super::{Address, Config, Listener};
 use crate::route::Level;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Flags as typed; those not given leave the file's word alone.
@@ -10,6 +12,8 @@ use std::path::PathBuf;
 pub struct Overrides {
     /// `--bind`: replaces all listeners, together with `unix`.
     pub bind: Vec<String>,
+    /// `--port`: of each `bind` that has none; without `bind`, of the first listener that has one.
+    pub port: Option<String>,
     /// `--unix`.
     pub unix: Option<PathBuf>,
     /// `--replicas`.
@@ -23,8 +27,24 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// None given.
+    pub const NONE: Overrides = Overrides {
+        bind: Vec::new(),
+        port: None,
+        unix: None,
+        replicas: None,
+        threads: None,
+        level: None,
+        loglevel: None,
+    };
+
+    /// Whether they replace the listeners, or move one.
+    pub fn says_listeners(&self) -> bool {
+        !self.bind.is_empty() || self.unix.is_some() || self.port.is_some()
+    }
+
     /// Applies them, or says which flag is wrong and what it takes.
-    pub fn apply(&self, config: &mut Config) -> Result<(), String> {
+    pub fn apply(&self, config: &mut Config, outside: &Outside<'_>) -> Result<(), String> {
         let flags = [
             ("replicas", &self.replicas),
             ("threads", &self.threads),
@@ -37,7 +57,7 @@ impl Overrides {
             param.slot.take(config, value).map_err(refuse)?;
         }
         self.take_level(config)?;
-        self.take_listeners(config)
+        self.take_listeners(config, outside)
     }
 
     fn take_level(&self, config: &mut Config) -> Result<(), String> {
@@ -47,11 +67,40 @@ impl Overrides {
         Ok(())
     }
 
-    fn take_listeners(&self, config: &mut Config) -> Result<(), String> {
+    fn port(&self) -> Result<Option<u16>, String> {
+        let Some(text) = &self.port else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| refused("port", text, PORT_ACCEPTED))
+    }
+
+    /// Gives the first listener that has a port another one. Where there is none, or `--unix`
+    /// replaces them all, answers a listener to be added.
+    fn moved(&self, config: &mut Config, port: u16) -> Result<Option<Address>, String> {
+        let first = config.listeners.iter_mut().find_map(|it| match &mut it.at {
+            Address::Tcp(at) => Some(at),
+            Address::Unix(_) => None,
+        });
+        let Some(at) = first.filter(|_| self.unix.is_none()) else {
+            let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            return Ok(Some(Address::Tcp(at)));
+        };
+        at.set_port(port);
+        let at = Address::Tcp(*at);
+        match 1 < config.listeners.iter().filter(|it| port != 0 && it.at == at).count() {
+            true => Err(format!("--port {port}: another listener is already at {at}")),
+            false => Ok(None),
+        }
+    }
+
+    fn take_listeners(&self, config: &mut Config, outside: &Outside<'_>) -> Result<(), String> {
+        let port = self.port()?;
         let mut listeners = Vec::new();
         for text in &self.bind {
-            let at = text.parse().map_err(|_| refused("bind", text, Address::ACCEPTED))?;
+            let at = outside.address(text, port.unwrap_or(Address::PORT));
+            let at = at.ok_or_else(|| refused("bind", text, Address::ACCEPTED))?;
             listeners.push(Address::Tcp(at));
+        }
+        if let (true, Some(port)) = (listeners.is_empty(), port) {
+            listeners.extend(self.moved(config, port)?);
         }
         listeners.extend(self.unix.clone().map(Address::Unix));
         if listeners.is_empty() {
@@ -69,6 +118,9 @@ impl Overrides {
         Ok(())
     }
 }
+
+/// A port, 0 for any that is free.
+const PORT_ACCEPTED: &str = "a port from 0 to 65535; 0 is any that is free";
 
 fn refused(flag: &str, value: &str, accepted: &str) -> String {
     format!("--{flag} {value} is not accepted; write {accepted}")

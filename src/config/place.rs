@@ -14,6 +14,9 @@ pub struct Wrong {
 pub enum What {
     /// A value that its key does not take; what the key does take.
     Value(String),
+    /// A value that its key takes and that does not do what it seems to: what it does, and what to
+    /// write instead.
+    Foolish(String),
     /// Anything else, in words.
     Static(String),
 }
@@ -32,23 +35,51 @@ impl Wrong {
         Wrong { span: Some(span), what: What::Static(what) }
     }
 
+    /// A value at `span` that is accepted and `words` says what is foolish about.
+    pub fn foolish(span: Range<usize>, words: String) -> Wrong {
+        Wrong { span: Some(span), what: What::Foolish(words) }
+    }
+
     /// One line: file, line, key, the value found, what is accepted.
     pub fn told(&self, file: &str, text: &str) -> String {
         let Some(span) = &self.span else { return format!("{file}: {}", self.words()) };
-        let line = 1 + text[..span.start.min(text.len())].matches('\n').count();
-        let What::Value(accepted) = &self.what else {
-            return format!("{file}:{line}: {}", self.words());
-        };
+        let line = line_of(text, span);
         let key = key_at(text, line);
         let found = found(text, span, &key);
-        format!("{file}:{line}: {key} = {found} is not accepted; write {accepted}")
+        match &self.what {
+            What::Value(accepted) => {
+                format!("{file}:{line}: {key} = {found} is not accepted; write {accepted}")
+            }
+            What::Foolish(words) => format!("{file}:{line}: {key} = {found} {words}"),
+            What::Static(words) => format!("{file}:{line}: {words}"),
+        }
     }
 
     fn words(&self) -> &str {
         match &self.what {
-            What::Value(words) | What::Static(words) => words,
+            What::Value(words) | What::Foolish(words) | What::Static(words) => words,
         }
     }
+}
+
+/// The line on which a place begins, counted from 1.
+pub fn line_of(text: &str, span: &Range<usize>) -> usize {
+    1 + text[..span.start.min(text.len())].matches('\n').count()
+}
+
+/// The value of `key` in a table whose header begins `span`, when it stands on a line of its own.
+pub fn value_in_table(text: &str, span: &Range<usize>, key: &str) -> Option<Range<usize>> {
+    let table = text.get(span.start..).filter(|it| it.starts_with('['))?;
+    let mut at = span.start;
+    for line in table.split_inclusive('\n') {
+        if key_of(line.trim()) == Some(key) {
+            let value = at + line.find('=')? + 1;
+            let written = line.split('#').next().unwrap_or(line);
+            return Some(value..at + written.trim_end().len());
+        }
+        at += line.len();
+    }
+    None
 }
 
 /// The value as written, shortened; a password or a secret is never repeated.
@@ -65,7 +96,7 @@ fn found(text: &str, span: &Range<usize>, key: &str) -> String {
 }
 
 /// The key that line `line` belongs to, with its table: the nearest `key =` and `[table]` above.
-fn key_at(text: &str, line: usize) -> String {
+pub fn key_at(text: &str, line: usize) -> String {
     let above: Vec<&str> = text.lines().take(line).map(str::trim).collect();
     let key = above.iter().rev().find_map(|it| key_of(it)).unwrap_or_default();
     let is_header = |it: &&&str| it.starts_with('[') && it.contains(']') && key_of(it).is_none();

@@ -5,21 +5,36 @@ use super::{Config, Listener};
 use crate::base::ids::RouteId;
 use crate::route::MemberConfig;
 
+/// The one setting that PROXY NODE changes.
+const REPLICAS: &str = "set.replicas";
+
 impl Config {
     /// The settings that the file read again asks for, in the place of these. They are what a start
     /// with that file would have, CONFIG SET or not. Refused as a whole, with the key, when that
     /// takes a restart.
-    pub fn reloaded(&self, file: Config) -> Result<Config, String> {
-        if let Some(why) = self.other_members(&file) {
+    ///
+    /// `members` are those that there are now: PROXY NODE adds and removes some. A file may
+    /// describe them, or those that it described before.
+    pub fn reloaded(&self, file: Config, members: &[MemberConfig]) -> Result<Config, String> {
+        let has_these = file.all_members() == members;
+        if let Some(why) = self.other_members(&file).filter(|_| !has_these) {
             return Err(why);
         }
         let fixed = PARAMS
             .iter()
             .filter(|it| it.when == When::Start && it.section != Section::Nowhere)
+            .filter(|it| !(has_these && it.key() == REPLICAS))
             .find(|it| !it.slot.is_same(self, &file));
         if let Some(param) = fixed {
             let (now, then) = (param.slot.show(self), param.slot.show(&file));
             let key = param.key();
+            if key == REPLICAS && self.all_members() != members {
+                return Err(format!(
+                    "{key} = {then} and what the file says of members is neither what it was at \
+                     the start nor what there is now: {}; describe one of these, or restart",
+                    members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                ));
+            }
             return Err(format!("{key} = {then} needs a restart: it is {now} now"));
         }
         if let Some(why) = self.moved_listener(&file.listeners) {
@@ -92,6 +107,32 @@ mod tests {
         Config::parse("e.toml", text).unwrap()
     }
 
+    /// Read again by a process whose members are those of the start.
+    fn reloaded(before: &Config, after: Config) -> Result<Config, String> {
+        before.reloaded(after, &before.all_members())
+    }
+
+    #[test]
+    fn a_file_may_say_what_was_at_the_start_or_what_there_is_now() {
+        let before = config("");
+        let mut now = before.all_members();
+        now.push(MemberConfig { tags: vec!["x".into()], ..MemberConfig::unnamed(3) });
+        assert!(before.reloaded(config(""), &now).is_ok());
+        let text = "[[member]]\n[[member]]\n[[member]]\n[[member]]\ntags = 'x'\n";
+        let after = before.reloaded(config(text), &now).unwrap();
+        assert_eq!((after.set.replicas, after.all_members()), (3, now.clone()));
+        assert_eq!(before.changes(&after), ["set.replicas"]);
+        let why = before.reloaded(config("[set]\nreplicas = 5\n"), &now).unwrap_err();
+        let told = "set.replicas = 5 and what the file says of members is neither what it was at \
+                    the start nor what there is now: n1, n2, n3, n4 (tag:x); describe one of \
+                    these, or restart";
+        assert_eq!(why, told);
+        let untagged = before.reloaded(config("[set]\nreplicas = 3\n"), &now).unwrap_err();
+        assert!(untagged.starts_with("set.replicas = 3 and what"), "{untagged}");
+        now.truncate(2);
+        assert!(before.reloaded(config("[set]\nreplicas = 1\n"), &now).is_ok(), "one was removed");
+    }
+
     #[test]
     fn what_may_change_while_clients_are_served_does() {
         let before = config("[[route]]\nname = \"a\"\nlevel = \"master\"\n");
@@ -100,7 +141,7 @@ mod tests {
                     [consistency]\nlevel = \"eventual\"\nacks = 1\n\
                     [[listener]]\nname = \"main\"\nbind = \"127.0.0.1:6379\"\nlevel = \"global\"\n\
                     [[route]]\nname = \"b\"\n[[route]]\nname = \"a\"\n";
-        let after = before.reloaded(config(file)).unwrap();
+        let after = reloaded(&before, config(file)).unwrap();
         let changed = [
             "server.requirepass",
             "server.loglevel",
@@ -111,7 +152,7 @@ mod tests {
         ];
         assert_eq!(before.changes(&after), changed);
         assert_eq!(after.routes.get(RouteId(1)).name, "a", "its number is its own");
-        let again = after.reloaded(config(file)).unwrap();
+        let again = reloaded(&after, config(file)).unwrap();
         assert_eq!((after.changes(&again), again), (Vec::new(), after));
     }
 
@@ -119,7 +160,7 @@ mod tests {
     fn what_config_set_has_said_gives_way_to_the_file() {
         let mut running = config("");
         running.set(&[(&b"maxclients"[..], &b"5"[..])]).unwrap();
-        let after = running.reloaded(config("")).unwrap();
+        let after = reloaded(&running, config("")).unwrap();
         assert_eq!(after, Config::default());
         assert_eq!(running.changes(&after), ["server.maxclients"]);
     }
@@ -127,7 +168,7 @@ mod tests {
     #[test]
     fn what_takes_a_restart_is_refused_with_its_key() {
         let before = config("");
-        let refused = |text: &str| before.reloaded(config(text)).unwrap_err();
+        let refused = |text: &str| reloaded(&before, config(text)).unwrap_err();
         assert_eq!(
             refused("[set]\nreplicas = 1\n"),
             "set.replicas = 1 needs a restart: it is 2 now"
@@ -144,7 +185,7 @@ mod tests {
     #[test]
     fn members_are_those_of_the_start() {
         let with = |text: &str| config(&format!("[set]\nreplicas = 2\n{text}"));
-        let refused = |before: &str, after: &str| with(before).reloaded(with(after)).unwrap_err();
+        let refused = |before: &str, after: &str| reloaded(&with(before), with(after)).unwrap_err();
         let keys = "member.name, member.tags, member.zone and member.dedicated need a restart: ";
         let reports = "[[member]]\n[[member]]\nname = 'reports'\ndedicated = true\n";
         let told = "the file has n1, reports (dedicated); it had none";
@@ -153,9 +194,9 @@ mod tests {
         assert_eq!(refused(reports, ""), format!("{keys}{told}"));
         let zone = "[[member]]\nzone = 'a'\n";
         assert_eq!(refused(zone, ""), format!("{keys}the file has none; it had n1 (zone a)"));
-        assert!(with("[[member]]\n").reloaded(with("")).is_ok(), "it says nothing");
+        assert!(reloaded(&with("[[member]]\n"), with("")).is_ok(), "it says nothing");
         let route = format!("{reports}[[route]]\nname = 'r'\nmembers = ['reports']\n");
-        let after = with(reports).reloaded(with(&route)).unwrap();
+        let after = reloaded(&with(reports), with(&route)).unwrap();
         assert_eq!(with(reports).changes(&after), ["route"], "routes may change");
     }
 }

@@ -1,6 +1,6 @@
 //! How one parameter is read from text and shown as text: Redis' formats, Redis' refusals.
 
-use super::{Config, DebugAccess, Eviction, LogLevel, OutputLimit, OutputLimits};
+use super::{Config, DebugAccess, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::size::{format_duration, parse_duration, parse_size};
 use std::time::Duration;
@@ -46,8 +46,6 @@ pub enum Slot {
     Secret(Lens<String>),
     /// A log level.
     Loglevel(Lens<LogLevel>),
-    /// What makes room when memory is full.
-    Eviction(Lens<Eviction>),
     /// Who may say DEBUG.
     Debug(Lens<DebugAccess>),
     /// Output limits by kind of client.
@@ -75,7 +73,6 @@ impl Slot {
             Slot::Text(at) => (at.of)(config).clone(),
             Slot::Secret(_) => "(hidden)".to_owned(),
             Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
-            Slot::Eviction(at) => (at.of)(config).as_str().to_owned(),
             Slot::Debug(at) => (at.of)(config).as_str().to_owned(),
             Slot::Limits(at) => show_limits((at.of)(config)),
             Slot::Percentiles(at) => {
@@ -119,7 +116,6 @@ impl Slot {
             }
             Slot::Secret(at) => *(at.of_mut)(config) = text.to_owned(),
             Slot::Loglevel(at) => *(at.of_mut)(config) = loglevel(text)?,
-            Slot::Eviction(at) => *(at.of_mut)(config) = eviction(text)?,
             Slot::Debug(at) => *(at.of_mut)(config) = word(&DebugAccess::ALL, text)?,
             Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
@@ -135,9 +131,10 @@ impl Slot {
                 i64::MAX => format!("a whole number from {min}"),
                 max => format!("a whole number from {min} to {max}"),
             },
-            Slot::Size { min, max, .. } => {
-                format!("a size from {min} to {max} bytes, like 100kb or \"1mb\"")
-            }
+            Slot::Size { min, max, .. } => match *max {
+                i64::MAX => format!("a size of {min} bytes or more, like 100000 or \"1mb\""),
+                max => format!("a size from {min} to {max} bytes, like 100000 or \"1mb\""),
+            },
             Slot::Time { min: 0, .. } => {
                 "a time, like \"500ms\", \"10s\" or a number of seconds".to_owned()
             }
@@ -150,7 +147,6 @@ impl Slot {
                 format!("a text of at least {SECRET_BYTES_MIN} bytes in quotes, or \"\"")
             }
             Slot::Loglevel(_) => LogLevel::ALL.map(|it| it.1).join(", "),
-            Slot::Eviction(_) => Eviction::ALL.map(|it| it.1).join(", "),
             Slot::Debug(_) => DebugAccess::ALL.map(|it| it.1).join(", "),
             Slot::Limits(_) => {
                 "normal, replica or pubsub, each with a hard limit, a soft limit and \
@@ -221,16 +217,6 @@ fn loglevel(text: &str) -> Result<LogLevel, String> {
         "info" => Ok(LogLevel::Notice),
         "trace" => Ok(LogLevel::Debug),
         _ => word(&LogLevel::ALL, text),
-    }
-}
-
-/// Those that go by how often a key is used are Redis' too, but nobody counts that here.
-fn eviction(text: &str) -> Result<Eviction, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "volatile-lfu" | "allkeys-lfu" => {
-            Err("access frequency is not tracked here, LFU policies cannot be chosen".to_owned())
-        }
-        _ => word(&Eviction::ALL, text),
     }
 }
 

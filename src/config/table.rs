@@ -34,6 +34,8 @@ pub struct Param {
     pub alias: Option<&'static str>,
     pub section: Section,
     pub when: When,
+    /// What it does, in one sentence.
+    pub what: &'static str,
     pub slot: Slot,
 }
 
@@ -65,12 +67,12 @@ impl Param {
     }
 }
 
-const fn live(section: Section, name: &'static str, slot: Slot) -> Param {
-    Param { name, alias: None, section, when: When::Live, slot }
+const fn live(section: Section, name: &'static str, what: &'static str, slot: Slot) -> Param {
+    Param { name, alias: None, section, when: When::Live, what, slot }
 }
 
-const fn start(section: Section, name: &'static str, slot: Slot) -> Param {
-    Param { name, alias: None, section, when: When::Start, slot }
+const fn start(section: Section, name: &'static str, what: &'static str, slot: Slot) -> Param {
+    Param { name, alias: None, section, when: When::Start, what, slot }
 }
 
 macro_rules! count {
@@ -107,39 +109,122 @@ use Section::{Engine, Nowhere, Server, Set};
 
 /// Every parameter an operator or a client may ask for, beyond [`super::fixed::FIXED`].
 pub const PARAMS: &[Param] = &[
-    start(Server, "threads", count!(0, THREADS_MAX, server.threads)).once("io-threads"),
-    live(Server, "maxclients", count!(1, u32::MAX as i64, server.maxclients)),
-    live(Server, "timeout", time!(0, server.timeout)),
-    live(Server, "tcp-keepalive", time!(0, server.tcp_keepalive)),
-    live(Server, "shutdown-timeout", time!(0, server.shutdown_timeout)),
-    live(Server, "requirepass", Slot::Text(lens!(server.requirepass))),
-    start(Server, "token-secret", Slot::Secret(lens!(server.token_secret))),
-    live(Server, "client-output-buffer-limit", Slot::Limits(lens!(server.output_limits))),
+    start(
+        Server,
+        "threads",
+        "Worker threads; 0 is one per core.",
+        count!(0, THREADS_MAX, server.threads),
+    )
+    .once("io-threads"),
+    live(
+        Server,
+        "maxclients",
+        "Connections at most; lowered at the start to what the limit of open files \
+         allows.",
+        count!(1, u32::MAX as i64, server.maxclients),
+    ),
+    live(
+        Server,
+        "timeout",
+        "Closes a client that is idle for this long; 0 is never.",
+        time!(0, server.timeout),
+    ),
+    live(
+        Server,
+        "tcp-keepalive",
+        "Probes an idle connection this often; 0 is never.",
+        time!(0, server.tcp_keepalive),
+    ),
+    live(
+        Server,
+        "shutdown-timeout",
+        "How long SIGTERM waits for clients and replicas.",
+        time!(0, server.shutdown_timeout),
+    ),
+    live(
+        Server,
+        "requirepass",
+        "The password of the default user; empty is none.",
+        Slot::Text(lens!(server.requirepass)),
+    ),
+    start(
+        Server,
+        "token-secret",
+        "Signs PROXY TOKEN, the same at proxies that exchange tokens; empty is a \
+         random one at each start.",
+        Slot::Secret(lens!(server.token_secret)),
+    ),
+    live(
+        Server,
+        "client-output-buffer-limit",
+        "Output that may wait for a client, by kind: a hard limit, a soft limit, \
+         and the seconds for which the soft one may be passed; 0 is none.",
+        Slot::Limits(lens!(server.output_limits)),
+    ),
     live(
         Server,
         "client-query-buffer-limit",
+        "Input that may wait for its request to be complete, or for replies to be read.",
         size!(MB, QUERY_BYTES_MAX as i64, server.query_bytes_max),
     ),
-    live(Server, "proto-max-bulk-len", size!(MB, BULK_BYTES_MAX as i64, server.bulk_bytes_max)),
+    live(
+        Server,
+        "proto-max-bulk-len",
+        "The longest bulk string of a request.",
+        size!(MB, BULK_BYTES_MAX as i64, server.bulk_bytes_max),
+    ),
     live(
         Server,
         "slowlog-log-slower-than",
+        "Microseconds that make a command slow; 0 is every command, -1 none.",
         Slot::Signed { at: lens!(server.slowlog_slower_than_us), min: -1, max: i64::MAX },
     ),
-    live(Server, "slowlog-max-len", count!(0, i64::MAX, server.slowlog_entries_max)),
-    live(Server, "loglevel", Slot::Loglevel(lens!(server.loglevel))),
-    start(Server, "enable-debug-command", Slot::Debug(lens!(server.debug))),
-    start(Server, "metrics", Slot::Switch(lens!(server.metrics))),
-    live(Server, "latency-tracking", Slot::Switch(lens!(server.latency_tracking))),
+    live(
+        Server,
+        "slowlog-max-len",
+        "Slow commands that are kept for SLOWLOG GET.",
+        count!(0, i64::MAX, server.slowlog_entries_max),
+    ),
+    live(
+        Server,
+        "loglevel",
+        "What is worth a line in the log.",
+        Slot::Loglevel(lens!(server.loglevel)),
+    ),
+    start(
+        Server,
+        "enable-debug-command",
+        "Who may say DEBUG: nobody, everybody, or the clients of this machine.",
+        Slot::Debug(lens!(server.debug)),
+    ),
+    start(
+        Server,
+        "metrics",
+        "Records service times, staleness served and waits.",
+        Slot::Switch(lens!(server.metrics)),
+    ),
+    live(
+        Server,
+        "latency-tracking",
+        "Keeps service times per command.",
+        Slot::Switch(lens!(server.latency_tracking)),
+    ),
     live(
         Server,
         "latency-tracking-info-percentiles",
+        "The percentiles of INFO latencystats.",
         Slot::Percentiles(lens!(server.latency_percentiles)),
     ),
-    start(Set, "replicas", count!(0, REPLICAS_MAX as i64, set.replicas)),
+    start(
+        Set,
+        "replicas",
+        "Replicas beside the master; without it, as many as the [[member]] tables give.",
+        count!(0, REPLICAS_MAX as i64, set.replicas),
+    ),
     live(
         Set,
         "repl-backlog-size",
+        "Bytes of the stream that are kept for a partial resync.",
         Slot::Size {
             at: lens!(set.backlog_bytes),
             min: BACKLOG_BYTES_MIN as i64,
@@ -147,33 +232,108 @@ pub const PARAMS: &[Param] = &[
             beyond: Beyond::Clamp,
         },
     ),
-    live(Set, "replica-feed-limit", size!(MB, i64::MAX, set.feed_bytes_max)),
-    live(Set, "repl-ping-replica-period", time!(1, set.ping_every)).once("repl-ping-slave-period"),
-    live(Set, "min-replicas-to-write", count!(0, INT_MAX, set.min_replicas))
-        .once("min-slaves-to-write"),
-    live(Set, "min-replicas-max-lag", time!(0, set.max_lag)).once("min-slaves-max-lag"),
-    live(Set, "active-expire", Slot::Switch(lens!(set.active_expire))),
-    live(Set, "hz", Slot::Count { at: lens!(set.hz), min: 1, max: 500, beyond: Beyond::Clamp }),
-    live(Engine, "hash-max-listpack-entries", entries!(hash_entries))
-        .once("hash-max-ziplist-entries"),
-    live(Engine, "hash-max-listpack-value", length!(hash_value)).once("hash-max-ziplist-value"),
+    live(
+        Set,
+        "replica-feed-limit",
+        "A hosted replica this far behind is disconnected and must resync.",
+        size!(MB, i64::MAX, set.feed_bytes_max),
+    ),
+    live(
+        Set,
+        "repl-ping-replica-period",
+        "How often an idle master says PING on the stream.",
+        time!(1, set.ping_every),
+    )
+    .once("repl-ping-slave-period"),
+    live(
+        Set,
+        "min-replicas-to-write",
+        "Refuses writes unless this many replicas are near enough to the master; 0 \
+         is off.",
+        count!(0, INT_MAX, set.min_replicas),
+    )
+    .once("min-slaves-to-write"),
+    live(
+        Set,
+        "min-replicas-max-lag",
+        "How far behind a replica is that still counts for min-replicas-to-write.",
+        time!(0, set.max_lag),
+    )
+    .once("min-slaves-max-lag"),
+    live(
+        Set,
+        "active-expire",
+        "The master looks for expired keys by itself.",
+        Slot::Switch(lens!(set.active_expire)),
+    ),
+    live(
+        Set,
+        "hz",
+        "How often a second the master looks for expired keys.",
+        Slot::Count { at: lens!(set.hz), min: 1, max: 500, beyond: Beyond::Clamp },
+    ),
+    live(
+        Engine,
+        "hash-max-listpack-entries",
+        "A hash with more fields leaves its compact form.",
+        entries!(hash_entries),
+    )
+    .once("hash-max-ziplist-entries"),
+    live(
+        Engine,
+        "hash-max-listpack-value",
+        "A hash with a longer field or value leaves its compact form.",
+        length!(hash_value),
+    )
+    .once("hash-max-ziplist-value"),
     live(
         Engine,
         "list-max-listpack-size",
+        "Elements of a list's compact nodes, or their bytes: -1 is 4 kB, -2 8 kB, \
+         to -5 64 kB.",
         Slot::Signed { at: lens!(thresholds.list_size), min: i32::MIN as i64, max: INT_MAX },
     )
     .once("list-max-ziplist-size"),
-    live(Engine, "list-compress-depth", count!(0, INT_MAX, idle.list_compress_depth)),
-    live(Engine, "maxmemory-policy", Slot::Eviction(lens!(idle.eviction))),
-    live(Engine, "set-max-intset-entries", entries!(set_intset_entries)),
-    live(Engine, "set-max-listpack-entries", entries!(set_entries)),
-    live(Engine, "set-max-listpack-value", entries!(set_value)),
-    live(Engine, "zset-max-listpack-entries", entries!(zset_entries))
-        .once("zset-max-ziplist-entries"),
-    live(Engine, "zset-max-listpack-value", length!(zset_value)).once("zset-max-ziplist-value"),
-    start(Nowhere, "bind", Slot::Shown(bind)),
-    start(Nowhere, "port", Slot::Shown(port)),
-    start(Nowhere, "unixsocket", Slot::Shown(unixsocket)),
+    live(
+        Engine,
+        "set-max-intset-entries",
+        "A set of more whole numbers leaves its compact form.",
+        entries!(set_intset_entries),
+    ),
+    live(
+        Engine,
+        "set-max-listpack-entries",
+        "A set of more members leaves its compact form.",
+        entries!(set_entries),
+    ),
+    live(
+        Engine,
+        "set-max-listpack-value",
+        "A set with a longer member leaves its compact form.",
+        entries!(set_value),
+    ),
+    live(
+        Engine,
+        "zset-max-listpack-entries",
+        "A sorted set of more members leaves its compact form.",
+        entries!(zset_entries),
+    )
+    .once("zset-max-ziplist-entries"),
+    live(
+        Engine,
+        "zset-max-listpack-value",
+        "A sorted set with a longer member leaves its compact form.",
+        length!(zset_value),
+    )
+    .once("zset-max-ziplist-value"),
+    start(Nowhere, "bind", "The addresses of all listeners, for CONFIG GET.", Slot::Shown(bind)),
+    start(Nowhere, "port", "The first listener's port, for CONFIG GET.", Slot::Shown(port)),
+    start(
+        Nowhere,
+        "unixsocket",
+        "The first listener's path, for CONFIG GET.",
+        Slot::Shown(unixsocket),
+    ),
 ];
 
 /// The parameter of this name.

@@ -1,5 +1,6 @@
 //! The checked configuration, and its defaults.
 
+use super::locate::Place;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::engine::Thresholds;
 use crate::route::{Level, MemberConfig, MinReplicas, Routes, Selector};
@@ -24,8 +25,6 @@ pub struct Config {
     pub routes: Routes,
     /// When collections leave their compact forms.
     pub thresholds: Thresholds,
-    /// What is taken and told, but changes nothing.
-    pub idle: CompatSettings,
 }
 
 /// One door.
@@ -50,7 +49,10 @@ pub enum Address {
 
 impl Address {
     /// What a bind address looks like, for refusals.
-    pub const ACCEPTED: &str = "an address with a port, like 127.0.0.1:6379 or [::1]:6379";
+    pub const ACCEPTED: &str = "an address or a name of this host, with a port or without, like \
+                                127.0.0.1:6379, [::1]:6379 or localhost";
+    /// The port where none is written: Redis'.
+    pub const PORT: u16 = 6379;
 }
 
 impl Listener {
@@ -163,38 +165,43 @@ impl Config {
 
     /// What no server could keep, if these settings ask for it. Told of a file and flags at the
     /// start; CONFIG SET takes such settings, as Redis does.
-    pub fn contradiction(&self) -> Option<String> {
+    pub(super) fn contradiction(&self) -> Option<(Place, String)> {
         self.lost_member().or_else(|| self.strange_member()).or_else(|| self.shut_gate())
     }
 
-    fn lost_member(&self) -> Option<String> {
+    fn lost_member(&self) -> Option<(Place, String)> {
         let ReplicaSet { replicas, .. } = self.set;
         let lost = self.members.get(replicas + 1)?;
-        Some(format!(
+        let why = format!(
             "set.replicas = {replicas} has no place for member `{}`; write {} at least",
             lost.name,
             self.members.len() - 1
-        ))
+        );
+        Some((Place::Member(replicas + 1), why))
     }
 
     /// An entry of a route's `members` that a flag has left without anybody.
-    fn strange_member(&self) -> Option<String> {
+    fn strange_member(&self) -> Option<(Place, String)> {
         let members = self.all_members();
         let selects = |entry: &Selector| members.iter().any(|it| entry.selects(&it.name, &it.tags));
-        self.routes.all().iter().find_map(|route| {
+        self.routes.all().iter().enumerate().find_map(|(at, route)| {
             let strange = route.members.iter().find(|it| !selects(it))?;
             let (name, known) = (&route.name, selectable(&members));
-            Some(format!("route `{name}` names member `{strange}`; there are {known}"))
+            let key = "members";
+            let place =
+                at.checked_sub(1).map_or(Place::Consistency(key), |it| Place::Route(it, key));
+            Some((place, format!("route `{name}` names member `{strange}`; there are {known}")))
         })
     }
 
-    fn shut_gate(&self) -> Option<String> {
+    fn shut_gate(&self) -> Option<(Place, String)> {
         let ReplicaSet { replicas, .. } = self.set;
         let wanted = self.set.gate().map(|it| it.replicas).filter(|it| replicas < *it)?;
-        Some(format!(
+        let why = format!(
             "set.min-replicas-to-write = {wanted} with set.replicas = {replicas} refuses every \
              write; write {replicas} at most, or raise set.replicas"
-        ))
+        );
+        Some((Place::Set("min-replicas-to-write"), why))
     }
 }
 
@@ -228,51 +235,6 @@ pub struct OutputLimit {
     pub soft_bytes: u64,
     /// For how long.
     pub soft_for: Duration,
-}
-
-/// Settings that tools and operators of Redis expect to be taken, and that have nothing to act on
-/// here.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct CompatSettings {
-    /// How many nodes at a list's ends stay uncompressed. No list is ever compressed here.
-    pub list_compress_depth: usize,
-    /// What goes when memory is full. It never is: `maxmemory` is 0, and there is no eviction.
-    pub eviction: Eviction,
-}
-
-/// Redis' eviction policies, without those that count how often a key is used.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Eviction {
-    /// Among keys with a deadline, the longest unused.
-    VolatileLru,
-    /// Among keys with a deadline, any.
-    VolatileRandom,
-    /// Among keys with a deadline, the next to expire.
-    VolatileTtl,
-    /// The longest unused.
-    AllkeysLru,
-    /// Any.
-    AllkeysRandom,
-    /// None.
-    #[default]
-    Noeviction,
-}
-
-impl Eviction {
-    /// All of them with Redis' names.
-    pub const ALL: [(Eviction, &str); 6] = [
-        (Eviction::VolatileLru, "volatile-lru"),
-        (Eviction::VolatileRandom, "volatile-random"),
-        (Eviction::VolatileTtl, "volatile-ttl"),
-        (Eviction::AllkeysLru, "allkeys-lru"),
-        (Eviction::AllkeysRandom, "allkeys-random"),
-        (Eviction::Noeviction, "noeviction"),
-    ];
-
-    /// Redis' name.
-    pub fn as_str(self) -> &'static str {
-        Eviction::ALL[self as usize].1
-    }
 }
 
 /// Who may say DEBUG, which can put a member out of service.
@@ -363,14 +325,13 @@ impl Default for Config {
             members: Vec::new(),
             routes: Routes::default(),
             thresholds: Thresholds::default(),
-            idle: CompatSettings::default(),
         }
     }
 }
 
 impl Default for Listener {
     fn default() -> Listener {
-        let at = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 6379)));
+        let at = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, Address::PORT)));
         Listener { name: "main".to_owned(), at, level: None }
     }
 }

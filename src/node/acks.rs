@@ -1,6 +1,8 @@
 //! Who has acknowledged what, and what a write's reply waits for.
 
 use super::member::Member;
+use super::member_state::MemberFlags;
+use super::membership::present;
 use super::replica_set::{MemberList, ReplicaSet};
 use super::waiters::Condition;
 use crate::base::ids::MemberId;
@@ -41,6 +43,8 @@ impl ReplicaSet {
 pub struct Wanted {
     /// This many, whichever they are.
     count: usize,
+    /// As many as these that are still members, whichever they are.
+    all: Places,
     /// Places of those that were in sync when the write was made. All that still are must have it,
     /// and one replica at least.
     in_sync: Option<Vec<MemberId>>,
@@ -81,7 +85,8 @@ impl Wanted {
         mut asked: impl Iterator<Item = AskedAcks>,
     ) -> Option<Wanted> {
         let mut most = asked.next()?;
-        let mut wanted = Wanted { count: 0, in_sync: None, timeout: most.timeout };
+        let mut wanted =
+            Wanted { count: 0, all: Places::default(), in_sync: None, timeout: most.timeout };
         wanted.add(most.acks, set, member_list);
         for it in asked {
             wanted.add(it.acks, set, member_list);
@@ -92,7 +97,8 @@ impl Wanted {
             };
             most = if most.acks.covers(it.acks) { most } else { it };
         }
-        (0 < wanted.count || wanted.in_sync.is_some()).then_some(wanted)
+        let is_any = 0 < wanted.count || !wanted.all.is_empty() || wanted.in_sync.is_some();
+        is_any.then_some(wanted)
     }
 
     fn add(&mut self, acks: Acks, set: &ReplicaSet, member_list: &MemberList) {
@@ -101,7 +107,10 @@ impl Wanted {
         match acks {
             Acks::None => {}
             Acks::Count(count) => self.count = self.count.max(count.into()),
-            Acks::All => self.count = self.count.max(member_list.len() - 1),
+            Acks::All => {
+                let replicas = present(member_list).map(|it| it.id).filter(|it| *it != master);
+                self.all = Places::of(replicas);
+            }
             Acks::InSync => {
                 let places = || member_list.iter().filter(in_sync).map(|it| it.id).collect();
                 self.in_sync.get_or_insert_with(places);
@@ -116,6 +125,11 @@ impl Wanted {
 
     /// When there is nothing more to wait for.
     pub fn condition(&self) -> Condition {
+        if !self.all.is_empty() {
+            // Those in sync are among all of them.
+            let count = self.count.max(usize::from(self.in_sync.is_some()));
+            return Condition::AckedByAll { places: self.all, count };
+        }
         match &self.in_sync {
             None => Condition::AckedBy(self.count),
             Some(in_sync) => {
@@ -127,8 +141,10 @@ impl Wanted {
 
     /// How far a write that ended at `offset` has come, now that `acked` replicas have it.
     pub fn confirmed(&self, set: &ReplicaSet, offset: Offset, acked: usize) -> Confirmed {
+        let left = self.all.iter().filter(|it| !set.member(*it).is(MemberFlags::REMOVED));
+        let count = self.count.max(left.count());
         let Some(in_sync) = &self.in_sync else {
-            return Confirmed { acked, wanted: self.count, is_settled: false };
+            return Confirmed { acked, wanted: count, is_settled: false };
         };
         let master = set.master();
         let members = in_sync.iter().map(|it| set.member(*it));
@@ -136,11 +152,11 @@ impl Wanted {
             .filter(|it| it.id != master && it.is_in_sync() && it.applied() < offset)
             .count();
         // A number may still be reached by those who were not in sync.
-        let is_settled = lacking == 0 && (in_sync.is_empty() || self.count <= acked);
+        let is_settled = lacking == 0 && (in_sync.is_empty() || count <= acked);
         // With none in sync there was nobody to count on: a drained replica may have it by now, or
         // not, and the answer must not be a matter of luck.
         let lacking = if in_sync.is_empty() { 1 } else { lacking };
-        let wanted = self.count.max(acked + lacking).max(1);
+        let wanted = count.max(acked + lacking).max(1);
         Confirmed { acked, wanted, is_settled }
     }
 }
@@ -158,7 +174,7 @@ mod tests {
     use super::*;
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
-    use crate::node::{ApplyBudget, MemberFlags, new_replid};
+    use crate::node::{ApplyBudget, new_replid};
 
     /// Three members, and a write that no replica has yet.
     fn set() -> ReplicaSet {
@@ -229,6 +245,21 @@ mod tests {
         set.member(MemberId(1)).enter(MemberFlags::PAUSED, MonoUs(1));
         let all = wanted(&set, &[(Acks::All, 5)]).unwrap();
         assert_eq!(stands(&all, &set), (1, 2, false), "a member that is paused is still a member");
+    }
+
+    #[test]
+    fn a_member_that_is_removed_is_no_longer_one_of_all() {
+        let set = set();
+        let all = wanted(&set, &[(Acks::All, 5)]).unwrap();
+        let both = wanted(&set, &[(Acks::All, 5), (Acks::InSync, 5)]).unwrap();
+        set.apply(set.member(MemberId(1)), ApplyBudget::SHORT);
+        assert_eq!(stands(&all, &set), (1, 2, false));
+        assert!(all.condition().reached(&set) < Some(set.head()));
+        set.remove_member(set.member(MemberId(2)), MonoUs(1)).unwrap();
+        assert_eq!((stands(&all, &set), stands(&both, &set)), ((1, 1, true), (1, 1, true)));
+        assert!(Some(set.head()) <= all.condition().reached(&set));
+        assert!(Some(set.head()) <= both.condition().reached(&set));
+        assert_eq!(stands(&wanted(&set, &[(Acks::All, 5)]).unwrap(), &set), (1, 1, true));
     }
 
     #[test]

@@ -1,19 +1,30 @@
 //! Which members may serve the reads of each route, worked out once for all connections.
 
+use super::member::Member;
+use super::member_state::MemberFlags;
 use super::replica_set::MemberList;
 use crate::base::ids::RouteId;
-use crate::route::{Allowed, Routes};
+use crate::route::{Allowed, MemberConfig, Routes};
 
 /// By route number, the members that may serve its reads; `None` for a route that all may serve.
 pub struct AllowedMembers(Box<[Option<Allowed>]>);
+
+/// A member as routes see it. One that was removed is called nothing and serves nobody.
+fn of_routes(member: &Member) -> MemberConfig {
+    if member.is(MemberFlags::REMOVED) {
+        let (name, tags) = (String::new(), Vec::new());
+        return MemberConfig { name, tags, zone: None, dedicated: true };
+    }
+    member.described()
+}
 
 impl AllowedMembers {
     /// What these routes come to with these members; `None` when every member may serve every
     /// route.
     pub fn of(routes: &Routes, member_list: &MemberList) -> Option<AllowedMembers> {
-        let members = || {
-            member_list.iter().map(|it| (it.id, it.name.as_str(), it.tags.as_slice(), it.dedicated))
-        };
+        let all: Vec<_> = member_list.iter().map(|it| (it.id, of_routes(it))).collect();
+        let members =
+            || all.iter().map(|(id, it)| (*id, it.name.as_str(), it.tags.as_slice(), it.dedicated));
         let allowed: Box<[_]> = routes.all().iter().map(|it| it.allowed(members())).collect();
         allowed.iter().any(Option::is_some).then_some(AllowedMembers(allowed))
     }
@@ -32,7 +43,7 @@ mod tests {
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
     use crate::node::ReplicaSet;
-    use crate::route::{Level, MemberConfig, Route, Selector};
+    use crate::route::{Level, Route, Selector};
 
     fn member(name: &str, tags: &[&str], dedicated: bool) -> MemberConfig {
         let tags = tags.iter().map(|it| it.to_string()).collect();
@@ -97,7 +108,7 @@ mod tests {
         assert_eq!(add("n9").err().unwrap(), "the member name `n9` is that of the 9th member");
         assert_eq!(set.member_list().len(), 2);
         let added = add("c").unwrap_or_else(|it| panic!("{it}"));
-        assert_eq!((added.name.as_str(), added.dedicated, added.id), ("c", true, MemberId(2)));
+        assert_eq!((added.name.as_str(), added.is_dedicated(), added.id), ("c", true, MemberId(2)));
         assert_eq!(set.add_replica(MonoUs(1)).unwrap().name, "n4");
         let routes = Routes::default();
         let found = AllowedMembers::of(&routes, &set.member_list()).unwrap();

@@ -59,7 +59,8 @@ impl ReplicaSet {
         if target.id == self.master() {
             return Err(Refused::IsMaster);
         }
-        if !target.is_sound() || target.is(MemberFlags::PAUSED) {
+        // Who drains a member is about to work on it: to undrain it silently would be no help.
+        if !target.is_sound() || target.is(MemberFlags::PAUSED | MemberFlags::DRAINED) {
             return Err(Refused::Unfit(target.flags()));
         }
         Ok(())
@@ -142,12 +143,20 @@ impl ReplicaSet {
             return;
         }
         let fit = |it: &&Arc<Member>| it.id != master.id && it.is_sound();
-        let Some(candidate) =
-            self.members().filter(fit).max_by_key(|it| (!it.dedicated, it.applied()))
+        let Some(candidate) = self
+            .members()
+            .filter(fit)
+            .max_by_key(|it| (!it.is_dedicated(), !it.is(MemberFlags::DRAINED), it.applied()))
         else {
             return;
         };
-        candidate.leave(MemberFlags::PAUSED);
+        // Better a member that somebody wanted to rest than none.
+        if candidate.is(MemberFlags::PAUSED | MemberFlags::DRAINED) {
+            let (name, flags) = (&candidate.name, candidate.flags());
+            log::warn!("event=order-dropped member={name} state={flags} why=no-other-candidate");
+            candidate.leave(MemberFlags::PAUSED);
+            candidate.leave(MemberFlags::DRAINED);
+        }
         match self.fail_over(candidate) {
             // Several connections may have met the same panic.
             Ok(_) | Err(Refused::IsMaster) => {}

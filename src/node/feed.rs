@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::Ordering::{AcqRel, SeqCst};
 
 /// What one round of applying came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -209,9 +209,13 @@ fn apply_one(hosted: &mut Hosted, record: PendingRecord<KeySlot>) -> Result<(), 
     Ok(())
 }
 
-/// Starts the task that feeds `member`. It idles while its member is the master.
+/// Starts the task that feeds `member`, or calls the one there is: a member that was removed and
+/// added again has it still. It idles while its member is the master, or is removed.
 pub fn start_feed(set: &Arc<ReplicaSet>, member: &Arc<Member>) {
     member.call_feed();
+    if member.has_feed.swap(true, AcqRel) {
+        return;
+    }
     tasks::spawn(feed(set.clone(), member.clone()));
 }
 

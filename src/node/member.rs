@@ -20,13 +20,11 @@ use std::task::{Context, Poll};
 pub struct Member {
     /// `n1`, `n2`, … or what it was given: not its role, which changes.
     pub name: String,
-    /// What routes may call it and others like it.
-    pub tags: Vec<String>,
-    /// Where it is. Only shown for now: reads do not prefer members of their own zone yet.
-    pub zone: Option<String>,
-    /// It serves reads only of routes that name it or one of its tags. As the master it serves as
-    /// any master does.
-    pub dedicated: bool,
+    /// What an operator says of it, which may be something else once it was removed and added
+    /// again; the name stays.
+    described: RwLock<MemberConfig>,
+    /// Its feed has a task.
+    pub(super) has_feed: AtomicBool,
     /// Its place in the member list.
     pub id: MemberId,
     follower: OnceLock<FollowerId>,
@@ -77,12 +75,10 @@ impl ApplyState {
 impl Member {
     /// A member with this engine, described like this.
     pub fn new(id: MemberId, config: MemberConfig, engine: Engine) -> Member {
-        let MemberConfig { name, tags, zone, dedicated } = config;
         Member {
-            name,
-            tags,
-            zone,
-            dedicated,
+            name: config.name.clone(),
+            described: RwLock::new(config),
+            has_feed: AtomicBool::new(false),
             id,
             follower: OnceLock::new(),
             readers: AtomicU32::new(0),
@@ -95,6 +91,22 @@ impl Member {
             applying_since: AtomicU64::new(AT_REST),
             full_resyncs: AtomicU64::new(0),
         }
+    }
+
+    /// What an operator says of it.
+    pub fn described(&self) -> MemberConfig {
+        self.described.read().clone()
+    }
+
+    /// It is described anew; its name stays as it was written first.
+    pub(super) fn describe(&self, config: MemberConfig) {
+        *self.described.write() = MemberConfig { name: self.name.clone(), ..config };
+    }
+
+    /// Whether it serves reads only of routes that name it or one of its tags. As the master it
+    /// serves as any master does.
+    pub fn is_dedicated(&self) -> bool {
+        self.described.read().dedicated
     }
 
     /// What it is to the log; `None` of a master that was never a replica.

@@ -18,12 +18,15 @@ bitflags! {
         const UNSYNCED = 1 << 3;
         /// It is being copied, and stands still for as long. It serves what it has.
         const FROZEN = 1 << 4;
+        /// It was taken out of the set, and its place waits for one of the same name.
+        const REMOVED = 1 << 5;
     }
 }
 
 impl MemberFlags {
     /// Its data does not follow the stream.
-    pub const UNSOUND: MemberFlags = MemberFlags::QUARANTINED.union(MemberFlags::UNSYNCED);
+    pub const UNSOUND: MemberFlags =
+        MemberFlags::QUARANTINED.union(MemberFlags::UNSYNCED).union(MemberFlags::REMOVED);
     const OUT_OF_SERVICE: MemberFlags = MemberFlags::DRAINED.union(MemberFlags::UNSOUND);
     const NOT_MOVING: MemberFlags = MemberFlags::PAUSED.union(MemberFlags::FROZEN);
 }

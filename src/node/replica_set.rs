@@ -20,7 +20,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, OnceLock};
 
-/// The members at one time. Members are added, never taken away.
+/// The members at one time, by place. Members are added; one that is removed keeps its place.
 pub type MemberList = Arc<[Arc<Member>]>;
 
 /// A hosted replica set.
@@ -138,12 +138,33 @@ impl ReplicaSet {
     /// The member at this place: one of any member list, or the master.
     #[inline]
     pub fn member(&self, id: MemberId) -> &Member {
-        self.members[id.index()].get().expect("members are never taken away")
+        self.members[id.index()].get().expect("a member keeps its place")
     }
 
     /// All members there are now.
     pub(super) fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.places().filter(|it| !it.is(MemberFlags::REMOVED))
+    }
+
+    /// All members there have been, by place.
+    pub(super) fn places(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.members.iter().map_while(OnceLock::get)
+    }
+
+    /// A member at the first place that nobody has had; `None` when there is no such place.
+    pub(super) fn new_place(
+        &self,
+        member: impl FnOnce(MemberId) -> Arc<Member>,
+    ) -> Option<Arc<Member>> {
+        let index = self.places().count();
+        let place = self.members.get(index)?;
+        Some(place.get_or_init(|| member(MemberId::of(index))).clone())
+    }
+
+    /// Makes everybody look at the members again.
+    pub(super) fn renew_member_list(&self) {
+        *self.member_list.write() = self.places().cloned().collect();
+        self.announce();
     }
 
     /// Grows whenever [`ReplicaSet::member_list`], [`ReplicaSet::master`], [`ReplicaSet::history`]
@@ -226,35 +247,6 @@ impl ReplicaSet {
     /// An empty engine for a member of this set.
     pub(super) fn new_engine(&self) -> Engine {
         Engine::new(self.seed, *self.thresholds.read())
-    }
-
-    /// Adds a replica that nobody has described; `None` when there is no room for another.
-    pub fn add_replica(&self, now: MonoUs) -> Option<Arc<Member>> {
-        self.add_member(MemberConfig::unnamed, now).ok()
-    }
-
-    /// Adds a replica, which must be synced before it serves. `describe` says what it is called and
-    /// the like, given its place. Answers it, or why there is none.
-    pub fn add_member(
-        &self,
-        describe: impl FnOnce(usize) -> MemberConfig,
-        now: MonoUs,
-    ) -> Result<Arc<Member>, String> {
-        const FULL: &str = "the set has no room for another member";
-        let _alone = self.changing.lock();
-        let index = self.member_list.read().len();
-        let place = self.members.get(index).ok_or(FULL)?;
-        let config = describe(index);
-        if let Some(why) = config.clashes(index, self.members().map(|it| it.name.as_str())) {
-            return Err(why);
-        }
-        let member = Arc::new(Member::new(MemberId::of(index), config, self.new_engine()));
-        member.enter(MemberFlags::UNSYNCED, now);
-        member.make_follower(&mut self.log.lock());
-        place.get_or_init(|| member.clone());
-        *self.member_list.write() = self.members().cloned().collect();
-        self.announce();
-        Ok(member)
     }
 
     pub(super) fn install_master(&self, id: MemberId, history: ReplicationHistory) {

@@ -39,7 +39,7 @@ impl ReplicaSet {
         member.id != self.master()
             && member.is(MemberFlags::UNSYNCED)
             && !member.is(MemberFlags::PAUSED)
-            && !member.is(MemberFlags::QUARANTINED)
+            && !member.is(MemberFlags::QUARANTINED | MemberFlags::REMOVED)
     }
 
     /// Makes `member` a copy of a sound member. A replica is copied when there is one: it stands
@@ -82,8 +82,9 @@ impl ReplicaSet {
                 && member.applied() <= it.applied()
         };
         let replica = self.members().find(is_fit);
-        let master =
-            || self.members().nth(master.index()).filter(|it| !it.is(MemberFlags::QUARANTINED));
+        let master = || {
+            self.members().find(|it| it.id == master).filter(|it| !it.is(MemberFlags::QUARANTINED))
+        };
         replica.or_else(master).cloned()
     }
 

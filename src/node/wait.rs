@@ -1,6 +1,7 @@
 //! Waiting for an offset of a set: when it is there, and how who waits hears of it.
 
 use super::member::Member;
+use super::member_state::MemberFlags;
 use super::replica_set::ReplicaSet;
 use super::waiters::{Condition, Wake};
 use crate::base::ids::BlockId;
@@ -19,8 +20,16 @@ impl Condition {
                 let slowest = replicas(set).filter(|it| is_awaited(it)).map(Member::applied).min();
                 Some(slowest.unwrap_or(Offset::MAX)).min(set.acked_by_at_least(count))
             }
-            // It has become the master, which has everything.
-            Condition::Readable { member, .. } if member == set.master() => Some(Offset::MAX),
+            Condition::AckedByAll { places, count } => {
+                let left = places.iter().filter(|it| !set.member(*it).is(MemberFlags::REMOVED));
+                set.acked_by_at_least(count.max(left.count()))
+            }
+            // It has become the master, which has everything, or is gone: another may be asked.
+            Condition::Readable { member, .. }
+                if member == set.master() || set.member(member).is(MemberFlags::REMOVED) =>
+            {
+                Some(Offset::MAX)
+            }
             Condition::Readable { member, allowed } => {
                 let may_serve =
                     |it: &&Member| it.id == member || (allowed.has(it.id) && it.in_service());
@@ -96,7 +105,7 @@ mod tests {
     use crate::base::places::Places;
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
-    use crate::node::{ApplyBudget, MemberFlags, new_replid};
+    use crate::node::{ApplyBudget, new_replid};
     use parking_lot::Mutex;
 
     #[derive(Default)]

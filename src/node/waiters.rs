@@ -25,6 +25,9 @@ pub trait Wake: Send + Sync {
 pub enum Condition {
     /// This many replicas, whichever they are, have acknowledged it.
     AckedBy(usize),
+    /// As many replicas as there are still members of these, and this many at least, have
+    /// acknowledged it.
+    AckedByAll { places: Places, count: usize },
     /// All of these replicas that are still in sync have acknowledged it, and so have this many in
     /// all. Over at once when there are none of these.
     InSync { places: Places, count: usize },

@@ -36,6 +36,8 @@ pub enum DisconnectReason {
     Promoted,
     /// The copy that it was to begin with could not be made.
     ResyncFailed,
+    /// It is no member any more.
+    Removed,
     /// It broke the protocol.
     Peer(PeerFault),
 }
@@ -49,6 +51,7 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::Quarantined => f.write_str("quarantined"),
             DisconnectReason::Promoted => f.write_str("promoted"),
             DisconnectReason::ResyncFailed => f.write_str("full-resync-failed"),
+            DisconnectReason::Removed => f.write_str("removed"),
             DisconnectReason::Peer(fault) => fault.fmt(f),
         }
     }

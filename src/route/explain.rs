@@ -68,7 +68,8 @@ pub fn explain(
             allowed: allowed.is_none_or(|it| it.places.has(stood.member)),
         }
     });
-    let candidates: Vec<Considered> = candidates.collect();
+    // A place without a name is one that its member has left.
+    let candidates: Vec<Considered> = candidates.filter(|it| !it.name.is_empty()).collect();
     let plan = match allowed {
         Some(allowed) => plan(ask, &Among { members, allowed }),
         None => plan(ask, members),

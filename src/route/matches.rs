@@ -64,14 +64,19 @@ impl Match {
         Group::ALL.iter().map(|it| it.name())
     }
 
+    /// Whether it is for the command of this upper-case name, when that does this.
+    #[inline]
+    pub fn takes(&self, command: &str, group: Group, class: Class) -> bool {
+        (self.groups.is_empty() || self.groups.contains(&group))
+            && (self.commands.is_empty() || self.commands.iter().any(|it| is_or_holds(it, command)))
+            && self.class.is_none_or(|it| it == class)
+    }
+
     /// Whether everything but the keys matches.
     pub(super) fn suits(&self, ask: &Question<'_>) -> bool {
         let named =
             |names: &[String], name: &str| names.is_empty() || names.iter().any(|it| it == name);
-        (self.groups.is_empty() || self.groups.contains(&ask.group))
-            && (self.commands.is_empty()
-                || self.commands.iter().any(|it| is_or_holds(it, ask.command)))
-            && self.class.is_none_or(|it| it == ask.class)
+        self.takes(ask.command, ask.group, ask.class)
             && (self.dbs.is_empty() || self.dbs.contains(&ask.db))
             && named(&self.users, ask.user)
             && one_fits(&self.clients, ask.client.as_bytes())

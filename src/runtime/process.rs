@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 use std::io::{self, Read};
+use std::net::{IpAddr, ToSocketAddrs};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -98,6 +99,12 @@ pub fn allow_files(wanted: u64) -> u64 {
 /// Reads a whole file.
 pub fn read_text(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
+}
+
+/// The address of a host, as the system knows it; an IPv4 address where there is one.
+pub fn resolve(name: &str) -> Option<IpAddr> {
+    let found: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|it| it.ip()).collect();
+    found.iter().find(|it| it.is_ipv4()).or(found.first()).copied()
 }
 
 /// Takes a socket's path away; one that is not there is as good.

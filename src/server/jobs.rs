@@ -3,7 +3,7 @@
 use super::migrate;
 use crate::base::ids::MemberId;
 use crate::commands::Job;
-use crate::runtime::tasks;
+use crate::runtime::{clock, tasks};
 use crate::state::{Client, JobReply, Server};
 use futures::future::{Either, select};
 use std::pin::pin;
@@ -25,6 +25,7 @@ pub async fn run(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Option
 async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobReply {
     match job {
         Job::FailOver { candidate } => fail_over(candidate, server).await,
+        Job::Remove { member } => remove(member, server).await,
         Job::Reload => reload(server, client).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
     }
@@ -41,6 +42,15 @@ async fn fail_over(candidate: MemberId, server: &Arc<Server>) -> JobReply {
         }
     };
     JobReply { reply, wrote: None }
+}
+
+/// PROXY NODE REMOVE: somebody may be reading the member, for long.
+async fn remove(member: MemberId, server: &Arc<Server>) -> JobReply {
+    let set = server.set.clone();
+    let done = tasks::apart(move || set.remove_member(set.member(member), clock::mono_now())).await;
+    let name = || server.set.member(member).name.clone();
+    let refused = |why| format!("ERR {} cannot be removed: {why}", name());
+    JobReply { reply: done.map(|()| JobReply::line("OK")).map_err(refused), wrote: None }
 }
 
 /// PROXY RELOAD: it reads a file.

@@ -19,5 +19,5 @@ pub use log_limit::LogLimit;
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UnblockAs};
 pub use memory::Memory;
 pub use rates::{Gains, Rates};
-pub use server::{ProcessInfo, Server, Source, clamp_maxclients, clients_allowed};
+pub use server::{ProcessInfo, Server, Source, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};

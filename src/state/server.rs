@@ -6,7 +6,7 @@ use super::log_limit::LogLimit;
 use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::time::WallMs;
-use crate::config::Config;
+use crate::config::{Checked, Config};
 use crate::metrics::Delay;
 use crate::metrics::batch::Batch;
 use crate::metrics::distribution::Distribution;
@@ -41,6 +41,11 @@ pub fn clamp_maxclients(config: &mut Config) {
     }
 }
 
+/// A line for each setting that does not do what it seems to.
+pub fn log_warnings(warnings: &[String]) {
+    warnings.iter().for_each(|it| log::warn!("event=config-warning why={it}"));
+}
+
 /// Which process this is.
 pub struct ProcessInfo {
     /// A name that no other run has.
@@ -61,7 +66,7 @@ impl ProcessInfo {
 }
 
 /// Reads the config file and the flags over it once more. `None` in a server that has no file.
-pub type Source = Option<Box<dyn Fn() -> Result<Config, String> + Send + Sync>>;
+pub type Source = Option<Box<dyn Fn() -> Result<Checked, String> + Send + Sync>>;
 
 /// Which members may serve which routes, with the settings and the members it was worked out from.
 type KeptAllowed = Option<(Arc<Config>, MemberList, Option<Arc<AllowedMembers>>)>;
@@ -191,10 +196,12 @@ impl Server {
         let file = &self.process_info.file;
         // One at a time from the file on, so that the text that was read last is in force at last.
         let source = self.source.lock();
-        let read = source.as_ref().ok_or(NO_FILE)?()?;
+        let Checked { config: read, warnings } = source.as_ref().ok_or(NO_FILE)?()?;
+        let members = self.set.described();
         let mut changed = Vec::new();
         self.change_settings(|settings| {
-            let mut after = settings.reloaded(read).map_err(|why| format!("{file}: {why}"))?;
+            let after = settings.reloaded(read, &members);
+            let mut after = after.map_err(|why| format!("{file}: {why}"))?;
             clamp_maxclients(&mut after);
             changed = settings.changes(&after);
             *settings = after;
@@ -202,6 +209,7 @@ impl Server {
         })?;
         let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(",") };
         log::info!("event=reloaded by={asked_by} file={file} changed={changed}");
+        log_warnings(&warnings);
         Ok(())
     }
 

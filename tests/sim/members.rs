@@ -82,7 +82,8 @@ fn sync(set: &ReplicaSet, member: &Member, now: MonoUs) -> String {
 
 /// Whether a member can take over.
 fn is_fit(set: &ReplicaSet, member: &Member) -> bool {
-    member.id != set.master() && member.is_sound() && !member.is(MemberFlags::PAUSED)
+    let has_orders = member.is(MemberFlags::PAUSED | MemberFlags::DRAINED);
+    member.id != set.master() && member.is_sound() && !has_orders
 }
 
 /// Makes a member the master, if it is fit. Answers whether it was.

@@ -105,7 +105,7 @@ impl World {
         let first = configs[0].clone();
         let source = move || {
             let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            Ok(configs[(turn + 1) % 2].clone())
+            Ok(configs[(turn + 1) % 2].clone().into())
         };
         let signer = TokenSigner::new(b"a secret of the simulation");
         let birth = ProcessInfo::now(0, String::new());
@@ -300,7 +300,7 @@ impl World {
                 }
             }
             Job::Reload => self.server.reload("the simulation").map(|()| b"+OK\r\n".to_vec()),
-            Job::Migrate { .. } => unreachable!("nobody asks for it"),
+            Job::Migrate { .. } | Job::Remove { .. } => unreachable!("nobody asks for it"),
         };
         self.tell(format!("a job of client {} ends", client.id));
         // Some tell it twice.

@@ -22,8 +22,9 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     lines.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
     lines.line("rdb_changes_since_last_save", changes);
     lines.line("rdb_bgsave_in_progress", 0);
-    lines.line("rdb_last_save_time", server.process_info.at.0 / 1000);
-    lines.line("rdb_last_bgsave_status", "ok");
+    // Redis says `ok` and when it started: here nothing ever was or will be saved.
+    lines.line("rdb_last_save_time", 0);
+    lines.line("rdb_last_bgsave_status", "never");
     lines.line("rdb_last_bgsave_time_sec", -1);
     lines.line("rdb_current_bgsave_time_sec", -1);
     lines.zeros(&["rdb_saves", "rdb_last_cow_size"]);

@@ -101,7 +101,7 @@ pub fn memory(server: &Server, lines: &mut Lines) {
     ["used_memory_lua", "used_memory_vm_total", "used_memory_scripts", "maxmemory"]
         .iter()
         .for_each(|it| lines.bytes(it, 0));
-    lines.line("maxmemory_policy", server.settings().idle.eviction.as_str());
+    lines.line("maxmemory_policy", server.settings().value("maxmemory-policy").unwrap_or_default());
     // The allocator does not say which pages it holds: all that is resident counts as its own.
     lines.push(format_args!("allocator_frag_ratio:{:.2}", memory.fragmentation()));
     lines.line("allocator_frag_bytes", memory.fragmentation_bytes());

@@ -9,7 +9,7 @@ use crate::commands::{
 };
 use crate::config::DebugAccess;
 use crate::engine::{Effects, Engine};
-use crate::node::{Member, Verb};
+use crate::node::{Member, Verb, present};
 use crate::resp::Reply;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,8 +97,8 @@ fn sleep(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 fn digest(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (set, member_list) = (&context.server.set, context.server.set.member_list());
     let now = context.clock.wall_now();
-    context.reply.array(member_list.len());
-    for member in member_list.iter() {
+    context.reply.array(present(&member_list).count());
+    for member in present(&member_list) {
         // The lock keeps the offset and the data together.
         let (offset, digest) = {
             let reading = set.read(member);

@@ -3,7 +3,7 @@
 use crate::base::position::Offset;
 use crate::command::{Args, Fault};
 use crate::commands::{CommandContext, Job, Outcome};
-use crate::node::{FollowerStatus, Member, MemberFlags, MemberList, start_feed};
+use crate::node::{FollowerStatus, Member, MemberFlags, MemberList, Refused, present, start_feed};
 use crate::resp::Reply;
 use crate::route::MemberConfig;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use std::sync::atomic::Ordering::Relaxed;
 pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let set = &context.server.set;
     let (member_list, followers) = (set.member_list(), set.followers(context.now));
-    context.reply.map(member_list.len());
-    for member in member_list.iter() {
+    context.reply.map(present(&member_list).count());
+    for member in present(&member_list) {
         context.reply.bulk(member.name.as_bytes());
         let is_it = |it: &&FollowerStatus| it.member.as_ref().is_some_and(|it| it.id == member.id);
         describe(context.reply, set.head(), member, followers.iter().find(is_it));
@@ -26,11 +26,12 @@ pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 /// The master is the one that follows nobody.
 fn describe(reply: &mut Reply, head: Offset, member: &Member, follower: Option<&FollowerStatus>) {
     let offset = follower.map_or(head, |it| it.acked);
+    let MemberConfig { tags, zone, dedicated, .. } = member.described();
     let words = [
         ("role", follower.map_or("master", |_| "replica")),
         ("state", &member.flags()),
         ("feed", &follower.map_or_else(|| "source".into(), |it| feed(member, it))),
-        ("zone", member.zone.as_deref().unwrap_or_default()),
+        ("zone", zone.as_deref().unwrap_or_default()),
     ];
     let numbers = [
         ("offset", offset.bytes() as i64),
@@ -50,10 +51,10 @@ fn describe(reply: &mut Reply, head: Offset, member: &Member, follower: Option<&
     reply.bulk(b"in-service");
     reply.boolean(member.in_service());
     reply.bulk(b"tags");
-    reply.array(member.tags.len());
-    member.tags.iter().for_each(|it| reply.bulk(it.as_bytes()));
+    reply.array(tags.len());
+    tags.iter().for_each(|it| reply.bulk(it.as_bytes()));
     reply.bulk(b"dedicated");
-    reply.boolean(member.dedicated);
+    reply.boolean(dedicated);
 }
 
 /// The follower's state, unless its member keeps it from being fed.
@@ -78,10 +79,24 @@ pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let member_list = set.member_list();
     let member = named(&member_list, word)?;
     let order = context.args.next().unwrap_or_default().to_ascii_lowercase();
+    let is_forced = takes_away(&order) && context.args.word("FORCE");
     context.args.done()?;
+    if takes_away(&order) && set.is_last_in_service(member) {
+        if !is_forced {
+            return Err(last(&member.name, &order));
+        }
+        log::warn!(
+            "event=no-replica-in-service last={} why=all reads go to the master",
+            member.name
+        );
+    }
     let done = match order.as_slice() {
         b"pause" => set.pause(member, context.now),
         b"drain" => set.drain(member, context.now),
+        b"remove" if member.id != set.master() => {
+            return Ok(Outcome::apart(Job::Remove { member: member.id }, context.kept_request()));
+        }
+        b"remove" => Err(Refused::IsMaster),
         b"resume" => {
             set.resume(member);
             Ok(())
@@ -90,13 +105,26 @@ pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
             set.undrain(member);
             Ok(())
         }
-        _ => return Err(Fault::Static("ERR an order is PAUSE, RESUME, DRAIN or UNDRAIN")),
+        _ => return Err(Fault::Static("ERR an order is PAUSE, RESUME, DRAIN, UNDRAIN or REMOVE")),
     };
     done.map_err(|why| {
         Fault::Message(format!("ERR {} does not take that order: {why}", member.name))
     })?;
     context.reply.ok();
     Ok(Outcome::Answered)
+}
+
+/// Whether after this order the member serves nobody.
+fn takes_away(order: &[u8]) -> bool {
+    order == b"drain" || order == b"remove"
+}
+
+fn last(name: &str, order: &[u8]) -> Fault {
+    let order = String::from_utf8_lossy(order).to_uppercase();
+    Fault::Message(format!(
+        "ERR {name} is the last replica in service: without it all reads go to the master; write \
+         {order} FORCE if that is meant"
+    ))
 }
 
 /// Answers the new member's name. It serves once its first sync is done.
@@ -150,9 +178,9 @@ pub fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 /// The member of this name.
 pub fn named<'r>(member_list: &'r MemberList, name: &[u8]) -> Result<&'r Arc<Member>, Fault> {
-    let found = member_list.iter().find(|it| it.name.as_bytes().eq_ignore_ascii_case(name));
+    let found = present(member_list).find(|it| it.name.as_bytes().eq_ignore_ascii_case(name));
     found.ok_or_else(|| {
-        let names: Vec<&str> = member_list.iter().map(|it| it.name.as_str()).collect();
+        let names: Vec<&str> = present(member_list).map(|it| it.name.as_str()).collect();
         Fault::Message(format!("ERR no such member; there are {}", names.join(", ")))
     })
 }

@@ -11,7 +11,7 @@ use crate::commands::{
     Command, CommandContext, Handler, Job, Outcome, RequestContext, SessionRow, preferred_replica,
     session_container, session_prefix, session_row, stats,
 };
-use crate::node::View;
+use crate::node::{View, present};
 use crate::resp::{OwnedRequest, Request};
 use crate::route::{Acks, Level, explain};
 use crate::runtime::tasks;
@@ -73,9 +73,9 @@ const SUBCOMMANDS: &[SessionRow] = &[
         Group::Proxy,
         SINCE,
         "O(1)",
-        "Pauses, resumes, drains or undrains a replica, or adds one.",
-        "<name <PAUSE | RESUME | DRAIN | UNDRAIN> | ADD [NAME name] [TAG tag [TAG tag ...]] \
-         [ZONE zone] [DEDICATED]>",
+        "Pauses, resumes, drains, undrains or removes a replica, or adds one.",
+        "<name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | REMOVE [FORCE]> | \
+         ADD [NAME name] [TAG tag [TAG tag ...]] [ZONE zone] [DEDICATED]>",
     ),
     session_row("NODES", Exactly(2), ANY_TIME, members::nodes).says(
         Group::Proxy,
@@ -258,7 +258,8 @@ fn told(
     let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
     ask.of_member = command.spec.flags.contains(Flags::AT_MASTER);
     let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
-    let name = |it: MemberId| set.member(it).name.clone();
+    let is_there = |it: MemberId| present(&member_list).any(|member| member.id == it);
+    let name = |it| if is_there(it) { set.member(it).name.clone() } else { String::new() };
     let mut lines = explain(route, &ask, &view, allowed, name).lines();
     let gate = settings.set.gate().filter(|_| class == Class::Write);
     if gate.is_some_and(|it| !it.allows(view.fed())) {

@@ -39,7 +39,7 @@ fn patterns_find_names_and_their_older_ones_once() {
     assert_eq!(names("*").len(), {
         let aliases = PARAMS.iter().filter(|it| it.alias.is_some()).count();
         let secrets = PARAMS.iter().filter(|it| !it.is_told()).count();
-        PARAMS.len() - secrets + aliases + FIXED.len()
+        PARAMS.len() - secrets + aliases + fixed::names().count()
     });
 }
 
@@ -101,8 +101,8 @@ fn what_is_set_is_shown() {
         ("requirepass", "s3 cret", "s3 cret"),
         ("hash-max-ziplist-value", "1kb", "1024"),
         ("list-max-listpack-size", "-9", "-9"),
-        ("list-compress-depth", "3", "3"),
-        ("maxmemory-policy", "ALLKEYS-LRU", "allkeys-lru"),
+        ("list-compress-depth", "0", "0"),
+        ("maxmemory-policy", "NOEVICTION", "noeviction"),
         ("save", "", ""),
         ("appendonly", "no", "no"),
         (
@@ -145,22 +145,33 @@ fn a_value_that_does_not_fit_is_refused_in_redis_words() {
         refused(name, "abc", "argument must be a memory value");
         refused(name, "-1", "argument must be a memory value");
     }
-    refused("list-compress-depth", "-1", below);
-    refused("list-compress-depth", "9223372036854775808", integer);
-    refused(
-        "maxmemory-policy",
-        "allkeys-lfu",
-        "access frequency is not tracked here, LFU policies cannot be chosen",
-    );
     refused("latency-tracking", "maybe", "argument must be 'yes' or 'no'");
     refused(
         "loglevel",
         "loud",
         "argument(s) must be one of the following: debug, verbose, notice, warning",
     );
-    refused("databases", "3", "can't set immutable config");
+    refused("databases", "3", "can't set immutable config: this is not adjustable here");
     refused("threads", "3", "can't set immutable config");
     refused("port", "1", "can't set immutable config");
+}
+
+#[test]
+fn what_makes_no_sense_here_has_redis_default_and_a_reason_why_it_has_no_other() {
+    let evicts = "can't set immutable config: memory is not limited and nothing is evicted here";
+    for policy in ["allkeys-lfu", "allkeys-lru", "volatile-ttl"] {
+        refused("maxmemory-policy", policy, evicts);
+    }
+    refused("maxmemory", "100mb", evicts);
+    let disk = "can't set immutable config: nothing is written to disk: everything is in memory, \
+                and a restart loses it";
+    refused("appendonly", "yes", disk);
+    refused("save", "3600 1", disk);
+    for name in fixed::names() {
+        let (value, why) = fixed(name).unwrap();
+        assert_eq!(set(&mut Config::default(), &[(name, value)]), Ok(()), "{name}");
+        assert!(why.len() < 120 && param(name).is_none(), "{name}: {why}");
+    }
 }
 
 #[test]

@@ -1,0 +1,72 @@
+//! Keys that whoever knows Redis' config file writes, and what to write here instead.
+
+use super::fixed::fixed;
+use super::table::{Section, param};
+
+/// Names of Redis, and of this file in a wrong place, with what stands for them here.
+const INSTEAD: &[(&str, &str)] = &[
+    ("port", "the port is part of `bind` in a [[listener]], like bind = \"127.0.0.1:6379\""),
+    ("bind", "write it in a [[listener]], with the port, like bind = \"127.0.0.1:6379\""),
+    ("unixsocket", "write `unix` in a [[listener]], like unix = \"/run/entourage.sock\""),
+    ("unix", "write it in a [[listener]], like unix = \"/run/entourage.sock\""),
+    ("listeners", "each listener is a table, [[listener]]; a [[route]] names those it is for"),
+    ("routes", "each route is a table, [[route]]"),
+    ("members", "each member is a table, [[member]]; a route's members are a key of [[route]]"),
+    ("level", "write it in [consistency], in a [[route]] or in a [[listener]]"),
+    ("on-lag", "write it in [consistency] or in a [[route]]"),
+    ("acks", "write it in [consistency] or in a [[route]]"),
+    ("acks-timeout", "write it in [consistency] or in a [[route]]"),
+    ("sticky-for", "write it in [consistency] or in a [[route]]"),
+    ("replicaof", "the replicas are hosted in this process: write `replicas` in [set]"),
+    ("slaveof", "the replicas are hosted in this process: write `replicas` in [set]"),
+    ("user", "there are no users but `default` yet: write `requirepass` in [server]"),
+    ("include", "a configuration is one file"),
+    ("loadmodule", "there are no modules"),
+    ("rename-command", "commands cannot be renamed"),
+    ("sentinel", "there is no Sentinel: PROXY FAILOVER changes the master"),
+];
+
+/// What to say of an unknown key that means something to Redis, or elsewhere in the file.
+pub fn advice(name: &str) -> Option<String> {
+    let instead = INSTEAD.iter().find(|it| it.0.eq_ignore_ascii_case(name));
+    let what = match instead {
+        Some((_, instead)) => (*instead).to_owned(),
+        None => of_param(name).or_else(|| of_fixed(name))?,
+    };
+    Some(format!("unknown key `{name}` here: {what}"))
+}
+
+fn of_param(name: &str) -> Option<String> {
+    let param = param(name).filter(|it| it.section != Section::Nowhere)?;
+    let section = param.key().split('.').next().unwrap_or_default().to_owned();
+    Some(format!("write `{}` in [{section}]", param.name))
+}
+
+fn of_fixed(name: &str) -> Option<String> {
+    fixed(name).map(|(value, why)| match value {
+        "" => format!("it is not supported; {why}"),
+        _ => format!("it is not supported, and as good as \"{value}\"; {why}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_redis_is_answered_with_ours_or_with_why_there_is_none() {
+        for (name, what) in [
+            ("PORT", "the port is part of `bind` in a [[listener]]"),
+            ("requirepass", "write `requirepass` in [server]"),
+            ("io-threads", "write `threads` in [server]"),
+            ("min-slaves-to-write", "write `min-replicas-to-write` in [set]"),
+            ("appendonly", "it is not supported, and as good as \"no\"; nothing is written to"),
+            ("save", "it is not supported; nothing is written to disk"),
+        ] {
+            let told = advice(name).unwrap();
+            let expected = format!("unknown key `{name}` here: {what}");
+            assert!(told.starts_with(&expected), "{told}");
+        }
+        assert_eq!(advice("maxclient"), None);
+    }
+}
