@@ -8,7 +8,9 @@ use super::tree::selectable;
 use super::{Address, Config, Listener};
 use crate::base::limits::REPLICAS_MAX;
 use crate::command::Class;
-use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Route, Routes, Selector};
+use crate::route::{
+    Acks, Ladder, Level, Match, MemberConfig, Route, Routes, Selector, StickyScope,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,12 +34,13 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawListener {
     name: Option<Leaf<String>>,
     bind: Option<Leaf<SocketAddr>>,
     unix: Option<Leaf<PathBuf>>,
     level: Option<Leaf<Level>>,
+    sticky_scope: Option<Leaf<StickyScope>>,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +65,7 @@ struct RawConsistency {
     acks: Option<Leaf<Acks>>,
     acks_timeout: Option<Leaf<Duration>>,
     sticky_for: Option<Leaf<Duration>>,
+    sticky_scope: Option<Leaf<StickyScope>>,
 }
 
 #[derive(Deserialize)]
@@ -116,6 +120,8 @@ fn read(text: &str) -> Result<Config, Wrong> {
     if !says_replicas && !config.members.is_empty() {
         config.set.replicas = config.members.len() - 1;
     }
+    config.sticky_scope =
+        raw.consistency.sticky_scope.as_ref().map_or_else(Default::default, |it| it.0);
     let members = config.all_members();
     config.routes = routes(raw.consistency, raw.route, &config.listeners, &members)?;
     Ok(config)
@@ -191,7 +197,9 @@ fn listeners(raw: Vec<Spanned<RawListener>>) -> Result<Vec<Listener>, Wrong> {
             }
         };
         let name = raw.name.map_or_else(|| at.to_string(), |it| it.0);
-        let listener = Listener { name, at, level: raw.level.map(|it| it.0) };
+        let level = raw.level.map(|it| it.0);
+        let sticky_scope = raw.sticky_scope.map(|it| it.0);
+        let listener = Listener { name, at, level, sticky_scope };
         if let Some(why) = listener.clashes(&listeners) {
             return Err(Wrong::says(span, why));
         }
@@ -322,6 +330,7 @@ impl RawRoute {
             acks: self.acks,
             acks_timeout: self.acks_timeout,
             sticky_for: self.sticky_for,
+            sticky_scope: None,
         };
         raw.over(default, level, matches, self.name.0, members)
     }

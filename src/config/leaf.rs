@@ -4,7 +4,7 @@ use super::Address;
 use crate::base::limits::{DATABASES, REPLICAS_MAX};
 use crate::base::size::parse_duration;
 use crate::command::Class;
-use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Step};
+use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Step, StickyScope};
 use serde::de::{Deserialize, Deserializer, Error};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,6 +39,12 @@ fn text<T>(value: &Value, parse: impl Fn(&str) -> Option<T>, accepted: &str) -> 
 impl Setting for Level {
     fn read(value: &Value) -> Result<Level, String> {
         text(value, Level::parse, Level::ACCEPTED)
+    }
+}
+
+impl Setting for StickyScope {
+    fn read(value: &Value) -> Result<StickyScope, String> {
+        text(value, StickyScope::parse, StickyScope::ACCEPTED)
     }
 }
 
