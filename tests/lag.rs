@@ -139,7 +139,7 @@ fn every_step_of_a_ladder_is_counted_once_for_each_read_that_takes_it() {
     }
     let refused = wire.ask("GET other:1").string();
     assert!(
-        refused.starts_with("LAGGED ") && refused.contains(" bytes behind eta_ms="),
+        refused.starts_with("LAGGED ") && refused.contains(" bytes behind: try again"),
         "{refused}"
     );
     assert!(wire.ask("GET brief:1").is_error());

@@ -219,7 +219,7 @@ fn a_write_during_the_transfer_is_not_lost() {
         assert_eq!(other.ask("INCRBY a 10").int(), Some(11));
     });
     let answer = wire.ask(&format!("MIGRATE 127.0.0.1 {target}  0 5000 KEYS a b")).to_string();
-    assert!(answer.starts_with("-ERR 1 of 2 keys changed here"), "{answer}");
+    assert!(answer.starts_with("-KEYSCHANGED 1 of 2 keys changed here"), "{answer}");
     assert_eq!(wire.ask("GET a").string(), "11");
     assert_eq!(wire.ask("EXISTS b").int(), Some(0));
 }

@@ -197,20 +197,35 @@ fn a_file_that_cannot_be_used_changes_nothing_and_the_answer_says_where() {
     let (server, mut wire) = late("[consistency]\nlevel = \"eventual\"\n");
     let broken = |line: &str| format!("{}{line}\n", level("master"));
     let cases = [
-        ("[server]\nmaxclients = 0", "ERR entourage.toml:7: server.maxclients = 0 is not accepted"),
-        ("acks = \"fsync\"", "ERR entourage.toml:6: consistency.acks = \"fsync\" is not accepted"),
-        ("[server]\nmaxclient = 5", "ERR entourage.toml:7: unknown key `maxclient`"),
-        ("[set]\nmin-replicas-to-write = 9", "ERR entourage.toml: set.min-replicas-to-write = 9"),
-        ("[set]\nreplicas = 1", "ERR entourage.toml: set.replicas = 1 needs a restart: it is 2"),
+        (
+            "[server]\nmaxclients = 0",
+            "RELOADFAILED entourage.toml:7: server.maxclients = 0 is not accepted",
+        ),
+        (
+            "acks = \"fsync\"",
+            "RELOADFAILED entourage.toml:6: consistency.acks = \"fsync\" is not accepted",
+        ),
+        ("[server]\nmaxclient = 5", "RELOADFAILED entourage.toml:7: unknown key `maxclient`"),
+        (
+            "[set]\nmin-replicas-to-write = 9",
+            "RELOADFAILED entourage.toml: set.min-replicas-to-write = 9",
+        ),
+        (
+            "[set]\nreplicas = 1",
+            "RELOADFAILED entourage.toml: set.replicas = 1 needs a restart: it is 2",
+        ),
         (
             "[[member]]\nzone = \"a\"",
-            "ERR entourage.toml: member.name, member.tags, member.zone and member.dedicated need a \
+            "RELOADFAILED entourage.toml: member.name, member.tags, member.zone and member.dedicated need a \
              restart: the file has n1 (zone a); it had none",
         ),
-        ("[server]\nthreads = 7", "ERR entourage.toml: server.threads = 7 needs a restart"),
+        (
+            "[server]\nthreads = 7",
+            "RELOADFAILED entourage.toml: server.threads = 7 needs a restart",
+        ),
         (
             "[[listener]]\nbind = \"127.0.0.1:1\"",
-            "ERR entourage.toml: listener.bind, listener.unix and listener.name need a restart",
+            "RELOADFAILED entourage.toml: listener.bind, listener.unix and listener.name need a restart",
         ),
     ];
     for (line, why) in cases {
@@ -220,7 +235,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_the_answer_says_where() {
     }
     let moved = level("master").replace("{port}", "1");
     server.write_config(&moved);
-    starts(&wire.ask("PROXY RELOAD"), "ERR entourage.toml: listener.bind");
+    starts(&wire.ask("PROXY RELOAD"), "RELOADFAILED entourage.toml: listener.bind");
     assert!(!is_fresh(&mut wire));
 }
 
@@ -240,7 +255,7 @@ fn flags_win_over_the_file_and_the_file_over_config_set() {
 fn without_a_file_there_is_nothing_to_read_and_nothing_ends() {
     let server = Server::entourage(&[]);
     let mut wire = server.dial();
-    starts(&wire.ask("PROXY RELOAD"), "ERR there is no config file");
+    starts(&wire.ask("PROXY RELOAD"), "RELOADFAILED there is no config file");
     server.hang_up();
     until("the refusal", || server.said().contains("why=there is no config file").then_some(()));
     ok(&mut wire, "MULTI");
@@ -403,8 +418,11 @@ fn a_read_that_waits_is_served_by_none_but_the_members_of_its_route() {
 fn a_member_is_added_with_a_name_and_serves_the_routes_of_its_tags() {
     let (_server, mut wire) = with_reports("on-lag = [\"error\"]\n");
     let refusals = [
-        ("NAME reports", "ERR the member name `reports` is taken"),
-        ("NAME n2", "ERR the member name `n2` is that of the second member"),
+        ("NAME reports", "REFUSEDORDER no member was added: the member name `reports` is taken"),
+        (
+            "NAME n2",
+            "REFUSEDORDER no member was added: the member name `n2` is that of the second member",
+        ),
         ("NAME tag:a", "ERR a name, a tag or a zone is 1 to 64 letters, digits, "),
         ("NAME", "ERR syntax error"),
         ("extra", "ERR syntax error"),

@@ -1,5 +1,7 @@
 //! Reads of one's own writes, a million times, while replicas stop and go: at level sticky none is
-//! stale and none goes back; at level eventual the same test must find some that are.
+//! stale and none goes back; at level eventual the same test must find some that are. The same for
+//! pools of two connections, one of which writes and the other reads, that share a floor by their
+//! name; without that the same test must find reads that are stale.
 //!
 //! `cargo test --test sticky -- --pairs 10000000 --seconds-max 600`
 
@@ -26,7 +28,7 @@ fn main() {
     let pairs = suite.number("pairs", PAIRS);
     let limit = Duration::from_secs(suite.number("seconds-max", SECONDS_MAX));
     suite.test("no_read_is_stale_or_goes_back", || {
-        let found = run(&Server::entourage(&[]), "sticky", pairs, limit);
+        let found = run(&Server::entourage(&[]), Pool::of("sticky", 1), pairs, limit);
         found.must_have_run(pairs)?;
         match (found.stale, found.backwards, found.refused) {
             (0, 0, 0) => Ok(found.to_string()),
@@ -37,13 +39,49 @@ fn main() {
         if Server::is_stand_in() {
             return Ok("(skipped: a stand-in has no levels)".into());
         }
-        let found = run(&Server::entourage(&[]), "eventual", pairs / 10, limit);
+        let found = run(&Server::entourage(&[]), Pool::of("eventual", 1), pairs / 10, limit);
         match found.stale {
             0 => Err(format!("level eventual never was stale: {found}")),
             _ => Ok(found.to_string()),
         }
     });
+    suite.test("no_read_of_a_pool_that_shares_a_floor_is_stale_or_goes_back", || {
+        if Server::is_stand_in() {
+            return Ok("(skipped: a stand-in has no scopes)".into());
+        }
+        let pools = Pool::of("sticky SCOPE client-name", 2);
+        let found = run(&Server::entourage(&[]), pools, pairs / 5, limit);
+        found.must_have_run(pairs / 5)?;
+        match (found.stale, found.backwards, found.refused) {
+            (0, 0, 0) => Ok(found.to_string()),
+            _ => Err(found.to_string()),
+        }
+    });
+    suite.test("the_test_of_pools_can_fail", || {
+        if Server::is_stand_in() {
+            return Ok("(skipped: a stand-in has no levels)".into());
+        }
+        let pools = Pool::of("sticky SCOPE connection", 2);
+        let found = run(&Server::entourage(&[]), pools, pairs / 10, limit);
+        match found.stale {
+            0 => Err(format!("connections that share nothing never were stale: {found}")),
+            _ => Ok(found.to_string()),
+        }
+    });
     suite.finish();
+}
+
+/// What a reader asks for, and how many connections it has.
+#[derive(Clone, Copy)]
+struct Pool {
+    consistency: &'static str,
+    connections: usize,
+}
+
+impl Pool {
+    fn of(consistency: &'static str, connections: usize) -> Pool {
+        Pool { consistency, connections }
+    }
 }
 
 /// What all connections share.
@@ -105,7 +143,7 @@ impl std::fmt::Display for Found {
     }
 }
 
-fn run(server: &Server, level: &str, wanted: u64, limit: Duration) -> Found {
+fn run(server: &Server, pool: Pool, wanted: u64, limit: Duration) -> Found {
     let begun = Instant::now();
     let race = Race {
         wanted,
@@ -116,7 +154,7 @@ fn run(server: &Server, level: &str, wanted: u64, limit: Duration) -> Found {
         is_over: AtomicBool::new(false),
         ends: begun + limit,
     };
-    let readers: Vec<Reader> = (0..READERS).map(|it| Reader::new(server, level, it)).collect();
+    let readers: Vec<Reader> = (0..READERS).map(|it| Reader::new(server, pool, it)).collect();
     let (ticks, due) = mpsc::channel();
     let toggles = thread::scope(|scope| {
         let controller = scope.spawn(|| toggle(&mut server.dial(), due));
@@ -177,32 +215,46 @@ fn saturate(wire: &mut Wire, race: &Race, number: u64) {
     }
 }
 
-/// A connection that reads what it has just written.
+/// A client that reads what it has just written, over one connection or over two.
 struct Reader {
     wire: Wire,
+    /// What its writes go over, if that is another connection.
+    other: Option<Wire>,
     number: u64,
     round: u64,
     counter: i64,
 }
 
 impl Reader {
-    fn new(server: &Server, level: &str, number: u64) -> Reader {
-        let mut wire = server.dial();
-        if !Server::is_stand_in() {
-            let told = wire.cmd(&["PROXY", "CONSISTENCY", level]);
-            assert_eq!(told.string(), "OK", "PROXY CONSISTENCY {level}");
-        }
-        Reader { wire, number, round: 0, counter: 0 }
+    fn new(server: &Server, pool: Pool, number: u64) -> Reader {
+        let dial = || {
+            let mut wire = server.dial();
+            if !Server::is_stand_in() {
+                let name = format!("reader{number}");
+                assert_eq!(wire.cmd(&["CLIENT", "SETNAME", &name]).string(), "OK");
+                let told = wire.ask(&format!("PROXY CONSISTENCY {}", pool.consistency));
+                assert_eq!(told.string(), "OK", "PROXY CONSISTENCY {}", pool.consistency);
+            }
+            wire
+        };
+        let other = (1 < pool.connections).then(dial);
+        Reader { wire: dial(), other, number, round: 0, counter: 0 }
     }
 
-    /// Every other round the reads wait for the replies of the writes.
+    /// Every other round the reads wait for the replies of the writes; of two connections they
+    /// always do, and take turns.
     fn race(&mut self, race: &Race, ticks: &mpsc::Sender<()>) {
         while !race.is_over() {
             self.round += 1;
             let (writes, reads) = self.pairs();
-            let replies = match self.round % 2 {
-                0 => self.together(&writes, &reads),
-                _ => {
+            let replies = match (&mut self.other, self.round % 2) {
+                (Some(other), _) => {
+                    other.pipeline(&writes);
+                    std::mem::swap(other, &mut self.wire);
+                    other.pipeline(&reads)
+                }
+                (None, 0) => self.together(&writes, &reads),
+                (None, _) => {
                     self.wire.pipeline(&writes);
                     self.wire.pipeline(&reads)
                 }

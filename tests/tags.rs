@@ -68,7 +68,8 @@ fn tag(wire: &mut Wire) -> String {
 fn tags_are_for_those_who_ask_for_them_in_resp3() {
     let server = server();
     let mut wire = server.dial();
-    let refused = "-ERR RESP2 has no attributes to tag replies with: say HELLO 3\r\n";
+    let refused = "-NOPROTO RESP2 has no attributes to tag replies with: say HELLO 3, or ask PROXY \
+                   LAST behind a command\r\n";
     says(&mut wire, "PROXY TAG all", refused);
     says(&mut wire, "PROXY TAG", "$3\r\noff\r\n");
     says(&mut wire, "PROXY TAG off", "+OK\r\n");
@@ -116,15 +117,18 @@ fn every_reply_of_a_read_or_write_is_tagged_right_before_it_when_all_are() {
     {
         send(&mut wire, line);
     }
-    assert_eq!(tag(&mut wire), "because=write member=n1 behind-bytes=:0 token");
+    assert_eq!(tag(&mut wire), "because=write level=null steps= member=n1 behind-bytes=:0 token");
     follows(&mut wire, "+OK\r\n");
     assert!(tag(&mut wire).starts_with("because="), "a replica or the master");
     follows(&mut wire, "$1\r\n1\r\n+PONG\r\n");
-    assert_eq!(tag(&mut wire), "because=write member=n1 behind-bytes=:0 token");
+    assert_eq!(tag(&mut wire), "because=write level=null steps= member=n1 behind-bytes=:0 token");
     follows(&mut wire, "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
     assert!(tag(&mut wire).ends_with(" behind-bytes=:0 token"));
     follows(&mut wire, "*0\r\n");
-    assert!(tag(&mut wire).starts_with("because=asked-member member=n3 behind-bytes="));
+    assert!(
+        tag(&mut wire)
+            .starts_with("because=asked-member level=null steps= member=n3 behind-bytes=")
+    );
     follows(&mut wire, "_\r\n");
     says(&mut wire, "GET", "-ERR wrong number of arguments for 'get' command\r\n");
 }
@@ -136,8 +140,8 @@ fn a_tags_token_is_the_floor_behind_its_command() {
     says(&mut wire, "PROXY TAG all", "+OK\r\n");
     let tagged = |wire: &mut Wire, line: &str| {
         send(wire, line);
-        assert_eq!(wire.read_until(b"\r\n"), b"|5\r\n");
-        let all: Vec<String> = (0..10).map(|_| wire.read()).map(|it| it.to_string()).collect();
+        assert_eq!(wire.read_until(b"\r\n"), b"|7\r\n");
+        let all: Vec<String> = (0..14).map(|_| wire.read()).map(|it| it.to_string()).collect();
         wire.read();
         all.last().unwrap().trim_matches('"').to_owned()
     };
@@ -156,9 +160,12 @@ fn a_transactions_tag_stands_before_all_of_it() {
         send(&mut wire, line);
     }
     follows(&mut wire, "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
-    assert_eq!(tag(&mut wire), "because=write member=n1 behind-bytes=:0 token");
+    assert_eq!(tag(&mut wire), "because=write level=null steps= member=n1 behind-bytes=:0 token");
     follows(&mut wire, "*2\r\n+OK\r\n$1\r\n1\r\n+PONG\r\n+OK\r\n+QUEUED\r\n");
-    assert_eq!(tag(&mut wire), "because=watching member=n1 behind-bytes=:0 token");
+    assert_eq!(
+        tag(&mut wire),
+        "because=watching level=null steps= member=n1 behind-bytes=:0 token"
+    );
     follows(&mut wire, "*1\r\n$1\r\n1\r\n");
     for line in ["MULTI", "HELLO 2", "GET a", "EXEC", "GET a"] {
         send(&mut wire, line);
@@ -186,6 +193,6 @@ fn a_write_that_is_confirmed_late_keeps_its_tag() {
     says(&mut wire, "PROXY ACKS all 600000", "+OK\r\n");
     says(&mut wire, "PROXY TAG all", "+OK\r\n");
     send(&mut wire, "SET a 1");
-    assert_eq!(tag(&mut wire), "because=write member=n1 behind-bytes=:0 token");
+    assert_eq!(tag(&mut wire), "because=write level=null steps= member=n1 behind-bytes=:0 token");
     follows(&mut wire, "+OK\r\n");
 }

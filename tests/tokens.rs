@@ -38,12 +38,12 @@ fn a_token_that_was_altered_or_cut_is_refused_and_changes_nothing() {
     ];
     for forged in &forged {
         let told = other.ask(&format!("PROXY ATLEAST {forged}"));
-        starts(&told, "ERR the token's signature is wrong: ");
+        starts(&told, "BADTOKEN the token's signature is wrong: ");
         assert!(told.string().contains("token-secret"), "{told}");
     }
     for cut in [place, &token[..token.len() - 1], &token[..token.len() - 2], "nonsense", ""] {
         let told = other.cmd(&["PROXY", "ATLEAST", cut]);
-        starts(&told, "ERR that is not a token: ask PROXY TOKEN for one");
+        starts(&told, "BADTOKEN that is not a token: ask PROXY TOKEN for one");
     }
     assert_eq!(other.ask("PROXY TOKEN").string(), before);
     assert!(other.ask("GET a").is_nil(), "nothing told it to wait for the write");
@@ -55,12 +55,46 @@ fn proxies_know_each_others_tokens_if_they_share_the_secret() {
     let (alone, other) = (Server::entourage(&[]), Server::entourage(&[]));
     let ask = |server: &Server, token: &str| server.dial().ask(&format!("PROXY ATLEAST {token}"));
     let told = |server: &Server| server.dial().ask("PROXY TOKEN").string();
-    starts(&ask(&same, &told(&one)), "ERR the token belongs to a history unknown here");
+    starts(&ask(&same, &told(&one)), "UNKNOWNHISTORY the token is of another process");
     for (from, to) in [(&one, &alone), (&alone, &one), (&alone, &other)] {
-        starts(&ask(to, &told(from)), "ERR the token's signature is wrong: ");
+        starts(&ask(to, &told(from)), "BADTOKEN the token's signature is wrong: ");
     }
     starts(&ask(&one, &told(&one)), "OK");
     starts(&ask(&alone, &told(&alone)), "OK");
+}
+
+#[test]
+fn else_is_obeyed_for_a_token_of_before_a_restart() {
+    let [before, after] = [SECRET, SECRET].map(config);
+    let mut wire = before.dial();
+    ok(&mut wire, "SET a old");
+    let token = wire.ask("PROXY TOKEN").string();
+    let mut writer = after.dial();
+    order(&mut writer, BOTH, "PAUSE");
+    ok(&mut writer, "SET a new");
+    let mut wire = after.dial();
+    ok(&mut wire, "PROXY CONSISTENCY sticky");
+    for rest in ["", "WAIT 600000", "ELSE error", "WAIT 600000 ELSE error"] {
+        let told = wire.ask(format!("PROXY ATLEAST {token} {rest}").trim());
+        starts(&told, "UNKNOWNHISTORY the token is of another process, or from before a restart");
+        assert!(told.string().contains("ELSE master"), "what to do: {told}");
+        let told =
+            wire.ask(&format!("PROXY ONCE ATLEAST {token} {rest} DO GET a").replace("  ", " "));
+        starts(&told, "UNKNOWNHISTORY ");
+    }
+    let once = |rest: &str| format!("PROXY ONCE ATLEAST {token} {rest} DO GET a");
+    assert!(wire.ask(&once("WAIT 600000 ELSE stale")).is_nil());
+    let told = wire.ask("PROXY LAST").to_string();
+    assert!(told.contains("stale-allowed"), "{told}");
+    ok(&mut wire, &format!("PROXY ATLEAST {token} WAIT 600000 ELSE stale"));
+    assert!(wire.ask("GET a").is_nil());
+    let mut other = after.dial();
+    ok(&mut other, "PROXY CONSISTENCY sticky");
+    assert_eq!(other.ask(&once("WAIT 600000 ELSE master")).string(), "new");
+    ok(&mut wire, &format!("PROXY ATLEAST {token} WAIT 1 ELSE master"));
+    assert_eq!(wire.ask("GET a").string(), "new");
+    let weak = format!("PROXY ONCE LEVEL eventual ATLEAST {token} ELSE stale DO GET a");
+    starts(&wire.ask(&weak), "ERR a level weaker than sticky keeps no floor");
 }
 
 #[test]
@@ -99,7 +133,7 @@ fn atleast_says_what_reads_do_on_lag_until_the_next_one() {
     starts(&other.ask("GET a"), "LAGGED ");
     ok(&mut other, &format!("PROXY ATLEAST {token} WAIT 1 ELSE STALE"));
     assert!(other.ask("GET a").is_nil(), "stale, as was asked for");
-    starts(&other.ask("PROXY ATLEAST nonsense"), "ERR that is not a token");
+    starts(&other.ask("PROXY ATLEAST nonsense"), "BADTOKEN that is not a token");
     assert!(other.ask("GET a").is_nil(), "a refused one changes nothing");
     ok(&mut other, &format!("PROXY ATLEAST {token} ELSE error"));
     starts(&other.ask("GET a"), "LAGGED ");
@@ -194,9 +228,12 @@ fn once_reads_at_the_member_it_names_as_it_is() {
     assert_eq!(wire.ask("GET a").string(), "1", "the session's floor does not fall");
     order(&mut wire, &["n2"], "DRAIN");
     let told = wire.ask("PROXY ONCE AT n2 DO GET a");
-    starts(&told, "ERR n2 is not in service: it is paused,drained");
-    starts(&wire.ask("PROXY ONCE AT n9 DO GET a"), "ERR no such member; there are n1, n2, n3");
-    starts(&wire.ask("PROXY ONCE AT n3 DO SET a 2"), "ERR AT names a replica");
+    starts(&told, "NOTINSERVICE n2 is not in service: it is paused,drained");
+    starts(
+        &wire.ask("PROXY ONCE AT n9 DO GET a"),
+        "NOSUCHMEMBER no such member; there are n1, n2, n3",
+    );
+    starts(&wire.ask("PROXY ONCE AT n3 DO SET a 2"), "NOTMASTER AT names a replica");
     starts(&wire.ask("PROXY ONCE AT n3 LEVEL master DO GET a"), "ERR AT reads at a member as it");
     assert_eq!(wire.ask("GET a").string(), "1");
     ok(&mut wire, "PROXY ONCE AT n1 DO SET a 2");
@@ -205,7 +242,7 @@ fn once_reads_at_the_member_it_names_as_it_is() {
     order(&mut wire, &["n2"], "UNDRAIN");
     order(&mut wire, BOTH, "RESUME");
     starts(&wire.ask("PROXY FAILOVER TO n2"), "OK");
-    starts(&other.ask("PROXY ONCE AT n1 DO INCR a"), "ERR AT names a replica");
+    starts(&other.ask("PROXY ONCE AT n1 DO INCR a"), "NOTMASTER AT names a replica");
     assert_eq!(other.ask("PROXY ONCE AT n2 DO INCR a").int(), Some(3));
 }
 
@@ -252,7 +289,7 @@ fn once_passes_every_gate_that_its_command_passes() {
         ("GET a", takes),
         ("SEED 1 GET", takes),
         ("SEED 1 DO", "ERR PROXY ONCE needs a command behind DO"),
-        ("ATLEAST x DO GET a", "ERR that is not a token"),
+        ("ATLEAST x DO GET a", "BADTOKEN that is not a token"),
         (weak.as_str(), "ERR a level weaker than sticky keeps no floor"),
     ] {
         starts(&wire.ask(&format!("PROXY ONCE {line}")), why);

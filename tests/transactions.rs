@@ -163,7 +163,7 @@ fn a_client_may_watch_many_keys_and_is_told_when_they_are_too_many() {
         (0..KEYS_MAX).map(|it| words(&["WATCH".into(), format!("k{it}")])).collect();
     assert!(wire.pipeline(&watches).iter().all(|it| it.to_string() == "+OK"));
     let refused = wire.ask("WATCH k0 more").to_string();
-    assert!(refused.starts_with("-ERR too many keys under WATCH"), "{refused}");
+    assert!(refused.starts_with("-WATCHLIMIT too many keys under WATCH"), "{refused}");
     assert_eq!(all(&mut wire, &["WATCH k0", "MULTI", "EXEC"])[2].to_string(), "[]");
     // All were let go.
     assert!(wire.pipeline(&watches).iter().all(|it| it.to_string() == "+OK"));

@@ -22,6 +22,7 @@ mod workers;
 mod collections;
 mod memory;
 mod lag;
+mod levels;
 mod metering;
 mod load;
 mod fillings;
@@ -55,6 +56,7 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Collections => collections::table(binaries, options),
         Rows::Memory => memory::table(binaries, options),
         Rows::Lag => lag::table(binaries, options),
+        Rows::Levels => levels::table(binaries, options),
         Rows::Metrics => metering::table(binaries, options),
         Rows::Stalls => stalls::table(binaries, options),
         Rows::Load => load::table(binaries, options),

@@ -52,6 +52,8 @@ pub enum Rows {
     Memory,
     /// How late hosted replicas apply what they are pushed.
     Lag,
+    /// What stronger levels cost.
+    Levels,
     /// What recording latencies costs.
     Metrics,
     /// How long other clients wait while one runs something long.
@@ -71,6 +73,7 @@ impl Rows {
             Rows::Collections => "Collections",
             Rows::Memory => "Memory",
             Rows::Lag => "Hosted push lag",
+            Rows::Levels => "Levels",
             Rows::Metrics => "Metrics on and off",
             Rows::Stalls => "Other clients beside a long command",
             Rows::Load => "Longest command during a load",
@@ -79,13 +82,14 @@ impl Rows {
     }
 }
 
-const ALL: [Rows; 7] = [
+const ALL: [Rows; 8] = [
     Rows::Single,
     Rows::Set,
     Rows::Workers,
     Rows::Collections,
     Rows::Memory,
     Rows::Lag,
+    Rows::Levels,
     Rows::Metrics,
 ];
 

@@ -79,14 +79,20 @@ impl Binaries {
         let started = match kind {
             Kind::Redis => start_peer(self.redis.as_deref(), replicas),
             Kind::Valkey => start_peer(self.valkey.as_deref(), replicas),
-            Kind::Entourage => start_entourage(&self.entourage, replicas, "--threads 1"),
+            Kind::Entourage => start_entourage(&self.entourage, replicas, ONE_WORKER),
         };
         Party::of(kind, started)
     }
 
     /// Entourage with so many workers.
     pub fn start_workers(&self, workers: u32, replicas: u32) -> Option<Party> {
-        let flags = format!("--threads {workers}");
+        let flags = format!("--level sticky --threads {workers}");
+        Party::of(Kind::Entourage, start_entourage(&self.entourage, replicas, &flags))
+    }
+
+    /// Entourage with one worker, and reads at this level.
+    pub fn start_at_level(&self, level: &str, replicas: u32) -> Option<Party> {
+        let flags = format!("--level {level} --threads 1");
         Party::of(Kind::Entourage, start_entourage(&self.entourage, replicas, &flags))
     }
 
@@ -99,7 +105,7 @@ impl Binaries {
     pub fn start_unmetered(&self) -> Option<Party> {
         const FILE: &str =
             concat!(env!("CARGO_MANIFEST_DIR"), "/benches/side_by_side/no_metrics.toml");
-        let flags = format!("--threads 1 --config {FILE}");
+        let flags = format!("{ONE_WORKER} --config {FILE}");
         Party::of(Kind::Entourage, start_entourage(&self.entourage, 0, &flags))
     }
 
@@ -192,12 +198,12 @@ fn die_with_us(command: &mut Command) {
     }
 }
 
+/// What Entourage is started with beside a peer: the level that a plain replica set is nearest to.
+const ONE_WORKER: &str = "--level sticky --threads 1";
+
 fn start_entourage(binary: &Path, replicas: u32, flags: &str) -> Result<Vec<Process>, String> {
     let args = |port| {
-        format!(
-            "serve --bind 127.0.0.1:{port} --replicas {replicas} --level sticky --loglevel error \
-             {flags}"
-        )
+        format!("serve --bind 127.0.0.1:{port} --replicas {replicas} --loglevel error {flags}")
     };
     Process::start(binary, args).map(|it| vec![it])
 }

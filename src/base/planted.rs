@@ -14,6 +14,10 @@ pub enum Planted {
     HistoriesMixed,
     /// A floor whose history is forgotten gives way to the place of any member.
     FloorForgotten,
+    /// What others who share a floor have seen is not looked at.
+    SharedFloorUnread,
+    /// What a session has seen is given to those who share its floor only with its next batch.
+    SharedFloorLate,
     /// One replica's acknowledgement counts for two.
     AckCountedTwice,
     /// A wait whose condition has come to hold is forgotten.

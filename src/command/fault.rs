@@ -43,8 +43,8 @@ pub enum Fault {
     NoReplicas,
     /// No master can take this write now.
     MasterDown,
-    /// No member was fresh enough in time. The estimate is 0 when nobody can tell.
-    Lagged { behind_bytes: u64, eta_ms: u64 },
+    /// No member was fresh enough in time. There is no estimate when nobody can tell.
+    Lagged { behind_bytes: u64, eta_ms: Option<u64> },
     /// None of the members that may serve this read is in service, and its ladder ends there.
     NoMember,
     /// A write was applied, but fewer replicas than asked for confirmed it in time.
@@ -81,9 +81,13 @@ impl Fault {
             Fault::NoAuth => "NOAUTH Authentication required.",
             Fault::NoReplicas => "NOREPLICAS Not enough good replicas to write.",
             Fault::MasterDown => {
-                "MASTERDOWN The hosted master is out of service and no replica can take over."
+                "MASTERDOWN The hosted master is out of service and no replica can take over: PROXY \
+                 NODES tells why, PROXY NODE RESUME and UNDRAIN let one."
             }
-            Fault::NoMember => "LAGGED no member that may serve this read is in service",
+            Fault::NoMember => {
+                "LAGGED no member that may serve this read is in service: PROXY NODES tells why; end \
+                 the route's ladder in master to read there"
+            }
             Fault::Static(text) => text,
             other => return Cow::Owned(other.told()),
         })
@@ -99,17 +103,22 @@ impl Fault {
                 format!("ERR unknown subcommand '{given}'. Try {container} HELP.")
             }
             Fault::Lagged { behind_bytes, eta_ms } => {
+                let eta = eta_ms.map_or(String::new(), |it| format!(" eta_ms={it}"));
                 format!(
-                    "LAGGED no member is fresh enough, {behind_bytes} bytes behind \
-                     eta_ms={eta_ms}"
+                    "LAGGED no member is fresh enough, {behind_bytes} bytes behind{eta}: try again, \
+                     wait longer, or end the ladder in master or stale"
                 )
             }
             Fault::NotDurable { offset, acked, wanted } => {
-                format!("NOTDURABLE applied offset={offset} acked={acked}/{wanted}")
+                format!(
+                    "NOTDURABLE applied offset={offset} acked={acked}/{wanted}: the write is done, do \
+                     not send it again; WAIT tells who has it"
+                )
             }
             Fault::LostWrite { from, to } => {
                 format!(
-                    "LOSTWRITE a failover cut off this session's writes from offset {from} to {to}"
+                    "LOSTWRITE a failover cut off this session's writes from offset {from} to {to}: \
+                     write again what must not be lost"
                 )
             }
             Fault::UnknownCommand(text) | Fault::Message(text) => text.clone(),

@@ -4,6 +4,7 @@
 //! **Invariant:** knows no behaviour. Rows stand beside their verbs in the rooms that act.
 
 mod args;
+pub mod codes;
 mod fault;
 pub mod grammar;
 mod keys;

@@ -9,7 +9,7 @@ use crate::metrics::Place;
 use crate::metrics::worst::Key;
 use crate::node::{Condition, KeyWait, Wanted};
 use crate::resp::OwnedRequest;
-use crate::route::{Ladder, LadderPosition};
+use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::Queue;
 use std::time::Duration;
 
@@ -117,6 +117,8 @@ pub struct ReadRetry {
     pub ladder: Ladder,
     /// The step of that ladder that it stands on.
     pub step: u8,
+    /// The steps that were taken so far.
+    pub steps: StepsTaken,
     /// When that step's wait ends, if it is one.
     pub ends: Option<MonoUs>,
     /// What it needs: it does not move while the read waits.

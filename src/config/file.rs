@@ -10,7 +10,9 @@ use super::tree::selectable;
 use super::{Address, Config, Listener};
 use crate::base::limits::REPLICAS_MAX;
 use crate::command::Class;
-use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Route, Routes, Selector};
+use crate::route::{
+    Acks, Ladder, Level, Match, MemberConfig, Route, Routes, Selector, StickyScope,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -34,12 +36,13 @@ struct File {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawListener {
     name: Option<Leaf<String>>,
     bind: Option<Spanned<Leaf<String>>>,
     unix: Option<Leaf<PathBuf>>,
     level: Option<Leaf<Level>>,
+    sticky_scope: Option<Leaf<StickyScope>>,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +67,7 @@ struct RawConsistency {
     acks: Option<Leaf<Acks>>,
     acks_timeout: Option<Leaf<Duration>>,
     sticky_for: Option<Leaf<Duration>>,
+    sticky_scope: Option<Leaf<StickyScope>>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +125,8 @@ fn read(text: &str, outside: &Outside<'_>) -> Result<Config, Wrong> {
     if !says_replicas && !config.members.is_empty() {
         config.set.replicas = config.members.len() - 1;
     }
+    config.sticky_scope =
+        raw.consistency.sticky_scope.as_ref().map_or_else(Default::default, |it| it.0);
     let names = Known { listeners: &config.listeners, members: &config.all_members(), outside };
     config.routes = routes(raw.consistency, raw.route, &names)?;
     Ok(config)
@@ -241,7 +247,9 @@ fn listeners(
             }
         };
         let name = raw.name.map_or_else(|| at.to_string(), |it| it.0);
-        let listener = Listener { name, at, level: raw.level.map(|it| it.0) };
+        let level = raw.level.map(|it| it.0);
+        let sticky_scope = raw.sticky_scope.map(|it| it.0);
+        let listener = Listener { name, at, level, sticky_scope };
         if let Some(why) = listener.clashes(&listeners) {
             return Err(Wrong::says(span, why));
         }
@@ -399,6 +407,7 @@ impl RawRoute {
             acks: self.acks,
             acks_timeout: self.acks_timeout,
             sticky_for: self.sticky_for,
+            sticky_scope: None,
         };
         raw.over(default, level, matches, self.name.0, known)
     }

@@ -3,7 +3,7 @@
 use crate::base::limits::{DATABASES, REPLICAS_MAX};
 use crate::base::size::parse_duration;
 use crate::command::Class;
-use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Step};
+use crate::route::{Acks, Ladder, Level, Match, MemberConfig, Step, StickyScope};
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 use std::fmt;
 use std::marker::PhantomData;
@@ -108,6 +108,12 @@ fn text<T>(value: &Value, parse: impl Fn(&str) -> Option<T>, accepted: &str) -> 
 impl Setting for Level {
     fn read(value: &Value) -> Result<Level, String> {
         text(value, Level::parse, Level::ACCEPTED)
+    }
+}
+
+impl Setting for StickyScope {
+    fn read(value: &Value) -> Result<StickyScope, String> {
+        text(value, StickyScope::parse, StickyScope::ACCEPTED)
     }
 }
 

@@ -109,7 +109,7 @@ impl Overrides {
         config.listeners.clear();
         for (at, address) in listeners.into_iter().enumerate() {
             let name = if at == 0 { Listener::default().name } else { address.to_string() };
-            let listener = Listener { name, at: address, level: None };
+            let listener = Listener { name, at: address, level: None, sticky_scope: None };
             match listener.clashes(&config.listeners) {
                 Some(why) => return Err(format!("--bind {}: {why}", listener.at)),
                 None => config.listeners.push(listener),

@@ -27,11 +27,15 @@ impl Key {
     }
 }
 
+/// What a listener or a route does not say is as `[consistency]` has it.
+const INHERITED: &str = "that of `[consistency]`";
+
 const LISTENER: &[Key] = &[
     key("name", "its address", "What routes and metrics call it.").needs_restart(),
     key("bind", "`127.0.0.1:6379`", "Where it listens; `*` is every address.").needs_restart(),
     key("unix", "", "The path where it listens, in the place of `bind`.").needs_restart(),
-    key("level", "that of `[consistency]`", "The level of the reads that come in here."),
+    key("level", INHERITED, "The level of the reads that come in here."),
+    key("sticky-scope", INHERITED, "Who shares a floor at level `sticky`, of who comes in here."),
 ];
 
 const MEMBER: &[Key] = &[
@@ -51,6 +55,13 @@ const CONSISTENCY: &[Key] = &[
     key("sticky-for", "`\"0s\"`", "After a write, reads go to the master for this long; 0 is off."),
 ];
 
+/// What `[consistency]` has and no route.
+const SCOPE: Key = key(
+    "sticky-scope",
+    "`\"connection\"`",
+    "Who shares a floor at level `sticky`: a connection alone, or all of a client name or user.",
+);
+
 const ROUTE: &[Key] = &[
     key("name", "none: it must have one", "What metrics and PROXY EXPLAIN call it."),
     key("keys", "`[]`: all", "Globs of keys."),
@@ -62,9 +73,6 @@ const ROUTE: &[Key] = &[
     key("clients", "`[]`: all", "Globs of client names; `\"\"` is for clients without one."),
     key("listeners", "`[]`: all", "Listeners by name."),
 ];
-
-/// Of a route, what it does not say is as `[consistency]` has it.
-const INHERITED: &str = "that of `[consistency]`";
 
 const HEAD: &str = "\
 # Configuration
@@ -85,7 +93,8 @@ pub fn reference() -> String {
     table(&mut text, "`[set]`", of_section(Section::Set));
     table(&mut text, "`[[member]]`", MEMBER.iter().map(|it| of_key("[[member]]", it)));
     let consistency = || CONSISTENCY.iter().map(|it| of_key("[consistency]", it));
-    table(&mut text, "`[consistency]`", consistency());
+    let scope = of_key("[consistency]", &SCOPE);
+    table(&mut text, "`[consistency]`", consistency().chain([scope]));
     let inherited = consistency().map(|it| Row { default: INHERITED.to_owned(), ..it });
     table(
         &mut text,
@@ -190,7 +199,7 @@ mod tests {
         for (table, keys) in [
             ("[[listener]]", LISTENER.iter().collect::<Vec<_>>()),
             ("[[member]]", MEMBER.iter().collect()),
-            ("[consistency]", CONSISTENCY.iter().collect()),
+            ("[consistency]", CONSISTENCY.iter().chain([&SCOPE]).collect()),
             ("[[route]]", ROUTE.iter().chain(CONSISTENCY).collect()),
         ] {
             let why = Config::parse("", &format!("{table}\nnothing = 1\n")).unwrap_err();

@@ -86,6 +86,7 @@ impl Config {
         let mut keys: Vec<String> = PARAMS.iter().filter(differs).map(Param::key).collect();
         if self.routes.default_level() != after.routes.default_level()
             || self.routes.get(RouteId::DEFAULT) != after.routes.get(RouteId::DEFAULT)
+            || self.sticky_scope != after.sticky_scope
         {
             keys.push("consistency".to_owned());
         }

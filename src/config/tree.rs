@@ -3,7 +3,7 @@
 use super::locate::Place;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::engine::Thresholds;
-use crate::route::{Level, MemberConfig, MinReplicas, Routes, Selector};
+use crate::route::{Level, MemberConfig, MinReplicas, Routes, Selector, StickyScope};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -23,6 +23,8 @@ pub struct Config {
     pub members: Vec<MemberConfig>,
     /// Levels, ladders and acks, by rule.
     pub routes: Routes,
+    /// Who shares a floor at level `sticky`, unless their listener or session says otherwise.
+    pub sticky_scope: StickyScope,
     /// When collections leave their compact forms.
     pub thresholds: Thresholds,
 }
@@ -36,6 +38,8 @@ pub struct Listener {
     pub at: Address,
     /// The level of reads that come in here, unless their route or session says otherwise.
     pub level: Option<Level>,
+    /// Who of those that come in here share a floor, unless their session says otherwise.
+    pub sticky_scope: Option<StickyScope>,
 }
 
 /// Where a listener is.
@@ -155,6 +159,13 @@ impl Config {
     /// The level of the listener of this name.
     pub fn listener_level(&self, name: &str) -> Option<Level> {
         self.listeners.iter().find(|it| it.name == name)?.level
+    }
+
+    /// Who shares a floor where the session has not said it: of those that come in by the listener
+    /// of this name.
+    pub fn listener_scope(&self, name: &str) -> StickyScope {
+        let listener = self.listeners.iter().find(|it| it.name == name);
+        listener.and_then(|it| it.sticky_scope).unwrap_or(self.sticky_scope)
     }
 
     /// Every member of the set at the start: those that the file describes, then those it does not.
@@ -324,6 +335,7 @@ impl Default for Config {
             set: ReplicaSet::default(),
             members: Vec::new(),
             routes: Routes::default(),
+            sticky_scope: StickyScope::default(),
             thresholds: Thresholds::default(),
         }
     }
@@ -332,7 +344,7 @@ impl Default for Config {
 impl Default for Listener {
     fn default() -> Listener {
         let at = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, Address::PORT)));
-        Listener { name: "main".to_owned(), at, level: None }
+        Listener { name: "main".to_owned(), at, level: None, sticky_scope: None }
     }
 }
 

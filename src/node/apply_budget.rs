@@ -112,12 +112,15 @@ impl Rate {
         self.us.store(us >> fade, Relaxed);
     }
 
-    /// Milliseconds that this many bytes will take; 0 when nobody can tell.
-    pub fn eta_ms(&self, bytes: u64) -> u64 {
+    /// Milliseconds that this many bytes will take; `None` when nobody can tell.
+    pub fn eta_ms(&self, bytes: u64) -> Option<u64> {
         let (done, us) = (self.bytes.load(Relaxed), self.us.load(Relaxed));
         match done {
-            0 => 0,
-            _ => (u128::from(bytes) * u128::from(us) / u128::from(done)).div_ceil(1000) as u64,
+            0 => None,
+            _ => {
+                let us = u128::from(bytes) * u128::from(us) / u128::from(done);
+                Some(us.div_ceil(1000) as u64)
+            }
         }
     }
 }
@@ -129,13 +132,14 @@ mod tests {
     #[test]
     fn an_estimate_follows_what_was_lately_seen() {
         let rate = Rate::default();
-        assert_eq!(rate.eta_ms(1000), 0, "nobody can tell");
+        assert_eq!(rate.eta_ms(1000), None, "nobody can tell");
         (0..1000).for_each(|_| rate.note(100, 1000));
-        assert_eq!(rate.eta_ms(1000), 10);
+        assert_eq!(rate.eta_ms(1000), Some(10));
         (0..1000).for_each(|_| rate.note(1000, 1000));
-        assert!((1..=2).contains(&rate.eta_ms(1000)), "what was slow has faded");
+        let eta = rate.eta_ms(1000);
+        assert!(matches!(eta, Some(1..=2)), "what was slow has faded");
         (0..100).for_each(|_| rate.note(0, u64::MAX / 1000));
-        assert_eq!(rate.eta_ms(1000), 0, "all of it has faded");
+        assert_eq!(rate.eta_ms(1000), None, "all of it has faded");
     }
 
     #[test]

@@ -296,9 +296,9 @@ impl ReplicaSet {
         since.map_or(0, |it| now.since(it)).max(paused_us)
     }
 
-    /// Milliseconds that members will take to apply this much, going by what they did lately; 0
-    /// when nobody can tell.
-    pub fn eta_ms(&self, bytes: u64) -> u64 {
+    /// Milliseconds that members will take to apply this much, going by what they did lately;
+    /// `None` when nobody can tell.
+    pub fn eta_ms(&self, bytes: u64) -> Option<u64> {
         self.rate.eta_ms(bytes)
     }
 

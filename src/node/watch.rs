@@ -4,6 +4,7 @@ use crate::base::limits::{WATCHED_BYTES_MAX, WATCHED_KEYS_MAX};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::Fault;
+use crate::command::codes::WATCH_LIMIT;
 use crate::engine::Effects;
 use crate::node::{MasterGuard, MemberFlags, ReplicaSet};
 use crate::session::{Session, Watch, Watches};
@@ -37,12 +38,9 @@ pub fn watch<'k>(
     }
     // What the session reads from here on must not be older than what it watches.
     session.saw_all(set.position());
-    if may_watch { Ok(()) } else { Err(TOO_MANY) }
+    if may_watch { Ok(()) } else { Err(WATCH_LIMIT) }
 }
 
-const TOO_MANY: Fault = Fault::Static(
-    "ERR too many keys under WATCH: a client may watch 65536 keys, of 64 MB together",
-);
 const _: () = assert!(WATCHED_KEYS_MAX == 65536 && WATCHED_BYTES_MAX == 64 << 20);
 
 /// Whether a watched key has changed, has outlived its deadline, or is watched at a member that is
@@ -158,7 +156,7 @@ mod tests {
         let mut session = Session::default();
         let all = keys.iter().map(String::as_bytes);
         let outcome = watch(&set, &mut session, all, NOW, MonoUs(0));
-        assert_eq!(outcome, Err(TOO_MANY));
+        assert_eq!(outcome, Err(WATCH_LIMIT));
         assert_eq!(session.watches.len(), WATCHED_KEYS_MAX);
         assert!(is_watched(&set, "k0") && !is_watched(&set, keys.last().unwrap()));
         unwatch_all(&set, &mut session);

@@ -29,8 +29,12 @@ pub struct Explanation {
     pub route: String,
     /// The level of the read.
     pub level: Level,
+    /// Who shares the session's floor, where sessions are known.
+    pub scope: Option<String>,
     /// What the level needed.
     pub floor: Floor,
+    /// Whose floor that is, if the level has one.
+    pub floor_of: Option<String>,
     /// The ladder, as written.
     pub ladder: String,
     /// Which replicas may serve the read, and what says so, unless all may.
@@ -77,7 +81,9 @@ pub fn explain(
     Explanation {
         route: route.told(),
         level: ask.level,
+        scope: None,
         floor: ask.floor,
+        floor_of: None,
         ladder: ask.ladder.to_string(),
         members: allowed.map(|it| told(it, route, &candidates)),
         master: members.master().map(&name),
@@ -104,12 +110,11 @@ impl Explanation {
     /// One line per fact, in the order they were weighed.
     pub fn lines(&self) -> Vec<String> {
         let master = self.master.as_deref().unwrap_or("none in service");
-        let mut lines = vec![
-            format!("route {}", self.route),
-            format!("level {}", self.level),
-            format!("floor {}", self.floor),
-            format!("ladder {}", self.ladder),
-        ];
+        let mut lines = vec![format!("route {}", self.route), format!("level {}", self.level)];
+        lines.extend(self.scope.iter().map(|it| format!("scope {it}")));
+        let of = self.floor_of.as_deref().map_or(String::new(), |it| format!(" {it}"));
+        lines.push(format!("floor {}{of}", self.floor));
+        lines.push(format!("ladder {}", self.ladder));
         lines.extend(self.members.iter().map(|it| format!("members {it}")));
         lines.push(format!("master {master} offset {}", self.head));
         lines.extend(self.candidates.iter().map(Considered::line));
@@ -127,7 +132,7 @@ impl Explanation {
             Where::Wait { needs, at_most, .. } => {
                 format!("{name} once it has {needs}, waiting {at_most:?} at most")
             }
-            Where::Refuse(Unavailable::Lagged { behind_bytes }) => {
+            Where::Refuse(Unavailable::Lagged { behind_bytes, .. }) => {
                 format!("{name}: -LAGGED, {behind_bytes} bytes are missing")
             }
             Where::Refuse(Unavailable::NoMember) => {

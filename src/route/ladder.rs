@@ -64,6 +64,31 @@ impl StepKind {
     }
 }
 
+/// The kinds of steps that a read has taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StepsTaken(u8);
+
+impl StepsTaken {
+    /// None.
+    pub const NONE: StepsTaken = StepsTaken(0);
+
+    /// With this one.
+    pub fn and(self, step: StepKind) -> StepsTaken {
+        StepsTaken(self.0 | 1 << step as u8)
+    }
+}
+
+/// In the order in which ladders usually stand.
+impl fmt::Display for StepsTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let taken = StepKind::ALL.iter().filter(|it| self.0 & 1 << **it as u8 != 0);
+        for (at, step) in taken.enumerate() {
+            write!(f, "{}{}", if at == 0 { "" } else { ", " }, step.as_str())?;
+        }
+        Ok(())
+    }
+}
+
 impl Step {
     /// What [`Step::parse`] takes, for error texts.
     pub const ACCEPTED: &str =
@@ -182,6 +207,15 @@ mod tests {
         assert_eq!(ladder("wait 1ms, other-replica, wait 2s").unwrap().steps().len(), 3);
         assert_eq!(Ladder::default(), ladder("catch-up, master").unwrap());
         assert_eq!(Ladder::new(&[]).unwrap().to_string(), "");
+    }
+
+    #[test]
+    fn steps_that_were_taken_are_told_once_each() {
+        let taken = StepsTaken::NONE.and(StepKind::Wait).and(StepKind::CatchUp);
+        assert_eq!(taken.and(StepKind::Wait).to_string(), "catch-up, wait");
+        assert_eq!(StepsTaken::NONE.to_string(), "");
+        let all = StepKind::ALL.iter().fold(StepsTaken::NONE, |all, it| all.and(*it));
+        assert!(all.to_string().ends_with("error, stale"));
     }
 
     #[test]

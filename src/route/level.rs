@@ -10,10 +10,18 @@ pub enum Level {
     /// Read at the master.
     Master,
     /// As if there were one copy: the master's offset at arrival is the floor, whoever has written.
+    /// Without a master in service it is refused: a floor taken from one that may have been
+    /// replaced proves nothing.
     Linearizable,
     /// Sees every write acknowledged through this proxy, and never less than any reply of it has
-    /// shown. Where the proxy hosts the master, that is every write there is, as at
-    /// [`Level::Linearizable`]; where the master is elsewhere, nobody has to ask it.
+    /// shown.
+    ///
+    /// Where the proxy hosts the master, the floor is the same number as at
+    /// [`Level::Linearizable`], the end of the stream when the read arrives, since every write has
+    /// come through this proxy; the two cost the same and show the same. They differ in what they
+    /// need: a global read is served by a replica that has all of the stream also while no master
+    /// is in service. And where the master is elsewhere and others write to it, the proxy knows its
+    /// own floor without asking, and only a linearizable read asks the master for its.
     #[default]
     Global,
     /// Sees its own writes, and never goes back in time.

@@ -343,8 +343,12 @@ impl<M: Members> Look<'_, M> {
         let Some(freshest) = self.freshest() else {
             return refuse(Unavailable::NoMember, Reason::Lagged);
         };
-        let behind_bytes = self.needs().since(freshest.applied);
-        refuse(Unavailable::Lagged { behind_bytes }, Reason::Lagged)
+        let needs = self.needs();
+        let behind_bytes = needs.since(freshest.applied);
+        // What the master does not have nobody will apply.
+        let moving = self.in_service(0).filter(|it| !it.paused && needs <= self.members.head());
+        let moving_bytes = moving.map(|it| needs.since(it.applied)).min();
+        refuse(Unavailable::Lagged { behind_bytes, moving_bytes }, Reason::Lagged)
     }
 
     fn freshest(&self) -> Option<Candidate> {

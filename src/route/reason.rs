@@ -10,6 +10,9 @@ pub enum Unavailable {
     Lagged {
         /// Bytes of the stream.
         behind_bytes: u64,
+        /// The same of the freshest that applies what it is fed; nobody can tell how long one will
+        /// take that does not.
+        moving_bytes: Option<u64>,
     },
     /// No member that may serve it is in service.
     NoMember,
@@ -19,10 +22,10 @@ pub enum Unavailable {
 
 impl Unavailable {
     /// What the client is told. `eta_ms` estimates how long so many bytes will take.
-    pub fn fault(self, eta_ms: impl Fn(u64) -> u64) -> Fault {
+    pub fn fault(self, eta_ms: impl Fn(u64) -> Option<u64>) -> Fault {
         match self {
-            Unavailable::Lagged { behind_bytes } => {
-                Fault::Lagged { behind_bytes, eta_ms: eta_ms(behind_bytes) }
+            Unavailable::Lagged { behind_bytes, moving_bytes } => {
+                Fault::Lagged { behind_bytes, eta_ms: moving_bytes.and_then(eta_ms) }
             }
             Unavailable::NoMember => Fault::NoMember,
             Unavailable::MasterDown => Fault::MasterDown,

@@ -2,6 +2,7 @@
 
 use super::migrate;
 use crate::base::ids::MemberId;
+use crate::command::codes;
 use crate::commands::Job;
 use crate::runtime::{clock, tasks};
 use crate::state::{Client, JobReply, Server};
@@ -38,7 +39,8 @@ async fn fail_over(candidate: MemberId, server: &Arc<Server>) -> JobReply {
     let reply = match done {
         Ok(paused) => Ok(JobReply::line(&format!("OK paused-us={}", paused.0))),
         Err(why) => {
-            Err(format!("ERR {} cannot take over: {why}", server.set.member(candidate).name))
+            let name = &server.set.member(candidate).name;
+            Err(codes::cannot_take_over(name, why).to_string())
         }
     };
     JobReply { reply, wrote: None }
@@ -58,7 +60,9 @@ async fn reload(server: &Arc<Server>, client: &Client) -> JobReply {
     let (server, asked_by) = (server.clone(), format!("client-{}", client.id));
     let done = tasks::apart(move || server.reload(&asked_by)).await;
     JobReply {
-        reply: done.map(|()| JobReply::line("OK")).map_err(|why| format!("ERR {why}")),
+        reply: done
+            .map(|()| JobReply::line("OK"))
+            .map_err(|why| codes::reload_failed(why).to_string()),
         wrote: None,
     }
 }

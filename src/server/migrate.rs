@@ -8,7 +8,7 @@
 use super::migrate_peer::MigratePeer;
 use crate::base::ids::BlockId;
 use crate::base::position::Offset;
-use crate::command::{Args, CallEnv, Fault};
+use crate::command::{Args, CallEnv, Fault, codes};
 use crate::commands::{Credentials, Migration};
 use crate::engine::{Effects, Run, rdb, verbs};
 use crate::node::{Condition, MasterGuard, MemberFlags, Verb, Wake};
@@ -123,11 +123,7 @@ impl Mover {
         match (result.fault, changed) {
             (Some(fault), _) => Err(fault),
             (None, 0) => Ok(result.found),
-            (None, changed) => Err(Fault::Message(format!(
-                "ERR {changed} of {} keys changed here while they were sent, and were not deleted: \
-                 the target instance has older values",
-                result.found
-            ))),
+            (None, changed) => Err(codes::keys_changed(changed, result.found)),
         }
     }
 

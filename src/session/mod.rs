@@ -2,11 +2,17 @@
 //!
 //! **Invariant:** no member, no socket. A session decides nothing; it is what decisions read.
 
+mod last_reply;
+mod lost;
 mod once;
+mod shared_floors;
 mod token;
 mod watches;
 
+pub use last_reply::LastReply;
+pub use lost::Lost;
 pub use once::{Once, Tags};
+pub use shared_floors::{Raised, Shared, SharedFloor, SharedFloors};
 pub use token::TokenSigner;
 pub use watches::{Watch, Watches};
 
@@ -15,7 +21,7 @@ use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
-use crate::route::{Acks, Ladder, Level};
+use crate::route::{Acks, Ladder, Level, StickyScope};
 use std::time::Duration;
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -77,6 +83,12 @@ pub struct Session {
     pub no_evict: bool,
     /// What a read must not read before: raised by own writes and own reads.
     pub floor: Option<Position>,
+    /// The floor that it shares with others of its scope: what they see raises its own.
+    pub shared: Option<SharedFloor>,
+    /// Whose floor that is where it has not said: what its listener or the default say.
+    pub scope_default: StickyScope,
+    /// PROXY CONSISTENCY SCOPE.
+    pub scope: Option<StickyScope>,
     /// Where its last write ended; what WAIT waits for.
     pub last_write: Offset,
     /// What a failover has cut off, until the client has been told.
@@ -89,21 +101,16 @@ pub struct Session {
     pub ladder: Option<Box<Ladder>>,
     /// PROXY TAG. Only a RESP3 client has any.
     pub tags: Tags,
+    /// Where its last reply came from (PROXY LAST).
+    pub last: LastReply,
+    /// The level of the last read that had one of its own (PROXY ONCE).
+    pub once_level: Option<Level>,
     /// PROXY ACKS.
     pub acks: Option<AskedAcks>,
     /// MULTI.
     pub queue: Option<Queue>,
     /// WATCH.
     pub watches: Watches,
-}
-
-/// The end of a session's past that a failover cut off.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Lost {
-    /// Up to here the stream still shares it.
-    pub from: Offset,
-    /// Where it ended.
-    pub to: Offset,
 }
 
 impl Session {
@@ -155,6 +162,41 @@ impl Session {
         self.saw_all(end);
         self.last_write = end.offset;
         self.last_write_at = Some(at);
+    }
+
+    /// The scope of its floor and the name it has there, if it shares one.
+    pub fn shares_with(&self) -> Option<(StickyScope, &str)> {
+        let scope = self.scope.unwrap_or(self.scope_default);
+        let name = match scope {
+            StickyScope::Connection => return None,
+            StickyScope::ClientName => &self.name,
+            StickyScope::User => &self.user,
+        };
+        (self.is_known && !name.is_empty()).then_some((scope, name))
+    }
+
+    /// Raises its floor and the one it shares to the higher of the two. Answers whether they could
+    /// be compared: if not, this history may be the older one.
+    pub fn share(&mut self, history: &ReplicationHistory) -> bool {
+        let Some(shared) = &self.shared else { return true };
+        match shared.share(self.floor, self.id, history) {
+            Shared::At(_) if is_planted(Planted::SharedFloorUnread) => {}
+            Shared::At(at) => self.floor = at,
+            Shared::Lost(at, lost) => {
+                self.floor = Some(at);
+                self.lost.get_or_insert(lost);
+            }
+            Shared::Foreign => return false,
+        }
+        true
+    }
+
+    /// Raises both to the end of the stream, which is behind every floor there can be.
+    pub fn share_all(&mut self, head: Position) {
+        self.saw_all(head);
+        if let Some(shared) = &self.shared {
+            shared.raise_to_all(head, self.id);
+        }
     }
 
     /// Whether the last write is less than `sticky_for` ago.

@@ -11,6 +11,8 @@ pub struct Once {
     pub level: Option<Level>,
     /// ATLEAST: a floor beside the session's own.
     pub floor: Option<Position>,
+    /// ELSE stale, and the token of ATLEAST is of a history that nobody knows.
+    pub may_be_stale: bool,
     /// WAIT and ELSE.
     pub ladder: Option<Ladder>,
     /// AT: the member that must serve it, as it is.

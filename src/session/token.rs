@@ -2,6 +2,7 @@
 
 use crate::base::position::Position;
 use crate::command::Fault;
+use crate::command::codes::{FORGED_TOKEN as FORGED, NOT_A_TOKEN as MALFORMED};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -9,12 +10,6 @@ use sha2::Sha256;
 const SIGNATURE_BYTES: usize = 16;
 /// Comes before what is signed, so that a signature made for anything else is none here.
 const PURPOSE: &[u8] = b"entourage token 1\0";
-
-const MALFORMED: Fault = Fault::Static("ERR that is not a token: ask PROXY TOKEN for one");
-const FORGED: Fault = Fault::Static(
-    "ERR the token's signature is wrong: was it altered, or signed by another proxy? Proxies that \
-     exchange tokens need the same token-secret",
-);
 
 /// Signs tokens and knows its own. Proxies with the same secret know each other's.
 #[derive(Clone)]

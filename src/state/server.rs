@@ -14,7 +14,7 @@ use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::Snapshot;
 use crate::node::{AllowedMembers, MemberList, ReplicaSet, new_replid};
 use crate::runtime::{allocation, clock, process, tasks};
-use crate::session::TokenSigner;
+use crate::session::{Session, SharedFloor, SharedFloors, TokenSigner};
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -91,6 +91,8 @@ pub struct Server {
     pub process_info: ProcessInfo,
     /// What signs tokens.
     pub token_signer: TokenSigner,
+    /// The floors that sessions share.
+    pub shared_floors: Arc<SharedFloors>,
     settings: RwLock<Arc<Config>>,
     settings_generation: AtomicU64,
     changing: Mutex<()>,
@@ -126,6 +128,7 @@ impl Server {
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,
+            shared_floors: Arc::default(),
             settings: RwLock::new(Arc::new(settings)),
             settings_generation: AtomicU64::new(1),
             changing: Mutex::new(()),
@@ -141,6 +144,24 @@ impl Server {
     /// The configuration in force.
     pub fn settings(&self) -> Arc<Config> {
         self.settings.read().clone()
+    }
+
+    /// Lets the session keep to the floor that its scope and its name or user say. It goes on from
+    /// all it has seen so far, and leaves that to those whose floor it shared until now.
+    pub fn settle_scope(&self, session: &mut Session) {
+        if session.shared.as_ref().map(SharedFloor::key) == session.shares_with() {
+            return;
+        }
+        let (history, head) = (self.set.history(), self.set.position());
+        session.carry_over(&history);
+        if !session.share(&history) {
+            session.share_all(head);
+        }
+        let join = |(scope, name)| self.shared_floors.join(scope, name, &history, head);
+        session.shared = session.shares_with().map(join);
+        if !session.share(&history) {
+            session.share_all(head);
+        }
     }
 
     /// Grows whenever the settings change.

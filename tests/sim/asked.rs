@@ -13,10 +13,11 @@ pub struct Asked {
     pub arrived: Option<Arrived>,
 }
 
-/// A time, and the last write then.
+/// A time, the last write then, and the newest write that the client had seen.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived {
     pub write: u64,
+    pub seen: u64,
     pub at: u64,
 }
 
@@ -97,6 +98,10 @@ pub enum What {
     /// The last write that the token's session had seen.
     AtLeast {
         seen: u64,
+    },
+    /// From here on it shares what it sees with this group, if with any.
+    Share {
+        group: Option<String>,
     },
     Explain,
     Quit,

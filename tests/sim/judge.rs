@@ -19,6 +19,7 @@ impl World {
         let now = self.clock.mono_now().0;
         let done = self.ledger.read_on(&self.server.set, now);
         done.iter().for_each(|it| self.judge_write(peer, *it));
+        peer.seen = peer.seen.max(before.seen_by(&peer.group));
         let was_paused = before.is_paused;
         let bytes = peer.shell.look().to_vec();
         let (mut used, mut ended_pause) = (0, false);
@@ -34,7 +35,8 @@ impl World {
         let is_blocked = peer.shell.connection.is_blocked();
         let waiting = peer.script.asked.iter_mut().find(|it| it.has_reply);
         if let Some(asked) = waiting.filter(|_| is_blocked) {
-            asked.arrived.get_or_insert(Arrived { write: before.last, at: now });
+            let seen = peer.seen;
+            asked.arrived.get_or_insert(Arrived { write: before.last, seen, at: now });
         }
     }
 
@@ -76,6 +78,10 @@ impl World {
         if !self.fits(peer, &asked, frame, before) {
             self.find(Checker::Answers, format!("{} to {:?}", frame.told(), asked.what));
         }
+        if let Some(group) = &peer.group {
+            let seen = self.groups.entry(group.clone()).or_default();
+            *seen = peer.seen.max(*seen);
+        }
         frame.is_ok() && matches!(asked.what, What::Unpause)
     }
 
@@ -88,10 +94,11 @@ impl World {
             What::Incr { acks } => self.incr_fits(peer, frame, *acks),
             What::Get { key, level, may_lag } => {
                 let arrived = asked.arrived.map_or(before.last, |it| it.write);
+                let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
                 match frame {
                     Frame::Bulk(value) => {
                         let value = value.as_deref().unwrap_or_default();
-                        self.judge_read(peer, *key, *level, arrived, value)
+                        self.judge_read(peer, *key, *level, [arrived, seen], value)
                     }
                     other => *may_lag && other.is_error("LAGGED"),
                 }
@@ -127,7 +134,7 @@ impl World {
             }
             What::Unblock { id } => self.unblock_fits(frame, *id, before),
             What::Kill { id } => self.kill_fits(frame, *id, before),
-            What::Order => frame.is_ok() || frame.is_error("ERR"),
+            What::Order => frame.is_ok() || frame.is_error("REFUSEDORDER"),
             What::Panic => frame.is_error("ERR"),
             What::Token => {
                 let Frame::Bulk(Some(token)) = frame else { return false };
@@ -141,7 +148,13 @@ impl World {
                 if frame.is_ok() {
                     peer.seen = peer.seen.max(*seen);
                 }
-                frame.is_ok() || frame.is_error("ERR")
+                frame.is_ok() || frame.is_error("UNKNOWNHISTORY") || frame.is_error("LOSTWRITE")
+            }
+            What::Share { group } => {
+                peer.group = group.clone();
+                peer.seen = peer.seen.max(before.seen_by(group));
+                self.count("shared");
+                frame.is_ok()
             }
             What::Explain => {
                 let text = format!("{frame:?}");
@@ -230,7 +243,7 @@ impl World {
         peer: &mut Peer,
         key: Key,
         level: Level,
-        arrived: u64,
+        [arrived, seen]: [u64; 2],
         value: &str,
     ) -> bool {
         let saw = self.ledger.place(number_of(value));
@@ -239,8 +252,8 @@ impl World {
         }
         let now = self.clock.mono_now().0;
         let knows = match level {
-            Level::Sticky => peer.seen,
-            Level::Master | Level::Linearizable | Level::Global => peer.seen.max(arrived),
+            Level::Sticky => seen,
+            Level::Master | Level::Linearizable | Level::Global => seen.max(arrived),
             Level::Bounded { ms: Some(ms), .. } => {
                 now.checked_sub(ms * 1000 + 1).map_or(0, |it| self.ledger.done_by(it))
             }
@@ -294,7 +307,8 @@ impl World {
             for (queued, frame) in queued.iter().zip(all) {
                 let (Queued::Get { key }, Frame::Bulk(value)) = (queued, frame) else { continue };
                 let value = value.as_deref().unwrap_or_default();
-                if !self.judge_read(peer, *key, Level::Master, arrived, value) {
+                let known = [arrived, peer.seen];
+                if !self.judge_read(peer, *key, Level::Master, known, value) {
                     return false;
                 }
             }

@@ -24,6 +24,8 @@ pub struct Peer {
     pub worker: usize,
     /// The newest write it has made or seen.
     pub seen: u64,
+    /// Those with whom it shares that, if with any.
+    pub group: Option<String>,
     /// Its newest write to each key, and how often it raised its counter.
     pub own: BTreeMap<Key, u64>,
     pub incrs: u64,
@@ -40,6 +42,7 @@ impl Peer {
             shell,
             worker,
             seen: 0,
+            group: None,
             own: BTreeMap::new(),
             incrs: 0,
             incrs_answered: 0,

@@ -58,6 +58,9 @@ pub struct Script {
     pub id: u64,
     db: usize,
     level: Level,
+    /// CLIENT SETNAME, and who shares its floor.
+    name: String,
+    scope: &'static str,
     acks: AskedFor,
     /// Its own ladder, instead of the route's, may end with an error.
     own_ladder: bool,
@@ -77,6 +80,8 @@ impl Script {
             id,
             db: 0,
             level: Level::Sticky,
+            name: String::new(),
+            scope: "connection",
             acks: AskedFor::Nothing,
             own_ladder: false,
             is_silent: false,
@@ -237,7 +242,34 @@ impl Script {
     }
 
     fn consistency(&mut self, around: &mut Around<'_>) {
-        self.stand_at(around.any_of(LEVELS));
+        match around.below(8) {
+            0 => self.be_called(around.any_of(&["one", "other"])),
+            1 => self.share(around.any_of(&["client-name", "client-name", "user", "connection"])),
+            _ => self.stand_at(around.any_of(LEVELS)),
+        }
+    }
+
+    /// Asks for a name.
+    pub fn be_called(&mut self, name: &str) {
+        self.name = name.to_owned();
+        let what = What::Share { group: self.group() };
+        self.say("CLIENT SETNAME", &[name.to_owned()], what);
+    }
+
+    /// Asks for a floor that is shared within this scope.
+    pub fn share(&mut self, scope: &'static str) {
+        self.scope = scope;
+        let what = What::Share { group: self.group() };
+        self.say("PROXY CONSISTENCY SCOPE", &[scope.to_owned()], what);
+    }
+
+    /// Those with whom it shares a floor.
+    fn group(&self) -> Option<String> {
+        match self.scope {
+            "client-name" if !self.name.is_empty() => Some(format!("name {}", self.name)),
+            "user" => Some("user".to_owned()),
+            _ => None,
+        }
     }
 
     /// Asks for a level.

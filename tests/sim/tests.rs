@@ -12,7 +12,7 @@ use std::sync::Once;
 const SEEDS: u64 = 1000;
 const STEPS: usize = 2500;
 /// A planted fault must be found within this many seeds.
-const PLANTED_SEEDS: u64 = 500;
+const PLANTED_SEEDS: u64 = 5000;
 
 thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
@@ -107,6 +107,8 @@ const PLANTED: &[(Planted, Checker)] = &[
     (Planted::ReadRaisesNoFloor, Checker::Stale),
     (Planted::HistoriesMixed, Checker::KeptFromReplicas),
     (Planted::FloorForgotten, Checker::Stale),
+    (Planted::SharedFloorUnread, Checker::Stale),
+    (Planted::SharedFloorLate, Checker::Stale),
     (Planted::AckCountedTwice, Checker::WaitCount),
     (Planted::WaiterNotWoken, Checker::Asleep),
     (Planted::ReplyOvertakes, Checker::Answers),

@@ -21,7 +21,7 @@ use entourage::runtime::stream;
 use entourage::server::connection::{BatchContext, Connection, Event, Why, WorkerScratch};
 use entourage::session::TokenSigner;
 use entourage::state::{Client, JobReply, Message, ProcessInfo, Server};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 const LADDERS: &[&str] = &[
@@ -50,10 +50,19 @@ pub struct Before {
     pub last: u64,
     /// The stream's history.
     pub replid: ReplId,
+    /// What each group that shares a floor has seen.
+    pub groups: BTreeMap<String, u64>,
     /// CLIENT PAUSE is in force.
     pub is_paused: bool,
     /// What the others wait for, and whether they have been told something.
     pub others: Vec<(u64, Option<BlockOn>, bool)>,
+}
+
+impl Before {
+    /// The newest write that one of this group had seen.
+    pub fn seen_by(&self, group: &Option<String>) -> u64 {
+        group.as_ref().and_then(|it| self.groups.get(it)).copied().unwrap_or(0)
+    }
 }
 
 /// Everything.
@@ -66,6 +75,8 @@ pub struct World {
     /// What happened, in order: equal seeds, equal traces.
     pub trace: Vec<String>,
     pub tokens: Vec<(String, u64)>,
+    /// The newest write that each group that shares a floor has seen.
+    pub groups: BTreeMap<String, u64>,
     /// CLIENT PAUSE as its replies tell: whether it holds everybody, and until when.
     pub pause: Option<(bool, u64)>,
     /// Whose request each number is.
@@ -120,6 +131,7 @@ impl World {
             findings: Vec::new(),
             trace: Vec::new(),
             tokens: Vec::new(),
+            groups: BTreeMap::new(),
             pause: None,
             owners: HashMap::new(),
             gone: HashSet::new(),
@@ -216,6 +228,10 @@ impl World {
         self.tell(format!("client {} comes in", peer.id()));
         let level = ["sticky", "linearizable", "global"][self.below(3)];
         peer.script.stand_at(level);
+        if self.below(4) == 0 {
+            peer.script.be_called("one");
+            peer.script.share("client-name");
+        }
         self.peers[at] = Some(peer);
     }
 
@@ -296,7 +312,7 @@ impl World {
             Job::FailOver { candidate } => {
                 match members::fail_over(self.set(), self.set().member(candidate)) {
                     true => Ok(b"+OK\r\n".to_vec()),
-                    false => Err("ERR it cannot take over".to_owned()),
+                    false => Err("REFUSEDORDER it cannot take over".to_owned()),
                 }
             }
             Job::Reload => self.server.reload("the simulation").map(|()| b"+OK\r\n".to_vec()),
@@ -394,6 +410,7 @@ impl World {
         Before {
             last: self.ledger.last(),
             replid: self.set().history().replid,
+            groups: self.groups.clone(),
             is_paused: self.pause.is_some_and(|it| now < it.1),
             others: self.peers.iter().flatten().map(told).collect(),
         }

@@ -204,6 +204,7 @@ fn identify(context: &mut CommandContext<'_>, user: &[u8], password: &[u8]) -> R
     context.session.user = DEFAULT_USER.into();
     context.session.is_known = true;
     context.client.names.lock().user = DEFAULT_USER.into();
+    context.server.settle_scope(context.session);
     Ok(())
 }
 
@@ -233,7 +234,7 @@ fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     session.replies = ReplyMode::On;
     (session.no_evict, session.no_touch) = (false, false);
     context.args.env.touches.set(true);
-    (session.level, session.acks) = (None, None);
+    (session.level, session.scope, session.acks) = (None, None, None);
     (session.ladder, session.tags) = (None, Tags::Off);
     context.reply.speak(Protocol::Resp2);
     context.client.names.lock().user = DEFAULT_USER.into();
@@ -253,6 +254,7 @@ pub fn printable(name: &[u8]) -> Option<&str> {
 pub fn rename(context: &mut CommandContext<'_>, name: &str) {
     context.session.name = name.into();
     context.client.names.lock().name = name.into();
+    context.server.settle_scope(context.session);
 }
 
 /// CLIENT SETNAME.

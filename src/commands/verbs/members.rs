@@ -1,7 +1,7 @@
 //! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
 
 use crate::base::position::Offset;
-use crate::command::{Args, Fault};
+use crate::command::{Args, Fault, codes};
 use crate::commands::{CommandContext, Job, Outcome};
 use crate::node::{FollowerStatus, Member, MemberFlags, MemberList, Refused, present, start_feed};
 use crate::resp::Reply;
@@ -107,9 +107,7 @@ pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         }
         _ => return Err(Fault::Static("ERR an order is PAUSE, RESUME, DRAIN, UNDRAIN or REMOVE")),
     };
-    done.map_err(|why| {
-        Fault::Message(format!("ERR {} does not take that order: {why}", member.name))
-    })?;
+    done.map_err(|why| codes::refused_order(&member.name, why))?;
     context.reply.ok();
     Ok(Outcome::Answered)
 }
@@ -150,7 +148,7 @@ fn add(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     };
     let set = &context.server.set;
     let added = set.add_member(describe, context.now);
-    let member = added.map_err(|why| Fault::Message(format!("ERR {why}")))?;
+    let member = added.map_err(codes::not_added)?;
     start_feed(set, &member);
     context.reply.bulk(member.name.as_bytes());
     Ok(Outcome::Answered)
@@ -181,6 +179,6 @@ pub fn named<'r>(member_list: &'r MemberList, name: &[u8]) -> Result<&'r Arc<Mem
     let found = present(member_list).find(|it| it.name.as_bytes().eq_ignore_ascii_case(name));
     found.ok_or_else(|| {
         let names: Vec<&str> = present(member_list).map(|it| it.name.as_str()).collect();
-        Fault::Message(format!("ERR no such member; there are {}", names.join(", ")))
+        codes::no_such_member(&names)
     })
 }

@@ -6,6 +6,7 @@ pub mod command;
 pub mod connection;
 pub mod help;
 mod members;
+pub mod last;
 pub mod once;
 pub mod proxy;
 pub mod replication;

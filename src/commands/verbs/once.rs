@@ -2,6 +2,7 @@
 
 use super::members::named;
 use crate::base::position::{Coverage, Offset, Position};
+use crate::command::codes::{NO_ATTRIBUTES, UNKNOWN_HISTORY};
 use crate::command::{Args, Fault};
 use crate::commands::{CommandContext, Outcome};
 use crate::resp::Protocol;
@@ -38,28 +39,36 @@ pub fn token(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 /// PROXY ATLEAST. Without WAIT and ELSE the routes' ladders are in force again.
 pub fn at_least(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    let floor = floor_of(context.server, context.args.next()?)?;
+    let place = context.server.token_signer.open(context.args.next()?)?;
     let mut on_lag = OnLag::default();
     while on_lag.take(&mut context.args)? {}
     context.args.done()?;
+    let floor = floor_of(context.server, place)?;
     // The floor is of the history of today, and so must the session's be to be compared with it.
     context.session.carry_over(&context.server.set.history());
-    context.session.saw(floor);
+    match (floor, on_lag.last) {
+        (Some(floor), _) => {
+            context.session.saw(floor);
+        }
+        // What the master has now is all that it can give.
+        (None, Some(Step::Master)) => context.session.saw_all(context.server.set.position()),
+        (None, Some(Step::Stale)) => {}
+        (None, _) => return Err(UNKNOWN_HISTORY),
+    }
     context.session.ladder = on_lag.ladder().map(Box::new);
     context.reply.ok();
     Ok(Outcome::Answered)
 }
 
-/// The floor that a token carries, in the history of today.
-fn floor_of(server: &Server, token: &[u8]) -> Result<Position, Fault> {
-    const FOREIGN: Fault = Fault::Static("ERR the token belongs to a history unknown here");
-    let (place, set) = (server.token_signer.open(token)?, &server.set);
+/// The floor at a token's place, in the history of today; `None` when the token's is not known.
+fn floor_of(server: &Server, place: Position) -> Result<Option<Position>, Fault> {
+    let set = &server.set;
     match set.cover(place) {
-        Coverage::To(offset) => Ok(Position { replid: set.history().replid, offset }),
+        Coverage::To(offset) => Ok(Some(Position { replid: set.history().replid, offset })),
         Coverage::Lost(from) => {
             Err(Fault::LostWrite { from: from.bytes(), to: place.offset.bytes() })
         }
-        Coverage::Foreign => Err(FOREIGN),
+        Coverage::Foreign => Ok(None),
     }
 }
 
@@ -110,7 +119,7 @@ fn last_step(args: &mut Args<'_>) -> Result<Step, Fault> {
 
 /// Takes what PROXY ONCE says before its command, which is what is left then.
 pub fn once(server: &Server, args: &mut Args<'_>) -> Result<Once, Fault> {
-    let (mut once, mut on_lag) = (Once::default(), OnLag::default());
+    let (mut once, mut on_lag, mut token) = (Once::default(), OnLag::default(), None);
     while !args.word("DO") {
         if on_lag.take(args)? {
             continue;
@@ -118,7 +127,7 @@ pub fn once(server: &Server, args: &mut Args<'_>) -> Result<Once, Fault> {
         let is_first = if args.word("LEVEL") {
             once.level.replace(level(args)?).is_none()
         } else if args.word("ATLEAST") {
-            once.floor.replace(floor_of(server, args.next()?)?).is_none()
+            token.replace(server.token_signer.open(args.next()?)?).is_none()
         } else if args.word("AT") {
             let member = named(&server.set.member_list(), args.next()?)?.id;
             once.at.replace(member).is_none()
@@ -132,11 +141,20 @@ pub fn once(server: &Server, args: &mut Args<'_>) -> Result<Once, Fault> {
     once.ladder = on_lag.ladder();
     let is_weak = once.level.is_some_and(|it| Level::Sticky.weakness() < it.weakness());
     match &once {
-        Once { at: Some(_), level: None, floor: None, ladder: None, .. } => Ok(once),
-        Once { at: Some(_), .. } => Err(AT_ALONE),
-        Once { floor: Some(_), .. } if is_weak => Err(NO_FLOOR),
-        _ => Ok(once),
+        Once { at: Some(_), level: None, ladder: None, .. } if token.is_none() => {}
+        Once { at: Some(_), .. } => return Err(AT_ALONE),
+        _ if token.is_some() && is_weak => return Err(NO_FLOOR),
+        _ => {}
     }
+    let Some(place) = token else { return Ok(once) };
+    once.floor = floor_of(server, place)?;
+    match (once.floor, on_lag.last) {
+        (Some(_), _) => {}
+        (None, Some(Step::Master)) => once.level = Some(Level::Master),
+        (None, Some(Step::Stale)) => once.may_be_stale = true,
+        (None, _) => return Err(UNKNOWN_HISTORY),
+    }
+    Ok(once)
 }
 
 /// A level may be several words, and ends where the next option begins.
@@ -163,7 +181,7 @@ pub fn tag(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let asked = asked.ok_or(Fault::Static("ERR a tag is off, stale or all"))?;
     context.args.done()?;
     if asked != Tags::Off && context.reply.protocol() == Protocol::Resp2 {
-        return Err(Fault::Static("ERR RESP2 has no attributes to tag replies with: say HELLO 3"));
+        return Err(NO_ATTRIBUTES);
     }
     context.session.tags = asked;
     context.reply.ok();

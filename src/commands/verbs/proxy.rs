@@ -2,6 +2,7 @@
 //! [`super::members`].
 
 use super::help::help;
+use super::last;
 use super::members;
 use super::once;
 use crate::base::ids::{MemberId, RouteId};
@@ -13,9 +14,10 @@ use crate::commands::{
 };
 use crate::node::{View, present};
 use crate::resp::{OwnedRequest, Request};
-use crate::route::{Acks, Level, explain};
+use crate::route::{Acks, Explanation, Level, StickyScope, explain};
 use crate::runtime::tasks;
-use crate::session::AskedAcks;
+use crate::session::{AskedAcks, Session};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The family's rows.
@@ -51,8 +53,8 @@ const SUBCOMMANDS: &[SessionRow] = &[
         Group::Proxy,
         SINCE,
         "O(1)",
-        "Tells or sets the level of this session's reads.",
-        "[level | DEFAULT]",
+        "Tells or sets the level of this session's reads, and who shares its floor.",
+        "[level | DEFAULT] [SCOPE [CONNECTION | CLIENT-NAME | USER | DEFAULT]]",
     ),
     session_row("EXPLAIN", AtLeast(3), ANY_TIME, explain_request).says(
         Group::Proxy,
@@ -69,6 +71,14 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "TO name",
     ),
     help(Group::Proxy, SINCE),
+    session_row("LAST", Exactly(2), ANY_TIME, last::last).says(
+        Group::Proxy,
+        SINCE,
+        "O(1)",
+        "Tells where the last reply came from: which member, why, at which level, by which steps \
+         of the ladder, how far behind, and the token behind it.",
+        "",
+    ),
     session_row("NODE", AtLeast(3), OPERATOR, members::node).says(
         Group::Proxy,
         SINCE,
@@ -134,7 +144,7 @@ fn tell_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::Answered)
 }
 
-/// Answers the level in force on the default route, or changes the session's.
+/// Answers the level in force on the default route or the scope, or changes the session's.
 fn consistency(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if context.args.left() == 0 {
         let settings = context.server.settings();
@@ -143,17 +153,46 @@ fn consistency(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         context.reply.bulk(level.to_string().as_bytes());
         return Ok(Outcome::Answered);
     }
-    let words = context.args.rest().collect::<Vec<_>>().join(&b' ');
-    let text = String::from_utf8_lossy(&words);
-    context.session.level = match Level::parse(&text) {
-        Some(level) => Some(level),
-        None if text.eq_ignore_ascii_case("default") => None,
-        None => {
-            return Err(Fault::Message(format!("ERR a level is {}, or default", Level::ACCEPTED)));
-        }
+    let words: Vec<_> = context.args.rest().map(String::from_utf8_lossy).collect();
+    let is_scope = |it: &Cow<'_, str>| it.eq_ignore_ascii_case("scope");
+    let (level, scope) = match words.iter().position(is_scope) {
+        Some(at) => (&words[..at], Some(&words[at + 1..])),
+        None => (&words[..], None),
     };
+    if level.is_empty() && scope.is_some_and(<[_]>::is_empty) {
+        let session = &context.session;
+        let scope = session.scope.unwrap_or(session.scope_default);
+        context.reply.bulk(scope.as_str().as_bytes());
+        return Ok(Outcome::Answered);
+    }
+    let level = if level.is_empty() { None } else { Some(asked_level(&level.join(" "))?) };
+    let scope = scope.map(|it| asked_scope(&it.join(" "))).transpose()?;
+    context.session.level = level.unwrap_or(context.session.level);
+    if let Some(scope) = scope {
+        context.session.scope = scope;
+        context.server.settle_scope(context.session);
+    }
     context.reply.ok();
     Ok(Outcome::Answered)
+}
+
+/// The level of this text; `None` for what the routes say.
+fn asked_level(text: &str) -> Result<Option<Level>, Fault> {
+    match Level::parse(text) {
+        None if text.eq_ignore_ascii_case("default") => Ok(None),
+        None => Err(Fault::Message(format!("ERR a level is {}, or default", Level::ACCEPTED))),
+        level => Ok(level),
+    }
+}
+
+/// The scope of this text; `None` for what the listener says.
+fn asked_scope(text: &str) -> Result<Option<StickyScope>, Fault> {
+    let accepted = || format!("ERR a scope is {}, or default", StickyScope::ACCEPTED);
+    match StickyScope::parse(text) {
+        None if text.eq_ignore_ascii_case("default") => Ok(None),
+        None => Err(Fault::Message(accepted())),
+        scope => Ok(scope),
+    }
 }
 
 /// Answers how many replicas and how many milliseconds, or changes the session's.
@@ -185,7 +224,13 @@ fn tell_acks(context: &mut CommandContext<'_>) {
 
 fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
     const NOT_A_COUNT: Fault = Fault::Static("ERR acks is a number of replicas, in-sync, or all");
-    const NOT_A_TIMEOUT: Fault = Fault::Static("ERR timeout is not an integer or out of range");
+    const NO_TIMEOUT: Fault = Fault::Static(
+        "ERR a timeout in milliseconds is missing behind the number of replicas, 0 for one without \
+         an end: PROXY ACKS 1 1000",
+    );
+    const NOT_A_TIMEOUT: Fault = Fault::Static(
+        "ERR the timeout is a number of milliseconds, 0 for one without an end: PROXY ACKS 1 1000",
+    );
     let acks = if args.word("all") {
         Acks::All
     } else if args.word("in-sync") || args.word("all-in-sync") {
@@ -198,6 +243,9 @@ fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
     };
     if acks == Acks::None && args.left() == 0 {
         return Ok(None);
+    }
+    if args.left() == 0 {
+        return Err(NO_TIMEOUT);
     }
     let ms = args.int().ok().and_then(|it| u32::try_from(it).ok()).ok_or(NOT_A_TIMEOUT)?;
     args.done()?;
@@ -260,10 +308,48 @@ fn told(
     let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
     let is_there = |it: MemberId| present(&member_list).any(|member| member.id == it);
     let name = |it| if is_there(it) { set.member(it).name.clone() } else { String::new() };
-    let mut lines = explain(route, &ask, &view, allowed, name).lines();
+    let explanation = Explanation {
+        scope: Some(scope_told(context.session)),
+        floor_of: floor_of(ask.level, context.session),
+        ..explain(route, &ask, &view, allowed, name)
+    };
+    let mut lines = explanation.lines();
     let gate = settings.set.gate().filter(|_| class == Class::Write);
     if gate.is_some_and(|it| !it.allows(view.fed())) {
         lines.push("refused -NOREPLICAS: too few replicas are near enough to the master".into());
     }
     lines
+}
+
+/// Who shares this session's floor: `client-name "app" (3 connections)`.
+fn scope_told(session: &Session) -> String {
+    let Some(shared) = &session.shared else {
+        return match session.scope.unwrap_or(session.scope_default) {
+            StickyScope::Connection => "connection".to_owned(),
+            scope => format!("{scope}, and without one this connection alone"),
+        };
+    };
+    let (scope, name) = shared.key();
+    let (sessions, plural) = (shared.sessions(), if shared.sessions() == 1 { "" } else { "s" });
+    format!("{scope} \"{name}\" ({sessions} connection{plural})")
+}
+
+/// Whose floor a read at this level keeps to, if it keeps to one.
+fn floor_of(level: Level, session: &Session) -> Option<String> {
+    let told = match (level, &session.shared) {
+        (Level::Master | Level::Bounded { .. } | Level::Eventual, _) => return None,
+        (Level::Global, _) => "of every client of this proxy".to_owned(),
+        (Level::Linearizable, _) => "of the master when the read arrives".to_owned(),
+        (Level::Sticky, None) => "of this connection".to_owned(),
+        (Level::Sticky, Some(shared)) => {
+            let ((scope, name), by) = (shared.key(), shared.raised().by);
+            let whose = match by {
+                0 => "a client that has left".to_owned(),
+                by if by == session.id => "this connection".to_owned(),
+                by => format!("client id={by}"),
+            };
+            format!("of {scope} \"{name}\", raised last by {whose}")
+        }
+    };
+    Some(told)
 }

@@ -68,6 +68,22 @@ fn routes_inherit_what_they_leave_out() {
 }
 
 #[test]
+fn a_listener_says_who_shares_a_floor_and_else_the_default_does() {
+    let text = "[consistency]\nsticky-scope = 'client-name'\n[[listener]]\nname = 'a'\n\
+                bind = '127.0.0.1:1'\n[[listener]]\nname = 'b'\nbind = '127.0.0.1:2'\n\
+                sticky-scope = 'User'\n";
+    let config = parse(text).unwrap();
+    assert_eq!(["a", "b"].map(|it| config.listener_scope(it).as_str()), ["client-name", "user"]);
+    refused(
+        "[consistency]\nsticky-scope = 'everybody'\n",
+        "e.toml:2: consistency.sticky-scope = 'everybody' is not accepted; write connection, \
+         client-name or user",
+    );
+    let why = parse("[[route]]\nname = 'a'\nsticky-scope = 'user'\n").unwrap_err();
+    assert!(why.contains("unknown key `sticky-scope`"), "{why}");
+}
+
+#[test]
 fn a_wrong_value_is_told_with_its_place_and_what_is_accepted() {
     refused(
         "[server]\n\nmaxclients = 0 # none\n",
@@ -140,7 +156,8 @@ fn unknown_keys_are_told_with_those_that_are_known() {
     let why = parse("[server]\nmaxclient = 5\n").unwrap_err();
     assert!(why.starts_with("e.toml:2: unknown key `maxclient`, accepted are `threads`,"), "{why}");
     let why = parse("[consistency]\nlevels = \"sticky\"\n").unwrap_err();
-    let known = "`level`, `on-lag`, `members`, `acks`, `acks-timeout`, `sticky-for`";
+    let known =
+        "`level`, `on-lag`, `members`, `acks`, `acks-timeout`, `sticky-for`, `sticky-scope`";
     assert_eq!(why, format!("e.toml:2: unknown key `levels`, accepted are {known}"));
     let why = parse("[sever]\n").unwrap_err();
     assert!(why.starts_with("e.toml:1: unknown key `sever`, accepted are `listener`,"), "{why}");

@@ -324,7 +324,7 @@ fn a_read_that_comes_back_from_a_wait_says_so() {
         panic!("{:?}", case.plan())
     };
     case.ladder_position = LadderPosition { step, left: Some(Duration::ZERO) };
-    let refused = Where::Refuse(Unavailable::Lagged { behind_bytes: 2 });
+    let refused = Where::Refuse(Unavailable::Lagged { behind_bytes: 2, moving_bytes: Some(2) });
     assert_eq!(case.plan(), Plan { to: refused, because: Reason::Lagged });
     case.replicas[0].applied = Offset::new(9);
     assert_eq!(case.plan(), Plan { to: Where::Member(MemberId(3)), because: Reason::Waited });

@@ -10,6 +10,8 @@ use crate::command::Fault;
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume, table};
 use crate::node::{Condition, Confirmed, PauseMode, Wanted};
 use crate::resp::OwnedRequest;
+use crate::route::Reason;
+use crate::session::LastReply;
 use crate::state::{JobReply, Waiting};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -212,6 +214,8 @@ impl Caller {
         };
         self.client.active.store(context.now.0, Relaxed);
         let mark = self.replies.mark();
+        let (master, route) = (context.set.master(), blocked.route);
+        self.session.last = LastReply::of_master(master, route, Reason::Write);
         match job_reply.reply {
             Ok(reply) => self.replies.out.append_owned(reply),
             Err(text) => self.answer_fault(&Fault::Message(text)),

@@ -1,10 +1,8 @@
 //! What one request has come to, from its look-up to its reply. Nothing of it lives on the
 //! connection.
 
-use crate::base::ids::MemberId;
 use crate::commands::{Command, ReadRetry};
 use crate::resp::Request;
-use crate::route::Reason;
 use crate::session::Once;
 
 /// One request at work.
@@ -19,27 +17,12 @@ pub struct Call<'r> {
     pub once: Option<Box<Once>>,
     /// What earlier plans of this read have settled, when it has waited.
     pub retry: Option<Box<ReadRetry>>,
-    /// Where its reply comes from, if the client wants to know.
-    pub tag: Option<Tag>,
 }
 
 impl<'r> Call<'r> {
     /// A request of this command that has only come in.
     #[inline]
     pub fn new(command: &'static Command, request: Request<'r>, input: &'r [u8]) -> Call<'r> {
-        Call { command, request, input, once: None, retry: None, tag: None }
+        Call { command, request, input, once: None, retry: None }
     }
-}
-
-/// Where the reply at hand comes from.
-#[derive(Clone, Copy, Debug)]
-pub struct Tag {
-    /// The member.
-    pub member: MemberId,
-    /// Why it was chosen.
-    pub because: Reason,
-    /// How far it was behind.
-    pub behind_bytes: u64,
-    /// For how long it had been.
-    pub behind_us: u64,
 }

@@ -60,11 +60,12 @@ impl Caller {
             id: client.id,
             user: "default".into(),
             is_known: settings.server.password().is_none(),
+            scope_default: settings.listener_scope(&listener),
             ..Session::default()
         };
         let member_list = server.set.member_list();
         let pause = server.set.pause_in_force(now);
-        Caller {
+        let mut caller = Caller {
             session,
             replies: Replies::new(Reply::new(Protocol::Resp2)),
             listener_level: settings.listener_level(&listener),
@@ -79,7 +80,9 @@ impl Caller {
             settings,
             server,
             client,
-        }
+        };
+        caller.server.settle_scope(&mut caller.session);
+        caller
     }
 
     /// Takes notice of settings and topology that have changed since the last batch.
@@ -97,6 +100,8 @@ impl Caller {
     fn take_settings(&mut self) {
         self.settings = self.server.settings();
         self.listener_level = self.settings.listener_level(&self.listener);
+        self.session.scope_default = self.settings.listener_scope(&self.listener);
+        self.server.settle_scope(&mut self.session);
         self.allowed = self.server.allowed_members(&self.settings, &self.member_list);
     }
 
@@ -111,6 +116,30 @@ impl Caller {
             let pause = self.server.set.pause_in_force(now);
             self.pause_mode = pause.map_or(PauseMode::Nobody, |it| it.0);
             self.session.carry_over(&self.history);
+            self.session.share(&self.history);
+        }
+    }
+
+    /// Takes what others who share its floor have seen, and gives them what this session has seen:
+    /// when a batch begins, so that it sees what any reply has shown that its client has received
+    /// before it sent the batch, and when it ends, before its replies leave.
+    #[inline]
+    pub fn share_floor(&mut self, now: MonoUs) {
+        if self.session.shared.is_some() {
+            self.share_floor_now(now);
+        }
+    }
+
+    #[cold]
+    fn share_floor_now(&mut self, now: MonoUs) {
+        if self.session.share(&self.history) {
+            return;
+        }
+        // Another has seen a failover that this has not.
+        self.refresh_set(now);
+        if !self.session.share(&self.history) {
+            let head = self.position(self.server.set.head());
+            self.session.share_all(head);
         }
     }
 

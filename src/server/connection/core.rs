@@ -103,6 +103,9 @@ impl Connection {
             Event::MailboxOverflow => self.close(Why::MailboxOverflow, context.actions),
         }
         context.locks.release();
+        if !is_planted(Planted::SharedFloorLate) {
+            self.caller.share_floor(context.now);
+        }
         context.end(&mut self.caller);
         self.note_unread();
         if self.caller.replies.out.is_overflowing() {
@@ -120,6 +123,7 @@ impl Connection {
     fn begin(&mut self, context: &mut BatchContext<'_, '_>) {
         let limits = self.caller.limits();
         self.decoder.limit(limits);
+        self.caller.share_floor(context.now);
         let env = &context.scratch.env;
         env.now.set(context.clock.wall_now());
         env.bulk_bytes_max.set(limits.bulk_bytes_max);

@@ -12,7 +12,7 @@ use crate::node::{MemberFlags, PANICKED, Transaction, Verb};
 use crate::node::{has_stale_watch, unwatch};
 use crate::resp::{Mark, OwnedRequest, Request};
 use crate::route::Reason;
-use crate::session::{Queue, Tags};
+use crate::session::{LastReply, Queue};
 
 /// What the queued commands have come to so far.
 struct Execution<'r> {
@@ -74,9 +74,7 @@ impl Caller {
         }
         self.replies.out.close_array(mark, execution.answers);
         let because = if has_write(queue) { Reason::Write } else { Reason::Watching };
-        if self.session.tags != Tags::Off {
-            self.came_from(context.set.member(context.set.master()), because, call, context);
-        }
+        self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
         Ok(self.after_execution(execution).unwrap_or(Outcome::Answered))
     }
 
@@ -130,6 +128,8 @@ impl Caller {
         } else {
             self.session.saw_all(end);
         }
+        let because = if has_changed { Reason::Write } else { Reason::Watching };
+        self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
         outcome
     }
 

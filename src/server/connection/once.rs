@@ -4,7 +4,7 @@ use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
 use crate::base::ids::MemberId;
-use crate::command::{Args, Fault};
+use crate::command::{Args, Fault, codes};
 use crate::commands::verbs::once::once;
 use crate::commands::{Command, Handler, Outcome, table};
 use crate::node::ReplicaSet;
@@ -27,6 +27,9 @@ impl Caller {
         }
         // Put back at the end: the random numbers go on as if nothing had been asked.
         let seed = once.seed.take().map(|it| context.scratch.env.reseed(it));
+        let route = self.origin(Some(&once)).route(command, request);
+        let level = self.settings.routes.level(route, self.session.level, self.listener_level);
+        self.session.once_level = Some(once.level_over(level));
         let mut call = Call { command, request, once: Some(Box::new(once)), ..prefix };
         let outcome = self.run(&mut call, context);
         if let Some(seed) = seed {
@@ -46,7 +49,9 @@ impl Caller {
         let once = once(&self.server, &mut args)?;
         let words = prefix.request.behind(prefix.request.len() - args.left());
         if words.is_empty() {
-            return Err(Fault::Static("ERR PROXY ONCE needs a command behind DO"));
+            return Err(Fault::Static(
+                "ERR PROXY ONCE needs a command behind DO: PROXY ONCE LEVEL master DO GET key",
+            ));
         }
         let inner = table().find(words)?;
         match inner.handler {
@@ -67,9 +72,7 @@ impl Call<'_> {
     #[inline]
     pub fn may_write_at(&self, master: MemberId) -> Result<(), Fault> {
         match self.once.as_ref().and_then(|it| it.at) {
-            Some(at) if at != master => {
-                Err(Fault::Static("ERR AT names a replica, and writes go to the master"))
-            }
+            Some(at) if at != master => Err(codes::NOT_MASTER),
             _ => Ok(()),
         }
     }
@@ -79,8 +82,7 @@ impl Call<'_> {
 pub fn plan_at(at: MemberId, set: &ReplicaSet) -> Result<Plan, Fault> {
     let member = set.member(at);
     if !member.in_service() {
-        let (name, flags) = (&member.name, member.flags());
-        return Err(Fault::Message(format!("ERR {name} is not in service: it is {flags}")));
+        return Err(codes::not_in_service(&member.name, member.flags()));
     }
     Ok(Plan { to: Where::Member(at), because: Reason::AskedMember })
 }

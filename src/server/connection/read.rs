@@ -7,7 +7,7 @@ use super::once::plan_at;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::places::Places;
 use crate::base::planted::{Planted, is_planted};
-use crate::base::position::Offset;
+use crate::base::position::{Coverage, Offset};
 use crate::command::{Args, Class, Fault, Flags};
 use crate::commands::{
     BlockOn, Command, Outcome, ReadRetry, RequestContext, Resume, preferred_replica,
@@ -18,9 +18,10 @@ use crate::metrics::{Label, Place};
 use crate::node::{CaughtUp, Condition, Member, MemberFlags, View};
 use crate::resp::Request;
 use crate::route::{
-    Allowed, Among, LadderPosition, Level, Plan, ReadRequirements, Reason, Unavailable, Where, plan,
+    Allowed, Among, Floor, LadderPosition, Level, Plan, ReadRequirements, Reason, StepKind,
+    StepsTaken, Unavailable, Where, plan,
 };
-use crate::session::{Once, Tags};
+use crate::session::{LastReply, Once};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ struct ReadAt {
     route: RouteId,
     member: MemberId,
     because: Reason,
+    steps: StepsTaken,
 }
 
 impl Caller {
@@ -57,17 +59,22 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let (command, request) = (call.command, call.request);
+        self.session.last = LastReply::OWN;
         let route = self.origin(call.once.as_deref()).route(command, request);
         // New rules may have put it on another route, or its route on another ladder.
         let ladder = || self.settings.routes.get(route).ladder;
         let mut retry = call.retry.take().filter(|it| it.route == route && it.ladder == ladder());
+        let mut steps = retry.as_ref().map_or(StepsTaken::NONE, |it| it.steps);
         for _ in 0..PLANS_MAX {
             self.keep_up(context.set, context.now)?;
-            let plan = match call.once.as_ref().and_then(|it| it.at) {
+            let plan = match &call.once {
                 None => self.plan_read(call, route, retry.as_deref(), context),
-                Some(at) => plan_at(at, context.set)?,
+                Some(once) => self.plan_once(once, call, route, retry.as_deref(), context)?,
             };
-            note_step(plan, route, retry.as_deref(), context);
+            if let Some(taken) = plan.because.step() {
+                steps = steps.and(taken);
+                note_step(plan, taken, route, retry.as_deref(), context);
+            }
             let member = match plan.to {
                 Where::Member(member) => member,
                 Where::CatchUp { member, needs, step } => {
@@ -77,7 +84,7 @@ impl Caller {
                         CaughtUp::Yes => member,
                         CaughtUp::Never => continue,
                         CaughtUp::NotYet => {
-                            retry = Some(Box::new(self.retry_from(route, step, needs)));
+                            retry = Some(Box::new(self.retry_from(route, step, steps, needs)));
                             continue;
                         }
                     }
@@ -95,7 +102,7 @@ impl Caller {
                     let retry = ReadRetry {
                         ends: Some(context.now.plus(at_most)),
                         waits_for: Some((Place { route, member }, key)),
-                        ..self.retry_from(route, step, needs)
+                        ..self.retry_from(route, step, steps, needs)
                     };
                     let allowed = self.allowed_on(route).map_or(Places::ALL, |it| it.places);
                     return Ok(wait_for(needs, member, allowed, at_most, retry));
@@ -116,10 +123,12 @@ impl Caller {
                     {
                         return Ok(Outcome::Busy(busy.id));
                     }
+                    let because = Some(plan.because);
+                    self.session.last = LastReply { route, because, steps, ..LastReply::OWN };
                     return Err(why.fault(|it| context.set.eta_ms(it)));
                 }
             };
-            let at = ReadAt { route, member, because: plan.because };
+            let at = ReadAt { route, member, because: plan.because, steps };
             if let Some(outcome) = self.read_at(at, call, verb, context)? {
                 return Ok(outcome);
             }
@@ -129,9 +138,9 @@ impl Caller {
 
     /// The read has come as far as this step of its route's ladder.
     #[cold]
-    fn retry_from(&self, route: RouteId, step: u8, needs: Offset) -> ReadRetry {
-        let ladder = self.settings.routes.get(route).ladder;
-        ReadRetry { route, ladder, step, ends: None, needs: self.position(needs), waits_for: None }
+    fn retry_from(&self, route: RouteId, step: u8, steps: StepsTaken, needs: Offset) -> ReadRetry {
+        let (ladder, needs) = (self.settings.routes.get(route).ladder, self.position(needs));
+        ReadRetry { route, ladder, step, steps, ends: None, needs, waits_for: None }
     }
 
     /// Whether the wait that has just ended is about to begin again: somebody has what it was for,
@@ -156,6 +165,30 @@ impl Caller {
         let preferred = preferred_replica(context.scratch.worker, context.member_list.len() - 1);
         let ask = self.ask_read(preferred, call, route, retry, context);
         plan(&ask, &view(&ask, context))
+    }
+
+    /// As [`Caller::plan_read`] for a command that asks for something itself.
+    #[cold]
+    fn plan_once(
+        &self,
+        once: &Once,
+        call: &Call<'_>,
+        route: RouteId,
+        retry: Option<&ReadRetry>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Plan, Fault> {
+        if let Some(at) = once.at {
+            return plan_at(at, context.set);
+        }
+        let plan = self.plan_read(call, route, retry, context);
+        let is_fresh = matches!(
+            plan.because,
+            Reason::FreshPreferred | Reason::FreshOther | Reason::OtherReplica | Reason::Waited
+        );
+        // Fresh enough for its session; nobody knows what its token asks for.
+        let because =
+            if once.may_be_stale && is_fresh { Reason::StaleAllowed } else { plan.because };
+        Ok(Plan { because, ..plan })
     }
 
     /// As [`Caller::plan_read`] on a route that not every member may serve.
@@ -190,6 +223,12 @@ impl Caller {
         let (set, now) = (context.set, context.now);
         let mut ask = origin.ask(Class::Read, route, set, &self.history, now, preferred);
         ask.of_member = call.command.spec.flags.contains(Flags::AT_MASTER);
+        if let (Some(arrived), Floor::Needs(floor)) = (arrived, ask.floor)
+            && let Coverage::To(offset) = self.history.cover(arrived)
+        {
+            // Others who share the floor may have raised it since.
+            ask.floor = Floor::Needs(floor.min(offset));
+        }
         ask.ladder_position =
             retry.map_or(LadderPosition::START, |it| it.ladder_position(context.now));
         if preferred.is_none() || retry.is_some() {
@@ -286,7 +325,7 @@ impl Caller {
         &mut self,
         at: ReadAt,
         member: &Member,
-        call: &mut Call<'_>,
+        call: &Call<'_>,
         context: &mut BatchContext<'_, '_>,
     ) {
         let applied = member.applied();
@@ -296,15 +335,26 @@ impl Caller {
                 self.session.saw_all(seen);
             }
         }
-        let place = Place { route: at.route, member: member.id };
-        match context.set.head().since(applied) {
+        let ReadAt { route, member: id, because, steps } = at;
+        let (place, behind_bytes) =
+            (Place { route, member: id }, context.set.head().since(applied));
+        let (because, is_of_once) = (Some(because), call.once.is_some());
+        self.session.last = LastReply {
+            member: id,
+            route,
+            because,
+            steps,
+            is_of_once,
+            behind_bytes,
+            ..LastReply::OWN
+        };
+        match behind_bytes {
             0 => context.scratch.metrics.fresh(place, 1),
             behind => {
-                note_stale(member, place, behind, call.command, call.request, context);
+                let (command, request) = (call.command, call.request);
+                self.session.last.behind_us =
+                    note_stale(member, place, behind, command, request, context);
             }
-        }
-        if self.session.tags != Tags::Off {
-            self.came_from(member, at.because, call, context);
         }
     }
 }
@@ -329,7 +379,7 @@ fn wait_for(
     Outcome::block(BlockOn::Offset(condition, needs), Some(at_most), Resume::Retry(Box::new(retry)))
 }
 
-/// Records a read that was `behind` bytes behind.
+/// Records a read that was `behind` bytes behind; answers for how long its member had been.
 #[cold]
 fn note_stale(
     member: &Member,
@@ -338,21 +388,21 @@ fn note_stale(
     command: &Command,
     request: Request<'_>,
     context: &mut BatchContext<'_, '_>,
-) {
+) -> u64 {
     let us = context.set.behind_us(member, context.now);
     let key = command.spec.keys.first(request);
     context.scratch.metrics.stale(place, behind, us, key);
+    us
 }
 
 /// Counts the step that a plan takes; a wait that goes on has been counted.
-#[inline]
 fn note_step(
     plan: Plan,
+    taken: StepKind,
     route: RouteId,
     retry: Option<&ReadRetry>,
     context: &mut BatchContext<'_, '_>,
 ) {
-    let Some(taken) = plan.because.step() else { return };
     let goes_on = match (plan.to, retry) {
         (Where::Wait { step, .. }, Some(it)) => it.ends.is_some() && it.step == step,
         _ => false,

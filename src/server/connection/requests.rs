@@ -15,7 +15,7 @@ use crate::commands::{
 use crate::metrics::Label;
 use crate::node::{Member, MemberFlags, Verb};
 use crate::resp::{Decoder, Mark, Request, Step};
-use crate::session::{ReplyMode, Tags};
+use crate::session::{LastReply, ReplyMode, Tags};
 use std::sync::Arc;
 
 /// Why a batch ended.
@@ -145,7 +145,7 @@ impl Caller {
             Outcome::Answered
         });
         if self.session.tags != Tags::Off {
-            self.put_tag(call.tag.take(), mark);
+            self.put_tag(mark);
         }
         if let Outcome::Answered = outcome {
             context.served += 1;
@@ -194,6 +194,7 @@ impl Caller {
             _ => fault,
         };
         let mark = self.replies.mark();
+        self.session.last = LastReply::OWN;
         self.answer_fault(&fault);
         self.silence(mark);
         Outcome::Answered
@@ -331,7 +332,12 @@ impl Caller {
             now: context.now,
             clock: context.clock,
         };
-        verb(&mut verb_context)
+        verb_context.session.last.is_told = false;
+        let outcome = verb(&mut verb_context);
+        if !self.session.last.is_told {
+            self.session.last = LastReply::OWN;
+        }
+        outcome
     }
 }
 

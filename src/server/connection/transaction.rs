@@ -3,10 +3,10 @@
 use super::batch::BatchContext;
 use super::caller::Caller;
 use crate::base::limits::QUERY_BYTES_MAX;
-use crate::command::Fault;
+use crate::command::codes::QUEUE_LIMIT;
 use crate::commands::{Command, Outcome, table};
 use crate::resp::Request;
-use crate::session::Queue;
+use crate::session::{LastReply, Queue};
 
 /// Commands that are not queued.
 pub fn runs_at_once(command: &Command) -> bool {
@@ -32,12 +32,12 @@ impl Caller {
             let owned = request.to_owned();
             queue.bytes += owned.footprint();
             if QUERY_BYTES_MAX < queue.bytes {
-                let fault = Fault::Static("ERR the transaction is too large to queue");
-                return self.refuse(Some(command), fault, context);
+                return self.refuse(Some(command), QUEUE_LIMIT, context);
             }
             queue.commands.push((command.id, owned));
         }
         context.served += 1;
+        self.session.last = LastReply::OWN;
         let mark = self.replies.mark();
         self.replies.out.simple("QUEUED");
         self.silence(mark);

@@ -12,7 +12,7 @@ use crate::metrics::Label;
 use crate::node::{BlockedCall, Verb, Wanted};
 use crate::resp::Request;
 use crate::route::{Acks, Reason};
-use crate::session::{AskedAcks, Tags};
+use crate::session::{AskedAcks, LastReply};
 use crate::state::Waiting;
 
 impl Caller {
@@ -25,6 +25,7 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let (command, request) = (call.command, call.request);
+        self.session.last = LastReply::OWN;
         let route = self.origin(None).route(command, request);
         context.begin_command(command);
         let master = match self.lock_master(call, context) {
@@ -49,9 +50,7 @@ impl Caller {
             }
             false => self.session.saw_all(end),
         }
-        if self.session.tags != Tags::Off {
-            self.came_from(context.set.member(master), Reason::Write, call, context);
-        }
+        self.session.last = LastReply::of_master(master, route, Reason::Write);
         context.count(Label::new(route, master, command.id), command);
         if let Called::Block(keys) = outcome? {
             return Ok(self.block_on(keys, call, context));
@@ -71,7 +70,7 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Outcome {
         // Its reply comes from elsewhere.
-        call.tag = None;
+        self.session.last = LastReply::OWN;
         let Handler::Blocking(verb) = call.command.handler else {
             unreachable!("only a blocking call blocks")
         };

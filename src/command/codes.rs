@@ -1,0 +1,143 @@
+//! The errors that are the proxy's own, by kind: each kind has a code, which a client can go by,
+//! and a text that says what to do. What Redis answers too has Redis' code and text, and words that
+//! a command does not take are `ERR`, as there: they say what is accepted.
+
+use super::Fault;
+use std::fmt::Display;
+
+/// Every code that is the proxy's own, or that it answers for reasons of its own, and what a client
+/// does about it. `config/docs/errors.md` tells them at length.
+pub const CODES: &[(&str, &str)] = &[
+    ("BADTOKEN", "ask PROXY TOKEN for another"),
+    ("KEYSCHANGED", "send the keys that are left again"),
+    ("LAGGED", "try again, or ask for less"),
+    ("LOSTWRITE", "write again what must not be lost"),
+    ("MASTERDOWN", "try again once there is a master"),
+    ("NOREPLICAS", "try again once replicas are near enough"),
+    ("NOSUCHMEMBER", "ask PROXY NODES for the names"),
+    ("NOTDURABLE", "wait for it: the write is done"),
+    ("NOTINSERVICE", "take another member"),
+    ("NOTMASTER", "leave out AT"),
+    ("NOPROTO", "say HELLO 3"),
+    ("QUEUELIMIT", "make the transaction smaller"),
+    ("RELOADFAILED", "mend the file"),
+    ("REFUSEDORDER", "look at PROXY NODES"),
+    ("UNKNOWNHISTORY", "say ELSE master or ELSE stale"),
+    ("WATCHLIMIT", "watch fewer keys"),
+];
+
+/// Text that nobody signed as a token.
+pub const NOT_A_TOKEN: Fault =
+    Fault::Static("BADTOKEN that is not a token: ask PROXY TOKEN for one");
+/// A token with a wrong signature.
+pub const FORGED_TOKEN: Fault = Fault::Static(
+    "BADTOKEN the token's signature is wrong: was it altered, or signed by another proxy? Proxies \
+     that exchange tokens need the same token-secret",
+);
+/// A token whose history this process has never had, or has forgotten.
+pub const UNKNOWN_HISTORY: Fault = Fault::Static(
+    "UNKNOWNHISTORY the token is of another process, or from before a restart: say ELSE master or \
+     ELSE stale behind it, or leave it out and ask PROXY TOKEN for one of today",
+);
+/// A write that PROXY ONCE AT sends to a replica.
+pub const NOT_MASTER: Fault = Fault::Static(
+    "NOTMASTER AT names a replica, and writes go to the master: leave out AT, or name the master",
+);
+/// Attributes for a client that cannot read them.
+pub const NO_ATTRIBUTES: Fault = Fault::Static(
+    "NOPROTO RESP2 has no attributes to tag replies with: say HELLO 3, or ask PROXY LAST behind a \
+     command",
+);
+/// A transaction that is too large.
+pub const QUEUE_LIMIT: Fault = Fault::Static(
+    "QUEUELIMIT the transaction is too large to queue: a client may queue as much as a query may \
+     hold",
+);
+/// More watched keys than a client may have.
+pub const WATCH_LIMIT: Fault = Fault::Static(
+    "WATCHLIMIT too many keys under WATCH: a client may watch 65536 keys, of 64 MB together",
+);
+
+/// No member has this name.
+pub fn no_such_member(names: &[&str]) -> Fault {
+    Fault::Message(format!("NOSUCHMEMBER no such member; there are {}", names.join(", ")))
+}
+
+/// The member that a command names serves nobody.
+pub fn not_in_service(name: &str, flags: impl Display) -> Fault {
+    Fault::Message(format!("NOTINSERVICE {name} is not in service: it is {flags}"))
+}
+
+/// An order to a member that it cannot follow.
+pub fn refused_order(name: &str, why: impl Display) -> Fault {
+    Fault::Message(format!("REFUSEDORDER {name} does not take that order: {why}"))
+}
+
+/// A member that cannot be added.
+pub fn not_added(why: impl Display) -> Fault {
+    Fault::Message(format!("REFUSEDORDER no member was added: {why}"))
+}
+
+/// A replica that cannot become the master.
+pub fn cannot_take_over(name: &str, why: impl Display) -> Fault {
+    Fault::Message(format!("REFUSEDORDER {name} cannot take over: {why}"))
+}
+
+/// A config file that is not in force.
+pub fn reload_failed(why: impl Display) -> Fault {
+    Fault::Message(format!("RELOADFAILED {why}; nothing has changed"))
+}
+
+/// Keys that MIGRATE has sent and not deleted.
+pub fn keys_changed(changed: usize, found: usize) -> Fault {
+    Fault::Message(format!(
+        "KEYSCHANGED {changed} of {found} keys changed here while they were sent, and were not \
+         deleted: the target instance has older values, send them again"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GUIDE: &str = include_str!("../../config/docs/errors.md");
+
+    #[test]
+    fn the_guide_tells_every_code_and_no_other() {
+        let told = GUIDE.lines().filter_map(|it| it.strip_prefix("| `-")?.split('`').next());
+        let told: Vec<&str> = told.collect();
+        let mut codes: Vec<&str> = CODES.iter().map(|it| it.0).collect();
+        codes.sort_unstable();
+        assert_eq!(told, codes);
+    }
+
+    #[test]
+    fn every_error_of_ours_begins_with_a_code_of_the_list() {
+        let made = [
+            NOT_A_TOKEN,
+            FORGED_TOKEN,
+            UNKNOWN_HISTORY,
+            NOT_MASTER,
+            NO_ATTRIBUTES,
+            QUEUE_LIMIT,
+            WATCH_LIMIT,
+            no_such_member(&["n1"]),
+            not_in_service("n1", "paused"),
+            refused_order("n1", "it is the master"),
+            not_added("it is full"),
+            cannot_take_over("n1", "it is the master"),
+            reload_failed("e.toml:1"),
+            keys_changed(1, 2),
+            Fault::NoReplicas,
+            Fault::MasterDown,
+            Fault::NoMember,
+            Fault::Lagged { behind_bytes: 1, eta_ms: None },
+            Fault::NotDurable { offset: 1, acked: 0, wanted: 1 },
+            Fault::LostWrite { from: 1, to: 2 },
+        ];
+        let code = |it: &Fault| it.to_string().split(' ').next().unwrap().to_owned();
+        let made: Vec<String> = made.iter().map(code).collect();
+        assert!(CODES.iter().all(|it| made.iter().any(|made| made == it.0)), "{made:?}");
+        assert!(made.iter().all(|made| CODES.iter().any(|it| made == it.0)), "{made:?}");
+    }
+}

@@ -1,0 +1,52 @@
+//! Where a session's last reply came from (PROXY LAST, PROXY TAG).
+
+use crate::base::ids::{MemberId, RouteId};
+use crate::route::{Reason, StepsTaken};
+
+/// Where a reply came from, and how old what it said was. Every read and write notes it, so it is
+/// what they have at hand anyway.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LastReply {
+    /// The member that gave it; none when the proxy did by itself.
+    pub member: MemberId,
+    /// The route of its request.
+    pub route: RouteId,
+    /// Why that member; why none, for a read that nobody could serve.
+    pub because: Option<Reason>,
+    /// The steps of the ladder that were taken.
+    pub steps: StepsTaken,
+    /// Its command had a level of its own (PROXY ONCE).
+    pub is_of_once: bool,
+    /// PROXY LAST has just told of it, and is no reply of its own.
+    pub is_told: bool,
+    /// Bytes of the stream that the member had still to apply.
+    pub behind_bytes: u64,
+    /// For how long it had been behind, in microseconds.
+    pub behind_us: u64,
+}
+
+impl LastReply {
+    /// The proxy's own, which asks no member.
+    pub const OWN: LastReply = LastReply {
+        member: MemberId::NONE,
+        route: RouteId::NONE,
+        because: None,
+        steps: StepsTaken::NONE,
+        is_of_once: false,
+        is_told: false,
+        behind_bytes: 0,
+        behind_us: 0,
+    };
+
+    /// The master's, to a write or a transaction.
+    #[inline]
+    pub const fn of_master(master: MemberId, route: RouteId, because: Reason) -> LastReply {
+        LastReply { member: master, route, because: Some(because), ..LastReply::OWN }
+    }
+}
+
+impl Default for LastReply {
+    fn default() -> LastReply {
+        LastReply::OWN
+    }
+}
