@@ -118,6 +118,8 @@ pub enum Group {
     Hash,
     /// Connections.
     Connection,
+    /// What only a cluster has.
+    Cluster,
     /// The server.
     Server,
     /// MULTI and its kin.
@@ -136,6 +138,7 @@ impl Group {
         Group::SortedSet,
         Group::Hash,
         Group::Connection,
+        Group::Cluster,
         Group::Server,
         Group::Transactions,
         Group::Proxy,
@@ -151,6 +154,7 @@ impl Group {
             Group::SortedSet => "sorted-set",
             Group::Hash => "hash",
             Group::Connection => "connection",
+            Group::Cluster => "cluster",
             Group::Server => "server",
             Group::Transactions => "transactions",
             Group::Proxy => "proxy",
@@ -168,7 +172,7 @@ impl Group {
             Group::Hash => Some("@hash"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),
-            Group::Server | Group::Proxy => None,
+            Group::Cluster | Group::Server | Group::Proxy => None,
         }
     }
 }
