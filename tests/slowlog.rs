@@ -13,6 +13,8 @@ const LINES: &[&str] = &[
     "HELLO 2 SETNAME bob",
     "CONFIG SET slowlog-max-len 200 requirepass secret timeout 7",
     "CONFIG SET requirepass ",
+    "MIGRATE 127.0.0.1 1 nosuch 0 10 AUTH secret",
+    "MIGRATE 127.0.0.1 1 nosuch 0 10 COPY AUTH2 user secret",
     "NOSUCH a",
     "GET",
     "INCR text",
