@@ -72,6 +72,26 @@ fn every_command_is_kept_as_redis_keeps_it_when_all_are_slow() {
 }
 
 #[test]
+fn whether_a_change_of_the_threshold_is_slow_is_said_by_the_new_one() {
+    let answers = |server: &Server| {
+        let mut wire = server.dial();
+        let mut logged = |lines: &[&str]| {
+            lines.iter().for_each(|it| drop(wire.ask(it)));
+            words_logged(&mut wire, "-1")
+        };
+        [
+            logged(&["CONFIG SET slowlog-log-slower-than -1", "SLOWLOG RESET"]),
+            logged(&["CONFIG SET slowlog-log-slower-than 0"]),
+            logged(&["SLOWLOG RESET", "CONFIG SET slowlog-log-slower-than -1", "PING"]),
+            logged(&["CONFIG SET slowlog-log-slower-than 0", "PING"]),
+            logged(&["CONFIG SET slowlog-max-len 0"]),
+        ]
+    };
+    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    assert_eq!(answers(&ours), answers(&redis));
+}
+
+#[test]
 fn questions_about_the_slow_log_are_answered_as_redis_does() {
     let answers = |server: &Server| {
         let mut wire = server.dial();

@@ -65,7 +65,8 @@ pub fn echo(word: &[u8]) -> Cow<'_, str> {
 }
 
 impl Fault {
-    fn text(&self) -> Cow<'static, str> {
+    /// The error reply, code first.
+    pub fn text(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Fault::Syntax => "ERR syntax error",
             Fault::NotInteger => "ERR value is not an integer or out of range",
@@ -85,10 +86,12 @@ impl Fault {
             }
             Fault::NoMember => "LAGGED no member that may serve this read is in service",
             Fault::Static(text) => text,
+            Fault::UnknownCommand(text) | Fault::Message(text) => text,
             other => return Cow::Owned(other.told()),
         })
     }
 
+    #[cold]
     fn told(&self) -> String {
         match self {
             Fault::InvalidExpire(name) => format!("ERR invalid expire time in '{name}' command"),
@@ -112,7 +115,6 @@ impl Fault {
                     "LOSTWRITE a failover cut off this session's writes from offset {from} to {to}"
                 )
             }
-            Fault::UnknownCommand(text) | Fault::Message(text) => text.clone(),
             plain => plain.text().into_owned(),
         }
     }

@@ -62,6 +62,7 @@ impl Caller {
             is_known: settings.server.password().is_none(),
             ..Session::default()
         };
+        client.names.lock().listener = listener.clone();
         let member_list = server.set.member_list();
         let pause = server.set.pause_in_force(now);
         Caller {
