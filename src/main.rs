@@ -1,5 +1,6 @@
 //! The front door: command line to config, config to a server, and the server's end.
 
+use entourage::base::log_limit::LogLimit;
 use entourage::base::position::{Offset, Position};
 use entourage::cli::{Invocation, parse};
 use entourage::commands::{known, table};
@@ -132,13 +133,15 @@ fn log_to_stderr(config: &Config) {
     env_logger::Builder::new().filter_module("entourage", filter).init();
     log::set_max_level(config.server.loglevel.filter());
     // A verb that panics is caught at its member, and is one event like any other.
-    std::panic::set_hook(Box::new(|panic| {
+    let limit = LogLimit::default();
+    std::panic::set_hook(Box::new(move |panic| {
+        let Some(count) = limit.note(clock::mono_now()) else { return };
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
         let why = text.unwrap_or("?").escape_debug();
         let at = panic.location().map_or_else(String::new, ToString::to_string);
-        log::error!("event=panicked at={at} why={why}");
+        log::error!("event=panicked at={at} why={why} count={count}");
     }));
 }
 

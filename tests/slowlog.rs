@@ -13,6 +13,8 @@ const LINES: &[&str] = &[
     "HELLO 2 SETNAME bob",
     "CONFIG SET slowlog-max-len 200 requirepass secret timeout 7",
     "CONFIG SET requirepass ",
+    "MIGRATE 127.0.0.1 1 nosuch 0 10 AUTH secret",
+    "MIGRATE 127.0.0.1 1 nosuch 0 10 COPY AUTH2 user secret",
     "NOSUCH a",
     "GET",
     "INCR text",
@@ -64,6 +66,26 @@ fn every_command_is_kept_as_redis_keeps_it_when_all_are_slow() {
             ["SET p 1", "GET p", "DEL p"].map(|it| words(&it.split(' ').collect::<Vec<_>>()));
         wire.pipeline(&pipeline);
         words_logged(&mut wire, "-1")
+    };
+    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    assert_eq!(answers(&ours), answers(&redis));
+}
+
+#[test]
+fn whether_a_change_of_the_threshold_is_slow_is_said_by_the_new_one() {
+    let answers = |server: &Server| {
+        let mut wire = server.dial();
+        let mut logged = |lines: &[&str]| {
+            lines.iter().for_each(|it| drop(wire.ask(it)));
+            words_logged(&mut wire, "-1")
+        };
+        [
+            logged(&["CONFIG SET slowlog-log-slower-than -1", "SLOWLOG RESET"]),
+            logged(&["CONFIG SET slowlog-log-slower-than 0"]),
+            logged(&["SLOWLOG RESET", "CONFIG SET slowlog-log-slower-than -1", "PING"]),
+            logged(&["CONFIG SET slowlog-log-slower-than 0", "PING"]),
+            logged(&["CONFIG SET slowlog-max-len 0"]),
+        ]
     };
     let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
     assert_eq!(answers(&ours), answers(&redis));

@@ -118,7 +118,8 @@ impl Pair {
         let mut found = String::new();
         let mut seen = BTreeSet::new();
         for part in commands.chunks(LOOK_EVERY) {
-            let (theirs, ours) = self.play(part);
+            let (theirs, mut ours) = self.play(part);
+            move_burials(&theirs, &mut ours);
             for ((command, theirs), ours) in part.iter().zip(&theirs).zip(&ours) {
                 let same = are_same(theirs, ours) || is_burial(command, theirs, ours);
                 if !same && seen.insert(command[0].to_ascii_uppercase()) {
@@ -210,7 +211,8 @@ fn mark_of(effect: &Words) -> Option<u64> {
 
 /// Sorts effects to their commands, and notes databases instead of SELECT.
 fn between_marks(effects: Vec<Words>, first: u64, count: usize) -> Vec<Deeds> {
-    let mut deeds = vec![Deeds::new(); count + 1];
+    // The last is for what comes behind the last mark.
+    let mut deeds = vec![Deeds::new(); count + 2];
     let mut db = 0;
     let mut at = 0;
     for effect in effects {
@@ -235,8 +237,24 @@ fn are_same(theirs: &Deeds, ours: &Deeds) -> bool {
     theirs.len() == ours.len() && pairs.all(|(a, b)| a.0 == b.0 && are_same_words(&a.1, &b.1))
 }
 
-/// Redis deletes an expired key when a read meets it; here a replica may serve the read, and the next
-/// write to the key, or the master's own rounds, delete it. So only where the DEL comes may differ.
+/// Redis deletes an expired key when a read meets it; here the master hears of it behind the batch
+/// that the read is in. So a DEL that stands behind a command of ours and behind none of Redis' is
+/// left out, if Redis has deleted that key before.
+fn move_burials(theirs: &[Deeds], ours: &mut [Deeds]) {
+    let is_del = |deed: &(u64, Words)| deed.1.len() == 2 && deed.1[0] == b"DEL";
+    let mut buried = BTreeSet::new();
+    for (theirs, ours) in theirs.iter().zip(ours) {
+        buried.extend(theirs.iter().filter(|it| is_del(it)).cloned());
+        while theirs.len() < ours.len()
+            && ours.last().is_some_and(|it| is_del(it) && buried.contains(it))
+        {
+            ours.pop();
+        }
+    }
+}
+
+/// Where the next write to the key, or the master's own rounds, delete it first, the DEL comes from
+/// there.
 fn is_burial(command: &Words, theirs: &Deeds, ours: &Deeds) -> bool {
     let is_del = |deed: &(u64, Words)| deed.1.len() == 2 && deed.1[0] == b"DEL";
     let class = table().named(&command[0]).map(|it| it.spec.class);

@@ -21,6 +21,9 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("role", "categories", "@admin only for what has the flag"),
     ("lolwut", "flags", "answered by the proxy, not by a member"),
     ("lolwut", "categories", "answered by the proxy, not by a member"),
+    ("asking", "categories", "one category a group"),
+    ("readonly", "categories", "one category a group"),
+    ("readwrite", "categories", "one category a group"),
     ("sort", "categories", "one category a group"),
     ("sort_ro", "categories", "one category a group"),
 ];

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::time::Duration;
 use support::{Server, Value, Wire, until, words};
 
 /// Conversations of two connections: each line says who speaks. Replies must be equal.
@@ -30,6 +31,20 @@ const CONVERSATIONS: &[&str] = &[
     "A SET a 1; A WATCH a; B SELECT 3; B FLUSHDB; A MULTI; A GET x; A EXEC",
     "A SET a 1; A WATCH a; B SWAPDB 0 5; A MULTI; A GET x; A EXEC",
     "A WATCH a; B SWAPDB 0 5; A MULTI; A GET x; A EXEC",
+    "B DEBUG SET-ACTIVE-EXPIRE 0; A SET a 1 PX 1; A SELECT 1; A SET a 1 PX 1; A SELECT 0; A SLEEP; \
+     A WATCH a; B SWAPDB 0 1; A MULTI; A GET x; A EXEC",
+    "B DEBUG SET-ACTIVE-EXPIRE 0; A SELECT 1; A SET a 1 PX 1; A SELECT 0; A SLEEP; A WATCH a; \
+     B SWAPDB 0 1; A MULTI; A GET x; A EXEC; A EXISTS a",
+    "B DEBUG SET-ACTIVE-EXPIRE 0; A SET a 1 PX 1; A SLEEP; A WATCH a; B SWAPDB 0 1; A MULTI; A GET x; \
+     A EXEC",
+    "B DEBUG SET-ACTIVE-EXPIRE 0; A SET a 1 PX 1; A SELECT 1; A SET a 1; A SELECT 0; A SLEEP; \
+     A WATCH a; B SWAPDB 0 1; A MULTI; A GET x; A EXEC",
+    "B DEBUG SET-ACTIVE-EXPIRE 0; A SET a 1 PX 30; A WATCH a; A SLEEP; B SWAPDB 0 1; A MULTI; A GET x; \
+     A EXEC",
+    "B DEBUG SET-ACTIVE-EXPIRE 0; A SET a 1; A SELECT 1; A SET a 1 PX 1; A SELECT 0; A SLEEP; \
+     A WATCH a; B SWAPDB 0 1; A MULTI; A GET x; A EXEC",
+    "B DEBUG SET-ACTIVE-EXPIRE 0; A SET a 1; A WATCH a; A SELECT 1; A SET a 1 PX 1; A SLEEP; \
+     B SWAPDB 0 1; A MULTI; A GET x; A EXEC",
     "A SET a 1; A WATCH a; A UNWATCH; B SET a 2; A MULTI; A GET a; A EXEC",
     "A WATCH a; A MULTI; A DISCARD; B SET a 2; A MULTI; A GET a; A EXEC",
     "A WATCH a; A RESET; B SET a 2; A MULTI; A GET a; A EXEC",
@@ -44,7 +59,8 @@ const CONVERSATIONS: &[&str] = &[
 
 #[test]
 fn transactions_are_those_of_redis() {
-    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    let redis = Server::redis(&["--enable-debug-command", "yes"]);
+    let ours = Server::entourage(&[]);
     for conversation in CONVERSATIONS {
         let (expected, got) = (talk(&redis, conversation), talk(&ours, conversation));
         assert_eq!(got, expected, "{conversation}");
@@ -55,8 +71,13 @@ fn transactions_are_those_of_redis() {
 fn talk(server: &Server, conversation: &str) -> Vec<String> {
     let (mut a, mut b) = (server.dial(), server.dial());
     b.ask("FLUSHALL");
+    b.ask("DEBUG SET-ACTIVE-EXPIRE 1");
     let lines = conversation.split(';').map(str::trim);
     let mut answer = |line: &str| match line.split_at(2) {
+        (_, "SLEEP") => {
+            std::thread::sleep(Duration::from_millis(40));
+            Value::Simple("slept".into())
+        }
         ("A ", words) => a.ask(words),
         (_, words) => b.ask(words),
     };

@@ -92,6 +92,11 @@ pub const CANDIDATE_US_MAX: u64 = 60_000_000;
 pub const EXPIRE_KEYS_MAX: usize = 256;
 /// Uses of keys at replicas that a worker gathers before it tells the master.
 pub const USES_MAX: usize = 64;
+/// Keys that reads have found expired and the master is told of after a batch. It meets the others
+/// by itself.
+pub const EXPIRED_SEEN_MAX: usize = 64;
+/// A longer key is not told.
+pub const EXPIRED_KEY_BYTES_MAX: usize = 4 << 10;
 /// Past histories that a stream remembers: a token outlives this many failovers.
 pub const HISTORIES_MAX: usize = 16;
 /// Hosted replicas of one set.

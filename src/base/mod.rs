@@ -11,6 +11,7 @@ pub mod ids;
 pub mod planted;
 pub mod limits;
 mod literal;
+pub mod log_limit;
 pub mod number;
 pub mod places;
 pub mod position;

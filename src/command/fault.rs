@@ -65,7 +65,8 @@ pub fn echo(word: &[u8]) -> Cow<'_, str> {
 }
 
 impl Fault {
-    fn text(&self) -> Cow<'static, str> {
+    /// The error reply, code first.
+    pub fn text(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Fault::Syntax => "ERR syntax error",
             Fault::NotInteger => "ERR value is not an integer or out of range",
@@ -89,10 +90,12 @@ impl Fault {
                  the route's ladder in master to read there"
             }
             Fault::Static(text) => text,
+            Fault::UnknownCommand(text) | Fault::Message(text) => text,
             other => return Cow::Owned(other.told()),
         })
     }
 
+    #[cold]
     fn told(&self) -> String {
         match self {
             Fault::InvalidExpire(name) => format!("ERR invalid expire time in '{name}' command"),
@@ -121,7 +124,6 @@ impl Fault {
                      write again what must not be lost"
                 )
             }
-            Fault::UnknownCommand(text) | Fault::Message(text) => text.clone(),
             plain => plain.text().into_owned(),
         }
     }

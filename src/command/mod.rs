@@ -21,4 +21,4 @@ pub use keys::{Access, Begin, Find, KeySpec, Keys};
 pub use lookup::Lookup;
 pub use row::Row;
 pub use spec::{Arity, Class, Flags, Group, Spec, spec};
-pub use uses::{Use, Uses};
+pub use uses::{ExpiredKey, ReadIn, Use, Uses};

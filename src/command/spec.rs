@@ -85,6 +85,10 @@ bitflags! {
         const FAR = 1 << 18;
         /// Its answer is of the member that gives it, not of the data: only the master's counts.
         const AT_MASTER = 1 << 19;
+        /// A session command that locks the master.
+        const LOCKS_MASTER = 1 << 20;
+        /// A session command that locks members, the master among them.
+        const LOCKS_MEMBERS = 1 << 21;
     }
 }
 
@@ -92,8 +96,12 @@ impl Flags {
     /// Nothing special.
     pub const NONE: Flags = Flags::empty();
     /// Those that COMMAND INFO does not know.
-    const OURS: Flags =
-        Flags::DANGEROUS.union(Flags::IN_PUBSUB).union(Flags::AT_MASTER).union(Flags::FAR);
+    const OURS: Flags = Flags::DANGEROUS
+        .union(Flags::IN_PUBSUB)
+        .union(Flags::AT_MASTER)
+        .union(Flags::FAR)
+        .union(Flags::LOCKS_MASTER)
+        .union(Flags::LOCKS_MEMBERS);
 
     /// The words of COMMAND INFO: the names that these flags have in Redis.
     pub fn words(self) -> impl Iterator<Item = String> {
@@ -118,6 +126,8 @@ pub enum Group {
     Hash,
     /// Connections.
     Connection,
+    /// What only a cluster has.
+    Cluster,
     /// The server.
     Server,
     /// MULTI and its kin.
@@ -136,6 +146,7 @@ impl Group {
         Group::SortedSet,
         Group::Hash,
         Group::Connection,
+        Group::Cluster,
         Group::Server,
         Group::Transactions,
         Group::Proxy,
@@ -151,6 +162,7 @@ impl Group {
             Group::SortedSet => "sorted-set",
             Group::Hash => "hash",
             Group::Connection => "connection",
+            Group::Cluster => "cluster",
             Group::Server => "server",
             Group::Transactions => "transactions",
             Group::Proxy => "proxy",
@@ -168,7 +180,7 @@ impl Group {
             Group::Hash => Some("@hash"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),
-            Group::Server | Group::Proxy => None,
+            Group::Cluster | Group::Server | Group::Proxy => None,
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Uses of keys that a replica has seen and the master has yet to hear of: without them, keys that
-//! are only read at replicas would look cold at the master (trap 18 of `semantics.md`).
+//! What reads have seen and the master has yet to hear of: uses of keys at replicas, without which
+//! keys that are only read there would look cold at the master (trap 18 of `semantics.md`), and
+//! keys that have expired, which only the master deletes.
 
-use crate::base::limits::USES_MAX;
+use crate::base::limits::{EXPIRED_KEY_BYTES_MAX, EXPIRED_SEEN_MAX, USES_MAX};
 use std::cell::{Cell, RefCell};
 
 /// A use of every key whose hash this is. That two keys share one is rare, and harmless.
@@ -13,23 +14,43 @@ pub struct Use {
     pub hash: u32,
 }
 
+/// A key that was found expired, with its database.
+pub type ExpiredKey = (usize, Box<[u8]>);
+
+/// Where the reads are made whose uses are noted, with their database.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReadIn {
+    /// Nowhere: nothing is noted.
+    #[default]
+    Nowhere,
+    /// At the master, which needs not be told of its own uses.
+    Master(usize),
+    /// At a replica.
+    Replica(usize),
+}
+
 /// What a worker has gathered. Bounded: what does not fit any more is not told.
 #[derive(Debug, Default)]
 pub struct Uses {
-    db: Cell<Option<usize>>,
+    read_in: Cell<ReadIn>,
     gathered: RefCell<Vec<Use>>,
+    expired: RefCell<Vec<ExpiredKey>>,
 }
 
 impl Uses {
     /// None yet, and none to be noted.
     pub const fn new() -> Uses {
-        Uses { db: Cell::new(None), gathered: RefCell::new(Vec::new()) }
+        Uses {
+            read_in: Cell::new(ReadIn::Nowhere),
+            gathered: RefCell::new(Vec::new()),
+            expired: RefCell::new(Vec::new()),
+        }
     }
 
-    /// The reads that follow are of this database of a replica; `None` for the master's own.
+    /// Where the reads that follow are made.
     #[inline]
-    pub fn at_replica(&self, db: Option<usize>) {
-        self.db.set(db);
+    pub fn read_in(&self, place: ReadIn) {
+        self.read_in.set(place);
     }
 
     /// A use of the key with this hash at `second`, after one at `before`. What is used every
@@ -38,17 +59,36 @@ impl Uses {
     pub fn note(&self, hash: u32, before: u32, second: u32) {
         const OLD_S: u32 = 8;
         let is_due = OLD_S <= second.abs_diff(before) || (hash ^ second) % OLD_S == 0;
-        let Some(db) = self.db.get().filter(|_| is_due) else { return };
+        let ReadIn::Replica(db) = self.read_in.get() else { return };
+        if !is_due {
+            return;
+        }
         let mut gathered = self.gathered.borrow_mut();
         if gathered.len() < USES_MAX {
             gathered.push(Use { db, hash });
         }
     }
 
+    /// A read has met a key that has expired.
+    #[cold]
+    pub fn note_expired(&self, key: &[u8]) {
+        let (ReadIn::Master(db) | ReadIn::Replica(db)) = self.read_in.get() else { return };
+        let mut expired = self.expired.borrow_mut();
+        let is_known = expired.last().is_some_and(|it| it.0 == db && *it.1 == *key);
+        if !is_known && expired.len() < EXPIRED_SEEN_MAX && key.len() <= EXPIRED_KEY_BYTES_MAX {
+            expired.push((db, key.into()));
+        }
+    }
+
     /// Whether there is something to tell.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.gathered.borrow().is_empty()
+        self.gathered.borrow().is_empty() && self.expired.borrow().is_empty()
+    }
+
+    /// Tells which keys have been found expired, and forgets them.
+    pub fn take_expired(&self) -> Vec<ExpiredKey> {
+        self.expired.take()
     }
 
     /// Tells all, and forgets it.
@@ -70,7 +110,7 @@ mod tests {
     #[test]
     fn a_key_used_after_long_is_told_at_once_and_a_busy_one_within_eight_seconds() {
         let uses = Uses::new();
-        uses.at_replica(Some(3));
+        uses.read_in(ReadIn::Replica(3));
         for hash in [0, 5, 0xDEAD_BEEF] {
             uses.note(hash, 100, 108);
             assert_eq!(told(&uses), [Use { db: 3, hash }]);
@@ -84,8 +124,8 @@ mod tests {
     fn the_master_needs_not_be_told_of_its_own() {
         let uses = Uses::new();
         uses.note(1, 0, 100);
-        uses.at_replica(Some(0));
-        uses.at_replica(None);
+        uses.read_in(ReadIn::Replica(0));
+        uses.read_in(ReadIn::Master(0));
         uses.note(1, 0, 100);
         assert!(uses.is_empty());
     }
@@ -93,8 +133,24 @@ mod tests {
     #[test]
     fn what_is_gathered_is_bounded() {
         let uses = Uses::new();
-        uses.at_replica(Some(0));
+        uses.read_in(ReadIn::Replica(0));
         (0..10 * USES_MAX as u32).for_each(|it| uses.note(it, 0, 100));
         assert_eq!(told(&uses).len(), USES_MAX);
+    }
+    #[test]
+    fn expired_keys_are_told_wherever_they_are_read() {
+        let uses = Uses::new();
+        uses.note_expired(b"nowhere");
+        uses.read_in(ReadIn::Master(1));
+        uses.note_expired(b"a");
+        uses.read_in(ReadIn::Replica(2));
+        (0..9).for_each(|_| uses.note_expired(b"b"));
+        uses.note_expired(&vec![b'x'; EXPIRED_KEY_BYTES_MAX + 1]);
+        assert!(!uses.is_empty());
+        let expired = uses.take_expired();
+        assert_eq!(expired, [(1, Box::from(&b"a"[..])), (2, Box::from(&b"b"[..]))]);
+        assert!(uses.is_empty());
+        (0..2 * EXPIRED_SEEN_MAX).for_each(|it| uses.note_expired(&it.to_be_bytes()));
+        assert_eq!(uses.take_expired().len(), EXPIRED_SEEN_MAX);
     }
 }

@@ -25,5 +25,5 @@ pub use read_requirements::{RequestContext, preferred_replica};
 pub use reference::command_reference;
 pub use row::{SessionRow, SessionRun, session_container, session_prefix, session_row};
 pub use slow_words::slow_words;
-pub use stats::stats;
+pub use stats::{stats, stats_json};
 pub use table::Entry;

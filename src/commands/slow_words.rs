@@ -1,5 +1,6 @@
 //! The words of a slow command as the slow log keeps them: shortened, and without passwords.
 
+use super::all::table;
 use super::context::Command;
 use crate::resp::Request;
 
@@ -36,26 +37,72 @@ fn shortened(word: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Settings whose values are nobody's to read later: Redis' `SENSITIVE_CONFIG`, and ours.
+const SECRET_SETTINGS: &[&str] = &[
+    "requirepass",
+    "masterauth",
+    "masteruser",
+    "primaryauth",
+    "primaryuser",
+    "tls-key-file-pass",
+    "tls-client-key-file-pass",
+    "token-secret",
+];
+/// Where the last argument that MIGRATE must have stands: behind it are options, and a client that
+/// forgets one argument has its password there.
+const MIGRATE_TIMEOUT: usize = 5;
+/// A command may stand in front of another, and that in front of a third.
+const NESTED_MAX: usize = 4;
+
 /// Places of words that nobody may read later.
 fn secrets(command: &Command, request: Request<'_>) -> Vec<usize> {
+    secrets_of(command, request, NESTED_MAX)
+}
+
+fn secrets_of(command: &Command, request: Request<'_>, nested: usize) -> Vec<usize> {
+    let all = 0..request.len();
     let is = |at: usize, word: &str| {
         request.get(at).is_some_and(|it| it.eq_ignore_ascii_case(word.as_bytes()))
     };
+    let inner = |first: usize| secrets_behind(request, first, nested);
     match command.name.as_str() {
-        "auth" => vec![1, 2],
-        "hello" => (2..request.len()).filter(|it| is(*it, "AUTH")).flat_map(two_behind).collect(),
-        "config|set" => (2..request.len())
-            .step_by(2)
-            .filter(|it| is(*it, "requirepass") || is(*it, "token-secret"))
-            .map(|it| it + 1)
-            .collect(),
-        "migrate" => {
-            let ends = (6..request.len()).find(|it| is(*it, "KEYS")).unwrap_or(request.len());
-            let one = (6..ends).filter(|it| is(*it, "AUTH")).map(|it| it + 1);
-            one.chain((6..ends).filter(|it| is(*it, "AUTH2")).flat_map(two_behind)).collect()
+        // With too many words it is refused, and one of them may still be the password.
+        "auth" => all.skip(1).collect(),
+        "hello" => all.skip(2).filter(|it| is(*it, "AUTH")).flat_map(two_behind).collect(),
+        "config|set" => {
+            let is_secret = |it: &usize| SECRET_SETTINGS.iter().any(|name| is(*it, name));
+            // Whoever forgets a value has pairs that begin at odd places.
+            all.skip(2).filter(is_secret).map(|it| it + 1).collect()
+        }
+        "migrate" => migrate_secrets(request.len(), is),
+        "proxy|explain" | "command|getkeys" | "command|getkeysandflags" => inner(2),
+        "proxy|once" => {
+            all.skip(2).filter(|it| is(*it, "DO")).flat_map(|it| inner(it + 1)).collect()
         }
         _ => Vec::new(),
     }
+}
+
+/// The same of the request that begins at word `first` of this one.
+fn secrets_behind(request: Request<'_>, first: usize, nested: usize) -> Vec<usize> {
+    let words = request.behind(first);
+    match table().locate(words) {
+        Ok(command) if nested != 0 => {
+            secrets_of(command, words, nested - 1).into_iter().map(|it| it + first).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A word that belongs to AUTH or AUTH2 is no option, and behind KEYS there are only keys.
+fn migrate_secrets(words: usize, is: impl Fn(usize, &str) -> bool) -> Vec<usize> {
+    let (mut secrets, mut at) = (Vec::new(), MIGRATE_TIMEOUT);
+    while at < words && !is(at, "KEYS") {
+        let taken = if is(at, "AUTH") { 1 } else { 2 * usize::from(is(at, "AUTH2")) };
+        secrets.extend(at + 1..=at + taken);
+        at += 1 + taken;
+    }
+    secrets
 }
 
 fn two_behind(at: usize) -> [usize; 2] {
@@ -65,7 +112,6 @@ fn two_behind(at: usize) -> [usize; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::table;
     use crate::resp::OwnedRequest;
 
     fn told(line: &str) -> String {
@@ -82,6 +128,36 @@ mod tests {
             ("AUTH a b", "AUTH (redacted) (redacted)"),
             ("hello 3 setname x auth u p", "hello 3 setname x auth (redacted) (redacted)"),
             ("config set timeout 1 requirepass a", "config set timeout 1 requirepass (redacted)"),
+            ("AUTH a b c", "AUTH (redacted) (redacted) (redacted)"),
+            (
+                "config set masterauth a timeout 1 MasterUser b requirepass c",
+                "config set masterauth (redacted) timeout 1 MasterUser (redacted) requirepass \
+                 (redacted)",
+            ),
+            ("config set timeout requirepass a", "config set timeout requirepass (redacted)"),
+            ("migrate h 1 k 0 9 AUTH a KEYS k", "migrate h 1 k 0 9 AUTH (redacted) KEYS k"),
+            ("migrate h 1 k 0 AUTH a", "migrate h 1 k 0 AUTH (redacted)"),
+            (
+                "migrate h 1 k 0 9 COPY AUTH2 u KEYS auth b",
+                "migrate h 1 k 0 9 COPY AUTH2 (redacted) (redacted) auth (redacted)",
+            ),
+            ("migrate h 1 auth 0 9 KEYS auth k", "migrate h 1 auth 0 9 KEYS auth k"),
+            ("proxy explain auth a", "proxy explain auth (redacted)"),
+            (
+                "proxy explain migrate h 1 k 0 9 auth2 a b",
+                "proxy explain migrate h 1 k 0 9 auth2 (redacted) (redacted)",
+            ),
+            (
+                "proxy explain config set requirepass a",
+                "proxy explain config set requirepass (redacted)",
+            ),
+            ("proxy once level sticky do auth a", "proxy once level sticky do auth (redacted)"),
+            ("proxy once at do do auth a", "proxy once at do do auth (redacted)"),
+            (
+                "proxy explain proxy once wait 1 do hello 3 auth a b",
+                "proxy explain proxy once wait 1 do hello 3 auth (redacted) (redacted)",
+            ),
+            ("command getkeys auth a", "command getkeys auth (redacted)"),
         ];
         redacted.iter().for_each(|(line, shown)| assert_eq!(told(line), *shown));
     }

@@ -97,6 +97,20 @@ impl Engine {
         lower[one.min(other)].exchange(&mut upper[0], |key| self.shared.hash(key));
     }
 
+    /// Deletes what has expired among the watched keys of two databases that are about to be
+    /// swapped, in both of them: a key that nobody can see is neither lost nor gained by a swap.
+    pub fn expire_watched(&mut self, one: usize, other: usize, now: WallMs, effects: &mut Effects) {
+        if !self.any_due(one, now) && !self.any_due(other, now) {
+            return;
+        }
+        let watched = [one, other].into_iter().flat_map(|it| self.spaces[it].watched_keys());
+        let watched: Vec<Box<[u8]>> = watched.map(Into::into).collect();
+        for key in &watched {
+            self.expire(one, now, key, effects);
+            self.expire(other, now, key, effects);
+        }
+    }
+
     /// Empties a database. What was in it is freed elsewhere.
     pub fn flush(&mut self, index: usize) {
         let Engine { spaces, shared, written, .. } = self;

@@ -58,11 +58,23 @@ impl<'e> Db<'e> {
         }
     }
 
-    /// The entry of `key`, without a trace.
+    /// The entry of `key`, neither counted nor remembered.
     #[inline]
     pub fn peek(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.space.get(self.shared.hash(key), key)?;
-        self.is_live(found).then_some(found)
+        if self.is_live(found) {
+            return Some(found);
+        }
+        self.note_expired(key);
+        None
+    }
+
+    /// The master is to hear of a key that it has to delete.
+    #[cold]
+    fn note_expired(&self, key: &[u8]) {
+        if let Some(env) = self.env {
+            env.uses.note_expired(key);
+        }
     }
 
     /// The string at `key`.

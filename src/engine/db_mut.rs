@@ -301,6 +301,11 @@ impl<'e> DbMut<'e> {
         Ok(None)
     }
 
+    /// Lets those who watch `key` take it for changed, although it is as it was.
+    pub fn signal(&mut self, key: &[u8]) {
+        self.space.touch(key);
+    }
+
     fn announce(&mut self, key: &[u8]) {
         self.written.changes += 1;
         self.space.touch(key);

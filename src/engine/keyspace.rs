@@ -167,6 +167,11 @@ impl Keyspace {
         watched.version
     }
 
+    /// The keys that somebody watches.
+    pub fn watched_keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.watched.keys().map(|it| &**it)
+    }
+
     /// The version of a watched key.
     pub fn version(&self, key: &[u8]) -> Option<u64> {
         self.watched.get(key).map(|it| it.version)

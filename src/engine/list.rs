@@ -1,5 +1,6 @@
 //! A list: one allocation while it is short, then blocks on shelves.
 
+mod block;
 mod builder;
 mod long;
 #[cfg(test)]
@@ -9,8 +10,8 @@ use super::EngineShared;
 use super::packed::{BothWays, Element, Packed};
 use long::Long;
 
+pub use block::End;
 pub use builder::Builder;
-pub use long::End;
 
 /// The elements in order. A list goes to blocks when it outgrows `list-max-listpack-size`, and
 /// comes back when it has shrunk to a few neighbours that take half of that.
@@ -94,7 +95,7 @@ impl List {
             return None;
         }
         Some(match self {
-            List::Packed(packed) => packed.get(long::place(packed, packed.len(), index)),
+            List::Packed(packed) => packed.get(block::place(packed, packed.len(), index)),
             List::Long(long) => long.get(index),
         })
     }
@@ -122,7 +123,7 @@ impl List {
         let (packed, long) = match self {
             _ if self.len() <= index => (None, None),
             List::Packed(packed) => {
-                let place = long::place(packed, packed.len(), index);
+                let place = block::place(packed, packed.len(), index);
                 (Some(packed.walk(place).map(|(_, it)| it)), None)
             }
             List::Long(long) => (None, Some(long.onward(index))),
@@ -136,7 +137,7 @@ impl List {
         let (packed, long) = match self {
             _ if self.is_empty() => (None, None),
             List::Packed(packed) => {
-                let place = long::place(packed, packed.len(), index);
+                let place = block::place(packed, packed.len(), index);
                 (Some(packed.walk_back(packed.after(place)).map(|(_, it)| it)), None)
             }
             List::Long(long) => (None, Some(long.backward(index))),
@@ -167,7 +168,7 @@ impl List {
     pub fn push(&mut self, end: End, text: &[u8]) {
         let element = Element::of(text);
         match self {
-            List::Packed(packed) => long::push(packed, end, element),
+            List::Packed(packed) => block::push(packed, end, element),
             List::Long(long) => long.push(end, element),
         }
     }
@@ -198,7 +199,7 @@ impl List {
     pub fn cut(&mut self, end: End, count: usize, shared: &EngineShared) -> Option<List> {
         match self {
             List::Packed(packed) => {
-                long::cut(packed, end, count.min(packed.len()));
+                block::cut(packed, end, count.min(packed.len()));
                 None
             }
             List::Long(long) => {
@@ -220,7 +221,7 @@ impl List {
     ) -> usize {
         let wanted = Element::of(text);
         match self {
-            List::Packed(packed) => long::remove_equal(packed, end, wanted, most),
+            List::Packed(packed) => block::remove_equal(packed, end, wanted, most),
             List::Long(long) => {
                 let removed = long.remove_equal(end, wanted, most);
                 self.settle(shared);

@@ -17,6 +17,8 @@ mod services;
 pub mod snapshot;
 pub mod shards;
 pub mod render;
+mod json;
+pub mod render_json;
 
 use crate::base::ids::{CommandId, MemberId, RouteId};
 

@@ -134,13 +134,7 @@ fn staleness(text: &mut String, snapshot: &Snapshot, names: &Names) {
 
 /// One kind of wait: all of it, then by place where it has any.
 fn waits(text: &mut String, delay: Delay, snapshot: &Snapshot, names: &Names) {
-    let heading = match delay {
-        Delay::FloorWait => "floor_wait",
-        Delay::Wait => "wait",
-        Delay::PushLag => "push_lag",
-        Delay::FailoverPause => "failover_pause",
-        Delay::SoftLag => "soft_lag",
-    };
+    let heading = heading(delay);
     line(text, format_args!("{heading}_us:{}", Spread::whole(&snapshot.delay(delay))));
     let worst = match delay {
         Delay::FloorWait => snapshot.worst(Measure::FloorWait),
@@ -156,6 +150,17 @@ fn waits(text: &mut String, delay: Delay, snapshot: &Snapshot, names: &Names) {
             let (us, key) = (it.micros, FirstKey(it.key.as_ref()));
             line(text, format_args!("{heading}_worst{{{placed}}}:us={us},key={key}"));
         }
+    }
+}
+
+/// What a kind of wait is called.
+pub(super) fn heading(delay: Delay) -> &'static str {
+    match delay {
+        Delay::FloorWait => "floor_wait",
+        Delay::Wait => "wait",
+        Delay::PushLag => "push_lag",
+        Delay::FailoverPause => "failover_pause",
+        Delay::SoftLag => "soft_lag",
     }
 }
 

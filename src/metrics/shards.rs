@@ -3,7 +3,7 @@
 use parking_lot::Mutex;
 
 use crate::metrics::Delay;
-use crate::metrics::batch::Batch;
+use crate::metrics::batch::{Batch, Tally};
 use crate::metrics::distribution::Distribution;
 use crate::metrics::snapshot::Snapshot;
 
@@ -63,6 +63,13 @@ impl Shards {
     pub fn delay(&self, delay: Delay) -> Distribution {
         let mut sum = Distribution::default();
         self.shards.iter().for_each(|it| sum.add(&it.recorded.lock().delay(delay)));
+        sum
+    }
+
+    /// Plain counts over all workers, which costs little.
+    pub fn tally(&self) -> Tally {
+        let mut sum = Tally::default();
+        self.shards.iter().for_each(|it| sum.add(it.recorded.lock().tally()));
         sum
     }
 

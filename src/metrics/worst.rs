@@ -21,6 +21,11 @@ impl Key {
         start[..len].copy_from_slice(&key[..len]);
         Key { start, len: len as u8, has_more: len < key.len() }
     }
+
+    /// What was kept, as text; what is no UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.start[..usize::from(self.len)]).into_owned()
+    }
 }
 
 /// In quotes and escaped as redis-cli does it; dots behind the quotes stand for what was not kept.

@@ -6,6 +6,8 @@ use super::member_state::MemberFlags;
 use super::replica_set::ReplicaSet;
 use crate::base::time::MonoUs;
 use crate::replication::DisconnectReason;
+use crate::runtime::clock;
+use std::sync::atomic::Ordering::Relaxed;
 
 impl ReplicaSet {
     /// `member` applies nothing from here on. A batch that was being applied has ended on return.
@@ -71,15 +73,26 @@ impl ReplicaSet {
     /// A verb panicked in `member`, whose lock the caller holds: its data cannot be trusted any
     /// more.
     pub(super) fn quarantine(&self, member: &Member) {
+        self.panics.fetch_add(1, Relaxed);
         let is_master = member.id == self.master();
         let has_candidate = self.members().any(|it| it.id != member.id && it.is_sound());
         // Where the master is out of service already, this one is about to take its place.
         let is_next = self.member(self.master()).is(MemberFlags::QUARANTINED);
-        if (is_master || is_next) && !has_candidate {
-            log::error!("event=panic member={} action=none reason=no-candidate", member.name);
+        let stays = (is_master || is_next) && !has_candidate;
+        if stays {
+            // It may go on like this as often as clients like.
+            if let Some(count) = self.panic_log.note(clock::mono_now()) {
+                let name = &member.name;
+                log::error!(
+                    "event=panic member={name} action=none reason=no-candidate count={count}"
+                );
+            }
             return;
         }
         log::error!("event=panic member={} action=quarantine", member.name);
+        if !member.is(MemberFlags::QUARANTINED) {
+            self.quarantines.fetch_add(1, Relaxed);
+        }
         member.enter(MemberFlags::QUARANTINED, MonoUs(0));
         self.left_sync();
         if !is_master {

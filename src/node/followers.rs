@@ -44,6 +44,13 @@ impl FollowerStatus {
         self.kind != FollowerKind::AppendOnlyFile
     }
 
+    /// Why an online member applies nothing, if it does not.
+    pub fn held_back(&self) -> Option<&'static str> {
+        let member = self.member.as_ref().filter(|_| self.state.is_online())?;
+        let reasons = [(MemberFlags::PAUSED, "paused"), (MemberFlags::FROZEN, "frozen")];
+        reasons.into_iter().find(|(flag, _)| member.is(*flag)).map(|it| it.1)
+    }
+
     /// The words of a member's flags; `ok` for the others.
     pub fn flags(&self) -> String {
         self.member.as_ref().map_or_else(|| "ok".into(), |it| it.flags())

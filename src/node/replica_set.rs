@@ -8,10 +8,11 @@ use super::pause::Pause;
 use super::waiters::Waiters;
 use crate::base::ids::MemberId;
 use crate::base::limits::REPLICAS_MAX;
+use crate::base::log_limit::LogLimit;
 use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::{MonoUs, WallMs};
-use crate::command::Uses;
-use crate::engine::{Engine, KeySlot, Thresholds};
+use crate::command::{ExpiredKey, Uses};
+use crate::engine::{Effects, Engine, KeySlot, Thresholds};
 use crate::metrics::batch::Batch;
 use crate::replication::Log;
 use crate::route::MemberConfig;
@@ -48,6 +49,11 @@ pub struct ReplicaSet {
     thresholds: RwLock<Thresholds>,
     /// Full resyncs done, for INFO.
     pub full_resyncs: AtomicU64,
+    /// Verbs that have panicked.
+    pub panics: AtomicU64,
+    /// Members that a panic has taken out of service.
+    pub quarantines: AtomicU64,
+    pub(super) panic_log: LogLimit,
     /// Followers that are no members.
     pub(super) links: AtomicUsize,
     /// What feeds and failovers have seen, until the metrics collect it.
@@ -125,6 +131,9 @@ impl ReplicaSet {
             seed,
             thresholds: RwLock::new(thresholds),
             full_resyncs: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
+            quarantines: AtomicU64::new(0),
+            panic_log: LogLimit::default(),
             links: AtomicUsize::new(0),
             seen: Mutex::new(Batch::default()),
         }
@@ -259,12 +268,29 @@ impl ReplicaSet {
         self.head.store(head.bytes(), Release);
     }
 
-    /// Tells the master which keys replicas have seen used, unless it is busy: then it hears of
-    /// them after another batch.
+    /// Tells the master which keys replicas have seen used, and which keys reads have found
+    /// expired, unless it is busy: then it hears of them after another batch. Nothing is locked.
     #[cold]
-    pub fn tell_uses(&self, uses: &Uses, now: WallMs) {
+    pub fn tell_uses(&self, uses: &Uses, wall: WallMs, now: MonoUs) {
         let Some(hosted) = self.member(self.master()).hosted.try_read() else { return };
-        uses.tell(|it| hosted.engine.heed(it, now));
+        uses.tell(|it| hosted.engine.heed(it, wall));
+        let mut expired = uses.take_expired();
+        // A replica that is behind may show what the master has renewed or deleted.
+        expired.retain(|(db, key)| hosted.engine.has_outlived(*db, wall, key));
+        drop(hosted);
+        // While writers are held back nothing may change.
+        if !expired.is_empty() && self.pause_in_force(now).is_none() {
+            self.delete_expired(&expired, wall, now);
+        }
+    }
+
+    fn delete_expired(&self, expired: &[ExpiredKey], wall: WallMs, now: MonoUs) {
+        let member_list = self.member_list();
+        let Ok(mut writing) = self.write_in_turn(&member_list) else { return };
+        let mut effects = Effects::default();
+        let mut transaction = writing.begin(&mut effects, now);
+        expired.iter().for_each(|(db, key)| transaction.expire(*db, key, wall));
+        transaction.commit_each();
     }
 
     /// Calls the feeds of all replicas.

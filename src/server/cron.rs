@@ -1,5 +1,6 @@
-//! What happens by itself: expiry, heartbeats, idle clients.
+//! What happens by itself: expiry, heartbeats, idle clients, the log.
 
+use super::notices::Notices;
 use crate::base::limits::EXPIRE_KEYS_MAX;
 use crate::base::time::MonoUs;
 use crate::engine::Effects;
@@ -9,13 +10,13 @@ use crate::state::Server;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// `timeout` is in seconds.
-const IDLE_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// `timeout` is in seconds, and the log is told of nothing more often.
+const SLOW_LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs `hz` times a second, until the proxy shuts down.
 pub async fn cron(server: Arc<Server>) {
     let mut last_ping = clock::mono_now();
-    let mut last_idle_look = last_ping;
+    let (mut last_slow_look, mut notices) = (last_ping, Notices::default());
     while !server.is_closing() {
         let settings = server.settings();
         tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
@@ -28,9 +29,10 @@ pub async fn cron(server: Arc<Server>) {
         server.collect_seen();
         server.note_memory();
         let now = clock::mono_now();
-        if last_idle_look.plus(IDLE_LOOK_EVERY) <= now {
-            last_idle_look = now;
+        if last_slow_look.plus(SLOW_LOOK_EVERY) <= now {
+            last_slow_look = now;
             close_idle(&server, now);
+            notices.tell(&server, now);
         }
         server.rates.lock().note(now, &server.counters);
         if last_ping.plus(settings.set.ping_every) <= now {

@@ -9,6 +9,7 @@ mod migrate_peer;
 mod migrate;
 mod listener;
 mod placement;
+mod notices;
 mod cron;
 mod drain;
 

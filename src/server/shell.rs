@@ -435,11 +435,15 @@ impl Shell {
     fn note_end(&self, why: Why) {
         let client = &self.connection.caller.client;
         let (id, held) = (client.id, client.unsent.load(Relaxed));
-        match why {
-            Why::OutputLimit => log::warn!("event=output-limit client={id} bytes={held}"),
-            Why::QueryLimit => log::warn!("event=query-buffer-limit client={id}"),
-            Why::MailboxOverflow => log::warn!("event=mailbox-overflow client={id}"),
-            Why::PeerClosed | Why::Done | Why::Killed | Why::ServerClosing => {}
+        let limits = &self.server.log_limits;
+        let (limit, event) = match why {
+            Why::OutputLimit => (&limits.output_limit, "output-limit"),
+            Why::QueryLimit => (&limits.query_limit, "query-buffer-limit"),
+            Why::MailboxOverflow => (&limits.mailbox_overflow, "mailbox-overflow"),
+            Why::PeerClosed | Why::Done | Why::Killed | Why::ServerClosing => return,
+        };
+        if let Some(count) = limit.note(clock::mono_now()) {
+            log::warn!("event={event} client={id} bytes={held} count={count}");
         }
     }
 

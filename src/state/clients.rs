@@ -7,6 +7,7 @@ use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::node::{BlockedClient, Wake};
 use crate::resp::{Protocol, Reply};
+use crate::route::Level;
 use crate::runtime::stream::Peer;
 use crate::session::Session;
 use parking_lot::Mutex;
@@ -38,6 +39,10 @@ pub struct Client {
     pub queued_bytes: AtomicU64,
     /// Keys under WATCH.
     pub watching: AtomicU32,
+    /// The offset of its floor; [`NO_FLOOR`] without one.
+    pub floor: AtomicU64,
+    /// Which level its names hold.
+    level: AtomicU64,
     /// Bytes of an unfinished request.
     pub unread: AtomicU64,
     /// Bytes of replies that the peer has not taken.
@@ -104,6 +109,26 @@ pub struct ClientNames {
     pub lib_name: String,
     /// CLIENT SETINFO LIB-VER.
     pub lib_version: String,
+    /// The listener it came in by.
+    pub listener: Arc<str>,
+    /// PROXY CONSISTENCY.
+    pub level: Option<Level>,
+}
+
+/// Of [`Client::floor`]: it has seen nothing yet.
+pub const NO_FLOOR: u64 = u64::MAX;
+
+/// A number that differs where levels do.
+#[inline]
+fn number_of(level: Option<Level>) -> u64 {
+    match level {
+        None => 0,
+        Some(Level::Bounded { ms, bytes }) => {
+            let number = |bound: Option<u64>| bound.map_or(0, |it| it.wrapping_add(1));
+            number(ms).wrapping_add(number(bytes).rotate_left(32)) << 3 | 7
+        }
+        Some(level) => 1 + u64::from(level.weakness()),
+    }
 }
 
 impl Client {
@@ -114,6 +139,12 @@ impl Client {
         let bytes = session.queue.as_ref().map_or(0, |it| it.bytes as u64);
         self.queued_bytes.store(bytes, Relaxed);
         self.watching.store(session.watches.len() as u32, Relaxed);
+        self.floor.store(session.floor.map_or(NO_FLOOR, |it| it.offset.bytes()), Relaxed);
+        // Nobody else stores it.
+        if self.level.load(Relaxed) != number_of(session.level) {
+            self.level.store(number_of(session.level), Relaxed);
+            self.names.lock().level = session.level;
+        }
         self.db.store(session.db as u8, Relaxed);
         self.protocol.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
     }
@@ -170,6 +201,8 @@ impl Client {
             queued: AtomicU32::new(0),
             queued_bytes: AtomicU64::new(0),
             watching: AtomicU32::new(0),
+            floor: AtomicU64::new(NO_FLOOR),
+            level: AtomicU64::new(0),
             unread: AtomicU64::new(0),
             unsent: AtomicU64::new(0),
             commands: AtomicU64::new(0),

@@ -25,6 +25,8 @@ pub struct Counters {
     pub errors: AtomicU64,
     /// Clients closed because they did not read.
     pub overflowed: AtomicU64,
+    /// Wrong passwords.
+    pub failed_logins: AtomicU64,
     /// Keys that had expired before the last reset.
     pub expired_before: AtomicU64,
     kinds: Kinds,
@@ -71,8 +73,8 @@ impl Counters {
 
     /// Forgets everything.
     pub fn reset(&self) {
-        let Counters { accepted, refused, errors, overflowed, .. } = self;
-        for count in [accepted, refused, errors, overflowed] {
+        let Counters { accepted, refused, errors, overflowed, failed_logins, .. } = self;
+        for count in [accepted, refused, errors, overflowed, failed_logins] {
             count.store(0, Relaxed);
         }
         let Counters { bytes_in, bytes_out, commands, .. } = self;

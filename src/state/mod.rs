@@ -8,14 +8,14 @@ mod clients;
 mod counters;
 mod rates;
 mod slowlog;
-mod log_limit;
+mod log_limits;
 mod memory;
 mod server;
 pub mod version;
 
-pub use clients::{Client, ClientFlags, ClientNames, Clients, Waiting};
+pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Waiting};
 pub use counters::Counters;
-pub use log_limit::LogLimit;
+pub use log_limits::LogLimits;
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UnblockAs};
 pub use memory::Memory;
 pub use rates::{Gains, Rates};

@@ -2,7 +2,7 @@
 
 use super::clients::Clients;
 use super::counters::Counters;
-use super::log_limit::LogLimit;
+use super::log_limits::LogLimits;
 use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::time::WallMs;
@@ -83,8 +83,8 @@ pub struct Server {
     pub counters: Counters,
     /// What the counts gained lately.
     pub rates: Mutex<Rates>,
-    /// Web pages that were turned away, for the log.
-    pub http_refused: LogLimit,
+    /// What keeps the log short.
+    pub log_limits: LogLimits,
     /// Commands that took long.
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
@@ -124,7 +124,7 @@ impl Server {
             clients: Clients::default(),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
-            http_refused: LogLimit::default(),
+            log_limits: LogLimits::default(),
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,
@@ -258,7 +258,10 @@ impl Server {
         self.counters.reset();
         self.counters.expired_before.store(self.expired_ever(), Relaxed);
         self.rates.lock().reset();
-        self.set.full_resyncs.store(0, Relaxed);
+        let set = &self.set;
+        for count in [&set.full_resyncs, &set.panics, &set.quarantines] {
+            count.store(0, Relaxed);
+        }
     }
 
     /// Keys that were deleted because their time had come. A replica never does that by itself, so

@@ -38,6 +38,14 @@ try:
 except redis.ResponseError as error:
     assert str(error).startswith("WRONGTYPE"), error
 
+# A program that knows only Redis' fields reads its own, and ours stand behind them.
+me = client.client_id()
+[mine] = [it for it in client.client_list() if int(it["id"]) == me]
+assert mine["name"] == "tester" and mine["db"] == "0", mine
+assert client.client_info()["id"] == me
+if not client.info("server")["redis_version"].startswith("7.0"):
+    assert mine["level"] and mine["floor"], mine
+
 first, second = client.client(), client.client()
 for number in range(200):
     first.set("own", number)

@@ -21,6 +21,8 @@ pub enum Class {
     Encoding,
     /// Equal, but a refusal may say something else.
     Refusal,
+    /// 7.2 refuses what 7.0 lets pass.
+    Refused,
     /// Only what kind of reply it is.
     Kind,
 }
@@ -69,6 +71,7 @@ pub fn class(words: &Words) -> Class {
     match CLASSES.iter().find(is_it) {
         Some((_, Class::Page, _)) if !begins(words) => Class::Kind,
         Some(row) => row.1,
+        None if has_lowest_rank(&name, words) => Class::Refused,
         None if sorts_nothing(&name, words) => Class::Random,
         None => Class::Exact,
     }
@@ -78,6 +81,11 @@ pub fn class(words: &Words) -> Class {
 fn begins(words: &Words) -> bool {
     let at = if words[0].eq_ignore_ascii_case(b"SCAN") { 1 } else { 2 };
     words.get(at).is_none_or(|it| it == b"0")
+}
+
+/// LPOS with the one rank that cannot be negated.
+fn has_lowest_rank(name: &str, words: &Words) -> bool {
+    name == "LPOS" && words.iter().any(|it| *it == i64::MIN.to_string().as_bytes())
 }
 
 /// SORT of a set without an order (BY a pattern without `*`): any LIMIT of it may be answered.
@@ -113,10 +121,10 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
         return class == Class::Refusal || are_same_text(theirs, ours);
     }
     if theirs.is_error() || ours.is_error() {
-        return false;
+        return class == Class::Refused && ours.is_error();
     }
     match class {
-        Class::Exact | Class::Refusal => false,
+        Class::Exact | Class::Refusal | Class::Refused => false,
         Class::Unordered(width) => theirs.sorted(width) == ours.sorted(width),
         Class::Random | Class::Popped => as_many(theirs, ours) && is_from(ours, witness),
         Class::Page => is_page(ours) && are_equal_if_whole(theirs, ours),

@@ -56,7 +56,7 @@ pub fn replication(server: &Server, lines: &mut Lines) {
         };
         lines.push(format_args!(
             "slave{at}:ip={name},port={port},state={},offset={offset},lag={lag_s},flags={flags}",
-            state(follower.state),
+            follower.held_back().unwrap_or_else(|| state(follower.state)),
         ));
     }
     lines.line("master_name", &set.member(set.master()).name);

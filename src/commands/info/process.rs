@@ -153,6 +153,10 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.zeros(&["unexpected_error_replies"]);
     lines.line("total_error_replies", read(&counters.errors));
     lines.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
+    lines.line("acl_access_denied_auth", read(&counters.failed_logins));
+    lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    lines.line("member_panics", read(&server.set.panics));
+    lines.line("member_quarantines", read(&server.set.quarantines));
 }
 
 pub fn cpu(_: &Server, lines: &mut Lines) {

@@ -161,7 +161,9 @@ fn id(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     mirror(context);
-    context.reply.verbatim(&line::line(context.client, context.table, context.now));
+    let settings = context.server.settings();
+    let line = line::line(context.client, &settings, context.table, context.now);
+    context.reply.verbatim(&line);
     Ok(Outcome::Answered)
 }
 
@@ -189,8 +191,9 @@ fn list(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     } else {
         return Err(Fault::Syntax);
     };
-    let text: String =
-        clients.iter().map(|it| line::line(it, context.table, context.now)).collect();
+    let settings = context.server.settings();
+    let line = |it: &Arc<Client>| line::line(it, &settings, context.table, context.now);
+    let text: String = clients.iter().map(line).collect();
     context.reply.verbatim(&text);
     Ok(Outcome::Answered)
 }

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::state::clients_allowed;
 
 const ADMIN: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
+const CHANGES: Flags = ADMIN.union(Flags::LOCKS_MEMBERS);
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[session_container("CONFIG", CONFIG).says(
@@ -26,7 +27,7 @@ const CONFIG: &[SessionRow] = &[
         "Answers the parameters that a pattern names.",
         "parameter [parameter ...]",
     ),
-    session_row("SET", AtLeast(4), ADMIN, set)
+    session_row("SET", AtLeast(4), CHANGES, set)
         .says(
             Group::Server,
             "2.0.0",
@@ -35,7 +36,7 @@ const CONFIG: &[SessionRow] = &[
             "parameter value [parameter value ...]",
         )
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    session_row("RESETSTAT", Exactly(2), ADMIN, reset_stat)
+    session_row("RESETSTAT", Exactly(2), CHANGES, reset_stat)
         .says(Group::Server, "2.0.0", "O(1)", "Forgets what INFO has counted.", "")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     session_row("REWRITE", Exactly(2), ADMIN, rewrite)

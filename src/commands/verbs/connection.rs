@@ -11,6 +11,7 @@ use crate::session::{ReplyMode, Tags};
 use crate::state::Server;
 use crate::state::version::REDIS_VERSION;
 use sha2::{Digest, Sha256};
+use std::sync::atomic::Ordering::Relaxed;
 use subtle::ConstantTimeEq;
 
 const QUICK: Flags = Flags::FAST.union(Flags::LOADING).union(Flags::STALE);
@@ -75,7 +76,7 @@ pub const ROWS: &[SessionRow] = &[
         "Closes this connection.",
         "",
     ),
-    session_row("RESET", Exactly(1), ANYONE, reset).says(
+    session_row("RESET", Exactly(1), ANYONE.union(Flags::LOCKS_MEMBERS), reset).says(
         Group::Connection,
         "6.2.0",
         "O(1)",
@@ -199,6 +200,7 @@ fn identify(context: &mut CommandContext<'_>, user: &[u8], password: &[u8]) -> R
         None => true,
     };
     if user != DEFAULT_USER.as_bytes() || !is_right {
+        note_failed_login(context);
         return Err(WRONG_PASSWORD);
     }
     context.session.user = DEFAULT_USER.into();
@@ -206,6 +208,16 @@ fn identify(context: &mut CommandContext<'_>, user: &[u8], password: &[u8]) -> R
     context.client.names.lock().user = DEFAULT_USER.into();
     context.server.settle_scope(context.session);
     Ok(())
+}
+
+/// The user is not logged: a password in its place would be.
+fn note_failed_login(context: &CommandContext<'_>) {
+    let (server, client) = (context.server, context.client);
+    server.counters.failed_logins.fetch_add(1, Relaxed);
+    if let Some(count) = server.log_limits.failed_login.note(context.now) {
+        let (id, address) = (client.id, &client.peer.address);
+        log::warn!("event=login-failed client={id} addr={address} count={count}");
+    }
 }
 
 fn password_of(server: &Server) -> Option<String> {

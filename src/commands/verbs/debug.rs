@@ -14,7 +14,11 @@ use crate::resp::Reply;
 use std::sync::Arc;
 use std::time::Duration;
 
-const FLAGS: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
+const FLAGS: Flags = Flags::ADMIN
+    .union(Flags::NOSCRIPT)
+    .union(Flags::LOADING)
+    .union(Flags::STALE)
+    .union(Flags::LOCKS_MEMBERS);
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[session_row("DEBUG", AtLeast(2), FLAGS, debug).says(

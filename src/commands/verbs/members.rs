@@ -3,70 +3,113 @@
 use crate::base::position::Offset;
 use crate::command::{Args, Fault, codes};
 use crate::commands::{CommandContext, Job, Outcome};
-use crate::node::{FollowerStatus, Member, MemberFlags, MemberList, Refused, present, start_feed};
+use crate::node::{FollowerStatus, Member, MemberList, Refused, present, start_feed};
 use crate::resp::Reply;
 use crate::route::MemberConfig;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A map of members by name, each a map of what there is to know of it; flat arrays in RESP2.
-/// `lag-us` is -1 where nobody can tell.
+/// A map of members by name, each a map of what there is to know of it; flat arrays in RESP2. With
+/// TEXT, the same for a terminal. `lag-us` is -1 where nobody can tell.
 pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let is_text = context.args.word("TEXT");
+    context.args.done()?;
     let set = &context.server.set;
     let (member_list, followers) = (set.member_list(), set.followers(context.now));
+    let fields = |member: &Member| {
+        let is_it = |it: &&FollowerStatus| it.member.as_ref().is_some_and(|it| it.id == member.id);
+        fields(set.head(), member, followers.iter().find(is_it))
+    };
+    if is_text {
+        let block = |it: &Arc<Member>| block(&it.name, &fields(it));
+        let text: Vec<String> = present(&member_list).map(block).collect();
+        context.reply.verbatim(&text.join("\n"));
+        return Ok(Outcome::Answered);
+    }
     context.reply.map(present(&member_list).count());
     for member in present(&member_list) {
         context.reply.bulk(member.name.as_bytes());
-        let is_it = |it: &&FollowerStatus| it.member.as_ref().is_some_and(|it| it.id == member.id);
-        describe(context.reply, set.head(), member, followers.iter().find(is_it));
+        let fields = fields(member);
+        context.reply.map(fields.len());
+        for (name, value) in &fields {
+            context.reply.bulk(name.as_bytes());
+            value.answer(context.reply);
+        }
     }
     Ok(Outcome::Answered)
 }
 
+/// What there is to know of a member in one respect.
+enum Field {
+    Word(String),
+    Number(i64),
+    YesOrNo(bool),
+    Words(Vec<String>),
+}
+
+impl Field {
+    fn answer(&self, reply: &mut Reply) {
+        match self {
+            Field::Word(word) => reply.bulk(word.as_bytes()),
+            Field::Number(number) => reply.int(*number),
+            Field::YesOrNo(is) => reply.boolean(*is),
+            Field::Words(words) => {
+                reply.array(words.len());
+                words.iter().for_each(|it| reply.bulk(it.as_bytes()));
+            }
+        }
+    }
+
+    /// As a terminal shows it; nothing where there is nothing to say.
+    fn text(&self) -> String {
+        match self {
+            Field::Word(word) => word.clone(),
+            Field::Number(number) => number.to_string(),
+            Field::YesOrNo(is) => if *is { "yes" } else { "no" }.into(),
+            Field::Words(words) => words.join(", "),
+        }
+    }
+}
+
+/// One member for a terminal: its name, and below it a line for each field that says something.
+fn block(name: &str, fields: &[(&str, Field)]) -> String {
+    let mut text = format!("{name}\n");
+    for (field, value) in fields {
+        let value = value.text();
+        if !value.is_empty() {
+            text += &format!("  {field:<13} {value}\n");
+        }
+    }
+    text
+}
+
 /// The master is the one that follows nobody.
-fn describe(reply: &mut Reply, head: Offset, member: &Member, follower: Option<&FollowerStatus>) {
+fn fields(
+    head: Offset,
+    member: &Member,
+    follower: Option<&FollowerStatus>,
+) -> Vec<(&'static str, Field)> {
     let offset = follower.map_or(head, |it| it.acked);
+    let behind_us = follower.map_or(0, |it| i64::try_from(it.behind_us).unwrap_or(-1));
     let MemberConfig { tags, zone, dedicated, .. } = member.described();
-    let words = [
-        ("role", follower.map_or("master", |_| "replica")),
-        ("state", &member.flags()),
-        ("feed", &follower.map_or_else(|| "source".into(), |it| feed(member, it))),
-        ("zone", zone.as_deref().unwrap_or_default()),
-    ];
-    let numbers = [
-        ("offset", offset.bytes() as i64),
-        ("lag-bytes", head.since(offset) as i64),
-        ("lag-us", follower.map_or(0, |it| i64::try_from(it.behind_us).unwrap_or(-1))),
-        ("full-resyncs", member.full_resyncs.load(Relaxed) as i64),
-    ];
-    reply.map(words.len() + numbers.len() + 3);
-    for (name, word) in words {
-        reply.bulk(name.as_bytes());
-        reply.bulk(word.as_bytes());
-    }
-    for (name, number) in numbers {
-        reply.bulk(name.as_bytes());
-        reply.int(number);
-    }
-    reply.bulk(b"in-service");
-    reply.boolean(member.in_service());
-    reply.bulk(b"tags");
-    reply.array(tags.len());
-    tags.iter().for_each(|it| reply.bulk(it.as_bytes()));
-    reply.bulk(b"dedicated");
-    reply.boolean(dedicated);
+    vec![
+        ("role", Field::Word(follower.map_or("master", |_| "replica").into())),
+        ("state", Field::Word(member.flags())),
+        ("feed", Field::Word(follower.map_or_else(|| "source".into(), feed))),
+        ("zone", Field::Word(zone.unwrap_or_default())),
+        ("offset", Field::Number(offset.bytes() as i64)),
+        ("lag-bytes", Field::Number(head.since(offset) as i64)),
+        ("lag-us", Field::Number(behind_us)),
+        ("full-resyncs", Field::Number(member.full_resyncs.load(Relaxed) as i64)),
+        ("in-service", Field::YesOrNo(member.in_service())),
+        ("tags", Field::Words(tags)),
+        ("dedicated", Field::YesOrNo(dedicated)),
+    ]
 }
 
 /// The follower's state, unless its member keeps it from being fed.
-fn feed(member: &Member, follower: &FollowerStatus) -> String {
-    let is_online = follower.state.is_online();
-    if is_online && member.is(MemberFlags::PAUSED) {
-        return "paused".into();
-    }
-    if is_online && member.is(MemberFlags::FROZEN) {
-        return "frozen".into();
-    }
-    follower.state.to_string()
+fn feed(follower: &FollowerStatus) -> String {
+    follower.held_back().map_or_else(|| follower.state.to_string(), str::to_owned)
 }
 
 /// `NODE ADD …`, or `NODE <name> <order>`.
@@ -181,4 +224,28 @@ pub fn named<'r>(member_list: &'r MemberList, name: &[u8]) -> Result<&'r Arc<Mem
         let names: Vec<&str> = present(member_list).map(|it| it.name.as_str()).collect();
         codes::no_such_member(&names)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_is_one_block_whose_empty_fields_are_left_out() {
+        let fields = [
+            ("role", Field::Word("replica".into())),
+            ("zone", Field::Word(String::new())),
+            ("lag-us", Field::Number(-1)),
+            ("in-service", Field::YesOrNo(true)),
+            ("tags", Field::Words(vec!["a".into(), "b".into()])),
+        ];
+        let lines = [
+            "n2",
+            "  role          replica",
+            "  lag-us        -1",
+            "  in-service    yes",
+            "  tags          a, b",
+        ];
+        assert_eq!(block("n2", &fields).lines().collect::<Vec<_>>(), lines);
+    }
 }

@@ -14,16 +14,16 @@ const TIPS: &[&str] =
 pub const ROWS: &[SessionRow] = &[session_container("MEMORY", MEMORY)];
 
 const MEMORY: &[SessionRow] = &[
-    session_row("STATS", Exactly(2), Flags::NONE, stats)
+    session_row("STATS", Exactly(2), Flags::LOCKS_MEMBERS, stats)
         .says(Group::Server, "4.0.0", "O(1)", "Answers where memory goes.", "")
         .tips(TIPS),
-    session_row("DOCTOR", Exactly(2), Flags::NONE, doctor)
+    session_row("DOCTOR", Exactly(2), Flags::LOCKS_MEMBERS, doctor)
         .says(Group::Server, "4.0.0", "O(1)", "Says what to look at.", "")
         .tips(TIPS),
-    session_row("MALLOC-STATS", Exactly(2), Flags::NONE, malloc_stats)
+    session_row("MALLOC-STATS", Exactly(2), Flags::LOCKS_MEMBERS, malloc_stats)
         .says(Group::Server, "4.0.0", "O(1)", "Answers what the allocator tells.", "")
         .tips(TIPS),
-    session_row("PURGE", Exactly(2), Flags::NONE, purge)
+    session_row("PURGE", Exactly(2), Flags::LOCKS_MEMBERS, purge)
         .says(Group::Server, "4.0.0", "O(1)", "Gives free memory back.", "")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     help(Group::Server, "4.0.0"),

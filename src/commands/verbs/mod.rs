@@ -2,6 +2,7 @@
 //! each.
 
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod connection;
 pub mod help;
@@ -25,6 +26,7 @@ use super::SessionRow;
 const FAMILIES: &[&[SessionRow]] = &[
     connection::ROWS,
     client::ROWS,
+    cluster::ROWS,
     command::ROWS,
     transactions::ROWS,
     migrate::ROWS,

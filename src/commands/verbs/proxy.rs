@@ -10,7 +10,7 @@ use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::commands::{
     Command, CommandContext, Handler, Job, Outcome, RequestContext, SessionRow, preferred_replica,
-    session_container, session_prefix, session_row, stats,
+    session_container, session_prefix, session_row, stats, stats_json,
 };
 use crate::node::{View, present};
 use crate::resp::{OwnedRequest, Request};
@@ -87,12 +87,12 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "<name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | REMOVE [FORCE]> | \
          ADD [NAME name] [TAG tag [TAG tag ...]] [ZONE zone] [DEDICATED]>",
     ),
-    session_row("NODES", Exactly(2), ANY_TIME, members::nodes).says(
+    session_row("NODES", AtLeast(2), ANY_TIME, members::nodes).says(
         Group::Proxy,
         SINCE,
         "O(N) where N is the number of members",
-        "Tells how every member stands.",
-        "",
+        "Tells how every member stands: as a map, or as text for a terminal.",
+        "[TEXT]",
     ),
     session_prefix("ONCE", AtLeast(4), ANY_TIME.union(Flags::NO_MULTI)).says(
         Group::Proxy,
@@ -110,12 +110,12 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Reads the config file again and puts it in force for all connections.",
         "",
     ),
-    session_row("STATS", Exactly(2), ANY_TIME, tell_stats).says(
+    session_row("STATS", AtLeast(2), ANY_TIME, tell_stats).says(
         Group::Proxy,
         SINCE,
         "O(N) where N is the number of things that were measured",
-        "Tells service times, staleness served and waits.",
-        "",
+        "Tells service times, staleness served and waits, as text or as JSON.",
+        "[JSON]",
     ),
     session_row("TAG", AtLeast(2), ANY_TIME, once::tag).says(
         Group::Proxy,
@@ -140,7 +140,13 @@ fn reload(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 fn tell_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.verbatim(&stats(context.server, context.table));
+    let is_json = context.args.word("JSON");
+    context.args.done()?;
+    if is_json {
+        context.reply.bulk(stats_json(context.server, context.table).as_bytes());
+    } else {
+        context.reply.verbatim(&stats(context.server, context.table));
+    }
     Ok(Outcome::Answered)
 }
 

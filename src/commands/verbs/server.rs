@@ -13,11 +13,12 @@ const ENDS: Flags = ANY_TIME
     .union(Flags::NOSCRIPT)
     .union(Flags::NO_MULTI)
     .union(Flags::ALLOW_BUSY);
+const INFO: Flags = ANY_TIME.union(Flags::DANGEROUS).union(Flags::LOCKS_MEMBERS);
 const VARIES: &[&str] = &["nondeterministic_output"];
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[
-    session_row("INFO", AtLeast(1), ANY_TIME.union(Flags::DANGEROUS), tell_info)
+    session_row("INFO", AtLeast(1), INFO, tell_info)
         .says(
             Group::Server,
             "1.0.0",

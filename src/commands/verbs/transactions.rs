@@ -10,6 +10,8 @@ use crate::session::Queue;
 
 const ALWAYS: Flags = Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE);
 const QUICK: Flags = ALWAYS.union(Flags::FAST).union(Flags::ALLOW_BUSY);
+const LOCKS: Flags = QUICK.union(Flags::LOCKS_MASTER);
+const EXEC: Flags = ALWAYS.union(Flags::SKIP_SLOWLOG).union(Flags::LOCKS_MASTER);
 
 /// The family's rows.
 pub const ROWS: &[SessionRow] = &[
@@ -20,21 +22,21 @@ pub const ROWS: &[SessionRow] = &[
         "Begins a transaction: commands are queued until EXEC.",
         "",
     ),
-    session_row("EXEC", Exactly(1), ALWAYS.union(Flags::SKIP_SLOWLOG), exec).says(
+    session_row("EXEC", Exactly(1), EXEC, exec).says(
         Group::Transactions,
         "1.2.0",
         "Depends on the queued commands",
         "Runs all queued commands as one.",
         "",
     ),
-    session_row("DISCARD", Exactly(1), QUICK, discard).says(
+    session_row("DISCARD", Exactly(1), LOCKS, discard).says(
         Group::Transactions,
         "2.0.0",
         "O(N), when N is the number of queued commands",
         "Drops all queued commands.",
         "",
     ),
-    session_row("WATCH", AtLeast(2), QUICK, watch_keys)
+    session_row("WATCH", AtLeast(2), LOCKS, watch_keys)
         .says(
             Group::Transactions,
             "2.2.0",
@@ -43,7 +45,7 @@ pub const ROWS: &[SessionRow] = &[
             "key [key ...]",
         )
         .keys(Keys::PEEK_ALL),
-    session_row("UNWATCH", Exactly(1), QUICK, unwatch).says(
+    session_row("UNWATCH", Exactly(1), LOCKS, unwatch).says(
         Group::Transactions,
         "2.2.0",
         "O(1)",

@@ -1,6 +1,7 @@
 //! A list of elements that come one behind the other, each block of which is laid out once.
 
-use super::long::{BLOCK_BYTES_MAX, End, Long};
+use super::block::{BLOCK_BYTES_MAX, End};
+use super::long::Long;
 use super::{LISTPACK_BYTES, List, bounds};
 use crate::engine::EngineShared;
 use crate::engine::packed::{BothWays, Element, Packed, size_of_elements};

@@ -13,22 +13,12 @@
 //! **Invariant:** no shelf and no block is empty; two neighbours on a shelf from which something
 //! was taken would not fit one block.
 
-use crate::engine::packed::{BothWays, Element, Packed, Place};
+use super::block::{BLOCK_BYTES_MAX, Block, End};
+use crate::engine::packed::{BothWays, Element, Packed};
 use std::collections::VecDeque;
 
-/// A block grows no larger, unless it has one element only.
-pub const BLOCK_BYTES_MAX: usize = 4 << 10;
 /// Most blocks of a shelf.
 const SHELF_BLOCKS_MAX: usize = 128;
-
-/// One of a list's two ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// The left, the head.
-    Front,
-    /// The right, the tail.
-    Back,
-}
 
 /// The list. It may be empty between two steps of a change.
 #[derive(Clone, Default)]
@@ -41,13 +31,6 @@ pub struct Long {
 struct Shelf {
     len: usize,
     blocks: VecDeque<Block>,
-}
-
-/// Knows its own length, which its elements know too, so that adding up need not follow a pointer.
-#[derive(Clone, Default)]
-struct Block {
-    len: usize,
-    elements: Packed<BothWays>,
 }
 
 /// What has a length, and stands in a row.
@@ -435,120 +418,4 @@ impl Shelf {
         self.len -= len;
         Shelf { len, blocks }
     }
-}
-
-impl Block {
-    fn of(element: Element<'_>) -> Block {
-        let mut block = Block::default();
-        block.push(End::Back, element);
-        block
-    }
-
-    fn bytes(&self) -> usize {
-        self.elements.bytes()
-    }
-
-    #[inline]
-    fn takes(&self, element: Element<'_>) -> bool {
-        self.elements.bytes_with(element) <= BLOCK_BYTES_MAX
-    }
-
-    fn get(&self, index: usize) -> Element<'_> {
-        self.elements.get(self.place(index))
-    }
-
-    fn place(&self, index: usize) -> Place {
-        place(&self.elements, self.len, index)
-    }
-
-    fn push(&mut self, end: End, element: Element<'_>) {
-        self.len += 1;
-        push(&mut self.elements, end, element);
-    }
-
-    fn insert(&mut self, index: usize, element: Element<'_>) {
-        self.elements.insert(self.place(index), &[element]);
-        self.len += 1;
-    }
-
-    fn remove(&mut self, index: usize) {
-        self.elements.remove(self.place(index), 1);
-        self.len -= 1;
-    }
-
-    fn cut(&mut self, end: End, count: usize) {
-        cut(&mut self.elements, end, count);
-        self.len -= count;
-    }
-
-    fn split(&mut self, index: usize) -> Block {
-        let elements = self.elements.split_off(self.place(index), index);
-        let rest = Block { len: self.len - index, elements };
-        self.len = index;
-        rest
-    }
-
-    fn append(&mut self, other: &Block) {
-        self.elements.append(&other.elements);
-        self.len += other.len;
-    }
-
-    fn remove_equal(&mut self, end: End, wanted: Element<'_>, most: usize) -> usize {
-        let removed = remove_equal(&mut self.elements, end, wanted, most);
-        self.len -= removed;
-        removed
-    }
-}
-
-/// Where the element number `index` of `len` begins, walked to from the nearer end.
-#[inline]
-pub(super) fn place(elements: &Packed<BothWays>, len: usize, index: usize) -> Place {
-    let back = if len / 2 < index { elements.nth_back(len - 1 - index) } else { None };
-    back.unwrap_or_else(|| elements.nth(index))
-}
-
-/// Puts an element at one end.
-pub(super) fn push(elements: &mut Packed<BothWays>, end: End, element: Element<'_>) {
-    match end {
-        End::Front => elements.insert(elements.start(), &[element]),
-        End::Back => elements.push(&[element]),
-    }
-}
-
-/// Takes `count` elements away at one end, of which there are at least as many.
-pub(super) fn cut(elements: &mut Packed<BothWays>, end: End, count: usize) {
-    let from = match (end, count) {
-        (_, 0) => return,
-        (End::Front, _) => elements.start(),
-        (End::Back, _) => elements.nth_back(count - 1).unwrap_or(elements.start()),
-    };
-    elements.remove(from, count);
-}
-
-/// Takes out up to `most` elements equal to `wanted`, the nearest to one end first. Answers how
-/// many.
-pub(super) fn remove_equal(
-    elements: &mut Packed<BothWays>,
-    end: End,
-    wanted: Element<'_>,
-    most: usize,
-) -> usize {
-    let find = |from| elements.find(wanted, from, 1);
-    let met = std::iter::successors(find(elements.start()), |it| find(elements.after(*it))).count();
-    let removed = met.min(most);
-    if removed == 0 {
-        return 0;
-    }
-    let first = match end {
-        End::Front => 0,
-        End::Back => met - removed,
-    };
-    let (gone, mut at) = (first..first + removed, 0);
-    elements.retain(|it| {
-        let is_wanted = it == wanted;
-        let keep = !is_wanted || !gone.contains(&at);
-        at += usize::from(is_wanted);
-        keep
-    });
-    removed
 }

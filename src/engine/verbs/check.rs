@@ -93,12 +93,17 @@ impl Bench {
 
     /// A line counts as so many changes, and who watches the key hears of it if that is any.
     pub fn expect_changes(&mut self, key: &str, line: &str, changes: u64) {
+        self.expect_heard(key, line, changes, changes != 0);
+    }
+
+    /// A line counts as so many changes, and who watches the key hears of it, or not.
+    pub fn expect_heard(&mut self, key: &str, line: &str, changes: u64, is_heard: bool) {
         let before = self.engine.written().changes;
         let version = self.engine.space_mut(0).watch(key.as_bytes());
         self.ask(line);
         assert_eq!(self.engine.written().changes, before + changes, "{line}");
         let is_same = self.engine.space(0).version(key.as_bytes()) == Some(version);
-        assert_eq!(is_same, changes == 0, "{line}");
+        assert_eq!(is_same, !is_heard, "{line}");
     }
 
     /// All texts that a scan (`HSCAN key`) meets from its first cursor to its last.

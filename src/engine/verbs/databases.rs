@@ -87,6 +87,7 @@ fn swapdb(
     let one = in_range(one).ok_or(Fault::DbOutOfRange)?;
     let other = in_range(other).ok_or(Fault::DbOutOfRange)?;
 
+    engine.expire_watched(one, other, args.now(), effects);
     engine.swap(one, other);
     effects.as_sent();
     reply.ok();

@@ -456,8 +456,11 @@ fn ltrim(
         Ok((len - kept.len(), len - kept.len()))
     })?;
     gone.into_iter().flatten().for_each(|it| db.discard(Value::List(it)));
-    if cut.is_some_and(|it| it != 0) {
-        effects.as_sent();
+    match cut {
+        // Nothing is cut off: nothing for replicas to repeat, and yet Redis breaks a WATCH of it.
+        Some(0) => db.signal(key),
+        Some(_) => effects.as_sent(),
+        None => {}
     }
     reply.ok();
     Ok(())

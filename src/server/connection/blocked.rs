@@ -165,6 +165,12 @@ impl Caller {
             return;
         }
         let Confirmed { acked, wanted, .. } = confirmed;
+        if let Some(count) = self.server.log_limits.not_durable.note(context.now) {
+            let id = self.client.id;
+            log::warn!(
+                "event=not-durable client={id} offset={offset} acked={acked}/{wanted} count={count}"
+            );
+        }
         self.answer_fault(&Fault::NotDurable { offset: offset.bytes(), acked, wanted });
     }
 

@@ -63,6 +63,7 @@ impl Caller {
             scope_default: settings.listener_scope(&listener),
             ..Session::default()
         };
+        client.names.lock().listener = listener.clone();
         let member_list = server.set.member_list();
         let pause = server.set.pause_in_force(now);
         let mut caller = Caller {

@@ -182,7 +182,9 @@ impl Caller {
         let Handler::Session(verb) = command.handler else {
             return Err(Fault::WrongArity(command.name.clone()));
         };
-        match self.run_session_verb(command, verb, request, context)? {
+        let outcome = self.run_session_verb(command, verb, request, context);
+        context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
+        match outcome? {
             Outcome::Answered => {}
             Outcome::Block(block) => self.answer_at_once(*block, context),
             Outcome::Close => execution.stop = Some(Outcome::Close),
@@ -195,7 +197,6 @@ impl Caller {
                 unreachable!("EXEC, and what works apart, is never queued")
             }
         }
-        context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::base::ids::{MemberId, RouteId};
 use crate::base::places::Places;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Coverage, Offset};
-use crate::command::{Args, Class, Fault, Flags};
+use crate::command::{Args, Class, Fault, Flags, ReadIn};
 use crate::commands::{
     BlockOn, Command, Outcome, ReadRetry, RequestContext, Resume, preferred_replica,
 };
@@ -275,13 +275,15 @@ impl Caller {
                 if !works_long && is_long(call.command, guard.engine(), args) {
                     return Ok(Some(Outcome::Long));
                 }
-                env.uses.at_replica((at.member != set.master()).then_some(self.session.db));
+                let db = self.session.db;
+                let is_replica = at.member != set.master();
+                env.uses.read_in(if is_replica { ReadIn::Replica(db) } else { ReadIn::Master(db) });
                 if !works_long {
                     self.replies.out.stop_when_long();
                 }
                 let outcome = guard.run(verb, args, &mut self.replies.out);
                 // A transaction's reads, at the master, come by another way.
-                env.uses.at_replica(None);
+                env.uses.read_in(ReadIn::Nowhere);
                 outcome
             }
         };

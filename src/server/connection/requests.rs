@@ -218,7 +218,7 @@ impl Caller {
 
     /// Writes a fault as the reply.
     pub fn answer_fault(&mut self, fault: &Fault) {
-        let text = fault.to_string();
+        let text = fault.text();
         self.server.counters.error(&text);
         self.replies.out.error(&text);
     }
@@ -247,7 +247,7 @@ impl Caller {
     /// A web page has made its reader's browser send commands here: none of them is to run.
     #[cold]
     fn turn_away(&self, now: MonoUs) -> Outcome {
-        if let Some(count) = self.server.http_refused.note(now) {
+        if let Some(count) = self.server.log_limits.http_refused.note(now) {
             log::warn!("event=http-refused client={} count={count}", self.client.id);
         }
         Outcome::Close
@@ -271,8 +271,7 @@ impl Caller {
             return Ok(Outcome::Busy(member));
         }
         let master = context.set.member(context.set.master());
-        let is_at_master = command.spec.name == "WATCH" || command.name == "debug|panic";
-        if is_at_master && master.is(MemberFlags::QUARANTINED) {
+        if command.spec.name == "WATCH" && master.is(MemberFlags::QUARANTINED) {
             // Another becomes the master first, if there is one.
             if let Err(not_now @ (NotNow::Long | NotNow::Busy(_))) = context.master() {
                 return not_now.outcome();
@@ -282,12 +281,14 @@ impl Caller {
         let was_known = self.session.is_known;
         let outcome = self.run_session_verb(command, verb, call.request, context);
         context.has_new_limits |= was_known != self.session.is_known;
-        context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         if command.spec.flags.contains(Flags::ADMIN) {
-            // It may be held back by its own word.
+            // It may be held back by its own word, and be slow by it.
             self.refresh(context.now);
             context.has_new_limits = true;
+            let settings = &self.settings.server;
+            context.stopwatch.measure(settings.metrics, settings.slowlog_slower_than_us);
         }
+        context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         match outcome? {
             Outcome::Execute(queue) => match self.lock_master_for(&queue, context) {
                 Ok(()) => {
@@ -350,13 +351,12 @@ fn in_the_way(command: &Command, context: &BatchContext<'_, '_>) -> Option<Membe
 
 #[cold]
 fn whose_lock(command: &Command, context: &BatchContext<'_, '_>) -> Option<MemberId> {
-    let writes_master = command.spec.group == Group::Transactions;
-    let looks_at_all = ["info", "memory|", "debug|", "config|set", "config|resetstat", "reset"];
-    let looks_at_members = looks_at_all.iter().any(|it| command.name.starts_with(it));
+    let locks = |flag| command.spec.flags.contains(flag);
+    let locks_members = locks(Flags::LOCKS_MEMBERS);
+    let locks_master = locks_members || locks(Flags::LOCKS_MASTER);
     let is_in_the_way = |it: &&Arc<Member>| {
         let is_master = it.id == context.set.master();
-        (looks_at_members && it.is_long_written())
-            || (is_master && (writes_master || looks_at_members) && it.is_long_held())
+        (locks_members && it.is_long_written()) || (is_master && locks_master && it.is_long_held())
     };
     context.member_list.iter().find(is_in_the_way).map(|it| it.id)
 }

@@ -88,7 +88,7 @@ impl BatchContext<'_, '_> {
         self.scratch.metrics.misses(env.misses.take() as u32);
         caller.server.metrics.flush(self.scratch.worker, &mut self.scratch.metrics);
         if !env.uses.is_empty() {
-            self.set.tell_uses(&env.uses, env.now.get());
+            self.set.tell_uses(&env.uses, env.now.get(), self.now);
         }
         caller.server.counters.commands.add(self.scratch.worker, self.served);
         caller.client.active.store(self.now.0, Relaxed);
@@ -137,15 +137,19 @@ impl Caller {
 
     /// A command that was worked on while its client stood still.
     pub fn log_if_slow(&self, request: &OwnedRequest, took_ns: u64, at: WallMs) {
-        let slower_than_us = self.settings.server.slowlog_slower_than_us;
-        let is_slow = u64::try_from(slower_than_us).is_ok_and(|it| it <= took_ns / 1000);
-        let Ok(command) = table().locate(request.borrow()) else { return };
-        if is_slow {
+        if let Ok(command) = table().locate(request.borrow()) {
             self.log_slow(slow_words(command, request.borrow()), took_ns, at);
         }
     }
 
+    /// Keeps an entry, if it is one by the settings of now: those that a CONFIG SET has left behind
+    /// say whether it is slow itself.
     fn log_slow(&self, words: Vec<Vec<u8>>, took_ns: u64, at: WallMs) {
+        let settings = self.server.settings();
+        let slower_than_us = settings.server.slowlog_slower_than_us;
+        if !u64::try_from(slower_than_us).is_ok_and(|it| it <= took_ns / 1000) {
+            return;
+        }
         let slow = Slow {
             id: 0,
             at,
@@ -154,6 +158,6 @@ impl Caller {
             address: self.client.peer.address.clone(),
             name: self.client.names.lock().name.clone(),
         };
-        self.server.slowlog.lock().push(slow, self.settings.server.slowlog_entries_max);
+        self.server.slowlog.lock().push(slow, settings.server.slowlog_entries_max);
     }
 }

@@ -1,15 +1,16 @@
-//! One line of CLIENT LIST.
+//! One line of CLIENT LIST: Redis' fields, and behind them the level of its reads and its floor.
 
-use crate::base::ids::CommandId;
+use crate::base::ids::{CommandId, RouteId};
 use crate::base::time::MonoUs;
 use crate::commands::Table;
-use crate::state::Client;
+use crate::config::Config;
+use crate::state::{Client, ClientNames, NO_FLOOR};
 use std::sync::atomic::Ordering::Relaxed;
 
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
-/// How CLIENT LIST and CLIENT INFO tell of a client, in Redis' fields and order.
-pub fn line(client: &Client, table: &Table, now: MonoUs) -> String {
+/// How CLIENT LIST and CLIENT INFO tell of a client: Redis' fields in their order, then ours.
+pub fn line(client: &Client, settings: &Config, table: &Table, now: MonoUs) -> String {
     let names = client.names.lock().clone();
     let age = now.since(client.since) / MICROS_PER_SECOND;
     let idle = now.since(MonoUs(client.active.load(Relaxed))) / MICROS_PER_SECOND;
@@ -20,7 +21,7 @@ pub fn line(client: &Client, table: &Table, now: MonoUs) -> String {
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub=0 psub=0 \
          ssub=0 multi={multi} qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0 \
          obl=0 oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir=-1 resp={} \
-         lib-name={} lib-ver={}\n",
+         lib-name={} lib-ver={} level={} floor={}\n",
         client.id,
         client.peer.address,
         client.peer.local_address,
@@ -35,7 +36,24 @@ pub fn line(client: &Client, table: &Table, now: MonoUs) -> String {
         client.protocol.load(Relaxed),
         names.lib_name,
         names.lib_version,
+        level(&names, settings),
+        floor(client),
     )
+}
+
+/// The level of its reads on the default route, as one word: `bounded:50ms:1mb`.
+fn level(names: &ClientNames, settings: &Config) -> String {
+    let of_listener = settings.listener_level(&names.listener);
+    let level = settings.routes.level(RouteId::DEFAULT, names.level, of_listener);
+    level.to_string().replace(' ', ":")
+}
+
+/// The offset before which its reads must not be served; `-` before it has seen anything.
+fn floor(client: &Client) -> String {
+    match client.floor.load(Relaxed) {
+        NO_FLOOR => "-".into(),
+        offset => offset.to_string(),
+    }
 }
 
 /// The last command, `NULL` before the first.

@@ -53,11 +53,15 @@ fn rank(rank: i64) -> Result<(End, usize), Fault> {
         "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use \
          negative to start from the end of the list",
     );
+    const TOO_LOW: Fault = Fault::Static(
+        "ERR value is out of range, value must between -9223372036854775807 and \
+         9223372036854775807",
+    );
     match rank {
         0 => Err(ZERO),
         1.. => Ok((End::Front, rank as usize - 1)),
-        // Redis cannot negate this one, and passes over none.
-        i64::MIN => Ok((End::Back, 0)),
+        // It cannot be negated. Redis 7.0 passes over none, 7.2 refuses it.
+        i64::MIN => Err(TOO_LOW),
         _ => Ok((End::Back, rank.unsigned_abs() as usize - 1)),
     }
 }

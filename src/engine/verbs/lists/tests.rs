@@ -64,7 +64,6 @@ fn a_write_that_changes_nothing_leaves_no_trace() {
     let nothing = [
         "LPOP l 0",
         "LREM l 0 x",
-        "LTRIM l 0 -1",
         "LSET l 9 x",
         "LINSERT l AFTER x y",
         "LMOVE none l LEFT LEFT",
@@ -74,6 +73,8 @@ fn a_write_that_changes_nothing_leaves_no_trace() {
     for line in nothing {
         bench.expect_changes("l", line, 0);
     }
+    // Redis breaks a WATCH by this one all the same.
+    bench.expect_heard("l", "LTRIM l 0 -1", 0, true);
     bench.expect_changes("l", "RPOP l 5", 3);
     assert!(bench.engine.view(0, WallMs(0)).is_empty());
 }

@@ -1,6 +1,6 @@
 //! Log events that anybody can cause as often as they like: at most one line a second of each.
 
-use crate::base::time::MonoUs;
+use super::time::MonoUs;
 use parking_lot::Mutex;
 
 const BETWEEN_LINES_US: u64 = 1_000_000;

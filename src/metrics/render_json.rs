@@ -1,0 +1,120 @@
+//! A snapshot as JSON: PROXY STATS JSON. Its fields are described in `config/docs/stats.md`.
+
+use crate::metrics::distribution::Distribution;
+use crate::metrics::json::Json;
+use crate::metrics::render::{Names, heading};
+use crate::metrics::snapshot::Snapshot;
+use crate::metrics::worst::{Measure, Worst};
+use crate::metrics::{Delay, Place};
+use std::collections::BTreeMap;
+
+/// The answer to PROXY STATS JSON.
+pub fn stats_json(snapshot: &Snapshot, names: &Names) -> String {
+    let mut json = Json::default();
+    json.object(|it| {
+        it.name("service").array(snapshot.services(), |it, (label, calls)| {
+            it.object(|it| {
+                place(it, names, label.place());
+                it.name("command").string(&known(names.commands, label.command().0));
+                it.name("calls").number(calls.count());
+                spread(it.name("us"), calls, |ns| format!("{:.3}", ns as f64 / 1000.0));
+            });
+        });
+        staleness(it.name("staleness"), snapshot, names);
+        it.name("waits").object(|it| {
+            Delay::ALL.iter().for_each(|delay| waits(it, *delay, snapshot, names));
+        });
+        it.name("ladder").object(|it| ladder(it, snapshot, names));
+        it.name("keyspace").object(|it| {
+            it.name("hits").number(snapshot.tally().hits);
+            it.name("misses").number(snapshot.tally().misses);
+        });
+    });
+    json.into_text()
+}
+
+fn staleness(json: &mut Json, snapshot: &Snapshot, names: &Names) {
+    let worst = snapshot.worst(Measure::Staleness);
+    json.array(snapshot.staleness(), |it, (at, behind)| {
+        it.object(|it| {
+            place(it, names, at);
+            it.name("reads").number(behind.bytes.count());
+            spread(it.name("bytes"), &behind.bytes, |it| it.to_string());
+            spread(it.name("us"), &behind.micros, |it| it.to_string());
+            tell_worst(it, worst.get(&at).copied());
+        });
+    });
+}
+
+/// One kind of wait: all of it, then by place where it has any.
+fn waits(json: &mut Json, delay: Delay, snapshot: &Snapshot, names: &Names) {
+    let worst = match delay {
+        Delay::FloorWait => snapshot.worst(Measure::FloorWait),
+        Delay::Wait | Delay::PushLag | Delay::FailoverPause | Delay::SoftLag => BTreeMap::new(),
+    };
+    json.name(heading(delay)).object(|it| {
+        let all = snapshot.delay(delay);
+        it.name("count").number(all.count());
+        spread(it.name("us"), &all, |it| it.to_string());
+        let placed = snapshot.delays(delay).into_iter().filter(|it| it.0 != Place::NOWHERE);
+        it.name("places").array(placed, |it, (at, waited)| {
+            it.object(|it| {
+                place(it, names, at);
+                it.name("count").number(waited.count());
+                spread(it.name("us"), waited, |it| it.to_string());
+                tell_worst(it, worst.get(&at).copied());
+            });
+        });
+    });
+}
+
+fn ladder(json: &mut Json, snapshot: &Snapshot, names: &Names) {
+    let steps = snapshot.steps();
+    for (number, (step, taken)) in names.ladder.iter().zip(snapshot.tally().ladder).enumerate() {
+        json.name(step).object(|it| {
+            it.name("reads").number(taken);
+            let these = steps.iter().filter(|it| usize::from(it.0.1) == number);
+            it.name("places").array(these, |it, ((at, _), reads)| {
+                it.object(|it| {
+                    place(it, names, *at);
+                    it.name("reads").number(reads);
+                });
+            });
+        });
+    }
+}
+
+/// The fields `route` and `member`.
+fn place(json: &mut Json, names: &Names, place: Place) {
+    for (field, names, number) in
+        [("route", names.routes, place.route.0), ("member", names.members, place.member.0)]
+    {
+        let name = (number != u16::MAX).then(|| known(names, number));
+        json.name(field).string_or_null(name.as_deref());
+    }
+}
+
+/// The name of a number, and the number itself once its name is gone.
+fn known(names: &[&str], number: u16) -> String {
+    names.get(usize::from(number)).map_or_else(|| number.to_string(), |it| (*it).to_owned())
+}
+
+fn spread(json: &mut Json, of: &Distribution, shown: impl Fn(u64) -> String) {
+    json.object(|it| {
+        for (name, percentile) in [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9)] {
+            it.name(name).number(shown(of.shown(percentile)));
+        }
+        it.name("max").number(shown(of.max()));
+    });
+}
+
+/// The field `worst`, where there is one.
+fn tell_worst(json: &mut Json, worst: Option<&Worst>) {
+    let Some(worst) = worst else { return };
+    json.name("worst").object(|it| {
+        it.name("us").number(worst.micros);
+        it.name("bytes").number(worst.bytes);
+        let key = worst.key.as_ref().map(|it| it.text());
+        it.name("key").string_or_null(key.as_deref());
+    });
+}

@@ -1,0 +1,20 @@
+//! The log events that clients can cause as often as they like, each with a limit of its own.
+
+use crate::base::log_limit::LogLimit;
+
+/// At most one line a second of each.
+#[derive(Default)]
+pub struct LogLimits {
+    /// Web pages that were turned away.
+    pub http_refused: LogLimit,
+    /// Clients closed because they did not read.
+    pub output_limit: LogLimit,
+    /// Clients closed because they sent too much.
+    pub query_limit: LogLimit,
+    /// Clients closed because others had too much to tell them.
+    pub mailbox_overflow: LogLimit,
+    /// Wrong passwords.
+    pub failed_login: LogLimit,
+    /// Writes that were not confirmed in time.
+    pub not_durable: LogLimit,
+}
