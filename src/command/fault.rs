@@ -47,6 +47,8 @@ pub enum Fault {
     Lagged { behind_bytes: u64, eta_ms: u64 },
     /// None of the members that may serve this read is in service, and its ladder ends there.
     NoMember,
+    /// Too many connections wait for a thread for long work.
+    LongQueue,
     /// A write was applied, but fewer replicas than asked for confirmed it in time.
     NotDurable { offset: u64, acked: usize, wanted: usize },
     /// The session's last writes were cut off by a failover.
@@ -82,6 +84,9 @@ impl Fault {
             Fault::NoReplicas => "NOREPLICAS Not enough good replicas to write.",
             Fault::MasterDown => {
                 "MASTERDOWN The hosted master is out of service and no replica can take over."
+            }
+            Fault::LongQueue => {
+                "LONGQUEUE too many long commands wait for their turn, try again later"
             }
             Fault::NoMember => "LAGGED no member that may serve this read is in service",
             Fault::Static(text) => text,

@@ -1,4 +1,5 @@
-//! PROXY STATS: service times by route, member and command, staleness served, waits.
+//! PROXY STATS: service times by route, member and command, staleness served, waits, and who waits
+//! for threads for long work.
 
 use super::context::Table;
 use crate::metrics::render::{self, Names};
@@ -14,5 +15,7 @@ pub fn stats(server: &Server, table: &Table) -> String {
         members: &member_list.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
         ladder: &StepKind::ALL.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
     };
-    render::stats(&server.snapshot(), &names)
+    let (waiting, refused) = (server.long_queue.waiting(), server.long_queue.refused());
+    let stats = render::stats(&server.snapshot(), &names);
+    format!("{stats}\r\n# Long work\r\nlong_waiting:{waiting}\r\nlong_refused:{refused}\r\n")
 }

@@ -15,6 +15,8 @@ use crate::engine::{Engine, KeySlot, Thresholds};
 use crate::metrics::batch::Batch;
 use crate::replication::Log;
 use crate::route::MemberConfig;
+use crate::runtime::steps;
+use crate::session::Watches;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering::*};
@@ -38,6 +40,8 @@ pub struct ReplicaSet {
     /// The calls that wait for keys.
     pub key_waiters: Arc<KeyWaiters>,
     pub(super) changing: Mutex<()>,
+    /// Watches that their sessions have ended, and the master's engine still notes.
+    pub(super) outlived_watches: Mutex<Vec<Watches>>,
     /// Held while a member repeats a write that takes long.
     pub(super) replaying: Mutex<()>,
     pub(super) rate: Rate,
@@ -118,6 +122,7 @@ impl ReplicaSet {
             waiters: Waiters::default(),
             key_waiters: Arc::default(),
             changing: Mutex::new(()),
+            outlived_watches: Mutex::default(),
             replaying: Mutex::new(()),
             rate: Rate::default(),
             lag_bytes_max: AtomicU64::new(lag_bytes_max(feed_bytes_max)),
@@ -219,7 +224,7 @@ impl ReplicaSet {
     pub fn set_thresholds(&self, thresholds: Thresholds) {
         *self.thresholds.write() = thresholds;
         for member in self.member_list().iter() {
-            member.hosted.write().engine.shared_mut().thresholds = thresholds;
+            member.lock_to_write().engine.shared_mut().thresholds = thresholds;
         }
     }
 
@@ -241,7 +246,7 @@ impl ReplicaSet {
         now: MonoUs,
     ) -> Result<Arc<Member>, String> {
         const FULL: &str = "the set has no room for another member";
-        let _alone = self.changing.lock();
+        let _alone = self.change();
         let index = self.member_list.read().len();
         let place = self.members.get(index).ok_or(FULL)?;
         let config = describe(index);
@@ -255,6 +260,11 @@ impl ReplicaSet {
         *self.member_list.write() = self.members().cloned().collect();
         self.announce();
         Ok(member)
+    }
+
+    /// Whoever changes roles, or who the members are, does it alone.
+    pub(super) fn change(&self) -> MutexGuard<'_, ()> {
+        steps::lock(|| self.changing.try_lock(), || self.changing.lock())
     }
 
     pub(super) fn install_master(&self, id: MemberId, history: ReplicationHistory) {

@@ -3,6 +3,7 @@
 use super::clients::Clients;
 use super::counters::Counters;
 use super::log_limit::LogLimit;
+use super::long_queue::LongQueue;
 use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::time::WallMs;
@@ -80,6 +81,8 @@ pub struct Server {
     pub rates: Mutex<Rates>,
     /// Web pages that were turned away, for the log.
     pub http_refused: LogLimit,
+    /// Who waits for a thread for long work.
+    pub long_queue: Arc<LongQueue>,
     /// Commands that took long.
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
@@ -118,6 +121,7 @@ impl Server {
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
             http_refused: LogLimit::default(),
+            long_queue: Arc::default(),
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,
@@ -227,6 +231,7 @@ impl Server {
         self.collect_seen();
         self.metrics.reset();
         self.counters.reset();
+        self.long_queue.reset();
         self.counters.expired_before.store(self.expired_ever(), Relaxed);
         self.rates.lock().reset();
         self.set.full_resyncs.store(0, Relaxed);
