@@ -179,7 +179,7 @@ fn so_many_long_commands_wait_and_more_are_refused_by_name() {
     assert_eq!(refused.to_string(), text);
     assert_eq!(clients.last_mut().unwrap().read().string(), "PONG", "in order, and it goes on");
     let (waiting, refused) = long_counts(&mut operator);
-    assert!(waiting <= WAITING && 1 <= refused && refused <= 60, "{waiting} {refused}");
+    assert!(waiting <= WAITING && (1..=60).contains(&refused), "{waiting} {refused}");
     assert_eq!(operator.ask("LLEN list").int(), Some(ELEMENTS as i64), "others are served");
     assert!(server.said().contains("event=long-queue-full waiting=1000 refused=1"));
     drop(clients);

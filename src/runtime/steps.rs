@@ -50,8 +50,10 @@ mod stepped {
         Waits,
     }
 
+    type AtEach = Option<Rc<dyn Fn(Step)>>;
+
     thread_local! {
-        static AT_EACH: RefCell<Option<Rc<dyn Fn(Step)>>> = const { RefCell::new(None) };
+        static AT_EACH: RefCell<AtEach> = const { RefCell::new(None) };
     }
 
     /// What the calling thread does at each step, from here on.
