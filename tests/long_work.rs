@@ -153,3 +153,37 @@ fn transactions_and_replicas_have_their_long_work_apart_too() {
     let digests: Vec<String> = members.list().iter().map(|it| it.list()[2].string()).collect();
     assert!(digests.iter().all(|it| *it == digests[0]), "{digests:?}");
 }
+
+/// How many waited for their turn, and how many were refused.
+fn long_counts(operator: &mut Wire) -> (usize, usize) {
+    let stats = operator.ask("PROXY STATS").string();
+    let of = |field: &str| {
+        let line = stats.lines().find_map(|it| it.strip_prefix(field)).expect("it is counted");
+        line.trim().parse::<usize>().expect("a number")
+    };
+    (of("long_waiting:"), of("long_refused:"))
+}
+
+#[test]
+fn so_many_long_commands_wait_and_more_are_refused_by_name() {
+    const WAITING: usize = 1000;
+    let _alone = alone();
+    let (server, _) = loaded(0);
+    let mut operator = server.dial();
+    let long = [words(&["SORT", "list", "ALPHA", "LIMIT", "0", "1"]), words(&["PING"])];
+    // Some begin, or even end, before the last has come.
+    let mut clients: Vec<Wire> = (0..WAITING + 60).map(|_| server.dial()).collect();
+    clients.iter_mut().for_each(|it| it.send(&long));
+    let refused = clients.last_mut().unwrap().read();
+    let text = "-LONGQUEUE too many long commands wait for their turn, try again later";
+    assert_eq!(refused.to_string(), text);
+    assert_eq!(clients.last_mut().unwrap().read().string(), "PONG", "in order, and it goes on");
+    let (waiting, refused) = long_counts(&mut operator);
+    assert!(waiting <= WAITING && (1..=60).contains(&refused), "{waiting} {refused}");
+    assert_eq!(operator.ask("LLEN list").int(), Some(ELEMENTS as i64), "others are served");
+    assert!(server.said().contains("event=long-queue-full waiting=1000 refused=1"));
+    drop(clients);
+    until("those that have gone to leave the queue", || {
+        (long_counts(&mut operator).0 == 0).then_some(())
+    });
+}

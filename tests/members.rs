@@ -7,7 +7,7 @@ use entourage::base::position::Position;
 use entourage::session::TokenSigner;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use support::{BOTH, Server, Value, Wire, node, ok, order, starts, until};
+use support::{BOTH, Server, Value, WORKERS, Wire, node, ok, order, starts, until};
 
 /// Replicas stand still, having applied all that was written before.
 fn paused(extra: &[&str]) -> (Server, Wire) {
@@ -25,6 +25,7 @@ fn config(text: &str) -> Server {
 #[test]
 fn a_paused_replica_past_its_bound_is_disconnected_serves_nothing_and_resyncs_when_resumed() {
     let server = config("[set]\nreplica-feed-limit = \"1mb\"\n");
+    server.disconnects_replicas();
     let mut wire = server.dial();
     order(&mut wire, &["n2"], "PAUSE");
     let value = "x".repeat(64 << 10);
@@ -216,7 +217,11 @@ fn replicas_are_removed_and_added_under_load_without_an_error_or_a_stale_read() 
 
 #[test]
 fn failovers_under_load_cost_no_error_and_no_stale_read() {
-    let server = Server::entourage(&[]);
+    WORKERS.iter().for_each(|it| fail_over_under_load(it));
+}
+
+fn fail_over_under_load(workers: &str) {
+    let server = Server::entourage(&["--threads", workers]);
     let is_over = AtomicBool::new(false);
     let port = server.port();
     let counted = thread::scope(|scope| {
@@ -229,7 +234,7 @@ fn failovers_under_load_cost_no_error_and_no_stale_read() {
             })
             .collect();
         let mut wire = server.dial();
-        for turn in 0..60 {
+        for turn in 0..20 {
             let name = ["n2", "n3", "n1"][turn % 3];
             starts(&wire.ask(&format!("PROXY FAILOVER TO {name}")), "OK paused-us=");
             for _ in 0..20 {
@@ -241,8 +246,11 @@ fn failovers_under_load_cost_no_error_and_no_stale_read() {
     });
     let mut wire = server.dial();
     let stats = wire.ask("PROXY STATS").string();
-    let pauses = stats.lines().find_map(|it| it.strip_prefix("failover_pause_us:count=60,"));
-    println!("60 failovers held writers for, in µs: {}", pauses.expect("each was measured"));
+    let pauses = stats.lines().find_map(|it| it.strip_prefix("failover_pause_us:count=20,"));
+    println!(
+        "20 failovers at {workers} workers held writers for, in µs: {}",
+        pauses.expect("each was measured")
+    );
     ok(&mut wire, "PROXY CONSISTENCY linearizable");
     assert_eq!(wire.ask("GET total").string(), counted.to_string(), "no write twice, none lost");
     assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
@@ -265,7 +273,11 @@ fn count(port: u16, own: usize, is_over: &AtomicBool) -> i64 {
 
 #[test]
 fn an_added_replica_syncs_serves_and_can_become_the_master() {
-    let server = Server::entourage(&[]);
+    WORKERS.iter().for_each(|it| add_replica_and_fail_over(it));
+}
+
+fn add_replica_and_fail_over(workers: &str) {
+    let server = Server::entourage(&["--threads", workers]);
     let mut wire = server.dial();
     ok(&mut wire, "SET a 1");
     assert_eq!(wire.ask("PROXY NODE ADD").string(), "n4");

@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Server, Value, Wire, node, ok, until, words};
+use support::{Server, Value, WORKERS, Wire, node, ok, until, words};
 
 fn until_in_step(wire: &mut Wire, names: &[&str]) {
     for name in names {
@@ -160,9 +160,14 @@ fn differences(wire: &mut Wire, names: &[&str]) -> Vec<String> {
 
 #[test]
 fn members_at_one_offset_answer_alike_whatever_they_have_been_through() {
+    WORKERS.iter().for_each(|it| compare_members(it));
+}
+
+fn compare_members(workers: &str) {
     let text = "[set]\nreplica-feed-limit = \"1mb\"\n[[listener]]\nname = \"main\"\n\
-                bind = \"127.0.0.1:{port}\"\n";
-    let server = Server::entourage_with_config(text);
+                bind = \"127.0.0.1:{port}\"\n[server]\nthreads = ";
+    let server = Server::entourage_with_config(&format!("{text}{workers}\n"));
+    server.disconnects_replicas();
     let mut wire = server.dial();
     fill(&mut wire);
     until_in_step(&mut wire, &["n2", "n3"]);

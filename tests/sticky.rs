@@ -3,7 +3,9 @@
 //! pools of two connections, one of which writes and the other reads, that share a floor by their
 //! name; without that the same test must find reads that are stale.
 //!
-//! `cargo test --test sticky -- --pairs 10000000 --seconds-max 600`
+//! The pairs are split over servers with one, two and four workers, unless `--threads` names a number.
+//!
+//! `cargo test --test sticky -- --pairs 10000000 --seconds-max 600 --threads 2`
 
 mod support;
 
@@ -11,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{Server, Suite, Value, Wire, Words, words};
+use support::{Server, Suite, Value, WORKERS, Wire, Words, words};
 
 const PAIRS: u64 = 1_000_000;
 const SECONDS_MAX: u64 = 240;
@@ -24,22 +26,29 @@ const TOGGLE_EVERY: u64 = 1_000;
 const REPLICAS: &[&str] = &["n2", "n3"];
 
 fn main() {
-    let mut suite = Suite::new("sticky", &["pairs", "seconds-max"]);
+    let mut suite = Suite::new("sticky", &["pairs", "seconds-max", "threads"]);
     let pairs = suite.number("pairs", PAIRS);
-    let limit = Duration::from_secs(suite.number("seconds-max", SECONDS_MAX));
-    suite.test("no_read_is_stale_or_goes_back", || {
-        let found = run(&Server::entourage(&[]), Pool::of("sticky", 1), pairs, limit);
-        found.must_have_run(pairs)?;
-        match (found.stale, found.backwards, found.refused) {
-            (0, 0, 0) => Ok(found.to_string()),
-            _ => Err(found.to_string()),
-        }
-    });
+    let seconds = suite.number("seconds-max", SECONDS_MAX);
+    let named = suite.text("threads", "").to_owned();
+    let workers = if named.is_empty() { WORKERS.to_vec() } else { vec![named.as_str()] };
+    let (pairs, limit) = (pairs / workers.len() as u64, seconds / workers.len() as u64);
+    let limit = Duration::from_secs(limit);
+    for threads in &workers {
+        suite.test(&format!("no_read_is_stale_or_goes_back_at_{threads}_workers"), || {
+            let server = Server::entourage(&["--threads", threads]);
+            let found = run(&server, Pool::of("sticky", 1), pairs, limit);
+            found.must_have_run(pairs)?;
+            match (found.stale, found.backwards, found.refused) {
+                (0, 0, 0) => Ok(found.to_string()),
+                _ => Err(found.to_string()),
+            }
+        });
+    }
     suite.test("the_test_can_fail", || {
         if Server::is_stand_in() {
             return Ok("(skipped: a stand-in has no levels)".into());
         }
-        let found = run(&Server::entourage(&[]), Pool::of("eventual", 1), pairs / 10, limit);
+        let found = run(&Server::entourage(&[]), Pool::of("eventual", 1), pairs / 3, limit);
         match found.stale {
             0 => Err(format!("level eventual never was stale: {found}")),
             _ => Ok(found.to_string()),

@@ -72,6 +72,8 @@ pub const LONG_ELEMENTS: usize = 10_000;
 /// A read whose reply would make what its client has not taken longer than this is long: copying
 /// that much takes its time.
 pub const LONG_REPLY_BYTES: usize = 1 << 20;
+/// Connections that may wait for a thread for long work.
+pub const LONG_WAITING: usize = 1000;
 /// Threads for long work.
 pub const LONG_WORKERS: usize = 2;
 /// Longest that a worker applies at one replica at a time, between its clients.

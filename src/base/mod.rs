@@ -10,6 +10,7 @@ pub mod glob;
 pub mod ids;
 pub mod planted;
 pub mod limits;
+pub mod lowered;
 mod literal;
 pub mod log_limit;
 pub mod number;

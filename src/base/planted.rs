@@ -62,6 +62,12 @@ pub fn is_planted(which: Planted) -> bool {
     PLANTED.get() == Some(which)
 }
 
+/// The fault that is planted in this thread.
+#[cfg(test)]
+pub fn planted() -> Option<Planted> {
+    PLANTED.get()
+}
+
 /// Plants this fault in place of the one before, in this thread.
 #[cfg(test)]
 pub fn plant(which: Option<Planted>) {

@@ -11,6 +11,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("BADTOKEN", "ask PROXY TOKEN for another"),
     ("KEYSCHANGED", "send the keys that are left again"),
     ("LAGGED", "try again, or ask for less"),
+    ("LONGQUEUE", "try again later"),
     ("LOSTWRITE", "write again what must not be lost"),
     ("MASTERDOWN", "try again once there is a master"),
     ("NOREPLICAS", "try again once replicas are near enough"),

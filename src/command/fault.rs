@@ -47,6 +47,8 @@ pub enum Fault {
     Lagged { behind_bytes: u64, eta_ms: Option<u64> },
     /// None of the members that may serve this read is in service, and its ladder ends there.
     NoMember,
+    /// Too many connections wait for a thread for long work.
+    LongQueue,
     /// A write was applied, but fewer replicas than asked for confirmed it in time.
     NotDurable { offset: u64, acked: usize, wanted: usize },
     /// The session's last writes were cut off by a failover.
@@ -88,6 +90,10 @@ impl Fault {
             Fault::NoMember => {
                 "LAGGED no member that may serve this read is in service: PROXY NODES tells why; end \
                  the route's ladder in master to read there"
+            }
+            Fault::LongQueue => {
+                "LONGQUEUE too many long commands wait for their turn: try again later, or ask for \
+                 less at a time"
             }
             Fault::Static(text) => text,
             Fault::UnknownCommand(text) | Fault::Message(text) => text,

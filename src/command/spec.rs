@@ -89,6 +89,8 @@ bitflags! {
         const LOCKS_MASTER = 1 << 20;
         /// A session command that locks members, the master among them.
         const LOCKS_MEMBERS = 1 << 21;
+        /// A session command that locks members to change them.
+        const CHANGES_MEMBERS = 1 << 22;
     }
 }
 
@@ -101,7 +103,8 @@ impl Flags {
         .union(Flags::AT_MASTER)
         .union(Flags::FAR)
         .union(Flags::LOCKS_MASTER)
-        .union(Flags::LOCKS_MEMBERS);
+        .union(Flags::LOCKS_MEMBERS)
+        .union(Flags::CHANGES_MEMBERS);
 
     /// The words of COMMAND INFO: the names that these flags have in Redis.
     pub fn words(self) -> impl Iterator<Item = String> {

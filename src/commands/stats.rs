@@ -1,4 +1,5 @@
-//! PROXY STATS: service times by route, member and command, staleness served, waits.
+//! PROXY STATS: service times by route, member and command, staleness served, waits, and who waits
+//! for threads for long work.
 
 use super::context::Table;
 use crate::metrics::render::{self, Names};

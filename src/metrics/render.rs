@@ -112,6 +112,9 @@ pub fn stats(snapshot: &Snapshot, names: &Names) -> String {
         let step = names.ladder.get(usize::from(step)).copied().unwrap_or("-");
         line(&mut text, format_args!("ladder_{}{{{place}}}:{reads}", plain(step)));
     }
+    line(&mut text, "\r\n# Long work");
+    line(&mut text, format_args!("long_waiting:{}", snapshot.long_work.waiting));
+    line(&mut text, format_args!("long_refused:{}", snapshot.long_work.refused));
     line(&mut text, "\r\n# Keyspace");
     line(&mut text, format_args!("keyspace_hits:{}", snapshot.tally().hits));
     line(&mut text, format_args!("keyspace_misses:{}", snapshot.tally().misses));

@@ -25,6 +25,10 @@ pub fn stats_json(snapshot: &Snapshot, names: &Names) -> String {
             Delay::ALL.iter().for_each(|delay| waits(it, *delay, snapshot, names));
         });
         it.name("ladder").object(|it| ladder(it, snapshot, names));
+        it.name("long-work").object(|it| {
+            it.name("waiting").number(snapshot.long_work.waiting);
+            it.name("refused").number(snapshot.long_work.refused);
+        });
         it.name("keyspace").object(|it| {
             it.name("hits").number(snapshot.tally().hits);
             it.name("misses").number(snapshot.tally().misses);

@@ -19,6 +19,17 @@ pub struct Snapshot {
     refusals: Table<CommandId, Refusals>,
     steps: Table<(Place, u8), u64>,
     tally: Tally,
+    /// Who waits for threads for long work; known only to who is asked for all of it.
+    pub long_work: LongWork,
+}
+
+/// Who waits for threads for long work.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct LongWork {
+    /// Connections that wait now.
+    pub waiting: u64,
+    /// Requests that were refused because too many waited.
+    pub refused: u64,
 }
 
 /// How far behind the master reads were, when they were served.

@@ -13,6 +13,8 @@ pub enum ApplyBudget {
     /// This many writes, long ones included: what simulations say, which must not depend on a
     /// clock, and whoever has a thread of its own for a long one.
     Writes(usize),
+    /// This many writes, long ones left to others: what simulations say.
+    ShortWrites(usize),
 }
 
 impl ApplyBudget {
@@ -24,7 +26,7 @@ impl ApplyBudget {
 
     /// Whether writes that take long are left to others.
     pub(super) fn is_short(self) -> bool {
-        matches!(self, ApplyBudget::Micros(_))
+        matches!(self, ApplyBudget::Micros(_) | ApplyBudget::ShortWrites(_))
     }
 
     /// What of it may be done under one acquisition of a member's lock.
@@ -39,7 +41,7 @@ impl ApplyBudget {
     pub(super) fn is_over(self, began: MonoUs) -> bool {
         match self {
             ApplyBudget::Micros(us) => us <= clock::mono_now().since(began),
-            ApplyBudget::Writes(_) => true,
+            ApplyBudget::Writes(_) | ApplyBudget::ShortWrites(_) => true,
         }
     }
 }
@@ -76,7 +78,7 @@ impl BudgetClock {
     pub fn is_over(&mut self) -> bool {
         self.done += 1;
         match self.budget {
-            ApplyBudget::Writes(most) => most <= self.done,
+            ApplyBudget::Writes(most) | ApplyBudget::ShortWrites(most) => most <= self.done,
             ApplyBudget::Micros(_) if self.done < self.look_at => false,
             ApplyBudget::Micros(most) => self.look(most),
         }

@@ -5,14 +5,14 @@ use super::feed::Applied;
 use super::member::Member;
 use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
-use crate::base::limits::CANDIDATE_US_MAX;
+use crate::base::limits::{CANDIDATE_US_MAX, REPLICAS_MAX};
 use crate::base::position::{Position, ReplId};
 use crate::base::random::Random;
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::engine::KeySlot;
 use crate::replication::{DisconnectReason, Log};
-use crate::runtime::clock;
+use crate::runtime::{clock, steps};
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl ReplicaSet {
         self.fit_to_lead(target)?;
         // Most of the way without a lock on the master; the rest is short.
         self.come_near(target)?;
-        let _alone = self.changing.lock();
+        let _alone = self.change();
         self.fit_to_lead(target)?;
         let old = self.member(self.master());
         let began = clock::mono_now();
@@ -92,8 +92,9 @@ impl ReplicaSet {
     /// whether the candidate has the whole stream is a question, not a certainty.
     fn succeed(&self, old: &Member, target: &Member, now: MonoUs) -> Result<(), Refused> {
         let _long = [old, target].map(|it| self.hold_long(it, Hold::Write));
-        let mut old_hosted = old.hosted.write();
-        let mut hosted = target.hosted.write();
+        let mut old_hosted = old.lock_to_write();
+        let mut hosted = target.lock_to_write();
+        steps::works();
         while self.apply_locked(target, &mut hosted, ApplyBudget::ALL) == Applied::Some {}
         target.state.set_replaying(false);
         if !target.is_sound() {
@@ -138,9 +139,15 @@ impl ReplicaSet {
     /// Replaces a quarantined master by the replica that has applied most, a dedicated one only
     /// when there is no other. The stream is whole: what the broken verb did was never appended.
     pub fn replace_quarantined_master(&self) {
+        // An order may come between the choice and the change: then there is another choice.
+        (0..=REPLICAS_MAX).any(|_| self.replace_once());
+    }
+
+    /// Answers whether it is over: the master is sound, or nobody can take its place.
+    fn replace_once(&self) -> bool {
         let master = self.member(self.master());
         if !master.is(MemberFlags::QUARANTINED) {
-            return;
+            return true;
         }
         let fit = |it: &&Arc<Member>| it.id != master.id && it.is_sound();
         let Some(candidate) = self
@@ -148,7 +155,7 @@ impl ReplicaSet {
             .filter(fit)
             .max_by_key(|it| (!it.is_dedicated(), !it.is(MemberFlags::DRAINED), it.applied()))
         else {
-            return;
+            return true;
         };
         // Better a member that somebody wanted to rest than none.
         if candidate.is(MemberFlags::PAUSED | MemberFlags::DRAINED) {
@@ -159,8 +166,11 @@ impl ReplicaSet {
         }
         match self.fail_over(candidate) {
             // Several connections may have met the same panic.
-            Ok(_) | Err(Refused::IsMaster) => {}
-            Err(why) => log::error!("event=failover-failed to={} why={why}", candidate.name),
+            Ok(_) | Err(Refused::IsMaster) => true,
+            Err(why) => {
+                log::error!("event=failover-failed to={} why={why}", candidate.name);
+                false
+            }
         }
     }
 }

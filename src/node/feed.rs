@@ -13,7 +13,7 @@ use crate::engine::table::Slot;
 use crate::engine::{Engine, KeySlot};
 use crate::replication::{DisconnectReason, PendingRecord};
 use crate::resp::Step;
-use crate::runtime::{clock, lazyfree, tasks};
+use crate::runtime::{clock, lazyfree, steps, tasks};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -137,10 +137,11 @@ impl ReplicaSet {
     }
 
     /// Applies one write that takes long. Never do two members at once: one of them serves.
-    pub(super) fn apply_long(&self, member: &Member) {
-        let _alone = self.replaying.lock();
+    pub(crate) fn apply_long(&self, member: &Member) {
+        let _alone = steps::lock(|| self.replaying.try_lock(), || self.replaying.lock());
         let long = self.hold_long(member, Hold::Write);
-        let mut hosted = member.hosted.write();
+        let mut hosted = member.lock_to_write();
+        steps::works();
         let applied = self.apply_locked(member, &mut hosted, ApplyBudget::Writes(1));
         drop(hosted);
         member.state.set_replaying(false);

@@ -10,11 +10,12 @@ use crate::runtime::clock;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl ReplicaSet {
-    /// `member` applies nothing from here on. A batch that was being applied has ended on return.
+    /// `member` applies nothing from here on. A batch that was being applied has ended on return,
+    /// but for a write that takes long: no worker waits for that.
     pub fn pause(&self, member: &Member, now: MonoUs) -> Result<(), Refused> {
         self.order(member, MemberFlags::PAUSED, now)?;
         if !member.is(MemberFlags::FROZEN) {
-            drop(member.hosted.write());
+            drop(member.write_unless_long());
         }
         log::info!("event=paused member={}", member.name);
         Ok(())

@@ -7,6 +7,7 @@
 use super::member::{Hosted, Member};
 use super::member_state::Hold;
 use super::replica_set::ReplicaSet;
+use crate::runtime::steps;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ impl Member {
     #[cold]
     fn wait_to_read(&self) -> Option<RwLockReadGuard<'_, Hosted>> {
         while !self.is_long_written() {
-            if let Some(hosted) = self.hosted.try_read_for(LOOK_EVERY) {
+            let wait = || self.hosted.try_read_for(LOOK_EVERY);
+            if let Some(hosted) = steps::lock_for(|| self.hosted.try_read(), wait) {
                 return Some(hosted);
             }
         }
@@ -53,7 +55,8 @@ impl Member {
     #[cold]
     fn wait_to_write(&self) -> Option<RwLockWriteGuard<'_, Hosted>> {
         while !self.is_long_held() {
-            if let Some(hosted) = self.hosted.try_write_for(LOOK_EVERY) {
+            let wait = || self.hosted.try_write_for(LOOK_EVERY);
+            if let Some(hosted) = steps::lock_for(|| self.hosted.try_write(), wait) {
                 return Some(hosted);
             }
         }
@@ -67,8 +70,22 @@ impl Member {
             if let Some(hosted) = self.write_unless_long() {
                 return hosted;
             }
-            std::thread::sleep(REST);
+            steps::rest(REST);
         }
+    }
+}
+
+impl Member {
+    /// Locks it to read, however long that takes: not for a worker that has clients to serve.
+    #[inline]
+    pub(super) fn lock_to_read(&self) -> RwLockReadGuard<'_, Hosted> {
+        steps::lock(|| self.hosted.try_read(), || self.hosted.read())
+    }
+
+    /// Locks it to write, as [`Member::lock_to_read`] does.
+    #[inline]
+    pub(super) fn lock_to_write(&self) -> RwLockWriteGuard<'_, Hosted> {
+        steps::lock(|| self.hosted.try_write(), || self.hosted.write())
     }
 }
 
@@ -83,13 +100,16 @@ impl ReplicaSet {
     /// Marks a member, before it is locked.
     pub(super) fn hold_long<'s>(&'s self, member: &'s Member, hold: Hold) -> LongHold<'s> {
         member.state.enter(hold);
-        LongHold { set: self, member, hold }
+        let long = LongHold { set: self, member, hold };
+        steps::works();
+        long
     }
 }
 
 impl Drop for LongHold<'_> {
     fn drop(&mut self) {
         self.member.state.leave(self.hold);
+        self.set.end_outlived_watches();
         self.set.wake_waiters();
         // What came meanwhile was left to its feed.
         self.member.call_feed();

@@ -10,7 +10,7 @@ use crate::base::time::MonoUs;
 use crate::command::Args;
 use crate::engine::{Engine, ReadVerb};
 use crate::resp::Reply;
-use crate::runtime::lazyfree;
+use crate::runtime::{lazyfree, steps};
 use parking_lot::RwLockWriteGuard;
 
 /// The master, locked to write.
@@ -48,6 +48,20 @@ impl ReplicaSet {
         }
     }
 
+    /// As [`ReplicaSet::write`], unless somebody holds the master for long.
+    pub(super) fn write_unless_long<'s>(
+        &'s self,
+        member_list: &'s MemberList,
+    ) -> Option<MasterGuard<'s>> {
+        loop {
+            let member = self.master_of(member_list);
+            let hosted = member.write_unless_long()?;
+            if let Some(guard) = self.guard(member, hosted, AppliedBy::Feeds, None) {
+                return Some(guard);
+            }
+        }
+    }
+
     /// Locks the master to write, for a worker, which sees to it that what is written is applied
     /// ([`super::TurnApplier`]). `Err` with the master when somebody holds it for long, and
     /// with a replica that is so far behind that it must catch up first.
@@ -73,7 +87,8 @@ impl ReplicaSet {
         loop {
             let member = self.master_of(member_list);
             let long = self.hold_long(member, Hold::Write);
-            let hosted = member.hosted.write();
+            let hosted = member.lock_to_write();
+            steps::works();
             if let Some(guard) = self.guard(member, hosted, AppliedBy::Worker, Some(long)) {
                 return guard;
             }

@@ -36,7 +36,7 @@ impl ReplicaSet {
         describe: impl FnOnce(usize) -> MemberConfig,
         now: MonoUs,
     ) -> Result<Arc<Member>, String> {
-        let _alone = self.changing.lock();
+        let _alone = self.change();
         let count = self.places().count();
         // Without a name it is called by its place: the first that its own member has left.
         let is_left = |it: &&Arc<Member>| {
@@ -86,7 +86,7 @@ impl ReplicaSet {
     /// again, and its data is freed. Waits until those that are reading it have done so, and for a
     /// full resync: not for a worker that has clients to serve.
     pub fn remove_member(&self, member: &Member, now: MonoUs) -> Result<(), Refused> {
-        let _alone = self.changing.lock();
+        let _alone = self.change();
         if member.id == self.master() {
             return Err(Refused::IsMaster);
         }

@@ -7,6 +7,7 @@ use super::replica_set::ReplicaSet;
 use crate::command::{Args, Fault};
 use crate::engine::{Engine, ReadVerb};
 use crate::resp::Reply;
+use crate::runtime::steps;
 use parking_lot::RwLockReadGuard;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering::Relaxed;
@@ -38,7 +39,7 @@ impl ReplicaSet {
     #[inline]
     pub fn read<'s>(&'s self, member: &'s Member) -> ReadGuard<'s> {
         member.readers.fetch_add(1, Relaxed);
-        ReadGuard { set: self, member, hosted: member.hosted.read(), _long: None }
+        ReadGuard { set: self, member, hosted: member.lock_to_read(), _long: None }
     }
 
     /// As [`ReplicaSet::read`], for a worker: `None` when somebody changes the member for long.
@@ -53,7 +54,9 @@ impl ReplicaSet {
     pub fn read_long<'s>(&'s self, member: &'s Member) -> ReadGuard<'s> {
         let long = self.hold_long(member, Hold::Read);
         member.readers.fetch_add(1, Relaxed);
-        ReadGuard { set: self, member, hosted: member.hosted.read(), _long: Some(long) }
+        let hosted = member.lock_to_read();
+        steps::works();
+        ReadGuard { set: self, member, hosted, _long: Some(long) }
     }
 }
 

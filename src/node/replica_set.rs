@@ -16,6 +16,8 @@ use crate::engine::{Effects, Engine, KeySlot, Thresholds};
 use crate::metrics::batch::Batch;
 use crate::replication::Log;
 use crate::route::MemberConfig;
+use crate::runtime::steps;
+use crate::session::Watches;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering::*};
@@ -39,6 +41,8 @@ pub struct ReplicaSet {
     /// The calls that wait for keys.
     pub key_waiters: Arc<KeyWaiters>,
     pub(super) changing: Mutex<()>,
+    /// Watches that their sessions have ended, and the master's engine still notes.
+    pub(super) outlived_watches: Mutex<Vec<Watches>>,
     /// Held while a member repeats a write that takes long.
     pub(super) replaying: Mutex<()>,
     pub(super) rate: Rate,
@@ -124,6 +128,7 @@ impl ReplicaSet {
             waiters: Waiters::default(),
             key_waiters: Arc::default(),
             changing: Mutex::new(()),
+            outlived_watches: Mutex::default(),
             replaying: Mutex::new(()),
             rate: Rate::default(),
             lag_bytes_max: AtomicU64::new(lag_bytes_max(feed_bytes_max)),
@@ -249,13 +254,18 @@ impl ReplicaSet {
     pub fn set_thresholds(&self, thresholds: Thresholds) {
         *self.thresholds.write() = thresholds;
         for member in self.member_list().iter() {
-            member.hosted.write().engine.shared_mut().thresholds = thresholds;
+            member.lock_to_write().engine.shared_mut().thresholds = thresholds;
         }
     }
 
     /// An empty engine for a member of this set.
     pub(super) fn new_engine(&self) -> Engine {
         Engine::new(self.seed, *self.thresholds.read())
+    }
+
+    /// Whoever changes roles, or who the members are, does it alone.
+    pub(super) fn change(&self) -> MutexGuard<'_, ()> {
+        steps::lock(|| self.changing.try_lock(), || self.changing.lock())
     }
 
     pub(super) fn install_master(&self, id: MemberId, history: ReplicationHistory) {

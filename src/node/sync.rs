@@ -9,7 +9,7 @@ use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::engine::{Engine, KeySlot};
 use crate::replication::{DisconnectReason, PendingRecord};
-use crate::runtime::{clock, lazyfree};
+use crate::runtime::{clock, lazyfree, steps};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ impl ReplicaSet {
     /// Makes `member` a copy of a sound member. A replica is copied when there is one: it stands
     /// still meanwhile and the master does not notice. Strings are shared, not copied.
     pub fn sync(&self, member: &Member, now: MonoUs) -> Synced {
-        let _alone = self.changing.lock();
+        let _alone = self.change();
         if !self.needs_sync(member) {
             return Synced::Done;
         }
@@ -110,7 +110,8 @@ impl ReplicaSet {
     fn copy(&self, source: &Member, member: &Member) -> Option<Copied> {
         let mut engine = self.new_engine();
         let _long = self.hold_long(source, Hold::Read);
-        let hosted = source.hosted.read();
+        let hosted = source.lock_to_read();
+        steps::works();
         copy_keys(&hosted.engine, &mut engine);
         let due = hosted.apply_state.due.clone();
         let mut log = self.log.lock();

@@ -75,10 +75,21 @@ pub fn unwatch_all(set: &ReplicaSet, session: &mut Session) {
     if session.watches.is_empty() {
         return;
     }
-    let watches = std::mem::take(&mut session.watches);
-    let member_list = set.member_list();
-    let mut writing = set.write(&member_list);
-    unwatch(set, &mut writing, &watches);
+    set.outlived_watches.lock().push(std::mem::take(&mut session.watches));
+    set.end_outlived_watches();
+}
+
+impl ReplicaSet {
+    /// Ends the watches whose sessions have ended them, unless somebody holds the master for long:
+    /// then that one does when it lets go, and no worker waits for it.
+    pub(super) fn end_outlived_watches(&self) {
+        let member_list = self.member_list();
+        while !self.outlived_watches.lock().is_empty() {
+            let Some(mut writing) = self.write_unless_long(&member_list) else { return };
+            let outlived = std::mem::take(&mut *self.outlived_watches.lock());
+            outlived.iter().for_each(|it| unwatch(self, &mut writing, it));
+        }
+    }
 }
 
 /// Ends these watches. Those of another history went with the failover that ended it.

@@ -12,6 +12,7 @@ pub mod signals;
 mod slots;
 mod registration;
 mod sockets;
+pub mod steps;
 pub mod stream;
 pub mod tasks;
 pub mod lazyfree;

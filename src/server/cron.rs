@@ -21,7 +21,9 @@ pub async fn cron(server: Arc<Server>) {
         let settings = server.settings();
         tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
         let is_paused = server.set.pause_in_force(clock::mono_now()).is_some();
-        if settings.set.active_expire && !is_paused {
+        // Whoever holds the master for long is not waited for: this thread has others to serve.
+        let is_held = server.set.member(server.set.master()).is_long_held();
+        if settings.set.active_expire && !is_paused && !is_held {
             expire(&server).await;
         }
         // Whoever meets a panic replaces the master at once; this is for when nobody was fit then.
@@ -35,7 +37,7 @@ pub async fn cron(server: Arc<Server>) {
             notices.tell(&server, now);
         }
         server.rates.lock().note(now, &server.counters);
-        if last_ping.plus(settings.set.ping_every) <= now {
+        if !is_held && last_ping.plus(settings.set.ping_every) <= now {
             last_ping = now;
             server.set.ping(now);
         }

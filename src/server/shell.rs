@@ -189,13 +189,17 @@ impl Shell {
         let now = self.connection.poll_deadline().map(|due| (due, clock::mono_now()));
         let now = now.and_then(|(due, now)| (due <= now).then_some(now));
         let ends_wait = self.connection.is_blocked() && (has_messages || now.is_some());
-        if ends_wait || self.connection.is_long_next() {
-            // A client that has gone before its wait ended has asked for nothing: the socket is
-            // asked, since the word of its end may still be on its way.
+        // A client that has gone before its wait ended has asked for nothing: the socket is asked,
+        // since the word of its end may still be on its way.
+        if ends_wait {
             self.read_all(scratch)?;
         }
         if has_messages {
             self.take_messages(scratch);
+        }
+        // Nor is it served if it has been killed before its turn came.
+        if self.connection.is_long_next() {
+            self.read_all(scratch)?;
         }
         if let Some(now) = now {
             self.handle(Event::Time(now), scratch);

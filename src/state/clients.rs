@@ -159,6 +159,12 @@ impl Client {
         self.waiting.load(Acquire) & WAITING_MASK != Waiting::No as u64
     }
 
+    /// Whether it waits and nobody has ended that.
+    #[cfg(test)]
+    pub fn is_blocked(&self) -> bool {
+        self.waiting.load(Acquire) & WAITING_MASK == Waiting::Blocked as u64
+    }
+
     /// Ends its wait, if CLIENT UNBLOCK can do that. Answers whether it could.
     pub fn unblock(&self, how: UnblockAs) -> bool {
         let block = self.block();

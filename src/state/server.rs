@@ -3,6 +3,7 @@
 use super::clients::Clients;
 use super::counters::Counters;
 use super::log_limits::LogLimits;
+use super::long_queue::LongQueue;
 use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::time::WallMs;
@@ -11,7 +12,7 @@ use crate::metrics::Delay;
 use crate::metrics::batch::Batch;
 use crate::metrics::distribution::Distribution;
 use crate::metrics::shards::Shards;
-use crate::metrics::snapshot::Snapshot;
+use crate::metrics::snapshot::{LongWork, Snapshot};
 use crate::node::{AllowedMembers, MemberList, ReplicaSet, new_replid};
 use crate::runtime::{allocation, clock, process, tasks};
 use crate::session::{Session, SharedFloor, SharedFloors, TokenSigner};
@@ -85,6 +86,8 @@ pub struct Server {
     pub rates: Mutex<Rates>,
     /// What keeps the log short.
     pub log_limits: LogLimits,
+    /// Who waits for a thread for long work.
+    pub long_queue: Arc<LongQueue>,
     /// Commands that took long.
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
@@ -125,6 +128,7 @@ impl Server {
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
             log_limits: LogLimits::default(),
+            long_queue: Arc::default(),
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,
@@ -237,7 +241,10 @@ impl Server {
     /// Everything recorded so far. What the set has seen is collected first.
     pub fn snapshot(&self) -> Snapshot {
         self.collect_seen();
-        self.metrics.snapshot()
+        let (waiting, refused) = (self.long_queue.waiting() as u64, self.long_queue.refused());
+        let mut snapshot = self.metrics.snapshot();
+        snapshot.long_work = LongWork { waiting, refused };
+        snapshot
     }
 
     /// As [`Server::snapshot`], of one delay alone, which costs less.
@@ -256,6 +263,7 @@ impl Server {
         self.collect_seen();
         self.metrics.reset();
         self.counters.reset();
+        self.long_queue.reset();
         self.counters.expired_before.store(self.expired_ever(), Relaxed);
         self.rates.lock().reset();
         let set = &self.set;

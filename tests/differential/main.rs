@@ -2,7 +2,10 @@
 //! every reply must be the same, but for the classes that `classes.rs` lists with their reasons.
 //! What that Redis does not have yet is compared with a Valkey.
 //!
-//! `cargo test --test differential -- --seed 7 --count 500000 --families hashes,keys`
+//! Families take turns at one, two and four workers, and at others with another seed, unless
+//! `--threads` names a number.
+//!
+//! `cargo test --test differential -- --seed 7 --count 500000 --families hashes,keys --threads 2`
 
 mod classes;
 mod client;
@@ -16,7 +19,7 @@ mod vocabulary;
 
 use client::{Model, Servers};
 use rounds::{Failures, Family};
-use support::{Server, Suite};
+use support::{Server, Suite, WORKERS};
 
 /// Commands of each family, unless `--count` says otherwise.
 const COUNT: u64 = 75_000;
@@ -28,19 +31,29 @@ const FAMILIES: &str =
     "strings,keys,hashes,lists,sets,sorted_sets,sort,encodings,newer_encodings,newer";
 
 fn main() {
-    let mut suite = Suite::new("differential", &["seed", "count", "families", "failures"]);
+    let mut suite =
+        Suite::new("differential", &["seed", "count", "families", "failures", "threads"]);
     let seed = suite.number("seed", 1);
     let count = suite.number("count", COUNT);
     let failures_max = suite.number("failures", FAILURES_MAX) as usize;
     let wanted = suite.text("families", FAMILIES).to_owned();
-    for name in wanted.split(',') {
+    let threads = suite.text("threads", "").to_owned();
+    for (at, name) in wanted.split(',').enumerate() {
         let family = Family::named(name);
-        suite.test(name, || run(&family, seed, count, failures_max));
+        let turn = WORKERS[(at + seed as usize) % WORKERS.len()];
+        let threads = if threads.is_empty() { turn } else { threads.as_str() };
+        suite.test(name, || run(&family, seed, count, failures_max, threads));
     }
     suite.finish();
 }
 
-fn run(family: &Family, seed: u64, count: u64, failures_max: usize) -> Result<String, String> {
+fn run(
+    family: &Family,
+    seed: u64,
+    count: u64,
+    failures_max: usize,
+    threads: &str,
+) -> Result<String, String> {
     let theirs = match family.model {
         Model::Redis => Server::redis(&[]),
         Model::Valkey => match Server::valkey() {
@@ -50,12 +63,13 @@ fn run(family: &Family, seed: u64, count: u64, failures_max: usize) -> Result<St
     };
     // A limit that changes reaches a replica before or behind what is still on its way there: the
     // form of a collection is each member's own, so only the master's can be compared.
-    let extra = if family.clients == 1 { &["--replicas", "0"][..] } else { &[] };
-    let servers = Servers { model: family.model, theirs, ours: Server::entourage(extra) };
+    let replicas = if family.clients == 1 { "0" } else { "2" };
+    let extra = ["--replicas", replicas, "--threads", threads];
+    let servers = Servers { model: family.model, theirs, ours: Server::entourage(&extra) };
     let mut failures = Failures::new(failures_max);
     let played = rounds::play_all(&servers, family, seed, count, &mut failures);
     match failures.is_empty() {
-        true => Ok(format!("({played} commands, seed {seed})")),
+        true => Ok(format!("({played} commands, seed {seed}, {threads} workers)")),
         false => Err(format!("after {played} commands of seed {seed}:\n{failures}")),
     }
 }

@@ -35,6 +35,18 @@ pub enum Queued {
     Set { number: u64 },
     Get { key: Key },
     Incr,
+    Push,
+}
+
+/// A call that waits for an element.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pop {
+    /// Any of these serves.
+    pub keys: Vec<String>,
+    pub db: usize,
+    /// It puts what it takes there.
+    pub moves_to: Option<String>,
+    pub ms: u64,
 }
 
 /// What a request asks for.
@@ -64,6 +76,16 @@ pub enum What {
     },
     /// Something of the session, always granted.
     Granted,
+    /// The same key, many times over: long.
+    Many {
+        key: Key,
+        level: Level,
+        may_lag: bool,
+    },
+    /// An element of any of these, or a move of it.
+    Pop {
+        pop: Pop,
+    },
     Multi,
     Queued,
     Exec {

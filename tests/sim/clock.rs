@@ -13,6 +13,10 @@ impl VirtualClock {
         VirtualClock(AtomicU64::new(1000))
     }
 
+    pub fn mono_now_us(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
     pub fn advance(&self, us: u64) {
         self.0.fetch_add(us, Relaxed);
     }

@@ -33,6 +33,8 @@ pub enum Checker {
     Converged,
     /// A client that does not take what is pushed to it is closed for that, and no other is.
     Flooded,
+    /// Elements are handed out once, to who has waited longest, and none is lost.
+    Popped,
     /// Nothing panics but what is meant to.
     Panicked,
 }

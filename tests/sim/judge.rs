@@ -5,7 +5,7 @@ use super::asked::{Arrived, Asked, AskedFor, Queued, What};
 use super::finding::Checker;
 use super::frame::Frame;
 use super::ledger::{Done, Key, number_of};
-use super::peer::{Peer, Watching, place_at};
+use super::peer::{Peer, Watching, is_in_sight, place_at};
 use super::world::{Before, World};
 use entourage::base::time::Clock;
 use entourage::commands::BlockOn;
@@ -18,6 +18,11 @@ impl World {
     pub fn judge(&mut self, peer: &mut Peer, before: &Before) {
         let now = self.clock.mono_now().0;
         let done = self.ledger.read_on(&self.server.set, now);
+        self.judge_done(peer, before, &done);
+    }
+
+    /// Looks at what was answered, and at `done`, which it has written.
+    pub fn judge_done(&mut self, peer: &mut Peer, before: &Before, done: &[Done]) {
         done.iter().for_each(|it| self.judge_write(peer, *it));
         peer.seen = peer.seen.max(before.seen_by(&peer.group));
         let was_paused = before.is_paused;
@@ -36,7 +41,7 @@ impl World {
         let waiting = peer.script.asked.iter_mut().find(|it| it.has_reply);
         if let Some(asked) = waiting.filter(|_| is_blocked) {
             let seen = peer.seen;
-            asked.arrived.get_or_insert(Arrived { write: before.last, seen, at: now });
+            asked.arrived.get_or_insert(Arrived { write: before.last, seen, at: before.at });
         }
     }
 
@@ -58,7 +63,7 @@ impl World {
             }
             Done::Incr(_) => peer.incrs += 1,
         }
-        if owner != id || self.gone.contains(&id) {
+        if owner != id || peer.was_gone {
             self.find(Checker::LeftWrite, format!("a write of client {owner}, who has left"));
         }
     }
@@ -75,7 +80,9 @@ impl World {
             return false;
         };
         self.tell(format!("client {id}: {:?} -> {}", asked.what, frame.told()));
-        if !self.fits(peer, &asked, frame, before) {
+        if is_turned_away(frame) {
+            self.turned_away(peer, &asked, frame);
+        } else if !self.fits(peer, &asked, frame, before) {
             self.find(Checker::Answers, format!("{} to {:?}", frame.told(), asked.what));
         }
         if let Some(group) = &peer.group {
@@ -83,6 +90,25 @@ impl World {
             *seen = peer.seen.max(*seen);
         }
         frame.is_ok() && matches!(asked.what, What::Unpause)
+    }
+
+    /// There is no room among those who wait for a thread for long work, or nobody to take the
+    /// master's place: nothing has been done.
+    fn turned_away(&mut self, peer: &mut Peer, asked: &Asked, frame: &Frame) {
+        self.count(if frame.is_error("MASTERDOWN") { "master down" } else { "turned away" });
+        let is_done = match &asked.what {
+            What::Set { number, .. } => self.ledger.place(*number) != 0,
+            What::Exec { queued, .. } => {
+                peer.watching.clear();
+                queued.iter().filter_map(|it| self.place_of(it)).any(|it| it != 0)
+            }
+            // These are answered as they come, whatever there is to do.
+            What::Ping | What::Echo { .. } | What::Multi | What::Queued | What::Quit => true,
+            _ => false,
+        };
+        if is_done {
+            self.find(Checker::Answers, format!("{} to {:?}", frame.told(), asked.what));
+        }
     }
 
     /// Whether this can be the reply to what was asked. What it promises is looked at, too.
@@ -98,10 +124,28 @@ impl World {
                 match frame {
                     Frame::Bulk(value) => {
                         let value = value.as_deref().unwrap_or_default();
-                        self.judge_read(peer, *key, *level, [arrived, seen], value)
+                        self.judge_read(peer, *key, *level, ([arrived, seen], before.at), value)
                     }
                     other => *may_lag && other.is_error("LAGGED"),
                 }
+            }
+            What::Many { key, level, may_lag } => {
+                let arrived = asked.arrived.map_or(before.last, |it| it.write);
+                let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
+                match frame {
+                    Frame::Array(Some(all)) => all.iter().all(|it| match it {
+                        Frame::Bulk(value) => {
+                            let value = value.as_deref().unwrap_or_default();
+                            self.judge_read(peer, *key, *level, ([arrived, seen], before.at), value)
+                        }
+                        _ => false,
+                    }),
+                    other => *may_lag && other.is_error("LAGGED"),
+                }
+            }
+            What::Pop { pop } => {
+                let arrived = asked.arrived.map_or(before.at, |it| it.at);
+                self.pop_fits(peer, pop, arrived, frame)
             }
             What::Other { acks } => match frame {
                 Frame::Error(_) => *acks != AskedFor::Nothing && frame.is_error("NOTDURABLE"),
@@ -111,7 +155,7 @@ impl World {
             What::Queued => *frame == Frame::Simple("QUEUED".to_owned()),
             What::Exec { queued, acks } => {
                 let arrived = asked.arrived.map_or(before.last, |it| it.write);
-                self.exec_fits(peer, frame, queued, *acks, arrived)
+                self.exec_fits(peer, frame, queued, *acks, (arrived, before.at))
             }
             What::Watch { keys } => {
                 let (since, replid) = (before.last, before.replid);
@@ -185,7 +229,8 @@ impl World {
             return false;
         }
         let has = |world: &World, it: &Member| {
-            place <= place_at(&world.server.set, &world.ledger, it, key)
+            let set = &world.server.set;
+            is_in_sight(set, it).then(|| place <= place_at(set, &world.ledger, it, key))
         };
         self.judge_acks(acks, is_confirmed, has);
         true
@@ -211,7 +256,7 @@ impl World {
         &mut self,
         acks: AskedFor,
         is_confirmed: bool,
-        has: impl Fn(&World, &Member) -> bool,
+        has: impl Fn(&World, &Member) -> Option<bool>,
     ) {
         if acks == AskedFor::Nothing {
             if !is_confirmed {
@@ -221,8 +266,10 @@ impl World {
         }
         self.count(if is_confirmed { "confirmed" } else { "not durable" });
         let replicas = self.replicas();
-        let have = replicas.iter().filter(|it| has(self, it)).count();
-        let sound = replicas.iter().filter(|it| it.is_sound() && has(self, it)).count();
+        // A member that nobody can look at may have it, or not.
+        let have = replicas.iter().filter(|it| has(self, it) != Some(false)).count();
+        let has_it = |it: &&Arc<Member>| it.is_sound() && has(self, it) == Some(true);
+        let sound = replicas.iter().filter(has_it).count();
         let wanted = if let AskedFor::Replicas(count) = acks { count } else { 1 };
         if is_confirmed && have < wanted {
             self.find(Checker::Acks, format!("confirmed by {have} of {wanted}"));
@@ -243,19 +290,18 @@ impl World {
         peer: &mut Peer,
         key: Key,
         level: Level,
-        [arrived, seen]: [u64; 2],
+        ([arrived, seen], at): ([u64; 2], u64),
         value: &str,
     ) -> bool {
         let saw = self.ledger.place(number_of(value));
         if !value.is_empty() && self.ledger.at(saw).is_none_or(|it| it.key != key) {
             return false;
         }
-        let now = self.clock.mono_now().0;
         let knows = match level {
             Level::Sticky => seen,
             Level::Master | Level::Linearizable | Level::Global => seen.max(arrived),
             Level::Bounded { ms: Some(ms), .. } => {
-                now.checked_sub(ms * 1000 + 1).map_or(0, |it| self.ledger.done_by(it))
+                at.checked_sub(ms * 1000 + 1).map_or(0, |it| self.ledger.done_by(it))
             }
             Level::Bounded { .. } | Level::Eventual => 0,
         };
@@ -276,7 +322,7 @@ impl World {
         frame: &Frame,
         queued: &[Queued],
         acks: AskedFor,
-        arrived: u64,
+        (arrived, at): (u64, u64),
     ) -> bool {
         let watching = std::mem::take(&mut peer.watching);
         let places: Vec<u64> = queued.iter().filter_map(|it| self.place_of(it)).collect();
@@ -307,7 +353,7 @@ impl World {
             for (queued, frame) in queued.iter().zip(all) {
                 let (Queued::Get { key }, Frame::Bulk(value)) = (queued, frame) else { continue };
                 let value = value.as_deref().unwrap_or_default();
-                let known = [arrived, peer.seen];
+                let known = ([arrived, peer.seen], at);
                 if !self.judge_read(peer, *key, Level::Master, known, value) {
                     return false;
                 }
@@ -315,7 +361,9 @@ impl World {
         }
         peer.seen = peer.seen.max(last.unwrap_or(0));
         let is_confirmed = matches!(frame, Frame::Array(Some(all)) if all.len() == queued.len());
-        if has_written && (is_confirmed || frame.is_error("NOTDURABLE")) {
+        // Who has elements is not looked at.
+        let has_pushed = queued.iter().any(|it| matches!(it, Queued::Push));
+        if has_written && (is_confirmed || (frame.is_error("NOTDURABLE") && !has_pushed)) {
             let has =
                 |world: &World, it: &Member| peer.is_all_at(&world.server.set, &world.ledger, it);
             self.judge_acks(acks, is_confirmed, has);
@@ -327,7 +375,7 @@ impl World {
     fn place_of(&self, queued: &Queued) -> Option<u64> {
         match queued {
             Queued::Set { number } => Some(self.ledger.place(*number)),
-            Queued::Get { .. } | Queued::Incr => None,
+            Queued::Get { .. } | Queued::Incr | Queued::Push => None,
         }
     }
 
@@ -349,7 +397,8 @@ impl World {
         let Frame::Int(count) = frame else { return frame.is_error("UNBLOCKED") };
         let (set, ledger) = (&self.server.set, &self.ledger);
         let replicas = self.replicas();
-        let have = replicas.iter().filter(|it| peer.is_all_at(set, ledger, it)).count();
+        let has = |it: &&Arc<Member>| peer.is_all_at(set, ledger, it) != Some(false);
+        let have = replicas.iter().filter(has).count();
         if have < *count as usize {
             let id = peer.id();
             self.find(Checker::WaitCount, format!("client {id} was told {count} of {have}"));
@@ -377,7 +426,10 @@ impl World {
 
     fn unblock_fits(&mut self, frame: &Frame, id: u64, before: &Before) -> bool {
         let other = before.others.iter().find(|it| it.0 == id);
-        let may_end = matches!(other, Some((_, Some(BlockOn::Offset(..) | BlockOn::Time), _)));
+        let may_end = matches!(
+            other,
+            Some((_, Some(BlockOn::Offset(..) | BlockOn::Time | BlockOn::Keys), _))
+        );
         if *frame == Frame::Int(1) {
             self.count("unblocked");
             self.unblocked.insert(id);
@@ -398,4 +450,11 @@ impl World {
         }
         matches!(frame, Frame::Int(0 | 1))
     }
+}
+
+/// Whether a reply says that there is no room for what is long, or no master.
+fn is_turned_away(frame: &Frame) -> bool {
+    let Frame::Error(text) = frame else { return false };
+    let text = text.trim_start_matches("EXECABORT Transaction discarded because of: ");
+    ["LONGQUEUE", "MASTERDOWN"].iter().any(|it| text.starts_with(it))
 }

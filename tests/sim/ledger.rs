@@ -1,6 +1,7 @@
 //! Every write in the order it was done, as the stream's words tell it: the truth that replies are
 //! held against. Places in the stream mean nothing here; writes are counted.
 
+use super::poppers::Elements;
 use entourage::base::position::Offset;
 use entourage::node::ReplicaSet;
 use entourage::resp::{AuthState, Decoder, Limits, Request, Step};
@@ -38,6 +39,8 @@ pub struct Ledger {
     db: usize,
     looked: Offset,
     decoder: Decoder,
+    /// Lists and sorted sets that clients wait for.
+    pub elements: Elements,
 }
 
 impl Ledger {
@@ -49,6 +52,7 @@ impl Ledger {
             db: 0,
             looked: start,
             decoder: Decoder::new(Limits::of(AuthState::Known)),
+            elements: Elements::default(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Ledger {
                 let client = words[1][1..].parse().expect("a client");
                 done.push(Done::Incr(client));
             }
+            _ if Elements::is_about(words) => self.elements.take(self.db, words),
             _ => {}
         }
     }

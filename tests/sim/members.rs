@@ -16,12 +16,27 @@ const MEMBERS_MAX: usize = 5;
 /// Nothing expires here, so every time is as good.
 const WALL: WallMs = WallMs(1_700_000_000_000);
 
-/// Something that happens to members. Answers what, for the trace.
+/// Whether this takes long, and is done by threads of their own.
+pub fn is_apart(which: u64) -> bool {
+    (73..86).contains(&which)
+}
+
+/// Something that takes long happens to a member, while others may work apart as well.
+pub fn happen_apart(set: &ReplicaSet, which: u64, member: &Member, now: MonoUs) -> String {
+    match which {
+        73..83 => sync(set, member, now),
+        _ => format!("failover to {} {}", member.name, set.fail_over(member).is_ok()),
+    }
+}
+
+/// Something that happens to members. Answers what, for the trace. `is_alone` says that nobody
+/// works apart.
 pub fn happen(
     set: &ReplicaSet,
     which: u64,
     mut below: impl FnMut(usize) -> usize,
     now: MonoUs,
+    is_alone: bool,
 ) -> String {
     let member_list = set.member_list();
     let member = member_list[below(member_list.len())].clone();
@@ -29,10 +44,11 @@ pub fn happen(
     match which {
         0..48 => {
             // A batch may end before all that was taken from the log has been applied.
-            set.apply(&member, ApplyBudget::Writes(1 + below(12)));
+            set.apply(&member, ApplyBudget::ShortWrites(1 + below(12)));
             format!("{name} applied {}", member.applied())
         }
         48..59 => format!("{name} pauses {}", set.pause(&member, now).is_ok()),
+        59..66 if !is_alone => "nothing".to_owned(),
         59..66 => {
             set.resume(&member);
             format!("{name} resumes")
@@ -42,7 +58,14 @@ pub fn happen(
             format!("{name} undrained")
         }
         66..70 => format!("{name} drained {}", set.drain(&member, now).is_ok()),
+        // Whoever is to take over is not cut off.
+        70..73 if set.member(set.master()).is(MemberFlags::QUARANTINED) => "nothing".to_owned(),
         70..73 => squeeze(set, below(2000)),
+        92 | 93 => {
+            while set.apply(&member, ApplyBudget::ShortWrites(64)) == Applied::Some {}
+            format!("{name} applied all, {}", member.applied())
+        }
+        _ if !is_alone => "nothing".to_owned(),
         73..83 => sync(set, &member, now),
         83..86 => format!("failover to {name} {}", fail_over(set, &member)),
         86 => {
@@ -51,11 +74,7 @@ pub fn happen(
         }
         87..89 => panic_at_work(set, now),
         89 => grow(set, now),
-        90 | 91 => fail_over_often(set),
-        92 | 93 => {
-            while set.apply(&member, ApplyBudget::Writes(64)) == Applied::Some {}
-            format!("{name} applied all, {}", member.applied())
-        }
+        90 | 91 | 94..97 => fail_over_often(set),
         _ => "nothing".to_owned(),
     }
 }

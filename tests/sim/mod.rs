@@ -4,14 +4,18 @@
 //! `cargo test --profile checked --lib sim` runs it; `SIM_SEED=17 cargo test … -- --nocapture`
 //! replays one seed and prints what happened.
 
+mod apart;
 mod asked;
 mod clock;
 mod finding;
 mod frame;
 mod judge;
 mod ledger;
+mod ending;
+mod errands;
 mod members;
 mod peer;
+mod poppers;
 mod script;
 mod shell;
 mod tests;

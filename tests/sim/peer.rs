@@ -2,10 +2,12 @@
 
 use super::ledger::{Key, Ledger};
 use super::members::value_at;
+use super::poppers::PopWait;
 use super::script::Script;
 use super::shell::Shell;
 use entourage::base::position::ReplId;
 use entourage::node::{Member, ReplicaSet};
+use entourage::state::Client;
 use std::collections::BTreeMap;
 
 /// Keys that a client watches, as of when.
@@ -31,6 +33,12 @@ pub struct Peer {
     pub incrs: u64,
     pub incrs_answered: u64,
     pub watching: Vec<Watching>,
+    /// It had left before it was last served.
+    pub was_gone: bool,
+    /// Its wait for an element, until it is answered.
+    pub pop_wait: Option<PopWait>,
+    /// It has an element, and is not told of it yet.
+    pub owes_element: bool,
     /// It takes its replies.
     pub is_reading: bool,
 }
@@ -47,12 +55,20 @@ impl Peer {
             incrs: 0,
             incrs_answered: 0,
             watching: Vec::new(),
+            was_gone: false,
+            pop_wait: None,
+            owes_element: false,
             is_reading: true,
         }
     }
 
     pub fn id(&self) -> u64 {
         self.script.id
+    }
+
+    /// What others know of it.
+    pub fn client(&self) -> &Client {
+        &self.shell.connection.caller.client
     }
 
     /// Sends as much of what it has written as there is room for, at most `most` bytes.
@@ -63,10 +79,14 @@ impl Peer {
         count
     }
 
-    /// Whether this member has everything that this client has written.
-    pub fn is_all_at(&self, set: &ReplicaSet, ledger: &Ledger, member: &Member) -> bool {
+    /// Whether this member has everything that this client has written; `None` when nobody can
+    /// look.
+    pub fn is_all_at(&self, set: &ReplicaSet, ledger: &Ledger, member: &Member) -> Option<bool> {
+        if !is_in_sight(set, member) {
+            return None;
+        }
         let has = |(key, place): (&Key, &u64)| *place <= place_at(set, ledger, member, *key);
-        self.own.iter().all(has) && self.incrs <= self.counter_at(set, member)
+        Some(self.own.iter().all(has) && self.incrs <= self.counter_at(set, member))
     }
 
     fn counter_at(&self, set: &ReplicaSet, member: &Member) -> u64 {
@@ -75,6 +95,11 @@ impl Peer {
             (0..super::script::DATABASES).filter_map(|it| value_at(set, member, it, &name));
         values.filter_map(|it| it.parse::<u64>().ok()).sum()
     }
+}
+
+/// Whether a member can be looked at: nobody changes it for long.
+pub fn is_in_sight(set: &ReplicaSet, member: &Member) -> bool {
+    set.read_unless_long(member).is_some()
 }
 
 /// The place of the write that a member shows for this key.

@@ -1,12 +1,15 @@
 //! What a simulated client says: requests drawn from the seed, as bytes.
 
-use super::asked::{Asked, AskedFor, Queued, What};
+use super::apart::LONG_ELEMENTS;
+use super::asked::{Asked, AskedFor, Pop, Queued, What};
 use super::ledger::Key;
 use entourage::base::random::Random;
 use entourage::route::Level;
 
 pub const KEYS: u64 = 5;
 pub const DATABASES: usize = 2;
+/// Lists and sorted sets, each, that clients wait for.
+const QUEUES: usize = 3;
 
 const LEVELS: &[&str] = &[
     "sticky",
@@ -99,7 +102,10 @@ impl Script {
         match around.below(100) {
             0..20 => self.set(around),
             20..29 => self.say("INCR", &[self.counter()], What::Incr { acks: self.acks }),
-            29..52 => self.get(around),
+            29..44 => self.get(around),
+            44..47 => self.many(around),
+            47..50 => self.pop(around),
+            50 | 51 => self.push(around),
             52..55 => self.echo(around),
             55 => self.say("PING", &[], What::Ping),
             56..62 => self.wait(around),
@@ -160,7 +166,14 @@ impl Script {
         let value = self.value(number, around);
         let (what, name) = (What::Set { key, number, acks: self.acks }, format!("k{}", key.1));
         match around.below(6) {
-            0 => self.say("MSET", &[name, value, format!("x{}", key.1), number.to_string()], what),
+            0 => {
+                let mut words = vec![name, value];
+                // Of many words, it is long.
+                for _ in 0..[1, 1, 5][around.below(3)] {
+                    words.extend([format!("x{}", key.1), number.to_string()]);
+                }
+                self.say("MSET", &words, what);
+            }
             1 => self.say_as("SET", &[name, value], what, true),
             _ => self.say("SET", &[name, value], what),
         }
@@ -183,6 +196,58 @@ impl Script {
 
     fn get_of(&self, key: Key, may_lag: bool) -> What {
         What::Get { key, level: self.level, may_lag }
+    }
+
+    /// A read that is long.
+    fn many(&mut self, around: &mut Around<'_>) {
+        let key = self.key(around);
+        let may_lag = self.own_ladder || around.may_lag;
+        let words = vec![format!("k{}", key.1); LONG_ELEMENTS + around.below(4)];
+        self.say("MGET", &words, What::Many { key, level: self.level, may_lag });
+    }
+
+    fn pop(&mut self, around: &mut Around<'_>) {
+        let ms = 1 + around.random.below(40);
+        let which = around.below(5);
+        let kind = if which == 4 { 'z' } else { 'q' };
+        let mut keys: Vec<String> =
+            (0..1 + around.below(2)).map(|_| format!("{kind}{}", around.below(QUEUES))).collect();
+        keys.dedup();
+        let to = format!("q{}", around.below(QUEUES));
+        let moves_to = (which == 3).then(|| to.clone());
+        let (name, mut words) = match which {
+            0 | 1 => ("BLPOP", keys.clone()),
+            2 => ("BRPOP", keys.clone()),
+            3 => {
+                keys.truncate(1);
+                ("BLMOVE", vec![keys[0].clone(), to, "LEFT".to_owned(), "RIGHT".to_owned()])
+            }
+            _ => ("BZPOPMIN", keys.clone()),
+        };
+        words.push(format!("0.{ms:03}"));
+        let pop = Pop { keys, db: self.db, moves_to, ms };
+        self.say(name, &words, What::Pop { pop });
+    }
+
+    fn push(&mut self, around: &mut Around<'_>) {
+        let (name, words) = self.push_words(around);
+        self.say(name, &words, What::Other { acks: self.acks });
+    }
+
+    /// Each element is pushed once.
+    fn push_words(&self, around: &mut Around<'_>) -> (&'static str, Vec<String>) {
+        let (which, at) = (around.below(4), around.below(QUEUES));
+        let key = if which == 3 { format!("z{at}") } else { format!("q{at}") };
+        let mut words = vec![key];
+        // Of many words, it is long.
+        for _ in 0..[1, 1, 2, LONG_ELEMENTS][around.below(4)] {
+            let number = around.number();
+            if which == 3 {
+                words.push((number % 3).to_string());
+            }
+            words.push(format!("e{number}"));
+        }
+        (["RPUSH", "RPUSH", "LPUSH", "ZADD"][which], words)
     }
 
     fn echo(&mut self, around: &mut Around<'_>) {
@@ -218,7 +283,12 @@ impl Script {
         for _ in 0..1 + around.below(3) {
             let key = self.key(around);
             let name = format!("k{}", key.1);
-            match around.below(4) {
+            match around.below(5) {
+                4 => {
+                    queued.push(Queued::Push);
+                    let (name, words) = self.push_words(around);
+                    self.say(name, &words, What::Queued);
+                }
                 0 => {
                     queued.push(Queued::Get { key });
                     self.say("GET", &[name], What::Queued);
@@ -395,11 +465,13 @@ impl Script {
     fn other(&mut self, around: &mut Around<'_>) {
         let (key, number) = (self.key(around).1, around.number());
         let padding = "x".repeat(around.below(100));
-        let words = match around.below(4) {
+        let words = match around.below(6) {
             0 => format!("INCRBYFLOAT f{key} 1.5"),
             1 => format!("HSET h{key} field{} {number} b {padding}x", number % 7),
             2 => format!("APPEND s{key} {number}"),
-            _ => format!("DEL h{key} s{key} f{key}"),
+            3 => format!("SADD m{key} a b c d e f {number} {padding}x"),
+            4 => format!("SUNIONSTORE m{} m{key} m0", number % 3),
+            _ => format!("DEL h{key} s{key} f{key} m{key}"),
         };
         self.say(&words, &[], What::Other { acks: self.acks });
     }
@@ -407,6 +479,14 @@ impl Script {
     fn quit(&mut self) {
         self.say("QUIT", &[], What::Quit);
         self.has_quit = true;
+    }
+
+    /// The call for an element that is to be answered next, if that is one.
+    pub fn first_pop(&self) -> Option<Pop> {
+        match self.asked.iter().find(|it| it.has_reply).map(|it| &it.what) {
+            Some(What::Pop { pop }) => Some(pop.clone()),
+            _ => None,
+        }
     }
 
     /// In the end, when every replica has everything: two reads, and where a third would go.

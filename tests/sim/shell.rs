@@ -145,6 +145,11 @@ impl Shell {
         self.blocked_on.filter(|_| self.connection.is_blocked())
     }
 
+    /// Whether it waits for an element, or would be told that somebody has ended that wait.
+    pub fn is_waiting_for_keys(&self) -> bool {
+        self.blocked_on() == Some(BlockOn::Keys)
+    }
+
     /// Whether it has a wait that others end.
     pub fn has_wait(&self) -> bool {
         self.wait.is_some()

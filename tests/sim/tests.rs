@@ -81,7 +81,7 @@ fn promises_hold_whatever_happens() {
 /// What must have happened often enough for the test to mean anything.
 const LEAST: &[(&str, u64)] = &[
     ("reads", 10 * SEEDS),
-    ("confirmed", SEEDS),
+    ("confirmed", SEEDS / 2),
     ("not durable", SEEDS / 10),
     ("waits", SEEDS),
     ("waits in vain", SEEDS / 10),
@@ -90,6 +90,19 @@ const LEAST: &[(&str, u64)] = &[
     ("killed", SEEDS / 10),
     ("flooded", SEEDS / 10),
     ("flooded while it waits", SEEDS / 100),
+    ("long reads", SEEDS),
+    ("long writes", SEEDS),
+    ("waited for a long holder", SEEDS),
+    ("left while it waited for a long holder", SEEDS / 100),
+    ("left before its long request", SEEDS / 100),
+    ("left while it worked long", SEEDS / 100),
+    ("replayed apart", SEEDS / 10),
+    ("waited apart", SEEDS / 10),
+    ("turned away", SEEDS / 50),
+    ("served", SEEDS / 20),
+    ("popped at once", SEEDS / 10),
+    ("unblocked by a failover", SEEDS / 100),
+    ("left with its element", SEEDS / 100),
 ];
 
 #[test]

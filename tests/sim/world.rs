@@ -1,7 +1,9 @@
 //! A whole proxy in one thread, from a seed: clients with their connections, a replica set, time,
 //! and what happens between them.
 
+use super::apart::serve_only;
 use super::clock::VirtualClock;
+use super::errands::Errand;
 use super::finding::{Checker, Finding};
 use super::ledger::Ledger;
 use super::members;
@@ -18,9 +20,9 @@ use entourage::config::Config;
 use entourage::engine::Thresholds;
 use entourage::node::ReplicaSet;
 use entourage::runtime::stream;
-use entourage::server::connection::{BatchContext, Connection, Event, Why, WorkerScratch};
+use entourage::server::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
 use entourage::session::TokenSigner;
-use entourage::state::{Client, JobReply, Message, ProcessInfo, Server};
+use entourage::state::{Client, Message, ProcessInfo, Server};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -32,22 +34,23 @@ const LADDERS: &[&str] = &[
     r#"["wait 20ms", "master"]"#,
     r#"["master"]"#,
 ];
-const CLIENTS: usize = 5;
+pub const CLIENTS: usize = 5;
 const WORKERS: usize = 2;
 /// Requests of one client that may wait for their replies.
 const ASKED_MAX: usize = 12;
 
 /// Work that a connection has asked for and that has not ended.
-struct AtWork {
-    job: Job,
-    slot: SlotId,
-    client: Arc<Client>,
+pub struct AtWork {
+    pub job: Job,
+    pub slot: SlotId,
+    pub client: Arc<Client>,
 }
 
 /// What a connection's others look like before it handles an event.
 pub struct Before {
-    /// The last write.
+    /// The last write, and the time.
     pub last: u64,
+    pub at: u64,
     /// The stream's history.
     pub replid: ReplId,
     /// What each group that shares a floor has seen.
@@ -68,7 +71,7 @@ impl Before {
 /// Everything.
 pub struct World {
     pub server: Arc<Server>,
-    pub clock: VirtualClock,
+    pub clock: Arc<VirtualClock>,
     pub random: Random,
     pub ledger: Ledger,
     pub findings: Vec<Finding>,
@@ -90,16 +93,27 @@ pub struct World {
     /// Replies of each kind that the tests want to have seen.
     pub counts: HashMap<&'static str, u64>,
     /// Where the stream starts.
-    start: Offset,
+    pub start: Offset,
     may_lag: bool,
     last_number: u64,
     scratches: Vec<WorkerScratch>,
-    peers: Vec<Option<Peer>>,
-    jobs: Vec<AtWork>,
+    pub peers: Vec<Option<Peer>>,
+    /// Jobs that have not begun.
+    pub jobs: Vec<AtWork>,
+    /// What works apart.
+    pub errands: Vec<Errand>,
+    /// Clients that have hung up while they were served on a thread for long work.
+    pub hangs_up: HashSet<usize>,
+    /// The last wait for an element.
+    pub last_pop: u64,
+    /// Elements whose client was not told of them, and is not to be.
+    pub may_be_lost: u64,
+    failovers: (ReplId, u64),
 }
 
 impl World {
     pub fn new(seed: u64) -> World {
+        serve_only();
         let mut random = Random::new(seed);
         let replicas = 1 + random.below(3) as usize;
         let ladders = [(); 2].map(|()| LADDERS[random.below(LADDERS.len() as u64) as usize]);
@@ -124,7 +138,7 @@ impl World {
             Server::new(Arc::new(set), WORKERS, first, birth, signer, Some(Box::new(source)));
         World {
             server: Arc::new(server),
-            clock: VirtualClock::new(),
+            clock: Arc::new(VirtualClock::new()),
             random,
             ledger: Ledger::new(start),
             start,
@@ -143,6 +157,11 @@ impl World {
             scratches: (0..WORKERS).map(|it| WorkerScratch::new(it, seed + it as u64)).collect(),
             peers: (0..CLIENTS).map(|_| None).collect(),
             jobs: Vec::new(),
+            errands: Vec::new(),
+            hangs_up: HashSet::new(),
+            last_pop: 0,
+            may_be_lost: 0,
+            failovers: (replid, 0),
         }
     }
 
@@ -172,30 +191,47 @@ impl World {
         self.clock.advance(self.random.below(300));
         let at = self.below(CLIENTS);
         match self.random.below(100) {
-            0..50 => self.any_turn(),
+            0..45 => self.any_turn(),
+            45..50 => self.go_on_apart(),
             50..66 => self.ask(at),
             66..73 => self.send_some(at),
             73..76 => self.read_or_not(at),
             76..91 => self.change_members(),
             91..93 => self.jump(),
-            93..96 => self.end_a_job(),
+            93 => self.begin_job(),
+            94 | 95 => self.go_on_apart(),
             96 | 97 => self.hang_up(at),
             98 => self.repeat_an_old_message(at),
             _ if self.below(20) == 0 => self.flood(at),
             _ => self.push(at),
         }
+        self.call_errands();
         self.look_for_sleepers();
+        self.look_at_stream();
+    }
+
+    /// How often another has become the master.
+    pub fn failovers(&mut self) -> u64 {
+        let replid = self.set().history().replid;
+        if replid != self.failovers.0 {
+            self.failovers = (replid, self.failovers.1 + 1);
+        }
+        self.failovers.1
     }
 
     /// A client comes in where there is none, or writes more requests.
     fn ask(&mut self, at: usize) {
+        if self.is_away(at) {
+            return;
+        }
         let Some(mut peer) = self.peers[at].take() else { return self.come_in(at) };
         let is_busy = ASKED_MAX <= peer.script.asked.len() || peer.shell.has_hung_up;
         if !is_busy {
             let requests = 1 + self.below(4);
             let first = self.last_number;
             for _ in 0..requests {
-                let mut clients: Vec<u64> = self.peers.iter().flatten().map(Peer::id).collect();
+                let here = self.peers.iter().flatten().map(Peer::id);
+                let mut clients: Vec<u64> = here.chain(self.away()).collect();
                 clients.push(peer.id());
                 peer.script.draw(&mut self.around(&clients));
             }
@@ -207,7 +243,7 @@ impl World {
         self.peers[at] = Some(peer);
     }
 
-    fn around<'a>(&'a mut self, clients: &'a [u64]) -> Around<'a> {
+    pub fn around<'a>(&'a mut self, clients: &'a [u64]) -> Around<'a> {
         let members = self.set().member_list().len();
         let World { random, last_number, tokens, may_lag, .. } = self;
         Around { random, last_number, clients, members, tokens, may_lag: *may_lag }
@@ -252,21 +288,22 @@ impl World {
     }
 
     fn change_members(&mut self) {
-        let (which, now) = (self.random.below(100), self.clock.mono_now());
-        let set = self.set().clone();
-        let what = members::happen(&set, which, |it| self.random.below(it as u64) as usize, now);
-        self.tell(what);
+        let which = self.random.below(100);
+        self.begin_with_members(which);
     }
 
     /// Time goes on to the next deadline.
-    fn jump(&mut self) {
+    pub fn jump(&mut self) {
         let deadlines = self.peers.iter().flatten();
         if let Some(at) = deadlines.filter_map(|it| it.shell.connection.poll_deadline()).min() {
             self.clock.advance_to(at);
         }
     }
 
-    fn hang_up(&mut self, at: usize) {
+    pub fn hang_up(&mut self, at: usize) {
+        if self.is_away(at) {
+            self.hangs_up.insert(at);
+        }
         let Some(peer) = &mut self.peers[at] else { return };
         peer.shell.has_hung_up = true;
         let id = peer.id();
@@ -288,7 +325,9 @@ impl World {
 
     /// More is pushed than its mailbox holds, before the client's connection has its turn.
     fn flood(&mut self, at: usize) {
-        let Some(peer) = &self.peers[at] else { return };
+        // Whoever has gone may be found gone first.
+        let is_here = |it: &&Peer| !it.shell.has_hung_up;
+        let Some(peer) = self.peers[at].as_ref().filter(is_here) else { return };
         let (id, is_blocked) = (peer.id(), peer.shell.connection.is_blocked());
         let mailbox = &peer.shell.connection.caller.client.mailbox;
         // Pages that nobody writes to take no memory.
@@ -302,50 +341,47 @@ impl World {
         }
     }
 
-    fn end_a_job(&mut self) {
-        if self.jobs.is_empty() {
-            return;
-        }
-        let at = self.below(self.jobs.len());
-        let AtWork { job, slot, client } = self.jobs.swap_remove(at);
-        let reply = match job {
-            Job::FailOver { candidate } => {
-                match members::fail_over(self.set(), self.set().member(candidate)) {
-                    true => Ok(b"+OK\r\n".to_vec()),
-                    false => Err("REFUSEDORDER it cannot take over".to_owned()),
-                }
-            }
-            Job::Reload => self.server.reload("the simulation").map(|()| b"+OK\r\n".to_vec()),
-            Job::Migrate { .. } | Job::Remove { .. } => unreachable!("nobody asks for it"),
-        };
-        self.tell(format!("a job of client {} ends", client.id));
-        // Some tell it twice.
-        for _ in 0..1 + self.below(2) {
-            let reply = JobReply { reply: reply.clone(), wrote: None };
-            client.mailbox.post(Message::Filled(slot, reply));
-        }
-    }
-
     fn any_turn(&mut self) {
-        let is_ready =
-            |it: &Option<Peer>| it.as_ref().is_some_and(|it| it.shell.is_ready(&self.clock));
-        let ready: Vec<usize> = (0..CLIENTS).filter(|it| is_ready(&self.peers[*it])).collect();
+        let ready: Vec<usize> = (0..CLIENTS).filter(|it| self.is_ready(*it)).collect();
         if !ready.is_empty() {
             let at = ready[self.below(ready.len())];
             self.turn(at);
         }
     }
 
+    /// Whether a client's connection has its turn. Who waits for a thread for long work has none
+    /// before there is one.
+    pub fn is_ready(&self, at: usize) -> bool {
+        let is_ready = |it: &Peer| {
+            it.shell.is_ready(&*self.clock)
+                && (!it.shell.connection.is_long_next() || self.has_long_worker())
+        };
+        self.peers[at].as_ref().is_some_and(is_ready)
+    }
+
     /// One turn of a connection's task: see `Shell::turn` in the product.
-    fn turn(&mut self, at: usize) {
+    pub fn turn(&mut self, at: usize) {
         let Some(mut peer) = self.peers[at].take() else { return };
+        let was_long = peer.shell.connection.is_long_next();
         self.handle_what_has_happened(&mut peer);
+        let is_free = !peer.shell.connection.is_closing() && !peer.shell.connection.is_blocked();
+        if was_long && is_free && peer.shell.connection.is_long_next() {
+            peer.was_gone = self.gone.contains(&peer.id());
+            self.begin_long(at, peer);
+            return self.go_on(self.errands.len() - 1);
+        }
+        self.after_turn(at, peer);
+    }
+
+    /// What a connection wants is done.
+    pub fn after_turn(&mut self, at: usize, mut peer: Peer) {
         peer.shell.transmit(self.clock.mono_now());
         let (ends, job) = peer.shell.act();
         if let Some((job, slot)) = job {
             let client = peer.shell.connection.caller.client.clone();
             self.jobs.push(AtWork { job, slot, client });
         }
+        self.look_at_poppers(&mut peer);
         match ends {
             Some(why) => self.end(peer, why),
             None => self.peers[at] = Some(peer),
@@ -353,6 +389,7 @@ impl World {
     }
 
     fn handle_what_has_happened(&mut self, peer: &mut Peer) {
+        let is_long = peer.shell.connection.is_long_next();
         let client = peer.shell.connection.caller.client.clone();
         if client.mailbox.has_messages() {
             match client.mailbox.take() {
@@ -362,27 +399,49 @@ impl World {
                 Err(_) => self.handle(peer, Event::MailboxOverflow),
             }
         }
+        let is_over = peer.shell.connection.is_closing() || peer.shell.has_told_hang_up;
+        if is_long && peer.shell.has_hung_up && !is_over {
+            // Before it is served, its socket is asked.
+            self.count("left before its long request");
+            while !peer.shell.inbox.is_empty() && !peer.shell.connection.is_closing() {
+                self.take_input(peer);
+            }
+            return self.tell_hang_up(peer);
+        }
         let now = self.clock.mono_now();
         if peer.shell.connection.poll_deadline().is_some_and(|it| it <= now) {
             self.handle(peer, Event::Time(now));
         }
         if !peer.shell.inbox.is_empty() {
-            let (bytes, mut rest) = (peer.shell.take_input(&mut self.random), Vec::new());
-            let event = peer.shell.received(&bytes, &mut rest);
-            self.handle(peer, event);
-            // It stays in the socket until there is room again.
-            peer.shell.inbox.splice(..0, rest);
+            self.take_input(peer);
         } else if peer.shell.has_hung_up && !peer.shell.has_told_hang_up {
-            peer.shell.has_told_hang_up = true;
-            self.handle(peer, Event::PeerClosed);
-            self.gone.insert(peer.id());
-        } else if peer.shell.connection.has_more() {
+            self.tell_hang_up(peer);
+        } else if peer.shell.connection.has_more() && !is_long {
             self.handle(peer, Event::Proceed);
         }
     }
 
+    fn take_input(&mut self, peer: &mut Peer) {
+        let (bytes, mut rest) = (peer.shell.take_input(&mut self.random), Vec::new());
+        let event = peer.shell.received(&bytes, &mut rest);
+        self.handle(peer, event);
+        // It stays in the socket until there is room again.
+        peer.shell.inbox.splice(..0, rest);
+    }
+
+    fn tell_hang_up(&mut self, peer: &mut Peer) {
+        if matches!(peer.shell.blocked_on(), Some(BlockOn::Free(_))) {
+            self.count("left while it waited for a long holder");
+        }
+        peer.shell.has_told_hang_up = true;
+        self.handle(peer, Event::PeerClosed);
+        self.gone.insert(peer.id());
+    }
+
     fn handle(&mut self, peer: &mut Peer, event: Event<'_>) {
         let before = self.before();
+        peer.was_gone = self.gone.contains(&peer.id());
+        let was_free = !matches!(peer.shell.blocked_on(), Some(BlockOn::Free(_)));
         let server = self.server.clone();
         let (connection, actions) = (&mut peer.shell.connection, &mut peer.shell.actions);
         connection.caller.refresh(self.clock.mono_now());
@@ -390,18 +449,22 @@ impl World {
         let scratch = &mut self.scratches[peer.worker];
         let writes = 1 + self.random.below(9) as usize;
         scratch.catch_up = entourage::node::ApplyBudget::Writes(writes);
-        // It goes to a thread for long work, in no time, whenever it asks for that.
-        scratch.works_long = connection.is_long_next();
-        let (clock, at) = (&self.clock, self.clock.mono_ns());
+        let (clock, at) = (&*self.clock, self.clock.mono_ns());
         let mut context =
             BatchContext::begin(scratch, &server.set, &member_list, clock, at, actions);
         connection.handle(event, &mut context);
-        // The end of a worker's turn, and of what it has called for.
-        server.set.replace_quarantined_master();
         self.judge(peer, &before);
+        // It may be closed before what it wants is done.
+        let is_held = |it: &Action| matches!(it, Action::Block(_, BlockOn::Offset(..)));
+        let is_new = peer.shell.actions.iter().any(is_held);
+        peer.owes_element |= is_new && peer.script.first_pop().is_some();
+        self.look_at_ended_waits(Some(peer));
+        if !was_free && !peer.shell.connection.is_blocked() {
+            self.count("waited for a long holder");
+        }
     }
 
-    fn before(&self) -> Before {
+    pub fn before(&self) -> Before {
         let now = self.clock.mono_now().0;
         let told = |it: &Peer| {
             let mailbox = &it.shell.connection.caller.client.mailbox;
@@ -409,10 +472,14 @@ impl World {
         };
         Before {
             last: self.ledger.last(),
+            at: now,
             replid: self.set().history().replid,
             groups: self.groups.clone(),
             is_paused: self.pause.is_some_and(|it| now < it.1),
-            others: self.peers.iter().flatten().map(told).collect(),
+            others: {
+                let away = self.away().map(|it| (it, None, false));
+                self.peers.iter().flatten().map(told).chain(away).collect()
+            },
         }
     }
 
@@ -426,6 +493,7 @@ impl World {
         if self.flooded.contains(&id) != (why == Why::MailboxOverflow) {
             self.find(Checker::Flooded, format!("client {id} has left: {why}"));
         }
+        self.note_lost_element(&peer);
         self.gone.insert(id);
         drop(peer);
         if self.server.clients.get(id).is_some() || !client.mailbox.is_closed() {
@@ -440,6 +508,11 @@ impl World {
         if living < waits {
             self.find(Checker::LeftBehind, format!("{waits} waits of {living} clients"));
         }
+        self.look_for_gone_poppers();
+        let is_held = self.set().member(self.set().master()).is_long_held();
+        if is_held || self.away().next().is_some() {
+            return;
+        }
         for (db, _, name) in members::keys() {
             let watches = |it: &Peer| {
                 let watches = &it.shell.connection.caller.session.watches;
@@ -452,83 +525,10 @@ impl World {
         }
     }
 
-    fn look_for_sleepers(&mut self) {
+    pub fn look_for_sleepers(&mut self) {
         let asleep = self.peers.iter().flatten().find(|it| it.shell.is_asleep());
         if let Some((id, on)) = asleep.map(|it| (it.id(), it.shell.blocked_on())) {
             self.find(Checker::Asleep, format!("client {id} sleeps on, {on:?}"));
-        }
-    }
-
-    /// All orders end, every client takes its replies, and everything runs dry.
-    pub fn settle(&mut self) {
-        self.set().unpause_clients();
-        self.pause = None;
-        self.run_dry();
-        // What was held back may have held others back.
-        self.set().unpause_clients();
-        self.pause = None;
-        self.run_dry();
-    }
-
-    fn run_dry(&mut self) {
-        for _ in 0..100 {
-            members::settle(&self.server.set.clone(), self.clock.mono_now());
-            for _ in 0..40 {
-                for at in 0..CLIENTS {
-                    self.drive(at);
-                }
-                self.look_for_sleepers();
-            }
-            let is_blocked = |it: &Peer| it.shell.connection.is_blocked();
-            if self.jobs.is_empty() && !self.peers.iter().flatten().any(is_blocked) {
-                return;
-            }
-            self.end_a_job();
-            self.jump();
-        }
-    }
-
-    fn drive(&mut self, at: usize) {
-        let Some(peer) = &mut self.peers[at] else { return };
-        peer.shell.outbox_room = 4000;
-        if !peer.shell.has_hung_up {
-            peer.send(usize::MAX);
-        }
-        if peer.shell.is_ready(&self.clock) {
-            self.turn(at);
-        }
-    }
-
-    /// Clients that are here say their last; then members are compared.
-    pub fn end_all(&mut self) {
-        self.settle();
-        let clients = [0];
-        for at in 0..CLIENTS {
-            let Some(mut peer) = self.peers[at].take() else { continue };
-            peer.script.end(&mut self.around(&clients));
-            self.peers[at] = Some(peer);
-        }
-        self.settle();
-        let left: Vec<(u64, String)> = self
-            .peers
-            .iter()
-            .flatten()
-            .filter(|it| !it.script.asked.is_empty())
-            .map(|it| (it.id(), format!("{:?}", it.script.asked[0].what)))
-            .collect();
-        for (id, what) in left {
-            self.find(Checker::Answers, format!("client {id} was not answered: {what}"));
-        }
-        for at in 0..CLIENTS {
-            self.hang_up(at);
-            self.drive(at);
-            self.drive(at);
-        }
-        if self.server.clients.count() != 0 || self.set().waits() != 0 {
-            self.find(Checker::LeftBehind, "somebody is left when all have gone".to_owned());
-        }
-        for what in members::differences(&self.server.set.clone(), self.start) {
-            self.find(Checker::Converged, what);
         }
     }
 }

@@ -20,7 +20,7 @@ pub use ending::{ENDINGS, Ending, HANG_UPS};
 pub use expect::{ok, starts};
 pub use members::{BOTH, node, order, until_behind};
 pub use patience::{until, within};
-pub use servers::Server;
+pub use servers::{Server, WORKERS};
 pub use socket::{Address, Socket};
 pub use suite::Suite;
 pub use value::Value;

@@ -12,7 +12,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ pub struct Server {
     port: u16,
     dir: PathBuf,
     name: String,
+    may_disconnect: AtomicBool,
 }
 
 impl Server {
@@ -143,6 +144,20 @@ impl Server {
         Wire::dial(self.port).unwrap_or_else(|it| panic!("{} does not accept: {it}", self.name))
     }
 
+    /// This test pauses a replica for so long that it is disconnected.
+    pub fn disconnects_replicas(&self) {
+        self.may_disconnect.store(true, Ordering::Relaxed);
+    }
+
+    /// A replica that was disconnected though nobody had paused it, and no verb panicked in it.
+    fn disconnected(&self, said: &str) -> Option<String> {
+        let is_one = |it: &&str| {
+            it.contains("event=replica-disconnected") && !it.contains("why=quarantined")
+        };
+        let may_be = self.may_disconnect.load(Ordering::Relaxed);
+        said.lines().find(is_one).filter(|_| !may_be).map(str::to_owned)
+    }
+
     /// What it has written to stderr and stdout.
     pub fn said(&self) -> String {
         fs::read_to_string(self.dir.join("said")).unwrap_or_default()
@@ -183,9 +198,14 @@ impl Drop for Server {
             eprintln!("--- {} said:\n{tail}", self.name);
         }
         let _ = fs::remove_dir_all(&self.dir);
+        if let Some(line) = self.disconnected(&said).filter(|_| !std::thread::panicking()) {
+            panic!("a replica was disconnected that nobody paused: {line}");
+        }
     }
 }
 
+/// Numbers of workers with which every promise must hold.
+pub const WORKERS: [&str; 3] = ["1", "2", "4"];
 /// The name of a unix socket, in the directory in which the server runs.
 pub const SOCKET: &str = "socket";
 /// The name of a config file there.
@@ -258,7 +278,8 @@ fn try_start(
         command.spawn()
     };
     let child = started.map_err(|it| format!("{name}: {it}"))?;
-    let mut server = Server { child, port, dir, name };
+    let may_disconnect = AtomicBool::new(false);
+    let mut server = Server { child, port, dir, name, may_disconnect };
     wait_until_up(&mut server).map(|()| server)
 }
 

@@ -124,7 +124,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "client-id [TIMEOUT | ERROR]",
     ),
     sub(
-        session_row("PAUSE", AtLeast(3), OPERATOR, pause::pause),
+        session_row("PAUSE", AtLeast(3), OPERATOR.union(Flags::LOCKS_MASTER), pause::pause),
         "2.9.50",
         CONSTANT,
         "Lets clients wait for some milliseconds: all, or those that write.",

@@ -27,7 +27,7 @@ const CONFIG: &[SessionRow] = &[
         "Answers the parameters that a pattern names.",
         "parameter [parameter ...]",
     ),
-    session_row("SET", AtLeast(4), CHANGES, set)
+    session_row("SET", AtLeast(4), CHANGES.union(Flags::CHANGES_MEMBERS), set)
         .says(
             Group::Server,
             "2.0.0",

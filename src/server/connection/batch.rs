@@ -4,7 +4,7 @@ use super::event::Action;
 use super::scratch::WorkerScratch;
 use super::stopwatch::Stopwatch;
 use crate::base::ids::MemberId;
-use crate::base::limits::LONG_ELEMENTS;
+use crate::base::lowered::long_elements;
 use crate::base::time::{Clock, MonoUs};
 use crate::command::{Args, Fault};
 use crate::commands::{Command, Outcome};
@@ -94,8 +94,8 @@ impl<'s, 'd> BatchContext<'s, 'd> {
 /// Whether a request is long, by estimate.
 #[inline]
 pub fn is_long(command: &Command, engine: &Engine, args: Args<'_>) -> bool {
-    let may_be_long = command.work != Work::Short || LONG_ELEMENTS < args.request().len();
-    may_be_long && LONG_ELEMENTS < elements(command, engine, args)
+    let may_be_long = command.work != Work::Short || long_elements() < args.request().len();
+    may_be_long && long_elements() < elements(command, engine, args)
 }
 
 /// About how many elements a request touches.

@@ -10,7 +10,7 @@ use crate::node::{AllowedMembers, MemberList, PauseMode, ReplicaSet, unwatch_all
 use crate::resp::{AuthState, Limits, Protocol, Reply};
 use crate::route::{Allowed, Level};
 use crate::session::Session;
-use crate::state::{Client, Server};
+use crate::state::{Client, LongPlace, Server};
 use std::sync::Arc;
 
 /// What a connection's requests see of their connection.
@@ -43,6 +43,9 @@ pub struct Caller {
     pub pause_mode: PauseMode,
     /// Its last wait.
     pub last_block: BlockId,
+    /// The next request takes long: it is served on a thread for that, and this is its place among
+    /// those who wait for one.
+    pub long_place: Option<LongPlace>,
 }
 
 impl Caller {
@@ -78,6 +81,7 @@ impl Caller {
             set_generation,
             pause_mode: pause.map_or(PauseMode::Nobody, |it| it.0),
             last_block: BlockId::default(),
+            long_place: None,
             settings,
             server,
             client,

@@ -57,8 +57,6 @@ pub struct Connection {
     retry: Option<Box<ReadRetry>>,
     /// The proxy shuts down: this ends when it has no more to do.
     is_leaving: bool,
-    /// The next request takes long: it is served on a thread for that.
-    is_long_next: bool,
 }
 
 impl Connection {
@@ -79,7 +77,6 @@ impl Connection {
             soft_limit: SoftLimit::default(),
             retry: None,
             is_leaving: false,
-            is_long_next: false,
         }
     }
 
@@ -168,7 +165,7 @@ impl Connection {
             let (front, served) = lent.take_back(from + taken, context.scratch);
             let has_more = self.unread.put_back(front, served, is_unfinished);
             self.ended(ended, context);
-            if taken != 0 || !has_more || self.is_long_next {
+            if taken != 0 || !has_more || self.is_long_next() {
                 break;
             }
         }
@@ -181,7 +178,7 @@ impl Connection {
         at_most: u64,
         context: &mut BatchContext<'_, '_>,
     ) -> (usize, BatchEnd) {
-        self.is_long_next = false;
+        self.caller.long_place = None;
         let mark = self.caller.replies.mark();
         let retry = self.retry.take();
         let served = serve(&mut self.caller, &mut self.decoder, input, retry, at_most, context);
@@ -205,6 +202,7 @@ impl Connection {
     fn come_to(&mut self, outcome: Outcome, context: &mut BatchContext<'_, '_>) {
         match outcome {
             Outcome::Answered | Outcome::Execute(_) => {}
+            Outcome::Long => assert!(self.is_long_next(), "it has its place among those who wait"),
             Outcome::Block(block) => self.block(*block, context),
             Outcome::Paused => {
                 let pause = context.set.pause_in_force(context.now);
@@ -217,7 +215,6 @@ impl Connection {
                 let block = Block::new(BlockOn::Free(member), None, Resume::Again);
                 self.block(block, context);
             }
-            Outcome::Long => self.is_long_next = true,
             Outcome::Apart(apart) => {
                 let (job, request) = *apart;
                 let slot = self.caller.replies.open_slot();
@@ -413,7 +410,7 @@ impl Connection {
     /// Whether it must go to a thread for long work before it goes on.
     #[inline]
     pub fn is_long_next(&self) -> bool {
-        self.is_long_next
+        self.caller.long_place.is_some()
     }
 
     /// Whether a request waits.

@@ -15,7 +15,7 @@ use super::call::Call;
 use super::caller::Caller;
 use super::transaction::{has_write, runs_at_once};
 use crate::base::ids::{CommandId, MemberId};
-use crate::base::limits::LONG_ELEMENTS;
+use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
@@ -190,7 +190,7 @@ impl Caller {
                 Args::new(request.borrow(), command.words, self.session.db, env),
             )
         };
-        LONG_ELEMENTS < queue.commands.iter().map(of_command).fold(0, usize::saturating_add)
+        long_elements() < queue.commands.iter().map(of_command).fold(0, usize::saturating_add)
     }
 
     /// Whether a request writes: itself, or what was queued for it.

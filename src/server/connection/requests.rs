@@ -16,6 +16,7 @@ use crate::metrics::Label;
 use crate::node::{Member, MemberFlags, Verb};
 use crate::resp::{Decoder, Mark, Request, Step};
 use crate::session::{LastReply, ReplyMode, Tags};
+use crate::state::LongPlace;
 use std::sync::Arc;
 
 /// Why a batch ended.
@@ -152,6 +153,12 @@ impl Caller {
             self.silence(mark);
             return outcome;
         }
+        if let Outcome::Long = outcome {
+            self.long_place = self.enter_long_queue(context);
+            if self.long_place.is_none() {
+                return self.refuse(Some(command), Fault::LongQueue, context);
+            }
+        }
         context.served += u64::from(is_taken(&outcome));
         self.complete(&mut outcome, call, mark);
         outcome
@@ -173,6 +180,16 @@ impl Caller {
             }
             _ => {}
         }
+    }
+
+    /// A place among those who wait for a thread for long work. Whoever waits for another master is
+    /// never refused: a failover costs no error.
+    fn enter_long_queue(&self, context: &BatchContext<'_, '_>) -> Option<LongPlace> {
+        let (queue, set) = (&self.server.long_queue, context.set);
+        if set.member(set.master()).is(MemberFlags::QUARANTINED) {
+            return Some(queue.enter_anyway());
+        }
+        queue.enter(context.now)
     }
 
     /// A request that never reached its handler.
@@ -271,7 +288,12 @@ impl Caller {
             return Ok(Outcome::Busy(member));
         }
         let master = context.set.member(context.set.master());
-        if command.spec.name == "WATCH" && master.is(MemberFlags::QUARANTINED) {
+        let is_panic = command.spec.name == "DEBUG"
+            && call.request.get(1).is_some_and(|it| it.eq_ignore_ascii_case(b"panic"));
+        // An order may end with another master as well.
+        let is_order = command.name == "proxy|node";
+        let is_at_master = command.spec.name == "WATCH" || is_panic || is_order;
+        if is_at_master && master.is(MemberFlags::QUARANTINED) {
             // Another becomes the master first, if there is one.
             if let Err(not_now @ (NotNow::Long | NotNow::Busy(_))) = context.master() {
                 return not_now.outcome();
@@ -352,11 +374,14 @@ fn in_the_way(command: &Command, context: &BatchContext<'_, '_>) -> Option<Membe
 #[cold]
 fn whose_lock(command: &Command, context: &BatchContext<'_, '_>) -> Option<MemberId> {
     let locks = |flag| command.spec.flags.contains(flag);
+    let changes_members = locks(Flags::CHANGES_MEMBERS);
     let locks_members = locks(Flags::LOCKS_MEMBERS);
     let locks_master = locks_members || locks(Flags::LOCKS_MASTER);
     let is_in_the_way = |it: &&Arc<Member>| {
         let is_master = it.id == context.set.master();
-        (locks_members && it.is_long_written()) || (is_master && locks_master && it.is_long_held())
+        (locks_members && it.is_long_written())
+            || (changes_members && it.is_long_held())
+            || (is_master && locks_master && it.is_long_held())
     };
     context.member_list.iter().find(is_in_the_way).map(|it| it.id)
 }
