@@ -24,6 +24,8 @@ pub enum Invocation {
     },
     /// Write the reference of the configuration.
     ConfigReference,
+    /// Write the reference of all commands.
+    CommandReference,
 }
 
 /// A Redis-protocol proxy that hosts a master with its replicas, sends writes to the one and
@@ -66,6 +68,9 @@ enum Verb {
     /// Write the reference of all settings, in Markdown
     #[command(hide = true)]
     ConfigReference,
+    /// Write the reference of all commands, in Markdown
+    #[command(hide = true)]
+    CommandReference,
 }
 
 #[derive(Args)]
@@ -108,6 +113,7 @@ where
     Ok(match cli.verb {
         Some(Verb::Check { file, strict }) => Invocation::Check { file, is_strict: strict },
         Some(Verb::ConfigReference) => Invocation::ConfigReference,
+        Some(Verb::CommandReference) => Invocation::CommandReference,
         Some(Verb::Serve(serve)) => serve.into(),
         None => cli.serve.into(),
     })
@@ -127,7 +133,9 @@ impl Invocation {
         match self {
             Invocation::Serve { file, flags } => Checked::read(file.as_deref(), flags, outside),
             Invocation::Check { file, .. } => Checked::read(Some(file), &Overrides::NONE, outside),
-            Invocation::ConfigReference => Checked::read(None, &Overrides::NONE, outside),
+            Invocation::ConfigReference | Invocation::CommandReference => {
+                Checked::read(None, &Overrides::NONE, outside)
+            }
         }
     }
 
@@ -136,7 +144,7 @@ impl Invocation {
         match self {
             Invocation::Serve { file, .. } => file.as_deref(),
             Invocation::Check { file, .. } => Some(file),
-            Invocation::ConfigReference => None,
+            Invocation::ConfigReference | Invocation::CommandReference => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use entourage::base::log_limit::LogLimit;
 use entourage::base::position::{Offset, Position};
 use entourage::cli::{Invocation, parse};
-use entourage::commands::{known, table};
+use entourage::commands::{command_reference, known, table};
 use entourage::config::{Address, Checked, Config, Outside, reference};
 use entourage::node::{ReplicaSet, TurnApplier, new_replid};
 use entourage::runtime::allocation::Counting;
@@ -49,6 +49,10 @@ fn main() -> ExitCode {
         }
         Invocation::ConfigReference => {
             print!("{}", reference());
+            ExitCode::SUCCESS
+        }
+        Invocation::CommandReference => {
+            print!("{}", command_reference());
             ExitCode::SUCCESS
         }
         Invocation::Serve { .. } => serve(checked, invocation).unwrap_or_else(|why| {
