@@ -92,7 +92,7 @@ fn a_drained_replica_is_fed_and_serves_nothing() {
     let mut wire = server.dial();
     ok(&mut wire, "SET a 1");
     order(&mut wire, &["n2"], "DRAIN");
-    let last = "ERR n3 is the last replica in service: without it all reads go to the master; \
+    let last = "REFUSEDORDER n3 is the last replica in service: without it all reads go to the master; \
                 write DRAIN FORCE if that is meant";
     assert_eq!(wire.ask("PROXY NODE n3 DRAIN").string(), last);
     order(&mut wire, &["n3"], "DRAIN FORCE");
@@ -161,12 +161,12 @@ fn a_replica_that_is_removed_is_gone_and_can_be_added_again() {
     order(&mut wire, &["n2"], "REMOVE");
     let names = |wire: &mut Wire| wire.ask("PROXY NODES").to_string();
     assert!(!names(&mut wire).contains("n2"), "{}", names(&mut wire));
-    starts(&wire.ask("PROXY NODE n2 PAUSE"), "ERR no such member; there are n1, n3");
-    starts(&wire.ask("PROXY ONCE AT n2 DO GET a"), "ERR no such member; there are n1, n3");
+    starts(&wire.ask("PROXY NODE n2 PAUSE"), "NOSUCHMEMBER no such member; there are n1, n3");
+    starts(&wire.ask("PROXY ONCE AT n2 DO GET a"), "NOSUCHMEMBER no such member; there are n1, n3");
     let told = wire.ask("INFO replication").string();
     assert!(told.contains("connected_slaves:1") && !told.contains("ip=n2"), "{told}");
     assert!(!wire.ask("PROXY EXPLAIN GET a").to_string().contains("n2"));
-    let last = "ERR n3 is the last replica in service: without it all reads go to the master; \
+    let last = "REFUSEDORDER n3 is the last replica in service: without it all reads go to the master; \
                 write REMOVE FORCE if that is meant";
     assert_eq!(wire.ask("PROXY NODE n3 REMOVE").string(), last);
     // Who waits for all of them waits for the one that is left, and so does the read.

@@ -208,7 +208,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_the_answer_says_where() {
         ("[server]\nmaxclient = 5", "RELOADFAILED entourage.toml:7: unknown key `maxclient`"),
         (
             "[set]\nmin-replicas-to-write = 9",
-            "RELOADFAILED entourage.toml: set.min-replicas-to-write = 9",
+            "RELOADFAILED entourage.toml:7: set.min-replicas-to-write = 9",
         ),
         (
             "[set]\nreplicas = 1",

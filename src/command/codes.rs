@@ -74,6 +74,19 @@ pub fn refused_order(name: &str, why: impl Display) -> Fault {
     Fault::Message(format!("REFUSEDORDER {name} does not take that order: {why}"))
 }
 
+/// A replica that cannot be taken out of the set.
+pub fn cannot_be_removed(name: &str, why: impl Display) -> Fault {
+    Fault::Message(format!("REFUSEDORDER {name} cannot be removed: {why}"))
+}
+
+/// The last replica that serves everybody is taken out of service only on a second word.
+pub fn last_in_service(name: &str, order: &str) -> Fault {
+    Fault::Message(format!(
+        "REFUSEDORDER {name} is the last replica in service: without it all reads go to the \
+         master; write {order} FORCE if that is meant"
+    ))
+}
+
 /// A member that cannot be added.
 pub fn not_added(why: impl Display) -> Fault {
     Fault::Message(format!("REFUSEDORDER no member was added: {why}"))

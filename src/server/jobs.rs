@@ -50,8 +50,8 @@ async fn fail_over(candidate: MemberId, server: &Arc<Server>) -> JobReply {
 async fn remove(member: MemberId, server: &Arc<Server>) -> JobReply {
     let set = server.set.clone();
     let done = tasks::apart(move || set.remove_member(set.member(member), clock::mono_now())).await;
-    let name = || server.set.member(member).name.clone();
-    let refused = |why| format!("ERR {} cannot be removed: {why}", name());
+    let name = || server.set.member(member).name.as_str();
+    let refused = |why| codes::cannot_be_removed(name(), why).to_string();
     JobReply { reply: done.map(|()| JobReply::line("OK")).map_err(refused), wrote: None }
 }
 

@@ -126,7 +126,8 @@ pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     context.args.done()?;
     if takes_away(&order) && set.is_last_in_service(member) {
         if !is_forced {
-            return Err(last(&member.name, &order));
+            let order = String::from_utf8_lossy(&order).to_uppercase();
+            return Err(codes::last_in_service(&member.name, &order));
         }
         log::warn!(
             "event=no-replica-in-service last={} why=all reads go to the master",
@@ -158,14 +159,6 @@ pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 /// Whether after this order the member serves nobody.
 fn takes_away(order: &[u8]) -> bool {
     order == b"drain" || order == b"remove"
-}
-
-fn last(name: &str, order: &[u8]) -> Fault {
-    let order = String::from_utf8_lossy(order).to_uppercase();
-    Fault::Message(format!(
-        "ERR {name} is the last replica in service: without it all reads go to the master; write \
-         {order} FORCE if that is meant"
-    ))
 }
 
 /// Answers the new member's name. It serves once its first sync is done.

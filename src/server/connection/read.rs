@@ -15,7 +15,7 @@ use crate::commands::{
 use crate::engine::ReadVerb;
 use crate::metrics::worst::Key;
 use crate::metrics::{Label, Place};
-use crate::node::{CaughtUp, Condition, Member, MemberFlags, View};
+use crate::node::{CaughtUp, Condition, Member, MemberFlags, ReplicaSet, View};
 use crate::resp::Request;
 use crate::route::{
     Allowed, Among, Floor, LadderPosition, Level, Plan, ReadRequirements, Reason, StepKind,
@@ -90,7 +90,7 @@ impl Caller {
                     }
                 }
                 Where::Wait { needs, step, .. }
-                    if self.waited_for_nothing(retry.as_deref(), step, needs) =>
+                    if self.waited_for_nothing(retry.as_deref(), step, needs, context.set) =>
                 {
                     if let Some(retry) = &mut retry {
                         retry.ends = Some(context.now);
@@ -144,10 +144,21 @@ impl Caller {
     }
 
     /// Whether the wait that has just ended is about to begin again: somebody has what it was for,
-    /// and is still not fresh. A paused replica may have all there is and be too old.
-    fn waited_for_nothing(&self, retry: Option<&ReadRetry>, step: u8, needs: Offset) -> bool {
+    /// and is still not fresh. A paused replica may have all there is and be too old. A wait that
+    /// ended because its replica was removed goes on at another, for what is left of its time.
+    fn waited_for_nothing(
+        &self,
+        retry: Option<&ReadRetry>,
+        step: u8,
+        needs: Offset,
+        set: &ReplicaSet,
+    ) -> bool {
+        let is_gone = |it: &ReadRetry| {
+            let member = it.waits_for.as_ref().map(|it| it.0.member);
+            member.is_some_and(|it| set.member(it).is(MemberFlags::REMOVED))
+        };
         retry.is_some_and(|it| {
-            it.ends.is_some() && it.step == step && it.needs == self.position(needs)
+            it.ends.is_some() && it.step == step && it.needs == self.position(needs) && !is_gone(it)
         })
     }
 
