@@ -124,6 +124,9 @@ impl World {
     /// Something happens to members, at once or apart.
     pub fn begin_with_members(&mut self, which: u64) {
         let set = self.set().clone();
+        if members::waits_for_all(which) {
+            self.end_errands();
+        }
         if members::is_apart(which) && (!self.is_alone() || self.below(2) == 0) {
             if ERRANDS_MAX <= self.errands.len() {
                 return;

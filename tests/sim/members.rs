@@ -13,8 +13,15 @@ use std::sync::Arc;
 
 pub const BACKLOG_BYTES: usize = 64 << 20;
 const MEMBERS_MAX: usize = 5;
+/// From this on, and below 92, there are more failovers than anybody remembers.
+const FAILOVERS_FROM: u64 = 90;
 /// Nothing expires here, so every time is as good.
 const WALL: WallMs = WallMs(1_700_000_000_000);
+
+/// Whether this waits until nobody works apart.
+pub fn waits_for_all(which: u64) -> bool {
+    (FAILOVERS_FROM..92).contains(&which)
+}
 
 /// Whether this takes long, and is done by threads of their own.
 pub fn is_apart(which: u64) -> bool {
@@ -74,7 +81,7 @@ pub fn happen(
         }
         87..89 => panic_at_work(set, now),
         89 => grow(set, now),
-        90 | 91 | 94..97 => fail_over_often(set),
+        FAILOVERS_FROM..92 => fail_over_often(set),
         _ => "nothing".to_owned(),
     }
 }
