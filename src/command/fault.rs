@@ -84,12 +84,12 @@ impl Fault {
             Fault::NoAuth => "NOAUTH Authentication required.",
             Fault::NoReplicas => "NOREPLICAS Not enough good replicas to write.",
             Fault::MasterDown => {
-                "MASTERDOWN The hosted master is out of service and no replica can take over: PROXY \
-                 NODES tells why, PROXY NODE RESUME and UNDRAIN let one."
+                "MASTERDOWN The hosted master is out of service and no replica can take over: \
+                 PROXY NODES tells why, PROXY NODE RESUME and UNDRAIN let one."
             }
             Fault::NoMember => {
-                "LAGGED no member that may serve this read is in service: PROXY NODES tells why; end \
-                 the route's ladder in master to read there"
+                "LAGGED no member that may serve this read is in service: PROXY NODES tells why; \
+                 end the route's ladder in master to read there"
             }
             Fault::LongQueue => {
                 "LONGQUEUE too many long commands wait for their turn: try again later, or ask for \
@@ -114,20 +114,20 @@ impl Fault {
             Fault::Lagged { behind_bytes, eta_ms } => {
                 let eta = eta_ms.map_or(String::new(), |it| format!(" eta_ms={it}"));
                 format!(
-                    "LAGGED no member is fresh enough, {behind_bytes} bytes behind{eta}: try again, \
-                     wait longer, or end the ladder in master or stale"
+                    "LAGGED no member is fresh enough, {behind_bytes} bytes behind{eta}: try \
+                     again, wait longer, or end the ladder in master or stale"
                 )
             }
             Fault::NotDurable { offset, acked, wanted } => {
                 format!(
-                    "NOTDURABLE applied offset={offset} acked={acked}/{wanted}: the write is done, do \
-                     not send it again; WAIT tells who has it"
+                    "NOTDURABLE applied offset={offset} acked={acked}/{wanted}: the write is done, \
+                     do not send it again; WAIT tells how many have it"
                 )
             }
             Fault::LostWrite { from, to } => {
                 format!(
-                    "LOSTWRITE a failover cut off this session's writes from offset {from} to {to}: \
-                     write again what must not be lost"
+                    "LOSTWRITE a failover cut off this session's writes from offset {from} to \
+                     {to}: write again what must not be lost"
                 )
             }
             plain => plain.text().into_owned(),
