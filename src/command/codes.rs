@@ -145,6 +145,7 @@ mod tests {
             Fault::NoReplicas,
             Fault::MasterDown,
             Fault::NoMember,
+            Fault::LongQueue,
             Fault::Lagged { behind_bytes: 1, eta_ms: None },
             Fault::NotDurable { offset: 1, acked: 0, wanted: 1 },
             Fault::LostWrite { from: 1, to: 2 },

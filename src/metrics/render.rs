@@ -425,6 +425,10 @@ ladder_catch-up:0
 ladder_wait:3
 ladder_wait{route=default,member=n2}:3
 
+# Long work
+long_waiting:0
+long_refused:0
+
 # Keyspace
 keyspace_hits:60
 keyspace_misses:4

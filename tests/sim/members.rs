@@ -81,7 +81,7 @@ pub fn happen(
         }
         87..89 => panic_at_work(set, now),
         89 => grow(set, now),
-        FAILOVERS_FROM..92 => fail_over_often(set),
+        FAILOVERS_FROM..92 => fail_over_often(set, below(2) == 0, now),
         _ => "nothing".to_owned(),
     }
 }
@@ -121,12 +121,17 @@ pub fn fail_over(set: &ReplicaSet, member: &Member) -> bool {
 
 /// More failovers than a stream remembers: whoever has slept through them has a floor of a history
 /// that nobody knows any more.
-fn fail_over_often(set: &ReplicaSet) -> String {
+/// A member may sleep through all of them, too, and goes on serving what it has.
+fn fail_over_often(set: &ReplicaSet, one_sleeps: bool, now: MonoUs) -> String {
     let member_list = set.member_list();
     let one = member_list[set.master().index()].clone();
     let Some(other) = member_list.iter().find(|it| is_fit(set, it)) else {
         return "nobody to fail over to".to_owned();
     };
+    let third = member_list.iter().find(|it| it.id != other.id && is_fit(set, it));
+    if let Some(third) = third.filter(|_| one_sleeps) {
+        assert!(set.pause(third, now).is_ok());
+    }
     for _ in 0..=HISTORIES_MAX / 2 {
         fail_over(set, other);
         fail_over(set, &one);

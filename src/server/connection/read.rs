@@ -7,7 +7,7 @@ use super::once::plan_at;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::places::Places;
 use crate::base::planted::{Planted, is_planted};
-use crate::base::position::{Coverage, Offset};
+use crate::base::position::{Coverage, Offset, Position};
 use crate::command::{Args, Class, Fault, Flags, ReadIn};
 use crate::commands::{
     BlockOn, Command, Outcome, ReadRetry, RequestContext, Resume, preferred_replica,
@@ -67,10 +67,13 @@ impl Caller {
         let mut steps = retry.as_ref().map_or(StepsTaken::NONE, |it| it.steps);
         for _ in 0..PLANS_MAX {
             self.keep_up(context.set, context.now)?;
-            let plan = match &call.once {
+            let mut plan = match call.once.as_ref().and_then(|it| it.at) {
                 None => self.plan_read(call, route, retry.as_deref(), context),
-                Some(once) => self.plan_once(once, call, route, retry.as_deref(), context)?,
+                Some(at) => plan_at(at, context.set)?,
             };
+            if let Some(once) = &call.once {
+                plan = once_plan(once, plan);
+            }
             if let Some(taken) = plan.because.step() {
                 steps = steps.and(taken);
                 note_step(plan, taken, route, retry.as_deref(), context);
@@ -178,30 +181,6 @@ impl Caller {
         plan(&ask, &view(&ask, context))
     }
 
-    /// As [`Caller::plan_read`] for a command that asks for something itself.
-    #[cold]
-    fn plan_once(
-        &self,
-        once: &Once,
-        call: &Call<'_>,
-        route: RouteId,
-        retry: Option<&ReadRetry>,
-        context: &mut BatchContext<'_, '_>,
-    ) -> Result<Plan, Fault> {
-        if let Some(at) = once.at {
-            return plan_at(at, context.set);
-        }
-        let plan = self.plan_read(call, route, retry, context);
-        let is_fresh = matches!(
-            plan.because,
-            Reason::FreshPreferred | Reason::FreshOther | Reason::OtherReplica | Reason::Waited
-        );
-        // Fresh enough for its session; nobody knows what its token asks for.
-        let because =
-            if once.may_be_stale && is_fresh { Reason::StaleAllowed } else { plan.because };
-        Ok(Plan { because, ..plan })
-    }
-
     /// As [`Caller::plan_read`] on a route that not every member may serve.
     #[inline(never)]
     fn plan_among(
@@ -234,11 +213,8 @@ impl Caller {
         let (set, now) = (context.set, context.now);
         let mut ask = origin.ask(Class::Read, route, set, &self.history, now, preferred);
         ask.of_member = call.command.spec.flags.contains(Flags::AT_MASTER);
-        if let (Some(arrived), Floor::Needs(floor)) = (arrived, ask.floor)
-            && let Coverage::To(offset) = self.history.cover(arrived)
-        {
-            // Others who share the floor may have raised it since.
-            ask.floor = Floor::Needs(floor.min(offset));
+        if let Some(arrived) = arrived {
+            ask.floor = self.floor_on_arrival(ask.floor, arrived);
         }
         ask.ladder_position =
             retry.map_or(LadderPosition::START, |it| it.ladder_position(context.now));
@@ -246,6 +222,15 @@ impl Caller {
             ask.random = context.scratch.random.bits();
         }
         ask
+    }
+
+    /// The floor of a read that has waited: others who share its session's may have raised that.
+    #[cold]
+    fn floor_on_arrival(&self, floor: Floor, arrived: Position) -> Floor {
+        match (floor, self.history.cover(arrived)) {
+            (Floor::Needs(floor), Coverage::To(offset)) => Floor::Needs(floor.min(offset)),
+            (floor, _) => floor,
+        }
     }
 
     /// Reads at one member. Answers what came of it; `None` when the plan has been overtaken.
@@ -370,6 +355,18 @@ impl Caller {
             }
         }
     }
+}
+
+/// The plan of a command that asks for something itself. What is fresh enough for its session may
+/// still be stale when nobody knows what its token asks for.
+#[cold]
+fn once_plan(once: &Once, plan: Plan) -> Plan {
+    let is_fresh = matches!(
+        plan.because,
+        Reason::FreshPreferred | Reason::FreshOther | Reason::OtherReplica | Reason::Waited
+    );
+    let because = if once.may_be_stale && is_fresh { Reason::StaleAllowed } else { plan.because };
+    Plan { because, ..plan }
 }
 
 /// The members as a plan of `ask` sees them.
