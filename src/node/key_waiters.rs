@@ -119,7 +119,13 @@ impl KeyWaiters {
 
     /// Ends all waits with this fault.
     pub fn end_all(&self, fault: &Fault) {
-        let Queues { databases, .. } = std::mem::take(&mut *self.queues.lock());
+        let databases = {
+            let mut queues = self.queues.lock();
+            // The next master's engine notes nothing for them. Numbers go on: who was ended here
+            // may give up later, and must not be taken for another.
+            queues.given_up.clear();
+            std::mem::take(&mut queues.databases)
+        };
         let waiters = databases.into_iter().flat_map(HashMap::into_values).flatten();
         let waiters: BTreeMap<u64, Arc<Waiter>> = waiters.collect();
         for waiter in waiters.values() {
@@ -287,6 +293,19 @@ mod tests {
         let stream = set.stream_from(before).unwrap().concat();
         let stream = String::from_utf8(stream).unwrap().replace("\r\n", " ");
         assert!(stream.ends_with("$1 v *3 $9 RPOPLPUSH $1 a $1 c *2 $4 LPOP $1 c "), "{stream}");
+    }
+
+    #[test]
+    fn who_gives_up_after_a_failover_is_not_taken_for_who_waits_since() {
+        let (set, old, new) = (set(), Arc::new(Told::default()), Arc::new(Told::default()));
+        let ended = block(&set, "BLPOP k 0", 1, &old);
+        set.fail_over(set.member(crate::base::ids::MemberId(1))).unwrap();
+        let _waits = block(&set, "BLPOP k 0", 2, &new);
+        drop(ended);
+        assert_eq!(set.key_waiters.keys(), 1);
+        write(&set, "RPUSH k a", WallMs(1));
+        assert_eq!(told(&new), ["2: *2 $1 k $1 a "]);
+        assert!(!set.write(&set.member_list()).engine().has_blocked());
     }
 
     #[test]

@@ -187,7 +187,9 @@ impl Script {
             0 | 1 => {
                 let level = around.any_of(&["sticky", "linearizable", "global", "eventual"]);
                 let what = What::Get { key, level: Level::parse(level).unwrap(), may_lag };
-                self.say(&format!("PROXY ONCE LEVEL {level} DO GET"), &[key_name], what);
+                self.say(&format!("PROXY ONCE LEVEL {level} DO GET"), &[key_name.clone()], what);
+                // What it has seen there says where it may read now.
+                self.say(name, &[key_name], self.get_of(key, may_lag));
             }
             2 => self.say_as(name, &[key_name], self.get_of(key, may_lag), true),
             _ => self.say(name, &[key_name], self.get_of(key, may_lag)),
