@@ -8,11 +8,12 @@
 //! as soon as it is freed. A value of 256 MB costs 1.0 times its size while it arrives; mimalloc
 //! took 2.5 times, and kept half of it.
 
-use super::{lazyfree, maps};
+use super::maps;
 use mimalloc::MiMalloc;
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
 use std::ffi::{c_int, c_long};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::Relaxed};
 
 /// mimalloc that counts.
@@ -43,13 +44,15 @@ unsafe extern "C" {
 static BALANCES: [Balance; LONERS + 1] = [const { Balance(AtomicIsize::new(0)) }; LONERS + 1];
 static WORKERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Frees that are left before the next pause, and the pause.
-type PausesAfter = (u32, fn());
+/// The pause of threads that have none of their own.
+static PAUSE: OnceLock<fn()> = OnceLock::new();
+
+/// Frees that are left before the next pause, and a thread's own pause.
+type PausesAfter = (u32, Option<fn()>);
 
 thread_local! {
     static OWN: Cell<&'static Balance> = const { Cell::new(&BALANCES[LONERS]) };
-    static PACE: Cell<PausesAfter> =
-        const { Cell::new((FREES_PER_PAUSE, lazyfree::ask_to_take_back)) };
+    static PACE: Cell<PausesAfter> = const { Cell::new((FREES_PER_PAUSE, None)) };
 }
 
 /// The calling thread is a worker.
@@ -85,14 +88,22 @@ pub fn give_back() {
 /// The calling thread, which is no worker, frees so much that workers must keep up: its pauses are
 /// calls of `pause`, which must not panic.
 pub fn pace_frees(pause: fn()) {
-    PACE.set((FREES_PER_PAUSE, pause));
+    PACE.set((FREES_PER_PAUSE, Some(pause)));
+}
+
+/// The pauses of other threads that are no workers, from now on. They must not panic, nor wait.
+pub fn pause_others(pause: fn()) {
+    // Whoever is second says the same.
+    let _ = PAUSE.set(pause);
 }
 
 #[cold]
 fn paced() {
     let (left, pause) = PACE.get();
     PACE.set((left.checked_sub(1).unwrap_or(FREES_PER_PAUSE), pause));
-    if left == 0 {
+    if left == 0
+        && let Some(pause) = pause.or_else(|| PAUSE.get().copied())
+    {
         pause();
     }
 }

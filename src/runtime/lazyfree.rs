@@ -62,6 +62,7 @@ pub fn give_back_soon() {
 /// return memory to the system.
 pub fn add_owner(inbox: Arc<Inbox>) {
     OWNERS.lock().push(inbox);
+    allocation::pause_others(ask_to_take_back);
     door();
 }
 
