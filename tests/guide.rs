@@ -3,7 +3,7 @@
 //!
 //! A block fenced as `redis` holds commands behind `> ` and what redis-cli shows for them, where
 //! `…` stands for anything. `redis above` runs with the configuration of the last `toml` block,
-//! other blocks with the default one. `python` and `js` blocks run to their end.
+//! other blocks with the default one and no keys. `python` and `js` blocks run to their end.
 
 mod support;
 
@@ -88,6 +88,7 @@ fn every_command_answers_as_it_is_shown() {
                 "toml" => config = block.text,
                 "redis" => {
                     let server = server.get_or_insert_with(|| Server::entourage(&[]));
+                    server.dial().ask("FLUSHALL");
                     compare(&place, &block.text, &redis_cli(server, &block.text));
                     count += 1;
                 }

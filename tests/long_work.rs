@@ -175,7 +175,8 @@ fn so_many_long_commands_wait_and_more_are_refused_by_name() {
     let mut clients: Vec<Wire> = (0..WAITING + 60).map(|_| server.dial()).collect();
     clients.iter_mut().for_each(|it| it.send(&long));
     let refused = clients.last_mut().unwrap().read();
-    let text = "-LONGQUEUE too many long commands wait for their turn, try again later";
+    let text = "-LONGQUEUE too many long commands wait for their turn: try again later, or ask for \
+                less at a time";
     assert_eq!(refused.to_string(), text);
     assert_eq!(clients.last_mut().unwrap().read().string(), "PONG", "in order, and it goes on");
     let (waiting, refused) = long_counts(&mut operator);

@@ -172,7 +172,8 @@ fn a_replica_that_is_removed_is_gone_and_can_be_added_again() {
     // Who waits for all of them waits for the one that is left, and so does the read.
     order(&mut wire, &["n3"], "RESUME");
     assert_eq!((writer.read().string(), reader.read().string()), ("OK".into(), "2".into()));
-    assert_eq!(waiter.read().int(), Some(1));
+    // It has written nothing: whoever is there when it asks counts.
+    assert!(matches!(waiter.read().int(), Some(1 | 2)));
 
     assert_eq!(wire.ask("PROXY NODE ADD ZONE b").string(), "n2");
     until("n2 to serve", || {
