@@ -26,19 +26,19 @@ pub enum EffectBody {
     AsSent,
     /// Others: a span of [`Effects::words`], encoded for the stream.
     Instead(Range<usize>),
-    /// Others around a long value that stays where it was read into: spans of [`Effects::words`],
-    /// and the value between them.
-    Around(Range<usize>, Bytes, Range<usize>),
+    /// Others around a long value: the one of this number in [`Effects::around`].
+    Around(usize),
 }
 
-impl EffectBody {
-    /// Where its part of [`Effects::words`] ends, if it has one.
-    fn words_end(&self) -> Option<usize> {
-        match self {
-            EffectBody::AsSent => None,
-            EffectBody::Instead(span) | EffectBody::Around(_, _, span) => Some(span.end),
-        }
-    }
+/// The words of a command around a long value that stays where it was read into.
+#[derive(Debug)]
+pub struct Around {
+    /// A span of [`Effects::words`].
+    pub before: Range<usize>,
+    /// The value.
+    pub value: Bytes,
+    /// A span of [`Effects::words`].
+    pub after: Range<usize>,
 }
 
 /// The effects of a transaction's calls, in order. Reused from one transaction to the next.
@@ -47,6 +47,8 @@ pub struct Effects {
     db: usize,
     items: Vec<Item>,
     words: Vec<u8>,
+    /// What commands with long values have; beside them, since few have any.
+    around: Vec<Around>,
     shared: Vec<KeySlot>,
 }
 
@@ -62,6 +64,7 @@ impl Effects {
         self.items.clear();
         self.words.clear();
         self.shared.clear();
+        self.around.clear();
     }
 
     /// Effects that follow belong to database `db`; those that are there stay.
@@ -102,8 +105,9 @@ impl Effects {
         let middle = self.words.len();
         self.words.extend_from_slice(b"\r\n");
         rest.iter().for_each(|it| encode_word(&mut self.words, it));
-        let body = EffectBody::Around(start..middle, value, middle..self.words.len());
-        self.push(self.db, body);
+        let (before, after) = (start..middle, middle..self.words.len());
+        self.push(self.db, EffectBody::Around(self.around.len()));
+        self.around.push(Around { before, value, after });
     }
 
     /// Hands hosted replicas the entry that the last said command stored, so that they need not run
@@ -134,11 +138,17 @@ impl Effects {
         match body {
             EffectBody::AsSent => None,
             EffectBody::Instead(span) => Some(Cow::Borrowed(&self.words[span.clone()])),
-            EffectBody::Around(before, value, after) => {
+            EffectBody::Around(at) => {
+                let Around { before, value, after } = &self.around[*at];
                 let parts = [&self.words[before.clone()], value, &self.words[after.clone()]];
                 Some(Cow::Owned(parts.concat()))
             }
         }
+    }
+
+    /// What [`EffectBody::Around`] has.
+    pub fn around(&self, at: usize) -> &Around {
+        &self.around[at]
     }
 
     /// Entries that [`Item::shared`] points into.
@@ -149,8 +159,12 @@ impl Effects {
     /// Forgets what was said after the first `items` commands: a verb that failed has done nothing.
     pub fn cut(&mut self, items: usize) {
         self.items.truncate(items);
-        let words_end = self.items.iter().rev().find_map(|it| it.body.words_end());
-        self.words.truncate(words_end.unwrap_or(0));
+        let span_end = |it: &Item| match &it.body {
+            EffectBody::AsSent => None,
+            EffectBody::Instead(span) => Some(span.end),
+            EffectBody::Around(at) => Some(self.around[*at].after.end),
+        };
+        self.words.truncate(self.items.iter().rev().find_map(span_end).unwrap_or(0));
         self.shared.truncate(self.items.last().map_or(0, |it| it.shared.end));
     }
 

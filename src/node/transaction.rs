@@ -21,7 +21,7 @@ use crate::base::position::Offset;
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, Fault, Spec};
 use crate::engine::{
-    BlockingVerb, Called, EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, WriteVerb,
+    Around, BlockingVerb, Called, EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, WriteVerb,
 };
 use crate::replication::{Log, WriteTime};
 use crate::resp::{Reply, encode_command};
@@ -298,7 +298,8 @@ fn append(
             (EffectBody::AsSent, Sent::Owned(words)) => {
                 entry.propagate_owned(item.db, [words.clone()], shared);
             }
-            (EffectBody::Around(before, value, after), _) => {
+            (EffectBody::Around(at), _) => {
+                let Around { before, value, after } = effects.around(*at);
                 let words =
                     |it: &Range<usize>| Bytes::copy_from_slice(&effects.words()[it.clone()]);
                 let pieces = [words(before), value.clone(), words(after)];

@@ -330,6 +330,7 @@ pub struct Entry<'l, S> {
 impl<S: Clone> Entry<'_, S> {
     /// Appends one encoded command. `shared` are the entries that are its whole effect; without
     /// any, hosted replicas run the command.
+    #[inline]
     pub fn propagate(&mut self, db: usize, words: &[u8], shared: impl ExactSizeIterator<Item = S>) {
         self.select(db);
         let from = self.append(words);
@@ -388,14 +389,10 @@ impl<S: Clone> Entry<'_, S> {
         end
     }
 
+    #[inline]
     fn select(&mut self, db: usize) {
         if self.log.selected != Some(db) {
-            let mut words = Vec::with_capacity(32);
-            let mut digits = itoa::Buffer::new();
-            let args: [&[u8]; 2] = [b"SELECT", digits.format(db).as_bytes()];
-            crate::resp::encode_command(&mut words, args.into_iter());
-            self.append(&words);
-            self.log.selected = Some(db);
+            self.append_select(db);
         }
         if self.wrap == Wrap::Unopened {
             self.append(b"*1\r\n$5\r\nMULTI\r\n");
@@ -403,6 +400,17 @@ impl<S: Clone> Entry<'_, S> {
         }
     }
 
+    #[cold]
+    fn append_select(&mut self, db: usize) {
+        let mut words = Vec::with_capacity(32);
+        let mut digits = itoa::Buffer::new();
+        let args: [&[u8]; 2] = [b"SELECT", digits.format(db).as_bytes()];
+        crate::resp::encode_command(&mut words, args.into_iter());
+        self.append(&words);
+        self.log.selected = Some(db);
+    }
+
+    #[inline]
     fn append(&mut self, words: &[u8]) -> Offset {
         let from = self.log.head;
         self.log.head = from.after(words.len());
