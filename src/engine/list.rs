@@ -109,6 +109,16 @@ impl List {
         packed.into_iter().chain(long.into_iter().flatten())
     }
 
+    /// As [`List::sequences`], from that on which has the element number `index`.
+    pub fn sequences_from(&self, index: usize) -> impl Iterator<Item = &Packed<BothWays>> {
+        let (packed, long) = match self {
+            _ if self.len() <= index => (None, None),
+            List::Packed(packed) => (Some(packed), None),
+            List::Long(long) => (None, Some(long.sequences_from(index))),
+        };
+        packed.into_iter().chain(long.into_iter().flatten())
+    }
+
     /// The element at one end.
     pub fn first(&self, end: End) -> Option<Element<'_>> {
         match end {

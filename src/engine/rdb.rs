@@ -4,34 +4,47 @@
 //! **Invariant:** whatever the bytes, reading them ends with a value or with [`Broken`], and never
 //! allocates by a length that the bytes only announce.
 
+mod version;
 mod broken;
+mod fault;
 mod checksum;
-mod compressed;
 mod form;
+mod reader;
+mod compressed;
 mod intset;
 mod listpack;
+mod ziplist;
+mod zipmap;
 mod load;
-mod reader;
+mod layout;
+mod extent;
+mod long_text;
+mod partial;
+mod opcode;
+mod loader;
+mod transfer;
+mod writer;
 mod save;
+mod save_steps;
+mod snapshot;
 #[cfg(test)]
 mod tests;
-mod writer;
-mod ziplist;
 
 pub use broken::Broken;
-pub use checksum::checksum;
+pub use checksum::{Checksum, checksum};
+pub use fault::{FileFault, Why};
 pub use load::{Loaded, load};
+pub use loader::{LoadedFile, Loader};
 pub use reader::Reader;
 pub use save::save;
+pub use snapshot::{FileInfo, PIECE_BYTES, ReplicationInfo, SnapshotWriter};
+pub use transfer::Transfer;
+pub use version::{FILE_VERSION_MAX, VALKEY_VERSION, VERSION, VERSION_MAX};
 pub use writer::Writer;
 
 use super::{EngineShared, KeySlot};
 use crate::command::Fault;
 
-/// The RDB version of what we write: that of Redis 7.0, which newer ones read too.
-pub const VERSION: u16 = 10;
-/// The newest that we read: that of Redis 7.2.
-pub const VERSION_MAX: u16 = 11;
 const VERSION_BYTES: usize = size_of::<u16>();
 const CHECKSUM_BYTES: usize = size_of::<u64>();
 
@@ -65,7 +78,7 @@ impl<'a> Payload<'a> {
             let (summed, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
             let (value, version) = summed.split_last_chunk::<VERSION_BYTES>()?;
             let payload = Payload { value, version: u16::from_le_bytes(*version) };
-            let is_known = payload.version <= VERSION_MAX;
+            let is_known = payload.version <= VERSION_MAX || payload.version == VALKEY_VERSION;
             (is_known && checksum(summed) == u64::from_le_bytes(*sum)).then_some(payload)
         };
         footer().ok_or(UNTRUSTED)
@@ -73,7 +86,7 @@ impl<'a> Payload<'a> {
 
     /// Reads the value. What follows it is ignored, as Redis does.
     pub fn load(&self, shared: &EngineShared) -> Result<Loaded<'a>, Fault> {
-        load(&mut Reader::new(self.value), shared).map_err(|Broken| NO_VALUE)
+        load(&mut Reader::new(self.value), shared).map_err(|_| NO_VALUE)
     }
 
     /// Whether it is in a version that peers of [`VERSION`] refuse.

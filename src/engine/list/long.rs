@@ -158,6 +158,14 @@ impl Long {
         self.shelves.iter().flat_map(|it| &it.blocks).map(|it| &it.elements)
     }
 
+    /// As [`Long::sequences`], from that on which has the element number `index`, which is below
+    /// the length.
+    pub fn sequences_from(&self, index: usize) -> impl Iterator<Item = &Packed<BothWays>> {
+        let (shelf, block, _) = self.locate(index);
+        let others = self.shelves.range(shelf + 1..).flat_map(|it| &it.blocks);
+        self.shelves[shelf].blocks.range(block..).chain(others).map(|it| &it.elements)
+    }
+
     /// The element number `index`, which is below the length.
     pub fn get(&self, index: usize) -> Element<'_> {
         let (shelf, block, within) = self.locate(index);

@@ -17,25 +17,49 @@ const LONG: u8 = 7;
 /// The `len` bytes that `packed` stands for. Grows with what is really there, not with what is
 /// announced; refuses what no string may be and what so few bytes cannot stand for.
 pub fn decompress(packed: &[u8], len: usize) -> Result<Vec<u8>, Broken> {
-    if BULK_BYTES_MAX < len || packed.len().saturating_mul(EXPANSION_MAX) < len {
+    if !may_expand(packed.len(), len) {
         return Err(Broken);
     }
     let mut out = Vec::new();
+    let taken = decompress_more(packed, &mut out, len)?;
+    if taken == packed.len() && out.len() == len { Ok(out) } else { Err(Broken) }
+}
+
+/// Bytes of an instruction that begins with this one.
+pub fn instruction_size(tag: u8) -> usize {
+    match tag {
+        ..=LITERAL_MAX => usize::from(tag) + 2,
+        _ if tag >> 5 == LONG => 3,
+        _ => 2,
+    }
+}
+
+/// Goes on behind what has come out before, as far as there are whole instructions in `packed`.
+/// Answers how many bytes they took. What comes out in the end has `len` bytes.
+pub fn decompress_more(packed: &[u8], out: &mut Vec<u8>, len: usize) -> Result<usize, Broken> {
     let mut rest = packed;
     while let Some((&tag, behind)) = rest.split_first() {
+        if rest.len() < instruction_size(tag) {
+            break;
+        }
         rest = match tag {
             ..=LITERAL_MAX => {
                 let (text, behind) = behind.split_at_checked(usize::from(tag) + 1).ok_or(Broken)?;
                 out.extend_from_slice(text);
                 behind
             }
-            _ => repeat(&mut out, tag, behind)?,
+            _ => repeat(out, tag, behind)?,
         };
         if len < out.len() {
             return Err(Broken);
         }
     }
-    if out.len() == len { Ok(out) } else { Err(Broken) }
+    Ok(packed.len() - rest.len())
+}
+
+/// Whether so many bytes can stand for `len`.
+pub fn may_expand(packed: usize, len: usize) -> bool {
+    len <= BULK_BYTES_MAX && len <= packed.saturating_mul(EXPANSION_MAX)
 }
 
 /// Appends what has been before. Answers what is left to read.

@@ -12,6 +12,12 @@ pub const ZSET: u8 = 3;
 pub const HASH: u8 = 4;
 /// A sorted set as strings and binary scores.
 pub const ZSET_BINARY: u8 = 5;
+/// What a module stores; its first way, and the one since Redis 4. Neither is read.
+pub const MODULE: u8 = 6;
+/// See [`MODULE`].
+pub const MODULE_2: u8 = 7;
+/// A hash in a zipmap: until Redis 2.6.
+pub const HASH_ZIPMAP: u8 = 9;
 /// A list in one ziplist: until Redis 3.2.
 pub const LIST_ZIPLIST: u8 = 10;
 /// A set of integers.
@@ -22,6 +28,12 @@ pub const ZSET_ZIPLIST: u8 = 12;
 pub const HASH_ZIPLIST: u8 = 13;
 /// A list in many ziplists: until Redis 7.
 pub const LIST_ZIPLISTS: u8 = 14;
+/// A stream, in three ways that grew. None is read.
+pub const STREAM: u8 = 15;
+/// See [`STREAM`].
+pub const STREAM_2: u8 = 19;
+/// See [`STREAM`].
+pub const STREAM_3: u8 = 21;
 /// A hash in a listpack.
 pub const HASH_LISTPACK: u8 = 16;
 /// A sorted set in a listpack.
@@ -30,6 +42,15 @@ pub const ZSET_LISTPACK: u8 = 17;
 pub const LIST_LISTPACKS: u8 = 18;
 /// A set in a listpack: since Redis 7.2.
 pub const SET_LISTPACK: u8 = 20;
+/// A hash whose fields may have deadlines, in Valkey 9: each behind its value. Of Redis' versions
+/// only a candidate for 7.4 wrote another thing under this number.
+pub const HASH_TTL_VALKEY: u8 = 22;
+/// A small hash of a candidate for Redis 7.4. Not read.
+pub const HASH_LISTPACK_TTL_CANDIDATE: u8 = 23;
+/// A hash whose fields may have deadlines, since Redis 7.4: each before its field.
+pub const HASH_TTL: u8 = 24;
+/// The same in a listpack: each behind its value.
+pub const HASH_LISTPACK_TTL: u8 = 25;
 
 /// A node of [`LIST_LISTPACKS`] that is one element.
 pub const NODE_PLAIN: u64 = 1;

@@ -1,8 +1,8 @@
-//! Reads a value in any form that Redis has written since its first days, but for zipmaps, streams
-//! and modules' types.
+//! Reads a value in any form that Redis has written since its first days, but for streams and
+//! modules' types.
 
 use super::form;
-use super::{Broken, Reader, intset, listpack, ziplist};
+use super::{Broken, Reader, Why, intset, listpack, ziplist, zipmap};
 use crate::base::number as numbers;
 use crate::engine::packed::Element;
 use crate::engine::{Collection, EngineShared, Hash, Set, Value, Zset};
@@ -33,14 +33,27 @@ enum Layout {
 }
 
 /// Reads the type and the value that `input` begins with.
-pub fn load<'a>(input: &mut Reader<'a>, shared: &EngineShared) -> Result<Loaded<'a>, Broken> {
-    let value = match input.byte()? {
-        form::STRING => return input.string().map(Loaded::Text),
+pub fn load<'a>(input: &mut Reader<'a>, shared: &EngineShared) -> Result<Loaded<'a>, Why> {
+    let form = input.byte()?;
+    load_as(form, input, shared)
+}
+
+/// Reads the value of a certain form that `input` begins with.
+pub fn load_as<'a>(
+    form: u8,
+    input: &mut Reader<'a>,
+    shared: &EngineShared,
+) -> Result<Loaded<'a>, Why> {
+    let value = match form {
+        form::STRING => return Ok(Loaded::Text(input.string()?)),
+        form::HASH_TTL | form::HASH_TTL_VALKEY => return timed_hash(form, input, shared),
+        form::HASH_LISTPACK_TTL => return timed_listpack(input, shared),
         form::LIST => list(Layout::Strings, input, shared),
         form::LIST_ZIPLIST => list(Layout::Ziplist, input, shared),
         form::LIST_ZIPLISTS => list(Layout::Ziplists, input, shared),
         form::LIST_LISTPACKS => listpacks(input, shared),
         form::HASH => string_pairs(input, shared),
+        form::HASH_ZIPMAP => zipped_hash(input, shared),
         form::HASH_ZIPLIST => hash(Layout::Ziplist, input, shared),
         form::HASH_LISTPACK => hash(Layout::Listpack, input, shared),
         form::SET => strings(input, shared),
@@ -53,6 +66,71 @@ pub fn load<'a>(input: &mut Reader<'a>, shared: &EngineShared) -> Result<Loaded<
         _ => Err(Broken),
     }?;
     Ok(Loaded::Value(value))
+}
+
+fn zipped_hash(input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
+    let mut hash = Hash::default();
+    zipmap::each(&input.string()?, |field, value| is_new(hash.set(field, value, shared)))?;
+    filled(hash)
+}
+
+/// A hash whose fields may have deadlines, and have none.
+fn timed_hash<'a>(
+    form: u8,
+    input: &mut Reader<'a>,
+    shared: &EngineShared,
+) -> Result<Loaded<'a>, Why> {
+    if form == form::HASH_TTL {
+        input.take(TIME_BYTES)?;
+    }
+    let (mut hash, count) = (Hash::default(), input.length()?);
+    for _ in 0..count {
+        let (field, value) = timed_pair(form, input)?;
+        is_new(hash.set(&field, &value, shared))?;
+    }
+    Ok(Loaded::Value(filled(hash)?))
+}
+
+/// A field with its value, as text.
+pub type TextPair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+/// Takes a field that may have a deadline, and has none.
+pub fn timed_pair<'a>(form: u8, input: &mut Reader<'a>) -> Result<TextPair<'a>, Why> {
+    let before = if form == form::HASH_TTL { input.length()? } else { 0 };
+    let pair = (input.string()?, input.string()?);
+    let behind = if form == form::HASH_TTL { NO_DEADLINE } else { input.int::<TIME_BYTES>()? };
+    if before != 0 || behind != NO_DEADLINE {
+        return Err(Why::FieldTtl);
+    }
+    Ok(pair)
+}
+
+const TIME_BYTES: usize = 8;
+/// As Valkey says that a field has none; Redis says 0.
+const NO_DEADLINE: i64 = -1;
+
+/// A listpack of fields, values and deadlines, of which there is none.
+fn timed_listpack<'a>(input: &mut Reader<'a>, shared: &EngineShared) -> Result<Loaded<'a>, Why> {
+    input.take(TIME_BYTES)?;
+    let (mut words, mut has_ttl) = (Vec::new(), false);
+    let mut hash = Hash::default();
+    listpack::each(&input.string()?, |element| {
+        if words.len() < 2 {
+            words.push(element.text().into_owned());
+            return Ok(());
+        }
+        has_ttl |= element.settled() != Element::Int(0);
+        let is_new_field = hash.set(&words[0], &words[1], shared);
+        words.clear();
+        is_new(is_new_field)
+    })?;
+    if !words.is_empty() {
+        return Err(Why::Broken);
+    }
+    if has_ttl {
+        return Err(Why::FieldTtl);
+    }
+    Ok(Loaded::Value(filled(hash)?))
 }
 
 fn list(layout: Layout, input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, Broken> {
@@ -166,12 +244,13 @@ fn scored_strings<'a>(
     }
 }
 
-fn number(score: f64) -> Result<f64, Broken> {
+/// A score, which is a number.
+pub fn number(score: f64) -> Result<f64, Broken> {
     if score.is_nan() { Err(Broken) } else { Ok(score) }
 }
 
 /// The same members, in the form that so few take.
-fn again(zset: &Zset, shared: &EngineShared) -> Zset {
+pub fn again(zset: &Zset, shared: &EngineShared) -> Zset {
     let mut fresh = Zset::default();
     for (member, score) in zset.iter() {
         member.with_text(|it| fresh.set(it, score, shared));
@@ -180,7 +259,7 @@ fn again(zset: &Zset, shared: &EngineShared) -> Zset {
 }
 
 /// Takes a score as it was written until Redis 4: its length and its text, or one of three bytes.
-fn spelled_score(input: &mut Reader<'_>) -> Result<f64, Broken> {
+pub fn spelled_score(input: &mut Reader<'_>) -> Result<f64, Broken> {
     match input.byte()? {
         255 => Ok(f64::NEG_INFINITY),
         254 => Ok(f64::INFINITY),
@@ -195,7 +274,7 @@ fn place(zset: &mut Zset, member: &[u8], score: f64, shared: &EngineShared) -> R
 }
 
 /// No collection is empty.
-fn filled<C: Collection>(collection: C) -> Result<Value, Broken> {
+pub fn filled<C: Collection>(collection: C) -> Result<Value, Broken> {
     match collection.is_empty() {
         true => Err(Broken),
         false => Ok(collection.into_value()),
@@ -203,7 +282,7 @@ fn filled<C: Collection>(collection: C) -> Result<Value, Broken> {
 }
 
 /// Nothing is twice in a collection whose members are found by name.
-fn is_new(is_new: bool) -> Result<(), Broken> {
+pub fn is_new(is_new: bool) -> Result<(), Broken> {
     if is_new { Ok(()) } else { Err(Broken) }
 }
 

@@ -11,8 +11,13 @@ const NODE_BYTES_MAX: usize = 8 << 10;
 
 /// The type and the value of an entry, which is not empty.
 pub fn save(slot: &KeySlot, out: &mut Writer) {
+    save_behind(slot, out, |form, out| out.byte(form));
+}
+
+/// The value of an entry, which is not empty, behind what `head` writes of its form.
+pub fn save_behind(slot: &KeySlot, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) {
     if let Ok(text) = slot.as_string() {
-        out.byte(form::STRING);
+        head(form::STRING, out);
         out.string(text);
         return;
     }
@@ -20,14 +25,14 @@ pub fn save(slot: &KeySlot, out: &mut Writer) {
         None | Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_)) => {
             unreachable!("not a string")
         }
-        Some(Value::List(list)) => save_list(list, out),
-        Some(Value::Set(set)) => save_set(set, out),
-        Some(Value::Hash(hash)) => save_hash(hash, out),
-        Some(Value::Zset(zset)) => save_zset(zset, out),
+        Some(Value::List(list)) => save_list(list, out, head),
+        Some(Value::Set(set)) => save_set(set, out, head),
+        Some(Value::Hash(hash)) => save_hash(hash, out, head),
+        Some(Value::Zset(zset)) => save_zset(zset, out, head),
     }
 }
 
-fn save_list(list: &List, out: &mut Writer) {
+fn save_list(list: &List, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) {
     let mut nodes = vec![];
     let mut node = Listpack::default();
     for sequence in list.sequences() {
@@ -48,7 +53,7 @@ fn save_list(list: &List, out: &mut Writer) {
     }
     nodes.push(node.into_bytes());
 
-    out.byte(form::LIST_LISTPACKS);
+    head(form::LIST_LISTPACKS, out);
     out.length(nodes.len());
     for node in nodes {
         out.length(form::NODE_PACKED as usize);
@@ -56,13 +61,13 @@ fn save_list(list: &List, out: &mut Writer) {
     }
 }
 
-fn save_hash(hash: &Hash, out: &mut Writer) {
+fn save_hash(hash: &Hash, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) {
     if let Hash::Packed(packed) = hash {
-        out.byte(form::HASH_LISTPACK);
+        head(form::HASH_LISTPACK, out);
         out.blob(&Listpack::of(packed.iter()).into_bytes());
         return;
     }
-    out.byte(form::HASH);
+    head(form::HASH, out);
     out.length(hash.len());
     for (field, value) in hash.iter() {
         field.with_text(|it| out.string(it));
@@ -70,29 +75,29 @@ fn save_hash(hash: &Hash, out: &mut Writer) {
     }
 }
 
-fn save_set(set: &Set, out: &mut Writer) {
+fn save_set(set: &Set, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) {
     if let Some(ints) = set.ints() {
-        out.byte(form::SET_INTSET);
+        head(form::SET_INTSET, out);
         out.blob(&intset::of(&ints.collect::<Vec<_>>()));
         return;
     }
-    out.byte(form::SET);
+    head(form::SET, out);
     out.length(set.len());
     set.iter().for_each(|member| member.with_text(|it| out.string(it)));
 }
 
-fn save_zset(zset: &Zset, out: &mut Writer) {
+fn save_zset(zset: &Zset, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) {
     if let Zset::Packed(_) = zset {
         let mut pack = Listpack::default();
         for (member, score) in zset.iter() {
             pack.push(member);
             pack.push(Element::of(format_f64(score).as_bytes()));
         }
-        out.byte(form::ZSET_LISTPACK);
+        head(form::ZSET_LISTPACK, out);
         out.blob(&pack.into_bytes());
         return;
     }
-    out.byte(form::ZSET_BINARY);
+    head(form::ZSET_BINARY, out);
     out.length(zset.len());
     // The highest first, as Redis does: each next one then goes to the front.
     for (member, score) in zset.walk_back(0..zset.len()) {

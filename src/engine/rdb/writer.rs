@@ -24,6 +24,27 @@ impl Writer {
         self.bytes
     }
 
+    /// What has been written.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many bytes have been written.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Forgets what has been written, and keeps up to `room` bytes of its room.
+    pub fn clear(&mut self, room: usize) {
+        self.bytes.clear();
+        self.bytes.shrink_to(room);
+    }
+
+    /// These bytes.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// A byte.
     pub fn byte(&mut self, byte: u8) {
         self.bytes.push(byte);
