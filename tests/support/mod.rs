@@ -4,6 +4,7 @@
 pub mod clients;
 pub mod ending;
 pub mod expect;
+pub mod furnish;
 pub mod members;
 pub mod parse;
 pub mod patience;
@@ -18,6 +19,7 @@ pub mod wire;
 pub use clients::{info_field, others, until_alone, until_blocked, until_unsent};
 pub use ending::{ENDINGS, Ending, HANG_UPS};
 pub use expect::{ok, starts};
+pub use furnish::furnish;
 pub use members::{BOTH, node, order, until_behind};
 pub use patience::{until, within};
 pub use servers::{Server, WORKERS};

@@ -54,10 +54,15 @@ impl Server {
 
     /// A valkey-server without persistence, unless there is none here: `VALKEY_SERVER` names it.
     pub fn valkey() -> Option<Server> {
+        Server::valkey_with(&[])
+    }
+
+    /// The same, with these flags.
+    pub fn valkey_with(extra: &[&str]) -> Option<Server> {
         let binary = env::var("VALKEY_SERVER").unwrap_or_else(|_| "valkey-server".into());
         Command::new(&binary).arg("--version").stdout(Stdio::null()).status().ok()?;
         let line = format!("{binary} --port {{port}} --bind 127.0.0.1 --save '' --appendonly no");
-        Some(start(&line, &[]))
+        Some(start(&line, extra))
     }
 
     /// Our server: a master and two replicas unless `extra` says otherwise.

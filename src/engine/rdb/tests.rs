@@ -1,6 +1,9 @@
 //! Every value comes back, and no bytes do harm.
 
-use super::{Broken, Loaded, Payload, Reader, VERSION_MAX, checksum, dump, load};
+mod crafted;
+mod files;
+
+use super::{Loaded, Payload, Reader, VERSION_MAX, Why, checksum, dump, load};
 use crate::engine::packed::Element;
 use crate::engine::verbs::check::Bench;
 use crate::engine::{Engine, KeySlot, Thresholds, Value};
@@ -142,7 +145,7 @@ fn an_integer_that_a_node_spells_is_one_here() {
     assert!(list.onward(0).eq(texts.map(Element::of)));
 }
 
-fn read(bytes: &[u8]) -> Result<(), Broken> {
+fn read(bytes: &[u8]) -> Result<(), Why> {
     let engine = Engine::new(7, Thresholds::default());
     load(&mut Reader::new(bytes), engine.shared()).map(drop)
 }

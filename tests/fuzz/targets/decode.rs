@@ -3,34 +3,10 @@
 
 #![no_main]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod watched;
 
 use entourage::resp::{AuthState, Decoder, Limits, Malformed, Step};
 use libfuzzer_sys::fuzz_target;
-
-/// Remembers the largest allocation of this thread.
-struct Watched;
-
-thread_local! {
-    static LARGEST: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: hands everything to the system's allocator unchanged. A const-initialised thread-local
-// without a destructor does not allocate.
-unsafe impl GlobalAlloc for Watched {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.set(LARGEST.get().max(layout.size()));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static WATCHED: Watched = Watched;
 
 /// Spans take 8 bytes for at least 6 on the wire, and a vector's slack doubles that.
 const BYTES_PER_BYTE: usize = 3;
@@ -39,9 +15,9 @@ const BYTES_SPARE: usize = 4096;
 type Found = Result<Vec<Vec<u8>>, Malformed>;
 
 fn poll(decoder: &mut Decoder, bytes: &[u8]) -> Result<Step, Malformed> {
-    LARGEST.set(0);
+    watched::reset();
     let step = decoder.poll(bytes);
-    assert!(LARGEST.get() <= bytes.len() * BYTES_PER_BYTE + BYTES_SPARE);
+    assert!(watched::largest() <= bytes.len() * BYTES_PER_BYTE + BYTES_SPARE);
     step
 }
 
