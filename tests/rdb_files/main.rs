@@ -48,7 +48,8 @@ fn now() -> WallMs {
 /// Keys of every kind in three databases, some of which expire.
 fn fill(wire: &mut Wire) {
     furnish(wire);
-    for (nth, key) in ["s:1", "list", "many:hash", "many:zset", "ints:3", "hash:7"].iter().enumerate()
+    for (nth, key) in
+        ["s:1", "list", "many:hash", "many:zset", "ints:3", "hash:7"].iter().enumerate()
     {
         wire.cmd(&["PEXPIREAT", key, &(LATER_MS + nth as u64).to_string()]);
     }
@@ -248,11 +249,16 @@ fn what_a_real_master_sends_is_loaded() {
         let timeout = std::time::Duration::from_secs(20);
         link.set_read_timeout(Some(timeout)).expect("a time-out");
         use std::io::{Read, Write};
-        link.write_all(b"REPLCONF capa eof capa psync2\r\nPSYNC ? -1\r\n").expect("a request");
-        let (mut heads, mut byte) = (0, [0]);
-        while heads < 2 {
-            link.read_exact(&mut byte).expect("an answer");
-            heads += u8::from(byte == *b"\n");
+        for (request, wanted) in
+            [("REPLCONF capa eof capa psync2\r\n", "+OK"), ("PSYNC ? -1\r\n", "+FULLRESYNC")]
+        {
+            link.write_all(request.as_bytes()).expect("a request");
+            let (mut head, mut byte) = (String::new(), [0]);
+            while !head.ends_with('\n') {
+                link.read_exact(&mut byte).expect("an answer");
+                head.push(char::from(byte[0]));
+            }
+            assert!(head.starts_with(wanted), "{head}");
         }
         let mut loader = Loader::new(Engine::new(5, Thresholds::default()), now());
         let (mut transfer, mut bytes) = (Transfer::default(), [0; 5000]);

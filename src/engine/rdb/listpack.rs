@@ -142,12 +142,31 @@ fn back_size(size: usize) -> ([u8; 5], usize) {
         0x1F_FFFF..0xFFF_FFFF => 4,
         _ => 5,
     };
+    (spelled_back(size, len), len)
+}
+
+fn spelled_back(size: usize, len: usize) -> [u8; 5] {
     let mut back = [0; 5];
     for (place, byte) in back[..len].iter_mut().enumerate() {
         let more = if place == 0 { 0 } else { 0x80 };
         *byte = more | (size >> (7 * (len - 1 - place))) as u8 & 0x7F;
     }
-    (back, len)
+    back
+}
+
+/// Whether servers disagree about the bytes that tell this size: Valkey 9 takes no more of them
+/// than it needs, and neither it nor Redis reads the other's.
+fn is_disputed(size: usize) -> bool {
+    matches!(size, 0x3FFF | 0x1F_FFFF | 0xFFF_FFFF)
+}
+
+/// The smallest size about which servers disagree.
+pub const DISPUTED_MIN: usize = 0x3FFF;
+const LONG_HEAD_BYTES: usize = 5;
+
+/// Whether a listpack with this element is one only to some servers. It is then better not in one.
+pub fn is_disputed_element(element: Element<'_>) -> bool {
+    is_disputed(element.text_len() + LONG_HEAD_BYTES)
 }
 
 /// Visits the elements of a whole listpack.
@@ -206,7 +225,11 @@ pub fn rest<'a>(
 fn element<'a>(input: &mut Reader<'a>) -> Result<Element<'a>, Broken> {
     let before = input.rest().len();
     let element = body(input)?;
-    let (back, len) = back_size(before - input.rest().len());
+    let size = before - input.rest().len();
+    let (mut back, mut len) = back_size(size);
+    if is_disputed(size) && !input.rest().starts_with(&back[..len]) {
+        (back, len) = (spelled_back(size, len - 1), len - 1);
+    }
     match input.take(len)? == &back[..len] {
         true => Ok(element),
         false => Err(Broken),

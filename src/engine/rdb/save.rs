@@ -1,9 +1,9 @@
 //! Writes a value in forms that Redis 7.0 reads.
 
-use super::listpack::Listpack;
+use super::listpack::{DISPUTED_MIN, Listpack, is_disputed_element};
 use super::{Writer, form, intset};
 use crate::base::number::format_f64;
-use crate::engine::packed::Element;
+use crate::engine::packed::{Element, Packed};
 use crate::engine::{Hash, KeySlot, List, Set, Value, Zset};
 
 /// A node of a list grows no larger, unless it has one element only.
@@ -38,7 +38,7 @@ fn save_list(list: &List, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) 
     for sequence in list.sequences() {
         let is_full = NODE_BYTES_MAX < node.size() + sequence.elements_bytes();
         if !node.is_empty() && is_full {
-            nodes.push(std::mem::take(&mut node).into_bytes());
+            nodes.push((form::NODE_PACKED, std::mem::take(&mut node).into_bytes()));
         }
         if sequence.elements_bytes() <= NODE_BYTES_MAX {
             node.push_sequence(sequence);
@@ -46,23 +46,31 @@ fn save_list(list: &List, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) 
         }
         for element in sequence.iter() {
             if !node.is_empty() && NODE_BYTES_MAX < node.size() + element.text_len() {
-                nodes.push(std::mem::take(&mut node).into_bytes());
+                nodes.push((form::NODE_PACKED, std::mem::take(&mut node).into_bytes()));
+            }
+            if is_disputed_element(element) {
+                nodes.push((form::NODE_PLAIN, element.text().into_owned()));
+                continue;
             }
             node.push(element);
         }
     }
-    nodes.push(node.into_bytes());
+    if !node.is_empty() {
+        nodes.push((form::NODE_PACKED, node.into_bytes()));
+    }
 
     head(form::LIST_LISTPACKS, out);
     out.length(nodes.len());
-    for node in nodes {
-        out.length(form::NODE_PACKED as usize);
+    for (kind, node) in nodes {
+        out.length(kind as usize);
         out.blob(&node);
     }
 }
 
 fn save_hash(hash: &Hash, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) {
-    if let Hash::Packed(packed) = hash {
+    if let Hash::Packed(packed) = hash
+        && is_undisputed(packed)
+    {
         head(form::HASH_LISTPACK, out);
         out.blob(&Listpack::of(packed.iter()).into_bytes());
         return;
@@ -87,7 +95,9 @@ fn save_set(set: &Set, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) {
 }
 
 fn save_zset(zset: &Zset, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) {
-    if let Zset::Packed(_) = zset {
+    if let Zset::Packed(packed) = zset
+        && is_undisputed(packed)
+    {
         let mut pack = Listpack::default();
         for (member, score) in zset.iter() {
             pack.push(member);
@@ -104,4 +114,9 @@ fn save_zset(zset: &Zset, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) 
         member.with_text(|it| out.string(it));
         out.double(score);
     }
+}
+
+/// Whether a listpack of these elements is one to every server.
+fn is_undisputed(packed: &Packed) -> bool {
+    packed.bytes() < DISPUTED_MIN || !packed.iter().any(is_disputed_element)
 }

@@ -6,6 +6,9 @@ use crate::engine::{Hash, KeySlot, List, Set, Value, Zset};
 
 /// A value that takes more bytes here is written in steps, if it can be.
 const SMALL_BYTES_MAX: usize = 16 << 10;
+/// An element that has a block of its own and as many bytes is a node without a listpack: it need
+/// not be copied to be written, and some of these sizes are told otherwise by other servers.
+const ALONE_BYTES_MIN: usize = 4 << 10;
 /// A length takes no more.
 const HEAD_BYTES_MAX: usize = 9;
 /// Entries of a table that are walked over together.
@@ -97,7 +100,7 @@ fn write_list(list: &List, place: &mut Place, out: &mut Writer, full: usize) -> 
         let mut window = Window::new(out, place.bytes, full);
         let mut elements = sequence.iter();
         match (elements.next(), elements.next()) {
-            (Some(only), None) if SMALL_BYTES_MAX < only.text_len() => {
+            (Some(only), None) if ALONE_BYTES_MIN <= only.text_len() => {
                 window.length(form::NODE_PLAIN as usize);
                 only.with_text(|it| window.string(it));
             }

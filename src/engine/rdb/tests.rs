@@ -197,3 +197,26 @@ proptest! {
         });
     }
 }
+
+/// Redis and Valkey 9 spell some sizes otherwise. We read both, and write neither.
+#[test]
+fn elements_of_a_disputed_size_are_in_no_listpack() {
+    let text = "x".repeat(0x3FFF - 5);
+    let mut bench = Bench::default();
+    bench.engine.shared_mut().thresholds.hash_value = 20_000;
+    bench.engine.shared_mut().thresholds.zset_value = 20_000;
+    bench.ask(&format!("RPUSH list a {text} b"));
+    bench.ask(&format!("HSET hash f {text}"));
+    bench.ask(&format!("ZADD zset 1 {text}"));
+    for slot in slots(&bench) {
+        let payload = dump(slot);
+        let has = |back: &[u8]| payload.windows(back.len()).any(|it| it == back);
+        assert!(!has(b"x\0\xFF\xFF") && !has(b"x\x7F\xFF"));
+        assert!(read(&payload[..payload.len() - 10]).is_ok());
+    }
+    for back in [&b"\0\xFF\xFF"[..], b"\x7F\xFF"] {
+        let element = [&b"\xF0\xFA\x3F\0\0"[..], text.as_bytes(), back].concat();
+        let pack = sized([b"\0\0\0\0\x01\0", &element[..], b"\xFF"].concat());
+        assert!(read(&framed(super::form::LIST_LISTPACKS, &pack)).is_ok());
+    }
+}
