@@ -34,6 +34,11 @@ impl Writer {
         self.bytes.len()
     }
 
+    /// Whether nothing has been written.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Forgets what has been written, and keeps up to `room` bytes of its room.
     pub fn clear(&mut self, room: usize) {
         self.bytes.clear();

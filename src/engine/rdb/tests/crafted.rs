@@ -1,5 +1,5 @@
-//! Files of every version, in forms that no server of today writes: each cut short anywhere and with
-//! each byte changed is loaded or refused, and never more.
+//! Files of every version, in forms that no server of today writes: each cut short anywhere and
+//! with each byte changed is loaded or refused, and never more.
 
 use super::files::{loaded, loader};
 use crate::base::time::WallMs;
@@ -229,7 +229,7 @@ fn fault(file: &[u8]) -> FileFault {
 fn what_cannot_be_kept_ends_the_load_by_name() {
     let key = Some(b"k".to_vec());
     // "ReJSON-RL" with version 3.
-    let module = b"\x81\x44\x49\x52\x38\x37\x3E\x44\x4B\x03".map(|it| it);
+    let module = b"\x81\x44\x49\x52\x38\x37\x3E\x44\x4B\x03";
     for (body, why, at, key) in [
         (&b"\x0F\x01k"[..], Why::UnsupportedType("stream"), 9, key.clone()),
         (b"\x13\x01k", Why::UnsupportedType("stream"), 9, key.clone()),

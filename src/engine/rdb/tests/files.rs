@@ -252,7 +252,10 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_behind_the_magic_do_no_harm(bytes: Vec<u8>, sizes in prop::collection::vec(1..50_usize, 1..5)) {
+    fn any_bytes_behind_the_magic_do_no_harm(
+        bytes: Vec<u8>,
+        sizes in prop::collection::vec(1..50_usize, 1..5),
+    ) {
         for magic in [&b"REDIS0003"[..], b"REDIS0012", b"VALKEY080"] {
             let _ = loaded(&[magic, &bytes].concat(), &sizes);
         }
