@@ -26,6 +26,8 @@ pub enum EffectBody {
     AsSent,
     /// Others: a span of [`Effects::words`], encoded for the stream.
     Instead(Range<usize>),
+    /// Others, which change no key: hosted replicas pass over them.
+    Passed(Range<usize>),
     /// Others around a long value that stays where it was read into: spans of [`Effects::words`],
     /// and the value between them.
     Around(Range<usize>, Bytes, Range<usize>),
@@ -36,7 +38,9 @@ impl EffectBody {
     fn words_end(&self) -> Option<usize> {
         match self {
             EffectBody::AsSent => None,
-            EffectBody::Instead(span) | EffectBody::Around(_, _, span) => Some(span.end),
+            EffectBody::Instead(span)
+            | EffectBody::Passed(span)
+            | EffectBody::Around(_, _, span) => Some(span.end),
         }
     }
 }
@@ -92,6 +96,13 @@ impl Effects {
         self.push(db, EffectBody::Instead(start..self.words.len()));
     }
 
+    /// The stream says this encoded command, which changes no key: hosted replicas pass over it.
+    pub fn pass(&mut self, db: usize, encoded: &[u8]) {
+        let start = self.words.len();
+        self.words.extend_from_slice(encoded);
+        self.push(db, EffectBody::Passed(start..self.words.len()));
+    }
+
     /// The stream says `command`, a key and a long value that is not copied, and words behind it.
     #[cold]
     pub fn propagate_long(&mut self, command: &[u8], key: &[u8], value: Bytes, rest: &[&[u8]]) {
@@ -133,7 +144,9 @@ impl Effects {
     pub fn encoded(&self, body: &EffectBody) -> Option<Cow<'_, [u8]>> {
         match body {
             EffectBody::AsSent => None,
-            EffectBody::Instead(span) => Some(Cow::Borrowed(&self.words[span.clone()])),
+            EffectBody::Instead(span) | EffectBody::Passed(span) => {
+                Some(Cow::Borrowed(&self.words[span.clone()]))
+            }
             EffectBody::Around(before, value, after) => {
                 let parts = [&self.words[before.clone()], value, &self.words[after.clone()]];
                 Some(Cow::Owned(parts.concat()))

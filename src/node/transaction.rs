@@ -139,6 +139,17 @@ impl Transaction<'_, '_> {
         outcome
     }
 
+    /// Lets the stream say these words, an encoded command that changes no key. Answers whether it
+    /// will: not when the transaction is broken off.
+    pub fn pass(&mut self, db: usize, words: &[u8]) -> bool {
+        let is_sound = !self.is_broken && !self.member().is(MemberFlags::QUARANTINED);
+        if is_sound {
+            self.effects.pass(db, words);
+            self.settled = self.effects();
+        }
+        is_sound
+    }
+
     /// Deletes `key` if its time has come.
     pub fn expire(&mut self, db: usize, key: &[u8], now: WallMs) {
         if !self.member().is(MemberFlags::QUARANTINED) {
@@ -291,6 +302,9 @@ fn append(
         match (&item.body, sent) {
             (EffectBody::Instead(span), _) => {
                 entry.propagate(item.db, &effects.words()[span.clone()], shared);
+            }
+            (EffectBody::Passed(span), _) => {
+                entry.propagate_passed(item.db, &effects.words()[span.clone()]);
             }
             (EffectBody::AsSent, Sent::Borrowed(words)) => {
                 entry.propagate(item.db, words, shared);
