@@ -150,7 +150,8 @@ impl PubSub {
         let receivers = subscribers.map_or(0, |it| it.1.len());
         let has_patterns = kind == SubscriptionKind::Channel && !registry.patterns.is_empty();
         let compared = registry.pattern_bytes.saturating_mul(channel.len()) / COMPARED_BYTES;
-        let compared = if has_patterns { compared.saturating_add(registry.patterns.len()) } else { 0 };
+        let compared =
+            if has_patterns { compared.saturating_add(registry.patterns.len()) } else { 0 };
         if most < receivers.saturating_add(compared) {
             return Err(TooMany);
         }

@@ -123,7 +123,9 @@ impl Subscribed {
 
     /// Whether there is any.
     pub fn is_any(&self) -> bool {
-        [&self.channels, &self.patterns, &self.shard_channels].iter().any(|it| it.load(Relaxed) != 0)
+        [&self.channels, &self.patterns, &self.shard_channels]
+            .iter()
+            .any(|it| it.load(Relaxed) != 0)
     }
 }
 

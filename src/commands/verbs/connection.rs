@@ -15,10 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use subtle::ConstantTimeEq;
 
 const QUICK: Flags = Flags::FAST.union(Flags::LOADING).union(Flags::STALE);
-const ANYONE: Flags = QUICK
-    .union(Flags::NOSCRIPT)
-    .union(Flags::NO_AUTH)
-    .union(Flags::ALLOW_BUSY);
+const ANYONE: Flags = QUICK.union(Flags::NOSCRIPT).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY);
 /// Also of a subscriber that speaks RESP2.
 const ALWAYS: Flags = ANYONE.union(Flags::IN_PUBSUB);
 const DEFAULT_USER: &str = "default";

@@ -136,10 +136,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
     help(Group::Pubsub, "6.2.0"),
 ];
 
-fn subscribe(
-    context: &mut CommandContext<'_>,
-    kind: SubscriptionKind,
-) -> Result<Outcome, Fault> {
+fn subscribe(context: &mut CommandContext<'_>, kind: SubscriptionKind) -> Result<Outcome, Fault> {
     if context.is_too_long(context.args.left()) {
         return Ok(Outcome::Long);
     }
@@ -162,10 +159,7 @@ fn subscribe(
     Ok(Outcome::Answered)
 }
 
-fn unsubscribe(
-    context: &mut CommandContext<'_>,
-    kind: SubscriptionKind,
-) -> Result<Outcome, Fault> {
+fn unsubscribe(context: &mut CommandContext<'_>, kind: SubscriptionKind) -> Result<Outcome, Fault> {
     let had = context.session.subscriptions.as_ref().map_or(0, |it| it.of(kind).len());
     let names = match context.args.left() {
         0 => had,

@@ -69,7 +69,8 @@ impl Caller {
         }
         let mark = self.replies.mark();
         let (input, routes) = (call.input, Vec::new());
-        let mut execution = Execution { input, routes, answers: 0, stop: None, publications: Vec::new() };
+        let mut execution =
+            Execution { input, routes, answers: 0, stop: None, publications: Vec::new() };
         let within = |it: &(CommandId, OwnedRequest)| runs_within(table().get(it.0));
         for part in queue.commands.chunk_by(|one, next| within(one) && within(next)) {
             if within(&part[0]) {

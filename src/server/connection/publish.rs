@@ -64,8 +64,7 @@ impl Caller {
     /// As [`Caller::publish`], within a transaction, whose end is not known yet: what is answered
     /// is delivered when it has committed.
     pub fn publish_within(&mut self, kind: SubscriptionKind, request: Request<'_>) -> Publication {
-        let publication =
-            self.server.pubsub.publish(kind, words_of(request), usize::MAX);
+        let publication = self.server.pubsub.publish(kind, words_of(request), usize::MAX);
         let publication = publication.unwrap_or_else(|_| Publication::none());
         self.answer_publish(&publication);
         publication

@@ -68,7 +68,9 @@ const REFUSALS: &[(&str, Check)] = &[
     }),
     ("not_subscribed", |caller, asking, _| {
         let may = asking.command.spec.flags.contains(Flags::IN_PUBSUB);
-        if may || caller.replies.out.protocol() == Protocol::Resp3 || !caller.session.is_subscribed()
+        if may
+            || caller.replies.out.protocol() == Protocol::Resp3
+            || !caller.session.is_subscribed()
         {
             return Ok(());
         }
@@ -85,9 +87,7 @@ const REFUSALS: &[(&str, Check)] = &[
         lost.map_or(Ok(()), |fault| Err(fault.into()))
     }),
     ("not_paused", |caller, asking, context| {
-        let is_held = |it: &Caller| {
-            it.is_write(asking) || it.may_replicate(asking)
-        };
+        let is_held = |it: &Caller| it.is_write(asking) || it.may_replicate(asking);
         if caller.is_paused(context.now, is_held) { Err(Refusal::Paused) } else { Ok(()) }
     }),
     ("not_queued", |caller, asking, _| {
