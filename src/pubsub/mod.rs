@@ -4,10 +4,12 @@
 //! [`Subscriber::deliver`], never under a lock.
 //! **Invariant:** a message is encoded once, whatever protocols its subscribers speak.
 
-mod subscribers;
 mod delivery;
+mod subscribers;
+mod publication;
 mod registry;
 
-pub use delivery::{Delivery, Publication};
+pub use delivery::Delivery;
+pub use publication::Publication;
 pub use registry::{PubSub, TooMany};
 pub use subscribers::Subscriber;

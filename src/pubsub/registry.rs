@@ -4,7 +4,7 @@
 //! publisher takes the list of a channel's subscribers and the list of patterns along, and matches
 //! and delivers without it.
 
-use super::delivery::Publication;
+use super::publication::Publication;
 use super::subscribers::{Receivers, Subscriber, Subscribers};
 use crate::base::glob::{self, Case};
 use crate::session::{SubscriptionKind, Subscriptions};

@@ -246,9 +246,8 @@ impl<M: Members> Look<'_, M> {
     /// bound.
     fn needs(&self) -> Offset {
         match (self.ask.level, self.ask.floor) {
-            (Level::Bounded { .. }, _) | (_, Floor::Lost(_) | Floor::Foreign) => {
-                self.members.head()
-            }
+            (_, Floor::Lost(_) | Floor::Foreign) => self.members.head(),
+            (Level::Bounded { .. }, Floor::Needs(needs)) => self.members.head().max(needs),
             (_, Floor::Needs(needs)) => needs,
         }
     }
