@@ -22,12 +22,13 @@ for (const RESP of [2, 3]) {
   assert.deepEqual(got, ["news:hi", "n* news:hi", "shard:hi"]);
   assert.deepEqual(await client.pubSubChannels(), ["news"]);
   assert.equal(await client.pubSubNumPat(), 1);
-  await listener.unsubscribe();
-  await listener.pUnsubscribe();
-  await listener.sUnsubscribe();
+  await listener.unsubscribe("news");
+  await listener.pUnsubscribe("n*");
+  await listener.sUnsubscribe("shard");
   assert.equal(await client.publish("news", "gone"), 0);
   await listener.set("k", "v");
-  assert.equal(await listener.get("k"), "v");
+  // Until it is told otherwise, it takes replies as they come.
+  assert.equal(String(await listener.get("k")), "v");
   await listener.close();
   await client.close();
 }
