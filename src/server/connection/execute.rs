@@ -26,8 +26,9 @@ struct Execution<'r> {
     answers: usize,
     /// What a session verb wants to happen afterwards.
     stop: Option<Outcome>,
-    /// Messages that wait until what was written before them is in the log.
-    publications: Vec<Publication>,
+    /// Messages that wait until what was written before them is in the log, with the number of the
+    /// publisher where it has received its own already.
+    publications: Vec<(Publication, Option<u64>)>,
 }
 
 /// Whether a queued command can run within a transaction of the master. A session verb that may
@@ -133,8 +134,7 @@ impl Caller {
         }
         self.refresh(context.now);
         let end = self.position(end);
-        let own = self.takes_own();
-        execution.publications.drain(..).for_each(|it| it.deliver(end, own));
+        execution.publications.drain(..).for_each(|(it, own)| it.deliver(end, own));
         if has_changed {
             self.session.wrote(end, context.now);
         } else {
@@ -209,7 +209,8 @@ impl Caller {
                 if !has_said {
                     return Err(Fault::MasterDown);
                 }
-                execution.publications.push(self.publish_within(kind, request));
+                let own = self.takes_own();
+                execution.publications.push((self.publish_within(kind, request), own));
             }
             Outcome::Execute(_)
             | Outcome::Paused
