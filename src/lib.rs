@@ -29,6 +29,7 @@ pub mod replication;
 pub mod route;
 pub mod session;
 pub mod node;
+pub mod pubsub;
 pub mod config;
 pub mod state;
 pub mod commands;

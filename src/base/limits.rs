@@ -39,6 +39,14 @@ pub const WATCHED_KEYS_MAX: usize = 64 << 10;
 pub const WATCHED_BYTES_MAX: usize = 64 << 20;
 /// Messages that may wait in a connection's mailbox.
 pub const MAILBOX_MESSAGES_MAX: usize = 64 << 10;
+/// Messages that a connection takes out of its mailbox before others have their turn.
+pub const MAILBOX_TAKEN_MAX: usize = 1024;
+/// Subscribers that a worker hands one message to, and patterns that it compares a channel with:
+/// beyond, a thread for long work does it.
+pub const PUBLISH_RECEIVERS_MAX: usize = 2000;
+/// Subscriptions that end with their connection at once; more end on the thread that frees large
+/// values.
+pub const SUBSCRIPTIONS_ENDED_MAX: usize = 1000;
 /// Bytes of pushes that may wait in a connection's mailbox (Redis' default limit of a subscriber's
 /// output).
 pub const MAILBOX_BYTES_MAX: usize = 32 << 20;

@@ -24,6 +24,8 @@ impl Access {
     pub const DELETE: Access = Access(&["RW", "delete"]);
     /// Takes elements away and answers them.
     pub const TAKE: Access = Access(&["RW", "access", "delete"]);
+    /// It is no key: a shard channel.
+    pub const CHANNEL: Access = Access(&["not_key"]);
     /// Removes the key.
     pub const REMOVE: Access = Access(&["RM", "delete"]);
 }

@@ -99,6 +99,7 @@ impl Flags {
     pub const NONE: Flags = Flags::empty();
     /// Those that COMMAND INFO does not know.
     const OURS: Flags = Flags::DANGEROUS
+        .union(Flags::MAY_REPLICATE)
         .union(Flags::IN_PUBSUB)
         .union(Flags::AT_MASTER)
         .union(Flags::FAR)
@@ -135,6 +136,8 @@ pub enum Group {
     Server,
     /// MULTI and its kin.
     Transactions,
+    /// Publish/subscribe.
+    Pubsub,
     /// Ours.
     Proxy,
 }
@@ -152,6 +155,7 @@ impl Group {
         Group::Cluster,
         Group::Server,
         Group::Transactions,
+        Group::Pubsub,
         Group::Proxy,
     ];
 
@@ -168,6 +172,7 @@ impl Group {
             Group::Cluster => "cluster",
             Group::Server => "server",
             Group::Transactions => "transactions",
+            Group::Pubsub => "pubsub",
             Group::Proxy => "proxy",
         }
     }
@@ -183,7 +188,8 @@ impl Group {
             Group::Hash => Some("@hash"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),
-            Group::Cluster | Group::Server | Group::Proxy => None,
+            // That of pub/sub is given by its flag.
+            Group::Cluster | Group::Server | Group::Pubsub | Group::Proxy => None,
         }
     }
 }

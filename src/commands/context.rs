@@ -2,6 +2,7 @@
 
 use super::outcome::Outcome;
 use super::table;
+use crate::base::lowered::long_elements;
 use crate::base::time::{Clock, MonoUs};
 use crate::command::{Args, Class, Fault};
 use crate::engine::{BlockingVerb, ReadVerb, WriteVerb};
@@ -19,7 +20,7 @@ pub struct CommandContext<'t> {
     /// The connection's own memory.
     pub session: &'t mut Session,
     /// What others may know of the connection.
-    pub client: &'t Client,
+    pub client: &'t Arc<Client>,
     /// Name of the listener it came in by.
     pub listener: &'t str,
     /// The listener's own level.
@@ -32,9 +33,16 @@ pub struct CommandContext<'t> {
     pub now: MonoUs,
     /// The clocks, for what must not be as of when the batch began.
     pub clock: &'t dyn Clock,
+    /// Whether nobody else waits for this thread, or what is long cannot go elsewhere.
+    pub works_long: bool,
 }
 
 impl CommandContext<'_> {
+    /// Whether something that touches so many elements is for a thread for long work.
+    pub fn is_too_long(&self, elements: usize) -> bool {
+        !self.works_long && long_elements() < elements
+    }
+
     /// The request, for after its verb.
     pub fn kept_request(&self) -> OwnedRequest {
         OwnedRequest::of(self.args.request().iter())

@@ -10,7 +10,7 @@ use crate::metrics::worst::Key;
 use crate::node::{Condition, KeyWait, Wanted};
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
-use crate::session::Queue;
+use crate::session::{Queue, SubscriptionKind};
 use std::time::Duration;
 
 /// What a request has come to. Small, since every request has one: what only some need is boxed.
@@ -29,6 +29,8 @@ pub enum Outcome {
     /// A job answers, on a thread of its own; nothing else of this connection runs before. The
     /// request is kept for the slow log and for what its writes must have confirmed.
     Apart(Box<(Job, OwnedRequest)>),
+    /// A message is published, as the request says.
+    Publish(SubscriptionKind),
     /// The queued commands run now, and their answers follow.
     Execute(Box<Queue>),
     /// The connection closes once the answer is out.

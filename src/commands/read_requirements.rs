@@ -95,7 +95,8 @@ impl<'a> RequestContext<'a> {
             ladder: &route.ladder,
             ladder_position: LadderPosition::START,
         };
-        if self.once.is_some() || session.ladder.is_some() {
+        let is_plain = self.once.is_none() && session.ladder.is_none();
+        if !is_plain || session.subscriptions.is_some() {
             self.as_wanted(&mut asked, everyone, head, history);
         }
         asked
@@ -117,6 +118,9 @@ impl<'a> RequestContext<'a> {
             asked.floor = once.floor.map_or(floor, |it| floor.and_of(level, it, history));
             asked.level = level;
         }
+        // What was told is seen at every level: whoever publishes has written before.
+        let told = session.subscriptions.as_ref().and_then(|it| it.told_in(history));
+        asked.floor = told.map_or(asked.floor, |it| asked.floor.and_of(Level::Sticky, it, history));
         let once = self.once.and_then(|it| it.ladder.as_ref());
         asked.ladder = once.or(session.ladder.as_deref()).unwrap_or(asked.ladder);
     }

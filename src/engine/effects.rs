@@ -26,6 +26,8 @@ pub enum EffectBody {
     AsSent,
     /// Others: a span of [`Effects::words`], encoded for the stream.
     Instead(Range<usize>),
+    /// Others, which change no key: hosted replicas pass over them.
+    Passed(Range<usize>),
     /// Others around a long value: the one of this number in [`Effects::around`].
     Around(usize),
 }
@@ -95,6 +97,13 @@ impl Effects {
         self.push(db, EffectBody::Instead(start..self.words.len()));
     }
 
+    /// The stream says this encoded command, which changes no key: hosted replicas pass over it.
+    pub fn pass(&mut self, db: usize, encoded: &[u8]) {
+        let start = self.words.len();
+        self.words.extend_from_slice(encoded);
+        self.push(db, EffectBody::Passed(start..self.words.len()));
+    }
+
     /// The stream says `command`, a key and a long value that is not copied, and words behind it.
     #[cold]
     pub fn propagate_long(&mut self, command: &[u8], key: &[u8], value: Bytes, rest: &[&[u8]]) {
@@ -137,7 +146,9 @@ impl Effects {
     pub fn encoded(&self, body: &EffectBody) -> Option<Cow<'_, [u8]>> {
         match body {
             EffectBody::AsSent => None,
-            EffectBody::Instead(span) => Some(Cow::Borrowed(&self.words[span.clone()])),
+            EffectBody::Instead(span) | EffectBody::Passed(span) => {
+                Some(Cow::Borrowed(&self.words[span.clone()]))
+            }
             EffectBody::Around(at) => {
                 let Around { before, value, after } = &self.around[*at];
                 let parts = [&self.words[before.clone()], value, &self.words[after.clone()]];
@@ -161,7 +172,7 @@ impl Effects {
         self.items.truncate(items);
         let span_end = |it: &Item| match &it.body {
             EffectBody::AsSent => None,
-            EffectBody::Instead(span) => Some(span.end),
+            EffectBody::Instead(span) | EffectBody::Passed(span) => Some(span.end),
             EffectBody::Around(at) => Some(self.around[*at].after.end),
         };
         self.words.truncate(self.items.iter().rev().find_map(span_end).unwrap_or(0));

@@ -11,6 +11,8 @@ impl ReplicaSet {
         self.pause.extend(mode, until, now);
         self.announce();
         drop(self.write(&self.member_list()));
+        // Nor are words that enter the log without the master.
+        drop(self.log.lock());
     }
 
     /// Lets everybody go on.

@@ -95,17 +95,25 @@ impl ReplicaSet {
         let mut old_hosted = old.lock_to_write();
         let mut hosted = target.lock_to_write();
         steps::works();
-        while self.apply_locked(target, &mut hosted, ApplyBudget::ALL) == Applied::Some {}
-        target.state.set_replaying(false);
-        if !target.is_sound() {
-            return Err(Refused::Unfit(target.flags()));
-        }
-        let mut log = self.log.lock();
-        match log.head().since(target.applied()) {
-            0 => {}
-            _ if target.is(MemberFlags::PAUSED) => return Err(Refused::Unfit(target.flags())),
-            left => return Err(Refused::Behind(left)),
-        }
+        // PUBLISH moves the stream without the master's lock: what has come between the last look
+        // and the log's lock is applied, too.
+        let mut log = loop {
+            let mut has_applied = false;
+            while self.apply_locked(target, &mut hosted, ApplyBudget::ALL) == Applied::Some {
+                has_applied = true;
+            }
+            target.state.set_replaying(false);
+            if !target.is_sound() {
+                return Err(Refused::Unfit(target.flags()));
+            }
+            let log = self.log.lock();
+            match log.head().since(target.applied()) {
+                0 => break log,
+                _ if target.is(MemberFlags::PAUSED) => return Err(Refused::Unfit(target.flags())),
+                _ if has_applied => drop(log),
+                left => return Err(Refused::Behind(left)),
+            }
+        };
         let history = log.history().promoted(new_replid(), log.head());
         log.begin_history(history.clone());
         self.change_roles(&mut log, old, target, now);

@@ -23,7 +23,7 @@ use crate::command::{Args, Fault, Spec};
 use crate::engine::{
     Around, BlockingVerb, Called, EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, WriteVerb,
 };
-use crate::replication::{Log, WriteTime};
+use crate::replication::{Entry, Log, WriteTime};
 use crate::resp::{Reply, encode_command};
 use bytes::Bytes;
 use std::ops::Range;
@@ -137,6 +137,17 @@ impl Transaction<'_, '_> {
             reply.cut(mark);
         }
         outcome
+    }
+
+    /// Lets the stream say these words, an encoded command that changes no key. Answers whether it
+    /// will: not when the transaction is broken off.
+    pub fn pass(&mut self, db: usize, words: &[u8]) -> bool {
+        let is_sound = !self.is_broken && !self.member().is(MemberFlags::QUARANTINED);
+        if is_sound {
+            self.effects.pass(db, words);
+            self.settled = self.effects();
+        }
+        is_sound
     }
 
     /// Deletes `key` if its time has come.
@@ -287,27 +298,46 @@ fn append(
 ) {
     let mut entry = log.write(items.len(), at);
     for item in items {
-        let shared = effects.shared()[item.shared.clone()].iter().cloned();
-        match (&item.body, sent) {
-            (EffectBody::Instead(span), _) => {
-                entry.propagate(item.db, &effects.words()[span.clone()], shared);
+        let words = match (&item.body, sent) {
+            (EffectBody::AsSent, Sent::Borrowed(words)) => words,
+            (EffectBody::Instead(span), _) => &effects.words()[span.clone()],
+            _ => {
+                append_other(&mut entry, item, effects, sent);
+                continue;
             }
-            (EffectBody::AsSent, Sent::Borrowed(words)) => {
-                entry.propagate(item.db, words, shared);
-            }
-            (EffectBody::AsSent, Sent::Owned(words)) => {
-                entry.propagate_owned(item.db, [words.clone()], shared);
-            }
-            (EffectBody::Around(at), _) => {
-                let Around { before, value, after } = effects.around(*at);
-                let words =
-                    |it: &Range<usize>| Bytes::copy_from_slice(&effects.words()[it.clone()]);
-                let pieces = [words(before), value.clone(), words(after)];
-                entry.propagate_owned(item.db, pieces, shared);
-            }
-        }
+        };
+        entry.propagate(item.db, words, shared_of(item, effects));
     }
     entry.close();
+}
+
+#[inline]
+fn shared_of<'e>(
+    item: &Item,
+    effects: &'e Effects,
+) -> impl ExactSizeIterator<Item = KeySlot> + use<'e> {
+    effects.shared()[item.shared.clone()].iter().cloned()
+}
+
+/// What is long, or changes no key.
+#[cold]
+fn append_other(entry: &mut Entry<'_, KeySlot>, item: &Item, effects: &Effects, sent: &Sent<'_>) {
+    let words = |it: &Range<usize>| &effects.words()[it.clone()];
+    let shared = shared_of(item, effects);
+    match (&item.body, sent) {
+        (EffectBody::Passed(span), _) => entry.propagate_passed(item.db, words(span)),
+        (EffectBody::Around(at), _) => {
+            let Around { before, value, after } = effects.around(*at);
+            let copied = |it| Bytes::copy_from_slice(words(it));
+            let pieces = [copied(before), value.clone(), copied(after)];
+            entry.propagate_owned(item.db, pieces, shared);
+        }
+        (EffectBody::Instead(span), _) => entry.propagate(item.db, words(span), shared),
+        (EffectBody::AsSent, Sent::Owned(words)) => {
+            entry.propagate_owned(item.db, [words.clone()], shared);
+        }
+        (EffectBody::AsSent, Sent::Borrowed(words)) => entry.propagate(item.db, words, shared),
+    }
 }
 
 #[cfg(test)]

@@ -337,6 +337,12 @@ impl<S: Clone> Entry<'_, S> {
         self.record(db, from, shared);
     }
 
+    /// Appends one encoded command that changes no key: hosted replicas pass over it.
+    pub fn propagate_passed(&mut self, db: usize, words: &[u8]) {
+        self.select(db);
+        self.append(words);
+    }
+
     /// As [`Entry::propagate`], for a long command that stays in the memory where it is: pieces of
     /// it, of which there is one where hosted replicas run the command.
     #[cold]

@@ -232,8 +232,9 @@ impl<M: Members> Look<'_, M> {
     #[inline]
     fn fresh(&self, it: &Candidate) -> bool {
         match (self.ask.level, self.ask.floor) {
-            (Level::Bounded { ms, bytes }, _) => {
-                ms.is_none_or(|ms| it.behind_us <= ms.saturating_mul(1000))
+            (Level::Bounded { ms, bytes }, Floor::Needs(needs)) => {
+                needs <= it.applied
+                    && ms.is_none_or(|ms| it.behind_us <= ms.saturating_mul(1000))
                     && bytes.is_none_or(|bytes| self.members.head().since(it.applied) <= bytes)
             }
             (_, Floor::Needs(needs)) => needs <= it.applied,
@@ -245,9 +246,8 @@ impl<M: Members> Look<'_, M> {
     /// bound.
     fn needs(&self) -> Offset {
         match (self.ask.level, self.ask.floor) {
-            (Level::Bounded { .. }, _) | (_, Floor::Lost(_) | Floor::Foreign) => {
-                self.members.head()
-            }
+            (_, Floor::Lost(_) | Floor::Foreign) => self.members.head(),
+            (Level::Bounded { .. }, Floor::Needs(needs)) => self.members.head().max(needs),
             (_, Floor::Needs(needs)) => needs,
         }
     }

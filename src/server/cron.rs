@@ -68,7 +68,8 @@ fn close_idle(server: &Server, now: MonoUs) {
     let Some(timeout) = server.settings().server.idle_timeout() else { return };
     server.clients.each(|client| {
         let active = MonoUs(client.active.load(std::sync::atomic::Ordering::Relaxed));
-        let is_waiting = client.is_waiting();
+        // A subscriber listens.
+        let is_waiting = client.is_waiting() || client.subscribed.is_any();
         if !is_waiting && active.plus(timeout) < now {
             client.kill();
         }

@@ -6,6 +6,7 @@ mod last_reply;
 mod lost;
 mod once;
 mod shared_floors;
+mod subscriptions;
 mod token;
 mod watches;
 
@@ -13,6 +14,7 @@ pub use last_reply::LastReply;
 pub use lost::Lost;
 pub use once::{Once, Tags};
 pub use shared_floors::{Raised, Shared, SharedFloor, SharedFloors};
+pub use subscriptions::{SubscriptionKind, Subscriptions};
 pub use token::TokenSigner;
 pub use watches::{Watch, Watches};
 
@@ -111,6 +113,8 @@ pub struct Session {
     pub queue: Option<Queue>,
     /// WATCH.
     pub watches: Watches,
+    /// SUBSCRIBE and its kin: from the first subscription on.
+    pub subscriptions: Option<Box<Subscriptions>>,
 }
 
 impl Session {
@@ -197,6 +201,27 @@ impl Session {
         if let Some(shared) = &self.shared {
             shared.raise_to_all(head, self.id);
         }
+    }
+
+    /// A message that was published at this position has been delivered: what its publisher had
+    /// written before it is seen from here on. `head` is the end of the stream.
+    pub fn heard(&mut self, at: Position, history: &ReplicationHistory, head: Position) {
+        let at = match history.cover(at) {
+            Coverage::To(offset) | Coverage::Lost(offset) => {
+                Position { replid: history.replid, offset }
+            }
+            Coverage::Foreign => head,
+        };
+        self.saw(at);
+        if let Some(subscriptions) = &mut self.subscriptions {
+            subscriptions.heard(at, history);
+        }
+    }
+
+    /// Whether it subscribes to anything.
+    #[inline]
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriptions.as_ref().is_some_and(|it| !it.is_empty())
     }
 
     /// Whether the last write is less than `sticky_for` ago.

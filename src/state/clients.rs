@@ -6,10 +6,11 @@ use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::node::{BlockedClient, Wake};
+use crate::pubsub::{Delivery, Subscriber};
 use crate::resp::{Protocol, Reply};
 use crate::route::Level;
 use crate::runtime::stream::Peer;
-use crate::session::Session;
+use crate::session::{Session, SubscriptionKind, Subscriptions};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub struct Client {
     /// Whether its connection waits, whether CLIENT UNBLOCK may end that, and above these
     /// [`WAITING_BITS`] the number of the wait.
     waiting: AtomicU64,
+    /// What it subscribes to.
+    pub subscribed: Subscribed,
     /// Marks of CLIENT LIST.
     pub flags: ClientFlags,
     /// Names, which change rarely.
@@ -95,6 +98,34 @@ impl ClientFlags {
     pub fn clear(&self) {
         self.no_evict.store(false, Relaxed);
         self.no_touch.store(false, Relaxed);
+    }
+}
+
+/// How many names of each kind a client subscribes to.
+#[derive(Default)]
+pub struct Subscribed {
+    /// Channels.
+    pub channels: AtomicU32,
+    /// Patterns.
+    pub patterns: AtomicU32,
+    /// Shard channels.
+    pub shard_channels: AtomicU32,
+}
+
+impl Subscribed {
+    /// Lets others see what there is now.
+    pub fn note(&self, subscriptions: &Subscriptions) {
+        let count = |kind| subscriptions.of(kind).len() as u32;
+        self.channels.store(count(SubscriptionKind::Channel), Relaxed);
+        self.patterns.store(count(SubscriptionKind::Pattern), Relaxed);
+        self.shard_channels.store(count(SubscriptionKind::ShardChannel), Relaxed);
+    }
+
+    /// Whether there is any.
+    pub fn is_any(&self) -> bool {
+        [&self.channels, &self.patterns, &self.shard_channels]
+            .iter()
+            .any(|it| it.load(Relaxed) != 0)
     }
 }
 
@@ -213,9 +244,20 @@ impl Client {
             unsent: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
+            subscribed: Subscribed::default(),
             flags: ClientFlags::default(),
             names: Mutex::new(ClientNames { user: "default".into(), ..ClientNames::default() }),
         }
+    }
+}
+
+impl Subscriber for Client {
+    fn number(&self) -> u64 {
+        self.id
+    }
+
+    fn deliver(&self, delivery: &Arc<Delivery>) {
+        self.mailbox.post(Message::Published(delivery.clone()));
     }
 }
 

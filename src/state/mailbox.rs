@@ -5,14 +5,16 @@
 //! connection, and nobody else notices.
 
 use crate::base::ids::{BlockId, SlotId};
-use crate::base::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX};
+use crate::base::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, MAILBOX_TAKEN_MAX};
 use crate::base::position::Offset;
+use crate::pubsub::Delivery;
 use crate::resp::{Protocol, Reply};
 use bytes::Bytes;
 use event_listener::{Event, EventListener};
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::task::Waker;
 
@@ -50,8 +52,10 @@ pub enum Message {
     Filled(SlotId, JobReply),
     /// This wait for keys has ended: its reply, and what was written for it.
     Served(BlockId, JobReply),
-    /// Bytes that belong to no request: pub/sub, invalidations.
+    /// Bytes that belong to no request: invalidations.
     Push(Bytes),
+    /// What was published on something that it subscribes to.
+    Published(Arc<Delivery>),
     /// This wait has ended.
     Woken(BlockId),
     /// CLIENT UNBLOCK has ended this wait.
@@ -60,6 +64,17 @@ pub enum Message {
     Killed,
     /// The proxy shuts down.
     ServerClosing,
+}
+
+impl Message {
+    /// How much it adds to what has been pushed.
+    fn pushed_bytes(&self) -> usize {
+        match self {
+            Message::Push(bytes) => bytes.len(),
+            Message::Published(delivery) => delivery.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// A connection's mailbox.
@@ -86,9 +101,7 @@ impl Mailbox {
         if queue.is_closed || queue.has_overflowed {
             return;
         }
-        if let Message::Push(bytes) = &message {
-            queue.pushed_bytes += bytes.len();
-        }
+        queue.pushed_bytes += message.pushed_bytes();
         let has_room =
             queue.messages.len() < MAILBOX_MESSAGES_MAX && queue.pushed_bytes <= MAILBOX_BYTES_MAX;
         if !has_room {
@@ -112,16 +125,22 @@ impl Mailbox {
         self.has_messages.load(Acquire)
     }
 
-    /// Takes all messages there are. `Err` when there were more than a mailbox holds: the
-    /// connection is to be closed.
+    /// Takes the messages there are, as many as are handled in one turn: the worker has others to
+    /// serve. `Err` when there were more than a mailbox holds: the connection is to be closed.
     pub fn take(&self) -> Result<VecDeque<Message>, MailboxOverflow> {
         let mut queue = self.queue.lock();
-        self.has_messages.store(false, Release);
+        let is_all = queue.messages.len() <= MAILBOX_TAKEN_MAX;
+        self.has_messages.store(!is_all, Release);
         if queue.has_overflowed {
             return Err(MailboxOverflow);
         }
-        queue.pushed_bytes = 0;
-        Ok(std::mem::take(&mut queue.messages))
+        if is_all {
+            queue.pushed_bytes = 0;
+            return Ok(std::mem::take(&mut queue.messages));
+        }
+        let taken: VecDeque<Message> = queue.messages.drain(..MAILBOX_TAKEN_MAX).collect();
+        queue.pushed_bytes -= taken.iter().map(Message::pushed_bytes).sum::<usize>();
+        Ok(taken)
     }
 
     /// Who is woken by the next message. Look at [`Mailbox::has_messages`] afterwards.
@@ -182,6 +201,20 @@ mod tests {
         (0..3).for_each(|_| large.post(Message::Push(bytes.clone())));
         assert_eq!(large.take().unwrap_err(), MailboxOverflow);
         assert!(large.queue.lock().messages.is_empty());
+    }
+
+    #[test]
+    fn many_messages_are_taken_in_parts_and_in_order() {
+        let mailbox = Mailbox::default();
+        let count = MAILBOX_TAKEN_MAX + 1;
+        (0..count).for_each(|it| mailbox.post(Message::Push(it.to_string().into())));
+        let first = mailbox.take().unwrap();
+        assert_eq!((first.len(), mailbox.has_messages()), (MAILBOX_TAKEN_MAX, true));
+        let last = MAILBOX_TAKEN_MAX.to_string();
+        assert_eq!(mailbox.queue.lock().pushed_bytes, last.len());
+        let rest = mailbox.take().unwrap();
+        assert!(matches!(&rest[0], Message::Push(it) if *it == last.as_bytes()));
+        assert!(rest.len() == 1 && !mailbox.has_messages());
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod memory;
 mod server;
 pub mod version;
 
-pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Waiting};
+pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use counters::Counters;
 pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};

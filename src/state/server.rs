@@ -6,6 +6,7 @@ use super::log_limits::LogLimits;
 use super::long_queue::LongQueue;
 use super::rates::Rates;
 use super::slowlog::Slowlog;
+use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
 use crate::base::time::WallMs;
 use crate::config::{Checked, Config};
 use crate::metrics::Delay;
@@ -14,8 +15,9 @@ use crate::metrics::distribution::Distribution;
 use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::{LongWork, Snapshot};
 use crate::node::{AllowedMembers, MemberList, ReplicaSet, new_replid};
-use crate::runtime::{allocation, clock, process, tasks};
-use crate::session::{Session, SharedFloor, SharedFloors, TokenSigner};
+use crate::pubsub::PubSub;
+use crate::runtime::{allocation, clock, lazyfree, process, tasks};
+use crate::session::{Session, SharedFloor, SharedFloors, Subscriptions, TokenSigner};
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -80,6 +82,8 @@ pub struct Server {
     pub metrics: Shards,
     /// Who is connected.
     pub clients: Clients,
+    /// Who subscribes to what.
+    pub pubsub: Arc<PubSub>,
     /// Counts.
     pub counters: Counters,
     /// What the counts gained lately.
@@ -125,6 +129,7 @@ impl Server {
             set,
             metrics: Shards::new(workers),
             clients: Clients::default(),
+            pubsub: Arc::default(),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
             log_limits: LogLimits::default(),
@@ -165,6 +170,15 @@ impl Server {
         session.shared = session.shares_with().map(join);
         if !session.share(&history) {
             session.share_all(head);
+        }
+    }
+
+    /// Ends the subscriptions of a client that has gone: at once, unless they are so many that the
+    /// worker's other clients would notice.
+    pub fn end_subscriptions(&self, number: u64, names: Subscriptions) {
+        let ended = EndedSubscriptions { pubsub: self.pubsub.clone(), number, names };
+        if SUBSCRIPTIONS_ENDED_MAX < ended.names.len() {
+            lazyfree::free_async(ended);
         }
     }
 
@@ -294,5 +308,18 @@ impl Server {
     /// Hears of [`Server::close`]; look at [`Server::is_closing`] after asking for it.
     pub fn closing(&self) -> EventListener {
         self.closing.listen()
+    }
+}
+
+/// Subscriptions of a client that has gone, which end when this is dropped.
+struct EndedSubscriptions {
+    pubsub: Arc<PubSub>,
+    number: u64,
+    names: Subscriptions,
+}
+
+impl Drop for EndedSubscriptions {
+    fn drop(&mut self) {
+        self.pubsub.unsubscribe_all(&self.names, self.number);
     }
 }

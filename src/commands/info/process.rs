@@ -3,6 +3,7 @@
 use super::data;
 use super::lines::{Lines, read};
 use crate::runtime::{clock, lazyfree, process};
+use crate::session::SubscriptionKind;
 use crate::state::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use crate::state::{Memory, Server};
 use std::sync::atomic::Ordering::Relaxed;
@@ -69,6 +70,7 @@ pub fn clients(server: &Server, lines: &mut Lines) {
     lines.line("client_recent_max_input_buffer", most(|it| read(&it.unread)).unwrap_or(0));
     lines.line("client_recent_max_output_buffer", most(|it| read(&it.unsent)).unwrap_or(0));
     lines.line("blocked_clients", blocked);
+    lines.line("pubsub_clients", all.iter().filter(|it| it.subscribed.is_any()).count());
     lines.line("tracking_clients", 0);
     let watched = |it: &crate::state::Client| u64::from(it.watching.load(Relaxed));
     lines.line("watching_clients", all.iter().filter(|it| watched(it) != 0).count());
@@ -146,7 +148,9 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     lines.line("keyspace_hits", snapshot.tally().hits);
     lines.line("keyspace_misses", snapshot.tally().misses);
-    lines.zeros(&["pubsub_channels", "pubsub_patterns", "pubsubshard_channels"]);
+    lines.line("pubsub_channels", server.pubsub.count(SubscriptionKind::Channel));
+    lines.line("pubsub_patterns", server.pubsub.count(SubscriptionKind::Pattern));
+    lines.line("pubsubshard_channels", server.pubsub.count(SubscriptionKind::ShardChannel));
     lines.zeros(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"]);
     lines.zeros(&["slave_expires_tracked_keys"]);
     lines.zeros(DEFRAG_AND_TRACKING);

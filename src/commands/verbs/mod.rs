@@ -18,6 +18,7 @@ pub mod slowlog;
 pub mod memory;
 pub mod debug;
 pub mod transactions;
+mod pubsub;
 pub mod migrate;
 
 use super::SessionRow;
@@ -29,6 +30,7 @@ const FAMILIES: &[&[SessionRow]] = &[
     cluster::ROWS,
     command::ROWS,
     transactions::ROWS,
+    pubsub::ROWS,
     migrate::ROWS,
     proxy::ROWS,
     replication::ROWS,

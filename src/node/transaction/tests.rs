@@ -191,6 +191,33 @@ fn several_calls_stand_between_multi_and_exec_and_reads_see_what_came_before() {
 }
 
 #[test]
+fn words_that_change_no_key_stand_between_calls_and_hosted_replicas_pass_over_them() {
+    let set = set(1);
+    let (member_list, mut effects) = (set.member_list(), Effects::default());
+    let mut writing = set.write(&member_list);
+    let mut transaction = writing.begin(&mut effects, AT);
+    let words = |it: &str| {
+        let mut words = Vec::new();
+        encode_command(
+            &mut words,
+            it.split(' ').map(str::as_bytes).collect::<Vec<_>>().into_iter(),
+        );
+        words
+    };
+    Sent::new(0, "SET a 1", NOW).among(&mut transaction).unwrap();
+    assert!(transaction.pass(0, &words("publish c x")));
+    Sent::new(0, "INCR a", NOW).among(&mut transaction).unwrap();
+    assert!(transaction.pass(0, &words("PUBLISH c y")));
+    let end = transaction.commit();
+    drop(writing);
+    let told = ["SELECT 0", "MULTI", "SET a 1", "publish c x", "INCR a", "PUBLISH c y", "EXEC"];
+    assert_eq!(stream(&set), told);
+    let replica = set.member(MemberId(1));
+    while set.apply(replica, ApplyBudget::SHORT) == Applied::Some {}
+    assert_eq!((replica.applied(), read(&set, 1, "GET a")), (end, "$1 2".to_owned()));
+}
+
+#[test]
 fn of_several_calls_one_that_changes_something_is_not_wrapped() {
     let set = set(1);
     together(&set, &[(0, "GET a"), (0, "SET a 1"), (0, "DEL nosuch")]);

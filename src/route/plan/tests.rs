@@ -104,10 +104,10 @@ impl Case {
     /// Written apart from the code: whether this replica keeps the read's promise as it is.
     fn keeps_the_promise(&self, it: &Candidate) -> bool {
         match (self.level, self.floor) {
-            (Level::Bounded { ms, bytes }, _) => {
+            (Level::Bounded { ms, bytes }, Floor::Needs(needs)) => {
                 let late = ms.is_some_and(|ms| ms * 1000 < it.behind_us);
                 let far = bytes.is_some_and(|bytes| bytes < HEAD - it.applied.bytes());
-                !late && !far
+                !late && !far && needs <= it.applied
             }
             (_, Floor::Needs(needs)) => needs <= it.applied,
             _ => false,
@@ -182,8 +182,7 @@ proptest! {
         let plan = case.plan();
         let Some(taken) = case.step_of(plan) else { return Ok(()) };
         let serving = || case.replicas.iter().filter(|it| it.in_service);
-        let reachable = case.floor != Floor::Needs(Offset::new(HEAD + 1))
-            || matches!(case.level, Level::Bounded { .. });
+        let reachable = case.floor != Floor::Needs(Offset::new(HEAD + 1));
         let first = usize::from(case.ladder_position.step);
         prop_assert!(first <= taken);
         for (at, step) in case.ladder.steps().iter().enumerate().take(taken).skip(first) {

@@ -5,7 +5,7 @@ use crate::base::ids::{BlockId, RouteId};
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
-use crate::config::Config;
+use crate::config::{Config, OutputLimit};
 use crate::node::{AllowedMembers, MemberList, PauseMode, ReplicaSet, unwatch_all};
 use crate::resp::{AuthState, Limits, Protocol, Reply};
 use crate::route::{Allowed, Level};
@@ -191,6 +191,21 @@ impl Caller {
     /// The number of the wait that this request asks for, if it does.
     pub fn next_block(&self) -> BlockId {
         BlockId(self.last_block.0 + 1)
+    }
+
+    /// How much may wait for it to take.
+    #[inline]
+    pub fn output_limit(&self) -> OutputLimit {
+        let limits = &self.settings.server.output_limits;
+        if self.session.is_subscribed() { limits.pubsub } else { limits.normal }
+    }
+
+    /// Ends all subscriptions.
+    pub fn end_subscriptions(&mut self) {
+        if let Some(subscriptions) = &mut self.session.subscriptions {
+            let ended = subscriptions.take_names();
+            self.server.end_subscriptions(self.client.id, ended);
+        }
     }
 
     /// Ends all watches.

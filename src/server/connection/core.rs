@@ -125,8 +125,8 @@ impl Connection {
         env.now.set(context.clock.wall_now());
         env.bulk_bytes_max.set(limits.bulk_bytes_max);
         env.touches.set(!self.caller.session.no_touch);
+        self.caller.replies.out.set_limit(reply_bytes_max(self.caller.output_limit()));
         let server = &self.caller.settings.server;
-        self.caller.replies.out.set_limit(reply_bytes_max(server.output_limits.normal));
         if context.scratch.metrics.is_on() != server.metrics {
             context.scratch.metrics = if server.metrics { Batch::default() } else { Batch::off() };
         }
@@ -201,7 +201,7 @@ impl Connection {
 
     fn come_to(&mut self, outcome: Outcome, context: &mut BatchContext<'_, '_>) {
         match outcome {
-            Outcome::Answered | Outcome::Execute(_) => {}
+            Outcome::Answered | Outcome::Execute(_) | Outcome::Publish(_) => {}
             Outcome::Long => assert!(self.is_long_next(), "it has its place among those who wait"),
             Outcome::Block(block) => self.block(*block, context),
             Outcome::Paused => {
@@ -258,6 +258,8 @@ impl Connection {
             }
             Message::Filled(slot, job_reply) => self.fill(slot, job_reply, context),
             Message::Served(id, job_reply) => self.served(id, job_reply, context),
+            Message::Published(_) if self.is_closing() => {}
+            Message::Published(delivery) => self.caller.deliver(&delivery),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
             Message::Killed => self.close(Why::Killed, context.actions),
             Message::ServerClosing => self.leave(context),
@@ -446,7 +448,7 @@ impl Connection {
             State::Blocked(blocked) => blocked.until,
             _ => None,
         };
-        let limit = self.caller.settings.server.output_limits.normal;
+        let limit = self.caller.output_limit();
         match (wait, self.soft_limit.ends(limit)) {
             (Some(wait), Some(soft_limit)) => Some(wait.min(soft_limit)),
             (wait, soft_limit) => wait.or(soft_limit),
@@ -460,7 +462,7 @@ impl Connection {
         }
         let held = self.caller.replies.held_bytes() as u64;
         self.caller.client.unsent.store(held, Relaxed);
-        let limit = self.caller.settings.server.output_limits.normal;
+        let limit = self.caller.output_limit();
         if is_too_much(limit, held) || self.soft_limit.is_over(limit, held, now) {
             self.overflow(actions);
         }
@@ -500,6 +502,7 @@ impl Drop for Connection {
         if !is_planted(Planted::WatchLeftBehind) {
             self.caller.unwatch_all();
         }
+        self.caller.end_subscriptions();
         self.caller.server.clients.leave(self.caller.client.id);
         self.caller.client.mailbox.close();
     }

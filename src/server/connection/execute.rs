@@ -3,6 +3,7 @@
 use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
+use super::publish::encoded_words;
 use super::transaction::has_write;
 use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::command::{Args, Fault, Group};
@@ -10,6 +11,7 @@ use crate::commands::{Command, Handler, Outcome, table};
 use crate::metrics::Label;
 use crate::node::{MemberFlags, PANICKED, Transaction, Verb};
 use crate::node::{has_stale_watch, unwatch};
+use crate::pubsub::Publication;
 use crate::resp::{Mark, OwnedRequest, Request};
 use crate::route::Reason;
 use crate::session::{LastReply, Queue};
@@ -24,6 +26,9 @@ struct Execution<'r> {
     answers: usize,
     /// What a session verb wants to happen afterwards.
     stop: Option<Outcome>,
+    /// Messages that wait until what was written before them is in the log, with the number of the
+    /// publisher where it has received its own already.
+    publications: Vec<(Publication, Option<u64>)>,
 }
 
 /// Whether a queued command can run within a transaction of the master. A session verb that may
@@ -31,8 +36,10 @@ struct Execution<'r> {
 fn runs_within(command: &Command) -> bool {
     let Handler::Session(_) = command.handler else { return true };
     // CLIENT PAUSE waits for writes that are at work.
-    let is_quiet =
-        matches!(command.spec.group, Group::Connection | Group::Transactions | Group::Generic);
+    let is_quiet = matches!(
+        command.spec.group,
+        Group::Connection | Group::Transactions | Group::Generic | Group::Pubsub
+    );
     is_quiet && command.name != "client|pause"
 }
 
@@ -63,7 +70,8 @@ impl Caller {
         }
         let mark = self.replies.mark();
         let (input, routes) = (call.input, Vec::new());
-        let mut execution = Execution { input, routes, answers: 0, stop: None };
+        let mut execution =
+            Execution { input, routes, answers: 0, stop: None, publications: Vec::new() };
         let within = |it: &(CommandId, OwnedRequest)| runs_within(table().get(it.0));
         for part in queue.commands.chunk_by(|one, next| within(one) && within(next)) {
             if within(&part[0]) {
@@ -109,7 +117,10 @@ impl Caller {
                 Some(verb) => {
                     self.call(command, verb, request, context, &mut transaction, execution)
                 }
-                None => self.queued_session_verb(command, request, context, execution),
+                None => {
+                    let transaction = Some(&mut transaction);
+                    self.queued_session_verb(command, request, context, transaction, execution)
+                }
             };
             self.answer_queued(command, request, mark, outcome, context, execution)
         });
@@ -123,6 +134,7 @@ impl Caller {
         }
         self.refresh(context.now);
         let end = self.position(end);
+        execution.publications.drain(..).for_each(|(it, own)| it.deliver(end, own));
         if has_changed {
             self.session.wrote(end, context.now);
         } else {
@@ -143,7 +155,7 @@ impl Caller {
         context.locks.release();
         let (command, request) = (table().get(*id), request.borrow());
         let mark = self.replies.mark();
-        let outcome = self.queued_session_verb(command, request, context, execution);
+        let outcome = self.queued_session_verb(command, request, context, None, execution);
         self.answer_queued(command, request, mark, outcome, context, execution)?;
         self.refresh(context.now);
         self.session.saw_all(self.position(context.set.head()));
@@ -177,18 +189,29 @@ impl Caller {
         command: &Command,
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
+        transaction: Option<&mut Transaction<'_, '_>>,
         execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
         let Handler::Session(verb) = command.handler else {
             return Err(Fault::WrongArity(command.name.clone()));
         };
-        let outcome = self.run_session_verb(command, verb, request, context);
+        // There is no other thread to go to in the middle of a transaction.
+        let outcome = self.run_session_verb(command, verb, request, true, context);
         context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         match outcome? {
             Outcome::Answered => {}
             Outcome::Block(block) => self.answer_at_once(*block, context),
             Outcome::Close => execution.stop = Some(Outcome::Close),
             Outcome::ShutDown => execution.stop = Some(Outcome::ShutDown),
+            Outcome::Publish(kind) => {
+                let words = encoded_words(request);
+                let has_said = transaction.is_some_and(|it| it.pass(self.session.db, &words));
+                if !has_said {
+                    return Err(Fault::MasterDown);
+                }
+                let own = self.takes_own();
+                execution.publications.push((self.publish_within(kind, request), own));
+            }
             Outcome::Execute(_)
             | Outcome::Paused
             | Outcome::Busy(_)

@@ -25,6 +25,7 @@ mod read;
 mod write;
 mod once;
 mod tag;
+mod publish;
 mod transaction;
 mod execute;
 mod timing;

@@ -20,7 +20,7 @@ use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
 use crate::node::{PauseMode, View};
-use crate::resp::{OwnedRequest, Request};
+use crate::resp::{OwnedRequest, Protocol, Request};
 use crate::session::Queue;
 
 /// What becomes of a request that does not run now.
@@ -66,15 +66,28 @@ const REFUSALS: &[(&str, Check)] = &[
         }
         Ok(())
     }),
+    ("not_subscribed", |caller, asking, _| {
+        let may = asking.command.spec.flags.contains(Flags::IN_PUBSUB);
+        if may
+            || caller.replies.out.protocol() == Protocol::Resp3
+            || !caller.session.is_subscribed()
+        {
+            return Ok(());
+        }
+        let name = &asking.command.name;
+        let text = format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+             RESET are allowed in this context"
+        );
+        Err(Fault::Message(text).into())
+    }),
     ("nothing_lost", |caller, _, _| {
         // A transaction ends at its EXEC, not before: the loss is told behind it.
         let lost = if caller.session.queue.is_none() { caller.take_lost() } else { None };
         lost.map_or(Ok(()), |fault| Err(fault.into()))
     }),
     ("not_paused", |caller, asking, context| {
-        let is_held = |it: &Caller| {
-            it.is_write(asking) || asking.command.spec.flags.contains(Flags::MAY_REPLICATE)
-        };
+        let is_held = |it: &Caller| it.is_write(asking) || it.may_replicate(asking);
         if caller.is_paused(context.now, is_held) { Err(Refusal::Paused) } else { Ok(()) }
     }),
     ("not_queued", |caller, asking, _| {
@@ -122,6 +135,7 @@ impl Caller {
         self.session.is_known
             && self.session.queue.is_none()
             && self.session.lost.is_none()
+            && self.session.subscriptions.is_none()
             && self.pause_mode == PauseMode::Nobody
             && self.settings.set.gate().is_none()
     }
@@ -198,6 +212,15 @@ impl Caller {
         let runs_queue = asking.command.spec.name == "EXEC";
         asking.command.is_write(asking.request)
             || (runs_queue && self.session.queue.as_ref().is_some_and(has_write))
+    }
+
+    /// Whether a request moves the stream though it writes nothing: itself, or what was queued for
+    /// it.
+    fn may_replicate(&self, asking: &Asking<'_>) -> bool {
+        let may = |it: &Command| it.spec.flags.contains(Flags::MAY_REPLICATE);
+        let queue = self.session.queue.as_ref().filter(|_| asking.command.spec.name == "EXEC");
+        may(asking.command)
+            || queue.is_some_and(|it| it.commands.iter().any(|it| may(table().get(it.0))))
     }
 
     /// `min-replicas-to-write`, checked before anything is applied.

@@ -83,8 +83,13 @@ impl Replies {
 
     /// Bytes that belong to no request. They never overtake a reply.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.push_pieces([bytes]);
+    }
+
+    /// As [`Replies::push`], of bytes in several pieces.
+    pub fn push_pieces<const N: usize>(&mut self, pieces: [&[u8]; N]) {
         let mark = self.mark();
-        self.out.append(bytes);
+        pieces.iter().for_each(|it| self.out.append(it));
         self.settle(mark);
     }
 

@@ -4,6 +4,7 @@
 use super::batch::{BatchContext, NotNow};
 use super::call::Call;
 use super::caller::Caller;
+use super::publish::answers_with_pushes;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::{ADOPTED_BYTES_MIN, REPLY_FLUSH_BYTES};
 use crate::base::planted::{Planted, is_planted};
@@ -150,7 +151,7 @@ impl Caller {
         }
         if let Outcome::Answered = outcome {
             context.served += 1;
-            self.silence(mark);
+            self.silence_reply(command, mark);
             return outcome;
         }
         if let Outcome::Long = outcome {
@@ -248,6 +249,15 @@ impl Caller {
         }
     }
 
+    /// As [`Caller::silence`], for the reply of this command, which may be pushes.
+    #[inline]
+    fn silence_reply(&mut self, command: &Command, mark: Mark) {
+        if self.session.replies != ReplyMode::On {
+            let mark = if answers_with_pushes(command) { self.replies.mark() } else { mark };
+            self.silence_now(mark);
+        }
+    }
+
     #[cold]
     fn silence_now(&mut self, mark: Mark) {
         match self.session.replies {
@@ -301,7 +311,11 @@ impl Caller {
             context.locks.release();
         }
         let was_known = self.session.is_known;
-        let outcome = self.run_session_verb(command, verb, call.request, context);
+        let works_long = context.scratch.works_long;
+        let outcome = self.run_session_verb(command, verb, call.request, works_long, context);
+        if let Ok(Outcome::Long) = outcome {
+            return outcome;
+        }
         context.has_new_limits |= was_known != self.session.is_known;
         if command.spec.flags.contains(Flags::ADMIN) {
             // It may be held back by its own word, and be slow by it.
@@ -325,6 +339,10 @@ impl Caller {
                     not_now.outcome()
                 }
             },
+            Outcome::Publish(kind) => match self.publish(kind, call.request, context) {
+                Ok(()) => Ok(Outcome::Answered),
+                Err(not_now) => not_now.outcome(),
+            },
             outcome => Ok(outcome),
         }
     }
@@ -335,10 +353,11 @@ impl Caller {
         command: &Command,
         verb: SessionVerb,
         request: Request<'_>,
+        works_long: bool,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         context.begin_command(command);
-        if command.spec.group != Group::Connection {
+        if !matches!(command.spec.group, Group::Connection | Group::Pubsub) {
             context.end_run();
             self.server.metrics.flush(context.scratch.worker, &mut context.scratch.metrics);
         }
@@ -354,6 +373,7 @@ impl Caller {
             reply: &mut self.replies.out,
             now: context.now,
             clock: context.clock,
+            works_long,
         };
         verb_context.session.last.is_told = false;
         let outcome = verb(&mut verb_context);

@@ -84,7 +84,7 @@ impl Caller {
             request: call.request.to_owned(),
             db: self.session.db,
             protocol: self.replies.out.protocol(),
-            reply_bytes_max: reply_bytes_max(self.settings.server.output_limits.normal),
+            reply_bytes_max: reply_bytes_max(self.output_limit()),
             client: self.client.clone(),
             block,
         };

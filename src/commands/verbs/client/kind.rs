@@ -28,8 +28,12 @@ impl Kind {
         })
     }
 
-    /// All our connections are clients: nobody follows us over one, and nobody listens.
-    pub fn is_of(self, _: &Client) -> bool {
-        self == Kind::Normal
+    /// All our connections are clients: nobody follows us over one.
+    pub fn is_of(self, client: &Client) -> bool {
+        match self {
+            Kind::Normal => !client.subscribed.is_any(),
+            Kind::Pubsub => client.subscribed.is_any(),
+            Kind::Replica | Kind::Master => false,
+        }
     }
 }

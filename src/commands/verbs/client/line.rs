@@ -18,8 +18,8 @@ pub fn line(client: &Client, settings: &Config, table: &Table, now: MonoUs) -> S
     let queued = client.queued_bytes.load(Relaxed);
     let multi = i64::from(client.queued.load(Relaxed)) - 1;
     format!(
-        "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub=0 psub=0 \
-         ssub=0 multi={multi} qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0 \
+        "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} \
+         ssub={} multi={multi} qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0 \
          obl=0 oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir=-1 resp={} \
          lib-name={} lib-ver={} level={} floor={}\n",
         client.id,
@@ -29,6 +29,9 @@ pub fn line(client: &Client, settings: &Config, table: &Table, now: MonoUs) -> S
         names.name,
         marks(client),
         client.db.load(Relaxed),
+        client.subscribed.channels.load(Relaxed),
+        client.subscribed.patterns.load(Relaxed),
+        client.subscribed.shard_channels.load(Relaxed),
         unread + unsent + queued + size_of::<Client>() as u64,
         if unsent == 0 { "r" } else { "rw" },
         command(client, table),
@@ -67,6 +70,7 @@ fn command<'t>(client: &Client, table: &'t Table) -> &'t str {
 fn marks(client: &Client) -> String {
     let flags = &client.flags;
     let all = [
+        ('P', client.subscribed.is_any()),
         ('x', client.queued.load(Relaxed) != 0),
         ('b', client.is_waiting()),
         ('c', flags.is_closing.load(Relaxed)),

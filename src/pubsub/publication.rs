@@ -1,0 +1,61 @@
+//! A message with those who receive it, as of when its publisher asked.
+
+use super::delivery::{Delivery, Frame};
+use super::subscribers::Receivers;
+use crate::base::position::Position;
+use crate::resp::Protocol;
+use crate::session::SubscriptionKind;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// A message that is to be delivered, with those who receive it.
+pub struct Publication {
+    parts: Vec<Part>,
+}
+
+/// The part of a publication for the subscribers of one name.
+struct Part {
+    kind: SubscriptionKind,
+    name: Bytes,
+    frame: Frame,
+    receivers: Receivers,
+}
+
+impl Publication {
+    /// A message on `channel`, for nobody so far.
+    pub fn none() -> Publication {
+        Publication { parts: Vec::new() }
+    }
+
+    /// Adds those who receive it for their subscription to `name`.
+    pub fn add(
+        &mut self,
+        kind: SubscriptionKind,
+        name: Bytes,
+        receivers: Receivers,
+        [channel, message]: [&[u8]; 2],
+    ) {
+        let frame = Frame::of(kind, &name, channel, message);
+        self.parts.push(Part { kind, name, frame, receivers });
+    }
+
+    /// How often it is received: who has subscribed in several ways receives it several times.
+    pub fn receivers(&self) -> usize {
+        self.parts.iter().map(|it| it.receivers.len()).sum()
+    }
+
+    /// Tells the bytes of each message that the subscriber of this number receives.
+    pub fn each_for(&self, number: u64, protocol: Protocol, mut tell: impl FnMut([&[u8]; 2])) {
+        let is_for = |it: &&Part| it.receivers.iter().any(|it| it.number() == number);
+        self.parts.iter().filter(is_for).for_each(|it| tell(it.frame.pieces(protocol)));
+    }
+
+    /// Hands it to all who receive it but for the one of the number `except`, if there is such.
+    pub fn deliver(self, at: Position, except: Option<u64>) {
+        for Part { kind, name, frame, receivers } in self.parts {
+            let delivery = Arc::new(Delivery::of(kind, name, frame, at));
+            let meant = receivers.iter().filter(|it| Some(it.number()) != except);
+            meant.for_each(|it| it.deliver(&delivery));
+        }
+    }
+}

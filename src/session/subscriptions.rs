@@ -1,0 +1,144 @@
+//! What a connection has subscribed to, and how far its reads must have come for what it was told.
+
+use crate::base::position::{Coverage, Position, ReplicationHistory};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+
+/// What can be subscribed to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SubscriptionKind {
+    /// A channel (SUBSCRIBE).
+    Channel,
+    /// All channels whose names match a pattern (PSUBSCRIBE).
+    Pattern,
+    /// A shard channel (SSUBSCRIBE).
+    ShardChannel,
+}
+
+impl SubscriptionKind {
+    /// All of them.
+    pub const ALL: [SubscriptionKind; 3] =
+        [SubscriptionKind::Channel, SubscriptionKind::Pattern, SubscriptionKind::ShardChannel];
+}
+
+/// The subscriptions of one connection, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Subscriptions {
+    channels: BTreeSet<Bytes>,
+    patterns: BTreeSet<Bytes>,
+    shard_channels: BTreeSet<Bytes>,
+    told: Option<Position>,
+}
+
+impl Subscriptions {
+    /// The names of this kind.
+    pub fn of(&self, kind: SubscriptionKind) -> &BTreeSet<Bytes> {
+        match kind {
+            SubscriptionKind::Channel => &self.channels,
+            SubscriptionKind::Pattern => &self.patterns,
+            SubscriptionKind::ShardChannel => &self.shard_channels,
+        }
+    }
+
+    fn of_mut(&mut self, kind: SubscriptionKind) -> &mut BTreeSet<Bytes> {
+        match kind {
+            SubscriptionKind::Channel => &mut self.channels,
+            SubscriptionKind::Pattern => &mut self.patterns,
+            SubscriptionKind::ShardChannel => &mut self.shard_channels,
+        }
+    }
+
+    /// Adds a name. Answers whether it is new.
+    pub fn add(&mut self, kind: SubscriptionKind, name: Bytes) -> bool {
+        self.of_mut(kind).insert(name)
+    }
+
+    /// Takes a name out. Answers whether it was there.
+    pub fn remove(&mut self, kind: SubscriptionKind, name: &[u8]) -> bool {
+        self.of_mut(kind).remove(name)
+    }
+
+    /// Takes all names out.
+    pub fn take_names(&mut self) -> Subscriptions {
+        let told = self.told;
+        std::mem::replace(self, Subscriptions { told, ..Subscriptions::default() })
+    }
+
+    /// How many there are of all kinds.
+    pub fn len(&self) -> usize {
+        self.channels.len() + self.patterns.len() + self.shard_channels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many there are, as replies to subscribing and unsubscribing count them: those of shard
+    /// channels apart.
+    pub fn counted_with(&self, kind: SubscriptionKind) -> usize {
+        match kind {
+            SubscriptionKind::ShardChannel => self.shard_channels.len(),
+            _ => self.channels.len() + self.patterns.len(),
+        }
+    }
+
+    /// A message that was published at this position has been delivered.
+    pub fn heard(&mut self, at: Position, history: &ReplicationHistory) {
+        let told = self.told_in(history).filter(|it| at.offset < it.offset);
+        self.told = Some(told.unwrap_or(at));
+    }
+
+    /// Where the last message stands that was delivered, in today's history: no read at any level
+    /// may be older. A message that a failover has cut off asks for what the histories share.
+    pub fn told_in(&self, history: &ReplicationHistory) -> Option<Position> {
+        let told = self.told?;
+        match history.cover(told) {
+            Coverage::To(offset) | Coverage::Lost(offset) => {
+                Some(Position { replid: history.replid, offset })
+            }
+            Coverage::Foreign => Some(told),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::{Offset, ReplId};
+
+    const OLD: ReplId = ReplId::new([1; 20]);
+    const NEW: ReplId = ReplId::new([2; 20]);
+
+    #[test]
+    fn what_was_told_only_rises_and_outlives_a_failover_and_unsubscribing() {
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        let old = ReplicationHistory::new(OLD);
+        let mut subscriptions = Subscriptions::default();
+        assert_eq!(subscriptions.told_in(&old), None);
+        for (heard, told) in [(30, 30), (20, 30), (70, 70)] {
+            subscriptions.heard(at(OLD, heard), &old);
+            assert_eq!(subscriptions.told_in(&old), Some(at(OLD, told)));
+        }
+        let new = old.promoted(NEW, Offset::new(50));
+        assert_eq!(subscriptions.told_in(&new), Some(at(NEW, 50)), "the rest is lost");
+        subscriptions.heard(at(NEW, 60), &new);
+        subscriptions.take_names();
+        assert_eq!(subscriptions.told_in(&new), Some(at(NEW, 60)));
+    }
+
+    #[test]
+    fn shard_channels_are_counted_apart() {
+        let mut subscriptions = Subscriptions::default();
+        assert!(subscriptions.add(SubscriptionKind::Channel, Bytes::from_static(b"a")));
+        assert!(!subscriptions.add(SubscriptionKind::Channel, Bytes::from_static(b"a")));
+        assert!(subscriptions.add(SubscriptionKind::Pattern, Bytes::from_static(b"a")));
+        assert!(subscriptions.add(SubscriptionKind::ShardChannel, Bytes::from_static(b"a")));
+        assert_eq!(subscriptions.counted_with(SubscriptionKind::Pattern), 2);
+        assert_eq!(subscriptions.counted_with(SubscriptionKind::ShardChannel), 1);
+        assert!(subscriptions.remove(SubscriptionKind::Pattern, b"a"));
+        assert!(!subscriptions.remove(SubscriptionKind::Pattern, b"a"));
+        assert_eq!((subscriptions.len(), subscriptions.take_names().len()), (2, 2));
+        assert!(subscriptions.is_empty());
+    }
+}
