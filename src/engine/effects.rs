@@ -62,11 +62,14 @@ impl Effects {
     }
 
     /// Forgets all effects.
+    #[inline]
     pub fn clear(&mut self) {
         self.items.clear();
         self.words.clear();
         self.shared.clear();
-        self.around.clear();
+        if !self.around.is_empty() {
+            self.around.clear();
+        }
     }
 
     /// Effects that follow belong to database `db`; those that are there stay.

@@ -365,7 +365,8 @@ impl<S: Clone> Entry<'_, S> {
     }
 
     /// What hosted replicas do with the command that stands in the stream from `from` on.
-    #[inline]
+    // As above.
+    #[inline(always)]
     fn record(&mut self, db: usize, from: Offset, shared: impl ExactSizeIterator<Item = S>) {
         if !self.log.followers.feeds_hosted() {
             return;
@@ -395,7 +396,8 @@ impl<S: Clone> Entry<'_, S> {
         end
     }
 
-    #[inline]
+    // Its other callers are cold.
+    #[inline(always)]
     fn select(&mut self, db: usize) {
         if self.log.selected != Some(db) {
             self.append_select(db);
