@@ -187,7 +187,11 @@ impl Script {
             0 | 1 => {
                 let level = around.any_of(&["sticky", "linearizable", "global", "eventual"]);
                 let what = What::Get { key, level: Level::parse(level).unwrap(), may_lag };
-                self.say(&format!("PROXY ONCE LEVEL {level} DO GET"), &[key_name.clone()], what);
+                self.say(
+                    &format!("PROXY ONCE LEVEL {level} DO GET"),
+                    std::slice::from_ref(&key_name),
+                    what,
+                );
                 // What it has seen there says where it may read now.
                 self.say(name, &[key_name], self.get_of(key, may_lag));
             }
