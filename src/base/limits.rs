@@ -18,6 +18,9 @@ pub const READ_CHUNK_BYTES: usize = 16 << 10;
 /// Shortest string that is stored in the memory it was read into; what is shorter is copied, into
 /// an allocation that fits. Buffers that are as long are freed on a thread of their own.
 pub const ADOPTED_BYTES_MIN: usize = 1 << 20;
+/// Reply bytes that are sent before others have their turn. A peer that reads as fast as they are
+/// sent would have its worker for itself until a long reply has left.
+pub const SEND_BYTES_MAX: usize = 512 << 10;
 /// Reply bytes that are gathered before the connection writes them out within one batch.
 pub const REPLY_FLUSH_BYTES: usize = 64 << 10;
 /// What an empty reply buffer keeps of its room; a long reply's is given back once it has left.

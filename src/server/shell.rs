@@ -5,6 +5,7 @@ use super::connection::{Action, BatchContext, Connection, Event, Why, WorkerScra
 use super::jobs;
 use super::placement::{Place, Placement, Threads};
 use crate::base::ids::{BlockId, SlotId};
+use crate::base::limits::SEND_BYTES_MAX;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
@@ -47,6 +48,8 @@ pub struct Shell {
     has_peer_ended: bool,
     /// The socket has taken no more the last time; it will tell when it does.
     is_full: bool,
+    /// There may be room for more: others have their turn first.
+    may_send: bool,
     actions: Vec<Action>,
     placement: Placement,
     threads: Arc<Threads>,
@@ -100,6 +103,7 @@ impl Shell {
             may_read: false,
             has_peer_ended: false,
             is_full: false,
+            may_send: false,
             actions: Vec::new(),
             placement,
             threads,
@@ -247,8 +251,8 @@ impl Shell {
         if let Some(place) = self.placement.must_go_to(connection.is_long_next()) {
             return Next::MoveTo(place);
         }
-        if self.may_read || connection.has_more() || connection.caller.client.mailbox.has_messages()
-        {
+        let has_messages = connection.caller.client.mailbox.has_messages();
+        if self.may_read || self.may_send || connection.has_more() || has_messages {
             return Next::GiveWay;
         }
         // Everything that had arrived is answered, as far as it can be: the time to leave. What
@@ -345,6 +349,7 @@ impl Shell {
     /// them.
     fn transmit(&mut self) -> io::Result<()> {
         self.is_full = false;
+        self.may_send = false;
         let mut sent = 0;
         if self.connection.is_closed() {
             return Ok(());
@@ -356,10 +361,15 @@ impl Shell {
             }
         }
         while let Some(bytes) = self.connection.poll_transmit() {
-            match self.stream.try_write(bytes) {
+            let left = SEND_BYTES_MAX - sent;
+            if left == 0 {
+                self.may_send = true;
+                break;
+            }
+            match self.stream.try_write(&bytes[..bytes.len().min(left)]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
-                    sent += count as u64;
+                    sent += count;
                     self.connection.transmitted(count);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -370,9 +380,9 @@ impl Shell {
             }
         }
         if sent != 0 {
-            self.server.counters.bytes_out.add(tasks::worker(), sent);
+            self.server.counters.bytes_out.add(tasks::worker(), sent as u64);
         }
-        if self.is_full || self.was_full() {
+        if self.is_full || self.may_send || self.was_full() {
             self.connection.check_output(clock::mono_now(), &mut self.actions);
         }
         Ok(())
