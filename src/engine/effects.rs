@@ -28,19 +28,18 @@ pub enum EffectBody {
     Instead(Range<usize>),
     /// Others, which change no key: hosted replicas pass over them.
     Passed(Range<usize>),
-    /// Others around a long value: the one of this number in [`Effects::around`].
+    /// Others around a long value: the one of this number, see [`Effects::pieces`].
     Around(usize),
 }
 
 /// The words of a command around a long value that stays where it was read into.
 #[derive(Debug)]
-pub struct Around {
+struct Around {
     /// A span of [`Effects::words`].
-    pub before: Range<usize>,
-    /// The value.
-    pub value: Bytes,
+    before: Range<usize>,
+    value: Bytes,
     /// A span of [`Effects::words`].
-    pub after: Range<usize>,
+    after: Range<usize>,
 }
 
 /// The effects of a transaction's calls, in order. Reused from one transaction to the next.
@@ -152,17 +151,16 @@ impl Effects {
             EffectBody::Instead(span) | EffectBody::Passed(span) => {
                 Some(Cow::Borrowed(&self.words[span.clone()]))
             }
-            EffectBody::Around(at) => {
-                let Around { before, value, after } = &self.around[*at];
-                let parts = [&self.words[before.clone()], value, &self.words[after.clone()]];
-                Some(Cow::Owned(parts.concat()))
-            }
+            EffectBody::Around(at) => Some(Cow::Owned(self.pieces(*at).concat())),
         }
     }
 
-    /// What [`EffectBody::Around`] has.
-    pub fn around(&self, at: usize) -> &Around {
-        &self.around[at]
+    /// The pieces of [`EffectBody::Around`], in order; its value is shared, not copied.
+    #[cold]
+    pub fn pieces(&self, at: usize) -> [Bytes; 3] {
+        let Around { before, value, after } = &self.around[at];
+        let words = |it: &Range<usize>| Bytes::copy_from_slice(&self.words[it.clone()]);
+        [words(before), value.clone(), words(after)]
     }
 
     /// Entries that [`Item::shared`] points into.

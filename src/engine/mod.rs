@@ -34,7 +34,7 @@ pub use databases::Engine;
 pub use db::Db;
 pub use db_mut::DbMut;
 pub use digest::Digest;
-pub use effects::{Around, EffectBody, Effects, Item};
+pub use effects::{EffectBody, Effects, Item};
 pub use hash::Hash;
 pub use keyspace::Keyspace;
 pub use list::{End, List};

@@ -21,12 +21,11 @@ use crate::base::position::Offset;
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, Fault, Spec};
 use crate::engine::{
-    Around, BlockingVerb, Called, EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, WriteVerb,
+    BlockingVerb, Called, EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, WriteVerb,
 };
-use crate::replication::{Entry, Log, WriteTime};
+use crate::replication::{Log, WriteTime};
 use crate::resp::{Reply, encode_command};
 use bytes::Bytes;
-use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a transaction calls.
@@ -243,7 +242,7 @@ impl Transaction<'_, '_> {
         }
         let mut encoded = Vec::new();
         encode_command(&mut encoded, args.request().iter());
-        self.append_all(Sent::Owned(encoded.into()));
+        self.append_all(Sent::Borrowed(&encoded));
     }
 
     #[inline]
@@ -298,46 +297,28 @@ fn append(
 ) {
     let mut entry = log.write(items.len(), at);
     for item in items {
-        let words = match (&item.body, sent) {
-            (EffectBody::AsSent, Sent::Borrowed(words)) => words,
-            (EffectBody::Instead(span), _) => &effects.words()[span.clone()],
-            _ => {
-                append_other(&mut entry, item, effects, sent);
+        let shared = effects.shared()[item.shared.clone()].iter().cloned();
+        let words = match &item.body {
+            EffectBody::AsSent => match sent {
+                Sent::Borrowed(words) => words,
+                Sent::Owned(words) => {
+                    entry.propagate_owned(item.db, [words.clone()], shared);
+                    continue;
+                }
+            },
+            EffectBody::Instead(span) => &effects.words()[span.clone()],
+            EffectBody::Passed(span) => {
+                entry.propagate_passed(item.db, &effects.words()[span.clone()]);
+                continue;
+            }
+            EffectBody::Around(at) => {
+                entry.propagate_owned(item.db, effects.pieces(*at), shared);
                 continue;
             }
         };
-        entry.propagate(item.db, words, shared_of(item, effects));
+        entry.propagate(item.db, words, shared);
     }
     entry.close();
-}
-
-#[inline]
-fn shared_of<'e>(
-    item: &Item,
-    effects: &'e Effects,
-) -> impl ExactSizeIterator<Item = KeySlot> + use<'e> {
-    effects.shared()[item.shared.clone()].iter().cloned()
-}
-
-/// What is long, or changes no key.
-#[cold]
-fn append_other(entry: &mut Entry<'_, KeySlot>, item: &Item, effects: &Effects, sent: &Sent<'_>) {
-    let words = |it: &Range<usize>| &effects.words()[it.clone()];
-    let shared = shared_of(item, effects);
-    match (&item.body, sent) {
-        (EffectBody::Passed(span), _) => entry.propagate_passed(item.db, words(span)),
-        (EffectBody::Around(at), _) => {
-            let Around { before, value, after } = effects.around(*at);
-            let copied = |it| Bytes::copy_from_slice(words(it));
-            let pieces = [copied(before), value.clone(), copied(after)];
-            entry.propagate_owned(item.db, pieces, shared);
-        }
-        (EffectBody::Instead(span), _) => entry.propagate(item.db, words(span), shared),
-        (EffectBody::AsSent, Sent::Owned(words)) => {
-            entry.propagate_owned(item.db, [words.clone()], shared);
-        }
-        (EffectBody::AsSent, Sent::Borrowed(words)) => entry.propagate(item.db, words, shared),
-    }
 }
 
 #[cfg(test)]

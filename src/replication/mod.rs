@@ -13,6 +13,6 @@ mod window;
 mod log;
 
 pub use followers::{DisconnectReason, Follower, FollowerId, FollowerKind, FollowerState};
-pub use log::{Entry, Log, WriteTime};
+pub use log::{Log, WriteTime};
 pub use peer_fault::PeerFault;
 pub use window::{PendingRecord, Record, What};

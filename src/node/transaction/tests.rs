@@ -191,6 +191,15 @@ fn several_calls_stand_between_multi_and_exec_and_reads_see_what_came_before() {
 }
 
 #[test]
+fn short_writes_whose_words_are_encoded_for_the_log_share_its_blocks() {
+    // As inline requests and those behind PROXY ONCE are.
+    let set = set(1);
+    (0..500).for_each(|it| write(&set, &format!("SET key:{it} value"), NOW));
+    let blocks = set.stream_from(Offset::ZERO).expect("the backlog keeps everything");
+    assert_eq!(blocks.len(), 1);
+}
+
+#[test]
 fn words_that_change_no_key_stand_between_calls_and_hosted_replicas_pass_over_them() {
     let set = set(1);
     let (member_list, mut effects) = (set.member_list(), Effects::default());
