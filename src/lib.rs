@@ -14,7 +14,9 @@
 //! `node/transaction.rs` at the master; the verb stands in `engine/verbs/`, beside its row; what it
 //! did is in `replication/log.rs`; `connection/replies.rs` holds the answer until the shell has
 //! sent it. What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`;
-//! calls that wait for keys are in `node/key_waiters.rs`, and `node/serve.rs` makes them again. Who
+//! calls that wait for keys are in `node/key_waiters.rs`, and `node/serve.rs` makes them again.
+//! What is published goes by `connection/publish.rs` and `node/propagate.rs` to the mailboxes of
+//! those whom `pubsub/registry.rs` knows. Who
 //! applies at replicas, and when, stands in `node/turn.rs`; what is long (`engine/work.rs`) is done
 //! on threads for that (`server/placement.rs`), and `node/long_hold.rs` says who does not wait for
 //! it.
