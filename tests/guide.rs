@@ -12,7 +12,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use support::Server;
+use support::{Server, python};
 
 /// What a program gets to run; `timeout` ends it.
 const SECONDS_MAX: &str = "60";
@@ -179,12 +179,6 @@ fn line_matches(wanted: &str, shown: &str) -> bool {
             ends.into_iter().any(|at| line_matches(rest, &left[at..]))
         }),
     }
-}
-
-fn python() -> String {
-    let venv = root().join(".venv/bin/python3");
-    let found = if venv.exists() { venv.display().to_string() } else { "python3".into() };
-    env::var("PYTHON").unwrap_or(found)
 }
 
 fn shown(output: &Output) -> String {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 use support::wire::encode;
-use support::{BOTH, Server, Value, info_field, order, until, within, words};
+use support::{BOTH, Server, Value, info_field, order, python, until, within, words};
 
 /// How long a real Redis may take to say more.
 const QUIET: Duration = Duration::from_millis(12);
@@ -399,11 +399,8 @@ fn root() -> PathBuf {
 
 #[test]
 fn redis_py_publishes_and_subscribes() {
-    let venv = root().join("../.venv/bin/python3");
-    let found = if venv.exists() { venv.display().to_string() } else { "python3".into() };
-    let python = std::env::var("PYTHON").unwrap_or(found);
     let server = Server::entourage(&[]);
-    run_client(&python, "pubsub_redis_py.py", &root().join("clients"), server.port());
+    run_client(&python(), "pubsub_redis_py.py", &root().join("clients"), server.port());
 }
 
 #[test]

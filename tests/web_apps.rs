@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
-use support::{Server, words};
+use support::{Server, python, words};
 
 /// Processes of an application.
 const PROCESSES: usize = 4;
@@ -136,12 +136,6 @@ fn shop(interpreter: &str, script: &str, redis: u16) -> Shop {
 
 fn apps() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apps")
-}
-
-fn python() -> String {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(".venv/bin/python3");
-    let found = if venv.exists() { venv.display().to_string() } else { "python3".into() };
-    env::var("PYTHON").unwrap_or(found)
 }
 
 /// The number behind `name` in the last line that has it.
