@@ -66,6 +66,11 @@ pub const BACKLOG_PIECES_MAX: usize = 64;
 /// `client-output-buffer-limit replica`); past it, it is disconnected and must resync. A hosted
 /// replica's bound is `replica-feed-limit`.
 pub const FOLLOWER_BYTES_MAX: usize = 256 << 20;
+/// A replica that asks for a full resync is given a snapshot that is at hand when the stream has gone
+/// no further since.
+pub const WIRE_JOIN_BYTES_MAX: u64 = 64 << 20;
+/// Stream bytes that a replica on the wire is sent at a time.
+pub const WIRE_CHUNK_BYTES: usize = 64 << 10;
 /// Stream bytes that a hosted replica takes at a time, but for the write at hand.
 pub const TAKE_BYTES_MAX: usize = 16 << 20;
 /// Smallest `repl-backlog-size`.

@@ -8,6 +8,7 @@ use crate::base::time::MonoUs;
 use crate::metrics::Place;
 use crate::metrics::worst::Key;
 use crate::node::{Condition, KeyWait, Wanted};
+use crate::replication::psync::Asked;
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
@@ -33,6 +34,8 @@ pub enum Outcome {
     Publish(SubscriptionKind),
     /// The queued commands run now, and their answers follow.
     Execute(Box<Queue>),
+    /// The connection is served as a replica's from here on.
+    Follow(Box<Asked>),
     /// The connection closes once the answer is out.
     Close,
     /// The whole proxy shuts down.

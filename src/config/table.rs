@@ -247,6 +247,18 @@ pub const PARAMS: &[Param] = &[
     .once("repl-ping-slave-period"),
     live(
         Set,
+        "repl-timeout",
+        "A link of replication on which nothing comes, or nothing is taken, for this long ends.",
+        time!(1, set.repl_timeout),
+    ),
+    live(
+        Set,
+        "repl-diskless-sync-delay",
+        "How long a full resync waits for other replicas that want one; they can join it later, too.",
+        time!(0, set.diskless_sync_delay),
+    ),
+    live(
+        Set,
         "min-replicas-to-write",
         "Refuses writes unless this many replicas are near enough to the master; 0 \
          is off.",

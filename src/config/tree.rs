@@ -135,6 +135,10 @@ pub struct ReplicaSet {
     pub feed_bytes_max: usize,
     /// How often an idle master says PING on the stream.
     pub ping_every: Duration,
+    /// How long a replication link may be silent.
+    pub repl_timeout: Duration,
+    /// How long a full resync over the wire waits for others to join it.
+    pub diskless_sync_delay: Duration,
     /// Good replicas a write needs; 0 for none.
     pub min_replicas: usize,
     /// How far behind a good replica may be.
@@ -379,6 +383,8 @@ impl Default for ReplicaSet {
             backlog_bytes: 1 << 20,
             feed_bytes_max: 64 << 20,
             ping_every: Duration::from_secs(10),
+            repl_timeout: Duration::from_secs(60),
+            diskless_sync_delay: Duration::ZERO,
             min_replicas: 0,
             max_lag: Duration::from_secs(10),
             active_expire: true,

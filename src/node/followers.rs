@@ -175,6 +175,7 @@ impl ReplicaSet {
         self.left_sync();
         // They are to be synced anew.
         self.push();
+        self.tell_wire();
     }
 }
 

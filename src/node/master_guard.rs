@@ -174,5 +174,6 @@ impl Drop for MasterGuard<'_> {
             AppliedBy::Feeds => self.set.push(),
             AppliedBy::Worker => self.set.replicas().for_each(|it| it.note_work()),
         }
+        self.set.tell_wire();
     }
 }

@@ -36,6 +36,7 @@ impl ReplicaSet {
         let replid = log.history().replid;
         self.publish(log, self.member(self.master()));
         self.replicas().for_each(|it| it.note_work());
+        self.tell_wire();
         Ok(Position { replid, offset })
     }
 }

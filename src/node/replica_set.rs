@@ -6,6 +6,7 @@ use super::member::Member;
 use super::member_state::MemberFlags;
 use super::pause::Pause;
 use super::waiters::Waiters;
+use super::wire::Wire;
 use crate::base::ids::MemberId;
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::log_limit::LogLimit;
@@ -60,6 +61,8 @@ pub struct ReplicaSet {
     pub(super) panic_log: LogLimit,
     /// Followers that are no members.
     pub(super) links: AtomicUsize,
+    /// The replicas on the wire.
+    pub wire: Wire,
     /// What feeds and failovers have seen, until the metrics collect it.
     pub seen: Mutex<Batch>,
 }
@@ -140,6 +143,7 @@ impl ReplicaSet {
             quarantines: AtomicU64::new(0),
             panic_log: LogLimit::default(),
             links: AtomicUsize::new(0),
+            wire: Wire::default(),
             seen: Mutex::new(Batch::default()),
         }
     }
@@ -259,7 +263,7 @@ impl ReplicaSet {
     }
 
     /// An empty engine for a member of this set.
-    pub(super) fn new_engine(&self) -> Engine {
+    pub fn new_engine(&self) -> Engine {
         Engine::new(self.seed, *self.thresholds.read())
     }
 

@@ -149,7 +149,7 @@ impl ReplicaSet {
     }
 }
 
-fn copy_keys(from: &Engine, to: &mut Engine) {
+pub(super) fn copy_keys(from: &Engine, to: &mut Engine) {
     for index in 0..DATABASES {
         *to.space_mut(index) = from.space(index).copy();
     }

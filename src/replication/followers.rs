@@ -326,6 +326,16 @@ impl Followers {
         acked.map(|_| ())
     }
 
+    /// A follower lives.
+    pub fn heard(&mut self, id: FollowerId, now: MonoUs) {
+        self.get_mut(id).heard_at = now;
+    }
+
+    /// Changes the bound of one follower.
+    pub fn set_bytes_max_of(&mut self, id: FollowerId, bytes_max: u64) {
+        self.get_mut(id).bytes_max = bytes_max;
+    }
+
     /// Changes the bound of all followers of this kind.
     pub fn set_bytes_max(&mut self, kind: FollowerKind, bytes_max: u64) {
         let of_kind = |it: &&mut Follower| it.kind == kind;

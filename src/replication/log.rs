@@ -102,6 +102,16 @@ impl<S: Clone> Log<S> {
         self.followers.add(kind, name, bytes_max as u64)
     }
 
+    /// Changes how many bytes may wait for a follower.
+    pub fn set_wire_bytes_max(&mut self, id: FollowerId, bytes_max: u64) {
+        self.followers.set_bytes_max_of(id, bytes_max);
+    }
+
+    /// The follower lives.
+    pub fn heard(&mut self, id: FollowerId, now: MonoUs) {
+        self.followers.heard(id, now);
+    }
+
     /// The follower is gone for good.
     pub fn remove_follower(&mut self, id: FollowerId) {
         self.followers.remove(id);
@@ -127,6 +137,16 @@ impl<S: Clone> Log<S> {
     /// The follower will get a copy of what the stream has made until now, and goes on from there.
     pub fn full_resync(&mut self, id: FollowerId) {
         self.full_resync_at(id, self.head);
+    }
+
+    /// The follower will get a copy of what the stream had made until `at`, and goes on from there,
+    /// if the stream is kept from there on. Answers whether it is.
+    pub fn full_resync_from(&mut self, id: FollowerId, at: Offset) -> bool {
+        let is_kept = self.keeps_for(id, at);
+        if is_kept {
+            self.full_resync_at(id, at);
+        }
+        is_kept
     }
 
     /// The follower will get a copy of `other`, and goes on from where `other` is. Answers whether
@@ -232,6 +252,11 @@ impl<S: Clone> Log<S> {
     /// The heartbeat that lets a replica tell silence from a dead link.
     pub fn ping(&mut self, at: MonoUs) {
         self.own_words(b"*1\r\n$4\r\nPING\r\n", at);
+    }
+
+    /// Asks replicas on the wire what they have applied.
+    pub fn ask_for_acks(&mut self, at: MonoUs) {
+        self.own_words(b"*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n", at);
     }
 
     fn own_words(&mut self, words: &[u8], at: MonoUs) {

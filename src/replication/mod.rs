@@ -11,6 +11,7 @@ mod followers;
 mod backlog;
 mod window;
 mod log;
+pub mod psync;
 
 pub use followers::{DisconnectReason, Follower, FollowerId, FollowerKind, FollowerState};
 pub use log::{Log, WriteTime};

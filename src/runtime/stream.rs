@@ -7,6 +7,7 @@ use rustix::buffer::spare_capacity;
 use socket2::{Domain, SockRef, TcpKeepalive, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::task::{Context, Poll};
@@ -64,10 +65,7 @@ impl Stream {
 
     /// Reads once, without waiting. `WouldBlock` when nothing is there; 0 at the end.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        retry(|| match &self.socket {
-            Socket::Tcp(it) => (&*it).read(into),
-            Socket::Unix(it) => (&*it).read(into),
-        })
+        self.socket.try_read(into)
     }
 
     /// As [`Stream::try_read`], into the room behind `bytes`, which is not cleared before.
@@ -101,13 +99,21 @@ impl Stream {
 }
 
 impl Socket {
-    fn tcp(socket: TcpStream) -> io::Result<Socket> {
+    pub(super) fn tcp(socket: TcpStream) -> io::Result<Socket> {
         socket.set_nodelay(true)?;
         Ok(Socket::Tcp(socket))
     }
 
     fn is_unix(&self) -> bool {
         matches!(self, Socket::Unix(_))
+    }
+
+    /// Reads once, without waiting. `WouldBlock` when nothing is there; 0 at the end.
+    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        retry(|| match self {
+            Socket::Tcp(it) => (&*it).read(into),
+            Socket::Unix(it) => (&*it).read(into),
+        })
     }
 
     /// Writes what fits, without waiting.
@@ -169,10 +175,15 @@ impl Socket {
 
     /// Number of its file descriptor.
     fn descriptor(&self) -> i32 {
-        use std::os::fd::AsRawFd;
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Socket::Tcp(it) => it.as_raw_fd(),
-            Socket::Unix(it) => it.as_raw_fd(),
+            Socket::Tcp(it) => it.as_fd(),
+            Socket::Unix(it) => it.as_fd(),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** knows no data types. Every lock is released before anything waits.
 
-pub mod connection;
+mod connection;
+mod replica_link;
 mod shell;
 mod jobs;
 mod migrate_peer;

@@ -4,12 +4,14 @@
 use super::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
 use super::jobs;
 use super::placement::{Place, Placement, Threads};
+use super::replica_link::serve_replica;
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::limits::SEND_BYTES_MAX;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
 use crate::node::{Condition, MemberList, Wait};
+use crate::replication::psync::Asked;
 use crate::runtime::clock::{self, SystemClock};
 use crate::runtime::lazyfree;
 use crate::runtime::stream::{Socket, Stream};
@@ -51,6 +53,8 @@ pub struct Shell {
     /// There may be room for more: others have their turn first.
     may_send: bool,
     actions: Vec<Action>,
+    /// What its peer has asked for that is a replica.
+    follows: Option<Box<Asked>>,
     placement: Placement,
     threads: Arc<Threads>,
 }
@@ -63,6 +67,8 @@ enum Next {
     GiveWay,
     /// Go on at this worker.
     MoveTo(Place),
+    /// Go on as a replica's.
+    Follow(Box<Asked>),
     /// Nothing: it is over.
     End(Why),
 }
@@ -105,6 +111,7 @@ impl Shell {
             is_full: false,
             may_send: false,
             actions: Vec::new(),
+            follows: None,
             placement,
             threads,
         }
@@ -113,6 +120,7 @@ impl Shell {
     async fn run(mut self) {
         match self.turns().await {
             Ok(Next::MoveTo(place)) => self.move_to(place),
+            Ok(Next::Follow(asked)) => self.follow(*asked),
             Ok(Next::End(why)) => self.end(&why),
             Ok(Next::Wait | Next::GiveWay) => unreachable!("another turn follows"),
             // What ends a connection early is the peer's doing, and the peer knows.
@@ -138,6 +146,18 @@ impl Shell {
             Ok(socket) => {
                 let its = threads.clone();
                 threads.spawn(place, move || serve(connection, wait, socket, place, its));
+            }
+            Err(error) => log::warn!("event=watch-failed why={error}"),
+        }
+    }
+
+    /// It is no client any more: it is served beside the workers.
+    fn follow(self, asked: Asked) {
+        let Shell { mut connection, stream, .. } = self;
+        match stream.into_socket() {
+            Ok(socket) => {
+                let unread = connection.take_unread();
+                tasks::spawn(serve_replica(connection, socket, asked, unread));
             }
             Err(error) => log::warn!("event=watch-failed why={error}"),
         }
@@ -246,7 +266,7 @@ impl Shell {
         let connection = &self.connection;
         let is_sent = connection.poll_transmit().is_none();
         if connection.is_closing() && is_sent {
-            return Next::End(Why::Done);
+            return self.follows.take().map_or(Next::End(Why::Done), Next::Follow);
         }
         if let Some(place) = self.placement.must_go_to(connection.is_long_next()) {
             return Next::MoveTo(place);
@@ -406,6 +426,7 @@ impl Shell {
                 Action::Block(..) | Action::Apart(..) if is_over => {}
                 Action::Block(id, on) => self.block(id, on),
                 Action::Apart(job, slot) => self.start(job, slot),
+                Action::Follow(asked) => self.follows = Some(asked),
                 Action::Close(why) => {
                     self.note_end(why);
                     ends = Some(why);

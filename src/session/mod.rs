@@ -22,6 +22,7 @@ use crate::base::ids::CommandId;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
+use crate::replication::psync::ReplicaHello;
 use crate::resp::OwnedRequest;
 use crate::route::{Acks, Ladder, Level, StickyScope};
 use std::time::Duration;
@@ -113,6 +114,8 @@ pub struct Session {
     pub queue: Option<Queue>,
     /// WATCH.
     pub watches: Watches,
+    /// REPLCONF: what a replica has said of itself.
+    pub hello: Option<Box<ReplicaHello>>,
     /// SUBSCRIBE and its kin: from the first subscription on.
     pub subscriptions: Option<Box<Subscriptions>>,
 }

@@ -91,6 +91,8 @@ pub struct ClientFlags {
     pub no_touch: AtomicBool,
     /// To be closed once its replies are out.
     pub is_closing: AtomicBool,
+    /// It is sent the stream: a replica on the wire.
+    pub is_replica: AtomicBool,
 }
 
 impl ClientFlags {

@@ -27,6 +27,8 @@ pub struct Counters {
     pub overflowed: AtomicU64,
     /// Wrong passwords.
     pub failed_logins: AtomicU64,
+    /// Links of replication that ended because the peer broke the protocol.
+    pub peer_faults: AtomicU64,
     /// Keys that had expired before the last reset.
     pub expired_before: AtomicU64,
     kinds: Kinds,

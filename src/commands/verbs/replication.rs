@@ -1,10 +1,11 @@
 //! Verbs about the stream and who has applied it.
 
 use crate::base::limits::REPLICAS_MAX;
-use crate::command::Arity::Exactly;
+use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{BlockOn, CommandContext, Outcome, Resume, SessionRow, session_row};
 use crate::node::Condition;
+use crate::replication::psync::{Asked, HelloFault, ReplicaHello};
 use std::time::Duration;
 
 /// The family's rows.
@@ -27,7 +28,92 @@ pub const ROWS: &[SessionRow] = &[
             "numlocal numreplicas timeout",
         )
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
+    session_row("REPLCONF", AtLeast(1), LINK.union(Flags::LOADING).union(Flags::STALE), replconf)
+        .says(
+            Group::Server,
+            "3.0.0",
+            "O(1)",
+            "Tells what a replica is, for who serves the stream.",
+            "[option value [option value ...]]",
+        ),
+    session_row("PSYNC", AtLeast(3), LINK.union(Flags::NO_MULTI), psync).says(
+        Group::Server,
+        "2.8.0",
+        "",
+        "Asks for the stream from a place on; the connection is a replica's afterwards.",
+        "replicationid offset",
+    ),
+    session_row("SYNC", Exactly(1), LINK.union(Flags::NO_MULTI), sync).says(
+        Group::Server,
+        "1.0.0",
+        "",
+        "Asks for a copy of the data and the stream behind it, as replicas did before PSYNC.",
+        "",
+    ),
 ];
+
+const LINK: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::DANGEROUS);
+
+/// Each option changes what the client has said of itself, if it is one that its kind may say.
+fn replconf(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if !context.args.left().is_multiple_of(2) {
+        return Err(Fault::Syntax);
+    }
+    let mut hello = context.session.hello.take().unwrap_or_default();
+    let said = take_options(context, &mut hello);
+    context.session.hello = Some(hello);
+    if said? {
+        context.reply.simple("OK");
+    }
+    Ok(Outcome::Answered)
+}
+
+/// Answers whether there is to be an answer.
+fn take_options(context: &mut CommandContext<'_>, hello: &mut ReplicaHello) -> Result<bool, Fault> {
+    while 0 < context.args.left() {
+        let (option, value) = (context.args.next()?, context.args.next()?);
+        // Only a replica acknowledges, and only a master is asked to: both know what they want.
+        if [&b"ack"[..], b"getack"].iter().any(|it| option.eq_ignore_ascii_case(it)) {
+            return Ok(false);
+        }
+        hello.take(option, value).map_err(refused)?;
+    }
+    Ok(true)
+}
+
+fn refused(why: HelloFault) -> Fault {
+    match why {
+        HelloFault::Syntax => Fault::Syntax,
+        HelloFault::NotAnInteger => Fault::NotInteger,
+        HelloFault::LongAddress(most) => Fault::Message(format!(
+            "ERR REPLCONF ip-address provided by replica instance is too long: {most} bytes"
+        )),
+        HelloFault::Unknown(option) => {
+            Fault::Message(format!("ERR Unrecognized REPLCONF option: {option}"))
+        }
+        HelloFault::UnknownFilter(word) => {
+            Fault::Message(format!("ERR Unsupported rdb-filter-only option: {word}"))
+        }
+    }
+}
+
+fn psync(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let (replid, next) = (context.args.next()?, context.args.next()?);
+    let hello = hello(context)?;
+    Ok(Outcome::Follow(Box::new(Asked::psync(hello, replid, next))))
+}
+
+fn sync(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    Ok(Outcome::Follow(Box::new(Asked::sync(hello(context)?))))
+}
+
+/// What the client has said of itself. Replies that wait would be taken for the stream.
+fn hello(context: &mut CommandContext<'_>) -> Result<ReplicaHello, Fault> {
+    if !context.reply.bytes().is_empty() {
+        return Err(Fault::Static("ERR SYNC and PSYNC are invalid with pending output"));
+    }
+    Ok(context.session.hello.take().map(|it| *it).unwrap_or_default())
+}
 
 fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let replicas = context.args.int()?;

@@ -223,6 +223,10 @@ impl Connection {
                 context.actions.push(Action::Apart(job, slot));
             }
             Outcome::Close => self.state = State::Closing,
+            Outcome::Follow(asked) => {
+                self.state = State::Closing;
+                context.actions.push(Action::Follow(asked));
+            }
             Outcome::ShutDown => {
                 self.state = State::Closing;
                 context.actions.push(Action::ShutDown);
@@ -478,6 +482,11 @@ impl Connection {
         if self.query_bytes_max() < self.unread.len() {
             self.close(Why::QueryLimit, actions);
         }
+    }
+
+    /// What its peer has sent and nobody has read.
+    pub fn take_unread(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.unread).into_bytes()
     }
 
     /// What it holds for its client, if that is much: nobody needs it when the connection has

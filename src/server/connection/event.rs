@@ -3,6 +3,7 @@
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
+use crate::replication::psync::Asked;
 use crate::state::Message;
 use std::fmt;
 
@@ -35,6 +36,8 @@ pub enum Action {
     Block(BlockId, BlockOn),
     /// This job done on a thread of its own, and the slot filled with what comes of it.
     Apart(Job, SlotId),
+    /// To be served as a replica's, once its replies are out.
+    Follow(Box<Asked>),
     /// To be closed now.
     Close(Why),
     /// The whole proxy to shut down.

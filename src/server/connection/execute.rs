@@ -216,8 +216,9 @@ impl Caller {
             | Outcome::Paused
             | Outcome::Busy(_)
             | Outcome::Long
+            | Outcome::Follow(_)
             | Outcome::Apart(..) => {
-                unreachable!("EXEC, and what works apart, is never queued")
+                unreachable!("EXEC, PSYNC, and what works apart, is never queued")
             }
         }
         Ok(())

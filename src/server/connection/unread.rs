@@ -30,6 +30,13 @@ pub struct Unread {
 }
 
 impl Unread {
+    /// All of them.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.front.drain(..self.served);
+        self.rest.iter().for_each(|it| self.front.extend_from_slice(it));
+        self.front
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         self.front.len() - self.served + self.rest_bytes

@@ -2,6 +2,7 @@
 
 use crate::command::Fault;
 use crate::state::Client;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Kinds of connections, as CLIENT LIST and CLIENT KILL tell them apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,12 +29,15 @@ impl Kind {
         })
     }
 
-    /// All our connections are clients: nobody follows us over one.
     pub fn is_of(self, client: &Client) -> bool {
+        let (is_replica, subscribes) =
+            (client.flags.is_replica.load(Relaxed), client.subscribed.is_any());
         match self {
-            Kind::Normal => !client.subscribed.is_any(),
-            Kind::Pubsub => client.subscribed.is_any(),
-            Kind::Replica | Kind::Master => false,
+            Kind::Normal => !is_replica && !subscribes,
+            Kind::Replica => is_replica,
+            Kind::Pubsub => !is_replica && subscribes,
+            // We call it, so it is no client.
+            Kind::Master => false,
         }
     }
 }

@@ -70,6 +70,7 @@ fn command<'t>(client: &Client, table: &'t Table) -> &'t str {
 fn marks(client: &Client) -> String {
     let flags = &client.flags;
     let all = [
+        ('S', flags.is_replica.load(Relaxed)),
         ('P', client.subscribed.is_any()),
         ('x', client.queued.load(Relaxed) != 0),
         ('b', client.is_waiting()),

@@ -1,0 +1,236 @@
+//! Replicas on the wire: what the set has for whoever serves them.
+//!
+//! A full resync begins with a [`Snapshot`]: the keys of one member at one offset, apart from the
+//! member. Strings are shared with it; collections are copied. A replica of the set is copied where
+//! there is one, so that the master stands still only for the moment in which the offset is chosen.
+
+use super::apply_budget::ApplyBudget;
+use super::feed::Applied;
+use super::member::{Hosted, Member};
+use super::member_state::{Hold, MemberFlags};
+use super::replica_set::ReplicaSet;
+use super::sync::copy_keys;
+use crate::base::limits::WIRE_JOIN_BYTES_MAX;
+use crate::base::position::{Offset, Position};
+use crate::base::time::MonoUs;
+use crate::engine::Engine;
+use crate::replication::{DisconnectReason, FollowerId, FollowerKind, FollowerState, PeerFault};
+use crate::runtime::{lazyfree, steps};
+use bytes::Bytes;
+use event_listener::{Event, EventListener};
+use parking_lot::{Mutex, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, Weak};
+
+/// What the set knows of its replicas on the wire, beside what stands in the log.
+#[derive(Default)]
+pub struct Wire {
+    /// The stream has grown, or a follower has been disconnected.
+    news: Event,
+    /// The last snapshot that was taken, while somebody still reads it.
+    snapshot: Mutex<Weak<Snapshot>>,
+    /// Where the stream ended when replicas were last asked what they have applied.
+    asked_at: AtomicU64,
+    /// Full resyncs that were begun.
+    pub full_resyncs: AtomicU64,
+    /// Partial resyncs.
+    pub partial_resyncs: AtomicU64,
+    /// Replicas that asked for a partial resync and got a full one.
+    pub partial_resyncs_refused: AtomicU64,
+}
+
+/// The keys of a member at one offset.
+pub struct Snapshot {
+    engine: Option<Engine>,
+    /// The place in the stream that they are as of.
+    pub at: Position,
+}
+
+impl Snapshot {
+    /// The keys.
+    pub fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("it is given away only by the drop")
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        lazyfree::free_async(self.engine.take());
+    }
+}
+
+/// What a follower is sent next.
+#[derive(Debug)]
+pub enum Next {
+    /// These bytes.
+    Bytes(Bytes),
+    /// Nothing: it has been sent all there is.
+    Nothing,
+    /// Nothing ever again.
+    Disconnected(DisconnectReason),
+}
+
+impl ReplicaSet {
+    /// The follower goes on from `from`, if the stream is kept from there on. Answers whether it
+    /// does; otherwise it needs a [`ReplicaSet::snapshot`].
+    pub fn resume_wire(&self, id: FollowerId, from: Position) -> bool {
+        self.log.lock().resume(id, from)
+    }
+
+    /// A snapshot for a follower, which will be sent the stream from there on. One that is at hand
+    /// is used again if the stream has not gone far since. Takes as long as a member takes to be
+    /// copied: not for a worker.
+    pub fn snapshot(&self, id: FollowerId) -> Arc<Snapshot> {
+        let _alone = self.change();
+        if let Some(snapshot) = self.join_snapshot(id) {
+            return snapshot;
+        }
+        let snapshot = Arc::new(self.take_snapshot(id));
+        *self.wire.snapshot.lock() = Arc::downgrade(&snapshot);
+        snapshot
+    }
+
+    fn join_snapshot(&self, id: FollowerId) -> Option<Arc<Snapshot>> {
+        let snapshot = self.wire.snapshot.lock().upgrade()?;
+        let mut log = self.log.lock();
+        let is_near = log.head().since(snapshot.at.offset) <= WIRE_JOIN_BYTES_MAX;
+        let is_of_this = log.history().replid == snapshot.at.replid;
+        (is_near && is_of_this && log.full_resync_from(id, snapshot.at.offset)).then_some(snapshot)
+    }
+
+    fn take_snapshot(&self, id: FollowerId) -> Snapshot {
+        let mut engine = self.new_engine();
+        let at = match self.source_of_snapshot() {
+            Some(source) => self.copy_replica(&source, id, &mut engine),
+            None => self.copy_master(id, &mut engine),
+        };
+        Snapshot { engine: Some(engine), at }
+    }
+
+    /// The replica that has applied most.
+    fn source_of_snapshot(&self) -> Option<Arc<Member>> {
+        let is_fit = |it: &&Arc<Member>| it.is_sound() && !it.is(MemberFlags::PAUSED);
+        self.replicas().filter(is_fit).max_by_key(|it| it.applied()).cloned()
+    }
+
+    /// Copies a replica at the end of the stream.
+    fn copy_replica(&self, source: &Member, id: FollowerId, engine: &mut Engine) -> Position {
+        let long = self.hold_long(source, Hold::Write);
+        let mut hosted = source.lock_to_write();
+        steps::works();
+        // Most of the way without the master; the rest is short.
+        self.apply_all(source, &mut hosted);
+        let member_list = self.member_list();
+        let writing = self.write(&member_list);
+        self.apply_all(source, &mut hosted);
+        let mut log = self.log.lock();
+        if log.head() != source.applied() {
+            // It has been paused, or does not follow any more.
+            drop((log, writing, hosted, long));
+            return self.copy_master(id, engine);
+        }
+        log.full_resync(id);
+        let at = Position { replid: log.history().replid, offset: log.head() };
+        drop((log, writing));
+        // It serves what it has while it is copied.
+        let hosted = RwLockWriteGuard::downgrade(hosted);
+        copy_keys(&hosted.engine, engine);
+        drop((hosted, long));
+        at
+    }
+
+    fn apply_all(&self, member: &Member, hosted: &mut Hosted) {
+        while self.apply_locked(member, hosted, ApplyBudget::ALL) == Applied::Some {}
+    }
+
+    fn copy_master(&self, id: FollowerId, engine: &mut Engine) -> Position {
+        let master = self.member(self.master());
+        let _long = self.hold_long(master, Hold::Read);
+        let hosted = master.lock_to_read();
+        steps::works();
+        let at = {
+            let mut log = self.log.lock();
+            log.full_resync(id);
+            Position { replid: log.history().replid, offset: log.head() }
+        };
+        copy_keys(&hosted.engine, engine);
+        at
+    }
+
+    /// The follower has been sent its copy, and is sent the stream from here on. What it has of it,
+    /// it says.
+    pub fn online_wire(&self, id: FollowerId, now: MonoUs) {
+        let mut log = self.log.lock();
+        if let FollowerState::FullResync { .. } = log.follower(id).state {
+            log.online(id, Offset::ZERO);
+            log.heard(id, now);
+        }
+        drop(log);
+        self.wake_waiters();
+    }
+
+    /// The follower lives.
+    pub fn heard_wire(&self, id: FollowerId, now: MonoUs) {
+        self.log.lock().heard(id, now);
+    }
+
+    /// A replica on the wire, before it is sent anything. Past `bytes_max` stream bytes that it has
+    /// not taken, it is disconnected; 0 for no bound.
+    pub fn add_wire_follower(&self, name: String, bytes_max: u64) -> FollowerId {
+        let id = self.add_follower(FollowerKind::Wire, name);
+        let bytes_max = if bytes_max == 0 { u64::MAX } else { bytes_max };
+        self.log.lock().set_wire_bytes_max(id, bytes_max);
+        id
+    }
+
+    /// Where the follower stands.
+    pub fn follower_state(&self, id: FollowerId) -> FollowerState {
+        self.log.lock().follower(id).state
+    }
+
+    /// What the follower is sent next: at most `most` bytes.
+    pub fn next_for_wire(&self, id: FollowerId, most: usize) -> Next {
+        let mut log = self.log.lock();
+        if let FollowerState::Disconnected { why } = log.follower(id).state {
+            return Next::Disconnected(why);
+        }
+        let bytes = log.next_chunk(id, most);
+        if bytes.is_empty() { Next::Nothing } else { Next::Bytes(bytes) }
+    }
+
+    /// The follower's link is to end: it broke the protocol.
+    pub fn disconnect_wire(&self, id: FollowerId, fault: PeerFault) {
+        self.log.lock().disconnect(id, DisconnectReason::Peer(fault));
+        self.left_sync();
+    }
+
+    /// Hears when the stream has grown. Look at [`ReplicaSet::next_for_wire`] after asking for it.
+    pub fn wire_news(&self) -> EventListener {
+        self.wire.news.listen()
+    }
+
+    /// Tells those who serve replicas on the wire.
+    #[inline]
+    pub fn tell_wire(&self) {
+        if self.links.load(Relaxed) != 0 {
+            self.wire.news.notify(usize::MAX);
+        }
+    }
+
+    /// Asks replicas on the wire what they have applied, unless they have been since the stream
+    /// was at `offset`.
+    pub fn ask_wire(&self, offset: Offset, now: MonoUs) {
+        if self.links.load(Acquire) == 0 || offset.bytes() < self.wire.asked_at.load(Acquire) {
+            return;
+        }
+        let mut log = self.log.lock();
+        if offset.bytes() < self.wire.asked_at.load(Acquire) {
+            return;
+        }
+        log.ask_for_acks(now);
+        self.wire.asked_at.store(log.head().bytes(), Release);
+        self.publish(log, self.member(self.master()));
+        self.replicas().for_each(|it| it.note_work());
+        self.tell_wire();
+    }
+}

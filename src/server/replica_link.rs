@@ -1,0 +1,385 @@
+//! Serves a replica on the wire, from the moment at which its connection has asked for the stream.
+//!
+//! ```text
+//!            the stream is kept from where it asks
+//!   Asked ──────────────────────────────────────────────────────▶ Stream
+//!     │                                                             ▲
+//!     └──▶ Snapshot ──▶ File ──▶ (with a mark: first ACK) ──────────┘
+//! ```
+
+use super::connection::Connection;
+use crate::base::limits::WIRE_CHUNK_BYTES;
+use crate::base::time::MonoUs;
+use crate::engine::Engine;
+use crate::engine::rdb::{FileInfo, ReplicationInfo, SnapshotWriter};
+use crate::node::{Next, ReplicaSet, Snapshot, new_replid};
+use crate::replication::psync::{Asked, FileContents, FromReplica, ReplicaReader, Started};
+use crate::replication::{DisconnectReason, FollowerId, FollowerState, PeerFault};
+use crate::runtime::link::Link;
+use crate::runtime::stream::Socket;
+use crate::runtime::{allocation, clock, tasks};
+use crate::state::version::REDIS_VERSION;
+use crate::state::{Client, Message, Server};
+use event_listener::Event;
+use futures::future::{Either, select};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::task::Poll;
+use std::time::Duration;
+
+/// How often a replica that waits for its file hears that its master lives.
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
+const READ_BYTES: usize = 4 << 10;
+
+/// Why a link ends.
+enum LinkEnd {
+    /// The socket.
+    Io(io::Error),
+    /// The replica broke the protocol.
+    Peer(PeerFault),
+    /// It is sent nothing any more.
+    Disconnected(DisconnectReason),
+    /// CLIENT KILL.
+    Killed,
+    /// It has what it asked for, or the proxy shuts down.
+    Done,
+}
+
+impl From<io::Error> for LinkEnd {
+    fn from(error: io::Error) -> LinkEnd {
+        LinkEnd::Io(error)
+    }
+}
+
+impl From<PeerFault> for LinkEnd {
+    fn from(fault: PeerFault) -> LinkEnd {
+        LinkEnd::Peer(fault)
+    }
+}
+
+impl fmt::Display for LinkEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinkEnd::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("replica-closed")
+            }
+            LinkEnd::Io(error) => write!(f, "{error}"),
+            LinkEnd::Peer(fault) => fault.fmt(f),
+            LinkEnd::Disconnected(DisconnectReason::FeedLimit) => f.write_str("output-limit"),
+            LinkEnd::Disconnected(why) => why.fmt(f),
+            LinkEnd::Killed => f.write_str("killed"),
+            LinkEnd::Done => f.write_str("done"),
+        }
+    }
+}
+
+/// The replica in the log, for as long as somebody works for it.
+struct Registered {
+    set: Arc<ReplicaSet>,
+    id: FollowerId,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.set.remove_follower(self.id);
+    }
+}
+
+struct ReplicaLink {
+    server: Arc<Server>,
+    /// It as a client.
+    client: Arc<Client>,
+    name: String,
+    asked: Asked,
+    link: Link,
+    registered: Arc<Registered>,
+    /// All of the file has been sent, so that the next acknowledgement says that it is loaded.
+    is_file_sent: AtomicBool,
+    loaded: Event,
+}
+
+/// Serves the replica until its link ends. `unread` is what it has sent behind what it asked for.
+pub async fn serve_replica(connection: Connection, socket: Socket, asked: Asked, unread: Vec<u8>) {
+    let server = connection.caller.server.clone();
+    let name = name_of(&connection, &asked);
+    let link = match Link::of(socket) {
+        Ok(link) => link,
+        Err(error) => return log::warn!("event=watch-failed why={error}"),
+    };
+    connection.caller.client.flags.is_replica.store(true, Relaxed);
+    let set = server.set.clone();
+    let bytes_max = server.settings().server.output_limits.replica.hard_bytes;
+    let id = set.add_wire_follower(name.clone(), bytes_max);
+    let replica_link = ReplicaLink {
+        registered: Arc::new(Registered { set, id }),
+        server,
+        client: connection.caller.client.clone(),
+        name,
+        asked,
+        link,
+        is_file_sent: AtomicBool::new(false),
+        loaded: Event::new(),
+    };
+    let ended = replica_link.run(unread).await;
+    if let LinkEnd::Peer(fault) = &ended {
+        replica_link.server.counters.peer_faults.fetch_add(1, Relaxed);
+        replica_link.set().disconnect_wire(id, *fault);
+    }
+    log::warn!("event=replica-left replica={} why={ended}", replica_link.name);
+    // Until now it was among the clients.
+    drop(connection);
+}
+
+/// The address that others reach it at.
+fn name_of(connection: &Connection, asked: &Asked) -> String {
+    let peer = &connection.caller.client.peer.address;
+    let host = asked.hello.host.as_deref();
+    let host = host.unwrap_or_else(|| peer.rsplit_once(':').map_or(peer.as_str(), |it| it.0));
+    format!("{host}:{}", asked.hello.port)
+}
+
+impl ReplicaLink {
+    fn set(&self) -> &ReplicaSet {
+        &self.registered.set
+    }
+
+    fn id(&self) -> FollowerId {
+        self.registered.id
+    }
+
+    async fn run(&self, unread: Vec<u8>) -> LinkEnd {
+        let (write, read) = (pin!(self.write()), pin!(self.read(unread)));
+        let all = select(write, read);
+        let ended = match select(all, pin!(self.told_to_end())).await {
+            Either::Left((Either::Left((ended, _)) | Either::Right((ended, _)), _)) => ended,
+            Either::Right((ended, _)) => return ended,
+        };
+        ended.err().unwrap_or(LinkEnd::Done)
+    }
+
+    /// Ready when somebody ends the client.
+    async fn told_to_end(&self) -> LinkEnd {
+        let mailbox = &self.client.mailbox;
+        poll_fn(|context| {
+            mailbox.wake_next(context.waker());
+            while mailbox.has_messages() {
+                let Ok(messages) = mailbox.take() else { return Poll::Ready(LinkEnd::Killed) };
+                for message in messages {
+                    match message {
+                        Message::Killed => return Poll::Ready(LinkEnd::Killed),
+                        // It is sent what there is, and then it ends.
+                        Message::ServerClosing => self.set().tell_wire(),
+                        // Nothing that it asked for as a client is still under way.
+                        _ => {}
+                    }
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Reads acknowledgements.
+    async fn read(&self, unread: Vec<u8>) -> Result<(), LinkEnd> {
+        let mut reader = ReplicaReader::default();
+        reader.take(&unread, |it| self.heard(it))?;
+        let mut bytes = vec![0; READ_BYTES];
+        loop {
+            let count = self.in_time(self.link.read(&mut bytes)).await?;
+            self.client.active.store(clock::mono_now().0, Relaxed);
+            reader.take(&bytes[..count], |it| self.heard(it))?;
+        }
+    }
+
+    fn heard(&self, said: FromReplica) -> Result<(), PeerFault> {
+        let FromReplica::Acked { applied, .. } = said else { return Ok(()) };
+        let now = clock::mono_now();
+        let is_loading = matches!(self.state(), FollowerState::FullResync { .. });
+        if is_loading && self.is_file_sent.load(Acquire) {
+            self.begin_stream(now);
+        }
+        self.set().ack(self.id(), applied, now)
+    }
+
+    fn state(&self) -> FollowerState {
+        self.set().follower_state(self.id())
+    }
+
+    fn begin_stream(&self, now: MonoUs) {
+        self.set().online_wire(self.id(), now);
+        self.loaded.notify(1);
+        log::info!("event=replica-online replica={}", self.name);
+    }
+
+    /// Sends what it asked for, and then the stream.
+    async fn write(&self) -> Result<(), LinkEnd> {
+        match self.asked.from {
+            Some(from) if self.set().resume_wire(self.id(), from) => self.resume().await?,
+            from => {
+                let wire = &self.set().wire;
+                if from.is_some() {
+                    wire.partial_resyncs_refused.fetch_add(1, Relaxed);
+                }
+                wire.full_resyncs.fetch_add(1, Relaxed);
+                self.full_resync().await?;
+                if self.asked.hello.wants_file_only {
+                    return self.wait_for_end().await;
+                }
+            }
+        }
+        self.stream().await
+    }
+
+    async fn resume(&self) -> Result<(), LinkEnd> {
+        self.set().wire.partial_resyncs.fetch_add(1, Relaxed);
+        let replid = self.set().history().replid;
+        self.send(self.asked.answer(Started::Resumed { replid }).as_bytes()).await?;
+        self.set().heard_wire(self.id(), clock::mono_now());
+        let at = self.asked.from.map(|it| it.offset).unwrap_or_default();
+        log::info!("event=partial-resync replica={} offset={at}", self.name);
+        Ok(())
+    }
+
+    async fn full_resync(&self) -> Result<(), LinkEnd> {
+        let began = clock::mono_now();
+        let snapshot = self.snapshot().await?;
+        let at = snapshot.at;
+        self.send(self.asked.answer(Started::Full { at }).as_bytes()).await?;
+        let info = self.file_info(&snapshot);
+        let engine = match self.asked.hello.contents {
+            FileContents::All => snapshot.engine(),
+            FileContents::NoKeys => &self.set().new_engine(),
+        };
+        let bytes = self.send_file(info, engine).await?;
+        log::info!(
+            "event=full-resync replica={} offset={} bytes={bytes} us={}",
+            self.name,
+            at.offset,
+            clock::mono_now().since(began)
+        );
+        // Whoever needs it longer has it; memory is not kept for a replica that loads.
+        drop(snapshot);
+        Ok(())
+    }
+
+    /// Waits for a snapshot, and lets the replica know meanwhile that somebody is there.
+    async fn snapshot(&self) -> Result<Arc<Snapshot>, LinkEnd> {
+        let delay = self.server.settings().set.diskless_sync_delay;
+        let registered = self.registered.clone();
+        let taken = async {
+            tasks::sleep(delay).await;
+            tasks::apart(move || registered.set.snapshot(registered.id)).await
+        };
+        let alive = async {
+            loop {
+                tasks::sleep(ALIVE_EVERY).await;
+                if let Err(ended) = self.send(b"\n").await {
+                    return ended;
+                }
+            }
+        };
+        match select(pin!(taken), pin!(alive)).await {
+            Either::Left((snapshot, _)) => Ok(snapshot),
+            Either::Right((ended, _)) => Err(ended),
+        }
+    }
+
+    fn file_info(&self, snapshot: &Snapshot) -> FileInfo {
+        let at = snapshot.at;
+        FileInfo {
+            redis_version: REDIS_VERSION,
+            made_s: clock::wall_now().0 / 1000,
+            used_bytes: allocation::allocated_bytes(),
+            // The stream selects its database before its first write behind the file.
+            replication: Some(ReplicationInfo {
+                stream_db: None,
+                id: at.replid.to_string(),
+                offset: at.offset.bytes(),
+            }),
+            is_aof_base: false,
+        }
+    }
+
+    /// Sends the file. Answers how long it is.
+    async fn send_file(&self, info: FileInfo, engine: &Engine) -> Result<u64, LinkEnd> {
+        let takes_mark = self.asked.hello.takes_mark && self.asked.is_named;
+        // As long as a replication id, and as random.
+        let mark = new_replid().to_string();
+        let announced = match takes_mark {
+            true => format!("$EOF:{mark}\r\n"),
+            false => format!("${}\r\n", length_of(info.clone(), engine).await),
+        };
+        self.send(announced.as_bytes()).await?;
+        let mut file = SnapshotWriter::new(info);
+        let mut bytes = 0;
+        while let Some(piece) = file.next_piece(engine) {
+            bytes += piece.len() as u64;
+            self.send(piece).await?;
+            tasks::give_way().await;
+        }
+        if takes_mark {
+            let loaded = self.loaded.listen();
+            self.is_file_sent.store(true, Release);
+            self.send(mark.as_bytes()).await?;
+            if !self.asked.hello.wants_file_only {
+                loaded.await;
+            }
+        } else if !self.asked.hello.wants_file_only {
+            self.begin_stream(clock::mono_now());
+        }
+        Ok(bytes)
+    }
+
+    async fn stream(&self) -> Result<(), LinkEnd> {
+        loop {
+            let news = self.set().wire_news();
+            match self.set().next_for_wire(self.id(), WIRE_CHUNK_BYTES) {
+                Next::Bytes(bytes) => self.send(&bytes).await?,
+                Next::Nothing if self.server.is_closing() => return Ok(()),
+                Next::Nothing => news.await,
+                Next::Disconnected(why) => return Err(LinkEnd::Disconnected(why)),
+            }
+        }
+    }
+
+    /// It has what it wanted, and closes when it likes.
+    async fn wait_for_end(&self) -> Result<(), LinkEnd> {
+        while !self.server.is_closing() {
+            self.set().wire_news().await;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, bytes: &[u8]) -> Result<(), LinkEnd> {
+        let sent = self.in_time(self.link.send(bytes)).await;
+        if sent.is_ok() {
+            let worker = tasks::worker();
+            self.server.counters.bytes_out.add(worker, bytes.len() as u64);
+        }
+        sent
+    }
+
+    /// What takes longer than `repl-timeout` ends the link.
+    async fn in_time<T>(&self, io: impl Future<Output = io::Result<T>>) -> Result<T, LinkEnd> {
+        let timeout = self.server.settings().set.repl_timeout;
+        match tasks::within(timeout, io).await {
+            Some(done) => Ok(done?),
+            None => Err(PeerFault::Silent.into()),
+        }
+    }
+}
+
+/// How long a file is: it is made once for that alone, and nothing of it is kept.
+async fn length_of(info: FileInfo, engine: &Engine) -> u64 {
+    let mut file = SnapshotWriter::new(info);
+    let mut bytes = 0;
+    while let Some(piece) = file.next_piece(engine) {
+        bytes += piece.len() as u64;
+        tasks::give_way().await;
+    }
+    bytes
+}
