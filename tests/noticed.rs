@@ -72,11 +72,11 @@ fn info_tells_a_paused_replica_from_one_that_is_fed() {
     let server = Server::entourage(&[]);
     let mut wire = server.dial();
     order(&mut wire, &["n3"], "PAUSE");
-    assert!(field(&mut wire, "replication", "slave0").contains("state=online,"));
-    let paused = field(&mut wire, "replication", "slave1");
+    assert!(field(&mut wire, "replication", "hosted0").contains("state=online,"));
+    let paused = field(&mut wire, "replication", "hosted1");
     assert!(paused.contains("state=paused,") && paused.contains("flags=paused"), "{paused}");
     order(&mut wire, &["n3"], "RESUME");
-    assert!(field(&mut wire, "replication", "slave1").contains("state=online,"));
+    assert!(field(&mut wire, "replication", "hosted1").contains("state=online,"));
 }
 
 #[test]

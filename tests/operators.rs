@@ -313,11 +313,11 @@ fn info_counts_what_happened() {
     assert_eq!(field(&mut wire, "server", "tcp_port"), server.port().to_string());
     assert_eq!(field(&mut wire, "stats", "keyspace_hits"), "1");
     assert_eq!(field(&mut wire, "stats", "keyspace_misses"), "1");
-    assert_eq!(field(&mut wire, "replication", "connected_slaves"), "2");
-    for (slave, name) in [("slave0", "n2"), ("slave1", "n3")] {
-        let told = field(&mut wire, "replication", slave);
+    assert_eq!(field(&mut wire, "replication", "connected_slaves"), "0");
+    for (hosted, name) in [("hosted0", "n2"), ("hosted1", "n3")] {
+        let told = field(&mut wire, "replication", hosted);
         assert!(
-            told.starts_with(&format!("ip={name},")) && told.contains("state=online"),
+            told.starts_with(&format!("name={name},")) && told.contains("state=online"),
             "{told}"
         );
     }

@@ -4,7 +4,7 @@
 mod support;
 
 use entourage::engine::rdb::{VERSION, VERSION_MAX, checksum};
-use support::{Server, Value, Wire, furnish};
+use support::{Server, Value, Wire, furnish, shown};
 
 struct Pair {
     _servers: [Server; 2],
@@ -44,7 +44,8 @@ fn travel(key: &str, from: &mut Wire, to: &mut Wire) {
     let payload = payload.text().expect("a payload");
     let words = [b"RESTORE", &b"guest"[..], b"0", payload, b"REPLACE"];
     assert_eq!(to.cmd(&words).text(), Some(&b"OK"[..]), "{key}");
-    let [guest, there, here] = [shown("guest", to), shown(key, from), shown(key, to)];
+    let [guest, there, here] =
+        [shown(b"guest", to), shown(key.as_bytes(), from), shown(key.as_bytes(), to)];
     assert_eq!([&guest; 2], [&there, &here], "{key}");
     if to.cmd(&["TYPE", key]).string() != "set" {
         // A small set of texts is a table in 7.0, and a listpack in 7.2 and here.
@@ -52,18 +53,6 @@ fn travel(key: &str, from: &mut Wire, to: &mut Wire) {
         assert_eq!(guest, host, "{key}");
     }
     to.cmd(&["DEL", "guest"]);
-}
-
-/// All that a key holds.
-fn shown(key: &str, wire: &mut Wire) -> Value {
-    match wire.cmd(&["TYPE", key]).string().as_str() {
-        "string" => wire.cmd(&["GET", key]),
-        "list" => wire.cmd(&["LRANGE", key, "0", "-1"]),
-        "set" => wire.cmd(&["SMEMBERS", key]).sorted(1),
-        "hash" => wire.cmd(&["HGETALL", key]).sorted(2),
-        "zset" => wire.cmd(&["ZRANGE", key, "0", "-1", "WITHSCORES"]),
-        other => panic!("{key} is a {other}"),
-    }
 }
 
 /// What no server of today writes, but every one reads.
@@ -98,7 +87,7 @@ fn forms_of_older_servers_are_read_as_redis_reads_them() {
         let payload = payload(&value, VERSION);
         let [there, here] = pair.both().map(|it| {
             let words = [b"RESTORE", &b"k"[..], b"0", &payload, b"REPLACE"];
-            (it.cmd(&words).string(), shown("k", it))
+            (it.cmd(&words).string(), shown(b"k", it))
         });
         assert_eq!(there.0, "OK", "form {}", value[0]);
         assert_eq!(there, here, "form {}", value[0]);
@@ -114,7 +103,7 @@ fn forms_of_newer_servers_are_read() {
     let words = [b"RESTORE", &b"k"[..], b"0", &payload];
     assert!(pair.redis.cmd(&words).is_error());
     assert_eq!(pair.ours.cmd(&words).string(), "OK");
-    assert_eq!(shown("k", &mut pair.ours).list().len(), 2);
+    assert_eq!(shown(b"k", &mut pair.ours).list().len(), 2);
 }
 
 fn payload(value: &[u8], version: u16) -> Vec<u8> {

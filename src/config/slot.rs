@@ -3,6 +3,7 @@
 use super::{Config, DebugAccess, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::size::{format_duration, parse_duration, parse_size};
+use crate::route::CountHosted;
 use std::time::Duration;
 
 /// A place in the tree.
@@ -48,6 +49,8 @@ pub enum Slot {
     Loglevel(Lens<LogLevel>),
     /// Who may say DEBUG.
     Debug(Lens<DebugAccess>),
+    /// Whether hosted replicas count as replicas.
+    CountHosted(Lens<CountHosted>),
     /// Output limits by kind of client.
     Limits(Lens<OutputLimits>),
     /// Percentiles.
@@ -74,6 +77,7 @@ impl Slot {
             Slot::Secret(_) => "(hidden)".to_owned(),
             Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
             Slot::Debug(at) => (at.of)(config).as_str().to_owned(),
+            Slot::CountHosted(at) => (at.of)(config).as_str().to_owned(),
             Slot::Limits(at) => show_limits((at.of)(config)),
             Slot::Percentiles(at) => {
                 (at.of)(config).iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
@@ -117,6 +121,7 @@ impl Slot {
             Slot::Secret(at) => *(at.of_mut)(config) = text.to_owned(),
             Slot::Loglevel(at) => *(at.of_mut)(config) = loglevel(text)?,
             Slot::Debug(at) => *(at.of_mut)(config) = word(&DebugAccess::ALL, text)?,
+            Slot::CountHosted(at) => *(at.of_mut)(config) = word(&CountHosted::ALL, text)?,
             Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
             Slot::Shown(_) => return Err("can't set immutable config".to_owned()),
@@ -148,6 +153,7 @@ impl Slot {
             }
             Slot::Loglevel(_) => LogLevel::ALL.map(|it| it.1).join(", "),
             Slot::Debug(_) => DebugAccess::ALL.map(|it| it.1).join(", "),
+            Slot::CountHosted(_) => CountHosted::ALL.map(|it| it.1).join(", "),
             Slot::Limits(_) => {
                 "normal, replica or pubsub, each with a hard limit, a soft limit and \
                                 seconds, like { pubsub = \"32mb 8mb 60\" }"

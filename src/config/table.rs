@@ -259,6 +259,13 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Set,
+        "count-hosted",
+        "Whether hosted replicas count for WAIT, acks and min-replicas-to-write; auto: until a \
+         replica on the wire has synced.",
+        Slot::CountHosted(lens!(set.count_hosted)),
+    ),
+    live(
+        Set,
         "min-replicas-to-write",
         "Refuses writes unless this many replicas are near enough to the master; 0 \
          is off.",

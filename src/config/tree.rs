@@ -3,6 +3,7 @@
 use super::locate::Place;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::engine::Thresholds;
+use crate::route::CountHosted;
 use crate::route::{Level, MemberConfig, MinReplicas, Routes, Selector, StickyScope};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -139,6 +140,8 @@ pub struct ReplicaSet {
     pub repl_timeout: Duration,
     /// How long a full resync over the wire waits for others to join it.
     pub diskless_sync_delay: Duration,
+    /// Whether hosted replicas count as replicas.
+    pub count_hosted: CountHosted,
     /// Good replicas a write needs; 0 for none.
     pub min_replicas: usize,
     /// How far behind a good replica may be.
@@ -385,6 +388,7 @@ impl Default for ReplicaSet {
             ping_every: Duration::from_secs(10),
             repl_timeout: Duration::from_secs(60),
             diskless_sync_delay: Duration::ZERO,
+            count_hosted: CountHosted::default(),
             min_replicas: 0,
             max_lag: Duration::from_secs(10),
             active_expire: true,

@@ -11,6 +11,7 @@ use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::route::Acks;
 use crate::session::AskedAcks;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl ReplicaSet {
@@ -32,7 +33,9 @@ impl ReplicaSet {
     /// What each replica has acknowledged, hosted or on the wire.
     fn acked(&self) -> impl Iterator<Item = Offset> {
         let again = usize::from(is_planted(Planted::AckCountedTwice));
-        let hosted = self.replicas().filter(|it| it.is_sound()).map(|it| it.applied());
+        let counts = self.counts_hosted();
+        let counted = move |it: &&Arc<Member>| counts && it.is_sound();
+        let hosted = self.replicas().filter(counted).map(|it| it.applied());
         let twice = self.replicas().filter(|it| it.is_sound()).map(|it| it.applied()).take(again);
         hosted.chain(twice).chain(self.acked_on_wire())
     }

@@ -49,6 +49,8 @@ impl ReplicaSet {
         // Who waits for the old roles looks again, and the old master's feed begins.
         self.wake_waiters();
         self.push();
+        // Replicas on the wire ask again, and learn the new history's name.
+        self.tell_wire();
         let paused_us = clock::mono_now().since(began);
         self.seen.lock().failover_pause(paused_us);
         log::info!("event=failover from={} to={} paused-us={paused_us}", old.name, target.name);
@@ -120,6 +122,7 @@ impl ReplicaSet {
         old.set_applied(log.head());
         old_hosted.engine.forget_watches();
         self.install_master(target.id, history);
+        self.begin_wire_history();
         // Nobody is woken under the log's lock.
         drop(log);
         self.key_waiters.end_all(&FORCED);

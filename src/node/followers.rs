@@ -34,6 +34,8 @@ pub struct FollowerStatus {
     /// Microseconds since the first write that it has not acknowledged was appended; 0 when it has
     /// all, [`u64::MAX`] when nobody can tell.
     pub behind_us: u64,
+    /// Microseconds since it last acknowledged anything; 0 of a hosted one.
+    pub silent_us: u64,
     /// The member that a hosted replica is.
     pub member: Option<Arc<Member>>,
 }
@@ -89,8 +91,10 @@ impl ReplicaSet {
 
     /// How the replicas are being fed, for the gate in front of writes.
     pub fn fed(&self, now: MonoUs) -> impl Iterator<Item = Fed> {
+        let counts = self.counts_hosted();
         let hosted = self
             .replicas()
+            .filter(move |_| counts)
             .map(move |it| Fed { linked: it.is_sound(), behind_us: self.behind_us(it, now) });
         hosted.chain(self.fed_on_wire(now))
     }
@@ -188,6 +192,7 @@ impl FollowerStatus {
             state: follower.state,
             acked: member.applied(),
             behind_us: u64::MAX,
+            silent_us: 0,
             member: Some(member),
         }
     }
@@ -200,6 +205,7 @@ impl FollowerStatus {
             state: follower.state,
             acked: follower.state.acked().unwrap_or(Offset::ZERO),
             behind_us: behind_us(follower, head, now),
+            silent_us: now.since(follower.heard_at),
             member: None,
         }
     }

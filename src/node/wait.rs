@@ -6,6 +6,7 @@ use super::replica_set::ReplicaSet;
 use super::waiters::{Condition, Wake};
 use crate::base::ids::BlockId;
 use crate::base::position::Offset;
+use crate::runtime::clock;
 use std::sync::Arc;
 use std::sync::atomic::{Ordering::SeqCst, fence};
 
@@ -43,6 +44,17 @@ impl Condition {
             Condition::Never => None,
         }
     }
+
+    /// Whether it holds once replicas have acknowledged something.
+    fn wants_acks(self) -> bool {
+        match self {
+            Condition::AckedBy(_) | Condition::InSync { .. } | Condition::AckedByAll { .. } => true,
+            Condition::Readable { .. }
+            | Condition::Unpaused
+            | Condition::Free { .. }
+            | Condition::Never => false,
+        }
+    }
 }
 
 fn replicas(set: &ReplicaSet) -> impl Iterator<Item = &Member> {
@@ -74,6 +86,9 @@ impl ReplicaSet {
         block: BlockId,
     ) -> Option<Wait> {
         let key = self.waiters.enter(condition, offset, who, block);
+        if condition.wants_acks() {
+            self.ask_wire(offset, clock::mono_now());
+        }
         let wait = Wait { set: self.clone(), condition, key };
         // Whoever made it hold before the wait was there has woken nobody.
         fence(SeqCst);

@@ -11,16 +11,18 @@ use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
 use super::sync::copy_keys;
 use crate::base::limits::WIRE_JOIN_BYTES_MAX;
-use crate::base::position::{Offset, Position};
+use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::Engine;
 use crate::replication::{DisconnectReason, FollowerId, FollowerKind, FollowerState, PeerFault};
+use crate::route::CountHosted;
 use crate::runtime::{lazyfree, steps};
 use bytes::Bytes;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLockWriteGuard};
-use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// What the set knows of its replicas on the wire, beside what stands in the log.
 #[derive(Default)]
@@ -31,12 +33,24 @@ pub struct Wire {
     snapshot: Mutex<Weak<Snapshot>>,
     /// Where the stream ended when replicas were last asked what they have applied.
     asked_at: AtomicU64,
+    /// When that was, in µs.
+    asked_when: AtomicU64,
+    /// A replica has synced in this history.
+    has_synced: AtomicBool,
+    /// What [`CountHosted`] is.
+    count_hosted: AtomicU8,
     /// Full resyncs that were begun.
     pub full_resyncs: AtomicU64,
     /// Partial resyncs.
     pub partial_resyncs: AtomicU64,
     /// Replicas that asked for a partial resync and got a full one.
     pub partial_resyncs_refused: AtomicU64,
+}
+
+impl Wire {
+    fn counted(&self) -> CountHosted {
+        CountHosted::ALL[self.count_hosted.load(Acquire) as usize].0
+    }
 }
 
 /// The keys of a member at one offset.
@@ -66,15 +80,24 @@ pub enum Next {
     Bytes(Bytes),
     /// Nothing: it has been sent all there is.
     Nothing,
+    /// Nothing under the name that it knows the history by: it has to ask again.
+    Renamed,
     /// Nothing ever again.
     Disconnected(DisconnectReason),
 }
 
 impl ReplicaSet {
-    /// The follower goes on from `from`, if the stream is kept from there on. Answers whether it
-    /// does; otherwise it needs a [`ReplicaSet::snapshot`].
-    pub fn resume_wire(&self, id: FollowerId, from: Position) -> bool {
-        self.log.lock().resume(id, from)
+    /// The follower goes on from `from`, if the stream is kept from there on. Answers the name of
+    /// the history if it does; otherwise it needs a [`ReplicaSet::snapshot`].
+    pub fn resume_wire(&self, id: FollowerId, from: Position) -> Option<ReplId> {
+        let mut log = self.log.lock();
+        let does = log.resume(id, from);
+        let replid = log.history().replid;
+        drop(log);
+        if does {
+            self.note_synced();
+        }
+        does.then_some(replid)
     }
 
     /// A snapshot for a follower, which will be sent the stream from there on. One that is at hand
@@ -166,7 +189,33 @@ impl ReplicaSet {
             log.heard(id, now);
         }
         drop(log);
+        self.note_synced();
+    }
+
+    /// A replica on the wire has all there was.
+    fn note_synced(&self) {
+        let is_first = !self.wire.has_synced.swap(true, AcqRel);
+        if is_first && self.wire.counted() == CountHosted::Auto {
+            log::info!("event=hosted-replicas-not-counted why=a replica on the wire has synced");
+        }
         self.wake_waiters();
+    }
+
+    /// Changes whether hosted replicas count as replicas.
+    pub fn count_hosted(&self, count: CountHosted) {
+        self.wire.count_hosted.store(count as u8, Release);
+        self.wake_waiters();
+    }
+
+    /// Whether hosted replicas count as replicas now.
+    #[inline]
+    pub fn counts_hosted(&self) -> bool {
+        self.wire.counted().counts(self.wire.has_synced.load(Acquire))
+    }
+
+    /// A new history has begun, in which no replica on the wire has synced yet.
+    pub(super) fn begin_wire_history(&self) {
+        self.wire.has_synced.store(false, Release);
     }
 
     /// The follower lives.
@@ -178,9 +227,14 @@ impl ReplicaSet {
     /// not taken, it is disconnected; 0 for no bound.
     pub fn add_wire_follower(&self, name: String, bytes_max: u64) -> FollowerId {
         let id = self.add_follower(FollowerKind::Wire, name);
+        self.bound_wire(id, bytes_max);
+        id
+    }
+
+    /// Changes how many stream bytes may wait for the follower to take them; 0 for no bound.
+    pub fn bound_wire(&self, id: FollowerId, bytes_max: u64) {
         let bytes_max = if bytes_max == 0 { u64::MAX } else { bytes_max };
         self.log.lock().set_wire_bytes_max(id, bytes_max);
-        id
     }
 
     /// Where the follower stands.
@@ -188,9 +242,12 @@ impl ReplicaSet {
         self.log.lock().follower(id).state
     }
 
-    /// What the follower is sent next: at most `most` bytes.
-    pub fn next_for_wire(&self, id: FollowerId, most: usize) -> Next {
+    /// What the follower, which knows the history by this name, is sent next: at most `most` bytes.
+    pub fn next_for_wire(&self, id: FollowerId, replid: ReplId, most: usize) -> Next {
         let mut log = self.log.lock();
+        if log.history().replid != replid {
+            return Next::Renamed;
+        }
         if let FollowerState::Disconnected { why } = log.follower(id).state {
             return Next::Disconnected(why);
         }
@@ -220,15 +277,26 @@ impl ReplicaSet {
     /// Asks replicas on the wire what they have applied, unless they have been since the stream
     /// was at `offset`.
     pub fn ask_wire(&self, offset: Offset, now: MonoUs) {
-        if self.links.load(Acquire) == 0 || offset.bytes() < self.wire.asked_at.load(Acquire) {
-            return;
+        let is_asked = || offset.bytes() < self.wire.asked_at.load(Acquire);
+        if self.links.load(Acquire) != 0 && !is_asked() {
+            self.ask_wire_unless(is_asked, now);
         }
+    }
+
+    /// Asks replicas on the wire what they have applied, unless they have been for so long.
+    pub fn ask_wire_every(&self, period: Duration, now: MonoUs) {
+        let is_asked = || now < MonoUs(self.wire.asked_when.load(Acquire)).plus(period);
+        self.ask_wire_unless(is_asked, now);
+    }
+
+    fn ask_wire_unless(&self, is_asked: impl FnOnce() -> bool, now: MonoUs) {
         let mut log = self.log.lock();
-        if offset.bytes() < self.wire.asked_at.load(Acquire) {
+        if is_asked() {
             return;
         }
         log.ask_for_acks(now);
         self.wire.asked_at.store(log.head().bytes(), Release);
+        self.wire.asked_when.store(now.0, Release);
         self.publish(log, self.member(self.master()));
         self.replicas().for_each(|it| it.note_work());
         self.tell_wire();

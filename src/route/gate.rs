@@ -20,12 +20,53 @@ pub struct Fed {
     pub behind_us: u64,
 }
 
+/// Whether hosted replicas count where replicas are counted: for WAIT, acks and the gate. A hosted
+/// replica shares the fate of its process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CountHosted {
+    /// Until a replica on the wire has synced in this history; from then on only those count.
+    #[default]
+    Auto,
+    /// They do.
+    Yes,
+    /// They do not.
+    No,
+}
+
+impl CountHosted {
+    /// All of them with their names.
+    pub const ALL: [(CountHosted, &str); 3] =
+        [(CountHosted::Auto, "auto"), (CountHosted::Yes, "true"), (CountHosted::No, "false")];
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        CountHosted::ALL[self as usize].1
+    }
+
+    /// What it comes to, when a replica on the wire has synced in this history or not.
+    pub fn counts(self, has_wire: bool) -> bool {
+        match self {
+            CountHosted::Auto => !has_wire,
+            CountHosted::Yes => true,
+            CountHosted::No => false,
+        }
+    }
+}
+
 impl MinReplicas {
+    /// How many replicas are good.
+    pub fn good(&self, replicas: impl IntoIterator<Item = Fed>) -> usize {
+        replicas.into_iter().filter(|it| self.is_good(it)).count()
+    }
+
     /// Whether a write may be applied. Looks at no more replicas than it must.
     pub fn allows(&self, replicas: impl IntoIterator<Item = Fed>) -> bool {
-        let max_lag_us = self.max_lag.as_micros();
-        let good = |it: &Fed| it.linked && u128::from(it.behind_us) <= max_lag_us;
-        self.replicas <= replicas.into_iter().filter(good).take(self.replicas).count()
+        let good = replicas.into_iter().filter(|it| self.is_good(it));
+        self.replicas <= good.take(self.replicas).count()
+    }
+
+    fn is_good(&self, replica: &Fed) -> bool {
+        replica.linked && u128::from(replica.behind_us) <= self.max_lag.as_micros()
     }
 }
 

@@ -20,7 +20,7 @@ mod explain;
 pub use allowed::{Allowed, Among, Selector};
 pub use explain::{Considered, Explanation, explain};
 pub use floor::Floor;
-pub use gate::{Fed, MinReplicas};
+pub use gate::{CountHosted, Fed, MinReplicas};
 pub use ladder::{Ladder, Step, StepKind, StepsTaken};
 pub use level::Level;
 pub use matches::{Match, Question};

@@ -8,6 +8,7 @@ use crate::node;
 use crate::runtime::{clock, tasks};
 use crate::state::Server;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// `timeout` is in seconds, and the log is told of nothing more often.
@@ -36,7 +37,7 @@ pub async fn cron(server: Arc<Server>) {
             close_idle(&server, now);
             notices.tell(&server, now);
         }
-        server.rates.lock().note(now, &server.counters);
+        server.rates.lock().note(now, &server.counters, server.set.head());
         if !is_held && last_ping.plus(settings.set.ping_every) <= now {
             last_ping = now;
             server.set.ping(now);
@@ -67,9 +68,10 @@ async fn expire(server: &Server) {
 fn close_idle(server: &Server, now: MonoUs) {
     let Some(timeout) = server.settings().server.idle_timeout() else { return };
     server.clients.each(|client| {
-        let active = MonoUs(client.active.load(std::sync::atomic::Ordering::Relaxed));
+        let active = MonoUs(client.active.load(Relaxed));
         // A subscriber listens.
-        let is_waiting = client.is_waiting() || client.subscribed.is_any();
+        let is_replica = client.flags.is_replica.load(Relaxed);
+        let is_waiting = client.is_waiting() || client.subscribed.is_any() || is_replica;
         if !is_waiting && active.plus(timeout) < now {
             client.kill();
         }

@@ -9,6 +9,7 @@
 
 use super::connection::Connection;
 use crate::base::limits::WIRE_CHUNK_BYTES;
+use crate::base::position::{Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::Engine;
 use crate::engine::rdb::{FileInfo, ReplicationInfo, SnapshotWriter};
@@ -34,6 +35,9 @@ use std::time::Duration;
 /// How often a replica that waits for its file hears that its master lives.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 4 << 10;
+/// How often a link is looked after; more often where the gate wants to know more.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY_MIN: Duration = Duration::from_millis(1);
 
 /// Why a link ends.
 enum LinkEnd {
@@ -43,6 +47,8 @@ enum LinkEnd {
     Peer(PeerFault),
     /// It is sent nothing any more.
     Disconnected(DisconnectReason),
+    /// The history goes on under another name, which the replica learns when it asks again.
+    Renamed,
     /// CLIENT KILL.
     Killed,
     /// It has what it asked for, or the proxy shuts down.
@@ -71,6 +77,7 @@ impl fmt::Display for LinkEnd {
             LinkEnd::Peer(fault) => fault.fmt(f),
             LinkEnd::Disconnected(DisconnectReason::FeedLimit) => f.write_str("output-limit"),
             LinkEnd::Disconnected(why) => why.fmt(f),
+            LinkEnd::Renamed => f.write_str("history-renamed"),
             LinkEnd::Killed => f.write_str("killed"),
             LinkEnd::Done => f.write_str("done"),
         }
@@ -154,9 +161,13 @@ impl ReplicaLink {
     async fn run(&self, unread: Vec<u8>) -> LinkEnd {
         let (write, read) = (pin!(self.write()), pin!(self.read(unread)));
         let all = select(write, read);
-        let ended = match select(all, pin!(self.told_to_end())).await {
+        let (told, look) = (pin!(self.told_to_end()), pin!(self.look_after()));
+        let watch = select(told, look);
+        let ended = match select(all, watch).await {
             Either::Left((Either::Left((ended, _)) | Either::Right((ended, _)), _)) => ended,
-            Either::Right((ended, _)) => return ended,
+            Either::Right((Either::Left((ended, _)) | Either::Right((ended, _)), _)) => {
+                return ended;
+            }
         };
         ended.err().unwrap_or(LinkEnd::Done)
     }
@@ -181,6 +192,33 @@ impl ReplicaLink {
             Poll::Pending
         })
         .await
+    }
+
+    /// Asks what the replica has, for a gate in milliseconds, and holds it to its soft limit.
+    async fn look_after(&self) -> LinkEnd {
+        let mut soft_since = None;
+        loop {
+            let settings = self.server.settings();
+            let gate = settings.set.gate().map(|it| it.max_lag / 3);
+            let period = gate.unwrap_or(LOOK_EVERY).clamp(LOOK_EVERY_MIN, LOOK_EVERY);
+            tasks::sleep(period).await;
+            let now = clock::mono_now();
+            if gate.is_some() && self.state().is_online() {
+                self.set().ask_wire_every(period, now);
+            }
+            // The limits may have been changed.
+            let limit = settings.server.output_limits.replica;
+            self.set().bound_wire(self.id(), limit.hard_bytes);
+            let next = self.state().next();
+            let waiting = next.map_or(0, |it| self.set().head().since(it));
+            if limit.soft_bytes == 0 || waiting < limit.soft_bytes {
+                soft_since = None;
+                continue;
+            }
+            if soft_since.get_or_insert(now).plus(limit.soft_for) <= now {
+                return LinkEnd::Disconnected(DisconnectReason::FeedLimit);
+            }
+        }
     }
 
     /// Reads acknowledgements.
@@ -217,26 +255,30 @@ impl ReplicaLink {
 
     /// Sends what it asked for, and then the stream.
     async fn write(&self) -> Result<(), LinkEnd> {
-        match self.asked.from {
-            Some(from) if self.set().resume_wire(self.id(), from) => self.resume().await?,
-            from => {
+        let resumed = self.asked.from.and_then(|it| self.set().resume_wire(self.id(), it));
+        let replid = match resumed {
+            Some(replid) => {
+                self.resume(replid).await?;
+                replid
+            }
+            None => {
                 let wire = &self.set().wire;
-                if from.is_some() {
+                if self.asked.from.is_some() {
                     wire.partial_resyncs_refused.fetch_add(1, Relaxed);
                 }
                 wire.full_resyncs.fetch_add(1, Relaxed);
-                self.full_resync().await?;
+                let at = self.full_resync().await?;
                 if self.asked.hello.wants_file_only {
                     return self.wait_for_end().await;
                 }
+                at.replid
             }
-        }
-        self.stream().await
+        };
+        self.stream(replid).await
     }
 
-    async fn resume(&self) -> Result<(), LinkEnd> {
+    async fn resume(&self, replid: ReplId) -> Result<(), LinkEnd> {
         self.set().wire.partial_resyncs.fetch_add(1, Relaxed);
-        let replid = self.set().history().replid;
         self.send(self.asked.answer(Started::Resumed { replid }).as_bytes()).await?;
         self.set().heard_wire(self.id(), clock::mono_now());
         let at = self.asked.from.map(|it| it.offset).unwrap_or_default();
@@ -244,7 +286,7 @@ impl ReplicaLink {
         Ok(())
     }
 
-    async fn full_resync(&self) -> Result<(), LinkEnd> {
+    async fn full_resync(&self) -> Result<Position, LinkEnd> {
         let began = clock::mono_now();
         let snapshot = self.snapshot().await?;
         let at = snapshot.at;
@@ -261,9 +303,7 @@ impl ReplicaLink {
             at.offset,
             clock::mono_now().since(began)
         );
-        // Whoever needs it longer has it; memory is not kept for a replica that loads.
-        drop(snapshot);
-        Ok(())
+        Ok(at)
     }
 
     /// Waits for a snapshot, and lets the replica know meanwhile that somebody is there.
@@ -334,13 +374,14 @@ impl ReplicaLink {
         Ok(bytes)
     }
 
-    async fn stream(&self) -> Result<(), LinkEnd> {
+    async fn stream(&self, replid: ReplId) -> Result<(), LinkEnd> {
         loop {
             let news = self.set().wire_news();
-            match self.set().next_for_wire(self.id(), WIRE_CHUNK_BYTES) {
+            match self.set().next_for_wire(self.id(), replid, WIRE_CHUNK_BYTES) {
                 Next::Bytes(bytes) => self.send(&bytes).await?,
                 Next::Nothing if self.server.is_closing() => return Ok(()),
                 Next::Nothing => news.await,
+                Next::Renamed => return Err(LinkEnd::Renamed),
                 Next::Disconnected(why) => return Err(LinkEnd::Disconnected(why)),
             }
         }

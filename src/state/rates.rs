@@ -1,6 +1,7 @@
 //! What the counts gained lately: INFO's `instantaneous_` lines.
 
 use super::counters::Counters;
+use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ const BETWEEN_SAMPLES: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Default)]
 struct Sample {
     at: MonoUs,
-    counts: [u64; 3],
+    counts: [u64; 4],
 }
 
 /// Gains per second.
@@ -24,6 +25,8 @@ pub struct Gains {
     pub bytes_in: f64,
     /// Bytes written.
     pub bytes_out: f64,
+    /// Bytes of the stream.
+    pub stream_bytes: f64,
 }
 
 /// The counts of the last second and a half.
@@ -35,13 +38,13 @@ pub struct Rates {
 
 impl Rates {
     /// Takes a sample, unless the last was just now.
-    pub fn note(&mut self, now: MonoUs, counters: &Counters) {
+    pub fn note(&mut self, now: MonoUs, counters: &Counters, head: Offset) {
         let newest = self.newest();
         if self.taken != 0 && now < newest.at.plus(BETWEEN_SAMPLES) {
             return;
         }
         let Counters { commands, bytes_in, bytes_out, .. } = counters;
-        let counts = [commands.get(), bytes_in.get(), bytes_out.get()];
+        let counts = [commands.get(), bytes_in.get(), bytes_out.get(), head.bytes()];
         self.samples[self.taken % SAMPLES] = Sample { at: now, counts };
         self.taken += 1;
     }
@@ -57,7 +60,7 @@ impl Rates {
         let gain = |at: usize| {
             newest.counts[at].saturating_sub(oldest.counts[at]) as f64 * 1e6 / us as f64
         };
-        Gains { commands: gain(0), bytes_in: gain(1), bytes_out: gain(2) }
+        Gains { commands: gain(0), bytes_in: gain(1), bytes_out: gain(2), stream_bytes: gain(3) }
     }
 
     /// Forgets the samples.
@@ -81,11 +84,12 @@ mod tests {
         for tenth in 0..40 {
             let (slow, fast) = (100, 200);
             let rate = if tenth < 20 { slow } else { fast };
-            rates.note(MonoUs(tenth * 100_000), &counters);
-            rates.note(MonoUs(tenth * 100_000 + 50), &counters);
+            rates.note(MonoUs(tenth * 100_000), &counters, Offset::new(tenth * 10));
+            rates.note(MonoUs(tenth * 100_000 + 50), &counters, Offset::ZERO);
             counters.commands.add(tenth as usize, rate / 10);
         }
         assert_eq!(rates.gains().commands, 200.0);
+        assert_eq!(rates.gains().stream_bytes, 100.0);
         rates.reset();
         assert_eq!(rates.gains(), Gains::default());
     }

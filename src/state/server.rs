@@ -122,6 +122,7 @@ impl Server {
         token_signer: TokenSigner,
         source: Source,
     ) -> Server {
+        set.count_hosted(settings.set.count_hosted);
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
@@ -221,6 +222,7 @@ impl Server {
         }
         if after.set != before.set {
             self.set.bound_log(after.set.backlog_bytes, after.set.feed_bytes_max);
+            self.set.count_hosted(after.set.count_hosted);
         }
         log::set_max_level(after.server.loglevel.filter());
         *self.settings.write() = Arc::new(after);

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports)] // Each test binary uses a part of it.
 
 pub mod clients;
+pub mod contents;
 pub mod ending;
 pub mod expect;
 pub mod furnish;
@@ -18,6 +19,7 @@ pub mod value;
 pub mod wire;
 
 pub use clients::{info_field, others, until_alone, until_blocked, until_unsent};
+pub use contents::{contents, hold_the_same, shown, until_caught_up};
 pub use ending::{ENDINGS, Ending, HANG_UPS};
 pub use expect::{ok, starts};
 pub use furnish::furnish;

@@ -5,7 +5,7 @@ use crate::base::limits::DATABASES;
 use crate::base::position::ReplId;
 use crate::metrics::Delay;
 use crate::node::FollowerStatus;
-use crate::replication::{DisconnectReason, FollowerState};
+use crate::replication::{DisconnectReason, FollowerKind, FollowerState};
 use crate::runtime::clock;
 use crate::state::Server;
 
@@ -38,31 +38,50 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     lines.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
 }
 
-/// Who follows whom. Hosted replicas stand where Redis lists the ones on the wire, each with its
-/// name for a host: exporters tell replicas apart by address, and nobody can dial these.
+/// Who follows whom. A replica on the wire stands as Redis lists it; a hosted one, which nobody
+/// can dial, has a line of its own kind, so that nobody takes it for a server.
 pub fn replication(server: &Server, lines: &mut Lines) {
     let set = &server.set;
-    let mut followers = set.followers(clock::mono_now());
-    followers.retain(FollowerStatus::is_replica);
+    let now = clock::mono_now();
+    let followers = set.followers(now);
+    let is_wire = |it: &&FollowerStatus| it.kind == FollowerKind::Wire;
+    let on_wire: Vec<_> = followers.iter().filter(is_wire).collect();
     lines.line("role", "master");
-    lines.line("connected_slaves", followers.len());
-    for (at, follower) in followers.iter().enumerate() {
-        let (name, port, offset) = (&follower.name, server.process_info.port, follower.acked);
-        let flags = follower.flags().replace(',', "+");
-        // Redis says -1 of what it does not know.
-        let lag_s = match follower.behind_us {
-            u64::MAX => -1,
-            us => (us / 1_000_000) as i64,
-        };
+    lines.line("connected_slaves", on_wire.len());
+    if let Some(gate) = server.settings().set.gate() {
+        lines.line("min_slaves_good_slaves", gate.good(set.fed(now)));
+    }
+    for (at, follower) in on_wire.iter().enumerate() {
+        let (host, port) = follower.name.rsplit_once(':').unwrap_or((&follower.name, "0"));
+        let (state, offset) = (state(follower.state), follower.acked);
+        let lag_s = follower.silent_us / 1_000_000;
         lines.push(format_args!(
-            "slave{at}:ip={name},port={port},state={},offset={offset},lag={lag_s},flags={flags}",
-            follower.held_back().unwrap_or_else(|| state(follower.state)),
+            "slave{at}:ip={host},port={port},state={state},offset={offset},lag={lag_s}"
         ));
     }
+    let is_hosted = |it: &&FollowerStatus| it.kind == FollowerKind::Hosted;
+    for (at, follower) in followers.iter().filter(is_hosted).enumerate() {
+        hosted(at, follower, lines);
+    }
+    lines.line("hosted_replicas_count", u8::from(set.counts_hosted()));
     lines.line("master_name", &set.member(set.master()).name);
     lines.line("master_failover_state", "no-failover");
     lines.line("failover_pause_us_p99", server.delay(Delay::FailoverPause).shown(99.0));
     stream(server, lines);
+}
+
+fn hosted(at: usize, follower: &FollowerStatus, lines: &mut Lines) {
+    let (name, offset) = (&follower.name, follower.acked);
+    let flags = follower.flags().replace(',', "+");
+    // Redis says -1 of what it does not know.
+    let lag_s = match follower.behind_us {
+        u64::MAX => -1,
+        us => (us / 1_000_000) as i64,
+    };
+    lines.push(format_args!(
+        "hosted{at}:name={name},state={},offset={offset},lag={lag_s},flags={flags}",
+        follower.held_back().unwrap_or_else(|| state(follower.state)),
+    ));
 }
 
 /// Redis' words.
@@ -91,6 +110,12 @@ fn stream(server: &Server, lines: &mut Lines) {
     // Redis counts the stream's bytes from 1.
     lines.line("repl_backlog_first_byte_offset", start.bytes() + u64::from(len != 0));
     lines.line("repl_backlog_histlen", len);
+    // What it holds at the rate of the last writes, and what would hold a minute; -1 and 0 while
+    // nothing is written.
+    let per_second = server.rates.lock().gains().stream_bytes;
+    let held_s = if per_second < 1.0 { -1 } else { (len as f64 / per_second) as i64 };
+    lines.line("repl_backlog_seconds", held_s);
+    lines.line("repl_backlog_size_for_a_minute", (per_second * 60.0) as u64);
 }
 
 /// Keys by database, at the master.

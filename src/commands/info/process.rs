@@ -140,9 +140,12 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("instantaneous_input_repl_kbps", "0.00");
     lines.line("instantaneous_output_repl_kbps", "0.00");
     lines.line("rejected_connections", read(&counters.refused));
-    lines.line("sync_full", read(&server.set.full_resyncs));
-    lines.line("sync_partial_ok", 0);
-    lines.line("sync_partial_err", 0);
+    // Hosted replicas are resynced too.
+    let wire = &server.set.wire;
+    lines.line("sync_full", read(&server.set.full_resyncs) + read(&wire.full_resyncs));
+    lines.line("sync_partial_ok", read(&wire.partial_resyncs));
+    lines.line("sync_partial_err", read(&wire.partial_resyncs_refused));
+    lines.line("sync_peer_faults", read(&server.counters.peer_faults));
     lines.line("expired_keys", data::expired(server));
     lines.zeros(&["evicted_keys", "evicted_clients"]);
     lines.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);

@@ -4,12 +4,13 @@ use crate::base::position::Offset;
 use crate::command::{Args, Fault, codes};
 use crate::commands::{CommandContext, Job, Outcome};
 use crate::node::{FollowerStatus, Member, MemberList, Refused, present, start_feed};
+use crate::replication::FollowerKind;
 use crate::resp::Reply;
 use crate::route::MemberConfig;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A map of members by name, each a map of what there is to know of it; flat arrays in RESP2. With
+/// A map of members and of replicas on the wire by name, each a map of what there is to know of it; flat arrays in RESP2. With
 /// TEXT, the same for a terminal. `lag-us` is -1 where nobody can tell.
 pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let is_text = context.args.word("TEXT");
@@ -20,18 +21,20 @@ pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         let is_it = |it: &&FollowerStatus| it.member.as_ref().is_some_and(|it| it.id == member.id);
         fields(set.head(), member, followers.iter().find(is_it))
     };
+    let is_wire = |it: &&FollowerStatus| it.kind == FollowerKind::Wire;
+    let mut all: Vec<_> = present(&member_list).map(|it| (it.name.clone(), fields(it))).collect();
+    let on_wire = followers.iter().filter(is_wire);
+    all.extend(on_wire.map(|it| (it.name.clone(), wire_fields(set.head(), it))));
     if is_text {
-        let block = |it: &Arc<Member>| block(&it.name, &fields(it));
-        let text: Vec<String> = present(&member_list).map(block).collect();
+        let text: Vec<String> = all.iter().map(|(name, fields)| block(name, fields)).collect();
         context.reply.verbatim(&text.join("\n"));
         return Ok(Outcome::Answered);
     }
-    context.reply.map(present(&member_list).count());
-    for member in present(&member_list) {
-        context.reply.bulk(member.name.as_bytes());
-        let fields = fields(member);
+    context.reply.map(all.len());
+    for (name, fields) in &all {
+        context.reply.bulk(name.as_bytes());
         context.reply.map(fields.len());
-        for (name, value) in &fields {
+        for (name, value) in fields {
             context.reply.bulk(name.as_bytes());
             value.answer(context.reply);
         }
@@ -104,6 +107,18 @@ fn fields(
         ("in-service", Field::YesOrNo(member.in_service())),
         ("tags", Field::Words(tags)),
         ("dedicated", Field::YesOrNo(dedicated)),
+    ]
+}
+
+/// A replica on the wire is no member: it serves no reads here.
+fn wire_fields(head: Offset, follower: &FollowerStatus) -> Vec<(&'static str, Field)> {
+    vec![
+        ("role", Field::Word("wire-replica".into())),
+        ("feed", Field::Word(follower.state.to_string())),
+        ("offset", Field::Number(follower.acked.bytes() as i64)),
+        ("lag-bytes", Field::Number(head.since(follower.acked) as i64)),
+        ("lag-us", Field::Number(i64::try_from(follower.behind_us).unwrap_or(-1))),
+        ("silent-us", Field::Number(follower.silent_us as i64)),
     ]
 }
 

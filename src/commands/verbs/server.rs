@@ -3,6 +3,7 @@
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, info, session_row};
+use crate::replication::FollowerKind;
 use crate::runtime::clock;
 use crate::state::version::REDIS_VERSION;
 
@@ -66,16 +67,16 @@ fn tell_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (server, reply) = (context.server, &mut *context.reply);
     let mut replicas = server.set.followers(context.now);
-    replicas.retain(|it| it.is_replica() && it.state.is_online());
+    replicas.retain(|it| it.kind == FollowerKind::Wire && it.state.is_online());
     reply.array(3);
     reply.bulk(b"master");
     reply.int(server.set.head().bytes() as i64);
     reply.array(replicas.len());
     for replica in replicas {
         reply.array(3);
-        // As in INFO: nobody can dial it.
-        reply.bulk(replica.name.as_bytes());
-        reply.bulk_int(i64::from(server.process_info.port));
+        let (host, port) = replica.name.rsplit_once(':').unwrap_or((&replica.name, "0"));
+        reply.bulk(host.as_bytes());
+        reply.bulk(port.as_bytes());
         reply.bulk_int(replica.acked.bytes() as i64);
     }
     Ok(Outcome::Answered)

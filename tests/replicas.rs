@@ -1,0 +1,339 @@
+//! Real servers as replicas of the hosted master: Redis 7.0 and Valkey 9.1, and peers that break
+//! the protocol.
+
+mod support;
+
+use std::process::Command;
+use support::{
+    Server, Wire, furnish, hold_the_same, info_field, ok, starts, until, until_caught_up,
+};
+
+fn field(wire: &mut Wire, section: &str, name: &str) -> String {
+    info_field(wire, section, name).unwrap_or_else(|| panic!("no field {name}"))
+}
+
+fn number(wire: &mut Wire, section: &str, name: &str) -> u64 {
+    field(wire, section, name).parse().expect("a number")
+}
+
+/// Every kind of real server there is here.
+fn real_servers() -> Vec<Server> {
+    [Some(Server::redis(&[])), Server::valkey()].into_iter().flatten().collect()
+}
+
+fn follow(replica: &mut Wire, master: &Server) {
+    ok(replica, &format!("REPLICAOF 127.0.0.1 {}", master.port()));
+}
+
+#[test]
+fn a_real_server_gets_everything_and_follows() {
+    for replica in real_servers() {
+        let master = Server::entourage(&[]);
+        let (mut ours, mut theirs) = (master.dial(), replica.dial());
+        furnish(&mut ours);
+        ours.ask("SELECT 9");
+        ok(&mut ours, "SET in-nine 1 PX 100000000");
+        follow(&mut theirs, &master);
+        until_caught_up(&mut theirs, &mut ours);
+        hold_the_same(&mut ours, &mut theirs);
+        // What comes now comes as a stream: from several databases, in transactions, expiring.
+        ours.ask("SELECT 3");
+        furnish(&mut ours);
+        ["MULTI", "SET a 1", "INCR a", "SELECT 5", "LPUSH l x", "EXEC"].iter().for_each(|it| {
+            ours.ask(it);
+        });
+        ok(&mut ours, "SET gone 1 PX 1");
+        until("it to expire", || ours.ask("GET gone").is_nil().then_some(()));
+        until_caught_up(&mut theirs, &mut ours);
+        hold_the_same(&mut ours, &mut theirs);
+        let port = replica.port().to_string();
+        let line = field(&mut ours, "replication", "slave0");
+        assert!(
+            line.starts_with(&format!("ip=127.0.0.1,port={port},state=online,offset=")),
+            "{line}"
+        );
+        let role = ours.ask("ROLE");
+        let told = &role.list()[2].list()[0];
+        assert_eq!((told.list()[0].string(), told.list()[1].string()), ("127.0.0.1".into(), port));
+        assert!(ours.ask("CLIENT LIST TYPE replica").string().contains("flags=S"));
+    }
+}
+
+#[test]
+fn a_link_that_was_cut_goes_on_where_it_was() {
+    for replica in real_servers() {
+        let master = Server::entourage(&[]);
+        let (mut ours, mut theirs) = (master.dial(), replica.dial());
+        follow(&mut theirs, &master);
+        until_caught_up(&mut theirs, &mut ours);
+        for round in 1..=3 {
+            ours.ask("CLIENT KILL TYPE replica");
+            (0..50).for_each(|it| ok(&mut ours, &format!("SET k{round}:{it} v")));
+            until_caught_up(&mut theirs, &mut ours);
+            until("the link to be another", || {
+                (number(&mut ours, "stats", "sync_partial_ok") == round).then_some(())
+            });
+        }
+        assert_eq!(number(&mut ours, "stats", "sync_full"), 1);
+        hold_the_same(&mut ours, &mut theirs);
+    }
+}
+
+/// Roles change within the process: the history has another name then, and nothing is lost.
+#[test]
+fn a_failover_costs_a_real_replica_a_partial_resync() {
+    for replica in real_servers() {
+        let master = Server::entourage(&[]);
+        let (mut ours, mut theirs) = (master.dial(), replica.dial());
+        follow(&mut theirs, &master);
+        until_caught_up(&mut theirs, &mut ours);
+        for (round, name) in ["n2", "n1", "n3"].iter().enumerate() {
+            (0..50).for_each(|it| ok(&mut ours, &format!("SET a{it} {round}")));
+            starts(&ours.ask(&format!("PROXY FAILOVER TO {name}")), "OK");
+            (0..50).for_each(|it| ok(&mut ours, &format!("SET b{it} {round}")));
+            until_caught_up(&mut theirs, &mut ours);
+        }
+        assert_eq!(number(&mut ours, "stats", "sync_full"), 1);
+        assert_eq!(
+            field(&mut theirs, "replication", "master_replid"),
+            field(&mut ours, "replication", "master_replid")
+        );
+        hold_the_same(&mut ours, &mut theirs);
+    }
+}
+
+#[test]
+fn a_set_without_replicas_of_its_own_is_copied_too() {
+    for replica in real_servers() {
+        let master = Server::entourage(&["--replicas", "0"]);
+        let (mut ours, mut theirs) = (master.dial(), replica.dial());
+        furnish(&mut ours);
+        follow(&mut theirs, &master);
+        until_caught_up(&mut theirs, &mut ours);
+        ok(&mut ours, "SET after 1");
+        until_caught_up(&mut theirs, &mut ours);
+        hold_the_same(&mut ours, &mut theirs);
+    }
+}
+
+#[test]
+fn replicas_that_come_while_writes_go_on_hold_the_same() {
+    let master = Server::entourage(&["--replicas", "2"]);
+    let replicas = real_servers();
+    let mut ours = master.dial();
+    ok(&mut ours, "CONFIG SET repl-backlog-size 64mb");
+    let port = master.port();
+    let writer = std::thread::spawn(move || {
+        let mut wire = Wire::dial(port).expect("a connection");
+        for round in 0..300 {
+            let batch: Vec<_> = (0..100)
+                .map(|it| {
+                    let key = format!("k{}", (round * 37 + it) % 997);
+                    let line = match it % 4 {
+                        0 => format!("SET s{key} {round}"),
+                        1 => format!("RPUSH l{key} {round}"),
+                        2 => format!("HINCRBY h{key} f {it}"),
+                        _ => format!("ZADD z{key} {it} m{round}"),
+                    };
+                    line.split(' ').map(|it| it.as_bytes().to_vec()).collect()
+                })
+                .collect();
+            wire.pipeline(&batch).iter().for_each(|it| assert!(!it.is_error(), "{it:?}"));
+        }
+    });
+    let mut theirs: Vec<Wire> = replicas.iter().map(Server::dial).collect();
+    theirs.iter_mut().for_each(|it| follow(it, &master));
+    // Links end at any time, in the middle of a file too.
+    while !writer.is_finished() {
+        ours.ask("CLIENT KILL TYPE replica");
+        std::thread::sleep(std::time::Duration::from_millis(150));
+    }
+    writer.join().expect("all were written");
+    for wire in &mut theirs {
+        until_caught_up(wire, &mut ours);
+        hold_the_same(&mut ours, wire);
+    }
+}
+
+#[test]
+fn wait_counts_real_replicas_and_from_then_on_only_those() {
+    let (master, replica) = (Server::entourage(&[]), Server::redis(&[]));
+    let (mut ours, mut theirs) = (master.dial(), replica.dial());
+    ok(&mut ours, "SET a 1");
+    assert_eq!(ours.ask("WAIT 2 5000").int(), Some(2), "hosted ones");
+    assert_eq!(field(&mut ours, "replication", "hosted_replicas_count"), "1");
+    follow(&mut theirs, &master);
+    until_caught_up(&mut theirs, &mut ours);
+    until("it to be counted", || {
+        (field(&mut ours, "replication", "hosted_replicas_count") == "0").then_some(())
+    });
+    for it in 0..20 {
+        ok(&mut ours, &format!("SET a {it}"));
+        assert_eq!(ours.ask("WAIT 1 5000").int(), Some(1));
+        assert_eq!(theirs.ask("GET a").string(), it.to_string());
+    }
+    assert_eq!(ours.ask("WAIT 2 50").int(), Some(1), "hosted ones share their process' fate");
+    ok(&mut ours, "CONFIG SET count-hosted true");
+    assert_eq!(ours.ask("WAIT 3 5000").int(), Some(3));
+}
+
+#[test]
+fn a_gate_in_milliseconds_does_not_flap() {
+    let master = Server::entourage(&["--replicas", "0"]);
+    let replica = Server::redis(&[]);
+    let (mut ours, mut theirs) = (master.dial(), replica.dial());
+    ok(&mut ours, "CONFIG SET min-replicas-to-write 1 min-replicas-max-lag 500ms");
+    starts(&ours.ask("SET a 1"), "NOREPLICAS");
+    follow(&mut theirs, &master);
+    until_caught_up(&mut theirs, &mut ours);
+    until("a write", || (!ours.ask("SET a 1").is_error()).then_some(()));
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(2) {
+        ok(&mut ours, "SET a 2");
+    }
+    assert_eq!(field(&mut ours, "replication", "min_slaves_good_slaves"), "1");
+    drop(theirs);
+    drop(replica);
+    until("the gate to close", || ours.ask("SET a 3").is_error().then_some(()));
+}
+
+/// `redis-cli --rdb` is a replica that wants the file alone, and Redis' own checker reads it.
+#[test]
+fn a_client_can_fetch_the_file() {
+    let master = Server::entourage(&[]);
+    furnish(&mut master.dial());
+    let file = master.dir().join("fetched.rdb");
+    let port = master.port().to_string();
+    let done = Command::new("redis-cli")
+        .args(["-p", &port, "--rdb"])
+        .arg(&file)
+        .output()
+        .expect("redis-cli runs");
+    assert!(done.status.success(), "{done:?}");
+    let checked = Command::new("redis-check-rdb").arg(&file).output().expect("it runs");
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.contains("RDB looks OK"), "{said}");
+}
+
+/// What replicas said before there was PSYNC, and what they cannot all do today.
+#[test]
+fn a_file_of_known_length_is_for_those_who_know_no_mark() {
+    let master = Server::entourage(&[]);
+    let (mut ours, mut replica) = (master.dial(), master.dial());
+    ok(&mut ours, "SET k v");
+    replica.send_raw(b"SYNC\r\n");
+    let line = String::from_utf8(replica.read_until(b"\r\n")).expect("a line");
+    let len: usize = line.trim().trim_start_matches(['\n', '$']).parse().expect("a length");
+    let file = replica.read_exact(len);
+    assert!(file.starts_with(b"REDIS00") && file[len - 9] == 0xFF);
+    ok(&mut ours, "SET after 1");
+    let stream = replica.read_until(b"after\r\n$1\r\n1\r\n");
+    assert!(stream.starts_with(b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n"), "{stream:?}");
+}
+
+fn psync(master: &Server, words: &str) -> Wire {
+    let mut peer = master.dial();
+    ok(&mut peer, "REPLCONF listening-port 7777 ip-address 10.1.2.3 capa eof capa psync2");
+    peer.send_raw(format!("PSYNC {words}\r\n").as_bytes());
+    peer
+}
+
+#[test]
+fn a_peer_that_breaks_the_protocol_ends_its_own_link_by_name() {
+    let master = Server::entourage(&[]);
+    let mut ours = master.dial();
+    ok(&mut ours, "SET k v");
+    let faults = [
+        ("*1\r\n$1000000000\r\n", "malformed"),
+        ("REPLCONF ACK 999999999\r\n", "ack-beyond-sent"),
+        ("REPLCONF ACK never\r\n", "ack-not-a-number"),
+    ];
+    for (count, (bytes, name)) in faults.iter().enumerate() {
+        let mut peer = psync(&master, "? -1");
+        let answer = String::from_utf8(peer.read_until(b"\r\n")).expect("a line");
+        assert!(answer.starts_with("+FULLRESYNC "), "{answer}");
+        until("it to be listed", || {
+            Some(()).filter(|()| {
+                field(&mut ours, "replication", "slave0").contains("10.1.2.3,port=7777")
+            })
+        });
+        let announced = peer.read_until(b"\r\n");
+        let mark = announced[5..45].to_vec();
+        peer.read_until(&mark);
+        peer.send_raw(bytes.as_bytes());
+        until("the link to end", || peer.is_closed().then_some(()));
+        until("the fault to be counted", || {
+            (number(&mut ours, "stats", "sync_peer_faults") == count as u64 + 1).then_some(())
+        });
+        assert!(master.said().contains(&format!("why={name}")), "{}", master.said());
+    }
+    ok(&mut ours, "SET k w");
+    assert_eq!(field(&mut ours, "replication", "connected_slaves"), "0");
+}
+
+#[test]
+fn what_cannot_be_gone_on_with_is_a_full_resync() {
+    let master = Server::entourage(&[]);
+    let mut ours = master.dial();
+    ok(&mut ours, "SET k v");
+    let replid = field(&mut ours, "replication", "master_replid");
+    let foreign = "0123456789abcdef0123456789abcdef01234567";
+    let asked = [format!("{foreign} 1"), format!("{replid} 999999"), format!("{replid} -7")];
+    for words in &asked {
+        let mut peer = psync(&master, words);
+        let answer = String::from_utf8(peer.read_until(b"\r\n")).expect("a line");
+        assert!(answer.starts_with(&format!("+FULLRESYNC {replid} ")), "{words}: {answer}");
+    }
+    let head = number(&mut ours, "replication", "master_repl_offset");
+    let mut peer = psync(&master, &format!("{replid} {}", head + 1));
+    assert_eq!(peer.read_until(b"\r\n"), format!("+CONTINUE {replid}\r\n").as_bytes());
+    assert_eq!(number(&mut ours, "stats", "sync_partial_err"), 2);
+}
+
+#[test]
+fn replconf_is_answered_as_redis_answers_it() {
+    let (master, redis) = (Server::entourage(&[]), Server::redis(&[]));
+    let (mut ours, mut theirs) = (master.dial(), redis.dial());
+    let lines = [
+        "REPLCONF",
+        "REPLCONF listening-port",
+        "REPLCONF listening-port 7000",
+        "REPLCONF listening-port x",
+        "REPLCONF capa eof capa psync2 capa new",
+        "REPLCONF what 1",
+        "REPLCONF rdb-only 1",
+        "REPLCONF rdb-only x",
+        "REPLCONF rdb-filter-only functions",
+        "REPLCONF rdb-filter-only keys",
+        "MULTI",
+        "PSYNC ? -1",
+        "SYNC",
+        "EXEC",
+    ];
+    for line in lines {
+        assert_eq!(ours.ask(line), theirs.ask(line), "{line}");
+    }
+}
+
+/// A replica that does not read is cut off at its limit, and nobody else notices.
+#[test]
+fn a_replica_that_does_not_read_is_cut_off_at_its_limit() {
+    let master = Server::entourage(&[]);
+    master.disconnects_replicas();
+    let mut ours = master.dial();
+    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "replica 64mb 0 0"];
+    assert_eq!(ours.cmd(&limit).string(), "OK");
+    let mut peer = psync(&master, "? -1");
+    peer.read_until(b"\r\n");
+    let announced = peer.read_until(b"\r\n");
+    peer.read_until(&announced[5..45]);
+    peer.send_raw(b"REPLCONF ACK 0\r\n");
+    let value = "x".repeat(1 << 20);
+    for it in 0..120 {
+        assert_eq!(ours.cmd(&["SET", &format!("k{}", it % 4), &value]).string(), "OK");
+    }
+    until("it to be cut off", || {
+        (field(&mut ours, "replication", "connected_slaves") == "0").then_some(())
+    });
+    assert!(master.said().contains("output-limit"), "{}", master.said());
+}
