@@ -4,6 +4,7 @@
 use super::migration::Migration;
 use crate::base::ids::{MemberId, RouteId, SlotId};
 use crate::base::position::{Offset, Position};
+use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::metrics::Place;
 use crate::metrics::worst::Key;
@@ -146,6 +147,8 @@ pub enum Job {
     Remove { member: MemberId },
     /// PROXY RELOAD; answers OK, or why not.
     Reload,
+    /// REPLICAOF this master, or nobody; answers OK, or why not.
+    Follow { master: Option<RemoteAddress> },
     /// MIGRATE of keys of this database; answers what came of it.
     Migrate { db: usize, migration: Box<Migration> },
 }

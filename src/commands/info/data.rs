@@ -1,5 +1,6 @@
 //! Sections about the data: persistence, replication, keyspace.
 
+use super::follows;
 use super::lines::{Lines, read};
 use crate::base::limits::DATABASES;
 use crate::base::position::ReplId;
@@ -44,7 +45,11 @@ pub fn replication(server: &Server, lines: &mut Lines) {
     let set = &server.set;
     let mut followers = set.followers(clock::mono_now());
     followers.retain(FollowerStatus::is_replica);
-    lines.line("role", "master");
+    let remote = set.remote();
+    lines.line("role", if remote.is_some() { "slave" } else { "master" });
+    if let Some(remote) = &remote {
+        follows::follows(server, remote, lines);
+    }
     lines.line("connected_slaves", followers.len());
     for (at, follower) in followers.iter().enumerate() {
         let (name, port, offset) = (&follower.name, server.process_info.port, follower.acked);
@@ -63,6 +68,9 @@ pub fn replication(server: &Server, lines: &mut Lines) {
     lines.line("master_failover_state", "no-failover");
     lines.line("failover_pause_us_p99", server.delay(Delay::FailoverPause).shown(99.0));
     stream(server, lines);
+    if let Some(remote) = &remote {
+        follows::faults(server, remote, lines);
+    }
 }
 
 /// Redis' words.
