@@ -91,6 +91,9 @@ struct Serve {
     /// Host this many replicas beside the master [default: 2]
     #[arg(long, value_name = "N")]
     replicas: Option<String>,
+    /// Follow this master over the wire: HOST:PORT, "HOST PORT" or redis://USER:PASSWORD@HOST:PORT
+    #[arg(long, value_name = "HOST:PORT", visible_alias = "slaveof")]
+    replicaof: Option<String>,
     /// Worker threads; 0 is one per core [default: 0]
     #[arg(long, value_name = "N")]
     threads: Option<String>,
@@ -121,8 +124,10 @@ where
 
 impl From<Serve> for Invocation {
     fn from(serve: Serve) -> Invocation {
-        let Serve { config, bind, port, unix, replicas, threads, level, loglevel } = serve;
-        let flags = Overrides { bind, port, unix, replicas, threads, level, loglevel };
+        let Serve { config, bind, port, unix, replicas, replicaof, threads, level, loglevel } =
+            serve;
+        let flags =
+            Overrides { bind, port, unix, replicas, replicaof, threads, level, loglevel };
         Invocation::Serve { file: config, flags }
     }
 }

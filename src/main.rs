@@ -10,7 +10,7 @@ use entourage::runtime::allocation::Counting;
 use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
-use entourage::server::{Listener, Threads, cron, drain, listen, start_feeds};
+use entourage::server::{Listener, Threads, cron, drain, follow, listen, start_feeds};
 use entourage::session::TokenSigner;
 use entourage::state::{ProcessInfo, Server, Source, clamp_maxclients, log_warnings, version};
 use futures::future::join_all;
@@ -93,6 +93,10 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     log_warnings(&warnings);
     start_feeds(&server);
     tasks::spawn(cron(server.clone()));
+    if let Some(master) = server.settings().set.master.clone() {
+        server.follow(Some(master)).map_err(|why| format!("set.master: {why}"))?;
+    }
+    tasks::spawn(follow(server.clone()));
     let threads = Threads::start(threads, || {
         let mut applier = TurnApplier::new(server.set.clone());
         Box::new(move || applier.turn_end())

@@ -17,5 +17,6 @@ pub mod number;
 pub mod places;
 pub mod position;
 pub mod prefetch;
+pub mod remote_address;
 pub mod size;
 pub mod time;

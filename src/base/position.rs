@@ -131,9 +131,10 @@ impl ReplicationHistory {
         ReplicationHistory { replid, past: Arc::new([]) }
     }
 
-    /// The history before the last failover, and the offset up to which it is part of this one.
+    /// The history before the last failover, and the offset up to which it is part of this one;
+    /// `None` when it is no part of it.
     pub fn before(&self) -> Option<Position> {
-        self.past.first().copied()
+        self.past.first().copied().filter(|it| it.offset != Offset::ZERO)
     }
 
     /// The rule of `replid2`: the only way positions of two histories are ever compared.
@@ -152,6 +153,18 @@ impl ReplicationHistory {
             Some(shared) => Coverage::Lost(shared.offset),
             None => Coverage::Foreign,
         }
+    }
+
+    /// The history of another master's data, which has taken the place of this one: it shares
+    /// nothing with those that were here, unless it is the same.
+    pub fn replaced(&self, new: ReplId) -> ReplicationHistory {
+        if new == self.replid {
+            return self.clone();
+        }
+        let all = std::iter::once(self.replid).chain(self.past.iter().map(|it| it.replid));
+        let gone = all.filter(|it| *it != new).take(HISTORIES_MAX);
+        let past = gone.map(|replid| Position { replid, offset: Offset::ZERO }).collect();
+        ReplicationHistory { replid: new, past }
     }
 
     /// The history after a promotion at `at`: a new history that shares the old ones up to there.
@@ -190,6 +203,18 @@ mod tests {
         assert_eq!(history.cover(at(OLD, 100)), Coverage::To(Offset::new(100)));
         assert_eq!(history.cover(at(OLD, 101)), Coverage::Lost(Offset::new(100)));
         assert_eq!(history.cover(at(ReplId::new([9; 20]), 1)), Coverage::Foreign);
+    }
+
+    #[test]
+    fn a_history_that_was_replaced_is_lost_as_a_whole() {
+        let history = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(100));
+        let other = ReplId::new([3; 20]);
+        let replaced = history.replaced(other);
+        assert_eq!(replaced.cover(at(NEW, 1)), Coverage::Lost(Offset::ZERO));
+        assert_eq!(replaced.cover(at(OLD, 1)), Coverage::Lost(Offset::ZERO));
+        assert_eq!(replaced.cover(at(NEW, 0)), Coverage::To(Offset::ZERO), "nothing was seen");
+        assert_eq!((replaced.replid, replaced.before()), (other, None));
+        assert_eq!(history.replaced(NEW).cover(at(OLD, 100)), Coverage::To(Offset::new(100)));
     }
 
     #[test]

@@ -59,6 +59,18 @@ pub const WATCH_LIMIT: Fault = Fault::Static(
     "WATCHLIMIT too many keys under WATCH: a client may watch 65536 keys, of 64 MB together",
 );
 
+/// A write of a client at a replica.
+pub const READ_ONLY: Fault =
+    Fault::Static("READONLY You can't write against a read only replica.");
+/// Anything but a few words while a replica has no link to its master.
+pub const LINK_DOWN: Fault = Fault::Static(
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+);
+/// REPLICAOF of a server to itself.
+pub const OWN_MASTER: Fault = Fault::Static(
+    "ERR that is this server itself, and nobody follows their own stream: name another one",
+);
+
 /// No member has this name.
 pub fn no_such_member(names: &[&str]) -> Fault {
     Fault::Message(format!("NOSUCHMEMBER no such member; there are {}", names.join(", ")))

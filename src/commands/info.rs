@@ -1,6 +1,7 @@
 //! INFO: what the server is and what it has done, as text in sections.
 
 mod data;
+mod follows;
 mod lines;
 mod process;
 

@@ -4,11 +4,12 @@
 use super::migration::Migration;
 use crate::base::ids::{MemberId, RouteId, SlotId};
 use crate::base::position::{Offset, Position};
+use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::metrics::Place;
 use crate::metrics::worst::Key;
 use crate::node::{Condition, KeyWait, Wanted};
-use crate::replication::psync::Asked;
+use crate::replication::Asked;
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
@@ -149,6 +150,8 @@ pub enum Job {
     Remove { member: MemberId },
     /// PROXY RELOAD; answers OK, or why not.
     Reload,
+    /// REPLICAOF this master, or nobody; answers OK, or why not.
+    Follow { master: Option<RemoteAddress> },
     /// MIGRATE of keys of this database; answers what came of it.
     Migrate { db: usize, migration: Box<Migration> },
 }

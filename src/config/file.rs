@@ -207,8 +207,8 @@ fn wrong_entry(text: &str, slot: &Slot, value: &Spanned<Value>) -> Option<Range<
 /// The value in the words of CONFIG SET; `None` when no words fit.
 fn written(slot: &Slot, value: &Value) -> Option<String> {
     match (slot, value) {
-        (Slot::Text(_) | Slot::Secret(_), Value::String(it)) => Some(it.clone()),
-        (Slot::Text(_) | Slot::Secret(_), _) | (_, Value::Datetime(_)) => None,
+        (Slot::Text(_) | Slot::Secret(_) | Slot::Master, Value::String(it)) => Some(it.clone()),
+        (Slot::Text(_) | Slot::Secret(_) | Slot::Master, _) | (_, Value::Datetime(_)) => None,
         (Slot::Switch(_), Value::Boolean(it)) => Some(if *it { "yes" } else { "no" }.to_owned()),
         (_, Value::Boolean(_)) => None,
         (_, Value::String(it)) => Some(it.clone()),

@@ -1,6 +1,7 @@
 //! What the command line says over the file.
 
 use super::outside::Outside;
+use super::slot::{MASTER_ACCEPTED, Slot};
 use super::table::param;
 use super::{Address, Config, Listener};
 use crate::route::Level;
@@ -18,6 +19,8 @@ pub struct Overrides {
     pub unix: Option<PathBuf>,
     /// `--replicas`.
     pub replicas: Option<String>,
+    /// `--replicaof`.
+    pub replicaof: Option<String>,
     /// `--threads`.
     pub threads: Option<String>,
     /// `--level`: the level of everything no rule, listener or session says otherwise of.
@@ -33,6 +36,7 @@ impl Overrides {
         port: None,
         unix: None,
         replicas: None,
+        replicaof: None,
         threads: None,
         level: None,
         loglevel: None,
@@ -55,6 +59,10 @@ impl Overrides {
             let param = param(name).expect("these are rows of the table");
             let refuse = |_| refused(name, value, &param.slot.accepted());
             param.slot.take(config, value).map_err(refuse)?;
+        }
+        if let Some(text) = &self.replicaof {
+            let refuse = |_| refused("replicaof", text, MASTER_ACCEPTED);
+            Slot::Master.take(config, text).map_err(refuse)?;
         }
         self.take_level(config)?;
         self.take_listeners(config, outside)

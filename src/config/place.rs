@@ -84,7 +84,8 @@ pub fn value_in_table(text: &str, span: &Range<usize>, key: &str) -> Option<Rang
 
 /// The value as written, shortened; a password or a secret is never repeated.
 fn found(text: &str, span: &Range<usize>, key: &str) -> String {
-    if key.ends_with("requirepass") || key.ends_with("token-secret") {
+    const HIDDEN: [&str; 4] = ["requirepass", "token-secret", "masterauth", "set.master"];
+    if HIDDEN.iter().any(|it| key.ends_with(it)) {
         return "(hidden)".to_owned();
     }
     let written = text.get(span.clone()).unwrap_or_default().trim();

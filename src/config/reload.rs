@@ -7,6 +7,8 @@ use crate::route::MemberConfig;
 
 /// The one setting that PROXY NODE changes.
 const REPLICAS: &str = "set.replicas";
+/// The one that REPLICAOF changes.
+const MASTER: &str = "set.master";
 
 impl Config {
     /// The settings that the file read again asks for, in the place of these. They are what a start
@@ -23,7 +25,7 @@ impl Config {
         let fixed = PARAMS
             .iter()
             .filter(|it| it.when == When::Start && it.section != Section::Nowhere)
-            .filter(|it| !(has_these && it.key() == REPLICAS))
+            .filter(|it| !(has_these && it.key() == REPLICAS) && it.key() != MASTER)
             .find(|it| !it.slot.is_same(self, &file));
         if let Some(param) = fixed {
             let (now, then) = (param.slot.show(self), param.slot.show(&file));
@@ -41,7 +43,10 @@ impl Config {
             return Err(why);
         }
         let routes = file.routes.clone().after(&self.routes)?;
-        Ok(Config { routes, ..file })
+        let mut after = Config { routes, ..file };
+        // Whom the set follows is for REPLICAOF to change.
+        after.set.master = self.set.master.clone();
+        Ok(after)
     }
 
     /// What is different about the members. One that was added since the start is not in the file.

@@ -2,6 +2,7 @@
 
 use super::{Config, DebugAccess, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
+use crate::base::remote_address::RemoteUrl;
 use crate::base::size::{format_duration, parse_duration, parse_size};
 use crate::route::CountHosted;
 use std::time::Duration;
@@ -55,9 +56,17 @@ pub enum Slot {
     Limits(Lens<OutputLimits>),
     /// Percentiles.
     Percentiles(Lens<Vec<f64>>),
+    /// The remote master, with who logs in there.
+    Master,
+    /// One of these words.
+    OneOf { at: Lens<String>, words: &'static [&'static str] },
     /// Told, never taken.
     Shown(fn(&Config) -> String),
 }
+
+/// What a file or a flag may say of a remote master.
+pub const MASTER_ACCEPTED: &str = "a host and a port, like \"db.example:6379\" or \"db.example \
+                                   6379\", or \"redis://user:password@db.example:6379\"";
 
 /// The most seconds Redis takes.
 const SECONDS_MAX: i64 = i32::MAX as i64;
@@ -82,6 +91,8 @@ impl Slot {
             Slot::Percentiles(at) => {
                 (at.of)(config).iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
             }
+            Slot::Master => config.set.master.as_ref().map_or_else(String::new, |it| it.to_string()),
+            Slot::OneOf { at, .. } => (at.of)(config).clone(),
             Slot::Shown(tell) => tell(config),
         }
     }
@@ -124,6 +135,8 @@ impl Slot {
             Slot::CountHosted(at) => *(at.of_mut)(config) = word(&CountHosted::ALL, text)?,
             Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
+            Slot::Master => take_master(config, text)?,
+            Slot::OneOf { at, words } => *(at.of_mut)(config) = one_of(words, text)?,
             Slot::Shown(_) => return Err("can't set immutable config".to_owned()),
         }
         Ok(())
@@ -160,6 +173,8 @@ impl Slot {
                     .to_owned()
             }
             Slot::Percentiles(_) => "percentiles from 0 to 100, like [50, 99, 99.9]".to_owned(),
+            Slot::Master => MASTER_ACCEPTED.to_owned(),
+            Slot::OneOf { words, .. } => words.join(", "),
             Slot::Shown(_) => "nothing: it cannot be set".to_owned(),
         }
     }
@@ -224,6 +239,26 @@ fn loglevel(text: &str) -> Result<LogLevel, String> {
         "trace" => Ok(LogLevel::Debug),
         _ => word(&LogLevel::ALL, text),
     }
+}
+
+fn take_master(config: &mut Config, text: &str) -> Result<(), String> {
+    if text.trim().is_empty() {
+        config.set.master = None;
+        return Ok(());
+    }
+    let RemoteUrl { address, user, password } =
+        RemoteUrl::parse(text).ok_or_else(|| format!("argument must be {MASTER_ACCEPTED}"))?;
+    config.set.master = Some(address);
+    if let Some(password) = password {
+        config.set.follow.user = user.unwrap_or_default();
+        config.set.follow.password = password;
+    }
+    Ok(())
+}
+
+fn one_of(words: &[&'static str], text: &str) -> Result<String, String> {
+    let all: Vec<(&str, &str)> = words.iter().map(|it| (*it, *it)).collect();
+    word(&all, text).map(str::to_owned)
 }
 
 fn word<T: Copy>(all: &[(T, &str)], text: &str) -> Result<T, String> {

@@ -291,6 +291,67 @@ pub const PARAMS: &[Param] = &[
         "How often a second the master looks for expired keys.",
         Slot::Count { at: lens!(set.hz), min: 1, max: 500, beyond: Beyond::Clamp },
     ),
+    start(
+        Set,
+        "master",
+        "The master that the set follows, over the wire; with a password, if it wants one.",
+        Slot::Master,
+    ),
+    live(
+        Set,
+        "masteruser",
+        "The user that logs in at the master; empty is the default user.",
+        Slot::Text(lens!(set.follow.user)),
+    ),
+    live(
+        Set,
+        "masterauth",
+        "The password that the master wants; empty is none.",
+        Slot::Text(lens!(set.follow.password)),
+    ),
+    live(
+        Set,
+        "replica-serve-stale-data",
+        "Serves what there is while the link to the master is down.",
+        Slot::Switch(lens!(set.follow.serves_stale)),
+    )
+    .once("slave-serve-stale-data"),
+    live(
+        Set,
+        "replica-priority",
+        "Which replica Sentinel promotes first: the lowest number, and never one of 0.",
+        count!(0, INT_MAX, set.follow.priority),
+    )
+    .once("slave-priority"),
+    live(
+        Set,
+        "replica-announced",
+        "Lets Sentinel tell others of this replica.",
+        Slot::Switch(lens!(set.follow.is_announced)),
+    ),
+    live(
+        Set,
+        "replica-announce-ip",
+        "The address at which others reach this replica; empty is where it comes from.",
+        Slot::Text(lens!(set.follow.announce_ip)),
+    )
+    .once("slave-announce-ip"),
+    live(
+        Set,
+        "replica-announce-port",
+        "The port at which others reach this replica; 0 is that of its first listener.",
+        count!(0, u16::MAX as i64, set.follow.announce_port),
+    )
+    .once("slave-announce-port"),
+    live(
+        Set,
+        "repl-diskless-load",
+        "Redis' word for where a snapshot is loaded; here that is always beside the old data.",
+        Slot::OneOf {
+            at: lens!(set.follow.diskless_load),
+            words: &["disabled", "on-empty-db", "swapdb", "flush-before-load"],
+        },
+    ),
     live(
         Engine,
         "hash-max-listpack-entries",
@@ -345,6 +406,13 @@ pub const PARAMS: &[Param] = &[
         length!(zset_value),
     )
     .once("zset-max-ziplist-value"),
+    start(
+        Nowhere,
+        "replicaof",
+        "The master that the set follows, for CONFIG GET.",
+        Slot::Shown(replicaof),
+    )
+    .once("slaveof"),
     start(Nowhere, "bind", "The addresses of all listeners, for CONFIG GET.", Slot::Shown(bind)),
     start(Nowhere, "port", "The first listener's port, for CONFIG GET.", Slot::Shown(port)),
     start(
@@ -358,6 +426,12 @@ pub const PARAMS: &[Param] = &[
 /// The parameter of this name.
 pub fn param(name: &str) -> Option<&'static Param> {
     PARAMS.iter().find(|it| it.is_called(name))
+}
+
+/// The master, as Redis tells it.
+fn replicaof(config: &Config) -> String {
+    let master = config.set.master.as_ref();
+    master.map_or_else(String::new, |it| format!("{} {}", it.host, it.port))
 }
 
 /// Every address, in the order they are listed.

@@ -2,6 +2,7 @@
 
 use super::locate::Place;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
+use crate::base::remote_address::RemoteAddress;
 use crate::engine::Thresholds;
 use crate::route::CountHosted;
 use crate::route::{Level, MemberConfig, MinReplicas, Routes, Selector, StickyScope};
@@ -150,6 +151,54 @@ pub struct ReplicaSet {
     pub active_expire: bool,
     /// How often a second it does.
     pub hz: usize,
+    /// The master that the set follows, if it does.
+    pub master: Option<RemoteAddress>,
+    /// How it follows one.
+    pub follow: Follow,
+}
+
+/// How a set follows a remote master.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Follow {
+    /// The user that logs in at the master; empty for the default one.
+    pub user: String,
+    /// That user's password; empty for none.
+    pub password: String,
+    /// Whether it serves what it has while the link is down.
+    pub serves_stale: bool,
+    /// Which replica Sentinel promotes first: the lowest, but never 0.
+    pub priority: usize,
+    /// Whether Sentinel tells others of it.
+    pub is_announced: bool,
+    /// The address at which others reach it; empty for the one that it comes from.
+    pub announce_ip: String,
+    /// The port at which others reach it; 0 for that of its first listener.
+    pub announce_port: usize,
+    /// Redis' word for where a snapshot is loaded. Here that is always beside the old data.
+    pub diskless_load: String,
+}
+
+impl Default for Follow {
+    fn default() -> Follow {
+        Follow {
+            user: String::new(),
+            password: String::new(),
+            serves_stale: true,
+            priority: 0,
+            is_announced: true,
+            announce_ip: String::new(),
+            announce_port: 0,
+            diskless_load: "swapdb".to_owned(),
+        }
+    }
+}
+
+impl Follow {
+    /// Who logs in at the master, if anybody does: user and password.
+    pub fn login(&self) -> Option<(Option<&str>, &str)> {
+        let user = (!self.user.is_empty()).then_some(self.user.as_str());
+        (!self.password.is_empty()).then_some((user, self.password.as_str()))
+    }
 }
 
 impl ReplicaSet {
@@ -393,6 +442,8 @@ impl Default for ReplicaSet {
             max_lag: Duration::from_secs(10),
             active_expire: true,
             hz: 10,
+            master: None,
+            follow: Follow::default(),
         }
     }
 }

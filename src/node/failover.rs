@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What a call that waits for keys is told.
-const FORCED: Fault = Fault::Static(
+pub(super) const FORCED: Fault = Fault::Static(
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
 );
 
@@ -116,8 +116,12 @@ impl ReplicaSet {
                 left => return Err(Refused::Behind(left)),
             }
         };
-        let history = log.history().promoted(new_replid(), log.head());
-        log.begin_history(history.clone());
+        let mut history = log.history().clone();
+        // The stream of a set that follows a master stays what it is.
+        if !self.is_following() {
+            history = history.promoted(new_replid(), log.head());
+            log.begin_history(history.clone());
+        }
         self.change_roles(&mut log, old, target, now);
         old.set_applied(log.head());
         old_hosted.engine.forget_watches();

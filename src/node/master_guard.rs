@@ -153,6 +153,9 @@ impl MasterGuard<'_> {
     }
 
     fn ping(&mut self, at: MonoUs) {
+        if self.set.is_following() {
+            return;
+        }
         let mut log = self.set.log.lock();
         log.ping(at);
         self.set.publish(log, self.member);

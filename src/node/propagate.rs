@@ -30,6 +30,10 @@ impl ReplicaSet {
         if self.pause_in_force(at).is_some() {
             return Err(HeldBack::Paused);
         }
+        // A replica's stream says what its master's says, and nothing else.
+        if self.is_following() {
+            return Ok(Position { replid: log.history().replid, offset: log.head() });
+        }
         let mut entry = log.write(1, at);
         entry.propagate_passed(db, words);
         let offset = entry.close();

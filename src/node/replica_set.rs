@@ -5,6 +5,7 @@ use super::key_waiters::KeyWaiters;
 use super::member::Member;
 use super::member_state::MemberFlags;
 use super::pause::Pause;
+use super::remote_master::RemoteMaster;
 use super::waiters::Waiters;
 use super::wire::Wire;
 use crate::base::ids::MemberId;
@@ -20,8 +21,9 @@ use crate::route::MemberConfig;
 use crate::runtime::steps;
 use crate::session::Watches;
 use bytes::Bytes;
+use event_listener::Event;
 use parking_lot::{Mutex, MutexGuard, RwLock};
-use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, OnceLock};
 
 /// The members at one time, by place. Members are added; one that is removed keeps its place.
@@ -50,6 +52,11 @@ pub struct ReplicaSet {
     /// Stream bytes that a replica may lack before writes wait for it.
     lag_bytes_max: AtomicU64,
     pub(super) pause: Pause,
+    /// The remote master that the set follows, if it does.
+    pub(super) remote: RwLock<Option<Arc<RemoteMaster>>>,
+    pub(super) is_following: AtomicBool,
+    pub(super) remote_change: Event,
+    pub(super) stream_errors: LogLimit,
     seed: u64,
     thresholds: RwLock<Thresholds>,
     /// Full resyncs done, for INFO.
@@ -136,6 +143,10 @@ impl ReplicaSet {
             rate: Rate::default(),
             lag_bytes_max: AtomicU64::new(lag_bytes_max(feed_bytes_max)),
             pause: Pause::default(),
+            remote: RwLock::new(None),
+            is_following: AtomicBool::new(false),
+            remote_change: Event::new(),
+            stream_errors: LogLimit::default(),
             seed,
             thresholds: RwLock::new(thresholds),
             full_resyncs: AtomicU64::new(0),
@@ -292,8 +303,9 @@ impl ReplicaSet {
         // A replica that is behind may show what the master has renewed or deleted.
         expired.retain(|(db, key)| hosted.engine.has_outlived(*db, wall, key));
         drop(hosted);
-        // While writers are held back nothing may change.
-        if !expired.is_empty() && self.pause_in_force(now).is_none() {
+        // While writers are held back nothing may change, nor does a replica delete by itself.
+        let may = self.pause_in_force(now).is_none() && !self.is_following();
+        if !expired.is_empty() && may {
             self.delete_expired(&expired, wall, now);
         }
     }
@@ -301,6 +313,9 @@ impl ReplicaSet {
     fn delete_expired(&self, expired: &[ExpiredKey], wall: WallMs, now: MonoUs) {
         let member_list = self.member_list();
         let Ok(mut writing) = self.write_in_turn(&member_list) else { return };
+        if self.is_following() {
+            return;
+        }
         let mut effects = Effects::default();
         let mut transaction = writing.begin(&mut effects, now);
         expired.iter().for_each(|(db, key)| transaction.expire(*db, key, wall));

@@ -142,7 +142,8 @@ impl Transaction<'_, '_> {
     /// will: not when the transaction is broken off.
     pub fn pass(&mut self, db: usize, words: &[u8]) -> bool {
         let is_sound = !self.is_broken && !self.member().is(MemberFlags::QUARANTINED);
-        if is_sound {
+        // A replica's stream says what its master's says, and nothing else.
+        if is_sound && !self.guard.set.is_following() {
             self.effects.pass(db, words);
             self.settled = self.effects();
         }

@@ -26,7 +26,7 @@ pub fn watch<'k>(
     let position = set.position();
     let mut effects = Effects::default();
     // While writers are held back nothing may change; EXEC finds such a key outlived.
-    let is_paused = set.pause_in_force(now).is_some();
+    let is_paused = set.pause_in_force(now).is_some() || set.is_following();
     let (db, mut may_watch) = (session.db, true);
     for key in keys {
         may_watch &= session.watches.add(db, key, position.replid, || {

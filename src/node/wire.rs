@@ -13,7 +13,7 @@ use super::sync::copy_keys;
 use crate::base::limits::WIRE_JOIN_BYTES_MAX;
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
-use crate::engine::Engine;
+use crate::engine::{Engine, KeySlot};
 use crate::replication::{DisconnectReason, FollowerId, FollowerKind, FollowerState, PeerFault};
 use crate::route::CountHosted;
 use crate::runtime::{lazyfree, steps};
@@ -58,6 +58,8 @@ pub struct Snapshot {
     engine: Option<Engine>,
     /// The place in the stream that they are as of.
     pub at: Position,
+    /// The database that is selected there, unless the stream says it next.
+    pub stream_db: Option<usize>,
 }
 
 impl Snapshot {
@@ -123,11 +125,19 @@ impl ReplicaSet {
 
     fn take_snapshot(&self, id: FollowerId) -> Snapshot {
         let mut engine = self.new_engine();
-        let at = match self.source_of_snapshot() {
+        let (at, stream_db) = match self.source_of_snapshot() {
             Some(source) => self.copy_replica(&source, id, &mut engine),
             None => self.copy_master(id, &mut engine),
         };
-        Snapshot { engine: Some(engine), at }
+        Snapshot { engine: Some(engine), at, stream_db }
+    }
+
+    /// The follower gets a copy of what the stream has made until now. Answers where that is, and
+    /// the database that is selected there unless the stream says it next.
+    fn resync_here(&self, log: &mut Log<KeySlot>, id: FollowerId) -> (Position, Option<usize>) {
+        let stream_db = log.repeated_db().filter(|_| self.is_following());
+        log.full_resync(id);
+        (Position { replid: log.history().replid, offset: log.head() }, stream_db)
     }
 
     /// The replica that has applied most.
@@ -137,7 +147,12 @@ impl ReplicaSet {
     }
 
     /// Copies a replica at the end of the stream.
-    fn copy_replica(&self, source: &Member, id: FollowerId, engine: &mut Engine) -> Position {
+    fn copy_replica(
+        &self,
+        source: &Member,
+        id: FollowerId,
+        engine: &mut Engine,
+    ) -> (Position, Option<usize>) {
         let long = self.hold_long(source, Hold::Write);
         let mut hosted = source.lock_to_write();
         steps::works();
@@ -152,8 +167,7 @@ impl ReplicaSet {
             drop((log, writing, hosted, long));
             return self.copy_master(id, engine);
         }
-        log.full_resync(id);
-        let at = Position { replid: log.history().replid, offset: log.head() };
+        let at = self.resync_here(&mut log, id);
         drop((log, writing));
         // It serves what it has while it is copied.
         let hosted = RwLockWriteGuard::downgrade(hosted);
@@ -166,16 +180,16 @@ impl ReplicaSet {
         while self.apply_locked(member, hosted, ApplyBudget::ALL) == Applied::Some {}
     }
 
-    fn copy_master(&self, id: FollowerId, engine: &mut Engine) -> Position {
+    fn copy_master(
+        &self,
+        id: FollowerId,
+        engine: &mut Engine,
+    ) -> (Position, Option<usize>) {
         let master = self.member(self.master());
         let _long = self.hold_long(master, Hold::Read);
         let hosted = master.lock_to_read();
         steps::works();
-        let at = {
-            let mut log = self.log.lock();
-            log.full_resync(id);
-            Position { replid: log.history().replid, offset: log.head() }
-        };
+        let at = self.resync_here(&mut self.log.lock(), id);
         copy_keys(&hosted.engine, engine);
         at
     }
@@ -291,7 +305,8 @@ impl ReplicaSet {
 
     fn ask_wire_unless(&self, is_asked: impl FnOnce() -> bool, now: MonoUs) {
         let mut log = self.log.lock();
-        if is_asked() {
+        // A replica's stream says what its master's says, and nothing else.
+        if is_asked() || self.is_following() {
             return;
         }
         log.ask_for_acks(now);

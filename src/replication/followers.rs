@@ -38,6 +38,8 @@ pub enum DisconnectReason {
     ResyncFailed,
     /// It is no member any more.
     Removed,
+    /// The stream goes on with the data of another master.
+    Replaced,
     /// It broke the protocol.
     Peer(PeerFault),
 }
@@ -52,6 +54,7 @@ impl fmt::Display for DisconnectReason {
             DisconnectReason::Promoted => f.write_str("promoted"),
             DisconnectReason::ResyncFailed => f.write_str("full-resync-failed"),
             DisconnectReason::Removed => f.write_str("removed"),
+            DisconnectReason::Replaced => f.write_str("replaced"),
             DisconnectReason::Peer(fault) => fault.fmt(f),
         }
     }

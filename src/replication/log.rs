@@ -12,11 +12,17 @@ use crate::base::time::MonoUs;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
+mod repeated;
+
+pub use repeated::Repeated;
+
 /// The stream of one set.
 pub struct Log<S> {
     history: ReplicationHistory,
     head: Offset,
     selected: Option<usize>,
+    /// The database that another master's stream has selected at the head, while it is repeated.
+    repeated_db: Option<usize>,
     /// Whether bytes are kept: from the first follower on. Before that only the offset moves.
     is_kept: bool,
     backlog: Backlog,
@@ -39,6 +45,7 @@ impl<S: Clone> Log<S> {
             history,
             head: start,
             selected: None,
+            repeated_db: None,
             is_kept: false,
             backlog: Backlog::new(start),
             window: Window::new(start),
@@ -62,6 +69,7 @@ impl<S: Clone> Log<S> {
     pub fn begin_history(&mut self, history: ReplicationHistory) {
         self.history = history;
         self.selected = None;
+        self.repeated_db = None;
     }
 
     /// First byte and number of bytes of the backlog.

@@ -11,9 +11,10 @@ mod followers;
 mod backlog;
 mod window;
 mod log;
-pub mod psync;
+mod psync;
 
 pub use followers::{DisconnectReason, Follower, FollowerId, FollowerKind, FollowerState};
-pub use log::{Log, WriteTime};
+pub use log::{Log, Repeated, WriteTime};
 pub use peer_fault::PeerFault;
+pub use psync::*;
 pub use window::{PendingRecord, Record, What};

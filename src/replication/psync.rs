@@ -1,4 +1,4 @@
-//! PSYNC as it is spoken on a link: what a replica asks for and says, what a master answers.
+//! PSYNC: how the stream travels between servers, as state machines: both ends of a link.
 //!
 //! **Invariant:** no socket, no clock: bytes come in, decisions go out.
 //!
@@ -9,7 +9,13 @@
 mod hello;
 mod asked;
 mod replica_reader;
+mod link_fault;
+mod replica;
+mod stream;
 
 pub use asked::{Asked, Started};
 pub use hello::{FileContents, HelloFault, ReplicaHello};
+pub use link_fault::{LinkFault, Refusal};
+pub use replica::{Answer, Login, ReplicaConfig, ReplicaLink};
 pub use replica_reader::{FromReplica, ReplicaReader};
+pub use stream::{StreamBatch, StreamCommand, StreamReader, StreamWrite};

@@ -3,7 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs;
 use std::io::{self, Read};
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, ToSocketAddrs, UdpSocket};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -105,6 +105,11 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 pub fn resolve(name: &str) -> Option<IpAddr> {
     let found: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|it| it.ip()).collect();
     found.iter().find(|it| it.is_ipv4()).or(found.first()).copied()
+}
+
+/// Whether this is an address of this machine: one that a socket can have here.
+pub fn is_of_this_host(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// Takes a socket's path away; one that is not there is as good.

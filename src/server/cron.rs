@@ -24,7 +24,9 @@ pub async fn cron(server: Arc<Server>) {
         let is_paused = server.set.pause_in_force(clock::mono_now()).is_some();
         // Whoever holds the master for long is not waited for: this thread has others to serve.
         let is_held = server.set.member(server.set.master()).is_long_held();
-        if settings.set.active_expire && !is_paused && !is_held {
+        // A replica deletes nothing by itself.
+        let may_expire = settings.set.active_expire && !server.set.is_following();
+        if may_expire && !is_paused && !is_held {
             expire(&server).await;
         }
         // Whoever meets a panic replaces the master at once; this is for when nobody was fit then.
@@ -53,6 +55,9 @@ async fn expire(server: &Server) {
         let (wall, now) = (clock::wall_now(), clock::mono_now());
         let expired = {
             let mut writing = server.set.write(&member_list);
+            if server.set.is_following() {
+                return;
+            }
             let mut transaction = writing.begin(&mut effects, now);
             let expired = transaction.expire_due(wall, EXPIRE_KEYS_MAX);
             transaction.commit_each();

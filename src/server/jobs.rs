@@ -2,6 +2,7 @@
 
 use super::migrate;
 use crate::base::ids::MemberId;
+use crate::base::remote_address::RemoteAddress;
 use crate::command::codes;
 use crate::commands::Job;
 use crate::runtime::{clock, tasks};
@@ -28,6 +29,7 @@ async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobReply 
         Job::FailOver { candidate } => fail_over(candidate, server).await,
         Job::Remove { member } => remove(member, server).await,
         Job::Reload => reload(server, client).await,
+        Job::Follow { master } => follow(master, server).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
     }
 }
@@ -65,4 +67,11 @@ async fn reload(server: &Arc<Server>, client: &Client) -> JobReply {
             .map_err(|why| codes::reload_failed(why).to_string()),
         wrote: None,
     }
+}
+
+/// REPLICAOF: who holds the master is waited for.
+async fn follow(master: Option<RemoteAddress>, server: &Arc<Server>) -> JobReply {
+    let server = server.clone();
+    let done = tasks::apart(move || server.follow(master)).await;
+    JobReply { reply: done.map(JobReply::line).map_err(|it| it.to_string()), wrote: None }
 }

@@ -12,9 +12,11 @@ mod listener;
 mod placement;
 mod notices;
 mod cron;
+mod follow;
 mod drain;
 
 pub use cron::{cron, start_feeds};
 pub use drain::drain;
+pub use follow::follow;
 pub use listener::{Listener, listen};
 pub use placement::Threads;

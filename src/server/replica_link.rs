@@ -14,7 +14,7 @@ use crate::base::time::MonoUs;
 use crate::engine::Engine;
 use crate::engine::rdb::{FileInfo, ReplicationInfo, SnapshotWriter};
 use crate::node::{Next, ReplicaSet, Snapshot, new_replid};
-use crate::replication::psync::{Asked, FileContents, FromReplica, ReplicaReader, Started};
+use crate::replication::{Asked, FileContents, FromReplica, ReplicaReader, Started};
 use crate::replication::{DisconnectReason, FollowerId, FollowerState, PeerFault};
 use crate::runtime::link::Link;
 use crate::runtime::stream::Socket;
@@ -334,9 +334,8 @@ impl ReplicaLink {
             redis_version: REDIS_VERSION,
             made_s: clock::wall_now().0 / 1000,
             used_bytes: allocation::allocated_bytes(),
-            // The stream selects its database before its first write behind the file.
             replication: Some(ReplicationInfo {
-                stream_db: None,
+                stream_db: snapshot.stream_db,
                 id: at.replid.to_string(),
                 offset: at.offset.bytes(),
             }),

@@ -11,7 +11,7 @@ use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
 use crate::node::{Condition, MemberList, Wait};
-use crate::replication::psync::Asked;
+use crate::replication::Asked;
 use crate::runtime::clock::{self, SystemClock};
 use crate::runtime::lazyfree;
 use crate::runtime::stream::{Socket, Stream};

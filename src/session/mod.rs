@@ -22,7 +22,7 @@ use crate::base::ids::CommandId;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
-use crate::replication::psync::ReplicaHello;
+use crate::replication::ReplicaHello;
 use crate::resp::OwnedRequest;
 use crate::route::{Acks, Ladder, Level, StickyScope};
 use std::time::Duration;
@@ -129,7 +129,10 @@ impl Session {
         let offset = match history.cover(floor) {
             Coverage::To(offset) => offset,
             Coverage::Lost(from) => {
-                self.lost = Some(Lost { from, to: floor.offset });
+                // Of a history that is gone as a whole, a session misses what it has written.
+                if from != Offset::ZERO || self.last_write != Offset::ZERO {
+                    self.lost = Some(Lost { from, to: floor.offset });
+                }
                 self.last_write = self.last_write.min(from);
                 from
             }
@@ -191,7 +194,9 @@ impl Session {
             Shared::At(at) => self.floor = at,
             Shared::Lost(at, lost) => {
                 self.floor = Some(at);
-                self.lost.get_or_insert(lost);
+                if lost.from != Offset::ZERO || self.last_write != Offset::ZERO {
+                    self.lost.get_or_insert(lost);
+                }
             }
             Shared::Foreign => return false,
         }
@@ -278,6 +283,20 @@ mod tests {
         assert_eq!(session.lost, Some(Lost { from: Offset::new(50), to: Offset::new(80) }));
         assert_eq!(session.floor, Some(Position { replid: NEW, offset: Offset::new(50) }));
         assert_eq!(session.last_write, Offset::new(50), "WAIT waits for what there is");
+    }
+
+    #[test]
+    fn of_a_history_that_was_replaced_only_own_writes_are_lost() {
+        let history = ReplicationHistory::new(OLD).replaced(NEW);
+        let old = Position { replid: OLD, offset: Offset::new(80) };
+        let (mut reader, mut writer) = (Session::default(), Session::default());
+        reader.saw(old);
+        writer.wrote(old, MonoUs(1));
+        [&mut reader, &mut writer].into_iter().for_each(|it| it.carry_over(&history));
+        let start = Some(Position { replid: NEW, offset: Offset::ZERO });
+        assert_eq!((reader.floor, reader.lost), (start, None));
+        let lost = Some(Lost { from: Offset::ZERO, to: Offset::new(80) });
+        assert_eq!((writer.floor, writer.lost), (start, lost));
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub struct Counters {
     /// Keys that had expired before the last reset.
     pub expired_before: AtomicU64,
     kinds: Kinds,
+    link_faults: Kinds,
 }
 
 /// Errors by their first word. A kind has a place of its own from its first error on, which is
@@ -57,6 +58,16 @@ impl Kinds {
             kind.errors.fetch_add(1, Relaxed);
         }
     }
+
+    fn counts(&self) -> BTreeMap<&str, u64> {
+        let counted = |it: &Kind| it.errors.load(Relaxed);
+        let kinds = self.0.iter().map_while(|it| Some((&**it.word.get()?, counted(it))));
+        kinds.filter(|it| it.1 != 0).collect()
+    }
+
+    fn reset(&self) {
+        self.0.iter().for_each(|it| it.errors.store(0, Relaxed));
+    }
 }
 
 impl Counters {
@@ -68,9 +79,17 @@ impl Counters {
 
     /// How often each kind of error was answered, by its word.
     pub fn kinds(&self) -> BTreeMap<&str, u64> {
-        let counted = |it: &Kind| it.errors.load(Relaxed);
-        let kinds = self.kinds.0.iter().map_while(|it| Some((&**it.word.get()?, counted(it))));
-        kinds.filter(|it| it.1 != 0).collect()
+        self.kinds.counts()
+    }
+
+    /// Counts what has ended the link to a remote master, by its name.
+    pub fn link_fault(&self, name: &str) {
+        self.link_faults.count(name);
+    }
+
+    /// How often each of these was it.
+    pub fn link_faults(&self) -> BTreeMap<&str, u64> {
+        self.link_faults.counts()
     }
 
     /// Forgets everything.
@@ -81,7 +100,8 @@ impl Counters {
         }
         let Counters { bytes_in, bytes_out, commands, .. } = self;
         [bytes_in, bytes_out, commands].iter().for_each(|it| it.reset());
-        self.kinds.0.iter().for_each(|it| it.errors.store(0, Relaxed));
+        self.kinds.reset();
+        self.link_faults.reset();
     }
 }
 

@@ -15,6 +15,8 @@ pub struct LogLimits {
     pub mailbox_overflow: LogLimit,
     /// Wrong passwords.
     pub failed_login: LogLimit,
+    /// Links to a remote master that have ended.
+    pub link_fault: LogLimit,
     /// Writes that were not confirmed in time.
     pub not_durable: LogLimit,
 }

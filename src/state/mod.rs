@@ -12,6 +12,7 @@ mod log_limits;
 mod long_queue;
 mod memory;
 mod server;
+mod follow;
 pub mod version;
 
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};

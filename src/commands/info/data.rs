@@ -1,5 +1,6 @@
 //! Sections about the data: persistence, replication, keyspace.
 
+use super::follows;
 use super::lines::{Lines, read};
 use crate::base::limits::DATABASES;
 use crate::base::position::ReplId;
@@ -46,7 +47,11 @@ pub fn replication(server: &Server, lines: &mut Lines) {
     let followers = set.followers(now);
     let is_wire = |it: &&FollowerStatus| it.kind == FollowerKind::Wire;
     let on_wire: Vec<_> = followers.iter().filter(is_wire).collect();
-    lines.line("role", "master");
+    let remote = set.remote();
+    lines.line("role", if remote.is_some() { "slave" } else { "master" });
+    if let Some(remote) = &remote {
+        follows::follows(server, remote, lines);
+    }
     lines.line("connected_slaves", on_wire.len());
     if let Some(gate) = server.settings().set.gate() {
         lines.line("min_slaves_good_slaves", gate.good(set.fed(now)));
@@ -68,6 +73,9 @@ pub fn replication(server: &Server, lines: &mut Lines) {
     lines.line("master_failover_state", "no-failover");
     lines.line("failover_pause_us_p99", server.delay(Delay::FailoverPause).shown(99.0));
     stream(server, lines);
+    if let Some(remote) = &remote {
+        follows::faults(server, remote, lines);
+    }
 }
 
 fn hosted(at: usize, follower: &FollowerStatus, lines: &mut Lines) {

@@ -11,6 +11,7 @@ pub mod last;
 pub mod once;
 pub mod proxy;
 pub mod replication;
+pub mod follow;
 pub mod server;
 pub mod config;
 pub mod latency;
@@ -34,6 +35,7 @@ const FAMILIES: &[&[SessionRow]] = &[
     migrate::ROWS,
     proxy::ROWS,
     replication::ROWS,
+    follow::ROWS,
     server::ROWS,
     config::ROWS,
     latency::ROWS,

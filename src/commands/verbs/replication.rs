@@ -5,7 +5,7 @@ use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{BlockOn, CommandContext, Outcome, Resume, SessionRow, session_row};
 use crate::node::Condition;
-use crate::replication::psync::{Asked, HelloFault, ReplicaHello};
+use crate::replication::{Asked, HelloFault, ReplicaHello};
 use std::time::Duration;
 
 /// The family's rows.
@@ -109,6 +109,9 @@ fn sync(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 /// What the client has said of itself. Replies that wait would be taken for the stream.
 fn hello(context: &mut CommandContext<'_>) -> Result<ReplicaHello, Fault> {
+    if context.server.set.remote().is_some_and(|it| !it.is_connected()) {
+        return Err(Fault::Static("NOMASTERLINK Can't SYNC while not connected with my master"));
+    }
     if !context.reply.bytes().is_empty() {
         return Err(Fault::Static("ERR SYNC and PSYNC are invalid with pending output"));
     }

@@ -3,6 +3,7 @@
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, info, session_row};
+use crate::node::LinkPhase;
 use crate::replication::FollowerKind;
 use crate::runtime::clock;
 use crate::state::version::REDIS_VERSION;
@@ -66,6 +67,17 @@ fn tell_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (server, reply) = (context.server, &mut *context.reply);
+    if let Some(remote) = server.set.remote() {
+        let phase = remote.status().phase;
+        let is_up = phase == LinkPhase::Connected;
+        reply.array(5);
+        reply.bulk(b"slave");
+        reply.bulk(remote.address.host.as_bytes());
+        reply.int(remote.address.port.into());
+        reply.bulk(phase.as_str().as_bytes());
+        reply.int(if is_up { server.set.head().bytes() as i64 } else { -1 });
+        return Ok(Outcome::Answered);
+    }
     let mut replicas = server.set.followers(context.now);
     replicas.retain(|it| it.kind == FollowerKind::Wire && it.state.is_online());
     reply.array(3);

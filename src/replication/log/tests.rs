@@ -382,3 +382,52 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn another_masters_stream_is_repeated_byte_for_byte() {
+    let mut log = log_at(100, 1 << 20);
+    let id = online(&mut log, FollowerKind::Hosted);
+    let before = log.head();
+    let words = ["*1 $5 MULTI ", "*3 $3 SET $1 a $1 1 ", "*2 $3 DEL $1 b ", "*1 $4 EXEC "];
+    let mut write = log.repeat(NOW);
+    write.pass(words[0].as_bytes());
+    write.command(5, words[1].as_bytes(), [7].into_iter());
+    write.command(6, words[2].as_bytes(), [].into_iter());
+    write.pass(words[3].as_bytes());
+    let end = write.close(6);
+    assert_eq!(end, before.after(words.concat().len()));
+    assert_eq!(stream(&mut log), words.concat(), "nothing is added");
+    assert_eq!(log.repeated_db(), Some(6));
+    let expected = [format!("5@{end} shared 7"), format!("6@{end} {}", words[2])];
+    assert_eq!(taken(&mut log, id), expected, "one write");
+    let mut write = log.repeat(NOW);
+    write.pass(b"*1 $4 PING ");
+    let end = write.close(6);
+    assert_eq!(taken(&mut log, id), [format!("0@{end} ")]);
+}
+
+#[test]
+fn a_log_that_was_replaced_feeds_nobody_and_keeps_nothing_of_before() {
+    let mut log = log_at(100, 1 << 20);
+    let (hosted, wire) = (FollowerKind::Hosted, FollowerKind::Wire);
+    let ids = [hosted, wire].map(|it| online(&mut log, it));
+    propagate(&mut log, 0, &[("SET ", &[1])]);
+    let other = ReplId::new([2; 20]);
+    let old = Position { replid: REPLID, offset: log.head() };
+    let history = log.history().replaced(other);
+    log.replace(history, Offset::new(5), 3);
+    let why = DisconnectReason::Replaced;
+    for id in ids {
+        assert_eq!(log.follower(id).state, FollowerState::Disconnected { why });
+        log.handshake(id);
+        assert!(!log.resume(id, old), "it must have a full resync");
+        log.full_resync(id);
+        log.online(id, Offset::new(5));
+    }
+    assert_eq!((log.head(), log.backlog()), (Offset::new(5), (Offset::new(5), 0)));
+    let mut write = log.repeat(NOW);
+    write.command(3, b"DEL ", [].into_iter());
+    let end = write.close(3);
+    assert_eq!(taken(&mut log, ids[0]), [format!("3@{end} DEL ")]);
+    assert_eq!(log.next_chunk(ids[1], 100), "DEL ");
+}

@@ -5,8 +5,9 @@ use crate::base::ids::{BlockId, RouteId};
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
+use crate::command::codes::READ_ONLY;
 use crate::config::{Config, OutputLimit};
-use crate::node::{AllowedMembers, MemberList, PauseMode, ReplicaSet, unwatch_all};
+use crate::node::{AllowedMembers, MemberList, PauseMode, ReplicaSet, Writes, unwatch_all};
 use crate::resp::{AuthState, Limits, Protocol, Reply};
 use crate::route::{Allowed, Level};
 use crate::session::Session;
@@ -41,6 +42,12 @@ pub struct Caller {
     pub allowed: Option<Arc<AllowedMembers>>,
     /// Who was held back as of then.
     pub pause_mode: PauseMode,
+    /// What became of writes as of then.
+    pub writes: Writes,
+    /// The set follows a master, has no link to it, and does not serve what it has, as of then.
+    pub is_stale: bool,
+    /// Requests may be refused for what the set is, whoever asks.
+    pub is_gated: bool,
     /// Its last wait.
     pub last_block: BlockId,
     /// The next request takes long: it is served on a thread for that, and this is its place among
@@ -80,6 +87,9 @@ impl Caller {
             history: server.set.history(),
             set_generation,
             pause_mode: pause.map_or(PauseMode::Nobody, |it| it.0),
+            writes: Writes::Here,
+            is_stale: false,
+            is_gated: false,
             last_block: BlockId::default(),
             long_place: None,
             settings,
@@ -87,7 +97,18 @@ impl Caller {
             client,
         };
         caller.server.settle_scope(&mut caller.session);
+        caller.settle_gate();
         caller
+    }
+
+    /// Works out what may refuse a request for what the set is.
+    fn settle_gate(&mut self) {
+        let set = &self.server.set;
+        let serves_stale = self.settings.set.follow.serves_stale;
+        self.writes = set.writes();
+        self.is_stale = !serves_stale && set.remote().is_some_and(|it| !it.is_connected());
+        let is_here = self.writes == Writes::Here;
+        self.is_gated = !is_here || self.is_stale || self.settings.set.gate().is_some();
     }
 
     /// Takes notice of settings and topology that have changed since the last batch.
@@ -108,6 +129,7 @@ impl Caller {
         self.session.scope_default = self.settings.listener_scope(&self.listener);
         self.server.settle_scope(&mut self.session);
         self.allowed = self.server.allowed_members(&self.settings, &self.member_list);
+        self.settle_gate();
     }
 
     #[inline]
@@ -122,6 +144,7 @@ impl Caller {
             self.pause_mode = pause.map_or(PauseMode::Nobody, |it| it.0);
             self.session.carry_over(&self.history);
             self.session.share(&self.history);
+            self.settle_gate();
         }
     }
 
@@ -173,6 +196,24 @@ impl Caller {
         }
         self.refresh_set(now);
         self.take_lost().map_or(Ok(()), Err)
+    }
+
+    /// As [`Caller::keep_up`], with the master's lock held: whoever writes now must be one who may.
+    #[inline]
+    pub fn keep_up_to_write(&mut self, set: &ReplicaSet, now: MonoUs) -> Result<(), Fault> {
+        if set.generation() == self.set_generation {
+            return Ok(());
+        }
+        self.keep_up(set, now)?;
+        self.may_write()
+    }
+
+    /// Whether clients may write here.
+    pub fn may_write(&self) -> Result<(), Fault> {
+        match self.writes {
+            Writes::Here => Ok(()),
+            Writes::Refused => Err(READ_ONLY),
+        }
     }
 
     /// What a failover has taken from this session: said once.

@@ -3,7 +3,7 @@
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
-use crate::replication::psync::Asked;
+use crate::replication::Asked;
 use crate::state::Message;
 use std::fmt;
 

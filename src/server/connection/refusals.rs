@@ -17,9 +17,10 @@ use super::transaction::{has_write, runs_at_once};
 use crate::base::ids::{CommandId, MemberId};
 use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
+use crate::command::codes::LINK_DOWN;
 use crate::command::{Args, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
-use crate::node::{PauseMode, View};
+use crate::node::{PauseMode, View, Writes};
 use crate::resp::{OwnedRequest, Protocol, Request};
 use crate::session::Queue;
 
@@ -66,6 +67,12 @@ const REFUSALS: &[(&str, Check)] = &[
         }
         Ok(())
     }),
+    ("writable_here", |caller, asking, _| {
+        if caller.writes == Writes::Here || !caller.is_write(asking) {
+            return Ok(());
+        }
+        caller.may_write().map_err(Refusal::Fault)
+    }),
     ("not_subscribed", |caller, asking, _| {
         let may = asking.command.spec.flags.contains(Flags::IN_PUBSUB);
         if may
@@ -80,6 +87,10 @@ const REFUSALS: &[(&str, Check)] = &[
              RESET are allowed in this context"
         );
         Err(Fault::Message(text).into())
+    }),
+    ("link_is_up", |caller, asking, _| {
+        let may = !caller.is_stale || asking.command.spec.flags.contains(Flags::STALE);
+        if may { Ok(()) } else { Err(LINK_DOWN.into()) }
     }),
     ("nothing_lost", |caller, _, _| {
         // A transaction ends at its EXEC, not before: the loss is told behind it.
@@ -107,8 +118,9 @@ fn may_be_queued(command: &Command) -> Result<(), Fault> {
         return Err(Fault::Static("ERR Command not allowed inside a transaction"));
     }
     if command.spec.flags.contains(Flags::FAR) {
-        let text = "ERR MIGRATE is not allowed inside a transaction: it waits for another server";
-        return Err(Fault::Static(text));
+        let name = command.spec.name;
+        let why = "is not allowed inside a transaction: it waits for another server";
+        return Err(Fault::Message(format!("ERR {name} {why}")));
     }
     Ok(())
 }
@@ -137,7 +149,7 @@ impl Caller {
             && self.session.lost.is_none()
             && self.session.subscriptions.is_none()
             && self.pause_mode == PauseMode::Nobody
-            && self.settings.set.gate().is_none()
+            && !self.is_gated
     }
 
     #[inline(never)]
@@ -165,7 +177,7 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<MemberId, NotNow> {
         let master = context.master()?.member().id;
-        self.keep_up(context.set, context.now)?;
+        self.keep_up_to_write(context.set, context.now)?;
         call.may_write_at(master)?;
         if self.is_paused(context.now, |_| true) { Err(NotNow::Paused) } else { Ok(master) }
     }
@@ -183,6 +195,9 @@ impl Caller {
             other => Err(other),
         })?;
         self.refresh(context.now);
+        if has_write(queue) {
+            self.may_write()?;
+        }
         if has_write(queue) && self.is_paused(context.now, |_| true) {
             return Err(NotNow::Paused);
         }
@@ -225,7 +240,9 @@ impl Caller {
 
     /// `min-replicas-to-write`, checked before anything is applied.
     fn has_enough_replicas(&self, context: &BatchContext<'_, '_>) -> bool {
-        let Some(gate) = self.settings.set.gate() else { return true };
+        let Some(gate) = self.settings.set.gate().filter(|_| self.writes == Writes::Here) else {
+            return true;
+        };
         let (set, member_list, now) = (context.set, context.member_list, context.now);
         gate.allows(View { set, member_list, now, with_ages: true }.fed())
     }

@@ -334,6 +334,10 @@ impl Caller {
                     }
                     outcome
                 }
+                Err(NotNow::Fault(fault)) => {
+                    // The set follows a master since the queue has passed the refusals.
+                    Err(self.abort(&fault, context))
+                }
                 Err(not_now) => {
                     self.session.queue = Some(*queue);
                     not_now.outcome()

@@ -1,0 +1,184 @@
+//! A set that follows a remote master: when it begins, when its data is replaced, when it ends.
+//!
+//! The member that is [`ReplicaSet::master`] is at the head of such a set: it takes the stream
+//! first, and the others are fed from the log as always.
+
+use super::failover::{FORCED, new_replid};
+use super::member_state::{Hold, MemberFlags};
+use super::remote_master::{LinkPhase, RemoteMaster};
+use super::replica_set::ReplicaSet;
+use crate::base::position::{Position, ReplId};
+use crate::base::time::MonoUs;
+use crate::engine::Engine;
+use crate::runtime::{clock, lazyfree, steps};
+use event_listener::EventListener;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+/// What becomes of the writes of clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Writes {
+    /// They are made here.
+    Here,
+    /// They are refused: the set follows a master.
+    Refused,
+}
+
+/// The set follows another master by now, or none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotFollowed;
+
+impl ReplicaSet {
+    /// The master that the set follows, if it does.
+    pub fn remote(&self) -> Option<Arc<RemoteMaster>> {
+        self.remote.read().clone()
+    }
+
+    /// Whether the set follows a remote master: nothing may change by itself, and nothing but its
+    /// stream enters the log.
+    #[inline]
+    pub fn is_following(&self) -> bool {
+        self.is_following.load(Acquire)
+    }
+
+    /// What becomes of the writes of clients.
+    pub fn writes(&self) -> Writes {
+        if self.is_following() { Writes::Refused } else { Writes::Here }
+    }
+
+    /// Hears of the next master, or that there is none; look at [`ReplicaSet::remote`] after asking
+    /// for it.
+    pub fn remote_changes(&self) -> EventListener {
+        self.remote_change.listen()
+    }
+
+    /// Whether this is the master that the set follows.
+    pub fn follows(&self, remote: &Arc<RemoteMaster>) -> bool {
+        self.remote.read().as_ref().is_some_and(|it| Arc::ptr_eq(it, remote))
+    }
+
+    /// Follows this master from here on. The data stays until that of the master has come. Waits
+    /// for the master's lock: not for a worker that has clients to serve.
+    pub fn follow(&self, remote: RemoteMaster) {
+        let _alone = self.change();
+        log::info!("event=follows master={}", remote.address);
+        self.change_remote(Some(Arc::new(remote)), |set| set.log.lock().keep());
+        self.key_waiters.end_all(&FORCED);
+    }
+
+    /// Follows nobody any more: the set goes on from where it stands, with a history of its own.
+    /// Answers whether it followed anybody.
+    pub fn stop_following(&self) -> bool {
+        let _alone = self.change();
+        let Some(remote) = self.remote() else { return false };
+        self.change_remote(None, |set| {
+            let mut log = set.log.lock();
+            let history = log.history().promoted(new_replid(), log.head());
+            log.begin_history(history.clone());
+            set.install_master(set.master(), history);
+            set.begin_wire_history();
+        });
+        self.tell_wire();
+        let (history, head) = (self.history(), self.head());
+        let replid = history.replid;
+        log::info!(
+            "event=follows-nobody before={} replid={replid} offset={head}",
+            remote.address
+        );
+        true
+    }
+
+    /// Under the master's lock, so that whoever writes has written before, or sees it.
+    fn change_remote(&self, remote: Option<Arc<RemoteMaster>>, also: impl FnOnce(&ReplicaSet)) {
+        let member_list = self.member_list();
+        let guard = self.write_long(&member_list);
+        self.is_following.store(remote.is_some(), Release);
+        *self.remote.write() = remote;
+        also(self);
+        self.announce();
+        drop(guard);
+        self.wake_waiters();
+        self.remote_change.notify(usize::MAX);
+    }
+
+    /// The link to the master has come as far as this.
+    pub fn enter_link_phase(&self, remote: &RemoteMaster, phase: LinkPhase, now: MonoUs) {
+        if remote.enter(phase, now) {
+            // Reads of a set whose link is down may be refused.
+            self.announce();
+        }
+    }
+
+    /// Where the stream can go on, with the database that is selected there.
+    pub fn resume_from(&self) -> (Position, usize) {
+        let log = self.log.lock();
+        let at = Position { replid: log.history().replid, offset: log.head() };
+        (at, log.repeated_db().unwrap_or(0))
+    }
+
+    /// The master's stream goes on under this name.
+    pub fn rename_stream(
+        &self,
+        remote: &Arc<RemoteMaster>,
+        replid: ReplId,
+    ) -> Result<(), NotFollowed> {
+        let _alone = self.change();
+        if !self.follows(remote) {
+            return Err(NotFollowed);
+        }
+        let mut log = self.log.lock();
+        let history = log.history().promoted(replid, log.head());
+        log.rename_history(history.clone());
+        self.install_master(self.master(), history);
+        drop(log);
+        self.begin_wire_history();
+        self.tell_wire();
+        log::info!("event=history-renamed master={} replid={replid}", remote.address);
+        Ok(())
+    }
+
+    /// The master's data has come, as it was at `at`, where `db` is selected: it takes the place of
+    /// what was here. Hosted replicas get copies of it. Not for a worker that has clients to serve.
+    pub fn replace_data(
+        &self,
+        remote: &Arc<RemoteMaster>,
+        mut engine: Engine,
+        at: Position,
+        db: usize,
+    ) -> Result<(), NotFollowed> {
+        let began = clock::mono_now();
+        let _alone = self.change();
+        if !self.follows(remote) {
+            lazyfree::free_async(engine);
+            return Err(NotFollowed);
+        }
+        let head = self.member(self.master());
+        let long = self.hold_long(head, Hold::Write);
+        let mut hosted = head.lock_to_write();
+        steps::works();
+        // Before the new stream is seen: its offsets mean nothing to who has the old data.
+        self.replicas().for_each(|it| it.enter(MemberFlags::UNSYNCED, MonoUs(0)));
+        let mut log = self.log.lock();
+        let history = log.history().replaced(at.replid);
+        log.replace(history.clone(), at.offset, db);
+        engine.written_mut().expired = hosted.engine.written().expired;
+        engine.shared_mut().thresholds = hosted.engine.shared().thresholds;
+        let old = std::mem::replace(&mut hosted.engine, engine);
+        head.set_applied(at.offset);
+        self.set_head(at.offset);
+        // What could not be trusted has gone.
+        head.leave(MemberFlags::QUARANTINED);
+        self.install_master(head.id, history);
+        drop((log, hosted, long));
+        lazyfree::free_async(old);
+        self.full_resyncs.fetch_add(1, Relaxed);
+        head.full_resyncs.fetch_add(1, Relaxed);
+        self.begin_wire_history();
+        self.wake_waiters();
+        self.push();
+        self.tell_wire();
+        let us = clock::mono_now().since(began);
+        log::info!("event=data-replaced master={} position={at} us={us}", remote.address);
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! The remote master that a set follows, and how the link to it stands, for everybody to see.
+
+use crate::base::remote_address::RemoteAddress;
+use crate::base::time::MonoUs;
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A remote master. A set that is told to follow the same one again gets another of these.
+#[derive(Debug)]
+pub struct RemoteMaster {
+    /// Where it is.
+    pub address: RemoteAddress,
+    status: Mutex<LinkStatus>,
+    heard_at: AtomicU64,
+}
+
+/// How far the link has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkPhase {
+    /// It will be connected.
+    Waiting,
+    /// It is being connected.
+    Connecting,
+    /// The two servers get to know each other.
+    Handshake,
+    /// A snapshot is being loaded.
+    Sync,
+    /// The stream comes.
+    Connected,
+}
+
+/// How the link stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkStatus {
+    /// How far it has come.
+    pub phase: LinkPhase,
+    /// Since when it has not been connected; meaningless while it is.
+    pub down_since: MonoUs,
+    /// Bytes of the snapshot that have come, and that there are if that is known.
+    pub loaded: u64,
+    /// See [`LinkStatus::loaded`].
+    pub total: Option<u64>,
+    /// The name of what ended it last, and what that was.
+    pub fault: Option<(&'static str, String)>,
+    /// How often it has ended.
+    pub faults: u64,
+}
+
+impl LinkPhase {
+    /// Redis' word, which ROLE answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LinkPhase::Waiting => "connect",
+            LinkPhase::Connecting => "connecting",
+            LinkPhase::Handshake => "handshake",
+            LinkPhase::Sync => "sync",
+            LinkPhase::Connected => "connected",
+        }
+    }
+}
+
+impl RemoteMaster {
+    /// A master that nobody has connected to yet.
+    pub fn new(address: RemoteAddress, now: MonoUs) -> RemoteMaster {
+        let status = LinkStatus {
+            phase: LinkPhase::Waiting,
+            down_since: now,
+            loaded: 0,
+            total: None,
+            fault: None,
+            faults: 0,
+        };
+        RemoteMaster { address, status: Mutex::new(status), heard_at: AtomicU64::new(0) }
+    }
+
+    /// How the link stands now.
+    pub fn status(&self) -> LinkStatus {
+        self.status.lock().clone()
+    }
+
+    /// Whether the stream comes.
+    pub fn is_connected(&self) -> bool {
+        self.status.lock().phase == LinkPhase::Connected
+    }
+
+    /// When something came last; `None` before anything has.
+    pub fn heard_at(&self) -> Option<MonoUs> {
+        let at = self.heard_at.load(Relaxed);
+        (at != 0).then_some(MonoUs(at))
+    }
+
+    /// Something has come.
+    pub fn heard(&self, now: MonoUs) {
+        self.heard_at.store(now.0, Relaxed);
+    }
+
+    /// So much of the snapshot has come.
+    pub fn has_loaded(&self, loaded: u64, total: Option<u64>) {
+        let mut status = self.status.lock();
+        (status.loaded, status.total) = (loaded, total);
+    }
+
+    /// What ended the link, by name and in words.
+    pub fn note_fault(&self, name: &'static str, what: String) {
+        let mut status = self.status.lock();
+        status.fault = Some((name, what));
+        status.faults += 1;
+    }
+
+    /// Answers whether the link was connected and is no longer, or the other way round.
+    pub(super) fn enter(&self, phase: LinkPhase, now: MonoUs) -> bool {
+        let mut status = self.status.lock();
+        let before = std::mem::replace(&mut status.phase, phase);
+        let is_other = (before == LinkPhase::Connected) != (phase == LinkPhase::Connected);
+        if before == LinkPhase::Connected && is_other {
+            status.down_since = now;
+        }
+        if phase == LinkPhase::Sync {
+            (status.loaded, status.total) = (0, None);
+        }
+        is_other
+    }
+}

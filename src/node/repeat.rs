@@ -1,0 +1,244 @@
+//! A remote master's stream at the head of the set: what it says is done there, and appended to the
+//! log byte for byte.
+
+use super::master_guard::MasterGuard;
+use super::member::{ApplyState, Hosted};
+use super::remote_master::RemoteMaster;
+use super::replica_set::ReplicaSet;
+use crate::base::ids::MemberId;
+use crate::base::limits::APPLY_US_MAX;
+use crate::base::lowered::long_elements;
+use crate::base::time::WallMs;
+use crate::command::{Args, CallEnv, echo};
+use crate::engine::{KeySlot, Work, verbs};
+use crate::replication::{LinkFault, StreamBatch, StreamCommand, StreamWrite, WriteTime};
+use crate::resp::Step;
+use crate::runtime::clock;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// Writes after which the clock is looked at.
+const LOOK_EVERY: usize = 16;
+
+/// How far a batch has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RepeatEnd {
+    /// All of it is done.
+    All,
+    /// There is more, and others should have their turn first.
+    Some,
+    /// The next write takes long: it is done on a thread for that.
+    Long,
+    /// Somebody holds the head for long.
+    Held,
+    /// This hosted replica must catch up first.
+    Behind(MemberId),
+}
+
+/// A batch of a remote master's stream at work.
+pub struct Repeat<'b> {
+    /// Whose stream it is.
+    pub remote: &'b Arc<RemoteMaster>,
+    /// What the places of the batch are of.
+    pub bytes: &'b [u8],
+    /// The batch.
+    pub batch: &'b StreamBatch,
+    /// How many of its writes are done.
+    pub done: usize,
+}
+
+/// What a command of a write has come to: the entries that are its whole effect, if there are any.
+#[derive(Clone)]
+enum Did {
+    /// Hosted replicas pass over it.
+    Nothing,
+    /// It stored these entries, and nothing else.
+    Shared(Range<usize>),
+    /// Hosted replicas run it.
+    Changed,
+}
+
+/// Whether this is a message for subscribers, which changes no key.
+pub fn is_message(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"PUBLISH") || name.eq_ignore_ascii_case(b"SPUBLISH")
+}
+
+impl ReplicaSet {
+    /// Does the next writes of a batch. What was done before a fault stays done.
+    pub fn repeat(&self, repeat: &mut Repeat<'_>) -> Result<RepeatEnd, LinkFault> {
+        if let Some(behind) = self.far_behind() {
+            return Ok(RepeatEnd::Behind(behind));
+        }
+        let member_list = self.member_list();
+        let Some(mut guard) = self.write_unless_long(&member_list) else {
+            return Ok(RepeatEnd::Held);
+        };
+        // Under the head's lock: a set that follows nobody any more takes nothing more.
+        if !self.follows(repeat.remote) {
+            return Err(LinkFault::NotFollowed);
+        }
+        let ended = self.repeat_some(&mut guard, repeat);
+        drop(guard);
+        // After the lock: there may be many to wake.
+        self.wake_waiters();
+        ended
+    }
+
+    /// Does one write, however long it takes.
+    pub fn repeat_long(&self, repeat: &mut Repeat<'_>) -> Result<(), LinkFault> {
+        let member_list = self.member_list();
+        let mut guard = self.write_long(&member_list);
+        if !self.follows(repeat.remote) {
+            return Err(LinkFault::NotFollowed);
+        }
+        let ended = match repeat.batch.writes.get(repeat.done) {
+            Some(write) => self.repeat_one(&mut guard, repeat, write, true),
+            None => Ok(()),
+        };
+        repeat.done += usize::from(ended.is_ok());
+        drop(guard);
+        self.push();
+        self.wake_waiters();
+        ended
+    }
+
+    fn repeat_some(
+        &self,
+        guard: &mut MasterGuard<'_>,
+        repeat: &mut Repeat<'_>,
+    ) -> Result<RepeatEnd, LinkFault> {
+        let began = clock::mono_now();
+        let before = repeat.done;
+        while let Some(write) = repeat.batch.writes.get(repeat.done) {
+            // The clock is looked at now and then.
+            let looks = repeat.done != before && (repeat.done - before).is_multiple_of(LOOK_EVERY);
+            if looks && APPLY_US_MAX <= clock::mono_now().since(began) {
+                return Ok(RepeatEnd::Some);
+            }
+            if long_elements() < look(&mut guard.hosted, repeat, write)? {
+                return Ok(RepeatEnd::Long);
+            }
+            self.repeat_one(guard, repeat, write, false)?;
+            repeat.done += 1;
+        }
+        Ok(RepeatEnd::All)
+    }
+
+    /// One write whose commands are all known.
+    fn repeat_one(
+        &self,
+        guard: &mut MasterGuard<'_>,
+        repeat: &Repeat<'_>,
+        write: &StreamWrite,
+        is_long: bool,
+    ) -> Result<(), LinkFault> {
+        let Repeat { bytes, batch, .. } = *repeat;
+        let commands = batch.commands_of(write);
+        let (mut shared, mut did) = (Vec::new(), Vec::with_capacity(commands.len()));
+        for command in commands {
+            did.push(self.run(guard, bytes, command, &mut shared)?);
+        }
+        let at = WriteTime { at: clock::mono_now(), is_long };
+        let mut log = self.log.lock();
+        let mut entry = log.repeat(at);
+        let mut from = write.from;
+        for (command, did) in commands.iter().zip(did) {
+            entry.pass(&bytes[from..command.from]);
+            let words = &bytes[command.from..command.to];
+            match did {
+                Did::Nothing => entry.pass(words),
+                Did::Shared(span) => {
+                    entry.command(command.db, words, shared[span].iter().cloned());
+                }
+                Did::Changed => entry.command(command.db, words, [].into_iter()),
+            }
+            from = command.to;
+        }
+        entry.pass(&bytes[from..write.to]);
+        entry.close(write.db);
+        self.publish(log, guard.member);
+        guard.has_news = true;
+        Ok(())
+    }
+
+    /// Runs one command at the head.
+    fn run(
+        &self,
+        guard: &mut MasterGuard<'_>,
+        bytes: &[u8],
+        command: &StreamCommand,
+        shared: &mut Vec<KeySlot>,
+    ) -> Result<Did, LinkFault> {
+        let Hosted { engine, apply_state } = &mut *guard.hosted;
+        let ApplyState { decoder, effects, reply, .. } = apply_state;
+        let words = &bytes[command.from..command.to];
+        let Ok(Step::Ready { .. }) = decoder.poll(words) else { return Ok(Did::Nothing) };
+        let request = decoder.request(words);
+        let name = request.get(0).unwrap_or_default();
+        if is_message(name) {
+            return Ok(Did::Nothing);
+        }
+        effects.begin(command.db);
+        let all = AssertUnwindSafe(|| engine.repeat(command.db, request, effects, reply));
+        let outcome = catch_unwind(all);
+        reply.clear();
+        match outcome {
+            Ok(Ok(())) => {}
+            // As Redis does: what its master lets pass it has passed.
+            Ok(Err(fault)) => {
+                let (name, why) = (name.escape_ascii(), fault.text());
+                if let Some(count) = self.stream_errors.note(clock::mono_now()) {
+                    log::error!("event=stream-error command={name} why={why:?} count={count}");
+                }
+                return Ok(Did::Nothing);
+            }
+            Err(_) => {
+                let name = name.escape_ascii().to_string();
+                *decoder = ApplyState::new().decoder;
+                self.quarantine(guard.member);
+                return Err(LinkFault::Panicked(name));
+            }
+        }
+        let items = effects.items();
+        if items.is_empty() {
+            return Ok(Did::Nothing);
+        }
+        if items.iter().any(|it| it.shared.is_empty() || it.db != command.db) {
+            return Ok(Did::Changed);
+        }
+        let first = shared.len();
+        shared.extend(effects.shared().iter().cloned());
+        Ok(Did::Shared(first..shared.len()))
+    }
+}
+
+/// About how many elements a write touches. Fails when it says a command that nobody knows: nothing
+/// of it is done then.
+fn look(
+    hosted: &mut Hosted,
+    repeat: &Repeat<'_>,
+    write: &StreamWrite,
+) -> Result<usize, LinkFault> {
+    let Hosted { engine, apply_state } = hosted;
+    let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
+    let mut elements = 0;
+    for command in repeat.batch.commands_of(write) {
+        let words = &repeat.bytes[command.from..command.to];
+        let Ok(Step::Ready { .. }) = apply_state.decoder.poll(words) else { continue };
+        let request = apply_state.decoder.request(words);
+        let name = request.get(0).unwrap_or_default();
+        if is_message(name) {
+            continue;
+        }
+        let Some(row) = verbs::find(name) else {
+            return Err(LinkFault::UnknownCommand(echo(name).into_owned()));
+        };
+        let work = Work::of(row.spec.name);
+        if work != Work::Short || long_elements() < request.len() {
+            let args = Args::new(request, 1, command.db, &env);
+            elements += work.elements(engine.db(&args), row.spec.keys, args);
+        }
+    }
+    Ok(elements)
+}

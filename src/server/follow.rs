@@ -1,0 +1,416 @@
+//! The task that keeps the link to a remote master: it carries bytes, time and work between the
+//! socket, the link's state machine and the set, and connects anew when the link has ended.
+
+use crate::base::position::Position;
+use crate::base::random::Random;
+use crate::engine::rdb::{LoadedFile, Loader, Transfer};
+use crate::node::{LinkPhase, RemoteMaster, Repeat, RepeatEnd, is_message};
+use crate::pubsub::Publication;
+use crate::replication::{
+    Answer, LinkFault, Login, ReplicaConfig, ReplicaLink, StreamBatch, StreamReader,
+};
+use crate::resp::{AuthState, Decoder, Limits, Step};
+use crate::runtime::link::Link;
+use crate::runtime::{clock, tasks};
+use crate::session::SubscriptionKind;
+use crate::state::Server;
+use futures::future::{Either, select};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes read at a time: a snapshot comes fast.
+const READ_BYTES: usize = 256 << 10;
+/// Commands that are taken from the stream at a time.
+const COMMANDS_MAX: usize = 512;
+/// The first wait before a link is tried again, and the longest. Each is up to half shorter, so
+/// that the replicas of a master that comes back do not all come at once.
+const WAIT_MS_MIN: u64 = 50;
+const WAIT_MS_MAX: u64 = 1000;
+/// How long to let others go on who are in the way.
+const REST: Duration = Duration::from_millis(1);
+
+/// Follows whatever master the set is given, until the process ends.
+pub async fn follow(server: Arc<Server>) {
+    let mut random = Random::new(clock::entropy());
+    loop {
+        let changed = server.set.remote_changes();
+        let Some(remote) = server.set.remote() else {
+            changed.await;
+            continue;
+        };
+        // Whatever is at work for a master that is no longer followed ends here.
+        let _ = select(pin!(keep_linked(&server, &remote, &mut random)), changed).await;
+    }
+}
+
+/// Connects again and again.
+async fn keep_linked(server: &Arc<Server>, remote: &Arc<RemoteMaster>, random: &mut Random) {
+    let mut wait_ms = WAIT_MS_MIN;
+    let mut follower = Follower { server: server.clone(), remote: remote.clone(), resumes: true };
+    loop {
+        let fault = match follower.link().await {
+            Ok(never) => match never {},
+            Err(fault) => fault,
+        };
+        let was_connected = remote.is_connected();
+        follower.note(&fault, wait_ms);
+        if was_connected {
+            wait_ms = WAIT_MS_MIN;
+        }
+        let ms = wait_ms / 2 + random.below(wait_ms / 2 + 1);
+        wait_ms = (wait_ms * 2).min(WAIT_MS_MAX);
+        tasks::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+/// Nothing has this type: a link only ends with a fault.
+enum Never {}
+
+/// One master being followed.
+struct Follower {
+    server: Arc<Server>,
+    remote: Arc<RemoteMaster>,
+    /// Whether the data here is what the stream has made of it, so that it may go on.
+    resumes: bool,
+}
+
+/// A connected link.
+struct Connected {
+    socket: Link,
+    link: ReplicaLink,
+    buffer: Vec<u8>,
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Broken {
+        Broken(match error.kind() {
+            io::ErrorKind::UnexpectedEof => LinkFault::Closed,
+            _ => LinkFault::Broken(error.to_string()),
+        })
+    }
+}
+
+/// A fault of the socket.
+struct Broken(LinkFault);
+
+impl From<Broken> for LinkFault {
+    fn from(broken: Broken) -> LinkFault {
+        broken.0
+    }
+}
+
+impl Connected {
+    /// Sends what is to be sent, and waits for the next bytes: so many are in the buffer then.
+    async fn next(&mut self) -> Result<usize, LinkFault> {
+        loop {
+            self.send().await?;
+            let now = clock::mono_now();
+            let left = Duration::from_micros(self.link.poll_deadline().since(now));
+            let read = tasks::within(left, self.socket.read(&mut self.buffer)).await;
+            let now = clock::mono_now();
+            match read {
+                Some(read) => {
+                    let count = read.map_err(Broken::from)?;
+                    self.link.heard(now);
+                    self.link.handle_time(now)?;
+                    return Ok(count);
+                }
+                None => self.link.handle_time(now)?,
+            }
+        }
+    }
+
+    async fn send(&mut self) -> Result<(), LinkFault> {
+        let output = self.link.take_output();
+        if !output.is_empty() {
+            self.socket.send(&output).await.map_err(Broken::from)?;
+        }
+        Ok(())
+    }
+}
+
+impl Follower {
+    fn enter(&self, phase: LinkPhase) {
+        self.server.set.enter_link_phase(&self.remote, phase, clock::mono_now());
+    }
+
+    /// Says what has ended the link.
+    fn note(&mut self, fault: &LinkFault, wait_ms: u64) {
+        let (name, address) = (fault.name(), &self.remote.address);
+        // A verb that panicked may have done a part of its work.
+        self.resumes &= !matches!(fault, LinkFault::Panicked(_));
+        self.remote.note_fault(name, fault.to_string());
+        self.server.counters.link_fault(name);
+        self.enter(LinkPhase::Waiting);
+        if let Some(count) = self.server.log_limits.link_fault.note(clock::mono_now()) {
+            log::warn!(
+                "event=link-down master={address} fault={name} why={:?} next-ms={wait_ms} \
+                 count={count}",
+                fault.to_string()
+            );
+        }
+    }
+
+    /// What this replica says of itself.
+    fn config(&self) -> ReplicaConfig {
+        let settings = self.server.settings();
+        let follow = &settings.set.follow;
+        let login = follow.login().map(|(user, password)| Login {
+            user: user.map(str::to_owned),
+            password: password.to_owned(),
+        });
+        let port = match follow.announce_port {
+            0 => self.server.process_info.port,
+            port => port as u16,
+        };
+        let ip = (!follow.announce_ip.is_empty()).then(|| follow.announce_ip.clone());
+        ReplicaConfig { login, port, ip, timeout: settings.set.repl_timeout }
+    }
+
+    /// Connects, and follows the stream for as long as there is one.
+    async fn link(&mut self) -> Result<Never, LinkFault> {
+        self.enter(LinkPhase::Connecting);
+        let config = self.config();
+        let address = &self.remote.address;
+        let socket = Link::connect(&address.host, address.port);
+        let socket = tasks::within(config.timeout, socket).await.ok_or(LinkFault::Silent)?;
+        let socket = socket.map_err(Broken::from)?;
+        self.enter(LinkPhase::Handshake);
+        let (has, db) = self.server.set.resume_from();
+        let has = self.resumes.then_some(has);
+        let link = ReplicaLink::new(config, has, clock::mono_now());
+        let mut connected = Connected { socket, link, buffer: vec![0; READ_BYTES] };
+        let (answer, behind) = self.shake_hands(&mut connected).await?;
+        let (mut reader, first) = match answer {
+            Answer::Continue(new) => {
+                if let Some(replid) = new {
+                    let renamed = self.server.set.rename_stream(&self.remote, replid);
+                    renamed.map_err(|_| LinkFault::NotFollowed)?;
+                }
+                log::info!("event=partial-resync master={} position={}", self.remote.address, self.at());
+                (StreamReader::new(db), behind)
+            }
+            Answer::FullResync(at) => self.load(&mut connected, at, behind).await?,
+        };
+        self.resumes = true;
+        self.enter(LinkPhase::Connected);
+        reader.push(&first);
+        loop {
+            self.repeat(&mut connected, &mut reader).await?;
+            let count = connected.next().await?;
+            self.remote.heard(clock::mono_now());
+            reader.push(&connected.buffer[..count]);
+        }
+    }
+
+    fn at(&self) -> Position {
+        self.server.set.position()
+    }
+
+    /// The handshake, up to the answer to PSYNC and the bytes that have come behind it.
+    async fn shake_hands(
+        &self,
+        connected: &mut Connected,
+    ) -> Result<(Answer, Vec<u8>), LinkFault> {
+        loop {
+            let count = connected.next().await?;
+            let now = clock::mono_now();
+            self.remote.heard(now);
+            let bytes = &connected.buffer[..count];
+            let (taken, answer) = connected.link.handle_bytes(bytes, now)?;
+            if let Some(answer) = answer {
+                return Ok((answer, bytes[taken..].to_vec()));
+            }
+        }
+    }
+
+    /// Loads a snapshot beside the data, and puts it in its place. Answers the stream behind it, and
+    /// what has come of that.
+    async fn load(
+        &self,
+        connected: &mut Connected,
+        at: Position,
+        behind: Vec<u8>,
+    ) -> Result<(StreamReader, Vec<u8>), LinkFault> {
+        self.enter(LinkPhase::Sync);
+        let began = clock::mono_now();
+        log::info!("event=full-resync-begins master={} position={at}", self.remote.address);
+        let loader = Loader::new(self.server.set.new_engine(), clock::wall_now());
+        let mut loading = Loading { loader, transfer: Transfer::default(), taken: 0 };
+        let mut bytes = behind;
+        loop {
+            // One piece is loaded while the next comes.
+            let piece = std::mem::take(&mut bytes);
+            let load = tasks::apart(move || loading.take(piece));
+            let (loaded, next) = match select(pin!(load), pin!(connected.next())).await {
+                Either::Left((loaded, _)) => (loaded, None),
+                Either::Right((next, load)) => (load.await, Some(next)),
+            };
+            let (after, left) = loaded?;
+            loading = after;
+            self.remote.has_loaded(loading.taken, loading.total());
+            if let Some(mut left) = left {
+                if let Some(count) = next.transpose()? {
+                    left.extend_from_slice(&connected.buffer[..count]);
+                }
+                let db = self.put_in_place(loading.loader, at).await?;
+                connected.link.loaded(at.offset, clock::mono_now());
+                let us = clock::mono_now().since(began);
+                log::info!("event=full-resync-ends master={} us={us}", self.remote.address);
+                return Ok((StreamReader::new(db), left));
+            }
+            let count = match next {
+                Some(next) => next?,
+                None => connected.next().await?,
+            };
+            self.remote.heard(clock::mono_now());
+            bytes = connected.buffer[..count].to_vec();
+        }
+    }
+
+    /// Answers the database that the stream has selected.
+    async fn put_in_place(&self, loader: Loader, at: Position) -> Result<usize, LinkFault> {
+        let LoadedFile { engine, aux, .. } =
+            loader.finish().map_err(|it| LinkFault::Snapshot(it.to_string()))?;
+        let text = aux.iter().find(|it| it.0 == b"repl-stream-db").map(|it| it.1.as_slice());
+        let db = text.and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());
+        let db = db.filter(|it| *it < crate::base::limits::DATABASES).unwrap_or(0);
+        let (server, remote) = (self.server.clone(), self.remote.clone());
+        let put = tasks::apart(move || server.set.replace_data(&remote, engine, at, db));
+        put.await.map_err(|_| LinkFault::NotFollowed)?;
+        Ok(db)
+    }
+
+    /// Does all whole writes that have come.
+    async fn repeat(
+        &self,
+        connected: &mut Connected,
+        reader: &mut StreamReader,
+    ) -> Result<(), LinkFault> {
+        let mut batch = StreamBatch::default();
+        loop {
+            let taken = reader.take(COMMANDS_MAX, &mut batch);
+            if batch.writes.is_empty() {
+                return taken;
+            }
+            self.repeat_batch(reader, &mut batch).await?;
+            connected.link.applied(self.server.set.head());
+            taken?;
+            let now = clock::mono_now();
+            if batch.asks_ack {
+                connected.link.acknowledge(now);
+            }
+            connected.link.heard(now);
+            connected.link.handle_time(now)?;
+            connected.send().await?;
+            tasks::give_way().await;
+        }
+    }
+
+    async fn repeat_batch(
+        &self,
+        reader: &mut StreamReader,
+        batch: &mut StreamBatch,
+    ) -> Result<(), LinkFault> {
+        let (server, remote) = (&self.server, &self.remote);
+        let mut done = 0;
+        loop {
+            let bytes = reader.bytes();
+            let mut repeat = Repeat { remote, bytes, batch, done };
+            let ended = server.set.repeat(&mut repeat);
+            self.deliver(&repeat, done);
+            done = repeat.done;
+            match ended? {
+                RepeatEnd::All => return Ok(()),
+                RepeatEnd::Some => tasks::give_way().await,
+                RepeatEnd::Held => tasks::sleep(REST).await,
+                RepeatEnd::Behind(_) => {
+                    server.set.push();
+                    tasks::sleep(REST).await;
+                }
+                RepeatEnd::Long => {
+                    let (server, remote) = (server.clone(), remote.clone());
+                    let bytes = reader.bytes().to_vec();
+                    let taken = std::mem::take(batch);
+                    let long = tasks::apart(move || {
+                        let mut repeat =
+                            Repeat { remote: &remote, bytes: &bytes, batch: &taken, done };
+                        let ended = server.set.repeat_long(&mut repeat);
+                        (ended, repeat.done, taken)
+                    });
+                    let (ended, after, taken) = long.await;
+                    *batch = taken;
+                    let bytes = reader.bytes();
+                    self.deliver(&Repeat { remote: &self.remote, bytes, batch, done: after }, done);
+                    done = after;
+                    ended?;
+                }
+            }
+        }
+    }
+
+    /// Hands the messages of the writes from number `from` on to those who have subscribed here.
+    fn deliver(&self, repeat: &Repeat<'_>, from: usize) {
+        let mut decoder = None;
+        for write in &repeat.batch.writes[from..repeat.done] {
+            for command in repeat.batch.commands_of(write) {
+                let words = &repeat.bytes[command.from..command.to];
+                if !may_be_message(words) {
+                    continue;
+                }
+                let decoder =
+                    decoder.get_or_insert_with(|| Decoder::new(Limits::of(AuthState::Known)));
+                let Ok(Step::Ready { .. }) = decoder.poll(words) else { continue };
+                let request = decoder.request(words);
+                let [name, channel, message] = [0, 1, 2].map(|it| request.get(it));
+                let (Some(name), Some(channel), Some(message)) = (name, channel, message) else {
+                    continue;
+                };
+                if !is_message(name) {
+                    continue;
+                }
+                let kind = match name.len() {
+                    7 => SubscriptionKind::Channel,
+                    _ => SubscriptionKind::ShardChannel,
+                };
+                let found = self.server.pubsub.publish(kind, [channel, message], usize::MAX);
+                let publication = found.unwrap_or_else(|_| Publication::none());
+                publication.deliver(self.at(), None);
+            }
+        }
+    }
+}
+
+/// Whether an encoded command may be PUBLISH or SPUBLISH, by its number of words and the length of
+/// the first.
+fn may_be_message(words: &[u8]) -> bool {
+    words.starts_with(b"*3\r\n$7\r\n") || words.starts_with(b"*3\r\n$8\r\n")
+}
+
+/// A snapshot being loaded.
+struct Loading {
+    loader: Loader,
+    transfer: Transfer,
+    /// Bytes of the transfer so far.
+    taken: u64,
+}
+
+impl Loading {
+    /// Takes the next bytes. Answers itself, and what belongs to the stream behind the snapshot once
+    /// that is whole.
+    fn take(mut self, bytes: Vec<u8>) -> Result<(Loading, Option<Vec<u8>>), LinkFault> {
+        let Loading { loader, transfer, taken } = &mut self;
+        let fed = transfer.feed(&bytes, loader);
+        let count = fed.map_err(|it| LinkFault::Snapshot(it.to_string()))?;
+        *taken += count as u64;
+        let behind = transfer.is_done().then(|| bytes[count..].to_vec());
+        Ok((self, behind))
+    }
+
+    /// Bytes there are, if that is known.
+    fn total(&self) -> Option<u64> {
+        self.transfer.left().map(|it| self.taken + it)
+    }
+}

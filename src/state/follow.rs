@@ -1,0 +1,54 @@
+//! Whom the set follows, as operators say it.
+
+use super::server::Server;
+use crate::base::remote_address::RemoteAddress;
+use crate::command::Fault;
+use crate::command::codes::OWN_MASTER;
+use crate::config::Address;
+use crate::node::RemoteMaster;
+use crate::runtime::{clock, process};
+
+impl Server {
+    /// Follows this master, or nobody any more. Answers what REPLICAOF does. Waits for the master's
+    /// lock and for names of hosts: not for a worker that has clients to serve.
+    pub fn follow(&self, master: Option<RemoteAddress>) -> Result<&'static str, Fault> {
+        let Some(address) = master else {
+            self.set.stop_following();
+            self.remember_master(None);
+            return Ok("OK");
+        };
+        let is_same = |it: &RemoteAddress| {
+            it.host.eq_ignore_ascii_case(&address.host) && it.port == address.port
+        };
+        if self.set.remote().is_some_and(|it| is_same(&it.address)) {
+            return Ok("OK Already connected to specified master");
+        }
+        if self.is_own(&address) {
+            return Err(OWN_MASTER);
+        }
+        self.set.follow(RemoteMaster::new(address.clone(), clock::mono_now()));
+        self.remember_master(Some(address));
+        Ok("OK")
+    }
+
+    fn remember_master(&self, master: Option<RemoteAddress>) {
+        let _ = self.change_settings(|settings| {
+            settings.set.master = master;
+            Ok::<(), ()>(())
+        });
+    }
+
+    /// Whether this is where one of our listeners is.
+    fn is_own(&self, address: &RemoteAddress) -> bool {
+        let Some(ip) = process::resolve(&address.host) else { return false };
+        self.settings().listeners.iter().any(|it| match &it.at {
+            Address::Unix(_) => false,
+            Address::Tcp(at) => {
+                let port = if at.port() == 0 { self.process_info.port } else { at.port() };
+                let is_there =
+                    at.ip() == ip || (at.ip().is_unspecified() && process::is_of_this_host(ip));
+                port == address.port && is_there
+            }
+        })
+    }
+}
