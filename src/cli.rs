@@ -126,8 +126,7 @@ impl From<Serve> for Invocation {
     fn from(serve: Serve) -> Invocation {
         let Serve { config, bind, port, unix, replicas, replicaof, threads, level, loglevel } =
             serve;
-        let flags =
-            Overrides { bind, port, unix, replicas, replicaof, threads, level, loglevel };
+        let flags = Overrides { bind, port, unix, replicas, replicaof, threads, level, loglevel };
         Invocation::Serve { file: config, flags }
     }
 }

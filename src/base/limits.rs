@@ -69,6 +69,9 @@ pub const FOLLOWER_BYTES_MAX: usize = 256 << 20;
 /// A replica that asks for a full resync is given a snapshot that is at hand when the stream has gone
 /// no further since.
 pub const WIRE_JOIN_BYTES_MAX: u64 = 64 << 20;
+/// How long a read waits for the stream of a remote master before it is forwarded, where its ladder
+/// does not say, in ms.
+pub const FOLLOWER_WAIT_MS: u64 = 20;
 /// Stream bytes that a replica on the wire is sent at a time.
 pub const WIRE_CHUNK_BYTES: usize = 64 << 10;
 /// Stream bytes that a hosted replica takes at a time, but for the write at hand.

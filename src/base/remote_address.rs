@@ -105,6 +105,9 @@ mod tests {
         assert_eq!(read("redis://u:p@w@a:1"), Some(("a:1".into(), text("u"), text("p@w"))));
         assert_eq!(read("redis://:p@a:1"), Some(("a:1".into(), None, text("p"))));
         assert_eq!(read("a 1"), Some(("a:1".into(), None, None)));
-        assert_eq!((read("redis://u@a:1"), read("redis://"), read("rediss://a:1")), (None, None, None));
+        assert_eq!(
+            (read("redis://u@a:1"), read("redis://"), read("rediss://a:1")),
+            (None, None, None)
+        );
     }
 }

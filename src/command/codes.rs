@@ -9,6 +9,8 @@ use std::fmt::Display;
 /// does about it. `config/docs/errors.md` tells them at length.
 pub const CODES: &[(&str, &str)] = &[
     ("BADTOKEN", "ask PROXY TOKEN for another"),
+    ("FORWARDLOST", "look whether the write was done"),
+    ("FORWARDQUEUE", "try again later"),
     ("KEYSCHANGED", "send the keys that are left again"),
     ("LAGGED", "try again, or ask for less"),
     ("LONGQUEUE", "try again later"),
@@ -60,8 +62,7 @@ pub const WATCH_LIMIT: Fault = Fault::Static(
 );
 
 /// A write of a client at a replica.
-pub const READ_ONLY: Fault =
-    Fault::Static("READONLY You can't write against a read only replica.");
+pub const READ_ONLY: Fault = Fault::Static("READONLY You can't write against a read only replica.");
 /// Anything but a few words while a replica has no link to its master.
 pub const LINK_DOWN: Fault = Fault::Static(
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
@@ -70,6 +71,23 @@ pub const LINK_DOWN: Fault = Fault::Static(
 pub const OWN_MASTER: Fault = Fault::Static(
     "ERR that is this server itself, and nobody follows their own stream: name another one",
 );
+
+/// A request that was sent to the remote master, and whose reply never came.
+pub const FORWARD_LOST: Fault = Fault::Static(
+    "FORWARDLOST the connection to the master ended before it answered: it may have done this or \
+     not, and it is not sent again; look before you send it again",
+);
+/// More requests wait for the remote master than may.
+pub const FORWARD_QUEUE: Fault = Fault::Static(
+    "FORWARDQUEUE too many requests wait for the master, and this one was not sent: try again later",
+);
+
+/// The remote master cannot be reached.
+pub fn master_unreachable(why: impl Display) -> Fault {
+    Fault::Message(format!(
+        "MASTERDOWN the master cannot be reached, and this was not sent to it: {why}"
+    ))
+}
 
 /// No member has this name.
 pub fn no_such_member(names: &[&str]) -> Fault {
@@ -147,6 +165,8 @@ mod tests {
             NO_ATTRIBUTES,
             QUEUE_LIMIT,
             WATCH_LIMIT,
+            FORWARD_LOST,
+            FORWARD_QUEUE,
             no_such_member(&["n1"]),
             not_in_service("n1", "paused"),
             refused_order("n1", "it is the master"),

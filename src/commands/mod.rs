@@ -20,7 +20,7 @@ pub use context::{Command, CommandContext, Handler, SessionVerb, Table};
 pub use info::info;
 pub use known::known;
 pub use migration::{Credentials, Migration};
-pub use outcome::{Block, BlockOn, Job, Outcome, ReadRetry, Resume};
+pub use outcome::{Block, BlockOn, Job, Leased, Outcome, ReadRetry, Resume};
 pub use read_requirements::{RequestContext, preferred_replica};
 pub use reference::command_reference;
 pub use row::{SessionRow, SessionRun, session_container, session_prefix, session_row};

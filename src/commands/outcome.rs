@@ -13,6 +13,7 @@ use crate::replication::Asked;
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
+use crate::state::Forwarded;
 use std::time::Duration;
 
 /// What a request has come to. Small, since every request has one: what only some need is boxed.
@@ -141,6 +142,18 @@ impl ReadRetry {
     }
 }
 
+/// What is done over a client's own connection to the remote master, which says what becomes of the
+/// connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Leased {
+    /// One call that may wait: the connection is closed behind it.
+    Once,
+    /// WATCH: the client keeps the connection.
+    Watch,
+    /// EXEC behind WATCH, over the connection that was kept.
+    Exec,
+}
+
 /// Work that is done on a thread of its own.
 #[derive(Debug)]
 pub enum Job {
@@ -152,6 +165,10 @@ pub enum Job {
     Reload,
     /// REPLICAOF this master, or nobody; answers OK, or why not.
     Follow { master: Option<RemoteAddress> },
+    /// These requests are done by the remote master; it answers their replies.
+    Forward(Box<Forwarded>),
+    /// The same, over the client's own connection.
+    Leased(Box<Forwarded>, Leased),
     /// MIGRATE of keys of this database; answers what came of it.
     Migrate { db: usize, migration: Box<Migration> },
 }

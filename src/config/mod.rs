@@ -24,5 +24,6 @@ pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;
 pub use tree::{
-    Address, Config, DebugAccess, Listener, LogLevel, OutputLimit, OutputLimits, ReplicaSet, Server,
+    Address, Config, DebugAccess, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits,
+    ReplicaSet, Server,
 };

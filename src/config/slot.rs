@@ -1,6 +1,6 @@
 //! How one parameter is read from text and shown as text: Redis' formats, Redis' refusals.
 
-use super::{Config, DebugAccess, LogLevel, OutputLimit, OutputLimits};
+use super::{Config, DebugAccess, FollowWrites, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::remote_address::RemoteUrl;
 use crate::base::size::{format_duration, parse_duration, parse_size};
@@ -50,6 +50,8 @@ pub enum Slot {
     Loglevel(Lens<LogLevel>),
     /// Who may say DEBUG.
     Debug(Lens<DebugAccess>),
+    /// What becomes of writes.
+    Writes(Lens<FollowWrites>),
     /// Whether hosted replicas count as replicas.
     CountHosted(Lens<CountHosted>),
     /// Output limits by kind of client.
@@ -87,11 +89,14 @@ impl Slot {
             Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
             Slot::Debug(at) => (at.of)(config).as_str().to_owned(),
             Slot::CountHosted(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Writes(at) => (at.of)(config).as_str().to_owned(),
             Slot::Limits(at) => show_limits((at.of)(config)),
             Slot::Percentiles(at) => {
                 (at.of)(config).iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
             }
-            Slot::Master => config.set.master.as_ref().map_or_else(String::new, |it| it.to_string()),
+            Slot::Master => {
+                config.set.master.as_ref().map_or_else(String::new, |it| it.to_string())
+            }
             Slot::OneOf { at, .. } => (at.of)(config).clone(),
             Slot::Shown(tell) => tell(config),
         }
@@ -133,6 +138,7 @@ impl Slot {
             Slot::Loglevel(at) => *(at.of_mut)(config) = loglevel(text)?,
             Slot::Debug(at) => *(at.of_mut)(config) = word(&DebugAccess::ALL, text)?,
             Slot::CountHosted(at) => *(at.of_mut)(config) = word(&CountHosted::ALL, text)?,
+            Slot::Writes(at) => *(at.of_mut)(config) = word(&FollowWrites::ALL, text)?,
             Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
             Slot::Master => take_master(config, text)?,
@@ -167,6 +173,7 @@ impl Slot {
             Slot::Loglevel(_) => LogLevel::ALL.map(|it| it.1).join(", "),
             Slot::Debug(_) => DebugAccess::ALL.map(|it| it.1).join(", "),
             Slot::CountHosted(_) => CountHosted::ALL.map(|it| it.1).join(", "),
+            Slot::Writes(_) => FollowWrites::ALL.map(|it| it.1).join(", "),
             Slot::Limits(_) => {
                 "normal, replica or pubsub, each with a hard limit, a soft limit and \
                                 seconds, like { pubsub = \"32mb 8mb 60\" }"

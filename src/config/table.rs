@@ -299,6 +299,13 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Set,
+        "writes",
+        "Where writes go while the set follows a master: forward, to it; readonly, nowhere; auto: \
+         forward until REPLICAOF names a master.",
+        Slot::Writes(lens!(set.follow.writes)),
+    ),
+    live(
+        Set,
         "masteruser",
         "The user that logs in at the master; empty is the default user.",
         Slot::Text(lens!(set.follow.user)),

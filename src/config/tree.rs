@@ -164,6 +164,8 @@ pub struct Follow {
     pub user: String,
     /// That user's password; empty for none.
     pub password: String,
+    /// What becomes of the writes of clients.
+    pub writes: FollowWrites,
     /// Whether it serves what it has while the link is down.
     pub serves_stale: bool,
     /// Which replica Sentinel promotes first: the lowest, but never 0.
@@ -178,11 +180,48 @@ pub struct Follow {
     pub diskless_load: String,
 }
 
+/// What becomes of the writes of clients in a set that follows a master.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FollowWrites {
+    /// They are forwarded to a master that the configuration names, and refused once REPLICAOF has
+    /// named one.
+    #[default]
+    Auto,
+    /// They are forwarded to the master.
+    Forward,
+    /// They are refused, as Redis does.
+    Readonly,
+}
+
+impl FollowWrites {
+    /// All of them with their names.
+    pub const ALL: [(FollowWrites, &str); 3] = [
+        (FollowWrites::Auto, "auto"),
+        (FollowWrites::Forward, "forward"),
+        (FollowWrites::Readonly, "readonly"),
+    ];
+
+    /// Whether they are forwarded, where the configuration decides.
+    pub fn forwards(self) -> Option<bool> {
+        match self {
+            FollowWrites::Auto => None,
+            FollowWrites::Forward => Some(true),
+            FollowWrites::Readonly => Some(false),
+        }
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        FollowWrites::ALL[self as usize].1
+    }
+}
+
 impl Default for Follow {
     fn default() -> Follow {
         Follow {
             user: String::new(),
             password: String::new(),
+            writes: FollowWrites::default(),
             serves_stale: true,
             priority: 0,
             is_announced: true,

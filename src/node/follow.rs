@@ -7,7 +7,7 @@ use super::failover::{FORCED, new_replid};
 use super::member_state::{Hold, MemberFlags};
 use super::remote_master::{LinkPhase, RemoteMaster};
 use super::replica_set::ReplicaSet;
-use crate::base::position::{Position, ReplId};
+use crate::base::position::{Coverage, Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::Engine;
 use crate::runtime::{clock, lazyfree, steps};
@@ -22,6 +22,8 @@ pub enum Writes {
     Here,
     /// They are refused: the set follows a master.
     Refused,
+    /// They are forwarded to the master that the set follows.
+    Forwarded,
 }
 
 /// The set follows another master by now, or none.
@@ -43,7 +45,35 @@ impl ReplicaSet {
 
     /// What becomes of the writes of clients.
     pub fn writes(&self) -> Writes {
-        if self.is_following() { Writes::Refused } else { Writes::Here }
+        match self.is_following() {
+            false => Writes::Here,
+            true if self.forwards.load(Acquire) => Writes::Forwarded,
+            true => Writes::Refused,
+        }
+    }
+
+    /// Changes whether writes are forwarded to the master that the set follows.
+    pub fn forward_writes(&self, forwards: bool) {
+        self.forwards.store(forwards, Release);
+        self.announce();
+    }
+
+    /// The furthest place in the master's stream that a reply of it has told of to anybody here.
+    pub fn forwarded_floor(&self) -> Offset {
+        let told = *self.told.lock();
+        match told.map(|it| self.history().cover(it)) {
+            Some(Coverage::To(offset)) => offset,
+            _ => Offset::ZERO,
+        }
+    }
+
+    /// The master has told that its stream stands at `offset`.
+    pub fn raise_forwarded_floor(&self, offset: Offset) {
+        let replid = self.history().replid;
+        let mut told = self.told.lock();
+        if told.is_none_or(|it| it.replid != replid || it.offset < offset) {
+            *told = Some(Position { replid, offset });
+        }
     }
 
     /// Hears of the next master, or that there is none; look at [`ReplicaSet::remote`] after asking
@@ -81,10 +111,7 @@ impl ReplicaSet {
         self.tell_wire();
         let (history, head) = (self.history(), self.head());
         let replid = history.replid;
-        log::info!(
-            "event=follows-nobody before={} replid={replid} offset={head}",
-            remote.address
-        );
+        log::info!("event=follows-nobody before={} replid={replid} offset={head}", remote.address);
         true
     }
 

@@ -215,11 +215,7 @@ impl ReplicaSet {
 
 /// About how many elements a write touches. Fails when it says a command that nobody knows: nothing
 /// of it is done then.
-fn look(
-    hosted: &mut Hosted,
-    repeat: &Repeat<'_>,
-    write: &StreamWrite,
-) -> Result<usize, LinkFault> {
+fn look(hosted: &mut Hosted, repeat: &Repeat<'_>, write: &StreamWrite) -> Result<usize, LinkFault> {
     let Hosted { engine, apply_state } = hosted;
     let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
     let mut elements = 0;

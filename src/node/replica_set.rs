@@ -55,6 +55,10 @@ pub struct ReplicaSet {
     /// The remote master that the set follows, if it does.
     pub(super) remote: RwLock<Option<Arc<RemoteMaster>>>,
     pub(super) is_following: AtomicBool,
+    /// Whether writes go to that master.
+    pub(super) forwards: AtomicBool,
+    /// Where that master's stream stood when it last told.
+    pub(super) told: Mutex<Option<Position>>,
     pub(super) remote_change: Event,
     pub(super) stream_errors: LogLimit,
     seed: u64,
@@ -145,6 +149,8 @@ impl ReplicaSet {
             pause: Pause::default(),
             remote: RwLock::new(None),
             is_following: AtomicBool::new(false),
+            forwards: AtomicBool::new(false),
+            told: Mutex::new(None),
             remote_change: Event::new(),
             stream_errors: LogLimit::default(),
             seed,
@@ -234,7 +240,10 @@ impl ReplicaSet {
     /// of no stream we know.
     pub fn cover(&self, floor: Position) -> Coverage {
         match self.history().cover(floor) {
-            Coverage::To(offset) if self.head() < offset => Coverage::Foreign,
+            // A replica may have heard of what its stream has not brought yet.
+            Coverage::To(offset) if self.head() < offset && !self.is_following() => {
+                Coverage::Foreign
+            }
             covered => covered,
         }
     }

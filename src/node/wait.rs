@@ -36,6 +36,7 @@ impl Condition {
                     |it: &&Member| it.id == member || (allowed.has(it.id) && it.in_service());
                 replicas(set).filter(may_serve).map(Member::applied).max()
             }
+            Condition::Streamed => Some(set.head()),
             Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
             Condition::Free { member } => {
                 let member = set.member(member);
@@ -50,6 +51,7 @@ impl Condition {
         match self {
             Condition::AckedBy(_) | Condition::InSync { .. } | Condition::AckedByAll { .. } => true,
             Condition::Readable { .. }
+            | Condition::Streamed
             | Condition::Unpaused
             | Condition::Free { .. }
             | Condition::Never => false,

@@ -33,6 +33,8 @@ pub enum Condition {
     InSync { places: Places, count: usize },
     /// This replica, or any other of those allowed that serves reads, has applied it.
     Readable { member: MemberId, allowed: Places },
+    /// The stream has come as far: that of a remote master.
+    Streamed,
     /// Clients are not held back by CLIENT PAUSE. The end of its time is not told: whoever waits
     /// for it knows when that is.
     Unpaused,

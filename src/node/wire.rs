@@ -14,7 +14,9 @@ use crate::base::limits::WIRE_JOIN_BYTES_MAX;
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::{Engine, KeySlot};
-use crate::replication::{DisconnectReason, FollowerId, FollowerKind, FollowerState, PeerFault};
+use crate::replication::{
+    DisconnectReason, FollowerId, FollowerKind, FollowerState, Log, PeerFault,
+};
 use crate::route::CountHosted;
 use crate::runtime::{lazyfree, steps};
 use bytes::Bytes;
@@ -180,11 +182,7 @@ impl ReplicaSet {
         while self.apply_locked(member, hosted, ApplyBudget::ALL) == Applied::Some {}
     }
 
-    fn copy_master(
-        &self,
-        id: FollowerId,
-        engine: &mut Engine,
-    ) -> (Position, Option<usize>) {
+    fn copy_master(&self, id: FollowerId, engine: &mut Engine) -> (Position, Option<usize>) {
         let master = self.member(self.master());
         let _long = self.hold_long(master, Hold::Read);
         let hosted = master.lock_to_read();

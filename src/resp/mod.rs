@@ -8,12 +8,14 @@ mod inline;
 mod limits;
 mod malformed;
 mod reply;
+mod reply_scanner;
 mod request;
 
 pub use decode::{Decoder, Step};
 pub use limits::{AuthState, Limits};
 pub use malformed::Malformed;
 pub use reply::{Mark, Protocol, Reply};
+pub use reply_scanner::{BrokenReply, ReplyScanner};
 pub use request::{
     OwnedRequest, Request, Span, encode_command, encode_header, encode_length, encode_word,
 };

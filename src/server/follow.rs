@@ -189,7 +189,11 @@ impl Follower {
                     let renamed = self.server.set.rename_stream(&self.remote, replid);
                     renamed.map_err(|_| LinkFault::NotFollowed)?;
                 }
-                log::info!("event=partial-resync master={} position={}", self.remote.address, self.at());
+                log::info!(
+                    "event=partial-resync master={} position={}",
+                    self.remote.address,
+                    self.at()
+                );
                 (StreamReader::new(db), behind)
             }
             Answer::FullResync(at) => self.load(&mut connected, at, behind).await?,
@@ -210,10 +214,7 @@ impl Follower {
     }
 
     /// The handshake, up to the answer to PSYNC and the bytes that have come behind it.
-    async fn shake_hands(
-        &self,
-        connected: &mut Connected,
-    ) -> Result<(Answer, Vec<u8>), LinkFault> {
+    async fn shake_hands(&self, connected: &mut Connected) -> Result<(Answer, Vec<u8>), LinkFault> {
         loop {
             let count = connected.next().await?;
             let now = clock::mono_now();

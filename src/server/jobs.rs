@@ -1,5 +1,7 @@
 //! Work that takes its time: it is done apart from the workers, and its reply fills a slot.
 
+use super::forward::forward;
+use super::leased::forward_leased;
 use super::migrate;
 use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
@@ -30,6 +32,8 @@ async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobReply 
         Job::Remove { member } => remove(member, server).await,
         Job::Reload => reload(server, client).await,
         Job::Follow { master } => follow(master, server).await,
+        Job::Forward(forwarded) => forward(server, *forwarded).await,
+        Job::Leased(forwarded, how) => forward_leased(server, client, *forwarded, how).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
     }
 }
@@ -72,6 +76,12 @@ async fn reload(server: &Arc<Server>, client: &Client) -> JobReply {
 /// REPLICAOF: who holds the master is waited for.
 async fn follow(master: Option<RemoteAddress>, server: &Arc<Server>) -> JobReply {
     let server = server.clone();
-    let done = tasks::apart(move || server.follow(master)).await;
+    let done = tasks::apart(move || {
+        // As Redis does: who becomes a replica at run time takes no writes.
+        let forwards = server.settings().set.follow.writes.forwards();
+        server.set.forward_writes(forwards.unwrap_or(false));
+        server.follow(master)
+    })
+    .await;
     JobReply { reply: done.map(JobReply::line).map_err(|it| it.to_string()), wrote: None }
 }

@@ -5,6 +5,9 @@
 mod connection;
 mod replica_link;
 mod shell;
+mod master_connection;
+mod forward;
+mod leased;
 mod jobs;
 mod migrate_peer;
 mod migrate;

@@ -114,6 +114,8 @@ pub struct Session {
     pub queue: Option<Queue>,
     /// WATCH.
     pub watches: Watches,
+    /// WATCH at the remote master, over a connection of its own.
+    pub watches_remote: bool,
     /// REPLCONF: what a replica has said of itself.
     pub hello: Option<Box<ReplicaHello>>,
     /// SUBSCRIBE and its kin: from the first subscription on.

@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** decides nothing; commands and connections read it and change it.
 
+mod forwarding;
 mod mailbox;
 mod clients;
 mod counters;
@@ -17,6 +18,7 @@ pub mod version;
 
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use counters::Counters;
+pub use forwarding::{Answering, Awaited, Forwarded, Forwarding, Lane, Lease, Queued};
 pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UnblockAs};

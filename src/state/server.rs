@@ -2,6 +2,7 @@
 
 use super::clients::Clients;
 use super::counters::Counters;
+use super::forwarding::Forwarding;
 use super::log_limits::LogLimits;
 use super::long_queue::LongQueue;
 use super::rates::Rates;
@@ -98,6 +99,8 @@ pub struct Server {
     pub process_info: ProcessInfo,
     /// What signs tokens.
     pub token_signer: TokenSigner,
+    /// The connections to a remote master.
+    pub forwarding: Forwarding,
     /// The floors that sessions share.
     pub shared_floors: Arc<SharedFloors>,
     settings: RwLock<Arc<Config>>,
@@ -123,6 +126,7 @@ impl Server {
         source: Source,
     ) -> Server {
         set.count_hosted(settings.set.count_hosted);
+        set.forward_writes(settings.set.follow.writes.forwards().unwrap_or(true));
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
@@ -138,6 +142,7 @@ impl Server {
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,
+            forwarding: Forwarding::new(workers),
             shared_floors: Arc::default(),
             settings: RwLock::new(Arc::new(settings)),
             settings_generation: AtomicU64::new(1),
@@ -223,6 +228,9 @@ impl Server {
         if after.set != before.set {
             self.set.bound_log(after.set.backlog_bytes, after.set.feed_bytes_max);
             self.set.count_hosted(after.set.count_hosted);
+            if let Some(forwards) = after.set.follow.writes.forwards() {
+                self.set.forward_writes(forwards);
+            }
         }
         log::set_max_level(after.server.loglevel.filter());
         *self.settings.write() = Arc::new(after);

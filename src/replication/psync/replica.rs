@@ -234,11 +234,13 @@ impl ReplicaLink {
         let shown = String::from_utf8_lossy(&line[..line.len().min(SAID_BYTES_MAX)]).into_owned();
         let error = shown.strip_prefix('-');
         let refused = |text: &str| LinkFault::Refused(Refusal::of(text), text.to_owned());
-        let no_answer = |step: Stage| LinkFault::NoAnswer { step: step.name(), said: shown.clone() };
+        let no_answer =
+            |step: Stage| LinkFault::NoAnswer { step: step.name(), said: shown.clone() };
         match (self.stage, error) {
             (Stage::Ping, Some(text)) => {
-                let wants_login = matches!(Refusal::of(text), Refusal::NoAuth | Refusal::NoPermission)
-                    || text.starts_with("ERR operation not permitted");
+                let wants_login =
+                    matches!(Refusal::of(text), Refusal::NoAuth | Refusal::NoPermission)
+                        || text.starts_with("ERR operation not permitted");
                 if !wants_login || self.config.login.is_none() {
                     return Err(refused(text));
                 }

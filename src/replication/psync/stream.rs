@@ -246,14 +246,32 @@ mod tests {
     #[test]
     fn a_stream_is_split_into_the_same_writes_however_it_comes() {
         let bytes = encode(&[
-            "SET a 1", "ping", "SELECT 5", "SET b 2", "multi", "SET c 3", "select 7", "DEL d",
-            "exec", "REPLCONF GETACK *", "SET e 5", "MULTI", "EXEC", "LPUSH f 1",
+            "SET a 1",
+            "ping",
+            "SELECT 5",
+            "SET b 2",
+            "multi",
+            "SET c 3",
+            "select 7",
+            "DEL d",
+            "exec",
+            "REPLCONF GETACK *",
+            "SET e 5",
+            "MULTI",
+            "EXEC",
+            "LPUSH f 1",
         ]);
         let whole = writes(&[&bytes], 1000).unwrap();
         assert_eq!(whole.len(), 9);
-        assert!(whole[3].starts_with("*1\\r\\n$5\\r\\nmulti") || whole[4].contains("multi"), "{whole:?}");
+        assert!(
+            whole[3].starts_with("*1\\r\\n$5\\r\\nmulti") || whole[4].contains("multi"),
+            "{whole:?}"
+        );
         let transaction = whole.iter().find(|it| it.contains("multi")).unwrap();
-        assert!(transaction.contains(" db=7 [5:") && transaction.contains(" 7:*2"), "{transaction}");
+        assert!(
+            transaction.contains(" db=7 [5:") && transaction.contains(" 7:*2"),
+            "{transaction}"
+        );
         let total: usize = whole.len();
         for seed in 0..200 {
             let mut random = Random::new(seed);

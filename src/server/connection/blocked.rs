@@ -6,7 +6,7 @@ use crate::base::ids::{BlockId, RouteId, SlotId};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
-use crate::command::Fault;
+use crate::command::{Class, Fault};
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume, table};
 use crate::node::{Condition, Confirmed, PauseMode, Wanted};
 use crate::resp::OwnedRequest;
@@ -252,8 +252,15 @@ impl Caller {
         context: &BatchContext<'_, '_>,
     ) -> Option<Outcome> {
         self.refresh(context.now);
-        self.session.wrote(self.position(end), context.now);
         let command = table().locate(request.borrow()).ok()?;
+        if self.forwards() {
+            context.set.raise_forwarded_floor(end);
+        }
+        if command.class(request.borrow()) == Class::Read {
+            self.session.saw_all(self.position(end));
+            return None;
+        }
+        self.session.wrote(self.position(end), context.now);
         let route = self.origin(None).route(command, request.borrow());
         self.confirmation_of(command, request.borrow(), route)
     }

@@ -1,5 +1,6 @@
 //! Who calls: one client's session, the settings and members it goes by, and its replies.
 
+use super::gathered::Gathered;
 use super::replies::Replies;
 use crate::base::ids::{BlockId, RouteId};
 use crate::base::position::{Offset, Position, ReplicationHistory};
@@ -42,6 +43,8 @@ pub struct Caller {
     pub allowed: Option<Arc<AllowedMembers>>,
     /// Who was held back as of then.
     pub pause_mode: PauseMode,
+    /// Writes that are about to be forwarded.
+    pub gathered: Option<Box<Gathered>>,
     /// What became of writes as of then.
     pub writes: Writes,
     /// The set follows a master, has no link to it, and does not serve what it has, as of then.
@@ -87,6 +90,7 @@ impl Caller {
             history: server.set.history(),
             set_generation,
             pause_mode: pause.map_or(PauseMode::Nobody, |it| it.0),
+            gathered: None,
             writes: Writes::Here,
             is_stale: false,
             is_gated: false,
@@ -213,6 +217,7 @@ impl Caller {
         match self.writes {
             Writes::Here => Ok(()),
             Writes::Refused => Err(READ_ONLY),
+            Writes::Forwarded => Ok(()),
         }
     }
 

@@ -512,6 +512,7 @@ impl Drop for Connection {
             self.caller.unwatch_all();
         }
         self.caller.end_subscriptions();
+        drop(self.caller.server.forwarding.take_lease(self.caller.client.id));
         self.caller.server.clients.leave(self.caller.client.id);
         self.caller.client.mailbox.close();
     }

@@ -65,6 +65,15 @@ impl Caller {
         let ladder = || self.settings.routes.get(route).ladder;
         let mut retry = call.retry.take().filter(|it| it.route == route && it.ladder == ladder());
         let mut steps = retry.as_ref().map_or(StepsTaken::NONE, |it| it.steps);
+        if self.forwards() {
+            self.keep_up(context.set, context.now)?;
+            context.locks.release();
+            if let Some(outcome) = self.read_following(call, route, retry.as_deref(), context)? {
+                return Ok(outcome);
+            }
+            // A wait for the stream is none of the ladder's.
+            retry = None;
+        }
         for _ in 0..PLANS_MAX {
             self.keep_up(context.set, context.now)?;
             let mut plan = match call.once.as_ref().and_then(|it| it.at) {
@@ -141,7 +150,13 @@ impl Caller {
 
     /// The read has come as far as this step of its route's ladder.
     #[cold]
-    fn retry_from(&self, route: RouteId, step: u8, steps: StepsTaken, needs: Offset) -> ReadRetry {
+    pub fn retry_from(
+        &self,
+        route: RouteId,
+        step: u8,
+        steps: StepsTaken,
+        needs: Offset,
+    ) -> ReadRetry {
         let (ladder, needs) = (self.settings.routes.get(route).ladder, self.position(needs));
         ReadRetry { route, ladder, step, steps, ends: None, needs, waits_for: None }
     }

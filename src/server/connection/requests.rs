@@ -36,6 +36,21 @@ pub fn serve(
     caller: &mut Caller,
     decoder: &mut Decoder,
     input: &[u8],
+    retry: Option<Box<ReadRetry>>,
+    at_most: u64,
+    context: &mut BatchContext<'_, '_>,
+) -> (usize, BatchEnd) {
+    let (taken, ended) = serve_here(caller, decoder, input, retry, at_most, context);
+    match caller.send_gathered() {
+        None => (taken, ended),
+        Some(outcome) => (taken, BatchEnd::With(outcome)),
+    }
+}
+
+fn serve_here(
+    caller: &mut Caller,
+    decoder: &mut Decoder,
+    input: &[u8],
     mut retry: Option<Box<ReadRetry>>,
     at_most: u64,
     context: &mut BatchContext<'_, '_>,
@@ -46,6 +61,11 @@ pub fn serve(
         let consumed = match decoder.poll(rest) {
             Ok(Step::Ready { consumed }) => consumed,
             Ok(Step::More { .. }) => return (taken, BatchEnd::OutOfInput),
+            Err(_) if caller.gathered.is_some() => {
+                // It is found again once what is before it is answered.
+                *decoder = Decoder::new(caller.limits());
+                return (taken, BatchEnd::TurnOver);
+            }
             Err(malformed) => {
                 caller.answer_fault(&Fault::Message(format!("ERR {malformed}")));
                 return (input.len(), BatchEnd::With(Outcome::Close));
@@ -53,13 +73,21 @@ pub fn serve(
         };
         context.at = taken;
         let request = decoder.request(rest);
+        if caller.gathered.is_some() && !caller.may_join(request) {
+            return (taken, BatchEnd::TurnOver);
+        }
         if !request.is_empty() {
+            let mark = caller.replies.mark();
             match caller.request(request, input, retry.take(), context) {
                 Outcome::Answered => {}
                 outcome if is_taken(&outcome) => {
                     return (taken + consumed, BatchEnd::With(outcome));
                 }
                 outcome => return (taken, BatchEnd::With(outcome)),
+            }
+            if caller.gathered.is_some() {
+                let reply = caller.replies.out.take(mark);
+                caller.join_reply(reply);
             }
             if context.has_new_limits {
                 context.has_new_limits = false;
@@ -122,10 +150,14 @@ impl Caller {
         let (command, request) = (call.command, call.request);
         let result = match command.handler {
             Handler::Read(verb) => self.read(call, verb, context),
+            Handler::Write(_) | Handler::Blocking(_) if self.forwards() => {
+                self.forward(call, context)
+            }
             Handler::Write(verb) => self.write(call, Verb::Write(&command.spec, verb), context),
             Handler::Either { read, is_read, .. } if is_read(request) => {
                 self.read(call, read, context)
             }
+            Handler::Either { .. } if self.forwards() => self.forward(call, context),
             Handler::Either { write, .. } => {
                 self.write(call, Verb::Write(&command.spec, write), context)
             }
@@ -310,6 +342,11 @@ impl Caller {
             }
             context.locks.release();
         }
+        if self.forwards()
+            && let Some(outcome) = self.forward_verb(call, context)
+        {
+            return Ok(outcome);
+        }
         let was_known = self.session.is_known;
         let works_long = context.scratch.works_long;
         let outcome = self.run_session_verb(command, verb, call.request, works_long, context);
@@ -326,6 +363,10 @@ impl Caller {
         }
         context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         match outcome? {
+            Outcome::Execute(queue) if self.forwards() => {
+                self.forward_transaction(&queue, call, context)
+            }
+            Outcome::Publish(_) if self.forwards() => Ok(self.forward_message(call, context)),
             Outcome::Execute(queue) => match self.lock_master_for(&queue, context) {
                 Ok(()) => {
                     let outcome = self.execute(&queue, call, context);

@@ -1,0 +1,277 @@
+//! The way of requests in a set that follows a remote master: writes go there, and so do reads that
+//! must be answered there.
+//!
+//! Writes that follow each other in one batch are gathered and sent together; whatever comes behind
+//! them waits for their replies, which bring the floor that the next read needs.
+
+use super::batch::BatchContext;
+use super::call::Call;
+use super::caller::Caller;
+use super::gathered::Gathered;
+use crate::base::ids::{MemberId, RouteId};
+use crate::base::limits::FOLLOWER_WAIT_MS;
+use crate::base::position::Offset;
+use crate::command::{Fault, Group};
+use crate::commands::{BlockOn, Command, Handler, Job, Leased, Outcome, ReadRetry, Resume, table};
+use crate::metrics::Label;
+use crate::node::{Condition, Writes};
+use crate::resp::{Request, encode_command};
+use crate::route::{Floor, Level, Step, Unavailable};
+use crate::session::{Queue, Tags};
+use crate::state::{Awaited, Forwarded};
+use std::time::Duration;
+
+/// Bytes of writes that are gathered at most.
+const GATHERED_BYTES_MAX: usize = 1 << 20;
+
+impl Caller {
+    /// Whether writes go to a remote master.
+    #[inline]
+    pub fn forwards(&self) -> bool {
+        self.writes == Writes::Forwarded
+    }
+
+    /// Whether the next request joins the writes that were gathered.
+    #[cold]
+    pub fn may_join(&self, request: Request<'_>) -> bool {
+        let is_write = |it: &Command| match it.handler {
+            Handler::Write(_) => true,
+            Handler::Either { is_read, .. } => !is_read(request),
+            _ => false,
+        };
+        let has_room =
+            self.gathered.as_ref().is_none_or(|it| it.forwarded.bytes.len() < GATHERED_BYTES_MAX);
+        has_room
+            && self.forwards()
+            && self.session.queue.is_none()
+            && self.session.tags == Tags::Off
+            && table().locate(request).is_ok_and(is_write)
+    }
+
+    /// Gathers a write. What waits for keys has a connection of its own.
+    #[cold]
+    pub fn forward(
+        &mut self,
+        call: &Call<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        context.begin_command(call.command);
+        let route = self.origin(None).route(call.command, call.request);
+        context.count(Label::new(route, MemberId::NONE, call.command.id), call.command);
+        let mut one = self.nothing_yet(context);
+        add_request(&mut one, call.request);
+        if let Handler::Blocking(_) = call.command.handler {
+            return Ok(leased(one, call.request, Leased::Once));
+        }
+        match &mut self.gathered {
+            Some(gathered) => {
+                gathered.forwarded.bytes.append(&mut one.bytes);
+                gathered.forwarded.replies.append(&mut one.replies);
+            }
+            None => {
+                let first = call.request.to_owned();
+                self.gathered = Some(Box::new(Gathered { forwarded: one, first }));
+            }
+        }
+        Ok(Outcome::Answered)
+    }
+
+    fn nothing_yet(&self, context: &BatchContext<'_, '_>) -> Forwarded {
+        let mut forwarded = Forwarded::new(self.session.db, self.replies.out.protocol());
+        forwarded.worker = context.scratch.worker;
+        forwarded
+    }
+
+    /// A request behind gathered writes was refused here: its reply has its place among theirs.
+    #[cold]
+    pub fn join_reply(&mut self, reply: Vec<u8>) {
+        if let Some(gathered) = self.gathered.as_mut().filter(|_| !reply.is_empty()) {
+            gathered.forwarded.replies.push_back(Awaited::Known(reply));
+        }
+    }
+
+    /// Sends what was gathered.
+    #[cold]
+    pub fn send_gathered(&mut self) -> Option<Outcome> {
+        let Gathered { forwarded, first } = *self.gathered.take()?;
+        Some(Outcome::apart(Job::Forward(Box::new(forwarded)), first))
+    }
+
+    /// One request that is answered by the master, with all that it has been told before.
+    fn forward_one(&self, request: Request<'_>, context: &BatchContext<'_, '_>) -> Outcome {
+        let mut one = self.nothing_yet(context);
+        add_request(&mut one, request);
+        Outcome::apart(Job::Forward(Box::new(one)), request.to_owned())
+    }
+
+    /// A read of a set that follows a master, when it is not for a member here: it goes to the
+    /// master, or waits for the stream. `None` when members here may serve it.
+    #[cold]
+    pub fn read_following(
+        &mut self,
+        call: &Call<'_>,
+        route: RouteId,
+        retry: Option<&ReadRetry>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Option<Outcome>, Fault> {
+        let origin = self.origin(call.once.as_deref());
+        let ask = origin.ask(
+            crate::command::Class::Read,
+            route,
+            context.set,
+            &self.history,
+            context.now,
+            None,
+        );
+        let is_for_master = matches!(ask.level, Level::Master | Level::Linearizable)
+            || self.session.watches_remote
+            || call.command.spec.flags.contains(crate::command::Flags::AT_MASTER);
+        if is_for_master && call.once.as_ref().is_none_or(|it| it.at.is_none()) {
+            return Ok(Some(self.forward_one(call.request, context)));
+        }
+        let Floor::Needs(own) = ask.floor else { return Ok(None) };
+        let needs = match ask.level {
+            Level::Global => own.max(context.set.forwarded_floor()),
+            _ => own,
+        };
+        let head = context.set.head();
+        if needs <= head {
+            return Ok(None);
+        }
+        let has_waited = retry.is_some_and(|it| it.ends.is_some());
+        for step in ask.ladder.steps() {
+            match step {
+                Step::Wait(_) | Step::CatchUp | Step::OtherReplica if has_waited => {}
+                Step::Wait(at_most) => {
+                    return Ok(Some(self.wait_for_stream(needs, *at_most, route, context)));
+                }
+                Step::CatchUp | Step::OtherReplica => {}
+                Step::Master if has_waited => {
+                    return Ok(Some(self.forward_one(call.request, context)));
+                }
+                Step::Master => {
+                    let at_most = Duration::from_millis(FOLLOWER_WAIT_MS);
+                    return Ok(Some(self.wait_for_stream(needs, at_most, route, context)));
+                }
+                Step::Error => break,
+                Step::Stale => return Ok(None),
+            }
+        }
+        let why = Unavailable::Lagged { behind_bytes: needs.since(head), moving_bytes: None };
+        Err(why.fault(|it| context.set.eta_ms(it)))
+    }
+
+    /// Waits until the stream has come as far as `needs`.
+    fn wait_for_stream(
+        &self,
+        needs: Offset,
+        at_most: Duration,
+        route: RouteId,
+        context: &BatchContext<'_, '_>,
+    ) -> Outcome {
+        let retry = ReadRetry {
+            ends: Some(context.now.plus(at_most)),
+            ..self.retry_from(route, 0, crate::route::StepsTaken::NONE, context.set.head())
+        };
+        let on = BlockOn::Offset(Condition::Streamed, needs);
+        Outcome::block(on, Some(at_most), Resume::Retry(Box::new(retry)))
+    }
+
+    /// Session verbs that belong to the master in such a set. `None` for the others.
+    #[cold]
+    pub fn forward_verb(
+        &mut self,
+        call: &Call<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Option<Outcome> {
+        let (name, request) = (call.command.name.as_str(), call.request);
+        let is_queueing = self.session.queue.is_some();
+        match name {
+            "watch" if !is_queueing => {
+                self.session.watches_remote = true;
+                let mut one = self.nothing_yet(context);
+                add_request(&mut one, request);
+                Some(leased(one, request, Leased::Watch))
+            }
+            "unwatch" | "discard" | "reset" if self.session.watches_remote => {
+                self.session.watches_remote = false;
+                // Its end is the end of what it watches.
+                drop(self.server.forwarding.take_lease(self.client.id));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// EXEC: the whole transaction goes to the master.
+    #[cold]
+    pub fn forward_transaction(
+        &mut self,
+        queue: &Queue,
+        call: &Call<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        let watches = std::mem::take(&mut self.session.watches_remote);
+        let mut whole = self.nothing_yet(context);
+        encode_command(&mut whole.bytes, [&b"MULTI"[..]].into_iter());
+        let mut db_after = None;
+        for (id, request) in &queue.commands {
+            let command = table().get(*id);
+            if !goes_along(command) {
+                drop(self.server.forwarding.take_lease(self.client.id));
+                return Err(Fault::Message(format!(
+                    "EXECABORT Transaction discarded because of: {} cannot be forwarded to the \
+                     master within a transaction",
+                    command.upper_name
+                )));
+            }
+            let request = request.borrow();
+            encode_command(&mut whole.bytes, request.iter());
+            if command.name == "select" {
+                let number =
+                    request.get(1).and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());
+                db_after = number.or(db_after);
+            }
+        }
+        encode_command(&mut whole.bytes, [&b"EXEC"[..]].into_iter());
+        whole.replies.push_back(Awaited::Last(queue.commands.len() + 2));
+        if let Some(db) = db_after.filter(|it| *it < crate::base::limits::DATABASES) {
+            whole.db_after = db;
+            self.session.db = db;
+        }
+        if watches {
+            return Ok(leased(whole, call.request, Leased::Exec));
+        }
+        Ok(Outcome::apart(Job::Forward(Box::new(whole)), call.request.to_owned()))
+    }
+
+    /// PUBLISH: the message comes back by the stream, to those who have subscribed here too.
+    #[cold]
+    pub fn forward_message(&self, call: &Call<'_>, context: &BatchContext<'_, '_>) -> Outcome {
+        self.forward_one(call.request, context)
+    }
+}
+
+/// Whether a queued command may go to the master with its transaction.
+fn goes_along(command: &Command) -> bool {
+    match command.handler {
+        Handler::Session(_) => {
+            command.spec.group == Group::Pubsub && command.name.ends_with("publish")
+                || matches!(command.name.as_str(), "select" | "ping" | "echo")
+        }
+        Handler::Prefix | Handler::Container => false,
+        _ => true,
+    }
+}
+
+fn add_request(forwarded: &mut Forwarded, request: Request<'_>) {
+    match request.wire() {
+        Some(bytes) => forwarded.bytes.extend_from_slice(bytes),
+        None => encode_command(&mut forwarded.bytes, request.iter()),
+    }
+    forwarded.replies.push_back(Awaited::Last(1));
+}
+
+fn leased(forwarded: Forwarded, request: Request<'_>, how: Leased) -> Outcome {
+    Outcome::apart(Job::Leased(Box::new(forwarded), how), request.to_owned())
+}

@@ -1,0 +1,144 @@
+//! A connection to the remote master, of which we are the client.
+
+use crate::resp::{Protocol, ReplyScanner, encode_command};
+use crate::runtime::link::Link;
+use crate::runtime::tasks;
+use crate::state::{Lease, Server};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a connection may take to be there.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const READ_BYTES: usize = 16 << 10;
+/// The longest reply.
+const REPLY_BYTES_MAX: usize = 1 << 30;
+
+/// What ends a connection, or keeps it from being there.
+#[derive(Debug)]
+pub enum Fault {
+    /// The socket.
+    Io(io::Error),
+    /// It took too long.
+    TimedOut,
+    /// The set follows nobody.
+    NoMaster,
+    /// What the master said when it was told who we are.
+    Refused(String),
+    /// What it sent is no reply.
+    Broken,
+    /// It sent a reply that nobody waits for.
+    Unasked,
+    /// It was closed here.
+    Closed,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Io(error) => error.fmt(f),
+            Fault::TimedOut => f.write_str("it does not answer"),
+            Fault::NoMaster => f.write_str("there is none"),
+            Fault::Refused(text) => f.write_str(text),
+            Fault::Broken => f.write_str("its bytes are no reply"),
+            Fault::Unasked => f.write_str("it sent a reply that nobody waits for"),
+            Fault::Closed => f.write_str("the connection was closed"),
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault::Io(error)
+    }
+}
+
+/// A connection to the master.
+pub struct MasterConnection {
+    link: Link,
+    unread: Vec<u8>,
+}
+
+/// Replies as they come.
+pub struct Replies {
+    scanner: ReplyScanner,
+    bytes: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl MasterConnection {
+    /// Connects to the master that the set follows, and says who we are.
+    pub async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<MasterConnection, Fault> {
+        let opened = tasks::within(CONNECT_TIMEOUT, open(server, protocol));
+        opened.await.unwrap_or(Err(Fault::TimedOut))
+    }
+
+    /// Goes on with a connection that a client has kept.
+    pub fn of(lease: Lease) -> MasterConnection {
+        MasterConnection { link: lease.link, unread: lease.unread }
+    }
+
+    /// For a client to keep.
+    pub fn into_lease(self, unread: Replies, db: usize, protocol: Protocol) -> Lease {
+        Lease { link: self.link, unread: unread.bytes, db, protocol }
+    }
+
+    /// Sends all of it.
+    pub async fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
+        Ok(self.link.send(bytes).await?)
+    }
+
+    /// What is received from here on.
+    pub fn replies(&self) -> Replies {
+        Replies {
+            scanner: ReplyScanner::default(),
+            bytes: self.unread.clone(),
+            buffer: vec![0; READ_BYTES],
+        }
+    }
+}
+
+impl Replies {
+    /// The next reply, as it came.
+    pub async fn next(&mut self, connection: &MasterConnection) -> Result<Vec<u8>, Fault> {
+        loop {
+            if let Some(len) = self.scanner.poll(&self.bytes).map_err(|_| Fault::Broken)? {
+                let rest = self.bytes.split_off(len);
+                return Ok(std::mem::replace(&mut self.bytes, rest));
+            }
+            if REPLY_BYTES_MAX < self.bytes.len() {
+                return Err(Fault::Broken);
+            }
+            let count = connection.link.read(&mut self.buffer).await?;
+            self.bytes.extend_from_slice(&self.buffer[..count]);
+        }
+    }
+}
+
+async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<MasterConnection, Fault> {
+    let remote = server.set.remote().ok_or(Fault::NoMaster)?;
+    let link = Link::connect(&remote.address.host, remote.address.port).await?;
+    let connection = MasterConnection { link, unread: Vec::new() };
+    let settings = server.settings();
+    let mut hello: Vec<Vec<&str>> = Vec::new();
+    if let Some((user, password)) = settings.set.follow.login() {
+        hello.push([Some("AUTH"), user, Some(password)].into_iter().flatten().collect());
+    }
+    if protocol == Protocol::Resp3 {
+        hello.push(vec!["HELLO", "3"]);
+    }
+    let mut bytes = Vec::new();
+    for words in &hello {
+        encode_command(&mut bytes, words.iter().map(|it| it.as_bytes()));
+    }
+    connection.send(&bytes).await?;
+    let mut replies = connection.replies();
+    for _ in &hello {
+        let reply = replies.next(&connection).await?;
+        if let Some(text) = reply.strip_prefix(b"-") {
+            return Err(Fault::Refused(String::from_utf8_lossy(text).trim_end().to_owned()));
+        }
+    }
+    Ok(connection)
+}

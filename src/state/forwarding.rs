@@ -1,0 +1,257 @@
+//! Requests on their way to the remote master, and what becomes of them.
+
+use super::mailbox::JobReply;
+use crate::resp::Protocol;
+use crate::runtime::link::Link;
+use event_listener::{Event, EventListener};
+use futures::channel::oneshot::{Receiver, Sender, channel};
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
+
+/// Most bytes of requests that wait to be sent over one connection.
+const QUEUED_BYTES_MAX: usize = 64 << 20;
+/// Most runs of requests that wait to be sent over one connection.
+const QUEUED_MAX: usize = 16 << 10;
+
+/// Requests of one client, in their order, that are sent to the master together.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// The worker that serves the client.
+    pub worker: usize,
+    /// The database they are for.
+    pub db: usize,
+    /// The database that is selected behind them.
+    pub db_after: usize,
+    /// What they are answered in.
+    pub protocol: Protocol,
+    /// The encoded requests.
+    pub bytes: Vec<u8>,
+    /// The replies, in their order.
+    pub replies: VecDeque<Awaited>,
+}
+
+/// A reply that is awaited.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Awaited {
+    /// It is known: the request was refused here.
+    Known(Vec<u8>),
+    /// The last of so many that the master sends.
+    Last(usize),
+}
+
+impl Forwarded {
+    /// No request yet.
+    pub fn new(db: usize, protocol: Protocol) -> Forwarded {
+        Forwarded {
+            worker: 0,
+            db,
+            db_after: db,
+            protocol,
+            bytes: Vec::new(),
+            replies: VecDeque::new(),
+        }
+    }
+
+    /// How many replies the master sends.
+    pub fn replies_of_master(&self) -> usize {
+        let count = |it: &Awaited| match it {
+            Awaited::Known(_) => 0,
+            Awaited::Last(of) => *of,
+        };
+        self.replies.iter().map(count).sum()
+    }
+}
+
+/// Replies of which some have come.
+pub struct Answering {
+    awaited: VecDeque<Awaited>,
+    out: Vec<u8>,
+}
+
+impl Answering {
+    /// Those of requests that are about to be sent.
+    pub fn new(awaited: VecDeque<Awaited>) -> Answering {
+        Answering { awaited, out: Vec::new() }
+    }
+
+    /// The master has sent a reply.
+    pub fn take(&mut self, reply: &[u8]) {
+        self.take_known();
+        match self.awaited.front_mut() {
+            Some(Awaited::Last(left)) if 1 < *left => *left -= 1,
+            _ => {
+                self.awaited.pop_front();
+                self.out.extend_from_slice(reply);
+            }
+        }
+    }
+
+    /// All of them.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.take_known();
+        self.out
+    }
+
+    /// All of them, those that have not come being this error.
+    pub fn failed(mut self, text: &str) -> Vec<u8> {
+        for it in std::mem::take(&mut self.awaited) {
+            match it {
+                Awaited::Known(reply) => self.out.extend_from_slice(&reply),
+                Awaited::Last(_) => {
+                    self.out.extend_from_slice(format!("-{text}\r\n").as_bytes());
+                }
+            }
+        }
+        self.out
+    }
+
+    fn take_known(&mut self) {
+        while let Some(Awaited::Known(reply)) = self.awaited.front() {
+            self.out.extend_from_slice(reply);
+            self.awaited.pop_front();
+        }
+    }
+}
+
+/// Requests that wait to be sent, and who waits for their replies.
+pub struct Queued {
+    /// The requests.
+    pub forwarded: Forwarded,
+    /// Who waits.
+    pub answer: Sender<JobReply>,
+}
+
+/// A shared connection to the master: one task sends what many clients have to send.
+#[derive(Default)]
+pub struct Lane {
+    queue: Mutex<Queue>,
+    news: Event,
+    has_task: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    all: VecDeque<Queued>,
+    bytes: usize,
+}
+
+impl Lane {
+    /// Has requests sent. Answers where their replies come; `Err` with them when too many wait.
+    pub fn send(&self, forwarded: Forwarded) -> Result<Receiver<JobReply>, Forwarded> {
+        let (answer, answered) = channel();
+        let mut queue = self.queue.lock();
+        let bytes = queue.bytes + forwarded.bytes.len();
+        if QUEUED_MAX <= queue.all.len() || (QUEUED_BYTES_MAX < bytes && queue.bytes != 0) {
+            return Err(forwarded);
+        }
+        queue.bytes = bytes;
+        queue.all.push_back(Queued { forwarded, answer });
+        drop(queue);
+        self.news.notify(usize::MAX);
+        Ok(answered)
+    }
+
+    /// All that waits to be sent.
+    pub fn take(&self) -> VecDeque<Queued> {
+        let mut queue = self.queue.lock();
+        queue.bytes = 0;
+        std::mem::take(&mut queue.all)
+    }
+
+    /// Whether nothing waits to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.queue.lock().all.is_empty()
+    }
+
+    /// Hears of more; look at [`Lane::is_empty`] after asking for it.
+    pub fn news(&self) -> EventListener {
+        self.news.listen()
+    }
+
+    /// Answers whether nobody serves it yet: who hears so does from here on.
+    pub fn wants_task(&self) -> bool {
+        !self.has_task.swap(true, AcqRel)
+    }
+}
+
+/// A connection to the master of one client alone: it watches keys, or waits for some.
+pub struct Lease {
+    /// The connection.
+    pub link: Link,
+    /// What has come and has not been read.
+    pub unread: Vec<u8>,
+    /// The database it has selected.
+    pub db: usize,
+    /// What it is answered in.
+    pub protocol: Protocol,
+}
+
+/// All connections to the master.
+pub struct Forwarding {
+    lanes: [Vec<Arc<Lane>>; 2],
+    leases: Mutex<HashMap<u64, Lease>>,
+    leased: AtomicUsize,
+}
+
+impl Forwarding {
+    /// A shared connection for each of `workers` and either protocol, none of them connected yet.
+    pub fn new(workers: usize) -> Forwarding {
+        let lanes = || (0..workers.max(1)).map(|_| Arc::default()).collect();
+        Forwarding {
+            lanes: [lanes(), lanes()],
+            leases: Mutex::default(),
+            leased: AtomicUsize::new(0),
+        }
+    }
+
+    /// The shared connection of this worker's clients.
+    pub fn lane(&self, worker: usize, protocol: Protocol) -> &Arc<Lane> {
+        let lanes = &self.lanes[usize::from(protocol == Protocol::Resp3)];
+        &lanes[worker % lanes.len()]
+    }
+
+    /// The connection of this client alone, if it has one.
+    pub fn take_lease(&self, client: u64) -> Option<Lease> {
+        if self.leased.load(Acquire) == 0 {
+            return None;
+        }
+        let lease = self.leases.lock().remove(&client)?;
+        self.leased.fetch_sub(1, AcqRel);
+        Some(lease)
+    }
+
+    /// The client keeps this connection.
+    pub fn put_lease(&self, client: u64, lease: Lease) {
+        if self.leases.lock().insert(client, lease).is_none() {
+            self.leased.fetch_add(1, AcqRel);
+        }
+    }
+
+    /// How many clients have a connection of their own.
+    pub fn leased(&self) -> usize {
+        self.leased.load(Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(bytes: usize) -> Forwarded {
+        Forwarded { bytes: vec![0; bytes], ..Forwarded::new(0, Protocol::Resp2) }
+    }
+
+    #[test]
+    fn a_lane_is_bounded_but_for_one_long_request() {
+        let lane = Lane::default();
+        assert!(lane.send(of(QUEUED_BYTES_MAX + 1)).is_ok());
+        assert!(lane.send(of(1)).is_err());
+        assert_eq!(lane.take().len(), 1);
+        for _ in 0..QUEUED_MAX {
+            assert!(lane.send(of(1)).is_ok());
+        }
+        assert!(lane.send(of(1)).is_err());
+    }
+}

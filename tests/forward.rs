@@ -1,0 +1,270 @@
+//! Nodes that follow a remote master and take every command: writes are forwarded, reads are served
+//! here and never older than what was written or shown through the node.
+
+mod support;
+
+use std::thread;
+use support::{
+    Server, Wire, furnish, hold_the_same, info_field, ok, starts, until, until_caught_up, words,
+};
+
+/// A node that follows `master`, with its link up.
+fn node_of(master: &Server, extra: &[&str]) -> Server {
+    let address = format!("127.0.0.1:{}", master.port());
+    let flags = [&["--replicaof", &address], extra].concat();
+    let node = Server::entourage(&flags);
+    let mut wire = node.dial();
+    until("the link", || {
+        (info_field(&mut wire, "replication", "master_link_status")? == "up").then_some(())
+    });
+    node
+}
+
+/// Every kind of master there is here.
+fn masters() -> Vec<Server> {
+    let real = [Some(Server::redis(&[])), Server::valkey()];
+    real.into_iter().flatten().chain([Server::entourage(&[])]).collect()
+}
+
+#[test]
+fn a_node_takes_every_command_and_reads_its_own_writes() {
+    for master in masters() {
+        let node = node_of(&master, &[]);
+        let (mut ours, mut theirs) = (node.dial(), master.dial());
+        furnish(&mut ours);
+        until_caught_up(&mut ours, &mut theirs);
+        hold_the_same(&mut ours, &mut theirs);
+        for it in 0..2000 {
+            let value = it.to_string();
+            assert_eq!(ours.cmd(&["SET", "k", &value]).string(), "OK");
+            assert_eq!(ours.ask("GET k").string(), value);
+        }
+        assert_eq!(ours.ask("INCR n").int(), Some(1));
+        assert_eq!(ours.ask("HSET h f v").int(), Some(1));
+        assert_eq!(ours.ask("HGET h f").string(), "v");
+        starts(&ours.ask("LPUSH k x"), "WRONGTYPE");
+        ours.ask("SELECT 7");
+        ok(&mut ours, "SET seven 7");
+        assert_eq!(ours.ask("GET seven").string(), "7");
+        theirs.ask("SELECT 7");
+        assert_eq!(theirs.ask("GET seven").string(), "7");
+        assert_eq!(ours.ask("SELECT 0").string(), "OK");
+        assert_eq!(ours.ask("GET n").string(), "1");
+    }
+}
+
+#[test]
+fn pipelines_are_answered_in_order() {
+    for master in masters() {
+        let node = node_of(&master, &[]);
+        let mut wire = node.dial();
+        for round in 0..50 {
+            let lines: Vec<String> = (0..40)
+                .map(|it| match it % 5 {
+                    0 | 1 => format!("SET k{it} {round}"),
+                    2 => "SET k1".to_owned(),
+                    3 => format!("INCR c{round}"),
+                    _ => format!("GET k{}", it - 4),
+                })
+                .collect();
+            let commands: Vec<_> =
+                lines.iter().map(|it| words(&it.split(' ').collect::<Vec<_>>())).collect();
+            let replies = wire.pipeline(&commands);
+            for (at, reply) in replies.iter().enumerate() {
+                match at % 5 {
+                    0 | 1 => assert_eq!(reply.string(), "OK", "{at}"),
+                    2 => starts(reply, "ERR wrong number of arguments"),
+                    3 => assert_eq!(reply.int(), Some(at as i64 / 5 + 1), "{at}"),
+                    _ => assert_eq!(reply.string(), round.to_string(), "{at}"),
+                }
+            }
+        }
+        wire.send_raw(b"SET a 1\r\nSET b 2\r\n*bad\r\n");
+        assert_eq!(wire.read().string(), "OK");
+        assert_eq!(wire.read().string(), "OK");
+        starts(&wire.read(), "ERR Protocol error");
+        until("the end", || wire.is_closed().then_some(()));
+    }
+}
+
+#[test]
+fn transactions_watches_and_blocking_calls_are_the_masters() {
+    for master in masters() {
+        let node = node_of(&master, &[]);
+        let (mut ours, mut theirs, mut other) = (node.dial(), master.dial(), node.dial());
+        ["MULTI", "SET a 1", "INCR a", "SELECT 3", "SET b 2"].iter().for_each(|it| {
+            ours.ask(it);
+        });
+        let replies = ours.ask("EXEC");
+        assert_eq!(replies.list().len(), 4, "{replies:?}");
+        assert_eq!(replies.list()[1].int(), Some(2));
+        assert_eq!(ours.ask("GET b").string(), "2", "the database is the one that was selected");
+        ok(&mut ours, "SELECT 0");
+        assert_eq!(ours.ask("GET a").string(), "2");
+        // A watched key that changes at the master, and one that does not.
+        ok(&mut ours, "WATCH a");
+        ok(&mut theirs, "SET a 9");
+        ours.ask("MULTI");
+        ours.ask("SET a 10");
+        assert!(ours.ask("EXEC").is_nil());
+        ok(&mut ours, "WATCH a");
+        assert_eq!(ours.ask("GET a").string(), "9");
+        ours.ask("MULTI");
+        ours.ask("SET a 10");
+        assert_eq!(ours.ask("EXEC").list().len(), 1);
+        assert_eq!(theirs.ask("GET a").string(), "10");
+        ok(&mut ours, "WATCH a");
+        ok(&mut ours, "UNWATCH");
+        ok(&mut theirs, "SET a 11");
+        ours.ask("MULTI");
+        ours.ask("GET a");
+        assert_eq!(ours.ask("EXEC").list()[0].string(), "11");
+        // Who waits for a key is served when another node's client pushes.
+        ours.send(&[words(&["BLPOP", "list", "10"])]);
+        assert_eq!(other.ask("RPUSH list x").int(), Some(1));
+        assert_eq!(ours.read().list()[1].string(), "x");
+        assert!(ours.ask("BLPOP list 0.05").is_nil());
+        // One that hangs up leaves nothing behind: the element stays.
+        let mut gone = node.dial();
+        gone.send(&[words(&["BLPOP", "list", "0"])]);
+        let blocked = |wire: &mut Wire| info_field(wire, "clients", "blocked_clients");
+        until("it to wait", || (blocked(&mut theirs)? == "1").then_some(()));
+        drop(gone);
+        until("it to be gone", || (blocked(&mut theirs)? == "0").then_some(()));
+        ok(&mut theirs, "SET still here");
+    }
+}
+
+#[test]
+fn a_message_reaches_subscribers_at_every_node() {
+    for master in masters() {
+        let nodes = [node_of(&master, &[]), node_of(&master, &[])];
+        let mut listeners = [nodes[0].dial(), nodes[1].dial(), master.dial()];
+        for it in &mut listeners {
+            it.ask("SUBSCRIBE news");
+        }
+        assert_eq!(nodes[0].dial().ask("PUBLISH news hello").int(), Some(1), "at the master");
+        for it in &mut listeners {
+            assert_eq!(it.read().list()[2].string(), "hello");
+        }
+    }
+}
+
+/// Several clients of one node share what was written and shown through it.
+#[test]
+fn nobody_at_a_node_sees_less_than_was_told_there() {
+    let master = Server::redis(&[]);
+    let node = node_of(&master, &["--replicas", "2"]);
+    let port = node.port();
+    ok(&mut node.dial(), "SET n 0");
+    let writers: Vec<_> = (0..2)
+        .map(|_| {
+            thread::spawn(move || {
+                let mut wire = Wire::dial(port).expect("a connection");
+                let mut reader = Wire::dial(port).expect("a connection");
+                for _ in 0..1500 {
+                    let told = wire.ask("INCR n").int().expect("a number");
+                    let seen: i64 = reader.ask("GET n").string().parse().expect("a number");
+                    assert!(told <= seen, "told {told}, seen {seen}");
+                }
+            })
+        })
+        .collect();
+    writers.into_iter().for_each(|it| it.join().expect("nothing older"));
+    assert_eq!(node.dial().ask("GET n").string(), "3000");
+}
+
+#[test]
+fn what_was_sent_and_not_answered_is_an_error_and_never_sent_again() {
+    let master = Server::redis(&[]);
+    let node = node_of(&master, &[]);
+    let (mut ours, mut theirs) = (node.dial(), master.dial());
+    ok(&mut ours, "SET n 0");
+    let lost = thread::scope(|scope| {
+        let port = node.port();
+        let writer = scope.spawn(move || {
+            let mut wire = Wire::dial(port).expect("a connection");
+            let (mut done, mut lost) = (0, 0);
+            while done < 3000 {
+                let reply = wire.ask("INCR n");
+                match reply.int() {
+                    Some(_) => done += 1,
+                    None => {
+                        let text = reply.string();
+                        assert!(
+                            text.starts_with("FORWARDLOST") || text.starts_with("MASTERDOWN"),
+                            "{text}"
+                        );
+                        lost += i64::from(text.starts_with("FORWARDLOST"));
+                    }
+                }
+            }
+            (done, lost)
+        });
+        while !writer.is_finished() {
+            theirs.ask("CLIENT KILL TYPE normal SKIPME yes");
+            thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let (done, lost) = writer.join().expect("it wrote");
+        let count: i64 = theirs.ask("GET n").string().parse().expect("a number");
+        assert!((done..=done + lost).contains(&count), "{done} done, {lost} lost, {count} counted");
+        lost
+    });
+    let _ = lost;
+    drop(master);
+    until("the master's end to be told", || {
+        ours.ask("SET n 1").string().starts_with("MASTERDOWN").then_some(())
+    });
+    assert!(!ours.ask("GET n").is_error(), "what is here is served");
+}
+
+#[test]
+fn levels_that_only_the_master_can_keep_are_asked_of_it() {
+    let master = Server::redis(&[]);
+    let node = node_of(&master, &[]);
+    let (mut ours, mut theirs) = (node.dial(), master.dial());
+    for level in ["linearizable", "master"] {
+        ok(&mut ours, &format!("PROXY CONSISTENCY {level}"));
+        for it in 0..300 {
+            ok(&mut theirs, &format!("SET k {it}"));
+            assert_eq!(ours.ask("GET k").string(), it.to_string(), "{level}");
+        }
+    }
+}
+
+#[test]
+fn a_node_told_to_be_read_only_refuses_writes_as_redis_does() {
+    let master = Server::redis(&[]);
+    let node = Server::entourage(&[]);
+    let mut ours = node.dial();
+    ok(&mut ours, &format!("REPLICAOF 127.0.0.1 {}", master.port()));
+    until_caught_up(&mut ours, &mut master.dial());
+    starts(&ours.ask("SET k v"), "READONLY You can't write against a read only replica.");
+    ok(&mut ours, "CONFIG SET writes forward");
+    ok(&mut ours, "SET k v");
+    assert_eq!(ours.ask("GET k").string(), "v");
+    ok(&mut ours, "CONFIG SET writes readonly");
+    starts(&ours.ask("SET k v"), "READONLY");
+    ok(&mut ours, "REPLICAOF NO ONE");
+    ok(&mut ours, "SET k w");
+}
+
+/// Three nodes: the first hosts the master, the others follow, and one of those the other.
+#[test]
+fn nodes_follow_each_other() {
+    let first = Server::entourage(&[]);
+    let second = node_of(&first, &[]);
+    let third = node_of(&second, &["--replicas", "1"]);
+    let [mut one, mut two, mut three] = [first.dial(), second.dial(), third.dial()];
+    furnish(&mut two);
+    until_caught_up(&mut two, &mut one);
+    until_caught_up(&mut three, &mut two);
+    hold_the_same(&mut one, &mut two);
+    hold_the_same(&mut one, &mut three);
+    for it in 0..300 {
+        let value = it.to_string();
+        assert_eq!(three.cmd(&["SET", "k", &value]).string(), "OK");
+        assert_eq!(three.ask("GET k").string(), value);
+    }
+    assert_eq!(one.ask("GET k").string(), "299");
+}
