@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// How long a connection may take to be there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest chain of servers that follow each other.
+const CHAIN_MAX: usize = 4;
 const READ_BYTES: usize = 16 << 10;
 /// The longest reply.
 const REPLY_BYTES_MAX: usize = 1 << 30;
@@ -30,6 +32,8 @@ pub enum Fault {
     Broken,
     /// It sent a reply that nobody waits for.
     Unasked,
+    /// Those we follow follow each other.
+    Chain,
     /// It was closed here.
     Closed,
 }
@@ -43,6 +47,7 @@ impl fmt::Display for Fault {
             Fault::Refused(text) => f.write_str(text),
             Fault::Broken => f.write_str("its bytes are no reply"),
             Fault::Unasked => f.write_str("it sent a reply that nobody waits for"),
+            Fault::Chain => f.write_str("there is no end to whom it follows"),
             Fault::Closed => f.write_str("the connection was closed"),
         }
     }
@@ -116,10 +121,29 @@ impl Replies {
     }
 }
 
+/// Whoever we follow may follow another: writes go to the one that follows nobody.
 async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<MasterConnection, Fault> {
     let remote = server.set.remote().ok_or(Fault::NoMaster)?;
-    let link = Link::connect(&remote.address.host, remote.address.port).await?;
-    let connection = MasterConnection { link, unread: Vec::new() };
+    let (mut host, mut port) = (remote.address.host.clone(), remote.address.port);
+    for _ in 0..CHAIN_MAX {
+        let (connection, role) = open_at(server, protocol, &host, port).await?;
+        match master_of(&role) {
+            None => return Ok(connection),
+            Some(next) => (host, port) = next,
+        }
+    }
+    Err(Fault::Chain)
+}
+
+/// Connects to a server, says who we are, and asks what it is.
+async fn open_at(
+    server: &Arc<Server>,
+    protocol: Protocol,
+    host: &str,
+    port: u16,
+) -> Result<(MasterConnection, Vec<u8>), Fault> {
+    let connection =
+        MasterConnection { link: Link::connect(host, port).await?, unread: Vec::new() };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();
     if let Some((user, password)) = settings.set.follow.login() {
@@ -128,17 +152,40 @@ async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<MasterConnecti
     if protocol == Protocol::Resp3 {
         hello.push(vec!["HELLO", "3"]);
     }
+    hello.push(vec!["ROLE"]);
     let mut bytes = Vec::new();
     for words in &hello {
         encode_command(&mut bytes, words.iter().map(|it| it.as_bytes()));
     }
     connection.send(&bytes).await?;
-    let mut replies = connection.replies();
+    let (mut replies, mut role) = (connection.replies(), Vec::new());
     for _ in &hello {
-        let reply = replies.next(&connection).await?;
-        if let Some(text) = reply.strip_prefix(b"-") {
+        role = replies.next(&connection).await?;
+        if let Some(text) = role.strip_prefix(b"-") {
             return Err(Fault::Refused(String::from_utf8_lossy(text).trim_end().to_owned()));
         }
     }
-    Ok(connection)
+    Ok((connection, role))
+}
+
+/// Whom a server follows, by the reply of ROLE: `slave <host> <port> …`.
+fn master_of(role: &[u8]) -> Option<(String, u16)> {
+    let text = std::str::from_utf8(role).ok()?;
+    let mut lines = text.split("\r\n");
+    let [kind, host, port] = [lines.nth(2)?, lines.nth(1)?, lines.next()?];
+    let port = port.strip_prefix(':')?.parse().ok()?;
+    (kind == "slave").then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_tells_its_master() {
+        let role = b"*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:6379\r\n$9\r\nconnected\r\n:5\r\n";
+        assert_eq!(master_of(role), Some(("127.0.0.1".to_owned(), 6379)));
+        assert_eq!(master_of(b"*3\r\n$6\r\nmaster\r\n:77\r\n*0\r\n"), None);
+        assert_eq!(master_of(b"*1\r\n$8\r\nsentinel\r\n"), None);
+    }
 }
