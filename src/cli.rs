@@ -104,6 +104,9 @@ struct Serve {
     /// What is worth a line in the log: debug, verbose, notice or warning [default: notice]
     #[arg(long, value_name = "L")]
     loglevel: Option<String>,
+    /// Refuse clients from other machines while there is no password: yes or no [default: yes]
+    #[arg(long, value_name = "YES|NO")]
+    protected_mode: Option<String>,
 }
 
 /// Reads a command line, program name first. What clap answers by itself (`--help`, `--version`,
@@ -124,9 +127,19 @@ where
 
 impl From<Serve> for Invocation {
     fn from(serve: Serve) -> Invocation {
-        let Serve { config, bind, port, unix, replicas, replicaof, threads, level, loglevel } =
-            serve;
-        let flags = Overrides { bind, port, unix, replicas, replicaof, threads, level, loglevel };
+        let Serve { config, bind, port, unix, replicas, replicaof, threads, .. } = serve;
+        let Serve { level, loglevel, protected_mode, .. } = serve;
+        let flags = Overrides {
+            bind,
+            port,
+            unix,
+            replicas,
+            replicaof,
+            threads,
+            level,
+            loglevel,
+            protected_mode,
+        };
         Invocation::Serve { file: config, flags }
     }
 }
@@ -209,9 +222,15 @@ mod tests {
         let warnings = checked("entourage --bind 0.0.0.0").unwrap().warnings;
         assert_eq!(
             warnings,
-            ["listener.bind listens at 0.0.0.0:6379, open to other machines, and there is no \
-              password; set server.requirepass, or bind to 127.0.0.1"]
+            [
+                "listener.bind listens at 0.0.0.0:6379, and clients from other machines are refused: \
+              there is no password, and server.protected-mode is on; set server.requirepass, or \
+              bind to 127.0.0.1"
+            ]
         );
+        let open = checked("entourage --bind 0.0.0.0 --protected-mode no").unwrap().warnings;
+        let told = "open to other machines, and there is no password";
+        assert!(open.len() == 1 && open[0].contains(told), "{open:?}");
         assert!(checked("entourage --bind [::1]:1").unwrap().warnings.is_empty());
     }
 
@@ -262,6 +281,7 @@ mod tests {
              without, like 127.0.0.1:6379, [::1]:6379 or localhost"
         );
         assert!(refused("entourage --level sticki").contains("write master, linearizable"));
+        assert!(refused("entourage --protected-mode 1").ends_with("write yes or no"));
         assert!(refused("entourage --loglevel loud").contains("debug, verbose, notice, warning"));
         assert!(refused("entourage --bind 1.1.1.1:1 --bind 1.1.1.1:1").contains("already at"));
     }

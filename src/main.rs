@@ -12,7 +12,9 @@ use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{Listener, Threads, cron, drain, follow, listen, start_feeds};
 use entourage::session::TokenSigner;
-use entourage::state::{ProcessInfo, Server, Source, clamp_maxclients, log_warnings, version};
+use entourage::state::{
+    ProcessInfo, ReadText, Server, Source, clamp_maxclients, log_warnings, version,
+};
 use futures::future::join_all;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,7 +29,7 @@ const FOOLISH: u8 = 3;
 
 fn main() -> ExitCode {
     let invocation = parse(std::env::args_os()).unwrap_or_else(|it| it.exit());
-    let checked = match configured(&invocation) {
+    let checked = match configured(&invocation, &process::read_text) {
         Ok(checked) => checked,
         Err(why) => {
             eprintln!("entourage: {why}");
@@ -63,9 +65,8 @@ fn main() -> ExitCode {
 }
 
 /// What the command line comes to, with the files, hosts and commands that there are.
-fn configured(invocation: &Invocation) -> Result<Checked, String> {
-    let commands = known();
-    let (read, resolve) = (&process::read_text, &process::resolve);
+fn configured(invocation: &Invocation, read: ReadText<'_>) -> Result<Checked, String> {
+    let (commands, resolve) = (known(), &process::resolve);
     invocation.config(&Outside { read, resolve, commands: &commands })
 }
 
@@ -74,7 +75,7 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     let Checked { mut config, warnings } = checked;
     let file = invocation.file().map_or_else(String::new, |it| it.display().to_string());
     let source: Source = match invocation.file() {
-        Some(_) => Some(Box::new(move || configured(&invocation))),
+        Some(_) => Some(Box::new(move |read: ReadText<'_>| configured(&invocation, read))),
         None => None,
     };
     log_to_stderr(&config);

@@ -69,7 +69,7 @@ fn who_starts_reads_that_nothing_is_kept_and_who_is_reachable_without_a_password
     let lost = "event=in-memory why=nothing is written to disk: a restart loses everything";
     assert_eq!(said.matches(lost).count(), 1, "{said}");
     let open = "event=config-warning why=entourage.toml:4: listener.bind = \"*:0\" listens at \
-                0.0.0.0:0, open to other machines, and there is no password; set";
+                0.0.0.0:0, and clients from other machines are refused: there is no password";
     assert!(said.contains(open), "{said}");
 }
 

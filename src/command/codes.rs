@@ -24,6 +24,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("NOPROTO", "say HELLO 3"),
     ("QUEUELIMIT", "make the transaction smaller"),
     ("RELOADFAILED", "mend the file"),
+    ("REFUSED", "leave it: an operator has disabled it"),
     ("REFUSEDORDER", "look at PROXY NODES"),
     ("UNKNOWNHISTORY", "say ELSE master or ELSE stale"),
     ("WATCHLIMIT", "watch fewer keys"),
@@ -127,6 +128,11 @@ pub fn cannot_take_over(name: &str, why: impl Display) -> Fault {
     Fault::Message(format!("REFUSEDORDER {name} cannot take over: {why}"))
 }
 
+/// A command that an operator has disabled by a route.
+pub fn refused_by_route(route: &str, command: &str) -> Fault {
+    Fault::Message(format!("REFUSED route `{route}` refuses '{command}' here"))
+}
+
 /// A config file that is not in force.
 pub fn reload_failed(why: impl Display) -> Fault {
     Fault::Message(format!("RELOADFAILED {why}; nothing has changed"))
@@ -173,6 +179,7 @@ mod tests {
             not_added("it is full"),
             cannot_take_over("n1", "it is the master"),
             reload_failed("e.toml:1"),
+            refused_by_route("no-flush", "flushall"),
             keys_changed(1, 2),
             Fault::NoReplicas,
             Fault::MasterDown,

@@ -81,8 +81,8 @@ bitflags! {
         const DANGEROUS = 1 << 16;
         /// Allowed while a client may only use pub/sub (RESP2).
         const IN_PUBSUB = 1 << 17;
-        /// Talks to another server, which a transaction cannot wait for.
-        const FAR = 1 << 18;
+        /// Waits for another server or for a disk, which a transaction cannot do.
+        const APART = 1 << 18;
         /// Its answer is of the member that gives it, not of the data: only the master's counts.
         const AT_MASTER = 1 << 19;
         /// A session command that locks the master.
@@ -102,7 +102,7 @@ impl Flags {
         .union(Flags::MAY_REPLICATE)
         .union(Flags::IN_PUBSUB)
         .union(Flags::AT_MASTER)
-        .union(Flags::FAR)
+        .union(Flags::APART)
         .union(Flags::LOCKS_MASTER)
         .union(Flags::LOCKS_MEMBERS)
         .union(Flags::CHANGES_MEMBERS);

@@ -169,6 +169,8 @@ pub enum Job {
     Forward(Box<Forwarded>),
     /// The same, over the client's own connection.
     Leased(Box<Forwarded>, Leased),
+    /// CONFIG REWRITE; answers OK, or why not.
+    Rewrite,
     /// MIGRATE of keys of this database; answers what came of it.
     Migrate { db: usize, migration: Box<Migration> },
 }

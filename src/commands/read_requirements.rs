@@ -8,7 +8,7 @@ use crate::base::time::MonoUs;
 use crate::command::Class;
 use crate::node::ReplicaSet;
 use crate::resp::Request;
-use crate::route::{Floor, LadderPosition, Level, Question, ReadRequirements, Routes};
+use crate::route::{Floor, LadderPosition, Level, Question, ReadRequirements, Route, Routes};
 use crate::session::{Once, Session};
 
 /// Where a request comes from.
@@ -48,6 +48,11 @@ impl<'a> RequestContext<'a> {
     /// Tells the route of each key of this request.
     pub fn each_route(&self, command: &Command, request: Request<'_>, tell: impl FnMut(RouteId)) {
         self.routes.each(&self.question(command, request), tell);
+    }
+
+    /// The route that refuses this request, if one does.
+    pub fn refusing(&self, command: &Command, request: Request<'_>) -> Option<&'a Route> {
+        self.routes.refusing(&self.question(command, request))
     }
 
     fn question<'q>(&self, command: &'q Command, request: Request<'q>) -> Question<'q>

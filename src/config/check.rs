@@ -96,6 +96,7 @@ impl Config {
                 found.extend(of_ladder(rule, here));
             }
             found.extend(of_users(rule, here));
+            found.extend(of_refusing(rule, default, here));
             if !commands.is_empty() {
                 found.extend(self.of_matches(rule, &rules[..at], commands, here));
             }
@@ -103,18 +104,21 @@ impl Config {
         found
     }
 
-    /// Whoever can reach the machine can do everything.
+    /// Whoever can reach the machine can do everything, or nothing.
     fn open_listeners(&self) -> Vec<(Place, String)> {
         if self.server.password().is_some() {
             return Vec::new();
         }
         let is_open = |at: &Address| matches!(at, Address::Tcp(at) if !at.ip().is_loopback());
         let open = self.listeners.iter().enumerate().filter(|(_, it)| is_open(&it.at));
+        let what = if self.server.protected_mode {
+            "and clients from other machines are refused: there is no password, and \
+             server.protected-mode is on"
+        } else {
+            "open to other machines, and there is no password"
+        };
         let told = |at: &Address| {
-            format!(
-                "listens at {at}, open to other machines, and there is no password; set \
-                 server.requirepass, or bind to 127.0.0.1"
-            )
+            format!("listens at {at}, {what}; set server.requirepass, or bind to 127.0.0.1")
         };
         open.map(|(at, it)| (Place::Listener(at, "bind"), told(&it.at))).collect()
     }
@@ -141,6 +145,10 @@ impl Config {
         if taken(&rule.matches, commands).next().is_none() {
             let words = "is for nothing: no command fits its groups, commands and class at once; \
                          leave one of them out";
+            return Some((here("name"), words.to_owned()));
+        }
+        if rule.refuses && !rule.matches.keys.is_empty() && names_no_keys(rule, commands) {
+            let words = "refuses nothing: none of its commands has keys; leave out `keys`";
             return Some((here("name"), words.to_owned()));
         }
         let by = above.iter().find(|it| self.hides(&it.matches, &rule.matches, commands))?;
@@ -208,6 +216,35 @@ fn of_users(rule: &Route, here: impl Fn(&'static str) -> Place) -> Option<(Place
         "names user `{strange}`, and there is only `{USER}`: its requests never come; leave it out"
     );
     Some((here("users"), words))
+}
+
+/// Whether all that a rule is for is without keys.
+fn names_no_keys(rule: &Route, commands: &[KnownCommand]) -> bool {
+    taken(&rule.matches, commands).all(|(it, _)| !it.has_keys)
+}
+
+/// A refusing rule that leaves no way back, or says what nobody will ever get.
+fn of_refusing(
+    rule: &Route,
+    default: &Route,
+    here: impl Fn(&'static str) -> Place,
+) -> Option<(Place, String)> {
+    if !rule.refuses {
+        return None;
+    }
+    if rule.matches == Match::default() {
+        let words = "refuses every command of everybody, PROXY RELOAD and CONFIG too; say which";
+        return Some((here("refuse"), words.to_owned()));
+    }
+    let plain = Route {
+        name: rule.name.clone(),
+        matches: rule.matches.clone(),
+        level: None,
+        refuses: true,
+        ..default.clone()
+    };
+    let words = "leaves nothing for the route's level, ladder, members and acks; leave them out";
+    (*rule != plain).then(|| (here("refuse"), words.to_owned()))
 }
 
 fn of_acks(

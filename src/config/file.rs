@@ -93,6 +93,7 @@ struct RawRoute {
     acks: Option<Leaf<Acks>>,
     acks_timeout: Option<Leaf<Duration>>,
     sticky_for: Option<Leaf<Duration>>,
+    refuse: Option<Leaf<bool>>,
 }
 
 impl Config {
@@ -382,6 +383,7 @@ impl RawConsistency {
             acks: self.acks.map_or(base.acks, |it| it.0),
             acks_timeout: self.acks_timeout.map_or(base.acks_timeout, |it| it.0),
             sticky_for: sticky_for.filter(|it| !it.is_zero()),
+            refuses: false,
         })
     }
 }
@@ -409,7 +411,8 @@ impl RawRoute {
             sticky_for: self.sticky_for,
             sticky_scope: None,
         };
-        raw.over(default, level, matches, self.name.0, known)
+        let refuses = self.refuse.is_some_and(|it| it.0);
+        Ok(Route { refuses, ..raw.over(default, level, matches, self.name.0, known)? })
     }
 }
 

@@ -203,12 +203,19 @@ pub const FIXED: &[Fixed] = &[
             ("activerehashing", "no"),
             ("databases", "16"),
             ("dynamic-hz", "no"),
-            ("enable-protected-configs", "no"),
             ("io-threads-do-reads", "no"),
-            ("protected-mode", "no"),
         ],
     },
 ];
+
+/// Parameters that `enable-protected-configs` is about: Redis' PROTECTED_CONFIG. What they name is
+/// written by the server wherever a client says, which is how servers are broken into.
+const PROTECTED: &[&str] = &["dbfilename", "dir"];
+
+/// Whether `enable-protected-configs` says who may set this.
+pub fn is_protected(name: &str) -> bool {
+    PROTECTED.iter().any(|it| it.eq_ignore_ascii_case(name))
+}
 
 /// The value of the fixed parameter of this name, and why it has no other.
 pub fn fixed(name: &str) -> Option<(&'static str, &'static str)> {

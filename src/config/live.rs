@@ -1,10 +1,11 @@
 //! CONFIG GET and CONFIG SET.
 
 use super::Config;
-use super::fixed::{self, fixed};
+use super::fixed::{self, fixed, is_protected};
 use super::table::{PARAMS, When, param};
 use crate::base::glob::{Case, is_literal, matches};
 
+const CANNOT_SET: &str = "ERR CONFIG SET failed (possibly related to argument";
 const DUPLICATE: &str = "duplicate parameter";
 const IMMUTABLE: &str = "can't set immutable config";
 
@@ -45,6 +46,22 @@ impl Config {
         }
     }
 
+    /// Whether a client may set these parameters, by whether it is on this machine. The refusal is
+    /// the whole error reply.
+    pub fn may_set<'n>(
+        &self,
+        mut names: impl Iterator<Item = &'n [u8]>,
+        is_local: bool,
+    ) -> Result<(), String> {
+        if self.server.protected_configs.allows(is_local) {
+            return Ok(());
+        }
+        let name = names.find_map(|it| std::str::from_utf8(it).ok().filter(|it| is_protected(it)));
+        name.map_or(Ok(()), |name| {
+            Err(format!("{CANNOT_SET} '{name}') - can't set protected config"))
+        })
+    }
+
     /// Sets several parameters, all or none. The refusal is the whole error reply.
     pub fn set(&mut self, pairs: &[(&[u8], &[u8])]) -> Result<(), String> {
         let name = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
@@ -66,7 +83,7 @@ impl Config {
                     Some(it) if it.when == When::Live && why != DUPLICATE => name.to_lowercase(),
                     _ => name.clone(),
                 };
-                format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+                format!("{CANNOT_SET} '{name}') - {why}")
             })?;
         }
         *self = changed;

@@ -13,6 +13,7 @@ mod leaf;
 mod file;
 mod overrides;
 mod reload;
+mod rewrite;
 mod outside;
 mod redis_names;
 mod check;
@@ -23,7 +24,8 @@ pub use check::Checked;
 pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;
+pub use rewrite::{REPLICAS, Rewrite, Rewritten};
 pub use tree::{
-    Address, Config, DebugAccess, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits,
+    AccessFrom, Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits,
     ReplicaSet, Server,
 };

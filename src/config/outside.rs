@@ -24,6 +24,8 @@ pub struct KnownCommand {
     pub name: String,
     /// Its group.
     pub group: Group,
+    /// Whether its requests name keys.
+    pub has_keys: bool,
     /// What its requests may be: some commands read or write as their arguments say.
     pub classes: Vec<Class>,
 }

@@ -27,6 +27,8 @@ pub struct Overrides {
     pub level: Option<String>,
     /// `--loglevel`.
     pub loglevel: Option<String>,
+    /// `--protected-mode`.
+    pub protected_mode: Option<String>,
 }
 
 impl Overrides {
@@ -40,6 +42,7 @@ impl Overrides {
         threads: None,
         level: None,
         loglevel: None,
+        protected_mode: None,
     };
 
     /// Whether they replace the listeners, or move one.
@@ -53,11 +56,12 @@ impl Overrides {
             ("replicas", &self.replicas),
             ("threads", &self.threads),
             ("loglevel", &self.loglevel),
+            ("protected-mode", &self.protected_mode),
         ];
         for (name, value) in flags {
             let Some(value) = value else { continue };
             let param = param(name).expect("these are rows of the table");
-            let refuse = |_| refused(name, value, &param.slot.accepted());
+            let refuse = |_| refused(name, value, &param.slot.accepted_of_flag());
             param.slot.take(config, value).map_err(refuse)?;
         }
         if let Some(text) = &self.replicaof {

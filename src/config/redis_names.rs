@@ -22,7 +22,11 @@ const INSTEAD: &[(&str, &str)] = &[
     ("user", "there are no users but `default` yet: write `requirepass` in [server]"),
     ("include", "a configuration is one file"),
     ("loadmodule", "there are no modules"),
-    ("rename-command", "commands cannot be renamed"),
+    (
+        "rename-command",
+        "commands cannot be renamed; to disable one, write commands = [\"flushall\"] and refuse = \
+     true in a [[route]]",
+    ),
     ("sentinel", "there is no Sentinel: PROXY FAILOVER changes the master"),
 ];
 

@@ -72,6 +72,7 @@ const ROUTE: &[Key] = &[
     key("users", "`[]`: all", "Users."),
     key("clients", "`[]`: all", "Globs of client names; `\"\"` is for clients without one."),
     key("listeners", "`[]`: all", "Listeners by name."),
+    key("refuse", "`false`", "Its commands are answered -REFUSED, in MULTI too, and do nothing."),
 ];
 
 const HEAD: &str = "\

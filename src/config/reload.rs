@@ -1,12 +1,11 @@
 //! A config file read again: what it may change while clients are served, and what it may not.
 
+use super::rewrite::REPLICAS;
 use super::table::{PARAMS, Param, Section, When};
 use super::{Config, Listener};
 use crate::base::ids::RouteId;
 use crate::route::MemberConfig;
 
-/// The one setting that PROXY NODE changes.
-const REPLICAS: &str = "set.replicas";
 /// The one that REPLICAOF changes.
 const MASTER: &str = "set.master";
 

@@ -1,6 +1,6 @@
 //! How one parameter is read from text and shown as text: Redis' formats, Redis' refusals.
 
-use super::{Config, DebugAccess, FollowWrites, LogLevel, OutputLimit, OutputLimits};
+use super::{AccessFrom, Config, FollowWrites, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::remote_address::RemoteUrl;
 use crate::base::size::{format_duration, parse_duration, parse_size};
@@ -48,8 +48,8 @@ pub enum Slot {
     Secret(Lens<String>),
     /// A log level.
     Loglevel(Lens<LogLevel>),
-    /// Who may say DEBUG.
-    Debug(Lens<DebugAccess>),
+    /// Who may do something.
+    Access(Lens<AccessFrom>),
     /// What becomes of writes.
     Writes(Lens<FollowWrites>),
     /// Whether hosted replicas count as replicas.
@@ -87,7 +87,7 @@ impl Slot {
             Slot::Text(at) => (at.of)(config).clone(),
             Slot::Secret(_) => "(hidden)".to_owned(),
             Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
-            Slot::Debug(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Access(at) => (at.of)(config).as_str().to_owned(),
             Slot::CountHosted(at) => (at.of)(config).as_str().to_owned(),
             Slot::Writes(at) => (at.of)(config).as_str().to_owned(),
             Slot::Limits(at) => show_limits((at.of)(config)),
@@ -136,7 +136,7 @@ impl Slot {
             }
             Slot::Secret(at) => *(at.of_mut)(config) = text.to_owned(),
             Slot::Loglevel(at) => *(at.of_mut)(config) = loglevel(text)?,
-            Slot::Debug(at) => *(at.of_mut)(config) = word(&DebugAccess::ALL, text)?,
+            Slot::Access(at) => *(at.of_mut)(config) = word(&AccessFrom::ALL, text)?,
             Slot::CountHosted(at) => *(at.of_mut)(config) = word(&CountHosted::ALL, text)?,
             Slot::Writes(at) => *(at.of_mut)(config) = word(&FollowWrites::ALL, text)?,
             Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
@@ -146,6 +146,14 @@ impl Slot {
             Slot::Shown(_) => return Err("can't set immutable config".to_owned()),
         }
         Ok(())
+    }
+
+    /// What a flag may say here: words only.
+    pub fn accepted_of_flag(&self) -> String {
+        match self {
+            Slot::Switch(_) => "yes or no".to_owned(),
+            _ => self.accepted(),
+        }
     }
 
     /// What a config file may say here.
@@ -171,7 +179,7 @@ impl Slot {
                 format!("a text of at least {SECRET_BYTES_MIN} bytes in quotes, or \"\"")
             }
             Slot::Loglevel(_) => LogLevel::ALL.map(|it| it.1).join(", "),
-            Slot::Debug(_) => DebugAccess::ALL.map(|it| it.1).join(", "),
+            Slot::Access(_) => AccessFrom::ALL.map(|it| it.1).join(", "),
             Slot::CountHosted(_) => CountHosted::ALL.map(|it| it.1).join(", "),
             Slot::Writes(_) => FollowWrites::ALL.map(|it| it.1).join(", "),
             Slot::Limits(_) => {

@@ -18,6 +18,18 @@ pub enum Section {
     Nowhere,
 }
 
+impl Section {
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Section::Server => "server",
+            Section::Set => "set",
+            Section::Engine => "engine",
+            Section::Nowhere => "",
+        }
+    }
+}
+
 /// When a parameter may change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum When {
@@ -54,10 +66,8 @@ impl Param {
     /// Its name in the file.
     pub fn key(&self) -> String {
         match self.section {
-            Section::Server => format!("server.{}", self.name),
-            Section::Set => format!("set.{}", self.name),
-            Section::Engine => format!("engine.{}", self.name),
             Section::Nowhere => self.name.to_owned(),
+            section => format!("{}.{}", section.name(), self.name),
         }
     }
 
@@ -191,11 +201,24 @@ pub const PARAMS: &[Param] = &[
         "What is worth a line in the log.",
         Slot::Loglevel(lens!(server.loglevel)),
     ),
+    live(
+        Server,
+        "protected-mode",
+        "Refuses clients from other machines while there is no password.",
+        Slot::Switch(lens!(server.protected_mode)),
+    ),
+    start(
+        Server,
+        "enable-protected-configs",
+        "Who may change protected parameters (dir, dbfilename) while the server runs: nobody, \
+         everybody, or the clients of this machine.",
+        Slot::Access(lens!(server.protected_configs)),
+    ),
     start(
         Server,
         "enable-debug-command",
         "Who may say DEBUG: nobody, everybody, or the clients of this machine.",
-        Slot::Debug(lens!(server.debug)),
+        Slot::Access(lens!(server.debug)),
     ),
     start(
         Server,

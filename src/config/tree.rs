@@ -116,8 +116,12 @@ pub struct Server {
     pub slowlog_entries_max: usize,
     /// What is worth a line in the log.
     pub loglevel: LogLevel,
-    /// Who may say DEBUG.
-    pub debug: DebugAccess,
+    /// Whether clients from other machines are refused while there is no password.
+    pub protected_mode: bool,
+    /// Who may say DEBUG, which can put a member out of service.
+    pub debug: AccessFrom,
+    /// Who may change protected parameters.
+    pub protected_configs: AccessFrom,
     /// Whether service times and staleness are recorded.
     pub metrics: bool,
     /// Whether service times are kept per command.
@@ -251,6 +255,12 @@ impl ReplicaSet {
 }
 
 impl Config {
+    /// Whether requests have to be asked for more than who sends them: writes are refused when too
+    /// few replicas are near, or commands by their route.
+    pub fn refuses_anything(&self) -> bool {
+        self.set.gate().is_some() || self.routes.refuses()
+    }
+
     /// The level of the listener of this name.
     pub fn listener_level(&self, name: &str) -> Option<Level> {
         self.listeners.iter().find(|it| it.name == name)?.level
@@ -343,30 +353,44 @@ pub struct OutputLimit {
     pub soft_for: Duration,
 }
 
-/// Who may say DEBUG, which can put a member out of service.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum DebugAccess {
+/// Who may do what could harm the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AccessFrom {
     /// Nobody.
     No,
     /// Every client.
     Yes,
     /// Clients on this machine.
-    #[default]
     Local,
 }
 
-impl DebugAccess {
+impl AccessFrom {
     /// All of them with Redis' names.
-    pub const ALL: [(DebugAccess, &str); 3] =
-        [(DebugAccess::No, "no"), (DebugAccess::Yes, "yes"), (DebugAccess::Local, "local")];
+    pub const ALL: [(AccessFrom, &str); 3] =
+        [(AccessFrom::No, "no"), (AccessFrom::Yes, "yes"), (AccessFrom::Local, "local")];
 
     /// Redis' name.
     pub fn as_str(self) -> &'static str {
-        DebugAccess::ALL[self as usize].1
+        AccessFrom::ALL[self as usize].1
+    }
+
+    /// Whether a client may, by whether it is on this machine.
+    pub fn allows(self, is_local: bool) -> bool {
+        match self {
+            AccessFrom::No => false,
+            AccessFrom::Yes => true,
+            AccessFrom::Local => is_local,
+        }
     }
 }
 
 impl Server {
+    /// Whether clients from other machines are refused: whoever could reach the machine could do
+    /// everything.
+    pub fn refuses_strangers(&self) -> bool {
+        self.protected_mode && self.password().is_none()
+    }
+
     /// The default user's password, if it has one.
     pub fn password(&self) -> Option<&str> {
         (!self.requirepass.is_empty()).then_some(self.requirepass.as_str())
@@ -459,7 +483,9 @@ impl Default for Server {
             slowlog_slower_than_us: 10_000,
             slowlog_entries_max: 128,
             loglevel: LogLevel::default(),
-            debug: DebugAccess::default(),
+            protected_mode: true,
+            debug: AccessFrom::Local,
+            protected_configs: AccessFrom::No,
             metrics: true,
             latency_tracking: true,
             latency_percentiles: vec![50.0, 99.0, 99.9],

@@ -55,6 +55,8 @@ pub struct Route {
     pub acks_timeout: Duration,
     /// After a write, reads go to the master for this long.
     pub sticky_for: Option<Duration>,
+    /// Its requests are answered with an error, and do nothing.
+    pub refuses: bool,
 }
 
 impl Route {
@@ -99,6 +101,7 @@ impl Default for Route {
             acks: Acks::None,
             acks_timeout: Duration::from_secs(1),
             sticky_for: None,
+            refuses: false,
         }
     }
 }
@@ -118,6 +121,7 @@ pub struct Routes {
     level: Level,
     looks_at_keys: bool,
     mixes_acks: bool,
+    refuses: bool,
 }
 
 impl Routes {
@@ -140,7 +144,8 @@ impl Routes {
         let all_acks = || rules().chain(&routes[..1]).map(|it| it.acks);
         let mixes_acks = all_acks().any(|it| it == Acks::InSync)
             && all_acks().any(|it| matches!(it, Acks::Count(_)));
-        Routes { routes, order, level, looks_at_keys, mixes_acks }
+        let refuses = rules().any(|it| it.refuses);
+        Routes { routes, order, level, looks_at_keys, mixes_acks, refuses }
     }
 
     /// The same with another level for everything nobody says otherwise of.
@@ -194,6 +199,25 @@ impl Routes {
     #[inline]
     pub fn mixes_acks(&self) -> bool {
         self.mixes_acks
+    }
+
+    /// Whether any rule in force refuses anything.
+    #[inline]
+    pub fn refuses(&self) -> bool {
+        self.refuses
+    }
+
+    /// The route that refuses this request, if one does: that of one of its keys is enough.
+    pub fn refusing(&self, ask: &Question<'_>) -> Option<&Route> {
+        let rules = self.order.iter().map(|it| self.get(*it));
+        let mut refusing = rules.filter(|it| it.refuses).map(|it| &it.matches);
+        // Most requests are of commands that no such rule is for.
+        if !refusing.any(|it| it.takes(ask.command, ask.group, ask.class)) {
+            return None;
+        }
+        let mut found = None;
+        self.each(ask, |it| found = found.or(Some(self.get(it)).filter(|it| it.refuses)));
+        found
     }
 
     /// The number of the route of this request. When its keys fall under different routes, the
@@ -354,6 +378,34 @@ mod tests {
         assert_eq!(mset("MSET two:1 all:1 strong:1"), "all");
         assert_eq!(mset("MSET plain strong:1"), "strong");
         assert_eq!(mset("MGET two:1 strong:1"), "strong", "a read cares about its level");
+    }
+
+    #[test]
+    fn a_request_is_refused_by_the_route_of_any_of_its_keys() {
+        let refusing =
+            |name: &str, matches| Route { refuses: true, ..rule(name, Level::Master, matches) };
+        let flush = Match { commands: vec!["flushall".into()], ..Match::default() };
+        let rules = vec![
+            rule("open", Level::Master, keys(&["secret:open"])),
+            refusing("secret", keys(&["secret:*"])),
+            refusing("no-flush", flush),
+        ];
+        let routes = Routes::new(Level::Sticky, Route::default(), rules);
+        let refused = |words: &str, keys| {
+            let owned = OwnedRequest::of(words.split(' '));
+            let (request, command) = (owned.borrow(), words.split(' ').next().unwrap());
+            let (class, group, db) = (Class::Read, Group::String, 0);
+            let (user, client, listener) = ("default", "", "main");
+            let ask = Question { command, class, group, keys, request, db, user, client, listener };
+            routes.refusing(&ask).map_or("", |it| it.name.as_str()).to_owned()
+        };
+        assert!(routes.refuses() && !Routes::default().refuses());
+        assert_eq!(refused("GET secret:1", Keys::READ), "secret");
+        assert_eq!(refused("GET secret:open", Keys::READ), "", "the first rule wins");
+        assert_eq!(refused("MGET a secret:open secret:1", Keys::READ_ALL), "secret");
+        assert_eq!(refused("MGET a b", Keys::READ_ALL), "");
+        assert_eq!(refused("FLUSHALL", Keys::NONE), "no-flush");
+        assert_eq!(refused("DBSIZE", Keys::NONE), "");
     }
 
     #[test]

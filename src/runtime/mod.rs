@@ -8,6 +8,7 @@ pub mod link;
 mod local;
 mod maps;
 pub mod process;
+pub mod replace;
 pub mod signals;
 mod slots;
 mod registration;

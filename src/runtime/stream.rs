@@ -139,7 +139,7 @@ impl Socket {
 
     fn is_local(&self) -> bool {
         match self {
-            Socket::Tcp(it) => it.peer_addr().is_ok_and(|it| it.ip().is_loopback()),
+            Socket::Tcp(it) => it.peer_addr().is_ok_and(|it| it.ip().to_canonical().is_loopback()),
             Socket::Unix(_) => true,
         }
     }

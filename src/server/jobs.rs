@@ -34,6 +34,7 @@ async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobReply 
         Job::Follow { master } => follow(master, server).await,
         Job::Forward(forwarded) => forward(server, *forwarded).await,
         Job::Leased(forwarded, how) => forward_leased(server, client, *forwarded, how).await,
+        Job::Rewrite => rewrite(server, client).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
     }
 }
@@ -84,4 +85,16 @@ async fn follow(master: Option<RemoteAddress>, server: &Arc<Server>) -> JobReply
     })
     .await;
     JobReply { reply: done.map(JobReply::line).map_err(|it| it.to_string()), wrote: None }
+}
+
+/// CONFIG REWRITE: it reads a file and writes it.
+async fn rewrite(server: &Arc<Server>, client: &Client) -> JobReply {
+    let (server, asked_by) = (server.clone(), format!("client-{}", client.id));
+    let done = tasks::apart(move || server.rewrite_config(&asked_by)).await;
+    JobReply {
+        reply: done
+            .map(|()| JobReply::line("OK"))
+            .map_err(|why| format!("ERR Rewriting config file: {why}")),
+        wrote: None,
+    }
 }

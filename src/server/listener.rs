@@ -20,6 +20,19 @@ pub struct Listener {
     pub acceptor: Acceptor,
 }
 
+/// Redis' text: all that it advises can be done here.
+const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is \
+    enabled and no password is set for the default user. In this mode connections are only \
+    accepted from the loopback interface. If you want to connect from external computers to Redis \
+    you may adopt one of the following solutions: 1) Just disable protected mode sending the \
+    command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from \
+    the same host the server is running, however MAKE SURE Redis is not publicly accessible from \
+    internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you \
+    can just disable the protected mode by editing the Redis configuration file, and setting the \
+    protected mode option to 'no', and then restarting the server. 3) If you started the server \
+    manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an \
+    authentication password for the default user. NOTE: You only need to do one of the above \
+    things in order for the server to start accepting connections from the outside.\r\n";
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
 
 /// Accepts clients until the proxy shuts down, and gives each to the worker that has the fewest.
@@ -48,15 +61,27 @@ fn welcome(server: &Arc<Server>, threads: &Arc<Threads>, listener: &Listener, so
     let now = clock::mono_now();
     socket.keep_alive(settings.server.tcp_keepalive);
     server.counters.accepted.fetch_add(1, Relaxed);
-    let maxclients = settings.server.maxclients;
-    let Some(client) = server.clients.enter(socket.peer(), maxclients, now) else {
-        server.counters.refused.fetch_add(1, Relaxed);
+    let (peer, maxclients) = (socket.peer(), settings.server.maxclients);
+    if settings.server.refuses_strangers() && !peer.is_local {
+        if let Some(count) = server.log_limits.protected_mode.note(now) {
+            let (name, from) = (&listener.name, &peer.address);
+            log::warn!(
+                "event=refused-client why=protected-mode listener={name} peer={from} count={count}"
+            );
+        }
+        return turn_away(server, &socket, PROTECTED);
+    }
+    let Some(client) = server.clients.enter(peer, maxclients, now) else {
         log::debug!("event=refused-client why=maxclients");
-        // The peer is turned away whether or not it hears why.
-        let _ = socket.try_write(TOO_MANY);
-        return;
+        return turn_away(server, &socket, TOO_MANY);
     };
     let connection = Connection::open(server.clone(), client, listener.name.clone(), now);
     let (place, its) = (threads.place(), threads.clone());
     threads.spawn(place, move || serve(connection, None, socket, place, its));
+}
+
+/// The peer is turned away whether or not it hears why.
+fn turn_away(server: &Server, socket: &Socket, why: &[u8]) {
+    server.counters.refused.fetch_add(1, Relaxed);
+    let _ = socket.try_write(why);
 }

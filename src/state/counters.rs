@@ -13,7 +13,7 @@ const ERROR_KINDS_MAX: usize = 128;
 pub struct Counters {
     /// Connections accepted.
     pub accepted: AtomicU64,
-    /// Connections refused because there were too many.
+    /// Connections refused: there were too many, or protected mode is for this machine only.
     pub refused: AtomicU64,
     /// Bytes read from clients.
     pub bytes_in: SharedCount,

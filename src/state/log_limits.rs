@@ -5,6 +5,8 @@ use crate::base::log_limit::LogLimit;
 /// At most one line a second of each.
 #[derive(Default)]
 pub struct LogLimits {
+    /// Clients from other machines that protected mode turned away.
+    pub protected_mode: LogLimit,
     /// Web pages that were turned away.
     pub http_refused: LogLimit,
     /// Clients closed because they did not read.

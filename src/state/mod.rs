@@ -6,6 +6,7 @@
 mod forwarding;
 mod mailbox;
 mod clients;
+mod config_file;
 mod counters;
 mod rates;
 mod slowlog;
@@ -17,6 +18,7 @@ mod follow;
 pub mod version;
 
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
+pub use config_file::{ReadText, Source};
 pub use counters::Counters;
 pub use forwarding::{Answering, Awaited, Forwarded, Forwarding, Lane, Lease, Queued};
 pub use log_limits::LogLimits;
@@ -24,5 +26,5 @@ pub use long_queue::{LongPlace, LongQueue};
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UnblockAs};
 pub use memory::Memory;
 pub use rates::{Gains, Rates};
-pub use server::{ProcessInfo, Server, Source, clamp_maxclients, clients_allowed, log_warnings};
+pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};

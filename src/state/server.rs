@@ -1,6 +1,7 @@
 //! The server: what all connections share, and what operators look at.
 
 use super::clients::Clients;
+use super::config_file::{ConfigFile, Source};
 use super::counters::Counters;
 use super::forwarding::Forwarding;
 use super::log_limits::LogLimits;
@@ -69,9 +70,6 @@ impl ProcessInfo {
     }
 }
 
-/// Reads the config file and the flags over it once more. `None` in a server that has no file.
-pub type Source = Option<Box<dyn Fn() -> Result<Checked, String> + Send + Sync>>;
-
 /// Which members may serve which routes, with the settings and the members it was worked out from.
 type KeptAllowed = Option<(Arc<Config>, MemberList, Option<Arc<AllowedMembers>>)>;
 
@@ -107,7 +105,7 @@ pub struct Server {
     settings_generation: AtomicU64,
     changing: Mutex<()>,
     allowed: Mutex<KeptAllowed>,
-    source: Mutex<Source>,
+    config_file: Mutex<ConfigFile>,
     is_closing: AtomicBool,
     closing: Event,
     pub(super) memory_peak: AtomicU64,
@@ -130,6 +128,8 @@ impl Server {
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
+        let settings = Arc::new(settings);
+        let name = process_info.file.clone();
         Server {
             set,
             metrics: Shards::new(workers),
@@ -144,11 +144,11 @@ impl Server {
             token_signer,
             forwarding: Forwarding::new(workers),
             shared_floors: Arc::default(),
-            settings: RwLock::new(Arc::new(settings)),
+            config_file: Mutex::new(ConfigFile::new(name, source, settings.clone())),
+            settings: RwLock::new(settings),
             settings_generation: AtomicU64::new(1),
             changing: Mutex::new(()),
             allowed: Mutex::new(None),
-            source: Mutex::new(source),
             is_closing: AtomicBool::new(false),
             closing: Event::new(),
             memory_peak: AtomicU64::new(0),
@@ -241,11 +241,10 @@ impl Server {
     /// Reads the config file again and puts it in force for all connections, or says on one line
     /// why nothing has changed. Reads a file: not for a worker that has clients to serve.
     pub fn reload(&self, asked_by: &str) -> Result<(), String> {
-        const NO_FILE: &str = "there is no config file: start with --config FILE to have one";
         let file = &self.process_info.file;
         // One at a time from the file on, so that the text that was read last is in force at last.
-        let source = self.source.lock();
-        let Checked { config: read, warnings } = source.as_ref().ok_or(NO_FILE)?()?;
+        let mut config_file = self.config_file.lock();
+        let Checked { config: read, warnings } = config_file.read()?;
         let members = self.set.described();
         let mut changed = Vec::new();
         self.change_settings(|settings| {
@@ -253,12 +252,37 @@ impl Server {
             let mut after = after.map_err(|why| format!("{file}: {why}"))?;
             clamp_maxclients(&mut after);
             changed = settings.changes(&after);
+            config_file.is_in_force(Arc::new(after.clone()));
             *settings = after;
             Ok::<(), String>(())
         })?;
         let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(",") };
         log::info!("event=reloaded by={asked_by} file={file} changed={changed}");
         log_warnings(&warnings);
+        Ok(())
+    }
+
+    /// Writes into the config file what was changed at run time, or says on one line why it is as it
+    /// was. Reads and writes a file: not for a worker that has clients to serve.
+    pub fn rewrite_config(&self, asked_by: &str) -> Result<(), String> {
+        // A reload waits: it must find the file as it is to be.
+        let mut config_file = self.config_file.lock();
+        let (running, members) = (self.settings(), self.set.described());
+        let clamp = |it: &mut Config| {
+            it.server.maxclients = clients_allowed(it.server.maxclients);
+        };
+        let written = config_file.rewrite(&running, &members, clamp)?;
+        let mut keys = "nothing".to_owned();
+        if let Some((written, read)) = written {
+            keys = written.join(",");
+            self.change_settings(|settings| {
+                settings.members = read.members;
+                settings.set.replicas = read.set.replicas;
+                Ok::<(), String>(())
+            })?;
+        }
+        let file = &self.process_info.file;
+        log::info!("event=config-rewritten by={asked_by} file={file} keys={keys}");
         Ok(())
     }
 

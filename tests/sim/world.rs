@@ -22,7 +22,7 @@ use entourage::node::ReplicaSet;
 use entourage::runtime::stream;
 use entourage::server::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
 use entourage::session::TokenSigner;
-use entourage::state::{Client, Message, ProcessInfo, Server};
+use entourage::state::{Client, Message, ProcessInfo, ReadText, Server};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -128,7 +128,7 @@ impl World {
             ReplicaSet::starting_at(position, replicas, seed, thresholds, bytes_max, bytes_max);
         let turn = std::sync::atomic::AtomicUsize::new(0);
         let first = configs[0].clone();
-        let source = move || {
+        let source = move |_: ReadText<'_>| {
             let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             Ok(configs[(turn + 1) % 2].clone().into())
         };

@@ -3,7 +3,7 @@
 use super::help::help;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
-use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
+use crate::commands::{CommandContext, Job, Outcome, SessionRow, session_container, session_row};
 use crate::config::Config;
 use crate::state::clients_allowed;
 
@@ -39,8 +39,14 @@ const CONFIG: &[SessionRow] = &[
     session_row("RESETSTAT", Exactly(2), CHANGES, reset_stat)
         .says(Group::Server, "2.0.0", "O(1)", "Forgets what INFO has counted.", "")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    session_row("REWRITE", Exactly(2), ADMIN, rewrite)
-        .says(Group::Server, "2.8.0", "O(1)", "Would write the settings to their file.", "")
+    session_row("REWRITE", Exactly(2), ADMIN.union(Flags::APART), rewrite)
+        .says(
+            Group::Server,
+            "2.8.0",
+            "O(N) where N is the length of the config file",
+            "Writes into the config file what was changed at run time.",
+            "",
+        )
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
     help(Group::Server, "5.0.0"),
 ];
@@ -61,7 +67,9 @@ fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Err(Fault::Syntax);
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|it| (it[0], it[1])).collect();
+    let is_local = context.client.peer.is_local;
     let change = |it: &mut Config| {
+        it.may_set(pairs.iter().map(|it| it.0), is_local)?;
         let before = it.server.maxclients;
         it.set(&pairs)?;
         check_maxclients(before, it.server.maxclients)
@@ -91,10 +99,9 @@ fn reset_stat(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::Answered)
 }
 
-/// The file is its author's: comments and order would not survive.
 fn rewrite(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    Err(Fault::Static(match context.server.process_info.file.is_empty() {
-        true => "ERR The server is running without a config file",
-        false => "ERR Rewriting config file: not supported, edit the TOML file instead",
-    }))
+    if context.server.process_info.file.is_empty() {
+        return Err(Fault::Static("ERR The server is running without a config file"));
+    }
+    Ok(Outcome::apart(Job::Rewrite, context.kept_request()))
 }

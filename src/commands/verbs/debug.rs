@@ -7,7 +7,6 @@ use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, help, 
 use crate::commands::{
     BlockOn, CommandContext, Outcome, Resume, SessionRow, SessionRun, SessionVerb, session_row,
 };
-use crate::config::DebugAccess;
 use crate::engine::{Effects, Engine};
 use crate::node::{Member, Verb, present};
 use crate::resp::Reply;
@@ -75,11 +74,8 @@ fn allowed(context: &CommandContext<'_>) -> Result<(), Fault> {
          you can run it from a local connection, otherwise you need to set this option in the \
          configuration file, and then restart the server.",
     );
-    match context.server.settings().server.debug {
-        DebugAccess::Yes => Ok(()),
-        DebugAccess::Local if context.client.peer.is_local => Ok(()),
-        DebugAccess::Local | DebugAccess::No => Err(CLOSED),
-    }
+    let who = context.server.settings().server.debug;
+    if who.allows(context.client.peer.is_local) { Ok(()) } else { Err(CLOSED) }
 }
 
 fn unknown(word: &[u8]) -> Fault {

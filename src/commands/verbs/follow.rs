@@ -10,7 +10,7 @@ const FLAGS: Flags = Flags::ADMIN
     .union(Flags::NOSCRIPT)
     .union(Flags::STALE)
     .union(Flags::NO_ASYNC_LOADING)
-    .union(Flags::FAR);
+    .union(Flags::APART);
 const ARGUMENTS: &str = "<host port | NO ONE>";
 
 /// The family's rows.

@@ -9,7 +9,7 @@ use crate::commands::{
 use crate::resp::Request;
 use std::time::Duration;
 
-const FLAGS: Flags = Flags::MOVABLEKEYS.union(Flags::DANGEROUS).union(Flags::FAR);
+const FLAGS: Flags = Flags::MOVABLEKEYS.union(Flags::DANGEROUS).union(Flags::APART);
 const MISPLACED: Fault = Fault::Static(
     "ERR When using MIGRATE KEYS option, the key argument must be set to the empty string",
 );

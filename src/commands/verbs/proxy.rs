@@ -12,6 +12,7 @@ use crate::commands::{
     Command, CommandContext, Handler, Job, Outcome, RequestContext, SessionRow, preferred_replica,
     session_container, session_prefix, session_row, stats, stats_json,
 };
+use crate::config::Config;
 use crate::node::{View, present};
 use crate::resp::{OwnedRequest, Request};
 use crate::route::{Acks, Explanation, Level, StickyScope, explain};
@@ -275,13 +276,30 @@ fn explain_request(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         Handler::Session(_) | Handler::Container => (Class::Session, "session"),
     };
     let mut lines = vec![format!("command {} {kind}", command.name)];
-    match class {
-        Class::Session => lines.push("answered by the proxy itself, by no member".into()),
-        class => lines.extend(told(context, class, command, request)),
+    let settings = context.server.settings();
+    if let Some(route) = origin(context, &settings).refusing(command, request) {
+        lines.push(format!("route {}", route.told()));
+        lines.push("refused -REFUSED: the route says refuse = true".into());
+    } else if class == Class::Session {
+        lines.push("answered by the proxy itself, by no member".into());
+    } else {
+        lines.extend(told(context, class, command, request));
     }
     context.reply.array(lines.len());
     lines.iter().for_each(|it| context.reply.bulk(it.as_bytes()));
     Ok(Outcome::Answered)
+}
+
+/// Where a request of this client comes from.
+fn origin<'a>(context: &'a CommandContext<'_>, settings: &'a Config) -> RequestContext<'a> {
+    RequestContext {
+        routes: &settings.routes,
+        session: context.session,
+        once: None,
+        listener: context.listener,
+        listener_level: context.listener_level,
+        arrived: None,
+    }
 }
 
 /// What the request path would weigh for this request, now and on this worker.
@@ -293,14 +311,7 @@ fn told(
 ) -> Vec<String> {
     let (settings, set) = (context.server.settings(), &*context.server.set);
     let (member_list, history) = (set.member_list(), set.history());
-    let origin = RequestContext {
-        routes: &settings.routes,
-        session: context.session,
-        once: None,
-        listener: context.listener,
-        listener_level: context.listener_level,
-        arrived: None,
-    };
+    let origin = origin(context, &settings);
     let number = origin.route(command, request);
     let route = settings.routes.get(number);
     let allowed = context.server.allowed_members(&settings, &member_list);

@@ -7,6 +7,7 @@ fn commands() -> Vec<KnownCommand> {
     let of = |(name, group, classes): (&str, Group, &[Class])| KnownCommand {
         name: name.to_owned(),
         group,
+        has_keys: group != Group::Connection,
         classes: classes.to_vec(),
     };
     let (read, write): (&[Class], &[Class]) = (&[Class::Read], &[Class::Write]);
@@ -54,6 +55,9 @@ const HIDDEN: &str = "is never taken: route `a` above it takes all that it is fo
                       `a`, or make `a` narrower";
 const OPEN: &str = "listens at 0.0.0.0:1, open to other machines, and there is no password; set \
                     server.requirepass, or bind to 127.0.0.1";
+const REFUSING: &str = "listens at 0.0.0.0:1, and clients from other machines are refused: there \
+                        is no password, and server.protected-mode is on; set server.requirepass, \
+                        or bind to 127.0.0.1";
 const SHUT: &str = "switches set.min-replicas-to-write = 1 off; write a time above 0";
 
 /// A file, and what is said of it, but for the file's name.
@@ -113,9 +117,30 @@ const FOOLISH: &[(&str, &str, &str)] = &[
         "7: route.name = \"b\"",
         HIDDEN,
     ),
-    ("[[listener]]\nbind = \"0.0.0.0:1\"\n", "2: listener.bind = \"0.0.0.0:1\"", OPEN),
     (
-        "[[listener]]\nunix = \"/s\"\n[[listener]]\nbind = \"*:1\"\n",
+        "[[route]]\nname = \"a\"\nrefuse = true\n",
+        "3: route.refuse = true",
+        "refuses every command of everybody, PROXY RELOAD and CONFIG too; say which",
+    ),
+    (
+        "[[route]]\nname = \"a\"\ncommands = \"set\"\nlevel = \"master\"\nrefuse = true\n",
+        "5: route.refuse = true",
+        "leaves nothing for the route's level, ladder, members and acks; leave them out",
+    ),
+    (
+        "[[route]]\nname = \"b\"\ncommands = \"ping\"\nkeys = \"k\"\nrefuse = true\n",
+        "2: route.name = \"b\"",
+        "refuses nothing: none of its commands has keys; leave out `keys`",
+    ),
+    (
+        "[[route]]\nname = \"a\"\ngroups = \"string\"\n\
+         [[route]]\nname = \"b\"\ncommands = \"set\"\nrefuse = true\n",
+        "5: route.name = \"b\"",
+        HIDDEN,
+    ),
+    ("[[listener]]\nbind = \"0.0.0.0:1\"\n", "2: listener.bind = \"0.0.0.0:1\"", REFUSING),
+    (
+        "[server]\nprotected-mode = false\n[[listener]]\nbind = \"*:1\"\n",
         "4: listener.bind = \"*:1\"",
         OPEN,
     ),
@@ -152,6 +177,8 @@ fn what_is_sensible_is_not_told_of() {
         "[[route]]\nname = \"a\"\ndbs = 1\n[[route]]\nname = \"b\"\ndbs = [1, 2]\n",
         "[[listener]]\nbind = \"0.0.0.0:1\"\n[server]\nrequirepass = \"secret\"\n",
         "[[listener]]\nbind = \"[::1]:1\"\n",
+        "[[route]]\nname = \"a\"\ncommands = [\"set\", \"ping\"]\nrefuse = true\n",
+        "[consistency]\nacks = 1\n[[route]]\nname = \"a\"\nkeys = \"k\"\nrefuse = true\n",
     ] {
         assert_eq!(warnings(text), [""; 0], "{text}");
     }
@@ -165,7 +192,7 @@ fn what_is_inherited_is_told_of_once_and_a_flag_can_mend_or_spoil_it() {
     assert_eq!(checked(text, &flags).unwrap().warnings.len(), 1);
     let open = Overrides { bind: vec!["0.0.0.0:1".into()], ..Overrides::NONE };
     let told = checked("", &open).unwrap().warnings;
-    assert_eq!(told, [format!("listener.bind {OPEN}")]);
+    assert_eq!(told, [format!("listener.bind {REFUSING}")]);
     let file = "[[listener]]\nbind = \"127.0.0.1:1\"\n";
     assert_eq!(checked(file, &open).unwrap().warnings, told, "the file's line is not to blame");
 }

@@ -49,7 +49,7 @@ pub struct Caller {
     pub writes: Writes,
     /// The set follows a master, has no link to it, and does not serve what it has, as of then.
     pub is_stale: bool,
-    /// Requests may be refused for what the set is, whoever asks.
+    /// Requests may be refused for what the set is, or what the settings say, whoever asks.
     pub is_gated: bool,
     /// Its last wait.
     pub last_block: BlockId,
@@ -112,7 +112,7 @@ impl Caller {
         self.writes = set.writes();
         self.is_stale = !serves_stale && set.remote().is_some_and(|it| !it.is_connected());
         let is_here = self.writes == Writes::Here;
-        self.is_gated = !is_here || self.is_stale || self.settings.set.gate().is_some();
+        self.is_gated = !is_here || self.is_stale || self.settings.refuses_anything();
     }
 
     /// Takes notice of settings and topology that have changed since the last batch.

@@ -17,7 +17,7 @@ use super::transaction::{has_write, runs_at_once};
 use crate::base::ids::{CommandId, MemberId};
 use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
-use crate::command::codes::LINK_DOWN;
+use crate::command::codes::{self, LINK_DOWN};
 use crate::command::{Args, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
 use crate::node::{PauseMode, View, Writes};
@@ -50,7 +50,7 @@ struct Asking<'r> {
 type Check = fn(&mut Caller, &Asking<'_>, &BatchContext<'_, '_>) -> Result<(), Refusal>;
 
 /// Checked top to bottom, the first refusal wins: the order is Redis' (`processCommand`), and part
-/// of what clients see. Access rules will stand behind `in_transaction`, the memory limit before
+/// of what clients see. Access rules will stand with `not_refused_by_route`, the memory limit before
 /// `enough_replicas`.
 const REFUSALS: &[(&str, Check)] = &[
     ("authenticated", |caller, asking, _| {
@@ -60,6 +60,15 @@ const REFUSALS: &[(&str, Check)] = &[
     ("in_transaction", |caller, asking, _| match caller.session.queue {
         Some(_) => may_be_queued(asking.command).map_err(Refusal::Fault),
         None => Ok(()),
+    }),
+    ("not_refused_by_route", |caller, asking, _| {
+        if !caller.settings.routes.refuses() {
+            return Ok(());
+        }
+        let refusing = caller.origin(None).refusing(asking.command, asking.request);
+        refusing.map_or(Ok(()), |route| {
+            Err(codes::refused_by_route(&route.name, &asking.command.name).into())
+        })
     }),
     ("enough_replicas", |caller, asking, context| {
         if !caller.has_enough_replicas(context) && caller.is_write(asking) {
@@ -117,10 +126,10 @@ fn may_be_queued(command: &Command) -> Result<(), Fault> {
     if command.spec.flags.contains(Flags::NO_MULTI) {
         return Err(Fault::Static("ERR Command not allowed inside a transaction"));
     }
-    if command.spec.flags.contains(Flags::FAR) {
-        let name = command.spec.name;
-        let why = "is not allowed inside a transaction: it waits for another server";
-        return Err(Fault::Message(format!("ERR {name} {why}")));
+    if command.spec.flags.contains(Flags::APART) {
+        let name = command.upper_name.replace('|', " ");
+        let text = "is not allowed inside a transaction: it waits for another server or for a disk";
+        return Err(Fault::Message(format!("ERR {name} {text}")));
     }
     Ok(())
 }
