@@ -222,11 +222,9 @@ mod tests {
         let warnings = checked("entourage --bind 0.0.0.0").unwrap().warnings;
         assert_eq!(
             warnings,
-            [
-                "listener.bind listens at 0.0.0.0:6379, and clients from other machines are refused: \
-              there is no password, and server.protected-mode is on; set server.requirepass, or \
-              bind to 127.0.0.1"
-            ]
+            ["listener.bind listens at 0.0.0.0:6379, and clients from other machines are \
+              refused: there is no password, and server.protected-mode is on; set \
+              server.requirepass, or bind to 127.0.0.1"]
         );
         let open = checked("entourage --bind 0.0.0.0 --protected-mode no").unwrap().warnings;
         let told = "open to other machines, and there is no password";

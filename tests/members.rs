@@ -538,6 +538,19 @@ fn the_ladder_decides_when_all_replicas_are_paused() {
 }
 
 #[test]
+fn a_transaction_cannot_remove_a_member() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    ok(&mut wire, "MULTI");
+    assert_eq!(wire.ask("PROXY NODE n3 REMOVE").string(), "QUEUED");
+    assert_eq!(wire.ask("SET k v").string(), "QUEUED");
+    let told = wire.ask("EXEC");
+    starts(&told.list()[0], "ERR that takes its time, which a transaction cannot wait for");
+    assert_eq!(told.list()[1].string(), "OK");
+    assert_eq!(node(&mut wire, "n3")["role"].string(), "replica");
+}
+
+#[test]
 fn a_panic_costs_one_client_one_error_and_a_replica_takes_over() {
     let server = Server::entourage(&[]);
     let mut wire = server.dial();

@@ -166,11 +166,13 @@ fn is_written(param: &Param) -> bool {
     param.section != Section::Nowhere && param.key() != REPLICAS
 }
 
-/// The tables of members, which may be written as a list of inline tables.
+/// The tables of members.
 fn tables_of_members(document: &DocumentMut) -> Result<Vec<Table>, String> {
-    let Some(item) = document.get(MEMBER) else { return Ok(Vec::new()) };
-    let tables = item.clone().into_array_of_tables();
-    Ok(tables.map_err(|_| "`member` is not a list of tables")?.into_iter().collect())
+    match document.get(MEMBER) {
+        None => Ok(Vec::new()),
+        Some(Item::ArrayOfTables(tables)) => Ok(tables.iter().cloned().collect()),
+        Some(_) => Err("members can only be written where each has a table, [[member]]".to_owned()),
+    }
 }
 
 /// What stands above a table that goes is put above the next that stays, or behind everything.

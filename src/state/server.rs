@@ -262,8 +262,8 @@ impl Server {
         Ok(())
     }
 
-    /// Writes into the config file what was changed at run time, or says on one line why it is as it
-    /// was. Reads and writes a file: not for a worker that has clients to serve.
+    /// Writes into the config file what was changed at run time, or says on one line why it is as
+    /// it was. Reads and writes a file: not for a worker that has clients to serve.
     pub fn rewrite_config(&self, asked_by: &str) -> Result<(), String> {
         // A reload waits: it must find the file as it is to be.
         let mut config_file = self.config_file.lock();

@@ -77,8 +77,9 @@ fn only_what_differs_is_written_and_comments_stay() {
         );
     let head = expected.split("\n# What follows").next().unwrap();
     assert!(written.starts_with(head), "{written}");
-    let tail = "\n# What follows is for later.\n# [engine]\n\n[set]\nmin-replicas-max-lag = \"500ms\"\n\
-                \n[engine]\nhash-max-listpack-value = \"1kb\"\n";
+    let tail = "\n# What follows is for later.\n# [engine]\n\n\
+                [set]\nmin-replicas-max-lag = \"500ms\"\n\n\
+                [engine]\nhash-max-listpack-value = \"1kb\"\n";
     assert_eq!(&written[head.len()..], tail);
 }
 
@@ -159,13 +160,8 @@ fn members_that_come_and_go_are_written() {
     let fewer = with_members(&more, &members).unwrap();
     let without = "[[member]]\nname = \"b\" # b\ntags = [\"x\"]\n";
     assert_eq!(fewer, more.replace(without, ""));
-    assert_eq!(
-        with_members("member = [{ name = \"a\" }] # all\n", &[member("a"), member("n2")])
-            .unwrap()
-            .matches("[[member]]")
-            .count(),
-        1
-    );
+    let inline = with_members("member = [{ name = \"a\" }]\n", &[member("a"), member("n2")]);
+    assert!(inline.unwrap_err().ends_with("[[member]]"));
     let alone = with_members(described, &members[..1]).unwrap();
     assert_eq!(alone.matches("# the first").count(), 1, "{alone}");
     let why = with_members("", &[member("n1"), member("n3")]).unwrap_err();
@@ -206,9 +202,9 @@ proptest! {
     #[test]
     fn what_was_written_is_what_is_read(
         rounds in prop::collection::vec(prop::collection::vec(setting(), 0..6), 1..4),
-        text in select(vec!["", FILE, "server.hz = 1\n", "set = { hz = 20 }\n"]),
+        text in select(vec!["", FILE, "set.hz = 30\n", "set = { hz = 20 }\n"]),
     ) {
-        let mut text = if Config::parse("", text).is_ok() { text.to_owned() } else { String::new() };
+        let mut text = text.to_owned();
         for round in rounds {
             let read = parse(&text);
             let mut running = read.clone();

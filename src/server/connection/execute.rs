@@ -31,6 +31,10 @@ struct Execution<'r> {
     publications: Vec<(Publication, Option<u64>)>,
 }
 
+/// What only some words of a command ask for, like PROXY NODE … REMOVE, and EXEC cannot wait for.
+const WORKS_APART: Fault =
+    Fault::Static("ERR that takes its time, which a transaction cannot wait for: say it alone");
+
 /// Whether a queued command can run within a transaction of the master. A session verb that may
 /// look at members cannot: it must find them unlocked, and the log complete.
 fn runs_within(command: &Command) -> bool {
@@ -212,13 +216,13 @@ impl Caller {
                 let own = self.takes_own();
                 execution.publications.push((self.publish_within(kind, request), own));
             }
+            Outcome::Apart(..) => return Err(WORKS_APART),
             Outcome::Execute(_)
             | Outcome::Paused
             | Outcome::Busy(_)
             | Outcome::Long
-            | Outcome::Follow(_)
-            | Outcome::Apart(..) => {
-                unreachable!("EXEC, PSYNC, and what works apart, is never queued")
+            | Outcome::Follow(_) => {
+                unreachable!("EXEC and PSYNC are never queued, and nothing is waited for within it")
             }
         }
         Ok(())

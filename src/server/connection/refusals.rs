@@ -50,8 +50,8 @@ struct Asking<'r> {
 type Check = fn(&mut Caller, &Asking<'_>, &BatchContext<'_, '_>) -> Result<(), Refusal>;
 
 /// Checked top to bottom, the first refusal wins: the order is Redis' (`processCommand`), and part
-/// of what clients see. Access rules will stand with `not_refused_by_route`, the memory limit before
-/// `enough_replicas`.
+/// of what clients see. Access rules will stand beside `not_refused_by_route`, the memory limit
+/// before `enough_replicas`.
 const REFUSALS: &[(&str, Check)] = &[
     ("authenticated", |caller, asking, _| {
         let may = caller.session.is_known || asking.command.spec.flags.contains(Flags::NO_AUTH);
