@@ -127,7 +127,7 @@ impl Rewrite<'_> {
         let needs_table = |(at, it): &(usize, &MemberConfig)| {
             **it != MemberConfig::unnamed(*at) || before_of(&it.name).is_some()
         };
-        let described = self.members.iter().enumerate().filter(needs_table).next_back();
+        let described = self.members.iter().enumerate().rfind(needs_table);
         let count = described.map_or(0, |(at, _)| at + 1);
         let mut tables = ArrayOfTables::new();
         for (at, member) in self.members[..count].iter().enumerate() {
