@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** knows no data types. Every lock is released before anything waits.
 
-mod connection;
+pub mod connection;
 mod replica_link;
 mod shell;
 mod master_connection;

@@ -56,7 +56,7 @@ const LINK: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::DANGEROUS);
 
 /// Each option changes what the client has said of itself, if it is one that its kind may say.
 fn replconf(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    if !context.args.left().is_multiple_of(2) {
+    if context.args.left() % 2 != 0 {
         return Err(Fault::Syntax);
     }
     let mut hello = context.session.hello.take().unwrap_or_default();

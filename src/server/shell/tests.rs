@@ -47,7 +47,7 @@ async fn until_there(client: &Client, commands: u64, waits: bool) {
 }
 
 /// Reads until the socket is closed, and answers what there was.
-async fn read_to_end(mut link: Link) -> String {
+async fn read_to_end(link: Link) -> String {
     let (mut all, mut bytes) = (Vec::new(), [0; 4096]);
     loop {
         match link.read(&mut bytes).await {
@@ -63,7 +63,7 @@ async fn read_to_end(mut link: Link) -> String {
 async fn flooded(requests: &'static str, commands: u64, waits: bool) -> (Why, String) {
     let server = server();
     let acceptor = Acceptor::tcp("127.0.0.1:0").unwrap();
-    let mut peer = Link::connect("127.0.0.1", acceptor.port().unwrap()).await.unwrap();
+    let peer = Link::connect("127.0.0.1", acceptor.port().unwrap()).await.unwrap();
     let socket = acceptor.accept().await.unwrap();
     let now = clock::mono_now();
     let client = server.clients.enter(socket.peer(), 1, now).unwrap();
