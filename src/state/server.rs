@@ -245,6 +245,7 @@ impl Server {
         // One at a time from the file on, so that the text that was read last is in force at last.
         let mut config_file = self.config_file.lock();
         let Checked { config: read, warnings } = config_file.read()?;
+        let master = read.set.master.clone();
         let members = self.set.described();
         let mut changed = Vec::new();
         self.change_settings(|settings| {
@@ -252,7 +253,10 @@ impl Server {
             let mut after = after.map_err(|why| format!("{file}: {why}"))?;
             clamp_maxclients(&mut after);
             changed = settings.changes(&after);
-            config_file.is_in_force(Arc::new(after.clone()));
+            // Whom the set follows stays, whatever the file says: CONFIG REWRITE must know both.
+            let mut said = after.clone();
+            said.set.master = master;
+            config_file.is_in_force(Arc::new(said));
             *settings = after;
             Ok::<(), String>(())
         })?;

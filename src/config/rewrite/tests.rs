@@ -168,6 +168,25 @@ fn members_that_come_and_go_are_written() {
     assert!(why.ends_with("the member name `n3` is that of the third member"), "{why}");
 }
 
+#[test]
+fn the_master_that_replicaof_has_set_is_written_and_who_logs_in_there_stays() {
+    let text = "[set]\nmaster = \"redis://u:p@db.example:7000\" # far\nhz = 5\n";
+    let read = parse(text);
+    let members = read.all_members();
+    let with = |master: Option<&str>| {
+        let mut running = read.clone();
+        running.set.master = master.map(|it| parse(it).set.master.unwrap());
+        let rewrite = Rewrite { read: &read, file: &read, running: &running, members: &members };
+        let written = rewrite.text(text).unwrap();
+        assert_eq!(written.keys, ["set.master"]);
+        assert_eq!(parse(&written.text), running, "{}", written.text);
+        written.text
+    };
+    let other = with(Some("[set]\nmaster = \"other:7\"\n"));
+    assert!(other.contains("master = \"other:7\" # far\n"), "{other}");
+    assert!(!with(None).contains("db.example"));
+}
+
 /// A parameter that CONFIG SET takes, and a value.
 fn setting() -> impl Strategy<Value = (&'static str, String)> {
     let live = |it: &&Param| it.when == When::Live;
@@ -192,7 +211,9 @@ fn setting() -> impl Strategy<Value = (&'static str, String)> {
             Slot::Writes(_) => FollowWrites::ALL[number as usize % 2].1.to_owned(),
             Slot::CountHosted(_) => CountHosted::ALL[number as usize % 3].1.to_owned(),
             Slot::OneOf { words, .. } => words[number as usize % words.len()].to_owned(),
-            Slot::Master | Slot::Text(_) | Slot::Secret(_) | Slot::Access(_) | Slot::Shown(_) => text,
+            Slot::Master | Slot::Text(_) | Slot::Secret(_) | Slot::Access(_) | Slot::Shown(_) => {
+                text
+            }
         };
         (param.name, value)
     })
