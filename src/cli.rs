@@ -13,7 +13,7 @@ pub enum Invocation {
         /// The config file.
         file: Option<PathBuf>,
         /// The flags.
-        flags: Overrides,
+        flags: Box<Overrides>,
     },
     /// Say whether this config file is sound.
     Check {
@@ -55,7 +55,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Serve clients; what happens without a subcommand, too
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Check a config file: exit code 0 when it is sound, with a warning for each setting that does
     /// not do what it seems to; 2 with the reason when it cannot be used
     Check {
@@ -120,7 +120,7 @@ where
         Some(Verb::Check { file, strict }) => Invocation::Check { file, is_strict: strict },
         Some(Verb::ConfigReference) => Invocation::ConfigReference,
         Some(Verb::CommandReference) => Invocation::CommandReference,
-        Some(Verb::Serve(serve)) => serve.into(),
+        Some(Verb::Serve(serve)) => (*serve).into(),
         None => cli.serve.into(),
     })
 }
@@ -140,7 +140,7 @@ impl From<Serve> for Invocation {
             loglevel,
             protected_mode,
         };
-        Invocation::Serve { file: config, flags }
+        Invocation::Serve { file: config, flags: Box::new(flags) }
     }
 }
 
