@@ -174,3 +174,11 @@ pub enum Job {
     /// MIGRATE of keys of this database; answers what came of it.
     Migrate { db: usize, migration: Box<Migration> },
 }
+
+impl Job {
+    /// Whether a transaction need not wait for it: it is answered OK there, and done behind it.
+    /// Sentinel tells a server so whom to follow.
+    pub fn may_be_later(&self) -> bool {
+        matches!(self, Job::Follow { .. } | Job::Rewrite)
+    }
+}

@@ -26,7 +26,8 @@ pub async fn run(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Option
     }
 }
 
-async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobReply {
+/// Does a job to its end.
+pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobReply {
     match job {
         Job::FailOver { candidate } => fail_over(candidate, server).await,
         Job::Remove { member } => remove(member, server).await,

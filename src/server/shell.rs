@@ -426,6 +426,7 @@ impl Shell {
                 Action::Block(..) | Action::Apart(..) if is_over => {}
                 Action::Block(id, on) => self.block(id, on),
                 Action::Apart(job, slot) => self.start(job, slot),
+                Action::Later(jobs) => self.start_later(jobs),
                 Action::Follow(asked) => self.follows = Some(asked),
                 Action::Close(why) => {
                     self.note_end(why);
@@ -463,6 +464,19 @@ impl Shell {
         tasks::spawn(async move {
             let mut owed = OwedReply { client: client.clone(), slot, reply: None };
             owed.reply = jobs::run(job, &server, &client).await;
+        });
+    }
+
+    fn start_later(&self, jobs: Vec<Job>) {
+        let caller = &self.connection.caller;
+        let (server, client) = (caller.server.clone(), caller.client.clone());
+        tasks::spawn(async move {
+            for job in jobs {
+                let done = jobs::work(job, &server, &client).await;
+                if let Err(why) = done.reply {
+                    log::warn!("event=job-failed client={} why={why}", client.id);
+                }
+            }
         });
     }
 

@@ -39,7 +39,7 @@ const CONFIG: &[SessionRow] = &[
     session_row("RESETSTAT", Exactly(2), CHANGES, reset_stat)
         .says(Group::Server, "2.0.0", "O(1)", "Forgets what INFO has counted.", "")
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
-    session_row("REWRITE", Exactly(2), ADMIN.union(Flags::APART), rewrite)
+    session_row("REWRITE", Exactly(2), ADMIN, rewrite)
         .says(
             Group::Server,
             "2.8.0",

@@ -6,11 +6,8 @@ use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Job, Outcome, SessionRow, session_row};
 
-const FLAGS: Flags = Flags::ADMIN
-    .union(Flags::NOSCRIPT)
-    .union(Flags::STALE)
-    .union(Flags::NO_ASYNC_LOADING)
-    .union(Flags::APART);
+const FLAGS: Flags =
+    Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::STALE).union(Flags::NO_ASYNC_LOADING);
 const ARGUMENTS: &str = "<host port | NO ONE>";
 
 /// The family's rows.

@@ -36,6 +36,8 @@ pub enum Action {
     Block(BlockId, BlockOn),
     /// This job done on a thread of its own, and the slot filled with what comes of it.
     Apart(Job, SlotId),
+    /// These jobs done one after another; nobody waits for what comes of them.
+    Later(Vec<Job>),
     /// To be served as a replica's, once its replies are out.
     Follow(Box<Asked>),
     /// To be closed now.

@@ -3,11 +3,12 @@
 use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
+use super::event::Action;
 use super::publish::encoded_words;
 use super::transaction::has_write;
 use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::command::{Args, Fault, Group};
-use crate::commands::{Command, Handler, Outcome, table};
+use crate::commands::{Command, Handler, Job, Outcome, table};
 use crate::metrics::Label;
 use crate::node::{MemberFlags, PANICKED, Transaction, Verb};
 use crate::node::{has_stale_watch, unwatch};
@@ -26,6 +27,8 @@ struct Execution<'r> {
     answers: usize,
     /// What a session verb wants to happen afterwards.
     stop: Option<Outcome>,
+    /// Jobs that are done behind the transaction, in this order.
+    later: Vec<Job>,
     /// Messages that wait until what was written before them is in the log, with the number of the
     /// publisher where it has received its own already.
     publications: Vec<(Publication, Option<u64>)>,
@@ -74,8 +77,14 @@ impl Caller {
         }
         let mark = self.replies.mark();
         let (input, routes) = (call.input, Vec::new());
-        let mut execution =
-            Execution { input, routes, answers: 0, stop: None, publications: Vec::new() };
+        let mut execution = Execution {
+            input,
+            routes,
+            answers: 0,
+            stop: None,
+            later: Vec::new(),
+            publications: Vec::new(),
+        };
         let within = |it: &(CommandId, OwnedRequest)| runs_within(table().get(it.0));
         for part in queue.commands.chunk_by(|one, next| within(one) && within(next)) {
             if within(&part[0]) {
@@ -87,6 +96,10 @@ impl Caller {
         self.replies.out.close_array(mark, execution.answers);
         let because = if has_write(queue) { Reason::Write } else { Reason::Watching };
         self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
+        let later = std::mem::take(&mut execution.later);
+        if !later.is_empty() {
+            context.actions.push(Action::Later(later));
+        }
         Ok(self.after_execution(execution).unwrap_or(Outcome::Answered))
     }
 
@@ -215,6 +228,10 @@ impl Caller {
                 }
                 let own = self.takes_own();
                 execution.publications.push((self.publish_within(kind, request), own));
+            }
+            Outcome::Apart(apart) if apart.0.may_be_later() => {
+                self.replies.out.ok();
+                execution.later.push(apart.0);
             }
             Outcome::Apart(..) => return Err(WORKS_APART),
             Outcome::Execute(_)

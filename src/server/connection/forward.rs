@@ -252,6 +252,12 @@ impl Caller {
     }
 }
 
+/// Whether a transaction is the master's: it has more in it than what is said to the proxy itself,
+/// as Sentinel does.
+pub fn is_of_master(queue: &Queue) -> bool {
+    queue.commands.is_empty() || queue.commands.iter().any(|it| goes_along(table().get(it.0)))
+}
+
 /// Whether a queued command may go to the master with its transaction.
 fn goes_along(command: &Command) -> bool {
     match command.handler {

@@ -4,6 +4,7 @@
 use super::batch::{BatchContext, NotNow};
 use super::call::Call;
 use super::caller::Caller;
+use super::forward::is_of_master;
 use super::publish::answers_with_pushes;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::{ADOPTED_BYTES_MIN, REPLY_FLUSH_BYTES};
@@ -363,7 +364,7 @@ impl Caller {
         }
         context.count(Label::new(RouteId::NONE, MemberId::NONE, command.id), command);
         match outcome? {
-            Outcome::Execute(queue) if self.forwards() => {
+            Outcome::Execute(queue) if self.forwards() && is_of_master(&queue) => {
                 self.forward_transaction(&queue, call, context)
             }
             Outcome::Publish(_) if self.forwards() => Ok(self.forward_message(call, context)),
