@@ -112,6 +112,8 @@ pub struct ReplicationHistory {
     /// Histories before failovers, newest first, each with the offset up to which it is part of
     /// this stream.
     past: Arc<[Position]>,
+    /// Whether it began where the last of them ended, and not with other data.
+    goes_on: bool,
 }
 
 /// How a floor stands against a stream's history.
@@ -128,13 +130,13 @@ pub enum Coverage {
 impl ReplicationHistory {
     /// A stream without a past.
     pub fn new(replid: ReplId) -> ReplicationHistory {
-        ReplicationHistory { replid, past: Arc::new([]) }
+        ReplicationHistory { replid, past: Arc::new([]), goes_on: false }
     }
 
     /// The history before the last failover, and the offset up to which it is part of this one;
     /// `None` when it is no part of it.
     pub fn before(&self) -> Option<Position> {
-        self.past.first().copied().filter(|it| it.offset != Offset::ZERO)
+        self.past.first().copied().filter(|_| self.goes_on)
     }
 
     /// The rule of `replid2`: the only way positions of two histories are ever compared.
@@ -164,7 +166,7 @@ impl ReplicationHistory {
         let all = std::iter::once(self.replid).chain(self.past.iter().map(|it| it.replid));
         let gone = all.filter(|it| *it != new).take(HISTORIES_MAX);
         let past = gone.map(|replid| Position { replid, offset: Offset::ZERO }).collect();
-        ReplicationHistory { replid: new, past }
+        ReplicationHistory { replid: new, past, goes_on: false }
     }
 
     /// The history after a promotion at `at`: a new history that shares the old ones up to there.
@@ -172,7 +174,7 @@ impl ReplicationHistory {
         let old = Position { replid: self.replid, offset: at };
         let older = self.past.iter().map(|it| Position { offset: it.offset.min(at), ..*it });
         let past = std::iter::once(old).chain(older).take(HISTORIES_MAX).collect();
-        ReplicationHistory { replid: new, past }
+        ReplicationHistory { replid: new, past, goes_on: true }
     }
 }
 

@@ -136,11 +136,12 @@ impl ReplicaSet {
         }
     }
 
-    /// Where the stream can go on, with the database that is selected there.
-    pub fn resume_from(&self) -> (Position, usize) {
+    /// Where the stream can go on, if there has been any, with the database that is selected there.
+    pub fn resume_from(&self) -> (Option<Position>, usize) {
         let log = self.log.lock();
         let at = Position { replid: log.history().replid, offset: log.head() };
-        (at, log.repeated_db().unwrap_or(0))
+        let has_begun = log.repeated_db().is_some() || at.offset != Offset::ZERO;
+        (has_begun.then_some(at), log.repeated_db().unwrap_or(0))
     }
 
     /// The master's stream goes on under this name.

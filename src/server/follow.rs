@@ -179,7 +179,7 @@ impl Follower {
         let socket = socket.map_err(Broken::from)?;
         self.enter(LinkPhase::Handshake);
         let (has, db) = self.server.set.resume_from();
-        let has = self.resumes.then_some(has);
+        let has = has.filter(|_| self.resumes);
         let link = ReplicaLink::new(config, has, clock::mono_now());
         let mut connected = Connected { socket, link, buffer: vec![0; READ_BYTES] };
         let (answer, behind) = self.shake_hands(&mut connected).await?;

@@ -51,5 +51,7 @@ pub fn faults(server: &Server, remote: &RemoteMaster, lines: &mut Lines) {
     }
     let counts = server.counters.link_faults();
     let counts: Vec<String> = counts.iter().map(|(name, it)| format!("{name}={it}")).collect();
-    lines.line("master_link_faults", counts.join(","));
+    if !counts.is_empty() {
+        lines.line("master_link_faults", counts.join(","));
+    }
 }
