@@ -140,8 +140,7 @@ pub const FIXED: &[Fixed] = &[
         ],
     },
     Fixed {
-        why: "a replica's stream is its master's, byte for byte, and has no place for writes of its \
-              own",
+        why: "a replica's stream is its master's, byte for byte: writes of its own have no place",
         params: &[("replica-read-only", "yes"), ("slave-read-only", "yes")],
     },
     Fixed {

@@ -227,8 +227,8 @@ impl Follower {
         }
     }
 
-    /// Loads a snapshot beside the data, and puts it in its place. Answers the stream behind it, and
-    /// what has come of that.
+    /// Loads a snapshot beside the data, and puts it in its place. Answers the stream behind it,
+    /// and what has come of that.
     async fn load(
         &self,
         connected: &mut Connected,
@@ -399,8 +399,8 @@ struct Loading {
 }
 
 impl Loading {
-    /// Takes the next bytes. Answers itself, and what belongs to the stream behind the snapshot once
-    /// that is whole.
+    /// Takes the next bytes. Answers itself, and what belongs to the stream behind the snapshot
+    /// once that is whole.
     fn take(mut self, bytes: Vec<u8>) -> Result<(Loading, Option<Vec<u8>>), LinkFault> {
         let Loading { loader, transfer, taken } = &mut self;
         let fed = transfer.feed(&bytes, loader);
