@@ -238,3 +238,154 @@ fn look(hosted: &mut Hosted, repeat: &Repeat<'_>, write: &StreamWrite) -> Result
     }
     Ok(elements)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::MemberId as Id;
+    use crate::base::lowered::lower_long_elements;
+    use crate::base::position::{Offset, Position, ReplId};
+    use crate::base::remote_address::RemoteAddress;
+    use crate::base::time::MonoUs;
+    use crate::engine::Thresholds;
+    use crate::node::{Applied, ApplyBudget, new_replid};
+    use crate::replication::StreamReader;
+    use crate::resp::encode_command;
+
+    const OTHER: ReplId = ReplId::new([7; 20]);
+
+    /// A set that follows a master, whose data stands at 1000.
+    fn following() -> (ReplicaSet, Arc<RemoteMaster>) {
+        let set = ReplicaSet::new(2, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let address = RemoteAddress { host: "there".into(), port: 1 };
+        set.follow(RemoteMaster::new(address, MonoUs(1)));
+        let remote = set.remote().unwrap();
+        let at = Position { replid: OTHER, offset: Offset::new(1000) };
+        set.replace_data(&remote, set.new_engine(), at, 3).unwrap();
+        for member in [1, 2] {
+            set.sync(set.member(Id(member)), MonoUs(1));
+        }
+        (set, remote)
+    }
+
+    fn stream(lines: &[&str]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for line in lines {
+            let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            encode_command(&mut bytes, words.into_iter());
+        }
+        bytes
+    }
+
+    /// Does all that the stream says. Answers how the last round ended.
+    fn say(
+        set: &ReplicaSet,
+        remote: &Arc<RemoteMaster>,
+        bytes: &[u8],
+    ) -> Result<RepeatEnd, LinkFault> {
+        let (_, db) = set.resume_from();
+        let (mut reader, mut batch) = (StreamReader::new(db), StreamBatch::default());
+        reader.push(bytes);
+        reader.take(1000, &mut batch).unwrap();
+        let mut repeat = Repeat { remote, bytes: reader.bytes(), batch: &batch, done: 0 };
+        loop {
+            match set.repeat(&mut repeat)? {
+                RepeatEnd::Some => {}
+                RepeatEnd::Long => set.repeat_long(&mut repeat)?,
+                ended => return Ok(ended),
+            }
+        }
+    }
+
+    fn digests(set: &ReplicaSet) -> Vec<String> {
+        let of = |it: u16| {
+            let member = set.member(Id(it));
+            while set.apply(member, ApplyBudget::SHORT) == Applied::Some {}
+            assert_eq!(member.applied(), set.head(), "{}", member.name);
+            set.read(member).engine().space(3).table().len().to_string()
+                + &set.read(member).engine().space(5).table().len().to_string()
+        };
+        vec![of(0), of(1), of(2)]
+    }
+
+    #[test]
+    fn the_log_says_what_the_master_said_and_all_members_do_it() {
+        let (set, remote) = following();
+        let bytes = stream(&[
+            "SET a 1",
+            "PING",
+            "MULTI",
+            "RPUSH l 1 2",
+            "SELECT 5",
+            "SET b 2",
+            "EXEC",
+            "REPLCONF GETACK *",
+            "DEL none",
+            "PUBLISH c m",
+            "SADD s x",
+        ]);
+        assert_eq!(say(&set, &remote, &bytes), Ok(RepeatEnd::All));
+        let start = Offset::new(1000);
+        assert_eq!(set.head(), start.after(bytes.len()));
+        assert_eq!(set.stream_from(start).unwrap().concat(), bytes);
+        assert_eq!(digests(&set), ["22", "22", "22"]);
+        assert_eq!(set.resume_from().1, 5, "where the next stream goes on");
+    }
+
+    #[test]
+    fn members_share_the_memory_of_strings() {
+        let (set, remote) = following();
+        say(&set, &remote, &stream(&["SET a 12345678901234567890"])).unwrap();
+        digests(&set);
+        let at = |it: u16| {
+            let reading = set.read(set.member(Id(it)));
+            let view = reading.engine().view(3, WallMs(1));
+            view.peek(b"a").unwrap().as_string().unwrap().as_ptr() as usize
+        };
+        assert_eq!([at(1), at(2)], [at(0); 2]);
+    }
+
+    #[test]
+    fn a_write_that_says_what_nobody_knows_is_not_begun() {
+        let (set, remote) = following();
+        say(&set, &remote, &stream(&["SET a 1"])).unwrap();
+        let head = set.head();
+        let bytes = stream(&["SET b 1", "MULTI", "SET c 1", "XNONSENSE x", "EXEC"]);
+        let fault = say(&set, &remote, &bytes).unwrap_err();
+        assert_eq!(fault, LinkFault::UnknownCommand("XNONSENSE".into()));
+        assert_eq!(set.head(), head.after(stream(&["SET b 1"]).len()), "what was before is done");
+        assert_eq!(digests(&set), ["20", "20", "20"]);
+    }
+
+    #[test]
+    fn a_long_write_is_left_for_another_thread() {
+        let (set, remote) = following();
+        let members: Vec<String> = (0..50).map(|it| it.to_string()).collect();
+        say(&set, &remote, &stream(&[&format!("SADD s {}", members.join(" "))])).unwrap();
+        lower_long_elements(20);
+        let bytes = stream(&["SET a 1", "SUNIONSTORE t s", "SET b 1"]);
+        let (mut reader, mut batch) = (StreamReader::new(3), StreamBatch::default());
+        reader.push(&bytes);
+        reader.take(1000, &mut batch).unwrap();
+        let mut repeat = Repeat { remote: &remote, bytes: reader.bytes(), batch: &batch, done: 0 };
+        assert_eq!((set.repeat(&mut repeat), repeat.done), (Ok(RepeatEnd::Long), 1));
+        set.repeat_long(&mut repeat).unwrap();
+        assert_eq!((set.repeat(&mut repeat), repeat.done), (Ok(RepeatEnd::All), 3));
+        assert_eq!(set.apply(set.member(Id(1)), ApplyBudget::SHORT), Applied::Some);
+        assert_eq!(set.apply(set.member(Id(1)), ApplyBudget::SHORT), Applied::Long);
+    }
+
+    #[test]
+    fn nothing_is_done_for_a_master_that_is_not_followed_any_more() {
+        let (set, remote) = following();
+        assert!(set.stop_following());
+        let head = set.head();
+        assert_eq!(say(&set, &remote, &stream(&["SET a 1"])), Err(LinkFault::NotFollowed));
+        assert_eq!(set.head(), head);
+        let at = Position { replid: OTHER, offset: Offset::ZERO };
+        assert!(set.replace_data(&remote, set.new_engine(), at, 0).is_err());
+        let (history, before) = (set.history(), set.history().before());
+        assert_ne!(history.replid, OTHER);
+        assert_eq!(before, Some(Position { replid: OTHER, offset: head }));
+    }
+}

@@ -331,25 +331,35 @@ impl Follower {
                     server.set.push();
                     tasks::sleep(REST).await;
                 }
-                RepeatEnd::Long => {
-                    let (server, remote) = (server.clone(), remote.clone());
-                    let bytes = reader.bytes().to_vec();
-                    let taken = std::mem::take(batch);
-                    let long = tasks::apart(move || {
-                        let mut repeat =
-                            Repeat { remote: &remote, bytes: &bytes, batch: &taken, done };
-                        let ended = server.set.repeat_long(&mut repeat);
-                        (ended, repeat.done, taken)
-                    });
-                    let (ended, after, taken) = long.await;
-                    *batch = taken;
-                    let bytes = reader.bytes();
-                    self.deliver(&Repeat { remote: &self.remote, bytes, batch, done: after }, done);
-                    done = after;
-                    ended?;
-                }
+                RepeatEnd::Long => done = self.repeat_long(reader, batch, done).await?,
             }
         }
+    }
+
+    /// Does the write number `done` of the batch on a thread for long work. Answers how many are
+    /// done then.
+    async fn repeat_long(
+        &self,
+        reader: &mut StreamReader,
+        batch: &mut StreamBatch,
+        done: usize,
+    ) -> Result<usize, LinkFault> {
+        let (server, remote) = (self.server.clone(), self.remote.clone());
+        // They go there and come back: what is held may be long.
+        let lent = std::mem::replace(reader, StreamReader::new(0));
+        let lent_batch = std::mem::take(batch);
+        let long = tasks::apart(move || {
+            let (bytes, batch) = (lent.bytes(), &lent_batch);
+            let mut repeat = Repeat { remote: &remote, bytes, batch, done };
+            let ended = server.set.repeat_long(&mut repeat);
+            let after = repeat.done;
+            (ended, after, lent, lent_batch)
+        });
+        let (ended, after, lent, lent_batch) = long.await;
+        (*reader, *batch) = (lent, lent_batch);
+        let bytes = reader.bytes();
+        self.deliver(&Repeat { remote: &self.remote, bytes, batch, done: after }, done);
+        ended.map(|()| after)
     }
 
     /// Hands the messages of the writes from number `from` on to those who have subscribed here.

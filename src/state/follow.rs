@@ -1,5 +1,6 @@
 //! Whom the set follows, as operators say it.
 
+use super::mailbox::UnblockAs;
 use super::server::Server;
 use crate::base::remote_address::RemoteAddress;
 use crate::command::Fault;
@@ -27,6 +28,10 @@ impl Server {
             return Err(OWN_MASTER);
         }
         self.set.follow(RemoteMaster::new(address.clone(), clock::mono_now()));
+        // What they wait for, acknowledgements of their writes and the like, may never come.
+        self.clients.each(|it| {
+            it.unblock(UnblockAs::Error);
+        });
         self.remember_master(Some(address));
         Ok("OK")
     }

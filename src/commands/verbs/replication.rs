@@ -119,6 +119,13 @@ fn hello(context: &mut CommandContext<'_>) -> Result<ReplicaHello, Fault> {
 }
 
 fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.server.set.is_following() {
+        return Err(Fault::Static(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 \
+             if a replica is configured to be writable (which is not the default) writes to \
+             replicas are just local and are not propagated.",
+        ));
+    }
     let replicas = context.args.int()?;
     let timeout = timeout(context)?;
     let replicas = usize::try_from(replicas).unwrap_or(0);
@@ -132,6 +139,12 @@ fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 /// Nobody keeps an append-only file, so what is asked for never comes.
 fn wait_aof(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.server.set.is_following() {
+        return Err(Fault::Static(
+            "ERR WAITAOF cannot be used with replica instances. Please also note that writes to \
+             replicas are just local and are not propagated.",
+        ));
+    }
     const NOT_LOCAL: Fault = Fault::Static("ERR value is out of range, value must between 0 and 1");
     let local = context.args.int()?;
     if !(0..=1).contains(&local) {
