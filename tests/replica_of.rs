@@ -213,9 +213,9 @@ fn writes_under_load_arrive_and_readers_of_replicas_never_go_back() {
 
 #[test]
 fn a_replica_refuses_writes_in_redis_words() {
-    let server = redis();
-    let ours = Server::entourage(&["--replicaof", &format!("127.0.0.1:{}", server.port())]);
+    let (server, ours) = (redis(), Server::entourage(&[]));
     let mut wire = ours.dial();
+    follow(&mut wire, server.port());
     until_up(&mut wire);
     let read_only = "READONLY You can't write against a read only replica.";
     for line in ["SET a 1", "DEL a", "FLUSHALL", "BLPOP l 1", "MIGRATE 127.0.0.1 1 k 0 100"] {
