@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::process::Command;
-use support::{Server, Wire, ok, starts};
+use support::{Server, Wire, ok, starts, until};
 
 const FILE: &str = "\
 # Whoever reads this: the front door.
@@ -82,7 +82,10 @@ fn only_what_was_changed_is_written_and_a_reload_changes_nothing() {
     comes_to_the_same(&server, &mut wire);
     assert_eq!(fs::read_dir(server.dir()).unwrap().count(), 2, "the file, and what was said");
     ok(&mut wire, "MULTI");
-    starts(&wire.ask("CONFIG REWRITE"), "ERR CONFIG REWRITE is not allowed inside a transaction");
+    assert_eq!(wire.ask("CONFIG SET timeout 7").string(), "QUEUED");
+    assert_eq!(wire.ask("CONFIG REWRITE").string(), "QUEUED");
+    assert_eq!(wire.ask("EXEC").list().len(), 2);
+    until("the file", || file(&server).contains("timeout = \"7s\"").then_some(()));
 }
 
 #[test]
