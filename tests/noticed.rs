@@ -186,10 +186,12 @@ fn client_list_ends_with_level_and_floor() {
         assert_eq!([last[0].0, last[1].0], ["level", "floor"], "{line}");
         (last[0].1.to_owned(), last[1].1.to_owned())
     };
-    assert_eq!(told(&mut wire), ("global".to_owned(), "-".to_owned()));
+    assert_eq!(told(&mut wire).0, "global");
     ok(&mut wire, "SET a 1");
     let head = field(&mut wire, "replication", "master_repl_offset");
-    assert_eq!(told(&mut wire).1, head);
+    assert_eq!([&mut wire, &mut other].map(|it| told(it).1), [&*head, &*head], "one for all");
+    ok(&mut other, "PROXY CONSISTENCY sticky");
+    assert_eq!(told(&mut other), ("sticky".to_owned(), "-".to_owned()), "it has seen nothing");
     ok(&mut wire, "PROXY CONSISTENCY bounded 50ms 1mb");
     assert_eq!(told(&mut wire).0, "bounded:50ms:1mb");
     ok(&mut wire, "PROXY CONSISTENCY bounded 50ms 2mb");

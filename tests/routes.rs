@@ -350,10 +350,17 @@ fn in_the_example_reports_run_at_their_own_member_and_nothing_else_does() {
     assert!(explained(&mut operator, "KEYS *").starts_with(keys));
     let get = "members not dedicated to other routes → n2, n3; chosen n1; because no-replicas";
     assert!(explained(&mut operator, "GET plain").starts_with(get));
-    order(&mut operator, &["reports"], "DRAIN");
+    let refused = "REFUSEDORDER reports is the last replica in service that route `analytics` names: \
+                   without it its reads have only their ladder (catch-up, wait 2s, error); write";
+    for what in ["DRAIN", "REMOVE"] {
+        let told = operator.ask(&format!("PROXY NODE reports {what}")).string();
+        assert_eq!(told, format!("{refused} {what} FORCE if that is meant"));
+    }
+    order(&mut operator, &["reports"], "DRAIN FORCE");
+    assert!(server.said().contains("event=route-without-member route=analytics last=reports"));
     starts(&operator.ask("KEYS *"), "LAGGED no member that may serve this read is in service");
     let nobody =
-        "chosen nobody: -LAGGED, no member that may serve it is in service; because lagged";
+        "chosen nobody: -LAGGED, no member that may serve it is in service; because lagged: no member";
     assert!(explained(&mut operator, "KEYS *").contains(nobody));
     order(&mut operator, &["reports"], "UNDRAIN");
     assert_eq!(operator.ask("KEYS *").list().len(), 2);
@@ -376,7 +383,7 @@ fn the_ladder_decides_when_the_member_of_a_route_is_behind_or_away() {
     assert_eq!(wire.ask("KEYS *").list().len(), 1, "the default ladder ends at the master");
     let master = "members tag:slow → reports; chosen n1; because master-on-lag";
     assert!(explained(&mut wire, "KEYS *").starts_with(master));
-    order(&mut wire, &["reports"], "DRAIN");
+    order(&mut wire, &["reports"], "DRAIN FORCE");
     assert!(explained(&mut wire, "KEYS *").starts_with(master));
     assert_eq!(wire.ask("KEYS *").list().len(), 1);
 
