@@ -359,8 +359,7 @@ fn in_the_example_reports_run_at_their_own_member_and_nothing_else_does() {
     order(&mut operator, &["reports"], "DRAIN FORCE");
     assert!(server.said().contains("event=route-without-member route=analytics last=reports"));
     starts(&operator.ask("KEYS *"), "LAGGED no member that may serve this read is in service");
-    let nobody =
-        "chosen nobody: -LAGGED, no member that may serve it is in service; because lagged: no member";
+    let nobody = "chosen nobody: -LAGGED, no member that may serve it is in service; because lagged: no member";
     assert!(explained(&mut operator, "KEYS *").contains(nobody));
     order(&mut operator, &["reports"], "UNDRAIN");
     assert_eq!(operator.ask("KEYS *").list().len(), 2);
@@ -428,7 +427,7 @@ fn a_member_is_added_with_a_name_and_serves_the_routes_of_its_tags() {
         ("NAME reports", "REFUSEDORDER no member was added: the member name `reports` is taken"),
         (
             "NAME n2",
-            "REFUSEDORDER no member was added: the member name `n2` is that of the second member",
+            "REFUSEDORDER no member was added: the member name `n2` is kept for the second member",
         ),
         ("NAME tag:a", "ERR a name, a tag or a zone is 1 to 64 letters, digits, "),
         ("NAME", "ERR syntax error"),

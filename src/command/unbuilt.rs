@@ -31,10 +31,7 @@ const UNBUILT: &[(&str, &[&str])] = &[
         "bitmaps are not built yet",
         &["BITCOUNT", "BITFIELD", "BITFIELD_RO", "BITOP", "BITPOS", "GETBIT", "SETBIT"],
     ),
-    (
-        "HyperLogLog is not built yet",
-        &["PFADD", "PFCOUNT", "PFDEBUG", "PFMERGE", "PFSELFTEST"],
-    ),
+    ("HyperLogLog is not built yet", &["PFADD", "PFCOUNT", "PFDEBUG", "PFMERGE", "PFSELFTEST"]),
     (
         "geo commands are not built yet",
         &[
@@ -54,10 +51,7 @@ const UNBUILT: &[(&str, &[&str])] = &[
         "nothing is written to disk yet: a restart loses all data",
         &["BGREWRITEAOF", "BGSAVE", "SAVE"],
     ),
-    (
-        "users with rules are not built yet: there is one password, CONFIG SET requirepass",
-        &["ACL"],
-    ),
+    ("users with rules are not built yet: there is one password, CONFIG SET requirepass", &["ACL"]),
     ("it is not built yet: CLIENT LIST and SLOWLOG GET tell what clients do", &["MONITOR"]),
     ("there are no modules", &["MODULE"]),
     ("the master is changed by PROXY FAILOVER TO name", &["FAILOVER"]),

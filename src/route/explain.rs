@@ -193,7 +193,13 @@ mod tests {
     use crate::route::{Ladder, LadderPosition, Selector, StaticMembers};
 
     fn explained(route: &Route, allowed: Option<Allowed>) -> Vec<String> {
-        explained_at(Level::Sticky, Floor::Needs(Offset::new(95)), &Ladder::default(), route, allowed)
+        explained_at(
+            Level::Sticky,
+            Floor::Needs(Offset::new(95)),
+            &Ladder::default(),
+            route,
+            allowed,
+        )
     }
 
     fn explained_at(

@@ -226,8 +226,10 @@ fn too_many(context: &CommandContext<'_>) -> Option<String> {
     let followers = context.server.set.followers(context.now);
     let there_are = followers.iter().filter(|it| it.is_replica()).count();
     (there_are < wanted.into()).then(|| {
-        format!("OK, but there are {there_are} replicas: until there are {wanted}, every write \
-                 waits for its timeout and answers -NOTDURABLE")
+        format!(
+            "OK, but there are {there_are} replicas: until there are {wanted}, every write \
+                 waits for its timeout and answers -NOTDURABLE"
+        )
     })
 }
 
