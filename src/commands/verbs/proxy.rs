@@ -13,7 +13,7 @@ use crate::commands::{
     session_container, session_prefix, session_row, stats, stats_json,
 };
 use crate::config::Config;
-use crate::node::{View, present};
+use crate::node::{FollowerStatus, View, present};
 use crate::resp::{OwnedRequest, Request};
 use crate::route::{Acks, Explanation, Level, StickyScope, explain};
 use crate::runtime::tasks;
@@ -224,7 +224,9 @@ fn too_many(context: &CommandContext<'_>) -> Option<String> {
         return None;
     };
     let followers = context.server.set.followers(context.now);
-    let there_are = followers.iter().filter(|it| it.is_replica()).count();
+    let counts_hosted = context.server.set.counts_hosted();
+    let counts = |it: &&FollowerStatus| it.is_replica() && (counts_hosted || it.member.is_none());
+    let there_are = followers.iter().filter(counts).count();
     (there_are < wanted.into()).then(|| {
         format!(
             "OK, but there are {there_are} replicas: until there are {wanted}, every write \
