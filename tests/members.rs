@@ -334,7 +334,7 @@ fn a_session_is_told_when_it_asks_for_more_acks_than_there_are_replicas() {
 
 #[test]
 fn a_paused_replica_that_lacks_nothing_does_not_lag() {
-    let (server, mut wire) = paused(&["--loglevel", "warning"]);
+    let (server, mut wire) = paused(&[]);
     let lag = |wire: &mut Wire, field: &str| node(wire, "n2")[field].int().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(20));
     assert_eq!((lag(&mut wire, "lag-bytes"), lag(&mut wire, "lag-us")), (0, 0));

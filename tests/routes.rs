@@ -426,9 +426,10 @@ fn a_member_is_added_with_a_name_and_serves_the_routes_of_its_tags() {
     let refusals = [
         ("NAME reports", "REFUSEDORDER no member was added: the member name `reports` is taken"),
         (
-            "NAME n2",
-            "REFUSEDORDER no member was added: the member name `n2` is kept for the second member",
+            "NAME n7",
+            "REFUSEDORDER no member was added: the member name `n7` is kept for the 7th member",
         ),
+        ("NAME n2", "REFUSEDORDER no member was added: the member name `n2` is taken"),
         ("NAME tag:a", "ERR a name, a tag or a zone is 1 to 64 letters, digits, "),
         ("NAME", "ERR syntax error"),
         ("extra", "ERR syntax error"),

@@ -23,7 +23,7 @@ const UNBUILT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Lua scripts are not built yet, nor what client libraries do with them, like releasing locks",
+        "Lua scripts are not built yet, nor the locks that client libraries release with them",
         &["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "SCRIPT"],
     ),
     ("functions are not built yet", &["FCALL", "FCALL_RO", "FUNCTION"]),

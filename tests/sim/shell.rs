@@ -120,7 +120,9 @@ impl Shell {
                 Action::Block(id, on) => self.block(id, on),
                 Action::Apart(job, slot) => jobs = Some((job, slot)),
                 Action::Close(why) => ends = Some(why),
-                Action::ShutDown | Action::Follow(_) => unreachable!("nobody asks for it"),
+                Action::Follow(_) | Action::Later(_) | Action::ShutDown => {
+                    unreachable!("nobody asks for it")
+                }
             }
         }
         if self.connection.is_closing() && self.connection.poll_transmit().is_none() {

@@ -197,7 +197,7 @@ fn spare_the_last(
             continue;
         }
         if !is_forced {
-            return Err(codes::last_of_route(name, &route.name, &route.ladder, &order));
+            return Err(codes::last_of_route(name, &route.name, route.ladder, &order));
         }
         log::warn!("event=route-without-member route={} last={name}", route.name);
     }

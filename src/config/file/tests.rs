@@ -348,9 +348,10 @@ fn members_say_what_they_take() {
     );
     let known = "`name`, `tags`, `zone`, `dedicated`";
     refused(
-        "[[member]]\ntag = \"a\"\n",
-        &format!("e.toml:2: unknown key `tag`, accepted are {known}"),
+        "[[member]]\nlabel = \"a\"\n",
+        &format!("e.toml:2: unknown key `label`, accepted are {known}"),
     );
+    refused("[[member]]\ntag = \"a\"\n", "e.toml:2: unknown key `tag`, did you mean `tags`?");
     let many: Vec<String> = (0..17).map(|it| format!("'t{it}'")).collect();
     refused(
         &format!("[[member]]\ntags = [{}]\n", many.join(", ")),
