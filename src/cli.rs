@@ -85,7 +85,7 @@ struct Serve {
     /// Listen at this port: of each --bind without one, else of the first listener [default: 6379]
     #[arg(long, value_name = "N")]
     port: Option<String>,
-    /// Listen on this unix socket
+    /// Listen on this unix socket, and at no port unless --bind or --port is given, too
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
     /// Host this many replicas beside the master [default: 2]
@@ -278,6 +278,10 @@ mod tests {
             "--bind here is not accepted; write an address or a name of this host, with a port or \
              without, like 127.0.0.1:6379, [::1]:6379 or localhost"
         );
+        assert_eq!(
+            refused("entourage --bind 6390"),
+            "--bind 6390 is a port, and no address; write --port 6390, or --bind 127.0.0.1:6390"
+        );
         assert!(refused("entourage --level sticki").contains("write master, linearizable"));
         assert!(refused("entourage --protected-mode 1").ends_with("write yes or no"));
         assert!(refused("entourage --loglevel loud").contains("debug, verbose, notice, warning"));
@@ -296,6 +300,9 @@ mod tests {
         let kind = |words: &str| parse(words.split(' ')).unwrap_err().kind();
         assert_eq!(kind("entourage --version"), clap::error::ErrorKind::DisplayVersion);
         assert_eq!(kind("entourage --help"), clap::error::ErrorKind::DisplayHelp);
+        let help = parse(["entourage", "--help"]).unwrap_err().to_string();
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("unix socket, and at no port unless --bind or --port"), "{words}");
         assert_eq!(kind("entourage --nonsense"), clap::error::ErrorKind::UnknownArgument);
         assert_eq!(kind("entourage check"), clap::error::ErrorKind::MissingRequiredArgument);
     }

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let checked = match configured(&invocation, &process::read_text) {
         Ok(checked) => checked,
         Err(why) => {
-            eprintln!("entourage: {why}");
+            why.lines().for_each(|it| eprintln!("entourage: {it}"));
             return ExitCode::from(MISCONFIGURED);
         }
     };

@@ -128,7 +128,7 @@ fn a_file_says_what_was_at_the_start_or_what_node_add_has_made_of_it() {
     server.write_config(&with(4));
     let why = "RELOADFAILED entourage.toml: set.replicas = 4 needs a restart: it is 3 now";
     starts(&wire.ask("PROXY RELOAD"), why);
-    assert_eq!(wire.ask("PROXY NODE n4 REMOVE").string(), "OK");
+    assert_eq!(wire.ask("PROXY NODE n4 REMOVE FORCE").string(), "OK", "a route names it");
     server.write_config(&with(2));
     assert_eq!(wire.ask("PROXY RELOAD").string(), "OK");
 }

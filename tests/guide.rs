@@ -133,6 +133,16 @@ fn every_program_runs_to_its_end() {
     assert!(2 <= count, "{count} programs");
 }
 
+/// What does not fit is told elsewhere in the guide.
+const README_LINES_MAX: usize = 150;
+
+#[test]
+fn the_readme_is_short() {
+    let text = fs::read_to_string(root().join("README.md")).expect("it can be read");
+    let lines = text.lines().count();
+    assert!(lines <= README_LINES_MAX, "{lines} lines");
+}
+
 /// What redis-cli shows for the commands of a block.
 fn redis_cli(server: &Server, block: &str) -> String {
     let commands = block.lines().filter_map(|it| it.strip_prefix("> "));

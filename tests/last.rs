@@ -89,12 +89,12 @@ fn it_tells_of_transactions_within_and_behind_them() {
     let mut wire = server.dial();
     send(&mut wire, &["MULTI", "GET a", "PROXY LAST", "SET a 1", "PROXY LAST", "PING", "EXEC"]);
     let answers = wire.read_many(7).pop().unwrap().list().to_vec();
-    assert_eq!(told(&answers[1]), "watching nil - n1");
+    assert_eq!(told(&answers[1]), "transaction nil - n1");
     assert_eq!(told(&answers[3]), "write nil - n1");
     assert_eq!(last(&mut wire), "write nil - n1");
     send(&mut wire, &["MULTI", "GET a", "EXEC", "PROXY LAST", "MULTI", "PROXY LAST", "DISCARD"]);
     let answers = wire.read_many(7);
-    assert_eq!(told(&answers[3]), "watching nil - n1");
+    assert_eq!(told(&answers[3]), "transaction nil - n1");
     assert_eq!(last(&mut wire), "proxy nil - nil", "DISCARD");
 }
 

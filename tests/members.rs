@@ -128,7 +128,10 @@ fn orders_that_make_no_sense_are_refused_with_a_reason() {
     starts(&wire.ask("PROXY FAILOVER TO n1"), "REFUSEDORDER n1 cannot take over: it is the master");
     order(&mut wire, &["n2"], "PAUSE");
     starts(&wire.ask("PROXY FAILOVER TO n2"), "REFUSEDORDER n2 cannot take over: it is paused");
-    starts(&wire.ask("PROXY FAILOVER FROM n2"), "ERR syntax error");
+    for words in ["", " FROM n2", " n2", " TO", " TO n2 n3"] {
+        let told = wire.ask(&format!("PROXY FAILOVER{words}"));
+        starts(&told, "ERR write PROXY FAILOVER TO and a name, like n2");
+    }
     order(&mut wire, &["n3"], "DRAIN");
     starts(&wire.ask("PROXY FAILOVER TO n3"), "REFUSEDORDER n3 cannot take over: it is drained");
     assert_eq!(node(&mut wire, "n3")["state"].string(), "drained", "nothing has changed");
@@ -317,6 +320,47 @@ fn writes_are_refused_once_too_few_replicas_are_near_and_nothing_changes() {
 }
 
 #[test]
+fn a_session_is_told_when_it_asks_for_more_acks_than_there_are_replicas() {
+    let server = Server::entourage(&[]);
+    let mut wire = server.dial();
+    assert_eq!(wire.ask("PROXY ACKS 2 100").string(), "OK");
+    let told = wire.ask("PROXY ACKS 3 1").to_string();
+    assert!(told.starts_with("+OK, but there are 2 replicas: until there are 3, every"), "{told}");
+    starts(&wire.ask("SET a 1"), "NOTDURABLE");
+    assert_eq!(wire.ask("PROXY NODE ADD").string(), "n4");
+    assert_eq!(wire.ask("PROXY ACKS 3 1").string(), "OK");
+    assert_eq!(wire.ask("PROXY ACKS 0").string(), "OK");
+}
+
+#[test]
+fn a_paused_replica_that_lacks_nothing_does_not_lag() {
+    let (server, mut wire) = paused(&[]);
+    let lag = |wire: &mut Wire, field: &str| node(wire, "n2")[field].int().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert_eq!((lag(&mut wire, "lag-bytes"), lag(&mut wire, "lag-us")), (0, 0));
+    ok(&mut wire, "SET a 1");
+    support::until_behind(&mut wire, BOTH, 20_000);
+    drop(server);
+}
+
+#[test]
+fn where_nobody_can_tell_how_old_a_replica_is_that_is_said() {
+    let server = Server::entourage(&[]);
+    server.disconnects_replicas();
+    let mut wire = server.dial();
+    ok(&mut wire, "CONFIG SET replica-feed-limit 1mb");
+    order(&mut wire, &["n2"], "PAUSE");
+    for _ in 0..3 {
+        wire.cmd(&["SET", "a", &"x".repeat(1 << 20)]);
+    }
+    until("it to be cut off", || (node(&mut wire, "n2")["lag-us"].int() == Some(-1)).then_some(()));
+    let text = wire.ask("PROXY NODES TEXT").string();
+    assert!(text.contains("  lag-us        unknown\n"), "{text}");
+    let told = wire.ask("PROXY EXPLAIN GET a").to_string();
+    assert!(told.contains(" bytes, nobody can tell for how long in-flight "), "{told}");
+}
+
+#[test]
 fn wait_counts_replicas_past_this_sessions_own_last_write() {
     let (server, mut wire) = paused(&[]);
     ok(&mut wire, "SET a 1");
@@ -394,14 +438,13 @@ fn an_explanation_tells_all_that_was_weighed_and_changes_nothing() {
     let lines: Vec<String> = lines.list().iter().map(Value::string).collect();
     let offset = token.string().split(':').nth(1).unwrap().to_owned();
     assert_eq!(lines[..3], ["command get read", "route default (no rule matched)", "level global"]);
-    assert_eq!(lines[3], "scope connection");
-    assert_eq!(lines[4], format!("floor {offset} of every client of this proxy"));
-    assert_eq!(lines[5], "ladder catch-up, master");
-    assert_eq!(lines[6], format!("master n1 offset {offset}"));
-    assert!(lines[7].starts_with(&format!("replica n2 offset 0 behind {offset} bytes ")));
-    assert!(lines[8].starts_with("replica n3 ") && lines[8].ends_with("paused"));
-    assert_eq!(lines[9], "chosen n1");
-    assert!(lines[10].starts_with("because master-on-lag: "));
+    assert_eq!(lines[3], format!("floor {offset} of every client of this proxy"));
+    assert_eq!(lines[4], "ladder catch-up, master");
+    assert_eq!(lines[5], format!("master n1 offset {offset}"));
+    assert!(lines[6].starts_with(&format!("replica n2 offset 0 behind {offset} bytes, at most ")));
+    assert!(lines[7].starts_with("replica n3 ") && lines[7].ends_with("paused"));
+    assert_eq!(lines[8], "chosen n1");
+    assert!(lines[9].starts_with("because master-on-lag: "));
     assert_eq!(wire.ask("PROXY TOKEN"), token);
     assert!(wire.ask("PROXY EXPLAIN SET a 2").to_string().contains("because write"));
     assert!(wire.ask("PROXY EXPLAIN PING").to_string().contains("by the proxy itself"));

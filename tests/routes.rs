@@ -350,10 +350,16 @@ fn in_the_example_reports_run_at_their_own_member_and_nothing_else_does() {
     assert!(explained(&mut operator, "KEYS *").starts_with(keys));
     let get = "members not dedicated to other routes → n2, n3; chosen n1; because no-replicas";
     assert!(explained(&mut operator, "GET plain").starts_with(get));
-    order(&mut operator, &["reports"], "DRAIN");
+    let refused = "REFUSEDORDER reports is the last replica in service that route `analytics` names: \
+                   without it its reads have only their ladder (catch-up, wait 2s, error); write";
+    for what in ["DRAIN", "REMOVE"] {
+        let told = operator.ask(&format!("PROXY NODE reports {what}")).string();
+        assert_eq!(told, format!("{refused} {what} FORCE if that is meant"));
+    }
+    order(&mut operator, &["reports"], "DRAIN FORCE");
+    assert!(server.said().contains("event=route-without-member route=analytics last=reports"));
     starts(&operator.ask("KEYS *"), "LAGGED no member that may serve this read is in service");
-    let nobody =
-        "chosen nobody: -LAGGED, no member that may serve it is in service; because lagged";
+    let nobody = "chosen nobody: -LAGGED, no member that may serve it is in service; because lagged: no member";
     assert!(explained(&mut operator, "KEYS *").contains(nobody));
     order(&mut operator, &["reports"], "UNDRAIN");
     assert_eq!(operator.ask("KEYS *").list().len(), 2);
@@ -376,7 +382,7 @@ fn the_ladder_decides_when_the_member_of_a_route_is_behind_or_away() {
     assert_eq!(wire.ask("KEYS *").list().len(), 1, "the default ladder ends at the master");
     let master = "members tag:slow → reports; chosen n1; because master-on-lag";
     assert!(explained(&mut wire, "KEYS *").starts_with(master));
-    order(&mut wire, &["reports"], "DRAIN");
+    order(&mut wire, &["reports"], "DRAIN FORCE");
     assert!(explained(&mut wire, "KEYS *").starts_with(master));
     assert_eq!(wire.ask("KEYS *").list().len(), 1);
 
@@ -420,9 +426,10 @@ fn a_member_is_added_with_a_name_and_serves_the_routes_of_its_tags() {
     let refusals = [
         ("NAME reports", "REFUSEDORDER no member was added: the member name `reports` is taken"),
         (
-            "NAME n2",
-            "REFUSEDORDER no member was added: the member name `n2` is that of the second member",
+            "NAME n7",
+            "REFUSEDORDER no member was added: the member name `n7` is kept for the 7th member",
         ),
+        ("NAME n2", "REFUSEDORDER no member was added: the member name `n2` is taken"),
         ("NAME tag:a", "ERR a name, a tag or a zone is 1 to 64 letters, digits, "),
         ("NAME", "ERR syntax error"),
         ("extra", "ERR syntax error"),

@@ -164,7 +164,7 @@ fn a_transactions_tag_stands_before_all_of_it() {
     follows(&mut wire, "*2\r\n+OK\r\n$1\r\n1\r\n+PONG\r\n+OK\r\n+QUEUED\r\n");
     assert_eq!(
         tag(&mut wire),
-        "because=watching level=null steps= member=n1 behind-bytes=:0 token"
+        "because=transaction level=null steps= member=n1 behind-bytes=:0 token"
     );
     follows(&mut wire, "*1\r\n$1\r\n1\r\n");
     for line in ["MULTI", "HELLO 2", "GET a", "EXEC", "GET a"] {

@@ -118,6 +118,14 @@ pub fn last_in_service(name: &str, order: &str) -> Fault {
     ))
 }
 
+/// The last member in service that a route names is taken out of service only on a second word.
+pub fn last_of_route(name: &str, route: &str, ladder: impl Display, order: &str) -> Fault {
+    Fault::Message(format!(
+        "REFUSEDORDER {name} is the last replica in service that route `{route}` names: without it \
+         its reads have only their ladder ({ladder}); write {order} FORCE if that is meant"
+    ))
+}
+
 /// A member that cannot be added.
 pub fn not_added(why: impl Display) -> Fault {
     Fault::Message(format!("REFUSEDORDER no member was added: {why}"))

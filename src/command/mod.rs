@@ -13,6 +13,7 @@ mod spec;
 mod row;
 mod help;
 mod uses;
+pub mod unbuilt;
 
 pub use args::{Args, CallEnv};
 pub use fault::{Fault, echo};

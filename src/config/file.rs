@@ -1,11 +1,11 @@
 //! The TOML file as written, and its way into the tree.
 
-use super::leaf::{ACCEPTED, GroupName, Leaf, Many, MemberWord, NameGlob};
+use super::leaf::{GroupName, Leaf, Many, MemberWord, NameGlob};
 use super::outside::Outside;
-use super::place::{self, What, Wrong};
-use super::redis_names;
+use super::place::{self, Wrong};
 use super::slot::Slot;
 use super::table::{PARAMS, Section};
+use super::toml_error::{is_toml, of_serde, unknown_key};
 use super::tree::selectable;
 use super::{Address, Config, Listener};
 use crate::base::limits::REPLICAS_MAX;
@@ -97,19 +97,26 @@ struct RawRoute {
 }
 
 impl Config {
-    /// Reads a config file. `file` is its name in the refusal, which says on one line what is wrong
-    /// and where.
+    /// Reads a config file. `file` is its name in the refusal, which says what is wrong and where,
+    /// on one line for each that is.
     pub fn parse(file: &str, text: &str) -> Result<Config, String> {
         Config::parse_with(file, text, &Outside::NOTHING)
     }
 
     /// The same, with names of hosts and of commands looked up.
     pub fn parse_with(file: &str, text: &str, outside: &Outside<'_>) -> Result<Config, String> {
-        read(text, outside).map_err(|wrong| wrong.told(file, text))
+        let told = |wrong: Wrong| wrong.told(file, text);
+        let (raw, config) = written_down(text).map_err(|first| {
+            let all: Vec<String> = all_wrong(text, first).into_iter().map(told).collect();
+            all.join("\n")
+        })?;
+        made(raw, config, outside).map_err(told)
     }
 }
 
-fn read(text: &str, outside: &Outside<'_>) -> Result<Config, Wrong> {
+/// The file as written, and the settings of its sections. What is wrong with it is so by itself,
+/// whatever else the file says.
+fn written_down(text: &str) -> Result<(File, Config), Wrong> {
     let raw: File = toml::from_str(text).map_err(|it| of_serde(text, &it))?;
     let mut config = Config::default();
     for (section, params) in
@@ -117,6 +124,32 @@ fn read(text: &str, outside: &Outside<'_>) -> Result<Config, Wrong> {
     {
         take_params(&mut config, text, section, params)?;
     }
+    Ok((raw, config))
+}
+
+/// Lines of one file that are told to be wrong.
+const WRONG_LINES_MAX: usize = 20;
+
+/// The first, and what else is wrong on other lines: they are read with each line left out that is
+/// wrong. Ends where leaving one out would make another wrong.
+fn all_wrong(text: &str, first: Wrong) -> Vec<Wrong> {
+    let mut left = text.to_owned();
+    let mut found = vec![first];
+    while found.len() < WRONG_LINES_MAX {
+        let without = found.last().and_then(|it| it.blank(&left));
+        let Some(without) = without.filter(|it| is_toml(it)) else { break };
+        left = without;
+        match written_down(&left) {
+            Err(wrong) if !wrong.is_of_another_line() => found.push(wrong),
+            _ => break,
+        }
+    }
+    found.sort_by_key(|it| it.span.as_ref().map(|it| it.start));
+    found
+}
+
+/// The settings of a file, with what must fit together.
+fn made(raw: File, mut config: Config, outside: &Outside<'_>) -> Result<Config, Wrong> {
     if !raw.listener.is_empty() {
         config.listeners = listeners(raw.listener, outside)?;
     }
@@ -133,43 +166,6 @@ fn read(text: &str, outside: &Outside<'_>) -> Result<Config, Wrong> {
     Ok(config)
 }
 
-/// What serde refused. A [`Leaf`] says what it accepts; the rest says what was found in its words.
-fn of_serde(text: &str, error: &toml::de::Error) -> Wrong {
-    let words = error.message().trim().replace('\n', " ");
-    let Some(span) = error.span() else { return Wrong { span: None, what: What::Static(words) } };
-    if let Some(accepted) = words.strip_prefix(ACCEPTED) {
-        return Wrong::value(span, accepted.to_owned());
-    }
-    if let Some(accepted) = words.contains(NUMBER_TOO_LARGE).then(|| accepted_at(text, &span)) {
-        return Wrong::value(word_at(text, &span), accepted);
-    }
-    let unknown = words.strip_prefix("unknown field `").and_then(|it| it.split('`').next());
-    if let Some(advice) = unknown.and_then(redis_names::advice) {
-        return Wrong::says(span, advice);
-    }
-    let words = words.replace("unknown field", "unknown key");
-    let words = words.replace("expected one of", "accepted are");
-    Wrong::says(span, words.replace("missing field", "missing key"))
-}
-
-/// What the TOML parser says of a number that nothing here can hold.
-const NUMBER_TOO_LARGE: &str = "number too large";
-
-/// What the key of the line with this place takes.
-fn accepted_at(text: &str, span: &Range<usize>) -> String {
-    let key = place::key_at(text, place::line_of(text, span));
-    let param = PARAMS.iter().find(|it| it.key() == key);
-    param.map_or_else(|| "a smaller number".to_owned(), |it| it.slot.accepted())
-}
-
-/// The whole word around a place that the parser gave up at.
-fn word_at(text: &str, span: &Range<usize>) -> Range<usize> {
-    let ends = |it: char| it.is_whitespace() || ",]}=#".contains(it);
-    let start = text[..span.start].rfind(ends).map_or(0, |it| it + 1);
-    let end = text[span.start..].find(ends).map_or(text.len(), |it| span.start + it);
-    start..end.max(start)
-}
-
 fn take_params(
     config: &mut Config,
     text: &str,
@@ -180,10 +176,8 @@ fn take_params(
         let name = key.get_ref();
         let here = || PARAMS.iter().filter(|it| it.section == section);
         let Some(param) = here().find(|it| it.name == name) else {
-            let names = here().map(|it| format!("`{}`", it.name)).collect::<Vec<_>>().join(", ");
-            let unknown = || format!("unknown key `{name}`, accepted are {names}");
-            let what = redis_names::advice(name).unwrap_or_else(unknown);
-            return Err(Wrong::says(key.span(), what));
+            let names: Vec<&str> = here().map(|it| it.name).collect();
+            return Err(Wrong::says(key.span(), unknown_key(name, &names)));
         };
         let taken = written(&param.slot, value.get_ref())
             .is_some_and(|it| param.slot.take(config, &it).is_ok());

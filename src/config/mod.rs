@@ -16,6 +16,8 @@ mod reload;
 mod rewrite;
 mod outside;
 mod redis_names;
+mod similar;
+mod toml_error;
 mod check;
 mod locate;
 mod reference;

@@ -63,6 +63,8 @@ impl Outside<'_> {
             "*" => Some(Ipv4Addr::UNSPECIFIED.into()),
             _ if name.eq_ignore_ascii_case("localhost") => Some(Ipv4Addr::LOCALHOST.into()),
             _ if name.is_empty() || !name.bytes().all(is_name) => None,
+            // The system would take a port for an address: 6390 for 0.0.24.246.
+            _ if name.bytes().all(|it| it.is_ascii_digit()) => None,
             _ => (self.resolve)(name),
         }
     }
@@ -80,7 +82,11 @@ mod tests {
 
     #[test]
     fn an_address_may_be_a_name_and_lack_its_port() {
-        let resolve = |name: &str| (name == "db-1.example").then(|| IpAddr::from([10, 0, 0, 7]));
+        let resolve = |name: &str| match name {
+            "db-1.example" => Some(IpAddr::from([10, 0, 0, 7])),
+            "6390" => Some(IpAddr::from([0, 0, 24, 246])),
+            _ => None,
+        };
         let outside = Outside { resolve: &resolve, ..Outside::NOTHING };
         let read = |text: &str| outside.address(text, 6379).map(|it| it.to_string());
         for (text, address) in [
@@ -98,7 +104,17 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some(address), "{text}");
         }
-        for bad in ["", ":1", "localhost:", "localhost:70000", "nobody", "a b", "1.2.3.4:x"] {
+        for bad in [
+            "",
+            ":1",
+            "localhost:",
+            "localhost:70000",
+            "nobody",
+            "a b",
+            "1.2.3.4:x",
+            "6390",
+            "6390:1",
+        ] {
             assert_eq!(read(bad), None, "{bad:?}");
         }
     }

@@ -107,6 +107,12 @@ impl Overrides {
         let port = self.port()?;
         let mut listeners = Vec::new();
         for text in &self.bind {
+            if text.parse::<u16>().is_ok() {
+                return Err(format!(
+                    "--bind {text} is a port, and no address; write --port {text}, or --bind \
+                     127.0.0.1:{text}"
+                ));
+            }
             let at = outside.address(text, port.unwrap_or(Address::PORT));
             let at = at.ok_or_else(|| refused("bind", text, Address::ACCEPTED))?;
             listeners.push(Address::Tcp(at));

@@ -40,6 +40,25 @@ impl Wrong {
         Wrong { span: Some(span), what: What::Foolish(words) }
     }
 
+    /// The text without the line on which this is wrong, every other byte in its place; `None` when
+    /// it is a whole table, or nobody knows where.
+    pub fn blank(&self, text: &str) -> Option<String> {
+        let line = line_of(text, self.span.as_ref()?);
+        let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let length = text[start..].find('\n').unwrap_or(text.len() - start);
+        let written = &text[start..start + length];
+        let is_table = written.trim_start().starts_with('[');
+        if is_table || written.trim().is_empty() {
+            return None;
+        }
+        Some(format!("{}{}{}", &text[..start], " ".repeat(length), &text[start + length..]))
+    }
+
+    /// Whether it may be wrong only because another line is not there.
+    pub fn is_of_another_line(&self) -> bool {
+        matches!(&self.what, What::Static(words) if !words.starts_with("unknown key"))
+    }
+
     /// One line: file, line, key, the value found, what is accepted.
     pub fn told(&self, file: &str, text: &str) -> String {
         let Some(span) = &self.span else { return format!("{file}: {}", self.words()) };

@@ -19,6 +19,7 @@ const INSTEAD: &[(&str, &str)] = &[
     ("sticky-for", "write it in [consistency] or in a [[route]]"),
     ("replicaof", "write `master` in [set], like master = \"db.example 6379\""),
     ("slaveof", "write `master` in [set], like master = \"db.example 6379\""),
+    ("password", "write `requirepass` in [server]: there is one password, for all listeners"),
     ("user", "there are no users but `default` yet: write `requirepass` in [server]"),
     ("include", "a configuration is one file"),
     ("loadmodule", "there are no modules"),
@@ -48,8 +49,8 @@ fn of_param(name: &str) -> Option<String> {
 
 fn of_fixed(name: &str) -> Option<String> {
     fixed(name).map(|(value, why)| match value {
-        "" => format!("it is not supported; {why}"),
-        _ => format!("it is not supported, and as good as \"{value}\"; {why}"),
+        "" => format!("it cannot be set, because {why}"),
+        _ => format!("it cannot be set and is always \"{value}\", because {why}"),
     })
 }
 
@@ -60,12 +61,13 @@ mod tests {
     #[test]
     fn a_name_of_redis_is_answered_with_ours_or_with_why_there_is_none() {
         for (name, what) in [
+            ("password", "write `requirepass` in [server]"),
             ("PORT", "the port is part of `bind` in a [[listener]]"),
             ("requirepass", "write `requirepass` in [server]"),
             ("io-threads", "write `threads` in [server]"),
             ("min-slaves-to-write", "write `min-replicas-to-write` in [set]"),
-            ("appendonly", "it is not supported, and as good as \"no\"; nothing is written to"),
-            ("save", "it is not supported; nothing is written to disk"),
+            ("appendonly", "it cannot be set and is always \"no\", because nothing is written to"),
+            ("save", "it cannot be set, because nothing is written to disk"),
         ] {
             let told = advice(name).unwrap();
             let expected = format!("unknown key `{name}` here: {what}");

@@ -72,14 +72,17 @@ impl Config {
     /// What is different about where listeners are; their levels may change.
     fn moved_listener(&self, after: &[Listener]) -> Option<String> {
         let places = |all: &[Listener]| {
-            let place = |it: &Listener| format!("{} at {}", it.name, it.at);
+            let place = |it: &Listener| match it.at.to_string() {
+                at if at == it.name => at,
+                at => format!("{} at {at}", it.name),
+            };
             all.iter().map(place).collect::<Vec<_>>().join(", ")
         };
         let (now, then) = (places(&self.listeners), places(after));
         (now != then).then(|| {
             format!(
                 "listener.bind, listener.unix and listener.name need a restart: the file has \
-                 {then}; now there are {now}"
+                 {then}; this process has {now}"
             )
         })
     }
@@ -184,7 +187,9 @@ mod tests {
         assert_eq!(why, "server.token-secret = (hidden) needs a restart: it is (hidden) now");
         let why = refused("[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:7\"\n");
         assert!(why.starts_with("listener.bind") && why.contains("main at 127.0.0.1:7"), "{why}");
-        assert!(why.ends_with("now there are main at 127.0.0.1:6379"), "{why}");
+        assert!(why.ends_with("this process has main at 127.0.0.1:6379"), "{why}");
+        let why = refused("[[listener]]\nbind = \"127.0.0.1:7\"\n");
+        assert!(why.contains("the file has 127.0.0.1:7; this process"), "{why}");
     }
 
     #[test]

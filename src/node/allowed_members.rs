@@ -105,7 +105,7 @@ mod tests {
         );
         let add = |name: &str| set.add_member(|_| member(name, &["x"], true), MonoUs(1));
         assert_eq!(add("B").err().unwrap(), "the member name `B` is taken");
-        assert_eq!(add("n9").err().unwrap(), "the member name `n9` is that of the 9th member");
+        assert_eq!(add("n9").err().unwrap(), "the member name `n9` is kept for the 9th member");
         assert_eq!(set.member_list().len(), 2);
         let added = add("c").unwrap_or_else(|it| panic!("{it}"));
         assert_eq!((added.name.as_str(), added.is_dedicated(), added.id), ("c", true, MemberId(2)));

@@ -71,6 +71,11 @@ impl ReplicaSet {
         self.wake_waiters();
     }
 
+    /// A line for panics that were held back from the log, once its second is over.
+    pub fn tell_panics(&self, now: MonoUs) {
+        tell_panics(self.member(self.master()), self.panic_log.held_back(now));
+    }
+
     /// A verb panicked in `member`, whose lock the caller holds: its data cannot be trusted any
     /// more.
     pub(super) fn quarantine(&self, member: &Member) {
@@ -82,12 +87,7 @@ impl ReplicaSet {
         let stays = (is_master || is_next) && !has_candidate;
         if stays {
             // It may go on like this as often as clients like.
-            if let Some(count) = self.panic_log.note(clock::mono_now()) {
-                let name = &member.name;
-                log::error!(
-                    "event=panic member={name} action=none reason=no-candidate count={count}"
-                );
-            }
+            tell_panics(member, self.panic_log.note(clock::mono_now()));
             return;
         }
         log::error!("event=panic member={} action=quarantine", member.name);
@@ -99,6 +99,13 @@ impl ReplicaSet {
         if !is_master {
             self.disconnect(member, DisconnectReason::Quarantined);
         }
+    }
+}
+
+fn tell_panics(member: &Member, count: Option<u64>) {
+    if let Some(count) = count {
+        let name = &member.name;
+        log::error!("event=panic member={name} action=none reason=no-candidate count={count}");
     }
 }
 

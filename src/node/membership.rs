@@ -7,6 +7,7 @@ use super::failover::Refused;
 use super::member::{ApplyState, Member};
 use super::member_state::MemberFlags;
 use super::replica_set::{MemberList, ReplicaSet};
+use crate::base::places::Places;
 use crate::base::time::MonoUs;
 use crate::replication::DisconnectReason;
 use crate::route::MemberConfig;
@@ -117,7 +118,16 @@ impl ReplicaSet {
     /// Whether `member` is the last replica that serves the reads of everybody: without it they all
     /// go to the master.
     pub fn is_last_in_service(&self, member: &Member) -> bool {
-        let serves = |it: &Member| it.id != self.master() && it.in_service() && !it.is_dedicated();
+        self.is_last(member, |it| !it.is_dedicated())
+    }
+
+    /// Whether `member` is the last replica in service among these.
+    pub fn is_last_in_service_of(&self, places: Places, member: &Member) -> bool {
+        self.is_last(member, |it| places.has(it.id))
+    }
+
+    fn is_last(&self, member: &Member, counts: impl Fn(&Member) -> bool) -> bool {
+        let serves = |it: &Member| it.id != self.master() && it.in_service() && counts(it);
         serves(member) && !self.members().any(|it| it.id != member.id && serves(it))
     }
 }
@@ -210,5 +220,10 @@ mod tests {
         assert!(!set.is_last_in_service(one));
         set.drain(one, MonoUs(1)).unwrap();
         assert!(set.is_last_in_service(other) && !set.is_last_in_service(one));
+        let both = Places::of([MemberId(0), MemberId(1)].into_iter());
+        let is_last = |it| set.is_last_in_service_of(both, set.member(MemberId(it)));
+        assert_eq!([0, 1, 2].map(is_last), [false; 3], "one is drained, the master is no replica");
+        set.undrain(one);
+        assert_eq!([0, 1, 2].map(is_last), [false, true, false]);
     }
 }

@@ -336,28 +336,34 @@ impl ReplicaSet {
         self.replicas().for_each(|it| it.call_feed());
     }
 
-    /// Microseconds since the first write that `member` has not applied was appended; 0 when it has
-    /// all, [`u64::MAX`] when nobody can tell. A paused member has heard nothing since it was
-    /// paused.
+    /// How old what `member` has may be, in microseconds: as [`ReplicaSet::lacks_us`], and a paused
+    /// member has heard nothing since it was paused. [`u64::MAX`] when nobody can tell. Levels and
+    /// the gate go by this.
     pub fn behind_us(&self, member: &Member, now: MonoUs) -> u64 {
+        let Some(lacks_us) = self.lacks_us(member, now) else { return u64::MAX };
+        if member.id != self.master() && member.is(MemberFlags::PAUSED) {
+            return lacks_us.max(now.since(member.paused_at()));
+        }
+        lacks_us
+    }
+
+    /// Microseconds since the first write that `member` has not applied was appended; 0 when it has
+    /// all, `None` when nobody can tell. Operators are shown this.
+    pub fn lacks_us(&self, member: &Member, now: MonoUs) -> Option<u64> {
         if member.id == self.master() {
-            return 0;
+            return Some(0);
         }
         if !member.is_sound() {
-            return u64::MAX;
+            return None;
         }
-        let paused_us = match member.is(MemberFlags::PAUSED) {
-            true => now.since(member.paused_at()),
-            false => 0,
-        };
         if member.applied() == self.head() {
-            return paused_us;
+            return Some(0);
         }
         let since = {
             let log = self.log.lock();
             member.applying_since().or_else(|| log.waiting_since(member.follower()?))
         };
-        since.map_or(0, |it| now.since(it)).max(paused_us)
+        Some(since.map_or(0, |it| now.since(it)))
     }
 
     /// Milliseconds that members will take to apply this much, going by what they did lately;

@@ -1,8 +1,8 @@
 //! A plan told in words: what PROXY EXPLAIN answers.
 
 use super::{
-    Allowed, Among, Candidate, Floor, Level, Members, Plan, ReadRequirements, Route, Unavailable,
-    Where, plan,
+    Allowed, Among, Candidate, Floor, Level, Members, Plan, ReadRequirements, Reason, Route,
+    Unavailable, Where, plan,
 };
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
@@ -120,8 +120,29 @@ impl Explanation {
         lines.extend(self.candidates.iter().map(Considered::line));
         lines.push(format!("chosen {}", self.choice()));
         let because = self.plan.because;
-        lines.push(format!("because {}: {}", because.as_str(), because.sentence()));
+        lines.push(format!("because {}: {}", because.as_str(), self.sentence(because)));
         lines
+    }
+
+    /// What the reason means here: replicas are behind only where some serve, and a read that needs
+    /// nothing finds no replica fresh enough.
+    fn sentence(&self, because: Reason) -> &'static str {
+        let serves = |it: &Considered| it.allowed && it.stood.in_service;
+        let is_served = self.candidates.iter().any(serves);
+        let needs_nothing = self.level == Level::Eventual && self.floor == Floor::NONE;
+        match because {
+            Reason::Lagged if !is_served => {
+                "no member that may serve it is in service; the ladder has nothing left"
+            }
+            Reason::MasterOnLag if !is_served => {
+                "no member that may serve it is in service; the ladder says master"
+            }
+            Reason::FreshPreferred if needs_nothing => {
+                "eventual asks for nothing, and this is the worker's own replica"
+            }
+            Reason::FreshOther if needs_nothing => "eventual asks for nothing, any replica will do",
+            because => because.sentence(),
+        }
     }
 
     fn choice(&self) -> String {
@@ -154,7 +175,12 @@ impl Considered {
         ];
         let notes: String = notes.iter().filter(|it| it.0).map(|it| it.1).collect();
         let (name, bytes) = (&self.name, self.behind_bytes);
-        let lag = format!("behind {bytes} bytes {behind_us} us");
+        let lag = match behind_us {
+            u64::MAX => format!("behind {bytes} bytes, nobody can tell for how long"),
+            // It has heard nothing for so long, whether there was something to hear or not.
+            us if paused => format!("behind {bytes} bytes, at most {us} us old"),
+            us => format!("behind {bytes} bytes {us} us"),
+        };
         format!("replica {name} offset {applied} {lag} in-flight {in_flight}{notes}")
     }
 }
@@ -167,6 +193,22 @@ mod tests {
     use crate::route::{Ladder, LadderPosition, Selector, StaticMembers};
 
     fn explained(route: &Route, allowed: Option<Allowed>) -> Vec<String> {
+        explained_at(
+            Level::Sticky,
+            Floor::Needs(Offset::new(95)),
+            &Ladder::default(),
+            route,
+            allowed,
+        )
+    }
+
+    fn explained_at(
+        level: Level,
+        floor: Floor,
+        ladder: &Ladder,
+        route: &Route,
+        allowed: Option<Allowed>,
+    ) -> Vec<String> {
         let stands = |member, applied, in_service| Candidate {
             member,
             applied: Offset::new(applied),
@@ -181,17 +223,16 @@ mod tests {
             replicas: &replicas,
             head: Offset::new(100),
         };
-        let ladder = Ladder::default();
         let ask = ReadRequirements {
             class: Class::Read,
-            level: Level::Sticky,
-            floor: Floor::Needs(Offset::new(95)),
+            level,
+            floor,
             watching: false,
             of_member: false,
             wrote_lately: false,
             preferred: Some(0),
             random: 0,
-            ladder: &ladder,
+            ladder,
             ladder_position: LadderPosition::START,
         };
         explain(route, &ask, &members, allowed, |it| format!("n{}", it.0 + 1)).lines()
@@ -231,5 +272,44 @@ mod tests {
         let told = explained(&Route::default(), only(1, false));
         assert_eq!(told[4], "members not dedicated to other routes → n2");
         assert_eq!(told[8], "chosen n2 after catching up to 95");
+    }
+
+    #[test]
+    fn a_reason_says_no_more_than_is_true() {
+        let nobody = Some(Allowed { places: Places::of([].into_iter()), named: true });
+        let route = Route::default();
+        let last = |level, floor, ladder: &Ladder, allowed| {
+            explained_at(level, floor, ladder, &route, allowed).pop().unwrap()
+        };
+        let (default, none) = (Ladder::default(), Ladder::new(&[]).unwrap());
+        let eventual = |allowed| last(Level::Eventual, Floor::NONE, &default, allowed);
+        let told = "because fresh-preferred: eventual asks for nothing, and this is the worker's";
+        assert!(eventual(None).starts_with(told), "{}", eventual(None));
+        let told = "because master-on-lag: no member that may serve it is in service; the ladder";
+        assert!(eventual(nobody).starts_with(told), "{}", eventual(nobody));
+        let refused = last(Level::Eventual, Floor::NONE, &none, nobody);
+        let told = "because lagged: no member that may serve it is in service; the ladder has";
+        assert!(refused.starts_with(told), "{refused}");
+        // A message has raised its floor.
+        let fresh = last(Level::Eventual, Floor::Needs(Offset::new(90)), &default, None);
+        assert!(fresh.ends_with("this worker's own replica is fresh enough"), "{fresh}");
+        let refused = last(Level::Sticky, Floor::Needs(Offset::new(95)), &none, None);
+        assert!(refused.starts_with("because lagged: replicas are behind"), "{refused}");
+    }
+
+    #[test]
+    fn an_age_is_told_as_far_as_it_is_known() {
+        let line = |paused, behind_us| {
+            let (member, applied) = (MemberId(1), Offset::new(90));
+            let in_service = behind_us != u64::MAX;
+            let stood = Candidate { member, applied, in_service, paused, in_flight: 0, behind_us };
+            let name = "n2".to_owned();
+            Considered { name, stood, behind_bytes: 10, preferred: false, allowed: true }.line()
+        };
+        let told = "replica n2 offset 90 behind 10 bytes";
+        assert_eq!(line(false, 40), format!("{told} 40 us in-flight 0"));
+        assert_eq!(line(true, 40), format!("{told}, at most 40 us old in-flight 0 paused"));
+        let unknown = "nobody can tell for how long in-flight 0 out-of-service paused";
+        assert_eq!(line(true, u64::MAX), format!("{told}, {unknown}"));
     }
 }

@@ -56,12 +56,12 @@ impl MemberConfig {
         if name.eq_ignore_ascii_case(MemberConfig::ADD) {
             return Some(format!("the member name `{name}` is a word of PROXY NODE"));
         }
-        if let Some(place) = place_of_default(name).filter(|it| *it != index) {
-            return Some(format!("the member name `{name}` is that of the {}", Nth(place)));
-        }
         let mut others = others;
         if others.any(|it| it.eq_ignore_ascii_case(name)) {
             return Some(format!("the member name `{name}` is taken"));
+        }
+        if let Some(place) = place_of_default(name).filter(|it| *it != index) {
+            return Some(format!("the member name `{name}` is kept for the {}", Nth(place)));
         }
         (MEMBER_TAGS_MAX < self.tags.len())
             .then(|| format!("member `{name}` has more than {MEMBER_TAGS_MAX} tags"))
@@ -125,8 +125,8 @@ mod tests {
     fn a_name_is_given_once_and_default_names_belong_to_their_places() {
         let clash = |name: &str, index| named(name).clashes(index, ["n1", "Reports"].into_iter());
         assert_eq!(clash("reports", 2).unwrap(), "the member name `reports` is taken");
-        assert_eq!(clash("n2", 2).unwrap(), "the member name `n2` is that of the second member");
-        assert_eq!(clash("N65", 2).unwrap(), "the member name `N65` is that of the 65th member");
+        assert_eq!(clash("n2", 2).unwrap(), "the member name `n2` is kept for the second member");
+        assert_eq!(clash("N65", 2).unwrap(), "the member name `N65` is kept for the 65th member");
         assert_eq!(clash("Add", 2).unwrap(), "the member name `Add` is a word of PROXY NODE");
         for free in ["n3", "n03", "n0", "n66", "n", "north", "report"] {
             assert_eq!(clash(free, 2), None, "{free}");

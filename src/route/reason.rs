@@ -61,6 +61,8 @@ reasons! {
     AskedMember = "asked-member";
     /// Between WATCH and EXEC.
     Watching = "watching";
+    /// A transaction that only reads.
+    Transaction = "transaction";
     /// The answer is the member's own, and the master's is the one that counts.
     OfMember = "of-member";
     /// The session wrote less than `sticky-for` ago.
@@ -101,6 +103,7 @@ impl Reason {
             Reason::AskedMaster => "the level asks for the master",
             Reason::AskedMember => "the command names this member, as it is",
             Reason::Watching => "between WATCH and EXEC everything goes to the master",
+            Reason::Transaction => "a transaction runs at the master",
             Reason::OfMember => "members differ in this, and the master's answer counts",
             Reason::StickyFor => "this session wrote less than sticky-for ago",
             Reason::LostHistory => "a failover cut off what this session saw last",

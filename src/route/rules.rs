@@ -293,6 +293,12 @@ impl Routes {
         &self.routes
     }
 
+    /// The default route and the rules in force, with their numbers.
+    pub fn in_force(&self) -> impl Iterator<Item = (RouteId, &Route)> {
+        let rules = self.order.iter().copied();
+        std::iter::once(RouteId::DEFAULT).chain(rules).map(|it| (it, self.get(it)))
+    }
+
     /// The level of everything nobody says otherwise of.
     pub fn default_level(&self) -> Level {
         self.level

@@ -38,6 +38,7 @@ pub async fn cron(server: Arc<Server>) {
             last_slow_look = now;
             close_idle(&server, now);
             notices.tell(&server, now);
+            tell_held_back(&server, now);
         }
         server.rates.lock().note(now, &server.counters, server.set.head());
         if !is_held && last_ping.plus(settings.set.ping_every) <= now {
@@ -45,6 +46,15 @@ pub async fn cron(server: Arc<Server>) {
             server.set.ping(now);
         }
     }
+    // Nobody comes to tell of it later.
+    tell_held_back(&server, clock::mono_now().plus(SLOW_LOOK_EVERY));
+}
+
+/// What the log was spared and is to know all the same.
+fn tell_held_back(server: &Server, now: MonoUs) {
+    server.log_limits.tell(now);
+    server.long_queue.tell(now);
+    server.set.tell_panics(now);
 }
 
 /// Deletes what has expired at the master, a bounded number of keys at a time.

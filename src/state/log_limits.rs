@@ -1,6 +1,7 @@
 //! The log events that clients can cause as often as they like, each with a limit of its own.
 
 use crate::base::log_limit::LogLimit;
+use crate::base::time::MonoUs;
 
 /// At most one line a second of each.
 #[derive(Default)]
@@ -21,4 +22,23 @@ pub struct LogLimits {
     pub link_fault: LogLimit,
     /// Writes that were not confirmed in time.
     pub not_durable: LogLimit,
+}
+
+impl LogLimits {
+    /// A line for each of which some were held back, once its second is over.
+    pub fn tell(&self, now: MonoUs) {
+        let all = [
+            ("http-refused", &self.http_refused),
+            ("output-limit", &self.output_limit),
+            ("query-buffer-limit", &self.query_limit),
+            ("mailbox-overflow", &self.mailbox_overflow),
+            ("login-failed", &self.failed_login),
+            ("not-durable", &self.not_durable),
+        ];
+        for (event, limit) in all {
+            if let Some(count) = limit.held_back(now) {
+                log::warn!("event={event} count={count}");
+            }
+        }
+    }
 }

@@ -25,11 +25,13 @@ impl LongQueue {
             return Some(place);
         }
         self.refused.fetch_add(1, Relaxed);
-        if let Some(count) = self.refusals.note(now) {
-            let waiting = long_waiting();
-            log::warn!("event=long-queue-full waiting={waiting} refused={count}");
-        }
+        tell(self.refusals.note(now));
         None
+    }
+
+    /// A line for those that were refused and held back from the log, once its second is over.
+    pub fn tell(&self, now: MonoUs) {
+        tell(self.refusals.held_back(now));
     }
 
     /// One more waits, however many there are.
@@ -51,6 +53,13 @@ impl LongQueue {
     /// Forgets what it has counted.
     pub fn reset(&self) {
         self.refused.store(0, Relaxed);
+    }
+}
+
+fn tell(refused: Option<u64>) {
+    if let Some(count) = refused {
+        let waiting = long_waiting();
+        log::warn!("event=long-queue-full waiting={waiting} refused={count}");
     }
 }
 

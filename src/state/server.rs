@@ -244,7 +244,8 @@ impl Server {
         let file = &self.process_info.file;
         // One at a time from the file on, so that the text that was read last is in force at last.
         let mut config_file = self.config_file.lock();
-        let Checked { config: read, warnings } = config_file.read()?;
+        let read = config_file.read().map_err(|why| why.replace('\n', "; "));
+        let Checked { config: read, warnings } = read?;
         let master = read.set.master.clone();
         let members = self.set.described();
         let mut changed = Vec::new();

@@ -45,6 +45,11 @@ impl Frame {
         Some((frame, used))
     }
 
+    /// Whether it is `+OK`, with or without more to say.
+    pub fn is_granted(&self) -> bool {
+        matches!(self, Frame::Simple(it) if it == "OK" || it.starts_with("OK, "))
+    }
+
     /// Whether it is `+OK`.
     pub fn is_ok(&self) -> bool {
         matches!(self, Frame::Simple(it) if it == "OK")

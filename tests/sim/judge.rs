@@ -151,7 +151,8 @@ impl World {
                 Frame::Error(_) => *acks != AskedFor::Nothing && frame.is_error("NOTDURABLE"),
                 _ => true,
             },
-            What::Granted | What::Multi => frame.is_ok(),
+            What::Granted => frame.is_granted(),
+            What::Multi => frame.is_ok(),
             What::Queued => *frame == Frame::Simple("QUEUED".to_owned()),
             What::Exec { queued, acks } => {
                 let arrived = asked.arrived.map_or(before.last, |it| it.write);

@@ -162,7 +162,8 @@ fn id(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 fn info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     mirror(context);
     let settings = context.server.settings();
-    let line = line::line(context.client, &settings, context.table, context.now);
+    let head = context.server.set.head();
+    let line = line::line(context.client, &settings, context.table, head, context.now);
     context.reply.verbatim(&line);
     Ok(Outcome::Answered)
 }
@@ -192,7 +193,8 @@ fn list(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Err(Fault::Syntax);
     };
     let settings = context.server.settings();
-    let line = |it: &Arc<Client>| line::line(it, &settings, context.table, context.now);
+    let (head, now) = (context.server.set.head(), context.now);
+    let line = |it: &Arc<Client>| line::line(it, &settings, context.table, head, now);
     let text: String = clients.iter().map(line).collect();
     context.reply.verbatim(&text);
     Ok(Outcome::Answered)

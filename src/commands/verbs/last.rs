@@ -55,7 +55,7 @@ pub fn tell_member(server: &Server, last: &LastReply, reply: &mut Reply) {
 fn level_of(server: &Server, session: &Session, listener: Option<Level>) -> Option<Level> {
     let last = &session.last;
     match last.because? {
-        Reason::Write | Reason::Watching | Reason::AskedMember => None,
+        Reason::Write | Reason::Watching | Reason::Transaction | Reason::AskedMember => None,
         _ if last.is_of_once => session.once_level,
         _ => Some(server.settings().routes.level(last.route, session.level, listener)),
     }

@@ -1,17 +1,20 @@
 //! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
 
+use crate::base::ids::RouteId;
 use crate::base::position::Offset;
 use crate::command::{Args, Fault, codes};
 use crate::commands::{CommandContext, Job, Outcome};
 use crate::node::{FollowerStatus, Member, MemberList, Refused, present, start_feed};
 use crate::replication::FollowerKind;
 use crate::resp::Reply;
-use crate::route::MemberConfig;
+use crate::route::{MemberConfig, Route};
+use crate::state::Server;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A map of members and of replicas on the wire by name, each a map of what there is to know of it; flat arrays in RESP2. With
-/// TEXT, the same for a terminal. `lag-us` is -1 where nobody can tell.
+/// A map of members and of replicas on the wire by name, each a map of what there is to know of it;
+/// flat arrays in RESP2. With TEXT, the same for a terminal. `lag-us` is -1, and `unknown` in the
+/// text, where nobody can tell.
 pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let is_text = context.args.word("TEXT");
     context.args.done()?;
@@ -19,7 +22,8 @@ pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (member_list, followers) = (set.member_list(), set.followers(context.now));
     let fields = |member: &Member| {
         let is_it = |it: &&FollowerStatus| it.member.as_ref().is_some_and(|it| it.id == member.id);
-        fields(set.head(), member, followers.iter().find(is_it))
+        let lacks_us = set.lacks_us(member, context.now);
+        fields(set.head(), member, followers.iter().find(is_it), lacks_us)
     };
     let is_wire = |it: &&FollowerStatus| it.kind == FollowerKind::Wire;
     let mut all: Vec<_> = present(&member_list).map(|it| (it.name.clone(), fields(it))).collect();
@@ -46,6 +50,7 @@ pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 enum Field {
     Word(String),
     Number(i64),
+    Micros(Option<u64>),
     YesOrNo(bool),
     Words(Vec<String>),
 }
@@ -55,6 +60,7 @@ impl Field {
         match self {
             Field::Word(word) => reply.bulk(word.as_bytes()),
             Field::Number(number) => reply.int(*number),
+            Field::Micros(us) => reply.int(us.map_or(-1, |it| it as i64)),
             Field::YesOrNo(is) => reply.boolean(*is),
             Field::Words(words) => {
                 reply.array(words.len());
@@ -68,6 +74,7 @@ impl Field {
         match self {
             Field::Word(word) => word.clone(),
             Field::Number(number) => number.to_string(),
+            Field::Micros(us) => us.map_or_else(|| "unknown".into(), |it| it.to_string()),
             Field::YesOrNo(is) => if *is { "yes" } else { "no" }.into(),
             Field::Words(words) => words.join(", "),
         }
@@ -91,9 +98,9 @@ fn fields(
     head: Offset,
     member: &Member,
     follower: Option<&FollowerStatus>,
+    lacks_us: Option<u64>,
 ) -> Vec<(&'static str, Field)> {
     let offset = follower.map_or(head, |it| it.acked);
-    let behind_us = follower.map_or(0, |it| i64::try_from(it.behind_us).unwrap_or(-1));
     let MemberConfig { tags, zone, dedicated, .. } = member.described();
     vec![
         ("role", Field::Word(follower.map_or("master", |_| "replica").into())),
@@ -102,7 +109,7 @@ fn fields(
         ("zone", Field::Word(zone.unwrap_or_default())),
         ("offset", Field::Number(offset.bytes() as i64)),
         ("lag-bytes", Field::Number(head.since(offset) as i64)),
-        ("lag-us", Field::Number(behind_us)),
+        ("lag-us", Field::Micros(lacks_us)),
         ("full-resyncs", Field::Number(member.full_resyncs.load(Relaxed) as i64)),
         ("in-service", Field::YesOrNo(member.in_service())),
         ("tags", Field::Words(tags)),
@@ -112,12 +119,13 @@ fn fields(
 
 /// A replica on the wire is no member: it serves no reads here.
 fn wire_fields(head: Offset, follower: &FollowerStatus) -> Vec<(&'static str, Field)> {
+    let behind_us = Some(follower.behind_us).filter(|it| *it != u64::MAX);
     vec![
         ("role", Field::Word("wire-replica".into())),
         ("feed", Field::Word(follower.state.to_string())),
         ("offset", Field::Number(follower.acked.bytes() as i64)),
         ("lag-bytes", Field::Number(head.since(follower.acked) as i64)),
-        ("lag-us", Field::Number(i64::try_from(follower.behind_us).unwrap_or(-1))),
+        ("lag-us", Field::Micros(behind_us)),
         ("silent-us", Field::Number(follower.silent_us as i64)),
     ]
 }
@@ -139,15 +147,8 @@ pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let order = context.args.next().unwrap_or_default().to_ascii_lowercase();
     let is_forced = takes_away(&order) && context.args.word("FORCE");
     context.args.done()?;
-    if takes_away(&order) && set.is_last_in_service(member) {
-        if !is_forced {
-            let order = String::from_utf8_lossy(&order).to_uppercase();
-            return Err(codes::last_in_service(&member.name, &order));
-        }
-        log::warn!(
-            "event=no-replica-in-service last={} why=all reads go to the master",
-            member.name
-        );
+    if takes_away(&order) {
+        spare_the_last(context.server, &member_list, member, &order, is_forced)?;
     }
     let done = match order.as_slice() {
         b"pause" => set.pause(member, context.now),
@@ -169,6 +170,38 @@ pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     done.map_err(|why| codes::refused_order(&member.name, why))?;
     context.reply.ok();
     Ok(Outcome::Answered)
+}
+
+/// The last replica that serves everybody, or all reads of a route, is taken away only on a second
+/// word, and not in silence.
+fn spare_the_last(
+    server: &Server,
+    member_list: &MemberList,
+    member: &Member,
+    order: &[u8],
+    is_forced: bool,
+) -> Result<(), Fault> {
+    let (name, order) = (&member.name, String::from_utf8_lossy(order).to_uppercase());
+    if server.set.is_last_in_service(member) {
+        if !is_forced {
+            return Err(codes::last_in_service(name, &order));
+        }
+        log::warn!("event=no-replica-in-service last={name} why=all reads go to the master");
+    }
+    let settings = server.settings();
+    let Some(allowed) = server.allowed_members(&settings, member_list) else { return Ok(()) };
+    let names_members = |it: &(RouteId, &Route)| !it.1.members.is_empty();
+    for (id, route) in settings.routes.in_force().filter(names_members) {
+        let Some(places) = allowed.on(id).map(|it| it.places) else { continue };
+        if !server.set.is_last_in_service_of(places, member) {
+            continue;
+        }
+        if !is_forced {
+            return Err(codes::last_of_route(name, &route.name, route.ladder, &order));
+        }
+        log::warn!("event=route-without-member route={} last={name}", route.name);
+    }
+    Ok(())
 }
 
 /// Whether after this order the member serves nobody.
@@ -217,8 +250,9 @@ fn member_word(args: &mut Args<'_>) -> Result<String, Fault> {
 /// Answers OK, and for how long writes stood still. The candidate catches up first, which may take
 /// long: not here.
 pub fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    if !context.args.word("to") {
-        return Err(Fault::Syntax);
+    const USAGE: Fault = Fault::Static("ERR write PROXY FAILOVER TO and a name, like n2");
+    if !context.args.word("to") || context.args.left() != 1 {
+        return Err(USAGE);
     }
     let member_list = context.server.set.member_list();
     let candidate = named(&member_list, context.args.next()?)?.id;
@@ -243,14 +277,14 @@ mod tests {
         let fields = [
             ("role", Field::Word("replica".into())),
             ("zone", Field::Word(String::new())),
-            ("lag-us", Field::Number(-1)),
+            ("lag-us", Field::Micros(None)),
             ("in-service", Field::YesOrNo(true)),
             ("tags", Field::Words(vec!["a".into(), "b".into()])),
         ];
         let lines = [
             "n2",
             "  role          replica",
-            "  lag-us        -1",
+            "  lag-us        unknown",
             "  in-service    yes",
             "  tags          a, b",
         ];

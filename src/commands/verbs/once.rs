@@ -18,6 +18,9 @@ const NOT_AN_OPTION: Fault = Fault::Static(
     "ERR PROXY ONCE takes LEVEL, ATLEAST, WAIT, ELSE, AT and SEED, each once, then DO and a \
      command",
 );
+const NO_DO: Fault = Fault::Static(
+    "ERR DO is missing in front of the command, like PROXY ONCE LEVEL eventual DO GET key",
+);
 const AT_ALONE: Fault = Fault::Static(
     "ERR AT reads at a member as it is: LEVEL, ATLEAST, WAIT and ELSE do not go with it",
 );
@@ -119,6 +122,10 @@ fn last_step(args: &mut Args<'_>) -> Result<Step, Fault> {
 
 /// Takes what PROXY ONCE says before its command, which is what is left then.
 pub fn once(server: &Server, args: &mut Args<'_>) -> Result<Once, Fault> {
+    let mut ahead = *args;
+    if !ahead.rest().any(|it| it.eq_ignore_ascii_case(b"DO")) {
+        return Err(NO_DO);
+    }
     let (mut once, mut on_lag, mut token) = (Once::default(), OnLag::default(), None);
     while !args.word("DO") {
         if on_lag.take(args)? {

@@ -13,7 +13,7 @@ use crate::commands::{
     session_container, session_prefix, session_row, stats, stats_json,
 };
 use crate::config::Config;
-use crate::node::{View, present};
+use crate::node::{FollowerStatus, View, present};
 use crate::resp::{OwnedRequest, Request};
 use crate::route::{Acks, Explanation, Level, StickyScope, explain};
 use crate::runtime::tasks;
@@ -64,7 +64,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells where a command would go and why, without running it.",
         "command [arg [arg ...]]",
     ),
-    session_row("FAILOVER", Exactly(4), OPERATOR.union(Flags::NO_MULTI), members::fail_over).says(
+    session_row("FAILOVER", AtLeast(2), OPERATOR.union(Flags::NO_MULTI), members::fail_over).says(
         Group::Proxy,
         SINCE,
         "O(N) where N is what the new master has still to apply",
@@ -85,8 +85,8 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(1)",
         "Pauses, resumes, drains, undrains or removes a replica, or adds one.",
-        "<name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | REMOVE [FORCE]> | \
-         ADD [NAME name] [TAG tag [TAG tag ...]] [ZONE zone] [DEDICATED]>",
+        "name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | REMOVE [FORCE]> | \
+         ADD [NAME name] [TAG tag [TAG tag ...]] [ZONE zone] [DEDICATED]",
     ),
     session_row("NODES", AtLeast(2), ANY_TIME, members::nodes).says(
         Group::Proxy,
@@ -208,10 +208,31 @@ fn acks(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         0 => tell_acks(context),
         _ => {
             context.session.acks = asked_acks(&mut context.args)?;
-            context.reply.ok();
+            match too_many(context) {
+                Some(told) => context.reply.simple(&told),
+                None => context.reply.ok(),
+            }
         }
     }
     Ok(Outcome::Answered)
+}
+
+/// What there is to say of acks that no write can get now. They are taken all the same: replicas
+/// come and go.
+fn too_many(context: &CommandContext<'_>) -> Option<String> {
+    let Some(AskedAcks { acks: Acks::Count(wanted), .. }) = context.session.acks else {
+        return None;
+    };
+    let followers = context.server.set.followers(context.now);
+    let counts_hosted = context.server.set.counts_hosted();
+    let counts = |it: &&FollowerStatus| it.is_replica() && (counts_hosted || it.member.is_none());
+    let there_are = followers.iter().filter(counts).count();
+    (there_are < wanted.into()).then(|| {
+        format!(
+            "OK, but there are {there_are} replicas: until there are {wanted}, every write \
+                 waits for its timeout and answers -NOTDURABLE"
+        )
+    })
 }
 
 fn tell_acks(context: &mut CommandContext<'_>) {
@@ -326,7 +347,7 @@ fn told(
     let is_there = |it: MemberId| present(&member_list).any(|member| member.id == it);
     let name = |it| if is_there(it) { set.member(it).name.clone() } else { String::new() };
     let explanation = Explanation {
-        scope: Some(scope_told(context.session)),
+        scope: (ask.level == Level::Sticky).then(|| scope_told(context.session)),
         floor_of: floor_of(ask.level, context.session),
         ..explain(route, &ask, &view, allowed, name)
     };

@@ -260,8 +260,8 @@ fn what_is_wrong_is_refused_with_its_place() {
         ),
         (
             "[set]\nappendonly = true\n",
-            "2: unknown key `appendonly` here: it is not supported, and as good as \"no\"; nothing \
-             is written to disk: everything is in memory, and a restart loses it"
+            "2: unknown key `appendonly` here: it cannot be set and is always \"no\", \
+             because nothing is written to disk: everything is in memory, and a restart loses it"
                 .to_owned(),
         ),
         (

@@ -153,19 +153,60 @@ fn a_password_is_never_repeated() {
 
 #[test]
 fn unknown_keys_are_told_with_those_that_are_known() {
-    let why = parse("[server]\nmaxclient = 5\n").unwrap_err();
-    assert!(why.starts_with("e.toml:2: unknown key `maxclient`, accepted are `threads`,"), "{why}");
-    let why = parse("[consistency]\nlevels = \"sticky\"\n").unwrap_err();
+    refused(
+        "[server]\nmaxclient = 5\n",
+        "e.toml:2: unknown key `maxclient`, did you mean `maxclients`?",
+    );
+    let why = parse("[server]\nwhatever = 5\n").unwrap_err();
+    assert!(why.starts_with("e.toml:2: unknown key `whatever`, accepted are `threads`,"), "{why}");
     let known =
         "`level`, `on-lag`, `members`, `acks`, `acks-timeout`, `sticky-for`, `sticky-scope`";
-    assert_eq!(why, format!("e.toml:2: unknown key `levels`, accepted are {known}"));
-    let why = parse("[sever]\n").unwrap_err();
-    assert!(why.starts_with("e.toml:1: unknown key `sever`, accepted are `listener`,"), "{why}");
+    let why = parse("[consistency]\npromise = \"sticky\"\n").unwrap_err();
+    assert_eq!(why, format!("e.toml:2: unknown key `promise`, accepted are {known}"));
+    refused(
+        "[consistency]\nlevels = \"sticky\"\n",
+        "e.toml:2: unknown key `levels`, did you mean `level`?",
+    );
+    refused("[sever]\n", "e.toml:1: unknown key `sever`, did you mean `server`?");
     let why = parse("[[route]]\nname = \"a\"\nkey = \"x\"\n").unwrap_err();
-    assert!(why.starts_with("e.toml:3: unknown key `key`, accepted are `name`, `keys`"), "{why}");
+    assert_eq!(why, "e.toml:3: unknown key `key`, did you mean `keys`?");
     assert_eq!(parse("[[route]]\nkeys = []\n").unwrap_err(), "e.toml:1: missing key `name`");
     let why = parse("[server]\nio-threads = 5\n").unwrap_err();
     assert_eq!(why, "e.toml:2: unknown key `io-threads` here: write `threads` in [server]");
+    let why = parse("[[listener]]\nbind = \"*\"\npassword = \"x\"\n").unwrap_err();
+    assert!(why.starts_with("e.toml:3: unknown key `password` here: write `requirepass` in"));
+}
+
+#[test]
+fn all_lines_that_are_wrong_by_themselves_are_told() {
+    let text = "[server]\nmaxclient = 5\ntimeout = \"soon\"\nhz = 10\n[set]\nreplicas = -1\n\
+                [consistency]\nlevel = \"stick\"\nacks = 99\n\
+                [[route]]\nname = \"a\"\nmembers = [\"nobody\"]\n";
+    let why = parse(text).unwrap_err();
+    let lines: Vec<&str> = why.lines().map(|it| it.split(' ').next().unwrap()).collect();
+    assert_eq!(lines, [2, 3, 4, 6, 8, 9].map(|it| format!("e.toml:{it}:")), "{why}");
+    // Nothing is told that is wrong only because another line is.
+    let alone = [
+        "[[route]]\nname = \"\"\n",
+        "[server\nmaxclient = 5\n",
+        "[sever]\nlevel = 5\n",
+        "[consistency]\non-lag = [\n\"catchup\",\n\"master\"]\n",
+    ];
+    for text in alone {
+        let why = parse(text).unwrap_err();
+        assert_eq!(why.lines().count(), 1, "{why}");
+    }
+}
+
+#[test]
+fn a_file_of_redis_is_known_for_one() {
+    let why = parse("# Redis configuration\nbind 127.0.0.1\nport 6379\nsave 60 1\n").unwrap_err();
+    assert!(why.starts_with("e.toml:2: this is no TOML, which has lines like"), "{why}");
+    assert!(why.contains("A file of redis-server is not read"), "{why}");
+    assert!(
+        why.ends_with("write it in a [[listener]], with the port, like bind = \"127.0.0.1:6379\"")
+    );
+    assert_eq!(why.lines().count(), 1);
 }
 
 #[test]
@@ -307,9 +348,10 @@ fn members_say_what_they_take() {
     );
     let known = "`name`, `tags`, `zone`, `dedicated`";
     refused(
-        "[[member]]\ntag = \"a\"\n",
-        &format!("e.toml:2: unknown key `tag`, accepted are {known}"),
+        "[[member]]\nlabel = \"a\"\n",
+        &format!("e.toml:2: unknown key `label`, accepted are {known}"),
     );
+    refused("[[member]]\ntag = \"a\"\n", "e.toml:2: unknown key `tag`, did you mean `tags`?");
     let many: Vec<String> = (0..17).map(|it| format!("'t{it}'")).collect();
     refused(
         &format!("[[member]]\ntags = [{}]\n", many.join(", ")),
@@ -325,7 +367,7 @@ fn a_members_name_is_its_own() {
     );
     refused(
         "[[member]]\nname = 'n2'\n",
-        "e.toml:2: the member name `n2` is that of the second member",
+        "e.toml:2: the member name `n2` is kept for the second member",
     );
     refused(
         "[[member]]\nname = 'add'\n",

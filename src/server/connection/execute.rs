@@ -94,7 +94,7 @@ impl Caller {
             }
         }
         self.replies.out.close_array(mark, execution.answers);
-        let because = if has_write(queue) { Reason::Write } else { Reason::Watching };
+        let because = if has_write(queue) { Reason::Write } else { Reason::Transaction };
         self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
         let later = std::mem::take(&mut execution.later);
         if !later.is_empty() {
@@ -157,7 +157,7 @@ impl Caller {
         } else {
             self.session.saw_all(end);
         }
-        let because = if has_changed { Reason::Write } else { Reason::Watching };
+        let because = if has_changed { Reason::Write } else { Reason::Transaction };
         self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
         outcome
     }

@@ -415,7 +415,7 @@ fn note_stale(
     request: Request<'_>,
     context: &mut BatchContext<'_, '_>,
 ) -> u64 {
-    let us = context.set.behind_us(member, context.now);
+    let us = context.set.lacks_us(member, context.now).unwrap_or(u64::MAX);
     let key = command.spec.keys.first(request);
     context.scratch.metrics.stale(place, behind, us, key);
     us

@@ -1,22 +1,32 @@
 //! One line of CLIENT LIST: Redis' fields, and behind them the level of its reads and its floor.
 
 use crate::base::ids::{CommandId, RouteId};
+use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::Table;
 use crate::config::Config;
+use crate::route::Level;
 use crate::state::{Client, ClientNames, NO_FLOOR};
 use std::sync::atomic::Ordering::Relaxed;
 
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
 /// How CLIENT LIST and CLIENT INFO tell of a client: Redis' fields in their order, then ours.
-pub fn line(client: &Client, settings: &Config, table: &Table, now: MonoUs) -> String {
+/// `head` is where the log ends.
+pub fn line(
+    client: &Client,
+    settings: &Config,
+    table: &Table,
+    head: Offset,
+    now: MonoUs,
+) -> String {
     let names = client.names.lock().clone();
     let age = now.since(client.since) / MICROS_PER_SECOND;
     let idle = now.since(MonoUs(client.active.load(Relaxed))) / MICROS_PER_SECOND;
     let (unread, unsent) = (client.unread.load(Relaxed), client.unsent.load(Relaxed));
     let queued = client.queued_bytes.load(Relaxed);
     let multi = i64::from(client.queued.load(Relaxed)) - 1;
+    let level = level(&names, settings);
     format!(
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} \
          ssub={} multi={multi} qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0 \
@@ -39,20 +49,23 @@ pub fn line(client: &Client, settings: &Config, table: &Table, now: MonoUs) -> S
         client.protocol.load(Relaxed),
         names.lib_name,
         names.lib_version,
-        level(&names, settings),
-        floor(client),
+        level.to_string().replace(' ', ":"),
+        floor(client, level, head),
     )
 }
 
-/// The level of its reads on the default route, as one word: `bounded:50ms:1mb`.
-fn level(names: &ClientNames, settings: &Config) -> String {
+/// The level of its reads on the default route; shown as one word, `bounded:50ms:1mb`.
+fn level(names: &ClientNames, settings: &Config) -> Level {
     let of_listener = settings.listener_level(&names.listener);
-    let level = settings.routes.level(RouteId::DEFAULT, names.level, of_listener);
-    level.to_string().replace(' ', ":")
+    settings.routes.level(RouteId::DEFAULT, names.level, of_listener)
 }
 
-/// The offset before which its reads must not be served; `-` before it has seen anything.
-fn floor(client: &Client) -> String {
+/// The offset before which its reads must not be served: the end of the log at a level that has one
+/// floor for all, else what it has seen; `-` before it has seen anything.
+fn floor(client: &Client, level: Level, head: Offset) -> String {
+    if matches!(level, Level::Global | Level::Linearizable) {
+        return head.to_string();
+    }
     match client.floor.load(Relaxed) {
         NO_FLOOR => "-".into(),
         offset => offset.to_string(),

@@ -1,0 +1,90 @@
+//! What Redis knows and is not built here: names, and what is said of them behind Redis' own text.
+
+/// Names of commands, `CONTAINER|SUBCOMMAND` for a subcommand, by what is said of them.
+const UNBUILT: &[(&str, &[&str])] = &[
+    (
+        "streams are not built yet",
+        &[
+            "XACK",
+            "XADD",
+            "XAUTOCLAIM",
+            "XCLAIM",
+            "XDEL",
+            "XGROUP",
+            "XINFO",
+            "XLEN",
+            "XPENDING",
+            "XRANGE",
+            "XREAD",
+            "XREADGROUP",
+            "XREVRANGE",
+            "XSETID",
+            "XTRIM",
+        ],
+    ),
+    (
+        "Lua scripts are not built yet, nor the locks that client libraries release with them",
+        &["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "SCRIPT"],
+    ),
+    ("functions are not built yet", &["FCALL", "FCALL_RO", "FUNCTION"]),
+    (
+        "bitmaps are not built yet",
+        &["BITCOUNT", "BITFIELD", "BITFIELD_RO", "BITOP", "BITPOS", "GETBIT", "SETBIT"],
+    ),
+    ("HyperLogLog is not built yet", &["PFADD", "PFCOUNT", "PFDEBUG", "PFMERGE", "PFSELFTEST"]),
+    (
+        "geo commands are not built yet",
+        &[
+            "GEOADD",
+            "GEODIST",
+            "GEOHASH",
+            "GEOPOS",
+            "GEORADIUS",
+            "GEORADIUSBYMEMBER",
+            "GEORADIUSBYMEMBER_RO",
+            "GEORADIUS_RO",
+            "GEOSEARCH",
+            "GEOSEARCHSTORE",
+        ],
+    ),
+    (
+        "nothing is written to disk yet: a restart loses all data",
+        &["BGREWRITEAOF", "BGSAVE", "SAVE"],
+    ),
+    ("users with rules are not built yet: there is one password, CONFIG SET requirepass", &["ACL"]),
+    ("it is not built yet: CLIENT LIST and SLOWLOG GET tell what clients do", &["MONITOR"]),
+    ("there are no modules", &["MODULE"]),
+    ("the master is changed by PROXY FAILOVER TO name", &["FAILOVER"]),
+    ("there is no cluster mode", &["RESTORE-ASKING"]),
+    ("client-side caching is not built yet", &["CLIENT|CACHING", "CLIENT|TRACKING"]),
+];
+
+/// What is said of a command of Redis that is not built here; `None` of any other name.
+#[cold]
+pub fn unbuilt(name: &str) -> Option<&'static str> {
+    let is_it = |it: &&(&str, &[&str])| it.1.iter().any(|it| it.eq_ignore_ascii_case(name));
+    UNBUILT.iter().find(is_it).map(|it| it.0)
+}
+
+/// All names.
+#[cfg(test)]
+pub fn all() -> impl Iterator<Item = &'static str> {
+    UNBUILT.iter().flat_map(|it| it.1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_in_any_case_and_stands_once() {
+        assert_eq!(unbuilt("xadd"), Some("streams are not built yet"));
+        assert_eq!(unbuilt("client|tracking"), Some("client-side caching is not built yet"));
+        assert_eq!((unbuilt("GET"), unbuilt("XADDD")), (None, None));
+        let mut names: Vec<&str> = all().collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}
