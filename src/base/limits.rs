@@ -66,8 +66,8 @@ pub const BACKLOG_PIECES_MAX: usize = 64;
 /// `client-output-buffer-limit replica`); past it, it is disconnected and must resync. A hosted
 /// replica's bound is `replica-feed-limit`.
 pub const FOLLOWER_BYTES_MAX: usize = 256 << 20;
-/// A replica that asks for a full resync is given a snapshot that is at hand when the stream has gone
-/// no further since.
+/// A replica that asks for a full resync is given a snapshot that is at hand when the stream has
+/// gone no further since.
 pub const WIRE_JOIN_BYTES_MAX: u64 = 64 << 20;
 /// How long a read waits for the stream of a remote master before it is forwarded, where its ladder
 /// does not say, in ms.

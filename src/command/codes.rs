@@ -80,7 +80,8 @@ pub const FORWARD_LOST: Fault = Fault::Static(
 );
 /// More requests wait for the remote master than may.
 pub const FORWARD_QUEUE: Fault = Fault::Static(
-    "FORWARDQUEUE too many requests wait for the master, and this one was not sent: try again later",
+    "FORWARDQUEUE too many requests wait for the master, and this one was not sent: try again \
+     later",
 );
 
 /// The remote master cannot be reached.

@@ -277,7 +277,7 @@ pub const PARAMS: &[Param] = &[
     live(
         Set,
         "repl-diskless-sync-delay",
-        "How long a full resync waits for other replicas that want one; they can join it later, too.",
+        "How long a full resync waits for other replicas that want one; they can join it later.",
         time!(0, set.diskless_sync_delay),
     ),
     live(

@@ -7,7 +7,7 @@ use super::member_state::MemberFlags;
 use super::pause::Pause;
 use super::remote_master::RemoteMaster;
 use super::waiters::Waiters;
-use super::wire::Wire;
+use super::wire_state::Wire;
 use crate::base::ids::MemberId;
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::log_limit::LogLimit;

@@ -10,6 +10,7 @@ use super::member::{Hosted, Member};
 use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
 use super::sync::copy_keys;
+use super::wire_state::Snapshot;
 use crate::base::limits::WIRE_JOIN_BYTES_MAX;
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
@@ -18,64 +19,13 @@ use crate::replication::{
     DisconnectReason, FollowerId, FollowerKind, FollowerState, Log, PeerFault,
 };
 use crate::route::CountHosted;
-use crate::runtime::{lazyfree, steps};
+use crate::runtime::steps;
 use bytes::Bytes;
-use event_listener::{Event, EventListener};
-use parking_lot::{Mutex, RwLockWriteGuard};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
-use std::sync::{Arc, Weak};
+use event_listener::EventListener;
+use parking_lot::RwLockWriteGuard;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::*;
 use std::time::Duration;
-
-/// What the set knows of its replicas on the wire, beside what stands in the log.
-#[derive(Default)]
-pub struct Wire {
-    /// The stream has grown, or a follower has been disconnected.
-    news: Event,
-    /// The last snapshot that was taken, while somebody still reads it.
-    snapshot: Mutex<Weak<Snapshot>>,
-    /// Where the stream ended when replicas were last asked what they have applied.
-    asked_at: AtomicU64,
-    /// When that was, in µs.
-    asked_when: AtomicU64,
-    /// A replica has synced in this history.
-    has_synced: AtomicBool,
-    /// What [`CountHosted`] is.
-    count_hosted: AtomicU8,
-    /// Full resyncs that were begun.
-    pub full_resyncs: AtomicU64,
-    /// Partial resyncs.
-    pub partial_resyncs: AtomicU64,
-    /// Replicas that asked for a partial resync and got a full one.
-    pub partial_resyncs_refused: AtomicU64,
-}
-
-impl Wire {
-    fn counted(&self) -> CountHosted {
-        CountHosted::ALL[self.count_hosted.load(Acquire) as usize].0
-    }
-}
-
-/// The keys of a member at one offset.
-pub struct Snapshot {
-    engine: Option<Engine>,
-    /// The place in the stream that they are as of.
-    pub at: Position,
-    /// The database that is selected there, unless the stream says it next.
-    pub stream_db: Option<usize>,
-}
-
-impl Snapshot {
-    /// The keys.
-    pub fn engine(&self) -> &Engine {
-        self.engine.as_ref().expect("it is given away only by the drop")
-    }
-}
-
-impl Drop for Snapshot {
-    fn drop(&mut self) {
-        lazyfree::free_async(self.engine.take());
-    }
-}
 
 /// What a follower is sent next.
 #[derive(Debug)]

@@ -138,7 +138,9 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_broken_or_waits_for_more(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn garbage_is_broken_or_waits_for_more(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
             let _ = ReplyScanner::default().poll(&bytes);
         }
     }

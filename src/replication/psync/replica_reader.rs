@@ -105,7 +105,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_reads_the_same_however_the_bytes_come(cuts in prop::collection::vec(0..STREAM.len(), 0..9)) {
+        fn it_reads_the_same_however_the_bytes_come(
+            cuts in prop::collection::vec(0..STREAM.len(), 0..9),
+        ) {
             let mut cuts = cuts;
             cuts.sort_unstable();
             let mut pieces = vec![];
@@ -119,7 +121,9 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_a_fault_or_is_passed_over(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn garbage_is_a_fault_or_is_passed_over(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
             let _ = read(&[&bytes]);
         }
     }
