@@ -165,7 +165,7 @@ fn members_that_come_and_go_are_written() {
     let alone = with_members(described, &members[..1]).unwrap();
     assert_eq!(alone.matches("# the first").count(), 1, "{alone}");
     let why = with_members("", &[member("n1"), member("n3")]).unwrap_err();
-    assert!(why.ends_with("the member name `n3` is that of the third member"), "{why}");
+    assert!(why.ends_with("the member name `n3` is kept for the third member"), "{why}");
 }
 
 #[test]
