@@ -160,3 +160,23 @@ fn redis_flags_and_names_of_hosts_start_the_server() {
         assert!(text.contains(&format!("cannot listen at 127.0.0.1:{taken}")), "{text}");
     }
 }
+
+/// Each topology's example starts and serves, but for where it listens and whom it follows.
+#[test]
+fn the_example_of_each_topology_starts() {
+    let master = Server::redis(&[]);
+    for name in ["wire-replicas", "following", "watched-by-sentinel", "three-machines"] {
+        let file = format!("{}/config/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&file).expect("the example is there");
+        let text = text.replace("127.0.0.1:6379", "127.0.0.1:{port}");
+        let text = text.replace("127.0.0.1:6380", &format!("127.0.0.1:{}", master.port()));
+        let server = Server::entourage_with_config(&text);
+        let mut wire = server.dial();
+        let done = support::until("a write", || {
+            let reply = wire.ask("SET k v").string();
+            (!reply.starts_with("MASTERDOWN")).then_some(reply)
+        });
+        assert_eq!(done, "OK", "{name}");
+        assert_eq!(wire.ask("GET k").string(), "v", "{name}");
+    }
+}

@@ -337,3 +337,74 @@ fn a_replica_that_does_not_read_is_cut_off_at_its_limit() {
     });
     assert!(master.said().contains("output-limit"), "{}", master.said());
 }
+
+/// FAILOVER hands the role over to a real replica, and the set follows it: nothing is copied again.
+#[test]
+fn failover_hands_the_role_over_and_back() {
+    for replica in real_servers() {
+        let master = Server::entourage(&[]);
+        let (mut ours, mut theirs) = (master.dial(), replica.dial());
+        starts(&ours.ask("FAILOVER"), "ERR FAILOVER requires connected replicas.");
+        starts(&ours.ask("FAILOVER ABORT"), "ERR No failover in progress.");
+        furnish(&mut ours);
+        follow(&mut theirs, &master);
+        until_caught_up(&mut theirs, &mut ours);
+        starts(&ours.ask("FAILOVER TO 127.0.0.1 1"), "ERR FAILOVER target HOST and PORT is not");
+        starts(&ours.ask("FAILOVER FORCE"), "ERR FAILOVER with force option requires both");
+        until("it to be online", || {
+            field(&mut ours, "replication", "slave0").contains("state=online").then_some(())
+        });
+        ok(&mut ours, &format!("FAILOVER TO 127.0.0.1 {} TIMEOUT 10000", replica.port()));
+        until("the other to be the master", || {
+            (field(&mut theirs, "replication", "role") == "master").then_some(())
+        });
+        until("the end of it", || {
+            let state = field(&mut ours, "replication", "master_failover_state");
+            (state == "no-failover").then_some(())
+        });
+        assert_eq!(field(&mut ours, "replication", "role"), "slave");
+        starts(&ours.ask("SET k v"), "READONLY");
+        ok(&mut theirs, "SET after 1");
+        until_caught_up(&mut ours, &mut theirs);
+        hold_the_same(&mut theirs, &mut ours);
+        assert_eq!(number(&mut theirs, "stats", "sync_full"), 0, "it went on where it was");
+        // And back, as that server does it.
+        ok(&mut theirs, &format!("FAILOVER TO 127.0.0.1 {} TIMEOUT 10000", master.port()));
+        until("the role to be back", || {
+            (field(&mut ours, "replication", "role") == "master").then_some(())
+        });
+        until("writes to be taken", || (!ours.ask("SET back 1").is_error()).then_some(()));
+        until_caught_up(&mut theirs, &mut ours);
+        hold_the_same(&mut ours, &mut theirs);
+    }
+}
+
+#[test]
+fn a_failover_that_nobody_can_take_ends_with_the_master_as_before() {
+    let (master, replica) = (Server::entourage(&[]), Server::redis(&[]));
+    let (mut ours, mut theirs) = (master.dial(), replica.dial());
+    follow(&mut theirs, &master);
+    until_caught_up(&mut theirs, &mut ours);
+    ok(&mut theirs, "REPLICAOF NO ONE");
+    until("it to leave", || {
+        (field(&mut ours, "replication", "connected_slaves") == "0").then_some(())
+    });
+    // A peer that reads the stream, and says nothing of it.
+    let mut peer = psync(&master, "? -1");
+    peer.read_until(b"\r\n");
+    let announced = peer.read_until(b"\r\n");
+    peer.read_until(&announced[5..45]);
+    peer.send_raw(b"REPLCONF ACK 0\r\n");
+    until("it to be online", || {
+        field(&mut ours, "replication", "slave0").contains("state=online").then_some(())
+    });
+    ok(&mut ours, "SET k v");
+    ok(&mut ours, "FAILOVER TIMEOUT 200");
+    starts(&ours.ask("FAILOVER"), "ERR FAILOVER already in progress.");
+    ok(&mut ours, "SET k w");
+    assert_eq!(field(&mut ours, "replication", "master_failover_state"), "no-failover");
+    assert_eq!(field(&mut ours, "replication", "role"), "master");
+    ok(&mut ours, "FAILOVER");
+    ok(&mut ours, "FAILOVER ABORT");
+    ok(&mut ours, "SET k x");
+}

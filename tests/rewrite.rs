@@ -160,7 +160,7 @@ fn members_that_came_and_went_are_written() {
     comes_to_the_same(&server, &mut wire);
     ok(&mut wire, "PROXY NODE n2 REMOVE");
     let told = wire.ask("CONFIG REWRITE").string();
-    assert!(told.contains("the member name `n3` is that of the third member"), "{told}");
+    assert!(told.contains("the member name `n3` is kept for the third member"), "{told}");
 }
 
 #[test]

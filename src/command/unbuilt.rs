@@ -54,7 +54,6 @@ const UNBUILT: &[(&str, &[&str])] = &[
     ("users with rules are not built yet: there is one password, CONFIG SET requirepass", &["ACL"]),
     ("it is not built yet: CLIENT LIST and SLOWLOG GET tell what clients do", &["MONITOR"]),
     ("there are no modules", &["MODULE"]),
-    ("the master is changed by PROXY FAILOVER TO name", &["FAILOVER"]),
     ("there is no cluster mode", &["RESTORE-ASKING"]),
     ("client-side caching is not built yet", &["CLIENT|CACHING", "CLIENT|TRACKING"]),
 ];

@@ -13,7 +13,7 @@ use crate::replication::Asked;
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
-use crate::state::Forwarded;
+use crate::state::{Forwarded, FailoverOrder};
 use std::time::Duration;
 
 /// What a request has come to. Small, since every request has one: what only some need is boxed.
@@ -165,6 +165,8 @@ pub enum Job {
     Reload,
     /// REPLICAOF this master, or nobody; answers OK, or why not.
     Follow { master: Option<RemoteAddress> },
+    /// FAILOVER: answers OK, and goes on behind that.
+    HandRoleOver(Box<FailoverOrder>),
     /// These requests are done by the remote master; it answers their replies.
     Forward(Box<Forwarded>),
     /// The same, over the client's own connection.

@@ -3,7 +3,7 @@
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// A remote master. A set that is told to follow the same one again gets another of these.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct RemoteMaster {
     pub address: RemoteAddress,
     status: Mutex<LinkStatus>,
     heard_at: AtomicU64,
+    /// It is a replica that is asked to become the master.
+    asks_to_take_over: AtomicBool,
 }
 
 /// How far the link has come.
@@ -70,7 +72,22 @@ impl RemoteMaster {
             fault: None,
             faults: 0,
         };
-        RemoteMaster { address, status: Mutex::new(status), heard_at: AtomicU64::new(0) }
+        RemoteMaster {
+            address,
+            status: Mutex::new(status),
+            heard_at: AtomicU64::new(0),
+            asks_to_take_over: AtomicBool::new(false),
+        }
+    }
+
+    /// The same, which is a replica until it is asked to become the master.
+    pub fn to_take_over(self) -> RemoteMaster {
+        RemoteMaster { asks_to_take_over: AtomicBool::new(true), ..self }
+    }
+
+    /// Whether it is to be asked to become the master.
+    pub fn asks_to_take_over(&self) -> bool {
+        self.asks_to_take_over.load(Relaxed)
     }
 
     /// How the link stands now.
@@ -114,6 +131,9 @@ impl RemoteMaster {
         let is_other = (before == LinkPhase::Connected) != (phase == LinkPhase::Connected);
         if before == LinkPhase::Connected && is_other {
             status.down_since = now;
+        }
+        if phase == LinkPhase::Connected {
+            self.asks_to_take_over.store(false, Relaxed);
         }
         if phase == LinkPhase::Sync {
             (status.loaded, status.total) = (0, None);

@@ -178,6 +178,10 @@ impl<S: Clone> Log<S> {
     /// there on. Answers whether it does; otherwise it needs a full resync.
     pub fn resume(&mut self, id: FollowerId, from: Position) -> bool {
         let Coverage::To(offset) = self.history.cover(from) else { return false };
+        // A history that was replaced as a whole shares its beginning alone, and no data.
+        if from.replid != self.history.replid && offset == Offset::ZERO {
+            return false;
+        }
         let can = self.keeps_for(id, offset);
         if can {
             self.followers.change(id, |it| it.resume(offset));

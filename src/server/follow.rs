@@ -166,7 +166,13 @@ impl Follower {
             port => port as u16,
         };
         let ip = (!follow.announce_ip.is_empty()).then(|| follow.announce_ip.clone());
-        ReplicaConfig { login, port, ip, timeout: settings.set.repl_timeout }
+        ReplicaConfig {
+            login,
+            port,
+            ip,
+            timeout: settings.set.repl_timeout,
+            asks_to_take_over: self.remote.asks_to_take_over(),
+        }
     }
 
     /// Connects, and follows the stream for as long as there is one.

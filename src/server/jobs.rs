@@ -1,6 +1,7 @@
 //! Work that takes its time: it is done apart from the workers, and its reply fills a slot.
 
 use super::forward::forward;
+use super::failover::fail_over_to_replica;
 use super::leased::forward_leased;
 use super::migrate;
 use crate::base::ids::MemberId;
@@ -8,7 +9,7 @@ use crate::base::remote_address::RemoteAddress;
 use crate::command::codes;
 use crate::commands::Job;
 use crate::runtime::{clock, tasks};
-use crate::state::{Client, JobReply, Server};
+use crate::state::{Client, FailoverOrder, JobReply, Server};
 use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
         Job::Remove { member } => remove(member, server).await,
         Job::Reload => reload(server, client).await,
         Job::Follow { master } => follow(master, server).await,
+        Job::HandRoleOver(order) => begin_failover(*order, server),
         Job::Forward(forwarded) => forward(server, *forwarded).await,
         Job::Leased(forwarded, how) => forward_leased(server, client, *forwarded, how).await,
         Job::Rewrite => rewrite(server, client).await,
@@ -52,6 +54,15 @@ async fn fail_over(candidate: MemberId, server: &Arc<Server>) -> JobReply {
         }
     };
     JobReply { reply, wrote: None }
+}
+
+/// FAILOVER: what comes of it is told by INFO and the log.
+fn begin_failover(order: FailoverOrder, server: &Arc<Server>) -> JobReply {
+    if !server.failovers.begin() {
+        return JobReply { reply: Err("ERR FAILOVER already in progress.".to_owned()), wrote: None };
+    }
+    tasks::spawn(fail_over_to_replica(server.clone(), order));
+    JobReply { reply: Ok(JobReply::line("OK")), wrote: None }
 }
 
 /// PROXY NODE REMOVE: somebody may be reading the member, for long.

@@ -8,6 +8,7 @@ mod shell;
 mod master_connection;
 mod forward;
 mod leased;
+mod failover;
 mod jobs;
 mod migrate_peer;
 mod migrate;

@@ -113,6 +113,11 @@ struct ReplicaLink {
 pub async fn serve_replica(connection: Connection, socket: Socket, asked: Asked, unread: Vec<u8>) {
     let server = connection.caller.server.clone();
     let name = name_of(&connection, &asked);
+    if asked.takes_over {
+        let candidate = server.clone();
+        let _ = tasks::apart(move || candidate.follow(None)).await;
+        log::info!("event=took-over from={name}");
+    }
     let link = match Link::of(socket) {
         Ok(link) => link,
         Err(error) => return log::warn!("event=watch-failed why={error}"),

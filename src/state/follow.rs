@@ -36,6 +36,13 @@ impl Server {
         Ok("OK")
     }
 
+    /// Follows one of its replicas, which is asked to become the master (FAILOVER).
+    pub fn follow_candidate(&self, address: RemoteAddress) {
+        let remote = RemoteMaster::new(address.clone(), clock::mono_now());
+        self.set.follow(remote.to_take_over());
+        self.remember_master(Some(address));
+    }
+
     fn remember_master(&self, master: Option<RemoteAddress>) {
         let _ = self.change_settings(|settings| {
             settings.set.master = master;

@@ -4,6 +4,7 @@
 //! **Invariant:** decides nothing; commands and connections read it and change it.
 
 mod forwarding;
+mod failover;
 mod mailbox;
 mod clients;
 mod config_file;
@@ -28,3 +29,4 @@ pub use memory::Memory;
 pub use rates::{Gains, Rates};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
+pub use failover::{FailoverOrder, FailoverPhase, Failovers};

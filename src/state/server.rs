@@ -4,6 +4,7 @@ use super::clients::Clients;
 use super::config_file::{ConfigFile, Source};
 use super::counters::Counters;
 use super::forwarding::Forwarding;
+use super::failover::Failovers;
 use super::log_limits::LogLimits;
 use super::long_queue::LongQueue;
 use super::rates::Rates;
@@ -97,6 +98,8 @@ pub struct Server {
     pub process_info: ProcessInfo,
     /// What signs tokens.
     pub token_signer: TokenSigner,
+    /// FAILOVER, while one is under way.
+    pub failovers: Failovers,
     /// The connections to a remote master.
     pub forwarding: Forwarding,
     /// The floors that sessions share.
@@ -142,6 +145,7 @@ impl Server {
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,
+            failovers: Failovers::default(),
             forwarding: Forwarding::new(workers),
             shared_floors: Arc::default(),
             config_file: Mutex::new(ConfigFile::new(name, source, settings.clone())),

@@ -65,6 +65,15 @@ impl Server {
         Some(start(&line, extra))
     }
 
+    /// A Redis Sentinel with this configuration; `{port}` in its text becomes its port.
+    pub fn sentinel(text: &str) -> Server {
+        let binary = env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        let line = format!("{binary} {SENTINEL} --sentinel");
+        start_in(&line, &[], |dir, port| {
+            fs::write(dir.join(SENTINEL), text.replace("{port}", &port.to_string()))
+        })
+    }
+
     /// Our server: a master and two replicas unless `extra` says otherwise.
     ///
     /// `ENTOURAGE_BIN` names another binary, or, if it has `{port}` in it, a whole command line
@@ -72,6 +81,13 @@ impl Server {
     pub fn entourage(extra: &[&str]) -> Server {
         let (line, flags) = our_line();
         start(&line, if flags { extra } else { &[] })
+    }
+
+    /// As [`Server::entourage`], at a port that another has had.
+    pub fn entourage_at(port: u16) -> Server {
+        let (line, _) = our_line();
+        let started = try_start_at(port, &line, &[], |_, _| Ok(()));
+        started.unwrap_or_else(|why| panic!("{line}: {why}"))
     }
 
     /// Our server with a config file; `{port}` in its text becomes the port.
@@ -168,6 +184,12 @@ impl Server {
         fs::read_to_string(self.dir.join("said")).unwrap_or_default()
     }
 
+    /// Ends it at once, as a crash would.
+    pub fn crash(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Sends it SIGTERM.
     pub fn terminate(&self) {
         // SAFETY: one system call on a child that has not been waited for.
@@ -220,6 +242,8 @@ fn write_config(dir: &Path, text: &str, port: u16) -> io::Result<()> {
     fs::write(dir.join(CONFIG), text.replace("{port}", &port.to_string()))
 }
 
+/// The name of a Sentinel's configuration.
+const SENTINEL: &str = "sentinel.conf";
 /// The name of a script that runs its arguments under a limit.
 const LIMITED: &str = "limited.sh";
 
@@ -268,6 +292,15 @@ fn try_start(
     prepare: impl Fn(&Path, u16) -> io::Result<()>,
 ) -> Result<Server, String> {
     let port = free_port().map_err(|it| it.to_string())?;
+    try_start_at(port, line, extra, prepare)
+}
+
+fn try_start_at(
+    port: u16,
+    line: &str,
+    extra: &[&str],
+    prepare: impl Fn(&Path, u16) -> io::Result<()>,
+) -> Result<Server, String> {
     let dir = own_dir().map_err(|it| it.to_string())?;
     prepare(&dir, port).map_err(|it| it.to_string())?;
     let line = line.replace("{port}", &port.to_string());

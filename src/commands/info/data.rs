@@ -70,7 +70,7 @@ pub fn replication(server: &Server, lines: &mut Lines) {
     }
     lines.line("hosted_replicas_count", u8::from(set.counts_hosted()));
     lines.line("master_name", &set.member(set.master()).name);
-    lines.line("master_failover_state", "no-failover");
+    lines.line("master_failover_state", server.failovers.phase().as_str());
     lines.line("failover_pause_us_p99", server.delay(Delay::FailoverPause).shown(99.0));
     stream(server, lines);
     if let Some(remote) = &remote {

@@ -11,7 +11,8 @@ pub mod last;
 pub mod once;
 pub mod proxy;
 pub mod replication;
-pub mod follow;
+pub mod failover;
+mod follow;
 pub mod server;
 pub mod config;
 pub mod latency;
@@ -35,6 +36,7 @@ const FAMILIES: &[&[SessionRow]] = &[
     migrate::ROWS,
     proxy::ROWS,
     replication::ROWS,
+    failover::ROWS,
     follow::ROWS,
     server::ROWS,
     config::ROWS,

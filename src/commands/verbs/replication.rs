@@ -28,7 +28,7 @@ pub const ROWS: &[SessionRow] = &[
             "numlocal numreplicas timeout",
         )
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
-    session_row("REPLCONF", AtLeast(1), LINK.union(Flags::LOADING).union(Flags::STALE), replconf)
+    session_row("REPLCONF", AtLeast(1), HELLO, replconf)
         .says(
             Group::Server,
             "3.0.0",
@@ -36,14 +36,14 @@ pub const ROWS: &[SessionRow] = &[
             "Tells what a replica is, for who serves the stream.",
             "[option value [option value ...]]",
         ),
-    session_row("PSYNC", AtLeast(3), LINK.union(Flags::NO_MULTI), psync).says(
+    session_row("PSYNC", AtLeast(3), STREAM, psync).says(
         Group::Server,
         "2.8.0",
         "",
         "Asks for the stream from a place on; the connection is a replica's afterwards.",
         "replicationid offset",
     ),
-    session_row("SYNC", Exactly(1), LINK.union(Flags::NO_MULTI), sync).says(
+    session_row("SYNC", Exactly(1), STREAM, sync).says(
         Group::Server,
         "1.0.0",
         "",
@@ -53,6 +53,8 @@ pub const ROWS: &[SessionRow] = &[
 ];
 
 const LINK: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::DANGEROUS);
+const HELLO: Flags = LINK.union(Flags::LOADING).union(Flags::STALE).union(Flags::ALLOW_BUSY);
+const STREAM: Flags = LINK.union(Flags::NO_MULTI).union(Flags::NO_ASYNC_LOADING);
 
 /// Each option changes what the client has said of itself, if it is one that its kind may say.
 fn replconf(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
@@ -99,17 +101,28 @@ fn refused(why: HelloFault) -> Fault {
 
 fn psync(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (replid, next) = (context.args.next()?, context.args.next()?);
-    let hello = hello(context)?;
-    Ok(Outcome::Follow(Box::new(Asked::psync(hello, replid, next))))
+    let takes_over = context.args.word("FAILOVER");
+    if takes_over {
+        let set = &context.server.set;
+        if !set.is_following() {
+            return Err(Fault::Static("ERR PSYNC FAILOVER can't be sent to a master."));
+        }
+        if !replid.eq_ignore_ascii_case(set.history().replid.to_string().as_bytes()) {
+            return Err(Fault::Static("ERR PSYNC FAILOVER replid must match my replid."));
+        }
+    }
+    let hello = hello(context, takes_over)?;
+    let asked = Asked { takes_over, ..Asked::psync(hello, replid, next) };
+    Ok(Outcome::Follow(Box::new(asked)))
 }
 
 fn sync(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    Ok(Outcome::Follow(Box::new(Asked::sync(hello(context)?))))
+    Ok(Outcome::Follow(Box::new(Asked::sync(hello(context, false)?))))
 }
 
 /// What the client has said of itself. Replies that wait would be taken for the stream.
-fn hello(context: &mut CommandContext<'_>) -> Result<ReplicaHello, Fault> {
-    if context.server.set.remote().is_some_and(|it| !it.is_connected()) {
+fn hello(context: &mut CommandContext<'_>, takes_over: bool) -> Result<ReplicaHello, Fault> {
+    if !takes_over && context.server.set.remote().is_some_and(|it| !it.is_connected()) {
         return Err(Fault::Static("NOMASTERLINK Can't SYNC while not connected with my master"));
     }
     if !context.reply.bytes().is_empty() {

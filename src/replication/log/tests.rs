@@ -431,3 +431,15 @@ fn a_log_that_was_replaced_feeds_nobody_and_keeps_nothing_of_before() {
     assert_eq!(taken(&mut log, ids[0]), [format!("3@{end} DEL ")]);
     assert_eq!(log.next_chunk(ids[1], 100), "DEL ");
 }
+
+#[test]
+fn who_has_nothing_of_a_history_that_was_replaced_cannot_go_on() {
+    let (old, new) = (ReplId::new([1; 20]), ReplId::new([2; 20]));
+    let mut log: Log<u8> = Log::new(ReplicationHistory::new(old), Offset::ZERO, 1 << 20, 1 << 20);
+    let id = log.add_follower(FollowerKind::Wire, "peer".into());
+    let history = log.history().replaced(new);
+    log.replace(history, Offset::ZERO, 0);
+    let nothing = Position { replid: old, offset: Offset::ZERO };
+    assert!(!log.resume(id, nothing), "the data that took its place is not in the stream");
+    assert!(log.resume(id, Position { replid: new, offset: Offset::ZERO }));
+}

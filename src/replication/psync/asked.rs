@@ -14,6 +14,8 @@ pub struct Asked {
     /// Whether it understands an answer that names the stream: PSYNC. SYNC is answered by the file
     /// alone.
     pub is_named: bool,
+    /// Whether the asked one is to become the master first.
+    pub takes_over: bool,
 }
 
 /// How a replica begins.
@@ -28,7 +30,7 @@ pub enum Started {
 impl Asked {
     /// SYNC.
     pub fn sync(hello: ReplicaHello) -> Asked {
-        Asked { hello, from: None, is_named: false }
+        Asked { hello, from: None, is_named: false, takes_over: false }
     }
 
     /// `PSYNC <replid> <number of the next byte>`; `? -1` from one that has nothing. What makes no
@@ -37,7 +39,7 @@ impl Asked {
         let offset = parse_i64(next).and_then(|it| u64::try_from(it.checked_sub(1)?).ok());
         let position = |offset| Some(Position { replid: ReplId::parse(replid)?, offset });
         let from = offset.map(Offset::new).and_then(position);
-        Asked { hello, from, is_named: true }
+        Asked { hello, from, is_named: true, takes_over: false }
     }
 
     /// The line that tells the replica how it begins. A file that is all it wanted, or that it

@@ -47,6 +47,8 @@ pub struct ReplicaConfig {
     pub ip: Option<String>,
     /// A link on which nothing comes for this long is down (`repl-timeout`).
     pub timeout: Duration,
+    /// The peer is asked to become the master.
+    pub asks_to_take_over: bool,
 }
 
 /// The master's answer to PSYNC.
@@ -300,7 +302,9 @@ impl ReplicaLink {
                     Some(Position { replid, offset }) => {
                         // Redis counts the stream's bytes from 1, and asks for the next.
                         let (replid, next) = (replid.to_string(), offset.after(1).to_string());
-                        self.say(&[b"PSYNC", replid.as_bytes(), next.as_bytes()]);
+                        let words = [&b"PSYNC"[..], replid.as_bytes(), next.as_bytes(), b"FAILOVER"];
+                        let count = if self.config.asks_to_take_over { 4 } else { 3 };
+                        self.say(&words[..count]);
                     }
                     None => self.say(&[b"PSYNC", b"?", b"-1"]),
                 }
