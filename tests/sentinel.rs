@@ -49,12 +49,26 @@ impl Sentinel {
     }
 }
 
+/// What a server answers, and `None` when it closes the connection: Sentinel ends those of clients
+/// whose server's role it changes. Then there is another.
+fn ask(port: u16, wire: &mut Wire, line: &str) -> Option<support::Value> {
+    let sent = wire.try_send_raw(format!("{line}\r\n").as_bytes());
+    let reply = sent.ok().and_then(|()| wire.try_read());
+    if reply.is_none() {
+        *wire = Wire::dial(port).expect("another connection");
+    }
+    reply
+}
+
 fn role(wire: &mut Wire) -> String {
     wire.ask("ROLE").list()[0].string()
 }
 
-fn port_of_master(wire: &mut Wire) -> Option<String> {
-    info_field(wire, "replication", "master_port")
+/// Whom the server at this port follows.
+fn master_of(port: u16) -> Option<String> {
+    let told = ask(port, &mut Wire::dial(port).ok()?, "INFO replication")?.string();
+    let line = told.lines().find_map(|it| it.strip_prefix("master_port:").map(str::to_owned));
+    line.map(|it| it.trim().to_owned())
 }
 
 /// Kills a master, and waits until the one that takes its place takes a write. Prints how long that
@@ -76,7 +90,8 @@ fn kill_and_wait(sentinel: &mut Sentinel, master: Server, what: &str) -> u16 {
 fn a_hosted_master_with_two_real_replicas() {
     let master = Server::entourage(&[]);
     let address = format!("127.0.0.1 {}", master.port());
-    let replicas = [Server::redis(&["--replicaof", &address]), Server::redis(&["--replicaof", &address])];
+    let replicas =
+        [Server::redis(&["--replicaof", &address]), Server::redis(&["--replicaof", &address])];
     let mut wires = [replicas[0].dial(), replicas[1].dial()];
     let mut ours = master.dial();
     assert_eq!(ours.ask("SET before 1").string(), "OK");
@@ -88,10 +103,16 @@ fn a_hosted_master_with_two_real_replicas() {
     drop(ours);
     let new = kill_and_wait(&mut sentinel, master, "hosted master, real replicas");
     let promoted = replicas.iter().position(|it| it.port() == new).expect("one of the two");
+    let mut wires = [replicas[0].dial(), replicas[1].dial()];
     assert_eq!(role(&mut wires[promoted]), "master");
-    assert_eq!(wires[promoted].ask("GET confirmed").string(), "1", "what was confirmed is not lost");
-    let other = &mut wires[1 - promoted];
-    until("the other to follow", || (port_of_master(other)? == new.to_string()).then_some(()));
+    assert_eq!(
+        wires[promoted].ask("GET confirmed").string(),
+        "1",
+        "what was confirmed is not lost"
+    );
+    until("the other to follow", || {
+        (master_of(replicas[1 - promoted].port())? == new.to_string()).then_some(())
+    });
 }
 
 #[test]
@@ -108,6 +129,8 @@ fn our_set_is_promoted_among_the_replicas_of_a_real_master() {
     sentinel.knows_replicas(2);
     let new = kill_and_wait(&mut sentinel, master, "real master, our set promoted");
     assert_eq!(new, ours.port(), "the lowest priority is promoted");
+    until("the other to follow", || (master_of(real.port())? == new.to_string()).then_some(()));
+    let (mut wire, mut other) = (ours.dial(), real.dial());
     assert_eq!(role(&mut wire), "master");
     assert_eq!(wire.ask("GET before").string(), "1");
     until_caught_up(&mut other, &mut wire);
@@ -137,23 +160,17 @@ fn three_nodes_take_every_command_before_and_after() {
     let port = nodes[1].port();
     let counter = thread::spawn(move || {
         let mut wire = Wire::dial(port).expect("a connection");
-        let (began, mut last, mut after_error) = (Instant::now(), 0, 0);
-        let mut had_error = false;
+        let (began, mut after_error, mut had_error) = (Instant::now(), 0, false);
         while after_error < 200 && began.elapsed() < Duration::from_secs(40) {
-            match wire.ask("INCR n").int() {
-                Some(n) => {
-                    last = n;
-                    after_error += i32::from(had_error);
-                }
-                None => {
-                    had_error = true;
-                    thread::sleep(Duration::from_millis(20));
-                    continue;
-                }
-            }
-            let reply = wire.ask("GET n");
-            if let Ok(seen) = reply.string().parse::<i64>() {
-                assert!(last <= seen, "wrote {last}, read {seen}");
+            let Some(wrote) = ask(port, &mut wire, "INCR n").and_then(|it| it.int()) else {
+                had_error = true;
+                thread::sleep(Duration::from_millis(20));
+                continue;
+            };
+            after_error += i32::from(had_error);
+            let seen = ask(port, &mut wire, "GET n").and_then(|it| it.string().parse::<i64>().ok());
+            if let Some(seen) = seen {
+                assert!(wrote <= seen, "wrote {wrote}, read {seen}");
             }
         }
         after_error
@@ -161,13 +178,13 @@ fn three_nodes_take_every_command_before_and_after() {
     drop(old);
     let new = kill_and_wait(&mut sentinel, first, "three nodes");
     let promoted = nodes.iter().position(|it| it.port() == new).expect("one of the two");
-    assert_eq!(role(&mut wires[promoted]), "master");
+    assert_eq!(role(&mut nodes[promoted].dial()), "master");
     until("the other node to follow", || {
-        (port_of_master(&mut wires[1 - promoted])? == new.to_string()).then_some(())
+        (master_of(nodes[1 - promoted].port())? == new.to_string()).then_some(())
     });
     let counted = counter.join().expect("nothing older than its own writes");
     assert!(promoted == 1 || counted == 200, "it goes on at the new master: {counted}");
-    let [one, two] = &mut wires;
+    let [one, two] = &mut [nodes[0].dial(), nodes[1].dial()];
     let (master, replica) = if promoted == 0 { (one, two) } else { (two, one) };
     until_caught_up(replica, master);
     hold_the_same(master, replica);
@@ -188,8 +205,8 @@ fn a_master_that_comes_back_is_made_a_replica() {
     kill_and_wait(&mut sentinel, master, "hosted master");
     assert_eq!(wire.ask("SET a 1").string(), "OK");
     let back = Server::entourage_at(port);
-    let mut ours = back.dial();
-    until("it to be made a replica", || (role(&mut ours) == "slave").then_some(()));
+    until("it to be made a replica", || master_of(port));
+    let (mut ours, mut wire) = (back.dial(), replica.dial());
     until_caught_up(&mut ours, &mut wire);
     hold_the_same(&mut ours, &mut wire);
 }

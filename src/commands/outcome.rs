@@ -13,7 +13,7 @@ use crate::replication::Asked;
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
-use crate::state::{Forwarded, FailoverOrder};
+use crate::state::{FailoverOrder, Forwarded};
 use std::time::Duration;
 
 /// What a request has come to. Small, since every request has one: what only some need is boxed.

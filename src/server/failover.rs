@@ -45,7 +45,10 @@ pub async fn fail_over_to_replica(server: Arc<Server>, order: FailoverOrder) {
 }
 
 /// Waits until a replica has everything.
-async fn find_candidate(server: &Arc<Server>, order: &FailoverOrder) -> Result<RemoteAddress, &'static str> {
+async fn find_candidate(
+    server: &Arc<Server>,
+    order: &FailoverOrder,
+) -> Result<RemoteAddress, &'static str> {
     let until = order.timeout.map(|it| clock::mono_now().plus(it));
     let mut asked_at = None;
     loop {

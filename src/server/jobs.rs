@@ -1,7 +1,7 @@
 //! Work that takes its time: it is done apart from the workers, and its reply fills a slot.
 
-use super::forward::forward;
 use super::failover::fail_over_to_replica;
+use super::forward::forward;
 use super::leased::forward_leased;
 use super::migrate;
 use crate::base::ids::MemberId;
@@ -59,7 +59,10 @@ async fn fail_over(candidate: MemberId, server: &Arc<Server>) -> JobReply {
 /// FAILOVER: what comes of it is told by INFO and the log.
 fn begin_failover(order: FailoverOrder, server: &Arc<Server>) -> JobReply {
     if !server.failovers.begin() {
-        return JobReply { reply: Err("ERR FAILOVER already in progress.".to_owned()), wrote: None };
+        return JobReply {
+            reply: Err("ERR FAILOVER already in progress.".to_owned()),
+            wrote: None,
+        };
     }
     tasks::spawn(fail_over_to_replica(server.clone(), order));
     JobReply { reply: Ok(JobReply::line("OK")), wrote: None }
@@ -89,13 +92,7 @@ async fn reload(server: &Arc<Server>, client: &Client) -> JobReply {
 /// REPLICAOF: who holds the master is waited for.
 async fn follow(master: Option<RemoteAddress>, server: &Arc<Server>) -> JobReply {
     let server = server.clone();
-    let done = tasks::apart(move || {
-        // As Redis does: who becomes a replica at run time takes no writes.
-        let forwards = server.settings().set.follow.writes.forwards();
-        server.set.forward_writes(forwards.unwrap_or(false));
-        server.follow(master)
-    })
-    .await;
+    let done = tasks::apart(move || server.follow_at_run_time(master)).await;
     JobReply { reply: done.map(JobReply::line).map_err(|it| it.to_string()), wrote: None }
 }
 

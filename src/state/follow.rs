@@ -36,8 +36,21 @@ impl Server {
         Ok("OK")
     }
 
+    /// As [`Server::follow`], on an order. As Redis does: who becomes a replica at run time takes no
+    /// writes, unless the configuration says that it forwards them.
+    pub fn follow_at_run_time(&self, master: Option<RemoteAddress>) -> Result<&'static str, Fault> {
+        self.settle_writes();
+        self.follow(master)
+    }
+
+    fn settle_writes(&self) {
+        let forwards = self.settings().set.follow.writes.forwards();
+        self.set.forward_writes(forwards.unwrap_or(false));
+    }
+
     /// Follows one of its replicas, which is asked to become the master (FAILOVER).
     pub fn follow_candidate(&self, address: RemoteAddress) {
+        self.settle_writes();
         let remote = RemoteMaster::new(address.clone(), clock::mono_now());
         self.set.follow(remote.to_take_over());
         self.remember_master(Some(address));

@@ -3,8 +3,8 @@
 use super::clients::Clients;
 use super::config_file::{ConfigFile, Source};
 use super::counters::Counters;
-use super::forwarding::Forwarding;
 use super::failover::Failovers;
+use super::forwarding::Forwarding;
 use super::log_limits::LogLimits;
 use super::long_queue::LongQueue;
 use super::rates::Rates;

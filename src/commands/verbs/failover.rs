@@ -73,9 +73,7 @@ fn may_begin(context: &CommandContext<'_>, order: &FailoverOrder) -> Result<(), 
     let Some((host, port)) = &order.to else { return Ok(()) };
     let name = format!("{host}:{port}");
     match replicas.iter().find(|it| it.name == name) {
-        None => {
-            Err(Fault::Static("ERR FAILOVER target HOST and PORT is not a replica."))
-        }
+        None => Err(Fault::Static("ERR FAILOVER target HOST and PORT is not a replica.")),
         Some(it) if !it.state.is_online() => {
             Err(Fault::Static("ERR FAILOVER target replica is not online."))
         }

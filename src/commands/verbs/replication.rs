@@ -28,14 +28,13 @@ pub const ROWS: &[SessionRow] = &[
             "numlocal numreplicas timeout",
         )
         .tips(&["request_policy:all_shards", "response_policy:agg_min"]),
-    session_row("REPLCONF", AtLeast(1), HELLO, replconf)
-        .says(
-            Group::Server,
-            "3.0.0",
-            "O(1)",
-            "Tells what a replica is, for who serves the stream.",
-            "[option value [option value ...]]",
-        ),
+    session_row("REPLCONF", AtLeast(1), HELLO, replconf).says(
+        Group::Server,
+        "3.0.0",
+        "O(1)",
+        "Tells what a replica is, for who serves the stream.",
+        "[option value [option value ...]]",
+    ),
     session_row("PSYNC", AtLeast(3), STREAM, psync).says(
         Group::Server,
         "2.8.0",

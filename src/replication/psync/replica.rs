@@ -302,7 +302,8 @@ impl ReplicaLink {
                     Some(Position { replid, offset }) => {
                         // Redis counts the stream's bytes from 1, and asks for the next.
                         let (replid, next) = (replid.to_string(), offset.after(1).to_string());
-                        let words = [&b"PSYNC"[..], replid.as_bytes(), next.as_bytes(), b"FAILOVER"];
+                        let words =
+                            [&b"PSYNC"[..], replid.as_bytes(), next.as_bytes(), b"FAILOVER"];
                         let count = if self.config.asks_to_take_over { 4 } else { 3 };
                         self.say(&words[..count]);
                     }

@@ -7,7 +7,13 @@ const ID: &str = "0123456789abcdef0123456789abcdef01234567";
 const OTHER: &str = "fedcba9876543210fedcba9876543210fedcba98";
 
 fn config() -> ReplicaConfig {
-    ReplicaConfig { login: None, port: 7000, ip: None, timeout: Duration::from_secs(60) }
+    ReplicaConfig {
+        login: None,
+        port: 7000,
+        ip: None,
+        timeout: Duration::from_secs(60),
+        asks_to_take_over: false,
+    }
 }
 
 fn with_login() -> ReplicaConfig {
