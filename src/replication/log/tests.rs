@@ -443,3 +443,16 @@ fn who_has_nothing_of_a_history_that_was_replaced_cannot_go_on() {
     assert!(!log.resume(id, nothing), "the data that took its place is not in the stream");
     assert!(log.resume(id, Position { replid: new, offset: Offset::ZERO }));
 }
+
+#[test]
+fn nobody_goes_on_at_the_beginning_of_a_history_that_was_replaced() {
+    let mut log = log_at(0, 1 << 20);
+    let id = log.add_follower(FollowerKind::Wire, "follower".into());
+    let before = Position { replid: REPLID, offset: Offset::ZERO };
+    // The other master's data stands at the same number, and is none of what the follower has.
+    let history = log.history().replaced(ReplId::new([2; 20]));
+    log.replace(history, Offset::ZERO, 0);
+    assert!(!log.resume(id, before));
+    let after = Position { replid: log.history().replid, offset: Offset::ZERO };
+    assert!(log.resume(id, after));
+}
