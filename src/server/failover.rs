@@ -75,8 +75,8 @@ async fn find_candidate(
     }
 }
 
-/// Asks what replicas have: once for each place at which the stream ends, for the question is a part
-/// of the stream.
+/// Asks what replicas have: once for each place at which the stream ends, for the question is a
+/// part of the stream.
 fn ask_once(server: &Server, head: Offset, asked_at: &mut Option<Offset>, now: MonoUs) {
     if *asked_at != Some(head) {
         server.set.ask_wire_every(Duration::ZERO, now);

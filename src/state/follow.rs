@@ -36,8 +36,8 @@ impl Server {
         Ok("OK")
     }
 
-    /// As [`Server::follow`], on an order. As Redis does: who becomes a replica at run time takes no
-    /// writes, unless the configuration says that it forwards them.
+    /// As [`Server::follow`], on an order. As Redis does: who becomes a replica at run time takes
+    /// no writes, unless the configuration says that it forwards them.
     pub fn follow_at_run_time(&self, master: Option<RemoteAddress>) -> Result<&'static str, Fault> {
         self.settle_writes();
         self.follow(master)

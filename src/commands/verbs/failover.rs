@@ -14,7 +14,7 @@ pub const ROWS: &[SessionRow] = &[session_row("FAILOVER", AtLeast(1), FLAGS, fai
     Group::Server,
     "6.2.0",
     "O(1)",
-    "Hands the role of the master over to a replica on the wire. PROXY FAILOVER is for hosted ones.",
+    "Makes a replica on the wire the master, and follows it. PROXY FAILOVER is for hosted ones.",
     "[TO host port [FORCE]] [ABORT] [TIMEOUT milliseconds]",
 )];
 
