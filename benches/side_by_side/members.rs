@@ -85,13 +85,13 @@ impl Members {
     /// The names of hosted replicas.
     pub fn hosted_replicas(&mut self) -> Result<Vec<String>, String> {
         let told = info(&mut self.master, "replication")?;
-        Ok(replica_lines(&told).filter_map(|it| word(it, "ip=")).map(str::to_owned).collect())
+        Ok(replica_lines(&told).filter_map(|it| word(it, "name=")).map(str::to_owned).collect())
     }
 
     /// Whether a hosted replica must take everything anew.
     pub fn is_cut_off(&mut self, name: &str) -> Result<bool, String> {
         let told = info(&mut self.master, "replication")?;
-        let line = replica_lines(&told).find(|it| word(it, "ip=") == Some(name));
+        let line = replica_lines(&told).find(|it| word(it, "name=") == Some(name));
         Ok(line.is_some_and(|it| !it.contains("state=online")))
     }
 }
@@ -106,10 +106,14 @@ fn number(told: &str, field: &str) -> Result<u64, String> {
     value.and_then(|it| it.trim().parse().ok()).ok_or_else(|| format!("INFO lacks {field}"))
 }
 
-/// `slave0:ip=n2,port=7790,state=online,offset=50,…`
+/// `slave0:ip=127.0.0.1,port=7790,state=online,offset=50,…`, and of ours
+/// `hosted0:name=n2,state=online,offset=50,…`
 fn replica_lines(told: &str) -> impl Iterator<Item = &str> {
     let digit_follows = |it: &str| it.starts_with(|it: char| it.is_ascii_digit());
-    told.lines().filter(move |it| it.strip_prefix("slave").is_some_and(digit_follows))
+    let is_one = move |it: &&str| {
+        ["slave", "hosted"].iter().any(|kind| it.strip_prefix(kind).is_some_and(digit_follows))
+    };
+    told.lines().filter(is_one)
 }
 
 fn has_applied(line: &str, written: u64) -> bool {
