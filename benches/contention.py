@@ -2,7 +2,7 @@
 """Counts, per request, the read-modify-writes with a lock prefix that the program executes, and per
 batch of requests its system calls: for one and two workers, at depth 1 and 16.
 
-    benches/contention.py BINARY [BINARY ...]
+    benches/contention.py [--depths 1,16] BINARY [BINARY ...]
 
 Needs valgrind, strace, objdump (binutils) and redis-benchmark. A locked instruction whose line no
 other core touches costs about 20 cycles; one whose line another core has just written costs a few
@@ -34,7 +34,7 @@ def locked_addresses(binary):
 
 
 def serve(before, binary, port, threads):
-    flags = ["--port", str(port), "--threads", str(threads), "--replicas", "2", "--loglevel", "warning"]
+    flags = ["--bind", f"127.0.0.1:{port}", "--threads", str(threads), "--replicas", "2", "--loglevel", "warning"]
     server = subprocess.Popen(before + [binary] + flags, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(600):
         try:
@@ -96,13 +96,16 @@ def calls(binary, threads, test, count, depth):
 
 
 def main():
+    words, depths = sys.argv[1:], (1, 16)
+    if words[:1] == ["--depths"]:
+        depths, words = [int(it) for it in words[1].split(",")], words[2:]
     print("| binary | workers | command | depth | locked instructions per request | system calls per batch |")
     print("|---|---|---|---|---|---|")
-    for binary in sys.argv[1:]:
+    for binary in words:
         addresses = locked_addresses(binary)
         for threads in (1, 2):
             for test in ("set", "get"):
-                for depth in (1, 16):
+                for depth in depths:
                     few, many = (locked(binary, addresses, threads, test, it, depth) for it in (FEW, MANY))
                     per_request = (many - few) / (MANY - FEW)
                     few, many = (calls(binary, threads, test, it, depth) for it in (FEW, MANY))
