@@ -16,7 +16,12 @@
 //! sent it. What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`;
 //! calls that wait for keys are in `node/key_waiters.rs`, and `node/serve.rs` makes them again.
 //! What is published goes by `connection/publish.rs` and `node/propagate.rs` to the mailboxes of
-//! those whom `pubsub/registry.rs` knows. Who
+//! those whom `pubsub/registry.rs` knows.
+//! A replica on the wire asks for the stream by PSYNC (`commands/verbs/replication.rs`), and is
+//! served by `server/replica_link.rs` with what `node/wire.rs` has for it; a set that follows a
+//! remote master gets its stream by `server/follow.rs`, does it in `node/repeat.rs`, and sends
+//! writes there by `connection/forward.rs` and `server/forward.rs`. Both ends' words are in
+//! `replication/psync/`. Who
 //! applies at replicas, and when, stands in `node/turn.rs`; what is long (`engine/work.rs`) is done
 //! on threads for that (`server/placement.rs`), and `node/long_hold.rs` says who does not wait for
 //! it.

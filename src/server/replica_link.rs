@@ -102,8 +102,9 @@ struct ReplicaLink {
     client: Arc<Client>,
     name: String,
     asked: Asked,
-    link: Link,
+    // Dropped before the link: who sees that it has ended finds the replica on no list.
     registered: Arc<Registered>,
+    link: Link,
     /// All of the file has been sent, so that the next acknowledgement says that it is loaded.
     is_file_sent: AtomicBool,
     loaded: Event,
