@@ -101,6 +101,15 @@ fn transactions_watches_and_blocking_calls_are_the_masters() {
         assert_eq!(ours.ask("GET b").string(), "2", "the database is the one that was selected");
         ok(&mut ours, "SELECT 0");
         assert_eq!(ours.ask("GET a").string(), "2");
+        // A transaction that is not done has selected nothing.
+        ok(&mut ours, "WATCH a");
+        ok(&mut theirs, "SET a 2");
+        ["MULTI", "SELECT 5", "SET five 5"].iter().for_each(|it| {
+            ours.ask(it);
+        });
+        assert!(ours.ask("EXEC").is_nil());
+        ok(&mut ours, "SET zero 0");
+        assert_eq!(theirs.ask("GET zero").string(), "0");
         // A watched key that changes at the master, and one that does not.
         ok(&mut ours, "WATCH a");
         ok(&mut theirs, "SET a 9");

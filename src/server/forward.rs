@@ -5,12 +5,12 @@
 //! sent and is not answered when the connection ends is an error, and is never sent again.
 
 use super::master_connection::{Fault, MasterConnection};
-use crate::base::position::Offset;
+use super::sent::Sent;
 use crate::command::codes;
-use crate::resp::{Protocol, encode_command};
+use crate::resp::Protocol;
 use crate::runtime::tasks;
 use crate::state::{Answering, Forwarded, JobReply, Lane, Queued, Server};
-use futures::channel::oneshot::Sender;
+use futures::channel::oneshot::Receiver;
 use futures::future::{Either, select};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -29,12 +29,17 @@ pub async fn forward(server: &Arc<Server>, forwarded: Forwarded) -> JobReply {
         tasks::spawn(serve_lane(server.clone(), lane.clone(), protocol));
     }
     match lane.send(forwarded) {
-        Ok(answered) => answered.await.unwrap_or_else(|_| {
-            let reply = Err(codes::FORWARD_LOST.to_string());
-            JobReply { reply, wrote: None }
-        }),
+        Ok(answered) => reply_of(answered).await,
         Err(forwarded) => failed(forwarded, &codes::FORWARD_QUEUE.to_string()),
     }
+}
+
+/// The replies, once they have come.
+pub async fn reply_of(answered: Receiver<JobReply>) -> JobReply {
+    answered.await.unwrap_or_else(|_| {
+        let reply = Err(codes::FORWARD_LOST.to_string());
+        JobReply { reply, wrote: None }
+    })
 }
 
 /// The replies of requests that are not sent.
@@ -92,7 +97,7 @@ async fn send_all(
     connection: &MasterConnection,
     sent: &Mutex<VecDeque<Sent>>,
 ) -> Fault {
-    let mut db = 0;
+    let mut db = Some(0);
     loop {
         let news = lane.news();
         let queued = lane.take();
@@ -125,124 +130,5 @@ async fn receive_all(connection: &MasterConnection, sent: &Mutex<VecDeque<Sent>>
         if batch.take(&reply) {
             sent.pop_front();
         }
-    }
-}
-
-/// What the next reply is.
-enum Step {
-    /// The reply of SELECT.
-    Selected,
-    /// One of these requests'.
-    Of(usize),
-    /// That of ROLE.
-    Role,
-}
-
-/// Requests that were sent together.
-#[derive(Default)]
-struct Sent {
-    steps: VecDeque<Step>,
-    waiting: Vec<(Answering, Sender<JobReply>)>,
-}
-
-impl Sent {
-    fn add(&mut self, queued: Queued, db: &mut usize, bytes: &mut Vec<u8>) {
-        let Queued { forwarded, answer } = queued;
-        if forwarded.db != *db {
-            let number = forwarded.db.to_string();
-            encode_command(bytes, [&b"SELECT"[..], number.as_bytes()].into_iter());
-            self.steps.push_back(Step::Selected);
-        }
-        bytes.extend_from_slice(&forwarded.bytes);
-        let of = self.waiting.len();
-        self.steps.extend((0..forwarded.replies_of_master()).map(|_| Step::Of(of)));
-        *db = forwarded.db_after;
-        self.waiting.push((Answering::new(forwarded.replies), answer));
-    }
-
-    fn close(&mut self, bytes: &mut Vec<u8>) {
-        encode_command(bytes, [&b"ROLE"[..]].into_iter());
-        self.steps.push_back(Step::Role);
-    }
-
-    /// Takes the next reply. Answers whether it was the last.
-    fn take(&mut self, reply: &[u8]) -> bool {
-        match self.steps.pop_front() {
-            Some(Step::Of(of)) => self.waiting[of].0.take(reply),
-            Some(Step::Role) => self.finish(role_offset(reply)),
-            Some(Step::Selected) | None => {}
-        }
-        self.steps.is_empty()
-    }
-
-    fn finish(&mut self, wrote: Option<Offset>) {
-        for (answering, answer) in self.waiting.drain(..) {
-            let reply = Ok(answering.into_bytes());
-            // Whoever has gone meanwhile hears nothing.
-            let _ = answer.send(JobReply { reply, wrote });
-        }
-    }
-
-    fn fail(self, text: &str) {
-        for (answering, answer) in self.waiting {
-            let reply = Ok(answering.failed(text));
-            let _ = answer.send(JobReply { reply, wrote: None });
-        }
-    }
-}
-
-/// The offset in the reply of ROLE, of one that is a master.
-pub fn role_offset(reply: &[u8]) -> Option<Offset> {
-    let rest = reply.strip_prefix(b"*3\r\n$6\r\nmaster\r\n:")?;
-    let end = rest.iter().position(|it| *it == b'\r')?;
-    let number = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
-    Some(Offset::new(number))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::state::Awaited;
-    use futures::channel::oneshot::channel;
-
-    fn queued(
-        db: usize,
-        replies: Vec<Awaited>,
-    ) -> (Queued, futures::channel::oneshot::Receiver<JobReply>) {
-        let (answer, answered) = channel();
-        let mut forwarded = Forwarded::new(db, Protocol::Resp2);
-        forwarded.bytes = b"*1\r\n$4\r\nPING\r\n".to_vec();
-        forwarded.replies = replies.into();
-        (Queued { forwarded, answer }, answered)
-    }
-
-    #[test]
-    fn replies_go_to_those_who_asked_with_the_offset_behind_them() {
-        let known = Awaited::Known(b"-ERR here\r\n".to_vec());
-        let (one, mut first) = queued(0, vec![known.clone(), Awaited::Last(1), known.clone()]);
-        let (two, mut second) = queued(3, vec![Awaited::Last(3)]);
-        let (mut batch, mut db, mut bytes) = (Sent::default(), 0, Vec::new());
-        [one, two].into_iter().for_each(|it| batch.add(it, &mut db, &mut bytes));
-        batch.close(&mut bytes);
-        assert_eq!(db, 3);
-        assert!(bytes.ends_with(b"*1\r\n$4\r\nROLE\r\n"));
-        let role = b"*3\r\n$6\r\nmaster\r\n:77\r\n*0\r\n";
-        let replies: [&[u8]; 6] =
-            [b"+A\r\n", b"+OK\r\n", b"+OK\r\n", b"+QUEUED\r\n", b":1\r\n", role];
-        let ends: Vec<bool> = replies.iter().map(|it| batch.take(it)).collect();
-        assert_eq!(ends, [false, false, false, false, false, true]);
-        let reply = |it: &mut futures::channel::oneshot::Receiver<JobReply>| {
-            let it = it.try_recv().unwrap().unwrap();
-            (it.reply.unwrap(), it.wrote)
-        };
-        let wrote = Some(Offset::new(77));
-        assert_eq!(reply(&mut first), (b"-ERR here\r\n+A\r\n-ERR here\r\n".to_vec(), wrote));
-        assert_eq!(reply(&mut second), (b":1\r\n".to_vec(), wrote));
-    }
-
-    #[test]
-    fn the_offset_of_a_replica_is_no_floor() {
-        assert_eq!(role_offset(b"*5\r\n$5\r\nslave\r\n"), None);
-        assert_eq!(role_offset(b"-ERR\r\n"), None);
     }
 }

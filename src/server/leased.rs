@@ -1,12 +1,14 @@
 //! Sends what belongs to one client's own connection to the remote master: WATCH and the
 //! transaction behind it, and calls that wait for keys.
 
-use super::forward::{failed, role_offset};
+use super::forward::{failed, reply_of};
 use super::master_connection::{Fault, MasterConnection};
+use super::sent::Sent;
 use crate::command::codes;
 use crate::commands::Leased;
-use crate::resp::{Protocol, encode_command};
-use crate::state::{Answering, Client, Forwarded, JobReply, Lease, Server};
+use crate::resp::Protocol;
+use crate::state::{Client, Forwarded, JobReply, Lease, Queued, Server};
+use futures::channel::oneshot::channel;
 use std::sync::Arc;
 
 /// Has these requests done over the client's own connection. When the client goes, so does the
@@ -24,22 +26,19 @@ pub async fn forward_leased(
         let reply = Ok(aborted(&forwarded));
         return JobReply { reply, wrote: None };
     }
-    let (connection, db) = match kept {
-        Some(lease) => {
-            let db = lease.db;
-            (MasterConnection::of(lease), db)
-        }
-        None => match MasterConnection::open(server, forwarded.protocol).await {
-            Ok(connection) => (connection, 0),
+    let (db, protocol) = (forwarded.db, forwarded.protocol);
+    let (connection, selected) = match kept {
+        Some(Lease { link, db, .. }) => (MasterConnection::of(link), Some(db)),
+        None => match MasterConnection::open(server, protocol).await {
+            Ok(connection) => (connection, Some(0)),
             Err(fault) => {
                 return failed(forwarded, &codes::master_unreachable(&fault).to_string());
             }
         },
     };
-    let (protocol, db_after) = (forwarded.protocol, forwarded.db_after);
-    let (reply, lease) = exchange(connection, db, forwarded).await;
-    if let (Leased::Watch, Some(lease)) = (how, lease) {
-        let lease = Lease { protocol, db: db_after, ..lease };
+    let (reply, connection) = exchange(connection, selected, forwarded).await;
+    if let (Leased::Watch, Some(connection)) = (how, connection) {
+        let lease = Lease { link: connection.into_link(), db, protocol };
         server.forwarding.put_lease(client.id, lease);
     }
     reply
@@ -53,42 +52,26 @@ fn aborted(forwarded: &Forwarded) -> Vec<u8> {
     }
 }
 
+/// Answers the connection, too, unless it has ended.
 async fn exchange(
     connection: MasterConnection,
-    db: usize,
+    mut db: Option<usize>,
     forwarded: Forwarded,
-) -> (JobReply, Option<Lease>) {
-    let mut bytes = Vec::new();
-    let selects = forwarded.db != db;
-    if selects {
-        let number = forwarded.db.to_string();
-        encode_command(&mut bytes, [&b"SELECT"[..], number.as_bytes()].into_iter());
-    }
-    bytes.extend_from_slice(&forwarded.bytes);
-    encode_command(&mut bytes, [&b"ROLE"[..]].into_iter());
-    let (of_master, protocol) = (forwarded.replies_of_master(), forwarded.protocol);
-    let mut answering = Answering::new(forwarded.replies);
+) -> (JobReply, Option<MasterConnection>) {
+    let (answer, answered) = channel();
+    let (mut sent, mut bytes) = (Sent::default(), Vec::new());
+    sent.add(Queued { forwarded, answer }, &mut db, &mut bytes);
+    sent.close(&mut bytes);
     let mut replies = connection.replies();
     let done = async {
         connection.send(&bytes).await?;
-        if selects {
-            replies.next(&connection).await?;
-        }
-        for _ in 0..of_master {
-            answering.take(&replies.next(&connection).await?);
-        }
-        let role = replies.next(&connection).await?;
-        Ok::<_, Fault>(role_offset(&role))
+        while !sent.take(&replies.next(&connection).await?) {}
+        Ok::<_, Fault>(())
     };
-    match done.await {
-        Ok(wrote) => {
-            let reply = JobReply { reply: Ok(answering.into_bytes()), wrote };
-            (reply, Some(connection.into_lease(replies, 0, protocol)))
-        }
-        Err(fault) => {
-            log::warn!("event=forward-lost runs=1 why={fault}");
-            let reply = Ok(answering.failed(&codes::FORWARD_LOST.to_string()));
-            (JobReply { reply, wrote: None }, None)
-        }
+    let done = done.await;
+    if let Err(fault) = &done {
+        log::warn!("event=forward-lost runs=1 why={fault}");
+        sent.fail(&codes::FORWARD_LOST.to_string());
     }
+    (reply_of(answered).await, done.is_ok().then_some(connection))
 }

@@ -3,7 +3,7 @@
 use crate::resp::{Protocol, ReplyScanner, encode_command};
 use crate::runtime::link::Link;
 use crate::runtime::tasks;
-use crate::state::{Lease, Server};
+use crate::state::Server;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -62,7 +62,6 @@ impl From<io::Error> for Fault {
 /// A connection to the master.
 pub struct MasterConnection {
     link: Link,
-    unread: Vec<u8>,
 }
 
 /// Replies as they come.
@@ -80,13 +79,13 @@ impl MasterConnection {
     }
 
     /// Goes on with a connection that a client has kept.
-    pub fn of(lease: Lease) -> MasterConnection {
-        MasterConnection { link: lease.link, unread: lease.unread }
+    pub fn of(link: Link) -> MasterConnection {
+        MasterConnection { link }
     }
 
     /// For a client to keep.
-    pub fn into_lease(self, unread: Replies, db: usize, protocol: Protocol) -> Lease {
-        Lease { link: self.link, unread: unread.bytes, db, protocol }
+    pub fn into_link(self) -> Link {
+        self.link
     }
 
     /// Sends all of it.
@@ -96,11 +95,7 @@ impl MasterConnection {
 
     /// What is received from here on.
     pub fn replies(&self) -> Replies {
-        Replies {
-            scanner: ReplyScanner::default(),
-            bytes: self.unread.clone(),
-            buffer: vec![0; READ_BYTES],
-        }
+        Replies { scanner: ReplyScanner::default(), bytes: Vec::new(), buffer: vec![0; READ_BYTES] }
     }
 }
 
@@ -142,8 +137,7 @@ async fn open_at(
     host: &str,
     port: u16,
 ) -> Result<(MasterConnection, Vec<u8>), Fault> {
-    let connection =
-        MasterConnection { link: Link::connect(host, port).await?, unread: Vec::new() };
+    let connection = MasterConnection { link: Link::connect(host, port).await? };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();
     if let Some((user, password)) = settings.set.follow.login() {

@@ -6,6 +6,7 @@ pub mod connection;
 mod replica_link;
 mod shell;
 mod master_connection;
+mod sent;
 mod forward;
 mod leased;
 mod failover;

@@ -22,8 +22,8 @@ pub struct Forwarded {
     pub worker: usize,
     /// The database they are for.
     pub db: usize,
-    /// The database that is selected behind them.
-    pub db_after: usize,
+    /// They say SELECT themselves, and nobody knows whether the master has done that.
+    pub selects: bool,
     /// What they are answered in.
     pub protocol: Protocol,
     /// The encoded requests.
@@ -47,7 +47,7 @@ impl Forwarded {
         Forwarded {
             worker: 0,
             db,
-            db_after: db,
+            selects: false,
             protocol,
             bytes: Vec::new(),
             replies: VecDeque::new(),
@@ -178,10 +178,8 @@ impl Lane {
 
 /// A connection to the master of one client alone: it watches keys, or waits for some.
 pub struct Lease {
-    /// The connection.
+    /// The connection. Nothing has come over it that was not read.
     pub link: Link,
-    /// What has come and has not been read.
-    pub unread: Vec<u8>,
     /// The database it has selected.
     pub db: usize,
     /// What it is answered in.

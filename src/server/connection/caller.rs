@@ -45,6 +45,8 @@ pub struct Caller {
     pub pause_mode: PauseMode,
     /// Writes that are about to be forwarded.
     pub gathered: Option<Box<Gathered>>,
+    /// The database that a forwarded transaction selects, if it is done.
+    pub db_after_exec: Option<usize>,
     /// What became of writes as of then.
     pub writes: Writes,
     /// The set follows a master, has no link to it, and does not serve what it has, as of then.
@@ -91,6 +93,7 @@ impl Caller {
             set_generation,
             pause_mode: pause.map_or(PauseMode::Nobody, |it| it.0),
             gathered: None,
+            db_after_exec: None,
             writes: Writes::Here,
             is_stale: false,
             is_gated: false,

@@ -9,14 +9,14 @@ use super::call::Call;
 use super::caller::Caller;
 use super::gathered::Gathered;
 use crate::base::ids::{MemberId, RouteId};
-use crate::base::limits::FOLLOWER_WAIT_MS;
+use crate::base::limits::{DATABASES, FOLLOWER_WAIT_MS};
 use crate::base::position::Offset;
-use crate::command::{Fault, Group};
+use crate::command::{Class, Fault, Flags, Group};
 use crate::commands::{BlockOn, Command, Handler, Job, Leased, Outcome, ReadRetry, Resume, table};
 use crate::metrics::Label;
 use crate::node::{Condition, Writes};
 use crate::resp::{Request, encode_command};
-use crate::route::{Floor, Level, Step, Unavailable};
+use crate::route::{Floor, Level, Step, StepsTaken, Unavailable};
 use crate::session::{Queue, Tags};
 use crate::state::{Awaited, Forwarded};
 use std::time::Duration;
@@ -115,17 +115,10 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Option<Outcome>, Fault> {
         let origin = self.origin(call.once.as_deref());
-        let ask = origin.ask(
-            crate::command::Class::Read,
-            route,
-            context.set,
-            &self.history,
-            context.now,
-            None,
-        );
+        let ask = origin.ask(Class::Read, route, context.set, &self.history, context.now, None);
         let is_for_master = matches!(ask.level, Level::Master | Level::Linearizable)
             || self.session.watches_remote
-            || call.command.spec.flags.contains(crate::command::Flags::AT_MASTER);
+            || call.command.spec.flags.contains(Flags::AT_MASTER);
         if is_for_master && call.once.as_ref().is_none_or(|it| it.at.is_none()) {
             return Ok(Some(self.forward_one(call.request, context)));
         }
@@ -171,7 +164,7 @@ impl Caller {
     ) -> Outcome {
         let retry = ReadRetry {
             ends: Some(context.now.plus(at_most)),
-            ..self.retry_from(route, 0, crate::route::StepsTaken::NONE, context.set.head())
+            ..self.retry_from(route, 0, StepsTaken::NONE, context.set.head())
         };
         let on = BlockOn::Offset(Condition::Streamed, needs);
         Outcome::block(on, Some(at_most), Resume::Retry(Box::new(retry)))
@@ -235,14 +228,23 @@ impl Caller {
         }
         encode_command(&mut whole.bytes, [&b"EXEC"[..]].into_iter());
         whole.replies.push_back(Awaited::Last(queue.commands.len() + 2));
-        if let Some(db) = db_after.filter(|it| *it < crate::base::limits::DATABASES) {
-            whole.db_after = db;
-            self.session.db = db;
-        }
+        whole.selects = db_after.is_some();
+        self.db_after_exec = db_after.filter(|it| *it < DATABASES);
         if watches {
             return Ok(leased(whole, call.request, Leased::Exec));
         }
         Ok(Outcome::apart(Job::Forward(Box::new(whole)), call.request.to_owned()))
+    }
+
+    /// The reply to a forwarded transaction has come: what it has selected is selected if it was
+    /// done.
+    #[inline]
+    pub fn settle_db(&mut self, reply: &Result<Vec<u8>, String>) {
+        if let Some(db) = self.db_after_exec.take()
+            && reply.as_ref().is_ok_and(|it| it.starts_with(b"*") && !it.starts_with(b"*-"))
+        {
+            self.session.db = db;
+        }
     }
 
     /// PUBLISH: the message comes back by the stream, to those who have subscribed here too.

@@ -78,7 +78,7 @@ fn serve_here(
             return (taken, BatchEnd::TurnOver);
         }
         if !request.is_empty() {
-            let mark = caller.replies.mark();
+            let joins = caller.gathered.is_some().then(|| caller.replies.mark());
             match caller.request(request, input, retry.take(), context) {
                 Outcome::Answered => {}
                 outcome if is_taken(&outcome) => {
@@ -86,7 +86,7 @@ fn serve_here(
                 }
                 outcome => return (taken, BatchEnd::With(outcome)),
             }
-            if caller.gathered.is_some() {
+            if let Some(mark) = joins {
                 let reply = caller.replies.out.take(mark);
                 caller.join_reply(reply);
             }
