@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
-use support::{Server, Value, Wire, furnish, info_field, starts, until, words};
+use support::{
+    Server, Value, Wire, furnish, hold_the_same, info_field, starts, until, until_caught_up, words,
+};
 
 /// A master of each kind that there is here.
 fn masters() -> Vec<Server> {
@@ -40,12 +42,7 @@ fn until_up(ours: &mut Wire) {
 
 /// Waits until what the master has said so far is there, and all members have it.
 fn until_same(master: &mut Wire, ours: &mut Wire) {
-    until_up(ours);
-    let head: u64 = field(master, "master_repl_offset").parse().unwrap();
-    until("the stream", || {
-        let at: u64 = field(ours, "slave_repl_offset").parse().unwrap();
-        (head <= at).then_some(())
-    });
+    until_caught_up(ours, master);
     until("members to agree", || {
         let members = ours.ask("DEBUG DIGEST");
         // A real server has one member, and does not say.
@@ -57,48 +54,9 @@ fn until_same(master: &mut Wire, ours: &mut Wire) {
     });
 }
 
-/// All that a server holds, key by key. Times to live are left out of `shown`, since they pass.
-fn all(wire: &mut Wire) -> Vec<(usize, String, Value, bool)> {
-    let mut found = Vec::new();
-    for db in 0..16 {
-        wire.ask(&format!("SELECT {db}"));
-        let mut keys: Vec<Vec<u8>> =
-            wire.ask("KEYS *").list().iter().map(|it| it.text().unwrap().to_vec()).collect();
-        keys.sort();
-        for key in keys {
-            let has_ttl = wire.cmd(&[b"PTTL", &key[..]]).int().unwrap() != -1;
-            found.push((db, key.escape_ascii().to_string(), shown(&key, wire), has_ttl));
-        }
-    }
-    wire.ask("SELECT 0");
-    found
-}
-
-fn shown(key: &[u8], wire: &mut Wire) -> Value {
-    match wire.cmd(&[b"TYPE", key]).string().as_str() {
-        "string" => wire.cmd(&[b"GET", key]),
-        "list" => wire.cmd(&[b"LRANGE", key, b"0", b"-1"]),
-        "set" => wire.cmd(&[b"SMEMBERS", key]).sorted(1),
-        "hash" => wire.cmd(&[b"HGETALL", key]).sorted(2),
-        // Servers write a long score in different ways.
-        "zset" => {
-            let entries = wire.cmd(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]);
-            let score = |it: &Value| format!("{:e}", it.string().parse::<f64>().unwrap());
-            let pairs = entries.list().chunks(2);
-            let pair = |it: &[Value]| [it[0].clone(), Value::Bulk(score(&it[1]).into_bytes())];
-            Value::Array(pairs.flat_map(pair).collect())
-        }
-        other => panic!("{} is a {other}", key.escape_ascii()),
-    }
-}
-
 fn assert_same(master: &mut Wire, ours: &mut Wire) {
     until_same(master, ours);
-    let (there, here) = (all(master), all(ours));
-    assert_eq!(there.len(), here.len());
-    for (there, here) in there.iter().zip(&here) {
-        assert_eq!(there, here);
-    }
+    hold_the_same(master, ours);
 }
 
 /// Writes that the stream says in another way than the client did, and the like.

@@ -46,6 +46,16 @@ impl FollowerStatus {
         self.kind != FollowerKind::AppendOnlyFile
     }
 
+    /// Whether it is at the other end of a link.
+    pub fn is_on_wire(&self) -> bool {
+        self.kind == FollowerKind::Wire
+    }
+
+    /// Host and port at which others reach one on the wire; port 0 where it has not said.
+    pub fn address(&self) -> (&str, &str) {
+        self.name.rsplit_once(':').unwrap_or((&self.name, "0"))
+    }
+
     /// Why an online member applies nothing, if it does not.
     pub fn held_back(&self) -> Option<&'static str> {
         let member = self.member.as_ref().filter(|_| self.state.is_online())?;

@@ -12,7 +12,6 @@ use crate::base::position::Offset;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::node::{FollowerStatus, PauseMode};
-use crate::replication::FollowerKind;
 use crate::runtime::{clock, tasks};
 use crate::state::{FailoverOrder, FailoverPhase, Server};
 use std::sync::Arc;
@@ -86,12 +85,12 @@ fn ask_once(server: &Server, head: Offset, asked_at: &mut Option<Offset>, now: M
 
 fn online(server: &Server, now: MonoUs) -> Vec<FollowerStatus> {
     let mut all = server.set.followers(now);
-    all.retain(|it| it.kind == FollowerKind::Wire && it.state.is_online());
+    all.retain(|it| it.is_on_wire() && it.state.is_online());
     all
 }
 
 fn address_of(replica: &FollowerStatus) -> Option<RemoteAddress> {
-    let (host, port) = replica.name.rsplit_once(':')?;
+    let (host, port) = replica.address();
     let port = port.parse().ok().filter(|it| *it != 0)?;
     Some(RemoteAddress { host: host.to_owned(), port })
 }

@@ -394,8 +394,9 @@ impl ReplicaLink {
 
     /// It has what it wanted, and closes when it likes.
     async fn wait_for_end(&self) -> Result<(), LinkEnd> {
-        while !self.server.is_closing() {
-            self.set().wire_news().await;
+        let closing = self.server.closing();
+        if !self.server.is_closing() {
+            closing.await;
         }
         Ok(())
     }

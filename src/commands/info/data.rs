@@ -45,8 +45,7 @@ pub fn replication(server: &Server, lines: &mut Lines) {
     let set = &server.set;
     let now = clock::mono_now();
     let followers = set.followers(now);
-    let is_wire = |it: &&FollowerStatus| it.kind == FollowerKind::Wire;
-    let on_wire: Vec<_> = followers.iter().filter(is_wire).collect();
+    let on_wire: Vec<_> = followers.iter().filter(|it| it.is_on_wire()).collect();
     let remote = set.remote();
     lines.line("role", if remote.is_some() { "slave" } else { "master" });
     if let Some(remote) = &remote {
@@ -57,7 +56,7 @@ pub fn replication(server: &Server, lines: &mut Lines) {
         lines.line("min_slaves_good_slaves", gate.good(set.fed(now)));
     }
     for (at, follower) in on_wire.iter().enumerate() {
-        let (host, port) = follower.name.rsplit_once(':').unwrap_or((&follower.name, "0"));
+        let (host, port) = follower.address();
         let (state, offset) = (state(follower.state), follower.acked);
         let lag_s = follower.silent_us / 1_000_000;
         lines.push(format_args!(

@@ -5,7 +5,6 @@ use crate::base::position::Offset;
 use crate::command::{Args, Fault, codes};
 use crate::commands::{CommandContext, Job, Outcome};
 use crate::node::{FollowerStatus, Member, MemberList, Refused, present, start_feed};
-use crate::replication::FollowerKind;
 use crate::resp::Reply;
 use crate::route::{MemberConfig, Route};
 use crate::state::Server;
@@ -25,9 +24,8 @@ pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         let lacks_us = set.lacks_us(member, context.now);
         fields(set.head(), member, followers.iter().find(is_it), lacks_us)
     };
-    let is_wire = |it: &&FollowerStatus| it.kind == FollowerKind::Wire;
     let mut all: Vec<_> = present(&member_list).map(|it| (it.name.clone(), fields(it))).collect();
-    let on_wire = followers.iter().filter(is_wire);
+    let on_wire = followers.iter().filter(|it| it.is_on_wire());
     all.extend(on_wire.map(|it| (it.name.clone(), wire_fields(set.head(), it))));
     if is_text {
         let text: Vec<String> = all.iter().map(|(name, fields)| block(name, fields)).collect();

@@ -84,7 +84,6 @@ fn take_options(context: &mut CommandContext<'_>, hello: &mut ReplicaHello) -> R
 
 fn refused(why: HelloFault) -> Fault {
     match why {
-        HelloFault::Syntax => Fault::Syntax,
         HelloFault::NotAnInteger => Fault::NotInteger,
         HelloFault::LongAddress(most) => Fault::Message(format!(
             "ERR REPLCONF ip-address provided by replica instance is too long: {most} bytes"

@@ -4,7 +4,6 @@ use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, info, session_row};
 use crate::node::LinkPhase;
-use crate::replication::FollowerKind;
 use crate::runtime::clock;
 use crate::state::version::REDIS_VERSION;
 
@@ -79,14 +78,14 @@ fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Ok(Outcome::Answered);
     }
     let mut replicas = server.set.followers(context.now);
-    replicas.retain(|it| it.kind == FollowerKind::Wire && it.state.is_online());
+    replicas.retain(|it| it.is_on_wire() && it.state.is_online());
     reply.array(3);
     reply.bulk(b"master");
     reply.int(server.set.head().bytes() as i64);
     reply.array(replicas.len());
     for replica in replicas {
         reply.array(3);
-        let (host, port) = replica.name.rsplit_once(':').unwrap_or((&replica.name, "0"));
+        let (host, port) = replica.address();
         reply.bulk(host.as_bytes());
         reply.bulk(port.as_bytes());
         reply.bulk_int(replica.acked.bytes() as i64);

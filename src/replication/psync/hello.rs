@@ -33,8 +33,6 @@ pub enum FileContents {
 /// Why something that a replica says of itself is not taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HelloFault {
-    /// An option without a value.
-    Syntax,
     /// A number that is none.
     NotAnInteger,
     /// An address that is too long, as Redis finds it.
