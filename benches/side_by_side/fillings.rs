@@ -95,7 +95,7 @@ impl Payloads {
             return Ok(());
         }
         wire.fill(Filling::of(key).commands(elements))?;
-        let reply = wire.ask_long(&encode(&["DUMP", key]))?;
+        let reply = wire.ask_long_kept(&encode(&["DUMP", key]))?;
         let start = 2 + reply.windows(2).position(|it| it == b"\r\n").ok_or("no payload")?;
         self.0.insert(key, reply[start..reply.len() - 2].to_vec());
         Ok(())

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Commands are sent in bursts of about this size, so that no reply can block the sender.
 const BURST_BYTES: usize = 32 << 10;
+/// A long reply is read in pieces of at most so many bytes.
+const CHUNK_BYTES: usize = 1 << 20;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Ends a reply of any length: nothing in a collection looks like it.
 const MARK: &str = "the-end-of-this-reply";
@@ -32,33 +34,52 @@ impl Wire {
         self.reply().map(|it| it.to_vec())
     }
 
-    /// Sends one command of any length and returns its reply, of any length, as it came.
-    pub fn ask_long(&mut self, command: &[u8]) -> Result<Vec<u8>, String> {
+    /// Sends one command of any length and waits for its reply, of any length. Nothing of it is
+    /// kept: a buffer that grows to a hundred megabytes has the heap of this process for itself for
+    /// milliseconds, and other threads of the bench wait there for theirs.
+    pub fn ask_long(&mut self, command: &[u8]) -> Result<(), String> {
+        self.ask_to_mark(command, |_| {})
+    }
+
+    /// As [`Wire::ask_long`], and returns the reply as it came.
+    pub fn ask_long_kept(&mut self, command: &[u8]) -> Result<Vec<u8>, String> {
+        let mut reply = Vec::new();
+        self.ask_to_mark(command, |it| reply.extend_from_slice(it))?;
+        reply.truncate(reply.len() - end_of_reply().len());
+        Ok(reply)
+    }
+
+    fn ask_to_mark(&mut self, command: &[u8], take: impl FnMut(&[u8])) -> Result<(), String> {
         let mut writer = self.stream.try_clone().map_err(|it| it.to_string())?;
-        let reply = thread::scope(|scope| {
+        thread::scope(|scope| {
             // The reply may begin before the request has been taken.
             scope.spawn(move || {
                 let _ = writer.write_all(command);
                 let _ = writer.write_all(&encode(&["ECHO", MARK]));
             });
-            self.read_to_mark().map_err(|it| it.to_string())
-        })?;
-        refuse_error(&reply)?;
-        Ok(reply)
+            self.read_to_mark(take)
+        })
     }
 
     /// Looks at the end only: a reply of a million elements is not parsed each time it grows.
-    fn read_to_mark(&mut self) -> io::Result<Vec<u8>> {
-        let end = format!("${}\r\n{MARK}\r\n", MARK.len());
-        let (mut reply, mut chunk) = (Vec::new(), vec![0; 1 << 20]);
-        while !reply.ends_with(end.as_bytes()) {
-            match self.stream.read(&mut chunk)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                len => reply.extend_from_slice(&chunk[..len]),
+    fn read_to_mark(&mut self, mut take: impl FnMut(&[u8])) -> Result<(), String> {
+        let end = end_of_reply();
+        let (mut last, mut chunk) = (Vec::new(), vec![0; CHUNK_BYTES]);
+        let mut is_first = true;
+        while last != end.as_bytes() {
+            let len = self.stream.read(&mut chunk).map_err(|it| it.to_string())?;
+            if len == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).to_string());
             }
+            let bytes = &chunk[..len];
+            if std::mem::take(&mut is_first) {
+                refuse_error(bytes)?;
+            }
+            take(bytes);
+            last.extend_from_slice(&bytes[len.saturating_sub(end.len())..]);
+            last.drain(..last.len().saturating_sub(end.len()));
         }
-        reply.truncate(reply.len() - end.len());
-        Ok(reply)
+        Ok(())
     }
 
     /// Sends encoded commands in pipelined bursts and checks that every one of them succeeds.
@@ -114,6 +135,10 @@ fn refuse_error(reply: &[u8]) -> Result<&[u8], String> {
         Some(b'-' | b'!') => Err(String::from_utf8_lossy(reply).trim_end().to_owned()),
         _ => Ok(reply),
     }
+}
+
+fn end_of_reply() -> String {
+    format!("${}\r\n{MARK}\r\n", MARK.len())
 }
 
 /// A command as clients send it: an array of bulk strings.
