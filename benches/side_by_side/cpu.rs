@@ -68,3 +68,22 @@ fn resident_of(pid: u32) -> Option<u64> {
     let kb: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kb << 10)
 }
+
+/// Memory of the processes and of their children in bytes, what they share divided among them: a
+/// peer's child shares with it what neither has changed.
+pub fn proportional(pids: &[u32]) -> u64 {
+    let with_children = pids.iter().flat_map(|it| [vec![*it], children(*it)].concat());
+    with_children.filter_map(proportional_of).sum()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let told = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    told.split_whitespace().filter_map(|it| it.parse().ok()).collect()
+}
+
+fn proportional_of(pid: u32) -> Option<u64> {
+    let told = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = told.lines().find(|it| it.starts_with("Pss:"))?;
+    let kb: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kb << 10)
+}

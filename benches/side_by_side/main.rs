@@ -1,7 +1,7 @@
 //! Entourage beside redis-server and valkey-server: one load, one machine, one table.
 //!
 //! ```text
-//! cargo bench --bench side_by_side                          all but `stalls` and `load`
+//! cargo bench --bench side_by_side                          all but `stalls`, `resync`, `wire-lag` and `load`
 //! cargo bench --bench side_by_side -- --rows single --only SET,GET --depths 1,16 --quick
 //! ```
 //!
@@ -22,6 +22,7 @@ mod workers;
 mod collections;
 mod memory;
 mod lag;
+mod wire_lag;
 mod levels;
 mod metering;
 mod load;
@@ -29,6 +30,7 @@ mod fillings;
 mod probes;
 mod long_work;
 mod stalls;
+mod resync;
 mod table;
 
 use clap::Parser;
@@ -59,6 +61,8 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Levels => levels::table(binaries, options),
         Rows::Metrics => metering::table(binaries, options),
         Rows::Stalls => stalls::table(binaries, options),
+        Rows::Resync => resync::table(binaries, options),
+        Rows::WireLag => wire_lag::tables(binaries, options),
         Rows::Load => load::table(binaries, options),
         Rows::All => unreachable!("`all` names sections, it is not one"),
     }

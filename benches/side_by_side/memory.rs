@@ -113,7 +113,7 @@ pub fn strings(count: u64) -> Fill {
     Box::new((0..count).map(|it| encode(&["SET", &format!("key:{it:012}"), VALUE])))
 }
 
-fn hashes(count: u64) -> Fill {
+pub fn hashes(count: u64) -> Fill {
     Box::new((0..count).map(|hash| {
         let mut words = vec!["HSET".to_owned(), format!("hash:{hash:012}")];
         words.extend(

@@ -58,9 +58,13 @@ pub enum Rows {
     Metrics,
     /// How long other clients wait while one runs something long.
     Stalls,
+    /// A full resync of a replica on the wire.
+    Resync,
+    /// How late replicas on the wire apply, what WAIT takes, what they cost their master.
+    WireLag,
     /// The longest command during a load of 10 M keys.
     Load,
-    /// Every section but `stalls` and `load`.
+    /// Every section but `stalls`, `resync`, `wire-lag` and `load`.
     All,
 }
 
@@ -76,6 +80,8 @@ impl Rows {
             Rows::Levels => "Levels",
             Rows::Metrics => "Metrics on and off",
             Rows::Stalls => "Other clients beside a long command",
+            Rows::Resync => "Full resync over the wire",
+            Rows::WireLag => "Replicas on the wire",
             Rows::Load => "Longest command during a load",
             Rows::All => "All",
         }

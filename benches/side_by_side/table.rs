@@ -1,6 +1,7 @@
 //! Markdown tables: cells, ratios, and whether a bar was met.
 
 use crate::measure::Sample;
+use hdrhistogram::Histogram;
 use std::fmt::{self, Display};
 
 /// Rows of cells under a head, rendered with padded columns.
@@ -126,4 +127,10 @@ pub fn figure(value: Option<f64>) -> String {
 /// A rate in thousands.
 pub fn thousands(per_second: f64) -> String {
     format!("{:.0}k", per_second / 1000.0)
+}
+
+/// The 99.9th percentile and the longest of nanoseconds, in milliseconds.
+pub fn milliseconds(of: &Histogram<u64>) -> String {
+    let ms = |nanos: u64| nanos as f64 / 1e6;
+    format!("{:.1} · {:.1}", ms(of.value_at_quantile(0.999)), ms(of.max()))
 }

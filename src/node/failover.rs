@@ -57,7 +57,8 @@ impl ReplicaSet {
         Ok(MonoUs(paused_us))
     }
 
-    fn fit_to_lead(&self, target: &Member) -> Result<(), Refused> {
+    /// Whether `target` may become the master now.
+    pub fn fit_to_lead(&self, target: &Member) -> Result<(), Refused> {
         if target.id == self.master() {
             return Err(Refused::IsMaster);
         }
@@ -158,20 +159,24 @@ impl ReplicaSet {
         (0..=REPLICAS_MAX).any(|_| self.replace_once());
     }
 
+    /// Who takes the master's place when nobody is named: the replica that has applied most, a
+    /// dedicated or drained one only when there is no other.
+    pub fn best_candidate(&self) -> Option<Arc<Member>> {
+        let master = self.master();
+        let is_fit = |it: &&Arc<Member>| it.id != master && it.is_sound();
+        let rank = |it: &&Arc<Member>| {
+            (!it.is_dedicated(), !it.is(MemberFlags::DRAINED), it.applied())
+        };
+        self.members().filter(is_fit).max_by_key(rank).cloned()
+    }
+
     /// Answers whether it is over: the master is sound, or nobody can take its place.
     fn replace_once(&self) -> bool {
         let master = self.member(self.master());
         if !master.is(MemberFlags::QUARANTINED) {
             return true;
         }
-        let fit = |it: &&Arc<Member>| it.id != master.id && it.is_sound();
-        let Some(candidate) = self
-            .members()
-            .filter(fit)
-            .max_by_key(|it| (!it.is_dedicated(), !it.is(MemberFlags::DRAINED), it.applied()))
-        else {
-            return true;
-        };
+        let Some(candidate) = self.best_candidate() else { return true };
         // Better a member that somebody wanted to rest than none.
         if candidate.is(MemberFlags::PAUSED | MemberFlags::DRAINED) {
             let (name, flags) = (&candidate.name, candidate.flags());
@@ -179,7 +184,7 @@ impl ReplicaSet {
             candidate.leave(MemberFlags::PAUSED);
             candidate.leave(MemberFlags::DRAINED);
         }
-        match self.fail_over(candidate) {
+        match self.fail_over(&candidate) {
             // Several connections may have met the same panic.
             Ok(_) | Err(Refused::IsMaster) => true,
             Err(why) => {

@@ -19,7 +19,8 @@ use super::member_state::MemberFlags;
 use super::replica_set::ReplicaSet;
 use crate::base::ids::MemberId;
 use crate::base::limits::{
-    APPLY_AFTER_BYTES, LAG_BYTES_SOFT, LAG_WAIT_US_MAX, REPLICAS_MAX, TURN_APPLY_US_MAX,
+    APPLY_AFTER_BATCHES, APPLY_AFTER_BYTES, LAG_BYTES_SOFT, LAG_WAIT_US_MAX, REPLICAS_MAX,
+    TURN_APPLY_US_MAX,
 };
 use crate::runtime::{clock, tasks};
 use parking_lot::RwLockWriteGuard;
@@ -47,17 +48,25 @@ const BUSY_TURNS_MAX: u32 = 16;
 const SPINS_MAX: u32 = 20;
 
 impl ReplicaSet {
-    /// What a worker does after a batch of its: it applies when enough has come together that
-    /// replicas do not hear of it late.
+    /// What a worker does after a batch of its: it applies when enough has come together, or when
+    /// it has served several since, so that replicas do not hear of it late. `batches` is how many
+    /// that are.
     #[inline]
-    pub fn apply_after_batch(&self) {
+    pub fn apply_after_batch(&self, batches: &mut u32) {
         let head = self.head();
+        let mut is_left = false;
         for member in self.replicas() {
+            if !member.has_work.load(Relaxed) {
+                continue;
+            }
             let has_much = APPLY_AFTER_BYTES <= head.since(member.applied());
-            if has_much && member.has_work.load(Relaxed) {
+            if has_much || APPLY_AFTER_BATCHES <= *batches {
                 self.apply_short(member);
+            } else {
+                is_left = true;
             }
         }
+        *batches = if is_left { *batches + 1 } else { 0 };
     }
 
     /// Applies what `member` lacks, if nobody holds it and it does not take long.

@@ -235,7 +235,7 @@ impl Shell {
         }
         let transmitted = self.transmit();
         self.close_if_gone(scratch);
-        self.server.set.apply_after_batch();
+        self.server.set.apply_after_batch(&mut scratch.unapplied_batches);
         // What it wants for others is done even if its own socket has failed.
         if let Some(why) = self.act() {
             return Ok(Next::End(why));

@@ -55,6 +55,10 @@ fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::apart(Job::HandRoleOver(Box::new(order)), context.kept_request()))
 }
 
+/// The target is no replica of this set.
+pub const NOT_A_REPLICA: Fault =
+    Fault::Static("ERR FAILOVER target HOST and PORT is not a replica.");
+
 fn may_begin(context: &CommandContext<'_>, order: &FailoverOrder) -> Result<(), Fault> {
     let set = &context.server.set;
     if set.is_following() {
@@ -73,7 +77,7 @@ fn may_begin(context: &CommandContext<'_>, order: &FailoverOrder) -> Result<(), 
     let Some((host, port)) = &order.to else { return Ok(()) };
     let name = format!("{host}:{port}");
     match replicas.iter().find(|it| it.name == name) {
-        None => Err(Fault::Static("ERR FAILOVER target HOST and PORT is not a replica.")),
+        None => Err(NOT_A_REPLICA),
         Some(it) if !it.state.is_online() => {
             Err(Fault::Static("ERR FAILOVER target replica is not online."))
         }

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod command;
 pub mod connection;
 pub mod help;
+mod drill;
 mod members;
 pub mod last;
 pub mod once;

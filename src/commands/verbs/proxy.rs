@@ -1,6 +1,7 @@
 //! PROXY: what clients ask of their own consistency. What operators do to members is in
 //! [`super::members`].
 
+use super::drill;
 use super::help::help;
 use super::last;
 use super::members;
@@ -61,8 +62,8 @@ const SUBCOMMANDS: &[SessionRow] = &[
         Group::Proxy,
         SINCE,
         "O(N) where N is the number of members",
-        "Tells where a command would go and why, without running it.",
-        "command [arg [arg ...]]",
+        "Tells where a command would go and why, without running it; of FAILOVER, what it would do.",
+        "command [arg [arg ...]] | FAILOVER [TO <name | host port>]",
     ),
     session_row("FAILOVER", AtLeast(2), OPERATOR.union(Flags::NO_MULTI), members::fail_over).says(
         Group::Proxy,
@@ -282,6 +283,9 @@ fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
 }
 
 fn explain_request(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.args.word("FAILOVER") {
+        return drill::explain_failover(context);
+    }
     let owned = OwnedRequest::of(context.args.rest());
     let request = owned.borrow();
     let command = context.table.find(request)?;

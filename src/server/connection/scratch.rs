@@ -32,6 +32,8 @@ pub struct WorkerScratch {
     pub recent: RecentCommand,
     /// What a read that catches a replica up may take of the worker's time.
     pub catch_up: ApplyBudget,
+    /// Batches since replicas lack something.
+    pub unapplied_batches: u32,
     /// This thread is for long work: nobody waits for it.
     pub works_long: bool,
     /// What is large and nobody needs any more: freeing it takes long, and is the shell's to do
@@ -53,6 +55,7 @@ impl WorkerScratch {
             random: Random::new(seed.rotate_left(32)),
             recent: RecentCommand::default(),
             catch_up: ApplyBudget::Micros(CATCH_UP_US_MAX),
+            unapplied_batches: 0,
             works_long: false,
             spent: Vec::new(),
             output: Vec::new(),

@@ -1,0 +1,204 @@
+//! A full resync of a replica on the wire: how long it takes, what others wait meanwhile, and what
+//! memory it takes beside the data.
+
+use crate::cpu;
+use crate::drive::VALUE;
+use crate::memory;
+use crate::options::Options;
+use crate::peers::{Binaries, Kind, Party};
+use crate::probes::{self, Seen};
+use crate::table::{Table, better, figure, milliseconds, verdict};
+use crate::wire::Wire;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+const STRINGS: u64 = 1_000_000;
+const HASHES: u64 = 100_000;
+const LOOK: Duration = Duration::from_millis(2);
+const MEMORY_LOOK: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(120);
+const BAR_RATIO: f64 = 0.8;
+const BAR_P999_MS: f64 = 5.0;
+const BAR_EXTRA_MB: f64 = 64.0;
+
+/// Who sends, with how many hosted replicas, and who takes.
+struct Row {
+    master: Kind,
+    hosted: u32,
+    replica: Kind,
+}
+
+const fn row(master: Kind, hosted: u32, replica: Kind) -> Row {
+    Row { master, hosted, replica }
+}
+
+/// The first of each replica's kind is the peer that the others are held against.
+const ROWS: [Row; 7] = [
+    row(Kind::Redis, 0, Kind::Redis),
+    row(Kind::Valkey, 0, Kind::Valkey),
+    row(Kind::Entourage, 0, Kind::Redis),
+    row(Kind::Entourage, 2, Kind::Redis),
+    row(Kind::Entourage, 0, Kind::Valkey),
+    row(Kind::Entourage, 2, Kind::Valkey),
+    row(Kind::Redis, 0, Kind::Entourage),
+];
+
+/// What one row has come to: of times the median, of the rest the worst.
+struct Resynced {
+    ms: f64,
+    seen: Seen,
+    /// Beside writes that go on.
+    extra_mb: f64,
+}
+
+/// One row per pair of servers.
+pub fn table(binaries: &Binaries, options: &Options) -> String {
+    let mut table = Table::new(&[
+        "master → replica",
+        "full resync ms",
+        "× the better peer",
+        "bar",
+        "PING p99.9 · longest ms",
+        "GET p99.9 · longest ms",
+        "idle thread, longest ms",
+        "memory beside the data MB, while writes go on",
+        "bars of the master",
+    ]);
+    let mut peers = [None, None];
+    for (at, row) in ROWS.iter().enumerate() {
+        let name = row.name();
+        eprintln!("side_by_side: full resync {name}");
+        let resynced = measured(row, binaries, options)
+            .inspect_err(|why| eprintln!("side_by_side: full resync {name}: {why}"))
+            .ok();
+        let ms = resynced.as_ref().map(|it| it.ms);
+        if let Some(peer) = peers.get_mut(at) {
+            *peer = ms;
+        }
+        let is_ours = row.master == Kind::Entourage || row.replica == Kind::Entourage;
+        let ratio = ms.zip(better(peers[0], peers[1])).map(|(ours, peer)| ours / peer);
+        let mut cells = vec![name, figure(ms)];
+        cells.extend(verdict(ratio, is_ours.then_some(BAR_RATIO)));
+        cells.extend(resynced.as_ref().map_or(["n/a"; 4].map(str::to_owned), |it| it.cells()));
+        let bars = resynced.filter(|_| row.master == Kind::Entourage);
+        cells.push(bars.map_or("–".into(), |it| it.verdict()));
+        table.push(cells);
+    }
+    table.to_string()
+}
+
+impl Row {
+    fn name(&self) -> String {
+        let hosted = match (self.master, self.hosted) {
+            (Kind::Entourage, 0) => ", alone",
+            (Kind::Entourage, _) => " with two hosted replicas",
+            _ => "",
+        };
+        format!("{}{hosted} → {}", self.master.name(), self.replica.name())
+    }
+}
+
+impl Resynced {
+    fn cells(&self) -> [String; 4] {
+        [
+            milliseconds(&self.seen.ping),
+            milliseconds(&self.seen.get),
+            format!("{:.1}", self.seen.idle.max() as f64 / 1e6),
+            format!("{:.0}", self.extra_mb),
+        ]
+    }
+
+    fn verdict(&self) -> String {
+        let p999 = |it: &hdrhistogram::Histogram<u64>| it.value_at_quantile(0.999) as f64 / 1e6;
+        let is_quick = p999(&self.seen.ping).max(p999(&self.seen.get)) <= BAR_P999_MS;
+        let is_small = self.extra_mb <= BAR_EXTRA_MB;
+        let told = |is: bool| if is { "met" } else { "missed" };
+        format!(
+            "≤ {BAR_P999_MS:.0} ms {}, ≤ {BAR_EXTRA_MB:.0} MB {}",
+            told(is_quick),
+            told(is_small)
+        )
+    }
+}
+
+fn measured(row: &Row, binaries: &Binaries, options: &Options) -> Result<Resynced, String> {
+    let missing = || "a server is missing".to_owned();
+    let master = binaries.start(row.master, row.hosted).ok_or_else(missing)?;
+    let replica = binaries.start(row.replica, 0).ok_or_else(missing)?;
+    let mut wire = dial(&master)?;
+    wire.fill(memory::strings(options.scaled(STRINGS)))?;
+    wire.fill(memory::hashes(options.scaled(HASHES)))?;
+    let mut seen = Seen::nothing();
+    let mut times = Vec::new();
+    for _ in 0..options.rounds {
+        forget(&master, &replica)?;
+        let (took, beside) = probes::beside(master.port(), || resync(&master, &replica))?;
+        times.push(took.as_secs_f64() * 1e3);
+        seen.add(&beside);
+    }
+    times.sort_by(f64::total_cmp);
+    forget(&master, &replica)?;
+    let extra_mb = extra_memory(&master, &replica)?;
+    Ok(Resynced { ms: times[times.len() / 2], seen, extra_mb })
+}
+
+fn dial(party: &Party) -> Result<Wire, String> {
+    Wire::dial(party.port()).map_err(|it| it.to_string())
+}
+
+/// The replica follows nobody and holds nothing, and the master is at rest.
+fn forget(master: &Party, replica: &Party) -> Result<(), String> {
+    let mut wire = dial(replica)?;
+    wire.ask(&["REPLICAOF", "NO", "ONE"])?;
+    wire.ask(&["FLUSHALL"])?;
+    cpu::wait_until_quiet(&[master.pids(), replica.pids()].concat());
+    Ok(())
+}
+
+/// From the order until the replica says that it follows.
+fn resync(master: &Party, replica: &Party) -> Result<Duration, String> {
+    let mut wire = dial(replica)?;
+    let begun = Instant::now();
+    wire.ask(&["REPLICAOF", "127.0.0.1", &master.port().to_string()])?;
+    while begun.elapsed() < PATIENCE {
+        let told = wire.ask(&["INFO", "replication"])?;
+        if String::from_utf8_lossy(&told).contains("master_link_status:up") {
+            return Ok(begun.elapsed());
+        }
+        sleep(LOOK);
+    }
+    Err("the replica does not come up".into())
+}
+
+/// The most that the master's processes take during a full resync beside what they took before, in
+/// MB, while one client overwrites keys one by one.
+fn extra_memory(master: &Party, replica: &Party) -> Result<f64, String> {
+    let pids = master.pids();
+    let before = cpu::proportional(&pids);
+    let done = AtomicBool::new(false);
+    let mut writer = dial(master)?;
+    let most = thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let keys = (0..STRINGS).map(|it| it * 611_953 % STRINGS);
+            for key in keys.take_while(|_| !done.load(Relaxed)) {
+                writer.ask(&["SET", &format!("key:{key:012}"), VALUE])?;
+            }
+            Ok::<(), String>(())
+        });
+        let looking = scope.spawn(|| {
+            let mut most = before;
+            while !done.load(Relaxed) {
+                most = most.max(cpu::proportional(&pids));
+                sleep(MEMORY_LOOK);
+            }
+            most
+        });
+        let resynced = resync(master, replica);
+        done.store(true, Relaxed);
+        let most = looking.join().map_err(|_| "the look at memory panicked")?;
+        writing.join().map_err(|_| "the writer panicked")??;
+        resynced.map(|_| most)
+    })?;
+    Ok(most.saturating_sub(before) as f64 / f64::from(1 << 20))
+}
