@@ -270,8 +270,8 @@ mod tests {
     fn a_wrong_flag_says_what_it_takes() {
         let refused = |words: &str| config(words).unwrap_err();
         assert_eq!(
-            refused("entourage --replicas 65"),
-            "--replicas 65 is not accepted; write a whole number from 0 to 64"
+            refused("entourage --replicas 101"),
+            "--replicas 101 is not accepted; write a whole number from 0 to 100"
         );
         assert_eq!(
             refused("entourage --bind here"),

@@ -7,7 +7,7 @@ use crate::memory;
 use crate::options::Options;
 use crate::peers::{Binaries, Kind, Party};
 use crate::probes::{self, Seen};
-use crate::table::{Table, better, figure, milliseconds, verdict};
+use crate::table::{Table, figure, milliseconds, verdict};
 use crate::wire::Wire;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, sleep};
@@ -33,7 +33,7 @@ const fn row(master: Kind, hosted: u32, replica: Kind) -> Row {
     Row { master, hosted, replica }
 }
 
-/// The first of each replica's kind is the peer that the others are held against.
+/// The peers first, against which the others are held.
 const ROWS: [Row; 7] = [
     row(Kind::Redis, 0, Kind::Redis),
     row(Kind::Valkey, 0, Kind::Valkey),
@@ -57,7 +57,7 @@ pub fn table(binaries: &Binaries, options: &Options) -> String {
     let mut table = Table::new(&[
         "master → replica",
         "full resync ms",
-        "× the better peer",
+        "× the same replica of its own kind",
         "bar",
         "PING p99.9 · longest ms",
         "GET p99.9 · longest ms",
@@ -65,19 +65,22 @@ pub fn table(binaries: &Binaries, options: &Options) -> String {
         "memory beside the data MB, while writes go on",
         "bars of the master",
     ]);
-    let mut peers = [None, None];
-    for (at, row) in ROWS.iter().enumerate() {
+    let mut peers = Vec::new();
+    for row in &ROWS {
         let name = row.name();
         eprintln!("side_by_side: full resync {name}");
         let resynced = measured(row, binaries, options)
             .inspect_err(|why| eprintln!("side_by_side: full resync {name}: {why}"))
             .ok();
         let ms = resynced.as_ref().map(|it| it.ms);
-        if let Some(peer) = peers.get_mut(at) {
-            *peer = ms;
-        }
         let is_ours = row.master == Kind::Entourage || row.replica == Kind::Entourage;
-        let ratio = ms.zip(better(peers[0], peers[1])).map(|(ours, peer)| ours / peer);
+        if !is_ours {
+            peers.push((row.replica, ms));
+        }
+        // The same replica behind a master of its own kind; of our own, redis' behind the same one.
+        let peer = if row.replica == Kind::Entourage { Kind::Redis } else { row.replica };
+        let peer = peers.iter().find(|it| it.0 == peer).and_then(|it| it.1);
+        let ratio = ms.zip(peer).map(|(ours, peer)| ours / peer);
         let mut cells = vec![name, figure(ms)];
         cells.extend(verdict(ratio, is_ours.then_some(BAR_RATIO)));
         cells.extend(resynced.as_ref().map_or(["n/a"; 4].map(str::to_owned), |it| it.cells()));

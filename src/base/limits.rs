@@ -124,7 +124,7 @@ pub const EXPIRED_KEY_BYTES_MAX: usize = 4 << 10;
 /// Past histories that a stream remembers: a token outlives this many failovers.
 pub const HISTORIES_MAX: usize = 16;
 /// Hosted replicas of one set.
-pub const REPLICAS_MAX: usize = 64;
+pub const REPLICAS_MAX: usize = 100;
 /// Longest name, tag or zone of a member.
 pub const MEMBER_WORD_BYTES_MAX: usize = 64;
 /// Tags of one member.

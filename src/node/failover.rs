@@ -164,9 +164,8 @@ impl ReplicaSet {
     pub fn best_candidate(&self) -> Option<Arc<Member>> {
         let master = self.master();
         let is_fit = |it: &&Arc<Member>| it.id != master && it.is_sound();
-        let rank = |it: &&Arc<Member>| {
-            (!it.is_dedicated(), !it.is(MemberFlags::DRAINED), it.applied())
-        };
+        let rank =
+            |it: &&Arc<Member>| (!it.is_dedicated(), !it.is(MemberFlags::DRAINED), it.applied());
         self.members().filter(is_fit).max_by_key(rank).cloned()
     }
 

@@ -106,7 +106,8 @@ fn on_wire(context: &CommandContext<'_>, replica: &FollowerStatus) -> Vec<String
         "lacks {lacks} bytes of the stream by its last acknowledgement{}",
         takes(behind_us.map(|it| it / 1000))
     ));
-    lines.push("pause: writers wait until it has them and answers that it is the master".to_owned());
+    lines
+        .push("pause: writers wait until it has them and answers that it is the master".to_owned());
     lines.push("then this set follows it: its writes are forwarded or refused".to_owned());
     lines
 }

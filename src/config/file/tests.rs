@@ -216,11 +216,11 @@ fn consistency_values_say_what_they_take() {
         ("on-lag = [\"catchup\"]", "write a list of steps: catch-up, other-replica, wait with"),
         ("on-lag = \"masters\"", "write a list of steps: catch-up, other-replica, wait with"),
         ("on-lag = [\"error\", \"master\"]", "write nothing behind error; master would never"),
-        ("acks = 65", "write a number from 0 to 64, \"in-sync\" or \"all\""),
-        ("acks = \"some\"", "write a number from 0 to 64, \"in-sync\" or \"all\""),
+        ("acks = 101", "write a number from 0 to 100, \"in-sync\" or \"all\""),
+        ("acks = \"some\"", "write a number from 0 to 100, \"in-sync\" or \"all\""),
         (
             "acks = \"fsync\"",
-            "write a number from 0 to 64, \"in-sync\" or \"all\"; there is no append",
+            "write a number from 0 to 100, \"in-sync\" or \"all\"; there is no append",
         ),
         ("acks-timeout = 5", "write a time with a unit, like \"500ms\" or \"2s\""),
         ("sticky-for = \"5\"", "write a time with a unit, like \"500ms\" or \"2s\""),
@@ -382,10 +382,10 @@ fn there_are_no_more_members_than_places() {
         "[[member]]\n[[member]]\n\n[[member]]\n[set]\nreplicas = 1\n",
         "e.toml:4: at most 2 [[member]] here; raise set.replicas, which is 1",
     );
-    assert_eq!(parse(&"[[member]]\n".repeat(65)).unwrap().set.replicas, 64);
+    assert_eq!(parse(&"[[member]]\n".repeat(101)).unwrap().set.replicas, 100);
     refused(
-        &"[[member]]\n".repeat(66),
-        "e.toml:66: at most 65 [[member]] here; a set has at most 64 replicas",
+        &"[[member]]\n".repeat(102),
+        "e.toml:102: at most 101 [[member]] here; a set has at most 100 replicas",
     );
 }
 
