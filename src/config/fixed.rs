@@ -132,7 +132,6 @@ pub const FIXED: &[Fixed] = &[
         why: "the replicas are hosted in this process; none is reached over the wire yet",
         params: &[
             ("propagation-error-behavior", "ignore"),
-            ("repl-backlog-ttl", "3600"),
             ("repl-disable-tcp-nodelay", "no"),
             ("repl-diskless-sync", "yes"),
             ("repl-diskless-sync-max-replicas", "0"),

@@ -282,6 +282,12 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Set,
+        "repl-backlog-ttl",
+        "How long the kept stream outlives the last replica on the wire; 0 is for ever.",
+        time!(0, set.backlog_ttl),
+    ),
+    live(
+        Set,
         "count-hosted",
         "Whether hosted replicas count for WAIT, acks and min-replicas-to-write; auto: until a \
          replica on the wire has synced.",

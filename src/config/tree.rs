@@ -145,6 +145,8 @@ pub struct ReplicaSet {
     pub repl_timeout: Duration,
     /// How long a full resync over the wire waits for others to join it.
     pub diskless_sync_delay: Duration,
+    /// How long the backlog outlives the last replica on the wire; 0 for ever.
+    pub backlog_ttl: Duration,
     /// Whether hosted replicas count as replicas.
     pub count_hosted: CountHosted,
     /// Good replicas a write needs; 0 for none.
@@ -502,6 +504,7 @@ impl Default for ReplicaSet {
             ping_every: Duration::from_secs(10),
             repl_timeout: Duration::from_secs(60),
             diskless_sync_delay: Duration::ZERO,
+            backlog_ttl: Duration::from_secs(3600),
             count_hosted: CountHosted::default(),
             min_replicas: 0,
             max_lag: Duration::from_secs(10),

@@ -14,9 +14,10 @@ use crate::replication::{
     DisconnectReason, Follower, FollowerId, FollowerKind, FollowerState, Log, PeerFault,
 };
 use crate::route::Fed;
+use crate::runtime::clock;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
 
 /// A follower at one time.
 #[derive(Clone)]
@@ -133,7 +134,9 @@ impl ReplicaSet {
     /// A follower that is no member is gone for good. Who waits for it looks again.
     pub fn remove_follower(&self, id: FollowerId) {
         let mut log = self.log.lock();
-        log.remove_follower(id);
+        if log.remove_follower(id) == FollowerKind::Wire {
+            self.wire.last_left.store(clock::mono_now().0, Release);
+        }
         self.links.fetch_sub(1, AcqRel);
         drop(log);
         self.left_sync();
@@ -284,6 +287,32 @@ mod tests {
         set.remove_follower(id);
         set.remove_follower(file);
         assert_eq!(set.acked_by(head), 1);
+    }
+
+    #[test]
+    fn the_backlog_outlives_the_last_replica_on_the_wire_for_as_long_as_told() {
+        let (set, ttl) = (set(), Duration::from_secs(60));
+        let begin = Position { replid: set.history().replid, offset: set.head() };
+        let resumes = || {
+            let id = set.add_follower(FollowerKind::Wire, "127.0.0.1:7001".into());
+            let does = set.resume_wire(id, begin).is_some();
+            (id, does)
+        };
+        let (first, does) = resumes();
+        assert!(does);
+        set.ping(MonoUs(5));
+        // A hosted replica that lags keeps what it lacks.
+        set.apply(set.member(MemberId(1)), ApplyBudget::SHORT);
+        let later = || clock::mono_now().plus(ttl);
+        set.release_backlog(ttl, later());
+        set.remove_follower(first);
+        set.release_backlog(ttl, clock::mono_now());
+        set.release_backlog(Duration::ZERO, later());
+        let (second, does) = resumes();
+        assert!(does, "it is kept until then");
+        set.remove_follower(second);
+        set.release_backlog(ttl, later());
+        assert!(!resumes().1, "it is gone");
     }
 
     #[test]

@@ -223,6 +223,21 @@ impl ReplicaSet {
         self.left_sync();
     }
 
+    /// Forgets the stream that is kept for replicas on the wire, once the last of them has been gone
+    /// for `ttl`; 0 for never.
+    pub fn release_backlog(&self, ttl: Duration, now: MonoUs) {
+        let left = self.wire.last_left.load(Acquire);
+        if ttl.is_zero() || left == 0 || now < MonoUs(left).plus(ttl) {
+            return;
+        }
+        let mut log = self.log.lock();
+        if !log.has_followers(FollowerKind::Wire) {
+            self.wire.last_left.store(0, Release);
+            log.release_backlog();
+            log::info!("event=backlog-released offset={} why=no-replica-on-the-wire", log.head());
+        }
+    }
+
     /// Hears when the stream has grown. Look at [`ReplicaSet::next_for_wire`] after asking for it.
     pub fn wire_news(&self) -> EventListener {
         self.wire.news.listen()

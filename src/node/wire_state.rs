@@ -20,6 +20,8 @@ pub struct Wire {
     pub(super) asked_at: AtomicU64,
     /// When that was, in µs.
     pub(super) asked_when: AtomicU64,
+    /// When a replica last left, in µs; 0 when none has since the backlog was released.
+    pub(super) last_left: AtomicU64,
     /// A replica has synced in this history.
     pub(super) has_synced: AtomicBool,
     /// What [`CountHosted`] is.

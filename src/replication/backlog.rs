@@ -138,6 +138,12 @@ impl Backlog {
         }
     }
 
+    /// Drops what is kept before `keep_from`, as far as it can be told apart.
+    pub fn release(&mut self, keep_from: Offset) {
+        self.commit();
+        self.trim(0, keep_from);
+    }
+
     /// Whether so much more than `bytes_min` is kept that [`Backlog::trim`] has been put off by
     /// somebody who needed it.
     pub fn is_due_for_trim(&self, bytes_min: usize) -> bool {

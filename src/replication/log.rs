@@ -120,11 +120,18 @@ impl<S: Clone> Log<S> {
         self.followers.heard(id, now);
     }
 
-    /// The follower is gone for good.
-    pub fn remove_follower(&mut self, id: FollowerId) {
+    /// The follower is gone for good. Answers what it was.
+    pub fn remove_follower(&mut self, id: FollowerId) -> FollowerKind {
+        let kind = self.followers.get(id).kind;
         self.followers.remove(id);
         self.forget_taken();
         self.trim();
+        kind
+    }
+
+    /// Whether there are followers of this kind.
+    pub fn has_followers(&self, kind: FollowerKind) -> bool {
+        self.followers().any(|(_, it)| it.kind == kind)
     }
 
     /// The follower, which must be there.
@@ -310,6 +317,12 @@ impl<S: Clone> Log<S> {
     fn trim(&mut self) {
         let keep_from = self.followers.keep_bytes_from();
         self.backlog.trim(self.backlog_bytes, keep_from.unwrap_or(self.head));
+    }
+
+    /// Forgets what no follower needs: nobody is expected to ask for it.
+    pub fn release_backlog(&mut self) {
+        let keep_from = self.followers.keep_bytes_from();
+        self.backlog.release(keep_from.unwrap_or(self.head));
     }
 
     /// To be called after a write from `before` on that began a block, or with the stream's end

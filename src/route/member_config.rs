@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(clash("n2", 2).unwrap(), "the member name `n2` is kept for the second member");
         assert_eq!(clash("N65", 2).unwrap(), "the member name `N65` is kept for the 65th member");
         assert_eq!(clash("Add", 2).unwrap(), "the member name `Add` is a word of PROXY NODE");
-        for free in ["n3", "n03", "n0", "n66", "n", "north", "report"] {
+        for free in ["n3", "n03", "n0", "n102", "n", "north", "report"] {
             assert_eq!(clash(free, 2), None, "{free}");
         }
     }

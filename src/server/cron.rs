@@ -39,6 +39,7 @@ pub async fn cron(server: Arc<Server>) {
             close_idle(&server, now);
             notices.tell(&server, now);
             tell_held_back(&server, now);
+            server.set.release_backlog(settings.set.backlog_ttl, now);
         }
         server.rates.lock().note(now, &server.counters, server.set.head());
         if !is_held && last_ping.plus(settings.set.ping_every) <= now {

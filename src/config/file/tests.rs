@@ -180,7 +180,7 @@ fn unknown_keys_are_told_with_those_that_are_known() {
 #[test]
 fn all_lines_that_are_wrong_by_themselves_are_told() {
     let text = "[server]\nmaxclient = 5\ntimeout = \"soon\"\nhz = 10\n[set]\nreplicas = -1\n\
-                [consistency]\nlevel = \"stick\"\nacks = 99\n\
+                [consistency]\nlevel = \"stick\"\nacks = 999\n\
                 [[route]]\nname = \"a\"\nmembers = [\"nobody\"]\n";
     let why = parse(text).unwrap_err();
     let lines: Vec<&str> = why.lines().map(|it| it.split(' ').next().unwrap()).collect();
