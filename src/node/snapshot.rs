@@ -286,3 +286,6 @@ impl Drop for SnapshotReader {
         self.snapshot.news.notify(usize::MAX);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,6 +142,7 @@ impl ReplicaSet {
             None => log.full_resync(follower),
         }
         let (at, walk) = (source.applied(), hosted.engine.begin_walk());
+        self.note_walk(&walk);
         Some((MemberWalk { member: source.clone(), walk }, at, due))
     }
 

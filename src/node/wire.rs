@@ -15,7 +15,7 @@ use crate::base::limits::{WALKS_MAX, WIRE_JOIN_BYTES_MAX};
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::rdb::FileInfo;
-use crate::engine::{Engine, KeySlot};
+use crate::engine::{Engine, KeySlot, Walk};
 use crate::replication::{
     DisconnectReason, FollowerId, FollowerKind, FollowerState, Log, PeerFault,
 };
@@ -52,18 +52,6 @@ impl Begun {
         let Begun { walks, at, stream_db } = self;
         walks.into_iter().map(move |it| Arc::new(Snapshot::new(it, at, stream_db, info.clone())))
     }
-}
-
-fn begin_walks(
-    engine: &mut Engine,
-    member: &Arc<Member>,
-    count: usize,
-) -> Option<Vec<MemberWalk>> {
-    if WALKS_MAX < engine.walks() + count {
-        return None;
-    }
-    let begin = |_| MemberWalk { member: member.clone(), walk: engine.begin_walk() };
-    Some((0..count).map(begin).collect())
 }
 
 impl ReplicaSet {
@@ -164,10 +152,27 @@ impl ReplicaSet {
             drop((log, writing, hosted, long));
             return self.walk_master(id, count);
         }
-        let walks = begin_walks(&mut hosted.engine, source, count)?;
+        let walks = self.begin_walks(&mut hosted.engine, source, count)?;
         let (at, stream_db) = self.resync_here(&mut log, id);
         drop((log, writing, hosted, long));
         Some(Begun { walks, at, stream_db })
+    }
+
+    fn begin_walks(
+        &self,
+        engine: &mut Engine,
+        member: &Arc<Member>,
+        count: usize,
+    ) -> Option<Vec<MemberWalk>> {
+        if WALKS_MAX < engine.walks() + count {
+            return None;
+        }
+        let begin = |_| {
+            let walk = engine.begin_walk();
+            self.note_walk(&walk);
+            MemberWalk { member: member.clone(), walk }
+        };
+        Some((0..count).map(begin).collect())
     }
 
     fn apply_all(&self, member: &Member, hosted: &mut Hosted) {
@@ -178,7 +183,7 @@ impl ReplicaSet {
         let member_list = self.member_list();
         let mut writing = self.write(&member_list);
         let master = self.places().nth(writing.member().id.index())?;
-        let walks = begin_walks(writing.engine(), master, count)?;
+        let walks = self.begin_walks(writing.engine(), master, count)?;
         let (at, stream_db) = self.resync_here(&mut self.log.lock(), id);
         drop(writing);
         Some(Begun { walks, at, stream_db })
@@ -187,6 +192,19 @@ impl ReplicaSet {
     /// Frees what was kept for walks that have ended while their members were held.
     pub fn free_ended_walks(&self) {
         self.places().for_each(|it| it.free_ended_walks());
+    }
+
+    /// A walk has begun, for [`ReplicaSet::walks`].
+    pub(super) fn note_walk(&self, walk: &Walk) {
+        self.wire.walks.lock().push(walk.clone());
+    }
+
+    /// How many walks are under way, and the bytes that members keep for them.
+    pub fn walks(&self) -> (usize, usize) {
+        let mut walks = self.wire.walks.lock();
+        walks.retain(|it| !it.is_ended() || it.kept_bytes() != 0);
+        let kept = walks.iter().map(Walk::kept_bytes).sum();
+        (walks.iter().filter(|it| !it.is_ended()).count(), kept)
     }
 
     /// The follower has been sent its copy, and is sent the stream from here on. What it has of it,

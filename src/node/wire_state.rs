@@ -2,6 +2,7 @@
 
 use super::snapshot::Snapshot;
 use crate::base::time::MonoUs;
+use crate::engine::Walk;
 use crate::route::CountHosted;
 use event_listener::Event;
 use parking_lot::Mutex;
@@ -16,6 +17,8 @@ pub struct Wire {
     pub(super) news: Event,
     /// The last snapshot that was taken, while somebody still reads it.
     pub(super) snapshot: Mutex<Weak<Snapshot>>,
+    /// The walks that are under way, and those for which something is still kept.
+    pub(super) walks: Mutex<Vec<Walk>>,
     /// When the next snapshot is begun for those who ask until then, in µs.
     pub(super) gathers_until: AtomicU64,
     /// Where the stream ended when replicas were last asked what they have applied.
