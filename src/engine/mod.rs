@@ -34,6 +34,7 @@ pub mod rdb;
 mod digest;
 pub mod verbs;
 
+pub use cut::END;
 pub use databases::Engine;
 pub use db::Db;
 pub use db_mut::DbMut;
@@ -52,7 +53,6 @@ pub use value::{Collection, Kind, Value};
 pub use walk::Walk;
 pub use walk_copy::{CopyStep, WalkCopy};
 pub use walked::{Walked, after};
-pub use cut::END;
 pub use work::Work;
 pub use written::{DeferredFree, Written};
 pub use zset::{Gone, Scored, Zset, score_order};

@@ -57,9 +57,8 @@ impl<'e> Walked<'e> {
         let is_hidden =
             move |hash, slot: &KeySlot| kept.is_some_and(|it| it.get(hash, slot.key()).is_some());
         let mut there = from.into_iter().flat_map(|it| self.table.onward(it)).peekable();
-        let mut before = kept.into_iter().flat_map(move |it| {
-            from.into_iter().flat_map(|from| it.onward(from))
-        });
+        let mut before =
+            kept.into_iter().flat_map(move |it| from.into_iter().flat_map(|from| it.onward(from)));
         let mut next_before = before.next();
         iter::from_fn(move || {
             let here = there.peek().and_then(|it| it.hash());

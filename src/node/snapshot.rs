@@ -10,7 +10,8 @@
 //! [`SnapshotReader::wait_for_next`] to a thread of its own. Both answer `None` behind the end, and
 //! [`Overtaken`] when the file cannot be completed: then what was read of it is worth nothing, and
 //! the follower asks for another snapshot. A reader that is dropped leaves its place; the walk ends
-//! with the last one.
+//! with the last one. For a file without a follower there is
+//! [`ReplicaSet::snapshot_to_keep`](super::ReplicaSet::snapshot_to_keep).
 
 use super::member::Member;
 use super::member_state::MemberFlags;

@@ -82,11 +82,28 @@ impl ReplicaSet {
         if let Some(reader) = self.join_snapshot(id) {
             return Some(reader);
         }
-        let begun = self.begin_snapshots(id, 1)?;
-        let info = info(begun.at, begun.stream_db);
-        let snapshot = begun.snapshots(&info).next()?;
+        let snapshot = self.begin_snapshot(Some(id), info)?;
         *self.wire.snapshot.lock() = Arc::downgrade(&snapshot);
         snapshot.join()
+    }
+
+    /// As [`ReplicaSet::snapshot`], for who follows nothing afterwards: a file to keep.
+    pub fn snapshot_to_keep(
+        &self,
+        info: impl FnOnce(Position, Option<usize>) -> FileInfo,
+    ) -> Option<SnapshotReader> {
+        let _alone = self.change();
+        self.begin_snapshot(None, info)?.join()
+    }
+
+    fn begin_snapshot(
+        &self,
+        id: Option<FollowerId>,
+        info: impl FnOnce(Position, Option<usize>) -> FileInfo,
+    ) -> Option<Arc<Snapshot>> {
+        let begun = self.begin_snapshots(id, 1)?;
+        let info = info(begun.at, begun.stream_db);
+        begun.snapshots(&info).next()
     }
 
     /// As [`ReplicaSet::snapshot`], for a follower that must know how long the file is before it
@@ -97,7 +114,7 @@ impl ReplicaSet {
         info: impl FnOnce(Position, Option<usize>) -> FileInfo,
     ) -> Option<[SnapshotReader; 2]> {
         let _alone = self.change();
-        let begun = self.begin_snapshots(id, 2)?;
+        let begun = self.begin_snapshots(Some(id), 2)?;
         let info = info(begun.at, begun.stream_db);
         let mut readers = begun.snapshots(&info).filter_map(|it| it.join());
         Some([readers.next()?, readers.next()?])
@@ -115,7 +132,7 @@ impl ReplicaSet {
 
     /// So many walks over the same keys begin; `None` if that were too many. Nobody is copied: all
     /// locks are held for a moment.
-    fn begin_snapshots(&self, id: FollowerId, count: usize) -> Option<Begun> {
+    fn begin_snapshots(&self, id: Option<FollowerId>, count: usize) -> Option<Begun> {
         match self.source_of_snapshot() {
             Some(source) => self.walk_replica(&source, id, count),
             None => self.walk_master(id, count),
@@ -124,9 +141,15 @@ impl ReplicaSet {
 
     /// The follower gets a copy of what the stream has made until now. Answers where that is, and
     /// the database that is selected there unless the stream says it next.
-    fn resync_here(&self, log: &mut Log<KeySlot>, id: FollowerId) -> (Position, Option<usize>) {
+    fn resync_here(
+        &self,
+        log: &mut Log<KeySlot>,
+        id: Option<FollowerId>,
+    ) -> (Position, Option<usize>) {
         let stream_db = log.repeated_db().filter(|_| self.is_following());
-        log.full_resync(id);
+        if let Some(id) = id {
+            log.full_resync(id);
+        }
         (Position { replid: log.history().replid, offset: log.head() }, stream_db)
     }
 
@@ -137,7 +160,12 @@ impl ReplicaSet {
     }
 
     /// Walks over a replica at the end of the stream.
-    fn walk_replica(&self, source: &Arc<Member>, id: FollowerId, count: usize) -> Option<Begun> {
+    fn walk_replica(
+        &self,
+        source: &Arc<Member>,
+        id: Option<FollowerId>,
+        count: usize,
+    ) -> Option<Begun> {
         let long = self.hold_long(source, Hold::Write);
         let mut hosted = source.lock_to_write();
         steps::works();
@@ -179,7 +207,7 @@ impl ReplicaSet {
         while self.apply_locked(member, hosted, ApplyBudget::ALL) == Applied::Some {}
     }
 
-    fn walk_master(&self, id: FollowerId, count: usize) -> Option<Begun> {
+    fn walk_master(&self, id: Option<FollowerId>, count: usize) -> Option<Begun> {
         let member_list = self.member_list();
         let mut writing = self.write(&member_list);
         let master = self.places().nth(writing.member().id.index())?;

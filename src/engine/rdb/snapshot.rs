@@ -6,7 +6,7 @@ use super::version::VERSION;
 use super::{Checksum, Writer, opcode};
 use crate::base::limits::DATABASES;
 use crate::engine::table::Slot;
-use crate::engine::{Engine, END, KeySlot, Walk, Walked, after};
+use crate::engine::{END, Engine, KeySlot, Walk, Walked, after};
 use std::collections::VecDeque;
 
 /// Longest piece.

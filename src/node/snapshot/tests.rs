@@ -2,33 +2,28 @@
 
 use super::{Overtaken, Piece, SnapshotReader};
 use crate::base::ids::MemberId;
-use crate::base::limits::{SNAPSHOT_WINDOW_BYTES, WALKS_MAX};
+use crate::base::limits::{LONG_ELEMENTS, SNAPSHOT_WINDOW_BYTES, WALKS_MAX};
+use crate::base::lowered::lower_long_elements;
 use crate::base::position::{Offset, Position};
 use crate::base::time::{MonoUs, WallMs};
 use crate::engine::rdb::{FileInfo, Loader};
 use crate::engine::{Digest, Engine, Thresholds};
 use crate::node::transaction::tests::write;
-use crate::node::{ReplicaSet, new_replid};
+use crate::node::{Applied, ApplyBudget, ReplicaSet, new_replid};
 use crate::replication::FollowerId;
+use crate::runtime::clock;
 
 const NOW: WallMs = WallMs(1);
 
 fn set(replicas: usize) -> ReplicaSet {
-    let set =
-        ReplicaSet::new(replicas, 1, new_replid(), Thresholds::default(), 64 << 20, 64 << 20);
+    let set = ReplicaSet::new(replicas, 1, new_replid(), Thresholds::default(), 64 << 20, 64 << 20);
     (0..200).for_each(|it| write(&set, &format!("SET k{it} {}", "v".repeat(100)), NOW));
     (0..200).for_each(|it| write(&set, &format!("RPUSH l{it} a b"), NOW));
     set
 }
 
 fn info(_: Position, _: Option<usize>) -> FileInfo {
-    FileInfo {
-        redis_version: "7",
-        made_s: 0,
-        used_bytes: 0,
-        replication: None,
-        is_aof_base: false,
-    }
+    FileInfo { redis_version: "7", made_s: 0, used_bytes: 0, replication: None, is_aof_base: false }
 }
 
 fn follower(set: &ReplicaSet) -> FollowerId {
@@ -65,7 +60,7 @@ fn digest(set: &ReplicaSet) -> Digest {
 
 fn apply(set: &ReplicaSet) {
     for member in set.replicas() {
-        while set.apply(member, crate::node::ApplyBudget::SHORT) == crate::node::Applied::Some {}
+        while set.apply(member, ApplyBudget::SHORT) == Applied::Some {}
     }
 }
 
@@ -152,8 +147,8 @@ fn what_is_kept_is_freed_when_nobody_reads() {
         drop(holds);
         set.free_ended_walks();
         assert!(!set.read(set.member(member)).engine().is_walked());
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-        while set.walks() != (0, 0) && std::time::Instant::now() < until {
+        let began = clock::mono_now();
+        while set.walks() != (0, 0) && clock::mono_now().since(began) < 10_000_000 {
             std::thread::yield_now();
         }
         assert_eq!(set.walks(), (0, 0));
@@ -198,4 +193,41 @@ fn a_walk_outlives_a_change_of_roles_and_ends_with_the_data() {
     assert_eq!(rest(&reader, || {}), Err(Overtaken));
     assert_eq!(set.head(), set.member(MemberId(0)).applied());
     assert_ne!(set.head(), Offset::ZERO);
+}
+
+/// A write to a large value that is still to be walked copies it: that is no work for a worker.
+#[test]
+fn what_must_be_copied_first_takes_long() {
+    lower_long_elements(8);
+    let set = set(1);
+    (0..20).for_each(|it| write(&set, &format!("RPUSH large {it}"), NOW));
+    apply(&set);
+    let (then, member) = (digest(&set), set.member(MemberId(1)));
+    let reader = read(&set);
+    write(&set, "RPUSH l7 c", NOW);
+    write(&set, "LPOP large", NOW);
+    write(&set, "RPUSH l8 c", NOW);
+    assert_eq!(set.apply(member, ApplyBudget::SHORT), Applied::Some);
+    assert_eq!(set.apply(member, ApplyBudget::SHORT), Applied::Long);
+    assert_eq!(set.apply(member, ApplyBudget::SHORT), Applied::Long);
+    set.apply_long(member);
+    // It has been copied by now.
+    write(&set, "LPOP large", NOW);
+    assert_eq!(set.apply(member, ApplyBudget::SHORT), Applied::Some);
+    assert_eq!(member.applied(), set.head());
+    assert_eq!(loaded(&rest(&reader, || {}).unwrap()), then);
+    lower_long_elements(LONG_ELEMENTS);
+}
+
+#[test]
+fn a_file_to_keep_needs_no_follower() {
+    let set = set(1);
+    let then = digest(&set);
+    let reader = set.snapshot_to_keep(info).unwrap();
+    write(&set, "FLUSHALL", NOW);
+    let mut file = Vec::new();
+    while let Some(bytes) = reader.wait_for_next().unwrap() {
+        file.extend_from_slice(&bytes);
+    }
+    assert_eq!(loaded(&file), then);
 }

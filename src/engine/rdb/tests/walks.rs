@@ -139,9 +139,7 @@ impl Scene {
     fn end(&mut self, at: usize) {
         let Walking { walk, walker, then } = self.walking.swap_remove(at);
         let now = match walker {
-            Walker::File(_, file) => {
-                loaded(&file, &[10_000]).map(|it| it.engine.digest(EVER)).ok()
-            }
+            Walker::File(_, file) => loaded(&file, &[10_000]).map(|it| it.engine.digest(EVER)).ok(),
             Walker::Copy(copy, _) => {
                 let mut engine = Engine::new(self.seed, self.bench.engine.shared().thresholds);
                 copy.put_into(&mut engine);
