@@ -92,11 +92,29 @@ impl ReplicaSet {
 
     fn copy_caught(&self, source: &Arc<Member>, member: &Member) -> Option<Copied> {
         let copied = catch_unwind(AssertUnwindSafe(|| self.copy(source, member)));
-        copied.unwrap_or_else(|_| {
-            log::error!("event=full-resync-failed member={} source={}", member.name, source.name);
-            self.disconnect(member, DisconnectReason::ResyncFailed);
-            None
-        })
+        match copied {
+            Ok(Some(copied)) => Some(copied),
+            Ok(None) => {
+                self.give_up_resync(member);
+                None
+            }
+            Err(_) => {
+                let (member_name, source) = (&member.name, &source.name);
+                log::error!("event=full-resync-failed member={member_name} source={source}");
+                self.disconnect(member, DisconnectReason::ResyncFailed);
+                None
+            }
+        }
+    }
+
+    /// The stream is no longer kept for `member`, whose source has other data by now: it begins
+    /// again.
+    fn give_up_resync(&self, member: &Member) {
+        let Some(follower) = member.follower() else { return };
+        let mut log = self.log.lock();
+        if log.follower(follower).state.is_fed() {
+            log.disconnect(follower, DisconnectReason::ResyncFailed);
+        }
     }
 
     /// A copy of `source` where it stands; `member` is sent the stream from there on.

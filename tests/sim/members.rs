@@ -149,7 +149,7 @@ fn read_snapshot(set: &ReplicaSet, reader: &SnapshotReader) -> String {
     let loaded = loader.finish().unwrap_or_else(|fault| panic!("{fault}"));
     let now = loaded.engine.digest(WALL);
     assert!(then.is_none_or(|it| it == now), "a snapshot at {at} is of another time");
-    format!("{at} {}", if then.is_some() { "as it was" } else { "joined" })
+    format!("{} {}", at.offset, if then.is_some() { "as it was" } else { "joined" })
 }
 
 /// Whether a member can take over.
