@@ -265,7 +265,9 @@ impl Engine {
         let Engine { spaces, emptied, written, .. } = self;
         let cuts = spaces.iter_mut().chain(&mut *emptied).flat_map(Keyspace::take_ended_cuts);
         written.deferred_frees.extend(cuts.map(|it| DeferredFree::Cut(Box::new(it))));
-        let over = emptied.extract_if(.., |it| it.cuts().is_empty());
-        written.deferred_frees.extend(over.map(|it| DeferredFree::Space(Box::new(it))));
+        let all = std::mem::take(emptied);
+        let (over, going_on) = all.into_iter().partition::<Vec<_>, _>(|it| it.cuts().is_empty());
+        *emptied = going_on;
+        written.deferred_frees.extend(over.into_iter().map(|it| DeferredFree::Space(Box::new(it))));
     }
 }

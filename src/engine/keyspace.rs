@@ -300,8 +300,11 @@ impl Keyspace {
     }
 
     /// What is kept for walks that have ended, to be dropped.
-    pub fn take_ended_cuts(&mut self) -> impl Iterator<Item = Cut> {
-        self.cuts.extract_if(.., |it| it.is_ended())
+    pub fn take_ended_cuts(&mut self) -> Vec<Cut> {
+        let cuts = mem::take(&mut self.cuts);
+        let (ended, going_on) = cuts.into_iter().partition(Cut::is_ended);
+        self.cuts = going_on;
+        ended
     }
 
     /// About how many elements are copied when `key` is changed, because a walk is to find it as it
