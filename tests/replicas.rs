@@ -116,42 +116,167 @@ fn a_set_without_replicas_of_its_own_is_copied_too() {
     }
 }
 
+/// Writes of every type, each key again and again: what a snapshot has not come to is changed.
+fn write_all(port: u16, rounds: usize) {
+    let mut wire = Wire::dial(port).expect("a connection");
+    for round in 0..rounds {
+        let batch: Vec<_> = (0..100)
+            .map(|it| {
+                let key = format!("k{}", (round * 37 + it) % 997);
+                let line = match it % 16 {
+                    0 => format!("SET s{key} {round}"),
+                    1 => format!("RPUSH l{key} {round}"),
+                    2 => format!("HINCRBY h{key} f {it}"),
+                    3 => format!("ZADD z{key} {it} m{round}"),
+                    4 => format!("SADD t{key} m{round} 7"),
+                    5 => format!("APPEND a{key} {round}"),
+                    6 => format!("DEL s{key}"),
+                    7 => format!("LPOP l{key}"),
+                    8 => format!("SPOP t{key}"),
+                    9 => format!("SET e{key} {round} PX {}", 1 + it),
+                    10 => format!("RPUSH many:list {round}"),
+                    11 => format!("HSET many:hash f{round} {it}"),
+                    12 => format!("ZADD many:zset {it} m{it}"),
+                    13 => format!("COPY s{key} c{key} DB 3 REPLACE"),
+                    14 if it == 14 && round % 40 == 7 => "SWAPDB 3 5".to_owned(),
+                    14 if it == 30 && round % 90 == 50 => "FLUSHDB".to_owned(),
+                    _ => format!("SADD many:texts {round}:{it}"),
+                };
+                line.split(' ').map(|it| it.as_bytes().to_vec()).collect()
+            })
+            .collect();
+        wire.pipeline(&batch).iter().for_each(|it| assert!(!it.is_error(), "{it:?}"));
+    }
+}
+
 #[test]
 fn replicas_that_come_while_writes_go_on_hold_the_same() {
-    let master = Server::entourage(&["--replicas", "2"]);
-    let replicas = real_servers();
-    let mut ours = master.dial();
-    ok(&mut ours, "CONFIG SET repl-backlog-size 64mb");
-    let port = master.port();
-    let writer = std::thread::spawn(move || {
-        let mut wire = Wire::dial(port).expect("a connection");
-        for round in 0..300 {
-            let batch: Vec<_> = (0..100)
-                .map(|it| {
-                    let key = format!("k{}", (round * 37 + it) % 997);
-                    let line = match it % 4 {
-                        0 => format!("SET s{key} {round}"),
-                        1 => format!("RPUSH l{key} {round}"),
-                        2 => format!("HINCRBY h{key} f {it}"),
-                        _ => format!("ZADD z{key} {it} m{round}"),
-                    };
-                    line.split(' ').map(|it| it.as_bytes().to_vec()).collect()
-                })
-                .collect();
-            wire.pipeline(&batch).iter().for_each(|it| assert!(!it.is_error(), "{it:?}"));
+    for hosted in ["2", "0"] {
+        let master = Server::entourage(&["--replicas", hosted]);
+        let replicas = real_servers();
+        let mut ours = master.dial();
+        furnish(&mut ours);
+        ok(&mut ours, "CONFIG SET repl-backlog-size 64mb");
+        let port = master.port();
+        let writer = std::thread::spawn(move || write_all(port, 300));
+        let mut theirs: Vec<Wire> = replicas.iter().map(Server::dial).collect();
+        theirs.iter_mut().for_each(|it| follow(it, &master));
+        // Links end at any time, in the middle of a file too.
+        while !writer.is_finished() {
+            ours.ask("CLIENT KILL TYPE replica");
+            std::thread::sleep(std::time::Duration::from_millis(150));
         }
-    });
-    let mut theirs: Vec<Wire> = replicas.iter().map(Server::dial).collect();
-    theirs.iter_mut().for_each(|it| follow(it, &master));
-    // Links end at any time, in the middle of a file too.
-    while !writer.is_finished() {
-        ours.ask("CLIENT KILL TYPE replica");
-        std::thread::sleep(std::time::Duration::from_millis(150));
+        writer.join().expect("all were written");
+        for wire in &mut theirs {
+            until_caught_up(wire, &mut ours);
+            hold_the_same(&mut ours, wire);
+        }
     }
-    writer.join().expect("all were written");
-    for wire in &mut theirs {
-        until_caught_up(wire, &mut ours);
-        hold_the_same(&mut ours, wire);
+}
+
+const SLOW_KEYS: usize = 400;
+
+/// Each key holds 100 kB, all of them 40 MB.
+fn write_large(wire: &mut Wire, round: usize) {
+    for key in 0..SLOW_KEYS {
+        let value = format!("{key}:{round}:").repeat(100_000 / 4);
+        assert_eq!(wire.cmd(&["SET", &format!("k{key}"), &value[..100_000]]).string(), "OK");
+    }
+}
+
+/// What begins as PSYNC does, up to the first byte of the file.
+fn begin_file(master: &Server) -> Wire {
+    let mut peer = psync(master, "? -1");
+    peer.socket().set_buffers(64 << 10);
+    peer.read_until(b"\r\n");
+    peer.read_until(b"\r\n");
+    peer
+}
+
+/// A replica takes its file a bit at a time while all of it is written anew. Hosted replicas are
+/// not cut off (the server of this test fails if one is), nobody waits, and what the file holds is
+/// what there was.
+#[test]
+fn a_replica_that_reads_slowly_holds_up_nobody() {
+    for hosted in ["0", "2"] {
+        let master = Server::entourage(&["--replicas", hosted]);
+        let (mut ours, mut writer) = (master.dial(), master.dial());
+        write_large(&mut ours, 0);
+        let mut peer = begin_file(&master);
+        let reader = std::thread::spawn(move || {
+            let mut bytes = 0;
+            let mut file = Vec::new();
+            while bytes < 35 << 20 {
+                let piece = peer.read_exact(256 << 10);
+                bytes += piece.len();
+                file.extend(piece);
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            (peer, file)
+        });
+        let mut longest = std::time::Duration::ZERO;
+        let mut kept_most = 0;
+        for round in 1..4 {
+            for key in 0..SLOW_KEYS {
+                let value = format!("{key}:{round}:").repeat(100_000 / 4);
+                let began = std::time::Instant::now();
+                assert_eq!(
+                    writer.cmd(&["SET", &format!("k{key}"), &value[..100_000]]).string(),
+                    "OK"
+                );
+                longest = longest.max(began.elapsed());
+            }
+            kept_most = kept_most.max(number(&mut ours, "replication", "snapshots_kept_bytes"));
+            assert!(ours.ask("GET k7").string().starts_with(&format!("7:{round}:7:{round}:")));
+        }
+        assert!((1 << 20..42 << 20).contains(&kept_most), "{kept_most} bytes were kept");
+        let (mut peer, file) = reader.join().expect("it reads");
+        let text = String::from_utf8_lossy(&file);
+        assert!(!text.contains(":1:7:1:") && text.contains(":0:"), "writes of later are in it");
+        println!("{hosted}: longest write {longest:?}, kept {kept_most}");
+        peer.send_raw(b"REPLCONF ACK 0\r\n");
+        drop(peer);
+        until("nothing to be kept", || {
+            (number(&mut ours, "replication", "snapshots_kept_bytes") == 0).then_some(())
+        });
+        assert_eq!(number(&mut ours, "replication", "snapshots_under_way"), 0);
+        if hosted == "2" {
+            for at in 0..2 {
+                let line = field(&mut ours, "replication", &format!("hosted{at}"));
+                assert!(line.contains("flags=ok"), "{line}");
+            }
+        }
+    }
+}
+
+/// What is kept for a replica that does not take its file counts against its limit.
+#[test]
+fn a_replica_that_does_not_take_its_file_is_cut_off_at_its_limit() {
+    for hosted in ["0", "2"] {
+        let master = Server::entourage(&["--replicas", hosted]);
+        master.disconnects_replicas();
+        let mut ours = master.dial();
+        let limit = ["CONFIG", "SET", "client-output-buffer-limit", "replica 32mb 0 0"];
+        assert_eq!(ours.cmd(&limit).string(), "OK");
+        write_large(&mut ours, 0);
+        let peer = begin_file(&master);
+        until("the snapshot to be read", || {
+            (number(&mut ours, "replication", "snapshots_under_way") == 1).then_some(())
+        });
+        // What is kept and what is to be streamed are as much each.
+        let mut round = 1;
+        until("it to be cut off", || {
+            let key = format!("k{}", round % SLOW_KEYS);
+            round += 1;
+            assert_eq!(ours.cmd(&["SET", &key, &"x".repeat(100_000)]).string(), "OK");
+            (field(&mut ours, "replication", "connected_slaves") == "0").then_some(())
+        });
+        assert!(master.said().contains("why=output-limit"), "{}", master.said());
+        assert!(round < 2 * SLOW_KEYS, "{round} writes");
+        until("nothing to be kept", || {
+            (number(&mut ours, "replication", "snapshots_kept_bytes") == 0).then_some(())
+        });
+        drop(peer);
     }
 }
 

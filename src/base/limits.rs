@@ -69,6 +69,11 @@ pub const FOLLOWER_BYTES_MAX: usize = 256 << 20;
 /// A replica that asks for a full resync is given a snapshot that is at hand when the stream has
 /// gone no further since.
 pub const WIRE_JOIN_BYTES_MAX: u64 = 64 << 20;
+/// Walks over one member at a time; who asks for another snapshot waits.
+pub const WALKS_MAX: usize = 4;
+/// Bytes of a snapshot that are kept for those who read it together: the fastest is no further
+/// ahead of the slowest, and another may join while the first of them are there.
+pub const SNAPSHOT_WINDOW_BYTES: usize = 4 << 20;
 /// How long a read waits for the stream of a remote master before it is forwarded, where its ladder
 /// does not say, in ms.
 pub const FOLLOWER_WAIT_MS: u64 = 20;

@@ -42,6 +42,12 @@ pub enum Planted {
     WatchIgnored,
     /// A connection goes on that was handed more than its mailbox holds, and has lost it.
     OverflowUnnoticed,
+    /// What is changed in place is not kept for walks.
+    ChangeNotKept,
+    /// A key that is new takes part in a walk that began before.
+    NewKeyWalked,
+    /// What stands where a walk goes on counts as walked.
+    CutPassesEarly,
 }
 
 #[cfg(test)]

@@ -8,10 +8,13 @@ use super::shared::EngineShared;
 use super::slot::KeySlot;
 use super::thresholds::Thresholds;
 use super::value::Kind;
+use super::walk::Walk;
+use super::walked::Walked;
 use super::written::{DeferredFree, Written};
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
-use crate::command::{Args, Use};
+use crate::command::{Args, Keys, Use};
+use crate::resp::Request;
 
 /// One member's sixteen databases.
 pub struct Engine {
@@ -20,6 +23,10 @@ pub struct Engine {
     written: Written,
     /// How many times a blocked call waits for a key, or did until it was given up.
     blocked: usize,
+    /// The walks that are under way.
+    walks: Vec<Walk>,
+    /// Keyspaces that were emptied before their walks had come to their end.
+    emptied: Vec<Keyspace>,
 }
 
 impl Engine {
@@ -30,6 +37,8 @@ impl Engine {
             shared: EngineShared::new(seed, thresholds),
             written: Written::default(),
             blocked: 0,
+            walks: Vec::new(),
+            emptied: Vec::new(),
         }
     }
 
@@ -116,7 +125,9 @@ impl Engine {
         let Engine { spaces, shared, written, .. } = self;
         let emptied = spaces[index].emptied(|key| shared.hash(key));
         written.changes += emptied.len() as u64;
-        if !emptied.is_empty() {
+        if emptied.cuts().iter().any(|it| !it.is_ended()) {
+            self.emptied.push(emptied);
+        } else if !emptied.is_empty() {
             written.deferred_frees.push(DeferredFree::Space(Box::new(emptied)));
         }
     }
@@ -205,5 +216,58 @@ impl Engine {
     #[inline]
     pub fn any_due(&self, index: usize, now: WallMs) -> bool {
         self.spaces[index].any_due(now)
+    }
+
+    /// A walk begins: it will find all keys as they are now, expired ones among them, until it is
+    /// ended. Until it comes to a key, the first change of that key keeps what it was.
+    pub fn begin_walk(&mut self) -> Walk {
+        let walk = Walk::default();
+        for (db, space) in self.spaces.iter_mut().enumerate().filter(|it| !it.1.is_empty()) {
+            space.begin_walk(&walk, db);
+        }
+        self.walks.push(walk.clone());
+        walk
+    }
+
+    /// How many walks are under way.
+    pub fn walks(&self) -> usize {
+        self.walks.iter().filter(|it| !it.is_ended()).count()
+    }
+
+    /// Whether anything may have to be kept before it is changed.
+    #[inline]
+    pub fn is_walked(&self) -> bool {
+        !self.walks.is_empty()
+    }
+
+    /// About how many elements a write with these keys copies beside what it does, because walks
+    /// are to find them as they are.
+    pub fn copy_cost(&self, index: usize, keys: Keys, request: Request<'_>) -> usize {
+        let mut cost = 0_usize;
+        let of = |key: &[u8]| self.spaces[index].copy_cost(self.shared.hash(key), key);
+        keys.each(request, |key| cost = cost.saturating_add(of(key)));
+        cost
+    }
+
+    /// Whether this walk is under way here, and not at an engine that this one has replaced.
+    pub fn has_walk(&self, walk: &Walk) -> bool {
+        self.walks.iter().any(|it| it.is(walk))
+    }
+
+    /// The keyspace that was `db` when the walk began; `None` when it held nothing.
+    pub fn walked(&self, walk: &Walk, db: usize) -> Option<Walked<'_>> {
+        Walked::find(walk, db, self.spaces.iter().chain(&self.emptied))
+    }
+
+    /// Leaves what was kept for walks that have ended to the deferred frees.
+    pub fn end_walks(&mut self) {
+        self.walks.retain(|it| !it.is_ended());
+        let Engine { spaces, emptied, written, .. } = self;
+        let cuts = spaces.iter_mut().chain(&mut *emptied).flat_map(Keyspace::take_ended_cuts);
+        written.deferred_frees.extend(cuts.map(|it| DeferredFree::Cut(Box::new(it))));
+        let all = std::mem::take(emptied);
+        let (over, going_on) = all.into_iter().partition::<Vec<_>, _>(|it| it.cuts().is_empty());
+        *emptied = going_on;
+        written.deferred_frees.extend(over.into_iter().map(|it| DeferredFree::Space(Box::new(it))));
     }
 }

@@ -165,7 +165,8 @@ impl<'e> DbMut<'e> {
 
     /// Removes a key. Answers whether it was there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        let Some(old) = self.take(key) else { return false };
+        let Some(old) = self.space.delete(self.shared.hash(key), key) else { return false };
+        self.written.changes += 1;
         self.free_async(old);
         true
     }
@@ -243,7 +244,7 @@ impl<'e> DbMut<'e> {
 
     /// Removes a collection that a change has emptied, which the change has counted.
     fn drop_empty(&mut self, hash: u32, key: &[u8]) {
-        if let Some(old) = self.space.remove(hash, key) {
+        if let Some(old) = self.space.delete(hash, key) {
             self.free_async(old);
         }
     }

@@ -1,13 +1,18 @@
 //! One database: its table, the index of deadlines, and the keys somebody watches.
 
+use super::cut::Cut;
 use super::slot::KeySlot;
 use super::table::{Slot, Table};
+use super::value::Value;
+use super::walk::Walk;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::time::WallMs;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
 
 /// The keys of one database. Every change to it goes through [`Keyspace::put`] and
-/// [`Keyspace::remove`], or is announced by [`Keyspace::touch`].
+/// [`Keyspace::remove`], or is announced by [`Keyspace::touch`]; what was there before goes to the
+/// walks that have not come to it yet.
 #[derive(Default)]
 pub struct Keyspace {
     table: Table<KeySlot>,
@@ -20,6 +25,8 @@ pub struct Keyspace {
     version: u64,
     /// Keys that are waited for and have changed, in that order, each once.
     ready: Vec<Box<[u8]>>,
+    /// What is kept for walks, which find the keys as they were; hardly ever any.
+    cuts: Vec<Cut>,
 }
 
 /// With more entries than this they are dropped in the order of their addresses. Those that are
@@ -93,11 +100,23 @@ impl Keyspace {
 
     /// The entry of `key`, to change in place: neither its key nor its deadline.
     pub fn get_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut KeySlot> {
+        if !self.cuts.is_empty() {
+            self.keep(hash, key);
+        }
         self.table.get_mut(hash, key)
     }
 
-    /// Puts an entry, and answers the one it replaces.
+    /// Puts an entry, and answers the one it replaces; an empty one in its place when a walk has
+    /// it.
     pub fn put(&mut self, slot: KeySlot) -> Option<KeySlot> {
+        if !self.cuts.is_empty() {
+            return self.put_and_keep(slot);
+        }
+        self.put_in(slot)
+    }
+
+    #[inline(always)]
+    fn put_in(&mut self, slot: KeySlot) -> Option<KeySlot> {
         self.touch(slot.key());
         let (hash, deadline) = (slot.hash().expect("only taken slots are put"), slot.deadline());
         let old = self.table.insert(slot);
@@ -110,8 +129,21 @@ impl Keyspace {
         old
     }
 
-    /// Takes an entry out.
+    /// Takes an entry out, to be used.
     pub fn remove(&mut self, hash: u32, key: &[u8]) -> Option<KeySlot> {
+        if !self.cuts.is_empty() {
+            self.keep(hash, key);
+        }
+        self.take_out(hash, key)
+    }
+
+    /// Takes an entry out, to be dropped: an empty one in its place when a walk has it.
+    pub fn delete(&mut self, hash: u32, key: &[u8]) -> Option<KeySlot> {
+        let old = self.take_out(hash, key)?;
+        if self.cuts.is_empty() { Some(old) } else { Some(self.keep_old(hash, key, Some(old))) }
+    }
+
+    fn take_out(&mut self, hash: u32, key: &[u8]) -> Option<KeySlot> {
         let old = self.table.remove(hash, key)?;
         self.touch(key);
         if let Some(at) = old.deadline() {
@@ -128,7 +160,7 @@ impl Keyspace {
         deadline: Option<WallMs>,
         scratch: &mut Vec<u8>,
     ) -> bool {
-        let Some(slot) = self.table.get_mut(hash, key) else { return false };
+        let Some(slot) = self.get_mut(hash, key) else { return false };
         let old = slot.deadline();
         slot.set_deadline(deadline, scratch);
         if let Some(at) = old {
@@ -246,13 +278,85 @@ impl Keyspace {
         sum.checked_div(count).unwrap_or(0)
     }
 
-    /// A copy for another member: strings are shared, collections copied; nobody watches it.
-    pub fn copy(&self) -> Keyspace {
-        let mut copy = Keyspace::default();
-        copy.table = self.table.clone();
-        copy.deadlines = self.deadlines.clone();
-        copy.with_deadline = self.with_deadline;
-        copy
+    /// A keyspace of these entries, each of a key of its own.
+    pub fn of(slots: Vec<KeySlot>) -> Keyspace {
+        let mut space = Keyspace::default();
+        let noted = |it: &KeySlot| Some((it.deadline()?, it.hash()?));
+        for (at, hash) in slots.iter().filter_map(noted) {
+            space.note_deadline(at, hash);
+        }
+        space.table = Table::of(slots);
+        space
+    }
+
+    /// A walk begins, to which this keyspace is database `db`.
+    pub fn begin_walk(&mut self, walk: &Walk, db: usize) {
+        self.cuts.push(Cut::new(walk.clone(), db, self.len(), self.with_deadline));
+    }
+
+    /// What is kept for walks.
+    pub fn cuts(&self) -> &[Cut] {
+        &self.cuts
+    }
+
+    /// What is kept for walks that have ended, to be dropped.
+    pub fn take_ended_cuts(&mut self) -> Vec<Cut> {
+        let cuts = mem::take(&mut self.cuts);
+        let (ended, going_on) = cuts.into_iter().partition(Cut::is_ended);
+        self.cuts = going_on;
+        ended
+    }
+
+    /// About how many elements are copied when `key` is changed, because a walk is to find it as it
+    /// is.
+    pub fn copy_cost(&self, hash: u32, key: &[u8]) -> usize {
+        let cost = self.table.get(hash, key).and_then(KeySlot::value).map_or(0, Value::copy_cost);
+        if cost == 0 {
+            return 0;
+        }
+        cost.saturating_mul(self.cuts.iter().filter(|it| it.wants(hash, key)).count())
+    }
+
+    /// Before `key` is changed in place or taken: what it is goes to the walks that have not come
+    /// to it yet.
+    #[cold]
+    fn keep(&mut self, hash: u32, key: &[u8]) {
+        let Keyspace { cuts, table, .. } = self;
+        let Some(slot) = table.get(hash, key) else { return };
+        if is_planted(Planted::ChangeNotKept) {
+            return;
+        }
+        for cut in cuts.iter_mut().filter(|it| it.wants(hash, key)) {
+            cut.keep(hash, key, Some(slot.clone()));
+        }
+    }
+
+    #[cold]
+    fn put_and_keep(&mut self, slot: KeySlot) -> Option<KeySlot> {
+        let hash = slot.hash().expect("only taken slots are put");
+        if !self.cuts.iter().any(|it| it.wants(hash, slot.key())) {
+            return self.put_in(slot);
+        }
+        let key: Box<[u8]> = slot.key().into();
+        let old = self.put_in(slot);
+        let was_there = old.is_some();
+        if !was_there && is_planted(Planted::NewKeyWalked) {
+            return None;
+        }
+        let left = self.keep_old(hash, &key, old);
+        was_there.then_some(left)
+    }
+
+    /// What `key` was until now goes to the walks that have not come to it yet. Answers it, unless
+    /// one of them has it: the last need not copy it.
+    #[cold]
+    fn keep_old(&mut self, hash: u32, key: &[u8], mut old: Option<KeySlot>) -> KeySlot {
+        let mut wanting = self.cuts.iter_mut().filter(|it| it.wants(hash, key)).peekable();
+        while let Some(cut) = wanting.next() {
+            let is_last = wanting.peek().is_none();
+            cut.keep(hash, key, if is_last { old.take() } else { old.clone() });
+        }
+        old.unwrap_or_default()
     }
 
     /// Empties this keyspace, keeping who watches what, and answers what was in it.
@@ -268,6 +372,8 @@ impl Keyspace {
         std::mem::swap(&mut self.table, &mut other.table);
         std::mem::swap(&mut self.deadlines, &mut other.deadlines);
         std::mem::swap(&mut self.with_deadline, &mut other.with_deadline);
+        // A walk finds the keys where they go.
+        std::mem::swap(&mut self.cuts, &mut other.cuts);
         self.touch_exchanged(other, &hash);
         other.touch_exchanged(self, &hash);
     }
@@ -319,7 +425,7 @@ mod tests {
                     2 => drop(space.remove(hash, key)),
                     3 => drop(space.set_deadline(hash, key, deadline, scratch)),
                     4 => space.exchange(&mut other, |it| u32::from(it[0] / 2)),
-                    _ => space = space.copy(),
+                    _ => space = Keyspace::of(space.table.iter().cloned().collect()),
                 }
                 let walked: u32 = space.deadlines.values().sum();
                 prop_assert_eq!(space.with_deadline(), walked as usize);

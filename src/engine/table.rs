@@ -293,7 +293,7 @@ impl<S: Slot> Table<S> {
     }
 
     /// All entries whose hashes are not below `from`, in hash order.
-    fn onward(&self, from: u32) -> impl Iterator<Item = &S> {
+    pub fn onward(&self, from: u32) -> impl Iterator<Item = &S> {
         let mut next = Some(from);
         let segments = iter::from_fn(move || {
             let segment = self.home(next?)?;

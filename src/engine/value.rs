@@ -162,6 +162,18 @@ impl Value {
         }
     }
 
+    /// About how many elements a clone copies: long strings are shared.
+    pub fn copy_cost(&self) -> usize {
+        match self {
+            Value::Shared(_) | Value::Adopted(_) => 0,
+            Value::Grown(bytes) => bytes.len() >> 4,
+            Value::List(list) => list.len(),
+            Value::Set(set) => set.len(),
+            Value::Hash(hash) => hash.len(),
+            Value::Zset(zset) => zset.len(),
+        }
+    }
+
     /// Heap bytes it holds, roughly: MEMORY USAGE.
     pub fn bytes(&self) -> usize {
         match self {

@@ -1,5 +1,6 @@
 //! What writes leave behind beside the data.
 
+use super::cut::Cut;
 use super::keyspace::Keyspace;
 use super::set;
 use super::slot::KeySlot;
@@ -29,4 +30,6 @@ pub enum DeferredFree {
     Popped(set::Gone),
     /// All that a flush took.
     Space(Box<Keyspace>),
+    /// What was kept for a walk that has ended.
+    Cut(Box<Cut>),
 }

@@ -237,9 +237,6 @@ mod tests {
         assert_eq!(set.succeed(old, candidate, MonoUs(1)), Err(Refused::Unfit("paused".into())));
         assert_eq!((set.master(), set.generation()), (MemberId(0), 0));
         candidate.leave(MemberFlags::PAUSED);
-        candidate.enter(MemberFlags::FROZEN, MonoUs(1));
-        assert!(matches!(set.succeed(old, candidate, MonoUs(1)), Err(Refused::Behind(_))));
-        candidate.leave(MemberFlags::FROZEN);
         assert_eq!(set.succeed(old, candidate, MonoUs(1)), Ok(()));
         assert_eq!((set.master(), candidate.applied()), (MemberId(1), set.head()));
     }

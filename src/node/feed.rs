@@ -7,10 +7,11 @@ use super::member_state::Hold;
 use super::replica_set::ReplicaSet;
 use super::sync::Synced;
 use crate::base::limits::APPLY_RECORDS_MAX;
+use crate::base::lowered::long_elements;
 use crate::base::position::Offset;
 use crate::base::time::WallMs;
 use crate::engine::table::Slot;
-use crate::engine::{Engine, KeySlot};
+use crate::engine::{Engine, KeySlot, verbs};
 use crate::replication::{DisconnectReason, PendingRecord};
 use crate::resp::Step;
 use crate::runtime::{clock, lazyfree, steps, tasks};
@@ -94,7 +95,7 @@ impl ReplicaSet {
         if due.is_empty() {
             self.take(member, &mut due);
         }
-        if budget.is_short() && due.front().is_some_and(|it| it.is_long) {
+        if budget.is_short() && is_long_next(hosted, &mut due) {
             hosted.apply_state.due = due;
             return self.leave_long(member);
         }
@@ -184,14 +185,44 @@ fn apply_some(
             end = Some(record.end);
             apply_one(hosted, record)?;
             let is_whole = due.front().is_none_or(|it| Some(it.end) != end);
-            let is_long_next = is_short && due.front().is_some_and(|it| it.is_long);
-            if is_whole && (is_long_next || budget_clock.is_over()) {
+            if !is_whole {
+                continue;
+            }
+            if budget_clock.is_over() || is_short && is_long_next(hosted, due) {
                 break;
             }
         }
         Ok(())
     });
     catch_unwind(all).unwrap_or(Err(())).map(|()| end)
+}
+
+/// Whether the next write takes long.
+#[inline]
+fn is_long_next(hosted: &mut Hosted, due: &mut VecDeque<PendingRecord<KeySlot>>) -> bool {
+    if hosted.engine.is_walked() {
+        note_copies(hosted, due);
+    }
+    due.front().is_some_and(|it| it.is_long)
+}
+
+/// A write that changes what a walk is to find as it is takes as long as copying that.
+#[cold]
+fn note_copies(hosted: &mut Hosted, due: &mut VecDeque<PendingRecord<KeySlot>>) {
+    let Hosted { engine, apply_state: ApplyState { decoder, .. } } = hosted;
+    let Some(end) = due.front().map(|it| it.end) else { return };
+    let mut cost = 0_usize;
+    for record in due.iter().take_while(|it| it.end == end) {
+        // An entry that is stored whole takes the place of the one that is kept.
+        let Err(words) = &record.what else { continue };
+        let Ok(Step::Ready { .. }) = decoder.poll(words) else { continue };
+        let request = decoder.request(words);
+        let Some(row) = request.get(0).and_then(verbs::find) else { continue };
+        cost = cost.saturating_add(engine.copy_cost(record.db, row.spec.keys, request));
+    }
+    if let Some(first) = due.front_mut().filter(|_| long_elements() < cost) {
+        first.is_long = true;
+    }
 }
 
 #[inline]

@@ -14,9 +14,7 @@ impl ReplicaSet {
     /// but for a write that takes long: no worker waits for that.
     pub fn pause(&self, member: &Member, now: MonoUs) -> Result<(), Refused> {
         self.order(member, MemberFlags::PAUSED, now)?;
-        if !member.is(MemberFlags::FROZEN) {
-            drop(member.write_unless_long());
-        }
+        drop(member.write_unless_long());
         log::info!("event=paused member={}", member.name);
         Ok(())
     }

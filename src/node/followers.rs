@@ -60,8 +60,7 @@ impl FollowerStatus {
     /// Why an online member applies nothing, if it does not.
     pub fn held_back(&self) -> Option<&'static str> {
         let member = self.member.as_ref().filter(|_| self.state.is_online())?;
-        let reasons = [(MemberFlags::PAUSED, "paused"), (MemberFlags::FROZEN, "frozen")];
-        reasons.into_iter().find(|(flag, _)| member.is(*flag)).map(|it| it.1)
+        member.is(MemberFlags::PAUSED).then_some("paused")
     }
 
     /// The words of a member's flags; `ok` for the others.

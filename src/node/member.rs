@@ -35,6 +35,8 @@ pub struct Member {
     pub(super) state: StateCell,
     /// It may lack something of the log, which whoever comes first applies.
     pub(super) has_work: AtomicBool,
+    /// Walks over it have ended, and what was kept for them may be there still.
+    has_ended_walks: AtomicBool,
     applied: AtomicU64,
     paused_at: AtomicU64,
     applying_since: AtomicU64,
@@ -86,6 +88,7 @@ impl Member {
             feed: FeedSignal::default(),
             state: StateCell::default(),
             has_work: AtomicBool::new(false),
+            has_ended_walks: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             paused_at: AtomicU64::new(0),
             applying_since: AtomicU64::new(AT_REST),
@@ -206,6 +209,21 @@ impl Member {
         let names = self.state().flags().iter_names();
         let words: Vec<String> = names.map(|(name, _)| name.to_lowercase()).collect();
         if words.is_empty() { "ok".into() } else { words.join(",") }
+    }
+
+    /// A walk over it has ended.
+    pub(super) fn note_ended_walk(&self) {
+        self.has_ended_walks.store(true, SeqCst);
+    }
+
+    /// Whether a walk over it has ended since this was last forgotten.
+    pub(super) fn has_ended_walks(&self) -> bool {
+        self.has_ended_walks.load(SeqCst)
+    }
+
+    /// What was kept for walks that have ended is being freed.
+    pub(super) fn forget_ended_walks(&self) {
+        self.has_ended_walks.store(false, SeqCst);
     }
 
     /// There is something to apply, and whoever says so will see to it.

@@ -16,10 +16,8 @@ bitflags! {
         const QUARANTINED = 1 << 2;
         /// It was disconnected, or is new: it must be synced before it serves.
         const UNSYNCED = 1 << 3;
-        /// It is being copied, and stands still for as long. It serves what it has.
-        const FROZEN = 1 << 4;
         /// It was taken out of the set, and its place waits for one of the same name.
-        const REMOVED = 1 << 5;
+        const REMOVED = 1 << 4;
     }
 }
 
@@ -28,7 +26,6 @@ impl MemberFlags {
     pub const UNSOUND: MemberFlags =
         MemberFlags::QUARANTINED.union(MemberFlags::UNSYNCED).union(MemberFlags::REMOVED);
     const OUT_OF_SERVICE: MemberFlags = MemberFlags::DRAINED.union(MemberFlags::UNSOUND);
-    const NOT_MOVING: MemberFlags = MemberFlags::PAUSED.union(MemberFlags::FROZEN);
 }
 
 /// What somebody does with a member for long.
@@ -85,7 +82,7 @@ impl MemberState {
     /// Whether it applies what it is fed.
     #[inline]
     pub fn is_moving(self) -> bool {
-        !self.is(MemberFlags::NOT_MOVING)
+        !self.is(MemberFlags::PAUSED)
     }
 
     /// Whether what it applies next is left to its feed.
@@ -115,7 +112,7 @@ impl MemberState {
     /// Whether it applies more at once, as soon as somebody asks for it.
     #[inline]
     pub fn applies_at_once(self) -> bool {
-        !self.any(u64::from(MemberFlags::NOT_MOVING.bits()) | REPLAYING | READERS | WRITERS)
+        !self.any(u64::from(MemberFlags::PAUSED.bits()) | REPLAYING | READERS | WRITERS)
     }
 
     #[inline]

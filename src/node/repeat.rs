@@ -231,6 +231,9 @@ fn look(hosted: &mut Hosted, repeat: &Repeat<'_>, write: &StreamWrite) -> Result
             return Err(LinkFault::UnknownCommand(echo(name).into_owned()));
         };
         let work = Work::of(row.spec.name);
+        if engine.is_walked() {
+            elements += engine.copy_cost(command.db, row.spec.keys, request);
+        }
         if work != Work::Short || long_elements() < request.len() {
             let args = Args::new(request, 1, command.db, &env);
             elements += work.elements(engine.db(&args), row.spec.keys, args);

@@ -4,10 +4,11 @@
 use super::member::{ApplyState, Member};
 use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
-use crate::base::limits::DATABASES;
+use super::snapshot::MemberWalk;
+use crate::base::lowered::long_elements;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
-use crate::engine::{Engine, KeySlot};
+use crate::engine::{CopyStep, Engine, KeySlot, WalkCopy};
 use crate::replication::{DisconnectReason, PendingRecord};
 use crate::runtime::{clock, lazyfree, steps};
 use std::collections::VecDeque;
@@ -42,8 +43,9 @@ impl ReplicaSet {
             && !member.is(MemberFlags::QUARANTINED | MemberFlags::REMOVED)
     }
 
-    /// Makes `member` a copy of a sound member. A replica is copied when there is one: it stands
-    /// still meanwhile and the master does not notice. Strings are shared, not copied.
+    /// Makes `member` a copy of a sound member, a replica if there is one: the work that comes of
+    /// being copied is not the master's then. Nobody waits meanwhile; strings are shared, not
+    /// copied.
     pub fn sync(&self, member: &Member, now: MonoUs) -> Synced {
         let _alone = self.change();
         if !self.needs_sync(member) {
@@ -53,7 +55,7 @@ impl ReplicaSet {
             log::warn!("event=full-resync-put-off member={} why=no-source", member.name);
             return Synced::NoSource;
         };
-        let Some(copy) = self.copy_frozen(&source, member, now) else {
+        let Some(copy) = self.copy_caught(&source, member) else {
             return Synced::Overtaken;
         };
         let at = copy.at;
@@ -88,31 +90,66 @@ impl ReplicaSet {
         replica.or_else(master).cloned()
     }
 
-    fn copy_frozen(&self, source: &Member, member: &Member, now: MonoUs) -> Option<Copied> {
-        let is_master = source.id == self.master();
-        if !is_master {
-            source.enter(MemberFlags::FROZEN, now);
-        }
-        // A copy that fails must not leave its source frozen.
+    fn copy_caught(&self, source: &Arc<Member>, member: &Member) -> Option<Copied> {
         let copied = catch_unwind(AssertUnwindSafe(|| self.copy(source, member)));
-        if !is_master {
-            source.leave(MemberFlags::FROZEN);
-            source.call_feed();
+        match copied {
+            Ok(Some(copied)) => Some(copied),
+            Ok(None) => {
+                self.give_up_resync(member);
+                None
+            }
+            Err(_) => {
+                let (member_name, source) = (&member.name, &source.name);
+                log::error!("event=full-resync-failed member={member_name} source={source}");
+                self.disconnect(member, DisconnectReason::ResyncFailed);
+                None
+            }
         }
-        copied.unwrap_or_else(|_| {
-            log::error!("event=full-resync-failed member={} source={}", member.name, source.name);
-            self.disconnect(member, DisconnectReason::ResyncFailed);
-            None
-        })
+    }
+
+    /// The stream is no longer kept for `member`, whose source has other data by now: it begins
+    /// again.
+    fn give_up_resync(&self, member: &Member) {
+        let Some(follower) = member.follower() else { return };
+        let mut log = self.log.lock();
+        if log.follower(follower).state.is_fed() {
+            log.disconnect(follower, DisconnectReason::ResyncFailed);
+        }
     }
 
     /// A copy of `source` where it stands; `member` is sent the stream from there on.
-    fn copy(&self, source: &Member, member: &Member) -> Option<Copied> {
+    fn copy(&self, source: &Arc<Member>, member: &Member) -> Option<Copied> {
+        let (source, at, due) = self.begin_copy(source, member)?;
+        let mut copy = WalkCopy::new(source.walk.clone());
+        let mut step = CopyStep::Some;
+        while step != CopyStep::All {
+            // A value that takes long is copied at once: workers do not wait for that.
+            let is_long = step == CopyStep::Long;
+            let long = is_long.then(|| self.hold_long(&source.member, Hold::Read));
+            let elements_max = if is_long { usize::MAX } else { long_elements() };
+            let hosted = source.member.lock_to_read();
+            if !hosted.engine.has_walk(&source.walk) || source.member.is(MemberFlags::QUARANTINED) {
+                return None;
+            }
+            step = copy.step(&hosted.engine, elements_max);
+            drop((hosted, long));
+            // In between, writes and reads of others go on.
+            steps::works();
+        }
+        drop(source);
         let mut engine = self.new_engine();
-        let _long = self.hold_long(source, Hold::Read);
-        let hosted = source.lock_to_read();
-        steps::works();
-        copy_keys(&hosted.engine, &mut engine);
+        copy.put_into(&mut engine);
+        Some(Copied { engine, at, due })
+    }
+
+    /// A walk over `source` as it stands; `member` will be sent the stream from there on. Answers
+    /// also where that is, and what the source has taken from the log and not applied.
+    fn begin_copy(
+        &self,
+        source: &Arc<Member>,
+        member: &Member,
+    ) -> Option<(MemberWalk, Offset, VecDeque<PendingRecord<KeySlot>>)> {
+        let mut hosted = source.write_patiently();
         let due = hosted.apply_state.due.clone();
         let mut log = self.log.lock();
         let follower = member.make_follower(&mut log);
@@ -122,7 +159,9 @@ impl ReplicaSet {
             Some(_) => return None,
             None => log.full_resync(follower),
         }
-        Some(Copied { engine, at: source.applied(), due })
+        let (at, walk) = (source.applied(), hosted.engine.begin_walk());
+        self.note_walk(&walk);
+        Some((MemberWalk { member: source.clone(), walk }, at, due))
     }
 
     /// Puts the copy in its place. The log stays locked until the member is in service: that it was
@@ -146,11 +185,5 @@ impl ReplicaSet {
         drop((log, hosted));
         lazyfree::free_async(old);
         fed.is_some()
-    }
-}
-
-pub(super) fn copy_keys(from: &Engine, to: &mut Engine) {
-    for index in 0..DATABASES {
-        *to.space_mut(index) = from.space(index).copy();
     }
 }

@@ -1,20 +1,21 @@
 //! Replicas on the wire: what the set has for whoever serves them.
 //!
-//! A full resync begins with a [`Snapshot`]: the keys of one member at one offset, apart from the
-//! member. Strings are shared with it; collections are copied. A replica of the set is copied where
-//! there is one, so that the master stands still only for the moment in which the offset is chosen.
+//! A full resync begins with a [`Snapshot`]: the keys of one member at one offset, which others go
+//! on to read and to change. It is a replica of the set where there is one, so that what comes of
+//! being walked is not the master's work; the master stands still only for the moment in which the
+//! offset is chosen.
 
 use super::apply_budget::ApplyBudget;
 use super::feed::Applied;
 use super::member::{Hosted, Member};
 use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
-use super::sync::copy_keys;
-use super::wire_state::Snapshot;
-use crate::base::limits::WIRE_JOIN_BYTES_MAX;
+use super::snapshot::{MemberWalk, Snapshot, SnapshotReader};
+use crate::base::limits::{WALKS_MAX, WIRE_JOIN_BYTES_MAX};
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
-use crate::engine::{Engine, KeySlot};
+use crate::engine::rdb::FileInfo;
+use crate::engine::{Engine, KeySlot, Walk};
 use crate::replication::{
     DisconnectReason, FollowerId, FollowerKind, FollowerState, Log, PeerFault,
 };
@@ -22,7 +23,6 @@ use crate::route::CountHosted;
 use crate::runtime::steps;
 use bytes::Bytes;
 use event_listener::EventListener;
-use parking_lot::RwLockWriteGuard;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::*;
 use std::time::Duration;
@@ -40,6 +40,20 @@ pub enum Next {
     Disconnected(DisconnectReason),
 }
 
+/// Walks that have begun at the same place.
+struct Begun {
+    walks: Vec<MemberWalk>,
+    at: Position,
+    stream_db: Option<usize>,
+}
+
+impl Begun {
+    fn snapshots(self, info: &FileInfo) -> impl Iterator<Item = Arc<Snapshot>> {
+        let Begun { walks, at, stream_db } = self;
+        walks.into_iter().map(move |it| Arc::new(Snapshot::new(it, at, stream_db, info.clone())))
+    }
+}
+
 impl ReplicaSet {
     /// The follower goes on from `from`, if the stream is kept from there on. Answers the name of
     /// the history if it does; otherwise it needs a [`ReplicaSet::snapshot`].
@@ -54,41 +68,88 @@ impl ReplicaSet {
         does.then_some(replid)
     }
 
-    /// A snapshot for a follower, which will be sent the stream from there on. One that is at hand
-    /// is used again if the stream has not gone far since. Takes as long as a member takes to be
-    /// copied: not for a worker.
-    pub fn snapshot(&self, id: FollowerId) -> Arc<Snapshot> {
+    /// A snapshot for a follower, which will be sent the stream from there on; how to read it
+    /// stands in `snapshot.rs`. One that others read is read from its beginning if that is at hand
+    /// and the stream has not gone far since. `info` is what the file says beside the keys, which
+    /// are as of that position, with that database selected. `None` while as many are read as may
+    /// be: ask again. Not for a worker: members are waited for.
+    pub fn snapshot(
+        &self,
+        id: FollowerId,
+        info: impl FnOnce(Position, Option<usize>) -> FileInfo,
+    ) -> Option<SnapshotReader> {
         let _alone = self.change();
-        if let Some(snapshot) = self.join_snapshot(id) {
-            return snapshot;
+        if let Some(reader) = self.join_snapshot(id) {
+            return Some(reader);
         }
-        let snapshot = Arc::new(self.take_snapshot(id));
+        let snapshot = self.begin_snapshot(Some(id), info)?;
         *self.wire.snapshot.lock() = Arc::downgrade(&snapshot);
-        snapshot
+        snapshot.join()
     }
 
-    fn join_snapshot(&self, id: FollowerId) -> Option<Arc<Snapshot>> {
+    /// As [`ReplicaSet::snapshot`], for who follows nothing afterwards: a file to keep.
+    pub fn snapshot_to_keep(
+        &self,
+        info: impl FnOnce(Position, Option<usize>) -> FileInfo,
+    ) -> Option<SnapshotReader> {
+        let _alone = self.change();
+        self.begin_snapshot(None, info)?.join()
+    }
+
+    fn begin_snapshot(
+        &self,
+        id: Option<FollowerId>,
+        info: impl FnOnce(Position, Option<usize>) -> FileInfo,
+    ) -> Option<Arc<Snapshot>> {
+        let begun = self.begin_snapshots(id, 1)?;
+        let info = info(begun.at, begun.stream_db);
+        begun.snapshots(&info).next()
+    }
+
+    /// As [`ReplicaSet::snapshot`], for a follower that must know how long the file is before it
+    /// begins: the same file twice, one to be counted.
+    pub fn counted_snapshot(
+        &self,
+        id: FollowerId,
+        info: impl FnOnce(Position, Option<usize>) -> FileInfo,
+    ) -> Option<[SnapshotReader; 2]> {
+        let _alone = self.change();
+        let begun = self.begin_snapshots(Some(id), 2)?;
+        let info = info(begun.at, begun.stream_db);
+        let mut readers = begun.snapshots(&info).filter_map(|it| it.join());
+        Some([readers.next()?, readers.next()?])
+    }
+
+    fn join_snapshot(&self, id: FollowerId) -> Option<SnapshotReader> {
         let snapshot = self.wire.snapshot.lock().upgrade()?;
+        let reader = snapshot.join()?;
+        let at = snapshot.at();
         let mut log = self.log.lock();
-        let is_near = log.head().since(snapshot.at.offset) <= WIRE_JOIN_BYTES_MAX;
-        let is_of_this = log.history().replid == snapshot.at.replid;
-        (is_near && is_of_this && log.full_resync_from(id, snapshot.at.offset)).then_some(snapshot)
+        let is_near = log.head().since(at.offset) <= WIRE_JOIN_BYTES_MAX;
+        let is_of_this = log.history().replid == at.replid;
+        (is_near && is_of_this && log.full_resync_from(id, at.offset)).then_some(reader)
     }
 
-    fn take_snapshot(&self, id: FollowerId) -> Snapshot {
-        let mut engine = self.new_engine();
-        let (at, stream_db) = match self.source_of_snapshot() {
-            Some(source) => self.copy_replica(&source, id, &mut engine),
-            None => self.copy_master(id, &mut engine),
-        };
-        Snapshot { engine: Some(engine), at, stream_db }
+    /// So many walks over the same keys begin; `None` if that were too many. Nobody is copied: all
+    /// locks are held for a moment.
+    fn begin_snapshots(&self, id: Option<FollowerId>, count: usize) -> Option<Begun> {
+        match self.source_of_snapshot() {
+            Some(source) => self.walk_replica(&source, id, count),
+            None => self.walk_master(id, count),
+        }
     }
 
     /// The follower gets a copy of what the stream has made until now. Answers where that is, and
     /// the database that is selected there unless the stream says it next.
-    fn resync_here(&self, log: &mut Log<KeySlot>, id: FollowerId) -> (Position, Option<usize>) {
+    fn resync_here(
+        &self,
+        log: &mut Log<KeySlot>,
+        id: Option<FollowerId>,
+    ) -> (Position, Option<usize>) {
         let stream_db = log.repeated_db().filter(|_| self.is_following());
-        log.full_resync(id);
+        if let Some(id) = id {
+            log.full_resync(id);
+        }
         (Position { replid: log.history().replid, offset: log.head() }, stream_db)
     }
 
@@ -98,13 +159,13 @@ impl ReplicaSet {
         self.replicas().filter(is_fit).max_by_key(|it| it.applied()).cloned()
     }
 
-    /// Copies a replica at the end of the stream.
-    fn copy_replica(
+    /// Walks over a replica at the end of the stream.
+    fn walk_replica(
         &self,
-        source: &Member,
-        id: FollowerId,
-        engine: &mut Engine,
-    ) -> (Position, Option<usize>) {
+        source: &Arc<Member>,
+        id: Option<FollowerId>,
+        count: usize,
+    ) -> Option<Begun> {
         let long = self.hold_long(source, Hold::Write);
         let mut hosted = source.lock_to_write();
         steps::works();
@@ -117,29 +178,61 @@ impl ReplicaSet {
         if log.head() != source.applied() {
             // It has been paused, or does not follow any more.
             drop((log, writing, hosted, long));
-            return self.copy_master(id, engine);
+            return self.walk_master(id, count);
         }
-        let at = self.resync_here(&mut log, id);
-        drop((log, writing));
-        // It serves what it has while it is copied.
-        let hosted = RwLockWriteGuard::downgrade(hosted);
-        copy_keys(&hosted.engine, engine);
-        drop((hosted, long));
-        at
+        let walks = self.begin_walks(&mut hosted.engine, source, count)?;
+        let (at, stream_db) = self.resync_here(&mut log, id);
+        drop((log, writing, hosted, long));
+        Some(Begun { walks, at, stream_db })
+    }
+
+    fn begin_walks(
+        &self,
+        engine: &mut Engine,
+        member: &Arc<Member>,
+        count: usize,
+    ) -> Option<Vec<MemberWalk>> {
+        if WALKS_MAX < engine.walks() + count {
+            return None;
+        }
+        let begin = |_| {
+            let walk = engine.begin_walk();
+            self.note_walk(&walk);
+            MemberWalk { member: member.clone(), walk }
+        };
+        Some((0..count).map(begin).collect())
     }
 
     fn apply_all(&self, member: &Member, hosted: &mut Hosted) {
         while self.apply_locked(member, hosted, ApplyBudget::ALL) == Applied::Some {}
     }
 
-    fn copy_master(&self, id: FollowerId, engine: &mut Engine) -> (Position, Option<usize>) {
-        let master = self.member(self.master());
-        let _long = self.hold_long(master, Hold::Read);
-        let hosted = master.lock_to_read();
-        steps::works();
-        let at = self.resync_here(&mut self.log.lock(), id);
-        copy_keys(&hosted.engine, engine);
-        at
+    fn walk_master(&self, id: Option<FollowerId>, count: usize) -> Option<Begun> {
+        let member_list = self.member_list();
+        let mut writing = self.write(&member_list);
+        let master = self.places().nth(writing.member().id.index())?;
+        let walks = self.begin_walks(writing.engine(), master, count)?;
+        let (at, stream_db) = self.resync_here(&mut self.log.lock(), id);
+        drop(writing);
+        Some(Begun { walks, at, stream_db })
+    }
+
+    /// Frees what was kept for walks that have ended while their members were held.
+    pub fn free_ended_walks(&self) {
+        self.places().for_each(|it| it.free_ended_walks());
+    }
+
+    /// A walk has begun, for [`ReplicaSet::walks`].
+    pub(super) fn note_walk(&self, walk: &Walk) {
+        self.wire.walks.lock().push(walk.clone());
+    }
+
+    /// How many walks are under way, and the bytes that members keep for them.
+    pub fn walks(&self) -> (usize, usize) {
+        let mut walks = self.wire.walks.lock();
+        walks.retain(|it| !it.is_ended() || it.kept_bytes() != 0);
+        let kept = walks.iter().map(Walk::kept_bytes).sum();
+        (walks.iter().filter(|it| !it.is_ended()).count(), kept)
     }
 
     /// The follower has been sent its copy, and is sent the stream from here on. What it has of it,

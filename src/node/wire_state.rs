@@ -1,13 +1,14 @@
 //! What a set knows of its replicas on the wire, beside what stands in the log.
 
-use crate::base::position::Position;
-use crate::engine::Engine;
+use super::snapshot::Snapshot;
+use crate::base::time::MonoUs;
+use crate::engine::Walk;
 use crate::route::CountHosted;
-use crate::runtime::lazyfree;
 use event_listener::Event;
 use parking_lot::Mutex;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Acquire};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
+use std::time::Duration;
 
 /// What the set knows of its replicas on the wire, beside what stands in the log.
 #[derive(Default)]
@@ -16,6 +17,10 @@ pub struct Wire {
     pub(super) news: Event,
     /// The last snapshot that was taken, while somebody still reads it.
     pub(super) snapshot: Mutex<Weak<Snapshot>>,
+    /// The walks that are under way, and those for which something is still kept.
+    pub(super) walks: Mutex<Vec<Walk>>,
+    /// When the next snapshot is begun for those who ask until then, in µs.
+    pub(super) gathers_until: AtomicU64,
     /// Where the stream ended when replicas were last asked what they have applied.
     pub(super) asked_at: AtomicU64,
     /// When that was, in µs.
@@ -38,26 +43,14 @@ impl Wire {
     pub(super) fn counted(&self) -> CountHosted {
         CountHosted::ALL[self.count_hosted.load(Acquire) as usize].0
     }
-}
-
-/// The keys of a member at one offset.
-pub struct Snapshot {
-    pub(super) engine: Option<Engine>,
-    /// The place in the stream that they are as of.
-    pub at: Position,
-    /// The database that is selected there, unless the stream says it next.
-    pub stream_db: Option<usize>,
-}
-
-impl Snapshot {
-    /// The keys.
-    pub fn engine(&self) -> &Engine {
-        self.engine.as_ref().expect("it is given away only by the drop")
-    }
-}
-
-impl Drop for Snapshot {
-    fn drop(&mut self) {
-        lazyfree::free_async(self.engine.take());
+    /// How long a follower waits before it asks for a snapshot: those that come while another waits
+    /// ask at the same time, and share one.
+    pub fn gather(&self, now: MonoUs, delay: Duration) -> Duration {
+        let until = self.gathers_until.load(Acquire);
+        if now.0 <= until {
+            return Duration::from_micros(until - now.0);
+        }
+        self.gathers_until.store(now.plus(delay).0, Release);
+        delay
     }
 }

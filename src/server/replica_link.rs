@@ -11,9 +11,8 @@ use super::connection::Connection;
 use crate::base::limits::WIRE_CHUNK_BYTES;
 use crate::base::position::{Position, ReplId};
 use crate::base::time::MonoUs;
-use crate::engine::Engine;
 use crate::engine::rdb::{FileInfo, ReplicationInfo, SnapshotWriter};
-use crate::node::{Next, ReplicaSet, Snapshot, new_replid};
+use crate::node::{Next, Overtaken, ReplicaSet, SnapshotReader, new_replid};
 use crate::replication::{Asked, FileContents, FromReplica, ReplicaReader, Started};
 use crate::replication::{DisconnectReason, FollowerId, FollowerState, PeerFault};
 use crate::runtime::link::Link;
@@ -23,6 +22,7 @@ use crate::state::version::REDIS_VERSION;
 use crate::state::{Client, Message, Server};
 use event_listener::Event;
 use futures::future::{Either, select};
+use parking_lot::Mutex;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -38,6 +38,10 @@ const READ_BYTES: usize = 4 << 10;
 /// How often a link is looked after; more often where the gate wants to know more.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(1);
+/// The same while it is sent its file: what is kept for that counts against its limit.
+const LOOK_EVERY_OF_FILE: Duration = Duration::from_millis(100);
+/// How often one that waits for others to have their files asks for its own.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a link ends.
 enum LinkEnd {
@@ -47,6 +51,8 @@ enum LinkEnd {
     Peer(PeerFault),
     /// It is sent nothing any more.
     Disconnected(DisconnectReason),
+    /// The member that its file is of has other data by now: it has to ask again.
+    Overtaken,
     /// The history goes on under another name, which the replica learns when it asks again.
     Renamed,
     /// CLIENT KILL.
@@ -58,6 +64,12 @@ enum LinkEnd {
 impl From<io::Error> for LinkEnd {
     fn from(error: io::Error) -> LinkEnd {
         LinkEnd::Io(error)
+    }
+}
+
+impl From<Overtaken> for LinkEnd {
+    fn from(_: Overtaken) -> LinkEnd {
+        LinkEnd::Overtaken
     }
 }
 
@@ -77,6 +89,7 @@ impl fmt::Display for LinkEnd {
             LinkEnd::Peer(fault) => fault.fmt(f),
             LinkEnd::Disconnected(DisconnectReason::FeedLimit) => f.write_str("output-limit"),
             LinkEnd::Disconnected(why) => why.fmt(f),
+            LinkEnd::Overtaken => f.write_str("data-replaced"),
             LinkEnd::Renamed => f.write_str("history-renamed"),
             LinkEnd::Killed => f.write_str("killed"),
             LinkEnd::Done => f.write_str("done"),
@@ -105,6 +118,8 @@ struct ReplicaLink {
     // Dropped before the link: who sees that it has ended finds the replica on no list.
     registered: Arc<Registered>,
     link: Link,
+    /// The file that it is being sent.
+    file: Mutex<Option<Arc<SnapshotReader>>>,
     /// All of the file has been sent, so that the next acknowledgement says that it is loaded.
     is_file_sent: AtomicBool,
     loaded: Event,
@@ -134,6 +149,7 @@ pub async fn serve_replica(connection: Connection, socket: Socket, asked: Asked,
         name,
         asked,
         link,
+        file: Mutex::new(None),
         is_file_sent: AtomicBool::new(false),
         loaded: Event::new(),
     };
@@ -200,23 +216,33 @@ impl ReplicaLink {
         .await
     }
 
-    /// Asks what the replica has, for a gate in milliseconds, and holds it to its soft limit.
+    /// Asks what the replica has, for a gate in milliseconds, and holds it to its limits: what
+    /// waits for it of the stream, and what is kept until it has been sent its file.
     async fn look_after(&self) -> LinkEnd {
         let mut soft_since = None;
         loop {
             let settings = self.server.settings();
             let gate = settings.set.gate().map(|it| it.max_lag / 3);
-            let period = gate.unwrap_or(LOOK_EVERY).clamp(LOOK_EVERY_MIN, LOOK_EVERY);
+            let kept = || self.file.lock().as_ref().map(|it| it.kept_bytes() as u64);
+            let longest = if kept().is_some() { LOOK_EVERY_OF_FILE } else { LOOK_EVERY };
+            let period = gate.unwrap_or(LOOK_EVERY).clamp(LOOK_EVERY_MIN, longest);
             tasks::sleep(period).await;
             let now = clock::mono_now();
             if gate.is_some() && self.state().is_online() {
                 self.set().ask_wire_every(period, now);
             }
+            let state = self.state();
+            if let FollowerState::Disconnected { why } = state {
+                return LinkEnd::Disconnected(why);
+            }
             // The limits may have been changed.
-            let limit = settings.server.output_limits.replica;
-            self.set().bound_wire(self.id(), limit.hard_bytes);
-            let next = self.state().next();
-            let waiting = next.map_or(0, |it| self.set().head().since(it));
+            let limit = self.server.settings().server.output_limits.replica;
+            let kept = kept().unwrap_or(0);
+            if limit.hard_bytes != 0 && limit.hard_bytes <= kept {
+                return LinkEnd::Disconnected(DisconnectReason::FeedLimit);
+            }
+            self.set().bound_wire(self.id(), limit.hard_bytes.saturating_sub(kept));
+            let waiting = kept + state.next().map_or(0, |it| self.set().head().since(it));
             if limit.soft_bytes == 0 || waiting < limit.soft_bytes {
                 soft_since = None;
                 continue;
@@ -294,15 +320,33 @@ impl ReplicaLink {
 
     async fn full_resync(&self) -> Result<Position, LinkEnd> {
         let began = clock::mono_now();
-        let snapshot = self.snapshot().await?;
-        let at = snapshot.at;
+        let takes_mark = self.asked.hello.takes_mark && self.asked.is_named;
+        let Read { file, counted } = self.while_alive(self.snapshot(takes_mark)).await?;
+        let at = file.snapshot().at();
         self.send(self.asked.answer(Started::Full { at }).as_bytes()).await?;
-        let info = self.file_info(&snapshot);
-        let engine = match self.asked.hello.contents {
-            FileContents::All => snapshot.engine(),
-            FileContents::NoKeys => &self.set().new_engine(),
+        // As long as a replication id, and as random.
+        let mark = new_replid().to_string();
+        let bytes = match self.asked.hello.contents {
+            FileContents::All => {
+                *self.file.lock() = Some(file.clone());
+                let len = match counted {
+                    Some(counted) => Some(self.while_alive(length_of(counted)).await??),
+                    None => None,
+                };
+                self.announce(&mark, len).await?;
+                self.send_file(&file).await?
+            }
+            FileContents::NoKeys => {
+                let bytes = self.without_keys(file_info(at, file.snapshot().stream_db()));
+                let len = bytes.len() as u64;
+                self.announce(&mark, (!takes_mark).then_some(len)).await?;
+                self.send(&bytes).await?;
+                len
+            }
         };
-        let bytes = self.send_file(info, engine).await?;
+        *self.file.lock() = None;
+        drop(file);
+        self.end_file(takes_mark.then_some(&mark)).await?;
         log::info!(
             "event=full-resync replica={} offset={} bytes={bytes} us={}",
             self.name,
@@ -312,14 +356,30 @@ impl ReplicaLink {
         Ok(at)
     }
 
-    /// Waits for a snapshot, and lets the replica know meanwhile that somebody is there.
-    async fn snapshot(&self) -> Result<Arc<Snapshot>, LinkEnd> {
+    /// Waits for a snapshot. One whose file has to be counted first is nobody else's.
+    async fn snapshot(&self, takes_mark: bool) -> Read {
         let delay = self.server.settings().set.diskless_sync_delay;
-        let registered = self.registered.clone();
-        let taken = async {
-            tasks::sleep(delay).await;
-            tasks::apart(move || registered.set.snapshot(registered.id)).await
-        };
+        tasks::sleep(self.set().wire.gather(clock::mono_now(), delay)).await;
+        loop {
+            let registered = self.registered.clone();
+            let taken = tasks::apart(move || {
+                let Registered { set, id } = &*registered;
+                if takes_mark {
+                    let file = set.snapshot(*id, file_info)?;
+                    return Some(Read { file: Arc::new(file), counted: None });
+                }
+                let [counted, file] = set.counted_snapshot(*id, file_info)?;
+                Some(Read { file: Arc::new(file), counted: Some(counted) })
+            });
+            if let Some(read) = taken.await {
+                return read;
+            }
+            tasks::sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// Lets the replica know that somebody is there until `work` is done.
+    async fn while_alive<T>(&self, work: impl Future<Output = T>) -> Result<T, LinkEnd> {
         let alive = async {
             loop {
                 tasks::sleep(ALIVE_EVERY).await;
@@ -328,55 +388,56 @@ impl ReplicaLink {
                 }
             }
         };
-        match select(pin!(taken), pin!(alive)).await {
-            Either::Left((snapshot, _)) => Ok(snapshot),
+        match select(pin!(work), pin!(alive)).await {
+            Either::Left((done, _)) => Ok(done),
             Either::Right((ended, _)) => Err(ended),
         }
     }
 
-    fn file_info(&self, snapshot: &Snapshot) -> FileInfo {
-        let at = snapshot.at;
-        FileInfo {
-            redis_version: REDIS_VERSION,
-            made_s: clock::wall_now().0 / 1000,
-            used_bytes: allocation::allocated_bytes(),
-            replication: Some(ReplicationInfo {
-                stream_db: snapshot.stream_db,
-                id: at.replid.to_string(),
-                offset: at.offset.bytes(),
-            }),
-            is_aof_base: false,
+    /// A file without keys.
+    fn without_keys(&self, info: FileInfo) -> Vec<u8> {
+        let (mut file, mut bytes) = (SnapshotWriter::new(info), Vec::new());
+        let engine = self.set().new_engine();
+        while let Some(piece) = file.next_piece(&engine) {
+            bytes.extend_from_slice(piece);
         }
+        bytes
+    }
+
+    /// Says how long the file will be, or what stands behind it.
+    async fn announce(&self, mark: &str, len: Option<u64>) -> Result<(), LinkEnd> {
+        let announced = match len {
+            Some(len) => format!("${len}\r\n"),
+            None => format!("$EOF:{mark}\r\n"),
+        };
+        self.send(announced.as_bytes()).await
     }
 
     /// Sends the file. Answers how long it is.
-    async fn send_file(&self, info: FileInfo, engine: &Engine) -> Result<u64, LinkEnd> {
-        let takes_mark = self.asked.hello.takes_mark && self.asked.is_named;
-        // As long as a replication id, and as random.
-        let mark = new_replid().to_string();
-        let announced = match takes_mark {
-            true => format!("$EOF:{mark}\r\n"),
-            false => format!("${}\r\n", length_of(info.clone(), engine).await),
-        };
-        self.send(announced.as_bytes()).await?;
-        let mut file = SnapshotWriter::new(info);
+    async fn send_file(&self, file: &SnapshotReader) -> Result<u64, LinkEnd> {
         let mut bytes = 0;
-        while let Some(piece) = file.next_piece(engine) {
+        while let Some(piece) = file.next().await? {
             bytes += piece.len() as u64;
-            self.send(piece).await?;
+            self.send(&piece).await?;
             tasks::give_way().await;
         }
-        if takes_mark {
+        Ok(bytes)
+    }
+
+    /// The file is sent: with a mark, the replica says when it has loaded it.
+    async fn end_file(&self, mark: Option<&String>) -> Result<(), LinkEnd> {
+        let has_stream = !self.asked.hello.wants_file_only;
+        if let Some(mark) = mark {
             let loaded = self.loaded.listen();
             self.is_file_sent.store(true, Release);
             self.send(mark.as_bytes()).await?;
-            if !self.asked.hello.wants_file_only {
+            if has_stream {
                 loaded.await;
             }
-        } else if !self.asked.hello.wants_file_only {
+        } else if has_stream {
             self.begin_stream(clock::mono_now());
         }
-        Ok(bytes)
+        Ok(())
     }
 
     async fn stream(&self, replid: ReplId) -> Result<(), LinkEnd> {
@@ -420,13 +481,32 @@ impl ReplicaLink {
     }
 }
 
+/// A file to send, and the same to count if it is to be announced by its length.
+struct Read {
+    file: Arc<SnapshotReader>,
+    counted: Option<SnapshotReader>,
+}
+
+fn file_info(at: Position, stream_db: Option<usize>) -> FileInfo {
+    FileInfo {
+        redis_version: REDIS_VERSION,
+        made_s: clock::wall_now().0 / 1000,
+        used_bytes: allocation::allocated_bytes(),
+        replication: Some(ReplicationInfo {
+            stream_db,
+            id: at.replid.to_string(),
+            offset: at.offset.bytes(),
+        }),
+        is_aof_base: false,
+    }
+}
+
 /// How long a file is: it is made once for that alone, and nothing of it is kept.
-async fn length_of(info: FileInfo, engine: &Engine) -> u64 {
-    let mut file = SnapshotWriter::new(info);
+async fn length_of(file: SnapshotReader) -> Result<u64, Overtaken> {
     let mut bytes = 0;
-    while let Some(piece) = file.next_piece(engine) {
+    while let Some(piece) = file.next().await? {
         bytes += piece.len() as u64;
         tasks::give_way().await;
     }
-    bytes
+    Ok(bytes)
 }

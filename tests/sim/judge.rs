@@ -156,7 +156,9 @@ impl World {
             What::Queued => *frame == Frame::Simple("QUEUED".to_owned()),
             What::Exec { queued, acks } => {
                 let arrived = asked.arrived.map_or(before.last, |it| it.write);
-                self.exec_fits(peer, frame, queued, *acks, (arrived, before.at))
+                // What others of its group have seen since it was done is not its reads' concern.
+                let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
+                self.exec_fits(peer, frame, queued, *acks, ([arrived, seen], before.at))
             }
             What::Watch { keys } => {
                 let (since, replid) = (before.last, before.replid);
@@ -323,7 +325,7 @@ impl World {
         frame: &Frame,
         queued: &[Queued],
         acks: AskedFor,
-        (arrived, at): (u64, u64),
+        known: ([u64; 2], u64),
     ) -> bool {
         let watching = std::mem::take(&mut peer.watching);
         let places: Vec<u64> = queued.iter().filter_map(|it| self.place_of(it)).collect();
@@ -354,7 +356,6 @@ impl World {
             for (queued, frame) in queued.iter().zip(all) {
                 let (Queued::Get { key }, Frame::Bulk(value)) = (queued, frame) else { continue };
                 let value = value.as_deref().unwrap_or_default();
-                let known = ([arrived, peer.seen], at);
                 if !self.judge_read(peer, *key, Level::Master, known, value) {
                     return false;
                 }

@@ -6,10 +6,14 @@ use entourage::base::position::Offset;
 use entourage::base::time::{MonoUs, WallMs};
 use entourage::command::{Args, CallEnv, Fault};
 use entourage::commands::table;
+use entourage::engine::rdb::{FileInfo, Loader};
 use entourage::engine::{Effects, Engine, Run, Thresholds, verbs};
 use entourage::node::{Applied, ApplyBudget, Member, MemberFlags, ReplicaSet, Verb};
+use entourage::node::{Overtaken, Piece, SnapshotReader};
 use entourage::resp::{AuthState, Decoder, Limits, OwnedRequest, Reply, Step};
+use entourage::runtime::steps;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub const BACKLOG_BYTES: usize = 64 << 20;
 const MEMBERS_MAX: usize = 5;
@@ -17,6 +21,14 @@ const MEMBERS_MAX: usize = 5;
 const FAILOVERS_FROM: u64 = 90;
 /// Nothing expires here, so every time is as good.
 const WALL: WallMs = WallMs(1_700_000_000_000);
+
+const FILE_INFO: FileInfo = FileInfo {
+    redis_version: "7",
+    made_s: 0,
+    used_bytes: 0,
+    replication: None,
+    is_aof_base: false,
+};
 
 /// Whether this waits until nobody works apart.
 pub fn waits_for_all(which: u64) -> bool {
@@ -31,7 +43,8 @@ pub fn is_apart(which: u64) -> bool {
 /// Something that takes long happens to a member, while others may work apart as well.
 pub fn happen_apart(set: &ReplicaSet, which: u64, member: &Member, now: MonoUs) -> String {
     match which {
-        73..83 => sync(set, member, now),
+        73..83 if set.needs_sync(member) => sync(set, member, now),
+        73..83 => walk(set),
         _ => format!("failover to {} {}", member.name, set.fail_over(member).is_ok()),
     }
 }
@@ -104,6 +117,39 @@ fn sync(set: &ReplicaSet, member: &Member, now: MonoUs) -> String {
         assert!(before <= member.applied(), "a sync never goes back");
     }
     format!("{} synced {}", member.name, member.applied())
+}
+
+/// Somebody reads a snapshot, a piece at a time, and finds in it what there was when it began.
+fn walk(set: &ReplicaSet) -> String {
+    let id = set.add_wire_follower("reader".to_owned(), 0);
+    let found = match set.snapshot(id, |_, _| FILE_INFO) {
+        Some(reader) => read_snapshot(set, &reader),
+        None => "too many".to_owned(),
+    };
+    set.remove_follower(id);
+    format!("a snapshot: {found}")
+}
+
+fn read_snapshot(set: &ReplicaSet, reader: &SnapshotReader) -> String {
+    let at = reader.snapshot().at();
+    let master = set.member(set.master());
+    // Another may have begun it long ago, and somebody may change the master for long.
+    let is_new = at.offset == set.head() && !master.is_long_held();
+    let then = is_new.then(|| set.read(master).engine().digest(WALL));
+    let mut loader = Loader::new(set.new_engine(), WALL);
+    loop {
+        match reader.look() {
+            Err(Overtaken) => return "overtaken".to_owned(),
+            Ok(Piece::Bytes(bytes)) => assert_eq!(loader.feed(&bytes).ok(), Some(bytes.len())),
+            Ok(Piece::End) => break,
+            Ok(Piece::Again) => steps::works(),
+            Ok(Piece::Busy | Piece::Ahead) => steps::rest(Duration::ZERO),
+        }
+    }
+    let loaded = loader.finish().unwrap_or_else(|fault| panic!("{fault}"));
+    let now = loaded.engine.digest(WALL);
+    assert!(then.is_none_or(|it| it == now), "a snapshot at {at} is of another time");
+    format!("{} {}", at.offset, if then.is_some() { "as it was" } else { "joined" })
 }
 
 /// Whether a member can take over.
@@ -246,7 +292,7 @@ fn replayed(set: &ReplicaSet, start: Offset) -> Engine {
                 let index = String::from_utf8_lossy(request.get(1).unwrap_or_default());
                 db = index.parse().expect("a database");
             }
-            b"PING" | b"MULTI" | b"EXEC" => {}
+            b"PING" | b"MULTI" | b"EXEC" | b"REPLCONF" => {}
             _ => {
                 let (mut effects, mut reply) = (Effects::default(), Reply::default());
                 engine.repeat(db, request, &mut effects, &mut reply).expect("it can be repeated");

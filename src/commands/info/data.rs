@@ -108,6 +108,10 @@ fn stream(server: &Server, lines: &mut Lines) {
     let before = history.before();
     let (second, second_offset) =
         before.map_or(none, |it| (it.replid, it.offset.bytes() as i64 + 1));
+    // Snapshots that are being read, and what members keep for them.
+    let (walks, kept_bytes) = server.set.walks();
+    lines.line("snapshots_under_way", walks);
+    lines.line("snapshots_kept_bytes", kept_bytes);
     lines.line("master_replid", history.replid);
     lines.line("master_replid2", second);
     lines.line("master_repl_offset", server.set.head());

@@ -6,12 +6,13 @@ use super::version::VERSION;
 use super::{Checksum, Writer, opcode};
 use crate::base::limits::DATABASES;
 use crate::engine::table::Slot;
-use crate::engine::{Engine, KeySlot};
+use crate::engine::{END, Engine, KeySlot, Walk, Walked, after};
+use std::collections::VecDeque;
 
 /// Longest piece.
 pub const PIECE_BYTES: usize = 64 << 10;
-/// Keys that are walked over together.
-const BATCH: usize = 64;
+/// Places that a walk looks at for one piece: what it holds the member for has a bound.
+const PLACES: usize = if cfg!(test) { 7 } else { 1024 };
 const POINTER_BITS: &str = "64";
 
 /// What a file says beside the keys.
@@ -46,49 +47,75 @@ enum Stage {
     Done,
 }
 
-/// An engine being written. Its place is a cursor and holds nothing of the engine: pieces may be
-/// taken one by one under a lock, or from a copy.
+/// An engine being written, as it is or as a walk finds it. Its place is a hash and holds nothing
+/// of the engine: pieces are taken one by one, each under a lock of its own.
 ///
-/// **What it needs:** every piece is taken of the same engine, and nothing has changed in it since
-/// the first: no key, value or deadline, and no layout. A change goes unnoticed here and may make a
-/// file that nobody can load. A frozen member or a copy of one is such an engine.
+/// **What it needs:** every piece is taken of the same engine. With [`SnapshotWriter::new`] nothing
+/// may have changed in it since the first: no key, value or deadline, and no layout. With
+/// [`SnapshotWriter::of_walk`] anything may, as long as the walk is under way there; the file is of
+/// the moment when it began.
 ///
 /// It takes as much memory as a piece and the longest key, or the longest small value that is
 /// stored in one allocation. Keys that have expired are written too.
 pub struct SnapshotWriter {
     stage: Stage,
+    walk: Option<Walk>,
     db: usize,
     /// Whether the file says already that it goes on with this database.
     is_selected: bool,
-    /// The hash to go on from, and how many keys from there on are written.
-    from: u32,
-    batched: usize,
-    /// How far the value at hand is written.
-    value: Option<Place>,
+    /// The hash to go on from.
+    from: u64,
+    /// Large values at that hash that are not written yet; all else there is.
+    large: VecDeque<LargeValue>,
     ready: Writer,
     handed: usize,
     sum: Checksum,
+    /// Values that were kept for the walk, and are written.
+    over: Vec<KeySlot>,
+}
+
+/// A value that is being written in steps.
+struct LargeValue {
+    hash: u32,
+    key: Box<[u8]>,
+    /// The entry, once somebody wanted to change it: before, it is where it was.
+    kept: Option<KeySlot>,
+    place: Option<Place>,
 }
 
 impl SnapshotWriter {
-    /// Before the first byte.
+    /// Before the first byte of an engine in which nothing changes.
     pub fn new(info: FileInfo) -> SnapshotWriter {
+        SnapshotWriter::starting(info, None)
+    }
+
+    /// Before the first byte of what a walk finds.
+    pub fn of_walk(info: FileInfo, walk: Walk) -> SnapshotWriter {
+        SnapshotWriter::starting(info, Some(walk))
+    }
+
+    fn starting(info: FileInfo, walk: Option<Walk>) -> SnapshotWriter {
         SnapshotWriter {
             stage: Stage::Head(Box::new(info)),
+            walk,
             db: 0,
             is_selected: false,
             from: 0,
-            batched: 0,
-            value: None,
+            large: VecDeque::new(),
             ready: Writer::default(),
             handed: 0,
             sum: Checksum::default(),
+            over: Vec::new(),
         }
     }
 
-    /// The next bytes of the file, at most [`PIECE_BYTES`]; `None` behind its end.
+    /// The next bytes of the file, at most [`PIECE_BYTES`]; `None` behind its end. None of a walk's
+    /// pieces takes long: where it finds much that is of no concern to it, a piece may be empty.
     pub fn next_piece(&mut self, engine: &Engine) -> Option<&[u8]> {
         if self.handed == self.ready.len() {
+            if let Stage::Done = self.stage {
+                return None;
+            }
             self.ready.clear(2 * PIECE_BYTES);
             self.handed = 0;
             self.make_ready(engine);
@@ -96,7 +123,7 @@ impl SnapshotWriter {
         let rest = &self.ready.bytes()[self.handed..];
         let piece = &rest[..rest.len().min(PIECE_BYTES)];
         self.handed += piece.len();
-        (!piece.is_empty()).then_some(piece)
+        Some(piece)
     }
 
     /// Whether the whole file has been taken.
@@ -104,16 +131,19 @@ impl SnapshotWriter {
         matches!(self.stage, Stage::Done) && self.handed == self.ready.len()
     }
 
+    /// Values that were kept for the walk and are not needed any more: dropping them may take long.
+    pub fn take_over(&mut self) -> Vec<KeySlot> {
+        std::mem::take(&mut self.over)
+    }
+
     fn make_ready(&mut self, engine: &Engine) {
-        if let Stage::Done = self.stage {
-            return;
-        }
         if let Stage::Head(info) = std::mem::replace(&mut self.stage, Stage::Keys) {
             write_head(&info, &mut self.ready);
         }
-        while self.db < DATABASES && self.ready.len() < PIECE_BYTES {
-            if self.write_keys(engine) {
-                (self.db, self.from, self.batched) = (self.db + 1, 0, 0);
+        let mut places = PLACES;
+        while self.db < DATABASES && self.ready.len() < PIECE_BYTES && places != 0 {
+            if self.write_keys(engine, &mut places) {
+                (self.db, self.from) = (self.db + 1, 0);
                 self.is_selected = false;
             }
         }
@@ -128,60 +158,114 @@ impl SnapshotWriter {
 
     /// Goes on with the keys of a database until a piece is full. Answers whether they are all
     /// written.
-    fn write_keys(&mut self, engine: &Engine) -> bool {
-        let space = engine.space(self.db);
-        if space.is_empty() {
-            return true;
-        }
+    fn write_keys(&mut self, engine: &Engine, places: &mut usize) -> bool {
+        let keys = match &self.walk {
+            Some(walk) => engine.walked(walk, self.db),
+            None => Some(Walked::unchanging(engine.space(self.db))).filter(|it| it.counts().0 != 0),
+        };
+        let Some(mut keys) = keys else { return true };
         if !self.is_selected {
             self.is_selected = true;
             self.ready.byte(opcode::SELECT_DB);
             self.ready.length(self.db);
             self.ready.byte(opcode::RESIZE_DB);
-            self.ready.length(space.len());
-            self.ready.length(space.with_deadline());
+            let (len, with_deadline) = keys.counts();
+            self.ready.length(len);
+            self.ready.length(with_deadline);
         }
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            let next = space.table().scan(self.from, BATCH, |slot| batch.push(slot));
-            for slot in batch.drain(..).skip(self.batched) {
-                if PIECE_BYTES <= self.ready.len() || !self.write_entry(slot) {
-                    return false;
-                }
-                self.batched += 1;
+        let is_done = loop {
+            if !self.write_large(&mut keys) {
+                break false;
             }
-            match next {
-                Some(next) => (self.from, self.batched) = (next, 0),
-                None => return true,
+            if END <= self.from {
+                break true;
             }
-        }
+            if PIECE_BYTES <= self.ready.len() || *places == 0 {
+                break false;
+            }
+            self.write_small(&keys, places);
+        };
+        // Large values among them have been taken out before.
+        drop(keys.pass(self.from));
+        is_done
     }
 
-    /// Goes on with an entry. Answers whether it is whole.
-    fn write_entry(&mut self, slot: &KeySlot) -> bool {
-        let out = &mut self.ready;
-        if self.value.is_none() {
-            if let Some(at) = slot.deadline() {
-                out.byte(opcode::EXPIRE_MS);
-                out.raw(&at.0.to_le_bytes());
+    /// Goes on with the large values at hand. Answers whether they are whole.
+    fn write_large(&mut self, keys: &mut Walked<'_>) -> bool {
+        while let Some(value) = self.large.front_mut() {
+            if PIECE_BYTES <= self.ready.len() {
+                return false;
             }
-            let head = |form: u8, out: &mut Writer| {
-                out.byte(form);
-                out.string(slot.key());
-            };
-            if !save_steps::is_large(slot) {
-                save_behind(slot, out, head);
-                return true;
+            if value.kept.is_none() {
+                value.kept = keys.take_kept(value.hash, &value.key);
             }
-            head(save_steps::form_of(slot), out);
+            let slot = value.kept.as_ref().or_else(|| keys.there(value.hash, &value.key));
+            let slot = slot.expect("it is kept before it changes");
+            let place = value.place.get_or_insert_with(|| {
+                write_key(slot, save_steps::form_of(slot), &mut self.ready);
+                Place::default()
+            });
+            if !save_steps::write(slot, place, &mut self.ready, PIECE_BYTES) {
+                return false;
+            }
+            let Some(value) = self.large.pop_front() else { return true };
+            if let Some(kept) = value.kept {
+                keys.forget(&kept);
+                self.over.push(kept);
+            }
+            if self.large.is_empty() {
+                self.from = after(value.hash);
+            }
         }
-        let place = self.value.get_or_insert_default();
-        let is_whole = save_steps::write(slot, place, out, PIECE_BYTES);
-        if is_whole {
-            self.value = None;
-        }
-        is_whole
+        true
     }
+
+    /// Writes the small values of all keys of one hash after the other, until a piece is full or
+    /// there are large ones at a hash.
+    fn write_small(&mut self, keys: &Walked<'_>, places: &mut usize) {
+        let mut at = None;
+        for stop in keys.onward(self.from) {
+            if let Some(at) = at.filter(|at| *at != stop.hash) {
+                if !self.large.is_empty() {
+                    self.from = u64::from(at);
+                    return;
+                }
+                if PIECE_BYTES <= self.ready.len() || *places == 0 {
+                    self.from = after(at);
+                    return;
+                }
+            }
+            at = Some(stop.hash);
+            if self.walk.is_some() {
+                *places = places.saturating_sub(1);
+            }
+            let Some(slot) = stop.slot else { continue };
+            if save_steps::is_large(slot) {
+                let (hash, key) = (stop.hash, slot.key().into());
+                self.large.push_back(LargeValue { hash, key, kept: None, place: None });
+                continue;
+            }
+            let head = |form: u8, out: &mut Writer| write_key(slot, form, out);
+            save_behind(slot, &mut self.ready, head);
+        }
+        self.from = match at {
+            Some(at) if !self.large.is_empty() => u64::from(at),
+            _ => END,
+        };
+    }
+}
+
+fn write_deadline(slot: &KeySlot, out: &mut Writer) {
+    if let Some(at) = slot.deadline() {
+        out.byte(opcode::EXPIRE_MS);
+        out.raw(&at.0.to_le_bytes());
+    }
+}
+
+fn write_key(slot: &KeySlot, form: u8, out: &mut Writer) {
+    write_deadline(slot, out);
+    out.byte(form);
+    out.string(slot.key());
 }
 
 fn write_head(info: &FileInfo, out: &mut Writer) {

@@ -2,6 +2,7 @@
 
 mod crafted;
 mod files;
+mod walks;
 
 use super::{Loaded, Payload, Reader, VERSION_MAX, Why, checksum, dump, load};
 use crate::engine::packed::Element;

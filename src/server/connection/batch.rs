@@ -98,6 +98,18 @@ pub fn is_long(command: &Command, engine: &Engine, args: Args<'_>) -> bool {
     may_be_long && long_elements() < elements(command, engine, args)
 }
 
+/// Whether a write is long, by estimate.
+#[inline]
+pub fn is_long_write(command: &Command, engine: &Engine, args: Args<'_>) -> bool {
+    is_long(command, engine, args) || engine.is_walked() && copies_long(command, engine, args)
+}
+
+/// Whether a write changes what a walk is to find as it is, and that is much to copy.
+#[cold]
+fn copies_long(command: &Command, engine: &Engine, args: Args<'_>) -> bool {
+    long_elements() < engine.copy_cost(args.db, command.spec.keys, args.request())
+}
+
 /// About how many elements a request touches.
 #[inline(never)]
 pub fn elements(command: &Command, engine: &Engine, args: Args<'_>) -> usize {

@@ -222,11 +222,13 @@ impl Caller {
         let of_command = |(id, request): &(CommandId, OwnedRequest)| {
             let command = table().get(*id);
             let env = &context.scratch.env;
-            elements(
-                command,
-                engine,
-                Args::new(request.borrow(), command.words, self.session.db, env),
-            )
+            let args = Args::new(request.borrow(), command.words, self.session.db, env);
+            let copies = |it: &Command| engine.is_walked() && it.is_write(args.request());
+            let copied = match copies(command) {
+                true => engine.copy_cost(args.db, command.spec.keys, args.request()),
+                false => 0,
+            };
+            copied.saturating_add(elements(command, engine, args))
         };
         long_elements() < queue.commands.iter().map(of_command).fold(0, usize::saturating_add)
     }

@@ -1,6 +1,6 @@
 //! A write's way: the gate, the master, the log, and what the client wants confirmed.
 
-use super::batch::{BatchContext, is_long};
+use super::batch::{BatchContext, is_long_write};
 use super::call::Call;
 use super::caller::Caller;
 use super::overflow::reply_bytes_max;
@@ -35,7 +35,7 @@ impl Caller {
         let writing = context.locks.writing();
         let scratch = &mut *context.scratch;
         let args = Args::new(request, command.words, self.session.db, &scratch.env);
-        if !scratch.works_long && is_long(command, writing.engine(), args) {
+        if !scratch.works_long && is_long_write(command, writing.engine(), args) {
             return Ok(Outcome::Long);
         }
         let effects = &mut scratch.effects;

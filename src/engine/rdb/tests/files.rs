@@ -17,7 +17,7 @@ pub fn loader() -> Loader {
     Loader::new(Engine::new(9, Thresholds::default()), NOW)
 }
 
-fn info() -> FileInfo {
+pub fn info() -> FileInfo {
     FileInfo {
         redis_version: "7.0.15",
         made_s: 1_700_000_000,
