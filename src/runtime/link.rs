@@ -1,12 +1,26 @@
-//! A connection to another server, at either end of it, on async-std's reactor.
+//! A connection to another server, at either end of it: on async-std's reactor, or watched by a
+//! worker.
 
-use super::stream::Socket;
+use super::stream::{Socket, Stream};
 use async_io::Async;
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
 
 /// A connected socket.
 pub struct Link(Async<Socket>);
+
+/// A connected socket that a worker watches: whoever uses it is a task of that worker.
+pub struct WorkerLink(Stream);
+
+/// What is done with either.
+pub trait Exchange {
+    /// Sends all of it.
+    fn send(&self, bytes: &[u8]) -> impl Future<Output = io::Result<()>>;
+
+    /// Reads what has come, once something has. `UnexpectedEof` at the end.
+    fn read(&self, into: &mut [u8]) -> impl Future<Output = io::Result<usize>>;
+}
 
 impl Link {
     /// Connects to a port of another machine, or of this one.
@@ -29,6 +43,11 @@ impl Link {
         Ok(Link(Async::new(socket)?))
     }
 
+    /// Gives the socket up, for a worker to watch.
+    pub fn into_socket(self) -> io::Result<Socket> {
+        self.0.into_inner()
+    }
+
     /// Sends all of it.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let mut sent = 0;
@@ -46,6 +65,53 @@ impl Link {
         match self.0.read_with(|it| it.try_read(into)).await? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
             count => Ok(count),
+        }
+    }
+}
+
+impl Exchange for Link {
+    async fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        Link::send(self, bytes).await
+    }
+
+    async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        Link::read(self, into).await
+    }
+}
+
+impl WorkerLink {
+    /// Has the calling worker watch it.
+    pub fn of(socket: Socket) -> io::Result<WorkerLink> {
+        Ok(WorkerLink(Stream::new(socket)?))
+    }
+}
+
+impl Exchange for WorkerLink {
+    async fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.0.try_write(&bytes[sent..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    poll_fn(|context| self.0.poll_writable(context)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.try_read(into) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => return Ok(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    poll_fn(|context| self.0.poll_readable(context)).await;
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
 }

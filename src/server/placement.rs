@@ -81,6 +81,13 @@ impl Placement {
         Placement { place, deep: 0, other: 0 }
     }
 
+    /// The worker that it comes from, or is at.
+    pub fn home(&self) -> Place {
+        match self.place {
+            Place::Worker(home) | Place::Long { home } => Place::Worker(home),
+        }
+    }
+
     /// Whether this thread is for long work.
     pub fn is_long(&self) -> bool {
         matches!(self.place, Place::Long { .. })

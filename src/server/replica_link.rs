@@ -1,101 +1,49 @@
 //! Serves a replica on the wire, from the moment at which its connection has asked for the stream.
 //!
 //! ```text
+//!   beside the workers                                           at its worker
 //!            the stream is kept from where it asks
 //!   Asked ──────────────────────────────────────────────────────▶ Stream
 //!     │                                                             ▲
 //!     └──▶ Snapshot ──▶ File ──▶ (with a mark: first ACK) ──────────┘
 //! ```
+//!
+//! A file is long work. The stream is not: its worker sends it when it has written, and hears
+//! acknowledgements as it hears clients.
+
+mod full_resync;
+mod link_end;
 
 use super::connection::Connection;
+use super::placement::{Place, Threads};
 use crate::base::limits::WIRE_CHUNK_BYTES;
-use crate::base::position::{Position, ReplId};
+use crate::base::position::ReplId;
 use crate::base::time::MonoUs;
-use crate::engine::rdb::{FileInfo, ReplicationInfo, SnapshotWriter};
-use crate::node::{Next, Overtaken, ReplicaSet, SnapshotReader, new_replid};
-use crate::replication::{Asked, FileContents, FromReplica, ReplicaReader, Started};
+use crate::node::{Next, ReplicaSet, SnapshotReader};
+use crate::replication::{Asked, FromReplica, ReplicaReader};
 use crate::replication::{DisconnectReason, FollowerId, FollowerState, PeerFault};
-use crate::runtime::link::Link;
+use crate::runtime::link::{Exchange, Link, WorkerLink};
 use crate::runtime::stream::Socket;
-use crate::runtime::{allocation, clock, tasks};
-use crate::state::version::REDIS_VERSION;
+use crate::runtime::{clock, tasks};
 use crate::state::{Client, Message, Server};
 use event_listener::Event;
 use futures::future::{Either, select};
+use link_end::LinkEnd;
 use parking_lot::Mutex;
-use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io;
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::task::Poll;
 use std::time::Duration;
 
-/// How often a replica that waits for its file hears that its master lives.
-const ALIVE_EVERY: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 4 << 10;
 /// How often a link is looked after; more often where the gate wants to know more.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_EVERY_MIN: Duration = Duration::from_millis(1);
 /// The same while it is sent its file: what is kept for that counts against its limit.
 const LOOK_EVERY_OF_FILE: Duration = Duration::from_millis(100);
-/// How often one that waits for others to have their files asks for its own.
-const ASK_EVERY: Duration = Duration::from_millis(100);
-
-/// Why a link ends.
-enum LinkEnd {
-    /// The socket.
-    Io(io::Error),
-    /// The replica broke the protocol.
-    Peer(PeerFault),
-    /// It is sent nothing any more.
-    Disconnected(DisconnectReason),
-    /// The member that its file is of has other data by now: it has to ask again.
-    Overtaken,
-    /// The history goes on under another name, which the replica learns when it asks again.
-    Renamed,
-    /// CLIENT KILL.
-    Killed,
-    /// It has what it asked for, or the proxy shuts down.
-    Done,
-}
-
-impl From<io::Error> for LinkEnd {
-    fn from(error: io::Error) -> LinkEnd {
-        LinkEnd::Io(error)
-    }
-}
-
-impl From<Overtaken> for LinkEnd {
-    fn from(_: Overtaken) -> LinkEnd {
-        LinkEnd::Overtaken
-    }
-}
-
-impl From<PeerFault> for LinkEnd {
-    fn from(fault: PeerFault) -> LinkEnd {
-        LinkEnd::Peer(fault)
-    }
-}
-
-impl fmt::Display for LinkEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LinkEnd::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                f.write_str("replica-closed")
-            }
-            LinkEnd::Io(error) => write!(f, "{error}"),
-            LinkEnd::Peer(fault) => fault.fmt(f),
-            LinkEnd::Disconnected(DisconnectReason::FeedLimit) => f.write_str("output-limit"),
-            LinkEnd::Disconnected(why) => why.fmt(f),
-            LinkEnd::Overtaken => f.write_str("data-replaced"),
-            LinkEnd::Renamed => f.write_str("history-renamed"),
-            LinkEnd::Killed => f.write_str("killed"),
-            LinkEnd::Done => f.write_str("done"),
-        }
-    }
-}
 
 /// The replica in the log, for as long as somebody works for it.
 struct Registered {
@@ -109,15 +57,17 @@ impl Drop for Registered {
     }
 }
 
-struct ReplicaLink {
+/// A replica on the wire, whoever exchanges bytes with it.
+struct Replica {
     server: Arc<Server>,
     /// It as a client.
     client: Arc<Client>,
     name: String,
     asked: Asked,
-    // Dropped before the link: who sees that it has ended finds the replica on no list.
     registered: Arc<Registered>,
-    link: Link,
+    reader: Mutex<ReplicaReader>,
+    /// Since when it has not taken what it is being sent, in µs; 0 while nothing is.
+    sending_since: AtomicU64,
     /// The file that it is being sent.
     file: Mutex<Option<Arc<SnapshotReader>>>,
     /// All of the file has been sent, so that the next acknowledgement says that it is loaded.
@@ -125,8 +75,30 @@ struct ReplicaLink {
     loaded: Event,
 }
 
-/// Serves the replica until its link ends. `unread` is what it has sent behind what it asked for.
-pub async fn serve_replica(connection: Connection, socket: Socket, asked: Asked, unread: Vec<u8>) {
+/// A replica and the link to it.
+struct ReplicaLink<L> {
+    // Dropped before the link: who sees that it has ended finds the replica on no list.
+    replica: Replica,
+    link: L,
+}
+
+impl<L> Deref for ReplicaLink<L> {
+    type Target = Replica;
+
+    fn deref(&self) -> &Replica {
+        &self.replica
+    }
+}
+
+/// Serves the replica until its link ends. `unread` is what it has sent behind what it asked for;
+/// `home` is the worker that will send it the stream.
+pub async fn serve_replica(
+    connection: Connection,
+    socket: Socket,
+    asked: Asked,
+    unread: Vec<u8>,
+    (home, threads): (Place, Arc<Threads>),
+) {
     let server = connection.caller.server.clone();
     let name = name_of(&connection, &asked);
     if asked.takes_over {
@@ -142,23 +114,48 @@ pub async fn serve_replica(connection: Connection, socket: Socket, asked: Asked,
     let set = server.set.clone();
     let bytes_max = server.settings().server.output_limits.replica.hard_bytes;
     let id = set.add_wire_follower(name.clone(), bytes_max);
-    let replica_link = ReplicaLink {
-        registered: Arc::new(Registered { set, id }),
+    let replica = Replica {
         server,
         client: connection.caller.client.clone(),
         name,
         asked,
-        link,
+        registered: Arc::new(Registered { set, id }),
+        reader: Mutex::default(),
+        sending_since: AtomicU64::new(0),
         file: Mutex::new(None),
         is_file_sent: AtomicBool::new(false),
         loaded: Event::new(),
     };
-    let ended = replica_link.run(unread).await;
-    if let LinkEnd::Peer(fault) = &ended {
-        replica_link.server.counters.peer_faults.fetch_add(1, Relaxed);
-        replica_link.set().disconnect_wire(id, *fault);
+    let replica_link = ReplicaLink { replica, link };
+    let opened = match replica_link.take(&unread) {
+        Ok(()) => replica_link.while_watched(replica_link.open()).await,
+        Err(fault) => Err(fault.into()),
+    };
+    match opened {
+        Ok(Some(replid)) => {
+            let ReplicaLink { replica, link } = replica_link;
+            match link.into_socket() {
+                Ok(socket) => {
+                    threads.spawn(home, move || stream(replica, connection, socket, replid))
+                }
+                Err(error) => replica.ended(&error.into()),
+            }
+        }
+        Ok(None) => replica_link.ended(&LinkEnd::Done),
+        Err(why) => replica_link.ended(&why),
     }
-    log::warn!("event=replica-left replica={} why={ended}", replica_link.name);
+}
+
+/// Sends the stream until the link ends.
+async fn stream(replica: Replica, connection: Connection, socket: Socket, replid: ReplId) {
+    let link = match WorkerLink::of(socket) {
+        Ok(link) => link,
+        Err(error) => return replica.ended(&error.into()),
+    };
+    let replica_link = ReplicaLink { replica, link };
+    let ended = replica_link.while_watched(replica_link.stream(replid)).await;
+    replica_link.ended(&ended.err().unwrap_or(LinkEnd::Done));
+    drop(replica_link);
     // Until now it was among the clients.
     drop(connection);
 }
@@ -171,7 +168,7 @@ fn name_of(connection: &Connection, asked: &Asked) -> String {
     format!("{host}:{}", asked.hello.port)
 }
 
-impl ReplicaLink {
+impl Replica {
     fn set(&self) -> &ReplicaSet {
         &self.registered.set
     }
@@ -180,18 +177,12 @@ impl ReplicaLink {
         self.registered.id
     }
 
-    async fn run(&self, unread: Vec<u8>) -> LinkEnd {
-        let (write, read) = (pin!(self.write()), pin!(self.read(unread)));
-        let all = select(write, read);
-        let (told, look) = (pin!(self.told_to_end()), pin!(self.look_after()));
-        let watch = select(told, look);
-        let ended = match select(all, watch).await {
-            Either::Left((Either::Left((ended, _)) | Either::Right((ended, _)), _)) => ended,
-            Either::Right((Either::Left((ended, _)) | Either::Right((ended, _)), _)) => {
-                return ended;
-            }
-        };
-        ended.err().unwrap_or(LinkEnd::Done)
+    fn ended(&self, why: &LinkEnd) {
+        if let LinkEnd::Peer(fault) = why {
+            self.server.counters.peer_faults.fetch_add(1, Relaxed);
+            self.set().disconnect_wire(self.id(), *fault);
+        }
+        log::warn!("event=replica-left replica={} why={why}", self.name);
     }
 
     /// Ready when somebody ends the client.
@@ -228,6 +219,9 @@ impl ReplicaLink {
             let period = gate.unwrap_or(LOOK_EVERY).clamp(LOOK_EVERY_MIN, longest);
             tasks::sleep(period).await;
             let now = clock::mono_now();
+            if self.is_silent(settings.set.repl_timeout, now) {
+                return PeerFault::Silent.into();
+            }
             if gate.is_some() && self.state().is_online() {
                 self.set().ask_wire_every(period, now);
             }
@@ -253,16 +247,18 @@ impl ReplicaLink {
         }
     }
 
-    /// Reads acknowledgements.
-    async fn read(&self, unread: Vec<u8>) -> Result<(), LinkEnd> {
-        let mut reader = ReplicaReader::default();
-        reader.take(&unread, |it| self.heard(it))?;
-        let mut bytes = vec![0; READ_BYTES];
-        loop {
-            let count = self.in_time(self.link.read(&mut bytes)).await?;
-            self.client.active.store(clock::mono_now().0, Relaxed);
-            reader.take(&bytes[..count], |it| self.heard(it))?;
-        }
+    /// Whether nothing has come from it for this long, or it has taken nothing.
+    fn is_silent(&self, timeout: Duration, now: MonoUs) -> bool {
+        let heard_at = self.client.active.load(Relaxed);
+        let sending_since = self.sending_since.load(Relaxed);
+        let is_over = |since: u64| MonoUs(since).plus(timeout) <= now;
+        is_over(heard_at) || (sending_since != 0 && is_over(sending_since))
+    }
+
+    /// Acknowledgements have come.
+    fn take(&self, bytes: &[u8]) -> Result<(), PeerFault> {
+        self.client.active.store(clock::mono_now().0, Relaxed);
+        self.reader.lock().take(bytes, |it| self.heard(it))
     }
 
     fn heard(&self, said: FromReplica) -> Result<(), PeerFault> {
@@ -284,167 +280,56 @@ impl ReplicaLink {
         self.loaded.notify(1);
         log::info!("event=replica-online replica={}", self.name);
     }
+}
 
-    /// Sends what it asked for, and then the stream.
-    async fn write(&self) -> Result<(), LinkEnd> {
-        let resumed = self.asked.from.and_then(|it| self.set().resume_wire(self.id(), it));
-        let replid = match resumed {
-            Some(replid) => {
-                self.resume(replid).await?;
-                replid
-            }
-            None => {
-                let wire = &self.set().wire;
-                if self.asked.from.is_some() {
-                    wire.partial_resyncs_refused.fetch_add(1, Relaxed);
-                }
-                wire.full_resyncs.fetch_add(1, Relaxed);
-                let at = self.full_resync().await?;
-                if self.asked.hello.wants_file_only {
-                    return self.wait_for_end().await;
-                }
-                at.replid
-            }
-        };
-        self.stream(replid).await
+impl<L: Exchange> ReplicaLink<L> {
+    /// Does `work`, and reads acknowledgements meanwhile, until somebody ends the link.
+    async fn while_watched<T>(
+        &self,
+        work: impl Future<Output = Result<T, LinkEnd>>,
+    ) -> Result<T, LinkEnd> {
+        let (work, read) = (pin!(work), pin!(self.read()));
+        let (told, look) = (pin!(self.told_to_end()), pin!(self.look_after()));
+        match select(select(work, read), select(told, look)).await {
+            Either::Left((Either::Left((done, _)), _)) => done,
+            Either::Left((Either::Right((ended, _)), _)) => Err(ended),
+            Either::Right((Either::Left((ended, _)) | Either::Right((ended, _)), _)) => Err(ended),
+        }
     }
 
-    async fn resume(&self, replid: ReplId) -> Result<(), LinkEnd> {
-        self.set().wire.partial_resyncs.fetch_add(1, Relaxed);
-        self.send(self.asked.answer(Started::Resumed { replid }).as_bytes()).await?;
-        self.set().heard_wire(self.id(), clock::mono_now());
-        let at = self.asked.from.map(|it| it.offset).unwrap_or_default();
-        log::info!("event=partial-resync replica={} offset={at}", self.name);
-        Ok(())
-    }
-
-    async fn full_resync(&self) -> Result<Position, LinkEnd> {
-        let began = clock::mono_now();
-        let takes_mark = self.asked.hello.takes_mark && self.asked.is_named;
-        let Read { file, counted } = self.while_alive(self.snapshot(takes_mark)).await?;
-        let at = file.snapshot().at();
-        self.send(self.asked.answer(Started::Full { at }).as_bytes()).await?;
-        // As long as a replication id, and as random.
-        let mark = new_replid().to_string();
-        let bytes = match self.asked.hello.contents {
-            FileContents::All => {
-                *self.file.lock() = Some(file.clone());
-                let len = match counted {
-                    Some(counted) => Some(self.while_alive(length_of(counted)).await??),
-                    None => None,
-                };
-                self.announce(&mark, len).await?;
-                self.send_file(&file).await?
-            }
-            FileContents::NoKeys => {
-                let bytes = self.without_keys(file_info(at, file.snapshot().stream_db()));
-                let len = bytes.len() as u64;
-                self.announce(&mark, (!takes_mark).then_some(len)).await?;
-                self.send(&bytes).await?;
-                len
-            }
-        };
-        *self.file.lock() = None;
-        drop(file);
-        self.end_file(takes_mark.then_some(&mark)).await?;
-        log::info!(
-            "event=full-resync replica={} offset={} bytes={bytes} us={}",
-            self.name,
-            at.offset,
-            clock::mono_now().since(began)
-        );
-        Ok(at)
-    }
-
-    /// Waits for a snapshot. One whose file has to be counted first is nobody else's.
-    async fn snapshot(&self, takes_mark: bool) -> Read {
-        let delay = self.server.settings().set.diskless_sync_delay;
-        tasks::sleep(self.set().wire.gather(clock::mono_now(), delay)).await;
+    async fn read(&self) -> LinkEnd {
+        let mut bytes = vec![0; READ_BYTES];
         loop {
-            let registered = self.registered.clone();
-            let taken = tasks::apart(move || {
-                let Registered { set, id } = &*registered;
-                if takes_mark {
-                    let file = set.snapshot(*id, file_info)?;
-                    return Some(Read { file: Arc::new(file), counted: None });
-                }
-                let [counted, file] = set.counted_snapshot(*id, file_info)?;
-                Some(Read { file: Arc::new(file), counted: Some(counted) })
-            });
-            if let Some(read) = taken.await {
-                return read;
+            let taken = match self.link.read(&mut bytes).await {
+                Ok(count) => self.take(&bytes[..count]).map_err(LinkEnd::from),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(ended) = taken {
+                return ended;
             }
-            tasks::sleep(ASK_EVERY).await;
         }
     }
 
-    /// Lets the replica know that somebody is there until `work` is done.
-    async fn while_alive<T>(&self, work: impl Future<Output = T>) -> Result<T, LinkEnd> {
-        let alive = async {
-            loop {
-                tasks::sleep(ALIVE_EVERY).await;
-                if let Err(ended) = self.send(b"\n").await {
-                    return ended;
-                }
-            }
-        };
-        match select(pin!(work), pin!(alive)).await {
-            Either::Left((done, _)) => Ok(done),
-            Either::Right((ended, _)) => Err(ended),
-        }
-    }
-
-    /// A file without keys.
-    fn without_keys(&self, info: FileInfo) -> Vec<u8> {
-        let (mut file, mut bytes) = (SnapshotWriter::new(info), Vec::new());
-        let engine = self.set().new_engine();
-        while let Some(piece) = file.next_piece(&engine) {
-            bytes.extend_from_slice(piece);
-        }
-        bytes
-    }
-
-    /// Says how long the file will be, or what stands behind it.
-    async fn announce(&self, mark: &str, len: Option<u64>) -> Result<(), LinkEnd> {
-        let announced = match len {
-            Some(len) => format!("${len}\r\n"),
-            None => format!("$EOF:{mark}\r\n"),
-        };
-        self.send(announced.as_bytes()).await
-    }
-
-    /// Sends the file. Answers how long it is.
-    async fn send_file(&self, file: &SnapshotReader) -> Result<u64, LinkEnd> {
-        let mut bytes = 0;
-        while let Some(piece) = file.next().await? {
-            bytes += piece.len() as u64;
-            self.send(&piece).await?;
-            tasks::give_way().await;
-        }
-        Ok(bytes)
-    }
-
-    /// The file is sent: with a mark, the replica says when it has loaded it.
-    async fn end_file(&self, mark: Option<&String>) -> Result<(), LinkEnd> {
-        let has_stream = !self.asked.hello.wants_file_only;
-        if let Some(mark) = mark {
-            let loaded = self.loaded.listen();
-            self.is_file_sent.store(true, Release);
-            self.send(mark.as_bytes()).await?;
-            if has_stream {
-                loaded.await;
-            }
-        } else if has_stream {
-            self.begin_stream(clock::mono_now());
-        }
+    async fn send(&self, bytes: &[u8]) -> Result<(), LinkEnd> {
+        self.sending_since.store(clock::mono_now().0, Relaxed);
+        self.link.send(bytes).await?;
+        self.sending_since.store(0, Relaxed);
+        self.server.counters.bytes_out.add(tasks::worker(), bytes.len() as u64);
         Ok(())
     }
+}
 
+impl ReplicaLink<WorkerLink> {
+    /// A send at a time: clients of the same worker have their turns between, and what they write
+    /// leaves together.
     async fn stream(&self, replid: ReplId) -> Result<(), LinkEnd> {
         loop {
             let news = self.set().wire_news();
             match self.set().next_for_wire(self.id(), replid, WIRE_CHUNK_BYTES) {
-                Next::Bytes(bytes) => self.send(&bytes).await?,
+                Next::Bytes(bytes) => {
+                    self.send(&bytes).await?;
+                    tasks::give_way().await;
+                }
                 Next::Nothing if self.server.is_closing() => return Ok(()),
                 Next::Nothing => news.await,
                 Next::Renamed => return Err(LinkEnd::Renamed),
@@ -452,61 +337,4 @@ impl ReplicaLink {
             }
         }
     }
-
-    /// It has what it wanted, and closes when it likes.
-    async fn wait_for_end(&self) -> Result<(), LinkEnd> {
-        let closing = self.server.closing();
-        if !self.server.is_closing() {
-            closing.await;
-        }
-        Ok(())
-    }
-
-    async fn send(&self, bytes: &[u8]) -> Result<(), LinkEnd> {
-        let sent = self.in_time(self.link.send(bytes)).await;
-        if sent.is_ok() {
-            let worker = tasks::worker();
-            self.server.counters.bytes_out.add(worker, bytes.len() as u64);
-        }
-        sent
-    }
-
-    /// What takes longer than `repl-timeout` ends the link.
-    async fn in_time<T>(&self, io: impl Future<Output = io::Result<T>>) -> Result<T, LinkEnd> {
-        let timeout = self.server.settings().set.repl_timeout;
-        match tasks::within(timeout, io).await {
-            Some(done) => Ok(done?),
-            None => Err(PeerFault::Silent.into()),
-        }
-    }
-}
-
-/// A file to send, and the same to count if it is to be announced by its length.
-struct Read {
-    file: Arc<SnapshotReader>,
-    counted: Option<SnapshotReader>,
-}
-
-fn file_info(at: Position, stream_db: Option<usize>) -> FileInfo {
-    FileInfo {
-        redis_version: REDIS_VERSION,
-        made_s: clock::wall_now().0 / 1000,
-        used_bytes: allocation::allocated_bytes(),
-        replication: Some(ReplicationInfo {
-            stream_db,
-            id: at.replid.to_string(),
-            offset: at.offset.bytes(),
-        }),
-        is_aof_base: false,
-    }
-}
-
-/// How long a file is: it is made once for that alone, and nothing of it is kept.
-async fn length_of(file: SnapshotReader) -> Result<u64, Overtaken> {
-    let mut bytes = 0;
-    while let Some(piece) = file.next().await? {
-        bytes += piece.len() as u64;
-        tasks::give_way().await;
-    }
-    Ok(bytes)
 }

@@ -151,13 +151,14 @@ impl Shell {
         }
     }
 
-    /// It is no client any more: it is served beside the workers.
+    /// It is no client any more, but a replica.
     fn follow(self, asked: Asked) {
+        let home = (self.placement.home(), self.threads.clone());
         let Shell { mut connection, stream, .. } = self;
         match stream.into_socket() {
             Ok(socket) => {
                 let unread = connection.take_unread();
-                tasks::spawn(serve_replica(connection, socket, asked, unread));
+                tasks::spawn(serve_replica(connection, socket, asked, unread, home));
             }
             Err(error) => log::warn!("event=watch-failed why={error}"),
         }
