@@ -537,3 +537,65 @@ fn a_failover_that_nobody_can_take_ends_with_the_master_as_before() {
     ok(&mut ours, "FAILOVER ABORT");
     ok(&mut ours, "SET k x");
 }
+
+#[test]
+fn an_old_master_says_what_it_drops() {
+    let (master, replica) = (Server::entourage(&[]), Server::redis(&[]));
+    let (mut ours, mut theirs) = (master.dial(), replica.dial());
+    follow(&mut theirs, &master);
+    ok(&mut ours, "SET k taken-over");
+    until_caught_up(&mut theirs, &mut ours);
+    ok(&mut theirs, "REPLICAOF NO ONE");
+    let parted = number(&mut theirs, "replication", "second_repl_offset") - 1;
+    ok(&mut ours, "SET k only-here");
+    let dropped = number(&mut ours, "replication", "master_repl_offset") - parted;
+    assert!(0 < dropped);
+    ok(&mut ours, &format!("REPLICAOF 127.0.0.1 {}", replica.port()));
+    until_caught_up(&mut ours, &mut theirs);
+    assert_eq!(number(&mut ours, "replication", "dropped_history_bytes"), dropped);
+    assert_eq!(ours.ask("GET k").string(), "taken-over");
+    // Nothing more is lost by following on.
+    ok(&mut theirs, "SET k more");
+    theirs.ask("CLIENT KILL TYPE replica");
+    until_caught_up(&mut ours, &mut theirs);
+    assert_eq!(number(&mut ours, "replication", "dropped_history_bytes"), dropped);
+}
+
+#[test]
+fn enough_replicas_that_wait_for_a_file_get_it_at_once() {
+    let master = Server::entourage(&[]);
+    let mut ours = master.dial();
+    ok(&mut ours, "CONFIG SET repl-diskless-sync-delay 3600");
+    ok(&mut ours, "CONFIG SET repl-diskless-sync-max-replicas 2");
+    let replicas = [Server::redis(&[]), Server::redis(&[])];
+    let mut theirs = replicas.each_ref().map(Server::dial);
+    theirs.iter_mut().for_each(|it| follow(it, &master));
+    theirs.iter_mut().for_each(|it| until_caught_up(it, &mut ours));
+}
+
+#[test]
+fn a_failover_is_explained_and_not_done() {
+    let (master, replica) = (Server::entourage(&[]), Server::redis(&[]));
+    let (mut ours, mut theirs) = (master.dial(), replica.dial());
+    follow(&mut theirs, &master);
+    until_caught_up(&mut theirs, &mut ours);
+    let mut told = |words: &str| {
+        let answer = ours.ask(&format!("PROXY EXPLAIN FAILOVER{words}"));
+        answer.list().iter().map(|it| it.string()).collect::<Vec<_>>().join("\n")
+    };
+    for words in ["", " TO n2", " to N2"] {
+        let told = told(words);
+        assert!(told.contains("candidate n") && told.contains("lacks 0 bytes"), "{told}");
+        assert!(told.contains("1 replicas on the wire resync in part"), "{told}");
+    }
+    assert!(told(" TO n1").contains("refused: it is the master"));
+    let wire = told(&format!(" TO 127.0.0.1 {}", replica.port()));
+    assert!(wire.contains("a replica on the wire") && wire.contains("then this set follows it"));
+    starts(&ours.ask("PROXY EXPLAIN FAILOVER TO nobody"), "NOSUCHMEMBER");
+    starts(&ours.ask("PROXY EXPLAIN FAILOVER TO nobody 1"), "ERR FAILOVER target");
+    starts(&ours.ask("PROXY EXPLAIN FAILOVER FOR n2"), "ERR write PROXY EXPLAIN FAILOVER");
+    assert_eq!(field(&mut ours, "replication", "role"), "master");
+    ok(&mut ours, "PROXY NODE n2 PAUSE");
+    let answer = ours.ask("PROXY EXPLAIN FAILOVER TO n2");
+    assert_eq!(answer.list()[1].string(), "refused: it is paused");
+}

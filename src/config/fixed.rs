@@ -134,7 +134,6 @@ pub const FIXED: &[Fixed] = &[
             ("propagation-error-behavior", "ignore"),
             ("repl-disable-tcp-nodelay", "no"),
             ("repl-diskless-sync", "yes"),
-            ("repl-diskless-sync-max-replicas", "0"),
             ("replica-ignore-disk-write-errors", "no"),
         ],
     },

@@ -282,6 +282,12 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Set,
+        "repl-diskless-sync-max-replicas",
+        "As soon as so many replicas wait for a full resync, it begins; 0 is never.",
+        count!(0, INT_MAX, set.sync_max_replicas),
+    ),
+    live(
+        Set,
         "repl-backlog-ttl",
         "How long the kept stream outlives the last replica on the wire; 0 is for ever.",
         time!(0, set.backlog_ttl),

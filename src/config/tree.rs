@@ -145,6 +145,8 @@ pub struct ReplicaSet {
     pub repl_timeout: Duration,
     /// How long a full resync over the wire waits for others to join it.
     pub diskless_sync_delay: Duration,
+    /// As soon as so many wait for one, it begins; 0 for never.
+    pub sync_max_replicas: usize,
     /// How long the backlog outlives the last replica on the wire; 0 for ever.
     pub backlog_ttl: Duration,
     /// Whether hosted replicas count as replicas.
@@ -504,6 +506,7 @@ impl Default for ReplicaSet {
             ping_every: Duration::from_secs(10),
             repl_timeout: Duration::from_secs(60),
             diskless_sync_delay: Duration::ZERO,
+            sync_max_replicas: 0,
             backlog_ttl: Duration::from_secs(3600),
             count_hosted: CountHosted::default(),
             min_replicas: 0,

@@ -336,6 +336,12 @@ impl ReplicaSet {
         self.wire.news.listen()
     }
 
+    /// Whether there are followers that are no members.
+    #[inline]
+    pub fn has_links(&self) -> bool {
+        self.links.load(Relaxed) != 0
+    }
+
     /// Tells those who serve replicas on the wire.
     #[inline]
     pub fn tell_wire(&self) {

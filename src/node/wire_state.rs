@@ -4,10 +4,10 @@ use super::snapshot::Snapshot;
 use crate::base::time::MonoUs;
 use crate::engine::Walk;
 use crate::route::CountHosted;
-use event_listener::Event;
+use event_listener::{Event, EventListener};
 use parking_lot::Mutex;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 use std::time::Duration;
 
 /// What the set knows of its replicas on the wire, beside what stands in the log.
@@ -25,6 +25,10 @@ pub struct Wire {
     pub(super) asked_at: AtomicU64,
     /// When that was, in µs.
     pub(super) asked_when: AtomicU64,
+    /// Followers that wait for others before they ask for a snapshot.
+    pub(super) gathering: AtomicUsize,
+    /// Enough of them wait.
+    pub(super) gathered: Event,
     /// When a replica last left, in µs; 0 when none has since the backlog was released.
     pub(super) last_left: AtomicU64,
     /// A replica has synced in this history.
@@ -43,14 +47,37 @@ impl Wire {
     pub(super) fn counted(&self) -> CountHosted {
         CountHosted::ALL[self.count_hosted.load(Acquire) as usize].0
     }
-    /// How long a follower waits before it asks for a snapshot: those that come while another waits
-    /// ask at the same time, and share one.
-    pub fn gather(&self, now: MonoUs, delay: Duration) -> Duration {
-        let until = self.gathers_until.load(Acquire);
-        if now.0 <= until {
-            return Duration::from_micros(until - now.0);
+
+    /// A follower is about to wait for this long before it asks for a snapshot: those that come
+    /// meanwhile wait no longer than it does, ask at the same time, and share one. As soon as
+    /// `enough` wait, they all ask; 0 for never.
+    pub fn gather(&self, now: MonoUs, delay: Duration, enough: usize) -> Gathering<'_> {
+        let called = self.gathered.listen();
+        let count = 1 + self.gathering.fetch_add(1, AcqRel);
+        let until = MonoUs(self.gathers_until.load(Acquire));
+        let wait = if now <= until { Duration::from_micros(until.since(now)) } else { delay };
+        let gathering = Gathering { wire: self, wait, called };
+        if enough != 0 && enough <= count {
+            self.gathers_until.store(0, Release);
+            self.gathered.notify(usize::MAX);
+        } else {
+            self.gathers_until.store(now.plus(wait).0, Release);
         }
-        self.gathers_until.store(now.plus(delay).0, Release);
-        delay
+        gathering
+    }
+}
+
+/// A follower's wait for others. Dropped when it is over.
+pub struct Gathering<'w> {
+    wire: &'w Wire,
+    /// The longest that it lasts.
+    pub wait: Duration,
+    /// Ready when enough wait.
+    pub called: EventListener,
+}
+
+impl Drop for Gathering<'_> {
+    fn drop(&mut self) {
+        self.wire.gathering.fetch_sub(1, AcqRel);
     }
 }

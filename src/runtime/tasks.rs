@@ -25,6 +25,12 @@ pub fn worker() -> usize {
     LOCAL.with(|it| it.worker()).unwrap_or(0)
 }
 
+/// How many tasks of the calling worker are ready and wait for their turn.
+#[inline]
+pub fn count_ready() -> usize {
+    LOCAL.with(|it| it.count_ready())
+}
+
 /// Runs a task beside the others.
 pub fn spawn<F>(task: F)
 where

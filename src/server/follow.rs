@@ -1,6 +1,7 @@
 //! The task that keeps the link to a remote master: it carries bytes, time and work between the
 //! socket, the link's state machine and the set, and connects anew when the link has ended.
 
+use super::dropped::dropped_bytes;
 use crate::base::position::Position;
 use crate::base::random::Random;
 use crate::engine::rdb::{LoadedFile, Loader, Transfer};
@@ -18,6 +19,7 @@ use futures::future::{Either, select};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Bytes read at a time: a snapshot comes fast.
@@ -262,6 +264,7 @@ impl Follower {
                 if let Some(count) = next.transpose()? {
                     left.extend_from_slice(&connected.buffer[..count]);
                 }
+                self.tell_dropped().await;
                 let db = self.put_in_place(loading.loader, at).await?;
                 connected.link.loaded(at.offset, clock::mono_now());
                 let us = clock::mono_now().since(began);
@@ -274,6 +277,23 @@ impl Follower {
             };
             self.remote.heard(clock::mono_now());
             bytes = connected.buffer[..count].to_vec();
+        }
+    }
+
+    /// Says what is lost of a history of its own.
+    async fn tell_dropped(&self) {
+        let (Some(before), _) = self.server.set.resume_from() else { return };
+        let dropped = dropped_bytes(&self.server, before).await;
+        self.server.counters.dropped_history_bytes.fetch_add(dropped.unwrap_or(0), Relaxed);
+        let address = &self.remote.address;
+        match dropped {
+            Some(0) => {}
+            Some(bytes) => log::warn!(
+                "event=history-dropped master={address} position={before} bytes={bytes} why=nobody                  had taken them over"
+            ),
+            None => log::warn!(
+                "event=history-dropped master={address} position={before} bytes=all why=the master                  does not know this history"
+            ),
         }
     }
 

@@ -17,6 +17,7 @@ mod listener;
 mod placement;
 mod notices;
 mod cron;
+mod dropped;
 mod follow;
 mod drain;
 

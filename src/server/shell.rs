@@ -32,6 +32,9 @@ thread_local! {
         RefCell::new(WorkerScratch::new(tasks::worker(), clock::entropy()));
 }
 
+/// Not more tasks of a worker: the links of its replicas, and hardly anybody beside.
+const FEW_TASKS: usize = 3;
+
 /// A connection and what it is connected to.
 pub struct Shell {
     connection: Connection,
@@ -52,6 +55,8 @@ pub struct Shell {
     is_full: bool,
     /// There may be room for more: others have their turn first.
     may_send: bool,
+    /// It has written in this turn.
+    wrote: bool,
     actions: Vec<Action>,
     /// What its peer has asked for that is a replica.
     follows: Option<Box<Asked>>,
@@ -110,6 +115,7 @@ impl Shell {
             has_peer_ended: false,
             is_full: false,
             may_send: false,
+            wrote: false,
             actions: Vec::new(),
             follows: None,
             placement,
@@ -234,7 +240,7 @@ impl Shell {
         } else if self.connection.has_more() {
             self.handle(Event::Proceed, scratch);
         }
-        let transmitted = self.transmit();
+        let transmitted = self.transmit_in_turn();
         self.close_if_gone(scratch);
         self.server.set.apply_after_batch(&mut scratch.unapplied_batches);
         // What it wants for others is done even if its own socket has failed.
@@ -304,6 +310,7 @@ impl Shell {
         let mut context = BatchContext::begin(scratch, set, member_list, clock, began_ns, actions);
         connection.handle(event, &mut context);
         self.placement.note(context.writes);
+        self.wrote |= context.writes != 0;
     }
 
     fn take_messages(&mut self, scratch: &mut WorkerScratch) {
@@ -364,6 +371,18 @@ impl Shell {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Sends replies, unless replicas on the wire go first: whoever reads there what a reply has
+    /// told of finds it. That is for a worker with little to do; where many clients write, replicas
+    /// are sent all of it together, behind the last of them.
+    fn transmit_in_turn(&mut self) -> io::Result<()> {
+        let wrote = std::mem::take(&mut self.wrote);
+        if wrote && self.server.set.has_links() && tasks::count_ready() <= FEW_TASKS {
+            self.may_send = true;
+            return Ok(());
+        }
+        self.transmit()
     }
 
     /// Sends what fits. Replies past the limit are not begun with, however fast the peer might take

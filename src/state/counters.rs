@@ -31,6 +31,8 @@ pub struct Counters {
     pub peer_faults: AtomicU64,
     /// Keys that had expired before the last reset.
     pub expired_before: AtomicU64,
+    /// Bytes of own histories that other masters' data has taken the place of.
+    pub dropped_history_bytes: AtomicU64,
     kinds: Kinds,
     link_faults: Kinds,
 }

@@ -4,6 +4,7 @@ use super::lines::Lines;
 use crate::node::{LinkPhase, LinkStatus, RemoteMaster};
 use crate::runtime::clock;
 use crate::state::Server;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What a replica tells of its link, in Redis' order.
 pub fn follows(server: &Server, remote: &RemoteMaster, lines: &mut Lines) {
@@ -48,6 +49,10 @@ fn sync(status: &LinkStatus, last_io_s: i64, lines: &mut Lines) {
 pub fn faults(server: &Server, remote: &RemoteMaster, lines: &mut Lines) {
     if let Some((name, _)) = remote.status().fault {
         lines.line("master_link_last_fault", name);
+    }
+    let dropped = server.counters.dropped_history_bytes.load(Relaxed);
+    if dropped != 0 {
+        lines.line("dropped_history_bytes", dropped);
     }
     let counts = server.counters.link_faults();
     let counts: Vec<String> = counts.iter().map(|(name, it)| format!("{name}={it}")).collect();

@@ -90,10 +90,18 @@ impl ReplicaLink<Link> {
         Ok(at)
     }
 
+    /// Waits for others that want one.
+    async fn gather(&self) {
+        let settings = self.server.settings();
+        let (delay, enough) = (settings.set.diskless_sync_delay, settings.set.sync_max_replicas);
+        let mut gathering = self.set().wire.gather(clock::mono_now(), delay, enough);
+        let wait = pin!(tasks::sleep(gathering.wait));
+        select(wait, &mut gathering.called).await;
+    }
+
     /// Waits for a snapshot. One whose file has to be counted first is nobody else's.
     async fn snapshot(&self, takes_mark: bool) -> Read {
-        let delay = self.server.settings().set.diskless_sync_delay;
-        tasks::sleep(self.set().wire.gather(clock::mono_now(), delay)).await;
+        self.gather().await;
         loop {
             let registered = self.registered.clone();
             let taken = tasks::apart(move || {
