@@ -157,6 +157,14 @@ impl ReplicationHistory {
         }
     }
 
+    /// Whether this history has data in common with that one: with one that was replaced as a whole
+    /// it has none, though both begin at offset 0.
+    pub fn goes_on_from(&self, replid: ReplId) -> bool {
+        let is_before = self.before().is_some_and(|it| it.replid == replid);
+        let shares = |it: &Position| it.replid == replid && it.offset != Offset::ZERO;
+        replid == self.replid || is_before || self.past.iter().any(shares)
+    }
+
     /// The history of another master's data, which has taken the place of this one: it shares
     /// nothing with those that were here, unless it is the same.
     pub fn replaced(&self, new: ReplId) -> ReplicationHistory {
@@ -216,6 +224,11 @@ mod tests {
         assert_eq!(replaced.cover(at(OLD, 1)), Coverage::Lost(Offset::ZERO));
         assert_eq!(replaced.cover(at(NEW, 0)), Coverage::To(Offset::ZERO), "nothing was seen");
         assert_eq!((replaced.replid, replaced.before()), (other, None));
+        let promoted = replaced.promoted(ReplId::new([4; 20]), Offset::new(50));
+        for (replid, goes_on) in [(OLD, false), (NEW, false), (other, true)] {
+            assert_eq!(promoted.goes_on_from(replid), goes_on);
+        }
+        assert!(history.goes_on_from(OLD) && !replaced.goes_on_from(NEW));
         assert_eq!(history.replaced(NEW).cover(at(OLD, 100)), Coverage::To(Offset::new(100)));
     }
 

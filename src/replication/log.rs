@@ -186,7 +186,7 @@ impl<S: Clone> Log<S> {
     pub fn resume(&mut self, id: FollowerId, from: Position) -> bool {
         let Coverage::To(offset) = self.history.cover(from) else { return false };
         // A history that was replaced as a whole shares its beginning alone, and no data.
-        if from.replid != self.history.replid && offset == Offset::ZERO {
+        if offset == Offset::ZERO && !self.history.goes_on_from(from.replid) {
             return false;
         }
         let can = self.keeps_for(id, offset);
