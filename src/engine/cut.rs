@@ -149,21 +149,35 @@ impl Cut {
         }
     }
 
-    /// Takes a kept entry, which counts as kept until [`Cut::forget`].
-    pub fn take(&self, hash: u32, key: &[u8], kept: &mut Table<Kept>) -> Option<KeySlot> {
+    /// Takes a kept entry.
+    pub fn take(&self, hash: u32, key: &[u8], kept: &mut Table<Kept>) -> Option<TakenEntry> {
         let place = kept.get_mut(hash, key)?;
         place.slot()?;
         let nothing = Kept::Nothing { hash, key: key.into() };
         self.walk.add_kept(nothing.bytes());
         match std::mem::replace(place, nothing) {
-            Kept::Was(slot) => Some(slot),
+            Kept::Was(slot) => Some(TakenEntry { slot, walk: self.walk.clone() }),
             Kept::Empty | Kept::Nothing { .. } => unreachable!("just looked"),
         }
     }
+}
 
-    /// An entry that was taken is not needed any more.
-    pub fn forget(&self, taken: &KeySlot) {
-        self.walk.sub_kept(size_of::<Kept>() + taken.bytes());
+/// An entry that was kept and is being written. It counts as kept until it is dropped.
+pub struct TakenEntry {
+    slot: KeySlot,
+    walk: Walk,
+}
+
+impl TakenEntry {
+    /// The entry.
+    pub fn slot(&self) -> &KeySlot {
+        &self.slot
+    }
+}
+
+impl Drop for TakenEntry {
+    fn drop(&mut self) {
+        self.walk.sub_kept(size_of::<Kept>() + self.slot.bytes());
     }
 }
 

@@ -109,14 +109,7 @@ impl Keyspace {
     /// Puts an entry, and answers the one it replaces; an empty one in its place when a walk has
     /// it.
     pub fn put(&mut self, slot: KeySlot) -> Option<KeySlot> {
-        if !self.cuts.is_empty() {
-            return self.put_and_keep(slot);
-        }
-        self.put_in(slot)
-    }
-
-    #[inline(always)]
-    fn put_in(&mut self, slot: KeySlot) -> Option<KeySlot> {
+        let wanted = if self.cuts.is_empty() { None } else { self.wanted(&slot) };
         self.touch(slot.key());
         let (hash, deadline) = (slot.hash().expect("only taken slots are put"), slot.deadline());
         let old = self.table.insert(slot);
@@ -125,6 +118,9 @@ impl Keyspace {
         }
         if let Some(at) = deadline {
             self.note_deadline(at, hash);
+        }
+        if let Some(key) = wanted {
+            return self.keep_replaced(hash, &key, old);
         }
         old
     }
@@ -331,19 +327,22 @@ impl Keyspace {
         }
     }
 
+    /// The key of an entry that is about to be put, if a walk wants what it was until now.
     #[cold]
-    fn put_and_keep(&mut self, slot: KeySlot) -> Option<KeySlot> {
-        let hash = slot.hash().expect("only taken slots are put");
-        if !self.cuts.iter().any(|it| it.wants(hash, slot.key())) {
-            return self.put_in(slot);
-        }
-        let key: Box<[u8]> = slot.key().into();
-        let old = self.put_in(slot);
+    #[inline(never)]
+    fn wanted(&self, slot: &KeySlot) -> Option<Box<[u8]>> {
+        let (hash, key) = (slot.hash()?, slot.key());
+        self.cuts.iter().any(|it| it.wants(hash, key)).then(|| key.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn keep_replaced(&mut self, hash: u32, key: &[u8], old: Option<KeySlot>) -> Option<KeySlot> {
         let was_there = old.is_some();
         if !was_there && is_planted(Planted::NewKeyWalked) {
             return None;
         }
-        let left = self.keep_old(hash, &key, old);
+        let left = self.keep_old(hash, key, old);
         was_there.then_some(left)
     }
 

@@ -34,7 +34,7 @@ pub mod rdb;
 mod digest;
 pub mod verbs;
 
-pub use cut::END;
+pub use cut::{END, TakenEntry};
 pub use databases::Engine;
 pub use db::Db;
 pub use db_mut::DbMut;

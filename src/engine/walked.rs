@@ -1,6 +1,6 @@
 //! One database as a walk sees it: the keys as they were at the cut, in hash order.
 
-use super::cut::{Cut, END, Kept};
+use super::cut::{Cut, END, Kept, TakenEntry};
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::{Slot, Table};
@@ -88,17 +88,10 @@ impl<'e> Walked<'e> {
     }
 
     /// The entry of `key` as it was, which is in the table unless it has been kept: it is taken
-    /// then, until [`Walked::forget`].
-    pub fn take_kept(&mut self, hash: u32, key: &[u8]) -> Option<KeySlot> {
+    /// then.
+    pub fn take_kept(&mut self, hash: u32, key: &[u8]) -> Option<TakenEntry> {
         let (cut, kept) = self.cut.as_mut()?;
         cut.take(hash, key, kept)
-    }
-
-    /// An entry that was taken is not needed any more.
-    pub fn forget(&self, taken: &KeySlot) {
-        if let Some((cut, _)) = &self.cut {
-            cut.forget(taken);
-        }
     }
 
     /// The entry that is in the table now.

@@ -277,13 +277,18 @@ impl Drop for SnapshotReader {
     fn drop(&mut self) {
         let mut output = self.snapshot.output.lock();
         output.readers.retain(|it| it.0 != self.id);
-        // Nobody can read it from its beginning who has not begun.
-        let over = if output.readers.is_empty() { output.source.take() } else { None };
         if output.readers.is_empty() {
+            // Nobody can join any more, and nothing more is made.
             output.is_overtaken = true;
+            let (source, left) = (output.source.take(), output.writer.give_up());
+            drop(output);
+            drop(source);
+            if !left.is_empty() {
+                lazyfree::free_async(left);
+            }
+            return;
         }
         drop(output);
-        drop(over);
         self.snapshot.news.notify(usize::MAX);
     }
 }

@@ -171,6 +171,8 @@ impl ReplicaSet {
         steps::works();
         // Most of the way without the master; the rest is short.
         self.apply_all(source, &mut hosted);
+        // Whoever waits for that need not wait for the master as well.
+        self.wake_waiters();
         let member_list = self.member_list();
         let writing = self.write(&member_list);
         self.apply_all(source, &mut hosted);

@@ -6,7 +6,7 @@ use super::version::VERSION;
 use super::{Checksum, Writer, opcode};
 use crate::base::limits::DATABASES;
 use crate::engine::table::Slot;
-use crate::engine::{END, Engine, KeySlot, Walk, Walked, after};
+use crate::engine::{END, Engine, KeySlot, TakenEntry, Walk, Walked, after};
 use std::collections::VecDeque;
 
 /// Longest piece.
@@ -71,7 +71,7 @@ pub struct SnapshotWriter {
     handed: usize,
     sum: Checksum,
     /// Values that were kept for the walk, and are written.
-    over: Vec<KeySlot>,
+    over: Vec<TakenEntry>,
 }
 
 /// A value that is being written in steps.
@@ -79,7 +79,7 @@ struct LargeValue {
     hash: u32,
     key: Box<[u8]>,
     /// The entry, once somebody wanted to change it: before, it is where it was.
-    kept: Option<KeySlot>,
+    kept: Option<TakenEntry>,
     place: Option<Place>,
 }
 
@@ -132,8 +132,14 @@ impl SnapshotWriter {
     }
 
     /// Values that were kept for the walk and are not needed any more: dropping them may take long.
-    pub fn take_over(&mut self) -> Vec<KeySlot> {
+    pub fn take_over(&mut self) -> Vec<TakenEntry> {
         std::mem::take(&mut self.over)
+    }
+
+    /// As [`SnapshotWriter::take_over`], when the file will not be completed.
+    pub fn give_up(&mut self) -> Vec<TakenEntry> {
+        self.over.extend(self.large.drain(..).filter_map(|it| it.kept));
+        self.take_over()
     }
 
     fn make_ready(&mut self, engine: &Engine) {
@@ -199,7 +205,8 @@ impl SnapshotWriter {
             if value.kept.is_none() {
                 value.kept = keys.take_kept(value.hash, &value.key);
             }
-            let slot = value.kept.as_ref().or_else(|| keys.there(value.hash, &value.key));
+            let kept = value.kept.as_ref().map(TakenEntry::slot);
+            let slot = kept.or_else(|| keys.there(value.hash, &value.key));
             let slot = slot.expect("it is kept before it changes");
             let place = value.place.get_or_insert_with(|| {
                 write_key(slot, save_steps::form_of(slot), &mut self.ready);
@@ -209,10 +216,7 @@ impl SnapshotWriter {
                 return false;
             }
             let Some(value) = self.large.pop_front() else { return true };
-            if let Some(kept) = value.kept {
-                keys.forget(&kept);
-                self.over.push(kept);
-            }
+            self.over.extend(value.kept);
             if self.large.is_empty() {
                 self.from = after(value.hash);
             }

@@ -112,13 +112,13 @@ impl Scene {
         let (engine, walking) = (&self.bench.engine, &mut self.walking[at]);
         assert!(engine.has_walk(&walking.walk));
         let is_over = match &mut walking.walker {
-            Walker::File(writer, file) => match writer.next_piece(engine) {
-                Some(piece) => {
-                    file.extend_from_slice(piece);
-                    false
-                }
-                None => true,
-            },
+            Walker::File(writer, file) => {
+                let piece = writer.next_piece(engine);
+                let is_over = piece.is_none();
+                file.extend_from_slice(piece.unwrap_or_default());
+                drop(writer.take_over());
+                is_over
+            }
             Walker::Copy(copy, elements_max) => match copy.step(engine, *elements_max) {
                 CopyStep::Some => {
                     *elements_max = 60;
@@ -164,10 +164,14 @@ fn run(seed: u64) -> Scene {
                 world.go_on(at);
             }
             5 => world.expire(),
-            6 if world.below(20) == 0 && !world.walking.is_empty() => {
+            6 if world.below(8) == 0 && !world.walking.is_empty() => {
                 // Nobody reads it any more.
-                let given_up = world.walking.remove(0);
-                given_up.walk.end();
+                let Walking { walk, walker, .. } = world.walking.remove(0);
+                drop(walker);
+                walk.end();
+                world.bench.engine.end_walks();
+                world.bench.engine.written_mut().deferred_frees.clear();
+                assert!(walk.kept_bytes() == 0, "kept {} bytes", walk.kept_bytes());
             }
             _ => world.write(),
         }
