@@ -1,5 +1,6 @@
 //! The checked configuration, and its defaults.
 
+use super::disk::Disk;
 use super::locate::Place;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::base::remote_address::RemoteAddress;
@@ -161,6 +162,8 @@ pub struct ReplicaSet {
     pub master: Option<RemoteAddress>,
     /// How it follows one.
     pub follow: Follow,
+    /// What is written to disk.
+    pub disk: Disk,
 }
 
 /// How a set follows a remote master.
@@ -247,6 +250,13 @@ impl Follow {
 }
 
 impl ReplicaSet {
+    /// The setting that asks for a file where there is no directory for it.
+    pub(super) fn lacks_dir(&self) -> Option<&'static str> {
+        let disk = &self.disk;
+        let asks = [("appendonly", disk.appendonly), ("save", !disk.save.is_empty())];
+        asks.into_iter().find(|it| it.1 && disk.dir.is_empty()).map(|it| it.0)
+    }
+
     /// The gate writes pass, if there is one: both of its settings must say something.
     pub fn gate(&self) -> Option<MinReplicas> {
         match (self.min_replicas, self.max_lag) {
@@ -284,7 +294,10 @@ impl Config {
     /// What no server could keep, if these settings ask for it. Told of a file and flags at the
     /// start; CONFIG SET takes such settings, as Redis does.
     pub(super) fn contradiction(&self) -> Option<(Place, String)> {
-        self.lost_member().or_else(|| self.strange_member()).or_else(|| self.shut_gate())
+        self.lost_member()
+            .or_else(|| self.strange_member())
+            .or_else(|| self.shut_gate())
+            .or_else(|| self.no_dir())
     }
 
     fn lost_member(&self) -> Option<(Place, String)> {
@@ -310,6 +323,12 @@ impl Config {
                 at.checked_sub(1).map_or(Place::Consistency(key), |it| Place::Route(it, key));
             Some((place, format!("route `{name}` names member `{strange}`; there are {known}")))
         })
+    }
+
+    fn no_dir(&self) -> Option<(Place, String)> {
+        let key = self.set.lacks_dir()?;
+        let why = format!("set.{key} needs set.dir: without a directory nothing is written");
+        Some((Place::Set(key), why))
     }
 
     fn shut_gate(&self) -> Option<(Place, String)> {
@@ -512,6 +531,7 @@ impl Default for ReplicaSet {
             hz: 10,
             master: None,
             follow: Follow::default(),
+            disk: Disk::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::ids::RouteId;
-use crate::config::table::When;
+use crate::config::param::When;
 use crate::route::Step;
 
 const DEFAULTS: &str = include_str!("../../../config/entourage.toml");
