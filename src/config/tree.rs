@@ -6,7 +6,7 @@ use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::base::remote_address::RemoteAddress;
 use crate::engine::Thresholds;
 use crate::route::CountHosted;
-use crate::route::{Level, MemberConfig, MinReplicas, Routes, Selector, StickyScope};
+use crate::route::{Acks, Level, MemberConfig, MinReplicas, Routes, Selector, StickyScope};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -298,6 +298,7 @@ impl Config {
             .or_else(|| self.strange_member())
             .or_else(|| self.shut_gate())
             .or_else(|| self.no_dir())
+            .or_else(|| self.no_file_to_wait_for())
     }
 
     fn lost_member(&self) -> Option<(Place, String)> {
@@ -323,6 +324,17 @@ impl Config {
                 at.checked_sub(1).map_or(Place::Consistency(key), |it| Place::Route(it, key));
             Some((place, format!("route `{name}` names member `{strange}`; there are {known}")))
         })
+    }
+
+    fn no_file_to_wait_for(&self) -> Option<(Place, String)> {
+        if self.set.disk.has_aof() {
+            return None;
+        }
+        let at = self.routes.all().iter().position(|it| it.acks == Acks::Fsync)?;
+        let place =
+            at.checked_sub(1).map_or(Place::Consistency("acks"), |it| Place::Route(it, "acks"));
+        let why = "acks = \"fsync\" needs an append-only file: set set.dir and set.appendonly";
+        Some((place, why.to_owned()))
     }
 
     fn no_dir(&self) -> Option<(Place, String)> {

@@ -4,6 +4,7 @@ use super::apply_budget::Rate;
 use super::key_waiters::KeyWaiters;
 use super::member::Member;
 use super::member_state::MemberFlags;
+use super::on_disk::OnDisk;
 use super::pause::Pause;
 use super::remote_master::RemoteMaster;
 use super::waiters::Waiters;
@@ -74,6 +75,7 @@ pub struct ReplicaSet {
     pub(super) links: AtomicUsize,
     /// The replicas on the wire.
     pub wire: Wire,
+    pub(super) on_disk: OnDisk,
     /// What feeds and failovers have seen, until the metrics collect it.
     pub seen: Mutex<Batch>,
 }
@@ -161,6 +163,7 @@ impl ReplicaSet {
             panic_log: LogLimit::default(),
             links: AtomicUsize::new(0),
             wire: Wire::default(),
+            on_disk: OnDisk::default(),
             seen: Mutex::new(Batch::default()),
         }
     }

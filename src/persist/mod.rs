@@ -26,4 +26,4 @@ pub use annotation::{position_note, time_note};
 pub use fault::{AofFault, AofWhy};
 pub use manifest::{AofNames, Manifest, ManifestFault, Part, PartKind};
 pub use plan::{Found, Plan, plan};
-pub use replay::{AofEnd, Replay, Replayed};
+pub use replay::{AofEnd, Replay, Replayed, position_of};

@@ -19,8 +19,10 @@ mod notices;
 mod cron;
 mod follow;
 mod drain;
+mod disk;
 
 pub use cron::{cron, start_feeds};
+pub use disk::{Store, start as keep_files};
 pub use drain::drain;
 pub use follow::follow;
 pub use listener::{Listener, listen};

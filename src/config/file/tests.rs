@@ -216,12 +216,8 @@ fn consistency_values_say_what_they_take() {
         ("on-lag = [\"catchup\"]", "write a list of steps: catch-up, other-replica, wait with"),
         ("on-lag = \"masters\"", "write a list of steps: catch-up, other-replica, wait with"),
         ("on-lag = [\"error\", \"master\"]", "write nothing behind error; master would never"),
-        ("acks = 101", "write a number from 0 to 100, \"in-sync\" or \"all\""),
-        ("acks = \"some\"", "write a number from 0 to 100, \"in-sync\" or \"all\""),
-        (
-            "acks = \"fsync\"",
-            "write a number from 0 to 100, \"in-sync\" or \"all\"; there is no append",
-        ),
+        ("acks = 101", "write a number from 0 to 100, \"in-sync\", \"all\" or \"fsync\""),
+        ("acks = \"some\"", "write a number from 0 to 100, \"in-sync\", \"all\" or \"fsync\""),
         ("acks-timeout = 5", "write a time with a unit, like \"500ms\" or \"2s\""),
         ("sticky-for = \"5\"", "write a time with a unit, like \"500ms\" or \"2s\""),
     ];
