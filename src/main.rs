@@ -11,7 +11,8 @@ use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{
-    Listener, Store, Threads, cron, drain, follow, keep_files, listen, start_feeds,
+    AofRepair, Listener, Store, Threads, check_aof, cron, drain, follow, keep_files, listen,
+    start_feeds,
 };
 use entourage::session::TokenSigner;
 use entourage::state::{
@@ -50,6 +51,18 @@ fn main() -> ExitCode {
             println!("{}: {told}", file.display());
             let is_foolish = is_strict && !warnings.is_empty();
             ExitCode::from(if is_foolish { FOOLISH } else { 0 })
+        }
+        Invocation::CheckAof { file, fixes, until_s } => {
+            match check_aof(&file, AofRepair { fixes, until_s }) {
+                Ok((told, is_whole)) => {
+                    print!("{told}");
+                    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                }
+                Err(why) => {
+                    eprintln!("entourage: {why}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Invocation::ConfigReference => {
             print!("{}", reference());

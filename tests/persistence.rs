@@ -102,9 +102,8 @@ fn field(wire: &mut Wire, name: &str) -> String {
     info_field(wire, "persistence", name).unwrap_or_default()
 }
 
-/// All that servers of these files should agree on.
+/// Writes of many kinds, some of which the stream says in another way.
 fn fill(wire: &mut Wire) {
-    furnish(wire);
     for command in [
         "SELECT 3",
         "SET three 3",
@@ -160,7 +159,11 @@ fn check_all(dir: &Dir) {
     if dir.0.join("dump.rdb").exists() {
         check("redis-check-rdb", &dir.0.join("dump.rdb"));
     }
-    let is_base = |it: &PathBuf| it.to_string_lossy().ends_with(".rdb");
+    // What was being made is deleted at the next start.
+    let is_base = |it: &PathBuf| {
+        let name = it.to_string_lossy();
+        name.ends_with(".rdb") && !name.contains("temp-")
+    };
     let parts = if manifest.exists() { dir.parts() } else { Vec::new() };
     parts.iter().filter(|it| is_base(it)).for_each(|it| check("redis-check-rdb", it));
 }
@@ -179,6 +182,7 @@ fn an_append_only_file_outlives_its_process_and_real_servers_load_it() {
     let dir = Dir::new();
     let server = ours(&dir, AOF);
     let mut wire = server.dial();
+    furnish(&mut wire);
     fill(&mut wire);
     rewrite(&mut wire);
     ok(&mut wire, "SET behind the-rewrite");
@@ -223,6 +227,10 @@ fn files_of_real_servers_are_loaded() {
                 },
             };
             let mut wire = real.dial();
+            // As commands, real servers write -0 without its sign.
+            if with_preamble == "yes" {
+                furnish(&mut wire);
+            }
             fill(&mut wire);
             starts(&wire.ask("BGREWRITEAOF"), "Background append only file rewriting started");
             until("the rewrite", || {
@@ -244,6 +252,7 @@ fn a_snapshot_outlives_its_process_and_real_servers_load_it() {
     let dir = Dir::new();
     let server = ours(&dir, "save = \"3600 1\"");
     let mut wire = server.dial();
+    furnish(&mut wire);
     fill(&mut wire);
     let before = wire.ask("LASTSAVE").int();
     ok(&mut wire, "SAVE");
@@ -347,7 +356,7 @@ fn a_restart_is_a_partial_resync_both_ways() {
 #[test]
 fn a_torn_end_is_cut_off_and_damage_is_refused_with_its_place() {
     let dir = Dir::new();
-    let server = ours(&dir, AOF);
+    let server = ours(&dir, ALWAYS);
     let mut wire = server.dial();
     (0..20).for_each(|it| ok(&mut wire, &format!("SET key:{it} value")));
     server.crash();
@@ -423,4 +432,138 @@ fn writes_wait_for_the_disk_where_that_is_asked_for() {
     assert_eq!(wire.ask("WAITAOF 1 0 5000").list()[0].int(), Some(1));
     server.crash();
     assert_eq!(ours(&dir, AOF).dial().ask("GET a").string(), "off");
+}
+
+/// A small disk of its own, where the system lets us have one.
+struct SmallDisk(Dir);
+
+impl SmallDisk {
+    fn new() -> Option<SmallDisk> {
+        let dir = Dir::new();
+        let mount = ["-t", "tmpfs", "-o", "size=4m", "tmpfs", dir.path()];
+        let is_mounted =
+            Command::new("mount").args(mount).output().is_ok_and(|it| it.status.success());
+        is_mounted.then(|| SmallDisk(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", self.0.path()]).output();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_loses_none_that_was_answered() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let server =
+        ours(&disk.0, &format!("{ALWAYS}\nsave = \"3600 1\"\nauto-aof-rewrite-percentage = 0"));
+    let mut wire = server.dial();
+    let filler = disk.0.0.join("filler");
+    fs::write(&filler, vec![0; 2 << 20]).expect("it fits");
+    // A client whose write is not on disk has no answer, and others go on.
+    let value = "x".repeat(100_000);
+    let mut writer = server.dial();
+    writer.send(&(0..40).map(|it| words(&["SET", &format!("k{it}"), &value])).collect::<Vec<_>>());
+    until("the disk to be full", || {
+        (field(&mut wire, "aof_last_write_status") == "err").then_some(())
+    });
+    starts(&wire.ask("SET refused 1"), "MISCONF Errors writing to the AOF file: No space left");
+    starts(&wire.ask("PING"), "MISCONF");
+    assert!(wire.ask("GET none").is_nil(), "reads go on");
+    starts(&wire.ask("SAVE"), "ERR ");
+    assert_eq!(field(&mut wire, "rdb_last_bgsave_status"), "err");
+    fs::remove_file(&filler).expect("it is ours");
+    until("the disk to have room", || {
+        (field(&mut wire, "aof_last_write_status") == "ok").then_some(())
+    });
+    let answered = (0..40).filter(|_| writer.read().to_string() == "+OK").count();
+    ok(&mut wire, "CONFIG SET stop-writes-on-bgsave-error no");
+    until("writes to be taken", || (!wire.ask("SET taken 1").is_error()).then_some(()));
+    server.crash();
+    let again = ours(&disk.0, AOF);
+    let keys = again.dial().ask("DBSIZE").int().expect("a number") as usize;
+    assert!(answered < keys, "{answered} were answered, and {keys} are there");
+}
+
+#[test]
+fn a_flushall_by_mistake_is_undone_to_the_second() {
+    let dir = Dir::new();
+    let server = ours(&dir, &format!("{ALWAYS}\naof-timestamp-enabled = true"));
+    let mut wire = server.dial();
+    (0..10).for_each(|it| ok(&mut wire, &format!("SET key:{it} value")));
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after");
+    let before = now().as_secs();
+    until("the next second", || (before < now().as_secs()).then_some(()));
+    ok(&mut wire, "FLUSHALL");
+    let file = dir.incr();
+    let tool = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
+        let output = command.arg("check-aof").arg(&file).args(args).output().expect("it runs");
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&told).into_owned())
+    };
+    let (code, told) = tool(&[]);
+    assert!(code == Some(0) && told.contains("whole"), "{told}");
+    let (code, told) = tool(&["--truncate-to", &before.to_string()]);
+    assert!(code == Some(1) && told.contains("a server uses it"), "{told}");
+    server.crash();
+    let (code, told) = tool(&["--truncate-to", &before.to_string()]);
+    assert!(code == Some(0) && told.contains("cut at byte"), "{told}");
+    let bytes = fs::read(&file).expect("it is there");
+    fs::write(&file, &bytes[..bytes.len() - 3]).expect("it is ours");
+    let (code, told) = tool(&[]);
+    assert!(code == Some(1) && told.contains("it ends in the middle of a write"), "{told}");
+    let (code, told) = tool(&["--fix"]);
+    assert!(code == Some(0) && told.contains("cut at byte"), "{told}");
+    check_all(&dir);
+    assert_eq!(ours(&dir, AOF).dial().ask("DBSIZE").int(), Some(9));
+}
+
+#[test]
+fn who_comes_while_data_is_loaded_is_told_so() {
+    const KEYS: usize = 700_000;
+    let dir = Dir::new();
+    let mut text = String::from("*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n");
+    for it in 0..KEYS {
+        let key = format!("key:{it}");
+        text.push_str(&format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n$5\r\nvalue\r\n", key.len()));
+    }
+    // As before Redis 7: one file without parts.
+    fs::write(dir.0.join("appendonly.aof"), text).expect("it is ours");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = port.local_addr().expect("it has one").port();
+    let file = dir.0.join("entourage.toml");
+    fs::write(&file, config(&dir, AOF).replace("{port}", &port.to_string())).expect("it is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
+    let mut child = command.args(["serve", "--config"]).arg(&file).spawn().expect("it starts");
+    let mut wire = until("it to listen", || Wire::dial(port).ok());
+    starts(&wire.ask("GET key:1"), "LOADING Redis is loading the dataset in memory");
+    starts(&wire.ask("PING"), "LOADING");
+    let told = wire.ask("INFO persistence").string();
+    for name in
+        ["loading:1", "loading_total_bytes:", "loading_loaded_perc:", "loading_eta_seconds:"]
+    {
+        assert!(told.contains(name), "{name} in {told}");
+    }
+    until("data to be loaded", || (field(&mut wire, "loading") == "0").then_some(()));
+    assert_eq!(wire.ask("DBSIZE").int(), Some(KEYS as i64));
+    assert!(dir.0.join("appendonly.aof").exists(), "it stays");
+    wire.send(&[words(&["SHUTDOWN", "NOSAVE"])]);
+    assert!(child.wait().expect("it is ours").success());
+    check_all(&dir);
+}
+
+#[test]
+fn the_commented_example_starts() {
+    let dir = Dir::new();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/persistent.toml");
+    let text = fs::read_to_string(example).expect("it is there");
+    let text = text.replace("/var/lib/entourage", dir.path()).replace(":6379\"", ":{port}\"");
+    let server = Server::entourage_with_config(&text);
+    ok(&mut server.dial(), "SET a 1");
+    assert_eq!(server.stop().code(), Some(0));
+    check_all(&dir);
+    let again = Server::entourage_with_config(&text);
+    assert_eq!(again.dial().ask("GET a").string(), "1");
 }

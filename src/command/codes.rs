@@ -223,6 +223,10 @@ mod tests {
             Fault::Lagged { behind_bytes: 1, eta_ms: None },
             Fault::NotDurable { offset: 1, acked: 0, wanted: 1 },
             Fault::LostWrite { from: 1, to: 2 },
+            LOADING,
+            NOT_ON_DISK,
+            misconf(true, "full"),
+            misconf(false, ""),
         ];
         let code = |it: &Fault| it.to_string().split(' ').next().unwrap().to_owned();
         let made: Vec<String> = made.iter().map(code).collect();

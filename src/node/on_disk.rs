@@ -1,6 +1,7 @@
 //! The set and its files: how far the stream is on disk, how the append-only file follows it, and
 //! data that comes from files.
 
+use super::disk_state::DiskTrouble;
 use super::member_state::MemberFlags;
 use super::replica_set::ReplicaSet;
 use crate::base::position::{Offset, Position, ReplicationHistory};
@@ -8,28 +9,7 @@ use crate::base::time::MonoUs;
 use crate::engine::Engine;
 use crate::replication::{FollowerId, FollowerKind};
 use crate::runtime::lazyfree;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::*};
-
-/// How the set stands with its files.
-#[derive(Default)]
-pub struct OnDisk {
-    /// Everything before this is on disk.
-    durable: AtomicU64,
-    /// Up to where somebody waits for it to be.
-    asked: AtomicU64,
-    /// What [`DiskTrouble`] there is, from 1; 0 for none.
-    trouble: AtomicU8,
-    is_loading: AtomicBool,
-}
-
-/// Why writes are refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DiskTrouble {
-    /// The append-only file cannot be written.
-    AppendOnlyFile = 1,
-    /// The last snapshot could not be made.
-    Snapshot = 2,
-}
+use std::sync::atomic::Ordering::*;
 
 /// Data that comes from files.
 pub struct Restored {

@@ -1,10 +1,10 @@
 //! The replica set: its members, who is master, and the log.
 
 use super::apply_budget::Rate;
+use super::disk_state::OnDisk;
 use super::key_waiters::KeyWaiters;
 use super::member::Member;
 use super::member_state::MemberFlags;
-use super::on_disk::OnDisk;
 use super::pause::Pause;
 use super::remote_master::RemoteMaster;
 use super::waiters::Waiters;

@@ -176,6 +176,15 @@ impl Replay {
         self.held.extend_from_slice(bytes);
     }
 
+    /// Bytes of the file that are whole writes, as far as it was read: none while its snapshot is
+    /// not.
+    pub fn whole_bytes(&self) -> u64 {
+        match self.stage {
+            Stage::Start | Stage::Snapshot(_) => 0,
+            _ => self.at + self.given as u64,
+        }
+    }
+
     /// The file ends here. Answers how.
     pub fn end_file(&mut self) -> Result<AofEnd, AofFault> {
         match &self.stage {

@@ -1,6 +1,9 @@
 //! Files in one directory, behind a trait: so that one that loses what was not synced, or fails,
 //! can stand in for it.
 
+#[cfg(test)]
+pub mod simulated;
+
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -44,7 +47,7 @@ pub trait DiskFile: Send {
 /// The real one. Nobody else has it while this value lives.
 pub struct RealDisk {
     dir: PathBuf,
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// The file that is locked.
@@ -64,12 +67,23 @@ impl RealDisk {
         let lock = OpenOptions::new().create(true).append(true).mode(PRIVATE).open(&lock);
         let lock = lock.map_err(|why| told("nothing can be written in it", why))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(RealDisk { dir: path, _lock: lock }),
+            Ok(()) => Ok(RealDisk { dir: path, _lock: Some(lock) }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(format!(
                 "set.dir = {shown}: another process uses it; end that, or name another directory"
             )),
             Err(why) => Err(told("it cannot be locked", why.into())),
         }
+    }
+
+    /// A directory for who only looks, or has asked [`RealDisk::is_in_use`].
+    pub fn without_lock(dir: &Path) -> io::Result<RealDisk> {
+        Ok(RealDisk { dir: fs::canonicalize(dir)?, _lock: None })
+    }
+
+    /// Whether another process has the directory.
+    pub fn is_in_use(dir: &Path) -> bool {
+        let lock = OpenOptions::new().append(true).open(dir.join(LOCK));
+        lock.is_ok_and(|it| flock(&it, FlockOperation::NonBlockingLockExclusive).is_err())
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use crate::base::time::{MonoUs, WallMs};
 use crate::metrics::distribution::Distribution;
+use crate::metrics::snapshot::DiskUse;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, MutexGuard};
 
@@ -123,6 +124,18 @@ impl Persistence {
     /// Where everything stands.
     pub fn status(&self) -> MutexGuard<'_, DiskStatus> {
         self.status.lock()
+    }
+
+    /// What the metrics tell of the append-only file.
+    pub fn disk_use(&self) -> DiskUse {
+        let status = self.status();
+        let aof = &status.aof;
+        DiskUse {
+            fsync_us: aof.fsync_us.clone(),
+            failed_fsyncs: aof.failed_fsyncs,
+            aof_bytes: aof.bytes,
+            aof_grown_bytes: aof.bytes.saturating_sub(aof.bytes_at_rewrite),
+        }
     }
 
     /// Asks for something. Whoever writes files is to be woken afterwards where it follows the log.

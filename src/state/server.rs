@@ -308,6 +308,7 @@ impl Server {
         let (waiting, refused) = (self.long_queue.waiting() as u64, self.long_queue.refused());
         let mut snapshot = self.metrics.snapshot();
         snapshot.long_work = LongWork { waiting, refused };
+        snapshot.disk = self.persistence.disk_use();
         snapshot
     }
 

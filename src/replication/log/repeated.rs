@@ -23,8 +23,8 @@ impl<S: Clone> Log<S> {
         self.window = Window::new(at);
     }
 
-    /// The stream goes on from `at` of `history`, with data that comes from files. `tail` says where
-    /// its last bytes before that begin, and what they are.
+    /// The stream goes on from `at` of `history`, with data that comes from files. `tail` says
+    /// where its last bytes before that begin, and what they are.
     pub fn restore(
         &mut self,
         history: ReplicationHistory,

@@ -29,7 +29,9 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// An fsync that takes longer is told of.
 const LATE: Duration = Duration::from_secs(1);
 /// Where a reply does not wait for it, what is written is gathered for so long.
-const GATHER: Duration = Duration::from_millis(1);
+const GATHER: Duration = Duration::from_micros(500);
+/// How long nothing is tried while nothing can be written.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How often settings and save points are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// After a failure the next try is as much later.
@@ -75,6 +77,8 @@ pub struct Keeper {
     rewrite_again_at: MonoUs,
     /// A generation that is being made.
     making: Option<(Receiver<io::Result<Generation>>, MonoUs)>,
+    /// It is made at once: for the simulator.
+    makes_inline: bool,
 }
 
 /// How long there is nothing to do.
@@ -85,6 +89,8 @@ enum Rest {
     News(Duration),
     /// A moment, so that more comes together.
     Gather,
+    /// A while, whatever comes: it cannot be written.
+    Pause,
 }
 
 impl Keeper {
@@ -100,6 +106,7 @@ impl Keeper {
             again_at: now,
             rewrite_again_at: now,
             making: None,
+            makes_inline: false,
         }
     }
 
@@ -203,6 +210,7 @@ impl Keeper {
             match rest {
                 Rest::Not => {}
                 Rest::Gather => tasks::rest(GATHER),
+                Rest::Pause => tasks::rest(PAUSE),
                 Rest::News(most) if self.part.is_some() => drop(news.wait_timeout(most)),
                 Rest::News(most) => drop(order.wait_timeout(most)),
             }
@@ -217,7 +225,7 @@ impl Keeper {
         self.look_after_orders(&settings, now);
         if self.part.is_none() || now < self.again_at {
             self.note();
-            return Rest::News(LOOK_EVERY);
+            return if self.part.is_none() { Rest::News(LOOK_EVERY) } else { Rest::Pause };
         }
         match self.write(&settings, now) {
             Ok(rest) => {
@@ -227,7 +235,7 @@ impl Keeper {
             }
             Err(why) => {
                 self.has_failed(&why);
-                Rest::News(LOOK_EVERY)
+                Rest::Pause
             }
         }
     }
@@ -369,7 +377,9 @@ impl Keeper {
             let _ = tell.send(made);
             server.wake_disk();
         };
-        if let Err(why) = tasks::thread("entourage-rewrite", making) {
+        if self.makes_inline {
+            making();
+        } else if let Err(why) = tasks::thread("entourage-rewrite", making) {
             log::error!("event=aof-rewrite-failed why={why}");
             self.server.persistence.status().background = None;
             return false;
@@ -452,10 +462,24 @@ impl Keeper {
         let (bytes, unsynced) = (self.bytes(), self.part.as_ref().map_or(0, StreamPart::unsynced));
         let mut status = self.server.persistence.status();
         (status.aof.bytes, status.aof.unsynced) = (bytes, unsynced);
+        drop(status);
+        // What asks for it may have been changed.
+        self.server.settle_disk_trouble();
     }
 
     /// Everything to the disk, and nothing more.
     fn end(mut self) {
+        // Without it a restart would find what was there before.
+        if self.part.is_none()
+            && let Some((made, _)) = self.making.take()
+            && let Err(why) = made
+                .recv()
+                .map_err(io::Error::other)
+                .and_then(|it| it)
+                .and_then(|it| self.adopt(it))
+        {
+            log::error!("event=aof-rewrite-failed why={why}");
+        }
         if let Some(part) = &mut self.part {
             let ended = loop {
                 match part.take(None).and_then(Took::is_some) {
@@ -476,3 +500,6 @@ impl Keeper {
         self.server.persistence.finish();
     }
 }
+
+#[cfg(test)]
+mod tests;

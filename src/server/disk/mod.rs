@@ -15,7 +15,9 @@ mod generation;
 mod store;
 mod load;
 mod keeper;
+mod check;
 
+pub use check::{AofRepair, check_aof};
 pub use keeper::start;
 pub use snapshot_file::save_now;
 pub use store::Store;
