@@ -62,11 +62,11 @@ impl Maker {
         let temporary = |it: &Part| self.path(&self.names.temporary(&it.name));
         let (disk, set) = (&*self.disk, &self.set);
         let id = set.add_file(self.names.single());
-        let cut = Cut::of(set, id);
+        let cut = Cut::of(set, Some(id));
         let (at, db) = (cut.at(), cut.stream_db());
         let mut part = StreamPart::begin(set.clone(), id, at, db, disk, &temporary(incr))?;
         set.online_file(id);
-        let base_bytes = cut.write(disk, &temporary(base), true, || follow(&mut part))?;
+        let base_bytes = cut.write(disk, &temporary(base), || follow(&mut part))?;
         drop(cut);
         follow(&mut part)?;
         part.sync()?;

@@ -1,37 +1,48 @@
 //! Snapshots as files.
 
 use crate::base::position::Position;
-use crate::base::time::WallMs;
-use crate::engine::rdb::{FileInfo, ReplicationInfo, SnapshotWriter};
-use crate::node::{ReplicaSet, Snapshot};
+use crate::engine::rdb::{FileInfo, ReplicationInfo};
+use crate::node::{Overtaken, ReplicaSet, SnapshotReader};
 use crate::replication::FollowerId;
 use crate::runtime::disk::Disk;
-use crate::runtime::{allocation, clock};
+use crate::runtime::{allocation, clock, tasks};
 use crate::state::version::REDIS_VERSION;
 use crate::state::{Background, Server};
 use std::io;
-use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes after which a file is synced while it is written, so that the end does not take long.
 const SYNC_EVERY_BYTES: u64 = 4 << 20;
+/// How often who waits for others to have their snapshots asks for its own.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// The keys at one place of the stream, for a follower that goes on from there.
-pub struct Cut(Arc<Snapshot>);
+/// The keys at one place of the stream, as a file that is made while it is read.
+pub struct Cut(SnapshotReader);
 
 impl Cut {
-    /// Cuts here. All who need a snapshot for a file come by this.
-    pub fn of(set: &ReplicaSet, id: FollowerId) -> Cut {
-        Cut(set.snapshot(id))
+    /// Cuts here, for a follower that goes on from there if it is to be one. All who need a
+    /// snapshot for a file come by this.
+    pub fn of(set: &ReplicaSet, id: Option<FollowerId>) -> Cut {
+        loop {
+            let reader = match id {
+                Some(id) => set.snapshot(id, |at, db| info(at, db, true)),
+                None => set.snapshot_to_keep(|at, db| info(at, db, false)),
+            };
+            match reader {
+                Some(reader) => return Cut(reader),
+                None => tasks::rest(ASK_EVERY),
+            }
+        }
     }
 
     /// Where that is.
     pub fn at(&self) -> Position {
-        self.0.at
+        self.0.snapshot().at()
     }
 
     /// The database that is selected there, unless the stream says it next.
     pub fn stream_db(&self) -> Option<usize> {
-        self.0.stream_db
+        self.0.snapshot().stream_db()
     }
 
     /// Writes the keys into a new file, which is whole and on disk afterwards. Answers how many
@@ -40,14 +51,12 @@ impl Cut {
         &self,
         disk: &dyn Disk,
         name: &str,
-        is_aof_base: bool,
         mut between: impl FnMut() -> io::Result<()>,
     ) -> io::Result<u64> {
         let mut file = disk.create(name)?;
-        let mut writer = SnapshotWriter::new(self.info(is_aof_base));
         let (mut len, mut synced) = (0, 0);
-        while let Some(piece) = writer.next_piece(self.0.engine()) {
-            file.write(piece)?;
+        while let Some(piece) = self.0.wait_for_next().map_err(overtaken)? {
+            file.write(&piece)?;
             len += piece.len() as u64;
             if SYNC_EVERY_BYTES <= len - synced {
                 file.sync()?;
@@ -58,28 +67,23 @@ impl Cut {
         file.sync()?;
         Ok(len)
     }
-
-    fn info(&self, is_aof_base: bool) -> FileInfo {
-        FileInfo {
-            redis_version: REDIS_VERSION,
-            made_s: clock::wall_now().0 / 1000,
-            used_bytes: allocation::allocated_bytes(),
-            replication: Some(ReplicationInfo {
-                stream_db: self.0.stream_db,
-                id: self.0.at.replid.to_string(),
-                offset: self.0.at.offset.bytes(),
-            }),
-            is_aof_base,
-        }
-    }
 }
 
-/// A follower for the time of a cut.
-struct Registered<'s>(&'s ReplicaSet, FollowerId);
+fn overtaken(Overtaken: Overtaken) -> io::Error {
+    io::Error::other("the data has been replaced meanwhile")
+}
 
-impl Drop for Registered<'_> {
-    fn drop(&mut self) {
-        self.0.remove_follower(self.1);
+fn info(at: Position, stream_db: Option<usize>, is_aof_base: bool) -> FileInfo {
+    FileInfo {
+        redis_version: REDIS_VERSION,
+        made_s: clock::wall_now().0 / 1000,
+        used_bytes: allocation::allocated_bytes(),
+        replication: Some(ReplicationInfo {
+            stream_db,
+            id: at.replid.to_string(),
+            offset: at.offset.bytes(),
+        }),
+        is_aof_base,
     }
 }
 
@@ -99,7 +103,7 @@ pub fn save(server: &Server, disk: &dyn Disk) -> io::Result<()> {
     (save.is_ok, save.tried, save.took_us) = (saved.is_ok(), Some(began), Some(us));
     match &saved {
         Ok((at, bytes)) => {
-            (save.last, save.changes) = (Some(wall_s()), changes);
+            (save.last, save.changes) = (Some(clock::wall_now()), changes);
             save.count += 1;
             log::info!("event=saved file={name} position={at} bytes={bytes} us={us}");
         }
@@ -113,22 +117,14 @@ pub fn save(server: &Server, disk: &dyn Disk) -> io::Result<()> {
     saved.map(drop)
 }
 
-fn wall_s() -> WallMs {
-    clock::wall_now()
-}
-
 fn write(
     server: &Server,
     disk: &dyn Disk,
     name: &str,
     temporary: &str,
 ) -> io::Result<(Position, u64)> {
-    let set = &server.set;
-    let cut = {
-        let registered = Registered(set, set.add_file(name));
-        Cut::of(set, registered.1)
-    };
-    let len = cut.write(disk, temporary, false, || Ok(()))?;
+    let cut = Cut::of(&server.set, None);
+    let len = cut.write(disk, temporary, || Ok(()))?;
     disk.rename(temporary, name)?;
     disk.sync_dir(".")?;
     Ok((cut.at(), len))
