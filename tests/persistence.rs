@@ -531,8 +531,9 @@ fn who_comes_while_data_is_loaded_is_told_so() {
     }
     // As before Redis 7: one file without parts.
     fs::write(dir.0.join("appendonly.aof"), text).expect("it is ours");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = port.local_addr().expect("it has one").port();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("it has one").port();
+    drop(free);
     let file = dir.0.join("entourage.toml");
     fs::write(&file, config(&dir, AOF).replace("{port}", &port.to_string())).expect("it is ours");
     let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));

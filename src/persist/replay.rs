@@ -23,6 +23,8 @@ use crate::resp::{AuthState, Decoder, Limits, Protocol, Reply, Request, Step, en
 
 /// Freed parts that are kept before they are dropped.
 const FREED_MAX: usize = 64;
+/// Where a write may end and another begin.
+const NEXT: &[u8] = b"\r\n*";
 const SNAPSHOT: [&[u8]; 2] = [b"REDIS", b"VALKEY"];
 
 /// How a file ends.
@@ -40,8 +42,9 @@ enum Stage {
     Start,
     Snapshot(Box<Loader>),
     Commands,
-    /// What a machine that crashed may leave behind what it had written, from this byte on.
-    Zeros(u64),
+    /// What a machine that crashed may leave behind what it had written: the write that it begins
+    /// in, which stands at this byte, and what is wrong if something is behind it.
+    Zeros(u64, Box<AofFault>),
     /// What comes now was written too late.
     Past(u64),
 }
@@ -191,7 +194,7 @@ impl Replay {
             Stage::Snapshot(loader) => {
                 return Err(AofFault { why: AofWhy::Truncated, at: loader.at() });
             }
-            Stage::Zeros(at) => return Ok(AofEnd::Torn(*at)),
+            Stage::Zeros(at, _) => return Ok(AofEnd::Torn(*at)),
             Stage::Past(at) => return Ok(AofEnd::Until(*at)),
             Stage::Start | Stage::Commands => {}
         }
@@ -213,8 +216,8 @@ impl Replay {
 
     fn understand(&mut self) -> Result<(), AofFault> {
         loop {
-            match self.stage {
-                Stage::Zeros(at) => return self.only_zeros(at),
+            match &self.stage {
+                Stage::Zeros(..) => return self.only_zeros(),
                 Stage::Past(_) => {
                     (self.given, self.seen) = (self.held.len(), self.held.len());
                     return Ok(());
@@ -223,30 +226,42 @@ impl Replay {
             }
             let Some(first) = self.held.get(self.seen) else { return Ok(()) };
             let is_more = match first {
-                b'#' => self.take_annotation()?,
-                b'*' => self.take_command()?,
-                0 => {
-                    // A transaction that was open is torn, too.
-                    self.stage = Stage::Zeros(self.at + self.given as u64);
-                    true
-                }
+                b'#' => self.take_annotation(),
+                b'*' => self.take_command(),
                 other => {
                     let why = format!("expected '*', got '{}'", other.escape_ascii());
-                    return Err(self.fault(self.seen, AofWhy::NoCommand(why)));
+                    Err(self.fault(self.seen, AofWhy::NoCommand(why)))
                 }
             };
-            if !is_more {
-                return Ok(());
+            match is_more {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(fault) => self.begin_zeros(fault)?,
             }
         }
     }
 
-    fn only_zeros(&mut self, from: u64) -> Result<(), AofFault> {
-        let from = from.saturating_sub(self.at) as usize;
-        let zeros = &self.held[self.seen.max(from)..];
-        if let Some(at) = zeros.iter().position(|it| *it != 0) {
-            let why = AofWhy::NoCommand("zeros, and something behind them".to_owned());
-            return Err(self.fault(self.seen + at, why));
+    /// What is wrong may be that a crash has left zeros in the place of the end, from anywhere in
+    /// the write at hand on.
+    fn begin_zeros(&mut self, fault: AofFault) -> Result<(), AofFault> {
+        let rest = &self.held[self.seen..];
+        let written = rest.iter().rposition(|it| *it != 0).map_or(0, |it| it + 1);
+        let is_one = !rest[..written].windows(NEXT.len()).any(|it| it == NEXT);
+        let is_form = matches!(fault.why, AofWhy::NoCommand(_));
+        if written == rest.len() || !is_one || !is_form {
+            return Err(fault);
+        }
+        self.stage = Stage::Zeros(self.at + self.given as u64, Box::new(fault));
+        self.seen += written;
+        Ok(())
+    }
+
+    fn only_zeros(&mut self) -> Result<(), AofFault> {
+        let is_zero = self.held[self.seen..].iter().all(|it| *it == 0);
+        if let Stage::Zeros(_, fault) = &self.stage
+            && !is_zero
+        {
+            return Err(AofFault::clone(fault));
         }
         self.seen = self.held.len();
         self.given = self.seen;

@@ -86,7 +86,28 @@ fn a_file_that_is_cut_anywhere_is_torn_behind_its_last_whole_write() {
         AofEnd::Torn(bytes.len() as u64)
     );
     let odd = [&bytes[..], &[0; 9], b"*1"].concat();
-    assert_eq!(read(&[&odd]).err().unwrap().at, bytes.len() as u64 + 9);
+    assert_eq!(read(&[&odd]).err().unwrap().at, bytes.len() as u64);
+    assert_eq!(read(&[&odd[..odd.len() - 2], b"*1"]).err().unwrap().at, bytes.len() as u64);
+}
+
+#[test]
+fn an_end_that_a_crash_has_left_as_zeros_is_torn() {
+    let (bytes, _) = file();
+    let mut torn = 0;
+    for from in 0..bytes.len() {
+        let mut zeroed = bytes.clone();
+        zeroed[from..].fill(0);
+        zeroed.extend([0; 50]);
+        for split in [from, zeroed.len() - 10] {
+            let (end, replayed) = read(&[&zeroed[..split], &zeroed[split..]]).unwrap();
+            let AofEnd::Torn(at) = end else { panic!("zeros from {from} on: {end:?}") };
+            let (whole, again) = read(&[&bytes[..at as usize]]).unwrap();
+            assert_eq!((whole, keys(&again)), (AofEnd::Whole, keys(&replayed)), "from {from}");
+            assert!(at <= from as u64);
+            torn += 1;
+        }
+    }
+    assert_eq!(torn, 2 * bytes.len());
 }
 
 #[test]

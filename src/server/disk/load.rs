@@ -80,7 +80,7 @@ fn each_piece(
     server: &Server,
     store: &Store,
     name: &str,
-    mut take: impl FnMut(&[u8]) -> Result<bool, String>,
+    mut take: impl FnMut(&[u8]) -> Result<(), String>,
 ) -> Result<(), String> {
     let dir = &server.settings().set.disk.dir;
     let told = |why: std::io::Error| format!("{dir}/{name}: it cannot be read: {why}");
@@ -94,16 +94,13 @@ fn each_piece(
         if count == 0 {
             return Ok(());
         }
-        let goes_on = take(&buffer[..count]).map_err(|why| format!("{dir}/{name}: {why}"))?;
+        take(&buffer[..count]).map_err(|why| format!("{dir}/{name}: {why}"))?;
         if let Some(loading) = &mut server.persistence.status().loading {
             let before = loading.read;
             loading.read += count as u64;
             if before / TELL_EVERY_BYTES != loading.read / TELL_EVERY_BYTES {
                 log::info!("event=loading file={name} bytes={} of={}", loading.read, loading.total);
             }
-        }
-        if !goes_on {
-            return Ok(());
         }
     }
 }
@@ -121,7 +118,7 @@ fn load_snapshot(server: &Server, store: &Store, name: &str) -> Result<Loaded, S
     begin(server, store, &[name.to_owned()]);
     let mut loader = Loader::new(server.set.new_engine(), clock::wall_now());
     each_piece(server, store, name, |piece| {
-        loader.feed(piece).map(|_| true).map_err(|it| it.to_string())
+        loader.feed(piece).map(drop).map_err(|it| it.to_string())
     })?;
     let dir = &server.settings().set.disk.dir;
     let file = loader.finish().map_err(|why| format!("{dir}/{name}: {why}"))?;
@@ -140,9 +137,7 @@ fn load_aof(server: &Server, store: &Store, names: &[String]) -> Result<Loaded, 
     let mut replay = Replay::new(server.set.new_engine(), clock::wall_now(), backlog);
     for (at, name) in names.iter().enumerate() {
         replay.begin_file();
-        each_piece(server, store, name, |piece| {
-            replay.feed(piece).map(|()| true).map_err(|it| it.to_string())
-        })?;
+        each_piece(server, store, name, |piece| replay.feed(piece).map_err(|it| it.to_string()))?;
         let path = format!("{}/{name}", disk.dir);
         let end = replay.end_file().map_err(|why| format!("{path}: {why}"))?;
         let AofEnd::Torn(byte) = end else { continue };
