@@ -22,6 +22,15 @@ pub enum Invocation {
         /// Whether a warning is as bad as an error.
         is_strict: bool,
     },
+    /// Say how much of an append-only file is whole.
+    CheckAof {
+        /// It, or its manifest.
+        file: PathBuf,
+        /// Whether what is not whole is cut off.
+        fixes: bool,
+        /// What was written after this time is cut off, in s since 1970.
+        until_s: Option<u64>,
+    },
     /// Write the reference of the configuration.
     ConfigReference,
     /// Write the reference of all commands.
@@ -64,6 +73,19 @@ enum Verb {
         /// Exit code 3 when there are warnings
         #[arg(long)]
         strict: bool,
+    },
+    /// Say how much of an append-only file is whole: exit code 0 when all of it is, 1 with the
+    /// place when not
+    CheckAof {
+        /// One of its parts, or its manifest
+        file: PathBuf,
+        /// Cut off what is not whole
+        #[arg(long)]
+        fix: bool,
+        /// Cut off what was written later: seconds since 1970, or like 2026-11-27T03:04:05Z; the
+        /// file must have been written with aof-timestamp-enabled
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        truncate_to: Option<u64>,
     },
     /// Write the reference of all settings, in Markdown
     #[command(hide = true)]
@@ -118,11 +140,44 @@ where
     let cli = Cli::try_parse_from(args)?;
     Ok(match cli.verb {
         Some(Verb::Check { file, strict }) => Invocation::Check { file, is_strict: strict },
+        Some(Verb::CheckAof { file, fix, truncate_to }) => {
+            Invocation::CheckAof { file, fixes: fix, until_s: truncate_to }
+        }
         Some(Verb::ConfigReference) => Invocation::ConfigReference,
         Some(Verb::CommandReference) => Invocation::CommandReference,
         Some(Verb::Serve(serve)) => (*serve).into(),
         None => cli.serve.into(),
     })
+}
+
+/// Seconds since 1970: as such, or as a date and time in UTC.
+fn parse_time(text: &str) -> Result<u64, String> {
+    let wrong = || "seconds since 1970, or a time like 2026-11-27T03:04:05Z".to_owned();
+    if let Ok(seconds) = text.parse() {
+        return Ok(seconds);
+    }
+    let text = text.strip_suffix('Z').unwrap_or(text);
+    let (date, time) = text.split_once(['T', ' ']).ok_or_else(wrong)?;
+    let numbers = |text: &str, by: char| {
+        text.split(by).map(|it| it.parse::<u64>().ok()).collect::<Option<Vec<_>>>()
+    };
+    match (numbers(date, '-').as_deref(), numbers(time, ':').as_deref()) {
+        (Some(&[year @ 1970..=9999, month @ 1..=12, day @ 1..=31]), Some(&[h, m, s]))
+            if h < 24 && m < 60 && s < 60 =>
+        {
+            Ok(days_to(year, month, day) * 86_400 + h * 3600 + m * 60 + s)
+        }
+        _ => Err(wrong()),
+    }
+}
+
+/// Days from 1970 to a date.
+fn days_to(year: u64, month: u64, day: u64) -> u64 {
+    // March is the first month, so that a leap day ends its year.
+    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
+    let leaps = year / 4 - year / 100 + year / 400;
+    const FROM_0_TO_1970: u64 = 719_468;
+    year * 365 + leaps + (153 * month + 2) / 5 + day - 1 - FROM_0_TO_1970
 }
 
 impl From<Serve> for Invocation {
@@ -150,9 +205,9 @@ impl Invocation {
         match self {
             Invocation::Serve { file, flags } => Checked::read(file.as_deref(), flags, outside),
             Invocation::Check { file, .. } => Checked::read(Some(file), &Overrides::NONE, outside),
-            Invocation::ConfigReference | Invocation::CommandReference => {
-                Checked::read(None, &Overrides::NONE, outside)
-            }
+            Invocation::CheckAof { .. }
+            | Invocation::ConfigReference
+            | Invocation::CommandReference => Checked::read(None, &Overrides::NONE, outside),
         }
     }
 
@@ -161,7 +216,9 @@ impl Invocation {
         match self {
             Invocation::Serve { file, .. } => file.as_deref(),
             Invocation::Check { file, .. } => Some(file),
-            Invocation::ConfigReference | Invocation::CommandReference => None,
+            Invocation::CheckAof { .. }
+            | Invocation::ConfigReference
+            | Invocation::CommandReference => None,
         }
     }
 }
@@ -230,6 +287,18 @@ mod tests {
         let told = "open to other machines, and there is no password";
         assert!(open.len() == 1 && open[0].contains(told), "{open:?}");
         assert!(checked("entourage --bind [::1]:1").unwrap().warnings.is_empty());
+    }
+
+    #[test]
+    fn a_time_is_seconds_or_a_date() {
+        assert_eq!(parse_time("1764212645"), Ok(1_764_212_645));
+        assert_eq!(parse_time("1970-01-01T00:00:00Z"), Ok(0));
+        assert_eq!(parse_time("2000-03-01 00:00:01"), Ok(951_868_801));
+        assert_eq!(parse_time("2026-11-27T03:04:05Z"), Ok(1_795_748_645));
+        for wrong in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-11-27", "2026-11-27T25:00:00"]
+        {
+            assert!(parse_time(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

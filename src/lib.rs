@@ -32,6 +32,7 @@ pub mod command;
 pub mod metrics;
 pub mod runtime;
 pub mod engine;
+pub mod persist;
 pub mod replication;
 pub mod route;
 pub mod session;

@@ -10,7 +10,10 @@ use entourage::runtime::allocation::Counting;
 use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
-use entourage::server::{Listener, Threads, cron, drain, follow, listen, start_feeds};
+use entourage::server::{
+    AofRepair, Listener, Store, Threads, check_aof, cron, drain, follow, keep_files, listen,
+    start_feeds,
+};
 use entourage::session::TokenSigner;
 use entourage::state::{
     ProcessInfo, ReadText, Server, Source, clamp_maxclients, log_warnings, version,
@@ -48,6 +51,18 @@ fn main() -> ExitCode {
             println!("{}: {told}", file.display());
             let is_foolish = is_strict && !warnings.is_empty();
             ExitCode::from(if is_foolish { FOOLISH } else { 0 })
+        }
+        Invocation::CheckAof { file, fixes, until_s } => {
+            match check_aof(&file, AofRepair { fixes, until_s }) {
+                Ok((told, is_whole)) => {
+                    print!("{told}");
+                    if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+                }
+                Err(why) => {
+                    eprintln!("entourage: {why}");
+                    ExitCode::FAILURE
+                }
+            }
         }
         Invocation::ConfigReference => {
             print!("{}", reference());
@@ -89,15 +104,15 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     let listeners = open(&config)?;
     // Built here, or the first command would be charged for it.
     table();
+    let store = Store::open(&config.set.disk)?;
     let server = Arc::new(build(config, threads, file, source, &listeners)?);
     announce(&server, threads, &listeners);
     log_warnings(&warnings);
     start_feeds(&server);
-    tasks::spawn(cron(server.clone()));
-    if let Some(master) = server.settings().set.master.clone() {
-        server.follow(Some(master)).map_err(|why| format!("set.master: {why}"))?;
+    match store {
+        None => begin(&server)?,
+        Some(store) => load(&server, store)?,
     }
-    tasks::spawn(follow(server.clone()));
     let threads = Threads::start(threads, || {
         let mut applier = TurnApplier::new(server.set.clone());
         Box::new(move || applier.turn_end())
@@ -110,6 +125,32 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     let signal = until_told_to_end(&mut requests, &server);
     log::warn!("event=signal name={signal} action=exit");
     Ok(ExitCode::FAILURE)
+}
+
+/// Loads what files hold, and begins then. What cannot be loaded ends the process: nothing of it is
+/// touched.
+fn load(server: &Arc<Server>, store: Store) -> Result<(), String> {
+    fn fail(why: String) {
+        log::error!("event=start-failed why={why}");
+        process::exit(1);
+    }
+    let begins = server.clone();
+    let then = move || {
+        if let Err(why) = begin(&begins) {
+            fail(why);
+        }
+    };
+    keep_files(server.clone(), store, then, fail).map_err(|why| format!("no thread: {why}"))
+}
+
+/// There is data to serve: what happens by itself begins.
+fn begin(server: &Arc<Server>) -> Result<(), String> {
+    tasks::spawn(cron(server.clone()));
+    if let Some(master) = server.settings().set.master.clone() {
+        server.follow(Some(master)).map_err(|why| format!("set.master: {why}"))?;
+    }
+    tasks::spawn(follow(server.clone()));
+    Ok(())
 }
 
 /// Answers the signal that ends the process. Until then every SIGHUP reads the config file again.
@@ -132,6 +173,11 @@ async fn attend(server: Arc<Server>, threads: Arc<Threads>, listeners: Vec<Liste
     let listen_at = |it| listen(server.clone(), threads.clone(), it);
     join_all(listeners.into_iter().map(listen_at)).await;
     drain(&server).await;
+    if server.disk().is_some() {
+        server.persistence.ask(|it| it.finish = true);
+        server.wake_disk();
+        server.persistence.finished().await;
+    }
     log::info!("event=exit");
     process::exit(0);
 }
@@ -207,7 +253,12 @@ fn announce(server: &Server, threads: usize, listeners: &[Listener]) {
         server.settings().set.replicas,
         server.settings().routes.default_level(),
     );
-    log::info!("event=in-memory why=nothing is written to disk: a restart loses everything");
+    match server.settings().set.disk.dir.as_str() {
+        "" => {
+            log::info!("event=in-memory why=nothing is written to disk: a restart loses everything")
+        }
+        dir => log::info!("event=on-disk dir={dir}"),
+    }
     for listener in listeners {
         let address = listener.acceptor.address();
         log::info!("event=listen name={} address={address}", listener.name);

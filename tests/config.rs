@@ -102,7 +102,7 @@ fn a_setting_that_would_do_nothing_is_not_taken() {
     let evicts = "can't set immutable config: memory is not limited and nothing is evicted here";
     refused(&mut wire, "maxmemory-policy allkeys-lfu", evicts);
     refused(&mut wire, "maxmemory-policy allkeys-lru", evicts);
-    refused(&mut wire, "appendonly yes", "everything is in memory, and a restart loses it");
+    refused(&mut wire, "appendonly yes", "names no directory, so nothing is written to disk");
     ok(&mut wire, "CONFIG SET maxmemory-policy noeviction");
     ok(&mut wire, "CONFIG SET appendonly no");
     ok(&mut wire, "SET k v");

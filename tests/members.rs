@@ -390,7 +390,10 @@ fn a_write_that_nobody_confirms_is_said_to_be_applied_and_not_durable() {
     ok(&mut wire, "PROXY ACKS all 0");
     assert_eq!(wire.ask("INCR a").int(), Some(3));
     ok(&mut wire, "PROXY ACKS 0");
-    starts(&wire.ask("PROXY ACKS -1 5"), "ERR acks is a number of replicas, in-sync, or all");
+    starts(
+        &wire.ask("PROXY ACKS -1 5"),
+        "ERR acks is a number of replicas, in-sync, all, or fsync",
+    );
     starts(&wire.ask("PROXY ACKS 1 x"), "ERR the timeout is a number of milliseconds");
     starts(&wire.ask("PROXY ACKS 1"), "ERR a timeout in milliseconds is missing");
 }

@@ -203,7 +203,7 @@ fn a_file_that_cannot_be_used_changes_nothing_and_the_answer_says_where() {
         ),
         (
             "acks = \"fsync\"",
-            "RELOADFAILED entourage.toml:6: consistency.acks = \"fsync\" is not accepted",
+            "RELOADFAILED entourage.toml:6: acks = \"fsync\" needs an append-only file",
         ),
         ("[server]\nmaxclient = 5", "RELOADFAILED entourage.toml:7: unknown key `maxclient`"),
         (

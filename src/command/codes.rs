@@ -13,9 +13,11 @@ pub const CODES: &[(&str, &str)] = &[
     ("FORWARDQUEUE", "try again later"),
     ("KEYSCHANGED", "send the keys that are left again"),
     ("LAGGED", "try again, or ask for less"),
+    ("LOADING", "try again later"),
     ("LONGQUEUE", "try again later"),
     ("LOSTWRITE", "write again what must not be lost"),
     ("MASTERDOWN", "try again once there is a master"),
+    ("MISCONF", "try again once the disk is well"),
     ("NOREPLICAS", "try again once replicas are near enough"),
     ("NOSUCHMEMBER", "ask PROXY NODES for the names"),
     ("NOTDURABLE", "wait for it: the write is done"),
@@ -64,6 +66,30 @@ pub const WATCH_LIMIT: Fault = Fault::Static(
 
 /// A write of a client at a replica.
 pub const READ_ONLY: Fault = Fault::Static("READONLY You can't write against a read only replica.");
+/// A write that was to be on disk before it is answered, and is not in time.
+pub const NOT_ON_DISK: Fault = Fault::Static(
+    "NOTDURABLE the write is done, and is not on disk in time: do not write it again; WAITAOF 1 0 \
+     says when it is",
+);
+/// Anything but a few words while data is being loaded.
+pub const LOADING: Fault = Fault::Static("LOADING Redis is loading the dataset in memory");
+
+/// A write while what is written cannot be kept: not in the append-only file, for this reason, or
+/// not in a snapshot.
+#[cold]
+pub fn misconf(is_aof: bool, why: &str) -> Fault {
+    if is_aof {
+        return Fault::Message(format!("MISCONF Errors writing to the AOF file: {why}"));
+    }
+    Fault::Static(
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist \
+         to disk. Commands that may modify the data set are disabled, because this instance is \
+         configured to report errors during writes if RDB snapshotting fails \
+         (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the \
+         RDB error.",
+    )
+}
+
 /// Anything but a few words while a replica has no link to its master.
 pub const LINK_DOWN: Fault = Fault::Static(
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
@@ -197,6 +223,10 @@ mod tests {
             Fault::Lagged { behind_bytes: 1, eta_ms: None },
             Fault::NotDurable { offset: 1, acked: 0, wanted: 1 },
             Fault::LostWrite { from: 1, to: 2 },
+            LOADING,
+            NOT_ON_DISK,
+            misconf(true, "full"),
+            misconf(false, ""),
         ];
         let code = |it: &Fault| it.to_string().split(' ').next().unwrap().to_owned();
         let made: Vec<String> = made.iter().map(code).collect();

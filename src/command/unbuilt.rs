@@ -47,10 +47,6 @@ const UNBUILT: &[(&str, &[&str])] = &[
             "GEOSEARCHSTORE",
         ],
     ),
-    (
-        "nothing is written to disk yet: a restart loses all data",
-        &["BGREWRITEAOF", "BGSAVE", "SAVE"],
-    ),
     ("users with rules are not built yet: there is one password, CONFIG SET requirepass", &["ACL"]),
     ("it is not built yet: CLIENT LIST and SLOWLOG GET tell what clients do", &["MONITOR"]),
     ("there are no modules", &["MODULE"]),

@@ -3,6 +3,7 @@
 mod data;
 mod follows;
 mod lines;
+mod persistence;
 mod process;
 
 use super::context::Table;
@@ -42,7 +43,7 @@ const SECTIONS: &[Section] = &[
     section("server", "Server", When::Always, Tell::Server(process::server)),
     section("clients", "Clients", When::Always, Tell::Server(process::clients)),
     section("memory", "Memory", When::Always, Tell::Server(process::memory)),
-    section("persistence", "Persistence", When::Always, Tell::Server(data::persistence)),
+    section("persistence", "Persistence", When::Always, Tell::Server(persistence::persistence)),
     section("stats", "Stats", When::Always, Tell::Server(process::stats)),
     section("replication", "Replication", When::Always, Tell::Server(data::replication)),
     section("cpu", "CPU", When::Always, Tell::Server(process::cpu)),

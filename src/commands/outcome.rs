@@ -98,8 +98,9 @@ pub enum BlockOn {
 pub enum Resume {
     /// WAIT: it answers how many replicas have acknowledged this offset.
     CountAcks(Offset),
-    /// WAITAOF: it answers that nothing is on disk, as there are no files yet.
-    CountFsyncs,
+    /// WAITAOF: it answers whether this offset is on disk here. What replicas have on disk nobody
+    /// tells yet.
+    CountFsyncs(Offset),
     /// DEBUG SLEEP: it answers OK. The request is kept for the slow log.
     AnswerOk(OwnedRequest),
     /// A write whose reply is owed until this is confirmed for this offset.
@@ -173,6 +174,8 @@ pub enum Job {
     Leased(Box<Forwarded>, Leased),
     /// CONFIG REWRITE; answers OK, or why not.
     Rewrite,
+    /// SAVE; answers OK, or why not.
+    Save,
     /// MIGRATE of keys of this database; answers what came of it.
     Migrate { db: usize, migration: Box<Migration> },
 }

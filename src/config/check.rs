@@ -83,6 +83,7 @@ impl Config {
         let (default, rules) = self.routes.all().split_first().expect("there is a default route");
         let mut found = self.open_listeners();
         found.extend(self.gate_without_lag());
+        found.extend(self.idle_dir());
         let of_default = |key| Place::Consistency(key);
         found.extend(of_acks(default, self.set.replicas, of_default));
         found.extend(of_ladder(default, of_default));
@@ -132,6 +133,14 @@ impl Config {
             );
             (Place::Set("min-replicas-max-lag"), words)
         })
+    }
+
+    /// A directory into which nothing goes by itself.
+    fn idle_dir(&self) -> Option<(Place, String)> {
+        let disk = &self.set.disk;
+        let is_idle = !disk.dir.is_empty() && !disk.appendonly && disk.save.is_empty();
+        let words = "is a directory into which only BGSAVE writes; set set.appendonly or set.save";
+        is_idle.then(|| (Place::Set("dir"), words.to_owned()))
     }
 
     /// A rule that no request ever takes.

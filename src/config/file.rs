@@ -2,9 +2,10 @@
 
 use super::leaf::{GroupName, Leaf, Many, MemberWord, NameGlob};
 use super::outside::Outside;
+use super::param::Section;
 use super::place::{self, Wrong};
 use super::slot::Slot;
-use super::table::{PARAMS, Section};
+use super::table::PARAMS;
 use super::toml_error::{is_toml, of_serde, unknown_key};
 use super::tree::selectable;
 use super::{Address, Config, Listener};
@@ -202,8 +203,11 @@ fn wrong_entry(text: &str, slot: &Slot, value: &Spanned<Value>) -> Option<Range<
 /// The value in the words of CONFIG SET; `None` when no words fit.
 fn written(slot: &Slot, value: &Value) -> Option<String> {
     match (slot, value) {
-        (Slot::Text(_) | Slot::Secret(_) | Slot::Master, Value::String(it)) => Some(it.clone()),
-        (Slot::Text(_) | Slot::Secret(_) | Slot::Master, _) | (_, Value::Datetime(_)) => None,
+        (
+            Slot::Text(_) | Slot::FileName(_) | Slot::Secret(_) | Slot::Save(_) | Slot::Master,
+            value,
+        ) => value.as_str().map(str::to_owned),
+        (_, Value::Datetime(_)) => None,
         (Slot::Switch(_), Value::Boolean(it)) => Some(if *it { "yes" } else { "no" }.to_owned()),
         (_, Value::Boolean(_)) => None,
         (_, Value::String(it)) => Some(it.clone()),

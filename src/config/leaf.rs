@@ -129,17 +129,15 @@ impl Setting for Ladder {
     }
 }
 
-/// Why nobody can ask for a write to be on disk.
-const NO_FILE: &str = "there is no append-only file yet that a write could wait for";
-
 impl Setting for Acks {
     fn read(value: &Value) -> Result<Acks, String> {
-        let accepted = || format!("a number from 0 to {REPLICAS_MAX}, \"in-sync\" or \"all\"");
+        let accepted =
+            || format!("a number from 0 to {REPLICAS_MAX}, \"in-sync\", \"all\" or \"fsync\"");
         match value {
             Value::String(it) => match it.to_ascii_lowercase().as_str() {
                 "all" => Ok(Acks::All),
                 "in-sync" | "all-in-sync" => Ok(Acks::InSync),
-                "fsync" => Err(format!("{}; {NO_FILE}", accepted())),
+                "fsync" => Ok(Acks::Fsync),
                 _ => Err(accepted()),
             },
             Value::Integer(0) => Ok(Acks::None),

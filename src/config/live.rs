@@ -2,12 +2,14 @@
 
 use super::Config;
 use super::fixed::{self, fixed, is_protected};
-use super::table::{PARAMS, When, param};
+use super::param::When;
+use super::table::{PARAMS, param};
 use crate::base::glob::{Case, is_literal, matches};
 
 const CANNOT_SET: &str = "ERR CONFIG SET failed (possibly related to argument";
 const DUPLICATE: &str = "duplicate parameter";
 const IMMUTABLE: &str = "can't set immutable config";
+const NO_DIR: &str = "set.dir names no directory, so nothing is written to disk";
 
 impl Config {
     /// Names and values of the parameters that any of these patterns names, each once. A name
@@ -93,7 +95,13 @@ impl Config {
     fn put(&mut self, name: &str, to: &[u8]) -> Result<(), String> {
         let to = std::str::from_utf8(to).map_err(|_| "argument must be UTF-8 text")?;
         match param(name) {
-            Some(param) if param.when == When::Live => param.slot.take(self, to),
+            Some(param) if param.when == When::Live => {
+                param.slot.take(self, to)?;
+                match self.set.lacks_dir() {
+                    Some(key) if key == param.name => Err(NO_DIR.to_owned()),
+                    _ => Ok(()),
+                }
+            }
             _ if self.value(name).is_some_and(|it| it.eq_ignore_ascii_case(to)) => Ok(()),
             _ => Err(match fixed(name) {
                 Some((_, why)) => format!("{IMMUTABLE}: {why}"),

@@ -3,8 +3,10 @@
 //! **Invariant:** what is in the tree cannot be wrong. Text and serde stay in this room.
 //! **Invariant:** reads no file and no environment; text comes in, a tree or a refusal goes out.
 
+mod disk;
 mod tree;
 mod slot;
+mod param;
 mod table;
 mod fixed;
 mod live;
@@ -23,6 +25,7 @@ mod locate;
 mod reference;
 
 pub use check::Checked;
+pub use disk::{Disk, Fsync, SavePoints};
 pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;

@@ -1,7 +1,8 @@
 //! Keys that whoever knows Redis' config file writes, and what to write here instead.
 
 use super::fixed::fixed;
-use super::table::{Section, param};
+use super::param::Section;
+use super::table::param;
 
 /// Names of Redis, and of this file in a wrong place, with what stands for them here.
 const INSTEAD: &[(&str, &str)] = &[
@@ -66,8 +67,10 @@ mod tests {
             ("requirepass", "write `requirepass` in [server]"),
             ("io-threads", "write `threads` in [server]"),
             ("min-slaves-to-write", "write `min-replicas-to-write` in [set]"),
-            ("appendonly", "it cannot be set and is always \"no\", because nothing is written to"),
-            ("save", "it cannot be set, because nothing is written to disk"),
+            ("appendonly", "write `appendonly` in [set]"),
+            ("save", "write `save` in [set]"),
+            ("rdbchecksum", "it cannot be set and is always \"yes\", because files are written"),
+            ("aclfile", "it cannot be set, because there is nothing yet"),
         ] {
             let told = advice(name).unwrap();
             let expected = format!("unknown key `{name}` here: {what}");

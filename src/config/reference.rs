@@ -1,8 +1,9 @@
 //! The reference of all settings as a table in Markdown, made from what reads them.
 
 use super::Config;
+use super::param::{Param, Section, When};
 use super::slot::Slot;
-use super::table::{PARAMS, Param, Section, When};
+use super::table::PARAMS;
 use crate::base::size::{format_duration, format_size};
 use std::fmt::Write;
 use std::time::Duration;

@@ -1,7 +1,8 @@
 //! A config file read again: what it may change while clients are served, and what it may not.
 
+use super::param::{Param, Section, When};
 use super::rewrite::REPLICAS;
-use super::table::{PARAMS, Param, Section, When};
+use super::table::PARAMS;
 use super::{Config, Listener};
 use crate::base::ids::RouteId;
 use crate::route::MemberConfig;

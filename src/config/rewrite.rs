@@ -6,8 +6,9 @@
 //! written.
 
 use super::Config;
+use super::param::{Param, Section};
 use super::slot::Slot;
-use super::table::{PARAMS, Param, Section};
+use super::table::PARAMS;
 use super::tree::{OutputLimit, OutputLimits};
 use crate::base::size::{format_duration, format_size};
 use crate::route::MemberConfig;
@@ -300,10 +301,13 @@ fn value(slot: &Slot, config: &Config) -> Option<Value> {
         Slot::Time { at, .. } if (at.of)(config).is_zero() => 0.into(),
         Slot::Time { at, .. } => format_duration(*(at.of)(config)).into(),
         Slot::Switch(at) => (*(at.of)(config)).into(),
-        Slot::Text(at) | Slot::Secret(at) => (at.of)(config).as_str().into(),
-        Slot::Loglevel(_) | Slot::Access(_) | Slot::CountHosted(_) | Slot::Writes(_) => {
-            slot.show(config).into()
-        }
+        Slot::Text(at) | Slot::FileName(at) | Slot::Secret(at) => (at.of)(config).as_str().into(),
+        Slot::Loglevel(_)
+        | Slot::Access(_)
+        | Slot::CountHosted(_)
+        | Slot::Writes(_)
+        | Slot::Fsync(_)
+        | Slot::Save(_) => slot.show(config).into(),
         Slot::Percentiles(at) => {
             (at.of)(config).iter().map(|it| percentile(*it)).collect::<Array>().into()
         }

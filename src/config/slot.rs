@@ -1,5 +1,6 @@
 //! How one parameter is read from text and shown as text: Redis' formats, Redis' refusals.
 
+use super::disk::{Fsync, SavePoints};
 use super::{AccessFrom, Config, FollowWrites, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::remote_address::RemoteUrl;
@@ -44,6 +45,8 @@ pub enum Slot {
     Switch(Lens<bool>),
     /// Any text.
     Text(Lens<String>),
+    /// The name of a file, without a path.
+    FileName(Lens<String>),
     /// A text that is never shown: long enough that nobody guesses it, or none.
     Secret(Lens<String>),
     /// A log level.
@@ -54,6 +57,10 @@ pub enum Slot {
     Writes(Lens<FollowWrites>),
     /// Whether hosted replicas count as replicas.
     CountHosted(Lens<CountHosted>),
+    /// When the append-only file is on disk.
+    Fsync(Lens<Fsync>),
+    /// When snapshots are made.
+    Save(Lens<SavePoints>),
     /// Output limits by kind of client.
     Limits(Lens<OutputLimits>),
     /// Percentiles.
@@ -84,12 +91,14 @@ impl Slot {
             Slot::Signed { at, .. } => (at.of)(config).to_string(),
             Slot::Time { at, .. } => show_time(*(at.of)(config)),
             Slot::Switch(at) => if *(at.of)(config) { "yes" } else { "no" }.to_owned(),
-            Slot::Text(at) => (at.of)(config).clone(),
+            Slot::Text(at) | Slot::FileName(at) => (at.of)(config).clone(),
             Slot::Secret(_) => "(hidden)".to_owned(),
             Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
             Slot::Access(at) => (at.of)(config).as_str().to_owned(),
             Slot::CountHosted(at) => (at.of)(config).as_str().to_owned(),
             Slot::Writes(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Fsync(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Save(at) => (at.of)(config).show(),
             Slot::Limits(at) => show_limits((at.of)(config)),
             Slot::Percentiles(at) => {
                 (at.of)(config).iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
@@ -131,6 +140,7 @@ impl Slot {
             Slot::Time { at, min } => *(at.of_mut)(config) = time(text, *min)?,
             Slot::Switch(at) => *(at.of_mut)(config) = switch(text)?,
             Slot::Text(at) => *(at.of_mut)(config) = text.to_owned(),
+            Slot::FileName(at) => *(at.of_mut)(config) = file_name(text)?,
             Slot::Secret(_) if (1..SECRET_BYTES_MIN).contains(&text.len()) => {
                 return Err(format!("argument must have at least {SECRET_BYTES_MIN} bytes"));
             }
@@ -139,6 +149,11 @@ impl Slot {
             Slot::Access(at) => *(at.of_mut)(config) = word(&AccessFrom::ALL, text)?,
             Slot::CountHosted(at) => *(at.of_mut)(config) = word(&CountHosted::ALL, text)?,
             Slot::Writes(at) => *(at.of_mut)(config) = word(&FollowWrites::ALL, text)?,
+            Slot::Fsync(at) => *(at.of_mut)(config) = word(&Fsync::ALL, text)?,
+            Slot::Save(at) => {
+                let points = SavePoints::parse(text).ok_or("Invalid save parameters")?;
+                *(at.of_mut)(config) = points;
+            }
             Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
             Slot::Master => take_master(config, text)?,
@@ -175,6 +190,7 @@ impl Slot {
             }
             Slot::Switch(_) => "true or false".to_owned(),
             Slot::Text(_) => "a text in quotes".to_owned(),
+            Slot::FileName(_) => "the name of a file in quotes, without a path".to_owned(),
             Slot::Secret(_) => {
                 format!("a text of at least {SECRET_BYTES_MIN} bytes in quotes, or \"\"")
             }
@@ -182,6 +198,8 @@ impl Slot {
             Slot::Access(_) => AccessFrom::ALL.map(|it| it.1).join(", "),
             Slot::CountHosted(_) => CountHosted::ALL.map(|it| it.1).join(", "),
             Slot::Writes(_) => FollowWrites::ALL.map(|it| it.1).join(", "),
+            Slot::Fsync(_) => Fsync::ALL.map(|it| it.1).join(", "),
+            Slot::Save(_) => SavePoints::ACCEPTED.to_owned(),
             Slot::Limits(_) => {
                 "normal, replica or pubsub, each with a hard limit, a soft limit and \
                                 seconds, like { pubsub = \"32mb 8mb 60\" }"
@@ -253,6 +271,16 @@ fn loglevel(text: &str) -> Result<LogLevel, String> {
         "info" => Ok(LogLevel::Notice),
         "trace" => Ok(LogLevel::Debug),
         _ => word(&LogLevel::ALL, text),
+    }
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    match text {
+        "" | "." | ".." => Err("argument must be the name of a file".to_owned()),
+        it if it.contains(['/', '\0', '\n']) => {
+            Err("argument can't be a path, just a filename".to_owned())
+        }
+        it => Ok(it.to_owned()),
     }
 }
 

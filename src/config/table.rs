@@ -1,89 +1,10 @@
 //! The one table of parameters: a row for each, with its section in the file and Redis' name.
 
 use super::Config;
+use super::param::{Param, Section, live, start};
 use super::slot::{Beyond, Slot, lens};
 use super::tree::Address;
 use crate::base::limits::{BACKLOG_BYTES_MIN, BULK_BYTES_MAX, QUERY_BYTES_MAX, REPLICAS_MAX};
-
-/// A section of the file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Section {
-    /// `[server]`
-    Server,
-    /// `[set]`
-    Set,
-    /// `[engine]`
-    Engine,
-    /// Not in the file.
-    Nowhere,
-}
-
-impl Section {
-    /// Its name in the file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Section::Server => "server",
-            Section::Set => "set",
-            Section::Engine => "engine",
-            Section::Nowhere => "",
-        }
-    }
-}
-
-/// When a parameter may change.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum When {
-    /// At run time too.
-    Live,
-    /// Only before the start.
-    Start,
-}
-
-/// One parameter.
-pub struct Param {
-    pub name: &'static str,
-    /// Redis' older name.
-    pub alias: Option<&'static str>,
-    pub section: Section,
-    pub when: When,
-    /// What it does, in one sentence.
-    pub what: &'static str,
-    pub slot: Slot,
-}
-
-impl Param {
-    /// Whether this is its name, or its older one, in any case.
-    pub fn is_called(&self, name: &str) -> bool {
-        let same = |it: &str| it.eq_ignore_ascii_case(name);
-        same(self.name) || self.alias.is_some_and(same)
-    }
-
-    /// Whether CONFIG GET tells it.
-    pub fn is_told(&self) -> bool {
-        !matches!(self.slot, Slot::Secret(_))
-    }
-
-    /// Its name in the file.
-    pub fn key(&self) -> String {
-        match self.section {
-            Section::Nowhere => self.name.to_owned(),
-            section => format!("{}.{}", section.name(), self.name),
-        }
-    }
-
-    const fn once(mut self, alias: &'static str) -> Param {
-        self.alias = Some(alias);
-        self
-    }
-}
-
-const fn live(section: Section, name: &'static str, what: &'static str, slot: Slot) -> Param {
-    Param { name, alias: None, section, when: When::Live, what, slot }
-}
-
-const fn start(section: Section, name: &'static str, what: &'static str, slot: Slot) -> Param {
-    Param { name, alias: None, section, when: When::Start, what, slot }
-}
 
 macro_rules! count {
     ($min:expr, $max:expr, $($path:tt)+) => {
@@ -393,6 +314,80 @@ pub const PARAMS: &[Param] = &[
             at: lens!(set.follow.diskless_load),
             words: &["disabled", "on-empty-db", "swapdb", "flush-before-load"],
         },
+    ),
+    start(
+        Set,
+        "dir",
+        "The directory in which data is kept; empty is none: nothing is written, and a restart \
+         loses everything.",
+        Slot::Text(lens!(set.disk.dir)),
+    ),
+    live(
+        Set,
+        "appendonly",
+        "Keeps an append-only file: every write, in the order in which they were made.",
+        Slot::Switch(lens!(set.disk.appendonly)),
+    ),
+    live(
+        Set,
+        "appendfsync",
+        "When the append-only file is on disk: always, before a write is answered; everysec, a \
+         second later; no, when the system likes.",
+        Slot::Fsync(lens!(set.disk.fsync)),
+    ),
+    start(
+        Set,
+        "appenddirname",
+        "The directory of the append-only file's parts, within `dir`.",
+        Slot::FileName(lens!(set.disk.aof_dir)),
+    ),
+    start(
+        Set,
+        "appendfilename",
+        "What the names of the append-only file's parts begin with.",
+        Slot::FileName(lens!(set.disk.aof_name)),
+    ),
+    live(
+        Set,
+        "aof-timestamp-enabled",
+        "Notes in the append-only file when its commands were written.",
+        Slot::Switch(lens!(set.disk.timestamps)),
+    ),
+    live(
+        Set,
+        "aof-load-truncated",
+        "Loads an append-only file whose end is missing, and cuts off what is not whole.",
+        Slot::Switch(lens!(set.disk.loads_truncated)),
+    ),
+    live(
+        Set,
+        "auto-aof-rewrite-percentage",
+        "Rewrites the append-only file when it has grown by so many percent; 0 is never.",
+        count!(0, INT_MAX, set.disk.rewrite_percentage),
+    ),
+    live(
+        Set,
+        "auto-aof-rewrite-min-size",
+        "But not while it is smaller.",
+        size!(0, i64::MAX, set.disk.rewrite_bytes_min),
+    ),
+    live(
+        Set,
+        "dbfilename",
+        "The name of the snapshot in `dir`.",
+        Slot::FileName(lens!(set.disk.dbfilename)),
+    ),
+    live(
+        Set,
+        "save",
+        "When a snapshot is made: after so many seconds, if there were so many changes.",
+        Slot::Save(lens!(set.disk.save)),
+    ),
+    live(
+        Set,
+        "stop-writes-on-bgsave-error",
+        "Refuses writes after a snapshot that could not be made, while `save` asks for some.",
+        Slot::Switch(lens!(set.disk.stops_writes)),
     ),
     live(
         Engine,

@@ -1,11 +1,12 @@
 //! The checked configuration, and its defaults.
 
+use super::disk::Disk;
 use super::locate::Place;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::base::remote_address::RemoteAddress;
 use crate::engine::Thresholds;
 use crate::route::CountHosted;
-use crate::route::{Level, MemberConfig, MinReplicas, Routes, Selector, StickyScope};
+use crate::route::{Acks, Level, MemberConfig, MinReplicas, Routes, Selector, StickyScope};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -163,6 +164,8 @@ pub struct ReplicaSet {
     pub master: Option<RemoteAddress>,
     /// How it follows one.
     pub follow: Follow,
+    /// What is written to disk.
+    pub disk: Disk,
 }
 
 /// How a set follows a remote master.
@@ -249,6 +252,13 @@ impl Follow {
 }
 
 impl ReplicaSet {
+    /// The setting that asks for a file where there is no directory for it.
+    pub(super) fn lacks_dir(&self) -> Option<&'static str> {
+        let disk = &self.disk;
+        let asks = [("appendonly", disk.appendonly), ("save", !disk.save.is_empty())];
+        asks.into_iter().find(|it| it.1 && disk.dir.is_empty()).map(|it| it.0)
+    }
+
     /// The gate writes pass, if there is one: both of its settings must say something.
     pub fn gate(&self) -> Option<MinReplicas> {
         match (self.min_replicas, self.max_lag) {
@@ -286,7 +296,11 @@ impl Config {
     /// What no server could keep, if these settings ask for it. Told of a file and flags at the
     /// start; CONFIG SET takes such settings, as Redis does.
     pub(super) fn contradiction(&self) -> Option<(Place, String)> {
-        self.lost_member().or_else(|| self.strange_member()).or_else(|| self.shut_gate())
+        self.lost_member()
+            .or_else(|| self.strange_member())
+            .or_else(|| self.shut_gate())
+            .or_else(|| self.no_dir())
+            .or_else(|| self.no_file_to_wait_for())
     }
 
     fn lost_member(&self) -> Option<(Place, String)> {
@@ -312,6 +326,23 @@ impl Config {
                 at.checked_sub(1).map_or(Place::Consistency(key), |it| Place::Route(it, key));
             Some((place, format!("route `{name}` names member `{strange}`; there are {known}")))
         })
+    }
+
+    fn no_file_to_wait_for(&self) -> Option<(Place, String)> {
+        if self.set.disk.has_aof() {
+            return None;
+        }
+        let at = self.routes.all().iter().position(|it| it.acks == Acks::Fsync)?;
+        let place =
+            at.checked_sub(1).map_or(Place::Consistency("acks"), |it| Place::Route(it, "acks"));
+        let why = "acks = \"fsync\" needs an append-only file: set set.dir and set.appendonly";
+        Some((place, why.to_owned()))
+    }
+
+    fn no_dir(&self) -> Option<(Place, String)> {
+        let key = self.set.lacks_dir()?;
+        let why = format!("set.{key} needs set.dir: without a directory nothing is written");
+        Some((Place::Set(key), why))
     }
 
     fn shut_gate(&self) -> Option<(Place, String)> {
@@ -515,6 +546,7 @@ impl Default for ReplicaSet {
             hz: 10,
             master: None,
             follow: Follow::default(),
+            disk: Disk::default(),
         }
     }
 }

@@ -115,6 +115,11 @@ pub fn stats(snapshot: &Snapshot, names: &Names) -> String {
     line(&mut text, "\r\n# Long work");
     line(&mut text, format_args!("long_waiting:{}", snapshot.long_work.waiting));
     line(&mut text, format_args!("long_refused:{}", snapshot.long_work.refused));
+    line(&mut text, "\r\n# Disk");
+    line(&mut text, format_args!("fsync_us:{}", Spread::whole(&snapshot.disk.fsync_us)));
+    line(&mut text, format_args!("fsync_failed:{}", snapshot.disk.failed_fsyncs));
+    line(&mut text, format_args!("aof_bytes:{}", snapshot.disk.aof_bytes));
+    line(&mut text, format_args!("aof_grown_bytes:{}", snapshot.disk.aof_grown_bytes));
     line(&mut text, "\r\n# Keyspace");
     line(&mut text, format_args!("keyspace_hits:{}", snapshot.tally().hits));
     line(&mut text, format_args!("keyspace_misses:{}", snapshot.tally().misses));
@@ -428,6 +433,12 @@ ladder_wait{route=default,member=n2}:3
 # Long work
 long_waiting:0
 long_refused:0
+
+# Disk
+fsync_us:count=0,p50=0,p99=0,p99.9=0,max=0
+fsync_failed:0
+aof_bytes:0
+aof_grown_bytes:0
 
 # Keyspace
 keyspace_hits:60

@@ -29,6 +29,14 @@ pub fn stats_json(snapshot: &Snapshot, names: &Names) -> String {
             it.name("waiting").number(snapshot.long_work.waiting);
             it.name("refused").number(snapshot.long_work.refused);
         });
+        it.name("disk").object(|it| {
+            let disk = &snapshot.disk;
+            it.name("fsyncs").number(disk.fsync_us.count());
+            spread(it.name("fsync-us"), &disk.fsync_us, |it| it.to_string());
+            it.name("failed-fsyncs").number(disk.failed_fsyncs);
+            it.name("aof-bytes").number(disk.aof_bytes);
+            it.name("aof-grown-bytes").number(disk.aof_grown_bytes);
+        });
         it.name("keyspace").object(|it| {
             it.name("hits").number(snapshot.tally().hits);
             it.name("misses").number(snapshot.tally().misses);

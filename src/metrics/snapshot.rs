@@ -21,6 +21,8 @@ pub struct Snapshot {
     tally: Tally,
     /// Who waits for threads for long work; known only to who is asked for all of it.
     pub long_work: LongWork,
+    /// The append-only file, likewise.
+    pub disk: DiskUse,
 }
 
 /// Who waits for threads for long work.
@@ -30,6 +32,19 @@ pub struct LongWork {
     pub waiting: u64,
     /// Requests that were refused because too many waited.
     pub refused: u64,
+}
+
+/// The append-only file.
+#[derive(Clone, Default, Debug)]
+pub struct DiskUse {
+    /// How long it took to get it on disk, in microseconds.
+    pub fsync_us: Distribution,
+    /// Times that this failed.
+    pub failed_fsyncs: u64,
+    /// Bytes of the file.
+    pub aof_bytes: u64,
+    /// What it has grown by since it was rewritten.
+    pub aof_grown_bytes: u64,
 }
 
 /// How far behind the master reads were, when they were served.

@@ -51,6 +51,8 @@ pub struct Wanted {
     /// Places of those that were in sync when the write was made. All that still are must have it,
     /// and one replica at least.
     in_sync: Option<Vec<MemberId>>,
+    /// It must be on disk here.
+    is_synced: bool,
     /// Without an end when zero.
     timeout: Duration,
 }
@@ -88,8 +90,13 @@ impl Wanted {
         mut asked: impl Iterator<Item = AskedAcks>,
     ) -> Option<Wanted> {
         let mut most = asked.next()?;
-        let mut wanted =
-            Wanted { count: 0, all: Places::default(), in_sync: None, timeout: most.timeout };
+        let mut wanted = Wanted {
+            count: 0,
+            all: Places::default(),
+            in_sync: None,
+            is_synced: false,
+            timeout: most.timeout,
+        };
         wanted.add(most.acks, set, member_list);
         for it in asked {
             wanted.add(it.acks, set, member_list);
@@ -100,8 +107,25 @@ impl Wanted {
             };
             most = if most.acks.covers(it.acks) { most } else { it };
         }
-        let is_any = 0 < wanted.count || !wanted.all.is_empty() || wanted.in_sync.is_some();
-        is_any.then_some(wanted)
+        (wanted.is_synced || wanted.wants_replicas()).then_some(wanted)
+    }
+
+    fn wants_replicas(&self) -> bool {
+        0 < self.count || !self.all.is_empty() || self.in_sync.is_some()
+    }
+
+    /// Whether it must be on disk here.
+    pub fn wants_sync(&self) -> bool {
+        self.is_synced
+    }
+
+    /// What else is to be waited for, when [`Wanted::condition`] has come to hold.
+    pub fn next_condition(&self, set: &ReplicaSet, offset: Offset) -> Option<Condition> {
+        if !self.is_synced || !self.wants_replicas() {
+            return None;
+        }
+        let is_there = self.confirmed(set, offset, set.acked_by(offset)).is_final();
+        (!is_there).then(|| self.condition_of_replicas())
     }
 
     fn add(&mut self, acks: Acks, set: &ReplicaSet, member_list: &MemberList) {
@@ -109,6 +133,7 @@ impl Wanted {
         let in_sync = |it: &&std::sync::Arc<Member>| it.id != master && it.is_in_sync();
         match acks {
             Acks::None => {}
+            Acks::Fsync => self.is_synced = true,
             Acks::Count(count) => self.count = self.count.max(count.into()),
             Acks::All => {
                 let replicas = present(member_list).map(|it| it.id).filter(|it| *it != master);
@@ -128,6 +153,10 @@ impl Wanted {
 
     /// When there is nothing more to wait for.
     pub fn condition(&self) -> Condition {
+        if self.is_synced { Condition::Durable } else { self.condition_of_replicas() }
+    }
+
+    fn condition_of_replicas(&self) -> Condition {
         if !self.all.is_empty() {
             // Those in sync are among all of them.
             let count = self.count.max(usize::from(self.in_sync.is_some()));

@@ -1,6 +1,7 @@
 //! The replica set: its members, who is master, and the log.
 
 use super::apply_budget::Rate;
+use super::disk_state::OnDisk;
 use super::key_waiters::KeyWaiters;
 use super::member::Member;
 use super::member_state::MemberFlags;
@@ -74,6 +75,7 @@ pub struct ReplicaSet {
     pub(super) links: AtomicUsize,
     /// The replicas on the wire.
     pub wire: Wire,
+    pub(super) on_disk: OnDisk,
     /// What feeds and failovers have seen, until the metrics collect it.
     pub seen: Mutex<Batch>,
 }
@@ -161,6 +163,7 @@ impl ReplicaSet {
             panic_log: LogLimit::default(),
             links: AtomicUsize::new(0),
             wire: Wire::default(),
+            on_disk: OnDisk::default(),
             seen: Mutex::new(Batch::default()),
         }
     }

@@ -37,6 +37,7 @@ impl Condition {
                 replicas(set).filter(may_serve).map(Member::applied).max()
             }
             Condition::Streamed => Some(set.head()),
+            Condition::Durable => Some(set.durable()),
             Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
             Condition::Free { member } => {
                 let member = set.member(member);
@@ -52,6 +53,7 @@ impl Condition {
             Condition::AckedBy(_) | Condition::InSync { .. } | Condition::AckedByAll { .. } => true,
             Condition::Readable { .. }
             | Condition::Streamed
+            | Condition::Durable
             | Condition::Unpaused
             | Condition::Free { .. }
             | Condition::Never => false,
@@ -90,6 +92,9 @@ impl ReplicaSet {
         let key = self.waiters.enter(condition, offset, who, block);
         if condition.wants_acks() {
             self.ask_wire(offset, clock::mono_now());
+        }
+        if condition == Condition::Durable {
+            self.ask_sync(offset);
         }
         let wait = Wait { set: self.clone(), condition, key };
         // Whoever made it hold before the wait was there has woken nobody.

@@ -35,6 +35,8 @@ pub enum Condition {
     Readable { member: MemberId, allowed: Places },
     /// The stream has come as far: that of a remote master.
     Streamed,
+    /// The stream is on disk as far.
+    Durable,
     /// Clients are not held back by CLIENT PAUSE. The end of its time is not told: whoever waits
     /// for it knows when that is.
     Unpaused,

@@ -17,6 +17,8 @@ pub enum Acks {
     /// All replicas that are in service and being fed when the write is made, and one at least. One
     /// that is paused, drained or disconnected meanwhile is no longer waited for.
     InSync,
+    /// None, but it is on disk here.
+    Fsync,
     /// All replicas of the set, those too that are paused or disconnected.
     All,
 }
@@ -25,6 +27,8 @@ impl Acks {
     /// Whether what this asks for is always at least what `other` asks for.
     pub fn covers(self, other: Acks) -> bool {
         match (self, other) {
+            (Acks::Fsync, Acks::Fsync) => true,
+            (Acks::All, Acks::Fsync) => false,
             (Acks::All, _) | (_, Acks::None) | (Acks::InSync, Acks::InSync | Acks::Count(1)) => {
                 true
             }
@@ -142,8 +146,10 @@ impl Routes {
         let rules = || order.iter().map(|it| &routes[it.index()]);
         let looks_at_keys = rules().any(|it| !it.matches.keys.is_empty());
         let all_acks = || rules().chain(&routes[..1]).map(|it| it.acks);
-        let mixes_acks = all_acks().any(|it| it == Acks::InSync)
-            && all_acks().any(|it| matches!(it, Acks::Count(_)));
+        let of_replicas = |it| !matches!(it, Acks::None | Acks::Fsync);
+        let mixes_acks = (all_acks().any(|it| it == Acks::InSync)
+            && all_acks().any(|it| matches!(it, Acks::Count(_))))
+            || (all_acks().any(|it| it == Acks::Fsync) && all_acks().any(of_replicas));
         let refuses = rules().any(|it| it.refuses);
         Routes { routes, order, level, looks_at_keys, mixes_acks, refuses }
     }
@@ -269,7 +275,8 @@ impl Routes {
         let missing = match (class, self.get(route).acks) {
             (Class::Write, Acks::All) => 0,
             (Class::Write, Acks::InSync) => 1,
-            (Class::Write, Acks::Count(count)) => u16::MAX - count,
+            (Class::Write, Acks::Count(count)) => u16::MAX - 1 - count,
+            (Class::Write, Acks::Fsync) => u16::MAX - 1,
             _ => u16::MAX,
         };
         (missing, self.level(route, None, None).weakness())
@@ -482,9 +489,10 @@ mod tests {
 
     #[test]
     fn acks_that_differ_in_kind_do_not_cover_each_other() {
-        let all = [Acks::None, Acks::Count(1), Acks::Count(2), Acks::InSync, Acks::All];
+        let all =
+            [Acks::None, Acks::Count(1), Acks::Count(2), Acks::InSync, Acks::All, Acks::Fsync];
         let covers = |it: Acks| all.iter().filter(|other| it.covers(**other)).count();
-        assert_eq!(all.map(covers), [1, 2, 3, 3, 5]);
+        assert_eq!(all.map(covers), [1, 2, 3, 3, 5, 2]);
         assert!(Acks::InSync.covers(Acks::Count(1)) && !Acks::InSync.covers(Acks::Count(2)));
         let acks = |acks| Route { acks, ..rule("r", Level::Master, Match::default()) };
         let mixes = |it: Vec<Route>| Routes::new(Level::Sticky, acks(Acks::Count(1)), it);

@@ -3,6 +3,7 @@
 
 pub mod allocation;
 pub mod clock;
+pub mod disk;
 mod inbox;
 pub mod link;
 mod local;

@@ -44,6 +44,16 @@ pub async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     async_std::task::spawn_blocking(work).await
 }
 
+/// Runs work that does not end on a thread of its own.
+pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// Lets the calling thread, which is nobody's but ours, rest.
+pub fn rest(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Waits.
 pub async fn sleep(time: Duration) {
     async_io::Timer::after(time).await;

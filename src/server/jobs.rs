@@ -1,5 +1,6 @@
 //! Work that takes its time: it is done apart from the workers, and its reply fills a slot.
 
+use super::disk::save_now;
 use super::failover::fail_over_to_replica;
 use super::forward::forward;
 use super::leased::forward_leased;
@@ -38,6 +39,7 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
         Job::Forward(forwarded) => forward(server, *forwarded).await,
         Job::Leased(forwarded, how) => forward_leased(server, client, *forwarded, how).await,
         Job::Rewrite => rewrite(server, client).await,
+        Job::Save => save(server).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
     }
 }
@@ -94,6 +96,13 @@ async fn follow(master: Option<RemoteAddress>, server: &Arc<Server>) -> JobReply
     let server = server.clone();
     let done = tasks::apart(move || server.follow_at_run_time(master)).await;
     JobReply { reply: done.map(JobReply::line).map_err(|it| it.to_string()), wrote: None }
+}
+
+/// SAVE: it writes a file.
+async fn save(server: &Arc<Server>) -> JobReply {
+    let server = server.clone();
+    let done = tasks::apart(move || save_now(&server)).await;
+    JobReply { reply: done.map(|()| JobReply::line("OK")), wrote: None }
 }
 
 /// CONFIG REWRITE: it reads a file and writes it.

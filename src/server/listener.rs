@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::placement::Threads;
-use super::shell::serve;
+use super::shell::{Waits, serve};
 use crate::runtime::stream::{Acceptor, Socket};
 use crate::runtime::{clock, tasks};
 use crate::state::Server;
@@ -77,7 +77,7 @@ fn welcome(server: &Arc<Server>, threads: &Arc<Threads>, listener: &Listener, so
     };
     let connection = Connection::open(server.clone(), client, listener.name.clone(), now);
     let (place, its) = (threads.place(), threads.clone());
-    threads.spawn(place, move || serve(connection, None, socket, place, its));
+    threads.spawn(place, move || serve(connection, Waits::default(), socket, place, its));
 }
 
 /// The peer is turned away whether or not it hears why.

@@ -20,8 +20,10 @@ mod cron;
 mod dropped;
 mod follow;
 mod drain;
+mod disk;
 
 pub use cron::{cron, start_feeds};
+pub use disk::{AofRepair, Store, check_aof, start as keep_files};
 pub use drain::drain;
 pub use follow::follow;
 pub use listener::{Listener, listen};

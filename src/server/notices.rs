@@ -28,7 +28,8 @@ impl Notices {
             log::log!(level, "event=ladder step={} count={reads}", kind.as_str());
         }
         let followers = server.set.followers(now);
-        let lagging: Vec<&FollowerStatus> = followers.iter().filter(|it| lags(it)).collect();
+        let replicas = followers.iter().filter(|it| it.is_replica());
+        let lagging: Vec<&FollowerStatus> = replicas.filter(|it| lags(it)).collect();
         let (begun, over) = self.changed(lagging.iter().map(|it| it.name.clone()).collect());
         if let Some(worst) = lagging.iter().max_by_key(|it| it.behind_us)
             && !begun.is_empty()

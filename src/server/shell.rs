@@ -1,7 +1,7 @@
 //! The shell around a connection: its socket, its mailbox and its alarm. It decides nothing: what
 //! happens becomes an event, what the core wants is done.
 
-use super::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
+use super::connection::{Action, BatchContext, Connection, Event, SYNC, Why, WorkerScratch};
 use super::jobs;
 use super::placement::{Place, Placement, Threads};
 use super::replica_link::serve_replica;
@@ -45,6 +45,8 @@ pub struct Shell {
     alarm: Alarm,
     /// The wait of the core, while it has one that others end.
     wait: Option<Wait>,
+    /// Its wait for the disk, while replies are held for that.
+    sync: Option<Wait>,
     /// Who is woken by the mailbox, when somebody is.
     mailbox_waker: Option<Waker>,
     /// There may be something to read, of which nobody will tell.
@@ -78,11 +80,20 @@ enum Next {
     End(Why),
 }
 
-/// Serves a connection over this socket until it ends, or goes on at another thread. It may have a
-/// `wait` that began elsewhere.
+/// What a connection waits for.
+#[derive(Default)]
+pub struct Waits {
+    /// What its core waits for.
+    wait: Option<Wait>,
+    /// The disk.
+    sync: Option<Wait>,
+}
+
+/// Serves a connection over this socket until it ends, or goes on at another thread. It may have
+/// `waits` that began elsewhere.
 pub async fn serve(
     connection: Connection,
-    wait: Option<Wait>,
+    waits: Waits,
     socket: Socket,
     place: Place,
     threads: Arc<Threads>,
@@ -90,7 +101,8 @@ pub async fn serve(
     match Stream::new(socket) {
         Ok(stream) => {
             let shell = Shell::new(connection, stream, Placement::at(place), threads);
-            Shell { wait, ..shell }.run().await;
+            let Waits { wait, sync } = waits;
+            Shell { wait, sync, ..shell }.run().await;
         }
         Err(error) => log::warn!("event=watch-failed why={error}"),
     }
@@ -110,6 +122,7 @@ impl Shell {
             stream,
             alarm: Alarm::default(),
             wait: None,
+            sync: None,
             mailbox_waker: None,
             may_read: false,
             has_peer_ended: false,
@@ -147,11 +160,12 @@ impl Shell {
 
     /// Another thread serves it from here on.
     fn move_to(self, place: Place) {
-        let Shell { connection, wait, stream, threads, .. } = self;
+        let Shell { connection, wait, sync, stream, threads, .. } = self;
         match stream.into_socket() {
             Ok(socket) => {
                 let its = threads.clone();
-                threads.spawn(place, move || serve(connection, wait, socket, place, its));
+                let waits = Waits { wait, sync };
+                threads.spawn(place, move || serve(connection, waits, socket, place, its));
             }
             Err(error) => log::warn!("event=watch-failed why={error}"),
         }
@@ -264,6 +278,8 @@ impl Shell {
     /// Tells of a peer that has gone, once nothing that it has sent can be served any more.
     fn close_if_gone(&mut self, scratch: &mut WorkerScratch) {
         let goes_on = self.connection.has_more() && !self.connection.is_long_next();
+        // It may read what is held for the disk.
+        let goes_on = goes_on || self.connection.caller.is_unsynced();
         if self.has_peer_ended && !goes_on {
             self.handle(Event::PeerClosed, scratch);
         }
@@ -271,7 +287,7 @@ impl Shell {
 
     fn next(&mut self) -> Next {
         let connection = &self.connection;
-        let is_sent = connection.poll_transmit().is_none();
+        let is_sent = connection.poll_transmit().is_none() && !connection.caller.is_unsynced();
         if connection.is_closing() && is_sent {
             return self.follows.take().map_or(Next::End(Why::Done), Next::Follow);
         }
@@ -285,6 +301,7 @@ impl Shell {
         // Everything that had arrived is answered, as far as it can be: the time to leave. What
         // waits is told to end by a message of its own.
         let waits_or_works = connection.is_blocked() || connection.is_at_work();
+        let waits_or_works = waits_or_works || connection.caller.is_unsynced();
         if connection.caller.server.is_closing() && !waits_or_works {
             return Next::End(Why::ServerClosing);
         }
@@ -443,7 +460,8 @@ impl Shell {
         for action in std::mem::take(&mut self.actions) {
             match action {
                 // Nobody is left to wait for it.
-                Action::Block(..) | Action::Apart(..) if is_over => {}
+                Action::Block(..) | Action::Apart(..) | Action::Sync(_) if is_over => {}
+                Action::Sync(offset) => self.wait_for_disk(offset),
                 Action::Block(id, on) => self.block(id, on),
                 Action::Apart(job, slot) => self.start(job, slot),
                 Action::Later(jobs) => self.start_later(jobs),
@@ -475,6 +493,16 @@ impl Shell {
         self.wait = set.wait_for(condition, offset, client.clone(), id);
         if self.wait.is_none() {
             client.mailbox.post(Message::Woken(id));
+        }
+    }
+
+    fn wait_for_disk(&mut self, offset: Offset) {
+        self.sync = None;
+        let client = self.connection.caller.client.clone();
+        let set = &self.connection.caller.server.set;
+        self.sync = set.wait_for(Condition::Durable, offset, client.clone(), SYNC);
+        if self.sync.is_none() {
+            client.mailbox.post(Message::Woken(SYNC));
         }
     }
 

@@ -16,6 +16,8 @@ mod long_queue;
 mod memory;
 mod server;
 mod follow;
+mod persistence;
+mod files;
 pub mod version;
 
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
@@ -27,6 +29,9 @@ pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UnblockAs};
 pub use memory::Memory;
+pub use persistence::{
+    AofStatus, Background, DiskStatus, LoadStatus, Orders, Persistence, SaveStatus,
+};
 pub use rates::{Gains, Rates};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};

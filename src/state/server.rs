@@ -7,6 +7,7 @@ use super::failover::Failovers;
 use super::forwarding::Forwarding;
 use super::log_limits::LogLimits;
 use super::long_queue::LongQueue;
+use super::persistence::Persistence;
 use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
@@ -19,12 +20,13 @@ use crate::metrics::shards::Shards;
 use crate::metrics::snapshot::{LongWork, Snapshot};
 use crate::node::{AllowedMembers, MemberList, ReplicaSet, new_replid};
 use crate::pubsub::PubSub;
+use crate::runtime::disk::Disk;
 use crate::runtime::{allocation, clock, lazyfree, process, tasks};
 use crate::session::{Session, SharedFloor, SharedFloors, Subscriptions, TokenSigner};
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use std::sync::{Arc, OnceLock};
 
 /// Open files beside the clients' sockets: listeners, the reactor's, the log's (Redis'
 /// `CONFIG_MIN_RESERVED_FDS`).
@@ -104,6 +106,9 @@ pub struct Server {
     pub forwarding: Forwarding,
     /// The floors that sessions share.
     pub shared_floors: Arc<SharedFloors>,
+    /// What is done with files.
+    pub persistence: Persistence,
+    pub(super) disk: OnceLock<Arc<dyn Disk>>,
     settings: RwLock<Arc<Config>>,
     settings_generation: AtomicU64,
     changing: Mutex<()>,
@@ -148,6 +153,8 @@ impl Server {
             failovers: Failovers::default(),
             forwarding: Forwarding::new(workers),
             shared_floors: Arc::default(),
+            persistence: Persistence::default(),
+            disk: OnceLock::new(),
             config_file: Mutex::new(ConfigFile::new(name, source, settings.clone())),
             settings: RwLock::new(settings),
             settings_generation: AtomicU64::new(1),
@@ -301,6 +308,7 @@ impl Server {
         let (waiting, refused) = (self.long_queue.waiting() as u64, self.long_queue.refused());
         let mut snapshot = self.metrics.snapshot();
         snapshot.long_work = LongWork { waiting, refused };
+        snapshot.disk = self.persistence.disk_use();
         snapshot
     }
 

@@ -101,6 +101,13 @@ impl Server {
         start_in(&line, flags, |dir, port| write_config(dir, text, port))
     }
 
+    /// As [`Server::entourage_with_config`], at a port that another has had.
+    pub fn entourage_with_config_at(port: u16, text: &str) -> Server {
+        let line = format!("{} serve --config {CONFIG}", our_binary());
+        let started = try_start_at(port, &line, &[], |dir, port| write_config(dir, text, port));
+        started.unwrap_or_else(|why| panic!("{line}: {why}"))
+    }
+
     /// One redis-server and one of ours, each at a port and at a unix socket.
     pub fn both() -> [Server; 2] {
         let redis = Server::redis(&["--unixsocket", SOCKET]);

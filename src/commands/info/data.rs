@@ -1,4 +1,4 @@
-//! Sections about the data: persistence, replication, keyspace.
+//! Sections about the data: replication, keyspace.
 
 use super::follows;
 use super::lines::{Lines, read};
@@ -9,35 +9,6 @@ use crate::node::FollowerStatus;
 use crate::replication::{DisconnectReason, FollowerKind, FollowerState};
 use crate::runtime::clock;
 use crate::state::Server;
-
-/// Nothing is written to disk, and INFO's readers must learn that in Redis' words.
-pub fn persistence(server: &Server, lines: &mut Lines) {
-    let changes = {
-        let member_list = server.set.member_list();
-        server.set.read(&member_list[server.set.master().index()]).engine().written().changes
-    };
-    lines.line("loading", 0);
-    lines.line("async_loading", 0);
-    lines.zeros(&["current_cow_peak", "current_cow_size", "current_cow_size_age"]);
-    lines.line("current_fork_perc", "0.00");
-    lines.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
-    lines.line("rdb_changes_since_last_save", changes);
-    lines.line("rdb_bgsave_in_progress", 0);
-    // Redis says `ok` and when it started: here nothing ever was or will be saved.
-    lines.line("rdb_last_save_time", 0);
-    lines.line("rdb_last_bgsave_status", "never");
-    lines.line("rdb_last_bgsave_time_sec", -1);
-    lines.line("rdb_current_bgsave_time_sec", -1);
-    lines.zeros(&["rdb_saves", "rdb_last_cow_size"]);
-    lines.zeros(&["rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
-    lines.zeros(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    lines.line("aof_last_rewrite_time_sec", -1);
-    lines.line("aof_current_rewrite_time_sec", -1);
-    lines.line("aof_last_bgrewrite_status", "ok");
-    lines.zeros(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    lines.line("aof_last_write_status", "ok");
-    lines.zeros(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
-}
 
 /// Who follows whom. A replica on the wire stands as Redis lists it; a hosted one, which nobody
 /// can dial, has a line of its own kind, so that nobody takes it for a server.

@@ -15,6 +15,7 @@ pub mod replication;
 pub mod failover;
 mod follow;
 pub mod server;
+mod disk;
 pub mod config;
 pub mod latency;
 pub mod slowlog;
@@ -40,6 +41,7 @@ const FAMILIES: &[&[SessionRow]] = &[
     failover::ROWS,
     follow::ROWS,
     server::ROWS,
+    disk::ROWS,
     config::ROWS,
     latency::ROWS,
     slowlog::ROWS,

@@ -208,7 +208,12 @@ fn acks(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     match context.args.left() {
         0 => tell_acks(context),
         _ => {
-            context.session.acks = asked_acks(&mut context.args)?;
+            let asked = asked_acks(&mut context.args)?;
+            let has_aof = context.server.settings().set.disk.has_aof();
+            if asked.is_some_and(|it| it.acks == Acks::Fsync) && !has_aof {
+                return Err(NO_FILE);
+            }
+            context.session.acks = asked;
             match too_many(context) {
                 Some(told) => context.reply.simple(&told),
                 None => context.reply.ok(),
@@ -217,6 +222,9 @@ fn acks(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     }
     Ok(Outcome::Answered)
 }
+
+const NO_FILE: Fault =
+    Fault::Static("ERR acks fsync needs an append-only file: set.dir and set.appendonly");
 
 /// What there is to say of acks that no write can get now. They are taken all the same: replicas
 /// come and go.
@@ -247,12 +255,14 @@ fn tell_acks(context: &mut CommandContext<'_>) {
         Acks::Count(count) => context.reply.bulk_int(count.into()),
         Acks::InSync => context.reply.bulk(b"in-sync"),
         Acks::All => context.reply.bulk(b"all"),
+        Acks::Fsync => context.reply.bulk(b"fsync"),
     }
     context.reply.int(asked.timeout.as_millis() as i64);
 }
 
 fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
-    const NOT_A_COUNT: Fault = Fault::Static("ERR acks is a number of replicas, in-sync, or all");
+    const NOT_A_COUNT: Fault =
+        Fault::Static("ERR acks is a number of replicas, in-sync, all, or fsync");
     const NO_TIMEOUT: Fault = Fault::Static(
         "ERR a timeout in milliseconds is missing behind the number of replicas, 0 for one without \
          an end: PROXY ACKS 1 1000",
@@ -262,6 +272,8 @@ fn asked_acks(args: &mut Args<'_>) -> Result<Option<AskedAcks>, Fault> {
     );
     let acks = if args.word("all") {
         Acks::All
+    } else if args.word("fsync") {
+        Acks::Fsync
     } else if args.word("in-sync") || args.word("all-in-sync") {
         Acks::InSync
     } else {

@@ -1,6 +1,7 @@
 //! Verbs about the stream and who has applied it.
 
 use crate::base::limits::REPLICAS_MAX;
+use crate::base::position::Offset;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{BlockOn, CommandContext, Outcome, Resume, SessionRow, session_row};
@@ -148,7 +149,8 @@ fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::block(on, timeout, Resume::CountAcks(offset)))
 }
 
-/// Nobody keeps an append-only file, so what is asked for never comes.
+/// What is in the append-only file here is waited for. What replicas have in theirs nobody tells
+/// yet, so that never comes.
 fn wait_aof(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if context.server.set.is_following() {
         return Err(Fault::Static(
@@ -166,18 +168,19 @@ fn wait_aof(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Err(Fault::NotPositive);
     }
     let timeout = timeout(context)?;
-    if local == 1 {
+    let has_aof = context.server.settings().set.disk.has_aof();
+    if local == 1 && !has_aof {
         return Err(Fault::Static(
             "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
         ));
     }
-    if replicas != 0 {
-        return Ok(Outcome::block(BlockOn::Time, timeout, Resume::CountFsyncs));
-    }
-    context.reply.array(2);
-    context.reply.int(0);
-    context.reply.int(0);
-    Ok(Outcome::Answered)
+    let offset = context.session.last_write;
+    let on = match (local, replicas) {
+        (_, 1..) => BlockOn::Time,
+        (0, _) => BlockOn::Offset(Condition::Streamed, Offset::ZERO),
+        _ => BlockOn::Offset(Condition::Durable, offset),
+    };
+    Ok(Outcome::block(on, timeout, Resume::CountFsyncs(offset)))
 }
 
 /// Milliseconds, without an end when 0.

@@ -39,9 +39,6 @@ pub const ROWS: &[SessionRow] = &[
     session_row("TIME", Exactly(1), QUICK, time)
         .says(Group::Server, "2.6.0", "O(1)", "Answers the server's time.", "")
         .tips(VARIES),
-    session_row("LASTSAVE", Exactly(1), QUICK.union(Flags::DANGEROUS), last_save)
-        .says(Group::Server, "1.0.0", "O(1)", "Answers when data was last saved.", "")
-        .tips(VARIES),
     session_row("LOLWUT", AtLeast(1), Flags::FAST, lolwut).says(
         Group::Server,
         "5.0.0",
@@ -101,13 +98,6 @@ fn time(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::Answered)
 }
 
-/// Nothing is saved: as for a Redis that never has, the time of the start.
-/// Never, as INFO has it.
-fn last_save(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.int(0);
-    Ok(Outcome::Answered)
-}
-
 /// A master, and those who walk with it.
 const PICTURE: &str = r"
              \|/
@@ -151,6 +141,14 @@ fn shut_down(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         (true, true, _) => Err(Fault::Syntax),
         (.., true) if save || no_save || other => Err(Fault::Syntax),
         (.., true) => Err(Fault::Static("ERR No shutdown in progress.")),
+        (_, true, _) => {
+            context.server.persistence.set_ending(false);
+            Ok(Outcome::ShutDown)
+        }
+        (true, ..) if context.server.disk().is_some() => {
+            context.server.persistence.set_ending(true);
+            Ok(Outcome::ShutDown)
+        }
         (true, ..) => {
             log::warn!("event=shutdown-refused why=no-persistence");
             Err(Fault::Static("ERR Errors trying to SHUTDOWN. Check logs."))

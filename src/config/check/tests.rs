@@ -260,9 +260,7 @@ fn what_is_wrong_is_refused_with_its_place() {
         ),
         (
             "[set]\nappendonly = true\n",
-            "2: unknown key `appendonly` here: it cannot be set and is always \"no\", \
-             because nothing is written to disk: everything is in memory, and a restart loses it"
-                .to_owned(),
+            "2: set.appendonly needs set.dir: without a directory nothing is written".to_owned(),
         ),
         (
             "requirepass = \"x\"\n",

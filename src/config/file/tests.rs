@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::ids::RouteId;
-use crate::config::table::When;
+use crate::config::param::When;
 use crate::route::Step;
 
 const DEFAULTS: &str = include_str!("../../../config/entourage.toml");
@@ -216,12 +216,8 @@ fn consistency_values_say_what_they_take() {
         ("on-lag = [\"catchup\"]", "write a list of steps: catch-up, other-replica, wait with"),
         ("on-lag = \"masters\"", "write a list of steps: catch-up, other-replica, wait with"),
         ("on-lag = [\"error\", \"master\"]", "write nothing behind error; master would never"),
-        ("acks = 101", "write a number from 0 to 100, \"in-sync\" or \"all\""),
-        ("acks = \"some\"", "write a number from 0 to 100, \"in-sync\" or \"all\""),
-        (
-            "acks = \"fsync\"",
-            "write a number from 0 to 100, \"in-sync\" or \"all\"; there is no append",
-        ),
+        ("acks = 101", "write a number from 0 to 100, \"in-sync\", \"all\" or \"fsync\""),
+        ("acks = \"some\"", "write a number from 0 to 100, \"in-sync\", \"all\" or \"fsync\""),
         ("acks-timeout = 5", "write a time with a unit, like \"500ms\" or \"2s\""),
         ("sticky-for = \"5\"", "write a time with a unit, like \"500ms\" or \"2s\""),
     ];

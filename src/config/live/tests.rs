@@ -163,10 +163,11 @@ fn what_makes_no_sense_here_has_redis_default_and_a_reason_why_it_has_no_other()
         refused("maxmemory-policy", policy, evicts);
     }
     refused("maxmemory", "100mb", evicts);
-    let disk = "can't set immutable config: nothing is written to disk: everything is in memory, \
-                and a restart loses it";
+    let disk = "set.dir names no directory, so nothing is written to disk";
     refused("appendonly", "yes", disk);
     refused("save", "3600 1", disk);
+    refused("dbfilename", "a/b", "argument can't be a path, just a filename");
+    refused("dir", "/tmp", "can't set immutable config");
     for name in fixed::names() {
         let (value, why) = fixed(name).unwrap();
         assert_eq!(set(&mut Config::default(), &[(name, value)]), Ok(()), "{name}");

@@ -23,6 +23,26 @@ impl<S: Clone> Log<S> {
         self.window = Window::new(at);
     }
 
+    /// The stream goes on from `at` of `history`, with data that comes from files. `tail` says
+    /// where its last bytes before that begin, and what they are.
+    pub fn restore(
+        &mut self,
+        history: ReplicationHistory,
+        at: Offset,
+        tail: (Offset, Vec<u8>),
+        repeated_db: Option<usize>,
+    ) {
+        self.replace(history, at, 0);
+        self.repeated_db = repeated_db;
+        let (start, bytes) = tail;
+        assert_eq!(start.after(bytes.len()), at, "the tail ends where the stream goes on");
+        self.is_kept = true;
+        self.backlog = Backlog::new(start);
+        if !bytes.is_empty() {
+            self.backlog.append(&bytes);
+        }
+    }
+
     /// The master's stream goes on under another name, from here on.
     pub fn rename_history(&mut self, history: ReplicationHistory) {
         self.history = history;

@@ -6,7 +6,7 @@ use crate::base::ids::{BlockId, RouteId, SlotId};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
-use crate::command::{Class, Fault};
+use crate::command::{Class, Fault, codes};
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume, table};
 use crate::node::{Condition, Confirmed, PauseMode, Wanted};
 use crate::resp::OwnedRequest;
@@ -14,6 +14,7 @@ use crate::route::Reason;
 use crate::session::LastReply;
 use crate::state::{JobReply, Waiting};
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// A wait of a connection: nothing else of it runs before it has ended.
 ///
@@ -84,7 +85,7 @@ impl Blocked {
 
     /// Whether the answer can be given now as if its time were up: a shutdown does not wait.
     pub fn can_end_early(&self) -> bool {
-        matches!(self.then, Resume::CountAcks(_) | Resume::CountFsyncs | Resume::Confirm { .. })
+        matches!(self.then, Resume::CountAcks(_) | Resume::CountFsyncs(_) | Resume::Confirm { .. })
     }
 
     /// Whether it waits for this slot.
@@ -124,9 +125,9 @@ impl Caller {
                     _ => self.replies.out.count(acks_told(blocked.on, offset, context)),
                 }
             }
-            Resume::CountFsyncs => match ended {
+            Resume::CountFsyncs(offset) => match ended {
                 WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
-                _ => self.nothing_on_disk(),
+                _ => self.count_fsyncs(offset, context),
             },
             Resume::AnswerOk(request) => {
                 match ended {
@@ -136,6 +137,15 @@ impl Caller {
                 self.log_if_slow(&request, waited_us * 1000, context.clock.wall_now());
             }
             Resume::Confirm { wanted, offset, owed } => {
+                let next = wanted.next_condition(context.set, offset);
+                if let (WaitEnd::Reached, Some(condition)) = (ended, next) {
+                    let on = BlockOn::Offset(condition, offset);
+                    let left = |it: MonoUs| Duration::from_micros(it.since(context.now));
+                    let timeout = blocked.until.map(left);
+                    let then = Resume::Confirm { wanted, offset, owed };
+                    let block = Block { on, timeout, then, route: blocked.route };
+                    return Resumed::Blocked(Box::new(block));
+                }
                 context.scratch.metrics.wait(blocked.route, waited_us);
                 self.confirm(&wanted, offset, &owed, context);
             }
@@ -159,6 +169,9 @@ impl Caller {
         context: &BatchContext<'_, '_>,
     ) {
         let set = context.set;
+        if wanted.wants_sync() && set.durable() < offset {
+            return self.answer_fault(&codes::NOT_ON_DISK);
+        }
         let confirmed = wanted.confirmed(set, offset, set.acked_by(offset));
         if confirmed.is_enough() || is_planted(Planted::TimeConfirms) {
             self.replies.out.append(owed);
@@ -270,7 +283,7 @@ impl Caller {
     pub fn answer_at_once(&mut self, block: Block, context: &BatchContext<'_, '_>) {
         match block.then {
             Resume::CountAcks(offset) => self.replies.out.count(context.set.acked_by(offset)),
-            Resume::CountFsyncs => self.nothing_on_disk(),
+            Resume::CountFsyncs(offset) => self.count_fsyncs(offset, context),
             Resume::AnswerOk(_) => self.replies.out.ok(),
             Resume::Confirm { .. }
             | Resume::Retry(_)
@@ -282,10 +295,11 @@ impl Caller {
         }
     }
 
-    /// WAITAOF's answer: nobody writes a file, neither here nor at replicas.
-    fn nothing_on_disk(&mut self) {
+    /// WAITAOF's answer: in how many files this is here, and at replicas, of which nobody knows.
+    fn count_fsyncs(&mut self, offset: Offset, context: &BatchContext<'_, '_>) {
+        let is_here = self.settings.set.disk.has_aof() && offset <= context.set.durable();
         self.replies.out.array(2);
-        self.replies.out.int(0);
+        self.replies.out.int(i64::from(is_here));
         self.replies.out.int(0);
     }
 }

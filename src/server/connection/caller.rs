@@ -2,17 +2,20 @@
 
 use super::gathered::Gathered;
 use super::replies::Replies;
-use crate::base::ids::{BlockId, RouteId};
+use crate::base::ids::{BlockId, RouteId, SlotId};
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::command::codes::READ_ONLY;
 use crate::config::{Config, OutputLimit};
-use crate::node::{AllowedMembers, MemberList, PauseMode, ReplicaSet, Writes, unwatch_all};
+use crate::node::{
+    AllowedMembers, DiskTrouble, MemberList, PauseMode, ReplicaSet, Writes, unwatch_all,
+};
 use crate::resp::{AuthState, Limits, Protocol, Reply};
 use crate::route::{Allowed, Level};
 use crate::session::Session;
 use crate::state::{Client, LongPlace, Server};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What a connection's requests see of their connection.
@@ -53,6 +56,14 @@ pub struct Caller {
     pub is_stale: bool,
     /// Requests may be refused for what the set is, or what the settings say, whoever asks.
     pub is_gated: bool,
+    /// Data is being loaded, as of then.
+    pub is_loading: bool,
+    /// Why writes are refused for the sake of the disk, as of then.
+    pub disk_trouble: Option<DiskTrouble>,
+    /// Replies to writes wait until those are on disk.
+    pub syncs_always: bool,
+    /// Replies that wait for that: their slots, each with where its writes end.
+    pub unsynced: VecDeque<(SlotId, Offset)>,
     /// Its last wait.
     pub last_block: BlockId,
     /// The next request takes long: it is served on a thread for that, and this is its place among
@@ -97,6 +108,10 @@ impl Caller {
             writes: Writes::Here,
             is_stale: false,
             is_gated: false,
+            is_loading: false,
+            disk_trouble: None,
+            syncs_always: false,
+            unsynced: VecDeque::new(),
             last_block: BlockId::default(),
             long_place: None,
             settings,
@@ -115,7 +130,11 @@ impl Caller {
         self.writes = set.writes();
         self.is_stale = !serves_stale && set.remote().is_some_and(|it| !it.is_connected());
         let is_here = self.writes == Writes::Here;
-        self.is_gated = !is_here || self.is_stale || self.settings.refuses_anything();
+        self.is_loading = set.is_loading();
+        self.disk_trouble = set.disk_trouble();
+        let is_held_up = self.is_loading || self.disk_trouble.is_some();
+        self.is_gated = !is_here || self.is_stale || is_held_up || self.settings.refuses_anything();
+        self.syncs_always = self.settings.set.disk.syncs_always();
     }
 
     /// Takes notice of settings and topology that have changed since the last batch.

@@ -4,6 +4,7 @@
 use super::batch::BatchContext;
 use super::blocked::{Blocked, Resumed, WaitEnd};
 use super::caller::Caller;
+use super::durable::SYNC;
 use super::event::{Action, Event, Why};
 use super::overflow::{SoftLimit, UNCOUNTED_BYTES, is_too_much, reply_bytes_max};
 use super::requests::{BatchEnd, serve};
@@ -12,6 +13,7 @@ use super::unread::{Lent, Unread};
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::limits::{ADOPTED_BYTES_MIN, BATCH_REQUESTS_MAX, UNKNOWN_QUERY_BYTES_MAX};
 use crate::base::planted::{Planted, is_planted};
+use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume};
 use crate::metrics::batch::Batch;
@@ -179,9 +181,10 @@ impl Connection {
         context: &mut BatchContext<'_, '_>,
     ) -> (usize, BatchEnd) {
         self.caller.long_place = None;
-        let mark = self.caller.replies.mark();
+        let (mark, written) = (self.caller.replies.mark(), self.caller.session.last_write);
         let retry = self.retry.take();
         let served = serve(&mut self.caller, &mut self.decoder, input, retry, at_most, context);
+        self.caller.hold_until_durable(mark, written, context.actions);
         self.caller.replies.settle(mark);
         // The last run of commands may have been slow.
         context.locks.release();
@@ -249,6 +252,10 @@ impl Connection {
 
     fn message(&mut self, message: Message, context: &mut BatchContext<'_, '_>) {
         match message {
+            Message::Woken(SYNC) => {
+                self.caller.has_synced(context.actions);
+                self.proceed(context);
+            }
             Message::Woken(id) => {
                 let is_meant = |it: &Blocked| it.id == id || is_planted(Planted::AnyWakeUpEndsWait);
                 self.end_wait(is_meant, WaitEnd::Reached, context);
@@ -278,7 +285,11 @@ impl Connection {
         context: &mut BatchContext<'_, '_>,
     ) {
         let Some(blocked) = self.take_blocked(is_meant) else { return };
+        let mark = self.caller.replies.mark();
         let resumed = self.caller.resume(*blocked, ended, context);
+        // It may be the reply of a write that was confirmed by replicas first.
+        self.caller.hold_until_durable(mark, Offset::MAX, context.actions);
+        self.caller.replies.settle(mark);
         self.go_on(resumed, context);
     }
 
@@ -310,7 +321,10 @@ impl Connection {
     /// Who has made a key ready has served the call that waited for it.
     fn served(&mut self, id: BlockId, job_reply: JobReply, context: &mut BatchContext<'_, '_>) {
         let Some(blocked) = self.take_blocked(|it| it.id == id) else { return };
+        let (mark, written) = (self.caller.replies.mark(), self.caller.session.last_write);
         let resumed = self.caller.served(*blocked, job_reply, context);
+        self.caller.hold_until_durable(mark, written, context.actions);
+        self.caller.replies.settle(mark);
         self.go_on(resumed, context);
     }
 

@@ -1,6 +1,7 @@
 //! Everything that can happen to a connection, and everything it wants.
 
 use crate::base::ids::{BlockId, SlotId};
+use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
 use crate::replication::Asked;
@@ -36,6 +37,8 @@ pub enum Action {
     Block(BlockId, BlockOn),
     /// This job done on a thread of its own, and the slot filled with what comes of it.
     Apart(Job, SlotId),
+    /// To be told when the stream is on disk up to here.
+    Sync(Offset),
     /// These jobs done one after another; nobody waits for what comes of them.
     Later(Vec<Job>),
     /// To be served as a replica's, once its replies are out.

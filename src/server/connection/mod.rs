@@ -32,10 +32,12 @@ mod transaction;
 mod execute;
 mod timing;
 mod overflow;
+mod durable;
 mod blocked;
 mod core;
 
 pub use batch::BatchContext;
 pub use core::Connection;
+pub use durable::SYNC;
 pub use event::{Action, Event, Why};
 pub use scratch::WorkerScratch;

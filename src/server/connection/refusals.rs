@@ -17,10 +17,10 @@ use super::transaction::{has_write, runs_at_once};
 use crate::base::ids::{CommandId, MemberId};
 use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
-use crate::command::codes::{self, LINK_DOWN};
+use crate::command::codes::{self, LINK_DOWN, LOADING};
 use crate::command::{Args, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, table};
-use crate::node::{PauseMode, View, Writes};
+use crate::node::{DiskTrouble, PauseMode, View, Writes};
 use crate::resp::{OwnedRequest, Protocol, Request};
 use crate::session::Queue;
 
@@ -70,6 +70,16 @@ const REFUSALS: &[(&str, Check)] = &[
             Err(codes::refused_by_route(&route.name, &asking.command.name).into())
         })
     }),
+    ("can_be_kept", |caller, asking, _| {
+        let Some(trouble) = caller.disk_trouble else { return Ok(()) };
+        let is_refused = caller.is_write(asking) || asking.command.spec.name == "PING";
+        if !is_refused || caller.writes != Writes::Here {
+            return Ok(());
+        }
+        let status = caller.server.persistence.status();
+        let why = status.aof.trouble.as_deref().unwrap_or_default();
+        Err(codes::misconf(trouble == DiskTrouble::AppendOnlyFile, why).into())
+    }),
     ("enough_replicas", |caller, asking, context| {
         if !caller.has_enough_replicas(context) && caller.is_write(asking) {
             return Err(Fault::NoReplicas.into());
@@ -100,6 +110,10 @@ const REFUSALS: &[(&str, Check)] = &[
     ("link_is_up", |caller, asking, _| {
         let may = !caller.is_stale || asking.command.spec.flags.contains(Flags::STALE);
         if may { Ok(()) } else { Err(LINK_DOWN.into()) }
+    }),
+    ("not_loading", |caller, asking, _| {
+        let may = !caller.is_loading || asking.command.spec.flags.contains(Flags::LOADING);
+        if may { Ok(()) } else { Err(LOADING.into()) }
     }),
     ("nothing_lost", |caller, _, _| {
         // A transaction ends at its EXEC, not before: the loss is told behind it.

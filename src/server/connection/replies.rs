@@ -64,6 +64,11 @@ impl Replies {
         self.out.mark()
     }
 
+    /// What was written since `mark`.
+    pub fn since(&self, mark: Mark) -> &[u8] {
+        self.out.since(mark)
+    }
+
     /// What was written since `mark` takes its place behind replies that are not there yet.
     #[inline]
     pub fn settle(&mut self, mark: Mark) {

@@ -1,0 +1,24 @@
+//! How a set stands with its files.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+
+/// How the set stands with its files.
+#[derive(Default)]
+pub struct OnDisk {
+    /// Everything before this is on disk.
+    pub(super) durable: AtomicU64,
+    /// Up to where somebody waits for it to be.
+    pub(super) asked: AtomicU64,
+    /// What [`DiskTrouble`] there is, from 1; 0 for none.
+    pub(super) trouble: AtomicU8,
+    pub(super) is_loading: AtomicBool,
+}
+
+/// Why writes are refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DiskTrouble {
+    /// The append-only file cannot be written.
+    AppendOnlyFile = 1,
+    /// The last snapshot could not be made.
+    Snapshot = 2,
+}

@@ -1,0 +1,128 @@
+//! The set and its files: how far the stream is on disk, how the append-only file follows it, and
+//! data that comes from files.
+
+use super::disk_state::DiskTrouble;
+use super::member_state::MemberFlags;
+use super::replica_set::ReplicaSet;
+use crate::base::position::{Offset, Position, ReplicationHistory};
+use crate::base::time::MonoUs;
+use crate::engine::Engine;
+use crate::replication::{FollowerId, FollowerKind};
+use crate::runtime::lazyfree;
+use std::sync::atomic::Ordering::*;
+
+/// Data that comes from files.
+pub struct Restored {
+    /// The keys.
+    pub engine: Engine,
+    /// The stream's history.
+    pub history: ReplicationHistory,
+    /// Where the stream goes on.
+    pub at: Offset,
+    /// The last bytes before that, and where they begin.
+    pub tail: (Offset, Vec<u8>),
+    /// The database that is selected there, where another master's stream goes on.
+    pub repeated_db: Option<usize>,
+}
+
+impl ReplicaSet {
+    /// Everything before this is on disk.
+    #[inline]
+    pub fn durable(&self) -> Offset {
+        Offset::new(self.on_disk.durable.load(Acquire))
+    }
+
+    /// Whether somebody waits for more to be on disk.
+    pub fn is_sync_asked(&self) -> bool {
+        self.durable().bytes() < self.on_disk.asked.load(Acquire)
+    }
+
+    /// Somebody waits for everything before `offset` to be on disk.
+    pub(super) fn ask_sync(&self, offset: Offset) {
+        self.on_disk.asked.fetch_max(offset.bytes(), AcqRel);
+        self.tell_wire();
+    }
+
+    /// Why writes are refused, if they are.
+    pub fn disk_trouble(&self) -> Option<DiskTrouble> {
+        match self.on_disk.trouble.load(Acquire) {
+            1 => Some(DiskTrouble::AppendOnlyFile),
+            2 => Some(DiskTrouble::Snapshot),
+            _ => None,
+        }
+    }
+
+    /// From here on writes are refused, or are not.
+    pub fn set_disk_trouble(&self, trouble: Option<DiskTrouble>) {
+        let trouble = trouble.map_or(0, |it| it as u8);
+        if self.on_disk.trouble.swap(trouble, AcqRel) != trouble {
+            self.announce();
+        }
+    }
+
+    /// Whether data is being loaded, so that there is none yet.
+    pub fn is_loading(&self) -> bool {
+        self.on_disk.is_loading.load(Acquire)
+    }
+
+    /// Data is being loaded from here on, or is no longer.
+    pub fn set_loading(&self, is_loading: bool) {
+        self.on_disk.is_loading.store(is_loading, Release);
+        self.announce();
+    }
+
+    /// An append-only file, before it gets anything.
+    pub fn add_file(&self, name: &str) -> FollowerId {
+        self.add_follower(FollowerKind::AppendOnlyFile, name.to_owned())
+    }
+
+    /// The file holds all there is, and is sent what comes. Answers where that is, and the database
+    /// that is selected there unless the stream says it next.
+    pub fn resume_file(&self, id: FollowerId) -> (Position, Option<usize>) {
+        let mut log = self.log.lock();
+        let at = Position { replid: log.history().replid, offset: log.head() };
+        let db = log.repeated_db().filter(|_| self.is_following());
+        log.full_resync(id);
+        log.online(id, Offset::ZERO);
+        (at, db)
+    }
+
+    /// The file is sent the stream behind its snapshot.
+    pub fn online_file(&self, id: FollowerId) {
+        self.log.lock().online(id, Offset::ZERO);
+    }
+
+    /// Everything before `offset` is in the file, for good. Answers whether the file still follows.
+    pub fn synced_file(&self, id: FollowerId, offset: Offset, now: MonoUs) -> bool {
+        let mut log = self.log.lock();
+        let follows = log.follower(id).state.is_online() && log.ack(id, offset, now).is_ok();
+        if follows {
+            self.on_disk.durable.store(offset.bytes(), Release);
+        }
+        drop(log);
+        self.wake_waiters();
+        follows
+    }
+
+    /// Begins with data that comes from files. Nobody has written before, and hosted replicas get
+    /// copies.
+    pub fn begin_with(&self, restored: Restored) {
+        let Restored { mut engine, history, at, tail, repeated_db } = restored;
+        let _alone = self.change();
+        let head = self.member(self.master());
+        let mut hosted = head.lock_to_write();
+        self.replicas().for_each(|it| it.enter(MemberFlags::UNSYNCED, MonoUs(0)));
+        let mut log = self.log.lock();
+        log.restore(history.clone(), at, tail, repeated_db);
+        engine.shared_mut().thresholds = hosted.engine.shared().thresholds;
+        engine.written_mut().deferred_frees.clear();
+        let old = std::mem::replace(&mut hosted.engine, engine);
+        head.set_applied(at);
+        self.set_head(at);
+        self.install_master(head.id, history);
+        drop((log, hosted));
+        lazyfree::free_async(old);
+        self.wake_waiters();
+        self.push();
+    }
+}

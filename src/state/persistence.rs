@@ -1,0 +1,193 @@
+//! What is being done with files and what came of it, and what is asked of whoever does it.
+
+use crate::base::time::{MonoUs, WallMs};
+use crate::metrics::distribution::Distribution;
+use crate::metrics::snapshot::DiskUse;
+use event_listener::{Event, EventListener};
+use parking_lot::{Mutex, MutexGuard};
+
+/// What works beside everything else: one at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Background {
+    /// A snapshot.
+    Save,
+    /// A rewrite of the append-only file.
+    Rewrite,
+}
+
+/// A load from disk.
+#[derive(Clone, Debug)]
+pub struct LoadStatus {
+    /// The file at hand.
+    pub file: String,
+    /// When it began.
+    pub began: WallMs,
+    /// The same, on the other clock.
+    pub began_at: MonoUs,
+    /// Bytes of all files, and those that have been read.
+    pub total: u64,
+    /// See [`LoadStatus::total`].
+    pub read: u64,
+}
+
+/// Snapshots.
+#[derive(Clone, Debug)]
+pub struct SaveStatus {
+    /// Whether the last one was made.
+    pub is_ok: bool,
+    /// When the last one was made; `None` for never.
+    pub last: Option<WallMs>,
+    /// When the last one was tried.
+    pub tried: Option<MonoUs>,
+    /// How long the last one took.
+    pub took_us: Option<u64>,
+    /// Changes that the last one holds.
+    pub changes: u64,
+    /// How many were made.
+    pub count: u64,
+}
+
+/// The append-only file.
+#[derive(Clone, Debug, Default)]
+pub struct AofStatus {
+    /// Whether there is one.
+    pub is_on: bool,
+    /// Why it cannot be written now.
+    pub trouble: Option<String>,
+    /// Bytes of all its parts.
+    pub bytes: u64,
+    /// The same after the last rewrite, or at the start.
+    pub bytes_at_rewrite: u64,
+    /// Bytes that are written and not known to be on disk.
+    pub unsynced: u64,
+    /// Whether the last rewrite failed.
+    pub has_rewrite_failed: bool,
+    /// Rewrites that failed one after another.
+    pub failures: u64,
+    /// How many were done.
+    pub rewrites: u64,
+    /// How long the last one took.
+    pub rewrite_us: Option<u64>,
+    /// How long it took to get it on disk, each time.
+    pub fsync_us: Distribution,
+    /// Times that took too long.
+    pub late_fsyncs: u64,
+    /// Times that failed.
+    pub failed_fsyncs: u64,
+}
+
+/// Where everything stands.
+#[derive(Clone, Default)]
+pub struct DiskStatus {
+    /// The load that is under way.
+    pub loading: Option<LoadStatus>,
+    /// Keys that were loaded at the start.
+    pub keys_loaded: u64,
+    /// What works now, and since when.
+    pub background: Option<(Background, MonoUs)>,
+    /// Snapshots.
+    pub save: SaveStatus,
+    /// The append-only file.
+    pub aof: AofStatus,
+}
+
+impl Default for SaveStatus {
+    fn default() -> SaveStatus {
+        SaveStatus { is_ok: true, last: None, tried: None, took_us: None, changes: 0, count: 0 }
+    }
+}
+
+/// What is asked of whoever writes files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Orders {
+    /// A snapshot, as soon as nothing else works.
+    pub save: bool,
+    /// A rewrite, likewise.
+    pub rewrite: bool,
+    /// Everything to be on disk, and then nothing more.
+    pub finish: bool,
+}
+
+/// Files, for those who do not write them.
+#[derive(Default)]
+pub struct Persistence {
+    status: Mutex<DiskStatus>,
+    orders: Mutex<Orders>,
+    asked: Event,
+    finished: Mutex<bool>,
+    has_finished: Event,
+    /// Whether SHUTDOWN has said SAVE or NOSAVE.
+    ending: Mutex<Option<bool>>,
+}
+
+impl Persistence {
+    /// Where everything stands.
+    pub fn status(&self) -> MutexGuard<'_, DiskStatus> {
+        self.status.lock()
+    }
+
+    /// What the metrics tell of the append-only file.
+    pub fn disk_use(&self) -> DiskUse {
+        let status = self.status();
+        let aof = &status.aof;
+        DiskUse {
+            fsync_us: aof.fsync_us.clone(),
+            failed_fsyncs: aof.failed_fsyncs,
+            aof_bytes: aof.bytes,
+            aof_grown_bytes: aof.bytes.saturating_sub(aof.bytes_at_rewrite),
+        }
+    }
+
+    /// Asks for something. Whoever writes files is to be woken afterwards where it follows the log.
+    pub fn ask(&self, order: impl FnOnce(&mut Orders)) {
+        order(&mut self.orders.lock());
+        self.asked.notify(usize::MAX);
+    }
+
+    /// What is asked for.
+    pub fn orders(&self) -> Orders {
+        *self.orders.lock()
+    }
+
+    /// Hears of the next order; look at [`Persistence::orders`] after asking for it.
+    pub fn next_order(&self) -> EventListener {
+        self.asked.listen()
+    }
+
+    /// Begins what works beside everything else, unless something does.
+    pub fn begin(&self, what: Background, now: MonoUs) -> bool {
+        let mut status = self.status.lock();
+        let is_free = status.background.is_none();
+        if is_free {
+            status.background = Some((what, now));
+        }
+        is_free
+    }
+
+    /// What SHUTDOWN has said of a snapshot.
+    pub fn set_ending(&self, saves: bool) {
+        *self.ending.lock() = Some(saves);
+    }
+
+    /// See [`Persistence::set_ending`].
+    pub fn ending(&self) -> Option<bool> {
+        *self.ending.lock()
+    }
+
+    /// Everything is on disk that is to be.
+    pub fn finish(&self) {
+        *self.finished.lock() = true;
+        self.has_finished.notify(usize::MAX);
+    }
+
+    /// Waits for that.
+    pub async fn finished(&self) {
+        loop {
+            let heard = self.has_finished.listen();
+            if *self.finished.lock() {
+                return;
+            }
+            heard.await;
+        }
+    }
+}

@@ -1,0 +1,570 @@
+//! Data on disk: what was written is there after a restart, and our files and those of real servers
+//! are the same files.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use support::{
+    Server, Wire, furnish, hold_the_same, info_field, ok, starts, until, until_caught_up, words,
+};
+
+/// A directory that goes with the test.
+struct Dir(PathBuf);
+
+impl Dir {
+    fn new() -> Dir {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("entourage-disk-{}-{number}", std::process::id());
+        let dir = Dir(std::env::temp_dir().join(name));
+        fs::create_dir_all(&dir.0).expect("a directory");
+        dir
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("it is text")
+    }
+
+    fn copy(&self) -> Dir {
+        let copy = Dir::new();
+        copy_all(&self.0, &copy.0);
+        copy
+    }
+
+    /// The names of the append-only file's parts, but for the manifest.
+    fn parts(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.0.join("appendonlydir")).expect("it is there");
+        let mut all: Vec<PathBuf> = entries.map(|it| it.expect("an entry").path()).collect();
+        all.retain(|it| !it.to_string_lossy().ends_with("manifest"));
+        all.sort();
+        all
+    }
+
+    /// The last part.
+    fn incr(&self) -> PathBuf {
+        let incr = |it: &PathBuf| it.to_string_lossy().ends_with("incr.aof");
+        let mut all: Vec<PathBuf> = self.parts().into_iter().filter(incr).collect();
+        all.sort_by_key(|it| {
+            let name = it.file_name().map(|it| it.to_string_lossy().into_owned());
+            let number = name.and_then(|it| it.split('.').nth(2)?.parse::<u64>().ok());
+            number.expect("a number")
+        });
+        all.pop().expect("there is one")
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("it is there") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("it can be copied");
+        }
+    }
+}
+
+fn config(dir: &Dir, more: &str) -> String {
+    format!(
+        "[[listener]]\nbind = \"127.0.0.1:{{port}}\"\n[server]\nenable-debug-command = \"yes\"\n\
+         [set]\ndir = \"{}\"\n{more}\n",
+        dir.path()
+    )
+}
+
+const AOF: &str = "appendonly = true";
+const ALWAYS: &str = "appendonly = true\nappendfsync = \"always\"";
+
+/// Ours on this directory, once it has loaded what is there.
+fn ours(dir: &Dir, more: &str) -> Server {
+    let server = Server::entourage_with_config(&config(dir, more));
+    until_loaded(&server);
+    server
+}
+
+fn until_loaded(server: &Server) {
+    let mut wire = server.dial();
+    until("data to be loaded", || (field(&mut wire, "loading") == "0").then_some(()));
+}
+
+fn field(wire: &mut Wire, name: &str) -> String {
+    info_field(wire, "persistence", name).unwrap_or_default()
+}
+
+/// Writes of many kinds, some of which the stream says in another way.
+fn fill(wire: &mut Wire) {
+    for command in [
+        "SELECT 3",
+        "SET three 3",
+        "EXPIRE three 10000",
+        "SELECT 0",
+        "MULTI",
+        "SET in:multi 1",
+        "INCR in:multi",
+        "EXEC",
+        "SET gone 1",
+        "DEL gone",
+        "RPUSH list a b c",
+        "LPOP list",
+        "HSET hash f 1 g 2",
+        "HINCRBYFLOAT hash f 0.5",
+        "ZADD zset 1 a 2 b",
+        "SADD set x y z",
+        "SPOP set",
+        "SETRANGE range 5 x",
+    ] {
+        let told = wire.ask(command);
+        assert!(!told.is_error(), "{command}: {told}");
+    }
+}
+
+/// Redis on a copy of this directory.
+fn redis_on(dir: &Dir, extra: &[&str]) -> Server {
+    let all = [&["--dir", dir.path(), "--enable-debug-command", "yes"], extra].concat();
+    let server = Server::redis(&all);
+    until_loaded(&server);
+    server
+}
+
+fn valkey_on(dir: &Dir, extra: &[&str]) -> Option<Server> {
+    let all = [&["--dir", dir.path(), "--enable-debug-command", "yes"], extra].concat();
+    let server = Server::valkey_with(&all)?;
+    until_loaded(&server);
+    Some(server)
+}
+
+fn check(program: &str, file: &Path) {
+    let output = Command::new(program).arg(file).output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{program} {}: {told}", file.display());
+}
+
+/// Both checkers of Redis accept every file there is.
+fn check_all(dir: &Dir) {
+    let manifest = dir.0.join("appendonlydir/appendonly.aof.manifest");
+    if manifest.exists() {
+        check("redis-check-aof", &manifest);
+    }
+    if dir.0.join("dump.rdb").exists() {
+        check("redis-check-rdb", &dir.0.join("dump.rdb"));
+    }
+    // What was being made is deleted at the next start.
+    let is_base = |it: &PathBuf| {
+        let name = it.to_string_lossy();
+        name.ends_with(".rdb") && !name.contains("temp-")
+    };
+    let parts = if manifest.exists() { dir.parts() } else { Vec::new() };
+    parts.iter().filter(|it| is_base(it)).for_each(|it| check("redis-check-rdb", it));
+}
+
+fn rewrite(wire: &mut Wire) {
+    let before: u64 = field(wire, "aof_rewrites").parse().expect("a number");
+    starts(&wire.ask("BGREWRITEAOF"), "Background append only file rewriting started");
+    until("the rewrite", || {
+        let done: u64 = field(wire, "aof_rewrites").parse().ok()?;
+        (before < done && field(wire, "aof_rewrite_in_progress") == "0").then_some(())
+    });
+}
+
+#[test]
+fn an_append_only_file_outlives_its_process_and_real_servers_load_it() {
+    let dir = Dir::new();
+    let server = ours(&dir, AOF);
+    let mut wire = server.dial();
+    furnish(&mut wire);
+    fill(&mut wire);
+    rewrite(&mut wire);
+    ok(&mut wire, "SET behind the-rewrite");
+    ok(&mut wire, "SET a-null 1 EX 1000");
+    let kept = Server::redis(&[]);
+    ok(&mut kept.dial(), &format!("REPLICAOF 127.0.0.1 {}", server.port()));
+    until_caught_up(&mut kept.dial(), &mut wire);
+    ok(&mut kept.dial(), "REPLICAOF NO ONE");
+    assert_eq!(server.stop().code(), Some(0));
+    check_all(&dir);
+
+    let flags = ["--appendonly", "yes"];
+    let (for_redis, for_valkey) = (dir.copy(), dir.copy());
+    let redis = redis_on(&for_redis, &flags);
+    hold_the_same(&mut kept.dial(), &mut redis.dial());
+    if let Some(valkey) = valkey_on(&for_valkey, &flags) {
+        hold_the_same(&mut kept.dial(), &mut valkey.dial());
+    }
+    let again = ours(&dir, AOF);
+    hold_the_same(&mut kept.dial(), &mut again.dial());
+    // What a real server writes behind that is loaded, too.
+    ok(&mut redis.dial(), "SET from-redis 1");
+    redis.dial().send(&[words(&["SHUTDOWN", "NOSAVE"])]);
+    redis.until_ended();
+    let back = ours(&for_redis, AOF);
+    ok(&mut again.dial(), "SET from-redis 1");
+    hold_the_same(&mut again.dial(), &mut back.dial());
+}
+
+#[test]
+fn files_of_real_servers_are_loaded() {
+    let aof = ["--appendonly", "yes", "--appendfsync", "always"];
+    for with_preamble in ["yes", "no"] {
+        let flags = [&aof[..], &["--aof-use-rdb-preamble", with_preamble]].concat();
+        for is_redis in [true, false] {
+            let dir = Dir::new();
+            let real = match is_redis {
+                true => redis_on(&dir, &flags),
+                false => match valkey_on(&dir, &flags) {
+                    Some(valkey) => valkey,
+                    None => continue,
+                },
+            };
+            let mut wire = real.dial();
+            // As commands, real servers write -0 without its sign.
+            if with_preamble == "yes" {
+                furnish(&mut wire);
+            }
+            fill(&mut wire);
+            starts(&wire.ask("BGREWRITEAOF"), "Background append only file rewriting started");
+            until("the rewrite", || {
+                (field(&mut wire, "aof_rewrite_in_progress") == "0").then_some(())
+            });
+            ok(&mut wire, "SET behind the-rewrite");
+            ok(&mut wire, "SAVE");
+            let (copy, snapshot) = (dir.copy(), dir.copy());
+            let server = ours(&copy, AOF);
+            hold_the_same(&mut wire, &mut server.dial());
+            let server = ours(&snapshot, "");
+            hold_the_same(&mut wire, &mut server.dial());
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_outlives_its_process_and_real_servers_load_it() {
+    let dir = Dir::new();
+    let server = ours(&dir, "save = \"3600 1\"");
+    let mut wire = server.dial();
+    furnish(&mut wire);
+    fill(&mut wire);
+    let before = wire.ask("LASTSAVE").int();
+    ok(&mut wire, "SAVE");
+    assert!(before <= wire.ask("LASTSAVE").int());
+    assert_eq!(field(&mut wire, "rdb_changes_since_last_save"), "0");
+    ok(&mut wire, "SET behind the-save");
+    starts(&wire.ask("BGSAVE"), "Background saving started");
+    until("the save", || {
+        let is_done = field(&mut wire, "rdb_bgsave_in_progress") == "0";
+        (is_done && field(&mut wire, "rdb_saves") == "2").then_some(())
+    });
+    check_all(&dir);
+    let (for_redis, for_valkey) = (dir.copy(), dir.copy());
+    let redis = redis_on(&for_redis, &[]);
+    hold_the_same(&mut wire, &mut redis.dial());
+    if let Some(valkey) = valkey_on(&for_valkey, &[]) {
+        hold_the_same(&mut wire, &mut valkey.dial());
+    }
+    // The end saves, where save points say so.
+    ok(&mut wire, "SET at the-end");
+    ok(&mut redis.dial(), "SET at the-end");
+    assert_eq!(server.stop().code(), Some(0));
+    let again = ours(&dir, "");
+    hold_the_same(&mut redis.dial(), &mut again.dial());
+    let mut wire = again.dial();
+    ok(&mut wire, "SET not kept");
+    wire.send(&[words(&["SHUTDOWN", "NOSAVE"])]);
+    again.until_ended();
+    let again = ours(&dir, "save = \"1 1\"");
+    hold_the_same(&mut redis.dial(), &mut again.dial());
+    ok(&mut again.dial(), "SET kept by-itself");
+    let mut wire = again.dial();
+    until("a save point", || (field(&mut wire, "rdb_saves") == "1").then_some(()));
+    again.crash();
+    let last = ours(&dir, "");
+    assert_eq!(last.dial().ask("GET kept").string(), "by-itself");
+}
+
+#[test]
+fn what_was_answered_is_there_after_the_process_was_killed() {
+    let dir = Dir::new();
+    for round in 0..25 {
+        let server = ours(&dir, ALWAYS);
+        let mut wire = server.dial();
+        for earlier in 0..round {
+            let told = wire.ask(&format!("LLEN round:{earlier}")).int();
+            assert!(Some(100) <= told, "round {earlier} has {told:?}");
+        }
+        let mut pipelined = server.dial();
+        let push = |value: &str| words(&["RPUSH", &format!("round:{round}"), value]);
+        pipelined.send(&vec![push("x"); 100]);
+        if round % 3 == 0 {
+            starts(&wire.ask("BGREWRITEAOF"), "Background append only file rewriting started");
+        }
+        for nth in 1..=100 {
+            assert_eq!(pipelined.read().int(), Some(nth));
+        }
+        pipelined.send(&vec![push("y"); 50]);
+        server.crash();
+        check_all(&dir.copy());
+    }
+}
+
+#[test]
+fn a_restart_is_a_partial_resync_both_ways() {
+    let dir = Dir::new();
+    let server = ours(&dir, ALWAYS);
+    let port = server.port();
+    let mut wire = server.dial();
+    fill(&mut wire);
+    let replica = Server::redis(&["--repl-backlog-size", "1mb"]);
+    let mut redis = replica.dial();
+    ok(&mut redis, &format!("REPLICAOF 127.0.0.1 {port}"));
+    until_caught_up(&mut redis, &mut wire);
+    server.crash();
+    // As replicas would without a restart, it comes back by itself.
+    let server = Server::entourage_with_config_at(port, &config(&dir, ALWAYS));
+    until_loaded(&server);
+    let mut wire = server.dial();
+    ok(&mut wire, "SET behind the-restart");
+    until_caught_up(&mut redis, &mut wire);
+    hold_the_same(&mut wire, &mut redis);
+    let told = |wire: &mut Wire, name| info_field(wire, "stats", name).unwrap_or_default();
+    assert_eq!(told(&mut wire, "sync_partial_ok"), "1");
+
+    // The other way: a set that follows goes on where its file ends.
+    let other = Dir::new();
+    let follows = format!("{AOF}\nmaster = \"127.0.0.1:{port}\"");
+    let follower = ours(&other, &follows);
+    until_caught_up(&mut follower.dial(), &mut wire);
+    assert_eq!(follower.stop().code(), Some(0));
+    ok(&mut wire, "SET while it-was-away");
+    let before = told(&mut wire, "sync_partial_ok");
+    let follower = ours(&other, &follows);
+    until_caught_up(&mut follower.dial(), &mut wire);
+    hold_the_same(&mut wire, &mut follower.dial());
+    let after = told(&mut wire, "sync_partial_ok");
+    assert_eq!(after.parse::<u32>().ok(), before.parse::<u32>().ok().map(|it| it + 1));
+}
+
+#[test]
+fn a_torn_end_is_cut_off_and_damage_is_refused_with_its_place() {
+    let dir = Dir::new();
+    let server = ours(&dir, ALWAYS);
+    let mut wire = server.dial();
+    (0..20).for_each(|it| ok(&mut wire, &format!("SET key:{it} value")));
+    server.crash();
+    let file = dir.incr();
+    let whole = fs::read(&file).expect("it is there");
+    fs::write(&file, &whole[..whole.len() - 7]).expect("it is ours");
+    let strict = config(&dir, &format!("{AOF}\naof-load-truncated = false"));
+    let said = refused(&strict);
+    assert!(said.contains("it ends in the middle of the write at byte"), "{said}");
+    assert_eq!(fs::read(&file).expect("it is there").len(), whole.len() - 7, "nothing is touched");
+    let server = ours(&dir, AOF);
+    assert_eq!(server.dial().ask("DBSIZE").int(), Some(19));
+    assert!(server.said().contains("event=aof-truncated"), "{}", server.said());
+    server.crash();
+    let mut damaged = whole.clone();
+    let at = whole.len() / 2;
+    let at = at + damaged[at..].iter().position(|it| *it == b'*').expect("a command");
+    damaged[at] = b'!';
+    fs::write(&file, &damaged).expect("it is ours");
+    let said = refused(&config(&dir, AOF));
+    assert!(said.contains(&format!("expected '*', got '!' at byte {at}")), "{said}");
+}
+
+/// What ours says when it does not start.
+fn refused(config: &str) -> String {
+    let dir = Dir::new();
+    let file = dir.0.join("entourage.toml");
+    fs::write(&file, config.replace("{port}", "0")).expect("it is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
+    let output = command.args(["serve", "--config"]).arg(&file).output().expect("it runs");
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_refused() {
+    let none = Dir::new();
+    fs::remove_dir(&none.0).expect("it is ours");
+    let said = refused(&config(&none, AOF));
+    assert!(said.contains("it cannot be used; make it, or name another"), "{said}");
+    let dir = Dir::new();
+    let server = ours(&dir, AOF);
+    let said = refused(&config(&dir, AOF));
+    assert!(said.contains("another process uses it"), "{said}");
+    ok(&mut server.dial(), "SET a 1");
+    assert_eq!(server.stop().code(), Some(0));
+    let base = dir.parts().into_iter().find(|it| it.to_string_lossy().ends_with("base.rdb"));
+    fs::remove_file(base.expect("there is one")).expect("it is ours");
+    let said = refused(&config(&dir, AOF));
+    assert!(said.contains("names what is not there: appendonly.aof.1.base.rdb"), "{said}");
+}
+
+#[test]
+fn writes_wait_for_the_disk_where_that_is_asked_for() {
+    let dir = Dir::new();
+    let server = ours(&dir, AOF);
+    let mut wire = server.dial();
+    ok(&mut wire, "SET a 1");
+    assert_eq!(wire.ask("WAITAOF 1 0 5000").list()[0].int(), Some(1));
+    ok(&mut wire, "PROXY ACKS fsync 5000");
+    for it in 0..50 {
+        ok(&mut wire, &format!("SET a {it}"));
+        let head = info_field(&mut wire, "replication", "master_repl_offset");
+        let durable = field(&mut wire, "aof_fsynced_offset");
+        assert_eq!(head, Some(durable));
+    }
+    ok(&mut wire, "CONFIG SET appendonly no");
+    until("the file to end", || (field(&mut wire, "aof_enabled") == "0").then_some(()));
+    starts(&wire.ask("WAITAOF 1 0 1"), "ERR WAITAOF cannot be used when numlocal is set");
+    ok(&mut wire, "PROXY ACKS 0");
+    ok(&mut wire, "SET a off");
+    ok(&mut wire, "CONFIG SET appendonly yes");
+    assert_eq!(wire.ask("WAITAOF 1 0 5000").list()[0].int(), Some(1));
+    server.crash();
+    assert_eq!(ours(&dir, AOF).dial().ask("GET a").string(), "off");
+}
+
+/// A small disk of its own, where the system lets us have one.
+struct SmallDisk(Dir);
+
+impl SmallDisk {
+    fn new() -> Option<SmallDisk> {
+        let dir = Dir::new();
+        let mount = ["-t", "tmpfs", "-o", "size=4m", "tmpfs", dir.path()];
+        let is_mounted =
+            Command::new("mount").args(mount).output().is_ok_and(|it| it.status.success());
+        is_mounted.then(|| SmallDisk(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", self.0.path()]).output();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_loses_none_that_was_answered() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let server =
+        ours(&disk.0, &format!("{ALWAYS}\nsave = \"3600 1\"\nauto-aof-rewrite-percentage = 0"));
+    let mut wire = server.dial();
+    let filler = disk.0.0.join("filler");
+    fs::write(&filler, vec![0; 2 << 20]).expect("it fits");
+    // A client whose write is not on disk has no answer, and others go on.
+    let value = "x".repeat(100_000);
+    let mut writer = server.dial();
+    writer.send(&(0..40).map(|it| words(&["SET", &format!("k{it}"), &value])).collect::<Vec<_>>());
+    until("the disk to be full", || {
+        (field(&mut wire, "aof_last_write_status") == "err").then_some(())
+    });
+    starts(&wire.ask("SET refused 1"), "MISCONF Errors writing to the AOF file: No space left");
+    starts(&wire.ask("PING"), "MISCONF");
+    assert!(wire.ask("GET none").is_nil(), "reads go on");
+    starts(&wire.ask("SAVE"), "ERR ");
+    assert_eq!(field(&mut wire, "rdb_last_bgsave_status"), "err");
+    fs::remove_file(&filler).expect("it is ours");
+    until("the disk to have room", || {
+        (field(&mut wire, "aof_last_write_status") == "ok").then_some(())
+    });
+    let answered = (0..40).filter(|_| writer.read().to_string() == "+OK").count();
+    ok(&mut wire, "CONFIG SET stop-writes-on-bgsave-error no");
+    until("writes to be taken", || (!wire.ask("SET taken 1").is_error()).then_some(()));
+    server.crash();
+    let again = ours(&disk.0, AOF);
+    let keys = again.dial().ask("DBSIZE").int().expect("a number") as usize;
+    assert!(answered < keys, "{answered} were answered, and {keys} are there");
+}
+
+#[test]
+fn a_flushall_by_mistake_is_undone_to_the_second() {
+    let dir = Dir::new();
+    let server = ours(&dir, &format!("{ALWAYS}\naof-timestamp-enabled = true"));
+    let mut wire = server.dial();
+    (0..10).for_each(|it| ok(&mut wire, &format!("SET key:{it} value")));
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after");
+    let before = now().as_secs();
+    until("the next second", || (before < now().as_secs()).then_some(()));
+    ok(&mut wire, "FLUSHALL");
+    let file = dir.incr();
+    let tool = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
+        let output = command.arg("check-aof").arg(&file).args(args).output().expect("it runs");
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&told).into_owned())
+    };
+    let (code, told) = tool(&[]);
+    assert!(code == Some(0) && told.contains("whole"), "{told}");
+    let (code, told) = tool(&["--truncate-to", &before.to_string()]);
+    assert!(code == Some(1) && told.contains("a server uses it"), "{told}");
+    server.crash();
+    let (code, told) = tool(&["--truncate-to", &before.to_string()]);
+    assert!(code == Some(0) && told.contains("cut at byte"), "{told}");
+    let bytes = fs::read(&file).expect("it is there");
+    fs::write(&file, &bytes[..bytes.len() - 3]).expect("it is ours");
+    let (code, told) = tool(&[]);
+    assert!(code == Some(1) && told.contains("it ends in the middle of a write"), "{told}");
+    let (code, told) = tool(&["--fix"]);
+    assert!(code == Some(0) && told.contains("cut at byte"), "{told}");
+    check_all(&dir);
+    assert_eq!(ours(&dir, AOF).dial().ask("DBSIZE").int(), Some(9));
+}
+
+#[test]
+fn who_comes_while_data_is_loaded_is_told_so() {
+    const KEYS: usize = 700_000;
+    let dir = Dir::new();
+    let mut text = String::from("*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n");
+    for it in 0..KEYS {
+        let key = format!("key:{it}");
+        text.push_str(&format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n$5\r\nvalue\r\n", key.len()));
+    }
+    // As before Redis 7: one file without parts.
+    fs::write(dir.0.join("appendonly.aof"), text).expect("it is ours");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("it has one").port();
+    drop(free);
+    let file = dir.0.join("entourage.toml");
+    fs::write(&file, config(&dir, AOF).replace("{port}", &port.to_string())).expect("it is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
+    let mut child = command.args(["serve", "--config"]).arg(&file).spawn().expect("it starts");
+    let mut wire = until("it to listen", || Wire::dial(port).ok());
+    starts(&wire.ask("GET key:1"), "LOADING Redis is loading the dataset in memory");
+    starts(&wire.ask("PING"), "LOADING");
+    let told = wire.ask("INFO persistence").string();
+    for name in
+        ["loading:1", "loading_total_bytes:", "loading_loaded_perc:", "loading_eta_seconds:"]
+    {
+        assert!(told.contains(name), "{name} in {told}");
+    }
+    until("data to be loaded", || (field(&mut wire, "loading") == "0").then_some(()));
+    assert_eq!(wire.ask("DBSIZE").int(), Some(KEYS as i64));
+    assert!(dir.0.join("appendonly.aof").exists(), "it stays");
+    wire.send(&[words(&["SHUTDOWN", "NOSAVE"])]);
+    assert!(child.wait().expect("it is ours").success());
+    check_all(&dir);
+}
+
+#[test]
+fn the_commented_example_starts() {
+    let dir = Dir::new();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/persistent.toml");
+    let text = fs::read_to_string(example).expect("it is there");
+    let text = text.replace("/var/lib/entourage", dir.path()).replace(":6379\"", ":{port}\"");
+    let server = Server::entourage_with_config(&text);
+    ok(&mut server.dial(), "SET a 1");
+    assert_eq!(server.stop().code(), Some(0));
+    check_all(&dir);
+    let again = Server::entourage_with_config(&text);
+    assert_eq!(again.dial().ask("GET a").string(), "1");
+}
