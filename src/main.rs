@@ -11,8 +11,8 @@ use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{
-    AofRepair, Listener, Store, Threads, check_aof, cron, drain, follow, keep_files, listen,
-    start_feeds,
+    AofRepair, Listener, Store, Threads, ask_for_freshness, check_aof, cron, drain, follow,
+    keep_files, listen, start_feeds,
 };
 use entourage::session::TokenSigner;
 use entourage::state::{
@@ -150,6 +150,7 @@ fn begin(server: &Arc<Server>) -> Result<(), String> {
         server.follow(Some(master)).map_err(|why| format!("set.master: {why}"))?;
     }
     tasks::spawn(follow(server.clone()));
+    tasks::spawn(ask_for_freshness(server.clone()));
     Ok(())
 }
 

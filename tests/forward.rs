@@ -241,6 +241,40 @@ fn levels_that_only_the_master_can_keep_are_asked_of_it() {
     }
 }
 
+/// How often the master has been asked to GET.
+fn gets(master: &mut Wire) -> u64 {
+    let told = info_field(master, "commandstats", "cmdstat_get");
+    told.and_then(|it| it.split([',', '=']).nth(1)?.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn a_read_with_a_bound_in_time_counts_from_what_the_master_has() {
+    let master = Server::redis(&[]);
+    let node = node_of(&master, &[]);
+    let (mut ours, mut theirs) = (node.dial(), master.dial());
+    ok(&mut theirs, "SET k old");
+    until_caught_up(&mut ours, &mut theirs);
+    ok(&mut ours, "PROXY CONSISTENCY bounded 1s");
+    // Until the master has been asked, nobody knows how old the data is: the master is asked.
+    until("reads to be served here", || {
+        let before = gets(&mut theirs);
+        assert_eq!(ours.ask("GET k").string(), "old");
+        (gets(&mut theirs) == before).then_some(())
+    });
+    // A link that does not come back: what is here grows old.
+    ok(&mut theirs, "ACL SETUSER default -psync");
+    theirs.ask("CLIENT KILL TYPE replica");
+    ok(&mut theirs, "SET k new");
+    let mut eventual = node.dial();
+    ok(&mut eventual, "PROXY CONSISTENCY eventual");
+    assert_eq!(eventual.ask("GET k").string(), "old");
+    until("the bound to be kept", || (ours.ask("GET k").string() == "new").then_some(()));
+    assert_eq!(ours.ask("GET k").string(), "new");
+    assert_eq!(eventual.ask("GET k").string(), "old");
+    ok(&mut theirs, "ACL SETUSER default +psync");
+    until("the link to be back", || (eventual.ask("GET k").string() == "new").then_some(()));
+}
+
 #[test]
 fn a_node_told_to_be_read_only_refuses_writes_as_redis_does() {
     let master = Server::redis(&[]);

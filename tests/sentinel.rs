@@ -9,6 +9,12 @@ use support::{Server, Wire, hold_the_same, info_field, ok, until, until_caught_u
 
 const NAME: &str = "mymaster";
 
+/// Once, or with `--long` as often as the numbers in the README say.
+fn each_round(test: fn()) {
+    let rounds = if std::env::var_os("ENTOURAGE_LONG").is_some() { 20 } else { 1 };
+    (0..rounds).for_each(|_| test());
+}
+
 /// A Sentinel that watches one master alone.
 struct Sentinel {
     _server: Server,
@@ -88,6 +94,10 @@ fn kill_and_wait(sentinel: &mut Sentinel, master: Server, what: &str) -> u16 {
 
 #[test]
 fn a_hosted_master_with_two_real_replicas() {
+    each_round(hosted_master);
+}
+
+fn hosted_master() {
     let master = Server::entourage(&[]);
     let address = format!("127.0.0.1 {}", master.port());
     let replicas =
@@ -117,6 +127,10 @@ fn a_hosted_master_with_two_real_replicas() {
 
 #[test]
 fn our_set_is_promoted_among_the_replicas_of_a_real_master() {
+    each_round(real_master);
+}
+
+fn real_master() {
     let master = Server::redis(&[]);
     let address = format!("127.0.0.1:{}", master.port());
     let ours = Server::entourage(&["--replicaof", &address]);
@@ -141,6 +155,10 @@ fn our_set_is_promoted_among_the_replicas_of_a_real_master() {
 
 #[test]
 fn three_nodes_take_every_command_before_and_after() {
+    each_round(three_nodes);
+}
+
+fn three_nodes() {
     let first = Server::entourage(&[]);
     let address = format!("127.0.0.1:{}", first.port());
     let nodes = [0, 1].map(|_| Server::entourage(&["--replicaof", &address]));

@@ -1,11 +1,13 @@
 //! Reads of one's own writes, a million times, while replicas stop and go: at level sticky none is
 //! stale and none goes back; at level eventual the same test must find some that are. The same for
 //! pools of two connections, one of which writes and the other reads, that share a floor by their
-//! name; without that the same test must find reads that are stale.
+//! name; without that the same test must find reads that are stale. And the same for a set that
+//! follows a real server, which its writes are forwarded to, while the link is cut again and again.
 //!
 //! The pairs are split over servers with one, two and four workers, unless `--threads` names a number.
 //!
 //! `cargo test --test sticky -- --pairs 10000000 --seconds-max 600 --threads 2`
+//! `cargo test --test sticky -- --pairs 3000 --remote-pairs 1000000 --seconds-max 900`
 
 mod support;
 
@@ -13,9 +15,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{Server, Suite, Value, WORKERS, Wire, Words, words};
+use support::{Server, Suite, Value, WORKERS, Wire, Words, until_caught_up, words};
 
 const PAIRS: u64 = 1_000_000;
+/// Pairs through each kind of remote master.
+const REMOTE_PAIRS: u64 = 30_000;
+/// The link is cut at every so many ticks.
+const CUT_EVERY: usize = 5;
 const SECONDS_MAX: u64 = 240;
 const READERS: u64 = 24;
 const WRITERS: u64 = 2;
@@ -26,7 +32,7 @@ const TOGGLE_EVERY: u64 = 1_000;
 const REPLICAS: &[&str] = &["n2", "n3"];
 
 fn main() {
-    let mut suite = Suite::new("sticky", &["pairs", "seconds-max", "threads"]);
+    let mut suite = Suite::new("sticky", &["pairs", "remote-pairs", "seconds-max", "threads"]);
     let pairs = suite.number("pairs", PAIRS);
     let seconds = suite.number("seconds-max", SECONDS_MAX);
     let named = suite.text("threads", "").to_owned();
@@ -77,6 +83,27 @@ fn main() {
             _ => Ok(found.to_string()),
         }
     });
+    let remote_pairs = suite.number("remote-pairs", REMOTE_PAIRS);
+    let masters = [("redis", Some(Server::redis(&[]))), ("valkey", Server::valkey())];
+    for (kind, master) in masters {
+        let Some(master) = master else { continue };
+        suite.test(&format!("no_read_through_a_remote_{kind}_is_stale_or_goes_back"), || {
+            if Server::is_stand_in() {
+                return Ok("(skipped: a stand-in follows nobody)".into());
+            }
+            let address = format!("127.0.0.1:{}", master.port());
+            let server = Server::entourage(&["--replicaof", &address]);
+            until_caught_up(&mut server.dial(), &mut master.dial());
+            let found = run_beside(&server, Pool::of("sticky", 1), remote_pairs, limit, |due| {
+                cut_links(&mut master.dial(), due)
+            });
+            found.must_have_run(remote_pairs)?;
+            match (found.stale, found.backwards, found.refused) {
+                (0, 0, 0) => Ok(found.to_string()),
+                _ => Err(found.to_string()),
+            }
+        });
+    }
     suite.finish();
 }
 
@@ -147,12 +174,23 @@ impl std::fmt::Display for Found {
         write!(
             f,
             "({pairs} pairs, {stale} stale, {backwards} backwards, {refused} refused, {toggles} \
-             pauses and resumes, {seconds:.1} s)"
+             disturbances, {seconds:.1} s)"
         )
     }
 }
 
 fn run(server: &Server, pool: Pool, wanted: u64, limit: Duration) -> Found {
+    run_beside(server, pool, wanted, limit, |due| toggle(&mut server.dial(), due))
+}
+
+/// As [`run`], while somebody `disturbs` whenever told to. That answers how often it has.
+fn run_beside(
+    server: &Server,
+    pool: Pool,
+    wanted: u64,
+    limit: Duration,
+    disturb: impl FnOnce(mpsc::Receiver<()>) -> u64 + Send,
+) -> Found {
     let begun = Instant::now();
     let race = Race {
         wanted,
@@ -166,7 +204,7 @@ fn run(server: &Server, pool: Pool, wanted: u64, limit: Duration) -> Found {
     let readers: Vec<Reader> = (0..READERS).map(|it| Reader::new(server, pool, it)).collect();
     let (ticks, due) = mpsc::channel();
     let toggles = thread::scope(|scope| {
-        let controller = scope.spawn(|| toggle(&mut server.dial(), due));
+        let controller = scope.spawn(move || disturb(due));
         for number in 0..WRITERS {
             let race = &race;
             scope.spawn(move || saturate(&mut server.dial(), race, number));
@@ -211,6 +249,16 @@ fn toggle(wire: &mut Wire, due: mpsc::Receiver<()>) -> u64 {
         wire.cmd(&["PROXY", "NODE", name, "RESUME"]);
     }
     toggles
+}
+
+/// Ends the links of the master's replicas, which come back by themselves.
+fn cut_links(master: &mut Wire, due: mpsc::Receiver<()>) -> u64 {
+    let mut cuts = 0;
+    for () in due.into_iter().step_by(CUT_EVERY) {
+        master.ask("CLIENT KILL TYPE replica");
+        cuts += 1;
+    }
+    cuts
 }
 
 /// Writes as much as the master takes, and moves the counter that readers watch.

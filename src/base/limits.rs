@@ -105,8 +105,8 @@ pub const TURN_APPLY_US_MAX: u64 = 500;
 /// Stream bytes that a replica may lack before the worker that has written applies them in the
 /// middle of its turn.
 pub const APPLY_AFTER_BYTES: u64 = 4 << 10;
-/// Batches that a worker serves while a replica lacks something, before it applies that in the middle
-/// of its turn: those of many clients are short, and a turn of all of them is not.
+/// Batches that a worker serves while a replica lacks something, before it applies that in the
+/// middle of its turn: those of many clients are short, and a turn of all of them is not.
 pub const APPLY_AFTER_BATCHES: u32 = 4;
 /// Stream bytes that a replica may lack before those who write wait for it to apply.
 pub const LAG_BYTES_SOFT: u64 = 4 << 20;

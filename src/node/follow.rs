@@ -76,6 +76,12 @@ impl ReplicaSet {
         }
     }
 
+    /// Microseconds since everything was here that the master had, which the set follows; 0 when it
+    /// follows nobody, [`u64::MAX`] when that is not known.
+    pub fn stream_age_us(&self, now: MonoUs) -> u64 {
+        self.remote().map_or(0, |it| it.freshness.age_us(self.head(), now))
+    }
+
     /// Hears of the next master, or that there is none; look at [`ReplicaSet::remote`] after asking
     /// for it.
     pub fn remote_changes(&self) -> EventListener {

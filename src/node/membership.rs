@@ -136,6 +136,7 @@ impl ReplicaSet {
 mod tests {
     use super::*;
     use crate::base::ids::MemberId;
+    use crate::base::limits::REPLICAS_MAX;
     use crate::base::time::WallMs;
     use crate::engine::Thresholds;
     use crate::node::transaction::tests::write;
@@ -191,7 +192,7 @@ mod tests {
     fn names_are_remembered_and_bounded() {
         let set = set();
         let named = |name: String| move |_| MemberConfig { name, ..MemberConfig::unnamed(0) };
-        for at in 0..62 {
+        for at in 2..REPLICAS_MAX {
             let member = set.add_member(named(format!("m{at}")), MonoUs(1)).unwrap();
             set.remove_member(&member, MonoUs(1)).unwrap();
         }

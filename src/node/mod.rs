@@ -24,6 +24,7 @@ mod disk_state;
 mod on_disk;
 mod wire_state;
 mod failover;
+mod freshness;
 mod remote_master;
 mod follow;
 mod repeat;

@@ -1,5 +1,6 @@
 //! The remote master that a set follows, and how the link to it stands, for everybody to see.
 
+use super::freshness::Freshness;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use parking_lot::Mutex;
@@ -12,6 +13,8 @@ pub struct RemoteMaster {
     pub address: RemoteAddress,
     status: Mutex<LinkStatus>,
     heard_at: AtomicU64,
+    /// How old what is here of it is.
+    pub freshness: Freshness,
     /// It is a replica that is asked to become the master.
     asks_to_take_over: AtomicBool,
 }
@@ -76,6 +79,7 @@ impl RemoteMaster {
             address,
             status: Mutex::new(status),
             heard_at: AtomicU64::new(0),
+            freshness: Freshness::default(),
             asks_to_take_over: AtomicBool::new(false),
         }
     }
@@ -131,6 +135,7 @@ impl RemoteMaster {
         let is_other = (before == LinkPhase::Connected) != (phase == LinkPhase::Connected);
         if before == LinkPhase::Connected && is_other {
             status.down_since = now;
+            self.freshness.forget();
         }
         if phase == LinkPhase::Connected {
             self.asks_to_take_over.store(false, Relaxed);

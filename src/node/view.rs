@@ -29,6 +29,13 @@ impl View<'_> {
         &self.member_list[at + usize::from(master <= at)]
     }
 
+    /// What the head of a set that follows a master lacks of that, its replicas lack too.
+    #[cold]
+    fn age_us(&self, member: &Member) -> u64 {
+        let behind_us = self.set.behind_us(member, self.now);
+        behind_us.saturating_add(self.set.stream_age_us(self.now))
+    }
+
     /// How the replicas are being fed, for the gate in front of writes.
     pub fn fed(&self) -> impl Iterator<Item = Fed> {
         self.set.fed(self.now)
@@ -62,7 +69,7 @@ impl Members for View<'_> {
             in_service: state.takes_reads(),
             paused: !state.applies_at_once(),
             in_flight: member.readers.load(Relaxed),
-            behind_us: if self.with_ages { self.set.behind_us(member, self.now) } else { 0 },
+            behind_us: if self.with_ages { self.age_us(member) } else { 0 },
         }
     }
 }

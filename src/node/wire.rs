@@ -318,8 +318,8 @@ impl ReplicaSet {
         self.left_sync();
     }
 
-    /// Forgets the stream that is kept for replicas on the wire, once the last of them has been gone
-    /// for `ttl`; 0 for never.
+    /// Forgets the stream that is kept for replicas on the wire, once the last of them has been
+    /// gone for `ttl`; 0 for never.
     pub fn release_backlog(&self, ttl: Duration, now: MonoUs) {
         let left = self.wire.last_left.load(Acquire);
         if ttl.is_zero() || left == 0 || now < MonoUs(left).plus(ttl) {

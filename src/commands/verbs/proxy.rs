@@ -62,7 +62,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         Group::Proxy,
         SINCE,
         "O(N) where N is the number of members",
-        "Tells where a command would go and why, without running it; of FAILOVER, what it would do.",
+        "Tells where a command would go and why, or what a failover would do, without doing it.",
         "command [arg [arg ...]] | FAILOVER [TO <name | host port>]",
     ),
     session_row("FAILOVER", AtLeast(2), OPERATOR.union(Flags::NO_MULTI), members::fail_over).says(

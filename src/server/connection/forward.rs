@@ -122,6 +122,12 @@ impl Caller {
         if is_for_master && call.once.as_ref().is_none_or(|it| it.at.is_none()) {
             return Ok(Some(self.forward_one(call.request, context)));
         }
+        if let Level::Bounded { ms: Some(ms), .. } = ask.level
+            && ms.saturating_mul(1000) < context.set.stream_age_us(context.now)
+            && ask.ladder.steps().iter().any(|it| matches!(it, Step::Master))
+        {
+            return Ok(Some(self.forward_one(call.request, context)));
+        }
         let Floor::Needs(own) = ask.floor else { return Ok(None) };
         let needs = match ask.level {
             Level::Global => own.max(context.set.forwarded_floor()),
