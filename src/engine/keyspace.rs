@@ -109,7 +109,9 @@ impl Keyspace {
     /// Puts an entry, and answers the one it replaces; an empty one in its place when a walk has
     /// it.
     pub fn put(&mut self, slot: KeySlot) -> Option<KeySlot> {
-        let wanted = if self.cuts.is_empty() { None } else { self.wanted(&slot) };
+        if !self.cuts.is_empty() {
+            return self.put_walked(slot);
+        }
         self.touch(slot.key());
         let (hash, deadline) = (slot.hash().expect("only taken slots are put"), slot.deadline());
         let old = self.table.insert(slot);
@@ -119,10 +121,20 @@ impl Keyspace {
         if let Some(at) = deadline {
             self.note_deadline(at, hash);
         }
-        if let Some(key) = wanted {
-            return self.keep_replaced(hash, &key, old);
-        }
         old
+    }
+
+    #[cold]
+    fn put_walked(&mut self, slot: KeySlot) -> Option<KeySlot> {
+        let (wanted, hash) = (self.wanted(&slot), slot.hash().expect("only taken slots are put"));
+        // Put aside, so that `put` has one place where it inserts: the compiler inlines that.
+        let cuts = mem::take(&mut self.cuts);
+        let old = self.put(slot);
+        self.cuts = cuts;
+        match wanted {
+            Some(key) => self.keep_replaced(hash, &key, old),
+            None => old,
+        }
     }
 
     /// Takes an entry out, to be used.
