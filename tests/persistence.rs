@@ -294,7 +294,7 @@ fn a_snapshot_outlives_its_process_and_real_servers_load_it() {
 #[test]
 fn what_was_answered_is_there_after_the_process_was_killed() {
     let dir = Dir::new();
-    for round in 0..25 {
+    for round in 0..50 {
         let server = ours(&dir, ALWAYS);
         let mut wire = server.dial();
         for earlier in 0..round {
