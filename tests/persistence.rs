@@ -294,7 +294,7 @@ fn a_snapshot_outlives_its_process_and_real_servers_load_it() {
 #[test]
 fn what_was_answered_is_there_after_the_process_was_killed() {
     let dir = Dir::new();
-    for round in 0..25 {
+    for round in 0..50 {
         let server = ours(&dir, ALWAYS);
         let mut wire = server.dial();
         for earlier in 0..round {
@@ -305,7 +305,9 @@ fn what_was_answered_is_there_after_the_process_was_killed() {
         let push = |value: &str| words(&["RPUSH", &format!("round:{round}"), value]);
         pipelined.send(&vec![push("x"); 100]);
         if round % 3 == 0 {
-            starts(&wire.ask("BGREWRITEAOF"), "Background append only file rewriting started");
+            // One may be at work already: parts that come of many restarts are made one.
+            let told = wire.ask("BGREWRITEAOF").string();
+            assert!(told.contains("Background append only file rewriting"), "{told}");
         }
         for nth in 1..=100 {
             assert_eq!(pipelined.read().int(), Some(nth));

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 pub struct OnDisk {
     /// Everything before this is on disk.
     pub(super) durable: AtomicU64,
+    /// There is to be an append-only file, so that it can be waited for.
+    pub(super) has_file: AtomicBool,
     /// Up to where somebody waits for it to be.
     pub(super) asked: AtomicU64,
     /// What [`DiskTrouble`] there is, from 1; 0 for none.

@@ -32,6 +32,17 @@ impl ReplicaSet {
         Offset::new(self.on_disk.durable.load(Acquire))
     }
 
+    /// There is to be an append-only file from here on, or none: then nobody waits for it.
+    pub fn expect_file(&self, is_kept: bool) {
+        self.on_disk.has_file.store(is_kept, Release);
+        self.wake_waiters();
+    }
+
+    /// Whether there is to be an append-only file.
+    pub fn expects_file(&self) -> bool {
+        self.on_disk.has_file.load(Acquire)
+    }
+
     /// Whether somebody waits for more to be on disk.
     pub fn is_sync_asked(&self) -> bool {
         self.durable().bytes() < self.on_disk.asked.load(Acquire)

@@ -37,6 +37,7 @@ impl Condition {
                 replicas(set).filter(may_serve).map(Member::applied).max()
             }
             Condition::Streamed => Some(set.head()),
+            Condition::Durable if !set.expects_file() => Some(Offset::MAX),
             Condition::Durable => Some(set.durable()),
             Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
             Condition::Free { member } => {

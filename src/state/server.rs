@@ -132,6 +132,7 @@ impl Server {
         source: Source,
     ) -> Server {
         set.count_hosted(settings.set.count_hosted);
+        set.expect_file(settings.set.disk.has_aof());
         set.forward_writes(settings.set.follow.writes.forwards().unwrap_or(true));
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
@@ -239,6 +240,7 @@ impl Server {
         if after.set != before.set {
             self.set.bound_log(after.set.backlog_bytes, after.set.feed_bytes_max);
             self.set.count_hosted(after.set.count_hosted);
+            self.set.expect_file(after.set.disk.has_aof());
             if let Some(forwards) = after.set.follow.writes.forwards() {
                 self.set.forward_writes(forwards);
             }

@@ -13,7 +13,8 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     let status = server.persistence.status().clone();
     let has_aof = is_kept && server.settings().set.disk.has_aof();
     let since = |what| running(&status, what, now);
-    lines.line("loading", u8::from(status.loading.is_some()));
+    let is_loading = server.set.is_loading();
+    lines.line("loading", u8::from(is_loading));
     lines.line("async_loading", 0);
     lines.zeros(&["current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     lines.line("current_fork_perc", "0.00");
@@ -47,7 +48,7 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     if has_aof {
         tell_aof(server, aof, orders.rewrite, lines);
     }
-    if let Some(loading) = &status.loading {
+    if let Some(loading) = status.loading.as_ref().filter(|_| is_loading) {
         tell_load(loading, now, lines);
     }
 }

@@ -37,7 +37,7 @@ impl Caller {
     pub fn has_synced(&mut self, actions: &mut Vec<Action>) {
         let durable = self.server.set.durable();
         while let Some((slot, end)) = self.unsynced.front().copied() {
-            if durable < end {
+            if durable < end && self.server.set.expects_file() {
                 return actions.push(Action::Sync(end));
             }
             self.unsynced.pop_front();

@@ -9,6 +9,7 @@
 //! ```
 
 use super::generation::{Generation, Maker};
+use super::group_commit::GroupCommit;
 use super::load;
 use super::snapshot_file;
 use super::store::Store;
@@ -30,6 +31,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(1);
 const LATE: Duration = Duration::from_secs(1);
 /// Where a reply does not wait for it, what is written is gathered for so long.
 const GATHER: Duration = Duration::from_micros(500);
+/// The same where replies wait.
+const BRIEF: Duration = Duration::from_micros(50);
 /// How long nothing is tried while nothing can be written.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How often settings and save points are looked at.
@@ -72,6 +75,7 @@ pub struct Keeper {
     /// Bytes of the parts before it.
     bytes_before: u64,
     last_sync: MonoUs,
+    group: GroupCommit,
     /// Nothing is tried before.
     again_at: MonoUs,
     rewrite_again_at: MonoUs,
@@ -89,6 +93,8 @@ enum Rest {
     News(Duration),
     /// A moment, so that more comes together.
     Gather,
+    /// The same where replies wait.
+    Brief,
     /// A while, whatever comes: it cannot be written.
     Pause,
 }
@@ -103,6 +109,7 @@ impl Keeper {
             part: None,
             bytes_before: 0,
             last_sync: now,
+            group: GroupCommit::new(now),
             again_at: now,
             rewrite_again_at: now,
             making: None,
@@ -210,6 +217,7 @@ impl Keeper {
             match rest {
                 Rest::Not => {}
                 Rest::Gather => tasks::rest(GATHER),
+                Rest::Brief => tasks::rest(BRIEF),
                 Rest::Pause => tasks::rest(PAUSE),
                 Rest::News(most) if self.part.is_some() => drop(news.wait_timeout(most)),
                 Rest::News(most) => drop(order.wait_timeout(most)),
@@ -252,7 +260,7 @@ impl Keeper {
         }
         let since = Duration::from_micros(now.since(self.last_sync));
         let is_due = match settings.fsync {
-            Fsync::Always => true,
+            Fsync::Always => self.group.is_due(part.unsynced(), now),
             Fsync::Everysec => SYNC_EVERY <= since || self.server.set.is_sync_asked(),
             Fsync::No => self.server.set.is_sync_asked(),
         };
@@ -261,6 +269,7 @@ impl Keeper {
         }
         Ok(match (took, settings.fsync) {
             (Took::Some(_), _) => Rest::Not,
+            (_, Fsync::Always) if !is_due => Rest::Brief,
             (_, Fsync::Always) => Rest::News(LOOK_EVERY),
             (Took::All(0), _) => Rest::News(LOOK_EVERY),
             _ => Rest::Gather,
@@ -269,7 +278,7 @@ impl Keeper {
 
     fn sync(&mut self) -> io::Result<()> {
         let Some(part) = &mut self.part else { return Ok(()) };
-        let began = clock::mono_now();
+        let (began, bytes) = (clock::mono_now(), part.unsynced());
         let synced = part.sync();
         let now = clock::mono_now();
         let us = now.since(began);
@@ -284,6 +293,7 @@ impl Keeper {
         }
         synced?;
         self.last_sync = now;
+        self.group.synced(bytes, us, now);
         part.tell_synced(now);
         Ok(())
     }
@@ -353,6 +363,9 @@ impl Keeper {
         if !settings.has_aof() {
             if let Some(mut part) = self.part.take() {
                 let ended = part.take(None).and_then(|_| part.sync());
+                if ended.is_ok() {
+                    part.tell_synced(now);
+                }
                 log::info!("event=aof-ends is-whole={}", ended.is_ok());
                 self.server.persistence.status().aof.is_on = false;
                 self.has_recovered();

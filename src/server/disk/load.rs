@@ -45,7 +45,7 @@ pub fn load(server: &Server, store: &Store) -> Result<bool, String> {
     log::info!("event=loaded keys={keys} position={at} us={us}");
     let changes = server.changes();
     let mut status = server.persistence.status();
-    (status.loading, status.keys_loaded) = (None, keys);
+    status.keys_loaded = keys;
     // What was loaded has been saved.
     status.save.changes = changes;
     Ok(true)

@@ -14,6 +14,7 @@ mod snapshot_file;
 mod generation;
 mod store;
 mod load;
+mod group_commit;
 mod keeper;
 mod check;
 

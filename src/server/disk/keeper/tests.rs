@@ -56,8 +56,7 @@ impl Machine {
 
     /// Writes the next key.
     fn write(&mut self, number: usize) {
-        let request =
-            OwnedRequest::of([&b"SET"[..], format!("key:{number}").as_bytes(), b"v"].into_iter());
+        let request = OwnedRequest::of([&b"SET"[..], format!("key:{number}").as_bytes(), b"v"]);
         let row = verbs::find(b"SET").expect("it is known");
         let Run::Write(verb) = row.run else { panic!("SET writes") };
         let set = self.keeper.server.set.clone();
