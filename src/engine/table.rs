@@ -126,6 +126,8 @@ impl<S: Slot> Table<S> {
     }
 
     /// Puts an entry in, and gives back the one with the same key that it replaces.
+    // A call of its own costs 40 of the instructions of a SET, at each member.
+    #[inline(always)]
     pub fn insert(&mut self, slot: S) -> Option<S> {
         let hash = slot.hash().expect("only an entry can be inserted");
         let index = self.index(hash).unwrap_or_else(|| self.found());
