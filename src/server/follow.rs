@@ -286,15 +286,14 @@ impl Follower {
         let dropped = dropped_bytes(&self.server, before).await;
         self.server.counters.dropped_history_bytes.fetch_add(dropped.unwrap_or(0), Relaxed);
         let address = &self.remote.address;
-        match dropped {
-            Some(0) => {}
-            Some(bytes) => log::warn!(
-                "event=history-dropped master={address} position={before} bytes={bytes} why=nobody                  had taken them over"
-            ),
-            None => log::warn!(
-                "event=history-dropped master={address} position={before} bytes=all why=the master                  does not know this history"
-            ),
-        }
+        let (bytes, why) = match dropped {
+            Some(0) => return,
+            Some(bytes) => (bytes.to_string(), "nobody-had-taken-them-over"),
+            None => ("all".to_owned(), "the-master-does-not-know-them"),
+        };
+        log::warn!(
+            "event=history-dropped master={address} position={before} bytes={bytes} why={why}"
+        );
     }
 
     /// Answers the database that the stream has selected.
