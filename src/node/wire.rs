@@ -12,6 +12,7 @@ use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
 use super::snapshot::{MemberWalk, Snapshot, SnapshotReader};
 use crate::base::limits::{WALKS_MAX, WIRE_JOIN_BYTES_MAX};
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::rdb::FileInfo;
@@ -123,8 +124,11 @@ impl ReplicaSet {
     fn join_snapshot(&self, id: FollowerId) -> Option<SnapshotReader> {
         let snapshot = self.wire.snapshot.lock().upgrade()?;
         let reader = snapshot.join()?;
-        let at = snapshot.at();
+        let mut at = snapshot.at();
         let mut log = self.log.lock();
+        if is_planted(Planted::JoinsLate) {
+            at.offset = log.head();
+        }
         let is_near = log.head().since(at.offset) <= WIRE_JOIN_BYTES_MAX;
         let is_of_this = log.history().replid == at.replid;
         (is_near && is_of_this && log.full_resync_from(id, at.offset)).then_some(reader)
@@ -177,7 +181,7 @@ impl ReplicaSet {
         let writing = self.write(&member_list);
         self.apply_all(source, &mut hosted);
         let mut log = self.log.lock();
-        if log.head() != source.applied() {
+        if log.head() != source.applied() && !is_planted(Planted::SnapshotLacks) {
             // It has been paused, or does not follow any more.
             drop((log, writing, hosted, long));
             return self.walk_master(id, count);
@@ -206,6 +210,9 @@ impl ReplicaSet {
     }
 
     fn apply_all(&self, member: &Member, hosted: &mut Hosted) {
+        if is_planted(Planted::SnapshotLacks) {
+            return;
+        }
         while self.apply_locked(member, hosted, ApplyBudget::ALL) == Applied::Some {}
     }
 
@@ -241,8 +248,9 @@ impl ReplicaSet {
     /// it says.
     pub fn online_wire(&self, id: FollowerId, now: MonoUs) {
         let mut log = self.log.lock();
-        if let FollowerState::FullResync { .. } = log.follower(id).state {
-            log.online(id, Offset::ZERO);
+        if let FollowerState::FullResync { at } = log.follower(id).state {
+            let is_counted = is_planted(Planted::SentCountsAsAcked);
+            log.online(id, if is_counted { at } else { Offset::ZERO });
             log.heard(id, now);
         }
         drop(log);
@@ -302,7 +310,7 @@ impl ReplicaSet {
     /// What the follower, which knows the history by this name, is sent next: at most `most` bytes.
     pub fn next_for_wire(&self, id: FollowerId, replid: ReplId, most: usize) -> Next {
         let mut log = self.log.lock();
-        if log.history().replid != replid {
+        if log.history().replid != replid && !is_planted(Planted::RenameUnnoticed) {
             return Next::Renamed;
         }
         if let FollowerState::Disconnected { why } = log.follower(id).state {

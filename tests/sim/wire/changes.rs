@@ -64,7 +64,7 @@ impl World {
             13 => format!("HINCRBY h{key} n 1"),
             14 => format!("ZADD z{key} {value} e{}", value % 7),
             15 => format!("ZPOPMIN z{key}"),
-            16 => format!("XADD x{key} * f {value}"),
+            16 => format!("SETRANGE s{key} {} {value}", value % 50),
             17 => format!("DEL l{key} s{key}"),
             18 => format!("RENAME h{key} h{}", value % 3),
             19 if value < 100 => return (1, "FLUSHDB".to_owned()),

@@ -144,9 +144,12 @@ impl World {
     /// These calls are made at a set that follows nobody, as a numbered write.
     pub fn write(&mut self, number: usize, mut calls: Vec<(usize, String)>) -> u64 {
         let id = self.ledger.next();
-        if calls.first().is_some_and(|it| it.1 == "FLUSHALL") {
-            calls.push((0, format!("SET {ORDER} {}", self.ledger.holds(number))));
-            calls.retain(|it| !it.1.ends_with(' '));
+        if calls.iter().any(|it| it.1 == "FLUSHALL") {
+            calls.retain(|it| it.1 == "FLUSHALL");
+            let holds = self.ledger.holds(number);
+            if !holds.is_empty() {
+                calls.push((0, format!("SET {ORDER} {holds}")));
+            }
         }
         calls.push((0, format!("APPEND {ORDER} {id},")));
         let wall = self.wall();
