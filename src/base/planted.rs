@@ -58,14 +58,10 @@ pub enum Planted {
     OldHistoryAcked,
     /// A file that has been sent counts as acknowledged.
     SentCountsAsAcked,
-    /// A replica that joins a snapshot goes on with the end of the stream.
-    JoinsLate,
     /// A snapshot is taken of a member that lacks a write.
     SnapshotLacks,
     /// The stream behind a file does not say which database is selected.
     SelectForgotten,
-    /// A replica goes on under the name of a history that has ended.
-    RenameUnnoticed,
     /// A floor of a history that was cut off counts in the next.
     FloorKept,
 }

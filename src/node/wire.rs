@@ -124,11 +124,8 @@ impl ReplicaSet {
     fn join_snapshot(&self, id: FollowerId) -> Option<SnapshotReader> {
         let snapshot = self.wire.snapshot.lock().upgrade()?;
         let reader = snapshot.join()?;
-        let mut at = snapshot.at();
+        let at = snapshot.at();
         let mut log = self.log.lock();
-        if is_planted(Planted::JoinsLate) {
-            at.offset = log.head();
-        }
         let is_near = log.head().since(at.offset) <= WIRE_JOIN_BYTES_MAX;
         let is_of_this = log.history().replid == at.replid;
         (is_near && is_of_this && log.full_resync_from(id, at.offset)).then_some(reader)
@@ -310,7 +307,7 @@ impl ReplicaSet {
     /// What the follower, which knows the history by this name, is sent next: at most `most` bytes.
     pub fn next_for_wire(&self, id: FollowerId, replid: ReplId, most: usize) -> Next {
         let mut log = self.log.lock();
-        if log.history().replid != replid && !is_planted(Planted::RenameUnnoticed) {
+        if log.history().replid != replid {
             return Next::Renamed;
         }
         if let FollowerState::Disconnected { why } = log.follower(id).state {

@@ -83,10 +83,8 @@ const PLANTED: &[(Planted, &[Checker])] = &[
     (Planted::CutOffResumed, &[Checker::Order, Checker::WaitCount]),
     (Planted::OldHistoryAcked, &[Checker::WaitCount, Checker::LinkFault]),
     (Planted::SentCountsAsAcked, &[Checker::WaitCount]),
-    (Planted::JoinsLate, &[Checker::Order]),
     (Planted::SnapshotLacks, &[Checker::Order]),
     (Planted::SelectForgotten, &[Checker::Order]),
-    (Planted::RenameUnnoticed, &[Checker::Order]),
     (Planted::FloorKept, &[Checker::Stale]),
 ];
 
