@@ -57,6 +57,8 @@ pub struct MasterEnd {
     reader: ReplicaReader,
     /// It says by a mark where a file ends, and not before how long it is.
     marks: bool,
+    /// How much of the file has not been sent, where its length is known.
+    left: Option<u64>,
 }
 
 impl MasterEnd {
@@ -69,6 +71,7 @@ impl MasterEnd {
             id: None,
             reader: ReplicaReader::default(),
             marks,
+            left: None,
         }
     }
 
@@ -130,12 +133,15 @@ impl MasterEnd {
 
     fn take_acks(&mut self, set: &ReplicaSet, bytes: &[u8], now: MonoUs) -> Result<(), Ended> {
         let Some(id) = self.id else { return Ok(()) };
-        let MasterEnd { reader, stage, .. } = self;
+        let MasterEnd { reader, stage, left, .. } = self;
         let taken = reader.take(bytes, |said| {
             let FromReplica::Acked { applied, .. } = said else { return Ok(()) };
             if let Stage::Loads(replid) = *stage {
                 set.online_wire(id, now);
                 *stage = Stage::Stream(replid);
+            }
+            if let (Stage::File(_), Some(0)) = (&*stage, *left) {
+                set.online_wire(id, now);
             }
             set.ack(id, applied, now)
         });
@@ -154,9 +160,10 @@ impl MasterEnd {
         if let FollowerState::Disconnected { .. } = set.follower_state(id) {
             return Err(Ended::Told("disconnected"));
         }
+        let MasterEnd { left, marks, .. } = self;
         let next = match &self.stage {
-            Stage::Asked(asked) => self.open(set, id, asked, down)?,
-            Stage::File(file) => self.send_file(set, id, file, now, down)?,
+            Stage::Asked(asked) => MasterEnd::open(left, *marks, set, id, asked, down)?,
+            Stage::File(file) => MasterEnd::send_file(left, *marks, set, id, file, now, down)?,
             Stage::Hello | Stage::Loads(_) => None,
             Stage::Stream(replid) => match set.next_for_wire(id, *replid, most) {
                 Next::Bytes(bytes) => {
@@ -176,7 +183,8 @@ impl MasterEnd {
     }
 
     fn open(
-        &self,
+        left: &mut Option<u64>,
+        marks: bool,
         set: &ReplicaSet,
         id: FollowerId,
         asked: &Asked,
@@ -187,7 +195,7 @@ impl MasterEnd {
             down.send(asked.answer(Started::Resumed { replid }).as_bytes());
             return Ok(Some(Stage::Stream(replid)));
         }
-        let (file, len) = if self.marks {
+        let (file, len) = if marks {
             let Some(file) = set.snapshot(id, file_info) else { return Ok(None) };
             (file, None)
         } else {
@@ -196,6 +204,7 @@ impl MasterEnd {
             };
             (file, Some(length_of(counted)?))
         };
+        *left = len;
         set.wire.full_resyncs.fetch_add(1, Relaxed);
         let at = file.snapshot().at();
         down.send(asked.answer(Started::Full { at }).as_bytes());
@@ -207,7 +216,8 @@ impl MasterEnd {
     }
 
     fn send_file(
-        &self,
+        left: &mut Option<u64>,
+        marks: bool,
         set: &ReplicaSet,
         id: FollowerId,
         file: &SnapshotReader,
@@ -215,10 +225,13 @@ impl MasterEnd {
         down: &mut Pipe,
     ) -> Result<Option<Stage>, Ended> {
         match file.look()? {
-            Piece::Bytes(bytes) => down.send(&bytes),
+            Piece::Bytes(bytes) => {
+                *left = left.map(|it| it - bytes.len() as u64);
+                down.send(&bytes);
+            }
             Piece::End => {
                 let replid = file.snapshot().at().replid;
-                if self.marks {
+                if marks {
                     down.send(MARK.as_bytes());
                     return Ok(Some(Stage::Loads(replid)));
                 }

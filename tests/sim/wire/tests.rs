@@ -61,13 +61,13 @@ fn promises_hold_over_links_that_break() {
 const LEAST: &[(&str, u64)] = &[
     ("writes", 50 * SEEDS),
     ("served", 10 * SEEDS),
-    ("lost", SEEDS / 10),
+    ("lost", SEEDS / 30),
     ("cuts", 5 * SEEDS),
-    ("resumed", SEEDS),
+    ("resumed", SEEDS / 5),
     ("replaced", 2 * SEEDS),
     ("failovers", SEEDS),
     ("promotions", SEEDS / 2),
-    ("renamed", SEEDS / 10),
+    ("renamed", SEEDS / 30),
 ];
 
 #[test]
