@@ -48,6 +48,22 @@ pub enum Planted {
     NewKeyWalked,
     /// What stands where a walk goes on counts as walked.
     CutPassesEarly,
+    /// A partial resync leaves out a byte.
+    ResumesLate,
+    /// A partial resync sends a byte again.
+    ResumesEarly,
+    /// A partial resync goes on in a history behind the place where it was cut off.
+    CutOffResumed,
+    /// A replica that has loaded a file acknowledges what it had of the history before.
+    OldHistoryAcked,
+    /// A file that has been sent counts as acknowledged.
+    SentCountsAsAcked,
+    /// A snapshot is taken of a member that lacks a write.
+    SnapshotLacks,
+    /// The stream behind a file does not say which database is selected.
+    SelectForgotten,
+    /// A floor of a history that was cut off counts in the next.
+    FloorKept,
 }
 
 #[cfg(test)]

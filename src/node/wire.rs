@@ -12,6 +12,7 @@ use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
 use super::snapshot::{MemberWalk, Snapshot, SnapshotReader};
 use crate::base::limits::{WALKS_MAX, WIRE_JOIN_BYTES_MAX};
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::rdb::FileInfo;
@@ -177,7 +178,7 @@ impl ReplicaSet {
         let writing = self.write(&member_list);
         self.apply_all(source, &mut hosted);
         let mut log = self.log.lock();
-        if log.head() != source.applied() {
+        if log.head() != source.applied() && !is_planted(Planted::SnapshotLacks) {
             // It has been paused, or does not follow any more.
             drop((log, writing, hosted, long));
             return self.walk_master(id, count);
@@ -206,6 +207,9 @@ impl ReplicaSet {
     }
 
     fn apply_all(&self, member: &Member, hosted: &mut Hosted) {
+        if is_planted(Planted::SnapshotLacks) {
+            return;
+        }
         while self.apply_locked(member, hosted, ApplyBudget::ALL) == Applied::Some {}
     }
 
@@ -241,8 +245,9 @@ impl ReplicaSet {
     /// it says.
     pub fn online_wire(&self, id: FollowerId, now: MonoUs) {
         let mut log = self.log.lock();
-        if let FollowerState::FullResync { .. } = log.follower(id).state {
-            log.online(id, Offset::ZERO);
+        if let FollowerState::FullResync { at } = log.follower(id).state {
+            let is_counted = is_planted(Planted::SentCountsAsAcked);
+            log.online(id, if is_counted { at } else { Offset::ZERO });
             log.heard(id, now);
         }
         drop(log);

@@ -119,6 +119,10 @@ impl FollowerState {
     /// It acknowledges everything before `offset`. An acknowledgement that comes late is honest.
     #[inline]
     pub fn ack(self, offset: Offset) -> Result<FollowerState, PeerFault> {
+        // It was on its way when we disconnected the follower, who has done nothing wrong.
+        if let FollowerState::Disconnected { .. } = self {
+            return Ok(self);
+        }
         let FollowerState::Online { sent, acked } = self else {
             return Err(PeerFault::AckBeforeOnline);
         };

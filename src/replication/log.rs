@@ -7,6 +7,7 @@ use super::followers::{
 use super::peer_fault::PeerFault;
 use super::window::{PendingRecord, What, Window};
 use crate::base::limits::FOLLOWER_BYTES_MAX;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
 use bytes::Bytes;
@@ -175,7 +176,8 @@ impl<S: Clone> Log<S> {
     fn full_resync_at(&mut self, id: FollowerId, at: Offset) {
         assert!(self.keeps_for(id, at), "a copy at {at} from where the stream is not kept");
         self.followers.change(id, |it| it.full_resync(at));
-        if self.follower(id).kind != FollowerKind::Hosted {
+        let is_forgotten = is_planted(Planted::SelectForgotten);
+        if self.follower(id).kind != FollowerKind::Hosted && !is_forgotten {
             // It cannot know which database was selected before.
             self.selected = None;
         }
@@ -184,7 +186,11 @@ impl<S: Clone> Log<S> {
     /// The follower has everything before `from` and goes on there, if the stream is kept from
     /// there on. Answers whether it does; otherwise it needs a full resync.
     pub fn resume(&mut self, id: FollowerId, from: Position) -> bool {
-        let Coverage::To(offset) = self.history.cover(from) else { return false };
+        let offset = match self.history.cover(from) {
+            Coverage::To(offset) => offset,
+            Coverage::Lost(_) if is_planted(Planted::CutOffResumed) => from.offset,
+            Coverage::Lost(_) | Coverage::Foreign => return false,
+        };
         // A history that was replaced as a whole shares its beginning alone, and no data.
         if offset == Offset::ZERO && !self.history.goes_on_from(from.replid) {
             return false;

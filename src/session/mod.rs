@@ -130,6 +130,7 @@ impl Session {
         let Some(floor) = self.floor else { return };
         let offset = match history.cover(floor) {
             Coverage::To(offset) => offset,
+            Coverage::Lost(_) if is_planted(Planted::FloorKept) => floor.offset,
             Coverage::Lost(from) => {
                 // Of a history that is gone as a whole, a session misses what it has written.
                 if from != Offset::ZERO || self.last_write != Offset::ZERO {

@@ -29,6 +29,12 @@ pub enum Checker {
     Asleep,
     /// A client whose floor replicas have reached is served by them.
     KeptFromReplicas,
+    /// What a replica on the wire holds is what its master's writes have made, in their order.
+    Order,
+    /// A link that nobody cuts goes on.
+    LinkFault,
+    /// A replica that could go on where it was is not sent a file.
+    Resyncs,
     /// Members have the same data in the end, and the stream tells all of it.
     Converged,
     /// A client that does not take what is pushed to it is closed for that, and no other is.

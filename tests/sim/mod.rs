@@ -18,5 +18,6 @@ mod peer;
 mod poppers;
 mod script;
 mod shell;
+mod wire;
 mod tests;
 mod world;

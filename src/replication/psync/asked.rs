@@ -2,6 +2,7 @@
 
 use super::hello::ReplicaHello;
 use crate::base::number::parse_i64;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Offset, Position, ReplId};
 
 /// What a replica asks for, with all it has said before.
@@ -36,7 +37,12 @@ impl Asked {
     /// `PSYNC <replid> <number of the next byte>`; `? -1` from one that has nothing. What makes no
     /// sense asks for everything, as Redis takes it.
     pub fn psync(hello: ReplicaHello, replid: &[u8], next: &[u8]) -> Asked {
-        let offset = parse_i64(next).and_then(|it| u64::try_from(it.checked_sub(1)?).ok());
+        let before = match () {
+            () if is_planted(Planted::ResumesLate) => 0,
+            () if is_planted(Planted::ResumesEarly) => 2,
+            () => 1,
+        };
+        let offset = parse_i64(next).and_then(|it| u64::try_from(it.checked_sub(before)?).ok());
         let position = |offset| Some(Position { replid: ReplId::parse(replid)?, offset });
         let from = offset.map(Offset::new).and_then(position);
         Asked { hello, from, is_named: true, takes_over: false }

@@ -15,6 +15,7 @@
 
 use super::link_fault::{LinkFault, Refusal};
 use crate::base::number::parse_i64;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::resp::encode_command;
@@ -161,7 +162,10 @@ impl ReplicaLink {
     }
 
     /// The snapshot has been loaded, and stands here.
-    pub fn loaded(&mut self, at: Offset, now: MonoUs) {
+    pub fn loaded(&mut self, mut at: Offset, now: MonoUs) {
+        if let Some(has) = self.has.filter(|_| is_planted(Planted::OldHistoryAcked)) {
+            at = has.offset;
+        }
         self.begin_stream(at, now);
     }
 

@@ -68,7 +68,7 @@ impl ReplicaLink<Link> {
                     None => None,
                 };
                 self.announce(&mark, len).await?;
-                self.send_file(&file).await?
+                self.send_file(&file, len).await?
             }
             FileContents::NoKeys => {
                 let bytes = self.without_keys(file_info(at, file.snapshot().stream_db()));
@@ -155,11 +155,15 @@ impl ReplicaLink<Link> {
         self.send(announced.as_bytes()).await
     }
 
-    /// Sends the file. Answers how long it is.
-    async fn send_file(&self, file: &SnapshotReader) -> Result<u64, LinkEnd> {
+    /// Sends the file. Answers how long it is. A replica that knows its length may have loaded it
+    /// before we see its end.
+    async fn send_file(&self, file: &SnapshotReader, len: Option<u64>) -> Result<u64, LinkEnd> {
         let mut bytes = 0;
         while let Some(piece) = file.next().await? {
             bytes += piece.len() as u64;
+            if len == Some(bytes) {
+                self.is_file_sent.store(true, Release);
+            }
             self.send(&piece).await?;
             tasks::give_way().await;
         }

@@ -1,0 +1,78 @@
+//! Sessions that write at one set and read at another, as with a token: what they have seen they
+//! see again, or they are told that it is lost.
+
+use super::super::finding::Checker;
+use entourage::base::position::Offset;
+use entourage::base::time::MonoUs;
+use entourage::node::ReplicaSet;
+use entourage::session::Session;
+
+/// A session, and what it has seen.
+#[derive(Default)]
+pub struct Client {
+    session: Session,
+    seen: String,
+}
+
+/// What has come of a read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Read {
+    /// The set has what the session asks for.
+    Served,
+    /// It lacks it, or cannot tell.
+    Waits,
+    /// The session is told that it is lost.
+    Lost,
+    /// It is told so, though the set has all of it.
+    LostInVain,
+}
+
+impl Client {
+    /// It has written, and the set holds this now.
+    pub fn wrote(&mut self, set: &ReplicaSet, holds: &str, now: MonoUs) {
+        self.session.carry_over(&set.history());
+        self.session.lost = None;
+        self.session.wrote(set.position(), now);
+        self.seen = holds.to_owned();
+    }
+
+    /// It reads at a set that holds this.
+    pub fn read(
+        &mut self,
+        set: &ReplicaSet,
+        holds: &str,
+        now: MonoUs,
+    ) -> Result<Read, (Checker, String)> {
+        let at = set.position();
+        self.session.carry_over(&set.history());
+        let has_all = holds.starts_with(&self.seen);
+        if self.session.lost.take().is_some() {
+            // It goes on with what there is.
+            self.session = Session::default();
+            self.session.saw_all(at);
+            self.seen = holds.to_owned();
+            return Ok(if has_all { Read::LostInVain } else { Read::Lost });
+        }
+        let Some(floor) = self.session.floor else {
+            self.wrote_nothing(set, holds);
+            return Ok(Read::Served);
+        };
+        if floor.replid != at.replid || at.offset < floor.offset {
+            return Ok(Read::Waits);
+        }
+        // Who has only read is not told when a history has gone as a whole.
+        let has_written = self.session.last_write != Offset::ZERO;
+        if !has_all && (has_written || floor.offset != Offset::ZERO) {
+            let what = format!("at {now:?} {holds} is read where {} was seen", self.seen);
+            return Err((Checker::Stale, what));
+        }
+        self.session.saw(at);
+        self.seen = holds.to_owned();
+        Ok(Read::Served)
+    }
+
+    fn wrote_nothing(&mut self, set: &ReplicaSet, holds: &str) {
+        self.session.saw_all(set.position());
+        self.seen = holds.to_owned();
+    }
+}

@@ -1,0 +1,114 @@
+//! What the simulation of replicas on the wire must find, and must not.
+
+use super::super::finding::{Checker, Finding};
+use super::world::World;
+use entourage::base::planted::{Planted, plant};
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+const SEEDS: u64 = 300;
+const STEPS: usize = 600;
+/// A planted fault must be found within this many seeds.
+const PLANTED_SEEDS: u64 = 300;
+
+fn seeds() -> RangeInclusive<u64> {
+    let asked = |name: &str| std::env::var(name).ok().and_then(|it| it.parse().ok());
+    match asked("SIM_SEED") {
+        Some(seed) => seed..=seed,
+        None => 1..=asked("SIM_SEEDS").unwrap_or(SEEDS),
+    }
+}
+
+/// Runs a seed to its end.
+fn run(seed: u64) -> World {
+    let mut world = World::new(seed);
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        for _ in 0..STEPS {
+            world.step();
+            if !world.findings.is_empty() {
+                return;
+            }
+        }
+        world.end_all();
+    }));
+    if done.is_err() {
+        world.find(Checker::Panicked, "something panicked".to_owned());
+    }
+    world
+}
+
+#[test]
+fn promises_hold_over_links_that_break() {
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    for seed in seeds() {
+        let world = run(seed);
+        if seeds().count() == 1 {
+            world.trace.iter().for_each(|it| println!("{it}"));
+        }
+        assert_eq!(world.findings, [], "replay with SIM_SEED={seed}");
+        world.counts.iter().for_each(|it| *counts.entry(it.0).or_default() += it.1);
+    }
+    println!("{counts:?}");
+    if SEEDS <= seeds().count() as u64 {
+        for (what, least) in LEAST {
+            assert!(*least <= counts.get(what).copied().unwrap_or(0), "too few {what}: {counts:?}");
+        }
+    }
+}
+
+/// What must have happened often enough for the test to mean anything.
+const LEAST: &[(&str, u64)] = &[
+    ("writes", 50 * SEEDS),
+    ("served", 10 * SEEDS),
+    ("lost", SEEDS / 30),
+    ("cuts", 5 * SEEDS),
+    ("resumed", SEEDS / 5),
+    ("replaced", 2 * SEEDS),
+    ("failovers", SEEDS),
+    ("promotions", SEEDS / 2),
+    ("renamed", SEEDS / 30),
+];
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    assert_eq!(run(7).trace, run(7).trace);
+    assert_ne!(run(7).trace, run(8).trace);
+}
+
+/// Every fault that is planted, and who finds it.
+const PLANTED: &[(Planted, &[Checker])] = &[
+    (Planted::ResumesLate, &[Checker::LinkFault]),
+    (Planted::ResumesEarly, &[Checker::LinkFault]),
+    (Planted::CutOffResumed, &[Checker::Order, Checker::WaitCount]),
+    (Planted::OldHistoryAcked, &[Checker::WaitCount, Checker::LinkFault]),
+    (Planted::SentCountsAsAcked, &[Checker::WaitCount]),
+    (Planted::SnapshotLacks, &[Checker::Order]),
+    (Planted::SelectForgotten, &[Checker::Order]),
+    (Planted::FloorKept, &[Checker::Stale]),
+];
+
+fn first_seed_that_finds(fault: Planted, checkers: &[Checker]) -> Option<(u64, Finding)> {
+    plant(Some(fault));
+    let found = (1..=PLANTED_SEEDS).find_map(|seed| {
+        let mut findings = run(seed).findings.into_iter();
+        Some((seed, findings.find(|it| checkers.contains(&it.checker))?))
+    });
+    plant(None);
+    found
+}
+
+#[test]
+fn every_planted_fault_of_the_wire_is_found() {
+    let mut missed = Vec::new();
+    for (fault, checkers) in PLANTED {
+        match first_seed_that_finds(*fault, checkers) {
+            Some((seed, finding)) => println!("{fault:?}: seed {seed}, {finding:?}"),
+            None => {
+                println!("{fault:?}: not found");
+                missed.push(fault);
+            }
+        }
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+}
