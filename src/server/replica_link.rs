@@ -276,6 +276,9 @@ impl Replica {
     }
 
     fn begin_stream(&self, now: MonoUs) {
+        if !matches!(self.state(), FollowerState::FullResync { .. }) {
+            return;
+        }
         self.set().online_wire(self.id(), now);
         self.loaded.notify(1);
         log::info!("event=replica-online replica={}", self.name);
