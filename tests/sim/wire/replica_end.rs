@@ -29,7 +29,7 @@ pub enum Event {
 
 enum Stage {
     Handshake,
-    Loading { loader: Loader, transfer: Transfer, at: Position },
+    Loading { loader: Box<Loader>, transfer: Transfer, at: Position },
     Stream(StreamReader),
 }
 
@@ -126,7 +126,7 @@ impl ReplicaEnd {
                 events.push(Event::Resumed);
             }
             Answer::FullResync(at) => {
-                let loader = Loader::new(set.new_engine(), EARLY);
+                let loader = Box::new(Loader::new(set.new_engine(), EARLY));
                 self.stage = Stage::Loading { loader, transfer: Transfer::default(), at };
                 set.enter_link_phase(&self.remote, LinkPhase::Sync, now);
                 events.push(Event::FullResync);
