@@ -86,8 +86,10 @@ fn a_long_write_holds_back_writes_and_nothing_else() {
     assert_eq!(other.ask("GET small").string(), "1", "at the replica");
     drop(leaver);
     until("who has left to be gone", || (others(&mut other).len() == 3).then_some(()));
+    // Looked at first: the long write may end between two looks.
+    let is_written = writer.has_input();
     assert!(!long.has_input(), "all of that came first");
-    assert!(!writer.has_input(), "its turn comes after the long write");
+    assert!(!is_written, "its turn comes after the long write");
     drop(probe);
     assert_eq!(long.read().int(), Some(ELEMENTS as i64));
     assert_eq!(
