@@ -21,7 +21,9 @@
 //! served by `server/replica_link.rs` with what `node/wire.rs` has for it; a set that follows a
 //! remote master gets its stream by `server/follow.rs`, does it in `node/repeat.rs`, and sends
 //! writes there by `connection/forward.rs` and `server/forward.rs`. Both ends' words are in
-//! `replication/psync/`. Who
+//! `replication/psync/`. Files, full resyncs and new members are made of a `node/snapshot.rs`: a
+//! walk (`engine/walk.rs`) for which is kept (`engine/cut.rs`) what changes before it has come
+//! there. The files themselves are `persist/`'s, and `server/disk/` writes and loads them. Who
 //! applies at replicas, and when, stands in `node/turn.rs`; what is long (`engine/work.rs`) is done
 //! on threads for that (`server/placement.rs`), and `node/long_hold.rs` says who does not wait for
 //! it.
