@@ -17,7 +17,7 @@ use crate::route::Fed;
 use crate::runtime::clock;
 use parking_lot::MutexGuard;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
+use std::sync::atomic::Ordering::{AcqRel, Release};
 
 /// A follower at one time.
 #[derive(Clone)]
@@ -91,7 +91,7 @@ impl ReplicaSet {
 
     /// What each replica on the wire has acknowledged.
     pub(super) fn acked_on_wire(&self) -> Vec<Offset> {
-        if self.links.load(Acquire) == 0 {
+        if !self.has_wire_replicas() {
             return Vec::new();
         }
         let log = self.log.lock();
@@ -110,7 +110,7 @@ impl ReplicaSet {
     }
 
     fn fed_on_wire(&self, now: MonoUs) -> Vec<Fed> {
-        if self.links.load(Acquire) == 0 {
+        if !self.has_wire_replicas() {
             return Vec::new();
         }
         let log = self.log.lock();
@@ -127,6 +127,9 @@ impl ReplicaSet {
         assert_ne!(kind, FollowerKind::Hosted, "members are added by add_replica");
         let mut log = self.log.lock();
         self.links.fetch_add(1, AcqRel);
+        if kind == FollowerKind::Wire {
+            self.wire.replicas.fetch_add(1, AcqRel);
+        }
         log.add_follower(kind, name)
     }
 
@@ -134,6 +137,7 @@ impl ReplicaSet {
     pub fn remove_follower(&self, id: FollowerId) {
         let mut log = self.log.lock();
         if log.remove_follower(id) == FollowerKind::Wire {
+            self.wire.replicas.fetch_sub(1, AcqRel);
             self.wire.last_left.store(clock::mono_now().0, Release);
         }
         self.links.fetch_sub(1, AcqRel);
@@ -286,6 +290,21 @@ mod tests {
         set.remove_follower(id);
         set.remove_follower(file);
         assert_eq!(set.acked_by(head), 1);
+    }
+
+    #[test]
+    fn a_file_is_no_replica_that_could_be_asked_what_it_has() {
+        let set = set();
+        set.add_follower(FollowerKind::AppendOnlyFile, "appendonly.aof".into());
+        set.ping(MonoUs(5));
+        let head = set.head();
+        set.ask_wire(head, MonoUs(6));
+        assert_eq!((set.has_wire_replicas(), set.head()), (false, head));
+        let id = linked(&set);
+        set.ask_wire(head, MonoUs(7));
+        assert!(set.has_wire_replicas() && head < set.head());
+        set.remove_follower(id);
+        assert!(!set.has_wire_replicas());
     }
 
     #[test]

@@ -343,13 +343,13 @@ impl ReplicaSet {
         self.wire.news.listen()
     }
 
-    /// Whether there are followers that are no members.
+    /// Whether there are replicas on the wire.
     #[inline]
-    pub fn has_links(&self) -> bool {
-        self.links.load(Relaxed) != 0
+    pub fn has_wire_replicas(&self) -> bool {
+        self.wire.replicas.load(Acquire) != 0
     }
 
-    /// Tells those who serve replicas on the wire.
+    /// Tells those who serve replicas on the wire, and who writes the append-only file.
     #[inline]
     pub fn tell_wire(&self) {
         if self.links.load(Relaxed) != 0 {
@@ -361,7 +361,7 @@ impl ReplicaSet {
     /// was at `offset`.
     pub fn ask_wire(&self, offset: Offset, now: MonoUs) {
         let is_asked = || offset.bytes() < self.wire.asked_at.load(Acquire);
-        if self.links.load(Acquire) != 0 && !is_asked() {
+        if self.has_wire_replicas() && !is_asked() {
             self.ask_wire_unless(is_asked, now);
         }
     }

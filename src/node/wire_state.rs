@@ -15,6 +15,8 @@ use std::time::Duration;
 pub struct Wire {
     /// The stream has grown, or a follower has been disconnected.
     pub(super) news: Event,
+    /// Replicas on the wire: followers that are neither members nor files.
+    pub(super) replicas: AtomicUsize,
     /// The last snapshot that was taken, while somebody still reads it.
     pub(super) snapshot: Mutex<Weak<Snapshot>>,
     /// The walks that are under way, and those for which something is still kept.

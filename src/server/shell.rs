@@ -395,7 +395,7 @@ impl Shell {
     /// are sent all of it together, behind the last of them.
     fn transmit_in_turn(&mut self) -> io::Result<()> {
         let wrote = std::mem::take(&mut self.wrote);
-        if wrote && self.server.set.has_links() && tasks::count_ready() <= FEW_TASKS {
+        if wrote && self.server.set.has_wire_replicas() && tasks::count_ready() <= FEW_TASKS {
             self.may_send = true;
             return Ok(());
         }
