@@ -180,8 +180,6 @@ fn apply_some(
 ) -> Result<Option<Offset>, ()> {
     let mut end = None;
     let is_short = budget_clock.is_short();
-    // No walk begins while the member is locked.
-    let is_walked = hosted.engine.is_walked();
     let all = AssertUnwindSafe(|| {
         while let Some(record) = due.pop_front() {
             end = Some(record.end);
@@ -190,11 +188,7 @@ fn apply_some(
             if !is_whole {
                 continue;
             }
-            if is_walked {
-                note_copies(hosted, due);
-            }
-            let is_long_next = is_short && due.front().is_some_and(|it| it.is_long);
-            if is_long_next || budget_clock.is_over() {
+            if is_short && is_long_next(hosted, due) || budget_clock.is_over() {
                 break;
             }
         }

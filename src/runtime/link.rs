@@ -47,9 +47,10 @@ impl Link {
     pub fn into_socket(self) -> io::Result<Socket> {
         self.0.into_inner()
     }
+}
 
-    /// Sends all of it.
-    pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
+impl Exchange for Link {
+    async fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let mut sent = 0;
         while sent < bytes.len() {
             match self.0.write_with(|it| it.try_write(&bytes[sent..])).await? {
@@ -60,22 +61,11 @@ impl Link {
         Ok(())
     }
 
-    /// Reads what has come, once something has. `UnexpectedEof` at the end.
-    pub async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+    async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self.0.read_with(|it| it.try_read(into)).await? {
             0 => Err(ErrorKind::UnexpectedEof.into()),
             count => Ok(count),
         }
-    }
-}
-
-impl Exchange for Link {
-    async fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        Link::send(self, bytes).await
-    }
-
-    async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        Link::read(self, into).await
     }
 }
 

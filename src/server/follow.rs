@@ -11,7 +11,7 @@ use crate::replication::{
     Answer, LinkFault, Login, ReplicaConfig, ReplicaLink, StreamBatch, StreamReader,
 };
 use crate::resp::{AuthState, Decoder, Limits, Step};
-use crate::runtime::link::Link;
+use crate::runtime::link::{Exchange, Link};
 use crate::runtime::{clock, tasks};
 use crate::session::SubscriptionKind;
 use crate::state::Server;

@@ -1,7 +1,7 @@
 //! A connection to the remote master, of which we are the client.
 
 use crate::resp::{Protocol, ReplyScanner, encode_command};
-use crate::runtime::link::Link;
+use crate::runtime::link::{Exchange, Link};
 use crate::runtime::tasks;
 use crate::state::Server;
 use std::fmt;

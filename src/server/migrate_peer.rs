@@ -1,7 +1,7 @@
 //! A connection to another server, of which we are the client: commands out, one-line replies in.
 
 use crate::resp::encode_command;
-use crate::runtime::link::Link;
+use crate::runtime::link::{Exchange, Link};
 use crate::runtime::tasks;
 use std::io::{self, ErrorKind};
 use std::time::Duration;

@@ -3,6 +3,7 @@
 //! **Invariant:** knows no data types. Every lock is released before anything waits.
 
 pub mod connection;
+mod file_info;
 mod replica_link;
 mod shell;
 mod master_connection;

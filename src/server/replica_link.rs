@@ -264,8 +264,7 @@ impl Replica {
     fn heard(&self, said: FromReplica) -> Result<(), PeerFault> {
         let FromReplica::Acked { applied, .. } = said else { return Ok(()) };
         let now = clock::mono_now();
-        let is_loading = matches!(self.state(), FollowerState::FullResync { .. });
-        if is_loading && self.is_file_sent.load(Acquire) {
+        if self.is_file_sent.load(Acquire) {
             self.begin_stream(now);
         }
         self.set().ack(self.id(), applied, now)
@@ -275,6 +274,7 @@ impl Replica {
         self.set().follower_state(self.id())
     }
 
+    /// The replica has loaded its file: the first time that is known, it comes online.
     fn begin_stream(&self, now: MonoUs) {
         if !matches!(self.state(), FollowerState::FullResync { .. }) {
             return;

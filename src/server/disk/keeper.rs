@@ -178,7 +178,7 @@ impl Keeper {
     fn adopt(&mut self, made: Generation) -> io::Result<()> {
         let Generation { base, base_bytes, incr, mut part } = made;
         // It may not lack what the old part has on disk.
-        while part.take(None)?.is_some()? {}
+        part.take_all()?;
         part.sync()?;
         let manifest = self.store.manifest.replaced(base, incr);
         if let Err(why) = self.store.put_manifest(manifest) {
@@ -494,13 +494,7 @@ impl Keeper {
             log::error!("event=aof-rewrite-failed why={why}");
         }
         if let Some(part) = &mut self.part {
-            let ended = loop {
-                match part.take(None).and_then(Took::is_some) {
-                    Ok(true) => {}
-                    other => break other,
-                }
-            };
-            match ended.and_then(|_| part.sync()) {
+            match part.take_all().and_then(|()| part.sync()) {
                 Ok(()) => part.tell_synced(clock::mono_now()),
                 Err(why) => log::error!("event=aof-write-failed why={why}"),
             }

@@ -1,12 +1,12 @@
 //! Snapshots as files.
 
 use crate::base::position::Position;
-use crate::engine::rdb::{FileInfo, ReplicationInfo};
+use crate::engine::rdb::FileInfo;
 use crate::node::{Overtaken, ReplicaSet, SnapshotReader};
 use crate::replication::FollowerId;
 use crate::runtime::disk::Disk;
-use crate::runtime::{allocation, clock, tasks};
-use crate::state::version::REDIS_VERSION;
+use crate::runtime::{clock, tasks};
+use crate::server::file_info::file_info;
 use crate::state::{Background, Server};
 use std::io;
 use std::time::Duration;
@@ -25,8 +25,8 @@ impl Cut {
     pub fn of(set: &ReplicaSet, id: Option<FollowerId>) -> Cut {
         loop {
             let reader = match id {
-                Some(id) => set.snapshot(id, |at, db| info(at, db, true)),
-                None => set.snapshot_to_keep(|at, db| info(at, db, false)),
+                Some(id) => set.snapshot(id, base_info),
+                None => set.snapshot_to_keep(file_info),
             };
             match reader {
                 Some(reader) => return Cut(reader),
@@ -69,22 +69,12 @@ impl Cut {
     }
 }
 
-fn overtaken(Overtaken: Overtaken) -> io::Error {
-    io::Error::other("the data has been replaced meanwhile")
+fn base_info(at: Position, stream_db: Option<usize>) -> FileInfo {
+    FileInfo { is_aof_base: true, ..file_info(at, stream_db) }
 }
 
-fn info(at: Position, stream_db: Option<usize>, is_aof_base: bool) -> FileInfo {
-    FileInfo {
-        redis_version: REDIS_VERSION,
-        made_s: clock::wall_now().0 / 1000,
-        used_bytes: allocation::allocated_bytes(),
-        replication: Some(ReplicationInfo {
-            stream_db,
-            id: at.replid.to_string(),
-            offset: at.offset.bytes(),
-        }),
-        is_aof_base,
-    }
+fn overtaken(Overtaken: Overtaken) -> io::Error {
+    io::Error::other("the data has been replaced meanwhile")
 }
 
 /// Makes a snapshot, which nothing else may be doing: [`crate::state::Persistence::begin`] has said

@@ -139,6 +139,12 @@ impl StreamPart {
         Ok(if has_more { Took::Some(count) } else { Took::All(count) })
     }
 
+    /// Writes all that the stream has.
+    pub fn take_all(&mut self) -> io::Result<()> {
+        while self.take(None)?.is_some()? {}
+        Ok(())
+    }
+
     /// Notes go in between writes, never into one.
     fn note_before(&mut self, timed: Option<WallMs>) {
         if !self.is_between {

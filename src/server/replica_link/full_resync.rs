@@ -3,12 +3,12 @@
 
 use super::{LinkEnd, Registered, ReplicaLink};
 use crate::base::position::{Position, ReplId};
-use crate::engine::rdb::{FileInfo, ReplicationInfo, SnapshotWriter};
+use crate::engine::rdb::{FileInfo, SnapshotWriter};
 use crate::node::{Overtaken, SnapshotReader, new_replid};
 use crate::replication::{FileContents, Started};
 use crate::runtime::link::Link;
-use crate::runtime::{allocation, clock, tasks};
-use crate::state::version::REDIS_VERSION;
+use crate::runtime::{clock, tasks};
+use crate::server::file_info::file_info;
 use futures::future::{Either, select};
 use std::future::Future;
 use std::pin::pin;
@@ -199,20 +199,6 @@ impl ReplicaLink<Link> {
 struct Read {
     file: Arc<SnapshotReader>,
     counted: Option<SnapshotReader>,
-}
-
-fn file_info(at: Position, stream_db: Option<usize>) -> FileInfo {
-    FileInfo {
-        redis_version: REDIS_VERSION,
-        made_s: clock::wall_now().0 / 1000,
-        used_bytes: allocation::allocated_bytes(),
-        replication: Some(ReplicationInfo {
-            stream_db,
-            id: at.replid.to_string(),
-            offset: at.offset.bytes(),
-        }),
-        is_aof_base: false,
-    }
 }
 
 /// How long a file is: it is made once for that alone, and nothing of it is kept.

@@ -6,7 +6,7 @@ use crate::base::position::ReplId;
 use crate::config::Config;
 use crate::engine::Thresholds;
 use crate::node::ReplicaSet;
-use crate::runtime::link::Link;
+use crate::runtime::link::{Exchange, Link};
 use crate::runtime::stream::Acceptor;
 use crate::session::TokenSigner;
 use crate::state::{ProcessInfo, Server};
