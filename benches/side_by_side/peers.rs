@@ -132,6 +132,11 @@ impl Party {
         self.processes[0].port
     }
 
+    /// A connection to the master.
+    pub fn dial(&self) -> Result<Wire, String> {
+        Wire::dial(self.port()).map_err(|it| it.to_string())
+    }
+
     /// The master's port, then those of replicas that are processes of their own.
     pub fn ports(&self) -> Vec<u16> {
         self.processes.iter().map(|it| it.port).collect()

@@ -102,7 +102,8 @@ fn record(nanos: &mut Histogram<u64>, took: Duration) {
     nanos.record_correct(took, BEAT.as_nanos() as u64).expect("the histogram takes every value");
 }
 
-fn histogram() -> Histogram<u64> {
+/// Of nanoseconds, for as long ones as there are.
+pub fn histogram() -> Histogram<u64> {
     let mut nanos = Histogram::new(3).expect("three digits are valid");
     nanos.auto(true);
     nanos

@@ -7,8 +7,7 @@ use crate::memory;
 use crate::options::Options;
 use crate::peers::{Binaries, Kind, Party};
 use crate::probes::{self, Seen};
-use crate::table::{Table, figure, milliseconds, verdict};
-use crate::wire::Wire;
+use crate::table::{Table, figure, milliseconds, ms, verdict};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -107,14 +106,14 @@ impl Resynced {
         [
             milliseconds(&self.seen.ping),
             milliseconds(&self.seen.get),
-            format!("{:.1}", self.seen.idle.max() as f64 / 1e6),
+            format!("{:.1}", ms(self.seen.idle.max())),
             format!("{:.0}", self.extra_mb),
         ]
     }
 
     fn verdict(&self) -> String {
-        let p999 = |it: &hdrhistogram::Histogram<u64>| it.value_at_quantile(0.999) as f64 / 1e6;
-        let is_quick = p999(&self.seen.ping).max(p999(&self.seen.get)) <= BAR_P999_MS;
+        let all = [&self.seen.ping, &self.seen.get];
+        let is_quick = all.iter().all(|it| ms(it.value_at_quantile(0.999)) <= BAR_P999_MS);
         let is_small = self.extra_mb <= BAR_EXTRA_MB;
         let told = |is: bool| if is { "met" } else { "missed" };
         format!(
@@ -129,7 +128,7 @@ fn measured(row: &Row, binaries: &Binaries, options: &Options) -> Result<Resynce
     let missing = || "a server is missing".to_owned();
     let master = binaries.start(row.master, row.hosted).ok_or_else(missing)?;
     let replica = binaries.start(row.replica, 0).ok_or_else(missing)?;
-    let mut wire = dial(&master)?;
+    let mut wire = master.dial()?;
     wire.fill(memory::strings(options.scaled(STRINGS)))?;
     wire.fill(memory::hashes(options.scaled(HASHES)))?;
     let mut seen = Seen::nothing();
@@ -146,13 +145,9 @@ fn measured(row: &Row, binaries: &Binaries, options: &Options) -> Result<Resynce
     Ok(Resynced { ms: times[times.len() / 2], seen, extra_mb })
 }
 
-fn dial(party: &Party) -> Result<Wire, String> {
-    Wire::dial(party.port()).map_err(|it| it.to_string())
-}
-
 /// The replica follows nobody and holds nothing, and the master is at rest.
 fn forget(master: &Party, replica: &Party) -> Result<(), String> {
-    let mut wire = dial(replica)?;
+    let mut wire = replica.dial()?;
     wire.ask(&["REPLICAOF", "NO", "ONE"])?;
     wire.ask(&["FLUSHALL"])?;
     cpu::wait_until_quiet(&[master.pids(), replica.pids()].concat());
@@ -161,7 +156,7 @@ fn forget(master: &Party, replica: &Party) -> Result<(), String> {
 
 /// From the order until the replica says that it follows.
 fn resync(master: &Party, replica: &Party) -> Result<Duration, String> {
-    let mut wire = dial(replica)?;
+    let mut wire = replica.dial()?;
     let begun = Instant::now();
     wire.ask(&["REPLICAOF", "127.0.0.1", &master.port().to_string()])?;
     while begun.elapsed() < PATIENCE {
@@ -180,7 +175,7 @@ fn extra_memory(master: &Party, replica: &Party) -> Result<f64, String> {
     let pids = master.pids();
     let before = cpu::proportional(&pids);
     let done = AtomicBool::new(false);
-    let mut writer = dial(master)?;
+    let mut writer = master.dial()?;
     let most = thread::scope(|scope| {
         let writing = scope.spawn(|| {
             let keys = (0..STRINGS).map(|it| it * 611_953 % STRINGS);

@@ -4,7 +4,7 @@ use crate::long_work::{Subject, WORKS, Work};
 use crate::options::Options;
 use crate::peers::{Binaries, Kind};
 use crate::probes::{self, Seen};
-use crate::table::Table;
+use crate::table::{Table, milliseconds, ms};
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
@@ -116,10 +116,5 @@ fn cells(name: &str, of: &[Option<Stalls>; 2]) -> Vec<String> {
 }
 
 fn times(of: &Histogram<u64>) -> String {
-    let at = |quantile| ms(of.value_at_quantile(quantile));
-    format!("{:.2} · {:.1} · {:.1}", at(0.5), at(0.999), ms(of.max()))
-}
-
-fn ms(nanos: u64) -> f64 {
-    nanos as f64 / 1e6
+    format!("{:.2} · {}", ms(of.value_at_quantile(0.5)), milliseconds(of))
 }

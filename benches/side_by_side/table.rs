@@ -131,6 +131,10 @@ pub fn thousands(per_second: f64) -> String {
 
 /// The 99.9th percentile and the longest of nanoseconds, in milliseconds.
 pub fn milliseconds(of: &Histogram<u64>) -> String {
-    let ms = |nanos: u64| nanos as f64 / 1e6;
     format!("{:.1} · {:.1}", ms(of.value_at_quantile(0.999)), ms(of.max()))
+}
+
+/// Milliseconds of nanoseconds.
+pub fn ms(nanos: u64) -> f64 {
+    nanos as f64 / 1e6
 }

@@ -5,9 +5,9 @@ use crate::cpu;
 use crate::drive::{Volume, drive};
 use crate::options::Options;
 use crate::peers::{Binaries, Kind, Party};
+use crate::probes::histogram;
 use crate::speed::SET;
 use crate::table::{Table, verdict};
-use crate::wire::Wire;
 use hdrhistogram::Histogram;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -84,7 +84,7 @@ fn lags_or_say_why(pair: (Kind, Kind), binaries: &Binaries, options: &Options) -
 fn lags(pair: (Kind, Kind), binaries: &Binaries, options: &Options) -> Result<Lags, String> {
     let master = start(binaries, pair.0, 0)?;
     let replicas = attached(binaries, &master, pair.1, REPLICAS)?;
-    let (mut writer, mut reader) = (dial(&master)?, dial(&replicas[0])?);
+    let (mut writer, mut reader) = (master.dial()?, replicas[0].dial()?);
     let (mut lag, mut wait) = (histogram(), histogram());
     for at in 0..options.scaled(WRITES) {
         let value = at.to_string();
@@ -170,7 +170,7 @@ fn crowd(binaries: &Binaries, kind: Kind, hosted: u32, wire: usize) -> Cost {
     let replicas = attached(binaries, &master, Kind::Redis, wire)?;
     let all: Vec<u32> = replicas.iter().flat_map(Party::pids).chain(master.pids()).collect();
     cpu::wait_until_quiet(&all);
-    let mut writer = dial(&master)?;
+    let mut writer = master.dial()?;
     let (before, begun) = (cpu::nanos(&master.pids()), Instant::now());
     for at in 0..CROWD_WRITES {
         writer.ask(&["SET", &format!("key:{at}"), "value"])?;
@@ -194,13 +194,13 @@ fn attached(
     let port = master.port().to_string();
     let attach = |_| {
         let replica = start(binaries, kind, 0)?;
-        dial(&replica)?.ask(&["REPLICAOF", "127.0.0.1", &port])?;
+        replica.dial()?.ask(&["REPLICAOF", "127.0.0.1", &port])?;
         Ok(replica)
     };
     let replicas: Vec<Party> = (0..count).map(attach).collect::<Result<_, String>>()?;
     let begun = Instant::now();
     for replica in &replicas {
-        let mut wire = dial(replica)?;
+        let mut wire = replica.dial()?;
         let is_up = |told: Vec<u8>| String::from_utf8_lossy(&told).contains("link_status:up");
         while !is_up(wire.ask(&["INFO", "replication"])?) {
             if UP_PATIENCE < begun.elapsed() {
@@ -212,16 +212,6 @@ fn attached(
     Ok(replicas)
 }
 
-fn dial(party: &Party) -> Result<Wire, String> {
-    Wire::dial(party.port()).map_err(|it| it.to_string())
-}
-
 fn record(nanos: &mut Histogram<u64>, took: Duration) {
     nanos.record(took.as_nanos() as u64).expect("the histogram takes every value");
-}
-
-fn histogram() -> Histogram<u64> {
-    let mut nanos = Histogram::new(3).expect("three digits are valid");
-    nanos.auto(true);
-    nanos
 }
