@@ -24,4 +24,16 @@ impl Random {
         assert!(bound != 0, "random without sides");
         ((u128::from(self.bits()) * u128::from(bound)) >> 64) as u64
     }
+
+    /// All of the bytes, in pieces of at most `most`.
+    #[cfg(test)]
+    pub fn pieces<'b>(&mut self, bytes: &'b [u8], most: u64) -> Vec<&'b [u8]> {
+        let (mut at, mut pieces) = (0, Vec::new());
+        while at < bytes.len() {
+            let len = 1 + self.below(most) as usize;
+            pieces.push(&bytes[at..bytes.len().min(at + len)]);
+            at += len;
+        }
+        pieces
+    }
 }

@@ -8,6 +8,7 @@ mod apart;
 mod asked;
 mod clock;
 mod finding;
+mod runs;
 mod frame;
 mod judge;
 mod ledger;

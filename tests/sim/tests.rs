@@ -1,12 +1,11 @@
 //! What the simulation must find, and must not.
 
 use super::finding::{Checker, Finding};
+use super::runs::{count_without_findings, must_have_happened, run_to_end};
 use super::world::World;
 use entourage::base::planted::{Planted, plant};
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 const SEEDS: u64 = 1000;
@@ -43,38 +42,15 @@ fn hush() {
 /// Runs a seed to its end.
 fn run(seed: u64) -> World {
     hush();
-    let mut world = World::new(seed);
-    let done = catch_unwind(AssertUnwindSafe(|| {
-        for _ in 0..STEPS {
-            world.step();
-            if !world.findings.is_empty() {
-                return;
-            }
-        }
-        world.end_all();
-    }));
-    if done.is_err() {
-        world.find(Checker::Panicked, "something panicked".to_owned());
-    }
-    world
+    run_to_end(World::new(seed), STEPS)
 }
 
 #[test]
 fn promises_hold_whatever_happens() {
-    let mut counts: HashMap<&str, u64> = HashMap::new();
-    for seed in seeds() {
-        let world = run(seed);
-        if SEEDS != seeds().count() as u64 {
-            world.trace.iter().for_each(|it| println!("{it}"));
-        }
-        assert_eq!(world.findings, [], "replay with SIM_SEED={seed}");
-        world.counts.iter().for_each(|it| *counts.entry(it.0).or_default() += it.1);
-    }
-    println!("{counts:?}");
+    let shows_trace = SEEDS != seeds().count() as u64;
+    let counts = count_without_findings(seeds(), run, shows_trace);
     if SEEDS == seeds().count() as u64 {
-        for (what, least) in LEAST {
-            assert!(*least <= counts.get(what).copied().unwrap_or(0), "too few {what}: {counts:?}");
-        }
+        must_have_happened(LEAST, &counts);
     }
 }
 

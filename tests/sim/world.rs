@@ -8,6 +8,7 @@ use super::finding::{Checker, Finding};
 use super::ledger::Ledger;
 use super::members;
 use super::peer::Peer;
+use super::runs::simulation;
 use super::script::Around;
 use super::shell::Shell;
 use entourage::base::ids::SlotId;
@@ -110,6 +111,8 @@ pub struct World {
     pub may_be_lost: u64,
     failovers: (ReplId, u64),
 }
+
+simulation!(World);
 
 impl World {
     pub fn new(seed: u64) -> World {

@@ -47,12 +47,7 @@ fn a_file_is_read_the_same_however_it_comes_and_every_byte_has_a_position() {
     let (bytes, stream) = file();
     for seed in 0..300 {
         let mut random = Random::new(seed);
-        let (mut at, mut pieces) = (0, Vec::new());
-        while at < bytes.len() {
-            let len = 1 + random.below(40) as usize;
-            pieces.push(&bytes[at..bytes.len().min(at + len)]);
-            at += len;
-        }
+        let pieces = random.pieces(&bytes, 40);
         let (end, replayed) = read(&pieces).unwrap();
         assert_eq!(
             (end, keys(&replayed), replayed.db, replayed.commands),

@@ -275,12 +275,7 @@ mod tests {
         let total: usize = whole.len();
         for seed in 0..200 {
             let mut random = Random::new(seed);
-            let (mut at, mut pieces) = (0, Vec::new());
-            while at < bytes.len() {
-                let len = 1 + random.below(40) as usize;
-                pieces.push(&bytes[at..bytes.len().min(at + len)]);
-                at += len;
-            }
+            let pieces = random.pieces(&bytes, 40);
             let most = 1 + random.below(5) as usize;
             let split = writes(&pieces, most).unwrap();
             assert_eq!((split.len(), &split), (total, &whole), "seed {seed}");

@@ -1,11 +1,10 @@
 //! What the simulation of replicas on the wire must find, and must not.
 
 use super::super::finding::{Checker, Finding};
+use super::super::runs::{count_without_findings, must_have_happened, run_to_end};
 use super::world::World;
 use entourage::base::planted::{Planted, plant};
-use std::collections::HashMap;
 use std::ops::RangeInclusive;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const SEEDS: u64 = 300;
 const STEPS: usize = 600;
@@ -22,38 +21,15 @@ fn seeds() -> RangeInclusive<u64> {
 
 /// Runs a seed to its end.
 fn run(seed: u64) -> World {
-    let mut world = World::new(seed);
-    let done = catch_unwind(AssertUnwindSafe(|| {
-        for _ in 0..STEPS {
-            world.step();
-            if !world.findings.is_empty() {
-                return;
-            }
-        }
-        world.end_all();
-    }));
-    if done.is_err() {
-        world.find(Checker::Panicked, "something panicked".to_owned());
-    }
-    world
+    run_to_end(World::new(seed), STEPS)
 }
 
 #[test]
 fn promises_hold_over_links_that_break() {
-    let mut counts: HashMap<&str, u64> = HashMap::new();
-    for seed in seeds() {
-        let world = run(seed);
-        if seeds().count() == 1 {
-            world.trace.iter().for_each(|it| println!("{it}"));
-        }
-        assert_eq!(world.findings, [], "replay with SIM_SEED={seed}");
-        world.counts.iter().for_each(|it| *counts.entry(it.0).or_default() += it.1);
-    }
-    println!("{counts:?}");
+    let shows_trace = seeds().count() == 1;
+    let counts = count_without_findings(seeds(), run, shows_trace);
     if SEEDS <= seeds().count() as u64 {
-        for (what, least) in LEAST {
-            assert!(*least <= counts.get(what).copied().unwrap_or(0), "too few {what}: {counts:?}");
-        }
+        must_have_happened(LEAST, &counts);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The sets, their links and the clients of one seed, step by step.
 
 use super::super::finding::{Checker, Finding};
+use super::super::runs::simulation;
 use super::clients::Client;
 use super::ledger::Ledger;
 use super::link::Link;
@@ -47,6 +48,8 @@ pub struct World {
     pub trace: Vec<String>,
     pub counts: HashMap<&'static str, u64>,
 }
+
+simulation!(World);
 
 impl World {
     pub fn new(seed: u64) -> World {
