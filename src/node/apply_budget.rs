@@ -37,6 +37,12 @@ impl ApplyBudget {
         }
     }
 
+    /// Whether it is plainly too little for this many bytes: a part of them is no help to whoever
+    /// needs them all.
+    pub(super) fn is_too_short_for(self, bytes: u64, rate: &Rate) -> bool {
+        matches!(self, ApplyBudget::Micros(us) if rate.eta_us(bytes).is_some_and(|it| us < it))
+    }
+
     /// Whether several batches since `began` have used it up.
     pub(super) fn is_over(self, began: MonoUs) -> bool {
         match self {
@@ -116,14 +122,14 @@ impl Rate {
 
     /// Milliseconds that this many bytes will take; `None` when nobody can tell.
     pub fn eta_ms(&self, bytes: u64) -> Option<u64> {
+        self.eta_us(bytes).map(|it| it.div_ceil(1000))
+    }
+
+    /// As [`Rate::eta_ms`], in microseconds.
+    pub fn eta_us(&self, bytes: u64) -> Option<u64> {
         let (done, us) = (self.bytes.load(Relaxed), self.us.load(Relaxed));
-        match done {
-            0 => None,
-            _ => {
-                let us = u128::from(bytes) * u128::from(us) / u128::from(done);
-                Some(us.div_ceil(1000) as u64)
-            }
-        }
+        let all = u128::from(bytes) * u128::from(us);
+        all.checked_div(u128::from(done)).map(|it| it.try_into().unwrap_or(u64::MAX))
     }
 }
 
@@ -137,6 +143,9 @@ mod tests {
         assert_eq!(rate.eta_ms(1000), None, "nobody can tell");
         (0..1000).for_each(|_| rate.note(100, 1000));
         assert_eq!(rate.eta_ms(1000), Some(10));
+        let is_too_short = |budget: ApplyBudget| budget.is_too_short_for(1000, &rate);
+        assert!(is_too_short(ApplyBudget::Micros(9_999)), "1,000 bytes take 10,000 us");
+        assert!(!is_too_short(ApplyBudget::Micros(10_000)) && !is_too_short(ApplyBudget::ALL));
         (0..1000).for_each(|_| rate.note(1000, 1000));
         let eta = rate.eta_ms(1000);
         assert!(matches!(eta, Some(1..=2)), "what was slow has faded");

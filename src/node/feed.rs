@@ -48,8 +48,11 @@ pub enum CaughtUp {
 impl ReplicaSet {
     /// Applies the part of the stream that `member` lacks before `floor`, right here: the price of
     /// a sticky read that lands on a replica behind the session. Ends with `budget` at the latest,
-    /// for whoever does this has other clients to serve.
+    /// for whoever does this has other clients to serve; what will take longer is not begun.
     pub fn catch_up(&self, member: &Member, floor: Offset, budget: ApplyBudget) -> CaughtUp {
+        if budget.is_too_short_for(floor.since(member.applied()), &self.rate) {
+            return CaughtUp::NotYet;
+        }
         let began = clock::mono_now();
         while member.applied() < floor {
             let done = self.apply(member, budget.of_one_batch());

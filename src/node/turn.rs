@@ -22,11 +22,12 @@ use crate::base::limits::{
     APPLY_AFTER_BATCHES, APPLY_AFTER_BYTES, LAG_BYTES_SOFT, LAG_WAIT_US_MAX, REPLICAS_MAX,
     TURN_APPLY_US_MAX,
 };
-use crate::runtime::{clock, tasks};
+use crate::runtime::{clock, steps, tasks};
 use parking_lot::RwLockWriteGuard;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// How far a worker has come with one replica.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +47,8 @@ enum Progress {
 const BUSY_TURNS_MAX: u32 = 16;
 /// Looks at a lock that is held before a worker comes back to it later.
 const SPINS_MAX: u32 = 20;
+/// How long a worker that waits for a replica rests before it looks at its lock again.
+const REST: Duration = Duration::from_micros(50);
 
 impl ReplicaSet {
     /// What a worker does after a batch of its: it applies when enough has come together, or when
@@ -206,7 +209,9 @@ impl TurnApplier {
         let mut waited_us = 0;
         while self.set.is_past_soft_lag(member) && waited_us < LAG_WAIT_US_MAX {
             if matches!(self.set.apply_short(member), Progress::Busy | Progress::Held) {
-                std::thread::yield_now();
+                // To yield would be worse: Linux puts whoever does so often behind all others, for
+                // tens of milliseconds.
+                steps::rest(REST);
             }
             waited_us = clock::mono_now().since(began);
         }
