@@ -293,9 +293,20 @@ fn a_snapshot_outlives_its_process_and_real_servers_load_it() {
 
 #[test]
 fn what_was_answered_is_there_after_the_process_was_killed() {
+    survives_kills(ALWAYS);
+}
+
+/// A worker writes the file before it replies: what a process has written outlives it without any
+/// fsync.
+#[test]
+fn so_it_is_without_an_fsync() {
+    survives_kills("appendonly = true\nappendfsync = \"no\"");
+}
+
+fn survives_kills(policy: &str) {
     let dir = Dir::new();
     for round in 0..50 {
-        let server = ours(&dir, ALWAYS);
+        let server = ours(&dir, policy);
         let mut wire = server.dial();
         for earlier in 0..round {
             let told = wire.ask(&format!("LLEN round:{earlier}")).int();

@@ -174,9 +174,14 @@ impl Drop for MasterGuard<'_> {
             return;
         }
         match self.applied_by {
-            AppliedBy::Feeds => self.set.push(),
-            AppliedBy::Worker => self.set.replicas().for_each(|it| it.note_work()),
+            AppliedBy::Feeds => {
+                self.set.push();
+                self.set.tell_wire();
+            }
+            AppliedBy::Worker => {
+                self.set.replicas().for_each(|it| it.note_work());
+                self.set.tell_wire_in_turn();
+            }
         }
-        self.set.tell_wire();
     }
 }

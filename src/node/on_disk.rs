@@ -9,6 +9,7 @@ use crate::base::time::MonoUs;
 use crate::engine::Engine;
 use crate::replication::{FollowerId, FollowerKind};
 use crate::runtime::lazyfree;
+use event_listener::EventListener;
 use std::sync::atomic::Ordering::*;
 
 /// Data that comes from files.
@@ -51,7 +52,40 @@ impl ReplicaSet {
     /// Somebody waits for everything before `offset` to be on disk.
     pub(super) fn ask_sync(&self, offset: Offset) {
         self.on_disk.asked.fetch_max(offset.bytes(), AcqRel);
-        self.tell_wire();
+        self.tell_file();
+    }
+
+    /// Hears when the append-only file has something to take that no worker sees to.
+    pub fn file_news(&self) -> EventListener {
+        self.on_disk.news.listen()
+    }
+
+    /// Tells who writes the append-only file.
+    #[inline]
+    pub fn tell_file(&self) {
+        self.on_disk.news.notify(usize::MAX);
+    }
+
+    /// Whether workers write the file before they reply, from here on.
+    pub fn set_file_first(&self, is_first: bool) {
+        self.on_disk.is_file_first.store(is_first, Release);
+    }
+
+    /// Whether workers write the file before they reply.
+    #[inline]
+    pub(super) fn is_file_first(&self) -> bool {
+        self.on_disk.is_file_first.load(Acquire)
+    }
+
+    /// Whether a worker has to write the file before it replies.
+    #[inline]
+    pub fn must_write_file(&self) -> bool {
+        self.is_file_first() && self.on_disk.written.load(Acquire) < self.head().bytes()
+    }
+
+    /// Everything before this is in the file.
+    pub fn note_written(&self, offset: Offset) {
+        self.on_disk.written.store(offset.bytes(), Release);
     }
 
     /// Why writes are refused, if they are.

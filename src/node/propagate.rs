@@ -40,7 +40,7 @@ impl ReplicaSet {
         let replid = log.history().replid;
         self.publish(log, self.member(self.master()));
         self.replicas().for_each(|it| it.note_work());
-        self.tell_wire();
+        self.tell_wire_in_turn();
         Ok(Position { replid, offset })
     }
 }

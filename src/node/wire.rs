@@ -354,6 +354,19 @@ impl ReplicaSet {
     pub fn tell_wire(&self) {
         if self.links.load(Relaxed) != 0 {
             self.wire.news.notify(usize::MAX);
+            self.tell_file();
+        }
+    }
+
+    /// As [`ReplicaSet::tell_wire`], by a worker: it writes the file itself where that is its to do
+    /// (see [`ReplicaSet::must_write_file`]).
+    #[inline]
+    pub(super) fn tell_wire_in_turn(&self) {
+        if self.links.load(Relaxed) != 0 {
+            self.wire.news.notify(usize::MAX);
+            if !self.is_file_first() {
+                self.tell_file();
+            }
         }
     }
 

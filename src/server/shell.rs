@@ -390,21 +390,35 @@ impl Shell {
         Ok(())
     }
 
-    /// Sends replies, unless replicas on the wire go first: whoever reads there what a reply has
-    /// told of finds it. That is for a worker with little to do; where many clients write, replicas
-    /// are sent all of it together, behind the last of them.
+    /// Sends replies, unless others go first.
     fn transmit_in_turn(&mut self) -> io::Result<()> {
         let wrote = std::mem::take(&mut self.wrote);
-        if wrote && self.server.set.has_wire_replicas() && tasks::count_ready() <= FEW_TASKS {
+        if !self.may_send && self.goes_last(wrote) {
             self.may_send = true;
             return Ok(());
         }
         self.transmit()
     }
 
+    /// Whether others have their turn before replies are sent.
+    #[inline]
+    fn goes_last(&self, wrote: bool) -> bool {
+        // Whoever reads at a replica on the wire what a reply has told of finds it there. That is
+        // for a worker with little to do; where many clients write, replicas are sent all of it
+        // together, behind the last of them.
+        if wrote && self.server.set.has_wire_replicas() && tasks::count_ready() <= FEW_TASKS {
+            return true;
+        }
+        // The append-only file is written once for all of them.
+        self.server.set.must_write_file() && tasks::count_ready() != 0
+    }
+
     /// Sends what fits. Replies past the limit are not begun with, however fast the peer might take
     /// them.
     fn transmit(&mut self) -> io::Result<()> {
+        if self.server.set.must_write_file() {
+            self.server.persistence.write_now();
+        }
         self.is_full = false;
         self.may_send = false;
         let mut sent = 0;

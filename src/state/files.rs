@@ -19,7 +19,7 @@ impl Server {
     /// Wakes whoever writes files.
     pub fn wake_disk(&self) {
         self.persistence.ask(|_| {});
-        self.set.tell_wire();
+        self.set.tell_file();
     }
 
     /// Changes since the start (Redis' `dirty`), at the master.

@@ -5,6 +5,7 @@ use crate::metrics::distribution::Distribution;
 use crate::metrics::snapshot::DiskUse;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, MutexGuard};
+use std::sync::{Arc, OnceLock};
 
 /// What works beside everything else: one at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,9 +109,16 @@ pub struct Orders {
     pub finish: bool,
 }
 
+/// Writes the append-only file.
+pub trait FileWriter: Send + Sync {
+    /// Writes what the log has, unless that would take long: then it is somebody else's.
+    fn write_now(&self);
+}
+
 /// Files, for those who do not write them.
 #[derive(Default)]
 pub struct Persistence {
+    writer: OnceLock<Arc<dyn FileWriter>>,
     status: Mutex<DiskStatus>,
     orders: Mutex<Orders>,
     asked: Event,
@@ -121,6 +129,19 @@ pub struct Persistence {
 }
 
 impl Persistence {
+    /// Who writes the append-only file from here on.
+    pub fn put_writer(&self, writer: Arc<dyn FileWriter>) {
+        let _ = self.writer.set(writer);
+    }
+
+    /// Writes what the log has to the append-only file, before somebody is told of it.
+    #[inline(never)]
+    pub fn write_now(&self) {
+        if let Some(writer) = self.writer.get() {
+            writer.write_now();
+        }
+    }
+
     /// Where everything stands.
     pub fn status(&self) -> MutexGuard<'_, DiskStatus> {
         self.status.lock()

@@ -8,6 +8,7 @@
 //!      └────────────────────────────────┘
 //! ```
 
+use super::aof_parts::{AofParts, Parts};
 use super::generation::{Generation, Maker};
 use super::group_commit::GroupCommit;
 use super::load;
@@ -71,7 +72,7 @@ pub struct Keeper {
     server: Arc<Server>,
     store: Store,
     /// The part that follows the log.
-    part: Option<StreamPart>,
+    parts: Arc<AofParts>,
     /// Bytes of the parts before it.
     bytes_before: u64,
     last_sync: MonoUs,
@@ -103,10 +104,12 @@ impl Keeper {
     /// Of this store.
     pub fn new(server: Arc<Server>, store: Store) -> Keeper {
         let now = clock::mono_now();
+        let parts = Arc::new(AofParts::new(server.set.clone()));
+        server.persistence.put_writer(parts.clone());
         Keeper {
             server,
             store,
-            part: None,
+            parts,
             bytes_before: 0,
             last_sync: now,
             group: GroupCommit::new(now),
@@ -152,8 +155,8 @@ impl Keeper {
         let mut status = self.server.persistence.status();
         (status.aof.is_on, status.aof.bytes_at_rewrite) = (true, bytes);
         drop(status);
-        part.tell_synced(clock::mono_now());
-        self.part = Some(part);
+        self.parts.lock().current = Some(part);
+        self.parts.tell_synced(clock::mono_now());
         Ok(())
     }
 
@@ -180,14 +183,15 @@ impl Keeper {
         // It may not lack what the old part has on disk.
         part.take_all()?;
         part.sync()?;
+        self.parts.lock().put_next(part)?;
         let manifest = self.store.manifest.replaced(base, incr);
         if let Err(why) = self.store.put_manifest(manifest) {
             // Nobody knows which of the two a restart would find.
-            self.part = None;
+            *self.parts.lock() = Parts::default();
             return Err(why);
         }
-        part.tell_synced(clock::mono_now());
-        self.part = Some(part);
+        self.parts.lock().go_on_with_next();
+        self.parts.tell_synced(clock::mono_now());
         self.bytes_before = base_bytes;
         self.last_sync = clock::mono_now();
         if let Err(why) = self.store.delete_history() {
@@ -202,13 +206,13 @@ impl Keeper {
     }
 
     fn bytes(&self) -> u64 {
-        self.bytes_before + self.part.as_ref().map_or(0, StreamPart::len)
+        self.bytes_before + self.parts.len().0
     }
 
     fn run(mut self) {
         loop {
             let server = self.server.clone();
-            let (news, order) = (server.set.wire_news(), server.persistence.next_order());
+            let (news, order) = (server.set.file_news(), server.persistence.next_order());
             let now = clock::mono_now();
             let rest = self.step(now);
             if server.persistence.orders().finish {
@@ -219,7 +223,7 @@ impl Keeper {
                 Rest::Gather => tasks::rest(GATHER),
                 Rest::Brief => tasks::rest(BRIEF),
                 Rest::Pause => tasks::rest(PAUSE),
-                Rest::News(most) if self.part.is_some() => drop(news.wait_timeout(most)),
+                Rest::News(most) if self.parts.has_part() => drop(news.wait_timeout(most)),
                 Rest::News(most) => drop(order.wait_timeout(most)),
             }
         }
@@ -231,13 +235,16 @@ impl Keeper {
         self.take_made();
         self.look_after_switch(&settings, now);
         self.look_after_orders(&settings, now);
-        if self.part.is_none() || now < self.again_at {
+        let has_part = self.parts.has_part();
+        if !has_part || now < self.again_at {
             self.note();
-            return if self.part.is_none() { Rest::News(LOOK_EVERY) } else { Rest::Pause };
+            return if has_part { Rest::Pause } else { Rest::News(LOOK_EVERY) };
         }
         match self.write(&settings, now) {
             Ok(rest) => {
                 self.has_recovered();
+                let workers_write = settings.fsync != Fsync::Always;
+                self.parts.set_mode(workers_write, settings.timestamps, now);
                 self.note();
                 rest
             }
@@ -250,36 +257,42 @@ impl Keeper {
 
     /// Writes what has come, and syncs when it is time.
     fn write(&mut self, settings: &config::Disk, now: MonoUs) -> io::Result<Rest> {
-        let Some(part) = &mut self.part else { return Ok(Rest::News(LOOK_EVERY)) };
-        let timed = settings.timestamps.then(clock::wall_now);
-        let took = part.take(timed)?;
+        let Some(took) = self.parts.take() else { return Ok(Rest::News(LOOK_EVERY)) };
+        let took = took?;
         if took == Took::Disconnected {
             log::warn!("event=aof-begins-anew why=it was too far behind, or the data is another");
-            self.part = None;
+            *self.parts.lock() = Parts::default();
             return Ok(Rest::Not);
         }
+        let unsynced = self.parts.len().1;
         let since = Duration::from_micros(now.since(self.last_sync));
         let is_due = match settings.fsync {
-            Fsync::Always => self.group.is_due(part.unsynced(), now),
+            Fsync::Always => self.group.is_due(unsynced, now),
             Fsync::Everysec => SYNC_EVERY <= since || self.server.set.is_sync_asked(),
             Fsync::No => self.server.set.is_sync_asked(),
         };
-        if is_due && part.unsynced() != 0 {
+        if is_due && unsynced != 0 {
             self.sync()?;
+            if settings.fsync != Fsync::Always {
+                // No worker has written meanwhile.
+                return Ok(Rest::Not);
+            }
         }
         Ok(match (took, settings.fsync) {
             (Took::Some(_), _) => Rest::Not,
             (_, Fsync::Always) if !is_due => Rest::Brief,
             (_, Fsync::Always) => Rest::News(LOOK_EVERY),
+            (Took::All(0), Fsync::Everysec) if unsynced != 0 => {
+                Rest::News(LOOK_EVERY.min(SYNC_EVERY.saturating_sub(since)))
+            }
             (Took::All(0), _) => Rest::News(LOOK_EVERY),
             _ => Rest::Gather,
         })
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let Some(part) = &mut self.part else { return Ok(()) };
-        let (began, bytes) = (clock::mono_now(), part.unsynced());
-        let synced = part.sync();
+        let began = clock::mono_now();
+        let synced = self.parts.sync();
         let now = clock::mono_now();
         let us = now.since(began);
         let mut status = self.server.persistence.status();
@@ -291,10 +304,10 @@ impl Keeper {
         if is_late {
             log::warn!("event=late-fsync us={us}");
         }
-        synced?;
+        let bytes = synced?;
         self.last_sync = now;
         self.group.synced(bytes, us, now);
-        part.tell_synced(now);
+        self.parts.tell_synced(now);
         Ok(())
     }
 
@@ -313,8 +326,10 @@ impl Keeper {
         log::error!("event=aof-write-failed why={why}");
         self.server.persistence.status().aof.trouble = Some(why.to_string());
         self.server.settle_disk_trouble();
-        if self.part.as_ref().is_some_and(StreamPart::is_broken) {
-            self.part = None;
+        self.parts.set_mode(false, false, MonoUs(0));
+        let mut parts = self.parts.lock();
+        if parts.current.as_ref().is_some_and(StreamPart::is_broken) {
+            *parts = Parts::default();
         } else {
             self.again_at = clock::mono_now().plus(AGAIN_AFTER);
         }
@@ -350,7 +365,7 @@ impl Keeper {
                 let now = clock::mono_now();
                 self.rewrite_again_at = now.plus(REWRITE_AGAIN_AFTER);
                 self.again_at = now.plus(AGAIN_AFTER);
-                if self.part.is_none() {
+                if !self.parts.has_part() {
                     self.server.persistence.status().aof.trouble = Some(why.to_string());
                     self.server.settle_disk_trouble();
                 }
@@ -361,18 +376,16 @@ impl Keeper {
     /// Begins a file where there is to be one, and ends it where there is not.
     fn look_after_switch(&mut self, settings: &config::Disk, now: MonoUs) {
         if !settings.has_aof() {
-            if let Some(mut part) = self.part.take() {
-                let ended = part.take(None).and_then(|_| part.sync());
-                if ended.is_ok() {
-                    part.tell_synced(now);
-                }
+            if self.parts.has_part() {
+                let ended = self.finish_part(now);
+                *self.parts.lock() = Parts::default();
                 log::info!("event=aof-ends is-whole={}", ended.is_ok());
                 self.server.persistence.status().aof.is_on = false;
                 self.has_recovered();
             }
             return;
         }
-        if self.part.is_none() && self.making.is_none() && self.again_at <= now {
+        if !self.parts.has_part() && self.making.is_none() && self.again_at <= now {
             self.begin_making(now);
         }
     }
@@ -404,7 +417,7 @@ impl Keeper {
     /// What was asked for, and what is due by itself.
     fn look_after_orders(&mut self, settings: &config::Disk, now: MonoUs) {
         let orders = self.server.persistence.orders();
-        let may_rewrite = self.part.is_some() && self.making.is_none();
+        let may_rewrite = self.parts.has_part() && self.making.is_none();
         if may_rewrite && (orders.rewrite || self.is_rewrite_due(settings, now)) {
             let has_begun = self.begin_making(now);
             if has_begun {
@@ -472,7 +485,8 @@ impl Keeper {
 
     /// Lets everybody see how large it is.
     fn note(&self) {
-        let (bytes, unsynced) = (self.bytes(), self.part.as_ref().map_or(0, StreamPart::unsynced));
+        let (len, unsynced) = self.parts.len();
+        let bytes = self.bytes_before + len;
         let mut status = self.server.persistence.status();
         (status.aof.bytes, status.aof.unsynced) = (bytes, unsynced);
         drop(status);
@@ -480,10 +494,20 @@ impl Keeper {
         self.server.settle_disk_trouble();
     }
 
+    /// All that the log has, to the disk.
+    fn finish_part(&mut self, now: MonoUs) -> io::Result<()> {
+        while let Some(took) = self.parts.take()
+            && took?.is_some()?
+        {}
+        self.parts.sync()?;
+        self.parts.tell_synced(now);
+        Ok(())
+    }
+
     /// Everything to the disk, and nothing more.
     fn end(mut self) {
         // Without it a restart would find what was there before.
-        if self.part.is_none()
+        if !self.parts.has_part()
             && let Some((made, _)) = self.making.take()
             && let Err(why) = made
                 .recv()
@@ -493,11 +517,8 @@ impl Keeper {
         {
             log::error!("event=aof-rewrite-failed why={why}");
         }
-        if let Some(part) = &mut self.part {
-            match part.take_all().and_then(|()| part.sync()) {
-                Ok(()) => part.tell_synced(clock::mono_now()),
-                Err(why) => log::error!("event=aof-write-failed why={why}"),
-            }
+        if let Err(why) = self.finish_part(clock::mono_now()) {
+            log::error!("event=aof-write-failed why={why}");
         }
         let settings = self.settings();
         let saves = self.server.persistence.ending().unwrap_or(!settings.save.is_empty());

@@ -1,7 +1,7 @@
 //! Files: what is loaded at the start, and the thread that keeps them afterwards.
 //!
 //! ```text
-//!   log ──▶ stream_part ──▶ incr file       one follower of the log, on a thread of its own
+//!   log ──▶ stream_part ──▶ incr file       one follower of the log; aof_parts says who writes
 //!   snapshot ──▶ generation ──▶ base + incr    a rewrite, and whatever begins anew
 //!   snapshot ──▶ save ──▶ dump.rdb
 //! ```
@@ -10,6 +10,7 @@
 //! disk before: what is in memory begins a new base, and until that is there no write is taken.
 
 mod stream_part;
+mod aof_parts;
 mod snapshot_file;
 mod generation;
 mod store;

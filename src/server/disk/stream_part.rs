@@ -2,7 +2,7 @@
 
 use crate::base::limits::WIRE_CHUNK_BYTES;
 use crate::base::position::{Offset, Position, ReplId};
-use crate::base::time::{MonoUs, WallMs};
+use crate::base::time::WallMs;
 use crate::node::{Next, ReplicaSet};
 use crate::persist::{position_note, time_note};
 use crate::replication::FollowerId;
@@ -193,9 +193,16 @@ impl StreamPart {
         self.is_broken
     }
 
-    /// Tells everybody what is on disk.
-    pub fn tell_synced(&self, now: MonoUs) {
-        self.set.synced_file(self.id, self.synced, now);
+    /// Whose part of the log it is, and up to where that is on disk.
+    pub fn synced(&self) -> (FollowerId, Offset) {
+        (self.id, self.synced)
+    }
+
+    /// It is the part that counts: what it has is what the file has.
+    pub fn note_written(&self) {
+        if self.unwritten.is_empty() {
+            self.set.note_written(self.taken);
+        }
     }
 
     /// Bytes of the file.
