@@ -46,8 +46,13 @@ pub mod commands;
 pub mod server;
 pub mod cli;
 
-// The simulator is compiled into the library's own tests, so that faults can be planted in what it
-// drives; it names the library as any other program would.
+/// Whether the simulator drives this build: faults can be planted then, and long work stops at each
+/// step. A constant, so that nothing of that is left in the product. `tests/sim/main.rs` is a root of
+/// its own that says so, too.
+pub const IS_SIMULATED: bool = cfg!(test);
+
+// The simulator is compiled into the library's own tests; it names the library as any other program
+// would.
 #[cfg(test)]
 extern crate self as entourage;
 #[cfg(test)]

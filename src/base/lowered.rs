@@ -1,48 +1,33 @@
-//! Limits that tests lower in their own thread, so that little is enough to be past them. Outside
-//! tests they are constants.
+//! Limits that tests and the simulator lower in their own thread, so that little is enough to be
+//! past them. Outside of them they are constants.
 
 use super::limits::{LONG_ELEMENTS, LONG_WAITING};
+use crate::IS_SIMULATED;
+use std::cell::Cell;
 
-#[cfg(test)]
 thread_local! {
-    static LONG: std::cell::Cell<usize> = const { std::cell::Cell::new(LONG_ELEMENTS) };
-    static WAITING: std::cell::Cell<usize> = const { std::cell::Cell::new(LONG_WAITING) };
-}
-
-/// [`LONG_ELEMENTS`].
-#[cfg(not(test))]
-#[inline(always)]
-pub const fn long_elements() -> usize {
-    LONG_ELEMENTS
+    static LONG: Cell<usize> = const { Cell::new(LONG_ELEMENTS) };
+    static WAITING: Cell<usize> = const { Cell::new(LONG_WAITING) };
 }
 
 /// [`LONG_ELEMENTS`], as it stands in this thread.
-#[cfg(test)]
+#[inline(always)]
 pub fn long_elements() -> usize {
-    LONG.get()
+    if IS_SIMULATED { LONG.get() } else { LONG_ELEMENTS }
 }
 
 /// Lowers [`LONG_ELEMENTS`] in this thread.
-#[cfg(test)]
 pub fn lower_long_elements(to: usize) {
     LONG.set(to);
 }
 
-/// [`LONG_WAITING`].
-#[cfg(not(test))]
-#[inline(always)]
-pub const fn long_waiting() -> usize {
-    LONG_WAITING
-}
-
 /// [`LONG_WAITING`], as it stands in this thread.
-#[cfg(test)]
+#[inline(always)]
 pub fn long_waiting() -> usize {
-    WAITING.get()
+    if IS_SIMULATED { WAITING.get() } else { LONG_WAITING }
 }
 
 /// Lowers [`LONG_WAITING`] in this thread.
-#[cfg(test)]
 pub fn lower_long_waiting(to: usize) {
     WAITING.set(to);
 }

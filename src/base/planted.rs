@@ -1,5 +1,8 @@
-//! Faults that the simulator plants to prove that it would find them. Outside tests there are none:
+//! Faults that the simulator plants to prove that it would find them. Outside the simulator there are none:
 //! the question is a constant there, and nothing of it remains.
+
+use crate::IS_SIMULATED;
+use std::cell::Cell;
 
 /// A fault that one line of the product would have if it were wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,32 +69,22 @@ pub enum Planted {
     FloorKept,
 }
 
-#[cfg(test)]
 thread_local! {
-    static PLANTED: std::cell::Cell<Option<Planted>> = const { std::cell::Cell::new(None) };
-}
-
-/// Whether this fault is planted.
-#[cfg(not(test))]
-#[inline(always)]
-pub const fn is_planted(_: Planted) -> bool {
-    false
+    static PLANTED: Cell<Option<Planted>> = const { Cell::new(None) };
 }
 
 /// Whether this fault is planted, in this thread.
-#[cfg(test)]
+#[inline(always)]
 pub fn is_planted(which: Planted) -> bool {
-    PLANTED.get() == Some(which)
+    IS_SIMULATED && PLANTED.get() == Some(which)
 }
 
 /// The fault that is planted in this thread.
-#[cfg(test)]
 pub fn planted() -> Option<Planted> {
     PLANTED.get()
 }
 
 /// Plants this fault in place of the one before, in this thread.
-#[cfg(test)]
 pub fn plant(which: Option<Planted>) {
     PLANTED.set(which);
 }

@@ -26,7 +26,6 @@ impl Random {
     }
 
     /// All of the bytes, in pieces of at most `most`.
-    #[cfg(test)]
     pub fn pieces<'b>(&mut self, bytes: &'b [u8], most: u64) -> Vec<&'b [u8]> {
         let (mut at, mut pieces) = (0, Vec::new());
         while at < bytes.len() {

@@ -104,7 +104,6 @@ impl ReplicaSet {
     }
 
     /// How many wait.
-    #[cfg(test)]
     pub fn waits(&self) -> usize {
         self.waiters.count()
     }

@@ -127,7 +127,6 @@ impl Waiters {
     }
 
     /// How many waits there are.
-    #[cfg(test)]
     pub fn count(&self) -> usize {
         self.count.load(SeqCst)
     }

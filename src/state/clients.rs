@@ -193,7 +193,6 @@ impl Client {
     }
 
     /// Whether it waits and nobody has ended that.
-    #[cfg(test)]
     pub fn is_blocked(&self) -> bool {
         self.waiting.load(Acquire) & WAITING_MASK == Waiting::Blocked as u64
     }
