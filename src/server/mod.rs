@@ -19,7 +19,6 @@ mod placement;
 mod notices;
 mod cron;
 mod master_info;
-mod dropped;
 mod fresh;
 mod follow;
 mod drain;

@@ -15,16 +15,14 @@ pub struct Client {
 }
 
 /// What has come of a read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Read {
     /// The set has what the session asks for.
     Served,
     /// It lacks it, or cannot tell.
     Waits,
-    /// The session is told that it is lost.
-    Lost,
-    /// It is told so, though the set has all of it.
-    LostInVain,
+    /// The session is told that this is lost, or a part of it.
+    Lost(String),
 }
 
 impl Client {
@@ -50,8 +48,8 @@ impl Client {
             // It goes on with what there is.
             self.session = Session::default();
             self.session.saw_all(at);
-            self.seen = holds.to_owned();
-            return Ok(if has_all { Read::LostInVain } else { Read::Lost });
+            let seen = std::mem::replace(&mut self.seen, holds.to_owned());
+            return Ok(Read::Lost(seen));
         }
         let Some(floor) = self.session.floor else {
             self.wrote_nothing(set, holds);

@@ -62,6 +62,8 @@ const PLANTED: &[(Planted, &[Checker])] = &[
     (Planted::SnapshotLacks, &[Checker::Order]),
     (Planted::SelectForgotten, &[Checker::Order]),
     (Planted::FloorKept, &[Checker::Stale]),
+    (Planted::JoinsLate, &[Checker::LinkFault, Checker::Order]),
+    (Planted::RenameUnnoticed, &[Checker::Order, Checker::Stale]),
 ];
 
 fn first_seed_that_finds(fault: Planted, checkers: &[Checker]) -> Option<(u64, Finding)> {
