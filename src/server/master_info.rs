@@ -19,6 +19,8 @@ pub struct MasterInfo {
     pub at: Position,
     /// The histories before, newest first, each up to where this one shares it. Redis tells of one.
     pub past: Vec<Position>,
+    /// What each of its replicas has acknowledged that it has online.
+    pub acked: Vec<Offset>,
 }
 
 impl MasterInfo {
@@ -70,7 +72,28 @@ impl MasterInfo {
             told.map(|it| Position::parse(it.as_bytes())).collect::<Option<Vec<_>>>()
         };
         let past = all().unwrap_or_else(|| before().into_iter().collect());
-        Some(MasterInfo { at, past })
+        let acked = told.lines().filter_map(|it| {
+            let (name, fields) = it.strip_prefix("slave")?.split_once(':')?;
+            let is_replica = !name.is_empty() && name.bytes().all(|it| it.is_ascii_digit());
+            let field = |name: &str| {
+                let mut fields = fields.split(',').filter_map(|it| it.split_once('='));
+                fields.find(|it| it.0 == name).map(|it| it.1.trim())
+            };
+            let is_online = is_replica && field("state") == Some("online");
+            Some(Offset::new(field("offset")?.parse().ok()?)).filter(|_| is_online)
+        });
+        Some(MasterInfo { at, past, acked: acked.collect() })
+    }
+
+    /// How many replicas have acknowledged what was written before this; `None` where that is no
+    /// part of the master's stream.
+    pub fn acked_by(&self, written: Position) -> Option<usize> {
+        let is_here = written.replid == self.at.replid
+            || self
+                .past
+                .iter()
+                .any(|it| it.replid == written.replid && written.offset <= it.offset);
+        is_here.then(|| self.acked.iter().filter(|it| written.offset <= **it).count())
     }
 
     /// How many bytes of a history that stands at `here` this one does not share; `None` when it
@@ -102,6 +125,23 @@ mod tests {
         assert_eq!(told(theirs, theirs, 101).lacks(here), None);
         assert_eq!(told(theirs, ReplId::new([0; 20]), -1).past, []);
         assert_eq!(MasterInfo::read("role:master\r\n"), None);
+    }
+
+    #[test]
+    fn replicas_that_are_online_and_have_it_are_counted() {
+        let [one, two, three] = [[1; 20], [2; 20], [3; 20]].map(ReplId::new);
+        let text = format!(
+            "slave0:ip=::1,port=1,state=online,offset=150,lag=0\r\n\
+             slave1:ip=::1,port=2,state=wait_bgsave,offset=170,lag=0\r\n\
+             slave2:ip=::1,port=3,state=online,offset=160,lag=1\r\nslave_priority:1\r\n\
+             master_replid:{one}\r\nmaster_replid2:{two}\r\nmaster_repl_offset:170\r\n\
+             second_repl_offset:101\r\n"
+        );
+        let told = MasterInfo::read(&text).unwrap();
+        let acked = |replid, bytes| told.acked_by(Position { replid, offset: Offset::new(bytes) });
+        assert_eq!([150, 151, 161].map(|it| acked(one, it)), [Some(2), Some(1), Some(0)]);
+        assert_eq!([100, 101].map(|it| acked(two, it)), [Some(2), None]);
+        assert_eq!(acked(three, 1), None);
     }
 
     #[test]

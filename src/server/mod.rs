@@ -9,6 +9,8 @@ mod shell;
 mod master_connection;
 mod sent;
 mod forward;
+mod leased_wait;
+mod master_wait;
 mod leased;
 mod failover;
 mod jobs;

@@ -142,7 +142,9 @@ impl World {
             Ok(Read::Waits) => self.count("waits"),
             Ok(Read::Lost(seen)) => {
                 self.count("lost");
-                self.check_loss(number, &seen);
+                if let Some(seen) = seen {
+                    self.check_loss(number, &seen);
+                }
             }
             Err((checker, what)) => self.find(checker, what),
         }

@@ -12,6 +12,8 @@ use entourage::session::Session;
 pub struct Client {
     session: Session,
     seen: String,
+    /// Its floor is where a write ended, and no heartbeat behind it.
+    ends_with_write: bool,
 }
 
 /// What has come of a read.
@@ -21,8 +23,9 @@ pub enum Read {
     Served,
     /// It lacks it, or cannot tell.
     Waits,
-    /// The session is told that this is lost, or a part of it.
-    Lost(String),
+    /// The session is told that this is lost, or a part of it; `None` where what has gone may be
+    /// what is no write.
+    Lost(Option<String>),
 }
 
 impl Client {
@@ -32,6 +35,7 @@ impl Client {
         self.session.lost = None;
         self.session.wrote(set.position(), now);
         self.seen = holds.to_owned();
+        self.ends_with_write = true;
     }
 
     /// It reads at a set that holds this.
@@ -49,7 +53,8 @@ impl Client {
             self.session = Session::default();
             self.session.saw_all(at);
             let seen = std::mem::replace(&mut self.seen, holds.to_owned());
-            return Ok(Read::Lost(seen));
+            let was_write = std::mem::take(&mut self.ends_with_write);
+            return Ok(Read::Lost(was_write.then_some(seen)));
         }
         let Some(floor) = self.session.floor else {
             self.wrote_nothing(set, holds);
@@ -66,6 +71,7 @@ impl Client {
         }
         self.session.saw(at);
         self.seen = holds.to_owned();
+        self.ends_with_write &= at.offset == floor.offset;
         Ok(Read::Served)
     }
 
