@@ -165,8 +165,8 @@ impl ReplicationHistory {
         replid == self.replid || is_before || self.past.iter().any(shares)
     }
 
-    /// What this stream went on with before `replid`, newest first, each with the offset up to which
-    /// that is a part of it; `None` when that is no history of this stream.
+    /// What this stream went on with before `replid`, newest first, each with the offset up to
+    /// which that is a part of it; `None` when that is no history of this stream.
     pub fn past_of(&self, replid: ReplId) -> Option<&[Position]> {
         past_of(self.replid, &self.past, replid)
     }
@@ -185,7 +185,8 @@ impl ReplicationHistory {
         }
         let own = std::iter::once(Position { replid: self.replid, offset: Offset::MAX });
         let own: Vec<Position> = own.chain(self.past.iter().copied()).collect();
-        // Where one of these ends in this stream, and all that come behind it in this list begin it.
+        // Where one of these ends in the new stream; all that come behind it in this list begin
+        // it, so that what they share it shares.
         let end_of = |it: &Position| match told.iter().find(|told| told.replid == it.replid) {
             _ if it.replid == new => it.offset,
             Some(told) => told.offset.min(it.offset),

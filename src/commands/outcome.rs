@@ -116,8 +116,8 @@ pub enum Resume {
     /// The reply is in its slot. The request is kept for the slow log and for what its writes must
     /// have confirmed.
     Filled(OwnedRequest),
-    /// The same for what waits at the remote master, for keys or for replicas; CLIENT UNBLOCK is told to who
-    /// has sent it there, once.
+    /// The same for what waits at the remote master, for keys or for replicas; CLIENT UNBLOCK is
+    /// told to who has sent it there, once.
     Remote { request: OwnedRequest, unblock: Option<Sender<UnblockAs>> },
 }
 

@@ -1,5 +1,5 @@
-//! A call that waits for keys at the remote master, over a connection of its own, until it is served
-//! or CLIENT UNBLOCK ends it.
+//! A call that waits for keys at the remote master, over a connection of its own, until it is
+//! served or CLIENT UNBLOCK ends it.
 //!
 //! The master is told to unblock that connection, and answers it: an element that somebody has
 //! pushed at the same time is the client's, and not lost.

@@ -43,8 +43,8 @@ impl Server {
         self.follow(master)
     }
 
-    /// As [`Server::follow`], when the config file was read again and names another master, or none.
-    /// Writes go where they would after a start with that file.
+    /// As [`Server::follow`], when the config file was read again and names another master, or
+    /// none. Writes go where they would after a start with that file.
     pub fn follow_as_the_file_says(&self, master: Option<RemoteAddress>) -> Result<(), Fault> {
         let forwards = self.settings().set.follow.writes.forwards();
         self.set.forward_writes(forwards.unwrap_or(true));
