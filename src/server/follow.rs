@@ -266,7 +266,11 @@ impl Follower {
                 if let Some(count) = next.transpose()? {
                     left.extend_from_slice(&connected.buffer[..count]);
                 }
-                let told = MasterInfo::ask_once(&self.server).await;
+                let told = match self.server.set.resume_from() {
+                    (Some(_), _) => MasterInfo::ask_once(&self.server).await,
+                    // Nobody has seen anything here that could be lost.
+                    (None, _) => None,
+                };
                 self.tell_dropped(told.as_ref());
                 let past = MasterInfo::past_of(told.as_ref(), at.replid)?;
                 let db = self.put_in_place(loading.loader, at, past).await?;
