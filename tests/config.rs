@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Output};
-use support::{Server, Wire, ok, starts, until};
+use support::{Server, Wire, info_field, ok, starts, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_entourage");
 
@@ -179,4 +179,44 @@ fn the_example_of_each_topology_starts() {
         assert_eq!(done, "OK", "{name}");
         assert_eq!(wire.ask("GET k").string(), "v", "{name}");
     }
+}
+
+/// The file says another master, or none: as REPLICAOF would. What REPLICAOF has said stays while
+/// the file says what it said before.
+#[test]
+fn a_reload_follows_the_master_that_the_file_names() {
+    let masters = [Server::redis(&[]), Server::redis(&[])];
+    let text =
+        |master: &str| format!("[[listener]]\nbind = \"127.0.0.1:{{port}}\"\n[set]\n{master}");
+    let of = |it: &Server| format!("master = \"redis://127.0.0.1:{}\"\n", it.port());
+    let server = Server::entourage_with_config(&text(""));
+    let mut wire = server.dial();
+    let follows = |wire: &mut Wire, master: &Server| {
+        let port = master.port().to_string();
+        until("the link", || {
+            let field = |wire: &mut Wire, name| info_field(wire, "replication", name);
+            let is_it = field(wire, "master_port")? == port;
+            (is_it && field(wire, "master_link_status")? == "up").then_some(())
+        });
+    };
+    for master in &masters {
+        server.write_config(&text(&of(master)));
+        ok(&mut wire, "PROXY RELOAD");
+        follows(&mut wire, master);
+        // As after a start with this file, writes are forwarded.
+        ok(&mut wire, &format!("SET port {}", master.port()));
+        assert_eq!(master.dial().ask("GET port").string(), master.port().to_string());
+    }
+    let other = &masters[0];
+    ok(&mut wire, &format!("REPLICAOF 127.0.0.1 {}", other.port()));
+    follows(&mut wire, other);
+    ok(&mut wire, "PROXY RELOAD");
+    follows(&mut wire, other);
+    server.write_config(&text(&format!("master = \"127.0.0.1:{}\"\n", server.port())));
+    let told = wire.ask("PROXY RELOAD").string();
+    assert!(told.contains("set.master: it is this server itself"), "{told}");
+    follows(&mut wire, other);
+    server.write_config(&text(""));
+    server.hang_up();
+    until("the role", || (info_field(&mut wire, "replication", "role")? == "master").then_some(()));
 }

@@ -311,3 +311,86 @@ fn nodes_follow_each_other() {
     }
     assert_eq!(one.ask("GET k").string(), "299");
 }
+
+#[test]
+fn client_unblock_ends_what_waits_at_the_master() {
+    for master in masters() {
+        let node = node_of(&master, &[]);
+        let (mut ours, mut other, mut theirs) = (node.dial(), node.dial(), master.dial());
+        let id = ours.ask("CLIENT ID").int().expect("a number");
+        let blocked = |wire: &mut Wire| info_field(wire, "clients", "blocked_clients");
+        for how in ["TIMEOUT", "ERROR"] {
+            ours.send(&[words(&["BLPOP", "list", "0"])]);
+            until("it to wait", || (blocked(&mut theirs)? == "1").then_some(()));
+            assert_eq!(other.ask(&format!("CLIENT UNBLOCK {id} {how}")).int(), Some(1));
+            let reply = ours.read();
+            match how {
+                "ERROR" => starts(&reply, "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+                _ => assert!(reply.is_nil(), "{reply:?}"),
+            }
+            until("nobody to wait", || (blocked(&mut theirs)? == "0").then_some(()));
+        }
+        assert_eq!(other.ask(&format!("CLIENT UNBLOCK {id}")).int(), Some(0));
+        // Nobody is left who would take what comes.
+        assert_eq!(other.ask("RPUSH list x").int(), Some(1));
+        assert_eq!(other.ask("LLEN list").int(), Some(1));
+        assert_eq!(ours.ask("BLPOP list 1").list()[1].string(), "x");
+    }
+}
+
+#[test]
+fn wait_counts_the_replicas_of_the_master() {
+    for master in masters() {
+        let nodes = [node_of(&master, &[]), node_of(&master, &[])];
+        let (mut ours, mut other) = (nodes[0].dial(), nodes[0].dial());
+        for round in 0..3 {
+            ok(&mut ours, &format!("SET k {round}"));
+            assert_eq!(ours.ask("WAIT 2 10000").int(), Some(2), "both nodes are its replicas");
+        }
+        ok(&mut ours, "SET k v");
+        assert!(ours.ask("WAIT 9 30").int().is_some_and(|it| it <= 2));
+        starts(&ours.ask("WAIT 1 -1"), "ERR timeout is negative");
+        let id = ours.ask("CLIENT ID").int().expect("a number");
+        let unblock = format!("CLIENT UNBLOCK {id}");
+        for how in ["TIMEOUT", "ERROR"] {
+            ours.send(&[words(&["WAIT", "9", "0"])]);
+            let line = format!("{unblock} {how}");
+            until("it to wait", || (other.ask(&line).int()? == 1).then_some(()));
+            let reply = ours.read();
+            match how {
+                "ERROR" => starts(&reply, "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+                _ => assert!(reply.int().is_some_and(|it| it <= 2), "{reply:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn who_asks_hears_what_the_master_answers_and_why() {
+    let master = Server::redis(&[]);
+    let node = node_of(&master, &[]);
+    let mut wire = node.dial();
+    let remote = format!("remote 127.0.0.1:{}", master.port());
+    let last = |wire: &mut Wire| wire.ask("PROXY LAST").to_string();
+    let explained =
+        |wire: &mut Wire, line: &str| wire.ask(&format!("PROXY EXPLAIN {line}")).to_string();
+    let tells = |text: &str, words: &[&str]| {
+        words.iter().for_each(|it| assert!(text.contains(it), "{it} in {text}"));
+    };
+    ok(&mut wire, "SET k v");
+    tells(&last(&mut wire), &["\"write\"", &remote]);
+    tells(&explained(&mut wire, "SET k v"), &[&format!("chosen {remote}"), "because write: "]);
+    assert_eq!(wire.ask("GET k").string(), "v");
+    assert!(!last(&mut wire).contains(&remote));
+    assert!(!explained(&mut wire, "GET k").contains(&remote));
+    for (level, because) in [("master", "asked-master"), ("linearizable", "linearizable")] {
+        ok(&mut wire, &format!("PROXY CONSISTENCY {level}"));
+        assert_eq!(wire.ask("GET k").string(), "v");
+        tells(&last(&mut wire), &[because, level, &remote]);
+        let because = format!("because {because}: ");
+        tells(&explained(&mut wire, "GET k"), &[&format!("chosen {remote}"), &because]);
+    }
+    ok(&mut wire, "PROXY CONSISTENCY eventual");
+    wire.ask("GET k");
+    assert!(!last(&mut wire).contains(&remote));
+}

@@ -67,6 +67,10 @@ pub enum Planted {
     SelectForgotten,
     /// A floor of a history that was cut off counts in the next.
     FloorKept,
+    /// A replica that joins others who read a snapshot lacks what was written since that began.
+    JoinsLate,
+    /// A replica goes on under the old name when its master's history has another.
+    RenameUnnoticed,
 }
 
 thread_local! {

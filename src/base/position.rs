@@ -165,16 +165,47 @@ impl ReplicationHistory {
         replid == self.replid || is_before || self.past.iter().any(shares)
     }
 
-    /// The history of another master's data, which has taken the place of this one: it shares
-    /// nothing with those that were here, unless it is the same.
-    pub fn replaced(&self, new: ReplId) -> ReplicationHistory {
+    /// What this stream went on with before `replid`, newest first, each with the offset up to
+    /// which that is a part of it; `None` when that is no history of this stream.
+    pub fn past_of(&self, replid: ReplId) -> Option<&[Position]> {
+        past_of(self.replid, &self.past, replid)
+    }
+
+    /// The history after this one, whose data is another master's from here on: `told` is what that
+    /// master says of the past of `new`, see [`ReplicationHistory::past_of`]. `shares` is up to
+    /// where everything that is here is known to be a part of it.
+    pub fn followed(
+        &self,
+        new: ReplId,
+        told: &[Position],
+        shares: Option<Offset>,
+    ) -> ReplicationHistory {
         if new == self.replid {
             return self.clone();
         }
-        let all = std::iter::once(self.replid).chain(self.past.iter().map(|it| it.replid));
-        let gone = all.filter(|it| *it != new).take(HISTORIES_MAX);
-        let past = gone.map(|replid| Position { replid, offset: Offset::ZERO }).collect();
-        ReplicationHistory { replid: new, past, goes_on: false }
+        let own = std::iter::once(Position { replid: self.replid, offset: Offset::MAX });
+        let own: Vec<Position> = own.chain(self.past.iter().copied()).collect();
+        // Where one of these ends in the new stream; all that come behind it in this list begin
+        // it, so that what they share it shares.
+        let end_of = |it: &Position| match told.iter().find(|told| told.replid == it.replid) {
+            _ if it.replid == new => it.offset,
+            Some(told) => told.offset.min(it.offset),
+            None => shares.unwrap_or(Offset::ZERO).min(it.offset),
+        };
+        let is_told = |it: &Position| told.iter().any(|told| told.replid == it.replid);
+        let untold = own.iter().enumerate().filter(|(_, it)| it.replid != new && !is_told(it));
+        let untold = untold.map(|(at, it)| Position {
+            replid: it.replid,
+            offset: own[at..].iter().map(end_of).max().unwrap_or(Offset::ZERO),
+        });
+        let past = told.iter().copied().chain(untold).take(HISTORIES_MAX).collect();
+        ReplicationHistory { replid: new, past, goes_on: !told.is_empty() || shares.is_some() }
+    }
+
+    /// The history of another master's data, which has taken the place of this one: it shares
+    /// nothing with those that were here, unless it is the same.
+    pub fn replaced(&self, new: ReplId) -> ReplicationHistory {
+        self.followed(new, &[], None)
     }
 
     /// The history after a promotion at `at`: a new history that shares the old ones up to there.
@@ -184,6 +215,15 @@ impl ReplicationHistory {
         let past = std::iter::once(old).chain(older).take(HISTORIES_MAX).collect();
         ReplicationHistory { replid: new, past, goes_on: true }
     }
+}
+
+/// As [`ReplicationHistory::past_of`], of a stream that has this name and this past now.
+pub fn past_of(name: ReplId, past: &[Position], replid: ReplId) -> Option<&[Position]> {
+    if name == replid {
+        return Some(past);
+    }
+    let at = past.iter().position(|it| it.replid == replid)?;
+    Some(&past[at + 1..])
 }
 
 #[cfg(test)]
@@ -230,6 +270,37 @@ mod tests {
         }
         assert!(history.goes_on_from(OLD) && !replaced.goes_on_from(NEW));
         assert_eq!(history.replaced(NEW).cover(at(OLD, 100)), Coverage::To(Offset::new(100)));
+    }
+
+    #[test]
+    fn what_a_master_tells_of_its_past_is_shared_as_far_as_it_says() {
+        let id = |it: u8| ReplId::new([it; 20]);
+        let history = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(100));
+        let master = ReplicationHistory::new(NEW)
+            .promoted(id(3), Offset::new(200))
+            .promoted(id(4), Offset::new(300));
+        let told = master.past_of(id(4)).unwrap();
+        assert_eq!(told, [at(id(3), 300), at(NEW, 200)]);
+        assert_eq!(master.past_of(id(3)), Some(&told[1..]));
+        assert_eq!((master.past_of(NEW), master.past_of(OLD)), (Some(&[][..]), None));
+        // Here there were only 150 of the 200 bytes that the two have in common.
+        for shares in [None, Some(Offset::new(150))] {
+            let joined = history.followed(id(4), told, shares);
+            assert_eq!(joined.cover(at(NEW, 200)), Coverage::To(Offset::new(200)));
+            assert_eq!(joined.cover(at(NEW, 201)), Coverage::Lost(Offset::new(200)));
+            assert_eq!(joined.cover(at(OLD, 100)), Coverage::To(Offset::new(100)));
+            assert_eq!(joined.cover(at(OLD, 101)), Coverage::Lost(Offset::new(100)));
+            assert_eq!(joined.before(), Some(at(id(3), 300)));
+        }
+    }
+
+    #[test]
+    fn a_branch_that_goes_back_shares_what_was_before_it() {
+        let branch = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(100));
+        let back = branch.replaced(OLD);
+        assert_eq!(back.cover(at(NEW, 100)), Coverage::To(Offset::new(100)));
+        assert_eq!(back.cover(at(NEW, 101)), Coverage::Lost(Offset::new(100)));
+        assert_eq!(back.before(), None);
     }
 
     #[test]

@@ -13,7 +13,9 @@ use crate::replication::Asked;
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
+use crate::state::UnblockAs;
 use crate::state::{FailoverOrder, Forwarded};
+use futures::channel::oneshot::{Receiver, Sender};
 use std::time::Duration;
 
 /// What a request has come to. Small, since every request has one: what only some need is boxed.
@@ -114,6 +116,9 @@ pub enum Resume {
     /// The reply is in its slot. The request is kept for the slow log and for what its writes must
     /// have confirmed.
     Filled(OwnedRequest),
+    /// The same for what waits at the remote master, for keys or for replicas; CLIENT UNBLOCK is
+    /// told to who has sent it there, once.
+    Remote { request: OwnedRequest, unblock: Option<Sender<UnblockAs>> },
 }
 
 /// What earlier plans of one read have settled.
@@ -155,6 +160,19 @@ pub enum Leased {
     Exec,
 }
 
+/// WAIT for replicas of the remote master.
+#[derive(Debug)]
+pub struct AckWait {
+    /// Where the last write of the session ended.
+    pub written: Position,
+    /// How many replicas are to have it.
+    pub replicas: usize,
+    /// How long to wait for that.
+    pub timeout: Option<Duration>,
+    /// CLIENT UNBLOCK comes here.
+    pub unblocked: Option<Receiver<UnblockAs>>,
+}
+
 /// Work that is done on a thread of its own.
 #[derive(Debug)]
 pub enum Job {
@@ -172,6 +190,8 @@ pub enum Job {
     Forward(Box<Forwarded>),
     /// The same, over the client's own connection.
     Leased(Box<Forwarded>, Leased),
+    /// WAIT where writes are forwarded; answers how many replicas of the master have acknowledged.
+    WaitAtMaster(Box<AckWait>),
     /// CONFIG REWRITE; answers OK, or why not.
     Rewrite,
     /// SAVE; answers OK, or why not.

@@ -44,7 +44,7 @@ impl Config {
         }
         let routes = file.routes.clone().after(&self.routes)?;
         let mut after = Config { routes, ..file };
-        // Whom the set follows is for REPLICAOF to change.
+        // Whom the set follows is changed by who waits for that.
         after.set.master = self.set.master.clone();
         Ok(after)
     }

@@ -150,18 +150,21 @@ impl ReplicaSet {
         (has_begun.then_some(at), log.repeated_db().unwrap_or(0))
     }
 
-    /// The master's stream goes on under this name.
+    /// The master's stream goes on under this name. `past` is what the master says of what it went
+    /// on with: that may share more of the stream than had come here, so that what a client has
+    /// seen elsewhere is not lost.
     pub fn rename_stream(
         &self,
         remote: &Arc<RemoteMaster>,
         replid: ReplId,
+        past: &[Position],
     ) -> Result<(), NotFollowed> {
         let _alone = self.change();
         if !self.follows(remote) {
             return Err(NotFollowed);
         }
         let mut log = self.log.lock();
-        let history = log.history().promoted(replid, log.head());
+        let history = log.history().followed(replid, past, Some(log.head()));
         log.rename_history(history.clone());
         self.install_master(self.master(), history);
         drop(log);
@@ -172,13 +175,15 @@ impl ReplicaSet {
     }
 
     /// The master's data has come, as it was at `at`, where `db` is selected: it takes the place of
-    /// what was here. Hosted replicas get copies of it. Not for a worker that has clients to serve.
+    /// what was here. `past` is what the master says of what that history went on with. Hosted
+    /// replicas get copies of the data. Not for a worker that has clients to serve.
     pub fn replace_data(
         &self,
         remote: &Arc<RemoteMaster>,
         mut engine: Engine,
         at: Position,
         db: usize,
+        past: &[Position],
     ) -> Result<(), NotFollowed> {
         let began = clock::mono_now();
         let _alone = self.change();
@@ -193,7 +198,7 @@ impl ReplicaSet {
         // Before the new stream is seen: its offsets mean nothing to who has the old data.
         self.replicas().for_each(|it| it.enter(MemberFlags::UNSYNCED, MonoUs(0)));
         let mut log = self.log.lock();
-        let history = log.history().replaced(at.replid);
+        let history = log.history().followed(at.replid, past, None);
         log.replace(history.clone(), at.offset, db);
         engine.written_mut().expired = hosted.engine.written().expired;
         engine.shared_mut().thresholds = hosted.engine.shared().thresholds;

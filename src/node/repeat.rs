@@ -264,7 +264,7 @@ mod tests {
         set.follow(RemoteMaster::new(address, MonoUs(1)));
         let remote = set.remote().unwrap();
         let at = Position { replid: OTHER, offset: Offset::new(1000) };
-        set.replace_data(&remote, set.new_engine(), at, 3).unwrap();
+        set.replace_data(&remote, set.new_engine(), at, 3, &[]).unwrap();
         for member in [1, 2] {
             set.sync(set.member(Id(member)), MonoUs(1));
         }
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(say(&set, &remote, &stream(&["SET a 1"])), Err(LinkFault::NotFollowed));
         assert_eq!(set.head(), head);
         let at = Position { replid: OTHER, offset: Offset::ZERO };
-        assert!(set.replace_data(&remote, set.new_engine(), at, 0).is_err());
+        assert!(set.replace_data(&remote, set.new_engine(), at, 0, &[]).is_err());
         let (history, before) = (set.history(), set.history().before());
         assert_ne!(history.replid, OTHER);
         assert_eq!(before, Some(Position { replid: OTHER, offset: head }));

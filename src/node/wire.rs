@@ -128,7 +128,8 @@ impl ReplicaSet {
         let mut log = self.log.lock();
         let is_near = log.head().since(at.offset) <= WIRE_JOIN_BYTES_MAX;
         let is_of_this = log.history().replid == at.replid;
-        (is_near && is_of_this && log.full_resync_from(id, at.offset)).then_some(reader)
+        let from = if is_planted(Planted::JoinsLate) { log.head() } else { at.offset };
+        (is_near && is_of_this && log.full_resync_from(id, from)).then_some(reader)
     }
 
     /// So many walks over the same keys begin; `None` if that were too many. Nobody is copied: all

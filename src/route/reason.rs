@@ -57,6 +57,8 @@ reasons! {
     Write = "write";
     /// The level is `master`.
     AskedMaster = "asked-master";
+    /// The level is `linearizable`, and the master is a remote one.
+    Linearizable = "linearizable";
     /// The command names its member.
     AskedMember = "asked-member";
     /// Between WATCH and EXEC.
@@ -101,6 +103,7 @@ impl Reason {
         match self {
             Reason::Write => "writes go to the master",
             Reason::AskedMaster => "the level asks for the master",
+            Reason::Linearizable => "only the master knows what is newest when the read arrives",
             Reason::AskedMember => "the command names this member, as it is",
             Reason::Watching => "between WATCH and EXEC everything goes to the master",
             Reason::Transaction => "a transaction runs at the master",

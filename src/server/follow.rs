@@ -1,7 +1,7 @@
 //! The task that keeps the link to a remote master: it carries bytes, time and work between the
 //! socket, the link's state machine and the set, and connects anew when the link has ended.
 
-use super::dropped::dropped_bytes;
+use super::master_info::MasterInfo;
 use crate::base::position::Position;
 use crate::base::random::Random;
 use crate::engine::rdb::{LoadedFile, Loader, Transfer};
@@ -194,7 +194,9 @@ impl Follower {
         let (mut reader, first) = match answer {
             Answer::Continue(new) => {
                 if let Some(replid) = new {
-                    let renamed = self.server.set.rename_stream(&self.remote, replid);
+                    let told = MasterInfo::ask_once(&self.server).await;
+                    let past = MasterInfo::past_of(told.as_ref(), replid)?;
+                    let renamed = self.server.set.rename_stream(&self.remote, replid, &past);
                     renamed.map_err(|_| LinkFault::NotFollowed)?;
                 }
                 log::info!(
@@ -264,8 +266,14 @@ impl Follower {
                 if let Some(count) = next.transpose()? {
                     left.extend_from_slice(&connected.buffer[..count]);
                 }
-                self.tell_dropped().await;
-                let db = self.put_in_place(loading.loader, at).await?;
+                let told = match self.server.set.resume_from() {
+                    (Some(_), _) => MasterInfo::ask_once(&self.server).await,
+                    // Nobody has seen anything here that could be lost.
+                    (None, _) => None,
+                };
+                self.tell_dropped(told.as_ref());
+                let past = MasterInfo::past_of(told.as_ref(), at.replid)?;
+                let db = self.put_in_place(loading.loader, at, past).await?;
                 connected.link.loaded(at.offset, clock::mono_now());
                 let us = clock::mono_now().since(began);
                 log::info!("event=full-resync-ends master={} us={us}", self.remote.address);
@@ -281,9 +289,9 @@ impl Follower {
     }
 
     /// Says what is lost of a history of its own.
-    async fn tell_dropped(&self) {
+    fn tell_dropped(&self, told: Option<&MasterInfo>) {
         let (Some(before), _) = self.server.set.resume_from() else { return };
-        let dropped = dropped_bytes(&self.server, before).await;
+        let dropped = told.and_then(|it| it.lacks(before));
         self.server.counters.dropped_history_bytes.fetch_add(dropped.unwrap_or(0), Relaxed);
         let address = &self.remote.address;
         let (bytes, why) = match dropped {
@@ -297,14 +305,19 @@ impl Follower {
     }
 
     /// Answers the database that the stream has selected.
-    async fn put_in_place(&self, loader: Loader, at: Position) -> Result<usize, LinkFault> {
+    async fn put_in_place(
+        &self,
+        loader: Loader,
+        at: Position,
+        past: Vec<Position>,
+    ) -> Result<usize, LinkFault> {
         let LoadedFile { engine, aux, .. } =
             loader.finish().map_err(|it| LinkFault::Snapshot(it.to_string()))?;
         let text = aux.iter().find(|it| it.0 == b"repl-stream-db").map(|it| it.1.as_slice());
         let db = text.and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());
         let db = db.filter(|it| *it < crate::base::limits::DATABASES).unwrap_or(0);
         let (server, remote) = (self.server.clone(), self.remote.clone());
-        let put = tasks::apart(move || server.set.replace_data(&remote, engine, at, db));
+        let put = tasks::apart(move || server.set.replace_data(&remote, engine, at, db, &past));
         put.await.map_err(|_| LinkFault::NotFollowed)?;
         Ok(db)
     }

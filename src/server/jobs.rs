@@ -4,6 +4,7 @@ use super::disk::save_now;
 use super::failover::fail_over_to_replica;
 use super::forward::forward;
 use super::leased::forward_leased;
+use super::master_wait::wait_at_master;
 use super::migrate;
 use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
@@ -38,6 +39,7 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
         Job::HandRoleOver(order) => begin_failover(*order, server),
         Job::Forward(forwarded) => forward(server, *forwarded).await,
         Job::Leased(forwarded, how) => forward_leased(server, client, *forwarded, how).await,
+        Job::WaitAtMaster(wait) => wait_at_master(server, *wait).await,
         Job::Rewrite => rewrite(server, client).await,
         Job::Save => save(server).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,

@@ -2,6 +2,7 @@
 //! transaction behind it, and calls that wait for keys.
 
 use super::forward::{failed, reply_of};
+use super::leased_wait::wait_for_keys;
 use super::master_connection::{Fault, MasterConnection};
 use super::sent::Sent;
 use crate::command::codes;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 pub async fn forward_leased(
     server: &Arc<Server>,
     client: &Client,
-    forwarded: Forwarded,
+    mut forwarded: Forwarded,
     how: Leased,
 ) -> JobReply {
     let lease = server.forwarding.take_lease(client.id);
@@ -26,7 +27,7 @@ pub async fn forward_leased(
         let reply = Ok(aborted(&forwarded));
         return JobReply { reply, wrote: None };
     }
-    let (db, protocol) = (forwarded.db, forwarded.protocol);
+    let (db, protocol, unblocked) = (forwarded.db, forwarded.protocol, forwarded.unblocked.take());
     let (connection, selected) = match kept {
         Some(Lease { link, db, .. }) => (MasterConnection::of(link), Some(db)),
         None => match MasterConnection::open(server, protocol).await {
@@ -36,6 +37,9 @@ pub async fn forward_leased(
             }
         },
     };
+    if let Some(unblocked) = unblocked {
+        return wait_for_keys(server, connection, forwarded, unblocked).await;
+    }
     let (reply, connection) = exchange(connection, selected, forwarded).await;
     if let (Leased::Watch, Some(connection)) = (how, connection) {
         let lease = Lease { link: connection.into_link(), db, protocol };

@@ -1,16 +1,26 @@
 //! What a remote master says of its history: a part of its INFO.
 
 use super::master_connection::{Fault, MasterConnection, Replies};
-use crate::base::position::{Offset, Position, ReplId};
-use crate::resp::encode_command;
+use crate::base::position::{Offset, Position, ReplId, past_of};
+use crate::replication::LinkFault;
+use crate::resp::{Protocol, encode_command};
+use crate::runtime::tasks;
+use crate::state::Server;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Where its stream stands, and the history that it went on with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// A link waits no longer for what the master says of its past.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where its stream stands, and the histories that it went on with.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MasterInfo {
     /// The end of its stream.
     pub at: Position,
-    /// The history before, up to where this one shares it.
-    pub before: Option<Position>,
+    /// The histories before, newest first, each up to where this one shares it. Redis tells of one.
+    pub past: Vec<Position>,
+    /// What each of its replicas has acknowledged that it has online.
+    pub acked: Vec<Offset>,
 }
 
 impl MasterInfo {
@@ -24,6 +34,23 @@ impl MasterInfo {
         connection.send(&bytes).await?;
         let reply = replies.next(connection).await?;
         MasterInfo::read(&String::from_utf8_lossy(&reply)).ok_or(Fault::Broken)
+    }
+
+    /// Asks the master that the set follows for it, over a connection for this alone. `None` when
+    /// it does not answer.
+    pub async fn ask_once(server: &Arc<Server>) -> Option<MasterInfo> {
+        let ask = async {
+            let connection = MasterConnection::open(server, Protocol::Resp2).await.ok()?;
+            MasterInfo::ask(&connection, &mut connection.replies()).await.ok()
+        };
+        tasks::within(PATIENCE, ask).await?
+    }
+
+    /// What the history of this name went on with; nothing is known of it where nothing was told.
+    pub fn past_of(told: Option<&Self>, replid: ReplId) -> Result<Vec<Position>, LinkFault> {
+        let Some(told) = told else { return Ok(Vec::new()) };
+        let past = past_of(told.at.replid, &told.past, replid);
+        past.map(<[Position]>::to_vec).ok_or(LinkFault::HistoryChanged)
     }
 
     /// Reads INFO's lines. `second_repl_offset` is one past the last byte that is shared.
@@ -40,14 +67,40 @@ impl MasterInfo {
             let offset = Offset::new(u64::try_from(shared - 1).ok()?);
             Some(Position { replid: replid("master_replid2")?, offset })
         };
-        Some(MasterInfo { at, before: before() })
+        let all = || {
+            let told = field("master_replids_before")?.split(',');
+            told.map(|it| Position::parse(it.as_bytes())).collect::<Option<Vec<_>>>()
+        };
+        let past = all().unwrap_or_else(|| before().into_iter().collect());
+        let acked = told.lines().filter_map(|it| {
+            let (name, fields) = it.strip_prefix("slave")?.split_once(':')?;
+            let is_replica = !name.is_empty() && name.bytes().all(|it| it.is_ascii_digit());
+            let field = |name: &str| {
+                let mut fields = fields.split(',').filter_map(|it| it.split_once('='));
+                fields.find(|it| it.0 == name).map(|it| it.1.trim())
+            };
+            let is_online = is_replica && field("state") == Some("online");
+            Some(Offset::new(field("offset")?.parse().ok()?)).filter(|_| is_online)
+        });
+        Some(MasterInfo { at, past, acked: acked.collect() })
+    }
+
+    /// How many replicas have acknowledged what was written before this; `None` where that is no
+    /// part of the master's stream.
+    pub fn acked_by(&self, written: Position) -> Option<usize> {
+        let is_here = written.replid == self.at.replid
+            || self
+                .past
+                .iter()
+                .any(|it| it.replid == written.replid && written.offset <= it.offset);
+        is_here.then(|| self.acked.iter().filter(|it| written.offset <= **it).count())
     }
 
     /// How many bytes of a history that stands at `here` this one does not share; `None` when it
     /// does not know that history.
     pub fn lacks(&self, here: Position) -> Option<u64> {
-        let shared = [Some(self.at), self.before].into_iter().flatten();
-        let shared = shared.into_iter().find(|it| it.replid == here.replid)?;
+        let mut shared = std::iter::once(&self.at).chain(&self.past);
+        let shared = shared.find(|it| it.replid == here.replid)?;
         Some(here.offset.bytes().saturating_sub(shared.offset.bytes()))
     }
 }
@@ -70,7 +123,40 @@ mod tests {
         assert_eq!(told(theirs, ours, 101).lacks(here), Some(50));
         assert_eq!(told(ours, theirs, 101).lacks(here), Some(0));
         assert_eq!(told(theirs, theirs, 101).lacks(here), None);
-        assert_eq!(told(theirs, ReplId::new([0; 20]), -1).before, None);
+        assert_eq!(told(theirs, ReplId::new([0; 20]), -1).past, []);
         assert_eq!(MasterInfo::read("role:master\r\n"), None);
+    }
+
+    #[test]
+    fn replicas_that_are_online_and_have_it_are_counted() {
+        let [one, two, three] = [[1; 20], [2; 20], [3; 20]].map(ReplId::new);
+        let text = format!(
+            "slave0:ip=::1,port=1,state=online,offset=150,lag=0\r\n\
+             slave1:ip=::1,port=2,state=wait_bgsave,offset=170,lag=0\r\n\
+             slave2:ip=::1,port=3,state=online,offset=160,lag=1\r\nslave_priority:1\r\n\
+             master_replid:{one}\r\nmaster_replid2:{two}\r\nmaster_repl_offset:170\r\n\
+             second_repl_offset:101\r\n"
+        );
+        let told = MasterInfo::read(&text).unwrap();
+        let acked = |replid, bytes| told.acked_by(Position { replid, offset: Offset::new(bytes) });
+        assert_eq!([150, 151, 161].map(|it| acked(one, it)), [Some(2), Some(1), Some(0)]);
+        assert_eq!([100, 101].map(|it| acked(two, it)), [Some(2), None]);
+        assert_eq!(acked(three, 1), None);
+    }
+
+    #[test]
+    fn an_entourage_tells_of_more_than_one_history() {
+        let [one, two, three] = [[1; 20], [2; 20], [3; 20]].map(ReplId::new);
+        let lines = |before: &str| {
+            let text = format!(
+                "master_replid:{one}\r\nmaster_replid2:{two}\r\nmaster_repl_offset:170\r\n\
+                 second_repl_offset:101\r\nmaster_replids_before:{before}\r\n"
+            );
+            MasterInfo::read(&text).unwrap().past
+        };
+        let at = |replid, bytes| Position { replid, offset: Offset::new(bytes) };
+        let (second, third) = (at(two, 100), at(three, 50));
+        assert_eq!(lines(&format!("{second},{third}")), [second, third]);
+        assert_eq!(lines(""), [second], "as of Redis");
     }
 }

@@ -9,6 +9,8 @@ use crate::route::{Reason, StepsTaken};
 pub struct LastReply {
     /// The member that gave it; none when the proxy did by itself.
     pub member: MemberId,
+    /// The remote master gave it, over a connection of ours.
+    pub is_remote: bool,
     /// The route of its request.
     pub route: RouteId,
     /// Why that member; why none, for a read that nobody could serve.
@@ -29,6 +31,7 @@ impl LastReply {
     /// The proxy's own, which asks no member.
     pub const OWN: LastReply = LastReply {
         member: MemberId::NONE,
+        is_remote: false,
         route: RouteId::NONE,
         because: None,
         steps: StepsTaken::NONE,
@@ -42,6 +45,11 @@ impl LastReply {
     #[inline]
     pub const fn of_master(master: MemberId, route: RouteId, because: Reason) -> LastReply {
         LastReply { member: master, route, because: Some(because), ..LastReply::OWN }
+    }
+
+    /// That of the remote master that the set follows.
+    pub const fn of_remote_master(route: RouteId, because: Reason) -> LastReply {
+        LastReply { is_remote: true, route, because: Some(because), ..LastReply::OWN }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The config file that the server was started with: read again, and written back.
 
+use crate::base::remote_address::RemoteAddress;
 use crate::config::{Checked, Config, REPLICAS, Rewrite, Rewritten};
 use crate::route::MemberConfig;
 use crate::runtime::process;
@@ -35,6 +36,11 @@ impl ConfigFile {
     /// What the file says now.
     pub fn read(&self) -> Result<Checked, String> {
         self.source.as_ref().ok_or(NO_FILE)?(&process::read_text)
+    }
+
+    /// Whether this master is another than the one that the file said before.
+    pub fn says_another_master(&self, master: Option<&RemoteAddress>) -> bool {
+        self.read.set.master.as_ref() != master
     }
 
     /// What the file says is in force.

@@ -43,6 +43,14 @@ impl Server {
         self.follow(master)
     }
 
+    /// As [`Server::follow`], when the config file was read again and names another master, or
+    /// none. Writes go where they would after a start with that file.
+    pub fn follow_as_the_file_says(&self, master: Option<RemoteAddress>) -> Result<(), Fault> {
+        let forwards = self.settings().set.follow.writes.forwards();
+        self.set.forward_writes(forwards.unwrap_or(true));
+        self.follow(master).map(drop)
+    }
+
     fn settle_writes(&self) {
         let forwards = self.settings().set.follow.writes.forwards();
         self.set.forward_writes(forwards.unwrap_or(false));
@@ -64,7 +72,7 @@ impl Server {
     }
 
     /// Whether this is where one of our listeners is.
-    fn is_own(&self, address: &RemoteAddress) -> bool {
+    pub fn is_own(&self, address: &RemoteAddress) -> bool {
         let Some(ip) = process::resolve(&address.host) else { return false };
         self.settings().listeners.iter().any(|it| match &it.at {
             Address::Unix(_) => false,

@@ -1,6 +1,6 @@
 //! Requests on their way to the remote master, and what becomes of them.
 
-use super::mailbox::JobReply;
+use super::mailbox::{JobReply, UnblockAs};
 use crate::resp::Protocol;
 use crate::runtime::link::Link;
 use event_listener::{Event, EventListener};
@@ -30,6 +30,8 @@ pub struct Forwarded {
     pub bytes: Vec<u8>,
     /// The replies, in their order.
     pub replies: VecDeque<Awaited>,
+    /// CLIENT UNBLOCK comes here, for a call that waits for keys.
+    pub unblocked: Option<Receiver<UnblockAs>>,
 }
 
 /// A reply that is awaited.
@@ -51,6 +53,7 @@ impl Forwarded {
             protocol,
             bytes: Vec::new(),
             replies: VecDeque::new(),
+            unblocked: None,
         }
     }
 

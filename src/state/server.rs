@@ -261,19 +261,28 @@ impl Server {
         let Checked { config: read, warnings } = read?;
         let master = read.set.master.clone();
         let members = self.set.described();
+        let is_new = config_file.says_another_master(master.as_ref());
+        if is_new && master.as_ref().is_some_and(|it| self.is_own(it)) {
+            return Err(format!("{file}: set.master: it is this server itself"));
+        }
         let mut changed = Vec::new();
         self.change_settings(|settings| {
             let after = settings.reloaded(read, &members);
             let mut after = after.map_err(|why| format!("{file}: {why}"))?;
             clamp_maxclients(&mut after);
             changed = settings.changes(&after);
-            // Whom the set follows stays, whatever the file says: CONFIG REWRITE must know both.
+            // What REPLICAOF has said stays until the file says something else than before: CONFIG
+            // REWRITE must know both.
             let mut said = after.clone();
-            said.set.master = master;
+            said.set.master = master.clone();
             config_file.is_in_force(Arc::new(said));
             *settings = after;
             Ok::<(), String>(())
         })?;
+        if is_new {
+            self.follow_as_the_file_says(master).map_err(|why| format!("{file}: {why}"))?;
+            changed.push("set.master".to_owned());
+        }
         let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(",") };
         log::info!("event=reloaded by={asked_by} file={file} changed={changed}");
         log_warnings(&warnings);

@@ -7,6 +7,8 @@ pub enum Checker {
     Answers,
     /// A read sees what its level promises, and never goes back.
     Stale,
+    /// What is told of as lost is lost.
+    FalseLoss,
     /// WAIT counts replicas that have everything.
     WaitCount,
     /// A confirmed write is confirmed, and one that is not was not.

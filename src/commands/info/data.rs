@@ -3,7 +3,7 @@
 use super::follows;
 use super::lines::{Lines, read};
 use crate::base::limits::DATABASES;
-use crate::base::position::ReplId;
+use crate::base::position::{Offset, ReplId};
 use crate::metrics::Delay;
 use crate::node::FollowerStatus;
 use crate::replication::{DisconnectReason, FollowerKind, FollowerState};
@@ -87,6 +87,11 @@ fn stream(server: &Server, lines: &mut Lines) {
     lines.line("master_replid2", second);
     lines.line("master_repl_offset", server.set.head());
     lines.line("second_repl_offset", second_offset);
+    // All that came before, for an Entourage that has been away for more than one change.
+    let past = history.past_of(history.replid).unwrap_or_default();
+    let shared = past.iter().filter(|it| it.offset != Offset::ZERO);
+    let shared: Vec<String> = shared.map(ToString::to_string).collect();
+    lines.line("master_replids_before", shared.join(","));
     lines.line("repl_backlog_active", u8::from(len != 0));
     lines.line("repl_backlog_size", server.settings().set.backlog_bytes);
     // Redis counts the stream's bytes from 1.

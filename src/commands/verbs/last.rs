@@ -4,6 +4,7 @@ use super::once::token_of;
 use crate::base::ids::MemberId;
 use crate::command::Fault;
 use crate::commands::{CommandContext, Outcome};
+use crate::node::RemoteMaster;
 use crate::resp::Reply;
 use crate::route::{Level, Reason};
 use crate::session::{LastReply, Session};
@@ -41,7 +42,10 @@ pub fn tell(server: &Server, session: &Session, listener: Option<Level>, reply: 
 pub fn tell_member(server: &Server, last: &LastReply, reply: &mut Reply) {
     reply.bulk(b"member");
     match last.member {
-        MemberId::NONE => reply.null(),
+        MemberId::NONE => match server.set.remote().filter(|_| last.is_remote) {
+            Some(remote) => reply.bulk(remote_name(&remote).as_bytes()),
+            None => reply.null(),
+        },
         member => reply.bulk(server.set.member(member).name.as_bytes()),
     }
     reply.bulk(b"behind-bytes");
@@ -59,4 +63,9 @@ fn level_of(server: &Server, session: &Session, listener: Option<Level>) -> Opti
         _ if last.is_of_once => session.once_level,
         _ => Some(server.settings().routes.level(last.route, session.level, listener)),
     }
+}
+
+/// What the remote master is called where members are named.
+pub fn remote_name(remote: &RemoteMaster) -> String {
+    format!("remote {}", remote.address)
 }

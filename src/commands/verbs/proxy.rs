@@ -10,13 +10,14 @@ use crate::base::ids::{MemberId, RouteId};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Class, Fault, Flags, Group};
 use crate::commands::{
-    Command, CommandContext, Handler, Job, Outcome, RequestContext, SessionRow, preferred_replica,
-    session_container, session_prefix, session_row, stats, stats_json,
+    Command, CommandContext, Handler, Job, Outcome, RemoteAsk, RemoteRead, RequestContext,
+    SessionRow, preferred_replica, session_container, session_prefix, session_row, stats,
+    stats_json,
 };
 use crate::config::Config;
-use crate::node::{FollowerStatus, View, present};
+use crate::node::{FollowerStatus, RemoteMaster, View, Writes, present};
 use crate::resp::{OwnedRequest, Request};
-use crate::route::{Acks, Explanation, Level, StickyScope, explain};
+use crate::route::{Acks, Explanation, Level, Reason, StickyScope, explain};
 use crate::runtime::tasks;
 use crate::session::{AskedAcks, Session};
 use std::borrow::Cow;
@@ -368,10 +369,49 @@ fn told(
         ..explain(route, &ask, &view, allowed, name)
     };
     let mut lines = explanation.lines();
+    if set.writes() == Writes::Forwarded
+        && let Some(remote) = set.remote()
+    {
+        let remote_ask = RemoteAsk {
+            level: ask.level,
+            floor: ask.floor,
+            ladder: ask.ladder,
+            watches: context.session.watches_remote,
+            at_master: ask.of_member,
+            has_waited: false,
+        };
+        let way = match class {
+            Class::Write => RemoteRead::AtMaster(Reason::Write),
+            _ => remote_ask.weigh(set, context.now),
+        };
+        return forwarding_told(&remote, way, lines);
+    }
     let gate = settings.set.gate().filter(|_| class == Class::Write);
     if gate.is_some_and(|it| !it.allows(view.fed())) {
         lines.push("refused -NOREPLICAS: too few replicas are near enough to the master".into());
     }
+    lines
+}
+
+/// The same in a set that follows a remote master and forwards to it.
+fn forwarding_told(remote: &RemoteMaster, way: RemoteRead, mut lines: Vec<String>) -> Vec<String> {
+    let name = last::remote_name(remote);
+    let (chosen, because) = match way {
+        RemoteRead::Here => return lines,
+        RemoteRead::AtMaster(because) => {
+            (name, format!("{}: {}", because.as_str(), because.sentence()))
+        }
+        RemoteRead::Waits(needs, at_most) => (
+            format!("nobody yet, then a member here or {name}"),
+            format!("waiting: the stream comes to offset {needs}, or {at_most:?} have passed"),
+        ),
+        RemoteRead::Lagged(needs) => {
+            ("nobody".to_owned(), format!("lagged: the stream has not come to offset {needs}"))
+        }
+    };
+    // What members here would do is of no account.
+    lines.retain(|it| !["chosen ", "because "].iter().any(|word| it.starts_with(word)));
+    lines.extend([format!("chosen {chosen}"), format!("because {because}")]);
     lines
 }
 

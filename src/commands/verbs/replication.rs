@@ -1,11 +1,13 @@
 //! Verbs about the stream and who has applied it.
 
 use crate::base::limits::REPLICAS_MAX;
-use crate::base::position::Offset;
+use crate::base::position::{Offset, Position};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
-use crate::commands::{BlockOn, CommandContext, Outcome, Resume, SessionRow, session_row};
-use crate::node::Condition;
+use crate::commands::{
+    AckWait, BlockOn, CommandContext, Job, Outcome, Resume, SessionRow, session_row,
+};
+use crate::node::{Condition, Writes};
 use crate::replication::{Asked, HelloFault, ReplicaHello};
 use std::time::Duration;
 
@@ -131,6 +133,9 @@ fn hello(context: &mut CommandContext<'_>, takes_over: bool) -> Result<ReplicaHe
 }
 
 fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.server.set.writes() == Writes::Forwarded {
+        return wait_at_master(context);
+    }
     if context.server.set.is_following() {
         return Err(Fault::Static(
             "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 \
@@ -147,6 +152,17 @@ fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let count = replicas.min(REPLICAS_MAX + 1);
     let on = BlockOn::Offset(Condition::AckedBy(count), offset);
     Ok(Outcome::block(on, timeout, Resume::CountAcks(offset)))
+}
+
+/// Writes were made by the master, and its replicas are those that count. They cannot be waited for
+/// over the connection that many clients share: it would stand still.
+fn wait_at_master(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let replicas = usize::try_from(context.args.int()?).unwrap_or(0);
+    let timeout = timeout(context)?;
+    let replid = context.server.set.history().replid;
+    let written = Position { replid, offset: context.session.last_write };
+    let wait = AckWait { written, replicas, timeout, unblocked: None };
+    Ok(Outcome::apart(Job::WaitAtMaster(Box::new(wait)), context.kept_request()))
 }
 
 /// What is in the append-only file here is waited for. What replicas have in theirs nobody tells

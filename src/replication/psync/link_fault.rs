@@ -38,6 +38,8 @@ pub enum LinkFault {
     Panicked(String),
     /// It was given another master, or none.
     NotFollowed,
+    /// The master has another history by now than the one it said it would send.
+    HistoryChanged,
 }
 
 /// What a master's error means to a replica.
@@ -100,6 +102,7 @@ impl LinkFault {
             LinkFault::WriteTooLong => "write-too-long",
             LinkFault::Panicked(_) => "panicked",
             LinkFault::NotFollowed => "not-followed",
+            LinkFault::HistoryChanged => "history-changed",
         }
     }
 }

@@ -344,6 +344,7 @@ impl ReplicaLink {
                     },
                 };
                 self.begin_stream(has.offset, now);
+                let new = new.filter(|_| !is_planted(Planted::RenameUnnoticed));
                 Answer::Continue(new.filter(|it| *it != has.replid))
             }
             _ => return Ok(None),

@@ -7,12 +7,13 @@ use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::command::{Class, Fault, codes};
-use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume, table};
+use crate::commands::{Block, BlockOn, Job, Leased, Outcome, ReadRetry, Resume, table};
 use crate::node::{Condition, Confirmed, PauseMode, Wanted};
 use crate::resp::OwnedRequest;
 use crate::route::Reason;
 use crate::session::LastReply;
-use crate::state::{JobReply, Waiting};
+use crate::state::{JobReply, UnblockAs, Waiting};
+use futures::channel::oneshot::channel;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -88,6 +89,15 @@ impl Blocked {
         matches!(self.then, Resume::CountAcks(_) | Resume::CountFsyncs(_) | Resume::Confirm { .. })
     }
 
+    /// Tells of CLIENT UNBLOCK to who waits at the remote master for it. `false` when it was
+    /// sent nowhere.
+    pub fn unblock_remote(&mut self, how: UnblockAs) -> bool {
+        let Resume::Remote { unblock, .. } = &mut self.then else { return false };
+        // Whoever has its reply already hears nothing.
+        let _ = unblock.take().map(|it| it.send(how));
+        true
+    }
+
     /// Whether it waits for this slot.
     pub fn is_for(&self, slot: SlotId) -> bool {
         self.on == BlockOn::Slot(slot)
@@ -153,7 +163,9 @@ impl Caller {
                 WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
                 _ => self.replies.out.null_array(),
             },
-            Resume::Filled(_) => unreachable!("a job's wait ends when its slot is filled"),
+            Resume::Filled(_) | Resume::Remote { .. } => {
+                unreachable!("a job's wait ends when its slot is filled")
+            }
         }
         self.silence(mark);
         Resumed::Answered
@@ -196,7 +208,7 @@ impl Caller {
         job_reply: JobReply,
         context: &mut BatchContext<'_, '_>,
     ) -> Resumed {
-        let Resume::Filled(request) = blocked.then else {
+        let (Resume::Filled(request) | Resume::Remote { request, .. }) = blocked.then else {
             unreachable!("only a job's wait is for a slot")
         };
         let took_ns = context.now.since(blocked.since) * 1000;
@@ -289,6 +301,7 @@ impl Caller {
             | Resume::Retry(_)
             | Resume::Again
             | Resume::Served(_)
+            | Resume::Remote { .. }
             | Resume::Filled(_) => {
                 unreachable!("no session verb asks for this")
             }
@@ -314,4 +327,16 @@ fn acks_told(on: BlockOn, offset: Offset, context: &BatchContext<'_, '_>) -> usi
         }
         _ => context.set.acked_by(offset),
     }
+}
+
+/// What happens when this job has filled its slot. CLIENT UNBLOCK reaches what waits at the master.
+pub fn filled(job: &mut Job, request: OwnedRequest) -> Resume {
+    let unblocked = match job {
+        Job::Leased(forwarded, Leased::Once) => &mut forwarded.unblocked,
+        Job::WaitAtMaster(wait) => &mut wait.unblocked,
+        _ => return Resume::Filled(request),
+    };
+    let (unblock, receiver) = channel();
+    *unblocked = Some(receiver);
+    Resume::Remote { request, unblock: Some(unblock) }
 }

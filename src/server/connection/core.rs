@@ -2,7 +2,7 @@
 //! action. It decides; the shell does.
 
 use super::batch::BatchContext;
-use super::blocked::{Blocked, Resumed, WaitEnd};
+use super::blocked::{Blocked, Resumed, WaitEnd, filled};
 use super::caller::Caller;
 use super::durable::SYNC;
 use super::event::{Action, Event, Why};
@@ -219,10 +219,10 @@ impl Connection {
                 self.block(block, context);
             }
             Outcome::Apart(apart) => {
-                let (job, request) = *apart;
+                let (mut job, request) = *apart;
                 let slot = self.caller.replies.open_slot();
-                let block = Block::new(BlockOn::Slot(slot), None, Resume::Filled(request));
-                self.block(block, context);
+                let then = filled(&mut job, request);
+                self.block(Block::new(BlockOn::Slot(slot), None, then), context);
                 context.actions.push(Action::Apart(job, slot));
             }
             Outcome::Close => self.state = State::Closing,
@@ -265,7 +265,14 @@ impl Connection {
                     UnblockAs::Timeout => WaitEnd::TimeUp,
                     UnblockAs::Error => WaitEnd::Unblocked,
                 };
-                self.end_wait(|it| it.id == id, ended, context);
+                // The master ends what waits there: it may have been served already.
+                let is_remote = match &mut self.state {
+                    State::Blocked(blocked) if blocked.id == id => blocked.unblock_remote(how),
+                    _ => false,
+                };
+                if !is_remote {
+                    self.end_wait(|it| it.id == id, ended, context);
+                }
             }
             Message::Filled(slot, job_reply) => self.fill(slot, job_reply, context),
             Message::Served(id, job_reply) => self.served(id, job_reply, context),

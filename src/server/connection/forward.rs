@@ -9,15 +9,18 @@ use super::call::Call;
 use super::caller::Caller;
 use super::gathered::Gathered;
 use crate::base::ids::{MemberId, RouteId};
-use crate::base::limits::{DATABASES, FOLLOWER_WAIT_MS};
+use crate::base::limits::DATABASES;
 use crate::base::position::Offset;
 use crate::command::{Class, Fault, Flags, Group};
-use crate::commands::{BlockOn, Command, Handler, Job, Leased, Outcome, ReadRetry, Resume, table};
+use crate::commands::{
+    BlockOn, Command, Handler, Job, Leased, Outcome, ReadRetry, RemoteAsk, RemoteRead, Resume,
+    table,
+};
 use crate::metrics::Label;
 use crate::node::{Condition, Writes};
 use crate::resp::{Request, encode_command};
-use crate::route::{Floor, Level, Step, StepsTaken, Unavailable};
-use crate::session::{Queue, Tags};
+use crate::route::{Reason, StepsTaken, Unavailable};
+use crate::session::{LastReply, Queue, Tags};
 use crate::state::{Awaited, Forwarded};
 use std::time::Duration;
 
@@ -58,6 +61,7 @@ impl Caller {
         context.begin_command(call.command);
         let route = self.origin(None).route(call.command, call.request);
         context.count(Label::new(route, MemberId::NONE, call.command.id), call.command);
+        self.session.last = LastReply::of_remote_master(route, Reason::Write);
         let mut one = self.nothing_yet(context);
         add_request(&mut one, call.request);
         if let Handler::Blocking(_) = call.command.handler {
@@ -116,48 +120,36 @@ impl Caller {
     ) -> Result<Option<Outcome>, Fault> {
         let origin = self.origin(call.once.as_deref());
         let ask = origin.ask(Class::Read, route, context.set, &self.history, context.now, None);
-        let is_for_master = matches!(ask.level, Level::Master | Level::Linearizable)
-            || self.session.watches_remote
-            || call.command.spec.flags.contains(Flags::AT_MASTER);
-        if is_for_master && call.once.as_ref().is_none_or(|it| it.at.is_none()) {
-            return Ok(Some(self.forward_one(call.request, context)));
-        }
-        if let Level::Bounded { ms: Some(ms), .. } = ask.level
-            && ms.saturating_mul(1000) < context.set.stream_age_us(context.now)
-            && ask.ladder.steps().iter().any(|it| matches!(it, Step::Master))
-        {
-            return Ok(Some(self.forward_one(call.request, context)));
-        }
-        let Floor::Needs(own) = ask.floor else { return Ok(None) };
-        let needs = match ask.level {
-            Level::Global => own.max(context.set.forwarded_floor()),
-            _ => own,
-        };
-        let head = context.set.head();
-        if needs <= head {
+        if call.once.as_ref().is_some_and(|it| it.at.is_some()) {
             return Ok(None);
         }
-        let has_waited = retry.is_some_and(|it| it.ends.is_some());
-        for step in ask.ladder.steps() {
-            match step {
-                Step::Wait(_) | Step::CatchUp | Step::OtherReplica if has_waited => {}
-                Step::Wait(at_most) => {
-                    return Ok(Some(self.wait_for_stream(needs, *at_most, route, context)));
-                }
-                Step::CatchUp | Step::OtherReplica => {}
-                Step::Master if has_waited => {
-                    return Ok(Some(self.forward_one(call.request, context)));
-                }
-                Step::Master => {
-                    let at_most = Duration::from_millis(FOLLOWER_WAIT_MS);
-                    return Ok(Some(self.wait_for_stream(needs, at_most, route, context)));
-                }
-                Step::Error => break,
-                Step::Stale => return Ok(None),
+        let remote_ask = RemoteAsk {
+            level: ask.level,
+            floor: ask.floor,
+            ladder: ask.ladder,
+            watches: self.session.watches_remote,
+            at_master: call.command.spec.flags.contains(Flags::AT_MASTER),
+            has_waited: retry.is_some_and(|it| it.ends.is_some()),
+        };
+        match remote_ask.weigh(context.set, context.now) {
+            RemoteRead::Here => Ok(None),
+            RemoteRead::AtMaster(because) => {
+                self.session.last = LastReply {
+                    steps: retry.map_or(StepsTaken::NONE, |it| it.steps),
+                    is_of_once: call.once.is_some(),
+                    ..LastReply::of_remote_master(route, because)
+                };
+                Ok(Some(self.forward_one(call.request, context)))
+            }
+            RemoteRead::Waits(needs, at_most) => {
+                Ok(Some(self.wait_for_stream(needs, at_most, route, context)))
+            }
+            RemoteRead::Lagged(needs) => {
+                let behind_bytes = needs.since(context.set.head());
+                let why = Unavailable::Lagged { behind_bytes, moving_bytes: None };
+                Err(why.fault(|it| context.set.eta_ms(it)))
             }
         }
-        let why = Unavailable::Lagged { behind_bytes: needs.since(head), moving_bytes: None };
-        Err(why.fault(|it| context.set.eta_ms(it)))
     }
 
     /// Waits until the stream has come as far as `needs`.
@@ -211,6 +203,7 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let watches = std::mem::take(&mut self.session.watches_remote);
+        self.session.last = LastReply::of_remote_master(RouteId::NONE, Reason::Transaction);
         let mut whole = self.nothing_yet(context);
         encode_command(&mut whole.bytes, [&b"MULTI"[..]].into_iter());
         let mut db_after = None;

@@ -1,5 +1,6 @@
 //! What happens in a step: writes, deliveries, cuts, and who follows whom.
 
+use super::super::finding::Checker;
 use super::clients::Read;
 use super::replica_set::apply_all;
 use super::world::World;
@@ -7,6 +8,8 @@ use entourage::base::ids::MemberId;
 use entourage::node::ApplyBudget;
 use std::time::Duration;
 
+/// One time of so many, a link without the stream yet is worked at in small steps, or may be cut.
+const HASTY_OF: usize = 4;
 const MESSAGE: &[u8] = b"*3\r\n$7\r\nPUBLISH\r\n$1\r\na\r\n$1\r\nx\r\n";
 
 impl World {
@@ -16,8 +19,8 @@ impl World {
         match self.below(100) {
             0..20 => self.write_somewhere(),
             20..70 => self.work_somewhere(),
-            70..76 => (0..self.nodes.len()).for_each(|it| self.connect(it)),
-            76..79 => self.cut(),
+            70..77 => (0..self.nodes.len()).for_each(|it| self.connect(it)),
+            77 | 78 => self.cut(),
             79..83 => self.links.iter_mut().for_each(|it| it.handle_time(self.now)),
             83..86 => self.say(),
             86..92 => self.read(),
@@ -79,9 +82,18 @@ impl World {
         if self.links.is_empty() {
             return;
         }
-        let (at, which) = (self.below(self.links.len()), self.below(3));
+        let at = self.below(self.links.len());
+        if !self.links[at].has_stream() && self.below(HASTY_OF) != 0 {
+            // Most of what there is to find is in the stream: it should come to that soon.
+            for _ in 0..1 + self.below(3) {
+                for which in 0..3 {
+                    self.work(at, which, usize::MAX);
+                }
+            }
+            return;
+        }
         let most = [3, 40, 400, 1 << 20][self.below(4)];
-        let most = 1 + self.below(most);
+        let (which, most) = (self.below(3), 1 + self.below(most));
         for _ in 0..1 + self.below(4) {
             self.work(at, which, most);
         }
@@ -92,6 +104,10 @@ impl World {
             return;
         }
         let at = self.below(self.links.len());
+        let has_stream = self.links[at].has_stream();
+        if !has_stream && self.below(HASTY_OF) != 0 {
+            return;
+        }
         let (up, down) = self.links[at].under_way();
         let (keep_up, keep_down) = (self.below(up + 1), self.below(down + 1));
         let link = &mut self.links[at];
@@ -99,6 +115,9 @@ impl World {
         let (replica, master) = (link.replica, link.master);
         self.note(format!("the link of {replica} to {master} is cut"));
         self.count("cuts");
+        if has_stream {
+            self.count("cuts in the stream");
+        }
     }
 
     /// A master says what is no write.
@@ -121,9 +140,26 @@ impl World {
         match read {
             Ok(Read::Served) => self.count("served"),
             Ok(Read::Waits) => self.count("waits"),
-            Ok(Read::Lost) => self.count("lost"),
-            Ok(Read::LostInVain) => self.count("lost in vain"),
+            Ok(Read::Lost(seen)) => {
+                self.count("lost");
+                if let Some(seen) = seen {
+                    self.check_loss(number, &seen);
+                }
+            }
             Err((checker, what)) => self.find(checker, what),
+        }
+    }
+
+    /// What a session is told of as lost is not in the stream that the set has, or will get.
+    fn check_loss(&mut self, number: usize, seen: &str) {
+        let replid = self.nodes[number].set.history().replid;
+        let mut others = (0..self.nodes.len()).filter(|it| {
+            let is_same = self.nodes[*it].set.history().replid == replid;
+            is_same && self.ledger.holds(*it).starts_with(seen)
+        });
+        if let Some(has) = others.next() {
+            let what = format!("{number} tells that {seen} is lost, and {has} has it");
+            self.find(Checker::FalseLoss, what);
         }
     }
 

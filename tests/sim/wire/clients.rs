@@ -12,19 +12,20 @@ use entourage::session::Session;
 pub struct Client {
     session: Session,
     seen: String,
+    /// Its floor is where a write ended, and no heartbeat behind it.
+    ends_with_write: bool,
 }
 
 /// What has come of a read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Read {
     /// The set has what the session asks for.
     Served,
     /// It lacks it, or cannot tell.
     Waits,
-    /// The session is told that it is lost.
-    Lost,
-    /// It is told so, though the set has all of it.
-    LostInVain,
+    /// The session is told that this is lost, or a part of it; `None` where what has gone may be
+    /// what is no write.
+    Lost(Option<String>),
 }
 
 impl Client {
@@ -34,6 +35,7 @@ impl Client {
         self.session.lost = None;
         self.session.wrote(set.position(), now);
         self.seen = holds.to_owned();
+        self.ends_with_write = true;
     }
 
     /// It reads at a set that holds this.
@@ -50,8 +52,9 @@ impl Client {
             // It goes on with what there is.
             self.session = Session::default();
             self.session.saw_all(at);
-            self.seen = holds.to_owned();
-            return Ok(if has_all { Read::LostInVain } else { Read::Lost });
+            let seen = std::mem::replace(&mut self.seen, holds.to_owned());
+            let was_write = std::mem::take(&mut self.ends_with_write);
+            return Ok(Read::Lost(was_write.then_some(seen)));
         }
         let Some(floor) = self.session.floor else {
             self.wrote_nothing(set, holds);
@@ -68,6 +71,7 @@ impl Client {
         }
         self.session.saw(at);
         self.seen = holds.to_owned();
+        self.ends_with_write &= at.offset == floor.offset;
         Ok(Read::Served)
     }
 

@@ -43,10 +43,9 @@ impl Ledger {
         &self.holds[number]
     }
 
-    /// On how many sets but this one the write has been at any time.
-    pub fn has_been_on(&self, write: u64, but: usize) -> usize {
-        let others = self.held.iter().enumerate().filter(|it| it.0 != but);
-        others.filter(|it| it.1.contains(&write)).count()
+    /// Whether this set has had the write at any time.
+    pub fn has_been_on(&self, write: u64, number: usize) -> bool {
+        self.held[number].contains(&write)
     }
 
     /// This set has made the write.

@@ -3,6 +3,7 @@
 use super::master_end::{Ended, MasterEnd};
 use super::pipe::Pipe;
 use super::replica_end::{Event, ReplicaEnd};
+use entourage::base::position::ReplicationHistory;
 use entourage::base::time::MonoUs;
 use entourage::node::{RemoteMaster, ReplicaSet};
 use entourage::replication::LinkFault;
@@ -40,6 +41,16 @@ impl Link {
         };
         link.send_up();
         link
+    }
+
+    /// Whether this set serves it as the master.
+    pub fn is_served_by(&self, number: usize) -> bool {
+        self.master == number && self.at_master.is_some()
+    }
+
+    /// Whether the replica repeats the stream.
+    pub fn has_stream(&self) -> bool {
+        self.at_replica.as_ref().is_some_and(ReplicaEnd::has_stream)
     }
 
     /// How many bytes are on their way, up and down.
@@ -93,17 +104,18 @@ impl Link {
         taken
     }
 
-    /// At most so many bytes arrive at the replica.
+    /// At most so many bytes arrive at the replica. `master` is what the master answers to INFO.
     pub fn deliver_down(
         &mut self,
         set: &ReplicaSet,
+        master: &ReplicationHistory,
         most: usize,
         now: MonoUs,
         events: &mut Vec<Event>,
     ) -> Result<(), LinkFault> {
         let bytes = self.down.deliver(most);
         let Some(end) = &mut self.at_replica else { return Ok(()) };
-        let taken = end.take(set, &bytes, now, events);
+        let taken = end.take(set, master, &bytes, now, events);
         self.send_up();
         if taken.is_err() || self.down.is_over() {
             self.leave_replica(set, now);

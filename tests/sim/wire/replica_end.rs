@@ -2,7 +2,7 @@
 
 use super::replica_set::{EARLY, apply_all};
 use entourage::base::limits::DATABASES;
-use entourage::base::position::Position;
+use entourage::base::position::{Offset, Position, ReplId, ReplicationHistory};
 use entourage::base::time::MonoUs;
 use entourage::engine::rdb::{LoadedFile, Loader, Transfer};
 use entourage::node::{LinkPhase, RemoteMaster, Repeat, RepeatEnd, ReplicaSet};
@@ -61,6 +61,11 @@ impl ReplicaEnd {
         ReplicaEnd { link, remote, db, stage: Stage::Handshake }
     }
 
+    /// Whether the stream has begun.
+    pub fn has_stream(&self) -> bool {
+        matches!(self.stage, Stage::Stream(_))
+    }
+
     /// What is to be sent now.
     pub fn take_output(&mut self) -> Vec<u8> {
         self.link.take_output()
@@ -75,10 +80,11 @@ impl ReplicaEnd {
         set.enter_link_phase(&self.remote, LinkPhase::Waiting, now);
     }
 
-    /// Bytes have come.
+    /// Bytes have come. `master` is what the master answers to INFO now.
     pub fn take(
         &mut self,
         set: &ReplicaSet,
+        master: &ReplicationHistory,
         bytes: &[u8],
         now: MonoUs,
         events: &mut Vec<Event>,
@@ -88,8 +94,8 @@ impl ReplicaEnd {
             Stage::Handshake => {
                 let (taken, answer) = self.link.handle_bytes(bytes, now)?;
                 let Some(answer) = answer else { return Ok(()) };
-                self.begin(set, answer, now, events)?;
-                self.take(set, &bytes[taken..], now, events)
+                self.begin(set, master, answer, now, events)?;
+                self.take(set, master, &bytes[taken..], now, events)
             }
             Stage::Loading { loader, transfer, .. } => {
                 let fed = transfer.feed(bytes, loader);
@@ -97,9 +103,9 @@ impl ReplicaEnd {
                 if !transfer.is_done() {
                     return Ok(());
                 }
-                self.put_in_place(set, now)?;
+                self.put_in_place(set, master, now)?;
                 events.push(Event::Replaced);
-                self.take(set, &bytes[count..], now, events)
+                self.take(set, master, &bytes[count..], now, events)
             }
             Stage::Stream(reader) => {
                 reader.push(bytes);
@@ -111,6 +117,7 @@ impl ReplicaEnd {
     fn begin(
         &mut self,
         set: &ReplicaSet,
+        master: &ReplicationHistory,
         answer: Answer,
         now: MonoUs,
         events: &mut Vec<Event>,
@@ -118,7 +125,8 @@ impl ReplicaEnd {
         match answer {
             Answer::Continue(new) => {
                 if let Some(replid) = new {
-                    let renamed = set.rename_stream(&self.remote, replid);
+                    let past = past_of(master, replid)?;
+                    let renamed = set.rename_stream(&self.remote, replid, &past);
                     renamed.map_err(|_| LinkFault::NotFollowed)?;
                 }
                 self.stage = Stage::Stream(StreamReader::new(self.db));
@@ -135,7 +143,12 @@ impl ReplicaEnd {
         Ok(())
     }
 
-    fn put_in_place(&mut self, set: &ReplicaSet, now: MonoUs) -> Result<(), LinkFault> {
+    fn put_in_place(
+        &mut self,
+        set: &ReplicaSet,
+        master: &ReplicationHistory,
+        now: MonoUs,
+    ) -> Result<(), LinkFault> {
         let Stage::Loading { loader, at, .. } =
             std::mem::replace(&mut self.stage, Stage::Handshake)
         else {
@@ -145,7 +158,8 @@ impl ReplicaEnd {
         let text = loaded.aux("repl-stream-db").map(String::from_utf8_lossy);
         let db = text.and_then(|it| it.parse().ok()).filter(|it| *it < DATABASES).unwrap_or(0);
         let LoadedFile { engine, .. } = loaded;
-        let put = set.replace_data(&self.remote, engine, at, db);
+        let past = past_of(master, at.replid)?;
+        let put = set.replace_data(&self.remote, engine, at, db, &past);
         put.map_err(|_| LinkFault::NotFollowed)?;
         self.link.loaded(at.offset, now);
         self.stage = Stage::Stream(StreamReader::new(db));
@@ -181,4 +195,10 @@ impl ReplicaEnd {
             }
         }
     }
+}
+
+/// What a master's INFO says that a history of it went on with.
+fn past_of(master: &ReplicationHistory, replid: ReplId) -> Result<Vec<Position>, LinkFault> {
+    let past = master.past_of(replid).ok_or(LinkFault::HistoryChanged)?;
+    Ok(past.iter().filter(|it| it.offset != Offset::ZERO).copied().collect())
 }

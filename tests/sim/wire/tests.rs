@@ -38,8 +38,8 @@ const LEAST: &[(&str, u64)] = &[
     ("writes", 50 * SEEDS),
     ("served", 10 * SEEDS),
     ("lost", SEEDS / 30),
-    ("cuts", 5 * SEEDS),
-    ("resumed", SEEDS / 5),
+    ("cuts in the stream", 5 * SEEDS),
+    ("resumed", 5 * SEEDS),
     ("replaced", 2 * SEEDS),
     ("failovers", SEEDS),
     ("promotions", SEEDS / 2),
@@ -62,6 +62,8 @@ const PLANTED: &[(Planted, &[Checker])] = &[
     (Planted::SnapshotLacks, &[Checker::Order]),
     (Planted::SelectForgotten, &[Checker::Order]),
     (Planted::FloorKept, &[Checker::Stale]),
+    (Planted::JoinsLate, &[Checker::LinkFault, Checker::Order]),
+    (Planted::RenameUnnoticed, &[Checker::Order, Checker::Stale]),
 ];
 
 fn first_seed_that_finds(fault: Planted, checkers: &[Checker]) -> Option<(u64, Finding)> {

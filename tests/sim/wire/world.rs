@@ -187,7 +187,8 @@ impl World {
             _ => {
                 let (has, mut events) = (link.under_way().1 != 0, Vec::new());
                 let node = &nodes[replica];
-                let fault = link.deliver_down(&node.set, most, *now, &mut events).err();
+                let told = nodes[master].set.history();
+                let fault = link.deliver_down(&node.set, &told, most, *now, &mut events).err();
                 self.came(replica, master, &events, fault);
                 has
             }
@@ -231,6 +232,7 @@ impl World {
         match fault {
             None => {}
             Some(LinkFault::Refused(..)) => self.count("refused"),
+            Some(LinkFault::HistoryChanged) => self.count("changed"),
             Some(fault) => self.find(Checker::LinkFault, format!("{one} from {from}: {fault:?}")),
         }
     }
@@ -245,9 +247,12 @@ impl World {
     /// What counts as acknowledged is where it was acknowledged.
     fn check_acks(&mut self, master: usize) {
         let Node { set, made, .. } = &self.nodes[master];
+        // A replica counts once more while the master has not seen that its last link has ended.
+        let links: Vec<&Link> = self.links.iter().filter(|it| it.is_served_by(master)).collect();
         let mut wrong = None;
         for (write, offset) in made.iter().rev().take(20) {
-            let (acked, has) = (set.acked_by(*offset), self.ledger.has_been_on(*write, master));
+            let has = links.iter().filter(|it| self.ledger.has_been_on(*write, it.replica));
+            let (acked, has) = (set.acked_by(*offset), has.count());
             if has < acked {
                 wrong =
                     Some(format!("{acked} have acknowledged {write} of {master}, {has} had it"));
