@@ -4,73 +4,84 @@
 use crate::IS_SIMULATED;
 use std::cell::Cell;
 
-/// A fault that one line of the product would have if it were wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Planted {
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        /// A fault that one line of the product would have if it were wrong.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Planted { $($(#[$doc])* $name,)* }
+
+        /// The fault of this name.
+        pub fn named(name: &str) -> Option<Planted> {
+            [$((stringify!($name), Planted::$name)),*].into_iter().find(|it| it.0 == name).map(|it| it.1)
+        }
+    };
+}
+
+faults! {
     /// A hang-up is not noticed while a request waits, which is done afterwards.
-    HangUpUnnoticed,
+    HangUpUnnoticed;
     /// A reply whose slot has been filled is sent all the same.
-    SlotFilledTwice,
+    SlotFilledTwice;
     /// A read does not raise the floor.
-    ReadRaisesNoFloor,
+    ReadRaisesNoFloor;
     /// A floor of another history is raised by the number of this one.
-    HistoriesMixed,
+    HistoriesMixed;
     /// A floor whose history is forgotten gives way to the place of any member.
-    FloorForgotten,
+    FloorForgotten;
     /// What others who share a floor have seen is not looked at.
-    SharedFloorUnread,
+    SharedFloorUnread;
     /// What a session has seen is given to those who share its floor only with its next batch.
-    SharedFloorLate,
+    SharedFloorLate;
     /// One replica's acknowledgement counts for two.
-    AckCountedTwice,
+    AckCountedTwice;
     /// A wait whose condition has come to hold is forgotten.
-    WaiterNotWoken,
+    WaiterNotWoken;
     /// What comes behind a request that waits is served before it has ended.
-    ReplyOvertakes,
+    ReplyOvertakes;
     /// A client that leaves goes on watching its keys.
-    WatchLeftBehind,
+    WatchLeftBehind;
     /// A write is served again when what it waited for has come.
-    ServedTwice,
+    ServedTwice;
     /// WAIT answers what was asked for when its time is up.
-    WaitAnswersWanted,
+    WaitAnswersWanted;
     /// A read that has waited no longer knows what it needs.
-    RetryForgetsFloor,
+    RetryForgetsFloor;
     /// CLIENT UNBLOCK lets a client go on that CLIENT PAUSE holds back.
-    UnblockEndsPause,
+    UnblockEndsPause;
     /// A wake-up that is meant for an earlier wait ends the one there is.
-    AnyWakeUpEndsWait,
+    AnyWakeUpEndsWait;
     /// A write whose acknowledgements did not come in time is answered as if they had.
-    TimeConfirms,
+    TimeConfirms;
     /// EXEC does not look at the watched keys.
-    WatchIgnored,
+    WatchIgnored;
     /// A connection goes on that was handed more than its mailbox holds, and has lost it.
-    OverflowUnnoticed,
+    OverflowUnnoticed;
     /// What is changed in place is not kept for walks.
-    ChangeNotKept,
+    ChangeNotKept;
     /// A key that is new takes part in a walk that began before.
-    NewKeyWalked,
+    NewKeyWalked;
     /// What stands where a walk goes on counts as walked.
-    CutPassesEarly,
+    CutPassesEarly;
     /// A partial resync leaves out a byte.
-    ResumesLate,
+    ResumesLate;
     /// A partial resync sends a byte again.
-    ResumesEarly,
+    ResumesEarly;
     /// A partial resync goes on in a history behind the place where it was cut off.
-    CutOffResumed,
+    CutOffResumed;
     /// A replica that has loaded a file acknowledges what it had of the history before.
-    OldHistoryAcked,
+    OldHistoryAcked;
     /// A file that has been sent counts as acknowledged.
-    SentCountsAsAcked,
+    SentCountsAsAcked;
     /// A snapshot is taken of a member that lacks a write.
-    SnapshotLacks,
+    SnapshotLacks;
     /// The stream behind a file does not say which database is selected.
-    SelectForgotten,
+    SelectForgotten;
     /// A floor of a history that was cut off counts in the next.
-    FloorKept,
+    FloorKept;
     /// A replica that joins others who read a snapshot lacks what was written since that began.
-    JoinsLate,
+    JoinsLate;
     /// A replica goes on under the old name when its master's history has another.
-    RenameUnnoticed,
+    RenameUnnoticed;
 }
 
 thread_local! {

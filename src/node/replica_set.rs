@@ -180,7 +180,7 @@ impl ReplicaSet {
     }
 
     /// All members there are now.
-    pub(super) fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
+    pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.places().filter(|it| !it.is(MemberFlags::REMOVED))
     }
 

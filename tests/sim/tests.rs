@@ -1,21 +1,15 @@
 //! What the simulation must find, and must not.
 
 use super::finding::{Checker, Finding};
-use super::runs::{count_without_findings, must_have_happened, run_to_end};
+use super::runs::{count_without_findings, must_have_happened, run_to_end, set_quiet};
 use super::world::World;
 use entourage::base::planted::{Planted, plant};
-use std::cell::Cell;
 use std::ops::RangeInclusive;
-use std::sync::Once;
 
 const SEEDS: u64 = 1000;
 const STEPS: usize = 2500;
 /// A planted fault must be found within this many seeds.
 const PLANTED_SEEDS: u64 = 1000;
-
-thread_local! {
-    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
-}
 
 fn seeds() -> RangeInclusive<u64> {
     match std::env::var("SIM_SEED").ok().and_then(|it| it.parse().ok()) {
@@ -24,24 +18,8 @@ fn seeds() -> RangeInclusive<u64> {
     }
 }
 
-/// Panics that are meant to happen are not printed.
-fn hush() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |it| {
-            let text = it.to_string();
-            let is_meant = text.contains("broken before") || text.contains("DEBUG PANIC");
-            if !is_meant && !IS_QUIET.get() {
-                loud(it);
-            }
-        }));
-    });
-}
-
 /// Runs a seed to its end.
 fn run(seed: u64) -> World {
-    hush();
     run_to_end(World::new(seed), STEPS)
 }
 
@@ -114,12 +92,12 @@ const PLANTED: &[(Planted, Checker)] = &[
 
 fn first_seed_that_finds(fault: Planted, checker: Checker) -> Option<(u64, Finding)> {
     plant(Some(fault));
-    IS_QUIET.set(true);
+    set_quiet(true);
     let found = (1..=PLANTED_SEEDS).find_map(|seed| {
         let finding = run(seed).findings.into_iter().find(|it| it.checker == checker)?;
         Some((seed, finding))
     });
-    IS_QUIET.set(false);
+    set_quiet(false);
     plant(None);
     found
 }

@@ -19,7 +19,8 @@ use entourage::base::time::Clock;
 use entourage::commands::{BlockOn, Job};
 use entourage::config::Config;
 use entourage::engine::Thresholds;
-use entourage::node::ReplicaSet;
+use entourage::node::{MemberFlags, ReplicaSet};
+use entourage::replication::FollowerState;
 use entourage::runtime::stream;
 use entourage::server::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
 use entourage::session::TokenSigner;
@@ -37,8 +38,18 @@ const LADDERS: &[&str] = &[
 ];
 pub const CLIENTS: usize = 5;
 const WORKERS: usize = 2;
+/// Steps between two looks at what states everything is in.
+const STATES_EVERY: u64 = 64;
 /// Requests of one client that may wait for their replies.
 const ASKED_MAX: usize = 12;
+
+const MEMBER_STATES: &[(MemberFlags, &str)] = &[
+    (MemberFlags::PAUSED, "member: paused"),
+    (MemberFlags::DRAINED, "member: drained"),
+    (MemberFlags::QUARANTINED, "member: quarantined"),
+    (MemberFlags::UNSYNCED, "member: unsynced"),
+    (MemberFlags::REMOVED, "member: removed"),
+];
 
 /// Work that a connection has asked for and that has not ended.
 pub struct AtWork {
@@ -73,6 +84,9 @@ impl Before {
 pub struct World {
     pub server: Arc<Server>,
     pub clock: Arc<VirtualClock>,
+    pub seed: u64,
+    /// What has happened, in numbers.
+    pub steps: u64,
     pub random: Random,
     pub ledger: Ledger,
     pub findings: Vec<Finding>,
@@ -142,6 +156,8 @@ impl World {
         World {
             server: Arc::new(server),
             clock: Arc::new(VirtualClock::new()),
+            seed,
+            steps: 0,
             random,
             ledger: Ledger::new(start),
             start,
@@ -211,6 +227,31 @@ impl World {
         self.call_errands();
         self.look_for_sleepers();
         self.look_at_stream();
+        if self.steps.is_multiple_of(STATES_EVERY) {
+            self.look_at_states();
+        }
+    }
+
+    /// Which states have been reached.
+    fn look_at_states(&mut self) {
+        let set = self.set().clone();
+        for member in set.members() {
+            let flags = member.state().flags();
+            self.count(if flags.is_empty() { "member: ok" } else { "member: not ok" });
+            for (flag, name) in MEMBER_STATES {
+                if flags.contains(*flag) {
+                    self.count(name);
+                }
+            }
+        }
+        for follower in set.followers(self.clock.mono_now()) {
+            self.count(match follower.state {
+                FollowerState::Handshake => "follower: handshake",
+                FollowerState::FullResync { .. } => "follower: full resync",
+                FollowerState::Online { .. } => "follower: online",
+                FollowerState::Disconnected { .. } => "follower: disconnected",
+            });
+        }
     }
 
     /// How often another has become the master.
@@ -456,6 +497,8 @@ impl World {
         let mut context =
             BatchContext::begin(scratch, &server.set, &member_list, clock, at, actions);
         connection.handle(event, &mut context);
+        let because = connection.caller.session.last.because;
+        because.into_iter().for_each(|it| self.count(it.as_str()));
         self.judge(peer, &before);
         // It may be closed before what it wants is done.
         let is_held = |it: &Action| matches!(it, Action::Block(_, BlockOn::Offset(..)));

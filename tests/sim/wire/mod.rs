@@ -13,6 +13,7 @@ mod replica_end;
 mod link;
 mod ledger;
 mod clients;
-mod world;
+pub mod world;
 mod changes;
+#[cfg(test)]
 mod tests;

@@ -36,6 +36,9 @@ pub struct Node {
 }
 
 pub struct World {
+    pub seed: u64,
+    /// What has happened, in numbers.
+    pub steps: u64,
     pub random: Random,
     pub now: MonoUs,
     pub nodes: Vec<Node>,
@@ -64,6 +67,8 @@ impl World {
         };
         let mut world = World {
             nodes: (0..SETS as u64).map(node).collect(),
+            seed,
+            steps: 0,
             random,
             now: MonoUs(1000),
             links: Vec::new(),
