@@ -185,19 +185,22 @@ impl ReplicationHistory {
         }
         let own = std::iter::once(Position { replid: self.replid, offset: Offset::MAX });
         let own: Vec<Position> = own.chain(self.past.iter().copied()).collect();
-        // Where one of these ends in the new stream; all that come behind it in this list begin
-        // it, so that what they share it shares.
-        let end_of = |it: &Position| match told.iter().find(|told| told.replid == it.replid) {
-            _ if it.replid == new => it.offset,
-            Some(told) => told.offset.min(it.offset),
-            None => shares.unwrap_or(Offset::ZERO).min(it.offset),
+        let told_of = |it: &Position| told.iter().find(|told| told.replid == it.replid);
+        // How much of one of these the new stream is known to hold.
+        let known = |at: usize| match told_of(&own[at]) {
+            _ if own[at].replid == new => Offset::MAX,
+            Some(told) => told.offset,
+            None if at == 0 => shares.unwrap_or(Offset::ZERO),
+            None => Offset::ZERO,
         };
-        let is_told = |it: &Position| told.iter().any(|told| told.replid == it.replid);
-        let untold = own.iter().enumerate().filter(|(_, it)| it.replid != new && !is_told(it));
-        let untold = untold.map(|(at, it)| Position {
-            replid: it.replid,
-            offset: own[at..].iter().map(end_of).max().unwrap_or(Offset::ZERO),
-        });
+        // Two of these share what is before the end of the older one.
+        let shared = |at: usize| {
+            let by = |other: usize| known(other).min(own[at.max(other)].offset);
+            (0..own.len()).map(by).max().unwrap_or(Offset::ZERO)
+        };
+        let untold = own.iter().enumerate();
+        let untold = untold.filter(|(_, it)| it.replid != new && told_of(it).is_none());
+        let untold = untold.map(|(at, it)| Position { replid: it.replid, offset: shared(at) });
         let past = told.iter().copied().chain(untold).take(HISTORIES_MAX).collect();
         ReplicationHistory { replid: new, past, goes_on: !told.is_empty() || shares.is_some() }
     }
