@@ -18,7 +18,10 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     lines.line("async_loading", 0);
     lines.zeros(&["current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     lines.line("current_fork_perc", "0.00");
-    lines.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
+    let progress = status.background.map(|_| server.persistence.progress.get());
+    let (written, total) = progress.unwrap_or_default();
+    lines.line("current_save_keys_processed", written);
+    lines.line("current_save_keys_total", total);
     let save = &status.save;
     lines.line("rdb_changes_since_last_save", changes.saturating_sub(save.changes));
     lines.line("rdb_bgsave_in_progress", u8::from(since(Background::Save).is_some()));
@@ -31,7 +34,7 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     lines.line("rdb_current_bgsave_time_sec", seconds(since(Background::Save)));
     lines.line("rdb_saves", save.count);
     lines.line("rdb_last_cow_size", 0);
-    lines.line("rdb_last_load_keys_expired", 0);
+    lines.line("rdb_last_load_keys_expired", status.keys_expired);
     lines.line("rdb_last_load_keys_loaded", status.keys_loaded);
     let aof = &status.aof;
     lines.line("aof_enabled", u8::from(has_aof));

@@ -40,6 +40,10 @@ pub struct LoadedFile {
     /// What stood beside the keys, as it was written: `redis-ver`, `repl-id` and so on. The first
     /// fields that are short.
     pub aux: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How many keys there are, and how many of them had expired.
+    pub keys: u64,
+    /// See [`LoadedFile::keys`].
+    pub expired: u64,
 }
 
 impl LoadedFile {
@@ -98,6 +102,8 @@ pub struct Loader {
     at: u64,
     sum: Checksum,
     scratch: Vec<u8>,
+    keys: u64,
+    expired: u64,
 }
 
 impl Loader {
@@ -116,6 +122,8 @@ impl Loader {
             at: 0,
             sum: Checksum::default(),
             scratch: Vec::new(),
+            keys: 0,
+            expired: 0,
         }
     }
 
@@ -172,7 +180,8 @@ impl Loader {
     pub fn finish(mut self) -> Result<LoadedFile, FileFault> {
         match &self.stage {
             Stage::Done => {
-                Ok(LoadedFile { engine: self.engine, version: self.version, aux: self.aux })
+                let Loader { engine, version, aux, keys, expired, .. } = self;
+                Ok(LoadedFile { engine, version, aux, keys, expired })
             }
             Stage::Failed(fault) => Err(FileFault::clone(fault)),
             _ => Err(self.fail(Why::Truncated, self.held.len())),
@@ -447,6 +456,8 @@ impl Loader {
         if self.engine.space_mut(self.db).put(slot).is_some() {
             return Err(Why::DuplicateKey);
         }
+        self.keys += 1;
+        self.expired += u64::from(self.entry.deadline.is_some_and(|it| it <= self.now));
         (self.entry.deadline, self.entry.idle_s, self.entry.is_open) = (None, 0, false);
         Ok(())
     }

@@ -174,6 +174,7 @@ impl Keeper {
             dir: self.store.dir.clone(),
             names: self.store.names.clone(),
             seqs: self.store.take_seqs(),
+            progress: self.server.persistence.progress.clone(),
         }
     }
 
