@@ -365,8 +365,9 @@ impl Keeper {
                 log::error!("event=aof-rewrite-failed why={why}");
                 let now = clock::mono_now();
                 self.rewrite_again_at = now.plus(REWRITE_AGAIN_AFTER);
-                self.again_at = now.plus(AGAIN_AFTER);
+                // A part that is sound goes on being written: replies go on, too.
                 if !self.parts.has_part() {
+                    self.again_at = now.plus(AGAIN_AFTER);
                     self.server.persistence.status().aof.trouble = Some(why.to_string());
                     self.server.settle_disk_trouble();
                 }
