@@ -195,6 +195,8 @@ impl Keeper {
         self.parts.tell_synced(clock::mono_now());
         self.bytes_before = base_bytes;
         self.last_sync = clock::mono_now();
+        // What the old part had to wait for is over.
+        self.again_at = self.last_sync;
         if let Err(why) = self.store.delete_history() {
             log::warn!("event=aof-history-kept why={why}");
         }

@@ -36,14 +36,16 @@ impl Timed {
     /// A look of the keeper, which takes no time.
     fn look(&mut self) {
         let keeper = &mut self.machine.keeper;
-        let before = keeper.last_sync;
+        let before = (keeper.last_sync, keeper.again_at);
+        let clock = clock::mono_now();
         keeper.step(self.now);
         // What the clock says does not count here.
-        if keeper.last_sync != before {
+        if keeper.last_sync != before.0 {
             keeper.last_sync = self.now;
         }
-        if self.now < keeper.again_at {
-            keeper.again_at = self.now.plus(AGAIN_AFTER);
+        if keeper.again_at != before.1 {
+            let is_later = clock.plus(AGAIN_AFTER) <= keeper.again_at;
+            keeper.again_at = if is_later { self.now.plus(AGAIN_AFTER) } else { self.now };
         }
     }
 
