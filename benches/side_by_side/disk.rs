@@ -54,8 +54,9 @@ fn everysec(binaries: &Binaries, options: &Options) -> String {
         "bar",
     ]);
     for kind in KINDS {
-        let dir = DataDir::new();
-        let parties = [None, Some(Aof::Everysec)].map(|it| binaries.start_on(kind, &dir, it));
+        let dirs = [DataDir::new(), DataDir::new()];
+        let parties = [(&dirs[0], None), (&dirs[1], Some(Aof::Everysec))];
+        let parties = parties.map(|(dir, aof)| binaries.start_on(kind, dir, aof));
         for depth in options.depths_or(&DEPTHS) {
             let effort = options.effort(depth, options.requests_at(depth));
             let cpu = measure(&SET, &parties, effort);
