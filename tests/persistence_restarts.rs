@@ -299,9 +299,11 @@ fn info_tells_how_far_a_snapshot_has_come_and_what_was_loaded() {
     fill(&mut wire);
     let set = |it| words(&["SET", &format!("key:{it}"), "value"]);
     wire.pipeline(&(0..MANY).map(set).collect::<Vec<_>>());
-    let seen = (0..50).any(|_| {
-        let told = wire.pipeline(&[words(&["BGSAVE"]), words(&["INFO", "persistence"])]);
-        let text = told[1].string();
+    let told = wire.pipeline(&[words(&["BGSAVE"]), words(&["INFO", "persistence"])]);
+    assert!(told[1].string().contains("rdb_bgsave_in_progress:1"), "it has begun for all to see");
+    let seen = (0..5000).any(|_| {
+        wire.ask("BGSAVE");
+        let text = wire.ask("INFO persistence").string();
         let number = |name: &str| -> usize {
             let line = text.lines().find_map(|it| it.strip_prefix(name));
             line.expect("it is there").trim().parse().expect("a number")
@@ -309,10 +311,10 @@ fn info_tells_how_far_a_snapshot_has_come_and_what_was_loaded() {
         let [written, total] =
             ["current_save_keys_processed:", "current_save_keys_total:"].map(number);
         assert!(written <= total);
-        until("the save", || (field(&mut wire, "rdb_bgsave_in_progress") == "0").then_some(()));
         0 < total && total < 2 * MANY
     });
     assert!(seen, "a snapshot that is being written has keys");
+    until("the save", || (field(&mut wire, "rdb_bgsave_in_progress") == "0").then_some(()));
     assert_eq!(field(&mut wire, "current_save_keys_total"), "0");
     let keys = wire.ask("DBSIZE").int().expect("a number");
     server.crash();

@@ -203,7 +203,14 @@ impl Loader {
                 Ok(LoadedFile { engine, version, aux, keys, expired })
             }
             Stage::Failed(fault) => Err(FileFault::clone(fault)),
-            _ => Err(self.fail(Why::Truncated, self.held.len())),
+            _ => {
+                while !self.on_their_way.is_empty() {
+                    if let Err(why) = self.put_first() {
+                        return Err(self.fail(why, 0));
+                    }
+                }
+                Err(self.fail(Why::Truncated, self.held.len()))
+            }
         }
     }
 
