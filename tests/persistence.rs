@@ -4,178 +4,15 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use support::on_disk::{
+    ALWAYS, AOF, Dir, check_all, config, field, fill, ours, redis_on, refused, rewrite,
+    until_loaded, valkey_on,
+};
 use support::{
     Server, Wire, furnish, hold_the_same, info_field, ok, starts, until, until_caught_up, words,
 };
-
-/// A directory that goes with the test.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new() -> Dir {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("entourage-disk-{}-{number}", std::process::id());
-        let dir = Dir(std::env::temp_dir().join(name));
-        fs::create_dir_all(&dir.0).expect("a directory");
-        dir
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("it is text")
-    }
-
-    fn copy(&self) -> Dir {
-        let copy = Dir::new();
-        copy_all(&self.0, &copy.0);
-        copy
-    }
-
-    /// The names of the append-only file's parts, but for the manifest.
-    fn parts(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.0.join("appendonlydir")).expect("it is there");
-        let mut all: Vec<PathBuf> = entries.map(|it| it.expect("an entry").path()).collect();
-        all.retain(|it| !it.to_string_lossy().ends_with("manifest"));
-        all.sort();
-        all
-    }
-
-    /// The last part.
-    fn incr(&self) -> PathBuf {
-        let incr = |it: &PathBuf| it.to_string_lossy().ends_with("incr.aof");
-        let mut all: Vec<PathBuf> = self.parts().into_iter().filter(incr).collect();
-        all.sort_by_key(|it| {
-            let name = it.file_name().map(|it| it.to_string_lossy().into_owned());
-            let number = name.and_then(|it| it.split('.').nth(2)?.parse::<u64>().ok());
-            number.expect("a number")
-        });
-        all.pop().expect("there is one")
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("it is there") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy_all(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("it can be copied");
-        }
-    }
-}
-
-fn config(dir: &Dir, more: &str) -> String {
-    format!(
-        "[[listener]]\nbind = \"127.0.0.1:{{port}}\"\n[server]\nenable-debug-command = \"yes\"\n\
-         [set]\ndir = \"{}\"\n{more}\n",
-        dir.path()
-    )
-}
-
-const AOF: &str = "appendonly = true";
-const ALWAYS: &str = "appendonly = true\nappendfsync = \"always\"";
-
-/// Ours on this directory, once it has loaded what is there.
-fn ours(dir: &Dir, more: &str) -> Server {
-    let server = Server::entourage_with_config(&config(dir, more));
-    until_loaded(&server);
-    server
-}
-
-fn until_loaded(server: &Server) {
-    let mut wire = server.dial();
-    until("data to be loaded", || (field(&mut wire, "loading") == "0").then_some(()));
-}
-
-fn field(wire: &mut Wire, name: &str) -> String {
-    info_field(wire, "persistence", name).unwrap_or_default()
-}
-
-/// Writes of many kinds, some of which the stream says in another way.
-fn fill(wire: &mut Wire) {
-    for command in [
-        "SELECT 3",
-        "SET three 3",
-        "EXPIRE three 10000",
-        "SELECT 0",
-        "MULTI",
-        "SET in:multi 1",
-        "INCR in:multi",
-        "EXEC",
-        "SET gone 1",
-        "DEL gone",
-        "RPUSH list a b c",
-        "LPOP list",
-        "HSET hash f 1 g 2",
-        "HINCRBYFLOAT hash f 0.5",
-        "ZADD zset 1 a 2 b",
-        "SADD set x y z",
-        "SPOP set",
-        "SETRANGE range 5 x",
-    ] {
-        let told = wire.ask(command);
-        assert!(!told.is_error(), "{command}: {told}");
-    }
-}
-
-/// Redis on a copy of this directory.
-fn redis_on(dir: &Dir, extra: &[&str]) -> Server {
-    let all = [&["--dir", dir.path(), "--enable-debug-command", "yes"], extra].concat();
-    let server = Server::redis(&all);
-    until_loaded(&server);
-    server
-}
-
-fn valkey_on(dir: &Dir, extra: &[&str]) -> Option<Server> {
-    let all = [&["--dir", dir.path(), "--enable-debug-command", "yes"], extra].concat();
-    let server = Server::valkey_with(&all)?;
-    until_loaded(&server);
-    Some(server)
-}
-
-fn check(program: &str, file: &Path) {
-    let output = Command::new(program).arg(file).output().expect("it runs");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{program} {}: {told}", file.display());
-}
-
-/// Both checkers of Redis accept every file there is.
-fn check_all(dir: &Dir) {
-    let manifest = dir.0.join("appendonlydir/appendonly.aof.manifest");
-    if manifest.exists() {
-        check("redis-check-aof", &manifest);
-    }
-    if dir.0.join("dump.rdb").exists() {
-        check("redis-check-rdb", &dir.0.join("dump.rdb"));
-    }
-    // What was being made is deleted at the next start.
-    let is_base = |it: &PathBuf| {
-        let name = it.to_string_lossy();
-        name.ends_with(".rdb") && !name.contains("temp-")
-    };
-    let parts = if manifest.exists() { dir.parts() } else { Vec::new() };
-    parts.iter().filter(|it| is_base(it)).for_each(|it| check("redis-check-rdb", it));
-}
-
-fn rewrite(wire: &mut Wire) {
-    let before: u64 = field(wire, "aof_rewrites").parse().expect("a number");
-    starts(&wire.ask("BGREWRITEAOF"), "Background append only file rewriting started");
-    until("the rewrite", || {
-        let done: u64 = field(wire, "aof_rewrites").parse().ok()?;
-        (before < done && field(wire, "aof_rewrite_in_progress") == "0").then_some(())
-    });
-}
 
 #[test]
 fn an_append_only_file_outlives_its_process_and_real_servers_load_it() {
@@ -393,17 +230,6 @@ fn a_torn_end_is_cut_off_and_damage_is_refused_with_its_place() {
     assert!(said.contains(&format!("expected '*', got '!' at byte {at}")), "{said}");
 }
 
-/// What ours says when it does not start.
-fn refused(config: &str) -> String {
-    let dir = Dir::new();
-    let file = dir.0.join("entourage.toml");
-    fs::write(&file, config.replace("{port}", "0")).expect("it is ours");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
-    let output = command.args(["serve", "--config"]).arg(&file).output().expect("it runs");
-    assert!(!output.status.success());
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 #[test]
 fn a_directory_that_cannot_be_used_is_refused() {
     let none = Dir::new();
@@ -445,58 +271,6 @@ fn writes_wait_for_the_disk_where_that_is_asked_for() {
     assert_eq!(wire.ask("WAITAOF 1 0 5000").list()[0].int(), Some(1));
     server.crash();
     assert_eq!(ours(&dir, AOF).dial().ask("GET a").string(), "off");
-}
-
-/// A small disk of its own, where the system lets us have one.
-struct SmallDisk(Dir);
-
-impl SmallDisk {
-    fn new() -> Option<SmallDisk> {
-        let dir = Dir::new();
-        let mount = ["-t", "tmpfs", "-o", "size=4m", "tmpfs", dir.path()];
-        let is_mounted =
-            Command::new("mount").args(mount).output().is_ok_and(|it| it.status.success());
-        is_mounted.then(|| SmallDisk(dir))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l", self.0.path()]).output();
-    }
-}
-
-#[test]
-fn a_full_disk_refuses_writes_and_loses_none_that_was_answered() {
-    let Some(disk) = SmallDisk::new() else { return };
-    let server =
-        ours(&disk.0, &format!("{ALWAYS}\nsave = \"3600 1\"\nauto-aof-rewrite-percentage = 0"));
-    let mut wire = server.dial();
-    let filler = disk.0.0.join("filler");
-    fs::write(&filler, vec![0; 2 << 20]).expect("it fits");
-    // A client whose write is not on disk has no answer, and others go on.
-    let value = "x".repeat(100_000);
-    let mut writer = server.dial();
-    writer.send(&(0..40).map(|it| words(&["SET", &format!("k{it}"), &value])).collect::<Vec<_>>());
-    until("the disk to be full", || {
-        (field(&mut wire, "aof_last_write_status") == "err").then_some(())
-    });
-    starts(&wire.ask("SET refused 1"), "MISCONF Errors writing to the AOF file: No space left");
-    starts(&wire.ask("PING"), "MISCONF");
-    assert!(wire.ask("GET none").is_nil(), "reads go on");
-    starts(&wire.ask("SAVE"), "ERR ");
-    assert_eq!(field(&mut wire, "rdb_last_bgsave_status"), "err");
-    fs::remove_file(&filler).expect("it is ours");
-    until("the disk to have room", || {
-        (field(&mut wire, "aof_last_write_status") == "ok").then_some(())
-    });
-    let answered = (0..40).filter(|_| writer.read().to_string() == "+OK").count();
-    ok(&mut wire, "CONFIG SET stop-writes-on-bgsave-error no");
-    until("writes to be taken", || (!wire.ask("SET taken 1").is_error()).then_some(()));
-    server.crash();
-    let again = ours(&disk.0, AOF);
-    let keys = again.dial().ask("DBSIZE").int().expect("a number") as usize;
-    assert!(answered < keys, "{answered} were answered, and {keys} are there");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub enum Deed {
     Commands(Vec<Vec<u8>>),
     /// Nothing, until then: something happens by itself.
     WaitUntil(Instant),
+    /// This command, and what it begins in the background: until the field of INFO says 0.
+    Background(&'static str, &'static str),
 }
 
 /// Brings a server to where a row begins, and tells what its client then does.
@@ -92,6 +94,31 @@ pub const WORKS: [Work; 34] = [
     hosted("PROXY NODE ADD", |it| it.with_keys(it.keys, "PROXY NODE ADD")),
 ];
 
+/// Of servers that keep files.
+pub const DISK_WORKS: [Work; 2] = [
+    work("BGSAVE", |it| it.in_background("BGSAVE", "rdb_bgsave_in_progress")),
+    work("BGREWRITEAOF", |it| it.in_background("BGREWRITEAOF", "aof_rewrite_in_progress")),
+];
+
+/// Asks for it, and waits until this field of INFO says that it is over.
+pub fn background(wire: &mut Wire, command: &str, field: &str) -> Result<Duration, String> {
+    const LOOK: Duration = Duration::from_millis(2);
+    const PATIENCE: Duration = Duration::from_secs(120);
+    let (begun, over) = (Instant::now(), format!("{field}:0"));
+    wire.ask(&[command])?;
+    // It may be asked for before it is begun.
+    sleep(5 * LOOK);
+    while begun.elapsed() < PATIENCE {
+        let told = wire.ask(&["INFO", "persistence"])?;
+        let is_scheduled = String::from_utf8_lossy(&told).contains("aof_rewrite_scheduled:1");
+        if !is_scheduled && String::from_utf8_lossy(&told).contains(&over) {
+            return Ok(begun.elapsed());
+        }
+        sleep(LOOK);
+    }
+    Err(format!("{command} does not end"))
+}
+
 /// A server that long work is done on.
 pub struct Subject {
     pub party: Party,
@@ -136,6 +163,7 @@ impl Subject {
         let begun = Instant::now();
         match deed {
             Deed::WaitUntil(then) => sleep(then.saturating_duration_since(begun)),
+            Deed::Background(command, field) => drop(background(&mut self.wire, command, field)?),
             Deed::Commands(commands) => {
                 for command in commands {
                     self.wire.ask_long(command)?;
@@ -173,6 +201,15 @@ impl Subject {
             self.wire.fill(strings(keys))?;
         }
         self.rest(then)
+    }
+
+    fn in_background(
+        &mut self,
+        command: &'static str,
+        field: &'static str,
+    ) -> Result<Deed, String> {
+        self.with_keys(self.keys, "PING")?;
+        Ok(Deed::Background(command, field))
     }
 
     fn large(&mut self, command: &str) -> Result<Deed, String> {

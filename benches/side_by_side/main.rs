@@ -1,7 +1,7 @@
 //! Entourage beside redis-server and valkey-server: one load, one machine, one table.
 //!
 //! ```text
-//! cargo bench --bench side_by_side                          all but `stalls`, `resync`, `wire-lag` and `load`
+//! cargo bench --bench side_by_side             all but `stalls`, `resync`, `wire-lag`, `disk`, `load`
 //! cargo bench --bench side_by_side -- --rows single --only SET,GET --depths 1,16 --quick
 //! ```
 //!
@@ -30,6 +30,8 @@ mod fillings;
 mod probes;
 mod long_work;
 mod stalls;
+mod disk;
+mod disk_load;
 mod resync;
 mod table;
 
@@ -63,6 +65,7 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Stalls => stalls::table(binaries, options),
         Rows::Resync => resync::table(binaries, options),
         Rows::WireLag => wire_lag::tables(binaries, options),
+        Rows::Disk => disk::tables(binaries, options),
         Rows::Load => load::table(binaries, options),
         Rows::All => unreachable!("`all` names sections, it is not one"),
     }

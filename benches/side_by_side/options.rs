@@ -62,9 +62,11 @@ pub enum Rows {
     Resync,
     /// How late replicas on the wire apply, what WAIT takes, what they cost their master.
     WireLag,
+    /// What files cost, and how fast they are loaded.
+    Disk,
     /// The longest command during a load of 10 M keys.
     Load,
-    /// Every section but `stalls`, `resync`, `wire-lag` and `load`.
+    /// Every section but `stalls`, `resync`, `wire-lag`, `disk` and `load`.
     All,
 }
 
@@ -82,6 +84,7 @@ impl Rows {
             Rows::Stalls => "Other clients beside a long command",
             Rows::Resync => "Full resync over the wire",
             Rows::WireLag => "Replicas on the wire",
+            Rows::Disk => "Data on disk",
             Rows::Load => "Longest command during a load",
             Rows::All => "All",
         }

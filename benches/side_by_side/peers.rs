@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-const STARTUP_LOOK: Duration = Duration::from_millis(20);
-const STARTUP_LOOKS_MAX: u32 = 500;
+const STARTUP_LOOK: Duration = Duration::from_millis(5);
+const STARTUP_LOOKS_MAX: u32 = 4000;
 const PR_SET_PDEATHSIG: c_int = 1;
 const SIGKILL: c_ulong = 9;
 
@@ -96,6 +96,43 @@ impl Binaries {
         Party::of(Kind::Entourage, start_entourage(&self.entourage, replicas, &flags))
     }
 
+    /// Starts one server of this kind on a directory, which may hold what another has written.
+    pub fn start_on(&self, kind: Kind, dir: &DataDir, aof: Option<Aof>) -> Option<Party> {
+        let peer = |binary: &Option<PathBuf>| {
+            let binary = binary.as_deref().ok_or("its binary is not here")?;
+            let (path, fsync) = (dir.path.display(), aof.map_or("no", Aof::name));
+            let has_aof = if aof.is_some() { "yes" } else { "no" };
+            Process::start(binary, |port| {
+                format!(
+                    "--bind 127.0.0.1 --port {port} --save \"\" --dir {path} --appendonly {has_aof} \
+                     --appendfsync {fsync} --auto-aof-rewrite-percentage 0"
+                )
+            })
+        };
+        let started = match kind {
+            Kind::Redis => peer(&self.redis).map(|it| vec![it]),
+            Kind::Valkey => peer(&self.valkey).map(|it| vec![it]),
+            Kind::Entourage => return self.start_workers_on(1, dir, aof),
+        };
+        Party::of(kind, started)
+    }
+
+    /// Entourage with so many workers on a directory.
+    pub fn start_workers_on(&self, workers: u32, dir: &DataDir, aof: Option<Aof>) -> Option<Party> {
+        let file = dir.path.with_extension("toml");
+        let (path, fsync) = (dir.path.display(), aof.map_or("no", Aof::name));
+        let text = format!(
+            "[set]\ndir = \"{path}\"\nappendonly = {}\nappendfsync = \"{fsync}\"\n\
+             auto-aof-rewrite-percentage = 0\n",
+            aof.is_some()
+        );
+        let started = fs::write(&file, text).map_err(|it| it.to_string()).and_then(|()| {
+            let flags = format!("--level sticky --threads {workers} --config {}", file.display());
+            start_entourage(&self.entourage, 0, &flags)
+        });
+        Party::of(Kind::Entourage, started)
+    }
+
     /// Entourage alone, recording as it does by default.
     pub fn start_metered(&self) -> Option<Party> {
         self.start(Kind::Entourage, 0)
@@ -113,6 +150,70 @@ impl Binaries {
     pub fn start_all(&self, replicas: u32) -> Vec<Option<Party>> {
         KINDS.iter().map(|it| self.start(*it, replicas)).collect()
     }
+}
+
+/// An append-only file, and when it is synced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Aof {
+    Everysec,
+    Always,
+}
+
+impl Aof {
+    fn name(self) -> &'static str {
+        match self {
+            Aof::Everysec => "everysec",
+            Aof::Always => "always",
+        }
+    }
+}
+
+/// A directory for data; it goes with this value.
+pub struct DataDir {
+    path: PathBuf,
+}
+
+impl DataDir {
+    pub fn new() -> DataDir {
+        let dir = own_dir("data").unwrap_or_else(|why| panic!("a directory for data: {why}"));
+        DataDir { path: dir }
+    }
+
+    /// Another with the same files.
+    pub fn copy(&self) -> io::Result<DataDir> {
+        let copy = DataDir::new();
+        copy_files(&self.path, &copy.path)?;
+        Ok(copy)
+    }
+}
+
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+        let _ = fs::remove_file(self.path.with_extension("toml"));
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_files(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+fn own_dir(name: &str) -> io::Result<PathBuf> {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let own = MADE.fetch_add(1, Ordering::Relaxed);
+    let dir = env::temp_dir().join(format!("side_by_side-{name}-{}-{own}", std::process::id()));
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
 }
 
 /// A server as its clients see it: one process, or a peer's master with its replicas.
@@ -145,6 +246,19 @@ impl Party {
     pub fn pids(&self) -> Vec<u32> {
         self.processes.iter().map(|it| it.child.id()).collect()
     }
+
+    /// How long the master took from its start until it served, and the longest that it took to
+    /// answer meanwhile that it does not yet.
+    pub fn up(&self) -> (Duration, Duration) {
+        self.processes[0].up
+    }
+
+    /// Waits until its processes have ended by themselves.
+    pub fn wait_until_ended(mut self) {
+        for process in &mut self.processes {
+            let _ = process.child.wait();
+        }
+    }
 }
 
 /// A running server; it dies, and its directory goes, with this value.
@@ -152,6 +266,8 @@ struct Process {
     child: Child,
     port: u16,
     dir: PathBuf,
+    /// How long it took to serve, and its longest answer before.
+    up: (Duration, Duration),
 }
 
 impl Drop for Process {
@@ -164,28 +280,29 @@ impl Drop for Process {
 
 impl Process {
     fn start(binary: &Path, args: impl FnOnce(u16) -> String) -> Result<Process, String> {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
         let port = free_port().map_err(|it| it.to_string())?;
-        let own = STARTED.fetch_add(1, Ordering::Relaxed);
-        let dir = env::temp_dir().join(format!("side_by_side-{}-{own}", std::process::id()));
-        fs::create_dir_all(&dir).map_err(|it| it.to_string())?;
+        let dir = own_dir("process").map_err(|it| it.to_string())?;
         let mut command = Command::new(binary);
         command.args(args(port).split_whitespace().map(|it| it.trim_matches('"')));
         command.current_dir(&dir).stdout(Stdio::null()).stderr(Stdio::null());
         die_with_us(&mut command);
         let child = command.spawn().map_err(|it| format!("{}: {it}", binary.display()))?;
-        let mut process = Process { child, port, dir };
+        let mut process = Process { child, port, dir, up: Default::default() };
         process.wait_until_up().map(|()| process)
     }
 
     fn wait_until_up(&mut self) -> Result<(), String> {
+        let begun = Instant::now();
         for _ in 0..STARTUP_LOOKS_MAX {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(format!("it ended at once with {status}"));
             }
+            let asked = Instant::now();
             if Wire::dial(self.port).is_ok_and(|mut it| it.ask(&["PING"]).is_ok()) {
+                self.up.0 = begun.elapsed();
                 return Ok(());
             }
+            self.up.1 = self.up.1.max(asked.elapsed());
             sleep(STARTUP_LOOK);
         }
         Err("it does not answer PING".into())

@@ -8,7 +8,7 @@ use crate::table::{Table, milliseconds, ms};
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
-const WORKERS: u32 = 2;
+pub const WORKERS: u32 = 2;
 const REPLICAS: u32 = 2;
 const BAR_P999_MS: f64 = 5.0;
 /// Longer than the idle thread of the same run.
@@ -25,6 +25,16 @@ pub fn table(binaries: &Binaries, options: &Options) -> String {
     let redis = binaries.start(Kind::Redis, 0);
     let entourage = binaries.start_workers(WORKERS, REPLICAS);
     let mut subjects = [redis, entourage].map(|it| Subject::new(it?, options).ok());
+    let asked = |it: &&Work| wanted(it, options);
+    rows(WORKS.iter().filter(asked), &mut subjects, options)
+}
+
+/// One row per work of these.
+pub fn rows<'w>(
+    works: impl IntoIterator<Item = &'w Work>,
+    subjects: &mut [Option<Subject>; 2],
+    options: &Options,
+) -> String {
     let mut table = Table::new(&[
         "while one client runs",
         "it takes ms: redis · entourage",
@@ -35,9 +45,9 @@ pub fn table(binaries: &Binaries, options: &Options) -> String {
         "idle thread, longest ms",
         "bar of entourage",
     ]);
-    for work in WORKS.iter().filter(|it| wanted(it, options)) {
+    for work in works {
         eprintln!("side_by_side: stalls beside {}", work.name);
-        table.push(cells(work.name, &rounds(work, &mut subjects, options.rounds)));
+        table.push(cells(work.name, &rounds(work, subjects, options.rounds)));
     }
     table.to_string()
 }

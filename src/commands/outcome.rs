@@ -100,8 +100,7 @@ pub enum BlockOn {
 pub enum Resume {
     /// WAIT: it answers how many replicas have acknowledged this offset.
     CountAcks(Offset),
-    /// WAITAOF: it answers whether this offset is on disk here. What replicas have on disk nobody
-    /// tells yet.
+    /// WAITAOF: it answers whether this offset is on disk here, and at how many replicas.
     CountFsyncs(Offset),
     /// DEBUG SLEEP: it answers OK. The request is kept for the slow log.
     AnswerOk(OwnedRequest),

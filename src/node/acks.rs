@@ -30,6 +30,22 @@ impl ReplicaSet {
         acked.get(count - 1).copied()
     }
 
+    /// Replicas that have everything up to `offset` in an append-only file of their own: what
+    /// WAITAOF answers. Hosted ones have none.
+    pub fn on_disk_at(&self, offset: Offset) -> usize {
+        self.on_disk_on_wire().iter().filter(|it| offset <= **it).count()
+    }
+
+    /// Up to where at least `count` replicas have it on disk; `None` when there are not as many.
+    pub fn on_disk_at_least(&self, count: usize) -> Option<Offset> {
+        if count == 0 {
+            return Some(Offset::MAX);
+        }
+        let mut on_disk = self.on_disk_on_wire();
+        on_disk.sort_unstable_by_key(|it| std::cmp::Reverse(*it));
+        on_disk.get(count - 1).copied()
+    }
+
     /// What each replica has acknowledged, hosted or on the wire.
     fn acked(&self) -> impl Iterator<Item = Offset> {
         let again = usize::from(is_planted(Planted::AckCountedTwice));

@@ -205,6 +205,8 @@ impl ReplicaSet {
         let old = std::mem::replace(&mut hosted.engine, engine);
         head.set_applied(at.offset);
         self.set_head(at.offset);
+        // The file is of the other data.
+        self.on_disk.durable.store(0, Release);
         // What could not be trusted has gone.
         head.leave(MemberFlags::QUARANTINED);
         self.install_master(head.id, history);

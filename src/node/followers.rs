@@ -99,6 +99,16 @@ impl ReplicaSet {
         on_wire.filter_map(|it| it.1.state.acked()).collect()
     }
 
+    /// What each replica on the wire has in an append-only file of its own.
+    pub(super) fn on_disk_on_wire(&self) -> Vec<Offset> {
+        if !self.has_wire_replicas() {
+            return Vec::new();
+        }
+        let log = self.log.lock();
+        let on_wire = log.followers().filter(|it| is_on_wire(it.1) && it.1.state.is_online());
+        on_wire.map(|it| it.1.on_disk).filter(|it| *it != Offset::ZERO).collect()
+    }
+
     /// How the replicas are being fed, for the gate in front of writes.
     pub fn fed(&self, now: MonoUs) -> impl Iterator<Item = Fed> {
         let counts = self.counts_hosted();
@@ -150,6 +160,13 @@ impl ReplicaSet {
         let acked = self.log.lock().ack(id, offset, now);
         self.wake_waiters();
         acked
+    }
+
+    /// A replica on the wire says what it has on disk. After a fault it is disconnected.
+    pub fn synced_on_wire(&self, id: FollowerId, offset: Offset) -> Result<(), PeerFault> {
+        let synced = self.log.lock().synced(id, offset);
+        self.wake_waiters();
+        synced
     }
 
     /// The members that are replicas.

@@ -35,6 +35,8 @@ const REST: Duration = Duration::from_millis(1);
 pub(super) struct MemberWalk {
     pub member: Arc<Member>,
     pub walk: Walk,
+    /// How many keys it will find.
+    pub keys: u64,
 }
 
 impl Drop for MemberWalk {
@@ -75,6 +77,7 @@ pub struct Overtaken;
 pub struct Snapshot {
     at: Position,
     stream_db: Option<usize>,
+    keys: u64,
     output: Mutex<Output>,
     /// A reader has taken a piece, or has left.
     news: Event,
@@ -116,6 +119,7 @@ impl Snapshot {
         stream_db: Option<usize>,
         info: FileInfo,
     ) -> Snapshot {
+        let keys = source.keys;
         let output = Output {
             writer: SnapshotWriter::of_walk(info, source.walk.clone()),
             source: Some(source),
@@ -126,7 +130,7 @@ impl Snapshot {
             readers: Vec::new(),
             joined: 0,
         };
-        Snapshot { at, stream_db, output: Mutex::new(output), news: Event::new() }
+        Snapshot { at, stream_db, keys, output: Mutex::new(output), news: Event::new() }
     }
 
     /// The place in the stream that the keys are as of.
@@ -137,6 +141,11 @@ impl Snapshot {
     /// The database that is selected there, unless the stream says it next.
     pub fn stream_db(&self) -> Option<usize> {
         self.stream_db
+    }
+
+    /// How many of its keys are written, and how many there are.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.output.lock().writer.keys(), self.keys)
     }
 
     /// Another reader; `None` when the beginning of the file is not at hand any more.
@@ -175,7 +184,7 @@ impl Output {
 
     /// Makes the next piece, for whoever comes next.
     fn make(&mut self) -> Result<Piece, Overtaken> {
-        let Some(MemberWalk { member, walk }) = &self.source else { return Ok(Piece::Again) };
+        let Some(MemberWalk { member, walk, .. }) = &self.source else { return Ok(Piece::Again) };
         let Some(hosted) = member.read_unless_long() else { return Ok(Piece::Busy) };
         if !hosted.engine.has_walk(walk) || member.is(MemberFlags::QUARANTINED) {
             drop(hosted);

@@ -161,7 +161,7 @@ impl ReplicaSet {
         }
         let (at, walk) = (source.applied(), hosted.engine.begin_walk());
         self.note_walk(&walk);
-        Some((MemberWalk { member: source.clone(), walk }, at, due))
+        Some((MemberWalk { member: source.clone(), walk, keys: 0 }, at, due))
     }
 
     /// Puts the copy in its place. The log stays locked until the member is in service: that it was

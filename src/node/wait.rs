@@ -39,6 +39,10 @@ impl Condition {
             Condition::Streamed => Some(set.head()),
             Condition::Durable if !set.expects_file() => Some(Offset::MAX),
             Condition::Durable => Some(set.durable()),
+            Condition::DurableAt { is_here, replicas } => {
+                let here = Condition::Durable.reached(set).filter(|_| is_here);
+                set.on_disk_at_least(replicas).min(here.or(Some(Offset::MAX)))
+            }
             Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
             Condition::Free { member } => {
                 let member = set.member(member);
@@ -48,10 +52,16 @@ impl Condition {
         }
     }
 
+    /// Whether it holds once it is on disk here.
+    fn wants_sync(self) -> bool {
+        matches!(self, Condition::Durable | Condition::DurableAt { is_here: true, .. })
+    }
+
     /// Whether it holds once replicas have acknowledged something.
     fn wants_acks(self) -> bool {
         match self {
             Condition::AckedBy(_) | Condition::InSync { .. } | Condition::AckedByAll { .. } => true,
+            Condition::DurableAt { replicas, .. } => replicas != 0,
             Condition::Readable { .. }
             | Condition::Streamed
             | Condition::Durable
@@ -94,7 +104,7 @@ impl ReplicaSet {
         if condition.wants_acks() {
             self.ask_wire(offset, clock::mono_now());
         }
-        if condition == Condition::Durable {
+        if condition.wants_sync() {
             self.ask_sync(offset);
         }
         let wait = Wait { set: self.clone(), condition, key };

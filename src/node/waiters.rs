@@ -37,6 +37,8 @@ pub enum Condition {
     Streamed,
     /// The stream is on disk as far.
     Durable,
+    /// The stream is on disk as far at so many replicas, and here if that is wanted.
+    DurableAt { is_here: bool, replicas: usize },
     /// Clients are not held back by CLIENT PAUSE. The end of its time is not told: whoever waits
     /// for it knows when that is.
     Unpaused,

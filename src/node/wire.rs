@@ -11,7 +11,7 @@ use super::member::{Hosted, Member};
 use super::member_state::{Hold, MemberFlags};
 use super::replica_set::ReplicaSet;
 use super::snapshot::{MemberWalk, Snapshot, SnapshotReader};
-use crate::base::limits::{WALKS_MAX, WIRE_JOIN_BYTES_MAX};
+use crate::base::limits::{DATABASES, WALKS_MAX, WIRE_JOIN_BYTES_MAX};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
@@ -199,10 +199,11 @@ impl ReplicaSet {
         if WALKS_MAX < engine.walks() + count {
             return None;
         }
+        let keys = (0..DATABASES).map(|it| engine.space(it).len() as u64).sum();
         let begin = |_| {
             let walk = engine.begin_walk();
             self.note_walk(&walk);
-            MemberWalk { member: member.clone(), walk }
+            MemberWalk { member: member.clone(), walk, keys }
         };
         Some((0..count).map(begin).collect())
     }

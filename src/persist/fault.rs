@@ -1,5 +1,6 @@
 //! What can be wrong with an append-only file, and where.
 
+use crate::base::position::Offset;
 use crate::engine::rdb::FileFault;
 use std::fmt;
 
@@ -20,6 +21,8 @@ pub enum AofWhy {
     NoDatabase(String),
     /// A transaction that is longer than any may be.
     TooLong,
+    /// The stream stands here, and the file says that it stands there: some of it is missing.
+    Elsewhere(Offset, Offset),
     /// It ends before its end.
     Truncated,
 }
@@ -34,6 +37,11 @@ impl fmt::Display for AofWhy {
             AofWhy::Misplaced(word) => write!(f, "{word} has no meaning here"),
             AofWhy::NoDatabase(index) => write!(f, "there is no database {index}"),
             AofWhy::TooLong => f.write_str("a transaction is too long"),
+            AofWhy::Elsewhere(at, said) => write!(
+                f,
+                "writes are missing: what came before ends at {at} of the stream, and what follows \
+                 says it begins at {said}"
+            ),
             AofWhy::Truncated => f.write_str("it ends before its end"),
         }
     }

@@ -61,6 +61,8 @@ pub struct Replayed {
     pub db: usize,
     /// Commands that were done.
     pub commands: u64,
+    /// Keys of the snapshot that they begin with, and how many of them had expired.
+    pub keys: (u64, u64),
 }
 
 /// The parts of an append-only file being read, one after another.
@@ -83,7 +85,11 @@ pub struct Replay {
     open: Option<Vec<(usize, usize)>>,
     db: usize,
     tail: StreamTail,
+    /// Where the stream stood before this file, or behind its snapshot, until it says that itself:
+    /// what stands before that is no part of the stream.
+    before: Option<Offset>,
     commands: u64,
+    keys: (u64, u64),
     effects: Effects,
     reply: Reply,
 }
@@ -105,7 +111,9 @@ impl Replay {
             open: None,
             db: 0,
             tail: StreamTail::new(tail_bytes),
+            before: None,
             commands: 0,
+            keys: (0, 0),
             effects: Effects::default(),
             reply: Reply::new(Protocol::Resp2),
         }
@@ -122,7 +130,12 @@ impl Replay {
         self.held.clear();
         (self.given, self.seen, self.at, self.open) = (0, 0, 0, None);
         self.db = 0;
+        self.before = self.stands();
         self.decoder = Decoder::new(Limits::of(AuthState::Known));
+    }
+
+    fn stands(&self) -> Option<Offset> {
+        self.tail.end().map(|it| it.offset)
     }
 
     /// Takes the next bytes of a file, in pieces of any size.
@@ -161,6 +174,8 @@ impl Replay {
         if let Some(at) = position_of(&file) {
             self.tail.stands_at(at);
         }
+        self.before = self.stands();
+        self.keys = (file.keys, file.expired);
         self.engine = Some(file.engine);
         Ok(())
     }
@@ -205,9 +220,9 @@ impl Replay {
 
     /// What all files held.
     pub fn finish(self) -> Replayed {
-        let (position, db, commands) = (self.tail.end(), self.db, self.commands);
+        let (position, db, commands, keys) = (self.tail.end(), self.db, self.commands, self.keys);
         let engine = self.engine.expect("no file is in the middle of its snapshot");
-        Replayed { engine, position, tail: self.tail.into_bytes(), db, commands }
+        Replayed { engine, position, tail: self.tail.into_bytes(), db, commands, keys }
     }
 
     fn fault(&self, at: usize, why: AofWhy) -> AofFault {
@@ -284,7 +299,13 @@ impl Replay {
             return Err(self.fault(self.seen, AofWhy::Misplaced("an annotation")));
         }
         match annotation(&rest[..=end]) {
-            Annotation::Position(at) => self.tail.stands_at(at),
+            Annotation::Position(at) => {
+                let stands = self.before.take().or(self.stands());
+                if let Some(stands) = stands.filter(|it| *it != at.offset) {
+                    return Err(self.fault(self.seen, AofWhy::Elsewhere(stands, at.offset)));
+                }
+                self.tail.stands_at(at);
+            }
             Annotation::Time(at_s) if self.until_s.is_some_and(|it| it < at_s) => {
                 self.stage = Stage::Past(self.at + self.seen as u64);
                 return Ok(true);

@@ -194,6 +194,9 @@ pub struct Follower {
     excepted: Option<(Offset, Offset)>,
     /// When it last acknowledged anything.
     pub heard_at: MonoUs,
+    /// What a replica on the wire has in an append-only file of its own, for good; nothing where
+    /// it says nothing of that.
+    pub on_disk: Offset,
 }
 
 impl Follower {
@@ -249,7 +252,8 @@ impl Followers {
             self.slots.len() - 1
         });
         let (state, heard_at) = (FollowerState::Handshake, MonoUs(0));
-        let follower = Follower { name, kind, state, bytes_max, excepted: None, heard_at };
+        let on_disk = Offset::ZERO;
+        let follower = Follower { name, kind, state, bytes_max, excepted: None, heard_at, on_disk };
         self.slots[at].follower = Some(follower);
         FollowerId { slot: at as u32, generation: self.slots[at].generation }
     }
@@ -292,7 +296,7 @@ impl Followers {
         let follower = self.get_mut(id);
         follower.state = by(follower.state);
         if !follower.state.is_fed() {
-            follower.excepted = None;
+            (follower.excepted, follower.on_disk) = (None, Offset::ZERO);
         }
         self.look_who_is_fed();
     }
@@ -331,6 +335,20 @@ impl Followers {
             Err(fault) => self.change(id, |it| it.disconnect(DisconnectReason::Peer(fault))),
         }
         acked.map(|_| ())
+    }
+
+    /// A follower says what it has on disk. One that cannot have that is disconnected.
+    pub fn synced(&mut self, id: FollowerId, offset: Offset) -> Result<(), PeerFault> {
+        let follower = self.get_mut(id);
+        match follower.state.ack(offset) {
+            Ok(state) if state.is_online() => follower.on_disk = offset,
+            Ok(_) => {}
+            Err(fault) => {
+                self.change(id, |it| it.disconnect(DisconnectReason::Peer(fault)));
+                return Err(fault);
+            }
+        }
+        Ok(())
     }
 
     /// A follower lives.

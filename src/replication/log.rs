@@ -266,6 +266,11 @@ impl<S: Clone> Log<S> {
         self.followers.ack(id, offset, now)
     }
 
+    /// A replica on the wire says what it has on disk. One that cannot have that is disconnected.
+    pub fn synced(&mut self, id: FollowerId, offset: Offset) -> Result<(), PeerFault> {
+        self.followers.synced(id, offset)
+    }
+
     /// Begins a write of `commands` commands; more than one stand between MULTI and EXEC.
     pub fn write(&mut self, commands: usize, at: impl Into<WriteTime>) -> Entry<'_, S> {
         let WriteTime { at, is_long } = at.into();

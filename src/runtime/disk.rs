@@ -20,6 +20,8 @@ pub trait Disk: Send + Sync {
     fn len(&self, name: &str) -> io::Result<u64>;
     /// Cuts off all behind the first `len` of them, for good.
     fn truncate(&self, name: &str, len: u64) -> io::Result<()>;
+    /// Lets what is in a file outlive a crash of the machine, whoever wrote it.
+    fn sync(&self, name: &str) -> io::Result<()>;
     /// Gives a file another name, and takes the name from who has it. Not for good before
     /// [`Disk::sync_dir`].
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
@@ -110,6 +112,10 @@ impl Disk for RealDisk {
         let file = OpenOptions::new().write(true).open(self.path(name))?;
         file.set_len(len)?;
         file.sync_all()
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        File::open(self.path(name))?.sync_all()
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

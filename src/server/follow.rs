@@ -4,8 +4,9 @@
 use super::master_info::MasterInfo;
 use crate::base::position::Position;
 use crate::base::random::Random;
+use crate::base::time::MonoUs;
 use crate::engine::rdb::{LoadedFile, Loader, Transfer};
-use crate::node::{LinkPhase, RemoteMaster, Repeat, RepeatEnd, is_message};
+use crate::node::{LinkPhase, RemoteMaster, Repeat, RepeatEnd, ReplicaSet, is_message};
 use crate::pubsub::Publication;
 use crate::replication::{
     Answer, LinkFault, Login, ReplicaConfig, ReplicaLink, StreamBatch, StreamReader,
@@ -80,6 +81,7 @@ struct Follower {
 
 /// A connected link.
 struct Connected {
+    set: Arc<ReplicaSet>,
     socket: Link,
     link: ReplicaLink,
     buffer: Vec<u8>,
@@ -116,12 +118,18 @@ impl Connected {
                 Some(read) => {
                     let count = read.map_err(Broken::from)?;
                     self.link.heard(now);
-                    self.link.handle_time(now)?;
+                    self.handle_time(now)?;
                     return Ok(count);
                 }
-                None => self.link.handle_time(now)?,
+                None => self.handle_time(now)?,
             }
         }
+    }
+
+    fn handle_time(&mut self, now: MonoUs) -> Result<(), LinkFault> {
+        let set = &self.set;
+        self.link.synced(set.expects_file().then(|| set.durable()));
+        self.link.handle_time(now)
     }
 
     async fn send(&mut self) -> Result<(), LinkFault> {
@@ -189,7 +197,8 @@ impl Follower {
         let (has, db) = self.server.set.resume_from();
         let has = has.filter(|_| self.resumes);
         let link = ReplicaLink::new(config, has, clock::mono_now());
-        let mut connected = Connected { socket, link, buffer: vec![0; READ_BYTES] };
+        let (set, buffer) = (self.server.set.clone(), vec![0; READ_BYTES]);
+        let mut connected = Connected { set, socket, link, buffer };
         let (answer, behind) = self.shake_hands(&mut connected).await?;
         let (mut reader, first) = match answer {
             Answer::Continue(new) => {
@@ -311,7 +320,7 @@ impl Follower {
         at: Position,
         past: Vec<Position>,
     ) -> Result<usize, LinkFault> {
-        let LoadedFile { engine, aux, .. } =
+        let LoadedFile { engine, aux, keys, expired, .. } =
             loader.finish().map_err(|it| LinkFault::Snapshot(it.to_string()))?;
         let text = aux.iter().find(|it| it.0 == b"repl-stream-db").map(|it| it.1.as_slice());
         let db = text.and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());
@@ -319,6 +328,7 @@ impl Follower {
         let (server, remote) = (self.server.clone(), self.remote.clone());
         let put = tasks::apart(move || server.set.replace_data(&remote, engine, at, db, &past));
         put.await.map_err(|_| LinkFault::NotFollowed)?;
+        self.server.persistence.status().load_ended((keys, expired));
         Ok(db)
     }
 
@@ -338,11 +348,11 @@ impl Follower {
             connected.link.applied(self.server.set.head());
             taken?;
             let now = clock::mono_now();
+            connected.link.heard(now);
+            connected.handle_time(now)?;
             if batch.asks_ack {
                 connected.link.acknowledge(now);
             }
-            connected.link.heard(now);
-            connected.link.handle_time(now)?;
             connected.send().await?;
             tasks::give_way().await;
         }

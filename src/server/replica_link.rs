@@ -262,10 +262,13 @@ impl Replica {
     }
 
     fn heard(&self, said: FromReplica) -> Result<(), PeerFault> {
-        let FromReplica::Acked { applied, .. } = said else { return Ok(()) };
+        let FromReplica::Acked { applied, on_disk } = said else { return Ok(()) };
         let now = clock::mono_now();
         if self.is_file_sent.load(Acquire) {
             self.begin_stream(now);
+        }
+        if let Some(on_disk) = on_disk {
+            self.set().synced_on_wire(self.id(), on_disk)?;
         }
         self.set().ack(self.id(), applied, now)
     }

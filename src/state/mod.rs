@@ -30,7 +30,8 @@ pub use long_queue::{LongPlace, LongQueue};
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UnblockAs};
 pub use memory::Memory;
 pub use persistence::{
-    AofStatus, Background, DiskStatus, FileWriter, LoadStatus, Orders, Persistence, SaveStatus,
+    AofStatus, Background, DiskStatus, FileWriter, LoadStatus, Orders, Persistence, SaveProgress,
+    SaveStatus,
 };
 pub use rates::{Gains, Rates};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};

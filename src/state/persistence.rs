@@ -5,6 +5,7 @@ use crate::metrics::distribution::Distribution;
 use crate::metrics::snapshot::DiskUse;
 use event_listener::{Event, EventListener};
 use parking_lot::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 /// What works beside everything else: one at a time.
@@ -82,14 +83,44 @@ pub struct AofStatus {
 pub struct DiskStatus {
     /// The load that is under way.
     pub loading: Option<LoadStatus>,
-    /// Keys that were loaded at the start.
+    /// Keys that the last snapshot had which was loaded, and that had not expired.
     pub keys_loaded: u64,
+    /// The others.
+    pub keys_expired: u64,
     /// What works now, and since when.
     pub background: Option<(Background, MonoUs)>,
     /// Snapshots.
     pub save: SaveStatus,
     /// The append-only file.
     pub aof: AofStatus,
+}
+
+impl DiskStatus {
+    /// A snapshot was loaded, from disk or from a master: it had so many keys, of which so many had
+    /// expired.
+    pub fn load_ended(&mut self, (keys, expired): (u64, u64)) {
+        (self.keys_loaded, self.keys_expired) = (keys - expired, expired);
+    }
+}
+
+/// How far the snapshot has come that is being written.
+#[derive(Default)]
+pub struct SaveProgress {
+    written: AtomicU64,
+    total: AtomicU64,
+}
+
+impl SaveProgress {
+    /// So many of so many keys are written.
+    pub fn set(&self, (written, total): (u64, u64)) {
+        self.written.store(written, Relaxed);
+        self.total.store(total, Relaxed);
+    }
+
+    /// See [`SaveProgress::set`].
+    pub fn get(&self) -> (u64, u64) {
+        (self.written.load(Relaxed), self.total.load(Relaxed))
+    }
 }
 
 impl Default for SaveStatus {
@@ -126,6 +157,8 @@ pub struct Persistence {
     has_finished: Event,
     /// Whether SHUTDOWN has said SAVE or NOSAVE.
     ending: Mutex<Option<bool>>,
+    /// How far the snapshot has come that works in the background.
+    pub progress: Arc<SaveProgress>,
 }
 
 impl Persistence {

@@ -101,6 +101,13 @@ impl Server {
         start_in(&line, flags, |dir, port| write_config(dir, text, port))
     }
 
+    /// The same, with these variables (`NAME=value`) in its environment.
+    pub fn entourage_with_config_under(text: &str, variables: &[String]) -> Server {
+        let variables = variables.join(" ");
+        let line = format!("env {variables} {} serve --config {CONFIG}", our_binary());
+        start_in(&line, &[], |dir, port| write_config(dir, text, port))
+    }
+
     /// As [`Server::entourage_with_config`], at a port that another has had.
     pub fn entourage_with_config_at(port: u16, text: &str) -> Server {
         let line = format!("{} serve --config {CONFIG}", our_binary());

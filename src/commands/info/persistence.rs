@@ -18,10 +18,16 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     lines.line("async_loading", 0);
     lines.zeros(&["current_cow_peak", "current_cow_size", "current_cow_size_age"]);
     lines.line("current_fork_perc", "0.00");
-    lines.zeros(&["current_save_keys_processed", "current_save_keys_total"]);
+    let progress = status.background.map(|_| server.persistence.progress.get());
+    let (written, total) = progress.unwrap_or_default();
+    lines.line("current_save_keys_processed", written);
+    lines.line("current_save_keys_total", total);
     let save = &status.save;
     lines.line("rdb_changes_since_last_save", changes.saturating_sub(save.changes));
-    lines.line("rdb_bgsave_in_progress", u8::from(since(Background::Save).is_some()));
+    // What was asked for begins at once, unless something else is at work.
+    let begins = |is_asked: bool| is_asked && status.background.is_none();
+    let is_saving = since(Background::Save).is_some() || begins(orders.save);
+    lines.line("rdb_bgsave_in_progress", u8::from(is_saving));
     // Redis says `ok` and when it started, even where nothing ever was or will be saved.
     let started = if is_kept { server.process_info.at.0 / 1000 } else { 0 };
     lines.line("rdb_last_save_time", save.last.map_or(started, |it| it.0 / 1000));
@@ -31,13 +37,14 @@ pub fn persistence(server: &Server, lines: &mut Lines) {
     lines.line("rdb_current_bgsave_time_sec", seconds(since(Background::Save)));
     lines.line("rdb_saves", save.count);
     lines.line("rdb_last_cow_size", 0);
-    lines.line("rdb_last_load_keys_expired", 0);
+    lines.line("rdb_last_load_keys_expired", status.keys_expired);
     lines.line("rdb_last_load_keys_loaded", status.keys_loaded);
     let aof = &status.aof;
     lines.line("aof_enabled", u8::from(has_aof));
     let rewriting = since(Background::Rewrite);
-    lines.line("aof_rewrite_in_progress", u8::from(rewriting.is_some()));
-    lines.line("aof_rewrite_scheduled", u8::from(orders.rewrite));
+    let is_rewriting = rewriting.is_some() || begins(orders.rewrite);
+    lines.line("aof_rewrite_in_progress", u8::from(is_rewriting));
+    lines.line("aof_rewrite_scheduled", u8::from(orders.rewrite && !is_rewriting));
     lines.line("aof_last_rewrite_time_sec", seconds(aof.rewrite_us));
     lines.line("aof_current_rewrite_time_sec", seconds(rewriting));
     lines.line("aof_last_bgrewrite_status", ok(!aof.has_rewrite_failed));

@@ -1,7 +1,7 @@
 //! Verbs about the stream and who has applied it.
 
 use crate::base::limits::REPLICAS_MAX;
-use crate::base::position::{Offset, Position};
+use crate::base::position::Position;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{
@@ -165,8 +165,8 @@ fn wait_at_master(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::apart(Job::WaitAtMaster(Box::new(wait)), context.kept_request()))
 }
 
-/// What is in the append-only file here is waited for. What replicas have in theirs nobody tells
-/// yet, so that never comes.
+/// What is in the append-only file here is waited for, and in those of replicas on the wire:
+/// hosted ones have none.
 fn wait_aof(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if context.server.set.is_following() {
         return Err(Fault::Static(
@@ -191,11 +191,9 @@ fn wait_aof(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         ));
     }
     let offset = context.session.last_write;
-    let on = match (local, replicas) {
-        (_, 1..) => BlockOn::Time,
-        (0, _) => BlockOn::Offset(Condition::Streamed, Offset::ZERO),
-        _ => BlockOn::Offset(Condition::Durable, offset),
-    };
+    let replicas = usize::try_from(replicas).unwrap_or(0).min(REPLICAS_MAX + 1);
+    let condition = Condition::DurableAt { is_here: local == 1, replicas };
+    let on = BlockOn::Offset(condition, offset);
     Ok(Outcome::block(on, timeout, Resume::CountFsyncs(offset)))
 }
 

@@ -11,6 +11,8 @@ use crate::base::limits::BULK_BYTES_MAX;
 
 /// What the three bytes of the longest repetition become.
 const EXPANSION_MAX: usize = 264;
+/// So much is reserved for what is announced before it is there.
+const RESERVED_BYTES_MAX: usize = 1 << 10;
 const LITERAL_MAX: u8 = 0x1F;
 const LONG: u8 = 7;
 
@@ -20,7 +22,7 @@ pub fn decompress(packed: &[u8], len: usize) -> Result<Vec<u8>, Broken> {
     if !may_expand(packed.len(), len) {
         return Err(Broken);
     }
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(len.min(RESERVED_BYTES_MAX));
     let taken = decompress_more(packed, &mut out, len)?;
     if taken == packed.len() && out.len() == len { Ok(out) } else { Err(Broken) }
 }
@@ -72,10 +74,12 @@ fn repeat<'a>(out: &mut Vec<u8>, tag: u8, rest: &'a [u8]) -> Result<&'a [u8], Br
     let count = usize::from(tag >> 5) + extra + 2;
     let back = (usize::from(tag & LITERAL_MAX) << 8 | usize::from(low)) + 1;
     let from = out.len().checked_sub(back).ok_or(Broken)?;
-    match back < count {
-        // It repeats what it is just appending.
-        true => (from..from + count).for_each(|at| out.push(out[at])),
-        false => out.extend_from_within(from..from + count),
+    let mut left = count;
+    while left != 0 {
+        // It may repeat what it is just appending: each time there is twice as much of that.
+        let len = left.min(out.len() - from);
+        out.extend_from_within(from..from + len);
+        left -= len;
     }
     Ok(rest)
 }

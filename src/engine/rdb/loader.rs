@@ -17,8 +17,10 @@ use super::version::{CHECKSUM_SINCE, FILE_VERSION_MAX, VALKEY_VERSION};
 use super::{Checksum, FileFault, Reader, Why, form};
 use crate::base::limits::{ADOPTED_BYTES_MIN, DATABASES};
 use crate::base::time::WallMs;
+use crate::engine::table::Slot;
 use crate::engine::{Engine, Form, KeySlot, Value};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use triomphe::Arc;
 
 /// Bytes that are looked at together, at least.
@@ -28,6 +30,8 @@ const GATHERED_BYTES_MAX: usize = 1 << 20;
 /// Fields beside the keys that are kept, and the most bytes of each.
 const AUX_FIELDS_MAX: usize = 64;
 const AUX_BYTES_MAX: usize = 1 << 10;
+/// Keys whose places in the table are being fetched while what follows them is understood.
+const AHEAD: usize = 8;
 const MAGIC_BYTES: usize = 9;
 const CHECKSUM_BYTES: usize = 8;
 
@@ -40,6 +44,10 @@ pub struct LoadedFile {
     /// What stood beside the keys, as it was written: `redis-ver`, `repl-id` and so on. The first
     /// fields that are short.
     pub aux: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How many keys there are, and how many of them had expired.
+    pub keys: u64,
+    /// See [`LoadedFile::keys`].
+    pub expired: u64,
 }
 
 impl LoadedFile {
@@ -72,6 +80,13 @@ struct Entry {
     idle_s: u64,
 }
 
+/// A key on its way into the table, and where its value stands.
+struct OnItsWay {
+    slot: KeySlot,
+    db: usize,
+    at: u64,
+}
+
 /// The way of the bytes that have come.
 enum Step {
     /// So many have been understood.
@@ -98,6 +113,13 @@ pub struct Loader {
     at: u64,
     sum: Checksum,
     scratch: Vec<u8>,
+    /// Where the step at hand began.
+    step_at: u64,
+    on_their_way: VecDeque<OnItsWay>,
+    /// Where a key that was there before stands, and what it is.
+    duplicate: Option<(u64, Vec<u8>)>,
+    keys: u64,
+    expired: u64,
 }
 
 impl Loader {
@@ -116,6 +138,11 @@ impl Loader {
             at: 0,
             sum: Checksum::default(),
             scratch: Vec::new(),
+            step_at: 0,
+            on_their_way: VecDeque::with_capacity(AHEAD + 1),
+            duplicate: None,
+            keys: 0,
+            expired: 0,
         }
     }
 
@@ -172,10 +199,18 @@ impl Loader {
     pub fn finish(mut self) -> Result<LoadedFile, FileFault> {
         match &self.stage {
             Stage::Done => {
-                Ok(LoadedFile { engine: self.engine, version: self.version, aux: self.aux })
+                let Loader { engine, version, aux, keys, expired, .. } = self;
+                Ok(LoadedFile { engine, version, aux, keys, expired })
             }
             Stage::Failed(fault) => Err(FileFault::clone(fault)),
-            _ => Err(self.fail(Why::Truncated, self.held.len())),
+            _ => {
+                while !self.on_their_way.is_empty() {
+                    if let Err(why) = self.put_first() {
+                        return Err(self.fail(why, 0));
+                    }
+                }
+                Err(self.fail(Why::Truncated, self.held.len()))
+            }
         }
     }
 
@@ -183,7 +218,11 @@ impl Loader {
     #[cold]
     fn fail(&mut self, why: Why, ahead: usize) -> FileFault {
         let key = self.entry.is_open.then(|| self.entry.key.clone());
-        let fault = FileFault { why, at: self.at + ahead as u64, key };
+        let (at, key) = match self.duplicate.take() {
+            Some((at, key)) => (at, Some(key)),
+            None => (self.at + ahead as u64, key),
+        };
+        let fault = FileFault { why, at, key };
         self.stage = Stage::Failed(Box::new(fault.clone()));
         self.held = Vec::new();
         fault
@@ -195,6 +234,7 @@ impl Loader {
         let (mut taken, mut summed) = (0, 0);
         self.wanted = 0;
         let broken = loop {
+            self.step_at = self.at + taken as u64;
             match self.step(&held[taken..]) {
                 Ok(Step::Took(len)) => taken += len,
                 Ok(Step::Wants(len)) => {
@@ -317,6 +357,9 @@ impl Loader {
         }
         match opcode {
             opcode::EOF => {
+                while !self.on_their_way.is_empty() {
+                    self.put_first()?;
+                }
                 let has_sum = CHECKSUM_SINCE <= self.version;
                 self.stage = if has_sum { Stage::Checksum(0) } else { Stage::Done };
             }
@@ -444,11 +487,25 @@ impl Loader {
     fn put(&mut self, slot: KeySlot) -> Result<(), Why> {
         let idle_ms = self.entry.idle_s.saturating_mul(1000);
         slot.touch(WallMs(self.now.0.saturating_sub(idle_ms)));
-        if self.engine.space_mut(self.db).put(slot).is_some() {
-            return Err(Why::DuplicateKey);
+        if let Some(hash) = slot.hash() {
+            self.engine.space(self.db).table().prefetch(hash);
         }
+        self.on_their_way.push_back(OnItsWay { slot, db: self.db, at: self.step_at });
+        if AHEAD < self.on_their_way.len() {
+            self.put_first()?;
+        }
+        self.keys += 1;
+        self.expired += u64::from(self.entry.deadline.is_some_and(|it| it <= self.now));
         (self.entry.deadline, self.entry.idle_s, self.entry.is_open) = (None, 0, false);
         Ok(())
+    }
+
+    /// Puts the key that has been on its way for longest.
+    fn put_first(&mut self) -> Result<(), Why> {
+        let Some(OnItsWay { slot, db, at }) = self.on_their_way.pop_front() else { return Ok(()) };
+        let Some(old) = self.engine.space_mut(db).put(slot) else { return Ok(()) };
+        self.duplicate = Some((at, old.key().to_vec()));
+        Err(Why::DuplicateKey)
     }
 }
 

@@ -72,6 +72,8 @@ pub struct SnapshotWriter {
     sum: Checksum,
     /// Values that were kept for the walk, and are written.
     over: Vec<TakenEntry>,
+    /// Keys that are written.
+    keys: u64,
 }
 
 /// A value that is being written in steps.
@@ -106,6 +108,7 @@ impl SnapshotWriter {
             handed: 0,
             sum: Checksum::default(),
             over: Vec::new(),
+            keys: 0,
         }
     }
 
@@ -129,6 +132,11 @@ impl SnapshotWriter {
     /// Whether the whole file has been taken.
     pub fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Done) && self.handed == self.ready.len()
+    }
+
+    /// Keys that have been written so far.
+    pub fn keys(&self) -> u64 {
+        self.keys
     }
 
     /// Values that were kept for the walk and are not needed any more: dropping them may take long.
@@ -216,6 +224,7 @@ impl SnapshotWriter {
                 return false;
             }
             let Some(value) = self.large.pop_front() else { return true };
+            self.keys += 1;
             self.over.extend(value.kept);
             if self.large.is_empty() {
                 self.from = after(value.hash);
@@ -251,6 +260,7 @@ impl SnapshotWriter {
             }
             let head = |form: u8, out: &mut Writer| write_key(slot, form, out);
             save_behind(slot, &mut self.ready, head);
+            self.keys += 1;
         }
         self.from = match at {
             Some(at) if !self.large.is_empty() => u64::from(at),

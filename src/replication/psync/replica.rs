@@ -103,6 +103,8 @@ pub struct ReplicaLink {
     output: Vec<u8>,
     heard_at: MonoUs,
     next_ack: MonoUs,
+    /// What is in the append-only file here, if there is one.
+    on_disk: Option<Offset>,
 }
 
 impl ReplicaLink {
@@ -116,6 +118,7 @@ impl ReplicaLink {
             output: Vec::new(),
             heard_at: now,
             next_ack: now,
+            on_disk: None,
         };
         link.say(&[b"PING"]);
         link
@@ -176,11 +179,23 @@ impl ReplicaLink {
         }
     }
 
+    /// All before this is in the append-only file, for good; `None` where there is no such file.
+    /// The master is told with the next acknowledgement.
+    pub fn synced(&mut self, to: Option<Offset>) {
+        self.on_disk = to;
+    }
+
     /// The master asks what has been applied, or it should know now.
     pub fn acknowledge(&mut self, now: MonoUs) {
         let Stage::Stream(applied) = self.stage else { return };
         let digits = applied.to_string();
-        self.say(&[b"REPLCONF", b"ACK", digits.as_bytes()]);
+        match self.on_disk.map(|it| it.min(applied).to_string()) {
+            None => self.say(&[b"REPLCONF", b"ACK", digits.as_bytes()]),
+            Some(on_disk) => {
+                let on_disk = on_disk.as_bytes();
+                self.say(&[b"REPLCONF", b"ACK", digits.as_bytes(), b"FACK", on_disk]);
+            }
+        }
         self.next_ack = now.plus(ACK_EVERY);
     }
 

@@ -111,6 +111,21 @@ impl State {
         self.names.get(name).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
+    fn sync(&mut self, file: usize) -> io::Result<()> {
+        let fails = self.failing_syncs != 0;
+        self.failing_syncs = self.failing_syncs.saturating_sub(1);
+        let file = &mut self.files[file];
+        if fails {
+            file.lost.push(file.kept.len()..file.bytes.len());
+            return Err(io::Error::other("the disk has failed"));
+        }
+        file.kept = file.bytes.clone();
+        for lost in file.lost.clone() {
+            file.kept.get_mut(lost).unwrap_or_default().fill(0);
+        }
+        Ok(())
+    }
+
     fn change(&mut self, change: Change) {
         change.apply(&mut self.names);
         self.changes.push(change);
@@ -152,19 +167,7 @@ impl DiskFile for Open {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.0.0.lock();
-        let fails = state.failing_syncs != 0;
-        state.failing_syncs = state.failing_syncs.saturating_sub(1);
-        let file = &mut state.files[self.1];
-        if fails {
-            file.lost.push(file.kept.len()..file.bytes.len());
-            return Err(io::Error::other("the disk has failed"));
-        }
-        file.kept = file.bytes.clone();
-        for lost in file.lost.clone() {
-            file.kept.get_mut(lost).unwrap_or_default().fill(0);
-        }
-        Ok(())
+        self.0.0.lock().sync(self.1)
     }
 
     fn cut(&mut self, len: u64) -> io::Result<()> {
@@ -201,6 +204,12 @@ impl Disk for SimulatedDisk {
         state.files[file].bytes.truncate(len as usize);
         state.files[file].kept = state.files[file].bytes.clone();
         Ok(())
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        let mut state = self.0.lock();
+        let file = state.find(name)?;
+        state.sync(file)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -308,12 +308,12 @@ impl Caller {
         }
     }
 
-    /// WAITAOF's answer: in how many files this is here, and at replicas, of which nobody knows.
+    /// WAITAOF's answer: in how many files this is here, and at replicas.
     fn count_fsyncs(&mut self, offset: Offset, context: &BatchContext<'_, '_>) {
         let is_here = self.settings.set.disk.has_aof() && offset <= context.set.durable();
         self.replies.out.array(2);
         self.replies.out.int(i64::from(is_here));
-        self.replies.out.int(0);
+        self.replies.out.count(context.set.on_disk_at(offset));
     }
 }
 

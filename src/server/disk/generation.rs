@@ -15,6 +15,7 @@ use super::stream_part::StreamPart;
 use crate::node::ReplicaSet;
 use crate::persist::{AofNames, Part};
 use crate::runtime::disk::Disk;
+use crate::state::SaveProgress;
 use std::io;
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ pub struct Maker {
     pub names: AofNames,
     /// The numbers of the two.
     pub seqs: (u64, u64),
+    /// Who is told how far the base has come.
+    pub progress: Arc<SaveProgress>,
 }
 
 impl Maker {
@@ -66,7 +69,10 @@ impl Maker {
         let (at, db) = (cut.at(), cut.stream_db());
         let mut part = StreamPart::begin(set.clone(), id, at, db, disk, &temporary(incr))?;
         set.online_file(id);
-        let base_bytes = cut.write(disk, &temporary(base), || follow(&mut part))?;
+        let base_bytes = cut.write(disk, &temporary(base), || {
+            self.progress.set(cut.progress());
+            follow(&mut part)
+        })?;
         drop(cut);
         follow(&mut part)?;
         part.sync()?;

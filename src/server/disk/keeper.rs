@@ -174,6 +174,7 @@ impl Keeper {
             dir: self.store.dir.clone(),
             names: self.store.names.clone(),
             seqs: self.store.take_seqs(),
+            progress: self.server.persistence.progress.clone(),
         }
     }
 
@@ -182,6 +183,7 @@ impl Keeper {
         let Generation { base, base_bytes, incr, mut part } = made;
         // It may not lack what the old part has on disk.
         part.take_all()?;
+        let synced_at = clock::mono_now();
         part.sync()?;
         self.parts.lock().put_next(part)?;
         let manifest = self.store.manifest.replaced(base, incr);
@@ -193,7 +195,9 @@ impl Keeper {
         self.parts.lock().go_on_with_next();
         self.parts.tell_synced(clock::mono_now());
         self.bytes_before = base_bytes;
-        self.last_sync = clock::mono_now();
+        self.last_sync = synced_at;
+        // What the old part had to wait for is over.
+        self.again_at = synced_at;
         if let Err(why) = self.store.delete_history() {
             log::warn!("event=aof-history-kept why={why}");
         }
@@ -305,7 +309,8 @@ impl Keeper {
             log::warn!("event=late-fsync us={us}");
         }
         let bytes = synced?;
-        self.last_sync = now;
+        // What has come since it began may be in memory alone.
+        self.last_sync = began;
         self.group.synced(bytes, us, now);
         self.parts.tell_synced(now);
         Ok(())
@@ -364,8 +369,9 @@ impl Keeper {
                 log::error!("event=aof-rewrite-failed why={why}");
                 let now = clock::mono_now();
                 self.rewrite_again_at = now.plus(REWRITE_AGAIN_AFTER);
-                self.again_at = now.plus(AGAIN_AFTER);
+                // A part that is sound goes on being written: replies go on, too.
                 if !self.parts.has_part() {
+                    self.again_at = now.plus(AGAIN_AFTER);
                     self.server.persistence.status().aof.trouble = Some(why.to_string());
                     self.server.settle_disk_trouble();
                 }

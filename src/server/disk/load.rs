@@ -21,6 +21,8 @@ struct Loaded {
     position: Option<Position>,
     tail: (Offset, Vec<u8>),
     db: usize,
+    /// Keys of the snapshot, and how many of them had expired.
+    keys: (u64, u64),
 }
 
 /// Loads what there is and puts it in its place. Answers whether there was anything. `Err` says
@@ -38,14 +40,14 @@ pub fn load(server: &Server, store: &Store) -> Result<bool, String> {
             load_aof(server, store, &names)?
         }
     };
-    let keys = keys_of(&loaded.engine);
+    let (keys, of_snapshot) = (keys_of(&loaded.engine), loaded.keys);
     server.set.begin_with(restored(loaded, settings.set.master.is_some()));
     let us = clock::mono_now().since(began);
     let at = server.set.position();
     log::info!("event=loaded keys={keys} position={at} us={us}");
     let changes = server.changes();
     let mut status = server.persistence.status();
-    status.keys_loaded = keys;
+    status.load_ended(of_snapshot);
     // What was loaded has been saved.
     status.save.changes = changes;
     Ok(true)
@@ -58,7 +60,7 @@ fn keys_of(engine: &Engine) -> u64 {
 /// A master begins a history of its own, which shares the old one up to here: some of what it had
 /// said may have been lost. A replica goes on with that of its master.
 fn restored(loaded: Loaded, follows: bool) -> Restored {
-    let Loaded { engine, position, tail, db } = loaded;
+    let Loaded { engine, position, tail, db, .. } = loaded;
     let Some(position) = position else {
         let history = ReplicationHistory::new(new_replid());
         let tail = (Offset::ZERO, Vec::new());
@@ -118,7 +120,12 @@ fn load_snapshot(server: &Server, store: &Store, name: &str) -> Result<Loaded, S
     begin(server, store, &[name.to_owned()]);
     let mut loader = Loader::new(server.set.new_engine(), clock::wall_now());
     each_piece(server, store, name, |piece| {
-        loader.feed(piece).map(drop).map_err(|it| it.to_string())
+        let taken = loader.feed(piece).map_err(|it| it.to_string())?;
+        if taken < piece.len() {
+            // It may be a damaged byte that says the end is here.
+            return Err(format!("bytes follow its end at byte {}", loader.at()));
+        }
+        Ok(())
     })?;
     let dir = &server.settings().set.disk.dir;
     let file = loader.finish().map_err(|why| format!("{dir}/{name}: {why}"))?;
@@ -126,7 +133,8 @@ fn load_snapshot(server: &Server, store: &Store, name: &str) -> Result<Loaded, S
     let db = file.aux("repl-stream-db").and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());
     let db = db.filter(|it| *it < crate::base::limits::DATABASES).unwrap_or(0);
     let tail = (position.map_or(Offset::ZERO, |it| it.offset), Vec::new());
-    Ok(Loaded { engine: file.engine, position, tail, db })
+    let keys = (file.keys, file.expired);
+    Ok(Loaded { engine: file.engine, position, tail, db, keys })
 }
 
 fn load_aof(server: &Server, store: &Store, names: &[String]) -> Result<Loaded, String> {
@@ -139,6 +147,9 @@ fn load_aof(server: &Server, store: &Store, names: &[String]) -> Result<Loaded, 
         replay.begin_file();
         each_piece(server, store, name, |piece| replay.feed(piece).map_err(|it| it.to_string()))?;
         let path = format!("{}/{name}", disk.dir);
+        if name.ends_with(".rdb") && store.disk.len(name).is_ok_and(|it| it == 0) {
+            return Err(format!("{path}: it should hold a snapshot, and is empty at byte 0"));
+        }
         let end = replay.end_file().map_err(|why| format!("{path}: {why}"))?;
         let AofEnd::Torn(byte) = end else { continue };
         if at + 1 < names.len() {
@@ -155,11 +166,21 @@ fn load_aof(server: &Server, store: &Store, names: &[String]) -> Result<Loaded, 
         let cut = store.disk.truncate(name, byte);
         cut.map_err(|why| format!("{path}: it cannot be cut at byte {byte}: {why}"))?;
     }
+    for name in names {
+        // A process that was killed may not have done it; what is written from here on stands on
+        // that, and may not outlive it.
+        let synced = store.disk.sync(name);
+        synced.map_err(|why| format!("{}/{name}: it cannot be synced: {why}", disk.dir))?;
+    }
     let replayed = replay.finish();
     Ok(Loaded {
         engine: replayed.engine,
         position: replayed.position,
         tail: replayed.tail,
         db: replayed.db,
+        keys: replayed.keys,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,11 @@ impl Cut {
         self.0.snapshot().stream_db()
     }
 
+    /// How many of its keys are written, and how many there are.
+    pub fn progress(&self) -> (u64, u64) {
+        self.0.snapshot().progress()
+    }
+
     /// Writes the keys into a new file, which is whole and on disk afterwards. Answers how many
     /// bytes it has. `between` is called between pieces.
     pub fn write(
@@ -114,7 +119,12 @@ fn write(
     temporary: &str,
 ) -> io::Result<(Position, u64)> {
     let cut = Cut::of(&server.set, None);
-    let len = cut.write(disk, temporary, || Ok(()))?;
+    let progress = &server.persistence.progress;
+    progress.set(cut.progress());
+    let len = cut.write(disk, temporary, || {
+        progress.set(cut.progress());
+        Ok(())
+    })?;
     disk.rename(temporary, name)?;
     disk.sync_dir(".")?;
     Ok((cut.at(), len))

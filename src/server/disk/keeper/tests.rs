@@ -1,6 +1,8 @@
 //! What a crash of the machine leaves of what was on disk, whatever was at work, and what a disk
 //! that fails does to whoever writes.
 
+mod everysec;
+
 use super::*;
 use crate::base::position::Offset;
 use crate::base::random::Random;
