@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use support::on_disk::{
-    ALWAYS, AOF, Dir, check_all, config, field, fill, ours, redis_on, refused, rewrite,
-    until_loaded, valkey_on,
+    ALWAYS, AOF, Dir, check_all, check_killed, config, field, fill, ours, redis_on, refused,
+    rewrite, until_loaded, valkey_on,
 };
 use support::{
     Server, Wire, furnish, hold_the_same, info_field, ok, starts, until, until_caught_up, words,
@@ -162,7 +162,7 @@ fn survives_kills(policy: &str) {
         }
         pipelined.send(&vec![push("y"); 50]);
         server.crash();
-        check_all(&dir.copy());
+        check_killed(&dir.copy());
     }
 }
 

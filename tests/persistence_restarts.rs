@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::Duration;
 use support::on_disk::{
-    ALWAYS, AOF, Dir, check_all, config, field, fill, ours, redis_on, until_loaded, valkey_on,
+    ALWAYS, AOF, Dir, check_killed, config, field, fill, ours, redis_on, until_loaded, valkey_on,
 };
 use support::{Server, Wire, hold_the_same, info_field, ok, starts, until, until_caught_up, words};
 
@@ -228,7 +228,7 @@ fn files_are_sound_whenever_the_process_was_killed() {
         let told = load.end();
         // With `everysec` a reply does not say that it is in the file.
         answered = if fsync == ALWAYS { told } else { vec![0; CLIENTS as usize] };
-        check_all(&dir);
+        check_killed(&dir);
     }
     let files = dir.copy();
     let (ours, redis) = (ours(&dir, AOF), redis_on(&files, &["--appendonly", "yes"]));

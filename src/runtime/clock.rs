@@ -1,8 +1,10 @@
 //! The clocks, and the machine's randomness.
 
+use crate::IS_SIMULATED;
 use crate::base::time::{Clock, MonoUs, WallMs};
+use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The machine's clocks.
@@ -18,8 +20,29 @@ impl Clock for SystemClock {
     }
 }
 
+/// A clock that goes on when a simulation says so.
+pub type SimulatedClock = Arc<dyn Clock + Send + Sync>;
+
+thread_local! {
+    static SIMULATED: RefCell<Option<SimulatedClock>> = const { RefCell::new(None) };
+}
+
+/// The calling thread goes by this clock from here on: of the simulator alone.
+pub fn simulate(clock: Option<SimulatedClock>) {
+    SIMULATED.set(clock);
+}
+
+/// The clock that the calling thread goes by, if it is not the machine's.
+#[inline(always)]
+pub fn simulated() -> Option<SimulatedClock> {
+    if IS_SIMULATED { SIMULATED.with_borrow(Option::clone) } else { None }
+}
+
 /// Milliseconds since 1970.
 pub fn wall_now() -> WallMs {
+    if let Some(clock) = simulated() {
+        return clock.wall_now();
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     WallMs(since.as_millis() as u64)
 }
@@ -36,6 +59,9 @@ pub fn mono_now() -> MonoUs {
 
 /// Nanoseconds since the first look at this clock: service times.
 pub fn mono_ns() -> u64 {
+    if let Some(clock) = simulated() {
+        return clock.mono_ns();
+    }
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }

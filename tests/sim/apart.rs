@@ -3,6 +3,7 @@
 
 use entourage::base::lowered::{lower_long_elements, lower_long_waiting};
 use entourage::base::planted::{plant, planted};
+use entourage::runtime::clock;
 use entourage::runtime::steps::{Step, at_each};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -34,12 +35,13 @@ impl<T: Send + 'static> Apart<T> {
     pub fn new(work: impl FnOnce() -> T + Send + 'static) -> Apart<T> {
         let (go, may_go) = sync_channel(1);
         let (tell, told) = sync_channel(1);
-        let fault = planted();
+        let (fault, clock) = (planted(), clock::simulated());
         let thread = thread::spawn(move || {
             if may_go.recv().is_err() {
                 return;
             }
             plant(fault);
+            clock::simulate(clock);
             lower_long_elements(LONG_ELEMENTS);
             let tell_step = tell.clone();
             at_each(move |step| {

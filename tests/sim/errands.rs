@@ -80,7 +80,7 @@ impl World {
     pub fn begin_long(&mut self, at: usize, mut peer: Peer) {
         let (server, clock) = (self.server.clone(), self.clock.clone());
         let (seed, writes) = (self.random.bits(), 1 + self.random.below(9) as usize);
-        let (id, before) = (peer.id(), self.before());
+        let (id, before) = (peer.id(), Before { is_apart: true, ..self.before() });
         self.tell(format!("client {id} works long"));
         let apart = Apart::new(move || {
             let mut scratch = WorkerScratch::new(peer.worker, seed);

@@ -162,7 +162,9 @@ impl World {
             }
             What::Watch { keys } => {
                 let (since, replid) = (before.last, before.replid);
-                peer.watching.push(Watching { keys: keys.clone(), since, replid });
+                let since_at_most = if before.is_apart { self.ledger.last() } else { since };
+                let keys = keys.clone();
+                peer.watching.push(Watching { keys, since, since_at_most, replid });
                 frame.is_ok()
             }
             What::Unwatch => {
@@ -313,6 +315,14 @@ impl World {
             let id = peer.id();
             let what = format!("client {id} at {level} saw {saw} of {must_see} in k{}", key.1);
             self.find(Checker::Stale, what);
+            let last = peer.shell.connection.caller.session.last;
+            self.tell(format!("  its last reply: {last:?}"));
+            let now = self.clock.mono_now();
+            let set = self.set().clone();
+            for it in set.members() {
+                let (name, applied, behind_us) = (&it.name, it.applied(), set.behind_us(it, now));
+                self.tell(format!("  {name} {} has {applied}, {behind_us} us behind", it.flags()));
+            }
         }
         peer.seen = peer.seen.max(saw);
         self.count("reads");
@@ -390,7 +400,7 @@ impl World {
 
     fn has_changed_by_others(&self, watching: &Watching, before: u64, id: u64) -> bool {
         watching.keys.iter().any(|key| {
-            let mut writes = self.ledger.between(*key, watching.since, before);
+            let mut writes = self.ledger.between(*key, watching.since_at_most, before);
             writes.any(|it| self.owners.get(&it.number) != Some(&id))
         })
     }

@@ -13,8 +13,11 @@ use std::collections::BTreeMap;
 /// Keys that a client watches, as of when.
 pub struct Watching {
     pub keys: Vec<Key>,
-    /// The last write of all before that.
+    /// The last write of all before that, and the last one that may have been before it: others go
+    /// on while a request is served apart.
     pub since: u64,
+    /// See [`Watching::since`].
+    pub since_at_most: u64,
     pub replid: ReplId,
 }
 

@@ -21,7 +21,7 @@ use entourage::config::Config;
 use entourage::engine::Thresholds;
 use entourage::node::{MemberFlags, ReplicaSet};
 use entourage::replication::FollowerState;
-use entourage::runtime::stream;
+use entourage::runtime::{clock, stream};
 use entourage::server::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
 use entourage::session::TokenSigner;
 use entourage::state::{Client, Message, ProcessInfo, ReadText, Server};
@@ -60,6 +60,8 @@ pub struct AtWork {
 
 /// What a connection's others look like before it handles an event.
 pub struct Before {
+    /// The event is handled on a thread of its own, while others go on.
+    pub is_apart: bool,
     /// The last write, and the time.
     pub last: u64,
     pub at: u64,
@@ -131,6 +133,8 @@ simulation!(World);
 impl World {
     pub fn new(seed: u64) -> World {
         serve_only();
+        let clock = Arc::new(VirtualClock::new());
+        clock::simulate(Some(clock.clone()));
         let mut random = Random::new(seed);
         let replicas = 1 + random.below(3) as usize;
         let ladders = [(); 2].map(|()| LADDERS[random.below(LADDERS.len() as u64) as usize]);
@@ -155,7 +159,7 @@ impl World {
             Server::new(Arc::new(set), WORKERS, first, birth, signer, Some(Box::new(source)));
         World {
             server: Arc::new(server),
-            clock: Arc::new(VirtualClock::new()),
+            clock,
             seed,
             steps: 0,
             random,
@@ -236,10 +240,8 @@ impl World {
     fn look_at_states(&mut self) {
         let set = self.set().clone();
         for member in set.members() {
-            let flags = member.state().flags();
-            self.count(if flags.is_empty() { "member: ok" } else { "member: not ok" });
             for (flag, name) in MEMBER_STATES {
-                if flags.contains(*flag) {
+                if member.is(*flag) {
                     self.count(name);
                 }
             }
@@ -517,6 +519,7 @@ impl World {
             (it.id(), it.shell.blocked_on(), mailbox.has_messages())
         };
         Before {
+            is_apart: false,
             last: self.ledger.last(),
             at: now,
             replid: self.set().history().replid,

@@ -16,6 +16,7 @@ impl World {
     pub fn step(&mut self) {
         let us = self.random.below(20_000);
         self.now = self.now.plus(Duration::from_micros(us));
+        self.clock.advance_to(self.now);
         match self.below(100) {
             0..20 => self.write_somewhere(),
             20..70 => self.work_somewhere(),

@@ -1,5 +1,6 @@
 //! The sets, their links and the clients of one seed, step by step.
 
+use super::super::clock::VirtualClock;
 use super::super::finding::{Checker, Finding};
 use super::super::runs::simulation;
 use super::clients::Client;
@@ -14,7 +15,9 @@ use entourage::base::remote_address::RemoteAddress;
 use entourage::base::time::{MonoUs, WallMs};
 use entourage::node::{RemoteMaster, ReplicaSet};
 use entourage::replication::LinkFault;
+use entourage::runtime::clock;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 const SETS: usize = 3;
@@ -41,6 +44,8 @@ pub struct World {
     pub steps: u64,
     pub random: Random,
     pub now: MonoUs,
+    /// What goes on with it.
+    pub clock: Arc<VirtualClock>,
     pub nodes: Vec<Node>,
     pub links: Vec<Link>,
     pub clients: Vec<Client>,
@@ -57,6 +62,8 @@ simulation!(World);
 impl World {
     pub fn new(seed: u64) -> World {
         let mut random = Random::new(seed);
+        let clock = Arc::new(VirtualClock::new());
+        clock::simulate(Some(clock.clone()));
         let is_steady = random.below(3) == 0;
         let node = |it: u64| Node {
             set: new_set((seed + it) as usize % 3, seed + it),
@@ -71,6 +78,7 @@ impl World {
             steps: 0,
             random,
             now: MonoUs(1000),
+            clock,
             links: Vec::new(),
             clients: (0..CLIENTS).map(|_| Client::default()).collect(),
             ledger: Ledger::new(SETS),
