@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 const SEEDS: u64 = 1000;
 const STEPS: usize = 2500;
 /// A planted fault must be found within this many seeds.
-const PLANTED_SEEDS: u64 = 1000;
+const PLANTED_SEEDS: u64 = 3000;
 
 fn seeds() -> RangeInclusive<u64> {
     match std::env::var("SIM_SEED").ok().and_then(|it| it.parse().ok()) {
