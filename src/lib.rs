@@ -47,8 +47,8 @@ pub mod server;
 pub mod cli;
 
 /// Whether the simulator drives this build: faults can be planted then, and long work stops at each
-/// step. A constant, so that nothing of that is left in the product. `tests/sim/example.rs` is a root of
-/// its own that says so, too.
+/// step. A constant, so that nothing of that is left in the product. `tests/sim/example.rs` is a
+/// root of its own that says so, too.
 pub const IS_SIMULATED: bool = cfg!(test);
 
 // The simulator is compiled into the library's own tests; it names the library as any other program

@@ -1,5 +1,5 @@
-//! Faults that the simulator plants to prove that it would find them. Outside the simulator there are none:
-//! the question is a constant there, and nothing of it remains.
+//! Faults that the simulator plants to prove that it would find them. Outside the simulator there
+//! are none: the question is a constant there, and nothing of it remains.
 
 use crate::IS_SIMULATED;
 use std::cell::Cell;
@@ -12,7 +12,8 @@ macro_rules! faults {
 
         /// The fault of this name.
         pub fn named(name: &str) -> Option<Planted> {
-            [$((stringify!($name), Planted::$name)),*].into_iter().find(|it| it.0 == name).map(|it| it.1)
+            let mut all = [$((stringify!($name), Planted::$name)),*].into_iter();
+            all.find(|it| it.0 == name).map(|it| it.1)
         }
     };
 }

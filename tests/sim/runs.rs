@@ -83,16 +83,17 @@ pub fn count_without_findings<S: Simulation>(
     run: impl Fn(u64) -> S,
     shows_trace: bool,
 ) -> HashMap<&'static str, u64> {
-    let mut counts: HashMap<&str, u64> = HashMap::new();
+    let (mut counts, mut steps) = (HashMap::<&str, u64>::new(), 0);
     for seed in seeds {
         let simulation = run(seed);
         if shows_trace {
             simulation.trace().iter().for_each(|it| println!("{it}"));
         }
         assert_eq!(simulation.findings(), [], "replay with SIM_SEED={seed}");
+        steps += simulation.steps();
         simulation.counts().iter().for_each(|it| *counts.entry(it.0).or_default() += it.1);
     }
-    println!("{counts:?}");
+    println!("{steps} steps: {counts:?}");
     counts
 }
 

@@ -1,7 +1,8 @@
 //! What the simulation must find, and must not.
 
 use super::finding::{Checker, Finding};
-use super::runs::{count_without_findings, must_have_happened, run_to_end, set_quiet};
+use super::runs::{count_without_findings, must_have_happened, run_steps, run_to_end, set_quiet};
+use super::shrink::shrink;
 use super::world::World;
 use entourage::base::planted::{Planted, plant};
 use std::ops::RangeInclusive;
@@ -65,6 +66,25 @@ fn the_same_seed_gives_the_same_trace() {
         assert_eq!(run(seed).trace, run(seed).trace);
     }
     assert_ne!(run(7).trace, run(8).trace);
+}
+
+#[test]
+fn a_finding_is_shrunk_to_the_steps_that_it_needs() {
+    let finds = |checker: Checker, steps: &[u64]| {
+        let run = run_steps(World::new(1), steps.iter().copied());
+        run.findings.first().is_some_and(|it| it.checker == checker)
+    };
+    plant(Some(Planted::AckCountedTwice));
+    let (found, checker) = (run(1), Checker::WaitCount);
+    let steps = shrink(|| World::new(1), found.steps, checker);
+    let still_finds = finds(checker, &steps);
+    let is_least = (0..steps.len()).all(|at| {
+        let mut without = steps.clone();
+        without.remove(at);
+        !finds(checker, &without)
+    });
+    plant(None);
+    assert!(still_finds && is_least && steps.len() < 100, "{steps:?}");
 }
 
 /// Every fault that is planted, and who finds it.
