@@ -44,6 +44,7 @@ pub mod config;
 pub mod state;
 pub mod commands;
 pub mod server;
+pub mod load;
 pub mod cli;
 
 // The simulator is compiled into the library's own tests, so that faults can be planted in what it
