@@ -64,6 +64,12 @@ struct Cli {
     serve: Serve,
 }
 
+const LOAD_EXAMPLES: &str = "Examples:\n  \
+                             entourage load\n  \
+                             entourage load --scenario cache --duration 30s\n  \
+                             entourage load --scenario ycsb-a --check all --report load.html\n  \
+                             entourage load --command \"1 INCR {key}\" --rate 5000";
+
 #[derive(Subcommand)]
 enum Verb {
     /// Serve clients; what happens without a subcommand, too
@@ -90,13 +96,9 @@ enum Verb {
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         truncate_to: Option<u64>,
     },
-    /// Load a server, measure it, and check what it promises: exit code 0 when all is well, 1 when a
-    /// check is violated, 2 when the load could not be begun
-    #[command(after_help = "Examples:\n  \
-                            entourage load\n  \
-                            entourage load --scenario cache --target 127.0.0.1:6380 --duration 30s\n  \
-                            entourage load --scenario ycsb-a --check all --report load.html\n  \
-                            entourage load --command \"1 INCR {key}\" --rate 5000 --connections 20")]
+    /// Load a server, measure it, and check what it promises: exit code 0 when all is well, 1 when
+    /// a check is violated, 2 when the load could not be begun
+    #[command(after_help = LOAD_EXAMPLES)]
     Load(Box<load::Flags>),
     /// Write the reference of all settings, in Markdown
     #[command(hide = true)]

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use support::{Server, until};
+use support::{Server, info_field, until};
 
 const SCENARIOS: [&str; 12] = [
     "session-store",
@@ -27,7 +27,13 @@ const SCENARIOS: [&str; 12] = [
 fn load(server: &Server, flags: &[&str]) -> Output {
     let target = format!("127.0.0.1:{}", server.port());
     let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
-    command.args(["load", "--quiet", "--warmup", "100ms", "--target", &target]).args(flags);
+    command.args(["load", "--quiet"]).args(flags);
+    if !flags.contains(&"--warmup") {
+        command.args(["--warmup", "100ms"]);
+    }
+    if !flags.contains(&"--target") {
+        command.args(["--target", &target]);
+    }
     command.output().expect("it runs")
 }
 
@@ -60,8 +66,8 @@ fn redis_with_replica() -> [Server; 2] {
     let master = Server::redis(&["--repl-diskless-sync-delay", "0"]);
     let replica = Server::redis(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
     until("the replica to be online", || {
-        let info = format!("{:?}", replica.dial().ask("INFO replication"));
-        info.contains("master_link_status:up").then_some(())
+        let status = info_field(&mut replica.dial(), "replication", "master_link_status");
+        (status.as_deref() == Some("up")).then_some(())
     });
     [master, replica]
 }
@@ -178,7 +184,7 @@ fn what_happens_to_members_is_seen_and_survived() {
 
 #[test]
 fn an_open_loop_keeps_its_rate_and_tells_of_a_stall() {
-    let server = Server::redis(&[]);
+    let server = Server::redis(&["--enable-debug-command", "yes"]);
     let pauses = std::thread::scope(|scope| {
         let port = server.port();
         scope.spawn(move || {
@@ -214,9 +220,7 @@ fn results_are_files_that_others_read() {
         ["--hdr", &paths[1]],
         ["--report", &paths[2]],
     ];
-    let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
-    let output = command.args(["load", "--quiet", "--warmup", "0s"]).args(flags.concat());
-    let output = output.output().expect("it runs");
+    let output = load(&server, &flags.concat());
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     let json: serde_json::Value = serde_json::from_str(&taken(&json)).expect("it is JSON");
     assert_eq!(json["all"]["requests"].as_u64(), Some(2000));
@@ -237,4 +241,53 @@ fn a_target_does_not_differ_from_itself_by_much() {
     let line = text.lines().find(|it| it.starts_with("requests per second "));
     let ratio = line.and_then(|it| it.split_whitespace().nth(3)?.parse::<f64>().ok());
     assert!(ratio.is_some_and(|it| (0.5..2.0).contains(&it)), "{text}");
+}
+
+/// The blocks of a language in the guide's page.
+fn blocks(language: &str) -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/docs/load.md");
+    let page = fs::read_to_string(path).expect("the page is there");
+    let open = format!("```{language}\n");
+    let behind = page.split(&open).skip(1);
+    behind.map(|it| it.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn every_command_of_the_guide_runs() {
+    let (ours, [master, replica]) = (Server::entourage(&[]), redis_with_replica());
+    ours.disconnects_replicas();
+    let dir = file("guide");
+    fs::create_dir_all(&dir).expect("a directory can be made");
+    let mut count = 0;
+    for line in blocks("sh").iter().flat_map(|it| it.lines()) {
+        let is_pair = line.contains("6380");
+        let port = if is_pair { master.port() } else { ours.port() }.to_string();
+        let mut words = line.replace("6380", &replica.port().to_string()).replace("6379", &port);
+        for seconds in ["3s", "4s", "5s"] {
+            words = words.replace(&format!("--duration {seconds}"), "--duration 400ms");
+        }
+        words = words.replace("\"1s ", "\"100ms ").replace("\"2s ", "\"200ms ");
+        if !words.contains("--duration") {
+            words += " --duration 400ms";
+        }
+        if !words.contains("--target") {
+            words += &format!(" --target 127.0.0.1:{port}");
+        }
+        let script = format!("entourage() {{ \"$0\" \"$@\" --warmup 50ms; }}\n{words}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_entourage")]).current_dir(&dir);
+        let output = command.output().expect("it runs");
+        let may_violate = is_pair || line.contains("eventual");
+        let is_right = output.status.code().is_some_and(|it| it == 0 || may_violate && it == 1);
+        assert!(is_right, "{line}: {}", shown(&output));
+        count += 1;
+    }
+    assert!(8 <= count, "{count} commands");
+    let scenario = dir.join("mine.toml");
+    fs::write(&scenario, &blocks("ini")[0]).expect("a file can be written");
+    let path = scenario.display().to_string();
+    let flags = ["--scenario", &path, "--phase", "step 500 400ms", "--fault", "100ms pause n2"];
+    let output = load(&ours, &flags);
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let _ = fs::remove_dir_all(&dir);
 }

@@ -1,4 +1,4 @@
-//! A connection that asks one thing at a time and waits: greetings, faults, what is read at the end.
+//! A connection that asks one thing at a time and waits: for greetings, faults, and final values.
 
 use crate::resp::ReplyScanner;
 use crate::runtime::clock;

@@ -30,9 +30,9 @@ pub fn ready(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scenario::Scenario;
-    use super::super::settings::Settings;
     use super::*;
+    use crate::load::scenario::Scenario;
+    use crate::load::settings::Settings;
 
     #[test]
     fn ready_scenarios_are_sound() {

@@ -97,8 +97,8 @@ pub struct Settings {
     #[arg(long, value_name = "LEVEL")]
     pub level: Option<String>,
     /// Check while loading: read-your-writes, monotonic-reads, monotonic-writes,
-    /// writes-follow-reads, no-lost-write, no-lost-confirmed-write, linearizable, staleness; several
-    /// with commas between, all or none [default: none]
+    /// writes-follow-reads, no-lost-write, no-lost-confirmed-write, linearizable, staleness; commas
+    /// between several, all or none [default: none]
     #[arg(long, value_name = "CHECKS")]
     pub check: Option<String>,
     /// Send WAIT for so many replicas behind writes, which are confirmed then [default: 0]

@@ -294,7 +294,7 @@ impl<'s> Thread<'s> {
                 // It comes back with its connections.
                 continue;
             }
-            if !self.may_send() {
+            if !self.may_send(due) {
                 break;
             }
             self.send_next(client as usize, due, now);
@@ -304,9 +304,9 @@ impl<'s> Thread<'s> {
         sleep
     }
 
-    /// Whether the count of requests leaves one.
-    fn may_send(&mut self) -> bool {
-        if self.scenario.count == 0 {
+    /// Whether the count of requests, those of the warm-up apart, leaves one.
+    fn may_send(&mut self, intended: u64) -> bool {
+        if self.scenario.count == 0 || intended < self.measured_from {
             return true;
         }
         let may = 0 < self.shared.left.fetch_sub(1, Relaxed);
@@ -320,7 +320,7 @@ impl<'s> Thread<'s> {
             return;
         }
         for _ in 0..self.scenario.depth {
-            if !self.may_send() {
+            if !self.may_send(now) {
                 return;
             }
             self.send_next(client, now, now);

@@ -2,7 +2,6 @@
 
 use crate::load::measure::{Point, Totals};
 use hdrhistogram::Histogram;
-use plotters::coord::Shift;
 use plotters::prelude::*;
 use std::error::Error;
 
@@ -34,7 +33,7 @@ pub struct Mark {
     pub text: String,
 }
 
-type Area<'s> = DrawingArea<SVGBackend<'s>, Shift>;
+type Builder<'a, 'b, 's> = ChartBuilder<'a, 'b, SVGBackend<'s>>;
 type Drawn = Result<(), Box<dyn Error>>;
 
 /// Latency in ms by percentile; the axis is stretched towards 100 %.
@@ -60,15 +59,11 @@ pub fn by_percentile(all: &[(String, &Histogram<u64>)]) -> String {
         50 => "99.999 %".to_owned(),
         _ => String::new(),
     };
-    draw(|area| {
+    draw(|builder| {
         let x_max = last(&series, |it| it.0).max(1.0);
         let (low, high) = (first(&series).max(1e-3), last(&series, |it| it.1).max(1e-2));
         let y = (low * 0.8..high * 1.2).log_scale();
-        let mut chart = ChartBuilder::on(area)
-            .margin(10)
-            .x_label_area_size(30)
-            .y_label_area_size(70)
-            .build_cartesian_2d(0.0..x_max, y)?;
+        let mut chart = builder.build_cartesian_2d(0.0..x_max, y)?;
         let mut mesh = chart.configure_mesh();
         let x_label = |at: &f64| label(*at);
         mesh.x_label_formatter(&x_label).x_labels(6).y_desc("ms").light_line_style(WHITE).draw()?;
@@ -91,14 +86,10 @@ pub fn by_percentile(all: &[(String, &Histogram<u64>)]) -> String {
 
 /// Values over time.
 pub fn over_time(unit: &str, series: &[Series], marks: &[Mark]) -> String {
-    draw(|area| {
+    draw(|builder| {
         let x_max = last(series, |it| it.0).max(1.0);
         let y_max = last(series, |it| it.1).max(1e-3) * 1.1;
-        let mut chart = ChartBuilder::on(area)
-            .margin(10)
-            .x_label_area_size(30)
-            .y_label_area_size(70)
-            .build_cartesian_2d(0.0..x_max, 0.0..y_max)?;
+        let mut chart = builder.build_cartesian_2d(0.0..x_max, 0.0..y_max)?;
         let mut mesh = chart.configure_mesh();
         mesh.x_desc("s").y_desc(unit).light_line_style(WHITE).draw()?;
         for mark in marks {
@@ -154,11 +145,12 @@ fn first(series: &[Series]) -> f64 {
 }
 
 /// What is drawn, or a word on why it is not.
-fn draw(with: impl FnOnce(&Area<'_>) -> Drawn) -> String {
+fn draw(with: impl FnOnce(&mut Builder<'_, '_, '_>) -> Drawn) -> String {
     let mut svg = String::new();
     let drawn = {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        with(&area).and_then(|()| Ok(area.present()?))
+        with(ChartBuilder::on(&area).margin(10).x_label_area_size(30).y_label_area_size(70))
+            .and_then(|()| Ok(area.present()?))
     };
     match drawn {
         Ok(()) => svg,
