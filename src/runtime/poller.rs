@@ -62,7 +62,7 @@ impl Poller {
         }
         let mut events = [const { MaybeUninit::<epoll::Event>::uninit() }; EVENTS_MAX];
         match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
-            Ok((events, _)) => ready.extend(events.iter().map(|it| ready_of(it))),
+            Ok((events, _)) => ready.extend(events.iter().map(ready_of)),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
