@@ -1,6 +1,7 @@
 //! The command line: what to do, and the flags that win over the file.
 
 use crate::config::{Checked, Outside, Overrides};
+use crate::load;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub enum Invocation {
         /// What was written after this time is cut off, in s since 1970.
         until_s: Option<u64>,
     },
+    /// Load a server, and check what it promises.
+    Load(Box<load::Flags>),
     /// Write the reference of the configuration.
     ConfigReference,
     /// Write the reference of all commands.
@@ -61,6 +64,12 @@ struct Cli {
     serve: Serve,
 }
 
+const LOAD_EXAMPLES: &str = "Examples:\n  \
+                             entourage load\n  \
+                             entourage load --scenario cache --duration 30s\n  \
+                             entourage load --scenario ycsb-a --check all --report load.html\n  \
+                             entourage load --command \"1 INCR {key}\" --rate 5000";
+
 #[derive(Subcommand)]
 enum Verb {
     /// Serve clients; what happens without a subcommand, too
@@ -87,6 +96,10 @@ enum Verb {
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         truncate_to: Option<u64>,
     },
+    /// Load a server, measure it, and check what it promises: exit code 0 when all is well, 1 when
+    /// a check is violated, 2 when the load could not be begun
+    #[command(after_help = LOAD_EXAMPLES)]
+    Load(Box<load::Flags>),
     /// Write the reference of all settings, in Markdown
     #[command(hide = true)]
     ConfigReference,
@@ -143,6 +156,7 @@ where
         Some(Verb::CheckAof { file, fix, truncate_to }) => {
             Invocation::CheckAof { file, fixes: fix, until_s: truncate_to }
         }
+        Some(Verb::Load(flags)) => Invocation::Load(flags),
         Some(Verb::ConfigReference) => Invocation::ConfigReference,
         Some(Verb::CommandReference) => Invocation::CommandReference,
         Some(Verb::Serve(serve)) => (*serve).into(),
@@ -206,6 +220,7 @@ impl Invocation {
             Invocation::Serve { file, flags } => Checked::read(file.as_deref(), flags, outside),
             Invocation::Check { file, .. } => Checked::read(Some(file), &Overrides::NONE, outside),
             Invocation::CheckAof { .. }
+            | Invocation::Load(_)
             | Invocation::ConfigReference
             | Invocation::CommandReference => Checked::read(None, &Overrides::NONE, outside),
         }
@@ -217,6 +232,7 @@ impl Invocation {
             Invocation::Serve { file, .. } => file.as_deref(),
             Invocation::Check { file, .. } => Some(file),
             Invocation::CheckAof { .. }
+            | Invocation::Load(_)
             | Invocation::ConfigReference
             | Invocation::CommandReference => None,
         }

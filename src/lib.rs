@@ -44,6 +44,7 @@ pub mod config;
 pub mod state;
 pub mod commands;
 pub mod server;
+pub mod load;
 pub mod cli;
 
 /// Whether the simulator drives this build: faults can be planted then, and long work stops at each

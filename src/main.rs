@@ -5,6 +5,7 @@ use entourage::base::position::{Offset, Position};
 use entourage::cli::{Invocation, parse};
 use entourage::commands::{command_reference, known, table};
 use entourage::config::{Address, Checked, Config, Outside, reference};
+use entourage::load;
 use entourage::node::{ReplicaSet, TurnApplier, new_replid};
 use entourage::runtime::allocation::Counting;
 use entourage::runtime::signals::{Request, Requests};
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
                 }
             }
         }
+        Invocation::Load(flags) => ExitCode::from(load::main(*flags)),
         Invocation::ConfigReference => {
             print!("{}", reference());
             ExitCode::SUCCESS

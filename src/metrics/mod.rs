@@ -17,7 +17,7 @@ mod services;
 pub mod snapshot;
 pub mod shards;
 pub mod render;
-mod json;
+pub mod json;
 pub mod render_json;
 
 use crate::base::ids::{CommandId, MemberId, RouteId};

@@ -8,6 +8,7 @@ mod inbox;
 pub mod link;
 mod local;
 mod maps;
+pub mod poller;
 pub mod process;
 pub mod replace;
 pub mod signals;

@@ -101,6 +101,18 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
+/// Writes a whole file, in place of one that is there.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::write(path, bytes)
+}
+
+/// The processor's name, as the system has it; empty where it does not say.
+pub fn processor_name() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|it| it.starts_with("model name"));
+    line.and_then(|it| it.split_once(": ")).map_or_else(String::new, |it| it.1.to_owned())
+}
+
 /// The address of a host, as the system knows it; an IPv4 address where there is one.
 pub fn resolve(name: &str) -> Option<IpAddr> {
     let found: Vec<IpAddr> = (name, 0).to_socket_addrs().ok()?.map(|it| it.ip()).collect();

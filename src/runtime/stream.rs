@@ -70,10 +70,7 @@ impl Stream {
 
     /// As [`Stream::try_read`], into the room behind `bytes`, which is not cleared before.
     pub fn try_read_more(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        retry(|| match &self.socket {
-            Socket::Tcp(it) => Ok(rustix::io::read(it, spare_capacity(bytes))?),
-            Socket::Unix(it) => Ok(rustix::io::read(it, spare_capacity(bytes))?),
-        })
+        self.socket.try_read_more(bytes)
     }
 
     /// Writes what fits, without waiting.
@@ -99,6 +96,35 @@ impl Stream {
 }
 
 impl Socket {
+    /// Connects to `host:port`, or to a path with a `/` in it, within this time for each address.
+    /// The calling thread waits.
+    pub fn connect(address: &str, within: Duration) -> io::Result<Socket> {
+        if address.contains('/') {
+            let socket = UnixStream::connect(address)?;
+            socket.set_nonblocking(true)?;
+            return Ok(Socket::Unix(socket));
+        }
+        let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
+        for address in address.to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, within) {
+                Ok(socket) => {
+                    socket.set_nonblocking(true)?;
+                    return Socket::tcp(socket);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// As [`Socket::try_read`], into the room behind `bytes`, which is not cleared before.
+    pub fn try_read_more(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        retry(|| match self {
+            Socket::Tcp(it) => Ok(rustix::io::read(it, spare_capacity(bytes))?),
+            Socket::Unix(it) => Ok(rustix::io::read(it, spare_capacity(bytes))?),
+        })
+    }
+
     pub(super) fn tcp(socket: TcpStream) -> io::Result<Socket> {
         socket.set_nodelay(true)?;
         Ok(Socket::Tcp(socket))

@@ -1,0 +1,172 @@
+//! The consistency checker: events in, verdict out.
+
+use super::arrivals::Arrivals;
+use super::checks::{CheckName, Checks};
+use super::event::{Event, ReadEvent, WriteEvent};
+use super::findings::Findings;
+use super::keys::Keys;
+use super::linearizable::Linearizable;
+use super::lost;
+use super::reading::Reading;
+use super::recent::{Known, Recent};
+use super::sessions::Sessions;
+use super::staleness::Staleness;
+use super::verdict::Verdict;
+use super::violation::FinalValue;
+
+/// Checks the events of a run as they come, in bounded memory (less than 200 MB).
+///
+/// A violation that it reports is one. Where memory ends it forgets what is old, so that it may
+/// miss violations, and says how much it has not looked at.
+pub struct Checker {
+    checks: Checks,
+    arrivals: Arrivals,
+    keys: Keys,
+    recent: Recent,
+    sessions: Sessions,
+    linearizable: Linearizable,
+    staleness: Staleness,
+    findings: Findings,
+    /// Targets whose reads show that a write is lost; all if `None`.
+    authoritative: Option<Vec<u16>>,
+}
+
+impl Checker {
+    /// A checker of a run that has not begun. Keys have no value before their first write: values
+    /// that were loaded before must be observed as writes.
+    pub fn new(checks: Checks, _clients: usize) -> Checker {
+        Checker {
+            checks,
+            arrivals: Arrivals::default(),
+            keys: Keys::new(),
+            recent: Recent::new(),
+            sessions: Sessions::new(checks),
+            linearizable: Linearizable::new(),
+            staleness: Staleness::new(),
+            findings: Findings::new(),
+            authoritative: None,
+        }
+    }
+
+    /// Lets only reads at these targets show that a write is lost. At other targets a read that
+    /// misses a write is stale, and no more: this is for replicas that promise nothing.
+    pub fn lost_only_at(mut self, targets: &[u16]) -> Checker {
+        self.authoritative = Some(targets.to_vec());
+        self
+    }
+
+    /// Takes an event in. Events of one client come in the order in which they ended; those of
+    /// several clients may come some tens of milliseconds out of this order.
+    pub fn observe(&mut self, event: Event) {
+        if self.checks.is_none() {
+            return;
+        }
+        if let Some(late) = self.arrivals.put(event) {
+            self.judge(late);
+            return;
+        }
+        while let Some(mut bucket) = self.arrivals.due() {
+            bucket.drain(..).for_each(|it| self.judge(it));
+            self.arrivals.give_back(bucket);
+        }
+    }
+
+    /// The value that a key has at the very end, read from the master after all writes have ended
+    /// and all events have been observed.
+    pub fn final_value(&mut self, key: u64, version: Option<u64>) {
+        if self.checks.is_none() {
+            return;
+        }
+        self.judge_all();
+        let end = FinalValue { key, version };
+        let Some(state) = self.keys.entry(key) else {
+            self.findings.not_checked += 1;
+            return;
+        };
+        lost::judge_final(end, state, &self.recent, &self.checks, &mut self.findings);
+        if self.checks.linearizable {
+            let Checker { linearizable, keys, recent, findings, .. } = self;
+            linearizable.final_value(end, keys, recent, findings);
+        }
+    }
+
+    /// Decides what is still open.
+    pub fn finish(mut self) -> Verdict {
+        self.judge_all();
+        if self.checks.linearizable {
+            let Checker { linearizable, keys, recent, findings, .. } = &mut self;
+            linearizable.finish(keys, recent, findings);
+        }
+        let violations = self.findings.finish();
+        let count = |it: CheckName| {
+            let (pairs, violations) = self.findings.counts(it);
+            (it, pairs, violations)
+        };
+        Verdict {
+            counts: CheckName::ALL
+                .into_iter()
+                .filter(|it| self.checks.has(*it))
+                .map(count)
+                .collect(),
+            violations,
+            undecided: self.linearizable.unknown,
+            not_checked: self.findings.not_checked,
+            staleness: Some(self.staleness).filter(|_| self.checks.staleness),
+        }
+    }
+
+    fn judge_all(&mut self) {
+        while let Some(bucket) = self.arrivals.next() {
+            bucket.into_iter().for_each(|it| self.judge(it));
+        }
+    }
+
+    fn judge(&mut self, event: Event) {
+        let key = match event {
+            Event::Write(write) => self.judge_write(write),
+            Event::Read(read) => self.judge_read(read),
+        };
+        let Some(key) = key.filter(|_| self.checks.linearizable) else { return };
+        let Checker { linearizable, keys, recent, findings, .. } = self;
+        linearizable.observe(event, key, keys, recent, findings);
+    }
+
+    /// Answers with the key, if it is remembered.
+    fn judge_write(&mut self, write: WriteEvent) -> Option<u64> {
+        let Some(key) = self.keys.entry(write.key) else {
+            self.findings.not_checked += 1;
+            return None;
+        };
+        self.recent.push(key, write);
+        self.findings.written(&write, key.is_shared);
+        Some(write.key)
+    }
+
+    fn judge_read(&mut self, read: ReadEvent) -> Option<u64> {
+        let Checker { checks, keys, recent, sessions, staleness, findings, .. } = self;
+        let Some(key) = keys.entry(read.key) else {
+            findings.not_checked += 1;
+            return None;
+        };
+        let known = read.version.map(|it| recent.find(read.key, key, it));
+        findings.compared(CheckName::WrittenValues);
+        if matches!(known, Some(Known::NotWritten)) && !findings.read_unwritten(read) {
+            return None;
+        }
+        if key.is_shared {
+            return Some(read.key);
+        }
+        let reading = Reading::new(read, key, recent, known);
+        sessions.judge(&reading, findings);
+        let is_authoritative =
+            self.authoritative.as_ref().is_none_or(|it| it.contains(&read.target));
+        if is_authoritative {
+            lost::judge(&reading, checks, findings);
+        }
+        if checks.staleness {
+            staleness.learn(&reading);
+        }
+        sessions.remember(&read, key);
+        Some(read.key)
+    }
+}

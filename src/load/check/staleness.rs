@@ -1,0 +1,66 @@
+//! How old what reads see is.
+
+use super::reading::Reading;
+use hdrhistogram::Histogram;
+
+/// Significant digits of the histograms.
+const DIGITS: u8 = 2;
+
+/// How stale the reads of a run were. Keys that several clients write at once do not count.
+#[derive(Clone, Debug)]
+pub struct Staleness {
+    /// Of each stale read: how many versions newer than what it saw existed when the newest
+    /// acknowledged one was written.
+    pub versions_behind: Histogram<u64>,
+    /// Of each stale read: microseconds from the acknowledgement of the next version to its begin.
+    pub us_behind: Histogram<u64>,
+    /// Per target: its place in the list of targets, its reads, and how many of them were stale.
+    pub targets: Vec<(u16, u64, u64)>,
+}
+
+impl Staleness {
+    /// No reads yet.
+    pub(super) fn new() -> Staleness {
+        let histogram = || Histogram::new(DIGITS).expect("two digits are in range");
+        Staleness { versions_behind: histogram(), us_behind: histogram(), targets: Vec::new() }
+    }
+
+    /// Takes a read in: it is stale if a newer version had been acknowledged when it began.
+    pub(super) fn learn(&mut self, reading: &Reading<'_>) {
+        let missed = reading.newest_acked().filter(|it| reading.misses(it.version));
+        let count = self.of_target(reading.read.target);
+        count.1 += 1;
+        let Some(newest) = missed else { return };
+        count.2 += 1;
+        let behind = reading.recent.behind(reading.key, reading.read.version, &newest);
+        let us = reading.read.began.saturating_sub(behind.since) / 1_000;
+        for (histogram, value) in
+            [(&mut self.versions_behind, behind.versions), (&mut self.us_behind, us)]
+        {
+            histogram.record(value).expect("a histogram that grows takes every value");
+        }
+    }
+
+    /// Reads at all targets.
+    pub fn reads(&self) -> u64 {
+        self.targets.iter().map(|(_, reads, _)| reads).sum()
+    }
+
+    /// Stale reads at all targets.
+    pub fn stale(&self) -> u64 {
+        self.targets.iter().map(|(_, _, stale)| stale).sum()
+    }
+
+    /// The share of reads that were stale, from 0 to 1.
+    pub fn stale_share(&self) -> f64 {
+        self.stale() as f64 / self.reads().max(1) as f64
+    }
+
+    fn of_target(&mut self, target: u16) -> &mut (u16, u64, u64) {
+        let at = self.targets.partition_point(|(it, _, _)| *it < target);
+        if self.targets.get(at).is_none_or(|(it, _, _)| *it != target) {
+            self.targets.insert(at, (target, 0, 0));
+        }
+        &mut self.targets[at]
+    }
+}

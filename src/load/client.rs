@@ -1,0 +1,119 @@
+//! One client's connections: what was asked on each and has not been answered.
+
+use super::check::WriteEvent;
+use super::control::Control;
+use crate::resp::ReplyScanner;
+use crate::runtime::poller::Poller;
+use crate::runtime::stream::Socket;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+
+/// What a request is for, in the place of its command's number.
+pub const FILL: u16 = u16::MAX;
+
+/// A request on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Pending {
+    /// Place of its command in the mix; one past the last is WAIT.
+    pub command: u16,
+    /// Its key.
+    pub key: u64,
+    /// The version that it writes.
+    pub version: u64,
+    /// When it should have been sent: ns since the run began.
+    pub intended: u64,
+    /// When it was handed to the system.
+    pub began: u64,
+}
+
+/// A connection of a client to one of the targets.
+pub struct Lane {
+    /// `None` while it is down.
+    pub socket: Option<Socket>,
+    /// Which client's.
+    pub client: u32,
+    /// Which target.
+    pub target: u16,
+    /// What is not sent yet.
+    pub out: Vec<u8>,
+    /// What of `out` has been sent.
+    pub sent: usize,
+    /// What has come of a reply that is not whole.
+    pub rest: Vec<u8>,
+    /// Knows where that reply goes on.
+    pub scanner: ReplyScanner,
+    /// What is not answered, oldest first.
+    pub pending: VecDeque<Pending>,
+    /// Writes that WAIT will confirm.
+    pub unconfirmed: Vec<WriteEvent>,
+    /// Whether something was written since the last WAIT.
+    pub has_written: bool,
+}
+
+/// A client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Client {
+    /// Requests on their way.
+    pub under_way: u32,
+    /// Connections that are down.
+    pub down: u32,
+    /// Which target its next read goes to, counted from the first of those.
+    pub next_target: u16,
+}
+
+impl Lane {
+    /// Connects. The poller knows it by `number`.
+    pub fn connect(
+        address: &str,
+        greeting: &[Vec<String>],
+        client: u32,
+        target: u16,
+    ) -> Result<Lane, String> {
+        let socket = Control::dial(address, greeting)?.into_socket();
+        Ok(Lane {
+            socket: Some(socket),
+            client,
+            target,
+            out: Vec::new(),
+            sent: 0,
+            rest: Vec::new(),
+            scanner: ReplyScanner::default(),
+            pending: VecDeque::new(),
+            unconfirmed: Vec::new(),
+            has_written: false,
+        })
+    }
+
+    /// Has a thread's poller watch it.
+    pub fn watch(&self, poller: &Poller, number: usize) -> io::Result<()> {
+        self.socket.as_ref().map_or(Ok(()), |it| poller.watch(it, number as u64))
+    }
+
+    /// Sends what fits.
+    #[inline]
+    pub fn flush(&mut self) -> io::Result<()> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        while self.sent < self.out.len() {
+            match socket.try_write(&self.out[self.sent..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.sent += count,
+                Err(it) if it.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(it) => return Err(it),
+            }
+        }
+        self.out.clear();
+        self.sent = 0;
+        Ok(())
+    }
+
+    /// The connection is lost. Answers what was not answered.
+    pub fn lose(&mut self) -> VecDeque<Pending> {
+        self.socket = None;
+        self.out.clear();
+        self.sent = 0;
+        self.rest.clear();
+        self.scanner = ReplyScanner::default();
+        self.has_written = false;
+        std::mem::take(&mut self.pending)
+    }
+}

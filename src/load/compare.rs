@@ -1,0 +1,125 @@
+//! Two targets loaded in turns, and whether they differ beyond noise.
+
+use super::progress::Progress;
+use super::run::{Outcome, Watch, run};
+use super::scenario::{Scenario, check_address};
+use super::settings::Settings;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// Slices of each target.
+const SLICES: usize = 8;
+/// Of Student's distribution with one less than so many degrees of freedom, two-sided, 95 %.
+const STUDENT: f64 = 2.365;
+const WARMUP: &str = "200ms";
+
+/// Target and other, measured in turns.
+pub struct Comparison {
+    /// What the target was compared with.
+    pub other: String,
+    /// What differs, by how much.
+    pub rows: Vec<Row>,
+}
+
+/// Target over other, in one respect.
+pub struct Row {
+    /// In which.
+    pub what: &'static str,
+    /// The mean over all pairs of slices.
+    pub ratio: f64,
+    /// Where it lies with 95 % confidence, at least.
+    pub from: f64,
+    /// At most.
+    pub to: f64,
+}
+
+impl Row {
+    /// Whether it is more than noise.
+    pub fn differs(&self) -> bool {
+        1.0 < self.from || self.to < 1.0
+    }
+}
+
+/// Loads both in turns: target, other, other, target and so on. Answers the last outcome of the
+/// target, and how the two compare.
+pub fn compare(
+    settings: &Settings,
+    other: &str,
+    progress: &mut Progress,
+) -> Result<(Scenario, Outcome, Comparison), String> {
+    check_address(other).map_err(|it| format!("compare: {it}"))?;
+    let whole = Scenario::new(settings.clone())?;
+    if !settings.read_from.is_empty() || !settings.phases.is_empty() {
+        return Err("compare: read-from and phases cannot be compared".to_owned());
+    }
+    let slice = (whole.duration() / (2 * SLICES) as u32).max(Duration::from_millis(100));
+    let of = |target: &str| {
+        let (duration, warmup) =
+            (Some(format!("{}ms", slice.as_millis())), Some(WARMUP.to_owned()));
+        let target = Some(target.to_owned());
+        Scenario::new(Settings { target, duration, warmup, ..settings.clone() })
+    };
+    let both = [of(&whole.targets[0])?, of(other)?];
+    let mut seen: [Vec<[f64; 3]>; 2] = [Vec::new(), Vec::new()];
+    let mut last = None;
+    for turn in 0..SLICES {
+        // Who is first changes, so that a drift of the machine hits both alike.
+        for at in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
+            progress.label(&both[at].targets[0]);
+            let outcome = run(&both[at], Watch { progress: &mut *progress, keeps_hdr: false })?;
+            let seconds = outcome.time.as_secs_f64();
+            let all = &outcome.totals.all;
+            let quantile = |it: f64| all.value_at_quantile(it).max(1) as f64;
+            seen[at].push([all.len().max(1) as f64 / seconds, quantile(0.5), quantile(0.99)]);
+            if at == 0 {
+                last = Some(outcome);
+            }
+        }
+    }
+    let rows = ["requests per second", "p50 latency", "p99 latency"].into_iter().enumerate();
+    let rows = rows.map(|(at, what)| {
+        let pairs = seen[0].iter().zip(&seen[1]);
+        row(what, &pairs.map(|(a, b)| (a[at] / b[at]).ln()).collect::<Vec<_>>())
+    });
+    let comparison = Comparison { other: other.to_owned(), rows: rows.collect() };
+    let [scenario, _] = both;
+    let last = last.ok_or("compare: nothing was measured")?;
+    Ok((scenario, last, comparison))
+}
+
+/// The mean ratio of pairs, given as logarithms, and its spread.
+fn row(what: &'static str, logs: &[f64]) -> Row {
+    let count = logs.len() as f64;
+    let mean = logs.iter().sum::<f64>() / count;
+    let variance = logs.iter().map(|it| (it - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let spread = STUDENT * (variance / count).sqrt();
+    Row { what, ratio: mean.exp(), from: (mean - spread).exp(), to: (mean + spread).exp() }
+}
+
+/// The comparison, for people.
+pub fn table(target: &str, comparison: &Comparison) -> String {
+    let mut out = format!("\n{target} over {}, {SLICES} pairs of slices:\n", comparison.other);
+    for it in &comparison.rows {
+        let noise = if it.differs() { "differs" } else { "no difference beyond noise" };
+        writeln!(
+            out,
+            "{:<28} {:>8.3} x  ({:.3} to {:.3}, 95 %)  {noise}",
+            it.what, it.ratio, it.from, it.to
+        )
+        .expect("a String takes all that is written");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_no_difference() {
+        let noisy = row("x", &[0.1, -0.1, 0.08, -0.09, 0.02, -0.01, 0.05, -0.04]);
+        assert!(!noisy.differs() && (0.9..1.1).contains(&noisy.ratio));
+        let faster = row("x", &[0.7, 0.69, 0.71, 0.68, 0.7, 0.72, 0.66, 0.7]);
+        assert!(faster.differs() && (1.9..2.1).contains(&faster.ratio));
+    }
+}

@@ -1,0 +1,96 @@
+//! `entourage load`: flags to a scenario, a run, and its results.
+
+use super::compare::{compare, table as compared};
+use super::progress::Progress;
+use super::ready::{READY, ready};
+use super::report::page::page;
+use super::report::summary::summary;
+use super::report::table::table;
+use super::run::{Watch, run};
+use super::scenario::Scenario;
+use super::settings::{Flags, Settings};
+use crate::runtime::process;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A check was violated.
+const VIOLATED: u8 = 1;
+/// It could not be run.
+const MISCONFIGURED: u8 = 2;
+
+/// Does what the flags ask for. Answers the exit code.
+pub fn main(flags: Flags) -> u8 {
+    match load(flags) {
+        Ok(is_clean) => {
+            if is_clean {
+                0
+            } else {
+                VIOLATED
+            }
+        }
+        Err(why) => {
+            eprintln!("entourage load: {why}");
+            MISCONFIGURED
+        }
+    }
+}
+
+fn load(flags: Flags) -> Result<bool, String> {
+    if flags.list {
+        list();
+        return Ok(true);
+    }
+    let file = match &flags.scenario {
+        Some(path) => read(path)?,
+        None => Settings::default(),
+    };
+    let settings = flags.settings.clone().over(file);
+    let mut progress = Progress::new(flags.quiet);
+    let (scenario, outcome, comparison) = match &flags.compare {
+        Some(other) => {
+            let (scenario, outcome, comparison) = compare(&settings, other, &mut progress)?;
+            (scenario, outcome, Some(comparison))
+        }
+        None => {
+            let scenario = Scenario::new(settings)?;
+            let watch = Watch { progress: &mut progress, keeps_hdr: flags.hdr.is_some() };
+            let outcome = run(&scenario, watch)?;
+            (scenario, outcome, None)
+        }
+    };
+    let mut text = table(&scenario, &outcome);
+    if let Some(it) = &comparison {
+        text += &compared(&scenario.targets[0], it);
+    }
+    show(&text);
+    write(&flags.json, || summary(&scenario, &outcome, comparison.as_ref()).into_bytes())?;
+    write(&flags.hdr, || outcome.hdr.clone())?;
+    write(&flags.report, || page(&scenario, &outcome, &text).into_bytes())?;
+    Ok(outcome.verdict.is_none_or(|it| it.is_clean()))
+}
+
+/// Writes a file that was asked for.
+fn write(path: &Option<PathBuf>, make: impl FnOnce() -> Vec<u8>) -> Result<(), String> {
+    let Some(path) = path else { return Ok(()) };
+    process::write_file(path, &make()).map_err(|it| format!("{}: {it}", path.display()))
+}
+
+fn list() {
+    for (name, text) in READY {
+        let about = Settings::read(name, text).ok().and_then(|it| it.about);
+        show(&format!("{name:<14} {}\n", about.unwrap_or_default()));
+    }
+}
+
+/// Writes results to stdout; whoever has closed it does not miss them.
+fn show(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn read(path: &Path) -> Result<Settings, String> {
+    if let Some((name, text)) = path.to_str().and_then(|it| Some((it, ready(it)?))) {
+        return Settings::read(name, text);
+    }
+    let text = process::read_text(path).map_err(|it| format!("{}: {it}", path.display()))?;
+    Settings::read(&path.display().to_string(), &text)
+}

@@ -1,0 +1,24 @@
+//! The load generator and consistency checker.
+
+pub mod check;
+mod settings;
+mod scenario;
+mod keys;
+mod values;
+mod mix;
+mod pace;
+mod skim;
+mod control;
+mod client;
+mod measure;
+mod progress;
+mod thread;
+mod members;
+mod run;
+mod compare;
+mod ready;
+mod report;
+mod front;
+
+pub use front::main;
+pub use settings::{Flags, Settings};

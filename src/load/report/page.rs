@@ -1,0 +1,88 @@
+//! Results as one page with plots, which opens without a network.
+
+use super::machine;
+use super::plots::{Mark, by_percentile, latencies, over_time, throughput};
+use super::summary::settings;
+use crate::load::run::Outcome;
+use crate::load::scenario::Scenario;
+use std::fmt::Write;
+
+const STYLE: &str = "body{font:14px/1.5 sans-serif;max-width:940px;margin:2em auto;padding:0 1em;\
+                     color:#222}pre{background:#f5f5f5;padding:1em;overflow:auto;font-size:12px}\
+                     h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}svg{max-width:100%;\
+                     height:auto}.bad{color:#b00020;font-weight:bold}.good{color:#1b7f3b}";
+
+/// The page; `table` is the results as text.
+pub fn page(scenario: &Scenario, outcome: &Outcome, table: &str) -> String {
+    let mut out = String::new();
+    let mut add = |it: String| out.push_str(&it);
+    add(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{name}</title>\
+         <style>{STYLE}</style><h1>entourage load: {name}</h1>",
+        name = escaped(&scenario.name)
+    ));
+    if let Some(about) = &scenario.settings.about {
+        add(format!("<p>{}</p>", escaped(about)));
+    }
+    if let Some(verdict) = &outcome.verdict {
+        let violations: u64 = verdict.counts.iter().map(|it| it.2).sum();
+        let (class, text) = if violations == 0 {
+            ("good", "every check was kept".to_owned())
+        } else {
+            ("bad", format!("{violations} violations"))
+        };
+        add(format!("<p class=\"{class}\">{text}</p>"));
+    }
+    add(format!("<h2>Results</h2><pre>{}</pre>", escaped(table)));
+    let marks = marks(scenario, outcome);
+    let mut all: Vec<_> = outcome
+        .totals
+        .classes
+        .iter()
+        .map(|(class, histogram)| {
+            let command = scenario.commands.get(usize::from(class.command));
+            let name = command.map_or("WAIT", |it| it.text.as_str());
+            (format!("{name} @{}", class.target), histogram)
+        })
+        .collect();
+    if all.len() != 1 {
+        all.push(("all".to_owned(), &outcome.totals.all));
+    }
+    add(format!("<h2>Latency by percentile</h2>{}", by_percentile(&all)));
+    let plot = over_time("requests per second", &throughput(&outcome.totals), &marks);
+    add(format!("<h2>Throughput over time</h2>{plot}"));
+    let plot = over_time("ms", &latencies(&outcome.totals), &marks);
+    add(format!("<h2>Latency over time</h2>{plot}"));
+    add(format!("<h2>How to repeat it</h2><pre>{}</pre>", escaped(&repeat(scenario, outcome))));
+    add("</html>\n".to_owned());
+    out
+}
+
+/// Phases and faults.
+fn marks(scenario: &Scenario, outcome: &Outcome) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    let mut at = 0.0;
+    for phase in scenario.phases.iter().filter(|_| 1 < scenario.phases.len()) {
+        marks.push(Mark { at, text: phase.name.clone() });
+        at += phase.time.as_secs_f64();
+    }
+    let faults = outcome.faults.iter();
+    marks.extend(faults.map(|it| Mark { at: it.0 as f64 / 1e9, text: it.1.clone() }));
+    marks
+}
+
+fn repeat(scenario: &Scenario, outcome: &Outcome) -> String {
+    let mut text = String::new();
+    let mut line = |it: String| writeln!(text, "{it}").expect("a String takes all that is written");
+    line(format!("# entourage {}", env!("CARGO_PKG_VERSION")));
+    line(format!("# {}", machine()));
+    for (target, server) in scenario.targets.iter().zip(&outcome.servers) {
+        line(format!("# {target}: {server}"));
+    }
+    line(format!("# seed {}", scenario.seed));
+    text + &settings(scenario)
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

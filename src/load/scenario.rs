@@ -1,0 +1,361 @@
+//! A scenario: settings that have been checked, with what they did not say filled in.
+
+use super::check::Checks;
+use super::keys::Distribution;
+use super::mix::{Command, Meaning, Style};
+use super::pace::Phase;
+use super::settings::{FaultSetting, Settings};
+use super::values::{CHECKED_BYTES_MIN, Sizes, filling};
+use crate::base::size::parse_duration;
+use std::time::Duration;
+
+const DEFAULT_TARGET: &str = "127.0.0.1:6379";
+const DEFAULT_COMMANDS: [&str; 2] = ["9 GET {key}", "1 SET {key} {value}"];
+const CONNECTIONS_MAX: u32 = 50_000;
+const DEPTH_MAX: u32 = 10_000;
+const THREADS_MAX: u32 = 64;
+const KEYS_MAX: u64 = 1 << 40;
+/// Zipfian shares are summed up key by key before the run.
+const ZIPFIAN_KEYS_MAX: u64 = 100_000_000;
+const FILLED_KEYS_MAX: u64 = 100_000_000;
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The settings that it was made of.
+    pub settings: Settings,
+    /// What it is called.
+    pub name: String,
+    /// The target, then those that are read from.
+    pub targets: Vec<String>,
+    /// The commands.
+    pub commands: Vec<Command>,
+    /// What their requests have in common.
+    pub style: Style,
+    /// How many keys there are.
+    pub keys: u64,
+    /// How they are chosen.
+    pub distribution: Distribution,
+    /// Whether each is set before.
+    pub fills: bool,
+    /// Clients.
+    pub connections: u32,
+    /// Threads.
+    pub threads: u32,
+    /// Requests under way of each client.
+    pub depth: u32,
+    /// The stretches of the measured part.
+    pub phases: Vec<Phase>,
+    /// Time before it.
+    pub warmup: Duration,
+    /// Requests after which it ends; 0 for none.
+    pub count: u64,
+    /// Where randomness begins.
+    pub seed: u64,
+    /// What is said first on each connection.
+    pub greeting: Vec<Vec<String>>,
+    /// What is checked.
+    pub checks: Checks,
+    /// Replicas that WAIT waits for behind writes; 0 is no WAIT.
+    pub wait: u32,
+    /// What is done to the target meanwhile.
+    pub faults: Vec<Fault>,
+    /// What whoever reads the results should know.
+    pub notes: Vec<String>,
+}
+
+/// Something that is done to the target while it is loaded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// When, since the measured part began.
+    pub at: Duration,
+    /// As it was written.
+    pub what: String,
+    /// The command that does it.
+    pub command: Vec<String>,
+}
+
+impl Scenario {
+    /// Checks settings. What is wrong is told with its key.
+    pub fn new(settings: Settings) -> Result<Scenario, String> {
+        let s = &settings;
+        let checks = s.check.as_deref().map_or(Ok(Checks::default()), Checks::parse);
+        let checks = checks.map_err(|it| format!("check: {it}"))?;
+        let (mut checks, mut notes) = (checks, Vec::new());
+        if checks.linearizable && s.check.as_deref() == Some("all") && !promises_order(s) {
+            checks.linearizable = false;
+            notes.push("linearizable is not promised here, and was not checked".to_owned());
+        }
+        let has_versions = !checks.is_none();
+        let style = style(s, has_versions)?;
+        let commands = commands(s, &style)?;
+        let connections = within("connections", s.connections, 50, 1, CONNECTIONS_MAX)?;
+        let most = connections.min(THREADS_MAX);
+        let threads = within("threads", s.threads, 1, 0, THREADS_MAX)?.min(most);
+        let keys = within("keys", s.keys, 100_000, 1, KEYS_MAX)?;
+        let phases = phases(s, connections)?;
+        if has_versions && commands.iter().all(|it| it.meaning == Meaning::Unchecked) {
+            return Err("check: no command is checked; checks look at `GET {key}` and `SET {key} \
+                        {value}`"
+                .to_owned());
+        }
+        if has_versions && keys < u64::from(connections) {
+            return Err(format!(
+                "keys: {keys} are too few for checks: each of {connections} connections writes \
+                 keys of its own"
+            ));
+        }
+        let is_written = |it: &Command| {
+            it.meaning == Meaning::Unchecked && !it.is_read && it.text.contains("{key}")
+        };
+        if let Some(other) = commands.iter().find(|it| has_versions && is_written(it)) {
+            return Err(format!(
+                "check: \"{}\" writes keys in a way that checks cannot follow; use SET {{key}} \
+                 {{value}}, or check none",
+                other.text
+            ));
+        }
+        let distribution = s.distribution.as_deref().unwrap_or("uniform");
+        let distribution =
+            Distribution::parse(distribution).map_err(|it| format!("distribution: {it}"))?;
+        let is_zipfian = matches!(distribution, Distribution::Zipfian(_) | Distribution::Latest(_));
+        if is_zipfian && ZIPFIAN_KEYS_MAX < keys {
+            return Err(format!(
+                "keys: {keys} are too many for zipfian; {ZIPFIAN_KEYS_MAX} at most"
+            ));
+        }
+        let fills = s.fill.unwrap_or(false) || has_versions;
+        if fills && FILLED_KEYS_MAX < keys {
+            return Err(format!("keys: {keys} are too many to fill; {FILLED_KEYS_MAX} at most"));
+        }
+        Ok(Scenario {
+            name: s.name.clone().unwrap_or_else(|| "load".to_owned()),
+            targets: targets(s)?,
+            keys,
+            distribution,
+            fills,
+            connections,
+            threads,
+            depth: within("depth", s.depth, 1, 1, DEPTH_MAX)?,
+            phases,
+            warmup: duration("warmup", s.warmup.as_deref().unwrap_or("1s"))?,
+            count: s.count.unwrap_or(0),
+            seed: s.seed.unwrap_or(1),
+            greeting: greeting(s)?,
+            checks,
+            wait: within("wait", s.wait, 0, 0, 100)?,
+            faults: s.faults.iter().map(fault).collect::<Result<_, _>>()?,
+            style,
+            commands,
+            notes,
+            settings,
+        })
+    }
+
+    /// How long the measured part is at most.
+    pub fn duration(&self) -> Duration {
+        self.phases.iter().map(|it| it.time).sum()
+    }
+
+    /// Targets whose reads show that a write is lost; `None` for all.
+    pub fn authoritative(&self) -> Option<Vec<u16>> {
+        match (promises_order(&self.settings), self.targets.len()) {
+            (true, _) => None,
+            (false, 1) => Some(Vec::new()),
+            (false, _) => Some(vec![0]),
+        }
+    }
+
+    /// Whether any request has a time at which it should be sent.
+    pub fn is_open(&self) -> bool {
+        self.phases.iter().any(|it| it.from != 0.0)
+    }
+}
+
+/// Whether a read sees every write that was acknowledged before it, by whomever.
+fn promises_order(s: &Settings) -> bool {
+    let word = s.level.as_deref().and_then(|it| it.split_whitespace().next());
+    s.read_from.is_empty() && !["sticky", "bounded", "eventual"].map(Some).contains(&word)
+}
+
+fn within<T: PartialOrd + Copy + std::fmt::Display>(
+    key: &str,
+    given: Option<T>,
+    default: T,
+    least: T,
+    most: T,
+) -> Result<T, String> {
+    let value = given.unwrap_or(default);
+    if value < least || most < value {
+        return Err(format!("{key}: {value} is not accepted; write {least} to {most}"));
+    }
+    Ok(value)
+}
+
+fn duration(key: &str, text: &str) -> Result<Duration, String> {
+    time(text).map_err(|it| format!("{key}: {it}"))
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text.trim().as_bytes(), Some(Duration::from_secs(1)));
+    time.ok_or_else(|| format!("{text} is no time; write one like 500ms, 10s or 1m"))
+}
+
+fn style(s: &Settings, has_versions: bool) -> Result<Style, String> {
+    let sizes = Sizes::parse(s.value_size.as_deref().unwrap_or("64"));
+    let sizes = sizes.map_err(|it| format!("value-size: {it}"))?;
+    let sizes = if has_versions { sizes.at_least(CHECKED_BYTES_MIN) } else { sizes };
+    let prefix = s.key_prefix.clone().unwrap_or_else(|| "key:".to_owned()).into_bytes();
+    let filling = filling(sizes.most().max(CHECKED_BYTES_MIN), s.seed.unwrap_or(1));
+    Ok(Style { prefix, sizes, has_versions, filling })
+}
+
+fn commands(s: &Settings, style: &Style) -> Result<Vec<Command>, String> {
+    let texts: Vec<&str> = match s.commands.len() {
+        0 => DEFAULT_COMMANDS.to_vec(),
+        _ => s.commands.iter().map(String::as_str).collect(),
+    };
+    let commands = texts.iter().map(|it| Command::parse(it, style));
+    let commands: Vec<Command> = commands.collect::<Result<_, _>>()?;
+    if commands.iter().all(|it| it.weight == 0) {
+        return Err("commands: all weights are 0".to_owned());
+    }
+    Ok(commands.into_iter().filter(|it| it.weight != 0).collect())
+}
+
+fn phases(s: &Settings, connections: u32) -> Result<Vec<Phase>, String> {
+    let each = match s.rate_per.as_deref() {
+        None | Some("all") => 1.0,
+        Some("client") => f64::from(connections),
+        Some(other) => {
+            return Err(format!("rate-per: {other} is not accepted; write all or client"));
+        }
+    };
+    let mut phases = s.phases.iter().map(|it| Phase::parse(it, time));
+    let mut phases: Vec<Phase> = phases.by_ref().collect::<Result<_, _>>()?;
+    if phases.is_empty() {
+        let time = duration("duration", s.duration.as_deref().unwrap_or("10s"))?;
+        if time.is_zero() {
+            return Err("duration: 0 measures nothing".to_owned());
+        }
+        let rate = s.rate.unwrap_or(0) as f64;
+        phases.push(Phase { name: "run".to_owned(), from: rate, to: rate, time });
+    }
+    phases.iter_mut().for_each(|it| (it.from, it.to) = (it.from * each, it.to * each));
+    Ok(phases)
+}
+
+fn targets(s: &Settings) -> Result<Vec<String>, String> {
+    let target = s.target.clone().unwrap_or_else(|| DEFAULT_TARGET.to_owned());
+    let all: Vec<String> = [target].into_iter().chain(s.read_from.iter().cloned()).collect();
+    for (at, it) in all.iter().enumerate() {
+        let key = if at == 0 { "target" } else { "read-from" };
+        check_address(it).map_err(|it| format!("{key}: {it}"))?;
+    }
+    Ok(all)
+}
+
+/// Whether this is a port of a host, or a path.
+pub fn check_address(text: &str) -> Result<(), String> {
+    let port = text.rsplit_once(':').and_then(|it| it.1.parse::<u16>().ok());
+    if text.contains('/') || port.is_some() {
+        return Ok(());
+    }
+    Err(format!("{text} is no address; write HOST:PORT, or the path of a unix socket"))
+}
+
+/// HELLO or AUTH, SELECT and PROXY CONSISTENCY.
+fn greeting(s: &Settings) -> Result<Vec<Vec<String>>, String> {
+    let mut greeting: Vec<Vec<String>> = Vec::new();
+    let words = |text: &[&str]| text.iter().map(|it| (*it).to_owned()).collect::<Vec<String>>();
+    let login = s.password.as_deref().map(|it| (s.user.as_deref().unwrap_or("default"), it));
+    if s.user.is_some() && login.is_none() {
+        return Err("user: a user needs a password".to_owned());
+    }
+    match (s.protocol.unwrap_or(2), login) {
+        (2, None) => {}
+        (2, Some((user, password))) if s.user.is_some() => {
+            greeting.push(words(&["AUTH", user, password]));
+        }
+        // As a server before version 6 takes it, too.
+        (2, Some((_, password))) => greeting.push(words(&["AUTH", password])),
+        (3, None) => greeting.push(words(&["HELLO", "3"])),
+        (3, Some((user, password))) => {
+            greeting.push(words(&["HELLO", "3", "AUTH", user, password]));
+        }
+        (other, _) => return Err(format!("protocol: {other} is not accepted; write 2 or 3")),
+    }
+    if let Some(database) = s.database.filter(|it| *it != 0) {
+        greeting.push(words(&["SELECT", &database.to_string()]));
+    }
+    if let Some(level) = &s.level {
+        let level = level.split_whitespace().map(str::to_owned);
+        greeting.push(words(&["PROXY", "CONSISTENCY"]).into_iter().chain(level).collect());
+    }
+    Ok(greeting)
+}
+
+fn fault(setting: &FaultSetting) -> Result<Fault, String> {
+    let FaultSetting { at, what } = setting;
+    let at = duration("fault", at)?;
+    let words: Vec<&str> = what.split_whitespace().collect();
+    let command: Vec<&str> = match words[..] {
+        ["pause", node] => vec!["PROXY", "NODE", node, "PAUSE"],
+        ["resume", node] => vec!["PROXY", "NODE", node, "RESUME"],
+        ["drain", node] => vec!["PROXY", "NODE", node, "DRAIN"],
+        ["undrain", node] => vec!["PROXY", "NODE", node, "UNDRAIN"],
+        ["cut"] => vec!["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"],
+        ["failover"] => vec!["FAILOVER"],
+        ["failover", node] => vec!["PROXY", "FAILOVER", "TO", node],
+        _ => {
+            return Err(format!(
+                "fault: {what} is not accepted; write pause, resume, drain or undrain with a node \
+                 like n2, cut, or failover with or without one"
+            ));
+        }
+    };
+    let command = command.into_iter().map(str::to_owned).collect();
+    Ok(Fault { at, what: what.clone(), command })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Scenario::new(Settings::read("a", text).unwrap()).unwrap_err()
+    }
+
+    #[test]
+    fn no_settings_do_something_useful() {
+        let scenario = Scenario::new(Settings::default()).unwrap();
+        assert_eq!(scenario.targets, ["127.0.0.1:6379"]);
+        assert_eq!(scenario.commands.len(), 2);
+        assert_eq!(scenario.duration(), Duration::from_secs(10));
+        assert!(!scenario.is_open() && scenario.greeting.is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_key() {
+        assert_eq!(refused("depth = 0"), "depth: 0 is not accepted; write 1 to 10000");
+        assert_eq!(refused("protocol = 4"), "protocol: 4 is not accepted; write 2 or 3");
+        assert!(refused("duration = 'long'").starts_with("duration: long is no time"));
+        assert!(refused("distribution = 'odd'").starts_with("distribution: write uniform"));
+        assert!(refused("check = 'odd'").starts_with("check: unknown check"));
+        assert!(refused("check = 'all'\nkeys = 3").starts_with("keys: 3 are too few"));
+        let counters = "check = 'all'\ncommands = ['INCR {key}', 'GET {key}']";
+        assert!(refused(counters).contains("cannot follow"));
+        assert!(refused("target = 'here'").starts_with("target: here is no address"));
+        assert!(refused("phases = ['ramp up']").starts_with("phase \"ramp up\""));
+        assert!(refused("[[fault]]\nat = '1s'\nwhat = 'explode'").starts_with("fault: explode"));
+        assert!(refused("user = 'u'").starts_with("user: a user needs"));
+    }
+
+    #[test]
+    fn a_greeting_is_what_the_settings_ask_for() {
+        let text = "protocol = 3\nuser = 'u'\npassword = 'p'\ndatabase = 2\nlevel = 'bounded 5ms'";
+        let scenario = Scenario::new(Settings::read("a", text).unwrap()).unwrap();
+        let told: Vec<String> = scenario.greeting.iter().map(|it| it.join(" ")).collect();
+        assert_eq!(told, ["HELLO 3 AUTH u p", "SELECT 2", "PROXY CONSISTENCY bounded 5ms"]);
+    }
+}

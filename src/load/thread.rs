@@ -1,0 +1,441 @@
+//! One thread of the load generator: it sends what is due, skims what comes, and measures.
+
+mod answers;
+
+use super::check::Event;
+use super::client::{Client, FILL, Lane, Pending};
+use super::keys::Keys;
+use super::measure::{Recorder, Second};
+use super::mix::{Command, Maker, Meaning, Subject};
+use super::pace::Schedule;
+use super::scenario::Scenario;
+use crate::base::random::Random;
+use crate::runtime::clock;
+use crate::runtime::poller::{Poller, Ready, sleep_precisely};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+const READ_BYTES: usize = 64 << 10;
+const SECOND_NS: u64 = 1_000_000_000;
+/// How long a thread sleeps at most, so that it tells of its seconds.
+const SLEEP_MAX: Duration = Duration::from_millis(5);
+/// Events are handed over this often.
+const HAND_OVER_NS: u64 = 5_000_000;
+/// How long the last answers are waited for.
+const GRACE_NS: u64 = 5 * SECOND_NS;
+/// Requests of the filling that a client has under way.
+const FILL_DEPTH: u32 = 64;
+/// Keys that all clients write, where linearizability is checked: few, so that writes meet.
+const SHARED_KEYS: u64 = 16;
+/// One request of so many is about one of them.
+const SHARED_EVERY: u64 = 8;
+
+/// What all threads of a run share.
+pub struct Shared {
+    /// The clock's time when the run began.
+    pub epoch_ns: u64,
+    /// When all threads begin: ns since then; 0 while some still fill.
+    pub begin: AtomicU64,
+    /// The run is to end early.
+    pub is_stopped: AtomicBool,
+    /// Requests left to send, where their count ends the run.
+    pub left: AtomicI64,
+    /// Keys that there are.
+    pub made: AtomicU64,
+    /// Versions of this run are above it, those of earlier runs below.
+    pub version_base: u64,
+}
+
+/// What a thread tells whoever started it.
+pub enum Told {
+    /// Its keys are set.
+    Filled,
+    /// A second has passed.
+    Second(Second),
+    /// It has ended: errors by their first word.
+    Ended(BTreeMap<String, u64>),
+    /// It cannot go on.
+    Failed(String),
+}
+
+/// A thread's state.
+pub struct Thread<'s> {
+    scenario: &'s Scenario,
+    shared: &'s Shared,
+    number: u32,
+    poller: Poller,
+    lanes: Vec<Lane>,
+    clients: Vec<Client>,
+    /// Number of its first client among all.
+    first_client: u32,
+    maker: Maker<'s>,
+    recorder: Recorder,
+    choose: Vec<u64>,
+    weights: u64,
+    /// The open loop: clients that can send, and when the next is due.
+    free: VecDeque<u32>,
+    schedule: Option<Schedule>,
+    /// Connections that are down, and when each is tried again.
+    down: Vec<(u64, usize)>,
+    events: Option<(SyncSender<Vec<Event>>, Vec<Event>)>,
+    written: u64,
+    touched: Vec<usize>,
+    ready: Vec<Ready>,
+    /// What is read, of whichever connection.
+    scratch: Vec<u8>,
+    measured_from: u64,
+    ends_at: u64,
+    is_ending: bool,
+    tell: SyncSender<Told>,
+}
+
+impl<'s> Thread<'s> {
+    /// With its connections made.
+    pub fn new(
+        scenario: &'s Scenario,
+        shared: &'s Shared,
+        number: u32,
+        lanes: Vec<Lane>,
+        events: Option<SyncSender<Vec<Event>>>,
+        tell: SyncSender<Told>,
+    ) -> Result<Thread<'s>, String> {
+        let poller = Poller::new().map_err(|it| format!("no epoll: {it}"))?;
+        for (at, lane) in lanes.iter().enumerate() {
+            lane.watch(&poller, at).map_err(|it| format!("cannot watch a socket: {it}"))?;
+        }
+        let mut keys = Keys::new(scenario.keys, scenario.distribution);
+        keys.begin_at(scenario.keys / u64::from(scenario.threads) * u64::from(number));
+        let random = Random::new(Random::new(scenario.seed + u64::from(number)).bits());
+        let mut sum = 0;
+        let choose = scenario.commands.iter().map(|it| {
+            sum += it.weight;
+            sum
+        });
+        let choose = choose.collect();
+        Ok(Thread {
+            scenario,
+            shared,
+            number,
+            poller,
+            clients: vec![Client::default(); lanes.len() / scenario.targets.len()],
+            first_client: lanes.first().map_or(0, |it| it.client),
+            lanes,
+            maker: Maker::new(&scenario.style, keys, random, &shared.made),
+            recorder: Recorder::new(scenario.commands.len(), scenario.targets.len()),
+            choose,
+            weights: sum,
+            free: VecDeque::new(),
+            schedule: None,
+            down: Vec::new(),
+            events: events.map(|it| (it, Vec::new())),
+            written: 0,
+            touched: Vec::new(),
+            ready: Vec::new(),
+            scratch: Vec::with_capacity(READ_BYTES),
+            measured_from: u64::MAX,
+            ends_at: u64::MAX,
+            is_ending: false,
+            tell,
+        })
+    }
+
+    /// Fills, waits for the others, loads, and ends.
+    pub fn run(mut self, schedule: Option<Schedule>) {
+        sleep_precisely();
+        if let Err(why) = self.work(schedule) {
+            let _ = self.tell.send(Told::Failed(why));
+        }
+    }
+
+    fn now(&self) -> u64 {
+        clock::mono_ns() - self.shared.epoch_ns
+    }
+
+    fn work(&mut self, schedule: Option<Schedule>) -> Result<(), String> {
+        if self.scenario.fills {
+            self.fill()?;
+        }
+        let _ = self.tell.send(Told::Filled);
+        let begin = loop {
+            match self.shared.begin.load(Acquire) {
+                0 => crate::runtime::tasks::rest(Duration::from_micros(200)),
+                begin => break begin,
+            }
+        };
+        self.measured_from = begin + self.scenario.warmup.as_nanos() as u64;
+        self.ends_at = self.measured_from + self.scenario.duration().as_nanos() as u64;
+        self.schedule = schedule;
+        self.start();
+        self.attend(begin)?;
+        self.end();
+        Ok(())
+    }
+
+    /// Each client sets the keys that it owns.
+    fn fill(&mut self) -> Result<(), String> {
+        let (all, keys) = (u64::from(self.scenario.connections), self.scenario.keys);
+        let set = Command::parse("SET {key} {value}", &self.scenario.style)?;
+        let mut next: Vec<u64> =
+            (0..self.clients.len()).map(|it| u64::from(self.first_client) + it as u64).collect();
+        loop {
+            let now = self.now();
+            let mut is_done = true;
+            for (at, next) in next.iter_mut().enumerate() {
+                if self.clients[at].under_way != 0 || keys <= *next {
+                    is_done &= self.clients[at].under_way == 0;
+                    continue;
+                }
+                is_done = false;
+                for _ in 0..FILL_DEPTH {
+                    if keys <= *next {
+                        break;
+                    }
+                    self.send(at, FILL, &set, *next, now, now);
+                    *next += all;
+                }
+            }
+            if is_done {
+                self.hand_over();
+                return Ok(());
+            }
+            self.flush()?;
+            self.wait(SLEEP_MAX)?;
+            if self.down.len() == self.lanes.len() {
+                return Err("all connections were lost while keys were set".to_owned());
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let count = self.clients.len() as u32;
+        if self.schedule.is_some() {
+            // Round about, so that not one client sends all that is due at once.
+            self.free = (0..self.scenario.depth).flat_map(|_| 0..count).collect();
+            return;
+        }
+        let now = self.now();
+        (0..count as usize).for_each(|it| self.refill(it, now));
+    }
+
+    fn attend(&mut self, begin: u64) -> Result<(), String> {
+        let mut next_second = self.measured_from + SECOND_NS;
+        let (mut number, mut next_hand_over) = (0, begin + HAND_OVER_NS);
+        loop {
+            let now = self.now();
+            // The last second ends with the run, late answers included.
+            if next_second <= now && next_second < self.ends_at {
+                self.tell_second(number);
+                (number, next_second) = (number + 1, next_second + SECOND_NS);
+            }
+            if next_hand_over <= now {
+                self.hand_over();
+                next_hand_over = now + HAND_OVER_NS;
+            }
+            self.is_ending |= self.ends_at <= now || self.shared.is_stopped.load(Relaxed);
+            if self.is_ending {
+                let is_idle = self.clients.iter().all(|it| it.under_way == 0);
+                let waits = self.lanes.iter().any(|it| !it.pending.is_empty());
+                if is_idle && !waits || self.ends_at.min(now) + GRACE_NS <= now {
+                    self.tell_second(number);
+                    return Ok(());
+                }
+            }
+            let sleep = self.send_due(now);
+            self.flush()?;
+            self.wait(sleep)?;
+            if !self.down.is_empty() {
+                self.reconnect();
+            }
+        }
+    }
+
+    fn tell_second(&mut self, number: u32) {
+        let _ = self.tell.send(Told::Second(self.recorder.take(number)));
+    }
+
+    fn hand_over(&mut self) {
+        if let Some((to, events)) = &mut self.events {
+            if !events.is_empty() {
+                let _ = to.send(std::mem::take(events));
+            }
+        }
+    }
+
+    /// What is not answered by now will not be.
+    fn end(&mut self) {
+        for at in 0..self.lanes.len() {
+            let pending = self.lanes[at].lose();
+            pending.iter().for_each(|it| self.give_up(at, it));
+            self.give_up_unconfirmed(at);
+        }
+        self.hand_over();
+        let _ = self.tell.send(Told::Ended(std::mem::take(&mut self.recorder.errors)));
+    }
+
+    /// Sends what is due in the open loop. Answers how long to sleep at most.
+    fn send_due(&mut self, now: u64) -> Duration {
+        if self.is_ending {
+            return SLEEP_MAX;
+        }
+        let Some(mut schedule) = self.schedule.take() else { return SLEEP_MAX };
+        let begin = self.measured_from - self.scenario.warmup.as_nanos() as u64;
+        let mut sleep = SLEEP_MAX;
+        while let Some(due) = schedule.next_due() {
+            let due = begin + due;
+            if now < due {
+                sleep = sleep.min(Duration::from_nanos(due - now));
+                break;
+            }
+            let Some(client) = self.free.pop_front() else { break };
+            if self.clients[client as usize].down != 0 {
+                // It comes back with its connections.
+                continue;
+            }
+            if !self.may_send(due) {
+                break;
+            }
+            self.send_next(client as usize, due, now);
+            schedule.advance();
+        }
+        self.schedule = Some(schedule);
+        sleep
+    }
+
+    /// Whether the count of requests, those of the warm-up apart, leaves one.
+    fn may_send(&mut self, intended: u64) -> bool {
+        if self.scenario.count == 0 || intended < self.measured_from {
+            return true;
+        }
+        let may = 0 < self.shared.left.fetch_sub(1, Relaxed);
+        self.is_ending |= !may;
+        may
+    }
+
+    /// A client in the closed loop sends its next requests.
+    fn refill(&mut self, client: usize, now: u64) {
+        if self.is_ending || self.clients[client].down != 0 {
+            return;
+        }
+        for _ in 0..self.scenario.depth {
+            if !self.may_send(now) {
+                return;
+            }
+            self.send_next(client, now, now);
+        }
+    }
+
+    #[inline]
+    fn send_next(&mut self, client: usize, intended: u64, now: u64) {
+        let scenario = self.scenario;
+        let command = match scenario.commands.len() {
+            1 => 0,
+            _ => {
+                let chosen = self.maker.random.below(self.weights);
+                self.choose.iter().position(|it| chosen < *it).unwrap_or(0)
+            }
+        };
+        let it = &scenario.commands[command];
+        let key = self.key_for(client, it);
+        self.send(client, command as u16, it, key, intended, now);
+    }
+
+    fn key_for(&mut self, client: usize, command: &Command) -> u64 {
+        let key = self.maker.next_key(command);
+        if self.events.is_none() || command.makes_keys() {
+            return key;
+        }
+        let is_shared = self.scenario.checks.linearizable
+            && self.maker.random.below(SHARED_EVERY) == 0
+            && command.meaning != Meaning::Unchecked;
+        if is_shared {
+            return self.maker.random.below(SHARED_KEYS.min(self.scenario.keys));
+        }
+        if command.meaning != Meaning::Write {
+            return key;
+        }
+        // Each key has one writer, so that its versions grow in the order of its writes.
+        let (all, own) =
+            (u64::from(self.scenario.connections), self.first_client as usize + client);
+        let key = key - key % all + own as u64;
+        if key < self.scenario.keys { key } else { key - all }
+    }
+
+    #[inline]
+    fn send(
+        &mut self,
+        client: usize,
+        number: u16,
+        command: &Command,
+        key: u64,
+        intended: u64,
+        began: u64,
+    ) {
+        let targets = self.scenario.targets.len();
+        let mut target = 0;
+        if command.is_read && targets != 1 {
+            let next = &mut self.clients[client].next_target;
+            target = 1 + usize::from(*next);
+            *next = if target + 1 == targets { 0 } else { *next + 1 };
+        }
+        let at = client * targets + target;
+        self.written += 1;
+        // Numbers of all threads, each once.
+        let version = self.written * u64::from(self.scenario.threads) + u64::from(self.number);
+        let lane = &mut self.lanes[at];
+        let stamped = self.shared.version_base + version;
+        let subject = Subject { key, version: stamped, client: lane.client };
+        command.write(&mut lane.out, &mut self.maker, subject);
+        lane.pending.push_back(Pending { command: number, key, version, intended, began });
+        lane.has_written |= !command.is_read;
+        self.clients[client].under_way += 1;
+        if self.touched.last() != Some(&at) {
+            self.touched.push(at);
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        let mut touched = std::mem::take(&mut self.touched);
+        for at in touched.drain(..) {
+            let lane = &mut self.lanes[at];
+            if self.scenario.wait != 0 && lane.has_written {
+                lane.has_written = false;
+                let wait = format!("WAIT {} 1000\r\n", self.scenario.wait);
+                lane.out.extend_from_slice(wait.as_bytes());
+                let began = lane.pending.back().map_or(0, |it| it.began);
+                let command = self.scenario.commands.len() as u16;
+                let wait = Pending { command, key: 0, version: 0, intended: began, began };
+                lane.pending.push_back(wait);
+            }
+            if self.lanes[at].flush().is_err() {
+                self.lose(at);
+            }
+        }
+        self.touched = touched;
+        Ok(())
+    }
+
+    fn wait(&mut self, sleep: Duration) -> Result<(), String> {
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.clear();
+        self.poller.wait(Some(sleep), &mut ready).map_err(|it| format!("epoll: {it}"))?;
+        for it in &ready {
+            let at = it.socket as usize;
+            if it.is_writable && !self.lanes[at].out.is_empty() && self.lanes[at].flush().is_err() {
+                self.lose(at);
+            }
+            if it.is_readable {
+                self.read(at);
+            }
+        }
+        self.ready = ready;
+        Ok(())
+    }
+
+    /// Whether the filling is over.
+    fn has_begun(&self) -> bool {
+        self.ends_at != u64::MAX
+    }
+}

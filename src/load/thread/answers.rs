@@ -1,0 +1,249 @@
+//! What a thread does with what comes: replies, and connections that are lost.
+
+use super::{READ_BYTES, Thread};
+use crate::load::check::{Event, ReadEvent, WriteEvent};
+use crate::load::client::{FILL, Lane, Pending};
+use crate::load::measure::Class;
+use crate::load::mix::Meaning;
+use crate::load::skim::{Skimmed, skim};
+use crate::load::values::version_of;
+use crate::resp::ReplyScanner;
+use std::io::ErrorKind;
+
+const RECONNECT_NS: u64 = 50_000_000;
+const LOST: &str = "connection lost";
+
+impl Thread<'_> {
+    /// Reads what is there of a connection.
+    pub(super) fn read(&mut self, at: usize) {
+        loop {
+            let mut bytes = std::mem::take(&mut self.lanes[at].rest);
+            let is_scratch = bytes.is_empty();
+            if is_scratch {
+                std::mem::swap(&mut bytes, &mut self.scratch);
+            } else {
+                bytes.reserve(READ_BYTES);
+            }
+            let (before, room) = (bytes.len(), bytes.capacity() - bytes.len());
+            let Some(socket) = &self.lanes[at].socket else {
+                if is_scratch {
+                    self.scratch = bytes;
+                }
+                return;
+            };
+            let read = socket.try_read_more(&mut bytes);
+            let would_block = matches!(&read, Err(it) if it.kind() == ErrorKind::WouldBlock);
+            let taken = match read {
+                Ok(0) => None,
+                Ok(_) => self.answer(at, &bytes),
+                Err(_) if would_block => Some(0),
+                Err(_) => None,
+            };
+            let is_full = bytes.len() - before == room;
+            if let Some(taken) = taken {
+                if is_scratch {
+                    self.lanes[at].rest.extend_from_slice(&bytes[taken..]);
+                } else {
+                    bytes.drain(..taken);
+                    self.lanes[at].rest = std::mem::take(&mut bytes);
+                }
+            }
+            if is_scratch {
+                bytes.clear();
+                self.scratch = bytes;
+            }
+            if taken.is_none() {
+                return self.lose(at);
+            }
+            // Less than there was room for was all that there was.
+            if would_block || !is_full {
+                return;
+            }
+        }
+    }
+
+    /// Takes the whole replies among these bytes. Answers how many bytes they are; `None` if there
+    /// is something that is no reply, or no reply to anything.
+    fn answer(&mut self, at: usize, bytes: &[u8]) -> Option<usize> {
+        let now = self.now();
+        let (mut taken, mut scanner) =
+            (0, std::mem::take::<ReplyScanner>(&mut self.lanes[at].scanner));
+        loop {
+            let reply = match skim(&bytes[taken..], &mut scanner) {
+                Ok(Some(reply)) => reply,
+                Ok(None) => break,
+                Err(_) => return None,
+            };
+            taken += reply.0;
+            if bytes[taken - reply.0] == b'>' {
+                continue;
+            }
+            let pending = self.lanes[at].pending.pop_front()?;
+            self.settle(at, &pending, reply.1, now);
+        }
+        self.lanes[at].scanner = scanner;
+        let client = at / self.scenario.targets.len();
+        if self.schedule.is_none() && self.clients[client].under_way == 0 && self.has_begun() {
+            self.refill(client, now);
+        }
+        Some(taken)
+    }
+
+    /// One request has its reply.
+    #[inline]
+    fn settle(&mut self, at: usize, pending: &Pending, reply: Skimmed<'_>, now: u64) {
+        let target = self.lanes[at].target;
+        if pending.command == self.scenario.commands.len() as u16 {
+            self.settle_wait(at, pending, reply, now);
+            return;
+        }
+        self.release(at);
+        let is_measured = pending.command != FILL && self.measured_from <= pending.intended;
+        if let Skimmed::Error(text) = reply {
+            if is_measured || pending.command == FILL {
+                self.recorder.record_error(&String::from_utf8_lossy(text));
+            }
+            return self.give_up_write(at, pending);
+        }
+        if is_measured {
+            let class = Class { command: pending.command, target };
+            self.recorder.record(class, now.saturating_sub(pending.intended));
+        }
+        if self.events.is_some() {
+            self.observe(at, pending, reply, now);
+        }
+    }
+
+    /// WAIT has said how many replicas have what was written before.
+    fn settle_wait(&mut self, at: usize, pending: &Pending, reply: Skimmed<'_>, now: u64) {
+        if self.measured_from <= pending.intended {
+            let class = Class { command: pending.command, target: 0 };
+            self.recorder.record(class, now.saturating_sub(pending.intended));
+        }
+        let is_confirmed =
+            matches!(reply, Skimmed::Integer(it) if i64::from(self.scenario.wait) <= it);
+        if let Some((_, events)) = &mut self.events {
+            let writes = self.lanes[at].unconfirmed.drain(..);
+            events.extend(
+                writes.map(|it| Event::Write(WriteEvent { ended: Some(now), is_confirmed, ..it })),
+            );
+        }
+    }
+
+    fn observe(&mut self, at: usize, pending: &Pending, reply: Skimmed<'_>, now: u64) {
+        let meaning = match self.scenario.commands.get(usize::from(pending.command)) {
+            Some(command) => command.meaning,
+            None => Meaning::Write,
+        };
+        let (lane, base) = (&mut self.lanes[at], self.shared.version_base);
+        let (client, key, began) = (lane.client, pending.key, pending.began);
+        let Some((_, events)) = &mut self.events else { return };
+        match meaning {
+            Meaning::Unchecked => {}
+            Meaning::Write => {
+                let (version, ended) = (pending.version, Some(now));
+                let write = WriteEvent { client, key, version, began, ended, is_confirmed: false };
+                if self.scenario.wait == 0 {
+                    events.push(Event::Write(write));
+                } else {
+                    lane.unconfirmed.push(write);
+                }
+            }
+            Meaning::Read => {
+                let value = if let Skimmed::Bulk(value) = reply { version_of(value) } else { None };
+                // What an earlier run has written is as if there were nothing.
+                let version = value.and_then(|it| it.checked_sub(base));
+                let (ended, target) = (now, lane.target);
+                events.push(Event::Read(ReadEvent { client, key, version, began, ended, target }));
+            }
+        }
+    }
+
+    /// A request is not under way any more.
+    #[inline]
+    fn release(&mut self, at: usize) {
+        let client = at / self.scenario.targets.len();
+        let it = &mut self.clients[client];
+        it.under_way -= 1;
+        if self.schedule.is_some() && it.down == 0 {
+            self.free.push_back(client as u32);
+        }
+    }
+
+    /// A request will have no answer.
+    pub(super) fn give_up(&mut self, at: usize, pending: &Pending) {
+        if pending.command == self.scenario.commands.len() as u16 {
+            return;
+        }
+        self.release(at);
+        if self.measured_from <= pending.intended {
+            self.recorder.record_error(LOST);
+        }
+        self.give_up_write(at, pending);
+    }
+
+    /// Writes whose WAIT has no answer: whether they will be there is not known.
+    pub(super) fn give_up_unconfirmed(&mut self, at: usize) {
+        let Some((_, events)) = &mut self.events else { return };
+        let writes = self.lanes[at].unconfirmed.drain(..);
+        events.extend(writes.map(|it| Event::Write(WriteEvent { ended: None, ..it })));
+    }
+
+    /// A write that may have happened, or not.
+    fn give_up_write(&mut self, at: usize, pending: &Pending) {
+        let Some((_, events)) = &mut self.events else { return };
+        let meaning = match self.scenario.commands.get(usize::from(pending.command)) {
+            Some(command) => command.meaning,
+            None => Meaning::Write,
+        };
+        if meaning != Meaning::Write {
+            return;
+        }
+        let client = self.lanes[at].client;
+        let &Pending { key, version, began, .. } = pending;
+        let (ended, is_confirmed) = (None, false);
+        events.push(Event::Write(WriteEvent { client, key, version, began, ended, is_confirmed }));
+    }
+
+    /// A connection has ended: what it had asked has no answer, and it is made again soon.
+    pub(super) fn lose(&mut self, at: usize) {
+        if self.lanes[at].socket.is_none() {
+            return;
+        }
+        let pending = self.lanes[at].lose();
+        self.clients[at / self.scenario.targets.len()].down += 1;
+        pending.iter().for_each(|it| self.give_up(at, it));
+        self.give_up_unconfirmed(at);
+        self.down.push((self.now() + RECONNECT_NS, at));
+    }
+
+    /// Connects again where it is time.
+    pub(super) fn reconnect(&mut self) {
+        let now = self.now();
+        let Some(place) = self.down.iter().position(|it| it.0 <= now) else { return };
+        let (_, at) = self.down.swap_remove(place);
+        let (client, target) = (self.lanes[at].client, self.lanes[at].target);
+        let address = &self.scenario.targets[usize::from(target)];
+        let lane = Lane::connect(address, &self.scenario.greeting, client, target);
+        let lane = lane.ok().filter(|it| it.watch(&self.poller, at).is_ok());
+        let Some(lane) = lane else {
+            return self.down.push((self.now() + RECONNECT_NS, at));
+        };
+        self.lanes[at] = lane;
+        let client = at / self.scenario.targets.len();
+        self.clients[client].down -= 1;
+        if self.clients[client].down != 0 {
+            return;
+        }
+        if self.schedule.is_none() {
+            if self.clients[client].under_way == 0 && self.has_begun() {
+                self.refill(client, now);
+            }
+            return;
+        }
+        // What it had in the queue of the free was thrown away while it was down.
+        self.free.retain(|it| *it as usize != client);
+        let room = self.scenario.depth.saturating_sub(self.clients[client].under_way);
+        (0..room).for_each(|_| self.free.push_back(client as u32));
+    }
+}

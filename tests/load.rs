@@ -1,0 +1,293 @@
+//! `entourage load`: its scenarios run clean against ours, it finds what replicas of Redis do not
+//! promise, and its exit codes and files are what the guide says.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use support::{Server, info_field, until};
+
+const SCENARIOS: [&str; 12] = [
+    "session-store",
+    "cache",
+    "counters",
+    "leaderboard",
+    "write-burst",
+    "job-queue",
+    "ycsb-a",
+    "ycsb-b",
+    "ycsb-c",
+    "ycsb-d",
+    "ycsb-e",
+    "ycsb-f",
+];
+
+/// Runs it against a server, quietly.
+fn load(server: &Server, flags: &[&str]) -> Output {
+    let target = format!("127.0.0.1:{}", server.port());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
+    command.args(["load", "--quiet"]).args(flags);
+    if !flags.contains(&"--warmup") {
+        command.args(["--warmup", "100ms"]);
+    }
+    if !flags.contains(&"--target") {
+        command.args(["--target", &target]);
+    }
+    command.output().expect("it runs")
+}
+
+fn shown(output: &Output) -> String {
+    let text = |it: &[u8]| String::from_utf8_lossy(it).into_owned();
+    format!("{:?}\n{}{}", output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Pairs and violations of a check, as the table has them.
+fn pairs(output: &Output, check: &str) -> (u64, u64) {
+    let text = shown(output);
+    let line = text.lines().find(|it| it.starts_with(check)).unwrap_or_else(|| panic!("{text}"));
+    let numbers: Vec<u64> = line.split_whitespace().filter_map(|it| it.parse().ok()).collect();
+    (numbers[0], numbers[1])
+}
+
+/// A file that a run writes.
+fn file(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("load-{}-{name}", std::process::id()))
+}
+
+fn taken(path: &PathBuf) -> String {
+    let text = fs::read_to_string(path).expect("it was written");
+    let _ = fs::remove_file(path);
+    text
+}
+
+/// A redis-server and a replica of it that has caught up.
+fn redis_with_replica() -> [Server; 2] {
+    let master = Server::redis(&["--repl-diskless-sync-delay", "0"]);
+    let replica = Server::redis(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
+    until("the replica to be online", || {
+        let status = info_field(&mut replica.dial(), "replication", "master_link_status");
+        (status.as_deref() == Some("up")).then_some(())
+    });
+    [master, replica]
+}
+
+#[test]
+fn every_ready_scenario_runs_clean_against_ours() {
+    let server = Server::entourage(&[]);
+    for name in SCENARIOS {
+        let flags = ["--scenario", name, "--level", "sticky", "--phase", "step 2000 500ms"];
+        let output = load(&server, &flags);
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(0), "{name}: {text}");
+        assert!(!text.contains("errors:"), "{name}: {text}");
+        let share = text.lines().find_map(|it| it.split_once("% at replicas")?.0.rsplit_once('('));
+        let share = share.and_then(|it| it.1.trim().parse::<f64>().ok());
+        assert!(share.is_some_and(|it| 99.0 <= it), "{name}: {text}");
+    }
+}
+
+#[test]
+fn sticky_and_global_reads_keep_every_promise() {
+    let server = Server::entourage(&[]);
+    for (level, connections, depth) in
+        [("sticky", "20", "1"), ("global", "8", "1"), ("sticky", "8", "16")]
+    {
+        let flags = [
+            ["--check", "all"],
+            ["--level", level],
+            ["--keys", "500"],
+            ["--connections", connections],
+            ["--depth", depth],
+            ["--duration", "1s"],
+            ["--command", "1 SET {key} {value}"],
+            ["--command", "1 GET {key}"],
+        ];
+        let output = load(&server, &flags.concat());
+        assert_eq!(output.status.code(), Some(0), "{level} {depth}: {}", shown(&output));
+        assert!(0 < pairs(&output, "read-your-writes").0, "{}", shown(&output));
+    }
+}
+
+#[test]
+fn a_replica_of_redis_does_not_show_a_client_its_own_writes() {
+    let [master, replica] = redis_with_replica();
+    let reads = format!("127.0.0.1:{}", replica.port());
+    let flags = [
+        ["--read-from", reads.as_str()],
+        ["--check", "read-your-writes,staleness"],
+        ["--keys", "100"],
+        ["--depth", "16"],
+        ["--duration", "2s"],
+        ["--command", "9 SET {key} {value}"],
+        ["--command", "1 GET {key}"],
+    ];
+    let output = load(&master, &flags.concat());
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("VIOLATION read-your-writes: a client did not see its own write"));
+    assert!(text.contains(" wrote key ") && text.contains(" at target 1"), "{text}");
+}
+
+#[test]
+fn confirmed_writes_are_there_at_the_end() {
+    let [master, _replica] = redis_with_replica();
+    let flags = ["--wait", "1", "--check", "no-lost-confirmed-write", "--keys", "200"];
+    let output = load(&master, &[&flags[..], &["--duration", "500ms"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert!(0 < pairs(&output, "no-lost-confirmed-write").0, "{}", shown(&output));
+}
+
+#[test]
+fn what_cannot_be_run_is_told_with_its_reason() {
+    let server = Server::redis(&[]);
+    let path = file("odd.toml");
+    fs::write(&path, "depth = 2\ncolour = 'red'\n").expect("a file can be written");
+    let path_text = path.display().to_string();
+    let told = |flags: &[&str]| {
+        let output = load(&server, flags);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {}", shown(&output));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let why = told(&["--scenario", &path_text]);
+    assert!(why.contains(&format!("{path_text}:2: colour: unknown field `colour`")), "{why}");
+    let _ = fs::remove_file(&path);
+    assert!(told(&["--scenario", "no-such-file"]).contains("no-such-file: "));
+    assert!(told(&["--depth", "0"]).contains("depth: 0 is not accepted"));
+    assert!(told(&["--level", "sticky"]).contains("refuses PROXY CONSISTENCY sticky"));
+    assert!(told(&["--password", "secret"]).contains("refuses AUTH"));
+    assert!(!told(&["--password", "secret"]).contains("secret"));
+    assert!(told(&["--target", "127.0.0.1:1"]).contains("cannot connect to 127.0.0.1:1"));
+}
+
+#[test]
+fn what_happens_to_members_is_seen_and_survived() {
+    let server = Server::entourage(&[]);
+    server.disconnects_replicas();
+    let flags = [
+        ["--scenario", "ycsb-a"],
+        ["--level", "sticky"],
+        ["--keys", "500"],
+        ["--connections", "10"],
+        ["--duration", "1500ms"],
+        ["--fault", "200ms pause n2"],
+        ["--fault", "500ms resume n2"],
+        ["--fault", "700ms failover n3"],
+        ["--fault", "1000ms cut"],
+    ];
+    let output = load(&server, &flags.concat());
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("pause n2: +OK") && text.contains("failover n3: +OK"), "{text}");
+    assert!(text.contains("errors: connection lost "), "{text}");
+}
+
+#[test]
+fn an_open_loop_keeps_its_rate_and_tells_of_a_stall() {
+    let server = Server::redis(&["--enable-debug-command", "yes"]);
+    let pauses = std::thread::scope(|scope| {
+        let port = server.port();
+        scope.spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            let mut wire = support::Wire::dial(port).expect("it accepts");
+            wire.ask("DEBUG SLEEP 0.3");
+        });
+        load(&server, &["--rate", "1000", "--duration", "1s", "--json", "/dev/stdout"])
+    });
+    let text = String::from_utf8_lossy(&pauses.stdout).into_owned();
+    let json = text.lines().find(|it| it.starts_with('{')).unwrap_or_else(|| panic!("{text}"));
+    let json: serde_json::Value = serde_json::from_str(json).expect("it is JSON");
+    let requests = json["all"]["requests"].as_u64().expect("a number");
+    assert!((990..=1010).contains(&requests), "{requests}");
+    // A third of the requests should have been sent while nothing was answered.
+    let p90 = json["all"]["latency_ns"]["p90"].as_u64().expect("a number");
+    assert!(100_000_000 < p90, "{p90} ns: the stall is hidden");
+}
+
+#[test]
+fn results_are_files_that_others_read() {
+    let server = Server::entourage(&["--unix", support::servers::SOCKET]);
+    let socket = server.dir().join(support::servers::SOCKET).display().to_string();
+    let [json, hdr, report] = ["a.json", "a.hdr", "a.html"].map(file);
+    let paths = [&json, &hdr, &report].map(|it| it.display().to_string());
+    let flags = [
+        ["--target", socket.as_str()],
+        ["--scenario", "cache"],
+        ["--protocol", "3"],
+        ["--threads", "2"],
+        ["--count", "2000"],
+        ["--json", &paths[0]],
+        ["--hdr", &paths[1]],
+        ["--report", &paths[2]],
+    ];
+    let output = load(&server, &flags.concat());
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let json: serde_json::Value = serde_json::from_str(&taken(&json)).expect("it is JSON");
+    assert_eq!(json["all"]["requests"].as_u64(), Some(2000));
+    assert!(json["settings"].as_str().is_some_and(|it| it.contains("distribution = ")));
+    assert!(taken(&hdr).lines().any(|it| it.starts_with("Tag=GET@0,")));
+    let page = taken(&report);
+    assert_eq!(page.matches("<svg").count(), 3);
+    assert!(!page.contains("no plot") && !page.contains("<script"), "{page}");
+}
+
+#[test]
+fn a_target_does_not_differ_from_itself_by_much() {
+    let server = Server::redis(&[]);
+    let same = format!("127.0.0.1:{}", server.port());
+    let output = load(&server, &["--compare", &same, "--duration", "1600ms"]);
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let line = text.lines().find(|it| it.starts_with("requests per second "));
+    let ratio = line.and_then(|it| it.split_whitespace().nth(3)?.parse::<f64>().ok());
+    assert!(ratio.is_some_and(|it| (0.5..2.0).contains(&it)), "{text}");
+}
+
+/// The blocks of a language in the guide's page.
+fn blocks(language: &str) -> Vec<String> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/docs/load.md");
+    let page = fs::read_to_string(path).expect("the page is there");
+    let open = format!("```{language}\n");
+    let behind = page.split(&open).skip(1);
+    behind.map(|it| it.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn every_command_of_the_guide_runs() {
+    let (ours, [master, replica]) = (Server::entourage(&[]), redis_with_replica());
+    ours.disconnects_replicas();
+    let dir = file("guide");
+    fs::create_dir_all(&dir).expect("a directory can be made");
+    let mut count = 0;
+    for line in blocks("sh").iter().flat_map(|it| it.lines()) {
+        let is_pair = line.contains("6380");
+        let port = if is_pair { master.port() } else { ours.port() }.to_string();
+        let mut words = line.replace("6380", &replica.port().to_string()).replace("6379", &port);
+        for seconds in ["3s", "4s", "5s"] {
+            words = words.replace(&format!("--duration {seconds}"), "--duration 400ms");
+        }
+        words = words.replace("\"1s ", "\"100ms ").replace("\"2s ", "\"200ms ");
+        if !words.contains("--duration") {
+            words += " --duration 400ms";
+        }
+        if !words.contains("--target") {
+            words += &format!(" --target 127.0.0.1:{port}");
+        }
+        let script = format!("entourage() {{ \"$0\" \"$@\" --warmup 50ms; }}\n{words}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_entourage")]).current_dir(&dir);
+        let output = command.output().expect("it runs");
+        let may_violate = is_pair || line.contains("eventual");
+        let is_right = output.status.code().is_some_and(|it| it == 0 || may_violate && it == 1);
+        assert!(is_right, "{line}: {}", shown(&output));
+        count += 1;
+    }
+    assert!(8 <= count, "{count} commands");
+    let scenario = dir.join("mine.toml");
+    fs::write(&scenario, &blocks("ini")[0]).expect("a file can be written");
+    let path = scenario.display().to_string();
+    let flags = ["--scenario", &path, "--phase", "step 500 400ms", "--fault", "100ms pause n2"];
+    let output = load(&ours, &flags);
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    let _ = fs::remove_dir_all(&dir);
+}
