@@ -5,8 +5,8 @@
 //!
 //! ```text
 //!                         no fsync is under way, and the disk takes bytes at once
-//!   a write is in the log ──┬──────────────────────────────────────────▶ its worker, then the reply
-//!                           └──────────────────────────────────────────▶ the reply; the thread
+//!   a write is in the log ──┬──────────────────────────────────────▶ its worker, then the reply
+//!                           └──────────────────────────────────────▶ the reply; the thread
 //!                            else, as Redis does it
 //! ```
 
