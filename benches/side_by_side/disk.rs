@@ -27,10 +27,12 @@ const MEMORY_LOOK: Duration = Duration::from_millis(20);
 const SETTLED: Duration = Duration::from_secs(1);
 const BAR_EXTRA_MB: f64 = 64.0;
 
+type TableOf = fn(&Binaries, &Options) -> String;
+
 /// Five tables.
 pub fn tables(binaries: &Binaries, options: &Options) -> String {
     let mut told = Vec::new();
-    let parts: [(&str, fn(&Binaries, &Options) -> String); 5] = [
+    let parts: [(&str, TableOf); 5] = [
         ("everysec", everysec),
         ("always", always),
         ("load", disk_load::table),
