@@ -231,7 +231,7 @@ impl World {
         self.call_errands();
         self.look_for_sleepers();
         self.look_at_stream();
-        if self.steps.is_multiple_of(STATES_EVERY) {
+        if self.steps % STATES_EVERY == 0 {
             self.look_at_states();
         }
     }
