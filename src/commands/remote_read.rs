@@ -4,21 +4,16 @@ use crate::base::limits::FOLLOWER_WAIT_MS;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::node::ReplicaSet;
-use crate::route::{Floor, Ladder, Level, Reason, Step};
+use crate::route::{Floor, Level, ReadRequirements, Reason, Step};
 use std::time::Duration;
 
 /// What such a read asks for.
 pub struct RemoteAsk<'a> {
-    /// Its level.
-    pub level: Level,
-    /// The place that it must not read before.
-    pub floor: Floor,
-    /// What it tries when the stream has not come so far.
-    pub ladder: &'a Ladder,
+    /// As any read: its level, the place that it must not read before, and what it tries when the
+    /// stream has not come so far.
+    pub read: &'a ReadRequirements<'a>,
     /// Its session watches keys at the master.
     pub watches: bool,
-    /// Only the master's answer counts.
-    pub at_master: bool,
     /// It has waited for the stream already.
     pub has_waited: bool,
 }
@@ -39,30 +34,31 @@ pub enum RemoteRead {
 impl RemoteAsk<'_> {
     /// Weighs it as the set is now.
     pub fn weigh(&self, set: &ReplicaSet, now: MonoUs) -> RemoteRead {
-        let reason = match self.level {
+        let ReadRequirements { level, floor, ladder, of_member, .. } = *self.read;
+        let reason = match level {
             _ if self.watches => Some(Reason::Watching),
             Level::Master => Some(Reason::AskedMaster),
             Level::Linearizable => Some(Reason::Linearizable),
-            _ => self.at_master.then_some(Reason::OfMember),
+            _ => of_member.then_some(Reason::OfMember),
         };
         if let Some(reason) = reason {
             return RemoteRead::AtMaster(reason);
         }
-        if let Level::Bounded { ms: Some(ms), .. } = self.level
+        if let Level::Bounded { ms: Some(ms), .. } = level
             && ms.saturating_mul(1000) < set.stream_age_us(now)
-            && self.ladder.steps().iter().any(|it| matches!(it, Step::Master))
+            && ladder.steps().iter().any(|it| matches!(it, Step::Master))
         {
             return RemoteRead::AtMaster(Reason::MasterOnLag);
         }
-        let Floor::Needs(own) = self.floor else { return RemoteRead::Here };
-        let needs = match self.level {
+        let Floor::Needs(own) = floor else { return RemoteRead::Here };
+        let needs = match level {
             Level::Global => own.max(set.forwarded_floor()),
             _ => own,
         };
         if needs <= set.head() {
             return RemoteRead::Here;
         }
-        for step in self.ladder.steps() {
+        for step in ladder.steps() {
             match step {
                 Step::CatchUp | Step::OtherReplica => {}
                 Step::Wait(_) if self.has_waited => {}

@@ -11,7 +11,7 @@ use crate::base::number::parse_i64;
 use crate::command::codes;
 use crate::resp::{Protocol, encode_command};
 use crate::runtime::tasks;
-use crate::state::{Forwarded, JobReply, Queued, Server, UnblockAs};
+use crate::state::{Forwarded, JobReply, Queued, Server, UNBLOCKED, UnblockAs};
 use futures::channel::oneshot::{Receiver, channel};
 use futures::future::{Either, select};
 use std::future::Future;
@@ -120,10 +120,9 @@ fn number_in(reply: &[u8]) -> Option<i64> {
 
 /// What Redis answers to a call that was unblocked like this.
 fn told(how: UnblockAs, protocol: Protocol) -> Vec<u8> {
-    let text: &[u8] = match (how, protocol) {
-        (UnblockAs::Error, _) => b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n",
-        (UnblockAs::Timeout, Protocol::Resp2) => b"*-1\r\n",
-        (UnblockAs::Timeout, Protocol::Resp3) => b"_\r\n",
-    };
-    text.to_vec()
+    match (how, protocol) {
+        (UnblockAs::Error, _) => format!("-{UNBLOCKED}\r\n").into_bytes(),
+        (UnblockAs::Timeout, Protocol::Resp2) => b"*-1\r\n".to_vec(),
+        (UnblockAs::Timeout, Protocol::Resp3) => b"_\r\n".to_vec(),
+    }
 }

@@ -10,7 +10,7 @@ use crate::command::codes;
 use crate::commands::AckWait;
 use crate::resp::{Protocol, Reply};
 use crate::runtime::tasks;
-use crate::state::{JobReply, Server, UnblockAs};
+use crate::state::{JobReply, Server, UNBLOCKED, UnblockAs};
 use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +21,6 @@ use std::time::Duration;
 const ASK_MS_MIN: u64 = 2;
 const ASK_MS_MAX: u64 = 50;
 
-const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 const OTHER_HISTORY: &str = "ERR the remote master's history does not hold this connection's last \
                              write: no replica of it can have acknowledged that";
 

@@ -27,6 +27,9 @@ pub enum UnblockAs {
     Error,
 }
 
+/// What a call is told that CLIENT UNBLOCK ends with an error.
+pub const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
+
 /// What came of a job that ran apart.
 #[derive(Debug)]
 pub struct JobReply {

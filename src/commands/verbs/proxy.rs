@@ -372,14 +372,8 @@ fn told(
     if set.writes() == Writes::Forwarded
         && let Some(remote) = set.remote()
     {
-        let remote_ask = RemoteAsk {
-            level: ask.level,
-            floor: ask.floor,
-            ladder: ask.ladder,
-            watches: context.session.watches_remote,
-            at_master: ask.of_member,
-            has_waited: false,
-        };
+        let remote_ask =
+            RemoteAsk { read: &ask, watches: context.session.watches_remote, has_waited: false };
         let way = match class {
             Class::Write => RemoteRead::AtMaster(Reason::Write),
             _ => remote_ask.weigh(set, context.now),

@@ -2,6 +2,7 @@
 
 use crate::load::measure::{Point, Totals};
 use hdrhistogram::Histogram;
+use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 use std::error::Error;
 
@@ -67,20 +68,7 @@ pub fn by_percentile(all: &[(String, &Histogram<u64>)]) -> String {
         let mut mesh = chart.configure_mesh();
         let x_label = |at: &f64| label(*at);
         mesh.x_label_formatter(&x_label).x_labels(6).y_desc("ms").light_line_style(WHITE).draw()?;
-        for (at, it) in series.iter().enumerate() {
-            let colour = COLOURS[at % COLOURS.len()];
-            chart
-                .draw_series(LineSeries::new(it.points.iter().copied(), colour.stroke_width(2)))?
-                .label(it.name.as_str())
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour));
-        }
-        chart
-            .configure_series_labels()
-            .border_style(BLACK)
-            .background_style(WHITE.mix(0.8))
-            .position(SeriesLabelPosition::UpperLeft)
-            .draw()?;
-        Ok(())
+        draw_lines(&mut chart, &series, SeriesLabelPosition::UpperLeft)
     })
 }
 
@@ -98,19 +86,7 @@ pub fn over_time(unit: &str, series: &[Series], marks: &[Mark]) -> String {
             let text = Text::new(mark.text.clone(), (mark.at, y_max * 0.98), ("sans-serif", 12));
             chart.draw_series([text])?;
         }
-        for (at, it) in series.iter().enumerate() {
-            let colour = COLOURS[at % COLOURS.len()];
-            chart
-                .draw_series(LineSeries::new(it.points.iter().copied(), colour.stroke_width(2)))?
-                .label(it.name.as_str())
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour));
-        }
-        chart
-            .configure_series_labels()
-            .border_style(BLACK)
-            .background_style(WHITE.mix(0.8))
-            .draw()?;
-        Ok(())
+        draw_lines(&mut chart, series, SeriesLabelPosition::MiddleRight)
     })
 }
 
@@ -145,6 +121,28 @@ fn first(series: &[Series]) -> f64 {
 }
 
 /// What is drawn, or a word on why it is not.
+/// Draws a line for each series, and their names there.
+fn draw_lines<'c, 's: 'c, X, Y>(
+    chart: &mut ChartContext<'c, SVGBackend<'s>, Cartesian2d<X, Y>>,
+    series: &[Series],
+    names_at: SeriesLabelPosition,
+) -> Drawn
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    for (at, it) in series.iter().enumerate() {
+        let colour = COLOURS[at % COLOURS.len()];
+        chart
+            .draw_series(LineSeries::new(it.points.iter().copied(), colour.stroke_width(2)))?
+            .label(it.name.as_str())
+            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], colour));
+    }
+    let mut names = chart.configure_series_labels();
+    names.border_style(BLACK).background_style(WHITE.mix(0.8)).position(names_at).draw()?;
+    Ok(())
+}
+
 fn draw(with: impl FnOnce(&mut Builder<'_, '_, '_>) -> Drawn) -> String {
     let mut svg = String::new();
     let drawn = {

@@ -12,7 +12,7 @@ use crate::node::{Condition, Confirmed, PauseMode, Wanted};
 use crate::resp::OwnedRequest;
 use crate::route::Reason;
 use crate::session::LastReply;
-use crate::state::{JobReply, UnblockAs, Waiting};
+use crate::state::{JobReply, UNBLOCKED, UnblockAs, Waiting};
 use futures::channel::oneshot::channel;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -60,8 +60,6 @@ pub enum Resumed {
     /// It is served again, from where it stands.
     Again(Option<Box<ReadRetry>>),
 }
-
-const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 impl Blocked {
     /// A wait that begins at `now`.

@@ -119,16 +119,14 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Option<Outcome>, Fault> {
         let origin = self.origin(call.once.as_deref());
-        let ask = origin.ask(Class::Read, route, context.set, &self.history, context.now, None);
+        let mut ask = origin.ask(Class::Read, route, context.set, &self.history, context.now, None);
         if call.once.as_ref().is_some_and(|it| it.at.is_some()) {
             return Ok(None);
         }
+        ask.of_member = call.command.spec.flags.contains(Flags::AT_MASTER);
         let remote_ask = RemoteAsk {
-            level: ask.level,
-            floor: ask.floor,
-            ladder: ask.ladder,
+            read: &ask,
             watches: self.session.watches_remote,
-            at_master: call.command.spec.flags.contains(Flags::AT_MASTER),
             has_waited: retry.is_some_and(|it| it.ends.is_some()),
         };
         match remote_ask.weigh(context.set, context.now) {
