@@ -26,7 +26,9 @@
 //! there. The files themselves are `persist/`'s, and `server/disk/` writes and loads them. Who
 //! applies at replicas, and when, stands in `node/turn.rs`; what is long (`engine/work.rs`) is done
 //! on threads for that (`server/placement.rs`), and `node/long_hold.rs` says who does not wait for
-//! it.
+//! it. Who writes the append-only file before a reply leaves is in `server/disk/aof_parts.rs`.
+//! Beside all this stands `load/`, a client that loads servers and checks what they promise; and
+//! `tests/sim/` drives whole sets in one thread.
 
 pub mod base;
 pub mod resp;
