@@ -394,3 +394,70 @@ fn who_asks_hears_what_the_master_answers_and_why() {
     wire.ask("GET k");
     assert!(!last(&mut wire).contains(&remote));
 }
+
+/// A master whose snapshots come a second or two after they are asked for.
+const LATE_SNAPSHOTS: [&str; 4] =
+    ["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "1"];
+
+/// Writes at a node whose link is not there, and reads them there, at every level that promises
+/// that. Answers the wires, each of which has written.
+fn write_without_a_link(node: &Server, keys: &str) -> Vec<Wire> {
+    let levels = ["sticky", "global", "sticky SCOPE client-name"];
+    let writers = levels.iter().enumerate().map(|(number, level)| {
+        let [mut writer, mut reader] = [(); 2].map(|()| node.dial());
+        let others = match number {
+            0 => vec![],
+            _ => vec![&mut reader],
+        };
+        let key = format!("{keys}{number}");
+        ok(&mut writer, &format!("CLIENT SETNAME {keys}"));
+        ok(&mut writer, &format!("PROXY CONSISTENCY {level}"));
+        for it in 0..20 {
+            ok(&mut writer, &format!("SET {key} {it}"));
+            assert_eq!(writer.ask(&format!("GET {key}")).string(), it.to_string(), "{level}");
+        }
+        for other in others {
+            ok(other, &format!("CLIENT SETNAME {keys}"));
+            ok(other, &format!("PROXY CONSISTENCY {level}"));
+            assert_eq!(other.ask(&format!("GET {key}")).string(), "19", "{level}, another");
+        }
+        writer
+    });
+    writers.collect()
+}
+
+/// What the master tells before its first snapshot has come is of a history that nobody here knows.
+#[test]
+fn a_node_that_has_nothing_yet_reads_its_own_writes() {
+    let master = Server::redis(&LATE_SNAPSHOTS);
+    let port = master.port();
+    let address = format!("127.0.0.1:{port}");
+    let node = Server::entourage(&["--replicaof", &address]);
+    let mut wire = node.dial();
+    let is_up = |wire: &mut Wire| {
+        info_field(wire, "replication", "master_link_status").as_deref() == Some("up")
+    };
+    let mut first = write_without_a_link(&node, "first");
+    assert!(!is_up(&mut wire), "the snapshot has come too early for this test");
+    until("the link", || is_up(&mut wire).then_some(()));
+    for (number, writer) in first.iter_mut().enumerate() {
+        assert_eq!(writer.ask(&format!("GET first{number}")).string(), "19", "nothing was lost");
+    }
+
+    // The next master has another history, and nothing of this one.
+    drop(master);
+    let _next = Server::redis_at(port, &LATE_SNAPSHOTS);
+    until("the next master", || (wire.ask("SET other 1").string() == "OK").then_some(()));
+    assert_eq!(wire.ask("GET other").string(), "1");
+    write_without_a_link(&node, "second");
+    for (number, writer) in first.iter_mut().enumerate().skip(1) {
+        ok(writer, &format!("SET third{number} x"));
+        assert_eq!(writer.ask(&format!("GET third{number}")).string(), "x");
+    }
+    assert!(!is_up(&mut wire), "the snapshot has come too early for this test");
+    until("the link", || is_up(&mut wire).then_some(()));
+    for (number, writer) in first.iter_mut().enumerate() {
+        starts(&writer.ask(&format!("GET third{number}")), "LOSTWRITE");
+        assert!(!writer.ask(&format!("GET third{number}")).is_error(), "it was told once");
+    }
+}

@@ -50,10 +50,15 @@ impl RemoteAsk<'_> {
         {
             return RemoteRead::AtMaster(Reason::MasterOnLag);
         }
-        let Floor::Needs(own) = floor else { return RemoteRead::Here };
-        let needs = match level {
-            Level::Global => own.max(set.forwarded_floor()),
-            _ => own,
+        let floor = match level {
+            Level::Global => floor.and(set.told_floor()),
+            _ => floor,
+        };
+        let needs = match floor {
+            Floor::Needs(needs) => needs,
+            // The master has it, whose history has not come here yet.
+            Floor::Foreign => return RemoteRead::AtMaster(Reason::ForeignHistory),
+            Floor::Lost(_) => return RemoteRead::Here,
         };
         if needs <= set.head() {
             return RemoteRead::Here;

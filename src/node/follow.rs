@@ -7,9 +7,11 @@ use super::failover::{FORCED, new_replid};
 use super::member_state::{Hold, MemberFlags};
 use super::remote_master::{LinkPhase, RemoteMaster};
 use super::replica_set::ReplicaSet;
-use crate::base::position::{Coverage, Offset, Position, ReplId};
+use super::told::Told;
+use crate::base::position::{Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::Engine;
+use crate::route::Floor;
 use crate::runtime::{clock, lazyfree, steps};
 use event_listener::EventListener;
 use std::sync::Arc;
@@ -58,22 +60,16 @@ impl ReplicaSet {
         self.announce();
     }
 
-    /// The furthest place in the master's stream that a reply of it has told of to anybody here.
-    pub fn forwarded_floor(&self) -> Offset {
-        let told = *self.told.lock();
-        match told.map(|it| self.history().cover(it)) {
-            Some(Coverage::To(offset)) => offset,
-            _ => Offset::ZERO,
-        }
+    /// The floor of whoever wants to see all that a reply of the master has told of here.
+    pub fn told_floor(&self) -> Floor {
+        self.told.floor(&self.history())
     }
 
-    /// The master has told that its stream stands at `offset`.
-    pub fn raise_forwarded_floor(&self, offset: Offset) {
-        let replid = self.history().replid;
-        let mut told = self.told.lock();
-        if told.is_none_or(|it| it.replid != replid || it.offset < offset) {
-            *told = Some(Position { replid, offset });
-        }
+    /// The master has told where its stream stands. Answers the place.
+    pub fn was_told(&self, told: Told) -> Position {
+        let at = told.position(&self.history());
+        self.told.raise(at, told.by.connection);
+        at
     }
 
     /// Microseconds since everything was here that the master had, which the set follows; 0 when it
@@ -127,6 +123,7 @@ impl ReplicaSet {
         let guard = self.write_long(&member_list);
         self.is_following.store(remote.is_some(), Release);
         *self.remote.write() = remote;
+        self.told.forget();
         also(self);
         self.announce();
         drop(guard);

@@ -7,6 +7,7 @@ use super::member::Member;
 use super::member_state::MemberFlags;
 use super::pause::Pause;
 use super::remote_master::RemoteMaster;
+use super::told::ToldFloor;
 use super::waiters::Waiters;
 use super::wire_state::Wire;
 use crate::base::ids::MemberId;
@@ -59,7 +60,7 @@ pub struct ReplicaSet {
     /// Whether writes go to that master.
     pub(super) forwards: AtomicBool,
     /// Where that master's stream stood when it last told.
-    pub(super) told: Mutex<Option<Position>>,
+    pub(super) told: ToldFloor,
     pub(super) remote_change: Event,
     pub(super) stream_errors: LogLimit,
     seed: u64,
@@ -152,7 +153,7 @@ impl ReplicaSet {
             remote: RwLock::new(None),
             is_following: AtomicBool::new(false),
             forwards: AtomicBool::new(false),
-            told: Mutex::new(None),
+            told: ToldFloor::default(),
             remote_change: Event::new(),
             stream_errors: LogLimit::default(),
             seed,

@@ -55,7 +55,7 @@ impl Floor {
     }
 
     /// Both floors at once; what was lost stays lost.
-    fn and(self, other: Floor) -> Floor {
+    pub fn and(self, other: Floor) -> Floor {
         match (self, other) {
             (Floor::Needs(one), Floor::Needs(other)) => Floor::Needs(one.max(other)),
             (Floor::Needs(_), lost) => lost,

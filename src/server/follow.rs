@@ -1,6 +1,7 @@
 //! The task that keeps the link to a remote master: it carries bytes, time and work between the
 //! socket, the link's state machine and the set, and connects anew when the link has ended.
 
+use super::master_connection::MasterConnection;
 use super::master_info::MasterInfo;
 use crate::base::position::Position;
 use crate::base::random::Random;
@@ -203,7 +204,7 @@ impl Follower {
         let (mut reader, first) = match answer {
             Answer::Continue(new) => {
                 if let Some(replid) = new {
-                    let told = MasterInfo::ask_once(&self.server).await;
+                    let told = MasterConnection::info_once(&self.server).await;
                     let past = MasterInfo::past_of(told.as_ref(), replid)?;
                     let renamed = self.server.set.rename_stream(&self.remote, replid, &past);
                     renamed.map_err(|_| LinkFault::NotFollowed)?;
@@ -276,7 +277,7 @@ impl Follower {
                     left.extend_from_slice(&connected.buffer[..count]);
                 }
                 let told = match self.server.set.resume_from() {
-                    (Some(_), _) => MasterInfo::ask_once(&self.server).await,
+                    (Some(_), _) => MasterConnection::info_once(&self.server).await,
                     // Nobody has seen anything here that could be lost.
                     (None, _) => None,
                 };

@@ -106,7 +106,7 @@ async fn send_all(
             continue;
         }
         let mut bytes = Vec::new();
-        let mut batch = Sent::default();
+        let mut batch = Sent::to(connection.master);
         queued.into_iter().for_each(|it| batch.add(it, &mut db, &mut bytes));
         batch.close(&mut bytes);
         // Before it is sent: its replies may be there before the write is done.
@@ -127,8 +127,13 @@ async fn receive_all(connection: &MasterConnection, sent: &Mutex<VecDeque<Sent>>
         };
         let mut sent = sent.lock();
         let Some(batch) = sent.front_mut() else { return Fault::Unasked };
-        if batch.take(&reply) {
-            sent.pop_front();
+        match batch.take(&reply) {
+            Ok(false) => {}
+            Ok(true) => drop(sent.pop_front()),
+            Err(fault) => {
+                sent.pop_front();
+                return fault;
+            }
         }
     }
 }

@@ -2,7 +2,6 @@
 //! data here is: those at level `bounded` with a time.
 
 use super::master_connection::{Fault, MasterConnection};
-use super::master_info::MasterInfo;
 use crate::node::RemoteMaster;
 use crate::resp::Protocol;
 use crate::runtime::{clock, tasks};
@@ -39,7 +38,7 @@ async fn ask_while_wanted(server: &Arc<Server>, remote: &Arc<RemoteMaster>) -> R
     let mut replies = connection.replies();
     while server.set.follows(remote) && remote.freshness.is_wanted(clock::mono_now()) {
         let asked_at = clock::mono_now();
-        let answer = tasks::within(PATIENCE, MasterInfo::ask(&connection, &mut replies)).await;
+        let answer = tasks::within(PATIENCE, connection.info(&mut replies)).await;
         let info = answer.unwrap_or(Err(Fault::TimedOut))?;
         // Of another history it says nothing of what is here.
         if remote.is_connected() && info.at.replid == server.set.history().replid {

@@ -29,7 +29,7 @@ pub async fn forward_leased(
     }
     let (db, protocol, unblocked) = (forwarded.db, forwarded.protocol, forwarded.unblocked.take());
     let (connection, selected) = match kept {
-        Some(Lease { link, db, .. }) => (MasterConnection::of(link), Some(db)),
+        Some(Lease { link, db, master, .. }) => (MasterConnection { link, master }, Some(db)),
         None => match MasterConnection::open(server, protocol).await {
             Ok(connection) => (connection, Some(0)),
             Err(fault) => {
@@ -42,7 +42,8 @@ pub async fn forward_leased(
     }
     let (reply, connection) = exchange(connection, selected, forwarded).await;
     if let (Leased::Watch, Some(connection)) = (how, connection) {
-        let lease = Lease { link: connection.into_link(), db, protocol };
+        let MasterConnection { link, master } = connection;
+        let lease = Lease { link, db, protocol, master };
         server.forwarding.put_lease(client.id, lease);
     }
     reply
@@ -63,13 +64,13 @@ async fn exchange(
     forwarded: Forwarded,
 ) -> (JobReply, Option<MasterConnection>) {
     let (answer, answered) = channel();
-    let (mut sent, mut bytes) = (Sent::default(), Vec::new());
+    let (mut sent, mut bytes) = (Sent::to(connection.master), Vec::new());
     sent.add(Queued { forwarded, answer }, &mut db, &mut bytes);
     sent.close(&mut bytes);
     let mut replies = connection.replies();
     let done = async {
         connection.send(&bytes).await?;
-        while !sent.take(&replies.next(&connection).await?) {}
+        while !sent.take(&replies.next(&connection).await?)? {}
         Ok::<_, Fault>(())
     };
     let done = done.await;

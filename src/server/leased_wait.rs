@@ -37,7 +37,7 @@ pub async fn wait_for_keys(
     let protocol = forwarded.protocol;
     let remote = server.set.remote();
     let (answer, answered) = channel();
-    let (mut sent, mut bytes) = (Sent::default(), Vec::new());
+    let (mut sent, mut bytes) = (Sent::to(connection.master), Vec::new());
     encode_command(&mut bytes, [&b"CLIENT"[..], b"ID"].into_iter());
     sent.add(Queued { forwarded, answer }, &mut Some(0), &mut bytes);
     sent.close(&mut bytes);
@@ -48,7 +48,7 @@ pub async fn wait_for_keys(
             let mut replies = connection.replies();
             connection.send(&bytes).await?;
             id.store(number_in(&replies.next(&connection).await?).unwrap_or(0), Relaxed);
-            while !sent.take(&replies.next(&connection).await?) {}
+            while !sent.take(&replies.next(&connection).await?)? {}
             Ok::<(), Fault>(())
         });
         match select(done.as_mut(), unblocked).await {

@@ -1,5 +1,7 @@
 //! A connection to the remote master, of which we are the client.
 
+use super::master_info::MasterInfo;
+use crate::node::FoundMaster;
 use crate::resp::{Protocol, ReplyScanner, encode_command};
 use crate::runtime::link::{Exchange, Link};
 use crate::runtime::tasks;
@@ -9,7 +11,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a connection may take to be there.
+/// What tells the master's history.
+const INFO: [&[u8]; 2] = [b"INFO", b"replication"];
+/// How long a connection may take to be there, and an answer over one for that alone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest chain of servers that follow each other.
 const CHAIN_MAX: usize = 4;
@@ -36,6 +40,8 @@ pub enum Fault {
     Chain,
     /// It was closed here.
     Closed,
+    /// Who was the master is none any more.
+    NotMaster,
 }
 
 impl fmt::Display for Fault {
@@ -49,6 +55,7 @@ impl fmt::Display for Fault {
             Fault::Unasked => f.write_str("it sent a reply that nobody waits for"),
             Fault::Chain => f.write_str("there is no end to whom it follows"),
             Fault::Closed => f.write_str("the connection was closed"),
+            Fault::NotMaster => f.write_str("it is no master any more"),
         }
     }
 }
@@ -61,7 +68,10 @@ impl From<io::Error> for Fault {
 
 /// A connection to the master.
 pub struct MasterConnection {
-    link: Link,
+    /// The bytes.
+    pub link: Link,
+    /// Whom it has found.
+    pub master: FoundMaster,
 }
 
 /// Replies as they come.
@@ -78,19 +88,26 @@ impl MasterConnection {
         opened.await.unwrap_or(Err(Fault::TimedOut))
     }
 
-    /// Goes on with a connection that a client has kept.
-    pub fn of(link: Link) -> MasterConnection {
-        MasterConnection { link }
-    }
-
-    /// For a client to keep.
-    pub fn into_link(self) -> Link {
-        self.link
-    }
-
     /// Sends all of it.
     pub async fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
         Ok(self.link.send(bytes).await?)
+    }
+
+    /// Asks what the master says of its history.
+    pub async fn info(&self, replies: &mut Replies) -> Result<MasterInfo, Fault> {
+        let mut bytes = Vec::new();
+        encode_command(&mut bytes, INFO.into_iter());
+        self.send(&bytes).await?;
+        MasterInfo::read(&replies.next(self).await?).ok_or(Fault::Broken)
+    }
+
+    /// The same, over a connection for this alone. `None` when the master does not answer.
+    pub async fn info_once(server: &Arc<Server>) -> Option<MasterInfo> {
+        let ask = async {
+            let connection = MasterConnection::open(server, Protocol::Resp2).await.ok()?;
+            connection.info(&mut connection.replies()).await.ok()
+        };
+        tasks::within(CONNECT_TIMEOUT, ask).await?
     }
 
     /// What is received from here on.
@@ -137,7 +154,9 @@ async fn open_at(
     host: &str,
     port: u16,
 ) -> Result<(MasterConnection, Vec<u8>), Fault> {
-    let connection = MasterConnection { link: Link::connect(host, port).await? };
+    let link = Link::connect(host, port).await?;
+    let master = FoundMaster { connection: server.forwarding.next_number(), replid: None };
+    let mut connection = MasterConnection { link, master };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();
     if let Some((user, password)) = settings.set.follow.login() {
@@ -151,6 +170,7 @@ async fn open_at(
     for words in &hello {
         encode_command(&mut bytes, words.iter().map(|it| it.as_bytes()));
     }
+    encode_command(&mut bytes, INFO.into_iter());
     connection.send(&bytes).await?;
     let (mut replies, mut role) = (connection.replies(), Vec::new());
     for _ in &hello {
@@ -159,6 +179,9 @@ async fn open_at(
             return Err(Fault::Refused(String::from_utf8_lossy(text).trim_end().to_owned()));
         }
     }
+    // Who may not ask for that is not refused for it.
+    let info = MasterInfo::read(&replies.next(&connection).await?);
+    connection.master.replid = info.map(|it| it.at.replid);
     Ok((connection, role))
 }
 

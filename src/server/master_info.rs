@@ -1,16 +1,7 @@
 //! What a remote master says of its history: a part of its INFO.
 
-use super::master_connection::{Fault, MasterConnection, Replies};
 use crate::base::position::{Offset, Position, ReplId, past_of};
 use crate::replication::LinkFault;
-use crate::resp::{Protocol, encode_command};
-use crate::runtime::tasks;
-use crate::state::Server;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// A link waits no longer for what the master says of its past.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where its stream stands, and the histories that it went on with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,28 +15,6 @@ pub struct MasterInfo {
 }
 
 impl MasterInfo {
-    /// Asks for it.
-    pub async fn ask(
-        connection: &MasterConnection,
-        replies: &mut Replies,
-    ) -> Result<MasterInfo, Fault> {
-        let mut bytes = Vec::new();
-        encode_command(&mut bytes, [&b"INFO"[..], b"replication"].into_iter());
-        connection.send(&bytes).await?;
-        let reply = replies.next(connection).await?;
-        MasterInfo::read(&String::from_utf8_lossy(&reply)).ok_or(Fault::Broken)
-    }
-
-    /// Asks the master that the set follows for it, over a connection for this alone. `None` when
-    /// it does not answer.
-    pub async fn ask_once(server: &Arc<Server>) -> Option<MasterInfo> {
-        let ask = async {
-            let connection = MasterConnection::open(server, Protocol::Resp2).await.ok()?;
-            MasterInfo::ask(&connection, &mut connection.replies()).await.ok()
-        };
-        tasks::within(PATIENCE, ask).await?
-    }
-
     /// What the history of this name went on with; nothing is known of it where nothing was told.
     pub fn past_of(told: Option<&Self>, replid: ReplId) -> Result<Vec<Position>, LinkFault> {
         let Some(told) = told else { return Ok(Vec::new()) };
@@ -53,8 +22,10 @@ impl MasterInfo {
         past.map(<[Position]>::to_vec).ok_or(LinkFault::HistoryChanged)
     }
 
-    /// Reads INFO's lines. `second_repl_offset` is one past the last byte that is shared.
-    fn read(told: &str) -> Option<MasterInfo> {
+    /// Reads the reply of INFO, if it is one. `second_repl_offset` is one past the last byte that
+    /// is shared.
+    pub fn read(reply: &[u8]) -> Option<MasterInfo> {
+        let told = String::from_utf8_lossy(reply);
         let field = |name: &str| {
             told.lines().find_map(|it| it.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
         };
@@ -118,13 +89,13 @@ mod tests {
                 "role:master\r\nmaster_replid:{first}\r\nmaster_replid2:{second}\r\n\
                  master_repl_offset:170\r\nsecond_repl_offset:{shared}\r\n"
             );
-            MasterInfo::read(&text).unwrap()
+            MasterInfo::read(text.as_bytes()).unwrap()
         };
         assert_eq!(told(theirs, ours, 101).lacks(here), Some(50));
         assert_eq!(told(ours, theirs, 101).lacks(here), Some(0));
         assert_eq!(told(theirs, theirs, 101).lacks(here), None);
         assert_eq!(told(theirs, ReplId::new([0; 20]), -1).past, []);
-        assert_eq!(MasterInfo::read("role:master\r\n"), None);
+        assert_eq!(MasterInfo::read(b"role:master\r\n"), None);
     }
 
     #[test]
@@ -137,7 +108,7 @@ mod tests {
              master_replid:{one}\r\nmaster_replid2:{two}\r\nmaster_repl_offset:170\r\n\
              second_repl_offset:101\r\n"
         );
-        let told = MasterInfo::read(&text).unwrap();
+        let told = MasterInfo::read(text.as_bytes()).unwrap();
         let acked = |replid, bytes| told.acked_by(Position { replid, offset: Offset::new(bytes) });
         assert_eq!([150, 151, 161].map(|it| acked(one, it)), [Some(2), Some(1), Some(0)]);
         assert_eq!([100, 101].map(|it| acked(two, it)), [Some(2), None]);
@@ -152,7 +123,7 @@ mod tests {
                 "master_replid:{one}\r\nmaster_replid2:{two}\r\nmaster_repl_offset:170\r\n\
                  second_repl_offset:101\r\nmaster_replids_before:{before}\r\n"
             );
-            MasterInfo::read(&text).unwrap().past
+            MasterInfo::read(text.as_bytes()).unwrap().past
         };
         let at = |replid, bytes| Position { replid, offset: Offset::new(bytes) };
         let (second, third) = (at(two, 100), at(three, 50));

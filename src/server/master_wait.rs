@@ -5,7 +5,6 @@
 //! asks them to do it sooner.
 
 use super::master_connection::{Fault, MasterConnection};
-use super::master_info::MasterInfo;
 use crate::command::codes;
 use crate::commands::AckWait;
 use crate::resp::{Protocol, Reply};
@@ -65,7 +64,7 @@ async fn ask_until_enough(
     let connection = MasterConnection::open(server, Protocol::Resp2).await.map_err(unreachable)?;
     let (mut replies, mut rest_ms) = (connection.replies(), ASK_MS_MIN);
     loop {
-        let told = MasterInfo::ask(&connection, &mut replies).await.map_err(unreachable)?;
+        let told = connection.info(&mut replies).await.map_err(unreachable)?;
         let count = told.acked_by(wait.written).ok_or(OTHER_HISTORY)?;
         acked.store(count, Relaxed);
         if wait.replicas <= count {

@@ -17,7 +17,7 @@ use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::clock;
 use crate::runtime::tasks;
 use crate::session::{Session, Watch};
-use crate::state::{Client, JobReply, Server};
+use crate::state::{Client, JobReply, Server, Wrote};
 use event_listener::Event;
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -60,7 +60,7 @@ pub async fn migrate(
         Ok(_) => Ok(JobReply::line("OK")),
         Err(fault) => Err(fault.to_string()),
     };
-    JobReply { reply, wrote: mover.wrote }
+    JobReply { reply, wrote: mover.wrote.map(Wrote::Here) }
 }
 
 /// One MIGRATE at work.

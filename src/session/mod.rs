@@ -96,6 +96,8 @@ pub struct Session {
     pub last_write: Offset,
     /// What a failover has cut off, until the client has been told.
     pub lost: Option<Lost>,
+    /// What it had seen before its floor became one of a history that is not known here yet.
+    pub before: Option<Before>,
     /// When its last write was, for `sticky-for`.
     pub last_write_at: Option<MonoUs>,
     /// PROXY CONSISTENCY.
@@ -122,13 +124,28 @@ pub struct Session {
     pub subscriptions: Option<Box<Subscriptions>>,
 }
 
+/// What a session had seen of a history that the remote master may have left since.
+#[derive(Clone, Copy, Debug)]
+pub struct Before {
+    floor: Position,
+    has_written: bool,
+}
+
 impl Session {
     /// Carries what the session has seen over into the stream of today. What a failover has cut off
     /// is put down as lost, once; a floor of a history that is not known any more stays as it is,
     /// and sends reads to the master until one has raised a new floor.
     pub fn carry_over(&mut self, history: &ReplicationHistory) {
         let Some(floor) = self.floor else { return };
-        let offset = match history.cover(floor) {
+        let covered = history.cover(floor);
+        if covered != Coverage::Foreign
+            && let Some(before) = self.before.take()
+            && let Coverage::Lost(from) = history.cover(before.floor)
+            && (from != Offset::ZERO || before.has_written)
+        {
+            self.lost = Some(Lost { from, to: before.floor.offset });
+        }
+        let offset = match covered {
             Coverage::To(offset) => offset,
             Coverage::Lost(_) if is_planted(Planted::FloorKept) => floor.offset,
             Coverage::Lost(from) => {
@@ -169,6 +186,29 @@ impl Session {
         }
     }
 
+    /// The remote master has answered, behind which its stream stood at `at`: a write at this time,
+    /// or a read. That may be a place in a history that has not come here yet, which may have cut
+    /// off what this session had seen.
+    pub fn was_told(
+        &mut self,
+        at: Position,
+        history: &ReplicationHistory,
+        wrote_at: Option<MonoUs>,
+    ) {
+        if history.cover(at) == Coverage::Foreign && self.before.is_none() {
+            let has_written = self.last_write != Offset::ZERO;
+            let floor = self.floor.filter(|it| it.replid != at.replid);
+            self.before = floor.map(|floor| Before { floor, has_written });
+        }
+        match wrote_at {
+            Some(now) => self.wrote(at, now),
+            None => self.saw_all(at),
+        }
+        if let Some(shared) = &self.shared {
+            shared.raise_to_all(at, self.id);
+        }
+    }
+
     /// Remembers a write that ended at `end`.
     #[inline]
     pub fn wrote(&mut self, end: Position, at: MonoUs) {
@@ -204,6 +244,21 @@ impl Session {
             Shared::Foreign => return false,
         }
         true
+    }
+
+    /// The same where the two cannot be compared, in a set that follows a remote master: one of
+    /// them is of a history that has not come here yet, and both go there.
+    pub fn share_ahead(&mut self, history: &ReplicationHistory) {
+        let Some(shared) = &self.shared else { return };
+        let is_ahead = |it: &Position| history.cover(*it) == Coverage::Foreign;
+        let theirs = shared.raised().to.filter(is_ahead);
+        match (self.floor.filter(is_ahead), theirs) {
+            (Some(own), theirs) if theirs.is_none_or(|it| it.replid != own.replid) => {
+                shared.raise_to_all(own, self.id);
+            }
+            (_, Some(theirs)) => self.was_told(theirs, history, None),
+            (_, None) => {}
+        }
     }
 
     /// Raises both to the end of the stream, which is behind every floor there can be.
@@ -300,6 +355,28 @@ mod tests {
         assert_eq!((reader.floor, reader.lost), (start, None));
         let lost = Some(Lost { from: Offset::ZERO, to: Offset::new(80) });
         assert_eq!((writer.floor, writer.lost), (start, lost));
+    }
+
+    #[test]
+    fn what_a_history_that_comes_later_has_cut_off_is_told_when_it_comes() {
+        let old = ReplicationHistory::new(OLD);
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        let mut session = Session::default();
+        session.was_told(at(OLD, 80), &old, Some(MonoUs(1)));
+        session.was_told(at(NEW, 90), &old, Some(MonoUs(2)));
+        session.was_told(at(NEW, 95), &old, None);
+        assert_eq!((session.floor, session.lost), (Some(at(NEW, 95)), None));
+        session.carry_over(&old);
+        assert_eq!((session.floor, session.lost), (Some(at(NEW, 95)), None));
+        let (mut same, new) = (session.clone(), old.promoted(NEW, Offset::new(50)));
+        session.carry_over(&new);
+        let lost = Lost { from: Offset::new(50), to: Offset::new(80) };
+        assert_eq!((session.floor, session.lost.take()), (Some(at(NEW, 95)), Some(lost)));
+        assert_eq!(session.last_write, Offset::new(90));
+        session.carry_over(&new);
+        assert_eq!(session.lost, None, "once");
+        same.carry_over(&old.promoted(NEW, Offset::new(85)));
+        assert_eq!((same.floor, same.lost), (Some(at(NEW, 95)), None));
     }
 
     #[test]

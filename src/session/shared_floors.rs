@@ -181,7 +181,11 @@ impl SharedFloor {
 
     /// Raises it to the end of the stream, which is behind every floor there can be.
     pub fn raise_to_all(&self, head: Position, by: u64) {
-        *self.floor.raised.lock() = Raised { to: Some(head), by };
+        let mut raised = self.floor.raised.lock();
+        let has_more = |it: Position| it.replid == head.replid && head.offset <= it.offset;
+        if !raised.to.is_some_and(has_more) {
+            *raised = Raised { to: Some(head), by };
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who is connected: what CLIENT LIST shows, CLIENT KILL closes and INFO counts.
 
-use super::mailbox::{JobReply, Mailbox, Message, UnblockAs};
+use super::mailbox::{JobReply, Mailbox, Message, UnblockAs, Wrote};
 use crate::base::ids::BlockId;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
@@ -285,6 +285,7 @@ impl BlockedClient for Client {
             return self.mailbox.post(Message::Killed);
         }
         let reply = reply.map(Reply::into_bytes).map_err(|it| it.to_string());
+        let wrote = wrote.map(Wrote::Here);
         self.mailbox.post(Message::Served(block, JobReply { reply, wrote }));
     }
 }

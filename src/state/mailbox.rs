@@ -7,6 +7,7 @@
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, MAILBOX_TAKEN_MAX};
 use crate::base::position::Offset;
+use crate::node::Told;
 use crate::pubsub::Delivery;
 use crate::resp::{Protocol, Reply};
 use bytes::Bytes;
@@ -30,13 +31,22 @@ pub enum UnblockAs {
 /// What a call is told that CLIENT UNBLOCK ends with an error.
 pub const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
+/// Where something ends that a job has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wrote {
+    /// In the set's own log.
+    Here(Offset),
+    /// In the stream of the remote master.
+    There(Told),
+}
+
 /// What came of a job that ran apart.
 #[derive(Debug)]
 pub struct JobReply {
     /// The reply: `Err` carries the text of an error.
     pub reply: Result<Vec<u8>, String>,
     /// Where the writes end that the job has made for its client, if it has made any.
-    pub wrote: Option<Offset>,
+    pub wrote: Option<Wrote>,
 }
 
 impl JobReply {

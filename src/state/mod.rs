@@ -27,7 +27,7 @@ pub use failover::{FailoverOrder, FailoverPhase, Failovers};
 pub use forwarding::{Answering, Awaited, Forwarded, Forwarding, Lane, Lease, Queued};
 pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
-pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UNBLOCKED, UnblockAs};
+pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UNBLOCKED, UnblockAs, Wrote};
 pub use memory::Memory;
 pub use persistence::{
     AofStatus, Background, DiskStatus, FileWriter, LoadStatus, Orders, Persistence, SaveProgress,

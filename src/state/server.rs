@@ -11,6 +11,7 @@ use super::persistence::Persistence;
 use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
+use crate::base::position::{Position, ReplicationHistory};
 use crate::base::time::WallMs;
 use crate::config::{Checked, Config};
 use crate::metrics::Delay;
@@ -181,13 +182,21 @@ impl Server {
         }
         let (history, head) = (self.set.history(), self.set.position());
         session.carry_over(&history);
-        if !session.share(&history) {
-            session.share_all(head);
-        }
+        self.share_floor(session, &history);
         let join = |(scope, name)| self.shared_floors.join(scope, name, &history, head);
         session.shared = session.shares_with().map(join);
-        if !session.share(&history) {
-            session.share_all(head);
+        self.share_floor(session, &history);
+    }
+
+    /// Raises the session's floor and the one that it shares to the higher of the two.
+    pub fn share_floor(&self, session: &mut Session, history: &ReplicationHistory) {
+        if session.share(history) {
+            return;
+        }
+        if self.set.is_following() {
+            session.share_ahead(history);
+        } else {
+            session.share_all(Position { replid: history.replid, offset: self.set.head() });
         }
     }
 

@@ -52,6 +52,13 @@ impl Server {
         start(&redis_line(), extra)
     }
 
+    /// A Redis at this port.
+    pub fn redis_at(port: u16, extra: &[&str]) -> Server {
+        let line = redis_line();
+        let started = try_start_at(port, &line, extra, |_, _| Ok(()));
+        started.unwrap_or_else(|why| panic!("{line}: {why}"))
+    }
+
     /// A valkey-server without persistence, unless there is none here: `VALKEY_SERVER` names it.
     pub fn valkey() -> Option<Server> {
         Server::valkey_with(&[])

@@ -12,7 +12,7 @@ use crate::node::{Condition, Confirmed, PauseMode, Wanted};
 use crate::resp::OwnedRequest;
 use crate::route::Reason;
 use crate::session::LastReply;
-use crate::state::{JobReply, UNBLOCKED, UnblockAs, Waiting};
+use crate::state::{JobReply, UNBLOCKED, UnblockAs, Waiting, Wrote};
 use futures::channel::oneshot::channel;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -217,7 +217,7 @@ impl Caller {
             Ok(reply) => self.replies.out.append_owned(reply),
             Err(text) => self.answer_fault(&Fault::Message(text)),
         }
-        let confirmation = job_reply.wrote.and_then(|end| self.job_wrote(&request, end, context));
+        let confirmation = job_reply.wrote.and_then(|it| self.job_wrote(&request, it, context));
         if let Some(Outcome::Block(mut block)) = confirmation {
             if let Resume::Confirm { owed, .. } = &mut block.then {
                 *owed = self.replies.out.take(mark);
@@ -251,7 +251,7 @@ impl Caller {
             Err(text) => self.answer_fault(&Fault::Message(text)),
         }
         let confirmation =
-            job_reply.wrote.and_then(|end| self.job_wrote(wait.request(), end, context));
+            job_reply.wrote.and_then(|it| self.job_wrote(wait.request(), it, context));
         if let Some(Outcome::Block(mut block)) = confirmation {
             if let Resume::Confirm { owed, .. } = &mut block.then {
                 *owed = self.replies.out.take(mark);
@@ -272,19 +272,23 @@ impl Caller {
     fn job_wrote(
         &mut self,
         request: &OwnedRequest,
-        end: Offset,
+        wrote: Wrote,
         context: &BatchContext<'_, '_>,
     ) -> Option<Outcome> {
         self.refresh(context.now);
         let command = table().locate(request.borrow()).ok()?;
-        if self.forwards() {
-            context.set.raise_forwarded_floor(end);
+        let is_read = command.class(request.borrow()) == Class::Read;
+        match wrote {
+            Wrote::Here(end) if is_read => self.session.saw_all(self.position(end)),
+            Wrote::Here(end) => self.session.wrote(self.position(end), context.now),
+            Wrote::There(told) => {
+                let at = context.set.was_told(told);
+                self.session.was_told(at, &self.history, (!is_read).then_some(context.now));
+            }
         }
-        if command.class(request.borrow()) == Class::Read {
-            self.session.saw_all(self.position(end));
+        if is_read {
             return None;
         }
-        self.session.wrote(self.position(end), context.now);
         let route = self.origin(None).route(command, request.borrow());
         self.confirmation_of(command, request.borrow(), route)
     }

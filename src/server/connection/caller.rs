@@ -191,10 +191,7 @@ impl Caller {
         }
         // Another has seen a failover that this has not.
         self.refresh_set(now);
-        if !self.session.share(&self.history) {
-            let head = self.position(self.server.set.head());
-            self.session.share_all(head);
-        }
+        self.server.share_floor(&mut self.session, &self.history);
     }
 
     /// The members that may serve reads of this route, unless all may: where nothing is said of

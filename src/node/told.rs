@@ -1,0 +1,106 @@
+//! What the remote master has told of where its stream stands.
+//!
+//! The master may be of a history that the link has not come to yet: while the first snapshot is
+//! under way, and after the master was replaced. What it tells then is a place in a history that
+//! nobody here knows, and is never taken for one in ours.
+
+use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
+use crate::route::Floor;
+use parking_lot::Mutex;
+
+/// Whom a connection to the master has found there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FoundMaster {
+    /// Number of the connection: later ones have higher numbers.
+    pub connection: u64,
+    /// The master's history; `None` when it does not tell.
+    pub replid: Option<ReplId>,
+}
+
+/// Where that master's stream stood behind what it was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// The place.
+    pub offset: Offset,
+    /// Who has told.
+    pub by: FoundMaster,
+}
+
+impl Told {
+    /// The place. A master that does not tell its history is taken to be of the one here.
+    pub fn position(&self, history: &ReplicationHistory) -> Position {
+        Position { replid: self.by.replid.unwrap_or(history.replid), offset: self.offset }
+    }
+}
+
+/// The furthest place that it has told anybody here.
+#[derive(Debug, Default)]
+pub struct ToldFloor(Mutex<Option<(Position, u64)>>);
+
+impl ToldFloor {
+    /// It has told `at` over this connection. Of two histories that which a later connection has
+    /// found is the newer one.
+    pub fn raise(&self, at: Position, connection: u64) {
+        let mut told = self.0.lock();
+        let is_news = match *told {
+            None => true,
+            Some((last, _)) if last.replid == at.replid => last.offset < at.offset,
+            Some((_, by)) => by < connection,
+        };
+        if is_news {
+            *told = Some((at, connection));
+        }
+    }
+
+    /// The floor of whoever wants to see what anybody here was told. What a failover has cut off
+    /// since is told to those alone who have seen it.
+    pub fn floor(&self, history: &ReplicationHistory) -> Floor {
+        let told = *self.0.lock();
+        match told.map(|it| history.cover(it.0)) {
+            Some(Coverage::To(offset)) => Floor::Needs(offset),
+            Some(Coverage::Lost(shared)) => Floor::Needs(shared),
+            Some(Coverage::Foreign) => Floor::Foreign,
+            None => Floor::NONE,
+        }
+    }
+
+    /// The set follows another master, or none: what the one before has told is no promise of it.
+    pub fn forget(&self) {
+        *self.0.lock() = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: ReplId = ReplId::new([1; 20]);
+    const NEW: ReplId = ReplId::new([2; 20]);
+
+    fn at(replid: ReplId, bytes: u64) -> Position {
+        Position { replid, offset: Offset::new(bytes) }
+    }
+
+    #[test]
+    fn a_place_in_a_history_that_has_not_come_yet_is_no_place_in_ours() {
+        let (floor, old) = (ToldFloor::default(), ReplicationHistory::new(OLD));
+        floor.raise(at(OLD, 70), 1);
+        assert_eq!(floor.floor(&old), Floor::Needs(Offset::new(70)));
+        floor.raise(at(NEW, 40), 2);
+        assert_eq!(floor.floor(&old), Floor::Foreign);
+        floor.raise(at(OLD, 90), 1);
+        assert_eq!(floor.floor(&old), Floor::Foreign, "that one has come late");
+        let new = old.promoted(NEW, Offset::new(30));
+        assert_eq!(floor.floor(&new), Floor::Needs(Offset::new(40)));
+        floor.forget();
+        assert_eq!(floor.floor(&new), Floor::NONE);
+    }
+
+    #[test]
+    fn what_was_cut_off_is_no_floor_for_others() {
+        let floor = ToldFloor::default();
+        floor.raise(at(OLD, 70), 1);
+        let new = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(50));
+        assert_eq!(floor.floor(&new), Floor::Needs(Offset::new(50)));
+    }
+}
