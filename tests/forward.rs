@@ -395,9 +395,14 @@ fn who_asks_hears_what_the_master_answers_and_why() {
     assert!(!last(&mut wire).contains(&remote));
 }
 
-/// A master whose snapshots come a second or two after they are asked for.
-const LATE_SNAPSHOTS: [&str; 4] =
-    ["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "1"];
+/// A master that makes no snapshot before it is told.
+const NO_SNAPSHOTS: [&str; 4] =
+    ["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "3600"];
+
+/// Tells it.
+fn allow_snapshots(master: &Server) {
+    ok(&mut master.dial(), "CONFIG SET repl-diskless-sync-delay 0");
+}
 
 /// Writes at a node whose link is not there, and reads them there, at every level that promises
 /// that. Answers the wires, each of which has written.
@@ -429,7 +434,7 @@ fn write_without_a_link(node: &Server, keys: &str) -> Vec<Wire> {
 /// What the master tells before its first snapshot has come is of a history that nobody here knows.
 #[test]
 fn a_node_that_has_nothing_yet_reads_its_own_writes() {
-    let master = Server::redis(&LATE_SNAPSHOTS);
+    let master = Server::redis(&NO_SNAPSHOTS);
     let port = master.port();
     let address = format!("127.0.0.1:{port}");
     let node = Server::entourage(&["--replicaof", &address]);
@@ -438,7 +443,8 @@ fn a_node_that_has_nothing_yet_reads_its_own_writes() {
         info_field(wire, "replication", "master_link_status").as_deref() == Some("up")
     };
     let mut first = write_without_a_link(&node, "first");
-    assert!(!is_up(&mut wire), "the snapshot has come too early for this test");
+    assert!(!is_up(&mut wire));
+    allow_snapshots(&master);
     until("the link", || is_up(&mut wire).then_some(()));
     for (number, writer) in first.iter_mut().enumerate() {
         assert_eq!(writer.ask(&format!("GET first{number}")).string(), "19", "nothing was lost");
@@ -446,7 +452,7 @@ fn a_node_that_has_nothing_yet_reads_its_own_writes() {
 
     // The next master has another history, and nothing of this one.
     drop(master);
-    let _next = Server::redis_at(port, &LATE_SNAPSHOTS);
+    let next = Server::redis_at(port, &NO_SNAPSHOTS);
     until("the next master", || (wire.ask("SET other 1").string() == "OK").then_some(()));
     assert_eq!(wire.ask("GET other").string(), "1");
     write_without_a_link(&node, "second");
@@ -454,10 +460,14 @@ fn a_node_that_has_nothing_yet_reads_its_own_writes() {
         ok(writer, &format!("SET third{number} x"));
         assert_eq!(writer.ask(&format!("GET third{number}")).string(), "x");
     }
-    assert!(!is_up(&mut wire), "the snapshot has come too early for this test");
+    assert!(!is_up(&mut wire));
+    allow_snapshots(&next);
     until("the link", || is_up(&mut wire).then_some(()));
     for (number, writer) in first.iter_mut().enumerate() {
-        starts(&writer.ask(&format!("GET third{number}")), "LOSTWRITE");
-        assert!(!writer.ask(&format!("GET third{number}")).is_error(), "it was told once");
+        // With the first reply, or behind one that came from the master.
+        let read = format!("GET third{number}");
+        let is_lost = |it: support::Value| it.is_error() && it.string().starts_with("LOSTWRITE");
+        let told = (0..4).filter(|_| is_lost(writer.ask(&read))).count();
+        assert_eq!(told, 1, "what the first master had is lost, and that is told once");
     }
 }

@@ -1,11 +1,11 @@
 //! Sends clients' requests to the remote master, over connections that they share.
 //!
-//! All that waits leaves in one write, and behind it a ROLE: its answer says where the master's
+//! All that waits leaves in one write, and behind it a ROLE or INFO: that says where the master's
 //! stream stood when all of it was done, which becomes the floor of those who have asked. What was
 //! sent and is not answered when the connection ends is an error, and is never sent again.
 
 use super::master_connection::{Fault, MasterConnection};
-use super::sent::Sent;
+use super::sent::{Sent, Took};
 use crate::command::codes;
 use crate::resp::Protocol;
 use crate::runtime::tasks;
@@ -74,8 +74,10 @@ async fn serve_lane(server: Arc<Server>, lane: Arc<Lane>, protocol: Protocol) {
 async fn share(server: &Arc<Server>, lane: &Arc<Lane>, connection: MasterConnection) {
     let sent = Mutex::new(VecDeque::new());
     let fault = {
-        let (send, receive) =
-            (pin!(send_all(lane, &connection, &sent)), pin!(receive_all(&connection, &sent)));
+        let (send, receive) = (
+            pin!(send_all(server, lane, &connection, &sent)),
+            pin!(receive_all(&connection, &sent)),
+        );
         // A set that follows another master from now on sends it nothing more.
         let other = pin!(server.set.remote_changes());
         match select(select(send, receive), other).await {
@@ -93,6 +95,7 @@ async fn share(server: &Arc<Server>, lane: &Arc<Lane>, connection: MasterConnect
 
 /// Sends what waits, as it comes. Ends with what ends the connection.
 async fn send_all(
+    server: &Arc<Server>,
     lane: &Lane,
     connection: &MasterConnection,
     sent: &Mutex<VecDeque<Sent>>,
@@ -106,9 +109,9 @@ async fn send_all(
             continue;
         }
         let mut bytes = Vec::new();
-        let mut batch = Sent::to(connection.master);
+        let mut batch = Sent::default();
         queued.into_iter().for_each(|it| batch.add(it, &mut db, &mut bytes));
-        batch.close(&mut bytes);
+        batch.close(connection.question(&server.set), &mut bytes);
         // Before it is sent: its replies may be there before the write is done.
         sent.lock().push_back(batch);
         if let Err(fault) = connection.send(&bytes).await {
@@ -128,8 +131,11 @@ async fn receive_all(connection: &MasterConnection, sent: &Mutex<VecDeque<Sent>>
         let mut sent = sent.lock();
         let Some(batch) = sent.front_mut() else { return Fault::Unasked };
         match batch.take(&reply) {
-            Ok(false) => {}
-            Ok(true) => drop(sent.pop_front()),
+            Ok(Took::More) => {}
+            Ok(Took::Last(master)) => {
+                *connection.master.lock() = master;
+                sent.pop_front();
+            }
             Err(fault) => {
                 sent.pop_front();
                 return fault;

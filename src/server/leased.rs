@@ -4,12 +4,13 @@
 use super::forward::{failed, reply_of};
 use super::leased_wait::wait_for_keys;
 use super::master_connection::{Fault, MasterConnection};
-use super::sent::Sent;
+use super::sent::{Sent, Took};
 use crate::command::codes;
 use crate::commands::Leased;
 use crate::resp::Protocol;
 use crate::state::{Client, Forwarded, JobReply, Lease, Queued, Server};
 use futures::channel::oneshot::channel;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Has these requests done over the client's own connection. When the client goes, so does the
@@ -29,7 +30,9 @@ pub async fn forward_leased(
     }
     let (db, protocol, unblocked) = (forwarded.db, forwarded.protocol, forwarded.unblocked.take());
     let (connection, selected) = match kept {
-        Some(Lease { link, db, master, .. }) => (MasterConnection { link, master }, Some(db)),
+        Some(Lease { link, db, master, .. }) => {
+            (MasterConnection { link, master: Mutex::new(master) }, Some(db))
+        }
         None => match MasterConnection::open(server, protocol).await {
             Ok(connection) => (connection, Some(0)),
             Err(fault) => {
@@ -40,10 +43,10 @@ pub async fn forward_leased(
     if let Some(unblocked) = unblocked {
         return wait_for_keys(server, connection, forwarded, unblocked).await;
     }
-    let (reply, connection) = exchange(connection, selected, forwarded).await;
+    let (reply, connection) = exchange(server, connection, selected, forwarded).await;
     if let (Leased::Watch, Some(connection)) = (how, connection) {
         let MasterConnection { link, master } = connection;
-        let lease = Lease { link, db, protocol, master };
+        let lease = Lease { link, db, protocol, master: master.into_inner() };
         server.forwarding.put_lease(client.id, lease);
     }
     reply
@@ -59,18 +62,19 @@ fn aborted(forwarded: &Forwarded) -> Vec<u8> {
 
 /// Answers the connection, too, unless it has ended.
 async fn exchange(
+    server: &Server,
     connection: MasterConnection,
     mut db: Option<usize>,
     forwarded: Forwarded,
 ) -> (JobReply, Option<MasterConnection>) {
     let (answer, answered) = channel();
-    let (mut sent, mut bytes) = (Sent::to(connection.master), Vec::new());
+    let (mut sent, mut bytes) = (Sent::default(), Vec::new());
     sent.add(Queued { forwarded, answer }, &mut db, &mut bytes);
-    sent.close(&mut bytes);
+    sent.close(connection.question(&server.set), &mut bytes);
     let mut replies = connection.replies();
     let done = async {
         connection.send(&bytes).await?;
-        while !sent.take(&replies.next(&connection).await?)? {}
+        while let Took::More = sent.take(&replies.next(&connection).await?)? {}
         Ok::<_, Fault>(())
     };
     let done = done.await;

@@ -6,7 +6,7 @@
 
 use super::forward::reply_of;
 use super::master_connection::{Fault, MasterConnection};
-use super::sent::Sent;
+use super::sent::{Sent, Took};
 use crate::base::number::parse_i64;
 use crate::command::codes;
 use crate::resp::{Protocol, encode_command};
@@ -37,10 +37,10 @@ pub async fn wait_for_keys(
     let protocol = forwarded.protocol;
     let remote = server.set.remote();
     let (answer, answered) = channel();
-    let (mut sent, mut bytes) = (Sent::to(connection.master), Vec::new());
+    let (mut sent, mut bytes) = (Sent::default(), Vec::new());
     encode_command(&mut bytes, [&b"CLIENT"[..], b"ID"].into_iter());
     sent.add(Queued { forwarded, answer }, &mut Some(0), &mut bytes);
-    sent.close(&mut bytes);
+    sent.close(connection.question(&server.set), &mut bytes);
     // What the master calls this connection; 0 before it has told.
     let id = AtomicI64::new(0);
     let ended = {
@@ -48,7 +48,7 @@ pub async fn wait_for_keys(
             let mut replies = connection.replies();
             connection.send(&bytes).await?;
             id.store(number_in(&replies.next(&connection).await?).unwrap_or(0), Relaxed);
-            while !sent.take(&replies.next(&connection).await?)? {}
+            while let Took::More = sent.take(&replies.next(&connection).await?)? {}
             Ok::<(), Fault>(())
         });
         match select(done.as_mut(), unblocked).await {

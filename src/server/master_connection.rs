@@ -1,18 +1,18 @@
 //! A connection to the remote master, of which we are the client.
 
-use super::master_info::MasterInfo;
-use crate::node::FoundMaster;
+use super::master_info::{INFO, MasterInfo};
+use super::question::Question;
+use crate::node::{FoundMaster, ReplicaSet};
 use crate::resp::{Protocol, ReplyScanner, encode_command};
 use crate::runtime::link::{Exchange, Link};
 use crate::runtime::tasks;
 use crate::state::Server;
+use parking_lot::Mutex;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What tells the master's history.
-const INFO: [&[u8]; 2] = [b"INFO", b"replication"];
 /// How long a connection may take to be there, and an answer over one for that alone.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest chain of servers that follow each other.
@@ -71,7 +71,7 @@ pub struct MasterConnection {
     /// The bytes.
     pub link: Link,
     /// Whom it has found.
-    pub master: FoundMaster,
+    pub master: Mutex<FoundMaster>,
 }
 
 /// Replies as they come.
@@ -91,6 +91,19 @@ impl MasterConnection {
     /// Sends all of it.
     pub async fn send(&self, bytes: &[u8]) -> Result<(), Fault> {
         Ok(self.link.send(bytes).await?)
+    }
+
+    /// How to ask where the master's stream stands: who is of the history that the link follows has
+    /// no other before the link has ended.
+    pub fn question(&self, set: &ReplicaSet) -> Question {
+        let master = *self.master.lock();
+        let is_linked = || set.remote().is_some_and(|it| it.is_connected());
+        match master.replid {
+            Some(replid) if replid != set.history().replid || !is_linked() => {
+                Question::Info { connection: master.connection }
+            }
+            _ => Question::Role(master),
+        }
     }
 
     /// Asks what the master says of its history.
@@ -156,7 +169,7 @@ async fn open_at(
 ) -> Result<(MasterConnection, Vec<u8>), Fault> {
     let link = Link::connect(host, port).await?;
     let master = FoundMaster { connection: server.forwarding.next_number(), replid: None };
-    let mut connection = MasterConnection { link, master };
+    let connection = MasterConnection { link, master: Mutex::new(master) };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();
     if let Some((user, password)) = settings.set.follow.login() {
@@ -181,7 +194,7 @@ async fn open_at(
     }
     // Who may not ask for that is not refused for it.
     let info = MasterInfo::read(&replies.next(&connection).await?);
-    connection.master.replid = info.map(|it| it.at.replid);
+    connection.master.lock().replid = info.map(|it| it.at.replid);
     Ok((connection, role))
 }
 

@@ -3,9 +3,14 @@
 use crate::base::position::{Offset, Position, ReplId, past_of};
 use crate::replication::LinkFault;
 
+/// What asks for it.
+pub const INFO: [&[u8]; 2] = [b"INFO", b"replication"];
+
 /// Where its stream stands, and the histories that it went on with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MasterInfo {
+    /// Whether it follows nobody.
+    pub is_master: bool,
     /// The end of its stream.
     pub at: Position,
     /// The histories before, newest first, each up to where this one shares it. Redis tells of one.
@@ -53,7 +58,8 @@ impl MasterInfo {
             let is_online = is_replica && field("state") == Some("online");
             Some(Offset::new(field("offset")?.parse().ok()?)).filter(|_| is_online)
         });
-        Some(MasterInfo { at, past, acked: acked.collect() })
+        let is_master = field("role") == Some("master");
+        Some(MasterInfo { is_master, at, past, acked: acked.collect() })
     }
 
     /// How many replicas have acknowledged what was written before this; `None` where that is no

@@ -7,6 +7,7 @@ mod file_info;
 mod replica_link;
 mod shell;
 mod master_connection;
+mod question;
 mod sent;
 mod forward;
 mod leased_wait;

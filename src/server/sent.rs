@@ -1,8 +1,8 @@
 //! Requests that were sent to the remote master together, and whose replies come in their order.
 
 use super::master_connection::Fault;
-use crate::base::position::Offset;
-use crate::node::{FoundMaster, Told};
+use super::question::Question;
+use crate::node::FoundMaster;
 use crate::resp::encode_command;
 use crate::state::{Answering, JobReply, Queued, Wrote};
 use futures::channel::oneshot::Sender;
@@ -14,23 +14,27 @@ enum Step {
     Selected,
     /// One of these requests'.
     Of(usize),
-    /// That of ROLE.
-    Role,
+    /// Where the master's stream stands.
+    End(Question),
+}
+
+/// What a reply was.
+#[derive(Debug)]
+pub enum Took {
+    /// More come.
+    More,
+    /// The last: this master has told where its stream stands.
+    Last(FoundMaster),
 }
 
 /// Requests that were sent together.
+#[derive(Default)]
 pub struct Sent {
-    master: FoundMaster,
     steps: VecDeque<Step>,
     waiting: Vec<(Answering, Sender<JobReply>)>,
 }
 
 impl Sent {
-    /// None yet, over a connection that has found this master.
-    pub fn to(master: FoundMaster) -> Sent {
-        Sent { master, steps: VecDeque::new(), waiting: Vec::new() }
-    }
-
     /// Adds a client's requests to those that are about to be sent as `bytes`. `db` is the database
     /// that is selected there, while that is known.
     pub fn add(&mut self, queued: Queued, db: &mut Option<usize>, bytes: &mut Vec<u8>) {
@@ -48,24 +52,24 @@ impl Sent {
     }
 
     /// No more are added: the master is asked where its stream stands behind them.
-    pub fn close(&mut self, bytes: &mut Vec<u8>) {
-        encode_command(bytes, [&b"ROLE"[..]].into_iter());
-        self.steps.push_back(Step::Role);
+    pub fn close(&mut self, question: Question, bytes: &mut Vec<u8>) {
+        question.encode(bytes);
+        self.steps.push_back(Step::End(question));
     }
 
-    /// Takes the next reply. Answers whether it was the last. A server that is no master any more
-    /// is an error: what it tells when it has become one again is of another history.
-    pub fn take(&mut self, reply: &[u8]) -> Result<bool, Fault> {
+    /// Takes the next reply. A server that is no master any more is an error: what it tells when it
+    /// has become one again is of another history.
+    pub fn take(&mut self, reply: &[u8]) -> Result<Took, Fault> {
         match self.steps.pop_front() {
             Some(Step::Of(of)) => self.waiting[of].0.take(reply),
-            Some(Step::Role) => {
-                let offset = role_offset(reply);
-                self.finish(offset.map(|offset| Wrote::There(Told { offset, by: self.master })));
-                return offset.map(|_| true).ok_or(Fault::NotMaster);
+            Some(Step::End(question)) => {
+                let told = question.answer(reply);
+                self.finish(told.map(Wrote::There));
+                return told.map(|it| Took::Last(it.by)).ok_or(Fault::NotMaster);
             }
             Some(Step::Selected) | None => {}
         }
-        Ok(self.steps.is_empty())
+        Ok(Took::More)
     }
 
     fn finish(&mut self, wrote: Option<Wrote>) {
@@ -85,17 +89,11 @@ impl Sent {
     }
 }
 
-/// The offset in the reply of ROLE, of one that is a master.
-fn role_offset(reply: &[u8]) -> Option<Offset> {
-    let rest = reply.strip_prefix(b"*3\r\n$6\r\nmaster\r\n:")?;
-    let end = rest.iter().position(|it| *it == b'\r')?;
-    let number = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
-    Some(Offset::new(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::position::{Offset, ReplId};
+    use crate::node::Told;
     use crate::resp::Protocol;
     use crate::state::{Awaited, Forwarded};
     use futures::channel::oneshot::channel;
@@ -118,15 +116,16 @@ mod tests {
         let known = Awaited::Known(b"-ERR here\r\n".to_vec());
         let (one, mut first) = queued(0, vec![known.clone(), Awaited::Last(1), known.clone()]);
         let (two, mut second) = queued(3, vec![Awaited::Last(3)]);
-        let (mut batch, mut db, mut bytes) = (Sent::to(MASTER), Some(0), Vec::new());
+        let (mut batch, mut db, mut bytes) = (Sent::default(), Some(0), Vec::new());
         [one, two].into_iter().for_each(|it| batch.add(it, &mut db, &mut bytes));
-        batch.close(&mut bytes);
+        batch.close(Question::Role(MASTER), &mut bytes);
         assert_eq!(db, Some(3));
         assert!(bytes.ends_with(b"*1\r\n$4\r\nROLE\r\n"));
         let role = b"*3\r\n$6\r\nmaster\r\n:77\r\n*0\r\n";
         let replies: [&[u8]; 6] =
             [b"+A\r\n", b"+OK\r\n", b"+OK\r\n", b"+QUEUED\r\n", b":1\r\n", role];
-        let ends: Vec<bool> = replies.iter().map(|it| batch.take(it).unwrap()).collect();
+        let is_last = |it| matches!(it, Took::Last(MASTER));
+        let ends: Vec<bool> = replies.iter().map(|it| is_last(batch.take(it).unwrap())).collect();
         assert_eq!(ends, [false, false, false, false, false, true]);
         let reply = |it: &mut futures::channel::oneshot::Receiver<JobReply>| {
             let it = it.try_recv().unwrap().unwrap();
@@ -139,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_a_transaction_may_have_selected_is_not_taken_for_granted() {
-        let (mut batch, mut db, mut bytes) = (Sent::to(MASTER), Some(0), Vec::new());
+        let (mut batch, mut db, mut bytes) = (Sent::default(), Some(0), Vec::new());
         let (mut transaction, _first) = queued(0, vec![Awaited::Last(1)]);
         transaction.forwarded.selects = true;
         batch.add(transaction, &mut db, &mut bytes);
@@ -153,10 +152,10 @@ mod tests {
     #[test]
     fn who_is_no_master_any_more_is_asked_nothing_further() {
         let (one, mut answered) = queued(0, vec![Awaited::Last(1)]);
-        let (mut batch, mut bytes) = (Sent::to(MASTER), Vec::new());
+        let (mut batch, mut bytes) = (Sent::default(), Vec::new());
         batch.add(one, &mut Some(0), &mut bytes);
-        batch.close(&mut bytes);
-        assert!(!batch.take(b"-READONLY\r\n").unwrap());
+        batch.close(Question::Role(MASTER), &mut bytes);
+        assert!(matches!(batch.take(b"-READONLY\r\n"), Ok(Took::More)));
         let role = b"*5\r\n$5\r\nslave\r\n$1\r\nh\r\n:1\r\n$9\r\nconnected\r\n:5\r\n";
         assert!(matches!(batch.take(role), Err(Fault::NotMaster)));
         let reply = answered.try_recv().unwrap().unwrap();
@@ -164,8 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn the_offset_of_a_replica_is_no_floor() {
-        assert_eq!(role_offset(b"*5\r\n$5\r\nslave\r\n"), None);
-        assert_eq!(role_offset(b"-ERR\r\n"), None);
+    fn a_master_may_tell_its_history_with_the_place() {
+        let replid = ReplId::new([7; 20]);
+        let (one, mut answered) = queued(0, vec![Awaited::Last(1)]);
+        let (mut batch, mut bytes) = (Sent::default(), Vec::new());
+        batch.add(one, &mut Some(0), &mut bytes);
+        batch.close(Question::Info { connection: 9 }, &mut bytes);
+        batch.take(b"+OK\r\n").unwrap();
+        let told =
+            format!("$9\r\nrole:master\r\nmaster_replid:{replid}\r\nmaster_repl_offset:50\r\n");
+        let by = FoundMaster { connection: 9, replid: Some(replid) };
+        assert!(matches!(batch.take(told.as_bytes()), Ok(Took::Last(it)) if it == by));
+        let wrote = Some(Wrote::There(Told { offset: Offset::new(50), by }));
+        assert_eq!(answered.try_recv().unwrap().unwrap().wrote, wrote);
     }
 }

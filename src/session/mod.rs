@@ -137,15 +137,8 @@ impl Session {
     /// and sends reads to the master until one has raised a new floor.
     pub fn carry_over(&mut self, history: &ReplicationHistory) {
         let Some(floor) = self.floor else { return };
-        let covered = history.cover(floor);
-        if covered != Coverage::Foreign
-            && let Some(before) = self.before.take()
-            && let Coverage::Lost(from) = history.cover(before.floor)
-            && (from != Offset::ZERO || before.has_written)
-        {
-            self.lost = Some(Lost { from, to: before.floor.offset });
-        }
-        let offset = match covered {
+        self.settle_before(floor, history);
+        let offset = match history.cover(floor) {
             Coverage::To(offset) => offset,
             Coverage::Lost(_) if is_planted(Planted::FloorKept) => floor.offset,
             Coverage::Lost(from) => {
@@ -159,6 +152,19 @@ impl Session {
             Coverage::Foreign => return,
         };
         self.floor = Some(Position { replid: history.replid, offset });
+    }
+
+    /// Once the history of its floor is known, so is what that has cut off.
+    #[inline]
+    fn settle_before(&mut self, floor: Position, history: &ReplicationHistory) {
+        if self.before.is_some()
+            && history.cover(floor) != Coverage::Foreign
+            && let Some(before) = self.before.take()
+            && let Coverage::Lost(from) = history.cover(before.floor)
+            && (from != Offset::ZERO || before.has_written)
+        {
+            self.lost = Some(Lost { from, to: before.floor.offset });
+        }
     }
 
     /// Raises the floor to what one member had. A floor of a history that is not known any more
@@ -200,6 +206,7 @@ impl Session {
             let floor = self.floor.filter(|it| it.replid != at.replid);
             self.before = floor.map(|floor| Before { floor, has_written });
         }
+        self.settle_before(at, history);
         match wrote_at {
             Some(now) => self.wrote(at, now),
             None => self.saw_all(at),

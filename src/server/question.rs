@@ -1,0 +1,73 @@
+//! How the remote master is asked where its stream stands.
+
+use super::master_info::{INFO, MasterInfo};
+use crate::base::position::Offset;
+use crate::node::{FoundMaster, Told};
+use crate::resp::encode_command;
+
+/// How to ask where the master's stream stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Question {
+    /// ROLE: this master's history is known.
+    Role(FoundMaster),
+    /// INFO, which names the history, too: it may be another by now.
+    Info {
+        /// Number of the connection.
+        connection: u64,
+    },
+}
+
+impl Question {
+    /// Adds it to what is about to be sent.
+    pub fn encode(self, bytes: &mut Vec<u8>) {
+        match self {
+            Question::Role(_) => encode_command(bytes, [&b"ROLE"[..]].into_iter()),
+            Question::Info { .. } => encode_command(bytes, INFO.into_iter()),
+        }
+    }
+
+    /// What the reply says; `None` from one that is no master.
+    pub fn answer(self, reply: &[u8]) -> Option<Told> {
+        match self {
+            Question::Role(by) => Some(Told { offset: role_offset(reply)?, by }),
+            Question::Info { connection } => {
+                let info = MasterInfo::read(reply).filter(|it| it.is_master)?;
+                let by = FoundMaster { connection, replid: Some(info.at.replid) };
+                Some(Told { offset: info.at.offset, by })
+            }
+        }
+    }
+}
+
+/// The offset in the reply of ROLE, of one that is a master.
+fn role_offset(reply: &[u8]) -> Option<Offset> {
+    let rest = reply.strip_prefix(b"*3\r\n$6\r\nmaster\r\n:")?;
+    let end = rest.iter().position(|it| *it == b'\r')?;
+    let number = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    Some(Offset::new(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::ReplId;
+
+    #[test]
+    fn info_names_the_history_of_a_master() {
+        let replid = ReplId::new([7; 20]);
+        let told =
+            format!("$9\r\nrole:master\r\nmaster_replid:{replid}\r\nmaster_repl_offset:50\r\n");
+        let by = FoundMaster { connection: 9, replid: Some(replid) };
+        let question = Question::Info { connection: 9 };
+        let told_by = Told { offset: Offset::new(50), by };
+        assert_eq!(question.answer(told.as_bytes()), Some(told_by));
+        assert_eq!(question.answer(told.replace("master\r", "slave\r").as_bytes()), None);
+        assert_eq!(question.answer(b"-NOPERM\r\n"), None);
+    }
+
+    #[test]
+    fn the_offset_of_a_replica_is_no_floor() {
+        assert_eq!(role_offset(b"*5\r\n$5\r\nslave\r\n"), None);
+        assert_eq!(role_offset(b"-ERR\r\n"), None);
+    }
+}
