@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::{Server, Wire, hold_the_same, info_field, ok, until, until_caught_up};
@@ -158,16 +159,22 @@ fn three_nodes_take_every_command_before_and_after() {
     each_round(three_nodes);
 }
 
-fn three_nodes() {
+/// A master and two nodes that follow it, each of which may become the master.
+fn a_master_and_two_nodes() -> (Server, [Server; 2]) {
     let first = Server::entourage(&[]);
     let address = format!("127.0.0.1:{}", first.port());
     let nodes = [0, 1].map(|_| Server::entourage(&["--replicaof", &address]));
-    let mut wires = [nodes[0].dial(), nodes[1].dial()];
     let mut old = first.dial();
-    for wire in wires.iter_mut().chain([&mut old]) {
-        ok(wire, "CONFIG SET replica-priority 100 writes forward");
+    for node in nodes.iter().chain([&first]) {
+        ok(&mut node.dial(), "CONFIG SET replica-priority 100 writes forward");
     }
-    wires.iter_mut().for_each(|it| until_caught_up(it, &mut old));
+    nodes.iter().for_each(|it| until_caught_up(&mut it.dial(), &mut old));
+    (first, nodes)
+}
+
+fn three_nodes() {
+    let (first, nodes) = a_master_and_two_nodes();
+    let mut wires = [nodes[0].dial(), nodes[1].dial()];
     for (at, wire) in wires.iter_mut().enumerate() {
         assert_eq!(wire.ask(&format!("SET by{at} 1")).string(), "OK");
         assert_eq!(wire.ask(&format!("GET by{at}")).string(), "1");
@@ -193,7 +200,6 @@ fn three_nodes() {
         }
         after_error
     });
-    drop(old);
     let new = kill_and_wait(&mut sentinel, first, "three nodes");
     let promoted = nodes.iter().position(|it| it.port() == new).expect("one of the two");
     assert_eq!(role(&mut nodes[promoted].dial()), "master");
@@ -208,6 +214,42 @@ fn three_nodes() {
     hold_the_same(master, replica);
 }
 
+#[test]
+fn no_confirmed_write_is_lost_and_no_read_is_stale_while_sentinel_moves_the_master() {
+    each_round(load_over_a_failover);
+}
+
+/// Both nodes are loaded with reads and writes that both of them confirm.
+fn load_over_a_failover() {
+    let (first, nodes) = a_master_and_two_nodes();
+    let mut sentinel = Sentinel::of(&first);
+    sentinel.knows_replicas(2);
+    let loads = nodes.each_ref().map(|node| {
+        let target = format!("127.0.0.1:{}", node.port());
+        let prefix = format!("of{}:", node.port());
+        Command::new(env!("CARGO_BIN_EXE_entourage"))
+            .args(["load", "--quiet", "--target", &target, "--key-prefix", &prefix])
+            .args(["--check", "all", "--wait", "2", "--level", "sticky", "--keys", "200"])
+            .args(["--command", "1 SET {key} {value}", "--command", "4 GET {key}"])
+            .args(["--connections", "8", "--warmup", "100ms", "--duration", "4s"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs")
+    });
+    until("writes", || {
+        let keys = first.dial().ask("DBSIZE").int().expect("a number");
+        (100 < keys).then_some(())
+    });
+    kill_and_wait(&mut sentinel, first, "under load");
+    for load in loads {
+        let output = load.wait_with_output().expect("it ends");
+        let text = [output.stdout, output.stderr].map(|it| String::from_utf8(it).expect("text"));
+        println!("{}", text.concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text.concat());
+    }
+}
+
 /// The old master comes back, with nothing: it is made a replica and gets everything. Sentinel waits
 /// for ten seconds before it does so, and so must this.
 #[test]
@@ -216,11 +258,12 @@ fn a_master_that_comes_back_is_made_a_replica() {
     let master = Server::entourage(&[]);
     let port = master.port();
     let replica = Server::redis(&["--replicaof", &format!("127.0.0.1 {port}")]);
-    let mut wire = replica.dial();
-    until_caught_up(&mut wire, &mut master.dial());
+    until_caught_up(&mut replica.dial(), &mut master.dial());
     let mut sentinel = Sentinel::of(&master);
     sentinel.knows_replicas(1);
     kill_and_wait(&mut sentinel, master, "hosted master");
+    // Sentinel has ended the connections of before.
+    let mut wire = replica.dial();
     assert_eq!(wire.ask("SET a 1").string(), "OK");
     let back = Server::entourage_at(port);
     until("it to be made a replica", || master_of(port));
