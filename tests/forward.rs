@@ -310,6 +310,12 @@ fn nodes_follow_each_other() {
         assert_eq!(three.ask("GET k").string(), value);
     }
     assert_eq!(one.ask("GET k").string(), "299");
+    let above = |wire: &mut Wire| info_field(wire, "replication", "master_servers_above");
+    assert_eq!([&mut one, &mut two, &mut three].map(above), [None, number(0), number(1)]);
+}
+
+fn number(it: u8) -> Option<String> {
+    Some(it.to_string())
 }
 
 #[test]

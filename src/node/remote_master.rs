@@ -4,7 +4,7 @@ use super::freshness::Freshness;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// A remote master. A set that is told to follow the same one again gets another of these.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct RemoteMaster {
     pub freshness: Freshness,
     /// It is a replica that is asked to become the master.
     asks_to_take_over: AtomicBool,
+    /// How many servers it follows, one behind the other.
+    above: AtomicUsize,
 }
 
 /// How far the link has come.
@@ -81,6 +83,20 @@ impl RemoteMaster {
             heard_at: AtomicU64::new(0),
             freshness: Freshness::default(),
             asks_to_take_over: AtomicBool::new(false),
+            above: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many servers it follows, one behind the other: 0 for one that is a master, as far as
+    /// anybody has looked.
+    pub fn above(&self) -> usize {
+        self.above.load(Relaxed)
+    }
+
+    /// Somebody has looked. What comes through many hands is late, and ends with any of them.
+    pub fn note_above(&self, above: usize) {
+        if self.above.swap(above, Relaxed) != above && above != 0 {
+            log::warn!("event=deep-chain master={} servers-above={above}", self.address);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::pubsub::Publication;
 use crate::replication::{
     Answer, LinkFault, Login, ReplicaConfig, ReplicaLink, StreamBatch, StreamReader,
 };
-use crate::resp::{AuthState, Decoder, Limits, Step};
+use crate::resp::{AuthState, Decoder, Limits, Protocol, Step};
 use crate::runtime::link::{Exchange, Link};
 use crate::runtime::{clock, tasks};
 use crate::session::SubscriptionKind;
@@ -142,6 +142,12 @@ impl Connected {
     }
 }
 
+/// Looks whether the master follows another, and says so.
+async fn note_chain(server: Arc<Server>) {
+    // Who does not answer is asked when the link is up the next time.
+    let _ = MasterConnection::open(&server, Protocol::Resp2).await;
+}
+
 impl Follower {
     fn enter(&self, phase: LinkPhase) {
         self.server.set.enter_link_phase(&self.remote, phase, clock::mono_now());
@@ -220,6 +226,7 @@ impl Follower {
         };
         self.resumes = true;
         self.enter(LinkPhase::Connected);
+        tasks::spawn(note_chain(self.server.clone()));
         reader.push(&first);
         loop {
             self.repeat(&mut connected, &mut reader).await?;

@@ -150,10 +150,13 @@ impl Replies {
 async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<MasterConnection, Fault> {
     let remote = server.set.remote().ok_or(Fault::NoMaster)?;
     let (mut host, mut port) = (remote.address.host.clone(), remote.address.port);
-    for _ in 0..CHAIN_MAX {
+    for above in 0..CHAIN_MAX {
         let (connection, role) = open_at(server, protocol, &host, port).await?;
         match master_of(&role) {
-            None => return Ok(connection),
+            None => {
+                remote.note_above(above);
+                return Ok(connection);
+            }
             Some(next) => (host, port) = next,
         }
     }

@@ -19,6 +19,7 @@ pub fn follows(server: &Server, remote: &RemoteMaster, lines: &mut Lines) {
     lines.line("master_link_status", if is_up { "up" } else { "down" });
     lines.line("master_last_io_seconds_ago", last_io.map_or(-1, |it| seconds_since(it) as i64));
     lines.line("master_sync_in_progress", u8::from(status.phase == LinkPhase::Sync));
+    lines.line("master_servers_above", remote.above());
     lines.line("slave_read_repl_offset", head);
     lines.line("slave_repl_offset", head);
     if status.phase == LinkPhase::Sync {
