@@ -148,6 +148,21 @@ def table(results):
                   f"{it['p99']:.2f} ms | {it['p99.9']:.2f} ms | {stale} | {it['violations']} |")
 
 
+def short_table(results):
+    """A line per scenario: Entourage, redis and valkey side by side."""
+    names = [it for it in next(iter(results.values())) if it != READ_REPLICAS]
+    print(f"\nEach cell: {' · '.join(names)}.\n")
+    print("| scenario | requests/s | p50 ms | p99 ms | p99.9 ms | stale reads: Entourage, redis with replicas |")
+    print("|---|---|---|---|---|---|")
+    for scenario, of in results.items():
+        cell = lambda field, form: " · ".join(form.format(of[name][field]) for name in names)
+        stale = [of[name] for name in ("entourage", READ_REPLICAS) if name in of]
+        told = ", ".join(f"{it['stale']} of {it['reads']:,}" for it in stale) if stale[0]["reads"] else "-"
+        per_second = " · ".join(f"{of[name]['per_second'] / 1000:.0f}k" for name in names)
+        print(f"| {scenario} | {per_second} | {cell('p50', '{:.2f}')} | {cell('p99', '{:.1f}')} | "
+              f"{cell('p99.9', '{:.1f}')} | {told} |")
+
+
 def draw(results, path):
     """Bars: requests per second, and beside each the 99th percentile."""
     names = list(next(iter(results.values())))
@@ -198,6 +213,7 @@ def main():
             print(scenario, file=sys.stderr)
             results[scenario] = measure(asked.binary, scenario, names, asked.rounds, asked.seconds, out)
     table(results)
+    short_table(results)
     if asked.svg:
         draw(results, asked.svg)
 
