@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use support::{Server, info_field, until};
 
 const SCENARIOS: [&str; 12] = [
@@ -129,6 +129,93 @@ fn a_replica_of_redis_does_not_show_a_client_its_own_writes() {
     assert!(text.contains(" wrote key ") && text.contains(" at target 1"), "{text}");
 }
 
+/// The guarantees of sessions.
+const SESSIONS: &str = "read-your-writes,monotonic-reads,monotonic-writes,writes-follow-reads";
+
+#[test]
+fn eventual_reads_of_a_paused_replica_are_found_and_sticky_ones_are_clean() {
+    let server = Server::entourage(&[]);
+    server.disconnects_replicas();
+    for (level, code) in [("eventual", 1), ("sticky", 0)] {
+        let flags = [
+            ["--level", level],
+            ["--check", SESSIONS],
+            ["--keys", "200"],
+            ["--connections", "20"],
+            ["--depth", "4"],
+            ["--duration", "1200ms"],
+            ["--command", "1 SET {key} {value}"],
+            ["--command", "1 GET {key}"],
+            ["--fault", "100ms pause n2"],
+            ["--fault", "1s resume n2"],
+        ];
+        let output = load(&server, &flags.concat());
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(code), "{level}: {text}");
+        let (pairs, violations) = pairs(&output, "read-your-writes");
+        assert!(100 < pairs && (0 < violations) == (code == 1), "{level}: {text}");
+    }
+}
+
+#[test]
+fn a_wait_confirms_what_its_own_connection_has_written_and_nothing_else() {
+    let [master, replica] = redis_with_replica();
+    let reads = format!("127.0.0.1:{}", replica.port());
+    for (on, code) in [("same", 0), ("other", 1)] {
+        let flags = [
+            ["--read-from", reads.as_str()],
+            ["--check", "no-lost-confirmed-write"],
+            ["--wait", "1"],
+            ["--wait-on", on],
+            ["--keys", "100"],
+            ["--depth", "16"],
+            ["--duration", "3s"],
+            ["--command", "9 SET {key} {value}"],
+            ["--command", "1 GET {key}"],
+        ];
+        let output = load(&master, &flags.concat());
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(code), "{on}: {text}");
+        let (pairs, violations) = pairs(&output, "no-lost-confirmed-write");
+        assert!(1000 < pairs && (0 < violations) == (code == 1), "{on}: {text}");
+    }
+}
+
+#[test]
+fn a_server_that_goes_away_leaves_results_and_is_told() {
+    let server = Server::redis(&[]);
+    let mut output = std::thread::scope(|scope| {
+        let mut wire = server.dial();
+        scope.spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(700));
+            wire.send_raw(b"SHUTDOWN NOSAVE\r\n");
+        });
+        load(&server, &["--check", "no-lost-write", "--keys", "500", "--duration", "1500ms"])
+    });
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("what is there at the end cannot be read"), "{text}");
+    assert!(text.contains("connection lost") && text.contains("GET {key} "), "{text}");
+    output = load(&server, &["--duration", "100ms"]);
+    assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+}
+
+#[test]
+fn an_interrupt_ends_a_run_with_its_results() {
+    let server = Server::redis(&[]);
+    let target = format!("127.0.0.1:{}", server.port());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
+    command.args(["load", "--target", &target, "--duration", "60s", "--warmup", "50ms"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
+    std::thread::sleep(std::time::Duration::from_millis(800));
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-INT", &pid]).status().expect("there is kill");
+    let output = child.wait_with_output().expect("it ends");
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("note: interrupted") && text.contains("GET {key} "), "{text}");
+}
+
 #[test]
 fn confirmed_writes_are_there_at_the_end() {
     let [master, _replica] = redis_with_replica();
@@ -158,6 +245,16 @@ fn what_cannot_be_run_is_told_with_its_reason() {
     assert!(told(&["--password", "secret"]).contains("refuses AUTH"));
     assert!(!told(&["--password", "secret"]).contains("secret"));
     assert!(told(&["--target", "127.0.0.1:1"]).contains("cannot connect to 127.0.0.1:1"));
+    assert!(told(&["--json", "/no/such/file"]).contains("/no/such/file: No such file"));
+    let short = ["--duration", "100ms", "--warmup", "0s"];
+    let why = told(&[&short[..], &["--command", "NOSUCH {key}"]].concat());
+    assert!(why.contains("no request was answered well: ERR unknown command 'NOSUCH'"), "{why}");
+    let why = told(&[&short[..], &["--fault", "10ms pause n2"]].concat());
+    assert!(why.contains("fault: pause n2 is refused"), "{why}");
+    let reader = Server::redis(&["--replicaof", "127.0.0.1", &server.port().to_string()]);
+    let target = format!("127.0.0.1:{}", reader.port());
+    let why = told(&["--target", &target, "--check", "staleness"]);
+    assert!(why.contains("the keys cannot be set: READONLY"), "{why}");
 }
 
 #[test]
@@ -287,7 +384,8 @@ fn every_command_of_the_guide_runs() {
     fs::write(&scenario, &blocks("ini")[0]).expect("a file can be written");
     let path = scenario.display().to_string();
     let flags = ["--scenario", &path, "--phase", "step 500 400ms", "--fault", "100ms pause n2"];
-    let output = load(&ours, &flags);
+    // One in which nothing has failed over yet.
+    let output = load(&Server::entourage(&[]), &flags);
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     let _ = fs::remove_dir_all(&dir);
 }

@@ -7,6 +7,7 @@ use crate::runtime::poller::Poller;
 use crate::runtime::stream::Socket;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 /// What a request is for, in the place of its command's number.
 pub const FILL: u16 = u16::MAX;
@@ -46,6 +47,8 @@ pub struct Lane {
     pub pending: VecDeque<Pending>,
     /// Writes that WAIT will confirm.
     pub unconfirmed: Vec<WriteEvent>,
+    /// Where WAIT has a connection of its own, this is it: what each of its WAITs is to confirm.
+    pub confirming: VecDeque<Vec<WriteEvent>>,
     /// Whether something was written since the last WAIT.
     pub has_written: bool,
 }
@@ -62,14 +65,15 @@ pub struct Client {
 }
 
 impl Lane {
-    /// Connects. The poller knows it by `number`.
+    /// Connects, and waits no longer than this for anything.
     pub fn connect(
         address: &str,
         greeting: &[Vec<String>],
         client: u32,
         target: u16,
+        patience: Duration,
     ) -> Result<Lane, String> {
-        let socket = Control::dial(address, greeting)?.into_socket();
+        let socket = Control::dial_within(address, greeting, patience)?.into_socket();
         Ok(Lane {
             socket: Some(socket),
             client,
@@ -80,6 +84,7 @@ impl Lane {
             scanner: ReplyScanner::default(),
             pending: VecDeque::new(),
             unconfirmed: Vec::new(),
+            confirming: VecDeque::new(),
             has_written: false,
         })
     }

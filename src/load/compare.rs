@@ -1,5 +1,6 @@
 //! Two targets loaded in turns, and whether they differ beyond noise.
 
+use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::run::{Outcome, Watch, run};
 use super::scenario::{Scenario, check_address};
@@ -46,6 +47,7 @@ pub fn compare(
     settings: &Settings,
     other: &str,
     progress: &mut Progress,
+    interrupt: &Interrupt,
 ) -> Result<(Scenario, Outcome, Comparison), String> {
     check_address(other).map_err(|it| format!("compare: {it}"))?;
     let whole = Scenario::new(settings.clone())?;
@@ -66,7 +68,11 @@ pub fn compare(
         // Who is first changes, so that a drift of the machine hits both alike.
         for at in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
             progress.label(&both[at].targets[0]);
-            let outcome = run(&both[at], Watch { progress: &mut *progress, keeps_hdr: false })?;
+            let watch = Watch { progress: &mut *progress, keeps_hdr: false, interrupt };
+            let outcome = run(&both[at], watch)?;
+            if interrupt.is_asked() {
+                return Err("compare: interrupted".to_owned());
+            }
             let seconds = outcome.time.as_secs_f64();
             let all = &outcome.totals.all;
             let quantile = |it: f64| all.value_at_quantile(it).max(1) as f64;

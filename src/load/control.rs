@@ -20,17 +20,28 @@ pub struct Control {
     taken: usize,
     scanner: ReplyScanner,
     ready: Vec<Ready>,
+    patience: Duration,
 }
 
 impl Control {
     /// Connects and says what is said first.
     pub fn dial(address: &str, greeting: &[Vec<String>]) -> Result<Control, String> {
+        Control::dial_within(address, greeting, ANSWER_MAX)
+    }
+
+    /// The same, and waits no longer than this for anything.
+    pub fn dial_within(
+        address: &str,
+        greeting: &[Vec<String>],
+        patience: Duration,
+    ) -> Result<Control, String> {
         let wrong = |why: std::io::Error| format!("cannot connect to {address}: {why}");
-        let socket = Socket::connect(address, CONNECT_MAX).map_err(wrong)?;
+        let socket = Socket::connect(address, CONNECT_MAX.min(patience)).map_err(wrong)?;
         let poller = Poller::new().map_err(wrong)?;
         poller.watch(&socket, 0).map_err(wrong)?;
         let (bytes, scanner) = (Vec::new(), ReplyScanner::default());
-        let mut control = Control { poller, socket, bytes, taken: 0, scanner, ready: Vec::new() };
+        let (taken, ready) = (0, Vec::new());
+        let mut control = Control { poller, socket, bytes, taken, scanner, ready, patience };
         for words in greeting {
             let reply = control.ask(words).map_err(|it| format!("{address}: {it}"))?;
             if let Some(why) = error_of(&reply) {
@@ -104,10 +115,11 @@ impl Control {
     fn wait(&mut self) -> Result<(), String> {
         self.ready.clear();
         let began = clock::mono_now();
-        self.poller.wait(Some(ANSWER_MAX), &mut self.ready).map_err(|it| it.to_string())?;
+        let patience = self.patience;
+        self.poller.wait(Some(patience), &mut self.ready).map_err(|it| it.to_string())?;
         let waited = Duration::from_micros(clock::mono_now().since(began));
-        if self.ready.is_empty() && ANSWER_MAX <= waited {
-            return Err(format!("no answer within {} s", ANSWER_MAX.as_secs()));
+        if self.ready.is_empty() && patience <= waited {
+            return Err(format!("no answer within {} s", patience.as_secs()));
         }
         Ok(())
     }

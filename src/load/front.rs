@@ -1,6 +1,7 @@
 //! `entourage load`: flags to a scenario, a run, and its results.
 
 use super::compare::{compare, table as compared};
+use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::ready::{READY, ready};
 use super::report::page::page;
@@ -15,19 +16,13 @@ use std::path::{Path, PathBuf};
 
 /// A check was violated.
 const VIOLATED: u8 = 1;
-/// It could not be run.
+/// It could not be run, or not as it was asked for.
 const MISCONFIGURED: u8 = 2;
 
 /// Does what the flags ask for. Answers the exit code.
 pub fn main(flags: Flags) -> u8 {
     match load(flags) {
-        Ok(is_clean) => {
-            if is_clean {
-                0
-            } else {
-                VIOLATED
-            }
-        }
+        Ok(code) => code,
         Err(why) => {
             eprintln!("entourage load: {why}");
             MISCONFIGURED
@@ -35,25 +30,33 @@ pub fn main(flags: Flags) -> u8 {
     }
 }
 
-fn load(flags: Flags) -> Result<bool, String> {
+/// Answers the exit code.
+fn load(flags: Flags) -> Result<u8, String> {
     if flags.list {
         list();
-        return Ok(true);
+        return Ok(0);
     }
     let file = match &flags.scenario {
         Some(path) => read(path)?,
         None => Settings::default(),
     };
+    for path in [&flags.json, &flags.hdr, &flags.report].into_iter().flatten() {
+        // Known before the run, not after it.
+        process::try_to_write(path).map_err(|it| format!("{}: {it}", path.display()))?;
+    }
     let settings = flags.settings.clone().over(file);
+    let interrupt = Interrupt::take();
     let mut progress = Progress::new(flags.quiet);
     let (scenario, outcome, comparison) = match &flags.compare {
         Some(other) => {
-            let (scenario, outcome, comparison) = compare(&settings, other, &mut progress)?;
+            let (scenario, outcome, comparison) =
+                compare(&settings, other, &mut progress, &interrupt)?;
             (scenario, outcome, Some(comparison))
         }
         None => {
             let scenario = Scenario::new(settings)?;
-            let watch = Watch { progress: &mut progress, keeps_hdr: flags.hdr.is_some() };
+            let keeps_hdr = flags.hdr.is_some();
+            let watch = Watch { progress: &mut progress, keeps_hdr, interrupt: &interrupt };
             let outcome = run(&scenario, watch)?;
             (scenario, outcome, None)
         }
@@ -66,7 +69,11 @@ fn load(flags: Flags) -> Result<bool, String> {
     write(&flags.json, || summary(&scenario, &outcome, comparison.as_ref()).into_bytes())?;
     write(&flags.hdr, || outcome.hdr.clone())?;
     write(&flags.report, || page(&scenario, &outcome, &text).into_bytes())?;
-    Ok(outcome.verdict.is_none_or(|it| it.is_clean()))
+    if outcome.verdict.is_some_and(|it| !it.is_clean()) {
+        return Ok(VIOLATED);
+    }
+    outcome.shortcomings.iter().for_each(|it| eprintln!("entourage load: {it}"));
+    Ok(if outcome.shortcomings.is_empty() { 0 } else { MISCONFIGURED })
 }
 
 /// Writes a file that was asked for.

@@ -38,15 +38,57 @@ pub struct Recorder {
     targets: usize,
     all: Vec<Option<Histogram<u64>>>,
     errors_in_second: u64,
-    /// Errors since the measured part began, by their first word.
-    pub errors: BTreeMap<String, u64>,
+    /// Errors since the measured part began.
+    pub errors: Errors,
+}
+
+/// How many requests failed, by the first word of the error.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Errors(pub BTreeMap<String, ErrorCount>);
+
+/// Errors that begin with the same word.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ErrorCount {
+    /// How many.
+    pub count: u64,
+    /// The text of the first.
+    pub example: String,
+}
+
+impl Errors {
+    /// Takes one in.
+    fn add(&mut self, text: &str) {
+        let word = text.split(' ').next().unwrap_or_default();
+        let is_word = !word.is_empty() && word.chars().all(|it| it.is_ascii_uppercase());
+        // What we say ourselves, "connection lost", is no word of a server.
+        let key = if is_word && word.len() < text.len() && word != "WAIT" { word } else { text };
+        let is_kept = self.0.len() < ERRORS_MAX || self.0.contains_key(key);
+        let of = self.0.entry(if is_kept { key } else { "others" }.to_owned()).or_default();
+        if of.count == 0 {
+            of.example = text.to_owned();
+        }
+        of.count += 1;
+    }
+
+    /// Takes in what another has counted.
+    pub fn append(&mut self, other: Errors) {
+        for (word, it) in other.0 {
+            let of = self.0.entry(word).or_insert(ErrorCount { count: 0, example: it.example });
+            of.count += it.count;
+        }
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.0.values().map(|it| it.count).sum()
+    }
 }
 
 impl Recorder {
     /// For so many commands, and WAIT, at so many targets.
     pub fn new(commands: usize, targets: usize) -> Recorder {
         let all = (0..(commands + 1) * targets).map(|_| None).collect();
-        Recorder { targets, all, errors_in_second: 0, errors: BTreeMap::new() }
+        Recorder { targets, all, errors_in_second: 0, errors: Errors::default() }
     }
 
     /// A request has been answered after so many nanoseconds.
@@ -59,10 +101,7 @@ impl Recorder {
     /// A request has failed.
     pub fn record_error(&mut self, text: &str) {
         self.errors_in_second += 1;
-        let word = text.split(' ').next().unwrap_or_default();
-        let key = if self.errors.len() < ERRORS_MAX { word } else { "others" };
-        let key = if word.chars().all(|it| it.is_ascii_uppercase()) { key } else { text };
-        *self.errors.entry(key.to_owned()).or_default() += 1;
+        self.errors.add(text);
     }
 
     /// Gives out what was recorded since the last time.
@@ -103,15 +142,15 @@ pub struct Totals {
     pub all: Histogram<u64>,
     /// Second by second.
     pub points: Vec<Point>,
-    /// How many requests failed, by the first word of the error.
-    pub errors: BTreeMap<String, u64>,
+    /// How many requests failed.
+    pub errors: Errors,
     wait: u16,
 }
 
 impl Totals {
     /// Nothing yet; `commands` is their number.
     pub fn new(commands: usize) -> Totals {
-        let (classes, errors, points) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (classes, errors, points) = (BTreeMap::new(), Errors::default(), Vec::new());
         Totals { classes, all: latencies(), points, errors, wait: commands as u16 }
     }
 
@@ -138,11 +177,6 @@ impl Totals {
         self.points.push(point);
         point
     }
-
-    /// How many requests failed.
-    pub fn error_count(&self) -> u64 {
-        self.errors.values().sum()
-    }
 }
 
 #[cfg(test)]
@@ -161,7 +195,9 @@ mod tests {
         assert_eq!((point.count, point.errors, totals.all.len()), (1000, 1, 1000));
         assert!(point.p50.abs_diff(500_000_000) < 1_000_000, "{}", point.p50);
         assert_eq!(totals.classes.len(), 2);
-        assert_eq!(recorder.errors.get("LAGGED"), Some(&1));
+        recorder.record_error("LAGGED further");
+        let of = ErrorCount { count: 2, example: "LAGGED too far".to_owned() };
+        assert_eq!(recorder.errors.0.get("LAGGED"), Some(&of));
         assert!(recorder.take(1).latencies.is_empty());
     }
 }

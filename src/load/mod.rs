@@ -11,6 +11,7 @@ mod skim;
 mod control;
 mod client;
 mod measure;
+mod interrupt;
 mod progress;
 mod thread;
 mod members;

@@ -3,6 +3,7 @@
 use super::check::{Checker, Event, Verdict};
 use super::client::Lane;
 use super::control::{Control, error_of, text_of, write_request};
+use super::interrupt::Interrupt;
 use super::measure::{Second, Totals};
 use super::members::Served;
 use super::mix::write_key;
@@ -23,8 +24,12 @@ use std::time::Duration;
 const TOLD_MAX: usize = 1024;
 /// Batches of events on their way to the checker: past it the load waits.
 const EVENT_BATCHES_MAX: usize = 256;
-/// Keys read at a time at the end.
+/// Keys read at a time at the end, and bytes, about.
 const FINAL_BATCH: usize = 500;
+const FINAL_BATCH_BYTES: usize = 8 << 20;
+const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
+/// The open loop is late if its last request was due this long before the end.
+const LATE_NS_MIN: u64 = 100_000_000;
 
 /// What a run has come to.
 pub struct Outcome {
@@ -36,14 +41,30 @@ pub struct Outcome {
     pub time: Duration,
     /// Processor seconds of the load generator meanwhile.
     pub cpu_s: f64,
-    /// Faults, when each was done (ns since the measured part began), and what was answered.
-    pub faults: Vec<(u64, String, String)>,
+    /// Faults that were done.
+    pub faults: Vec<Done>,
     /// What each target says it is.
     pub servers: Vec<String>,
     /// Which members of an Entourage served the reads.
     pub served: Option<Served>,
+    /// What whoever reads the results should know.
+    pub notes: Vec<String>,
+    /// Why this is not the run that was asked for.
+    pub shortcomings: Vec<String>,
     /// Seconds as a HdrHistogram log, if that was asked for.
     pub hdr: Vec<u8>,
+}
+
+/// A fault that was done.
+pub struct Done {
+    /// When: ns since the measured part began.
+    pub at: u64,
+    /// What.
+    pub what: String,
+    /// What was answered.
+    pub answer: String,
+    /// Whether that is a refusal.
+    pub is_refused: bool,
 }
 
 /// What a run hands on while it goes on.
@@ -52,6 +73,8 @@ pub struct Watch<'p> {
     pub progress: &'p mut Progress,
     /// Whether seconds are kept as a HdrHistogram log.
     pub keeps_hdr: bool,
+    /// Whether it is to end early.
+    pub interrupt: &'p Interrupt,
 }
 
 /// Runs a scenario. An error is one of the setup.
@@ -59,7 +82,8 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
     let servers = scenario.targets.iter().map(|it| server_of(it, scenario));
     let servers = servers.collect::<Result<Vec<_>, _>>()?;
     let before = served(scenario, &servers[0]);
-    let files = u64::from(scenario.connections) * scenario.targets.len() as u64 + 100;
+    let confirms_all = confirms_all(scenario)?;
+    let files = u64::from(scenario.connections) * scenario.lanes() as u64 + 100;
     if process::allow_files(files) < files {
         return Err(format!("connections: the system allows fewer than {files} open files"));
     }
@@ -67,6 +91,7 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
         epoch_ns: clock::mono_ns(),
         begin: AtomicU64::new(0),
         is_stopped: AtomicBool::new(false),
+        interrupt: watch.interrupt,
         left: AtomicI64::new(i64::try_from(scenario.count).unwrap_or(i64::MAX)),
         made: AtomicU64::new(scenario.keys),
         // Later runs begin above all that an earlier one can have reached.
@@ -78,7 +103,7 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
     let checks = !scenario.checks.is_none();
     let sink = checks.then_some(sink);
     std::thread::scope(|scope| {
-        let checker = checks.then(|| scope.spawn(|| observe(scenario, events)));
+        let checker = checks.then(|| scope.spawn(move || observe(scenario, events, confirms_all)));
         for (number, lanes) in lanes.drain(..).enumerate() {
             let (number, sink, tell) = (number as u32, sink.clone(), tell.clone());
             let thread = Thread::new(scenario, &shared, number, lanes, sink, tell)?;
@@ -88,7 +113,9 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
             spawned.map_err(|it| format!("threads: {it}"))?;
         }
         drop((tell, sink));
+        watch.interrupt.set_running(true);
         let outcome = attend(scenario, &shared, &told, &mut watch);
+        watch.interrupt.set_running(false);
         // Whatever happened, threads that wait for the beginning end.
         shared.is_stopped.store(true, Relaxed);
         let _ = shared.begin.compare_exchange(0, 1, Release, Relaxed);
@@ -98,7 +125,10 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
         while told.recv().is_ok() {}
         if let Some(checker) = checker {
             let checker = checker.join().map_err(|_| "the checker has panicked".to_owned())?;
-            outcome.verdict = Some(judge(scenario, &shared, checker)?);
+            let (verdict, unread) = judge(scenario, &shared, checker);
+            outcome.notes.extend(nothing_compared(&verdict));
+            outcome.verdict = Some(verdict);
+            outcome.shortcomings.extend(unread);
         }
         Ok(outcome)
     })
@@ -131,6 +161,20 @@ fn server_of(address: &str, scenario: &Scenario) -> Result<String, String> {
     Ok("unknown".to_owned())
 }
 
+/// Whether a write that WAIT confirms is at all servers that are read from: it waits for as many
+/// replicas as the target has.
+fn confirms_all(scenario: &Scenario) -> Result<bool, String> {
+    if scenario.wait == 0 || scenario.targets.len() == 1 {
+        return Ok(false);
+    }
+    let mut control = Control::dial(&scenario.targets[0], &scenario.greeting)?;
+    let reply = control.ask(&["INFO".to_owned(), "replication".to_owned()])?;
+    let text = text_of(&reply).unwrap_or_default();
+    let count = text.lines().find_map(|it| it.strip_prefix("connected_slaves:"));
+    let count = count.and_then(|it| it.trim().parse::<u32>().ok());
+    Ok(count.is_some_and(|it| it <= scenario.wait))
+}
+
 /// Which members of the target have served how many reads until now.
 fn served(scenario: &Scenario, server: &str) -> Option<Served> {
     if !server.starts_with("entourage") {
@@ -145,8 +189,12 @@ fn connect(scenario: &Scenario) -> Result<Vec<Vec<Lane>>, String> {
     let mut all: Vec<Vec<Lane>> = (0..threads).map(|_| Vec::new()).collect();
     for client in 0..scenario.connections {
         let thread = u64::from(client) * u64::from(threads) / u64::from(scenario.connections);
-        for (target, address) in scenario.targets.iter().enumerate() {
-            let lane = Lane::connect(address, &scenario.greeting, client, target as u16)?;
+        for lane in 0..scenario.lanes() {
+            // The last may be one for WAIT.
+            let target = if lane < scenario.targets.len() { lane } else { 0 };
+            let (address, greeting) = (&scenario.targets[target], &scenario.greeting);
+            let target = target as u16;
+            let lane = Lane::connect(address, greeting, client, target, CONNECT_PATIENCE)?;
             all[thread as usize].push(lane);
         }
     }
@@ -171,7 +219,7 @@ fn schedule(scenario: &Scenario) -> Option<Schedule> {
 /// Takes what threads tell until all have ended.
 fn attend(
     scenario: &Scenario,
-    shared: &Shared,
+    shared: &Shared<'_>,
     told: &Receiver<Told>,
     watch: &mut Watch<'_>,
 ) -> Result<Outcome, String> {
@@ -187,22 +235,24 @@ fn attend(
     let measured_from = begin + scenario.warmup.as_nanos() as u64;
     std::thread::scope(|scope| {
         let doer = scope.spawn(|| do_faults(scenario, shared, measured_from));
-        tasks::rest(scenario.warmup);
+        rest_until(shared, measured_from);
         let cpu_before = cpu_s();
         let mut hdr = Log::new(watch.keeps_hdr);
         let mut totals = Totals::new(scenario.commands.len());
         let mut open: BTreeMap<u32, Vec<Second>> = BTreeMap::new();
-        let (mut running, mut failed) = (scenario.threads, None);
+        let (mut running, mut failed, mut late_ns) = (scenario.threads, None, 0);
         watch.progress.begin(scenario);
         while let Ok(it) = told.recv() {
             match it {
                 Told::Filled => {}
-                Told::Failed(why) => failed = Some(why),
-                Told::Ended(errors) => {
+                Told::Failed(why) => {
+                    failed = Some(why);
+                    shared.is_stopped.store(true, Relaxed);
+                }
+                Told::Ended(it) => {
                     running -= 1;
-                    errors.into_iter().for_each(|(word, count)| {
-                        *totals.errors.entry(word).or_default() += count;
-                    });
+                    totals.errors.append(it.errors);
+                    late_ns = late_ns.max(it.late_ns);
                 }
                 Told::Second(second) => {
                     let number = second.number;
@@ -222,9 +272,9 @@ fn attend(
         for (number, seconds) in open {
             take(number, &seconds, &mut totals, &mut hdr, scenario, watch);
         }
-        let time = clock::mono_ns() - shared.epoch_ns - measured_from;
-        let time =
-            Duration::from_nanos(time).min(scenario.duration().max(Duration::from_millis(1)));
+        let time = (clock::mono_ns() - shared.epoch_ns).saturating_sub(measured_from);
+        let time = Duration::from_nanos(time).min(scenario.duration());
+        let time = time.max(Duration::from_micros(1));
         let cpu_s = cpu_s() - cpu_before;
         shared.is_stopped.store(true, Relaxed);
         let faults = doer.join().unwrap_or_default();
@@ -232,9 +282,68 @@ fn attend(
             return Err(why);
         }
         let hdr = hdr.into_bytes();
+        let notes = notes(scenario, late_ns, watch.interrupt.is_asked());
+        let shortcomings = shortcomings(&totals, &faults);
         let (verdict, served, servers) = (None, None, Vec::new());
-        Ok(Outcome { totals, verdict, time, cpu_s, faults, servers, served, hdr })
+        Ok(Outcome {
+            totals,
+            verdict,
+            time,
+            cpu_s,
+            faults,
+            servers,
+            served,
+            notes,
+            shortcomings,
+            hdr,
+        })
     })
+}
+
+/// Rests while nothing is measured yet.
+fn rest_until(shared: &Shared<'_>, time: u64) {
+    while !shared.interrupt.is_asked() {
+        let left = time.saturating_sub(clock::mono_ns() - shared.epoch_ns);
+        if left == 0 {
+            return;
+        }
+        tasks::rest(Duration::from_nanos(left).min(Duration::from_millis(20)));
+    }
+}
+
+/// What is to be known of how it went.
+fn notes(scenario: &Scenario, late_ns: u64, is_interrupted: bool) -> Vec<String> {
+    let mut notes = scenario.notes.clone();
+    if is_interrupted {
+        notes.push("interrupted: it ended early".to_owned());
+    }
+    if LATE_NS_MIN <= late_ns {
+        notes.push(format!(
+            "the rate was not reached: what was due in the last {:.1} s was not sent, as every \
+             client had its requests under way",
+            late_ns as f64 / 1e9
+        ));
+    }
+    notes
+}
+
+/// Why this is not the run that was asked for.
+fn shortcomings(totals: &Totals, faults: &[Done]) -> Vec<String> {
+    let mut found = Vec::new();
+    if totals.all.is_empty() {
+        let why = totals.errors.0.values().next().map_or("no answer", |it| &it.example);
+        found.push(format!("no request was answered well: {why}"));
+    }
+    let refused = faults.iter().filter(|it| it.is_refused);
+    found.extend(refused.map(|it| format!("fault: {} is refused: {}", it.what, it.answer)));
+    found
+}
+
+/// Checks that are no proof of anything, because nothing was there to compare.
+fn nothing_compared(verdict: &Verdict) -> Option<String> {
+    let idle = verdict.counts.iter().filter(|it| it.1 == 0).map(|it| it.0.name());
+    let idle: Vec<&str> = idle.collect();
+    (!idle.is_empty()).then(|| format!("nothing was compared for {}", idle.join(", ")))
 }
 
 fn take(
@@ -260,18 +369,14 @@ fn cpu_s() -> f64 {
 }
 
 /// Does what is to be done to the target, each at its time.
-fn do_faults(
-    scenario: &Scenario,
-    shared: &Shared,
-    measured_from: u64,
-) -> Vec<(u64, String, String)> {
+fn do_faults(scenario: &Scenario, shared: &Shared<'_>, measured_from: u64) -> Vec<Done> {
     let mut faults: Vec<&Fault> = scenario.faults.iter().collect();
     faults.sort_by_key(|it| it.at);
     let mut done = Vec::new();
     for fault in faults {
         let at = measured_from + fault.at.as_nanos() as u64;
         while clock::mono_ns() - shared.epoch_ns < at {
-            if shared.is_stopped.load(Relaxed) {
+            if shared.is_stopped.load(Relaxed) || shared.interrupt.is_asked() {
                 return done;
             }
             tasks::rest(Duration::from_millis(2));
@@ -280,18 +385,22 @@ fn do_faults(
             .and_then(|mut it| it.ask(&fault.command));
         let answer = match asked {
             Ok(reply) => String::from_utf8_lossy(&reply).trim().replace("\r\n", " "),
-            Err(why) => why,
+            Err(why) => format!("-{why}"),
         };
-        done.push((fault.at.as_nanos() as u64, fault.what.clone(), answer));
+        let (at, what) = (fault.at.as_nanos() as u64, fault.what.clone());
+        done.push(Done { at, what, is_refused: answer.starts_with('-'), answer });
     }
     done
 }
 
 /// The checker, fed until nobody has events any more.
-fn observe(scenario: &Scenario, events: Receiver<Vec<Event>>) -> Checker {
+fn observe(scenario: &Scenario, events: Receiver<Vec<Event>>, confirms_all: bool) -> Checker {
     let mut checker = Checker::new(scenario.checks, scenario.connections as usize);
     if let Some(targets) = scenario.authoritative() {
         checker = checker.lost_only_at(&targets);
+    }
+    if confirms_all {
+        checker = checker.confirmed_everywhere();
     }
     for batch in events {
         batch.into_iter().for_each(|it| checker.observe(it));
@@ -299,43 +408,52 @@ fn observe(scenario: &Scenario, events: Receiver<Vec<Event>>) -> Checker {
     checker
 }
 
-/// Reads at the target what all keys hold now, and has the checker decide.
-fn judge(scenario: &Scenario, shared: &Shared, mut checker: Checker) -> Result<Verdict, String> {
+/// Reads at the target what all keys hold now, and has the checker decide. Answers also why the end
+/// could not be read.
+fn judge(
+    scenario: &Scenario,
+    shared: &Shared<'_>,
+    mut checker: Checker,
+) -> (Verdict, Option<String>) {
     let checks = &scenario.checks;
     let asks_the_end =
         checks.no_lost_write || checks.no_lost_confirmed_write || checks.linearizable;
+    let mut unread = None;
     if asks_the_end {
-        read_all(scenario, shared, &mut checker)?;
+        let read = read_all(scenario, shared, &mut checker);
+        unread = read.err().map(|it| format!("what is there at the end cannot be read: {it}"));
     }
-    Ok(checker.finish())
+    (checker.finish(), unread)
 }
 
-fn read_all(scenario: &Scenario, shared: &Shared, checker: &mut Checker) -> Result<(), String> {
+fn read_all(scenario: &Scenario, shared: &Shared<'_>, checker: &mut Checker) -> Result<(), String> {
     // The master's own answer, whatever level was asked for while loading.
     let mut greeting = scenario.greeting.clone();
     for words in greeting.iter_mut().filter(|it| it[0] == "PROXY") {
         *words = ["PROXY", "CONSISTENCY", "master"].map(str::to_owned).to_vec();
     }
     let mut control = Control::dial(&scenario.targets[0], &greeting)?;
-    let keys: Vec<u64> = (0..shared.made.load(Relaxed)).collect();
     let (mut request, mut name) = (Vec::new(), Vec::new());
-    for keys in keys.chunks(FINAL_BATCH) {
+    let batch = (FINAL_BATCH_BYTES / scenario.style.sizes.most().max(1)).clamp(1, FINAL_BATCH);
+    let count = shared.made.load(Relaxed);
+    for first in (0..count).step_by(batch) {
         request.clear();
-        for key in keys {
+        let keys = first..count.min(first + batch as u64);
+        for key in keys.clone() {
             name.clear();
-            write_key(&mut name, &scenario.style.prefix, *key);
+            write_key(&mut name, &scenario.style.prefix, key);
             write_request(&mut request, &[b"GET", &name]);
         }
         control.send(&request)?;
         for key in keys {
             let reply = control.receive()?;
             if let Some(why) = error_of(&reply) {
-                return Err(format!("reading at the end: {why}"));
+                return Err(why);
             }
             let at = reply.iter().position(|it| *it == b'\n').map_or(0, |it| it + 1);
             let version =
                 version_of(&reply[at..]).and_then(|it| it.checked_sub(shared.version_base));
-            checker.final_value(*key, version);
+            checker.final_value(key, version);
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use super::pace::Phase;
 use super::settings::{FaultSetting, Settings};
 use super::values::{CHECKED_BYTES_MIN, Sizes, filling};
 use crate::base::size::parse_duration;
+use crate::runtime::process;
 use std::time::Duration;
 
 const DEFAULT_TARGET: &str = "127.0.0.1:6379";
@@ -18,6 +19,10 @@ const KEYS_MAX: u64 = 1 << 40;
 /// Zipfian shares are summed up key by key before the run.
 const ZIPFIAN_KEYS_MAX: u64 = 100_000_000;
 const FILLED_KEYS_MAX: u64 = 100_000_000;
+const RATE_MAX: u64 = 100_000_000;
+/// Threads where as many are asked for as there are cores.
+const OWN_THREADS_MAX: usize = 4;
+const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -58,6 +63,8 @@ pub struct Scenario {
     pub checks: Checks,
     /// Replicas that WAIT waits for behind writes; 0 is no WAIT.
     pub wait: u32,
+    /// Whether it is sent on a connection of its own.
+    pub waits_elsewhere: bool,
     /// What is done to the target meanwhile.
     pub faults: Vec<Fault>,
     /// What whoever reads the results should know.
@@ -90,8 +97,11 @@ impl Scenario {
         let style = style(s, has_versions)?;
         let commands = commands(s, &style)?;
         let connections = within("connections", s.connections, 50, 1, CONNECTIONS_MAX)?;
-        let most = connections.min(THREADS_MAX);
-        let threads = within("threads", s.threads, 1, 0, THREADS_MAX)?.min(most);
+        let threads = match within("threads", s.threads, 1, 0, THREADS_MAX)? {
+            0 => process::cores().min(OWN_THREADS_MAX) as u32,
+            threads => threads,
+        };
+        let threads = threads.min(connections);
         let keys = within("keys", s.keys, 100_000, 1, KEYS_MAX)?;
         let phases = phases(s, connections)?;
         if has_versions && commands.iter().all(|it| it.meaning == Meaning::Unchecked) {
@@ -144,12 +154,18 @@ impl Scenario {
             greeting: greeting(s)?,
             checks,
             wait: within("wait", s.wait, 0, 0, 100)?,
+            waits_elsewhere: waits_elsewhere(s)?,
             faults: s.faults.iter().map(fault).collect::<Result<_, _>>()?,
             style,
             commands,
             notes,
             settings,
         })
+    }
+
+    /// Connections of a client: one to each target, and one for WAIT where it has its own.
+    pub fn lanes(&self) -> usize {
+        self.targets.len() + usize::from(self.waits_elsewhere)
     }
 
     /// How long the measured part is at most.
@@ -198,7 +214,11 @@ fn duration(key: &str, text: &str) -> Result<Duration, String> {
 
 fn time(text: &str) -> Result<Duration, String> {
     let time = parse_duration(text.trim().as_bytes(), Some(Duration::from_secs(1)));
-    time.ok_or_else(|| format!("{text} is no time; write one like 500ms, 10s or 1m"))
+    let time = time.ok_or_else(|| format!("{text} is no time; write one like 500ms, 10s or 1m"))?;
+    if TIME_MAX < time {
+        return Err(format!("{text} is too long; write a year at most"));
+    }
+    Ok(time)
 }
 
 fn style(s: &Settings, has_versions: bool) -> Result<Style, String> {
@@ -223,6 +243,17 @@ fn commands(s: &Settings, style: &Style) -> Result<Vec<Command>, String> {
     Ok(commands.into_iter().filter(|it| it.weight != 0).collect())
 }
 
+fn waits_elsewhere(s: &Settings) -> Result<bool, String> {
+    match s.wait_on.as_deref() {
+        None | Some("same") => Ok(false),
+        Some("other") if s.wait.unwrap_or(0) == 0 => {
+            Err("wait-on: other needs a wait of 1 at least".to_owned())
+        }
+        Some("other") => Ok(true),
+        Some(odd) => Err(format!("wait-on: {odd} is not accepted; write same or other")),
+    }
+}
+
 fn phases(s: &Settings, connections: u32) -> Result<Vec<Phase>, String> {
     let each = match s.rate_per.as_deref() {
         None | Some("all") => 1.0,
@@ -238,10 +269,18 @@ fn phases(s: &Settings, connections: u32) -> Result<Vec<Phase>, String> {
         if time.is_zero() {
             return Err("duration: 0 measures nothing".to_owned());
         }
-        let rate = s.rate.unwrap_or(0) as f64;
+        let rate = within("rate", s.rate, 0, 0, RATE_MAX)? as f64;
         phases.push(Phase { name: "run".to_owned(), from: rate, to: rate, time });
     }
     phases.iter_mut().for_each(|it| (it.from, it.to) = (it.from * each, it.to * each));
+    let most = phases.iter().map(|it| it.from.max(it.to)).fold(0.0, f64::max);
+    if (RATE_MAX as f64) < most {
+        return Err(format!("rate: more than {RATE_MAX} in all is not accepted"));
+    }
+    let whole = phases.iter().map(|it| it.time).fold(Duration::ZERO, Duration::saturating_add);
+    if TIME_MAX < whole {
+        return Err("phases: more than a year in all is not accepted".to_owned());
+    }
     Ok(phases)
 }
 
@@ -257,8 +296,10 @@ fn targets(s: &Settings) -> Result<Vec<String>, String> {
 
 /// Whether this is a port of a host, or a path.
 pub fn check_address(text: &str) -> Result<(), String> {
-    let port = text.rsplit_once(':').and_then(|it| it.1.parse::<u16>().ok());
-    if text.contains('/') || port.is_some() {
+    let (host, port) = text.rsplit_once(':').unwrap_or_default();
+    let is_of_tcp = !host.is_empty() && port.parse::<u16>().is_ok_and(|it| it != 0);
+    let is_path = text.contains('/') && !text.contains("://");
+    if is_path || is_of_tcp && !text.contains('/') {
         return Ok(());
     }
     Err(format!("{text} is no address; write HOST:PORT, or the path of a unix socket"))
@@ -345,7 +386,13 @@ mod tests {
         assert!(refused("check = 'all'\nkeys = 3").starts_with("keys: 3 are too few"));
         let counters = "check = 'all'\ncommands = ['INCR {key}', 'GET {key}']";
         assert!(refused(counters).contains("cannot follow"));
-        assert!(refused("target = 'here'").starts_with("target: here is no address"));
+        for odd in ["here", ":1", "h:0", "h:66000", "redis://h:1", ""] {
+            let why = refused(&format!("target = '{odd}'"));
+            assert!(why.starts_with(&format!("target: {odd} is no address")), "{why}");
+        }
+        assert!(refused("rate = 100000001").starts_with("rate: 100000001 is not accepted"));
+        assert!(refused("rate = 90000000\nrate-per = 'client'").starts_with("rate: more than"));
+        assert!(refused("warmup = '9999999h'").starts_with("warmup: 9999999h is too long"));
         assert!(refused("phases = ['ramp up']").starts_with("phase \"ramp up\""));
         assert!(refused("[[fault]]\nat = '1s'\nwhat = 'explode'").starts_with("fault: explode"));
         assert!(refused("user = 'u'").starts_with("user: a user needs"));

@@ -104,6 +104,10 @@ pub struct Settings {
     /// Send WAIT for so many replicas behind writes, which are confirmed then [default: 0]
     #[arg(long, value_name = "N")]
     pub wait: Option<u32>,
+    /// Where WAIT is sent: behind the writes, or on another connection once they are answered, as a
+    /// pool of connections may do it, where it confirms nothing: same or other [default: same]
+    #[arg(long, value_name = "same|other")]
+    pub wait_on: Option<String>,
     /// Do this to Entourage while loading: "3s pause n2"; or resume, drain, undrain NODE, cut, or
     /// failover [NODE]; may be given more than once
     #[arg(long = "fault", value_name = "FAULT", value_parser = parse_fault)]
@@ -201,6 +205,7 @@ impl Settings {
             level: self.level.or(below.level),
             check: self.check.or(below.check),
             wait: self.wait.or(below.wait),
+            wait_on: self.wait_on.or(below.wait_on),
             faults: list(self.faults, below.faults),
         }
     }

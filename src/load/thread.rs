@@ -4,15 +4,16 @@ mod answers;
 
 use super::check::Event;
 use super::client::{Client, FILL, Lane, Pending};
+use super::interrupt::Interrupt;
 use super::keys::Keys;
-use super::measure::{Recorder, Second};
+use super::measure::{Errors, Recorder, Second};
 use super::mix::{Command, Maker, Meaning, Subject};
 use super::pace::Schedule;
 use super::scenario::Scenario;
 use crate::base::random::Random;
 use crate::runtime::clock;
 use crate::runtime::poller::{Poller, Ready, sleep_precisely};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::mpsc::SyncSender;
@@ -26,21 +27,24 @@ const SLEEP_MAX: Duration = Duration::from_millis(5);
 const HAND_OVER_NS: u64 = 5_000_000;
 /// How long the last answers are waited for.
 const GRACE_NS: u64 = 5 * SECOND_NS;
-/// Requests of the filling that a client has under way.
-const FILL_DEPTH: u32 = 64;
+/// Requests of the filling that a client has under way, and bytes of them, about.
+const FILL_DEPTH: usize = 64;
+const FILL_BYTES: usize = 4 << 20;
 /// Keys that all clients write, where linearizability is checked: few, so that writes meet.
 const SHARED_KEYS: u64 = 16;
 /// One request of so many is about one of them.
 const SHARED_EVERY: u64 = 8;
 
 /// What all threads of a run share.
-pub struct Shared {
+pub struct Shared<'s> {
     /// The clock's time when the run began.
     pub epoch_ns: u64,
     /// When all threads begin: ns since then; 0 while some still fill.
     pub begin: AtomicU64,
     /// The run is to end early.
     pub is_stopped: AtomicBool,
+    /// Whoever runs it wants it to end.
+    pub interrupt: &'s Interrupt,
     /// Requests left to send, where their count ends the run.
     pub left: AtomicI64,
     /// Keys that there are.
@@ -55,16 +59,24 @@ pub enum Told {
     Filled,
     /// A second has passed.
     Second(Second),
-    /// It has ended: errors by their first word.
-    Ended(BTreeMap<String, u64>),
+    /// It has ended.
+    Ended(Ended),
     /// It cannot go on.
     Failed(String),
+}
+
+/// What a thread tells at its end.
+pub struct Ended {
+    /// Errors by their first word.
+    pub errors: Errors,
+    /// The open loop: how long before the end the last request was due that has been sent, in ns.
+    pub late_ns: u64,
 }
 
 /// A thread's state.
 pub struct Thread<'s> {
     scenario: &'s Scenario,
-    shared: &'s Shared,
+    shared: &'s Shared<'s>,
     number: u32,
     poller: Poller,
     lanes: Vec<Lane>,
@@ -89,14 +101,25 @@ pub struct Thread<'s> {
     measured_from: u64,
     ends_at: u64,
     is_ending: bool,
+    /// Why a key could not be set.
+    refused: Option<String>,
     tell: SyncSender<Told>,
+}
+
+impl Drop for Thread<'_> {
+    fn drop(&mut self) {
+        // Others wait for what it tells.
+        if std::thread::panicking() {
+            let _ = self.tell.send(Told::Failed("a thread has panicked".to_owned()));
+        }
+    }
 }
 
 impl<'s> Thread<'s> {
     /// With its connections made.
     pub fn new(
         scenario: &'s Scenario,
-        shared: &'s Shared,
+        shared: &'s Shared<'s>,
         number: u32,
         lanes: Vec<Lane>,
         events: Option<SyncSender<Vec<Event>>>,
@@ -108,7 +131,7 @@ impl<'s> Thread<'s> {
         }
         let mut keys = Keys::new(scenario.keys, scenario.distribution);
         keys.begin_at(scenario.keys / u64::from(scenario.threads) * u64::from(number));
-        let random = Random::new(Random::new(scenario.seed + u64::from(number)).bits());
+        let random = Random::new(Random::new(scenario.seed.wrapping_add(number.into())).bits());
         let mut sum = 0;
         let choose = scenario.commands.iter().map(|it| {
             sum += it.weight;
@@ -120,7 +143,7 @@ impl<'s> Thread<'s> {
             shared,
             number,
             poller,
-            clients: vec![Client::default(); lanes.len() / scenario.targets.len()],
+            clients: vec![Client::default(); lanes.len() / scenario.lanes()],
             first_client: lanes.first().map_or(0, |it| it.client),
             lanes,
             maker: Maker::new(&scenario.style, keys, random, &shared.made),
@@ -138,6 +161,7 @@ impl<'s> Thread<'s> {
             measured_from: u64::MAX,
             ends_at: u64::MAX,
             is_ending: false,
+            refused: None,
             tell,
         })
     }
@@ -178,6 +202,7 @@ impl<'s> Thread<'s> {
     fn fill(&mut self) -> Result<(), String> {
         let (all, keys) = (u64::from(self.scenario.connections), self.scenario.keys);
         let set = Command::parse("SET {key} {value}", &self.scenario.style)?;
+        let depth = (FILL_BYTES / self.scenario.style.sizes.most().max(1)).clamp(1, FILL_DEPTH);
         let mut next: Vec<u64> =
             (0..self.clients.len()).map(|it| u64::from(self.first_client) + it as u64).collect();
         loop {
@@ -189,7 +214,7 @@ impl<'s> Thread<'s> {
                     continue;
                 }
                 is_done = false;
-                for _ in 0..FILL_DEPTH {
+                for _ in 0..depth {
                     if keys <= *next {
                         break;
                     }
@@ -203,6 +228,12 @@ impl<'s> Thread<'s> {
             }
             self.flush()?;
             self.wait(SLEEP_MAX)?;
+            if let Some(why) = &self.refused {
+                return Err(format!("the keys cannot be set: {why}"));
+            }
+            if self.shared.interrupt.is_asked() {
+                return Err("interrupted while keys were set".to_owned());
+            }
             if self.down.len() == self.lanes.len() {
                 return Err("all connections were lost while keys were set".to_owned());
             }
@@ -234,7 +265,9 @@ impl<'s> Thread<'s> {
                 self.hand_over();
                 next_hand_over = now + HAND_OVER_NS;
             }
-            self.is_ending |= self.ends_at <= now || self.shared.is_stopped.load(Relaxed);
+            self.is_ending |= self.ends_at <= now
+                || self.shared.is_stopped.load(Relaxed)
+                || self.shared.interrupt.is_asked();
             if self.is_ending {
                 let is_idle = self.clients.iter().all(|it| it.under_way == 0);
                 let waits = self.lanes.iter().any(|it| !it.pending.is_empty());
@@ -272,7 +305,16 @@ impl<'s> Thread<'s> {
             self.give_up_unconfirmed(at);
         }
         self.hand_over();
-        let _ = self.tell.send(Told::Ended(std::mem::take(&mut self.recorder.errors)));
+        let (errors, late_ns) = (std::mem::take(&mut self.recorder.errors), self.late_ns());
+        let _ = self.tell.send(Told::Ended(Ended { errors, late_ns }));
+    }
+
+    /// How long before the end the next request would have been due.
+    fn late_ns(&mut self) -> u64 {
+        let begin = self.measured_from - self.scenario.warmup.as_nanos() as u64;
+        let has_time_ended = self.ends_at <= self.now();
+        let Some(schedule) = self.schedule.as_mut().filter(|_| has_time_ended) else { return 0 };
+        schedule.next_due().map_or(0, |it| self.ends_at.saturating_sub(begin + it))
     }
 
     /// Sends what is due in the open loop. Answers how long to sleep at most.
@@ -294,7 +336,7 @@ impl<'s> Thread<'s> {
                 // It comes back with its connections.
                 continue;
             }
-            if !self.may_send(due) {
+            if !self.may_send(now) {
                 break;
             }
             self.send_next(client as usize, due, now);
@@ -305,8 +347,8 @@ impl<'s> Thread<'s> {
     }
 
     /// Whether the count of requests, those of the warm-up apart, leaves one.
-    fn may_send(&mut self, intended: u64) -> bool {
-        if self.scenario.count == 0 || intended < self.measured_from {
+    fn may_send(&mut self, now: u64) -> bool {
+        if self.scenario.count == 0 || now < self.measured_from {
             return true;
         }
         let may = 0 < self.shared.left.fetch_sub(1, Relaxed);
@@ -380,7 +422,7 @@ impl<'s> Thread<'s> {
             target = 1 + usize::from(*next);
             *next = if target + 1 == targets { 0 } else { *next + 1 };
         }
-        let at = client * targets + target;
+        let at = client * self.scenario.lanes() + target;
         self.written += 1;
         // Numbers of all threads, each once.
         let version = self.written * u64::from(self.scenario.threads) + u64::from(self.number);
@@ -400,14 +442,10 @@ impl<'s> Thread<'s> {
         let mut touched = std::mem::take(&mut self.touched);
         for at in touched.drain(..) {
             let lane = &mut self.lanes[at];
-            if self.scenario.wait != 0 && lane.has_written {
+            if self.scenario.wait != 0 && !self.scenario.waits_elsewhere && lane.has_written {
                 lane.has_written = false;
-                let wait = format!("WAIT {} 1000\r\n", self.scenario.wait);
-                lane.out.extend_from_slice(wait.as_bytes());
                 let began = lane.pending.back().map_or(0, |it| it.began);
-                let command = self.scenario.commands.len() as u16;
-                let wait = Pending { command, key: 0, version: 0, intended: began, began };
-                lane.pending.push_back(wait);
+                self.send_wait(at, began);
             }
             if self.lanes[at].flush().is_err() {
                 self.lose(at);
@@ -415,6 +453,14 @@ impl<'s> Thread<'s> {
         }
         self.touched = touched;
         Ok(())
+    }
+
+    fn send_wait(&mut self, at: usize, began: u64) {
+        let (lane, scenario) = (&mut self.lanes[at], self.scenario);
+        let wait = format!("WAIT {} 1000\r\n", scenario.wait);
+        lane.out.extend_from_slice(wait.as_bytes());
+        let command = scenario.commands.len() as u16;
+        lane.pending.push_back(Pending { command, key: 0, version: 0, intended: began, began });
     }
 
     fn wait(&mut self, sleep: Duration) -> Result<(), String> {

@@ -101,6 +101,11 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
+/// Fails where a file cannot be written. One that is not there is there afterwards, and empty.
+pub fn try_to_write(path: &Path) -> io::Result<()> {
+    fs::OpenOptions::new().append(true).create(true).open(path).map(drop)
+}
+
 /// Writes a whole file, in place of one that is there.
 pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(path, bytes)

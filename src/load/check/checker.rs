@@ -29,6 +29,8 @@ pub struct Checker {
     findings: Findings,
     /// Targets whose reads show that a write is lost; all if `None`.
     authoritative: Option<Vec<u16>>,
+    /// Whether reads at all targets show that a confirmed write is lost.
+    is_confirmed_everywhere: bool,
 }
 
 impl Checker {
@@ -45,6 +47,7 @@ impl Checker {
             staleness: Staleness::new(),
             findings: Findings::new(),
             authoritative: None,
+            is_confirmed_everywhere: false,
         }
     }
 
@@ -52,6 +55,12 @@ impl Checker {
     /// misses a write is stale, and no more: this is for replicas that promise nothing.
     pub fn lost_only_at(mut self, targets: &[u16]) -> Checker {
         self.authoritative = Some(targets.to_vec());
+        self
+    }
+
+    /// Lets reads at all targets show that a confirmed write is lost: what is confirmed is at each.
+    pub fn confirmed_everywhere(mut self) -> Checker {
+        self.is_confirmed_everywhere = true;
         self
     }
 
@@ -144,6 +153,7 @@ impl Checker {
 
     fn judge_read(&mut self, read: ReadEvent) -> Option<u64> {
         let Checker { checks, keys, recent, sessions, staleness, findings, .. } = self;
+        let is_confirmed_everywhere = self.is_confirmed_everywhere;
         let Some(key) = keys.entry(read.key) else {
             findings.not_checked += 1;
             return None;
@@ -161,7 +171,10 @@ impl Checker {
         let is_authoritative =
             self.authoritative.as_ref().is_none_or(|it| it.contains(&read.target));
         if is_authoritative {
-            lost::judge(&reading, checks, findings);
+            lost::judge_acked(&reading, checks, findings);
+        }
+        if is_authoritative || is_confirmed_everywhere {
+            lost::judge_confirmed(&reading, checks, findings);
         }
         if checks.staleness {
             staleness.learn(&reading);

@@ -9,10 +9,14 @@ use super::recent::{Known, Recent};
 use super::violation::FinalValue;
 
 /// Compares a read with the writes that had been answered when it began.
-pub fn judge(reading: &Reading<'_>, checks: &Checks, findings: &mut Findings) {
+pub fn judge_acked(reading: &Reading<'_>, checks: &Checks, findings: &mut Findings) {
     if checks.no_lost_write {
         compare(reading, CheckName::NoLostWrite, reading.newest_acked(), findings);
     }
+}
+
+/// The same with those that had been confirmed.
+pub fn judge_confirmed(reading: &Reading<'_>, checks: &Checks, findings: &mut Findings) {
     if checks.no_lost_confirmed_write {
         compare(reading, CheckName::NoLostConfirmedWrite, reading.newest_confirmed(), findings);
     }

@@ -1,7 +1,7 @@
 //! Results as one page with plots, which opens without a network.
 
 use super::machine;
-use super::plots::{Mark, by_percentile, latencies, over_time, throughput};
+use super::plots::{Mark, Scale, by_percentile, escaped, latencies, over_time, throughput};
 use super::summary::settings;
 use crate::load::run::Outcome;
 use crate::load::scenario::Scenario;
@@ -10,7 +10,7 @@ use std::fmt::Write;
 const STYLE: &str = "body{font:14px/1.5 sans-serif;max-width:940px;margin:2em auto;padding:0 1em;\
                      color:#222}pre{background:#f5f5f5;padding:1em;overflow:auto;font-size:12px}\
                      h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}svg{max-width:100%;\
-                     height:auto}.bad{color:#b00020;font-weight:bold}.good{color:#1b7f3b}";
+                     height:auto}.names span{margin:0 1.2em 0 0}.names{margin:0 0 0 80px}.bad{color:#b00020;font-weight:bold}.good{color:#1b7f3b}";
 
 /// The page; `table` is the results as text.
 pub fn page(scenario: &Scenario, outcome: &Outcome, table: &str) -> String {
@@ -34,7 +34,7 @@ pub fn page(scenario: &Scenario, outcome: &Outcome, table: &str) -> String {
         add(format!("<p class=\"{class}\">{text}</p>"));
     }
     add(format!("<h2>Results</h2><pre>{}</pre>", escaped(table)));
-    let marks = marks(scenario, outcome);
+    let (marks, seconds) = (marks(scenario, outcome), outcome.time.as_secs_f64());
     let mut all: Vec<_> = outcome
         .totals
         .classes
@@ -49,9 +49,16 @@ pub fn page(scenario: &Scenario, outcome: &Outcome, table: &str) -> String {
         all.push(("all".to_owned(), &outcome.totals.all));
     }
     add(format!("<h2>Latency by percentile</h2>{}", by_percentile(&all)));
-    let plot = over_time("requests per second", &throughput(&outcome.totals), &marks);
+    let plot = over_time(
+        "requests per second",
+        Scale::Linear,
+        &throughput(&outcome.totals),
+        &marks,
+        seconds,
+    );
     add(format!("<h2>Throughput over time</h2>{plot}"));
-    let plot = over_time("ms", &latencies(&outcome.totals), &marks);
+    let lines = latencies(&outcome.totals);
+    let plot = over_time("ms", Scale::Logarithmic, &lines, &marks, seconds);
     add(format!("<h2>Latency over time</h2>{plot}"));
     add(format!("<h2>How to repeat it</h2><pre>{}</pre>", escaped(&repeat(scenario, outcome))));
     add("</html>\n".to_owned());
@@ -67,7 +74,7 @@ fn marks(scenario: &Scenario, outcome: &Outcome) -> Vec<Mark> {
         at += phase.time.as_secs_f64();
     }
     let faults = outcome.faults.iter();
-    marks.extend(faults.map(|it| Mark { at: it.0 as f64 / 1e9, text: it.1.clone() }));
+    marks.extend(faults.map(|it| Mark { at: it.at as f64 / 1e9, text: it.what.clone() }));
     marks
 }
 
@@ -81,8 +88,4 @@ fn repeat(scenario: &Scenario, outcome: &Outcome) -> String {
     }
     line(format!("# seed {}", scenario.seed));
     text + &settings(scenario)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

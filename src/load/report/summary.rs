@@ -39,19 +39,25 @@ pub fn summary(scenario: &Scenario, outcome: &Outcome, comparison: Option<&Compa
         it.name("per_second")
             .array(&outcome.totals.points, |it, point| it.object(|it| of(it, point)));
         it.name("errors").object(|it| {
-            outcome.totals.errors.iter().for_each(|(word, count)| it.name(word).number(count));
+            let errors = outcome.totals.errors.0.iter();
+            errors.for_each(|(word, of)| it.name(word).number(of.count));
         });
+        it.name("error_examples").array(outcome.totals.errors.0.values(), |it, of| {
+            it.string(&of.example);
+        });
+        it.name("notes").array(&outcome.notes, |it, note| it.string(note));
+        it.name("shortcomings").array(&outcome.shortcomings, |it, why| it.string(why));
         if let Some(served) = &outcome.served {
             it.name("reads_by_member").object(|it| {
                 served.reads.iter().for_each(|(member, reads)| it.name(member).number(reads));
             });
             it.name("master").string(&served.master);
         }
-        it.name("faults").array(&outcome.faults, |it, (at, what, answer)| {
+        it.name("faults").array(&outcome.faults, |it, done| {
             it.object(|it| {
-                it.name("at_s").number(*at as f64 / 1e9);
-                it.name("what").string(what);
-                it.name("answer").string(answer);
+                it.name("at_s").number(done.at as f64 / 1e9);
+                it.name("what").string(&done.what);
+                it.name("answer").string(&done.answer);
             });
         });
         checks(it, outcome);

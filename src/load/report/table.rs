@@ -35,7 +35,7 @@ pub fn table(scenario: &Scenario, outcome: &Outcome) -> String {
         "{seconds:.1} s, {cpu_s:.2} s of the load generator's own processor time: {per_cpu_s:.0} \
          requests per second of it"
     ));
-    if let Some(served) = &outcome.served {
+    if let Some(served) = outcome.served.as_ref().filter(|it| !it.reads.is_empty()) {
         let each = served.reads.iter().map(|(member, reads)| format!("{member} {reads}"));
         let each = each.collect::<Vec<_>>().join(", ");
         let share = served
@@ -43,14 +43,17 @@ pub fn table(scenario: &Scenario, outcome: &Outcome) -> String {
             .map_or_else(String::new, |it| format!(" ({:.2} % at replicas)", it * 100.0));
         line(format!("reads by member, warm-up included: {each}{share}"));
     }
-    if totals.error_count() != 0 {
-        let each = totals.errors.iter().map(|(word, count)| format!("{word} {count}"));
+    if totals.errors.count() != 0 {
+        let each = totals.errors.0.iter().map(|(word, it)| format!("{word} {}", it.count));
         line(format!("errors: {}", each.collect::<Vec<_>>().join(", ")));
+        let says_more = totals.errors.0.iter().filter(|(word, it)| **word != it.example);
+        says_more.for_each(|(_, it)| line(format!("  such as: {}", it.example)));
     }
-    for (at, what, answer) in &outcome.faults {
-        line(format!("fault at {:.3} s: {what}: {answer}", *at as f64 / 1e9));
+    for it in &outcome.faults {
+        line(format!("fault at {:.3} s: {}: {}", it.at as f64 / 1e9, it.what, it.answer));
     }
-    out + &checks(outcome, scenario)
+    outcome.notes.iter().for_each(|it| line(format!("note: {it}")));
+    out + &checks(outcome)
 }
 
 fn row(name: &str, histogram: &Histogram<u64>, seconds: f64) -> String {
@@ -75,7 +78,7 @@ fn shortened(text: &str, most: usize) -> String {
     text.chars().take(most - 1).chain(['…']).collect()
 }
 
-fn checks(outcome: &Outcome, scenario: &Scenario) -> String {
+fn checks(outcome: &Outcome) -> String {
     let Some(verdict) = &outcome.verdict else { return String::new() };
     let mut out = String::from("\n");
     let mut line = |it: String| writeln!(out, "{it}").expect("a String takes all that is written");
@@ -103,9 +106,6 @@ fn checks(outcome: &Outcome, scenario: &Scenario) -> String {
     }
     if verdict.not_checked != 0 {
         line(format!("{} events were not checked: too many keys", verdict.not_checked));
-    }
-    for note in &scenario.notes {
-        line(format!("note: {note}"));
     }
     for violation in &verdict.violations {
         line(format!("\nVIOLATION {violation}"));

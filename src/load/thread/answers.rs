@@ -9,9 +9,13 @@ use crate::load::skim::{Skimmed, skim};
 use crate::load::values::version_of;
 use crate::resp::ReplyScanner;
 use std::io::ErrorKind;
+use std::time::Duration;
 
 const RECONNECT_NS: u64 = 50_000_000;
+/// Nothing else happens meanwhile on this thread.
+const RECONNECT_PATIENCE: Duration = Duration::from_millis(500);
 const LOST: &str = "connection lost";
+const UNCONFIRMED: &str = "WAIT came short";
 
 impl Thread<'_> {
     /// Reads what is there of a connection.
@@ -82,7 +86,10 @@ impl Thread<'_> {
             self.settle(at, &pending, reply.1, now);
         }
         self.lanes[at].scanner = scanner;
-        let client = at / self.scenario.targets.len();
+        if self.scenario.waits_elsewhere && !self.lanes[at].unconfirmed.is_empty() {
+            self.confirm_elsewhere(at, now);
+        }
+        let client = at / self.scenario.lanes();
         if self.schedule.is_none() && self.clients[client].under_way == 0 && self.has_begun() {
             self.refill(client, now);
         }
@@ -98,10 +105,13 @@ impl Thread<'_> {
             return;
         }
         self.release(at);
-        let is_measured = pending.command != FILL && self.measured_from <= pending.intended;
+        let is_measured = pending.command != FILL && self.measured_from <= pending.began;
         if let Skimmed::Error(text) = reply {
-            if is_measured || pending.command == FILL {
+            if is_measured {
                 self.recorder.record_error(&String::from_utf8_lossy(text));
+            }
+            if pending.command == FILL {
+                self.refused.get_or_insert_with(|| String::from_utf8_lossy(text).into_owned());
             }
             return self.give_up_write(at, pending);
         }
@@ -114,18 +124,38 @@ impl Thread<'_> {
         }
     }
 
+    /// Asks on another connection whether replicas have what this one has written.
+    fn confirm_elsewhere(&mut self, at: usize, now: u64) {
+        let other =
+            at / self.scenario.lanes() * self.scenario.lanes() + self.scenario.targets.len();
+        if self.lanes[other].socket.is_none() {
+            return self.give_up_unconfirmed(at);
+        }
+        let writes = std::mem::take(&mut self.lanes[at].unconfirmed);
+        self.lanes[other].confirming.push_back(writes);
+        self.send_wait(other, now);
+        self.touched.push(other);
+    }
+
     /// WAIT has said how many replicas have what was written before.
     fn settle_wait(&mut self, at: usize, pending: &Pending, reply: Skimmed<'_>, now: u64) {
-        if self.measured_from <= pending.intended {
+        if self.measured_from <= pending.began {
             let class = Class { command: pending.command, target: 0 };
             self.recorder.record(class, now.saturating_sub(pending.intended));
         }
         let is_confirmed =
             matches!(reply, Skimmed::Integer(it) if i64::from(self.scenario.wait) <= it);
+        if !is_confirmed && self.measured_from <= pending.began {
+            self.recorder.record_error(UNCONFIRMED);
+        }
+        let lane = &mut self.lanes[at];
+        let elsewhere = lane.confirming.pop_front();
+        let writes = elsewhere.unwrap_or_else(|| std::mem::take(&mut lane.unconfirmed));
         if let Some((_, events)) = &mut self.events {
-            let writes = self.lanes[at].unconfirmed.drain(..);
             events.extend(
-                writes.map(|it| Event::Write(WriteEvent { ended: Some(now), is_confirmed, ..it })),
+                writes
+                    .into_iter()
+                    .map(|it| Event::Write(WriteEvent { ended: Some(now), is_confirmed, ..it })),
             );
         }
     }
@@ -162,7 +192,7 @@ impl Thread<'_> {
     /// A request is not under way any more.
     #[inline]
     fn release(&mut self, at: usize) {
-        let client = at / self.scenario.targets.len();
+        let client = at / self.scenario.lanes();
         let it = &mut self.clients[client];
         it.under_way -= 1;
         if self.schedule.is_some() && it.down == 0 {
@@ -176,7 +206,7 @@ impl Thread<'_> {
             return;
         }
         self.release(at);
-        if self.measured_from <= pending.intended {
+        if self.measured_from <= pending.began {
             self.recorder.record_error(LOST);
         }
         self.give_up_write(at, pending);
@@ -185,7 +215,8 @@ impl Thread<'_> {
     /// Writes whose WAIT has no answer: whether they will be there is not known.
     pub(super) fn give_up_unconfirmed(&mut self, at: usize) {
         let Some((_, events)) = &mut self.events else { return };
-        let writes = self.lanes[at].unconfirmed.drain(..);
+        let lane = &mut self.lanes[at];
+        let writes = lane.unconfirmed.drain(..).chain(lane.confirming.drain(..).flatten());
         events.extend(writes.map(|it| Event::Write(WriteEvent { ended: None, ..it })));
     }
 
@@ -211,7 +242,7 @@ impl Thread<'_> {
             return;
         }
         let pending = self.lanes[at].lose();
-        self.clients[at / self.scenario.targets.len()].down += 1;
+        self.clients[at / self.scenario.lanes()].down += 1;
         pending.iter().for_each(|it| self.give_up(at, it));
         self.give_up_unconfirmed(at);
         self.down.push((self.now() + RECONNECT_NS, at));
@@ -224,13 +255,14 @@ impl Thread<'_> {
         let (_, at) = self.down.swap_remove(place);
         let (client, target) = (self.lanes[at].client, self.lanes[at].target);
         let address = &self.scenario.targets[usize::from(target)];
-        let lane = Lane::connect(address, &self.scenario.greeting, client, target);
+        let greeting = &self.scenario.greeting;
+        let lane = Lane::connect(address, greeting, client, target, RECONNECT_PATIENCE);
         let lane = lane.ok().filter(|it| it.watch(&self.poller, at).is_ok());
         let Some(lane) = lane else {
             return self.down.push((self.now() + RECONNECT_NS, at));
         };
         self.lanes[at] = lane;
-        let client = at / self.scenario.targets.len();
+        let client = at / self.scenario.lanes();
         self.clients[client].down -= 1;
         if self.clients[client].down != 0 {
             return;
