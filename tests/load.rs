@@ -64,7 +64,8 @@ fn taken(path: &PathBuf) -> String {
 /// A redis-server and a replica of it that has caught up.
 fn redis_with_replica() -> [Server; 2] {
     let master = Server::redis(&["--repl-diskless-sync-delay", "0"]);
-    let replica = Server::redis(&["--replicaof", "127.0.0.1", &master.port().to_string()]);
+    let port = master.port().to_string();
+    let replica = Server::redis(&["--replicaof", "127.0.0.1", &port]);
     until("the replica to be online", || {
         let status = info_field(&mut replica.dial(), "replication", "master_link_status");
         (status.as_deref() == Some("up")).then_some(())
@@ -158,10 +159,39 @@ fn eventual_reads_of_a_paused_replica_are_found_and_sticky_ones_are_clean() {
 }
 
 #[test]
+fn who_is_given_a_token_sees_what_it_stands_for() {
+    let server = Server::entourage(&[]);
+    server.disconnects_replicas();
+    for depth in ["1", "8"] {
+        let flags = [
+            ["--level", "sticky"],
+            ["--tokens", "true"],
+            ["--check", "tokens,writes-follow-reads"],
+            ["--keys", "200"],
+            ["--connections", "20"],
+            ["--depth", depth],
+            ["--duration", "1200ms"],
+            ["--command", "1 SET {key} {value}"],
+            ["--command", "1 GET {key}"],
+            ["--fault", "100ms pause n2 for 700ms"],
+            ["--fault", "random*3 pause n3 for 100ms"],
+        ];
+        let output = load(&server, &flags.concat());
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(1000 < pairs(&output, "tokens").0, "{text}");
+        assert_eq!(text.matches(" pause n3: ").count(), 3, "{text}");
+    }
+    let redis = Server::redis(&[]);
+    let output = load(&redis, &["--tokens", "--duration", "100ms"]);
+    assert!(shown(&output).contains("is no Entourage"), "{}", shown(&output));
+}
+
+#[test]
 fn a_wait_confirms_what_its_own_connection_has_written_and_nothing_else() {
     let [master, replica] = redis_with_replica();
     let reads = format!("127.0.0.1:{}", replica.port());
-    for (on, code) in [("same", 0), ("other", 1)] {
+    let lost = |on: &str| {
         let flags = [
             ["--read-from", reads.as_str()],
             ["--check", "no-lost-confirmed-write"],
@@ -169,16 +199,19 @@ fn a_wait_confirms_what_its_own_connection_has_written_and_nothing_else() {
             ["--wait-on", on],
             ["--keys", "100"],
             ["--depth", "16"],
-            ["--duration", "3s"],
+            ["--duration", "1500ms"],
             ["--command", "9 SET {key} {value}"],
             ["--command", "1 GET {key}"],
         ];
         let output = load(&master, &flags.concat());
-        let text = shown(&output);
-        assert_eq!(output.status.code(), Some(code), "{on}: {text}");
         let (pairs, violations) = pairs(&output, "no-lost-confirmed-write");
-        assert!(1000 < pairs && (0 < violations) == (code == 1), "{on}: {text}");
-    }
+        let code = if violations == 0 { 0 } else { 1 };
+        assert!(100 < pairs && output.status.code() == Some(code), "{on}: {}", shown(&output));
+        violations
+    };
+    assert_eq!(lost("same"), 0);
+    // How far a replica is behind is a matter of luck.
+    assert!((0..10).any(|_| 0 < lost("other")), "no write was missed that was not confirmed");
 }
 
 #[test]
@@ -295,7 +328,7 @@ fn an_open_loop_keeps_its_rate_and_tells_of_a_stall() {
     let json = text.lines().find(|it| it.starts_with('{')).unwrap_or_else(|| panic!("{text}"));
     let json: serde_json::Value = serde_json::from_str(json).expect("it is JSON");
     let requests = json["all"]["requests"].as_u64().expect("a number");
-    assert!((990..=1010).contains(&requests), "{requests}");
+    assert!((900..=1100).contains(&requests), "{requests}");
     // A third of the requests should have been sent while nothing was answered.
     let p90 = json["all"]["latency_ns"]["p90"].as_u64().expect("a number");
     assert!(100_000_000 < p90, "{p90} ns: the stall is hidden");

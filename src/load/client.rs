@@ -11,6 +11,10 @@ use std::time::Duration;
 
 /// What a request is for, in the place of its command's number.
 pub const FILL: u16 = u16::MAX;
+/// A client asks for its token.
+pub const TOKEN: u16 = u16::MAX - 1;
+/// A client hands in the token of another: the key is that one, the version when it was taken.
+pub const ATLEAST: u16 = u16::MAX - 2;
 
 /// A request on its way.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +29,17 @@ pub struct Pending {
     pub intended: u64,
     /// When it was handed to the system.
     pub began: u64,
+}
+
+/// A client's token, on its way to another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Passed {
+    /// The token.
+    pub token: Vec<u8>,
+    /// Whose.
+    pub from: u32,
+    /// When it was asked for: ns since the run began.
+    pub taken: u64,
 }
 
 /// A connection of a client to one of the targets.
@@ -49,6 +64,8 @@ pub struct Lane {
     pub unconfirmed: Vec<WriteEvent>,
     /// Where WAIT has a connection of its own, this is it: what each of its WAITs is to confirm.
     pub confirming: VecDeque<Vec<WriteEvent>>,
+    /// A token to be handed in before the next read.
+    pub token: Option<Passed>,
     /// Whether something was written since the last WAIT.
     pub has_written: bool,
 }
@@ -85,6 +102,7 @@ impl Lane {
             pending: VecDeque::new(),
             unconfirmed: Vec::new(),
             confirming: VecDeque::new(),
+            token: None,
             has_written: false,
         })
     }
@@ -119,6 +137,7 @@ impl Lane {
         self.rest.clear();
         self.scanner = ReplyScanner::default();
         self.has_written = false;
+        self.token = None;
         std::mem::take(&mut self.pending)
     }
 }

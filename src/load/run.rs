@@ -1,6 +1,6 @@
 //! One run: connections, threads, what they tell, and the verdict of the checks.
 
-use super::check::{Checker, Event, Verdict};
+use super::check::{Batch, Checker, Verdict};
 use super::client::Lane;
 use super::control::{Control, error_of, text_of, write_request};
 use super::interrupt::Interrupt;
@@ -10,7 +10,7 @@ use super::mix::write_key;
 use super::pace::{Phase, Schedule};
 use super::progress::Progress;
 use super::report::hdr::Log;
-use super::scenario::{Fault, Scenario};
+use super::scenario::Scenario;
 use super::thread::{Shared, Thread, Told};
 use super::values::version_of;
 use crate::runtime::{clock, process, tasks};
@@ -63,7 +63,7 @@ pub struct Done {
     pub what: String,
     /// What was answered.
     pub answer: String,
-    /// Whether that is a refusal.
+    /// Whether that is a refusal, and should not be.
     pub is_refused: bool,
 }
 
@@ -81,6 +81,9 @@ pub struct Watch<'p> {
 pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String> {
     let servers = scenario.targets.iter().map(|it| server_of(it, scenario));
     let servers = servers.collect::<Result<Vec<_>, _>>()?;
+    if scenario.passes_tokens && !servers[0].starts_with("entourage") {
+        return Err(format!("tokens: {} is no Entourage", scenario.targets[0]));
+    }
     let before = served(scenario, &servers[0]);
     let confirms_all = confirms_all(scenario)?;
     let files = u64::from(scenario.connections) * scenario.lanes() as u64 + 100;
@@ -99,7 +102,7 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
     };
     let mut lanes = connect(scenario)?;
     let (tell, told) = sync_channel(TOLD_MAX);
-    let (sink, events) = sync_channel::<Vec<Event>>(EVENT_BATCHES_MAX);
+    let (sink, events) = sync_channel::<Batch>(EVENT_BATCHES_MAX);
     let checks = !scenario.checks.is_none();
     let sink = checks.then_some(sink);
     std::thread::scope(|scope| {
@@ -370,10 +373,8 @@ fn cpu_s() -> f64 {
 
 /// Does what is to be done to the target, each at its time.
 fn do_faults(scenario: &Scenario, shared: &Shared<'_>, measured_from: u64) -> Vec<Done> {
-    let mut faults: Vec<&Fault> = scenario.faults.iter().collect();
-    faults.sort_by_key(|it| it.at);
     let mut done = Vec::new();
-    for fault in faults {
+    for fault in &scenario.faults {
         let at = measured_from + fault.at.as_nanos() as u64;
         while clock::mono_ns() - shared.epoch_ns < at {
             if shared.is_stopped.load(Relaxed) || shared.interrupt.is_asked() {
@@ -388,13 +389,14 @@ fn do_faults(scenario: &Scenario, shared: &Shared<'_>, measured_from: u64) -> Ve
             Err(why) => format!("-{why}"),
         };
         let (at, what) = (fault.at.as_nanos() as u64, fault.what.clone());
-        done.push(Done { at, what, is_refused: answer.starts_with('-'), answer });
+        let is_refused = !fault.is_random && answer.starts_with('-');
+        done.push(Done { at, what, is_refused, answer });
     }
     done
 }
 
 /// The checker, fed until nobody has events any more.
-fn observe(scenario: &Scenario, events: Receiver<Vec<Event>>, confirms_all: bool) -> Checker {
+fn observe(scenario: &Scenario, events: Receiver<Batch>, confirms_all: bool) -> Checker {
     let mut checker = Checker::new(scenario.checks, scenario.connections as usize);
     if let Some(targets) = scenario.authoritative() {
         checker = checker.lost_only_at(&targets);
@@ -403,7 +405,8 @@ fn observe(scenario: &Scenario, events: Receiver<Vec<Event>>, confirms_all: bool
         checker = checker.confirmed_everywhere();
     }
     for batch in events {
-        batch.into_iter().for_each(|it| checker.observe(it));
+        batch.tokens.into_iter().for_each(|it| checker.observe_token(it));
+        batch.events.into_iter().for_each(|it| checker.observe(it));
     }
     checker
 }

@@ -6,6 +6,7 @@ use super::mix::{Command, Meaning, Style};
 use super::pace::Phase;
 use super::settings::{FaultSetting, Settings};
 use super::values::{CHECKED_BYTES_MIN, Sizes, filling};
+use crate::base::random::Random;
 use crate::base::size::parse_duration;
 use crate::runtime::process;
 use std::time::Duration;
@@ -22,6 +23,9 @@ const FILLED_KEYS_MAX: u64 = 100_000_000;
 const RATE_MAX: u64 = 100_000_000;
 /// Threads where as many are asked for as there are cores.
 const OWN_THREADS_MAX: usize = 4;
+const FAULTS_MAX: u32 = 1_000;
+/// So that faults do not fall as keys do.
+const FAULTS_SEED: u64 = 0xFA17;
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What is run.
@@ -65,6 +69,8 @@ pub struct Scenario {
     pub wait: u32,
     /// Whether it is sent on a connection of its own.
     pub waits_elsewhere: bool,
+    /// Whether clients pass tokens on.
+    pub passes_tokens: bool,
     /// What is done to the target meanwhile.
     pub faults: Vec<Fault>,
     /// What whoever reads the results should know.
@@ -80,6 +86,8 @@ pub struct Fault {
     pub what: String,
     /// The command that does it.
     pub command: Vec<String>,
+    /// Whether it may be refused: its time is random, so that it may not fit what is there then.
+    pub is_random: bool,
 }
 
 impl Scenario {
@@ -93,6 +101,13 @@ impl Scenario {
             checks.linearizable = false;
             notes.push("linearizable is not promised here, and was not checked".to_owned());
         }
+        let (passes_tokens, is_all) =
+            (s.tokens.unwrap_or(false), s.check.as_deref() == Some("all"));
+        if passes_tokens && !s.read_from.is_empty() {
+            return Err("tokens: with read-from nobody takes them".to_owned());
+        }
+        checks.tokens &= passes_tokens || !is_all;
+        checks.no_lost_confirmed_write &= s.wait.unwrap_or(0) != 0 || !is_all;
         let has_versions = !checks.is_none();
         let style = style(s, has_versions)?;
         let commands = commands(s, &style)?;
@@ -147,7 +162,6 @@ impl Scenario {
             connections,
             threads,
             depth: within("depth", s.depth, 1, 1, DEPTH_MAX)?,
-            phases,
             warmup: duration("warmup", s.warmup.as_deref().unwrap_or("1s"))?,
             count: s.count.unwrap_or(0),
             seed: s.seed.unwrap_or(1),
@@ -155,7 +169,9 @@ impl Scenario {
             checks,
             wait: within("wait", s.wait, 0, 0, 100)?,
             waits_elsewhere: waits_elsewhere(s)?,
-            faults: s.faults.iter().map(fault).collect::<Result<_, _>>()?,
+            passes_tokens,
+            faults: faults(s, &phases)?,
+            phases,
             style,
             commands,
             notes,
@@ -336,11 +352,78 @@ fn greeting(s: &Settings) -> Result<Vec<Vec<String>>, String> {
     Ok(greeting)
 }
 
-fn fault(setting: &FaultSetting) -> Result<Fault, String> {
-    let FaultSetting { at, what } = setting;
-    let at = duration("fault", at)?;
+/// What is done, in the order in which it is. The seed chooses what is left to chance.
+fn faults(s: &Settings, phases: &[Phase]) -> Result<Vec<Fault>, String> {
+    let whole: Duration = phases.iter().map(|it| it.time).sum();
+    let mut random = Random::new(s.seed.unwrap_or(1) ^ FAULTS_SEED);
+    let mut all = Vec::new();
+    for FaultSetting { at, what } in &s.faults {
+        let (times, is_random) = match at.strip_prefix("random") {
+            Some(count) => (random_times(count, whole, &mut random)?, true),
+            None => (vec![duration("fault", at)?], false),
+        };
+        for at in times {
+            fault(at, what, is_random, &mut all)?;
+        }
+    }
+    all.sort_by_key(|it| it.at);
+    Ok(all)
+}
+
+/// Moments of the run: one for ``, five for `*5`.
+fn random_times(
+    count: &str,
+    whole: Duration,
+    random: &mut Random,
+) -> Result<Vec<Duration>, String> {
+    let count = match count.strip_prefix('*') {
+        Some(count) => count.parse::<u32>().ok().filter(|it| (1..=FAULTS_MAX).contains(it)),
+        None => Some(1).filter(|_| count.is_empty()),
+    };
+    let count = count.ok_or_else(|| {
+        format!("fault: write random, or random*5 for five; {FAULTS_MAX} at most")
+    })?;
+    let most = whole.as_micros().max(1) as u64;
+    Ok((0..count).map(|_| Duration::from_micros(random.below(most))).collect())
+}
+
+/// Reads `pause n2`, or `pause n2 for 1s`, which is undone then.
+fn fault(at: Duration, what: &str, is_random: bool, all: &mut Vec<Fault>) -> Result<(), String> {
     let words: Vec<&str> = what.split_whitespace().collect();
-    let command: Vec<&str> = match words[..] {
+    let (words, time) = match words[..] {
+        [what, node, "for", time] if undone(what).is_some() => (vec![what, node], Some(time)),
+        _ => (words, None),
+    };
+    let mut add = |at: Duration, words: &[&str]| {
+        let command = fault_command(words).ok_or_else(|| {
+            format!(
+                "fault: {what} is not accepted; write pause, resume, drain or undrain with a node \
+                 like n2, \"pause n2 for 1s\", cut, or failover with or without a node"
+            )
+        })?;
+        let command = command.into_iter().map(str::to_owned).collect();
+        all.push(Fault { at, what: words.join(" "), command, is_random });
+        Ok(())
+    };
+    if let Some(time) = time {
+        let until = at + duration("fault", time)?;
+        let undone = undone(words[0]).unwrap_or_default();
+        add(until, &[undone, words[1]])?;
+    }
+    add(at, &words)
+}
+
+/// What undoes a fault.
+fn undone(what: &str) -> Option<&'static str> {
+    match what {
+        "pause" => Some("resume"),
+        "drain" => Some("undrain"),
+        _ => None,
+    }
+}
+
+fn fault_command<'w>(words: &[&'w str]) -> Option<Vec<&'w str>> {
+    Some(match *words {
         ["pause", node] => vec!["PROXY", "NODE", node, "PAUSE"],
         ["resume", node] => vec!["PROXY", "NODE", node, "RESUME"],
         ["drain", node] => vec!["PROXY", "NODE", node, "DRAIN"],
@@ -348,15 +431,8 @@ fn fault(setting: &FaultSetting) -> Result<Fault, String> {
         ["cut"] => vec!["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"],
         ["failover"] => vec!["FAILOVER"],
         ["failover", node] => vec!["PROXY", "FAILOVER", "TO", node],
-        _ => {
-            return Err(format!(
-                "fault: {what} is not accepted; write pause, resume, drain or undrain with a node \
-                 like n2, cut, or failover with or without one"
-            ));
-        }
-    };
-    let command = command.into_iter().map(str::to_owned).collect();
-    Ok(Fault { at, what: what.clone(), command })
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -396,6 +472,25 @@ mod tests {
         assert!(refused("phases = ['ramp up']").starts_with("phase \"ramp up\""));
         assert!(refused("[[fault]]\nat = '1s'\nwhat = 'explode'").starts_with("fault: explode"));
         assert!(refused("user = 'u'").starts_with("user: a user needs"));
+    }
+
+    #[test]
+    fn faults_come_at_times_or_at_random_and_are_undone() {
+        let text = "duration = '10s'\nseed = 4\n[[fault]]\nat = 'random*20'\nwhat = 'cut'\n\
+                    [[fault]]\nat = '1s'\nwhat = 'pause n2 for 500ms'";
+        let of = |text: &str| Scenario::new(Settings::read("a", text).unwrap()).unwrap().faults;
+        let faults = of(text);
+        assert_eq!(faults.len(), 22);
+        assert!(faults.is_sorted_by_key(|it| it.at) && faults == of(text));
+        assert!(faults != of(&text.replace("seed = 4", "seed = 5")));
+        let early = faults.iter().filter(|it| it.is_random && it.at < Duration::from_secs(5));
+        assert!((3..17).contains(&early.count()));
+        let resume = faults.iter().find(|it| it.what == "resume n2").unwrap();
+        assert_eq!((resume.at, resume.is_random), (Duration::from_millis(1500), false));
+        for at in ["random*0", "random*", "random5", "randomly"] {
+            let why = refused(&format!("[[fault]]\nat = '{at}'\nwhat = 'cut'"));
+            assert!(why.starts_with("fault: write random"), "{why}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! One thread of the load generator: it sends what is due, skims what comes, and measures.
 
 mod answers;
+mod tokens;
 
-use super::check::Event;
+use super::check::Batch;
 use super::client::{Client, FILL, Lane, Pending};
 use super::interrupt::Interrupt;
 use super::keys::Keys;
@@ -92,7 +93,7 @@ pub struct Thread<'s> {
     schedule: Option<Schedule>,
     /// Connections that are down, and when each is tried again.
     down: Vec<(u64, usize)>,
-    events: Option<(SyncSender<Vec<Event>>, Vec<Event>)>,
+    events: Option<(SyncSender<Batch>, Batch)>,
     written: u64,
     touched: Vec<usize>,
     ready: Vec<Ready>,
@@ -122,7 +123,7 @@ impl<'s> Thread<'s> {
         shared: &'s Shared<'s>,
         number: u32,
         lanes: Vec<Lane>,
-        events: Option<SyncSender<Vec<Event>>>,
+        events: Option<SyncSender<Batch>>,
         tell: SyncSender<Told>,
     ) -> Result<Thread<'s>, String> {
         let poller = Poller::new().map_err(|it| format!("no epoll: {it}"))?;
@@ -153,7 +154,7 @@ impl<'s> Thread<'s> {
             free: VecDeque::new(),
             schedule: None,
             down: Vec::new(),
-            events: events.map(|it| (it, Vec::new())),
+            events: events.map(|it| (it, Batch::default())),
             written: 0,
             touched: Vec::new(),
             ready: Vec::new(),
@@ -290,9 +291,9 @@ impl<'s> Thread<'s> {
     }
 
     fn hand_over(&mut self) {
-        if let Some((to, events)) = &mut self.events {
-            if !events.is_empty() {
-                let _ = to.send(std::mem::take(events));
+        if let Some((to, batch)) = &mut self.events {
+            if !batch.events.is_empty() {
+                let _ = to.send(std::mem::take(batch));
             }
         }
     }
@@ -426,6 +427,9 @@ impl<'s> Thread<'s> {
         self.written += 1;
         // Numbers of all threads, each once.
         let version = self.written * u64::from(self.scenario.threads) + u64::from(self.number);
+        if command.is_read && self.lanes[at].token.is_some() {
+            self.hand_in_token(at, began);
+        }
         let lane = &mut self.lanes[at];
         let stamped = self.shared.version_base + version;
         let subject = Subject { key, version: stamped, client: lane.client };
@@ -441,12 +445,15 @@ impl<'s> Thread<'s> {
     fn flush(&mut self) -> Result<(), String> {
         let mut touched = std::mem::take(&mut self.touched);
         for at in touched.drain(..) {
+            if self.scenario.passes_tokens && self.lanes[at].has_written && self.has_begun() {
+                self.ask_for_token(at);
+            }
             let lane = &mut self.lanes[at];
             if self.scenario.wait != 0 && !self.scenario.waits_elsewhere && lane.has_written {
-                lane.has_written = false;
                 let began = lane.pending.back().map_or(0, |it| it.began);
                 self.send_wait(at, began);
             }
+            self.lanes[at].has_written = false;
             if self.lanes[at].flush().is_err() {
                 self.lose(at);
             }

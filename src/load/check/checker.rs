@@ -2,7 +2,7 @@
 
 use super::arrivals::Arrivals;
 use super::checks::{CheckName, Checks};
-use super::event::{Event, ReadEvent, WriteEvent};
+use super::event::{Event, ReadEvent, TokenEvent, WriteEvent};
 use super::findings::Findings;
 use super::keys::Keys;
 use super::linearizable::Linearizable;
@@ -13,6 +13,10 @@ use super::sessions::Sessions;
 use super::staleness::Staleness;
 use super::verdict::Verdict;
 use super::violation::FinalValue;
+use std::collections::BTreeMap;
+
+/// Tokens that wait at most; past it the first is learned early, which may hide a violation.
+const TOKENS_MAX: usize = 1 << 16;
 
 /// Checks the events of a run as they come, in bounded memory (less than 200 MB).
 ///
@@ -24,6 +28,8 @@ pub struct Checker {
     keys: Keys,
     recent: Recent,
     sessions: Sessions,
+    /// Tokens that were handed in and wait for the reads before them, by when and by whom.
+    tokens: BTreeMap<(u64, u32), TokenEvent>,
     linearizable: Linearizable,
     staleness: Staleness,
     findings: Findings,
@@ -43,6 +49,7 @@ impl Checker {
             keys: Keys::new(),
             recent: Recent::new(),
             sessions: Sessions::new(checks),
+            tokens: BTreeMap::new(),
             linearizable: Linearizable::new(),
             staleness: Staleness::new(),
             findings: Findings::new(),
@@ -77,6 +84,25 @@ impl Checker {
         while let Some(mut bucket) = self.arrivals.due() {
             bucket.drain(..).for_each(|it| self.judge(it));
             self.arrivals.give_back(bucket);
+        }
+    }
+
+    /// Takes a token in that was handed in; before the reads that follow it.
+    pub fn observe_token(&mut self, token: TokenEvent) {
+        if !self.checks.tokens {
+            return;
+        }
+        self.tokens.insert((token.given, token.to), token);
+        if TOKENS_MAX < self.tokens.len() {
+            let first = self.tokens.pop_first();
+            first.into_iter().for_each(|(_, it)| self.sessions.given(it));
+        }
+    }
+
+    /// Learns of the tokens that were handed in until then.
+    fn learn_tokens(&mut self, until: u64) {
+        while let Some(first) = self.tokens.first_entry().filter(|it| it.key().0 <= until) {
+            self.sessions.given(first.remove());
         }
     }
 
@@ -131,6 +157,9 @@ impl Checker {
     }
 
     fn judge(&mut self, event: Event) {
+        if !self.tokens.is_empty() {
+            self.learn_tokens(event.place());
+        }
         let key = match event {
             Event::Write(write) => self.judge_write(write),
             Event::Read(read) => self.judge_read(read),

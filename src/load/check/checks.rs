@@ -17,6 +17,8 @@ pub struct Checks {
     pub no_lost_write: bool,
     /// The same for writes that WAIT has confirmed.
     pub no_lost_confirmed_write: bool,
+    /// Who was given a token sees what its client had written and read.
+    pub tokens: bool,
     /// Each key behaves as one copy that does one thing at a time.
     pub linearizable: bool,
     /// How old what reads see is; nothing of it is a violation.
@@ -64,12 +66,13 @@ impl Checks {
             CheckName::WritesFollowReads => self.writes_follow_reads,
             CheckName::NoLostWrite => self.no_lost_write,
             CheckName::NoLostConfirmedWrite => self.no_lost_confirmed_write,
+            CheckName::Tokens => self.tokens,
             CheckName::Linearizable => self.linearizable,
             CheckName::WrittenValues => !self.is_none(),
         }
     }
 
-    fn switches(&mut self) -> [(&'static str, &mut bool); 8] {
+    fn switches(&mut self) -> [(&'static str, &mut bool); 9] {
         [
             (CheckName::ReadYourWrites.name(), &mut self.read_your_writes),
             (CheckName::MonotonicReads.name(), &mut self.monotonic_reads),
@@ -77,6 +80,7 @@ impl Checks {
             (CheckName::WritesFollowReads.name(), &mut self.writes_follow_reads),
             (CheckName::NoLostWrite.name(), &mut self.no_lost_write),
             (CheckName::NoLostConfirmedWrite.name(), &mut self.no_lost_confirmed_write),
+            (CheckName::Tokens.name(), &mut self.tokens),
             (CheckName::Linearizable.name(), &mut self.linearizable),
             ("staleness", &mut self.staleness),
         ]
@@ -98,6 +102,8 @@ pub enum CheckName {
     NoLostWrite,
     /// See [`Checks::no_lost_confirmed_write`].
     NoLostConfirmedWrite,
+    /// See [`Checks::tokens`].
+    Tokens,
     /// See [`Checks::linearizable`].
     Linearizable,
     /// Nobody sees a value that nobody wrote.
@@ -106,13 +112,14 @@ pub enum CheckName {
 
 impl CheckName {
     /// Every check, in the order in which they are reported.
-    pub const ALL: [CheckName; 8] = [
+    pub const ALL: [CheckName; 9] = [
         CheckName::ReadYourWrites,
         CheckName::MonotonicReads,
         CheckName::MonotonicWrites,
         CheckName::WritesFollowReads,
         CheckName::NoLostWrite,
         CheckName::NoLostConfirmedWrite,
+        CheckName::Tokens,
         CheckName::Linearizable,
         CheckName::WrittenValues,
     ];
@@ -126,6 +133,7 @@ impl CheckName {
             CheckName::WritesFollowReads => "writes-follow-reads",
             CheckName::NoLostWrite => "no-lost-write",
             CheckName::NoLostConfirmedWrite => "no-lost-confirmed-write",
+            CheckName::Tokens => "tokens",
             CheckName::Linearizable => "linearizable",
             CheckName::WrittenValues => "written-values",
         }
@@ -142,6 +150,7 @@ impl CheckName {
             }
             CheckName::NoLostWrite => "an acknowledged write was lost",
             CheckName::NoLostConfirmedWrite => "a confirmed write was lost",
+            CheckName::Tokens => "a token was handed in and what it stands for was not seen",
             CheckName::Linearizable => "no order of these events explains what was read",
             CheckName::WrittenValues => "a value that nobody wrote",
         }

@@ -39,6 +39,29 @@ pub struct ReadEvent {
     pub target: u16,
 }
 
+/// A token that a client has given to another: it stands for all that the client had written and
+/// read, and who has handed it in sees that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TokenEvent {
+    /// Whose token.
+    pub from: u32,
+    /// Who was given it.
+    pub to: u32,
+    /// When it was asked for.
+    pub taken: u64,
+    /// When it was handed in.
+    pub given: u64,
+}
+
+/// What a load thread hands over at a time.
+#[derive(Default)]
+pub struct Batch {
+    /// Tokens that were handed in.
+    pub tokens: Vec<TokenEvent>,
+    /// Reads and writes.
+    pub events: Vec<Event>,
+}
+
 /// One thing that happened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {

@@ -2,7 +2,7 @@
 //! has not been seen yet.
 
 use super::checks::CheckName;
-use super::event::{Event, ReadEvent, WriteEvent};
+use super::event::{Event, ReadEvent, TokenEvent, WriteEvent};
 use super::keys::hasher;
 use super::violation::{FinalValue, Violation};
 use ahash::RandomState;
@@ -27,6 +27,8 @@ pub struct Suspicion {
     pub read: ReadEvent,
     /// The version that shows it to be too old, where that was read and not written.
     pub evidence: Option<KeyVersion>,
+    /// The token that has been handed in, where that is why it is too old.
+    pub token: Option<TokenEvent>,
     /// The events that would be shown.
     pub events: Vec<Event>,
 }
@@ -83,10 +85,33 @@ impl Findings {
 
     /// A violation for certain.
     pub fn violated(&mut self, check: CheckName, events: Vec<Event>, end: Option<FinalValue>) {
+        self.violated_by(check, events, None, end);
+    }
+
+    fn violated_by(
+        &mut self,
+        check: CheckName,
+        events: Vec<Event>,
+        token: Option<TokenEvent>,
+        end: Option<FinalValue>,
+    ) {
         self.violations[check as usize] += 1;
         if self.is_wanted(check) {
-            self.kept.push(Violation::new(check, events, end));
+            self.kept.push(Violation { token, ..Violation::new(check, events, end) });
         }
+    }
+
+    /// A violation of what a token stands for, if what was read was written as it seems.
+    pub fn suspect_token(
+        &mut self,
+        read: ReadEvent,
+        evidence: Option<KeyVersion>,
+        token: TokenEvent,
+        shown: impl FnOnce() -> Vec<Event>,
+    ) {
+        let check = CheckName::Tokens;
+        let events = if self.is_wanted(check) { shown() } else { Vec::new() };
+        self.weigh(Suspicion { check, read, evidence, token: Some(token), events });
     }
 
     /// A violation, if what was read was written as it seems. `shown` is asked for the events only
@@ -99,7 +124,7 @@ impl Findings {
         shown: impl FnOnce() -> Vec<Event>,
     ) {
         let events = if self.is_wanted(check) { shown() } else { Vec::new() };
-        self.weigh(Suspicion { check, read, evidence, events });
+        self.weigh(Suspicion { check, read, evidence, token: None, events });
     }
 
     /// A read of a version whose write has not been seen. False if there are too many of them to be
@@ -171,6 +196,6 @@ impl Findings {
             let read = Event::Read(suspicion.read);
             return self.violated(suspicion.check, vec![read], None);
         }
-        self.violated(suspicion.check, suspicion.events, None);
+        self.violated_by(suspicion.check, suspicion.events, suspicion.token, None);
     }
 }

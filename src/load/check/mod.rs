@@ -27,7 +27,7 @@ mod tests;
 
 pub use checker::Checker;
 pub use checks::{CheckName, Checks};
-pub use event::{Event, ReadEvent, WriteEvent};
+pub use event::{Batch, Event, ReadEvent, TokenEvent, WriteEvent};
 pub use staleness::Staleness;
 pub use verdict::Verdict;
 pub use violation::{FinalValue, Violation};

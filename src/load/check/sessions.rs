@@ -1,7 +1,7 @@
 //! The four guarantees of a session (Terry and others, 1994), each judged by what one client reads.
 
 use super::checks::{CheckName, Checks};
-use super::event::{Event, ReadEvent, WriteEvent};
+use super::event::{Event, ReadEvent, TokenEvent, WriteEvent};
 use super::findings::Findings;
 use super::keys::{KeyState, Took};
 use super::memory::{Evidence, Memory, Settling};
@@ -40,6 +40,16 @@ impl Evidence for Seen {
 
     fn strength(&self) -> u64 {
         self.version
+    }
+}
+
+impl Evidence for TokenEvent {
+    fn ended(&self) -> u64 {
+        self.given
+    }
+
+    fn strength(&self) -> u64 {
+        self.taken
     }
 }
 
@@ -83,6 +93,7 @@ pub struct Sessions {
     checks: Checks,
     seen: Memory<Settling<Seen>>,
     met: Memory<Settling<Met>>,
+    given: Memory<Settling<TokenEvent>>,
     reads: Vec<PastRead>,
     /// Place of the next read in the ring; counted from 1.
     next_read: u64,
@@ -95,8 +106,16 @@ impl Sessions {
             checks,
             seen: Memory::new(SEEN_MAX),
             met: Memory::new(MET_MAX),
+            given: Memory::new(MET_MAX),
             reads: Vec::new(),
             next_read: 1,
+        }
+    }
+
+    /// A client has handed in another's token.
+    pub fn given(&mut self, token: TokenEvent) {
+        if self.checks.tokens {
+            self.given.entry(token.to, token.from.into()).learn(token, token.given);
         }
     }
 
@@ -110,6 +129,9 @@ impl Sessions {
         }
         if self.checks.writes_follow_reads {
             self.writes_follow_reads(reading, findings);
+        }
+        if self.checks.tokens {
+            self.tokens(reading, findings);
         }
         let read = &reading.read;
         let Some(version) = read.version else {
@@ -134,7 +156,7 @@ impl Sessions {
     /// Remembers a read as the newest of its key.
     pub fn remember(&mut self, read: &ReadEvent, key: &mut KeyState) {
         let Some(version) = read.version else { return };
-        if !self.checks.writes_follow_reads {
+        if !self.checks.writes_follow_reads && !self.checks.tokens {
             return;
         }
         let took = Took::between(read.began, read.ended);
@@ -240,6 +262,46 @@ impl Sessions {
                 events
             });
             return;
+        }
+    }
+
+    /// The client was given a token; does it see what the token's client had written and read?
+    fn tokens(&mut self, reading: &Reading<'_>, findings: &mut Findings) {
+        let read = &reading.read;
+        let given = |sessions: &Sessions, from: u32| {
+            sessions.given.get(read.client, from.into())?.at(read.began)
+        };
+        let acked = reading.key.acked.filter(|it| it.client != read.client);
+        let token = acked.and_then(|it| given(self, it.client));
+        let before = |it: TokenEvent| it.taken.saturating_add(1);
+        let first = token.and_then(|it| Some((it, reading.newest_by(it.from, before(it))?)));
+        if let Some((token, first)) = first {
+            findings.compared(CheckName::Tokens);
+            if reading.misses(first.version) {
+                return findings.suspect_token(*read, None, token, || {
+                    let mut events = reading.shown();
+                    events.push(Event::Write(first));
+                    events
+                });
+            }
+        }
+        let mut place = reading.key.newest_read;
+        for _ in 0..READS_COMPARED_MAX {
+            let Some(past) = self.past(place, read.key) else { return };
+            place = past.prev;
+            let token = given(self, past.client).filter(|it| past.seen.ended <= it.taken);
+            let Some(token) = token.filter(|_| past.client != read.client) else { continue };
+            findings.compared(CheckName::Tokens);
+            if !reading.misses(past.seen.version) {
+                continue;
+            }
+            let evidence = Some((read.key, past.seen.version));
+            return findings.suspect_token(*read, evidence, token, || {
+                let mut events = reading.shown();
+                events.extend(reading.write_of(past.seen.version));
+                events.push(past.seen.event(past.client, read.key));
+                events
+            });
         }
     }
 

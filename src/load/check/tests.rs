@@ -66,6 +66,35 @@ fn contradict(check: CheckName, events: &[Event]) {
 }
 
 #[test]
+fn who_was_given_a_token_must_see_what_it_stands_for() {
+    let token = |taken_ms: u64, given_ms: u64| {
+        let (taken, given) = (taken_ms * MS, given_ms * MS);
+        TokenEvent { from: 1, to: 2, taken, given }
+    };
+    let found = |token: TokenEvent, events: &[Event]| {
+        let mut checker = Checker::new(Checks::parse("tokens").unwrap(), 8);
+        checker.observe_token(token);
+        events.iter().for_each(|it| checker.observe(*it));
+        checker.finish()
+    };
+    let wrote = [write(1, 5, 1, 1, 2), write(1, 5, 2, 3, 4), read(2, 5, 1, 7, 8)];
+    let verdict = found(token(5, 6), &wrote);
+    assert_eq!(verdict.count(CheckName::Tokens), (1, 1));
+    let text = verdict.violations[0].to_string();
+    assert!(text.contains("5.000 –        6.000 ms  client 1     gave its token to client 2"));
+    assert_eq!(verdict.violations[0].events.len(), 3, "{text}");
+    // What the client has read counts, too.
+    let read_it =
+        [write(3, 5, 1, 1, 2), write(3, 5, 2, 3, 4), read(1, 5, 2, 4, 5), read(2, 5, 1, 7, 8)];
+    assert_eq!(found(token(5, 6), &read_it).count(CheckName::Tokens).1, 1);
+    // Not what it did after the token was taken, nor what is read before it is handed in.
+    assert_eq!(found(token(3, 6), &wrote).count(CheckName::Tokens), (1, 0));
+    assert_eq!(found(token(5, 9), &wrote).count(CheckName::Tokens), (0, 0));
+    let for_another = TokenEvent { to: 4, ..token(5, 6) };
+    assert_eq!(found(for_another, &wrote).count(CheckName::Tokens), (0, 0));
+}
+
+#[test]
 fn a_client_must_see_its_own_write() {
     let events = [write(1, 5, 1, 1, 2), write(1, 5, 2, 3, 4), read(1, 5, 1, 5, 6)];
     contradict(CheckName::ReadYourWrites, &events);

@@ -1,7 +1,7 @@
 //! One violation, with the events that contradict each other.
 
 use super::checks::CheckName;
-use super::event::Event;
+use super::event::{Event, TokenEvent};
 #[cfg(test)]
 use super::event::{ReadEvent, WriteEvent};
 use std::fmt;
@@ -23,6 +23,8 @@ pub struct Violation {
     /// The events that contradict each other, in the order in which they began. A write that lies
     /// too far back to be remembered is left out.
     pub events: Vec<Event>,
+    /// The token that was handed in, where that is what was to be seen.
+    pub token: Option<TokenEvent>,
     /// What the key held at the end, where that is what contradicts the events.
     pub final_value: Option<FinalValue>,
 }
@@ -36,7 +38,7 @@ impl Violation {
     ) -> Violation {
         events.sort_by_key(|it| (it.began(), it.place()));
         events.dedup();
-        Violation { check, events, final_value }
+        Violation { check, events, token: None, final_value }
     }
 }
 
@@ -45,6 +47,11 @@ impl fmt::Display for Violation {
         write!(f, "{}: {}", self.check, self.check.violation())?;
         for event in &self.events {
             write!(f, "\n  {}", Line(event))?;
+        }
+        if let Some(it) = self.token {
+            let (taken, given) = (Ms(it.taken), Ms(it.given));
+            write!(f, "\n  {taken:>12} – {given:>12} ms  client {:<5} gave its token ", it.from)?;
+            write!(f, "to client {}", it.to)?;
         }
         if let Some(it) = self.final_value {
             write!(f, "\n  {:>27}  at the end     key {} holds ", "", it.key)?;

@@ -2,7 +2,7 @@
 
 use super::{READ_BYTES, Thread};
 use crate::load::check::{Event, ReadEvent, WriteEvent};
-use crate::load::client::{FILL, Lane, Pending};
+use crate::load::client::{ATLEAST, FILL, Lane, Pending, TOKEN};
 use crate::load::measure::Class;
 use crate::load::mix::Meaning;
 use crate::load::skim::{Skimmed, skim};
@@ -104,6 +104,9 @@ impl Thread<'_> {
             self.settle_wait(at, pending, reply, now);
             return;
         }
+        if [TOKEN, ATLEAST].contains(&pending.command) {
+            return self.settle_token(at, pending, reply);
+        }
         self.release(at);
         let is_measured = pending.command != FILL && self.measured_from <= pending.began;
         if let Skimmed::Error(text) = reply {
@@ -151,8 +154,8 @@ impl Thread<'_> {
         let lane = &mut self.lanes[at];
         let elsewhere = lane.confirming.pop_front();
         let writes = elsewhere.unwrap_or_else(|| std::mem::take(&mut lane.unconfirmed));
-        if let Some((_, events)) = &mut self.events {
-            events.extend(
+        if let Some((_, batch)) = &mut self.events {
+            batch.events.extend(
                 writes
                     .into_iter()
                     .map(|it| Event::Write(WriteEvent { ended: Some(now), is_confirmed, ..it })),
@@ -167,7 +170,8 @@ impl Thread<'_> {
         };
         let (lane, base) = (&mut self.lanes[at], self.shared.version_base);
         let (client, key, began) = (lane.client, pending.key, pending.began);
-        let Some((_, events)) = &mut self.events else { return };
+        let Some((_, batch)) = &mut self.events else { return };
+        let events = &mut batch.events;
         match meaning {
             Meaning::Unchecked => {}
             Meaning::Write => {
@@ -202,7 +206,8 @@ impl Thread<'_> {
 
     /// A request will have no answer.
     pub(super) fn give_up(&mut self, at: usize, pending: &Pending) {
-        if pending.command == self.scenario.commands.len() as u16 {
+        let wait = self.scenario.commands.len() as u16;
+        if [wait, TOKEN, ATLEAST].contains(&pending.command) {
             return;
         }
         self.release(at);
@@ -214,15 +219,15 @@ impl Thread<'_> {
 
     /// Writes whose WAIT has no answer: whether they will be there is not known.
     pub(super) fn give_up_unconfirmed(&mut self, at: usize) {
-        let Some((_, events)) = &mut self.events else { return };
+        let Some((_, batch)) = &mut self.events else { return };
         let lane = &mut self.lanes[at];
         let writes = lane.unconfirmed.drain(..).chain(lane.confirming.drain(..).flatten());
-        events.extend(writes.map(|it| Event::Write(WriteEvent { ended: None, ..it })));
+        batch.events.extend(writes.map(|it| Event::Write(WriteEvent { ended: None, ..it })));
     }
 
     /// A write that may have happened, or not.
     fn give_up_write(&mut self, at: usize, pending: &Pending) {
-        let Some((_, events)) = &mut self.events else { return };
+        let Some((_, batch)) = &mut self.events else { return };
         let meaning = match self.scenario.commands.get(usize::from(pending.command)) {
             Some(command) => command.meaning,
             None => Meaning::Write,
@@ -233,7 +238,8 @@ impl Thread<'_> {
         let client = self.lanes[at].client;
         let &Pending { key, version, began, .. } = pending;
         let (ended, is_confirmed) = (None, false);
-        events.push(Event::Write(WriteEvent { client, key, version, began, ended, is_confirmed }));
+        let write = WriteEvent { client, key, version, began, ended, is_confirmed };
+        batch.events.push(Event::Write(write));
     }
 
     /// A connection has ended: what it had asked has no answer, and it is made again soon.
