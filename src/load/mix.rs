@@ -1,5 +1,6 @@
 //! Commands as templates, compiled so that a request is copied and patched rather than formatted.
 
+use super::form::Form;
 use super::keys::Keys;
 use super::values::{Sizes, write_checked};
 use crate::base::random::Random;
@@ -26,9 +27,9 @@ const READS: &str = "\
 pub enum Meaning {
     /// Nothing.
     Unchecked,
-    /// `SET {key} {value}`: it writes a version of a key.
+    /// It writes a version of a key, as `SET {key} {value}` does.
     Write,
-    /// `GET {key}`: it reads one.
+    /// It reads one, as `GET {key}` does.
     Read,
 }
 
@@ -45,6 +46,8 @@ pub struct Command {
     pub is_read: bool,
     /// What it means to the checks.
     pub meaning: Meaning,
+    /// Of what kind of values it is, if it is checked, and not of any.
+    pub form: Option<Form>,
     parts: Vec<Part>,
 }
 
@@ -133,20 +136,14 @@ impl Command {
         let name = name.to_ascii_uppercase();
         let arguments = words.iter().map(|it| pieces(it).map_err(|it| wrong(&it)));
         let arguments = arguments.collect::<Result<Vec<_>, String>>()?;
-        let plain_read = name == "GET" && words.len() == 2;
-        let plain_write = name == "SET" && (3..=4).contains(&words.len()) && words[2] == "{value}";
-        let is_keyed = words.get(1).is_some_and(|it| ["{key}", "{new}"].contains(it));
-        let meaning = match (is_keyed, plain_read, plain_write) {
-            (true, true, _) => Meaning::Read,
-            (true, _, true) => Meaning::Write,
-            _ => Meaning::Unchecked,
-        };
+        let (meaning, form) = Form::of(&words);
         Ok(Command {
             text: words.join(" "),
             is_read: READS.split_whitespace().any(|it| it == name),
             name,
             weight,
             meaning,
+            form,
             parts: parts(&arguments, style),
         })
     }

@@ -6,6 +6,7 @@ mod scenario;
 mod keys;
 mod values;
 mod mix;
+mod form;
 mod pace;
 mod skim;
 mod control;

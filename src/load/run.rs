@@ -2,7 +2,7 @@
 
 use super::check::{Batch, Checker, Verdict};
 use super::client::Lane;
-use super::control::{Control, error_of, text_of, write_request};
+use super::control::{Control, error_of, text_of};
 use super::interrupt::Interrupt;
 use super::measure::{Second, Totals};
 use super::members::Served;
@@ -12,7 +12,6 @@ use super::progress::Progress;
 use super::report::hdr::Log;
 use super::scenario::Scenario;
 use super::thread::{Shared, Thread, Told};
-use super::values::version_of;
 use crate::runtime::{clock, process, tasks};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -445,7 +444,7 @@ fn read_all(scenario: &Scenario, shared: &Shared<'_>, checker: &mut Checker) -> 
         for key in keys.clone() {
             name.clear();
             write_key(&mut name, &scenario.style.prefix, key);
-            write_request(&mut request, &[b"GET", &name]);
+            scenario.form.write_read(&mut request, &name);
         }
         control.send(&request)?;
         for key in keys {
@@ -454,8 +453,8 @@ fn read_all(scenario: &Scenario, shared: &Shared<'_>, checker: &mut Checker) -> 
                 return Err(why);
             }
             let at = reply.iter().position(|it| *it == b'\n').map_or(0, |it| it + 1);
-            let version =
-                version_of(&reply[at..]).and_then(|it| it.checked_sub(shared.version_base));
+            let value = reply[at..].strip_suffix(b"\r\n").unwrap_or_default();
+            let version = scenario.form.version(value, shared.version_base);
             checker.final_value(key, version);
         }
     }

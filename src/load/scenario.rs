@@ -1,6 +1,7 @@
 //! A scenario: settings that have been checked, with what they did not say filled in.
 
 use super::check::Checks;
+use super::form::{FOLLOWED, Form};
 use super::keys::Distribution;
 use super::mix::{Command, Meaning, Style};
 use super::pace::Phase;
@@ -39,6 +40,8 @@ pub struct Scenario {
     pub targets: Vec<String>,
     /// The commands.
     pub commands: Vec<Command>,
+    /// What kind of values the checks follow.
+    pub form: Form,
     /// What their requests have in common.
     pub style: Style,
     /// How many keys there are.
@@ -120,9 +123,7 @@ impl Scenario {
         let keys = within("keys", s.keys, 100_000, 1, KEYS_MAX)?;
         let phases = phases(s, connections)?;
         if has_versions && commands.iter().all(|it| it.meaning == Meaning::Unchecked) {
-            return Err("check: no command is checked; checks look at `GET {key}` and `SET {key} \
-                        {value}`"
-                .to_owned());
+            return Err(format!("check: no command is checked; checks follow {FOLLOWED}"));
         }
         if has_versions && keys < u64::from(connections) {
             return Err(format!(
@@ -135,10 +136,22 @@ impl Scenario {
         };
         if let Some(other) = commands.iter().find(|it| has_versions && is_written(it)) {
             return Err(format!(
-                "check: \"{}\" writes keys in a way that checks cannot follow; use SET {{key}} \
-                 {{value}}, or check none",
+                "check: \"{}\" writes keys in a way that checks cannot follow; they follow \
+                 {FOLLOWED}",
                 other.text
             ));
+        }
+        let form = if has_versions { Form::of_all(&commands)? } else { Form::Text };
+        if form == Form::Counter && checks.linearizable {
+            if !is_all {
+                return Err(
+                    "check: linearizable does not follow INCR: what an unanswered one has \
+                            counted to is not known"
+                        .to_owned(),
+                );
+            }
+            checks.linearizable = false;
+            notes.push("linearizable does not follow INCR, and was not checked".to_owned());
         }
         let distribution = s.distribution.as_deref().unwrap_or("uniform");
         let distribution =
@@ -173,6 +186,7 @@ impl Scenario {
             faults: faults(s, &phases)?,
             phases,
             style,
+            form,
             commands,
             notes,
             settings,
@@ -460,8 +474,14 @@ mod tests {
         assert!(refused("distribution = 'odd'").starts_with("distribution: write uniform"));
         assert!(refused("check = 'odd'").starts_with("check: unknown check"));
         assert!(refused("check = 'all'\nkeys = 3").starts_with("keys: 3 are too few"));
-        let counters = "check = 'all'\ncommands = ['INCR {key}', 'GET {key}']";
-        assert!(refused(counters).contains("cannot follow"));
+        let lists = "check = 'all'\ncommands = ['LPUSH {key} {value}', 'GET {key}']";
+        assert!(refused(lists).contains("cannot follow"));
+        let both = "check = 'all'\ncommands = ['INCR {key}', 'SET {key} {value}']";
+        assert!(refused(both).contains("are of values of two kinds"));
+        let both = "check = 'all'\ncommands = ['HSET {key} f {value}', 'GET {key}']";
+        assert!(refused(both).contains("does not read what HSET writes"));
+        let counters = "check = 'linearizable'\ncommands = ['INCR {key}', 'GET {key}']";
+        assert!(refused(counters).contains("does not follow INCR"));
         for odd in ["here", ":1", "h:0", "h:66000", "redis://h:1", ""] {
             let why = refused(&format!("target = '{odd}'"));
             assert!(why.starts_with(&format!("target: {odd} is no address")), "{why}");

@@ -14,7 +14,7 @@ use super::scenario::Scenario;
 use crate::base::random::Random;
 use crate::runtime::clock;
 use crate::runtime::poller::{Poller, Ready, sleep_precisely};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::mpsc::SyncSender;
@@ -95,6 +95,8 @@ pub struct Thread<'s> {
     down: Vec<(u64, usize)>,
     events: Option<(SyncSender<Batch>, Batch)>,
     written: u64,
+    /// Where INCR is checked: to what it has counted each key.
+    counted: HashMap<u64, u64>,
     touched: Vec<usize>,
     ready: Vec<Ready>,
     /// What is read, of whichever connection.
@@ -156,6 +158,7 @@ impl<'s> Thread<'s> {
             down: Vec::new(),
             events: events.map(|it| (it, Batch::default())),
             written: 0,
+            counted: HashMap::new(),
             touched: Vec::new(),
             ready: Vec::new(),
             scratch: Vec::with_capacity(READ_BYTES),
@@ -202,7 +205,7 @@ impl<'s> Thread<'s> {
     /// Each client sets the keys that it owns.
     fn fill(&mut self) -> Result<(), String> {
         let (all, keys) = (u64::from(self.scenario.connections), self.scenario.keys);
-        let set = Command::parse("SET {key} {value}", &self.scenario.style)?;
+        let set = Command::parse(&self.scenario.form.filling(), &self.scenario.style)?;
         let depth = (FILL_BYTES / self.scenario.style.sizes.most().max(1)).clamp(1, FILL_DEPTH);
         let mut next: Vec<u64> =
             (0..self.clients.len()).map(|it| u64::from(self.first_client) + it as u64).collect();

@@ -3,10 +3,10 @@
 use super::{READ_BYTES, Thread};
 use crate::load::check::{Event, ReadEvent, WriteEvent};
 use crate::load::client::{ATLEAST, FILL, Lane, Pending, TOKEN};
+use crate::load::form::Form;
 use crate::load::measure::Class;
 use crate::load::mix::Meaning;
 use crate::load::skim::{Skimmed, skim};
-use crate::load::values::version_of;
 use crate::resp::ReplyScanner;
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -123,8 +123,24 @@ impl Thread<'_> {
             self.recorder.record(class, now.saturating_sub(pending.intended));
         }
         if self.events.is_some() {
+            if self.scenario.form == Form::Counter {
+                let counted = self.counted(pending, reply);
+                return self.observe(at, &counted, reply, now);
+            }
             self.observe(at, pending, reply, now);
         }
+    }
+
+    /// A counter's request, with what it has counted to as its version.
+    fn counted(&mut self, pending: &Pending, reply: Skimmed<'_>) -> Pending {
+        let version = match reply {
+            Skimmed::Integer(it) => u64::try_from(it).unwrap_or(0),
+            // The filling sets it to 0.
+            _ if pending.command == FILL => 0,
+            _ => return *pending,
+        };
+        self.counted.insert(pending.key, version);
+        Pending { version, ..*pending }
     }
 
     /// Asks on another connection whether replicas have what this one has written.
@@ -184,9 +200,11 @@ impl Thread<'_> {
                 }
             }
             Meaning::Read => {
-                let value = if let Skimmed::Bulk(value) = reply { version_of(value) } else { None };
-                // What an earlier run has written is as if there were nothing.
-                let version = value.and_then(|it| it.checked_sub(base));
+                let form = &self.scenario.form;
+                let version = match reply {
+                    Skimmed::Bulk(value) => form.version(value, base),
+                    _ => None,
+                };
                 let (ended, target) = (now, lane.target);
                 events.push(Event::Read(ReadEvent { client, key, version, began, ended, target }));
             }
@@ -236,7 +254,13 @@ impl Thread<'_> {
             return;
         }
         let client = self.lanes[at].client;
-        let &Pending { key, version, began, .. } = pending;
+        let &Pending { key, mut version, began, .. } = pending;
+        if self.scenario.form == Form::Counter {
+            // If it has happened it has counted to the next: each key has one writer.
+            let counted = self.counted.entry(key).or_default();
+            *counted += 1;
+            version = *counted;
+        }
         let (ended, is_confirmed) = (None, false);
         let write = WriteEvent { client, key, version, began, ended, is_confirmed };
         batch.events.push(Event::Write(write));
