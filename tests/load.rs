@@ -310,6 +310,9 @@ fn what_happens_to_members_is_seen_and_survived() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("pause n2: +OK") && text.contains("failover n3: +OK"), "{text}");
     assert!(text.contains("errors: connection lost "), "{text}");
+    let share = text.lines().find_map(|it| it.split_once("% at replicas")?.0.rsplit_once('('));
+    let share = share.and_then(|it| it.1.trim().parse::<f64>().ok());
+    assert!(share.is_some_and(|it| 90.0 <= it), "what the last master served before: {text}");
 }
 
 #[test]
@@ -355,9 +358,10 @@ fn results_are_files_that_others_read() {
     let json: serde_json::Value = serde_json::from_str(&taken(&json)).expect("it is JSON");
     assert_eq!(json["all"]["requests"].as_u64(), Some(2000));
     assert!(json["settings"].as_str().is_some_and(|it| it.contains("distribution = ")));
+    assert!(json["replica_lag"].as_array().is_some_and(|it| !it.is_empty()));
     assert!(taken(&hdr).lines().any(|it| it.starts_with("Tag=GET@0,")));
     let page = taken(&report);
-    assert_eq!(page.matches("<svg").count(), 3);
+    assert_eq!(page.matches("<svg").count(), 4, "percentiles, throughput, latency, lag");
     assert!(!page.contains("no plot") && !page.contains("<script"), "{page}");
 }
 

@@ -61,6 +61,7 @@ fn load(flags: Flags) -> Result<u8, String> {
             (scenario, outcome, None)
         }
     };
+    progress.end();
     let mut text = table(&scenario, &outcome);
     if let Some(it) = &comparison {
         text += &compared(&scenario.targets[0], it);

@@ -16,6 +16,7 @@ mod interrupt;
 mod progress;
 mod thread;
 mod members;
+mod beside;
 mod run;
 mod compare;
 mod ready;

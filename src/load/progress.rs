@@ -1,21 +1,24 @@
 //! What is shown while a run goes on: a line per second.
 
 use super::measure::Point;
+use super::members::Lag;
 use super::scenario::Scenario;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 
-/// Writes to stderr, so that stdout holds nothing but results.
+/// Writes to stderr, so that stdout holds nothing but results: a bar on a terminal, else lines.
 pub struct Progress {
     is_quiet: bool,
-    is_terminal: bool,
+    bar: Option<ProgressBar>,
     label: String,
+    lag: Option<Lag>,
 }
 
 impl Progress {
     /// With a line per second, or without any.
     pub fn new(is_quiet: bool) -> Progress {
-        let is_terminal = std::io::stderr().is_terminal();
-        Progress { is_quiet, is_terminal, label: String::new() }
+        let bar = (!is_quiet && std::io::stderr().is_terminal()).then(bar);
+        Progress { is_quiet, bar, label: String::new(), lag: None }
     }
 
     /// What comes from now on is of this target.
@@ -23,15 +26,21 @@ impl Progress {
         self.label = format!("{label} ");
     }
 
+    /// The replica that is furthest behind.
+    pub fn lag(&mut self, lag: Option<Lag>) {
+        self.lag = lag;
+    }
+
     /// The measured part begins.
     pub fn begin(&mut self, scenario: &Scenario) {
+        if let Some(bar) = &self.bar {
+            bar.reset();
+            bar.set_length(scenario.duration().as_secs().max(1));
+        }
         if !self.is_quiet && self.label.is_empty() {
             let Scenario { name, connections, depth, .. } = scenario;
             let target = scenario.targets.join(", reads from ");
             self.line(&format!("{name} at {target}: {connections} connections, depth {depth}"));
-            if self.is_terminal {
-                self.line("");
-            }
         }
     }
 
@@ -40,10 +49,15 @@ impl Progress {
         if self.is_quiet {
             return;
         }
-        let line = format!(
-            "{}{:>4} s {:>9}/s  p50 {:>9}  p99 {:>9}  p99.9 {:>9}  errors {}{}",
-            self.label,
-            point.second + 1,
+        let lag = match &self.lag {
+            Some(Lag { member, us: Some(us), .. }) => {
+                format!("  lag {} {member}", milliseconds(us * 1_000))
+            }
+            Some(Lag { member, bytes, .. }) => format!("  lag {bytes} bytes {member}"),
+            None => String::new(),
+        };
+        let text = format!(
+            "{:>9}/s  p50 {:>9}  p99 {:>9}  p99.9 {:>9}  errors {}{lag}{}",
             point.count,
             milliseconds(point.p50),
             milliseconds(point.p99),
@@ -51,17 +65,36 @@ impl Progress {
             point.errors,
             phase_at(scenario, point.second),
         );
-        if self.is_terminal {
-            // The line before it is written over.
-            return self.line(&format!("\x1b[1A\x1b[2K{line}"));
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(u64::from(point.second) + 1);
+                bar.set_message(format!("{}{text}", self.label));
+            }
+            None => self.line(&format!("{}{:>4} s {text}", self.label, point.second + 1)),
         }
-        self.line(&line);
+    }
+
+    /// Nothing more comes.
+    pub fn end(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
     }
 
     fn line(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            return bar.println(text);
+        }
         // Whoever does not read it does not miss it.
         let _ = writeln!(std::io::stderr(), "{text}");
     }
+}
+
+/// Seconds of all, and what the last was like.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:20} {pos:>3}/{len} s {msg}");
+    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// The name of the phase of a second, if there are several.

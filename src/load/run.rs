@@ -1,5 +1,6 @@
 //! One run: connections, threads, what they tell, and the verdict of the checks.
 
+use super::beside::{Done, LagPoint, do_faults, latest, rest_until, watch_lags};
 use super::check::{Batch, Checker, Verdict};
 use super::client::Lane;
 use super::control::{Control, error_of, text_of};
@@ -12,8 +13,9 @@ use super::progress::Progress;
 use super::report::hdr::Log;
 use super::scenario::Scenario;
 use super::thread::{Shared, Thread, Told};
-use crate::runtime::{clock, process, tasks};
+use crate::runtime::{clock, process};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -46,24 +48,18 @@ pub struct Outcome {
     pub servers: Vec<String>,
     /// Which members of an Entourage served the reads.
     pub served: Option<Served>,
+    /// How far replicas were behind.
+    pub lags: Vec<LagPoint>,
+    /// When the measured part began: ns since the run did.
+    pub measured_from: u64,
+    /// What members had served when there was a new master.
+    promoted: Vec<Served>,
     /// What whoever reads the results should know.
     pub notes: Vec<String>,
     /// Why this is not the run that was asked for.
     pub shortcomings: Vec<String>,
     /// Seconds as a HdrHistogram log, if that was asked for.
     pub hdr: Vec<u8>,
-}
-
-/// A fault that was done.
-pub struct Done {
-    /// When: ns since the measured part began.
-    pub at: u64,
-    /// What.
-    pub what: String,
-    /// What was answered.
-    pub answer: String,
-    /// Whether that is a refusal, and should not be.
-    pub is_refused: bool,
 }
 
 /// What a run hands on while it goes on.
@@ -116,13 +112,16 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
         }
         drop((tell, sink));
         watch.interrupt.set_running(true);
-        let outcome = attend(scenario, &shared, &told, &mut watch);
+        let is_entourage = servers[0].starts_with("entourage");
+        let outcome = attend(scenario, &shared, &told, &mut watch, is_entourage);
         watch.interrupt.set_running(false);
         // Whatever happened, threads that wait for the beginning end.
         shared.is_stopped.store(true, Relaxed);
         let _ = shared.begin.compare_exchange(0, 1, Release, Relaxed);
         let mut outcome = outcome?;
-        outcome.served = before.and_then(|it| Some(served(scenario, &servers[0])?.since(&it)));
+        let promoted = std::mem::take(&mut outcome.promoted);
+        let all = before.into_iter().chain(promoted).chain(served(scenario, &servers[0]));
+        outcome.served = Served::over(&all.collect::<Vec<_>>()).filter(|_| is_entourage);
         outcome.servers = servers;
         while told.recv().is_ok() {}
         if let Some(checker) = checker {
@@ -224,6 +223,7 @@ fn attend(
     shared: &Shared<'_>,
     told: &Receiver<Told>,
     watch: &mut Watch<'_>,
+    is_entourage: bool,
 ) -> Result<Outcome, String> {
     for _ in 0..scenario.threads {
         match told.recv() {
@@ -235,8 +235,13 @@ fn attend(
     let begin = clock::mono_ns() - shared.epoch_ns;
     shared.begin.store(begin, Release);
     let measured_from = begin + scenario.warmup.as_nanos() as u64;
+    let lags = Mutex::new(Vec::new());
+    let lags = &lags;
     std::thread::scope(|scope| {
         let doer = scope.spawn(|| do_faults(scenario, shared, measured_from));
+        let watcher = scope.spawn(move || {
+            watch_lags(scenario, shared, measured_from, is_entourage, lags);
+        });
         rest_until(shared, measured_from);
         let cpu_before = cpu_s();
         let mut hdr = Log::new(watch.keeps_hdr);
@@ -261,6 +266,7 @@ fn attend(
                     let seconds = open.entry(number).or_default();
                     seconds.push(second);
                     if seconds.len() == scenario.threads as usize {
+                        watch.progress.lag(latest(lags));
                         take(number, seconds, &mut totals, &mut hdr, scenario, watch);
                         open.remove(&number);
                     }
@@ -279,7 +285,9 @@ fn attend(
         let time = time.max(Duration::from_micros(1));
         let cpu_s = cpu_s() - cpu_before;
         shared.is_stopped.store(true, Relaxed);
-        let faults = doer.join().unwrap_or_default();
+        let (faults, promoted) = doer.join().unwrap_or_default();
+        let _ = watcher.join();
+        let lags = lags.lock().map_or_else(|_| Vec::new(), |mut it| std::mem::take(&mut *it));
         if let Some(why) = failed {
             return Err(why);
         }
@@ -295,22 +303,14 @@ fn attend(
             faults,
             servers,
             served,
+            lags,
+            measured_from,
+            promoted,
             notes,
             shortcomings,
             hdr,
         })
     })
-}
-
-/// Rests while nothing is measured yet.
-fn rest_until(shared: &Shared<'_>, time: u64) {
-    while !shared.interrupt.is_asked() {
-        let left = time.saturating_sub(clock::mono_ns() - shared.epoch_ns);
-        if left == 0 {
-            return;
-        }
-        tasks::rest(Duration::from_nanos(left).min(Duration::from_millis(20)));
-    }
 }
 
 /// What is to be known of how it went.
@@ -368,30 +368,6 @@ fn take(
 fn cpu_s() -> f64 {
     let cpu = process::cpu();
     cpu.user + cpu.system
-}
-
-/// Does what is to be done to the target, each at its time.
-fn do_faults(scenario: &Scenario, shared: &Shared<'_>, measured_from: u64) -> Vec<Done> {
-    let mut done = Vec::new();
-    for fault in &scenario.faults {
-        let at = measured_from + fault.at.as_nanos() as u64;
-        while clock::mono_ns() - shared.epoch_ns < at {
-            if shared.is_stopped.load(Relaxed) || shared.interrupt.is_asked() {
-                return done;
-            }
-            tasks::rest(Duration::from_millis(2));
-        }
-        let asked = Control::dial(&scenario.targets[0], &scenario.greeting)
-            .and_then(|mut it| it.ask(&fault.command));
-        let answer = match asked {
-            Ok(reply) => String::from_utf8_lossy(&reply).trim().replace("\r\n", " "),
-            Err(why) => format!("-{why}"),
-        };
-        let (at, what) = (fault.at.as_nanos() as u64, fault.what.clone());
-        let is_refused = !fault.is_random && answer.starts_with('-');
-        done.push(Done { at, what, is_refused, answer });
-    }
-    done
 }
 
 /// The checker, fed until nobody has events any more.

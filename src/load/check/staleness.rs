@@ -2,9 +2,11 @@
 
 use super::reading::Reading;
 use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
 
 /// Significant digits of the histograms.
 const DIGITS: u8 = 2;
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// How stale the reads of a run were. Keys that several clients write at once do not count.
 #[derive(Clone, Debug)]
@@ -16,13 +18,31 @@ pub struct Staleness {
     pub us_behind: Histogram<u64>,
     /// Per target: its place in the list of targets, its reads, and how many of them were stale.
     pub targets: Vec<(u16, u64, u64)>,
+    /// By the second in which reads began, since the run did.
+    pub seconds: BTreeMap<u64, StaleSecond>,
+}
+
+/// The reads that began in one second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StaleSecond {
+    /// How many there were.
+    pub reads: u64,
+    /// How many of them were stale.
+    pub stale: u64,
+    /// How old the oldest was, in microseconds.
+    pub us_behind_max: u64,
 }
 
 impl Staleness {
     /// No reads yet.
     pub(super) fn new() -> Staleness {
         let histogram = || Histogram::new(DIGITS).expect("two digits are in range");
-        Staleness { versions_behind: histogram(), us_behind: histogram(), targets: Vec::new() }
+        Staleness {
+            versions_behind: histogram(),
+            us_behind: histogram(),
+            targets: Vec::new(),
+            seconds: BTreeMap::new(),
+        }
     }
 
     /// Takes a read in: it is stale if a newer version had been acknowledged when it began.
@@ -30,10 +50,15 @@ impl Staleness {
         let missed = reading.newest_acked().filter(|it| reading.misses(it.version));
         let count = self.of_target(reading.read.target);
         count.1 += 1;
+        count.2 += u64::from(missed.is_some());
+        let second = reading.read.began / SECOND_NS;
+        self.seconds.entry(second).or_default().reads += 1;
         let Some(newest) = missed else { return };
-        count.2 += 1;
         let behind = reading.recent.behind(reading.key, reading.read.version, &newest);
         let us = reading.read.began.saturating_sub(behind.since) / 1_000;
+        let of_second = self.seconds.entry(second).or_default();
+        of_second.stale += 1;
+        of_second.us_behind_max = of_second.us_behind_max.max(us);
         for (histogram, value) in
             [(&mut self.versions_behind, behind.versions), (&mut self.us_behind, us)]
         {

@@ -1,10 +1,13 @@
 //! Results as one page with plots, which opens without a network.
 
 use super::machine;
-use super::plots::{Mark, Scale, by_percentile, escaped, latencies, over_time, throughput};
+use super::plots::{Mark, Scale, Series, by_percentile, escaped, latencies, over_time, throughput};
 use super::summary::settings;
+use crate::load::beside::LagPoint;
+use crate::load::check::Staleness;
 use crate::load::run::Outcome;
 use crate::load::scenario::Scenario;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 const STYLE: &str = "body{font:14px/1.5 sans-serif;max-width:940px;margin:2em auto;padding:0 1em;\
@@ -60,9 +63,45 @@ pub fn page(scenario: &Scenario, outcome: &Outcome, table: &str) -> String {
     let lines = latencies(&outcome.totals);
     let plot = over_time("ms", Scale::Logarithmic, &lines, &marks, seconds);
     add(format!("<h2>Latency over time</h2>{plot}"));
+    let (unit, lines) = lag_lines(&outcome.lags);
+    if !lines.is_empty() {
+        let plot = over_time(unit, Scale::Linear, &lines, &marks, seconds);
+        add(format!("<h2>Lag of replicas over time</h2>{plot}"));
+    }
+    if let Some(staleness) = outcome.verdict.as_ref().and_then(|it| it.staleness.as_ref()) {
+        let lines = stale_lines(staleness, outcome.measured_from as f64 / 1e9);
+        let plot = over_time("ms", Scale::Linear, &lines, &marks, seconds);
+        let stale = staleness.stale();
+        add(format!("<h2>How old the oldest read was, over time</h2><p>{stale} stale reads</p>"));
+        add(if stale == 0 { String::new() } else { plot });
+    }
     add(format!("<h2>How to repeat it</h2><pre>{}</pre>", escaped(&repeat(scenario, outcome))));
     add("</html>\n".to_owned());
     out
+}
+
+/// How far each replica was behind: in ms where that is known, else in bytes.
+fn lag_lines(points: &[LagPoint]) -> (&'static str, Vec<Series>) {
+    let all = || points.iter().flat_map(|it| it.lags.iter().map(|lag| (it.at, lag)));
+    let has_time = all().all(|(_, lag)| lag.us.is_some());
+    let mut lines: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    for (at, lag) in all() {
+        let value = match lag.us {
+            Some(us) if has_time => us as f64 / 1e3,
+            _ => lag.bytes as f64,
+        };
+        lines.entry(&lag.member).or_default().push((at, value));
+    }
+    let lines = lines.into_iter().map(|(name, points)| Series { name: name.to_owned(), points });
+    (if has_time { "ms" } else { "bytes" }, lines.collect())
+}
+
+fn stale_lines(staleness: &Staleness, measured_from: f64) -> Vec<Series> {
+    let seconds = staleness.seconds.iter();
+    let points = seconds
+        .map(|(second, it)| (*second as f64 + 0.5 - measured_from, it.us_behind_max as f64 / 1e3));
+    let points = points.filter(|it| 0.0 <= it.0).collect();
+    vec![Series { name: "oldest".to_owned(), points }]
 }
 
 /// Phases and faults.

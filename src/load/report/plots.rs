@@ -81,8 +81,7 @@ pub fn by_percentile(all: &[(String, &Histogram<u64>)]) -> String {
         let mut chart = builder.build_cartesian_2d(0.0..x_max, y)?;
         let mut mesh = chart.configure_mesh();
         let x_label = |at: &f64| label(*at);
-        let y_label = |at: &f64| number(*at);
-        mesh.x_label_formatter(&x_label).y_label_formatter(&y_label).x_labels(6);
+        mesh.x_label_formatter(&x_label).y_label_formatter(&of_decades).x_labels(6);
         mesh.y_desc("ms").light_line_style(WHITE).draw()?;
         draw_lines(&mut chart, &all)
     });
@@ -129,7 +128,7 @@ pub fn over_time(
         let top = |share: f64| y_max * 10f64.powf(decades * share);
         let mut chart = builder.build_cartesian_2d(x, (y_min..top(room - 1.0)).log_scale())?;
         let mut mesh = chart.configure_mesh();
-        mesh.x_label_formatter(&x_label).y_label_formatter(&y_label);
+        mesh.x_label_formatter(&x_label).y_label_formatter(&of_decades);
         mesh.x_desc("s").y_desc(unit).light_line_style(WHITE).draw()?;
         draw_marks(&mut chart, marks, &rows, |row| top(room - 1.0 - 0.08 * row), y_min)?;
         draw_lines(&mut chart, &all)
@@ -186,6 +185,13 @@ where
         chart.draw_series([Text::new(mark.text.clone(), at, ("sans-serif", 12))])?;
     }
     Ok(())
+}
+
+/// A number, if there is room for it on an axis that grows by factors: its first digit is 1, 2 or 5.
+fn of_decades(of: &f64) -> String {
+    let first = of / 10f64.powf(of.log10().floor());
+    let has_room = [1.0, 2.0, 5.0, 10.0].iter().any(|it| (first - it).abs() < 0.01);
+    if has_room { number(*of) } else { String::new() }
 }
 
 /// A number with no more digits than it needs, and its thousands apart.

@@ -38,6 +38,20 @@ pub fn summary(scenario: &Scenario, outcome: &Outcome, comparison: Option<&Compa
         });
         it.name("per_second")
             .array(&outcome.totals.points, |it, point| it.object(|it| of(it, point)));
+        it.name("replica_lag").array(&outcome.lags, |it, point| {
+            it.object(|it| {
+                it.name("at_s").number(point.at);
+                it.name("lags").array(&point.lags, |it, lag| {
+                    it.object(|it| {
+                        it.name("member").string(&lag.member);
+                        it.name("bytes").number(lag.bytes);
+                        if let Some(us) = lag.us {
+                            it.name("us").number(us);
+                        }
+                    });
+                });
+            });
+        });
         it.name("errors").object(|it| {
             let errors = outcome.totals.errors.0.iter();
             errors.for_each(|(word, of)| it.name(word).number(of.count));
@@ -127,6 +141,15 @@ fn checks(json: &mut Json, outcome: &Outcome) {
             it.name("versions_behind_max").number(staleness.versions_behind.max());
             it.name("us_behind_p99").number(staleness.us_behind.value_at_quantile(0.99));
             it.name("us_behind_max").number(staleness.us_behind.max());
+            it.name("per_second").array(&staleness.seconds, |it, (second, of)| {
+                it.object(|it| {
+                    let at = *second as f64 - outcome.measured_from as f64 / 1e9;
+                    it.name("from_s").number(at);
+                    it.name("reads").number(of.reads);
+                    it.name("stale").number(of.stale);
+                    it.name("us_behind_max").number(of.us_behind_max);
+                });
+            });
         });
     }
 }
