@@ -1,13 +1,33 @@
 //! What kind of value the checks follow, and where it says its version.
 
 use super::control::write_request;
-use super::mix::{Command, Meaning};
 use super::values::version_of;
 use crate::base::number::parse_i64;
 
 /// Commands that the checks follow; of one form in a scenario.
 pub const FOLLOWED: &str = "`SET {key} {value}` with `GET {key}`, `HSET {key} field {value}` with \
                             `HGET {key} field`, or `INCR {key}` with `GET {key}`";
+
+/// What a command means to the checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Meaning {
+    /// Nothing.
+    Unchecked,
+    /// It writes a version of a key, as `SET {key} {value}` does.
+    Write,
+    /// It reads one, as `GET {key}` does.
+    Read,
+}
+
+/// What the form of one command is found by.
+pub struct Followed<'c> {
+    /// As it was written.
+    pub text: &'c str,
+    /// What it means.
+    pub meaning: Meaning,
+    /// Its form, if it is of one.
+    pub form: Option<&'c Form>,
+}
 
 /// The kind of value that keys hold under checks.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -41,19 +61,19 @@ impl Form {
     }
 
     /// The one form of all commands that are checked.
-    pub fn of_all(commands: &[Command]) -> Result<Form, String> {
-        let mut found: Option<(&Command, &Form)> = None;
+    pub fn of_all(commands: &[Followed<'_>]) -> Result<Form, String> {
+        let mut found: Option<(&str, &Form)> = None;
         for command in commands {
-            let Some(form) = &command.form else { continue };
+            let Some(form) = command.form else { continue };
             match found {
                 Some((other, it)) if it != form => {
                     return Err(format!(
-                        "check: \"{}\" and \"{}\" are of values of two kinds; checks follow one: \
-                         {FOLLOWED}",
-                        other.text, command.text
+                        "check: \"{other}\" and \"{}\" are of values of two kinds; checks follow \
+                         one: {FOLLOWED}",
+                        command.text
                     ));
                 }
-                _ => found = Some((command, form)),
+                _ => found = Some((command.text, form)),
             }
         }
         let form = found.map_or(Form::Text, |it| it.1.clone());

@@ -1,6 +1,6 @@
 //! Commands as templates, compiled so that a request is copied and patched rather than formatted.
 
-use super::form::Form;
+use super::form::{Followed, Form, Meaning};
 use super::keys::Keys;
 use super::values::{Sizes, write_checked};
 use crate::base::random::Random;
@@ -21,17 +21,6 @@ const READS: &str = "\
     ZRANGEBYLEX ZREVRANGEBYLEX ZSCORE ZMSCORE ZRANK ZREVRANK ZCARD ZCOUNT \
     ZLEXCOUNT PFCOUNT XLEN XRANGE XREVRANGE GEOPOS GEODIST GEOHASH GEOSEARCH \
     SCAN HSCAN SSCAN ZSCAN KEYS DBSIZE PING ECHO";
-
-/// What a command means to the checks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Meaning {
-    /// Nothing.
-    Unchecked,
-    /// It writes a version of a key, as `SET {key} {value}` does.
-    Write,
-    /// It reads one, as `GET {key}` does.
-    Read,
-}
 
 /// One command of the mix.
 #[derive(Clone, Debug)]
@@ -146,6 +135,11 @@ impl Command {
             form,
             parts: parts(&arguments, style),
         })
+    }
+
+    /// What its form is found by.
+    pub fn followed(&self) -> Followed<'_> {
+        Followed { text: &self.text, meaning: self.meaning, form: self.form.as_ref() }
     }
 
     /// Whether each of its requests makes a key.

@@ -2,11 +2,13 @@
 
 pub mod check;
 mod settings;
+mod times;
+mod faults;
 mod scenario;
 mod keys;
 mod values;
-mod mix;
 mod form;
+mod mix;
 mod pace;
 mod skim;
 mod control;

@@ -1,14 +1,14 @@
 //! A scenario: settings that have been checked, with what they did not say filled in.
 
 use super::check::Checks;
-use super::form::{FOLLOWED, Form};
+use super::faults::{Fault, faults};
+use super::form::{FOLLOWED, Followed, Form, Meaning};
 use super::keys::Distribution;
-use super::mix::{Command, Meaning, Style};
+use super::mix::{Command, Style};
 use super::pace::Phase;
-use super::settings::{FaultSetting, Settings};
+use super::settings::Settings;
+use super::times::{TIME_MAX, duration, time};
 use super::values::{CHECKED_BYTES_MIN, Sizes, filling};
-use crate::base::random::Random;
-use crate::base::size::parse_duration;
 use crate::runtime::process;
 use std::time::Duration;
 
@@ -24,10 +24,6 @@ const FILLED_KEYS_MAX: u64 = 100_000_000;
 const RATE_MAX: u64 = 100_000_000;
 /// Threads where as many are asked for as there are cores.
 const OWN_THREADS_MAX: usize = 4;
-const FAULTS_MAX: u32 = 1_000;
-/// So that faults do not fall as keys do.
-const FAULTS_SEED: u64 = 0xFA17;
-const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -80,19 +76,6 @@ pub struct Scenario {
     pub notes: Vec<String>,
 }
 
-/// Something that is done to the target while it is loaded.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fault {
-    /// When, since the measured part began.
-    pub at: Duration,
-    /// As it was written.
-    pub what: String,
-    /// The command that does it.
-    pub command: Vec<String>,
-    /// Whether it may be refused: its time is random, so that it may not fit what is there then.
-    pub is_random: bool,
-}
-
 impl Scenario {
     /// Checks settings. What is wrong is told with its key.
     pub fn new(settings: Settings) -> Result<Scenario, String> {
@@ -141,7 +124,8 @@ impl Scenario {
                 other.text
             ));
         }
-        let form = if has_versions { Form::of_all(&commands)? } else { Form::Text };
+        let followed: Vec<Followed<'_>> = commands.iter().map(Command::followed).collect();
+        let form = if has_versions { Form::of_all(&followed)? } else { Form::Text };
         if form == Form::Counter && checks.linearizable {
             if !is_all {
                 return Err(
@@ -236,19 +220,6 @@ fn within<T: PartialOrd + Copy + std::fmt::Display>(
         return Err(format!("{key}: {value} is not accepted; write {least} to {most}"));
     }
     Ok(value)
-}
-
-fn duration(key: &str, text: &str) -> Result<Duration, String> {
-    time(text).map_err(|it| format!("{key}: {it}"))
-}
-
-fn time(text: &str) -> Result<Duration, String> {
-    let time = parse_duration(text.trim().as_bytes(), Some(Duration::from_secs(1)));
-    let time = time.ok_or_else(|| format!("{text} is no time; write one like 500ms, 10s or 1m"))?;
-    if TIME_MAX < time {
-        return Err(format!("{text} is too long; write a year at most"));
-    }
-    Ok(time)
 }
 
 fn style(s: &Settings, has_versions: bool) -> Result<Style, String> {
@@ -366,89 +337,6 @@ fn greeting(s: &Settings) -> Result<Vec<Vec<String>>, String> {
     Ok(greeting)
 }
 
-/// What is done, in the order in which it is. The seed chooses what is left to chance.
-fn faults(s: &Settings, phases: &[Phase]) -> Result<Vec<Fault>, String> {
-    let whole: Duration = phases.iter().map(|it| it.time).sum();
-    let mut random = Random::new(s.seed.unwrap_or(1) ^ FAULTS_SEED);
-    let mut all = Vec::new();
-    for FaultSetting { at, what } in &s.faults {
-        let (times, is_random) = match at.strip_prefix("random") {
-            Some(count) => (random_times(count, whole, &mut random)?, true),
-            None => (vec![duration("fault", at)?], false),
-        };
-        for at in times {
-            fault(at, what, is_random, &mut all)?;
-        }
-    }
-    all.sort_by_key(|it| it.at);
-    Ok(all)
-}
-
-/// Moments of the run: one for ``, five for `*5`.
-fn random_times(
-    count: &str,
-    whole: Duration,
-    random: &mut Random,
-) -> Result<Vec<Duration>, String> {
-    let count = match count.strip_prefix('*') {
-        Some(count) => count.parse::<u32>().ok().filter(|it| (1..=FAULTS_MAX).contains(it)),
-        None => Some(1).filter(|_| count.is_empty()),
-    };
-    let count = count.ok_or_else(|| {
-        format!("fault: write random, or random*5 for five; {FAULTS_MAX} at most")
-    })?;
-    let most = whole.as_micros().max(1) as u64;
-    Ok((0..count).map(|_| Duration::from_micros(random.below(most))).collect())
-}
-
-/// Reads `pause n2`, or `pause n2 for 1s`, which is undone then.
-fn fault(at: Duration, what: &str, is_random: bool, all: &mut Vec<Fault>) -> Result<(), String> {
-    let words: Vec<&str> = what.split_whitespace().collect();
-    let (words, time) = match words[..] {
-        [what, node, "for", time] if undone(what).is_some() => (vec![what, node], Some(time)),
-        _ => (words, None),
-    };
-    let mut add = |at: Duration, words: &[&str]| {
-        let command = fault_command(words).ok_or_else(|| {
-            format!(
-                "fault: {what} is not accepted; write pause, resume, drain or undrain with a node \
-                 like n2, \"pause n2 for 1s\", cut, or failover with or without a node"
-            )
-        })?;
-        let command = command.into_iter().map(str::to_owned).collect();
-        all.push(Fault { at, what: words.join(" "), command, is_random });
-        Ok(())
-    };
-    if let Some(time) = time {
-        let until = at + duration("fault", time)?;
-        let undone = undone(words[0]).unwrap_or_default();
-        add(until, &[undone, words[1]])?;
-    }
-    add(at, &words)
-}
-
-/// What undoes a fault.
-fn undone(what: &str) -> Option<&'static str> {
-    match what {
-        "pause" => Some("resume"),
-        "drain" => Some("undrain"),
-        _ => None,
-    }
-}
-
-fn fault_command<'w>(words: &[&'w str]) -> Option<Vec<&'w str>> {
-    Some(match *words {
-        ["pause", node] => vec!["PROXY", "NODE", node, "PAUSE"],
-        ["resume", node] => vec!["PROXY", "NODE", node, "RESUME"],
-        ["drain", node] => vec!["PROXY", "NODE", node, "DRAIN"],
-        ["undrain", node] => vec!["PROXY", "NODE", node, "UNDRAIN"],
-        ["cut"] => vec!["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"],
-        ["failover"] => vec!["FAILOVER"],
-        ["failover", node] => vec!["PROXY", "FAILOVER", "TO", node],
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -492,25 +380,6 @@ mod tests {
         assert!(refused("phases = ['ramp up']").starts_with("phase \"ramp up\""));
         assert!(refused("[[fault]]\nat = '1s'\nwhat = 'explode'").starts_with("fault: explode"));
         assert!(refused("user = 'u'").starts_with("user: a user needs"));
-    }
-
-    #[test]
-    fn faults_come_at_times_or_at_random_and_are_undone() {
-        let text = "duration = '10s'\nseed = 4\n[[fault]]\nat = 'random*20'\nwhat = 'cut'\n\
-                    [[fault]]\nat = '1s'\nwhat = 'pause n2 for 500ms'";
-        let of = |text: &str| Scenario::new(Settings::read("a", text).unwrap()).unwrap().faults;
-        let faults = of(text);
-        assert_eq!(faults.len(), 22);
-        assert!(faults.is_sorted_by_key(|it| it.at) && faults == of(text));
-        assert!(faults != of(&text.replace("seed = 4", "seed = 5")));
-        let early = faults.iter().filter(|it| it.is_random && it.at < Duration::from_secs(5));
-        assert!((3..17).contains(&early.count()));
-        let resume = faults.iter().find(|it| it.what == "resume n2").unwrap();
-        assert_eq!((resume.at, resume.is_random), (Duration::from_millis(1500), false));
-        for at in ["random*0", "random*", "random5", "randomly"] {
-            let why = refused(&format!("[[fault]]\nat = '{at}'\nwhat = 'cut'"));
-            assert!(why.starts_with("fault: write random"), "{why}");
-        }
     }
 
     #[test]

@@ -97,8 +97,8 @@ pub struct Settings {
     #[arg(long, value_name = "LEVEL")]
     pub level: Option<String>,
     /// Check while loading: read-your-writes, monotonic-reads, monotonic-writes,
-    /// writes-follow-reads, no-lost-write, no-lost-confirmed-write, tokens, linearizable, staleness;
-    /// commas between several, all or none [default: none]
+    /// writes-follow-reads, no-lost-write, no-lost-confirmed-write, tokens, linearizable,
+    /// staleness; commas between several, all or none [default: none]
     #[arg(long, value_name = "CHECKS")]
     pub check: Option<String>,
     /// Send WAIT for so many replicas behind writes, which are confirmed then [default: 0]
@@ -112,9 +112,9 @@ pub struct Settings {
     /// least what the token stands for (PROXY ATLEAST) [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub tokens: Option<bool>,
-    /// Do this to Entourage while loading: "3s pause n2", or "3s pause n2 for 1s"; or resume, drain,
-    /// undrain NODE, cut, or failover [NODE]; "random" for the time, or "random*5" for five, lets the
-    /// seed choose; may be given more than once
+    /// Do this to Entourage while loading: "3s pause n2", or "3s pause n2 for 1s"; or resume,
+    /// drain, undrain NODE, cut, or failover [NODE]; "random" for the time, or "random*5" for
+    /// five, lets the seed choose; may be given more than once
     #[arg(long = "fault", value_name = "FAULT", value_parser = parse_fault)]
     #[serde(rename = "fault", skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultSetting>,

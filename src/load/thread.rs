@@ -5,10 +5,11 @@ mod tokens;
 
 use super::check::Batch;
 use super::client::{Client, FILL, Lane, Pending};
+use super::form::Meaning;
 use super::interrupt::Interrupt;
 use super::keys::Keys;
 use super::measure::{Errors, Recorder, Second};
-use super::mix::{Command, Maker, Meaning, Subject};
+use super::mix::{Command, Maker, Subject};
 use super::pace::Schedule;
 use super::scenario::Scenario;
 use crate::base::random::Random;

@@ -155,8 +155,8 @@ fn rows(marks: &[Mark], seconds: f64) -> Vec<usize> {
     rows
 }
 
-/// Where a mark's text begins and ends, in pixels; `width` is that of a second. At the right edge it
-/// stands before its line.
+/// Where a mark's text begins and ends, in pixels; `width` is that of a second. At the right edge
+/// it stands before its line.
 fn place(mark: &Mark, width: f64) -> (f64, f64) {
     let (at, len) = (mark.at * width, mark.text.chars().count() as f64 * CHARACTER + 8.0);
     if f64::from(SIZE.0 - LEFT) < at + len { (at - len, at) } else { (at, at + len) }
@@ -187,7 +187,8 @@ where
     Ok(())
 }
 
-/// A number, if there is room for it on an axis that grows by factors: its first digit is 1, 2 or 5.
+/// A number, if there is room for it on an axis that grows by factors: its first digit is 1, 2 or
+/// 5.
 fn of_decades(of: &f64) -> String {
     let first = of / 10f64.powf(of.log10().floor());
     let has_room = [1.0, 2.0, 5.0, 10.0].iter().any(|it| (first - it).abs() < 0.01);

@@ -3,9 +3,8 @@
 use super::{READ_BYTES, Thread};
 use crate::load::check::{Event, ReadEvent, WriteEvent};
 use crate::load::client::{ATLEAST, FILL, Lane, Pending, TOKEN};
-use crate::load::form::Form;
+use crate::load::form::{Form, Meaning};
 use crate::load::measure::Class;
-use crate::load::mix::Meaning;
 use crate::load::skim::{Skimmed, skim};
 use crate::resp::ReplyScanner;
 use std::io::ErrorKind;
