@@ -14,7 +14,8 @@ const STYLE: &str = "body{font:14px/1.5 sans-serif;max-width:940px;margin:2em au
                      color:#222}pre{background:#f5f5f5;padding:1em;overflow:auto;font-size:12px}\
                      h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}svg{max-width:100%;\
                      height:auto}.names span{margin:0 1.2em 0 0}\
-                     .names{margin:0 0 0 80px}.bad{color:#b00020;font-weight:bold}.good{color:#1b7f3b}";
+                     .names{margin:0 0 0 80px}.bad{color:#b00020;font-weight:bold}\
+                     .good{color:#1b7f3b}";
 
 /// The page; `table` is the results as text.
 pub fn page(scenario: &Scenario, outcome: &Outcome, table: &str) -> String {
