@@ -4,6 +4,7 @@
 //! **Invariant:** pure. No clock, no socket, no task; names no other room.
 
 pub mod random;
+pub mod reached;
 pub mod count;
 pub mod extended;
 pub mod glob;

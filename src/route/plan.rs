@@ -4,6 +4,7 @@ use super::reason::{Reason, Unavailable};
 use super::{Floor, Ladder, Level, Step};
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
+use crate::base::reached::note_reached;
 use crate::command::Class;
 use std::time::Duration;
 
@@ -165,10 +166,12 @@ impl Where {
 /// fresh.
 #[inline]
 pub fn plan(ask: &ReadRequirements<'_>, members: &impl Members) -> Plan {
-    match at_the_master(ask) {
+    let plan = match at_the_master(ask) {
         Some(because) => at_master(members, because),
         None => read(ask, members),
-    }
+    };
+    note_reached(plan.because.as_str());
+    plan
 }
 
 /// Why the request may only go to the master, if so. The first reason wins.

@@ -3,6 +3,7 @@
 
 use entourage::base::lowered::{lower_long_elements, lower_long_waiting};
 use entourage::base::planted::{plant, planted};
+use entourage::base::reached::{note_reached_in, reached_here};
 use entourage::runtime::clock;
 use entourage::runtime::steps::{Step, at_each};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -35,13 +36,14 @@ impl<T: Send + 'static> Apart<T> {
     pub fn new(work: impl FnOnce() -> T + Send + 'static) -> Apart<T> {
         let (go, may_go) = sync_channel(1);
         let (tell, told) = sync_channel(1);
-        let (fault, clock) = (planted(), clock::simulated());
+        let (fault, clock, reached) = (planted(), clock::simulated(), reached_here());
         let thread = thread::spawn(move || {
             if may_go.recv().is_err() {
                 return;
             }
             plant(fault);
             clock::simulate(clock);
+            note_reached_in(reached);
             lower_long_elements(LONG_ELEMENTS);
             let tell_step = tell.clone();
             at_each(move |step| {

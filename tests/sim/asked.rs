@@ -27,6 +27,7 @@ pub enum AskedFor {
     Nothing,
     Replicas(usize),
     InSync,
+    All,
 }
 
 /// A command of a transaction.
@@ -69,6 +70,10 @@ pub enum What {
         level: Level,
         /// Its ladder may end with an error.
         may_lag: bool,
+    },
+    /// A read at a member that it names.
+    GetAt {
+        key: Key,
     },
     /// Data that is not checked key by key.
     Other {

@@ -82,6 +82,7 @@ impl World {
             self.find(Checker::LeftBehind, "somebody is left when all have gone".to_owned());
         }
         self.look_at_elements();
+        self.count_reached();
         for what in members::differences(&self.server.set.clone(), self.start) {
             self.find(Checker::Converged, what);
         }

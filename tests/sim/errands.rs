@@ -132,8 +132,7 @@ impl World {
                 return;
             }
             let now = self.clock.mono_now();
-            let member_list = set.member_list();
-            let member = member_list[self.below(member_list.len())].clone();
+            let member = members::any_member(&set, |it| self.below(it));
             let apart =
                 Apart::new(move || Ended::Done(members::happen_apart(&set, which, &member, now)));
             return self.begin(Kind::Other, apart);
@@ -142,6 +141,9 @@ impl World {
         let below = |it: usize| self.random.below(it as u64) as usize;
         let what = members::happen(&set, which, below, now, is_alone);
         self.tell(what);
+        if members::waits_for_all(which) {
+            self.wake_up();
+        }
     }
 
     /// What a feed's task, or a worker at the end of its turn, would call for.

@@ -49,7 +49,7 @@ mod sim;
 
 use clap::{Parser, ValueEnum};
 use sim::explore::{Asked, Explored, explore};
-use sim::runs::{Simulation, run_to_end};
+use sim::runs::Simulation;
 use std::process::ExitCode;
 
 /// As in `src/lib.rs`.
@@ -130,9 +130,8 @@ fn one<S: Simulation>(
 ) -> bool {
     println!("{name}");
     let explored: Explored = explore(asked, &new);
-    if let (Some(seed), None) = (options.seed, &explored.found) {
-        let run = run_to_end(new(seed), asked.steps as usize);
-        run.trace().iter().for_each(|it| println!("{it}"));
+    if options.seed.is_some() && explored.found.is_none() {
+        explored.trace.iter().for_each(|it| println!("{it}"));
     }
     println!("{explored}");
     explored.found.is_none()

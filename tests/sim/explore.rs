@@ -1,10 +1,9 @@
 //! Many seeds, on all cores.
 
 use super::finding::Finding;
-use super::runs::{Simulation, run_steps, run_to_end, set_quiet};
+use super::runs::{Counts, Simulation, run_steps, run_to_end, set_quiet};
 use super::shrink::shrink;
 use entourage::base::planted::{Planted, plant};
-use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -38,9 +37,11 @@ pub struct Explored {
     /// How long it took.
     pub took: Duration,
     /// How often each thing has happened.
-    pub counts: BTreeMap<&'static str, u64>,
+    pub counts: Counts,
     /// The first thing that was found.
     pub found: Option<Found>,
+    /// What happened, where there was one seed alone.
+    pub trace: Vec<String>,
 }
 
 /// What was found, and the shortest way there.
@@ -58,8 +59,8 @@ pub struct Found {
 /// Runs seed after seed, until one finds something.
 pub fn explore<S: Simulation>(asked: Asked, new: impl Fn(u64) -> S + Sync) -> Explored {
     let (began, next, steps) = (Instant::now(), AtomicU64::new(asked.first), AtomicU64::new(0));
-    let (counts, found) = (Mutex::new(BTreeMap::new()), Mutex::new(None::<(u64, Finding, u64)>));
-    let is_over = AtomicBool::new(false);
+    let (counts, found) = (Mutex::new(Counts::new()), Mutex::new(None::<(u64, Finding, u64)>));
+    let (is_over, trace) = (AtomicBool::new(false), Mutex::new(Vec::new()));
     let end = asked.first.saturating_add(asked.seeds);
     let work = || {
         plant(asked.planted);
@@ -72,8 +73,11 @@ pub fn explore<S: Simulation>(asked: Asked, new: impl Fn(u64) -> S + Sync) -> Ex
             let run = run_to_end(new(seed), asked.steps as usize);
             steps.fetch_add(run.steps(), Relaxed);
             let mut counts = counts.lock().unwrap_or_else(|it| it.into_inner());
-            run.counts().iter().for_each(|it| *counts.entry(*it.0).or_default() += it.1);
+            run.counts().iter().for_each(|it| *counts.entry(it.0.clone()).or_default() += it.1);
             drop(counts);
+            if asked.seeds == 1 {
+                *trace.lock().unwrap_or_else(|it| it.into_inner()) = run.trace().to_vec();
+            }
             if let Some(finding) = run.findings().first() {
                 let mut found = found.lock().unwrap_or_else(|it| it.into_inner());
                 if found.as_ref().is_none_or(|it| seed < it.0) {
@@ -111,6 +115,7 @@ pub fn explore<S: Simulation>(asked: Asked, new: impl Fn(u64) -> S + Sync) -> Ex
         took,
         counts: counts.into_inner().unwrap_or_else(|it| it.into_inner()),
         found,
+        trace: trace.into_inner().unwrap_or_else(|it| it.into_inner()),
     }
 }
 

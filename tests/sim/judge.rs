@@ -129,6 +129,14 @@ impl World {
                     other => *may_lag && other.is_error("LAGGED"),
                 }
             }
+            What::GetAt { key } => match frame {
+                Frame::Bulk(value) => {
+                    let value = value.as_deref().unwrap_or_default();
+                    let (level, known) = (Level::Eventual, ([0, 0], before.at));
+                    self.judge_read(peer, *key, level, known, value)
+                }
+                other => other.is_error("NOTINSERVICE") || other.is_error("NOSUCHMEMBER"),
+            },
             What::Many { key, level, may_lag } => {
                 let arrived = asked.arrived.map_or(before.last, |it| it.write);
                 let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
@@ -183,7 +191,10 @@ impl World {
             }
             What::Unblock { id } => self.unblock_fits(frame, *id, before),
             What::Kill { id } => self.kill_fits(frame, *id, before),
-            What::Order => frame.is_ok() || frame.is_error("REFUSEDORDER"),
+            What::Order => {
+                let errors = ["REFUSEDORDER", "NOSUCHMEMBER"];
+                frame.is_ok() || errors.iter().any(|it| frame.is_error(it))
+            }
             What::Panic => frame.is_error("ERR"),
             What::Token => {
                 let Frame::Bulk(Some(token)) = frame else { return false };
@@ -275,11 +286,15 @@ impl World {
         let have = replicas.iter().filter(|it| has(self, it) != Some(false)).count();
         let has_it = |it: &&Arc<Member>| it.is_sound() && has(self, it) == Some(true);
         let sound = replicas.iter().filter(has_it).count();
-        let wanted = if let AskedFor::Replicas(count) = acks { count } else { 1 };
+        let wanted = match acks {
+            AskedFor::Replicas(count) => count,
+            // Of all, some may have been removed since.
+            AskedFor::Nothing | AskedFor::InSync | AskedFor::All => 1,
+        };
         if is_confirmed && have < wanted {
             self.find(Checker::Acks, format!("confirmed by {have} of {wanted}"));
         }
-        if !is_confirmed && wanted <= sound && acks != AskedFor::InSync {
+        if !is_confirmed && wanted <= sound && matches!(acks, AskedFor::Replicas(_)) {
             self.find(Checker::Acks, format!("not durable with {sound} of {wanted}"));
         }
     }

@@ -10,7 +10,7 @@ use entourage::commands::table;
 use entourage::engine::rdb::{FileInfo, Loader};
 use entourage::engine::{Effects, Engine, Run, Thresholds, verbs};
 use entourage::node::{Applied, ApplyBudget, Member, MemberFlags, ReplicaSet, Verb};
-use entourage::node::{Overtaken, Piece, SnapshotReader};
+use entourage::node::{Overtaken, Piece, SnapshotReader, present};
 use entourage::resp::{AuthState, Decoder, Limits, OwnedRequest, Reply, Step};
 use entourage::runtime::steps;
 use std::sync::Arc;
@@ -60,8 +60,7 @@ pub fn happen(
     now: MonoUs,
     is_alone: bool,
 ) -> String {
-    let member_list = set.member_list();
-    let member = member_list[below(member_list.len())].clone();
+    let member = any_member(set, &mut below);
     let name = &member.name;
     match which {
         0..48 => {
@@ -95,10 +94,18 @@ pub fn happen(
             "heartbeat".to_owned()
         }
         87..89 => panic_at_work(set, now),
+        89 if below(4) == 0 => remove(set, &member, now),
         89 => grow(set, now),
         FAILOVERS_FROM..92 => fail_over_often(set, below(2) == 0, now),
         _ => "nothing".to_owned(),
     }
+}
+
+/// One that has not been taken out.
+pub fn any_member(set: &ReplicaSet, mut below: impl FnMut(usize) -> usize) -> Arc<Member> {
+    let member_list = set.member_list();
+    let members: Vec<&Arc<Member>> = present(&member_list).collect();
+    members[below(members.len())].clone()
 }
 
 /// The bound tightens for a moment: who is behind is cut.
@@ -176,7 +183,9 @@ fn fail_over_often(set: &ReplicaSet, one_sleeps: bool, now: MonoUs) -> String {
     let Some(other) = member_list.iter().find(|it| is_fit(set, it)) else {
         return "nobody to fail over to".to_owned();
     };
-    let third = member_list.iter().find(|it| it.id != other.id && is_fit(set, it));
+    // The one that lacks most has most to hide from those who wake up.
+    let thirds = member_list.iter().filter(|it| it.id != other.id && is_fit(set, it));
+    let third = thirds.min_by_key(|it| it.applied());
     if let Some(third) = third.filter(|_| one_sleeps) {
         assert!(set.pause(third, now).is_ok());
     }
@@ -192,6 +201,15 @@ fn grow(set: &ReplicaSet, now: MonoUs) -> String {
         let _ = set.add_replica(now);
     }
     format!("{} members", set.member_list().len())
+}
+
+/// One that is no use is taken out; its place is the next one's.
+fn remove(set: &ReplicaSet, member: &Member, now: MonoUs) -> String {
+    let replicas = present(&set.member_list()).count() - 1;
+    if replicas < 2 {
+        return "nobody to spare".to_owned();
+    }
+    format!("{} is removed {}", member.name, set.remove_member(member, now).is_ok())
 }
 
 /// A verb changes something at the master, and panics.
@@ -232,12 +250,16 @@ fn half_a_set(
 
 /// All orders end, and everybody applies all there is.
 pub fn settle(set: &ReplicaSet, now: MonoUs) {
+    // Somebody may wait for as many as there were.
+    while set.member_list().iter().any(|it| it.is(MemberFlags::REMOVED)) {
+        set.add_replica(now).expect("a place is free");
+    }
     let member_list = set.member_list();
-    for member in member_list.iter() {
+    for member in present(&member_list) {
         set.resume(member);
         set.undrain(member);
     }
-    for member in member_list.iter().chain(member_list.iter()) {
+    for member in present(&member_list).chain(present(&member_list)) {
         if set.needs_sync(member) {
             set.sync(member, now);
         }
@@ -269,7 +291,7 @@ pub fn differences(set: &ReplicaSet, start: Offset) -> Vec<String> {
     let of = |it: &Arc<Member>| set.read(it).engine().digest(WALL).to_string();
     let master = of(&member_list[set.master().index()]);
     let mut found = Vec::new();
-    for member in member_list.iter() {
+    for member in present(&member_list) {
         if member.applied() != set.head() || of(member) != master {
             found.push(format!("{} differs from the master", member.name));
         }

@@ -7,6 +7,7 @@
 mod apart;
 mod asked;
 mod clock;
+mod coverage;
 mod finding;
 pub mod runs;
 // Of the program alone: the tests run seeds in their own way.
@@ -23,6 +24,7 @@ mod peer;
 mod poppers;
 mod script;
 mod shell;
+mod states;
 pub mod wire;
 #[cfg(test)]
 mod tests;

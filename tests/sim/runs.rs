@@ -2,10 +2,16 @@
 
 use super::finding::{Checker, Finding};
 use entourage::base::random::Random;
+use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, Once};
+use std::thread;
+
+/// How often each thing has happened.
+pub type Counts = BTreeMap<Cow<'static, str>, u64>;
 
 /// What is simulated.
 pub trait Simulation {
@@ -21,7 +27,7 @@ pub trait Simulation {
     fn findings(&self) -> &[Finding];
     /// What happened, in order.
     fn trace(&self) -> &[String];
-    fn counts(&self) -> &HashMap<&'static str, u64>;
+    fn counts(&self) -> &Counts;
     /// How much has happened.
     fn steps(&self) -> u64;
 }
@@ -77,21 +83,48 @@ pub fn run_steps<S: Simulation>(mut simulation: S, steps: impl IntoIterator<Item
     simulation
 }
 
+/// Does the work for each of these, on all cores; `may_go_on` says whether to begin another.
+pub fn on_all_cores<T: Sync>(all: &[T], work: impl Fn(&T) + Sync, may_go_on: impl Fn() -> bool + Sync) {
+    let next = AtomicUsize::new(0);
+    let cores = thread::available_parallelism().map_or(1, |it| it.get());
+    thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while let Some(it) = all.get(next.fetch_add(1, Relaxed)).filter(|_| may_go_on()) {
+                    work(it);
+                }
+            });
+        }
+    });
+}
+
 /// No run may find anything. Answers how often each thing has happened in all of them.
 pub fn count_without_findings<S: Simulation>(
-    seeds: impl Iterator<Item = u64>,
-    run: impl Fn(u64) -> S,
+    seeds: &[u64],
+    run: impl Fn(u64) -> S + Sync,
     shows_trace: bool,
-) -> HashMap<&'static str, u64> {
-    let (mut counts, mut steps) = (HashMap::<&str, u64>::new(), 0);
-    for seed in seeds {
-        let simulation = run(seed);
+) -> Counts {
+    let all = Mutex::new((Counts::new(), 0, Vec::<(u64, Vec<Finding>)>::new()));
+    let has_found = AtomicBool::new(false);
+    let work = |seed: &u64| {
+        let simulation = run(*seed);
         if shows_trace {
             simulation.trace().iter().for_each(|it| println!("{it}"));
         }
-        assert_eq!(simulation.findings(), [], "replay with SIM_SEED={seed}");
-        steps += simulation.steps();
-        simulation.counts().iter().for_each(|it| *counts.entry(it.0).or_default() += it.1);
+        let mut all = all.lock().unwrap_or_else(|it| it.into_inner());
+        let (counts, steps, found) = &mut *all;
+        if !simulation.findings().is_empty() {
+            has_found.store(true, Relaxed);
+            found.push((*seed, simulation.findings().to_vec()));
+        }
+        *steps += simulation.steps();
+        simulation.counts().iter().for_each(|it| *counts.entry(it.0.clone()).or_default() += it.1);
+    };
+    on_all_cores(seeds, work, || !has_found.load(Relaxed));
+    let (counts, steps, mut found) = all.into_inner().unwrap_or_else(|it| it.into_inner());
+    found.sort_by_key(|it| it.0);
+    if let Some((seed, findings)) = found.first() {
+        assert_eq!(findings, &[], "replay with SIM_SEED={seed}");
     }
     println!("{steps} steps: {counts:?}");
     counts
@@ -103,9 +136,9 @@ pub fn random_of(seed: u64, number: u64) -> Random {
 }
 
 /// What must have happened often enough for a test to mean anything.
-pub fn must_have_happened(least: &[(&str, u64)], counts: &HashMap<&str, u64>) {
+pub fn must_have_happened(least: &[(&str, u64)], counts: &Counts) {
     for (what, least) in least {
-        assert!(*least <= counts.get(what).copied().unwrap_or(0), "too few {what}: {counts:?}");
+        assert!(*least <= counts.get(*what).copied().unwrap_or(0), "too few {what}: {counts:?}");
     }
 }
 
@@ -142,7 +175,7 @@ macro_rules! simulation {
                 &self.trace
             }
 
-            fn counts(&self) -> &HashMap<&'static str, u64> {
+            fn counts(&self) -> &$crate::sim::runs::Counts {
                 &self.counts
             }
         }

@@ -183,7 +183,15 @@ impl Script {
         let (key, name) = (self.key(around), "GET");
         let may_lag = self.own_ladder || around.may_lag;
         let key_name = format!("k{}", key.1);
-        match around.below(8) {
+        match around.below(10) {
+            8 => {
+                // Where it is behind, it may be stale.
+                let what = What::Get { key, level: Level::Eventual, may_lag };
+                let level = around.any_of(&["sticky", "global", "linearizable"]);
+                let how = format!("PROXY ONCE LEVEL {level} WAIT 1 ELSE STALE DO GET");
+                self.say(&how, &[key_name], what);
+            }
+            9 => self.get_at_a_member(key, around),
             0 | 1 => {
                 let level = around.any_of(&["sticky", "linearizable", "global", "eventual"]);
                 let what = What::Get { key, level: Level::parse(level).unwrap(), may_lag };
@@ -198,6 +206,29 @@ impl Script {
             2 => self.say_as(name, &[key_name], self.get_of(key, may_lag), true),
             _ => self.say(name, &[key_name], self.get_of(key, may_lag)),
         }
+    }
+
+    /// Reads a few keys wherever that is, and then as its level says.
+    pub fn look_around(&mut self, around: &mut Around<'_>) {
+        for _ in 0..1 + around.below(3) {
+            let (key, may_lag) = (self.key(around), self.own_ladder || around.may_lag);
+            let words = [format!("k{}", key.1)];
+            let what = What::Get { key, level: Level::Eventual, may_lag };
+            self.say("PROXY ONCE LEVEL eventual DO GET", &words, what);
+            self.say("GET", &words, self.get_of(key, may_lag));
+        }
+    }
+
+    /// A read at one member as it is, or of what the master alone can tell.
+    fn get_at_a_member(&mut self, key: Key, around: &mut Around<'_>) {
+        let key_name = format!("k{}", key.1);
+        if around.below(3) == 0 {
+            let acks = AskedFor::Nothing;
+            return self.say("OBJECT IDLETIME", &[key_name], What::Other { acks });
+        }
+        let member = 1 + around.below(around.members);
+        let how = format!("PROXY ONCE AT n{member} DO GET");
+        self.say(&how, &[key_name], What::GetAt { key });
     }
 
     fn get_of(&self, key: Key, may_lag: bool) -> What {
@@ -356,8 +387,9 @@ impl Script {
 
     fn ask_for_acks(&mut self, around: &mut Around<'_>) {
         let ms = (1 + around.below(20)).to_string();
-        let (acks, args) = match around.below(5) {
+        let (acks, args) = match around.below(6) {
             0 | 1 => (AskedFor::Nothing, vec!["0".to_owned()]),
+            5 => (AskedFor::All, vec!["all".to_owned(), ms]),
             2 => (AskedFor::InSync, vec!["in-sync".to_owned(), ms]),
             _ => {
                 let replicas = 1 + around.below(around.members);

@@ -3,28 +3,30 @@
 
 use super::apart::serve_only;
 use super::clock::VirtualClock;
+use super::coverage;
 use super::errands::Errand;
 use super::finding::{Checker, Finding};
 use super::ledger::Ledger;
 use super::members;
 use super::peer::Peer;
-use super::runs::simulation;
+use super::runs::{Counts, simulation};
 use super::script::Around;
 use super::shell::Shell;
 use entourage::base::ids::SlotId;
 use entourage::base::limits::MAILBOX_BYTES_MAX;
 use entourage::base::position::{Offset, Position, ReplId};
 use entourage::base::random::Random;
+use entourage::base::reached::{Reached, note_reached_in};
 use entourage::base::time::Clock;
 use entourage::commands::{BlockOn, Job};
 use entourage::config::Config;
 use entourage::engine::Thresholds;
-use entourage::node::{MemberFlags, ReplicaSet};
-use entourage::replication::FollowerState;
+use entourage::node::ReplicaSet;
 use entourage::runtime::{clock, stream};
 use entourage::server::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
 use entourage::session::TokenSigner;
 use entourage::state::{Client, Message, ProcessInfo, ReadText, Server};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -38,18 +40,8 @@ const LADDERS: &[&str] = &[
 ];
 pub const CLIENTS: usize = 5;
 const WORKERS: usize = 2;
-/// Steps between two looks at what states everything is in.
-const STATES_EVERY: u64 = 64;
 /// Requests of one client that may wait for their replies.
 const ASKED_MAX: usize = 12;
-
-const MEMBER_STATES: &[(MemberFlags, &str)] = &[
-    (MemberFlags::PAUSED, "member: paused"),
-    (MemberFlags::DRAINED, "member: drained"),
-    (MemberFlags::QUARANTINED, "member: quarantined"),
-    (MemberFlags::UNSYNCED, "member: unsynced"),
-    (MemberFlags::REMOVED, "member: removed"),
-];
 
 /// Work that a connection has asked for and that has not ended.
 pub struct AtWork {
@@ -108,7 +100,9 @@ pub struct World {
     /// Clients that CLIENT UNBLOCK has ended a wait of.
     pub unblocked: HashSet<u64>,
     /// Replies of each kind that the tests want to have seen.
-    pub counts: HashMap<&'static str, u64>,
+    pub counts: Counts,
+    /// The same, as the product notes it.
+    pub reached: Reached,
     /// Where the stream starts.
     pub start: Offset,
     may_lag: bool,
@@ -135,10 +129,13 @@ impl World {
         serve_only();
         let clock = Arc::new(VirtualClock::new());
         clock::simulate(Some(clock.clone()));
+        let reached = Reached::default();
+        note_reached_in(Some(reached.clone()));
         let mut random = Random::new(seed);
         let replicas = 1 + random.below(3) as usize;
         let ladders = [(); 2].map(|()| LADDERS[random.below(LADDERS.len() as u64) as usize]);
-        let configs = ladders.map(|it| config(replicas, it));
+        let sticky_for = random.below(4) == 0;
+        let configs = ladders.map(|it| config(replicas, it, sticky_for));
         let thresholds = Thresholds::default();
         // Nothing may depend on where a stream starts.
         let start = Offset::new(random.bits() >> (1 + random.below(63)));
@@ -174,7 +171,8 @@ impl World {
             gone: HashSet::new(),
             flooded: HashSet::new(),
             unblocked: HashSet::new(),
-            counts: HashMap::new(),
+            counts: Counts::new(),
+            reached,
             may_lag: ladders.iter().any(|it| it.contains("error")),
             last_number: 0,
             scratches: (0..WORKERS).map(|it| WorkerScratch::new(it, seed + it as u64)).collect(),
@@ -205,8 +203,8 @@ impl World {
         self.findings.push(Finding { checker, what });
     }
 
-    pub fn count(&mut self, what: &'static str) {
-        *self.counts.entry(what).or_default() += 1;
+    pub fn count(&mut self, what: impl Into<Cow<'static, str>>) {
+        *self.counts.entry(what.into()).or_default() += 1;
     }
 
     /// One thing happens.
@@ -231,29 +229,7 @@ impl World {
         self.call_errands();
         self.look_for_sleepers();
         self.look_at_stream();
-        if self.steps % STATES_EVERY == 0 {
-            self.look_at_states();
-        }
-    }
-
-    /// Which states have been reached.
-    fn look_at_states(&mut self) {
-        let set = self.set().clone();
-        for member in set.members() {
-            for (flag, name) in MEMBER_STATES {
-                if member.is(*flag) {
-                    self.count(name);
-                }
-            }
-        }
-        for follower in set.followers(self.clock.mono_now()) {
-            self.count(match follower.state {
-                FollowerState::Handshake => "follower: handshake",
-                FollowerState::FullResync { .. } => "follower: full resync",
-                FollowerState::Online { .. } => "follower: online",
-                FollowerState::Disconnected { .. } => "follower: disconnected",
-            });
-        }
+        self.look_at_states();
     }
 
     /// How often another has become the master.
@@ -287,6 +263,18 @@ impl World {
             }
         }
         self.peers[at] = Some(peer);
+    }
+
+    /// Much has changed while they did nothing: clients come back, and look.
+    pub fn wake_up(&mut self) {
+        for at in 0..CLIENTS {
+            let Some(mut peer) = self.peers[at].take() else { continue };
+            if peer.script.asked.is_empty() {
+                peer.script.look_around(&mut self.around(&[]));
+                peer.send(usize::MAX);
+            }
+            self.peers[at] = Some(peer);
+        }
     }
 
     pub fn around<'a>(&'a mut self, clients: &'a [u64]) -> Around<'a> {
@@ -487,7 +475,9 @@ impl World {
     fn handle(&mut self, peer: &mut Peer, event: Event<'_>) {
         let before = self.before();
         peer.was_gone = self.gone.contains(&peer.id());
-        let was_free = !matches!(peer.shell.blocked_on(), Some(BlockOn::Free(_)));
+        let was_blocked = peer.shell.blocked_on();
+        let was_free = !matches!(was_blocked, Some(BlockOn::Free(_)));
+        let ending = was_blocked.map(|it| coverage::ending(it, &event));
         let server = self.server.clone();
         let (connection, actions) = (&mut peer.shell.connection, &mut peer.shell.actions);
         connection.caller.refresh(self.clock.mono_now());
@@ -499,7 +489,10 @@ impl World {
         let mut context =
             BatchContext::begin(scratch, &server.set, &member_list, clock, at, actions);
         connection.handle(event, &mut context);
-        let because = connection.caller.session.last.because;
+        let is_over = !connection.is_blocked()
+            || peer.shell.actions.iter().any(|it| matches!(it, Action::Block(..)));
+        ending.filter(|_| is_over).into_iter().for_each(|it| self.count(it));
+        let because = peer.shell.connection.caller.session.last.because;
         because.into_iter().for_each(|it| self.count(it.as_str()));
         self.judge(peer, &before);
         // It may be closed before what it wants is done.
@@ -582,10 +575,11 @@ impl World {
     }
 }
 
-fn config(replicas: usize, ladder: &str) -> Config {
+fn config(replicas: usize, ladder: &str, is_sticky: bool) -> Config {
+    let sticky_for = if is_sticky { "2ms" } else { "0s" };
     let text = format!(
         "[server]\nenable-debug-command = \"yes\"\n[set]\nreplicas = {replicas}\n\
-         [consistency]\non-lag = {ladder}\n"
+         [consistency]\non-lag = {ladder}\nsticky-for = \"{sticky_for}\"\n"
     );
     Config::parse("the simulation", &text).expect("it is sound")
 }

@@ -32,6 +32,7 @@ impl World {
             _ => {}
         }
         self.forget_links();
+        self.look_at_states();
     }
 
     fn a_master(&mut self) -> usize {

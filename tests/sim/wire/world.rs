@@ -1,8 +1,9 @@
 //! The sets, their links and the clients of one seed, step by step.
 
 use super::super::clock::VirtualClock;
+use super::super::coverage::{name_of_follower, name_of_link};
 use super::super::finding::{Checker, Finding};
-use super::super::runs::simulation;
+use super::super::runs::{Counts, simulation};
 use super::clients::Client;
 use super::ledger::Ledger;
 use super::link::Link;
@@ -13,10 +14,9 @@ use entourage::base::position::Offset;
 use entourage::base::random::Random;
 use entourage::base::remote_address::RemoteAddress;
 use entourage::base::time::{MonoUs, WallMs};
-use entourage::node::{RemoteMaster, ReplicaSet};
+use entourage::node::{LinkPhase, RemoteMaster, ReplicaSet};
 use entourage::replication::LinkFault;
 use entourage::runtime::clock;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ pub struct World {
     pub is_steady: bool,
     pub findings: Vec<Finding>,
     pub trace: Vec<String>,
-    pub counts: HashMap<&'static str, u64>,
+    pub counts: Counts,
 }
 
 simulation!(World);
@@ -85,7 +85,7 @@ impl World {
             is_steady,
             findings: Vec::new(),
             trace: Vec::new(),
-            counts: HashMap::new(),
+            counts: Counts::new(),
         };
         (1..SETS).for_each(|it| world.follow(it, 0));
         world
@@ -96,7 +96,7 @@ impl World {
     }
 
     pub fn count(&mut self, what: &'static str) {
-        *self.counts.entry(what).or_default() += 1;
+        *self.counts.entry(what.into()).or_default() += 1;
     }
 
     pub fn find(&mut self, checker: Checker, what: String) {
@@ -148,6 +148,11 @@ impl World {
         let Some(other) = self.nodes[one].follows else { return };
         if self.links.iter().any(|it| it.replica == one && it.at_replica.is_some()) {
             return;
+        }
+        if self.below(4) == 0 {
+            let remote = self.nodes[one].set.remote().expect("it follows somebody");
+            // It takes until it is tried again.
+            return self.nodes[one].set.enter_link_phase(&remote, LinkPhase::Connecting, self.now);
         }
         let marks = self.below(3) != 0;
         let Node { set, resumes, .. } = &self.nodes[one];
@@ -316,6 +321,17 @@ impl World {
 
     pub fn forget_links(&mut self) {
         self.links.retain(|it| !it.is_over());
+    }
+
+    /// Counts the states that followers and links are in.
+    pub fn look_at_states(&mut self) {
+        for at in 0..self.nodes.len() {
+            let set = &self.nodes[at].set;
+            let followers = set.followers(self.now).into_iter().map(|it| name_of_follower(it.state));
+            let link = set.remote().map(|it| name_of_link(it.status().phase));
+            let states: Vec<_> = followers.chain(link).collect();
+            states.into_iter().for_each(|it| self.count(it));
+        }
     }
 
     /// Everybody has everything, and has said so.
