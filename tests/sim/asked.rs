@@ -75,6 +75,10 @@ pub enum What {
     GetAt {
         key: Key,
     },
+    /// A read of what may have expired.
+    GetFleeting {
+        may_lag: bool,
+    },
     /// Data that is not checked key by key.
     Other {
         acks: AskedFor,

@@ -1,38 +1,48 @@
 //! Time as the simulation says.
 
 use entourage::base::time::{Clock, MonoUs, WallMs};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-const WALL_BEGINS: u64 = 1_700_000_000_000;
+/// Late enough to go back from.
+const WALL_BEGINS: u64 = 1_700_001_000_000;
 
-/// A clock that goes on when it is told to.
-pub struct VirtualClock(AtomicU64);
+/// A clock that goes on when it is told to. The wall's time may jump, too.
+pub struct VirtualClock {
+    us: AtomicU64,
+    jumped_ms: AtomicI64,
+}
 
 impl VirtualClock {
     pub fn new() -> VirtualClock {
-        VirtualClock(AtomicU64::new(1000))
+        VirtualClock { us: AtomicU64::new(1000), jumped_ms: AtomicI64::new(0) }
     }
 
     pub fn mono_now_us(&self) -> u64 {
-        self.0.load(Relaxed)
+        self.us.load(Relaxed)
     }
 
     pub fn advance(&self, us: u64) {
-        self.0.fetch_add(us, Relaxed);
+        self.us.fetch_add(us, Relaxed);
+    }
+
+    /// The time on the wall is put forward, or back.
+    pub fn jump_wall(&self, ms: i64) {
+        self.jumped_ms.fetch_add(ms, Relaxed);
     }
 
     /// Goes on to `at`, if that has not come yet.
     pub fn advance_to(&self, at: MonoUs) {
-        self.0.fetch_max(at.0, Relaxed);
+        self.us.fetch_max(at.0, Relaxed);
     }
 }
 
 impl Clock for VirtualClock {
     fn mono_ns(&self) -> u64 {
-        self.0.load(Relaxed) * 1000
+        self.us.load(Relaxed) * 1000
     }
 
     fn wall_now(&self) -> WallMs {
-        WallMs(WALL_BEGINS + self.0.load(Relaxed) / 1000)
+        let ms = WALL_BEGINS + self.us.load(Relaxed) / 1000;
+        WallMs(ms.saturating_add_signed(self.jumped_ms.load(Relaxed)))
     }
 }

@@ -123,5 +123,8 @@ pub fn must_be_reached(all: &[String], unreachable: &[(&str, &str)], counts: &Co
     let of_none: Vec<&str> = unreachable.iter().map(|it| it.0).filter(is_of_none).collect();
     assert!(missed.is_empty(), "never reached: {missed:#?}");
     assert!(stale.is_empty(), "reached, and said never to be: {stale:#?}");
-    assert!(of_none.is_empty(), "said never to be reached, and there is no such thing: {of_none:?}");
+    assert!(
+        of_none.is_empty(),
+        "said never to be reached, and there is no such thing: {of_none:?}"
+    );
 }

@@ -5,6 +5,7 @@ use super::members;
 use super::peer::Peer;
 use super::world::{CLIENTS, World};
 use entourage::base::time::Clock;
+use std::time::Duration;
 
 impl World {
     /// All orders end, every client takes its replies, and everything runs dry.
@@ -31,6 +32,10 @@ impl World {
                 self.call_errands();
                 self.end_errands();
                 self.look_for_sleepers();
+            }
+            if !self.followers.is_empty() {
+                self.set().clone().ask_wire_every(Duration::ZERO, self.clock.mono_now());
+                self.deliver_all();
             }
             let is_blocked = |it: &Peer| it.shell.connection.is_blocked();
             let is_over = self.jobs.is_empty() && self.is_alone();
@@ -81,6 +86,9 @@ impl World {
         if self.server.clients.count() != 0 || self.set().waits() != 0 {
             self.find(Checker::LeftBehind, "somebody is left when all have gone".to_owned());
         }
+        self.settle_links();
+        // To ask what they have moves the stream.
+        members::settle(&self.server.set.clone(), self.clock.mono_now());
         self.look_at_elements();
         self.count_reached();
         for what in members::differences(&self.server.set.clone(), self.start) {

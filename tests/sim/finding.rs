@@ -43,6 +43,10 @@ pub enum Checker {
     Flooded,
     /// Elements are handed out once, to who has waited longest, and none is lost.
     Popped,
+    /// Nothing is written without as many good replicas as the gate asks for.
+    Gate,
+    /// Nobody is shown what has expired.
+    Expired,
     /// Nothing panics but what is meant to.
     Panicked,
 }

@@ -9,7 +9,7 @@ use super::peer::{Peer, Watching, is_in_sight, place_at};
 use super::world::{Before, World};
 use entourage::base::time::Clock;
 use entourage::commands::BlockOn;
-use entourage::node::Member;
+use entourage::node::{Member, ReplicaSet};
 use entourage::route::Level;
 use std::sync::Arc;
 
@@ -36,6 +36,14 @@ impl World {
         if was_paused && !ended_pause && !done.is_empty() {
             let id = peer.id();
             self.find(Checker::Paused, format!("client {id} wrote while clients are paused"));
+        }
+        if let Some((min, _)) = self.gate
+            && !done.is_empty()
+            && !before.is_apart
+            && self.good_replicas().max(before.good) < min
+        {
+            let (id, good) = (peer.id(), before.good);
+            self.find(Checker::Gate, format!("client {id} wrote with {good} of {min}"));
         }
         let is_blocked = peer.shell.connection.is_blocked();
         let waiting = peer.script.asked.iter_mut().find(|it| it.has_reply);
@@ -80,7 +88,10 @@ impl World {
             return false;
         };
         self.tell(format!("client {id}: {:?} -> {}", asked.what, frame.told()));
-        if is_turned_away(frame) {
+        let is_poisoned = matches!(asked.what, What::Exec { .. })
+            && std::mem::take(&mut peer.is_poisoned)
+            && frame.is_error("EXECABORT");
+        if is_turned_away(frame) || is_poisoned {
             self.turned_away(peer, &asked, frame);
         } else if !self.fits(peer, &asked, frame, before) {
             self.find(Checker::Answers, format!("{} to {:?}", frame.told(), asked.what));
@@ -95,12 +106,21 @@ impl World {
     /// There is no room among those who wait for a thread for long work, or nobody to take the
     /// master's place: nothing has been done.
     fn turned_away(&mut self, peer: &mut Peer, asked: &Asked, frame: &Frame) {
-        self.count(if frame.is_error("MASTERDOWN") { "master down" } else { "turned away" });
+        let is_of_gate = self.gate.is_some() && is_refused_by_gate(frame);
+        self.count(match () {
+            () if frame.is_error("MASTERDOWN") => "master down",
+            () if is_of_gate => "refused by the gate",
+            () => "turned away",
+        });
         let is_done = match &asked.what {
             What::Set { number, .. } => self.ledger.place(*number) != 0,
             What::Exec { queued, .. } => {
                 peer.watching.clear();
                 queued.iter().filter_map(|it| self.place_of(it)).any(|it| it != 0)
+            }
+            What::Queued if is_of_gate => {
+                peer.is_poisoned = true;
+                false
             }
             // These are answered as they come, whatever there is to do.
             What::Ping | What::Echo { .. } | What::Multi | What::Queued | What::Quit => true,
@@ -129,6 +149,14 @@ impl World {
                     other => *may_lag && other.is_error("LAGGED"),
                 }
             }
+            What::GetFleeting { may_lag } => match frame {
+                Frame::Bulk(None) => true,
+                Frame::Bulk(Some(value)) => {
+                    self.fleeting_fits(number_of(value), before);
+                    true
+                }
+                other => *may_lag && other.is_error("LAGGED"),
+            },
             What::GetAt { key } => match frame {
                 Frame::Bulk(value) => {
                     let value = value.as_deref().unwrap_or_default();
@@ -208,7 +236,8 @@ impl World {
                 if frame.is_ok() {
                     peer.seen = peer.seen.max(*seen);
                 }
-                frame.is_ok() || frame.is_error("UNKNOWNHISTORY") || frame.is_error("LOSTWRITE")
+                // Whatever happens here cuts nothing off.
+                frame.is_ok() || frame.is_error("UNKNOWNHISTORY")
             }
             What::Share { group } => {
                 peer.group = group.clone();
@@ -244,8 +273,7 @@ impl World {
         if !is_confirmed && !frame.is_error("NOTDURABLE") {
             return false;
         }
-        let has = |world: &World, it: &Member| {
-            let set = &world.server.set;
+        let has = |world: &World, set: &ReplicaSet, it: &Member| {
             is_in_sight(set, it).then(|| place <= place_at(set, &world.ledger, it, key))
         };
         self.judge_acks(acks, is_confirmed, has);
@@ -257,8 +285,8 @@ impl World {
         match frame {
             Frame::Int(_) if acks == AskedFor::Nothing => {}
             Frame::Int(_) => {
-                let has = |world: &World, it: &Member| {
-                    peer.is_all_at(&world.server.set, &world.ledger, it)
+                let has = |world: &World, set: &ReplicaSet, it: &Member| {
+                    peer.is_all_at(set, &world.ledger, it)
                 };
                 self.judge_acks(acks, true, has);
             }
@@ -272,7 +300,7 @@ impl World {
         &mut self,
         acks: AskedFor,
         is_confirmed: bool,
-        has: impl Fn(&World, &Member) -> Option<bool>,
+        has: impl Fn(&World, &ReplicaSet, &Member) -> Option<bool>,
     ) {
         if acks == AskedFor::Nothing {
             if !is_confirmed {
@@ -281,10 +309,14 @@ impl World {
             return;
         }
         self.count(if is_confirmed { "confirmed" } else { "not durable" });
-        let replicas = self.replicas();
+        let is_of_number = matches!(acks, AskedFor::Replicas(_));
+        let replicas = self.hosted_replicas();
+        let replicas = if is_of_number && !self.counts_hosted() { Vec::new() } else { replicas };
         // A member that nobody can look at may have it, or not.
-        let have = replicas.iter().filter(|it| has(self, it) != Some(false)).count();
-        let has_it = |it: &&Arc<Member>| it.is_sound() && has(self, it) == Some(true);
+        let have = replicas.iter().filter(|it| has(self, self.set(), it) != Some(false)).count();
+        let followers = self.followers.heads().filter(|it| has(self, it.0, it.1) != Some(false));
+        let have = have + followers.count();
+        let has_it = |it: &&Arc<Member>| it.is_sound() && has(self, self.set(), it) == Some(true);
         let sound = replicas.iter().filter(has_it).count();
         let wanted = match acks {
             AskedFor::Replicas(count) => count,
@@ -299,7 +331,8 @@ impl World {
         }
     }
 
-    fn replicas(&self) -> Vec<Arc<Member>> {
+    /// The hosted replicas.
+    pub fn hosted_replicas(&self) -> Vec<Arc<Member>> {
         let (members, master) = (self.set().member_list(), self.set().master());
         members.iter().filter(|it| it.id != master).cloned().collect()
     }
@@ -391,8 +424,9 @@ impl World {
         // Who has elements is not looked at.
         let has_pushed = queued.iter().any(|it| matches!(it, Queued::Push));
         if has_written && (is_confirmed || (frame.is_error("NOTDURABLE") && !has_pushed)) {
-            let has =
-                |world: &World, it: &Member| peer.is_all_at(&world.server.set, &world.ledger, it);
+            let has = |world: &World, set: &ReplicaSet, it: &Member| {
+                peer.is_all_at(set, &world.ledger, it)
+            };
             self.judge_acks(acks, is_confirmed, has);
         }
         is_confirmed || (has_written && frame.is_error("NOTDURABLE"))
@@ -423,9 +457,14 @@ impl World {
     fn wait_fits(&mut self, peer: &Peer, frame: &Frame, wanted: usize) -> bool {
         let Frame::Int(count) = frame else { return frame.is_error("UNBLOCKED") };
         let (set, ledger) = (&self.server.set, &self.ledger);
-        let replicas = self.replicas();
+        let replicas = self.hosted_replicas();
         let has = |it: &&Arc<Member>| peer.is_all_at(set, ledger, it) != Some(false);
-        let have = replicas.iter().filter(has).count();
+        let hosted = if self.counts_hosted() { replicas.iter().filter(has).count() } else { 0 };
+        let of_links = self.followers_with_all_of(peer);
+        let have = hosted + of_links;
+        if of_links != 0 && *count != 0 {
+            self.count("waits that count replicas behind links");
+        }
         if have < *count as usize {
             let id = peer.id();
             self.find(Checker::WaitCount, format!("client {id} was told {count} of {have}"));
@@ -479,9 +518,14 @@ impl World {
     }
 }
 
+/// Whether a reply says that there are too few good replicas.
+fn is_refused_by_gate(frame: &Frame) -> bool {
+    matches!(frame, Frame::Error(text) if text.contains("NOREPLICAS"))
+}
+
 /// Whether a reply says that there is no room for what is long, or no master.
 fn is_turned_away(frame: &Frame) -> bool {
     let Frame::Error(text) = frame else { return false };
     let text = text.trim_start_matches("EXECABORT Transaction discarded because of: ");
-    ["LONGQUEUE", "MASTERDOWN"].iter().any(|it| text.starts_with(it))
+    ["LONGQUEUE", "MASTERDOWN", "NOREPLICAS"].iter().any(|it| text.starts_with(it))
 }

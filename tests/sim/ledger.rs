@@ -39,6 +39,8 @@ pub struct Ledger {
     db: usize,
     looked: Offset,
     decoder: Decoder,
+    /// When what this request has written expires.
+    pub deadlines: HashMap<u64, u64>,
     /// Lists and sorted sets that clients wait for.
     pub elements: Elements,
 }
@@ -52,6 +54,7 @@ impl Ledger {
             db: 0,
             looked: start,
             decoder: Decoder::new(Limits::of(AuthState::Known)),
+            deadlines: HashMap::new(),
             elements: Elements::default(),
         }
     }
@@ -78,6 +81,10 @@ impl Ledger {
     fn take(&mut self, words: &[String], now: u64, done: &mut Vec<Done>) {
         match words[0].as_str() {
             "SELECT" => self.db = words[1].parse().expect("a database"),
+            "SET" if words.get(3).is_some_and(|it| it == "PXAT") => {
+                let deadline = words[4].parse().expect("a time");
+                self.deadlines.insert(number_of(&words[2]), deadline);
+            }
             "SET" | "MSET" => {
                 for pair in words[1..].chunks(2) {
                     let Some(key) = pair[0].strip_prefix('k').and_then(|it| it.parse().ok()) else {

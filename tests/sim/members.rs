@@ -20,7 +20,7 @@ pub const BACKLOG_BYTES: usize = 64 << 20;
 const MEMBERS_MAX: usize = 5;
 /// From this on, and below 92, there are more failovers than anybody remembers.
 const FAILOVERS_FROM: u64 = 90;
-/// Nothing expires here, so every time is as good.
+/// Before anything has expired: digests hold all there is.
 const WALL: WallMs = WallMs(1_700_000_000_000);
 
 const FILE_INFO: FileInfo = FileInfo {
@@ -201,6 +201,18 @@ fn grow(set: &ReplicaSet, now: MonoUs) -> String {
         let _ = set.add_replica(now);
     }
     format!("{} members", set.member_list().len())
+}
+
+/// What has expired by this time is deleted.
+pub fn expire(set: &ReplicaSet, wall: WallMs, now: MonoUs) {
+    let (member_list, mut effects) = (set.member_list(), Effects::default());
+    let mut writing = set.write(&member_list);
+    if writing.member().is(MemberFlags::QUARANTINED) {
+        return;
+    }
+    let mut transaction = writing.begin(&mut effects, now);
+    transaction.expire_due(wall, 20);
+    transaction.commit();
 }
 
 /// One that is no use is taken out; its place is the next one's.

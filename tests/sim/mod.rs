@@ -9,6 +9,8 @@ mod asked;
 mod clock;
 mod coverage;
 mod finding;
+mod fleeting;
+mod followers;
 pub mod runs;
 // Of the program alone: the tests run seeds in their own way.
 #[cfg(not(test))]
@@ -25,6 +27,7 @@ mod poppers;
 mod script;
 mod shell;
 mod states;
+mod surprises;
 pub mod wire;
 #[cfg(test)]
 mod tests;

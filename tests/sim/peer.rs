@@ -42,6 +42,8 @@ pub struct Peer {
     pub pop_wait: Option<PopWait>,
     /// It has an element, and is not told of it yet.
     pub owes_element: bool,
+    /// A command of its transaction was refused.
+    pub is_poisoned: bool,
     /// It takes its replies.
     pub is_reading: bool,
 }
@@ -61,6 +63,7 @@ impl Peer {
             was_gone: false,
             pop_wait: None,
             owes_element: false,
+            is_poisoned: false,
             is_reading: true,
         }
     }

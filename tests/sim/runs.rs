@@ -84,7 +84,11 @@ pub fn run_steps<S: Simulation>(mut simulation: S, steps: impl IntoIterator<Item
 }
 
 /// Does the work for each of these, on all cores; `may_go_on` says whether to begin another.
-pub fn on_all_cores<T: Sync>(all: &[T], work: impl Fn(&T) + Sync, may_go_on: impl Fn() -> bool + Sync) {
+pub fn on_all_cores<T: Sync>(
+    all: &[T],
+    work: impl Fn(&T) + Sync,
+    may_go_on: impl Fn() -> bool + Sync,
+) {
     let next = AtomicUsize::new(0);
     let cores = thread::available_parallelism().map_or(1, |it| it.get());
     thread::scope(|scope| {

@@ -34,6 +34,8 @@ pub struct Around<'a> {
     pub clients: &'a [u64],
     /// How many members there are.
     pub members: usize,
+    /// How many replicas count, whatever happens, once everything has been delivered.
+    pub counted: usize,
     /// Tokens that have been handed out, with the last write their sessions had seen.
     pub tokens: &'a [(String, u64)],
     /// Reads may end with an error on lag.
@@ -125,6 +127,7 @@ impl Script {
             90 | 91 => self.say("PROXY TOKEN", &[], What::Token),
             92 | 93 => self.at_least(around),
             94 => self.select(around),
+            96 | 97 => self.fleeting(around),
             95 if around.below(2) == 0 => self.quit(),
             _ => self.other(around),
         }
@@ -295,7 +298,7 @@ impl Script {
     fn wait(&mut self, around: &mut Around<'_>) {
         let replicas = around.below(around.members + 1);
         // Without an end only for what comes in the end.
-        let is_endless = replicas < around.members && around.below(8) == 0;
+        let is_endless = replicas <= around.counted && around.below(8) == 0;
         let ms = if is_endless { 0 } else { 1 + around.below(30) };
         let args = [replicas.to_string(), ms.to_string()];
         self.say("WAIT", &args, What::Wait { replicas });
@@ -512,6 +515,18 @@ impl Script {
             _ => format!("DEL h{key} s{key} f{key} m{key}"),
         };
         self.say(&words, &[], What::Other { acks: self.acks });
+    }
+
+    /// A key that expires soon, or a look at one.
+    fn fleeting(&mut self, around: &mut Around<'_>) {
+        let name = format!("e{}", around.random.below(KEYS));
+        if around.below(2) == 0 {
+            let may_lag = self.own_ladder || around.may_lag;
+            return self.say("GET", &[name], What::GetFleeting { may_lag });
+        }
+        let (number, ms) = (around.number(), 1 + around.below(200));
+        let words = [name, number.to_string(), "PX".to_owned(), ms.to_string()];
+        self.say("SET", &words, What::Other { acks: self.acks });
     }
 
     fn quit(&mut self) {

@@ -142,6 +142,15 @@ impl Shell {
         }
     }
 
+    /// Waits that have begun since its task last did what it wants.
+    pub fn new_blocks(&self) -> Vec<BlockOn> {
+        let block = |it: &Action| match it {
+            Action::Block(_, on) => Some(*on),
+            _ => None,
+        };
+        self.actions.iter().filter_map(block).collect()
+    }
+
     /// What it waits for, while it does.
     pub fn blocked_on(&self) -> Option<BlockOn> {
         self.blocked_on.filter(|_| self.connection.is_blocked())

@@ -6,6 +6,7 @@ use super::clock::VirtualClock;
 use super::coverage;
 use super::errands::Errand;
 use super::finding::{Checker, Finding};
+use super::followers::Followers;
 use super::ledger::Ledger;
 use super::members;
 use super::peer::Peer;
@@ -13,7 +14,6 @@ use super::runs::{Counts, simulation};
 use super::script::Around;
 use super::shell::Shell;
 use entourage::base::ids::SlotId;
-use entourage::base::limits::MAILBOX_BYTES_MAX;
 use entourage::base::position::{Offset, Position, ReplId};
 use entourage::base::random::Random;
 use entourage::base::reached::{Reached, note_reached_in};
@@ -22,10 +22,11 @@ use entourage::commands::{BlockOn, Job};
 use entourage::config::Config;
 use entourage::engine::Thresholds;
 use entourage::node::ReplicaSet;
+use entourage::route::CountHosted;
 use entourage::runtime::{clock, stream};
 use entourage::server::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
 use entourage::session::TokenSigner;
-use entourage::state::{Client, Message, ProcessInfo, ReadText, Server};
+use entourage::state::{Client, ProcessInfo, ReadText, Server};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub struct Before {
     pub groups: BTreeMap<String, u64>,
     /// CLIENT PAUSE is in force.
     pub is_paused: bool,
+    /// See [`World::good_replicas`].
+    pub good: usize,
     /// What the others wait for, and whether they have been told something.
     pub others: Vec<(u64, Option<BlockOn>, bool)>,
 }
@@ -105,6 +108,10 @@ pub struct World {
     pub reached: Reached,
     /// Where the stream starts.
     pub start: Offset,
+    /// Replicas at the other ends of links.
+    pub followers: Followers,
+    /// What the gate asks for: good replicas, and how far behind in microseconds.
+    pub gate: Option<(usize, u64)>,
     may_lag: bool,
     last_number: u64,
     scratches: Vec<WorkerScratch>,
@@ -134,8 +141,16 @@ impl World {
         let mut random = Random::new(seed);
         let replicas = 1 + random.below(3) as usize;
         let ladders = [(); 2].map(|()| LADDERS[random.below(LADDERS.len() as u64) as usize]);
-        let sticky_for = random.below(4) == 0;
-        let configs = ladders.map(|it| config(replicas, it, sticky_for));
+        let links = [0, 0, 1, 2][random.below(4) as usize];
+        let (count_hosted, counted) = CountHosted::ALL[random.below(3) as usize];
+        let gate = (random.below(4) == 0).then(|| (1 + random.below(2), 1 + random.below(20)));
+        let sticky_for = if random.below(4) == 0 { 2 } else { 0 };
+        let (min, lag) = gate.unwrap_or((0, 1));
+        let rest = format!(
+            "min-replicas-to-write = {min}\nmin-replicas-max-lag = \"{lag}ms\"\n\
+             count-hosted = \"{counted}\"\n[consistency]\nsticky-for = \"{sticky_for}ms\"\n"
+        );
+        let configs = ladders.map(|it| config(replicas, it, &rest));
         let thresholds = Thresholds::default();
         // Nothing may depend on where a stream starts.
         let start = Offset::new(random.bits() >> (1 + random.below(63)));
@@ -144,6 +159,8 @@ impl World {
         let bytes_max = members::BACKLOG_BYTES;
         let set =
             ReplicaSet::starting_at(position, replicas, seed, thresholds, bytes_max, bytes_max);
+        set.count_hosted(count_hosted);
+        let followers = Followers::new(links, count_hosted, seed, &*clock);
         let turn = std::sync::atomic::AtomicUsize::new(0);
         let first = configs[0].clone();
         let source = move |_: ReadText<'_>| {
@@ -173,6 +190,8 @@ impl World {
             unblocked: HashSet::new(),
             counts: Counts::new(),
             reached,
+            followers,
+            gate: gate.map(|it| (it.0 as usize, it.1 * 1000)),
             may_lag: ladders.iter().any(|it| it.contains("error")),
             last_number: 0,
             scratches: (0..WORKERS).map(|it| WorkerScratch::new(it, seed + it as u64)).collect(),
@@ -218,7 +237,8 @@ impl World {
             66..73 => self.send_some(at),
             73..76 => self.read_or_not(at),
             76..91 => self.change_members(),
-            91..93 => self.jump(),
+            91 => self.jump(),
+            92 => self.change_the_wall(),
             93 => self.begin_job(),
             94 | 95 => self.go_on_apart(),
             96 | 97 => self.hang_up(at),
@@ -226,6 +246,7 @@ impl World {
             _ if self.below(20) == 0 => self.flood(at),
             _ => self.push(at),
         }
+        (0..2).for_each(|_| self.change_links());
         self.call_errands();
         self.look_for_sleepers();
         self.look_at_stream();
@@ -265,22 +286,11 @@ impl World {
         self.peers[at] = Some(peer);
     }
 
-    /// Much has changed while they did nothing: clients come back, and look.
-    pub fn wake_up(&mut self) {
-        for at in 0..CLIENTS {
-            let Some(mut peer) = self.peers[at].take() else { continue };
-            if peer.script.asked.is_empty() {
-                peer.script.look_around(&mut self.around(&[]));
-                peer.send(usize::MAX);
-            }
-            self.peers[at] = Some(peer);
-        }
-    }
-
     pub fn around<'a>(&'a mut self, clients: &'a [u64]) -> Around<'a> {
         let members = self.set().member_list().len();
+        let counted = self.followers.counted(members - 1);
         let World { random, last_number, tokens, may_lag, .. } = self;
-        Around { random, last_number, clients, members, tokens, may_lag: *may_lag }
+        Around { random, last_number, clients, members, counted, tokens, may_lag: *may_lag }
     }
 
     fn come_in(&mut self, at: usize) {
@@ -342,37 +352,6 @@ impl World {
         peer.shell.has_hung_up = true;
         let id = peer.id();
         self.tell(format!("client {id} hangs up"));
-    }
-
-    /// A wake-up for a wait that is over, or never was.
-    fn repeat_an_old_message(&mut self, at: usize) {
-        let Some(peer) = &self.peers[at] else { return };
-        let mailbox = &peer.shell.connection.caller.client.mailbox;
-        mailbox.post(Message::Woken(entourage::base::ids::BlockId(0)));
-    }
-
-    fn push(&mut self, at: usize) {
-        let Some(peer) = &self.peers[at] else { return };
-        let mailbox = &peer.shell.connection.caller.client.mailbox;
-        mailbox.post(Message::Push(bytes::Bytes::from_static(b">1\r\n+push\r\n")));
-    }
-
-    /// More is pushed than its mailbox holds, before the client's connection has its turn.
-    fn flood(&mut self, at: usize) {
-        // Whoever has gone may be found gone first.
-        let is_here = |it: &&Peer| !it.shell.has_hung_up;
-        let Some(peer) = self.peers[at].as_ref().filter(is_here) else { return };
-        let (id, is_blocked) = (peer.id(), peer.shell.connection.is_blocked());
-        let mailbox = &peer.shell.connection.caller.client.mailbox;
-        // Pages that nobody writes to take no memory.
-        let bytes = bytes::Bytes::from(vec![0; MAILBOX_BYTES_MAX / 2]);
-        (0..3).for_each(|_| mailbox.post(Message::Push(bytes.clone())));
-        self.flooded.insert(id);
-        self.tell(format!("client {id} is flooded"));
-        self.count("flooded");
-        if is_blocked {
-            self.count("flooded while it waits");
-        }
     }
 
     fn any_turn(&mut self) {
@@ -475,8 +454,9 @@ impl World {
     fn handle(&mut self, peer: &mut Peer, event: Event<'_>) {
         let before = self.before();
         peer.was_gone = self.gone.contains(&peer.id());
-        let was_blocked = peer.shell.blocked_on();
-        let was_free = !matches!(was_blocked, Some(BlockOn::Free(_)));
+        let was_free = !matches!(peer.shell.blocked_on(), Some(BlockOn::Free(_)));
+        let blocks = peer.shell.new_blocks();
+        let was_blocked = blocks.last().copied().or(peer.shell.blocked_on());
         let ending = was_blocked.map(|it| coverage::ending(it, &event));
         let server = self.server.clone();
         let (connection, actions) = (&mut peer.shell.connection, &mut peer.shell.actions);
@@ -489,8 +469,7 @@ impl World {
         let mut context =
             BatchContext::begin(scratch, &server.set, &member_list, clock, at, actions);
         connection.handle(event, &mut context);
-        let is_over = !connection.is_blocked()
-            || peer.shell.actions.iter().any(|it| matches!(it, Action::Block(..)));
+        let is_over = !connection.is_blocked() || peer.shell.new_blocks().len() != blocks.len();
         ending.filter(|_| is_over).into_iter().for_each(|it| self.count(it));
         let because = peer.shell.connection.caller.session.last.because;
         because.into_iter().for_each(|it| self.count(it.as_str()));
@@ -517,6 +496,7 @@ impl World {
             at: now,
             replid: self.set().history().replid,
             groups: self.groups.clone(),
+            good: self.good_replicas(),
             is_paused: self.pause.is_some_and(|it| now < it.1),
             others: {
                 let away = self.away().map(|it| (it, None, false));
@@ -575,11 +555,10 @@ impl World {
     }
 }
 
-fn config(replicas: usize, ladder: &str, is_sticky: bool) -> Config {
-    let sticky_for = if is_sticky { "2ms" } else { "0s" };
+fn config(replicas: usize, ladder: &str, rest: &str) -> Config {
     let text = format!(
         "[server]\nenable-debug-command = \"yes\"\n[set]\nreplicas = {replicas}\n\
-         [consistency]\non-lag = {ladder}\nsticky-for = \"{sticky_for}\"\n"
+         {rest}on-lag = {ladder}\n"
     );
     Config::parse("the simulation", &text).expect("it is sound")
 }

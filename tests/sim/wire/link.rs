@@ -53,6 +53,11 @@ impl Link {
         self.at_replica.as_ref().is_some_and(ReplicaEnd::has_stream)
     }
 
+    /// Whether the master sends it the stream.
+    pub fn serves_stream(&self) -> bool {
+        self.at_master.as_ref().is_some_and(MasterEnd::serves_stream)
+    }
+
     /// How many bytes are on their way, up and down.
     pub fn under_way(&self) -> (usize, usize) {
         (self.up.len(), self.down.len())

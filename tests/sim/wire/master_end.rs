@@ -75,6 +75,11 @@ impl MasterEnd {
         }
     }
 
+    /// Whether the replica is sent the stream.
+    pub fn serves_stream(&self) -> bool {
+        matches!(self.stage, Stage::Stream(_))
+    }
+
     /// The link has ended: the replica is no follower any more.
     pub fn leave(self, set: &ReplicaSet) {
         let MasterEnd { stage, id, .. } = self;

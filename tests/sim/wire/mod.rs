@@ -7,10 +7,10 @@
 //! replays one seed and prints what happened.
 
 mod pipe;
-mod replica_set;
-mod master_end;
-mod replica_end;
-mod link;
+pub mod replica_set;
+pub mod master_end;
+pub mod replica_end;
+pub mod link;
 mod ledger;
 mod clients;
 pub mod world;

@@ -92,12 +92,11 @@ fn first_seed_that_finds(fault: Planted, checkers: &[Checker]) -> Option<(u64, F
 #[test]
 fn every_planted_fault_of_the_wire_is_found() {
     let missed = Mutex::new(Vec::new());
-    let look_for = |(fault, checkers): &(Planted, &[Checker])| {
-        match first_seed_that_finds(*fault, checkers) {
+    let look_for =
+        |(fault, checkers): &(Planted, &[Checker])| match first_seed_that_finds(*fault, checkers) {
             Some((seed, finding)) => println!("{fault:?}: seed {seed}, {finding:?}"),
             None => missed.lock().expect("nobody panics").push(*fault),
-        }
-    };
+        };
     on_all_cores(PLANTED, look_for, || true);
     let missed = missed.into_inner().expect("nobody panics");
     assert!(missed.is_empty(), "not found: {missed:?}");

@@ -327,7 +327,8 @@ impl World {
     pub fn look_at_states(&mut self) {
         for at in 0..self.nodes.len() {
             let set = &self.nodes[at].set;
-            let followers = set.followers(self.now).into_iter().map(|it| name_of_follower(it.state));
+            let followers =
+                set.followers(self.now).into_iter().map(|it| name_of_follower(it.state));
             let link = set.remote().map(|it| name_of_link(it.status().phase));
             let states: Vec<_> = followers.chain(link).collect();
             states.into_iter().for_each(|it| self.count(it));
