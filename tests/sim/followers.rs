@@ -70,9 +70,9 @@ impl Followers {
         }
     }
 
-    /// Those whose link the master still serves with the stream.
-    pub fn served(&self) -> usize {
-        let is_served = |it: &&Follower| it.link.as_ref().is_some_and(Link::serves_stream);
+    /// Those that count as replicas of this set.
+    pub fn online(&self, set: &ReplicaSet) -> usize {
+        let is_served = |it: &&Follower| it.link.as_ref().is_some_and(|it| it.is_online(set));
         self.all.iter().filter(is_served).count()
     }
 
@@ -144,8 +144,8 @@ impl World {
         let Follower { set: own, link: Some(link), resumes } = &mut self.followers.all[at] else {
             return false;
         };
-        let was_served = link.serves_stream();
-        if which == 0 && !was_served && !is_alone {
+        let was_online = link.is_online(&set);
+        if which == 0 && !link.serves_stream() && !is_alone {
             // What serves a link before it has the stream waits for whoever works long.
             return false;
         }
@@ -170,11 +170,11 @@ impl World {
             }
         };
         *resumes |= events.contains(&Event::Replaced);
-        let is_served = link.serves_stream();
+        let is_online = link.is_online(&set);
         if link.is_over() {
             self.followers.all[at].link = None;
         }
-        if is_served && !was_served {
+        if is_online && !was_online {
             self.followers.synced_in = Some(set.history().replid);
             self.count("links served");
         }
@@ -249,6 +249,6 @@ impl World {
         } else {
             0
         };
-        hosted + self.followers.served()
+        hosted + self.followers.online(self.set())
     }
 }

@@ -58,6 +58,11 @@ impl Link {
         self.at_master.as_ref().is_some_and(MasterEnd::serves_stream)
     }
 
+    /// Whether the replica counts as one of this master's.
+    pub fn is_online(&self, set: &ReplicaSet) -> bool {
+        self.at_master.as_ref().is_some_and(|it| it.is_online(set))
+    }
+
     /// How many bytes are on their way, up and down.
     pub fn under_way(&self) -> (usize, usize) {
         (self.up.len(), self.down.len())

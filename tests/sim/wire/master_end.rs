@@ -80,6 +80,12 @@ impl MasterEnd {
         matches!(self.stage, Stage::Stream(_))
     }
 
+    /// Whether the replica counts as one that the stream is sent to.
+    pub fn is_online(&self, set: &ReplicaSet) -> bool {
+        let is_online = |it| matches!(set.follower_state(it), FollowerState::Online { .. });
+        self.id.is_some_and(is_online)
+    }
+
     /// The link has ended: the replica is no follower any more.
     pub fn leave(self, set: &ReplicaSet) {
         let MasterEnd { stage, id, .. } = self;
