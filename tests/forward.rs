@@ -437,6 +437,10 @@ fn write_without_a_link(node: &Server, keys: &str) -> Vec<Wire> {
     writers.collect()
 }
 
+fn is_of_master(last: &support::Value) -> bool {
+    format!("{last}").contains("remote")
+}
+
 /// What the master tells before its first snapshot has come is of a history that nobody here knows.
 #[test]
 fn a_node_that_has_nothing_yet_reads_its_own_writes() {
@@ -453,7 +457,11 @@ fn a_node_that_has_nothing_yet_reads_its_own_writes() {
     allow_snapshots(&master);
     until("the link", || is_up(&mut wire).then_some(()));
     for (number, writer) in first.iter_mut().enumerate() {
-        assert_eq!(writer.ask(&format!("GET first{number}")).string(), "19", "nothing was lost");
+        for _ in 0..3 {
+            let read = format!("GET first{number}");
+            assert_eq!(writer.ask(&read).string(), "19", "nothing was lost");
+        }
+        assert!(!is_of_master(&writer.ask("PROXY LAST")), "reads have come here");
     }
 
     // The next master has another history, and nothing of this one.
@@ -462,6 +470,15 @@ fn a_node_that_has_nothing_yet_reads_its_own_writes() {
     until("the next master", || (wire.ask("SET other 1").string() == "OK").then_some(()));
     assert_eq!(wire.ask("GET other").string(), "1");
     write_without_a_link(&node, "second");
+    // What members here show raises no floor above what the master has told.
+    let mut reader = node.dial();
+    ok(&mut reader, "SET fourth 1");
+    assert!(reader.ask("PROXY ONCE LEVEL eventual DO GET fourth").is_nil());
+    assert_eq!(reader.ask("GET fourth").string(), "1");
+    let token = reader.ask("PROXY TOKEN").string();
+    ok(&mut reader, "PROXY CONSISTENCY sticky");
+    ok(&mut reader, &format!("PROXY ATLEAST {token}"));
+    assert_eq!(reader.ask("GET fourth").string(), "1");
     for (number, writer) in first.iter_mut().enumerate().skip(1) {
         ok(writer, &format!("SET third{number} x"));
         assert_eq!(writer.ask(&format!("GET third{number}")).string(), "x");

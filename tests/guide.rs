@@ -134,7 +134,7 @@ fn every_program_runs_to_its_end() {
 }
 
 /// What does not fit is told elsewhere in the guide.
-const README_LINES_MAX: usize = 150;
+const README_LINES_MAX: usize = 180;
 
 #[test]
 fn the_readme_is_short() {

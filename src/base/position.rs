@@ -211,6 +211,13 @@ impl ReplicationHistory {
         self.followed(new, &[], None)
     }
 
+    /// This history, of which is known that it shares nothing with that one.
+    pub fn lacking(&self, replid: ReplId) -> ReplicationHistory {
+        let known = self.past.iter().copied().take(HISTORIES_MAX - 1);
+        let past = known.chain([Position { replid, offset: Offset::ZERO }]).collect();
+        ReplicationHistory { past, ..self.clone() }
+    }
+
     /// The history after a promotion at `at`: a new history that shares the old ones up to there.
     pub fn promoted(&self, new: ReplId, at: Offset) -> ReplicationHistory {
         let old = Position { replid: self.replid, offset: at };

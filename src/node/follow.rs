@@ -8,7 +8,7 @@ use super::member_state::{Hold, MemberFlags};
 use super::remote_master::{LinkPhase, RemoteMaster};
 use super::replica_set::ReplicaSet;
 use super::told::Told;
-use crate::base::position::{Offset, Position, ReplId};
+use crate::base::position::{Coverage, Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::engine::Engine;
 use crate::route::Floor;
@@ -65,10 +65,15 @@ impl ReplicaSet {
         self.told.floor(&self.history())
     }
 
+    /// Where the remote master's stream stood when it last told, in whatever history.
+    pub fn told(&self) -> Option<Position> {
+        self.told.position()
+    }
+
     /// The master has told where its stream stands. Answers the place.
     pub fn was_told(&self, told: Told) -> Position {
         let at = told.position(&self.history());
-        self.told.raise(at, told.by.connection);
+        self.told.raise(at, told.by.number);
         at
     }
 
@@ -105,7 +110,13 @@ impl ReplicaSet {
         let Some(remote) = self.remote() else { return false };
         self.change_remote(None, |set| {
             let mut log = set.log.lock();
-            let history = log.history().promoted(new_replid(), log.head());
+            let mut history = log.history().promoted(new_replid(), log.head());
+            // What has not come is lost, and those who have written it are told.
+            if let Some(told) = set.told()
+                && history.cover(told) == Coverage::Foreign
+            {
+                history = history.lacking(told.replid);
+            }
             log.begin_history(history.clone());
             set.install_master(set.master(), history);
             set.begin_wire_history();
@@ -123,8 +134,8 @@ impl ReplicaSet {
         let guard = self.write_long(&member_list);
         self.is_following.store(remote.is_some(), Release);
         *self.remote.write() = remote;
-        self.told.forget();
         also(self);
+        self.told.forget();
         self.announce();
         drop(guard);
         self.wake_waiters();

@@ -11,8 +11,8 @@ use parking_lot::Mutex;
 /// Whom a connection to the master has found there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FoundMaster {
-    /// Number of the connection: later ones have higher numbers.
-    pub connection: u64,
+    /// What was found later has a higher number.
+    pub number: u64,
     /// The master's history; `None` when it does not tell.
     pub replid: Option<ReplId>,
 }
@@ -38,18 +38,18 @@ impl Told {
 pub struct ToldFloor(Mutex<Option<(Position, u64)>>);
 
 impl ToldFloor {
-    /// It has told `at` over this connection. Of two histories that which a later connection has
-    /// found is the newer one.
-    pub fn raise(&self, at: Position, connection: u64) {
+    /// It has told `at`, by the finding of this number. Of two histories that which was found later
+    /// is the newer one.
+    pub fn raise(&self, at: Position, number: u64) {
         let mut told = self.0.lock();
-        let is_news = match *told {
-            None => true,
-            Some((last, _)) if last.replid == at.replid => last.offset < at.offset,
-            Some((_, by)) => by < connection,
+        *told = match *told {
+            Some((last, by)) if last.replid == at.replid => {
+                let offset = last.offset.max(at.offset);
+                Some((Position { offset, ..at }, by.max(number)))
+            }
+            Some((_, by)) if number < by => return,
+            _ => Some((at, number)),
         };
-        if is_news {
-            *told = Some((at, connection));
-        }
     }
 
     /// The floor of whoever wants to see what anybody here was told. What a failover has cut off
@@ -62,6 +62,11 @@ impl ToldFloor {
             Some(Coverage::Foreign) => Floor::Foreign,
             None => Floor::NONE,
         }
+    }
+
+    /// The place itself, in whatever history.
+    pub fn position(&self) -> Option<Position> {
+        self.0.lock().map(|it| it.0)
     }
 
     /// The set follows another master, or none: what the one before has told is no promise of it.

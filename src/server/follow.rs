@@ -283,11 +283,7 @@ impl Follower {
                 if let Some(count) = next.transpose()? {
                     left.extend_from_slice(&connected.buffer[..count]);
                 }
-                let told = match self.server.set.resume_from() {
-                    (Some(_), _) => MasterConnection::info_once(&self.server).await,
-                    // Nobody has seen anything here that could be lost.
-                    (None, _) => None,
-                };
+                let told = MasterConnection::info_once(&self.server).await;
                 self.tell_dropped(told.as_ref());
                 let past = MasterInfo::past_of(told.as_ref(), at.replid)?;
                 let db = self.put_in_place(loading.loader, at, past).await?;

@@ -132,6 +132,7 @@ async fn receive_all(connection: &MasterConnection, sent: &Mutex<VecDeque<Sent>>
         let Some(batch) = sent.front_mut() else { return Fault::Unasked };
         match batch.take(&reply) {
             Ok(Took::More) => {}
+            Ok(Took::Untold) => drop(sent.pop_front()),
             Ok(Took::Last(master)) => {
                 *connection.master.lock() = master;
                 sent.pop_front();

@@ -78,7 +78,9 @@ async fn exchange(
         Ok::<_, Fault>(())
     };
     let done = done.await;
-    if let Err(fault) = &done {
+    if let Err(fault) = &done
+        && !sent.is_answered()
+    {
         log::warn!("event=forward-lost runs=1 why={fault}");
         sent.fail(&codes::FORWARD_LOST.to_string());
     }

@@ -66,11 +66,11 @@ pub async fn wait_for_keys(
         }
     };
     match ended {
-        Ok(Ok(())) => {}
-        Ok(Err(fault)) => {
+        Ok(Err(fault)) if !sent.is_answered() => {
             log::warn!("event=forward-lost runs=1 why={fault}");
             sent.fail(&codes::FORWARD_LOST.to_string());
         }
+        Ok(_) => {}
         // The connection ends here, and what waits there with it.
         Err(how) => return JobReply { reply: Ok(told(how, protocol)), wrote: None },
     }

@@ -1,9 +1,10 @@
 //! A connection to the remote master, of which we are the client.
 
 use super::master_info::{INFO, MasterInfo};
-use super::question::Question;
+use super::question::{Question, found};
 use crate::node::{FoundMaster, ReplicaSet};
 use crate::resp::{Protocol, ReplyScanner, encode_command};
+use crate::route::Floor;
 use crate::runtime::link::{Exchange, Link};
 use crate::runtime::tasks;
 use crate::state::Server;
@@ -94,14 +95,17 @@ impl MasterConnection {
     }
 
     /// How to ask where the master's stream stands: who is of the history that the link follows has
-    /// no other before the link has ended.
+    /// no other before the link has ended. What was told of a history that does not come is asked
+    /// again, so that it is not taken for the newest for ever.
     pub fn question(&self, set: &ReplicaSet) -> Question {
         let master = *self.master.lock();
-        let is_linked = || set.remote().is_some_and(|it| it.is_connected());
+        // Behind a server that follows another the link says nothing of the master.
+        let is_linked = || set.remote().is_some_and(|it| it.is_connected() && it.above() == 0);
+        let is_known = |replid| {
+            replid == set.history().replid && is_linked() && set.told_floor() != Floor::Foreign
+        };
         match master.replid {
-            Some(replid) if replid != set.history().replid || !is_linked() => {
-                Question::Info { connection: master.connection }
-            }
+            Some(replid) if !is_known(replid) => Question::Info,
             _ => Question::Role(master),
         }
     }
@@ -171,8 +175,7 @@ async fn open_at(
     port: u16,
 ) -> Result<(MasterConnection, Vec<u8>), Fault> {
     let link = Link::connect(host, port).await?;
-    let master = FoundMaster { connection: server.forwarding.next_number(), replid: None };
-    let connection = MasterConnection { link, master: Mutex::new(master) };
+    let connection = MasterConnection { link, master: Mutex::new(found(None)) };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();
     if let Some((user, password)) = settings.set.follow.login() {
@@ -197,7 +200,7 @@ async fn open_at(
     }
     // Who may not ask for that is not refused for it.
     let info = MasterInfo::read(&replies.next(&connection).await?);
-    connection.master.lock().replid = info.map(|it| it.at.replid);
+    *connection.master.lock() = found(info.map(|it| it.at.replid));
     Ok((connection, role))
 }
 

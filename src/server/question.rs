@@ -1,9 +1,10 @@
 //! How the remote master is asked where its stream stands.
 
 use super::master_info::{INFO, MasterInfo};
-use crate::base::position::Offset;
+use crate::base::position::{Offset, ReplId};
 use crate::node::{FoundMaster, Told};
 use crate::resp::encode_command;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How to ask where the master's stream stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,10 +12,13 @@ pub enum Question {
     /// ROLE: this master's history is known.
     Role(FoundMaster),
     /// INFO, which names the history, too: it may be another by now.
-    Info {
-        /// Number of the connection.
-        connection: u64,
-    },
+    Info,
+}
+
+/// What a connection has found now.
+pub fn found(replid: Option<ReplId>) -> FoundMaster {
+    static FOUND: AtomicU64 = AtomicU64::new(0);
+    FoundMaster { number: FOUND.fetch_add(1, Relaxed), replid }
 }
 
 impl Question {
@@ -22,7 +26,7 @@ impl Question {
     pub fn encode(self, bytes: &mut Vec<u8>) {
         match self {
             Question::Role(_) => encode_command(bytes, [&b"ROLE"[..]].into_iter()),
-            Question::Info { .. } => encode_command(bytes, INFO.into_iter()),
+            Question::Info => encode_command(bytes, INFO.into_iter()),
         }
     }
 
@@ -30,10 +34,9 @@ impl Question {
     pub fn answer(self, reply: &[u8]) -> Option<Told> {
         match self {
             Question::Role(by) => Some(Told { offset: role_offset(reply)?, by }),
-            Question::Info { connection } => {
+            Question::Info => {
                 let info = MasterInfo::read(reply).filter(|it| it.is_master)?;
-                let by = FoundMaster { connection, replid: Some(info.at.replid) };
-                Some(Told { offset: info.at.offset, by })
+                Some(Told { offset: info.at.offset, by: found(Some(info.at.replid)) })
             }
         }
     }
@@ -50,17 +53,16 @@ fn role_offset(reply: &[u8]) -> Option<Offset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::position::ReplId;
 
     #[test]
     fn info_names_the_history_of_a_master() {
         let replid = ReplId::new([7; 20]);
         let told =
             format!("$9\r\nrole:master\r\nmaster_replid:{replid}\r\nmaster_repl_offset:50\r\n");
-        let by = FoundMaster { connection: 9, replid: Some(replid) };
-        let question = Question::Info { connection: 9 };
-        let told_by = Told { offset: Offset::new(50), by };
-        assert_eq!(question.answer(told.as_bytes()), Some(told_by));
+        let question = Question::Info;
+        let [one, two] = [(); 2].map(|()| question.answer(told.as_bytes()).unwrap());
+        assert_eq!((one.offset, one.by.replid), (Offset::new(50), Some(replid)));
+        assert!(one.by.number < two.by.number);
         assert_eq!(question.answer(told.replace("master\r", "slave\r").as_bytes()), None);
         assert_eq!(question.answer(b"-NOPERM\r\n"), None);
     }

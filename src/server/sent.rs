@@ -25,6 +25,8 @@ pub enum Took {
     More,
     /// The last: this master has told where its stream stands.
     Last(FoundMaster),
+    /// The last: the master has not told.
+    Untold,
 }
 
 /// Requests that were sent together.
@@ -62,6 +64,11 @@ impl Sent {
     pub fn take(&mut self, reply: &[u8]) -> Result<Took, Fault> {
         match self.steps.pop_front() {
             Some(Step::Of(of)) => self.waiting[of].0.take(reply),
+            // A server that is busy with a script, or must not be asked.
+            Some(Step::End(_)) if reply.starts_with(b"-") => {
+                self.finish(None);
+                return Ok(Took::Untold);
+            }
             Some(Step::End(question)) => {
                 let told = question.answer(reply);
                 self.finish(told.map(Wrote::There));
@@ -70,6 +77,11 @@ impl Sent {
             Some(Step::Selected) | None => {}
         }
         Ok(Took::More)
+    }
+
+    /// Whether nobody waits any more.
+    pub fn is_answered(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     fn finish(&mut self, wrote: Option<Wrote>) {
@@ -98,7 +110,7 @@ mod tests {
     use crate::state::{Awaited, Forwarded};
     use futures::channel::oneshot::channel;
 
-    const MASTER: FoundMaster = FoundMaster { connection: 3, replid: None };
+    const MASTER: FoundMaster = FoundMaster { number: 3, replid: None };
 
     fn queued(
         db: usize,
@@ -168,12 +180,12 @@ mod tests {
         let (one, mut answered) = queued(0, vec![Awaited::Last(1)]);
         let (mut batch, mut bytes) = (Sent::default(), Vec::new());
         batch.add(one, &mut Some(0), &mut bytes);
-        batch.close(Question::Info { connection: 9 }, &mut bytes);
+        batch.close(Question::Info, &mut bytes);
         batch.take(b"+OK\r\n").unwrap();
         let told =
             format!("$9\r\nrole:master\r\nmaster_replid:{replid}\r\nmaster_repl_offset:50\r\n");
-        let by = FoundMaster { connection: 9, replid: Some(replid) };
-        assert!(matches!(batch.take(told.as_bytes()), Ok(Took::Last(it)) if it == by));
+        let Ok(Took::Last(by)) = batch.take(told.as_bytes()) else { panic!("no end") };
+        assert_eq!(by.replid, Some(replid));
         let wrote = Some(Wrote::There(Told { offset: Offset::new(50), by }));
         assert_eq!(answered.try_recv().unwrap().unwrap().wrote, wrote);
     }

@@ -20,7 +20,7 @@ pub use watches::{Watch, Watches};
 
 use crate::base::ids::CommandId;
 use crate::base::planted::{Planted, is_planted};
-use crate::base::position::{Coverage, Offset, Position, ReplicationHistory};
+use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
 use crate::base::time::MonoUs;
 use crate::replication::ReplicaHello;
 use crate::resp::OwnedRequest;
@@ -94,6 +94,8 @@ pub struct Session {
     pub scope: Option<StickyScope>,
     /// Where its last write ended; what WAIT waits for.
     pub last_write: Offset,
+    /// The history in which that is, where it is not the one of the set here.
+    pub wrote_in: Option<ReplId>,
     /// What a failover has cut off, until the client has been told.
     pub lost: Option<Lost>,
     /// What it had seen before its floor became one of a history that is not known here yet.
@@ -138,6 +140,7 @@ impl Session {
     pub fn carry_over(&mut self, history: &ReplicationHistory) {
         let Some(floor) = self.floor else { return };
         self.settle_before(floor, history);
+        self.settle_last_write(history);
         let offset = match history.cover(floor) {
             Coverage::To(offset) => offset,
             Coverage::Lost(_) if is_planted(Planted::FloorKept) => floor.offset,
@@ -152,6 +155,17 @@ impl Session {
             Coverage::Foreign => return,
         };
         self.floor = Some(Position { replid: history.replid, offset });
+    }
+
+    /// Once the history of its last write is known, so is how much of that is there.
+    fn settle_last_write(&mut self, history: &ReplicationHistory) {
+        let Some(replid) = self.wrote_in else { return };
+        let kept = match history.cover(Position { replid, offset: self.last_write }) {
+            Coverage::To(offset) | Coverage::Lost(offset) => offset,
+            Coverage::Foreign => return,
+        };
+        self.last_write = self.last_write.min(kept);
+        self.wrote_in = None;
     }
 
     /// Once the history of its floor is known, so is what that has cut off.
@@ -208,8 +222,16 @@ impl Session {
         }
         self.settle_before(at, history);
         match wrote_at {
-            Some(now) => self.wrote(at, now),
-            None => self.saw_all(at),
+            Some(now) => {
+                self.wrote(at, now);
+                self.wrote_in = (at.replid != history.replid).then_some(at.replid);
+            }
+            None => {
+                // What it has written stands in the history of its floor until now.
+                let last = self.floor.filter(|_| self.last_write != Offset::ZERO);
+                self.wrote_in = self.wrote_in.or(last.map(|it| it.replid));
+                self.saw_all(at);
+            }
         }
         if let Some(shared) = &self.shared {
             shared.raise_to_all(at, self.id);
@@ -221,6 +243,7 @@ impl Session {
     pub fn wrote(&mut self, end: Position, at: MonoUs) {
         self.saw_all(end);
         self.last_write = end.offset;
+        self.wrote_in = None;
         self.last_write_at = Some(at);
     }
 
@@ -253,19 +276,16 @@ impl Session {
         true
     }
 
-    /// The same where the two cannot be compared, in a set that follows a remote master: one of
-    /// them is of a history that has not come here yet, and both go there.
-    pub fn share_ahead(&mut self, history: &ReplicationHistory) {
+    /// As [`Session::share`] where the two cannot be compared, in a set that follows a remote
+    /// master, which has told last that its stream stands at `told`: a floor of that history is the
+    /// newer one, and one of a history that nobody has heard of since goes up to there.
+    pub fn share_told(&mut self, history: &ReplicationHistory, told: Position) {
         let Some(shared) = &self.shared else { return };
-        let is_ahead = |it: &Position| history.cover(*it) == Coverage::Foreign;
-        let theirs = shared.raised().to.filter(is_ahead);
-        match (self.floor.filter(is_ahead), theirs) {
-            (Some(own), theirs) if theirs.is_none_or(|it| it.replid != own.replid) => {
-                shared.raise_to_all(own, self.id);
-            }
-            (_, Some(theirs)) => self.was_told(theirs, history, None),
-            (_, None) => {}
-        }
+        let is_newest = |it: &Position| it.replid == told.replid;
+        let offsets = [self.floor, shared.raised().to].map(|it| it.filter(is_newest));
+        let offset = offsets.into_iter().flatten().map(|it| it.offset).max();
+        let at = Position { offset: offset.unwrap_or(told.offset), ..told };
+        self.was_told(at, history, None);
     }
 
     /// Raises both to the end of the stream, which is behind every floor there can be.

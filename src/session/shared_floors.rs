@@ -125,11 +125,17 @@ impl Kept {
     /// What those who have left had seen, in the history of today.
     fn left(&self, history: &ReplicationHistory, head: Position) -> Option<Position> {
         let today = |it: &Position| match history.cover(*it) {
-            Coverage::To(offset) | Coverage::Lost(offset) => offset,
-            Coverage::Foreign => head.offset,
+            Coverage::To(offset) | Coverage::Lost(offset) => Some(offset),
+            Coverage::Foreign => None,
         };
-        let offset = self.left.iter().map(today).max()?;
-        Some(Position { replid: history.replid, offset })
+        let offsets: Option<Vec<_>> = self.left.iter().map(today).collect();
+        match offsets {
+            Some(offsets) => {
+                let offset = offsets.into_iter().max()?;
+                Some(Position { replid: history.replid, offset })
+            }
+            None => Some(head),
+        }
     }
 }
 

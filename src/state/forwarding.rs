@@ -9,7 +9,7 @@ use futures::channel::oneshot::{Receiver, Sender, channel};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 /// Most bytes of requests that wait to be sent over one connection.
 const QUEUED_BYTES_MAX: usize = 64 << 20;
@@ -197,7 +197,6 @@ pub struct Forwarding {
     lanes: [Vec<Arc<Lane>>; 2],
     leases: Mutex<HashMap<u64, Lease>>,
     leased: AtomicUsize,
-    opened: AtomicU64,
 }
 
 impl Forwarding {
@@ -208,13 +207,7 @@ impl Forwarding {
             lanes: [lanes(), lanes()],
             leases: Mutex::default(),
             leased: AtomicUsize::new(0),
-            opened: AtomicU64::new(0),
         }
-    }
-
-    /// The number of a connection that is opened now.
-    pub fn next_number(&self) -> u64 {
-        self.opened.fetch_add(1, Relaxed) + 1
     }
 
     /// The shared connection of this worker's clients.

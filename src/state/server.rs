@@ -11,7 +11,7 @@ use super::persistence::Persistence;
 use super::rates::Rates;
 use super::slowlog::Slowlog;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
-use crate::base::position::{Position, ReplicationHistory};
+use crate::base::position::ReplicationHistory;
 use crate::base::time::WallMs;
 use crate::config::{Checked, Config};
 use crate::metrics::Delay;
@@ -180,7 +180,8 @@ impl Server {
         if session.shared.as_ref().map(SharedFloor::key) == session.shares_with() {
             return;
         }
-        let (history, head) = (self.set.history(), self.set.position());
+        let (history, told) = (self.set.history(), self.set.told());
+        let head = told.unwrap_or_else(|| self.set.position());
         session.carry_over(&history);
         self.share_floor(session, &history);
         let join = |(scope, name)| self.shared_floors.join(scope, name, &history, head);
@@ -193,10 +194,9 @@ impl Server {
         if session.share(history) {
             return;
         }
-        if self.set.is_following() {
-            session.share_ahead(history);
-        } else {
-            session.share_all(Position { replid: history.replid, offset: self.set.head() });
+        match self.set.told() {
+            Some(told) => session.share_told(history, told),
+            None => session.share_all(self.set.position()),
         }
     }
 

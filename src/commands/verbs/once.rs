@@ -5,6 +5,7 @@ use crate::base::position::{Coverage, Offset, Position};
 use crate::command::codes::{NO_ATTRIBUTES, UNKNOWN_HISTORY};
 use crate::command::{Args, Fault};
 use crate::commands::{CommandContext, Outcome};
+use crate::node::Writes;
 use crate::resp::Protocol;
 use crate::route::{Ladder, Level, Step};
 use crate::session::{Once, Session, Tags};
@@ -47,11 +48,16 @@ pub fn at_least(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     while on_lag.take(&mut context.args)? {}
     context.args.done()?;
     let floor = floor_of(context.server, place)?;
+    let (set, history) = (&context.server.set, context.server.set.history());
     // The floor is of the history of today, and so must the session's be to be compared with it.
-    context.session.carry_over(&context.server.set.history());
+    context.session.carry_over(&history);
     match (floor, on_lag.last) {
         (Some(floor), _) => {
             context.session.saw(floor);
+        }
+        // The remote master knows it: reads go there.
+        (None, None | Some(Step::Master)) if set.writes() == Writes::Forwarded => {
+            context.session.was_told(place, &history, None);
         }
         // What the master has now is all that it can give.
         (None, Some(Step::Master)) => context.session.saw_all(context.server.set.position()),

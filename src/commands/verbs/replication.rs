@@ -159,9 +159,8 @@ fn wait(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 fn wait_at_master(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let replicas = usize::try_from(context.args.int()?).unwrap_or(0);
     let timeout = timeout(context)?;
-    // Of a history that has not come here yet, if the master has told of one.
     let here = context.server.set.history().replid;
-    let replid = context.session.floor.map_or(here, |it| it.replid);
+    let replid = context.session.wrote_in.unwrap_or(here);
     let written = Position { replid, offset: context.session.last_write };
     let wait = AckWait { written, replicas, timeout, unblocked: None };
     Ok(Outcome::apart(Job::WaitAtMaster(Box::new(wait)), context.kept_request()))

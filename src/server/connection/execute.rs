@@ -112,7 +112,7 @@ impl Caller {
         let is_stale = has_stale_watch(set, writing, &watches, wall);
         unwatch(set, writing, &watches);
         self.refresh(context.now);
-        self.session.saw_all(self.position(set.head()));
+        self.saw_end(self.position(set.head()));
         if is_down { Err(Fault::MasterDown) } else { Ok(!is_stale) }
     }
 
@@ -155,7 +155,7 @@ impl Caller {
         if has_changed {
             self.session.wrote(end, context.now);
         } else {
-            self.session.saw_all(end);
+            self.saw_end(end);
         }
         let because = if has_changed { Reason::Write } else { Reason::Transaction };
         self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
@@ -175,7 +175,7 @@ impl Caller {
         let outcome = self.queued_session_verb(command, request, context, None, execution);
         self.answer_queued(command, request, mark, outcome, context, execution)?;
         self.refresh(context.now);
-        self.session.saw_all(self.position(context.set.head()));
+        self.saw_end(self.position(context.set.head()));
         Ok(())
     }
 

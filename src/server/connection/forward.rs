@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::gathered::Gathered;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::DATABASES;
-use crate::base::position::Offset;
+use crate::base::position::{Offset, Position};
 use crate::command::{Class, Fault, Flags, Group};
 use crate::commands::{
     BlockOn, Command, Handler, Job, Leased, Outcome, ReadRetry, RemoteAsk, RemoteRead, Resume,
@@ -32,6 +32,15 @@ impl Caller {
     #[inline]
     pub fn forwards(&self) -> bool {
         self.writes == Writes::Forwarded
+    }
+
+    /// It has seen the end of the stream that is here: of all there is, unless a remote master has
+    /// more, of a history that has not come here yet.
+    #[inline]
+    pub fn saw_end(&mut self, end: Position) {
+        if !self.session.saw(end) && !self.forwards() {
+            self.session.saw_all(end);
+        }
     }
 
     /// Whether the next request joins the writes that were gathered.

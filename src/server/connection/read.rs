@@ -345,8 +345,10 @@ impl Caller {
         let applied = member.applied();
         if !is_planted(Planted::ReadRaisesNoFloor) {
             let seen = self.position(applied);
-            if !self.session.saw(seen) && member.id == context.set.master() {
-                self.session.saw_all(seen);
+            if member.id == context.set.master() {
+                self.saw_end(seen);
+            } else {
+                self.session.saw(seen);
             }
         }
         let ReadAt { route, member: id, because, steps } = at;
