@@ -4,6 +4,7 @@ use super::beside::{Done, LagPoint, do_faults, latest, rest_until, watch_lags};
 use super::check::{Batch, Checker, Verdict};
 use super::client::Lane;
 use super::control::{Control, error_of, text_of};
+use super::gathered::Gathered;
 use super::interrupt::Interrupt;
 use super::measure::{Second, Totals};
 use super::members::Served;
@@ -53,13 +54,34 @@ pub struct Outcome {
     /// When the measured part began: ns since the run did.
     pub measured_from: u64,
     /// What members had served when there was a new master.
-    promoted: Vec<Served>,
+    pub promoted: Vec<Served>,
     /// What whoever reads the results should know.
     pub notes: Vec<String>,
     /// Why this is not the run that was asked for.
     pub shortcomings: Vec<String>,
     /// Seconds as a HdrHistogram log, if that was asked for.
     pub hdr: Vec<u8>,
+}
+
+impl Outcome {
+    /// One of which nothing else is known.
+    pub fn of(totals: Totals, time: Duration) -> Outcome {
+        Outcome {
+            totals,
+            verdict: None,
+            time,
+            cpu_s: 0.0,
+            faults: Vec::new(),
+            servers: Vec::new(),
+            served: None,
+            lags: Vec::new(),
+            measured_from: 0,
+            promoted: Vec::new(),
+            notes: Vec::new(),
+            shortcomings: Vec::new(),
+            hdr: Vec::new(),
+        }
+    }
 }
 
 /// What a run hands on while it goes on.
@@ -70,6 +92,8 @@ pub struct Watch<'p> {
     pub keeps_hdr: bool,
     /// Whether it is to end early.
     pub interrupt: &'p Interrupt,
+    /// Where seconds are gathered, too, if it is one slice of several.
+    pub gathered: Option<&'p mut Gathered>,
 }
 
 /// Runs a scenario. An error is one of the setup.
@@ -136,7 +160,7 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
 }
 
 /// What a server says of itself: its name and version.
-fn server_of(address: &str, scenario: &Scenario) -> Result<String, String> {
+pub fn server_of(address: &str, scenario: &Scenario) -> Result<String, String> {
     let mut control = Control::dial(address, &scenario.greeting)?;
     let reply = control.ask(&["INFO".to_owned(), "server".to_owned()]);
     let reply = reply.map_err(|it| format!("{address}: {it}"))?;
@@ -177,7 +201,7 @@ fn confirms_all(scenario: &Scenario) -> Result<bool, String> {
 }
 
 /// Which members of the target have served how many reads until now.
-fn served(scenario: &Scenario, server: &str) -> Option<Served> {
+pub fn served(scenario: &Scenario, server: &str) -> Option<Served> {
     if !server.starts_with("entourage") {
         return None;
     }
@@ -294,21 +318,16 @@ fn attend(
         let hdr = hdr.into_bytes();
         let notes = notes(scenario, late_ns, watch.interrupt.is_asked());
         let shortcomings = shortcomings(&totals, &faults);
-        let (verdict, served, servers) = (None, None, Vec::new());
         Ok(Outcome {
-            totals,
-            verdict,
-            time,
             cpu_s,
             faults,
-            servers,
-            served,
             lags,
             measured_from,
             promoted,
             notes,
             shortcomings,
             hdr,
+            ..Outcome::of(totals, time)
         })
     })
 }
@@ -330,7 +349,7 @@ fn notes(scenario: &Scenario, late_ns: u64, is_interrupted: bool) -> Vec<String>
 }
 
 /// Why this is not the run that was asked for.
-fn shortcomings(totals: &Totals, faults: &[Done]) -> Vec<String> {
+pub fn shortcomings(totals: &Totals, faults: &[Done]) -> Vec<String> {
     let mut found = Vec::new();
     if totals.all.is_empty() {
         let why = totals.errors.0.values().next().map_or("no answer", |it| &it.example);
@@ -361,11 +380,15 @@ fn take(
         return;
     }
     hdr.add(number, seconds, scenario);
+    if let Some(it) = &mut watch.gathered {
+        it.add(number, seconds, scenario);
+    }
     let point = totals.add(number, seconds);
     watch.progress.show(&point, scenario);
 }
 
-fn cpu_s() -> f64 {
+/// Processor seconds of this process until now.
+pub fn cpu_s() -> f64 {
     let cpu = process::cpu();
     cpu.user + cpu.system
 }
