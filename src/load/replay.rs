@@ -32,7 +32,7 @@ const AHEAD_BYTES_MAX: usize = 16 << 20;
 const DEPTH_AT_TIMES: u32 = 1_000;
 const SECOND_NS: u64 = 1_000_000_000;
 const SLEEP_MAX: Duration = Duration::from_millis(5);
-/// How long the last answers are waited for, since the last that came.
+/// How long the last answers are waited for, since something was sent or answered.
 const GRACE_NS: u64 = 5 * SECOND_NS;
 /// A request that was due this long ago is late.
 const LATE_NS_MIN: u64 = 100_000_000;
@@ -222,8 +222,8 @@ impl<R: BufRead> Replay<'_, R> {
             }
             let now = self.now();
             self.lanes.send(now);
-            let heard = self.lanes.heard;
-            if next.is_none() && (self.lanes.are_idle() || heard.max(begin) + GRACE_NS <= now) {
+            let active = self.lanes.active;
+            if next.is_none() && (self.lanes.are_idle() || active.max(begin) + GRACE_NS <= now) {
                 break;
             }
             self.lanes.wait(sleep, self.shared.epoch_ns, &mut self.recorder)?;

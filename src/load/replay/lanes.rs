@@ -51,8 +51,8 @@ pub struct Lanes {
     pub clients: usize,
     /// Bytes that wait for their turn or have not been taken by the system.
     pub ahead_bytes: usize,
-    /// When the last answer came: ns since the run began.
-    pub heard: u64,
+    /// When something was sent or answered the last time: ns since the run began.
+    pub active: u64,
 }
 
 impl Lanes {
@@ -69,8 +69,8 @@ impl Lanes {
             all.push(Replayed { lane, database, ahead: VecDeque::new(), down: None });
         }
         let (of_client, ready, depth) = (HashMap::new(), Vec::new(), scenario.depth as usize);
-        let (clients, ahead_bytes, heard) = (0, 0, 0);
-        Ok(Lanes { all, of_client, poller, ready, depth, database, clients, ahead_bytes, heard })
+        let (clients, ahead_bytes, active) = (0, 0, 0);
+        Ok(Lanes { all, of_client, poller, ready, depth, database, clients, ahead_bytes, active })
     }
 
     /// Gives a client's requests to its connection; `numbers` are those of the commands' names.
@@ -100,6 +100,7 @@ impl Lanes {
             while it.lane.pending.len() < self.depth {
                 let Some(next) = it.ahead.pop_front() else { break };
                 self.ahead_bytes -= next.bytes.len();
+                self.active = now;
                 if next.database != it.database {
                     it.database = next.database;
                     let select = format!("SELECT {}\r\n", next.database);
@@ -142,7 +143,7 @@ impl Lanes {
         self.poller.wait(Some(sleep), &mut ready).map_err(|it| format!("epoll: {it}"))?;
         let now = clock::mono_ns() - epoch_ns;
         for it in ready.iter().filter(|it| it.is_readable) {
-            self.heard = now;
+            self.active = now;
             let at = &mut self.all[it.socket as usize];
             if read(&mut at.lane, now, recorder).is_none() {
                 lose(at, now, self.database, recorder);
