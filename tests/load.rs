@@ -436,7 +436,9 @@ fn what_a_redis_was_asked_is_asked_again() {
         let mut client = redis::Client::open(address).unwrap().get_connection().unwrap();
         let run = |words: &[&[u8]], on: &mut redis::Connection| {
             let mut command = redis::cmd(std::str::from_utf8(words[0]).unwrap());
-            words[1..].iter().for_each(|it| drop(command.arg(*it)));
+            for word in &words[1..] {
+                command.arg(*word);
+            }
             command.query::<redis::Value>(on).unwrap();
         };
         let key = format!("k{number}");

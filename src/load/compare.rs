@@ -1,7 +1,8 @@
 //! Two targets loaded in turns, and whether they differ beyond noise.
 
 use super::gathered::Gathered;
-use super::run::{Outcome, Watch, run};
+use super::outcome::Outcome;
+use super::run::{Watch, run};
 use super::scenario::{Scenario, check_address};
 use super::settings::Settings;
 use hdrhistogram::Histogram;

@@ -3,8 +3,8 @@
 use super::beside::{Done, LagPoint};
 use super::check::{StaleSecond, Verdict};
 use super::measure::{Second, Totals};
+use super::outcome::Outcome;
 use super::report::hdr::Log;
-use super::run::Outcome;
 use super::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -20,6 +20,7 @@ mod thread;
 mod members;
 mod beside;
 mod run;
+mod outcome;
 mod gathered;
 mod compare;
 mod capture;

@@ -1,6 +1,6 @@
 //! One run: connections, threads, what they tell, and the verdict of the checks.
 
-use super::beside::{Done, LagPoint, do_faults, latest, rest_until, watch_lags};
+use super::beside::{Done, do_faults, latest, rest_until, watch_lags};
 use super::check::{Batch, Checker, Verdict};
 use super::client::Lane;
 use super::control::{Control, error_of, text_of};
@@ -9,6 +9,7 @@ use super::interrupt::Interrupt;
 use super::measure::{Second, Totals};
 use super::members::Served;
 use super::mix::write_key;
+use super::outcome::Outcome;
 use super::pace::{Phase, Schedule};
 use super::progress::Progress;
 use super::report::hdr::Log;
@@ -32,57 +33,6 @@ const FINAL_BATCH_BYTES: usize = 8 << 20;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 /// The open loop is late if its last request was due this long before the end.
 const LATE_NS_MIN: u64 = 100_000_000;
-
-/// What a run has come to.
-pub struct Outcome {
-    /// What was measured.
-    pub totals: Totals,
-    /// What the checks say, if there were any.
-    pub verdict: Option<Verdict>,
-    /// How long the measured part was.
-    pub time: Duration,
-    /// Processor seconds of the load generator meanwhile.
-    pub cpu_s: f64,
-    /// Faults that were done.
-    pub faults: Vec<Done>,
-    /// What each target says it is.
-    pub servers: Vec<String>,
-    /// Which members of an Entourage served the reads.
-    pub served: Option<Served>,
-    /// How far replicas were behind.
-    pub lags: Vec<LagPoint>,
-    /// When the measured part began: ns since the run did.
-    pub measured_from: u64,
-    /// What members had served when there was a new master.
-    pub promoted: Vec<Served>,
-    /// What whoever reads the results should know.
-    pub notes: Vec<String>,
-    /// Why this is not the run that was asked for.
-    pub shortcomings: Vec<String>,
-    /// Seconds as a HdrHistogram log, if that was asked for.
-    pub hdr: Vec<u8>,
-}
-
-impl Outcome {
-    /// One of which nothing else is known.
-    pub fn of(totals: Totals, time: Duration) -> Outcome {
-        Outcome {
-            totals,
-            verdict: None,
-            time,
-            cpu_s: 0.0,
-            faults: Vec::new(),
-            servers: Vec::new(),
-            served: None,
-            lags: Vec::new(),
-            measured_from: 0,
-            promoted: Vec::new(),
-            notes: Vec::new(),
-            shortcomings: Vec::new(),
-            hdr: Vec::new(),
-        }
-    }
-}
 
 /// What a run hands on while it goes on.
 pub struct Watch<'p> {

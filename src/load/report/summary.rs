@@ -3,7 +3,7 @@
 use super::machine;
 use crate::load::compare::Comparison;
 use crate::load::measure::Point;
-use crate::load::run::Outcome;
+use crate::load::outcome::Outcome;
 use crate::load::scenario::Scenario;
 use crate::metrics::json::Json;
 use hdrhistogram::Histogram;
