@@ -377,6 +377,136 @@ fn a_target_does_not_differ_from_itself_by_much() {
     assert!(ratio.is_some_and(|it| (0.5..2.0).contains(&it)), "{text}");
 }
 
+#[test]
+fn slices_add_up_with_phases_and_replicas_that_are_read_from() {
+    let [master, replica] = redis_with_replica();
+    let (target, reads) =
+        (format!("127.0.0.1:{}", master.port()), format!("127.0.0.1:{}", replica.port()));
+    let both = format!("{target},{reads}");
+    let (json, hdr, report) = (file("c.json"), file("c.hdr"), file("c.html"));
+    let (j, h, r) =
+        (json.display().to_string(), hdr.display().to_string(), report.display().to_string());
+    let flags = ["--read-from", &reads, "--compare", &both, "--phase", "step 1000 2s"];
+    let files = ["--phase", "spike 4000 1200ms", "--json", &j, "--hdr", &h, "--report", &r];
+    let output = load(&master, &[&flags[..], &files[..]].concat());
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&taken(&json)).expect("it is JSON");
+    // Half of all that is due in both phases.
+    let requests = json["all"]["requests"].as_u64().unwrap();
+    assert!((2_500..4_000).contains(&requests), "{requests} {text}");
+    let seconds = json["per_second"].as_array().unwrap();
+    let sum: u64 = seconds.iter().map(|it| it["requests"].as_u64().unwrap()).sum();
+    assert_eq!((seconds.len(), sum), (2, requests), "{text}");
+    let others = json["comparison"]["all"]["requests"].as_u64().unwrap();
+    assert!(requests.abs_diff(others) < requests / 3, "{others} {text}");
+    let hdr = taken(&hdr);
+    assert!(hdr.contains("GET@1") && hdr.contains("SET@0"), "{hdr}");
+    assert_eq!(taken(&report).matches("spike 4000<").count() % 8, 0);
+}
+
+/// What all keys of three databases hold, that of a script apart: ours has no EVAL.
+fn data(server: &Server) -> String {
+    let port = server.port().to_string();
+    let script = "for d in 0 1 2; do r=\"redis-cli --no-raw -p $0 -n $d\"
+                  for k in $(redis-cli -p $0 -n $d keys '*' | grep -v script | sort); do
+                  echo $d $k; $r get $k; $r lrange $k 0 -1; done; done";
+    let output = Command::new("sh").args(["-c", script, &port]).output().expect("it runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn what_a_redis_was_asked_is_asked_again() {
+    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    let (path, json) = (file("capture"), file("r.json"));
+    let (p, j) = (path.display().to_string(), json.display().to_string());
+    let target = format!("127.0.0.1:{}", redis.port());
+    let begun = Command::new(env!("CARGO_BIN_EXE_entourage"))
+        .args(["load", "--record", &p, "--duration", "2500ms", "--target", &target])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    until("the recording to begin", || {
+        info_field(&mut redis.dial(), "clients", "connected_clients").filter(|it| it != "1")
+    });
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let all: Vec<u8> = (0..=255).collect();
+    for number in 0..3 {
+        let address = format!("redis://127.0.0.1:{}/{number}", redis.port());
+        let mut client = redis::Client::open(address).unwrap().get_connection().unwrap();
+        let run = |words: &[&[u8]], on: &mut redis::Connection| {
+            let mut command = redis::cmd(std::str::from_utf8(words[0]).unwrap());
+            for word in &words[1..] {
+                command.arg(*word);
+            }
+            command.query::<redis::Value>(on).unwrap();
+        };
+        let key = format!("k{number}");
+        for _ in 0..50 {
+            run(&[b"INCR", b"n"], &mut client);
+            run(&[b"APPEND", key.as_bytes(), &all], &mut client);
+        }
+        run(&[b"MULTI"], &mut client);
+        run(&[b"RPUSH", b"l", b"a", b"", b"\"\\"], &mut client);
+        run(&[b"LPOP", b"l"], &mut client);
+        run(&[b"EXEC"], &mut client);
+        run(&[b"EVAL", b"return redis.call('SET', 'script', 'once')", b"0"], &mut client);
+        run(&[b"BLPOP", b"nothing", b"0.01"], &mut client);
+    }
+    let output = begun.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    assert!(data(&redis).contains("2 k2"));
+    for (speed, connections) in [("0", "50"), ("2", "1")] {
+        redis::cmd("FLUSHALL").query::<()>(&mut client_of(&ours)).unwrap();
+        let flags = ["--replay", &p, "--speed", speed, "--connections", connections, "--json", &j];
+        let output = load(&ours, &flags);
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert_eq!(data(&redis), data(&ours), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&taken(&json)).expect("it is JSON");
+        let of = |name: &str| {
+            let all = json["commands"].as_array().unwrap();
+            all.iter().find(|it| it["command"] == name).and_then(|it| it["requests"].as_u64())
+        };
+        assert_eq!((of("INCR"), of("EXEC"), of("BLPOP")), (Some(150), Some(3), Some(3)), "{text}");
+        assert!(text.contains("lines are of scripts"), "{text}");
+    }
+    let _ = fs::remove_file(path);
+}
+
+fn client_of(server: &Server) -> redis::Connection {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}/", server.port()));
+    client.unwrap().get_connection().unwrap()
+}
+
+#[test]
+fn a_capture_with_bad_lines_is_replayed_without_them() {
+    let server = Server::entourage(&[]);
+    let path = file("bad");
+    let text = "OK\n1.0 [0 a:1] \"SET\" \"k\" \"\\x00\\xff\\n\"\nodd\n\
+                1.1 [0 a:1] \"SET\" \"k\n1.2 [0 a:1] \"APPEND\" \"k\" \"x\"\n\
+                1.3 [0 a:1] \"AUTH\" \"(redacted)\"\n1.4 [3 b:1] \"SET\" \"k\" \"3\"\n";
+    fs::write(&path, text).expect("a file can be written");
+    let p = path.display().to_string();
+    let output = load(&server, &["--replay", &p, "--connections", "1"]);
+    let text = shown(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("2 lines cannot be read and are left out: line 3: no time"), "{text}");
+    assert!(text.contains("line 4: a quote is not closed"), "{text}");
+    assert!(text.contains("1 commands make no sense to repeat"), "{text}");
+    let mut client = client_of(&server);
+    let value: Vec<u8> = redis::cmd("GET").arg("k").query(&mut client).unwrap();
+    assert_eq!(value, b"\0\xff\nx");
+    redis::cmd("SELECT").arg(3).query::<()>(&mut client).unwrap();
+    let value: Vec<u8> = redis::cmd("GET").arg("k").query(&mut client).unwrap();
+    assert_eq!(value, b"3");
+    let output = load(&server, &["--replay", &p, "--check", "all"]);
+    assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
+    let output = load(&server, &["--record", &p]);
+    assert!(shown(&output).contains("refuses MONITOR"), "{}", shown(&output));
+    let _ = fs::remove_file(path);
+}
+
 /// The blocks of a language in the guide's page.
 fn blocks(language: &str) -> Vec<String> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/docs/load.md");

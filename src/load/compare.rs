@@ -1,10 +1,11 @@
 //! Two targets loaded in turns, and whether they differ beyond noise.
 
-use super::interrupt::Interrupt;
-use super::progress::Progress;
-use super::run::{Outcome, Watch, run};
+use super::gathered::Gathered;
+use super::outcome::Outcome;
+use super::run::{Watch, run};
 use super::scenario::{Scenario, check_address};
 use super::settings::Settings;
+use hdrhistogram::Histogram;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ const SLICES: usize = 8;
 /// Of Student's distribution with one less than so many degrees of freedom, two-sided, 95 %.
 const STUDENT: f64 = 2.365;
 const WARMUP: &str = "200ms";
+/// A slice is not shorter.
+const SLICE_MIN: Duration = Duration::from_millis(100);
 
 /// Target and other, measured in turns.
 pub struct Comparison {
@@ -20,6 +23,10 @@ pub struct Comparison {
     pub other: String,
     /// What differs, by how much.
     pub rows: Vec<Row>,
+    /// All latencies of the other.
+    pub other_all: Histogram<u64>,
+    /// How long the other was loaded.
+    pub other_seconds: f64,
 }
 
 /// Target over other, in one respect.
@@ -41,45 +48,43 @@ impl Row {
     }
 }
 
-/// Loads both in turns: target, other, other, target and so on. Answers the last outcome of the
-/// target, and how the two compare.
+/// Loads both in turns: target, other, other, target and so on. Answers what all slices of the
+/// target have come to, one behind the other, and how the two compare.
 pub fn compare(
     settings: &Settings,
     other: &str,
-    progress: &mut Progress,
-    interrupt: &Interrupt,
+    watch: Watch<'_>,
 ) -> Result<(Scenario, Outcome, Comparison), String> {
-    check_address(other).map_err(|it| format!("compare: {it}"))?;
+    let mut addresses = other.split(',').map(str::to_owned);
+    let other = addresses.next().unwrap_or_default();
+    check_address(&other).map_err(|it| format!("compare: {it}"))?;
+    let read_from: Vec<String> = addresses.collect();
     let whole = Scenario::new(settings.clone())?;
-    if !settings.read_from.is_empty() || !settings.phases.is_empty() {
-        return Err("compare: read-from and phases cannot be compared".to_owned());
-    }
-    let slice = (whole.duration() / (2 * SLICES) as u32).max(Duration::from_millis(100));
-    let of = |target: &str| {
-        let (duration, warmup) =
-            (Some(format!("{}ms", slice.as_millis())), Some(WARMUP.to_owned()));
-        let target = Some(target.to_owned());
-        Scenario::new(Settings { target, duration, warmup, ..settings.clone() })
-    };
-    let both = [of(&whole.targets[0])?, of(other)?];
+    let ours = sliced(&whole, settings.clone())?;
+    let target = Some(other.clone());
+    let theirs = Settings { target, read_from, ..settings.clone() };
+    let mut both = [ours, sliced(&whole, theirs)?];
     let mut seen: [Vec<[f64; 3]>; 2] = [Vec::new(), Vec::new()];
-    let mut last = None;
+    let mut gathered = [Gathered::new(&both[0], watch.keeps_hdr), Gathered::new(&both[1], false)];
     for turn in 0..SLICES {
         // Who is first changes, so that a drift of the machine hits both alike.
         for at in if turn % 2 == 0 { [0, 1] } else { [1, 0] } {
-            progress.label(&both[at].targets[0]);
-            let watch = Watch { progress: &mut *progress, keeps_hdr: false, interrupt };
-            let outcome = run(&both[at], watch)?;
-            if interrupt.is_asked() {
+            watch.progress.label(&both[at].targets[0]);
+            let slice = Watch {
+                progress: &mut *watch.progress,
+                keeps_hdr: false,
+                interrupt: watch.interrupt,
+                gathered: Some(&mut gathered[at]),
+            };
+            let outcome = run(&both[at], slice)?;
+            if watch.interrupt.is_asked() {
                 return Err("compare: interrupted".to_owned());
             }
             let seconds = outcome.time.as_secs_f64();
             let all = &outcome.totals.all;
             let quantile = |it: f64| all.value_at_quantile(it).max(1) as f64;
             seen[at].push([all.len().max(1) as f64 / seconds, quantile(0.5), quantile(0.99)]);
-            if at == 0 {
-                last = Some(outcome);
-            }
+            gathered[at].end_slice(&both[at], outcome);
         }
     }
     let rows = ["requests per second", "p50 latency", "p99 latency"].into_iter().enumerate();
@@ -87,10 +92,34 @@ pub fn compare(
         let pairs = seen[0].iter().zip(&seen[1]);
         row(what, &pairs.map(|(a, b)| (a[at] / b[at]).ln()).collect::<Vec<_>>())
     });
-    let comparison = Comparison { other: other.to_owned(), rows: rows.collect() };
+    let rows = rows.collect();
+    let [ours, theirs] = gathered;
+    let (outcome, theirs) = (ours.finish(&both[0]), theirs.finish(&both[1]));
+    let outcome = outcome.ok_or("compare: nothing was measured")?;
+    let theirs = theirs.ok_or("compare: nothing was measured")?;
+    let comparison = Comparison {
+        other,
+        rows,
+        other_all: theirs.totals.all,
+        other_seconds: theirs.time.as_secs_f64(),
+    };
+    // As the plots have it: all slices, one behind the other.
+    let [scenario, _] = &mut both;
+    scenario.phases = (0..SLICES).flat_map(|_| scenario.phases.clone()).collect();
+    scenario.settings = whole.settings;
     let [scenario, _] = both;
-    let last = last.ok_or("compare: nothing was measured")?;
-    Ok((scenario, last, comparison))
+    Ok((scenario, outcome, comparison))
+}
+
+/// The scenario of one slice: each phase of the whole, that much shorter.
+fn sliced(whole: &Scenario, settings: Settings) -> Result<Scenario, String> {
+    let warmup = Some(WARMUP.to_owned());
+    let mut slice = Scenario::new(Settings { warmup, ..settings })?;
+    let stretch = SLICE_MIN.as_secs_f64() * (2 * SLICES) as f64 / whole.duration().as_secs_f64();
+    let share = stretch.max(1.0) / (2 * SLICES) as f64;
+    slice.phases.iter_mut().for_each(|it| it.time = it.time.mul_f64(share));
+    slice.faults.iter_mut().for_each(|it| it.at = it.at.mul_f64(share));
+    Ok(slice)
 }
 
 /// The mean ratio of pairs, given as logarithms, and its spread.

@@ -93,6 +93,27 @@ impl Control {
         }
     }
 
+    /// Looks for the next reply, and where nothing has come waits no longer than this for more.
+    pub fn receive_within(&mut self, time: Duration) -> Result<Option<Vec<u8>>, String> {
+        let arrived = self.scanner.poll(&self.bytes[self.taken..]);
+        if arrived.map_err(|_| "this is no Redis protocol")?.is_some() {
+            return self.receive().map(Some);
+        }
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        self.bytes.reserve(READ_BYTES);
+        match self.socket.try_read_more(&mut self.bytes) {
+            Ok(0) => Err("the connection has ended".to_owned()),
+            Ok(_) => Ok(None),
+            Err(it) if it.kind() == ErrorKind::WouldBlock => {
+                self.ready.clear();
+                self.poller.wait(Some(time), &mut self.ready).map_err(|it| it.to_string())?;
+                Ok(None)
+            }
+            Err(it) => Err(it.to_string()),
+        }
+    }
+
     /// Gives the socket up, for others to watch.
     pub fn into_socket(self) -> Socket {
         self.socket

@@ -4,6 +4,8 @@ use super::compare::{compare, table as compared};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::ready::{READY, ready};
+use super::record::Recording;
+use super::replay::replay;
 use super::report::page::page;
 use super::report::summary::summary;
 use super::report::table::table;
@@ -13,6 +15,7 @@ use super::settings::{Flags, Settings};
 use crate::runtime::process;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 /// A check was violated.
 const VIOLATED: u8 = 1;
@@ -45,21 +48,39 @@ fn load(flags: Flags) -> Result<u8, String> {
         process::try_to_write(path).map_err(|it| format!("{}: {it}", path.display()))?;
     }
     let settings = flags.settings.clone().over(file);
+    if flags.speed.is_some() && flags.replay.is_none() {
+        return Err("speed: it is that of a --replay".to_owned());
+    }
     let interrupt = Interrupt::take();
     let mut progress = Progress::new(flags.quiet);
-    let (scenario, outcome, comparison) = match &flags.compare {
-        Some(other) => {
-            let (scenario, outcome, comparison) =
-                compare(&settings, other, &mut progress, &interrupt)?;
+    let keeps_hdr = flags.hdr.is_some();
+    let (interrupt, gathered) = (&*interrupt, None);
+    let watch = Watch { progress: &mut progress, keeps_hdr, interrupt, gathered };
+    let (scenario, outcome, comparison) = match (&flags.replay, &flags.compare, &flags.record) {
+        (Some(path), None, None) => {
+            let (scenario, outcome) = replay(path, flags.speed.as_deref(), settings, watch)?;
+            (scenario, outcome, None)
+        }
+        (None, Some(other), None) => {
+            let (scenario, outcome, comparison) = compare(&settings, other, watch)?;
             (scenario, outcome, Some(comparison))
         }
-        None => {
+        (None, None, Some(path)) => {
+            let loads = flags.scenario.is_some() || !settings.commands.is_empty();
             let scenario = Scenario::new(settings)?;
-            let keeps_hdr = flags.hdr.is_some();
-            let watch = Watch { progress: &mut progress, keeps_hdr, interrupt: &interrupt };
+            let recording = Recording::begin(&scenario, path)?;
+            if !loads {
+                return record(recording, &scenario, path, interrupt);
+            }
+            let outcome = recording.meanwhile(interrupt, || run(&scenario, watch))?;
+            (scenario, outcome, None)
+        }
+        (None, None, None) => {
+            let scenario = Scenario::new(settings)?;
             let outcome = run(&scenario, watch)?;
             (scenario, outcome, None)
         }
+        _ => return Err("write one of --record, --replay and --compare".to_owned()),
     };
     progress.end();
     let mut text = table(&scenario, &outcome);
@@ -75,6 +96,19 @@ fn load(flags: Flags) -> Result<u8, String> {
     }
     outcome.shortcomings.iter().for_each(|it| eprintln!("entourage load: {it}"));
     Ok(if outcome.shortcomings.is_empty() { 0 } else { MISCONFIGURED })
+}
+
+/// Records for the time of the scenario, and loads nothing.
+fn record(
+    recording: Recording,
+    scenario: &Scenario,
+    path: &Path,
+    interrupt: &Interrupt,
+) -> Result<u8, String> {
+    interrupt.set_running(true);
+    let count = recording.run(Some(scenario.duration()), &AtomicBool::new(false), interrupt)?;
+    show(&format!("{count} commands of {} in {}\n", scenario.targets[0], path.display()));
+    Ok(0)
 }
 
 /// Writes a file that was asked for.

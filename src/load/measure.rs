@@ -24,6 +24,7 @@ pub struct Class {
 }
 
 /// What one thread has seen in one second.
+#[derive(Clone)]
 pub struct Second {
     /// Which, since the measured part began.
     pub number: u32,

@@ -137,6 +137,13 @@ impl Command {
         })
     }
 
+    /// One of a capture, which is known by its name alone.
+    pub fn named(name: &str) -> Command {
+        let (text, name) = (name.to_owned(), name.to_owned());
+        let (meaning, form, parts) = (Meaning::Unchecked, None, Vec::new());
+        Command { text, name, weight: 1, is_read: false, meaning, form, parts }
+    }
+
     /// What its form is found by.
     pub fn followed(&self) -> Followed<'_> {
         Followed { text: &self.text, meaning: self.meaning, form: self.form.as_ref() }

@@ -1,13 +1,15 @@
 //! One run: connections, threads, what they tell, and the verdict of the checks.
 
-use super::beside::{Done, LagPoint, do_faults, latest, rest_until, watch_lags};
+use super::beside::{Done, do_faults, latest, rest_until, watch_lags};
 use super::check::{Batch, Checker, Verdict};
 use super::client::Lane;
 use super::control::{Control, error_of, text_of};
+use super::gathered::Gathered;
 use super::interrupt::Interrupt;
 use super::measure::{Second, Totals};
 use super::members::Served;
 use super::mix::write_key;
+use super::outcome::Outcome;
 use super::pace::{Phase, Schedule};
 use super::progress::Progress;
 use super::report::hdr::Log;
@@ -32,36 +34,6 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(30);
 /// The open loop is late if its last request was due this long before the end.
 const LATE_NS_MIN: u64 = 100_000_000;
 
-/// What a run has come to.
-pub struct Outcome {
-    /// What was measured.
-    pub totals: Totals,
-    /// What the checks say, if there were any.
-    pub verdict: Option<Verdict>,
-    /// How long the measured part was.
-    pub time: Duration,
-    /// Processor seconds of the load generator meanwhile.
-    pub cpu_s: f64,
-    /// Faults that were done.
-    pub faults: Vec<Done>,
-    /// What each target says it is.
-    pub servers: Vec<String>,
-    /// Which members of an Entourage served the reads.
-    pub served: Option<Served>,
-    /// How far replicas were behind.
-    pub lags: Vec<LagPoint>,
-    /// When the measured part began: ns since the run did.
-    pub measured_from: u64,
-    /// What members had served when there was a new master.
-    promoted: Vec<Served>,
-    /// What whoever reads the results should know.
-    pub notes: Vec<String>,
-    /// Why this is not the run that was asked for.
-    pub shortcomings: Vec<String>,
-    /// Seconds as a HdrHistogram log, if that was asked for.
-    pub hdr: Vec<u8>,
-}
-
 /// What a run hands on while it goes on.
 pub struct Watch<'p> {
     /// Shows seconds.
@@ -70,6 +42,8 @@ pub struct Watch<'p> {
     pub keeps_hdr: bool,
     /// Whether it is to end early.
     pub interrupt: &'p Interrupt,
+    /// Where seconds are gathered, too, if it is one slice of several.
+    pub gathered: Option<&'p mut Gathered>,
 }
 
 /// Runs a scenario. An error is one of the setup.
@@ -136,7 +110,7 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
 }
 
 /// What a server says of itself: its name and version.
-fn server_of(address: &str, scenario: &Scenario) -> Result<String, String> {
+pub fn server_of(address: &str, scenario: &Scenario) -> Result<String, String> {
     let mut control = Control::dial(address, &scenario.greeting)?;
     let reply = control.ask(&["INFO".to_owned(), "server".to_owned()]);
     let reply = reply.map_err(|it| format!("{address}: {it}"))?;
@@ -177,7 +151,7 @@ fn confirms_all(scenario: &Scenario) -> Result<bool, String> {
 }
 
 /// Which members of the target have served how many reads until now.
-fn served(scenario: &Scenario, server: &str) -> Option<Served> {
+pub fn served(scenario: &Scenario, server: &str) -> Option<Served> {
     if !server.starts_with("entourage") {
         return None;
     }
@@ -294,21 +268,16 @@ fn attend(
         let hdr = hdr.into_bytes();
         let notes = notes(scenario, late_ns, watch.interrupt.is_asked());
         let shortcomings = shortcomings(&totals, &faults);
-        let (verdict, served, servers) = (None, None, Vec::new());
         Ok(Outcome {
-            totals,
-            verdict,
-            time,
             cpu_s,
             faults,
-            servers,
-            served,
             lags,
             measured_from,
             promoted,
             notes,
             shortcomings,
             hdr,
+            ..Outcome::of(totals, time)
         })
     })
 }
@@ -330,7 +299,7 @@ fn notes(scenario: &Scenario, late_ns: u64, is_interrupted: bool) -> Vec<String>
 }
 
 /// Why this is not the run that was asked for.
-fn shortcomings(totals: &Totals, faults: &[Done]) -> Vec<String> {
+pub fn shortcomings(totals: &Totals, faults: &[Done]) -> Vec<String> {
     let mut found = Vec::new();
     if totals.all.is_empty() {
         let why = totals.errors.0.values().next().map_or("no answer", |it| &it.example);
@@ -361,11 +330,15 @@ fn take(
         return;
     }
     hdr.add(number, seconds, scenario);
+    if let Some(it) = &mut watch.gathered {
+        it.add(number, seconds, scenario);
+    }
     let point = totals.add(number, seconds);
     watch.progress.show(&point, scenario);
 }
 
-fn cpu_s() -> f64 {
+/// Processor seconds of this process until now.
+pub fn cpu_s() -> f64 {
     let cpu = process::cpu();
     cpu.user + cpu.system
 }

@@ -147,6 +147,16 @@ pub struct Flags {
     /// Load this server, too, in turns with the target, and compare the two
     #[arg(long, value_name = "HOST:PORT")]
     pub compare: Option<String>,
+    /// Write what the target is asked (MONITOR) to this file, in redis-cli's format: for the time
+    /// of --duration, or while it is loaded if there is a --scenario or a --command
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// Send what such a file holds instead of a scenario, each client's commands in their order
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+    /// How much faster than it was recorded: 2 is twice as fast, 0 as fast as possible [default: 1]
+    #[arg(long, value_name = "N")]
+    pub speed: Option<String>,
     /// Write results as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -111,6 +111,16 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::write(path, bytes)
 }
 
+/// Opens a file to be read bit by bit.
+pub fn open_file(path: &Path) -> io::Result<impl io::BufRead + use<>> {
+    fs::File::open(path).map(io::BufReader::new)
+}
+
+/// Opens a file to be written bit by bit, in place of one that is there.
+pub fn create_file(path: &Path) -> io::Result<impl io::Write + use<>> {
+    fs::File::create(path).map(io::BufWriter::new)
+}
+
 /// The processor's name, as the system has it; empty where it does not say.
 pub fn processor_name() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -28,6 +28,6 @@ mod tests;
 pub use checker::Checker;
 pub use checks::{CheckName, Checks};
 pub use event::{Batch, Event, ReadEvent, TokenEvent, WriteEvent};
-pub use staleness::Staleness;
+pub use staleness::{StaleSecond, Staleness};
 pub use verdict::Verdict;
 pub use violation::{FinalValue, Violation};

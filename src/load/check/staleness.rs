@@ -33,6 +33,15 @@ pub struct StaleSecond {
     pub us_behind_max: u64,
 }
 
+impl StaleSecond {
+    /// Takes in more reads of the same second.
+    pub fn append(&mut self, more: &StaleSecond) {
+        self.reads += more.reads;
+        self.stale += more.stale;
+        self.us_behind_max = self.us_behind_max.max(more.us_behind_max);
+    }
+}
+
 impl Staleness {
     /// No reads yet.
     pub(super) fn new() -> Staleness {
@@ -79,6 +88,20 @@ impl Staleness {
     /// The share of reads that were stale, from 0 to 1.
     pub fn stale_share(&self) -> f64 {
         self.stale() as f64 / self.reads().max(1) as f64
+    }
+
+    /// Takes in the reads of a further run.
+    pub fn append(&mut self, more: Staleness) {
+        self.versions_behind.add(&more.versions_behind).expect("a histogram that grows");
+        self.us_behind.add(&more.us_behind).expect("a histogram that grows");
+        for (target, reads, stale) in more.targets {
+            let count = self.of_target(target);
+            count.1 += reads;
+            count.2 += stale;
+        }
+        for (second, of) in &more.seconds {
+            self.seconds.entry(*second).or_default().append(of);
+        }
     }
 
     fn of_target(&mut self, target: u16) -> &mut (u16, u64, u64) {

@@ -5,7 +5,7 @@ use super::plots::{Mark, Scale, Series, by_percentile, escaped, latencies, over_
 use super::summary::settings;
 use crate::load::beside::LagPoint;
 use crate::load::check::Staleness;
-use crate::load::run::Outcome;
+use crate::load::outcome::Outcome;
 use crate::load::scenario::Scenario;
 use std::collections::BTreeMap;
 use std::fmt::Write;

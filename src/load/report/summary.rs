@@ -3,7 +3,7 @@
 use super::machine;
 use crate::load::compare::Comparison;
 use crate::load::measure::Point;
-use crate::load::run::Outcome;
+use crate::load::outcome::Outcome;
 use crate::load::scenario::Scenario;
 use crate::metrics::json::Json;
 use hdrhistogram::Histogram;
@@ -78,6 +78,9 @@ pub fn summary(scenario: &Scenario, outcome: &Outcome, comparison: Option<&Compa
         if let Some(comparison) = comparison {
             it.name("comparison").object(|it| {
                 it.name("with").string(&comparison.other);
+                it.name("seconds").number(comparison.other_seconds);
+                let seconds = comparison.other_seconds;
+                it.name("all").object(|it| latencies(it, &comparison.other_all, seconds));
                 it.name("rows").array(&comparison.rows, |it, row| {
                     it.object(|it| {
                         it.name("what").string(row.what);

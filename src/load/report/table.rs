@@ -1,6 +1,6 @@
 //! Results as a table.
 
-use crate::load::run::Outcome;
+use crate::load::outcome::Outcome;
 use crate::load::scenario::Scenario;
 use hdrhistogram::Histogram;
 use std::fmt::Write;
