@@ -219,6 +219,9 @@ fn no_confirmed_write_is_lost_and_no_read_is_stale_while_sentinel_moves_the_mast
     each_round(load_over_a_failover);
 }
 
+/// How many keys each is loaded with.
+const KEYS: i64 = 200;
+
 /// Both nodes are loaded with reads and writes that both of them confirm.
 fn load_over_a_failover() {
     let (first, nodes) = a_master_and_two_nodes();
@@ -229,7 +232,16 @@ fn load_over_a_failover() {
         let prefix = format!("of{}:", node.port());
         Command::new(env!("CARGO_BIN_EXE_entourage"))
             .args(["load", "--quiet", "--target", &target, "--key-prefix", &prefix])
-            .args(["--check", "all", "--wait", "2", "--level", "sticky", "--keys", "200"])
+            .args([
+                "--check",
+                "all",
+                "--wait",
+                "2",
+                "--level",
+                "sticky",
+                "--keys",
+                &KEYS.to_string(),
+            ])
             .args(["--command", "1 SET {key} {value}", "--command", "4 GET {key}"])
             .args(["--connections", "8", "--warmup", "100ms", "--duration", "4s"])
             .stdout(Stdio::piped())
@@ -237,9 +249,13 @@ fn load_over_a_failover() {
             .spawn()
             .expect("it runs")
     });
+    // Both have set all their keys, and write.
+    let mut wire = first.dial();
+    until("all keys", || (wire.ask("DBSIZE").int()? >= 2 * KEYS).then_some(()));
     until("writes", || {
-        let keys = first.dial().ask("DBSIZE").int().expect("a number");
-        (100 < keys).then_some(())
+        let told = info_field(&mut wire, "commandstats", "cmdstat_set")?;
+        let calls: i64 = told.split([',', '=']).nth(1)?.parse().ok()?;
+        (2 * KEYS + 20 <= calls).then_some(())
     });
     kill_and_wait(&mut sentinel, first, "under load");
     for load in loads {
