@@ -140,13 +140,14 @@ impl Session {
     pub fn carry_over(&mut self, history: &ReplicationHistory) {
         let Some(floor) = self.floor else { return };
         self.settle_before(floor, history);
+        // Before what has been cut off of its writes is forgotten.
+        let has_written = self.last_write != Offset::ZERO;
         self.settle_last_write(history);
         let offset = match history.cover(floor) {
             Coverage::To(offset) => offset,
             Coverage::Lost(_) if is_planted(Planted::FloorKept) => floor.offset,
             Coverage::Lost(from) => {
-                // Of a history that is gone as a whole, a session misses what it has written.
-                if from != Offset::ZERO || self.last_write != Offset::ZERO {
+                if is_missed(from, has_written) {
                     self.lost = Some(Lost { from, to: floor.offset });
                 }
                 self.last_write = self.last_write.min(from);
@@ -175,7 +176,7 @@ impl Session {
             && history.cover(floor) != Coverage::Foreign
             && let Some(before) = self.before.take()
             && let Coverage::Lost(from) = history.cover(before.floor)
-            && (from != Offset::ZERO || before.has_written)
+            && is_missed(from, before.has_written)
         {
             self.lost = Some(Lost { from, to: before.floor.offset });
         }
@@ -267,7 +268,7 @@ impl Session {
             Shared::At(at) => self.floor = at,
             Shared::Lost(at, lost) => {
                 self.floor = Some(at);
-                if lost.from != Offset::ZERO || self.last_write != Offset::ZERO {
+                if is_missed(lost.from, self.last_write != Offset::ZERO) {
                     self.lost.get_or_insert(lost);
                 }
             }
@@ -329,6 +330,12 @@ impl Session {
     pub fn is_watching(&self) -> bool {
         !self.watches.is_empty()
     }
+}
+
+/// Whether a session misses what is behind `from`: of a history that is gone as a whole, what it
+/// has written.
+fn is_missed(from: Offset, has_written: bool) -> bool {
+    from != Offset::ZERO || has_written
 }
 
 /// Whether a floor counts the bytes that `seen` counts.
@@ -404,6 +411,18 @@ mod tests {
         assert_eq!(session.lost, None, "once");
         same.carry_over(&old.promoted(NEW, Offset::new(85)));
         assert_eq!((same.floor, same.lost), (Some(at(NEW, 95)), None));
+    }
+
+    #[test]
+    fn what_was_written_in_a_history_that_never_comes_is_lost_with_it() {
+        let old = ReplicationHistory::new(OLD);
+        let unknown = ReplId::new([9; 20]);
+        let at = Position { replid: unknown, offset: Offset::new(90) };
+        let mut session = Session::default();
+        session.was_told(at, &old, Some(MonoUs(1)));
+        session.carry_over(&old.promoted(NEW, Offset::new(50)).lacking(unknown));
+        assert_eq!(session.lost, Some(Lost { from: Offset::ZERO, to: at.offset }));
+        assert_eq!(session.last_write, Offset::ZERO);
     }
 
     #[test]
