@@ -11,7 +11,7 @@ use super::outcome::Outcome;
 use super::pace::Phase;
 use super::repeat::{Repeated, Repeater};
 use super::report::hdr::Log;
-use super::run::{Watch, cpu_s, served, server_of, shortcomings};
+use super::run::{Watch, allow_connections, cpu_s, served, server_of, shortcomings};
 use super::scenario::Scenario;
 use super::settings::Settings;
 use super::thread::Shared;
@@ -22,7 +22,6 @@ use std::io::BufRead;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::time::Duration;
 
 /// Names of commands that are told apart; what comes later counts as the last.
@@ -122,24 +121,13 @@ fn run(
     let server = server_of(&scenario.targets[0], scenario)?;
     let is_entourage = server.starts_with("entourage");
     let before = served(scenario, &server);
-    let files = u64::from(scenario.connections) + 100;
-    if process::allow_files(files) < files {
-        let why = format!("connections: the system allows fewer than {files} open files");
-        return Err(Wrong::Setup(why));
-    }
+    allow_connections(scenario)?;
     let lanes = Lanes::new(scenario)?;
-    let shared = Shared {
-        epoch_ns: clock::mono_ns(),
-        begin: AtomicU64::new(0),
-        is_stopped: AtomicBool::new(false),
-        interrupt: watch.interrupt,
-        left: AtomicI64::new(i64::try_from(scenario.count).unwrap_or(i64::MAX)),
-        made: AtomicU64::new(0),
-        version_base: 0,
-    };
+    let interrupt = watch.interrupt;
+    let shared = Shared::new(scenario, interrupt);
     let lags = Mutex::new(Vec::new());
     let watched = scenario.clone();
-    watch.interrupt.set_running(true);
+    interrupt.set_running(true);
     let mut outcome = std::thread::scope(|scope| {
         scope.spawn(|| watch_lags(&watched, &shared, 0, is_entourage, &lags));
         let (totals, hdr) = (Totals::new(NAMES_MAX), Log::new(watch.keeps_hdr));
@@ -160,6 +148,7 @@ fn run(
             lags: &lags,
         };
         let outcome = replay.work();
+        interrupt.set_running(false);
         shared.is_stopped.store(true, Relaxed);
         outcome
     })?;

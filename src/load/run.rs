@@ -19,7 +19,6 @@ use crate::runtime::{clock, process};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
@@ -55,20 +54,8 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
     }
     let before = served(scenario, &servers[0]);
     let confirms_all = confirms_all(scenario)?;
-    let files = u64::from(scenario.connections) * scenario.lanes() as u64 + 100;
-    if process::allow_files(files) < files {
-        return Err(format!("connections: the system allows fewer than {files} open files"));
-    }
-    let shared = Shared {
-        epoch_ns: clock::mono_ns(),
-        begin: AtomicU64::new(0),
-        is_stopped: AtomicBool::new(false),
-        interrupt: watch.interrupt,
-        left: AtomicI64::new(i64::try_from(scenario.count).unwrap_or(i64::MAX)),
-        made: AtomicU64::new(scenario.keys),
-        // Later runs begin above all that an earlier one can have reached.
-        version_base: clock::wall_us() * 4,
-    };
+    allow_connections(scenario)?;
+    let shared = Shared::new(scenario, watch.interrupt);
     let mut lanes = connect(scenario)?;
     let (tell, told) = sync_channel(TOLD_MAX);
     let (sink, events) = sync_channel::<Batch>(EVENT_BATCHES_MAX);
@@ -107,6 +94,15 @@ pub fn run(scenario: &Scenario, mut watch: Watch<'_>) -> Result<Outcome, String>
         }
         Ok(outcome)
     })
+}
+
+/// Asks the system for as many open files as the connections need.
+pub fn allow_connections(scenario: &Scenario) -> Result<(), String> {
+    let files = u64::from(scenario.connections) * scenario.lanes() as u64 + 100;
+    if process::allow_files(files) < files {
+        return Err(format!("connections: the system allows fewer than {files} open files"));
+    }
+    Ok(())
 }
 
 /// What a server says of itself: its name and version.

@@ -55,6 +55,22 @@ pub struct Shared<'s> {
     pub version_base: u64,
 }
 
+impl<'s> Shared<'s> {
+    /// A run that begins now.
+    pub fn new(scenario: &Scenario, interrupt: &'s Interrupt) -> Shared<'s> {
+        Shared {
+            epoch_ns: clock::mono_ns(),
+            begin: AtomicU64::new(0),
+            is_stopped: AtomicBool::new(false),
+            interrupt,
+            left: AtomicI64::new(i64::try_from(scenario.count).unwrap_or(i64::MAX)),
+            made: AtomicU64::new(scenario.keys),
+            // Later runs begin above all that an earlier one can have reached.
+            version_base: clock::wall_us() * 4,
+        }
+    }
+}
+
 /// What a thread tells whoever started it.
 pub enum Told {
     /// Its keys are set.

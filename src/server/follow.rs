@@ -214,6 +214,9 @@ impl Follower {
                     let past = MasterInfo::past_of(told.as_ref(), replid)?;
                     let renamed = self.server.set.rename_stream(&self.remote, replid, &past);
                     renamed.map_err(|_| LinkFault::NotFollowed)?;
+                } else {
+                    // Otherwise it has been asked for its past, and tells this, too.
+                    tasks::spawn(note_chain(self.server.clone()));
                 }
                 log::info!(
                     "event=partial-resync master={} position={}",
@@ -226,7 +229,6 @@ impl Follower {
         };
         self.resumes = true;
         self.enter(LinkPhase::Connected);
-        tasks::spawn(note_chain(self.server.clone()));
         reader.push(&first);
         loop {
             self.repeat(&mut connected, &mut reader).await?;
