@@ -231,7 +231,8 @@ mod tests {
             });
             assert_eq!(paced.join().expect("it counts"), 10);
             let worker = scope.spawn(|| {
-                begin_worker();
+                // Not `begin_worker`: other tests may have taken all the balances there are.
+                OWN.set(&BALANCES[0]);
                 pace_frees(|| PAUSES.set(PAUSES.get() + 1));
                 (0..FREES_PER_PAUSE + 1).for_each(|_| count(-1));
                 count(FREES_PER_PAUSE as isize + 1);
