@@ -35,6 +35,7 @@ pub mod resp;
 pub mod command;
 pub mod metrics;
 pub mod runtime;
+pub mod script;
 pub mod engine;
 pub mod persist;
 pub mod replication;

@@ -138,6 +138,8 @@ pub enum Group {
     Transactions,
     /// Publish/subscribe.
     Pubsub,
+    /// Scripts and functions.
+    Scripting,
     /// Ours.
     Proxy,
 }
@@ -156,6 +158,7 @@ impl Group {
         Group::Server,
         Group::Transactions,
         Group::Pubsub,
+        Group::Scripting,
         Group::Proxy,
     ];
 
@@ -173,6 +176,7 @@ impl Group {
             Group::Server => "server",
             Group::Transactions => "transactions",
             Group::Pubsub => "pubsub",
+            Group::Scripting => "scripting",
             Group::Proxy => "proxy",
         }
     }
@@ -188,6 +192,7 @@ impl Group {
             Group::Hash => Some("@hash"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),
+            Group::Scripting => Some("@scripting"),
             // That of pub/sub is given by its flag.
             Group::Cluster | Group::Server | Group::Pubsub | Group::Proxy => None,
         }

@@ -85,11 +85,11 @@ impl<H> Table<H> {
         self.commands.push(Command {
             id,
             name: upper_name.to_lowercase(),
-            upper_name,
             spec,
             handler,
             is_quick: spec.complexity.starts_with("O(1)"),
-            work: Work::of(spec.name),
+            work: Work::of(&upper_name),
+            upper_name,
             subcommands: Vec::new(),
             words: 1 + usize::from(container.is_some()),
             index: Lookup::default(),

@@ -15,6 +15,8 @@ use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
 use crate::command::{Args, Keys, Use};
 use crate::resp::Request;
+use crate::script::Libraries;
+use std::sync::Arc;
 
 /// One member's sixteen databases.
 pub struct Engine {
@@ -27,6 +29,8 @@ pub struct Engine {
     walks: Vec<Walk>,
     /// Keyspaces that were emptied before their walks had come to their end.
     emptied: Vec<Keyspace>,
+    /// The libraries of functions.
+    libraries: Arc<Libraries>,
 }
 
 impl Engine {
@@ -39,7 +43,23 @@ impl Engine {
             blocked: 0,
             walks: Vec::new(),
             emptied: Vec::new(),
+            libraries: Arc::default(),
         }
+    }
+
+    /// The libraries of functions: those of the set as of what this member has applied.
+    pub fn libraries(&self) -> &Arc<Libraries> {
+        &self.libraries
+    }
+
+    /// As [`Engine::libraries`], to change them.
+    pub fn libraries_mut(&mut self) -> &mut Libraries {
+        Arc::make_mut(&mut self.libraries)
+    }
+
+    /// Takes the libraries of the member that its keys were copied from.
+    pub fn take_libraries(&mut self, libraries: Arc<Libraries>) {
+        self.libraries = libraries;
     }
 
     /// The session's database, to read.
@@ -221,7 +241,7 @@ impl Engine {
     /// A walk begins: it will find all keys as they are now, expired ones among them, until it is
     /// ended. Until it comes to a key, the first change of that key keeps what it was.
     pub fn begin_walk(&mut self) -> Walk {
-        let walk = Walk::default();
+        let walk = Walk::begin(self.libraries.clone());
         for (db, space) in self.spaces.iter_mut().enumerate().filter(|it| !it.1.is_empty()) {
             space.begin_walk(&walk, db);
         }

@@ -21,6 +21,7 @@ mod extent;
 mod long_text;
 mod partial;
 mod opcode;
+pub mod functions;
 mod loader;
 mod transfer;
 mod writer;

@@ -1,5 +1,6 @@
 //! A walk over all keys of an engine as they were at one moment, while writes go on.
 
+use crate::script::Libraries;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
@@ -10,11 +11,22 @@ pub struct Walk(Arc<WalkState>);
 
 #[derive(Debug, Default)]
 struct WalkState {
+    libraries: Arc<Libraries>,
     kept_bytes: AtomicUsize,
     is_ended: AtomicBool,
 }
 
 impl Walk {
+    /// A walk that begins where these libraries are.
+    pub(super) fn begin(libraries: Arc<Libraries>) -> Walk {
+        Walk(Arc::new(WalkState { libraries, ..WalkState::default() }))
+    }
+
+    /// The libraries of functions as they were when it began.
+    pub fn libraries(&self) -> &Arc<Libraries> {
+        &self.0.libraries
+    }
+
     /// Bytes that are kept for it, because what it has not come to yet has been changed.
     pub fn kept_bytes(&self) -> usize {
         self.0.kept_bytes.load(Relaxed)

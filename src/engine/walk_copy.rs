@@ -80,6 +80,7 @@ impl WalkCopy {
 
     /// Puts all that was taken into an engine that is empty, of the same seed.
     pub fn put_into(self, engine: &mut Engine) {
+        engine.take_libraries(self.walk.libraries().clone());
         for (db, slots) in self.taken.into_iter().enumerate() {
             *engine.space_mut(db) = Keyspace::of(slots);
         }

@@ -28,6 +28,8 @@ pub enum Work {
     Database,
     /// The bytes of the word at `at`.
     Payload { at: usize },
+    /// Nobody can tell, and it may be long: a library is run when it is loaded.
+    Unknown,
 }
 
 /// Bytes that come to about as much as an element.
@@ -40,6 +42,7 @@ impl Work {
             "KEYS" => Work::Database,
             "SCAN" | "SSCAN" | "HSCAN" | "ZSCAN" | "LMPOP" | "ZMPOP" => Work::CountWord,
             "RESTORE" => Work::Payload { at: 3 },
+            "FUNCTION|LOAD" | "FUNCTION|RESTORE" => Work::Unknown,
             "LRANGE" | "ZRANGE" | "ZREVRANGE" | "ZREMRANGEBYRANK" => Work::Inside { at: 2 },
             "ZRANGESTORE" => Work::Inside { at: 3 },
             "LTRIM" => Work::Outside { at: 2 },
@@ -80,6 +83,7 @@ impl Work {
             },
             Work::CountWord => count_word(request),
             Work::Database => db.len(),
+            Work::Unknown => usize::MAX,
             Work::Payload { at } => request.get(at).map_or(0, |it| it.len() / BYTES_PER_ELEMENT),
         };
         elements.saturating_add(request.len())

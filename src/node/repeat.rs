@@ -10,7 +10,8 @@ use crate::base::limits::APPLY_US_MAX;
 use crate::base::lowered::long_elements;
 use crate::base::time::WallMs;
 use crate::command::{Args, CallEnv, echo};
-use crate::engine::{KeySlot, Work, verbs};
+use crate::engine::verbs::{self, Found};
+use crate::engine::{KeySlot, Work};
 use crate::replication::{LinkFault, StreamBatch, StreamCommand, StreamWrite, WriteTime};
 use crate::resp::Step;
 use crate::runtime::clock;
@@ -227,15 +228,14 @@ fn look(hosted: &mut Hosted, repeat: &Repeat<'_>, write: &StreamWrite) -> Result
         if is_message(name) {
             continue;
         }
-        let Some(row) = verbs::find(name) else {
+        let Some(Found { row, words, work }) = verbs::find_for(request) else {
             return Err(LinkFault::UnknownCommand(echo(name).into_owned()));
         };
-        let work = Work::of(row.spec.name);
         if engine.is_walked() {
             elements += engine.copy_cost(command.db, row.spec.keys, request);
         }
         if work != Work::Short || long_elements() < request.len() {
-            let args = Args::new(request, 1, command.db, &env);
+            let args = Args::new(request, words, command.db, &env);
             elements += work.elements(engine.db(&args), row.spec.keys, args);
         }
     }

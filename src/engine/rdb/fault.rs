@@ -26,6 +26,8 @@ pub enum Why {
     Unsupported(&'static str),
     /// What a module has written, with the module's name for its type.
     Module(String),
+    /// A library of functions that cannot be loaded, and why.
+    Library(String),
     /// A database that there is not.
     Database(u64),
     /// A key that has been there before.
@@ -57,6 +59,7 @@ impl fmt::Display for Why {
             Why::UnknownType(form) => write!(f, "the type {form} is not known"),
             Why::Unsupported(what) => write!(f, "{what} not supported"),
             Why::Module(name) => write!(f, "data of modules is not supported: {name}"),
+            Why::Library(why) => write!(f, "a library of functions cannot be loaded: {why}"),
             Why::Database(index) => write!(f, "there is no database {index}"),
             Why::DuplicateKey => f.write_str("the key is there twice"),
             Why::Length => f.write_str("it is not as long as was announced"),

@@ -14,11 +14,12 @@ use super::long_text::LongText;
 use super::opcode;
 use super::partial::Partial;
 use super::version::{CHECKSUM_SINCE, FILE_VERSION_MAX, VALKEY_VERSION};
-use super::{Checksum, FileFault, Reader, Why, form};
+use super::{Checksum, FileFault, Reader, Why, form, functions};
 use crate::base::limits::{ADOPTED_BYTES_MIN, DATABASES};
 use crate::base::time::WallMs;
 use crate::engine::table::Slot;
 use crate::engine::{Engine, Form, KeySlot, Value};
+use crate::script::Policy;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use triomphe::Arc;
@@ -377,8 +378,13 @@ impl Loader {
             opcode::IDLE => self.entry.idle_s = input.length()?,
             opcode::AUX => self.note_aux(&mut input)?,
             opcode::MODULE_AUX => return Err(Why::Module(opcode::module_name(input.length()?))),
-            opcode::FUNCTIONS | opcode::FUNCTIONS_CANDIDATE => {
-                return Err(Why::Unsupported("functions are"));
+            opcode::FUNCTIONS => {
+                let library = functions::load(&input.string()?)?;
+                let libraries = self.engine.libraries_mut();
+                libraries.add(vec![library], Policy::Append).map_err(Why::Library)?;
+            }
+            opcode::FUNCTIONS_CANDIDATE => {
+                return Err(Why::Unsupported("functions of a candidate for Redis 7.0 are"));
             }
             opcode::SLOT_IMPORT => return Err(Why::Unsupported("slots that are being moved are")),
             // What is only for who wants to make room.

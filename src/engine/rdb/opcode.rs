@@ -34,12 +34,13 @@ pub fn parts(opcode: u8) -> Option<&'static [Part]> {
     Some(match opcode {
         SLOT_INFO => &[Part::Length, Part::Length, Part::Length],
         AUX => &[Part::String, Part::String],
+        FUNCTIONS => &[Part::String],
         RESIZE_DB => &[Part::Length, Part::Length],
         MODULE_AUX | IDLE | SELECT_DB => &[Part::Length],
         FREQ => &[Part::Fixed(1)],
         EXPIRE_MS => &[Part::Fixed(8)],
         EXPIRE_S => &[Part::Fixed(4)],
-        SLOT_IMPORT | FUNCTIONS | FUNCTIONS_CANDIDATE | EOF => &[],
+        SLOT_IMPORT | FUNCTIONS_CANDIDATE | EOF => &[],
         _ => return None,
     })
 }

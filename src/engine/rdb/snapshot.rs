@@ -3,7 +3,7 @@
 use super::save::save_behind;
 use super::save_steps::{self, Place};
 use super::version::VERSION;
-use super::{Checksum, Writer, opcode};
+use super::{Checksum, Writer, functions, opcode};
 use crate::base::limits::DATABASES;
 use crate::engine::table::Slot;
 use crate::engine::{END, Engine, KeySlot, TakenEntry, Walk, Walked, after};
@@ -153,6 +153,8 @@ impl SnapshotWriter {
     fn make_ready(&mut self, engine: &Engine) {
         if let Stage::Head(info) = std::mem::replace(&mut self.stage, Stage::Keys) {
             write_head(&info, &mut self.ready);
+            let libraries = self.walk.as_ref().map_or(engine.libraries(), Walk::libraries);
+            functions::write(libraries, &mut self.ready);
         }
         let mut places = PLACES;
         while self.db < DATABASES && self.ready.len() < PIECE_BYTES && places != 0 {

@@ -14,6 +14,7 @@ pub mod sets;
 pub mod hashes;
 pub mod zsets;
 pub mod sort;
+pub mod functions;
 mod named;
 mod length;
 mod counted;
@@ -26,6 +27,7 @@ mod changes;
 use super::databases::Engine;
 use super::effects::Effects;
 use super::row::{Row, Run};
+use super::work::Work;
 use crate::base::time::WallMs;
 use crate::command::{Args, CallEnv, Fault, Lookup};
 use crate::resp::{Reply, Request};
@@ -52,6 +54,7 @@ pub const FAMILIES: &[&[Row]] = &[
     zsets::blocking::ROWS,
     zsets::algebra::ROWS,
     sort::ROWS,
+    functions::ROWS,
 ];
 
 /// All rows of the engine.
@@ -69,6 +72,28 @@ pub fn find(name: &[u8]) -> Option<&'static Row> {
     lookup.find(name).map(|number| rows[usize::from(number)])
 }
 
+/// A command that the stream may carry, or a subcommand.
+pub struct Found {
+    /// Its row.
+    pub row: &'static Row,
+    /// How many words name it.
+    pub words: usize,
+    /// What decides how much it does.
+    pub work: Work,
+}
+
+/// The command of a request of the stream.
+pub fn find_for(request: Request<'_>) -> Option<Found> {
+    let row = find(request.get(0)?)?;
+    let Run::Container(rows) = row.run else {
+        return Some(Found { row, words: 1, work: Work::of(row.spec.name) });
+    };
+    let named = request.get(1)?;
+    let found = rows.iter().find(|it| it.spec.name.as_bytes().eq_ignore_ascii_case(named))?;
+    let work = Work::of(&format!("{}|{}", row.spec.name, found.spec.name));
+    Some(Found { row: found, words: 2, work })
+}
+
 impl Engine {
     /// Repeats a command of the stream at a replica, which hides nothing and deletes nothing by
     /// itself.
@@ -79,11 +104,11 @@ impl Engine {
         spoken: &mut Effects,
         reply: &mut Reply,
     ) -> Result<(), Fault> {
-        let name = request.get(0).unwrap_or_default();
-        let row = find(name).ok_or(Fault::Static("ERR unknown command in the stream"))?;
+        const UNKNOWN: Fault = Fault::Static("ERR unknown command in the stream");
+        let Found { row, words, .. } = find_for(request).ok_or(UNKNOWN)?;
         let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
         let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
         spoken.begin(db);
-        verb(self, Args::new(request, 1, db, &env), spoken, reply)
+        verb(self, Args::new(request, words, db, &env), spoken, reply)
     }
 }

@@ -1,0 +1,31 @@
+//! What a script asks of whoever runs it.
+
+use crate::resp::Protocol;
+
+/// Whether a script goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tick {
+    /// It does.
+    Continue,
+    /// It was told to stop, and may be: it has written nothing.
+    Stop,
+}
+
+/// Who executes what a script calls: a transaction in the house, a connection in a test.
+pub trait Host {
+    /// Executes one command and appends its reply, an error among them, in this protocol.
+    fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>);
+
+    /// Whether the script's user may execute this command; nothing if there is no such command.
+    fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool>;
+
+    /// A line for the log, at a level from 0 (debug) to 3 (warning).
+    fn log(&mut self, level: u8, text: &[u8]);
+
+    /// Where the effects of the following calls go: bit 0 the append-only file, bit 1 the replicas.
+    fn set_replication(&mut self, targets: u8);
+
+    /// Called every few tens of microseconds of a script's own work: the place to note that it is
+    /// slow, to let others in, and to stop it.
+    fn tick(&mut self) -> Tick;
+}

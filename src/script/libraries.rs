@@ -1,0 +1,178 @@
+//! The libraries of functions that a set has: data, which any interpreter can run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::flags::{Flags, split_library};
+use super::registered::Registered;
+use super::sha1::{Sha, sha1hex};
+
+/// One library.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Its whole text, first line included.
+    pub text: Arc<[u8]>,
+    /// Of the text.
+    pub sha: Sha,
+    /// Its functions by name.
+    pub functions: BTreeMap<Vec<u8>, Function>,
+}
+
+/// What is known of one function.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Function {
+    /// For FUNCTION LIST.
+    pub description: Option<Vec<u8>>,
+    /// What it says of itself.
+    pub flags: Flags,
+}
+
+impl Library {
+    /// Of this text, which has registered these functions when it was loaded.
+    pub fn new(text: &[u8], registered: Vec<Registered>) -> Result<Library, String> {
+        let (name, _) = split_library(text)?;
+        let functions = registered
+            .into_iter()
+            .map(|it| (it.name, Function { description: it.description, flags: it.flags }));
+        let functions = functions.collect();
+        Ok(Library { name, text: text.into(), sha: sha1hex(text), functions })
+    }
+}
+
+/// What becomes of a library when one of its name is there already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Policy {
+    /// It is an error.
+    Append,
+    /// The old one goes.
+    Replace,
+    /// All old ones go.
+    Flush,
+}
+
+impl Policy {
+    /// The policy of FUNCTION RESTORE of this name.
+    pub fn named(word: &[u8]) -> Result<Policy, String> {
+        match word.to_ascii_lowercase().as_slice() {
+            b"append" => Ok(Policy::Append),
+            b"replace" => Ok(Policy::Replace),
+            b"flush" => Ok(Policy::Flush),
+            _ => Err("ERR Wrong restore policy given, value should be either FLUSH, APPEND or \
+                      REPLACE."
+                .into()),
+        }
+    }
+}
+
+/// All libraries of a set.
+#[derive(Clone, Debug, Default)]
+pub struct Libraries {
+    by_name: BTreeMap<Vec<u8>, Arc<Library>>,
+    /// Function → its library.
+    functions: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Libraries {
+    /// Whether a text may be loaded, before it is: its first line is right, and its name free.
+    pub fn admits(&self, text: &[u8], policy: Policy) -> Result<(), String> {
+        let (name, _) = split_library(text)?;
+        if policy == Policy::Append && self.by_name.contains_key(&name) {
+            let name = String::from_utf8_lossy(&name);
+            return Err(format!("ERR Library '{name}' already exists"));
+        }
+        Ok(())
+    }
+
+    /// Adds libraries, all of them or none.
+    pub fn add(&mut self, libraries: Vec<Library>, policy: Policy) -> Result<(), String> {
+        if let Some(name) = twice(&libraries) {
+            return Err(format!("ERR Library '{}' already exists", String::from_utf8_lossy(name)));
+        }
+        let mut next = if policy == Policy::Flush { Libraries::default() } else { self.clone() };
+        for library in libraries {
+            next.add_one(library, policy)?;
+        }
+        *self = next;
+        Ok(())
+    }
+
+    fn add_one(&mut self, library: Library, policy: Policy) -> Result<(), String> {
+        let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+        if self.by_name.contains_key(&library.name) {
+            if policy != Policy::Replace {
+                return Err(format!("ERR Library {} already exists", shown(&library.name)));
+            }
+            self.delete(&library.name);
+        }
+        if let Some(name) = library.functions.keys().find(|it| self.functions.contains_key(*it)) {
+            return Err(format!("ERR Function {} already exists", shown(name)));
+        }
+        for name in library.functions.keys() {
+            self.functions.insert(name.clone(), library.name.clone());
+        }
+        self.by_name.insert(library.name.clone(), Arc::new(library));
+        Ok(())
+    }
+
+    /// Takes a library away; whether there was one.
+    pub fn delete(&mut self, name: &[u8]) -> bool {
+        let Some(library) = self.by_name.remove(name) else { return false };
+        library.functions.keys().for_each(|it| drop(self.functions.remove(it)));
+        true
+    }
+
+    /// Takes all away.
+    pub fn flush(&mut self) {
+        *self = Libraries::default();
+    }
+
+    /// The library and the function of this name.
+    pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &Function)> {
+        let library = self.by_name.get(self.functions.get(name)?)?;
+        Some((library, library.functions.get(name)?))
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Library>> {
+        self.by_name.values()
+    }
+
+    /// How many functions there are.
+    pub fn functions_count(&self) -> usize {
+        self.functions.len()
+    }
+}
+
+/// The first name that two libraries have.
+fn twice(libraries: &[Library]) -> Option<&[u8]> {
+    let mut names: Vec<&[u8]> = libraries.iter().map(|it| it.name.as_slice()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|it| it[0] == it[1]).map(|it| it[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn library(name: &str, functions: &[&str]) -> Library {
+        let none = Function { description: None, flags: Flags::default() };
+        let functions = functions.iter().map(|it| (it.as_bytes().to_vec(), none.clone())).collect();
+        Library { name: name.into(), text: [].into(), sha: sha1hex(b""), functions }
+    }
+
+    #[test]
+    fn libraries_are_added_all_or_none() {
+        let mut all = Libraries::default();
+        all.add(vec![library("a", &["f"])], Policy::Append).unwrap();
+        let two = vec![library("b", &["g"]), library("c", &["f"])];
+        let error = all.add(two, Policy::Append).unwrap_err();
+        assert_eq!(error, "ERR Function f already exists");
+        assert!(all.function(b"g").is_none());
+        all.add(vec![library("a", &["h"])], Policy::Replace).unwrap();
+        assert!(all.function(b"f").is_none() && all.function(b"h").is_some());
+        all.add(vec![library("z", &["h"])], Policy::Flush).unwrap();
+        assert_eq!((all.iter().len(), all.functions_count()), (1, 1));
+    }
+}

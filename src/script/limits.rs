@@ -1,0 +1,35 @@
+//! Every bound of a script.
+
+/// Instructions between two looks at the host, at most: some tens of microseconds.
+pub const INSTRUCTIONS_PER_TICK: i32 = 10_000;
+/// How often a library that is loaded may be looked at before it is stopped: about half a second.
+pub const LOAD_TICKS_MAX: u32 = 10_000;
+/// Steps of a pattern match, or of any other long native work, between two looks at the host.
+pub const STEPS_PER_TICK: u32 = 100_000;
+/// How deep a pattern match may call itself; a level is some 200 bytes of stack.
+pub const MATCH_DEPTH_MAX: u32 = 1_000;
+/// Captures of one pattern, as Lua has them.
+pub const CAPTURES_MAX: usize = 32;
+/// Memory of one interpreter where nobody says otherwise.
+pub const MEMORY_BYTES: usize = 256 << 20;
+/// Compiled scripts that an interpreter keeps; what is older is compiled anew.
+pub const COMPILED_MAX: usize = 4_096;
+/// Below this a state is small, and garbage is collected less often.
+pub const SMALL_STATE_BYTES: usize = 1 << 20;
+/// How large a small state may grow before it is collected, in per cent.
+pub const SMALL_STATE_PAUSE: i32 = 800;
+/// The same for others: Lua's own value.
+pub const PAUSE: i32 = 200;
+/// Nesting of a script's answer: beyond it stands an error instead of a value.
+pub const REPLY_DEPTH_MAX: usize = 7_995;
+/// Nesting of what MessagePack encodes; deeper tables become nil.
+pub const MSGPACK_DEPTH_MAX: usize = 16;
+/// Nesting of what is read from MessagePack.
+pub const MSGPACK_READ_DEPTH_MAX: usize = 1_000;
+/// Values that MessagePack reads from one text onto the stack.
+pub const MSGPACK_VALUES_MAX: usize = 7_000;
+
+const _: () = {
+    // A list of unpacked values must fit Lua's own stack of 8,000.
+    assert!(MSGPACK_VALUES_MAX < 8_000);
+};

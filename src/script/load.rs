@@ -1,0 +1,44 @@
+//! Loads a library apart from all data, to see what it registers.
+
+use super::host::{Host, Tick};
+use super::interpreter::{ErrorText, Interpreter};
+use super::libraries::Library;
+use super::limits::LOAD_TICKS_MAX;
+use super::sandbox::{About, Purpose};
+use crate::resp::Protocol;
+
+/// What a library finds while it is loaded: nothing to call, and little time.
+struct LoadHost {
+    ticks_left: u32,
+}
+
+impl Host for LoadHost {
+    fn call(&mut self, _: &[&[u8]], _: Protocol, reply: &mut Vec<u8>) {
+        reply.extend_from_slice(b"-ERR a library that is loaded calls nothing\r\n");
+    }
+
+    fn may_call(&mut self, _: &[&[u8]]) -> Option<bool> {
+        None
+    }
+
+    fn log(&mut self, _: u8, _: &[u8]) {}
+
+    fn set_replication(&mut self, _: u8) {}
+
+    fn tick(&mut self) -> Tick {
+        match self.ticks_left.checked_sub(1) {
+            None => Tick::Stop,
+            Some(left) => {
+                self.ticks_left = left;
+                Tick::Continue
+            }
+        }
+    }
+}
+
+/// The library of this text. It is the same wherever it is loaded: its time is counted in steps.
+pub fn load_library(text: &[u8]) -> Result<Library, ErrorText> {
+    let mut interpreter = Interpreter::new(Purpose::Functions, About::default());
+    let registered = interpreter.load(text, &mut LoadHost { ticks_left: LOAD_TICKS_MAX })?;
+    Library::new(text, registered).map_err(String::into_bytes)
+}

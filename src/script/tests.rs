@@ -1,0 +1,298 @@
+//! Whole scripts, and what they answer.
+
+use super::*;
+use crate::resp::Protocol;
+
+/// Counts, and answers what it was asked.
+#[derive(Default)]
+struct Counter {
+    calls: i64,
+    ticks_left: Option<u32>,
+    logged: Vec<String>,
+}
+
+impl Host for Counter {
+    fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) {
+        self.calls += 1;
+        let answer: &[u8] = match (argv[0], protocol) {
+            (b"incr", _) => &format!(":{}\r\n", self.calls).into_bytes(),
+            (b"panic", _) => panic!("as a host never should"),
+            (b"fail", _) => b"-WRONGTYPE no\r\n",
+            (b"none", Protocol::Resp2) => b"*2\r\n$-1\r\n:1\r\n",
+            (b"none", Protocol::Resp3) => b"*2\r\n_\r\n:1\r\n",
+            (b"map", _) => b"%1\r\n+a\r\n,1.5\r\n",
+            _ => {
+                let text = String::from_utf8_lossy(argv[1]);
+                &format!("${}\r\n{text}\r\n", argv[1].len()).into_bytes()
+            }
+        };
+        reply.extend_from_slice(answer);
+    }
+    fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool> {
+        (argv[0] != b"nosuch").then_some(argv[0] != b"denied")
+    }
+    fn log(&mut self, level: u8, text: &[u8]) {
+        self.logged.push(format!("{level} {}", String::from_utf8_lossy(text)));
+    }
+    fn set_replication(&mut self, _: u8) {}
+    fn tick(&mut self) -> Tick {
+        match &mut self.ticks_left {
+            Some(0) => Tick::Stop,
+            Some(left) => {
+                *left -= 1;
+                Tick::Continue
+            }
+            None => Tick::Continue,
+        }
+    }
+}
+
+fn answer_of(interpreter: &mut Interpreter, host: &mut Counter, text: &str) -> String {
+    let invocation = Invocation { keys: &[b"k"], args: &[b"a"], protocol: Protocol::Resp2 };
+    let mut out = Vec::new();
+    let text = text.as_bytes();
+    interpreter.run(&sha1hex(text), text, &invocation, host, &mut out);
+    let out = String::from_utf8_lossy(&out).replace("\r\n", "|");
+    // Errors name the script, which no test wants to spell.
+    match out.find(" script: ") {
+        Some(at) => format!("{} …{}", &out[..at], &out[(at + 49).min(out.len())..]),
+        None => out,
+    }
+}
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
+    assert_eq!(answer_of(&mut interpreter, &mut Counter::default(), text), expected, "{text}");
+}
+
+#[test]
+fn values_become_replies() {
+    check("return {1, 2.9, 'x', true, false, {}, KEYS[1], ARGV[1], nil, 5}", {
+        "*8|:1|:2|$1|x|:1|$-1|*0|$1|k|$1|a|"
+    });
+    check("return {ok='fine'}", "+fine|");
+    check("return {err='BAD thing'}", "-BAD thing|");
+    check("return {map={a={double=0.5}}}", "*2|$1|a|$3|0.5|");
+}
+
+#[test]
+fn replies_become_values() {
+    check("return redis.call('incr') + redis.call('incr')", ":3|");
+    check("return type(redis.call('none')[1])", "$7|boolean|");
+    check("redis.setresp(3) return type(redis.call('none')[1])", "$3|nil|");
+    check("redis.setresp(3) return tostring(redis.call('map').map.a)", "$3|nil|");
+    check("return redis.call('echo', 0.1)", "$3|0.1|");
+    check("return redis.call('fail')", "-WRONGTYPE no …, on @user_script:1.|");
+    check("return redis.pcall('fail')", "-WRONGTYPE no|");
+    check("local _, e = pcall(redis.call, 'fail') return e", "$12|WRONGTYPE no|");
+}
+
+#[test]
+fn nothing_that_is_shared_can_be_written() {
+    let readonly = "-ERR user_script:1: Attempt to modify a readonly table …, on @user_script:1.|";
+    for text in ["x = 1", "_G.x = 1", "string.rep = 1", "redis.call = 1", "KEYS = 1"] {
+        check(text, readonly);
+    }
+    for text in ["getmetatable('').__index = 1", "getmetatable(_G).__index = 1"] {
+        check(text, readonly);
+    }
+    let readonly = "-ERR Attempt to modify a readonly table …, on @user_script:1.|";
+    for text in ["rawset(_G, 1, 1)", "table.insert(string, 1)", "setmetatable(math, {})"] {
+        check(text, readonly);
+    }
+    check("for k in pairs(bit) do if k == 'bor' then return 1 end end", ":1|");
+    check("return loadstring(string.dump(function() end)) == nil", ":1|");
+}
+
+#[test]
+fn a_stopped_script_cannot_go_on() {
+    for text in [
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "xpcall(function() while true do end end, function() while true do end end)",
+        "string.find(('a'):rep(1000), ('.-'):rep(50) .. 'b')",
+        "local co = coroutine.wrap(function() while true do end end) while true do co() end",
+    ] {
+        let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
+        let mut host = Counter { ticks_left: Some(5), ..Counter::default() };
+        let answer = answer_of(&mut interpreter, &mut host, text);
+        assert!(answer.starts_with("-ERR Script killed by user"), "{text}: {answer}");
+        // The next one is not stopped.
+        let answer = answer_of(&mut interpreter, &mut Counter::default(), "return 1");
+        assert_eq!(answer, ":1|");
+    }
+}
+
+#[test]
+fn memory_is_bounded_and_comes_back() {
+    let limit = 16 << 20;
+    let mut interpreter = Interpreter::bounded(Purpose::Scripts, About::default(), limit);
+    for text in [
+        "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end",
+        "local s = 'x' while true do s = s .. s end",
+        "return ('x'):rep(1e9)",
+        "return (('x'):rep(1e6):gsub('.', ('y'):rep(1000)))",
+        "local t = {} for i = 1, 1e9 do t[i] = i end",
+        "local t = {} for i = 1, 2e5 do t[i] = i end return cjson.encode({t, t, t, t, t, t, t, t, \
+         t, t, t, t, t, t, t, t})",
+    ] {
+        let answer = answer_of(&mut interpreter, &mut Counter::default(), text);
+        assert!(answer.starts_with("-ERR not enough memory"), "{text}: {answer}");
+        assert!(interpreter.memory() < 3 * limit);
+    }
+    let text = "for i = 1, 100 do local s = ('x'):rep(1e6) .. i end return 1";
+    assert_eq!(answer_of(&mut interpreter, &mut Counter::default(), text), ":1|");
+}
+
+#[test]
+fn recursion_is_bounded() {
+    // Half of what a thread has by default.
+    const STACK_BYTES: usize = 1 << 20;
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(recurse).unwrap();
+    thread.join().unwrap();
+}
+
+fn recurse() {
+    for text in [
+        "cjson.encode_max_depth(1e6) local t = {} for i = 1, 1e4 do t = {t} end \
+         return cjson.encode(t)",
+        "cjson.decode_max_depth(1e6) return cjson.decode(('['):rep(1e6))",
+        "cjson.decode_max_depth(1e6) return cjson.decode(('{\"a\":'):rep(1e6))",
+        "return ('a'):rep(1e5):find(('(a'):rep(30) .. ('a?'):rep(1e5))",
+        "return ('a'):rep(1e5):find(('a-'):rep(1e5) .. 'b')",
+        "local p = ('a?'):rep(900) local function g(s) return (('a'):rep(1000):gsub(p, g)) end \
+         return g('x')",
+        "local function f() return 1 + f() end f()",
+        "local function g(s) return s:gsub('.', g) end g('x')",
+        "local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end \
+         return t.x",
+        "local co co = function() return coroutine.wrap(co)() end co()",
+        "return cjson.decode(('['):rep(1e6))",
+        "return cmsgpack.unpack(('\\145'):rep(1e6))",
+        "return ('a'):rep(3e5):find(('a?'):rep(1e5))",
+        "local s = '{' return assert(loadstring('return ' .. s:rep(1e5)))",
+    ] {
+        let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
+        let answer = answer_of(&mut interpreter, &mut Counter::default(), text);
+        assert!(answer.starts_with("-ERR"), "{text}: {answer}");
+    }
+}
+
+#[test]
+fn hostile_bytes_break_nothing() {
+    let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
+    let text = b"local s = ARGV[1] pcall(cjson.decode, s) pcall(cmsgpack.unpack, s) \
+        pcall(cmsgpack.unpack_limit, s, 3, 1) pcall(struct.unpack, s, s) \
+        pcall(struct.pack, s, s, 1) \
+        pcall(string.find, s, s) pcall(string.gsub, s, s, s) pcall(loadstring, s) return 1";
+    let seeds: [&[u8]; 6] = [
+        b"{\"a\":[1,2.5e3,\"\\u0041\\ud83d\\ude00\",true,null,-0x1F]}",
+        b"\x92\x81\xa1a\xcb\0\0\0\0\0\0\0\0\xdc\0\x03\xd9\x01z\xc0\xff",
+        b">!8i4Hc0sd<I16x",
+        b"^(.-)%s*[%w_]+%b()%f[%a]()%1$",
+        b"\xdf\xff\xff\xff\xff\x93",
+        b"for i = 1, 2 do local t = {[[x]], ...} end --[==[ ]==]",
+    ];
+    let mut random = random::Random::seeded(1);
+    let mut below = |most: usize| (random.fraction() * most as f64) as usize;
+    for round in 0..20_000 {
+        let mut bytes = seeds[round % seeds.len()].to_vec();
+        for _ in 0..=below(4) {
+            let at = below(bytes.len());
+            match below(3) {
+                0 => bytes[at] = below(256) as u8,
+                1 => bytes.insert(at, b"%[](){}\"\\*-?\0\xdb\xdd"[below(15)]),
+                _ => bytes.truncate(at + 1),
+            }
+        }
+        let invocation = Invocation { keys: &[], args: &[&bytes], protocol: Protocol::Resp3 };
+        let mut out = Vec::new();
+        // What has no end is stopped.
+        let mut host = Counter { ticks_left: Some(20), ..Counter::default() };
+        interpreter.run(&sha1hex(text), text, &invocation, &mut host, &mut out);
+        assert!(out == b":1\r\n" || out.starts_with(b"-ERR Script killed"), "{bytes:?}");
+        let _ = dump::restored(&bytes, dump::read_plain);
+    }
+}
+
+#[test]
+fn a_script_is_told_what_its_user_may() {
+    check("return redis.acl_check_cmd('get', 'a')", ":1|");
+    check("return redis.acl_check_cmd('denied')", "$-1|");
+    let text = "-ERR Invalid command passed to redis.acl_check_cmd() …, on @user_script:1.|";
+    check("return redis.acl_check_cmd('nosuch')", text);
+}
+
+#[test]
+fn a_library_runs_in_any_interpreter() {
+    let text = b"#!lua name=lib\nlocal n = 0\nredis.register_function{function_name='f', \
+        callback=function(keys, args) n = n + 1 return {n, keys, args, redis.call('incr')} end, \
+        flags={'no-writes'}, description='d'}";
+    let mut first = Interpreter::new(Purpose::Functions, About::default());
+    let registered = first.load(text, &mut Counter::default()).unwrap();
+    let mut libraries = Libraries::default();
+    libraries.add(vec![Library::new(text, registered).unwrap()], Policy::Append).unwrap();
+    assert!(libraries.admits(text, Policy::Append).is_err());
+
+    let payload = dump::dump(&libraries, dump::write_plain);
+    assert_eq!(dump::restored(&payload, dump::read_plain).unwrap(), [text.to_vec()]);
+    let (library, function) = libraries.function(b"f").unwrap();
+    assert!(function.flags.has(Flags::NO_WRITES));
+    let mut second = Interpreter::new(Purpose::Functions, About::default());
+    let invocation = Invocation { keys: &[b"k"], args: &[b"a"], protocol: Protocol::Resp2 };
+    for (is_first, count) in [(true, 1), (false, 1), (false, 2)] {
+        let interpreter = if is_first { &mut first } else { &mut second };
+        let mut out = Vec::new();
+        interpreter.call(library, b"f", &invocation, &mut Counter::default(), &mut out);
+        let expected = format!("*4\r\n:{count}\r\n*1\r\n$1\r\nk\r\n*1\r\n$1\r\na\r\n:1\r\n");
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_broken_payload_is_refused() {
+    let payload = dump::dump(&Libraries::default(), dump::write_plain);
+    assert_eq!(dump::restored(&payload, dump::read_plain).unwrap(), Vec::<Vec<u8>>::new());
+    for end in 0..payload.len() {
+        assert!(dump::restored(&payload[..end], dump::read_plain).is_err());
+    }
+}
+
+#[test]
+fn a_library_sees_little_while_it_is_loaded() {
+    let mut interpreter = Interpreter::new(Purpose::Functions, About::default());
+    for (body, error) in [
+        ("redis.call('x')", "Script attempted to access nonexistent global variable 'call'"),
+        ("return math", "Script attempted to access nonexistent global variable 'math'"),
+        ("x = 1", "Attempt to modify a readonly table"),
+    ] {
+        let text = format!("#!lua name=lib\n{body}");
+        let found = interpreter.load(text.as_bytes(), &mut Counter::default()).unwrap_err();
+        let expected = format!("ERR Error registering functions: ERR user_function:2: {error}");
+        assert_eq!(found, expected.as_bytes());
+    }
+    let mut host = Counter { ticks_left: Some(5), ..Counter::default() };
+    let found = interpreter.load(b"#!lua name=lib\nwhile true do end", &mut host).unwrap_err();
+    assert_eq!(found, b"ERR Error registering functions: ERR FUNCTION LOAD timeout");
+}
+
+#[test]
+fn a_panic_of_the_caller_costs_the_state_and_no_more() {
+    let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
+    let run = std::panic::AssertUnwindSafe(|| {
+        let text = "pcall(string.gsub, 'x', 'x', function() redis.call('panic') end)";
+        answer_of(&mut interpreter, &mut Counter::default(), text)
+    });
+    assert!(std::panic::catch_unwind(run).is_err());
+    let answer = answer_of(&mut interpreter, &mut Counter::default(), "return redis.call('incr')");
+    assert_eq!(answer, ":1|");
+}
+
+#[test]
+fn logs_go_to_the_caller() {
+    let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
+    let mut host = Counter::default();
+    answer_of(&mut interpreter, &mut host, "redis.log(redis.LOG_WARNING, 'a', 2)");
+    assert_eq!(host.logged, ["3 a 2"]);
+}
