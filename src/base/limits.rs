@@ -146,3 +146,9 @@ const _: () = {
     // Spans of a request are 32-bit.
     assert!(QUERY_BYTES_MAX < u32::MAX as usize);
 };
+
+/// How long a script may run, in us, before others can tell: then it is held for long, and the
+/// other connections of its thread have turns within its own.
+pub const SCRIPT_US_MAX: u64 = 1000;
+/// How often they have one.
+pub const SCRIPT_TURN_EVERY_US: u64 = 200;

@@ -50,6 +50,8 @@ pub enum Fault {
     NoMember,
     /// Too many connections wait for a thread for long work.
     LongQueue,
+    /// A script has kept the master busy for long; whether it is a function.
+    Busy(bool),
     /// A write was applied, but fewer replicas than asked for confirmed it in time.
     NotDurable { offset: u64, acked: usize, wanted: usize },
     /// The session's last writes were cut off by a failover.
@@ -95,6 +97,14 @@ impl Fault {
             Fault::LongQueue => {
                 "LONGQUEUE too many long commands wait for their turn: try again later, or ask for \
                  less at a time"
+            }
+            Fault::Busy(false) => {
+                "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN \
+                 NOSAVE."
+            }
+            Fault::Busy(true) => {
+                "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN \
+                 NOSAVE."
             }
             Fault::Static(text) => text,
             Fault::UnknownCommand(text) | Fault::Message(text) => text,

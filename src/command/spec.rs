@@ -85,6 +85,8 @@ bitflags! {
         const APART = 1 << 18;
         /// Its answer is of the member that gives it, not of the data: only the master's counts.
         const AT_MASTER = 1 << 19;
+        /// Keys may be missing although there is a place for them.
+        const NO_MANDATORY_KEYS = 1 << 23;
         /// A session command that locks the master.
         const LOCKS_MASTER = 1 << 20;
         /// A session command that locks members, the master among them.

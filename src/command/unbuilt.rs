@@ -23,11 +23,6 @@ const UNBUILT: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Lua scripts are not built yet, nor the locks that client libraries release with them",
-        &["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "SCRIPT"],
-    ),
-    ("functions are not built yet", &["FCALL", "FCALL_RO", "FUNCTION"]),
-    (
         "bitmaps are not built yet",
         &["BITCOUNT", "BITFIELD", "BITFIELD_RO", "BITOP", "BITPOS", "GETBIT", "SETBIT"],
     ),

@@ -43,6 +43,7 @@ fn session_handler(row: &SessionRow) -> Handler {
         SessionRun::Verb(verb) | SessionRun::Container { bare: Some(verb), .. } => {
             Handler::Session(verb)
         }
+        SessionRun::Script(run) => Handler::Script(run),
         SessionRun::Prefix => Handler::Prefix,
         SessionRun::Container { bare: None, .. } => Handler::Container,
     }

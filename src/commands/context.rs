@@ -52,6 +52,26 @@ impl CommandContext<'_> {
 /// Talks to the proxy itself.
 pub type SessionVerb = fn(&mut CommandContext<'_>) -> Result<Outcome, Fault>;
 
+/// How a command says which script it runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScriptBy {
+    /// By its text.
+    Text,
+    /// By the SHA-1 of its text.
+    Sha,
+    /// By the name of a function.
+    Function,
+}
+
+/// A command that runs a script.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScriptRun {
+    /// How it says which.
+    pub by: ScriptBy,
+    /// Whether the script may only read.
+    pub reads_only: bool,
+}
+
 /// What runs a command. The kind decides where it may go.
 #[derive(Clone, Copy)]
 pub enum Handler {
@@ -65,6 +85,8 @@ pub enum Handler {
     Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// At the proxy.
     Session(SessionVerb),
+    /// A script, at the master unless it only reads.
+    Script(ScriptRun),
     /// Where the command goes that it stands in front of.
     Prefix,
     /// Nowhere: a container of subcommands.
@@ -83,6 +105,8 @@ impl Command {
             Handler::Write(_) | Handler::Blocking(_) => true,
             Handler::Either { is_read, .. } => !is_read(request),
             Handler::Session(_) => self.spec.class == Class::Write,
+            // What it calls is looked at when it does.
+            Handler::Script(_) => false,
             Handler::Read(_) | Handler::Prefix | Handler::Container => false,
         }
     }

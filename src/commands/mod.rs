@@ -17,7 +17,7 @@ mod all;
 mod known;
 
 pub use all::table;
-pub use context::{Command, CommandContext, Handler, SessionVerb, Table};
+pub use context::{Command, CommandContext, Handler, ScriptBy, ScriptRun, SessionVerb, Table};
 pub use info::info;
 pub use known::known;
 pub use migration::{Credentials, Migration};
@@ -25,7 +25,9 @@ pub use outcome::{AckWait, Block, BlockOn, Job, Leased, Outcome, ReadRetry, Resu
 pub use read_requirements::{RequestContext, preferred_replica};
 pub use reference::command_reference;
 pub use remote_read::{RemoteAsk, RemoteRead};
-pub use row::{SessionRow, SessionRun, session_container, session_prefix, session_row};
+pub use row::{
+    SessionRow, SessionRun, session_container, session_prefix, session_row, session_script,
+};
 pub use slow_words::slow_words;
 pub use stats::{stats, stats_json};
 pub use table::Entry;

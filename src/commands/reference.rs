@@ -48,6 +48,8 @@ fn served_by(command: &Command) -> &'static str {
         Handler::Blocking(_) => "master, may wait",
         Handler::Either { .. } => "master; replica when it changes nothing",
         Handler::Session(_) | Handler::Container => "proxy",
+        Handler::Script(it) if it.reads_only => "replica",
+        Handler::Script(_) => "master; replica when it says no-writes",
         Handler::Prefix => "as the command behind it",
     }
 }

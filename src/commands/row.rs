@@ -1,6 +1,6 @@
 //! A row of the proxy's own commands.
 
-use super::context::SessionVerb;
+use super::context::{ScriptRun, SessionVerb};
 use crate::command::{Arity, Class, Flags, Group, Keys, Row, spec};
 
 /// What runs a session's command.
@@ -8,6 +8,8 @@ use crate::command::{Arity, Class, Flags, Group, Keys, Row, spec};
 pub enum SessionRun {
     /// A verb.
     Verb(SessionVerb),
+    /// A script.
+    Script(ScriptRun),
     /// The request path itself, with the command that the request holds.
     Prefix,
     /// One of the subcommands, or `bare` when none is named.
@@ -26,6 +28,18 @@ pub const fn session_row(
 ) -> SessionRow {
     let spec = spec(name, arity, Class::Session, flags, Keys::NONE, Group::Connection);
     SessionRow { spec, run: SessionRun::Verb(verb) }
+}
+
+/// A row of a command that runs a script.
+pub const fn session_script(
+    name: &'static str,
+    flags: Flags,
+    keys: Keys,
+    run: ScriptRun,
+) -> SessionRow {
+    let class = if run.reads_only { Class::Read } else { Class::Session };
+    let spec = spec(name, Arity::AtLeast(3), class, flags, keys, Group::Scripting);
+    SessionRow { spec, run: SessionRun::Script(run) }
 }
 
 /// A row of a command in front of another.

@@ -132,14 +132,7 @@ pub const FIXED: &[Fixed] = &[
         why: "a replica's stream is its master's, byte for byte: writes of its own have no place",
         params: &[("replica-read-only", "yes"), ("slave-read-only", "yes")],
     },
-    Fixed {
-        why: "there are no scripts and no modules",
-        params: &[
-            ("busy-reply-threshold", "5000"),
-            ("enable-module-command", "no"),
-            ("lua-time-limit", "5000"),
-        ],
-    },
+    Fixed { why: "there are no modules", params: &[("enable-module-command", "no")] },
     Fixed {
         why: "there is nothing yet that it could change",
         params: &[

@@ -118,6 +118,14 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Server,
+        "busy-reply-threshold",
+        "Milliseconds that a script may run before those who need the master are answered -BUSY; 0 \
+         is for ever.",
+        count!(0, i64::MAX, server.busy_reply_ms),
+    )
+    .once("lua-time-limit"),
+    live(
+        Server,
         "loglevel",
         "What is worth a line in the log.",
         Slot::Loglevel(lens!(server.loglevel)),

@@ -115,6 +115,8 @@ pub struct Server {
     pub slowlog_slower_than_us: i64,
     /// Entries of the slow log.
     pub slowlog_entries_max: usize,
+    /// A script that runs for so many ms keeps others from the master; 0 for never.
+    pub busy_reply_ms: usize,
     /// What is worth a line in the log.
     pub loglevel: LogLevel,
     /// Whether clients from other machines are refused while there is no password.
@@ -517,6 +519,7 @@ impl Default for Server {
             bulk_bytes_max: BULK_BYTES_MAX,
             slowlog_slower_than_us: 10_000,
             slowlog_entries_max: 128,
+            busy_reply_ms: 5000,
             loglevel: LogLevel::default(),
             protected_mode: true,
             debug: AccessFrom::Local,

@@ -152,6 +152,13 @@ impl MasterGuard<'_> {
         self.long.is_some()
     }
 
+    /// It turns out to be held for long: from here on no worker waits for it.
+    pub fn become_long(&mut self) {
+        if self.long.is_none() {
+            self.long = Some(self.set.hold_long(self.member, Hold::Write));
+        }
+    }
+
     fn ping(&mut self, at: MonoUs) {
         if self.set.is_following() {
             return;

@@ -25,7 +25,7 @@ pub struct ReadGuard<'s> {
     member: &'s Member,
     hosted: RwLockReadGuard<'s, Hosted>,
     // Behind the lock, which must be free before anybody is told.
-    _long: Option<LongHold<'s>>,
+    long: Option<LongHold<'s>>,
 }
 
 impl Drop for ReadGuard<'_> {
@@ -39,7 +39,7 @@ impl ReplicaSet {
     #[inline]
     pub fn read<'s>(&'s self, member: &'s Member) -> ReadGuard<'s> {
         member.readers.fetch_add(1, Relaxed);
-        ReadGuard { set: self, member, hosted: member.lock_to_read(), _long: None }
+        ReadGuard { set: self, member, hosted: member.lock_to_read(), long: None }
     }
 
     /// As [`ReplicaSet::read`], for a worker: `None` when somebody changes the member for long.
@@ -47,7 +47,7 @@ impl ReplicaSet {
     pub fn read_unless_long<'s>(&'s self, member: &'s Member) -> Option<ReadGuard<'s>> {
         let hosted = member.read_unless_long()?;
         member.readers.fetch_add(1, Relaxed);
-        Some(ReadGuard { set: self, member, hosted, _long: None })
+        Some(ReadGuard { set: self, member, hosted, long: None })
     }
 
     /// As [`ReplicaSet::read`], for who will be long.
@@ -56,7 +56,7 @@ impl ReplicaSet {
         member.readers.fetch_add(1, Relaxed);
         let hosted = member.lock_to_read();
         steps::works();
-        ReadGuard { set: self, member, hosted, _long: Some(long) }
+        ReadGuard { set: self, member, hosted, long: Some(long) }
     }
 }
 
@@ -64,6 +64,13 @@ impl ReadGuard<'_> {
     /// The member that is read.
     pub fn member(&self) -> &Member {
         self.member
+    }
+
+    /// It turns out to be held for long: from here on no worker waits to change it.
+    pub fn become_long(&mut self) {
+        if self.long.is_none() {
+            self.long = Some(self.set.hold_long(self.member, Hold::Read));
+        }
     }
 
     /// Runs a read. A panic is caught here.

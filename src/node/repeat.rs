@@ -219,7 +219,7 @@ impl ReplicaSet {
 fn look(hosted: &mut Hosted, repeat: &Repeat<'_>, write: &StreamWrite) -> Result<usize, LinkFault> {
     let Hosted { engine, apply_state } = hosted;
     let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
-    let mut elements = 0;
+    let mut elements = 0_usize;
     for command in repeat.batch.commands_of(write) {
         let words = &repeat.bytes[command.from..command.to];
         let Ok(Step::Ready { .. }) = apply_state.decoder.poll(words) else { continue };
@@ -232,11 +232,13 @@ fn look(hosted: &mut Hosted, repeat: &Repeat<'_>, write: &StreamWrite) -> Result
             return Err(LinkFault::UnknownCommand(echo(name).into_owned()));
         };
         if engine.is_walked() {
-            elements += engine.copy_cost(command.db, row.spec.keys, request);
+            let cost = engine.copy_cost(command.db, row.spec.keys, request);
+            elements = cost.saturating_add(elements);
         }
         if work != Work::Short || long_elements() < request.len() {
             let args = Args::new(request, words, command.db, &env);
-            elements += work.elements(engine.db(&args), row.spec.keys, args);
+            let own = work.elements(engine.db(&args), row.spec.keys, args);
+            elements = own.saturating_add(elements);
         }
     }
     Ok(elements)

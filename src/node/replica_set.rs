@@ -63,6 +63,8 @@ pub struct ReplicaSet {
     pub(super) told: ToldFloor,
     pub(super) remote_change: Event,
     pub(super) stream_errors: LogLimit,
+    /// Who waits for the master is answered instead: a script has it for very long.
+    refuses_at_master: AtomicBool,
     seed: u64,
     thresholds: RwLock<Thresholds>,
     /// Full resyncs done, for INFO.
@@ -156,6 +158,7 @@ impl ReplicaSet {
             told: ToldFloor::default(),
             remote_change: Event::new(),
             stream_errors: LogLimit::default(),
+            refuses_at_master: AtomicBool::new(false),
             seed,
             thresholds: RwLock::new(thresholds),
             full_resyncs: AtomicU64::new(0),
@@ -167,6 +170,17 @@ impl ReplicaSet {
             on_disk: OnDisk::default(),
             seen: Mutex::new(Batch::default()),
         }
+    }
+
+    /// Whether those who wait for the master are answered instead, from here on.
+    pub fn refuse_at_master(&self, refuses: bool) {
+        self.refuses_at_master.store(refuses, SeqCst);
+        self.wake_waiters();
+    }
+
+    /// See [`ReplicaSet::refuse_at_master`].
+    pub fn refuses_at_master(&self) -> bool {
+        self.refuses_at_master.load(Relaxed)
     }
 
     /// The members.

@@ -79,6 +79,16 @@ impl Transaction<'_, '_> {
         self.guard.member
     }
 
+    /// The data as its calls have left it.
+    pub fn engine(&self) -> &Engine {
+        &self.guard.hosted.engine
+    }
+
+    /// It turns out to be long: no worker waits for it from here on.
+    pub fn become_long(&mut self) {
+        self.guard.become_long();
+    }
+
     /// How many commands of the stream its calls have come to so far.
     pub fn effects(&self) -> usize {
         self.effects.items().len()

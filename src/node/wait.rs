@@ -44,6 +44,9 @@ impl Condition {
                 set.on_disk_at_least(replicas).min(here.or(Some(Offset::MAX)))
             }
             Condition::Unpaused => (!set.pause.has_begun()).then_some(Offset::MAX),
+            Condition::Free { member } if member == set.master() && set.refuses_at_master() => {
+                Some(Offset::MAX)
+            }
             Condition::Free { member } => {
                 let member = set.member(member);
                 (!member.is_busy() && !set.is_far_behind(member)).then_some(Offset::MAX)

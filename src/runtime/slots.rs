@@ -53,6 +53,12 @@ impl<T> Slots<T> {
         }
     }
 
+    /// Whether the value of this number has been taken for a while.
+    pub fn is_taken(&self, number: u64) -> bool {
+        let place = self.places.get(number as u32 as usize);
+        place.is_some_and(|it| it.0 == (number >> 32) as u32 && it.1.is_none())
+    }
+
     fn place(&mut self, number: u64) -> Option<&mut (u32, Option<T>)> {
         let place = self.places.get_mut(number as u32 as usize)?;
         Some(place).filter(|it| it.0 == (number >> 32) as u32)

@@ -16,10 +16,12 @@ use super::local::LOCAL;
 use super::slots::Slots;
 use super::sockets::{self, Sockets};
 use super::{allocation, lazyfree};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Waker};
@@ -84,32 +86,79 @@ struct Task {
     waker: Waker,
 }
 
-/// A worker at work.
+thread_local! {
+    /// The worker that this thread is.
+    static WORKER: OnceCell<Rc<Worker>> = const { OnceCell::new() };
+    /// Turns within turns.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Gives all other tasks of this thread a turn, in the middle of the task at hand, which has not
+/// ended and cannot be put aside. Answers whether it has: a thread that is no worker has none, and
+/// turns within turns have an end.
+pub fn let_others_in() -> bool {
+    let depth = DEPTH.get();
+    let Some(worker) = WORKER.with(|it| it.get().cloned()) else { return false };
+    if TURNS_WITHIN_MAX <= depth {
+        return false;
+    }
+    DEPTH.set(depth + 1);
+    worker.turn(Some(Duration::ZERO));
+    DEPTH.set(depth);
+    true
+}
+
+/// How many turns of this thread are under way within others.
+pub fn turns_within() -> usize {
+    DEPTH.get()
+}
+
+/// Turns within turns at most: each has a stack of its own below the next.
+const TURNS_WITHIN_MAX: usize = 3;
+
+/// A worker at work. Nothing of it is borrowed while a task is polled or a turn ends, so that a
+/// task can let the others have a turn within its own.
 struct Worker {
     inbox: Arc<Inbox>,
-    tasks: Slots<Task>,
-    turn_end: TurnEnd,
+    tasks: RefCell<Slots<Task>>,
+    /// Absent while it is at work.
+    turn_end: RefCell<Option<TurnEnd>>,
 }
 
 impl Worker {
     /// The calling thread becomes it.
-    fn new(inbox: Arc<Inbox>, epoll: OwnedFd, turn_end: TurnEnd) -> Worker {
+    fn new(inbox: Arc<Inbox>, epoll: OwnedFd, turn_end: TurnEnd) -> Rc<Worker> {
         allocation::begin_worker();
         LOCAL.with(|it| it.begin(inbox.number, Sockets::new(epoll)));
-        Worker { inbox, tasks: Slots::default(), turn_end }
+        let turn_end = RefCell::new(Some(turn_end));
+        let worker = Rc::new(Worker { inbox, tasks: RefCell::default(), turn_end });
+        WORKER.with(|it| it.get_or_init(|| worker).clone())
     }
 
     /// Never ends.
-    fn run(mut self) {
+    fn run(&self) {
         loop {
-            self.take_inbox();
-            self.poll_ready();
-            let has_more = (self.turn_end)();
-            self.wait(has_more);
+            self.turn(None);
         }
     }
 
-    fn take_inbox(&mut self) {
+    /// One turn, which waits `at_most` for something to do.
+    #[inline(always)]
+    fn turn(&self, at_most: Option<Duration>) {
+        self.take_inbox();
+        self.poll_ready();
+        let has_more = self.end_turn();
+        self.wait(has_more, at_most);
+    }
+
+    fn end_turn(&self) -> bool {
+        let Some(mut turn_end) = self.turn_end.take() else { return false };
+        let has_more = turn_end();
+        self.turn_end.replace(Some(turn_end));
+        has_more
+    }
+
+    fn take_inbox(&self) {
         if !self.inbox.has_any() {
             return;
         }
@@ -119,20 +168,22 @@ impl Worker {
         spawned.into_iter().for_each(|it| self.begin(it));
     }
 
-    fn begin(&mut self, make: Spawn) {
+    fn begin(&self, make: Spawn) {
         let inbox = &self.inbox;
-        let task = self.tasks.enter(|task| {
+        let future = make();
+        let mut tasks = self.tasks.borrow_mut();
+        let task = tasks.enter(|task| {
             let handle = Arc::new(TaskWaker::new(task, inbox.clone()));
-            Task { future: make(), waker: handle.clone().into(), handle }
+            Task { future, waker: handle.clone().into(), handle }
         });
-        if let Some(task) = self.tasks.get(task) {
+        if let Some(task) = tasks.get(task) {
             task.waker.wake_by_ref();
         }
     }
 
     /// Polls the tasks that are ready now. Those that become ready meanwhile have their turn after
     /// the sockets of others have been looked at.
-    fn poll_ready(&mut self) {
+    fn poll_ready(&self) {
         let count = LOCAL.with(|it| it.count_ready());
         for _ in 0..count {
             if let Some(task) = LOCAL.with(|it| it.next_ready()) {
@@ -141,26 +192,37 @@ impl Worker {
         }
     }
 
-    fn poll(&mut self, number: u64) {
-        let Some(mut task) = self.tasks.take(number) else { return };
+    fn poll(&self, number: u64) {
+        let taken = self.tasks.borrow_mut().take(number);
+        let Some(mut task) = taken else { return self.poll_later(number) };
         // Whoever wakes it from here on has it polled again.
         task.handle.begin();
         let mut context = Context::from_waker(&task.waker);
         let poll = AssertUnwindSafe(|| task.future.as_mut().poll(&mut context));
         // A task that panics has ended; the panic hook has told of it.
         if catch_unwind(poll).is_ok_and(|it| it.is_pending()) {
-            return self.tasks.put_back(number, task);
+            return self.tasks.borrow_mut().put_back(number, task);
         }
         // What it leaves behind may panic as well.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(task)));
-        self.tasks.leave(number);
+        self.tasks.borrow_mut().leave(number);
         self.inbox.tasks.fetch_sub(1, Relaxed);
     }
 
+    /// It is at work in a turn around this one, or has ended.
+    #[cold]
+    fn poll_later(&self, number: u64) {
+        if self.tasks.borrow().is_taken(number) {
+            LOCAL.with(|it| it.make_ready(number));
+        }
+    }
+
     /// Waits for sockets, timers and others, unless there is something to do already.
-    fn wait(&mut self, has_more: bool) {
+    fn wait(&self, has_more: bool, at_most: Option<Duration>) {
         let is_busy = has_more || LOCAL.with(|it| it.count_ready() != 0);
-        let timeout = if is_busy || !self.inbox.may_sleep() {
+        let timeout = if at_most.is_some() {
+            at_most
+        } else if is_busy || !self.inbox.may_sleep() {
             Some(Duration::ZERO)
         } else {
             LOCAL.with(|it| it.next_timer()).map(clock::until)

@@ -61,7 +61,7 @@ impl Interpreter {
     /// included.
     pub fn bounded(purpose: Purpose, about: About, memory: usize) -> Interpreter {
         let state = furnished(purpose, &about, memory);
-        let (compiled, loaded) = (HashMap::new(), HashMap::new());
+        let (compiled, loaded) = (HashMap::default(), HashMap::default());
         Interpreter { state, purpose, about, memory, compiled, loaded }
     }
 

@@ -12,6 +12,8 @@ pub const MATCH_DEPTH_MAX: u32 = 1_000;
 pub const CAPTURES_MAX: usize = 32;
 /// Memory of one interpreter where nobody says otherwise.
 pub const MEMORY_BYTES: usize = 256 << 20;
+/// Scripts that only EVAL has brought and that are known all the same, as many as in Redis 7.4.
+pub const EVALUATED_MAX: usize = 500;
 /// Compiled scripts that an interpreter keeps; what is older is compiled anew.
 pub const COMPILED_MAX: usize = 4_096;
 /// Below this a state is small, and garbage is collected less often.

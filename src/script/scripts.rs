@@ -1,9 +1,11 @@
 //! The scripts that a set knows by their SHA-1.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::flags::{Flags, split_script};
+use super::limits::EVALUATED_MAX;
+
 use super::sha1::{Sha, sha1hex};
 
 /// One of them.
@@ -15,22 +17,47 @@ pub struct Script {
     pub flags: Option<Flags>,
 }
 
-/// All of them.
+/// All of them. Those that only EVAL has brought are forgotten when many others have come, so that
+/// a client that spells its arguments into its scripts fills no memory.
 #[derive(Clone, Debug, Default)]
 pub struct Scripts {
     by_sha: HashMap<Sha, Script>,
     bytes: usize,
+    /// Those that only EVAL has brought, the oldest first.
+    evaluated: VecDeque<Sha>,
 }
 
 impl Scripts {
-    /// Adds a script that compiles, and names it.
-    pub fn add(&mut self, text: &[u8]) -> Result<Sha, String> {
-        let (flags, _) = split_script(text)?;
-        let sha = sha1hex(text);
-        if self.by_sha.insert(sha, Script { text: text.into(), flags }).is_none() {
-            self.bytes += text.len();
+    /// Adds a script that compiles, for as long as nobody says SCRIPT FLUSH.
+    pub fn keep(&mut self, text: &[u8]) -> Result<Sha, String> {
+        let sha = self.add(text)?.0;
+        self.evaluated.retain(|it| *it != sha);
+        Ok(sha)
+    }
+
+    /// Adds a script that EVAL runs.
+    pub fn note(&mut self, text: &[u8]) -> Result<Sha, String> {
+        let (sha, is_new) = self.add(text)?;
+        if is_new {
+            self.evaluated.push_back(sha);
+            if EVALUATED_MAX < self.evaluated.len()
+                && let Some(oldest) = self.evaluated.pop_front()
+                && let Some(gone) = self.by_sha.remove(&oldest)
+            {
+                self.bytes -= gone.text.len();
+            }
         }
         Ok(sha)
+    }
+
+    fn add(&mut self, text: &[u8]) -> Result<(Sha, bool), String> {
+        let (flags, _) = split_script(text)?;
+        let sha = sha1hex(text);
+        let is_new = self.by_sha.insert(sha, Script { text: text.into(), flags }).is_none();
+        if is_new {
+            self.bytes += text.len();
+        }
+        Ok((sha, is_new))
     }
 
     /// The script of this name, in either case.
@@ -68,10 +95,25 @@ mod tests {
     #[test]
     fn names_are_found_in_either_case() {
         let mut scripts = Scripts::default();
-        let sha = scripts.add(b"return 1").unwrap();
+        let sha = scripts.keep(b"return 1").unwrap();
         assert!(scripts.find(&sha.to_ascii_uppercase()).is_some());
         assert!(scripts.find(b"e0e1").is_none());
         scripts.flush();
         assert!(scripts.find(&sha).is_none());
+    }
+
+    #[test]
+    fn what_only_eval_has_brought_is_forgotten_in_time() {
+        let mut scripts = Scripts::default();
+        let kept = scripts.keep(b"return 'kept'").unwrap();
+        let first = scripts.note(b"return 'first'").unwrap();
+        let loaded = scripts.note(b"return 'loaded'").unwrap();
+        scripts.keep(b"return 'loaded'").unwrap();
+        for number in 0..EVALUATED_MAX {
+            scripts.note(format!("return {number}").as_bytes()).unwrap();
+        }
+        assert!(scripts.find(&first).is_none());
+        assert!(scripts.find(&kept).is_some() && scripts.find(&loaded).is_some());
+        assert_eq!(scripts.len(), EVALUATED_MAX + 2);
     }
 }

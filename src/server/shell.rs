@@ -16,6 +16,7 @@ use crate::runtime::clock::{self, SystemClock};
 use crate::runtime::lazyfree;
 use crate::runtime::stream::{Socket, Stream};
 use crate::runtime::tasks::{self, Alarm};
+use crate::runtime::worker;
 use crate::state::{Client, JobReply, MailboxOverflow, Message, Server};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -28,8 +29,8 @@ use std::task::{Context, Poll, Waker};
 mod tests;
 
 thread_local! {
-    static SCRATCH: RefCell<WorkerScratch> =
-        RefCell::new(WorkerScratch::new(tasks::worker(), clock::entropy()));
+    /// One for each turn that may be under way within others.
+    static SCRATCH: RefCell<Vec<Box<WorkerScratch>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Not more tasks of a worker: the links of its replicas, and hardly anybody beside.
@@ -213,20 +214,18 @@ impl Shell {
 
     /// One turn: what has happened is handled, and what there is to send is sent.
     fn turn(&mut self) -> io::Result<Next> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            if scratch.input.is_empty() {
-                // A turn has panicked, of this connection or another, and has not put it back.
-                *scratch = WorkerScratch::new(tasks::worker(), clock::entropy());
-            }
-            scratch.works_long = self.placement.is_long();
-            self.lend_output(scratch);
-            let next = self.turn_with(scratch);
-            self.return_output(scratch);
-            if !scratch.spent.is_empty() {
-                lazyfree::free_async(std::mem::take(&mut scratch.spent));
-            }
-            next
-        })
+        // That of a turn that has panicked has gone with it.
+        let mut scratch = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_else(new_scratch);
+        scratch.works_long = self.placement.is_long();
+        scratch.is_within = worker::turns_within() != 0;
+        self.lend_output(&mut scratch);
+        let next = self.turn_with(&mut scratch);
+        self.return_output(&mut scratch);
+        if !scratch.spent.is_empty() {
+            lazyfree::free_async(std::mem::take(&mut scratch.spent));
+        }
+        SCRATCH.with_borrow_mut(|it| it.push(scratch));
+        next
     }
 
     fn turn_with(&mut self, scratch: &mut WorkerScratch) -> io::Result<Next> {
@@ -572,6 +571,13 @@ impl Shell {
             scratch.return_output(self.connection.caller.replies.out.return_buffer());
         }
     }
+}
+
+#[cold]
+fn new_scratch() -> Box<WorkerScratch> {
+    let mut scratch = WorkerScratch::new(tasks::worker(), clock::entropy());
+    scratch.let_others_in = worker::let_others_in;
+    Box::new(scratch)
 }
 
 /// The reply of a job, which its client gets however the job ends, a panic included.

@@ -14,6 +14,7 @@ mod slowlog;
 mod log_limits;
 mod long_queue;
 mod memory;
+mod scripting;
 mod server;
 mod follow;
 mod persistence;
@@ -35,4 +36,5 @@ pub use persistence::{
 };
 pub use rates::{Gains, Rates};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
+pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use slowlog::{Slow, Slowlog};

@@ -9,6 +9,7 @@ use super::log_limits::LogLimits;
 use super::long_queue::LongQueue;
 use super::persistence::Persistence;
 use super::rates::Rates;
+use super::scripting::Scripting;
 use super::slowlog::Slowlog;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
 use crate::base::position::ReplicationHistory;
@@ -95,6 +96,8 @@ pub struct Server {
     pub log_limits: LogLimits,
     /// Who waits for a thread for long work.
     pub long_queue: Arc<LongQueue>,
+    /// Scripts and functions.
+    pub scripting: Scripting,
     /// Commands that took long.
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
@@ -149,6 +152,7 @@ impl Server {
             rates: Mutex::new(Rates::default()),
             log_limits: LogLimits::default(),
             long_queue: Arc::default(),
+            scripting: Scripting::default(),
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,

@@ -23,6 +23,7 @@ pub mod memory;
 pub mod debug;
 pub mod transactions;
 mod pubsub;
+mod scripting;
 pub mod migrate;
 
 use super::SessionRow;
@@ -35,6 +36,7 @@ const FAMILIES: &[&[SessionRow]] = &[
     command::ROWS,
     transactions::ROWS,
     pubsub::ROWS,
+    scripting::ROWS,
     migrate::ROWS,
     proxy::ROWS,
     replication::ROWS,

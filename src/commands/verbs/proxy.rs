@@ -308,6 +308,8 @@ fn explain_request(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         Handler::Write(_) | Handler::Blocking(_) | Handler::Either { .. } => {
             (Class::Write, "write")
         }
+        Handler::Script(it) if it.reads_only => (Class::Read, "read"),
+        Handler::Script(_) => (Class::Write, "write"),
         Handler::Prefix => {
             return Err(Fault::Static("ERR explain the command behind DO, without PROXY ONCE"));
         }

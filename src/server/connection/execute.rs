@@ -18,7 +18,7 @@ use crate::route::Reason;
 use crate::session::{LastReply, Queue};
 
 /// What the queued commands have come to so far.
-struct Execution<'r> {
+pub struct Execution<'r> {
     /// The bytes of the batch that EXEC came in.
     input: &'r [u8],
     /// Routes of the writes that changed something.
@@ -31,7 +31,21 @@ struct Execution<'r> {
     later: Vec<Job>,
     /// Messages that wait until what was written before them is in the log, with the number of the
     /// publisher where it has received its own already.
-    publications: Vec<(Publication, Option<u64>)>,
+    pub publications: Vec<(Publication, Option<u64>)>,
+}
+
+impl<'r> Execution<'r> {
+    /// Nothing has been called yet.
+    pub fn of(input: &'r [u8]) -> Execution<'r> {
+        Execution {
+            input,
+            routes: Vec::new(),
+            answers: 0,
+            stop: None,
+            later: Vec::new(),
+            publications: Vec::new(),
+        }
+    }
 }
 
 /// What only some words of a command ask for, like PROXY NODE … REMOVE, and EXEC cannot wait for.
@@ -51,7 +65,7 @@ fn runs_within(command: &Command) -> bool {
 }
 
 /// What a member is to run; `None` for the proxy's own commands.
-fn verb_of<'c>(command: &'c Command, request: Request<'_>) -> Option<Verb<'c>> {
+pub fn verb_of<'c>(command: &'c Command, request: Request<'_>) -> Option<Verb<'c>> {
     match command.handler {
         Handler::Read(verb) => Some(Verb::Read(verb)),
         Handler::Either { read, is_read, .. } if is_read(request) => Some(Verb::Read(read)),
@@ -59,7 +73,7 @@ fn verb_of<'c>(command: &'c Command, request: Request<'_>) -> Option<Verb<'c>> {
             Some(Verb::Write(&command.spec, verb))
         }
         Handler::Blocking(verb) => Some(Verb::Blocking(&command.spec, verb)),
-        Handler::Session(_) | Handler::Prefix | Handler::Container => None,
+        Handler::Session(_) | Handler::Script(_) | Handler::Prefix | Handler::Container => None,
     }
 }
 
@@ -76,15 +90,7 @@ impl Caller {
             return Ok(Outcome::Answered);
         }
         let mark = self.replies.mark();
-        let (input, routes) = (call.input, Vec::new());
-        let mut execution = Execution {
-            input,
-            routes,
-            answers: 0,
-            stop: None,
-            later: Vec::new(),
-            publications: Vec::new(),
-        };
+        let mut execution = Execution::of(call.input);
         let within = |it: &(CommandId, OwnedRequest)| runs_within(table().get(it.0));
         for part in queue.commands.chunk_by(|one, next| within(one) && within(next)) {
             if within(&part[0]) {
@@ -124,30 +130,55 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
         execution: &mut Execution<'_>,
     ) -> Result<(), Fault> {
+        let all = |caller: &mut Caller,
+                   context: &mut BatchContext<'_, '_>,
+                   transaction: &mut Transaction<'_, '_>,
+                   execution: &mut Execution<'_>| {
+            calls.iter().try_for_each(|(id, request)| {
+                let (command, request) = (table().get(*id), request.borrow());
+                let mark = caller.replies.mark();
+                let outcome = match (command.handler, verb_of(command, request)) {
+                    (_, Some(verb)) => {
+                        caller.call(command, verb, request, context, transaction, execution)
+                    }
+                    (Handler::Script(run), _) => {
+                        caller.queued_script(command, run, request, context, transaction, execution)
+                    }
+                    _ => {
+                        let within = Some(&mut *transaction);
+                        caller.queued_session_verb(command, request, context, within, execution)
+                    }
+                };
+                caller.answer_queued(command, request, mark, outcome, context, execution)
+            })
+        };
+        self.together(context, execution, all).map(drop)
+    }
+
+    /// Makes calls as one transaction of the master, which is locked to write. Answers whether they
+    /// have changed anything. Fails when they do and the master has gone with it.
+    pub fn together<'s, 'd, 'e>(
+        &mut self,
+        context: &mut BatchContext<'s, 'd>,
+        execution: &mut Execution<'e>,
+        make: impl FnOnce(
+            &mut Caller,
+            &mut BatchContext<'s, 'd>,
+            &mut Transaction<'_, 's>,
+            &mut Execution<'e>,
+        ) -> Result<(), Fault>,
+    ) -> Result<bool, Fault> {
         let mut writing = context.locks.take_writing(context.set, context.member_list);
         let mut effects = std::mem::take(&mut context.scratch.effects);
         let mut transaction = writing.begin(&mut effects, context.now);
-        let outcome = calls.iter().try_for_each(|(id, request)| {
-            let (command, request) = (table().get(*id), request.borrow());
-            let mark = self.replies.mark();
-            let outcome = match verb_of(command, request) {
-                Some(verb) => {
-                    self.call(command, verb, request, context, &mut transaction, execution)
-                }
-                None => {
-                    let transaction = Some(&mut transaction);
-                    self.queued_session_verb(command, request, context, transaction, execution)
-                }
-            };
-            self.answer_queued(command, request, mark, outcome, context, execution)
-        });
+        let outcome = make(self, context, &mut transaction, execution);
         let has_changed = transaction.effects() != 0;
         let end = transaction.commit();
         let is_down = writing.member().is(MemberFlags::QUARANTINED);
         context.scratch.effects = effects;
         context.locks = LockCache::Writing(writing);
-        if outcome.is_err() && is_down {
-            return outcome;
+        if is_down {
+            outcome.clone()?;
         }
         self.refresh(context.now);
         let end = self.position(end);
@@ -159,7 +190,7 @@ impl Caller {
         }
         let because = if has_changed { Reason::Write } else { Reason::Transaction };
         self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
-        outcome
+        outcome.map(|()| has_changed)
     }
 
     /// A queued session verb that may look at members, and its answer.
@@ -179,8 +210,8 @@ impl Caller {
         Ok(())
     }
 
-    /// A queued command that a member runs.
-    fn call(
+    /// A queued command, or a script's, that a member runs.
+    pub fn call(
         &mut self,
         command: &Command,
         verb: Verb<'_>,
@@ -272,7 +303,7 @@ impl Caller {
     }
 
     /// Closing comes first; else the confirmations that the writes' routes ask for.
-    fn after_execution(&self, execution: Execution<'_>) -> Option<Outcome> {
+    pub fn after_execution(&self, execution: Execution<'_>) -> Option<Outcome> {
         execution.stop.or_else(|| match execution.routes.as_slice() {
             [] => None,
             routes => self.confirmation(routes),

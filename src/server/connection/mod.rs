@@ -30,6 +30,8 @@ mod tag;
 mod publish;
 mod transaction;
 mod execute;
+mod script;
+mod script_host;
 mod timing;
 mod overflow;
 mod durable;

@@ -70,6 +70,18 @@ impl Caller {
         publication
     }
 
+    /// As [`Caller::publish_within`], for a script: it is answered the number of receivers alone.
+    pub fn publish_for_script(
+        &mut self,
+        kind: SubscriptionKind,
+        request: Request<'_>,
+    ) -> Publication {
+        let publication = self.server.pubsub.publish(kind, words_of(request), usize::MAX);
+        let publication = publication.unwrap_or_else(|_| Publication::none());
+        self.replies.out.count(publication.receivers());
+        publication
+    }
+
     /// The number of receivers, behind what the publisher itself receives.
     fn answer_publish(&mut self, publication: &Publication) {
         if let Some(own) = self.takes_own() {

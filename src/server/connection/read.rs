@@ -4,6 +4,7 @@ use super::batch::{BatchContext, LockCache, NotNow, is_long};
 use super::call::Call;
 use super::caller::Caller;
 use super::once::plan_at;
+use super::script::ScriptCall;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::places::Places;
 use crate::base::planted::{Planted, is_planted};
@@ -30,11 +31,24 @@ const PLANS_MAX: usize = 8;
 
 /// A member to read at, and why it may be.
 #[derive(Clone, Copy)]
-struct ReadAt {
-    route: RouteId,
-    member: MemberId,
-    because: Reason,
-    steps: StepsTaken,
+pub struct ReadAt {
+    /// The route of the read.
+    pub route: RouteId,
+    /// The member.
+    pub member: MemberId,
+    /// Why that one.
+    pub because: Reason,
+    /// The steps of its ladder that led there.
+    pub steps: StepsTaken,
+}
+
+/// What reads.
+#[derive(Clone, Copy)]
+pub enum ReadRun<'r> {
+    /// A verb.
+    Verb(ReadVerb),
+    /// A script.
+    Script(&'r ScriptCall<'r>),
 }
 
 impl Caller {
@@ -55,7 +69,7 @@ impl Caller {
     pub fn read(
         &mut self,
         call: &mut Call<'_>,
-        verb: ReadVerb,
+        run: ReadRun<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let (command, request) = (call.command, call.request);
@@ -141,7 +155,11 @@ impl Caller {
                 }
             };
             let at = ReadAt { route, member, because: plan.because, steps };
-            if let Some(outcome) = self.read_at(at, call, verb, context)? {
+            let done = match run {
+                ReadRun::Verb(verb) => self.read_at(at, call, verb, context)?,
+                ReadRun::Script(script) => self.read_script_at(at, script, call, context)?,
+            };
+            if let Some(outcome) = done {
                 return Ok(outcome);
             }
         }
@@ -311,7 +329,7 @@ impl Caller {
     /// With the member's lock held, nothing it has applied can change; what was planned before may
     /// have.
     #[inline]
-    fn still_holds(
+    pub fn still_holds(
         &self,
         because: Reason,
         member: &Member,
@@ -335,7 +353,7 @@ impl Caller {
 
     /// Reads raise the floor too, and how stale they were is recorded.
     #[inline]
-    fn saw(
+    pub fn saw(
         &mut self,
         at: ReadAt,
         member: &Member,

@@ -71,14 +71,10 @@ const REFUSALS: &[(&str, Check)] = &[
         })
     }),
     ("can_be_kept", |caller, asking, _| {
-        let Some(trouble) = caller.disk_trouble else { return Ok(()) };
-        let is_refused = caller.is_write(asking) || asking.command.spec.name == "PING";
-        if !is_refused || caller.writes != Writes::Here {
-            return Ok(());
+        if caller.is_write(asking) || asking.command.spec.name == "PING" {
+            caller.can_be_kept()?;
         }
-        let status = caller.server.persistence.status();
-        let why = status.aof.trouble.as_deref().unwrap_or_default();
-        Err(codes::misconf(trouble == DiskTrouble::AppendOnlyFile, why).into())
+        Ok(())
     }),
     ("enough_replicas", |caller, asking, context| {
         if !caller.has_enough_replicas(context) && caller.is_write(asking) {
@@ -261,6 +257,24 @@ impl Caller {
         let queue = self.session.queue.as_ref().filter(|_| asking.command.spec.name == "EXEC");
         may(asking.command)
             || queue.is_some_and(|it| it.commands.iter().any(|it| may(table().get(it.0))))
+    }
+
+    /// Whether what is written now will be on disk, where it is to be.
+    fn can_be_kept(&self) -> Result<(), Fault> {
+        let Some(trouble) = self.disk_trouble else { return Ok(()) };
+        if self.writes != Writes::Here {
+            return Ok(());
+        }
+        let status = self.server.persistence.status();
+        let why = status.aof.trouble.as_deref().unwrap_or_default();
+        Err(codes::misconf(trouble == DiskTrouble::AppendOnlyFile, why))
+    }
+
+    /// Whether a script may write: what is asked of other writes before they begin.
+    pub fn may_script_write(&self, context: &BatchContext<'_, '_>) -> Result<(), Fault> {
+        self.may_write()?;
+        self.can_be_kept()?;
+        if self.has_enough_replicas(context) { Ok(()) } else { Err(Fault::NoReplicas) }
     }
 
     /// `min-replicas-to-write`, checked before anything is applied.

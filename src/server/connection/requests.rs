@@ -6,6 +6,7 @@ use super::call::Call;
 use super::caller::Caller;
 use super::forward::is_of_master;
 use super::publish::answers_with_pushes;
+use super::read::ReadRun;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::{ADOPTED_BYTES_MIN, REPLY_FLUSH_BYTES};
 use crate::base::planted::{Planted, is_planted};
@@ -17,6 +18,7 @@ use crate::commands::{
 use crate::metrics::Label;
 use crate::node::{Member, MemberFlags, Verb};
 use crate::resp::{Decoder, Mark, Request, Step};
+use crate::script::Purpose;
 use crate::session::{LastReply, ReplyMode, Tags};
 use crate::state::LongPlace;
 use std::sync::Arc;
@@ -150,13 +152,13 @@ impl Caller {
         let mark = self.replies.mark();
         let (command, request) = (call.command, call.request);
         let result = match command.handler {
-            Handler::Read(verb) => self.read(call, verb, context),
+            Handler::Read(verb) => self.read(call, ReadRun::Verb(verb), context),
             Handler::Write(_) | Handler::Blocking(_) if self.forwards() => {
                 self.forward(call, context)
             }
             Handler::Write(verb) => self.write(call, Verb::Write(&command.spec, verb), context),
             Handler::Either { read, is_read, .. } if is_read(request) => {
-                self.read(call, read, context)
+                self.read(call, ReadRun::Verb(read), context)
             }
             Handler::Either { .. } if self.forwards() => self.forward(call, context),
             Handler::Either { write, .. } => {
@@ -166,6 +168,7 @@ impl Caller {
                 self.write(call, Verb::Blocking(&command.spec, verb), context)
             }
             Handler::Session(verb) => self.session_verb(call, verb, context),
+            Handler::Script(run) => self.script(call, run, context),
             Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
         if context.has_slow() {
@@ -186,6 +189,11 @@ impl Caller {
             context.served += 1;
             self.silence_reply(command, mark);
             return outcome;
+        }
+        if let Outcome::Busy(member) = outcome
+            && let Some(fault) = self.busy_with_script(member, context)
+        {
+            return self.refuse(Some(command), fault, context);
         }
         if let Outcome::Long = outcome {
             self.long_place = self.enter_long_queue(context);
@@ -214,6 +222,15 @@ impl Caller {
             }
             _ => {}
         }
+    }
+
+    /// Why a request does not wait for this member: a script has kept the master busy for longer
+    /// than anybody is to wait.
+    #[cold]
+    fn busy_with_script(&self, member: MemberId, context: &BatchContext<'_, '_>) -> Option<Fault> {
+        let is_meant = context.set.refuses_at_master() && member == context.set.master();
+        let purpose = self.server.scripting.busy().filter(|_| is_meant)?;
+        Some(Fault::Busy(purpose == Purpose::Functions))
     }
 
     /// A place among those who wait for a thread for long work. Whoever waits for another master is

@@ -9,6 +9,7 @@ use crate::command::CallEnv;
 use crate::engine::Effects;
 use crate::metrics::batch::Batch;
 use crate::node::ApplyBudget;
+use crate::state::Interpreters;
 use std::any::Any;
 
 /// Something to be freed.
@@ -39,6 +40,13 @@ pub struct WorkerScratch {
     /// What is large and nobody needs any more: freeing it takes long, and is the shell's to do
     /// elsewhere.
     pub spent: Vec<Spent>,
+    /// The interpreters that run scripts at replicas.
+    pub interpreters: Interpreters,
+    /// Gives others of this thread a turn, in the middle of one; see
+    /// `runtime::worker::let_others_in`.
+    pub let_others_in: fn() -> bool,
+    /// This turn is within another of this thread, which runs a script.
+    pub is_within: bool,
     /// An empty reply buffer with room.
     output: Vec<u8>,
 }
@@ -58,6 +66,9 @@ impl WorkerScratch {
             unapplied_batches: 0,
             works_long: false,
             spent: Vec::new(),
+            interpreters: Interpreters::default(),
+            let_others_in: || false,
+            is_within: false,
             output: Vec::new(),
         }
     }

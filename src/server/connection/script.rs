@@ -1,0 +1,356 @@
+//! A script's way: which one it is, where it runs, and what its reply waits for. What it calls is
+//! executed by `script_host`.
+
+use super::batch::{BatchContext, LockCache};
+use super::call::Call;
+use super::caller::Caller;
+use super::execute::Execution;
+use super::read::{ReadAt, ReadRun};
+use super::script_host::{At, ScriptHost};
+use crate::base::number::parse_i64;
+use crate::command::{Fault, ReadIn};
+use crate::commands::{Command, Outcome, ScriptBy, ScriptRun};
+use crate::metrics::Label;
+use crate::node::{MasterGuard, Transaction};
+use crate::resp::{Mark, Reply, Request};
+use crate::route::Reason;
+use crate::script::{Flags, Function, Interpreter, Invocation, Libraries, Library, Purpose, Sha};
+use crate::script::{About, sha1hex};
+use crate::session::LastReply;
+use std::sync::Arc;
+
+const UNKNOWN_SCRIPT: Fault = Fault::Static("NOSCRIPT No matching script. Please use EVAL.");
+const UNKNOWN_FUNCTION: Fault = Fault::Static("ERR Function not found");
+const WRITES_IN_RO: Fault =
+    Fault::Static("ERR Can not execute a script with write flag using *_ro command.");
+
+/// A script that a request runs.
+pub struct ScriptCall<'r> {
+    /// Its command.
+    pub command: &'static Command,
+    /// The request.
+    pub request: Request<'r>,
+    /// Which one.
+    pub which: Which<'r>,
+    /// What it says of itself.
+    pub flags: Option<Flags>,
+    /// It may only read: the command or the script says so.
+    pub reads_only: bool,
+    /// How many of the words behind their number are keys.
+    keys: usize,
+}
+
+/// Which script.
+pub enum Which<'r> {
+    /// One by its text.
+    Script(Sha, Arc<[u8]>),
+    /// The function of this name.
+    Function(&'r [u8]),
+}
+
+impl Which<'_> {
+    /// What runs it.
+    pub fn purpose(&self) -> Purpose {
+        match self {
+            Which::Script(..) => Purpose::Scripts,
+            Which::Function(_) => Purpose::Functions,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &[u8] {
+        match self {
+            Which::Script(sha, _) => sha,
+            Which::Function(name) => name,
+        }
+    }
+}
+
+/// Words before the keys: the command, the script, the number of keys.
+const WORDS: usize = 3;
+
+impl<'r> ScriptCall<'r> {
+    /// The script that a request names. `libraries` are asked for its function.
+    fn of(
+        caller: &Caller,
+        command: &'static Command,
+        run: ScriptRun,
+        request: Request<'r>,
+        libraries: impl FnOnce() -> Arc<Libraries>,
+    ) -> Result<ScriptCall<'r>, Fault> {
+        let word = request.get(1).unwrap_or_default();
+        let (which, flags) = match run.by {
+            // Its number of keys is looked at first.
+            ScriptBy::Text => {
+                number_of_keys(run, request)?;
+                caller.script_of(word)?
+            }
+            ScriptBy::Sha => {
+                let scripts = caller.server.scripting.scripts.read();
+                let (sha, script) = scripts.find(word).ok_or(UNKNOWN_SCRIPT)?;
+                (Which::Script(sha, script.text.clone()), script.flags)
+            }
+            ScriptBy::Function => {
+                let libraries = libraries();
+                let (_, function) = libraries.function(word).ok_or(UNKNOWN_FUNCTION)?;
+                (Which::Function(word), Some(function.flags))
+            }
+        };
+        let keys = number_of_keys(run, request)?;
+        let says_no_writes = flags.is_some_and(|it| it.has(Flags::NO_WRITES));
+        if run.reads_only && flags.is_some() && !says_no_writes {
+            return Err(WRITES_IN_RO);
+        }
+        let reads_only = run.reads_only || says_no_writes;
+        Ok(ScriptCall { command, request, which, flags, reads_only, keys })
+    }
+
+    /// Whether it says of itself that it may write: then it is refused before it begins.
+    fn says_it_writes(&self) -> bool {
+        self.flags.is_some() && !self.reads_only
+    }
+}
+
+fn number_of_keys(run: ScriptRun, request: Request<'_>) -> Result<usize, Fault> {
+    let of_function = run.by == ScriptBy::Function;
+    let number = parse_i64(request.get(2).unwrap_or_default());
+    let number = number.ok_or(match of_function {
+        true => Fault::Static("ERR Bad number of keys provided"),
+        false => Fault::NotInteger,
+    })?;
+    let words = request.len() - WORDS;
+    match usize::try_from(number) {
+        Ok(keys) if keys <= words => Ok(keys),
+        Ok(_) => Err(Fault::Static("ERR Number of keys can't be greater than number of args")),
+        Err(_) => Err(Fault::Static("ERR Number of keys can't be negative")),
+    }
+}
+
+impl Caller {
+    /// The script of this text, and what it says of itself. It is known from here on, if it
+    /// compiles.
+    fn script_of(&self, text: &[u8]) -> Result<(Which<'static>, Option<Flags>), Fault> {
+        let sha = sha1hex(text);
+        let scripting = &self.server.scripting;
+        if let Some((sha, script)) = scripting.scripts.read().find(&sha) {
+            return Ok((Which::Script(sha, script.text.clone()), script.flags));
+        }
+        let compiled = match scripting.at_master(Purpose::Scripts) {
+            Some(mut it) => it.get(Purpose::Scripts, scripting.flushes()).compile(&sha, text),
+            None => Interpreter::new(Purpose::Scripts, About::default()).compile(&sha, text),
+        };
+        compiled.map_err(|it| Fault::Message(String::from_utf8_lossy(&it).into_owned()))?;
+        let mut scripts = scripting.scripts.write();
+        scripts.note(text).map_err(Fault::Message)?;
+        let (sha, script) = scripts.find(&sha).ok_or(UNKNOWN_SCRIPT)?;
+        Ok((Which::Script(sha, script.text.clone()), script.flags))
+    }
+
+    /// Runs a script: at the master, or where reads go when it only reads.
+    #[inline(never)]
+    pub fn script(
+        &mut self,
+        call: &mut Call<'_>,
+        run: ScriptRun,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        if context.scratch.is_within && !context.scratch.works_long {
+            // Another script has let this turn in, and waits for its end.
+            return Ok(Outcome::Long);
+        }
+        self.session.last = LastReply::OWN;
+        let found = {
+            let libraries = || libraries_of(context);
+            ScriptCall::of(self, call.command, run, call.request, libraries)
+        };
+        let script = match found {
+            // The master may know it.
+            Err(UNKNOWN_SCRIPT | UNKNOWN_FUNCTION) if self.forwards() => {
+                return self.forward(call, context);
+            }
+            found => found?,
+        };
+        if script.reads_only {
+            return self.read(call, ReadRun::Script(&script), context);
+        }
+        if self.forwards() {
+            return self.forward(call, context);
+        }
+        self.script_at_master(&script, call, context)
+    }
+
+    /// Runs a script as a transaction of its own.
+    pub fn script_at_master(
+        &mut self,
+        script: &ScriptCall<'_>,
+        call: &Call<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        let route = self.origin(None).route(call.command, call.request);
+        context.begin_command(call.command);
+        let master = match self.lock_master(call, context) {
+            Ok(master) => master,
+            Err(not_now) => return not_now.outcome(),
+        };
+        let mut execution = Execution::of(call.input);
+        let done = self.together(context, &mut execution, |it, context, transaction, execution| {
+            it.run_script(script, At::Master { transaction, execution }, context)
+        });
+        context.writes += u32::from(*done.as_ref().unwrap_or(&false));
+        self.session.last = LastReply::of_master(master, route, Reason::Write);
+        context.count(Label::new(route, master, call.command.id), call.command);
+        done?;
+        Ok(self.after_execution(execution).unwrap_or(Outcome::Answered))
+    }
+
+    /// Runs a queued script within its transaction.
+    pub fn queued_script(
+        &mut self,
+        command: &'static Command,
+        run: ScriptRun,
+        request: Request<'_>,
+        context: &mut BatchContext<'_, '_>,
+        transaction: &mut Transaction<'_, '_>,
+        execution: &mut Execution<'_>,
+    ) -> Result<(), Fault> {
+        context.begin_command(command);
+        let libraries = || transaction.engine().libraries().clone();
+        let script = ScriptCall::of(self, command, run, request, libraries)?;
+        let route = self.origin(None).route(command, request);
+        let master = transaction.member().id;
+        let done = self.run_script(&script, At::Master { transaction, execution }, context);
+        context.count(Label::new(route, master, command.id), command);
+        done
+    }
+
+    /// Runs a script that only reads at one member. Answers what came of it; `None` when the plan
+    /// has been overtaken.
+    pub fn read_script_at(
+        &mut self,
+        at: ReadAt,
+        script: &ScriptCall<'_>,
+        call: &mut Call<'_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<Option<Outcome>, Fault> {
+        let (set, works_long) = (context.set, context.scratch.works_long);
+        let member = set.member(at.member);
+        let is_master = at.member == set.master();
+        context.begin_command(call.command);
+        if context.locks.read(set, member, works_long).is_none() {
+            // Others may serve it; the master is the last.
+            return Ok(is_master.then_some(Outcome::Busy(at.member)));
+        }
+        if !self.still_holds(at.because, member, set.master(), set.generation()) {
+            return Ok(None);
+        }
+        let LockCache::Reading(mut guard) = std::mem::replace(&mut context.locks, LockCache::Nothing)
+        else {
+            return Ok(None);
+        };
+        if let Which::Function(name) = script.which
+            && guard.engine().libraries().function(name).is_none()
+            && !is_master
+        {
+            // It has just been loaded.
+            drop(guard);
+            return self.script_at_master(script, call, context).map(Some);
+        }
+        let db = self.session.db;
+        let read_in = if is_master { ReadIn::Master(db) } else { ReadIn::Replica(db) };
+        context.scratch.env.uses.read_in(read_in);
+        let done = self.run_script(script, At::Member(&mut guard), context);
+        context.scratch.env.uses.read_in(ReadIn::Nowhere);
+        context.locks = LockCache::Reading(guard);
+        self.saw(at, member, call, context);
+        context.count(Label::new(at.route, at.member, call.command.id), call.command);
+        done.map(|()| Some(Outcome::Answered))
+    }
+
+    /// Runs a script and writes its answer, an error of its own among them.
+    fn run_script(
+        &mut self,
+        script: &ScriptCall<'_>,
+        at: At<'_, '_, '_, '_>,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Result<(), Fault> {
+        if script.says_it_writes() {
+            self.may_script_write(context)?;
+        }
+        let words = |from: usize, to: usize| -> Vec<&[u8]> {
+            (from..to).filter_map(|it| script.request.get(it)).collect()
+        };
+        let keys = words(WORDS, WORDS + script.keys);
+        let args = words(WORDS + script.keys, script.request.len());
+        let protocol = self.replies.out.protocol();
+        let invocation = Invocation { keys: &keys, args: &args, protocol };
+        let (purpose, server) = (script.which.purpose(), self.server.clone());
+        let flushes = server.scripting.flushes();
+        let is_at_master = matches!(at, At::Master { .. });
+        let library = match &script.which {
+            Which::Script(..) => None,
+            Which::Function(name) => Some(library_of(&at, name)?),
+        };
+        // What it calls writes its replies apart.
+        let (out, db) = (self.replies.out.mark(), self.session.db);
+        let replies = std::mem::replace(&mut self.replies.out, Reply::default());
+        let mut answer = Vec::new();
+        let mut own = std::mem::take(&mut context.scratch.interpreters);
+        let panicked = {
+            let mut host = ScriptHost::new(self, context, script, at);
+            let mut at_master =
+                is_at_master.then(|| server.scripting.at_master(purpose)).flatten();
+            let interpreter = match &mut at_master {
+                Some(it) => it.get(purpose, flushes),
+                None => own.get(purpose, flushes),
+            };
+            match (&script.which, &library) {
+                (Which::Script(sha, text), _) => {
+                    interpreter.run(sha, text, &invocation, &mut host, &mut answer);
+                }
+                (Which::Function(name), Some(library)) => {
+                    interpreter.call(library, name, &invocation, &mut host, &mut answer);
+                }
+                (Which::Function(_), None) => unreachable!("it has been found"),
+            }
+            host.end()
+        };
+        context.scratch.interpreters = own;
+        self.replies.out = replies;
+        self.session.db = db;
+        panicked?;
+        self.answer_script(&answer, out);
+        Ok(())
+    }
+
+    fn answer_script(&mut self, answer: &[u8], mark: Mark) {
+        debug_assert!(self.replies.out.since(mark).is_empty());
+        if let Some(text) = answer.strip_prefix(b"-") {
+            let text = text.strip_suffix(b"\r\n").unwrap_or(text);
+            self.server.counters.error(&String::from_utf8_lossy(text));
+        }
+        self.replies.out.append(answer);
+    }
+}
+
+/// The libraries to look a function up in: those of a member that nobody holds for long.
+fn libraries_of(context: &mut BatchContext<'_, '_>) -> Arc<Libraries> {
+    if let LockCache::Writing(guard) = &mut context.locks {
+        return MasterGuard::engine(guard).libraries().clone();
+    }
+    context.locks.release();
+    let set = context.set;
+    let master = set.member(set.master());
+    let others = context.member_list.iter().map(|it| &**it);
+    let readable = std::iter::once(master).chain(others);
+    let found = readable.filter_map(|it| set.read_unless_long(it)).next();
+    found.map(|it| it.engine().libraries().clone()).unwrap_or_default()
+}
+
+fn library_of(at: &At<'_, '_, '_, '_>, name: &[u8]) -> Result<Arc<Library>, Fault> {
+    let engine = match at {
+        At::Master { transaction, .. } => transaction.engine(),
+        At::Member(guard) => guard.engine(),
+    };
+    let found: Option<(&Arc<Library>, &Function)> = engine.libraries().function(name);
+    found.map(|it| it.0.clone()).ok_or(UNKNOWN_FUNCTION)
+}

@@ -1,0 +1,299 @@
+//! Executes what a script calls: in a transaction at the master, or as reads of one member.
+//!
+//! A script begins on the worker that has received it. One that is not over soon marks its member
+//! as held for long, so that nobody waits for that lock on a worker, and from then on lets the
+//! other connections of its thread have their turns within its own.
+
+use super::batch::BatchContext;
+use super::caller::Caller;
+use super::execute::{Execution, verb_of};
+use super::publish::encoded_words;
+use super::script::ScriptCall;
+use crate::base::limits::{SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
+use crate::base::time::MonoUs;
+use crate::command::{Args, Fault, Flags};
+use crate::commands::{Command, Handler, Outcome, SessionVerb};
+use crate::metrics::Label;
+use crate::node::{PANICKED, ReadGuard, Transaction, Verb};
+use crate::resp::{Protocol, Request, Span, encode_header, encode_length};
+use crate::script::{Host, Tick};
+use crate::state::Running;
+use std::sync::Arc;
+
+/// Where a script runs.
+pub enum At<'h, 'g, 's, 'e> {
+    /// At the master, in this transaction.
+    Master {
+        /// What its calls are of.
+        transaction: &'h mut Transaction<'g, 's>,
+        /// What they have come to.
+        execution: &'h mut Execution<'e>,
+    },
+    /// At this member, to read.
+    Member(&'h mut ReadGuard<'s>),
+}
+
+/// A script at work.
+pub struct ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
+    caller: &'h mut Caller,
+    context: &'h mut BatchContext<'c, 'd>,
+    script: &'h ScriptCall<'r>,
+    at: At<'h, 'g, 's, 'e>,
+    began: MonoUs,
+    /// When the others have their next turn.
+    next_turn: MonoUs,
+    /// What others can tell of it, once it is not over soon.
+    running: Option<Arc<Running>>,
+    has_written: bool,
+    has_panicked: bool,
+    /// The words of the call at hand, encoded, and where they are.
+    words: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+const UNKNOWN: Fault = Fault::Static("ERR Unknown Redis command called from script");
+const WRONG_ARITY: Fault =
+    Fault::Static("ERR Wrong number of args calling Redis command from script");
+const NOT_ALLOWED: Fault = Fault::Static("ERR This Redis command is not allowed from script");
+const READS_ONLY: Fault =
+    Fault::Static("ERR Write commands are not allowed from read-only scripts.");
+const LOOKS_AT_MEMBERS: Fault = Fault::Static(
+    "ERR This command looks at members, and a script holds one of them: call it outside of scripts",
+);
+
+/// What a session command must not do within a script.
+const APART: Flags = Flags::LOCKS_MASTER
+    .union(Flags::LOCKS_MEMBERS)
+    .union(Flags::CHANGES_MEMBERS)
+    .union(Flags::APART);
+
+impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
+    /// Before a script's first call.
+    pub fn new(
+        caller: &'h mut Caller,
+        context: &'h mut BatchContext<'c, 'd>,
+        script: &'h ScriptCall<'r>,
+        at: At<'h, 'g, 's, 'e>,
+    ) -> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
+        let began = context.now;
+        ScriptHost {
+            caller,
+            context,
+            script,
+            at,
+            began,
+            next_turn: MonoUs(0),
+            running: None,
+            has_written: false,
+            has_panicked: false,
+            words: Vec::new(),
+            spans: Vec::new(),
+        }
+    }
+
+    /// Behind its last. Fails when a verb has panicked, and what was answered means nothing.
+    pub fn end(self) -> Result<(), Fault> {
+        if self.has_panicked { Err(PANICKED) } else { Ok(()) }
+    }
+
+    fn execute(&mut self, request: Request<'_>) -> Result<(), Fault> {
+        let found = self.context.scratch.recent.find(request);
+        let command = found.map_err(|it| match it {
+            Fault::WrongArity(_) => WRONG_ARITY,
+            _ => UNKNOWN,
+        })?;
+        if command.spec.flags.contains(Flags::NOSCRIPT) {
+            return Err(NOT_ALLOWED);
+        }
+        let may_replicate = command.spec.flags.contains(Flags::MAY_REPLICATE);
+        let writes = command.is_write(request) || may_replicate;
+        if writes {
+            self.begin_write()?;
+        }
+        let outcome = match command.handler {
+            Handler::Session(verb) => self.session_verb(command, verb, request),
+            _ => self.verb(command, request),
+        };
+        outcome.inspect_err(|it| {
+            self.context.scratch.metrics.failed(command.id);
+            self.has_panicked |= *it == PANICKED;
+        })
+    }
+
+    /// Whether it may write, asked before its first write. From here on it is not killed.
+    fn begin_write(&mut self) -> Result<(), Fault> {
+        if self.has_written {
+            return Ok(());
+        }
+        if self.script.reads_only || matches!(self.at, At::Member(_)) {
+            return Err(READS_ONLY);
+        }
+        if self.script.flags.is_none() {
+            self.caller.may_script_write(self.context)?;
+        }
+        self.has_written = true;
+        if let Some(running) = &self.running {
+            running.note_write();
+        }
+        Ok(())
+    }
+
+    fn verb(&mut self, command: &Command, request: Request<'_>) -> Result<(), Fault> {
+        let Some(verb) = verb_of(command, request) else { return Err(NOT_ALLOWED) };
+        let ScriptHost { caller, context, at, .. } = self;
+        match (at, verb) {
+            (At::Master { transaction, execution }, verb) => {
+                caller.call(command, verb, request, context, transaction, execution)
+            }
+            (At::Member(guard), Verb::Read(verb)) => {
+                context.begin_command(command);
+                let route = caller.origin(None).route(command, request);
+                let env = &context.scratch.env;
+                let args = Args::new(request, command.words, caller.session.db, env);
+                let outcome = guard.run(verb, args, &mut caller.replies.out);
+                let member = guard.member().id;
+                context.count(Label::new(route, member, command.id), command);
+                outcome
+            }
+            (At::Member(_), _) => Err(READS_ONLY),
+        }
+    }
+
+    fn session_verb(
+        &mut self,
+        command: &Command,
+        verb: SessionVerb,
+        request: Request<'_>,
+    ) -> Result<(), Fault> {
+        if command.spec.flags.intersects(APART) {
+            return Err(LOOKS_AT_MEMBERS);
+        }
+        let ScriptHost { caller, context, at, .. } = self;
+        match caller.run_session_verb(command, verb, request, true, context)? {
+            Outcome::Answered => Ok(()),
+            Outcome::Block(block) => {
+                caller.answer_at_once(*block, context);
+                Ok(())
+            }
+            Outcome::Publish(kind) => {
+                let At::Master { transaction, execution } = at else { return Err(READS_ONLY) };
+                if !transaction.pass(caller.session.db, &encoded_words(request)) {
+                    return Err(Fault::MasterDown);
+                }
+                // What its own client receives comes like everyone's.
+                let publication = caller.publish_for_script(kind, request);
+                execution.publications.push((publication, None));
+                Ok(())
+            }
+            _ => Err(NOT_ALLOWED),
+        }
+    }
+
+    /// It has run for so long that others can tell.
+    #[cold]
+    fn become_long(&mut self) -> Arc<Running> {
+        let is_at_master = matches!(self.at, At::Master { .. });
+        match &mut self.at {
+            At::Master { transaction, .. } => transaction.become_long(),
+            At::Member(guard) => guard.become_long(),
+        }
+        let (request, which) = (self.script.request.to_owned(), &self.script.which);
+        let (name, purpose) = (which.name().to_vec(), which.purpose());
+        let running = Running::new(request, name, purpose, is_at_master, self.began);
+        let running = Arc::new(running);
+        if self.has_written {
+            running.note_write();
+        }
+        self.caller.server.scripting.enter(running.clone());
+        self.running = Some(running.clone());
+        running
+    }
+
+    /// It has run longer than `busy-reply-threshold`: those who wait for the master are told so.
+    #[cold]
+    fn become_busy(&self, running: &Running, ran_us: u64) {
+        let server = &self.caller.server;
+        if server.scripting.is_busy_now(running) {
+            let (name, id) = (running.name.escape_ascii(), self.caller.client.id);
+            log::warn!("event=slow-script name={name} client={id} ran_ms={}", ran_us / 1000);
+            let refuses = server.scripting.busy().is_some();
+            server.set.refuse_at_master(refuses);
+        }
+    }
+}
+
+impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
+    fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) {
+        let (mut words, mut spans) =
+            (std::mem::take(&mut self.words), std::mem::take(&mut self.spans));
+        words.clear();
+        spans.clear();
+        encode_header(&mut words, argv.len());
+        for word in argv {
+            encode_length(&mut words, word.len());
+            let start = words.len() as u32;
+            words.extend_from_slice(word);
+            spans.push(Span { start, end: words.len() as u32 });
+            words.extend_from_slice(b"\r\n");
+        }
+        self.caller.replies.out.speak(protocol);
+        let done = self.execute(Request::new(&words, &spans, Some(&words)));
+        (self.words, self.spans) = (words, spans);
+        let out = &mut self.caller.replies.out;
+        if let Err(fault) = done {
+            out.clear();
+            out.error(&fault.text());
+        }
+        reply.extend_from_slice(out.bytes());
+        out.clear();
+    }
+
+    fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool> {
+        // There are no users with rules yet.
+        let name = argv.first()?;
+        crate::commands::table().named(name).map(|_| true)
+    }
+
+    fn log(&mut self, level: u8, text: &[u8]) {
+        const LEVELS: [log::Level; 4] =
+            [log::Level::Debug, log::Level::Debug, log::Level::Info, log::Level::Warn];
+        let level = LEVELS[usize::from(level).min(LEVELS.len() - 1)];
+        log::log!(level, "event=script-says text={:?}", String::from_utf8_lossy(text));
+    }
+
+    fn set_replication(&mut self, _: u8) {}
+
+    fn tick(&mut self) -> Tick {
+        let now = self.context.clock.mono_now();
+        let ran_us = now.since(self.began);
+        if ran_us < SCRIPT_US_MAX {
+            return Tick::Continue;
+        }
+        let running = self.running.clone().unwrap_or_else(|| self.become_long());
+        let server = &self.caller.server;
+        if !self.has_written && (running.is_killed() || server.is_closing()) {
+            return Tick::Stop;
+        }
+        let threshold_ms = self.caller.settings.server.busy_reply_ms as u64;
+        if threshold_ms != 0 && threshold_ms <= ran_us / 1000 {
+            self.become_busy(&running, ran_us);
+        }
+        if self.next_turn <= now {
+            (self.context.scratch.let_others_in)();
+            self.next_turn = MonoUs(self.context.clock.mono_ns() / 1000 + SCRIPT_TURN_EVERY_US);
+        }
+        Tick::Continue
+    }
+}
+
+impl Drop for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let server = &self.caller.server;
+            server.scripting.leave(&running);
+            if server.set.refuses_at_master() {
+                server.set.refuse_at_master(server.scripting.busy().is_some());
+            }
+        }
+    }
+}

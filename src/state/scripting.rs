@@ -1,0 +1,200 @@
+//! What the set knows of scripts: their texts, the interpreter at the master, and those that run
+//! so long that others can tell.
+
+use crate::base::time::MonoUs;
+use crate::resp::OwnedRequest;
+use crate::script::{About, Interpreter, Purpose, Scripts};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+
+/// All of it.
+#[derive(Default)]
+pub struct Scripting {
+    /// The scripts that EVALSHA finds. They are the whole set's: no member is asked.
+    pub scripts: RwLock<Scripts>,
+    /// Grows with each SCRIPT FLUSH and FUNCTION FLUSH: interpreters are made anew.
+    flushes: AtomicU64,
+    /// Of scripts, and of functions.
+    at_master: [Mutex<Interpreters>; 2],
+    running: Mutex<Vec<Arc<Running>>>,
+    /// How many of those have run longer than `busy-reply-threshold` at the master.
+    busy: AtomicUsize,
+}
+
+/// The interpreters of one place, made when they are needed.
+#[derive(Default)]
+pub struct Interpreters {
+    flushes: u64,
+    scripts: Option<Interpreter>,
+    functions: Option<Interpreter>,
+}
+
+impl Interpreters {
+    /// That for this purpose, made anew if `flushes` says so.
+    pub fn get(&mut self, purpose: Purpose, flushes: u64) -> &mut Interpreter {
+        if self.flushes != flushes {
+            *self = Interpreters { flushes, ..Interpreters::default() };
+        }
+        let kept = match purpose {
+            Purpose::Scripts => &mut self.scripts,
+            Purpose::Functions => &mut self.functions,
+        };
+        kept.get_or_insert_with(|| Interpreter::new(purpose, About::default()))
+    }
+}
+
+/// A script that others can tell of: it is not over at once.
+#[derive(Debug)]
+pub struct Running {
+    /// The request that runs it.
+    pub request: OwnedRequest,
+    /// Its SHA-1, or the name of its function.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub purpose: Purpose,
+    /// It runs at the master, which others wait for.
+    pub is_at_master: bool,
+    /// When it began.
+    pub began: MonoUs,
+    has_written: AtomicBool,
+    is_killed: AtomicBool,
+    is_busy: AtomicBool,
+}
+
+impl Running {
+    /// One that began at `began`.
+    pub fn new(
+        request: OwnedRequest,
+        name: Vec<u8>,
+        purpose: Purpose,
+        is_at_master: bool,
+        began: MonoUs,
+    ) -> Running {
+        let [has_written, is_killed, is_busy] = std::array::from_fn(|_| AtomicBool::new(false));
+        Running { request, name, purpose, is_at_master, began, has_written, is_killed, is_busy }
+    }
+
+    /// What it does cannot be taken back from here on: it is not killed any more.
+    pub fn note_write(&self) {
+        self.has_written.store(true, SeqCst);
+    }
+
+    /// Whether somebody wants it to stop. Answered only to one that has written nothing.
+    pub fn is_killed(&self) -> bool {
+        self.is_killed.load(SeqCst)
+    }
+}
+
+/// What came of SCRIPT KILL or FUNCTION KILL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Killed {
+    /// Those that could be are told to stop.
+    Told,
+    /// Nothing runs.
+    NothingRuns,
+    /// It has written something.
+    HasWritten,
+    /// What runs is of the other kind.
+    Other(Purpose),
+}
+
+impl Scripting {
+    /// The interpreters at the master. Who has the master locked to write waits for nobody here.
+    pub fn at_master(&self, purpose: Purpose) -> Option<MutexGuard<'_, Interpreters>> {
+        self.at_master[usize::from(purpose == Purpose::Functions)].try_lock()
+    }
+
+    /// How many flushes there have been.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Acquire)
+    }
+
+    /// Interpreters forget all that they have compiled.
+    pub fn note_flush(&self) {
+        self.flushes.fetch_add(1, AcqRel);
+    }
+
+    /// Others can tell of it from here on.
+    pub fn enter(&self, running: Arc<Running>) {
+        self.running.lock().push(running);
+    }
+
+    /// It has ended.
+    pub fn leave(&self, running: &Arc<Running>) {
+        self.running.lock().retain(|it| !Arc::ptr_eq(it, running));
+        if running.is_busy.load(Relaxed) && running.is_at_master {
+            self.busy.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// It runs longer than `busy-reply-threshold`: who needs the master is told so. Answers whether
+    /// that is news.
+    pub fn is_busy_now(&self, running: &Running) -> bool {
+        let is_news = !running.is_busy.swap(true, Relaxed);
+        if is_news && running.is_at_master {
+            self.busy.fetch_add(1, SeqCst);
+        }
+        is_news
+    }
+
+    /// The kind of what has kept the master busy for so long that others are refused.
+    pub fn busy(&self) -> Option<Purpose> {
+        if self.busy.load(Relaxed) == 0 {
+            return None;
+        }
+        let running = self.running.lock();
+        running.iter().find(|it| it.is_busy.load(Relaxed) && it.is_at_master).map(|it| it.purpose)
+    }
+
+    /// What runs, the longest first.
+    pub fn running(&self) -> Vec<Arc<Running>> {
+        self.running.lock().clone()
+    }
+
+    /// Tells all of this kind to stop that have written nothing.
+    pub fn kill(&self, purpose: Purpose) -> Killed {
+        let running = self.running.lock();
+        let Some(first) = running.first() else { return Killed::NothingRuns };
+        let mut killed = Killed::Other(first.purpose);
+        for one in running.iter().filter(|it| it.purpose == purpose) {
+            if !one.has_written.load(SeqCst) {
+                one.is_killed.store(true, SeqCst);
+                killed = Killed::Told;
+            } else if killed != Killed::Told {
+                killed = Killed::HasWritten;
+            }
+        }
+        killed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_have_written_are_not_killed() {
+        let scripting = Scripting::default();
+        assert_eq!(scripting.kill(Purpose::Scripts), Killed::NothingRuns);
+        let one = |purpose| {
+            let request = OwnedRequest::of(["EVAL"]);
+            let running = Running::new(request, b"x".to_vec(), purpose, true, MonoUs(1));
+            let running = Arc::new(running);
+            scripting.enter(running.clone());
+            running
+        };
+        let written = one(Purpose::Scripts);
+        written.note_write();
+        assert_eq!(scripting.kill(Purpose::Scripts), Killed::HasWritten);
+        let reading = one(Purpose::Scripts);
+        assert_eq!(scripting.kill(Purpose::Scripts), Killed::Told);
+        assert!(reading.is_killed() && !written.is_killed());
+        assert_eq!(scripting.kill(Purpose::Functions), Killed::Other(Purpose::Scripts));
+        assert!(scripting.busy().is_none());
+        assert!(scripting.is_busy_now(&written) && !scripting.is_busy_now(&written));
+        assert_eq!(scripting.busy(), Some(Purpose::Scripts));
+        [written, reading].iter().for_each(|it| scripting.leave(it));
+        assert!(scripting.busy().is_none() && scripting.running().is_empty());
+    }
+}
