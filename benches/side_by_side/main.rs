@@ -1,7 +1,7 @@
 //! Entourage beside redis-server and valkey-server: one load, one machine, one table.
 //!
 //! ```text
-//! cargo bench --bench side_by_side             all but `stalls`, `resync`, `wire-lag`, `disk`, `load`
+//! cargo bench --bench side_by_side             all but `queues`, `stalls`, `resync`, `wire-lag`, `disk`, `load`
 //! cargo bench --bench side_by_side -- --rows single --only SET,GET --depths 1,16 --quick
 //! ```
 //!
@@ -20,6 +20,7 @@ mod measure;
 mod speed;
 mod workers;
 mod collections;
+mod queues;
 mod memory;
 mod lag;
 mod wire_lag;
@@ -58,6 +59,7 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Set => speed::set(binaries, options),
         Rows::Workers => workers::tables(binaries, options),
         Rows::Collections => collections::table(binaries, options),
+        Rows::Queues => queues::table(binaries, options),
         Rows::Memory => memory::table(binaries, options),
         Rows::Lag => lag::table(binaries, options),
         Rows::Levels => levels::table(binaries, options),

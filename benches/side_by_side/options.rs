@@ -48,6 +48,8 @@ pub enum Rows {
     Workers,
     /// Lists, sets, sorted sets, hashes.
     Collections,
+    /// What job queues do: scripts, functions, streams.
+    Queues,
     /// Resident memory.
     Memory,
     /// How late hosted replicas apply what they are pushed.
@@ -66,7 +68,7 @@ pub enum Rows {
     Disk,
     /// The longest command during a load of 10 M keys.
     Load,
-    /// Every section but `stalls`, `resync`, `wire-lag`, `disk` and `load`.
+    /// Every section but `queues`, `stalls`, `resync`, `wire-lag`, `disk` and `load`.
     All,
 }
 
@@ -77,6 +79,7 @@ impl Rows {
             Rows::Set => "A master and two replicas",
             Rows::Workers => "One worker and two",
             Rows::Collections => "Collections",
+            Rows::Queues => "Scripts, functions and streams",
             Rows::Memory => "Memory",
             Rows::Lag => "Hosted push lag",
             Rows::Levels => "Levels",

@@ -8,8 +8,10 @@ use crate::command::{Args, Fault};
 use crate::engine::{Engine, ReadVerb};
 use crate::resp::Reply;
 use crate::runtime::steps;
+use crate::script::Libraries;
 use parking_lot::RwLockReadGuard;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// How a verb ended.
@@ -57,6 +59,18 @@ impl ReplicaSet {
         let hosted = member.lock_to_read();
         steps::works();
         ReadGuard { set: self, member, hosted, long: Some(long) }
+    }
+}
+
+impl ReplicaSet {
+    /// The libraries of functions of the master, or of another member while somebody holds that for
+    /// long. The calling thread holds no member.
+    pub fn libraries(&self) -> Arc<Libraries> {
+        let member_list = self.member_list();
+        let others = member_list.iter().map(Arc::as_ref);
+        let readable = std::iter::once(self.member(self.master())).chain(others);
+        let found = readable.filter_map(|it| self.read_unless_long(it)).next();
+        found.map(|it| it.engine().libraries().clone()).unwrap_or_default()
     }
 }
 

@@ -5,9 +5,8 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi;
 
-use super::host::Host;
-use crate::resp::Protocol;
 use super::flags::{split_library, split_script};
+use super::host::Host;
 use super::libraries::Library;
 use super::limits::{COMPILED_MAX, MEMORY_BYTES};
 use super::native::push_handler;
@@ -18,6 +17,7 @@ use super::sha1::{Sha, sha1hex};
 use super::stack::{GLOBALS, Kind, REGISTRY, Stack};
 use super::state::State;
 use super::to_resp::write_top;
+use crate::resp::Protocol;
 
 /// The text of an error reply, without its `-` and its end.
 pub type ErrorText = Vec<u8>;
@@ -102,11 +102,7 @@ impl Interpreter {
 
     /// Loads a library from its whole text, to see what it registers. `host` hears what it logs
     /// and bounds its time; it executes nothing.
-    pub fn load(
-        &mut self,
-        text: &[u8],
-        host: &mut dyn Host,
-    ) -> Result<Vec<Registered>, ErrorText> {
+    pub fn load(&mut self, text: &[u8], host: &mut dyn Host) -> Result<Vec<Registered>, ErrorText> {
         let (name, _) = split_library(text).map_err(String::into_bytes)?;
         self.load_as(&name, text, host)
     }

@@ -40,11 +40,11 @@ mod libraries;
 mod interpreter;
 mod load;
 
-pub use host::{Host, Tick};
 pub use flags::Flags;
+pub use host::{Host, Tick};
 pub use interpreter::{ErrorText, Interpreter, Invocation};
-pub use load::load_library;
 pub use libraries::{Function, Libraries, Library, Policy};
+pub use load::load_library;
 pub use registered::Registered;
 pub use sandbox::{About, Purpose};
 pub use scripts::{Script, Scripts};

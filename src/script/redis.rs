@@ -4,13 +4,13 @@ use std::ffi::c_int;
 
 use mlua::ffi;
 
-use crate::resp::Protocol;
 use super::native::Native;
 use super::number_text::number_text;
 use super::sha1::sha1hex;
 use super::stack::{Kind, Stack, cast_i64};
 use super::thrown::Thrown;
 use super::to_lua::{push_error, push_field, push_reply};
+use crate::resp::Protocol;
 
 /// What it has while a script or a function runs.
 pub const FUNCTIONS: &[(&str, Native)] = &[

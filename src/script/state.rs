@@ -12,10 +12,10 @@ use std::ptr;
 use mlua::ffi::{self, lua_Debug, lua_State};
 
 use super::host::{Host, Tick};
-use crate::resp::Protocol;
 use super::limits::{INSTRUCTIONS_PER_TICK, PAUSE, SMALL_STATE_BYTES, SMALL_STATE_PAUSE};
 use super::random::Random;
 use super::registered::Registered;
+use crate::resp::Protocol;
 
 /// What a state's native functions share. It lies beside the state, at a fixed address.
 pub struct Shared {
@@ -224,11 +224,7 @@ impl State {
     }
 
     /// Does `work` with this host. Memory is bounded by what scripts allocate in it.
-    pub fn with_host<R>(
-        &mut self,
-        host: &mut dyn Host,
-        work: impl FnOnce(&mut State) -> R,
-    ) -> R {
+    pub fn with_host<R>(&mut self, host: &mut dyn Host, work: impl FnOnce(&mut State) -> R) -> R {
         // SAFETY: only the lifetime changes, and the host is forgotten before it ends.
         let host: ptr::NonNull<dyn Host> = unsafe {
             std::mem::transmute::<ptr::NonNull<dyn Host + '_>, ptr::NonNull<dyn Host>>(

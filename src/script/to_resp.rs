@@ -1,9 +1,9 @@
 //! What a script returned, as a reply in the protocol's bytes.
 
-use crate::resp::Protocol;
 use super::limits::REPLY_DEPTH_MAX;
 use super::number_text::number_text;
 use super::stack::{Kind, Stack, cast_i64};
+use crate::resp::Protocol;
 
 /// A table whose elements are being written; it lies on the stack.
 enum Open {

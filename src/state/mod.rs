@@ -35,6 +35,6 @@ pub use persistence::{
     SaveStatus,
 };
 pub use rates::{Gains, Rates};
-pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use scripting::{Interpreters, Killed, Running, Scripting};
+pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};

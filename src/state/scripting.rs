@@ -31,6 +31,11 @@ pub struct Interpreters {
 }
 
 impl Interpreters {
+    fn bytes(&self) -> u64 {
+        let all = self.scripts.iter().chain(&self.functions);
+        all.map(|it| it.memory() as u64).sum()
+    }
+
     /// That for this purpose, made anew if `flushes` says so.
     pub fn get(&mut self, purpose: Purpose, flushes: u64) -> &mut Interpreter {
         if self.flushes != flushes {
@@ -103,6 +108,13 @@ impl Scripting {
     /// The interpreters at the master. Who has the master locked to write waits for nobody here.
     pub fn at_master(&self, purpose: Purpose) -> Option<MutexGuard<'_, Interpreters>> {
         self.at_master[usize::from(purpose == Purpose::Functions)].try_lock()
+    }
+
+    /// Bytes in use by the interpreters at the master: of scripts, and of functions. 0 of one that
+    /// is at work.
+    pub fn interpreter_bytes(&self) -> (u64, u64) {
+        let bytes = |purpose| self.at_master(purpose).map_or(0, |it| it.bytes());
+        (bytes(Purpose::Scripts), bytes(Purpose::Functions))
     }
 
     /// How many flushes there have been.

@@ -75,6 +75,11 @@ impl Client {
         client
     }
 
+    /// Whether what scripts answer is compared: a newer server has other words for mistakes.
+    pub fn runs_scripts(&self) -> bool {
+        self.model == Model::Redis
+    }
+
     /// Does the same at both servers.
     pub fn on_each(&mut self, mut deed: impl FnMut(&mut Wire)) {
         deed(&mut self.theirs);

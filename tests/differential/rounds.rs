@@ -1,6 +1,6 @@
 //! Rounds of commands: several clients at once, each round with thresholds of its own.
 
-use super::classes::{Class, class, witness};
+use super::classes::{Class, class, forgets_zero_signs, witness};
 use super::client::{Client, Mismatch, Model, Servers};
 use super::grammar::{Grammar, SPOILT_ONE_IN};
 use super::keyspace;
@@ -14,6 +14,9 @@ const CLIENTS: usize = 4;
 /// One pipeline of so many has a transaction in it, of up to so many commands.
 const TRANSACTION_ONE_IN: u64 = 8;
 const QUEUED_MAX: u64 = 5;
+/// One pipeline of so many has a script in it, which calls up to so many commands.
+const SCRIPT_ONE_IN: u64 = 8;
+const CALLED_MAX: u64 = 5;
 /// After one look of so many everything goes.
 const FLUSH_ONE_IN: u64 = 4;
 const BATCH: u64 = 100;
@@ -254,6 +257,9 @@ fn batch(grammar: &Grammar, random: &mut Random, client: &Client) -> Vec<Words> 
     if random.below(TRANSACTION_ONE_IN) == 0 {
         transact(grammar, random, client, &mut batch);
     }
+    if random.below(SCRIPT_ONE_IN) == 0 && client.runs_scripts() {
+        batch.push(script(grammar, random, client));
+    }
     for _ in 0..=random.below(BATCH) {
         let command = grammar.command(random, &client.vocabulary);
         let witness = witness(&command);
@@ -278,6 +284,31 @@ fn transact(grammar: &Grammar, random: &mut Random, client: &Client, batch: &mut
     }
     let end = if random.below(8) == 0 { "DISCARD" } else { "EXEC" };
     batch.push(words(&[end]));
+}
+
+/// Calls the commands in its arguments, each behind the number of its words.
+const CALLS: &str = "local replies, at = {}, 1 \
+    while at <= #ARGV do \
+        local count = tonumber(ARGV[at]) \
+        replies[#replies + 1] = redis.pcall(unpack(ARGV, at + 1, at + count)) \
+        at = at + count + 1 \
+    end \
+    return replies";
+
+/// Commands whose replies are the same to the last byte, called by a script.
+fn script(grammar: &Grammar, random: &mut Random, client: &Client) -> Words {
+    let mut eval = words(&["EVAL", CALLS, "0"]);
+    if random.below(4) == 0 {
+        eval[1] = format!("redis.setresp(3) {CALLS}").into_bytes();
+    }
+    for _ in 0..=random.below(CALLED_MAX) {
+        let command = grammar.command(random, &client.vocabulary);
+        if class(&command) == Class::Exact && !forgets_zero_signs(&command) {
+            eval.push(command.len().to_string().into_bytes());
+            eval.extend(command);
+        }
+    }
+    eval
 }
 
 /// `DEBUG DIGEST` of a set lists each member's name, offset and digest.

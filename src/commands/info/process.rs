@@ -8,17 +8,6 @@ use crate::state::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use crate::state::{Memory, Server};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// There are no scripts.
-const SCRIPTS: &[&str] = &[
-    "used_memory_vm_eval",
-    "used_memory_scripts_eval",
-    "number_of_cached_scripts",
-    "number_of_functions",
-    "number_of_libraries",
-    "used_memory_vm_functions",
-    "used_memory_functions",
-];
-
 /// There is no defragmentation, no tracking of what clients have read.
 const DEFRAG_AND_TRACKING: &[&str] = &[
     "active_defrag_hits",
@@ -99,10 +88,8 @@ pub fn memory(server: &Server, lines: &mut Lines) {
     lines.line("allocator_active", memory.resident);
     lines.line("allocator_resident", memory.resident);
     lines.bytes("total_system_memory", process::machine_bytes());
-    lines.zeros(SCRIPTS);
-    ["used_memory_lua", "used_memory_vm_total", "used_memory_scripts", "maxmemory"]
-        .iter()
-        .for_each(|it| lines.bytes(it, 0));
+    scripts(server, lines);
+    lines.bytes("maxmemory", 0);
     lines.line("maxmemory_policy", server.settings().value("maxmemory-policy").unwrap_or_default());
     // The allocator does not say which pages it holds: all that is resident counts as its own.
     lines.push(format_args!("allocator_frag_ratio:{:.2}", memory.fragmentation()));
@@ -122,6 +109,28 @@ pub fn memory(server: &Server, lines: &mut Lines) {
     lines.line("active_defrag_running", 0);
     lines.line("lazyfree_pending_objects", lazyfree::waiting());
     lines.line("lazyfreed_objects", lazyfree::freed());
+}
+
+/// The interpreters are those at the master; those of functions and scripts that only read are the
+/// workers' own.
+fn scripts(server: &Server, lines: &mut Lines) {
+    let (scripts, functions) = server.scripting.interpreter_bytes();
+    let (cached, texts) = {
+        let scripts = server.scripting.scripts.read();
+        (scripts.len(), scripts.bytes() as u64)
+    };
+    let libraries = server.set.libraries();
+    let library_texts = libraries.iter().map(|it| it.text.len() as u64).sum::<u64>();
+    lines.bytes("used_memory_lua", scripts);
+    lines.line("used_memory_vm_eval", scripts);
+    lines.line("used_memory_scripts_eval", texts);
+    lines.line("number_of_cached_scripts", cached);
+    lines.line("number_of_functions", libraries.functions_count());
+    lines.line("number_of_libraries", libraries.iter().len());
+    lines.line("used_memory_vm_functions", functions);
+    lines.bytes("used_memory_vm_total", scripts + functions);
+    lines.line("used_memory_functions", library_texts);
+    lines.bytes("used_memory_scripts", texts + library_texts);
 }
 
 pub fn stats(server: &Server, lines: &mut Lines) {

@@ -11,7 +11,6 @@ use crate::commands::{
 };
 use crate::script::{About, Interpreter, Purpose, sha1hex};
 use crate::state::Killed;
-use std::sync::Arc;
 
 const RUNS: Flags = Flags::NOSCRIPT
     .union(Flags::STALE)
@@ -142,11 +141,7 @@ const FUNCTION: &[SessionRow] = &[
         .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]),
     session_row("STATS", Exactly(2), ANY_TIME, stats)
         .says(Group::Scripting, "7.0.0", "O(1)", "Answers what runs, and how much there is.", "")
-        .tips(&[
-            "nondeterministic_output",
-            "request_policy:all_shards",
-            "response_policy:special",
-        ]),
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     help(Group::Scripting, "7.0.0"),
 ];
 
@@ -203,9 +198,7 @@ fn kill(context: &mut CommandContext<'_>, purpose: Purpose) -> Result<Outcome, F
             context.reply.ok();
             Ok(Outcome::Answered)
         }
-        Killed::NothingRuns => {
-            Err(Fault::Static("NOTBUSY No scripts in execution right now."))
-        }
+        Killed::NothingRuns => Err(Fault::Static("NOTBUSY No scripts in execution right now.")),
         Killed::HasWritten => Err(Fault::Static(
             "UNKILLABLE Sorry the script already executed write commands against the dataset. You \
              can either wait the script termination or kill the server in a hard way using the \
@@ -217,16 +210,7 @@ fn kill(context: &mut CommandContext<'_>, purpose: Purpose) -> Result<Outcome, F
 
 fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (server, now) = (context.server, context.clock.mono_now());
-    let set = &server.set;
-    let master = set.member(set.master());
-    let member_list = set.member_list();
-    // A member that nobody holds for long: it knows the same, but for what has just been loaded.
-    let readable = std::iter::once(master).chain(member_list.iter().map(Arc::as_ref));
-    let libraries = readable
-        .filter_map(|it| set.read_unless_long(it))
-        .map(|it| it.engine().libraries().clone())
-        .next()
-        .unwrap_or_default();
+    let libraries = server.set.libraries();
     let reply = &mut *context.reply;
     reply.map(2);
     reply.bulk(b"running_script");

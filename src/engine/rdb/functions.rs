@@ -45,4 +45,3 @@ pub fn texts(payload: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Fault> {
     }
     Ok(texts)
 }
-

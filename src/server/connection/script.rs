@@ -14,8 +14,8 @@ use crate::metrics::Label;
 use crate::node::{MasterGuard, Transaction};
 use crate::resp::{Mark, Reply, Request};
 use crate::route::Reason;
-use crate::script::{Flags, Function, Interpreter, Invocation, Libraries, Library, Purpose, Sha};
 use crate::script::{About, sha1hex};
+use crate::script::{Flags, Function, Interpreter, Invocation, Libraries, Library, Purpose, Sha};
 use crate::session::LastReply;
 use std::sync::Arc;
 
@@ -243,7 +243,8 @@ impl Caller {
         if !self.still_holds(at.because, member, set.master(), set.generation()) {
             return Ok(None);
         }
-        let LockCache::Reading(mut guard) = std::mem::replace(&mut context.locks, LockCache::Nothing)
+        let LockCache::Reading(mut guard) =
+            std::mem::replace(&mut context.locks, LockCache::Nothing)
         else {
             return Ok(None);
         };
@@ -297,8 +298,7 @@ impl Caller {
         let mut own = std::mem::take(&mut context.scratch.interpreters);
         let panicked = {
             let mut host = ScriptHost::new(self, context, script, at);
-            let mut at_master =
-                is_at_master.then(|| server.scripting.at_master(purpose)).flatten();
+            let mut at_master = is_at_master.then(|| server.scripting.at_master(purpose)).flatten();
             let interpreter = match &mut at_master {
                 Some(it) => it.get(purpose, flushes),
                 None => own.get(purpose, flushes),
@@ -338,12 +338,7 @@ fn libraries_of(context: &mut BatchContext<'_, '_>) -> Arc<Libraries> {
         return MasterGuard::engine(guard).libraries().clone();
     }
     context.locks.release();
-    let set = context.set;
-    let master = set.member(set.master());
-    let others = context.member_list.iter().map(|it| &**it);
-    let readable = std::iter::once(master).chain(others);
-    let found = readable.filter_map(|it| set.read_unless_long(it)).next();
-    found.map(|it| it.engine().libraries().clone()).unwrap_or_default()
+    context.set.libraries()
 }
 
 fn library_of(at: &At<'_, '_, '_, '_>, name: &[u8]) -> Result<Arc<Library>, Fault> {

@@ -1,0 +1,313 @@
+//! Scripts and functions: where they run, what they hold, who waits for them, and what is known of
+//! them after failovers and restarts. What they answer is compared in `commands` and
+//! `differential`.
+
+mod support;
+
+use support::on_disk::{self, Dir};
+use support::{Server, Value, Wire, ok, others, until, words};
+
+const ENDLESS: &[&str] = &["EVAL", "while true do end", "0"];
+const ENDLESS_WRITER: &[&str] = &[
+    "EVAL",
+    "redis.call('SET', KEYS[1], 'written') while redis.call('TIME')[1] < ARGV[1] do end return 1",
+    "1",
+    "k",
+];
+const LIBRARY: &str = "#!lua name=lib\n\
+    redis.register_function('add', function(k, a) return redis.call('INCRBY', k[1], a[1]) end)\n\
+    redis.register_function{function_name='look', flags={'no-writes'}, \
+    callback=function(k) return redis.call('GET', k[1]) end}";
+
+/// Waits until a script of this client has run for so long that others can tell.
+fn until_running(operator: &mut Wire) {
+    until("the script to hold its member", || {
+        others(operator).iter().any(|it| it.contains(" cmd=eval")).then_some(())
+    });
+}
+
+fn last_member(wire: &mut Wire) -> String {
+    let told = wire.ask("PROXY LAST").to_string();
+    told.to_lowercase()
+}
+
+#[test]
+fn an_endless_script_harms_nobody_who_does_not_need_the_master() {
+    let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
+    let (mut other, mut writer, mut long) = (server.dial(), server.dial(), server.dial());
+    ok(&mut other, "SET k 1");
+    assert_eq!(other.ask("WAIT 1 60000").int(), Some(1));
+    ok(&mut other, "CONFIG SET busy-reply-threshold 200");
+    long.send(&[words(ENDLESS)]);
+    until_running(&mut other);
+    for _ in 0..100 {
+        assert_eq!(other.ask("PING").string(), "PONG");
+        assert_eq!(other.ask("GET k").string(), "1");
+        assert_eq!(other.cmd(&["EVAL_RO", "return redis.call('GET', 'k')", "0"]).string(), "1");
+    }
+    // It waits at first, and is answered once the script has run for too long.
+    assert!(writer.ask("SET k 2").string().starts_with("BUSY Redis is busy running a script."));
+    ok(&mut writer, "MULTI");
+    writer.ask("SET k 2");
+    let refused = writer.ask("EXEC").string();
+    assert!(refused.starts_with("EXECABORT Transaction discarded because of: BUSY"), "{refused}");
+    assert!(!long.has_input());
+    assert!(other.ask("FUNCTION KILL").string().starts_with("BUSY"));
+    ok(&mut other, "SCRIPT KILL");
+    let killed = long.read().string();
+    assert!(killed.contains("Script killed by user with SCRIPT KILL"), "{killed}");
+    ok(&mut writer, "SET k 2");
+    assert_eq!(other.ask("GET k").string(), "2");
+    assert!(other.ask("SCRIPT KILL").string().starts_with("NOTBUSY"));
+}
+
+#[test]
+fn a_script_that_has_written_is_not_killed_and_ends_by_itself() {
+    let server = Server::entourage(&["--threads", "2", "--replicas", "1"]);
+    let (mut other, mut writer, mut long) = (server.dial(), server.dial(), server.dial());
+    let now: u64 = other.ask("TIME").list()[0].string().parse().unwrap();
+    let until_s = (now + 2).to_string();
+    long.send(&[words(&[ENDLESS_WRITER, &[until_s.as_str()]].concat())]);
+    until_running(&mut other);
+    let told = until("it to be told of", || {
+        let told = other.ask("SCRIPT KILL").string();
+        (!told.starts_with("NOTBUSY")).then_some(told)
+    });
+    assert!(told.starts_with("UNKILLABLE"), "{told}");
+    assert!(other.ask("GET k").is_nil(), "nothing of it is seen before its end");
+    ok(&mut writer, "SET after 1");
+    assert_eq!(long.read().int(), Some(1));
+    assert_eq!(other.ask("GET k").string(), "written");
+}
+
+#[test]
+fn endless_scripts_at_replicas_hold_up_neither_writes_nor_each_other() {
+    let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
+    let mut other = server.dial();
+    ok(&mut other, "SET k 1");
+    assert_eq!(other.ask("WAIT 1 60000").int(), Some(1));
+    let endless = ["EVAL_RO", "while true do end", "0"];
+    let mut long: Vec<Wire> = (0..2).map(|_| server.dial()).collect();
+    long.iter_mut().for_each(|it| it.send(&[words(&endless)]));
+    until_running(&mut other);
+    ok(&mut other, "SET k 2");
+    assert_eq!(other.ask("GET k").string(), "2");
+    // One may have begun only after the other was told to stop.
+    for wire in &mut long {
+        until("it to be killed", || {
+            other.ask("SCRIPT KILL");
+            wire.has_input().then_some(())
+        });
+        assert!(wire.read().string().contains("Script killed by user"));
+    }
+    assert_eq!(other.ask("WAIT 1 60000").int(), Some(1));
+}
+
+#[test]
+fn a_client_that_hangs_up_leaves_its_script_to_be_killed_and_nothing_else() {
+    let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
+    let (mut other, mut long) = (server.dial(), server.dial());
+    long.send(&[words(ENDLESS)]);
+    until_running(&mut other);
+    drop(long);
+    until("it to be killed", || (other.ask("SCRIPT KILL").string() == "OK").then_some(()));
+    until("its client to be gone", || others(&mut other).is_empty().then_some(()));
+    ok(&mut other, "SET k 1");
+}
+
+#[test]
+fn scripts_that_only_read_run_at_replicas_past_the_floor() {
+    let server = Server::entourage(&["--threads", "2", "--replicas", "2"]);
+    let mut wire = server.dial();
+    wire.cmd(&["FUNCTION", "LOAD", LIBRARY]);
+    let sha = wire.cmd(&["SCRIPT", "LOAD", "return redis.call('GET', KEYS[1])"]).string();
+    for round in 0..200 {
+        wire.cmd(&["SET", "k", &round.to_string()]);
+        let flagged = "#!lua flags=no-writes\nreturn redis.call('GET', KEYS[1])";
+        for read in [
+            vec!["EVAL_RO", "return redis.call('GET', KEYS[1])", "1", "k"],
+            vec!["EVALSHA_RO", &sha, "1", "k"],
+            vec!["EVAL", flagged, "1", "k"],
+            vec!["FCALL_RO", "look", "1", "k"],
+            vec!["FCALL", "look", "1", "k"],
+        ] {
+            assert_eq!(wire.cmd(&read).string(), round.to_string(), "{read:?}");
+            let last = last_member(&mut wire);
+            assert!(!last.contains("because\", \"write"), "{read:?}: {last}");
+        }
+        assert_eq!(wire.cmd(&["EVALSHA", &sha, "1", "k"]).string(), round.to_string());
+    }
+    let explained = wire.cmd(&["PROXY", "EXPLAIN", "EVAL_RO", "return 1", "1", "k"]).to_string();
+    assert!(explained.contains("chosen n2") || explained.contains("chosen n3"), "{explained}");
+}
+
+#[test]
+fn scripts_and_functions_survive_failovers() {
+    let server = Server::entourage(&["--replicas", "2"]);
+    let mut wire = server.dial();
+    wire.cmd(&["FUNCTION", "LOAD", LIBRARY]);
+    let sha = wire.cmd(&["SCRIPT", "LOAD", "return redis.call('INCR', KEYS[1])"]).string();
+    for (round, master) in (1..).zip(['2', '3', '1', '2']) {
+        assert_eq!(wire.cmd(&["EVALSHA", &sha, "1", "n"]).int(), Some(2 * round - 1));
+        assert_eq!(wire.cmd(&["FCALL", "add", "1", "n", "1"]).int(), Some(2 * round));
+        ok(&mut wire, &format!("PROXY FAILOVER TO n{master}"));
+        assert_eq!(wire.cmd(&["FCALL_RO", "look", "1", "n"]).string(), (2 * round).to_string());
+    }
+}
+
+/// Names and texts of all libraries, and how many functions each has. Redis has no order for them.
+fn libraries(wire: &mut Wire) -> Vec<(String, String, usize)> {
+    let told = wire.ask("FUNCTION LIST WITHCODE");
+    let one = |it: &Value| {
+        let fields = it.list();
+        (fields[1].string(), fields[7].string(), fields[5].list().len())
+    };
+    let mut all: Vec<_> = told.list().iter().map(one).collect();
+    all.sort();
+    all
+}
+
+/// Each takes the other's payload; texts may be compressed in it or not.
+fn exchange_payloads(one: &mut Wire, other: &mut Wire) {
+    let list = libraries(one);
+    for _ in 0..2 {
+        let Value::Bulk(payload) = one.ask("FUNCTION DUMP") else { panic!("a payload") };
+        let restore = [b"FUNCTION".as_slice(), b"RESTORE", &payload, b"FLUSH"];
+        assert_eq!(other.cmd(&restore).string(), "OK");
+        assert_eq!(libraries(other), list);
+        std::mem::swap(one, other);
+    }
+}
+
+fn until_equal_functions(ours: &mut Wire, theirs: &mut Wire) {
+    until("the functions to have come", || (libraries(ours) == libraries(theirs)).then_some(()));
+}
+
+#[test]
+fn functions_go_over_the_wire_both_ways() {
+    let others = [Some(Server::redis(&[])), Server::valkey()];
+    for theirs in others.into_iter().flatten() {
+        let ours = Server::entourage(&["--replicas", "1"]);
+        let (mut us, mut them) = (ours.dial(), theirs.dial());
+        us.cmd(&["FUNCTION", "LOAD", LIBRARY]);
+        // In the snapshot.
+        ok(&mut them, &format!("REPLICAOF 127.0.0.1 {}", ours.port()));
+        until("their link", || {
+            them.ask("INFO replication").string().contains("master_link_status:up").then_some(())
+        });
+        until_equal_functions(&mut us, &mut them);
+        // In the stream.
+        us.cmd(&["FUNCTION", "LOAD", "#!lua name=more\nredis.register_function('f', print)"]);
+        us.cmd(&["EVAL", "redis.call('SET', 'a', 1) redis.call('INCR', 'a')", "0"]);
+        us.cmd(&[
+            "FUNCTION",
+            "LOAD",
+            &LIBRARY.replace("lib", "bil").replace("'add'", "'dda'").replace("'look'", "'kool'"),
+        ]);
+        ok(&mut us, "FUNCTION DELETE lib");
+        until_equal_functions(&mut us, &mut them);
+        until("their data", || (them.ask("GET a").string() == "2").then_some(()));
+        ok(&mut them, "REPLICAOF NO ONE");
+        exchange_payloads(&mut us, &mut them);
+        // The other way round.
+        them.cmd(&["FUNCTION", "LOAD", LIBRARY]);
+        ok(&mut us, &format!("REPLICAOF 127.0.0.1 {}", theirs.port()));
+        until_equal_functions(&mut us, &mut them);
+        ok(&mut them, "FUNCTION FLUSH");
+        until_equal_functions(&mut us, &mut them);
+        us.cmd(&["FUNCTION", "LOAD", LIBRARY]);
+        until_equal_functions(&mut us, &mut them);
+        assert_eq!(us.cmd(&["FCALL", "add", "1", "forwarded", "3"]).int(), Some(3));
+        assert_eq!(us.cmd(&["FCALL_RO", "look", "1", "forwarded"]).string(), "3");
+        assert_eq!(us.cmd(&["EVAL", "return redis.call('INCR', 'forwarded')", "0"]).int(), Some(4));
+        assert_eq!(us.ask("GET forwarded").string(), "4");
+    }
+}
+
+#[test]
+fn functions_survive_restarts() {
+    let dir = Dir::new();
+    let server = on_disk::ours(&dir, "");
+    let mut wire = server.dial();
+    wire.cmd(&["FUNCTION", "LOAD", LIBRARY]);
+    assert_eq!(wire.cmd(&["FCALL", "add", "1", "n", "1"]).int(), Some(1));
+    let (dump, list) = (wire.ask("FUNCTION DUMP"), libraries(&mut wire));
+    server.stop();
+    let server = on_disk::ours(&dir, "");
+    on_disk::until_loaded(&server);
+    let mut wire = server.dial();
+    assert_eq!(wire.ask("FUNCTION DUMP"), dump, "from the increment");
+    on_disk::rewrite(&mut wire);
+    assert_eq!(wire.cmd(&["FCALL", "add", "1", "n", "1"]).int(), Some(2));
+    server.stop();
+    let server = on_disk::ours(&dir, "");
+    on_disk::until_loaded(&server);
+    let mut wire = server.dial();
+    assert_eq!(wire.ask("FUNCTION DUMP"), dump, "from the base");
+    assert_eq!(wire.cmd(&["FCALL_RO", "look", "1", "n"]).string(), "2");
+    server.stop();
+    // What we have written, Redis reads.
+    let redis = on_disk::redis_on(&dir, &[]);
+    let mut wire = redis.dial();
+    until("it to load", || (!wire.ask("PING").is_error()).then_some(()));
+    assert_eq!(libraries(&mut wire), list, "by redis");
+    assert_eq!(wire.cmd(&["FCALL_RO", "look", "1", "n"]).string(), "2");
+}
+
+#[test]
+fn the_gate_is_asked_before_a_script_writes() {
+    for server in [Server::redis(&[]), Server::entourage(&["--replicas", "0"])] {
+        let mut wire = server.dial();
+        ok(&mut wire, "CONFIG SET min-replicas-to-write 1");
+        let texts: Vec<String> = [
+            vec!["EVAL", "return redis.call('GET', 'k')", "0"],
+            vec!["EVAL", "return redis.pcall('SET', 'k', 1)", "0"],
+            vec!["EVAL", "#!lua\nreturn 1", "0"],
+            vec!["EVAL", "#!lua flags=no-writes\nreturn 1", "0"],
+        ]
+        .iter()
+        .map(|it| wire.cmd(it).to_string())
+        .collect();
+        assert_eq!(texts[0], wire.ask("GET none").to_string());
+        assert!(texts[1].contains("NOREPLICAS Not enough good replicas to write."), "{texts:?}");
+        assert!(texts[2].contains("NOREPLICAS Not enough good replicas to write."), "{texts:?}");
+        assert_eq!(texts[3], ":1");
+    }
+}
+
+#[test]
+fn what_a_script_writes_is_confirmed_as_its_route_asks() {
+    let server = Server::entourage(&["--replicas", "1"]);
+    let mut wire = server.dial();
+    ok(&mut wire, "PROXY NODE n2 PAUSE");
+    ok(&mut wire, "PROXY ACKS 1 50");
+    let told = wire.cmd(&["EVAL", "return redis.call('SET', 'k', 1)", "0"]).string();
+    assert!(told.starts_with("NOTDURABLE applied"), "{told}");
+    assert_eq!(wire.cmd(&["EVAL", "return redis.call('GET', 'k')", "0"]).string(), "1");
+    ok(&mut wire, "PROXY NODE n2 RESUME");
+    ok(&mut wire, "PROXY ACKS 1 60000");
+    assert_eq!(wire.cmd(&["EVAL", "return redis.call('INCR', 'k')", "0"]).int(), Some(2));
+}
+
+#[test]
+fn scripts_that_allocate_recurse_or_format_without_end_are_stopped() {
+    let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
+    let (mut wire, mut other) = (server.dial(), server.dial());
+    for text in [
+        "local t = {} while true do t[#t + 1] = string.rep('x', 1000) end",
+        "local s = 'x' while true do s = s .. s end",
+        "local function f() return 1 + f() end return f()",
+        "return string.rep('x', 1e10)",
+        "return string.format('%99999999d', 1)",
+        "return ('x'):rep(1000000):find(('.-'):rep(1000) .. 'y')",
+    ] {
+        wire.send(&[words(&["EVAL", text, "0"])]);
+        until("it to end", || {
+            assert_eq!(other.ask("PING").string(), "PONG");
+            other.ask("SCRIPT KILL");
+            wire.has_input().then_some(())
+        });
+        assert!(wire.read().is_error(), "{text}");
+    }
+    ok(&mut wire, "SET k 1");
+}
