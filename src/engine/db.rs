@@ -53,7 +53,7 @@ impl<'e> Db<'e> {
     pub fn see(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.peek(key);
         match self.env {
-            Some(env) => env.looked(found),
+            Some(env) => env.looked(key, found),
             None => found,
         }
     }

@@ -108,11 +108,15 @@ impl ReplicaSet {
     fn guard<'s>(
         &'s self,
         member: &'s Member,
-        hosted: RwLockWriteGuard<'s, Hosted>,
+        mut hosted: RwLockWriteGuard<'s, Hosted>,
         applied_by: AppliedBy,
         long: Option<LongHold<'s>>,
     ) -> Option<MasterGuard<'s>> {
-        (self.master() == member.id).then_some(MasterGuard {
+        if self.master() != member.id {
+            return None;
+        }
+        hosted.engine.written_mut().events.ask(self.events.asked());
+        Some(MasterGuard {
             set: self,
             member,
             hosted,

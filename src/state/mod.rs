@@ -14,6 +14,7 @@ mod slowlog;
 mod log_limits;
 mod long_queue;
 mod memory;
+mod told_events;
 mod server;
 mod follow;
 mod persistence;
