@@ -53,15 +53,19 @@ impl CallEnv {
     /// Counts what a look at `key` has found: a hit, or a miss.
     #[inline]
     pub fn looked<T>(&self, key: &[u8], found: Option<T>) -> Option<T> {
-        if found.is_some() {
-            self.hits.set(self.hits.get() + 1);
-            return found;
-        }
-        self.misses.set(self.misses.get() + 1);
-        if self.notes_misses.get() {
+        let found = self.looked_quietly(found);
+        if found.is_none() && self.notes_misses.get() {
             self.note_miss(key);
         }
-        None
+        found
+    }
+
+    /// As [`CallEnv::looked`], for who asks of the entry and not of the key: nobody hears of a miss.
+    #[inline]
+    pub fn looked_quietly<T>(&self, found: Option<T>) -> Option<T> {
+        let tally = if found.is_some() { &self.hits } else { &self.misses };
+        tally.set(tally.get() + 1);
+        found
     }
 
     /// Whether the keys that reads miss are to be noted.

@@ -58,6 +58,15 @@ impl<'e> Db<'e> {
         }
     }
 
+    /// As [`Db::see`], but nobody hears of a miss: for OBJECT.
+    pub fn see_quietly(&self, key: &[u8]) -> Option<&'e KeySlot> {
+        let found = self.peek(key);
+        match self.env {
+            Some(env) => env.looked_quietly(found),
+            None => found,
+        }
+    }
+
     /// The entry of `key`, neither counted nor remembered.
     #[inline]
     pub fn peek(&self, key: &[u8]) -> Option<&'e KeySlot> {
