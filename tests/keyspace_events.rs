@@ -31,6 +31,10 @@ const PIPELINE: usize = 50;
 const FLUSH_EVERY: usize = 8;
 const QUEUED_MAX: u64 = 5;
 
+/// What is popped by chance is gone at one of them alone, and Redis 7.2 takes a word behind these
+/// ranks, where 7.0 aborts a transaction.
+const UNLIKE: [&str; 3] = ["SPOP", "ZRANK", "ZREVRANK"];
+
 /// What is said at once, and heard of together.
 type Step = Vec<Words>;
 
@@ -96,7 +100,11 @@ impl Both {
 
     fn compare(&mut self, steps: &[Step]) {
         let (wanted, got) = (self.theirs.hear(steps), self.ours.hear(steps));
-        for (step, (wanted, got)) in steps.iter().zip(wanted.into_iter().zip(got)) {
+        for (step, (mut wanted, mut got)) in steps.iter().zip(wanted.into_iter().zip(got)) {
+            // It looks its weights up in an order of its own, and stops at the first that is none.
+            if step.iter().any(|it| it[0].eq_ignore_ascii_case(b"SORT")) {
+                [&mut wanted, &mut got].map(|it| it.retain(|it| !it.contains("keymiss")));
+            }
             self.note(&shown(step), wanted, got);
         }
     }
@@ -128,8 +136,7 @@ fn random_commands_raise_the_events_of_redis() {
     let mut both = Both::of(&servers);
     for (number, (_, text)) in FAMILIES.iter().enumerate() {
         let mut grammar = Grammar::read(text, SPOILT_ONE_IN);
-        // What is popped by chance is gone at one of them alone.
-        grammar.retain(|it| it.name != "SPOP" && !it.is_optional);
+        grammar.retain(|it| !UNLIKE.contains(&it.name.as_str()) && !it.is_optional);
         let mut random = Random::new(1 + number as u64);
         for pipeline in 0..STEPS / PIPELINE {
             let steps: Vec<Step> =
@@ -264,7 +271,6 @@ const LATE: &[&str] = &[
     "SETNX k w",
     "GETSET k w",
     "GETDEL k",
-    "GETEX k",
     "INCR k",
     "APPEND k x",
     "MSET k 1",
@@ -311,7 +317,7 @@ const LATE_READS: &[&str] = &[
     "SINTER k s",
     "SCAN 0 COUNT 1000",
     "KEYS *",
-    "RANDOMKEY",
+    "GETEX k",
 ];
 
 #[test]
@@ -441,7 +447,9 @@ fn the_setting_is_that_of_redis() {
         letters.iter().map(say).collect::<Vec<_>>()
     };
     assert_eq!(told(&servers[1]), told(&servers[0]));
-    let server = Server::entourage_with_config("[[listener]]\nbind = \"127.0.0.1:{port}\"\n[set]\nnotify-keyspace-events = \"Kg\"\n");
+    let server = Server::entourage_with_config(
+        "[[listener]]\nbind = \"127.0.0.1:{port}\"\n[set]\nnotify-keyspace-events = \"Kg\"\n",
+    );
     let mut wire = server.dial();
     assert_eq!(wire.ask("CONFIG GET notify-keyspace-events").list()[1].string(), "gK");
     wire.ask("CONFIG SET notify-keyspace-events AnE");

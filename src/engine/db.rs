@@ -124,10 +124,9 @@ impl<'e> Db<'e> {
         at_least: usize,
         mut visit: impl FnMut(&'e KeySlot),
     ) -> Option<u32> {
-        self.space.table().scan(from, at_least, |slot| {
-            if self.is_live(slot) {
-                visit(slot);
-            }
+        self.space.table().scan(from, at_least, |slot| match self.is_live(slot) {
+            true => visit(slot),
+            false => self.note_expired(slot.key()),
         })
     }
 
