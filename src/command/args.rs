@@ -60,7 +60,7 @@ impl CallEnv {
         found
     }
 
-    /// As [`CallEnv::looked`], for who asks of the entry and not of the key: nobody hears of a miss.
+    /// As [`CallEnv::looked`], but nobody hears of a miss.
     #[inline]
     pub fn looked_quietly<T>(&self, found: Option<T>) -> Option<T> {
         let tally = if found.is_some() { &self.hits } else { &self.misses };

@@ -251,8 +251,8 @@ pub const PARAMS: &[Param] = &[
         Set,
         "notify-keyspace-events",
         "Which changes of keys subscribers hear of, in letters: K, on the key's channel, E, on the \
-         event's; and A, for all of g$lshzxetd, m, for reads of keys that are not there, and n, for \
-         new keys. Empty is none.",
+         event's; and A, for all of g$lshzxetd, m, for reads of keys that are not there, and n, \
+         for new keys. Empty is none.",
         Slot::Events(lens!(set.events)),
     ),
     start(

@@ -1,5 +1,5 @@
-//! The events that writes have raised and nobody has been told of yet. At the master alone, and only
-//! of the classes that are asked for: whoever writes there asks, and takes them (`node/notify.rs`).
+//! The events that writes have raised and nobody has been told of yet. At the master alone, and
+//! only of the classes that are asked for: whoever writes there asks, and takes them.
 
 use crate::command::{Event, EventClasses, RaisedEvent};
 
@@ -36,8 +36,9 @@ impl Events {
         self.raised.insert(at, RaisedEvent { event, db, key: key.into() });
     }
 
-    /// Notes keys that a call has missed, whose own events are those from number `from` on. Commands
-    /// look before they act: so it comes before what they did, and behind what had expired.
+    /// Notes keys that a call has missed, whose own events are those from number `from` on.
+    /// Commands look before they act: so it comes before what they did, and behind what had
+    /// expired.
     #[cold]
     pub fn miss(&mut self, from: usize, db: usize, keys: &[Box<[u8]>]) {
         if !self.asked.intersects(Event::KEY_MISS.class) {

@@ -156,6 +156,21 @@ impl MasterGuard<'_> {
         self.long.is_some()
     }
 
+    /// Whether writes note events.
+    #[inline]
+    pub(super) fn notes_events(&self) -> bool {
+        self.hosted.engine.written().events.is_asked()
+    }
+
+    /// Tells what has been raised so far, all of which is in the log.
+    #[cold]
+    pub(super) fn tell_events(&mut self) {
+        let events = self.hosted.engine.written_mut().events.take();
+        if !events.is_empty() {
+            self.set.events.tell(&events, self.set.position());
+        }
+    }
+
     fn ping(&mut self, at: MonoUs) {
         if self.set.is_following() {
             return;

@@ -2,8 +2,6 @@
 //! the lock of the write, as soon as that is in the log. So all hear of all events in the order of
 //! the stream, and nobody of one that is not in it.
 
-use super::master_guard::MasterGuard;
-use super::replica_set::ReplicaSet;
 use crate::base::position::Position;
 use crate::command::{Event, EventClasses, RaisedEvent};
 use std::sync::OnceLock;
@@ -40,38 +38,20 @@ impl KeyspaceEvents {
         EventClasses::from_bits_truncate(self.asked.load(Relaxed))
     }
 
-    fn tell(&self, events: &[RaisedEvent], at: Position) {
+    /// Tells these events, which were asked for. What raised them stands before `at`.
+    pub fn tell(&self, events: &[RaisedEvent], at: Position) {
         if let Some(sink) = self.sink.get() {
             sink.tell(self.asked(), events, at);
         }
     }
-}
 
-impl ReplicaSet {
-    /// Tells of keys that reads have missed at a member whose data stands at `at`.
+    /// Tells of keys that a read has missed at a member whose data stands at `at`.
     #[cold]
     pub fn tell_missed(&self, db: usize, keys: Vec<Box<[u8]>>, at: Position) {
         let missed = |key| RaisedEvent { event: Event::KEY_MISS, db, key };
         let events: Vec<RaisedEvent> = keys.into_iter().map(missed).collect();
         if !events.is_empty() {
-            self.events.tell(&events, at);
-        }
-    }
-}
-
-impl MasterGuard<'_> {
-    /// Whether writes note events.
-    #[inline]
-    pub(super) fn notes_events(&self) -> bool {
-        self.hosted.engine.written().events.is_asked()
-    }
-
-    /// Tells what has been raised so far.
-    #[cold]
-    pub(super) fn tell_events(&mut self) {
-        let events = self.hosted.engine.written_mut().events.take();
-        if !events.is_empty() {
-            self.set.events.tell(&events, self.set.position());
+            self.tell(&events, at);
         }
     }
 }

@@ -12,8 +12,8 @@ pub fn answer(changes: usize, effects: &mut Effects, reply: &mut Reply) {
     reply.count(changes);
 }
 
-/// Stores at `key` what a command has made, and raises `event`, or removes the key if that is empty.
-/// Answers how many elements there are.
+/// Stores at `key` what a command has made, and raises `event`, or removes the key if that is
+/// empty. Answers how many elements there are.
 pub fn store<C: Collection>(
     engine: &mut Engine,
     args: &Args<'_>,

@@ -6,6 +6,7 @@ mod count;
 mod span;
 mod lcs;
 
+use self::set::SET;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Either, Read, Write};
@@ -13,7 +14,6 @@ use crate::engine::{Effects, Engine, KeySlot, Row, Run, row};
 use crate::resp::Reply;
 
 const FAST: Flags = Flags::FAST;
-const SET: Event = Event::string("set");
 const DENYOOM: Flags = Flags::DENYOOM;
 const FAST_DENYOOM: Flags = FAST.union(DENYOOM);
 

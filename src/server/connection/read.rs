@@ -304,7 +304,8 @@ impl Caller {
             let missed = env.take_missed();
             // What is made again misses them again.
             if !has_stopped {
-                set.tell_missed(self.session.db, missed, self.position(member.applied()));
+                let at = self.position(member.applied());
+                set.events.tell_missed(self.session.db, missed, at);
             }
         }
         if has_stopped {

@@ -1,6 +1,5 @@
 //! SET and its kin, and GETEX: what a string is and until when.
 
-use super::SET;
 use super::lifetime::{Clock, Lifetime};
 use crate::base::limits::ADOPTED_BYTES_MIN;
 use crate::base::time::WallMs;
@@ -9,6 +8,8 @@ use crate::engine::{Effects, Engine, KeySlot};
 use crate::resp::Reply;
 use bytes::Bytes;
 
+/// A string is stored.
+pub(super) const SET: Event = Event::string("set");
 const EXPIRE: Event = Event::generic("expire");
 
 /// When SET may store.
