@@ -16,7 +16,9 @@
 //! sent it. What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`;
 //! calls that wait for keys are in `node/key_waiters.rs`, and `node/serve.rs` makes them again.
 //! What is published goes by `connection/publish.rs` and `node/propagate.rs` to the mailboxes of
-//! those whom `pubsub/registry.rs` knows.
+//! those whom `pubsub/registry.rs` knows. The keyspace events that verbs raise wait in
+//! `engine/events.rs` until their write is in the log, and go there by `node/notify.rs` and
+//! `state/told_events.rs`.
 //! A replica on the wire asks for the stream by PSYNC (`commands/verbs/replication.rs`), and is
 //! served by `server/replica_link.rs` with what `node/wire.rs` has for it; a set that follows a
 //! remote master gets its stream by `server/follow.rs`, does it in `node/repeat.rs`, and sends

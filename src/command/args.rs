@@ -23,6 +23,9 @@ pub struct CallEnv {
     pub bulk_bytes_max: Cell<usize>,
     /// Whether a look at a key counts as a use of it (CLIENT NO-TOUCH).
     pub touches: Cell<bool>,
+    /// Whether keys that reads miss are noted: somebody may hear of them.
+    notes_misses: Cell<bool>,
+    missed: RefCell<Vec<Box<[u8]>>>,
     /// Uses that replicas have seen.
     pub uses: Uses,
     /// The memory that the requests at hand lie in, when they are long.
@@ -39,18 +42,55 @@ impl CallEnv {
             misses: Cell::new(0),
             bulk_bytes_max: Cell::new(BULK_BYTES_MAX),
             touches: Cell::new(true),
+            notes_misses: Cell::new(false),
+            missed: RefCell::new(Vec::new()),
             uses: Uses::new(),
             input: RefCell::new(None),
             seed: Cell::new(seed),
         }
     }
 
-    /// Counts what a look at a key has found: a hit, or a miss.
+    /// Counts what a look at `key` has found: a hit, or a miss.
     #[inline]
-    pub fn looked<T>(&self, found: Option<T>) -> Option<T> {
+    pub fn looked<T>(&self, key: &[u8], found: Option<T>) -> Option<T> {
+        let found = self.looked_quietly(found);
+        if found.is_none() && self.notes_misses.get() {
+            self.note_miss(key);
+        }
+        found
+    }
+
+    /// As [`CallEnv::looked`], but nobody hears of a miss.
+    #[inline]
+    pub fn looked_quietly<T>(&self, found: Option<T>) -> Option<T> {
         let tally = if found.is_some() { &self.hits } else { &self.misses };
         tally.set(tally.get() + 1);
         found
+    }
+
+    /// Whether the keys that reads miss are to be noted.
+    #[inline]
+    pub fn note_misses(&self, asked: bool) {
+        self.notes_misses.set(asked);
+        if asked {
+            self.missed.borrow_mut().clear();
+        }
+    }
+
+    /// Whether the keys that reads miss are noted.
+    #[inline]
+    pub fn notes_misses(&self) -> bool {
+        self.notes_misses.get()
+    }
+
+    #[cold]
+    fn note_miss(&self, key: &[u8]) {
+        self.missed.borrow_mut().push(key.into());
+    }
+
+    /// Tells which keys reads have missed, in order, and forgets them.
+    pub fn take_missed(&self) -> Vec<Box<[u8]>> {
+        self.missed.take()
     }
 
     /// A long argument of the request at hand as a part of the memory that it was read into, if it

@@ -13,9 +13,11 @@ mod spec;
 mod row;
 mod help;
 mod uses;
+mod events;
 pub mod unbuilt;
 
 pub use args::{Args, CallEnv};
+pub use events::{Event, EventClasses, RaisedEvent};
 pub use fault::{Fault, echo};
 pub use help::help;
 pub use keys::{Access, Begin, Find, KeySpec, Keys};

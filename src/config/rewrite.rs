@@ -302,6 +302,7 @@ fn value(slot: &Slot, config: &Config) -> Option<Value> {
         Slot::Time { at, .. } => format_duration(*(at.of)(config)).into(),
         Slot::Switch(at) => (*(at.of)(config)).into(),
         Slot::Text(at) | Slot::FileName(at) | Slot::Secret(at) => (at.of)(config).as_str().into(),
+        Slot::Events(at) => (at.of)(config).written().into(),
         Slot::Loglevel(_)
         | Slot::Access(_)
         | Slot::CountHosted(_)

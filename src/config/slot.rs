@@ -5,6 +5,7 @@ use super::{AccessFrom, Config, FollowWrites, LogLevel, OutputLimit, OutputLimit
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::remote_address::RemoteUrl;
 use crate::base::size::{format_duration, parse_duration, parse_size};
+use crate::command::EventClasses;
 use crate::route::CountHosted;
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ pub enum Slot {
     Fsync(Lens<Fsync>),
     /// When snapshots are made.
     Save(Lens<SavePoints>),
+    /// Classes of keyspace events.
+    Events(Lens<EventClasses>),
     /// Output limits by kind of client.
     Limits(Lens<OutputLimits>),
     /// Percentiles.
@@ -76,6 +79,8 @@ pub enum Slot {
 /// What a file or a flag may say of a remote master.
 pub const MASTER_ACCEPTED: &str = "a host and a port, like \"db.example:6379\" or \"db.example \
                                    6379\", or \"redis://user:password@db.example:6379\"";
+
+const NO_CLASS: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 
 /// The most seconds Redis takes.
 const SECONDS_MAX: i64 = i32::MAX as i64;
@@ -99,6 +104,7 @@ impl Slot {
             Slot::Writes(at) => (at.of)(config).as_str().to_owned(),
             Slot::Fsync(at) => (at.of)(config).as_str().to_owned(),
             Slot::Save(at) => (at.of)(config).show(),
+            Slot::Events(at) => (at.of)(config).told(),
             Slot::Limits(at) => show_limits((at.of)(config)),
             Slot::Percentiles(at) => {
                 (at.of)(config).iter().map(f64::to_string).collect::<Vec<_>>().join(" ")
@@ -115,6 +121,7 @@ impl Slot {
     pub fn is_same(&self, one: &Config, other: &Config) -> bool {
         match self {
             Slot::Secret(at) => (at.of)(one) == (at.of)(other),
+            Slot::Events(at) => (at.of)(one) == (at.of)(other),
             _ => self.show(one) == self.show(other),
         }
     }
@@ -153,6 +160,9 @@ impl Slot {
             Slot::Save(at) => {
                 let points = SavePoints::parse(text).ok_or("Invalid save parameters")?;
                 *(at.of_mut)(config) = points;
+            }
+            Slot::Events(at) => {
+                *(at.of_mut)(config) = EventClasses::parse(text).ok_or(NO_CLASS)?;
             }
             Slot::Limits(at) => *(at.of_mut)(config) = limits(*(at.of)(config), text)?,
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
@@ -200,6 +210,7 @@ impl Slot {
             Slot::Writes(_) => FollowWrites::ALL.map(|it| it.1).join(", "),
             Slot::Fsync(_) => Fsync::ALL.map(|it| it.1).join(", "),
             Slot::Save(_) => SavePoints::ACCEPTED.to_owned(),
+            Slot::Events(_) => "letters of g$lshzxetdmnKEA in quotes, like \"KEA\"".to_owned(),
             Slot::Limits(_) => {
                 "normal, replica or pubsub, each with a hard limit, a soft limit and \
                                 seconds, like { pubsub = \"32mb 8mb 60\" }"

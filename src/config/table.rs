@@ -255,6 +255,14 @@ pub const PARAMS: &[Param] = &[
         "How often a second the master looks for expired keys.",
         Slot::Count { at: lens!(set.hz), min: 1, max: 500, beyond: Beyond::Clamp },
     ),
+    live(
+        Set,
+        "notify-keyspace-events",
+        "Which changes of keys subscribers hear of, in letters: K, on the key's channel, E, on the \
+         event's; and A, for all of g$lshzxetd, m, for reads of keys that are not there, and n, \
+         for new keys. Empty is none.",
+        Slot::Events(lens!(set.events)),
+    ),
     start(
         Set,
         "master",

@@ -4,6 +4,7 @@ use super::disk::Disk;
 use super::locate::Place;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::base::remote_address::RemoteAddress;
+use crate::command::EventClasses;
 use crate::engine::Thresholds;
 use crate::route::CountHosted;
 use crate::route::{Acks, Level, MemberConfig, MinReplicas, Routes, Selector, StickyScope};
@@ -160,6 +161,8 @@ pub struct ReplicaSet {
     pub max_lag: Duration,
     /// Whether the master looks for expired keys by itself.
     pub active_expire: bool,
+    /// The classes of events that subscribers hear of.
+    pub events: EventClasses,
     /// How often a second it does.
     pub hz: usize,
     /// The master that the set follows, if it does.
@@ -546,6 +549,7 @@ impl Default for ReplicaSet {
             min_replicas: 0,
             max_lag: Duration::from_secs(10),
             active_expire: true,
+            events: EventClasses::NONE,
             hz: 10,
             master: None,
             follow: Follow::default(),

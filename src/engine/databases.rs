@@ -13,7 +13,7 @@ use super::walked::Walked;
 use super::written::{DeferredFree, Written};
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
-use crate::command::{Args, Keys, Use};
+use crate::command::{Args, Event, EventClasses, Keys, Use};
 use crate::resp::Request;
 use crate::script::Libraries;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl Engine {
 
     /// Another database, to change. `index` must be below [`DATABASES`].
     pub fn db_mut_at(&mut self, index: usize, now: WallMs) -> DbMut<'_> {
-        DbMut::new(&mut self.spaces[index], &self.shared, &mut self.written, now)
+        DbMut::new(&mut self.spaces[index], index, &self.shared, &mut self.written, now)
     }
 
     /// What all databases stand on.
@@ -152,8 +152,9 @@ impl Engine {
         }
     }
 
-    /// Ends all watches and waits: this member is no longer the master.
+    /// Ends all watches and waits, and raises no events: this member is no longer the master.
     pub fn forget_watches(&mut self) {
+        self.written.events.ask(EventClasses::NONE);
         self.spaces.iter_mut().for_each(Keyspace::forget_watches);
         self.blocked = 0;
     }
@@ -221,6 +222,7 @@ impl Engine {
             return;
         }
         db.remove(key);
+        db.event(Event::EXPIRED, key);
         self.written.expired += 1;
         effects.say_in(index, &[b"DEL", key]);
     }

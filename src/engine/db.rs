@@ -53,7 +53,16 @@ impl<'e> Db<'e> {
     pub fn see(&self, key: &[u8]) -> Option<&'e KeySlot> {
         let found = self.peek(key);
         match self.env {
-            Some(env) => env.looked(found),
+            Some(env) => env.looked(key, found),
+            None => found,
+        }
+    }
+
+    /// As [`Db::see`], but nobody hears of a miss: for OBJECT.
+    pub fn see_quietly(&self, key: &[u8]) -> Option<&'e KeySlot> {
+        let found = self.peek(key);
+        match self.env {
+            Some(env) => env.looked_quietly(found),
             None => found,
         }
     }
@@ -115,10 +124,9 @@ impl<'e> Db<'e> {
         at_least: usize,
         mut visit: impl FnMut(&'e KeySlot),
     ) -> Option<u32> {
-        self.space.table().scan(from, at_least, |slot| {
-            if self.is_live(slot) {
-                visit(slot);
-            }
+        self.space.table().scan(from, at_least, |slot| match self.is_live(slot) {
+            true => visit(slot),
+            false => self.note_expired(slot.key()),
         })
     }
 

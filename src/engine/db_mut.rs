@@ -12,7 +12,7 @@ use super::value::{Collection, Value};
 use super::written::{DeferredFree, Written};
 use super::zset::Gone;
 use crate::base::time::WallMs;
-use crate::command::Fault;
+use crate::command::{Event, Fault};
 use bytes::Bytes;
 use std::cell::RefCell;
 use triomphe::Arc;
@@ -39,6 +39,7 @@ fn with_scratch<R>(build: impl FnOnce(&mut Vec<u8>) -> R) -> R {
 /// A mutable view of one database at one time.
 pub struct DbMut<'e> {
     space: &'e mut Keyspace,
+    index: usize,
     shared: &'e EngineShared,
     written: &'e mut Written,
     now: WallMs,
@@ -47,11 +48,12 @@ pub struct DbMut<'e> {
 impl<'e> DbMut<'e> {
     pub(super) fn new(
         space: &'e mut Keyspace,
+        index: usize,
         shared: &'e EngineShared,
         written: &'e mut Written,
         now: WallMs,
     ) -> DbMut<'e> {
-        DbMut { space, shared, written, now }
+        DbMut { space, index, shared, written, now }
     }
 
     /// The same database, to read.
@@ -117,7 +119,7 @@ impl<'e> DbMut<'e> {
         let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, form, it));
         slot.touch(self.now);
         let shared = slot.share().expect("a string put whole can be shared");
-        self.put(slot);
+        self.put_new(key, slot);
         shared
     }
 
@@ -128,7 +130,7 @@ impl<'e> DbMut<'e> {
         let slot = KeySlot::node(self.shared.hash(key), key, value, deadline);
         slot.touch(self.now);
         let shared = slot.share().expect("a string put whole can be shared");
-        self.put(slot);
+        self.put_new(key, slot);
         shared
     }
 
@@ -136,20 +138,37 @@ impl<'e> DbMut<'e> {
     pub fn put_value(&mut self, key: &[u8], value: Value, deadline: Option<WallMs>) {
         let slot = KeySlot::node(self.shared.hash(key), key, value, deadline);
         slot.touch(self.now);
-        self.put(slot);
+        self.put_new(key, slot);
     }
 
-    /// Stores an entry under its own key and hash, replacing what was there.
+    /// Stores an entry under its own key and hash, replacing what was there. Answers whether
+    /// nothing was.
     // Without this it is a call of its own: 50 instructions of a SET.
     #[inline(always)]
-    pub fn put(&mut self, slot: KeySlot) {
+    pub fn put(&mut self, slot: KeySlot) -> bool {
         self.written.changes += 1;
-        if let Some(old) = self.space.put(slot) {
-            self.free_async(old);
+        let Some(old) = self.space.put(slot) else { return true };
+        self.free_async(old);
+        false
+    }
+
+    /// As [`DbMut::put`], and raises the event of a new key.
+    #[inline(always)]
+    fn put_new(&mut self, key: &[u8], slot: KeySlot) {
+        if self.put(slot) {
+            self.event(Event::NEW, key);
         }
     }
 
-    /// Stores an entry under a key that may be another than its own, for RENAME, MOVE and COPY.
+    /// Raises an event of a key, which subscribers hear of once the write is in the log. Costs next
+    /// to nothing while nobody asks for its class.
+    #[inline]
+    pub fn event(&mut self, event: Event, key: &[u8]) {
+        self.written.events.raise(event, self.index, key);
+    }
+
+    /// Stores an entry under a key that may be another than its own, for RENAME, MOVE and COPY. To
+    /// Redis that is a new key, whatever was there.
     pub fn put_as(&mut self, key: &[u8], mut slot: KeySlot) {
         if slot.key() != key {
             let hash = self.shared.hash(key);
@@ -157,6 +176,7 @@ impl<'e> DbMut<'e> {
         }
         slot.touch(self.now);
         self.put(slot);
+        self.event(Event::NEW, key);
     }
 
     /// The entry of `key` for hosted feeds, as [`KeySlot::share`] gives it.
@@ -188,10 +208,12 @@ impl<'e> DbMut<'e> {
     }
 
     /// Changes the collection at `key`, if there is one, with one look-up. `act` answers what the
-    /// verb wants to know and how many changes it made; a collection it leaves empty goes.
+    /// verb wants to know and how many changes it made; a collection it leaves empty goes. Raises
+    /// `event` if there are changes, and behind it that the key is gone.
     pub fn change<C: Collection, R>(
         &mut self,
         key: &[u8],
+        event: Event,
         act: impl FnOnce(&mut C, &EngineShared) -> Result<(R, usize), Fault>,
     ) -> Result<Option<R>, Fault> {
         let hash = self.shared.hash(key);
@@ -206,7 +228,20 @@ impl<'e> DbMut<'e> {
             false => {}
         }
         self.written.changes += changes as u64;
+        if self.written.events.is_asked() {
+            self.raise_changed(key, event, changes, is_empty);
+        }
         Ok(Some(answer))
+    }
+
+    #[cold]
+    fn raise_changed(&mut self, key: &[u8], event: Event, changes: usize, is_empty: bool) {
+        if changes != 0 {
+            self.event(event, key);
+        }
+        if is_empty {
+            self.event(Event::DEL, key);
+        }
     }
 
     /// As [`DbMut::change`], with an empty collection when `key` is not there, which is stored if
@@ -214,14 +249,15 @@ impl<'e> DbMut<'e> {
     pub fn change_or_create<C: Collection, R>(
         &mut self,
         key: &[u8],
+        event: Event,
         act: impl FnOnce(&mut C, &EngineShared) -> Result<(R, usize), Fault>,
     ) -> Result<R, Fault> {
         let mut act = Some(act);
         let found =
-            self.change(key, |it: &mut C, shared| (act.take().expect("once"))(it, shared))?;
+            self.change(key, event, |it: &mut C, shared| (act.take().expect("once"))(it, shared))?;
         match (found, act) {
             (Some(answer), _) => Ok(answer),
-            (None, Some(act)) => self.create(key, act),
+            (None, Some(act)) => self.create(key, event, act),
             (None, None) => unreachable!("acted, but found nothing"),
         }
     }
@@ -229,6 +265,7 @@ impl<'e> DbMut<'e> {
     fn create<C: Collection, R>(
         &mut self,
         key: &[u8],
+        event: Event,
         act: impl FnOnce(&mut C, &EngineShared) -> Result<(R, usize), Fault>,
     ) -> Result<R, Fault> {
         let mut fresh = C::default();
@@ -240,6 +277,10 @@ impl<'e> DbMut<'e> {
         slot.touch(self.now);
         self.space.put(slot);
         self.written.changes += changes as u64;
+        if self.written.events.is_asked() {
+            self.event(Event::NEW, key);
+            self.raise_changed(key, event, changes, false);
+        }
         Ok(answer)
     }
 

@@ -1,6 +1,7 @@
 //! What writes leave behind beside the data.
 
 use super::cut::Cut;
+use super::events::Events;
 use super::keyspace::Keyspace;
 use super::set;
 use super::slot::KeySlot;
@@ -16,6 +17,8 @@ pub struct Written {
     pub changes: u64,
     /// Keys deleted because their time had come.
     pub expired: u64,
+    /// What subscribers are to be told.
+    pub events: Events,
 }
 
 /// What waits to be dropped elsewhere.

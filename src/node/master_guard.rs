@@ -108,11 +108,15 @@ impl ReplicaSet {
     fn guard<'s>(
         &'s self,
         member: &'s Member,
-        hosted: RwLockWriteGuard<'s, Hosted>,
+        mut hosted: RwLockWriteGuard<'s, Hosted>,
         applied_by: AppliedBy,
         long: Option<LongHold<'s>>,
     ) -> Option<MasterGuard<'s>> {
-        (self.master() == member.id).then_some(MasterGuard {
+        if self.master() != member.id {
+            return None;
+        }
+        hosted.engine.written_mut().events.ask(self.events.asked());
+        Some(MasterGuard {
             set: self,
             member,
             hosted,
@@ -156,6 +160,21 @@ impl MasterGuard<'_> {
     pub fn become_long(&mut self) {
         if self.long.is_none() {
             self.long = Some(self.set.hold_long(self.member, Hold::Write));
+        }
+    }
+
+    /// Whether writes note events.
+    #[inline]
+    pub(super) fn notes_events(&self) -> bool {
+        self.hosted.engine.written().events.is_asked()
+    }
+
+    /// Tells what has been raised so far, all of which is in the log.
+    #[cold]
+    pub(super) fn tell_events(&mut self) {
+        let events = self.hosted.engine.written_mut().events.take();
+        if !events.is_empty() {
+            self.set.events.tell(&events, self.set.position());
         }
     }
 

@@ -160,6 +160,9 @@ impl ReplicaSet {
         entry.close(write.db);
         self.publish(log, guard.member);
         guard.has_news = true;
+        if guard.notes_events() {
+            guard.tell_events();
+        }
         Ok(())
     }
 
@@ -197,6 +200,7 @@ impl ReplicaSet {
             Err(_) => {
                 let name = name.escape_ascii().to_string();
                 *decoder = ApplyState::new().decoder;
+                engine.written_mut().events.cut(0);
                 self.quarantine(guard.member);
                 return Err(LinkFault::Panicked(name));
             }

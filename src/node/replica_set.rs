@@ -5,6 +5,7 @@ use super::disk_state::OnDisk;
 use super::key_waiters::KeyWaiters;
 use super::member::Member;
 use super::member_state::MemberFlags;
+use super::notify::KeyspaceEvents;
 use super::pause::Pause;
 use super::remote_master::RemoteMaster;
 use super::told::ToldFloor;
@@ -45,6 +46,8 @@ pub struct ReplicaSet {
     pub(super) waiters: Waiters,
     /// The calls that wait for keys.
     pub key_waiters: Arc<KeyWaiters>,
+    /// What subscribers are told of.
+    pub events: KeyspaceEvents,
     pub(super) changing: Mutex<()>,
     /// Watches that their sessions have ended, and the master's engine still notes.
     pub(super) outlived_watches: Mutex<Vec<Watches>>,
@@ -146,6 +149,7 @@ impl ReplicaSet {
             history: RwLock::new(history),
             waiters: Waiters::default(),
             key_waiters: Arc::default(),
+            events: KeyspaceEvents::default(),
             changing: Mutex::new(()),
             outlived_watches: Mutex::default(),
             replaying: Mutex::new(()),

@@ -50,6 +50,8 @@ pub struct Transaction<'g, 's> {
     now: WallMs,
     /// How many of `effects` are of calls that have ended.
     settled: usize,
+    /// How many of the events that were raised are of such calls.
+    settled_events: usize,
     /// It has called something.
     has_called: bool,
     /// A verb has panicked: nothing more is called.
@@ -67,6 +69,7 @@ impl<'s> MasterGuard<'s> {
             at,
             now: WallMs(0),
             settled: 0,
+            settled_events: 0,
             has_called: false,
             is_broken: false,
         }
@@ -109,7 +112,7 @@ impl Transaction<'_, '_> {
         let outcome = self.make(verb, args, reply);
         if !self.is_broken {
             self.effects.keep_sent(self.settled, args.request());
-            self.settled = self.effects();
+            self.settle(args);
         }
         outcome.map(drop)
     }
@@ -132,6 +135,10 @@ impl Transaction<'_, '_> {
         let outcome = self.make(verb, args, reply);
         if !self.effects.is_empty() {
             self.append_as_sent(args);
+        }
+        if self.guard.notes_events() {
+            self.settle(args);
+            self.guard.tell_events();
         }
         if self.guard.hosted.engine.has_blocked() {
             self.guard.serve_blocked(self.at, args.now());
@@ -165,7 +172,7 @@ impl Transaction<'_, '_> {
         if !self.member().is(MemberFlags::QUARANTINED) {
             self.now = now;
             self.guard.hosted.engine.expire(db, now, key, self.effects);
-            self.settled = self.effects();
+            self.settle_expired();
         }
     }
 
@@ -175,7 +182,7 @@ impl Transaction<'_, '_> {
             return 0;
         }
         let expired = self.guard.hosted.engine.expire_due(now, most, self.effects);
-        self.settled = self.effects();
+        self.settle_expired();
         expired
     }
 
@@ -196,6 +203,21 @@ impl Transaction<'_, '_> {
             });
         }
         self.effects.clear();
+    }
+
+    /// What the call has done and raised is done.
+    fn settle(&mut self, args: Args<'_>) {
+        if self.guard.notes_events() && args.env.notes_misses() {
+            let missed = args.env.take_missed();
+            let events = &mut self.guard.hosted.engine.written_mut().events;
+            events.miss(self.settled_events, args.db, &missed);
+        }
+        self.settle_expired();
+    }
+
+    fn settle_expired(&mut self) {
+        self.settled = self.effects();
+        self.settled_events = self.guard.hosted.engine.written().events.len();
     }
 
     /// Runs a verb and catches its panic.
@@ -241,6 +263,8 @@ impl Transaction<'_, '_> {
         self.guard.set.quarantine(self.guard.member);
         let stays = !self.member().is(MemberFlags::QUARANTINED);
         self.effects.cut(if stays { self.settled } else { 0 });
+        let events = if stays { self.settled_events } else { 0 };
+        self.guard.hosted.engine.written_mut().events.cut(events);
     }
 
     fn append_as_sent(&mut self, args: Args<'_>) {
@@ -280,6 +304,10 @@ impl Drop for Transaction<'_, '_> {
         self.effects.cut(self.settled);
         if !self.effects.is_empty() {
             self.append_all(Sent::Borrowed(&[]));
+        }
+        if self.guard.notes_events() {
+            self.guard.hosted.engine.written_mut().events.cut(self.settled_events);
+            self.guard.tell_events();
         }
         if self.guard.hosted.engine.has_blocked() {
             self.guard.serve_blocked(self.at, self.now);

@@ -159,6 +159,12 @@ impl PubSub {
         Ok((receivers, has_patterns.then(|| registry.list_patterns())))
     }
 
+    /// Whether nobody subscribes to any channel or pattern.
+    pub fn is_empty(&self) -> bool {
+        let registry = self.registry.read();
+        registry.channels.is_empty() && registry.patterns.is_empty()
+    }
+
     /// How many names of this kind have subscribers.
     pub fn count(&self, kind: SubscriptionKind) -> usize {
         self.registry.read().names(kind).len()

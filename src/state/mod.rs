@@ -15,6 +15,7 @@ mod log_limits;
 mod long_queue;
 mod memory;
 mod scripting;
+mod told_events;
 mod server;
 mod follow;
 mod persistence;

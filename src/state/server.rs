@@ -11,6 +11,7 @@ use super::persistence::Persistence;
 use super::rates::Rates;
 use super::scripting::Scripting;
 use super::slowlog::Slowlog;
+use super::told_events::ToldEvents;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
 use crate::base::position::ReplicationHistory;
 use crate::base::time::WallMs;
@@ -137,6 +138,9 @@ impl Server {
     ) -> Server {
         set.count_hosted(settings.set.count_hosted);
         set.expect_file(settings.set.disk.has_aof());
+        let pubsub: Arc<PubSub> = Arc::default();
+        set.events.install(Box::new(ToldEvents(pubsub.clone())));
+        set.events.ask(settings.set.events);
         set.forward_writes(settings.set.follow.writes.forwards().unwrap_or(true));
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
@@ -147,7 +151,7 @@ impl Server {
             set,
             metrics: Shards::new(workers),
             clients: Clients::default(),
-            pubsub: Arc::default(),
+            pubsub,
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
             log_limits: LogLimits::default(),
@@ -254,6 +258,7 @@ impl Server {
             self.set.bound_log(after.set.backlog_bytes, after.set.feed_bytes_max);
             self.set.count_hosted(after.set.count_hosted);
             self.set.expect_file(after.set.disk.has_aof());
+            self.set.events.ask(after.set.events);
             if let Some(forwards) = after.set.follow.writes.forwards() {
                 self.set.forward_writes(forwards);
             }

@@ -1,6 +1,7 @@
 //! What is written where, and what is left as it is.
 
 use super::*;
+use crate::command::EventClasses;
 use crate::config::FollowWrites;
 use crate::config::Fsync;
 use crate::config::param::When;
@@ -212,6 +213,7 @@ fn setting() -> impl Strategy<Value = (&'static str, String)> {
             Slot::Writes(_) => FollowWrites::ALL[number as usize % 2].1.to_owned(),
             Slot::CountHosted(_) => CountHosted::ALL[number as usize % 3].1.to_owned(),
             Slot::Fsync(_) => Fsync::ALL[number as usize % 3].1.to_owned(),
+            Slot::Events(_) => EventClasses::from_bits_truncate(number as u16).written(),
             Slot::Save(_) => format!("{} {}", 1 + number % 99, number),
             Slot::FileName(_) => format!("file-{number}"),
             Slot::OneOf { words, .. } => words[number as usize % words.len()].to_owned(),

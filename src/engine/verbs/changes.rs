@@ -1,6 +1,6 @@
 //! Writes that answer how much they changed, and say nothing if that is nothing.
 
-use crate::command::Args;
+use crate::command::{Args, Event};
 use crate::engine::{Collection, Effects, Engine};
 use crate::resp::Reply;
 
@@ -12,25 +12,23 @@ pub fn answer(changes: usize, effects: &mut Effects, reply: &mut Reply) {
     reply.count(changes);
 }
 
-/// Stores at `key` what a command has made, or removes the key if that is empty. Answers how many
-/// elements there are.
+/// Stores at `key` what a command has made, and raises `event`, or removes the key if that is
+/// empty. Answers how many elements there are.
 pub fn store<C: Collection>(
     engine: &mut Engine,
     args: &Args<'_>,
-    key: &[u8],
+    (key, event): (&[u8], Event),
     made: C,
     effects: &mut Effects,
     reply: &mut Reply,
 ) {
     let (len, mut db) = (made.len(), engine.db_mut(args));
-    let has_changed = match len {
-        0 => db.remove(key),
-        _ => {
-            db.put_value(key, made.into_value(), None);
-            true
-        }
-    };
-    if has_changed {
+    if len != 0 {
+        db.put_value(key, made.into_value(), None);
+        db.event(event, key);
+        effects.as_sent();
+    } else if db.remove(key) {
+        db.event(Event::DEL, key);
         effects.as_sent();
     }
     reply.count(len);

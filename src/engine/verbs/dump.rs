@@ -5,7 +5,7 @@ mod tests;
 
 use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Args, Fault, Flags, Group, Keys};
+use crate::command::{Args, Event, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::rdb::{self, Loaded, Payload};
 use crate::engine::{DbMut, Effects, Engine, KeySlot, Row, row};
@@ -95,12 +95,14 @@ fn restore(
     reply.ok();
     if deadline.is_some_and(|it| it <= now) {
         if db.remove(key) {
+            db.event(Event::DEL, key);
             effects.propagate(&[b"DEL", key]);
         }
         return Ok(());
     }
     db.remove(key);
     let shared = store(&mut db, key, loaded, deadline);
+    db.event(Event::generic("restore"), key);
     if let Some(idle_s) = options.idle_s {
         let used = WallMs(now.0.saturating_sub(idle_s.saturating_mul(1000)));
         db.get(key).into_iter().chain(&shared).for_each(|it| it.touch(used));

@@ -3,7 +3,7 @@
 use super::strings::lifetime::Clock;
 use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Args, Fault, Flags, Group, Keys, echo};
+use crate::command::{Args, Event, Fault, Flags, Group, Keys, echo};
 use crate::engine::Run::{Read, Write};
 use crate::engine::{Db, Effects, Engine, KeySlot, Row, row};
 use crate::resp::Reply;
@@ -182,11 +182,13 @@ fn set_deadline(
         _ if !is_set => {}
         Ok(at) if args.now() < WallMs(at) => {
             db.set_deadline(key, Some(WallMs(at)));
+            db.event(Event::generic("expire"), key);
             say_deadline(clock, moment, &args, effects);
             db.share(key).into_iter().for_each(|it| effects.share(it));
         }
         _ => {
             db.remove(key);
+            db.event(Event::DEL, key);
             effects.propagate(&[b"DEL", key]);
         }
     }
@@ -221,6 +223,7 @@ fn persist(
     reply.int(i64::from(is_mortal));
     if is_mortal {
         db.set_deadline(key, None);
+        db.event(Event::generic("persist"), key);
         effects.as_sent();
         db.share(key).into_iter().for_each(|it| effects.share(it));
     }

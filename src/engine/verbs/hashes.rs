@@ -6,7 +6,7 @@ use super::{chance, changes, length, scan};
 use crate::base::extended::Extended;
 use crate::base::random::Random;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Args, Fault, Flags, Group, Keys};
+use crate::command::{Args, Event, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::hash::Entry;
 use crate::engine::packed::Element;
@@ -149,6 +149,7 @@ impl Named for Hash {
     type Entry<'c> = Entry<'c>;
 
     const NAMES_ONLY: Option<&'static str> = Some("NOVALUES");
+    const REMOVED: Event = Event::hash("hdel");
 
     fn name<'c>(&'c self, (field, _): Entry<'c>) -> Element<'c> {
         field
@@ -186,6 +187,9 @@ impl Named for Hash {
     }
 }
 
+const SET: Event = Event::hash("hset");
+const ADDED: Event = Event::hash("hincrby");
+const ADDED_FLOAT: Event = Event::hash("hincrbyfloat");
 const NOT_INTEGER: Fault = Fault::Static("ERR hash value is not an integer");
 const NOT_FLOAT: Fault = Fault::Static("ERR hash value is not a float");
 const NOT_FINITE: Fault = Fault::Static("ERR value is NaN or Infinity");
@@ -224,7 +228,7 @@ fn set_all(
         return Err(Fault::WrongArity(name.to_owned()));
     }
 
-    let created = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, shared| {
+    let created = engine.db_mut(&args).change_or_create(key, SET, |hash: &mut Hash, shared| {
         let mut created = 0;
         for _ in 0..pairs {
             created += usize::from(hash.set(args.next()?, args.next()?, shared));
@@ -244,7 +248,7 @@ fn hsetnx(
     let (key, field, value) = (args.next()?, args.next()?, args.next()?);
     args.done()?;
 
-    let created = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, shared| {
+    let created = engine.db_mut(&args).change_or_create(key, SET, |hash: &mut Hash, shared| {
         let created = !hash.has(field, shared) && hash.set(field, value, shared);
         Ok((created, usize::from(created)))
     })?;
@@ -261,7 +265,7 @@ fn hincrby(
     let (key, field, step) = (args.next()?, args.next()?, args.int()?);
     args.done()?;
 
-    let new = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, shared| {
+    let new = engine.db_mut(&args).change_or_create(key, ADDED, |hash: &mut Hash, shared| {
         let old = match hash.get(field, shared) {
             None => 0,
             Some(value) => value.as_int().ok_or(NOT_INTEGER)?,
@@ -288,11 +292,12 @@ fn hincrbyfloat(
         return Err(NOT_FINITE);
     }
 
-    let new = engine.db_mut(&args).change_or_create(key, |hash: &mut Hash, shared| {
-        let new = sum(hash.get(field, shared), step)?;
-        hash.set(field, new.as_bytes(), shared);
-        Ok((new, 1))
-    })?;
+    let new =
+        engine.db_mut(&args).change_or_create(key, ADDED_FLOAT, |hash: &mut Hash, shared| {
+            let new = sum(hash.get(field, shared), step)?;
+            hash.set(field, new.as_bytes(), shared);
+            Ok((new, 1))
+        })?;
     // A replica that adds for itself could round otherwise.
     effects.propagate(&[b"HSET", key, field, new.as_bytes()]);
     reply.bulk(new.as_bytes());

@@ -6,7 +6,7 @@ mod tests;
 use super::changes;
 use crate::base::limits::DATABASES;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::{DbMut, Effects, Engine, Row, row};
 use crate::resp::Reply;
@@ -101,7 +101,14 @@ fn del(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let mut db = engine.db_mut(&args);
-    let removed = args.rest().filter(|key| db.remove(key)).count();
+    let mut remove = |key: &&[u8]| {
+        let removed = db.remove(key);
+        if removed {
+            db.event(Event::DEL, key);
+        }
+        removed
+    };
+    let removed = args.rest().filter(|it| remove(it)).count();
     changes::answer(removed, effects, reply);
     Ok(())
 }
@@ -164,6 +171,8 @@ fn give_name(
     let slot = if may(&db) { db.take(from) } else { None };
     let given = slot.map(|it| db.put_as(to, it)).is_some();
     if given {
+        db.event(Event::generic("rename_from"), from);
+        db.event(Event::generic("rename_to"), to);
         effects.as_sent();
     }
     Ok(given)
@@ -200,6 +209,8 @@ fn shift(
     reply.int(i64::from(slot.is_some()));
     if let Some(slot) = slot {
         engine.db_mut_at(to, args.now()).put_as(key, slot);
+        engine.db_mut(&args).event(Event::generic("move_from"), key);
+        engine.db_mut_at(to, args.now()).event(Event::generic("move_to"), key);
         effects.as_sent();
     }
     Ok(())
@@ -237,7 +248,7 @@ fn copy(
         return Err(SAME_OBJECT);
     }
 
-    let Some(slot) = args.env.looked(engine.db_mut(&args).used(from)).cloned() else {
+    let Some(slot) = args.env.looked(from, engine.db_mut(&args).used(from)).cloned() else {
         reply.int(0);
         return Ok(());
     };
@@ -246,7 +257,9 @@ fn copy(
         reply.int(0);
         return Ok(());
     }
-    engine.db_mut_at(to, args.now()).put_as(key, slot);
+    let mut db = engine.db_mut_at(to, args.now());
+    db.put_as(key, slot);
+    db.event(Event::generic("copy_to"), key);
     effects.as_sent();
     if to == args.db {
         engine.db_mut(&args).share(key).into_iter().for_each(|it| effects.share(it));

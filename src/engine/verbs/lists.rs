@@ -8,7 +8,7 @@ mod tests;
 
 use super::{changes, counted, length};
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Args, Fault, Flags, Group, Keys};
+use crate::command::{Args, Event, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
 use crate::engine::{Effects, End, Engine, List, Row, Value, row};
@@ -16,6 +16,7 @@ use crate::resp::Reply;
 use std::ops::Range;
 
 const FAST: Flags = Flags::FAST;
+const TRIMMED: Event = Event::list("ltrim");
 const FAST_DENYOOM: Flags = FAST.union(Flags::DENYOOM);
 const EACH_ADDED: &str = "O(1) for each element added, so O(N) to add N elements when the command \
      is called with multiple arguments.";
@@ -158,6 +159,22 @@ fn pop_at(end: End) -> &'static [u8] {
     }
 }
 
+/// The event of elements that were pushed at this end.
+fn pushed(end: End) -> Event {
+    match end {
+        End::Front => Event::list("lpush"),
+        End::Back => Event::list("rpush"),
+    }
+}
+
+/// The event of elements that were popped at this end.
+fn popped(end: End) -> Event {
+    match end {
+        End::Front => Event::list("lpop"),
+        End::Back => Event::list("rpop"),
+    }
+}
+
 /// Answers `count` elements, or all, from one end on.
 fn answer_from(list: &List, end: End, count: usize, reply: &mut Reply) {
     reply.array(count.min(list.len()));
@@ -198,15 +215,16 @@ fn push(
     let key = args.next()?;
     let texts = args.rest();
 
-    let len = engine.db_mut(&args).change_or_create(key, |list: &mut List, shared| {
-        list.make_room(texts.clone(), shared);
-        let added = texts.len();
-        match MANY <= added {
-            true => list.extend(end, texts, shared),
-            false => texts.for_each(|it| list.push(end, it)),
-        }
-        Ok((list.len(), added))
-    })?;
+    let len =
+        engine.db_mut(&args).change_or_create(key, pushed(end), |list: &mut List, shared| {
+            list.make_room(texts.clone(), shared);
+            let added = texts.len();
+            match MANY <= added {
+                true => list.extend(end, texts, shared),
+                false => texts.for_each(|it| list.push(end, it)),
+            }
+            Ok((list.len(), added))
+        })?;
     effects.as_sent();
     reply.count(len);
     Ok(())
@@ -293,7 +311,7 @@ fn take_one(
     end: End,
     reply: &mut Reply,
 ) -> Result<Option<()>, Fault> {
-    engine.db_mut(args).change(key, |list: &mut List, shared| {
+    engine.db_mut(args).change(key, popped(end), |list: &mut List, shared| {
         list.first(end).into_iter().for_each(|it| it.answer(reply));
         list.cut(end, 1, shared);
         Ok(((), 1))
@@ -328,7 +346,7 @@ fn take(
     reply: &mut Reply,
 ) -> Result<Option<usize>, Fault> {
     let (mut db, mut gone) = (engine.db_mut(args), None);
-    let taken = db.change(key, |list: &mut List, shared| {
+    let taken = db.change(key, popped(end), |list: &mut List, shared| {
         let taken = count.min(list.len());
         answer_from(list, end, taken, reply);
         gone = list.cut(end, taken, shared);
@@ -374,13 +392,14 @@ fn lset(
 ) -> Result<(), Fault> {
     let key = args.next()?;
 
-    let set = engine.db_mut(&args).change(key, |list: &mut List, shared| {
-        let (index, text) = (args.int()?, args.next()?);
-        let place = place(index, list.len()).ok_or(Fault::IndexOutOfRange)?;
-        list.make_room(std::iter::once(text), shared);
-        list.set(place, text, shared);
-        Ok(((), 1))
-    })?;
+    let set =
+        engine.db_mut(&args).change(key, Event::list("lset"), |list: &mut List, shared| {
+            let (index, text) = (args.int()?, args.next()?);
+            let place = place(index, list.len()).ok_or(Fault::IndexOutOfRange)?;
+            list.make_room(std::iter::once(text), shared);
+            list.set(place, text, shared);
+            Ok(((), 1))
+        })?;
     set.ok_or(Fault::NoSuchKey)?;
     effects.as_sent();
     reply.ok();
@@ -401,13 +420,16 @@ fn linsert(
     let behind = usize::from(!is_before);
     let (pivot, text) = (args.next()?, args.next()?);
 
-    let len = engine.db_mut(&args).change(key, |list: &mut List, shared| {
-        let pivot = Element::of(pivot);
-        let Some(place) = list.onward(0).position(|it| it == pivot) else { return Ok((None, 0)) };
-        list.make_room(std::iter::once(text), shared);
-        list.insert(place + behind, text);
-        Ok((Some(list.len()), 1))
-    })?;
+    let len =
+        engine.db_mut(&args).change(key, Event::list("linsert"), |list: &mut List, shared| {
+            let pivot = Element::of(pivot);
+            let Some(place) = list.onward(0).position(|it| it == pivot) else {
+                return Ok((None, 0));
+            };
+            list.make_room(std::iter::once(text), shared);
+            list.insert(place + behind, text);
+            Ok((Some(list.len()), 1))
+        })?;
     match len {
         None => reply.int(0),
         Some(None) => reply.int(-1),
@@ -432,10 +454,11 @@ fn lrem(
         count => (End::Back, count.unsigned_abs() as usize),
     };
 
-    let removed = engine.db_mut(&args).change(key, |list: &mut List, shared| {
-        let removed = list.remove_equal(end, text, most, shared);
-        Ok((removed, removed))
-    })?;
+    let removed =
+        engine.db_mut(&args).change(key, Event::list("lrem"), |list: &mut List, shared| {
+            let removed = list.remove_equal(end, text, most, shared);
+            Ok((removed, removed))
+        })?;
     changes::answer(removed.unwrap_or(0), effects, reply);
     Ok(())
 }
@@ -449,7 +472,7 @@ fn ltrim(
     let (key, start, stop) = (args.next()?, args.int()?, args.int()?);
 
     let (mut db, mut gone) = (engine.db_mut(&args), [None, None]);
-    let cut = db.change(key, |list: &mut List, shared| {
+    let cut = db.change(key, TRIMMED, |list: &mut List, shared| {
         let (len, kept) = (list.len(), span(start, stop, list.len()));
         let (behind, before) = (len - kept.end, kept.start);
         gone = [list.cut(End::Back, behind, shared), list.cut(End::Front, before, shared)];
@@ -458,7 +481,10 @@ fn ltrim(
     gone.into_iter().flatten().for_each(|it| db.discard(Value::List(it)));
     match cut {
         // Nothing is cut off: nothing for replicas to repeat, and yet Redis breaks a WATCH of it.
-        Some(0) => db.signal(key),
+        Some(0) => {
+            db.signal(key);
+            db.event(TRIMMED, key);
+        }
         Some(_) => effects.as_sent(),
         None => {}
     }

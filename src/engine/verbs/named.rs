@@ -3,7 +3,7 @@
 use super::changes;
 use super::shown::Shown;
 use crate::base::random::Random;
-use crate::command::{Args, Fault};
+use crate::command::{Args, Event, Fault};
 use crate::engine::packed::Element;
 use crate::engine::{Collection, Effects, Engine, EngineShared};
 use crate::resp::Reply;
@@ -17,6 +17,9 @@ pub trait Named: Collection {
 
     /// The option of a scan that leaves out what belongs to the names.
     const NAMES_ONLY: Option<&'static str> = None;
+
+    /// The event of entries that were taken out by their names.
+    const REMOVED: Event;
 
     /// The name of an entry.
     fn name<'c>(&'c self, entry: Self::Entry<'c>) -> Element<'c>;
@@ -57,7 +60,7 @@ pub fn remove<C: Named>(
     let key = args.next()?;
     let names = args.rest();
 
-    let removed = engine.db_mut(&args).change(key, |it: &mut C, shared| {
+    let removed = engine.db_mut(&args).change(key, C::REMOVED, |it: &mut C, shared| {
         let removed = names.filter(|name| it.remove(name, shared)).count();
         Ok((removed, removed))
     })?;

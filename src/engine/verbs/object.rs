@@ -65,7 +65,7 @@ const MEMORY: &[Row] = &[row("USAGE", AtLeast(3), Flags::NONE, NAMED, Read(usage
 )];
 
 fn encoding(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let found = engine.db(&args).see(args.next()?);
+    let found = engine.db(&args).see_quietly(args.next()?);
     reply.maybe(found.map(|it| it.encoding().as_bytes()));
     Ok(())
 }
@@ -77,7 +77,7 @@ fn freq(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fa
          Please note that when switching between policies at runtime LRU and LFU data will take \
          some time to adjust.",
     );
-    match engine.db(&args).see(args.next()?) {
+    match engine.db(&args).see_quietly(args.next()?) {
         Some(_) => Err(UNCOUNTED),
         None => {
             reply.null();
@@ -88,7 +88,7 @@ fn freq(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fa
 
 fn idletime(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let now_s = args.now().0 / 1000;
-    match engine.db(&args).see(args.next()?).map(KeySlot::touched_s) {
+    match engine.db(&args).see_quietly(args.next()?).map(KeySlot::touched_s) {
         None => reply.null(),
         // Built from the stream, and not used since this member has become the master.
         Some(0) => reply.int(0),
@@ -98,7 +98,7 @@ fn idletime(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<()
 }
 
 fn refcount(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    match engine.db(&args).see(args.next()?) {
+    match engine.db(&args).see_quietly(args.next()?) {
         None => reply.null(),
         Some(slot) if is_shared_integer(slot) => reply.int(SHARED_REFERENCES),
         Some(_) => reply.int(1),

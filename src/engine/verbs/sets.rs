@@ -9,7 +9,7 @@ use super::shown::Shown;
 use super::{chance, changes, counted, length, scan};
 use crate::base::random::Random;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
 use crate::engine::{Effects, Engine, EngineShared, Row, Set, Value, row};
@@ -17,6 +17,8 @@ use crate::resp::Reply;
 use std::iter;
 
 const FAST: Flags = Flags::FAST;
+const ADDED: Event = Event::set("sadd");
+const POPPED: Event = Event::set("spop");
 const FAST_DENYOOM: Flags = FAST.union(Flags::DENYOOM);
 const NO_ORDER: &[&str] = &["nondeterministic_output_order"];
 const BY_CHANCE: &[&str] = &["nondeterministic_output"];
@@ -110,6 +112,8 @@ pub const ROWS: &[Row] = &[
 impl Named for Set {
     type Entry<'c> = Element<'c>;
 
+    const REMOVED: Event = Event::set("srem");
+
     fn name<'c>(&'c self, member: Element<'c>) -> Element<'c> {
         member
     }
@@ -154,7 +158,7 @@ fn sadd(
     let key = args.next()?;
     let members = args.rest();
 
-    let added = engine.db_mut(&args).change_or_create(key, |set: &mut Set, shared| {
+    let added = engine.db_mut(&args).change_or_create(key, ADDED, |set: &mut Set, shared| {
         let added = set.add_all(members, shared);
         Ok((added, added))
     })?;
@@ -193,14 +197,14 @@ fn move_member(
     if source == target {
         return Ok(from.has(Element::Text(member), db.shared()));
     }
-    let removed = db.change(source, |set: &mut Set, shared| {
+    let removed = db.change(source, Set::REMOVED, |set: &mut Set, shared| {
         let removed = set.remove(Element::Text(member), shared);
         Ok((removed, usize::from(removed)))
     })?;
     if removed != Some(true) {
         return Ok(false);
     }
-    db.change_or_create(target, |set: &mut Set, shared| {
+    db.change_or_create(target, ADDED, |set: &mut Set, shared| {
         Ok(((), set.add_all(iter::once(member), shared)))
     })?;
     Ok(true)
@@ -220,7 +224,7 @@ fn spop(
     }
 
     let mut random = args.env.random();
-    let popped = engine.db_mut(&args).change(key, |set: &mut Set, _| {
+    let popped = engine.db_mut(&args).change(key, POPPED, |set: &mut Set, _| {
         let popped = set.pop(&mut random, |it| take(key, it, effects, reply));
         Ok((popped, popped.iter().count()))
     })?;
@@ -260,7 +264,7 @@ fn pop_many(
         return Ok(());
     }
     let (mut random, mut removals) = (args.env.random(), Removals::default());
-    let done = db.change(key, |set: &mut Set, shared| {
+    let done = db.change(key, POPPED, |set: &mut Set, shared| {
         let before = set.encoding();
         let left = set.pop_many(count, &mut random, shared, |it| {
             it.with_text(|it| {
@@ -322,7 +326,7 @@ fn pop_all(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let mut db = engine.db_mut(args);
-    let taken = db.change(key, |set: &mut Set, _| {
+    let taken = db.change(key, POPPED, |set: &mut Set, _| {
         let taken = std::mem::take(set);
         let len = taken.len();
         Ok((taken, len))

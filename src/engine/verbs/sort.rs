@@ -8,7 +8,7 @@ mod tests;
 use super::changes;
 use crate::base::number;
 use crate::command::Arity::AtLeast;
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::command::{Begin, Find};
 use crate::engine::Run::{Either, Read};
 use crate::engine::packed::Element;
@@ -141,7 +141,7 @@ fn sort_and_store(
     expire_looked_up(engine, &args, key, &ask, effects);
     engine.expire(args.db, args.now(), to, effects);
 
-    changes::store(engine, &args, to, stored, effects, reply);
+    changes::store(engine, &args, (to, Event::list("sortstore")), stored, effects, reply);
     Ok(())
 }
 

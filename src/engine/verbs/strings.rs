@@ -6,8 +6,9 @@ mod count;
 mod span;
 mod lcs;
 
+use self::set::SET;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Either, Read, Write};
 use crate::engine::{Effects, Engine, KeySlot, Row, Run, row};
 use crate::resp::Reply;
@@ -225,9 +226,10 @@ fn getset(
     let (key, value) = (args.next()?, args.next()?);
 
     let mut db = engine.db_mut(&args);
-    let old = args.env.looked(db.get(key));
+    let old = args.env.looked(key, db.get(key));
     reply.maybe(old.map(KeySlot::as_string).transpose()?);
     let stored = db.put_string(key, value, None);
+    db.event(SET, key);
     effects.propagate(&[b"SET", key, value]);
     effects.share(stored);
     Ok(())
@@ -242,9 +244,10 @@ fn getdel(
     let key = args.next()?;
 
     let mut db = engine.db_mut(&args);
-    let old = args.env.looked(db.get(key));
+    let old = args.env.looked(key, db.get(key));
     reply.maybe(old.map(KeySlot::as_string).transpose()?);
     if db.remove(key) {
+        db.event(Event::DEL, key);
         effects.propagate(&[b"DEL", key]);
     }
     Ok(())
@@ -299,6 +302,7 @@ fn put_pairs(engine: &mut Engine, mut args: Args<'_>, effects: &mut Effects) -> 
         to_come.next().into_iter().for_each(|it| db.prefetch(it));
         let (key, value) = (args.next()?, args.next()?);
         effects.share(db.put_string(key, value, None));
+        db.event(SET, key);
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::{chance, length, scan};
 use crate::base::number::format_f64;
 use crate::base::random::Random;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Args, Fault, Flags, Group, Keys};
+use crate::command::{Args, Event, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
 use crate::engine::{Effects, Engine, EngineShared, Row, Scored, Zset, row};
@@ -247,7 +247,8 @@ fn add(
     let pairs = pairs(args)?;
 
     let mut tally = Tally::default();
-    engine.db_mut(&args).change_or_create(key, |zset: &mut Zset, shared| {
+    let event = Event::zset(if terms.increment { "zincr" } else { "zadd" });
+    engine.db_mut(&args).change_or_create(key, event, |zset: &mut Zset, shared| {
         for (given, member) in pairs {
             tally.count(settle(zset, member, shared, |old| terms.decide(old, given))?);
         }
@@ -304,6 +305,8 @@ fn answer(score: Option<f64>, reply: &mut Reply) {
 
 impl Named for Zset {
     type Entry<'c> = Scored<'c>;
+
+    const REMOVED: Event = Event::zset("zrem");
 
     fn name<'c>(&'c self, (member, _): Scored<'c>) -> Element<'c> {
         member

@@ -15,6 +15,7 @@ use crate::base::limits::{ADOPTED_BYTES_MIN, BATCH_REQUESTS_MAX, UNKNOWN_QUERY_B
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
+use crate::command::EventClasses;
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume};
 use crate::metrics::batch::Batch;
 use crate::node::BlockedClient;
@@ -126,6 +127,7 @@ impl Connection {
         let env = &context.scratch.env;
         env.now.set(context.clock.wall_now());
         env.bulk_bytes_max.set(limits.bulk_bytes_max);
+        env.note_misses(context.set.events.asked().contains(EventClasses::KEY_MISS));
         env.touches.set(!self.caller.session.no_touch);
         self.caller.replies.out.set_limit(reply_bytes_max(self.caller.output_limit()));
         let server = &self.caller.settings.server;

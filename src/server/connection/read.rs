@@ -317,7 +317,16 @@ impl Caller {
                 outcome
             }
         };
-        if self.replies.out.has_stopped(mark) {
+        let has_stopped = self.replies.out.has_stopped(mark);
+        if env.notes_misses() {
+            let missed = env.take_missed();
+            // What is made again misses them again.
+            if !has_stopped {
+                let at = self.position(member.applied());
+                set.events.tell_missed(self.session.db, missed, at);
+            }
+        }
+        if has_stopped {
             return Ok(Some(Outcome::Long));
         }
         self.saw(at, member, call, context);

@@ -1,6 +1,6 @@
 //! LMOVE, RPOPLPUSH and LMPOP: elements that go from one place to another.
 
-use super::{end, pop_at, take};
+use super::{end, pop_at, popped, pushed, take};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::Write;
@@ -74,24 +74,24 @@ pub(super) fn shift(
     reply: &mut Reply,
 ) -> Result<Option<()>, Fault> {
     let Some(slot) = db.get(source) else { return Ok(None) };
-    slot.as_collection::<List>()?;
+    let first = slot.as_collection::<List>()?.first(from);
+    let text = first.map(|it| it.text().into_owned()).unwrap_or_default();
     db.get(destination).map_or(Ok(()), |it| it.as_collection::<List>().map(|_| ()))?;
 
-    let mut moved = None;
-    db.change(source, |list: &mut List, shared| {
-        let text = list.first(from).map(|it| it.text().into_owned()).unwrap_or_default();
-        list.cut(from, 1, shared);
-        if source == destination {
-            // Before the list can be seen empty.
+    if source == destination {
+        db.change(source, pushed(to), |list: &mut List, shared| {
+            list.cut(from, 1, shared);
             push(list, to, &text, shared);
-        }
-        moved = Some(text);
-        Ok(((), 1))
-    })?;
-    let text = moved.expect("the source is there");
-    if source != destination {
-        db.change_or_create(destination, |list: &mut List, shared| {
+            Ok(((), 1))
+        })?;
+        db.event(popped(from), source);
+    } else {
+        db.change_or_create(destination, pushed(to), |list: &mut List, shared| {
             push(list, to, &text, shared);
+            Ok(((), 1))
+        })?;
+        db.change(source, popped(from), |list: &mut List, shared| {
+            list.cut(from, 1, shared);
             Ok(((), 1))
         })?;
     }

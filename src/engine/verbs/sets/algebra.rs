@@ -2,7 +2,7 @@
 
 use crate::base::number::parse_i64;
 use crate::command::Arity::AtLeast;
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
 use crate::engine::set::algebra;
@@ -164,7 +164,7 @@ fn sinterstore(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    store(intersection, engine, args, effects, reply)
+    store((intersection, "sinterstore"), engine, args, effects, reply)
 }
 
 fn sunionstore(
@@ -173,7 +173,7 @@ fn sunionstore(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    store(union, engine, args, effects, reply)
+    store((union, "sunionstore"), engine, args, effects, reply)
 }
 
 fn sdiffstore(
@@ -182,11 +182,11 @@ fn sdiffstore(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    store(difference, engine, args, effects, reply)
+    store((difference, "sdiffstore"), engine, args, effects, reply)
 }
 
 fn store(
-    make: Make,
+    (make, event): (Make, &'static str),
     engine: &mut Engine,
     mut args: Args<'_>,
     effects: &mut Effects,
@@ -197,7 +197,7 @@ fn store(
     let sets = sets(engine, &args, keys)?;
     let made = make(&sets, engine.shared());
 
-    changes::store(engine, &args, target, made, effects, reply);
+    changes::store(engine, &args, (target, Event::set(event)), made, effects, reply);
     Ok(())
 }
 

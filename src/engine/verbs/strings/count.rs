@@ -2,7 +2,7 @@
 
 use crate::base::extended::Extended;
 use crate::base::number;
-use crate::command::{Args, Fault};
+use crate::command::{Args, Event, Fault};
 use crate::engine::{Effects, Engine, Form};
 use crate::resp::Reply;
 
@@ -65,6 +65,7 @@ fn add(
     };
     let new = old.checked_add(step).ok_or(Fault::Overflow)?;
     let stored = db.put_string(key, itoa::Buffer::new().format(new).as_bytes(), deadline);
+    db.event(Event::string("incrby"), key);
     effects.as_sent();
     effects.share(stored);
     reply.int(new);
@@ -91,6 +92,7 @@ pub(super) fn incrbyfloat(
     }
     let text = new.to_text();
     let stored = db.put_string_as(Form::Embedded, key, text.as_bytes(), deadline);
+    db.event(Event::string("incrbyfloat"), key);
     // The sum itself, so that no replica's arithmetic can differ.
     effects.propagate(&[b"SET", key, text.as_bytes(), b"KEEPTTL"]);
     effects.share(stored);

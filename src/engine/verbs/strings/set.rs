@@ -3,10 +3,14 @@
 use super::lifetime::{Clock, Lifetime};
 use crate::base::limits::ADOPTED_BYTES_MIN;
 use crate::base::time::WallMs;
-use crate::command::{Args, Fault};
+use crate::command::{Args, Event, Fault};
 use crate::engine::{Effects, Engine, KeySlot};
 use crate::resp::Reply;
 use bytes::Bytes;
+
+/// A string is stored.
+pub(super) const SET: Event = Event::string("set");
+const EXPIRE: Event = Event::generic("expire");
 
 /// When SET may store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,7 +96,7 @@ fn set_as_asked(
     let db = engine.db_mut(&args);
     let old = db.get(ask.key);
     if ask.wants_old {
-        args.env.looked(old);
+        args.env.looked(ask.key, old);
         reply.maybe(old.map(KeySlot::as_string).transpose()?);
     }
     if !ask.condition.holds(old.is_some()) {
@@ -106,6 +110,9 @@ fn set_as_asked(
         _ => named,
     };
     let stored = store(engine, &args, ask.key, ask.value, deadline);
+    if named.is_some() {
+        engine.db_mut(&args).event(EXPIRE, ask.key);
+    }
     say_set(&ask, named, args, effects);
     effects.share(stored);
     if !ask.wants_old {
@@ -143,7 +150,8 @@ fn adopted(args: &Args<'_>, value: &[u8]) -> Option<Bytes> {
     if value.len() < ADOPTED_BYTES_MIN { None } else { args.env.adopt(value) }
 }
 
-/// Stores a string that a client has sent. A very long one stays where it was read into.
+/// Stores a string that a client has sent, and says so to subscribers. A very long one stays where
+/// it was read into.
 #[inline]
 fn store(
     engine: &mut Engine,
@@ -153,10 +161,12 @@ fn store(
     deadline: Option<WallMs>,
 ) -> KeySlot {
     let mut db = engine.db_mut(args);
-    match adopted(args, value) {
+    let stored = match adopted(args, value) {
         Some(value) => db.put_adopted(key, value, deadline),
         None => db.put_string(key, value, deadline),
-    }
+    };
+    db.event(SET, key);
+    stored
 }
 
 pub(super) fn setnx(
@@ -208,6 +218,7 @@ fn set_until(
     let at = clock.moment(number, args.now(), command)?;
 
     let stored = store(engine, &args, key, value, Some(at));
+    engine.db_mut(&args).event(EXPIRE, key);
     say_until(key, value, at, args, effects);
     effects.share(stored);
     reply.ok();
@@ -225,7 +236,7 @@ pub(super) fn getex(
 
     let mut db = engine.db_mut(&args);
     // A bad number goes unnoticed when there is nothing it could apply to.
-    let Some(slot) = args.env.looked(db.get(key)) else {
+    let Some(slot) = args.env.looked(key, db.get(key)) else {
         reply.null();
         return Ok(());
     };
@@ -235,15 +246,18 @@ pub(super) fn getex(
     match (lifetime, at) {
         (Lifetime::Until(clock, _), Some(at)) if clock.is_absolute() && at <= args.now() => {
             db.remove(key);
+            db.event(Event::DEL, key);
             effects.propagate(&[b"DEL", key]);
         }
         (_, Some(at)) => {
             db.set_deadline(key, Some(at));
+            db.event(EXPIRE, key);
             let mut digits = itoa::Buffer::new();
             effects.propagate(&[b"PEXPIREAT", key, digits.format(at.0).as_bytes()]);
         }
         (Lifetime::Endless, None) if had.is_some() => {
             db.set_deadline(key, None);
+            db.event(Event::generic("persist"), key);
             effects.propagate(&[b"PERSIST", key]);
         }
         _ => {}

@@ -1,6 +1,6 @@
 //! Parts of strings.
 
-use crate::command::{Args, Fault};
+use crate::command::{Args, Event, Fault};
 use crate::engine::{Effects, Engine, KeySlot};
 use crate::resp::Reply;
 
@@ -42,6 +42,7 @@ pub(super) fn append(
             (len, db.change_string(key, len, |it| it.extend_from_slice(more))?)
         }
     };
+    db.event(Event::string("append"), key);
     propagate(shared, effects);
     reply.count(len);
     Ok(())
@@ -69,6 +70,7 @@ pub(super) fn setrange(
         it.resize(len, 0);
         it[offset..end].copy_from_slice(value);
     })?;
+    db.event(Event::string("setrange"), key);
     propagate(shared, effects);
     reply.count(len);
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::answer_score;
 use crate::command::Arity::AtLeast;
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::packed::Element;
 use crate::engine::verbs::shown::{Shown, open, open_entry};
@@ -383,7 +383,7 @@ fn zdiffstore(
 fn store_result(
     engine: &mut Engine,
     mut args: Args<'_>,
-    name: &str,
+    name: &'static str,
     operation: Operation,
     effects: &mut Effects,
     reply: &mut Reply,
@@ -394,6 +394,6 @@ fn store_result(
     let result = ask.result(shared);
     let longest = result.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
     let made = Zset::of_sorted(&result, longest, shared);
-    changes::store(engine, &args, key, made, effects, reply);
+    changes::store(engine, &args, (key, Event::zset(name)), made, effects, reply);
     Ok(())
 }

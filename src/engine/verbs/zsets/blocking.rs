@@ -74,7 +74,7 @@ fn pop_one(
         reply.null_array();
         return Ok(Called::block(keys, Kind::Zset, timeout));
     };
-    let gone = db.change(key, |zset: &mut Zset, shared| {
+    let gone = db.change(key, end.popped(), |zset: &mut Zset, shared| {
         reply.array(3);
         reply.bulk(key);
         let (popped, gone) = pop(zset, end, 1, shared, Shape::Open, reply);

@@ -2,7 +2,7 @@
 
 use super::answer_score;
 use crate::command::Arity::AtLeast;
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::Write;
 use crate::engine::verbs::counted::{self, Pop};
 use crate::engine::{Effects, Engine, EngineShared, Gone, Row, Scored, Zset, row};
@@ -58,6 +58,14 @@ impl End {
         match self {
             End::Lowest => b"ZPOPMIN",
             End::Highest => b"ZPOPMAX",
+        }
+    }
+
+    /// The event of members that were popped.
+    pub(super) fn popped(self) -> Event {
+        match self {
+            End::Lowest => Event::zset("zpopmin"),
+            End::Highest => Event::zset("zpopmax"),
         }
     }
 
@@ -120,7 +128,7 @@ fn pop_one(
         _ => Shape::Flat,
     };
     let mut db = engine.db_mut(&args);
-    let popped = db.change(key, |zset: &mut Zset, shared| {
+    let popped = db.change(key, end.popped(), |zset: &mut Zset, shared| {
         let (popped, gone) = pop(zset, end, count.unwrap_or(1), shared, shape, reply);
         Ok(((popped, gone), popped))
     })?;
@@ -193,7 +201,7 @@ pub(super) fn pop_first(
 ) -> Result<Option<()>, Fault> {
     let mut db = engine.db_mut(args);
     for key in keys {
-        let popped = db.change(key, |zset: &mut Zset, shared| {
+        let popped = db.change(key, end.popped(), |zset: &mut Zset, shared| {
             reply.array(2);
             reply.bulk(key);
             let (popped, gone) = pop(zset, end, count, shared, Shape::Nested, reply);

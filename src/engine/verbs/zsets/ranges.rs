@@ -2,7 +2,7 @@
 
 use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
-use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys};
+use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::verbs::changes;
 use crate::engine::verbs::named::Named;
@@ -410,21 +410,21 @@ fn zrangestore(
         (Some(zset), Span::Rank(..)) => zset.part(ask.ranks(zset), shared),
         (Some(zset), _) => zset.part_by_part(ask.ranks(zset), shared),
     };
-    changes::store(engine, &args, target, made, effects, reply);
+    changes::store(engine, &args, (target, Event::zset("zrangestore")), made, effects, reply);
     Ok(())
 }
 
 fn remove(
     engine: &mut Engine,
     mut args: Args<'_>,
-    by: By,
+    (by, event): (By, &'static str),
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let key = args.next()?;
     let span = Span::read(by, args.next()?, args.next()?)?;
     let mut db = engine.db_mut(&args);
-    let removed = db.change(key, |zset: &mut Zset, shared| {
+    let removed = db.change(key, Event::zset(event), |zset: &mut Zset, shared| {
         let ranks = span.ranks(zset, Order::Up);
         let removed = ranks.len();
         Ok(((removed, zset.take(ranks, shared, |_| {})), removed))
@@ -441,7 +441,7 @@ fn zremrangebyrank(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    remove(engine, args, By::Rank, effects, reply)
+    remove(engine, args, (By::Rank, "zremrangebyrank"), effects, reply)
 }
 
 fn zremrangebyscore(
@@ -450,7 +450,7 @@ fn zremrangebyscore(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    remove(engine, args, By::Score, effects, reply)
+    remove(engine, args, (By::Score, "zremrangebyscore"), effects, reply)
 }
 
 fn zremrangebylex(
@@ -459,5 +459,5 @@ fn zremrangebylex(
     effects: &mut Effects,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    remove(engine, args, By::Lex, effects, reply)
+    remove(engine, args, (By::Lex, "zremrangebylex"), effects, reply)
 }
