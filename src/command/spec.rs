@@ -128,6 +128,8 @@ pub enum Group {
     SortedSet,
     /// Hashes.
     Hash,
+    /// Streams.
+    Stream,
     /// Connections.
     Connection,
     /// What only a cluster has.
@@ -151,6 +153,7 @@ impl Group {
         Group::Set,
         Group::SortedSet,
         Group::Hash,
+        Group::Stream,
         Group::Connection,
         Group::Cluster,
         Group::Server,
@@ -168,6 +171,7 @@ impl Group {
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
             Group::Hash => "hash",
+            Group::Stream => "stream",
             Group::Connection => "connection",
             Group::Cluster => "cluster",
             Group::Server => "server",
@@ -186,6 +190,7 @@ impl Group {
             Group::Set => Some("@set"),
             Group::SortedSet => Some("@sortedset"),
             Group::Hash => Some("@hash"),
+            Group::Stream => Some("@stream"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),
             // That of pub/sub is given by its flag.

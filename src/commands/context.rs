@@ -61,6 +61,8 @@ pub enum Handler {
     Write(WriteVerb),
     /// At the master, where it may wait for keys.
     Blocking(BlockingVerb),
+    /// A read, or at the master where it may wait for keys, depending on its arguments.
+    ReadOrWait { wait: BlockingVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// A read or a write, depending on its arguments.
     Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// At the proxy.
@@ -77,13 +79,16 @@ pub type Command = table::Command<Handler>;
 pub type Table = table::Table<Handler>;
 
 impl Command {
-    /// Whether this request goes to the master's write lock.
+    /// Whether this request may change data.
     pub fn is_write(&self, request: Request<'_>) -> bool {
         match self.handler {
             Handler::Write(_) | Handler::Blocking(_) => true,
             Handler::Either { is_read, .. } => !is_read(request),
             Handler::Session(_) => self.spec.class == Class::Write,
-            Handler::Read(_) | Handler::Prefix | Handler::Container => false,
+            Handler::Read(_)
+            | Handler::ReadOrWait { .. }
+            | Handler::Prefix
+            | Handler::Container => false,
         }
     }
 
@@ -94,6 +99,15 @@ impl Command {
             Handler::Either { is_read, .. } if is_read(request) => Class::Read,
             Handler::Either { .. } => Class::Write,
             _ => self.spec.class,
+        }
+    }
+
+    /// What runs this request if it may wait for keys.
+    pub fn blocking_verb(&self, request: Request<'_>) -> Option<BlockingVerb> {
+        match self.handler {
+            Handler::Blocking(verb) => Some(verb),
+            Handler::ReadOrWait { wait, is_read, .. } => (!is_read(request)).then_some(wait),
+            _ => None,
         }
     }
 

@@ -149,8 +149,6 @@ pub const FIXED: &[Fixed] = &[
             ("hll-sparse-max-bytes", "3000"),
             ("latency-monitor-threshold", "0"),
             ("notify-keyspace-events", ""),
-            ("stream-node-max-bytes", "4096"),
-            ("stream-node-max-entries", "100"),
             ("tracking-table-max-keys", "1000000"),
         ],
     },

@@ -102,6 +102,7 @@ fn elements_of(slot: &KeySlot) -> usize {
         Some(Value::Set(it)) => it.len(),
         Some(Value::Hash(it)) => it.len(),
         Some(Value::Zset(it)) => it.len(),
+        Some(Value::Stream(it)) => it.len(),
     }
 }
 

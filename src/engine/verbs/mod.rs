@@ -13,6 +13,7 @@ pub mod lists;
 pub mod sets;
 pub mod hashes;
 pub mod zsets;
+pub mod streams;
 pub mod sort;
 mod named;
 mod length;
@@ -51,6 +52,12 @@ pub const FAMILIES: &[&[Row]] = &[
     zsets::pops::ROWS,
     zsets::blocking::ROWS,
     zsets::algebra::ROWS,
+    streams::ROWS,
+    streams::reading::ROWS,
+    streams::groups::ROWS,
+    streams::pending::ROWS,
+    streams::claims::ROWS,
+    streams::info::ROWS,
     sort::ROWS,
 ];
 

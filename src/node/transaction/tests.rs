@@ -42,7 +42,9 @@ impl Sent {
         match row.run {
             Run::Read(verb) => Verb::Read(verb),
             Run::Write(verb) | Run::Either { write: verb, .. } => Verb::Write(&row.spec, verb),
-            Run::Blocking(verb) => Verb::Blocking(&row.spec, verb),
+            Run::Blocking(verb) | Run::ReadOrWait { wait: verb, .. } => {
+                Verb::Blocking(&row.spec, verb)
+            }
             Run::Container(_) => panic!("a container is not called"),
         }
     }
@@ -154,7 +156,7 @@ fn pop_or_wait(
 }
 
 fn wanted(key: &[u8]) -> BlockingKeys {
-    BlockingKeys { kind: Kind::List, keys: vec![key.into()], timeout: Some(Duration::from_secs(1)) }
+    BlockingKeys::of([key].into_iter(), Kind::List, Some(Duration::from_secs(1)))
 }
 
 #[test]

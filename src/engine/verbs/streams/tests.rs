@@ -1,0 +1,1 @@
+//! Commands of streams at a bare engine.
