@@ -4,9 +4,9 @@
 use super::db::Db;
 use super::keyspace::Keyspace;
 use super::set;
-use super::stream::{Consumer, GoneNodes, Group};
 use super::shared::EngineShared;
 use super::slot::KeySlot;
+use super::stream::{Consumer, GoneNodes, Group};
 use super::table::Slot;
 use super::text::{Form, TEXT_VALUE_BYTES_MAX};
 use super::value::{Collection, Value};

@@ -1,7 +1,7 @@
 //! A fingerprint of all data of one member, the same whatever order its tables are in.
 
-use super::table::Slot;
 use super::stream::{Group, StreamId};
+use super::table::Slot;
 use super::{Engine, KeySlot, Stream, Value};
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;

@@ -2,6 +2,9 @@
 //! values and its arguments. It decides where the command runs, never what it answers; a wrong
 //! estimate costs time.
 
+mod streams;
+
+use self::streams::StreamWork;
 use super::{Db, KeySlot, Value};
 use crate::command::{Args, Keys};
 use crate::resp::Request;
@@ -28,6 +31,8 @@ pub enum Work {
     Database,
     /// The bytes of the word at `at`.
     Payload { at: usize },
+    /// What a command of streams does.
+    Stream(StreamWork),
 }
 
 /// Bytes that come to about as much as an element.
@@ -53,7 +58,7 @@ impl Work {
             | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS" => {
                 Work::Values
             }
-            _ => Work::Short,
+            name => StreamWork::of(name).map_or(Work::Short, Work::Stream),
         }
     }
 
@@ -79,6 +84,7 @@ impl Work {
                 count => all().min(count as usize),
             },
             Work::CountWord => count_word(request),
+            Work::Stream(work) => work.elements(db, keys, request),
             Work::Database => db.len(),
             Work::Payload { at } => request.get(at).map_or(0, |it| it.len() / BYTES_PER_ELEMENT),
         };
@@ -142,6 +148,7 @@ fn place_of(request: Request<'_>, word: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Run;
     use crate::engine::verbs;
     use crate::engine::verbs::check::{Bench, words};
     use crate::resp::OwnedRequest;
@@ -151,7 +158,14 @@ mod tests {
         let request = OwnedRequest::of(words.iter().map(Vec::as_slice));
         let name = String::from_utf8_lossy(&words[0]).to_uppercase();
         let row = verbs::rows().find(|it| it.spec.name == name).expect("a command");
-        let args = Args::new(request.borrow(), 1, 0, &bench.env);
+        let (row, skip) = match row.run {
+            Run::Container(rows) => {
+                let sub = String::from_utf8_lossy(&words[1]).to_uppercase();
+                (rows.iter().find(|it| it.spec.name == sub).expect("a subcommand"), 2)
+            }
+            _ => (row, 1),
+        };
+        let args = Args::new(request.borrow(), skip, 0, &bench.env);
         Work::of(row.spec.name).elements(bench.engine.db(&args), row.spec.keys, args) - words.len()
     }
 
@@ -162,6 +176,11 @@ mod tests {
         bench.ask(&format!("ZADD z {}", members.join(" ")));
         bench.ask(&format!("SADD s {}", members.join(" ")));
         bench.ask(&format!("RPUSH l {}", members.join(" ")));
+        for ms in 1..=1000 {
+            bench.ask(&format!("XADD x {ms} f v"));
+        }
+        bench.ask("XGROUP CREATE x g 0");
+        bench.ask("XREADGROUP GROUP g c COUNT 200 STREAMS x >");
         for (line, wanted) in [
             ("SMEMBERS s", 200),
             ("SINTERSTORE d s s", 400),
@@ -184,6 +203,25 @@ mod tests {
             ("SCAN 0 COUNT 500", 500),
             ("SCAN 0", 0),
             ("ZADD z 1 m", 0),
+            ("XRANGE x - +", 1000),
+            ("XRANGE x - + COUNT 7", 7),
+            ("XREVRANGE x + 500", 600),
+            ("XREAD STREAMS x none 0 0", 1000),
+            ("XREAD COUNT 3 STREAMS x x 0 0", 6),
+            ("XREAD BLOCK 0 STREAMS x $", 0),
+            ("XREADGROUP GROUP g c STREAMS x >", 900),
+            ("XREADGROUP GROUP g c COUNT 9 STREAMS x >", 9),
+            ("XREADGROUP GROUP none c STREAMS x >", 0),
+            ("XAUTOCLAIM x g c 0 0", 200),
+            ("XAUTOCLAIM x g c 0 0 COUNT 3", 30),
+            ("XPENDING x g", 0),
+            ("XPENDING x g - + 11", 11),
+            ("XPENDING x g IDLE 5 - + 11", 200),
+            ("XINFO STREAM x", 0),
+            ("XINFO STREAM x FULL", 21),
+            ("XINFO STREAM x FULL COUNT 0", 1401),
+            ("XGROUP DELCONSUMER x g c", 200),
+            ("XADD x * f v", 0),
             ("GET z", 0),
         ] {
             assert_eq!(elements(&bench, line), wanted, "{line}");

@@ -227,7 +227,7 @@ fn look(hosted: &mut Hosted, repeat: &Repeat<'_>, write: &StreamWrite) -> Result
         if is_message(name) {
             continue;
         }
-        let Some(row) = verbs::find(name) else {
+        let Some((row, words)) = verbs::locate(request) else {
             return Err(LinkFault::UnknownCommand(echo(name).into_owned()));
         };
         let work = Work::of(row.spec.name);
@@ -235,7 +235,7 @@ fn look(hosted: &mut Hosted, repeat: &Repeat<'_>, write: &StreamWrite) -> Result
             elements += engine.copy_cost(command.db, row.spec.keys, request);
         }
         if work != Work::Short || long_elements() < request.len() {
-            let args = Args::new(request, 1, command.db, &env);
+            let args = Args::new(request, words, command.db, &env);
             elements += work.elements(engine.db(&args), row.spec.keys, args);
         }
     }

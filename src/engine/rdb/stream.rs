@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Redis 7.0 has brought what stands in brackets, but for `active`, which 7.2 has. Both ways it is
-//! taken in units, so that neither what is held nor what is written at a time grows with the stream.
+//! taken in units, so that neither what is held nor what is written at a time grows with it.
 
 mod load;
 mod save;

@@ -142,6 +142,17 @@ impl Entries {
         RangeBack::new(&self.nodes, from, to)
     }
 
+    /// About how many entries stand from one id to another, found in no time.
+    pub fn about(&self, from: StreamId, to: StreamId) -> usize {
+        if to < from || self.is_empty() {
+            return 0;
+        }
+        // The node before may have some of them.
+        let nodes = self.nodes.ranks(from, to).len() + 1;
+        let each = self.len() as usize / self.nodes.len();
+        (nodes * each).min(self.len() as usize)
+    }
+
     /// The first entry.
     pub fn first(&self) -> Option<Entry<'_>> {
         self.range(StreamId::MIN, StreamId::MAX).next()

@@ -76,6 +76,16 @@ pub fn find(name: &[u8]) -> Option<&'static Row> {
     lookup.find(name).map(|number| rows[usize::from(number)])
 }
 
+/// The row of a request that the stream carries, and how many words are its name: of a container,
+/// its subcommand's.
+pub fn locate(request: Request<'_>) -> Option<(&'static Row, usize)> {
+    let row = find(request.get(0)?)?;
+    let Run::Container(rows) = row.run else { return Some((row, 1)) };
+    let name = request.get(1)?;
+    let is_it = |it: &&Row| it.spec.name.as_bytes().eq_ignore_ascii_case(name);
+    rows.iter().find(is_it).map(|it| (it, 2))
+}
+
 impl Engine {
     /// Repeats a command of the stream at a replica, which hides nothing and deletes nothing by
     /// itself.
@@ -86,11 +96,11 @@ impl Engine {
         spoken: &mut Effects,
         reply: &mut Reply,
     ) -> Result<(), Fault> {
-        let name = request.get(0).unwrap_or_default();
-        let row = find(name).ok_or(Fault::Static("ERR unknown command in the stream"))?;
+        let unknown = Fault::Static("ERR unknown command in the stream");
+        let (row, words) = locate(request).ok_or(unknown)?;
         let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
         let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
         spoken.begin(db);
-        verb(self, Args::new(request, 1, db, &env), spoken, reply)
+        verb(self, Args::new(request, words, db, &env), spoken, reply)
     }
 }

@@ -59,7 +59,9 @@ fn verb_of<'c>(command: &'c Command, request: Request<'_>) -> Option<Verb<'c>> {
         Handler::Write(verb) | Handler::Either { write: verb, .. } => {
             Some(Verb::Write(&command.spec, verb))
         }
-        Handler::Blocking(verb) | Handler::ReadOrWait { wait: verb, .. } => Some(Verb::Blocking(&command.spec, verb)),
+        Handler::Blocking(verb) | Handler::ReadOrWait { wait: verb, .. } => {
+            Some(Verb::Blocking(&command.spec, verb))
+        }
         Handler::Session(_) | Handler::Prefix | Handler::Container => None,
     }
 }

@@ -6,9 +6,7 @@ use super::told::Place;
 use super::words::{id_of, no_key_or_group};
 use crate::base::time::WallMs;
 use crate::command::Arity::AtLeast;
-use crate::command::{
-    Access, Args, Begin, Fault, Find, Flags, Group, KeySpec, Keys,
-};
+use crate::command::{Access, Args, Begin, Fault, Find, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Blocking, ReadOrWait};
 use crate::engine::stream::{self, Acks, ConsumerId, Entries, Rules, Stream, StreamId};
 use crate::engine::{BlockingKeys, Called, Db, Effects, Engine, HeardBy, Kind, Row, Run, row};
@@ -312,11 +310,7 @@ fn xreadgroup(
 }
 
 /// Behind which id each stream is read: `None` is behind what the group has delivered.
-fn ids_of_group(
-    db: Db<'_>,
-    ask: &Ask<'_>,
-    group: &[u8],
-) -> Result<Vec<Option<StreamId>>, Fault> {
+fn ids_of_group(db: Db<'_>, ask: &Ask<'_>, group: &[u8]) -> Result<Vec<Option<StreamId>>, Fault> {
     let one = |(key, id): (&[u8], &[u8])| {
         let stream = db.collection::<Stream>(key)?;
         if stream.is_none_or(|it| it.groups.get(group).is_none()) {

@@ -1,4 +1,4 @@
-//! What the stream says of deliveries: what a replica can repeat without knowing who asked for what.
+//! What the stream says of deliveries: what a replica can repeat without knowing who asked.
 
 use crate::engine::Effects;
 use crate::engine::stream::{Group, Pending, StreamId};

@@ -6,14 +6,12 @@ use crate::command::{Args, Fault};
 use crate::engine::Effects;
 use crate::engine::stream::{AddId, Entries, NodeLimits, StreamId, Trim, Trimmed};
 
-const TWO_WAYS: Fault = Fault::Static(
-    "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
-);
+const TWO_WAYS: Fault =
+    Fault::Static("ERR syntax error, MAXLEN and MINID options at the same time are not compatible");
 const NEGATIVE_LENGTH: Fault = Fault::Static("ERR The MAXLEN argument must be >= 0.");
 const NEGATIVE_LIMIT: Fault = Fault::Static("ERR The LIMIT argument must be >= 0.");
-const LIMIT_OF_NOTHING: Fault = Fault::Static(
-    "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
-);
+const LIMIT_OF_NOTHING: Fault =
+    Fault::Static("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy");
 const NOTHING: Fault =
     Fault::Static("ERR syntax error, XTRIM must be called with a trimming strategy");
 const LIMIT_OF_EXACT: Fault =
@@ -125,12 +123,7 @@ impl Options {
     }
 
     /// In the log the threshold says what came of a limit, which is still there.
-    fn set_limit(
-        &mut self,
-        limit: Option<u64>,
-        adds: bool,
-        is_of_log: bool,
-    ) -> Result<(), Fault> {
+    fn set_limit(&mut self, limit: Option<u64>, adds: bool, is_of_log: bool) -> Result<(), Fault> {
         let Some(trim) = &mut self.trim else {
             return match limit {
                 Some(1..) => Err(LIMIT_OF_NOTHING),
