@@ -172,21 +172,6 @@ impl<V: Weighed> Tree<V> {
         self.at(self.len.checked_sub(1)?)
     }
 
-    /// The items with these ranks, the lowest first.
-    pub fn walk(&self, ranks: Range<usize>) -> Walk<'_, V> {
-        Walk { tree: self, ranks, leaf: [].iter() }
-    }
-
-    /// The items with these ranks, the highest first.
-    pub fn walk_back(&self, ranks: Range<usize>) -> WalkBack<'_, V> {
-        WalkBack { tree: self, ranks, leaf: [].iter() }
-    }
-
-    /// All items, the lowest first.
-    pub fn iter(&self) -> Walk<'_, V> {
-        self.walk(0..self.len)
-    }
-
     /// How many items, counted from the first, can go at once: as many as it takes until `enough`
     /// entries are gone, or as many as leave it at no more than that, and never more than `most`
     /// entries.

@@ -4,6 +4,23 @@ use super::{Item, Tree, Weighed};
 use crate::engine::stream::StreamId;
 use std::ops::Range;
 
+impl<V: Weighed> Tree<V> {
+    /// The items with these ranks, the lowest first.
+    pub fn walk(&self, ranks: Range<usize>) -> Walk<'_, V> {
+        Walk { tree: self, ranks, leaf: [].iter() }
+    }
+
+    /// The items with these ranks, the highest first.
+    pub fn walk_back(&self, ranks: Range<usize>) -> WalkBack<'_, V> {
+        WalkBack { tree: self, ranks, leaf: [].iter() }
+    }
+
+    /// All items, the lowest first.
+    pub fn iter(&self) -> Walk<'_, V> {
+        self.walk(0..self.len)
+    }
+}
+
 /// Items of a tree, the lowest first.
 #[derive(Clone)]
 pub struct Walk<'t, V> {
