@@ -20,8 +20,8 @@ pub type BlockingVerb =
 pub enum Called {
     /// It is answered.
     Done,
-    /// It has changed nothing, and is to be made again when one of these keys is ready. Its reply
-    /// is what a client gets that cannot wait.
+    /// It has not done what it is for, and is to be made again when one of these keys is ready. Its
+    /// reply is what a client gets that cannot wait.
     Block(BlockingKeys),
 }
 

@@ -248,13 +248,22 @@ mod tests {
     }
 
     fn block(set: &ReplicaSet, line: &str, number: u64, client: &Arc<Told>) -> KeyWait {
-        let request = OwnedRequest::of(line.split(' '));
-        let row = verbs::find(request.borrow().get(0).unwrap()).unwrap();
-        let Run::Blocking(verb) = row.run else { panic!("{line} blocks") };
         let words: Vec<&str> = line.split(' ').collect();
         let keys = words[1..words.len() - 1].iter().map(|it| it.as_bytes());
         let kind = if line.starts_with("BZ") { Kind::Zset } else { Kind::List };
-        let keys = BlockingKeys::of(keys, kind, None);
+        block_for(set, BlockingKeys::of(keys, kind, None), line, number, client)
+    }
+
+    fn block_for(
+        set: &ReplicaSet,
+        keys: BlockingKeys,
+        line: &str,
+        number: u64,
+        client: &Arc<Told>,
+    ) -> KeyWait {
+        let request = OwnedRequest::of(line.split(' '));
+        let row = verbs::find(request.borrow().get(0).unwrap()).unwrap();
+        let Run::Blocking(verb) = row.run else { panic!("{line} blocks") };
         let (spec, client) = (&row.spec, client.clone());
         let (protocol, reply_bytes_max) = (Protocol::Resp2, 1 << 20);
         let block = BlockId(number);
@@ -307,6 +316,28 @@ mod tests {
         assert_eq!(told(&client), ["2: *2 $1 k $1 a "]);
         assert_eq!(others.claims.load(std::sync::atomic::Ordering::Relaxed), 0);
         assert_eq!(set.key_waiters.keys(), 10_001);
+    }
+
+    #[test]
+    fn who_insists_on_a_key_is_told_when_it_goes_and_who_does_not_is_not_looked_at() {
+        let (set, others, client) = (set(), Arc::new(Told::default()), Arc::new(Told::default()));
+        let insisting = |number| {
+            let keys = BlockingKeys::of([&b"k"[..]].into_iter(), Kind::Stream, None);
+            let keys = BlockingKeys { insists: true, ..keys };
+            let line = "XREADGROUP GROUP g c BLOCK 0 STREAMS k >";
+            block_for(&set, keys, line, number, &client)
+        };
+        let _others: Vec<KeyWait> =
+            (0..100).map(|it| block(&set, "BLPOP k 0", it, &others)).collect();
+        write(&set, "XGROUP CREATE k g $ MKSTREAM", WallMs(1));
+        let _waits = [insisting(200), insisting(201)];
+        write(&set, "XACK k g 1-1", WallMs(1));
+        write(&set, "XADD k 1-1 f v", WallMs(1));
+        assert_eq!(told(&client), ["200: *1 *2 $1 k *1 *2 $3 1-1 *2 $1 f $1 v "]);
+        write(&set, "DEL k", WallMs(1));
+        let text = "NOGROUP No such key 'k' or consumer group 'g' in XREADGROUP with GROUP option";
+        assert_eq!(told(&client), [format!("201: {text}")]);
+        assert_eq!(others.claims.load(std::sync::atomic::Ordering::Relaxed), 0);
     }
 
     #[test]

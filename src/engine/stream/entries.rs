@@ -274,6 +274,17 @@ impl Entries {
         if last_id < self.max_deleted_id {
             return Err(SetIdFault::SmallerThanBefore);
         }
+        self.repeat_set_id(last_id, added, max_deleted_id)
+    }
+
+    /// As [`Entries::set_id`], in the log of a master that may still have let the last id stand
+    /// before what was deleted, as until Redis 7.2.
+    pub fn repeat_set_id(
+        &mut self,
+        last_id: StreamId,
+        added: Option<u64>,
+        max_deleted_id: StreamId,
+    ) -> Result<(), SetIdFault> {
         if self.last().is_some_and(|it| last_id < it.id) {
             return Err(SetIdFault::SmallerThanTop);
         }

@@ -16,6 +16,7 @@ use self::shown::show_entries;
 use self::trimming::Options;
 use self::words::{end_bound, first_bound, id_of, ids_of};
 use super::{changes, length};
+use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
@@ -259,9 +260,12 @@ fn xsetid(
         }
     }
 
-    let mut db = engine.db_mut(&args);
+    let (now, mut db) = (args.now(), engine.db_mut(&args));
     let set = db.change_for(key, HeardBy::Nobody, |stream: &mut Stream, _| {
-        let set = stream.entries.set_id(last_id, added, max_deleted_id);
+        let set = match now {
+            WallMs::NEVER_EXPIRES => stream.entries.repeat_set_id(last_id, added, max_deleted_id),
+            _ => stream.entries.set_id(last_id, added, max_deleted_id),
+        };
         set.map(|()| ((), 1)).map_err(|it| fault(it.text()))
     })?;
     set.ok_or(Fault::NoSuchKey)?;
