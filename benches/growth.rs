@@ -232,7 +232,7 @@ impl Bench {
             Run::Write(verb) => {
                 self.engine.write(&row.spec, verb, args, &mut self.effects, &mut self.reply)
             }
-            Run::Blocking(_) | Run::Either { .. } | Run::Container(_) => {
+            Run::Blocking(_) | Run::ReadOrWait { .. } | Run::Either { .. } | Run::Container(_) => {
                 unreachable!("not measured")
             }
         };

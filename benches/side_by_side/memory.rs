@@ -31,7 +31,7 @@ struct Row {
     bar: f64,
 }
 
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     Row {
         name: "1 M strings of 64 bytes, whole process",
         fill: strings,
@@ -52,6 +52,7 @@ const ROWS: [Row; 6] = [
     added("100,000 sets of 20 integers", integer_sets, 100_000),
     added("one list of 1 M elements", list, 1_000_000),
     added("one sorted set of 1 M members", zset, 1_000_000),
+    added("one stream of 1 M entries of 5 fields", stream, 1_000_000),
 ];
 
 const fn added(name: &'static str, fill: fn(u64) -> Fill, count: u64) -> Row {
@@ -139,4 +140,12 @@ fn list(count: u64) -> Fill {
 fn zset(count: u64) -> Fill {
     let scored = |it| vec![Random::new(it).below(1 << 32).to_string(), format!("element:{it:012}")];
     in_bunches(count, scored, &["ZADD", "zset"])
+}
+
+fn stream(count: u64) -> Fill {
+    Box::new((0..count).map(|entry| {
+        let mut words = vec!["XADD".to_owned(), "stream".to_owned(), (entry + 1).to_string()];
+        words.extend((0..5).flat_map(|it| [format!("field:{it}"), format!("{entry:06}:{it}")]));
+        encode(&words)
+    }))
 }

@@ -130,6 +130,8 @@ pub enum Group {
     SortedSet,
     /// Hashes.
     Hash,
+    /// Streams.
+    Stream,
     /// Connections.
     Connection,
     /// What only a cluster has.
@@ -155,6 +157,7 @@ impl Group {
         Group::Set,
         Group::SortedSet,
         Group::Hash,
+        Group::Stream,
         Group::Connection,
         Group::Cluster,
         Group::Server,
@@ -173,6 +176,7 @@ impl Group {
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
             Group::Hash => "hash",
+            Group::Stream => "stream",
             Group::Connection => "connection",
             Group::Cluster => "cluster",
             Group::Server => "server",
@@ -192,6 +196,7 @@ impl Group {
             Group::Set => Some("@set"),
             Group::SortedSet => Some("@sortedset"),
             Group::Hash => Some("@hash"),
+            Group::Stream => Some("@stream"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),
             Group::Scripting => Some("@scripting"),

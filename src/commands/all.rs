@@ -33,6 +33,7 @@ fn engine_handler(row: &Row) -> Handler {
         Run::Read(verb) => Handler::Read(verb),
         Run::Write(verb) => Handler::Write(verb),
         Run::Blocking(verb) => Handler::Blocking(verb),
+        Run::ReadOrWait { wait, read, is_read } => Handler::ReadOrWait { wait, read, is_read },
         Run::Either { write, read, is_read } => Handler::Either { write, read, is_read },
         Run::Container(_) => Handler::Container,
     }

@@ -81,6 +81,8 @@ pub enum Handler {
     Write(WriteVerb),
     /// At the master, where it may wait for keys.
     Blocking(BlockingVerb),
+    /// A read, or at the master where it may wait for keys, depending on its arguments.
+    ReadOrWait { wait: BlockingVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// A read or a write, depending on its arguments.
     Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// At the proxy.
@@ -99,7 +101,7 @@ pub type Command = table::Command<Handler>;
 pub type Table = table::Table<Handler>;
 
 impl Command {
-    /// Whether this request goes to the master's write lock.
+    /// Whether this request may change data.
     pub fn is_write(&self, request: Request<'_>) -> bool {
         match self.handler {
             Handler::Write(_) | Handler::Blocking(_) => true,
@@ -107,7 +109,10 @@ impl Command {
             Handler::Session(_) => self.spec.class == Class::Write,
             // What it calls is looked at when it does.
             Handler::Script(_) => false,
-            Handler::Read(_) | Handler::Prefix | Handler::Container => false,
+            Handler::Read(_)
+            | Handler::ReadOrWait { .. }
+            | Handler::Prefix
+            | Handler::Container => false,
         }
     }
 
@@ -118,6 +123,15 @@ impl Command {
             Handler::Either { is_read, .. } if is_read(request) => Class::Read,
             Handler::Either { .. } => Class::Write,
             _ => self.spec.class,
+        }
+    }
+
+    /// What runs this request if it may wait for keys.
+    pub fn blocking_verb(&self, request: Request<'_>) -> Option<BlockingVerb> {
+        match self.handler {
+            Handler::Blocking(verb) => Some(verb),
+            Handler::ReadOrWait { wait, is_read, .. } => (!is_read(request)).then_some(wait),
+            _ => None,
         }
     }
 

@@ -46,6 +46,7 @@ fn served_by(command: &Command) -> &'static str {
         Handler::Read(_) => "replica",
         Handler::Write(_) => "master",
         Handler::Blocking(_) => "master, may wait",
+        Handler::ReadOrWait { .. } => "replica; master when it may wait",
         Handler::Either { .. } => "master; replica when it changes nothing",
         Handler::Session(_) | Handler::Container => "proxy",
         Handler::Script(it) if it.reads_only => "replica",

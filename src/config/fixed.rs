@@ -141,8 +141,6 @@ pub const FIXED: &[Fixed] = &[
             ("acllog-max-len", "128"),
             ("hll-sparse-max-bytes", "3000"),
             ("latency-monitor-threshold", "0"),
-            ("stream-node-max-bytes", "4096"),
-            ("stream-node-max-entries", "100"),
             ("tracking-table-max-keys", "1000000"),
         ],
     },

@@ -459,6 +459,18 @@ pub const PARAMS: &[Param] = &[
         length!(zset_value),
     )
     .once("zset-max-ziplist-value"),
+    live(
+        Engine,
+        "stream-node-max-bytes",
+        "Bytes of a stream's node, behind which the next one begins; 0 is no bound.",
+        length!(stream_node_bytes),
+    ),
+    live(
+        Engine,
+        "stream-node-max-entries",
+        "Entries of a stream's node, behind which the next one begins; 0 is no bound.",
+        entries!(stream_node_entries),
+    ),
     start(
         Nowhere,
         "replicaof",

@@ -6,6 +6,7 @@ use super::keyspace::Keyspace;
 use super::set;
 use super::shared::EngineShared;
 use super::slot::KeySlot;
+use super::stream::{Consumer, GoneNodes, Group};
 use super::table::Slot;
 use super::text::{Form, TEXT_VALUE_BYTES_MAX};
 use super::value::{Collection, Value};
@@ -34,6 +35,17 @@ fn with_scratch<R>(build: impl FnOnce(&mut Vec<u8>) -> R) -> R {
         }
         built
     })
+}
+
+/// Who hears of a change that is not all that a key's value can undergo.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeardBy {
+    /// Who watches the key: those that wait for it gain nothing.
+    Watchers,
+    /// Who waits for the key: to those that watch it, it is as it was.
+    Waiters,
+    /// Nobody.
+    Nobody,
 }
 
 /// A mutable view of one database at one time.
@@ -244,6 +256,28 @@ impl<'e> DbMut<'e> {
         }
     }
 
+    /// As [`DbMut::change`], of a collection that stays when it is empty, where the change is told
+    /// to some only.
+    pub fn change_for<C: Collection, R>(
+        &mut self,
+        key: &[u8],
+        heard_by: HeardBy,
+        act: impl FnOnce(&mut C, &EngineShared) -> Result<(R, usize), Fault>,
+    ) -> Result<Option<R>, Fault> {
+        let hash = self.shared.hash(key);
+        let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
+        let collection = slot.as_collection_mut::<C>()?;
+        let (answer, changes) = act(collection, self.shared)?;
+        slot.touch(self.now);
+        match heard_by {
+            HeardBy::Watchers if changes != 0 => self.space.touch_unready(key),
+            HeardBy::Waiters if changes != 0 => self.space.wake(key),
+            HeardBy::Watchers | HeardBy::Waiters | HeardBy::Nobody => {}
+        }
+        self.written.changes += changes as u64;
+        Ok(Some(answer))
+    }
+
     /// As [`DbMut::change`], with an empty collection when `key` is not there, which is stored if
     /// `act` leaves something in it.
     pub fn change_or_create<C: Collection, R>(
@@ -372,6 +406,27 @@ impl<'e> DbMut<'e> {
     pub fn discard_popped(&mut self, gone: set::Gone) {
         if FREE_COST_MAX < gone.free_cost() {
             self.written.deferred_frees.push(DeferredFree::Popped(gone));
+        }
+    }
+
+    /// The same for nodes that a stream has lost.
+    pub fn discard_nodes(&mut self, gone: GoneNodes) {
+        if FREE_COST_MAX < gone.len() {
+            self.written.deferred_frees.push(DeferredFree::Nodes(gone));
+        }
+    }
+
+    /// The same for a group.
+    pub fn discard_group(&mut self, gone: Arc<Group>) {
+        if FREE_COST_MAX < gone.free_cost() {
+            self.written.deferred_frees.push(DeferredFree::Group(gone));
+        }
+    }
+
+    /// The same for a consumer.
+    pub fn discard_consumer(&mut self, gone: Consumer) {
+        if FREE_COST_MAX < gone.pending() {
+            self.written.deferred_frees.push(DeferredFree::Consumer(gone));
         }
     }
 

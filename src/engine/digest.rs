@@ -1,7 +1,8 @@
 //! A fingerprint of all data of one member, the same whatever order its tables are in.
 
+use super::stream::{Group, StreamId};
 use super::table::Slot;
-use super::{Engine, KeySlot, Value};
+use super::{Engine, KeySlot, Stream, Value};
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
 use std::fmt;
@@ -90,6 +91,40 @@ fn collection_digest(value: &Value) -> Digest {
                 all.add(Digest::of(&[&member.text(), &score]));
             }
         }
+        Value::Stream(stream) => all = stream_digest(stream),
+    }
+    all
+}
+
+/// What of a stream is the same at all members: not when and how often something was delivered,
+/// since who reads again what it had before changes that at the master only.
+fn stream_digest(stream: &Stream) -> Digest {
+    let entries = &stream.entries;
+    let ids = [entries.last_id(), entries.max_deleted_id()].map(StreamId::to_bytes);
+    let mut all = Digest::of(&[&ids[0], &ids[1], &entries.added().to_le_bytes()]);
+    for entry in entries.range(StreamId::MIN, StreamId::MAX) {
+        let mut fields = Digest::of(&[&entry.id.to_bytes()]);
+        for (name, value) in entry.fields() {
+            fields = Digest::of(&[&fields.bytes(), &name.text(), &value.text()]);
+        }
+        all.add(fields);
+    }
+    for (name, group) in stream.groups.iter() {
+        all.add(Digest::of(&[name, &group_digest(group).bytes()]));
+    }
+    all
+}
+
+fn group_digest(group: &Group) -> Digest {
+    let read = group.entries_read.map_or([0; 9], |it| {
+        let mut bytes = [1; 9];
+        bytes[1..].copy_from_slice(&it.to_le_bytes());
+        bytes
+    });
+    let mut all = Digest::of(&[&group.last_id.to_bytes(), &read]);
+    for (_, consumer) in group.consumers().iter() {
+        all.add(Digest::of(&[consumer.name()]));
+        consumer.ids().for_each(|id| all.add(Digest::of(&[consumer.name(), &id.to_bytes()])));
     }
     all
 }

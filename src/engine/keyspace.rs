@@ -190,6 +190,21 @@ impl Keyspace {
         self.touch_watched(key);
     }
 
+    /// As [`Keyspace::touch`], where those that wait for the key gain nothing by the change.
+    pub fn touch_unready(&mut self, key: &[u8]) {
+        if let Some(watched) = self.watched.get_mut(key) {
+            self.version += 1;
+            watched.version = self.version;
+        }
+    }
+
+    /// Lets those that wait for the key look at it again, where its value is as it was.
+    pub fn wake(&mut self, key: &[u8]) {
+        if let Some(watched) = self.watched.get_mut(key) {
+            watched.change(watched.version, key, &mut self.ready);
+        }
+    }
+
     #[cold]
     fn touch_watched(&mut self, key: &[u8]) {
         self.version += 1;

@@ -19,6 +19,7 @@ mod load;
 mod layout;
 mod extent;
 mod long_text;
+mod stream;
 mod partial;
 mod opcode;
 pub mod functions;

@@ -3,7 +3,7 @@
 use super::{Effects, Engine, Kind};
 use crate::command;
 use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, spec};
-use crate::resp::{Reply, Request};
+use crate::resp::{OwnedRequest, Reply, Request};
 use std::time::Duration;
 
 /// Looks at data and answers.
@@ -20,8 +20,8 @@ pub type BlockingVerb =
 pub enum Called {
     /// It is answered.
     Done,
-    /// It has changed nothing, and is to be made again when one of these keys is ready. Its reply
-    /// is what a client gets that cannot wait.
+    /// It has not done what it is for, and is to be made again when one of these keys is ready. Its
+    /// reply is what a client gets that cannot wait.
     Block(BlockingKeys),
 }
 
@@ -34,6 +34,11 @@ pub struct BlockingKeys {
     pub kind: Kind,
     /// For how long; `None` is for ever.
     pub timeout: Option<Duration>,
+    /// The words with which the call is made again, if not its own: what depends on when it was
+    /// made, as `$` does, is settled in them.
+    pub again: Option<OwnedRequest>,
+    /// It is made again, too, when one of the keys is gone or holds something else, to be refused.
+    pub insists: bool,
 }
 
 impl BlockingKeys {
@@ -43,7 +48,8 @@ impl BlockingKeys {
         kind: Kind,
         timeout: Option<Duration>,
     ) -> BlockingKeys {
-        BlockingKeys { keys: keys.map(Box::from).collect(), kind, timeout }
+        let keys = keys.map(Box::from).collect();
+        BlockingKeys { keys, kind, timeout, again: None, insists: false }
     }
 }
 
@@ -67,6 +73,9 @@ pub enum Run {
     Write(WriteVerb),
     /// At the master, where it may wait for keys.
     Blocking(BlockingVerb),
+    /// A read, unless its arguments say that it may wait for keys: then at the master, although it
+    /// changes nothing (`XREAD BLOCK`).
+    ReadOrWait { wait: BlockingVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// Depends on the arguments: a write unless `is_read` says otherwise (`GETEX k`, `SORT k`).
     Either { write: WriteVerb, read: ReadVerb, is_read: fn(Request<'_>) -> bool },
     /// Only a container of subcommands.
@@ -79,7 +88,7 @@ pub type Row = command::Row<Run>;
 /// A row; [`Row::says`] documents it.
 pub const fn row(name: &'static str, arity: Arity, flags: Flags, keys: Keys, run: Run) -> Row {
     let class = match run {
-        Run::Read(_) | Run::Container(_) => Class::Read,
+        Run::Read(_) | Run::ReadOrWait { .. } | Run::Container(_) => Class::Read,
         Run::Write(_) | Run::Blocking(_) | Run::Either { .. } => Class::Write,
     };
     Row { spec: spec(name, arity, class, flags, keys, Group::Generic), run }

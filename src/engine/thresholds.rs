@@ -1,6 +1,8 @@
 //! When collections leave their compact forms: Redis' names, Redis' defaults.
 
-/// Redis' `*-max-listpack-*` and `set-max-intset-entries`.
+use super::stream::NodeLimits;
+
+/// Redis' `*-max-listpack-*`, `set-max-intset-entries` and `stream-node-max-*`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Thresholds {
     /// `hash-max-listpack-entries`.
@@ -20,6 +22,17 @@ pub struct Thresholds {
     pub zset_entries: usize,
     /// `zset-max-listpack-value`, bytes.
     pub zset_value: usize,
+    /// `stream-node-max-bytes`; 0 is no bound.
+    pub stream_node_bytes: usize,
+    /// `stream-node-max-entries`; 0 is no bound.
+    pub stream_node_entries: usize,
+}
+
+impl Thresholds {
+    /// When an entry of a stream begins a new node.
+    pub fn stream_nodes(&self) -> NodeLimits {
+        NodeLimits { bytes: self.stream_node_bytes, entries: self.stream_node_entries }
+    }
 }
 
 impl Default for Thresholds {
@@ -33,6 +46,8 @@ impl Default for Thresholds {
             set_value: 64,
             zset_entries: 128,
             zset_value: 64,
+            stream_node_bytes: 4096,
+            stream_node_entries: 100,
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::hash::Hash;
 use super::list::List;
 use super::set::Set;
+use super::stream::Stream;
 use super::zset::Zset;
 use bytes::Bytes;
 use triomphe::Arc;
@@ -20,6 +21,8 @@ pub enum Kind {
     Hash,
     /// A sorted set.
     Zset,
+    /// A stream.
+    Stream,
 }
 
 impl Kind {
@@ -31,12 +34,13 @@ impl Kind {
             Kind::Set => "set",
             Kind::Hash => "hash",
             Kind::Zset => "zset",
+            Kind::Stream => "stream",
         }
     }
 
     /// The type of that name, in any case.
     pub fn parse(name: &[u8]) -> Option<Kind> {
-        [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash]
+        [Kind::String, Kind::List, Kind::Set, Kind::Zset, Kind::Hash, Kind::Stream]
             .into_iter()
             .find(|it| it.name().as_bytes().eq_ignore_ascii_case(name))
     }
@@ -61,6 +65,8 @@ pub enum Value {
     Hash(Hash),
     /// A sorted set.
     Zset(Zset),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 /// With more, a key with a small collection would take a larger allocation.
@@ -114,6 +120,35 @@ macro_rules! collections {
 
 collections! { List Set Hash Zset }
 
+impl Collection for Stream {
+    fn of(value: &Value) -> Option<&Stream> {
+        match value {
+            Value::Stream(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    fn of_mut(value: &mut Value) -> Option<&mut Stream> {
+        match value {
+            Value::Stream(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    fn into_value(self) -> Value {
+        Value::Stream(Box::new(self))
+    }
+
+    fn len(&self) -> usize {
+        Stream::len(self)
+    }
+
+    /// Its key stays without an entry, too.
+    fn is_empty(&self) -> bool {
+        false
+    }
+}
+
 impl Value {
     /// Its type.
     pub fn kind(&self) -> Kind {
@@ -123,6 +158,7 @@ impl Value {
             Value::Set(_) => Kind::Set,
             Value::Hash(_) => Kind::Hash,
             Value::Zset(_) => Kind::Zset,
+            Value::Stream(_) => Kind::Stream,
         }
     }
 
@@ -134,10 +170,11 @@ impl Value {
             Value::Set(set) => set.encoding(),
             Value::Hash(hash) => hash.encoding(),
             Value::Zset(zset) => zset.encoding(),
+            Value::Stream(stream) => stream.encoding(),
         }
     }
 
-    /// A collection without elements; strings never are.
+    /// A collection without elements, whose key must go; strings and streams never are.
     pub fn is_empty(&self) -> bool {
         match self {
             Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) => false,
@@ -145,6 +182,7 @@ impl Value {
             Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
             Value::Zset(zset) => zset.is_empty(),
+            Value::Stream(_) => false,
         }
     }
 
@@ -159,10 +197,11 @@ impl Value {
             Value::Set(set) => set.free_cost(),
             Value::Hash(hash) => hash.free_cost(),
             Value::Zset(zset) => zset.free_cost(),
+            Value::Stream(stream) => stream.free_cost(),
         }
     }
 
-    /// About how many elements a clone copies: long strings are shared.
+    /// About how many elements a clone copies: long strings are shared, and most of a stream.
     pub fn copy_cost(&self) -> usize {
         match self {
             Value::Shared(_) | Value::Adopted(_) => 0,
@@ -171,6 +210,7 @@ impl Value {
             Value::Set(set) => set.len(),
             Value::Hash(hash) => hash.len(),
             Value::Zset(zset) => zset.len(),
+            Value::Stream(stream) => stream.copy_cost(),
         }
     }
 
@@ -184,6 +224,7 @@ impl Value {
             Value::Set(set) => set.bytes(),
             Value::Hash(hash) => hash.bytes(),
             Value::Zset(zset) => zset.bytes(),
+            Value::Stream(stream) => stream.bytes(),
         }
     }
 }

@@ -2,6 +2,9 @@
 //! values and its arguments. It decides where the command runs, never what it answers; a wrong
 //! estimate costs time.
 
+mod streams;
+
+use self::streams::StreamWork;
 use super::{Db, KeySlot, Value};
 use crate::command::{Args, Keys};
 use crate::resp::Request;
@@ -30,6 +33,8 @@ pub enum Work {
     Payload { at: usize },
     /// Nobody can tell, and it may be long: a library is run when it is loaded.
     Unknown,
+    /// What a command of streams does.
+    Stream(StreamWork),
 }
 
 /// Bytes that come to about as much as an element.
@@ -56,7 +61,7 @@ impl Work {
             | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS" => {
                 Work::Values
             }
-            _ => Work::Short,
+            name => StreamWork::of(name).map_or(Work::Short, Work::Stream),
         }
     }
 
@@ -82,6 +87,7 @@ impl Work {
                 count => all().min(count as usize),
             },
             Work::CountWord => count_word(request),
+            Work::Stream(work) => work.elements(db, keys, request),
             Work::Database => db.len(),
             Work::Unknown => usize::MAX,
             Work::Payload { at } => request.get(at).map_or(0, |it| it.len() / BYTES_PER_ELEMENT),
@@ -106,6 +112,7 @@ fn elements_of(slot: &KeySlot) -> usize {
         Some(Value::Set(it)) => it.len(),
         Some(Value::Hash(it)) => it.len(),
         Some(Value::Zset(it)) => it.len(),
+        Some(Value::Stream(it)) => it.len(),
     }
 }
 
@@ -152,10 +159,10 @@ mod tests {
     fn elements(bench: &Bench, line: &str) -> usize {
         let words = words(line);
         let request = OwnedRequest::of(words.iter().map(Vec::as_slice));
-        let name = String::from_utf8_lossy(&words[0]).to_uppercase();
-        let row = verbs::rows().find(|it| it.spec.name == name).expect("a command");
-        let args = Args::new(request.borrow(), 1, 0, &bench.env);
-        Work::of(row.spec.name).elements(bench.engine.db(&args), row.spec.keys, args) - words.len()
+        let found = verbs::find_for(request.borrow()).expect("a command");
+        let args = Args::new(request.borrow(), found.words, 0, &bench.env);
+        let keys = found.row.spec.keys;
+        found.work.elements(bench.engine.db(&args), keys, args) - words.len()
     }
 
     #[test]
@@ -165,6 +172,11 @@ mod tests {
         bench.ask(&format!("ZADD z {}", members.join(" ")));
         bench.ask(&format!("SADD s {}", members.join(" ")));
         bench.ask(&format!("RPUSH l {}", members.join(" ")));
+        for ms in 1..=1000 {
+            bench.ask(&format!("XADD x {ms} f v"));
+        }
+        bench.ask("XGROUP CREATE x g 0");
+        bench.ask("XREADGROUP GROUP g c COUNT 200 STREAMS x >");
         for (line, wanted) in [
             ("SMEMBERS s", 200),
             ("SINTERSTORE d s s", 400),
@@ -187,6 +199,25 @@ mod tests {
             ("SCAN 0 COUNT 500", 500),
             ("SCAN 0", 0),
             ("ZADD z 1 m", 0),
+            ("XRANGE x - +", 1000),
+            ("XRANGE x - + COUNT 7", 7),
+            ("XREVRANGE x + 500", 600),
+            ("XREAD STREAMS x none 0 0", 1000),
+            ("XREAD COUNT 3 STREAMS x x 0 0", 6),
+            ("XREAD BLOCK 0 STREAMS x $", 0),
+            ("XREADGROUP GROUP g c STREAMS x >", 900),
+            ("XREADGROUP GROUP g c COUNT 9 STREAMS x >", 9),
+            ("XREADGROUP GROUP none c STREAMS x >", 0),
+            ("XAUTOCLAIM x g c 0 0", 200),
+            ("XAUTOCLAIM x g c 0 0 COUNT 3", 30),
+            ("XPENDING x g", 0),
+            ("XPENDING x g - + 11", 11),
+            ("XPENDING x g IDLE 5 - + 11", 200),
+            ("XINFO STREAM x", 0),
+            ("XINFO STREAM x FULL", 21),
+            ("XINFO STREAM x FULL COUNT 0", 1401),
+            ("XGROUP DELCONSUMER x g c", 200),
+            ("XADD x * f v", 0),
             ("GET z", 0),
         ] {
             assert_eq!(elements(&bench, line), wanted, "{line}");

@@ -5,8 +5,10 @@ use super::events::Events;
 use super::keyspace::Keyspace;
 use super::set;
 use super::slot::KeySlot;
+use super::stream::{self, Consumer, Group};
 use super::value::Value;
 use super::zset;
+use triomphe::Arc;
 
 /// What writes leave behind beside the data.
 #[derive(Default)]
@@ -31,6 +33,12 @@ pub enum DeferredFree {
     Members(zset::Gone),
     /// What a set has lost at once.
     Popped(set::Gone),
+    /// Nodes that a stream has lost at once.
+    Nodes(stream::GoneNodes),
+    /// A group that a stream has lost.
+    Group(Arc<Group>),
+    /// A consumer that a group has lost.
+    Consumer(Consumer),
     /// All that a flush took.
     Space(Box<Keyspace>),
     /// What was kept for a walk that has ended.

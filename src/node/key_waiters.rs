@@ -11,7 +11,7 @@ use crate::command::{Fault, Spec};
 use crate::engine::{BlockingKeys, BlockingVerb, Kind};
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,6 +55,8 @@ pub struct Waiter {
     pub keys: Vec<Box<[u8]>>,
     /// What must be under one of them.
     pub kind: Kind,
+    /// It is called again, too, when that is not so, to be refused.
+    pub insists: bool,
     /// Waiters that came later have a greater one.
     pub number: u64,
 }
@@ -66,7 +68,26 @@ pub struct KeyWaiters {
 }
 
 /// Those that wait for one key, by number.
-type Queue = BTreeMap<u64, Arc<Waiter>>;
+#[derive(Default)]
+struct Queue {
+    waiters: BTreeMap<u64, Arc<Waiter>>,
+    /// Those of them that insist on what they wait for.
+    insisting: BTreeSet<u64>,
+}
+
+impl Queue {
+    fn insert(&mut self, waiter: Arc<Waiter>) {
+        if waiter.insists {
+            self.insisting.insert(waiter.number);
+        }
+        self.waiters.insert(waiter.number, waiter);
+    }
+
+    fn remove(&mut self, number: u64) -> bool {
+        self.insisting.remove(&number);
+        self.waiters.remove(&number).is_some()
+    }
+}
 
 #[derive(Default)]
 struct Queues {
@@ -82,11 +103,11 @@ impl KeyWaiters {
     pub fn enter(self: &Arc<Self>, keys: BlockingKeys, call: BlockedCall) -> KeyWait {
         let mut queues = self.queues.lock();
         queues.last += 1;
-        let BlockingKeys { keys, kind, .. } = keys;
-        let waiter = Arc::new(Waiter { call, keys, kind, number: queues.last });
+        let BlockingKeys { keys, kind, insists, .. } = keys;
+        let waiter = Arc::new(Waiter { call, keys, kind, insists, number: queues.last });
         let database = &mut queues.databases[waiter.call.db];
         for key in &waiter.keys {
-            database.entry(key.clone()).or_default().insert(waiter.number, waiter.clone());
+            database.entry(key.clone()).or_default().insert(waiter.clone());
         }
         KeyWait { waiters: self.clone(), waiter }
     }
@@ -95,7 +116,14 @@ impl KeyWaiters {
     pub fn next(&self, db: usize, key: &[u8], behind: u64) -> Option<Arc<Waiter>> {
         let queues = self.queues.lock();
         let queue = queues.databases[db].get(key)?;
-        queue.range(behind + 1..).next().map(|(_, waiter)| waiter.clone())
+        queue.waiters.range(behind + 1..).next().map(|(_, waiter)| waiter.clone())
+    }
+
+    /// As [`KeyWaiters::next`], of those that insist on what they wait for.
+    pub fn next_insisting(&self, db: usize, key: &[u8], behind: u64) -> Option<Arc<Waiter>> {
+        let queues = self.queues.lock();
+        let queue = queues.databases[db].get(key)?;
+        queue.waiters.get(queue.insisting.range(behind + 1..).next()?).cloned()
     }
 
     /// Takes a waiter out of its queues. Answers whether it was there.
@@ -126,8 +154,8 @@ impl KeyWaiters {
             queues.given_up.clear();
             std::mem::take(&mut queues.databases)
         };
-        let waiters = databases.into_iter().flat_map(HashMap::into_values).flatten();
-        let waiters: BTreeMap<u64, Arc<Waiter>> = waiters.collect();
+        let queues = databases.into_iter().flat_map(HashMap::into_values);
+        let waiters: BTreeMap<u64, Arc<Waiter>> = queues.flat_map(|it| it.waiters).collect();
         for waiter in waiters.values() {
             let BlockedCall { client, block, .. } = &waiter.call;
             if client.claim(*block) {
@@ -148,8 +176,8 @@ impl Queues {
         let mut was_there = false;
         for key in &waiter.keys {
             let Some(queue) = database.get_mut(key) else { continue };
-            was_there |= queue.remove(&waiter.number).is_some();
-            if queue.is_empty() {
+            was_there |= queue.remove(waiter.number);
+            if queue.waiters.is_empty() {
                 database.remove(key);
             }
         }
@@ -220,13 +248,22 @@ mod tests {
     }
 
     fn block(set: &ReplicaSet, line: &str, number: u64, client: &Arc<Told>) -> KeyWait {
-        let request = OwnedRequest::of(line.split(' '));
-        let row = verbs::find(request.borrow().get(0).unwrap()).unwrap();
-        let Run::Blocking(verb) = row.run else { panic!("{line} blocks") };
         let words: Vec<&str> = line.split(' ').collect();
         let keys = words[1..words.len() - 1].iter().map(|it| it.as_bytes());
         let kind = if line.starts_with("BZ") { Kind::Zset } else { Kind::List };
-        let keys = BlockingKeys::of(keys, kind, None);
+        block_for(set, BlockingKeys::of(keys, kind, None), line, number, client)
+    }
+
+    fn block_for(
+        set: &ReplicaSet,
+        keys: BlockingKeys,
+        line: &str,
+        number: u64,
+        client: &Arc<Told>,
+    ) -> KeyWait {
+        let request = OwnedRequest::of(line.split(' '));
+        let row = verbs::find(request.borrow().get(0).unwrap()).unwrap();
+        let Run::Blocking(verb) = row.run else { panic!("{line} blocks") };
         let (spec, client) = (&row.spec, client.clone());
         let (protocol, reply_bytes_max) = (Protocol::Resp2, 1 << 20);
         let block = BlockId(number);
@@ -279,6 +316,28 @@ mod tests {
         assert_eq!(told(&client), ["2: *2 $1 k $1 a "]);
         assert_eq!(others.claims.load(std::sync::atomic::Ordering::Relaxed), 0);
         assert_eq!(set.key_waiters.keys(), 10_001);
+    }
+
+    #[test]
+    fn who_insists_on_a_key_is_told_when_it_goes_and_who_does_not_is_not_looked_at() {
+        let (set, others, client) = (set(), Arc::new(Told::default()), Arc::new(Told::default()));
+        let insisting = |number| {
+            let keys = BlockingKeys::of([&b"k"[..]].into_iter(), Kind::Stream, None);
+            let keys = BlockingKeys { insists: true, ..keys };
+            let line = "XREADGROUP GROUP g c BLOCK 0 STREAMS k >";
+            block_for(&set, keys, line, number, &client)
+        };
+        let _others: Vec<KeyWait> =
+            (0..100).map(|it| block(&set, "BLPOP k 0", it, &others)).collect();
+        write(&set, "XGROUP CREATE k g $ MKSTREAM", WallMs(1));
+        let _waits = [insisting(200), insisting(201)];
+        write(&set, "XACK k g 1-1", WallMs(1));
+        write(&set, "XADD k 1-1 f v", WallMs(1));
+        assert_eq!(told(&client), ["200: *1 *2 $1 k *1 *2 $3 1-1 *2 $1 f $1 v "]);
+        write(&set, "DEL k", WallMs(1));
+        let text = "NOGROUP No such key 'k' or consumer group 'g' in XREADGROUP with GROUP option";
+        assert_eq!(told(&client), [format!("201: {text}")]);
+        assert_eq!(others.claims.load(std::sync::atomic::Ordering::Relaxed), 0);
     }
 
     #[test]

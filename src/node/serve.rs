@@ -44,17 +44,20 @@ impl MasterGuard<'_> {
     }
 
     /// Serves those that wait for `key`, in the order in which they came, for as long as something
-    /// of their kind is there. Who waits for another kind keeps its place.
+    /// of their kind is there. Who waits for another kind keeps its place, unless it insists on
+    /// its own.
     fn serve_key(&mut self, db: usize, key: &[u8], at: MonoUs, now: WallMs) {
         let mut behind = 0;
-        while let Some(kind) = self.hosted.engine.kind(db, key, now) {
-            // The rest is told by the failover that follows.
-            if self.member.is(MemberFlags::QUARANTINED) {
-                return;
-            }
-            let Some(waiter) = self.set.key_waiters.next(db, key, behind) else { return };
+        // The rest is told by the failover that follows a quarantine.
+        while !self.member.is(MemberFlags::QUARANTINED) {
+            let (kind, waiters) = (self.hosted.engine.kind(db, key, now), &self.set.key_waiters);
+            let next = match kind {
+                Some(_) => waiters.next(db, key, behind),
+                None => waiters.next_insisting(db, key, behind),
+            };
+            let Some(waiter) = next else { return };
             behind = waiter.number;
-            if waiter.kind == kind {
+            if kind == Some(waiter.kind) || waiter.insists {
                 self.serve(&waiter, at, now);
             }
         }
@@ -77,7 +80,8 @@ impl MasterGuard<'_> {
         if self.set.key_waiters.remove(waiter) {
             waiter.keys.iter().for_each(|it| self.hosted.engine.unblock(*db, it));
         }
-        let wrote = (!effects.is_empty()).then(|| self.set.head());
+        // Who was shown something must not see less afterwards, even if showing it wrote nothing.
+        let wrote = called.is_ok().then(|| self.set.head());
         client.served(*block, called.map(|_| reply), wrote);
     }
 }

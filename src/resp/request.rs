@@ -67,7 +67,7 @@ impl<'a> Request<'a> {
 }
 
 /// A request that owns its bytes: queued in MULTI, held while it waits, or written by a test.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct OwnedRequest {
     bytes: Vec<u8>,
     spans: Vec<Span>,

@@ -23,6 +23,8 @@ pub enum Class {
     Refusal,
     /// 7.2 refuses what 7.0 lets pass.
     Refused,
+    /// But for the times in it, which two clocks have told.
+    Clocks,
     /// Only what kind of reply it is.
     Kind,
 }
@@ -54,6 +56,10 @@ const CLASSES: &[(&str, Class, &str)] = &[
     ("DBSIZE", Class::Near(16), "Redis counts keys that have expired; here it agrees with GET"),
     ("ZRANK", Class::Refusal, "takes WITHSCORE from 7.2 on"),
     ("ZREVRANK", Class::Refusal, "likewise"),
+    ("XREAD", Class::Refusal, "7.2 names it otherwise where streams lack ids"),
+    ("XPENDING", Class::Clocks, "two clocks"),
+    ("XINFO STREAM", Class::Clocks, "likewise"),
+    ("XINFO CONSUMERS", Class::Clocks, "likewise"),
     ("OBJECT ENCODING", Class::Encoding, "7.2 has listpacks where 7.0 has none yet"),
     ("OBJECT REFCOUNT", Class::Kind, "what is shared is the server's own affair"),
     ("MEMORY USAGE", Class::Kind, "other structures have other sizes"),
@@ -129,6 +135,7 @@ pub fn agree(class: Class, theirs: &Value, ours: &Value, witness: Option<&Value>
         Class::Random | Class::Popped => as_many(theirs, ours) && is_from(ours, witness),
         Class::Page => is_page(ours) && are_equal_if_whole(theirs, ours),
         Class::Near(tolerance) => are_near(theirs, ours, tolerance),
+        Class::Clocks => untimed(theirs) == untimed(ours),
         Class::Encoding => is_newer_encoding(theirs, ours, witness),
         Class::Kind => std::mem::discriminant(theirs) == std::mem::discriminant(ours),
     }
@@ -157,6 +164,29 @@ fn is_newer_encoding(theirs: &Value, ours: &Value, kind: Option<&Value>) -> bool
 /// Errors echo the client's words. Ours are UTF-8 always; Redis' hold the bytes that came.
 fn are_same_text(theirs: &[u8], ours: &[u8]) -> bool {
     String::from_utf8_lossy(theirs) == String::from_utf8_lossy(ours)
+}
+
+/// Without the times that XPENDING and XINFO tell.
+fn untimed(value: &Value) -> Vec<String> {
+    const TIMED: &[&[u8]] = &[b"idle", b"inactive", b"seen-time", b"active-time"];
+    let Some(items) = value.items() else { return vec![value.to_string()] };
+    let is_text = |at: usize| items[at].text().is_some();
+    let is_int = |at: usize| matches!(items[at], Value::Int(_));
+    // An id, who has it, how long ago or when, and how often.
+    let of_group = items.len() == 4 && is_text(0) && is_text(1) && is_int(2) && is_int(3);
+    let of_consumer = items.len() == 3 && is_text(0) && is_int(1) && is_int(2);
+    let mut told = vec![format!("{} of", items.len())];
+    for (at, item) in items.iter().enumerate() {
+        let is_behind = at.checked_sub(1).and_then(|it| items[it].text());
+        let is_time = of_group && at == 2
+            || of_consumer && at == 1
+            || is_behind.is_some_and(|it| TIMED.contains(&it));
+        match item {
+            Value::Int(0..) if is_time => told.push("a time".into()),
+            item => told.extend(untimed(item)),
+        }
+    }
+    told
 }
 
 fn as_many(theirs: &Value, ours: &Value) -> bool {

@@ -80,6 +80,11 @@ impl Client {
         self.model == Model::Redis
     }
 
+    /// Whether the other one is a newer server.
+    pub fn is_newer(&self) -> bool {
+        self.model == Model::Valkey
+    }
+
     /// Does the same at both servers.
     pub fn on_each(&mut self, mut deed: impl FnMut(&mut Wire)) {
         deed(&mut self.theirs);

@@ -45,7 +45,12 @@ fn compare_key(client: &mut Client, key: &[u8]) -> Result<(), Mismatch> {
         true => client.play_strictly(&content)?,
         false => drop(client.play(&[content])?),
     }
+    let is_newer = client.is_newer();
     match kind.as_str() {
+        "stream" if is_newer => {
+            let full = words(&[&b"XINFO"[..], b"STREAM", key, b"FULL", b"COUNT", b"0"]);
+            client.play(&[full]).map(drop)
+        }
         "hash" => iterate(client, &words(&[b"HSCAN", key])),
         "set" => iterate(client, &words(&[b"SSCAN", key])),
         "zset" => iterate(client, &words(&[b"ZSCAN", key])),
@@ -60,6 +65,7 @@ fn content(kind: &str, key: &[u8]) -> Words {
         "set" => words(&[b"SMEMBERS", key]),
         "list" => words(&[b"LRANGE", key, b"0", b"-1"]),
         "zset" => words(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]),
+        "stream" => words(&[b"XRANGE", key, b"-", b"+"]),
         _ => words(&[b"TYPE", key]),
     }
 }

@@ -27,8 +27,8 @@ const COUNT: u64 = 75_000;
 const FAILURES_MAX: u64 = 8;
 
 /// What is played when `--families` says nothing.
-const FAMILIES: &str =
-    "strings,keys,hashes,lists,sets,sorted_sets,sort,encodings,newer_encodings,newer";
+const FAMILIES: &str = "strings,keys,hashes,lists,sets,sorted_sets,sort,encodings,newer_encodings,newer,entries,\
+     streams";
 
 fn main() {
     let mut suite =

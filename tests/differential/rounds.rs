@@ -47,9 +47,12 @@ const SORTED_SETS: &str = include_str!("families/sorted_sets.txt");
 const SORT: &str = include_str!("families/sort.txt");
 const ENCODINGS: &str = include_str!("families/encodings.txt");
 const NEWER_ENCODINGS: &str = include_str!("families/newer_encodings.txt");
+const ENTRIES: &str = include_str!("families/entries.txt");
+const STREAMS: &str = include_str!("families/streams.txt");
 const NEWER: &str = include_str!("families/newer.txt");
 
 const OF_HASHES: &[&str] = &["hash-max-listpack-entries", "hash-max-listpack-value"];
+const OF_STREAMS: &[&str] = &["stream-node-max-entries"];
 const OF_LISTS: &[&str] = &["list-max-listpack-size"];
 const OF_SETS: &[&str] = &["set-max-intset-entries"];
 const OF_ZSETS: &[&str] =
@@ -81,12 +84,15 @@ impl Family {
             "encodings" => (ENCODINGS, OF_HASHES_AND_ZSETS),
             "newer_encodings" => (NEWER_ENCODINGS, OF_LISTS_AND_SETS),
             "newer" => (NEWER, OF_HASHES),
+            "entries" => (ENTRIES, OF_STREAMS),
+            "streams" => (STREAMS, OF_STREAMS),
             other => panic!("no family {other}; there are {}", super::FAMILIES),
         };
         let (model, clients, spoilt_one_in) = match name {
             "encodings" => (Model::Redis, 1, SELDOM),
             "newer_encodings" => (Model::Valkey, 1, SELDOM),
             "newer" => (Model::Valkey, CLIENTS, SELDOM),
+            "streams" => (Model::Valkey, CLIENTS, SPOILT_ONE_IN),
             _ => (Model::Redis, CLIENTS, SPOILT_ONE_IN),
         };
         Family { text, model, clients, spoilt_one_in, thresholds }

@@ -7,8 +7,8 @@ use entourage::base::random::Random;
 const KEYS_PER_TYPE: u64 = 6;
 /// One key of so many is of another type than the command wants.
 const STRAY_ONE_IN: u64 = 24;
-/// Letters that keys of the types begin with: strings, hashes, lists, sets, sorted sets.
-const TYPES: &[u8] = b"shltz";
+/// Letters that keys of the types begin with: strings, hashes, lists, sets, sorted sets, streams.
+const TYPES: &[u8] = b"shltzx";
 /// The year 2100, in seconds: far enough that nothing expires while a test runs.
 const FAR: u64 = 4_102_444_800;
 
@@ -141,6 +141,8 @@ impl Vocabulary {
             "list" => self.key(b'l', random),
             "set" => self.key(b't', random),
             "zset" => self.key(b'z', random),
+            "stream" => self.key(b'x', random),
+            "streams-behind" | "streams-new" => return self.streams(kind, random, words),
             "lexset" => numbered(b'y', random),
             "any" => self.any_key(random),
             "weight-key" => format!("w_{}", random.below(8)).into_bytes(),
@@ -197,6 +199,20 @@ impl Vocabulary {
         }
     }
 
+    /// The word STREAMS, keys, and an id for each.
+    fn streams(&self, kind: &str, random: &mut Random, words: &mut Words) {
+        let count = 1 + random.below(3);
+        words.push(b"STREAMS".to_vec());
+        words.extend((0..count).map(|_| self.key(b'x', random)));
+        for _ in 0..count {
+            words.push(match kind {
+                "streams-new" if random.below(3) != 0 => b">".to_vec(),
+                // What Valkey has made of `+` is newer.
+                _ => Some(scalar("id", random)).filter(|it| it != b"+").unwrap_or_default(),
+            });
+        }
+    }
+
     /// Many elements at once, to get past the thresholds of encodings.
     fn crowd(&self, kind: &str, random: &mut Random, words: &mut Words) {
         let first = random.below(self.crowd);
@@ -243,6 +259,26 @@ fn scalar(kind: &str, random: &mut Random) -> Vec<u8> {
         "at-ms-any" => at(1000, &["0", "1", "-1", "1000000000000"], random),
         "score-bound" => bound(random),
         "lex-bound" => lex_bound(random),
+        "id" => id(random),
+        "id-bound" => match random.below(4) {
+            0 => b"-".to_vec(),
+            1 => b"+".to_vec(),
+            2 => [b"(".to_vec(), id(random)].concat(),
+            _ => id(random),
+        },
+        "new-id" => match random.below(8) {
+            0 => id(random),
+            1 => b"5".to_vec(),
+            _ => b"92-*".to_vec(),
+        },
+        "end-id" => Some(id(random)).filter(|_| random.below(3) != 0).unwrap_or(b"$".to_vec()),
+        "group" => one_of(&["g", "g", "g", "h", "none"], random),
+        "consumer" => match random.below(5) {
+            0 => format!("c{}", random.below(30)).into_bytes(),
+            _ => one_of(&["alice", "bob"], random),
+        },
+        "idle" => mixed(&["0"], &["1000000000", "-1"], NO_INTS, random),
+        "length" => random.below(60).to_string().into_bytes(),
         "pattern" => one_of(PATTERNS, random),
         "cursor" => mixed(&["0"], &["1", "17"], &["abc", "-1", "18446744073709551616", ""], random),
         "rank" => mixed(&["1", "-1", "2", "-2"], &["0", "9223372036854775807"], NO_INTS, random),
@@ -324,6 +360,27 @@ fn bound(random: &mut Random) -> Vec<u8> {
         _ => mixed(FLOATS, EDGE_FLOATS, NO_FLOATS, random),
     });
     word
+}
+
+/// An id of an entry, or of none.
+fn id(random: &mut Random) -> Vec<u8> {
+    const ODD_IDS: &[&str] = &[
+        "",
+        "abc",
+        "1-1-1",
+        "18446744073709551615-18446744073709551615",
+        "18446744073709551616",
+        "0-0",
+        "5-*",
+        "-",
+        "$",
+        "92-",
+    ];
+    match random.below(20) {
+        0 => one_of(ODD_IDS, random),
+        1..4 => one_of(&["0", "5", "92", "93", "1-1"], random),
+        _ => format!("92-{}", random.below(90)).into_bytes(),
+    }
 }
 
 fn lex_bound(random: &mut Random) -> Vec<u8> {

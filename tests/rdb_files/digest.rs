@@ -2,6 +2,7 @@
 
 use entourage::base::limits::DATABASES;
 use entourage::base::time::WallMs;
+use entourage::engine::stream::StreamId;
 use entourage::engine::{Engine, KeySlot, Value, table::Slot};
 use std::ffi::{c_char, c_int};
 
@@ -48,6 +49,16 @@ fn of_key(slot: &KeySlot) -> Sum {
         Some(Value::Hash(hash)) => {
             mix(&mut sum, &kind(4));
             hash.iter().for_each(|(field, it)| xor(&mut sum, &pair(&field.text(), &it.text())));
+        }
+        Some(Value::Stream(stream)) => {
+            mix(&mut sum, &kind(6));
+            for entry in stream.entries.range(StreamId::MIN, StreamId::MAX) {
+                mix(&mut sum, format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
+                for (name, value) in entry.fields() {
+                    mix(&mut sum, &name.text());
+                    mix(&mut sum, &value.text());
+                }
+            }
         }
         _ => {
             mix(&mut sum, &kind(0));

@@ -229,10 +229,6 @@ fn what_real_servers_save_and_we_cannot_keep_is_named() {
     let server = Kind::Redis.start(&[]).expect("redis-server");
     let mut wire = server.dial();
     wire.ask("SET before 1");
-    wire.ask("XADD stream * f v");
-    let file = saved(&server, &mut wire);
-    assert_eq!(fault(&file), (Why::UnsupportedType("stream"), Some(b"stream".to_vec())));
-    wire.ask("DEL stream");
     let code = "#!lua name=lib\nredis.register_function('f', function() return 1 end)";
     wire.cmd(&["FUNCTION", "LOAD", code]);
     let file = saved(&server, &mut wire);

@@ -15,6 +15,13 @@ pub fn shown(key: &[u8], wire: &mut Wire) -> Value {
         "set" => wire.cmd(&words(&[b"SMEMBERS", key])).sorted(1),
         "hash" => wire.cmd(&words(&[b"HGETALL", key])).sorted(2),
         "zset" => wire.cmd(&words(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"])),
+        "stream" => {
+            let entries = wire.cmd(&words(&[b"XRANGE", key, b"-", b"+"]));
+            let groups = wire.cmd(&words(&[b"XINFO", b"GROUPS", key]));
+            let names = groups.list().iter().filter_map(|it| it.list()[1].text());
+            let pending = names.map(|it| wire.cmd(&words(&[b"XPENDING", key, it])));
+            Value::Array([entries, groups.clone()].into_iter().chain(pending).collect())
+        }
         other => panic!("{key:?} is a {other}"),
     }
 }

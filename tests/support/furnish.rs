@@ -53,6 +53,19 @@ pub fn furnish(wire: &mut Wire) {
         wire.cmd(&["SADD", "many:texts", &text]);
         wire.cmd(&["HSET", "many:hash", &number, &text]);
         wire.cmd(&["ZADD", "many:zset", &number, &text, &format!("{number}.3"), &number]);
+        wire.cmd(&["XADD", "many:stream", "1-*", "f", &number, "g", &text]);
+    }
+    for line in [
+        "XDEL many:stream 1-3 1-4 1-500",
+        "XTRIM many:stream MAXLEN 2900",
+        "XGROUP CREATE many:stream g 0",
+        "XGROUP CREATE many:stream later 1-1000",
+        "XREADGROUP GROUP g alice COUNT 700 STREAMS many:stream >",
+        "XREADGROUP GROUP g bob COUNT 70 STREAMS many:stream >",
+        "XACK many:stream g 1-200 1-300",
+        "XGROUP CREATE stream:empty g $ MKSTREAM",
+    ] {
+        wire.ask(line);
     }
 }
 
@@ -60,6 +73,7 @@ fn put_small(wire: &mut Wire, number: usize, text: &str) {
     wire.cmd(&["SET", &format!("s:{number}"), text]);
     wire.cmd(&["APPEND", &format!("appended:{number}"), text]);
     wire.cmd(&["RPUSH", "list", text]);
+    wire.cmd(&["XADD", "stream", &format!("{}-*", number / 3), text, "1", "f", text]);
     wire.cmd(&["RPUSH", &format!("list:{number}"), "a", text, "-7"]);
     wire.cmd(&["HSET", "hash", text, &number.to_string()]);
     wire.cmd(&["HSET", &format!("hash:{number}"), text, "f", "g", text]);

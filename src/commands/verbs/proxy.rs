@@ -304,6 +304,8 @@ fn explain_request(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let command = context.table.find(request)?;
     let (class, kind) = match command.handler {
         Handler::Read(_) => (Class::Read, "read"),
+        Handler::ReadOrWait { is_read, .. } if is_read(request) => (Class::Read, "read"),
+        Handler::ReadOrWait { .. } => (Class::Write, "wait"),
         Handler::Either { is_read, .. } if is_read(request) => (Class::Read, "read"),
         Handler::Write(_) | Handler::Blocking(_) | Handler::Either { .. } => {
             (Class::Write, "write")

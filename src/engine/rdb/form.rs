@@ -28,11 +28,11 @@ pub const ZSET_ZIPLIST: u8 = 12;
 pub const HASH_ZIPLIST: u8 = 13;
 /// A list in many ziplists: until Redis 7.
 pub const LIST_ZIPLISTS: u8 = 14;
-/// A stream, in three ways that grew. None is read.
+/// A stream, in three ways that grew: since Redis 5.
 pub const STREAM: u8 = 15;
-/// See [`STREAM`].
+/// See [`STREAM`]: since Redis 7.0.
 pub const STREAM_2: u8 = 19;
-/// See [`STREAM`].
+/// See [`STREAM`]: since Redis 7.2.
 pub const STREAM_3: u8 = 21;
 /// A hash in a listpack.
 pub const HASH_LISTPACK: u8 = 16;

@@ -1,7 +1,7 @@
-//! Reads a value in any form that Redis has written since its first days, but for streams and
-//! modules' types.
+//! Reads a value in any form that Redis has written since its first days, but for modules' types.
 
 use super::form;
+use super::stream::StreamLoader;
 use super::{Broken, Reader, Why, intset, listpack, ziplist, zipmap};
 use crate::base::number as numbers;
 use crate::engine::packed::Element;
@@ -48,6 +48,9 @@ pub fn load_as<'a>(
         form::STRING => return Ok(Loaded::Text(input.string()?)),
         form::HASH_TTL | form::HASH_TTL_VALKEY => return timed_hash(form, input, shared),
         form::HASH_LISTPACK_TTL => return timed_listpack(input, shared),
+        form::STREAM | form::STREAM_2 | form::STREAM_3 => {
+            StreamLoader::load(form, input).map(Collection::into_value)
+        }
         form::LIST => list(Layout::Strings, input, shared),
         form::LIST_ZIPLIST => list(Layout::Ziplist, input, shared),
         form::LIST_ZIPLISTS => list(Layout::Ziplists, input, shared),

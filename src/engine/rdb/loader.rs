@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! Magic ──▶ Opcode ─────────────────────────────▶ Checksum ──▶ Done
-//!            ▲  └──▶ Value ──▶ Part (many bytes)
-//!            │         │        │
-//!            └─────────┴────────┴──▶ Text (a long string)
+//!            ▲  ├──▶ Value ──▶ Part (many bytes)
+//!            │  ├──▶ Stream    │
+//!            └──┴──────┴───────┴──▶ Text (a long string)
 //! ```
 
 use super::extent::{Extent, Head, Reach, head, reach};
@@ -13,12 +13,13 @@ use super::load::{Loaded, load_as};
 use super::long_text::LongText;
 use super::opcode;
 use super::partial::Partial;
+use super::stream::StreamLoader;
 use super::version::{CHECKSUM_SINCE, FILE_VERSION_MAX, VALKEY_VERSION};
 use super::{Checksum, FileFault, Reader, Why, form, functions};
 use crate::base::limits::{ADOPTED_BYTES_MIN, DATABASES};
 use crate::base::time::WallMs;
 use crate::engine::table::Slot;
-use crate::engine::{Engine, Form, KeySlot, Value};
+use crate::engine::{Collection, Engine, Form, KeySlot, Value};
 use crate::script::Policy;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -64,6 +65,7 @@ enum Stage {
     Opcode,
     Value(Layout, Extent),
     Part(Layout, Box<Partial>),
+    Stream(Box<StreamLoader>),
     Text(LongText),
     Checksum(u64),
     Done,
@@ -295,6 +297,15 @@ impl Loader {
                 }
                 Ok(Step::Took(unit.len()))
             }
+            Stage::Stream(stream) => {
+                let Some(parts) = stream.parts() else { return self.end_stream() };
+                let unit = match reach(bytes, parts)? {
+                    Reach::Wants(len) => return Ok(Step::Wants(len)),
+                    Reach::Whole(len) => &bytes[..len],
+                };
+                stream.push(&mut Reader::new(unit))?;
+                Ok(Step::Took(unit.len()))
+            }
             Stage::Text(text) => {
                 let step = match text.take(bytes)? {
                     Reach::Wants(len) => return Ok(Step::Wants(len)),
@@ -409,13 +420,16 @@ impl Loader {
         key.clear();
         input.show_string(|it| key.extend_from_slice(it))?;
         self.entry.is_open = true;
+        if matches!(form, form::STREAM | form::STREAM_2 | form::STREAM_3) {
+            self.stage = Stage::Stream(Box::new(StreamLoader::new(form)));
+            return Ok(());
+        }
         let is_candidate = form == form::HASH_TTL_VALKEY && self.version < VALKEY_VERSION;
         if let Some(layout) = Layout::of(form).filter(|_| !is_candidate) {
             self.stage = Stage::Value(layout, Extent::default());
             return Ok(());
         }
         Err(match form {
-            form::STREAM | form::STREAM_2 | form::STREAM_3 => Why::UnsupportedType("stream"),
             form::HASH_TTL_VALKEY | form::HASH_LISTPACK_TTL_CANDIDATE => {
                 Why::UnsupportedType("hash of a candidate for Redis 7.4")
             }
@@ -436,6 +450,13 @@ impl Loader {
         let Some((len, text)) = LongText::of(head, ADOPTED_BYTES_MIN)? else { return Ok(None) };
         self.stage = Stage::Text(text);
         Ok(Some(Step::Took(len)))
+    }
+
+    fn end_stream(&mut self) -> Result<Step, Why> {
+        if let Stage::Stream(stream) = std::mem::replace(&mut self.stage, Stage::Opcode) {
+            self.put_value(stream.build()?.into_value())?;
+        }
+        Ok(Step::Took(0))
     }
 
     fn end_text(&mut self) -> Result<(), Why> {

@@ -1,7 +1,7 @@
 //! Writes a value in forms that Redis 7.0 reads.
 
 use super::listpack::{DISPUTED_MIN, Listpack, is_disputed_element};
-use super::{Writer, form, intset};
+use super::{Writer, form, intset, stream};
 use crate::base::number::format_f64;
 use crate::engine::packed::{Element, Packed};
 use crate::engine::{Hash, KeySlot, List, Set, Value, Zset};
@@ -29,6 +29,10 @@ pub fn save_behind(slot: &KeySlot, out: &mut Writer, head: impl FnOnce(u8, &mut 
         Some(Value::Set(set)) => save_set(set, out, head),
         Some(Value::Hash(hash)) => save_hash(hash, out, head),
         Some(Value::Zset(zset)) => save_zset(zset, out, head),
+        Some(Value::Stream(it)) => {
+            head(form::STREAM_2, out);
+            stream::write(it, form::STREAM_2, out);
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Writes a value that is not small in steps, so that what is written at a time has a bound.
 
 use super::listpack::Listpack;
+use super::stream::{Out, StreamPlace, write_unit};
 use super::{Writer, form};
-use crate::engine::{Hash, KeySlot, List, Set, Value, Zset};
+use crate::engine::{Hash, KeySlot, List, Set, Stream, Value, Zset};
 
 /// A value that takes more bytes here is written in steps, if it can be.
 const SMALL_BYTES_MAX: usize = 16 << 10;
@@ -25,6 +26,7 @@ pub struct Place {
     /// Bytes of the element at hand that are written.
     bytes: usize,
     has_begun: bool,
+    stream: StreamPlace,
 }
 
 /// Whether the value is to be written with [`write`] and not whole.
@@ -37,6 +39,7 @@ pub fn is_large(slot: &KeySlot) -> bool {
         Some(Value::List(List::Packed(_)) | Value::Hash(Hash::Packed(_))) => false,
         Some(Value::Set(Set::Small(_)) | Value::Zset(Zset::Packed(_))) => false,
         Some(Value::List(list)) => SMALL_BYTES_MAX < list.bytes(),
+        Some(Value::Stream(stream)) => SMALL_BYTES_MAX < stream.bytes(),
         Some(Value::Hash(_) | Value::Set(_) | Value::Zset(_)) => true,
     }
 }
@@ -68,6 +71,7 @@ pub fn write(slot: &KeySlot, place: &mut Place, out: &mut Writer, full: usize) -
             write_table(hash.len(), 2, scan, place, out, full)
         }
         Some(Value::Zset(zset)) => write_zset(zset, place, out, full),
+        Some(Value::Stream(stream)) => write_stream(stream, place, out, full),
         None | Some(Value::Shared(_) | Value::Adopted(_) | Value::Grown(_)) => true,
     }
 }
@@ -79,6 +83,7 @@ pub fn form_of(slot: &KeySlot) -> u8 {
         Some(Value::Set(_)) => form::SET,
         Some(Value::Hash(_)) => form::HASH,
         Some(Value::Zset(_)) => form::ZSET_BINARY,
+        Some(Value::Stream(_)) => form::STREAM_2,
         _ => form::STRING,
     }
 }
@@ -173,6 +178,24 @@ fn write_zset(zset: &Zset, place: &mut Place, out: &mut Writer, full: usize) -> 
     true
 }
 
+fn write_stream(stream: &Stream, place: &mut Place, out: &mut Writer, full: usize) -> bool {
+    loop {
+        if full <= out.len() {
+            return false;
+        }
+        let mut next = place.stream;
+        let mut window = Window::new(out, place.bytes, full);
+        let is_whole = write_unit(stream, form::STREAM_2, &mut next, &mut window);
+        if !window.end(&mut place.bytes) {
+            return false;
+        }
+        place.stream = next;
+        if is_whole {
+            return true;
+        }
+    }
+}
+
 /// Lets through what comes of one element behind what has been let through before.
 struct Window<'w> {
     out: &'w mut Writer,
@@ -221,5 +244,25 @@ impl<'w> Window<'w> {
             false => 0,
         };
         !self.is_cut
+    }
+}
+
+impl Out for Window<'_> {
+    fn raw(&mut self, bytes: &[u8]) {
+        self.bytes(bytes);
+    }
+
+    fn length(&mut self, len: u64) {
+        Window::length(self, len as usize);
+    }
+
+    fn string(&mut self, text: &[u8]) {
+        let mut whole = Writer::default();
+        whole.string(text);
+        self.bytes(whole.bytes());
+    }
+
+    fn blob(&mut self, bytes: &[u8]) {
+        Window::string(self, bytes);
     }
 }

@@ -23,6 +23,7 @@ fn furnished() -> Bench {
         bench.ask(&format!("SADD words \"{text}\" {number}"));
         bench.ask(&format!("SADD table{number} \"{text}\" 2"));
         bench.ask(&format!("ZADD z{number} 0.1 \"{text}\" -inf 1 5e100 x"));
+        bench.ask(&format!("XADD x{number} 5-{number} \"{text}\" 1 f \"{text}\""));
     }
     for numbers in ["1 -5 300", "1 70000", "-2147483648 9", "2147483648 7"] {
         bench.ask(&format!("SADD {} {numbers}", numbers.len()));
@@ -33,6 +34,22 @@ fn furnished() -> Bench {
         bench.ask(&format!("HSET fields {number} {number}"));
         bench.ask(&format!("SADD members {number}"));
         bench.ask(&format!("ZADD scores {number}.25 {number}"));
+    }
+    for ms in 1..=2_000 {
+        bench.ask(&format!("XADD stream {ms} f {ms} g \"text {ms}\""));
+    }
+    for line in [
+        "XDEL stream 7 2000",
+        "XTRIM stream MAXLEN 1900",
+        "XGROUP CREATE stream g 0",
+        "XGROUP CREATE stream 12 500-3 ENTRIESREAD 400",
+        "XGROUP CREATECONSUMER stream g idle",
+        "XREADGROUP GROUP g alice COUNT 700 STREAMS stream >",
+        "XREADGROUP GROUP g bob COUNT 3 STREAMS stream >",
+        "XACK stream g 200 300",
+        "XGROUP CREATE empty g $ MKSTREAM",
+    ] {
+        assert!(!bench.ask(line).starts_with('-'), "{line}");
     }
     bench
 }

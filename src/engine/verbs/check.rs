@@ -136,10 +136,13 @@ impl Bench {
             Run::Either { read, is_read, .. } if is_read(request) => {
                 self.engine.read(read, args, reply)
             }
+            Run::ReadOrWait { read, is_read, .. } if is_read(request) => {
+                self.engine.read(read, args, reply)
+            }
             Run::Write(verb) | Run::Either { write: verb, .. } => {
                 self.engine.write(&row.spec, verb, args, &mut self.effects, reply)
             }
-            Run::Blocking(verb) => {
+            Run::Blocking(verb) | Run::ReadOrWait { wait: verb, .. } => {
                 self.engine.write(&row.spec, verb, args, &mut self.effects, reply).map(drop)
             }
             Run::Container(_) => unreachable!("containers do not nest"),

@@ -13,6 +13,7 @@ pub mod lists;
 pub mod sets;
 pub mod hashes;
 pub mod zsets;
+pub mod streams;
 pub mod sort;
 pub mod functions;
 mod named;
@@ -53,6 +54,12 @@ pub const FAMILIES: &[&[Row]] = &[
     zsets::pops::ROWS,
     zsets::blocking::ROWS,
     zsets::algebra::ROWS,
+    streams::ROWS,
+    streams::reading::ROWS,
+    streams::groups::ROWS,
+    streams::pending::ROWS,
+    streams::claims::ROWS,
+    streams::info::ROWS,
     sort::ROWS,
     functions::ROWS,
 ];

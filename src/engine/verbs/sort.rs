@@ -60,7 +60,11 @@ fn count(value: &Value) -> Option<usize> {
         Value::List(list) => Some(list.len()),
         Value::Set(set) => Some(set.len()),
         Value::Zset(zset) => Some(zset.len()),
-        Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hash(_) => None,
+        Value::Shared(_)
+        | Value::Adopted(_)
+        | Value::Grown(_)
+        | Value::Hash(_)
+        | Value::Stream(_) => None,
     }
 }
 
@@ -72,9 +76,14 @@ fn elements<'e>(value: &'e Value, order: Order) -> Box<dyn Iterator<Item = Eleme
         (Value::Set(set), _) => Box::new(set.iter()),
         (Value::Zset(zset), Order::Up) => Box::new(zset.iter().map(|it| it.0)),
         (Value::Zset(zset), Order::Down) => Box::new(zset.walk_back(0..zset.len()).map(|it| it.0)),
-        (Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) | Value::Hash(_), _) => {
-            Box::new(std::iter::empty())
-        }
+        (
+            Value::Shared(_)
+            | Value::Adopted(_)
+            | Value::Grown(_)
+            | Value::Hash(_)
+            | Value::Stream(_),
+            _,
+        ) => Box::new(std::iter::empty()),
     }
 }
 

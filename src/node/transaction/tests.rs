@@ -4,7 +4,7 @@ use super::*;
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::command::CallEnv;
-use crate::engine::{BlockingKeys, Digest, Kind, Run, Thresholds, verbs};
+use crate::engine::{BlockingKeys, Digest, Kind, Row, Run, Thresholds, verbs};
 use crate::node::{Applied, ApplyBudget, ReplicaSet, new_replid};
 use crate::resp::{AuthState, Decoder, Limits, OwnedRequest, Step};
 use proptest::prelude::*;
@@ -34,15 +34,21 @@ impl Sent {
     }
 
     fn args(&self) -> Args<'_> {
-        Args::new(self.owned.borrow(), 1, self.db, &self.env)
+        Args::new(self.owned.borrow(), self.row().1, self.db, &self.env)
+    }
+
+    fn row(&self) -> (&'static Row, usize) {
+        verbs::find_for(self.owned.borrow()).map(|it| (it.row, it.words)).expect("a known command")
     }
 
     fn verb(&self) -> Verb<'static> {
-        let row = verbs::find(self.owned.borrow().get(0).unwrap()).expect("a known command");
+        let row = self.row().0;
         match row.run {
             Run::Read(verb) => Verb::Read(verb),
             Run::Write(verb) | Run::Either { write: verb, .. } => Verb::Write(&row.spec, verb),
-            Run::Blocking(verb) => Verb::Blocking(&row.spec, verb),
+            Run::Blocking(verb) | Run::ReadOrWait { wait: verb, .. } => {
+                Verb::Blocking(&row.spec, verb)
+            }
             Run::Container(_) => panic!("a container is not called"),
         }
     }
@@ -154,7 +160,7 @@ fn pop_or_wait(
 }
 
 fn wanted(key: &[u8]) -> BlockingKeys {
-    BlockingKeys { kind: Kind::List, keys: vec![key.into()], timeout: Some(Duration::from_secs(1)) }
+    BlockingKeys::of([key].into_iter(), Kind::List, Some(Duration::from_secs(1)))
 }
 
 #[test]

@@ -69,10 +69,13 @@ pub fn verb_of<'c>(command: &'c Command, request: Request<'_>) -> Option<Verb<'c
     match command.handler {
         Handler::Read(verb) => Some(Verb::Read(verb)),
         Handler::Either { read, is_read, .. } if is_read(request) => Some(Verb::Read(read)),
+        Handler::ReadOrWait { read, is_read, .. } if is_read(request) => Some(Verb::Read(read)),
         Handler::Write(verb) | Handler::Either { write: verb, .. } => {
             Some(Verb::Write(&command.spec, verb))
         }
-        Handler::Blocking(verb) => Some(Verb::Blocking(&command.spec, verb)),
+        Handler::Blocking(verb) | Handler::ReadOrWait { wait: verb, .. } => {
+            Some(Verb::Blocking(&command.spec, verb))
+        }
         Handler::Session(_) | Handler::Script(_) | Handler::Prefix | Handler::Container => None,
     }
 }

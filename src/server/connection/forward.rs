@@ -73,7 +73,7 @@ impl Caller {
         self.session.last = LastReply::of_remote_master(route, Reason::Write);
         let mut one = self.nothing_yet(context);
         add_request(&mut one, call.request);
-        if let Handler::Blocking(_) = call.command.handler {
+        if call.command.blocking_verb(call.request).is_some() {
             return Ok(leased(one, call.request, Leased::Once));
         }
         match &mut self.gathered {

@@ -59,6 +59,7 @@ impl Caller {
             | Handler::Write(_)
             | Handler::Blocking(_)
             | Handler::Script(_)
+            | Handler::ReadOrWait { .. }
             | Handler::Either { .. } => Ok((once, inner, words)),
             Handler::Session(_) | Handler::Prefix | Handler::Container => {
                 let text = "ERR PROXY ONCE is for commands that read or write data, not for";

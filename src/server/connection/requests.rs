@@ -160,11 +160,16 @@ impl Caller {
             Handler::Either { read, is_read, .. } if is_read(request) => {
                 self.read(call, ReadRun::Verb(read), context)
             }
-            Handler::Either { .. } if self.forwards() => self.forward(call, context),
+            Handler::ReadOrWait { read, is_read, .. } if is_read(request) => {
+                self.read(call, read, context)
+            }
+            Handler::Either { .. } | Handler::ReadOrWait { .. } if self.forwards() => {
+                self.forward(call, context)
+            }
             Handler::Either { write, .. } => {
                 self.write(call, Verb::Write(&command.spec, write), context)
             }
-            Handler::Blocking(verb) => {
+            Handler::Blocking(verb) | Handler::ReadOrWait { wait: verb, .. } => {
                 self.write(call, Verb::Blocking(&command.spec, verb), context)
             }
             Handler::Session(verb) => self.session_verb(call, verb, context),

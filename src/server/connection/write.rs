@@ -6,7 +6,7 @@ use super::caller::Caller;
 use super::overflow::reply_bytes_max;
 use crate::base::ids::RouteId;
 use crate::command::{Args, Fault};
-use crate::commands::{Block, BlockOn, Command, Handler, Outcome, Resume};
+use crate::commands::{Block, BlockOn, Command, Outcome, Resume};
 use crate::engine::{BlockingKeys, Called};
 use crate::metrics::Label;
 use crate::node::{BlockedCall, Verb, Wanted};
@@ -65,15 +65,13 @@ impl Caller {
     #[cold]
     fn block_on(
         &mut self,
-        keys: BlockingKeys,
+        mut keys: BlockingKeys,
         call: &mut Call<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Outcome {
         // Its reply comes from elsewhere.
         self.session.last = LastReply::OWN;
-        let Handler::Blocking(verb) = call.command.handler else {
-            unreachable!("only a blocking call blocks")
-        };
+        let verb = call.command.blocking_verb(call.request).expect("only a blocking call blocks");
         let block = self.next_block();
         // From here on it may be served.
         self.client.set_waiting(Waiting::Blocked, block);
@@ -81,7 +79,7 @@ impl Caller {
         let blocked = BlockedCall {
             spec: &call.command.spec,
             verb,
-            request: call.request.to_owned(),
+            request: keys.again.take().unwrap_or_else(|| call.request.to_owned()),
             db: self.session.db,
             protocol: self.replies.out.protocol(),
             reply_bytes_max: reply_bytes_max(self.output_limit()),

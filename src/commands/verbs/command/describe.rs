@@ -49,6 +49,7 @@ const CATEGORIES: &[&str] = &[
     "@list",
     "@hash",
     "@string",
+    "@stream",
     "@pubsub",
     "@admin",
     "@fast",

@@ -231,9 +231,9 @@ fn what_cannot_be_kept_ends_the_load_by_name() {
     // "ReJSON-RL" with version 3.
     let module = b"\x81\x44\x49\x52\x38\x37\x3E\x44\x4B\x03";
     for (body, why, at, key) in [
-        (&b"\x0F\x01k"[..], Why::UnsupportedType("stream"), 9, key.clone()),
-        (b"\x13\x01k", Why::UnsupportedType("stream"), 9, key.clone()),
-        (b"\x15\x01k", Why::UnsupportedType("stream"), 9, key.clone()),
+        (&b"\x0F\x01k\0\x01\0\0"[..], Why::Broken, 13, key.clone()),
+        (b"\x13\x01k\0\x01\0\0\0\0\0\0\0", Why::Broken, 13, key.clone()),
+        (b"\x15\x01k\x01\x02ab\x01a", Why::Broken, 13, key.clone()),
         (b"\x17\x01k", Why::UnsupportedType("hash of a candidate for Redis 7.4"), 9, key.clone()),
         (b"\x16\x01k", Why::UnsupportedType("hash of a candidate for Redis 7.4"), 9, key.clone()),
         (b"\x63\x01k", Why::UnknownType(0x63), 9, key.clone()),

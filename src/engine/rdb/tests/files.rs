@@ -133,12 +133,13 @@ fn what_is_held_of_a_large_collection_has_a_bound() {
 #[test]
 fn a_fault_names_its_place_and_key_and_stays() {
     let mut loader = loader();
-    let file = b"REDIS0011\xFE\x02\x00\x01a\x01b\x0F\x05queue\x01";
+    let file = b"REDIS0011\xFE\x02\x00\x01a\x01b\x17\x05queue\x01";
     let fault = loader.feed(file).unwrap_err();
-    let wanted =
-        FileFault { why: Why::UnsupportedType("stream"), at: 16, key: Some(b"queue".to_vec()) };
+    let why = Why::UnsupportedType("hash of a candidate for Redis 7.4");
+    let wanted = FileFault { why, at: 16, key: Some(b"queue".to_vec()) };
     assert_eq!(fault, wanted);
-    let said = "values of the type stream are not supported at byte 16, key \"queue\"";
+    let said = "values of the type hash of a candidate for Redis 7.4 are not supported at byte \
+                16, key \"queue\"";
     assert_eq!(fault.to_string(), said);
     assert_eq!(loader.feed(b"more"), Err(wanted.clone()));
     assert_eq!(loader.finish().err(), Some(wanted));

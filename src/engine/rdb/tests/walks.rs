@@ -46,6 +46,7 @@ impl Scene {
             bench.ask(&format!("SADD k1 m{number}{pad}"));
             bench.ask(&format!("ZADD k2 {number} m{number}{pad}"));
             bench.ask(&format!("RPUSH k3 e{number}{pad} {number}"));
+            bench.ask(&format!("XADD k6 {} f {pad}", number + 1));
         }
         bench.ask(&format!("SET k4 {}", pad.repeat(100)));
         bench.ask(&format!("APPEND k5 {}", pad.repeat(100)));
