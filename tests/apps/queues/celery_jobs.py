@@ -189,6 +189,9 @@ def main(url):
         f"survived={len({name for [name] in journal.words('survive')})} "
         f"victim={len(journal.find('survive', 'victim'))} unacked={unacked()} waiting={waiting}"
     )
+    # Results that are forgotten while Python ends complain of it.
+    sys.stdout.flush()
+    sys.unraisablehook = lambda _: None
 
 
 if __name__ == "__main__":

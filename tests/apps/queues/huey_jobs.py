@@ -189,6 +189,7 @@ def main(url):
     added = journal.words("add")
     print(
         f"added={len(added)} twice={len(added) - len(set(map(tuple, added)))} "
+        f"squared={len(journal.find('square'))} "
         f"revoked_ran={len([it for it in added if it[0] < 0])} failures={failures} "
         f"few={len(journal.find('few'))} flaky={len(journal.find('flaky'))} "
         f"alone={len(journal.find('ends'))} at_a_time={most} "

@@ -146,7 +146,7 @@ def main(url):
         f"entries={entries} done={client.scard('done')} acknowledged={acknowledged} "
         f"killed={len(journal.find('killed'))} failed_once={len(fail_once)} "
         f"buried={dead['producer']}:{dead['number']} pending={group['pending']} "
-        f"lag={group['lag']} read={group['entries-read']} trimmed_to={client.xlen('events')}"
+        f"lag={group['lag']} trimmed_to={client.xlen('events')}"
     )
 
 

@@ -11,7 +11,8 @@ import sys
 import tempfile
 import time
 
-PATIENCE_SECONDS = 30
+# What must happen is given so long.
+PATIENCE_SECONDS = float(os.environ.get("QUEUES_PATIENCE_SECONDS", 30))
 # Of the end of what a worker has written, when something goes wrong.
 SHOWN_BYTES = 3000
 MARK = "ENTOURAGE_QUEUES"
