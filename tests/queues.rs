@@ -1,9 +1,9 @@
 //! Job queues, locks, rate limits, layers over pub/sub and consumers of streams, unmodified and as
-//! people use them: each in several processes, some of which are killed, at level `sticky` while one
-//! of the two replicas at a time is paused and resumed at random.
+//! people use them: each in several processes, some of which are killed, at level `sticky` while
+//! one of the two replicas at a time is paused and resumed at random.
 //!
-//! Each program of `tests/apps/queues` runs by hand, too, against any server: `program URL`. What it
-//! has seen it tells in its last line. `QUEUES_SEED=n` pauses as another run has.
+//! Each program of `tests/apps/queues` runs by hand, too, against any server: `program URL`. What
+//! it has seen it tells in its last line. `QUEUES_SEED=n` pauses as another run has.
 
 mod support;
 

@@ -74,20 +74,24 @@ async function main(url) {
   everything.on("completed", () => heard.completed++);
   everything.on("failed", () => heard.failed++);
   everything.on("progress", ({ data }) => heard.progress.push(data));
-  const finished = (jobs) => Promise.all(jobs.map((it) => it.waitUntilFinished(events, PATIENCE_MS)));
+  const finished = (jobs) => {
+    return Promise.all(jobs.map((it) => it.waitUntilFinished(events, PATIENCE_MS)));
+  };
 
   // While nobody works, the order is known: the lowest number first, and those without before all.
   const ordered = new Queue("ordered", { connection });
   for (const priority of [3, 1, 2, 3, 0, 1]) await ordered.add("it", {}, { priority });
   const order = [];
-  const alone = new Worker("ordered", async ({ opts }) => order.push(opts.priority), { connection });
+  const note = async ({ opts }) => order.push(opts.priority);
+  const alone = new Worker("ordered", note, { connection });
   await until("the ordered", () => order.length === 6);
   assert.deepEqual(order, [0, 1, 1, 2, 3, 3]);
   await alone.close();
 
   const workers = Array.from({ length: 3 }, () => startSelf(directory, url, "work", directory));
   const limited = new Queue("limited", { connection });
-  await limited.addBulk(Array.from({ length: LIMITED }, (_, it) => ({ name: "limited", data: { it } })));
+  const many = Array.from({ length: LIMITED }, (_, it) => ({ name: "limited", data: { it } }));
+  await limited.addBulk(many);
   const adds = await queue.addBulk(
     Array.from({ length: JOBS }, (_, it) => ({ name: "add", data: { a: it, b: 1 } })),
   );
@@ -106,7 +110,8 @@ async function main(url) {
   );
   const once = [];
   for (let it = 0; it < 3; it++) {
-    once.push(await queue.add("add", { a: 1000, b: 1 }, { deduplication: { id: "once" }, delay: 300 }));
+    const options = { deduplication: { id: "once" }, delay: 300 };
+    once.push(await queue.add("add", { a: 1000, b: 1 }, options));
   }
   assert.equal(new Set(once.map((it) => it.id)).size, 1);
   const same = [0, 1].map(() => queue.add("add", { a: 2000, b: 1 }, { jobId: "by-name" }));
@@ -166,8 +171,8 @@ async function main(url) {
   const found = await queue.getCompleted(0, -1);
   const cleaned = await queue.clean(0, 1000, "completed");
   console.log(
-    `completed=${counts.completed} heard=${heard.completed} found=${found.length} cleaned=${cleaned.length} ` +
-      `failed=${counts.failed} twice=${twice} limited=${passed.length} ` +
+    `completed=${counts.completed} heard=${heard.completed} found=${found.length} ` +
+      `cleaned=${cleaned.length} failed=${counts.failed} twice=${twice} limited=${passed.length} ` +
       `victim=${journal.find("begins", "victim").length} progress=${heard.progress} ` +
       `waiting=${counts.waiting} active=${counts.active} delayed=${counts.delayed}`,
   );

@@ -1,5 +1,5 @@
-"""A queue of Celery with the redis transport: `celery_jobs.py URL`; the last line tells what came
-of it.
+"""A queue of Celery with the redis transport: `celery_jobs.py URL` (without a database); the last
+line tells what came of it.
 
 Two workers, one of processes and one of threads: results, retries, failures, groups, chains,
 chords, priorities, tasks for later and tasks that are revoked, messages to all workers. In another
@@ -111,8 +111,8 @@ def main(url):
     for number in range(9):
         ordered.apply_async((number,), queue="ordered", priority=[9, 5, 0][number % 3])
     both = [
-        worker(url, directory, "app", "threads", "-P", "threads", "-c", "1", "-Q", "celery,ordered"),
-        worker(url, directory, "app", "processes", "-P", "prefork", "-c", "2", "-Q", "celery"),
+        worker(url, directory, "app", "threads", *"-P threads -c 1 -Q celery,ordered".split()),
+        worker(url, directory, "app", "processes", *"-P prefork -c 2 -Q celery".split()),
     ]
     solos = [worker(url, directory, "late", f"solo{it}", "-P", "solo") for it in range(2)]
     victim = survive.delay("victim")
@@ -126,7 +126,9 @@ def main(url):
     stubborns = [stubborn.delay(f"s{it}") for it in range(2)]
     hopeless = [flaky.delay(f"h{it}", 9) for it in range(2)]
     chained = chain(add.s(1000, 1), add.s(10), add.s(100)).delay()
-    joined = [chord((add.s(it, step * 2000) for it in range(10)), total.s()).delay() for step in (1, 2)]
+    joined = [
+        chord((add.s(it, step * 2000) for it in range(10)), total.s()).delay() for step in (1, 2)
+    ]
     broken = chord([add.s(9000, 1), flaky.s("h-in-chord", 9)], total.s()).delay()
 
     patience = workers.PATIENCE_SECONDS
@@ -195,7 +197,7 @@ def main(url):
 
 
 if __name__ == "__main__":
-    os.environ["QUEUE_URL"] = sys.argv[1].rsplit("/", 1)[0] if sys.argv[1].count("/") == 3 else sys.argv[1]
+    os.environ["QUEUE_URL"] = sys.argv[1]
     import celery_jobs
 
-    celery_jobs.main(os.environ["QUEUE_URL"])
+    celery_jobs.main(sys.argv[1])

@@ -1,8 +1,8 @@
 """The two layers of channels-redis: `channels_layers.py URL`; the last line tells what came of it.
 
 Three processes with two members of a group each, all of which send to the group at the same time;
-work for each process; a channel that is full. (Whoever is cancelled while it receives loses messages,
-whatever the layer says, so that nobody is.)
+work for each process; a channel that is full. (Whoever is cancelled while it receives loses
+messages, whatever the layer says, so that nobody is.)
 """
 
 import asyncio

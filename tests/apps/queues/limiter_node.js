@@ -1,5 +1,5 @@
-// Rate limits of rate-limiter-flexible, in Lua: `limiter_node.js URL`; the last line tells what came
-// of it. Processes ask at the same time, and just as many are let through as the limit says.
+// Rate limits of rate-limiter-flexible, in Lua: `limiter_node.js URL`; the last line tells what
+// came of it. Processes ask at the same time, and as many are let through as the limit says.
 
 import assert from "node:assert/strict";
 import Redis from "ioredis";
@@ -37,7 +37,8 @@ async function ask(url, directory) {
   const blocks = limiter(first, "blocks", 3, 3600, { blockDuration: 7200 });
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     // Several at once, so that they go out in one pipeline.
-    const told = await Promise.all([passes(many, "a"), passes(heavy, "a", 7), passes(blocks, "a")]);
+    const asked = [passes(many, "a"), passes(heavy, "a", 7), passes(blocks, "a")];
+    const told = await Promise.all(asked);
     ["many", "heavy", "blocks"].forEach((name, at) => told[at] && journal.note(name));
   }
   const short = limiter(first, "short", SHORT.points, SHORT.duration);
@@ -54,7 +55,8 @@ async function main(url) {
   const journal = new Journal(directory);
   const client = new Redis(url);
   await client.flushdb();
-  const askers = Array.from({ length: PROCESSES }, () => startSelf(directory, url, "ask", directory));
+  const asker = () => startSelf(directory, url, "ask", directory);
+  const askers = Array.from({ length: PROCESSES }, asker);
   assert.deepEqual(await Promise.all(askers.map((it) => it.over)), Array(PROCESSES).fill(0));
 
   const short = journal.find("short").map((it) => it.words).sort((a, b) => a[0] - b[0]);

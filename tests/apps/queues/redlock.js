@@ -19,7 +19,8 @@ const HELD_MS_MAX = 20_000;
 function locks(urls, retries) {
   const clients = urls.split(",").map((url) => {
     // A server that is gone is to fail at once, and not to keep what it is asked.
-    const client = new Redis(url, { enableOfflineQueue: false, maxRetriesPerRequest: 0, lazyConnect: true });
+    const hasty = { enableOfflineQueue: false, maxRetriesPerRequest: 0, lazyConnect: true };
+    const client = new Redis(url, hasty);
     client.on("error", () => {});
     return client;
   });
@@ -68,7 +69,9 @@ async function main(urls) {
   const dying = startSelf(directory, urls, "die", directory);
   await dying.over;
   const [{ when }] = journal.find("died");
-  const workers = Array.from({ length: PROCESSES }, () => startSelf(directory, urls, "work", directory));
+  const workers = Array.from({ length: PROCESSES }, () => {
+    return startSelf(directory, urls, "work", directory);
+  });
 
   // The lock of a process that was killed is free again when its time is over, and not before.
   await until("the lock of the dead", async () => {
@@ -95,8 +98,8 @@ async function main(urls) {
   const twice = journal.find("twice").length;
   const left = await clients[0].keys("*");
   console.log(
-    `held=${fences.length} twice=${twice} in_order=${inOrder} last=${await clients[0].get("fence")} ` +
-      `left=${left}`,
+    `held=${fences.length} twice=${twice} in_order=${inOrder} ` +
+      `last=${await clients[0].get("fence")} left=${left}`,
   );
 }
 

@@ -162,7 +162,8 @@ def main(url):
         f"retried={len(journal.find('flaky'))} at_a_time={most} refused={refused} "
         f"killed={len(journal.find('dies')) - 1 + len(journal.find('stays')) - 1} "
         f"queued={queue.count} started={started.count} "
-        f"scheduled={queue.scheduled_job_registry.count} deferred={queue.deferred_job_registry.count}"
+        f"scheduled={queue.scheduled_job_registry.count} "
+        f"deferred={queue.deferred_job_registry.count}"
     )
 
 

@@ -59,7 +59,8 @@ async function main(url) {
     return found.length === SERVERS && found;
   });
   const sockets = ports.flatMap((port) => {
-    return Array.from({ length: CLIENTS }, () => dial(`http://127.0.0.1:${port}`, { transports: ["websocket"] }));
+    const one = () => dial(`http://127.0.0.1:${port}`, { transports: ["websocket"] });
+    return Array.from({ length: CLIENTS }, one);
   });
   const heard = sockets.map(() => []);
   const told = sockets.map(() => []);
@@ -107,8 +108,8 @@ async function main(url) {
   sockets[5].emit("end all");
   await until("all to be disconnected", () => ended === sockets.length);
   console.log(
-    `heard=${count} late=${late} told=${told.flat().length} servers=${servers} names=${names.length} ` +
-      `ended=${ended}`,
+    `heard=${count} late=${late} told=${told.flat().length} servers=${servers} ` +
+      `names=${names.length} ended=${ended}`,
   );
 }
 

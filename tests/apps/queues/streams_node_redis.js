@@ -1,7 +1,9 @@
-// Consumer groups with node-redis: `streams_node_redis.js URL`; the last line tells what came of it.
+// Consumer groups with node-redis: `streams_node_redis.js URL`; the last line tells what came of
+// it.
 //
-// Two producers and three consumers; one consumer is killed while it holds entries, the others claim
-// them, one with XAUTOCLAIM and one with XPENDING and XCLAIM. A reader without a group follows all.
+// Two producers and three consumers; one consumer is killed while it holds entries, the others
+// claim them, one with XAUTOCLAIM and one with XPENDING and XCLAIM. A reader without a group
+// follows all.
 
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
@@ -54,7 +56,8 @@ async function consume(url, directory, name) {
 
 async function claim(client, name) {
   if (name === "c1") {
-    return (await client.xAutoClaim("events", "group", name, IDLE_MS, "0-0", { COUNT: 5 })).messages;
+    const options = { COUNT: 5 };
+    return (await client.xAutoClaim("events", "group", name, IDLE_MS, "0-0", options)).messages;
   }
   const pending = await client.xPendingRange("events", "group", "-", "+", 5, { IDLE: IDLE_MS });
   if (!pending.length) return [];
@@ -108,8 +111,10 @@ async function main(url) {
   });
   assert.deepEqual(await Promise.all(producers.map((it) => it.over)), [0, 0]);
   const late = await followed;
-  await until("all entries", () => all <= new Set(journal.find("done").map((it) => it.words[0])).size);
-  await until("nothing to be pending", async () => (await client.xPending("events", "group")).pending === 0);
+  const ids = () => new Set(journal.find("done").map((it) => it.words[0]));
+  await until("all entries", () => all <= ids().size);
+  const pending = async () => (await client.xPending("events", "group")).pending;
+  await until("nothing to be pending", async () => (await pending()) === 0);
   writeFileSync(join(directory, "over"), "");
   assert.deepEqual(await Promise.all(consumers.map((it) => it.over)), ["SIGKILL", 0, 0]);
 
@@ -124,8 +129,8 @@ async function main(url) {
   assert.deepEqual(reverse.reverse(), range);
   console.log(
     `entries=${await client.xLen("events")} done=${await client.sCard("done")} late=${late} ` +
-      `acknowledged=${acknowledged} killed=${journal.find("killed").length} pending=${group.pending} ` +
-      `lag=${group.lag}`,
+      `acknowledged=${acknowledged} killed=${journal.find("killed").length} ` +
+      `pending=${group.pending} lag=${group.lag}`,
   );
   await Promise.all([client.close(), follower.close()]);
 }

@@ -109,12 +109,16 @@ def main(url):
     consumers = [
         workers.start_self(url, "consume", directory, f"c{it}", log=log) for it in range(CONSUMERS)
     ]
-    producers = [workers.start_self(url, "produce", directory, it, log=log) for it in range(PRODUCERS)]
+    producers = [
+        workers.start_self(url, "produce", directory, it, log=log) for it in range(PRODUCERS)
+    ]
     workers.ended(producers)
     everything = PRODUCERS * ENTRIES - 1
-    workers.until("all entries", lambda: everything <= len({tuple(it[:2]) for it in journal.words("done")}))
+    done = lambda: len({tuple(it[:2]) for it in journal.words("done")})
+    workers.until("all entries", lambda: everything <= done())
     workers.until("the one that fails", lambda: journal.find("buried"))
-    workers.until("nothing to be pending", lambda: client.xpending("events", "group")["pending"] == 0)
+    pending = lambda: client.xpending("events", "group")["pending"]
+    workers.until("nothing to be pending", lambda: pending() == 0)
     open(f"{directory}/over", "w").close()
     consumers[0].wait()
     workers.ended(consumers[1:])

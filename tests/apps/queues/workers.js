@@ -30,7 +30,8 @@ export class Journal {
   find(...first) {
     if (!existsSync(this.path)) return [];
     const lines = readFileSync(this.path, "utf8").trimEnd().split("\n").filter(Boolean);
-    const found = lines.map(JSON.parse).filter((it) => first.every((word, at) => it[at + 2] === word));
+    const isFound = (it) => first.every((word, at) => it[at + 2] === word);
+    const found = lines.map((it) => JSON.parse(it)).filter(isFound);
     return found.map(([when, pid, ...words]) => ({ when, pid, words: words.slice(first.length) }));
   }
 }

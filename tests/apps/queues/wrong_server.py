@@ -166,7 +166,8 @@ class Client:
 
 def note(options, verb, words):
     if options.words:
-        options.words.write(b" ".join([verb.encode(), *words[1:]]).replace(b"\n", b" ")[:300] + b"\n")
+        line = b" ".join([verb.encode(), *words[1:]]).replace(b"\n", b" ")
+        options.words.write(line[:300] + b"\n")
         options.words.flush()
 
 
