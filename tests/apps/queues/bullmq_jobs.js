@@ -13,7 +13,7 @@ const JOBS = 100;
 const LIMITED = 20;
 const LIMIT = { max: 5, duration: 400 };
 // A job whose worker does not renew its lock for so long is given to another.
-const LOCK = { lockDuration: 1500, stalledInterval: 500, maxStalledCount: 2 };
+const LOCK = { lockDuration: 2500, stalledInterval: 500, maxStalledCount: 2 };
 
 const connect = (url) => ({ url, maxRetriesPerRequest: null });
 

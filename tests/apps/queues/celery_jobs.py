@@ -131,6 +131,12 @@ def main(url):
     ]
     broken = chord([add.s(9000, 1), flaky.s("h-in-chord", 9)], total.s()).delay()
 
+    # The task of a worker that is killed is given to the other one.
+    [first] = workers.until("the victim", lambda: journal.find("survive", "victim"))[:1]
+    [killed] = [it for it in solos if it.pid == first[1]]
+    killed.kill()
+    killed.wait()
+
     patience = workers.PATIENCE_SECONDS
     assert adds.get(timeout=patience) == [it + 1 for it in range(TASKS)]
     # Who is asked is told by all workers, through a fanout exchange.
@@ -159,11 +165,6 @@ def main(url):
         except TaskRevokedError:
             pass
 
-    # The task of a worker that is killed is given to the other one.
-    [first] = workers.until("the victim", lambda: journal.find("survive", "victim"))[:1]
-    [killed] = [it for it in solos if it.pid == first[1]]
-    killed.kill()
-    killed.wait()
     assert victim.get(timeout=patience) == "victim"
     assert [it.get(timeout=patience) for it in others] == [f"o{it}" for it in range(6)]
 

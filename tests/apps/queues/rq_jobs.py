@@ -82,13 +82,14 @@ def main(url):
     connection = Redis.from_url(url)
     connection.flushdb()
     queue = Queue("jobs", connection=connection)
-    # A scheduler looks for due jobs every second.
-    due = time.time() + 1
+    # A scheduler looks for due jobs every second, and rq knows whole seconds.
+    due = int(time.time()) + 2
     put_off = [
         queue.enqueue_at(datetime.fromtimestamp(due, timezone.utc), "rq_jobs.later", due)
         for _ in range(3)
     ]
-    put_off.append(queue.enqueue_in(timedelta(seconds=1), "rq_jobs.later", due))
+    soon = int(time.time() + 1)
+    put_off.append(queue.enqueue_in(timedelta(seconds=1), "rq_jobs.later", soon))
     both = [worker(url, directory) for _ in range(2)]
 
     adds = [queue.enqueue("rq_jobs.add", it, 1) for it in range(JOBS // 2)]

@@ -35,6 +35,7 @@ async function serve(url, directory, number) {
     });
     socket.on("tell others", (room, text) => socket.to(room).emit("told", text));
     socket.on("count", async (done) => done((await io.fetchSockets()).length));
+    socket.on("count room", async (room, done) => done((await io.in(room).fetchSockets()).length));
     socket.on("servers", async (done) => done(await io.of("/").adapter.serverCount()));
     socket.on("ask servers", (done) => io.serverSideEmit("who", (error, names) => done(names)));
     socket.on("ask room", (room, done) => {
@@ -101,7 +102,7 @@ async function main(url) {
   assert.deepEqual(names, sockets.map((_, at) => `socket ${at}`).sort());
   // Nobody is in the room any more, and so nobody hears what is said there.
   sockets[3].emit("clear", "room");
-  await sleep(200);
+  await until("all to leave", async () => (await ask(sockets[3], "count room", "room")) === 0);
   sockets[4].emit("say", "room", 5);
   await sleep(200);
   const count = heard.reduce((sum, it) => sum + it.length, 0);

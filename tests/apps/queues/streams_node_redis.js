@@ -50,6 +50,11 @@ async function consume(url, directory, name) {
       await sleep(60_000);
     }
     await done(client, journal, entries);
+    // What this connection has acknowledged it must not see as pending.
+    const mine = { consumer: name };
+    const pending = await client.xPendingRange("events", "group", "-", "+", 20, mine);
+    const acknowledged = new Set(entries.map((it) => it.id));
+    if (pending.some((it) => acknowledged.has(it.id))) journal.note("stale");
     await done(client, journal, await claim(client, name));
   }
 }
@@ -130,7 +135,7 @@ async function main(url) {
   console.log(
     `entries=${await client.xLen("events")} done=${await client.sCard("done")} late=${late} ` +
       `acknowledged=${acknowledged} killed=${journal.find("killed").length} ` +
-      `pending=${group.pending} lag=${group.lag}`,
+      `stale=${journal.find("stale").length} pending=${group.pending} lag=${group.lag}`,
   );
   await Promise.all([client.close(), follower.close()]);
 }
