@@ -39,6 +39,7 @@ async function consume(url, directory, name) {
   const client = await connect(url, name === "c1" ? 3 : 2);
   const blocked = await client.duplicate().connect();
   const options = { COUNT: 7, BLOCK: 50 };
+  const acknowledged = new Set();
   let taken = 0;
   while (!existsSync(join(directory, "over"))) {
     const told = await blocked.xReadGroup("group", name, { key: "events", id: ">" }, options);
@@ -53,7 +54,7 @@ async function consume(url, directory, name) {
     // What this connection has acknowledged it must not see as pending.
     const mine = { consumer: name };
     const pending = await client.xPendingRange("events", "group", "-", "+", 20, mine);
-    const acknowledged = new Set(entries.map((it) => it.id));
+    entries.forEach((it) => acknowledged.add(it.id));
     if (pending.some((it) => acknowledged.has(it.id))) journal.note("stale");
     await done(client, journal, await claim(client, name));
   }
