@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createClient } from "redis";
-import { Journal, ownDirectory, run, sleep, startSelf, until } from "./workers.js";
+import { Journal, PATIENCE_MS, ownDirectory, run, sleep, startSelf, until } from "./workers.js";
 
 const PRODUCERS = 2;
 const ENTRIES = 300;
@@ -87,10 +87,12 @@ function done(client, journal, entries) {
 // Reads everything from the beginning, without a group.
 async function follow(client, count) {
   const numbers = {};
+  const begun = Date.now();
   let late = 0;
   for (let id = "0-0", seen = 0; seen < count; ) {
-    const told = await client.xRead({ key: "events", id }, { BLOCK: 5000, COUNT: 50 });
-    assert.ok(told, "entries that were added are not read");
+    const told = await client.xRead({ key: "events", id }, { BLOCK: 500, COUNT: 50 });
+    assert.ok(Date.now() - begun < PATIENCE_MS, "entries that were added are not read");
+    if (!told) continue;
     for (const { id: next, message } of told[0].messages) {
       late += Number(message.number) !== (numbers[message.producer] ?? -1) + 1;
       numbers[message.producer] = Number(message.number);
