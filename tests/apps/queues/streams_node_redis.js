@@ -29,7 +29,7 @@ async function produce(url, directory, producer) {
       });
     });
     await Promise.all(ten);
-    await sleep(5);
+    await sleep(20);
   }
 }
 
@@ -41,11 +41,12 @@ async function consume(url, directory, name) {
   const options = { COUNT: 7, BLOCK: 50 };
   const acknowledged = new Set();
   let taken = 0;
+  journal.note("ready");
   while (!existsSync(join(directory, "over"))) {
     const told = await blocked.xReadGroup("group", name, { key: "events", id: ">" }, options);
     const entries = told?.[0]?.messages ?? [];
     taken += entries.length;
-    if (name === "c0" && 25 < taken && entries.length) {
+    if (name === "c0" && 10 < taken && entries.length) {
       journal.note("killed", entries.length);
       process.kill(process.pid, "SIGKILL");
       await sleep(60_000);
@@ -114,6 +115,7 @@ async function main(url) {
   const followed = follow(follower, all);
   const names = Array.from({ length: CONSUMERS }, (_, it) => `c${it}`);
   const consumers = names.map((it) => startSelf(directory, url, "consume", directory, it));
+  await until("all consumers", () => journal.find("ready").length === CONSUMERS);
   const producers = Array.from({ length: PRODUCERS }, (_, it) => {
     return startSelf(directory, url, "produce", directory, String(it));
   });

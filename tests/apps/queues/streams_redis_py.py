@@ -32,7 +32,7 @@ def produce(url, directory, producer):
                 pipe.xadd("events", entry, maxlen=LENGTH_MAX, approximate=True)
             pipe.execute()
         sent += 20
-        time.sleep(0.01)
+        time.sleep(0.025)
 
 
 def consume(url, directory, name):
@@ -40,10 +40,12 @@ def consume(url, directory, name):
     journal = workers.Journal(f"{directory}/journal")
     claimed_at = time.monotonic()
     taken = 0
+    client.ping()
+    journal.note("ready")
     while not os.path.exists(f"{directory}/over"):
         told = client.xreadgroup("group", name, {"events": ">"}, count=8, block=50)
         entries = entries_of(told)
-        if name == "c0" and 30 < (taken := taken + len(entries)) and entries:
+        if name == "c0" and 10 < (taken := taken + len(entries)) and entries:
             # With entries that it has read and not acknowledged.
             journal.note("killed", name, len(entries))
             os.kill(os.getpid(), signal.SIGKILL)
@@ -109,6 +111,7 @@ def main(url):
     consumers = [
         workers.start_self(url, "consume", directory, f"c{it}", log=log) for it in range(CONSUMERS)
     ]
+    workers.until("all consumers", lambda: len(journal.find("ready")) == CONSUMERS)
     producers = [
         workers.start_self(url, "produce", directory, it, log=log) for it in range(PRODUCERS)
     ]
