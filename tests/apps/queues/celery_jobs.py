@@ -98,8 +98,7 @@ def survive(name):
 def worker(url, directory, application, name, *options):
     command = [sys.executable, "-m", "celery", "-A", f"celery_jobs:{application}", "worker"]
     command += ["-n", f"{name}@here", "-l", "WARNING", *options]
-    here = os.path.dirname(os.path.abspath(__file__))
-    variables = {"JOURNAL": journal.path, "QUEUE_URL": url, "PYTHONPATH": here, "C_FORCE_ROOT": 1}
+    variables = {"JOURNAL": journal.path, "QUEUE_URL": url, "C_FORCE_ROOT": 1}
     return workers.start(*command, log=f"{directory}/log", **variables)
 
 

@@ -95,8 +95,7 @@ def consumer(url, directory, name, kind, count):
     command = [sys.executable, "-m", "huey.bin.huey_consumer", f"huey_jobs.{name}"]
     command += ["-k", kind, "-w", count, "-d", "0.02", "-m", "0.1"]
     variables = {"JOURNAL": journal.path, "QUEUE_URL": url}
-    here = os.path.dirname(os.path.abspath(__file__))
-    return workers.start(*command, log=f"{directory}/log", PYTHONPATH=here, **variables)
+    return workers.start(*command, log=f"{directory}/log", **variables)
 
 
 def get(result):

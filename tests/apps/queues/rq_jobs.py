@@ -66,7 +66,7 @@ def stays(name):
 
 def worker(url, directory):
     command = [sys.executable, "-m", "rq.cli", "worker", "jobs", "--url", url]
-    command += ["--with-scheduler", "--worker-ttl", "5", "--path", os.path.dirname(__file__)]
+    command += ["--with-scheduler", "--worker-ttl", "5"]
     return workers.start(*command, log=f"{directory}/log", JOURNAL=journal.path)
 
 

@@ -16,6 +16,7 @@ PATIENCE_SECONDS = float(os.environ.get("QUEUES_PATIENCE_SECONDS", 30))
 # Of the end of what a worker has written, when something goes wrong.
 SHOWN_BYTES = 3000
 MARK = "ENTOURAGE_QUEUES"
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 started = []
 
@@ -58,9 +59,12 @@ def own_dir():
 
 
 def start(*command, log=None, **variables):
-    """A process that is killed with its parent; what it writes goes to the file `log`."""
+    """A process that finds the programs here, and is killed with its parent; what it writes goes
+    to the file `log`."""
     words = ["setpriv", "--pdeathsig", "KILL", *map(str, command)]
-    environment = {**os.environ, **{name: str(it) for name, it in variables.items()}}
+    path = os.pathsep.join([HERE, *filter(None, [os.environ.get("PYTHONPATH")])])
+    given = {name: str(it) for name, it in variables.items()}
+    environment = {**os.environ, "PYTHONPATH": path, **given}
     out = open(log, "ab") if log else subprocess.DEVNULL
     child = subprocess.Popen(
         words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
