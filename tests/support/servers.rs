@@ -90,6 +90,11 @@ impl Server {
         start(&line, if flags { extra } else { &[] })
     }
 
+    /// Any server; `{port}` in its command line becomes its port.
+    pub fn of(line: &str) -> Server {
+        start(line, &[])
+    }
+
     /// As [`Server::entourage`], at a port that another has had.
     pub fn entourage_at(port: u16) -> Server {
         let (line, _) = our_line();
