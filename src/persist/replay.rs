@@ -439,7 +439,7 @@ fn run(
     reply: &mut Reply,
 ) -> Result<(), AofWhy> {
     let name = request.get(0).unwrap_or_default();
-    if verbs::locate(request).is_none() {
+    if verbs::find_for(request).is_none() {
         return Err(AofWhy::UnknownCommand(echo(name).into_owned()));
     }
     effects.begin(db);

@@ -212,7 +212,6 @@ fn hostile_bytes_break_nothing() {
         let mut host = Counter { ticks_left: Some(20), ..Counter::default() };
         interpreter.run(&sha1hex(text), text, &invocation, &mut host, &mut out);
         assert!(out == b":1\r\n" || out.starts_with(b"-ERR Script killed"), "{bytes:?}");
-        let _ = dump::restored(&bytes, dump::read_plain);
     }
 }
 
@@ -235,8 +234,6 @@ fn a_library_runs_in_any_interpreter() {
     libraries.add(vec![Library::new(text, registered).unwrap()], Policy::Append).unwrap();
     assert!(libraries.admits(text, Policy::Append).is_err());
 
-    let payload = dump::dump(&libraries, dump::write_plain);
-    assert_eq!(dump::restored(&payload, dump::read_plain).unwrap(), [text.to_vec()]);
     let (library, function) = libraries.function(b"f").unwrap();
     assert!(function.flags.has(Flags::NO_WRITES));
     let mut second = Interpreter::new(Purpose::Functions, About::default());
@@ -247,15 +244,6 @@ fn a_library_runs_in_any_interpreter() {
         interpreter.call(library, b"f", &invocation, &mut Counter::default(), &mut out);
         let expected = format!("*4\r\n:{count}\r\n*1\r\n$1\r\nk\r\n*1\r\n$1\r\na\r\n:1\r\n");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
-    }
-}
-
-#[test]
-fn a_broken_payload_is_refused() {
-    let payload = dump::dump(&Libraries::default(), dump::write_plain);
-    assert_eq!(dump::restored(&payload, dump::read_plain).unwrap(), Vec::<Vec<u8>>::new());
-    for end in 0..payload.len() {
-        assert!(dump::restored(&payload[..end], dump::read_plain).is_err());
     }
 }
 

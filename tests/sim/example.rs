@@ -20,6 +20,8 @@ pub mod command;
 pub mod commands;
 #[path = "../../src/config/mod.rs"]
 pub mod config;
+#[path = "../../src/script/mod.rs"]
+pub mod script;
 #[path = "../../src/engine/mod.rs"]
 pub mod engine;
 #[path = "../../src/metrics/mod.rs"]

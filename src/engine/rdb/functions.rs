@@ -45,3 +45,31 @@ pub fn texts(payload: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, Fault> {
     }
     Ok(texts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::Random;
+    use crate::script::Policy;
+
+    #[test]
+    fn a_payload_has_the_texts_and_a_broken_one_is_refused() {
+        let text = b"#!lua name=lib\nredis.register_function('f', function() return 1 end)";
+        let mut libraries = Libraries::default();
+        assert!(texts(&dump(&libraries)).unwrap().is_empty());
+        libraries.add(vec![load_library(text).unwrap()], Policy::Append).unwrap();
+        let payload = dump(&libraries);
+        assert_eq!(texts(&payload).unwrap(), [text.as_slice()]);
+        let mut random = Random::new(7);
+        for round in 0..20_000 {
+            let mut broken = payload.clone();
+            if round < payload.len() {
+                broken.truncate(round);
+            } else {
+                let at = random.below(payload.len() as u64) as usize;
+                broken[at] ^= 1 + random.below(255) as u8;
+            }
+            assert!(texts(&broken).is_err(), "round {round}");
+        }
+    }
+}

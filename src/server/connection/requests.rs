@@ -161,7 +161,7 @@ impl Caller {
                 self.read(call, ReadRun::Verb(read), context)
             }
             Handler::ReadOrWait { read, is_read, .. } if is_read(request) => {
-                self.read(call, read, context)
+                self.read(call, ReadRun::Verb(read), context)
             }
             Handler::Either { .. } | Handler::ReadOrWait { .. } if self.forwards() => {
                 self.forward(call, context)

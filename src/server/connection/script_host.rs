@@ -139,7 +139,12 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     }
 
     fn verb(&mut self, command: &Command, request: Request<'_>) -> Result<(), Fault> {
-        let Some(verb) = verb_of(command, request) else { return Err(NOT_ALLOWED) };
+        let verb = match (command.handler, &self.at) {
+            // Nothing waits within a script.
+            (Handler::ReadOrWait { read, .. }, At::Member(_)) => Some(Verb::Read(read)),
+            _ => verb_of(command, request),
+        };
+        let Some(verb) = verb else { return Err(NOT_ALLOWED) };
         let ScriptHost { caller, context, at, .. } = self;
         match (at, verb) {
             (At::Master { transaction, execution }, verb) => {

@@ -1,10 +1,10 @@
 //! XCLAIM and XAUTOCLAIM: what is pending for one consumer is given to another.
 
-use super::{CONSUMER_CREATED, VARIES};
 use super::reading::consumer_of;
 use super::shown::{show_entry, show_id};
 use super::told::Place;
 use super::words::{first_bound, id_of, no_key_or_group};
+use super::{CONSUMER_CREATED, VARIES};
 use crate::base::number;
 use crate::base::time::WallMs;
 use crate::command::Arity::AtLeast;

@@ -1,7 +1,7 @@
 //! XGROUP: groups, and their consumers.
 
-use super::{CONSUMER_CREATED, fault};
 use super::words::{id_of, misused, no_group};
+use super::{CONSUMER_CREATED, fault};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys, help};
 use crate::engine::Run::{Read, Write};
