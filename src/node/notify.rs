@@ -55,3 +55,72 @@ impl KeyspaceEvents {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::base::ids::MemberId;
+    use crate::base::time::WallMs;
+    use crate::engine::Thresholds;
+    use crate::node::transaction::tests::write;
+    use crate::node::{Applied, ApplyBudget, ReplicaSet, new_replid};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
+
+    /// What was told, with where it stands.
+    #[derive(Clone, Default)]
+    pub struct Heard(Arc<Mutex<Vec<(String, Position)>>>);
+
+    impl EventSink for Heard {
+        fn tell(&self, _: EventClasses, events: &[RaisedEvent], at: Position) {
+            let shown = |it: &RaisedEvent| format!("{} {}", it.event.name, it.key.escape_ascii());
+            self.0.lock().extend(events.iter().map(|it| (shown(it), at)));
+        }
+    }
+
+    impl Heard {
+        /// Hears of everything that happens in this set from now on.
+        pub fn of(set: &ReplicaSet) -> Heard {
+            let heard = Heard::default();
+            set.events.install(Box::new(heard.clone()));
+            set.events.ask(EventClasses::all());
+            heard
+        }
+
+        /// What was told since the last look.
+        pub fn take(&self) -> Vec<String> {
+            self.0.lock().drain(..).map(|it| it.0).collect()
+        }
+    }
+
+    #[test]
+    fn the_master_alone_tells_and_says_where_the_change_stands() {
+        let set = ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let heard = Heard::of(&set);
+        write(&set, "RPUSH l a", WallMs(1));
+        let at = set.position();
+        assert_eq!(heard.0.lock()[..], [("new l".into(), at), ("rpush l".into(), at)]);
+        set.fail_over(set.member(MemberId(1))).unwrap();
+        heard.take();
+        write(&set, "RPOP l", WallMs(1));
+        assert_eq!(heard.take(), ["rpop l", "del l"]);
+        // Who was the master repeats what it is told, and raises nothing.
+        let old = set.member(MemberId(0));
+        while set.apply(old, ApplyBudget::SHORT) == Applied::Some {}
+        assert_eq!(old.applied(), set.head());
+        assert_eq!(set.read(old).engine().written().events.len(), 0);
+        assert_eq!(heard.take(), [""; 0]);
+    }
+
+    #[test]
+    fn nothing_is_noted_that_nobody_asks_for() {
+        let set = ReplicaSet::new(0, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let heard = Heard::of(&set);
+        set.events.ask(EventClasses::parse("A").unwrap());
+        write(&set, "SET k v", WallMs(1));
+        set.events.ask(EventClasses::parse("Kl").unwrap());
+        write(&set, "SET k v", WallMs(1));
+        assert_eq!(heard.take(), [""; 0]);
+        assert_eq!(set.read(set.member(MemberId(0))).engine().written().events.len(), 0);
+    }
+}

@@ -3,8 +3,9 @@
 use super::*;
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
-use crate::command::CallEnv;
+use crate::command::{CallEnv, Event};
 use crate::engine::{BlockingKeys, Digest, Kind, Row, Run, Thresholds, verbs};
+use crate::node::notify::tests::Heard;
 use crate::node::{Applied, ApplyBudget, ReplicaSet, new_replid};
 use crate::resp::{AuthState, Decoder, Limits, OwnedRequest, Step};
 use proptest::prelude::*;
@@ -127,7 +128,13 @@ fn together(set: &ReplicaSet, lines: &[(usize, &str)]) -> Vec<Result<String, Fau
     replies
 }
 
-fn breaks(_: &mut Engine, _: Args<'_>, effects: &mut Effects, reply: &mut Reply) -> VerbResult {
+fn breaks(
+    engine: &mut Engine,
+    args: Args<'_>,
+    effects: &mut Effects,
+    reply: &mut Reply,
+) -> VerbResult {
+    engine.db_mut(&args).event(Event::DEL, b"x");
     effects.as_sent();
     reply.ok();
     panic!("broken on purpose")
@@ -295,10 +302,10 @@ fn a_panic_takes_what_came_before_with_the_member_that_is_replaced() {
     for in_read in [false, true] {
         let set = set(1);
         write(&set, "SET a 1", NOW);
-        let head = set.head();
+        let (head, heard) = (set.head(), Heard::of(&set));
         assert_eq!(broken_off(&set, in_read), [Ok("+OK".into()), Err(PANICKED), Err(PANICKED)]);
         assert!(set.member(MemberId(0)).is(MemberFlags::QUARANTINED));
-        assert_eq!(set.head(), head);
+        assert_eq!((set.head(), heard.take()), (head, vec![]));
         assert_eq!(together(&set, &[(0, "SET a 3")]), [Err(Fault::MasterDown)]);
         assert_eq!(set.head(), head, "nothing is written at a master that is out of service");
         set.replace_quarantined_master();
@@ -312,8 +319,10 @@ fn a_panic_leaves_what_came_before_where_no_replica_can_take_over() {
     for in_read in [false, true] {
         let set = set(0);
         write(&set, "SET a 1", NOW);
+        let heard = Heard::of(&set);
         assert_eq!(broken_off(&set, in_read), [Ok("+OK".into()), Err(PANICKED), Err(PANICKED)]);
         assert!(!set.member(MemberId(0)).is(MemberFlags::QUARANTINED));
+        assert_eq!(heard.take(), ["set a"]);
         let known = stream(&set);
         assert_eq!(known.last().map(String::as_str), Some("SET a 2"));
         write(&set, "SET b 1", NOW);
