@@ -150,8 +150,8 @@ impl Pair {
 
     fn check_layout(&self) {
         let table = &self.table;
-        assert_eq!(table.slots, table.segments.iter().map(|it| it.capacity()).sum());
-        assert_eq!(table.len, table.segments.iter().map(|it| it.len()).sum());
+        assert_eq!(table.slots, table.segments.iter().map(|it| it.capacity()).sum::<usize>());
+        assert_eq!(table.len, table.segments.iter().map(|it| it.len()).sum::<usize>());
         let deepest = table.segments.iter().filter(|it| it.depth() == table.depth);
         assert_eq!(table.deepest, deepest.count());
         assert!(table.is_empty() || table.directory.len() == 1 << table.depth);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::time::WallMs;
+use crate::engine::rdb::layout::Part;
 use crate::engine::rdb::{Reader, Writer, form};
 use crate::engine::stream::{Acks, NodeLimits, Rules, Stream, StreamId};
 use proptest::prelude::*;
@@ -65,6 +66,7 @@ fn a_stream_is_read_as_it_was_written_and_in_units() {
                     Part::Fixed(len) => drop(measured.take(*len).expect("there")),
                     Part::Length => drop(measured.length().expect("there")),
                     Part::String => drop(measured.string().expect("there")),
+                    Part::Score => unreachable!("a stream has no scores"),
                 }
             }
             loader.push(&mut input).expect("sound");
