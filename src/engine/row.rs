@@ -36,7 +36,7 @@ pub struct BlockingKeys {
     pub timeout: Option<Duration>,
     /// The words with which the call is made again, if not its own: what depends on when it was
     /// made, as `$` does, is settled in them.
-    pub again: Option<OwnedRequest>,
+    pub again: Option<Box<OwnedRequest>>,
     /// It is made again, too, when one of the keys is gone or holds something else, to be refused.
     pub insists: bool,
 }

@@ -195,7 +195,7 @@ mod tests {
             ("ZRANGE z -inf +inf BYSCORE LIMIT 5 10", 15),
             ("ZRANGEBYSCORE z -inf +inf", 100),
             ("ZRANGEBYSCORE z -inf +inf LIMIT 0 3", 3),
-            ("KEYS *", 3),
+            ("KEYS *", 4),
             ("SCAN 0 COUNT 500", 500),
             ("SCAN 0", 0),
             ("ZADD z 1 m", 0),

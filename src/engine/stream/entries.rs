@@ -102,6 +102,12 @@ impl Entries {
         self.first_id
     }
 
+    /// The id of the first entry of all that are kept, deleted or not: what trimming whole nodes
+    /// has come to. The greatest id without one.
+    pub fn edge_id(&self) -> StreamId {
+        self.nodes.at(0).map_or(StreamId::MAX, |it| it.0)
+    }
+
     /// `max-deleted-entry-id`: the greatest that XDEL has deleted.
     pub fn max_deleted_id(&self) -> StreamId {
         self.max_deleted_id

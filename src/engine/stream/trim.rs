@@ -43,7 +43,7 @@ impl Entries {
     /// limit. XTRIM and XADD with `~`; without LIMIT it is [`super::NodeLimits::trim_limit`].
     ///
     /// Effect: the same with `=`, and for the number [`Entries::len`], for the id
-    /// [`Entries::first_id`]: XADD always, XTRIM if an entry has gone.
+    /// [`Entries::edge_id`]: XADD always, XTRIM if an entry has gone.
     pub fn trim_about(&mut self, trim: Trim, limit: u64) -> Trimmed {
         let trimmed = self.trim_nodes(trim, if limit == 0 { u64::MAX } else { limit });
         self.settle(&trimmed);

@@ -79,7 +79,7 @@ impl Caller {
         let blocked = BlockedCall {
             spec: &call.command.spec,
             verb,
-            request: keys.again.take().unwrap_or_else(|| call.request.to_owned()),
+            request: keys.again.take().map_or_else(|| call.request.to_owned(), |it| *it),
             db: self.session.db,
             protocol: self.replies.out.protocol(),
             reply_bytes_max: reply_bytes_max(self.output_limit()),

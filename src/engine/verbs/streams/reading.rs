@@ -256,7 +256,7 @@ fn show_behind(
 }
 
 /// The words with the ids that `$` has stood for, if it stands anywhere.
-fn with_ids(ask: &Ask<'_>, ids: &[StreamId]) -> Option<OwnedRequest> {
+fn with_ids(ask: &Ask<'_>, ids: &[StreamId]) -> Option<Box<OwnedRequest>> {
     let behind = ask.from + ask.len;
     if ask.streams().all(|(_, id)| id != b"$") {
         return None;
@@ -266,7 +266,7 @@ fn with_ids(ask: &Ask<'_>, ids: &[StreamId]) -> Option<OwnedRequest> {
         Some(at) => &texts[at],
         None => word,
     });
-    Some(OwnedRequest::of(words))
+    Some(Box::new(OwnedRequest::of(words)))
 }
 
 fn xreadgroup(

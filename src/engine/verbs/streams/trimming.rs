@@ -4,7 +4,7 @@ use super::words::id_of;
 use crate::base::time::WallMs;
 use crate::command::{Args, Fault};
 use crate::engine::Effects;
-use crate::engine::stream::{AddId, Entries, NodeLimits, StreamId, Trim, Trimmed};
+use crate::engine::stream::{AddId, Entries, NodeLimits, Trim, Trimmed};
 
 const TWO_WAYS: Fault =
     Fault::Static("ERR syntax error, MAXLEN and MINID options at the same time are not compatible");
@@ -148,8 +148,7 @@ impl Options {
         let trim = self.trim.filter(|it| it.is_about)?;
         Some(match trim.trim {
             Trim::Length(_) => entries.len().to_string().into_bytes().into(),
-            Trim::From(_) if entries.is_empty() => (*StreamId::MAX.text()).into(),
-            Trim::From(_) => (*entries.first_id().text()).into(),
+            Trim::From(_) => (*entries.edge_id().text()).into(),
         })
     }
 
