@@ -4,7 +4,7 @@
 
 mod support;
 
-use support::on_disk::{self, Dir};
+use support::on_disk::{self, AOF, Dir};
 use support::{Server, Value, Wire, ok, others, until, words};
 
 const ENDLESS: &[&str] = &["EVAL", "while true do end", "0"];
@@ -150,7 +150,8 @@ fn scripts_and_functions_survive_failovers() {
     for (round, master) in (1..).zip(['2', '3', '1', '2']) {
         assert_eq!(wire.cmd(&["EVALSHA", &sha, "1", "n"]).int(), Some(2 * round - 1));
         assert_eq!(wire.cmd(&["FCALL", "add", "1", "n", "1"]).int(), Some(2 * round));
-        ok(&mut wire, &format!("PROXY FAILOVER TO n{master}"));
+        let told = wire.ask(&format!("PROXY FAILOVER TO n{master}")).string();
+        assert!(told.starts_with("OK"), "{told}");
         assert_eq!(wire.cmd(&["FCALL_RO", "look", "1", "n"]).string(), (2 * round).to_string());
     }
 }
@@ -212,6 +213,12 @@ fn functions_go_over_the_wire_both_ways() {
         // The other way round.
         them.cmd(&["FUNCTION", "LOAD", LIBRARY]);
         ok(&mut us, &format!("REPLICAOF 127.0.0.1 {}", theirs.port()));
+        // What this session had written there is lost, and it is told so.
+        until("our link", || {
+            let told = ours.dial().ask("INFO replication").string();
+            told.contains("master_link_status:up").then_some(())
+        });
+        let mut us = ours.dial();
         until_equal_functions(&mut us, &mut them);
         ok(&mut them, "FUNCTION FLUSH");
         until_equal_functions(&mut us, &mut them);
@@ -227,27 +234,27 @@ fn functions_go_over_the_wire_both_ways() {
 #[test]
 fn functions_survive_restarts() {
     let dir = Dir::new();
-    let server = on_disk::ours(&dir, "");
+    let server = on_disk::ours(&dir, AOF);
     let mut wire = server.dial();
     wire.cmd(&["FUNCTION", "LOAD", LIBRARY]);
     assert_eq!(wire.cmd(&["FCALL", "add", "1", "n", "1"]).int(), Some(1));
     let (dump, list) = (wire.ask("FUNCTION DUMP"), libraries(&mut wire));
     server.stop();
-    let server = on_disk::ours(&dir, "");
+    let server = on_disk::ours(&dir, AOF);
     on_disk::until_loaded(&server);
     let mut wire = server.dial();
     assert_eq!(wire.ask("FUNCTION DUMP"), dump, "from the increment");
     on_disk::rewrite(&mut wire);
     assert_eq!(wire.cmd(&["FCALL", "add", "1", "n", "1"]).int(), Some(2));
     server.stop();
-    let server = on_disk::ours(&dir, "");
+    let server = on_disk::ours(&dir, AOF);
     on_disk::until_loaded(&server);
     let mut wire = server.dial();
     assert_eq!(wire.ask("FUNCTION DUMP"), dump, "from the base");
     assert_eq!(wire.cmd(&["FCALL_RO", "look", "1", "n"]).string(), "2");
     server.stop();
     // What we have written, Redis reads.
-    let redis = on_disk::redis_on(&dir, &[]);
+    let redis = on_disk::redis_on(&dir, &["--appendonly", "yes"]);
     let mut wire = redis.dial();
     until("it to load", || (!wire.ask("PING").is_error()).then_some(()));
     assert_eq!(libraries(&mut wire), list, "by redis");

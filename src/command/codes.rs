@@ -9,6 +9,7 @@ use std::fmt::Display;
 /// does about it. `config/docs/errors.md` tells them at length.
 pub const CODES: &[(&str, &str)] = &[
     ("BADTOKEN", "ask PROXY TOKEN for another"),
+    ("BUSY", "SCRIPT KILL or FUNCTION KILL stops it; reads at replicas go on"),
     ("FORWARDLOST", "look whether the write was done"),
     ("FORWARDQUEUE", "try again later"),
     ("KEYSCHANGED", "send the keys that are left again"),
@@ -216,6 +217,7 @@ mod tests {
             reload_failed("e.toml:1"),
             refused_by_route("no-flush", "flushall"),
             keys_changed(1, 2),
+            Fault::Busy(false),
             Fault::NoReplicas,
             Fault::MasterDown,
             Fault::NoMember,

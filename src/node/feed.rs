@@ -10,10 +10,11 @@ use crate::base::limits::APPLY_RECORDS_MAX;
 use crate::base::lowered::long_elements;
 use crate::base::position::Offset;
 use crate::base::time::WallMs;
+use crate::command::Fault;
 use crate::engine::table::Slot;
 use crate::engine::{Engine, KeySlot, verbs};
 use crate::replication::{DisconnectReason, PendingRecord};
-use crate::resp::Step;
+use crate::resp::{Request, Step};
 use crate::runtime::{clock, lazyfree, steps, tasks};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -237,11 +238,22 @@ fn apply_one(hosted: &mut Hosted, record: PendingRecord<KeySlot>) -> Result<(), 
         Err(words) => {
             let Ok(Step::Ready { .. }) = decoder.poll(&words) else { return Err(()) };
             let request = decoder.request(&words);
-            engine.repeat(record.db, request, effects, reply).map_err(|_| ())?;
+            let done = engine.repeat(record.db, request, effects, reply);
+            done.map_err(|why| tell_not_applicable(request, &why))?;
             reply.clear();
         }
     }
     Ok(())
+}
+
+/// The master has done what a replica cannot do: a fault of ours, of which the log must say enough
+/// to find it.
+#[cold]
+fn tell_not_applicable(request: Request<'_>, why: &Fault) {
+    const SHOWN_BYTES_MAX: usize = 64;
+    let shown = |it: &[u8]| it[..it.len().min(SHOWN_BYTES_MAX)].escape_ascii().to_string();
+    let words: Vec<String> = request.iter().take(4).map(shown).collect();
+    log::error!("event=not-applicable command={:?} why={:?}", words.join(" "), why.text());
 }
 
 /// Starts the task that feeds `member`, or calls the one there is: a member that was removed and

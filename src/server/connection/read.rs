@@ -4,7 +4,7 @@ use super::batch::{BatchContext, LockCache, NotNow, is_long};
 use super::call::Call;
 use super::caller::Caller;
 use super::once::plan_at;
-use super::script::ScriptCall;
+use super::script_call::ScriptCall;
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::places::Places;
 use crate::base::planted::{Planted, is_planted};

@@ -8,7 +8,7 @@ use super::batch::BatchContext;
 use super::caller::Caller;
 use super::execute::{Execution, verb_of};
 use super::publish::encoded_words;
-use super::script::ScriptCall;
+use super::script_call::ScriptCall;
 use crate::base::limits::{SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};

@@ -1,0 +1,139 @@
+//! Which script a request runs, and what is known of it before it does.
+
+use super::caller::Caller;
+use crate::base::number::parse_i64;
+use crate::command::Fault;
+use crate::commands::{Command, ScriptBy, ScriptRun};
+use crate::resp::Request;
+use crate::script::{About, Flags, Interpreter, Libraries, Purpose, Sha, sha1hex};
+use std::sync::Arc;
+
+/// No such script.
+pub const UNKNOWN_SCRIPT: Fault = Fault::Static("NOSCRIPT No matching script. Please use EVAL.");
+/// No such function.
+pub const UNKNOWN_FUNCTION: Fault = Fault::Static("ERR Function not found");
+const WRITES_IN_RO: Fault =
+    Fault::Static("ERR Can not execute a script with write flag using *_ro command.");
+
+/// A script that a request runs.
+pub struct ScriptCall<'r> {
+    /// Its command.
+    pub command: &'static Command,
+    /// The request.
+    pub request: Request<'r>,
+    /// Which one.
+    pub which: Which<'r>,
+    /// What it says of itself.
+    pub flags: Option<Flags>,
+    /// It may only read: the command or the script says so.
+    pub reads_only: bool,
+    /// How many of the words behind their number are keys.
+    pub keys: usize,
+}
+
+/// Which script.
+pub enum Which<'r> {
+    /// One by its text.
+    Script(Sha, Arc<[u8]>),
+    /// The function of this name.
+    Function(&'r [u8]),
+}
+
+impl Which<'_> {
+    /// What runs it.
+    pub fn purpose(&self) -> Purpose {
+        match self {
+            Which::Script(..) => Purpose::Scripts,
+            Which::Function(_) => Purpose::Functions,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &[u8] {
+        match self {
+            Which::Script(sha, _) => sha,
+            Which::Function(name) => name,
+        }
+    }
+}
+
+/// Words before the keys: the command, the script, the number of keys.
+pub const WORDS: usize = 3;
+
+impl<'r> ScriptCall<'r> {
+    /// The script that a request names. `libraries` are asked for its function.
+    pub fn of(
+        caller: &Caller,
+        command: &'static Command,
+        run: ScriptRun,
+        request: Request<'r>,
+        libraries: impl FnOnce() -> Arc<Libraries>,
+    ) -> Result<ScriptCall<'r>, Fault> {
+        let word = request.get(1).unwrap_or_default();
+        let (which, flags) = match run.by {
+            // Its number of keys is looked at first.
+            ScriptBy::Text => {
+                number_of_keys(run, request)?;
+                caller.script_of(word)?
+            }
+            ScriptBy::Sha => {
+                let scripts = caller.server.scripting.scripts.read();
+                let (sha, script) = scripts.find(word).ok_or(UNKNOWN_SCRIPT)?;
+                (Which::Script(sha, script.text.clone()), script.flags)
+            }
+            ScriptBy::Function => {
+                let libraries = libraries();
+                let (_, function) = libraries.function(word).ok_or(UNKNOWN_FUNCTION)?;
+                (Which::Function(word), Some(function.flags))
+            }
+        };
+        let keys = number_of_keys(run, request)?;
+        let says_no_writes = flags.is_some_and(|it| it.has(Flags::NO_WRITES));
+        if run.reads_only && flags.is_some() && !says_no_writes {
+            return Err(WRITES_IN_RO);
+        }
+        let reads_only = run.reads_only || says_no_writes;
+        Ok(ScriptCall { command, request, which, flags, reads_only, keys })
+    }
+
+    /// Whether it says of itself that it may write: then it is refused before it begins.
+    pub fn says_it_writes(&self) -> bool {
+        self.flags.is_some() && !self.reads_only
+    }
+}
+
+fn number_of_keys(run: ScriptRun, request: Request<'_>) -> Result<usize, Fault> {
+    let of_function = run.by == ScriptBy::Function;
+    let number = parse_i64(request.get(2).unwrap_or_default());
+    let number = number.ok_or(match of_function {
+        true => Fault::Static("ERR Bad number of keys provided"),
+        false => Fault::NotInteger,
+    })?;
+    let words = request.len() - WORDS;
+    match usize::try_from(number) {
+        Ok(keys) if keys <= words => Ok(keys),
+        Ok(_) => Err(Fault::Static("ERR Number of keys can't be greater than number of args")),
+        Err(_) => Err(Fault::Static("ERR Number of keys can't be negative")),
+    }
+}
+
+impl Caller {
+    /// The script of this text, and what it says of itself. It is known from here on, if it
+    /// compiles.
+    fn script_of(&self, text: &[u8]) -> Result<(Which<'static>, Option<Flags>), Fault> {
+        let sha = sha1hex(text);
+        let scripting = &self.server.scripting;
+        if let Some((sha, script)) = scripting.scripts.read().find(&sha) {
+            return Ok((Which::Script(sha, script.text.clone()), script.flags));
+        }
+        let compiled = match scripting.at_master(Purpose::Scripts) {
+            Some(mut it) => it.get(Purpose::Scripts, scripting.flushes()).compile(&sha, text),
+            None => Interpreter::new(Purpose::Scripts, About::default()).compile(&sha, text),
+        };
+        compiled.map_err(|it| Fault::Message(String::from_utf8_lossy(&it).into_owned()))?;
+        let mut scripts = scripting.scripts.write();
+        scripts.note(text).map_err(Fault::Message)?;
+        let (sha, script) = scripts.find(&sha).ok_or(UNKNOWN_SCRIPT)?;
+        Ok((Which::Script(sha, script.text.clone()), script.flags))
+    }
+}
