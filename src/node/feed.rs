@@ -221,8 +221,9 @@ fn note_copies(hosted: &mut Hosted, due: &mut VecDeque<PendingRecord<KeySlot>>) 
         let Err(words) = &record.what else { continue };
         let Ok(Step::Ready { .. }) = decoder.poll(words) else { continue };
         let request = decoder.request(words);
-        let Some(row) = request.get(0).and_then(verbs::find) else { continue };
-        cost = cost.saturating_add(engine.copy_cost(record.db, row.spec.keys, request));
+        let Some(found) = verbs::find_for(request) else { continue };
+        let keys = found.row.spec.keys;
+        cost = cost.saturating_add(engine.copy_cost(record.db, keys, request));
     }
     if let Some(first) = due.front_mut().filter(|_| long_elements() < cost) {
         first.is_long = true;

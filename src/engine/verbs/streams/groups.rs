@@ -2,6 +2,7 @@
 
 use super::words::{id_of, misused, no_group};
 use super::{CONSUMER_CREATED, fault};
+use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys, help};
 use crate::engine::Run::{Read, Write};
@@ -113,6 +114,8 @@ fn options(args: &mut Args<'_>, may_create: bool) -> Result<(bool, Option<u64>),
         } else if 2 <= args.left() && args.word("ENTRIESREAD") {
             entries_read = match args.int()? {
                 -1 => None,
+                // What has been counted past the end of an integer.
+                count if args.now() == WallMs::NEVER_EXPIRES => Some(count as u64),
                 count => {
                     let wrong = || fault("value for ENTRIESREAD must be positive or -1");
                     Some(u64::try_from(count).map_err(|_| wrong())?)

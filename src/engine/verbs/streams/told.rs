@@ -50,7 +50,8 @@ impl Place<'_> {
     pub fn say_last_id(self, group: &Group, effects: &mut Effects) {
         let mut read = itoa::Buffer::new();
         let read = match group.entries_read {
-            Some(count) => read.format(count),
+            // Past the end of an integer it goes on below zero, as it does in Redis.
+            Some(count) => read.format(count as i64),
             None => "-1",
         };
         effects.propagate(&[
