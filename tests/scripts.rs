@@ -190,7 +190,7 @@ fn functions_go_over_the_wire_both_ways() {
     for theirs in others.into_iter().flatten() {
         let ours = Server::entourage(&["--replicas", "1"]);
         let (mut us, mut them) = (ours.dial(), theirs.dial());
-        us.cmd(&["FUNCTION", "LOAD", LIBRARY]);
+        assert_eq!(us.cmd(&["FUNCTION", "LOAD", LIBRARY]).string(), "lib");
         // In the snapshot.
         ok(&mut them, &format!("REPLICAOF 127.0.0.1 {}", ours.port()));
         until("their link", || {
@@ -211,7 +211,7 @@ fn functions_go_over_the_wire_both_ways() {
         ok(&mut them, "REPLICAOF NO ONE");
         exchange_payloads(&mut us, &mut them);
         // The other way round.
-        them.cmd(&["FUNCTION", "LOAD", LIBRARY]);
+        assert_eq!(them.cmd(&["FUNCTION", "LOAD", LIBRARY]).string(), "lib");
         ok(&mut us, &format!("REPLICAOF 127.0.0.1 {}", theirs.port()));
         // What this session had written there is lost, and it is told so.
         until("our link", || {
@@ -219,10 +219,11 @@ fn functions_go_over_the_wire_both_ways() {
             told.contains("master_link_status:up").then_some(())
         });
         let mut us = ours.dial();
+        ok(&mut us, "CONFIG SET writes forward");
         until_equal_functions(&mut us, &mut them);
         ok(&mut them, "FUNCTION FLUSH");
         until_equal_functions(&mut us, &mut them);
-        us.cmd(&["FUNCTION", "LOAD", LIBRARY]);
+        assert_eq!(us.cmd(&["FUNCTION", "LOAD", LIBRARY]).string(), "lib");
         until_equal_functions(&mut us, &mut them);
         assert_eq!(us.cmd(&["FCALL", "add", "1", "forwarded", "3"]).to_string(), ":3");
         assert_eq!(us.cmd(&["FCALL_RO", "look", "1", "forwarded"]).string(), "3");

@@ -50,7 +50,7 @@ impl Events {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.raised.len()
     }
 

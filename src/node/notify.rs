@@ -108,7 +108,7 @@ pub(super) mod tests {
         let old = set.member(MemberId(0));
         while set.apply(old, ApplyBudget::SHORT) == Applied::Some {}
         assert_eq!(old.applied(), set.head());
-        assert_eq!(set.read(old).engine().written().events.len(), 0);
+        assert_eq!(set.read(old).engine().written().events.count(), 0);
         assert_eq!(heard.take(), [""; 0]);
     }
 
@@ -121,6 +121,6 @@ pub(super) mod tests {
         set.events.ask(EventClasses::parse("Kl").unwrap());
         write(&set, "SET k v", WallMs(1));
         assert_eq!(heard.take(), [""; 0]);
-        assert_eq!(set.read(set.member(MemberId(0))).engine().written().events.len(), 0);
+        assert_eq!(set.read(set.member(MemberId(0))).engine().written().events.count(), 0);
     }
 }

@@ -217,7 +217,7 @@ impl Transaction<'_, '_> {
 
     fn settle_expired(&mut self) {
         self.settled = self.effects();
-        self.settled_events = self.guard.hosted.engine.written().events.len();
+        self.settled_events = self.guard.hosted.engine.written().events.count();
     }
 
     /// Runs a verb and catches its panic.

@@ -30,6 +30,8 @@ mod tests;
 
 thread_local! {
     /// One for each turn that may be under way within others.
+    // They are large, and taken out for each turn.
+    #[allow(clippy::vec_box)]
     static SCRATCH: RefCell<Vec<Box<WorkerScratch>>> = const { RefCell::new(Vec::new()) };
 }
 

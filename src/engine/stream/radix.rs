@@ -55,7 +55,8 @@ impl Path {
     fn leave(&mut self, at: usize) -> usize {
         self.nodes += 1;
         let mut below = StreamId::BYTES;
-        while let Some(parting) = self.partings.pop_if(|it| at < *it) {
+        while let Some(&parting) = self.partings.last().filter(|it| at < **it) {
+            self.partings.pop();
             self.nodes += 1;
             self.run(parting + 1, below);
             below = parting;

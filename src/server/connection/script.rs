@@ -12,7 +12,7 @@ use crate::command::{Fault, ReadIn};
 use crate::commands::{Command, Outcome, ScriptRun};
 use crate::metrics::Label;
 use crate::node::{MasterGuard, Transaction};
-use crate::resp::{Mark, Reply, Request};
+use crate::resp::{Mark, Request};
 use crate::route::Reason;
 use crate::script::{Function, Invocation, Libraries, Library};
 use crate::session::LastReply;
@@ -166,7 +166,7 @@ impl Caller {
         };
         // What it calls writes its replies apart.
         let (out, db) = (self.replies.out.mark(), self.session.db);
-        let replies = std::mem::replace(&mut self.replies.out, Reply::default());
+        let replies = std::mem::take(&mut self.replies.out);
         let mut answer = Vec::new();
         let mut own = std::mem::take(&mut context.scratch.interpreters);
         let panicked = {
