@@ -1,4 +1,4 @@
-//! Lists, sets, hashes, sorted sets and streams, and MSET: single servers.
+//! Lists, sets, hashes and sorted sets, and MSET: single servers.
 
 use crate::drive::{KEYS, Load, VALUE};
 use crate::measure::{Fill, Row, measure};
@@ -19,12 +19,7 @@ const MSET: [&str; 21] = {
     words
 };
 
-const XADD: [&str; 5] = ["XADD", "stream", "*", "field", VALUE];
-const XRANGE: [&str; 6] = ["XRANGE", "stream", "-", "+", "COUNT", "100"];
-const XREADGROUP: [&str; 9] =
-    ["XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "STREAMS", "stream", ">"];
-
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 12] = [
     Row { name: "LPUSH", fill: nothing, load: Load::Repeat(&["LPUSH", "list", VALUE]) },
     Row { name: "RPOP", fill: list_to_drain, load: Load::Repeat(&["RPOP", "list"]) },
     Row { name: "LRANGE_100", fill: list, load: Load::Repeat(&["LRANGE", "list", "0", "99"]) },
@@ -40,9 +35,6 @@ const ROWS: [Row; 15] = [
     Row { name: "ZPOPMIN", fill: zset_to_drain, load: Load::Repeat(&["ZPOPMIN", "zset"]) },
     Row { name: "ZRANGE", fill: zset, load: Load::Repeat(&["ZRANGE", "zset", "50000", "50009"]) },
     Row { name: "ZRANK", fill: zset, load: Load::Repeat(&["ZRANK", "zset", MEMBER]) },
-    Row { name: "XADD", fill: nothing, load: Load::Repeat(&XADD) },
-    Row { name: "XRANGE_100", fill: stream, load: Load::Repeat(&XRANGE) },
-    Row { name: "XREADGROUP", fill: stream_to_drain, load: Load::Repeat(&XREADGROUP) },
     Row { name: "MSET", fill: nothing, load: Load::Repeat(&MSET) },
 ];
 const DEPTHS: [u64; 2] = [1, 16];
@@ -95,17 +87,6 @@ fn zset(_requests: u64) -> Fill {
 
 fn zset_to_drain(requests: u64) -> Fill {
     in_bunches(requests, |it| vec![it.to_string(), member(it)], &["ZADD", "zset"])
-}
-
-fn stream(_requests: u64) -> Fill {
-    stream_to_drain(1000)
-}
-
-fn stream_to_drain(requests: u64) -> Fill {
-    let entries = (1..=requests)
-        .map(|it| encode(&["XADD", "stream", &it.to_string(), "field", VALUE].map(str::to_owned)));
-    let group = ["XGROUP", "CREATE", "stream", "g", "0", "MKSTREAM"].map(str::to_owned);
-    Box::new(std::iter::once(encode(&group)).chain(entries))
 }
 
 /// Ten fields in each: small enough to stay in a peer's compact form.

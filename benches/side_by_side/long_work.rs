@@ -57,7 +57,7 @@ const fn hosted(name: &'static str, prepare: Prepare) -> Work {
 
 /// In this order: those on keys first, so that no collection is flushed with them, and those that
 /// add members last.
-pub const WORKS: [Work; 34] = [
+pub const WORKS: [Work; 41] = [
     work("KEYS *", |it| it.with_keys(it.keys_to_list, "KEYS *")),
     work("SCAN 0 COUNT 1000000", |it| it.with_keys(it.keys_to_list, "SCAN 0 COUNT 1000000")),
     work("FLUSHALL", |it| it.with_keys(it.keys_to_flush, "FLUSHALL")),
@@ -88,6 +88,13 @@ pub const WORKS: [Work; 34] = [
     work("EXPIRE 0 of a list", |it| it.with_fresh("list", "EXPIRE x 0")),
     work("SET of 100 MB", |it| it.large("SET")),
     work("GET of 100 MB", |it| it.large("GET")),
+    work("XRANGE", |it| it.streaming("XRANGE x - +")),
+    work("XINFO FULL of a stream", |it| it.streaming("XINFO STREAM x FULL COUNT 0")),
+    work("XTRIM", |it| it.streaming("XTRIM x MAXLEN 0")),
+    work("XDEL of 100,000 ids", Subject::deleting_entries),
+    work("XGROUP DESTROY", |it| it.streaming("XGROUP DESTROY x group")),
+    work("DEL of a stream", |it| it.streaming("DEL x")),
+    work("EVAL that loops for a second", Subject::looping),
     work("keys expiring in one second", Subject::expiring),
     hosted("a failover with writes to apply", Subject::failover),
     hosted("a full resync of a hosted replica", Subject::full_resync),
@@ -210,6 +217,38 @@ impl Subject {
     ) -> Result<Deed, String> {
         self.with_keys(self.keys, "PING")?;
         Ok(Deed::Background(command, field))
+    }
+
+    /// `x` is a stream of its own, with a group that has pending entries.
+    fn streaming(&mut self, then: &str) -> Result<Deed, String> {
+        const PENDING: &str = "10000";
+        self.clear()?;
+        if self.wire.ask(&["EXISTS", "stream"])? == b":0\r\n" {
+            let add =
+                |it: usize| encode(&["XADD", "stream", &format!("{}-0", it + 1), "field", VALUE]);
+            self.wire.fill((0..self.elements).map(add))?;
+            self.wire.ask(&["XGROUP", "CREATE", "stream", "group", "0"])?;
+            let read = ["XREADGROUP", "GROUP", "group", "consumer", "COUNT", PENDING, "STREAMS"];
+            self.wire.ask_long(&encode(&[&read[..], &["stream", ">"]].concat()))?;
+        }
+        self.wire.ask_long(&encode(&["COPY", "stream", "x"]))?;
+        self.rest(then)
+    }
+
+    fn deleting_entries(&mut self) -> Result<Deed, String> {
+        const DELETED: usize = 100_000;
+        self.streaming("PING")?;
+        let ids = (0..DELETED.min(self.elements)).map(|it| format!("{}-0", it + 1));
+        let words = ["XDEL".to_owned(), "x".to_owned()].into_iter().chain(ids);
+        Ok(Deed::Commands(vec![encode(&words.collect::<Vec<_>>())]))
+    }
+
+    /// A script that does not end before the second after next begins.
+    fn looping(&mut self) -> Result<Deed, String> {
+        const LOOPS: &str = "local ends = redis.call('TIME')[1] + 2 \
+                             while tonumber(redis.call('TIME')[1]) < ends do end";
+        self.rest("PING")?;
+        Ok(Deed::Commands(vec![encode(&["EVAL", LOOPS, "0"])]))
     }
 
     fn large(&mut self, command: &str) -> Result<Deed, String> {

@@ -103,7 +103,7 @@ impl Script {
         }
         match around.below(100) {
             0..20 => self.set(around),
-            20..29 => self.say("INCR", &[self.counter()], What::Incr { acks: self.acks }),
+            20..29 => self.count(around),
             29..44 => self.get(around),
             44..47 => self.many(around),
             47..50 => self.pop(around),
@@ -152,6 +152,21 @@ impl Script {
         self.asked.push_back(Asked::new(what, !self.is_silent));
     }
 
+    /// Says it from within a script, whose reply is that of the command.
+    fn call(&mut self, eval: &str, words: &[String], what: What) {
+        let script = ["return redis.pcall(unpack(ARGV))", "1", words[1].as_str()].map(String::from);
+        let args: Vec<String> = script.into_iter().chain(words.iter().cloned()).collect();
+        self.say(eval, &args, what);
+    }
+
+    fn count(&mut self, around: &mut Around<'_>) {
+        let (counter, what) = (self.counter(), What::Incr { acks: self.acks });
+        match around.below(4) {
+            0 => self.call("EVAL", &["INCR".into(), counter], what),
+            _ => self.say("INCR", &[counter], what),
+        }
+    }
+
     fn counter(&self) -> String {
         format!("c{}", self.id)
     }
@@ -178,6 +193,7 @@ impl Script {
                 self.say("MSET", &words, what);
             }
             1 => self.say_as("SET", &[name, value], what, true),
+            2 => self.call("EVAL", &["SET".into(), name, value], what),
             _ => self.say("SET", &[name, value], what),
         }
     }
@@ -207,6 +223,10 @@ impl Script {
                 self.say(name, &[key_name], self.get_of(key, may_lag));
             }
             2 => self.say_as(name, &[key_name], self.get_of(key, may_lag), true),
+            3 => {
+                let eval = around.any_of(&["EVAL", "EVAL_RO"]);
+                self.call(eval, &[name.into(), key_name], self.get_of(key, may_lag));
+            }
             _ => self.say(name, &[key_name], self.get_of(key, may_lag)),
         }
     }
