@@ -104,6 +104,66 @@ fn endless_scripts_at_replicas_hold_up_neither_writes_nor_each_other() {
 }
 
 #[test]
+fn many_scripts_that_take_a_while_and_long_commands_all_end() {
+    // One worker, so that they meet within each other's turns and go on at the threads for long
+    // work.
+    let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
+    let mut other = server.dial();
+    for from in (0..20_000).step_by(1_000) {
+        let keys = (from..from + 1_000).flat_map(|it| [format!("k{it}"), "v".into()]);
+        let mset: Vec<String> = std::iter::once("MSET".to_owned()).chain(keys).collect();
+        assert_eq!(other.cmd(&mset).string(), "OK");
+    }
+    assert_eq!(other.ask("WAIT 1 60000").int(), Some(1));
+    let loops = "for i = 1, 200000 do local x = i * i end return 1";
+    let queued = [words(&["MULTI"]), words(&["EVAL", loops, "0"]), words(&["EXEC"])];
+    let mut clients: Vec<Wire> = (0..8).map(|_| server.dial()).collect();
+    for _ in 0..5 {
+        for (at, client) in clients.iter_mut().enumerate() {
+            match at % 4 {
+                0 => client.send(&[words(&["EVAL", loops, "0"])]),
+                1 => client.send(&[words(&["EVAL_RO", loops, "0"])]),
+                2 => client.send(&queued),
+                _ => client.send(&[words(&["KEYS", "k1*"])]),
+            }
+        }
+        for (at, client) in clients.iter_mut().enumerate() {
+            let replies = client.read_many(if at % 4 == 2 { 3 } else { 1 });
+            assert!(replies.iter().all(|it| !it.is_error()), "{at}: {replies:?}");
+        }
+    }
+}
+
+#[test]
+fn long_commands_that_a_script_calls_stall_nobody() {
+    let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
+    let (mut other, mut long) = (server.dial(), server.dial());
+    for from in (0..100_000).step_by(1_000) {
+        let keys = (from..from + 1_000).flat_map(|it| [format!("k{it}"), "v".into()]);
+        let mset: Vec<String> = std::iter::once("MSET".to_owned()).chain(keys).collect();
+        assert_eq!(other.cmd(&mset).string(), "OK");
+    }
+    long.send(&[words(&["EVAL", "for i = 1, 900 do redis.call('KEYS', '*') end return 1", "0"])]);
+    until_running(&mut other);
+    for _ in 0..10 {
+        assert_eq!(other.ask("PING").string(), "PONG");
+        assert_eq!(other.ask("GET k1").string(), "v");
+    }
+    assert!(!long.has_input(), "all of that came first");
+    until("it to be killed", || (other.ask("SCRIPT KILL").string() == "OK").then_some(()));
+    assert!(long.read().string().contains("Script killed by user"));
+}
+
+#[test]
+fn an_endless_answer_is_refused() {
+    let server = Server::entourage(&["--threads", "2", "--replicas", "1"]);
+    let mut wire = server.dial();
+    let text = "local t = 'x' for i = 1, 40 do t = {t, t} end return t";
+    assert!(wire.cmd(&["EVAL", text, "0"]).string().contains("too long"));
+    ok(&mut wire, "SET k 1");
+}
+
+#[test]
 fn a_client_that_hangs_up_leaves_its_script_to_be_killed_and_nothing_else() {
     let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
     let (mut other, mut long) = (server.dial(), server.dial());

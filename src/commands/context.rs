@@ -135,6 +135,11 @@ impl Command {
         }
     }
 
+    /// Whether it runs a script.
+    pub fn runs_script(&self) -> bool {
+        matches!(self.handler, Handler::Script(_))
+    }
+
     /// Whether it only holds subcommands.
     pub fn is_container(&self) -> bool {
         matches!(self.handler, Handler::Container)

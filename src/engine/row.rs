@@ -112,7 +112,8 @@ impl Engine {
         reply: &mut Reply,
     ) -> Result<T, Fault> {
         effects.select(args.db);
-        if self.any_due(args.db, args.now()) {
+        // What only reads hides what has expired.
+        if self.any_due(args.db, args.now()) && spec.class == Class::Write {
             let (db, now) = (args.db, args.now());
             spec.keys.each(args.request(), |key| self.expire(db, now, key, effects));
         }

@@ -101,7 +101,7 @@ impl ReplicaSet {
 
     /// Whether writes wait for this replica.
     #[inline]
-    pub(super) fn is_far_behind(&self, member: &Member) -> bool {
+    pub fn is_far_behind(&self, member: &Member) -> bool {
         self.lags_by(member, self.lag_bytes_max())
     }
 

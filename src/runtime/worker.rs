@@ -102,10 +102,21 @@ pub fn let_others_in() -> bool {
     if TURNS_WITHIN_MAX <= depth {
         return false;
     }
+    let _within = Within { depth };
     DEPTH.set(depth + 1);
     worker.turn(Some(Duration::ZERO));
-    DEPTH.set(depth);
     true
+}
+
+/// A turn within another. It ends however it does.
+struct Within {
+    depth: usize,
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        DEPTH.set(self.depth);
+    }
 }
 
 /// How many turns of this thread are under way within others.

@@ -2,6 +2,11 @@
 
 use crate::resp::Protocol;
 
+/// The steps of a call that may have taken long.
+pub const LONG_CALL: u32 = super::limits::STEPS_PER_TICK;
+/// The steps of a call that has not.
+pub const SHORT_CALL: u32 = 1_000;
+
 /// Whether a script goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tick {
@@ -13,8 +18,10 @@ pub enum Tick {
 
 /// Who executes what a script calls: a transaction in the house, a connection in a test.
 pub trait Host {
-    /// Executes one command and appends its reply, an error among them, in this protocol.
-    fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>);
+    /// Executes one command and appends its reply, an error among them, in this protocol. Answers
+    /// how many steps of work it comes to: [`LONG_CALL`] has the host asked at once whether the
+    /// script may go on.
+    fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) -> u32;
 
     /// Whether the script's user may execute this command; nothing if there is no such command.
     fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool>;

@@ -22,6 +22,9 @@ pub const SMALL_STATE_BYTES: usize = 1 << 20;
 pub const SMALL_STATE_PAUSE: i32 = 800;
 /// The same for others: Lua's own value.
 pub const PAUSE: i32 = 200;
+/// The longest answer of a script, and of a command that it calls: a table that holds itself many
+/// times is short, and its answer is not.
+pub const REPLY_BYTES_MAX: usize = 512 << 20;
 /// Nesting of a script's answer: beyond it stands an error instead of a value.
 pub const REPLY_DEPTH_MAX: usize = 7_995;
 /// Nesting of what MessagePack encodes; deeper tables become nil.

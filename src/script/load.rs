@@ -1,6 +1,6 @@
 //! Loads a library apart from all data, to see what it registers.
 
-use super::host::{Host, Tick};
+use super::host::{Host, SHORT_CALL, Tick};
 use super::interpreter::{ErrorText, Interpreter};
 use super::libraries::Library;
 use super::limits::LOAD_TICKS_MAX;
@@ -13,8 +13,9 @@ struct LoadHost {
 }
 
 impl Host for LoadHost {
-    fn call(&mut self, _: &[&[u8]], _: Protocol, reply: &mut Vec<u8>) {
+    fn call(&mut self, _: &[&[u8]], _: Protocol, reply: &mut Vec<u8>) -> u32 {
         reply.extend_from_slice(b"-ERR a library that is loaded calls nothing\r\n");
+        SHORT_CALL
     }
 
     fn may_call(&mut self, _: &[&[u8]]) -> Option<bool> {

@@ -5,7 +5,7 @@
 //! **Invariant:** what a script can do without end, in Lua or in a native function, is counted in
 //! steps and in bytes, and stops when it is told to.
 
-mod limits;
+pub mod limits;
 mod host;
 mod random;
 mod sha1;
@@ -41,7 +41,7 @@ mod interpreter;
 mod load;
 
 pub use flags::Flags;
-pub use host::{Host, Tick};
+pub use host::{Host, LONG_CALL, SHORT_CALL, Tick};
 pub use interpreter::{ErrorText, Interpreter, Invocation};
 pub use libraries::{Function, Libraries, Library, Policy};
 pub use load::load_library;

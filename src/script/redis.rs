@@ -62,10 +62,16 @@ fn call(stack: &mut Stack, failure: Failure) -> Result<c_int, Thrown> {
         let protocol = shared.protocol;
         match shared.host() {
             Some(host) => host.call(argv, protocol, &mut reply),
-            None => reply.extend_from_slice(b"-ERR no script runs\r\n"),
+            None => {
+                reply.extend_from_slice(b"-ERR no script runs\r\n");
+                0
+            }
         }
     });
-    let pushed = called.and_then(|()| push_reply(stack, &reply));
+    let pushed = called.and_then(|steps| {
+        let pushed = push_reply(stack, &reply)?;
+        stack.step(steps).map(|()| pushed)
+    });
     let is_error = pushed.map(|(_, is_error)| is_error);
     const REPLY_BYTES_KEPT: usize = 64 << 10;
     if reply.capacity() <= REPLY_BYTES_KEPT {

@@ -12,7 +12,7 @@ struct Counter {
 }
 
 impl Host for Counter {
-    fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) {
+    fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) -> u32 {
         self.calls += 1;
         let answer: &[u8] = match (argv[0], protocol) {
             (b"incr", _) => &format!(":{}\r\n", self.calls).into_bytes(),
@@ -27,6 +27,7 @@ impl Host for Counter {
             }
         };
         reply.extend_from_slice(answer);
+        SHORT_CALL
     }
     fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool> {
         (argv[0] != b"nosuch").then_some(argv[0] != b"denied")

@@ -1,6 +1,6 @@
 //! What a script returned, as a reply in the protocol's bytes.
 
-use super::limits::REPLY_DEPTH_MAX;
+use super::limits::{REPLY_BYTES_MAX, REPLY_DEPTH_MAX};
 use super::number_text::number_text;
 use super::stack::{Kind, Stack, cast_i64};
 use crate::resp::Protocol;
@@ -23,9 +23,15 @@ enum NextPart {
 pub fn write_top(stack: &mut Stack, protocol: Protocol, of_script: Protocol, out: &mut Vec<u8>) {
     let bottom = stack.len() - 1;
     let mut writer = Writer { protocol, of_script, out, open: Vec::new() };
+    let start = writer.out.len();
     writer.value(stack);
     while writer.push_next(stack) {
         writer.value(stack);
+        if REPLY_BYTES_MAX < writer.out.len() - start {
+            out.truncate(start);
+            out.extend_from_slice(b"-ERR the reply of the script is too long\r\n");
+            break;
+        }
     }
     stack.set_len(bottom);
 }

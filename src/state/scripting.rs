@@ -6,7 +6,7 @@ use crate::resp::OwnedRequest;
 use crate::script::{About, Interpreter, Purpose, Scripts};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 
 /// All of it.
 #[derive(Default)]
@@ -62,10 +62,16 @@ pub struct Running {
     pub is_at_master: bool,
     /// When it began.
     pub began: MonoUs,
-    has_written: AtomicBool,
-    is_killed: AtomicBool,
+    fate: AtomicU8,
     is_busy: AtomicBool,
 }
+
+/// It has written nothing, and nobody has told it to stop.
+const OPEN: u8 = 0;
+/// What it does cannot be taken back.
+const WRITTEN: u8 = 1;
+/// It is to stop, and writes nothing any more.
+const KILLED: u8 = 2;
 
 impl Running {
     /// One that began at `began`.
@@ -76,18 +82,25 @@ impl Running {
         is_at_master: bool,
         began: MonoUs,
     ) -> Running {
-        let [has_written, is_killed, is_busy] = std::array::from_fn(|_| AtomicBool::new(false));
-        Running { request, name, purpose, is_at_master, began, has_written, is_killed, is_busy }
+        let (fate, is_busy) = (AtomicU8::new(OPEN), AtomicBool::new(false));
+        Running { request, name, purpose, is_at_master, began, fate, is_busy }
     }
 
-    /// What it does cannot be taken back from here on: it is not killed any more.
-    pub fn note_write(&self) {
-        self.has_written.store(true, SeqCst);
+    /// What it does cannot be taken back from here on: it is not killed any more. Answers whether
+    /// it may write: not when it has been told to stop.
+    pub fn begin_write(&self) -> bool {
+        let before = self.fate.compare_exchange(OPEN, WRITTEN, SeqCst, SeqCst);
+        before != Err(KILLED)
+    }
+
+    /// Tells it to stop. Answers whether it will.
+    fn kill(&self) -> bool {
+        self.fate.compare_exchange(OPEN, KILLED, SeqCst, SeqCst) != Err(WRITTEN)
     }
 
     /// Whether somebody wants it to stop. Answered only to one that has written nothing.
     pub fn is_killed(&self) -> bool {
-        self.is_killed.load(SeqCst)
+        self.fate.load(SeqCst) == KILLED
     }
 }
 
@@ -164,14 +177,17 @@ impl Scripting {
         self.running.lock().clone()
     }
 
-    /// Tells all of this kind to stop that have written nothing.
+    /// Tells those of this kind to stop that have written nothing: those that keep others from the
+    /// master, or all if there are none.
     pub fn kill(&self, purpose: Purpose) -> Killed {
         let running = self.running.lock();
         let Some(first) = running.first() else { return Killed::NothingRuns };
+        let keeps_others = |it: &Running| it.is_busy.load(Relaxed) && it.is_at_master;
+        let any_busy = running.iter().any(|it| it.purpose == purpose && keeps_others(it));
         let mut killed = Killed::Other(first.purpose);
-        for one in running.iter().filter(|it| it.purpose == purpose) {
-            if !one.has_written.load(SeqCst) {
-                one.is_killed.store(true, SeqCst);
+        let meant = running.iter().filter(|it| it.purpose == purpose);
+        for one in meant.filter(|it| !any_busy || keeps_others(it)) {
+            if one.kill() {
                 killed = Killed::Told;
             } else if killed != Killed::Told {
                 killed = Killed::HasWritten;
@@ -197,14 +213,16 @@ mod tests {
             running
         };
         let written = one(Purpose::Scripts);
-        written.note_write();
+        assert!(written.begin_write());
         assert_eq!(scripting.kill(Purpose::Scripts), Killed::HasWritten);
         let reading = one(Purpose::Scripts);
         assert_eq!(scripting.kill(Purpose::Scripts), Killed::Told);
         assert!(reading.is_killed() && !written.is_killed());
+        assert!(written.begin_write() && !reading.begin_write());
         assert_eq!(scripting.kill(Purpose::Functions), Killed::Other(Purpose::Scripts));
         assert!(scripting.busy().is_none());
         assert!(scripting.is_busy_now(&written) && !scripting.is_busy_now(&written));
+        assert_eq!(scripting.kill(Purpose::Scripts), Killed::HasWritten, "the one that is meant");
         assert_eq!(scripting.busy(), Some(Purpose::Scripts));
         [written, reading].iter().for_each(|it| scripting.leave(it));
         assert!(scripting.busy().is_none() && scripting.running().is_empty());

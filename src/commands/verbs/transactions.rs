@@ -29,7 +29,7 @@ pub const ROWS: &[SessionRow] = &[
         "Runs all queued commands as one.",
         "",
     ),
-    session_row("DISCARD", Exactly(1), LOCKS, discard).says(
+    session_row("DISCARD", Exactly(1), QUICK, discard).says(
         Group::Transactions,
         "2.0.0",
         "O(N), when N is the number of queued commands",
@@ -45,7 +45,7 @@ pub const ROWS: &[SessionRow] = &[
             "key [key ...]",
         )
         .keys(Keys::PEEK_ALL),
-    session_row("UNWATCH", Exactly(1), LOCKS, unwatch).says(
+    session_row("UNWATCH", Exactly(1), QUICK, unwatch).says(
         Group::Transactions,
         "2.2.0",
         "O(1)",

@@ -106,7 +106,13 @@ fn behind(db: Db<'_>, keys: Keys, request: Request<'_>) -> usize {
         let Some(stream) = stream(db, key) else { return };
         let behind = match id {
             b"$" => return,
-            b">" => request.get(2).and_then(|it| stream.groups.get(it)).map(|it| it.last_id),
+            b">" => {
+                group_of(request).and_then(|(it, _)| stream.groups.get(it)).map(|it| it.last_id)
+            }
+            _ if group_of(request).is_some() => {
+                elements = elements.saturating_add(pending_of(stream, request));
+                return;
+            }
             id => StreamId::parse(id, 0),
         };
         let Some(from) = behind.and_then(StreamId::next) else { return };
@@ -114,6 +120,23 @@ fn behind(db: Db<'_>, keys: Keys, request: Request<'_>) -> usize {
         elements = elements.saturating_add(shown.min(most.unwrap_or(usize::MAX)));
     });
     elements
+}
+
+/// The group and the consumer of XREADGROUP.
+fn group_of(request: Request<'_>) -> Option<(&[u8], &[u8])> {
+    let is_of_group = request.get(0)?.eq_ignore_ascii_case(b"XREADGROUP");
+    let at = request.iter().position(|it| it.eq_ignore_ascii_case(b"GROUP"))?;
+    is_of_group.then_some((request.get(at + 1)?, request.get(at + 2)?))
+}
+
+/// How many entries are pending for the consumer: those that it may be shown again.
+fn pending_of(stream: &Stream, request: Request<'_>) -> usize {
+    let pending = || {
+        let (group, consumer) = group_of(request)?;
+        let group = stream.groups.get(group)?;
+        Some(group.consumer(group.find_consumer(consumer)?).pending())
+    };
+    pending().unwrap_or(0)
 }
 
 /// The number behind the word COUNT.

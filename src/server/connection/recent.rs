@@ -29,6 +29,11 @@ impl RecentCommand {
         self.look_up(name, request)
     }
 
+    /// Whether that one is never long; not known of a subcommand.
+    pub fn is_quick(&self) -> bool {
+        self.command.is_some_and(|it| it.is_quick)
+    }
+
     #[inline(never)]
     fn look_up(&mut self, name: &[u8], request: Request<'_>) -> Result<&'static Command, Fault> {
         let command = table().find(request)?;

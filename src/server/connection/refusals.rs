@@ -220,7 +220,10 @@ impl Caller {
         if has_write(queue) && self.is_paused(context.now, |_| true) {
             return Err(NotNow::Paused);
         }
-        if self.is_queue_too_long(queue, context) { Err(NotNow::Long) } else { Ok(()) }
+        let is_within = context.scratch.is_within && !context.scratch.works_long;
+        let runs_scripts = || queue.commands.iter().any(|it| table().get(it.0).runs_script());
+        let is_long = self.is_queue_too_long(queue, context) || is_within && runs_scripts();
+        if is_long { Err(NotNow::Long) } else { Ok(()) }
     }
 
     /// Whether any of the queued commands is long.

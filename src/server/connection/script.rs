@@ -8,13 +8,15 @@ use super::execute::Execution;
 use super::read::{ReadAt, ReadRun};
 use super::script_call::{ScriptCall, UNKNOWN_FUNCTION, UNKNOWN_SCRIPT, WORDS, Which};
 use super::script_host::{At, ScriptHost};
+use crate::command::codes::LINK_DOWN;
 use crate::command::{Fault, ReadIn};
 use crate::commands::{Command, Outcome, ScriptRun};
 use crate::metrics::Label;
 use crate::node::{MasterGuard, Transaction};
 use crate::resp::{Mark, Request};
 use crate::route::Reason;
-use crate::script::{Function, Invocation, Libraries, Library};
+use crate::script::limits::REPLY_BYTES_MAX;
+use crate::script::{Flags, Function, Invocation, Libraries, Library};
 use crate::session::LastReply;
 use std::sync::Arc;
 
@@ -27,10 +29,6 @@ impl Caller {
         run: ScriptRun,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
-        if context.scratch.is_within && !context.scratch.works_long {
-            // Another script has let this turn in, and waits for its end.
-            return Ok(Outcome::Long);
-        }
         self.session.last = LastReply::OWN;
         let found = {
             let libraries = || libraries_of(context);
@@ -43,6 +41,15 @@ impl Caller {
             }
             found => found?,
         };
+        let is_within = context.scratch.is_within && !context.scratch.works_long;
+        let master = context.set.member(context.set.master());
+        if is_within && !script.reads_only && !self.forwards() && master.is_long_held() {
+            return Ok(Outcome::Busy(master.id));
+        }
+        if is_within {
+            // Another script has let this turn in, and would have to wait for this one's end.
+            return Ok(Outcome::Long);
+        }
         if script.reads_only {
             return self.read(call, ReadRun::Script(&script), context);
         }
@@ -147,9 +154,15 @@ impl Caller {
         at: At<'_, '_, '_, '_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
+        let is_stale_safe = script.flags.is_none_or(|it| it.has(Flags::ALLOW_STALE));
+        if self.is_stale && !is_stale_safe {
+            return Err(LINK_DOWN);
+        }
         if script.says_it_writes() {
             self.may_script_write(context)?;
         }
+        context.end_run();
+        let began_ns = context.stopwatch.at_ns;
         let words = |from: usize, to: usize| -> Vec<&[u8]> {
             (from..to).filter_map(|it| script.request.get(it)).collect()
         };
@@ -167,6 +180,7 @@ impl Caller {
         // What it calls writes its replies apart.
         let (out, db) = (self.replies.out.mark(), self.session.db);
         let replies = std::mem::take(&mut self.replies.out);
+        self.replies.out.set_limit(REPLY_BYTES_MAX);
         let mut answer = Vec::new();
         let mut own = std::mem::take(&mut context.scratch.interpreters);
         let panicked = {
@@ -190,6 +204,10 @@ impl Caller {
         context.scratch.interpreters = own;
         self.replies.out = replies;
         self.session.db = db;
+        // Its time is that of all it has called.
+        context.end_run();
+        context.goes_on();
+        context.stopwatch.at_ns = began_ns;
         panicked?;
         self.answer_script(&answer, out);
         Ok(())

@@ -4,19 +4,20 @@
 //! as held for long, so that nobody waits for that lock on a worker, and from then on lets the
 //! other connections of its thread have their turns within its own.
 
-use super::batch::BatchContext;
+use super::batch::{BatchContext, elements};
 use super::caller::Caller;
 use super::execute::{Execution, verb_of};
 use super::publish::encoded_words;
 use super::script_call::ScriptCall;
 use crate::base::limits::{SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
+use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, SessionVerb};
 use crate::metrics::Label;
 use crate::node::{PANICKED, ReadGuard, Transaction, Verb};
 use crate::resp::{Protocol, Request, Span, encode_header, encode_length};
-use crate::script::{Host, Tick};
+use crate::script::{Host, LONG_CALL, SHORT_CALL, Tick};
 use crate::state::Running;
 use std::sync::Arc;
 
@@ -57,12 +58,15 @@ const WRONG_ARITY: Fault =
 const NOT_ALLOWED: Fault = Fault::Static("ERR This Redis command is not allowed from script");
 const READS_ONLY: Fault =
     Fault::Static("ERR Write commands are not allowed from read-only scripts.");
+const STALE: Fault = Fault::Static("ERR Can not execute the command on a stale replica");
+const KILLED: Fault = Fault::Static("ERR Script killed by user with SCRIPT KILL...");
+const TOO_LONG: Fault = Fault::Static("ERR the reply is too long for a script");
 const LOOKS_AT_MEMBERS: Fault = Fault::Static(
     "ERR This command looks at members, and a script holds one of them: call it outside of scripts",
 );
 
 /// What a session command must not do within a script.
-const APART: Flags = Flags::LOCKS_MASTER
+const LOOKS: Flags = Flags::LOCKS_MASTER
     .union(Flags::LOCKS_MEMBERS)
     .union(Flags::CHANGES_MEMBERS)
     .union(Flags::APART);
@@ -75,7 +79,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         script: &'h ScriptCall<'r>,
         at: At<'h, 'g, 's, 'e>,
     ) -> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
-        let began = context.now;
+        let began = context.clock.mono_now();
         ScriptHost {
             caller,
             context,
@@ -105,10 +109,20 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         if command.spec.flags.contains(Flags::NOSCRIPT) {
             return Err(NOT_ALLOWED);
         }
-        let may_replicate = command.spec.flags.contains(Flags::MAY_REPLICATE);
-        let writes = command.is_write(request) || may_replicate;
+        let is_stale = self.caller.is_stale && self.script.flags.is_none();
+        if is_stale && !command.spec.flags.contains(Flags::STALE) {
+            return Err(STALE);
+        }
+        let writes = command.is_write(request);
+        let reads_only = self.script.reads_only || matches!(self.at, At::Member(_));
+        if reads_only && (writes || command.spec.flags.contains(Flags::MAY_REPLICATE)) {
+            return Err(READS_ONLY);
+        }
         if writes {
             self.begin_write()?;
+        }
+        if !command.is_quick {
+            self.note_long(command, request);
         }
         let outcome = match command.handler {
             Handler::Session(verb) => self.session_verb(command, verb, request),
@@ -125,17 +139,31 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         if self.has_written {
             return Ok(());
         }
-        if self.script.reads_only || matches!(self.at, At::Member(_)) {
-            return Err(READS_ONLY);
-        }
         if self.script.flags.is_none() {
             self.caller.may_script_write(self.context)?;
         }
-        self.has_written = true;
-        if let Some(running) = &self.running {
-            running.note_write();
+        if self.running.as_ref().is_some_and(|it| !it.begin_write()) {
+            // Its next tick ends it.
+            return Err(KILLED);
         }
+        self.has_written = true;
         Ok(())
+    }
+
+    /// A call that is long, by estimate, is so for those who wait for its member.
+    fn note_long(&mut self, command: &Command, request: Request<'_>) {
+        if self.running.is_some() {
+            return;
+        }
+        let engine = match &self.at {
+            At::Master { transaction, .. } => transaction.engine(),
+            At::Member(guard) => guard.engine(),
+        };
+        let (db, env) = (self.caller.session.db, &self.context.scratch.env);
+        let args = Args::new(request, command.words, db, env);
+        if long_elements() < elements(command, engine, args) {
+            self.become_long();
+        }
     }
 
     fn verb(&mut self, command: &Command, request: Request<'_>) -> Result<(), Fault> {
@@ -156,6 +184,11 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
                 let env = &context.scratch.env;
                 let args = Args::new(request, command.words, caller.session.db, env);
                 let outcome = guard.run(verb, args, &mut caller.replies.out);
+                if context.scratch.env.notes_misses() {
+                    let missed = context.scratch.env.take_missed();
+                    let at = caller.position(guard.member().applied());
+                    context.set.events.tell_missed(caller.session.db, missed, at);
+                }
                 let member = guard.member().id;
                 context.count(Label::new(route, member, command.id), command);
                 outcome
@@ -170,7 +203,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         verb: SessionVerb,
         request: Request<'_>,
     ) -> Result<(), Fault> {
-        if command.spec.flags.intersects(APART) {
+        if command.spec.flags.intersects(LOOKS) {
             return Err(LOOKS_AT_MEMBERS);
         }
         let ScriptHost { caller, context, at, .. } = self;
@@ -207,11 +240,19 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         let running = Running::new(request, name, purpose, is_at_master, self.began);
         let running = Arc::new(running);
         if self.has_written {
-            running.note_write();
+            running.begin_write();
         }
         self.caller.server.scripting.enter(running.clone());
         self.running = Some(running.clone());
         running
+    }
+
+    /// Whether it keeps a replica from applying for so long that writes would have to wait.
+    fn holds_up(&self) -> bool {
+        match &self.at {
+            At::Master { .. } => false,
+            At::Member(guard) => self.context.set.is_far_behind(guard.member()),
+        }
     }
 
     /// It has run longer than `busy-reply-threshold`: those who wait for the master are told so.
@@ -221,14 +262,15 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         if server.scripting.is_busy_now(running) {
             let (name, id) = (running.name.escape_ascii(), self.caller.client.id);
             log::warn!("event=slow-script name={name} client={id} ran_ms={}", ran_us / 1000);
-            let refuses = server.scripting.busy().is_some();
-            server.set.refuse_at_master(refuses);
+            if running.is_at_master {
+                server.set.refuse_at_master(true);
+            }
         }
     }
 }
 
 impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
-    fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) {
+    fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) -> u32 {
         let (mut words, mut spans) =
             (std::mem::take(&mut self.words), std::mem::take(&mut self.spans));
         words.clear();
@@ -244,13 +286,16 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
         self.caller.replies.out.speak(protocol);
         let done = self.execute(Request::new(&words, &spans, Some(&words)));
         (self.words, self.spans) = (words, spans);
+        let is_quick = self.context.scratch.recent.is_quick();
         let out = &mut self.caller.replies.out;
+        let done = if out.is_overflowing() { Err(TOO_LONG) } else { done };
         if let Err(fault) = done {
             out.clear();
             out.error(&fault.text());
         }
         reply.extend_from_slice(out.bytes());
         out.clear();
+        if is_quick { SHORT_CALL } else { LONG_CALL }
     }
 
     fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool> {
@@ -276,14 +321,15 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
         }
         let running = self.running.clone().unwrap_or_else(|| self.become_long());
         let server = &self.caller.server;
-        if !self.has_written && (running.is_killed() || server.is_closing()) {
+        if !self.has_written && (running.is_killed() || server.is_closing() || self.holds_up()) {
             return Tick::Stop;
         }
         let threshold_ms = self.caller.settings.server.busy_reply_ms as u64;
         if threshold_ms != 0 && threshold_ms <= ran_us / 1000 {
             self.become_busy(&running, ran_us);
         }
-        if self.next_turn <= now {
+        // Threads for long work have nobody that waits for them, and may wait themselves.
+        if self.next_turn <= now && !self.context.scratch.works_long {
             (self.context.scratch.let_others_in)();
             self.next_turn = MonoUs(self.context.clock.mono_ns() / 1000 + SCRIPT_TURN_EVERY_US);
         }
@@ -296,8 +342,8 @@ impl Drop for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
         if let Some(running) = self.running.take() {
             let server = &self.caller.server;
             server.scripting.leave(&running);
-            if server.set.refuses_at_master() {
-                server.set.refuse_at_master(server.scripting.busy().is_some());
+            if running.is_at_master && server.set.refuses_at_master() {
+                server.set.refuse_at_master(false);
             }
         }
     }

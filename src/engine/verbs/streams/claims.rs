@@ -78,7 +78,8 @@ impl Options {
                     now = WallMs(u64::try_from(time).unwrap_or(0));
                 }
             } else if has_more && args.word("RETRYCOUNT") {
-                retries = u64::try_from(number(args, "RETRYCOUNT")?).ok();
+                let count = number(args, "RETRYCOUNT")?;
+                retries = if is_of_log { Some(count as u64) } else { u64::try_from(count).ok() };
             } else if has_more && args.word("LASTID") {
                 last_id = id_of(args.next()?)?;
             } else {

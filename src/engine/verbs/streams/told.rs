@@ -38,7 +38,8 @@ impl Place<'_> {
             b"TIME",
             time.format(pending.delivered_ms).as_bytes(),
             b"RETRYCOUNT",
-            count.format(pending.deliveries).as_bytes(),
+            // Past the end of an integer it goes on below zero, as it does in Redis.
+            count.format(pending.deliveries as i64).as_bytes(),
             b"FORCE",
             b"JUSTID",
             b"LASTID",
