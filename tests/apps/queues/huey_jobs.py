@@ -167,6 +167,8 @@ def main(url):
     early = [it for it in map(get, put_off) if it < 0]
     assert not early, f"begun {early} s after they were due"
     workers.until("what is for later to be gone", lambda: huey.scheduled_count() == 0)
+    # Whoever is killed with one of them in hand leaves its mark.
+    workers.until("the revoked to be dropped", lambda: not any(it.is_revoked() for it in revoked))
 
     # One consumer is killed, the other goes on; then it is asked to end, and finishes its work.
     threads.kill()
