@@ -27,9 +27,16 @@ pub fn write_top(stack: &mut Stack, protocol: Protocol, of_script: Protocol, out
     writer.value(stack);
     while writer.push_next(stack) {
         writer.value(stack);
-        if REPLY_BYTES_MAX < writer.out.len() - start {
+        let why: Option<&[u8]> = if REPLY_BYTES_MAX < writer.out.len() - start {
+            Some(b"-ERR the reply of the script is too long\r\n")
+        } else if stack.step(1).is_err() {
+            Some(b"-ERR Script killed by user with SCRIPT KILL...\r\n")
+        } else {
+            None
+        };
+        if let Some(why) = why {
             out.truncate(start);
-            out.extend_from_slice(b"-ERR the reply of the script is too long\r\n");
+            out.extend_from_slice(why);
             break;
         }
     }
