@@ -182,6 +182,8 @@ impl ReplicaSet {
             log::warn!("event=order-dropped member={name} state={flags} why=no-other-candidate");
             candidate.leave(MemberFlags::PAUSED);
             candidate.leave(MemberFlags::DRAINED);
+            // It may be read again, whatever becomes of the failover.
+            self.wake_waiters();
         }
         match self.fail_over(&candidate) {
             // Several connections may have met the same panic.

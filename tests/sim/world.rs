@@ -21,7 +21,7 @@ use entourage::base::time::Clock;
 use entourage::commands::{BlockOn, Job};
 use entourage::config::Config;
 use entourage::engine::Thresholds;
-use entourage::node::ReplicaSet;
+use entourage::node::{Member, ReplicaSet};
 use entourage::route::CountHosted;
 use entourage::runtime::{clock, stream};
 use entourage::server::connection::{Action, BatchContext, Connection, Event, Why, WorkerScratch};
@@ -550,7 +550,15 @@ impl World {
     pub fn look_for_sleepers(&mut self) {
         let asleep = self.peers.iter().flatten().find(|it| it.shell.is_asleep());
         if let Some((id, on)) = asleep.map(|it| (it.id(), it.shell.blocked_on())) {
-            self.find(Checker::Asleep, format!("client {id} sleeps on, {on:?}"));
+            let set = self.set();
+            let told =
+                |it: &Arc<Member>| format!("{} {:?} {:?}", it.name, it.applied(), it.flags());
+            let members: Vec<String> = set.member_list().iter().map(told).collect();
+            let master = set.member(set.master()).name.clone();
+            self.find(
+                Checker::Asleep,
+                format!("client {id} sleeps on, {on:?}; master {master} of {members:?}"),
+            );
         }
     }
 }
