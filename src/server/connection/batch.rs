@@ -166,7 +166,8 @@ impl<'s> LockCache<'s> {
 
     /// Holds `member` to read; for as long as it takes when this thread `works_long`, and else
     /// unless somebody changes it for long.
-    #[inline]
+    // As scripts read, too: see `RecentCommand::find`.
+    #[inline(always)]
     pub fn read(
         &mut self,
         set: &'s ReplicaSet,

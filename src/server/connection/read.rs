@@ -361,7 +361,8 @@ impl Caller {
     }
 
     /// Reads raise the floor too, and how stale they were is recorded.
-    #[inline]
+    // As scripts read, too: see `RecentCommand::find`.
+    #[inline(always)]
     pub fn saw(
         &mut self,
         at: ReadAt,
