@@ -22,7 +22,7 @@ use rounds::{Failures, Family};
 use support::{Server, Suite, WORKERS};
 
 /// Commands of each family, unless `--count` says otherwise.
-const COUNT: u64 = 75_000;
+const COUNT: u64 = 60_000;
 /// Different failures of a family that are shown before it gives up.
 const FAILURES_MAX: u64 = 8;
 
