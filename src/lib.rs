@@ -15,6 +15,10 @@
 //! did is in `replication/log.rs`; `connection/replies.rs` holds the answer until the shell has
 //! sent it. What waits is in `connection/blocked.rs`, and who wakes it in `node/waiters.rs`;
 //! calls that wait for keys are in `node/key_waiters.rs`, and `node/serve.rs` makes them again.
+//! A script goes by `connection/script.rs` to an interpreter of `script/`, and what it calls by
+//! `connection/script_host.rs` to its transaction or its member; while it is long,
+//! `runtime/worker.rs` gives the other connections of its thread turns within its own. What is
+//! known of scripts is in `state/scripting.rs`; libraries of functions are the engine's data.
 //! What is published goes by `connection/publish.rs` and `node/propagate.rs` to the mailboxes of
 //! those whom `pubsub/registry.rs` knows. The keyspace events that verbs raise wait in
 //! `engine/events.rs` until their write is in the log, and go there by `node/notify.rs` and

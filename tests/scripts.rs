@@ -19,6 +19,15 @@ const LIBRARY: &str = "#!lua name=lib\n\
     redis.register_function{function_name='look', flags={'no-writes'}, \
     callback=function(k) return redis.call('GET', k[1]) end}";
 
+/// So many keys, `k0` and so on.
+fn fill(wire: &mut Wire, count: usize) {
+    for from in (0..count).step_by(1_000) {
+        let keys = (from..from + 1_000).flat_map(|it| [format!("k{it}"), "v".into()]);
+        let mset: Vec<String> = std::iter::once("MSET".to_owned()).chain(keys).collect();
+        assert_eq!(wire.cmd(&mset).string(), "OK");
+    }
+}
+
 /// Waits until a script of this client has run for so long that others can tell.
 fn until_running(operator: &mut Wire) {
     until("the script to hold its member", || {
@@ -109,11 +118,7 @@ fn many_scripts_that_take_a_while_and_long_commands_all_end() {
     // work.
     let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
     let mut other = server.dial();
-    for from in (0..20_000).step_by(1_000) {
-        let keys = (from..from + 1_000).flat_map(|it| [format!("k{it}"), "v".into()]);
-        let mset: Vec<String> = std::iter::once("MSET".to_owned()).chain(keys).collect();
-        assert_eq!(other.cmd(&mset).string(), "OK");
-    }
+    fill(&mut other, 20_000);
     assert_eq!(other.ask("WAIT 1 60000").int(), Some(1));
     let loops = "for i = 1, 200000 do local x = i * i end return 1";
     let queued = [words(&["MULTI"]), words(&["EVAL", loops, "0"]), words(&["EXEC"])];
@@ -138,11 +143,7 @@ fn many_scripts_that_take_a_while_and_long_commands_all_end() {
 fn long_commands_that_a_script_calls_stall_nobody() {
     let server = Server::entourage(&["--threads", "1", "--replicas", "1"]);
     let (mut other, mut long) = (server.dial(), server.dial());
-    for from in (0..100_000).step_by(1_000) {
-        let keys = (from..from + 1_000).flat_map(|it| [format!("k{it}"), "v".into()]);
-        let mset: Vec<String> = std::iter::once("MSET".to_owned()).chain(keys).collect();
-        assert_eq!(other.cmd(&mset).string(), "OK");
-    }
+    fill(&mut other, 100_000);
     long.send(&[words(&["EVAL", "for i = 1, 900 do redis.call('KEYS', '*') end return 1", "0"])]);
     until_running(&mut other);
     for _ in 0..10 {

@@ -65,7 +65,8 @@ fn bar(depth: u64) -> Option<f64> {
     }
 }
 
-fn nothing(_requests: u64) -> Fill {
+/// No data.
+pub fn nothing(_requests: u64) -> Fill {
     Box::new(std::iter::empty())
 }
 

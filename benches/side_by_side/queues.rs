@@ -1,5 +1,6 @@
 //! What job queues and locks do: scripts, functions, streams, hand-overs, messages. Single servers.
 
+use crate::collections::nothing;
 use crate::cpu;
 use crate::drive::{Load, VALUE};
 use crate::measure::{Fill, Row, measure};
@@ -167,10 +168,6 @@ fn bar(depth: u64) -> Option<f64> {
         16 => Some(0.8),
         _ => None,
     }
-}
-
-fn nothing(_requests: u64) -> Fill {
-    Box::new(std::iter::empty())
 }
 
 fn library(_requests: u64) -> Fill {

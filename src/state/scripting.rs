@@ -3,7 +3,7 @@
 
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
-use crate::script::{About, Interpreter, Purpose, Scripts};
+use crate::script::{About, ErrorText, Interpreter, Purpose, Scripts, Sha};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
@@ -128,6 +128,14 @@ impl Scripting {
     pub fn interpreter_bytes(&self) -> (u64, u64) {
         let bytes = |purpose| self.at_master(purpose).map_or(0, |it| it.bytes());
         (bytes(Purpose::Scripts), bytes(Purpose::Functions))
+    }
+
+    /// Compiles a script, at the master's interpreter unless a script runs there.
+    pub fn compile(&self, sha: &Sha, text: &[u8]) -> Result<(), ErrorText> {
+        match self.at_master(Purpose::Scripts) {
+            Some(mut it) => it.get(Purpose::Scripts, self.flushes()).compile(sha, text),
+            None => Interpreter::new(Purpose::Scripts, About::default()).compile(sha, text),
+        }
     }
 
     /// How many flushes there have been.

@@ -9,7 +9,7 @@ use crate::commands::{
     CommandContext, Outcome, ScriptBy, ScriptRun, SessionRow, session_container, session_row,
     session_script,
 };
-use crate::script::{About, Interpreter, Purpose, sha1hex};
+use crate::script::{Purpose, sha1hex};
 use crate::state::Killed;
 
 const RUNS: Flags = Flags::NOSCRIPT
@@ -170,13 +170,8 @@ fn load(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let text = context.args.next()?;
     let scripting = &context.server.scripting;
     let sha = sha1hex(text);
-    let compiled = match scripting.at_master(Purpose::Scripts) {
-        Some(mut it) => it.get(Purpose::Scripts, scripting.flushes()).compile(&sha, text),
-        // A script runs.
-        None => Interpreter::new(Purpose::Scripts, About::default()).compile(&sha, text),
-    };
     let message = |it: Vec<u8>| Fault::Message(String::from_utf8_lossy(&it).into_owned());
-    compiled.map_err(message)?;
+    scripting.compile(&sha, text).map_err(message)?;
     scripting.scripts.write().keep(text).map_err(Fault::Message)?;
     context.reply.bulk(&sha);
     Ok(Outcome::Answered)

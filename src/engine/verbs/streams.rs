@@ -20,7 +20,7 @@ use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Event, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
-use crate::engine::stream::{AddFault, AddId, SetIdFault, Stream, StreamId};
+use crate::engine::stream::{AddFault, AddId, Entry, SetIdFault, Stream, StreamId};
 use crate::engine::{Effects, Engine, EngineShared, HeardBy, Row, row};
 use crate::resp::Reply;
 
@@ -212,14 +212,8 @@ fn xrange(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), 
     let (from, to) = (first_bound(start)?, end_bound(end)?);
     let count = count(&mut args)?;
 
-    let Some(stream) = engine.db(&args).collection::<Stream>(key)? else {
-        reply.array(0);
-        return Ok(());
-    };
-    match count {
-        Some(0) => reply.null_array(),
-        _ => show_entries(some(stream.entries.range(from, to), count), reply),
-    }
+    let stream = engine.db(&args).collection::<Stream>(key)?;
+    show_range(stream.map(|it| it.entries.range(from, to)), count, reply);
     Ok(())
 }
 
@@ -228,19 +222,22 @@ fn xrevrange(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(
     let (from, to) = (first_bound(start)?, end_bound(end)?);
     let count = count(&mut args)?;
 
-    let Some(stream) = engine.db(&args).collection::<Stream>(key)? else {
-        reply.array(0);
-        return Ok(());
-    };
-    match count {
-        Some(0) => reply.null_array(),
-        _ => show_entries(some(stream.entries.range_back(from, to), count), reply),
-    }
+    let stream = engine.db(&args).collection::<Stream>(key)?;
+    show_range(stream.map(|it| it.entries.range_back(from, to)), count, reply);
     Ok(())
 }
 
-fn some<T>(all: impl Iterator<Item = T>, count: Option<usize>) -> impl Iterator<Item = T> {
-    all.take(count.unwrap_or(usize::MAX))
+/// Answers the first `count` of these entries; nothing where there is no stream.
+fn show_range<'e>(
+    entries: Option<impl Iterator<Item = Entry<'e>>>,
+    count: Option<usize>,
+    reply: &mut Reply,
+) {
+    match (entries, count) {
+        (None, _) => reply.array(0),
+        (Some(_), Some(0)) => reply.null_array(),
+        (Some(all), count) => show_entries(all.take(count.unwrap_or(usize::MAX)), reply),
+    }
 }
 
 /// Takes `[COUNT count]`; a negative count is 0.

@@ -318,21 +318,26 @@ impl Caller {
             }
         };
         let has_stopped = self.replies.out.has_stopped(mark);
-        if env.notes_misses() {
-            let missed = env.take_missed();
-            // What is made again misses them again.
-            if !has_stopped {
-                let at = self.position(member.applied());
-                set.events.tell_missed(self.session.db, missed, at);
-            }
-        }
         if has_stopped {
+            // What is made again misses them again.
+            drop(env.take_missed());
             return Ok(Some(Outcome::Long));
         }
+        self.tell_missed(member, context);
         self.saw(at, member, call, context);
         let label = Label::new(at.route, at.member, call.command.id);
         context.count(label, call.command);
         outcome.map(|()| Some(Outcome::Answered))
+    }
+
+    /// Tells of the keys that a read at this member has missed, where anybody asks.
+    #[inline]
+    pub fn tell_missed(&self, member: &Member, context: &BatchContext<'_, '_>) {
+        let env = &context.scratch.env;
+        if env.notes_misses() {
+            let at = self.position(member.applied());
+            context.set.events.tell_missed(self.session.db, env.take_missed(), at);
+        }
     }
 
     /// With the member's lock held, nothing it has applied can change; what was planned before may

@@ -5,13 +5,14 @@ use crate::base::number::parse_i64;
 use crate::command::Fault;
 use crate::commands::{Command, ScriptBy, ScriptRun};
 use crate::resp::Request;
-use crate::script::{About, Flags, Interpreter, Libraries, Purpose, Sha, sha1hex};
+use crate::script::{Flags, Libraries, Purpose, Sha, sha1hex};
 use std::sync::Arc;
 
 /// No such script.
 pub const UNKNOWN_SCRIPT: Fault = Fault::Static("NOSCRIPT No matching script. Please use EVAL.");
 /// No such function.
 pub const UNKNOWN_FUNCTION: Fault = Fault::Static("ERR Function not found");
+const NO_NUMBER_OF_KEYS: Fault = Fault::Static("ERR Bad number of keys provided");
 const WRITES_IN_RO: Fault =
     Fault::Static("ERR Can not execute a script with write flag using *_ro command.");
 
@@ -103,12 +104,9 @@ impl<'r> ScriptCall<'r> {
 }
 
 fn number_of_keys(run: ScriptRun, request: Request<'_>) -> Result<usize, Fault> {
-    let of_function = run.by == ScriptBy::Function;
+    let is_function = run.by == ScriptBy::Function;
     let number = parse_i64(request.get(2).unwrap_or_default());
-    let number = number.ok_or(match of_function {
-        true => Fault::Static("ERR Bad number of keys provided"),
-        false => Fault::NotInteger,
-    })?;
+    let number = number.ok_or(if is_function { NO_NUMBER_OF_KEYS } else { Fault::NotInteger })?;
     let words = request.len() - WORDS;
     match usize::try_from(number) {
         Ok(keys) if keys <= words => Ok(keys),
@@ -126,10 +124,7 @@ impl Caller {
         if let Some((sha, script)) = scripting.scripts.read().find(&sha) {
             return Ok((Which::Script(sha, script.text.clone()), script.flags));
         }
-        let compiled = match scripting.at_master(Purpose::Scripts) {
-            Some(mut it) => it.get(Purpose::Scripts, scripting.flushes()).compile(&sha, text),
-            None => Interpreter::new(Purpose::Scripts, About::default()).compile(&sha, text),
-        };
+        let compiled = scripting.compile(&sha, text);
         compiled.map_err(|it| Fault::Message(String::from_utf8_lossy(&it).into_owned()))?;
         let mut scripts = scripting.scripts.write();
         scripts.note(text).map_err(Fault::Message)?;

@@ -13,7 +13,7 @@ use crate::base::limits::{SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
 use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};
-use crate::commands::{Command, Handler, Outcome, SessionVerb};
+use crate::commands::{Command, Handler, Outcome, SessionVerb, table};
 use crate::metrics::Label;
 use crate::node::{PANICKED, ReadGuard, Transaction, Verb};
 use crate::resp::{Protocol, Request, Span, encode_header, encode_length};
@@ -184,13 +184,9 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
                 let env = &context.scratch.env;
                 let args = Args::new(request, command.words, caller.session.db, env);
                 let outcome = guard.run(verb, args, &mut caller.replies.out);
-                if context.scratch.env.notes_misses() {
-                    let missed = context.scratch.env.take_missed();
-                    let at = caller.position(guard.member().applied());
-                    context.set.events.tell_missed(caller.session.db, missed, at);
-                }
-                let member = guard.member().id;
-                context.count(Label::new(route, member, command.id), command);
+                let member = guard.member();
+                caller.tell_missed(member, context);
+                context.count(Label::new(route, member.id, command.id), command);
                 outcome
             }
             (At::Member(_), _) => Err(READS_ONLY),
@@ -301,7 +297,7 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
     fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool> {
         // There are no users with rules yet.
         let name = argv.first()?;
-        crate::commands::table().named(name).map(|_| true)
+        table().named(name).map(|_| true)
     }
 
     fn log(&mut self, level: u8, text: &[u8]) {
