@@ -370,7 +370,8 @@ impl Server {
     /// each was counted by whoever was the master then.
     pub fn expired_ever(&self) -> u64 {
         let member_list = self.set.member_list();
-        member_list.iter().map(|it| self.set.read(it).engine().written().expired).sum()
+        let now = clock::wall_now();
+        member_list.iter().map(|it| self.set.counts(it, now).expired).sum()
     }
 
     /// Whether the proxy is shutting down.

@@ -14,7 +14,7 @@ const ENDS: Flags = ANY_TIME
     .union(Flags::NOSCRIPT)
     .union(Flags::NO_MULTI)
     .union(Flags::ALLOW_BUSY);
-const INFO: Flags = ANY_TIME.union(Flags::DANGEROUS).union(Flags::LOCKS_MEMBERS);
+const INFO: Flags = ANY_TIME.union(Flags::DANGEROUS);
 const VARIES: &[&str] = &["nondeterministic_output"];
 
 /// The family's rows.

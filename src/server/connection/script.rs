@@ -16,7 +16,7 @@ use crate::node::{MasterGuard, Transaction};
 use crate::resp::{Mark, Request};
 use crate::route::Reason;
 use crate::script::limits::REPLY_BYTES_MAX;
-use crate::script::{Flags, Function, Invocation, Libraries, Library};
+use crate::script::{Flags, Invocation, Libraries};
 use crate::session::LastReply;
 use std::sync::Arc;
 
@@ -173,9 +173,10 @@ impl Caller {
         let (purpose, server) = (script.which.purpose(), self.server.clone());
         let flushes = server.scripting.flushes();
         let is_at_master = matches!(at, At::Master { .. });
+        let libraries = at.engine().libraries().clone();
         let library = match &script.which {
             Which::Script(..) => None,
-            Which::Function(name) => Some(library_of(&at, name)?),
+            Which::Function(name) => Some(libraries.function(name).ok_or(UNKNOWN_FUNCTION)?.0),
         };
         // What it calls writes its replies apart.
         let (out, db) = (self.replies.out.mark(), self.session.db);
@@ -195,7 +196,14 @@ impl Caller {
                     interpreter.run(sha, text, &invocation, &mut host, &mut answer);
                 }
                 (Which::Function(name), Some(library)) => {
-                    interpreter.call(library, name, &invocation, &mut host, &mut answer);
+                    interpreter.call(
+                        &libraries,
+                        library,
+                        name,
+                        &invocation,
+                        &mut host,
+                        &mut answer,
+                    );
                 }
                 (Which::Function(_), None) => unreachable!("it has been found"),
             }
@@ -230,13 +238,4 @@ fn libraries_of(context: &mut BatchContext<'_, '_>) -> Arc<Libraries> {
     }
     context.locks.release();
     context.set.libraries()
-}
-
-fn library_of(at: &At<'_, '_, '_, '_>, name: &[u8]) -> Result<Arc<Library>, Fault> {
-    let engine = match at {
-        At::Master { transaction, .. } => transaction.engine(),
-        At::Member(guard) => guard.engine(),
-    };
-    let found: Option<(&Arc<Library>, &Function)> = engine.libraries().function(name);
-    found.map(|it| it.0.clone()).ok_or(UNKNOWN_FUNCTION)
 }

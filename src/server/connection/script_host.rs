@@ -14,6 +14,7 @@ use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, SessionVerb, table};
+use crate::engine::Engine;
 use crate::metrics::Label;
 use crate::node::{PANICKED, ReadGuard, Transaction, Verb};
 use crate::resp::{Protocol, Request, Span, encode_header, encode_length};
@@ -32,6 +33,16 @@ pub enum At<'h, 'g, 's, 'e> {
     },
     /// At this member, to read.
     Member(&'h mut ReadGuard<'s>),
+}
+
+impl At<'_, '_, '_, '_> {
+    /// The data there.
+    pub fn engine(&self) -> &Engine {
+        match self {
+            At::Master { transaction, .. } => transaction.engine(),
+            At::Member(guard) => guard.engine(),
+        }
+    }
 }
 
 /// A script at work.
