@@ -53,7 +53,7 @@ mod tests {
     use super::*;
     use crate::base::ids::MemberId;
     use crate::engine::Thresholds;
-    use crate::node::new_replid;
+    use crate::node::{ReplicaSet, new_replid};
     use crate::node::transaction::tests::write;
 
     #[test]

@@ -1,6 +1,6 @@
 //! The interpreter: runs scripts and functions, one after the other, in a state that it keeps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CStr, c_int};
 
 use mlua::ffi;
@@ -40,13 +40,13 @@ pub struct Interpreter {
     memory: usize,
     /// Where the registry has what was compiled.
     compiled: HashMap<Sha, c_int>,
-    loaded: HashMap<Vec<u8>, Loaded>,
+    loaded: BTreeMap<Vec<u8>, Loaded>,
 }
 
 struct Loaded {
     sha: Sha,
     load: u64,
-    callbacks: HashMap<Vec<u8>, c_int>,
+    callbacks: BTreeMap<Vec<u8>, c_int>,
 }
 
 /// Where the error handler lies: always at the bottom of the stack, and alone between two runs.
@@ -62,7 +62,7 @@ impl Interpreter {
     /// included.
     pub fn bounded(purpose: Purpose, about: About, memory: usize) -> Interpreter {
         let state = furnished(purpose, &about, memory);
-        let (compiled, loaded) = (HashMap::default(), HashMap::default());
+        let (compiled, loaded) = (HashMap::default(), BTreeMap::default());
         Interpreter { state, purpose, about, memory, compiled, loaded }
     }
 

@@ -74,7 +74,7 @@ impl Policy {
 pub struct Libraries {
     by_name: BTreeMap<Vec<u8>, Arc<Library>>,
     /// Function → its library.
-    functions: BTreeMap<Vec<u8>, Vec<u8>>,
+    functions: BTreeMap<Vec<u8>, Arc<Library>>,
     loads: u64,
 }
 
@@ -116,12 +116,13 @@ impl Libraries {
         if let Some(name) = library.functions.keys().find(|it| self.functions.contains_key(*it)) {
             return Err(format!("ERR Function {} already exists", shown(name)));
         }
-        for name in library.functions.keys() {
-            self.functions.insert(name.clone(), library.name.clone());
-        }
         self.loads += 1;
         library.load = self.loads;
-        self.by_name.insert(library.name.clone(), Arc::new(library));
+        let library = Arc::new(library);
+        for name in library.functions.keys() {
+            self.functions.insert(name.clone(), library.clone());
+        }
+        self.by_name.insert(library.name.clone(), library);
         Ok(())
     }
 
@@ -139,7 +140,7 @@ impl Libraries {
 
     /// The library and the function of this name.
     pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &Function)> {
-        let library = self.by_name.get(self.functions.get(name)?)?;
+        let library = self.functions.get(name)?;
         Some((library, library.functions.get(name)?))
     }
 

@@ -30,6 +30,7 @@ mod tag;
 mod publish;
 mod transaction;
 mod execute;
+mod script_buffers;
 mod script_call;
 mod script;
 mod script_host;

@@ -17,7 +17,7 @@ use crate::commands::{Command, Handler, Outcome, SessionVerb, table};
 use crate::engine::Engine;
 use crate::metrics::Label;
 use crate::node::{PANICKED, ReadGuard, Transaction, Verb};
-use crate::resp::{Protocol, Request, Span, encode_header, encode_length};
+use crate::resp::{Protocol, Request};
 use crate::script::{Host, LONG_CALL, SHORT_CALL, Tick};
 use crate::state::Running;
 use std::sync::Arc;
@@ -58,9 +58,6 @@ pub struct ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     running: Option<Arc<Running>>,
     has_written: bool,
     has_panicked: bool,
-    /// The words of the call at hand, encoded, and where they are.
-    words: Vec<u8>,
-    spans: Vec<Span>,
 }
 
 const UNKNOWN: Fault = Fault::Static("ERR Unknown Redis command called from script");
@@ -101,8 +98,6 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             running: None,
             has_written: false,
             has_panicked: false,
-            words: Vec::new(),
-            spans: Vec::new(),
         }
     }
 
@@ -112,7 +107,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     }
 
     fn execute(&mut self, request: Request<'_>) -> Result<(), Fault> {
-        let found = self.context.scratch.recent.find(request);
+        let found = self.context.scratch.script.recent.find(request);
         let command = found.map_err(|it| match it {
             Fault::WrongArity(_) => WRONG_ARITY,
             _ => UNKNOWN,
@@ -278,22 +273,12 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
 
 impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
     fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) -> u32 {
-        let (mut words, mut spans) =
-            (std::mem::take(&mut self.words), std::mem::take(&mut self.spans));
-        words.clear();
-        spans.clear();
-        encode_header(&mut words, argv.len());
-        for word in argv {
-            encode_length(&mut words, word.len());
-            let start = words.len() as u32;
-            words.extend_from_slice(word);
-            spans.push(Span { start, end: words.len() as u32 });
-            words.extend_from_slice(b"\r\n");
-        }
+        let mut call = std::mem::take(&mut self.context.scratch.script.call);
+        call.encode(argv);
         self.caller.replies.out.speak(protocol);
-        let done = self.execute(Request::new(&words, &spans, Some(&words)));
-        (self.words, self.spans) = (words, spans);
-        let is_quick = self.context.scratch.recent.is_quick();
+        let done = self.execute(call.request());
+        self.context.scratch.script.call = call;
+        let is_quick = self.context.scratch.script.recent.is_quick();
         let out = &mut self.caller.replies.out;
         let done = if out.is_overflowing() { Err(TOO_LONG) } else { done };
         if let Err(fault) = done {
