@@ -53,8 +53,8 @@ mod tests {
     use super::*;
     use crate::base::ids::MemberId;
     use crate::engine::Thresholds;
-    use crate::node::{ReplicaSet, new_replid};
     use crate::node::transaction::tests::write;
+    use crate::node::{ReplicaSet, new_replid};
 
     #[test]
     fn who_shows_counts_does_not_wait_for_a_member() {

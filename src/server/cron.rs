@@ -85,8 +85,9 @@ fn close_idle(server: &Server, now: MonoUs) {
     server.clients.each(|client| {
         let active = MonoUs(client.active.load(Relaxed));
         // A subscriber listens.
-        let is_replica = client.flags.is_replica.load(Relaxed);
-        let is_waiting = client.is_waiting() || client.subscribed.is_any() || is_replica;
+        let (is_replica, is_monitor) = (&client.flags.is_replica, &client.flags.is_monitor);
+        let listens = client.subscribed.is_any() || is_monitor.load(Relaxed);
+        let is_waiting = client.is_waiting() || listens || is_replica.load(Relaxed);
         if !is_waiting && active.plus(timeout) < now {
             client.kill();
         }

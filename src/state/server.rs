@@ -7,6 +7,7 @@ use super::failover::Failovers;
 use super::forwarding::Forwarding;
 use super::log_limits::LogLimits;
 use super::long_queue::LongQueue;
+use super::monitors::Monitors;
 use super::persistence::Persistence;
 use super::rates::Rates;
 use super::scripting::Scripting;
@@ -99,6 +100,8 @@ pub struct Server {
     pub long_queue: Arc<LongQueue>,
     /// Scripts and functions.
     pub scripting: Scripting,
+    /// Who is shown every command.
+    pub monitors: Monitors,
     /// Commands that took long.
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
@@ -157,6 +160,7 @@ impl Server {
             log_limits: LogLimits::default(),
             long_queue: Arc::default(),
             scripting: Scripting::default(),
+            monitors: Monitors::default(),
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,

@@ -4,6 +4,7 @@ use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::event::Action;
+use super::monitor::CalledBy;
 use super::publish::encoded_words;
 use super::transaction::has_write;
 use crate::base::ids::{CommandId, MemberId, RouteId};
@@ -90,6 +91,7 @@ impl Caller {
     ) -> Result<Outcome, Fault> {
         if !self.watches_hold(context)? {
             self.replies.out.null_array();
+            self.show(call.command, call.request, CalledBy::Client);
             return Ok(Outcome::Answered);
         }
         let mark = self.replies.mark();
@@ -103,6 +105,7 @@ impl Caller {
             }
         }
         self.replies.out.close_array(mark, execution.answers);
+        self.show(call.command, call.request, CalledBy::Client);
         let because = if has_write(queue) { Reason::Write } else { Reason::Transaction };
         self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
         let later = std::mem::take(&mut execution.later);
@@ -291,6 +294,9 @@ impl Caller {
     ) -> Result<(), Fault> {
         if context.has_slow() {
             self.tell_slow(command, request, execution.input, context);
+        }
+        if !matches!(command.handler, Handler::Script(_)) {
+            self.show(command, request, CalledBy::Client);
         }
         match outcome {
             Ok(()) => {}

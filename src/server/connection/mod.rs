@@ -30,6 +30,7 @@ mod tag;
 mod publish;
 mod transaction;
 mod execute;
+mod monitor;
 mod script_buffers;
 mod script_call;
 mod script;

@@ -5,6 +5,7 @@ use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::execute::Execution;
+use super::monitor::CalledBy;
 use super::read::{ReadAt, ReadRun};
 use super::script_call::{ScriptCall, UNKNOWN_FUNCTION, UNKNOWN_SCRIPT, WORDS, Which};
 use super::script_host::{At, ScriptHost};
@@ -42,7 +43,9 @@ impl Caller {
             Err(UNKNOWN_SCRIPT | UNKNOWN_FUNCTION) if self.forwards() => {
                 return self.forward(call, context);
             }
-            found => found?,
+            found => found.inspect_err(|_| {
+                self.show(call.command, call.request, CalledBy::Client);
+            })?,
         };
         let is_within = context.scratch.is_within && !context.scratch.works_long;
         let master = context.set.member(context.set.master());
@@ -164,6 +167,7 @@ impl Caller {
         if script.says_it_writes() {
             self.may_script_write(context)?;
         }
+        self.show(script.command, script.request, CalledBy::Client);
         // The clock was read when its command began.
         let began_ns = context.stopwatch.at_ns;
         let count = script.request.len() - WORDS;

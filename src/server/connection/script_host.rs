@@ -7,6 +7,7 @@
 use super::batch::{BatchContext, elements};
 use super::caller::Caller;
 use super::execute::{Execution, verb_of};
+use super::monitor::CalledBy;
 use super::publish::encoded_words;
 use super::script_call::ScriptCall;
 use crate::base::limits::{SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
@@ -134,6 +135,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             Handler::Session(verb) => self.session_verb(command, verb, request),
             _ => self.verb(command, request),
         };
+        self.caller.show(command, request, CalledBy::Script);
         outcome.inspect_err(|it| {
             self.context.scratch.metrics.failed(command.id);
             self.has_panicked |= *it == PANICKED;
