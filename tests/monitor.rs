@@ -2,11 +2,12 @@
 
 mod support;
 
+use support::script::words as split;
 use support::{Server, Wire, info_field, until, words};
 
 /// What the client that is watched asks. Behind `!` is what another one asks.
 const LINES: &[&str] = &[
-    "SET k \"v\\n\\\"\\\\\\x00\\xe9\\t\\a\\b\\r\"",
+    "SET k \"v\\n\\\"\\\\\\x00\\xe9\\x09\\x07\\x08\\r\"",
     "get k",
     "NOSUCH x",
     "GET",
@@ -83,8 +84,8 @@ fn told(server: &Server) -> Vec<String> {
     assert_eq!(monitor.ask("MONITOR").string(), "OK");
     for line in LINES {
         match line.strip_prefix('!') {
-            Some(line) => other.ask(line),
-            None => client.ask(line),
+            Some(line) => other.cmd(&split(line)),
+            None => client.cmd(&split(line)),
         };
     }
     client.ask("ECHO end");

@@ -41,8 +41,8 @@ impl Monitors {
         self.are_any.store(!clients.is_empty(), Relaxed);
     }
 
-    /// Shows them a command, as of now; see [`write_line`]. One whose mailbox is full is closed, as any
-    /// client that does not take what it is sent.
+    /// Shows them a command, as of now; see [`write_line`]. One whose mailbox is full is closed, as
+    /// any client that does not take what it is sent.
     pub fn show<'w>(&self, db: usize, who: &str, words: impl Iterator<Item = &'w [u8]>) {
         let mut line = vec![b'+'];
         write_line(&mut line, clock::wall_us(), db, who, words);

@@ -91,7 +91,6 @@ impl Caller {
     ) -> Result<Outcome, Fault> {
         if !self.watches_hold(context)? {
             self.replies.out.null_array();
-            self.show(call.command, call.request, CalledBy::Client);
             return Ok(Outcome::Answered);
         }
         let mark = self.replies.mark();
@@ -105,7 +104,6 @@ impl Caller {
             }
         }
         self.replies.out.close_array(mark, execution.answers);
-        self.show(call.command, call.request, CalledBy::Client);
         let because = if has_write(queue) { Reason::Write } else { Reason::Transaction };
         self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);
         let later = std::mem::take(&mut execution.later);

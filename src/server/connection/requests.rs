@@ -215,12 +215,10 @@ impl Caller {
         outcome
     }
 
-    /// Shows monitors a request, once it is done with. EXEC follows what it has called.
+    /// Shows monitors a request, once it is done with. A script is shown before what it calls.
     #[cold]
     fn show_request(&self, command: &Command, request: Request<'_>, outcome: &Outcome) {
-        let shows_itself = command.spec.flags.contains(Flags::SKIP_MONITOR)
-            && !matches!(outcome, Outcome::Answered);
-        if is_taken(outcome) && !shows_itself && !matches!(command.handler, Handler::Script(_)) {
+        if is_taken(outcome) && !matches!(command.handler, Handler::Script(_)) {
             self.show(command, request, CalledBy::Client);
         }
     }

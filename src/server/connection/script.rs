@@ -101,7 +101,8 @@ impl Caller {
     ) -> Result<(), Fault> {
         context.begin_command(command);
         let libraries = || transaction.engine().libraries().clone();
-        let script = ScriptCall::of(self, command, run, request, libraries)?;
+        let script = ScriptCall::of(self, command, run, request, libraries)
+            .inspect_err(|_| self.show(command, request, CalledBy::Client))?;
         let route = self.origin(None).route(command, request);
         let master = transaction.member().id;
         let done = self.run_script(&script, At::Master { transaction, execution }, context);
