@@ -1,5 +1,7 @@
 //! What a simulated client has asked for, and what its reply may be.
 
+use super::crash::Token;
+use super::hearers::Name;
 use super::ledger::Key;
 use entourage::route::Level;
 
@@ -37,6 +39,7 @@ pub enum Queued {
     Get { key: Key },
     Incr,
     Push,
+    Publish { number: u64 },
 }
 
 /// A call that waits for an element.
@@ -95,6 +98,19 @@ pub enum What {
     Pop {
         pop: Pop,
     },
+    /// One of the names of a SUBSCRIBE, or the like: each is answered by itself.
+    Subscribe {
+        name: Name,
+        is_on: bool,
+        /// Of all that are made.
+        number: u64,
+        /// How many it has now.
+        count: i64,
+    },
+    Publish {
+        number: u64,
+    },
+    Hello,
     Multi,
     Queued,
     Exec {
@@ -126,9 +142,8 @@ pub enum What {
     Order,
     Panic,
     Token,
-    /// The last write that the token's session had seen.
     AtLeast {
-        seen: u64,
+        token: Token,
     },
     /// From here on it shares what it sees with this group, if with any.
     Share {

@@ -207,6 +207,10 @@ impl World {
             assert!(new.is_empty(), "only clients write what is checked");
         }
         let waits = errand.apart.waits;
+        if let Kind::Long(long) = &errand.kind {
+            let id = long.id;
+            self.note_published(id);
+        }
         if let Some(ended) = ended {
             let errand = self.errands.swap_remove(at);
             self.ended(errand.kind, ended);

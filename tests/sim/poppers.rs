@@ -114,6 +114,13 @@ impl Elements {
         times.map(|it| *it -= 1).is_some()
     }
 
+    /// Nobody is to be told any more of what was taken before.
+    pub fn forget_untold(&mut self) {
+        self.taken.clear();
+        self.moved.clear();
+        self.told.clear();
+    }
+
     /// Elements that were taken or moved, and nobody was told.
     fn untold(&self) -> u64 {
         self.taken.len() as u64 + self.moved.values().sum::<u64>()
@@ -146,7 +153,7 @@ impl World {
             _ => String::new(),
         };
         let (key, element) = match frame {
-            Frame::Array(None) | Frame::Bulk(None) => {
+            frame if frame.is_nil() => {
                 let is_over = arrived + pop.ms * 1000 <= self.clock.mono_now_us();
                 if !is_over && !self.unblocked.contains(&id) && wait.is_some() {
                     self.find(Checker::Early, format!("client {id} waited less for {pop:?}"));

@@ -4,6 +4,7 @@
 use super::batch::{BatchContext, NotNow};
 use super::caller::Caller;
 use crate::base::limits::PUBLISH_RECEIVERS_MAX;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Position;
 use crate::command::Flags;
 use crate::commands::Command;
@@ -113,8 +114,10 @@ impl Caller {
         if !subscriptions.is_some_and(|it| is_meant(it)) {
             return;
         }
-        let head = self.position(self.server.set.head());
-        self.session.heard(delivery.at, &self.history, head);
+        if !is_planted(Planted::MessageRaisesNoFloor) {
+            let head = self.position(self.server.set.head());
+            self.session.heard(delivery.at, &self.history, head);
+        }
         let pieces = delivery.pieces(self.replies.out.protocol());
         self.replies.push_pieces(pieces);
     }
