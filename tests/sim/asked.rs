@@ -15,11 +15,15 @@ pub struct Asked {
     pub arrived: Option<Arrived>,
 }
 
-/// A time, the last write then, and the newest write that the client had seen.
+/// A time, the last write then, the newest write that the client had seen, and the newest one that
+/// it had been told of.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived {
     pub write: u64,
     pub seen: u64,
+    pub told: u64,
+    /// How many entries the stream had that it waits for.
+    pub entries: Option<usize>,
     pub at: u64,
 }
 
@@ -51,6 +55,13 @@ pub struct Pop {
     /// It puts what it takes there.
     pub moves_to: Option<String>,
     pub ms: u64,
+}
+
+/// A call that waits for what is added to a stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tail {
+    pub db: usize,
+    pub key: String,
 }
 
 /// What a request asks for.
@@ -111,6 +122,16 @@ pub enum What {
         number: u64,
     },
     Hello,
+    /// A read that may be as old as it likes.
+    GetStale {
+        key: Key,
+        may_lag: bool,
+    },
+    Tail {
+        tail: Tail,
+    },
+    /// A group of a stream is made, unless there is one.
+    Group,
     Multi,
     Queued,
     Exec {

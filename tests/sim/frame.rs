@@ -64,6 +64,14 @@ impl Frame {
         }
     }
 
+    /// All strings that are in it.
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Frame::Array(Some(all)) => all.iter().flat_map(Frame::texts).collect(),
+            other => other.text().into_iter().collect(),
+        }
+    }
+
     /// Whether it is nil, as either protocol says it.
     pub fn is_nil(&self) -> bool {
         matches!(self, Frame::Bulk(None) | Frame::Array(None))

@@ -166,6 +166,7 @@ impl World {
     /// published it, and may have subscribed in the same breath.
     pub fn note_published(&mut self, own: u64) {
         let World { ledger, hearings, noted_published, .. } = self;
+        hearings.entry(own).or_default();
         for at in *noted_published..ledger.published.len() {
             for (id, hearing) in hearings.iter_mut() {
                 match *id == own {
@@ -256,6 +257,7 @@ impl World {
             );
         }
         peer.seen = peer.seen.max(place);
+        peer.told = peer.told.max(place);
         self.count(if is_event { "events heard" } else { "messages heard" });
         true
     }

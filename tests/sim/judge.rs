@@ -14,6 +14,17 @@ use entourage::node::{Member, ReplicaSet};
 use entourage::route::Level;
 use std::sync::Arc;
 
+/// The last write, the newest that the client had seen, and the newest that it had been told of,
+/// when its request arrived; and the time.
+type Known = ([u64; 3], u64);
+
+fn known(peer: &Peer, asked: &Asked, before: &Before) -> Known {
+    let Peer { seen, told, .. } = *peer;
+    let now = Arrived { write: before.last, seen, told, at: before.at, entries: None };
+    let Arrived { write, seen, told, .. } = asked.arrived.unwrap_or(now);
+    ([write, seen, told], before.at)
+}
+
 impl World {
     /// Looks at what was written and what was answered.
     pub fn judge(&mut self, peer: &mut Peer, before: &Before) {
@@ -54,8 +65,15 @@ impl World {
         let is_blocked = peer.shell.connection.is_blocked();
         let waiting = peer.script.asked.iter_mut().find(|it| it.has_reply);
         if let Some(asked) = waiting.filter(|_| is_blocked) {
-            let seen = peer.seen;
-            asked.arrived.get_or_insert(Arrived { write: before.last, seen, at: before.at });
+            let Peer { seen, told, .. } = *peer;
+            let entries = match &asked.what {
+                What::Tail { tail } if !before.is_apart => {
+                    Some(self.ledger.elements.entries(tail.db, &tail.key))
+                }
+                _ => None,
+            };
+            let arrived = Arrived { write: before.last, seen, told, at: before.at, entries };
+            asked.arrived.get_or_insert(arrived);
         }
     }
 
@@ -165,12 +183,11 @@ impl World {
             What::Set { key, number, acks } => self.set_fits(peer, frame, (*key, *number), *acks),
             What::Incr { acks } => self.incr_fits(peer, frame, *acks),
             What::Get { key, level, may_lag } => {
-                let arrived = asked.arrived.map_or(before.last, |it| it.write);
-                let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
+                let known = known(peer, asked, before);
                 match frame {
                     Frame::Bulk(value) => {
                         let value = value.as_deref().unwrap_or_default();
-                        self.judge_read(peer, *key, *level, ([arrived, seen], before.at), value)
+                        self.judge_read(peer, *key, *level, known, value)
                     }
                     other => *may_lag && other.is_error("LAGGED"),
                 }
@@ -186,19 +203,26 @@ impl World {
             What::GetAt { key } => match frame {
                 Frame::Bulk(value) => {
                     let value = value.as_deref().unwrap_or_default();
-                    let (level, known) = (Level::Eventual, ([0, 0], before.at));
+                    let (level, known) = (Level::Eventual, ([0; 3], before.at));
                     self.judge_read(peer, *key, level, known, value)
                 }
                 other => other.is_error("NOTINSERVICE") || other.is_error("NOSUCHMEMBER"),
             },
+            What::GetStale { key, may_lag } => match frame {
+                Frame::Bulk(value) => {
+                    let value = value.as_deref().unwrap_or_default();
+                    let (level, known) = (Level::Eventual, ([0; 3], before.at));
+                    self.judge_read(peer, *key, level, known, value)
+                }
+                other => *may_lag && other.is_error("LAGGED"),
+            },
             What::Many { key, level, may_lag } => {
-                let arrived = asked.arrived.map_or(before.last, |it| it.write);
-                let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
+                let known = known(peer, asked, before);
                 match frame {
                     Frame::Array(Some(all)) => all.iter().all(|it| match it {
                         Frame::Bulk(value) => {
                             let value = value.as_deref().unwrap_or_default();
-                            self.judge_read(peer, *key, *level, ([arrived, seen], before.at), value)
+                            self.judge_read(peer, *key, *level, known, value)
                         }
                         _ => false,
                     }),
@@ -208,6 +232,11 @@ impl World {
             What::Pop { pop } => {
                 let arrived = asked.arrived.map_or(before.at, |it| it.at);
                 self.pop_fits(peer, pop, arrived, frame)
+            }
+            What::Tail { tail } => self.tail_fits(peer, tail, asked, frame),
+            What::Group => {
+                let errors = ["BUSYGROUP", "NOTDURABLE"];
+                frame.is_ok() || errors.iter().any(|it| frame.is_error(it))
             }
             What::Other { acks } => match frame {
                 Frame::Error(_) => *acks != AskedFor::Nothing && frame.is_error("NOTDURABLE"),
@@ -224,10 +253,9 @@ impl World {
             What::Multi => frame.is_ok(),
             What::Queued => *frame == Frame::Simple("QUEUED".to_owned()),
             What::Exec { queued, acks } => {
-                let arrived = asked.arrived.map_or(before.last, |it| it.write);
                 // What others of its group have seen since it was done is not its reads' concern.
-                let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
-                self.exec_fits(peer, frame, queued, *acks, ([arrived, seen], before.at))
+                let known = known(peer, asked, before);
+                self.exec_fits(peer, frame, queued, *acks, known)
             }
             What::Watch { keys } => {
                 let (since, replid) = (before.last, before.replid);
@@ -371,7 +399,7 @@ impl World {
         peer: &mut Peer,
         key: Key,
         level: Level,
-        ([arrived, seen], at): ([u64; 2], u64),
+        ([arrived, seen, told], at): Known,
         value: &str,
     ) -> bool {
         let saw = self.ledger.place(number_of(value));
@@ -386,7 +414,8 @@ impl World {
             }
             Level::Bounded { .. } | Level::Eventual => 0,
         };
-        let must_see = self.ledger.latest(key, knows);
+        // Whatever it asks for, nothing is older than what it was told of.
+        let must_see = self.ledger.latest(key, knows.max(told));
         if saw < must_see {
             let id = peer.id();
             let what = format!("client {id} at {level} saw {saw} of {must_see} in k{}", key.1);
@@ -411,7 +440,7 @@ impl World {
         frame: &Frame,
         queued: &[Queued],
         acks: AskedFor,
-        known: ([u64; 2], u64),
+        known: Known,
     ) -> bool {
         let watching = std::mem::take(&mut peer.watching);
         let places: Vec<u64> = queued.iter().filter_map(|it| self.place_of(it)).collect();

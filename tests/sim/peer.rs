@@ -29,6 +29,8 @@ pub struct Peer {
     pub worker: usize,
     /// The newest write it has made or seen.
     pub seen: u64,
+    /// The newest write before what it has been told as a subscriber.
+    pub told: u64,
     /// Those with whom it shares that, if with any.
     pub group: Option<String>,
     /// Its newest write to each key, and how often it raised its counter.
@@ -55,6 +57,7 @@ impl Peer {
             shell,
             worker,
             seen: 0,
+            told: 0,
             group: None,
             own: BTreeMap::new(),
             incrs: 0,

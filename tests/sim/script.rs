@@ -1,7 +1,7 @@
 //! What a simulated client says: requests drawn from the seed, as bytes.
 
 use super::apart::LONG_ELEMENTS;
-use super::asked::{Asked, AskedFor, Pop, Queued, What};
+use super::asked::{Asked, AskedFor, Pop, Queued, Tail, What};
 use super::crash::Token;
 use super::hearers::{CHANNEL, Name, PATTERN, SHARD};
 use super::ledger::Key;
@@ -228,7 +228,7 @@ impl Script {
         match around.below(10) {
             8 => {
                 // Where it is behind, it may be stale.
-                let what = What::Get { key, level: Level::Eventual, may_lag };
+                let what = What::GetStale { key, may_lag };
                 let level = around.any_of(&["sticky", "global", "linearizable"]);
                 let how = format!("PROXY ONCE LEVEL {level} WAIT 1 ELSE STALE DO GET");
                 self.say(&how, &[key_name], what);
@@ -292,9 +292,27 @@ impl Script {
         self.say("MGET", &words, What::Many { key, level: self.level, may_lag });
     }
 
+    /// Waits for an entry of a stream, in a group or for its own.
+    fn pop_entry(&mut self, ms: u64, around: &mut Around<'_>) {
+        let (key, ms_word) = (format!("t{}", around.below(QUEUES)), ms.to_string());
+        if around.below(2) == 0 {
+            let words = [ms_word, "STREAMS".to_owned(), key.clone(), "$".to_owned()];
+            let what = What::Tail { tail: Tail { db: self.db, key } };
+            return self.say("XREAD BLOCK", &words, what);
+        }
+        let words = [key.clone(), "g".to_owned(), "0".to_owned(), "MKSTREAM".to_owned()];
+        self.say("XGROUP CREATE", &words, What::Group);
+        let how = format!("XREADGROUP GROUP g c{} COUNT 1 BLOCK {ms} STREAMS {key} >", self.id);
+        let pop = Pop { keys: vec![key], db: self.db, moves_to: None, ms };
+        self.say(&how, &[], What::Pop { pop });
+    }
+
     fn pop(&mut self, around: &mut Around<'_>) {
         let ms = 1 + around.random.below(40);
-        let which = around.below(5);
+        let which = around.below(7);
+        if 4 < which {
+            return self.pop_entry(ms, around);
+        }
         let kind = if which == 4 { 'z' } else { 'q' };
         let mut keys: Vec<String> =
             (0..1 + around.below(2)).map(|_| format!("{kind}{}", around.below(QUEUES))).collect();
@@ -437,7 +455,11 @@ impl Script {
 
     /// Each element is pushed once.
     fn push_words(&self, around: &mut Around<'_>) -> (&'static str, Vec<String>) {
-        let (which, at) = (around.below(4), around.below(QUEUES));
+        let (which, at) = (around.below(5), around.below(QUEUES));
+        if which == 4 {
+            let element = format!("e{}", around.number());
+            return ("XADD", vec![format!("t{at}"), "*".to_owned(), "n".to_owned(), element]);
+        }
         let key = if which == 3 { format!("z{at}") } else { format!("q{at}") };
         let mut words = vec![key];
         // Of many words, it is long.
@@ -705,6 +727,14 @@ impl Script {
     pub fn first_pop(&self) -> Option<Pop> {
         match self.asked.iter().find(|it| it.has_reply).map(|it| &it.what) {
             Some(What::Pop { pop }) => Some(pop.clone()),
+            _ => None,
+        }
+    }
+
+    /// The same, of a call that waits for what is added to a stream.
+    pub fn first_tail(&self) -> Option<Tail> {
+        match self.asked.iter().find(|it| it.has_reply).map(|it| &it.what) {
+            Some(What::Tail { tail }) => Some(tail.clone()),
             _ => None,
         }
     }

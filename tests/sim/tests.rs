@@ -60,6 +60,7 @@ const LEAST: &[(&str, u64)] = &[
     ("turned away", SEEDS / 50),
     ("served", SEEDS / 20),
     ("popped at once", SEEDS / 10),
+    ("entries told", SEEDS / 50),
     ("unblocked by a failover", SEEDS / 100),
     ("left with its element", SEEDS / 100),
     ("links served", SEEDS),
