@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 
 pub const KEYS: u64 = 5;
 pub const DATABASES: usize = 2;
-/// Lists and sorted sets, each, that clients wait for.
-const QUEUES: usize = 3;
+/// Lists, sorted sets and streams, each, that clients wait for.
+const QUEUES: usize = 2;
 
 /// Channels that are published on.
 const CHANNELS: usize = 3;
@@ -116,7 +116,7 @@ impl Script {
         if self.only_listens() {
             return self.draw_listening(around);
         }
-        match around.below(108) {
+        match around.below(114) {
             0..20 => self.set(around),
             20..29 => self.count(around),
             29..44 => self.get(around),
@@ -147,6 +147,8 @@ impl Script {
             100..103 => self.subscribe(around),
             103 => self.unsubscribe(around),
             104..107 => self.publish(around),
+            108..111 => self.pop(around),
+            111..114 => self.push(around),
             107 => self.say_hello([2, 3, 3][around.below(3)]),
             _ => self.other(around),
         }
