@@ -22,8 +22,6 @@ pub struct Arrived {
     pub write: u64,
     pub seen: u64,
     pub told: u64,
-    /// How many entries the stream had that it waits for.
-    pub entries: Option<usize>,
     pub at: u64,
 }
 

@@ -232,6 +232,7 @@ impl World {
 
     fn long_ended(&mut self, long: Long, mut peer: Peer) {
         let Long { at, before, done, .. } = long;
+        peer.was_apart = true;
         self.count(if done.is_empty() { "long reads" } else { "long writes" });
         self.judge_done(&mut peer, &before, &done);
         self.look_at_poppers(&mut peer);

@@ -20,7 +20,7 @@ type Known = ([u64; 3], u64);
 
 fn known(peer: &Peer, asked: &Asked, before: &Before) -> Known {
     let Peer { seen, told, .. } = *peer;
-    let now = Arrived { write: before.last, seen, told, at: before.at, entries: None };
+    let now = Arrived { write: before.last, seen, told, at: before.at };
     let Arrived { write, seen, told, .. } = asked.arrived.unwrap_or(now);
     ([write, seen, told], before.at)
 }
@@ -66,13 +66,7 @@ impl World {
         let waiting = peer.script.asked.iter_mut().find(|it| it.has_reply);
         if let Some(asked) = waiting.filter(|_| is_blocked) {
             let Peer { seen, told, .. } = *peer;
-            let entries = match &asked.what {
-                What::Tail { tail } if !before.is_apart => {
-                    Some(self.ledger.elements.entries(tail.db, &tail.key))
-                }
-                _ => None,
-            };
-            let arrived = Arrived { write: before.last, seen, told, at: before.at, entries };
+            let arrived = Arrived { write: before.last, seen, told, at: before.at };
             asked.arrived.get_or_insert(arrived);
         }
     }
@@ -147,6 +141,7 @@ impl World {
     /// master's place: nothing has been done.
     fn turned_away(&mut self, peer: &mut Peer, asked: &Asked, frame: &Frame) {
         let is_of_gate = self.gate.is_some() && is_refused_by_gate(frame);
+        peer.waits_behind = None;
         self.count(match () {
             () if frame.is_error("MASTERDOWN") => "master down",
             () if is_of_gate => "refused by the gate",
@@ -233,7 +228,7 @@ impl World {
                 let arrived = asked.arrived.map_or(before.at, |it| it.at);
                 self.pop_fits(peer, pop, arrived, frame)
             }
-            What::Tail { tail } => self.tail_fits(peer, tail, asked, frame),
+            What::Tail { tail } => self.tail_fits(peer, tail, frame),
             What::Group => {
                 let errors = ["BUSYGROUP", "NOTDURABLE"];
                 frame.is_ok() || errors.iter().any(|it| frame.is_error(it))

@@ -42,6 +42,10 @@ pub struct Peer {
     pub was_gone: bool,
     /// Its wait for an element, until it is answered.
     pub pop_wait: Option<PopWait>,
+    /// How many entries the stream had when it began to wait for more, unless others went on then.
+    pub waits_behind: Option<usize>,
+    /// It was served apart last.
+    pub was_apart: bool,
     /// It has an element, and is not told of it yet.
     pub owes_element: bool,
     /// A command of its transaction was refused.
@@ -65,6 +69,8 @@ impl Peer {
             watching: Vec::new(),
             was_gone: false,
             pop_wait: None,
+            waits_behind: None,
+            was_apart: false,
             owes_element: false,
             is_poisoned: false,
             is_reading: true,

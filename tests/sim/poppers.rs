@@ -1,7 +1,7 @@
 //! Clients that wait for elements of lists, sorted sets and streams: what the stream says was pushed and
 //! taken, held against what clients were told. Who serves whom, and when, is not known here.
 
-use super::asked::{Asked, Pop, Tail};
+use super::asked::{Pop, Tail};
 use super::finding::Checker;
 use super::frame::Frame;
 use super::peer::Peer;
@@ -232,8 +232,8 @@ impl World {
     }
 
     /// Whether a call that waits for what is added to a stream can be answered like this.
-    pub fn tail_fits(&mut self, peer: &Peer, tail: &Tail, asked: &Asked, frame: &Frame) -> bool {
-        let (id, behind) = (peer.id(), asked.arrived.and_then(|it| it.entries));
+    pub fn tail_fits(&mut self, peer: &mut Peer, tail: &Tail, frame: &Frame) -> bool {
+        let (id, behind) = (peer.id(), peer.waits_behind.take());
         let is_unblocked = self.unblocked.contains(&id);
         let elements = &self.ledger.elements;
         if frame.is_error("UNBLOCKED") {
@@ -260,6 +260,13 @@ impl World {
             // It has its element, which waits for acknowledgements.
             let is_held = matches!(peer.shell.blocked_on(), Some(BlockOn::Offset(..)));
             peer.owes_element = is_held && peer.script.first_pop().is_some();
+        }
+        if peer.waits_behind.is_none()
+            && !peer.was_apart
+            && is_waiting(peer)
+            && let Some(tail) = peer.script.first_tail()
+        {
+            peer.waits_behind = Some(self.ledger.elements.entries(tail.db, &tail.key));
         }
         if peer.pop_wait.is_none()
             && is_waiting(peer)

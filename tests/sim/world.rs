@@ -410,6 +410,8 @@ impl World {
     pub fn turn(&mut self, at: usize) {
         let Some(mut peer) = self.peers[at].take() else { return };
         let was_long = peer.shell.connection.is_long_next();
+        // Whoever waits goes on waiting.
+        peer.was_apart &= peer.shell.connection.is_blocked();
         self.handle_what_has_happened(&mut peer);
         let is_free = !peer.shell.connection.is_closing() && !peer.shell.connection.is_blocked();
         if was_long && is_free && peer.shell.connection.is_long_next() {
