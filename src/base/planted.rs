@@ -99,8 +99,8 @@ faults! {
     LastComesFirst;
     /// A call that has given up waiting for a key stays in line.
     WaiterStaysInLine;
-    /// A call is served although its wait has been ended.
-    EndedWaitServed;
+    /// A call that has waited for a key is served, and its client is not told.
+    ServedAndNotTold;
     /// A stream that was cut off counts as whole.
     LossUntold;
 }

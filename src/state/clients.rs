@@ -2,7 +2,6 @@
 
 use super::mailbox::{JobReply, Mailbox, Message, UnblockAs, Wrote};
 use crate::base::ids::BlockId;
-use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::command::Fault;
@@ -272,7 +271,6 @@ impl Wake for Client {
 impl BlockedClient for Client {
     fn claim(&self, block: BlockId) -> bool {
         self.exchange(block, Waiting::Blocked, Waiting::Held)
-            || is_planted(Planted::EndedWaitServed)
     }
 
     fn disclaim(&self, block: BlockId) {

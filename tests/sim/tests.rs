@@ -162,7 +162,7 @@ const PLANTED: &[(Planted, Checker)] = &[
     (Planted::SubscriptionLeftBehind, Checker::LeftBehind),
     (Planted::LastComesFirst, Checker::Popped),
     (Planted::WaiterStaysInLine, Checker::LeftBehind),
-    (Planted::EndedWaitServed, Checker::Popped),
+    (Planted::ServedAndNotTold, Checker::Popped),
     (Planted::LossUntold, Checker::LossUntold),
 ];
 
