@@ -15,8 +15,8 @@ pub enum Frame {
 }
 
 impl Frame {
-    /// The first reply in `bytes`, and how long it is; `None` when it is not all there. What is pushed
-    /// in the midst of it is added to `pushes`.
+    /// The first reply in `bytes`, and how long it is; `None` when it is not all there. What is
+    /// pushed in the midst of it is added to `pushes`.
     pub fn parse(bytes: &[u8], pushes: &mut Vec<Frame>) -> Option<(Frame, usize)> {
         let end = bytes.windows(2).position(|it| it == b"\r\n")?;
         let (line, mut used) = (String::from_utf8_lossy(&bytes[1..end]).into_owned(), end + 2);

@@ -165,7 +165,8 @@ impl World {
         let (min, lag) = gate.unwrap_or((0, 1));
         let rest = format!(
             "min-replicas-to-write = {min}\nmin-replicas-max-lag = \"{lag}ms\"\n\
-             count-hosted = \"{counted}\"\nnotify-keyspace-events = \"{events}\"\n[consistency]\nsticky-for = \"{sticky_for}ms\"\n"
+             count-hosted = \"{counted}\"\nnotify-keyspace-events = \"{events}\"\n\
+             [consistency]\nsticky-for = \"{sticky_for}ms\"\n"
         );
         let configs = ladders.map(|it| config(replicas, it, &rest));
         // Nothing may depend on where a stream starts.
