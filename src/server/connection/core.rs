@@ -283,6 +283,7 @@ impl Connection {
             Message::Filled(slot, job_reply) => self.fill(slot, job_reply, context),
             Message::Served(id, job_reply) => self.served(id, job_reply, context),
             Message::Published(_) if self.is_closing() => {}
+            Message::Published(_) if is_planted(Planted::MessageDropped) && self.is_blocked() => {}
             Message::Published(delivery) => self.caller.deliver(&delivery),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
             Message::Killed => self.close(Why::Killed, context.actions),
@@ -538,7 +539,9 @@ impl Drop for Connection {
         if !is_planted(Planted::WatchLeftBehind) {
             self.caller.unwatch_all();
         }
-        self.caller.end_subscriptions();
+        if !is_planted(Planted::SubscriptionLeftBehind) {
+            self.caller.end_subscriptions();
+        }
         drop(self.caller.server.forwarding.take_lease(self.caller.client.id));
         self.caller.server.clients.leave(self.caller.client.id);
         self.caller.client.mailbox.close();

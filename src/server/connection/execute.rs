@@ -261,8 +261,8 @@ impl Caller {
                 if !has_said {
                     return Err(Fault::MasterDown);
                 }
-                let own = self.takes_own();
-                execution.publications.push((self.publish_within(kind, request), own));
+                let own = self.takes_own().filter(|_| !self.may_be_unconfirmed());
+                execution.publications.push((self.publish_within(kind, request, own), own));
             }
             Outcome::Apart(apart) if apart.0.may_be_later() => {
                 self.replies.out.ok();
