@@ -89,8 +89,8 @@ impl Subscriptions {
         self.told = Some(told.unwrap_or(at));
     }
 
-    /// A read has seen the end of the stream, which is behind every message of a history that is not
-    /// known any more: it need not be looked for at the master from here on.
+    /// A read has seen the end of the stream, which is behind every message of a history that is
+    /// not known any more: it need not be looked for at the master from here on.
     #[cold]
     pub fn saw_end(&mut self, end: Position, history: &ReplicationHistory) {
         if self.told.is_some_and(|it| history.cover(it) == Coverage::Foreign) {

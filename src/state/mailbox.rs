@@ -18,7 +18,7 @@ use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::task::Waker;
 
 /// How CLIENT UNBLOCK ends a wait.
@@ -96,6 +96,7 @@ impl Message {
 #[derive(Default)]
 pub struct Mailbox {
     has_messages: AtomicBool,
+    published: AtomicU64,
     queue: Mutex<Queue>,
     owner: AtomicWaker,
     gone: Event,
@@ -118,6 +119,9 @@ impl Mailbox {
             return;
         }
         queue.weight += message.weight();
+        if let Message::Published(_) = message {
+            self.published.fetch_add(1, Relaxed);
+        }
         if MAILBOX_BYTES_MAX < queue.weight {
             queue.has_overflowed = true;
             queue.messages.clear();
@@ -131,6 +135,11 @@ impl Mailbox {
         // them, so the waker that is registered afterwards stays.
         self.has_messages.store(true, Release);
         self.owner.wake();
+    }
+
+    /// How many messages that were published have come so far.
+    pub fn published(&self) -> u64 {
+        self.published.load(Relaxed)
     }
 
     /// Whether there is something to take.

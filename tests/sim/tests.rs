@@ -87,7 +87,6 @@ const UNREACHABLE: &[(&str, &str)] = &[
     ("lost-history", "a session is told of a loss before its read is planned"),
     ("follower: promoted", "whoever is the master is no follower"),
     ("follower: not applicable", "nothing that cannot be applied is ever written"),
-    ("follower: replaced", "the set follows nobody"),
     ("follower: peer fault", "a replica that breaks the protocol is a finding"),
     ("wait for the stream: ", "the set follows nobody"),
     ("wait for the disk: ", "no file is kept here; tests of server::disk have one, and crashes"),

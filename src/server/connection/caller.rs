@@ -54,6 +54,8 @@ pub struct Caller {
     pub writes: Writes,
     /// The set follows a master, has no link to it, and does not serve what it has, as of then.
     pub is_stale: bool,
+    /// How many messages have come by its mailbox so far.
+    pub heard: u64,
     /// Requests may be refused for what the set is, or what the settings say, whoever asks.
     pub is_gated: bool,
     /// Data is being loaded, as of then.
@@ -107,6 +109,7 @@ impl Caller {
             db_after_exec: None,
             writes: Writes::Here,
             is_stale: false,
+            heard: 0,
             is_gated: false,
             is_loading: false,
             disk_trouble: None,

@@ -257,6 +257,7 @@ impl Connection {
     }
 
     fn message(&mut self, message: Message, context: &mut BatchContext<'_, '_>) {
+        self.caller.heard += u64::from(matches!(message, Message::Published(_)));
         match message {
             Message::Woken(SYNC) => {
                 self.caller.has_synced(context.actions);

@@ -33,6 +33,8 @@ pub struct Execution<'r> {
     /// Messages that wait until what was written before them is in the log, with the number of the
     /// publisher where it has received its own already.
     pub publications: Vec<(Publication, Option<u64>)>,
+    /// The publisher may receive one of them behind the reply, and so what it publishes after that.
+    pub own_comes_behind: bool,
 }
 
 impl<'r> Execution<'r> {
@@ -45,6 +47,7 @@ impl<'r> Execution<'r> {
             stop: None,
             later: Vec::new(),
             publications: Vec::new(),
+            own_comes_behind: false,
         }
     }
 }
@@ -261,7 +264,9 @@ impl Caller {
                 if !has_said {
                     return Err(Fault::MasterDown);
                 }
-                let own = self.takes_own().filter(|_| !self.may_be_unconfirmed());
+                let may_come = !execution.own_comes_behind && !self.may_be_unconfirmed();
+                let own = self.takes_own().filter(|_| may_come);
+                execution.own_comes_behind |= self.session.is_subscribed() && own.is_none();
                 execution.publications.push((self.publish_within(kind, request, own), own));
             }
             Outcome::Apart(apart) if apart.0.may_be_later() => {

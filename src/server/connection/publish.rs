@@ -100,10 +100,13 @@ impl Caller {
 
     /// Its own number, if what it receives of its own messages stands before their replies, as in
     /// Redis. Else it comes like everyone's: a reply may be silenced or tagged, and a message not.
+    /// So does what is published while an earlier one is still under way.
     pub fn takes_own(&self) -> Option<u64> {
         let has_plain_replies =
             self.session.replies == ReplyMode::On && self.session.tags == Tags::Off;
-        (self.session.is_subscribed() && has_plain_replies).then_some(self.client.id)
+        let may_come = self.session.is_subscribed() && has_plain_replies;
+        let has_all = || self.client.mailbox.published() == self.heard;
+        (may_come && has_all()).then_some(self.client.id)
     }
 
     /// Whether a transaction's replies may give way to an error, because it was not confirmed. What

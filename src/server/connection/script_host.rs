@@ -225,6 +225,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
                 // What its own client receives comes like everyone's.
                 let publication = caller.publish_for_script(kind, request);
                 execution.publications.push((publication, None));
+                execution.own_comes_behind |= caller.session.is_subscribed();
                 Ok(())
             }
             _ => Err(NOT_ALLOWED),
