@@ -1,0 +1,199 @@
+"""Judges the mutants of a binary that holds them all (schema.py).
+
+    judge.py BINARY MUTANTS OUT [FILTER ...]
+
+MUTANTS is what schema.py has written. First each test runs by itself, and writes down which mutants it
+comes by. Then each mutant gets a process with the tests that come by it, the fastest first, until one
+fails; a process that dies or does not end counts as a test that fails. What is still there is given to
+more seeds of the simulator. OUT/verdicts.json gets one line per mutant as soon as it is judged, and a
+run that is begun again goes on behind them. FILTER: only mutants whose name holds one of these.
+MINUTES ends a run that is not through (in an order that takes evenly from all files).
+"""
+
+import hashlib
+import json
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+BINARY, MUTANTS, OUT = (Path(it).resolve() for it in sys.argv[1:4])
+FILTERS = sys.argv[4:]
+FEW, MANY = os.environ.get("SIM_SEEDS", "24"), os.environ.get("SIM_SEEDS_MORE", "200")
+END = time.monotonic() + 60 * float(os.environ.get("MINUTES", "6000"))
+SIMULATORS = ["sim::tests::promises_hold_whatever_happens",
+              "sim::wire::tests::promises_hold_over_links_that_break"]
+# Half a minute each: only for mutants of planted faults.
+PLANTED = {"sim::tests::every_planted_fault_is_found",
+           "sim::wire::tests::every_planted_fault_of_the_wire_is_found"}
+# They prove the simulator: what they say of a mutant is that its trace is another one.
+OF_THE_SIMULATOR = {"sim::tests::the_same_seed_gives_the_same_trace",
+                    "sim::wire::tests::the_same_seed_gives_the_same_trace",
+                    "sim::tests::a_finding_is_shrunk_to_the_steps_that_it_needs"}
+# Tests whose answer hangs on how busy the machine is would kill mutants that do nothing.
+UNFIT = OF_THE_SIMULATOR | set(filter(None, os.environ.get("UNFIT_TESTS", "").split(",")))
+# Seconds that a run may take beside five times what its tests take without a mutant.
+PATIENCE = float(os.environ.get("PATIENCE", "4"))
+ADDRESSES = 24 << 30
+
+
+def start(tests, seeds, **more):
+    environment = dict(os.environ, SIM_SEEDS=seeds, RUST_BACKTRACE="0", PROPTEST_MAX_SHRINK_ITERS="0",
+                       PROPTEST_DISABLE_FAILURE_PERSISTENCE="true", **more)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    command = ["nice", "-n", "15", str(BINARY), "--exact", "--test-threads=1", *tests]
+    return subprocess.Popen(command, env=environment, preexec_fn=limit, start_new_session=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def failure(tests, seeds, patience, **more):
+    """Runs tests. Answers which fails first, or that one does not end, or None."""
+    process = start(tests, seeds, **more)
+    end, text, found = time.monotonic() + patience, b"", None
+    with selectors.DefaultSelector() as ready:
+        ready.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            left = end - time.monotonic()
+            if left <= 0:
+                found = ("hangs", last_test(text))
+                break
+            if not ready.select(left):
+                continue
+            piece = os.read(process.stdout.fileno(), 1 << 16)
+            text += piece
+            if b"FAILED\n" in text:
+                found = ("fails", last_test(text[: text.index(b"FAILED\n")]))
+                break
+            if not piece:
+                break
+    if found:
+        os.killpg(process.pid, signal.SIGKILL)
+    status = process.wait()
+    process.stdout.close()
+    if not found and status != 0:
+        found = ("dies", last_test(text))
+    if not found and f"{len(tests)} passed".encode() not in text:
+        sys.exit(f"not all of {tests} ran: {text.decode()}")
+    return found
+
+
+def last_test(text):
+    names = [it for it in text.decode(errors="replace").split("\n") if it.startswith("test ")]
+    return names[-1].split()[1] if names else "?"
+
+
+def look_for_reached(path):
+    """How long each test takes, and which mutants it comes by."""
+    digest = hashlib.sha256(BINARY.read_bytes()).hexdigest()
+    if path.exists() and (known := json.loads(path.read_text()))["binary"] == digest:
+        return known["tests"]
+    listed = subprocess.run([str(BINARY), "--list", "--format", "terse"], capture_output=True, text=True)
+    names = [it.removesuffix(": test") for it in listed.stdout.splitlines() if it.endswith(": test")]
+    tests, numbers = {}, path.with_name("reached.txt")
+    for name in names:
+        numbers.unlink(missing_ok=True)
+        began = time.monotonic()
+        if bad := failure([name], FEW, 600, MUTANTS_REACHED=str(numbers)):
+            print(f"without any mutant: {name} {bad[0]}", flush=True)
+            continue
+        took = time.monotonic() - began
+        reached = {int(it) for it in numbers.read_text().split()} if numbers.exists() else set()
+        tests[name] = {"took": round(took, 3), "reached": sorted(reached)}
+    path.write_text(json.dumps({"binary": digest, "tests": tests}))
+    return tests
+
+
+def batches(tests, took, last):
+    """Those that have killed a neighbour, then the fastest, then twice as long, and so on."""
+    first = [it for it in last if it in tests and took[it] < 0.5][:3]
+    if first:
+        yield first
+    batch, sum_of, limit = [], 0.0, 0.12
+    for test in sorted(tests, key=lambda it: took[it]):
+        if test in first:
+            continue
+        batch.append(test)
+        sum_of += took[test]
+        if limit <= sum_of:
+            yield batch
+            batch, sum_of, limit = [], 0.0, limit * 3
+    if batch:
+        yield batch
+
+
+def judge(mutant, tests, took, last):
+    for batch in batches(tests, took, last):
+        patience = PATIENCE + 5 * sum(took[it] for it in batch)
+        if bad := failure(batch, FEW, patience, MUTANT=str(mutant["number"])):
+            if bad[1] in last:
+                last.remove(bad[1])
+            last.insert(0, bad[1])
+            return bad
+    if MANY != "0":
+        for test in (it for it in SIMULATORS if it in took):
+            if bad := failure([test], MANY, 300, MUTANT=str(mutant["number"])):
+                return bad
+    return None
+
+
+def main():
+    OUT.mkdir(parents=True, exist_ok=True)
+    known = look_for_reached(OUT / "reached.json")
+    took = {name: it["took"] for name, it in known.items()}
+    reaching = defaultdict(list)
+    for name, it in known.items():
+        for number in it["reached"]:
+            reaching[number].append(name)
+    print(f"{len(known)} tests, {sum(took.values()):.0f} s; {len(reaching)} mutants reached", flush=True)
+    verdicts = OUT / "verdicts.json"
+    judged = set()
+    if verdicts.exists():
+        judged = {json.loads(it)["number"] for it in verdicts.read_text().splitlines()}
+    mutants = [json.loads(it) for it in MUTANTS.read_text().splitlines()]
+    mutants = [it for it in mutants if it["state"] == "in" and it["number"] not in judged]
+    if FILTERS:
+        mutants = [it for it in mutants if any(filter in it["name"] for filter in FILTERS)]
+    mutants.sort(key=lambda it: hashlib.sha256(str(it["number"]).encode()).digest())
+    last, lines = defaultdict(list), {}
+    counts, began = defaultdict(int), time.monotonic()
+    with verdicts.open("a") as out:
+        for mutant in mutants:
+            if END < time.monotonic():
+                break
+            file = mutant["file"]
+            if file not in lines:
+                lines[file] = Path(file).read_text().split("\n")
+            tests = set(reaching[mutant["number"]]) - UNFIT
+            if "planted" not in mutant["name"].lower() and not is_planted(mutant, lines[file]):
+                tests -= PLANTED
+            at = time.monotonic()
+            bad = judge(mutant, tests, took, last[file])
+            verdict = "killed" if bad else "survived"
+            counts[verdict] += 1
+            how, by = bad or ("", "")
+            record = {"number": mutant["number"], "verdict": verdict, "how": how, "by": by,
+                      "tests": len(tests), "took": round(time.monotonic() - at, 2), "room": mutant["room"], "name": mutant["name"]}
+            out.write(json.dumps(record) + "\n")
+            out.flush()
+            if not bad:
+                print(f"survived: {mutant['name']} ({len(tests)} tests)", flush=True)
+            if sum(counts.values()) % 100 == 0:
+                print(f"{time.monotonic() - began:.0f} s: {dict(counts)}", flush=True)
+    print(dict(counts), f"of {len(mutants)}")
+
+
+def is_planted(mutant, lines):
+    at = mutant["span"]["start"]["line"]
+    return "lanted" in lines[at - 1]
+
+
+main()
