@@ -436,4 +436,17 @@ mod tests {
         session.saw_all(seen);
         assert_eq!(session.floor, Some(seen));
     }
+
+    #[test]
+    fn a_write_is_recent_for_as_long_as_its_route_says() {
+        let lately = |session: &Session, ms, now| {
+            session.wrote_lately(Some(Duration::from_millis(ms)), MonoUs(now))
+        };
+        let mut session = Session::default();
+        assert!(!lately(&session, 5, 0), "it has written nothing");
+        session.wrote(Position { replid: OLD, offset: Offset::new(1) }, MonoUs(1000));
+        assert!(lately(&session, 5, 1000) && lately(&session, 5, 5999));
+        assert!(!lately(&session, 5, 6000) && !lately(&session, 5, 9000));
+        assert!(!session.wrote_lately(None, MonoUs(1000)), "no route asks for it");
+    }
 }

@@ -1,12 +1,14 @@
-"""Judges the mutants of a binary that holds them all (schema.py).
+"""Judges the mutants of binaries that hold them all (schema.py).
 
-    judge.py BINARY MUTANTS OUT [FILTER ...]
+    judge.py BINARIES MUTANTS OUT [FILTER ...]
 
+BINARIES is a file that names test binaries, one a line: that of the library first, then those of
+tests/, which are only for what survives there.
 MUTANTS is what schema.py has written. First each test runs by itself, and writes down which mutants it
 comes by. Then each mutant gets a process with the tests that come by it, the fastest first, until one
 fails; a process that dies or does not end counts as a test that fails. What is still there is given to
 more seeds of the simulator. OUT/verdicts.json gets one line per mutant as soon as it is judged, and a
-run that is begun again goes on behind them. FILTER: only mutants whose name holds one of these.
+run that is begun again goes on behind them; OUT/of-servers.json the same of what tests/ says. FILTER: only mutants whose name holds one of these.
 MINUTES ends a run that is not through (in an order that takes evenly from all files).
 """
 
@@ -22,7 +24,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-BINARY, MUTANTS, OUT = (Path(it).resolve() for it in sys.argv[1:4])
+BINARIES, MUTANTS, OUT = (Path(it).resolve() for it in sys.argv[1:4])
+LIBRARY, *SERVERS = BINARIES.read_text().split()
 FILTERS = sys.argv[4:]
 FEW, MANY = os.environ.get("SIM_SEEDS", "24"), os.environ.get("SIM_SEEDS_MORE", "200")
 END = time.monotonic() + 60 * float(os.environ.get("MINUTES", "6000"))
@@ -42,7 +45,11 @@ PATIENCE = float(os.environ.get("PATIENCE", "4"))
 ADDRESSES = 24 << 30
 
 
-def start(tests, seeds, **more):
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def start(binary, tests, seeds, **more):
     environment = dict(os.environ, SIM_SEEDS=seeds, RUST_BACKTRACE="0", PROPTEST_MAX_SHRINK_ITERS="0",
                        PROPTEST_DISABLE_FAILURE_PERSISTENCE="true", **more)
 
@@ -50,14 +57,14 @@ def start(tests, seeds, **more):
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    command = ["nice", "-n", "15", str(BINARY), "--exact", "--test-threads=1", *tests]
+    command = ["nice", "-n", "15", binary, "--exact", "--test-threads=1", *tests]
     return subprocess.Popen(command, env=environment, preexec_fn=limit, start_new_session=True,
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
-def failure(tests, seeds, patience, **more):
-    """Runs tests. Answers which fails first, or that one does not end, or None."""
-    process = start(tests, seeds, **more)
+def failure(tests, seeds, patience, binary=LIBRARY, **more):
+    """Runs tests of a binary. Answers which fails first, or that one does not end, or None."""
+    process = start(binary, tests, seeds, **more)
     end, text, found = time.monotonic() + patience, b"", None
     with selectors.DefaultSelector() as ready:
         ready.register(process.stdout, selectors.EVENT_READ)
@@ -91,19 +98,19 @@ def last_test(text):
     return names[-1].split()[1] if names else "?"
 
 
-def look_for_reached(path):
+def look_for_reached(binary, path):
     """How long each test takes, and which mutants it comes by."""
-    digest = hashlib.sha256(BINARY.read_bytes()).hexdigest()
+    digest = sha256(Path(binary).read_bytes())
     if path.exists() and (known := json.loads(path.read_text()))["binary"] == digest:
         return known["tests"]
-    listed = subprocess.run([str(BINARY), "--list", "--format", "terse"], capture_output=True, text=True)
+    listed = subprocess.run([binary, "--list", "--format", "terse"], capture_output=True, text=True)
     names = [it.removesuffix(": test") for it in listed.stdout.splitlines() if it.endswith(": test")]
     tests, numbers = {}, path.with_name("reached.txt")
     for name in names:
         numbers.unlink(missing_ok=True)
         began = time.monotonic()
-        if bad := failure([name], FEW, 600, MUTANTS_REACHED=str(numbers)):
-            print(f"without any mutant: {name} {bad[0]}", flush=True)
+        if bad := failure([name], FEW, 600, binary, MUTANTS_REACHED=str(numbers)):
+            print(f"without any mutant: {Path(binary).name} {name} {bad[0]}", flush=True)
             continue
         took = time.monotonic() - began
         reached = {int(it) for it in numbers.read_text().split()} if numbers.exists() else set()
@@ -147,53 +154,93 @@ def judge(mutant, tests, took, last):
 
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
-    known = look_for_reached(OUT / "reached.json")
+    known = look_for_reached(LIBRARY, OUT / "reached.json")
     took = {name: it["took"] for name, it in known.items()}
     reaching = defaultdict(list)
     for name, it in known.items():
         for number in it["reached"]:
             reaching[number].append(name)
     print(f"{len(known)} tests, {sum(took.values()):.0f} s; {len(reaching)} mutants reached", flush=True)
-    verdicts = OUT / "verdicts.json"
-    judged = set()
-    if verdicts.exists():
-        judged = {json.loads(it)["number"] for it in verdicts.read_text().splitlines()}
     mutants = [json.loads(it) for it in MUTANTS.read_text().splitlines()]
-    mutants = [it for it in mutants if it["state"] == "in" and it["number"] not in judged]
+    mutants = [it for it in mutants if it["state"] == "in"]
     if FILTERS:
         mutants = [it for it in mutants if any(filter in it["name"] for filter in FILTERS)]
-    mutants.sort(key=lambda it: hashlib.sha256(str(it["number"]).encode()).digest())
-    last, lines = defaultdict(list), {}
+    # In an order that takes evenly from all files; those of planted faults take long, and come last.
+    mutants.sort(key=lambda it: (is_planted(it), sha256(str(it["number"]).encode())))
+    last = defaultdict(list)
+
+    def by_library(mutant):
+        tests = set(reaching[mutant["number"]]) - UNFIT
+        if not is_planted(mutant):
+            tests -= PLANTED
+        return judge(mutant, tests, took, last[mutant["file"]]), len(tests)
+
+    each(mutants, OUT / "verdicts.json", by_library)
+    if SERVERS and time.monotonic() < END:
+        survivors = {number for number, it in read(OUT / "verdicts.json") if it["verdict"] == "survived"}
+        left = [it for it in mutants if it["number"] in survivors]
+        each(left, OUT / "of-servers.json", OfServers().judge)
+
+
+class OfServers:
+    """What the tests of tests/ say, which start whole servers: one test a process."""
+
+    def __init__(self):
+        self.tests = []
+        for binary in SERVERS:
+            name = Path(binary).name.rsplit("-", 1)[0]
+            for test, it in look_for_reached(binary, OUT / f"reached-{name}.json").items():
+                self.tests.append((it["took"], binary, test, set(it["reached"])))
+        self.tests.sort(key=lambda it: it[0])
+
+    def judge(self, mutant):
+        number = mutant["number"]
+        tests = [it for it in self.tests if number in it[3]]
+        for took, binary, test, _ in tests:
+            patience = PATIENCE + 5 * took + 10
+
+            def failed():
+                return failure([test], FEW, patience, binary, MUTANT=str(number))
+
+            # Sockets and clocks are at work here: once is no proof.
+            if (bad := failed()) and failed():
+                return (bad[0], Path(binary).name.rsplit("-", 1)[0] + "::" + test), len(tests)
+        return None, len(tests)
+
+
+def read(verdicts):
+    lines = verdicts.read_text().splitlines() if verdicts.exists() else []
+    return [(it["number"], it) for it in map(json.loads, lines)]
+
+
+def each(mutants, verdicts, judge):
+    """Judges those that have no verdict yet."""
+    judged = dict(read(verdicts))
+    mutants = [it for it in mutants if it["number"] not in judged]
     counts, began = defaultdict(int), time.monotonic()
     with verdicts.open("a") as out:
         for mutant in mutants:
             if END < time.monotonic():
                 break
-            file = mutant["file"]
-            if file not in lines:
-                lines[file] = Path(file).read_text().split("\n")
-            tests = set(reaching[mutant["number"]]) - UNFIT
-            if "planted" not in mutant["name"].lower() and not is_planted(mutant, lines[file]):
-                tests -= PLANTED
             at = time.monotonic()
-            bad = judge(mutant, tests, took, last[file])
+            bad, tests = judge(mutant)
             verdict = "killed" if bad else "survived"
             counts[verdict] += 1
             how, by = bad or ("", "")
+            took = round(time.monotonic() - at, 2)
             record = {"number": mutant["number"], "verdict": verdict, "how": how, "by": by,
-                      "tests": len(tests), "took": round(time.monotonic() - at, 2), "room": mutant["room"], "name": mutant["name"]}
+                      "tests": tests, "took": took, "room": mutant["room"], "name": mutant["name"]}
             out.write(json.dumps(record) + "\n")
             out.flush()
             if not bad:
-                print(f"survived: {mutant['name']} ({len(tests)} tests)", flush=True)
+                print(f"survived: {mutant['name']} ({tests} tests)", flush=True)
             if sum(counts.values()) % 100 == 0:
                 print(f"{time.monotonic() - began:.0f} s: {dict(counts)}", flush=True)
-    print(dict(counts), f"of {len(mutants)}")
+    print(f"{verdicts.name}: {dict(counts)} of {len(mutants)}", flush=True)
 
 
-def is_planted(mutant, lines):
-    at = mutant["span"]["start"]["line"]
-    return "lanted" in lines[at - 1]
+def is_planted(mutant):
+    return "planted" in mutant["line"].lower()
 
 
 main()

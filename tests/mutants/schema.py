@@ -37,6 +37,10 @@ class Mutant:
         self.state = "in"
         self.why = ""
 
+    def see(self, text):
+        """The line where it stands."""
+        self.line = text.split(b"\n")[self.span["start"]["line"] - 1].decode().strip()
+
     def leave(self, state, why):
         self.state, self.why = state, why
 
@@ -45,7 +49,7 @@ class Mutant:
         room = "server/connection" if parts[1] == "server" else parts[1]
         return {"number": self.number, "name": self.name, "room": room, "state": self.state,
                 "why": self.why, "file": self.file, "genre": self.genre,
-                "replacement": self.replacement, "span": self.span}
+                "replacement": self.replacement, "span": self.span, "line": self.line}
 
 
 def const_of(node):
@@ -456,6 +460,7 @@ def main():
     for file, those in by_file.items():
         source = sources[file] = Source(tree / file, (tree / file).read_bytes())
         for mutant in those:
+            mutant.see(source.bytes)
             source.add(mutant)
         source.nest()
     (tree / "src/mutant.rs").write_text(RUNTIME.read_text())

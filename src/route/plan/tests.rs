@@ -165,11 +165,14 @@ proptest! {
     }
 
     #[test]
-    fn writes_and_pinned_reads_only_ever_go_to_the_master(case in case(), why in 0..4) {
+    fn writes_and_pinned_reads_only_ever_go_to_the_master(case in case(), why in 0..7) {
         let ask = match why {
             0 => ReadRequirements { class: Class::Write, ..case.asked() },
             1 => ReadRequirements { watching: true, ..case.asked() },
             2 => ReadRequirements { of_member: true, ..case.asked() },
+            3 => ReadRequirements { level: Level::Master, ..case.asked() },
+            4 => ReadRequirements { floor: Floor::Lost(Offset::new(5)), ..case.asked() },
+            5 => ReadRequirements { floor: Floor::Foreign, ..case.asked() },
             _ => ReadRequirements { wrote_lately: true, ..case.asked() },
         };
         let to = plan(&ask, &case.static_members()).to;
