@@ -176,6 +176,7 @@ impl ReplicaSet {
 mod tests {
     use super::*;
     use crate::base::ids::MemberId;
+    use crate::base::position::ReplId;
     use crate::engine::Thresholds;
     use crate::node::new_replid;
 

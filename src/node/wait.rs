@@ -280,4 +280,29 @@ mod tests {
         let _durable = set.wait_for(Condition::Durable, end, woken.clone(), BlockId(2));
         assert!(set.is_sync_asked());
     }
+
+    #[test]
+    fn a_read_waits_no_longer_for_a_member_that_has_become_the_master_or_is_gone() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        let readable = |it| {
+            let member = MemberId(it);
+            Condition::Readable { member, allowed: Places::of([member].into_iter()) }
+        };
+        let wait = |it, id| set.wait_for(readable(it), end, woken.clone(), BlockId(id));
+        let _waits = [wait(1, 1).expect("it lacks it"), wait(2, 2).expect("it lacks it")];
+        set.remove_member(set.member(MemberId(2)), MonoUs(1)).unwrap();
+        assert_eq!(told(&woken), [2]);
+        assert!(wait(0, 3).is_none(), "the master has everything");
+        set.fail_over(set.member(MemberId(1))).unwrap();
+        assert!(told(&woken).contains(&1));
+    }
+
+    #[test]
+    fn a_wait_for_nobody_in_sync_is_none() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        let nobody = Condition::InSync { places: Places::default(), count: 1 };
+        assert!(set.wait_for(nobody, end, woken.clone(), BlockId(1)).is_none());
+    }
 }

@@ -42,6 +42,11 @@ OF_THE_SIMULATOR = {"sim::tests::the_same_seed_gives_the_same_trace",
 UNFIT = OF_THE_SIMULATOR | set(filter(None, os.environ.get("UNFIT_TESTS", "").split(",")))
 # Seconds that a run may take beside five times what its tests take without a mutant.
 PATIENCE = float(os.environ.get("PATIENCE", "4"))
+# "library" or "servers" for one half of the work.
+STAGE = os.environ.get("STAGE", "both")
+# Of tests/: how many at once, and after how many seconds a mutant gets no further file of them.
+THREADS = os.environ.get("THREADS", "6")
+SERVER_SECONDS = float(os.environ.get("SERVER_SECONDS", "30"))
 ADDRESSES = 24 << 30
 
 
@@ -49,7 +54,7 @@ def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
 
-def start(binary, tests, seeds, **more):
+def start(binary, tests, seeds, threads, **more):
     environment = dict(os.environ, SIM_SEEDS=seeds, RUST_BACKTRACE="0", PROPTEST_MAX_SHRINK_ITERS="0",
                        PROPTEST_DISABLE_FAILURE_PERSISTENCE="true", **more)
 
@@ -57,14 +62,14 @@ def start(binary, tests, seeds, **more):
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
-    command = ["nice", "-n", "15", binary, "--exact", "--test-threads=1", *tests]
+    command = ["nice", "-n", "15", binary, "--exact", f"--test-threads={threads}", *tests]
     return subprocess.Popen(command, env=environment, preexec_fn=limit, start_new_session=True,
                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
-def failure(tests, seeds, patience, binary=LIBRARY, **more):
+def failure(tests, seeds, patience, binary=LIBRARY, threads=1, **more):
     """Runs tests of a binary. Answers which fails first, or that one does not end, or None."""
-    process = start(binary, tests, seeds, **more)
+    process = start(binary, tests, seeds, threads, **more)
     end, text, found = time.monotonic() + patience, b"", None
     with selectors.DefaultSelector() as ready:
         ready.register(process.stdout, selectors.EVENT_READ)
@@ -98,15 +103,18 @@ def last_test(text):
     return names[-1].split()[1] if names else "?"
 
 
+def names_of(binary):
+    listed = subprocess.run([binary, "--list", "--format", "terse"], capture_output=True, text=True)
+    return [it.removesuffix(": test") for it in listed.stdout.splitlines() if it.endswith(": test")]
+
+
 def look_for_reached(binary, path):
     """How long each test takes, and which mutants it comes by."""
     digest = sha256(Path(binary).read_bytes())
     if path.exists() and (known := json.loads(path.read_text()))["binary"] == digest:
         return known["tests"]
-    listed = subprocess.run([binary, "--list", "--format", "terse"], capture_output=True, text=True)
-    names = [it.removesuffix(": test") for it in listed.stdout.splitlines() if it.endswith(": test")]
     tests, numbers = {}, path.with_name("reached.txt")
-    for name in names:
+    for name in names_of(binary):
         numbers.unlink(missing_ok=True)
         began = time.monotonic()
         if bad := failure([name], FEW, 600, binary, MUTANTS_REACHED=str(numbers)):
@@ -175,37 +183,70 @@ def main():
             tests -= PLANTED
         return judge(mutant, tests, took, last[mutant["file"]]), len(tests)
 
-    each(mutants, OUT / "verdicts.json", by_library)
-    if SERVERS and time.monotonic() < END:
+    if STAGE != "servers":
+        each(mutants, OUT / "verdicts.json", by_library)
+    if SERVERS and STAGE != "library" and time.monotonic() < END:
         survivors = {number for number, it in read(OUT / "verdicts.json") if it["verdict"] == "survived"}
         left = [it for it in mutants if it["number"] in survivors]
         each(left, OUT / "of-servers.json", OfServers().judge)
 
 
 class OfServers:
-    """What the tests of tests/ say, which start whole servers: one test a process."""
+    """What the tests of tests/ say, which start whole servers: all of a file in one process, side by
+    side, as they wait more than they work."""
 
     def __init__(self):
-        self.tests = []
-        for binary in SERVERS:
-            name = Path(binary).name.rsplit("-", 1)[0]
-            for test, it in look_for_reached(binary, OUT / f"reached-{name}.json").items():
-                self.tests.append((it["took"], binary, test, set(it["reached"])))
-        self.tests.sort(key=lambda it: it[0])
+        self.files = {it: self.look(it, OUT / f"reached-{name_of(it)}.json") for it in SERVERS}
+        self.last = defaultdict(list)
+
+    def look(self, binary, path):
+        """The tests of a file that pass, how long they take together, and what they come by."""
+        digest = sha256(Path(binary).read_bytes())
+        if path.exists() and (known := json.loads(path.read_text()))["binary"] == digest:
+            return dict(known, reached=set(known["reached"]))
+        names, numbers, began = names_of(binary), path.with_name("reached.txt"), 0.0
+        while names:
+            numbers.unlink(missing_ok=True)
+            began = time.monotonic()
+            bad = failure(names, FEW, 600, binary, THREADS, MUTANTS_REACHED=str(numbers))
+            if not bad:
+                break
+            print(f"without any mutant: {name_of(binary)}::{bad[1]} {bad[0]}", flush=True)
+            names = [it for it in names if it != bad[1]] if bad[0] == "fails" else []
+        reached = {int(it) for it in numbers.read_text().split()} if names else set()
+        found = {"binary": digest, "names": names, "took": time.monotonic() - began}
+        path.write_text(json.dumps(dict(found, reached=sorted(reached))))
+        return dict(found, reached=reached)
 
     def judge(self, mutant):
-        number = mutant["number"]
-        tests = [it for it in self.tests if number in it[3]]
-        for took, binary, test, _ in tests:
-            patience = PATIENCE + 5 * took + 10
+        number, count, took = mutant["number"], 0, 0.0
+        last = self.last[mutant["file"]]
 
-            def failed():
-                return failure([test], FEW, patience, binary, MUTANT=str(number))
+        def rank(binary):
+            return last.index(binary) if binary in last else len(last), self.files[binary]["took"]
+
+        for binary in sorted((it for it in SERVERS if number in self.files[it]["reached"]), key=rank):
+            if SERVER_SECONDS < took:
+                break
+            file, began = self.files[binary], time.monotonic()
+            count += len(file["names"])
+
+            def run(names, threads):
+                patience = PATIENCE + 10 + 4 * file["took"]
+                return failure(names, FEW, patience, binary, threads, MUTANT=str(number))
 
             # Sockets and clocks are at work here: once is no proof.
-            if (bad := failed()) and failed():
-                return (bad[0], Path(binary).name.rsplit("-", 1)[0] + "::" + test), len(tests)
-        return None, len(tests)
+            if bad := run(file["names"], THREADS):
+                bad = run(*([bad[1]], 1) if bad[1] in file["names"] else (file["names"], THREADS))
+            took += time.monotonic() - began
+            if bad:
+                last[:] = [binary] + [it for it in last if it != binary]
+                return (bad[0], name_of(binary) + "::" + bad[1]), count
+        return None, count
+
+
+def name_of(binary):
+    return Path(binary).name.rsplit("-", 1)[0]
 
 
 def read(verdicts):
