@@ -189,6 +189,7 @@ def main():
         survivors = {number for number, it in read(OUT / "verdicts.json") if it["verdict"] == "survived"}
         left = [it for it in mutants if it["number"] in survivors]
         each(left, OUT / "of-servers.json", OfServers().judge)
+    tell()
 
 
 class OfServers:
@@ -247,6 +248,31 @@ class OfServers:
 
 def name_of(binary):
     return Path(binary).name.rsplit("-", 1)[0]
+
+
+def tell():
+    """A table by room: what was judged, and what of it survives all tests that it has had."""
+    all_of = [json.loads(it) for it in MUTANTS.read_text().splitlines()]
+    verdicts = dict(read(OUT / "verdicts.json"))
+    servers = dict(read(OUT / "of-servers.json"))
+    rooms, cells = list(dict.fromkeys(it["room"] for it in all_of)), {}
+    for mutant in all_of:
+        number, state = mutant["number"], mutant["state"]
+        what = {"unviable": "unviable", "single": "single"}.get(state, "not judged")
+        if verdict := verdicts.get(number):
+            what = servers.get(number, verdict)["verdict"]
+            if SERVERS and verdict["verdict"] == "survived" and number not in servers:
+                what = "not judged"
+        for room in (mutant["room"], "all"):
+            key = (room, what)
+            cells[key] = cells.get(key, 0) + 1
+    columns = ["unviable", "single", "not judged", "killed", "survived"]
+    print("| room | " + " | ".join(columns) + " | survive |")
+    print("|---|" + "---:|" * (len(columns) + 1))
+    for room in [*rooms, "all"]:
+        counts = [cells.get((room, it), 0) for it in columns]
+        judged = max(1, counts[-1] + counts[-2])
+        print(f"| {room} | " + " | ".join(map(str, counts)) + f" | {counts[-1] / judged:.1%} |")
 
 
 def read(verdicts):
