@@ -265,7 +265,7 @@ mod tests {
     use crate::base::ids::MemberId;
     use crate::base::position::{Coverage, Position};
     use crate::engine::Thresholds;
-    use crate::node::{ApplyBudget, new_replid};
+    use crate::node::{ApplyBudget, Condition, new_replid};
     use crate::route::MinReplicas;
     use std::time::Duration;
 
@@ -452,5 +452,33 @@ mod tests {
         assert_eq!(set.cover(at(set.head())), Coverage::To(set.head()));
         let beyond = Offset::new(set.head().bytes() + 1);
         assert_eq!(set.cover(at(beyond)), Coverage::Foreign);
+    }
+
+    #[test]
+    fn what_replicas_on_the_wire_have_on_disk_is_what_they_have_said() {
+        let set = set();
+        assert_eq!((set.on_disk_at(Offset::ZERO), set.on_disk_at_least(1)), (0, None));
+        assert_eq!(set.on_disk_at_least(0), Some(Offset::MAX));
+        let (one, other) = (linked(&set), linked(&set));
+        set.ping(MonoUs(1));
+        let first = set.head();
+        set.ping(MonoUs(2));
+        let head = set.head();
+        for id in [one, other] {
+            set.log.lock().next_chunk(id, usize::MAX);
+        }
+        assert_eq!(set.on_disk_at_least(1), None, "nobody has said anything");
+        set.synced_on_wire(one, head).unwrap();
+        set.synced_on_wire(other, first).unwrap();
+        assert_eq!((set.on_disk_at(first), set.on_disk_at(head)), (2, 1));
+        let at_least = [1, 2, 3].map(|it| set.on_disk_at_least(it));
+        assert_eq!(at_least, [Some(head), Some(first), None]);
+        let durable = |is_here| Condition::DurableAt { is_here, replicas: 1 }.reached(&set);
+        assert_eq!((durable(false), durable(true)), (Some(head), Some(head)), "no file is kept");
+        set.expect_file(true);
+        assert_eq!((durable(false), durable(true)), (Some(head), Some(Offset::ZERO)));
+        let beyond = Offset::new(head.bytes() + 1);
+        assert!(set.synced_on_wire(other, beyond).is_err());
+        assert_eq!(set.on_disk_at(first), 1, "who says what cannot be is cut off");
     }
 }
