@@ -416,11 +416,17 @@ mod tests {
         let set = set();
         let id = linked(&set);
         let cut = || matches!(set.follower_state(id), FollowerState::Disconnected { .. });
+        // Bounds are looked at when a block begins, and when one of all changes.
+        let look = || set.bound_log(1 << 20, 1 << 20);
         set.bound_wire(id, 0);
         (0..20).for_each(|_| set.ping(MonoUs(1)));
+        look();
         assert!(!cut(), "no bound");
+        set.bound_wire(id, 1000);
+        look();
+        assert!(!cut());
         set.bound_wire(id, 50);
-        set.ping(MonoUs(2));
+        look();
         assert!(cut());
     }
 
