@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_on_the_wire_may_be_bounded_and_unbounded() {
+    fn a_replica_on_the_wire_may_have_a_bound_or_none() {
         let set = set();
         let id = linked(&set);
         let cut = || matches!(set.follower_state(id), FollowerState::Disconnected { .. });
