@@ -331,4 +331,20 @@ mod tests {
     fn ms(it: u64) -> Duration {
         Duration::from_millis(it)
     }
+
+    #[test]
+    fn what_must_be_on_disk_here_and_at_replicas_is_waited_for_in_turn() {
+        let set = set();
+        let head = set.head();
+        let disk = wanted(&set, &[(Acks::Fsync, 5)]).unwrap();
+        assert!(disk.wants_sync() && disk.next_condition(&set, head).is_none());
+        let count = wanted(&set, &[(Acks::Count(1), 5)]).unwrap();
+        assert!(!count.wants_sync() && count.next_condition(&set, head).is_none());
+        let both = wanted(&set, &[(Acks::Fsync, 5), (Acks::Count(1), 5)]).unwrap();
+        assert_eq!(both.condition(), Condition::Durable);
+        assert_eq!(both.next_condition(&set, head), Some(Condition::AckedBy(1)));
+        set.apply(set.member(MemberId(1)), ApplyBudget::SHORT);
+        assert_eq!(both.next_condition(&set, head), None, "a replica has it meanwhile");
+        assert_eq!(wanted(&set, &[(Acks::None, 5)]), None);
+    }
 }

@@ -151,4 +151,43 @@ mod tests {
             assert_eq!(*woken.0.lock(), 1, "n{}", at + 2);
         }
     }
+
+    #[test]
+    fn who_panics_is_put_out_of_service_and_counted_once_unless_nobody_else_is_there() {
+        let set = ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let (master, replica) = (set.member(MemberId(0)), set.member(MemberId(1)));
+        set.quarantine(replica);
+        set.quarantine(replica);
+        assert!(replica.is(MemberFlags::QUARANTINED) && !replica.is_sound());
+        assert!(replica.is(MemberFlags::UNSYNCED), "it is fed no more");
+        assert_eq!(set.quarantines.load(Relaxed), 1);
+        set.quarantine(master);
+        assert!(!master.is(MemberFlags::QUARANTINED), "nobody could take its place");
+        assert_eq!(set.quarantines.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn a_master_that_panics_leaves_its_place_to_another_and_is_not_cut_off() {
+        let set = ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let master = set.member(MemberId(0));
+        set.quarantine(master);
+        assert!(master.is(MemberFlags::QUARANTINED) && !master.is(MemberFlags::UNSYNCED));
+        assert_eq!(set.quarantines.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn the_time_of_a_pause_is_that_of_its_beginning() {
+        let set = ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let member = set.member(MemberId(1));
+        member.enter(MemberFlags::DRAINED, MonoUs(3));
+        member.enter(MemberFlags::PAUSED, MonoUs(5));
+        member.enter(MemberFlags::PAUSED, MonoUs(7));
+        member.enter(MemberFlags::DRAINED, MonoUs(9));
+        assert_eq!(member.paused_at(), MonoUs(5));
+        set.ping(MonoUs(10));
+        assert!(9 <= set.behind_us(member, MonoUs(14)), "it has heard nothing since");
+        member.leave(MemberFlags::PAUSED);
+        member.enter(MemberFlags::PAUSED, MonoUs(20));
+        assert_eq!(member.paused_at(), MonoUs(20));
+    }
 }

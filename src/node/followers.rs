@@ -263,9 +263,9 @@ fn behind_us(follower: &Follower, head: Offset, now: MonoUs) -> u64 {
 mod tests {
     use super::*;
     use crate::base::ids::MemberId;
-    use crate::base::position::Position;
+    use crate::base::position::{Coverage, Position};
     use crate::engine::Thresholds;
-    use crate::node::{ApplyBudget, new_replid};
+    use crate::node::{ApplyBudget, Condition, new_replid};
     use crate::route::MinReplicas;
     use std::time::Duration;
 
@@ -392,5 +392,99 @@ mod tests {
         set.log.lock().take(member.follower().unwrap(), Offset::ZERO, 9, &mut due);
         assert_eq!(due.len(), 1);
         assert!(set.backlog().1 <= 2 << 20, "the backlog has dropped it");
+    }
+
+    #[test]
+    fn half_of_what_cuts_a_replica_off_makes_writes_wait() {
+        let set = ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 100);
+        assert_eq!(set.lag_bytes_max(), 50);
+        let member = set.member(MemberId(1));
+        while set.head().since(member.applied()) <= 50 {
+            assert!(!set.is_far_behind(member) && set.far_behind().is_none());
+            set.ping(MonoUs(1));
+        }
+        assert!(set.is_far_behind(member));
+        assert_eq!(set.far_behind(), Some(member.id));
+        set.bound_log(1 << 20, 1000);
+        assert_eq!((set.lag_bytes_max(), set.far_behind()), (500, None));
+        set.apply(member, ApplyBudget::ALL);
+        assert!(!set.is_far_behind(member) && !set.is_far_behind(set.member(set.master())));
+    }
+
+    #[test]
+    fn a_replica_on_the_wire_may_have_a_bound_or_none() {
+        let set = set();
+        let id = linked(&set);
+        let cut = || matches!(set.follower_state(id), FollowerState::Disconnected { .. });
+        // Bounds are looked at when a block begins, and when one of all changes.
+        let look = || set.bound_log(1 << 20, 1 << 20);
+        set.bound_wire(id, 0);
+        (0..20).for_each(|_| set.ping(MonoUs(1)));
+        look();
+        assert!(!cut(), "no bound");
+        set.bound_wire(id, 1000);
+        look();
+        assert!(!cut());
+        set.bound_wire(id, 50);
+        look();
+        assert!(cut());
+    }
+
+    #[test]
+    fn replicas_on_the_wire_are_asked_what_they_have_once_for_each_place_and_time() {
+        let set = set();
+        linked(&set);
+        set.ping(MonoUs(1));
+        let asks = |ask: &dyn Fn()| {
+            let before = set.head();
+            ask();
+            before < set.head()
+        };
+        let wrote_at = set.head();
+        assert!(asks(&|| set.ask_wire(wrote_at, MonoUs(5))));
+        assert!(!asks(&|| set.ask_wire(wrote_at, MonoUs(6))), "they have been");
+        assert!(asks(&|| set.ask_wire(set.head(), MonoUs(7))), "there is more by now");
+        let every = Duration::from_micros(10);
+        assert!(!asks(&|| set.ask_wire_every(every, MonoUs(16))));
+        assert!(asks(&|| set.ask_wire_every(every, MonoUs(17))));
+        assert!(!asks(&|| set.ask_wire_every(every, MonoUs(26))));
+    }
+
+    #[test]
+    fn floors_beyond_the_stream_are_of_no_stream_we_know() {
+        let set = set();
+        set.ping(MonoUs(1));
+        let at = |offset| Position { replid: set.history().replid, offset };
+        assert_eq!(set.cover(at(set.head())), Coverage::To(set.head()));
+        let beyond = Offset::new(set.head().bytes() + 1);
+        assert_eq!(set.cover(at(beyond)), Coverage::Foreign);
+    }
+
+    #[test]
+    fn what_replicas_on_the_wire_have_on_disk_is_what_they_have_said() {
+        let set = set();
+        assert_eq!((set.on_disk_at(Offset::ZERO), set.on_disk_at_least(1)), (0, None));
+        assert_eq!(set.on_disk_at_least(0), Some(Offset::MAX));
+        let (one, other) = (linked(&set), linked(&set));
+        set.ping(MonoUs(1));
+        let first = set.head();
+        set.ping(MonoUs(2));
+        let head = set.head();
+        for id in [one, other] {
+            set.log.lock().next_chunk(id, usize::MAX);
+        }
+        assert_eq!(set.on_disk_at_least(1), None, "nobody has said anything");
+        set.synced_on_wire(one, head).unwrap();
+        set.synced_on_wire(other, first).unwrap();
+        assert_eq!((set.on_disk_at(first), set.on_disk_at(head)), (2, 1));
+        let at_least = [1, 2, 3].map(|it| set.on_disk_at_least(it));
+        assert_eq!(at_least, [Some(head), Some(first), None]);
+        let durable = |is_here| Condition::DurableAt { is_here, replicas: 1 }.reached(&set);
+        assert_eq!((durable(false), durable(true)), (Some(head), Some(head)), "no file is kept");
+        set.expect_file(true);
+        assert_eq!((durable(false), durable(true)), (Some(head), Some(Offset::ZERO)));
+        let beyond = Offset::new(head.bytes() + 1);
+        assert!(set.synced_on_wire(other, beyond).is_err());
+        assert_eq!(set.on_disk_at(first), 1, "who says what cannot be is cut off");
     }
 }

@@ -171,3 +171,74 @@ impl ReplicaSet {
         self.push();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::MemberId;
+    use crate::base::position::ReplId;
+    use crate::engine::Thresholds;
+    use crate::node::new_replid;
+
+    fn set() -> ReplicaSet {
+        ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20)
+    }
+
+    #[test]
+    fn a_worker_writes_the_file_before_it_replies_where_that_is_asked_and_not_done() {
+        let set = set();
+        set.set_file_first(true);
+        set.ping(MonoUs(1));
+        assert!(set.must_write_file());
+        set.note_written(set.head());
+        assert!(!set.must_write_file(), "all is there");
+        set.ping(MonoUs(2));
+        assert!(set.must_write_file());
+        set.set_file_first(false);
+        assert!(!set.must_write_file());
+    }
+
+    #[test]
+    fn what_the_file_has_is_durable_as_long_as_it_follows() {
+        let set = set();
+        set.expect_file(true);
+        assert!(set.expects_file());
+        let file = set.add_file("appendonly");
+        set.ping(MonoUs(1));
+        let (at, db) = set.resume_file(file);
+        assert_eq!((at, db), (Position { replid: set.history().replid, offset: set.head() }, None));
+        assert!(set.durable() < set.head());
+        set.ask_sync(set.head());
+        assert!(set.is_sync_asked());
+        assert!(set.synced_file(file, set.head(), MonoUs(2)));
+        assert_eq!(set.durable(), set.head());
+        assert!(!set.is_sync_asked());
+    }
+
+    #[test]
+    fn trouble_of_the_disk_and_loading_are_told_until_they_are_over() {
+        let set = set();
+        assert_eq!((set.disk_trouble(), set.is_loading()), (None, false));
+        for trouble in [DiskTrouble::AppendOnlyFile, DiskTrouble::Snapshot] {
+            set.set_disk_trouble(Some(trouble));
+            assert_eq!(set.disk_trouble(), Some(trouble));
+        }
+        set.set_disk_trouble(None);
+        set.set_loading(true);
+        assert_eq!((set.disk_trouble(), set.is_loading()), (None, true));
+        set.set_loading(false);
+        assert!(!set.is_loading());
+    }
+
+    #[test]
+    fn a_set_that_begins_with_data_of_files_goes_on_where_they_end() {
+        let set = set();
+        let engine = Engine::new(1, Thresholds::default());
+        let history = ReplicationHistory::new(ReplId::new([7; 20]));
+        let (at, tail) = (Offset::new(90), (Offset::new(90), Vec::new()));
+        set.begin_with(Restored { engine, history, at, tail, repeated_db: None });
+        assert_eq!((set.history().replid, set.head()), (ReplId::new([7; 20]), at));
+        assert_eq!(set.member(set.master()).applied(), at);
+        assert!(set.member(MemberId(1)).is(MemberFlags::UNSYNCED), "replicas get copies");
+    }
+}

@@ -50,3 +50,22 @@ impl Pause {
         self.now.lock().0 != PauseMode::Nobody
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_holds_until_its_time_is_over_and_has_begun_until_somebody_ends_it() {
+        let pause = Pause::default();
+        assert!(!pause.has_begun() && pause.in_force(MonoUs(1)).is_none());
+        pause.extend(PauseMode::Writers, MonoUs(10), MonoUs(1));
+        pause.extend(PauseMode::All, MonoUs(5), MonoUs(2));
+        assert_eq!(pause.in_force(MonoUs(9)), Some((PauseMode::All, MonoUs(10))), "the greater");
+        assert!(pause.has_begun() && pause.in_force(MonoUs(10)).is_none());
+        pause.extend(PauseMode::Writers, MonoUs(30), MonoUs(10));
+        assert_eq!(pause.in_force(MonoUs(11)), Some((PauseMode::Writers, MonoUs(30))), "another");
+        pause.end();
+        assert!(!pause.has_begun() && pause.in_force(MonoUs(11)).is_none());
+    }
+}

@@ -162,3 +162,65 @@ impl RemoteMaster {
         is_other
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::Offset;
+
+    fn remote() -> RemoteMaster {
+        let address = RemoteAddress { host: "127.0.0.1".into(), port: 7000 };
+        RemoteMaster::new(address, MonoUs(1))
+    }
+
+    #[test]
+    fn a_link_is_down_since_it_was_last_connected() {
+        let remote = remote();
+        let enter = |phase, now| remote.enter(phase, MonoUs(now));
+        assert!(!remote.is_connected() && !enter(LinkPhase::Connecting, 2));
+        assert!(!enter(LinkPhase::Handshake, 3));
+        assert!(enter(LinkPhase::Connected, 4) && remote.is_connected());
+        remote.freshness.note(MonoUs(4), Offset::ZERO);
+        assert!(!enter(LinkPhase::Connected, 5), "it was");
+        assert_eq!(remote.freshness.age_us(Offset::ZERO, MonoUs(6)), 2);
+        assert_eq!(remote.status().down_since, MonoUs(1));
+        assert!(enter(LinkPhase::Waiting, 7) && !remote.is_connected());
+        assert_eq!(remote.status().down_since, MonoUs(7));
+        assert_eq!(remote.freshness.age_us(Offset::ZERO, MonoUs(8)), u64::MAX, "nobody knows");
+        assert!(!enter(LinkPhase::Connecting, 9));
+        assert_eq!(remote.status().down_since, MonoUs(7));
+    }
+
+    #[test]
+    fn a_snapshot_begins_at_nothing_and_faults_are_counted() {
+        let remote = remote();
+        remote.has_loaded(5, Some(10));
+        assert_eq!((remote.status().loaded, remote.status().total), (5, Some(10)));
+        remote.enter(LinkPhase::Connected, MonoUs(2));
+        assert_eq!(remote.status().loaded, 5);
+        remote.enter(LinkPhase::Sync, MonoUs(3));
+        assert_eq!((remote.status().loaded, remote.status().total), (0, None));
+        remote.note_fault("closed", "by the peer".into());
+        remote.note_fault("silent", "for long".into());
+        let status = remote.status();
+        assert_eq!((status.fault, status.faults), (Some(("silent", "for long".into())), 2));
+    }
+
+    #[test]
+    fn it_is_asked_to_take_over_until_it_has() {
+        assert!(!remote().asks_to_take_over());
+        let remote = remote().to_take_over();
+        remote.enter(LinkPhase::Handshake, MonoUs(2));
+        assert!(remote.asks_to_take_over());
+        remote.enter(LinkPhase::Connected, MonoUs(3));
+        assert!(!remote.asks_to_take_over());
+    }
+
+    #[test]
+    fn how_many_servers_are_above_is_what_was_last_seen() {
+        let remote = remote();
+        assert_eq!(remote.above(), 0);
+        remote.note_above(2);
+        assert_eq!(remote.above(), 2);
+    }
+}

@@ -257,7 +257,7 @@ mod tests {
     use super::*;
     use crate::base::ids::MemberId as Id;
     use crate::base::lowered::lower_long_elements;
-    use crate::base::position::{Offset, Position, ReplId};
+    use crate::base::position::{Coverage, Offset, Position, ReplId};
     use crate::base::remote_address::RemoteAddress;
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
@@ -400,5 +400,34 @@ mod tests {
         let (history, before) = (set.history(), set.history().before());
         assert_ne!(history.replid, OTHER);
         assert_eq!(before, Some(Position { replid: OTHER, offset: head }));
+    }
+
+    #[test]
+    fn what_is_here_is_as_old_as_the_last_answer_of_the_master_that_it_reaches() {
+        let (set, remote) = following();
+        assert_eq!(set.stream_age_us(MonoUs(5)), u64::MAX, "nobody was asked");
+        remote.freshness.note(MonoUs(5), set.head());
+        assert_eq!(set.stream_age_us(MonoUs(25)), 20);
+        let alone = ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        assert_eq!(alone.stream_age_us(MonoUs(25)), 0, "it follows nobody");
+    }
+
+    #[test]
+    fn a_stream_goes_on_where_there_has_been_one() {
+        let set = ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        assert_eq!(set.resume_from(), (None, 0));
+        set.ping(MonoUs(1));
+        assert_eq!(set.resume_from(), (Some(set.position()), 0));
+        let at = Position { replid: OTHER, offset: Offset::new(1000) };
+        assert_eq!(following().0.resume_from(), (Some(at), 3));
+    }
+
+    #[test]
+    fn a_floor_may_be_of_what_the_stream_has_not_brought_yet() {
+        let (set, _remote) = following();
+        let (here, beyond) = (set.head().bytes(), set.head().bytes() + 1);
+        let at = |it| Position { replid: set.history().replid, offset: Offset::new(it) };
+        assert_eq!(set.cover(at(here)), Coverage::To(Offset::new(here)));
+        assert_eq!(set.cover(at(beyond)), Coverage::To(Offset::new(beyond)));
     }
 }

@@ -108,4 +108,14 @@ mod tests {
         let new = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(50));
         assert_eq!(floor.floor(&new), Floor::Needs(Offset::new(50)));
     }
+
+    #[test]
+    fn of_one_history_the_furthest_place_counts_whoever_was_told_of_it() {
+        let at = |it| Position { replid: ReplId::new([1; 20]), offset: Offset::new(it) };
+        let told = ToldFloor::default();
+        [(80, 1), (60, 1), (70, 2)].iter().for_each(|it| told.raise(at(it.0), it.1));
+        assert_eq!(told.position(), Some(at(80)));
+        told.raise(at(90), 1);
+        assert_eq!(told.position(), Some(at(90)));
+    }
 }

@@ -140,6 +140,7 @@ mod tests {
     use crate::base::places::Places;
     use crate::base::time::MonoUs;
     use crate::engine::Thresholds;
+    use crate::node::member_state::Hold;
     use crate::node::{ApplyBudget, new_replid};
     use parking_lot::Mutex;
 
@@ -251,5 +252,57 @@ mod tests {
         assert!(told(&woken).is_empty(), "its route does not name it");
         apply(&set, 1);
         assert_eq!(told(&woken), [1]);
+    }
+
+    #[test]
+    fn a_write_that_is_to_wait_for_a_master_is_woken_when_there_is_to_be_none() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let master = set.member(set.master());
+        let free = Condition::Free { member: master.id };
+        let long = set.hold_long(master, Hold::Write);
+        let wait = |id| set.wait_for(free, Offset::new(1), woken.clone(), BlockId(id));
+        let _wait = wait(1).expect("somebody works long there");
+        set.refuse_at_master(true);
+        assert_eq!(told(&woken), [1], "it is refused at once");
+        set.refuse_at_master(false);
+        let _wait = wait(2).expect("it still does");
+        drop(long);
+        assert_eq!(told(&woken), [2]);
+    }
+
+    #[test]
+    fn only_what_is_to_be_on_disk_asks_for_it() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        set.expect_file(true);
+        let _acked = set.wait_for(Condition::AckedBy(1), end, woken.clone(), BlockId(1));
+        assert!(!set.is_sync_asked());
+        let _durable = set.wait_for(Condition::Durable, end, woken.clone(), BlockId(2));
+        assert!(set.is_sync_asked());
+    }
+
+    #[test]
+    fn a_read_waits_no_longer_for_a_member_that_has_become_the_master_or_is_gone() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        let readable = |it| {
+            let member = MemberId(it);
+            Condition::Readable { member, allowed: Places::of([member].into_iter()) }
+        };
+        let wait = |it, id| set.wait_for(readable(it), end, woken.clone(), BlockId(id));
+        let _waits = [wait(1, 1).expect("it lacks it"), wait(2, 2).expect("it lacks it")];
+        set.remove_member(set.member(MemberId(2)), MonoUs(1)).unwrap();
+        assert_eq!(told(&woken), [2]);
+        assert!(wait(0, 3).is_none(), "the master has everything");
+        set.fail_over(set.member(MemberId(1))).unwrap();
+        assert!(told(&woken).contains(&1));
+    }
+
+    #[test]
+    fn a_wait_for_nobody_in_sync_is_none() {
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let end = write(&set);
+        let nobody = Condition::InSync { places: Places::default(), count: 1 };
+        assert!(set.wait_for(nobody, end, woken.clone(), BlockId(1)).is_none());
     }
 }

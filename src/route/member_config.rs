@@ -146,4 +146,14 @@ mod tests {
             MemberConfig::all_unnamed(2).iter().map(ToString::to_string).collect();
         assert_eq!(names, ["n1", "n2", "n3"]);
     }
+
+    #[test]
+    fn a_member_has_as_many_tags_as_may_be_and_no_more() {
+        let clash = |count: usize| {
+            let tags = (0..count).map(|it| format!("t{it}")).collect();
+            MemberConfig { tags, ..named("reports") }.clashes(1, ["n1"].into_iter())
+        };
+        assert_eq!(clash(MEMBER_TAGS_MAX), None);
+        assert!(clash(MEMBER_TAGS_MAX + 1).is_some_and(|it| it.contains("more than")));
+    }
 }

@@ -504,4 +504,23 @@ mod tests {
         assert!(mixes(vec![acks(Acks::InSync)]).mixes_acks());
         assert!(!mixes(vec![acks(Acks::All)]).mixes_acks());
     }
+
+    #[test]
+    fn in_force_are_the_default_route_and_the_rules_in_their_order() {
+        let rules = vec![
+            rule("one", Level::Eventual, keys(&["one:*"])),
+            rule("two", Level::Global, keys(&["two:*"])),
+        ];
+        let before = Routes::new(Level::Sticky, Route::default(), rules);
+        let turned = vec![rule("two", Level::Global, keys(&["two:*"]))];
+        let after = Routes::new(Level::Sticky, Route::default(), turned).after(&before).unwrap();
+        let of = |routes: &Routes| -> Vec<(u16, String)> {
+            routes.in_force().map(|(at, it)| (at.0, it.name.clone())).collect()
+        };
+        let told = |all: &[(u16, &str)]| -> Vec<(u16, String)> {
+            all.iter().map(|it| (it.0, it.1.to_owned())).collect()
+        };
+        assert_eq!(of(&before), told(&[(0, "default"), (1, "one"), (2, "two")]));
+        assert_eq!(of(&after), told(&[(0, "default"), (2, "two")]), "a name keeps its number");
+    }
 }

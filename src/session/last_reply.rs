@@ -58,3 +58,19 @@ impl Default for LastReply {
         LastReply::OWN
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masters_reply_says_whose_it_is_and_why() {
+        let (route, because) = (RouteId(3), Reason::Write);
+        let here = LastReply::of_master(MemberId(2), route, because);
+        assert_eq!((here.member, here.route, here.because), (MemberId(2), route, Some(because)));
+        assert!(!here.is_remote);
+        let remote = LastReply::of_remote_master(route, because);
+        assert!(remote.is_remote && remote.member == MemberId::NONE);
+        assert_eq!((remote.route, remote.because), (route, Some(because)));
+    }
+}

@@ -438,4 +438,55 @@ mod tests {
         session.saw_all(seen);
         assert_eq!(session.floor, Some(seen));
     }
+
+    #[test]
+    fn a_write_is_recent_for_as_long_as_its_route_says() {
+        let lately = |session: &Session, ms, now| {
+            session.wrote_lately(Some(Duration::from_millis(ms)), MonoUs(now))
+        };
+        let mut session = Session::default();
+        assert!(!lately(&session, 5, 0), "it has written nothing");
+        session.wrote(Position { replid: OLD, offset: Offset::new(1) }, MonoUs(1000));
+        assert!(lately(&session, 5, 1000) && lately(&session, 5, 5999));
+        assert!(!lately(&session, 5, 6000) && !lately(&session, 5, 9000));
+        assert!(!session.wrote_lately(None, MonoUs(1000)), "no route asks for it");
+    }
+
+    #[test]
+    fn where_a_write_stands_is_kept_while_it_is_not_the_history_of_today() {
+        let old = ReplicationHistory::new(OLD);
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        let told = |session: &mut Session, replid, it, wrote: bool| {
+            session.was_told(at(replid, it), &old, wrote.then_some(MonoUs(1)));
+            session.wrote_in
+        };
+        let (mut writer, mut reader) = (Session::default(), Session::default());
+        assert_eq!(told(&mut writer, OLD, 80, true), None);
+        assert_eq!(told(&mut writer, NEW, 90, true), Some(NEW));
+        assert_eq!(told(&mut writer, OLD, 95, false), Some(NEW), "a read moves no write");
+        assert_eq!(told(&mut reader, OLD, 80, false), None);
+        assert_eq!(told(&mut reader, NEW, 90, false), None, "it has written nothing");
+    }
+
+    #[test]
+    fn a_session_shares_its_floor_with_those_of_its_name_or_user() {
+        let named = |scope, is_known| Session {
+            scope: Some(scope),
+            is_known,
+            name: "app".into(),
+            user: "ann".into(),
+            ..Session::default()
+        };
+        let with = |scope, is_known| {
+            let session = named(scope, is_known);
+            session.shares_with().map(|(scope, name)| (scope, name.to_owned()))
+        };
+        let (of_name, of_user) = (StickyScope::ClientName, StickyScope::User);
+        assert_eq!(with(StickyScope::Connection, true), None);
+        assert_eq!(with(of_name, true), Some((of_name, "app".to_owned())));
+        assert_eq!(with(of_user, true), Some((of_user, "ann".to_owned())));
+        assert_eq!(with(of_user, false), None, "nobody knows who it is");
+        let nameless = Session { name: "".into(), ..named(of_name, true) };
+        assert_eq!(nameless.shares_with(), None);
+    }
 }

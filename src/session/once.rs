@@ -44,3 +44,21 @@ pub enum Tags {
     /// Those of all reads and writes.
     All,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::position::{Offset, ReplId};
+
+    #[test]
+    fn a_floor_makes_a_level_sticky_that_would_not_look_at_it() {
+        let floor = Position { replid: ReplId::new([1; 20]), offset: Offset::new(5) };
+        let over = |level, floor, it| Once { level, floor, ..Once::default() }.level_over(it);
+        assert_eq!(over(None, None, Level::Eventual), Level::Eventual);
+        assert_eq!(over(None, Some(floor), Level::Eventual), Level::Sticky);
+        assert_eq!(over(None, Some(floor), Level::Sticky), Level::Sticky);
+        assert_eq!(over(None, Some(floor), Level::Linearizable), Level::Linearizable);
+        let eventual = Some(Level::Eventual);
+        assert_eq!(over(eventual, Some(floor), Level::Master), Level::Eventual, "it is asked for");
+    }
+}

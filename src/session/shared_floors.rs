@@ -298,4 +298,19 @@ mod tests {
         let next = all.join(StickyScope::User, "u", &unknown, head);
         assert_eq!(next.raised().to, Some(head), "all there is");
     }
+
+    #[test]
+    fn all_there_is_raises_a_floor_that_has_less_or_counts_otherwise() {
+        let all = Arc::new(SharedFloors::default());
+        let floor = join(&all, "app");
+        floor.raise_to_all(at(OLD, 80), 1);
+        assert_eq!(floor.raised(), Raised { to: Some(at(OLD, 80)), by: 1 });
+        floor.raise_to_all(at(OLD, 70), 2);
+        floor.raise_to_all(at(OLD, 80), 2);
+        assert_eq!(floor.raised(), Raised { to: Some(at(OLD, 80)), by: 1 }, "it has it already");
+        floor.raise_to_all(at(OLD, 90), 2);
+        assert_eq!(floor.raised(), Raised { to: Some(at(OLD, 90)), by: 2 });
+        floor.raise_to_all(at(NEW, 60), 3);
+        assert_eq!(floor.raised(), Raised { to: Some(at(NEW, 60)), by: 3 });
+    }
 }

@@ -165,4 +165,14 @@ mod tests {
         assert_eq!((subscriptions.len(), subscriptions.take_names().len()), (2, 2));
         assert!(subscriptions.is_empty());
     }
+
+    #[test]
+    fn nothing_is_subscribed_before_the_first_name_and_after_the_last() {
+        let mut subscriptions = Subscriptions::default();
+        assert!(subscriptions.is_empty());
+        subscriptions.channels.insert("news".into());
+        assert!(!subscriptions.is_empty());
+        assert_eq!(subscriptions.take_names().len(), 1);
+        assert!(subscriptions.is_empty());
+    }
 }

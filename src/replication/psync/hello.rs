@@ -124,4 +124,11 @@ mod tests {
         assert_eq!(take("rdb-filter-only", b"functions keys"), Err(why));
         assert_eq!(hello, ReplicaHello::default());
     }
+
+    #[test]
+    fn the_longest_address_is_taken() {
+        let mut hello = ReplicaHello::default();
+        hello.take(b"ip-address", &[b'x'; HOST_BYTES_MAX]).unwrap();
+        assert_eq!(hello.host.map(|it| it.len()), Some(HOST_BYTES_MAX));
+    }
 }

@@ -124,3 +124,27 @@ impl fmt::Display for LinkFault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_known_by_how_its_text_begins() {
+        let texts = [
+            ("NOAUTH Authentication required.", Refusal::NoAuth),
+            ("WRONGPASS invalid username-password pair", Refusal::WrongPassword),
+            ("ERR invalid password", Refusal::WrongPassword),
+            ("ERR AUTH <password> called without any password", Refusal::WrongPassword),
+            ("ERR Client sent AUTH, but no password is set", Refusal::WrongPassword),
+            ("NOPERM this user has no permissions", Refusal::NoPermission),
+            ("LOADING the dataset", Refusal::Loading),
+            ("NOMASTERLINK Can't SYNC while not connected", Refusal::NoMasterLink),
+            ("MASTERDOWN Link with MASTER is down", Refusal::NoMasterLink),
+            ("ERR something else", Refusal::Other),
+        ];
+        for (text, refusal) in texts {
+            assert_eq!(Refusal::of(text), refusal, "{text}");
+        }
+    }
+}

@@ -304,4 +304,11 @@ mod tests {
         reader.take(100, &mut batch).unwrap();
         assert!(batch.asks_ack && batch.writes.len() == 1);
     }
+
+    #[test]
+    fn the_last_database_is_the_one_before_their_number() {
+        let select = |it: usize| writes(&[&encode(&[&format!("SELECT {it}")])], 100);
+        assert!(select(DATABASES - 1).is_ok());
+        assert_eq!(select(DATABASES).unwrap_err().name(), "no-such-database");
+    }
 }

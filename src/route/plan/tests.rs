@@ -165,11 +165,14 @@ proptest! {
     }
 
     #[test]
-    fn writes_and_pinned_reads_only_ever_go_to_the_master(case in case(), why in 0..4) {
+    fn writes_and_pinned_reads_only_ever_go_to_the_master(case in case(), why in 0..7) {
         let ask = match why {
             0 => ReadRequirements { class: Class::Write, ..case.asked() },
             1 => ReadRequirements { watching: true, ..case.asked() },
             2 => ReadRequirements { of_member: true, ..case.asked() },
+            3 => ReadRequirements { level: Level::Master, ..case.asked() },
+            4 => ReadRequirements { floor: Floor::Lost(Offset::new(5)), ..case.asked() },
+            5 => ReadRequirements { floor: Floor::Foreign, ..case.asked() },
             _ => ReadRequirements { wrote_lately: true, ..case.asked() },
         };
         let to = plan(&ask, &case.static_members()).to;
@@ -360,4 +363,30 @@ fn the_step_of_a_plan_is_the_one_of_the_ladder_that_was_taken() {
     for (at, kind) in StepKind::ALL.iter().enumerate() {
         assert_eq!(*kind as usize, at);
     }
+}
+
+#[test]
+fn the_time_that_is_left_is_that_of_the_wait_that_has_ended() {
+    let wait = |ms| Step::Wait(Duration::from_millis(ms));
+    let ladder = Ladder::new(&[wait(10), Step::OtherReplica, wait(20)]).unwrap();
+    let behind = Candidate {
+        member: MemberId(0),
+        applied: Offset::ZERO,
+        in_service: true,
+        paused: false,
+        in_flight: 0,
+        behind_us: 0,
+    };
+    let case = Case {
+        level: Level::Sticky,
+        floor: Floor::Needs(Offset::new(5)),
+        preferred: Some(0),
+        random: 0,
+        ladder,
+        ladder_position: LadderPosition { step: 0, left: Some(Duration::ZERO) },
+        master: Some(MASTER),
+        replicas: vec![behind],
+    };
+    let Where::Wait { at_most, step, .. } = case.plan().to else { panic!("{:?}", case.plan()) };
+    assert_eq!((at_most, step), (Duration::from_millis(20), 2));
 }

@@ -1,0 +1,92 @@
+"""Lists what survives, as tests/mutants.md has it: by reason, then by function.
+
+    survivors.py OUT
+
+The reasons stand here: each is a few words and the functions it is said of. What has none is listed
+under the last heading, as nobody has looked at it.
+"""
+
+import json
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+OUT = Path(sys.argv[1])
+
+REASONS = [
+    ("Words for people", "log lines, labels and explanations that nothing goes by",
+     r"tell_not_applicable|fmt::Display|tell_panics|LinkPhase::as_str|Stage::name|note_above"
+     r"|note_synced|Explanation::|Which<'_>::name|FollowerStatus::(address|flags|held_back)"
+     r"|Snapshot::progress|eta_ms|ScriptHost.*::log|ReplicaSet::waits"),
+    ("Measuring", "latencies, counters, the slow log and what PROXY LAST tells: tests/slowlog.rs, "
+     "last.rs, observability.rs see them, the unit tests and the simulator do not",
+     r"Stopwatch::|timing\.rs|note_step|LastReply::|Caller::saw |Caller::note\b|log_if_slow|tag\.rs"
+     r"|Caller::put_tag|Blocked::is_work"),
+    ("Room and freeing", "how large a buffer is, when it is given back, when something is freed and "
+     "by whom: the same bytes at another price",
+     r"is_due_for_trim|Window<S>::forget|StreamReader::push|return_output|Replies::(sent|take_spent)"
+     r"|take_spent|Unread::|Lent::|Connection::room|has_much_to_send|MasterGuard<'_>>::drop"
+     r"|SnapshotReader>::drop|free_ended_walks|has_ended_walks|SnapshotReader::kept_bytes"
+     r"|Caller::enqueue"),
+    ("When to look at the clock", "an end of a budget a little earlier or later",
+     r"BudgetClock::|ApplyBudget::|repeat_some|come_near|Rate::|wait_to_(read|write)"
+     r"|ReplicaSet::catch_up"),
+    ("Which of two that will do", "either member keeps the promise",
+     r"Look<'_, M>::pick|less_busy|plan_read|best_candidate|throw"),
+    ("What is long", "an estimate: it decides where the work is done, not what it does",
+     r"is_long|copies_long|batch\.rs.*elements|note_copies|::look\b|^look|is_queue_too_long"
+     r"|append_as_sent|runs_within|lock_master_for|busy_with_script|whose_lock|in_the_way|serve_here"
+     r"|tick\b|note_long|Caller::script\b|applies_at_once|takes_reads|goes_on"),
+    ("Calls of tasks", "feeds, links, files and workers' turns are tasks of a running server; the "
+     "unit tests and the simulator do their work by hand",
+     r"FeedSignal::|ReplicaSet::push|note_work|^feed$|start_feed|apply_long_apart|TurnApplier::"
+     r"|tell_wire|tell_file|apply_after_batch|apply_short|Wire::gather|has_any"),
+    ("Whole servers only", "forwarding, publishing, scripts, a link to a remote master, a file that "
+     "is synced before replies leave: tests of tests/ are what looks at these, and have not been "
+     "asked for each",
+     r"forward\.rs|publish\.rs|script\.rs|script_host\.rs|script_call\.rs|durable\.rs|is_http"
+     r"|remote_master\.rs|job_wrote|Blocked::unblock_remote|once\.rs|Caller::filled|^filled"),
+]
+
+
+def function_of(name):
+    what = name.split(": ", 1)[1]
+    if " in " in what:
+        return what.rsplit(" in ", 1)[1]
+    return re.split(r" -> | with ", what.removeprefix("replace "))[0]
+
+
+def what_of(name):
+    """Where it is in its file, and what it does, without the function's name."""
+    place, what = name.split(": ", 1)
+    line = ":".join(place.split(":")[1:])
+    what = what.rsplit(" in ", 1)[0] if " in " in what else "with " + what.rsplit(" with ", 1)[-1]
+    return f"{line} {' '.join(what.split())}"
+
+
+def main():
+    read = lambda name: [json.loads(it) for it in (OUT / name).read_text().splitlines()]
+    servers = {it["number"]: it for it in read("of-servers.json")} if (
+        OUT / "of-servers.json").exists() else {}
+    survivors = [it for it in read("verdicts.json") if it["verdict"] == "survived"
+                 and servers.get(it["number"], it)["verdict"] == "survived"]
+    survivors.sort(key=lambda it: it["number"])
+    groups = defaultdict(lambda: defaultdict(list))
+    for it in survivors:
+        file = it["name"].split(":", 1)[0].removeprefix("src/")
+        function = function_of(it["name"])
+        match = next((at for at, (_, _, pattern) in enumerate(REASONS)
+                      if re.search(pattern, function) or re.search(pattern, f"{file} {function} ")),
+                     len(REASONS))
+        groups[match][f"{file} `{function}`"].append(what_of(it["name"]))
+    reasons = [*REASONS, ("Without a reason", "nobody has looked at these, or a test is missing", "")]
+    for at, (title, why, _) in enumerate(reasons):
+        count = sum(map(len, groups[at].values()))
+        if count:
+            print(f"\n## {title} ({count})\n\n{why[0].upper()}{why[1:]}.\n")
+            for function, those in groups[at].items():
+                print(f"- {function}: {'; '.join(those)}")
+
+
+main()
