@@ -23,6 +23,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("NOSUCHMEMBER", "ask PROXY NODES for the names"),
     ("NOTDURABLE", "wait for it: the write is done"),
     ("NOTINSERVICE", "take another member"),
+    ("NOTHOSTED", "ask the server itself"),
     ("NOTMASTER", "leave out AT"),
     ("NOPROTO", "say HELLO 3"),
     ("QUEUELIMIT", "make the transaction smaller"),
@@ -118,6 +119,13 @@ pub fn master_unreachable(why: impl Display) -> Fault {
     ))
 }
 
+/// A command that only hosted members know, in a set of real servers.
+pub fn not_upstream(name: &str) -> Fault {
+    Fault::Message(format!(
+        "NOTHOSTED {name} is for hosted members, and this set's are real servers: ask one of them"
+    ))
+}
+
 /// No member has this name.
 pub fn no_such_member(names: &[&str]) -> Fault {
     Fault::Message(format!("NOSUCHMEMBER no such member; there are {}", names.join(", ")))
@@ -209,6 +217,7 @@ mod tests {
             WATCH_LIMIT,
             FORWARD_LOST,
             FORWARD_QUEUE,
+            not_upstream("SAVE"),
             no_such_member(&["n1"]),
             not_in_service("n1", "paused"),
             refused_order("n1", "it is the master"),

@@ -1,8 +1,8 @@
 //! A connection to the remote master, of which we are the client.
 
-use super::master_info::{INFO, MasterInfo};
 use super::question::{Question, found};
 use crate::node::{FoundMaster, ReplicaSet};
+use crate::replication::{ASK_MASTER_INFO, MasterInfo};
 use crate::resp::{Protocol, ReplyScanner, encode_command};
 use crate::route::Floor;
 use crate::runtime::link::{Exchange, Link};
@@ -113,7 +113,7 @@ impl MasterConnection {
     /// Asks what the master says of its history.
     pub async fn info(&self, replies: &mut Replies) -> Result<MasterInfo, Fault> {
         let mut bytes = Vec::new();
-        encode_command(&mut bytes, INFO.into_iter());
+        encode_command(&mut bytes, ASK_MASTER_INFO.into_iter());
         self.send(&bytes).await?;
         MasterInfo::read(&replies.next(self).await?).ok_or(Fault::Broken)
     }
@@ -189,7 +189,7 @@ async fn open_at(
     for words in &hello {
         encode_command(&mut bytes, words.iter().map(|it| it.as_bytes()));
     }
-    encode_command(&mut bytes, INFO.into_iter());
+    encode_command(&mut bytes, ASK_MASTER_INFO.into_iter());
     connection.send(&bytes).await?;
     let (mut replies, mut role) = (connection.replies(), Vec::new());
     for _ in &hello {

@@ -1,7 +1,7 @@
 //! Requests on their way to the remote master, and what becomes of them.
 
 use super::mailbox::{JobReply, UnblockAs};
-use crate::node::FoundMaster;
+use crate::node::{Awaited, FoundMaster};
 use crate::resp::Protocol;
 use crate::runtime::link::Link;
 use event_listener::{Event, EventListener};
@@ -35,15 +35,6 @@ pub struct Forwarded {
     pub unblocked: Option<Receiver<UnblockAs>>,
 }
 
-/// A reply that is awaited.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Awaited {
-    /// It is known: the request was refused here.
-    Known(Vec<u8>),
-    /// The last of so many that the master sends.
-    Last(usize),
-}
-
 impl Forwarded {
     /// No request yet.
     pub fn new(db: usize, protocol: Protocol) -> Forwarded {
@@ -60,62 +51,7 @@ impl Forwarded {
 
     /// How many replies the master sends.
     pub fn replies_of_master(&self) -> usize {
-        let count = |it: &Awaited| match it {
-            Awaited::Known(_) => 0,
-            Awaited::Last(of) => *of,
-        };
-        self.replies.iter().map(count).sum()
-    }
-}
-
-/// Replies of which some have come.
-pub struct Answering {
-    awaited: VecDeque<Awaited>,
-    out: Vec<u8>,
-}
-
-impl Answering {
-    /// Those of requests that are about to be sent.
-    pub fn new(awaited: VecDeque<Awaited>) -> Answering {
-        Answering { awaited, out: Vec::new() }
-    }
-
-    /// The master has sent a reply.
-    pub fn take(&mut self, reply: &[u8]) {
-        self.take_known();
-        match self.awaited.front_mut() {
-            Some(Awaited::Last(left)) if 1 < *left => *left -= 1,
-            _ => {
-                self.awaited.pop_front();
-                self.out.extend_from_slice(reply);
-            }
-        }
-    }
-
-    /// All of them.
-    pub fn into_bytes(mut self) -> Vec<u8> {
-        self.take_known();
-        self.out
-    }
-
-    /// All of them, those that have not come being this error.
-    pub fn failed(mut self, text: &str) -> Vec<u8> {
-        for it in std::mem::take(&mut self.awaited) {
-            match it {
-                Awaited::Known(reply) => self.out.extend_from_slice(&reply),
-                Awaited::Last(_) => {
-                    self.out.extend_from_slice(format!("-{text}\r\n").as_bytes());
-                }
-            }
-        }
-        self.out
-    }
-
-    fn take_known(&mut self) {
-        while let Some(Awaited::Known(reply)) = self.awaited.front() {
-            self.out.extend_from_slice(reply);
-            self.awaited.pop_front();
-        }
+        self.replies.iter().map(Awaited::count).sum()
     }
 }
 

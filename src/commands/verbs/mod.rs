@@ -7,6 +7,8 @@ pub mod command;
 pub mod connection;
 pub mod help;
 mod drill;
+mod node_field;
+mod upstream_nodes;
 mod members;
 pub mod last;
 pub mod once;

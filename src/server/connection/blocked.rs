@@ -286,7 +286,8 @@ impl Caller {
                 self.session.was_told(at, &self.history, (!is_read).then_some(context.now));
             }
         }
-        if is_read {
+        // Real servers were asked before the reply came here.
+        if is_read || self.server.upstream.is_some() {
             return None;
         }
         let route = self.origin(None).route(command, request.borrow());
