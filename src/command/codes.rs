@@ -30,6 +30,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("RELOADFAILED", "mend the file"),
     ("REFUSED", "leave it: an operator has disabled it"),
     ("REFUSEDORDER", "look at PROXY NODES"),
+    ("SCANLOST", "begin the scan again"),
     ("UNKNOWNHISTORY", "say ELSE master or ELSE stale"),
     ("WATCHLIMIT", "watch fewer keys"),
 ];
@@ -118,6 +119,27 @@ pub fn master_unreachable(why: impl Display) -> Fault {
         "MASTERDOWN the master cannot be reached, and this was not sent to it: {why}"
     ))
 }
+
+/// What is a master's, while no real server is one.
+pub const NO_REAL_MASTER: Fault = Fault::Static(
+    "MASTERDOWN no server is the master now, and this was not sent to one: PROXY NODES tells how \
+     they stand",
+);
+/// What was read at a real server that was no master any more when it had answered.
+pub const MASTER_NO_MORE: Fault = Fault::Static(
+    "MASTERDOWN the server that answered is no master any more, and what it read may be old: read \
+     again",
+);
+
+/// A SCAN whose server is not there any more: its cursor means nothing to another.
+pub const SCAN_LOST: Fault = Fault::Static(
+    "SCANLOST the server that gave this cursor does not go on with it, and to others it means \
+     nothing: begin the scan again",
+);
+/// A cursor that has no room for the name of its server.
+pub const LONG_CURSOR: Fault = Fault::Static(
+    "SCANLOST the server's cursor is too long to be passed on: scan at the server itself",
+);
 
 /// A command that only hosted members know, in a set of real servers.
 pub fn not_upstream(name: &str) -> Fault {
@@ -218,6 +240,10 @@ mod tests {
             FORWARD_LOST,
             FORWARD_QUEUE,
             not_upstream("SAVE"),
+            NO_REAL_MASTER,
+            MASTER_NO_MORE,
+            SCAN_LOST,
+            LONG_CURSOR,
             no_such_member(&["n1"]),
             not_in_service("n1", "paused"),
             refused_order("n1", "it is the master"),

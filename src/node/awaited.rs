@@ -57,6 +57,11 @@ impl Answering {
         !self.has_done && !self.ends.is_empty()
     }
 
+    /// Whether the first that has come begins like this.
+    pub fn begins_with(&self, text: &[u8]) -> bool {
+        self.out.starts_with(text)
+    }
+
     /// All of them.
     pub fn into_bytes(mut self) -> Vec<u8> {
         self.take_known();

@@ -178,7 +178,9 @@ async fn open_at(
     let connection = MasterConnection { link, master: Mutex::new(found(None)) };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();
-    if let Some((user, password)) = settings.set.follow.login() {
+    let upstream = settings.upstream.as_ref();
+    let login = upstream.map_or_else(|| settings.set.follow.login(), |it| it.login());
+    if let Some((user, password)) = login {
         hello.push([Some("AUTH"), user, Some(password)].into_iter().flatten().collect());
     }
     if protocol == Protocol::Resp3 {

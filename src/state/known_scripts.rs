@@ -1,6 +1,6 @@
 //! Scripts that went to real servers, so that one that does not know them is told them again.
 
-use crate::script::sha1_hex;
+use crate::script::sha1hex;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ struct Kept {
 impl KnownScripts {
     /// A script has gone to a server.
     pub fn note(&self, body: &[u8]) {
-        let name = sha1_hex(body).into_bytes();
+        let name = sha1hex(body).to_vec();
         let mut kept = self.0.lock();
         if kept.by_name.contains_key(&name) || BYTES_MAX < body.len() {
             return;

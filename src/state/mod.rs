@@ -5,6 +5,7 @@
 
 mod forwarding;
 mod ack_asks;
+mod known_scripts;
 mod upstream_subscriptions;
 mod upstream;
 mod failover;

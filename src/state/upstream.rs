@@ -3,6 +3,7 @@
 
 use super::ack_asks::AckAsks;
 use super::clients::Client;
+use super::known_scripts::KnownScripts;
 use super::mailbox::{JobReply, Message};
 use super::upstream_subscriptions::UpstreamSubscriptions;
 use crate::base::ids::{MemberId, SlotId};
@@ -258,6 +259,8 @@ pub struct Upstream {
     pub acks: AckAsks,
     /// What clients subscribe to.
     pub subscriptions: UpstreamSubscriptions,
+    /// Scripts that went to members.
+    pub scripts: KnownScripts,
 }
 
 impl Upstream {
@@ -283,6 +286,7 @@ impl Upstream {
             news: Event::new(),
             acks: AckAsks::default(),
             subscriptions: UpstreamSubscriptions::default(),
+            scripts: KnownScripts::default(),
         };
         upstream.serve_master(nowhere());
         for member in &settings.members {

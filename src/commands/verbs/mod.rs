@@ -9,6 +9,7 @@ pub mod help;
 mod drill;
 mod node_field;
 mod upstream_nodes;
+mod upstream_explain;
 mod members;
 pub mod last;
 pub mod once;

@@ -17,6 +17,7 @@ mod topology;
 mod sentinel;
 mod ack_waits;
 mod pushed;
+mod scan_cursor;
 
 pub use ack_waits::{AckRound, AckWaits};
 pub use backoff::Backoff;
@@ -24,7 +25,8 @@ pub use pipeline::{ConnectionFault, Done, Patience, Pipeline, Verdict};
 pub use pushed::{Pushed, is_first};
 pub use report::Report;
 pub use retry::{NextTry, next_try};
-pub use run::{ReadRun, Run, RunAcks, RunKind};
+pub use run::{ReadRun, Run, RunAcks, RunKind, ScanRun};
+pub use scan_cursor::{ScanCursor, name_cursor};
 pub use sentinel::{MasterVotes, replica_addresses};
 pub use stand::Stand;
 pub use topology::{MemberState, Topology, UpstreamView, ViewMember};

@@ -376,6 +376,11 @@ impl<W> Pipeline<W> {
         let batch = self.batches.front_mut().ok_or(ConnectionFault::Unasked)?;
         let epoch = batch.epoch;
         match batch.steps.pop_front().ok_or(ConnectionFault::Unasked)? {
+            // Who does not log in is told so by the first that it asks.
+            Step::Introduced if reply.starts_with(b"-NOAUTH") => {
+                let text = String::from_utf8_lossy(&reply[1..]).trim_end().to_owned();
+                return Err(ConnectionFault::Refused(text));
+            }
             Step::Greeted if reply.starts_with(b"-") => {
                 let text = String::from_utf8_lossy(&reply[1..]).trim_end().to_owned();
                 return Err(ConnectionFault::Refused(text));

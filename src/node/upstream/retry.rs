@@ -51,7 +51,10 @@ pub fn next_try(
                 replica.filter(|_| now < until).map(|it| NextTry::Later(it, again))
             }
             Step::Master => view.master.map(|_| NextTry::Master),
-            Step::Stale => view.replica(read.allowed, random, |_| true).map(NextTry::Stale),
+            Step::Stale => {
+                let fed = view.replica(read.allowed, random, |_| true);
+                fed.or_else(|| view.unfed_replica(read.allowed)).map(NextTry::Stale)
+            }
             Step::Error => Some(NextTry::Lagged),
         };
         if let Some(found) = found {
@@ -60,7 +63,9 @@ pub fn next_try(
         read.step += 1;
         read.waits_until = None;
     }
-    NextTry::Lagged
+    // There is none now, and there may be one soon.
+    let waits_for_master = read.ladder.steps().contains(&Step::Master);
+    if waits_for_master { NextTry::Master } else { NextTry::Lagged }
 }
 
 #[cfg(test)]
@@ -93,6 +98,16 @@ mod tests {
         }
         assert_eq!(seen.len(), 3);
         assert_eq!(next_try(&mut read, Some(by), &view, MonoUs(1), 7), NextTry::Master);
+    }
+
+    #[test]
+    fn a_ladder_that_ends_in_the_master_waits_for_one() {
+        let view = view_of(None, 2);
+        let mut read = read(&[Step::OtherReplica, Step::Master]);
+        let tried =
+            |read: &mut ReadRun, by| next_try(read, Some(MemberId(by)), &view, MonoUs(1), 7);
+        assert_eq!(tried(&mut read, 0), NextTry::Replica(MemberId(1)));
+        assert_eq!(tried(&mut read, 1), NextTry::Master);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Requests of one client that go to one member together, and may go to another afterwards.
 
+use crate::base::ids::MemberId;
 use crate::base::places::Places;
 use crate::base::position::Position;
 use crate::base::time::MonoUs;
@@ -7,6 +8,7 @@ use crate::node::Awaited;
 use crate::resp::Protocol;
 use crate::route::{Allowed, Ladder};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Requests of one client, in their order.
@@ -28,6 +30,19 @@ pub struct Run {
     pub unsent_until: MonoUs,
     /// Who must have its writes before it is answered.
     pub acks: Option<RunAcks>,
+    /// What its session has seen, if it has written: when that is lost, it is told so instead.
+    pub floor: Option<Position>,
+    /// It is one request of SCAN or its kin.
+    pub scan: Option<ScanRun>,
+    /// It is one script, for a server that does not know it by its name.
+    pub script: Option<Arc<[u8]>>,
+}
+
+/// A SCAN, whose cursor means something to one server alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScanRun {
+    /// That server, unless the SCAN begins.
+    pub pinned: Option<MemberId>,
 }
 
 /// Replicas that must have what a run has written before it is answered.
@@ -40,6 +55,8 @@ pub struct RunAcks {
 }
 
 /// What the requests of a run are.
+// In a box of its own, each read would cost an allocation.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Copy, Debug)]
 pub enum RunKind {
     /// They are the master's. What only reads may be sent again, whatever became of it.

@@ -17,6 +17,14 @@ struct Vote {
     epoch: u64,
 }
 
+impl Vote {
+    fn read(reply: &[u8]) -> Option<Vote> {
+        let maps = maps(reply)?;
+        let map = maps.first()?;
+        Some(Vote { address: address_in(map)?, epoch: number(map, b"config-epoch")? })
+    }
+}
+
 impl MasterVotes {
     /// Nothing has been heard of so many sentinels.
     pub fn new(sentinels: usize) -> MasterVotes {
@@ -25,12 +33,7 @@ impl MasterVotes {
 
     /// A sentinel has answered SENTINEL MASTER with this.
     pub fn told(&mut self, sentinel: usize, reply: &[u8]) {
-        let vote = || {
-            let maps = maps(reply)?;
-            let map = maps.first()?;
-            Some(Vote { address: address_in(map)?, epoch: number(map, b"config-epoch")? })
-        };
-        self.votes[sentinel] = vote();
+        self.votes[sentinel] = Vote::read(reply);
     }
 
     /// A sentinel has announced this master.

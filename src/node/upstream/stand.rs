@@ -30,7 +30,7 @@ impl<'r> Stand<'r> {
             b"*3" => {
                 let is_master = lines.bulk()? == b"master";
                 let offset = number(lines.next()?)?;
-                is_master.then(|| Stand::Master(offset))
+                is_master.then_some(Stand::Master(offset))
             }
             b"*5" => {
                 let is_replica = lines.bulk()? == b"slave";

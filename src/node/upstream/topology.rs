@@ -5,6 +5,7 @@
 //! an answer that contradicts it makes it doubtful until the next.
 
 use super::report::Report;
+use super::scan_cursor::ScanCursor;
 use crate::base::ids::MemberId;
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
@@ -92,6 +93,8 @@ struct Status {
     state: MemberState,
     /// Until when it is known to have had all that the master had.
     fresh_at: Option<MonoUs>,
+    /// How often it could not be reached: it may have begun anew each time.
+    lives: u64,
     in_flight: Arc<AtomicU32>,
 }
 
@@ -136,6 +139,8 @@ pub struct ViewMember {
     pub at: Option<Position>,
     /// Until when it is known to have had all that the master had.
     pub fresh_at: Option<MonoUs>,
+    /// Which of its lives this is: another has other cursors.
+    pub life: u8,
     /// Runs that were sent to it and are not answered.
     pub in_flight: Arc<AtomicU32>,
 }
@@ -163,6 +168,7 @@ impl Topology {
             told: Err(MemberState::Unknown),
             state: MemberState::Unknown,
             fresh_at: None,
+            lives: 0,
             in_flight: Arc::default(),
         });
         self.epoch += 1;
@@ -198,7 +204,11 @@ impl Topology {
     /// A member could not be asked, or has not answered what it was asked. Answers whether anything
     /// has changed.
     pub fn failed(&mut self, member: MemberId, state: MemberState) -> bool {
-        self.members[member.index()].told = Err(state);
+        let status = &mut self.members[member.index()];
+        let was_reached = !matches!(status.told, Err(MemberState::Unreachable(_)));
+        let is_reached = !matches!(state, MemberState::Unreachable(_));
+        status.lives += u64::from(was_reached && !is_reached);
+        status.told = Err(state);
         self.settle()
     }
 
@@ -208,6 +218,7 @@ impl Topology {
             state: it.state.clone(),
             at: it.told.as_ref().ok().map(|it| it.at),
             fresh_at: it.fresh_at,
+            life: ScanCursor::life_of(it.lives),
             in_flight: it.in_flight.clone(),
         };
         UpstreamView {
@@ -325,6 +336,14 @@ impl UpstreamView {
         let (one, other) = (from(random & 0xFFFF_FFFF)?, from(random >> 32)?);
         let busy = |at: usize| self.members[at].in_flight.load(Relaxed);
         Some(MemberId::of(if busy(other) < busy(one) { other } else { one }))
+    }
+
+    /// A replica that has lost its link: what it has is old, and better than nothing for who takes
+    /// that.
+    pub fn unfed_replica(&self, allowed: Option<Allowed>) -> Option<MemberId> {
+        let may = |at: &usize| allowed.is_none_or(|it| it.places.has(MemberId::of(*at)));
+        let is_unfed = |at: &usize| self.members[*at].state == MemberState::LinkDown;
+        (0..self.members.len()).find(|at| is_unfed(at) && may(at)).map(MemberId::of)
     }
 
     /// Whether this member serves reads as a replica.

@@ -212,6 +212,9 @@ impl Caller {
         let took_ns = context.now.since(blocked.since) * 1000;
         self.log_if_slow(&request, took_ns, context.clock.wall_now());
         self.settle_db(&job_reply.reply);
+        if self.server.upstream.is_some() {
+            self.note_told_loss(&job_reply.reply);
+        }
         let mark = self.replies.mark();
         match job_reply.reply {
             Ok(reply) => self.replies.out.append_owned(reply),

@@ -18,7 +18,6 @@ use crate::commands::{
     table,
 };
 use crate::metrics::Label;
-use crate::node::upstream::RunKind;
 use crate::node::{Awaited, Condition, Writes};
 use crate::resp::{Request, encode_command};
 use crate::route::{Reason, StepsTaken, Unavailable};
@@ -99,7 +98,9 @@ impl Caller {
                 let upstream = self.server.upstream.is_some();
                 let upstream =
                     upstream.then(|| GatheredFor::writes(route, self.upstream_acks(route)));
-                let gathered = Gathered { forwarded: one, first: request.to_owned(), upstream };
+                let first = request.to_owned();
+                let gathered =
+                    Gathered { forwarded: one, first, upstream, scan: None, script: None };
                 self.gathered = Some(Box::new(gathered));
             }
         }
@@ -124,25 +125,22 @@ impl Caller {
     }
 
     /// These requests, of which the last writes, done by the master.
-    fn write_job(&self, forwarded: Forwarded, now: MonoUs) -> Job {
-        if self.server.upstream.is_none() {
-            return Job::Forward(Box::new(forwarded));
-        }
+    fn write_job(&self, forwarded: Forwarded, request: Request<'_>, now: MonoUs) -> Outcome {
+        let first = request.to_owned();
         let acks = self.upstream_acks(RouteId::DEFAULT);
-        let mut gathered_for = GatheredFor::writes(RouteId::DEFAULT, acks);
-        let written = forwarded.replies.len();
-        gathered_for.kind = RunKind::Master { written, wants_place: true };
-        self.upstream_job(forwarded, gathered_for, now)
+        let upstream = self.server.upstream.is_some();
+        let upstream = upstream.then(|| GatheredFor::writes(RouteId::DEFAULT, acks));
+        let mut gathered = Gathered { forwarded, first, upstream, scan: None, script: None };
+        gathered.note_write();
+        let (job, first) = self.upstream_job(gathered, now);
+        Outcome::apart(job, first)
     }
 
     /// Sends what was gathered.
     #[cold]
     pub fn send_gathered(&mut self, now: MonoUs) -> Option<Outcome> {
-        let Gathered { forwarded, first, upstream } = *self.gathered.take()?;
-        let job = match upstream {
-            Some(gathered_for) => self.upstream_job(forwarded, gathered_for, now),
-            None => Job::Forward(Box::new(forwarded)),
-        };
+        let gathered = *self.gathered.take()?;
+        let (job, first) = self.upstream_job(gathered, now);
         Some(Outcome::apart(job, first))
     }
 
@@ -150,7 +148,7 @@ impl Caller {
     pub fn forward_one(&self, request: Request<'_>, context: &BatchContext<'_, '_>) -> Outcome {
         let mut one = self.nothing_yet(context);
         add_request(&mut one, request);
-        Outcome::apart(self.write_job(one, context.now), request.to_owned())
+        self.write_job(one, request, context.now)
     }
 
     /// A read of a set that follows a master, when it is not for a member here: it goes to the
@@ -278,7 +276,7 @@ impl Caller {
         if watches {
             return Ok(leased(whole, call.request, Leased::Exec));
         }
-        Ok(Outcome::apart(self.write_job(whole, context.now), call.request.to_owned()))
+        Ok(self.write_job(whole, call.request, context.now))
     }
 
     /// The reply to a forwarded transaction has come: what it has selected is selected if it was

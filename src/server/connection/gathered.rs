@@ -1,10 +1,11 @@
 //! Requests that are about to be sent to another server.
 
 use crate::base::ids::RouteId;
-use crate::node::upstream::{RunAcks, RunKind};
+use crate::node::upstream::{RunAcks, RunKind, ScanRun};
 use crate::resp::OwnedRequest;
 use crate::route::Reason;
 use crate::state::{Aim, Forwarded};
+use std::sync::Arc;
 
 /// Requests that were gathered, and the first of them, or the first write among them, which stands
 /// for all in the slow log and for their route.
@@ -16,6 +17,10 @@ pub struct Gathered {
     /// What they are to members that are real servers; `None` for writes that go to the master that
     /// the set follows.
     pub upstream: Option<GatheredFor>,
+    /// They are one SCAN.
+    pub scan: Option<ScanRun>,
+    /// They are one script, for a server that does not know it by its name.
+    pub script: Option<Arc<[u8]>>,
 }
 
 /// Requests for a member that is a real server.

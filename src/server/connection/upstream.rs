@@ -12,19 +12,22 @@ use super::forward::{add_request, leased};
 use super::gathered::{Gathered, GatheredFor};
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::places::Places;
-use crate::base::position::Position;
+use crate::base::position::{Offset, Position};
 use crate::base::time::MonoUs;
 use crate::command::{Class, Fault, Flags, codes};
-use crate::commands::{BlockOn, Handler, Job, Leased, Outcome, Resume, table};
+use crate::commands::{BlockOn, Command, Handler, Job, Leased, Outcome, Resume, table};
 use crate::metrics::Label;
-use crate::node::upstream::{ReadRun, Run, RunAcks, RunKind, UpstreamView};
-use crate::resp::Request;
+use crate::node::Awaited;
+use crate::node::upstream::{ReadRun, Run, RunAcks, RunKind, ScanCursor, ScanRun, UpstreamView};
+use crate::resp::{OwnedRequest, Request, encode_command};
 use crate::route::{
-    Acks, Allowed, Among, Floor, Level, Plan, ReadRequirements, Reason, Unavailable, Where, plan,
+    Acks, Allowed, Among, Floor, Ladder, Level, Plan, ReadRequirements, Reason, Step, Unavailable,
+    Where, plan,
 };
 use crate::session::{AskedAcks, LastReply, SubscriptionKind, Tags};
 use crate::state::{Aim, AimedRun, Forwarded, Upstream};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of requests that are gathered at most.
@@ -71,7 +74,11 @@ impl Caller {
         if !has_room || self.session.queue.is_some() || self.session.tags != Tags::Off {
             return false;
         }
+        if gathered.scan.is_some() || gathered.script.is_some() {
+            return false;
+        }
         let command = match table().locate(request) {
+            Ok(command) if cursor_of(command, request).is_some() => return false,
             Ok(command) => command,
             Err(fault) => return self.is_for_upstream(request, &fault),
         };
@@ -124,21 +131,42 @@ impl Caller {
             return Ok(Outcome::Answered);
         }
         let view = upstream.view();
-        let (aim, kind, because) = self.aim(call, route, &upstream, &view, context)?;
+        let scanned = match cursor_of(call.command, call.request) {
+            Some(cursor) => Some((cursor, self.pinned(cursor.1, &view, route)?)),
+            None => None,
+        };
+        let (aim, kind, because) = match scanned {
+            Some((_, Some(pinned))) => pinned,
+            Some((_, None)) | None => self.aim(call, route, &upstream, &view, context)?,
+        };
         self.session.last = LastReply {
             is_of_once: call.once.is_some(),
+            // Which replica it will be, nobody knows before it has proved to have it.
+            is_remote: aim == Aim::Master,
             ..LastReply::of_remote_master(route, because)
         };
         let mut forwarded = self.nothing_yet(context);
-        add_request(&mut forwarded, call.request);
+        let pinned = scanned.and_then(|(cursor, _)| Some((cursor.0, cursor.1?)));
+        match pinned {
+            Some((place, cursor)) => {
+                let own = cursor.cursor.to_string();
+                let words = call.request.iter().enumerate();
+                let words = words.map(|(at, it)| if at == place { own.as_bytes() } else { it });
+                encode_command(&mut forwarded.bytes, words.collect::<Vec<_>>().into_iter());
+                forwarded.replies.push_back(Awaited::Last(1));
+            }
+            None => add_request(&mut forwarded, call.request),
+        }
         let upstream = Some(GatheredFor { aim, kind, route, because, acks: None });
         let first = call.request.to_owned();
-        self.gathered = Some(Box::new(Gathered { forwarded, first, upstream }));
-        match call.once {
-            // The next has another level.
-            Some(_) => Ok(self.send_gathered(context.now).expect("there is one")),
-            None => Ok(Outcome::Answered),
-        }
+        let scan = scanned.map(|_| ScanRun { pinned: pinned.map(|it| it.1.member) });
+        let script = self.known_script(call);
+        let stands_alone = call.once.is_some() || scan.is_some() || script.is_some();
+        let gathered = Gathered { forwarded, first, upstream, scan, script };
+        self.gathered = Some(Box::new(gathered));
+        // The next has another level, or another place.
+        let sent = if stands_alone { self.send_gathered(context.now) } else { None };
+        Ok(sent.unwrap_or(Outcome::Answered))
     }
 
     /// Whether its members are real servers.
@@ -160,7 +188,53 @@ impl Caller {
             let route = self.origin(call.once.as_deref()).route(call.command, call.request);
             return self.read_upstream(call, route, context);
         }
-        self.forward(call, context)
+        let outcome = self.forward(call, context)?;
+        let script = self.known_script(call);
+        if let Some(gathered) = &mut self.gathered {
+            gathered.script = script;
+        }
+        Ok(outcome)
+    }
+
+    /// The script that this names, if it is known here; one that is sent is known from here on.
+    fn known_script(&self, call: &Call<'_>) -> Option<Arc<[u8]>> {
+        let scripts = &self.server.upstream.as_ref()?.scripts;
+        let text = call.request.get(1)?;
+        match call.command.name.as_str() {
+            "eval" | "eval_ro" => scripts.note(text),
+            "script|load" => scripts.note(call.request.get(2)?),
+            "evalsha" | "evalsha_ro" => return scripts.find(text),
+            _ => {}
+        }
+        None
+    }
+
+    /// Where a SCAN goes on that has begun. `None` when it begins.
+    fn pinned(
+        &self,
+        cursor: Option<ScanCursor>,
+        view: &UpstreamView,
+        route: RouteId,
+    ) -> Result<Option<(Aim, RunKind, Reason)>, Fault> {
+        let Some(ScanCursor { member, life, .. }) = cursor else { return Ok(None) };
+        let is_there = view.members.get(member.index()).is_some_and(|it| it.life == life);
+        if is_there && view.master == Some(member) {
+            let kind = RunKind::Master { written: 0, wants_place: true };
+            return Ok(Some((Aim::Master, kind, Reason::AskedMember)));
+        }
+        if !is_there || !view.serves_reads(member.index()) {
+            return Err(codes::SCAN_LOST);
+        }
+        let level = self.settings.routes.level(route, self.session.level, self.listener_level);
+        let read = ReadRun {
+            needs: self.session.floor.filter(|_| level != Level::Eventual),
+            allowed: Some(Allowed { places: Places::of([member].into_iter()), named: true }),
+            ladder: Ladder::new(&[Step::Wait(SCAN_WAIT), Step::Error]).unwrap_or_default(),
+            step: 0,
+            waits_until: None,
+            tried: Places::default(),
+        };
+        Ok(Some((Aim::Replica(member), RunKind::Read(read), Reason::AskedMember)))
     }
 
     /// Where a read goes, what it asks for there, and why.
@@ -216,6 +290,12 @@ impl Caller {
             Where::Member(member) if view.master == Some(member) => Ok(master(plan.because)),
             Where::Member(member) => Ok((Aim::Replica(member), read, plan.because)),
             Where::CatchUp { .. } | Where::Wait { .. } => Ok((Aim::Ladder, read, plan.because)),
+            Where::Refuse(Unavailable::MasterDown)
+                if ask.level == Level::Eventual && view.unfed_replica(allowed).is_some() =>
+            {
+                let replica = view.unfed_replica(allowed).map_or(Aim::Ladder, Aim::Replica);
+                Ok((replica, read, Reason::StaleAllowed))
+            }
             // Until there is one again it may wait.
             Where::Refuse(Unavailable::MasterDown) => Ok(master(plan.because)),
             Where::Refuse(why) => Err(why.fault(|_| None)),
@@ -227,13 +307,13 @@ impl Caller {
     #[cold]
     pub fn is_for_upstream(&self, request: Request<'_>, fault: &Fault) -> bool {
         let name = request.get(0).unwrap_or_default();
-        let is_ours = |it: &&str| name.eq_ignore_ascii_case(it.as_bytes());
+        let is_ours = |it: &str| name.eq_ignore_ascii_case(it.as_bytes());
         self.server.upstream.is_some()
             && matches!(fault, Fault::UnknownCommand(_))
             && self.session.is_known
             && self.session.queue.is_none()
             && !self.session.is_subscribed()
-            && !NEVER_SHARED.iter().any(|it| is_ours(&it))
+            && !NEVER_SHARED.iter().any(|it| is_ours(it))
     }
 
     /// Session verbs that belong to the members, or that only hosted ones know. `None` for the
@@ -259,6 +339,8 @@ impl Caller {
                 Some(Ok(leased(one, call.request, Leased::Once)))
             }
             _ if FORWARDED_VERBS.contains(&name) => {
+                // A script that is loaded is known from here on.
+                self.known_script(call);
                 Some(Ok(self.forward_one(call.request, context)))
             }
             _ if HOSTED_VERBS.contains(&name) || HOSTED_VERBS.contains(&container) => {
@@ -324,15 +406,53 @@ impl Caller {
         asked.max_by_key(|it| it.replicas).filter(|it| it.replicas != 0)
     }
 
-    /// What was gathered, as a job.
-    pub fn upstream_job(&self, forwarded: Forwarded, gathered: GatheredFor, now: MonoUs) -> Job {
+    /// A request that was under way while a failover cut off what this session had written has been
+    /// told so: it is told once.
+    #[cold]
+    pub fn note_told_loss(&mut self, reply: &Result<Vec<u8>, String>) {
+        if reply.as_ref().is_ok_and(|it| it.starts_with(b"-LOSTWRITE ")) {
+            self.session.lost = None;
+        }
+    }
+
+    /// What was gathered, as a job, and the request that stands for all of it.
+    pub fn upstream_job(&self, gathered: Gathered, now: MonoUs) -> (Job, OwnedRequest) {
+        let Gathered { forwarded, first, upstream, scan, script } = gathered;
+        let Some(GatheredFor { aim, kind, acks, .. }) = upstream else {
+            return (Job::Forward(Box::new(forwarded)), first);
+        };
         let Forwarded { worker, db, selects, protocol, bytes, replies, .. } = forwarded;
         let settings = self.settings.upstream.as_ref();
         let unsent_until = now.plus(settings.map_or(Duration::ZERO, |it| it.buffer_for));
-        let GatheredFor { aim, kind, acks, .. } = gathered;
-        let run = Run { db, selects, protocol, bytes, replies, kind, unsent_until, acks };
-        Job::Upstream(Box::new(AimedRun { run, aim, worker }))
+        let floor = self.session.floor.filter(|_| self.session.last_write != Offset::ZERO);
+        let run = Run {
+            db,
+            selects,
+            protocol,
+            bytes,
+            replies,
+            kind,
+            unsent_until,
+            acks,
+            floor,
+            scan,
+            script,
+        };
+        (Job::Upstream(Box::new(AimedRun { run, aim, worker })), first)
     }
+}
+
+/// How long a SCAN that goes on at a replica waits for that to have what it needs.
+const SCAN_WAIT: Duration = Duration::from_secs(1);
+
+/// The place of a SCAN's cursor among its words, and the cursor, if it has one already.
+fn cursor_of(command: &Command, request: Request<'_>) -> Option<(usize, Option<ScanCursor>)> {
+    let place = match command.name.as_str() {
+        "scan" => 1,
+        "hscan" | "sscan" | "zscan" => 2,
+        _ => return None,
+    };
+    Some((place, ScanCursor::read(request.get(place)?)))
 }
 
 fn planned(ask: &ReadRequirements<'_>, view: &UpstreamView, allowed: Option<Allowed>) -> Plan {

@@ -5,13 +5,16 @@ use crate::base::position::{Coverage, Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::command::{Fault, codes};
 use crate::node::upstream::{
-    Done, NextTry, ReadRun, Run, RunAcks, RunKind, UpstreamView, Verdict, next_try,
+    Done, NextTry, ReadRun, Run, RunAcks, RunKind, UpstreamView, Verdict, name_cursor, next_try,
 };
-use crate::node::{Answering, FoundMaster, Told};
+use crate::node::{Answering, Awaited, Told};
+use crate::resp::encode_command;
 use crate::runtime::clock;
+use crate::server::question::found;
 use crate::state::{
     AckAsk, Aim, AimedRun, JobReply, RunWaiter, Upstream, UpstreamMember, WaitingRun, Wrote,
 };
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Sends a run to where it is to go.
@@ -26,14 +29,33 @@ pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
 
 /// To the master; while there is none it waits, as long as it may.
 fn to_master(upstream: &Upstream, worker: usize, (run, waiter): WaitingRun) {
-    if let Some(master) = upstream.view().master {
+    let view = upstream.view();
+    if let Some(lost) = lost_of(&run, &view) {
+        return answer(waiter, fault(run, &lost.to_string()));
+    }
+    if let Some(master) = view.master {
+        if run.scan.is_some_and(|it| it.pinned.is_some_and(|it| it != master)) {
+            return answer(waiter, fault(run, &codes::SCAN_LOST.to_string()));
+        }
         return to_member(upstream, worker, master, (run.for_master(), waiter));
     }
     if run.unsent_until <= clock::mono_now() {
-        return answer(waiter, fault(run, &Fault::MasterDown.to_string()));
+        return answer(waiter, fault(run, &codes::NO_REAL_MASTER.to_string()));
     }
     let until = run.unsent_until;
     wait(upstream, worker, until, Aim::Master, (run, waiter));
+}
+
+/// What a failover has cut off of what the session had seen that has sent this: it was sent before
+/// that was known, and is not done as if nothing were lost.
+fn lost_of(run: &Run, view: &UpstreamView) -> Option<Fault> {
+    let floor = run.floor?;
+    match view.history.as_ref()?.cover(floor) {
+        Coverage::Lost(from) => {
+            Some(Fault::LostWrite { from: from.bytes(), to: floor.offset.bytes() })
+        }
+        Coverage::To(_) | Coverage::Foreign => None,
+    }
 }
 
 fn wait(upstream: &Upstream, worker: usize, until: MonoUs, aim: Aim, waiting: WaitingRun) {
@@ -82,6 +104,10 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     if waiter.has_gone() {
         return;
     }
+    if let Some(script) = run.script.clone().filter(|_| replies.begins_with(b"-NOSCRIPT")) {
+        let run = with_script(run, &script);
+        return to_member(upstream, worker, member.id, (run, waiter));
+    }
     let counts = &member.counts;
     match verdict {
         Verdict::Behind => {
@@ -112,10 +138,7 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     }
     counts.answered.fetch_add(1, Relaxed);
     counts.accepted.fetch_add(u64::from(run.needs().is_some()), Relaxed);
-    let wrote = |at: Position| {
-        let by = FoundMaster { number: view.epoch, replid: Some(at.replid) };
-        Wrote::There(Told { offset: at.offset, by })
-    };
+    let wrote = |at: Position| Wrote::There(Told { offset: at.offset, by: found(Some(at.replid)) });
     if let (Verdict::AnsweredAt(at), Some(acks), false) = (verdict, run.acks, is_overtaken) {
         return confirm(upstream, acks, at, wrote(at), (replies, waiter));
     }
@@ -125,13 +148,29 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
         Verdict::AnsweredAt(at) => (replies.into_bytes(), Some(at)),
         Verdict::NotMaster => {
             let RunKind::Master { written, .. } = run.kind else { unreachable!("it was a write") };
-            (replies.trusted_up_to(written, &Fault::MasterDown.to_string()), Some(UNKNOWN))
+            (replies.trusted_up_to(written, &codes::MASTER_NO_MORE.to_string()), Some(UNKNOWN))
         }
         Verdict::Untold => (replies.into_bytes(), Some(UNKNOWN)),
         Verdict::Answered | Verdict::Bounced | Verdict::Behind => (replies.into_bytes(), None),
     };
     let wrote = place.map(wrote);
+    let reply = match run.scan {
+        Some(_) => {
+            let life = view.members[member.id.index()].life;
+            let too_long = || format!("-{}\r\n", codes::LONG_CURSOR).into_bytes();
+            name_cursor(reply, member.id, life).unwrap_or_else(too_long)
+        }
+        None => reply,
+    };
     answer(waiter, JobReply { reply: Ok(reply), wrote });
+}
+
+/// A script's run with the script itself ahead, for a server that does not know it.
+fn with_script(run: Run, script: &[u8]) -> Run {
+    let mut bytes = Vec::new();
+    encode_command(&mut bytes, [&b"SCRIPT"[..], b"LOAD", script].into_iter());
+    bytes.extend_from_slice(&run.bytes);
+    Run { bytes, replies: VecDeque::from([Awaited::Last(2)]), script: None, ..run }
 }
 
 /// Writes that end at `written` are answered once so many replicas have them, or time is up.
@@ -201,6 +240,9 @@ fn try_next(upstream: &Upstream, worker: usize, by: Option<MemberId>, waiting: W
             wait(upstream, worker, at, Aim::Replica(member), (run, waiter));
         }
         NextTry::Master => to_master(upstream, worker, (run, waiter)),
+        NextTry::Lagged if run.scan.is_some_and(|it| it.pinned.is_some()) => {
+            answer(waiter, fault(run, &codes::SCAN_LOST.to_string()));
+        }
         NextTry::Lagged => {
             let behind_bytes = behind_bytes(read, &view);
             let fault = self::fault(run, &Fault::Lagged { behind_bytes, eta_ms: None }.to_string());

@@ -66,6 +66,9 @@ fn run(words: &[&str], kind: RunKind) -> Run {
         kind,
         unsent_until: MonoUs(0),
         acks: None,
+        floor: None,
+        scan: None,
+        script: None,
     }
 }
 

@@ -7,8 +7,13 @@ pub fn view_of(master: Option<usize>, members: usize) -> UpstreamView {
         Some(master) if at == master => MemberState::Master,
         _ => MemberState::Replica,
     };
-    let member =
-        |at| ViewMember { state: state(at), at: None, fresh_at: None, in_flight: Arc::default() };
+    let member = |at| ViewMember {
+        state: state(at),
+        at: None,
+        fresh_at: None,
+        life: 0,
+        in_flight: Arc::default(),
+    };
     UpstreamView {
         master: master.map(MemberId::of),
         members: (0..members).map(member).collect(),
