@@ -120,6 +120,11 @@ pub fn master_unreachable(why: impl Display) -> Fault {
     ))
 }
 
+/// More clients wait for keys, or watch some, than may at real servers.
+pub const PRIVATE_LIMIT: Fault = Fault::Static(
+    "FORWARDQUEUE too many clients have connections of their own to the master, and this was not \
+     sent: try again later",
+);
 /// What is a master's, while no real server is one.
 pub const NO_REAL_MASTER: Fault = Fault::Static(
     "MASTERDOWN no server is the master now, and this was not sent to one: PROXY NODES tells how \
@@ -240,6 +245,7 @@ mod tests {
             FORWARD_LOST,
             FORWARD_QUEUE,
             not_upstream("SAVE"),
+            PRIVATE_LIMIT,
             NO_REAL_MASTER,
             MASTER_NO_MORE,
             SCAN_LOST,

@@ -126,6 +126,17 @@ pub struct Lease {
     pub protocol: Protocol,
     /// Whom it has found there.
     pub master: FoundMaster,
+    /// Its place among connections of this kind, where these are bounded.
+    pub place: Option<PrivatePlace>,
+}
+
+/// A place among the connections that belong to one client each.
+pub struct PrivatePlace(Arc<AtomicUsize>);
+
+impl Drop for PrivatePlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, AcqRel);
+    }
 }
 
 /// All connections to the master.
@@ -133,6 +144,7 @@ pub struct Forwarding {
     lanes: [Vec<Arc<Lane>>; 2],
     leases: Mutex<HashMap<u64, Lease>>,
     leased: AtomicUsize,
+    private: Arc<AtomicUsize>,
 }
 
 impl Forwarding {
@@ -143,7 +155,19 @@ impl Forwarding {
             lanes: [lanes(), lanes()],
             leases: Mutex::default(),
             leased: AtomicUsize::new(0),
+            private: Arc::default(),
         }
+    }
+
+    /// A place among the connections that belong to one client each; `None` when there are `most`.
+    pub fn enter_private(&self, most: usize) -> Option<PrivatePlace> {
+        let place = PrivatePlace(self.private.clone());
+        if self.private.fetch_add(1, AcqRel) < most { Some(place) } else { None }
+    }
+
+    /// How many have such a place.
+    pub fn private(&self) -> usize {
+        self.private.load(Acquire)
     }
 
     /// The shared connection of this worker's clients.
@@ -181,6 +205,18 @@ mod tests {
 
     fn of(bytes: usize) -> Forwarded {
         Forwarded { bytes: vec![0; bytes], ..Forwarded::new(0, Protocol::Resp2) }
+    }
+
+    #[test]
+    fn connections_of_one_client_each_are_bounded() {
+        let forwarding = Forwarding::new(1);
+        let places: Vec<_> = (0..2).map(|_| forwarding.enter_private(2)).collect();
+        assert!(places.iter().all(Option::is_some));
+        assert!(forwarding.enter_private(2).is_none());
+        assert_eq!(forwarding.private(), 2);
+        drop(places);
+        assert_eq!(forwarding.private(), 0);
+        assert!(forwarding.enter_private(2).is_some());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribe
 pub use config_file::{ReadText, Source};
 pub use counters::Counters;
 pub use failover::{FailoverOrder, FailoverPhase, Failovers};
-pub use forwarding::{Forwarded, Forwarding, Lane, Lease, Queued};
+pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
 pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UNBLOCKED, UnblockAs, Wrote};

@@ -40,7 +40,7 @@ pub fn replication(server: &Server, upstream: &Upstream, lines: &mut Lines) {
     }
     let waiting: usize = (0..upstream.workers()).map(|it| upstream.waiting(it).len()).sum();
     lines.line("upstream_waiting_runs", waiting);
-    lines.line("upstream_private_connections", server.forwarding.leased());
+    lines.line("upstream_private_connections", server.forwarding.private());
     let history = server.set.history();
     lines.line("master_replid", history.replid);
     let told = server.set.told().map_or(0, |it| it.offset.bytes());
