@@ -4,7 +4,7 @@
 mod support;
 
 use support::upstream::{node_field, states};
-use support::{Kind, RealSet, Wire, furnish, ok, starts, until, words};
+use support::{Kind, RealSet, Server, Wire, furnish, ok, starts, until, words};
 
 const EVENTUAL: &str = "[consistency]\nlevel = \"eventual\"\n";
 
@@ -172,4 +172,82 @@ fn members_are_named_by_how_they_stand() {
     ok(&mut wire, "SET k x");
     assert_eq!(wire.ask("GET k").string(), "x");
     assert_eq!(node_field(&mut wire, 0, "role"), "master");
+}
+
+#[test]
+fn operators_see_where_requests_go_and_how_members_stand() {
+    let set = RealSet::new(Kind::Redis, 2, &[]);
+    let proxy = set.proxy("[consistency]\nlevel = \"sticky\"\n");
+    let mut wire = proxy.dial();
+    let explained = |wire: &mut Wire, words: &str| {
+        let lines = wire.ask(&format!("PROXY EXPLAIN {words}"));
+        lines.list().iter().map(|it| it.string()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(explained(&mut wire, "SET k v").contains("chosen n1\n"));
+    let read = explained(&mut wire, "GET k");
+    assert!(read.contains("chosen n2\n") || read.contains("chosen n3\n"), "{read}");
+    assert!(read.contains("proved by ROLE"), "{read}");
+    assert_eq!(read.matches("member n").count(), 3, "{read}");
+    ok(&mut wire, "PROXY CONSISTENCY master");
+    assert!(explained(&mut wire, "GET k").contains("chosen n1\n"));
+    let info = wire.ask("INFO replication").string();
+    assert!(info.contains("role:master\r\n") && info.contains("upstream_master:n1\r\n"), "{info}");
+    assert_eq!(info.matches("state=replica").count(), 2, "{info}");
+    assert_eq!(wire.ask("ROLE").list()[0].string(), "master");
+}
+
+#[test]
+fn a_bounded_read_is_no_older_than_it_may_be() {
+    let set = RealSet::new(Kind::Redis, 1, &[]);
+    let config = "[consistency]\nlevel = \"bounded 500ms\"\n[upstream]\nprobe-every = \"50ms\"\n\
+                  replica-timeout = \"100ms\"\n";
+    let proxy = set.proxy(config);
+    let mut wire = proxy.dial();
+    for it in 0..20 {
+        ok(&mut wire, &format!("SET k {it}"));
+        until("the bound", || (wire.ask("GET k").string() == it.to_string()).then_some(()));
+    }
+    until("reads at the replica", || {
+        wire.ask("GET k");
+        (node_field(&mut wire, 1, "reads-accepted") != "0").then_some(())
+    });
+}
+
+#[test]
+fn servers_that_refuse_or_talk_nonsense_have_names() {
+    let master = Kind::Redis.server(&[]);
+    ok(&mut master.dial(), "CONFIG SET requirepass secret");
+    // It takes connections, and what it answers is no reply.
+    let nonsense = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = nonsense.local_addr().expect("it has one").port();
+    let talker = std::thread::spawn(move || {
+        use std::io::Write;
+        for client in nonsense.incoming() {
+            let Ok(mut client) = client else { return };
+            if client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").is_err() {
+                return;
+            }
+        }
+    });
+    let text = format!(
+        "[[listener]]\nbind = \"127.0.0.1:{{port}}\"\n[[member]]\naddress = \"127.0.0.1:{}\"\n\
+         [[member]]\naddress = \"127.0.0.1:{port}\"\n[[member]]\naddress = \"nowhere.invalid:1\"\n\
+         [upstream]\nbuffer-for = \"100ms\"\n",
+        master.port()
+    );
+    let proxy = Server::entourage_with_config_and(&text, &["--loglevel", "notice"]);
+    let mut wire = proxy.dial();
+    until("each to have its name", || {
+        (states(&mut wire) == ["refused", "garbage", "unreachable"]).then_some(())
+    });
+    assert!(node_field(&mut wire, 0, "why").starts_with("NOAUTH"));
+    starts(&wire.ask("SET k v"), "MASTERDOWN");
+    drop(talker);
+    let text = text.replace("[upstream]\n", "[upstream]\npassword = \"secret\"\n");
+    let proxy = Server::entourage_with_config_and(&text, &["--loglevel", "notice"]);
+    let mut wire = proxy.dial();
+    until("a master", || (states(&mut wire)[0] == "master").then_some(()));
+    ok(&mut wire, "SET k v");
+    assert_eq!(wire.ask("GET k").string(), "v");
+    ok(&mut wire, "WATCH k");
 }
