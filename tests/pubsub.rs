@@ -340,6 +340,20 @@ fn very_many_channels_are_subscribed_to_and_left() {
 }
 
 #[test]
+fn an_own_message_outlives_a_transaction_that_is_not_confirmed() {
+    let server = Server::entourage(&[]);
+    let mut client = server.dial();
+    let before = ["HELLO 3", "SUBSCRIBE a", "PROXY ACKS 3 1"];
+    for line in before.into_iter().chain(["MULTI", "SET k v", "PUBLISH a x"]) {
+        client.ask(line);
+    }
+    let told = [client.ask("EXEC"), client.read()].map(|it| it.to_string());
+    for part in ["NOTDURABLE", "message"] {
+        assert!(told.iter().any(|it| it.contains(part)), "{told:?}");
+    }
+}
+
+#[test]
 fn a_pause_holds_publishers_back() {
     let server = Server::entourage(&[]);
     let (mut operator, mut publisher, mut reader) = (server.dial(), server.dial(), server.dial());

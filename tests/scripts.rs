@@ -75,7 +75,7 @@ fn a_script_that_has_written_is_not_killed_and_ends_by_itself() {
     let server = Server::entourage(&["--threads", "2", "--replicas", "1"]);
     let (mut other, mut writer, mut long) = (server.dial(), server.dial(), server.dial());
     let now: u64 = other.ask("TIME").list()[0].string().parse().unwrap();
-    let until_s = (now + 2).to_string();
+    let until_s = (now + 4).to_string();
     long.send(&[words(&[ENDLESS_WRITER, &[until_s.as_str()]].concat())]);
     until_running(&mut other);
     let told = until("it to be told of", || {

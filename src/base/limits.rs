@@ -40,8 +40,6 @@ pub const REPEATED_BYTES_MAX: usize = 1 << 30;
 pub const WATCHED_KEYS_MAX: usize = 64 << 10;
 /// See [`WATCHED_KEYS_MAX`].
 pub const WATCHED_BYTES_MAX: usize = 64 << 20;
-/// Messages that may wait in a connection's mailbox.
-pub const MAILBOX_MESSAGES_MAX: usize = 64 << 10;
 /// Messages that a connection takes out of its mailbox before others have their turn.
 pub const MAILBOX_TAKEN_MAX: usize = 1024;
 /// Subscribers that a worker hands one message to, and patterns that it compares a channel with:
@@ -50,9 +48,14 @@ pub const PUBLISH_RECEIVERS_MAX: usize = 2000;
 /// Subscriptions that end with their connection at once; more end on the thread that frees large
 /// values.
 pub const SUBSCRIPTIONS_ENDED_MAX: usize = 1000;
-/// Bytes of pushes that may wait in a connection's mailbox (Redis' default limit of a subscriber's
-/// output).
-pub const MAILBOX_BYTES_MAX: usize = 32 << 20;
+/// Bytes that may wait in a connection's mailbox: pushes, with what each takes beside its text. One
+/// command or script may raise hundreds of thousands of events, as many as Redis' default limit of
+/// a subscriber's output lets wait.
+pub const MAILBOX_BYTES_MAX: usize = 64 << 20;
+/// What a push counts for beside its bytes.
+pub const MAILBOX_PUSH_BYTES: usize = 64;
+/// What a message counts for that is no push.
+pub const MAILBOX_MESSAGE_BYTES: usize = 1024;
 /// Bytes that a client which has not logged in may have sent without their being executed.
 pub const UNKNOWN_QUERY_BYTES_MAX: usize = 256 << 10;
 /// Databases of a member (Redis' default; not configurable so that SELECT means the same

@@ -14,6 +14,7 @@ pub mod limits;
 pub mod lowered;
 mod literal;
 pub mod log_limit;
+pub mod monitor_line;
 pub mod number;
 pub mod places;
 pub mod position;

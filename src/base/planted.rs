@@ -83,6 +83,26 @@ faults! {
     JoinsLate;
     /// A replica goes on under the old name when its master's history has another.
     RenameUnnoticed;
+    /// The gate opens for a write with one good replica less than it asks for.
+    GateOpensEarly;
+    /// A key is shown although its time has come.
+    ExpiredShown;
+    /// Whoever is told a message reads no newer for it.
+    MessageRaisesNoFloor;
+    /// A message is delivered twice.
+    MessageTwice;
+    /// A message that comes while a request waits is dropped.
+    MessageDropped;
+    /// A client that leaves goes on being subscribed.
+    SubscriptionLeftBehind;
+    /// Whoever waits longest for a key is served last.
+    LastComesFirst;
+    /// A call that has given up waiting for a key stays in line.
+    WaiterStaysInLine;
+    /// A call that has waited for a key is served, and its client is not told.
+    ServedAndNotTold;
+    /// A stream that was cut off counts as whole.
+    LossUntold;
 }
 
 thread_local! {

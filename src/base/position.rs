@@ -1,6 +1,7 @@
 //! Places in a replication stream; the one file that does arithmetic on offsets.
 
 use super::limits::HISTORIES_MAX;
+use super::planted::{Planted, is_planted};
 use std::fmt;
 use std::sync::Arc;
 
@@ -152,6 +153,7 @@ impl ReplicationHistory {
     fn cover_of_before(&self, floor: Position) -> Coverage {
         match self.past.iter().find(|it| it.replid == floor.replid) {
             Some(shared) if floor.offset <= shared.offset => Coverage::To(floor.offset),
+            Some(shared) if is_planted(Planted::LossUntold) => Coverage::To(shared.offset),
             Some(shared) => Coverage::Lost(shared.offset),
             None => Coverage::Foreign,
         }

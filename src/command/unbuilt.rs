@@ -23,7 +23,6 @@ const UNBUILT: &[(&str, &[&str])] = &[
         ],
     ),
     ("users with rules are not built yet: there is one password, CONFIG SET requirepass", &["ACL"]),
-    ("it is not built yet: CLIENT LIST and SLOWLOG GET tell what clients do", &["MONITOR"]),
     ("there is no debugger of scripts", &["SCRIPT|DEBUG"]),
     ("there are no modules", &["MODULE"]),
     ("there is no cluster mode", &["RESTORE-ASKING"]),

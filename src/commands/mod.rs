@@ -28,6 +28,6 @@ pub use remote_read::{RemoteAsk, RemoteRead};
 pub use row::{
     SessionRow, SessionRun, session_container, session_prefix, session_row, session_script,
 };
-pub use slow_words::slow_words;
+pub use slow_words::{slow_words, without_secrets};
 pub use stats::{stats, stats_json};
 pub use table::Entry;

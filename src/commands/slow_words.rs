@@ -13,17 +13,23 @@ const REDACTED: &[u8] = b"(redacted)";
 pub fn slow_words(command: &Command, request: Request<'_>) -> Vec<Vec<u8>> {
     let whole = request.len() <= WORDS_MAX;
     let shown = if whole { request.len() } else { WORDS_MAX - 1 };
-    let secrets = secrets(command, request);
-    let word = |(at, word): (usize, &[u8])| match secrets.contains(&at) {
-        true => REDACTED.to_vec(),
-        false => shortened(word),
-    };
-    let mut words: Vec<Vec<u8>> = request.iter().take(shown).enumerate().map(word).collect();
+    let mut words: Vec<Vec<u8>> =
+        without_secrets(command, request).take(shown).map(shortened).collect();
     if !whole {
         let left = request.len() - shown;
         words.push(format!("... ({left} more arguments)").into_bytes());
     }
     words
+}
+
+/// All words of a request, and something else for those that are passwords.
+pub fn without_secrets<'r>(
+    command: &Command,
+    request: Request<'r>,
+) -> impl Iterator<Item = &'r [u8]> {
+    let secrets = secrets(command, request);
+    let word = move |(at, word)| if secrets.contains(&at) { REDACTED } else { word };
+    request.iter().enumerate().map(word)
 }
 
 fn shortened(word: &[u8]) -> Vec<u8> {

@@ -163,36 +163,10 @@ fn unquote(text: &[u8]) -> Result<(Vec<u8>, &[u8]), &'static str> {
     }
 }
 
-/// Appends a line as redis-cli shows it, with its end.
-#[cfg(test)]
-fn write_line(into: &mut Vec<u8>, it: &Captured) {
-    use std::io::Write;
-    let (seconds, fraction) = (it.at_us / 1_000_000, it.at_us % 1_000_000);
-    let _ = write!(into, "{seconds}.{fraction:06} [{} {}]", it.database, it.client);
-    for word in &it.words {
-        into.extend_from_slice(b" \"");
-        for byte in word {
-            match byte {
-                b'"' | b'\\' => into.extend_from_slice(&[b'\\', *byte]),
-                b'\n' => into.extend_from_slice(b"\\n"),
-                b'\r' => into.extend_from_slice(b"\\r"),
-                b'\t' => into.extend_from_slice(b"\\t"),
-                0x07 => into.extend_from_slice(b"\\a"),
-                0x08 => into.extend_from_slice(b"\\b"),
-                b' '..=b'~' => into.push(*byte),
-                _ => {
-                    let _ = write!(into, "\\x{byte:02x}");
-                }
-            }
-        }
-        into.push(b'"');
-    }
-    into.push(b'\n');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::monitor_line::write_line;
 
     #[test]
     fn a_line_is_read_back_as_it_was_written() {
@@ -202,8 +176,8 @@ mod tests {
             let (client, words) = (client.to_owned(), words.clone());
             let it = Captured { at_us: 1_339_518_083_007_412, database: 3, client, words };
             let mut line = Vec::new();
-            write_line(&mut line, &it);
-            line.pop();
+            let words = it.words.iter().map(Vec::as_slice);
+            write_line(&mut line, it.at_us, it.database as usize, &it.client, words);
             assert_eq!(parse(&line), Ok(it));
         }
     }

@@ -29,10 +29,7 @@ impl Recording {
         let reply = control.ask(&["MONITOR".to_owned()]);
         let reply = reply.map_err(|it| format!("{address}: {it}"))?;
         if let Some(why) = error_of(&reply) {
-            return Err(format!(
-                "record: {address} refuses MONITOR: {why}; record at a server that has it, such \
-                 as redis-server or valkey-server"
-            ));
+            return Err(format!("record: {address} refuses MONITOR: {why}"));
         }
         let name = path.display().to_string();
         let into = process::create_file(path).map_err(|it| format!("{name}: {it}"))?;

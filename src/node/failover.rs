@@ -94,8 +94,12 @@ impl ReplicaSet {
     /// The change itself, with both engines locked. An order or a panic may have come until now, so
     /// whether the candidate has the whole stream is a question, not a certainty.
     fn succeed(&self, old: &Member, target: &Member, now: MonoUs) -> Result<(), Refused> {
-        let _long = [old, target].map(|it| self.hold_long(it, Hold::Write));
+        let _old_long = self.hold_long(old, Hold::Write);
+        // Declared here, so that it ends when both locks are free.
+        let _target_long;
+        // A script at the old master may keep it for ever: its replicas are read meanwhile.
         let mut old_hosted = old.lock_to_write();
+        _target_long = self.hold_long(target, Hold::Write);
         let mut hosted = target.lock_to_write();
         steps::works();
         // PUBLISH moves the stream without the master's lock: what has come between the last look

@@ -6,6 +6,7 @@
 
 use crate::base::ids::BlockId;
 use crate::base::limits::DATABASES;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::command::{Fault, Spec};
 use crate::engine::{BlockingKeys, BlockingVerb, Kind};
@@ -116,6 +117,9 @@ impl KeyWaiters {
     pub fn next(&self, db: usize, key: &[u8], behind: u64) -> Option<Arc<Waiter>> {
         let queues = self.queues.lock();
         let queue = queues.databases[db].get(key)?;
+        if is_planted(Planted::LastComesFirst) {
+            return queue.waiters.range(behind + 1..).next_back().map(|(_, waiter)| waiter.clone());
+        }
         queue.waiters.range(behind + 1..).next().map(|(_, waiter)| waiter.clone())
     }
 
@@ -200,7 +204,9 @@ impl KeyWait {
 
 impl Drop for KeyWait {
     fn drop(&mut self) {
-        self.waiters.give_up(&self.waiter);
+        if !is_planted(Planted::WaiterStaysInLine) {
+            self.waiters.give_up(&self.waiter);
+        }
     }
 }
 

@@ -46,6 +46,13 @@ impl Member {
         None
     }
 
+    /// Locks it to read if that is possible within [`LOOK_EVERY`].
+    pub(super) fn read_soon(&self) -> Option<RwLockReadGuard<'_, Hosted>> {
+        let wait = || self.hosted.try_read_for(LOOK_EVERY);
+        let lock = || steps::lock_for(|| self.hosted.try_read(), wait);
+        self.hosted.try_read().or_else(lock)
+    }
+
     /// Locks it to write, unless somebody holds it for long.
     #[inline]
     pub(super) fn write_unless_long(&self) -> Option<RwLockWriteGuard<'_, Hosted>> {
@@ -109,6 +116,7 @@ impl ReplicaSet {
 impl Drop for LongHold<'_> {
     fn drop(&mut self) {
         self.member.state.leave(self.hold);
+        self.member.settle_thresholds();
         self.set.end_outlived_watches();
         self.set.wake_waiters();
         // What came meanwhile was left to its feed.

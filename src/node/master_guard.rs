@@ -49,10 +49,7 @@ impl ReplicaSet {
     }
 
     /// As [`ReplicaSet::write`], unless somebody holds the master for long.
-    pub(super) fn write_unless_long<'s>(
-        &'s self,
-        member_list: &'s MemberList,
-    ) -> Option<MasterGuard<'s>> {
+    pub fn write_unless_long<'s>(&'s self, member_list: &'s MemberList) -> Option<MasterGuard<'s>> {
         loop {
             let member = self.master_of(member_list);
             let hosted = member.write_unless_long()?;
@@ -128,10 +125,13 @@ impl ReplicaSet {
     }
 
     /// Appends the heartbeat to the stream.
-    pub fn ping(&self, now: MonoUs) {
+    pub fn ping(&self, now: MonoUs) -> bool {
         // Under the master's lock like every other write: a failover that has locked it must find
         // the stream's end where it left it.
-        self.write(&self.member_list()).ping(now);
+        let member_list = self.member_list();
+        let Some(mut writing) = self.write_unless_long(&member_list) else { return false };
+        writing.ping(now);
+        true
     }
 }
 

@@ -1,16 +1,17 @@
 //! A hosted member: an engine behind a lock, how far it has applied the stream, and whether it
 //! serves.
 
+use super::counts::MemberCounts;
 use super::member_state::{MemberFlags, MemberState, StateCell};
 use crate::base::ids::MemberId;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
-use crate::engine::{Effects, Engine, KeySlot};
+use crate::engine::{Effects, Engine, KeySlot, Thresholds};
 use crate::replication::{FollowerId, FollowerKind, Log, PendingRecord};
 use crate::resp::{AuthState, Decoder, Limits, Protocol, Reply};
 use crate::route::MemberConfig;
 use futures::task::AtomicWaker;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
@@ -40,6 +41,10 @@ pub struct Member {
     applied: AtomicU64,
     paused_at: AtomicU64,
     applying_since: AtomicU64,
+    /// What its data came to when somebody looked.
+    pub(super) seen: Mutex<MemberCounts>,
+    /// For whoever holds it for long now to leave behind.
+    put_off: Mutex<Option<Thresholds>>,
     /// Full resyncs it has had.
     pub full_resyncs: AtomicU64,
 }
@@ -92,6 +97,8 @@ impl Member {
             applied: AtomicU64::new(0),
             paused_at: AtomicU64::new(0),
             applying_since: AtomicU64::new(AT_REST),
+            seen: Mutex::default(),
+            put_off: Mutex::default(),
             full_resyncs: AtomicU64::new(0),
         }
     }
@@ -110,6 +117,24 @@ impl Member {
     /// serves as any master does.
     pub fn is_dedicated(&self) -> bool {
         self.described.read().dedicated
+    }
+
+    /// Changes when its collections leave their compact forms: now, or once nobody holds it for
+    /// long any more.
+    pub(super) fn set_thresholds(&self, thresholds: Thresholds) {
+        *self.put_off.lock() = Some(thresholds);
+        self.settle_thresholds();
+    }
+
+    /// Does what was put off, unless somebody holds it for long, who does it then.
+    pub(super) fn settle_thresholds(&self) {
+        if self.put_off.lock().is_none() {
+            return;
+        }
+        let Some(mut hosted) = self.write_unless_long() else { return };
+        if let Some(thresholds) = self.put_off.lock().take() {
+            hosted.engine.shared_mut().thresholds = thresholds;
+        }
     }
 
     /// What it is to the log; `None` of a master that was never a replica.

@@ -1,9 +1,11 @@
 //! A member, locked to read.
 
+use super::counts::MemberCounts;
 use super::long_hold::LongHold;
 use super::member::{Hosted, Member};
 use super::member_state::Hold;
 use super::replica_set::ReplicaSet;
+use crate::base::time::WallMs;
 use crate::command::{Args, Fault};
 use crate::engine::{Engine, ReadVerb};
 use crate::resp::Reply;
@@ -59,6 +61,22 @@ impl ReplicaSet {
         let hosted = member.lock_to_read();
         steps::works();
         ReadGuard { set: self, member, hosted, long: Some(long) }
+    }
+}
+
+impl ReplicaSet {
+    /// What a member's data comes to, as of now or of when it was seen last.
+    pub fn counts(&self, member: &Member, now: WallMs) -> MemberCounts {
+        let mut seen = member.seen.lock();
+        if let Some(hosted) = member.read_soon() {
+            *seen = MemberCounts::of(&hosted.engine, now);
+        }
+        *seen
+    }
+
+    /// The same of the master.
+    pub fn master_counts(&self, now: WallMs) -> MemberCounts {
+        self.counts(self.member(self.master()), now)
     }
 }
 

@@ -300,7 +300,7 @@ impl ReplicaSet {
     pub fn set_thresholds(&self, thresholds: Thresholds) {
         *self.thresholds.write() = thresholds;
         for member in self.member_list().iter() {
-            member.lock_to_write().engine.shared_mut().thresholds = thresholds;
+            member.set_thresholds(thresholds);
         }
     }
 

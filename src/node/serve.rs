@@ -5,6 +5,7 @@ use super::key_waiters::{BlockedCall, KeyWait, Waiter};
 use super::master_guard::MasterGuard;
 use super::member_state::MemberFlags;
 use super::transaction::Verb;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, CallEnv};
 use crate::engine::{BlockingKeys, Called, Effects};
@@ -79,6 +80,9 @@ impl MasterGuard<'_> {
         }
         if self.set.key_waiters.remove(waiter) {
             waiter.keys.iter().for_each(|it| self.hosted.engine.unblock(*db, it));
+        }
+        if is_planted(Planted::ServedAndNotTold) {
+            return client.disclaim(*block);
         }
         // Who was shown something must not see less afterwards, even if showing it wrote nothing.
         let wrote = called.is_ok().then(|| self.set.head());

@@ -13,13 +13,12 @@ use crate::session::{Session, Watch, Watches};
 /// its late deletion is no change.
 pub fn watch<'k>(
     set: &ReplicaSet,
+    writing: &mut MasterGuard<'_>,
     session: &mut Session,
     keys: impl Iterator<Item = &'k [u8]>,
     wall: WallMs,
     now: MonoUs,
 ) -> Result<(), Fault> {
-    let member_list = set.member_list();
-    let mut writing = set.write(&member_list);
     if writing.member().is(MemberFlags::QUARANTINED) {
         return Err(Fault::MasterDown);
     }
@@ -116,7 +115,9 @@ mod tests {
     fn watching(set: &ReplicaSet, keys: &[&str]) -> Session {
         let mut session = Session::default();
         let keys = keys.iter().map(|it| it.as_bytes());
-        watch(set, &mut session, keys, NOW, MonoUs(0)).unwrap();
+        let member_list = set.member_list();
+        let mut writing = set.write(&member_list);
+        watch(set, &mut writing, &mut session, keys, NOW, MonoUs(0)).unwrap();
         session
     }
 
@@ -166,7 +167,10 @@ mod tests {
         let keys: Vec<String> = (0..WATCHED_KEYS_MAX + 2).map(|it| format!("k{it}")).collect();
         let mut session = Session::default();
         let all = keys.iter().map(String::as_bytes);
-        let outcome = watch(&set, &mut session, all, NOW, MonoUs(0));
+        let member_list = set.member_list();
+        let mut writing = set.write(&member_list);
+        let outcome = watch(&set, &mut writing, &mut session, all, NOW, MonoUs(0));
+        drop(writing);
         assert_eq!(outcome, Err(WATCH_LIMIT));
         assert_eq!(session.watches.len(), WATCHED_KEYS_MAX);
         assert!(is_watched(&set, "k0") && !is_watched(&set, keys.last().unwrap()));

@@ -168,15 +168,22 @@ impl ReplicaSet {
         id: Option<FollowerId>,
         count: usize,
     ) -> Option<Begun> {
-        let long = self.hold_long(source, Hold::Write);
-        let mut hosted = source.lock_to_write();
-        steps::works();
-        // Most of the way without the master; the rest is short.
-        self.apply_all(source, &mut hosted);
-        // Whoever waits for that need not wait for the master as well.
-        self.wake_waiters();
         let member_list = self.member_list();
-        let writing = self.write(&member_list);
+        let (long, mut hosted, writing) = loop {
+            let long = self.hold_long(source, Hold::Write);
+            let mut hosted = source.lock_to_write();
+            steps::works();
+            // Most of the way without the master; the rest is short.
+            self.apply_all(source, &mut hosted);
+            // Whoever waits for that need not wait for the master as well.
+            self.wake_waiters();
+            if let Some(writing) = self.write_unless_long(&member_list) {
+                break (long, hosted, writing);
+            }
+            // Whoever holds the master keeps nobody from this one.
+            drop((hosted, long));
+            drop(self.write(&member_list));
+        };
         self.apply_all(source, &mut hosted);
         let mut log = self.log.lock();
         if log.head() != source.applied() && !is_planted(Planted::SnapshotLacks) {

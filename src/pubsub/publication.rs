@@ -2,6 +2,7 @@
 
 use super::delivery::{Delivery, Frame};
 use super::subscribers::Receivers;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Position;
 use crate::resp::Protocol;
 use crate::session::SubscriptionKind;
@@ -55,7 +56,8 @@ impl Publication {
         for Part { kind, name, frame, receivers } in self.parts {
             let delivery = Arc::new(Delivery::of(kind, name, frame, at));
             let meant = receivers.iter().filter(|it| Some(it.number()) != except);
-            meant.for_each(|it| it.deliver(&delivery));
+            let times = 1 + usize::from(is_planted(Planted::MessageTwice));
+            meant.for_each(|it| (0..times).for_each(|_| it.deliver(&delivery)));
         }
     }
 }

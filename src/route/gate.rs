@@ -1,5 +1,6 @@
 //! The gate a write passes before it is applied: enough good replicas, now.
 
+use crate::base::planted::{Planted, is_planted};
 use std::time::Duration;
 
 /// Redis' `min-replicas-to-write` and `min-replicas-max-lag`, which only make sense together.
@@ -62,7 +63,8 @@ impl MinReplicas {
     /// Whether a write may be applied. Looks at no more replicas than it must.
     pub fn allows(&self, replicas: impl IntoIterator<Item = Fed>) -> bool {
         let good = replicas.into_iter().filter(|it| self.is_good(it));
-        self.replicas <= good.take(self.replicas).count()
+        let wanted = self.replicas - usize::from(is_planted(Planted::GateOpensEarly));
+        wanted <= good.take(wanted).count()
     }
 
     fn is_good(&self, replica: &Fed) -> bool {

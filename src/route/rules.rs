@@ -207,6 +207,11 @@ impl Routes {
         self.mixes_acks
     }
 
+    /// Whether a route asks for acks.
+    pub fn asks_acks(&self) -> bool {
+        self.routes.iter().any(|it| it.acks != Acks::None)
+    }
+
     /// Whether any rule in force refuses anything.
     #[inline]
     pub fn refuses(&self) -> bool {

@@ -1,13 +1,13 @@
 //! The interpreter: runs scripts and functions, one after the other, in a state that it keeps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CStr, c_int};
 
 use mlua::ffi;
 
 use super::flags::{split_library, split_script};
 use super::host::Host;
-use super::libraries::Library;
+use super::libraries::{Libraries, Library};
 use super::limits::{COMPILED_MAX, MEMORY_BYTES};
 use super::native::push_handler;
 use super::redis::handle_error;
@@ -40,12 +40,13 @@ pub struct Interpreter {
     memory: usize,
     /// Where the registry has what was compiled.
     compiled: HashMap<Sha, c_int>,
-    loaded: HashMap<Vec<u8>, Loaded>,
+    loaded: BTreeMap<Vec<u8>, Loaded>,
 }
 
 struct Loaded {
     sha: Sha,
-    callbacks: HashMap<Vec<u8>, c_int>,
+    load: u64,
+    callbacks: BTreeMap<Vec<u8>, c_int>,
 }
 
 /// Where the error handler lies: always at the bottom of the stack, and alone between two runs.
@@ -61,7 +62,7 @@ impl Interpreter {
     /// included.
     pub fn bounded(purpose: Purpose, about: About, memory: usize) -> Interpreter {
         let state = furnished(purpose, &about, memory);
-        let (compiled, loaded) = (HashMap::default(), HashMap::default());
+        let (compiled, loaded) = (HashMap::default(), BTreeMap::default());
         Interpreter { state, purpose, about, memory, compiled, loaded }
     }
 
@@ -104,23 +105,26 @@ impl Interpreter {
     /// and bounds its time; it executes nothing.
     pub fn load(&mut self, text: &[u8], host: &mut dyn Host) -> Result<Vec<Registered>, ErrorText> {
         let (name, _) = split_library(text).map_err(String::into_bytes)?;
-        self.load_as(&name, text, host)
+        self.load_as(&name, text, 0, host)
     }
 
-    /// Calls a function of this library, which is loaded if it was not, and appends its reply.
+    /// Calls a function of one of these libraries, which is loaded if it was not, and appends its
+    /// reply.
     pub fn call(
         &mut self,
+        libraries: &Libraries,
         library: &Library,
         function: &[u8],
         invocation: &Invocation<'_>,
         host: &mut dyn Host,
         out: &mut Vec<u8>,
     ) {
-        let is_loaded = self.loaded.get(&library.name).is_some_and(|it| it.sha == library.sha);
-        let loaded = if is_loaded {
+        let is_it = |it: &Loaded| (it.load, it.sha) == (library.load, library.sha);
+        let loaded = if self.loaded.get(&library.name).is_some_and(is_it) {
             Ok(())
         } else {
-            self.load_as(&library.name, &library.text, host).map(drop)
+            self.drop_gone(libraries);
+            self.load_as(&library.name, &library.text, library.load, host).map(drop)
         };
         if let Err(text) = loaded {
             return write_error(out, &text);
@@ -232,6 +236,7 @@ impl Interpreter {
         &mut self,
         name: &[u8],
         text: &[u8],
+        load: u64,
         host: &mut dyn Host,
     ) -> Result<Vec<Registered>, ErrorText> {
         self.rebuild_if_broken();
@@ -262,10 +267,18 @@ impl Interpreter {
             return Err(text);
         }
         let callbacks = registered.iter().map(|it| (it.name.clone(), it.callback)).collect();
-        let loaded = Loaded { sha: sha1hex(text), callbacks };
+        let loaded = Loaded { sha: sha1hex(text), load, callbacks };
         self.drop_library(name);
         self.loaded.insert(name.to_vec(), loaded);
         Ok(registered)
+    }
+
+    /// Forgets what is none of these libraries any more.
+    fn drop_gone(&mut self, libraries: &Libraries) {
+        let gone = self.loaded.iter().filter(|(name, it)| !libraries.has(name, it.load));
+        for name in gone.map(|it| it.0.clone()).collect::<Vec<_>>() {
+            self.drop_library(&name);
+        }
     }
 
     /// Forgets a library.

@@ -16,6 +16,9 @@ pub struct Library {
     pub text: Arc<[u8]>,
     /// Of the text.
     pub sha: Sha,
+    /// Which load of its set it came by, counted from 1: a text that is loaded again begins with
+    /// new variables. 0 of one that no set has.
+    pub load: u64,
     /// Its functions by name.
     pub functions: BTreeMap<Vec<u8>, Function>,
 }
@@ -37,7 +40,7 @@ impl Library {
             .into_iter()
             .map(|it| (it.name, Function { description: it.description, flags: it.flags }));
         let functions = functions.collect();
-        Ok(Library { name, text: text.into(), sha: sha1hex(text), functions })
+        Ok(Library { name, text: text.into(), sha: sha1hex(text), load: 0, functions })
     }
 }
 
@@ -71,7 +74,8 @@ impl Policy {
 pub struct Libraries {
     by_name: BTreeMap<Vec<u8>, Arc<Library>>,
     /// Function → its library.
-    functions: BTreeMap<Vec<u8>, Vec<u8>>,
+    functions: BTreeMap<Vec<u8>, Arc<Library>>,
+    loads: u64,
 }
 
 impl Libraries {
@@ -90,7 +94,10 @@ impl Libraries {
         if let Some(name) = twice(&libraries) {
             return Err(format!("ERR Library '{}' already exists", String::from_utf8_lossy(name)));
         }
-        let mut next = if policy == Policy::Flush { Libraries::default() } else { self.clone() };
+        let mut next = self.clone();
+        if policy == Policy::Flush {
+            next.flush();
+        }
         for library in libraries {
             next.add_one(library, policy)?;
         }
@@ -98,7 +105,7 @@ impl Libraries {
         Ok(())
     }
 
-    fn add_one(&mut self, library: Library, policy: Policy) -> Result<(), String> {
+    fn add_one(&mut self, mut library: Library, policy: Policy) -> Result<(), String> {
         let shown = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
         if self.by_name.contains_key(&library.name) {
             if policy != Policy::Replace {
@@ -109,10 +116,13 @@ impl Libraries {
         if let Some(name) = library.functions.keys().find(|it| self.functions.contains_key(*it)) {
             return Err(format!("ERR Function {} already exists", shown(name)));
         }
+        self.loads += 1;
+        library.load = self.loads;
+        let library = Arc::new(library);
         for name in library.functions.keys() {
-            self.functions.insert(name.clone(), library.name.clone());
+            self.functions.insert(name.clone(), library.clone());
         }
-        self.by_name.insert(library.name.clone(), Arc::new(library));
+        self.by_name.insert(library.name.clone(), library);
         Ok(())
     }
 
@@ -125,13 +135,18 @@ impl Libraries {
 
     /// Takes all away.
     pub fn flush(&mut self) {
-        *self = Libraries::default();
+        *self = Libraries { loads: self.loads, ..Libraries::default() };
     }
 
     /// The library and the function of this name.
     pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &Function)> {
-        let library = self.by_name.get(self.functions.get(name)?)?;
+        let library = self.functions.get(name)?;
         Some((library, library.functions.get(name)?))
+    }
+
+    /// Whether it is one of these.
+    pub fn has(&self, name: &[u8], load: u64) -> bool {
+        self.by_name.get(name).is_some_and(|it| it.load == load)
     }
 
     /// All of them, by name.
@@ -159,7 +174,7 @@ mod tests {
     fn library(name: &str, functions: &[&str]) -> Library {
         let none = Function { description: None, flags: Flags::default() };
         let functions = functions.iter().map(|it| (it.as_bytes().to_vec(), none.clone())).collect();
-        Library { name: name.into(), text: [].into(), sha: sha1hex(b""), functions }
+        Library { name: name.into(), text: [].into(), sha: sha1hex(b""), load: 0, functions }
     }
 
     #[test]
@@ -174,5 +189,9 @@ mod tests {
         assert!(all.function(b"f").is_none() && all.function(b"h").is_some());
         all.add(vec![library("z", &["h"])], Policy::Flush).unwrap();
         assert_eq!((all.iter().len(), all.functions_count()), (1, 1));
+        assert!(all.has(b"z", 3) && !all.has(b"a", 2), "each load has a number of its own");
+        all.flush();
+        all.add(vec![library("z", &["h"])], Policy::Append).unwrap();
+        assert!(all.has(b"z", 4));
     }
 }

@@ -235,14 +235,22 @@ fn a_library_runs_in_any_interpreter() {
     libraries.add(vec![Library::new(text, registered).unwrap()], Policy::Append).unwrap();
     assert!(libraries.admits(text, Policy::Append).is_err());
 
-    let (library, function) = libraries.function(b"f").unwrap();
-    assert!(function.flags.has(Flags::NO_WRITES));
+    assert!(libraries.function(b"f").unwrap().1.flags.has(Flags::NO_WRITES));
     let mut second = Interpreter::new(Purpose::Functions, About::default());
     let invocation = Invocation { keys: &[b"k"], args: &[b"a"], protocol: Protocol::Resp2 };
-    for (is_first, count) in [(true, 1), (false, 1), (false, 2)] {
+    for (is_first, loads_again, count) in
+        [(true, false, 1), (false, false, 1), (false, false, 2), (false, true, 1), (true, false, 1)]
+    {
         let interpreter = if is_first { &mut first } else { &mut second };
+        if loads_again {
+            let again = interpreter.load(text, &mut Counter::default()).unwrap();
+            libraries.flush();
+            let again = vec![Library::new(text, again).unwrap()];
+            libraries.add(again, Policy::Append).unwrap();
+        }
+        let (library, _) = libraries.function(b"f").unwrap();
         let mut out = Vec::new();
-        interpreter.call(library, b"f", &invocation, &mut Counter::default(), &mut out);
+        interpreter.call(&libraries, library, b"f", &invocation, &mut Counter::default(), &mut out);
         let expected = format!("*4\r\n:{count}\r\n*1\r\n$1\r\nk\r\n*1\r\n$1\r\na\r\n:1\r\n");
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }

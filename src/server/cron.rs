@@ -22,11 +22,9 @@ pub async fn cron(server: Arc<Server>) {
         let settings = server.settings();
         tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
         let is_paused = server.set.pause_in_force(clock::mono_now()).is_some();
-        // Whoever holds the master for long is not waited for: this thread has others to serve.
-        let is_held = server.set.member(server.set.master()).is_long_held();
         // A replica deletes nothing by itself.
         let may_expire = settings.set.active_expire && !server.set.is_following();
-        if may_expire && !is_paused && !is_held {
+        if may_expire && !is_paused {
             expire(&server).await;
         }
         // Whoever meets a panic replaces the master at once; this is for when nobody was fit then.
@@ -43,9 +41,8 @@ pub async fn cron(server: Arc<Server>) {
             server.set.release_backlog(settings.set.backlog_ttl, now);
         }
         server.rates.lock().note(now, &server.counters, server.set.head());
-        if !is_held && last_ping.plus(settings.set.ping_every) <= now {
+        if last_ping.plus(settings.set.ping_every) <= now && server.set.ping(now) {
             last_ping = now;
-            server.set.ping(now);
         }
     }
     // Nobody comes to tell of it later.
@@ -66,7 +63,8 @@ async fn expire(server: &Server) {
         let member_list = server.set.member_list();
         let (wall, now) = (clock::wall_now(), clock::mono_now());
         let expired = {
-            let mut writing = server.set.write(&member_list);
+            // Whoever holds the master for long is not waited for: this thread has others to serve.
+            let Some(mut writing) = server.set.write_unless_long(&member_list) else { return };
             if server.set.is_following() {
                 return;
             }
@@ -87,8 +85,9 @@ fn close_idle(server: &Server, now: MonoUs) {
     server.clients.each(|client| {
         let active = MonoUs(client.active.load(Relaxed));
         // A subscriber listens.
-        let is_replica = client.flags.is_replica.load(Relaxed);
-        let is_waiting = client.is_waiting() || client.subscribed.is_any() || is_replica;
+        let (is_replica, is_monitor) = (&client.flags.is_replica, &client.flags.is_monitor);
+        let listens = client.subscribed.is_any() || is_monitor.load(Relaxed);
+        let is_waiting = client.is_waiting() || listens || is_replica.load(Relaxed);
         if !is_waiting && active.plus(timeout) < now {
             client.kill();
         }

@@ -116,7 +116,10 @@ impl Mover {
         let set = self.server.set.clone();
         let keys = || migration.keys.iter().map(|it| &**it);
         if !migration.copies {
-            watch(&set, &mut self.session, keys(), clock::wall_now(), clock::mono_now())?;
+            let member_list = set.member_list();
+            let mut writing = set.write(&member_list);
+            let (wall, now) = (clock::wall_now(), clock::mono_now());
+            watch(&set, &mut writing, &mut self.session, keys(), wall, now)?;
         }
         let result = self.send_keys(migration).await;
         let changed = self.delete(&result.arrived).await?;

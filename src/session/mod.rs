@@ -84,6 +84,8 @@ pub struct Session {
     pub no_touch: bool,
     /// CLIENT NO-EVICT.
     pub no_evict: bool,
+    /// MONITOR.
+    pub is_monitor: bool,
     /// What a read must not read before: raised by own writes and own reads.
     pub floor: Option<Position>,
     /// The floor that it shares with others of its scope: what they see raises its own.

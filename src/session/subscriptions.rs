@@ -89,6 +89,15 @@ impl Subscriptions {
         self.told = Some(told.unwrap_or(at));
     }
 
+    /// A read has seen the end of the stream, which is behind every message of a history that is
+    /// not known any more: it need not be looked for at the master from here on.
+    #[cold]
+    pub fn saw_end(&mut self, end: Position, history: &ReplicationHistory) {
+        if self.told.is_some_and(|it| history.cover(it) == Coverage::Foreign) {
+            self.told = Some(end);
+        }
+    }
+
     /// Where the last message stands that was delivered, in today's history: no read at any level
     /// may be older. A message that a failover has cut off asks for what the histories share.
     pub fn told_in(&self, history: &ReplicationHistory) -> Option<Position> {
@@ -125,6 +134,21 @@ mod tests {
         subscriptions.heard(at(NEW, 60), &new);
         subscriptions.take_names();
         assert_eq!(subscriptions.told_in(&new), Some(at(NEW, 60)));
+    }
+
+    #[test]
+    fn what_was_told_in_a_forgotten_history_gives_way_to_the_end_of_the_stream() {
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        let mut subscriptions = Subscriptions::default();
+        let (old, new) = (ReplicationHistory::new(OLD), ReplicationHistory::new(NEW));
+        subscriptions.saw_end(at(OLD, 5), &old);
+        assert_eq!(subscriptions.told_in(&old), None);
+        subscriptions.heard(at(OLD, 30), &old);
+        subscriptions.saw_end(at(OLD, 50), &old);
+        assert_eq!(subscriptions.told_in(&old), Some(at(OLD, 30)), "it is known");
+        assert_eq!(subscriptions.told_in(&new), Some(at(OLD, 30)));
+        subscriptions.saw_end(at(NEW, 70), &new);
+        assert_eq!(subscriptions.told_in(&new), Some(at(NEW, 70)));
     }
 
     #[test]

@@ -93,6 +93,8 @@ pub struct ClientFlags {
     pub is_closing: AtomicBool,
     /// It is sent the stream: a replica on the wire.
     pub is_replica: AtomicBool,
+    /// It is shown every command: MONITOR.
+    pub is_monitor: AtomicBool,
 }
 
 impl ClientFlags {

@@ -2,6 +2,7 @@
 
 use super::server::Server;
 use crate::node::DiskTrouble;
+use crate::runtime::clock;
 use crate::runtime::disk::Disk;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ impl Server {
 
     /// Changes since the start (Redis' `dirty`), at the master.
     pub fn changes(&self) -> u64 {
-        self.set.read(self.set.member(self.set.master())).engine().written().changes
+        self.set.master_counts(clock::wall_now()).changes
     }
 
     /// Looks again whether writes are to be refused.

@@ -5,7 +5,9 @@
 //! connection, and nobody else notices.
 
 use crate::base::ids::{BlockId, SlotId};
-use crate::base::limits::{MAILBOX_BYTES_MAX, MAILBOX_MESSAGES_MAX, MAILBOX_TAKEN_MAX};
+use crate::base::limits::{
+    MAILBOX_BYTES_MAX, MAILBOX_MESSAGE_BYTES, MAILBOX_PUSH_BYTES, MAILBOX_TAKEN_MAX,
+};
 use crate::base::position::Offset;
 use crate::node::Told;
 use crate::pubsub::Delivery;
@@ -80,12 +82,12 @@ pub enum Message {
 }
 
 impl Message {
-    /// How much it adds to what has been pushed.
-    fn pushed_bytes(&self) -> usize {
+    /// What it counts for while it waits.
+    fn weight(&self) -> usize {
         match self {
-            Message::Push(bytes) => bytes.len(),
-            Message::Published(delivery) => delivery.len(),
-            _ => 0,
+            Message::Push(bytes) => MAILBOX_PUSH_BYTES + bytes.len(),
+            Message::Published(delivery) => MAILBOX_PUSH_BYTES + delivery.len(),
+            _ => MAILBOX_MESSAGE_BYTES,
         }
     }
 }
@@ -102,7 +104,8 @@ pub struct Mailbox {
 #[derive(Default)]
 struct Queue {
     messages: VecDeque<Message>,
-    pushed_bytes: usize,
+    /// Of all messages together.
+    weight: usize,
     has_overflowed: bool,
     is_closed: bool,
 }
@@ -114,10 +117,8 @@ impl Mailbox {
         if queue.is_closed || queue.has_overflowed {
             return;
         }
-        queue.pushed_bytes += message.pushed_bytes();
-        let has_room =
-            queue.messages.len() < MAILBOX_MESSAGES_MAX && queue.pushed_bytes <= MAILBOX_BYTES_MAX;
-        if !has_room {
+        queue.weight += message.weight();
+        if MAILBOX_BYTES_MAX < queue.weight {
             queue.has_overflowed = true;
             queue.messages.clear();
         } else if let Message::Killed = message {
@@ -148,11 +149,11 @@ impl Mailbox {
             return Err(MailboxOverflow);
         }
         if is_all {
-            queue.pushed_bytes = 0;
+            queue.weight = 0;
             return Ok(std::mem::take(&mut queue.messages));
         }
         let taken: VecDeque<Message> = queue.messages.drain(..MAILBOX_TAKEN_MAX).collect();
-        queue.pushed_bytes -= taken.iter().map(Message::pushed_bytes).sum::<usize>();
+        queue.weight -= taken.iter().map(Message::weight).sum::<usize>();
         Ok(taken)
     }
 
@@ -205,10 +206,16 @@ mod tests {
     #[test]
     fn too_many_messages_or_bytes_overflow_it_and_keep_nothing() {
         let many = Mailbox::default();
-        (0..=MAILBOX_MESSAGES_MAX).for_each(|_| many.post(Message::Push(Bytes::new())));
+        let count = MAILBOX_BYTES_MAX / MAILBOX_PUSH_BYTES;
+        assert!(500_000 < count, "more than any command raises in practice");
+        (0..=count).for_each(|_| many.post(Message::Push(Bytes::new())));
         assert_eq!(many.take().unwrap_err(), MailboxOverflow);
+        let woken = Mailbox::default();
+        let count = MAILBOX_BYTES_MAX / MAILBOX_MESSAGE_BYTES;
+        (0..=count).for_each(|_| woken.post(Message::Woken(BlockId(1))));
+        assert_eq!(woken.take().unwrap_err(), MailboxOverflow);
         let large = Mailbox::default();
-        let bytes = Bytes::from(vec![0; MAILBOX_BYTES_MAX / 2]);
+        let bytes = Bytes::from(vec![0; MAILBOX_BYTES_MAX / 2 - MAILBOX_PUSH_BYTES]);
         (0..2).for_each(|_| large.post(Message::Push(bytes.clone())));
         assert_eq!(large.take().unwrap().len(), 2);
         (0..3).for_each(|_| large.post(Message::Push(bytes.clone())));
@@ -224,7 +231,7 @@ mod tests {
         let first = mailbox.take().unwrap();
         assert_eq!((first.len(), mailbox.has_messages()), (MAILBOX_TAKEN_MAX, true));
         let last = MAILBOX_TAKEN_MAX.to_string();
-        assert_eq!(mailbox.queue.lock().pushed_bytes, last.len());
+        assert_eq!(mailbox.queue.lock().weight, MAILBOX_PUSH_BYTES + last.len());
         let rest = mailbox.take().unwrap();
         assert!(matches!(&rest[0], Message::Push(it) if *it == last.as_bytes()));
         assert!(rest.len() == 1 && !mailbox.has_messages());

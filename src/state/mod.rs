@@ -10,6 +10,7 @@ mod upstream_subscriptions;
 mod upstream;
 mod failover;
 mod mailbox;
+mod monitors;
 mod clients;
 mod config_file;
 mod counters;
@@ -36,6 +37,7 @@ pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UNBLOCKED, UnblockAs, Wrote};
 pub use memory::Memory;
+pub use monitors::Monitors;
 pub use persistence::{
     AofStatus, Background, DiskStatus, FileWriter, LoadStatus, Orders, Persistence, SaveProgress,
     SaveStatus,

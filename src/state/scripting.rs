@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 pub struct Scripting {
     /// The scripts that EVALSHA finds. They are the whole set's: no member is asked.
     pub scripts: RwLock<Scripts>,
-    /// Grows with each SCRIPT FLUSH and FUNCTION FLUSH: interpreters are made anew.
+    /// Grows with each SCRIPT FLUSH: the interpreters of scripts are made anew.
     flushes: AtomicU64,
     /// Of scripts, and of functions.
     at_master: [Mutex<Interpreters>; 2],
@@ -36,10 +36,11 @@ impl Interpreters {
         all.map(|it| it.memory() as u64).sum()
     }
 
-    /// That for this purpose, made anew if `flushes` says so.
+    /// That for this purpose; that of scripts is made anew if `flushes` says so.
     pub fn get(&mut self, purpose: Purpose, flushes: u64) -> &mut Interpreter {
         if self.flushes != flushes {
-            *self = Interpreters { flushes, ..Interpreters::default() };
+            self.flushes = flushes;
+            self.scripts = None;
         }
         let kept = match purpose {
             Purpose::Scripts => &mut self.scripts,
@@ -138,12 +139,12 @@ impl Scripting {
         }
     }
 
-    /// How many flushes there have been.
+    /// How many SCRIPT FLUSH there have been.
     pub fn flushes(&self) -> u64 {
         self.flushes.load(Acquire)
     }
 
-    /// Interpreters forget all that they have compiled.
+    /// Interpreters forget all scripts that they have compiled.
     pub fn note_flush(&self) {
         self.flushes.fetch_add(1, AcqRel);
     }

@@ -7,6 +7,7 @@ use super::failover::Failovers;
 use super::forwarding::Forwarding;
 use super::log_limits::LogLimits;
 use super::long_queue::LongQueue;
+use super::monitors::Monitors;
 use super::persistence::Persistence;
 use super::rates::Rates;
 use super::scripting::Scripting;
@@ -100,6 +101,8 @@ pub struct Server {
     pub long_queue: Arc<LongQueue>,
     /// Scripts and functions.
     pub scripting: Scripting,
+    /// Who is shown every command.
+    pub monitors: Monitors,
     /// Commands that took long.
     pub slowlog: Mutex<Slowlog>,
     /// Which process this is.
@@ -161,6 +164,7 @@ impl Server {
             log_limits: LogLimits::default(),
             long_queue: Arc::default(),
             scripting: Scripting::default(),
+            monitors: Monitors::default(),
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,
@@ -375,7 +379,8 @@ impl Server {
     /// each was counted by whoever was the master then.
     pub fn expired_ever(&self) -> u64 {
         let member_list = self.set.member_list();
-        member_list.iter().map(|it| self.set.read(it).engine().written().expired).sum()
+        let now = clock::wall_now();
+        member_list.iter().map(|it| self.set.counts(it, now).expired).sum()
     }
 
     /// Whether the proxy is shutting down.

@@ -1,5 +1,7 @@
 //! What a simulated client has asked for, and what its reply may be.
 
+use super::crash::Token;
+use super::hearers::Name;
 use super::ledger::Key;
 use entourage::route::Level;
 
@@ -13,11 +15,13 @@ pub struct Asked {
     pub arrived: Option<Arrived>,
 }
 
-/// A time, the last write then, and the newest write that the client had seen.
+/// A time, the last write then, the newest write that the client had seen, and the newest one that
+/// it had been told of.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrived {
     pub write: u64,
     pub seen: u64,
+    pub told: u64,
     pub at: u64,
 }
 
@@ -37,6 +41,7 @@ pub enum Queued {
     Get { key: Key },
     Incr,
     Push,
+    Publish { number: u64 },
 }
 
 /// A call that waits for an element.
@@ -48,6 +53,13 @@ pub struct Pop {
     /// It puts what it takes there.
     pub moves_to: Option<String>,
     pub ms: u64,
+}
+
+/// A call that waits for what is added to a stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tail {
+    pub db: usize,
+    pub key: String,
 }
 
 /// What a request asks for.
@@ -95,6 +107,29 @@ pub enum What {
     Pop {
         pop: Pop,
     },
+    /// One of the names of a SUBSCRIBE, or the like: each is answered by itself.
+    Subscribe {
+        name: Name,
+        is_on: bool,
+        /// Of all that are made.
+        number: u64,
+        /// How many it has now.
+        count: i64,
+    },
+    Publish {
+        number: u64,
+    },
+    Hello,
+    /// A read that may be as old as it likes.
+    GetStale {
+        key: Key,
+        may_lag: bool,
+    },
+    Tail {
+        tail: Tail,
+    },
+    /// A group of a stream is made, unless there is one.
+    Group,
     Multi,
     Queued,
     Exec {
@@ -126,9 +161,8 @@ pub enum What {
     Order,
     Panic,
     Token,
-    /// The last write that the token's session had seen.
     AtLeast {
-        seen: u64,
+        token: Token,
     },
     /// From here on it shares what it sees with this group, if with any.
     Share {

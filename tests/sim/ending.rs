@@ -78,6 +78,7 @@ impl World {
         for (id, what) in left {
             self.find(Checker::Answers, format!("client {id} was not answered: {what}"));
         }
+        self.look_at_unheard();
         for at in 0..CLIENTS {
             self.hang_up(at);
             self.drive(at);

@@ -207,6 +207,10 @@ impl World {
             assert!(new.is_empty(), "only clients write what is checked");
         }
         let waits = errand.apart.waits;
+        if let Kind::Long(long) = &errand.kind {
+            let id = long.id;
+            self.note_published(id);
+        }
         if let Some(ended) = ended {
             let errand = self.errands.swap_remove(at);
             self.ended(errand.kind, ended);
@@ -228,6 +232,7 @@ impl World {
 
     fn long_ended(&mut self, long: Long, mut peer: Peer) {
         let Long { at, before, done, .. } = long;
+        peer.was_apart = true;
         self.count(if done.is_empty() { "long reads" } else { "long writes" });
         self.judge_done(&mut peer, &before, &done);
         self.look_at_poppers(&mut peer);

@@ -9,6 +9,8 @@ pub enum Checker {
     Stale,
     /// What is told of as lost is lost.
     FalseLoss,
+    /// What is lost is told of.
+    LossUntold,
     /// WAIT counts replicas that have everything.
     WaitCount,
     /// A confirmed write is confirmed, and one that is not was not.
@@ -41,6 +43,8 @@ pub enum Checker {
     Converged,
     /// A client that does not take what is pushed to it is closed for that, and no other is.
     Flooded,
+    /// Whoever has subscribed is told everything once, and in its order.
+    Heard,
     /// Elements are handed out once, to who has waited longest, and none is lost.
     Popped,
     /// Nothing is written without as many good replicas as the gate asks for.

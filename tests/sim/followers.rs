@@ -131,6 +131,16 @@ impl World {
         self.tell(format!("the link of replica {at} is cut"));
     }
 
+    /// The master's end of each link is gone.
+    pub fn cut_all_links(&mut self) {
+        let now = self.clock.mono_now();
+        for Follower { set, link, .. } in &mut self.followers.all {
+            if let Some(mut link) = link.take() {
+                link.leave_replica(set, now);
+            }
+        }
+    }
+
     fn let_link_know_the_time(&mut self, at: usize) {
         let now = self.clock.mono_now();
         if let Some(link) = &mut self.followers.all[at].link {

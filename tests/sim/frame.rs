@@ -10,13 +10,14 @@ pub enum Frame {
     Bulk(Option<String>),
     /// `None` is nil.
     Array(Option<Vec<Frame>>),
-    /// Belongs to no request.
-    Push,
+    /// Belongs to no request, but for what says that somebody has subscribed.
+    Push(Vec<Frame>),
 }
 
 impl Frame {
-    /// The first reply in `bytes`, and how long it is; `None` when it is not all there.
-    pub fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
+    /// The first reply in `bytes`, and how long it is; `None` when it is not all there. What is
+    /// pushed in the midst of it is added to `pushes`.
+    pub fn parse(bytes: &[u8], pushes: &mut Vec<Frame>) -> Option<(Frame, usize)> {
         let end = bytes.windows(2).position(|it| it == b"\r\n")?;
         let (line, mut used) = (String::from_utf8_lossy(&bytes[1..end]).into_owned(), end + 2);
         let len = || line.parse::<i64>().expect("a length");
@@ -24,6 +25,8 @@ impl Frame {
             b'+' => Frame::Simple(line),
             b'-' => Frame::Error(line),
             b':' => Frame::Int(len()),
+            b'_' => Frame::Bulk(None),
+            b',' => Frame::Bulk(Some(line)),
             b'$' if len() < 0 => Frame::Bulk(None),
             b'$' => {
                 let body = bytes.get(used..used + len() as usize + 2)?;
@@ -31,18 +34,47 @@ impl Frame {
                 Frame::Bulk(Some(String::from_utf8_lossy(&body[..body.len() - 2]).into_owned()))
             }
             b'*' if len() < 0 => Frame::Array(None),
-            kind @ (b'*' | b'>') => {
-                let mut all = Vec::new();
-                for _ in 0..len() {
-                    let (frame, more) = Frame::parse(&bytes[used..])?;
-                    all.push(frame);
+            kind @ (b'*' | b'>' | b'%') => {
+                let (mut all, words) = (Vec::new(), if kind == b'%' { 2 } else { 1 });
+                while all.len() < words * len() as usize {
+                    let (frame, more) = Frame::parse(&bytes[used..], pushes)?;
                     used += more;
+                    match frame {
+                        Frame::Push(_) => pushes.push(frame),
+                        _ => all.push(frame),
+                    }
                 }
-                if kind == b'>' { Frame::Push } else { Frame::Array(Some(all)) }
+                if kind == b'>' { Frame::Push(all) } else { Frame::Array(Some(all)) }
             }
             other => panic!("no reply begins with {}", other.escape_ascii()),
         };
         Some((frame, used))
+    }
+
+    /// A string.
+    pub fn bulk(text: &str) -> Frame {
+        Frame::Bulk(Some(text.to_owned()))
+    }
+
+    /// The text of a string.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Frame::Bulk(text) => text.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// All strings that are in it.
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Frame::Array(Some(all)) => all.iter().flat_map(Frame::texts).collect(),
+            other => other.text().into_iter().collect(),
+        }
+    }
+
+    /// Whether it is nil, as either protocol says it.
+    pub fn is_nil(&self) -> bool {
+        matches!(self, Frame::Bulk(None) | Frame::Array(None))
     }
 
     /// Whether it is `+OK`, with or without more to say.
@@ -73,7 +105,7 @@ impl Frame {
             Frame::Array(Some(all)) => {
                 format!("[{}]", all.iter().map(Frame::told).collect::<Vec<_>>().join(" "))
             }
-            Frame::Push => "push".to_owned(),
+            Frame::Push(_) => "push".to_owned(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! written. Knows replies, numbers and values; no offset, no floor.
 
 use super::asked::{Arrived, Asked, AskedFor, Queued, What};
+use super::crash::Token;
 use super::finding::Checker;
 use super::frame::Frame;
 use super::ledger::{Done, Key, number_of};
@@ -13,6 +14,17 @@ use entourage::node::{Member, ReplicaSet};
 use entourage::route::Level;
 use std::sync::Arc;
 
+/// The last write, the newest that the client had seen, and the newest that it had been told of,
+/// when its request arrived; and the time.
+type Known = ([u64; 3], u64);
+
+fn known(peer: &Peer, asked: &Asked, before: &Before) -> Known {
+    let Peer { seen, told, .. } = *peer;
+    let now = Arrived { write: before.last, seen, told, at: before.at };
+    let Arrived { write, seen, told, .. } = asked.arrived.unwrap_or(now);
+    ([write, seen, told], before.at)
+}
+
 impl World {
     /// Looks at what was written and what was answered.
     pub fn judge(&mut self, peer: &mut Peer, before: &Before) {
@@ -23,22 +35,27 @@ impl World {
 
     /// Looks at what was answered, and at `done`, which it has written.
     pub fn judge_done(&mut self, peer: &mut Peer, before: &Before, done: &[Done]) {
+        self.note_published(peer.id());
         done.iter().for_each(|it| self.judge_write(peer, *it));
         peer.seen = peer.seen.max(before.seen_by(&peer.group));
         let was_paused = before.is_paused;
         let bytes = peer.shell.look().to_vec();
-        let (mut used, mut ended_pause) = (0, false);
-        while let Some((frame, len)) = Frame::parse(&bytes[used..]) {
+        let (mut used, mut ended_pause, mut pushes) = (0, false, Vec::new());
+        while let Some((frame, len)) = Frame::parse(&bytes[used..], &mut pushes) {
             used += len;
-            ended_pause |= self.judge_reply(peer, &frame, before);
+            for frame in pushes.drain(..).chain([frame]) {
+                ended_pause |= self.judge_reply(peer, &frame, before);
+            }
         }
         peer.shell.unparsed.drain(..used);
+        self.settle_own_published(peer.id());
         if was_paused && !ended_pause && !done.is_empty() {
             let id = peer.id();
             self.find(Checker::Paused, format!("client {id} wrote while clients are paused"));
         }
+        let has_written = done.iter().any(|it| !matches!(it, Done::Published(_)));
         if let Some((min, _)) = self.gate
-            && !done.is_empty()
+            && has_written
             && !before.is_apart
             && self.good_replicas().max(before.good) < min
         {
@@ -48,15 +65,18 @@ impl World {
         let is_blocked = peer.shell.connection.is_blocked();
         let waiting = peer.script.asked.iter_mut().find(|it| it.has_reply);
         if let Some(asked) = waiting.filter(|_| is_blocked) {
-            let seen = peer.seen;
-            asked.arrived.get_or_insert(Arrived { write: before.last, seen, at: before.at });
+            let Peer { seen, told, .. } = *peer;
+            let arrived = Arrived { write: before.last, seen, told, at: before.at };
+            asked.arrived.get_or_insert(arrived);
         }
     }
 
     fn judge_write(&mut self, peer: &mut Peer, done: Done) {
         let id = peer.id();
         let owner = match done {
-            Done::Write(number) => self.owners.get(&number).copied().unwrap_or(0),
+            Done::Write(number) | Done::Published(number) => {
+                self.owners.get(&number).copied().unwrap_or(0)
+            }
             Done::Incr(client) => client,
         };
         match done {
@@ -69,6 +89,10 @@ impl World {
                 let own = peer.own.entry(key).or_default();
                 *own = place.max(*own);
             }
+            Done::Published(number) if self.ledger.published_by(number) != 1 => {
+                self.find(Checker::Once, format!("request {number} was published again"));
+            }
+            Done::Published(_) => self.count("published"),
             Done::Incr(_) => peer.incrs += 1,
         }
         if owner != id || peer.was_gone {
@@ -78,7 +102,12 @@ impl World {
 
     /// Answers whether this reply has ended CLIENT PAUSE.
     fn judge_reply(&mut self, peer: &mut Peer, frame: &Frame, before: &Before) -> bool {
-        if *frame == Frame::Push {
+        if self.hear(peer, frame) {
+            self.note_seen(peer);
+            return false;
+        }
+        let is_subscription = matches!(frame, Frame::Push(all) if all.len() == 3);
+        if matches!(frame, Frame::Push(_)) && !is_subscription {
             return false;
         }
         let asked = std::iter::from_fn(|| peer.script.asked.pop_front()).find(|it| it.has_reply);
@@ -96,17 +125,23 @@ impl World {
         } else if !self.fits(peer, &asked, frame, before) {
             self.find(Checker::Answers, format!("{} to {:?}", frame.told(), asked.what));
         }
+        self.note_seen(peer);
+        frame.is_ok() && matches!(asked.what, What::Unpause)
+    }
+
+    /// Those who share its floor have seen what it has seen.
+    fn note_seen(&mut self, peer: &Peer) {
         if let Some(group) = &peer.group {
             let seen = self.groups.entry(group.clone()).or_default();
             *seen = peer.seen.max(*seen);
         }
-        frame.is_ok() && matches!(asked.what, What::Unpause)
     }
 
     /// There is no room among those who wait for a thread for long work, or nobody to take the
     /// master's place: nothing has been done.
     fn turned_away(&mut self, peer: &mut Peer, asked: &Asked, frame: &Frame) {
         let is_of_gate = self.gate.is_some() && is_refused_by_gate(frame);
+        peer.waits_behind = None;
         self.count(match () {
             () if frame.is_error("MASTERDOWN") => "master down",
             () if is_of_gate => "refused by the gate",
@@ -114,6 +149,7 @@ impl World {
         });
         let is_done = match &asked.what {
             What::Set { number, .. } => self.ledger.place(*number) != 0,
+            What::Publish { number } => self.ledger.published_by(*number) != 0,
             What::Exec { queued, .. } => {
                 peer.watching.clear();
                 queued.iter().filter_map(|it| self.place_of(it)).any(|it| it != 0)
@@ -134,17 +170,19 @@ impl World {
     /// Whether this can be the reply to what was asked. What it promises is looked at, too.
     fn fits(&mut self, peer: &mut Peer, asked: &Asked, frame: &Frame, before: &Before) -> bool {
         match &asked.what {
-            What::Ping => *frame == Frame::Simple("PONG".to_owned()),
+            What::Ping => {
+                let subscribed = Frame::Array(Some(vec![Frame::bulk("pong"), Frame::bulk("")]));
+                *frame == Frame::Simple("PONG".to_owned()) || *frame == subscribed
+            }
             What::Echo { number } => *frame == Frame::Bulk(Some(number.to_string())),
             What::Set { key, number, acks } => self.set_fits(peer, frame, (*key, *number), *acks),
             What::Incr { acks } => self.incr_fits(peer, frame, *acks),
             What::Get { key, level, may_lag } => {
-                let arrived = asked.arrived.map_or(before.last, |it| it.write);
-                let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
+                let known = known(peer, asked, before);
                 match frame {
                     Frame::Bulk(value) => {
                         let value = value.as_deref().unwrap_or_default();
-                        self.judge_read(peer, *key, *level, ([arrived, seen], before.at), value)
+                        self.judge_read(peer, *key, *level, known, value)
                     }
                     other => *may_lag && other.is_error("LAGGED"),
                 }
@@ -160,19 +198,26 @@ impl World {
             What::GetAt { key } => match frame {
                 Frame::Bulk(value) => {
                     let value = value.as_deref().unwrap_or_default();
-                    let (level, known) = (Level::Eventual, ([0, 0], before.at));
+                    let (level, known) = (Level::Eventual, ([0; 3], before.at));
                     self.judge_read(peer, *key, level, known, value)
                 }
                 other => other.is_error("NOTINSERVICE") || other.is_error("NOSUCHMEMBER"),
             },
+            What::GetStale { key, may_lag } => match frame {
+                Frame::Bulk(value) => {
+                    let value = value.as_deref().unwrap_or_default();
+                    let (level, known) = (Level::Eventual, ([0; 3], before.at));
+                    self.judge_read(peer, *key, level, known, value)
+                }
+                other => *may_lag && other.is_error("LAGGED"),
+            },
             What::Many { key, level, may_lag } => {
-                let arrived = asked.arrived.map_or(before.last, |it| it.write);
-                let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
+                let known = known(peer, asked, before);
                 match frame {
                     Frame::Array(Some(all)) => all.iter().all(|it| match it {
                         Frame::Bulk(value) => {
                             let value = value.as_deref().unwrap_or_default();
-                            self.judge_read(peer, *key, *level, ([arrived, seen], before.at), value)
+                            self.judge_read(peer, *key, *level, known, value)
                         }
                         _ => false,
                     }),
@@ -183,18 +228,29 @@ impl World {
                 let arrived = asked.arrived.map_or(before.at, |it| it.at);
                 self.pop_fits(peer, pop, arrived, frame)
             }
+            What::Tail { tail } => self.tail_fits(peer, tail, frame),
+            What::Group => {
+                let errors = ["BUSYGROUP", "NOTDURABLE"];
+                frame.is_ok() || errors.iter().any(|it| frame.is_error(it))
+            }
             What::Other { acks } => match frame {
                 Frame::Error(_) => *acks != AskedFor::Nothing && frame.is_error("NOTDURABLE"),
                 _ => true,
             },
             What::Granted => frame.is_granted(),
+            What::Subscribe { name, is_on, number, count } => {
+                self.subscription_fits(peer, (name, *is_on), (*number, *count), frame, before)
+            }
+            What::Publish { number } => {
+                matches!(frame, Frame::Int(_)) && self.ledger.published_by(*number) == 1
+            }
+            What::Hello => matches!(frame, Frame::Array(Some(_))),
             What::Multi => frame.is_ok(),
             What::Queued => *frame == Frame::Simple("QUEUED".to_owned()),
             What::Exec { queued, acks } => {
-                let arrived = asked.arrived.map_or(before.last, |it| it.write);
                 // What others of its group have seen since it was done is not its reads' concern.
-                let seen = asked.arrived.map_or(peer.seen, |it| it.seen);
-                self.exec_fits(peer, frame, queued, *acks, ([arrived, seen], before.at))
+                let known = known(peer, asked, before);
+                self.exec_fits(peer, frame, queued, *acks, known)
             }
             What::Watch { keys } => {
                 let (since, replid) = (before.last, before.replid);
@@ -225,20 +281,15 @@ impl World {
             }
             What::Panic => frame.is_error("ERR"),
             What::Token => {
-                let Frame::Bulk(Some(token)) = frame else { return false };
-                self.tokens.push((token.clone(), peer.seen));
+                let Frame::Bulk(Some(text)) = frame else { return false };
+                let (said, crashes) = (self.ledger.said, self.crashes.len());
+                self.tokens.push(Token { text: text.clone(), seen: peer.seen, said, crashes });
                 if 8 < self.tokens.len() {
                     self.tokens.remove(0);
                 }
                 true
             }
-            What::AtLeast { seen } => {
-                if frame.is_ok() {
-                    peer.seen = peer.seen.max(*seen);
-                }
-                // Whatever happens here cuts nothing off.
-                frame.is_ok() || frame.is_error("UNKNOWNHISTORY")
-            }
+            What::AtLeast { token } => self.token_fits(peer, token, frame),
             What::Share { group } => {
                 peer.group = group.clone();
                 peer.seen = peer.seen.max(before.seen_by(group));
@@ -343,7 +394,7 @@ impl World {
         peer: &mut Peer,
         key: Key,
         level: Level,
-        ([arrived, seen], at): ([u64; 2], u64),
+        ([arrived, seen, told], at): Known,
         value: &str,
     ) -> bool {
         let saw = self.ledger.place(number_of(value));
@@ -358,7 +409,8 @@ impl World {
             }
             Level::Bounded { .. } | Level::Eventual => 0,
         };
-        let must_see = self.ledger.latest(key, knows);
+        // Whatever it asks for, nothing is older than what it was told of.
+        let must_see = self.ledger.latest(key, knows.max(told));
         if saw < must_see {
             let id = peer.id();
             let what = format!("client {id} at {level} saw {saw} of {must_see} in k{}", key.1);
@@ -383,12 +435,12 @@ impl World {
         frame: &Frame,
         queued: &[Queued],
         acks: AskedFor,
-        known: ([u64; 2], u64),
+        known: Known,
     ) -> bool {
         let watching = std::mem::take(&mut peer.watching);
         let places: Vec<u64> = queued.iter().filter_map(|it| self.place_of(it)).collect();
         let first = places.first().copied();
-        if let Frame::Array(None) = frame {
+        if frame.is_nil() {
             self.count("aborted");
             let why = watching.iter().any(|it| self.has_changed(it));
             if !why {
@@ -408,7 +460,15 @@ impl World {
             self.find(Checker::Watch, "EXEC went on although a key had changed".to_owned());
         }
         peer.incrs_answered += queued.iter().filter(|it| matches!(it, Queued::Incr)).count() as u64;
-        let has_written = queued.iter().any(|it| !matches!(it, Queued::Get { .. }));
+        let published = queued.iter().filter_map(|it| match it {
+            Queued::Publish { number } => Some(*number),
+            _ => None,
+        });
+        if published.into_iter().any(|it| self.ledger.published_by(it) != 1) {
+            return false;
+        }
+        let is_write = |it: &Queued| !matches!(it, Queued::Get { .. } | Queued::Publish { .. });
+        let has_written = queued.iter().any(is_write);
         let last = places.last().copied();
         if let Frame::Array(Some(all)) = frame {
             for (queued, frame) in queued.iter().zip(all) {
@@ -436,7 +496,7 @@ impl World {
     fn place_of(&self, queued: &Queued) -> Option<u64> {
         match queued {
             Queued::Set { number } => Some(self.ledger.place(*number)),
-            Queued::Get { .. } | Queued::Incr | Queued::Push => None,
+            Queued::Get { .. } | Queued::Incr | Queued::Push | Queued::Publish { .. } => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Every write in the order it was done, as the stream's words tell it: the truth that replies are
 //! held against. Places in the stream mean nothing here; writes are counted.
 
+use super::hearers::{EventsAsked, Published};
 use super::poppers::Elements;
 use entourage::base::position::Offset;
 use entourage::node::ReplicaSet;
@@ -27,6 +28,8 @@ pub enum Done {
     Write(u64),
     /// An INCR of the counter of this client.
     Incr(u64),
+    /// What this request has published.
+    Published(u64),
 }
 
 /// What has been written.
@@ -37,25 +40,34 @@ pub struct Ledger {
     by_number: HashMap<u64, u64>,
     /// The stream's database.
     db: usize,
+    /// Commands that it has.
+    pub said: usize,
     looked: Offset,
     decoder: Decoder,
     /// When what this request has written expires.
     pub deadlines: HashMap<u64, u64>,
     /// Lists and sorted sets that clients wait for.
     pub elements: Elements,
+    /// What was published, and which events were raised, in order.
+    pub published: Vec<Published>,
+    /// Which are asked for.
+    pub events: EventsAsked,
 }
 
 impl Ledger {
-    pub fn new(start: Offset) -> Ledger {
+    pub fn new(start: Offset, events: EventsAsked) -> Ledger {
         Ledger {
             writes: Vec::new(),
             by_key: HashMap::new(),
             by_number: HashMap::new(),
             db: 0,
+            said: 0,
             looked: start,
             decoder: Decoder::new(Limits::of(AuthState::Known)),
             deadlines: HashMap::new(),
             elements: Elements::default(),
+            published: Vec::new(),
+            events,
         }
     }
 
@@ -79,6 +91,7 @@ impl Ledger {
     }
 
     fn take(&mut self, words: &[String], now: u64, done: &mut Vec<Done>) {
+        self.said += 1;
         match words[0].as_str() {
             "SELECT" => self.db = words[1].parse().expect("a database"),
             "SET" if words.get(3).is_some_and(|it| it == "PXAT") => {
@@ -97,6 +110,11 @@ impl Ledger {
                 let client = words[1][1..].parse().expect("a client");
                 done.push(Done::Incr(client));
             }
+            "PUBLISH" | "SPUBLISH" => {
+                let published = Published::of(words, self.last());
+                done.push(Done::Published(published.number));
+                self.published.push(published);
+            }
             _ if Elements::is_about(words) => self.elements.take(self.db, words),
             _ => {}
         }
@@ -107,6 +125,7 @@ impl Ledger {
         let place = self.last();
         self.by_key.entry(key).or_default().push(place);
         self.by_number.entry(number).or_insert(place);
+        self.tell_of_write();
         Done::Write(number)
     }
 
@@ -118,6 +137,11 @@ impl Ledger {
     /// The place of the write that this request made; 0 when it has made none, or is 0.
     pub fn place(&self, number: u64) -> u64 {
         self.by_number.get(&number).copied().unwrap_or(0)
+    }
+
+    /// How often this request has published something.
+    pub fn published_by(&self, number: u64) -> usize {
+        self.published.iter().rev().filter(|it| it.number == number && !it.is_event).count()
     }
 
     /// The place of the last write that this request made.

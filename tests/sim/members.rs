@@ -308,18 +308,39 @@ pub fn differences(set: &ReplicaSet, start: Offset) -> Vec<String> {
             found.push(format!("{} differs from the master", member.name));
         }
     }
-    if replayed(set, start).digest(WALL).to_string() != master {
+    let stream = set.stream_from(start).expect("the backlog keeps everything").concat();
+    let engine = Engine::new(1, Thresholds::default());
+    if replayed(engine, &stream).digest(WALL).to_string() != master {
         found.push("the stream does not make the master's data".to_owned());
     }
     found
 }
 
-/// A fresh engine after the whole stream.
-fn replayed(set: &ReplicaSet, start: Offset) -> Engine {
-    let bytes = set.stream_from(start).expect("the backlog keeps everything").concat();
-    let mut engine = Engine::new(1, Thresholds::default());
+/// Where the stream's writes end: a transaction is one.
+pub fn ends_of_writes(stream: &[u8]) -> Vec<usize> {
     let mut decoder = Decoder::new(Limits::of(AuthState::Known));
-    let (mut rest, mut db) = (&bytes[..], 0);
+    let (mut at, mut is_within, mut ends) = (0, false, Vec::new());
+    while at < stream.len() {
+        let Ok(Step::Ready { consumed }) = decoder.poll(&stream[at..]) else {
+            panic!("half a command")
+        };
+        match decoder.request(&stream[at..]).get(0).unwrap_or_default() {
+            b"MULTI" => is_within = true,
+            b"EXEC" => is_within = false,
+            _ => {}
+        }
+        at += consumed;
+        if !is_within {
+            ends.push(at);
+        }
+    }
+    ends
+}
+
+/// A fresh engine after this stream.
+pub fn replayed(mut engine: Engine, stream: &[u8]) -> Engine {
+    let mut decoder = Decoder::new(Limits::of(AuthState::Known));
+    let (mut rest, mut db) = (stream, 0);
     while !rest.is_empty() {
         let Ok(Step::Ready { consumed }) = decoder.poll(rest) else { panic!("half a command") };
         let request = decoder.request(rest);
@@ -328,7 +349,7 @@ fn replayed(set: &ReplicaSet, start: Offset) -> Engine {
                 let index = String::from_utf8_lossy(request.get(1).unwrap_or_default());
                 db = index.parse().expect("a database");
             }
-            b"PING" | b"MULTI" | b"EXEC" | b"REPLCONF" => {}
+            b"PING" | b"MULTI" | b"EXEC" | b"REPLCONF" | b"PUBLISH" | b"SPUBLISH" => {}
             _ => {
                 let (mut effects, mut reply) = (Effects::default(), Reply::default());
                 engine.repeat(db, request, &mut effects, &mut reply).expect("it can be repeated");

@@ -9,8 +9,10 @@ mod asked;
 mod clock;
 mod coverage;
 mod finding;
+mod crash;
 mod fleeting;
 mod followers;
+mod hearers;
 pub mod runs;
 // Of the program alone: the tests run seeds in their own way.
 #[cfg(not(test))]

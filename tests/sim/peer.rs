@@ -29,6 +29,8 @@ pub struct Peer {
     pub worker: usize,
     /// The newest write it has made or seen.
     pub seen: u64,
+    /// The newest write before what it has been told as a subscriber.
+    pub told: u64,
     /// Those with whom it shares that, if with any.
     pub group: Option<String>,
     /// Its newest write to each key, and how often it raised its counter.
@@ -40,6 +42,10 @@ pub struct Peer {
     pub was_gone: bool,
     /// Its wait for an element, until it is answered.
     pub pop_wait: Option<PopWait>,
+    /// How many entries the stream had when it began to wait for more, unless others went on then.
+    pub waits_behind: Option<usize>,
+    /// It was served apart last.
+    pub was_apart: bool,
     /// It has an element, and is not told of it yet.
     pub owes_element: bool,
     /// A command of its transaction was refused.
@@ -55,6 +61,7 @@ impl Peer {
             shell,
             worker,
             seen: 0,
+            told: 0,
             group: None,
             own: BTreeMap::new(),
             incrs: 0,
@@ -62,6 +69,8 @@ impl Peer {
             watching: Vec::new(),
             was_gone: false,
             pop_wait: None,
+            waits_behind: None,
+            was_apart: false,
             owes_element: false,
             is_poisoned: false,
             is_reading: true,

@@ -1,7 +1,7 @@
-//! Clients that wait for elements of lists and sorted sets: what the stream says was pushed and
+//! Clients that wait for elements of lists, sorted sets and streams: what the stream says was pushed and
 //! taken, held against what clients were told. Who serves whom, and when, is not known here.
 
-use super::asked::Pop;
+use super::asked::{Pop, Tail};
 use super::finding::Checker;
 use super::frame::Frame;
 use super::peer::Peer;
@@ -12,11 +12,19 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 /// A list or a sorted set, with its database.
 type Queue = (usize, String);
 
-/// The lists and sorted sets as the stream has made them, and what was taken out of them.
+/// Entries with their ids, and how many of them the group has been given.
+#[derive(Default)]
+struct Stream {
+    entries: Vec<(String, String)>,
+    given: usize,
+}
+
+/// The lists, sorted sets and streams as the stream has made them, and what was taken out of them.
 #[derive(Default)]
 pub struct Elements {
     lists: HashMap<Queue, VecDeque<String>>,
     zsets: HashMap<Queue, BTreeSet<(u64, String)>>,
+    streams: HashMap<Queue, Stream>,
     pushed: HashSet<String>,
     /// Where each element was taken from that nobody has been told of.
     taken: HashMap<String, Queue>,
@@ -74,13 +82,38 @@ impl Elements {
                 let list = self.lists.entry((db, words[2].clone())).or_default();
                 if is_lmove { list.push_back(element) } else { list.push_front(element) }
             }
+            ("XADD", 5) => {
+                self.note_push(&words[4]);
+                let stream = self.streams.entry(queue()).or_default();
+                stream.entries.push((words[2].clone(), words[4].clone()));
+            }
+            ("XCLAIM", _) => {
+                let stream = self.streams.entry(queue()).or_default();
+                let next = stream.entries.get(stream.given).filter(|it| it.0 == words[5]);
+                let element = next.map(|it| it.1.clone());
+                stream.given += 1;
+                self.note_taken(element, queue());
+            }
             _ => self.wrong.push(format!("{words:?} in the stream")),
         }
     }
 
     /// Whether a command of the stream is about a list or a sorted set that is waited for.
     pub fn is_about(words: &[String]) -> bool {
-        words.get(1).is_some_and(|it| it.starts_with(['q', 'z']))
+        words.get(1).is_some_and(|it| it.starts_with(['q', 'z', 't']))
+    }
+
+    /// How many entries a stream has.
+    pub fn entries(&self, db: usize, key: &str) -> usize {
+        self.streams.get(&(db, key.to_owned())).map_or(0, |it| it.entries.len())
+    }
+
+    /// Whether these are a stream's next entries behind so many.
+    fn are_next(&self, tail: &Tail, behind: usize, told: &[&str]) -> bool {
+        let stream = self.streams.get(&(tail.db, tail.key.clone()));
+        let entries = stream.and_then(|it| it.entries.get(behind..)).unwrap_or_default();
+        let words = entries.iter().flat_map(|it| [it.0.as_str(), "n", it.1.as_str()]);
+        !told.is_empty() && words.take(told.len()).eq(told.iter().copied())
     }
 
     fn pop(&mut self, queue: &Queue, from_the_left: bool) -> Option<String> {
@@ -114,6 +147,13 @@ impl Elements {
         times.map(|it| *it -= 1).is_some()
     }
 
+    /// Nobody is to be told any more of what was taken before.
+    pub fn forget_untold(&mut self) {
+        self.taken.clear();
+        self.moved.clear();
+        self.told.clear();
+    }
+
     /// Elements that were taken or moved, and nobody was told.
     fn untold(&self) -> u64 {
         self.taken.len() as u64 + self.moved.values().sum::<u64>()
@@ -123,7 +163,7 @@ impl Elements {
 /// A client's wait for an element, as the others see it.
 pub struct PopWait {
     pop: Pop,
-    is_zset: bool,
+    kind: char,
     /// Who began to wait earlier has a smaller one.
     number: u64,
     /// How many failovers there had been.
@@ -146,7 +186,7 @@ impl World {
             _ => String::new(),
         };
         let (key, element) = match frame {
-            Frame::Array(None) | Frame::Bulk(None) => {
+            frame if frame.is_nil() => {
                 let is_over = arrived + pop.ms * 1000 <= self.clock.mono_now_us();
                 if !is_over && !self.unblocked.contains(&id) && wait.is_some() {
                     self.find(Checker::Early, format!("client {id} waited less for {pop:?}"));
@@ -157,6 +197,8 @@ impl World {
                 self.may_be_lost += 1;
                 return true;
             }
+            // Whoever was to make the group was refused.
+            Frame::Error(_) if frame.is_error("NOGROUP") && wait.is_none() => return true,
             Frame::Error(_) => {
                 let is_forced = wait.is_some_and(|it| it.failovers < self.failovers());
                 if is_forced {
@@ -165,6 +207,10 @@ impl World {
                 let is_meant = is_forced || self.unblocked.contains(&id);
                 return is_meant && frame.is_error("UNBLOCKED");
             }
+            frame if pop.keys[0].starts_with('t') => match frame.texts()[..] {
+                [key, _, "n", element] => (key.to_owned(), element.to_owned()),
+                _ => return false,
+            },
             Frame::Array(Some(all)) if 2 <= all.len() => (text(&all[0]), text(&all[1])),
             Frame::Bulk(Some(element)) => (pop.keys[0].clone(), element.clone()),
             _ => return false,
@@ -185,6 +231,28 @@ impl World {
         true
     }
 
+    /// Whether a call that waits for what is added to a stream can be answered like this.
+    pub fn tail_fits(&mut self, peer: &mut Peer, tail: &Tail, frame: &Frame) -> bool {
+        let (id, behind) = (peer.id(), peer.waits_behind.take());
+        let is_unblocked = self.unblocked.contains(&id);
+        let elements = &self.ledger.elements;
+        if frame.is_error("UNBLOCKED") {
+            return true;
+        }
+        let Some(behind) = behind else { return !matches!(frame, Frame::Error(_)) };
+        if frame.is_nil() {
+            if behind < elements.entries(tail.db, &tail.key) && !is_unblocked {
+                self.find(Checker::Popped, format!("client {id} is not told of {tail:?}"));
+            }
+            return true;
+        }
+        let texts = frame.texts();
+        let is_next = texts.first() == Some(&tail.key.as_str())
+            && elements.are_next(tail, behind, &texts[1..]);
+        self.count("entries told");
+        is_next
+    }
+
     /// Looks who has come to wait for an element, and whose wait somebody has just ended.
     pub fn look_at_poppers(&mut self, peer: &mut Peer) {
         let is_waiting = |it: &Peer| it.shell.is_waiting_for_keys();
@@ -193,13 +261,20 @@ impl World {
             let is_held = matches!(peer.shell.blocked_on(), Some(BlockOn::Offset(..)));
             peer.owes_element = is_held && peer.script.first_pop().is_some();
         }
+        if peer.waits_behind.is_none()
+            && !peer.was_apart
+            && is_waiting(peer)
+            && let Some(tail) = peer.script.first_tail()
+        {
+            peer.waits_behind = Some(self.ledger.elements.entries(tail.db, &tail.key));
+        }
         if peer.pop_wait.is_none()
             && is_waiting(peer)
             && let Some(pop) = peer.script.first_pop()
         {
             self.last_pop += 1;
             peer.pop_wait = Some(PopWait {
-                is_zset: pop.keys[0].starts_with('z'),
+                kind: pop.keys[0].chars().next().unwrap_or_default(),
                 pop,
                 number: self.last_pop,
                 failovers: self.failovers(),
@@ -216,13 +291,11 @@ impl World {
         let failovers = self.failovers();
         let mut peers: Vec<&mut Peer> = self.peers.iter_mut().flatten().chain(own).collect();
         let waits = |it: &Peer| it.shell.is_waiting_for_keys() && it.client().is_blocked();
-        let waiting: Vec<(u64, usize, bool, u64, Vec<String>)> = peers
+        let waiting: Vec<(u64, usize, char, u64, Vec<String>)> = peers
             .iter()
             .filter(|it| waits(it))
             .filter_map(|it| it.pop_wait.as_ref().map(|wait| (it, wait)))
-            .map(|(it, wait)| {
-                (it.id(), wait.pop.db, wait.is_zset, wait.number, wait.pop.keys.clone())
-            })
+            .map(|(it, wait)| (it.id(), wait.pop.db, wait.kind, wait.number, wait.pop.keys.clone()))
             .collect();
         let (mut left_behind, mut ended) = (None, Vec::new());
         for peer in &mut peers {
@@ -238,9 +311,9 @@ impl World {
             wait.is_over = true;
             ended.push(id);
             wait.is_served = is_told && wait.failovers == failovers;
-            let is_before = |it: &&(u64, usize, bool, u64, Vec<String>)| {
+            let is_before = |it: &&(u64, usize, char, u64, Vec<String>)| {
                 it.1 == wait.pop.db
-                    && it.2 == wait.is_zset
+                    && it.2 == wait.kind
                     && it.3 < wait.number
                     && wait.pop.keys.iter().all(|key| it.4.contains(key))
             };
@@ -269,6 +342,11 @@ impl World {
                 && peer.shell.blocked_on() == Some(BlockOn::Keys)
             {
                 keys.extend(wait.pop.keys.iter().map(|it| (wait.pop.db, it.clone())));
+            }
+            if let Some(tail) = peer.script.first_tail()
+                && peer.shell.blocked_on() == Some(BlockOn::Keys)
+            {
+                keys.insert((tail.db, tail.key));
             }
         }
         let waited_for = self.set().key_waiters.keys();

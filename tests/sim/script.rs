@@ -1,15 +1,22 @@
 //! What a simulated client says: requests drawn from the seed, as bytes.
 
 use super::apart::LONG_ELEMENTS;
-use super::asked::{Asked, AskedFor, Pop, Queued, What};
+use super::asked::{Asked, AskedFor, Pop, Queued, Tail, What};
+use super::crash::Token;
+use super::hearers::{CHANNEL, Name, PATTERN, SHARD};
 use super::ledger::Key;
 use entourage::base::random::Random;
 use entourage::route::Level;
+use std::collections::BTreeSet;
 
 pub const KEYS: u64 = 5;
 pub const DATABASES: usize = 2;
-/// Lists and sorted sets, each, that clients wait for.
-const QUEUES: usize = 3;
+/// Lists, sorted sets and streams, each, that clients wait for.
+const QUEUES: usize = 2;
+
+/// Channels that are published on.
+const CHANNELS: usize = 3;
+const UNSUBSCRIBE: [&str; 3] = ["UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE"];
 
 const LEVELS: &[&str] = &[
     "sticky",
@@ -37,7 +44,7 @@ pub struct Around<'a> {
     /// How many replicas count, whatever happens, once everything has been delivered.
     pub counted: usize,
     /// Tokens that have been handed out, with the last write their sessions had seen.
-    pub tokens: &'a [(String, u64)],
+    pub tokens: &'a [Token],
     /// Reads may end with an error on lag.
     pub may_lag: bool,
 }
@@ -71,6 +78,9 @@ pub struct Script {
     own_ladder: bool,
     /// Requests that follow have no reply.
     is_silent: bool,
+    /// It speaks RESP3: it may ask for other things while it is subscribed.
+    pub is_resp3: bool,
+    pub subscribed: BTreeSet<Name>,
     /// It has said QUIT.
     pub has_quit: bool,
     /// What was written and is to be sent.
@@ -90,6 +100,8 @@ impl Script {
             acks: AskedFor::Nothing,
             own_ladder: false,
             is_silent: false,
+            is_resp3: false,
+            subscribed: BTreeSet::new(),
             has_quit: false,
             to_send: Vec::new(),
             asked: Default::default(),
@@ -101,7 +113,10 @@ impl Script {
         if self.is_silent {
             return self.draw_silent(around);
         }
-        match around.below(100) {
+        if self.only_listens() {
+            return self.draw_listening(around);
+        }
+        match around.below(114) {
             0..20 => self.set(around),
             20..29 => self.count(around),
             29..44 => self.get(around),
@@ -129,6 +144,12 @@ impl Script {
             94 => self.select(around),
             96 | 97 => self.fleeting(around),
             95 if around.below(2) == 0 => self.quit(),
+            100..103 => self.subscribe(around),
+            103 => self.unsubscribe(around),
+            104..107 => self.publish(around),
+            108..111 => self.pop(around),
+            111..114 => self.push(around),
+            107 => self.say_hello([2, 3, 3][around.below(3)]),
             _ => self.other(around),
         }
     }
@@ -142,14 +163,18 @@ impl Script {
             return;
         }
         let words: Vec<&str> = name.split(' ').chain(args.iter().map(String::as_str)).collect();
-        let text = match is_inline {
-            true => words.join(" ") + "\r\n",
-            false => words.iter().fold(format!("*{}\r\n", words.len()), |text, it| {
-                text + &format!("${}\r\n{it}\r\n", it.len())
-            }),
-        };
-        self.to_send.extend_from_slice(text.as_bytes());
+        match is_inline {
+            true => self.to_send.extend_from_slice((words.join(" ") + "\r\n").as_bytes()),
+            false => self.write_words(&words),
+        }
         self.asked.push_back(Asked::new(what, !self.is_silent));
+    }
+
+    fn write_words(&mut self, words: &[&str]) {
+        let text = words.iter().fold(format!("*{}\r\n", words.len()), |text, it| {
+            text + &format!("${}\r\n{it}\r\n", it.len())
+        });
+        self.to_send.extend_from_slice(text.as_bytes());
     }
 
     /// Says it from within a script, whose reply is that of the command.
@@ -205,7 +230,7 @@ impl Script {
         match around.below(10) {
             8 => {
                 // Where it is behind, it may be stale.
-                let what = What::Get { key, level: Level::Eventual, may_lag };
+                let what = What::GetStale { key, may_lag };
                 let level = around.any_of(&["sticky", "global", "linearizable"]);
                 let how = format!("PROXY ONCE LEVEL {level} WAIT 1 ELSE STALE DO GET");
                 self.say(&how, &[key_name], what);
@@ -233,6 +258,9 @@ impl Script {
 
     /// Reads a few keys wherever that is, and then as its level says.
     pub fn look_around(&mut self, around: &mut Around<'_>) {
+        if self.only_listens() {
+            return;
+        }
         for _ in 0..1 + around.below(3) {
             let (key, may_lag) = (self.key(around), self.own_ladder || around.may_lag);
             let words = [format!("k{}", key.1)];
@@ -266,9 +294,27 @@ impl Script {
         self.say("MGET", &words, What::Many { key, level: self.level, may_lag });
     }
 
+    /// Waits for an entry of a stream, in a group or for its own.
+    fn pop_entry(&mut self, ms: u64, around: &mut Around<'_>) {
+        let (key, ms_word) = (format!("t{}", around.below(QUEUES)), ms.to_string());
+        if around.below(2) == 0 {
+            let words = [ms_word, "STREAMS".to_owned(), key.clone(), "$".to_owned()];
+            let what = What::Tail { tail: Tail { db: self.db, key } };
+            return self.say("XREAD BLOCK", &words, what);
+        }
+        let words = [key.clone(), "g".to_owned(), "0".to_owned(), "MKSTREAM".to_owned()];
+        self.say("XGROUP CREATE", &words, What::Group);
+        let how = format!("XREADGROUP GROUP g c{} COUNT 1 BLOCK {ms} STREAMS {key} >", self.id);
+        let pop = Pop { keys: vec![key], db: self.db, moves_to: None, ms };
+        self.say(&how, &[], What::Pop { pop });
+    }
+
     fn pop(&mut self, around: &mut Around<'_>) {
         let ms = 1 + around.random.below(40);
-        let which = around.below(5);
+        let which = around.below(7);
+        if 4 < which {
+            return self.pop_entry(ms, around);
+        }
         let kind = if which == 4 { 'z' } else { 'q' };
         let mut keys: Vec<String> =
             (0..1 + around.below(2)).map(|_| format!("{kind}{}", around.below(QUEUES))).collect();
@@ -289,6 +335,121 @@ impl Script {
         self.say(name, &words, What::Pop { pop });
     }
 
+    /// Asks for another protocol, if its subscriptions do not depend on it.
+    pub fn say_hello(&mut self, version: u8) {
+        if self.subscribed.is_empty() {
+            self.is_resp3 = version == 3;
+            self.say("HELLO", &[version.to_string()], What::Hello);
+        }
+    }
+
+    /// Whether it can ask for nothing but subscriptions.
+    pub fn only_listens(&self) -> bool {
+        !self.is_resp3 && !self.subscribed.is_empty()
+    }
+
+    /// It speaks RESP2 and has subscribed.
+    fn draw_listening(&mut self, around: &mut Around<'_>) {
+        match around.below(8) {
+            0 => self.say("PING", &[], What::Ping),
+            1 | 2 => self.subscribe(around),
+            3 | 4 => self.unsubscribe(around),
+            5 => {
+                let number = around.number();
+                self.unsubscribe_all(number);
+            }
+            6 if around.below(20) == 0 => self.quit(),
+            // It only listens for a while.
+            _ => {}
+        }
+    }
+
+    fn subscribe(&mut self, around: &mut Around<'_>) {
+        let kind = [CHANNEL, CHANNEL, PATTERN, SHARD][around.below(4)];
+        let names: Vec<String> = (0..1 + around.below(3)).map(|_| a_name(kind, around)).collect();
+        let number = around.number();
+        let word = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"][usize::from(kind)];
+        self.change_subscriptions(word, kind, names, (true, number));
+    }
+
+    fn unsubscribe(&mut self, around: &mut Around<'_>) {
+        let kind = [CHANNEL, PATTERN, SHARD][around.below(3)];
+        let had: Vec<String> = self.names_of(kind);
+        let name = match had.len() {
+            0 => a_name(kind, around),
+            count => had[around.below(count)].clone(),
+        };
+        let number = around.number();
+        self.change_subscriptions(
+            UNSUBSCRIBE[usize::from(kind)],
+            kind,
+            vec![name],
+            (false, number),
+        );
+    }
+
+    /// Ends all subscriptions.
+    fn unsubscribe_all(&mut self, number: u64) {
+        for kind in [CHANNEL, PATTERN, SHARD] {
+            // Of many, it is long, and may be refused.
+            for some in self.names_of(kind).chunks(3) {
+                let word = UNSUBSCRIBE[usize::from(kind)];
+                self.change_subscriptions(word, kind, some.to_vec(), (false, number));
+            }
+        }
+    }
+
+    fn names_of(&self, kind: u8) -> Vec<String> {
+        let of_kind = self.subscribed.iter().filter(|it| it.0 == kind);
+        of_kind.map(|it| it.1.clone()).collect()
+    }
+
+    /// Each name is answered by itself.
+    fn change_subscriptions(
+        &mut self,
+        word: &str,
+        kind: u8,
+        names: Vec<String>,
+        (is_on, number): (bool, u64),
+    ) {
+        if self.has_quit {
+            return;
+        }
+        let words = std::iter::once(word).chain(names.iter().map(String::as_str));
+        self.write_words(&words.collect::<Vec<_>>());
+        for name in names {
+            let name = (kind, name);
+            match is_on {
+                true => self.subscribed.insert(name.clone()),
+                false => self.subscribed.remove(&name),
+            };
+            // Shard channels are counted by themselves.
+            let is_counted = |it: &&Name| (it.0 == SHARD) == (kind == SHARD);
+            let count = self.subscribed.iter().filter(is_counted).count() as i64;
+            let what = What::Subscribe { name, is_on, number, count };
+            self.asked.push_back(Asked::new(what, true));
+        }
+    }
+
+    fn publish(&mut self, around: &mut Around<'_>) {
+        let number = around.number();
+        let (words, what) = (self.publish_words(number, around), What::Publish { number });
+        match around.below(4) {
+            0 => self.call("EVAL", &words, what),
+            _ => self.say(&words[0], &words[1..], what),
+        }
+    }
+
+    /// Each message says whose it is.
+    fn publish_words(&self, number: u64, around: &mut Around<'_>) -> Vec<String> {
+        let (word, kind) = [("PUBLISH", CHANNEL), ("SPUBLISH", SHARD)][around.below(4) / 3];
+        let channel = match kind {
+            SHARD => a_name(SHARD, around),
+            _ => format!("ch{}", around.below(CHANNELS)),
+        };
+        vec![word.to_owned(), channel, format!("m{number}")]
+    }
+
     fn push(&mut self, around: &mut Around<'_>) {
         let (name, words) = self.push_words(around);
         self.say(name, &words, What::Other { acks: self.acks });
@@ -296,7 +457,11 @@ impl Script {
 
     /// Each element is pushed once.
     fn push_words(&self, around: &mut Around<'_>) -> (&'static str, Vec<String>) {
-        let (which, at) = (around.below(4), around.below(QUEUES));
+        let (which, at) = (around.below(5), around.below(QUEUES));
+        if which == 4 {
+            let element = format!("e{}", around.number());
+            return ("XADD", vec![format!("t{at}"), "*".to_owned(), "n".to_owned(), element]);
+        }
         let key = if which == 3 { format!("z{at}") } else { format!("q{at}") };
         let mut words = vec![key];
         // Of many words, it is long.
@@ -344,6 +509,12 @@ impl Script {
             let key = self.key(around);
             let name = format!("k{}", key.1);
             match around.below(5) {
+                1 if around.below(3) == 0 => {
+                    let number = around.number();
+                    queued.push(Queued::Publish { number });
+                    let words = self.publish_words(number, around);
+                    self.say(&words[0], &words[1..], What::Queued);
+                }
                 4 => {
                     queued.push(Queued::Push);
                     let (name, words) = self.push_words(around);
@@ -508,14 +679,14 @@ impl Script {
         if around.tokens.is_empty() {
             return;
         }
-        let (token, seen) = around.tokens[around.below(around.tokens.len())].clone();
-        let mut args = vec![token];
+        let token = around.tokens[around.below(around.tokens.len())].clone();
+        let mut args = vec![token.text.clone()];
         if around.below(4) == 0 {
             // It stays: the token may be refused.
             self.own_ladder = true;
             args.extend(["WAIT", "3", "ELSE", "ERROR"].map(str::to_owned));
         }
-        self.say("PROXY ATLEAST", &args, What::AtLeast { seen });
+        self.say("PROXY ATLEAST", &args, What::AtLeast { token });
     }
 
     fn select(&mut self, around: &mut Around<'_>) {
@@ -562,9 +733,20 @@ impl Script {
         }
     }
 
+    /// The same, of a call that waits for what is added to a stream.
+    pub fn first_tail(&self) -> Option<Tail> {
+        match self.asked.iter().find(|it| it.has_reply).map(|it| &it.what) {
+            Some(What::Tail { tail }) => Some(tail.clone()),
+            _ => None,
+        }
+    }
+
     /// In the end, when every replica has everything: two reads, and where a third would go.
     pub fn end(&mut self, around: &mut Around<'_>) {
         self.end_silence();
+        if self.only_listens() {
+            self.unsubscribe_all(u64::MAX - 1);
+        }
         self.say("UNWATCH", &[], What::Unwatch);
         self.stand_at("sticky");
         for key in 0..2 {
@@ -572,5 +754,20 @@ impl Script {
             self.say("GET", &[format!("k{key}")], what);
         }
         self.say("PROXY EXPLAIN GET k0", &[], What::Explain);
+    }
+}
+
+/// A name of this kind that can be subscribed to.
+fn a_name(kind: u8, around: &mut Around<'_>) -> String {
+    let (db, key) = (around.below(DATABASES), around.random.below(KEYS));
+    match (kind, around.below(5)) {
+        (CHANNEL, 0) => format!("__keyspace@{db}__:k{key}"),
+        (CHANNEL, 1) => format!("__keyevent@{db}__:set"),
+        (CHANNEL, _) => format!("ch{}", around.below(CHANNELS)),
+        (SHARD, _) => format!("sc{}", around.below(CHANNELS)),
+        (_, 0) => format!("__keyspace@{db}__:k*"),
+        (_, 1) => "__key*__:*".to_owned(),
+        (_, 2) => format!("*h{}", around.below(CHANNELS)),
+        _ => "ch*".to_owned(),
     }
 }

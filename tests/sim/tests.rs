@@ -60,6 +60,7 @@ const LEAST: &[(&str, u64)] = &[
     ("turned away", SEEDS / 50),
     ("served", SEEDS / 20),
     ("popped at once", SEEDS / 10),
+    ("entries told", SEEDS / 50),
     ("unblocked by a failover", SEEDS / 100),
     ("left with its element", SEEDS / 100),
     ("links served", SEEDS),
@@ -69,6 +70,15 @@ const LEAST: &[(&str, u64)] = &[
     ("jumped back", SEEDS),
     ("jumped forward", SEEDS),
     ("fleeting reads", SEEDS / 10),
+    ("crashes", SEEDS / 4),
+    ("crashes that lose writes", SEEDS / 10),
+    ("tokens of before a crash", SEEDS / 20),
+    ("lost writes told", SEEDS / 100),
+    ("subscribed", SEEDS),
+    ("unsubscribed", SEEDS / 4),
+    ("published", SEEDS),
+    ("messages heard", SEEDS),
+    ("events heard", SEEDS),
 ];
 
 /// What no run reaches.
@@ -144,6 +154,16 @@ const PLANTED: &[(Planted, Checker)] = &[
     (Planted::TimeConfirms, Checker::Acks),
     (Planted::WatchIgnored, Checker::Watch),
     (Planted::OverflowUnnoticed, Checker::Flooded),
+    (Planted::GateOpensEarly, Checker::Gate),
+    (Planted::ExpiredShown, Checker::Expired),
+    (Planted::MessageRaisesNoFloor, Checker::Stale),
+    (Planted::MessageTwice, Checker::Heard),
+    (Planted::MessageDropped, Checker::Heard),
+    (Planted::SubscriptionLeftBehind, Checker::LeftBehind),
+    (Planted::LastComesFirst, Checker::Popped),
+    (Planted::WaiterStaysInLine, Checker::LeftBehind),
+    (Planted::ServedAndNotTold, Checker::Popped),
+    (Planted::LossUntold, Checker::LossUntold),
 ];
 
 fn first_seed_that_finds(fault: Planted, checker: Checker) -> Option<(u64, Finding)> {

@@ -4,9 +4,11 @@
 use super::apart::serve_only;
 use super::clock::VirtualClock;
 use super::coverage;
+use super::crash::{Left, Token};
 use super::errands::Errand;
 use super::finding::{Checker, Finding};
 use super::followers::Followers;
+use super::hearers::{EventsAsked, Hearing};
 use super::ledger::Ledger;
 use super::members;
 use super::peer::Peer;
@@ -39,6 +41,8 @@ const LADDERS: &[&str] = &[
     r#"["wait 20ms", "master"]"#,
     r#"["master"]"#,
 ];
+/// Of keyspace events, which are asked for.
+const EVENTS: &[&str] = &["", "", "", "KE$", "KEA", "K$", "E$ln", "KEAnm"];
 pub const CLIENTS: usize = 5;
 const WORKERS: usize = 2;
 /// Requests of one client that may wait for their replies.
@@ -55,8 +59,9 @@ pub struct AtWork {
 pub struct Before {
     /// The event is handled on a thread of its own, while others go on.
     pub is_apart: bool,
-    /// The last write, and the time.
+    /// The last write, the last message, and the time.
     pub last: u64,
+    pub published: usize,
     pub at: u64,
     /// The stream's history.
     pub replid: ReplId,
@@ -89,7 +94,9 @@ pub struct World {
     pub findings: Vec<Finding>,
     /// What happened, in order: equal seeds, equal traces.
     pub trace: Vec<String>,
-    pub tokens: Vec<(String, u64)>,
+    pub tokens: Vec<Token>,
+    /// What each crash has left.
+    pub crashes: Vec<Left>,
     /// The newest write that each group that shares a floor has seen.
     pub groups: BTreeMap<String, u64>,
     /// CLIENT PAUSE as its replies tell: whether it holds everybody, and until when.
@@ -112,6 +119,11 @@ pub struct World {
     pub followers: Followers,
     /// What the gate asks for: good replicas, and how far behind in microseconds.
     pub gate: Option<(usize, u64)>,
+    /// Hosted ones, when the proxy begins.
+    pub replicas: usize,
+    configs: [Config; 2],
+    /// The number of the last client of all.
+    last_client: u64,
     may_lag: bool,
     last_number: u64,
     scratches: Vec<WorkerScratch>,
@@ -124,6 +136,10 @@ pub struct World {
     pub hangs_up: HashSet<usize>,
     /// The last wait for an element.
     pub last_pop: u64,
+    /// What each client has subscribed to.
+    pub hearings: BTreeMap<u64, Hearing>,
+    /// How much of what was published their clients are known to be owed.
+    pub noted_published: usize,
     /// Elements whose client was not told of them, and is not to be.
     pub may_be_lost: u64,
     failovers: (ReplId, u64),
@@ -144,44 +160,39 @@ impl World {
         let links = [0, 0, 1, 2][random.below(4) as usize];
         let (count_hosted, counted) = CountHosted::ALL[random.below(3) as usize];
         let gate = (random.below(4) == 0).then(|| (1 + random.below(2), 1 + random.below(20)));
+        let events = EVENTS[random.below(EVENTS.len() as u64) as usize];
         let sticky_for = if random.below(4) == 0 { 2 } else { 0 };
         let (min, lag) = gate.unwrap_or((0, 1));
         let rest = format!(
             "min-replicas-to-write = {min}\nmin-replicas-max-lag = \"{lag}ms\"\n\
-             count-hosted = \"{counted}\"\n[consistency]\nsticky-for = \"{sticky_for}ms\"\n"
+             count-hosted = \"{counted}\"\nnotify-keyspace-events = \"{events}\"\n\
+             [consistency]\nsticky-for = \"{sticky_for}ms\"\n"
         );
         let configs = ladders.map(|it| config(replicas, it, &rest));
-        let thresholds = Thresholds::default();
         // Nothing may depend on where a stream starts.
         let start = Offset::new(random.bits() >> (1 + random.below(63)));
         let replid = ReplId::new([seed as u8; 20]);
         let position = Position { replid, offset: start };
-        let bytes_max = members::BACKLOG_BYTES;
+        let (thresholds, bytes_max) = (Thresholds::default(), members::BACKLOG_BYTES);
         let set =
             ReplicaSet::starting_at(position, replicas, seed, thresholds, bytes_max, bytes_max);
         set.count_hosted(count_hosted);
         let followers = Followers::new(links, count_hosted, seed, &*clock);
-        let turn = std::sync::atomic::AtomicUsize::new(0);
-        let first = configs[0].clone();
-        let source = move |_: ReadText<'_>| {
-            let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            Ok(configs[(turn + 1) % 2].clone().into())
-        };
-        let signer = TokenSigner::new(b"a secret of the simulation");
-        let birth = ProcessInfo::now(0, String::new());
-        let server =
-            Server::new(Arc::new(set), WORKERS, first, birth, signer, Some(Box::new(source)));
         World {
-            server: Arc::new(server),
+            server: new_server(set, &configs),
             clock,
             seed,
             steps: 0,
             random,
-            ledger: Ledger::new(start),
+            ledger: Ledger::new(start, EventsAsked::of(events)),
             start,
             findings: Vec::new(),
             trace: Vec::new(),
             tokens: Vec::new(),
+            crashes: Vec::new(),
+            replicas,
+            configs,
+            last_client: 0,
             groups: BTreeMap::new(),
             pause: None,
             owners: HashMap::new(),
@@ -200,9 +211,28 @@ impl World {
             errands: Vec::new(),
             hangs_up: HashSet::new(),
             last_pop: 0,
+            hearings: BTreeMap::new(),
+            noted_published: 0,
             may_be_lost: 0,
             failovers: (replid, 0),
         }
+    }
+
+    /// A proxy that hosts this set. No client of it has a number that another has had.
+    pub fn new_server(&self, set: ReplicaSet) -> Arc<Server> {
+        let server = new_server(set, &self.configs);
+        let peer = stream::Peer {
+            address: String::new(),
+            local_address: String::new(),
+            is_unix: false,
+            is_local: true,
+            descriptor: 0,
+        };
+        for _ in 0..self.last_client {
+            let client = server.clients.enter(peer.clone(), usize::MAX, self.clock.mono_now());
+            client.into_iter().for_each(|it| server.clients.leave(it.id));
+        }
+        server
     }
 
     pub fn set(&self) -> &Arc<ReplicaSet> {
@@ -242,6 +272,7 @@ impl World {
             93 => self.begin_job(),
             94 | 95 => self.go_on_apart(),
             96 | 97 => self.hang_up(at),
+            98 if self.below(40) == 0 => self.crash(),
             98 => self.repeat_an_old_message(at),
             _ if self.below(20) == 0 => self.flood(at),
             _ => self.push(at),
@@ -303,11 +334,15 @@ impl World {
             descriptor: 0,
         };
         let client = server.clients.enter(peer, usize::MAX, now).expect("there is room");
+        self.last_client = client.id;
         let connection = Connection::open(server, client, "main".into(), now);
         let mut peer = Peer::new(Shell::new(connection, &mut self.random), at % WORKERS);
         self.tell(format!("client {} comes in", peer.id()));
         let level = ["sticky", "linearizable", "global"][self.below(3)];
         peer.script.stand_at(level);
+        if self.below(3) == 0 {
+            peer.script.say_hello(3);
+        }
         if self.below(4) == 0 {
             peer.script.be_called("one");
             peer.script.share("client-name");
@@ -376,6 +411,8 @@ impl World {
     pub fn turn(&mut self, at: usize) {
         let Some(mut peer) = self.peers[at].take() else { return };
         let was_long = peer.shell.connection.is_long_next();
+        // Whoever waits goes on waiting.
+        peer.was_apart &= peer.shell.connection.is_blocked();
         self.handle_what_has_happened(&mut peer);
         let is_free = !peer.shell.connection.is_closing() && !peer.shell.connection.is_blocked();
         if was_long && is_free && peer.shell.connection.is_long_next() {
@@ -493,6 +530,7 @@ impl World {
         Before {
             is_apart: false,
             last: self.ledger.last(),
+            published: self.ledger.published.len(),
             at: now,
             replid: self.set().history().replid,
             groups: self.groups.clone(),
@@ -517,6 +555,7 @@ impl World {
         }
         self.note_lost_element(&peer);
         self.gone.insert(id);
+        self.hearings.remove(&id);
         drop(peer);
         if self.server.clients.get(id).is_some() || !client.mailbox.is_closed() {
             self.find(Checker::LeftBehind, format!("client {id} is still on a list"));
@@ -531,6 +570,7 @@ impl World {
             self.find(Checker::LeftBehind, format!("{waits} waits of {living} clients"));
         }
         self.look_for_gone_poppers();
+        self.look_for_gone_hearers();
         let is_held = self.set().member(self.set().master()).is_long_held();
         if is_held || self.away().next().is_some() {
             return;
@@ -561,6 +601,18 @@ impl World {
             );
         }
     }
+}
+
+fn new_server(set: ReplicaSet, configs: &[Config; 2]) -> Arc<Server> {
+    let turn = std::sync::atomic::AtomicUsize::new(0);
+    let (first, configs) = (configs[0].clone(), configs.clone());
+    let source = move |_: ReadText<'_>| {
+        let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(configs[(turn + 1) % 2].clone().into())
+    };
+    let signer = TokenSigner::new(b"a secret of the simulation");
+    let birth = ProcessInfo::now(0, String::new());
+    Arc::new(Server::new(Arc::new(set), WORKERS, first, birth, signer, Some(Box::new(source))))
 }
 
 fn config(replicas: usize, ladder: &str, rest: &str) -> Config {

@@ -3,10 +3,9 @@
 use super::follows;
 use super::lines::{Lines, read};
 use super::upstream;
-use crate::base::limits::DATABASES;
 use crate::base::position::{Offset, ReplId};
 use crate::metrics::Delay;
-use crate::node::FollowerStatus;
+use crate::node::{FollowerStatus, SpaceCounts};
 use crate::replication::{DisconnectReason, FollowerKind, FollowerState};
 use crate::runtime::clock;
 use crate::state::Server;
@@ -111,14 +110,10 @@ fn stream(server: &Server, lines: &mut Lines) {
 
 /// Keys by database, at the master.
 pub fn keyspace(server: &Server, lines: &mut Lines) {
-    let member_list = server.set.member_list();
-    let reading = server.set.read(&member_list[server.set.master().index()]);
-    let now = clock::wall_now();
-    for index in 0..DATABASES {
-        let space = reading.engine().space(index);
-        let (keys, expires) = (space.len(), space.with_deadline());
+    let counts = server.set.master_counts(clock::wall_now());
+    for (index, space) in counts.spaces.into_iter().enumerate() {
+        let SpaceCounts { keys, with_deadline: expires, mean_ttl_ms: ttl } = space;
         if keys != 0 {
-            let ttl = space.mean_ttl_ms(now);
             lines.push(format_args!("db{index}:keys={keys},expires={expires},avg_ttl={ttl}"));
         }
     }

@@ -280,6 +280,9 @@ fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     context.reply.speak(Protocol::Resp2);
     context.client.names.lock().user = DEFAULT_USER.into();
     context.client.flags.clear();
+    if std::mem::take(&mut context.session.is_monitor) {
+        context.server.monitors.leave(context.client);
+    }
     rename(context, "");
     context.reply.simple("RESET");
     Ok(Outcome::Answered)

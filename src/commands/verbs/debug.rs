@@ -97,13 +97,16 @@ fn sleep(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 fn digest(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (set, member_list) = (&context.server.set, context.server.set.member_list());
     let now = context.clock.wall_now();
-    context.reply.array(present(&member_list).count());
+    let mut digests = Vec::new();
     for member in present(&member_list) {
-        // The lock keeps the offset and the data together.
-        let (offset, digest) = {
-            let reading = set.read(member);
-            (member.applied(), reading.engine().digest(now))
+        let Some(reading) = set.read_unless_long(member) else {
+            return Ok(Outcome::Busy(member.id));
         };
+        // The lock keeps the offset and the data together.
+        digests.push((member, member.applied(), reading.engine().digest(now)));
+    }
+    context.reply.array(digests.len());
+    for (member, offset, digest) in digests {
         context.reply.array(3);
         context.reply.bulk(member.name.as_bytes());
         context.reply.int(offset.bytes() as i64);
@@ -132,30 +135,35 @@ fn panic(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         _ if context.args.word("READ") => panic_in_read(context),
         _ => Err(Fault::Syntax),
     }
-    .map(|()| Outcome::Answered)
 }
 
 /// A verb that breaks in the middle of the master's work.
-fn panic_in_write(context: &mut CommandContext<'_>) -> Result<(), Fault> {
+fn panic_in_write(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     fn verb(_: &mut Engine, _: Args<'_>, _: &mut Effects, _: &mut Reply) -> Result<(), Fault> {
         panic!("DEBUG PANIC WRITE")
     }
-    let member_list = context.server.set.member_list();
-    let mut writing = context.server.set.write(&member_list);
+    let (set, member_list) = (&context.server.set, context.server.set.member_list());
+    let Some(mut writing) = set.write_unless_long(&member_list) else {
+        return Ok(Outcome::Busy(set.master()));
+    };
     let mut effects = Effects::default();
     let transaction = writing.begin(&mut effects, context.now);
-    transaction.call_and_commit(Verb::Write(&PANICS, verb), context.args, context.reply).map(drop)
+    transaction.call_and_commit(Verb::Write(&PANICS, verb), context.args, context.reply)?;
+    Ok(Outcome::Answered)
 }
 
 /// A verb that breaks in the middle of a replica's work; the master's, where there is no replica.
-fn panic_in_read(context: &mut CommandContext<'_>) -> Result<(), Fault> {
+fn panic_in_read(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     fn verb(_: &Engine, _: Args<'_>, _: &mut Reply) -> Result<(), Fault> {
         panic!("DEBUG PANIC READ")
     }
     let (set, member_list) = (&context.server.set, context.server.set.member_list());
     let replica = |it: &&Arc<Member>| it.id != set.master() && it.in_service();
     let member = member_list.iter().find(replica).unwrap_or(&member_list[set.master().index()]);
-    set.read(member).run(verb, context.args, context.reply)
+    let Some(reading) = set.read_unless_long(member) else {
+        return Ok(Outcome::Busy(member.id));
+    };
+    reading.run(verb, context.args, context.reply).map(|()| Outcome::Answered)
 }
 
 fn set_active_expire(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
@@ -173,7 +181,9 @@ fn set_active_expire(context: &mut CommandContext<'_>) -> Result<Outcome, Fault>
 fn object(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (set, member_list) = (&context.server.set, context.server.set.member_list());
     let key = context.args.next()?;
-    let reading = set.read(&member_list[set.master().index()]);
+    let Some(reading) = set.read_unless_long(&member_list[set.master().index()]) else {
+        return Ok(Outcome::Busy(set.master()));
+    };
     let slot = reading.engine().view(context.session.db, context.args.now()).peek(key);
     let slot = slot.ok_or(Fault::NoSuchKey)?;
     let text = format!(

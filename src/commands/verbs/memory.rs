@@ -14,16 +14,16 @@ const TIPS: &[&str] =
 pub const ROWS: &[SessionRow] = &[session_container("MEMORY", MEMORY)];
 
 const MEMORY: &[SessionRow] = &[
-    session_row("STATS", Exactly(2), Flags::LOCKS_MEMBERS, stats)
+    session_row("STATS", Exactly(2), Flags::NONE, stats)
         .says(Group::Server, "4.0.0", "O(1)", "Answers where memory goes.", "")
         .tips(TIPS),
-    session_row("DOCTOR", Exactly(2), Flags::LOCKS_MEMBERS, doctor)
+    session_row("DOCTOR", Exactly(2), Flags::NONE, doctor)
         .says(Group::Server, "4.0.0", "O(1)", "Says what to look at.", "")
         .tips(TIPS),
-    session_row("MALLOC-STATS", Exactly(2), Flags::LOCKS_MEMBERS, malloc_stats)
+    session_row("MALLOC-STATS", Exactly(2), Flags::NONE, malloc_stats)
         .says(Group::Server, "4.0.0", "O(1)", "Answers what the allocator tells.", "")
         .tips(TIPS),
-    session_row("PURGE", Exactly(2), Flags::LOCKS_MEMBERS, purge)
+    session_row("PURGE", Exactly(2), Flags::NONE, purge)
         .says(Group::Server, "4.0.0", "O(1)", "Gives free memory back.", "")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     help(Group::Server, "4.0.0"),
@@ -32,12 +32,7 @@ const MEMORY: &[SessionRow] = &[
 fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let server = context.server;
     let memory = server.memory();
-    let keys = {
-        let member_list = server.set.member_list();
-        let reading = server.set.read(&member_list[server.set.master().index()]);
-        let spaces = (0..crate::base::limits::DATABASES).map(|it| reading.engine().space(it).len());
-        spaces.sum::<usize>() as u64
-    };
+    let keys = server.set.master_counts(context.args.now()).keys() as u64;
     let (_, backlog) = server.set.backlog();
     let dataset = memory.dataset().saturating_sub(backlog);
     let told = [

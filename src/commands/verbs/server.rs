@@ -14,7 +14,9 @@ const ENDS: Flags = ANY_TIME
     .union(Flags::NOSCRIPT)
     .union(Flags::NO_MULTI)
     .union(Flags::ALLOW_BUSY);
-const INFO: Flags = ANY_TIME.union(Flags::DANGEROUS).union(Flags::LOCKS_MEMBERS);
+const MONITOR: Flags =
+    Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
+const INFO: Flags = ANY_TIME.union(Flags::DANGEROUS);
 const VARIES: &[&str] = &["nondeterministic_output"];
 
 /// The family's rows.
@@ -39,6 +41,13 @@ pub const ROWS: &[SessionRow] = &[
     session_row("TIME", Exactly(1), QUICK, time)
         .says(Group::Server, "2.6.0", "O(1)", "Answers the server's time.", "")
         .tips(VARIES),
+    session_row("MONITOR", Exactly(1), MONITOR, monitor).says(
+        Group::Server,
+        "1.0.0",
+        "O(1)",
+        "Shows every command that is executed from here on.",
+        "",
+    ),
     session_row("LOLWUT", AtLeast(1), Flags::FAST, lolwut).says(
         Group::Server,
         "5.0.0",
@@ -95,6 +104,13 @@ fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         reply.bulk(port.as_bytes());
         reply.bulk_int(replica.acked.bytes() as i64);
     }
+    Ok(Outcome::Answered)
+}
+
+fn monitor(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    context.session.is_monitor = true;
+    context.server.monitors.enter(context.client.clone());
+    context.reply.ok();
     Ok(Outcome::Answered)
 }
 

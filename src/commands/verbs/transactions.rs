@@ -89,7 +89,11 @@ fn watch_keys(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Err(Fault::Static("ERR WATCH inside MULTI is not allowed"));
     }
     let wall = context.args.now();
-    watch(&context.server.set, context.session, context.args.rest(), wall, context.now)?;
+    let (set, member_list) = (&context.server.set, context.server.set.member_list());
+    let Some(mut writing) = set.write_unless_long(&member_list) else {
+        return Ok(Outcome::Busy(set.master()));
+    };
+    watch(set, &mut writing, context.session, context.args.rest(), wall, context.now)?;
     context.reply.ok();
     Ok(Outcome::Answered)
 }

@@ -265,8 +265,11 @@ impl Caller {
         if self.session.is_subscribed() { limits.pubsub } else { limits.normal }
     }
 
-    /// Ends all subscriptions.
+    /// Ends all subscriptions, and what MONITOR has begun.
     pub fn end_subscriptions(&mut self) {
+        if self.session.is_monitor {
+            self.server.monitors.leave(&self.client);
+        }
         if let Some(subscriptions) = &mut self.session.subscriptions {
             let ended = subscriptions.take_names();
             self.server.end_subscriptions(self.client.id, ended);

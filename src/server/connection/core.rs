@@ -100,7 +100,7 @@ impl Connection {
             Event::PeerClosed if is_planted(Planted::HangUpUnnoticed) && self.is_blocked() => {}
             Event::PeerClosed => self.close(Why::PeerClosed, context.actions),
             Event::MailboxOverflow if is_planted(Planted::OverflowUnnoticed) => {}
-            Event::MailboxOverflow => self.close(Why::MailboxOverflow, context.actions),
+            Event::MailboxOverflow => self.overflow(Why::MailboxOverflow, context.actions),
         }
         context.locks.release();
         if !is_planted(Planted::SharedFloorLate) {
@@ -109,15 +109,19 @@ impl Connection {
         context.end(&mut self.caller);
         self.note_unread();
         if self.caller.replies.out.is_overflowing() {
-            self.overflow(context.actions);
+            // A reply was not built to its end: it is past the limit already.
+            self.overflow(Why::OutputLimit, context.actions);
         }
     }
 
-    /// A reply was not built to its end: it is past the limit already.
+    /// More waits for this client than may.
     #[cold]
-    fn overflow(&mut self, actions: &mut Vec<Action>) {
-        self.caller.server.counters.overflowed.fetch_add(1, Relaxed);
-        self.close(Why::OutputLimit, actions);
+    fn overflow(&mut self, why: Why, actions: &mut Vec<Action>) {
+        // It counts once: what else comes before its socket is closed is of no interest.
+        if !matches!(self.state, State::Closed) {
+            self.caller.server.counters.overflowed.fetch_add(1, Relaxed);
+            self.close(why, actions);
+        }
     }
 
     fn begin(&mut self, context: &mut BatchContext<'_, '_>) {
@@ -279,6 +283,7 @@ impl Connection {
             Message::Filled(slot, job_reply) => self.fill(slot, job_reply, context),
             Message::Served(id, job_reply) => self.served(id, job_reply, context),
             Message::Published(_) if self.is_closing() => {}
+            Message::Published(_) if is_planted(Planted::MessageDropped) && self.is_blocked() => {}
             Message::Published(delivery) => self.caller.deliver(&delivery),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
             Message::Killed => self.close(Why::Killed, context.actions),
@@ -491,7 +496,7 @@ impl Connection {
         self.caller.client.unsent.store(held, Relaxed);
         let limit = self.caller.output_limit();
         if is_too_much(limit, held) || self.soft_limit.is_over(limit, held, now) {
-            self.overflow(actions);
+            self.overflow(Why::OutputLimit, actions);
         }
     }
 
@@ -534,7 +539,9 @@ impl Drop for Connection {
         if !is_planted(Planted::WatchLeftBehind) {
             self.caller.unwatch_all();
         }
-        self.caller.end_subscriptions();
+        if !is_planted(Planted::SubscriptionLeftBehind) {
+            self.caller.end_subscriptions();
+        }
         drop(self.caller.server.forwarding.take_lease(self.caller.client.id));
         self.caller.server.clients.leave(self.caller.client.id);
         self.caller.client.mailbox.close();

@@ -4,6 +4,7 @@ use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::event::Action;
+use super::monitor::CalledBy;
 use super::publish::encoded_words;
 use super::transaction::has_write;
 use crate::base::ids::{CommandId, MemberId, RouteId};
@@ -260,8 +261,8 @@ impl Caller {
                 if !has_said {
                     return Err(Fault::MasterDown);
                 }
-                let own = self.takes_own();
-                execution.publications.push((self.publish_within(kind, request), own));
+                let own = self.takes_own().filter(|_| !self.may_be_unconfirmed());
+                execution.publications.push((self.publish_within(kind, request, own), own));
             }
             Outcome::Apart(apart) if apart.0.may_be_later() => {
                 self.replies.out.ok();
@@ -291,6 +292,9 @@ impl Caller {
     ) -> Result<(), Fault> {
         if context.has_slow() {
             self.tell_slow(command, request, execution.input, context);
+        }
+        if !matches!(command.handler, Handler::Script(_)) {
+            self.show(command, request, CalledBy::Client);
         }
         match outcome {
             Ok(()) => {}

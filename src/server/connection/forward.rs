@@ -39,8 +39,15 @@ impl Caller {
     /// more, of a history that has not come here yet.
     #[inline]
     pub fn saw_end(&mut self, end: Position) {
-        if !self.session.saw(end) && !self.forwards() {
+        let is_comparable = self.session.saw(end);
+        if self.forwards() {
+            return;
+        }
+        if !is_comparable {
             self.session.saw_all(end);
+        }
+        if let Some(subscriptions) = &mut self.session.subscriptions {
+            subscriptions.saw_end(end, &self.history);
         }
     }
 

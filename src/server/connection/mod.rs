@@ -31,6 +31,8 @@ mod tag;
 mod publish;
 mod transaction;
 mod execute;
+mod monitor;
+mod script_buffers;
 mod script_call;
 mod script;
 mod script_host;

@@ -4,6 +4,7 @@
 use super::batch::{BatchContext, NotNow};
 use super::caller::Caller;
 use crate::base::limits::PUBLISH_RECEIVERS_MAX;
+use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Position;
 use crate::command::Flags;
 use crate::commands::Command;
@@ -45,8 +46,9 @@ impl Caller {
             HeldBack::Paused => NotNow::Paused,
         })?;
         self.wrote_words(at);
-        self.answer_publish(&publication);
-        publication.deliver(at, self.takes_own());
+        let own = self.takes_own();
+        self.answer_publish(&publication, own);
+        publication.deliver(at, own);
         Ok(())
     }
 
@@ -62,11 +64,16 @@ impl Caller {
     }
 
     /// As [`Caller::publish`], within a transaction, whose end is not known yet: what is answered
-    /// is delivered when it has committed.
-    pub fn publish_within(&mut self, kind: SubscriptionKind, request: Request<'_>) -> Publication {
+    /// is delivered when it has committed. `own` receives it here and now.
+    pub fn publish_within(
+        &mut self,
+        kind: SubscriptionKind,
+        request: Request<'_>,
+        own: Option<u64>,
+    ) -> Publication {
         let publication = self.server.pubsub.publish(kind, words_of(request), usize::MAX);
         let publication = publication.unwrap_or_else(|_| Publication::none());
-        self.answer_publish(&publication);
+        self.answer_publish(&publication, own);
         publication
     }
 
@@ -83,8 +90,8 @@ impl Caller {
     }
 
     /// The number of receivers, behind what the publisher itself receives.
-    fn answer_publish(&mut self, publication: &Publication) {
-        if let Some(own) = self.takes_own() {
+    fn answer_publish(&mut self, publication: &Publication, own: Option<u64>) {
+        if let Some(own) = own {
             let out = &mut self.replies.out;
             publication.each_for(own, out.protocol(), |it| it.iter().for_each(|it| out.append(it)));
         }
@@ -97,6 +104,12 @@ impl Caller {
         let has_plain_replies =
             self.session.replies == ReplyMode::On && self.session.tags == Tags::Off;
         (self.session.is_subscribed() && has_plain_replies).then_some(self.client.id)
+    }
+
+    /// Whether a transaction's replies may give way to an error, because it was not confirmed. What
+    /// the client receives of its own messages must not go with them.
+    pub fn may_be_unconfirmed(&self) -> bool {
+        self.session.acks.is_some() || self.settings.routes.asks_acks()
     }
 
     /// Words of its have moved the stream: WAIT waits for them.
@@ -113,8 +126,10 @@ impl Caller {
         if !subscriptions.is_some_and(|it| is_meant(it)) {
             return;
         }
-        let head = self.position(self.server.set.head());
-        self.session.heard(delivery.at, &self.history, head);
+        if !is_planted(Planted::MessageRaisesNoFloor) {
+            let head = self.position(self.server.set.head());
+            self.session.heard(delivery.at, &self.history, head);
+        }
         let pieces = delivery.pieces(self.replies.out.protocol());
         self.replies.push_pieces(pieces);
     }

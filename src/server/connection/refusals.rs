@@ -103,6 +103,14 @@ const REFUSALS: &[(&str, Check)] = &[
         );
         Err(Fault::Message(text).into())
     }),
+    ("not_monitoring", |caller, asking, _| {
+        let is_own = matches!(asking.command.handler, Handler::Session(_) | Handler::Prefix);
+        let touches_data = !is_own || caller.may_replicate(asking);
+        if caller.session.is_monitor && touches_data {
+            return Err(Fault::Static("ERR Replica can't interact with the keyspace").into());
+        }
+        Ok(())
+    }),
     ("link_is_up", |caller, asking, _| {
         let may = !caller.is_stale || asking.command.spec.flags.contains(Flags::STALE);
         if may { Ok(()) } else { Err(LINK_DOWN.into()) }
@@ -167,6 +175,7 @@ impl Caller {
             && self.session.queue.is_none()
             && self.session.lost.is_none()
             && self.session.subscriptions.is_none()
+            && !self.session.is_monitor
             && self.pause_mode == PauseMode::Nobody
             && !self.is_gated
     }

@@ -5,6 +5,7 @@ use super::batch::{BatchContext, NotNow};
 use super::call::Call;
 use super::caller::Caller;
 use super::forward::is_of_master;
+use super::monitor::CalledBy;
 use super::publish::answers_with_pushes;
 use super::read::ReadRun;
 use crate::base::ids::{MemberId, RouteId};
@@ -194,6 +195,9 @@ impl Caller {
         if self.session.tags != Tags::Off {
             self.put_tag(mark);
         }
+        if self.server.monitors.are_any() {
+            self.show_request(command, request, &outcome);
+        }
         if let Outcome::Answered = outcome {
             context.served += 1;
             self.silence_reply(command, mark);
@@ -213,6 +217,14 @@ impl Caller {
         context.served += u64::from(is_taken(&outcome));
         self.complete(&mut outcome, call, mark);
         outcome
+    }
+
+    /// Shows monitors a request, once it is done with. A script is shown before what it calls.
+    #[cold]
+    fn show_request(&self, command: &Command, request: Request<'_>, outcome: &Outcome) {
+        if is_taken(outcome) && !matches!(command.handler, Handler::Script(_)) {
+            self.show(command, request, CalledBy::Client);
+        }
     }
 
     /// A request that has come to more than an answer. To a wait is added what its handler does not

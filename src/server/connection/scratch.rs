@@ -2,6 +2,7 @@
 //! connection keeps none of it.
 
 use super::recent::RecentCommand;
+use super::script_buffers::ScriptBuffers;
 use crate::base::limits::{CATCH_UP_US_MAX, READ_CHUNK_BYTES, REPLY_BYTES_KEPT};
 use crate::base::random::Random;
 use crate::base::time::WallMs;
@@ -42,6 +43,8 @@ pub struct WorkerScratch {
     pub spent: Vec<Spent>,
     /// The interpreters that run scripts at replicas.
     pub interpreters: Interpreters,
+    /// What the script at hand fills.
+    pub script: ScriptBuffers,
     /// Gives others of this thread a turn, in the middle of one; see
     /// `runtime::worker::let_others_in`.
     pub let_others_in: fn() -> bool,
@@ -67,6 +70,7 @@ impl WorkerScratch {
             works_long: false,
             spent: Vec::new(),
             interpreters: Interpreters::default(),
+            script: ScriptBuffers::default(),
             let_others_in: || false,
             is_within: false,
             output: Vec::new(),

@@ -5,6 +5,7 @@ use super::batch::{BatchContext, LockCache};
 use super::call::Call;
 use super::caller::Caller;
 use super::execute::Execution;
+use super::monitor::CalledBy;
 use super::read::{ReadAt, ReadRun};
 use super::script_call::{ScriptCall, UNKNOWN_FUNCTION, UNKNOWN_SCRIPT, WORDS, Which};
 use super::script_host::{At, ScriptHost};
@@ -16,9 +17,12 @@ use crate::node::{MasterGuard, Transaction};
 use crate::resp::{Mark, Request};
 use crate::route::Reason;
 use crate::script::limits::REPLY_BYTES_MAX;
-use crate::script::{Flags, Function, Invocation, Libraries, Library};
+use crate::script::{Flags, Invocation, Libraries};
 use crate::session::LastReply;
 use std::sync::Arc;
+
+/// Keys and arguments of most scripts.
+const FEW: usize = 8;
 
 impl Caller {
     /// Runs a script: at the master, or where reads go when it only reads.
@@ -39,7 +43,9 @@ impl Caller {
             Err(UNKNOWN_SCRIPT | UNKNOWN_FUNCTION) if self.forwards() => {
                 return self.forward(call, context);
             }
-            found => found?,
+            found => found.inspect_err(|_| {
+                self.show(call.command, call.request, CalledBy::Client);
+            })?,
         };
         let is_within = context.scratch.is_within && !context.scratch.works_long;
         let master = context.set.member(context.set.master());
@@ -95,7 +101,8 @@ impl Caller {
     ) -> Result<(), Fault> {
         context.begin_command(command);
         let libraries = || transaction.engine().libraries().clone();
-        let script = ScriptCall::of(self, command, run, request, libraries)?;
+        let script = ScriptCall::of(self, command, run, request, libraries)
+            .inspect_err(|_| self.show(command, request, CalledBy::Client))?;
         let route = self.origin(None).route(command, request);
         let master = transaction.member().id;
         let done = self.run_script(&script, At::Master { transaction, execution }, context);
@@ -128,8 +135,8 @@ impl Caller {
         else {
             return Ok(None);
         };
-        if let Which::Function(name) = script.which
-            && guard.engine().libraries().function(name).is_none()
+        if let Which::Function(function) = &script.which
+            && function.at(guard.engine()).is_none()
             && !is_master
         {
             // It has just been loaded.
@@ -161,27 +168,35 @@ impl Caller {
         if script.says_it_writes() {
             self.may_script_write(context)?;
         }
-        context.end_run();
+        self.show(script.command, script.request, CalledBy::Client);
+        // The clock was read when its command began.
         let began_ns = context.stopwatch.at_ns;
-        let words = |from: usize, to: usize| -> Vec<&[u8]> {
-            (from..to).filter_map(|it| script.request.get(it)).collect()
+        let count = script.request.len() - WORDS;
+        let mut words = (WORDS..).map_while(|it| script.request.get(it));
+        let (few, many): ([&[u8]; FEW], Vec<&[u8]>);
+        let words = if count <= FEW {
+            few = std::array::from_fn(|_| words.next().unwrap_or_default());
+            &few[..count]
+        } else {
+            many = words.collect();
+            &many
         };
-        let keys = words(WORDS, WORDS + script.keys);
-        let args = words(WORDS + script.keys, script.request.len());
+        let (keys, args) = words.split_at(script.keys);
         let protocol = self.replies.out.protocol();
-        let invocation = Invocation { keys: &keys, args: &args, protocol };
+        let invocation = Invocation { keys, args, protocol };
         let (purpose, server) = (script.which.purpose(), self.server.clone());
         let flushes = server.scripting.flushes();
         let is_at_master = matches!(at, At::Master { .. });
-        let library = match &script.which {
+        let found = match &script.which {
             Which::Script(..) => None,
-            Which::Function(name) => Some(library_of(&at, name)?),
+            Which::Function(it) => Some((it, it.at(at.engine()).ok_or(UNKNOWN_FUNCTION)?)),
         };
         // What it calls writes its replies apart.
         let (out, db) = (self.replies.out.mark(), self.session.db);
-        let replies = std::mem::take(&mut self.replies.out);
+        let apart = std::mem::take(&mut context.scratch.script.replies);
+        let replies = std::mem::replace(&mut self.replies.out, apart);
         self.replies.out.set_limit(REPLY_BYTES_MAX);
-        let mut answer = Vec::new();
+        let mut answer = std::mem::take(&mut context.scratch.script.answer);
         let mut own = std::mem::take(&mut context.scratch.interpreters);
         let panicked = {
             let mut host = ScriptHost::new(self, context, script, at);
@@ -190,27 +205,27 @@ impl Caller {
                 Some(it) => it.get(purpose, flushes),
                 None => own.get(purpose, flushes),
             };
-            match (&script.which, &library) {
-                (Which::Script(sha, text), _) => {
-                    interpreter.run(sha, text, &invocation, &mut host, &mut answer);
-                }
-                (Which::Function(name), Some(library)) => {
-                    interpreter.call(library, name, &invocation, &mut host, &mut answer);
-                }
-                (Which::Function(_), None) => unreachable!("it has been found"),
+            if let Some((function, (libraries, library))) = &found {
+                let name = function.name;
+                interpreter.call(libraries, library, name, &invocation, &mut host, &mut answer);
+            } else if let Which::Script(sha, text) = &script.which {
+                interpreter.run(sha, text, &invocation, &mut host, &mut answer);
             }
             host.end()
         };
         context.scratch.interpreters = own;
-        self.replies.out = replies;
+        context.scratch.script.replies = std::mem::replace(&mut self.replies.out, replies);
         self.session.db = db;
         // Its time is that of all it has called.
         context.end_run();
         context.goes_on();
         context.stopwatch.at_ns = began_ns;
-        panicked?;
-        self.answer_script(&answer, out);
-        Ok(())
+        if panicked.is_ok() {
+            self.answer_script(&answer, out);
+        }
+        context.scratch.script.answer = answer;
+        context.scratch.script.clear();
+        panicked
     }
 
     fn answer_script(&mut self, answer: &[u8], mark: Mark) {
@@ -230,13 +245,4 @@ fn libraries_of(context: &mut BatchContext<'_, '_>) -> Arc<Libraries> {
     }
     context.locks.release();
     context.set.libraries()
-}
-
-fn library_of(at: &At<'_, '_, '_, '_>, name: &[u8]) -> Result<Arc<Library>, Fault> {
-    let engine = match at {
-        At::Master { transaction, .. } => transaction.engine(),
-        At::Member(guard) => guard.engine(),
-    };
-    let found: Option<(&Arc<Library>, &Function)> = engine.libraries().function(name);
-    found.map(|it| it.0.clone()).ok_or(UNKNOWN_FUNCTION)
 }

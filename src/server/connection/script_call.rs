@@ -4,8 +4,9 @@ use super::caller::Caller;
 use crate::base::number::parse_i64;
 use crate::command::Fault;
 use crate::commands::{Command, ScriptBy, ScriptRun};
+use crate::engine::Engine;
 use crate::resp::Request;
-use crate::script::{Flags, Libraries, Purpose, Sha, sha1hex};
+use crate::script::{Flags, Libraries, Library, Purpose, Sha, sha1hex};
 use std::sync::Arc;
 
 /// No such script.
@@ -36,8 +37,30 @@ pub struct ScriptCall<'r> {
 pub enum Which<'r> {
     /// One by its text.
     Script(Sha, Arc<[u8]>),
-    /// The function of this name.
-    Function(&'r [u8]),
+    /// A function.
+    Function(FoundFunction<'r>),
+}
+
+/// A function, and where it was found.
+pub struct FoundFunction<'r> {
+    /// Its name.
+    pub name: &'r [u8],
+    /// All libraries that there were.
+    pub libraries: Arc<Libraries>,
+    /// The one that it is of.
+    pub library: Arc<Library>,
+}
+
+impl FoundFunction<'_> {
+    /// The libraries of a member at which it is to run, and its own there; `None` when it is gone.
+    pub fn at(&self, engine: &Engine) -> Option<(Arc<Libraries>, Arc<Library>)> {
+        let there = engine.libraries();
+        if Arc::ptr_eq(there, &self.libraries) {
+            return Some((there.clone(), self.library.clone()));
+        }
+        let (library, _) = there.function(self.name)?;
+        Some((there.clone(), library.clone()))
+    }
 }
 
 impl Which<'_> {
@@ -53,7 +76,7 @@ impl Which<'_> {
     pub fn name(&self) -> &[u8] {
         match self {
             Which::Script(sha, _) => sha,
-            Which::Function(name) => name,
+            Which::Function(function) => function.name,
         }
     }
 }
@@ -84,8 +107,9 @@ impl<'r> ScriptCall<'r> {
             }
             ScriptBy::Function => {
                 let libraries = libraries();
-                let (_, function) = libraries.function(word).ok_or(UNKNOWN_FUNCTION)?;
-                (Which::Function(word), Some(function.flags))
+                let (library, function) = libraries.function(word).ok_or(UNKNOWN_FUNCTION)?;
+                let (library, flags) = (library.clone(), function.flags);
+                (Which::Function(FoundFunction { name: word, libraries, library }), Some(flags))
             }
         };
         let keys = number_of_keys(run, request)?;

@@ -7,6 +7,7 @@
 use super::batch::{BatchContext, elements};
 use super::caller::Caller;
 use super::execute::{Execution, verb_of};
+use super::monitor::CalledBy;
 use super::publish::encoded_words;
 use super::script_call::ScriptCall;
 use crate::base::limits::{SCRIPT_TURN_EVERY_US, SCRIPT_US_MAX};
@@ -14,9 +15,10 @@ use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags};
 use crate::commands::{Command, Handler, Outcome, SessionVerb, table};
+use crate::engine::Engine;
 use crate::metrics::Label;
 use crate::node::{PANICKED, ReadGuard, Transaction, Verb};
-use crate::resp::{Protocol, Request, Span, encode_header, encode_length};
+use crate::resp::{Protocol, Request};
 use crate::script::{Host, LONG_CALL, SHORT_CALL, Tick};
 use crate::state::Running;
 use std::sync::Arc;
@@ -34,6 +36,16 @@ pub enum At<'h, 'g, 's, 'e> {
     Member(&'h mut ReadGuard<'s>),
 }
 
+impl At<'_, '_, '_, '_> {
+    /// The data there.
+    pub fn engine(&self) -> &Engine {
+        match self {
+            At::Master { transaction, .. } => transaction.engine(),
+            At::Member(guard) => guard.engine(),
+        }
+    }
+}
+
 /// A script at work.
 pub struct ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     caller: &'h mut Caller,
@@ -47,9 +59,6 @@ pub struct ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     running: Option<Arc<Running>>,
     has_written: bool,
     has_panicked: bool,
-    /// The words of the call at hand, encoded, and where they are.
-    words: Vec<u8>,
-    spans: Vec<Span>,
 }
 
 const UNKNOWN: Fault = Fault::Static("ERR Unknown Redis command called from script");
@@ -90,8 +99,6 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             running: None,
             has_written: false,
             has_panicked: false,
-            words: Vec::new(),
-            spans: Vec::new(),
         }
     }
 
@@ -101,7 +108,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     }
 
     fn execute(&mut self, request: Request<'_>) -> Result<(), Fault> {
-        let found = self.context.scratch.recent.find(request);
+        let found = self.context.scratch.script.recent.find(request);
         let command = found.map_err(|it| match it {
             Fault::WrongArity(_) => WRONG_ARITY,
             _ => UNKNOWN,
@@ -128,6 +135,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             Handler::Session(verb) => self.session_verb(command, verb, request),
             _ => self.verb(command, request),
         };
+        self.caller.show(command, request, CalledBy::Script);
         outcome.inspect_err(|it| {
             self.context.scratch.metrics.failed(command.id);
             self.has_panicked |= *it == PANICKED;
@@ -267,22 +275,12 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
 
 impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
     fn call(&mut self, argv: &[&[u8]], protocol: Protocol, reply: &mut Vec<u8>) -> u32 {
-        let (mut words, mut spans) =
-            (std::mem::take(&mut self.words), std::mem::take(&mut self.spans));
-        words.clear();
-        spans.clear();
-        encode_header(&mut words, argv.len());
-        for word in argv {
-            encode_length(&mut words, word.len());
-            let start = words.len() as u32;
-            words.extend_from_slice(word);
-            spans.push(Span { start, end: words.len() as u32 });
-            words.extend_from_slice(b"\r\n");
-        }
+        let mut call = std::mem::take(&mut self.context.scratch.script.call);
+        call.encode(argv);
         self.caller.replies.out.speak(protocol);
-        let done = self.execute(Request::new(&words, &spans, Some(&words)));
-        (self.words, self.spans) = (words, spans);
-        let is_quick = self.context.scratch.recent.is_quick();
+        let done = self.execute(call.request());
+        self.context.scratch.script.call = call;
+        let is_quick = self.context.scratch.script.recent.is_quick();
         let out = &mut self.caller.replies.out;
         let done = if out.is_overflowing() { Err(TOO_LONG) } else { done };
         if let Err(fault) = done {

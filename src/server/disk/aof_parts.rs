@@ -23,8 +23,11 @@ use std::time::Duration;
 
 /// Longest that a worker waits for another one before it looks again whether it is one.
 const LOOK_EVERY: Duration = Duration::from_micros(100);
-/// A write that took a worker longer than this is the last one for [`SLOW_FOR`].
+/// Two writes in a row that took a worker longer than this are the last ones for [`SLOW_FOR`]. One
+/// may have been interrupted: the machine has others to run.
 const SLOW_US: u64 = 2000;
+/// So is one alone that took as long as this.
+const VERY_SLOW_US: u64 = 100_000;
 /// How long the thread writes after that.
 const SLOW_FOR: Duration = Duration::from_secs(1);
 
@@ -64,6 +67,8 @@ pub struct AofParts {
     is_timed: AtomicBool,
     /// Until when the disk counts as slow, in microseconds of the monotonic clock.
     slow_until: AtomicU64,
+    /// The last write took long.
+    was_slow: AtomicBool,
 }
 
 impl AofParts {
@@ -75,6 +80,7 @@ impl AofParts {
             is_syncing: AtomicBool::new(false),
             is_timed: AtomicBool::new(false),
             slow_until: AtomicU64::new(0),
+            was_slow: AtomicBool::new(false),
         }
     }
 
@@ -167,7 +173,9 @@ impl FileWriter for AofParts {
         }
         drop(parts);
         let now = clock::mono_now();
-        let is_slow = SLOW_US < now.since(began);
+        let took_us = now.since(began);
+        let was_slow = self.was_slow.swap(SLOW_US < took_us, Relaxed);
+        let is_slow = VERY_SLOW_US < took_us || was_slow && SLOW_US < took_us;
         if is_slow {
             self.slow_until.store(now.plus(SLOW_FOR).0, Relaxed);
         }

@@ -130,8 +130,16 @@ impl Keeper {
             Plan::Aof(_) => self.go_on_with(),
             _ => self.make_now(),
         };
-        let dir = self.settings().dir;
+        let settings = self.settings();
+        // Before anybody is served: the first reply may come before this thread's first step.
+        self.say_who_writes(&settings, clock::mono_now());
+        let dir = settings.dir;
         gone_on.map_err(|why| format!("{dir}: the append-only file cannot be written: {why}"))
+    }
+
+    /// Whether workers write the file before they reply, or this thread does.
+    fn say_who_writes(&self, settings: &config::Disk, now: MonoUs) {
+        self.parts.set_mode(settings.fsync != Fsync::Always, settings.timestamps, now);
     }
 
     fn settings(&self) -> config::Disk {
@@ -247,8 +255,7 @@ impl Keeper {
         match self.write(&settings, now) {
             Ok(rest) => {
                 self.has_recovered();
-                let workers_write = settings.fsync != Fsync::Always;
-                self.parts.set_mode(workers_write, settings.timestamps, now);
+                self.say_who_writes(&settings, now);
                 self.note();
                 rest
             }

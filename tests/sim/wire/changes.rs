@@ -128,7 +128,9 @@ impl World {
         let (db, which) = (self.below(3), self.below(3));
         let set = &self.nodes[number].set;
         match which {
-            0 => set.ping(self.now),
+            0 => {
+                set.ping(self.now);
+            }
             1 => set.ask_wire_every(Duration::ZERO, self.now),
             _ => drop(set.propagate(db, MESSAGE, self.now)),
         }

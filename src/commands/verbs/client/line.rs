@@ -83,6 +83,7 @@ fn command<'t>(client: &Client, table: &'t Table) -> &'t str {
 fn marks(client: &Client) -> String {
     let flags = &client.flags;
     let all = [
+        ('O', flags.is_monitor.load(Relaxed)),
         ('S', flags.is_replica.load(Relaxed)),
         ('P', client.subscribed.is_any()),
         ('x', client.queued.load(Relaxed) != 0),
