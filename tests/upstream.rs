@@ -106,7 +106,7 @@ fn unknown_commands_are_writes_to_the_master() {
         assert_eq!(replies[1].int(), Some(1));
         assert_eq!(replies[2].string(), "1");
         starts(&wire.ask("NOSUCHCOMMAND x"), "ERR unknown command");
-        starts(&wire.ask("MONITOR"), "ERR unknown command");
+        starts(&wire.ask("MODULE LIST"), "ERR unknown command");
         starts(&wire.ask("SAVE"), "NOTHOSTED");
         starts(&wire.ask("REPLICAOF NO ONE"), "NOTHOSTED");
     }
