@@ -33,6 +33,9 @@
 //! applies at replicas, and when, stands in `node/turn.rs`; what is long (`engine/work.rs`) is done
 //! on threads for that (`server/placement.rs`), and `node/long_hold.rs` says who does not wait for
 //! it. Who writes the append-only file before a reply leaves is in `server/disk/aof_parts.rs`.
+//! Where members are real servers, requests go by `connection/upstream.rs` to `server/upstream/`,
+//! which has the connections; what is sent over them, what replies are worth and who is master is
+//! decided in `node/upstream/`, and known to all by `state/upstream.rs`.
 //! Beside all this stands `load/`, a client that loads servers and checks what they promise; and
 //! `tests/sim/` drives whole sets in one thread.
 

@@ -13,7 +13,7 @@ use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{
     AofRepair, Listener, Store, Threads, ask_for_freshness, check_aof, cron, drain, follow,
-    keep_files, listen, start_feeds,
+    keep_files, listen, start_feeds, start_upstream,
 };
 use entourage::session::TokenSigner;
 use entourage::state::{
@@ -119,8 +119,9 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
         let mut applier = TurnApplier::new(server.set.clone());
         Box::new(move || applier.turn_end())
     });
-    let threads = threads.map_err(|why| format!("cannot start workers: {why}"))?;
-    tasks::spawn(attend(server.clone(), Arc::new(threads), listeners));
+    let threads = Arc::new(threads.map_err(|why| format!("cannot start workers: {why}"))?);
+    start_upstream(&server, &threads);
+    tasks::spawn(attend(server.clone(), threads, listeners));
     let signal = until_told_to_end(&mut requests, &server);
     log::info!("event=signal name={signal} action=drain");
     server.close();
@@ -151,8 +152,10 @@ fn begin(server: &Arc<Server>) -> Result<(), String> {
     if let Some(master) = server.settings().set.master.clone() {
         server.follow(Some(master)).map_err(|why| format!("set.master: {why}"))?;
     }
-    tasks::spawn(follow(server.clone()));
-    tasks::spawn(ask_for_freshness(server.clone()));
+    if server.upstream.is_none() {
+        tasks::spawn(follow(server.clone()));
+        tasks::spawn(ask_for_freshness(server.clone()));
+    }
     Ok(())
 }
 
@@ -230,7 +233,7 @@ fn build(
     };
     let set = ReplicaSet::with_members(
         Position { replid: new_replid(), offset: Offset::ZERO },
-        &config.all_members(),
+        &config.hosted_members(),
         clock::entropy(),
         config.thresholds,
         config.set.backlog_bytes,

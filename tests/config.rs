@@ -54,7 +54,7 @@ fn what_is_foolish_is_told_by_check_at_the_start_and_by_a_reload() {
 #[test]
 fn the_examples_are_sound_and_sensible() {
     let server = Server::entourage(&[]);
-    for name in ["entourage", "routes"] {
+    for name in ["entourage", "routes", "upstream", "sentinel"] {
         let path = format!("{}/config/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let (code, text) = run(&server, &["check", "--strict", &path]);
         assert_eq!(code, 0, "{text}");

@@ -34,6 +34,11 @@ impl Places {
         self.0.count_ones() as usize
     }
 
+    /// These and one more.
+    pub fn with(self, member: MemberId) -> Places {
+        Places(self.0 | 1 << member.0)
+    }
+
     /// These without one.
     pub fn without(self, member: MemberId) -> Places {
         Places(self.0 & !(1 << member.0))

@@ -23,12 +23,14 @@ pub const CODES: &[(&str, &str)] = &[
     ("NOSUCHMEMBER", "ask PROXY NODES for the names"),
     ("NOTDURABLE", "wait for it: the write is done"),
     ("NOTINSERVICE", "take another member"),
+    ("NOTHOSTED", "ask the server itself"),
     ("NOTMASTER", "leave out AT"),
     ("NOPROTO", "say HELLO 3"),
     ("QUEUELIMIT", "make the transaction smaller"),
     ("RELOADFAILED", "mend the file"),
     ("REFUSED", "leave it: an operator has disabled it"),
     ("REFUSEDORDER", "look at PROXY NODES"),
+    ("SCANLOST", "begin the scan again"),
     ("UNKNOWNHISTORY", "say ELSE master or ELSE stale"),
     ("WATCHLIMIT", "watch fewer keys"),
 ];
@@ -115,6 +117,39 @@ pub const FORWARD_QUEUE: Fault = Fault::Static(
 pub fn master_unreachable(why: impl Display) -> Fault {
     Fault::Message(format!(
         "MASTERDOWN the master cannot be reached, and this was not sent to it: {why}"
+    ))
+}
+
+/// More clients wait for keys, or watch some, than may at real servers.
+pub const PRIVATE_LIMIT: Fault = Fault::Static(
+    "FORWARDQUEUE too many clients have connections of their own to the master, and this was not \
+     sent: try again later",
+);
+/// What is a master's, while no real server is one.
+pub const NO_REAL_MASTER: Fault = Fault::Static(
+    "MASTERDOWN no server is the master now, and this was not sent to one: PROXY NODES tells how \
+     they stand",
+);
+/// What was read at a real server that was no master any more when it had answered.
+pub const MASTER_NO_MORE: Fault = Fault::Static(
+    "MASTERDOWN the server that answered is no master any more, and what it read may be old: read \
+     again",
+);
+
+/// A SCAN whose server is not there any more: its cursor means nothing to another.
+pub const SCAN_LOST: Fault = Fault::Static(
+    "SCANLOST the server that gave this cursor does not go on with it, and to others it means \
+     nothing: begin the scan again",
+);
+/// A cursor that has no room for the name of its server.
+pub const LONG_CURSOR: Fault = Fault::Static(
+    "SCANLOST the server's cursor is too long to be passed on: scan at the server itself",
+);
+
+/// A command that only hosted members know, in a set of real servers.
+pub fn not_upstream(name: &str) -> Fault {
+    Fault::Message(format!(
+        "NOTHOSTED {name} is for hosted members, and this set's are real servers: ask one of them"
     ))
 }
 
@@ -209,6 +244,12 @@ mod tests {
             WATCH_LIMIT,
             FORWARD_LOST,
             FORWARD_QUEUE,
+            not_upstream("SAVE"),
+            PRIVATE_LIMIT,
+            NO_REAL_MASTER,
+            MASTER_NO_MORE,
+            SCAN_LOST,
+            LONG_CURSOR,
             no_such_member(&["n1"]),
             not_in_service("n1", "paused"),
             refused_order("n1", "it is the master"),

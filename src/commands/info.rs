@@ -5,6 +5,7 @@ mod follows;
 mod lines;
 mod persistence;
 mod process;
+mod upstream;
 
 use super::context::Table;
 use crate::metrics::render;

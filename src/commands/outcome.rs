@@ -13,8 +13,7 @@ use crate::replication::Asked;
 use crate::resp::OwnedRequest;
 use crate::route::{Ladder, LadderPosition, StepsTaken};
 use crate::session::{Queue, SubscriptionKind};
-use crate::state::UnblockAs;
-use crate::state::{FailoverOrder, Forwarded};
+use crate::state::{AimedRun, FailoverOrder, Forwarded, UnblockAs};
 use futures::channel::oneshot::{Receiver, Sender};
 use std::time::Duration;
 
@@ -187,7 +186,9 @@ pub enum Job {
     HandRoleOver(Box<FailoverOrder>),
     /// These requests are done by the remote master; it answers their replies.
     Forward(Box<Forwarded>),
-    /// The same, over the client's own connection.
+    /// These requests are done by a member that is a real server; it answers their replies.
+    Upstream(Box<AimedRun>),
+    /// These are done by the remote master over the client's own connection.
     Leased(Box<Forwarded>, Leased),
     /// WAIT where writes are forwarded; answers how many replicas of the master have acknowledged.
     WaitAtMaster(Box<AckWait>),

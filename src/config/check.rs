@@ -54,6 +54,10 @@ impl Checked {
         outside: &Outside<'_>,
     ) -> Result<Checked, String> {
         flags.apply(&mut config, outside)?;
+        if config.upstream.is_some() && flags.replicas.is_some() {
+            let why = "--replicas is for hosted members, and this set's are real servers";
+            return Err(why.to_owned());
+        }
         let (name, text) = file.unwrap_or_default();
         let tables = Tables::of(text);
         // Listeners of flags stand in no file.

@@ -8,8 +8,11 @@ use super::slot::Slot;
 use super::table::PARAMS;
 use super::toml_error::{is_toml, of_serde, unknown_key};
 use super::tree::selectable;
+use super::upstream::Upstream;
+use super::upstream_file::{Members, RawUpstream, misplaced, upstream};
 use super::{Address, Config, Listener};
 use crate::base::limits::REPLICAS_MAX;
+use crate::base::remote_address::RemoteAddress;
 use crate::command::Class;
 use crate::route::{
     Acks, Ladder, Level, Match, MemberConfig, Route, Routes, Selector, StickyScope,
@@ -31,6 +34,7 @@ struct File {
     server: Params,
     set: Params,
     member: Vec<Spanned<RawMember>>,
+    upstream: Option<Spanned<RawUpstream>>,
     engine: Params,
     consistency: RawConsistency,
     route: Vec<Spanned<RawRoute>>,
@@ -54,6 +58,7 @@ struct RawMember {
     tags: Many<MemberWord>,
     zone: Option<Leaf<MemberWord>>,
     dedicated: Option<Leaf<bool>>,
+    address: Option<Leaf<RemoteAddress>>,
 }
 
 /// Names that must be those of something, each with its place in the file.
@@ -156,6 +161,16 @@ fn made(raw: File, mut config: Config, outside: &Outside<'_>) -> Result<Config, 
     }
     let says_replicas = raw.set.keys().any(|it| it.get_ref() == "replicas");
     let replicas = says_replicas.then_some(config.set.replicas);
+    let is_unaddressed = |it: &&Spanned<RawMember>| it.get_ref().address.is_none();
+    let said = Members {
+        unaddressed: raw.member.iter().find(is_unaddressed).map(Spanned::span),
+        are_addressed: !raw.member.iter().all(|it| is_unaddressed(&it)),
+    };
+    config.upstream = upstream(raw.upstream, &said)?;
+    if config.upstream.is_some() {
+        misplaced(Section::Set, raw.set.keys())?;
+        misplaced(Section::Engine, raw.engine.keys())?;
+    }
     config.members = members(raw.member, replicas)?;
     if !says_replicas && !config.members.is_empty() {
         config.set.replicas = config.members.len() - 1;
@@ -163,7 +178,11 @@ fn made(raw: File, mut config: Config, outside: &Outside<'_>) -> Result<Config, 
     config.sticky_scope =
         raw.consistency.sticky_scope.as_ref().map_or_else(Default::default, |it| it.0);
     let names = Known { listeners: &config.listeners, members: &config.all_members(), outside };
-    config.routes = routes(raw.consistency, raw.route, &names)?;
+    let base = match config.upstream {
+        Some(_) => Route { ladder: Upstream::default_ladder(), ..Route::default() },
+        None => Route::default(),
+    };
+    config.routes = routes(&base, raw.consistency, raw.route, &names)?;
     Ok(config)
 }
 
@@ -274,13 +293,14 @@ fn members(
             };
             return Err(Wrong::says(table, format!("at most {places} [[member]] here; {why}")));
         }
-        let RawMember { name, tags, zone, dedicated } = raw.into_inner();
+        let RawMember { name, tags, zone, dedicated, address } = raw.into_inner();
         let span = name.as_ref().map_or(table, Spanned::span);
         let member = MemberConfig {
             name: name.map_or_else(|| MemberConfig::default_name(index), |it| it.into_inner().0.0),
             tags: tags.bare().into_iter().map(|it| it.0).collect(),
             zone: zone.map(|it| it.0.0),
             dedicated: dedicated.is_some_and(|it| it.0),
+            address: address.map(|it| it.0),
         };
         if let Some(why) = member.clashes(index, members.iter().map(|it| it.name.as_str())) {
             return Err(Wrong::says(span, why));
@@ -336,13 +356,14 @@ impl Known<'_> {
 }
 
 fn routes(
+    base: &Route,
     raw: RawConsistency,
     rules: Vec<Spanned<RawRoute>>,
     known: &Known<'_>,
 ) -> Result<Routes, Wrong> {
     let level = raw.level.as_ref().map_or(Level::default(), |it| it.0);
     let name = Routes::DEFAULT_NAME.to_owned();
-    let default = raw.over(&Route::default(), None, Match::default(), name, known)?;
+    let default = raw.over(base, None, Match::default(), name, known)?;
     let mut made: Vec<Route> = Vec::new();
     for rule in rules {
         let span = rule.span();

@@ -4,12 +4,14 @@ use super::Config;
 use super::fixed::{self, fixed, is_protected};
 use super::param::When;
 use super::table::{PARAMS, param};
+use super::upstream_file::is_hosted_only;
 use crate::base::glob::{Case, is_literal, matches};
 
 const CANNOT_SET: &str = "ERR CONFIG SET failed (possibly related to argument";
 const DUPLICATE: &str = "duplicate parameter";
 const IMMUTABLE: &str = "can't set immutable config";
 const NO_DIR: &str = "set.dir names no directory, so nothing is written to disk";
+const HOSTED_ONLY: &str = "it is for hosted members, and this set's are real servers";
 
 impl Config {
     /// Names and values of the parameters that any of these patterns names, each once. A name
@@ -95,6 +97,9 @@ impl Config {
     fn put(&mut self, name: &str, to: &[u8]) -> Result<(), String> {
         let to = std::str::from_utf8(to).map_err(|_| "argument must be UTF-8 text")?;
         match param(name) {
+            Some(param) if self.upstream.is_some() && is_hosted_only(param.section, param.name) => {
+                Err(HOSTED_ONLY.to_owned())
+            }
             Some(param) if param.when == When::Live => {
                 param.slot.take(self, to)?;
                 match self.set.lacks_dir() {

@@ -4,6 +4,7 @@
 //! **Invariant:** reads no file and no environment; text comes in, a tree or a refusal goes out.
 
 mod disk;
+mod upstream;
 mod tree;
 mod slot;
 mod param;
@@ -12,6 +13,8 @@ mod fixed;
 mod live;
 mod place;
 mod leaf;
+mod upstream_file;
+mod upstream_misfit;
 mod file;
 mod overrides;
 mod reload;
@@ -34,3 +37,4 @@ pub use tree::{
     AccessFrom, Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits,
     ReplicaSet, Server,
 };
+pub use upstream::{Sentinels, Topology, Upstream};

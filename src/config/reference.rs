@@ -45,6 +45,34 @@ const MEMBER: &[Key] = &[
     key("zone", "", "Where it is; shown by PROXY NODES.").needs_restart(),
     key("dedicated", "`false`", "It serves only reads of routes that name it or one of its tags.")
         .needs_restart(),
+    key("address", "", "Where it is, if it is a real server (see `[upstream]`).").needs_restart(),
+];
+
+/// Of a set whose members are real servers.
+const UPSTREAM: &[Key] = &[
+    key("sentinels", "", "Sentinels that say who the members are.").needs_restart(),
+    key("master-name", "`\"mymaster\"`", "What they call the master.").needs_restart(),
+    key("quorum", "more than half", "How many must name the same master.").needs_restart(),
+    key("sentinel-user", "", "Who logs in at sentinels.").needs_restart(),
+    key("sentinel-password", "", "With this password.").needs_restart(),
+    key("user", "", "Who logs in at members.").needs_restart(),
+    key("password", "", "With this password.").needs_restart(),
+    key("connect-timeout", "`\"1s\"`", "How long a connection may take to be there.")
+        .needs_restart(),
+    key("replica-timeout", "`\"1s\"`", "How long a read waits for a replica that does not answer.")
+        .needs_restart(),
+    key(
+        "reply-timeout",
+        "`\"10s\"`",
+        "How long a request waits for a master that does not answer.",
+    )
+    .needs_restart(),
+    key("probe-every", "`\"250ms\"`", "How often each member is asked how it stands.")
+        .needs_restart(),
+    key("buffer-for", "`\"2s\"`", "How long requests wait to be sent while nobody takes them.")
+        .needs_restart(),
+    key("queue-limit", "`\"64mb\"`", "Bytes that may wait for one member at each worker.")
+        .needs_restart(),
 ];
 
 const CONSISTENCY: &[Key] = &[
@@ -94,6 +122,7 @@ pub fn reference() -> String {
     table(&mut text, "`[server]`", of_section(Section::Server));
     table(&mut text, "`[set]`", of_section(Section::Set));
     table(&mut text, "`[[member]]`", MEMBER.iter().map(|it| of_key("[[member]]", it)));
+    table(&mut text, "`[upstream]`", UPSTREAM.iter().map(|it| of_key("[upstream]", it)));
     let consistency = || CONSISTENCY.iter().map(|it| of_key("[consistency]", it));
     let scope = of_key("[consistency]", &SCOPE);
     table(&mut text, "`[consistency]`", consistency().chain([scope]));
@@ -201,6 +230,7 @@ mod tests {
         for (table, keys) in [
             ("[[listener]]", LISTENER.iter().collect::<Vec<_>>()),
             ("[[member]]", MEMBER.iter().collect()),
+            ("[upstream]", UPSTREAM.iter().collect()),
             ("[consistency]", CONSISTENCY.iter().chain([&SCOPE]).collect()),
             ("[[route]]", ROUTE.iter().chain(CONSISTENCY).collect()),
         ] {

@@ -39,6 +39,9 @@ impl Config {
             }
             return Err(format!("{key} = {then} needs a restart: it is {now} now"));
         }
+        if self.upstream != file.upstream {
+            return Err("what the file says of upstream needs a restart".to_owned());
+        }
         if let Some(why) = self.moved_listener(&file.listeners) {
             return Err(why);
         }

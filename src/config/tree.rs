@@ -2,6 +2,7 @@
 
 use super::disk::Disk;
 use super::locate::Place;
+use super::upstream::Upstream;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::base::remote_address::RemoteAddress;
 use crate::command::EventClasses;
@@ -22,6 +23,8 @@ pub struct Config {
     pub server: Server,
     /// The hosted replica set.
     pub set: ReplicaSet,
+    /// The set's members are real servers.
+    pub upstream: Option<Upstream>,
     /// What the file says of members, by place: the first is the master at the start. Never more
     /// than there are places.
     pub members: Vec<MemberConfig>,
@@ -298,10 +301,20 @@ impl Config {
         self.members.iter().cloned().chain(unnamed).collect()
     }
 
+    /// Every member that is hosted at the start. In the place of real servers stands one that has
+    /// nothing.
+    pub fn hosted_members(&self) -> Vec<MemberConfig> {
+        match self.upstream {
+            Some(_) => MemberConfig::all_unnamed(0),
+            None => self.all_members(),
+        }
+    }
+
     /// What no server could keep, if these settings ask for it. Told of a file and flags at the
     /// start; CONFIG SET takes such settings, as Redis does.
     pub(super) fn contradiction(&self) -> Option<(Place, String)> {
-        self.lost_member()
+        self.upstream_misfit()
+            .or_else(|| self.lost_member())
             .or_else(|| self.strange_member())
             .or_else(|| self.shut_gate())
             .or_else(|| self.no_dir())
@@ -352,7 +365,9 @@ impl Config {
 
     fn shut_gate(&self) -> Option<(Place, String)> {
         let ReplicaSet { replicas, .. } = self.set;
-        let wanted = self.set.gate().map(|it| it.replicas).filter(|it| replicas < *it)?;
+        // How many replicas there are is not said of real servers.
+        let gate = self.set.gate().filter(|_| self.upstream.is_none());
+        let wanted = gate.map(|it| it.replicas).filter(|it| replicas < *it)?;
         let why = format!(
             "set.min-replicas-to-write = {wanted} with set.replicas = {replicas} refuses every \
              write; write {replicas} at most, or raise set.replicas"
@@ -492,6 +507,7 @@ impl Default for Config {
             listeners: vec![Listener::default()],
             server: Server::default(),
             set: ReplicaSet::default(),
+            upstream: None,
             members: Vec::new(),
             routes: Routes::default(),
             sticky_scope: StickyScope::default(),

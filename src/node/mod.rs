@@ -42,12 +42,16 @@ mod key_waiters;
 mod serve;
 mod client_pause;
 mod view;
+mod awaited;
+mod upstream_set;
+pub mod upstream;
 mod allowed_members;
 mod watch;
 
 pub use acks::{Confirmed, Wanted};
 pub use allowed_members::AllowedMembers;
 pub use apply_budget::ApplyBudget;
+pub use awaited::{Answering, Awaited};
 pub use counts::{MemberCounts, SpaceCounts};
 pub use disk_state::DiskTrouble;
 pub use failover::{Refused, new_replid};

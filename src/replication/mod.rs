@@ -12,9 +12,11 @@ mod backlog;
 mod window;
 mod log;
 mod psync;
+mod master_info;
 
 pub use followers::{DisconnectReason, Follower, FollowerId, FollowerKind, FollowerState};
 pub use log::{Log, Repeated, WriteTime};
+pub use master_info::{ASK_MASTER_INFO, MasterInfo};
 pub use peer_fault::PeerFault;
 pub use psync::*;
 pub use window::{PendingRecord, Record, What};

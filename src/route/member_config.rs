@@ -1,9 +1,10 @@
 //! What an operator says of a member: its name, its tags, its zone, and whom it serves.
 
 use crate::base::limits::{MEMBER_TAGS_MAX, MEMBER_WORD_BYTES_MAX, REPLICAS_MAX};
+use crate::base::remote_address::RemoteAddress;
 use std::fmt;
 
-/// A hosted member as an operator describes it.
+/// A member as an operator describes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemberConfig {
     /// Its name, which no other member has in any case of letters.
@@ -14,6 +15,8 @@ pub struct MemberConfig {
     pub zone: Option<String>,
     /// It serves reads only of routes whose `members` names it or one of its tags.
     pub dedicated: bool,
+    /// Where it is, if it is a real server; a hosted one is here.
+    pub address: Option<RemoteAddress>,
 }
 
 impl MemberConfig {
@@ -26,7 +29,7 @@ impl MemberConfig {
     /// The member at this place that nobody has described: `n1`, `n2`, … by its place.
     pub fn unnamed(index: usize) -> MemberConfig {
         let name = MemberConfig::default_name(index);
-        MemberConfig { name, tags: Vec::new(), zone: None, dedicated: false }
+        MemberConfig { name, tags: Vec::new(), zone: None, dedicated: false, address: None }
     }
 
     /// A master and this many replicas that nobody has described.
@@ -94,6 +97,7 @@ impl fmt::Display for MemberConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut notes: Vec<String> = self.tags.iter().map(|it| format!("tag:{it}")).collect();
         notes.extend(self.zone.as_ref().map(|it| format!("zone {it}")));
+        notes.extend(self.address.as_ref().map(|it| format!("at {it}")));
         notes.extend(self.dedicated.then(|| "dedicated".to_owned()));
         if notes.is_empty() {
             return f.write_str(&self.name);

@@ -6,6 +6,7 @@ use async_io::Async;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::task::{Context, Poll};
 
 /// A connected socket.
 pub struct Link(Async<Socket>);
@@ -70,6 +71,26 @@ impl Exchange for Link {
 }
 
 impl WorkerLink {
+    /// Reads what is there into the room behind `bytes`, without waiting.
+    pub fn try_read_more(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
+        self.0.try_read_more(bytes)
+    }
+
+    /// Writes what fits, without waiting.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    /// Ready when something has arrived since this was last ready.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_readable(context)
+    }
+
+    /// Ready when there is room again after a write that would have blocked.
+    pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_writable(context)
+    }
+
     /// Has the calling worker watch it.
     pub fn of(socket: Socket) -> io::Result<WorkerLink> {
         Ok(WorkerLink(Stream::new(socket)?))

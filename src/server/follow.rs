@@ -2,7 +2,6 @@
 //! socket, the link's state machine and the set, and connects anew when the link has ended.
 
 use super::master_connection::MasterConnection;
-use super::master_info::MasterInfo;
 use crate::base::position::Position;
 use crate::base::random::Random;
 use crate::base::time::MonoUs;
@@ -10,7 +9,7 @@ use crate::engine::rdb::{LoadedFile, Loader, Transfer};
 use crate::node::{LinkPhase, RemoteMaster, Repeat, RepeatEnd, ReplicaSet, is_message};
 use crate::pubsub::Publication;
 use crate::replication::{
-    Answer, LinkFault, Login, ReplicaConfig, ReplicaLink, StreamBatch, StreamReader,
+    Answer, LinkFault, Login, MasterInfo, ReplicaConfig, ReplicaLink, StreamBatch, StreamReader,
 };
 use crate::resp::{AuthState, Decoder, Limits, Protocol, Step};
 use crate::runtime::link::{Exchange, Link};

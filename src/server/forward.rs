@@ -7,9 +7,10 @@
 use super::master_connection::{Fault, MasterConnection};
 use super::sent::{Sent, Took};
 use crate::command::codes;
+use crate::node::Answering;
 use crate::resp::Protocol;
 use crate::runtime::tasks;
-use crate::state::{Answering, Forwarded, JobReply, Lane, Queued, Server};
+use crate::state::{Forwarded, JobReply, Lane, Queued, Server};
 use futures::channel::oneshot::Receiver;
 use futures::future::{Either, select};
 use parking_lot::Mutex;

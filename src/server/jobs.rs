@@ -2,16 +2,22 @@
 
 use super::disk::save_now;
 use super::failover::fail_over_to_replica;
-use super::forward::forward;
+use super::forward::{forward, reply_of};
 use super::leased::forward_leased;
 use super::master_wait::wait_at_master;
 use super::migrate;
+use super::upstream::submit;
 use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
 use crate::command::codes;
-use crate::commands::Job;
+use crate::commands::{AckWait, Job};
+use crate::resp::{Protocol, Reply};
 use crate::runtime::{clock, tasks};
-use crate::state::{Client, FailoverOrder, JobReply, Server};
+use crate::state::{
+    AckAsk, AimedRun, Client, FailoverOrder, JobReply, RunWaiter, Server, UNBLOCKED, UnblockAs,
+    Upstream,
+};
+use futures::channel::oneshot::channel;
 use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
@@ -37,13 +43,62 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
         Job::Reload => reload(server, client).await,
         Job::Follow { master } => follow(master, server).await,
         Job::HandRoleOver(order) => begin_failover(*order, server),
+        Job::Upstream(aimed) => done_upstream(server, *aimed).await,
         Job::Forward(forwarded) => forward(server, *forwarded).await,
         Job::Leased(forwarded, how) => forward_leased(server, client, *forwarded, how).await,
-        Job::WaitAtMaster(wait) => wait_at_master(server, *wait).await,
+        Job::WaitAtMaster(wait) => match &server.upstream {
+            Some(upstream) => wait_upstream(upstream, *wait).await,
+            None => wait_at_master(server, *wait).await,
+        },
         Job::Rewrite => rewrite(server, client).await,
         Job::Save => save(server).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
     }
+}
+
+/// Requests of a set of real servers, for whoever waits as a task.
+async fn done_upstream(server: &Arc<Server>, aimed: AimedRun) -> JobReply {
+    let (answer, answered) = channel();
+    match &server.upstream {
+        Some(upstream) => submit(upstream, aimed, RunWaiter::Task(answer)),
+        None => drop(answer),
+    }
+    reply_of(answered).await
+}
+
+/// WAIT for replicas of a real master: one connection asks for all who wait.
+async fn wait_upstream(upstream: &Upstream, wait: AckWait) -> JobReply {
+    let AckWait { written, replicas, timeout, unblocked } = wait;
+    let (answer, answered) = channel();
+    let until = timeout.map(|it| clock::mono_now().plus(it));
+    // Whoever has gone meanwhile hears nothing.
+    let then = Box::new(move |acked| {
+        let _ = answer.send(acked);
+    });
+    upstream.acks.push(AckAsk::new(written, replicas, until, then));
+    let order = pin!(async {
+        match unblocked {
+            Some(unblocked) => unblocked.await.ok(),
+            None => None,
+        }
+    });
+    let count = |acked: usize| {
+        let mut reply = Reply::new(Protocol::Resp2);
+        reply.count(acked);
+        reply.into_bytes()
+    };
+    let lost = || Err("ERR internal error".to_owned());
+    let told = |told: Result<Result<usize, &'static str>, _>| match told {
+        Ok(acked) => acked.map(count).map_err(str::to_owned),
+        Err(_) => lost(),
+    };
+    let reply = match select(answered, order).await {
+        Either::Left((acked, _)) => told(acked),
+        Either::Right((None, answered)) => told(answered.await),
+        Either::Right((Some(UnblockAs::Timeout), _)) => Ok(count(0)),
+        Either::Right((Some(UnblockAs::Error), _)) => Err(UNBLOCKED.to_owned()),
+    };
+    JobReply { reply, wrote: None }
 }
 
 /// PROXY FAILOVER: the candidate may have much to apply.

@@ -8,10 +8,13 @@ use super::sent::{Sent, Took};
 use crate::command::codes;
 use crate::commands::Leased;
 use crate::resp::Protocol;
-use crate::state::{Client, Forwarded, JobReply, Lease, Queued, Server};
+use crate::state::{Client, Forwarded, JobReply, Lease, PrivatePlace, Queued, Server};
 use futures::channel::oneshot::channel;
 use parking_lot::Mutex;
 use std::sync::Arc;
+
+/// Connections to real servers that belong to one client each, at most.
+const PRIVATE_MAX: usize = 1000;
 
 /// Has these requests done over the client's own connection. When the client goes, so does the
 /// connection, and the master ends what waits there.
@@ -29,9 +32,14 @@ pub async fn forward_leased(
         return JobReply { reply, wrote: None };
     }
     let (db, protocol, unblocked) = (forwarded.db, forwarded.protocol, forwarded.unblocked.take());
+    let mut place = None;
     let (connection, selected) = match kept {
-        Some(Lease { link, db, master, .. }) => {
+        Some(Lease { link, db, master, place: its, .. }) => {
+            place = its;
             (MasterConnection { link, master: Mutex::new(master) }, Some(db))
+        }
+        None if !has_place(server, &mut place) => {
+            return failed(forwarded, &codes::PRIVATE_LIMIT.to_string());
         }
         None => match MasterConnection::open(server, protocol).await {
             Ok(connection) => (connection, Some(0)),
@@ -46,10 +54,19 @@ pub async fn forward_leased(
     let (reply, connection) = exchange(server, connection, selected, forwarded).await;
     if let (Leased::Watch, Some(connection)) = (how, connection) {
         let MasterConnection { link, master } = connection;
-        let lease = Lease { link, db, protocol, master: master.into_inner() };
+        let lease = Lease { link, db, protocol, master: master.into_inner(), place };
         server.forwarding.put_lease(client.id, lease);
     }
     reply
+}
+
+/// Takes a place for one more connection to a real server; to others they are not bounded.
+fn has_place(server: &Server, place: &mut Option<PrivatePlace>) -> bool {
+    if server.upstream.is_some() {
+        *place = server.forwarding.enter_private(PRIVATE_MAX);
+        return place.is_some();
+    }
+    true
 }
 
 /// What EXEC answers when a watched key has changed.

@@ -1,8 +1,8 @@
 //! A connection to the remote master, of which we are the client.
 
-use super::master_info::{INFO, MasterInfo};
 use super::question::{Question, found};
 use crate::node::{FoundMaster, ReplicaSet};
+use crate::replication::{ASK_MASTER_INFO, MasterInfo};
 use crate::resp::{Protocol, ReplyScanner, encode_command};
 use crate::route::Floor;
 use crate::runtime::link::{Exchange, Link};
@@ -113,7 +113,7 @@ impl MasterConnection {
     /// Asks what the master says of its history.
     pub async fn info(&self, replies: &mut Replies) -> Result<MasterInfo, Fault> {
         let mut bytes = Vec::new();
-        encode_command(&mut bytes, INFO.into_iter());
+        encode_command(&mut bytes, ASK_MASTER_INFO.into_iter());
         self.send(&bytes).await?;
         MasterInfo::read(&replies.next(self).await?).ok_or(Fault::Broken)
     }
@@ -178,7 +178,9 @@ async fn open_at(
     let connection = MasterConnection { link, master: Mutex::new(found(None)) };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();
-    if let Some((user, password)) = settings.set.follow.login() {
+    let upstream = settings.upstream.as_ref();
+    let login = upstream.map_or_else(|| settings.set.follow.login(), |it| it.login());
+    if let Some((user, password)) = login {
         hello.push([Some("AUTH"), user, Some(password)].into_iter().flatten().collect());
     }
     if protocol == Protocol::Resp3 {
@@ -189,7 +191,7 @@ async fn open_at(
     for words in &hello {
         encode_command(&mut bytes, words.iter().map(|it| it.as_bytes()));
     }
-    encode_command(&mut bytes, INFO.into_iter());
+    encode_command(&mut bytes, ASK_MASTER_INFO.into_iter());
     connection.send(&bytes).await?;
     let (mut replies, mut role) = (connection.replies(), Vec::new());
     for _ in &hello {

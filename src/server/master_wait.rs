@@ -20,8 +20,9 @@ use std::time::Duration;
 const ASK_MS_MIN: u64 = 2;
 const ASK_MS_MAX: u64 = 50;
 
-const OTHER_HISTORY: &str = "ERR the remote master's history does not hold this connection's last \
-                             write: no replica of it can have acknowledged that";
+/// What WAIT answers whose writes are no part of the master's stream.
+pub const OTHER_HISTORY: &str = "ERR the remote master's history does not hold this connection's \
+                                 last write: no replica of it can have acknowledged that";
 
 /// Answers how many replicas of the master have the write, once they are enough or time is up.
 pub async fn wait_at_master(server: &Arc<Server>, mut wait: AckWait) -> JobReply {

@@ -1,8 +1,8 @@
 //! How the remote master is asked where its stream stands.
 
-use super::master_info::{INFO, MasterInfo};
 use crate::base::position::{Offset, ReplId};
 use crate::node::{FoundMaster, Told};
+use crate::replication::{ASK_MASTER_INFO, MasterInfo};
 use crate::resp::encode_command;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -26,7 +26,7 @@ impl Question {
     pub fn encode(self, bytes: &mut Vec<u8>) {
         match self {
             Question::Role(_) => encode_command(bytes, [&b"ROLE"[..]].into_iter()),
-            Question::Info => encode_command(bytes, INFO.into_iter()),
+            Question::Info => encode_command(bytes, ASK_MASTER_INFO.into_iter()),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use super::master_connection::Fault;
 use super::question::Question;
-use crate::node::FoundMaster;
+use crate::node::{Answering, FoundMaster};
 use crate::resp::encode_command;
-use crate::state::{Answering, JobReply, Queued, Wrote};
+use crate::state::{JobReply, Queued, Wrote};
 use futures::channel::oneshot::Sender;
 use std::collections::VecDeque;
 
@@ -105,9 +105,9 @@ impl Sent {
 mod tests {
     use super::*;
     use crate::base::position::{Offset, ReplId};
-    use crate::node::Told;
+    use crate::node::{Awaited, Told};
     use crate::resp::Protocol;
-    use crate::state::{Awaited, Forwarded};
+    use crate::state::Forwarded;
     use futures::channel::oneshot::channel;
 
     const MASTER: FoundMaster = FoundMaster { number: 3, replid: None };

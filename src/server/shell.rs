@@ -5,6 +5,7 @@ use super::connection::{Action, BatchContext, Connection, Event, SYNC, Why, Work
 use super::jobs;
 use super::placement::{Place, Placement, Threads};
 use super::replica_link::serve_replica;
+use super::upstream::at_members;
 use crate::base::ids::{BlockId, SlotId};
 use crate::base::limits::SEND_BYTES_MAX;
 use crate::base::position::Offset;
@@ -524,6 +525,7 @@ impl Shell {
     fn start(&self, job: Job, slot: SlotId) {
         let caller = &self.connection.caller;
         let (server, client) = (caller.server.clone(), caller.client.clone());
+        let Some(job) = at_members(job, &server, &client, slot) else { return };
         tasks::spawn(async move {
             let mut owed = OwedReply { client: client.clone(), slot, reply: None };
             owed.reply = jobs::run(job, &server, &client).await;

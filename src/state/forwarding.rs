@@ -1,7 +1,7 @@
 //! Requests on their way to the remote master, and what becomes of them.
 
 use super::mailbox::{JobReply, UnblockAs};
-use crate::node::FoundMaster;
+use crate::node::{Awaited, FoundMaster};
 use crate::resp::Protocol;
 use crate::runtime::link::Link;
 use event_listener::{Event, EventListener};
@@ -35,15 +35,6 @@ pub struct Forwarded {
     pub unblocked: Option<Receiver<UnblockAs>>,
 }
 
-/// A reply that is awaited.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Awaited {
-    /// It is known: the request was refused here.
-    Known(Vec<u8>),
-    /// The last of so many that the master sends.
-    Last(usize),
-}
-
 impl Forwarded {
     /// No request yet.
     pub fn new(db: usize, protocol: Protocol) -> Forwarded {
@@ -60,62 +51,7 @@ impl Forwarded {
 
     /// How many replies the master sends.
     pub fn replies_of_master(&self) -> usize {
-        let count = |it: &Awaited| match it {
-            Awaited::Known(_) => 0,
-            Awaited::Last(of) => *of,
-        };
-        self.replies.iter().map(count).sum()
-    }
-}
-
-/// Replies of which some have come.
-pub struct Answering {
-    awaited: VecDeque<Awaited>,
-    out: Vec<u8>,
-}
-
-impl Answering {
-    /// Those of requests that are about to be sent.
-    pub fn new(awaited: VecDeque<Awaited>) -> Answering {
-        Answering { awaited, out: Vec::new() }
-    }
-
-    /// The master has sent a reply.
-    pub fn take(&mut self, reply: &[u8]) {
-        self.take_known();
-        match self.awaited.front_mut() {
-            Some(Awaited::Last(left)) if 1 < *left => *left -= 1,
-            _ => {
-                self.awaited.pop_front();
-                self.out.extend_from_slice(reply);
-            }
-        }
-    }
-
-    /// All of them.
-    pub fn into_bytes(mut self) -> Vec<u8> {
-        self.take_known();
-        self.out
-    }
-
-    /// All of them, those that have not come being this error.
-    pub fn failed(mut self, text: &str) -> Vec<u8> {
-        for it in std::mem::take(&mut self.awaited) {
-            match it {
-                Awaited::Known(reply) => self.out.extend_from_slice(&reply),
-                Awaited::Last(_) => {
-                    self.out.extend_from_slice(format!("-{text}\r\n").as_bytes());
-                }
-            }
-        }
-        self.out
-    }
-
-    fn take_known(&mut self) {
-        while let Some(Awaited::Known(reply)) = self.awaited.front() {
-            self.out.extend_from_slice(reply);
-            self.awaited.pop_front();
-        }
+        self.replies.iter().map(Awaited::count).sum()
     }
 }
 
@@ -190,6 +126,17 @@ pub struct Lease {
     pub protocol: Protocol,
     /// Whom it has found there.
     pub master: FoundMaster,
+    /// Its place among connections of this kind, where these are bounded.
+    pub place: Option<PrivatePlace>,
+}
+
+/// A place among the connections that belong to one client each.
+pub struct PrivatePlace(Arc<AtomicUsize>);
+
+impl Drop for PrivatePlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, AcqRel);
+    }
 }
 
 /// All connections to the master.
@@ -197,6 +144,7 @@ pub struct Forwarding {
     lanes: [Vec<Arc<Lane>>; 2],
     leases: Mutex<HashMap<u64, Lease>>,
     leased: AtomicUsize,
+    private: Arc<AtomicUsize>,
 }
 
 impl Forwarding {
@@ -207,7 +155,19 @@ impl Forwarding {
             lanes: [lanes(), lanes()],
             leases: Mutex::default(),
             leased: AtomicUsize::new(0),
+            private: Arc::default(),
         }
+    }
+
+    /// A place among the connections that belong to one client each; `None` when there are `most`.
+    pub fn enter_private(&self, most: usize) -> Option<PrivatePlace> {
+        let place = PrivatePlace(self.private.clone());
+        if self.private.fetch_add(1, AcqRel) < most { Some(place) } else { None }
+    }
+
+    /// How many have such a place.
+    pub fn private(&self) -> usize {
+        self.private.load(Acquire)
     }
 
     /// The shared connection of this worker's clients.
@@ -245,6 +205,18 @@ mod tests {
 
     fn of(bytes: usize) -> Forwarded {
         Forwarded { bytes: vec![0; bytes], ..Forwarded::new(0, Protocol::Resp2) }
+    }
+
+    #[test]
+    fn connections_of_one_client_each_are_bounded() {
+        let forwarding = Forwarding::new(1);
+        let places: Vec<_> = (0..2).map(|_| forwarding.enter_private(2)).collect();
+        assert!(places.iter().all(Option::is_some));
+        assert!(forwarding.enter_private(2).is_none());
+        assert_eq!(forwarding.private(), 2);
+        drop(places);
+        assert_eq!(forwarding.private(), 0);
+        assert!(forwarding.enter_private(2).is_some());
     }
 
     #[test]

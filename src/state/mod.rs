@@ -4,6 +4,10 @@
 //! **Invariant:** decides nothing; commands and connections read it and change it.
 
 mod forwarding;
+mod ack_asks;
+mod known_scripts;
+mod upstream_subscriptions;
+mod upstream;
 mod failover;
 mod mailbox;
 mod monitors;
@@ -23,11 +27,12 @@ mod persistence;
 mod files;
 pub mod version;
 
+pub use ack_asks::{AckAsk, AckAsks};
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use config_file::{ReadText, Source};
 pub use counters::Counters;
 pub use failover::{FailoverOrder, FailoverPhase, Failovers};
-pub use forwarding::{Answering, Awaited, Forwarded, Forwarding, Lane, Lease, Queued};
+pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
 pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UNBLOCKED, UnblockAs, Wrote};
@@ -41,3 +46,5 @@ pub use rates::{Gains, Rates};
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
+pub use upstream::{Aim, AimedRun, RunWaiter, Upstream, UpstreamLane, UpstreamMember, WaitingRun};
+pub use upstream_subscriptions::{SubscribedName, SubscribedNames, UpstreamSubscriptions};

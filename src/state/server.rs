@@ -13,6 +13,7 @@ use super::rates::Rates;
 use super::scripting::Scripting;
 use super::slowlog::Slowlog;
 use super::told_events::ToldEvents;
+use super::upstream::Upstream;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
 use crate::base::position::ReplicationHistory;
 use crate::base::time::WallMs;
@@ -112,6 +113,8 @@ pub struct Server {
     pub failovers: Failovers,
     /// The connections to a remote master.
     pub forwarding: Forwarding,
+    /// The members, where they are real servers.
+    pub upstream: Option<Arc<Upstream>>,
     /// The floors that sessions share.
     pub shared_floors: Arc<SharedFloors>,
     /// What is done with files.
@@ -148,6 +151,7 @@ impl Server {
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
+        let upstream = Upstream::configured(&settings, &set, workers);
         let settings = Arc::new(settings);
         let name = process_info.file.clone();
         Server {
@@ -166,6 +170,7 @@ impl Server {
             token_signer,
             failovers: Failovers::default(),
             forwarding: Forwarding::new(workers),
+            upstream,
             shared_floors: Arc::default(),
             persistence: Persistence::default(),
             disk: OnceLock::new(),

@@ -18,6 +18,7 @@ pub mod script;
 pub mod servers;
 pub mod socket;
 pub mod suite;
+pub mod upstream;
 pub mod value;
 pub mod wire;
 
@@ -33,5 +34,6 @@ pub use programs::python;
 pub use servers::{Server, WORKERS};
 pub use socket::{Address, Socket};
 pub use suite::Suite;
+pub use upstream::{Kind, RealSet};
 pub use value::Value;
 pub use wire::{Wire, Words, words};

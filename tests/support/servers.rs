@@ -31,6 +31,8 @@ const PR_SET_PDEATHSIG: c_int = 1;
 const SIGKILL: c_ulong = 9;
 const SIGTERM: c_int = 15;
 const SIGHUP: c_int = 1;
+const SIGSTOP: c_int = 19;
+const SIGCONT: c_int = 18;
 
 unsafe extern "C" {
     fn prctl(option: c_int, ...) -> c_int;
@@ -176,6 +178,18 @@ impl Server {
         unsafe { kill(self.child.id() as c_int, SIGHUP) };
     }
 
+    /// Stops its process where it is: it takes connections and answers nothing.
+    pub fn freeze(&self) {
+        // SAFETY: one system call on a child that has not been waited for.
+        unsafe { kill(self.child.id() as c_int, SIGSTOP) };
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        // SAFETY: one system call on a child that has not been waited for.
+        unsafe { kill(self.child.id() as c_int, SIGCONT) };
+    }
+
     /// Whether a real Redis stands in for our server.
     pub fn is_stand_in() -> bool {
         env::var("ENTOURAGE_BIN").is_ok_and(|it| it.contains("{port}"))
@@ -240,6 +254,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.thaw();
         if !matches!(self.child.try_wait(), Ok(Some(_))) && self.end().is_none() {
             let _ = self.child.kill();
             let _ = self.child.wait();

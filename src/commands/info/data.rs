@@ -2,6 +2,7 @@
 
 use super::follows;
 use super::lines::{Lines, read};
+use super::upstream;
 use crate::base::position::{Offset, ReplId};
 use crate::metrics::Delay;
 use crate::node::{FollowerStatus, SpaceCounts};
@@ -12,6 +13,9 @@ use crate::state::Server;
 /// Who follows whom. A replica on the wire stands as Redis lists it; a hosted one, which nobody
 /// can dial, has a line of its own kind, so that nobody takes it for a server.
 pub fn replication(server: &Server, lines: &mut Lines) {
+    if let Some(upstream) = &server.upstream {
+        return upstream::replication(server, upstream, lines);
+    }
     let set = &server.set;
     let now = clock::mono_now();
     let followers = set.followers(now);

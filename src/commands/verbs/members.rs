@@ -1,11 +1,12 @@
 //! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
 
+use super::node_field::{Field, block};
+use super::upstream_nodes::upstream_nodes;
 use crate::base::ids::RouteId;
 use crate::base::position::Offset;
 use crate::command::{Args, Fault, codes};
 use crate::commands::{CommandContext, Job, Outcome};
 use crate::node::{FollowerStatus, Member, MemberList, Refused, present, start_feed};
-use crate::resp::Reply;
 use crate::route::{MemberConfig, Route};
 use crate::state::Server;
 use std::sync::Arc;
@@ -17,6 +18,10 @@ use std::sync::atomic::Ordering::Relaxed;
 pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let is_text = context.args.word("TEXT");
     context.args.done()?;
+    if let Some(upstream) = &context.server.upstream {
+        let all = upstream_nodes(upstream, context.now);
+        return Ok(tell(&all, is_text, context));
+    }
     let set = &context.server.set;
     let (member_list, followers) = (set.member_list(), set.followers(context.now));
     let fields = |member: &Member| {
@@ -27,13 +32,21 @@ pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let mut all: Vec<_> = present(&member_list).map(|it| (it.name.clone(), fields(it))).collect();
     let on_wire = followers.iter().filter(|it| it.is_on_wire());
     all.extend(on_wire.map(|it| (it.name.clone(), wire_fields(set.head(), it))));
+    Ok(tell(&all, is_text, context))
+}
+
+fn tell(
+    all: &[(String, Vec<(&str, Field)>)],
+    is_text: bool,
+    context: &mut CommandContext<'_>,
+) -> Outcome {
     if is_text {
         let text: Vec<String> = all.iter().map(|(name, fields)| block(name, fields)).collect();
         context.reply.verbatim(&text.join("\n"));
-        return Ok(Outcome::Answered);
+        return Outcome::Answered;
     }
     context.reply.map(all.len());
-    for (name, fields) in &all {
+    for (name, fields) in all {
         context.reply.bulk(name.as_bytes());
         context.reply.map(fields.len());
         for (name, value) in fields {
@@ -41,54 +54,7 @@ pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
             value.answer(context.reply);
         }
     }
-    Ok(Outcome::Answered)
-}
-
-/// What there is to know of a member in one respect.
-enum Field {
-    Word(String),
-    Number(i64),
-    Micros(Option<u64>),
-    YesOrNo(bool),
-    Words(Vec<String>),
-}
-
-impl Field {
-    fn answer(&self, reply: &mut Reply) {
-        match self {
-            Field::Word(word) => reply.bulk(word.as_bytes()),
-            Field::Number(number) => reply.int(*number),
-            Field::Micros(us) => reply.int(us.map_or(-1, |it| it as i64)),
-            Field::YesOrNo(is) => reply.boolean(*is),
-            Field::Words(words) => {
-                reply.array(words.len());
-                words.iter().for_each(|it| reply.bulk(it.as_bytes()));
-            }
-        }
-    }
-
-    /// As a terminal shows it; nothing where there is nothing to say.
-    fn text(&self) -> String {
-        match self {
-            Field::Word(word) => word.clone(),
-            Field::Number(number) => number.to_string(),
-            Field::Micros(us) => us.map_or_else(|| "unknown".into(), |it| it.to_string()),
-            Field::YesOrNo(is) => if *is { "yes" } else { "no" }.into(),
-            Field::Words(words) => words.join(", "),
-        }
-    }
-}
-
-/// One member for a terminal: its name, and below it a line for each field that says something.
-fn block(name: &str, fields: &[(&str, Field)]) -> String {
-    let mut text = format!("{name}\n");
-    for (field, value) in fields {
-        let value = value.text();
-        if !value.is_empty() {
-            text += &format!("  {field:<13} {value}\n");
-        }
-    }
-    text
+    Outcome::Answered
 }
 
 /// The master is the one that follows nobody.
@@ -226,7 +192,7 @@ fn add(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     }
     let describe = |index| {
         let name = name.unwrap_or_else(|| MemberConfig::default_name(index));
-        MemberConfig { name, tags, zone, dedicated }
+        MemberConfig { name, tags, zone, dedicated, address: None }
     };
     let set = &context.server.set;
     let added = set.add_member(describe, context.now);

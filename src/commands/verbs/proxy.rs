@@ -6,6 +6,7 @@ use super::help::help;
 use super::last;
 use super::members;
 use super::once;
+use super::upstream_explain::upstream_explained;
 use crate::base::ids::{MemberId, RouteId};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Class, Fault, Flags, Group};
@@ -364,6 +365,9 @@ fn told(
     };
     let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
     ask.of_member = command.spec.flags.contains(Flags::AT_MASTER);
+    if let Some(upstream) = &context.server.upstream {
+        return upstream_explained(context, upstream, route, ask, &history);
+    }
     let view = View { set, member_list: &member_list, now: context.now, with_ages: true };
     let is_there = |it: MemberId| present(&member_list).any(|member| member.id == it);
     let name = |it| if is_there(it) { set.member(it).name.clone() } else { String::new() };

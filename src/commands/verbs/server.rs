@@ -72,6 +72,14 @@ fn tell_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn role(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let (server, reply) = (context.server, &mut *context.reply);
+    if server.upstream.is_some() {
+        // Whoever dialled its replicas would pass us by.
+        reply.array(3);
+        reply.bulk(b"master");
+        reply.int(server.set.told().map_or(0, |it| it.offset.bytes()) as i64);
+        reply.array(0);
+        return Ok(Outcome::Answered);
+    }
     if let Some(remote) = server.set.remote() {
         let phase = remote.status().phase;
         let is_up = phase == LinkPhase::Connected;

@@ -212,6 +212,9 @@ impl Caller {
         let took_ns = context.now.since(blocked.since) * 1000;
         self.log_if_slow(&request, took_ns, context.clock.wall_now());
         self.settle_db(&job_reply.reply);
+        if self.server.upstream.is_some() {
+            self.note_told_loss(&job_reply.reply);
+        }
         let mark = self.replies.mark();
         match job_reply.reply {
             Ok(reply) => self.replies.out.append_owned(reply),
@@ -286,7 +289,8 @@ impl Caller {
                 self.session.was_told(at, &self.history, (!is_read).then_some(context.now));
             }
         }
-        if is_read {
+        // Real servers were asked before the reply came here.
+        if is_read || self.server.upstream.is_some() {
             return None;
         }
         let route = self.origin(None).route(command, request.borrow());

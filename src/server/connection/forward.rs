@@ -7,21 +7,22 @@
 use super::batch::BatchContext;
 use super::call::Call;
 use super::caller::Caller;
-use super::gathered::Gathered;
+use super::gathered::{Gathered, GatheredFor};
 use crate::base::ids::{MemberId, RouteId};
 use crate::base::limits::DATABASES;
 use crate::base::position::{Offset, Position};
+use crate::base::time::MonoUs;
 use crate::command::{Class, Fault, Flags, Group};
 use crate::commands::{
     BlockOn, Command, Handler, Job, Leased, Outcome, ReadRetry, RemoteAsk, RemoteRead, Resume,
     table,
 };
 use crate::metrics::Label;
-use crate::node::{Condition, Writes};
+use crate::node::{Awaited, Condition, Writes};
 use crate::resp::{Request, encode_command};
 use crate::route::{Reason, StepsTaken, Unavailable};
 use crate::session::{LastReply, Queue, Tags};
-use crate::state::{Awaited, Forwarded};
+use crate::state::Forwarded;
 use std::time::Duration;
 
 /// Bytes of writes that are gathered at most.
@@ -53,6 +54,9 @@ impl Caller {
     /// Whether the next request joins the writes that were gathered.
     #[cold]
     pub fn may_join(&self, request: Request<'_>) -> bool {
+        if self.server.upstream.is_some() {
+            return self.may_join_upstream(request);
+        }
         let is_write = |it: &Command| match it.handler {
             Handler::Write(_) => true,
             Handler::Either { is_read, .. } => !is_read(request),
@@ -83,20 +87,37 @@ impl Caller {
         if call.command.blocking_verb(call.request).is_some() {
             return Ok(leased(one, call.request, Leased::Once));
         }
+        self.gather_write(one, call.request, route);
+        Ok(Outcome::Answered)
+    }
+
+    /// Adds a write to those that were gathered.
+    pub fn gather_write(&mut self, mut one: Forwarded, request: Request<'_>, route: RouteId) {
         match &mut self.gathered {
             Some(gathered) => {
+                if gathered.only_reads() {
+                    gathered.first = request.to_owned();
+                }
                 gathered.forwarded.bytes.append(&mut one.bytes);
                 gathered.forwarded.replies.append(&mut one.replies);
             }
             None => {
-                let first = call.request.to_owned();
-                self.gathered = Some(Box::new(Gathered { forwarded: one, first }));
+                let upstream = self.server.upstream.is_some();
+                let upstream =
+                    upstream.then(|| GatheredFor::writes(route, self.upstream_acks(route)));
+                let first = request.to_owned();
+                let gathered =
+                    Gathered { forwarded: one, first, upstream, scan: None, script: None };
+                self.gathered = Some(Box::new(gathered));
             }
         }
-        Ok(Outcome::Answered)
+        if let Some(gathered) = &mut self.gathered {
+            gathered.note_write();
+        }
     }
 
-    fn nothing_yet(&self, context: &BatchContext<'_, '_>) -> Forwarded {
+    /// Nothing that is to be sent, for the database and protocol of this client.
+    pub fn nothing_yet(&self, context: &BatchContext<'_, '_>) -> Forwarded {
         let mut forwarded = Forwarded::new(self.session.db, self.replies.out.protocol());
         forwarded.worker = context.scratch.worker;
         forwarded
@@ -110,18 +131,31 @@ impl Caller {
         }
     }
 
+    /// These requests, of which the last writes, done by the master.
+    fn write_job(&self, forwarded: Forwarded, request: Request<'_>, now: MonoUs) -> Outcome {
+        let first = request.to_owned();
+        let acks = self.upstream_acks(RouteId::DEFAULT);
+        let upstream = self.server.upstream.is_some();
+        let upstream = upstream.then(|| GatheredFor::writes(RouteId::DEFAULT, acks));
+        let mut gathered = Gathered { forwarded, first, upstream, scan: None, script: None };
+        gathered.note_write();
+        let (job, first) = self.upstream_job(gathered, now);
+        Outcome::apart(job, first)
+    }
+
     /// Sends what was gathered.
     #[cold]
-    pub fn send_gathered(&mut self) -> Option<Outcome> {
-        let Gathered { forwarded, first } = *self.gathered.take()?;
-        Some(Outcome::apart(Job::Forward(Box::new(forwarded)), first))
+    pub fn send_gathered(&mut self, now: MonoUs) -> Option<Outcome> {
+        let gathered = *self.gathered.take()?;
+        let (job, first) = self.upstream_job(gathered, now);
+        Some(Outcome::apart(job, first))
     }
 
     /// One request that is answered by the master, with all that it has been told before.
-    fn forward_one(&self, request: Request<'_>, context: &BatchContext<'_, '_>) -> Outcome {
+    pub fn forward_one(&self, request: Request<'_>, context: &BatchContext<'_, '_>) -> Outcome {
         let mut one = self.nothing_yet(context);
         add_request(&mut one, request);
-        Outcome::apart(Job::Forward(Box::new(one)), request.to_owned())
+        self.write_job(one, request, context.now)
     }
 
     /// A read of a set that follows a master, when it is not for a member here: it goes to the
@@ -188,15 +222,18 @@ impl Caller {
         &mut self,
         call: &Call<'_>,
         context: &mut BatchContext<'_, '_>,
-    ) -> Option<Outcome> {
+    ) -> Option<Result<Outcome, Fault>> {
         let (name, request) = (call.command.name.as_str(), call.request);
+        if let Some(outcome) = self.upstream_verb(call, context) {
+            return Some(outcome);
+        }
         let is_queueing = self.session.queue.is_some();
         match name {
             "watch" if !is_queueing => {
                 self.session.watches_remote = true;
                 let mut one = self.nothing_yet(context);
                 add_request(&mut one, request);
-                Some(leased(one, request, Leased::Watch))
+                Some(Ok(leased(one, request, Leased::Watch)))
             }
             "unwatch" | "discard" | "reset" if self.session.watches_remote => {
                 self.session.watches_remote = false;
@@ -246,7 +283,7 @@ impl Caller {
         if watches {
             return Ok(leased(whole, call.request, Leased::Exec));
         }
-        Ok(Outcome::apart(Job::Forward(Box::new(whole)), call.request.to_owned()))
+        Ok(self.write_job(whole, call.request, context.now))
     }
 
     /// The reply to a forwarded transaction has come: what it has selected is selected if it was
@@ -285,7 +322,8 @@ fn goes_along(command: &Command) -> bool {
     }
 }
 
-fn add_request(forwarded: &mut Forwarded, request: Request<'_>) {
+/// Adds a request as it is sent.
+pub fn add_request(forwarded: &mut Forwarded, request: Request<'_>) {
     match request.wire() {
         Some(bytes) => forwarded.bytes.extend_from_slice(bytes),
         None => encode_command(&mut forwarded.bytes, request.iter()),
@@ -293,6 +331,7 @@ fn add_request(forwarded: &mut Forwarded, request: Request<'_>) {
     forwarded.replies.push_back(Awaited::Last(1));
 }
 
-fn leased(forwarded: Forwarded, request: Request<'_>, how: Leased) -> Outcome {
+/// The client's own connection does these.
+pub fn leased(forwarded: Forwarded, request: Request<'_>, how: Leased) -> Outcome {
     Outcome::apart(Job::Leased(Box::new(forwarded), how), request.to_owned())
 }

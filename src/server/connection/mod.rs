@@ -25,6 +25,7 @@ mod requests;
 mod read;
 mod write;
 mod forward;
+mod upstream;
 mod once;
 mod tag;
 mod publish;

@@ -82,6 +82,9 @@ impl Caller {
         if self.forwards() {
             self.keep_up(context.set, context.now)?;
             context.locks.release();
+            if self.server.upstream.is_some() {
+                return self.read_upstream(call, route, context);
+            }
             if let Some(outcome) = self.read_following(call, route, retry.as_deref(), context)? {
                 return Ok(outcome);
             }

@@ -45,7 +45,7 @@ pub fn serve(
     context: &mut BatchContext<'_, '_>,
 ) -> (usize, BatchEnd) {
     let (taken, ended) = serve_here(caller, decoder, input, retry, at_most, context);
-    match caller.send_gathered() {
+    match caller.send_gathered(context.now) {
         None => (taken, ended),
         Some(outcome) => (taken, BatchEnd::With(outcome)),
     }
@@ -134,6 +134,9 @@ impl Caller {
         let command = match context.scratch.recent.find(request) {
             Ok(command) => command,
             Err(_) if is_http(request) => return self.turn_away(context.now),
+            Err(fault) if self.is_for_upstream(request, &fault) => {
+                return self.forward_unknown(request, context);
+            }
             Err(fault) => return self.refuse(table().misused(&fault), fault, context),
         };
         self.note(command);
@@ -174,6 +177,7 @@ impl Caller {
                 self.write(call, Verb::Blocking(&command.spec, verb), context)
             }
             Handler::Session(verb) => self.session_verb(call, verb, context),
+            Handler::Script(_) if self.has_upstream() => self.script_upstream(call, context),
             Handler::Script(run) => self.script(call, run, context),
             Handler::Prefix | Handler::Container => Err(Fault::WrongArity(command.name.clone())),
         };
@@ -380,7 +384,7 @@ impl Caller {
         if self.forwards()
             && let Some(outcome) = self.forward_verb(call, context)
         {
-            return Ok(outcome);
+            return outcome;
         }
         let was_known = self.session.is_known;
         let works_long = context.scratch.works_long;

@@ -1,10 +1,10 @@
 //! What a remote master says of its history: a part of its INFO.
 
+use super::psync::LinkFault;
 use crate::base::position::{Offset, Position, ReplId, past_of};
-use crate::replication::LinkFault;
 
 /// What asks for it.
-pub const INFO: [&[u8]; 2] = [b"INFO", b"replication"];
+pub const ASK_MASTER_INFO: [&[u8]; 2] = [b"INFO", b"replication"];
 
 /// Where its stream stands, and the histories that it went on with.
 #[derive(Clone, PartialEq, Eq, Debug)]

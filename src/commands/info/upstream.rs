@@ -1,0 +1,48 @@
+//! The lines of INFO about members that are real servers.
+
+use super::lines::Lines;
+use crate::base::ids::MemberId;
+use crate::runtime::clock;
+use crate::state::{Server, Upstream};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What stands in the place of who follows whom. No member is told as a replica of ours: whoever
+/// dialled it would pass us by.
+pub fn replication(server: &Server, upstream: &Upstream, lines: &mut Lines) {
+    let (view, members, now) = (upstream.view(), upstream.members(), clock::mono_now());
+    lines.line("role", "master");
+    lines.line("connected_slaves", 0);
+    if let Some(gate) = server.settings().set.gate() {
+        let lag_us = u64::try_from(gate.max_lag.as_micros()).unwrap_or(u64::MAX);
+        lines.line("min_slaves_good_slaves", view.fresh_replicas(lag_us, now));
+    }
+    lines.line("upstream_members", members.len());
+    lines.line("upstream_epoch", view.epoch);
+    let name = |it: MemberId| members[it.index()].described.name.clone();
+    lines.line("upstream_master", view.master.map_or_else(String::new, name));
+    for (at, (member, stands)) in members.iter().zip(&view.members).enumerate() {
+        let (name, address, state) = (&member.described.name, &member.address, &stands.state);
+        let offset = stands.at.map_or(-1, |it| it.offset.bytes() as i64);
+        let lag_us = stands.fresh_at.map_or(-1, |it| now.since(it) as i64);
+        let counts = &member.counts;
+        let count = |it: &AtomicU64| it.load(Relaxed);
+        lines.push(format_args!(
+            "upstream{at}:name={name},address={address},state={},offset={offset},lag_us={lag_us},\
+             in_flight={},answered={},reads_accepted={},reads_refused={},faults={},writes_lost={}",
+            state.as_str(),
+            member.in_flight.load(Relaxed),
+            count(&counts.answered),
+            count(&counts.accepted),
+            count(&counts.refused),
+            count(&counts.faults),
+            count(&counts.lost),
+        ));
+    }
+    let waiting: usize = (0..upstream.workers()).map(|it| upstream.waiting(it).len()).sum();
+    lines.line("upstream_waiting_runs", waiting);
+    lines.line("upstream_private_connections", server.forwarding.private());
+    let history = server.set.history();
+    lines.line("master_replid", history.replid);
+    let told = server.set.told().map_or(0, |it| it.offset.bytes());
+    lines.line("master_repl_offset", told);
+}

@@ -1,0 +1,32 @@
+//! Members that are real servers: what is sent to them, what their answers mean, and who of them is
+//! the master. All of it decides and none of it does: `server/upstream/` has the sockets.
+//!
+//! ```text
+//!   Run ──▶ Pipeline: [ROLE, requests of many clients, ROLE] ──▶ Verdict ──▶ client, or next_try
+//!                                      │
+//!              Report, Stand ◀─────────┴──▶ Topology: who is master, in which history
+//! ```
+
+mod stand;
+mod report;
+mod run;
+mod pipeline;
+mod retry;
+mod backoff;
+mod topology;
+mod sentinel;
+mod ack_waits;
+mod pushed;
+mod scan_cursor;
+
+pub use ack_waits::{AckRound, AckWaits};
+pub use backoff::Backoff;
+pub use pipeline::{ConnectionFault, Done, Patience, Pipeline, Verdict};
+pub use pushed::{Pushed, is_first};
+pub use report::Report;
+pub use retry::{NextTry, next_try};
+pub use run::{ReadRun, Run, RunAcks, RunKind, ScanRun};
+pub use scan_cursor::{ScanCursor, name_cursor};
+pub use sentinel::{MasterVotes, replica_addresses};
+pub use stand::Stand;
+pub use topology::{MemberState, Topology, UpstreamView, ViewMember};

@@ -1,0 +1,391 @@
+//! Who of the members is the master, in which history, and who may serve reads: by what they have
+//! told of themselves, and what sentinels say.
+//!
+//! A member is believed only what it has told last: a failed probe takes back the one before, and
+//! an answer that contradicts it makes it doubtful until the next.
+
+use super::report::Report;
+use super::scan_cursor::ScanCursor;
+use crate::base::ids::MemberId;
+use crate::base::position::{Offset, Position, ReplicationHistory};
+use crate::base::time::MonoUs;
+use crate::route::{Allowed, Candidate, Members};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Places of the master that are remembered, to tell how old what a replica has is.
+const SAMPLES_MAX: usize = 256;
+
+/// How a member stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MemberState {
+    /// Nothing has been heard of it.
+    Unknown,
+    /// It is the master.
+    Master,
+    /// It is a replica whose stream comes.
+    Replica,
+    /// It is a replica without a link to its master.
+    LinkDown,
+    /// It is a replica that loads a snapshot of its master.
+    Syncing,
+    /// It is a replica of another history than the master's.
+    OtherHistory,
+    /// It says that it is a master, and so does another.
+    TwoMasters,
+    /// It says that it is a master, and sentinels name another, or none.
+    NotAppointed,
+    /// It has answered what it would not as it was known.
+    Doubtful,
+    /// It loads its data.
+    Loading,
+    /// It cannot be reached.
+    Unreachable(String),
+    /// It does not answer.
+    Silent,
+    /// It does not let us in.
+    Refused(String),
+    /// What it answers is none of what Redis answers.
+    Garbage(String),
+}
+
+impl MemberState {
+    /// Its name.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            MemberState::Unknown => "unknown",
+            MemberState::Master => "master",
+            MemberState::Replica => "replica",
+            MemberState::LinkDown => "link-down",
+            MemberState::Syncing => "syncing",
+            MemberState::OtherHistory => "other-history",
+            MemberState::TwoMasters => "two-masters",
+            MemberState::NotAppointed => "not-appointed",
+            MemberState::Doubtful => "doubtful",
+            MemberState::Loading => "loading",
+            MemberState::Unreachable(_) => "unreachable",
+            MemberState::Silent => "silent",
+            MemberState::Refused(_) => "refused",
+            MemberState::Garbage(_) => "garbage",
+        }
+    }
+}
+
+impl fmt::Display for MemberState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())?;
+        match self {
+            MemberState::Unreachable(why)
+            | MemberState::Refused(why)
+            | MemberState::Garbage(why) => {
+                write!(f, " ({why})")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One member.
+struct Status {
+    told: Result<Report, MemberState>,
+    state: MemberState,
+    /// Until when it is known to have had all that the master had.
+    fresh_at: Option<MonoUs>,
+    /// How often it could not be reached: it may have begun anew each time.
+    lives: u64,
+    in_flight: Arc<AtomicU32>,
+}
+
+/// Who says which member is the master.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Appointment {
+    /// The members themselves: the one that says so.
+    Reports,
+    /// Sentinels.
+    Sentinels(Option<MemberId>),
+}
+
+/// All members.
+pub struct Topology {
+    members: Vec<Status>,
+    appointment: Appointment,
+    master: Option<MemberId>,
+    history: Option<ReplicationHistory>,
+    epoch: u64,
+    samples: VecDeque<(MonoUs, Offset)>,
+}
+
+/// The members as they stand at one time.
+#[derive(Clone, Debug)]
+pub struct UpstreamView {
+    /// The master, if there is one.
+    pub master: Option<MemberId>,
+    /// All of them, by place.
+    pub members: Vec<ViewMember>,
+    /// The master's history, once there has been one.
+    pub history: Option<ReplicationHistory>,
+    /// Grows with each change.
+    pub epoch: u64,
+}
+
+/// One member at one time.
+#[derive(Clone, Debug)]
+pub struct ViewMember {
+    /// How it stands.
+    pub state: MemberState,
+    /// Where its stream stood when it last told.
+    pub at: Option<Position>,
+    /// Until when it is known to have had all that the master had.
+    pub fresh_at: Option<MonoUs>,
+    /// Which of its lives this is: another has other cursors.
+    pub life: u8,
+    /// Runs that were sent to it and are not answered.
+    pub in_flight: Arc<AtomicU32>,
+}
+
+impl Topology {
+    /// No members yet. With sentinels nobody is master before they say so.
+    pub fn new(has_sentinels: bool) -> Topology {
+        let appointment = match has_sentinels {
+            true => Appointment::Sentinels(None),
+            false => Appointment::Reports,
+        };
+        Topology {
+            members: Vec::new(),
+            appointment,
+            master: None,
+            history: None,
+            epoch: 0,
+            samples: VecDeque::new(),
+        }
+    }
+
+    /// One more member, of which nothing is known.
+    pub fn add(&mut self) -> MemberId {
+        self.members.push(Status {
+            told: Err(MemberState::Unknown),
+            state: MemberState::Unknown,
+            fresh_at: None,
+            lives: 0,
+            in_flight: Arc::default(),
+        });
+        self.epoch += 1;
+        MemberId::of(self.members.len() - 1)
+    }
+
+    /// Sentinels name this member as the master, or none. Answers whether anything has changed.
+    pub fn appoint(&mut self, master: Option<MemberId>) -> bool {
+        self.appointment = Appointment::Sentinels(master);
+        self.settle()
+    }
+
+    /// A member that was asked then has told this of itself. Answers whether anything has changed
+    /// but places.
+    pub fn reported(&mut self, member: MemberId, report: Report, asked_at: MonoUs) -> bool {
+        let (is_master, at) = (report.is_master, report.at);
+        self.members[member.index()].told = Ok(report);
+        let has_changed = self.settle();
+        if is_master && self.master == Some(member) {
+            self.sample(asked_at, at.offset);
+        }
+        let is_of_this = |it: &ReplicationHistory| it.replid == at.replid;
+        if self.history.as_ref().is_some_and(is_of_this) {
+            let had = self.samples.iter().rev().find(|it| it.1 <= at.offset).map(|it| it.0);
+            let status = &mut self.members[member.index()];
+            if status.state == MemberState::Replica {
+                status.fresh_at = status.fresh_at.max(had);
+            }
+        }
+        has_changed
+    }
+
+    /// A member could not be asked, or has not answered what it was asked. Answers whether anything
+    /// has changed.
+    pub fn failed(&mut self, member: MemberId, state: MemberState) -> bool {
+        let status = &mut self.members[member.index()];
+        let was_reached = !matches!(status.told, Err(MemberState::Unreachable(_)));
+        let is_reached = !matches!(state, MemberState::Unreachable(_));
+        status.lives += u64::from(was_reached && !is_reached);
+        status.told = Err(state);
+        self.settle()
+    }
+
+    /// How everything stands.
+    pub fn view(&self) -> UpstreamView {
+        let member = |it: &Status| ViewMember {
+            state: it.state.clone(),
+            at: it.told.as_ref().ok().map(|it| it.at),
+            fresh_at: it.fresh_at,
+            life: ScanCursor::life_of(it.lives),
+            in_flight: it.in_flight.clone(),
+        };
+        UpstreamView {
+            master: self.master,
+            members: self.members.iter().map(member).collect(),
+            history: self.history.clone(),
+            epoch: self.epoch,
+        }
+    }
+
+    /// What a replica must have to be at most so many µs behind the master; `None` when that is not
+    /// known of any place.
+    pub fn needs_for_age(&self, age_us_max: u64, now: MonoUs) -> Option<Position> {
+        let replid = self.history.as_ref().filter(|_| self.master.is_some())?.replid;
+        let is_young = |it: &&(MonoUs, Offset)| now.since(it.0) <= age_us_max;
+        let offset = self.samples.iter().find(is_young)?.1;
+        Some(Position { replid, offset })
+    }
+
+    fn sample(&mut self, at: MonoUs, offset: Offset) {
+        if self.samples.back().is_some_and(|it| at <= it.0) {
+            return;
+        }
+        if self.samples.len() == SAMPLES_MAX {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((at, offset));
+    }
+
+    fn settle(&mut self) -> bool {
+        let says_so = |it: &Status| it.told.as_ref().is_ok_and(|it| it.is_master);
+        let mut masters = (0..self.members.len()).filter(|it| says_so(&self.members[*it]));
+        let (first, second) = (masters.next(), masters.next());
+        let master = match self.appointment {
+            Appointment::Reports if second.is_some() => None,
+            Appointment::Reports => first.map(MemberId::of),
+            Appointment::Sentinels(named) => {
+                named.filter(|it| self.members.get(it.index()).is_some_and(says_so))
+            }
+        };
+        let mut has_changed = std::mem::replace(&mut self.master, master) != master;
+        has_changed |= self.settle_history();
+        for at in 0..self.members.len() {
+            let state = self.state_of(at, second.is_some());
+            let status = &mut self.members[at];
+            if status.state != state {
+                if state != MemberState::Replica {
+                    status.fresh_at = None;
+                }
+                status.state = state;
+                has_changed = true;
+            }
+        }
+        self.epoch += u64::from(has_changed);
+        has_changed
+    }
+
+    /// The master's history goes on with the one before as far as it says.
+    fn settle_history(&mut self) -> bool {
+        let Some(master) = self.master else { return false };
+        let Ok(report) = &self.members[master.index()].told else { return false };
+        let replid = report.at.replid;
+        let history = match &self.history {
+            Some(history) if history.replid == replid => return false,
+            Some(history) => history.followed(replid, &report.past, None),
+            None => ReplicationHistory::new(replid),
+        };
+        self.history = Some(history);
+        self.samples.clear();
+        true
+    }
+
+    fn state_of(&self, at: usize, has_two: bool) -> MemberState {
+        let report = match &self.members[at].told {
+            Err(state) => return state.clone(),
+            Ok(report) => report,
+        };
+        if report.is_master {
+            return match self.appointment {
+                _ if self.master == Some(MemberId::of(at)) => MemberState::Master,
+                Appointment::Reports if has_two => MemberState::TwoMasters,
+                Appointment::Reports | Appointment::Sentinels(_) => MemberState::NotAppointed,
+            };
+        }
+        let is_of_this = |it: &ReplicationHistory| it.replid == report.at.replid;
+        match report {
+            Report { is_syncing: true, .. } => MemberState::Syncing,
+            Report { is_linked: false, .. } => MemberState::LinkDown,
+            _ if !self.history.as_ref().is_none_or(is_of_this) => MemberState::OtherHistory,
+            _ => MemberState::Replica,
+        }
+    }
+}
+
+impl UpstreamView {
+    /// The less busy of two replicas in service that suit; `random` are 64 random bits.
+    pub fn replica(
+        &self,
+        allowed: Option<Allowed>,
+        random: u64,
+        suits: impl Fn(MemberId) -> bool,
+    ) -> Option<MemberId> {
+        let count = self.members.len();
+        if count == 0 {
+            return None;
+        }
+        let may = |at: usize| {
+            let id = MemberId::of(at);
+            self.serves_reads(at) && allowed.is_none_or(|it| it.places.has(id)) && suits(id)
+        };
+        let from = |bits: u64| {
+            let first = (bits % count as u64) as usize;
+            (first..first + count).map(|it| it % count).find(|it| may(*it))
+        };
+        let (one, other) = (from(random & 0xFFFF_FFFF)?, from(random >> 32)?);
+        let busy = |at: usize| self.members[at].in_flight.load(Relaxed);
+        Some(MemberId::of(if busy(other) < busy(one) { other } else { one }))
+    }
+
+    /// A replica that has lost its link: what it has is old, and better than nothing for who takes
+    /// that.
+    pub fn unfed_replica(&self, allowed: Option<Allowed>) -> Option<MemberId> {
+        let may = |at: &usize| allowed.is_none_or(|it| it.places.has(MemberId::of(*at)));
+        let is_unfed = |at: &usize| self.members[*at].state == MemberState::LinkDown;
+        (0..self.members.len()).find(|at| is_unfed(at) && may(at)).map(MemberId::of)
+    }
+
+    /// Whether this member serves reads as a replica.
+    pub fn serves_reads(&self, at: usize) -> bool {
+        self.members[at].state == MemberState::Replica
+    }
+
+    /// How many replicas are known to have had, at most so many µs ago, all that the master had.
+    pub fn fresh_replicas(&self, age_us_max: u64, now: MonoUs) -> usize {
+        let is_fresh = |it: &&ViewMember| {
+            it.state == MemberState::Replica
+                && it.fresh_at.is_some_and(|at| now.since(at) <= age_us_max)
+        };
+        self.members.iter().filter(is_fresh).count()
+    }
+}
+
+/// As a plan sees them: whether a replica has what a read needs shows when it answers.
+impl Members for UpstreamView {
+    fn master(&self) -> Option<MemberId> {
+        self.master
+    }
+
+    fn head(&self) -> Offset {
+        Offset::MAX
+    }
+
+    fn replicas(&self) -> usize {
+        self.members.len()
+    }
+
+    fn replica(&self, at: usize) -> Candidate {
+        Candidate {
+            member: MemberId::of(at),
+            applied: Offset::MAX,
+            in_service: self.serves_reads(at),
+            paused: false,
+            in_flight: self.members[at].in_flight.load(Relaxed),
+            behind_us: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests;

@@ -1,0 +1,139 @@
+//! Members that tell of themselves.
+
+use super::*;
+
+pub fn view_of(master: Option<usize>, members: usize) -> UpstreamView {
+    let state = |at| match master {
+        Some(master) if at == master => MemberState::Master,
+        _ => MemberState::Replica,
+    };
+    let member = |at| ViewMember {
+        state: state(at),
+        at: None,
+        fresh_at: None,
+        life: 0,
+        in_flight: Arc::default(),
+    };
+    UpstreamView {
+        master: master.map(MemberId::of),
+        members: (0..members).map(member).collect(),
+        history: None,
+        epoch: 1,
+    }
+}
+
+use crate::base::position::ReplId;
+
+const OLD: ReplId = ReplId::new([1; 20]);
+const NEW: ReplId = ReplId::new([2; 20]);
+
+fn report(is_master: bool, replid: ReplId, offset: u64) -> Report {
+    Report {
+        is_master,
+        at: Position { replid, offset: Offset::new(offset) },
+        past: Vec::new(),
+        follows: None,
+        is_linked: !is_master,
+        is_syncing: false,
+        acked: Vec::new(),
+    }
+}
+
+/// One of three members tells this, a second after the one before.
+struct Told {
+    topology: Topology,
+    now: MonoUs,
+}
+
+impl Told {
+    fn new(has_sentinels: bool) -> Told {
+        let mut topology = Topology::new(has_sentinels);
+        (0..3).for_each(|_| {
+            topology.add();
+        });
+        Told { topology, now: MonoUs(0) }
+    }
+
+    fn tell(&mut self, member: u16, report: Report) -> bool {
+        self.now = MonoUs(self.now.0 + 1_000_000);
+        self.topology.reported(MemberId(member), report, self.now)
+    }
+
+    fn states(&self) -> Vec<&'static str> {
+        self.topology.view().members.iter().map(|it| it.state.as_str()).collect()
+    }
+}
+
+#[test]
+fn the_one_that_says_so_is_the_master_and_two_that_do_are_none() {
+    let mut told = Told::new(false);
+    assert_eq!(told.states(), ["unknown"; 3]);
+    assert!(told.tell(0, report(true, OLD, 10)));
+    assert!(told.tell(1, report(false, OLD, 9)));
+    told.tell(2, Report { is_linked: false, ..report(false, OLD, 9) });
+    assert_eq!(told.states(), ["master", "replica", "link-down"]);
+    assert!(!told.tell(1, report(false, OLD, 10)), "a place is no change");
+    let epoch = told.topology.view().epoch;
+    told.tell(1, report(true, NEW, 10));
+    assert_eq!(told.states(), ["two-masters", "two-masters", "link-down"]);
+    let view = told.topology.view();
+    assert!(view.master.is_none() && epoch < view.epoch);
+    told.topology.failed(MemberId(0), MemberState::Silent);
+    assert_eq!(told.states(), ["silent", "master", "link-down"]);
+    told.tell(2, report(false, OLD, 11));
+    assert_eq!(told.states(), ["silent", "master", "other-history"]);
+    assert!(!told.topology.view().serves_reads(2));
+}
+
+#[test]
+fn with_sentinels_nobody_is_master_whom_they_do_not_name() {
+    let mut told = Told::new(true);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    assert_eq!(told.states(), ["not-appointed", "replica", "unknown"]);
+    assert!(told.topology.appoint(Some(MemberId(0))));
+    assert_eq!(told.states()[0], "master");
+    told.topology.appoint(Some(MemberId(1)));
+    assert_eq!(told.topology.view().master, None, "who is named does not say so yet");
+    let promoted = Report {
+        past: vec![Position { replid: OLD, offset: Offset::new(8) }],
+        ..report(true, NEW, 12)
+    };
+    told.tell(1, promoted);
+    assert_eq!(told.states()[..2], ["not-appointed", "master"]);
+    let history = told.topology.view().history.unwrap();
+    let floor = |offset| Position { replid: OLD, offset: Offset::new(offset) };
+    use crate::base::position::Coverage;
+    assert_eq!(history.cover(floor(8)), Coverage::To(Offset::new(8)));
+    assert_eq!(history.cover(floor(9)), Coverage::Lost(Offset::new(8)));
+}
+
+#[test]
+fn how_old_a_replica_is_goes_by_what_the_master_had_when_it_was_asked() {
+    let mut told = Told::new(false);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    told.tell(0, report(true, OLD, 20));
+    told.tell(1, report(false, OLD, 15));
+    let fresh = |told: &Told, age| told.topology.view().fresh_replicas(age, told.now);
+    assert_eq!((fresh(&told, 3_000_000), fresh(&told, 2_999_999)), (1, 0));
+    told.tell(1, report(false, OLD, 20));
+    assert_eq!((fresh(&told, 2_000_000), fresh(&told, 1_999_999)), (1, 0));
+    let needs = |age| told.topology.needs_for_age(age, told.now).map(|it| it.offset.bytes());
+    assert_eq!([5_000_000, 2_000_000, 1_000_000].map(needs), [Some(10), Some(20), None]);
+    told.topology.failed(MemberId(1), MemberState::Silent);
+    assert_eq!(fresh(&told, 9_000_000), 0, "who does not answer is not known to be fresh");
+}
+
+#[test]
+fn of_two_replicas_the_less_busy_one_is_taken() {
+    let view = view_of(Some(0), 3);
+    view.members[1].in_flight.store(5, Relaxed);
+    let mut random = crate::base::random::Random::new(1);
+    let mut chosen = [0; 3];
+    for _ in 0..200 {
+        chosen[view.replica(None, random.bits(), |_| true).unwrap().index()] += 1;
+    }
+    assert!(chosen[0] == 0 && chosen[1] < chosen[2], "{chosen:?}");
+    assert_eq!(view.replica(None, 0, |it| it == MemberId(0)), None, "the master is no replica");
+}

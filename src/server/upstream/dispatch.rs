@@ -1,0 +1,274 @@
+//! Where a run goes next: to a member's connection, to those who wait, or back to its client.
+
+use crate::base::ids::MemberId;
+use crate::base::position::{Coverage, Offset, Position, ReplId};
+use crate::base::time::MonoUs;
+use crate::command::{Fault, codes};
+use crate::node::upstream::{
+    Done, NextTry, ReadRun, Run, RunAcks, RunKind, UpstreamView, Verdict, name_cursor, next_try,
+};
+use crate::node::{Answering, Awaited, Told};
+use crate::resp::encode_command;
+use crate::runtime::clock;
+use crate::server::question::found;
+use crate::state::{
+    AckAsk, Aim, AimedRun, JobReply, RunWaiter, Upstream, UpstreamMember, WaitingRun, Wrote,
+};
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Sends a run to where it is to go.
+pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
+    let AimedRun { run, aim, worker } = aimed;
+    match aim {
+        Aim::Master => to_master(upstream, worker, (run, waiter)),
+        Aim::Replica(member) => to_member(upstream, worker, member, (run, waiter)),
+        Aim::Ladder => try_next(upstream, worker, None, (run, waiter)),
+    }
+}
+
+/// To the master; while there is none it waits, as long as it may.
+fn to_master(upstream: &Upstream, worker: usize, (run, waiter): WaitingRun) {
+    let view = upstream.view();
+    if let Some(lost) = lost_of(&run, &view) {
+        return answer(waiter, fault(run, &lost.to_string()));
+    }
+    if let Some(master) = view.master {
+        if run.scan.is_some_and(|it| it.pinned.is_some_and(|it| it != master)) {
+            return answer(waiter, fault(run, &codes::SCAN_LOST.to_string()));
+        }
+        return to_member(upstream, worker, master, (run.for_master(), waiter));
+    }
+    if run.unsent_until <= clock::mono_now() {
+        return answer(waiter, fault(run, &codes::NO_REAL_MASTER.to_string()));
+    }
+    let until = run.unsent_until;
+    wait(upstream, worker, until, Aim::Master, (run, waiter));
+}
+
+/// What a failover has cut off of what the session had seen that has sent this: it was sent before
+/// that was known, and is not done as if nothing were lost.
+fn lost_of(run: &Run, view: &UpstreamView) -> Option<Fault> {
+    let floor = run.floor?;
+    match view.history.as_ref()?.cover(floor) {
+        Coverage::Lost(from) => {
+            Some(Fault::LostWrite { from: from.bytes(), to: floor.offset.bytes() })
+        }
+        Coverage::To(_) | Coverage::Foreign => None,
+    }
+}
+
+fn wait(upstream: &Upstream, worker: usize, until: MonoUs, aim: Aim, waiting: WaitingRun) {
+    let bytes_max = upstream.settings.queue_bytes_max;
+    if let Err(full) = upstream.waiting(worker).push(until, aim, waiting, bytes_max) {
+        overflow(full);
+    }
+}
+
+fn to_member(upstream: &Upstream, worker: usize, id: MemberId, waiting: WaitingRun) {
+    let member = upstream.member(id);
+    let lane = member.lane(worker, waiting.0.protocol);
+    member.in_flight.fetch_add(1, Relaxed);
+    if let Err(full) = lane.push(waiting, upstream.settings.queue_bytes_max) {
+        member.in_flight.fetch_sub(1, Relaxed);
+        overflow(full);
+    }
+}
+
+fn overflow((run, waiter): WaitingRun) {
+    answer(waiter, fault(run, &codes::FORWARD_QUEUE.to_string()));
+}
+
+/// The replies of requests that are not sent.
+fn fault(run: Run, text: &str) -> JobReply {
+    JobReply { reply: Ok(Answering::new(run.replies).failed(text)), wrote: None }
+}
+
+fn answer(waiter: RunWaiter, reply: JobReply) {
+    waiter.answer(reply);
+}
+
+/// A run was not sent to this member, which cannot be reached or is not what it was.
+pub fn not_sent(upstream: &Upstream, worker: usize, member: &UpstreamMember, waiting: WaitingRun) {
+    member.in_flight.fetch_sub(1, Relaxed);
+    if waiting.1.has_gone() {
+        return;
+    }
+    again(upstream, worker, member.id, waiting);
+}
+
+/// A run has come to an end at this member.
+pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done: Done<RunWaiter>) {
+    member.in_flight.fetch_sub(1, Relaxed);
+    let Done { run, waiter, replies, verdict } = done;
+    if waiter.has_gone() {
+        return;
+    }
+    if let Some(script) = run.script.clone().filter(|_| replies.begins_with(b"-NOSCRIPT")) {
+        let run = with_script(run, &script);
+        return to_member(upstream, worker, member.id, (run, waiter));
+    }
+    let counts = &member.counts;
+    match verdict {
+        Verdict::Behind => {
+            counts.refused.fetch_add(1, Relaxed);
+            return try_next(upstream, worker, Some(member.id), (run, waiter));
+        }
+        Verdict::Bounced => {
+            upstream.doubt(member.id);
+            if clock::mono_now() < run.unsent_until {
+                return again(upstream, worker, member.id, (run, waiter));
+            }
+        }
+        Verdict::NotMaster => {
+            upstream.doubt(member.id);
+            if run.only_reads() {
+                return again(upstream, worker, member.id, (run, waiter));
+            }
+        }
+        Verdict::Lost if run.only_reads() => {
+            return again(upstream, worker, member.id, (run, waiter));
+        }
+        Verdict::Answered | Verdict::AnsweredAt(_) | Verdict::Untold | Verdict::Lost => {}
+    }
+    let view = upstream.view();
+    let is_overtaken = run.is_for_master() && is_overtaken(&view, member.id);
+    if is_overtaken && run.only_reads() && verdict != Verdict::Answered {
+        return again(upstream, worker, member.id, (run, waiter));
+    }
+    counts.answered.fetch_add(1, Relaxed);
+    counts.accepted.fetch_add(u64::from(run.needs().is_some()), Relaxed);
+    let wrote = |at: Position| Wrote::There(Told { offset: at.offset, by: found(Some(at.replid)) });
+    if let (Verdict::AnsweredAt(at), Some(acks), false) = (verdict, run.acks, is_overtaken) {
+        return confirm(upstream, acks, at, wrote(at), (replies, waiter));
+    }
+    let (reply, place) = match verdict {
+        _ if is_overtaken => (lost(replies, member), None),
+        Verdict::Lost => (lost(replies, member), None),
+        Verdict::AnsweredAt(at) => (replies.into_bytes(), Some(at)),
+        Verdict::NotMaster => {
+            let RunKind::Master { written, .. } = run.kind else { unreachable!("it was a write") };
+            (replies.trusted_up_to(written, &codes::MASTER_NO_MORE.to_string()), Some(UNKNOWN))
+        }
+        Verdict::Untold => (replies.into_bytes(), Some(UNKNOWN)),
+        Verdict::Answered | Verdict::Bounced | Verdict::Behind => (replies.into_bytes(), None),
+    };
+    let wrote = place.map(wrote);
+    let reply = match run.scan {
+        Some(_) => {
+            let life = view.members[member.id.index()].life;
+            let too_long = || format!("-{}\r\n", codes::LONG_CURSOR).into_bytes();
+            name_cursor(reply, member.id, life).unwrap_or_else(too_long)
+        }
+        None => reply,
+    };
+    answer(waiter, JobReply { reply: Ok(reply), wrote });
+}
+
+/// A script's run with the script itself ahead, for a server that does not know it.
+fn with_script(run: Run, script: &[u8]) -> Run {
+    let mut bytes = Vec::new();
+    encode_command(&mut bytes, [&b"SCRIPT"[..], b"LOAD", script].into_iter());
+    bytes.extend_from_slice(&run.bytes);
+    Run { bytes, replies: VecDeque::from([Awaited::Last(2)]), script: None, ..run }
+}
+
+/// Writes that end at `written` are answered once so many replicas have them, or time is up.
+fn confirm(
+    upstream: &Upstream,
+    RunAcks { replicas, timeout }: RunAcks,
+    written: Position,
+    wrote: Wrote,
+    (replies, waiter): (Answering, RunWaiter),
+) {
+    let until = (!timeout.is_zero()).then(|| clock::mono_now().plus(timeout));
+    let then = move |acked: Result<usize, &'static str>| {
+        let acked = acked.unwrap_or(0);
+        let offset = written.offset.bytes();
+        let reply = match replicas <= acked {
+            true => replies.into_bytes(),
+            false => {
+                let fault = Fault::NotDurable { offset, acked, wanted: replicas };
+                replies.each_done_is(&fault.to_string())
+            }
+        };
+        answer(waiter, JobReply { reply: Ok(reply), wrote: Some(wrote) });
+    };
+    upstream.acks.push(AckAsk::new(written, replicas, until, Box::new(then)));
+}
+
+/// A place that no member ever has: whoever needs it is served by the master, until that tells of
+/// another.
+const UNKNOWN: Position = Position { replid: ReplId::new([0; 20]), offset: Offset::ZERO };
+
+fn lost(replies: Answering, member: &UpstreamMember) -> Vec<u8> {
+    member.counts.lost.fetch_add(1, Relaxed);
+    replies.failed(&codes::FORWARD_LOST.to_string())
+}
+
+/// Whether another has become the master: what this one has answered as the master may be old.
+fn is_overtaken(view: &UpstreamView, member: MemberId) -> bool {
+    view.master.is_some_and(|it| it != member)
+}
+
+/// Nothing of a run counts: it is sent again, while it may wait.
+fn again(upstream: &Upstream, worker: usize, by: MemberId, waiting: WaitingRun) {
+    match waiting.0.kind {
+        RunKind::Master { .. } => to_master(upstream, worker, waiting),
+        RunKind::Read(_) => try_next(upstream, worker, Some(by), waiting),
+    }
+}
+
+/// Reads go on to the next step of their ladder.
+fn try_next(upstream: &Upstream, worker: usize, by: Option<MemberId>, waiting: WaitingRun) {
+    let (mut run, waiter) = waiting;
+    let (view, now) = (upstream.view(), clock::mono_now());
+    let RunKind::Read(read) = &mut run.kind else {
+        return to_master(upstream, worker, (run, waiter));
+    };
+    if !carry_over(read, &view) {
+        return to_master(upstream, worker, (run, waiter));
+    }
+    let random = clock::entropy();
+    match next_try(read, by, &view, now, random) {
+        NextTry::Replica(member) => to_member(upstream, worker, member, (run, waiter)),
+        NextTry::Stale(member) => {
+            read.needs = None;
+            to_member(upstream, worker, member, (run, waiter));
+        }
+        NextTry::Later(member, at) => {
+            wait(upstream, worker, at, Aim::Replica(member), (run, waiter));
+        }
+        NextTry::Master => to_master(upstream, worker, (run, waiter)),
+        NextTry::Lagged if run.scan.is_some_and(|it| it.pinned.is_some()) => {
+            answer(waiter, fault(run, &codes::SCAN_LOST.to_string()));
+        }
+        NextTry::Lagged => {
+            let behind_bytes = behind_bytes(read, &view);
+            let fault = self::fault(run, &Fault::Lagged { behind_bytes, eta_ms: None }.to_string());
+            answer(waiter, fault);
+        }
+    }
+}
+
+/// What reads need is a place in the history of today. `false` when that cannot be told: then the
+/// master serves them.
+fn carry_over(read: &mut ReadRun, view: &UpstreamView) -> bool {
+    let (Some(needs), Some(history)) = (read.needs, &view.history) else { return true };
+    match history.cover(needs) {
+        Coverage::To(offset) => {
+            read.needs = Some(Position { replid: history.replid, offset });
+            true
+        }
+        Coverage::Lost(_) | Coverage::Foreign => false,
+    }
+}
+
+/// How far the freshest replica is behind what reads need, as far as is known.
+fn behind_bytes(read: &ReadRun, view: &UpstreamView) -> u64 {
+    let Some(needs) = read.needs else { return 0 };
+    let places = view.members.iter().filter_map(|it| it.at);
+    let here =
+        places.filter(|it| it.replid == needs.replid).map(|it| needs.offset.since(it.offset));
+    here.min().unwrap_or(needs.offset.bytes())
+}

@@ -1,0 +1,235 @@
+//! Subscribes at the master for all clients, over one connection, and tells on what comes.
+//!
+//! Behind messages the master is asked where its stream stands, before they are told on: whoever is
+//! told reads nothing older than what their publishers had written.
+
+use super::talk::{Talk, other};
+use crate::base::position::{Offset, Position};
+use crate::node::upstream::{Backoff, Pushed, Stand, UpstreamView, is_first};
+use crate::runtime::{clock, tasks};
+use crate::session::SubscriptionKind;
+use crate::state::{Server, SubscribedName, SubscribedNames, Upstream};
+use bytes::Bytes;
+use futures::future::{Either, select};
+use std::collections::BTreeSet;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it is looked for names that nobody subscribes to any more, and whether the master is
+/// still there.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Subscribes until the process ends.
+pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
+    let mut backoff = Backoff::new(clock::entropy());
+    loop {
+        let (news, changes) = (upstream.subscriptions.news(), upstream.news());
+        let has_names = !names(&server, &upstream).is_empty();
+        let Some(master) = upstream.view().master.filter(|_| has_names) else {
+            select(news, changes).await;
+            continue;
+        };
+        let address = upstream.member(master).address.clone();
+        let settings = &upstream.settings;
+        let error = match Talk::open(&address, settings.login(), settings.connect_timeout).await {
+            Ok(talk) => {
+                let mut subscriber = Subscriber {
+                    server: &server,
+                    upstream: &upstream,
+                    talk,
+                    asked: SubscribedNames::default(),
+                    covered: SubscribedNames::default(),
+                    unused: BTreeSet::new(),
+                    messages: Vec::new(),
+                    behind: None,
+                    has_pinged: false,
+                };
+                let error = subscriber.serve().await.err();
+                backoff.succeeded();
+                error
+            }
+            Err(error) => Some(error),
+        };
+        upstream.subscriptions.cover(&SubscribedNames::default());
+        if let Some(error) = error {
+            log::warn!("event=upstream-subscriber-ended address={address} why={error}");
+        }
+        tasks::sleep(backoff.failed()).await;
+    }
+}
+
+/// All names that clients subscribe to, or wait for.
+fn names(server: &Server, upstream: &Upstream) -> Vec<SubscribedName> {
+    let of_kind = |kind| {
+        let names = server.pubsub.names(kind, None);
+        names.into_iter().map(move |it| (kind, it))
+    };
+    let all = SubscriptionKind::ALL.into_iter().flat_map(of_kind);
+    all.chain(upstream.subscriptions.wanted()).collect()
+}
+
+/// A message that is to be told on.
+type Message = (SubscriptionKind, Bytes, Bytes);
+
+struct Subscriber<'s> {
+    server: &'s Server,
+    upstream: &'s Upstream,
+    talk: Talk,
+    asked: SubscribedNames,
+    covered: SubscribedNames,
+    /// Those that nobody subscribed to when it was looked last.
+    unused: BTreeSet<(u8, Bytes)>,
+    messages: Vec<Message>,
+    /// How many of the messages had come when the master was asked where it stands.
+    behind: Option<usize>,
+    has_pinged: bool,
+}
+
+impl Subscriber<'_> {
+    /// Ends with what ends the connection; `Ok` when the master is another.
+    async fn serve(&mut self) -> io::Result<()> {
+        let patience = self.upstream.settings.replica_timeout;
+        let hello = self.talk.ask(&[&[b"HELLO", b"3"]], patience).await?;
+        if hello.starts_with(b"-") {
+            return Err(other(String::from_utf8_lossy(&hello).trim_end()));
+        }
+        let master = self.upstream.view().master;
+        loop {
+            let (news, changes) = (self.upstream.subscriptions.news(), self.upstream.news());
+            if self.upstream.view().master != master {
+                return Ok(());
+            }
+            self.subscribe().await?;
+            let told = select(news, changes);
+            let tick = pin!(tasks::sleep(LOOK_EVERY));
+            let next = {
+                let frame = pin!(self.talk.next());
+                match select(select(told, tick), frame).await {
+                    Either::Left((Either::Left(_), _)) => Next::News,
+                    Either::Left((Either::Right(_), _)) => Next::Tick,
+                    Either::Right((frame, _)) => Next::Frame(frame?),
+                }
+            };
+            match next {
+                Next::News => {}
+                Next::Tick => self.look_after().await?,
+                Next::Frame(frame) => self.take(&frame).await?,
+            }
+        }
+    }
+
+    /// Asks for what is not asked for yet.
+    async fn subscribe(&mut self) -> io::Result<()> {
+        for (kind, name) in names(self.server, self.upstream) {
+            if self.asked.add(kind, name.clone()) {
+                let word: &[u8] = match kind {
+                    SubscriptionKind::Channel => b"SUBSCRIBE",
+                    SubscriptionKind::Pattern => b"PSUBSCRIBE",
+                    SubscriptionKind::ShardChannel => b"SSUBSCRIBE",
+                };
+                self.talk.send(&[word, &name]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What nobody has subscribed to for a while is given up.
+    async fn look_after(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.has_pinged, true) {
+            return Err(other("it does not answer"));
+        }
+        self.talk.send(&[b"PING"]).await?;
+        let used: BTreeSet<(u8, Bytes)> =
+            names(self.server, self.upstream).into_iter().map(|it| (it.0 as u8, it.1)).collect();
+        let before = std::mem::take(&mut self.unused);
+        for kind in SubscriptionKind::ALL {
+            let word: &[u8] = match kind {
+                SubscriptionKind::Channel => b"UNSUBSCRIBE",
+                SubscriptionKind::Pattern => b"PUNSUBSCRIBE",
+                SubscriptionKind::ShardChannel => b"SUNSUBSCRIBE",
+            };
+            for name in self.covered.of(kind).clone() {
+                let key = (kind as u8, name.clone());
+                if used.contains(&key) {
+                    continue;
+                }
+                if before.contains(&key) {
+                    self.covered.remove(kind, &name);
+                    self.asked.remove(kind, &name);
+                    self.upstream.subscriptions.cover(&self.covered);
+                    self.talk.send(&[word, &name]).await?;
+                } else {
+                    self.unused.insert(key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, frame: &[u8]) -> io::Result<()> {
+        if !frame.starts_with(b">") {
+            return self.take_reply(frame).await;
+        }
+        match Pushed::read(frame).ok_or_else(|| other("its bytes are no push"))? {
+            Pushed::Subscribed(kind, name) => {
+                self.covered.add(kind, name);
+                self.upstream.subscriptions.cover(&self.covered);
+            }
+            Pushed::Message { kind, pattern, channel, message } => {
+                let (channels, patterns) = (
+                    self.covered.of(SubscriptionKind::Channel),
+                    self.covered.of(SubscriptionKind::Pattern),
+                );
+                if is_first(pattern.as_ref(), &channel, channels, patterns) {
+                    self.messages.push((kind, channel, message));
+                }
+                self.ask_place().await?;
+            }
+            Pushed::Other => {}
+        }
+        Ok(())
+    }
+
+    async fn ask_place(&mut self) -> io::Result<()> {
+        if self.behind.is_none() && !self.messages.is_empty() {
+            self.behind = Some(self.messages.len());
+            self.talk.send(&[b"ROLE"]).await?;
+        }
+        Ok(())
+    }
+
+    /// A reply is that of PING, or of ROLE.
+    async fn take_reply(&mut self, reply: &[u8]) -> io::Result<()> {
+        if reply.starts_with(b"+") || reply.starts_with(b"-LOADING") {
+            self.has_pinged = false;
+            return Ok(());
+        }
+        let Some(behind) = self.behind.take() else { return Ok(()) };
+        let view = self.upstream.view();
+        let at = match Stand::read(reply) {
+            Some(Stand::Master(offset)) => position(&view, offset),
+            Some(Stand::Replica { .. }) => return Err(other("it is the master no more")),
+            // It must not be asked.
+            None => position(&view, Offset::ZERO),
+        };
+        for (kind, channel, message) in self.messages.drain(..behind) {
+            let found = self.server.pubsub.publish(kind, [&channel, &message], usize::MAX);
+            if let (Ok(publication), Some(at)) = (found, at) {
+                publication.deliver(at, None);
+            }
+        }
+        self.ask_place().await
+    }
+}
+
+enum Next {
+    News,
+    Tick,
+    Frame(Vec<u8>),
+}
+
+fn position(view: &UpstreamView, offset: Offset) -> Option<Position> {
+    Some(Position { replid: view.history.as_ref()?.replid, offset })
+}

@@ -1,0 +1,85 @@
+//! A connection over which one task asks and waits for the answer.
+
+use crate::base::remote_address::RemoteAddress;
+use crate::resp::{ReplyScanner, encode_command};
+use crate::runtime::link::{Exchange, Link};
+use crate::runtime::tasks;
+use std::io;
+use std::time::Duration;
+
+const READ_BYTES: usize = 4 << 10;
+
+/// A connection.
+pub struct Talk {
+    link: Link,
+    bytes: Vec<u8>,
+    scanner: ReplyScanner,
+}
+
+/// A request: its words.
+pub type Words<'w> = &'w [&'w [u8]];
+
+impl Talk {
+    /// Connects, and logs in where there is somebody to.
+    pub async fn open(
+        address: &RemoteAddress,
+        login: Option<(Option<&str>, &str)>,
+        timeout: Duration,
+    ) -> io::Result<Talk> {
+        let connect = Link::connect(&address.host, address.port);
+        let link = tasks::within(timeout, connect).await;
+        let link = link.ok_or_else(|| other("it does not take connections"))??;
+        let mut talk = Talk { link, bytes: Vec::new(), scanner: ReplyScanner::default() };
+        if let Some((user, password)) = login {
+            let words = [Some("AUTH"), user, Some(password)];
+            let words: Vec<&[u8]> = words.into_iter().flatten().map(str::as_bytes).collect();
+            let reply = talk.ask(&[&words], timeout).await?;
+            if reply.starts_with(b"-") {
+                return Err(other(String::from_utf8_lossy(&reply).trim_end()));
+            }
+        }
+        Ok(talk)
+    }
+
+    /// Sends these; answers the reply of the last.
+    pub async fn ask(&mut self, all: &[Words<'_>], patience: Duration) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        all.iter().for_each(|it| encode_command(&mut bytes, it.iter().copied()));
+        let ask = async {
+            self.link.send(&bytes).await?;
+            let mut last = Vec::new();
+            for _ in all {
+                last = self.next().await?;
+            }
+            Ok(last)
+        };
+        let timed_out = || other("it does not answer");
+        tasks::within(patience, ask).await.unwrap_or_else(|| Err(timed_out()))
+    }
+
+    /// Sends this; its reply comes by [`Talk::next`].
+    pub async fn send(&self, words: Words<'_>) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        encode_command(&mut bytes, words.iter().copied());
+        self.link.send(&bytes).await
+    }
+
+    /// The next reply, or what was pushed.
+    pub async fn next(&mut self) -> io::Result<Vec<u8>> {
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            let broken = |_| other("its bytes are no reply");
+            if let Some(len) = self.scanner.poll(&self.bytes).map_err(broken)? {
+                let rest = self.bytes.split_off(len);
+                return Ok(std::mem::replace(&mut self.bytes, rest));
+            }
+            let count = self.link.read(&mut buffer).await?;
+            self.bytes.extend_from_slice(&buffer[..count]);
+        }
+    }
+}
+
+/// What ends a conversation that is no matter of the socket.
+pub fn other(why: &str) -> io::Error {
+    io::Error::other(why.to_owned())
+}

@@ -1,0 +1,71 @@
+//! Who waits for replicas of a real master, on the way to the one connection that asks for them.
+
+use crate::base::position::Position;
+use crate::base::time::MonoUs;
+use event_listener::{Event, EventListener};
+use parking_lot::Mutex;
+
+/// Most that wait to be taken.
+const ASKS_MAX: usize = 64 << 10;
+
+/// What happens once it is known how many replicas have acknowledged, or why that is not known.
+pub type Settle = Box<dyn FnOnce(Result<usize, &'static str>) + Send>;
+
+/// Somebody waits for replicas.
+pub struct AckAsk {
+    /// What they are to have.
+    pub written: Position,
+    /// How many are to have it.
+    pub replicas: usize,
+    /// Until when to wait for that.
+    pub until: Option<MonoUs>,
+    then: Settle,
+}
+
+impl AckAsk {
+    /// Waits for so many replicas to have this, until then.
+    pub fn new(written: Position, replicas: usize, until: Option<MonoUs>, then: Settle) -> AckAsk {
+        AckAsk { written, replicas, until, then }
+    }
+
+    /// So many have acknowledged.
+    pub fn settle(self, acked: Result<usize, &'static str>) {
+        (self.then)(acked);
+    }
+}
+
+/// Those who have come since they were taken last.
+#[derive(Default)]
+pub struct AckAsks {
+    all: Mutex<Vec<AckAsk>>,
+    news: Event,
+}
+
+impl AckAsks {
+    /// One more waits. It is told at once when too many do.
+    pub fn push(&self, ask: AckAsk) {
+        let mut all = self.all.lock();
+        if ASKS_MAX <= all.len() {
+            drop(all);
+            return ask.settle(Err("FORWARDQUEUE too many wait for replicas: try again later"));
+        }
+        all.push(ask);
+        drop(all);
+        self.news.notify(usize::MAX);
+    }
+
+    /// Those who have come.
+    pub fn take(&self) -> Vec<AckAsk> {
+        std::mem::take(&mut *self.all.lock())
+    }
+
+    /// Whether nobody has come.
+    pub fn is_empty(&self) -> bool {
+        self.all.lock().is_empty()
+    }
+
+    /// Hears of the next; look at [`AckAsks::is_empty`] after asking for it.
+    pub fn news(&self) -> EventListener {
+        self.news.listen()
+    }
+}

@@ -1,0 +1,192 @@
+//! What belongs to a connection, in front of real servers that many clients share connections to:
+//! databases, transactions, watches, blocking calls, subscriptions, scripts and scans.
+
+mod support;
+
+use std::collections::BTreeSet;
+use support::upstream::states;
+use support::{Kind, RealSet, Value, Wire, info_field, ok, starts, until, words};
+
+const STICKY: &str = "[consistency]\nlevel = \"sticky\"\n";
+
+#[test]
+fn transactions_watches_and_blocking_calls_are_the_masters() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 1, &[]);
+        let proxy = set.proxy(STICKY);
+        let (mut ours, mut theirs, mut other) = (proxy.dial(), set.members[0].dial(), proxy.dial());
+        ["MULTI", "SET a 1", "INCR a", "SELECT 3", "SET b 2"].iter().for_each(|it| {
+            ours.ask(it);
+        });
+        let replies = ours.ask("EXEC");
+        assert_eq!(replies.list().len(), 4, "{replies:?}");
+        assert_eq!(ours.ask("GET b").string(), "2", "the database is the one that was selected");
+        assert_eq!(other.ask("GET a").string(), "2", "and no other client's");
+        ok(&mut ours, "SELECT 0");
+        ok(&mut ours, "WATCH a");
+        ok(&mut theirs, "SET a 9");
+        ours.ask("MULTI");
+        ours.ask("SET a 10");
+        assert!(ours.ask("EXEC").is_nil());
+        ok(&mut ours, "WATCH a");
+        assert_eq!(ours.ask("GET a").string(), "9");
+        ours.ask("MULTI");
+        ours.ask("SET a 10");
+        assert_eq!(ours.ask("EXEC").list().len(), 1);
+        assert_eq!(ours.ask("GET a").string(), "10");
+        // Who waits for a key keeps nobody else waiting.
+        ours.send(&[words(&["BLPOP", "list", "10"])]);
+        assert_eq!(other.ask("RPUSH list x").int(), Some(1));
+        assert_eq!(ours.read().list()[1].string(), "x");
+        assert!(ours.ask("BLPOP list 0.05").is_nil());
+        let mut gone = proxy.dial();
+        gone.send(&[words(&["BLPOP", "list", "0"])]);
+        let blocked = |wire: &mut Wire| info_field(wire, "clients", "blocked_clients");
+        until("it to wait", || (blocked(&mut theirs)? == "1").then_some(()));
+        drop(gone);
+        until("it to be gone", || (blocked(&mut theirs)? == "0").then_some(()));
+        ok(&mut theirs, "SET still here");
+    }
+}
+
+#[test]
+fn a_client_speaks_resp3_while_another_speaks_resp2() {
+    let set = RealSet::new(Kind::Redis, 1, &[]);
+    let proxy = set.proxy(STICKY);
+    let (mut three, mut two) = (proxy.dial(), proxy.dial());
+    three.ask("HELLO 3");
+    three.ask("HSET h f v");
+    for _ in 0..50 {
+        let (map, list) = (three.ask("HGETALL h"), two.ask("HGETALL h"));
+        assert!(map.to_string().starts_with('%') || map.to_string() != list.to_string());
+        assert_eq!(list.list().len(), 2);
+    }
+}
+
+#[test]
+fn subscribers_of_all_clients_share_one_connection() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 1, &[]);
+        let proxy = set.proxy(STICKY);
+        let mut listeners: Vec<Wire> = (0..20).map(|_| proxy.dial()).collect();
+        for (at, it) in listeners.iter_mut().enumerate() {
+            let word = if at % 2 == 0 { "SUBSCRIBE news" } else { "PSUBSCRIBE n*" };
+            let reply = it.ask(word);
+            assert!(reply.list()[0].string().ends_with("subscribe"), "{reply:?}");
+        }
+        let (mut ours, mut theirs) = (proxy.dial(), set.members[0].dial());
+        assert_eq!(theirs.ask("PUBSUB NUMSUB news").list()[1].int(), Some(1));
+        theirs.ask("PUBLISH news hello");
+        ours.ask("PUBLISH news again");
+        theirs.ask("PUBLISH nest egg");
+        for (at, it) in listeners.iter_mut().enumerate() {
+            let mut last = |wanted: &str| {
+                assert_eq!(it.read().list().last().expect("a message").string(), wanted);
+            };
+            last("hello");
+            last("again");
+            if at % 2 == 1 {
+                last("egg");
+            }
+        }
+        // When nobody listens any more, nothing is subscribed to.
+        drop(listeners);
+        until("the end of it", || {
+            (theirs.ask("PUBSUB NUMSUB news").list()[1].int() == Some(0)).then_some(())
+        });
+    }
+}
+
+#[test]
+fn whoever_is_told_reads_nothing_older_than_what_its_publisher_had_written() {
+    let set = RealSet::new(Kind::Redis, 2, &[]);
+    let proxy = set.proxy(STICKY);
+    let (mut listener, mut writer) = (proxy.dial(), proxy.dial());
+    listener.ask("HELLO 3");
+    listener.ask("SUBSCRIBE told");
+    for it in 0..500 {
+        let replies = writer.pipeline(&[
+            words(&["SET", "k", &it.to_string()]),
+            words(&["PUBLISH", "told", &it.to_string()]),
+        ]);
+        assert_eq!(replies[0].string(), "OK");
+        let message = listener.read();
+        assert_eq!(message.list()[2].string(), it.to_string());
+        assert_eq!(listener.ask("GET k").string(), it.to_string());
+    }
+}
+
+#[test]
+fn scripts_are_known_to_all_servers_and_reading_ones_run_at_replicas() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 1, &[]);
+        let proxy = set.proxy("[consistency]\nlevel = \"eventual\"\n");
+        let mut wire = proxy.dial();
+        let sha = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
+        starts(&wire.cmd(&["EVALSHA", sha, "0"]), "NOSCRIPT");
+        assert_eq!(wire.cmd(&["EVAL", "return 1", "0"]).int(), Some(1));
+        assert_eq!(wire.cmd(&["EVALSHA", sha, "0"]).int(), Some(1));
+        ok(&mut set.members[0].dial(), "SCRIPT FLUSH");
+        assert_eq!(wire.cmd(&["EVALSHA", sha, "0"]).int(), Some(1), "the master is told again");
+        ok(&mut wire, "SET k v");
+        let read = "return redis.call('GET', KEYS[1])";
+        let load = wire.cmd(&["SCRIPT", "LOAD", read]).string();
+        until("the replica", || {
+            (wire.cmd(&["EVALSHA_RO", &load, "1", "k"]).string() == "v").then_some(())
+        });
+        let stats = set.members[1].dial().ask("INFO commandstats").string();
+        assert!(stats.contains("cmdstat_evalsha_ro"), "{stats}");
+        assert_eq!(wire.cmd(&["EVAL", "return redis.call('SET', 'a', 'b')", "0"]).string(), "OK");
+        assert_eq!(set.members[0].dial().ask("GET a").string(), "b");
+    }
+}
+
+fn is_lost(reply: &Value) -> bool {
+    reply.text().is_some_and(|it| it.starts_with(b"SCANLOST"))
+}
+
+/// All keys that a scan finds.
+fn scanned(wire: &mut Wire) -> Result<BTreeSet<String>, String> {
+    let (mut cursor, mut found) = ("0".to_owned(), BTreeSet::new());
+    loop {
+        let reply = wire.cmd(&["SCAN", &cursor, "COUNT", "50"]);
+        if is_lost(&reply) {
+            return Err(reply.string());
+        }
+        let reply = reply.list();
+        cursor = reply[0].string();
+        found.extend(reply[1].list().iter().map(|it| it.string()));
+        if cursor == "0" {
+            return Ok(found);
+        }
+    }
+}
+
+#[test]
+fn a_scan_stays_at_the_server_where_it_began() {
+    for kind in Kind::all() {
+        let mut set = RealSet::new(kind, 2, &[]);
+        let proxy = set.proxy(&format!("{STICKY}[upstream]\nreplica-timeout = \"300ms\"\n"));
+        let mut wire = proxy.dial();
+        let keys: Vec<_> = (0..3000).map(|it| words(&["SET", &format!("k{it}"), "v"])).collect();
+        wire.pipeline(&keys);
+        wire.ask("WAIT 2 5000");
+        for _ in 0..10 {
+            let found = scanned(&mut wire).expect("every server is there");
+            assert_eq!(found.len(), 3000);
+        }
+        // Once its server is gone it says so.
+        let cursors: Vec<String> =
+            (0..20).map(|_| wire.ask("SCAN 0 COUNT 10").list()[0].string()).collect();
+        set.members.pop().expect("a replica").crash();
+        until("it to be missed", || (states(&mut wire)[2] == "unreachable").then_some(()));
+        let go_on = |it: &String| wire.cmd(&["SCAN", it, "COUNT", "10"]);
+        let replies: Vec<Value> = cursors.iter().map(go_on).collect();
+        let lost = replies.iter().filter(|it| is_lost(it)).count();
+        assert!(0 < lost && lost < cursors.len(), "{lost} were of the server that is gone");
+        assert!(replies.iter().all(|it| is_lost(it) || it.items().is_some()));
+        let found = scanned(&mut wire).expect("the others are there");
+        assert_eq!(found.len(), 3000);
+        starts(&wire.ask("SCAN 127"), "SCANLOST");
+    }
+}
