@@ -387,3 +387,25 @@ fn scripts_that_allocate_recurse_or_format_without_end_are_stopped() {
     }
     ok(&mut wire, "SET k 1");
 }
+
+#[test]
+fn a_script_that_executes_more_than_it_may_is_stopped() {
+    let server = Server::entourage(&["--replicas", "1"]);
+    let mut wire = server.dial();
+    ok(&mut wire, "CONFIG SET script-max-instructions 3000000");
+    let eval = |text: &str| words(&["EVAL", text, "0"]);
+    for text in [
+        "while true do end",
+        "while true do pcall(function() while true do end end) end",
+        "redis.call('SET', 'k', 'written') while true do redis.call('GET', 'k') end",
+        "return string.find(string.rep('a', 200000), string.rep('a*', 30) .. 'b')",
+    ] {
+        let told = wire.cmd(&eval(text)).string();
+        assert!(told.contains("more instructions than script-max-instructions"), "{text}: {told}");
+    }
+    assert_eq!(wire.ask("WAIT 1 60000").int(), Some(1));
+    assert_eq!(wire.ask("GET k").string(), "written", "an error leaves what was written");
+    assert_eq!(wire.cmd(&eval("for i = 1, 100000 do end return 1")).int(), Some(1));
+    ok(&mut wire, "CONFIG SET script-max-instructions 0");
+    assert_eq!(wire.cmd(&eval("for i = 1, 5000000 do end return 1")).int(), Some(1));
+}

@@ -126,6 +126,13 @@ pub const PARAMS: &[Param] = &[
     .once("lua-time-limit"),
     live(
         Server,
+        "script-max-instructions",
+        "Instructions that a script may execute before it is stopped with an error; 0 is any \
+         number. What it had written stays, as with any error.",
+        count!(0, i64::MAX, server.script_instructions_max),
+    ),
+    live(
+        Server,
         "loglevel",
         "What is worth a line in the log.",
         Slot::Loglevel(lens!(server.loglevel)),

@@ -121,6 +121,8 @@ pub struct Server {
     pub slowlog_entries_max: usize,
     /// A script that runs for so many ms keeps others from the master; 0 for never.
     pub busy_reply_ms: usize,
+    /// A script that executes more instructions is stopped; 0 for never.
+    pub script_instructions_max: usize,
     /// What is worth a line in the log.
     pub loglevel: LogLevel,
     /// Whether clients from other machines are refused while there is no password.
@@ -539,6 +541,7 @@ impl Default for Server {
             slowlog_slower_than_us: 10_000,
             slowlog_entries_max: 128,
             busy_reply_ms: 5000,
+            script_instructions_max: 0,
             loglevel: LogLevel::default(),
             protected_mode: true,
             debug: AccessFrom::Local,

@@ -14,6 +14,8 @@ pub enum Tick {
     Continue,
     /// It was told to stop, and may be: it has written nothing.
     Stop,
+    /// It has used up what a script may execute.
+    Exceeds,
 }
 
 /// Who executes what a script calls: a transaction in the house, a connection in a test.

@@ -349,7 +349,7 @@ impl Stack {
     #[cold]
     fn look(&mut self) -> Result<(), Thrown> {
         self.steps = 0;
-        if self.shared().tick() == Tick::Stop {
+        if self.shared().tick() != Tick::Continue {
             let text = self.shared().stopped_text;
             self.push_table(0, 1);
             self.push_bytes(text.to_bytes());

@@ -123,10 +123,16 @@ impl Shared {
             return Tick::Stop;
         }
         let tick = self.host().map_or(Tick::Continue, |it| it.tick());
-        self.is_stopped = tick == Tick::Stop;
+        if tick == Tick::Exceeds {
+            self.stopped_text = EXCEEDS;
+        }
+        self.is_stopped = tick != Tick::Continue;
         tick
     }
 }
+
+const EXCEEDS: &std::ffi::CStr =
+    c"ERR the script has executed more instructions than script-max-instructions allows";
 
 unsafe extern "C-unwind" fn hook(state: *mut lua_State, _: *mut lua_Debug) {
     // SAFETY: called by Lua between two instructions; nothing here is dropped when it raises.

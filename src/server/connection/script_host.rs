@@ -19,6 +19,7 @@ use crate::engine::Engine;
 use crate::metrics::Label;
 use crate::node::{PANICKED, ReadGuard, Transaction, Verb};
 use crate::resp::{Protocol, Request};
+use crate::script::limits::INSTRUCTIONS_PER_TICK;
 use crate::script::{Host, LONG_CALL, SHORT_CALL, Tick};
 use crate::state::Running;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub struct ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     running: Option<Arc<Running>>,
     has_written: bool,
     has_panicked: bool,
+    /// How often it has been looked at.
+    ticks: u64,
 }
 
 const UNKNOWN: Fault = Fault::Static("ERR Unknown Redis command called from script");
@@ -99,6 +102,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             running: None,
             has_written: false,
             has_panicked: false,
+            ticks: 0,
         }
     }
 
@@ -309,6 +313,11 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
     fn set_replication(&mut self, _: u8) {}
 
     fn tick(&mut self) -> Tick {
+        self.ticks += 1;
+        let most = self.caller.settings.server.script_instructions_max as u64;
+        if most != 0 && most < self.ticks * u64::from(INSTRUCTIONS_PER_TICK.unsigned_abs()) {
+            return Tick::Exceeds;
+        }
         let now = self.context.clock.mono_now();
         let ran_us = now.since(self.began);
         if ran_us < SCRIPT_US_MAX {
