@@ -122,6 +122,9 @@ fn a_monitor_touches_no_data_until_it_is_reset() {
     }
     assert_eq!(monitor.ask("PING").string(), "PONG");
     assert!(monitor.read().string().ends_with("\"PING\""), "its own are shown, too");
+    client.cmd(&["SET", "long", &"x".repeat(1 << 20)]);
+    let line = monitor.read().string();
+    assert!(line.ends_with("x... (786439 more bytes)\""), "{}", line.len());
     assert_eq!(monitor.ask("RESET").string(), "RESET");
     client.ask("SET k v");
     assert_eq!(monitor.ask("GET k").string(), "v");
@@ -138,7 +141,7 @@ fn monitors_that_hang_up_or_read_nothing_are_forgotten() {
         gone.send(&[words(&["MONITOR"])]);
         drop(gone);
     }
-    client.cmd(&["CONFIG", "SET", "client-output-buffer-limit", "normal 1mb 0 0"]);
+    client.cmd(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 0 0"]);
     let value = "x".repeat(100_000);
     until("the one that reads nothing to be closed", || {
         client.cmd(&["SET", "k", &value]);

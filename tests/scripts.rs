@@ -409,3 +409,19 @@ fn a_script_that_executes_more_than_it_may_is_stopped() {
     ok(&mut wire, "CONFIG SET script-max-instructions 0");
     assert_eq!(wire.cmd(&eval("for i = 1, 5000000 do end return 1")).int(), Some(1));
 }
+
+#[test]
+fn a_script_may_ask_for_info() {
+    for replicas in ["0", "2"] {
+        let server = Server::entourage(&["--replicas", replicas, "--threads", "1"]);
+        let mut wire = server.dial();
+        ok(&mut wire, "SET k v");
+        for section in ["everything", "memory", "keyspace"] {
+            let text = format!("redis.call('SET', 'k', 1) return redis.call('INFO', '{section}')");
+            let told = wire.cmd(&words(&["EVAL", &text, "0"])).string();
+            assert!(told.starts_with('#'), "{told}");
+        }
+        let stats = "return redis.call('MEMORY', 'STATS')[1]";
+        assert_eq!(wire.cmd(&words(&["EVAL", stats, "0"])).string(), "peak.allocated");
+    }
+}

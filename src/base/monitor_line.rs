@@ -3,21 +3,38 @@
 
 use std::io::Write;
 
+/// Bytes of a command's words that are shown: nobody waits for more to be written.
+const SHOWN_BYTES_MAX: usize = 256 << 10;
+
 /// Appends a line without its end: when (microseconds of the epoch), in which database, who
-/// (an address, `unix:` with a path, or `lua`), and the words of the command.
+/// (an address, `unix:` with a path, or `lua`), and the words of the command. Of a very long one
+/// the beginning is shown, and how much there is behind it.
 pub fn write_line<'w>(
     into: &mut Vec<u8>,
     at_us: u64,
     db: usize,
     who: &str,
-    words: impl Iterator<Item = &'w [u8]>,
+    mut words: impl Iterator<Item = &'w [u8]>,
 ) {
     // Writing to memory does not fail.
     let _ = write!(into, "{}.{:06} [{db} {who}]", at_us / 1_000_000, at_us % 1_000_000);
-    for word in words {
+    let mut left = SHOWN_BYTES_MAX;
+    while let Some(word) = words.next() {
         into.extend_from_slice(b" \"");
-        word.iter().for_each(|it| write_byte(into, *it));
+        let (shown, cut) = word.split_at(word.len().min(left));
+        shown.iter().for_each(|it| write_byte(into, *it));
+        if !cut.is_empty() {
+            let _ = write!(into, "... ({} more bytes)", cut.len());
+        }
         into.push(b'"');
+        left -= shown.len();
+        if left == 0 {
+            let more = words.count();
+            if more != 0 {
+                let _ = write!(into, " \"... ({more} more arguments)\"");
+            }
+            return;
+        }
     }
 }
 

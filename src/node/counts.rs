@@ -4,9 +4,11 @@
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
 use crate::engine::Engine;
+use crate::script::Libraries;
+use std::sync::Arc;
 
 /// Counts of one member.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct MemberCounts {
     /// Changes since the start (Redis' `dirty`).
     pub changes: u64,
@@ -14,6 +16,8 @@ pub struct MemberCounts {
     pub expired: u64,
     /// Of each database.
     pub spaces: [SpaceCounts; DATABASES],
+    /// Its libraries of functions.
+    pub libraries: Arc<Libraries>,
 }
 
 /// Counts of one database.
@@ -39,7 +43,8 @@ impl MemberCounts {
             }
         });
         let written = engine.written();
-        MemberCounts { changes: written.changes, expired: written.expired, spaces }
+        let (changes, expired) = (written.changes, written.expired);
+        MemberCounts { changes, expired, spaces, libraries: engine.libraries().clone() }
     }
 
     /// Keys in all databases.

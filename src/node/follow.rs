@@ -210,6 +210,7 @@ impl ReplicaSet {
         log.replace(history.clone(), at.offset, db);
         engine.written_mut().expired = hosted.engine.written().expired;
         engine.shared_mut().thresholds = hosted.engine.shared().thresholds;
+        engine.libraries_mut().come_after(hosted.engine.libraries());
         // What waits for keys is noted in the engine that goes.
         self.key_waiters.end_all(&FORCED);
         let old = std::mem::replace(&mut hosted.engine, engine);

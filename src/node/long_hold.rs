@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Longest that a worker waits for a lock before it looks again whether its holder will be long.
 const LOOK_EVERY: Duration = Duration::from_micros(100);
+/// How often who wants it soon waits for so long.
+const SOON_LOOKS: u32 = 20;
 /// Longest that somebody with a thread of its own waits before it looks again.
 const REST: Duration = Duration::from_micros(500);
 
@@ -46,11 +48,23 @@ impl Member {
         None
     }
 
-    /// Locks it to read if that is possible within [`LOOK_EVERY`].
+    /// Locks it to read if that is possible soon. Whoever asks may hold it to write itself: a
+    /// script.
     pub(super) fn read_soon(&self) -> Option<RwLockReadGuard<'_, Hosted>> {
         let wait = || self.hosted.try_read_for(LOOK_EVERY);
-        let lock = || steps::lock_for(|| self.hosted.try_read(), wait);
-        self.hosted.try_read().or_else(lock)
+        let mut looks = SOON_LOOKS;
+        loop {
+            if let Some(hosted) = self.hosted.try_read() {
+                return Some(hosted);
+            }
+            if looks == 0 || self.is_long_written() {
+                return None;
+            }
+            looks -= 1;
+            if let Some(hosted) = steps::lock_for(|| self.hosted.try_read(), wait) {
+                return Some(hosted);
+            }
+        }
     }
 
     /// Locks it to write, unless somebody holds it for long.

@@ -71,7 +71,7 @@ impl ReplicaSet {
         if let Some(hosted) = member.read_soon() {
             *seen = MemberCounts::of(&hosted.engine, now);
         }
-        *seen
+        seen.clone()
     }
 
     /// The same of the master.

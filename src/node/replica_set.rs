@@ -304,9 +304,14 @@ impl ReplicaSet {
         }
     }
 
+    /// When collections leave their compact forms.
+    pub(super) fn thresholds(&self) -> Thresholds {
+        *self.thresholds.read()
+    }
+
     /// An empty engine for a member of this set.
     pub fn new_engine(&self) -> Engine {
-        Engine::new(self.seed, *self.thresholds.read())
+        Engine::new(self.seed, self.thresholds())
     }
 
     /// Whoever changes roles, or who the members are, does it alone.

@@ -169,6 +169,8 @@ impl ReplicaSet {
     fn adopt_copy(&self, member: &Member, copy: Copied) -> bool {
         let mut hosted = member.write_patiently();
         let old = std::mem::replace(&mut hosted.engine, copy.engine);
+        // They may have changed since it was made.
+        hosted.engine.shared_mut().thresholds = self.thresholds();
         member.set_applying_since(copy.due.front().map(|it| it.at));
         hosted.apply_state = ApplyState { due: copy.due, ..ApplyState::new() };
         member.state.set_replaying(false);

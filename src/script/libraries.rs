@@ -133,6 +133,19 @@ impl Libraries {
         true
     }
 
+    /// They take the place of others: each is loaded after those.
+    pub fn come_after(&mut self, others: &Libraries) {
+        let all = std::mem::take(&mut self.by_name);
+        (self.functions, self.loads) = (BTreeMap::new(), self.loads + others.loads);
+        for (name, library) in all {
+            let load = library.load + others.loads;
+            let library = Arc::new(Library { load, ..Library::clone(&library) });
+            let functions = library.functions.keys();
+            self.functions.extend(functions.map(|it| (it.clone(), library.clone())));
+            self.by_name.insert(name, library.clone());
+        }
+    }
+
     /// Takes all away.
     pub fn flush(&mut self) {
         *self = Libraries { loads: self.loads, ..Libraries::default() };
@@ -193,5 +206,9 @@ mod tests {
         all.flush();
         all.add(vec![library("z", &["h"])], Policy::Append).unwrap();
         assert!(all.has(b"z", 4));
+        let mut next = Libraries::default();
+        next.add(vec![library("z", &["h"])], Policy::Append).unwrap();
+        next.come_after(&all);
+        assert!(next.has(b"z", 5) && next.function(b"h").unwrap().0.load == 5);
     }
 }

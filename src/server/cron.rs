@@ -36,6 +36,8 @@ pub async fn cron(server: Arc<Server>) {
         if last_slow_look.plus(SLOW_LOOK_EVERY) <= now {
             last_slow_look = now;
             close_idle(&server, now);
+            // For INFO, when it finds a member held for long.
+            server.expired_ever();
             notices.tell(&server, now);
             tell_held_back(&server, now);
             server.set.release_backlog(settings.set.backlog_ttl, now);

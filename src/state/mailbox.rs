@@ -69,6 +69,8 @@ pub enum Message {
     Served(BlockId, JobReply),
     /// Bytes that belong to no request: invalidations.
     Push(Bytes),
+    /// A command, as MONITOR shows it.
+    Shown(Bytes),
     /// What was published on something that it subscribes to.
     Published(Arc<Delivery>),
     /// This wait has ended.
@@ -85,7 +87,7 @@ impl Message {
     /// What it counts for while it waits.
     fn weight(&self) -> usize {
         match self {
-            Message::Push(bytes) => MAILBOX_PUSH_BYTES + bytes.len(),
+            Message::Push(bytes) | Message::Shown(bytes) => MAILBOX_PUSH_BYTES + bytes.len(),
             Message::Published(delivery) => MAILBOX_PUSH_BYTES + delivery.len(),
             _ => MAILBOX_MESSAGE_BYTES,
         }

@@ -49,7 +49,7 @@ impl Monitors {
         line.extend_from_slice(b"\r\n");
         let line = Bytes::from(line);
         for client in self.clients.lock().iter() {
-            client.mailbox.post(Message::Push(line.clone()));
+            client.mailbox.post(Message::Shown(line.clone()));
         }
     }
 }

@@ -119,7 +119,7 @@ fn scripts(server: &Server, lines: &mut Lines) {
         let scripts = server.scripting.scripts.read();
         (scripts.len(), scripts.bytes() as u64)
     };
-    let libraries = server.set.libraries();
+    let libraries = server.set.master_counts(clock::wall_now()).libraries;
     let library_texts = libraries.iter().map(|it| it.text.len() as u64).sum::<u64>();
     lines.bytes("used_memory_lua", scripts);
     lines.line("used_memory_vm_eval", scripts);

@@ -279,8 +279,9 @@ impl Caller {
         context: &BatchContext<'_, '_>,
     ) -> Option<Outcome> {
         self.refresh(context.now);
-        let command = table().locate(request.borrow()).ok()?;
-        let is_read = command.class(request.borrow()) == Class::Read;
+        // What is not known here is a write of a real server.
+        let command = table().locate(request.borrow()).ok();
+        let is_read = command.is_some_and(|it| it.class(request.borrow()) == Class::Read);
         match wrote {
             Wrote::Here(end) if is_read => self.session.saw_all(self.position(end)),
             Wrote::Here(end) => self.session.wrote(self.position(end), context.now),
@@ -293,6 +294,7 @@ impl Caller {
         if is_read || self.server.upstream.is_some() {
             return None;
         }
+        let command = command?;
         let route = self.origin(None).route(command, request.borrow());
         self.confirmation_of(command, request.borrow(), route)
     }

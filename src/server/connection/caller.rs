@@ -265,7 +265,8 @@ impl Caller {
     #[inline]
     pub fn output_limit(&self) -> OutputLimit {
         let limits = &self.settings.server.output_limits;
-        if self.session.is_subscribed() { limits.pubsub } else { limits.normal }
+        let listens = self.session.is_subscribed() || self.session.is_monitor;
+        if listens { limits.pubsub } else { limits.normal }
     }
 
     /// Ends all subscriptions, and what MONITOR has begun.

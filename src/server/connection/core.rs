@@ -287,6 +287,9 @@ impl Connection {
             Message::Published(_) if is_planted(Planted::MessageDropped) && self.is_blocked() => {}
             Message::Published(delivery) => self.caller.deliver(&delivery),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
+            // What was shown before RESET or QUIT may still come.
+            Message::Shown(_) if !self.caller.session.is_monitor || self.is_closing() => {}
+            Message::Shown(line) => self.caller.replies.push(&line),
             Message::Killed => self.close(Why::Killed, context.actions),
             Message::ServerClosing => self.leave(context),
         }

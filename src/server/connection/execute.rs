@@ -52,6 +52,10 @@ impl<'r> Execution<'r> {
     }
 }
 
+/// What looks at a member that somebody holds for long.
+const HELD: Fault =
+    Fault::Static("ERR somebody holds a member for long, which a transaction cannot wait for");
+
 /// What only some words of a command ask for, like PROXY NODE … REMOVE, and EXEC cannot wait for.
 const WORKS_APART: Fault =
     Fault::Static("ERR that takes its time, which a transaction cannot wait for: say it alone");
@@ -189,7 +193,9 @@ impl Caller {
         }
         self.refresh(context.now);
         let end = self.position(end);
-        execution.publications.drain(..).for_each(|(it, own)| it.deliver(end, own));
+        // What it has received itself goes with the replies when the transaction fails.
+        let kept = |own: Option<u64>| own.filter(|_| outcome.is_ok());
+        execution.publications.drain(..).for_each(|(it, own)| it.deliver(end, kept(own)));
         if has_changed {
             self.session.wrote(end, context.now);
         } else {
@@ -274,11 +280,8 @@ impl Caller {
                 execution.later.push(apart.0);
             }
             Outcome::Apart(..) => return Err(WORKS_APART),
-            Outcome::Execute(_)
-            | Outcome::Paused
-            | Outcome::Busy(_)
-            | Outcome::Long
-            | Outcome::Follow(_) => {
+            Outcome::Busy(_) => return Err(HELD),
+            Outcome::Execute(_) | Outcome::Paused | Outcome::Long | Outcome::Follow(_) => {
                 unreachable!("EXEC and PSYNC are never queued, and nothing is waited for within it")
             }
         }

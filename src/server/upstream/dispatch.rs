@@ -142,9 +142,17 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     if let (Verdict::AnsweredAt(at), Some(acks), false) = (verdict, run.acks, is_overtaken) {
         return confirm(upstream, acks, at, wrote(at), (replies, waiter));
     }
+    // Some of it may have been answered, and is to be seen by who asks next.
+    let somewhere = (!run.only_reads()).then_some(UNKNOWN);
     let (reply, place) = match verdict {
-        _ if is_overtaken => (lost(replies, member), None),
-        Verdict::Lost => (lost(replies, member), None),
+        Verdict::AnsweredAt(at) if is_overtaken => (lost(replies, member), Some(at)),
+        _ if is_overtaken => (lost(replies, member), somewhere),
+        Verdict::Lost => (lost(replies, member), somewhere),
+        Verdict::Untold | Verdict::NotMaster if run.acks.is_some() && !run.only_reads() => {
+            let (offset, wanted) = (0, run.acks.map_or(0, |it| it.replicas));
+            let fault = Fault::NotDurable { offset, acked: 0, wanted };
+            (replies.each_done_is(&fault.to_string()), Some(UNKNOWN))
+        }
         Verdict::AnsweredAt(at) => (replies.into_bytes(), Some(at)),
         Verdict::NotMaster => {
             let RunKind::Master { written, .. } = run.kind else { unreachable!("it was a write") };
