@@ -53,6 +53,8 @@ fuzz_target!(|input: (Vec<u8>, u8)| {
     if let Some(middle) = ids.get(ids.len() / 2) {
         stream.entries.trim(Trim::From(*middle));
     }
-    ids.iter().for_each(|it| drop(stream.entries.delete(*it)));
+    ids.iter().for_each(|it| {
+        stream.entries.delete(*it);
+    });
     assert_eq!(stream.len(), 0);
 });
