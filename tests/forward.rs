@@ -5,7 +5,8 @@ mod support;
 
 use std::thread;
 use support::{
-    Server, Wire, furnish, hold_the_same, info_field, ok, starts, until, until_caught_up, words,
+    Server, Wire, are_answered_in_order, furnish, hold_the_same, info_field, ok, starts, until,
+    until_caught_up, words,
 };
 
 /// A node that follows `master`, with its link up.
@@ -58,27 +59,7 @@ fn pipelines_are_answered_in_order() {
     for master in masters() {
         let node = node_of(&master, &[]);
         let mut wire = node.dial();
-        for round in 0..50 {
-            let lines: Vec<String> = (0..40)
-                .map(|it| match it % 5 {
-                    0 | 1 => format!("SET k{it} {round}"),
-                    2 => "SET k1".to_owned(),
-                    3 => format!("INCR c{round}"),
-                    _ => format!("GET k{}", it - 4),
-                })
-                .collect();
-            let commands: Vec<_> =
-                lines.iter().map(|it| words(&it.split(' ').collect::<Vec<_>>())).collect();
-            let replies = wire.pipeline(&commands);
-            for (at, reply) in replies.iter().enumerate() {
-                match at % 5 {
-                    0 | 1 => assert_eq!(reply.string(), "OK", "{at}"),
-                    2 => starts(reply, "ERR wrong number of arguments"),
-                    3 => assert_eq!(reply.int(), Some(at as i64 / 5 + 1), "{at}"),
-                    _ => assert_eq!(reply.string(), round.to_string(), "{at}"),
-                }
-            }
-        }
+        are_answered_in_order(&mut wire, "c");
         wire.send_raw(b"SET a 1\r\nSET b 2\r\n*bad\r\n");
         assert_eq!(wire.read().string(), "OK");
         assert_eq!(wire.read().string(), "OK");

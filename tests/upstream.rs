@@ -4,7 +4,9 @@
 mod support;
 
 use support::upstream::{node_field, states};
-use support::{Kind, RealSet, Server, Wire, furnish, ok, starts, until, words};
+use support::{
+    Kind, RealSet, Server, Wire, are_answered_in_order, furnish, ok, starts, until, words,
+};
 
 const EVENTUAL: &str = "[consistency]\nlevel = \"eventual\"\n";
 
@@ -40,27 +42,7 @@ fn pipelines_are_answered_in_order_and_see_what_was_written_before_them() {
         for level in ["eventual", "sticky", "global"] {
             let proxy = set.proxy(&format!("[consistency]\nlevel = \"{level}\"\n"));
             let mut wire = proxy.dial();
-            for round in 0..50 {
-                let lines: Vec<String> = (0..40)
-                    .map(|it| match it % 5 {
-                        0 | 1 => format!("SET k{it} {round}"),
-                        2 => "SET k1".to_owned(),
-                        3 => format!("INCR c{level}{round}"),
-                        _ => format!("GET k{}", it - 4),
-                    })
-                    .collect();
-                let commands: Vec<_> =
-                    lines.iter().map(|it| words(&it.split(' ').collect::<Vec<_>>())).collect();
-                let replies = wire.pipeline(&commands);
-                for (at, reply) in replies.iter().enumerate() {
-                    match at % 5 {
-                        0 | 1 => assert_eq!(reply.string(), "OK", "{at}"),
-                        2 => starts(reply, "ERR wrong number of arguments"),
-                        3 => assert_eq!(reply.int(), Some(at as i64 / 5 + 1), "{at}"),
-                        _ => assert_eq!(reply.string(), round.to_string(), "{at}"),
-                    }
-                }
-            }
+            are_answered_in_order(&mut wire, &format!("c{level}"));
         }
     }
 }

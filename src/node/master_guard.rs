@@ -124,7 +124,8 @@ impl ReplicaSet {
         })
     }
 
-    /// Appends the heartbeat to the stream.
+    /// Appends the heartbeat to the stream. Answers whether it has: not while somebody holds the
+    /// master for long.
     pub fn ping(&self, now: MonoUs) -> bool {
         // Under the master's lock like every other write: a failover that has locked it must find
         // the stream's end where it left it.

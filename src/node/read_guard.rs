@@ -78,9 +78,7 @@ impl ReplicaSet {
     pub fn master_counts(&self, now: WallMs) -> MemberCounts {
         self.counts(self.member(self.master()), now)
     }
-}
 
-impl ReplicaSet {
     /// The libraries of functions of the master, or of another member while somebody holds that for
     /// long. The calling thread holds no member.
     pub fn libraries(&self) -> Arc<Libraries> {
