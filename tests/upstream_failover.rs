@@ -61,6 +61,23 @@ struct Seen {
     told_lost: i64,
 }
 
+impl Seen {
+    /// Of two failovers, and of a write under way during each.
+    fn was_told(&mut self) {
+        self.told_lost += 1;
+        assert!(self.told_lost <= 4, "what is lost is told once: {self:?}");
+    }
+}
+
+/// Sets its flag when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Counts up and reads what it has counted to, until it is told to end. Every read is answered, and
 /// none is older than what was counted; every write is, or is told to be lost.
 fn count_up(port: u16, is_over: &AtomicBool) -> Seen {
@@ -75,7 +92,7 @@ fn count_up(port: u16, is_over: &AtomicBool) -> Seen {
                 last = count;
             }
             None if reply.string().starts_with("LOSTWRITE") => {
-                seen.told_lost += 1;
+                seen.was_told();
                 last = 0;
             }
             None => {
@@ -91,7 +108,7 @@ fn count_up(port: u16, is_over: &AtomicBool) -> Seen {
                 last = read;
             }
             Err(_) if reply.starts_with("LOSTWRITE") => {
-                seen.told_lost += 1;
+                seen.was_told();
                 last = 0;
             }
             Err(_) if last == 0 && reply.is_empty() => {}
@@ -109,6 +126,8 @@ fn sentinels_fail_over_and_clients_hear_of_nothing_but_what_is_lost() {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let (port, is_over) = (proxy.port(), &is_over);
+        // Whatever panics here: the client ends, and with it the scope.
+        let _ending = Over(is_over);
         let client = scope.spawn(move || count_up(port, is_over));
         let mut wire = proxy.dial();
         let count = |wire: &mut Wire| {

@@ -72,8 +72,14 @@ impl ReplicaSet {
 
     /// The master has told where its stream stands. Answers the place.
     pub fn was_told(&self, told: Told) -> Position {
-        let at = told.position(&self.history());
-        self.told.raise(at, told.by.number);
+        let history = self.history();
+        let at = told.position(&history);
+        match history.cover(at) {
+            Coverage::To(offset) | Coverage::Lost(offset) if at.replid != history.replid => {
+                self.told.raise_late(Position { replid: history.replid, offset }, &history);
+            }
+            _ => self.told.raise(at, told.by.number),
+        }
         at
     }
 

@@ -52,6 +52,16 @@ impl ToldFloor {
         };
     }
 
+    /// It has told a place of a history that is over, which goes as far as `at` in that of today.
+    /// That has come late: it takes the place of nothing that was found since.
+    pub fn raise_late(&self, at: Position, today: &ReplicationHistory) {
+        let mut told = self.0.lock();
+        let (last, by) = told.map_or((at, 0), |it| it);
+        if let Coverage::To(offset) | Coverage::Lost(offset) = today.cover(last) {
+            *told = Some((Position { offset: offset.max(at.offset), ..at }, by));
+        }
+    }
+
     /// The floor of whoever wants to see what anybody here was told. What a failover has cut off
     /// since is told to those alone who have seen it.
     pub fn floor(&self, history: &ReplicationHistory) -> Floor {
@@ -99,6 +109,25 @@ mod tests {
         assert_eq!(floor.floor(&new), Floor::Needs(Offset::new(40)));
         floor.forget();
         assert_eq!(floor.floor(&new), Floor::NONE);
+    }
+
+    #[test]
+    fn what_comes_late_of_a_history_that_is_over_lowers_nothing() {
+        let new = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(50));
+        let floor = ToldFloor::default();
+        floor.raise_late(at(NEW, 30), &new);
+        assert_eq!(floor.position(), Some(at(NEW, 30)));
+        floor.raise(at(NEW, 90), 1);
+        floor.raise_late(at(NEW, 50), &new);
+        assert_eq!(floor.position(), Some(at(NEW, 90)));
+        let floor = ToldFloor::default();
+        floor.raise(at(OLD, 40), 1);
+        floor.raise_late(at(NEW, 45), &new);
+        assert_eq!(floor.position(), Some(at(NEW, 45)));
+        let unknown = at(ReplId::new([9; 20]), 0);
+        floor.raise(unknown, 2);
+        floor.raise_late(at(NEW, 50), &new);
+        assert_eq!(floor.position(), Some(unknown), "it may be anywhere in the history of today");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::commands::{AckWait, Job};
 use crate::resp::{Protocol, Reply};
 use crate::runtime::{clock, tasks};
 use crate::state::{
-    AckAsk, AimedRun, Client, FailoverOrder, JobReply, RunWaiter, Server, UNBLOCKED, UnblockAs,
+    AckAsk, AckWaiter, AimedRun, Client, FailoverOrder, JobReply, RunWaiter, Server, UNBLOCKED, UnblockAs,
     Upstream,
 };
 use futures::channel::oneshot::channel;
@@ -71,11 +71,8 @@ async fn wait_upstream(upstream: &Upstream, wait: AckWait) -> JobReply {
     let AckWait { written, replicas, timeout, unblocked } = wait;
     let (answer, answered) = channel();
     let until = timeout.map(|it| clock::mono_now().plus(it));
-    // Whoever has gone meanwhile hears nothing.
-    let then = Box::new(move |acked| {
-        let _ = answer.send(acked);
-    });
-    upstream.acks.push(AckAsk::new(written, replicas, until, then));
+    let waiter = AckWaiter::Task(answer);
+    upstream.acks.push(AckAsk { written, replicas, until, waiter });
     let order = pin!(async {
         match unblocked {
             Some(unblocked) => unblocked.await.ok(),

@@ -218,6 +218,7 @@ impl Session {
         history: &ReplicationHistory,
         wrote_at: Option<MonoUs>,
     ) {
+        let before = self.floor;
         if history.cover(at) == Coverage::Foreign && self.before.is_none() {
             let has_written = self.last_write != Offset::ZERO;
             let floor = self.floor.filter(|it| it.replid != at.replid);
@@ -236,8 +237,15 @@ impl Session {
                 self.saw_all(at);
             }
         }
+        if at.replid != history.replid {
+            // It may have come late, of a history that is known to be over.
+            self.carry_over(history);
+            if let Some(before) = before {
+                self.saw(before);
+            }
+        }
         if let Some(shared) = &self.shared {
-            shared.raise_to_all(at, self.id);
+            shared.raise_to_all(self.floor.unwrap_or(at), self.id);
         }
     }
 
@@ -413,6 +421,19 @@ mod tests {
         assert_eq!(session.lost, None, "once");
         same.carry_over(&old.promoted(NEW, Offset::new(85)));
         assert_eq!((same.floor, same.lost), (Some(at(NEW, 95)), None));
+    }
+
+    #[test]
+    fn what_is_told_late_of_a_history_that_is_over_is_carried_over_at_once() {
+        let new = ReplicationHistory::new(OLD).promoted(NEW, Offset::new(50));
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        let mut session = Session::default();
+        session.was_told(at(OLD, 80), &new, Some(MonoUs(1)));
+        let lost = Lost { from: Offset::new(50), to: Offset::new(80) };
+        assert_eq!((session.floor, session.lost.take()), (Some(at(NEW, 50)), Some(lost)));
+        assert_eq!(session.last_write, Offset::new(50));
+        session.was_told(at(OLD, 40), &new, None);
+        assert_eq!((session.floor, session.lost), (Some(at(NEW, 50)), None), "it never sinks");
     }
 
     #[test]

@@ -1,15 +1,26 @@
 //! Who waits for replicas of a real master, on the way to the one connection that asks for them.
 
+use super::mailbox::JobReply;
+use super::upstream::RunWaiter;
 use crate::base::position::Position;
 use crate::base::time::MonoUs;
 use event_listener::{Event, EventListener};
+use futures::channel::oneshot::Sender;
 use parking_lot::Mutex;
 
 /// Most that wait to be taken.
 const ASKS_MAX: usize = 64 << 10;
 
-/// What happens once it is known how many replicas have acknowledged, or why that is not known.
-pub type Settle = Box<dyn FnOnce(Result<usize, &'static str>) + Send>;
+/// How many replicas have acknowledged, or why that is not known.
+pub type Acked = Result<usize, &'static str>;
+
+/// Who is told of it.
+pub enum AckWaiter {
+    /// WAIT, which is a task.
+    Task(Sender<Acked>),
+    /// Who waits for the replies of a run of writes, which are made of it.
+    Run(RunWaiter, Box<dyn FnOnce(Acked) -> JobReply + Send>),
+}
 
 /// Somebody waits for replicas.
 pub struct AckAsk {
@@ -19,18 +30,26 @@ pub struct AckAsk {
     pub replicas: usize,
     /// Until when to wait for that.
     pub until: Option<MonoUs>,
-    then: Settle,
+    /// Who waits.
+    pub waiter: AckWaiter,
 }
 
 impl AckAsk {
-    /// Waits for so many replicas to have this, until then.
-    pub fn new(written: Position, replicas: usize, until: Option<MonoUs>, then: Settle) -> AckAsk {
-        AckAsk { written, replicas, until, then }
+    /// Whether nobody waits any more.
+    pub fn has_gone(&self) -> bool {
+        match &self.waiter {
+            AckWaiter::Task(sender) => sender.is_canceled(),
+            AckWaiter::Run(waiter, _) => waiter.has_gone(),
+        }
     }
 
     /// So many have acknowledged.
-    pub fn settle(self, acked: Result<usize, &'static str>) {
-        (self.then)(acked);
+    pub fn settle(self, acked: Acked) {
+        match self.waiter {
+            // Whoever has gone meanwhile hears nothing.
+            AckWaiter::Task(sender) => drop(sender.send(acked)),
+            AckWaiter::Run(waiter, reply) => waiter.answer(reply(acked)),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ mod persistence;
 mod files;
 pub mod version;
 
-pub use ack_asks::{AckAsk, AckAsks};
+pub use ack_asks::{AckAsk, AckAsks, AckWaiter, Acked};
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use config_file::{ReadText, Source};
 pub use counters::Counters;

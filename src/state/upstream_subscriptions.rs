@@ -7,7 +7,7 @@ use crate::session::SubscriptionKind;
 use bytes::Bytes;
 use event_listener::{Event, EventListener};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// A name of a kind.
@@ -37,6 +37,8 @@ impl SubscribedNames {
 /// Who waits for names to be subscribed to.
 struct Want {
     names: Vec<SubscribedName>,
+    /// How many of them are not subscribed to yet.
+    left: usize,
     client: Arc<Client>,
     block: BlockId,
 }
@@ -51,7 +53,12 @@ pub struct UpstreamSubscriptions {
 #[derive(Default)]
 struct Inner {
     covered: SubscribedNames,
-    wants: Vec<Want>,
+    wants: HashMap<u64, Want>,
+    /// Who of them waits for a name.
+    by_name: HashMap<SubscribedName, Vec<u64>>,
+    last: u64,
+    /// Names that nobody waited for when it was looked last.
+    new: Vec<SubscribedName>,
 }
 
 impl UpstreamSubscriptions {
@@ -67,36 +74,104 @@ impl UpstreamSubscriptions {
     }
 
     /// This wait of the client ends once all of these are subscribed to.
-    pub fn want(&self, names: Vec<SubscribedName>, client: Arc<Client>, block: BlockId) {
+    pub fn want(&self, mut names: Vec<SubscribedName>, client: Arc<Client>, block: BlockId) {
+        names.sort_by(|one, other| (one.0 as u8, &one.1).cmp(&(other.0 as u8, &other.1)));
+        names.dedup();
         let mut inner = self.inner.lock();
-        // Whoever has gone waits for nothing.
-        inner.wants.retain(|it| !it.client.mailbox.is_closed());
-        inner.wants.push(Want { names, client, block });
+        inner.last += 1;
+        let id = inner.last;
+        if let Some(ready) = inner.wait(id, Want { names, left: 0, client, block }) {
+            ready.wake();
+        }
         drop(inner);
         self.news.notify(usize::MAX);
     }
 
-    /// What is waited for.
-    pub fn wanted(&self) -> Vec<SubscribedName> {
-        let inner = self.inner.lock();
-        let wants = inner.wants.iter().filter(|it| !it.client.mailbox.is_closed());
-        wants.flat_map(|it| it.names.iter().cloned()).collect()
+    /// Those that somebody has begun to wait for since they were taken last.
+    pub fn take_new(&self) -> Vec<SubscribedName> {
+        std::mem::take(&mut self.inner.lock().new)
     }
 
-    /// These are subscribed to now: who waited for no more than these goes on.
-    pub fn cover(&self, covered: &SubscribedNames) {
+    /// What is waited for.
+    pub fn wanted(&self) -> Vec<SubscribedName> {
+        self.inner.lock().by_name.keys().cloned().collect()
+    }
+
+    /// Whoever has gone waits for nothing.
+    pub fn forget_gone(&self) {
         let mut inner = self.inner.lock();
-        inner.covered = covered.clone();
-        let is_there = |it: &Want| it.names.iter().all(|it| covered.of(it.0).contains(&it.1));
-        let (ready, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut inner.wants).into_iter().partition(is_there);
-        inner.wants = waiting;
-        drop(inner);
-        ready.into_iter().for_each(|it| it.client.mailbox.post(Message::Woken(it.block)));
+        let Inner { wants, by_name, .. } = &mut *inner;
+        let before = wants.len();
+        wants.retain(|_, it| !it.client.mailbox.is_closed());
+        if wants.len() != before {
+            by_name.retain(|_, ids| {
+                ids.retain(|it| wants.contains_key(it));
+                !ids.is_empty()
+            });
+        }
+    }
+
+    /// This is subscribed to now: who waited for nothing else goes on.
+    pub fn cover(&self, name: SubscribedName) {
+        let mut inner = self.inner.lock();
+        let waiting = inner.by_name.remove(&name).unwrap_or_default();
+        inner.covered.add(name.0, name.1);
+        for id in waiting {
+            let Some(want) = inner.wants.get_mut(&id) else { continue };
+            want.left -= 1;
+            if want.left == 0
+                && let Some(ready) = inner.wants.remove(&id)
+            {
+                ready.wake();
+            }
+        }
+    }
+
+    /// This will not be subscribed to any more.
+    pub fn uncover(&self, kind: SubscriptionKind, name: &[u8]) {
+        self.inner.lock().covered.remove(kind, name);
+    }
+
+    /// Nothing is subscribed to any more: who waits waits for all of its names again.
+    pub fn uncover_all(&self) {
+        let mut inner = self.inner.lock();
+        inner.covered = SubscribedNames::default();
+        inner.by_name.clear();
+        for (id, want) in std::mem::take(&mut inner.wants) {
+            inner.wait(id, want);
+        }
     }
 
     /// Hears of the next who waits.
     pub fn news(&self) -> EventListener {
         self.news.listen()
+    }
+}
+
+impl Inner {
+    /// Waits for what of its names is not subscribed to. Answers it if that is nothing.
+    fn wait(&mut self, id: u64, mut want: Want) -> Option<Want> {
+        let Inner { covered, by_name, new, .. } = self;
+        let missing = want.names.iter().filter(|it| !covered.of(it.0).contains(&it.1));
+        want.left = 0;
+        for name in missing {
+            want.left += 1;
+            let waiting = by_name.entry(name.clone()).or_default();
+            if waiting.is_empty() {
+                new.push(name.clone());
+            }
+            waiting.push(id);
+        }
+        if want.left == 0 {
+            return Some(want);
+        }
+        self.wants.insert(id, want);
+        None
+    }
+}
+
+impl Want {
+    fn wake(self) {
+        self.client.mailbox.post(Message::Woken(self.block));
     }
 }

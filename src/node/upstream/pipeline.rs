@@ -466,7 +466,10 @@ impl<W> Batch<W> {
         let Batch { runs, ahead, behind, is_behind_asked, .. } = self;
         for (run, waiter, replies) in runs {
             let verdict = match run.needs() {
-                _ if replies.is_bounced() => Verdict::Bounced,
+                // A master that answers like this has run a script that does.
+                _ if replies.is_bounced() && !behind.is_some_and(|it| it.is_master) => {
+                    Verdict::Bounced
+                }
                 Some(needs) => judge_read(needs, ahead, behind),
                 None if !run.wants_place() || !is_behind_asked => Verdict::Answered,
                 None => match behind {

@@ -6,7 +6,7 @@ use crate::base::position::Position;
 use crate::base::time::MonoUs;
 use crate::node::Awaited;
 use crate::resp::Protocol;
-use crate::route::{Allowed, Ladder};
+use crate::route::{Allowed, Ladder, MinReplicas};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub struct Run {
     pub unsent_until: MonoUs,
     /// Who must have its writes before it is answered.
     pub acks: Option<RunAcks>,
+    /// How many replicas must be near when its writes are sent.
+    pub gate: Option<MinReplicas>,
     /// What its session has seen, if it has written: when that is lost, it is told so instead.
     pub floor: Option<Position>,
     /// It is one request of SCAN or its kin.

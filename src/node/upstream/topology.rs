@@ -9,7 +9,7 @@ use super::scan_cursor::ScanCursor;
 use crate::base::ids::MemberId;
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
-use crate::route::{Allowed, Candidate, Members};
+use crate::route::{Allowed, Candidate, Members, MinReplicas};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
@@ -349,6 +349,12 @@ impl UpstreamView {
     /// Whether this member serves reads as a replica.
     pub fn serves_reads(&self, at: usize) -> bool {
         self.members[at].state == MemberState::Replica
+    }
+
+    /// Whether enough replicas are near now for writes to pass.
+    pub fn lets_through(&self, gate: MinReplicas, now: MonoUs) -> bool {
+        let lag_us = u64::try_from(gate.max_lag.as_micros()).unwrap_or(u64::MAX);
+        gate.replicas <= self.fresh_replicas(lag_us, now)
     }
 
     /// How many replicas are known to have had, at most so many µs ago, all that the master had.

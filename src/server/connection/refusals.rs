@@ -292,8 +292,7 @@ impl Caller {
     /// `min-replicas-to-write`, checked before anything is applied.
     pub fn has_enough_replicas(&self, context: &BatchContext<'_, '_>) -> bool {
         if let (Some(upstream), Some(gate)) = (&self.server.upstream, self.settings.set.gate()) {
-            let lag_us = u64::try_from(gate.max_lag.as_micros()).unwrap_or(u64::MAX);
-            return gate.replicas <= upstream.view().fresh_replicas(lag_us, context.now);
+            return upstream.view().lets_through(gate, context.now);
         }
         let Some(gate) = self.settings.set.gate().filter(|_| self.writes == Writes::Here) else {
             return true;

@@ -425,7 +425,10 @@ impl Caller {
         let settings = self.settings.upstream.as_ref();
         let unsent_until = now.plus(settings.map_or(Duration::ZERO, |it| it.buffer_for));
         let floor = self.session.floor.filter(|_| self.session.last_write != Offset::ZERO);
+        let writes = matches!(kind, RunKind::Master { written, .. } if written != 0);
+        let gate = self.settings.set.gate().filter(|_| writes);
         let run = Run {
+            gate,
             db,
             selects,
             protocol,

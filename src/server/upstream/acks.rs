@@ -4,7 +4,9 @@
 use super::talk::{Talk, other};
 use crate::base::number::parse_u64;
 use crate::base::position::Coverage;
-use crate::node::upstream::{AckRound, AckWaits, UpstreamView};
+use crate::base::time::MonoUs;
+use crate::node::upstream::{AckRound, AckWaits, Report, UpstreamView};
+use crate::replication::ASK_MASTER_INFO;
 use crate::runtime::{clock, tasks};
 use crate::server::master_wait::OTHER_HISTORY;
 use crate::state::{AckAsk, Upstream};
@@ -75,6 +77,13 @@ async fn ask(upstream: &Upstream, waits: &mut AckWaits<AckAsk>) -> io::Result<()
     let patience = settings.replica_timeout;
     let login = settings.login();
     let mut talk = Talk::open(&address, login, settings.connect_timeout).await?;
+    // Its history is asked for behind each count: one who has come back at the same address, or was
+    // a replica meanwhile, may have another, of which what was written is no part.
+    let replid = history_of(&talk.ask(&ASK_MASTER_INFO, patience).await?)?.at.replid;
+    let is_as_known = || {
+        let view = upstream.view();
+        view.master == Some(master) && view.history.as_ref().is_some_and(|it| it.replid == replid)
+    };
     loop {
         take_new(upstream, waits);
         let Some(round) = waits.next_round(clock::mono_now()) else {
@@ -88,16 +97,22 @@ async fn ask(upstream: &Upstream, waits: &mut AckWaits<AckAsk>) -> io::Result<()
             }
             continue;
         };
-        if upstream.view().master != Some(master) {
-            return Err(other("it is the master no more"));
+        if !is_as_known() {
+            return Err(other("it is another's history"));
         }
-        let reply = ask_round(&mut talk, round, patience).await?;
-        let acked = reply.strip_prefix(b":").and_then(|it| it.strip_suffix(b"\r\n"));
+        let [counted, told] = ask_round(&mut talk, round, patience).await?;
+        let acked = counted.strip_prefix(b":").and_then(|it| it.strip_suffix(b"\r\n"));
         let acked = acked.and_then(parse_u64);
-        let acked = acked.ok_or_else(|| other(&String::from_utf8_lossy(&reply)))?;
-        if upstream.view().master != Some(master) {
-            return Err(other("it is the master no more"));
+        let acked = acked.ok_or_else(|| other(&String::from_utf8_lossy(&counted)))?;
+        let report = history_of(&told)?;
+        if report.at.replid != replid {
+            upstream.reported(master, report, MonoUs::default());
+            return Err(other("it has another history now"));
         }
+        if !is_as_known() {
+            return Err(other("it is another's history"));
+        }
+        waits.take_if(AckAsk::has_gone);
         waits.answered(acked as usize, clock::mono_now()).into_iter().for_each(tell);
     }
 }
@@ -105,14 +120,29 @@ async fn ask(upstream: &Upstream, waits: &mut AckWaits<AckAsk>) -> io::Result<()
 /// How long a connection is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Writes a barrier if one is needed, and waits for it to be acknowledged.
-async fn ask_round(talk: &mut Talk, round: AckRound, patience: Duration) -> io::Result<Vec<u8>> {
+/// What a master tells of itself.
+fn history_of(reply: &[u8]) -> io::Result<Report> {
+    let report = Report::read(reply).filter(|it| it.is_master);
+    report.ok_or_else(|| other("it does not say that it is a master"))
+}
+
+/// Writes a barrier if one is needed, and waits for it to be acknowledged. Answers what WAIT counts,
+/// and what the master tells of itself then.
+async fn ask_round(
+    talk: &mut Talk,
+    round: AckRound,
+    patience: Duration,
+) -> io::Result<[Vec<u8>; 2]> {
     let (replicas, timeout) = (round.replicas.to_string(), round.timeout_ms.to_string());
     let barrier: [&[u8]; 3] = [b"PUBLISH", BARRIER, b""];
     let wait: [&[u8]; 3] = [b"WAIT", replicas.as_bytes(), timeout.as_bytes()];
     let most = patience + Duration::from_millis(round.timeout_ms);
     match round.has_barrier {
-        true => talk.ask(&[&barrier, &wait], most).await,
-        false => talk.ask(&[&wait], most).await,
+        true => {
+            let asked = talk.ask_all([&barrier, &wait, &ASK_MASTER_INFO], most).await?;
+            let [_, counted, told] = asked;
+            Ok([counted, told])
+        }
+        false => talk.ask_all([&wait, &ASK_MASTER_INFO], most).await,
     }
 }

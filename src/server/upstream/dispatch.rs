@@ -12,7 +12,7 @@ use crate::resp::encode_command;
 use crate::runtime::clock;
 use crate::server::question::found;
 use crate::state::{
-    AckAsk, Aim, AimedRun, JobReply, RunWaiter, Upstream, UpstreamMember, WaitingRun, Wrote,
+    AckAsk, AckWaiter, Acked, Aim, AimedRun, JobReply, RunWaiter, Upstream, UpstreamMember, WaitingRun, Wrote,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,6 +34,10 @@ fn to_master(upstream: &Upstream, worker: usize, (run, waiter): WaitingRun) {
         return answer(waiter, fault(run, &lost.to_string()));
     }
     if let Some(master) = view.master {
+        // It may have waited for a master.
+        if run.gate.is_some_and(|it| !view.lets_through(it, clock::mono_now())) {
+            return answer(waiter, fault(run, &Fault::NoReplicas.to_string()));
+        }
         if run.scan.is_some_and(|it| it.pinned.is_some_and(|it| it != master)) {
             return answer(waiter, fault(run, &codes::SCAN_LOST.to_string()));
         }
@@ -104,7 +108,7 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     if waiter.has_gone() {
         return;
     }
-    if let Some(script) = run.script.clone().filter(|_| replies.begins_with(b"-NOSCRIPT")) {
+    if let Some(script) = run.script.clone().filter(|_| replies.begins_with(UNKNOWN_SCRIPT)) {
         let run = with_script(run, &script);
         return to_member(upstream, worker, member.id, (run, waiter));
     }
@@ -173,6 +177,9 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     answer(waiter, JobReply { reply: Ok(reply), wrote });
 }
 
+/// What servers answer who do not know a script: all of it, since scripts may answer what they like.
+const UNKNOWN_SCRIPT: &[u8] = b"-NOSCRIPT No matching script. Please use EVAL.\r\n";
+
 /// A script's run with the script itself ahead, for a server that does not know it.
 fn with_script(run: Run, script: &[u8]) -> Run {
     let mut bytes = Vec::new();
@@ -190,7 +197,7 @@ fn confirm(
     (replies, waiter): (Answering, RunWaiter),
 ) {
     let until = (!timeout.is_zero()).then(|| clock::mono_now().plus(timeout));
-    let then = move |acked: Result<usize, &'static str>| {
+    let reply = move |acked: Acked| {
         let acked = acked.unwrap_or(0);
         let offset = written.offset.bytes();
         let reply = match replicas <= acked {
@@ -200,9 +207,10 @@ fn confirm(
                 replies.each_done_is(&fault.to_string())
             }
         };
-        answer(waiter, JobReply { reply: Ok(reply), wrote: Some(wrote) });
+        JobReply { reply: Ok(reply), wrote: Some(wrote) }
     };
-    upstream.acks.push(AckAsk::new(written, replicas, until, Box::new(then)));
+    let waiter = AckWaiter::Run(waiter, Box::new(reply));
+    upstream.acks.push(AckAsk { written, replicas, until, waiter });
 }
 
 /// A place that no member ever has: whoever needs it is served by the master, until that tells of

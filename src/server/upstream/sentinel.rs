@@ -87,14 +87,14 @@ impl Council {
         let mut has_answered = false;
         loop {
             let doubts = self.upstream.doubts();
-            let master = match talk.ask(&[&[b"SENTINEL", b"MASTER", name]], patience).await {
+            let master = match talk.ask(&[b"SENTINEL", b"MASTER", name], patience).await {
                 Ok(master) => master,
                 Err(error) => return (error, has_answered),
             };
             if master.starts_with(b"-") {
                 return (other(String::from_utf8_lossy(&master).trim_end()), has_answered);
             }
-            let replicas = match talk.ask(&[&[b"SENTINEL", b"REPLICAS", name]], patience).await {
+            let replicas = match talk.ask(&[b"SENTINEL", b"REPLICAS", name], patience).await {
                 Ok(replicas) => replicas,
                 Err(error) => return (error, has_answered),
             };
@@ -108,7 +108,7 @@ impl Council {
     async fn hear_until_it_ends(&self, number: usize) -> io::Result<()> {
         let mut talk = self.open(number).await?;
         let patience = self.upstream.settings.replica_timeout;
-        talk.ask(&[&[b"SUBSCRIBE", SWITCH], &[b"SUBSCRIBE", DOWN]], patience).await?;
+        talk.ask_all([&[b"SUBSCRIBE", SWITCH], &[b"SUBSCRIBE", DOWN]], patience).await?;
         loop {
             let message = talk.next().await?;
             match switched(&message, self.sentinels.master_name.as_str()) {

@@ -5,6 +5,7 @@
 
 use super::talk::{Talk, other};
 use crate::base::position::{Offset, Position};
+use crate::base::time::MonoUs;
 use crate::node::upstream::{Backoff, Pushed, Stand, UpstreamView, is_first};
 use crate::runtime::{clock, tasks};
 use crate::session::SubscriptionKind;
@@ -45,6 +46,7 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
                     messages: Vec::new(),
                     behind: None,
                     has_pinged: false,
+                    next_look: clock::mono_now().plus(LOOK_EVERY),
                 };
                 let error = subscriber.serve().await.err();
                 backoff.succeeded();
@@ -52,7 +54,7 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
             }
             Err(error) => Some(error),
         };
-        upstream.subscriptions.cover(&SubscribedNames::default());
+        upstream.subscriptions.uncover_all();
         if let Some(error) = error {
             log::warn!("event=upstream-subscriber-ended address={address} why={error}");
         }
@@ -85,25 +87,29 @@ struct Subscriber<'s> {
     /// How many of the messages had come when the master was asked where it stands.
     behind: Option<usize>,
     has_pinged: bool,
+    /// When it is looked after next, however much comes.
+    next_look: MonoUs,
 }
 
 impl Subscriber<'_> {
     /// Ends with what ends the connection; `Ok` when the master is another.
     async fn serve(&mut self) -> io::Result<()> {
         let patience = self.upstream.settings.replica_timeout;
-        let hello = self.talk.ask(&[&[b"HELLO", b"3"]], patience).await?;
+        let hello = self.talk.ask(&[b"HELLO", b"3"], patience).await?;
         if hello.starts_with(b"-") {
             return Err(other(String::from_utf8_lossy(&hello).trim_end()));
         }
         let master = self.upstream.view().master;
+        self.subscribe(names(self.server, self.upstream)).await?;
         loop {
             let (news, changes) = (self.upstream.subscriptions.news(), self.upstream.news());
             if self.upstream.view().master != master {
                 return Ok(());
             }
-            self.subscribe().await?;
+            self.subscribe(self.upstream.subscriptions.take_new()).await?;
             let told = select(news, changes);
-            let tick = pin!(tasks::sleep(LOOK_EVERY));
+            let left = self.next_look.since(clock::mono_now());
+            let tick = pin!(tasks::sleep(Duration::from_micros(left)));
             let next = {
                 let frame = pin!(self.talk.next());
                 match select(select(told, tick), frame).await {
@@ -120,9 +126,9 @@ impl Subscriber<'_> {
         }
     }
 
-    /// Asks for what is not asked for yet.
-    async fn subscribe(&mut self) -> io::Result<()> {
-        for (kind, name) in names(self.server, self.upstream) {
+    /// Asks for what of these is not asked for yet.
+    async fn subscribe(&mut self, names: Vec<SubscribedName>) -> io::Result<()> {
+        for (kind, name) in names {
             if self.asked.add(kind, name.clone()) {
                 let word: &[u8] = match kind {
                     SubscriptionKind::Channel => b"SUBSCRIBE",
@@ -140,9 +146,13 @@ impl Subscriber<'_> {
         if std::mem::replace(&mut self.has_pinged, true) {
             return Err(other("it does not answer"));
         }
+        self.next_look = clock::mono_now().plus(LOOK_EVERY);
         self.talk.send(&[b"PING"]).await?;
+        self.upstream.subscriptions.forget_gone();
+        let all = names(self.server, self.upstream);
         let used: BTreeSet<(u8, Bytes)> =
-            names(self.server, self.upstream).into_iter().map(|it| (it.0 as u8, it.1)).collect();
+            all.iter().map(|it| (it.0 as u8, it.1.clone())).collect();
+        self.subscribe(all).await?;
         let before = std::mem::take(&mut self.unused);
         for kind in SubscriptionKind::ALL {
             let word: &[u8] = match kind {
@@ -156,9 +166,14 @@ impl Subscriber<'_> {
                     continue;
                 }
                 if before.contains(&key) {
+                    self.upstream.subscriptions.uncover(kind, &name);
+                    if self.server.pubsub.has_name(kind, &name) {
+                        // Somebody came before it was uncovered.
+                        self.upstream.subscriptions.cover((kind, name));
+                        continue;
+                    }
                     self.covered.remove(kind, &name);
                     self.asked.remove(kind, &name);
-                    self.upstream.subscriptions.cover(&self.covered);
                     self.talk.send(&[word, &name]).await?;
                 } else {
                     self.unused.insert(key);
@@ -174,8 +189,8 @@ impl Subscriber<'_> {
         }
         match Pushed::read(frame).ok_or_else(|| other("its bytes are no push"))? {
             Pushed::Subscribed(kind, name) => {
-                self.covered.add(kind, name);
-                self.upstream.subscriptions.cover(&self.covered);
+                self.covered.add(kind, name.clone());
+                self.upstream.subscriptions.cover((kind, name));
             }
             Pushed::Message { kind, pattern, channel, message } => {
                 let (channels, patterns) = (

@@ -8,11 +8,15 @@ use std::io;
 use std::time::Duration;
 
 const READ_BYTES: usize = 4 << 10;
+/// The longest reply: a message that is published may be as long as a value.
+const REPLY_BYTES_MAX: usize = 1 << 30;
 
 /// A connection.
 pub struct Talk {
     link: Link,
     bytes: Vec<u8>,
+    /// So many of them have been answered.
+    taken: usize,
     scanner: ReplyScanner,
 }
 
@@ -29,11 +33,11 @@ impl Talk {
         let connect = Link::connect(&address.host, address.port);
         let link = tasks::within(timeout, connect).await;
         let link = link.ok_or_else(|| other("it does not take connections"))??;
-        let mut talk = Talk { link, bytes: Vec::new(), scanner: ReplyScanner::default() };
+        let mut talk = Talk { link, bytes: Vec::new(), taken: 0, scanner: ReplyScanner::default() };
         if let Some((user, password)) = login {
             let words = [Some("AUTH"), user, Some(password)];
             let words: Vec<&[u8]> = words.into_iter().flatten().map(str::as_bytes).collect();
-            let reply = talk.ask(&[&words], timeout).await?;
+            let reply = talk.ask(&words, timeout).await?;
             if reply.starts_with(b"-") {
                 return Err(other(String::from_utf8_lossy(&reply).trim_end()));
             }
@@ -41,17 +45,27 @@ impl Talk {
         Ok(talk)
     }
 
-    /// Sends these; answers the reply of the last.
-    pub async fn ask(&mut self, all: &[Words<'_>], patience: Duration) -> io::Result<Vec<u8>> {
+    /// Sends this; answers its reply.
+    pub async fn ask(&mut self, words: Words<'_>, patience: Duration) -> io::Result<Vec<u8>> {
+        let [reply] = self.ask_all([words], patience).await?;
+        Ok(reply)
+    }
+
+    /// Sends these together; answers their replies.
+    pub async fn ask_all<const N: usize>(
+        &mut self,
+        all: [Words<'_>; N],
+        patience: Duration,
+    ) -> io::Result<[Vec<u8>; N]> {
         let mut bytes = Vec::new();
         all.iter().for_each(|it| encode_command(&mut bytes, it.iter().copied()));
         let ask = async {
             self.link.send(&bytes).await?;
-            let mut last = Vec::new();
-            for _ in all {
-                last = self.next().await?;
+            let mut replies = [const { Vec::new() }; N];
+            for reply in &mut replies {
+                *reply = self.next().await?;
             }
-            Ok(last)
+            Ok(replies)
         };
         let timed_out = || other("it does not answer");
         tasks::within(patience, ask).await.unwrap_or_else(|| Err(timed_out()))
@@ -69,10 +83,20 @@ impl Talk {
         let mut buffer = [0; READ_BYTES];
         loop {
             let broken = |_| other("its bytes are no reply");
-            if let Some(len) = self.scanner.poll(&self.bytes).map_err(broken)? {
-                let rest = self.bytes.split_off(len);
-                return Ok(std::mem::replace(&mut self.bytes, rest));
+            let rest = &self.bytes[self.taken..];
+            if let Some(len) = self.scanner.poll(rest).map_err(broken)? {
+                let reply = rest[..len].to_vec();
+                self.taken += len;
+                if self.taken == self.bytes.len() {
+                    self.bytes.clear();
+                    self.taken = 0;
+                }
+                return Ok(reply);
             }
+            if REPLY_BYTES_MAX < rest.len() {
+                return Err(other("it sends a reply without an end"));
+            }
+            self.bytes.drain(..std::mem::take(&mut self.taken));
             let count = self.link.read(&mut buffer).await?;
             self.bytes.extend_from_slice(&buffer[..count]);
         }

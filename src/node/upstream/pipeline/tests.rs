@@ -58,6 +58,7 @@ fn run(words: &[&str], kind: RunKind) -> Run {
     let mut bytes = Vec::new();
     encode_command(&mut bytes, words.iter().map(|it| it.as_bytes()));
     Run {
+        gate: None,
         db: 0,
         selects: false,
         protocol: Protocol::Resp2,
