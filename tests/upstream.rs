@@ -233,3 +233,35 @@ fn servers_that_refuse_or_talk_nonsense_have_names() {
     assert_eq!(wire.ask("GET k").string(), "v");
     ok(&mut wire, "WATCH k");
 }
+
+#[test]
+fn reads_go_to_members_nearby_that_are_not_drained() {
+    let set = RealSet::new(Kind::Redis, 2, &[]);
+    let said = ["", "zone = \"a\"\nweight = 3\n", "zone = \"b\"\n"];
+    let config = "[upstream]\nzone = \"a\"\n[consistency]\nlevel = \"eventual\"\n";
+    let proxy = set.proxy_of(&set.described(&said), config);
+    let mut wire = proxy.dial();
+    let answered = |wire: &mut Wire| {
+        [1, 2].map(|it| node_field(wire, it, "answered").parse::<i64>().expect("a number"))
+    };
+    let read = |wire: &mut Wire| (0..50).for_each(|_| assert!(wire.ask("GET k").is_nil()));
+    read(&mut wire);
+    assert_eq!(answered(&mut wire), [50, 0], "the one of our zone");
+    assert_eq!([1, 2].map(|it| node_field(&mut wire, it, "weight")), ["3", "1"]);
+    ok(&mut wire, "PROXY NODE n2 DRAIN");
+    assert_eq!(states(&mut wire), ["master", "drained", "replica"]);
+    read(&mut wire);
+    assert_eq!(answered(&mut wire), [50, 50]);
+    starts(&wire.ask("PROXY NODE n3 DRAIN"), "ERR");
+    ok(&mut wire, "PROXY NODE n3 DRAIN FORCE");
+    read(&mut wire);
+    assert_eq!(answered(&mut wire), [50, 50], "the master");
+    // Drained replicas are fed and acknowledge.
+    ok(&mut wire, "SET k v");
+    assert_eq!(wire.ask("WAIT 2 5000").int(), Some(2));
+    ["n2", "n3"].iter().for_each(|it| ok(&mut wire, &format!("PROXY NODE {it} UNDRAIN")));
+    assert_eq!(wire.ask("GET k").string(), "v");
+    assert_eq!(answered(&mut wire), [51, 50]);
+    starts(&wire.ask("PROXY NODE n9 DRAIN"), "ERR");
+    starts(&wire.ask("PROXY NODE n2 PAUSE"), "ERR");
+}

@@ -190,3 +190,65 @@ fn a_scan_stays_at_the_server_where_it_began() {
         starts(&wire.ask("SCAN 127"), "SCANLOST");
     }
 }
+
+#[test]
+fn a_script_that_answers_like_a_server_is_run_once() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 1, &[]);
+        let proxy = set.proxy(STICKY);
+        let mut ours = proxy.dial();
+        let mut run = 0;
+        for error in ["READONLY", "LOADING", "MASTERDOWN", "NOSCRIPT", "BUSY"] {
+            let script = format!("redis.call('incr','n') return redis.error_reply('{error} mine')");
+            let name = ours.cmd(&["SCRIPT", "LOAD", &script]).string();
+            for words in [["EVAL", &script, "0"], ["EVALSHA", &name, "0"]] {
+                starts(&ours.cmd(&words), error);
+                run += 1;
+                assert_eq!(ours.ask("GET n").string(), run.to_string(), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replica_that_shows_nothing_old_is_asked_once() {
+    let mut set = RealSet::new(Kind::Redis, 1, &["--replica-serve-stale-data", "no"]);
+    let proxy = set.proxy(
+        "[upstream]\nbuffer-for = \"0s\"\n[consistency]\nlevel = \"sticky\"\n\
+                           on-lag = [\"stale\", \"error\"]\n",
+    );
+    let mut ours = proxy.dial();
+    ok(&mut ours, "SET k v");
+    set.members.remove(0).crash();
+    until("it to be without a link", || (states(&mut ours)[1] == "link-down").then_some(()));
+    for level in ["sticky", "eventual"] {
+        ok(&mut ours, &format!("PROXY CONSISTENCY {level}"));
+        let reply = ours.ask("GET k");
+        assert!(reply.is_error(), "{level}: {reply:?}");
+    }
+    assert_eq!(ours.ask("PING").string(), "PONG");
+}
+
+#[test]
+fn who_subscribes_to_much_and_goes_leaves_nothing() {
+    let set = RealSet::new(Kind::Redis, 0, &[]);
+    let proxy = set.proxy("");
+    let mut theirs = set.members[0].dial();
+    let mut ours = proxy.dial();
+    let names: Vec<String> = (0..5000).map(|it| format!("c{it}")).collect();
+    let all: Vec<&str> =
+        std::iter::once("SUBSCRIBE").chain(names.iter().map(String::as_str)).collect();
+    ours.send(&[words(&all)]);
+    names.iter().for_each(|_| assert_eq!(ours.read().list()[0].string(), "subscribe"));
+    let channels = |wire: &mut Wire| info_field(wire, "stats", "pubsub_channels");
+    assert_eq!(channels(&mut theirs).as_deref(), Some("5000"));
+    // Steady messages keep nobody from looking whether names are used.
+    let mut listener = proxy.dial();
+    listener.ask("SUBSCRIBE c1");
+    drop(ours);
+    until("the others to be given up", || {
+        theirs.ask("PUBLISH c1 x");
+        listener.read();
+        (channels(&mut theirs)? == "1").then_some(())
+    });
+}

@@ -1,6 +1,6 @@
 //! The TOML file as written, and its way into the tree.
 
-use super::leaf::{GroupName, Leaf, Many, MemberWord, NameGlob};
+use super::leaf::{GroupName, Leaf, Many, MemberWord, NameGlob, Weight};
 use super::outside::Outside;
 use super::param::Section;
 use super::place::{self, Wrong};
@@ -58,6 +58,7 @@ struct RawMember {
     tags: Many<MemberWord>,
     zone: Option<Leaf<MemberWord>>,
     dedicated: Option<Leaf<bool>>,
+    weight: Option<Spanned<Leaf<Weight>>>,
     address: Option<Leaf<RemoteAddress>>,
 }
 
@@ -293,13 +294,18 @@ fn members(
             };
             return Err(Wrong::says(table, format!("at most {places} [[member]] here; {why}")));
         }
-        let RawMember { name, tags, zone, dedicated, address } = raw.into_inner();
+        let RawMember { name, tags, zone, dedicated, weight, address } = raw.into_inner();
+        if let (Some(weight), None) = (&weight, &address) {
+            let why = "a weight is for a real server, which has an `address`".to_owned();
+            return Err(Wrong::says(weight.span(), why));
+        }
         let span = name.as_ref().map_or(table, Spanned::span);
         let member = MemberConfig {
             name: name.map_or_else(|| MemberConfig::default_name(index), |it| it.into_inner().0.0),
             tags: tags.bare().into_iter().map(|it| it.0).collect(),
             zone: zone.map(|it| it.0.0),
             dedicated: dedicated.is_some_and(|it| it.0),
+            weight: weight.map_or(1, |it| it.into_inner().0.0),
             address: address.map(|it| it.0),
         };
         if let Some(why) = member.clashes(index, members.iter().map(|it| it.name.as_str())) {

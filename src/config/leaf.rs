@@ -181,6 +181,19 @@ impl Setting for MemberWord {
     }
 }
 
+/// How much of the reads a member is to have, beside others.
+#[derive(Clone, Debug)]
+pub struct Weight(pub u32);
+
+impl Setting for Weight {
+    fn read(value: &Value) -> Result<Weight, String> {
+        let weight = value.as_integer().and_then(|it| u32::try_from(it).ok());
+        let weight = weight.filter(|it| (1..=MemberConfig::WEIGHT_MAX).contains(it));
+        let accepted = || format!("a whole number from 1 to {}", MemberConfig::WEIGHT_MAX);
+        weight.map(Weight).ok_or_else(accepted)
+    }
+}
+
 /// Yes or no.
 impl Setting for bool {
     fn read(value: &Value) -> Result<bool, String> {

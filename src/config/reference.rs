@@ -42,7 +42,10 @@ const LISTENER: &[Key] = &[
 const MEMBER: &[Key] = &[
     key("name", "`n1`, `n2`, … by its place", "What it is called.").needs_restart(),
     key("tags", "`[]`", "What a route may call it, and others like it: `tag:…`.").needs_restart(),
-    key("zone", "", "Where it is; shown by PROXY NODES.").needs_restart(),
+    key("zone", "", "Where it is; of real servers those of `upstream.zone` are read first.")
+        .needs_restart(),
+    key("weight", "`1`", "How much of the reads a real server gets, beside others; up to 1000.")
+        .needs_restart(),
     key("dedicated", "`false`", "It serves only reads of routes that name it or one of its tags.")
         .needs_restart(),
     key("address", "", "Where it is, if it is a real server (see `[upstream]`).").needs_restart(),
@@ -57,6 +60,7 @@ const UPSTREAM: &[Key] = &[
     key("sentinel-password", "", "With this password.").needs_restart(),
     key("user", "", "Who logs in at members.").needs_restart(),
     key("password", "", "With this password.").needs_restart(),
+    key("zone", "", "Where Entourage is: reads go to replicas of this zone first.").needs_restart(),
     key("connect-timeout", "`\"1s\"`", "How long a connection may take to be there.")
         .needs_restart(),
     key("replica-timeout", "`\"1s\"`", "How long a read waits for a replica that does not answer.")

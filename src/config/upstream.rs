@@ -13,6 +13,8 @@ pub struct Upstream {
     pub user: String,
     /// That user's password; empty for none.
     pub password: String,
+    /// Where Entourage is: replicas of this zone are read first.
+    pub zone: Option<String>,
     /// How long a connection may take to be there.
     pub connect_timeout: Duration,
     /// How long a replica may take to answer before its reads are tried elsewhere.
@@ -82,6 +84,7 @@ impl Default for Upstream {
             topology: Topology::Static,
             user: String::new(),
             password: String::new(),
+            zone: None,
             connect_timeout: Duration::from_secs(1),
             replica_timeout: Duration::from_secs(1),
             reply_timeout: Duration::from_secs(10),

@@ -1,6 +1,6 @@
 //! The `[upstream]` table as written, and what may stand beside it.
 
-use super::leaf::{Leaf, Many, Setting};
+use super::leaf::{Leaf, Many, MemberWord, Setting};
 use super::param::Section;
 use super::place::Wrong;
 use super::table::PARAMS;
@@ -23,6 +23,7 @@ pub struct RawUpstream {
     sentinel_password: Option<Leaf<String>>,
     user: Option<Leaf<String>>,
     password: Option<Leaf<String>>,
+    zone: Option<Leaf<MemberWord>>,
     connect_timeout: Option<Leaf<Duration>>,
     replica_timeout: Option<Leaf<Duration>>,
     reply_timeout: Option<Leaf<Duration>>,
@@ -180,6 +181,7 @@ impl RawUpstream {
             topology,
             user: text(self.user),
             password: text(self.password),
+            zone: self.zone.map(|it| it.0.0),
             connect_timeout: time(self.connect_timeout, default.connect_timeout),
             replica_timeout: time(self.replica_timeout, default.replica_timeout),
             reply_timeout: time(self.reply_timeout, default.reply_timeout),
@@ -218,6 +220,17 @@ mod tests {
         let ladder = config.routes.all()[0].ladder;
         assert_eq!(ladder.steps(), [Step::OtherReplica, Step::Master]);
         assert_eq!(parse("").unwrap().upstream, None);
+    }
+
+    #[test]
+    fn members_have_a_zone_and_a_weight() {
+        let text =
+            "[upstream]\nzone = \"a\"\n[[member]]\naddress = \"a:1\"\nzone = \"a\"\nweight = 3\n";
+        let config = parse(text).unwrap();
+        assert_eq!(config.upstream.unwrap().zone.as_deref(), Some("a"));
+        assert_eq!((config.members[0].zone.as_deref(), config.members[0].weight), (Some("a"), 3));
+        refused("[[member]]\naddress = \"a:1\"\nweight = 0\n", "a whole number from 1 to 1000");
+        refused("[[member]]\nweight = 2\n", "a weight is for a real server");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct AllowedMembers(Box<[Option<Allowed>]>);
 fn of_routes(member: &Member) -> MemberConfig {
     if member.is(MemberFlags::REMOVED) {
         let (name, tags) = (String::new(), Vec::new());
-        return MemberConfig { name, tags, zone: None, dedicated: true, address: None };
+        return MemberConfig { name, tags, zone: None, dedicated: true, weight: 1, address: None };
     }
     member.described()
 }
@@ -47,7 +47,7 @@ mod tests {
 
     fn member(name: &str, tags: &[&str], dedicated: bool) -> MemberConfig {
         let tags = tags.iter().map(|it| it.to_string()).collect();
-        MemberConfig { name: name.into(), tags, zone: None, dedicated, address: None }
+        MemberConfig { name: name.into(), tags, zone: None, dedicated, weight: 1, address: None }
     }
 
     /// What the default route and one route for each of these lists come to.

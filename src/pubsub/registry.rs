@@ -175,6 +175,11 @@ impl PubSub {
         self.registry.read().names(kind).get(name).map_or(0, Subscribers::len)
     }
 
+    /// Whether anybody subscribes to this.
+    pub fn has_name(&self, kind: SubscriptionKind, name: &[u8]) -> bool {
+        self.registry.read().names(kind).contains_key(name)
+    }
+
     /// The names of this kind that have subscribers and match the pattern, if there is one.
     pub fn names(&self, kind: SubscriptionKind, pattern: Option<&[u8]>) -> Vec<Bytes> {
         let mut found = Vec::new();

@@ -11,10 +11,12 @@ pub struct MemberConfig {
     pub name: String,
     /// What routes may call it and others like it.
     pub tags: Vec<String>,
-    /// Where it is. Only shown for now: reads do not prefer members of their own zone yet.
+    /// Where it is: of real servers those of our own zone are read first.
     pub zone: Option<String>,
     /// It serves reads only of routes whose `members` names it or one of its tags.
     pub dedicated: bool,
+    /// How much of the reads a real server is to have, beside others.
+    pub weight: u32,
     /// Where it is, if it is a real server; a hosted one is here.
     pub address: Option<RemoteAddress>,
 }
@@ -23,13 +25,22 @@ impl MemberConfig {
     /// What names, tags and zones look like, for refusals.
     pub const WORD_ACCEPTED: &str =
         "1 to 64 letters, digits, \"-\", \"_\" and \".\", like \"reports\"";
+    /// The greatest weight.
+    pub const WEIGHT_MAX: u32 = 1000;
     /// The word that stands where a name stands when a member is added.
     const ADD: &str = "add";
 
     /// The member at this place that nobody has described: `n1`, `n2`, … by its place.
     pub fn unnamed(index: usize) -> MemberConfig {
         let name = MemberConfig::default_name(index);
-        MemberConfig { name, tags: Vec::new(), zone: None, dedicated: false, address: None }
+        MemberConfig {
+            name,
+            tags: Vec::new(),
+            zone: None,
+            dedicated: false,
+            weight: 1,
+            address: None,
+        }
     }
 
     /// A master and this many replicas that nobody has described.

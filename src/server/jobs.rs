@@ -14,8 +14,8 @@ use crate::commands::{AckWait, Job};
 use crate::resp::{Protocol, Reply};
 use crate::runtime::{clock, tasks};
 use crate::state::{
-    AckAsk, AckWaiter, AimedRun, Client, FailoverOrder, JobReply, RunWaiter, Server, UNBLOCKED, UnblockAs,
-    Upstream,
+    AckAsk, AckWaiter, AimedRun, Client, FailoverOrder, JobReply, RunWaiter, Server, UNBLOCKED,
+    UnblockAs, Upstream,
 };
 use futures::channel::oneshot::channel;
 use futures::future::{Either, select};

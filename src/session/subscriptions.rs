@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 
 /// What can be subscribed to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum SubscriptionKind {
     /// A channel (SUBSCRIBE).
     Channel,

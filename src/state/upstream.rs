@@ -7,11 +7,12 @@ use super::known_scripts::KnownScripts;
 use super::mailbox::{JobReply, Message};
 use super::upstream_subscriptions::UpstreamSubscriptions;
 use crate::base::ids::{MemberId, SlotId};
+use crate::base::places::Places;
 use crate::base::position::Position;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::config;
-use crate::node::upstream::{MemberState, Report, Run, Topology, UpstreamView};
+use crate::node::upstream::{MemberLoad, MemberState, Report, Run, Topology, UpstreamView};
 use crate::node::{RemoteMaster, ReplicaSet};
 use crate::resp::Protocol;
 use crate::route::{Allowed, MemberConfig, Route};
@@ -22,7 +23,7 @@ use futures::task::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use std::task::Waker;
 
 /// Most runs of requests that wait for one member at one worker.
@@ -112,6 +113,17 @@ impl UpstreamLane {
         Ok(())
     }
 
+    /// Takes what replicas may serve: what is the master's goes on waiting.
+    pub fn take_reads(&self) -> Vec<WaitingRun> {
+        let mut queue = self.queue.lock();
+        let (reads, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut queue.all).into_iter().partition(|it| !it.0.is_for_master());
+        queue.bytes = kept.iter().map(|it| it.0.bytes.len()).sum();
+        queue.all = kept.into();
+        self.has_any.store(!queue.all.is_empty(), Release);
+        reads
+    }
+
     /// Takes all that waits.
     pub fn take(&self) -> VecDeque<WaitingRun> {
         let mut queue = self.queue.lock();
@@ -159,8 +171,8 @@ pub struct UpstreamMember {
     pub address: RemoteAddress,
     /// What was counted.
     pub counts: UpstreamCounts,
-    /// Runs that were sent to it and are not answered.
-    pub in_flight: Arc<AtomicU32>,
+    /// How busy it is.
+    pub load: Arc<MemberLoad>,
     lanes: Vec<[UpstreamLane; 2]>,
 }
 
@@ -304,12 +316,12 @@ impl Upstream {
         if members.iter().any(|it| it.address == address) {
             return None;
         }
-        let id = topology.add();
+        let id = topology.add(described.weight);
         let view = topology.view();
         let lanes = self.waiting.iter().map(|_| Default::default()).collect();
-        let in_flight = view.members[id.index()].in_flight.clone();
+        let load = view.members[id.index()].load.clone();
         let counts = UpstreamCounts::default();
-        let member = UpstreamMember { id, described, address, counts, in_flight, lanes };
+        let member = UpstreamMember { id, described, address, counts, load, lanes };
         let member = Arc::new(member);
         *members = members.iter().cloned().chain([member.clone()]).collect();
         self.publish(&topology);
@@ -390,10 +402,11 @@ impl Upstream {
     pub fn doubt(&self, member: MemberId) {
         let is_believed =
             |it: &MemberState| matches!(it, MemberState::Master | MemberState::Replica);
+        // Of whom nothing is believed it is asked anyway.
         if is_believed(&self.view().members[member.index()].state) {
             self.failed(member, MemberState::Doubtful);
+            self.ask_now();
         }
-        self.ask_now();
     }
 
     /// Members and sentinels are asked now.
@@ -409,6 +422,28 @@ impl Upstream {
     /// Hears when how they stand has changed.
     pub fn news(&self) -> EventListener {
         self.news.listen()
+    }
+
+    /// An operator takes a member away from readers, or gives it back.
+    pub fn drain(&self, member: MemberId, is_drained: bool) {
+        let mut topology = self.topology.lock();
+        let has_changed = topology.drain(member, is_drained);
+        self.settle(&topology, has_changed);
+    }
+
+    /// The replicas of our own zone that serve reads now, of those that may: they are asked first.
+    /// `None` when there are none, or we are in no zone.
+    pub fn near(&self, view: &UpstreamView, allowed: Option<Allowed>) -> Option<Allowed> {
+        let zone = self.settings.zone.as_ref()?;
+        let members = self.members();
+        let is_near = |it: &&Arc<UpstreamMember>| {
+            it.described.zone.as_ref() == Some(zone)
+                && view.serves_reads(it.id.index())
+                && allowed.is_none_or(|of| of.places.has(it.id))
+        };
+        let places = Places::of(members.iter().filter(is_near).map(|it| it.id));
+        let named = allowed.is_some_and(|it| it.named);
+        (!places.is_empty()).then_some(Allowed { places, named })
     }
 
     /// Sentinels name this member as the master, or none.

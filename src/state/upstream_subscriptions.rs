@@ -75,7 +75,7 @@ impl UpstreamSubscriptions {
 
     /// This wait of the client ends once all of these are subscribed to.
     pub fn want(&self, mut names: Vec<SubscribedName>, client: Arc<Client>, block: BlockId) {
-        names.sort_by(|one, other| (one.0 as u8, &one.1).cmp(&(other.0 as u8, &other.1)));
+        names.sort();
         names.dedup();
         let mut inner = self.inner.lock();
         inner.last += 1;

@@ -55,14 +55,26 @@ impl RealSet {
 
     /// The members as a config file lists them.
     pub fn listed(&self) -> String {
-        let member = |it: &Server| format!("[[member]]\naddress = \"127.0.0.1:{}\"\n", it.port());
-        self.members.iter().map(member).collect()
+        self.described(&[])
+    }
+
+    /// The same, with what is said of each beside its address.
+    pub fn described(&self, said: &[&str]) -> String {
+        let member = |(at, it): (usize, &Server)| {
+            let said = said.get(at).copied().unwrap_or_default();
+            format!("[[member]]\naddress = \"127.0.0.1:{}\"\n{said}", it.port())
+        };
+        self.members.iter().enumerate().map(member).collect()
     }
 
     /// An Entourage in front of it, with this at the end of its configuration, once all members
     /// stand as they should.
     pub fn proxy(&self, config: &str) -> Server {
-        let listed = self.listed();
+        self.proxy_of(&self.listed(), config)
+    }
+
+    /// The same with members that are listed like this.
+    pub fn proxy_of(&self, listed: &str, config: &str) -> Server {
         let text = format!(
             "[[listener]]\nbind = \"127.0.0.1:{{port}}\"\n[server]\nthreads = 2\n{listed}{config}"
         );

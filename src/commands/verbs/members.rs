@@ -1,7 +1,7 @@
 //! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
 
 use super::node_field::{Field, block};
-use super::upstream_nodes::upstream_nodes;
+use super::upstream_nodes::{order_upstream, upstream_nodes};
 use crate::base::ids::RouteId;
 use crate::base::position::Offset;
 use crate::command::{Args, Fault, codes};
@@ -101,6 +101,9 @@ fn feed(follower: &FollowerStatus) -> String {
 
 /// `NODE ADD …`, or `NODE <name> <order>`.
 pub fn node(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if let Some(upstream) = &context.server.upstream {
+        return order_upstream(upstream, context);
+    }
     let set = &context.server.set;
     let word = context.args.next()?;
     if word.eq_ignore_ascii_case(b"add") {
@@ -192,7 +195,7 @@ fn add(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     }
     let describe = |index| {
         let name = name.unwrap_or_else(|| MemberConfig::default_name(index));
-        MemberConfig { name, tags, zone, dedicated, address: None }
+        MemberConfig { name, tags, zone, dedicated, weight: 1, address: None }
     };
     let set = &context.server.set;
     let added = set.add_member(describe, context.now);

@@ -2,6 +2,8 @@
 
 use super::node_field::Field;
 use crate::base::time::MonoUs;
+use crate::command::{Fault, codes};
+use crate::commands::{CommandContext, Outcome};
 use crate::node::upstream::{MemberState, UpstreamView, ViewMember};
 use crate::state::{Upstream, UpstreamMember};
 use std::sync::atomic::AtomicU64;
@@ -21,6 +23,41 @@ pub fn upstream_nodes(
     .collect()
 }
 
+/// `NODE <name> DRAIN|UNDRAIN`: whether readers are sent to a member.
+pub fn order_upstream(
+    upstream: &Upstream,
+    context: &mut CommandContext<'_>,
+) -> Result<Outcome, Fault> {
+    let word = context.args.next()?;
+    let members = upstream.members();
+    let found = members.iter().find(|it| it.described.name.as_bytes().eq_ignore_ascii_case(word));
+    let order = context.args.next().unwrap_or_default().to_ascii_lowercase();
+    let is_drained = match order.as_slice() {
+        b"drain" => true,
+        b"undrain" => false,
+        _ => return Err(Fault::Static("ERR of a real server an order is DRAIN or UNDRAIN")),
+    };
+    let is_forced = is_drained && context.args.word("FORCE");
+    context.args.done()?;
+    let Some(member) = found else {
+        let names: Vec<&str> = members.iter().map(|it| it.described.name.as_str()).collect();
+        return Err(codes::no_such_member(&names));
+    };
+    let (name, view) = (&member.described.name, upstream.view());
+    let serves = |at: usize| view.serves_reads(at);
+    let is_last =
+        serves(member.id.index()) && (0..members.len()).filter(|it| serves(*it)).count() == 1;
+    if is_drained && is_last {
+        if !is_forced {
+            return Err(codes::last_in_service(name, "DRAIN"));
+        }
+        log::warn!("event=no-replica-in-service last={name} why=all reads go to the master");
+    }
+    upstream.drain(member.id, is_drained);
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
 fn fields(
     member: &UpstreamMember,
     stands: &ViewMember,
@@ -29,7 +66,7 @@ fn fields(
 ) -> Vec<(&'static str, Field)> {
     let role = match stands.state {
         MemberState::Master => "master",
-        MemberState::Replica => "replica",
+        MemberState::Replica | MemberState::Drained => "replica",
         _ => "none",
     };
     let why = match &stands.state {
@@ -46,6 +83,7 @@ fn fields(
         MemberState::Master => Some(0),
         _ => stands.fresh_at.map(|it| now.since(it)),
     };
+    let serves = matches!(stands.state, MemberState::Master | MemberState::Replica);
     let counts = &member.counts;
     let count = |it: &AtomicU64| Field::Number(it.load(Relaxed) as i64);
     let described = &member.described;
@@ -59,14 +97,16 @@ fn fields(
         ("offset", Field::Number(offset)),
         ("lag-bytes", Field::Number(lag)),
         ("lag-us", Field::Micros(lag_us)),
-        ("in-flight", Field::Number(member.in_flight.load(Relaxed).into())),
+        ("in-flight", Field::Number(member.load.in_flight().into())),
+        ("rtt-us", Field::Number(member.load.took_us().into())),
+        ("weight", Field::Number(described.weight.into())),
         ("connects", count(&counts.connects)),
         ("faults", count(&counts.faults)),
         ("answered", count(&counts.answered)),
         ("reads-accepted", count(&counts.accepted)),
         ("reads-refused", count(&counts.refused)),
         ("writes-lost", count(&counts.lost)),
-        ("in-service", Field::YesOrNo(role != "none")),
+        ("in-service", Field::YesOrNo(serves)),
         ("tags", Field::Words(described.tags.clone())),
         ("dedicated", Field::YesOrNo(described.dedicated)),
     ]

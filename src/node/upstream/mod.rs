@@ -13,6 +13,7 @@ mod run;
 mod pipeline;
 mod retry;
 mod backoff;
+mod member_load;
 mod topology;
 mod sentinel;
 mod ack_waits;
@@ -21,6 +22,7 @@ mod scan_cursor;
 
 pub use ack_waits::{AckRound, AckWaits};
 pub use backoff::Backoff;
+pub use member_load::MemberLoad;
 pub use pipeline::{ConnectionFault, Done, Patience, Pipeline, Verdict};
 pub use pushed::{Pushed, is_first};
 pub use report::Report;

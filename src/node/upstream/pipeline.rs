@@ -133,6 +133,7 @@ struct Batch<W> {
     behind: Option<Stood>,
     is_behind_asked: bool,
     epoch: u64,
+    asked_at: MonoUs,
     due: MonoUs,
     bytes: usize,
 }
@@ -168,6 +169,8 @@ pub struct Pipeline<W> {
     batches: VecDeque<Batch<W>>,
     in_flight_bytes: usize,
     reports: Vec<Report>,
+    /// When the first was asked of what was answered since it was looked last.
+    answered: Option<MonoUs>,
     is_ready: bool,
     is_loading: bool,
 }
@@ -203,6 +206,7 @@ impl<W> Pipeline<W> {
             behind: None,
             is_behind_asked: false,
             epoch,
+            asked_at: now,
             due: now.plus(patience.replica),
             bytes: 0,
         };
@@ -218,6 +222,7 @@ impl<W> Pipeline<W> {
             batches: VecDeque::from([first]),
             in_flight_bytes: 0,
             reports: Vec::new(),
+            answered: None,
             is_ready: false,
             is_loading: false,
         }
@@ -244,6 +249,7 @@ impl<W> Pipeline<W> {
             behind: None,
             is_behind_asked: true,
             epoch,
+            asked_at: now,
             due: now.plus(self.patience.replica),
             bytes: 0,
         });
@@ -300,6 +306,7 @@ impl<W> Pipeline<W> {
             behind: None,
             is_behind_asked: wants_place,
             epoch,
+            asked_at: now,
             due: now.plus(patience),
             bytes,
         });
@@ -362,6 +369,11 @@ impl<W> Pipeline<W> {
         std::mem::take(&mut self.reports)
     }
 
+    /// When the oldest was asked of what was answered since this was looked at last.
+    pub fn take_answered(&mut self) -> Option<MonoUs> {
+        self.answered.take()
+    }
+
     /// The connection has ended: what was not answered.
     pub fn end(self) -> Vec<Done<W>> {
         let runs = self.batches.into_iter().flat_map(|it| it.runs);
@@ -405,6 +417,7 @@ impl<W> Pipeline<W> {
             && let Some(batch) = self.batches.pop_front()
         {
             self.in_flight_bytes -= batch.bytes;
+            self.answered.get_or_insert(batch.asked_at);
             batch.judge(done);
         }
         Ok(())

@@ -3,6 +3,7 @@
 use super::run::ReadRun;
 use super::topology::UpstreamView;
 use crate::base::ids::MemberId;
+use crate::base::places::Places;
 use crate::base::time::MonoUs;
 use crate::route::Step;
 use std::time::Duration;
@@ -51,9 +52,11 @@ pub fn next_try(
                 replica.filter(|_| now < until).map(|it| NextTry::Later(it, again))
             }
             Step::Master => view.master.map(|_| NextTry::Master),
+            // Once each: one that refuses to show old data goes on doing so.
             Step::Stale => {
-                let fed = view.replica(read.allowed, random, |_| true);
-                fed.or_else(|| view.unfed_replica(read.allowed)).map(NextTry::Stale)
+                let is_new = |it: MemberId| !read.tried.has(it);
+                let fed = view.replica(read.allowed, random, is_new);
+                fed.or_else(|| view.unfed_replica(read.allowed, is_new)).map(NextTry::Stale)
             }
             Step::Error => Some(NextTry::Lagged),
         };
@@ -62,6 +65,7 @@ pub fn next_try(
         }
         read.step += 1;
         read.waits_until = None;
+        read.tried = Places::default();
     }
     // There is none now, and there may be one soon.
     let waits_for_master = read.ladder.steps().contains(&Step::Master);
@@ -71,7 +75,6 @@ pub fn next_try(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::places::Places;
     use crate::node::upstream::topology::tests::view_of;
     use crate::route::Ladder;
 
@@ -129,5 +132,25 @@ mod tests {
         assert_eq!(next_try(&mut read, Some(by), &view, MonoUs(0), 7), NextTry::Lagged);
         let mut read = self::read(&[]);
         assert_eq!(next_try(&mut read, Some(by), &view, MonoUs(0), 7), NextTry::Lagged);
+    }
+
+    #[test]
+    fn what_is_old_is_asked_of_each_once() {
+        let view = view_of(None, 3);
+        let mut read = read(&[Step::OtherReplica, Step::Stale]);
+        let (mut by, mut seen) = (MemberId(1), Vec::new());
+        for _ in 0..2 {
+            let NextTry::Replica(next) = next_try(&mut read, Some(by), &view, MonoUs(1), 7) else {
+                panic!("there are others")
+            };
+            by = next;
+        }
+        while let NextTry::Stale(next) = next_try(&mut read, Some(by), &view, MonoUs(1), 7) {
+            assert!(!seen.contains(&next), "{next:?} has refused");
+            seen.push(next);
+            by = next;
+        }
+        assert_eq!(seen.len(), 3);
+        assert_eq!(next_try(&mut read, Some(by), &view, MonoUs(1), 7), NextTry::Lagged);
     }
 }

@@ -4,6 +4,7 @@
 //! A member is believed only what it has told last: a failed probe takes back the one before, and
 //! an answer that contradicts it makes it doubtful until the next.
 
+use super::member_load::MemberLoad;
 use super::report::Report;
 use super::scan_cursor::ScanCursor;
 use crate::base::ids::MemberId;
@@ -13,7 +14,6 @@ use crate::route::{Allowed, Candidate, Members, MinReplicas};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Places of the master that are remembered, to tell how old what a replica has is.
 const SAMPLES_MAX: usize = 256;
@@ -27,6 +27,8 @@ pub enum MemberState {
     Master,
     /// It is a replica whose stream comes.
     Replica,
+    /// It is a replica whose stream comes, and an operator has taken it away from readers.
+    Drained,
     /// It is a replica without a link to its master.
     LinkDown,
     /// It is a replica that loads a snapshot of its master.
@@ -52,12 +54,18 @@ pub enum MemberState {
 }
 
 impl MemberState {
+    /// Whether the master's stream comes there.
+    pub fn is_fed(&self) -> bool {
+        matches!(self, MemberState::Replica | MemberState::Drained)
+    }
+
     /// Its name.
     pub fn as_str(&self) -> &'static str {
         match self {
             MemberState::Unknown => "unknown",
             MemberState::Master => "master",
             MemberState::Replica => "replica",
+            MemberState::Drained => "drained",
             MemberState::LinkDown => "link-down",
             MemberState::Syncing => "syncing",
             MemberState::OtherHistory => "other-history",
@@ -95,7 +103,12 @@ struct Status {
     fresh_at: Option<MonoUs>,
     /// How often it could not be reached: it may have begun anew each time.
     lives: u64,
-    in_flight: Arc<AtomicU32>,
+    load: Arc<MemberLoad>,
+    /// How much of the reads it is to have, beside others.
+    weight: u32,
+    /// Since when its stream comes.
+    fed_since: Option<MonoUs>,
+    is_drained: bool,
 }
 
 /// Who says which member is the master.
@@ -115,6 +128,8 @@ pub struct Topology {
     history: Option<ReplicationHistory>,
     epoch: u64,
     samples: VecDeque<(MonoUs, Offset)>,
+    /// When a member was last asked.
+    now: MonoUs,
 }
 
 /// The members as they stand at one time.
@@ -141,8 +156,10 @@ pub struct ViewMember {
     pub fresh_at: Option<MonoUs>,
     /// Which of its lives this is: another has other cursors.
     pub life: u8,
-    /// Runs that were sent to it and are not answered.
-    pub in_flight: Arc<AtomicU32>,
+    /// How busy it is.
+    pub load: Arc<MemberLoad>,
+    /// Its weight in percent: less while it is new.
+    pub share: u32,
 }
 
 impl Topology {
@@ -159,20 +176,31 @@ impl Topology {
             history: None,
             epoch: 0,
             samples: VecDeque::new(),
+            now: MonoUs::default(),
         }
     }
 
-    /// One more member, of which nothing is known.
-    pub fn add(&mut self) -> MemberId {
+    /// One more member of this weight, of which nothing is known.
+    pub fn add(&mut self, weight: u32) -> MemberId {
         self.members.push(Status {
             told: Err(MemberState::Unknown),
             state: MemberState::Unknown,
             fresh_at: None,
             lives: 0,
-            in_flight: Arc::default(),
+            load: Arc::default(),
+            weight,
+            fed_since: None,
+            is_drained: false,
         });
         self.epoch += 1;
         MemberId::of(self.members.len() - 1)
+    }
+
+    /// An operator takes a member away from readers, or gives it back. Answers whether anything has
+    /// changed.
+    pub fn drain(&mut self, member: MemberId, is_drained: bool) -> bool {
+        self.members[member.index()].is_drained = is_drained;
+        self.settle()
     }
 
     /// Sentinels name this member as the master, or none. Answers whether anything has changed.
@@ -185,6 +213,7 @@ impl Topology {
     /// but places.
     pub fn reported(&mut self, member: MemberId, report: Report, asked_at: MonoUs) -> bool {
         let (is_master, at) = (report.is_master, report.at);
+        self.now = self.now.max(asked_at);
         self.members[member.index()].told = Ok(report);
         let has_changed = self.settle();
         if is_master && self.master == Some(member) {
@@ -194,7 +223,7 @@ impl Topology {
         if self.history.as_ref().is_some_and(is_of_this) {
             let had = self.samples.iter().rev().find(|it| it.1 <= at.offset).map(|it| it.0);
             let status = &mut self.members[member.index()];
-            if status.state == MemberState::Replica {
+            if status.state.is_fed() {
                 status.fresh_at = status.fresh_at.max(had);
             }
         }
@@ -219,7 +248,8 @@ impl Topology {
             at: it.told.as_ref().ok().map(|it| it.at),
             fresh_at: it.fresh_at,
             life: ScanCursor::life_of(it.lives),
-            in_flight: it.in_flight.clone(),
+            load: it.load.clone(),
+            share: it.weight * warm_percent(it.fed_since, self.now),
         };
         UpstreamView {
             master: self.master,
@@ -265,8 +295,14 @@ impl Topology {
             let state = self.state_of(at, second.is_some());
             let status = &mut self.members[at];
             if status.state != state {
-                if state != MemberState::Replica {
+                if !state.is_fed() {
                     status.fresh_at = None;
+                }
+                if state.is_fed() != status.state.is_fed() {
+                    // At the start of everything there is nobody to spare them.
+                    let is_first = status.state == MemberState::Unknown;
+                    let since = if is_first { MonoUs::default() } else { self.now };
+                    status.fed_since = state.is_fed().then_some(since);
                 }
                 status.state = state;
                 has_changed = true;
@@ -308,9 +344,23 @@ impl Topology {
             Report { is_syncing: true, .. } => MemberState::Syncing,
             Report { is_linked: false, .. } => MemberState::LinkDown,
             _ if !self.history.as_ref().is_none_or(is_of_this) => MemberState::OtherHistory,
+            _ if self.members[at].is_drained => MemberState::Drained,
             _ => MemberState::Replica,
         }
     }
+}
+
+/// How long a replica whose stream has come back gets less to do: what it serves is not in its
+/// caches yet.
+const WARMS_UP_US: u64 = 10_000_000;
+/// How much it does at first.
+const COLD_PERCENT: u64 = 10;
+
+/// How much of its share a replica does that has been fed since then.
+fn warm_percent(fed_since: Option<MonoUs>, now: MonoUs) -> u32 {
+    let Some(since) = fed_since else { return 100 };
+    let fed_us = now.since(since).min(WARMS_UP_US);
+    (COLD_PERCENT + (100 - COLD_PERCENT) * fed_us / WARMS_UP_US) as u32
 }
 
 impl UpstreamView {
@@ -334,14 +384,26 @@ impl UpstreamView {
             (first..first + count).map(|it| it % count).find(|it| may(*it))
         };
         let (one, other) = (from(random & 0xFFFF_FFFF)?, from(random >> 32)?);
-        let busy = |at: usize| self.members[at].in_flight.load(Relaxed);
-        Some(MemberId::of(if busy(other) < busy(one) { other } else { one }))
+        Some(MemberId::of(if self.cost(other) < self.cost(one) { other } else { one }))
+    }
+
+    /// What one more read costs at this member, beside others.
+    fn cost(&self, at: usize) -> u32 {
+        let ViewMember { load, share, .. } = &self.members[at];
+        load.cost(*share)
     }
 
     /// A replica that has lost its link: what it has is old, and better than nothing for who takes
     /// that.
-    pub fn unfed_replica(&self, allowed: Option<Allowed>) -> Option<MemberId> {
-        let may = |at: &usize| allowed.is_none_or(|it| it.places.has(MemberId::of(*at)));
+    pub fn unfed_replica(
+        &self,
+        allowed: Option<Allowed>,
+        suits: impl Fn(MemberId) -> bool,
+    ) -> Option<MemberId> {
+        let may = |at: &usize| {
+            let id = MemberId::of(*at);
+            allowed.is_none_or(|it| it.places.has(id)) && suits(id)
+        };
         let is_unfed = |at: &usize| self.members[*at].state == MemberState::LinkDown;
         (0..self.members.len()).find(|at| is_unfed(at) && may(at)).map(MemberId::of)
     }
@@ -360,8 +422,7 @@ impl UpstreamView {
     /// How many replicas are known to have had, at most so many µs ago, all that the master had.
     pub fn fresh_replicas(&self, age_us_max: u64, now: MonoUs) -> usize {
         let is_fresh = |it: &&ViewMember| {
-            it.state == MemberState::Replica
-                && it.fresh_at.is_some_and(|at| now.since(at) <= age_us_max)
+            it.state.is_fed() && it.fresh_at.is_some_and(|at| now.since(at) <= age_us_max)
         };
         self.members.iter().filter(is_fresh).count()
     }
@@ -387,7 +448,7 @@ impl Members for UpstreamView {
             applied: Offset::MAX,
             in_service: self.serves_reads(at),
             paused: false,
-            in_flight: self.members[at].in_flight.load(Relaxed),
+            in_flight: self.cost(at),
             behind_us: 0,
         }
     }

@@ -32,6 +32,8 @@ use std::time::Duration;
 
 /// Bytes of requests that are gathered at most.
 const GATHERED_BYTES_MAX: usize = 1 << 20;
+/// Most requests that are gathered: the replies of all of them are here before the first leaves.
+const GATHERED_MAX: usize = 1 << 10;
 /// What is unknown here and would change a connection that others share, or is the proxy's own.
 const NEVER_SHARED: &[&str] =
     &["ACL", "ASKING", "MODULE", "MONITOR", "READONLY", "READWRITE", "RESTORE-ASKING", "SENTINEL"];
@@ -56,7 +58,6 @@ const HOSTED_VERBS: &[&str] = &[
     "failover",
     "lastsave",
     "proxy|failover",
-    "proxy|node",
     "psync",
     "replconf",
     "replicaof",
@@ -70,7 +71,8 @@ impl Caller {
     /// Whether the next request joins those that were gathered for a member.
     pub fn may_join_upstream(&self, request: Request<'_>) -> bool {
         let Some(gathered) = &self.gathered else { return false };
-        let has_room = gathered.forwarded.bytes.len() < GATHERED_BYTES_MAX;
+        let Forwarded { bytes, replies, .. } = &gathered.forwarded;
+        let has_room = bytes.len() < GATHERED_BYTES_MAX && replies.len() < GATHERED_MAX;
         if !has_room || self.session.queue.is_some() || self.session.tags != Tags::Off {
             return false;
         }
@@ -277,7 +279,8 @@ impl Caller {
             (_, Floor::Lost(_) | Floor::Foreign) => None,
         };
         let allowed = upstream.allowed(self.settings.routes.get(route));
-        let plan = planned(&ask, view, allowed);
+        let near = upstream.near(view, allowed);
+        let plan = planned(&ask, view, near.or(allowed));
         let read = RunKind::Read(ReadRun {
             needs,
             allowed,
@@ -291,9 +294,11 @@ impl Caller {
             Where::Member(member) => Ok((Aim::Replica(member), read, plan.because)),
             Where::CatchUp { .. } | Where::Wait { .. } => Ok((Aim::Ladder, read, plan.because)),
             Where::Refuse(Unavailable::MasterDown)
-                if ask.level == Level::Eventual && view.unfed_replica(allowed).is_some() =>
+                if ask.level == Level::Eventual
+                    && view.unfed_replica(allowed, |_| true).is_some() =>
             {
-                let replica = view.unfed_replica(allowed).map_or(Aim::Ladder, Aim::Replica);
+                let replica =
+                    view.unfed_replica(allowed, |_| true).map_or(Aim::Ladder, Aim::Replica);
                 Ok((replica, read, Reason::StaleAllowed))
             }
             // Until there is one again it may wait.

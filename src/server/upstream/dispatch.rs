@@ -12,7 +12,8 @@ use crate::resp::encode_command;
 use crate::runtime::clock;
 use crate::server::question::found;
 use crate::state::{
-    AckAsk, AckWaiter, Acked, Aim, AimedRun, JobReply, RunWaiter, Upstream, UpstreamMember, WaitingRun, Wrote,
+    AckAsk, AckWaiter, Acked, Aim, AimedRun, JobReply, RunWaiter, Upstream, UpstreamMember,
+    WaitingRun, Wrote,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
@@ -72,9 +73,9 @@ fn wait(upstream: &Upstream, worker: usize, until: MonoUs, aim: Aim, waiting: Wa
 fn to_member(upstream: &Upstream, worker: usize, id: MemberId, waiting: WaitingRun) {
     let member = upstream.member(id);
     let lane = member.lane(worker, waiting.0.protocol);
-    member.in_flight.fetch_add(1, Relaxed);
+    member.load.begin();
     if let Err(full) = lane.push(waiting, upstream.settings.queue_bytes_max) {
-        member.in_flight.fetch_sub(1, Relaxed);
+        member.load.end();
         overflow(full);
     }
 }
@@ -94,7 +95,7 @@ fn answer(waiter: RunWaiter, reply: JobReply) {
 
 /// A run was not sent to this member, which cannot be reached or is not what it was.
 pub fn not_sent(upstream: &Upstream, worker: usize, member: &UpstreamMember, waiting: WaitingRun) {
-    member.in_flight.fetch_sub(1, Relaxed);
+    member.load.end();
     if waiting.1.has_gone() {
         return;
     }
@@ -103,7 +104,7 @@ pub fn not_sent(upstream: &Upstream, worker: usize, member: &UpstreamMember, wai
 
 /// A run has come to an end at this member.
 pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done: Done<RunWaiter>) {
-    member.in_flight.fetch_sub(1, Relaxed);
+    member.load.end();
     let Done { run, waiter, replies, verdict } = done;
     if waiter.has_gone() {
         return;

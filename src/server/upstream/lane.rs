@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Room for what is read at once.
 const READ_BYTES: usize = 64 << 10;
@@ -57,7 +58,7 @@ pub async fn attend(
         };
         lane.give_back();
         log::debug!("event=upstream-rest name={} why={fault}", lane.member.described.name);
-        tasks::sleep(backoff.failed()).await;
+        lane.rest(backoff.failed()).await;
     }
 }
 
@@ -77,6 +78,23 @@ impl Lane {
         poll_fn(|context| {
             self.queue().wake_next(context.waker());
             if self.queue().has_any() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Leaves the server alone for this time. Reads that come meanwhile go elsewhere.
+    async fn rest(&self, time: Duration) {
+        let due = clock::mono_now().plus(time);
+        let mut alarm = Alarm::default();
+        poll_fn(|context| {
+            self.queue().wake_next(context.waker());
+            if alarm.poll(Some(due), context).is_ready() {
+                return Poll::Ready(());
+            }
+            for waiting in self.queue().take_reads() {
+                not_sent(&self.upstream, self.worker, &self.member, waiting);
+            }
+            Poll::Pending
         })
         .await;
     }
@@ -222,6 +240,9 @@ impl Exchange<'_> {
                 let Lane { upstream, member, worker, .. } = self.lane;
                 for report in self.pipeline.take_reports() {
                     upstream.reported(member.id, report, MonoUs::default());
+                }
+                if let Some(asked_at) = self.pipeline.take_answered() {
+                    member.load.answered(asked_at, clock::mono_now());
                 }
                 done.into_iter().for_each(|it| settle(upstream, *worker, member, it));
                 handled.map(|()| true)

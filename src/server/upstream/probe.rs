@@ -69,7 +69,10 @@ async fn ask_until_it_ends(
         match answered {
             None => return (ConnectionFault::TimedOut, has_answered),
             Some(Err(fault)) => return (fault, has_answered),
-            Some(Ok(())) => has_answered = true,
+            Some(Ok(())) => {
+                has_answered = true;
+                member.load.answered(asked_at, clock::mono_now());
+            }
         }
         match pipeline.take_reports().pop() {
             _ if pipeline.is_loading() => upstream.failed(member.id, MemberState::Loading),

@@ -82,7 +82,7 @@ struct Subscriber<'s> {
     asked: SubscribedNames,
     covered: SubscribedNames,
     /// Those that nobody subscribed to when it was looked last.
-    unused: BTreeSet<(u8, Bytes)>,
+    unused: BTreeSet<SubscribedName>,
     messages: Vec<Message>,
     /// How many of the messages had come when the master was asked where it stands.
     behind: Option<usize>,
@@ -150,8 +150,7 @@ impl Subscriber<'_> {
         self.talk.send(&[b"PING"]).await?;
         self.upstream.subscriptions.forget_gone();
         let all = names(self.server, self.upstream);
-        let used: BTreeSet<(u8, Bytes)> =
-            all.iter().map(|it| (it.0 as u8, it.1.clone())).collect();
+        let used: BTreeSet<SubscribedName> = all.iter().cloned().collect();
         self.subscribe(all).await?;
         let before = std::mem::take(&mut self.unused);
         for kind in SubscriptionKind::ALL {
@@ -161,7 +160,7 @@ impl Subscriber<'_> {
                 SubscriptionKind::ShardChannel => b"SUNSUBSCRIBE",
             };
             for name in self.covered.of(kind).clone() {
-                let key = (kind as u8, name.clone());
+                let key = (kind, name.clone());
                 if used.contains(&key) {
                     continue;
                 }

@@ -12,7 +12,8 @@ pub fn view_of(master: Option<usize>, members: usize) -> UpstreamView {
         at: None,
         fresh_at: None,
         life: 0,
-        in_flight: Arc::default(),
+        load: Arc::default(),
+        share: 100,
     };
     UpstreamView {
         master: master.map(MemberId::of),
@@ -49,7 +50,7 @@ impl Told {
     fn new(has_sentinels: bool) -> Told {
         let mut topology = Topology::new(has_sentinels);
         (0..3).for_each(|_| {
-            topology.add();
+            topology.add(1);
         });
         Told { topology, now: MonoUs(0) }
     }
@@ -128,7 +129,7 @@ fn how_old_a_replica_is_goes_by_what_the_master_had_when_it_was_asked() {
 #[test]
 fn of_two_replicas_the_less_busy_one_is_taken() {
     let view = view_of(Some(0), 3);
-    view.members[1].in_flight.store(5, Relaxed);
+    (0..5).for_each(|_| view.members[1].load.begin());
     let mut random = crate::base::random::Random::new(1);
     let mut chosen = [0; 3];
     for _ in 0..200 {
@@ -136,4 +137,60 @@ fn of_two_replicas_the_less_busy_one_is_taken() {
     }
     assert!(chosen[0] == 0 && chosen[1] < chosen[2], "{chosen:?}");
     assert_eq!(view.replica(None, 0, |it| it == MemberId(0)), None, "the master is no replica");
+}
+
+#[test]
+fn one_of_more_weight_gets_more_and_a_slow_one_less() {
+    let chosen = |view: &UpstreamView| {
+        let mut random = crate::base::random::Random::new(1);
+        let mut chosen = [0; 3];
+        for _ in 0..300 {
+            chosen[view.replica(None, random.bits(), |_| true).unwrap().index()] += 1;
+        }
+        chosen
+    };
+    let mut view = view_of(Some(0), 3);
+    view.members[2].share = 300;
+    for at in [1, 2] {
+        view.members[at].load.answered(MonoUs(0), MonoUs(200));
+    }
+    let [_, light, heavy] = chosen(&view);
+    assert!(2 * light < heavy, "{light} {heavy}");
+    view.members[2].load.answered(MonoUs(0), MonoUs(2000));
+    let [_, fast, slow] = chosen(&view);
+    assert!(slow < fast, "{slow} {fast}");
+}
+
+#[test]
+fn a_replica_that_comes_back_begins_with_less() {
+    let mut told = Told::new(false);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    let share = |told: &Told| told.topology.view().members[1].share;
+    assert_eq!(share(&told), 100, "at the start there is nobody to spare it");
+    told.topology.failed(MemberId(1), MemberState::Silent);
+    told.tell(1, report(false, OLD, 10));
+    assert_eq!(share(&told), 10);
+    (0..5).for_each(|_| {
+        told.tell(0, report(true, OLD, 10));
+    });
+    assert_eq!(share(&told), 55);
+    (0..5).for_each(|_| {
+        told.tell(0, report(true, OLD, 10));
+    });
+    assert_eq!(share(&told), 100);
+}
+
+#[test]
+fn a_drained_replica_is_fed_and_not_read() {
+    let mut told = Told::new(false);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    assert!(told.topology.drain(MemberId(1), true));
+    let view = told.topology.view();
+    assert_eq!(view.members[1].state, MemberState::Drained);
+    assert!(!view.serves_reads(1));
+    assert_eq!(view.fresh_replicas(10_000_000, told.now), 1);
+    assert!(told.topology.drain(MemberId(1), false));
+    assert!(told.topology.view().serves_reads(1));
 }

@@ -1,0 +1,93 @@
+//! How busy a member is, as whoever chooses among members sees it.
+
+use crate::base::time::MonoUs;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// How fast a slow answer is forgotten: after so many µs half of it is.
+const FADES_US: u64 = 1_000_000;
+
+/// What was sent to a member, and how long its answers took lately.
+#[derive(Debug, Default)]
+pub struct MemberLoad {
+    in_flight: AtomicU32,
+    took_us: AtomicU32,
+    told_at: AtomicU64,
+}
+
+impl MemberLoad {
+    /// A run is sent to it.
+    #[inline]
+    pub fn begin(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
+    }
+
+    /// A run is there no more.
+    #[inline]
+    pub fn end(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// Runs that were sent and are not answered.
+    #[inline]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// How many µs an answer takes: the slowest of late, which fades.
+    #[inline]
+    pub fn took_us(&self) -> u32 {
+        self.took_us.load(Relaxed)
+    }
+
+    /// It has answered now what it was asked at `asked_at`. What takes longer than is known counts
+    /// at once, so that one that has become slow is left alone; what is faster counts little by
+    /// little.
+    pub fn answered(&self, asked_at: MonoUs, now: MonoUs) {
+        let took = u32::try_from(now.since(asked_at)).unwrap_or(u32::MAX).max(1);
+        let since = now.since(MonoUs(self.told_at.swap(now.0, Relaxed)));
+        let before = self.took_us.load(Relaxed);
+        let faded = u64::from(before.saturating_sub(took)) * since / (since + FADES_US);
+        let after = before.saturating_sub(u32::try_from(faded).unwrap_or(u32::MAX));
+        self.took_us.store(after.max(took), Relaxed);
+    }
+
+    /// What one more run costs there, for one that does this share of what it could.
+    pub fn cost(&self, share: u32) -> u32 {
+        let waits = u64::from(self.in_flight()) + 1;
+        let cost = waits * u64::from(self.took_us().max(1)) * 100 / u64::from(share.max(1));
+        u32::try_from(cost).unwrap_or(u32::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_counts_at_once_and_fades() {
+        let load = MemberLoad::default();
+        let answered = |took: u64, now: u64| {
+            load.answered(MonoUs(now - took), MonoUs(now));
+            load.took_us()
+        };
+        assert_eq!(answered(100, 1_000_000), 100);
+        assert_eq!(answered(50_000, 1_000_100), 50_000);
+        assert!((49_000..50_000).contains(&answered(100, 1_001_000)), "not by one fast answer");
+        let half = answered(100, 2_001_000);
+        assert!((24_000..26_000).contains(&half), "{half}");
+        let last = (1..=20).map(|it| answered(100, 2_001_000 + it * 1_000_000)).last();
+        assert_eq!(last, Some(100));
+    }
+
+    #[test]
+    fn it_costs_more_where_more_waits_answers_are_slow_or_little_is_to_be_done() {
+        let load = MemberLoad::default();
+        assert_eq!(load.cost(100), 1);
+        load.answered(MonoUs(0), MonoUs(200));
+        assert_eq!(load.cost(100), 200);
+        load.begin();
+        assert_eq!((load.cost(100), load.cost(300), load.cost(10)), (400, 133, 4000));
+        load.end();
+        assert_eq!(load.cost(0), 20_000, "nobody is divided by nothing");
+    }
+}
