@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
+mod hear;
 #[cfg(test)]
 mod tests;
 
@@ -51,7 +52,7 @@ pub struct Shell {
     wait: Option<Wait>,
     /// Its wait for the disk, while replies are held for that.
     sync: Option<Wait>,
-    /// Who is woken by the mailbox, when somebody is.
+    /// Who is woken by the mailbox.
     mailbox_waker: Option<Waker>,
     /// There may be something to read, of which nobody will tell.
     may_read: bool,
@@ -200,7 +201,7 @@ impl Shell {
     fn poll_happening(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mailbox = &self.connection.caller.client.mailbox;
         if !self.mailbox_waker.as_ref().is_some_and(|it| it.will_wake(context.waker())) {
-            mailbox.wake_next(context.waker());
+            mailbox.wake(context.waker());
             self.mailbox_waker = Some(context.waker().clone());
         }
         let mut has_happened = mailbox.has_messages();
@@ -217,6 +218,9 @@ impl Shell {
 
     /// One turn: what has happened is handled, and what there is to send is sent.
     fn turn(&mut self) -> io::Result<Next> {
+        if self.hear()? {
+            return Ok(self.next());
+        }
         // That of a turn that has panicked has gone with it.
         let mut scratch = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_else(new_scratch);
         scratch.works_long = self.placement.is_long();
@@ -333,8 +337,6 @@ impl Shell {
     }
 
     fn take_messages(&mut self, scratch: &mut WorkerScratch) {
-        // Whoever wakes takes the waker with it.
-        self.mailbox_waker = None;
         match self.connection.caller.client.mailbox.take() {
             Ok(messages) => {
                 messages.into_iter().for_each(|it| self.handle(Event::Message(it), scratch));

@@ -14,7 +14,6 @@ use crate::pubsub::Delivery;
 use crate::resp::{Protocol, Reply};
 use bytes::Bytes;
 use event_listener::{Event, EventListener};
-use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -100,13 +99,17 @@ pub struct Mailbox {
     has_messages: AtomicBool,
     published: AtomicU64,
     queue: Mutex<Queue>,
-    owner: AtomicWaker,
     gone: Event,
 }
 
 #[derive(Default)]
 struct Queue {
+    /// The only message, where it was published and stands alone: most do, and need no list.
+    only: Option<Arc<Delivery>>,
     messages: VecDeque<Message>,
+    /// Who is woken by every message. It stays: a task that is about to be polled is woken for
+    /// nothing but a look.
+    owner: Option<Waker>,
     /// Of all messages together.
     weight: usize,
     has_overflowed: bool,
@@ -120,23 +123,15 @@ impl Mailbox {
         if queue.is_closed || queue.has_overflowed {
             return;
         }
-        queue.weight += message.weight();
         if let Message::Published(_) = message {
-            self.published.fetch_add(1, Relaxed);
+            // Nobody else counts them while this holds the lock.
+            self.published.store(self.published.load(Relaxed) + 1, Relaxed);
         }
-        if MAILBOX_BYTES_MAX < queue.weight {
-            queue.has_overflowed = true;
-            queue.messages.clear();
-        } else if let Message::Killed = message {
-            // What was told before is not done any more: it could be a held write's release.
-            queue.messages.push_front(message);
-        } else {
-            queue.messages.push_back(message);
-        }
-        // Within the lock: whoever takes the messages knows that nobody is still about to wake for
-        // them, so the waker that is registered afterwards stays.
+        queue.put(message);
         self.has_messages.store(true, Release);
-        self.owner.wake();
+        if let Some(owner) = &queue.owner {
+            owner.wake_by_ref();
+        }
     }
 
     /// How many messages that were published have come so far.
@@ -154,6 +149,7 @@ impl Mailbox {
     /// serve. `Err` when there were more than a mailbox holds: the connection is to be closed.
     pub fn take(&self) -> Result<VecDeque<Message>, MailboxOverflow> {
         let mut queue = self.queue.lock();
+        queue.list_only();
         let is_all = queue.messages.len() <= MAILBOX_TAKEN_MAX;
         self.has_messages.store(!is_all, Release);
         if queue.has_overflowed {
@@ -168,17 +164,33 @@ impl Mailbox {
         Ok(taken)
     }
 
-    /// Who is woken by the next message. Look at [`Mailbox::has_messages`] afterwards.
-    pub fn wake_next(&self, owner: &Waker) {
-        self.owner.register(owner);
+    /// Takes the only message there is, if it was published and is not longer than `most`.
+    #[inline]
+    pub fn take_published(&self, most: usize) -> Option<Arc<Delivery>> {
+        let mut queue = self.queue.lock();
+        let only = queue.only.take_if(|it| it.len() <= most)?;
+        queue.weight = 0;
+        self.has_messages.store(false, Release);
+        Some(only)
+    }
+
+    /// Who is woken by messages from here on. Look at [`Mailbox::has_messages`] afterwards.
+    pub fn wake(&self, owner: &Waker) {
+        let mut queue = self.queue.lock();
+        let before = queue.owner.replace(owner.clone());
+        drop(queue);
+        // Whatever goes with it does so without the lock.
+        drop(before);
     }
 
     /// The connection has gone: what is still here, and all that comes, is dropped.
     pub fn close(&self) {
         let mut queue = self.queue.lock();
         queue.is_closed = true;
-        queue.messages = VecDeque::new();
-        self.owner.take();
+        let messages = std::mem::take(&mut queue.messages);
+        let owner = (queue.only.take(), queue.owner.take());
+        drop(queue);
+        drop((messages, owner));
         self.gone.notify(usize::MAX);
     }
 
@@ -190,6 +202,36 @@ impl Mailbox {
     /// Whether the connection has gone.
     pub fn is_closed(&self) -> bool {
         self.queue.lock().is_closed
+    }
+}
+
+impl Queue {
+    fn put(&mut self, message: Message) {
+        self.weight += message.weight();
+        if MAILBOX_BYTES_MAX < self.weight {
+            self.has_overflowed = true;
+            self.only = None;
+            self.messages.clear();
+            return;
+        }
+        let is_first = self.only.is_none() && self.messages.is_empty();
+        match message {
+            Message::Published(delivery) if is_first => return self.only = Some(delivery),
+            _ => self.list_only(),
+        }
+        if let Message::Killed = message {
+            // What was told before is not done any more: it could be a held write's release.
+            self.messages.push_front(message);
+        } else {
+            self.messages.push_back(message);
+        }
+    }
+
+    /// What stands alone joins the list.
+    fn list_only(&mut self) {
+        if let Some(delivery) = self.only.take() {
+            self.messages.push_back(Message::Published(delivery));
+        }
     }
 }
 

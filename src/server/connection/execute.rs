@@ -195,7 +195,8 @@ impl Caller {
         let end = self.position(end);
         // What it has received itself goes with the replies when the transaction fails.
         let kept = |own: Option<u64>| own.filter(|_| outcome.is_ok());
-        execution.publications.drain(..).for_each(|(it, own)| it.deliver(end, kept(own)));
+        let published = execution.publications.drain(..);
+        published.for_each(|(it, own)| it.deliver(end, context.now, kept(own)));
         if has_changed {
             self.session.wrote(end, context.now);
         } else {

@@ -48,7 +48,7 @@ impl Caller {
         self.wrote_words(at);
         let own = self.takes_own();
         self.answer_publish(&publication, own);
-        publication.deliver(at, own);
+        publication.deliver(at, context.now, own);
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl Caller {
     fn answer_publish(&mut self, publication: &Publication, own: Option<u64>) {
         if let Some(own) = own {
             let out = &mut self.replies.out;
-            publication.each_for(own, out.protocol(), |it| it.iter().for_each(|it| out.append(it)));
+            publication.each_for(own, out.protocol(), |it| out.append(it));
         }
         self.replies.out.count(publication.receivers());
     }
@@ -121,20 +121,28 @@ impl Caller {
         self.session.heard(at, &self.history, at);
     }
 
-    /// A message that this client has subscribed to. One that comes after it has unsubscribed was
-    /// published before, and is late.
+    /// A message that was published reaches this client.
     pub fn deliver(&mut self, delivery: &Delivery) {
+        if self.hear(delivery) {
+            let bytes = delivery.bytes(self.replies.out.protocol());
+            self.replies.push(bytes);
+        }
+    }
+
+    /// Answers whether the message is one that this client has subscribed to, which raises its
+    /// floor. One that comes after it has unsubscribed was published before, and is late.
+    pub fn hear(&mut self, delivery: &Delivery) -> bool {
+        self.heard += 1;
         let subscriptions = self.session.subscriptions.as_ref();
         let is_meant = |it: &Subscriptions| it.of(delivery.kind).contains(&*delivery.name);
         if !subscriptions.is_some_and(|it| is_meant(it)) {
-            return;
+            return false;
         }
         if !is_planted(Planted::MessageRaisesNoFloor) {
             let head = self.position(self.server.set.head());
             self.session.heard(delivery.at, &self.history, head);
         }
-        let pieces = delivery.pieces(self.replies.out.protocol());
-        self.replies.push_pieces(pieces);
+        true
     }
 }
 
