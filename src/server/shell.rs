@@ -7,7 +7,6 @@ use super::placement::{Place, Placement, Threads};
 use super::replica_link::serve_replica;
 use super::upstream::at_members;
 use crate::base::ids::{BlockId, SlotId};
-use crate::base::limits::SEND_BYTES_MAX;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
@@ -29,6 +28,7 @@ use std::task::{Context, Poll, Waker};
 mod hear;
 #[cfg(test)]
 mod tests;
+mod transmit;
 
 thread_local! {
     /// One for each turn that may be under way within others.
@@ -36,9 +36,6 @@ thread_local! {
     #[allow(clippy::vec_box)]
     static SCRATCH: RefCell<Vec<Box<WorkerScratch>>> = const { RefCell::new(Vec::new()) };
 }
-
-/// Not more tasks of a worker: the links of its replicas, and hardly anybody beside.
-const FEW_TASKS: usize = 3;
 
 /// A connection and what it is connected to.
 pub struct Shell {
@@ -236,6 +233,7 @@ impl Shell {
     }
 
     fn turn_with(&mut self, scratch: &mut WorkerScratch) -> io::Result<Next> {
+        let ready_before = tasks::count_ready();
         let has_messages = self.connection.caller.client.mailbox.has_messages();
         let now = self.connection.poll_deadline().map(|due| (due, clock::mono_now()));
         let now = now.and_then(|(due, now)| (due <= now).then_some(now));
@@ -260,7 +258,7 @@ impl Shell {
         } else if self.connection.has_more() {
             self.handle(Event::Proceed, scratch);
         }
-        let transmitted = self.transmit_in_turn();
+        let transmitted = self.transmit_in_turn(ready_before);
         self.close_if_gone(scratch);
         self.server.set.apply_after_batch(&mut scratch.unapplied_batches);
         // What it wants for others is done even if its own socket has failed.
@@ -392,80 +390,6 @@ impl Shell {
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    /// Sends replies, unless others go first.
-    fn transmit_in_turn(&mut self) -> io::Result<()> {
-        let wrote = std::mem::take(&mut self.wrote);
-        if !self.may_send && self.goes_last(wrote) {
-            self.may_send = true;
-            return Ok(());
-        }
-        self.transmit()
-    }
-
-    /// Whether others have their turn before replies are sent.
-    #[inline]
-    fn goes_last(&self, wrote: bool) -> bool {
-        // Whoever reads at a replica on the wire what a reply has told of finds it there. That is
-        // for a worker with little to do; where many clients write, replicas are sent all of it
-        // together, behind the last of them.
-        if wrote && self.server.set.has_wire_replicas() && tasks::count_ready() <= FEW_TASKS {
-            return true;
-        }
-        // The append-only file is written once for all of them.
-        self.server.set.must_write_file() && tasks::count_ready() != 0
-    }
-
-    /// Sends what fits. Replies past the limit are not begun with, however fast the peer might take
-    /// them.
-    fn transmit(&mut self) -> io::Result<()> {
-        if self.server.set.must_write_file() {
-            self.server.persistence.write_now();
-        }
-        self.is_full = false;
-        self.may_send = false;
-        let mut sent = 0;
-        if self.connection.is_closed() {
-            return Ok(());
-        }
-        if self.connection.has_much_to_send() {
-            self.connection.check_output(clock::mono_now(), &mut self.actions);
-            if self.connection.is_closed() {
-                return Ok(());
-            }
-        }
-        while let Some(bytes) = self.connection.poll_transmit() {
-            let left = SEND_BYTES_MAX - sent;
-            if left == 0 {
-                self.may_send = true;
-                break;
-            }
-            match self.stream.try_write(&bytes[..bytes.len().min(left)]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    sent += count;
-                    self.connection.transmitted(count);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.is_full = true;
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if sent != 0 {
-            self.server.counters.bytes_out.add(tasks::worker(), sent as u64);
-        }
-        if self.is_full || self.may_send || self.was_full() {
-            self.connection.check_output(clock::mono_now(), &mut self.actions);
-        }
-        Ok(())
-    }
-
-    /// Whether replies have waited for the peer until now.
-    fn was_full(&self) -> bool {
-        self.connection.caller.client.unsent.load(Relaxed) != 0
     }
 
     /// Does what the core wants. Answers why the connection is to end, if it is.

@@ -109,6 +109,15 @@ impl Caller {
         (may_come && has_all()).then_some(self.client.id)
     }
 
+    /// Whether its subscriptions may be to keyspace events.
+    pub fn may_hear_events(&self) -> bool {
+        let Some(subscriptions) = &self.session.subscriptions else { return false };
+        let is_pattern = |it: &u8| b"*?[\\_".contains(it);
+        let mut patterns = subscriptions.of(SubscriptionKind::Pattern).iter();
+        patterns.any(|it| it.first().is_some_and(is_pattern))
+            || subscriptions.of(SubscriptionKind::Channel).iter().any(|it| it.starts_with(b"__key"))
+    }
+
     /// Whether a transaction's replies may give way to an error, because it was not confirmed. What
     /// the client receives of its own messages must not go with them.
     pub fn may_be_unconfirmed(&self) -> bool {
