@@ -282,6 +282,28 @@ fn a_slow_subscriber_is_closed_and_nobody_else_notices() {
     assert_eq!(info_field(&mut publisher, "clients", "clients_closed_for_output").unwrap(), "1");
 }
 
+/// What does not fit into its socket is kept, and comes whole.
+#[test]
+fn a_subscriber_that_reads_late_gets_every_message_whole() {
+    let server = Server::entourage(&[]);
+    let (mut publisher, mut readers) = (server.dial(), [server.dial(), server.dial()]);
+    readers[1].ask("HELLO 3");
+    readers.iter_mut().for_each(|it| drop(it.ask("SUBSCRIBE a")));
+    let message = |it: usize| format!("{it}:{}", "x".repeat(it * 997 % 150_000));
+    const COUNT: usize = 200;
+    for it in 0..COUNT {
+        assert_eq!(publisher.cmd(&["PUBLISH", "a", &message(it)]).int(), Some(2));
+    }
+    for (reader, first) in readers.iter_mut().zip(*b"*>") {
+        for it in 0..COUNT {
+            let (value, bytes) = reader.read_raw();
+            assert_eq!(bytes[0], first);
+            assert_eq!(value.list()[2].string(), message(it), "{it}");
+        }
+        assert!(!reader.ask("PING").is_error(), "it is served as before");
+    }
+}
+
 #[test]
 fn the_messages_of_a_publisher_keep_their_order() {
     let server = Server::entourage(&[]);

@@ -337,7 +337,11 @@ impl Shell {
     fn take_messages(&mut self, scratch: &mut WorkerScratch) {
         match self.connection.caller.client.mailbox.take() {
             Ok(messages) => {
-                messages.into_iter().for_each(|it| self.handle(Event::Message(it), scratch));
+                for message in messages {
+                    if !self.keep_heard(&message) {
+                        self.handle(Event::Message(message), scratch);
+                    }
+                }
             }
             Err(MailboxOverflow) => self.handle(Event::MailboxOverflow, scratch),
         }

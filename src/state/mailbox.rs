@@ -242,6 +242,10 @@ pub struct MailboxOverflow;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::position::{Position, ReplId};
+    use crate::base::time::MonoUs;
+    use crate::pubsub::Subscriber;
+    use crate::session::SubscriptionKind;
 
     #[test]
     fn messages_are_taken_once_and_a_kill_before_all_others() {
@@ -288,6 +292,79 @@ mod tests {
         let rest = mailbox.take().unwrap();
         assert!(matches!(&rest[0], Message::Push(it) if *it == last.as_bytes()));
         assert!(rest.len() == 1 && !mailbox.has_messages());
+    }
+
+    fn published(text: &[u8]) -> Arc<Delivery> {
+        let pubsub = crate::pubsub::PubSub::default();
+        let (kind, client) = (SubscriptionKind::Channel, Arc::new(Taker(Mutex::default())));
+        pubsub.subscribe(kind, Bytes::from_static(b"a"), client.clone());
+        let publication = pubsub.publish(kind, [b"a", text], usize::MAX).unwrap();
+        publication.deliver(
+            Position { replid: ReplId::new([1; 20]), offset: Offset::ZERO },
+            MonoUs(1),
+            None,
+        );
+        client.0.lock().take().unwrap()
+    }
+
+    /// Keeps the last message.
+    struct Taker(Mutex<Option<Arc<Delivery>>>);
+
+    impl Subscriber for Taker {
+        fn number(&self) -> u64 {
+            1
+        }
+
+        fn deliver(&self, message: &Arc<Delivery>) {
+            *self.0.lock() = Some(message.clone());
+        }
+    }
+
+    #[test]
+    fn a_message_that_stands_alone_is_taken_as_such_and_keeps_its_place_beside_others() {
+        let mailbox = Mailbox::default();
+        let (one, two) = (published(b"one"), published(b"two"));
+        mailbox.post(Message::Published(one.clone()));
+        assert!(mailbox.take_published(one.len() - 1).is_none(), "it is too long");
+        assert!(mailbox.has_messages());
+        assert!(Arc::ptr_eq(&mailbox.take_published(one.len()).unwrap(), &one));
+        assert!(!mailbox.has_messages() && mailbox.take_published(usize::MAX).is_none());
+        assert_eq!((mailbox.queue.lock().weight, mailbox.published()), (0, 1));
+        mailbox.post(Message::Published(one.clone()));
+        mailbox.post(Message::Published(two));
+        mailbox.post(Message::Killed);
+        assert!(mailbox.take_published(usize::MAX).is_none(), "others wait with it");
+        let weight = mailbox.queue.lock().weight;
+        assert_eq!(weight, 2 * (MAILBOX_PUSH_BYTES + one.len()) + MAILBOX_MESSAGE_BYTES);
+        let taken = mailbox.take().unwrap();
+        let [Message::Killed, Message::Published(first), Message::Published(_)] =
+            taken.as_slices().0
+        else {
+            panic!("{taken:?}")
+        };
+        assert!(Arc::ptr_eq(first, &one));
+        mailbox.post(Message::Published(one.clone()));
+        assert_eq!(mailbox.take().unwrap().len(), 1, "whoever takes all takes it, too");
+        mailbox.post(Message::Published(one));
+        mailbox.close();
+        assert!(mailbox.take_published(usize::MAX).is_none());
+    }
+
+    #[test]
+    fn every_message_wakes_whoever_is_registered() {
+        struct Counter(AtomicU64);
+        impl std::task::Wake for Counter {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Relaxed);
+            }
+        }
+        let (mailbox, counter) = (Mailbox::default(), Arc::new(Counter(AtomicU64::new(0))));
+        mailbox.post(Message::Killed);
+        mailbox.wake(&counter.clone().into());
+        (0..2).for_each(|_| mailbox.post(Message::Killed));
+        assert_eq!(counter.0.load(Relaxed), 2);
+        mailbox.close();
+        assert_eq!(Arc::strong_count(&counter), 1, "one that has gone is woken no more");
     }
 
     #[test]

@@ -297,21 +297,26 @@ impl Connection {
         }
     }
 
-    /// How long a message may be that is published to this client, to be sent to it straight away:
-    /// nothing stands before it, and nothing has changed that a batch would begin with. `None` when
-    /// it is an event like others.
-    pub fn hears_at_once(&self) -> Option<usize> {
+    /// How long a message may be that is published to this client, to be heard without a batch:
+    /// nothing waits, and nothing has changed that a batch would begin with. `None` when it is an
+    /// event like others.
+    pub fn room_to_hear(&self) -> Option<usize> {
         let caller = &self.caller;
-        let is_idle = matches!(self.state, State::Serving) && !self.has_more();
-        let is_idle = is_idle && caller.replies.are_idle() && self.soft_limit.is_unused();
+        let is_serving = matches!(self.state, State::Serving) && self.soft_limit.is_unused();
         let is_same = caller.is_up_to_date() && caller.session.shared.is_none();
         let most = reply_bytes_max(caller.output_limit()) - 1;
-        (is_idle && is_same).then_some(most.min(SEND_BYTES_MAX))
+        (is_serving && is_same).then(|| most.saturating_sub(caller.replies.out.bytes().len()))
     }
 
-    /// Takes such a message, by [`Connection::hears_at_once`], without a batch: there is no lock
-    /// and no look at a clock. Answers the bytes that are to be sent, and what cannot be is for
-    /// [`Connection::keep_unsent`].
+    /// As [`Connection::room_to_hear`], of a message that may be sent straight away: nothing stands
+    /// before it.
+    pub fn hears_at_once(&self) -> Option<usize> {
+        let is_idle = self.caller.replies.are_idle() && !self.has_more();
+        self.room_to_hear().filter(|_| is_idle).map(|it| it.min(SEND_BYTES_MAX))
+    }
+
+    /// Takes such a message: there is no lock and no look at a clock. Answers the bytes that are to
+    /// be sent, and what is not is for [`Connection::keep_unsent`].
     pub fn hear<'d>(&mut self, delivery: &'d Delivery) -> Option<&'d [u8]> {
         let caller = &mut self.caller;
         if !caller.hear(delivery) {
@@ -321,7 +326,7 @@ impl Connection {
         Some(delivery.bytes(caller.replies.out.protocol()))
     }
 
-    /// The end of a message that does not fit into its socket.
+    /// A message, or the end of one, that is not sent straight away.
     pub fn keep_unsent(&mut self, rest: &[u8]) {
         self.caller.replies.push(rest);
     }

@@ -4,6 +4,7 @@
 
 use super::Shell;
 use crate::runtime::{clock, tasks};
+use crate::state::Message;
 use std::io::{self, ErrorKind};
 
 impl Shell {
@@ -21,6 +22,19 @@ impl Shell {
             self.send(bytes)?;
         }
         Ok(true)
+    }
+
+    /// Keeps what was published for when all messages are taken, if it needs no batch. Answers
+    /// whether it was.
+    pub(super) fn keep_heard(&mut self, message: &Message) -> bool {
+        let Message::Published(delivery) = message else { return false };
+        if self.connection.room_to_hear().is_none_or(|it| it < delivery.len()) {
+            return false;
+        }
+        if let Some(bytes) = self.connection.hear(delivery) {
+            self.connection.keep_unsent(bytes);
+        }
+        true
     }
 
     /// Sends what fits into the socket, and keeps the rest.
