@@ -237,9 +237,11 @@ impl Shell {
         let has_messages = self.connection.caller.client.mailbox.has_messages();
         let now = self.connection.poll_deadline().map(|due| (due, clock::mono_now()));
         let now = now.and_then(|(due, now)| (due <= now).then_some(now));
-        let ends_wait = self.connection.is_blocked() && (has_messages || now.is_some());
         // A client that has gone before its wait ended has asked for nothing: the socket is asked,
-        // since the word of its end may still be on its way.
+        // since the word of its end may still be on its way. What has been served is done.
+        let mailbox = &self.connection.caller.client.mailbox;
+        let is_told = || has_messages && !mailbox.begins_with_served();
+        let ends_wait = self.connection.is_blocked() && (now.is_some() || is_told());
         if ends_wait {
             self.read_all(scratch)?;
         }

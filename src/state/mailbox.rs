@@ -164,6 +164,11 @@ impl Mailbox {
         Ok(taken)
     }
 
+    /// Whether the first message is that its wait has been served.
+    pub fn begins_with_served(&self) -> bool {
+        matches!(self.queue.lock().messages.front(), Some(Message::Served(..)))
+    }
+
     /// Takes the only message there is, if it was published and is not longer than `most`.
     #[inline]
     pub fn take_published(&self, most: usize) -> Option<Arc<Delivery>> {
@@ -258,6 +263,12 @@ mod tests {
             mailbox.take().unwrap().iter().map(|it| format!("{it:?}")).collect();
         assert_eq!(taken, ["Killed", "Woken(BlockId(1))"], "who was killed does nothing more");
         assert!(!mailbox.has_messages() && mailbox.take().unwrap().is_empty());
+        let served = || Message::Served(BlockId(1), JobReply { reply: Ok(vec![]), wrote: None });
+        assert!(!mailbox.begins_with_served());
+        mailbox.post(served());
+        assert!(mailbox.begins_with_served());
+        mailbox.post(Message::Killed);
+        assert!(!mailbox.begins_with_served(), "whoever was killed is not there any more");
     }
 
     #[test]
