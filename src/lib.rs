@@ -20,7 +20,8 @@
 //! `runtime/worker.rs` gives the other connections of its thread turns within its own. What is
 //! known of scripts is in `state/scripting.rs`; libraries of functions are the engine's data.
 //! What is published goes by `connection/publish.rs` and `node/propagate.rs` to the mailboxes of
-//! those whom `pubsub/registry.rs` knows. The keyspace events that verbs raise wait in
+//! those whom `pubsub/registry.rs` knows, and from there to their sockets by
+//! `server/shell/hear.rs`. The keyspace events that verbs raise wait in
 //! `engine/events.rs` until their write is in the log, and go there by `node/notify.rs` and
 //! `state/told_events.rs`.
 //! A replica on the wire asks for the stream by PSYNC (`commands/verbs/replication.rs`), and is

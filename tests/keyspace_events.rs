@@ -536,3 +536,81 @@ fn events_keep_the_order_of_the_stream_and_a_failover_loses_none() {
         assert!(gone <= popped);
     });
 }
+
+/// Everything that this connection is pushed before it is answered PING, as text. Redis 7.0 puts
+/// what a transaction's own client hears between the replies of EXEC.
+fn pushes(wire: &mut Wire) -> Vec<String> {
+    fn gather(value: &Value, into: &mut Vec<String>) {
+        match value {
+            Value::Push(_) => into.push(value.to_string()),
+            Value::Array(items) => items.iter().for_each(|it| gather(it, into)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    // What is pushed is sent before the next request is read, and may be behind the answers so far.
+    for _ in 0..2 {
+        wire.send(&[words(&["PING", "end"])]);
+        while {
+            let value = wire.read();
+            gather(&value, &mut found);
+            value.to_string() != "\"end\""
+        } {}
+    }
+    found
+}
+
+#[test]
+fn messages_of_a_transaction_stand_between_its_events() {
+    let conversations: [&[&[&str]]; 5] = [
+        &[&["MULTI"], &["SET", "k", "1"], &["PUBLISH", "a", "1"], &["EXEC"]],
+        &[&["MULTI"], &["PUBLISH", "a", "1"], &["SET", "k", "1"], &["EXEC"]],
+        &[
+            &["MULTI"],
+            &["PUBLISH", "a", "1"],
+            &["INCR", "k"],
+            &["PUBLISH", "a", "2"],
+            &["PUBLISH", "a", "3"],
+            &["MSET", "k", "1", "j", "2"],
+            &["PUBLISH", "a", "4"],
+            &["DEL", "k", "j"],
+            &["EXEC"],
+        ],
+        // Whoever is served is served afterwards.
+        &[&["MULTI"], &["RPUSH", "list", "x"], &["PUBLISH", "a", "1"], &["EXEC"]],
+        &[&[
+            "EVAL",
+            "redis.call('SET', 'k', 1) redis.call('PUBLISH', 'a', 1) redis.call('DEL', 'k')",
+            "0",
+        ]],
+    ];
+    let heard = |server: &Server| {
+        let [mut speaker, mut other, mut waiter] = [server.dial(), server.dial(), server.dial()];
+        ok(&mut speaker, "CONFIG SET notify-keyspace-events KEA");
+        for wire in [&mut speaker, &mut other] {
+            wire.ask("HELLO 3");
+            wire.ask("PSUBSCRIBE __key*@0__:*");
+            wire.ask("SUBSCRIBE a");
+        }
+        let mut all = Vec::new();
+        for conversation in conversations {
+            let is_waited_for = conversation.len() == 4 && conversation[1][0] == "RPUSH";
+            if is_waited_for {
+                waiter.send(&[words(&["BLPOP", "list", "0"])]);
+                until_blocked(&mut other, 1);
+            }
+            speaker.send(&conversation.iter().map(|it| words(it)).collect::<Vec<_>>());
+            let own = pushes(&mut speaker);
+            if is_waited_for {
+                assert_eq!(waiter.read().list().len(), 2);
+            }
+            all.push((conversation, own, pushes(&mut other)));
+        }
+        all
+    };
+    let (wanted, got) = (heard(&Server::redis(&[])), heard(&Server::entourage(&[])));
+    for (wanted, got) in wanted.iter().zip(&got) {
+        assert_eq!(wanted, got);
+        assert_eq!(wanted.1, wanted.2, "all hear the same");
+    }
+}

@@ -8,11 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::{scope, sleep};
 use std::time::Duration;
-use support::wire::encode;
+use support::wire::{Wire, encode};
 use support::{BOTH, Server, Value, info_field, order, python, until, within, words};
 
-/// How long a real Redis may take to say more.
-const QUIET: Duration = Duration::from_millis(12);
 /// What a program gets to run.
 const SECONDS_MAX: &str = "60";
 
@@ -76,9 +74,14 @@ fn conversations_are_those_of_redis() {
     }
 }
 
+/// Every frame that Redis says is awaited from ours; and before the end both answer RESET, which
+/// stands behind all that there can be.
 fn talk(redis: &Server, ours: &Server, conversation: &str, first: &str) {
     let mut theirs = [redis.dial(), redis.dial()];
     let mut own = [ours.dial(), ours.dial()];
+    // Numbers of clients are compared, too.
+    let (mut bystander, _same) = (redis.dial(), ours.dial());
+    let mut has_quit = [false; 2];
     for wires in [&mut theirs, &mut own] {
         wires[0].ask("FLUSHALL");
         if !first.is_empty() || conversation.starts_with("B3") {
@@ -91,22 +94,35 @@ fn talk(redis: &Server, ours: &Server, conversation: &str, first: &str) {
         let say = encode(&words(&line.split(' ').collect::<Vec<_>>()));
         theirs[who].send_raw(&say);
         own[who].send_raw(&say);
-        sleep(QUIET);
-        for of in [0, 1] {
+        // Redis is one thread, which sends what it has to say before it reads again.
+        (0..2).for_each(|_| assert_eq!(bystander.ask("PING").string(), "PONG"));
+        if line == "QUIT" {
+            let ends = [theirs[who].read_to_end(), own[who].read_to_end()];
+            assert_eq!(ends[0], ends[1], "{first} {conversation}");
+            has_quit[who] = true;
+        }
+        for of in [0, 1].into_iter().filter(|of| !has_quit[*of]) {
             while theirs[of].has_input() {
-                let (wanted, bytes) = theirs[of].read_raw();
-                let got = own[of].read_raw();
-                let about = ["A", "B"][of];
-                let hello = line.starts_with("HELLO") && !wanted.is_error();
-                let is_same = got.1 == bytes || hello;
-                assert!(is_same, "{first} {conversation}\n{line}: {about}: {} not {wanted}", got.0);
+                must_say_the_same(&mut theirs[of], &mut own[of], (first, conversation, line));
             }
         }
     }
-    sleep(QUIET);
-    for of in own.iter_mut().zip(theirs.iter_mut()) {
-        assert_eq!(of.0.has_input(), of.1.has_input(), "{first} {conversation}: there is more");
+    for of in [0, 1].into_iter().filter(|of| !has_quit[*of]) {
+        let reset = encode(&words(&["RESET"]));
+        theirs[of].send_raw(&reset);
+        own[of].send_raw(&reset);
+        let about = (first, conversation, "RESET");
+        while must_say_the_same(&mut theirs[of], &mut own[of], about) != "+RESET" {}
     }
+}
+
+/// The next frame of Redis, which is ours, too.
+fn must_say_the_same(theirs: &mut Wire, own: &mut Wire, about: (&str, &str, &str)) -> String {
+    let ((wanted, bytes), got) = (theirs.read_raw(), own.read_raw());
+    let hello = about.2.starts_with("HELLO") && !wanted.is_error();
+    let is_same = got.1 == bytes || hello;
+    assert!(is_same, "{} {}\n{}: {} not {wanted}", about.0, about.1, about.2, got.0);
+    wanted.to_string()
 }
 
 #[test]
@@ -264,6 +280,28 @@ fn a_slow_subscriber_is_closed_and_nobody_else_notices() {
     slow.read_to_end();
     // A client that does not subscribe has the other limit.
     assert_eq!(info_field(&mut publisher, "clients", "clients_closed_for_output").unwrap(), "1");
+}
+
+/// What does not fit into its socket is kept, and comes whole.
+#[test]
+fn a_subscriber_that_reads_late_gets_every_message_whole() {
+    let server = Server::entourage(&[]);
+    let (mut publisher, mut readers) = (server.dial(), [server.dial(), server.dial()]);
+    readers[1].ask("HELLO 3");
+    readers.iter_mut().for_each(|it| drop(it.ask("SUBSCRIBE a")));
+    let message = |it: usize| format!("{it}:{}", "x".repeat(it * 997 % 150_000));
+    const COUNT: usize = 200;
+    for it in 0..COUNT {
+        assert_eq!(publisher.cmd(&["PUBLISH", "a", &message(it)]).int(), Some(2));
+    }
+    for (reader, first) in readers.iter_mut().zip(*b"*>") {
+        for it in 0..COUNT {
+            let (value, bytes) = reader.read_raw();
+            assert_eq!(bytes[0], first);
+            assert_eq!(value.list()[2].string(), message(it), "{it}");
+        }
+        assert!(!reader.ask("PING").is_error(), "it is served as before");
+    }
 }
 
 #[test]

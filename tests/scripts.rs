@@ -425,3 +425,35 @@ fn a_script_may_ask_for_info() {
         assert_eq!(wire.cmd(&words(&["EVAL", stats, "0"])).string(), "peak.allocated");
     }
 }
+
+/// EXEC lets go of the master for a command that looks at members, and an endless script takes it:
+/// nobody else waits for that, on whichever thread.
+#[test]
+fn an_endless_script_amid_a_transaction_holds_up_nobody_who_does_not_need_the_master() {
+    let server = Server::entourage(&["--threads", "2", "--replicas", "1"]);
+    let (mut operator, mut others) = (server.dial(), [(); 6].map(|()| server.dial()));
+    let looks = words(&["INFO", "everything"]);
+    let all = [vec![words(&["MULTI"]), words(&["SET", "k", "1"])], vec![looks; 400]].concat();
+    let mut was_amid = 0;
+    for round in 0..40 {
+        let (mut long, mut queueing) = (server.dial(), server.dial());
+        queueing.send(&all);
+        queueing.read_many(all.len());
+        let end = round.to_string();
+        assert_eq!(queueing.cmd(&["SET", "k", &end]).string(), "QUEUED");
+        queueing.send(&[words(&["EXEC"])]);
+        long.send(&[words(ENDLESS)]);
+        until_running(&mut operator);
+        others.iter_mut().for_each(|it| assert_eq!(it.ask("PING").string(), "PONG"));
+        was_amid += usize::from(!queueing.has_input());
+        ok(&mut operator, "SCRIPT KILL");
+        assert!(long.read().is_error());
+        let replies = queueing.read();
+        assert_eq!(replies.list().last().map(Value::to_string).as_deref(), Some("+OK"));
+        assert_eq!(operator.ask("GET k").string(), end);
+        if was_amid == 3 {
+            return;
+        }
+    }
+    panic!("the script has never come in between");
+}

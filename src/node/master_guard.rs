@@ -3,6 +3,7 @@
 use super::long_hold::LongHold;
 use super::member::{Hosted, Member};
 use super::member_state::Hold;
+use super::notify::Behind;
 use super::read_guard::{VerbResult, read_caught};
 use super::replica_set::{MemberList, ReplicaSet};
 use crate::base::ids::MemberId;
@@ -177,6 +178,21 @@ impl MasterGuard<'_> {
         if !events.is_empty() {
             self.set.events.tell(&events, self.set.position());
         }
+    }
+
+    /// As [`MasterGuard::tell_events`], with messages between them.
+    #[cold]
+    pub(super) fn tell_events_and(&mut self, messages: Vec<Behind>) {
+        let (events, at) = (self.hosted.engine.written_mut().events.take(), self.set.position());
+        let mut rest = events.as_slice();
+        for Behind { events: place, tell } in messages {
+            let told = events.len() - rest.len();
+            let before = place.saturating_sub(told).min(rest.len());
+            self.set.events.tell(&rest[..before], at);
+            rest = &rest[before..];
+            tell(at);
+        }
+        self.set.events.tell(rest, at);
     }
 
     fn ping(&mut self, at: MonoUs) {

@@ -63,7 +63,7 @@ pub use master_guard::MasterGuard;
 pub use member::Member;
 pub use member_state::MemberFlags;
 pub use membership::present;
-pub use notify::{EventSink, KeyspaceEvents};
+pub use notify::{Behind, EventSink, KeyspaceEvents};
 pub use on_disk::Restored;
 pub use pause::PauseMode;
 pub use propagate::HeldBack;

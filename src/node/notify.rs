@@ -14,6 +14,14 @@ pub trait EventSink: Send + Sync {
     fn tell(&self, classes: EventClasses, events: &[RaisedEvent], at: Position);
 }
 
+/// A message that is told behind so many of a transaction's events, once the log has it.
+pub struct Behind {
+    /// So many.
+    pub events: usize,
+    /// Tells it; the transaction stands before the position.
+    pub tell: Box<dyn FnOnce(Position)>,
+}
+
 /// Which events are asked for, and who tells them.
 #[derive(Default)]
 pub struct KeyspaceEvents {

@@ -15,6 +15,7 @@
 use super::master_guard::MasterGuard;
 use super::member::Member;
 use super::member_state::MemberFlags;
+use super::notify::Behind;
 use super::read_guard::{PANICKED, VerbResult};
 use crate::base::limits::ADOPTED_BYTES_MIN;
 use crate::base::position::Offset;
@@ -186,11 +187,42 @@ impl Transaction<'_, '_> {
         expired
     }
 
+    /// How many events its calls have raised so far.
+    pub fn events(&self) -> usize {
+        self.guard.hosted.engine.written().events.count()
+    }
+
     /// Appends what all calls did as one write. Answers where the stream ends now.
     pub fn commit(self) -> Offset {
+        self.commit_and_tell(Vec::new())
+    }
+
+    /// As [`Transaction::commit`]; these messages are told between its events, before anybody is
+    /// served whose key is ready.
+    pub fn commit_and_tell(mut self, messages: Vec<Behind>) -> Offset {
         let set = self.guard.set;
-        drop(self);
+        self.end(messages);
+        // All that dropping would do is done.
+        std::mem::forget(self);
         set.head()
+    }
+
+    fn end(&mut self, messages: Vec<Behind>) {
+        // Of a call that was not caught nothing is known.
+        self.effects.cut(self.settled);
+        if !self.effects.is_empty() {
+            self.append_all(Sent::Borrowed(&[]));
+        }
+        if self.guard.notes_events() {
+            self.guard.hosted.engine.written_mut().events.cut(self.settled_events);
+        }
+        if self.guard.notes_events() || !messages.is_empty() {
+            self.guard.tell_events_and(messages);
+        }
+        if self.guard.hosted.engine.has_blocked() {
+            self.guard.serve_blocked(self.at, self.now);
+        }
+        self.effects.shrink();
     }
 
     /// As [`Transaction::commit`], for effects that have nothing to do with each other: each is a
@@ -300,19 +332,7 @@ impl Transaction<'_, '_> {
 impl Drop for Transaction<'_, '_> {
     /// Commits.
     fn drop(&mut self) {
-        // Of a call that was not caught nothing is known.
-        self.effects.cut(self.settled);
-        if !self.effects.is_empty() {
-            self.append_all(Sent::Borrowed(&[]));
-        }
-        if self.guard.notes_events() {
-            self.guard.hosted.engine.written_mut().events.cut(self.settled_events);
-            self.guard.tell_events();
-        }
-        if self.guard.hosted.engine.has_blocked() {
-            self.guard.serve_blocked(self.at, self.now);
-        }
-        self.effects.shrink();
+        self.end(Vec::new());
     }
 }
 

@@ -1,9 +1,10 @@
 //! A message with those who receive it, as of when its publisher asked.
 
 use super::delivery::{Delivery, Frame};
-use super::subscribers::Receivers;
+use super::subscribers::{Receivers, Subscriber};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Position;
+use crate::base::time::MonoUs;
 use crate::resp::Protocol;
 use crate::session::SubscriptionKind;
 use bytes::Bytes;
@@ -46,16 +47,18 @@ impl Publication {
     }
 
     /// Tells the bytes of each message that the subscriber of this number receives.
-    pub fn each_for(&self, number: u64, protocol: Protocol, mut tell: impl FnMut([&[u8]; 2])) {
+    pub fn each_for(&self, number: u64, protocol: Protocol, mut tell: impl FnMut(&[u8])) {
         let is_for = |it: &&Part| it.receivers.iter().any(|it| it.number() == number);
-        self.parts.iter().filter(is_for).for_each(|it| tell(it.frame.pieces(protocol)));
+        self.parts.iter().filter(is_for).for_each(|it| tell(it.frame.bytes(protocol)));
     }
 
-    /// Hands it to all who receive it but for the one of the number `except`, if there is such.
-    pub fn deliver(self, at: Position, except: Option<u64>) {
+    /// Hands it to all who receive it but for the one of the number `except`, if there is such: it
+    /// is published at this position and time.
+    pub fn deliver(self, at: Position, time: MonoUs, except: Option<u64>) {
         for Part { kind, name, frame, receivers } in self.parts {
-            let delivery = Arc::new(Delivery::of(kind, name, frame, at));
-            let meant = receivers.iter().filter(|it| Some(it.number()) != except);
+            let delivery = Arc::new(Delivery::of(kind, name, frame, at, time));
+            let is_meant = |it: &&dyn Subscriber| except.is_none_or(|no| it.number() != no);
+            let meant = receivers.iter().filter(is_meant);
             let times = 1 + usize::from(is_planted(Planted::MessageTwice));
             meant.for_each(|it| (0..times).for_each(|_| it.deliver(&delivery)));
         }

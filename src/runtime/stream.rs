@@ -4,8 +4,9 @@ use super::registration::Registration;
 use crate::base::limits::LISTEN_BACKLOG;
 use async_io::Async;
 use rustix::buffer::spare_capacity;
+use rustix::net::SendFlags;
 use socket2::{Domain, SockRef, TcpKeepalive, Type};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -119,10 +120,7 @@ impl Socket {
 
     /// As [`Socket::try_read`], into the room behind `bytes`, which is not cleared before.
     pub fn try_read_more(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        retry(|| match self {
-            Socket::Tcp(it) => Ok(rustix::io::read(it, spare_capacity(bytes))?),
-            Socket::Unix(it) => Ok(rustix::io::read(it, spare_capacity(bytes))?),
-        })
+        retry(|| Ok(rustix::io::read(self, spare_capacity(bytes))?))
     }
 
     pub(super) fn tcp(socket: TcpStream) -> io::Result<Socket> {
@@ -136,18 +134,13 @@ impl Socket {
 
     /// Reads once, without waiting. `WouldBlock` when nothing is there; 0 at the end.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        retry(|| match self {
-            Socket::Tcp(it) => (&*it).read(into),
-            Socket::Unix(it) => (&*it).read(into),
-        })
+        retry(|| Ok(rustix::io::read(self, &mut *into)?))
     }
 
     /// Writes what fits, without waiting.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        retry(|| match self {
-            Socket::Tcp(it) => (&*it).write(bytes),
-            Socket::Unix(it) => (&*it).write(bytes),
-        })
+        // A peer that has gone is an error, and no signal.
+        retry(|| Ok(rustix::net::send(self, bytes, SendFlags::NOSIGNAL)?))
     }
 
     /// Probes an idle peer this often, and gives it up after three probes without an answer; zero

@@ -124,6 +124,9 @@ pub fn turns_within() -> usize {
     DEPTH.get()
 }
 
+/// How often a turn polls what is ready.
+const ROUNDS: usize = 2;
+
 /// Turns within turns at most: each has a stack of its own below the next.
 const TURNS_WITHIN_MAX: usize = 3;
 
@@ -192,13 +195,15 @@ impl Worker {
         }
     }
 
-    /// Polls the tasks that are ready now. Those that become ready meanwhile have their turn after
-    /// the sockets of others have been looked at.
+    /// Polls the tasks that are ready now, and those that they make ready: who was served or told
+    /// something need not wait for a system call. What becomes ready then has its turn after the
+    /// sockets of others have been looked at.
     fn poll_ready(&self) {
-        let count = LOCAL.with(|it| it.count_ready());
-        for _ in 0..count {
-            if let Some(task) = LOCAL.with(|it| it.next_ready()) {
-                self.poll(task);
+        for _ in 0..ROUNDS {
+            for _ in 0..LOCAL.with(|it| it.count_ready()) {
+                if let Some(task) = LOCAL.with(|it| it.next_ready()) {
+                    self.poll(task);
+                }
             }
         }
     }

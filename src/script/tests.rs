@@ -293,3 +293,28 @@ fn logs_go_to_the_caller() {
     answer_of(&mut interpreter, &mut host, "redis.log(redis.LOG_WARNING, 'a', 2)");
     assert_eq!(host.logged, ["3 a 2"]);
 }
+
+/// As redis-server 7.0.15 answers: what a double cannot hold is rounded, and the largest come to be
+/// others when they are packed again.
+#[test]
+fn numbers_of_eight_bytes_are_rounded_as_in_redis() {
+    let mut interpreter = Interpreter::new(Purpose::Scripts, About::default());
+    for (format, bytes, first, again) in [
+        ("T", r"('\255'):rep(8)", "18446744073709551616", "0"),
+        (">T", r"('\255'):rep(8)", "18446744073709551616", "0"),
+        ("l", r"('\255'):rep(7) .. '\127'", "9223372036854775808", "-9223372036854775808"),
+        ("I7", r"('\255'):rep(7)", "72057594037927936", "0"),
+        ("i7", r"('\255'):rep(6) .. '\127'", "36028797018963968", "-36028797018963968"),
+        ("I9", r"('\255'):rep(9)", "18446744073709551616", "0"),
+        ("i16", r"('\254'):rep(16)", "-72340172838076672", "-72340172838076672"),
+    ] {
+        let text = format!(
+            "local first = struct.unpack('{format}', {bytes}) \
+             local again = struct.unpack('{format}', (struct.pack('{format}', first))) \
+             return {{string.format('%.0f', first), string.format('%.0f', again)}}"
+        );
+        let answer = answer_of(&mut interpreter, &mut Counter::default(), &text);
+        let bulk = |it: &str| format!("${}|{it}|", it.len());
+        assert_eq!(answer, format!("*2|{}{}", bulk(first), bulk(again)), "{format}");
+    }
+}

@@ -441,7 +441,7 @@ impl Follower {
                 };
                 let found = self.server.pubsub.publish(kind, [channel, message], usize::MAX);
                 let publication = found.unwrap_or_else(|_| Publication::none());
-                publication.deliver(self.at(), None);
+                publication.deliver(self.at(), clock::mono_now(), None);
             }
         }
     }

@@ -189,7 +189,7 @@ impl Replica {
     async fn told_to_end(&self) -> LinkEnd {
         let mailbox = &self.client.mailbox;
         poll_fn(|context| {
-            mailbox.wake_next(context.waker());
+            mailbox.wake(context.waker());
             while mailbox.has_messages() {
                 let Ok(messages) = mailbox.take() else { return Poll::Ready(LinkEnd::Killed) };
                 for message in messages {

@@ -7,7 +7,6 @@ use super::placement::{Place, Placement, Threads};
 use super::replica_link::serve_replica;
 use super::upstream::at_members;
 use crate::base::ids::{BlockId, SlotId};
-use crate::base::limits::SEND_BYTES_MAX;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
 use crate::commands::{BlockOn, Job};
@@ -26,8 +25,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
+mod hear;
 #[cfg(test)]
 mod tests;
+mod transmit;
 
 thread_local! {
     /// One for each turn that may be under way within others.
@@ -35,9 +36,6 @@ thread_local! {
     #[allow(clippy::vec_box)]
     static SCRATCH: RefCell<Vec<Box<WorkerScratch>>> = const { RefCell::new(Vec::new()) };
 }
-
-/// Not more tasks of a worker: the links of its replicas, and hardly anybody beside.
-const FEW_TASKS: usize = 3;
 
 /// A connection and what it is connected to.
 pub struct Shell {
@@ -51,7 +49,7 @@ pub struct Shell {
     wait: Option<Wait>,
     /// Its wait for the disk, while replies are held for that.
     sync: Option<Wait>,
-    /// Who is woken by the mailbox, when somebody is.
+    /// Who is woken by the mailbox.
     mailbox_waker: Option<Waker>,
     /// There may be something to read, of which nobody will tell.
     may_read: bool,
@@ -200,7 +198,7 @@ impl Shell {
     fn poll_happening(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mailbox = &self.connection.caller.client.mailbox;
         if !self.mailbox_waker.as_ref().is_some_and(|it| it.will_wake(context.waker())) {
-            mailbox.wake_next(context.waker());
+            mailbox.wake(context.waker());
             self.mailbox_waker = Some(context.waker().clone());
         }
         let mut has_happened = mailbox.has_messages();
@@ -217,6 +215,9 @@ impl Shell {
 
     /// One turn: what has happened is handled, and what there is to send is sent.
     fn turn(&mut self) -> io::Result<Next> {
+        if self.hear()? {
+            return Ok(self.next());
+        }
         // That of a turn that has panicked has gone with it.
         let mut scratch = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_else(new_scratch);
         scratch.works_long = self.placement.is_long();
@@ -232,12 +233,15 @@ impl Shell {
     }
 
     fn turn_with(&mut self, scratch: &mut WorkerScratch) -> io::Result<Next> {
+        let ready_before = tasks::count_ready();
         let has_messages = self.connection.caller.client.mailbox.has_messages();
         let now = self.connection.poll_deadline().map(|due| (due, clock::mono_now()));
         let now = now.and_then(|(due, now)| (due <= now).then_some(now));
-        let ends_wait = self.connection.is_blocked() && (has_messages || now.is_some());
         // A client that has gone before its wait ended has asked for nothing: the socket is asked,
-        // since the word of its end may still be on its way.
+        // since the word of its end may still be on its way. What has been served is done.
+        let mailbox = &self.connection.caller.client.mailbox;
+        let is_told = || has_messages && !mailbox.begins_with_served();
+        let ends_wait = self.connection.is_blocked() && (now.is_some() || is_told());
         if ends_wait {
             self.read_all(scratch)?;
         }
@@ -256,7 +260,7 @@ impl Shell {
         } else if self.connection.has_more() {
             self.handle(Event::Proceed, scratch);
         }
-        let transmitted = self.transmit_in_turn();
+        let transmitted = self.transmit_in_turn(ready_before);
         self.close_if_gone(scratch);
         self.server.set.apply_after_batch(&mut scratch.unapplied_batches);
         // What it wants for others is done even if its own socket has failed.
@@ -333,11 +337,13 @@ impl Shell {
     }
 
     fn take_messages(&mut self, scratch: &mut WorkerScratch) {
-        // Whoever wakes takes the waker with it.
-        self.mailbox_waker = None;
         match self.connection.caller.client.mailbox.take() {
             Ok(messages) => {
-                messages.into_iter().for_each(|it| self.handle(Event::Message(it), scratch));
+                for message in messages {
+                    if !self.keep_heard(&message) {
+                        self.handle(Event::Message(message), scratch);
+                    }
+                }
             }
             Err(MailboxOverflow) => self.handle(Event::MailboxOverflow, scratch),
         }
@@ -390,80 +396,6 @@ impl Shell {
             Err(error) => return Err(error),
         }
         Ok(())
-    }
-
-    /// Sends replies, unless others go first.
-    fn transmit_in_turn(&mut self) -> io::Result<()> {
-        let wrote = std::mem::take(&mut self.wrote);
-        if !self.may_send && self.goes_last(wrote) {
-            self.may_send = true;
-            return Ok(());
-        }
-        self.transmit()
-    }
-
-    /// Whether others have their turn before replies are sent.
-    #[inline]
-    fn goes_last(&self, wrote: bool) -> bool {
-        // Whoever reads at a replica on the wire what a reply has told of finds it there. That is
-        // for a worker with little to do; where many clients write, replicas are sent all of it
-        // together, behind the last of them.
-        if wrote && self.server.set.has_wire_replicas() && tasks::count_ready() <= FEW_TASKS {
-            return true;
-        }
-        // The append-only file is written once for all of them.
-        self.server.set.must_write_file() && tasks::count_ready() != 0
-    }
-
-    /// Sends what fits. Replies past the limit are not begun with, however fast the peer might take
-    /// them.
-    fn transmit(&mut self) -> io::Result<()> {
-        if self.server.set.must_write_file() {
-            self.server.persistence.write_now();
-        }
-        self.is_full = false;
-        self.may_send = false;
-        let mut sent = 0;
-        if self.connection.is_closed() {
-            return Ok(());
-        }
-        if self.connection.has_much_to_send() {
-            self.connection.check_output(clock::mono_now(), &mut self.actions);
-            if self.connection.is_closed() {
-                return Ok(());
-            }
-        }
-        while let Some(bytes) = self.connection.poll_transmit() {
-            let left = SEND_BYTES_MAX - sent;
-            if left == 0 {
-                self.may_send = true;
-                break;
-            }
-            match self.stream.try_write(&bytes[..bytes.len().min(left)]) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    sent += count;
-                    self.connection.transmitted(count);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.is_full = true;
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if sent != 0 {
-            self.server.counters.bytes_out.add(tasks::worker(), sent as u64);
-        }
-        if self.is_full || self.may_send || self.was_full() {
-            self.connection.check_output(clock::mono_now(), &mut self.actions);
-        }
-        Ok(())
-    }
-
-    /// Whether replies have waited for the peer until now.
-    fn was_full(&self) -> bool {
-        self.connection.caller.client.unsent.load(Relaxed) != 0
     }
 
     /// Does what the core wants. Answers why the connection is to end, if it is.

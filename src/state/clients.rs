@@ -2,7 +2,7 @@
 
 use super::mailbox::{JobReply, Mailbox, Message, UnblockAs, Wrote};
 use crate::base::ids::BlockId;
-use crate::base::position::Offset;
+use crate::base::position::{Offset, Position};
 use crate::base::time::MonoUs;
 use crate::command::Fault;
 use crate::node::{BlockedClient, Wake};
@@ -174,7 +174,7 @@ impl Client {
         let bytes = session.queue.as_ref().map_or(0, |it| it.bytes as u64);
         self.queued_bytes.store(bytes, Relaxed);
         self.watching.store(session.watches.len() as u32, Relaxed);
-        self.floor.store(session.floor.map_or(NO_FLOOR, |it| it.offset.bytes()), Relaxed);
+        self.mirror_floor(session.floor);
         // Nobody else stores it.
         if self.level.load(Relaxed) != number_of(session.level) {
             self.level.store(number_of(session.level), Relaxed);
@@ -182,6 +182,16 @@ impl Client {
         }
         self.db.store(session.db as u8, Relaxed);
         self.protocol.store(if protocol == Protocol::Resp3 { 3 } else { 2 }, Relaxed);
+    }
+
+    /// As [`Client::mirror`], when all that has happened is that it was sent a message.
+    pub fn mirror_delivery(&self, floor: Option<Position>, time: MonoUs) {
+        self.mirror_floor(floor);
+        self.active.store(time.0, Relaxed);
+    }
+
+    fn mirror_floor(&self, floor: Option<Position>) {
+        self.floor.store(floor.map_or(NO_FLOOR, |it| it.offset.bytes()), Relaxed);
     }
 
     /// Says whether it waits, and which of its waits that is.

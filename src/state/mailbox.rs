@@ -14,7 +14,6 @@ use crate::pubsub::Delivery;
 use crate::resp::{Protocol, Reply};
 use bytes::Bytes;
 use event_listener::{Event, EventListener};
-use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -100,13 +99,17 @@ pub struct Mailbox {
     has_messages: AtomicBool,
     published: AtomicU64,
     queue: Mutex<Queue>,
-    owner: AtomicWaker,
     gone: Event,
 }
 
 #[derive(Default)]
 struct Queue {
+    /// The only message, where it was published and stands alone: most do, and need no list.
+    only: Option<Arc<Delivery>>,
     messages: VecDeque<Message>,
+    /// Who is woken by every message. It stays: a task that is about to be polled is woken for
+    /// nothing but a look.
+    owner: Option<Waker>,
     /// Of all messages together.
     weight: usize,
     has_overflowed: bool,
@@ -120,23 +123,15 @@ impl Mailbox {
         if queue.is_closed || queue.has_overflowed {
             return;
         }
-        queue.weight += message.weight();
         if let Message::Published(_) = message {
-            self.published.fetch_add(1, Relaxed);
+            // Nobody else counts them while this holds the lock.
+            self.published.store(self.published.load(Relaxed) + 1, Relaxed);
         }
-        if MAILBOX_BYTES_MAX < queue.weight {
-            queue.has_overflowed = true;
-            queue.messages.clear();
-        } else if let Message::Killed = message {
-            // What was told before is not done any more: it could be a held write's release.
-            queue.messages.push_front(message);
-        } else {
-            queue.messages.push_back(message);
-        }
-        // Within the lock: whoever takes the messages knows that nobody is still about to wake for
-        // them, so the waker that is registered afterwards stays.
+        queue.put(message);
         self.has_messages.store(true, Release);
-        self.owner.wake();
+        if let Some(owner) = &queue.owner {
+            owner.wake_by_ref();
+        }
     }
 
     /// How many messages that were published have come so far.
@@ -154,6 +149,7 @@ impl Mailbox {
     /// serve. `Err` when there were more than a mailbox holds: the connection is to be closed.
     pub fn take(&self) -> Result<VecDeque<Message>, MailboxOverflow> {
         let mut queue = self.queue.lock();
+        queue.list_only();
         let is_all = queue.messages.len() <= MAILBOX_TAKEN_MAX;
         self.has_messages.store(!is_all, Release);
         if queue.has_overflowed {
@@ -168,17 +164,38 @@ impl Mailbox {
         Ok(taken)
     }
 
-    /// Who is woken by the next message. Look at [`Mailbox::has_messages`] afterwards.
-    pub fn wake_next(&self, owner: &Waker) {
-        self.owner.register(owner);
+    /// Whether the first message is that its wait has been served.
+    pub fn begins_with_served(&self) -> bool {
+        matches!(self.queue.lock().messages.front(), Some(Message::Served(..)))
+    }
+
+    /// Takes the only message there is, if it was published and is not longer than `most`.
+    #[inline]
+    pub fn take_published(&self, most: usize) -> Option<Arc<Delivery>> {
+        let mut queue = self.queue.lock();
+        let only = queue.only.take_if(|it| it.len() <= most)?;
+        queue.weight = 0;
+        self.has_messages.store(false, Release);
+        Some(only)
+    }
+
+    /// Who is woken by messages from here on. Look at [`Mailbox::has_messages`] afterwards.
+    pub fn wake(&self, owner: &Waker) {
+        let mut queue = self.queue.lock();
+        let before = queue.owner.replace(owner.clone());
+        drop(queue);
+        // Whatever goes with it does so without the lock.
+        drop(before);
     }
 
     /// The connection has gone: what is still here, and all that comes, is dropped.
     pub fn close(&self) {
         let mut queue = self.queue.lock();
         queue.is_closed = true;
-        queue.messages = VecDeque::new();
-        self.owner.take();
+        let messages = std::mem::take(&mut queue.messages);
+        let owner = (queue.only.take(), queue.owner.take());
+        drop(queue);
+        drop((messages, owner));
         self.gone.notify(usize::MAX);
     }
 
@@ -193,6 +210,36 @@ impl Mailbox {
     }
 }
 
+impl Queue {
+    fn put(&mut self, message: Message) {
+        self.weight += message.weight();
+        if MAILBOX_BYTES_MAX < self.weight {
+            self.has_overflowed = true;
+            self.only = None;
+            self.messages.clear();
+            return;
+        }
+        let is_first = self.only.is_none() && self.messages.is_empty();
+        match message {
+            Message::Published(delivery) if is_first => return self.only = Some(delivery),
+            _ => self.list_only(),
+        }
+        if let Message::Killed = message {
+            // What was told before is not done any more: it could be a held write's release.
+            self.messages.push_front(message);
+        } else {
+            self.messages.push_back(message);
+        }
+    }
+
+    /// What stands alone joins the list.
+    fn list_only(&mut self) {
+        if let Some(delivery) = self.only.take() {
+            self.messages.push_back(Message::Published(delivery));
+        }
+    }
+}
+
 /// More messages than a mailbox holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MailboxOverflow;
@@ -200,6 +247,10 @@ pub struct MailboxOverflow;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::position::{Position, ReplId};
+    use crate::base::time::MonoUs;
+    use crate::pubsub::Subscriber;
+    use crate::session::SubscriptionKind;
 
     #[test]
     fn messages_are_taken_once_and_a_kill_before_all_others() {
@@ -212,6 +263,12 @@ mod tests {
             mailbox.take().unwrap().iter().map(|it| format!("{it:?}")).collect();
         assert_eq!(taken, ["Killed", "Woken(BlockId(1))"], "who was killed does nothing more");
         assert!(!mailbox.has_messages() && mailbox.take().unwrap().is_empty());
+        let served = || Message::Served(BlockId(1), JobReply { reply: Ok(vec![]), wrote: None });
+        assert!(!mailbox.begins_with_served());
+        mailbox.post(served());
+        assert!(mailbox.begins_with_served());
+        mailbox.post(Message::Killed);
+        assert!(!mailbox.begins_with_served(), "whoever was killed is not there any more");
     }
 
     #[test]
@@ -246,6 +303,79 @@ mod tests {
         let rest = mailbox.take().unwrap();
         assert!(matches!(&rest[0], Message::Push(it) if *it == last.as_bytes()));
         assert!(rest.len() == 1 && !mailbox.has_messages());
+    }
+
+    fn published(text: &[u8]) -> Arc<Delivery> {
+        let pubsub = crate::pubsub::PubSub::default();
+        let (kind, client) = (SubscriptionKind::Channel, Arc::new(Taker(Mutex::default())));
+        pubsub.subscribe(kind, Bytes::from_static(b"a"), client.clone());
+        let publication = pubsub.publish(kind, [b"a", text], usize::MAX).unwrap();
+        publication.deliver(
+            Position { replid: ReplId::new([1; 20]), offset: Offset::ZERO },
+            MonoUs(1),
+            None,
+        );
+        client.0.lock().take().unwrap()
+    }
+
+    /// Keeps the last message.
+    struct Taker(Mutex<Option<Arc<Delivery>>>);
+
+    impl Subscriber for Taker {
+        fn number(&self) -> u64 {
+            1
+        }
+
+        fn deliver(&self, message: &Arc<Delivery>) {
+            *self.0.lock() = Some(message.clone());
+        }
+    }
+
+    #[test]
+    fn a_message_that_stands_alone_is_taken_as_such_and_keeps_its_place_beside_others() {
+        let mailbox = Mailbox::default();
+        let (one, two) = (published(b"one"), published(b"two"));
+        mailbox.post(Message::Published(one.clone()));
+        assert!(mailbox.take_published(one.len() - 1).is_none(), "it is too long");
+        assert!(mailbox.has_messages());
+        assert!(Arc::ptr_eq(&mailbox.take_published(one.len()).unwrap(), &one));
+        assert!(!mailbox.has_messages() && mailbox.take_published(usize::MAX).is_none());
+        assert_eq!((mailbox.queue.lock().weight, mailbox.published()), (0, 1));
+        mailbox.post(Message::Published(one.clone()));
+        mailbox.post(Message::Published(two));
+        mailbox.post(Message::Killed);
+        assert!(mailbox.take_published(usize::MAX).is_none(), "others wait with it");
+        let weight = mailbox.queue.lock().weight;
+        assert_eq!(weight, 2 * (MAILBOX_PUSH_BYTES + one.len()) + MAILBOX_MESSAGE_BYTES);
+        let taken = mailbox.take().unwrap();
+        let [Message::Killed, Message::Published(first), Message::Published(_)] =
+            taken.as_slices().0
+        else {
+            panic!("{taken:?}")
+        };
+        assert!(Arc::ptr_eq(first, &one));
+        mailbox.post(Message::Published(one.clone()));
+        assert_eq!(mailbox.take().unwrap().len(), 1, "whoever takes all takes it, too");
+        mailbox.post(Message::Published(one));
+        mailbox.close();
+        assert!(mailbox.take_published(usize::MAX).is_none());
+    }
+
+    #[test]
+    fn every_message_wakes_whoever_is_registered() {
+        struct Counter(AtomicU64);
+        impl std::task::Wake for Counter {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Relaxed);
+            }
+        }
+        let (mailbox, counter) = (Mailbox::default(), Arc::new(Counter(AtomicU64::new(0))));
+        mailbox.post(Message::Killed);
+        mailbox.wake(&counter.clone().into());
+        (0..2).for_each(|_| mailbox.post(Message::Killed));
+        assert_eq!(counter.0.load(Relaxed), 2);
+        mailbox.close();
+        assert_eq!(Arc::strong_count(&counter), 1, "one that has gone is woken no more");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::base::position::Position;
 use crate::command::{EventClasses, RaisedEvent};
 use crate::node::EventSink;
 use crate::pubsub::PubSub;
+use crate::runtime::clock;
 use crate::session::SubscriptionKind;
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ impl ToldEvents {
     fn publish(&self, channel: &[u8], message: &[u8], at: Position) {
         let words = [channel, message];
         if let Ok(publication) = self.0.publish(SubscriptionKind::Channel, words, usize::MAX) {
-            publication.deliver(at, None);
+            publication.deliver(at, clock::mono_now(), None);
         }
     }
 }

@@ -78,6 +78,7 @@ const LEAST: &[(&str, u64)] = &[
     ("unsubscribed", SEEDS / 4),
     ("published", SEEDS),
     ("messages heard", SEEDS),
+    ("heard a message at once", SEEDS / 2),
     ("events heard", SEEDS),
 ];
 

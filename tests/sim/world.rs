@@ -438,10 +438,26 @@ impl World {
         }
     }
 
+    /// As the shell's own way of a message that was published, where that is all that has happened.
+    fn hear_at_once(&mut self, peer: &mut Peer) -> bool {
+        let shell = &mut peer.shell;
+        let is_all = shell.inbox.is_empty() && !shell.has_hung_up;
+        let connection = &mut shell.connection;
+        let Some(most) = connection.hears_at_once().filter(|_| is_all) else { return false };
+        let Some(delivery) = connection.caller.client.mailbox.take_published(most) else {
+            return false;
+        };
+        if let Some(bytes) = connection.hear(&delivery) {
+            connection.keep_unsent(bytes);
+        }
+        self.count("heard a message at once");
+        true
+    }
+
     fn handle_what_has_happened(&mut self, peer: &mut Peer) {
         let is_long = peer.shell.connection.is_long_next();
         let client = peer.shell.connection.caller.client.clone();
-        if client.mailbox.has_messages() {
+        if client.mailbox.has_messages() && !self.hear_at_once(peer) {
             match client.mailbox.take() {
                 Ok(messages) => {
                     messages.into_iter().for_each(|it| self.handle(peer, Event::Message(it)));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::position::{Offset, Position, ReplId};
+use crate::base::time::MonoUs;
 use crate::pubsub::Delivery;
 use crate::resp::Protocol;
 use SubscriptionKind::{Channel, Pattern, ShardChannel};
@@ -29,7 +30,7 @@ impl Subscriber for Reader {
     }
 
     fn deliver(&self, message: &Arc<Delivery>) {
-        let bytes = message.pieces(Protocol::Resp2).concat();
+        let bytes = message.bytes(Protocol::Resp2).to_vec();
         self.got.lock().push(String::from_utf8(bytes).unwrap().replace("\r\n", " "));
     }
 }
@@ -40,7 +41,7 @@ fn publish(pubsub: &PubSub, kind: SubscriptionKind, channel: &str, message: &str
     let words = [channel.as_bytes(), message.as_bytes()];
     let publication = pubsub.publish(kind, words, usize::MAX).unwrap();
     let receivers = publication.receivers();
-    publication.deliver(AT, None);
+    publication.deliver(AT, MonoUs(1), None);
     receivers
 }
 
@@ -86,7 +87,7 @@ fn what_a_publisher_has_taken_along_does_not_change() {
     let taken = pubsub.publish(Channel, [b"a", b"x"], usize::MAX).unwrap();
     (0..200).for_each(|it| pubsub.unsubscribe(Channel, b"a", it));
     assert_eq!(pubsub.count(Channel), 0);
-    taken.deliver(AT, Some(7));
+    taken.deliver(AT, MonoUs(1), Some(7));
     let got: Vec<usize> = readers.iter().map(|it| it.take().len()).collect();
     assert_eq!((got.iter().sum::<usize>(), got[7]), (199, 0));
 }

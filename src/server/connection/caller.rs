@@ -151,6 +151,13 @@ impl Caller {
         self.refresh_set(now);
     }
 
+    /// Whether nothing has changed that [`Caller::refresh`] would take notice of.
+    #[inline]
+    pub fn is_up_to_date(&self) -> bool {
+        self.server.settings_generation() == self.settings_generation
+            && self.server.set.generation() == self.set_generation
+    }
+
     #[cold]
     fn take_settings(&mut self) {
         self.settings = self.server.settings();

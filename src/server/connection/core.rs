@@ -11,7 +11,9 @@ use super::requests::{BatchEnd, serve};
 use super::scratch::Spent;
 use super::unread::{Lent, Unread};
 use crate::base::ids::{BlockId, SlotId};
-use crate::base::limits::{ADOPTED_BYTES_MIN, BATCH_REQUESTS_MAX, UNKNOWN_QUERY_BYTES_MAX};
+use crate::base::limits::{
+    ADOPTED_BYTES_MIN, BATCH_REQUESTS_MAX, SEND_BYTES_MAX, UNKNOWN_QUERY_BYTES_MAX,
+};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
@@ -19,6 +21,7 @@ use crate::command::EventClasses;
 use crate::commands::{Block, BlockOn, Outcome, ReadRetry, Resume};
 use crate::metrics::batch::Batch;
 use crate::node::BlockedClient;
+use crate::pubsub::Delivery;
 use crate::resp::Decoder;
 use crate::state::{Client, JobReply, Message, Server, UnblockAs, Waiting};
 use std::sync::Arc;
@@ -257,7 +260,6 @@ impl Connection {
     }
 
     fn message(&mut self, message: Message, context: &mut BatchContext<'_, '_>) {
-        self.caller.heard += u64::from(matches!(message, Message::Published(_)));
         match message {
             Message::Woken(SYNC) => {
                 self.caller.has_synced(context.actions);
@@ -293,6 +295,40 @@ impl Connection {
             Message::Killed => self.close(Why::Killed, context.actions),
             Message::ServerClosing => self.leave(context),
         }
+    }
+
+    /// How long a message may be that is published to this client, to be heard without a batch:
+    /// nothing waits, and nothing has changed that a batch would begin with. `None` when it is an
+    /// event like others.
+    pub fn room_to_hear(&self) -> Option<usize> {
+        let caller = &self.caller;
+        let is_serving = matches!(self.state, State::Serving) && self.soft_limit.is_unused();
+        let is_same = caller.is_up_to_date() && caller.session.shared.is_none();
+        let most = reply_bytes_max(caller.output_limit()) - 1;
+        (is_serving && is_same).then(|| most.saturating_sub(caller.replies.out.bytes().len()))
+    }
+
+    /// As [`Connection::room_to_hear`], of a message that may be sent straight away: nothing stands
+    /// before it.
+    pub fn hears_at_once(&self) -> Option<usize> {
+        let is_idle = self.caller.replies.are_idle() && !self.has_more();
+        self.room_to_hear().filter(|_| is_idle).map(|it| it.min(SEND_BYTES_MAX))
+    }
+
+    /// Takes such a message: there is no lock and no look at a clock. Answers the bytes that are to
+    /// be sent, and what is not is for [`Connection::keep_unsent`].
+    pub fn hear<'d>(&mut self, delivery: &'d Delivery) -> Option<&'d [u8]> {
+        let caller = &mut self.caller;
+        if !caller.hear(delivery) {
+            return None;
+        }
+        caller.client.mirror_delivery(caller.session.floor, delivery.time);
+        Some(delivery.bytes(caller.replies.out.protocol()))
+    }
+
+    /// A message, or the end of one, that is not sent straight away.
+    pub fn keep_unsent(&mut self, rest: &[u8]) {
+        self.caller.replies.push(rest);
     }
 
     /// The wait is over, if there is one and it is meant.

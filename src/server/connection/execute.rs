@@ -6,12 +6,13 @@ use super::caller::Caller;
 use super::event::Action;
 use super::monitor::CalledBy;
 use super::publish::encoded_words;
-use super::transaction::has_write;
+use super::transaction::{has_write, runs_within};
 use crate::base::ids::{CommandId, MemberId, RouteId};
-use crate::command::{Args, Fault, Group};
+use crate::base::time::MonoUs;
+use crate::command::{Args, Fault};
 use crate::commands::{Command, Handler, Job, Outcome, table};
 use crate::metrics::Label;
-use crate::node::{MemberFlags, PANICKED, Transaction, Verb};
+use crate::node::{Behind, MemberFlags, PANICKED, Transaction, Verb};
 use crate::node::{has_stale_watch, unwatch};
 use crate::pubsub::Publication;
 use crate::resp::{Mark, OwnedRequest, Request};
@@ -30,9 +31,8 @@ pub struct Execution<'r> {
     stop: Option<Outcome>,
     /// Jobs that are done behind the transaction, in this order.
     later: Vec<Job>,
-    /// Messages that wait until what was written before them is in the log, with the number of the
-    /// publisher where it has received its own already.
-    pub publications: Vec<(Publication, Option<u64>)>,
+    /// Messages that wait until what was written before them is in the log.
+    pub published: Vec<Published>,
     /// The publisher may receive one of them behind the reply, and so what it publishes after that.
     pub own_comes_behind: bool,
 }
@@ -46,9 +46,29 @@ impl<'r> Execution<'r> {
             answers: 0,
             stop: None,
             later: Vec::new(),
-            publications: Vec::new(),
+            published: Vec::new(),
             own_comes_behind: false,
         }
+    }
+}
+
+/// A message that waits until what was written before it is in the log.
+pub struct Published {
+    /// The message.
+    pub publication: Publication,
+    /// So many events of its transaction stand before it.
+    pub events: usize,
+    /// The number of the publisher, where it has received its own already.
+    pub own: Option<u64>,
+}
+
+impl Published {
+    /// It is told when the transaction is in the log. What its publisher has received goes with the
+    /// replies when the transaction fails.
+    fn behind(self, time: MonoUs, has_replies: bool) -> Behind {
+        let Published { publication, events, own } = self;
+        let own = own.filter(|_| has_replies);
+        Behind { events, tell: Box::new(move |at| publication.deliver(at, time, own)) }
     }
 }
 
@@ -59,18 +79,6 @@ const HELD: Fault =
 /// What only some words of a command ask for, like PROXY NODE … REMOVE, and EXEC cannot wait for.
 const WORKS_APART: Fault =
     Fault::Static("ERR that takes its time, which a transaction cannot wait for: say it alone");
-
-/// Whether a queued command can run within a transaction of the master. A session verb that may
-/// look at members cannot: it must find them unlocked, and the log complete.
-fn runs_within(command: &Command) -> bool {
-    let Handler::Session(_) = command.handler else { return true };
-    // CLIENT PAUSE waits for writes that are at work.
-    let is_quiet = matches!(
-        command.spec.group,
-        Group::Connection | Group::Transactions | Group::Generic | Group::Pubsub
-    );
-    is_quiet && command.name != "client|pause"
-}
 
 /// What a member is to run; `None` for the proxy's own commands.
 pub fn verb_of<'c>(command: &'c Command, request: Request<'_>) -> Option<Verb<'c>> {
@@ -184,7 +192,11 @@ impl Caller {
         let mut transaction = writing.begin(&mut effects, context.now);
         let outcome = make(self, context, &mut transaction, execution);
         let has_changed = transaction.effects() != 0;
-        let end = transaction.commit();
+        // Of one that is broken off, and its member with it, the stream says nothing.
+        let is_said = outcome.is_ok() || !transaction.member().is(MemberFlags::QUARANTINED);
+        let published = execution.published.drain(..).filter(|_| is_said);
+        let behind = published.map(|it| it.behind(context.now, outcome.is_ok())).collect();
+        let end = transaction.commit_and_tell(behind);
         let is_down = writing.member().is(MemberFlags::QUARANTINED);
         context.scratch.effects = effects;
         context.locks = LockCache::Writing(writing);
@@ -193,9 +205,6 @@ impl Caller {
         }
         self.refresh(context.now);
         let end = self.position(end);
-        // What it has received itself goes with the replies when the transaction fails.
-        let kept = |own: Option<u64>| own.filter(|_| outcome.is_ok());
-        execution.publications.drain(..).for_each(|(it, own)| it.deliver(end, kept(own)));
         if has_changed {
             self.session.wrote(end, context.now);
         } else {
@@ -266,14 +275,20 @@ impl Caller {
             Outcome::ShutDown => execution.stop = Some(Outcome::ShutDown),
             Outcome::Publish(kind) => {
                 let words = encoded_words(request);
-                let has_said = transaction.is_some_and(|it| it.pass(self.session.db, &words));
-                if !has_said {
+                let pass = |it: &mut Transaction<'_, '_>| {
+                    it.pass(self.session.db, &words).then(|| it.events())
+                };
+                let Some(events) = transaction.and_then(pass) else {
                     return Err(Fault::MasterDown);
-                }
-                let may_come = !execution.own_comes_behind && !self.may_be_unconfirmed();
+                };
+                // Events come behind the replies.
+                let is_first = events == 0 || !self.may_hear_events();
+                let may_come =
+                    is_first && !execution.own_comes_behind && !self.may_be_unconfirmed();
                 let own = self.takes_own().filter(|_| may_come);
                 execution.own_comes_behind |= self.session.is_subscribed() && own.is_none();
-                execution.publications.push((self.publish_within(kind, request, own), own));
+                let publication = self.publish_within(kind, request, own);
+                execution.published.push(Published { publication, events, own });
             }
             Outcome::Apart(apart) if apart.0.may_be_later() => {
                 self.replies.out.ok();

@@ -29,6 +29,12 @@ pub struct SoftLimit {
 }
 
 impl SoftLimit {
+    /// Whether the client is not above its soft limit.
+    #[inline]
+    pub fn is_unused(&self) -> bool {
+        self.over_since.is_none()
+    }
+
     /// When it is passed if nothing changes.
     pub fn ends(&self, limit: OutputLimit) -> Option<MonoUs> {
         self.over_since.map(|it| it.plus(limit.soft_for))

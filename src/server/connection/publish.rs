@@ -48,7 +48,7 @@ impl Caller {
         self.wrote_words(at);
         let own = self.takes_own();
         self.answer_publish(&publication, own);
-        publication.deliver(at, own);
+        publication.deliver(at, context.now, own);
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl Caller {
     fn answer_publish(&mut self, publication: &Publication, own: Option<u64>) {
         if let Some(own) = own {
             let out = &mut self.replies.out;
-            publication.each_for(own, out.protocol(), |it| it.iter().for_each(|it| out.append(it)));
+            publication.each_for(own, out.protocol(), |it| out.append(it));
         }
         self.replies.out.count(publication.receivers());
     }
@@ -109,6 +109,15 @@ impl Caller {
         (may_come && has_all()).then_some(self.client.id)
     }
 
+    /// Whether its subscriptions may be to keyspace events.
+    pub fn may_hear_events(&self) -> bool {
+        let Some(subscriptions) = &self.session.subscriptions else { return false };
+        let is_pattern = |it: &u8| b"*?[\\_".contains(it);
+        let mut patterns = subscriptions.of(SubscriptionKind::Pattern).iter();
+        patterns.any(|it| it.first().is_some_and(is_pattern))
+            || subscriptions.of(SubscriptionKind::Channel).iter().any(|it| it.starts_with(b"__key"))
+    }
+
     /// Whether a transaction's replies may give way to an error, because it was not confirmed. What
     /// the client receives of its own messages must not go with them.
     pub fn may_be_unconfirmed(&self) -> bool {
@@ -121,20 +130,28 @@ impl Caller {
         self.session.heard(at, &self.history, at);
     }
 
-    /// A message that this client has subscribed to. One that comes after it has unsubscribed was
-    /// published before, and is late.
+    /// A message that was published reaches this client.
     pub fn deliver(&mut self, delivery: &Delivery) {
+        if self.hear(delivery) {
+            let bytes = delivery.bytes(self.replies.out.protocol());
+            self.replies.push(bytes);
+        }
+    }
+
+    /// Answers whether the message is one that this client has subscribed to, which raises its
+    /// floor. One that comes after it has unsubscribed was published before, and is late.
+    pub fn hear(&mut self, delivery: &Delivery) -> bool {
+        self.heard += 1;
         let subscriptions = self.session.subscriptions.as_ref();
         let is_meant = |it: &Subscriptions| it.of(delivery.kind).contains(&*delivery.name);
         if !subscriptions.is_some_and(|it| is_meant(it)) {
-            return;
+            return false;
         }
         if !is_planted(Planted::MessageRaisesNoFloor) {
             let head = self.position(self.server.set.head());
             self.session.heard(delivery.at, &self.history, head);
         }
-        let pieces = delivery.pieces(self.replies.out.protocol());
-        self.replies.push_pieces(pieces);
+        true
     }
 }
 

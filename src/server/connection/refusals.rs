@@ -13,7 +13,7 @@
 use super::batch::{BatchContext, NotNow, elements};
 use super::call::Call;
 use super::caller::Caller;
-use super::transaction::{has_write, runs_at_once};
+use super::transaction::{has_write, looks_at_members, runs_at_once};
 use crate::base::ids::{CommandId, MemberId};
 use crate::base::lowered::long_elements;
 use crate::base::time::MonoUs;
@@ -232,6 +232,8 @@ impl Caller {
         let is_within = context.scratch.is_within && !context.scratch.works_long;
         let runs_scripts = || queue.commands.iter().any(|it| table().get(it.0).runs_script());
         let is_long = self.is_queue_too_long(queue, context) || is_within && runs_scripts();
+        // Somebody else may take the master in the midst of it, and hold it for ever.
+        let is_long = is_long || !context.scratch.works_long && looks_at_members(queue);
         if is_long { Err(NotNow::Long) } else { Ok(()) }
     }
 

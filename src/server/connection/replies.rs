@@ -88,14 +88,14 @@ impl Replies {
 
     /// Bytes that belong to no request. They never overtake a reply.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.push_pieces([bytes]);
+        let mark = self.mark();
+        self.out.append(bytes);
+        self.settle(mark);
     }
 
-    /// As [`Replies::push`], of bytes in several pieces.
-    pub fn push_pieces<const N: usize>(&mut self, pieces: [&[u8]; N]) {
-        let mark = self.mark();
-        pieces.iter().for_each(|it| self.out.append(it));
-        self.settle(mark);
+    /// Whether nothing is under way: what is pushed would leave at once.
+    pub fn are_idle(&self) -> bool {
+        self.are_sent() && self.pending.is_empty()
     }
 
     /// Bytes that can leave now.

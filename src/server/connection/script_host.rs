@@ -6,7 +6,7 @@
 
 use super::batch::{BatchContext, elements};
 use super::caller::Caller;
-use super::execute::{Execution, verb_of};
+use super::execute::{Execution, Published, verb_of};
 use super::monitor::CalledBy;
 use super::publish::encoded_words;
 use super::script_call::ScriptCall;
@@ -227,8 +227,9 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
                     return Err(Fault::MasterDown);
                 }
                 // What its own client receives comes like everyone's.
-                let publication = caller.publish_for_script(kind, request);
-                execution.publications.push((publication, None));
+                let (publication, events) =
+                    (caller.publish_for_script(kind, request), transaction.events());
+                execution.published.push(Published { publication, events, own: None });
                 execution.own_comes_behind |= caller.session.is_subscribed();
                 Ok(())
             }

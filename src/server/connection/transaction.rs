@@ -3,8 +3,9 @@
 use super::batch::BatchContext;
 use super::caller::Caller;
 use crate::base::limits::QUERY_BYTES_MAX;
+use crate::command::Group;
 use crate::command::codes::QUEUE_LIMIT;
-use crate::commands::{Command, Outcome, table};
+use crate::commands::{Command, Handler, Outcome, table};
 use crate::resp::Request;
 use crate::session::{LastReply, Queue};
 
@@ -16,6 +17,23 @@ pub fn runs_at_once(command: &Command) -> bool {
 /// Whether any of these commands writes.
 pub fn has_write(queue: &Queue) -> bool {
     queue.commands.iter().any(|(id, request)| table().get(*id).is_write(request.borrow()))
+}
+
+/// Whether a queued command can run within a transaction of the master. A session verb that may
+/// look at members cannot: it must find them unlocked, and the log complete.
+pub fn runs_within(command: &Command) -> bool {
+    let Handler::Session(_) = command.handler else { return true };
+    // CLIENT PAUSE waits for writes that are at work.
+    let is_quiet = matches!(
+        command.spec.group,
+        Group::Connection | Group::Transactions | Group::Generic | Group::Pubsub
+    );
+    is_quiet && command.name != "client|pause"
+}
+
+/// Whether EXEC lets go of the master in its midst, for a command that looks at members.
+pub fn looks_at_members(queue: &Queue) -> bool {
+    queue.commands.iter().any(|it| !runs_within(table().get(it.0)))
 }
 
 impl Caller {

@@ -231,7 +231,7 @@ impl Subscriber<'_> {
         for (kind, channel, message) in self.messages.drain(..behind) {
             let found = self.server.pubsub.publish(kind, [&channel, &message], usize::MAX);
             if let (Ok(publication), Some(at)) = (found, at) {
-                publication.deliver(at, None);
+                publication.deliver(at, clock::mono_now(), None);
             }
         }
         self.ask_place().await
