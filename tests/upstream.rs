@@ -252,7 +252,7 @@ fn reads_go_to_members_nearby_that_are_not_drained() {
     assert_eq!(states(&mut wire), ["master", "drained", "replica"]);
     read(&mut wire);
     assert_eq!(answered(&mut wire), [50, 50]);
-    starts(&wire.ask("PROXY NODE n3 DRAIN"), "ERR");
+    starts(&wire.ask("PROXY NODE n3 DRAIN"), "REFUSEDORDER");
     ok(&mut wire, "PROXY NODE n3 DRAIN FORCE");
     read(&mut wire);
     assert_eq!(answered(&mut wire), [50, 50], "the master");
@@ -262,6 +262,6 @@ fn reads_go_to_members_nearby_that_are_not_drained() {
     ["n2", "n3"].iter().for_each(|it| ok(&mut wire, &format!("PROXY NODE {it} UNDRAIN")));
     assert_eq!(wire.ask("GET k").string(), "v");
     assert_eq!(answered(&mut wire), [51, 50]);
-    starts(&wire.ask("PROXY NODE n9 DRAIN"), "ERR");
+    starts(&wire.ask("PROXY NODE n9 DRAIN"), "NOSUCHMEMBER");
     starts(&wire.ask("PROXY NODE n2 PAUSE"), "ERR");
 }

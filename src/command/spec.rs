@@ -122,6 +122,8 @@ pub enum Group {
     Generic,
     /// Strings.
     String,
+    /// Bits of strings.
+    Bitmap,
     /// Lists.
     List,
     /// Sets.
@@ -153,6 +155,7 @@ impl Group {
     pub const ALL: &[Group] = &[
         Group::Generic,
         Group::String,
+        Group::Bitmap,
         Group::List,
         Group::Set,
         Group::SortedSet,
@@ -172,6 +175,7 @@ impl Group {
         match self {
             Group::Generic => "generic",
             Group::String => "string",
+            Group::Bitmap => "bitmap",
             Group::List => "list",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
@@ -192,6 +196,7 @@ impl Group {
         match self {
             Group::Generic => Some("@keyspace"),
             Group::String => Some("@string"),
+            Group::Bitmap => Some("@bitmap"),
             Group::List => Some("@list"),
             Group::Set => Some("@set"),
             Group::SortedSet => Some("@sortedset"),

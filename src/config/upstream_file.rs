@@ -104,6 +104,10 @@ pub fn upstream(
             let why = "sentinels say who the members are: leave out every [[member]]";
             Err(Wrong::says(at, why.to_owned()))
         }
+        (Some(at), true, false) if raw.as_ref().is_some_and(|it| it.zone.is_some()) => {
+            let why = "sentinels do not tell the zones of members: leave `zone` out";
+            Err(Wrong::says(at, why.to_owned()))
+        }
         (Some(at), false, false) => {
             let why = "[upstream] is for a set of real servers, and this one is hosted: give each \
                        [[member]] an `address`, or write `sentinels`";

@@ -58,9 +58,8 @@ impl Work {
             "SMEMBERS" | "HGETALL" | "HKEYS" | "HVALS" | "SINTER" | "SINTERSTORE"
             | "SINTERCARD" | "SUNION" | "SUNIONSTORE" | "SDIFF" | "SDIFFSTORE" | "ZUNION"
             | "ZUNIONSTORE" | "ZINTER" | "ZINTERSTORE" | "ZINTERCARD" | "ZDIFF" | "ZDIFFSTORE"
-            | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS" => {
-                Work::Values
-            }
+            | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS"
+            | "BITCOUNT" | "BITPOS" | "BITOP" => Work::Values,
             name => StreamWork::of(name).map_or(Work::Short, Work::Stream),
         }
     }

@@ -1,7 +1,7 @@
 //! Who waits for replicas of a real master, on the way to the one connection that asks for them.
 
 use super::mailbox::JobReply;
-use super::upstream::RunWaiter;
+use super::run_waiter::RunWaiter;
 use crate::base::position::Position;
 use crate::base::time::MonoUs;
 use event_listener::{Event, EventListener};

@@ -5,6 +5,7 @@
 
 mod forwarding;
 mod ack_asks;
+mod run_waiter;
 mod known_scripts;
 mod upstream_subscriptions;
 mod upstream;
@@ -43,8 +44,9 @@ pub use persistence::{
     SaveStatus,
 };
 pub use rates::{Gains, Rates};
+pub use run_waiter::RunWaiter;
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
-pub use upstream::{Aim, AimedRun, RunWaiter, Upstream, UpstreamLane, UpstreamMember, WaitingRun};
+pub use upstream::{Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun};
 pub use upstream_subscriptions::{SubscribedName, SubscribedNames, UpstreamSubscriptions};

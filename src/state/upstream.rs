@@ -2,11 +2,10 @@
 //! them.
 
 use super::ack_asks::AckAsks;
-use super::clients::Client;
 use super::known_scripts::KnownScripts;
-use super::mailbox::{JobReply, Message};
+use super::run_waiter::RunWaiter;
 use super::upstream_subscriptions::UpstreamSubscriptions;
-use crate::base::ids::{MemberId, SlotId};
+use crate::base::ids::MemberId;
 use crate::base::places::Places;
 use crate::base::position::Position;
 use crate::base::remote_address::RemoteAddress;
@@ -18,7 +17,6 @@ use crate::resp::Protocol;
 use crate::route::{Allowed, MemberConfig, Route};
 use crate::runtime::clock;
 use event_listener::{Event, EventListener};
-use futures::channel::oneshot::Sender;
 use futures::task::AtomicWaker;
 use parking_lot::{Mutex, RwLock};
 use std::collections::VecDeque;
@@ -28,33 +26,6 @@ use std::task::Waker;
 
 /// Most runs of requests that wait for one member at one worker.
 const QUEUED_MAX: usize = 16 << 10;
-
-/// Who waits for the replies of a run.
-pub enum RunWaiter {
-    /// A connection.
-    Slot(Arc<Client>, SlotId),
-    /// A task.
-    Task(Sender<JobReply>),
-}
-
-impl RunWaiter {
-    /// Whether nobody waits any more.
-    pub fn has_gone(&self) -> bool {
-        match self {
-            RunWaiter::Slot(client, _) => client.mailbox.is_closed(),
-            RunWaiter::Task(sender) => sender.is_canceled(),
-        }
-    }
-
-    /// These are the replies.
-    pub fn answer(self, reply: JobReply) {
-        match self {
-            RunWaiter::Slot(client, slot) => client.mailbox.post(Message::Filled(slot, reply)),
-            // Whoever has gone meanwhile hears nothing.
-            RunWaiter::Task(sender) => drop(sender.send(reply)),
-        }
-    }
-}
 
 /// Where a run is to go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -244,7 +215,8 @@ impl WaitingRuns {
         self.len() == 0
     }
 
-    fn tell(&self) {
+    /// There is news of the members.
+    pub fn tell(&self) {
         self.all.lock().has_news = true;
         self.task.wake();
     }
@@ -324,7 +296,7 @@ impl Upstream {
         let member = UpstreamMember { id, described, address, counts, load, lanes };
         let member = Arc::new(member);
         *members = members.iter().cloned().chain([member.clone()]).collect();
-        self.publish(&topology);
+        self.publish(topology.view());
         Some(member)
     }
 
@@ -455,17 +427,19 @@ impl Upstream {
 
     fn settle(&self, topology: &Topology, has_changed: bool) {
         let before = self.view();
-        self.publish(topology);
-        if !has_changed {
-            return;
-        }
-        let view = self.view();
-        self.tell_of_changes(&before, &view);
+        let view = topology.view();
+        // Before anybody sees the new view: a session is told once what a failover has cut off.
         if let Some(history) = &view.history
             && before.history.as_ref().is_none_or(|it| it.replid != history.replid)
         {
             self.set.take_upstream_history(history.clone());
         }
+        self.publish(view);
+        if !has_changed {
+            return;
+        }
+        let view = self.view();
+        self.tell_of_changes(&before, &view);
         if before.master != view.master {
             self.settle_master(&view);
         }
@@ -490,8 +464,8 @@ impl Upstream {
         self.set.take_upstream_master(RemoteMaster::new(address, clock::mono_now()));
     }
 
-    fn publish(&self, topology: &Topology) {
-        let view = Arc::new(topology.view());
+    fn publish(&self, view: UpstreamView) {
+        let view = Arc::new(view);
         self.epoch.store(view.epoch, Release);
         *self.view.write() = view;
     }

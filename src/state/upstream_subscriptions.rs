@@ -137,6 +137,7 @@ impl UpstreamSubscriptions {
         let mut inner = self.inner.lock();
         inner.covered = SubscribedNames::default();
         inner.by_name.clear();
+        inner.new.clear();
         for (id, want) in std::mem::take(&mut inner.wants) {
             inner.wait(id, want);
         }

@@ -28,7 +28,8 @@ pub fn replication(server: &Server, upstream: &Upstream, lines: &mut Lines) {
         let count = |it: &AtomicU64| it.load(Relaxed);
         lines.push(format_args!(
             "upstream{at}:name={name},address={address},state={},offset={offset},lag_us={lag_us},\
-             in_flight={},rtt_us={},answered={},reads_accepted={},reads_refused={},faults={},writes_lost={}",
+             in_flight={},rtt_us={},answered={},reads_accepted={},reads_refused={},faults={},\
+             writes_lost={}",
             state.as_str(),
             member.load.in_flight(),
             member.load.took_us(),

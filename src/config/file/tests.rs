@@ -342,7 +342,7 @@ fn members_say_what_they_take() {
         "[[member]]\ndedicated = \"yes\"\n",
         "e.toml:2: member.dedicated = \"yes\" is not accepted; write true or false",
     );
-    let known = "`name`, `tags`, `zone`, `dedicated`, `address`";
+    let known = "`name`, `tags`, `zone`, `dedicated`, `weight`, `address`";
     refused(
         "[[member]]\nlabel = \"a\"\n",
         &format!("e.toml:2: unknown key `label`, accepted are {known}"),

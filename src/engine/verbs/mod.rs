@@ -9,6 +9,7 @@ pub mod object;
 pub mod dump;
 pub mod databases;
 pub mod strings;
+pub mod bitmaps;
 pub mod lists;
 pub mod sets;
 pub mod hashes;
@@ -43,6 +44,7 @@ pub const FAMILIES: &[&[Row]] = &[
     dump::ROWS,
     databases::ROWS,
     strings::ROWS,
+    bitmaps::ROWS,
     lists::ROWS,
     lists::moving::ROWS,
     lists::blocking::ROWS,

@@ -6,7 +6,7 @@ mod count;
 mod span;
 mod lcs;
 
-use self::set::SET;
+pub(super) use self::set::SET;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Either, Read, Write};

@@ -74,13 +74,20 @@ impl<W> AckWaits<W> {
         Some(AckRound { has_barrier, replicas, timeout_ms: (time.as_millis() as u64).max(1) })
     }
 
-    /// So many replicas have acknowledged the last barrier. Answers who waits no longer, with how
-    /// many have acknowledged.
-    pub fn answered(&mut self, acked: usize, now: MonoUs) -> Vec<(W, usize)> {
-        for wait in self.all.iter_mut().filter(|it| it.is_behind) {
-            wait.acked = wait.acked.max(acked);
+    /// So many replicas have acknowledged the last barrier, and `has` tells how many have what one
+    /// waits for by what they have acknowledged each. Answers who waits no longer, with how many
+    /// have acknowledged.
+    pub fn answered(
+        &mut self,
+        acked: usize,
+        has: impl Fn(&W) -> usize,
+        now: MonoUs,
+    ) -> Vec<(W, usize)> {
+        for wait in &mut self.all {
+            let by_barrier = if wait.is_behind { acked } else { 0 };
+            wait.acked = wait.acked.max(by_barrier).max(has(&wait.waiter));
         }
-        self.take(|it| it.is_behind && (it.replicas <= it.acked || is_over(it, now)))
+        self.take(|it| it.replicas <= it.acked || it.is_behind && is_over(it, now))
     }
 
     /// The connection has ended, and with it its barrier. Answers whose time is over.
@@ -124,10 +131,21 @@ mod tests {
         assert_eq!(waits.next_round(at(0)), Some(round));
         // It comes after the barrier: what is told of that says nothing of what it has written.
         waits.add('c', 1, None);
-        assert_eq!(waits.answered(1, at(1)), [('a', 1)]);
+        assert_eq!(waits.answered(1, |_| 0, at(1)), [('a', 1)]);
         assert_eq!(waits.next_round(at(1)), Some(round));
-        assert_eq!(waits.answered(2, at(2)), [('b', 2), ('c', 2)]);
+        assert_eq!(waits.answered(2, |_| 0, at(2)), [('b', 2), ('c', 2)]);
         assert!(waits.is_empty());
+    }
+
+    #[test]
+    fn who_is_far_away_is_counted_by_what_it_has_acknowledged() {
+        let mut waits = AckWaits::default();
+        waits.add('a', 1, None);
+        waits.add('b', 1, None);
+        waits.next_round(at(0));
+        assert_eq!(waits.answered(0, |it| usize::from(*it == 'a'), at(20)), [('a', 1)]);
+        waits.next_round(at(20));
+        assert_eq!(waits.answered(0, |_| 1, at(40)), [('b', 1)]);
     }
 
     #[test]
@@ -135,10 +153,10 @@ mod tests {
         let mut waits = AckWaits::default();
         waits.add('a', 3, Some(at(30)));
         waits.next_round(at(0));
-        assert_eq!(waits.answered(1, at(20)), []);
+        assert_eq!(waits.answered(1, |_| 0, at(20)), []);
         let round = waits.next_round(at(20)).unwrap();
         assert_eq!((round.has_barrier, round.timeout_ms), (false, 10));
-        assert_eq!(waits.answered(1, at(30)), [('a', 1)]);
+        assert_eq!(waits.answered(1, |_| 0, at(30)), [('a', 1)]);
         waits.add('b', 1, Some(at(40)));
         waits.next_round(at(30));
         assert_eq!(waits.interrupted(at(35)), []);

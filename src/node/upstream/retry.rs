@@ -20,6 +20,8 @@ pub enum NextTry {
     Stale(MemberId),
     /// It goes to this replica, once it is this late.
     Later(MemberId, MonoUs),
+    /// Nobody can serve it now, and one of them may soon: it is looked again when it is this late.
+    Again(MonoUs),
     /// It goes to the master.
     Master,
     /// It is answered that no replica has what it needs.
@@ -49,7 +51,11 @@ pub fn next_try(
                 let until = *read.waits_until.get_or_insert(now.plus(at_most));
                 let replica = view.replica(read.allowed, random, |_| true);
                 let again = now.plus(ASK_AGAIN).min(until);
-                replica.filter(|_| now < until).map(|it| NextTry::Later(it, again))
+                match replica {
+                    _ if until <= now => None,
+                    Some(replica) => Some(NextTry::Later(replica, again)),
+                    None => view.is_any_doubtful(read.allowed).then_some(NextTry::Again(again)),
+                }
             }
             Step::Master => view.master.map(|_| NextTry::Master),
             // Once each: one that refuses to show old data goes on doing so.

@@ -106,7 +106,7 @@ struct Status {
     load: Arc<MemberLoad>,
     /// How much of the reads it is to have, beside others.
     weight: u32,
-    /// Since when its stream comes.
+    /// Since when its stream comes again.
     fed_since: Option<MonoUs>,
     is_drained: bool,
 }
@@ -129,7 +129,7 @@ pub struct Topology {
     epoch: u64,
     samples: VecDeque<(MonoUs, Offset)>,
     /// When a member was last asked.
-    now: MonoUs,
+    last_asked_at: MonoUs,
 }
 
 /// The members as they stand at one time.
@@ -176,7 +176,7 @@ impl Topology {
             history: None,
             epoch: 0,
             samples: VecDeque::new(),
-            now: MonoUs::default(),
+            last_asked_at: MonoUs::default(),
         }
     }
 
@@ -213,7 +213,7 @@ impl Topology {
     /// but places.
     pub fn reported(&mut self, member: MemberId, report: Report, asked_at: MonoUs) -> bool {
         let (is_master, at) = (report.is_master, report.at);
-        self.now = self.now.max(asked_at);
+        self.last_asked_at = self.last_asked_at.max(asked_at);
         self.members[member.index()].told = Ok(report);
         let has_changed = self.settle();
         if is_master && self.master == Some(member) {
@@ -249,7 +249,7 @@ impl Topology {
             fresh_at: it.fresh_at,
             life: ScanCursor::life_of(it.lives),
             load: it.load.clone(),
-            share: it.weight * warm_percent(it.fed_since, self.now),
+            share: it.weight * warm_percent(it.fed_since, self.last_asked_at),
         };
         UpstreamView {
             master: self.master,
@@ -295,14 +295,20 @@ impl Topology {
             let state = self.state_of(at, second.is_some());
             let status = &mut self.members[at];
             if status.state != state {
-                if !state.is_fed() {
-                    status.fresh_at = None;
-                }
-                if state.is_fed() != status.state.is_fed() {
-                    // At the start of everything there is nobody to spare them.
-                    let is_first = status.state == MemberState::Unknown;
-                    let since = if is_first { MonoUs::default() } else { self.now };
-                    status.fed_since = state.is_fed().then_some(since);
+                match &state {
+                    // It may have been fed all the time.
+                    MemberState::Doubtful => {}
+                    it if it.is_fed() => {
+                        // At the start of everything there is nobody to spare it.
+                        let is_first = status.state == MemberState::Unknown;
+                        let is_new = !is_first
+                            && !status.state.is_fed()
+                            && status.state != MemberState::Doubtful;
+                        if is_new {
+                            status.fed_since = Some(self.last_asked_at);
+                        }
+                    }
+                    _ => (status.fresh_at, status.fed_since) = (None, None),
                 }
                 status.state = state;
                 has_changed = true;
@@ -364,26 +370,32 @@ fn warm_percent(fed_since: Option<MonoUs>, now: MonoUs) -> u32 {
 }
 
 impl UpstreamView {
-    /// The less busy of two replicas in service that suit; `random` are 64 random bits.
+    /// The less busy of two replicas in service that suit, each drawn by its share; `random` are 64
+    /// random bits.
     pub fn replica(
         &self,
         allowed: Option<Allowed>,
         random: u64,
         suits: impl Fn(MemberId) -> bool,
     ) -> Option<MemberId> {
-        let count = self.members.len();
-        if count == 0 {
-            return None;
-        }
-        let may = |at: usize| {
-            let id = MemberId::of(at);
-            self.serves_reads(at) && allowed.is_none_or(|it| it.places.has(id)) && suits(id)
+        let may = |at: &usize| {
+            let id = MemberId::of(*at);
+            self.serves_reads(*at) && allowed.is_none_or(|it| it.places.has(id)) && suits(id)
         };
-        let from = |bits: u64| {
-            let first = (bits % count as u64) as usize;
-            (first..first + count).map(|it| it % count).find(|it| may(*it))
+        let all = || (0..self.members.len()).filter(may);
+        let share = |at: usize| u64::from(self.members[at].share.max(1));
+        let total: u64 = all().map(share).sum();
+        let draw = |bits: u64| {
+            let mut left = bits.checked_rem(total)?;
+            all().find(|at| match left.checked_sub(share(*at)) {
+                Some(less) => {
+                    left = less;
+                    false
+                }
+                None => true,
+            })
         };
-        let (one, other) = (from(random & 0xFFFF_FFFF)?, from(random >> 32)?);
+        let (one, other) = (draw(random & 0xFFFF_FFFF)?, draw(random >> 32)?);
         Some(MemberId::of(if self.cost(other) < self.cost(one) { other } else { one }))
     }
 
@@ -391,6 +403,14 @@ impl UpstreamView {
     fn cost(&self, at: usize) -> u32 {
         let ViewMember { load, share, .. } = &self.members[at];
         load.cost(*share)
+    }
+
+    /// Whether one of those that may serve is being asked again: it may serve in a moment.
+    pub fn is_any_doubtful(&self, allowed: Option<Allowed>) -> bool {
+        let may = |at: &usize| allowed.is_none_or(|it| it.places.has(MemberId::of(*at)));
+        (0..self.members.len())
+            .filter(may)
+            .any(|it| self.members[it].state == MemberState::Doubtful)
     }
 
     /// A replica that has lost its link: what it has is old, and better than nothing for who takes
@@ -422,7 +442,8 @@ impl UpstreamView {
     /// How many replicas are known to have had, at most so many µs ago, all that the master had.
     pub fn fresh_replicas(&self, age_us_max: u64, now: MonoUs) -> usize {
         let is_fresh = |it: &&ViewMember| {
-            it.state.is_fed() && it.fresh_at.is_some_and(|at| now.since(at) <= age_us_max)
+            (it.state.is_fed() || it.state == MemberState::Doubtful)
+                && it.fresh_at.is_some_and(|at| now.since(at) <= age_us_max)
         };
         self.members.iter().filter(is_fresh).count()
     }

@@ -106,12 +106,12 @@ impl Caller {
                 let upstream =
                     upstream.then(|| GatheredFor::writes(route, self.upstream_acks(route)));
                 let first = request.to_owned();
-                let gathered =
-                    Gathered { forwarded: one, first, upstream, scan: None, script: None };
+                let gathered = Gathered::new(one, first, upstream);
                 self.gathered = Some(Box::new(gathered));
             }
         }
         if let Some(gathered) = &mut self.gathered {
+            gathered.is_gated = true;
             gathered.note_write();
         }
     }
@@ -137,7 +137,7 @@ impl Caller {
         let acks = self.upstream_acks(RouteId::DEFAULT);
         let upstream = self.server.upstream.is_some();
         let upstream = upstream.then(|| GatheredFor::writes(RouteId::DEFAULT, acks));
-        let mut gathered = Gathered { forwarded, first, upstream, scan: None, script: None };
+        let mut gathered = Gathered::new(forwarded, first, upstream);
         gathered.note_write();
         let (job, first) = self.upstream_job(gathered, now);
         Outcome::apart(job, first)

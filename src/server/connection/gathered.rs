@@ -21,6 +21,9 @@ pub struct Gathered {
     pub scan: Option<ScanRun>,
     /// They are one script, for a server that does not know it by its name.
     pub script: Option<Arc<[u8]>>,
+    /// There is a write among them that the gate holds back: of a script nobody knows whether it
+    /// writes.
+    pub is_gated: bool,
 }
 
 /// Requests for a member that is a real server.
@@ -47,6 +50,15 @@ impl GatheredFor {
 }
 
 impl Gathered {
+    /// These requests, which are neither a SCAN nor a script.
+    pub fn new(
+        forwarded: Forwarded,
+        first: OwnedRequest,
+        upstream: Option<GatheredFor>,
+    ) -> Gathered {
+        Gathered { forwarded, first, upstream, scan: None, script: None, is_gated: false }
+    }
+
     /// The last of them writes.
     pub fn note_write(&mut self) {
         if let Some(GatheredFor { kind: RunKind::Master { written, wants_place }, .. }) =

@@ -18,7 +18,9 @@ use crate::command::{Class, Fault, Flags, codes};
 use crate::commands::{BlockOn, Command, Handler, Job, Leased, Outcome, Resume, table};
 use crate::metrics::Label;
 use crate::node::Awaited;
-use crate::node::upstream::{ReadRun, Run, RunAcks, RunKind, ScanCursor, ScanRun, UpstreamView};
+use crate::node::upstream::{
+    MemberState, ReadRun, Run, RunAcks, RunKind, ScanCursor, ScanRun, UpstreamView,
+};
 use crate::resp::{OwnedRequest, Request, encode_command};
 use crate::route::{
     Acks, Allowed, Among, Floor, Ladder, Level, Plan, ReadRequirements, Reason, Step, Unavailable,
@@ -164,7 +166,7 @@ impl Caller {
         let scan = scanned.map(|_| ScanRun { pinned: pinned.map(|it| it.1.member) });
         let script = self.known_script(call);
         let stands_alone = call.once.is_some() || scan.is_some() || script.is_some();
-        let gathered = Gathered { forwarded, first, upstream, scan, script };
+        let gathered = Gathered { scan, script, ..Gathered::new(forwarded, first, upstream) };
         self.gathered = Some(Box::new(gathered));
         // The next has another level, or another place.
         let sent = if stands_alone { self.send_gathered(context.now) } else { None };
@@ -194,6 +196,8 @@ impl Caller {
         let script = self.known_script(call);
         if let Some(gathered) = &mut self.gathered {
             gathered.script = script;
+            // Only a script is alone among those that are gathered.
+            gathered.is_gated &= 1 < gathered.forwarded.replies.len();
         }
         Ok(outcome)
     }
@@ -224,7 +228,9 @@ impl Caller {
             let kind = RunKind::Master { written: 0, wants_place: true };
             return Ok(Some((Aim::Master, kind, Reason::AskedMember)));
         }
-        if !is_there || !view.serves_reads(member.index()) {
+        let state = view.members.get(member.index()).map(|it| &it.state);
+        let may_serve = state.is_some_and(|it| it.is_fed() || *it == MemberState::Doubtful);
+        if !is_there || !may_serve {
             return Err(codes::SCAN_LOST);
         }
         let level = self.settings.routes.level(route, self.session.level, self.listener_level);
@@ -280,7 +286,8 @@ impl Caller {
         };
         let allowed = upstream.allowed(self.settings.routes.get(route));
         let near = upstream.near(view, allowed);
-        let plan = planned(&ask, view, near.or(allowed));
+        let may = near.or(allowed);
+        let plan = planned(&ask, view, may);
         let read = RunKind::Read(ReadRun {
             needs,
             allowed,
@@ -291,7 +298,11 @@ impl Caller {
         });
         match plan.to {
             Where::Member(member) if view.master == Some(member) => Ok(master(plan.because)),
-            Where::Member(member) => Ok((Aim::Replica(member), read, plan.because)),
+            // The plan says that one may; which of them goes by their shares, too.
+            Where::Member(member) => {
+                let chosen = view.replica(may, ask.random, |_| true).unwrap_or(member);
+                Ok((Aim::Replica(chosen), read, plan.because))
+            }
             Where::CatchUp { .. } | Where::Wait { .. } => Ok((Aim::Ladder, read, plan.because)),
             Where::Refuse(Unavailable::MasterDown)
                 if ask.level == Level::Eventual
@@ -399,9 +410,7 @@ impl Caller {
         let count = |acks: Acks| match acks {
             Acks::None | Acks::Fsync => 0,
             Acks::Count(count) => count.into(),
-            Acks::InSync => {
-                (0..view.members.len()).filter(|it| view.serves_reads(*it)).count().max(1)
-            }
+            Acks::InSync => view.members.iter().filter(|it| it.state.is_fed()).count().max(1),
             Acks::All => replicas,
         };
         let route = self.settings.routes.get(route);
@@ -422,7 +431,7 @@ impl Caller {
 
     /// What was gathered, as a job, and the request that stands for all of it.
     pub fn upstream_job(&self, gathered: Gathered, now: MonoUs) -> (Job, OwnedRequest) {
-        let Gathered { forwarded, first, upstream, scan, script } = gathered;
+        let Gathered { forwarded, first, upstream, scan, script, is_gated } = gathered;
         let Some(GatheredFor { aim, kind, acks, .. }) = upstream else {
             return (Job::Forward(Box::new(forwarded)), first);
         };
@@ -430,8 +439,7 @@ impl Caller {
         let settings = self.settings.upstream.as_ref();
         let unsent_until = now.plus(settings.map_or(Duration::ZERO, |it| it.buffer_for));
         let floor = self.session.floor.filter(|_| self.session.last_write != Offset::ZERO);
-        let writes = matches!(kind, RunKind::Master { written, .. } if written != 0);
-        let gate = self.settings.set.gate().filter(|_| writes);
+        let gate = self.settings.set.gate().filter(|_| is_gated);
         let run = Run {
             gate,
             db,

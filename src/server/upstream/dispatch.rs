@@ -49,6 +49,10 @@ fn to_master(upstream: &Upstream, worker: usize, (run, waiter): WaitingRun) {
     }
     let until = run.unsent_until;
     wait(upstream, worker, until, Aim::Master, (run, waiter));
+    if upstream.epoch() != view.epoch {
+        // What it waits for may have been told before it waited.
+        upstream.waiting(worker).tell();
+    }
 }
 
 /// What a failover has cut off of what the session had seen that has sent this: it was sent before
@@ -178,8 +182,9 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     answer(waiter, JobReply { reply: Ok(reply), wrote });
 }
 
-/// What servers answer who do not know a script: all of it, since scripts may answer what they like.
-const UNKNOWN_SCRIPT: &[u8] = b"-NOSCRIPT No matching script. Please use EVAL.\r\n";
+/// What servers answer who do not know a script: more than the word, since scripts may answer what
+/// they like.
+const UNKNOWN_SCRIPT: &[u8] = b"-NOSCRIPT No matching script.";
 
 /// A script's run with the script itself ahead, for a server that does not know it.
 fn with_script(run: Run, script: &[u8]) -> Run {
@@ -256,6 +261,7 @@ fn try_next(upstream: &Upstream, worker: usize, by: Option<MemberId>, waiting: W
         NextTry::Later(member, at) => {
             wait(upstream, worker, at, Aim::Replica(member), (run, waiter));
         }
+        NextTry::Again(at) => wait(upstream, worker, at, Aim::Ladder, (run, waiter)),
         NextTry::Master => to_master(upstream, worker, (run, waiter)),
         NextTry::Lagged if run.scan.is_some_and(|it| it.pinned.is_some()) => {
             answer(waiter, fault(run, &codes::SCAN_LOST.to_string()));

@@ -27,9 +27,10 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
     let mut backoff = Backoff::new(clock::entropy());
     loop {
         let (news, changes) = (upstream.subscriptions.news(), upstream.news());
+        upstream.subscriptions.forget_gone();
         let has_names = !names(&server, &upstream).is_empty();
         let Some(master) = upstream.view().master.filter(|_| has_names) else {
-            select(news, changes).await;
+            select(select(news, changes), pin!(tasks::sleep(LOOK_EVERY))).await;
             continue;
         };
         let address = upstream.member(master).address.clone();

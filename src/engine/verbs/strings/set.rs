@@ -9,7 +9,7 @@ use crate::resp::Reply;
 use bytes::Bytes;
 
 /// A string is stored.
-pub(super) const SET: Event = Event::string("set");
+pub const SET: Event = Event::string("set");
 const EXPIRE: Event = Event::generic("expire");
 
 /// When SET may store.

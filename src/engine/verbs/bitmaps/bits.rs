@@ -1,0 +1,112 @@
+//! Bits of bytes: counted, found and combined. The loops go by words of eight bytes, so that the
+//! compiler can make vectors of them.
+
+use std::ops::Range;
+
+/// What the ends of a span are given in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    Byte,
+    Bit,
+}
+
+/// Bits that are looked at, by their numbers; never none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Span(Range<u64>);
+
+impl Span {
+    /// All bits of a string; of an empty one none.
+    pub fn all(string: &[u8]) -> Span {
+        Span(0..string.len() as u64 * 8)
+    }
+
+    /// From `start` to `end` inclusive; negative ones count from the end of the string. `None` when
+    /// nothing lies between them.
+    pub fn new(string: &[u8], start: i64, end: i64, unit: Unit) -> Option<Span> {
+        let bits = string.len() as i64 * 8;
+        let (total, each) = match unit {
+            Unit::Byte => (string.len() as i64, 8),
+            Unit::Bit => (bits, 1),
+        };
+        let place = |at: i64| if at < 0 { at.saturating_add(total).max(0) } else { at };
+        let (start, end) = (place(start), place(end).min(total - 1));
+        (start <= end).then(|| Span(start as u64 * each..(end as u64 + 1) * each))
+    }
+}
+
+/// The bit of this number; behind the end all are clear.
+pub fn get(string: &[u8], at: u64) -> bool {
+    let byte = usize::try_from(at / 8).ok().and_then(|it| string.get(it));
+    byte.is_some_and(|it| it & (0x80 >> (at % 8)) != 0)
+}
+
+/// How many bits of a span are set.
+pub fn count(string: &[u8], Span(span): Span) -> u64 {
+    let (first, last) = (span.start.div_ceil(8), span.end / 8);
+    if last < first {
+        // It lies within one byte.
+        return span.filter(|it| get(string, *it)).count() as u64;
+    }
+    let whole = ones(&string[first as usize..last as usize]);
+    let edges = (span.start..first * 8).chain(last * 8..span.end);
+    whole + edges.filter(|it| get(string, *it)).count() as u64
+}
+
+fn ones(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let of_words: u64 =
+        words.iter().map(|it| u64::from(u64::from_ne_bytes(*it).count_ones())).sum();
+    of_words + rest.iter().map(|it| u64::from(it.count_ones())).sum::<u64>()
+}
+
+/// The first bit of a span that is set, or that is clear.
+pub fn position(string: &[u8], Span(span): Span, is_set: bool) -> Option<u64> {
+    let (first, last) = (span.start.div_ceil(8), span.end / 8);
+    let is_it = |it: &u64| get(string, *it) == is_set;
+    if last < first {
+        return { span }.find(is_it);
+    }
+    let whole = || {
+        let bytes = &string[first as usize..last as usize];
+        let (word, byte) = if is_set { (0, 0) } else { (u64::MAX, u8::MAX) };
+        let (words, _) = bytes.as_chunks::<8>();
+        let skipped = words.iter().take_while(|it| u64::from_ne_bytes(**it) == word).count() * 8;
+        let found = bytes[skipped..].iter().position(|it| *it != byte)?;
+        let at = first + (skipped + found) as u64;
+        let byte = string[at as usize];
+        let ahead = if is_set { byte.leading_zeros() } else { byte.leading_ones() };
+        Some(at * 8 + u64::from(ahead))
+    };
+    (span.start..first * 8).find(is_it).or_else(whole).or_else(|| (last * 8..span.end).find(is_it))
+}
+
+/// How strings are combined.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Op {
+    And,
+    Or,
+    Xor,
+    Not,
+}
+
+/// These strings combined: as long as the longest, the others being followed by clear bits.
+pub fn combine(op: Op, strings: &[&[u8]]) -> Vec<u8> {
+    let Some((first, others)) = strings.split_first() else { return Vec::new() };
+    let len = strings.iter().map(|it| it.len()).max().unwrap_or(0);
+    let mut made = first.to_vec();
+    made.resize(len, 0);
+    match op {
+        Op::Not => made.iter_mut().for_each(|it| *it = !*it),
+        Op::And => others.iter().for_each(|other| {
+            made[other.len()..].fill(0);
+            made.iter_mut().zip(*other).for_each(|(it, other)| *it &= other);
+        }),
+        Op::Or => others.iter().for_each(|other| {
+            made.iter_mut().zip(*other).for_each(|(it, other)| *it |= other);
+        }),
+        Op::Xor => others.iter().for_each(|other| {
+            made.iter_mut().zip(*other).for_each(|(it, other)| *it ^= other);
+        }),
+    }
+    made
+}
