@@ -347,10 +347,8 @@ mod tests {
         assert!(mailbox.take_published(usize::MAX).is_none(), "others wait with it");
         let weight = mailbox.queue.lock().weight;
         assert_eq!(weight, 2 * (MAILBOX_PUSH_BYTES + one.len()) + MAILBOX_MESSAGE_BYTES);
-        let taken = mailbox.take().unwrap();
-        let [Message::Killed, Message::Published(first), Message::Published(_)] =
-            taken.as_slices().0
-        else {
+        let taken: Vec<Message> = mailbox.take().unwrap().into();
+        let [Message::Killed, Message::Published(first), Message::Published(_)] = &taken[..] else {
             panic!("{taken:?}")
         };
         assert!(Arc::ptr_eq(first, &one));

@@ -447,10 +447,14 @@ impl World {
         let Some(delivery) = connection.caller.client.mailbox.take_published(most) else {
             return false;
         };
+        let before = self.before();
+        peer.was_gone = self.gone.contains(&peer.id());
+        let connection = &mut peer.shell.connection;
         if let Some(bytes) = connection.hear(&delivery) {
             connection.keep_unsent(bytes);
         }
         self.count("heard a message at once");
+        self.judge(peer, &before);
         true
     }
 

@@ -22,8 +22,8 @@ local is_read, count, first = pcall(function() return all(struct.unpack(format, 
 if not is_read or string.find(format, 'c0') then return redis.status_reply('OK') end
 local is_said, packed = pcall(struct.pack, format, unpack(first, 1, count - 1))
 if not is_said then return redis.status_reply('OK') end
--- A number that a double does not hold is rounded, in Redis too: the largest of eight bytes comes to
--- be one that they do not hold.
+-- A number that a double does not hold is rounded, in Redis too, and the largest of eight bytes
+-- come to be ones that these do not hold.
 local is_whole = string.find(format, '[lLTiI]')
 for at = 1, count - 1 do
   local it = first[at]
