@@ -39,6 +39,7 @@ pub struct Family {
 }
 
 const STRINGS: &str = include_str!("families/strings.txt");
+const BITMAPS: &str = include_str!("families/bitmaps.txt");
 const KEYS: &str = include_str!("families/keys.txt");
 const HASHES: &str = include_str!("families/hashes.txt");
 const LISTS: &str = include_str!("families/lists.txt");
@@ -75,6 +76,7 @@ impl Family {
     pub fn named(name: &str) -> Family {
         let (text, thresholds) = match name {
             "strings" => (STRINGS, &[][..]),
+            "bitmaps" => (BITMAPS, &[][..]),
             "keys" => (KEYS, OF_HASHES),
             "hashes" => (HASHES, OF_HASHES),
             "lists" => (LISTS, OF_LISTS),

@@ -249,6 +249,25 @@ fn scalar(kind: &str, random: &mut Random) -> Vec<u8> {
         "offset" => {
             mixed(&["0", "1", "5", "44", "64", "200"], &["536870912", "-1"], NO_INTS, random)
         }
+        "bit" => mixed(&["0", "1"], &["2", "-1"], NO_INTS, random),
+        "bit-at" => match random.below(8) {
+            0 => format!("#{}", random.below(12)).into_bytes(),
+            1..4 => random.below(300).to_string().into_bytes(),
+            _ => mixed(
+                &["0", "1", "7", "8", "9", "63", "64", "100"],
+                &["4294967296", "-1"],
+                &["9223372036854775808", "abc", "", "#", "#-1", "#x"],
+                random,
+            ),
+        },
+        "encoding" => match random.below(10) {
+            0 => one_of(&["u64", "i65", "u0", "i0", "x8", "u", "", "I8", "u-1", "i1x"], random),
+            1..4 => one_of(&["u8", "i8", "u1", "i1", "i64", "u63", "u16", "i5"], random),
+            _ => {
+                let bits = 1 + random.below(63);
+                format!("{}{bits}", if random.below(2) == 0 { "i" } else { "u" }).into_bytes()
+            }
+        },
         "secs" => {
             mixed(&["100", "1000", "99999"], &["0", "-1", "9223372036854775"], NO_INTS, random)
         }
