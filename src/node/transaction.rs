@@ -212,6 +212,8 @@ impl Transaction<'_, '_> {
         self.effects.cut(self.settled);
         if !self.effects.is_empty() {
             self.append_all(Sent::Borrowed(&[]));
+            // Whatever panics from here on: it is appended once.
+            self.effects.clear();
         }
         if self.guard.notes_events() {
             self.guard.hosted.engine.written_mut().events.cut(self.settled_events);

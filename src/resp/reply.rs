@@ -402,6 +402,14 @@ impl Reply {
         }
     }
 
+    /// Forgets the first bytes, which have been sent. No mark that is still used lies before them.
+    pub fn forget(&mut self, count: usize) {
+        self.out.drain(..count);
+        if let Overflow::Since(at) = &mut self.overflow {
+            *at = at.saturating_sub(count);
+        }
+    }
+
     /// Makes room for a whole bulk string: none is written in part, or copied while it grows.
     #[cold]
     #[inline(never)]

@@ -154,7 +154,15 @@ impl Shell {
         loop {
             match self.turn()? {
                 Next::Wait => poll_fn(|context| self.poll_happening(context)).await,
-                Next::GiveWay => tasks::give_way().await,
+                Next::GiveWay => {
+                    tasks::give_way().await;
+                    // Messages without end keep nobody from saying that it wants no more of them.
+                    poll_fn(|context| {
+                        self.may_read |= self.stream.poll_readable(context).is_ready();
+                        Poll::Ready(())
+                    })
+                    .await;
+                }
                 last => return Ok(last),
             }
         }

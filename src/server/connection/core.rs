@@ -328,7 +328,10 @@ impl Connection {
 
     /// A message, or the end of one, that is not sent straight away.
     pub fn keep_unsent(&mut self, rest: &[u8]) {
-        self.caller.replies.push(rest);
+        // The batch before may have begun when it did not subscribe to anything.
+        let caller = &mut self.caller;
+        caller.replies.out.set_limit(reply_bytes_max(caller.output_limit()));
+        caller.replies.push(rest);
     }
 
     /// The wait is over, if there is one and it is meant.

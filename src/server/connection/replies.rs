@@ -112,6 +112,10 @@ impl Replies {
                 self.spent = Some(Box::new(self.out.take_sent()));
             }
             self.out.clear();
+        } else if FORGOTTEN_BYTES_MIN <= self.sent && self.out.bytes().len() <= self.sent * 4 {
+            // Whoever is never quite done with reading is not taken for one who has read nothing.
+            self.out.forget(self.sent);
+            self.sent = 0;
         }
     }
 
@@ -136,6 +140,9 @@ impl Replies {
     }
 }
 
+/// Bytes that have left are forgotten when they are so many, and a good part of all.
+const FORGOTTEN_BYTES_MIN: usize = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +151,25 @@ mod tests {
 
     fn replies() -> Replies {
         Replies::new(Reply::new(Protocol::Resp2))
+    }
+
+    #[test]
+    fn what_has_left_is_not_held_though_more_comes_all_the_time() {
+        let mut replies = replies();
+        let (mut pushed, mut left) = (Vec::new(), Vec::new());
+        for turn in 0..2000_usize {
+            let piece = vec![turn as u8; 1000];
+            replies.push(&piece);
+            pushed.extend(piece);
+            // Something always waits.
+            let count = replies.to_send().len().saturating_sub(1 + turn % 500);
+            left.extend_from_slice(&replies.to_send()[..count]);
+            replies.sent(count);
+            let most = FORGOTTEN_BYTES_MIN + 4 * 2000;
+            assert!(replies.out.bytes().len() <= most, "{}", replies.out.bytes().len());
+        }
+        left.extend_from_slice(replies.to_send());
+        assert!(left == pushed);
     }
 
     fn answer(replies: &mut Replies, text: &str) {

@@ -28,7 +28,9 @@ pub fn runs_within(command: &Command) -> bool {
         command.spec.group,
         Group::Connection | Group::Transactions | Group::Generic | Group::Pubsub
     );
-    is_quiet && command.name != "client|pause"
+    // These look at nothing.
+    let is_known = command.name == "time" || command.spec.name == "COMMAND";
+    (is_quiet && command.name != "client|pause") || is_known
 }
 
 /// Whether EXEC lets go of the master in its midst, for a command that looks at members.

@@ -156,6 +156,7 @@ fn one_of_more_weight_gets_more_and_a_slow_one_less() {
     }
     let [_, light, heavy] = chosen(&view);
     assert!(2 * light < heavy, "{light} {heavy}");
+    view.members[2].share = 100;
     view.members[2].load.answered(MonoUs(0), MonoUs(2000));
     let [_, fast, slow] = chosen(&view);
     assert!(slow < fast, "{slow} {fast}");
