@@ -12,7 +12,7 @@ use crate::base::number::parse_i64;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Either, Read, Write};
-use crate::engine::{Effects, Engine, Row, row};
+use crate::engine::{Effects, Engine, Form, Row, row};
 use crate::resp::Reply;
 
 const DENYOOM: Flags = Flags::DENYOOM;
@@ -131,14 +131,14 @@ fn getbit(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), 
     Ok(())
 }
 
-/// `BYTE` or `BIT`, at the end of the words.
-fn unit(args: &mut Args<'_>) -> Result<Unit, Fault> {
-    let unit = match (args.left() != 0, args.word("BIT")) {
-        (true, true) => Unit::Bit,
-        (true, false) if !args.word("BYTE") => return Err(Fault::Syntax),
-        _ => Unit::Byte,
-    };
-    if args.left() == 0 { Ok(unit) } else { Err(Fault::Syntax) }
+/// `BYTE` or `BIT`; bytes where nothing is said.
+fn unit(word: Option<&[u8]>) -> Result<Unit, Fault> {
+    match word {
+        None => Ok(Unit::Byte),
+        Some(it) if it.eq_ignore_ascii_case(b"BYTE") => Ok(Unit::Byte),
+        Some(it) if it.eq_ignore_ascii_case(b"BIT") => Ok(Unit::Bit),
+        Some(_) => Err(Fault::Syntax),
+    }
 }
 
 fn bitcount(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
@@ -150,13 +150,12 @@ fn bitcount(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<()
     };
     let span = match args.left() {
         0 => Some(Span::all(string)),
-        1 => return Err(Fault::Syntax),
-        _ => {
+        2 | 3 => {
             let (start, end) = (args.int()?, args.int()?);
-            let unit = unit(&mut args)?;
             let is_turned = start < 0 && end < 0 && end < start;
-            Span::new(string, start, end, unit).filter(|_| !is_turned)
+            if is_turned { None } else { Span::new(string, start, end, unit(args.peek())?) }
         }
+        _ => return Err(Fault::Syntax),
     };
     reply.count(span.map_or(0, |it| bits::count(string, it)) as usize);
     Ok(())
@@ -174,9 +173,12 @@ fn bitpos(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), 
         reply.int(if looks_for_set { -1 } else { 0 });
         return Ok(());
     };
+    if 3 < args.left() {
+        return Err(Fault::Syntax);
+    }
     let start = if args.left() == 0 { 0 } else { args.int()? };
+    let unit = unit(args.request().get(5))?;
     let end = if args.left() == 0 { None } else { Some(args.int()?) };
-    let unit = unit(&mut args)?;
     let Some(span) = Span::new(string, start, end.unwrap_or(-1), unit) else {
         reply.int(-1);
         return Ok(());
@@ -218,7 +220,7 @@ fn bitop(
             effects.as_sent();
         }
     } else {
-        let stored = db.put_string(to, &made, None);
+        let stored = db.put_string_as(Form::Raw, to, &made, None);
         db.event(SET, to);
         effects.as_sent();
         effects.share(stored);

@@ -178,6 +178,15 @@ impl Encoding {
         if self.is_signed { ((bits << spare) as i64) >> spare } else { bits as i64 }
     }
 
+    /// What Redis takes a number to be that is to be stored: it finds how far that is below what
+    /// fits by a subtraction in 64 bits, and one that is too far below is above.
+    fn as_redis_takes(self, number: i64) -> i128 {
+        let most = (1i128 << (self.bits - 1)) - 1;
+        let (number, wraps) = (i128::from(number), 1i128 << 64);
+        let is_too_far = self.bits < 64 && i128::from(i64::MAX) < most - number;
+        if is_too_far { number + wraps } else { number }
+    }
+
     /// The bits of this number, and whether it fits into them.
     fn fits(self, number: i128, overflow: Overflow) -> Option<u64> {
         let (least, most) = match self.is_signed {
@@ -209,7 +218,7 @@ impl Draft<'_> {
             Act::Set(number, overflow) => {
                 // An unsigned one takes a negative number for a very large one.
                 let number = match encoding.is_signed {
-                    true => i128::from(number),
+                    true => encoding.as_redis_takes(number),
                     false => i128::from(number as u64),
                 };
                 self.write(*at, encoding.bits, encoding.fits(number, overflow)?);
