@@ -253,3 +253,19 @@ fn who_subscribes_to_much_and_goes_leaves_nothing() {
         (channels(&mut theirs)? == "1").then_some(())
     });
 }
+
+#[test]
+fn who_may_not_subscribe_is_told_so() {
+    let set = RealSet::new(Kind::Redis, 0, &[]);
+    let mut theirs = set.members[0].dial();
+    ok(&mut theirs, "ACL SETUSER proxy on >secret ~* +@all resetchannels &ok*");
+    let proxy = set.proxy("[upstream]\nuser = \"proxy\"\npassword = \"secret\"\n");
+    let (mut ours, mut other) = (proxy.dial(), proxy.dial());
+    assert_eq!(ours.ask("SUBSCRIBE ok1").list()[0].string(), "subscribe");
+    starts(&other.ask("SUBSCRIBE no"), "NOPERM");
+    starts(&other.ask("SUBSCRIBE ok1 no"), "NOPERM");
+    assert_eq!(other.ask("SUBSCRIBE ok1").list()[0].string(), "subscribe");
+    theirs.ask("PUBLISH ok1 x");
+    assert_eq!(ours.read().list()[2].string(), "x");
+    assert_eq!(other.read().list()[2].string(), "x");
+}

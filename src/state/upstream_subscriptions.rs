@@ -57,6 +57,8 @@ struct Inner {
     /// Who of them waits for a name.
     by_name: HashMap<SubscribedName, Vec<u64>>,
     last: u64,
+    /// What the master has answered to names that it refuses, lately.
+    refused: HashMap<SubscribedName, String>,
     /// Names that nobody waited for when it was looked last.
     new: Vec<SubscribedName>,
 }
@@ -71,6 +73,30 @@ impl UpstreamSubscriptions {
         let inner = self.inner.lock();
         let covered = inner.covered.of(kind);
         names.all(|it| covered.contains(it))
+    }
+
+    /// What the master has answered if it has just refused one of these.
+    pub fn refusal<'n>(
+        &self,
+        kind: SubscriptionKind,
+        mut names: impl Iterator<Item = &'n [u8]>,
+    ) -> Option<String> {
+        let inner = self.inner.lock();
+        if inner.refused.is_empty() {
+            return None;
+        }
+        names.find_map(|it| inner.refused.get(&(kind, Bytes::copy_from_slice(it))).cloned())
+    }
+
+    /// The master refuses to subscribe to this: who waits for it is told so.
+    pub fn refuse(&self, name: SubscribedName, text: String) {
+        let mut inner = self.inner.lock();
+        for id in inner.by_name.remove(&name).unwrap_or_default() {
+            if let Some(want) = inner.wants.remove(&id) {
+                want.wake();
+            }
+        }
+        inner.refused.insert(name, text);
     }
 
     /// This wait of the client ends once all of these are subscribed to.
@@ -100,6 +126,8 @@ impl UpstreamSubscriptions {
     /// Whoever has gone waits for nothing.
     pub fn forget_gone(&self) {
         let mut inner = self.inner.lock();
+        // It may be asked again.
+        inner.refused.clear();
         let Inner { wants, by_name, .. } = &mut *inner;
         let before = wants.len();
         wants.retain(|_, it| !it.client.mailbox.is_closed());

@@ -377,6 +377,9 @@ impl Caller {
         if subscriptions.covers(kind, names()) {
             return None;
         }
+        if let Some(text) = subscriptions.refusal(kind, names()) {
+            return Some(Err(Fault::Message(text)));
+        }
         let wanted = names().map(|it| (kind, Bytes::copy_from_slice(it))).collect();
         subscriptions.want(wanted, self.client.clone(), self.next_block());
         Some(Ok(Outcome::block(BlockOn::Time, None, Resume::Again)))

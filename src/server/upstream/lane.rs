@@ -8,8 +8,10 @@ use crate::runtime::clock;
 use crate::runtime::link::{Link, WorkerLink};
 use crate::runtime::tasks::{self, Alarm};
 use crate::state::{RunWaiter, Upstream, UpstreamMember, WaitingRun};
+use futures::future::{Either, select};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -82,9 +84,23 @@ impl Lane {
         .await;
     }
 
-    /// Leaves the server alone for this time. Reads that come meanwhile go elsewhere.
+    /// Leaves the server alone for this time. Reads that come meanwhile go elsewhere, and what is
+    /// the master's once that is another.
     async fn rest(&self, time: Duration) {
         let due = clock::mono_now().plus(time);
+        loop {
+            let news = self.upstream.news();
+            if self.upstream.view().master != Some(self.member.id) {
+                self.give_back();
+            }
+            match select(pin!(self.rest_until(due)), news).await {
+                Either::Left(_) => return,
+                Either::Right(_) => {}
+            }
+        }
+    }
+
+    async fn rest_until(&self, due: MonoUs) {
         let mut alarm = Alarm::default();
         poll_fn(|context| {
             self.queue().wake_next(context.waker());

@@ -12,7 +12,7 @@ use crate::session::SubscriptionKind;
 use crate::state::{Server, SubscribedName, SubscribedNames, Upstream};
 use bytes::Bytes;
 use futures::future::{Either, select};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -47,6 +47,7 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
                     messages: Vec::new(),
                     behind: None,
                     has_pinged: false,
+                    expected: VecDeque::new(),
                     next_look: clock::mono_now().plus(LOOK_EVERY),
                 };
                 let error = subscriber.serve().await.err();
@@ -76,6 +77,17 @@ fn names(server: &Server, upstream: &Upstream) -> Vec<SubscribedName> {
 /// A message that is to be told on.
 type Message = (SubscriptionKind, Bytes, Bytes);
 
+/// What an answer is of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Expected {
+    /// PING.
+    Pong,
+    /// ROLE.
+    Place,
+    /// A subscription: it is confirmed by a push, or refused by a reply.
+    Subscribed(SubscribedName),
+}
+
 struct Subscriber<'s> {
     server: &'s Server,
     upstream: &'s Upstream,
@@ -88,6 +100,8 @@ struct Subscriber<'s> {
     /// How many of the messages had come when the master was asked where it stands.
     behind: Option<usize>,
     has_pinged: bool,
+    /// What was sent whose answer has not come, in its order.
+    expected: VecDeque<Expected>,
     /// When it is looked after next, however much comes.
     next_look: MonoUs,
 }
@@ -137,6 +151,7 @@ impl Subscriber<'_> {
                     SubscriptionKind::ShardChannel => b"SSUBSCRIBE",
                 };
                 self.talk.send(&[word, &name]).await?;
+                self.expected.push_back(Expected::Subscribed((kind, name)));
             }
         }
         Ok(())
@@ -149,6 +164,7 @@ impl Subscriber<'_> {
         }
         self.next_look = clock::mono_now().plus(LOOK_EVERY);
         self.talk.send(&[b"PING"]).await?;
+        self.expected.push_back(Expected::Pong);
         self.upstream.subscriptions.forget_gone();
         let all = names(self.server, self.upstream);
         let used: BTreeSet<SubscribedName> = all.iter().cloned().collect();
@@ -189,6 +205,11 @@ impl Subscriber<'_> {
         }
         match Pushed::read(frame).ok_or_else(|| other("its bytes are no push"))? {
             Pushed::Subscribed(kind, name) => {
+                // What stands before it has been answered.
+                let is_it = |it: &Expected| *it == Expected::Subscribed((kind, name.clone()));
+                if let Some(at) = self.expected.iter().position(is_it) {
+                    self.expected.remove(at);
+                }
                 self.covered.add(kind, name.clone());
                 self.upstream.subscriptions.cover((kind, name));
             }
@@ -211,15 +232,25 @@ impl Subscriber<'_> {
         if self.behind.is_none() && !self.messages.is_empty() {
             self.behind = Some(self.messages.len());
             self.talk.send(&[b"ROLE"]).await?;
+            self.expected.push_back(Expected::Place);
         }
         Ok(())
     }
 
-    /// A reply is that of PING, or of ROLE.
     async fn take_reply(&mut self, reply: &[u8]) -> io::Result<()> {
-        if reply.starts_with(b"+") || reply.starts_with(b"-LOADING") {
-            self.has_pinged = false;
-            return Ok(());
+        match self.expected.pop_front().ok_or_else(|| other("it answers what nobody asked"))? {
+            Expected::Pong => {
+                self.has_pinged = false;
+                return Ok(());
+            }
+            Expected::Subscribed((kind, name)) => {
+                self.asked.remove(kind, &name);
+                let text = String::from_utf8_lossy(reply.strip_prefix(b"-").unwrap_or(reply));
+                let text = text.trim_end().to_owned();
+                self.upstream.subscriptions.refuse((kind, name), text);
+                return Ok(());
+            }
+            Expected::Place => {}
         }
         let Some(behind) = self.behind.take() else { return Ok(()) };
         let view = self.upstream.view();
