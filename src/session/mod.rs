@@ -350,6 +350,7 @@ fn is_of_history(floor: &Position, seen: Position) -> bool {
 mod tests {
     use super::*;
     use crate::base::position::ReplId;
+    use std::sync::Arc;
 
     const OLD: ReplId = ReplId::new([1; 20]);
     const NEW: ReplId = ReplId::new([2; 20]);
@@ -488,5 +489,113 @@ mod tests {
         assert_eq!(with(of_user, false), None, "nobody knows who it is");
         let nameless = Session { name: "".into(), ..named(of_name, true) };
         assert_eq!(nameless.shares_with(), None);
+    }
+
+    #[test]
+    fn of_what_a_master_had_before_it_began_anew_only_own_writes_are_told_as_lost() {
+        let old = ReplicationHistory::new(OLD);
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        for wrote in [None, Some(MonoUs(1))] {
+            let mut session = Session::default();
+            session.was_told(at(OLD, 80), &old, wrote);
+            session.was_told(at(NEW, 5), &old, None);
+            session.carry_over(&old.replaced(NEW));
+            let lost = Lost { from: Offset::ZERO, to: Offset::new(80) };
+            assert_eq!((session.floor, session.lost), (Some(at(NEW, 5)), wrote.map(|_| lost)));
+        }
+    }
+
+    /// Two that share the floor of a user.
+    fn sharing() -> [Session; 2] {
+        let (all, old) = (Arc::new(SharedFloors::default()), ReplicationHistory::new(OLD));
+        let head = Position { replid: OLD, offset: Offset::new(900) };
+        [1, 2].map(|id| {
+            let shared = Some(all.join(StickyScope::User, "ann", &old, head));
+            Session { id, shared, ..Session::default() }
+        })
+    }
+
+    #[test]
+    fn what_one_of_a_scope_has_seen_the_others_have_seen() {
+        let old = ReplicationHistory::new(OLD);
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        let [mut one, mut two] = sharing();
+        one.saw(at(OLD, 70));
+        assert!(one.share(&old) && two.share(&old));
+        assert_eq!(two.floor, Some(at(OLD, 70)));
+        two.share_all(at(OLD, 90));
+        assert_eq!(two.floor, Some(at(OLD, 90)));
+        assert!(one.share(&old));
+        assert_eq!(one.floor, Some(at(OLD, 90)));
+        one.floor = Some(at(NEW, 5));
+        assert!(!one.share(&old), "they cannot be compared");
+        assert_eq!(one.floor, Some(at(NEW, 5)));
+        assert!(Session::default().share(&old), "it shares none");
+    }
+
+    #[test]
+    fn where_floors_cannot_be_compared_the_history_that_was_told_last_decides() {
+        let old = ReplicationHistory::new(OLD);
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        let raised = |it: &Session| it.shared.as_ref().and_then(|it| it.raised().to);
+        let [mut one, mut two] = sharing();
+        two.share_all(at(OLD, 90));
+        one.floor = Some(at(NEW, 5));
+        for session in [&mut one, &mut two] {
+            session.share_told(&old, at(NEW, 3));
+            assert_eq!(session.floor, Some(at(NEW, 5)), "the higher of those of that history");
+            assert_eq!(raised(session), Some(at(NEW, 5)));
+        }
+        let [mut one, _two] = sharing();
+        one.share_all(at(OLD, 90));
+        one.share_told(&old, at(NEW, 3));
+        assert_eq!(one.floor, Some(at(NEW, 3)), "nobody has seen more of it");
+    }
+
+    #[test]
+    fn who_has_written_is_told_what_its_scope_has_lost_with_a_whole_history() {
+        let new = ReplicationHistory::new(OLD).replaced(NEW);
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        for has_written in [false, true] {
+            let [mut one, mut two] = sharing();
+            one.share_all(at(OLD, 90));
+            two.last_write = if has_written { Offset::new(60) } else { Offset::ZERO };
+            assert!(two.share(&new));
+            let lost = Lost { from: Offset::ZERO, to: Offset::new(90) };
+            assert_eq!(two.floor, Some(at(NEW, 0)));
+            assert_eq!(two.lost, has_written.then_some(lost));
+        }
+    }
+
+    #[test]
+    fn a_message_raises_the_floor_to_where_it_was_published() {
+        let old = ReplicationHistory::new(OLD);
+        let at = |replid, it| Position { replid, offset: Offset::new(it) };
+        let head = at(OLD, 99);
+        let mut session = Session { subscriptions: Some(Box::default()), ..Session::default() };
+        let mut told = |at, history: &ReplicationHistory, head| {
+            session.heard(at, history, head);
+            let told = session.subscriptions.as_ref().and_then(|it| it.told_in(history));
+            (session.floor, told)
+        };
+        let both = |it| (Some(it), Some(it));
+        assert_eq!(told(at(OLD, 30), &old, head), both(at(OLD, 30)));
+        assert_eq!(told(at(OLD, 20), &old, head), both(at(OLD, 30)), "it never falls");
+        assert_eq!(told(at(NEW, 40), &old, head), both(head), "nobody knows where that is");
+        let mut session = Session::default();
+        session.heard(at(OLD, 80), &old.promoted(NEW, Offset::new(50)), at(NEW, 95));
+        assert_eq!(session.floor, Some(at(NEW, 50)), "the rest has been cut off");
+    }
+
+    #[test]
+    fn a_session_subscribes_or_watches_while_there_is_a_name_or_a_key() {
+        let mut session = Session::default();
+        assert!(!session.is_subscribed() && !session.is_watching());
+        session.subscriptions = Some(Box::default());
+        assert!(!session.is_subscribed());
+        let subscriptions = session.subscriptions.as_mut().unwrap();
+        subscriptions.add(SubscriptionKind::Channel, "news".into());
+        assert!(session.is_subscribed());
+        assert!(session.watches.add(0, b"key", OLD, || 1) && session.is_watching());
     }
 }
