@@ -11,7 +11,8 @@ more seeds of the simulator. OUT/verdicts.json gets one line per mutant as soon 
 run that is begun again goes on behind them; OUT/of-servers.json the same of what tests/ says. FILTER: only mutants whose name holds one of these.
 MINUTES ends a run that is not through (in an order that takes evenly from all files).
 BEFORE names the OUT of an earlier tree: what killed a mutant there is tried first, and what survived
-there comes last. JOBS: how many mutants are judged side by side.
+there comes last, and gets only the tests that are new since; what tests/ said of a mutant there is taken
+over. JOBS: how many mutants are judged side by side.
 """
 
 import hashlib
@@ -79,6 +80,12 @@ def look_before(mutants):
              if numbers.get(key) in verdicts} for verdicts in known]
 
 
+def tests_before():
+    """The library's tests that the earlier tree had."""
+    path = Path(BEFORE or "", "reached.json")
+    return set(json.loads(path.read_text())["tests"]) if BEFORE and path.exists() else set()
+
+
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
 
@@ -90,6 +97,9 @@ def start(binary, tests, seeds, threads, **more):
     def limit():
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # Linux shares the machine out among sessions, in which `nice` means nothing to the others.
+        if os.path.exists("/proc/self/autogroup"):
+            Path("/proc/self/autogroup").write_text("19")
 
     command = ["nice", "-n", "15", binary, "--exact", f"--test-threads={threads}", *tests]
     return subprocess.Popen(command, env=environment, preexec_fn=limit, start_new_session=True,
@@ -213,13 +223,16 @@ def main():
         return is_planted(it), survived, sha256(str(it["number"]).encode())
 
     mutants.sort(key=order)
-    last = defaultdict(list)
+    last, old = defaultdict(list), tests_before()
 
     def by_library(mutant):
         tests = set(reaching[mutant["number"]]) - UNFIT
         if not is_planted(mutant):
             tests -= PLANTED
-        hint = before.get(mutant["number"], {}).get("by")
+        known = before.get(mutant["number"], {})
+        if known.get("verdict") == "survived":
+            tests -= old
+        hint = known.get("by")
         return judge(mutant, tests, took, last[mutant["file"]], hint), len(tests)
 
     if STAGE != "servers":
@@ -227,16 +240,28 @@ def main():
     if SERVERS and STAGE != "library" and time.monotonic() < END:
         survivors = {number for number, it in read(OUT / "verdicts.json") if it["verdict"] == "survived"}
         left = [it for it in mutants if it["number"] in survivors]
-        each(left, OUT / "of-servers.json", OfServers(before_of_servers).judge)
+        take_over(before_of_servers, left, OUT / "of-servers.json")
+        each(left, OUT / "of-servers.json", OfServers().judge)
     tell()
+
+
+def take_over(verdicts, mutants, path):
+    """Writes down what is known of these mutants from an earlier tree."""
+    judged = dict(read(path))
+    with path.open("a") as out:
+        for mutant in mutants:
+            number = mutant["number"]
+            if number in verdicts and number not in judged:
+                record = dict(verdicts[number], number=number, name=mutant["name"])
+                out.write(json.dumps(record) + "\n")
 
 
 class OfServers:
     """What the tests of tests/ say, which start whole servers. They wait more than they work, so
     several of them run side by side."""
 
-    def __init__(self, before):
-        self.before, self.last = before, defaultdict(list)
+    def __init__(self):
+        self.last = defaultdict(list)
         with ThreadPoolExecutor(max(JOBS, 3)) as pool:
             looks = [pool.submit(self.look, it, OUT / f"reached-{name_of(it)}") for it in SERVERS]
             self.files = dict(zip(SERVERS, (it.result() for it in looks)))
@@ -255,14 +280,11 @@ class OfServers:
     def judge(self, mutant):
         number, last = mutant["number"], self.last[mutant["file"]]
         count, began = 0, time.monotonic()
-        hint = self.before.get(number, {}).get("by")
-        tests = self.reaching[number]
 
         def rank(test):
-            return (f"{name_of(test[0])}::{test[1]}" != hint,
-                    last.index(test) if test in last[:8] else len(last), self.took[test])
+            return last.index(test) if test in last[:8] else len(last), self.took[test]
 
-        tests = sorted(tests, key=rank)
+        tests = sorted(self.reaching[number], key=rank)
         while tests and time.monotonic() - began < SERVER_SECONDS:
             # Of one file, as many as may take about as long as the first of them.
             binary, most = tests[0][0], max(1.0, self.took[tests[0]])

@@ -2,8 +2,9 @@
 
     survivors.py OUT
 
-The reasons stand here: each is a few words and the functions it is said of. What has none is listed
-under the last heading, as nobody has looked at it.
+Those that somebody has looked at by themselves stand in reasons.txt, each with its reason. What is left
+goes by function: the reasons for that stand here, a few words and the functions that they are said of.
+What has none is listed under the last heading.
 """
 
 import json
@@ -13,6 +14,14 @@ from collections import defaultdict
 from pathlib import Path
 
 OUT = Path(sys.argv[1])
+
+
+def reasons_of_single_ones():
+    """What to say of each mutant that is named in reasons.txt, by its name without its place."""
+    lines = Path(__file__).with_name("reasons.txt").read_text().splitlines()
+    pairs = (it.rsplit(" | ", 1) for it in lines if it and not it.startswith("#"))
+    return {name: why for name, why in pairs}
+
 
 REASONS = [
     ("Words for people", "log lines, labels and explanations that nothing goes by",
@@ -72,14 +81,22 @@ def main():
     survivors = [it for it in read("verdicts.json") if it["verdict"] == "survived"
                  and servers.get(it["number"], it)["verdict"] == "survived"]
     survivors.sort(key=lambda it: it["number"])
-    groups = defaultdict(lambda: defaultdict(list))
+    groups, single = defaultdict(lambda: defaultdict(list)), defaultdict(list)
+    reasons_of = reasons_of_single_ones()
     for it in survivors:
+        place, what = it["name"].removeprefix("src/").split(": ", 1)
+        if why := reasons_of.get(f"{place.split(':')[0]}: {what}"):
+            single[f"{place.split(':')[0]} `{what}`: {why}"].append(place.split(":", 1)[1])
+            continue
         file = it["name"].split(":", 1)[0].removeprefix("src/")
         function = function_of(it["name"])
         match = next((at for at, (_, _, pattern) in enumerate(REASONS)
                       if re.search(pattern, function) or re.search(pattern, f"{file} {function} ")),
                      len(REASONS))
         groups[match][f"{file} `{function}`"].append(what_of(it["name"]))
+    print(f"\n## Looked at one by one ({sum(map(len, single.values()))})\n")
+    for text, places in single.items():
+        print(f"- {text} ({', '.join(places)})")
     reasons = [*REASONS, ("Without a reason", "nobody has looked at these, or a test is missing", "")]
     for at, (title, why, _) in enumerate(reasons):
         count = sum(map(len, groups[at].values()))
