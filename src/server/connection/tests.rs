@@ -11,7 +11,6 @@ use crate::base::time::{Clock, MonoUs, WallMs};
 use crate::config::Config;
 use crate::engine::Thresholds;
 use crate::node::{RemoteMaster, ReplicaSet, new_replid};
-use crate::runtime::stream::Peer;
 use crate::session::TokenSigner;
 use crate::state::{ProcessInfo, Server};
 use std::sync::Arc;
@@ -50,14 +49,7 @@ impl Proxy {
     }
 
     fn connect(&self) -> Connection {
-        let peer = Peer {
-            address: "client:1".into(),
-            local_address: "proxy:6379".into(),
-            is_unix: false,
-            is_local: true,
-            descriptor: 0,
-        };
-        let client = self.server.clients.enter(peer, usize::MAX, NOW).expect("there is room");
+        let client = self.server.clients.enter_from_nowhere(NOW);
         Connection::open(self.server.clone(), client, "main".into(), NOW)
     }
 
