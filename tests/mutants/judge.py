@@ -10,9 +10,8 @@ fails; a process that dies or does not end counts as a test that fails. What is 
 more seeds of the simulator. OUT/verdicts.json gets one line per mutant as soon as it is judged, and a
 run that is begun again goes on behind them; OUT/of-servers.json the same of what tests/ says. FILTER: only mutants whose name holds one of these.
 MINUTES ends a run that is not through (in an order that takes evenly from all files).
-BEFORE names the OUT of an earlier tree: what killed a mutant there is tried first, and what survived
-there comes last, and gets only the tests that are new since; what tests/ said of a mutant there is taken
-over. JOBS: how many mutants are judged side by side.
+BEFORE names the OUT of an earlier tree: what survived there comes first, and gets only the tests that
+are new since; what killed a mutant there is tried first; what tests/ said of a mutant there is taken over. JOBS: how many mutants are judged side by side.
 """
 
 import hashlib
@@ -219,8 +218,8 @@ def main():
     before, before_of_servers = look_before(all_of)
 
     def order(it):
-        survived = before.get(it["number"], {}).get("verdict") == "survived"
-        return is_planted(it), survived, sha256(str(it["number"]).encode())
+        was_killed = before.get(it["number"], {}).get("verdict") == "killed"
+        return is_planted(it), was_killed, sha256(str(it["number"]).encode())
 
     mutants.sort(key=order)
     last, old = defaultdict(list), tests_before()

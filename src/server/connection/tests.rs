@@ -9,13 +9,10 @@ use crate::command::codes::LINK_DOWN;
 use crate::commands::Job;
 use crate::config::Config;
 use crate::engine::Thresholds;
-use crate::node::{
-    Applied, ApplyBudget, Awaited, DiskTrouble, MemberFlags, RemoteMaster, ReplicaSet, new_replid,
-};
-use crate::route::Reason;
+use crate::node::{Awaited, DiskTrouble, MemberFlags, RemoteMaster, ReplicaSet, new_replid};
 use crate::runtime::stream::Peer;
-use crate::session::{Lost, TokenSigner};
-use crate::state::{JobReply, Message, ProcessInfo, Server, UnblockAs};
+use crate::session::TokenSigner;
+use crate::state::{JobReply, Message, ProcessInfo, Server};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -86,23 +83,7 @@ impl Proxy {
 
     fn send(&mut self, connection: &mut Connection, bytes: &[u8]) -> String {
         self.handle(connection, Event::Bytes(bytes));
-        let all = replies(connection);
-        self.go_on(connection, all)
-    }
-
-    /// Serves what waits until replies have left, or for a thread for long work.
-    fn go_on(&mut self, connection: &mut Connection, mut all: String) -> String {
-        while connection.has_more() {
-            self.scratch.works_long = connection.is_long_next();
-            self.handle(connection, Event::Proceed);
-            self.scratch.works_long = false;
-            let more = replies(connection);
-            if more.is_empty() {
-                break;
-            }
-            all = format!("{all} {more}").trim().to_owned();
-        }
-        all
+        replies(connection)
     }
 
     /// As [`Proxy::ask`], of a client that has said nothing before.
@@ -210,27 +191,6 @@ fn what_cannot_be_kept_is_not_written_but_by_a_set_that_follows() {
 }
 
 #[test]
-fn what_waits_runs_apart_or_has_a_level_of_its_own_is_not_queued() {
-    let mut proxy = Proxy::new("");
-    let mut client = proxy.connect();
-    for line in ["PROXY ONCE LEVEL master DO GET a", "BGSAVE", "MONITOR", "SUBSCRIBE c"] {
-        assert_eq!(proxy.ask(&mut client, "MULTI"), "+OK");
-        let reply = proxy.ask(&mut client, line);
-        if reply != "+QUEUED" {
-            assert!(reply.starts_with("-ERR"), "{line}: {reply}");
-            assert_eq!(code(&proxy.ask(&mut client, "EXEC")), "-EXECABORT", "{line}");
-        } else {
-            assert_eq!(proxy.ask(&mut client, "DISCARD"), "+OK");
-        }
-    }
-    assert_eq!(proxy.ask(&mut client, "MULTI"), "+OK");
-    let reply = proxy.ask(&mut client, "PROXY ONCE LEVEL master DO GET a");
-    assert!(reply.contains("not allowed inside a transaction"), "{reply}");
-    assert_eq!(proxy.ask(&mut client, "DISCARD"), "+OK");
-    assert_eq!(proxy.ask(&mut client, "GET a"), "$-1");
-}
-
-#[test]
 fn a_subscriber_of_resp2_only_subscribes_and_one_of_resp3_does_anything() {
     let mut proxy = Proxy::new("");
     let mut client = proxy.connect();
@@ -261,22 +221,6 @@ fn who_monitors_touches_no_data() {
 }
 
 #[test]
-fn what_was_lost_is_told_once_and_to_a_transaction_at_its_end() {
-    let mut proxy = Proxy::new("");
-    let mut client = proxy.connect();
-    let lost = Some(Lost { from: Offset::new(5), to: Offset::new(9) });
-    client.caller.session.lost = lost;
-    assert_eq!(code(&proxy.ask(&mut client, "GET a")), "-LOSTWRITE");
-    assert_eq!(proxy.ask(&mut client, "GET a"), "$-1");
-    assert_eq!(proxy.ask(&mut client, "MULTI\r\nGET a"), "+OK +QUEUED");
-    client.caller.session.lost = lost;
-    assert_eq!(proxy.ask(&mut client, "GET a"), "+QUEUED");
-    assert_eq!(proxy.ask(&mut client, "EXEC"), "*2 $-1 $-1");
-    assert_eq!(code(&proxy.ask(&mut client, "GET a")), "-LOSTWRITE");
-    assert_eq!(proxy.ask(&mut client, "GET a"), "$-1");
-}
-
-#[test]
 fn a_floor_that_a_failover_cut_off_is_told_of_by_whatever_is_asked_next() {
     for line in ["GET a", "SET a 1", "PING"] {
         let mut proxy = Proxy::new("");
@@ -289,32 +233,6 @@ fn a_floor_that_a_failover_cut_off_is_told_of_by_whatever_is_asked_next() {
         set.fail_over(set.member(MemberId(1))).unwrap();
         assert_eq!(code(&proxy.ask(&mut client, line)), "-LOSTWRITE", "{line}");
         assert_ne!(code(&proxy.ask(&mut client, line)), "-LOSTWRITE", "{line}");
-    }
-}
-
-#[test]
-fn a_pause_of_writers_holds_what_moves_the_stream_and_nothing_else() {
-    for (before, line, reply, is_held) in [
-        ("PING", "GET a", "$-1", false),
-        ("PING", "SET a 1", "", true),
-        ("PING", "PUBLISH c m", "", true),
-        ("PING", "PING", "+PONG", false),
-        ("MULTI\r\nGET a", "EXEC", "*1 $-1", false),
-        ("MULTI\r\nSET a 1", "EXEC", "", true),
-        ("MULTI\r\nPUBLISH c m", "EXEC", "", true),
-        ("MULTI\r\nPUBLISH c m", "DISCARD", "+OK", false),
-        ("MULTI", "SET a 1", "", true),
-    ] {
-        let mut proxy = Proxy::new("");
-        let mut client = proxy.connect();
-        proxy.ask(&mut client, before);
-        assert_eq!(proxy.ask_anew("CLIENT PAUSE 1000000 WRITE"), "+OK");
-        assert_eq!(proxy.ask(&mut client, line), reply, "{before} {line}");
-        assert_eq!(client.is_blocked(), is_held, "{before} {line}");
-        assert_eq!(proxy.ask_anew("CLIENT UNPAUSE"), "+OK");
-        assert_eq!(proxy.ask_anew("SET b 1"), "+OK");
-        assert_eq!(proxy.ask_anew("CLIENT PAUSE 1000000 ALL"), "+OK");
-        assert_eq!(proxy.ask_anew("GET b"), "");
     }
 }
 
@@ -393,16 +311,6 @@ fn settings_that_change_hold_from_the_next_batch_on() {
     assert_eq!(code(&proxy.ask(&mut client, "SET a 1")), "-NOREPLICAS");
     assert_eq!(proxy.ask_anew("CONFIG SET min-replicas-to-write 0"), "+OK");
     assert_eq!(proxy.ask(&mut client, "SET a 1"), "+OK");
-}
-
-#[test]
-fn a_write_that_names_a_replica_is_refused() {
-    let mut proxy = Proxy::new("");
-    assert_eq!(code(&proxy.ask_anew("PROXY ONCE AT n2 DO SET a 1")), "-NOTMASTER");
-    assert_eq!(proxy.ask_anew("PROXY ONCE AT n1 DO SET a 1"), "+OK");
-    assert_eq!(code(&proxy.ask_anew("PROXY ONCE AT n2 DO INCR a")), "-NOTMASTER");
-    let read = proxy.ask_anew("PROXY ONCE AT n1 DO GET a");
-    assert!(read.contains("$1 1"), "{read}");
 }
 
 #[test]
@@ -485,25 +393,8 @@ fn answered(
     let reply = reply.map(|it| it.as_bytes().to_vec()).map_err(str::to_owned);
     let filled = Message::Filled(slot, JobReply { reply, wrote: None });
     proxy.handle(client, Event::Message(filled));
-    let all = replies(client);
-    proxy.go_on(client, all)
-}
-
-#[test]
-fn writes_that_follow_each_other_are_sent_together_and_what_is_behind_waits() {
-    let mut proxy = forwarding("");
-    let mut client = proxy.connect();
-    assert_eq!(proxy.ask(&mut client, "SET a 1\r\nINCR b\r\nGET a\r\nSET c 1"), "");
-    let (words, awaited, slot) = forwarded(&mut proxy).unwrap();
-    assert_eq!(words, "SET a 1 INCR b");
-    assert_eq!(awaited, [Awaited::Last(1), Awaited::Last(1)]);
-    assert!(client.is_blocked() && client.is_at_work());
-    assert_eq!(answered(&mut proxy, &mut client, slot, Ok("+OK\r\n:1\r\n")), "+OK :1 $-1");
-    let (words, _, slot) = forwarded(&mut proxy).unwrap();
-    assert_eq!(words, "SET c 1");
-    let lost = answered(&mut proxy, &mut client, slot, Err("UNKNOWN x"));
-    assert_eq!(lost, "-UNKNOWN x");
-    assert!(!client.is_blocked());
+    proxy.handle(client, Event::Proceed);
+    replies(client)
 }
 
 #[test]
@@ -515,18 +406,6 @@ fn what_is_refused_among_gathered_writes_keeps_its_place() {
     let (words, awaited, _) = forwarded(&mut proxy).unwrap();
     assert_eq!((words.as_str(), awaited.len()), ("SET a 1 SET b 1", 3));
     assert!(matches!(&awaited[1], Awaited::Known(it) if it.starts_with(b"-REFUSED")));
-}
-
-#[test]
-fn what_is_no_request_is_answered_behind_the_writes_before_it() {
-    let mut proxy = forwarding("");
-    let mut client = proxy.connect();
-    assert_eq!(proxy.ask(&mut client, "SET a 1\r\n*x"), "");
-    let (words, _, slot) = forwarded(&mut proxy).unwrap();
-    assert_eq!(words, "SET a 1");
-    let all = answered(&mut proxy, &mut client, slot, Ok("+OK\r\n"));
-    assert!(all.starts_with("+OK -ERR Protocol error"), "{all}");
-    assert!(client.is_closing());
 }
 
 #[test]
@@ -735,109 +614,4 @@ fn scripts_are_answered_as_redis_answers_them() {
         assert!(reply.starts_with("-"), "{lines}: {reply}");
         assert_eq!(Proxy::new("").ask_anew(&format!("{lines}\r\nGET k")), format!("{reply} $-1"));
     }
-}
-
-#[test]
-fn a_function_runs_where_it_may_and_says_so() {
-    let library = "FUNCTION LOAD \"#!lua name=l\\n\
-                   redis.register_function('w', function(k, a) \
-                     return redis.call('set', k[1], a[1]) end)\\n\
-                   redis.register_function{function_name='r', flags={'no-writes'}, \
-                     callback=function(k) return redis.call('get', k[1]) end}\"";
-    let mut proxy = Proxy::new("[set]\nreplicas = 1\n");
-    let mut client = proxy.connect();
-    assert_eq!(proxy.ask(&mut client, library), "$1 l");
-    for (line, expected) in [
-        ("FCALL w 1 k v", "+OK"),
-        ("FCALL r 1 k", "$1 v"),
-        ("FCALL_RO r 1 k", "$1 v"),
-        ("FCALL_RO w 1 k v", "-ERR Can not execute a script with write flag"),
-        ("FCALL none 0", "-ERR Function not found"),
-        ("FCALL w x", "-ERR Bad number of keys provided"),
-        ("MULTI\r\nFCALL w 1 k x\r\nFCALL r 1 k\r\nEXEC", "+OK +QUEUED +QUEUED *2 +OK $1 x"),
-    ] {
-        let reply = proxy.ask(&mut client, line);
-        assert!(reply.starts_with(expected), "{line}: {reply}");
-    }
-}
-
-#[test]
-fn a_reply_to_a_write_waits_until_it_is_on_disk_and_what_is_behind_it_too() {
-    let config = "[set]\ndir = \"/nowhere\"\nappendonly = true\nappendfsync = \"always\"\n";
-    let mut proxy = Proxy::new(config);
-    let set = proxy.server.set.clone();
-    let file = set.add_file("appendonly");
-    set.resume_file(file);
-    let mut client = proxy.connect();
-    let asked = |proxy: &mut Proxy| {
-        let sync = |it| if let Action::Sync(at) = it { Some(at) } else { None };
-        proxy.actions.drain(..).filter_map(sync).collect::<Vec<_>>()
-    };
-    assert_eq!(proxy.ask(&mut client, "GET a"), "$-1", "it has written nothing");
-    assert_eq!(proxy.ask(&mut client, "SET a 1\r\nGET a"), "");
-    let first = set.head();
-    assert_eq!((asked(&mut proxy), client.caller.is_unsynced()), (vec![first], true));
-    assert_eq!(proxy.ask(&mut client, "SET a 2"), "");
-    assert_eq!(asked(&mut proxy), [], "it is asked for already");
-    assert_eq!(proxy.ask(&mut client, "GET a"), "", "in its order");
-    let synced = |proxy: &mut Proxy, client: &mut Connection| {
-        proxy.handle(client, Event::Message(Message::Woken(super::SYNC)));
-        replies(client)
-    };
-    assert_eq!(synced(&mut proxy, &mut client), "");
-    assert_eq!(asked(&mut proxy), [first], "it is not there yet");
-    set.next_for_wire(file, set.history().replid, usize::MAX);
-    assert!(set.synced_file(file, first, NOW));
-    assert_eq!(synced(&mut proxy, &mut client), "+OK $1 1");
-    assert_eq!(asked(&mut proxy), [set.head()]);
-    assert!(set.synced_file(file, set.head(), NOW));
-    let rest = synced(&mut proxy, &mut client);
-    assert_eq!(proxy.go_on(&mut client, rest), "+OK $1 2");
-    assert!(!client.caller.is_unsynced());
-}
-
-#[test]
-fn wait_is_answered_with_who_has_it_however_it_ends() {
-    for (end, expected) in [(0, ":0"), (1, "-UNBLOCKED"), (2, ":0"), (3, ":2")] {
-        let mut proxy = Proxy::new("");
-        let mut client = proxy.connect();
-        assert_eq!(proxy.ask(&mut client, "SET a 1\r\nWAIT 2 0\r\nGET a"), "+OK");
-        let id = client.caller.last_block;
-        assert!(client.is_blocked() && !client.is_at_work());
-        let set = proxy.server.set.clone();
-        if end == 3 {
-            for at in [1, 2] {
-                while set.apply(set.member(MemberId(at)), ApplyBudget::ALL) == Applied::Some {}
-            }
-        }
-        let message = match end {
-            0 => Message::Unblocked(id, UnblockAs::Timeout),
-            1 => Message::Unblocked(id, UnblockAs::Error),
-            2 => Message::ServerClosing,
-            _ => Message::Woken(id),
-        };
-        proxy.handle(&mut client, Event::Message(message));
-        let reply = replies(&mut client);
-        let reply = proxy.go_on(&mut client, reply);
-        assert!(reply.starts_with(expected), "{end}: {reply}");
-        assert!(end == 2 || reply.ends_with("$1 1"), "{end}: {reply}");
-    }
-}
-
-#[test]
-fn what_is_queued_for_a_replica_that_is_read_counts_where_it_was_read() {
-    let mut proxy = Proxy::new("[set]\nreplicas = 1\n[consistency]\nlevel = \"eventual\"\n");
-    let mut client = proxy.connect();
-    proxy.ask(&mut client, "SET a 1");
-    assert_eq!(proxy.ask(&mut client, "GET a"), "$-1", "the replica has applied nothing");
-    let last = &client.caller.session.last;
-    assert_eq!((last.member, last.behind_bytes), (MemberId(1), proxy.server.set.head().bytes()));
-    assert_eq!(last.because, Some(Reason::FreshPreferred));
-    let told = proxy.ask(&mut client, "PROXY LAST");
-    assert!(told.contains("n2"), "{told}");
-    assert_eq!(proxy.ask(&mut client, "PROXY ONCE LEVEL sticky DO GET a"), "$1 1", "it catches up");
-    assert_eq!(client.caller.session.last.because, Some(Reason::CatchUp));
-    assert!(client.caller.session.last.is_of_once);
-    assert_eq!(proxy.ask(&mut client, "PROXY ONCE AT n1 DO GET a"), "$1 1");
-    assert_eq!(client.caller.session.last.because, Some(Reason::AskedMember));
 }
