@@ -1,8 +1,8 @@
 """Writes tests/mutants.md: what the last run has found, and what survives, by reason and by function.
 
-    survivors.py OUT TREE >tests/mutants.md
+    survivors.py OUT TREE [NOTE] >tests/mutants.md
 
-TREE is what was judged, as `git rev-parse --short HEAD` names it.
+NOTE is one more point of the head. TREE is what was judged, as `git rev-parse --short HEAD` names it.
 
 Those that somebody has looked at by themselves stand in reasons.txt, each with its reason. What is left
 goes by function: the reasons for that stand here, a few words and the functions that they are said of.
@@ -17,6 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 
 OUT, TREE = Path(sys.argv[1]), sys.argv[2]
+NOTE = "".join(f"- {it}\n" for it in sys.argv[3:])
 
 HEAD = """# Mutants that survive
 
@@ -36,7 +37,7 @@ the simulator (the same trace twice, a finding that is shrunk) do not count.
 - Not judged are those that stand in constants or types, which no switch can choose at run time
   ({single}), and those that the time did not reach.
 - Of {left} that survive the library, servers were asked about {asked}; the others count as survivors.
-"""
+{note}"""
 
 def reasons_of_single_ones():
     """What to say of each mutant that is named in reasons.txt, by its name without its place."""
@@ -117,7 +118,7 @@ def tell_head(verdicts, servers):
     is_reached = all(share <= 0.05 for _, share in rows)
     print(HEAD.format(
         aim="It is reached." if is_reached else "**It is not reached yet**: the table says how far it is.",
-        tree=TREE, seeds=os.environ.get("SIM_SEEDS", "24"), rows="\n".join(it for it, _ in rows),
+        note=NOTE, tree=TREE, seeds=os.environ.get("SIM_SEEDS", "24"), rows="\n".join(it for it, _ in rows),
         single=sum(it["state"] == "single" for it in mutants), left=len(survived),
         asked=sum(it["number"] in servers for it in survived)))
 
