@@ -86,12 +86,11 @@ impl BudgetClock {
         match self.budget {
             ApplyBudget::Writes(most) | ApplyBudget::ShortWrites(most) => most <= self.done,
             ApplyBudget::Micros(_) if self.done < self.look_at => false,
-            ApplyBudget::Micros(most) => self.look(most),
+            ApplyBudget::Micros(most) => self.look_at_time(clock::mono_now(), most),
         }
     }
 
-    fn look(&mut self, most: u64) -> bool {
-        let now = clock::mono_now();
+    fn look_at_time(&mut self, now: MonoUs, most: u64) -> bool {
         let was_quick = now.since(self.looked) < STRIDE_US;
         self.stride = if was_quick { STRIDE_MAX.min(2 * self.stride) } else { 1 };
         self.looked = now;
@@ -164,5 +163,30 @@ mod tests {
             [budget_clock.is_over(), budget_clock.is_over(), budget_clock.is_over()],
             [false, false, true]
         );
+    }
+
+    #[test]
+    fn several_batches_end_with_the_time_or_with_the_first() {
+        let now = clock::mono_now();
+        assert!(ApplyBudget::Micros(0).is_over(now));
+        assert!(!ApplyBudget::Micros(u64::MAX).is_over(MonoUs(0)));
+        assert!(ApplyBudget::Writes(9).is_over(now) && ApplyBudget::ShortWrites(9).is_over(now));
+    }
+
+    #[test]
+    fn while_writes_are_cheap_the_clock_is_looked_at_twice_as_rarely_each_time() {
+        let mut budget = BudgetClock::new(ApplyBudget::Micros(1_000_000), MonoUs(0));
+        let mut now = 0;
+        let mut look = |budget: &mut BudgetClock, us| {
+            (now, budget.done) = (now + us, budget.look_at);
+            let is_over = budget.look_at_time(MonoUs(now), 1_000_000);
+            (budget.look_at - budget.done, is_over)
+        };
+        for stride in [2, 4, 8, 16, STRIDE_MAX, STRIDE_MAX] {
+            assert_eq!(look(&mut budget, STRIDE_US - 1), (stride, false));
+        }
+        assert_eq!(look(&mut budget, STRIDE_US), (1, false), "that was too long");
+        assert_eq!(look(&mut budget, 1), (2, false));
+        assert_eq!(look(&mut budget, 1_000_000), (1, true));
     }
 }

@@ -157,4 +157,23 @@ mod tests {
         assert!(!answering(&[no, b"+OK\r\n"]).is_bounced());
         assert!(!answering(&[]).is_bounced());
     }
+
+    #[test]
+    fn an_error_that_says_something_of_the_request_says_that_it_was_done() {
+        assert!(!answering(&[b"-ERR wrong type\r\n"]).is_bounced());
+        assert!(answering(&[b"-ERR x\r\n", b"+OK\r\n"]).begins_with(b"-ERR "));
+        assert!(!answering(&[b"+OK\r\n", b"-ERR x\r\n"]).begins_with(b"-ERR "));
+    }
+
+    #[test]
+    fn what_has_not_come_or_may_not_count_is_an_error() {
+        let text = |it: Vec<u8>| String::from_utf8(it).unwrap();
+        let awaited =
+            [Awaited::Last(1), Awaited::Known(b"+K\r\n".to_vec().into()), Awaited::Last(1)];
+        let mut half = Answering::new(awaited.into());
+        half.take(b"+OK\r\n");
+        assert_eq!(text(half.failed("LOST")), "+OK\r\n+K\r\n-LOST\r\n");
+        let done = answering(&[b"+OK\r\n", b"-ERR x\r\n", b":1\r\n"]);
+        assert_eq!(text(done.each_done_is("OLD")), "-OLD\r\n-ERR x\r\n-OLD\r\n");
+    }
 }

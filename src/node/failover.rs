@@ -292,4 +292,71 @@ mod tests {
         set.read(set.member(MemberId(at))).run(verb, args, &mut reply).unwrap();
         String::from_utf8_lossy(reply.bytes()).into_owned()
     }
+
+    #[test]
+    fn who_has_applied_most_takes_over_unless_it_is_drained_or_serves_others() {
+        let set = set();
+        let [more, less] = [1, 2].map(|it| set.member(MemberId(it)));
+        let best = || set.best_candidate().unwrap().id;
+        set.apply(more, ApplyBudget::Writes(7));
+        assert_eq!(best(), more.id);
+        more.enter(MemberFlags::DRAINED, MonoUs(1));
+        assert_eq!(best(), less.id);
+        less.enter(MemberFlags::DRAINED, MonoUs(1));
+        assert_eq!(best(), more.id);
+        [more, less].iter().for_each(|it| it.leave(MemberFlags::DRAINED));
+        more.describe(crate::route::MemberConfig { dedicated: true, ..more.described() });
+        assert_eq!(best(), less.id);
+        less.enter(MemberFlags::DRAINED, MonoUs(1));
+        assert_eq!(best(), less.id, "drained, but for anybody");
+        less.enter(MemberFlags::QUARANTINED, MonoUs(1));
+        assert_eq!(best(), more.id, "there is no other");
+    }
+
+    #[test]
+    fn a_member_has_caught_up_once_it_has_what_was_asked_for() {
+        use crate::node::CaughtUp::*;
+        let set = set();
+        let member = set.member(MemberId(1));
+        let caught = |floor, writes| set.catch_up(member, floor, ApplyBudget::Writes(writes));
+        let (start, head) = (member.applied(), set.head());
+        assert_eq!(caught(start, 1), Yes);
+        assert_eq!((caught(head, 7), member.applied() == start), (NotYet, false));
+        let near = member.applied();
+        assert_eq!((caught(near.after(1), 7), near < member.applied()), (Yes, true));
+        assert_eq!((caught(head, 7), member.applied()), (Yes, head));
+        (0..3).for_each(|it| write(&set, &format!("RPUSH list {it}"), WallMs(1)));
+        member.enter(MemberFlags::PAUSED, MonoUs(1));
+        assert_eq!(caught(set.head(), 7), Never);
+    }
+
+    #[test]
+    fn what_a_batch_leaves_is_known_to_be_there() {
+        let set = set();
+        let member = set.member(MemberId(1));
+        let has_work = || member.has_work.load(std::sync::atomic::Ordering::Relaxed);
+        set.apply(member, ApplyBudget::Writes(19));
+        assert!(has_work());
+        set.apply(member, ApplyBudget::Writes(1));
+        assert!(!has_work());
+    }
+
+    #[test]
+    fn only_who_can_go_on_no_more_and_may_is_synced() {
+        for (flags, needs) in [
+            (MemberFlags::UNSYNCED, true),
+            (MemberFlags::empty(), false),
+            (MemberFlags::DRAINED, false),
+            (MemberFlags::UNSYNCED | MemberFlags::DRAINED, true),
+            (MemberFlags::UNSYNCED | MemberFlags::PAUSED, false),
+            (MemberFlags::UNSYNCED | MemberFlags::QUARANTINED, false),
+            (MemberFlags::UNSYNCED | MemberFlags::REMOVED, false),
+        ] {
+            let set = set();
+            let [master, replica] = [0, 1].map(|it| set.member(MemberId(it)));
+            [master, replica].iter().for_each(|it| it.enter(flags, MonoUs(1)));
+            assert_eq!(set.needs_sync(replica), needs, "{flags:?}");
+            assert!(!set.needs_sync(master), "{flags:?}");
+        }
+    }
 }

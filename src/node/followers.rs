@@ -487,4 +487,59 @@ mod tests {
         assert!(set.synced_on_wire(other, beyond).is_err());
         assert_eq!(set.on_disk_at(first), 1, "who says what cannot be is cut off");
     }
+
+    #[test]
+    fn a_follower_is_told_by_what_it_is_and_where_it_can_be_reached() {
+        let set = set();
+        linked(&set);
+        set.add_follower(FollowerKind::AppendOnlyFile, "appendonly.aof".into());
+        set.pause(set.member(MemberId(1)), MonoUs(1)).unwrap();
+        let all = set.followers(MonoUs(1));
+        let told = |it: &FollowerStatus| (it.is_replica(), it.is_on_wire(), it.flags());
+        let [hosted, wire, file] = [0, 1, 2].map(|it| &all[it]);
+        assert_eq!(told(hosted), (true, false, "paused".into()));
+        assert_eq!(told(wire), (true, true, "ok".into()));
+        assert_eq!(told(file), (false, false, "ok".into()));
+        assert_eq!(wire.address(), ("127.0.0.1", "7001"));
+        assert_eq!(file.address(), ("appendonly.aof", "0"), "it has said no port");
+        let held_back = [hosted, wire, file].map(FollowerStatus::held_back);
+        assert_eq!(held_back, [Some("paused"), None, None]);
+    }
+
+    #[test]
+    fn who_has_all_is_not_behind_and_who_has_not_is_since_it_was_heard() {
+        let set = set();
+        let id = linked(&set);
+        let behind = |now| set.followers(MonoUs(now))[1].behind_us;
+        set.ack(id, set.head(), MonoUs(5)).unwrap();
+        assert_eq!(behind(9), 0);
+        set.ping(MonoUs(6));
+        assert_eq!(behind(9), 4);
+        set.heard_wire(id, MonoUs(8));
+        assert_eq!(behind(9), 1);
+    }
+
+    #[test]
+    fn what_a_replica_has_on_disk_counts_no_more_once_it_is_cut_off() {
+        let set = set();
+        let id = linked(&set);
+        set.ping(MonoUs(5));
+        let head = set.head();
+        set.log.lock().next_chunk(id, usize::MAX);
+        set.synced_on_wire(id, head).unwrap();
+        assert_eq!(set.on_disk_on_wire(), [head]);
+        set.bound_wire(id, 1);
+        set.ping(MonoUs(6));
+        set.ping(MonoUs(7));
+        let mut log = set.log.lock();
+        log.set_feed_bytes_max(1 << 20);
+        let is_online = log.follower(id).state.is_online();
+        drop(log);
+        if !is_online {
+            assert_eq!(set.on_disk_on_wire(), [Offset::ZERO; 0]);
+        } else {
+            set.disconnect_wire(id, PeerFault::Silent);
+            assert_eq!(set.on_disk_on_wire(), [Offset::ZERO; 0]);
+        }
+    }
 }

@@ -93,4 +93,20 @@ mod tests {
         assert_eq!(freshness.age_us(at(80), MonoUs(300)), u64::MAX);
         assert!(!freshness.is_wanted(MonoUs(300).plus(WANTED_FOR)));
     }
+
+    #[test]
+    fn a_bounded_number_of_answers_is_remembered_and_who_asks_is_woken_when_it_was_not() {
+        use futures::FutureExt;
+        let freshness = Freshness::default();
+        let wanted = freshness.wanted();
+        for it in 1..=ASKED_MAX as u64 + 1 {
+            freshness.note(MonoUs(it), Offset::new(it));
+        }
+        let most = ASKED_MAX as u64;
+        assert_eq!(freshness.age_us(Offset::new(most + 1), MonoUs(1000)), 1000 - most);
+        assert!(wanted.now_or_never().is_some(), "nobody had asked");
+        let wanted = freshness.wanted();
+        freshness.age_us(Offset::new(1), MonoUs(1001));
+        assert!(wanted.now_or_never().is_none(), "it is asked already");
+    }
 }

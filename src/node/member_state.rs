@@ -198,4 +198,19 @@ mod tests {
         cell.enter(Hold::Write);
         assert!(!cell.get().takes_reads() && !cell.get().applies_at_once());
     }
+
+    #[test]
+    fn each_of_these_alone_keeps_a_member_from_applying_at_once() {
+        let each: [fn(&StateCell); 4] = [
+            |it| assert!(it.set(MemberFlags::PAUSED).is_moving()),
+            |it| it.set_replaying(true),
+            |it| it.enter(Hold::Read),
+            |it| it.enter(Hold::Write),
+        ];
+        for (at, enter) in each.iter().enumerate() {
+            let cell = StateCell::default();
+            enter(&cell);
+            assert!(!cell.get().applies_at_once(), "{at}");
+        }
+    }
 }

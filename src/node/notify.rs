@@ -131,4 +131,14 @@ pub(super) mod tests {
         assert_eq!(heard.take(), [""; 0]);
         assert_eq!(set.read(set.member(MemberId(0))).engine().written().events.count(), 0);
     }
+
+    #[test]
+    fn a_key_that_a_read_has_missed_is_told_with_where_it_was_looked_for() {
+        let set = ReplicaSet::new(0, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        let (heard, at) = (Heard::of(&set), set.position());
+        set.events.tell_missed(0, vec![], at);
+        assert_eq!(heard.take(), [""; 0]);
+        set.events.tell_missed(0, vec![b"k"[..].into(), b"l"[..].into()], at);
+        assert_eq!(heard.0.lock()[..], [("keymiss k".into(), at), ("keymiss l".into(), at)]);
+    }
 }

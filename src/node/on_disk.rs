@@ -241,4 +241,29 @@ mod tests {
         assert_eq!(set.member(set.master()).applied(), at);
         assert!(set.member(MemberId(1)).is(MemberFlags::UNSYNCED), "replicas get copies");
     }
+
+    #[test]
+    fn trouble_is_announced_when_it_begins_and_when_it_ends() {
+        let set = set();
+        let mut announced = |trouble| {
+            let before = set.generation();
+            set.set_disk_trouble(trouble);
+            set.generation() != before
+        };
+        let trouble = Some(DiskTrouble::AppendOnlyFile);
+        assert_eq!([None, trouble, trouble, None].map(&mut announced), [false, true, false, true]);
+    }
+
+    #[test]
+    fn a_file_that_follows_no_more_makes_nothing_durable() {
+        let set = set();
+        set.expect_file(true);
+        let file = set.add_file("appendonly");
+        assert!(!set.synced_file(file, set.head(), MonoUs(1)), "it has not begun");
+        set.resume_file(file);
+        set.ping(MonoUs(1));
+        set.log.lock().disconnect(file, crate::replication::DisconnectReason::Replaced);
+        assert!(!set.synced_file(file, set.head(), MonoUs(2)));
+        assert!(set.durable() < set.head());
+    }
 }

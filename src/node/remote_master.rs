@@ -223,4 +223,20 @@ mod tests {
         remote.note_above(2);
         assert_eq!(remote.above(), 2);
     }
+
+    #[test]
+    fn nothing_was_heard_before_something_came() {
+        let address = RemoteAddress { host: "there".into(), port: 1 };
+        let remote = RemoteMaster::new(address, MonoUs(1));
+        assert_eq!(remote.heard_at(), None);
+        remote.heard(MonoUs(7));
+        assert_eq!(remote.heard_at(), Some(MonoUs(7)));
+    }
+
+    #[test]
+    fn a_phase_has_the_word_that_redis_has() {
+        use LinkPhase::*;
+        let words = [Waiting, Connecting, Handshake, Sync, Connected].map(LinkPhase::as_str);
+        assert_eq!(words, ["connect", "connecting", "handshake", "sync", "connected"]);
+    }
 }

@@ -412,3 +412,76 @@ impl ReplicaSet {
 fn lag_bytes_max(feed_bytes_max: usize) -> u64 {
     feed_bytes_max as u64 / 2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::ReadIn;
+    use crate::node::transaction::tests::write;
+    use crate::node::{PauseMode, new_replid};
+    use futures::task::noop_waker_ref;
+    use std::task::Context;
+
+    fn set() -> ReplicaSet {
+        ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20)
+    }
+
+    #[test]
+    fn a_key_that_a_read_has_found_expired_is_deleted_where_something_may_change() {
+        let set = set();
+        let deletes = |key: &str, wall| {
+            let (uses, before) = (Uses::new(), set.head());
+            uses.read_in(ReadIn::Replica(0));
+            if !key.is_empty() {
+                uses.note_expired(key.as_bytes());
+            }
+            set.tell_uses(&uses, WallMs(wall), MonoUs(1));
+            before < set.head()
+        };
+        for key in ["a", "b"] {
+            write(&set, &format!("SET {key} 1 PX 100"), WallMs(1000));
+        }
+        assert!(!deletes("", 2000), "nobody has met any");
+        assert!(!deletes("a", 1100), "its time has not come here");
+        assert!(deletes("a", 1101));
+        assert!(!deletes("a", 1101), "it is gone");
+        set.pause_clients(PauseMode::Writers, MonoUs(50), MonoUs(0));
+        assert!(!deletes("b", 2000) && !deletes("", 2000));
+        set.unpause_clients();
+        assert!(deletes("b", 2000));
+    }
+
+    #[test]
+    fn a_set_tells_what_it_keeps_and_how_long_it_will_take() {
+        let set = set();
+        write(&set, "SET a 1", WallMs(1));
+        assert_eq!(set.backlog(), (Offset::ZERO, set.head().bytes()));
+        assert_eq!(set.eta_ms(1000), None);
+        set.rate.note(100, 1000);
+        assert_eq!(set.eta_ms(1000), Some(10));
+    }
+
+    #[test]
+    fn the_feeds_of_replicas_are_called_once_for_each_time_that_they_look() {
+        let set = set();
+        let mut context = Context::from_waker(noop_waker_ref());
+        let mut is_called = |at| set.member(MemberId(at)).feed.poll(&mut context).is_ready();
+        is_called(1);
+        assert!(!is_called(1) && !is_called(0));
+        set.push();
+        set.push();
+        assert_eq!([0, 1, 1].map(&mut is_called), [false, true, false]);
+    }
+
+    #[test]
+    fn thresholds_are_those_of_all_members_and_of_who_comes_later() {
+        let set = set();
+        let thresholds = Thresholds { hash_entries: 3, ..Thresholds::default() };
+        set.set_thresholds(thresholds);
+        assert_eq!(set.thresholds(), thresholds);
+        for at in [0, 1] {
+            let reading = set.read(set.member(MemberId(at)));
+            assert_eq!(reading.engine().shared().thresholds, thresholds);
+        }
+    }
+}

@@ -218,3 +218,88 @@ impl TurnApplier {
         self.set.seen.lock().soft_lag(waited_us);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::WallMs;
+    use crate::engine::Thresholds;
+    use crate::node::new_replid;
+    use crate::node::transaction::tests::write;
+    use std::task::Context;
+
+    fn set() -> Arc<ReplicaSet> {
+        let (thresholds, bytes) = (Thresholds::default(), 64 << 20);
+        Arc::new(ReplicaSet::new(1, 1, new_replid(), thresholds, bytes, bytes))
+    }
+
+    fn replica(set: &ReplicaSet) -> &Member {
+        set.member(MemberId(1))
+    }
+
+    fn say(set: &ReplicaSet, bytes: usize) {
+        write(set, &format!("SET k {}", "x".repeat(bytes)), WallMs(1));
+    }
+
+    /// Whether the feed has been called since the last look.
+    fn is_called(set: &ReplicaSet) -> bool {
+        let mut context = Context::from_waker(futures::task::noop_waker_ref());
+        replica(set).feed.poll(&mut context).is_ready()
+    }
+
+    #[test]
+    fn a_worker_applies_when_much_has_come_together_or_after_several_batches() {
+        let (set, mut batches) = (set(), 0);
+        set.apply_after_batch(&mut batches);
+        assert_eq!(batches, 0, "there is nothing to apply");
+        say(&set, 1);
+        for it in 1..=APPLY_AFTER_BATCHES {
+            set.apply_after_batch(&mut batches);
+            assert_eq!(batches, it);
+            assert!(replica(&set).applied() < set.head());
+        }
+        set.apply_after_batch(&mut batches);
+        assert_eq!((replica(&set).applied(), batches), (set.head(), 0));
+        say(&set, APPLY_AFTER_BYTES as usize);
+        set.apply_after_batch(&mut batches);
+        assert_eq!((replica(&set).applied(), batches), (set.head(), 0));
+    }
+
+    #[test]
+    fn at_the_end_of_its_turn_a_worker_comes_back_to_who_is_held_until_the_feed_has_to() {
+        let set = set();
+        let mut applier = TurnApplier::new(set.clone());
+        say(&set, 1);
+        assert!(!applier.turn_end());
+        assert_eq!(replica(&set).applied(), set.head());
+        say(&set, 1);
+        for _ in 0..2 {
+            is_called(&set);
+            let reading = set.read(replica(&set));
+            for turn in 0..BUSY_TURNS_MAX {
+                assert!(applier.turn_end() && !is_called(&set), "turn {turn}");
+            }
+            assert!(!applier.turn_end() && is_called(&set));
+            drop(reading);
+        }
+        assert!(!applier.turn_end());
+        assert_eq!(replica(&set).applied(), set.head());
+        assert!(!applier.turn_end(), "there is nothing to do");
+    }
+
+    #[test]
+    fn a_worker_waits_for_who_falls_behind_and_not_for_who_catches_up() {
+        let set = set();
+        let mut applier = TurnApplier::new(set.clone());
+        let reading = set.read(replica(&set));
+        for _ in 0..2 {
+            say(&set, LAG_BYTES_SOFT as usize + 1);
+            is_called(&set);
+            assert!(applier.turn_end() && is_called(&set), "it lacks more than before");
+            assert!(!applier.turn_end() && is_called(&set), "it lacks no more than before");
+        }
+        drop(reading);
+        while set.apply(replica(&set), ApplyBudget::ALL) == Applied::Some {}
+        assert_eq!(replica(&set).applied(), set.head());
+    }
+}

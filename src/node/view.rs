@@ -117,4 +117,21 @@ mod tests {
         }
         assert!(counts().iter().all(|it| *it < 90), "nothing is left behind: {:?}", counts());
     }
+
+    #[test]
+    fn a_view_shows_the_set_as_it_stands_and_ages_where_they_are_asked_for() {
+        let set = ReplicaSet::new(1, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20);
+        set.ping(MonoUs(1));
+        let member_list = set.member_list();
+        let of =
+            |with_ages| View { set: &set, member_list: &member_list, now: MonoUs(9), with_ages };
+        let view = of(true);
+        assert!(Offset::ZERO < view.head() && view.head() == set.head());
+        assert_eq!(view.fed().map(|it| (it.linked, it.behind_us)).collect::<Vec<_>>(), [(true, 8)]);
+        let replica = view.replica(0);
+        assert_eq!((replica.paused, replica.behind_us), (false, 8));
+        assert_eq!(of(false).replica(0).behind_us, 0);
+        set.pause(set.member(MemberId(1)), MonoUs(1)).unwrap();
+        assert!(view.replica(0).paused);
+    }
 }

@@ -305,4 +305,34 @@ mod tests {
         let nobody = Condition::InSync { places: Places::default(), count: 1 };
         assert!(set.wait_for(nobody, end, woken.clone(), BlockId(1)).is_none());
     }
+
+    #[test]
+    fn who_waits_for_a_pause_to_end_waits_while_there_is_one() {
+        use crate::node::PauseMode;
+        let (set, woken) = (set(), Arc::new(Woken::default()));
+        let wait = || set.wait_for(Condition::Unpaused, Offset::ZERO, woken.clone(), BlockId(3));
+        assert!(wait().is_none());
+        set.pause_clients(PauseMode::All, MonoUs(90), MonoUs(1));
+        let waits = wait();
+        assert!(waits.is_some() && set.waits() == 1);
+        set.unpause_clients();
+        assert_eq!((told(&woken), set.waits()), (vec![3], 0));
+    }
+
+    #[test]
+    fn replicas_on_the_wire_are_asked_only_where_their_word_is_waited_for() {
+        for (condition, asks) in [
+            (Condition::AckedBy(1), true),
+            (Condition::DurableAt { is_here: false, replicas: 1 }, true),
+            (Condition::DurableAt { is_here: true, replicas: 0 }, false),
+            (Condition::Durable, false),
+            (Condition::Never, false),
+        ] {
+            let (set, woken) = (set(), Arc::new(Woken::default()));
+            set.add_wire_follower("127.0.0.1:7001".into(), 0);
+            let head = write(&set);
+            let _wait = set.wait_for(condition, head, woken, BlockId(1));
+            assert_eq!(head < set.head(), asks, "{condition:?}");
+        }
+    }
 }

@@ -210,4 +210,29 @@ mod tests {
         unwatch_all(&set, &mut other);
         assert!(!is_watched(&set, "a"));
     }
+
+    #[test]
+    fn while_nothing_may_change_a_watch_deletes_no_key_whose_time_has_come() {
+        use crate::base::remote_address::RemoteAddress;
+        use crate::node::{PauseMode, RemoteMaster};
+        let pauses: [(fn(&ReplicaSet), bool); 3] = [
+            (|_| {}, true),
+            (|it| it.pause_clients(PauseMode::Writers, MonoUs(50), MonoUs(0)), false),
+            (
+                |it| {
+                    let address = RemoteAddress { host: "there".into(), port: 1 };
+                    it.follow(RemoteMaster::new(address, MonoUs(0)));
+                },
+                false,
+            ),
+        ];
+        for (pause, deletes) in pauses {
+            let set = set();
+            write(&set, "SET a 1 PX 100", WallMs(NOW.0 - 200));
+            pause(&set);
+            let before = set.head();
+            watching(&set, &["a"]);
+            assert_eq!(before < set.head(), deletes);
+        }
+    }
 }

@@ -408,3 +408,57 @@ impl ReplicaSet {
         self.tell_wire();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::MemberId;
+    use crate::engine::Thresholds;
+    use crate::node::{ApplyBudget, new_replid};
+    use futures::FutureExt;
+
+    fn set(replicas: usize) -> ReplicaSet {
+        ReplicaSet::new(replicas, 1, new_replid(), Thresholds::default(), 1 << 20, 1 << 20)
+    }
+
+    #[test]
+    fn hosted_replicas_count_until_one_on_the_wire_has_synced_in_this_history() {
+        let set = set(1);
+        assert!(set.counts_hosted());
+        set.note_synced();
+        assert!(!set.counts_hosted());
+        set.fail_over(set.member(MemberId(1))).unwrap();
+        assert!(set.counts_hosted(), "nobody has synced in the new one");
+    }
+
+    #[test]
+    fn a_snapshot_is_of_the_replica_that_has_applied_most_and_applies() {
+        let set = set(2);
+        let source = || set.source_of_snapshot().map(|it| it.id);
+        set.ping(MonoUs(1));
+        set.apply(set.member(MemberId(1)), ApplyBudget::SHORT);
+        assert_eq!(source(), Some(MemberId(1)));
+        set.pause(set.member(MemberId(1)), MonoUs(1)).unwrap();
+        assert_eq!(source(), Some(MemberId(2)));
+        set.member(MemberId(2)).enter(MemberFlags::UNSYNCED, MonoUs(1));
+        assert_eq!(source(), None);
+    }
+
+    #[test]
+    fn who_serves_links_and_who_writes_the_file_are_told_where_there_are_any() {
+        let set = set(0);
+        let told = |tell: &dyn Fn()| {
+            let (wire, file) = (set.wire_news(), set.file_news());
+            tell();
+            [wire, file].map(|it| it.now_or_never().is_some())
+        };
+        assert_eq!(told(&|| set.tell_wire()), [false, false]);
+        assert_eq!(told(&|| set.tell_wire_in_turn()), [false, false]);
+        set.add_wire_follower("127.0.0.1:7001".into(), 0);
+        assert_eq!(told(&|| set.tell_wire()), [true, true]);
+        assert_eq!(told(&|| set.tell_wire_in_turn()), [true, true]);
+        set.set_file_first(true);
+        assert_eq!(told(&|| set.tell_wire_in_turn()), [true, false], "the worker writes it");
+        assert_eq!(told(&|| set.tell_wire()), [true, true]);
+    }
+}

@@ -83,3 +83,39 @@ impl Drop for Gathering<'_> {
         self.wire.gathering.fetch_sub(1, AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    const DELAY: Duration = Duration::from_micros(50);
+
+    #[test]
+    fn those_who_come_while_one_waits_wait_no_longer_than_it_does() {
+        let wire = Wire::default();
+        let wait = |now| wire.gather(MonoUs(now), DELAY, 0).wait;
+        assert_eq!(wait(100), DELAY);
+        assert_eq!(wait(130), Duration::from_micros(20));
+        assert_eq!(wait(150), Duration::ZERO);
+        assert_eq!(wait(151), DELAY, "that is over");
+    }
+
+    #[test]
+    fn as_soon_as_enough_wait_they_are_called() {
+        let wire = Wire::default();
+        for enough in [2, 3] {
+            let few: Vec<_> =
+                (1..enough).map(|_| wire.gather(MonoUs(100), DELAY, enough)).collect();
+            let last = wire.gather(MonoUs(110), DELAY, enough);
+            for it in few.into_iter().chain([last]) {
+                assert!((&mut { it }.called).now_or_never().is_some());
+            }
+        }
+        let first = wire.gather(MonoUs(120), DELAY, 2);
+        assert_eq!(first.wait, DELAY, "those before have asked");
+        assert!((&mut { first }.called).now_or_never().is_none(), "they have gone");
+        let never = [0, 0].map(|it| wire.gather(MonoUs(130), DELAY, it));
+        assert!(never.into_iter().all(|it| (&mut { it }.called).now_or_never().is_none()));
+    }
+}

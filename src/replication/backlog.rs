@@ -375,4 +375,15 @@ mod tests {
         backlog.trim(LOG_BLOCK_BYTES, end);
         assert_eq!((backlog.start(), backlog.len(), backlog.tail.capacity()), (end, 0, 0));
     }
+
+    #[test]
+    fn what_was_put_off_is_due_beyond_two_blocks_more_than_should_be_kept() {
+        let mut backlog = Backlog::new(Offset::new(7));
+        let least = 1000;
+        backlog.append(&vec![1; least + 2 * LOG_BLOCK_BYTES]);
+        assert!(!backlog.is_due_for_trim(least));
+        backlog.append(b"x");
+        assert!(backlog.is_due_for_trim(least));
+        assert!(!backlog.is_due_for_trim(least + 1));
+    }
 }

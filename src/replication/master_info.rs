@@ -136,4 +136,18 @@ mod tests {
         assert_eq!(lines(&format!("{second},{third}")), [second, third]);
         assert_eq!(lines(""), [second], "as of Redis");
     }
+
+    #[test]
+    fn what_a_history_went_on_with_is_known_of_the_one_that_was_told() {
+        let at = |it: u8, offset| {
+            let replid = ReplId::new([it; 20]);
+            Position { replid, offset: Offset::new(offset) }
+        };
+        let told =
+            MasterInfo { is_master: true, at: at(2, 20), past: vec![at(1, 10)], acked: vec![] };
+        let past = |told, it| MasterInfo::past_of(told, ReplId::new([it; 20]));
+        assert_eq!(past(None, 2), Ok(vec![]), "nothing was told");
+        assert_eq!(past(Some(&told), 2), Ok(vec![at(1, 10)]));
+        assert_eq!(past(Some(&told), 9), Err(LinkFault::HistoryChanged));
+    }
 }

@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use crate::base::places::Places;
     use crate::command::Class;
-    use crate::route::{Ladder, LadderPosition, Selector, StaticMembers};
+    use crate::route::{Ladder, LadderPosition, Selector, StaticMembers, Step};
 
     fn explained(route: &Route, allowed: Option<Allowed>) -> Vec<String> {
         explained_at(
@@ -209,6 +209,16 @@ mod tests {
         route: &Route,
         allowed: Option<Allowed>,
     ) -> Vec<String> {
+        explanation(level, floor, ladder, route, allowed).lines()
+    }
+
+    fn explanation(
+        level: Level,
+        floor: Floor,
+        ladder: &Ladder,
+        route: &Route,
+        allowed: Option<Allowed>,
+    ) -> Explanation {
         let stands = |member, applied, in_service| Candidate {
             member,
             applied: Offset::new(applied),
@@ -235,7 +245,7 @@ mod tests {
             ladder,
             ladder_position: LadderPosition::START,
         };
-        explain(route, &ask, &members, allowed, |it| format!("n{}", it.0 + 1)).lines()
+        explain(route, &ask, &members, allowed, |it| format!("n{}", it.0 + 1))
     }
 
     #[test]
@@ -311,5 +321,27 @@ mod tests {
         assert_eq!(line(true, 40), format!("{told}, at most 40 us old in-flight 0 paused"));
         let unknown = "nobody can tell for how long in-flight 0 out-of-service paused";
         assert_eq!(line(true, u64::MAX), format!("{told}, {unknown}"));
+    }
+
+    #[test]
+    fn replicas_are_called_behind_only_where_the_read_needs_something() {
+        let (route, allowed) = (Route::default(), None);
+        let ladder = Ladder::new(&[Step::Master]).unwrap();
+        let needs = Floor::Needs(Offset::new(95));
+        let told = explained_at(Level::Sticky, needs, &ladder, &route, allowed);
+        let because = "because master-on-lag: replicas are behind; the ladder says master";
+        assert_eq!(told.last().unwrap(), because);
+        assert_eq!(
+            explained_at(Level::Eventual, Floor::NONE, &ladder, &route, None)[2],
+            "floor none"
+        );
+        for (level, floor, expected) in [
+            (Level::Eventual, Floor::NONE, "eventual asks for nothing, any replica will do"),
+            (Level::Eventual, needs, "this replica is fresh enough"),
+            (Level::Sticky, Floor::NONE, "this replica is fresh enough"),
+        ] {
+            let explained = explanation(level, floor, &ladder, &route, allowed);
+            assert_eq!(explained.sentence(Reason::FreshOther), expected);
+        }
     }
 }

@@ -86,4 +86,14 @@ mod tests {
         assert!(gate.allows([fed(false, 0), fed(true, 1), fed(true, 1)]));
         assert!(!gate.allows([]));
     }
+
+    #[test]
+    fn the_good_are_counted_as_the_gate_counts_them() {
+        let gate = MinReplicas { replicas: 1, max_lag: Duration::from_millis(5) };
+        let fed = |linked, behind_us| Fed { linked, behind_us };
+        let all = [fed(true, 0), fed(true, 5001), fed(false, 0), fed(true, 5000), fed(true, 9)];
+        for (count, good) in [(0, 0), (1, 1), (3, 1), (4, 2), (5, 3)] {
+            assert_eq!(gate.good(all[..count].iter().copied()), good);
+        }
+    }
 }

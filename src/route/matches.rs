@@ -186,4 +186,14 @@ mod tests {
              clients \"\" report-*, listeners main"
         );
     }
+
+    #[test]
+    fn users_and_listeners_are_those_that_are_named() {
+        let of_user = |it: &[&str]| Match { users: all(it), ..Match::default() };
+        let of_listener = |it: &[&str]| Match { listeners: all(it), ..Match::default() };
+        assert!(suits(&of_user(&["ann", "default"]), Class::Read, ""));
+        assert!(!suits(&of_user(&["ann"]), Class::Read, ""));
+        assert!(suits(&of_listener(&["main", "other"]), Class::Read, ""));
+        assert!(!suits(&of_listener(&["other"]), Class::Read, ""));
+    }
 }

@@ -523,4 +523,63 @@ mod tests {
         assert_eq!(of(&before), told(&[(0, "default"), (1, "one"), (2, "two")]));
         assert_eq!(of(&after), told(&[(0, "default"), (2, "two")]), "a name keeps its number");
     }
+
+    /// From the strictest on. Some that no table of routes has side by side are here, too.
+    const BY_STRICTNESS: [Acks; 7] = [
+        Acks::All,
+        Acks::InSync,
+        Acks::Count(3),
+        Acks::Count(2),
+        Acks::Count(1),
+        Acks::Fsync,
+        Acks::None,
+    ];
+
+    #[test]
+    fn of_two_keys_of_a_write_the_one_that_wants_more_decides_wherever_it_stands() {
+        for (at, strict) in BY_STRICTNESS.iter().enumerate() {
+            for lax in &BY_STRICTNESS[at + 1..] {
+                let rule_of = |name, acks: &Acks, glob: &str| Route {
+                    acks: *acks,
+                    ..rule(name, Level::Sticky, keys(&[glob]))
+                };
+                let rules = vec![rule_of("strict", strict, "s:*"), rule_of("lax", lax, "l:*")];
+                let routes = Routes::new(Level::Sticky, Route::default(), rules);
+                for words in ["MSET s:1 l:1", "MSET l:1 s:1"] {
+                    let name = chosen(&routes, words, Group::String, Keys::READ_ALL, 0);
+                    assert_eq!(name, "strict", "{words} of {strict:?} and {lax:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_keys_that_want_the_same_the_first_decides() {
+        let rules = ["a", "b"].map(|it| rule(it, Level::Eventual, keys(&[&format!("{it}:*")])));
+        let routes = Routes::new(Level::Sticky, Route::default(), rules.to_vec());
+        let mget = |words| chosen(&routes, words, Group::String, Keys::READ_ALL, 0);
+        assert_eq!((mget("MGET a:1 b:1"), mget("MGET b:1 a:1")), ("a".into(), "b".into()));
+    }
+
+    #[test]
+    fn confirmations_mix_where_no_route_asks_for_all_that_two_of_them_want() {
+        let (count, sync) = (Acks::Count(1), Acks::InSync);
+        for (acks, mixes) in [
+            ([count, sync], true),
+            ([Acks::Fsync, count], true),
+            ([Acks::Fsync, sync], true),
+            ([Acks::Fsync, Acks::All], true),
+            ([Acks::Fsync, Acks::None], false),
+            ([count, Acks::All], false),
+            ([sync, Acks::All], false),
+            ([count, Acks::Count(2)], false),
+        ] {
+            for [one, other] in [acks, [acks[1], acks[0]]] {
+                let rules = [("one", one), ("other", other)]
+                    .map(|(name, acks)| Route { acks, ..rule(name, Level::Sticky, keys(&[name])) });
+                let routes = Routes::new(Level::Sticky, Route::default(), rules.to_vec());
+                assert_eq!(routes.mixes_acks(), mixes, "{one:?} {other:?}");
+            }
+        }
+    }
 }

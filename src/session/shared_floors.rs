@@ -313,4 +313,24 @@ mod tests {
         floor.raise_to_all(at(NEW, 60), 3);
         assert_eq!(floor.raised(), Raised { to: Some(at(NEW, 60)), by: 3 });
     }
+
+    #[test]
+    fn a_floor_has_a_name_and_was_raised_by_who_was_first() {
+        let all = Arc::new(SharedFloors::default());
+        let (one, same) = (join(&all, "app"), join(&all, "app"));
+        assert_eq!(one.key(), (StickyScope::ClientName, "app"));
+        for (by, floor) in [(1, &one), (2, &same)] {
+            floor.share(Some(at(OLD, 70)), by, &old());
+            assert_eq!(floor.raised(), Raised { to: Some(at(OLD, 70)), by: 1 });
+        }
+    }
+
+    #[test]
+    fn of_those_who_left_a_bounded_number_of_histories_is_remembered() {
+        let all = Arc::new(SharedFloors::default());
+        for it in 0..HISTORIES_MAX as u8 + 5 {
+            join(&all, "app").raise_to_all(at(ReplId::new([it; 20]), 70), 1);
+            assert_eq!(all.0.lock().left.len(), HISTORIES_MAX.min(usize::from(it) + 1));
+        }
+    }
 }

@@ -175,4 +175,17 @@ mod tests {
         assert_eq!(subscriptions.take_names().len(), 1);
         assert!(subscriptions.is_empty());
     }
+
+    #[test]
+    fn the_names_of_a_kind_are_its_own() {
+        for kind in SubscriptionKind::ALL {
+            let mut subscriptions = Subscriptions::default();
+            assert!(subscriptions.add(kind, "a".into()) && subscriptions.add(kind, "b".into()));
+            for other in SubscriptionKind::ALL {
+                let names: Vec<_> = subscriptions.of(other).iter().cloned().collect();
+                let expected = if other == kind { vec!["a", "b"] } else { vec![] };
+                assert_eq!(names, expected, "{kind:?} {other:?}");
+            }
+        }
+    }
 }

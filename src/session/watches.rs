@@ -129,4 +129,16 @@ mod tests {
         assert_eq!(watch(&mut watches, 0, &long), (true, true));
         assert_eq!(watch(&mut watches, 0, b"x"), (false, false));
     }
+
+    #[test]
+    fn a_watch_is_the_same_where_database_and_key_are_whatever_the_version() {
+        let of = |db, key: &[u8], version| Watch { db, key: key.into(), version, replid: REPLID };
+        let all = [of(0, b"a", 1), of(0, b"a", 2), of(0, b"b", 1), of(1, b"a", 1)];
+        for (at, one) in all.iter().enumerate() {
+            for (other_at, other) in all.iter().enumerate() {
+                assert_eq!(one == other, at.max(1) == other_at.max(1));
+                assert_eq!(one.partial_cmp(other), Some(at.max(1).cmp(&other_at.max(1))));
+            }
+        }
+    }
 }

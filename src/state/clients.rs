@@ -322,6 +322,19 @@ impl Clients {
         Some(client)
     }
 
+    /// As [`Clients::enter`], for a client of a test, from nowhere.
+    #[cfg(test)]
+    pub fn enter_from_nowhere(&self, now: MonoUs) -> Arc<Client> {
+        let peer = Peer {
+            address: "client:1".into(),
+            local_address: "proxy:6379".into(),
+            is_unix: false,
+            is_local: true,
+            descriptor: 0,
+        };
+        self.enter(peer, usize::MAX, now).expect("there is room")
+    }
+
     /// Forgets a connection.
     pub fn leave(&self, id: u64) {
         self.all.lock().remove(&id);

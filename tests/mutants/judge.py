@@ -10,18 +10,22 @@ fails; a process that dies or does not end counts as a test that fails. What is 
 more seeds of the simulator. OUT/verdicts.json gets one line per mutant as soon as it is judged, and a
 run that is begun again goes on behind them; OUT/of-servers.json the same of what tests/ says. FILTER: only mutants whose name holds one of these.
 MINUTES ends a run that is not through (in an order that takes evenly from all files).
+BEFORE names the OUT of an earlier tree: what survived there comes first, and gets only the tests that
+are new since; what killed a mutant there is tried first; what tests/ said of a mutant there is taken over. JOBS: how many mutants are judged side by side.
 """
 
 import hashlib
 import json
 import os
+import re
 import resource
 import selectors
 import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 BINARIES, MUTANTS, OUT = (Path(it).resolve() for it in sys.argv[1:4])
@@ -47,7 +51,38 @@ STAGE = os.environ.get("STAGE", "both")
 # Of tests/: how many at once, and after how many seconds a mutant gets no further file of them.
 THREADS = os.environ.get("THREADS", "6")
 SERVER_SECONDS = float(os.environ.get("SERVER_SECONDS", "30"))
+JOBS = int(os.environ.get("JOBS", "1"))
+BEFORE = os.environ.get("BEFORE")
 ADDRESSES = 24 << 30
+
+
+def keys_of(mutants):
+    """A name for each that holds when lines move: what it does to which function, and the how-manieth
+    of those that do the same there it is."""
+    counts, keys = Counter(), {}
+    for it in mutants:
+        key = re.sub(r":\d+:\d+: ", ": ", it["name"], count=1)
+        counts[key] += 1
+        keys[it["number"]] = f"{key} #{counts[key]}"
+    return keys
+
+
+def look_before(mutants):
+    """What an earlier tree's run said of these: number of the mutant, and its two verdicts."""
+    if not BEFORE:
+        return {}, {}
+    place, keys = Path(BEFORE), keys_of(mutants)
+    old = [json.loads(it) for it in (place / "mutants.json").read_text().splitlines()]
+    numbers = {key: number for number, key in keys_of(old).items()}
+    known = [dict(read(place / it)) for it in ("verdicts.json", "of-servers.json")]
+    return [{number: verdicts[numbers[key]] for number, key in keys.items()
+             if numbers.get(key) in verdicts} for verdicts in known]
+
+
+def tests_before():
+    """The library's tests that the earlier tree had."""
+    path = Path(BEFORE or "", "reached.json")
+    return set(json.loads(path.read_text())["tests"]) if BEFORE and path.exists() else set()
 
 
 def sha256(data):
@@ -61,6 +96,9 @@ def start(binary, tests, seeds, threads, **more):
     def limit():
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        # Linux shares the machine out among sessions, in which `nice` means nothing to the others.
+        if os.path.exists("/proc/self/autogroup"):
+            Path("/proc/self/autogroup").write_text("19")
 
     command = ["nice", "-n", "15", binary, "--exact", f"--test-threads={threads}", *tests]
     return subprocess.Popen(command, env=environment, preexec_fn=limit, start_new_session=True,
@@ -94,7 +132,7 @@ def failure(tests, seeds, patience, binary=LIBRARY, threads=1, **more):
     if not found and status != 0:
         found = ("dies", last_test(text))
     if not found and f"{len(tests)} passed".encode() not in text:
-        sys.exit(f"not all of {tests} ran: {text.decode()}")
+        found = ("ends", last_test(text))
     return found
 
 
@@ -113,7 +151,7 @@ def look_for_reached(binary, path):
     digest = sha256(Path(binary).read_bytes())
     if path.exists() and (known := json.loads(path.read_text()))["binary"] == digest:
         return known["tests"]
-    tests, numbers = {}, path.with_name("reached.txt")
+    tests, numbers = {}, path.with_suffix(".txt")
     for name in names_of(binary):
         numbers.unlink(missing_ok=True)
         began = time.monotonic()
@@ -127,14 +165,17 @@ def look_for_reached(binary, path):
     return tests
 
 
-def batches(tests, took, last):
-    """Those that have killed a neighbour, then the fastest, then twice as long, and so on."""
-    first = [it for it in last if it in tests and took[it] < 0.5][:3]
+def batches(tests, took, last, hint):
+    """What has killed it before, those that have killed a neighbour, then the fastest, then three
+    times as long, and so on."""
+    if hint in tests:
+        yield [hint]
+    first = [it for it in last if it in tests and took[it] < 0.5 and it != hint][:3]
     if first:
         yield first
-    batch, sum_of, limit = [], 0.0, 0.12
+    batch, sum_of, limit = [], 0.0, 0.25
     for test in sorted(tests, key=lambda it: took[it]):
-        if test in first:
+        if test in first or test == hint:
             continue
         batch.append(test)
         sum_of += took[test]
@@ -145,8 +186,8 @@ def batches(tests, took, last):
         yield batch
 
 
-def judge(mutant, tests, took, last):
-    for batch in batches(tests, took, last):
+def judge(mutant, tests, took, last, hint):
+    for batch in batches(tests, took, last, hint):
         patience = PATIENCE + 5 * sum(took[it] for it in batch)
         if bad := failure(batch, FEW, patience, MUTANT=str(mutant["number"])):
             if bad[1] in last:
@@ -169,79 +210,97 @@ def main():
         for number in it["reached"]:
             reaching[number].append(name)
     print(f"{len(known)} tests, {sum(took.values()):.0f} s; {len(reaching)} mutants reached", flush=True)
-    mutants = [json.loads(it) for it in MUTANTS.read_text().splitlines()]
-    mutants = [it for it in mutants if it["state"] == "in"]
+    all_of = [json.loads(it) for it in MUTANTS.read_text().splitlines()]
+    mutants = [it for it in all_of if it["state"] == "in"]
     if FILTERS:
         mutants = [it for it in mutants if any(filter in it["name"] for filter in FILTERS)]
     # In an order that takes evenly from all files; those of planted faults take long, and come last.
-    mutants.sort(key=lambda it: (is_planted(it), sha256(str(it["number"]).encode())))
-    last = defaultdict(list)
+    before, before_of_servers = look_before(all_of)
+
+    def order(it):
+        was_killed = before.get(it["number"], {}).get("verdict") == "killed"
+        return is_planted(it), was_killed, sha256(str(it["number"]).encode())
+
+    mutants.sort(key=order)
+    last, old = defaultdict(list), tests_before()
 
     def by_library(mutant):
         tests = set(reaching[mutant["number"]]) - UNFIT
         if not is_planted(mutant):
             tests -= PLANTED
-        return judge(mutant, tests, took, last[mutant["file"]]), len(tests)
+        known = before.get(mutant["number"], {})
+        if known.get("verdict") == "survived":
+            tests -= old
+        hint = known.get("by")
+        return judge(mutant, tests, took, last[mutant["file"]], hint), len(tests)
 
     if STAGE != "servers":
         each(mutants, OUT / "verdicts.json", by_library)
     if SERVERS and STAGE != "library" and time.monotonic() < END:
         survivors = {number for number, it in read(OUT / "verdicts.json") if it["verdict"] == "survived"}
         left = [it for it in mutants if it["number"] in survivors]
+        take_over(before_of_servers, left, OUT / "of-servers.json")
         each(left, OUT / "of-servers.json", OfServers().judge)
     tell()
 
 
+def take_over(verdicts, mutants, path):
+    """Writes down what is known of these mutants from an earlier tree."""
+    judged = dict(read(path))
+    with path.open("a") as out:
+        for mutant in mutants:
+            number = mutant["number"]
+            if number in verdicts and number not in judged:
+                record = dict(verdicts[number], number=number, name=mutant["name"])
+                out.write(json.dumps(record) + "\n")
+
+
 class OfServers:
-    """What the tests of tests/ say, which start whole servers: all of a file in one process, side by
-    side, as they wait more than they work."""
+    """What the tests of tests/ say, which start whole servers. They wait more than they work, so
+    several of them run side by side."""
 
     def __init__(self):
-        self.files = {it: self.look(it, OUT / f"reached-{name_of(it)}.json") for it in SERVERS}
         self.last = defaultdict(list)
+        with ThreadPoolExecutor(max(JOBS, 3)) as pool:
+            looks = [pool.submit(self.look, it, OUT / f"reached-{name_of(it)}") for it in SERVERS]
+            self.files = dict(zip(SERVERS, (it.result() for it in looks)))
+        self.reaching = defaultdict(list)
+        self.took = {}
+        for binary, tests in self.files.items():
+            for name, test in tests.items():
+                self.took[binary, name] = test["took"]
+                for number in test["reached"]:
+                    self.reaching[number].append((binary, name))
 
     def look(self, binary, path):
-        """The tests of a file that pass, how long they take together, and what they come by."""
-        digest = sha256(Path(binary).read_bytes())
-        if path.exists() and (known := json.loads(path.read_text()))["binary"] == digest:
-            return dict(known, reached=set(known["reached"]))
-        names, numbers, began = names_of(binary), path.with_name("reached.txt"), 0.0
-        while names:
-            numbers.unlink(missing_ok=True)
-            began = time.monotonic()
-            bad = failure(names, FEW, 600, binary, THREADS, MUTANTS_REACHED=str(numbers))
-            if not bad:
-                break
-            print(f"without any mutant: {name_of(binary)}::{bad[1]} {bad[0]}", flush=True)
-            names = [it for it in names if it != bad[1]] if bad[0] == "fails" else []
-        reached = {int(it) for it in numbers.read_text().split()} if names else set()
-        found = {"binary": digest, "names": names, "took": time.monotonic() - began}
-        path.write_text(json.dumps(dict(found, reached=sorted(reached))))
-        return dict(found, reached=reached)
+        """The tests of a file that pass, how long they take, and what they come by."""
+        return look_for_reached(binary, path.with_suffix(".json"))
 
     def judge(self, mutant):
-        number, count, took = mutant["number"], 0, 0.0
-        last = self.last[mutant["file"]]
+        number, last = mutant["number"], self.last[mutant["file"]]
+        count, began = 0, time.monotonic()
 
-        def rank(binary):
-            return last.index(binary) if binary in last else len(last), self.files[binary]["took"]
+        def rank(test):
+            return last.index(test) if test in last[:8] else len(last), self.took[test]
 
-        for binary in sorted((it for it in SERVERS if number in self.files[it]["reached"]), key=rank):
-            if SERVER_SECONDS < took:
-                break
-            file, began = self.files[binary], time.monotonic()
-            count += len(file["names"])
+        tests = sorted(self.reaching[number], key=rank)
+        while tests and time.monotonic() - began < SERVER_SECONDS:
+            # Of one file, as many as may take about as long as the first of them.
+            binary, most = tests[0][0], max(1.0, self.took[tests[0]])
+            names = [it[1] for it in tests if it[0] == binary and self.took[it] <= most][:4 * int(THREADS)]
+            tests = [it for it in tests if it[0] != binary or it[1] not in names]
+            count += len(names)
 
             def run(names, threads):
-                patience = PATIENCE + 10 + 4 * file["took"]
+                patience = PATIENCE + 10 + 4 * sum(self.took[binary, it] for it in names)
                 return failure(names, FEW, patience, binary, threads, MUTANT=str(number))
 
             # Sockets and clocks are at work here: once is no proof.
-            if bad := run(file["names"], THREADS):
-                bad = run(*([bad[1]], 1) if bad[1] in file["names"] else (file["names"], THREADS))
-            took += time.monotonic() - began
+            if bad := run(names, THREADS):
+                bad = run(*([bad[1]], 1) if bad[1] in names else (names, THREADS))
             if bad:
-                last[:] = [binary] + [it for it in last if it != binary]
+                test = (binary, bad[1])
+                last[:] = [test] + [it for it in last if it != test]
                 return (bad[0], name_of(binary) + "::" + bad[1]), count
         return None, count
 
@@ -284,25 +343,29 @@ def each(mutants, verdicts, judge):
     """Judges those that have no verdict yet."""
     judged = dict(read(verdicts))
     mutants = [it for it in mutants if it["number"] not in judged]
-    counts, began = defaultdict(int), time.monotonic()
-    with verdicts.open("a") as out:
-        for mutant in mutants:
-            if END < time.monotonic():
-                break
-            at = time.monotonic()
-            bad, tests = judge(mutant)
-            verdict = "killed" if bad else "survived"
-            counts[verdict] += 1
-            how, by = bad or ("", "")
-            took = round(time.monotonic() - at, 2)
-            record = {"number": mutant["number"], "verdict": verdict, "how": how, "by": by,
-                      "tests": tests, "took": took, "room": mutant["room"], "name": mutant["name"]}
-            out.write(json.dumps(record) + "\n")
-            out.flush()
-            if not bad:
-                print(f"survived: {mutant['name']} ({tests} tests)", flush=True)
-            if sum(counts.values()) % 100 == 0:
-                print(f"{time.monotonic() - began:.0f} s: {dict(counts)}", flush=True)
+    counts, began = Counter(), time.monotonic()
+
+    def one(mutant):
+        at = time.monotonic()
+        if END < at:
+            return
+        bad, tests = judge(mutant)
+        verdict = "killed" if bad else "survived"
+        counts[verdict] += 1
+        how, by = bad or ("", "")
+        took = round(time.monotonic() - at, 2)
+        record = {"number": mutant["number"], "verdict": verdict, "how": how, "by": by,
+                  "tests": tests, "took": took, "room": mutant["room"], "name": mutant["name"]}
+        out.write(json.dumps(record) + "\n")
+        out.flush()
+        if not bad:
+            print(f"survived: {mutant['name']} ({tests} tests)", flush=True)
+        if sum(counts.values()) % 100 == 0:
+            print(f"{time.monotonic() - began:.0f} s: {dict(counts)}", flush=True)
+
+    with verdicts.open("a") as out, ThreadPoolExecutor(JOBS) as pool:
+        for done in [pool.submit(one, it) for it in mutants]:
+            done.result()
     print(f"{verdicts.name}: {dict(counts)} of {len(mutants)}", flush=True)
 
 

@@ -1,18 +1,50 @@
-"""Lists what survives, as tests/mutants.md has it: by reason, then by function.
+"""Writes tests/mutants.md: what the last run has found, and what survives, by reason and by function.
 
-    survivors.py OUT
+    survivors.py OUT TREE [NOTE] >tests/mutants.md
 
-The reasons stand here: each is a few words and the functions it is said of. What has none is listed
-under the last heading, as nobody has looked at it.
+NOTE is one more point of the head. TREE is what was judged, as `git rev-parse --short HEAD` names it.
+
+Those that somebody has looked at by themselves stand in reasons.txt, each with its reason. What is left
+goes by function: the reasons for that stand here, a few words and the functions that they are said of.
+What has none is listed under the last heading.
 """
 
 import json
+import os
 import re
 import sys
 from collections import defaultdict
 from pathlib import Path
 
-OUT = Path(sys.argv[1])
+OUT, TREE = Path(sys.argv[1]), sys.argv[2]
+NOTE = "".join(f"- {it}\n" for it in sys.argv[3:])
+
+HEAD = """# Mutants that survive
+
+What `tests/mutants.sh` finds, and why it may stay. The aim is that at most 5 % of the viable mutants
+survive. {aim}
+
+## The last run
+
+Tree {tree}: unit tests of the library and {seeds} seeds of both simulators, then, of what survives those,
+the tests of `tests/` that start servers. Each mutant has the tests that come by it; those that only prove
+the simulator (the same trace twice, a finding that is shrunk) do not count.
+
+| room | mutants | do not compile | viable | not judged | killed by the library | killed by servers | survive | of those judged |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|
+{rows}
+
+- Not judged are those that stand in constants or types, which no switch can choose at run time
+  ({single}), and those that the time did not reach.
+- Of {left} that survive the library, servers were asked about {asked}; the others count as survivors.
+{note}"""
+
+def reasons_of_single_ones():
+    """What to say of each mutant that is named in reasons.txt, by its name without its place."""
+    lines = Path(__file__).with_name("reasons.txt").read_text().splitlines()
+    pairs = (it.rsplit(" | ", 1) for it in lines if it and not it.startswith("#"))
+    return {name: why for name, why in pairs}
+
 
 REASONS = [
     ("Words for people", "log lines, labels and explanations that nothing goes by",
@@ -65,21 +97,57 @@ def what_of(name):
     return f"{line} {' '.join(what.split())}"
 
 
+def row_of(name, mutants, verdicts, servers):
+    states = [it["state"] for it in mutants]
+    judged = [it["number"] for it in mutants if it["number"] in verdicts]
+    survived = [it for it in judged if verdicts[it]["verdict"] == "survived"]
+    by_servers = sum(it in servers and servers[it]["verdict"] == "killed" for it in survived)
+    left, viable = len(survived) - by_servers, len(mutants) - states.count("unviable")
+    cells = [name, len(mutants), states.count("unviable"), viable, viable - len(judged),
+             len(judged) - len(survived), by_servers, left, f"{left / max(1, len(judged)):.1%}"]
+    return "| " + " | ".join(map(str, cells)) + " |", left / max(1, len(judged))
+
+
+def tell_head(verdicts, servers):
+    mutants = [json.loads(it) for it in (OUT / "mutants.json").read_text().splitlines()]
+    rooms = list(dict.fromkeys(it["room"] for it in mutants))
+    rows = [row_of(room, [it for it in mutants if it["room"] == room], verdicts, servers)
+            for room in rooms]
+    rows.append(row_of("all", mutants, verdicts, servers))
+    survived = [it for it in verdicts.values() if it["verdict"] == "survived"]
+    is_reached = all(share <= 0.05 for _, share in rows)
+    print(HEAD.format(
+        aim="It is reached." if is_reached else "**It is not reached yet**: the table says how far it is.",
+        note=NOTE, tree=TREE, seeds=os.environ.get("SIM_SEEDS", "24"), rows="\n".join(it for it, _ in rows),
+        single=sum(it["state"] == "single" for it in mutants), left=len(survived),
+        asked=sum(it["number"] in servers for it in survived)))
+
+
 def main():
     read = lambda name: [json.loads(it) for it in (OUT / name).read_text().splitlines()]
     servers = {it["number"]: it for it in read("of-servers.json")} if (
         OUT / "of-servers.json").exists() else {}
-    survivors = [it for it in read("verdicts.json") if it["verdict"] == "survived"
+    verdicts = {it["number"]: it for it in read("verdicts.json")}
+    tell_head(verdicts, servers)
+    survivors = [it for it in verdicts.values() if it["verdict"] == "survived"
                  and servers.get(it["number"], it)["verdict"] == "survived"]
     survivors.sort(key=lambda it: it["number"])
-    groups = defaultdict(lambda: defaultdict(list))
+    groups, single = defaultdict(lambda: defaultdict(list)), defaultdict(list)
+    reasons_of = reasons_of_single_ones()
     for it in survivors:
+        place, what = it["name"].removeprefix("src/").split(": ", 1)
+        if why := reasons_of.get(f"{place.split(':')[0]}: {what}"):
+            single[f"{place.split(':')[0]} `{what}`: {why}"].append(place.split(":", 1)[1])
+            continue
         file = it["name"].split(":", 1)[0].removeprefix("src/")
         function = function_of(it["name"])
         match = next((at for at, (_, _, pattern) in enumerate(REASONS)
                       if re.search(pattern, function) or re.search(pattern, f"{file} {function} ")),
                      len(REASONS))
         groups[match][f"{file} `{function}`"].append(what_of(it["name"]))
+    print(f"\n## Looked at one by one ({sum(map(len, single.values()))})\n")
+    for text, places in single.items():
+        print(f"- {text} ({', '.join(places)})")
     reasons = [*REASONS, ("Without a reason", "nobody has looked at these, or a test is missing", "")]
     for at, (title, why, _) in enumerate(reasons):
         count = sum(map(len, groups[at].values()))

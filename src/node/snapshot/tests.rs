@@ -231,3 +231,26 @@ fn a_file_to_keep_needs_no_follower() {
     }
     assert_eq!(loaded(&file), then);
 }
+
+#[test]
+fn who_asks_in_another_history_gets_a_snapshot_of_that() {
+    let set = set(2);
+    apply(&set);
+    let _one = read(&set);
+    set.fail_over(set.member(MemberId(1))).unwrap();
+    let other = read(&set);
+    assert_eq!(set.walks().0, 2);
+    assert_eq!(other.snapshot().at().replid, set.history().replid);
+}
+
+#[test]
+fn a_snapshot_tells_how_far_it_has_come_and_nothing_is_known_of_it_afterwards() {
+    let set = set(0);
+    let reader = read(&set);
+    assert_eq!(reader.snapshot().progress(), (0, 400));
+    rest(&reader, || {}).unwrap();
+    assert_eq!(reader.snapshot().progress(), (400, 400));
+    drop(reader);
+    assert_eq!(set.walks(), (0, 0));
+    assert!(set.wire.walks.lock().is_empty());
+}

@@ -163,4 +163,19 @@ mod tests {
         assert!(waits.next_round(at(35)).unwrap().has_barrier, "the old one is gone");
         assert_eq!(waits.interrupted(at(40)), [('b', 0)]);
     }
+
+    #[test]
+    fn who_gives_up_is_taken_out_and_the_others_wait_on() {
+        let mut waits = AckWaits::default();
+        assert!(waits.is_empty());
+        for it in ['a', 'b', 'c'] {
+            waits.add(it, 1, None);
+        }
+        assert!(waits.len() == 3 && !waits.is_empty());
+        assert_eq!(waits.take_if(|it| *it == 'b'), [('b', 0)]);
+        assert_eq!(waits.len(), 2);
+        waits.next_round(at(0));
+        assert_eq!(waits.answered(1, |_| 0, at(1)), [('a', 1), ('c', 1)]);
+        assert!(waits.is_empty() && waits.len() == 0);
+    }
 }

@@ -50,4 +50,14 @@ mod tests {
         one.succeeded();
         assert!(one.failed() < Duration::from_millis(FIRST_MS));
     }
+
+    #[test]
+    fn waits_are_spread_over_half_of_their_bound() {
+        let mut backoff = Backoff::new(1);
+        (0..20).for_each(|_| assert!(Duration::ZERO < backoff.failed()));
+        let all: Vec<_> = (0..200).map(|_| backoff.failed()).collect();
+        let last = Duration::from_millis(LAST_MS);
+        assert!(all.iter().any(|it| *it < last * 6 / 10));
+        assert!(all.iter().any(|it| last * 9 / 10 < *it));
+    }
 }

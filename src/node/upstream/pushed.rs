@@ -134,4 +134,28 @@ mod tests {
         let other = Bytes::from_static(b"ne*");
         assert!(!is_first(Some(&other), b"nest", &channels, &patterns));
     }
+
+    #[test]
+    fn each_kind_of_push_is_told_as_what_it_is() {
+        let push = |words: &[&str]| {
+            let mut bytes = format!(">{}\r\n", words.len());
+            words.iter().for_each(|it| bytes.push_str(&format!("${}\r\n{it}\r\n", it.len())));
+            Pushed::read(bytes.as_bytes()).unwrap()
+        };
+        let name = || Bytes::from_static(b"n");
+        for (word, kind) in [
+            ("subscribe", SubscriptionKind::Channel),
+            ("psubscribe", SubscriptionKind::Pattern),
+            ("ssubscribe", SubscriptionKind::ShardChannel),
+        ] {
+            assert_eq!(push(&[word, "n", "1"]), Pushed::Subscribed(kind, name()), "{word}");
+        }
+        for (word, kind) in
+            [("message", SubscriptionKind::Channel), ("smessage", SubscriptionKind::ShardChannel)]
+        {
+            let message = Bytes::from_static(b"m");
+            let wanted = Pushed::Message { kind, pattern: None, channel: name(), message };
+            assert_eq!(push(&[word, "n", "m"]), wanted, "{word}");
+        }
+    }
 }

@@ -99,4 +99,12 @@ mod tests {
         assert_eq!(named(&long, 3), None);
         assert_eq!(ScanCursor::life_of(8), 0);
     }
+
+    #[test]
+    fn a_reply_is_the_same_but_for_its_cursor_and_lives_come_round() {
+        let reply = named("*2\r\n$2\r\n17\r\n*0\r\n", 3).unwrap();
+        let told = reply.split("\r\n").nth(2).unwrap();
+        assert_eq!(reply, format!("*2\r\n${}\r\n{told}\r\n*0\r\n", told.len()));
+        assert_eq!([1, 7, 9].map(ScanCursor::life_of), [1, 7, 1]);
+    }
 }

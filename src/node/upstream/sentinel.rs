@@ -169,4 +169,23 @@ mod tests {
             assert_eq!(replica_addresses(broken), [], "{broken:?}");
         }
     }
+
+    #[test]
+    fn what_a_sentinel_announces_is_later_than_what_it_said_before() {
+        let mut votes = MasterVotes::new(2);
+        votes.told(0, &master("1", "5"));
+        votes.told(1, &master("2", "5"));
+        votes.announced(0, RemoteAddress { host: "::1".into(), port: 3 });
+        assert_eq!(votes.master(1).map(|it| it.port), Some(3));
+    }
+
+    #[test]
+    fn nobody_is_reached_without_a_host_and_a_port() {
+        let mut reply = b"*3\r\n".to_vec();
+        for (ip, port) in [("", "7001"), ("10.0.0.7", "0"), ("10.0.0.8", "7002")] {
+            reply.extend(words(&["ip", ip, "port", port]));
+        }
+        let told: Vec<String> = replica_addresses(&reply).iter().map(|it| it.to_string()).collect();
+        assert_eq!(told, ["10.0.0.8:7002"]);
+    }
 }

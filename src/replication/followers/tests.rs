@@ -128,3 +128,68 @@ proptest! {
         }
     }
 }
+
+fn wire(followers: &mut Followers, bytes_max: u64) -> FollowerId {
+    let id = followers.add(FollowerKind::Wire, "peer".into(), bytes_max);
+    followers.change(id, |it| it.resume(at(9)));
+    id
+}
+
+#[test]
+fn who_is_gone_is_not_told_of_any_more_and_the_others_are() {
+    let mut followers = Followers::default();
+    let [gone, stays] = [1, 1].map(|it| wire(&mut followers, it));
+    followers.look_after_bounds(at(9), at(10));
+    followers.look_after_bounds(at(10), at(100));
+    followers.look_after_bounds(at(100), at(200));
+    assert!(followers.has_over_bound());
+    followers.remove(gone);
+    assert_eq!(followers.take_over_bound(), [stays]);
+}
+
+#[test]
+fn what_a_follower_has_on_disk_is_known_while_it_is_fed() {
+    let mut followers = Followers::default();
+    let id = wire(&mut followers, 100);
+    followers.heard(id, MonoUs(7));
+    assert_eq!(followers.get(id).heard_at, MonoUs(7));
+    assert_eq!(followers.synced(id, at(8)), Ok(()));
+    followers.change(id, |it| it.send(at(12)));
+    assert_eq!(followers.get(id).on_disk, at(8), "it is fed as before");
+    let lie = PeerFault::AckBeyondSent { acked: at(13), sent: at(12) };
+    assert_eq!(followers.synced(id, at(13)), Err(lie));
+    assert_eq!(followers.get(id).on_disk, at(0));
+    assert_eq!(followers.synced(id, at(8)), Ok(()), "it was on its way");
+    assert_eq!(followers.get(id).on_disk, at(0));
+}
+
+#[test]
+fn a_hosted_replica_says_whether_it_was_sent_anything() {
+    let mut followers = Followers::default();
+    let id = followers.add(FollowerKind::Hosted, "n2".into(), 100);
+    assert!(!followers.send_hosted(id, at(9), |_| unreachable!("it is not online")));
+    followers.change(id, |it| it.resume(at(9)));
+    assert!(!followers.send_hosted(id, at(9), |sent| sent));
+    assert!(followers.send_hosted(id, at(9), |sent| sent.after(3)));
+    assert_eq!(followers.get(id).state, Online { sent: at(12), acked: at(9) });
+}
+
+#[test]
+fn every_state_and_every_reason_has_a_word_of_its_own() {
+    let reasons = [
+        DisconnectReason::FeedLimit,
+        DisconnectReason::NotApplicable,
+        DisconnectReason::Quarantined,
+        DisconnectReason::Promoted,
+        DisconnectReason::ResyncFailed,
+        DisconnectReason::Removed,
+        DisconnectReason::Replaced,
+        DisconnectReason::Peer(PeerFault::AckBeforeOnline),
+        DisconnectReason::Peer(PeerFault::Silent),
+    ];
+    let words = states().map(|it| it.to_string()).into_iter();
+    let words: Vec<String> = words.chain(reasons.map(|it| it.to_string())).collect();
+    for (place, word) in words.iter().enumerate() {
+        assert!(!word.is_empty() && !words[..place].contains(word), "{word:?}");
+    }
+}

@@ -456,3 +456,78 @@ fn nobody_goes_on_at_the_beginning_of_a_history_that_was_replaced() {
     let after = Position { replid: log.history().replid, offset: Offset::ZERO };
     assert!(log.resume(id, after));
 }
+
+#[test]
+fn a_follower_is_of_a_kind_and_lives_from_when_it_was_heard() {
+    let mut log = log_at(5, 1 << 20);
+    let has =
+        |log: &Log<u32>| [FollowerKind::Hosted, FollowerKind::Wire].map(|it| log.has_followers(it));
+    assert_eq!(has(&log), [false, false]);
+    let id = online(&mut log, FollowerKind::Wire);
+    assert_eq!(has(&log), [false, true]);
+    log.heard(id, MonoUs(9));
+    assert_eq!(log.follower(id).heard_at, MonoUs(9));
+    log.remove_follower(id);
+    assert_eq!(has(&log), [false, false]);
+}
+
+#[test]
+fn only_who_reads_the_streams_bytes_must_be_told_the_database_again_after_its_copy() {
+    for kind in [FollowerKind::Hosted, FollowerKind::Wire, FollowerKind::AppendOnlyFile] {
+        let mut log = log_at(0, 1 << 20);
+        for kind in [FollowerKind::Wire, FollowerKind::Hosted] {
+            online(&mut log, kind);
+        }
+        propagate(&mut log, 0, &[("A", &[7])]);
+        // It came when the database was selected already.
+        let id = log.add_follower(kind, "new".into());
+        log.selected = Some(0);
+        log.full_resync(id);
+        propagate(&mut log, 0, &[("B", &[7])]);
+        let between = if kind == FollowerKind::Hosted { String::new() } else { select(0) };
+        assert_eq!(stream(&mut log), format!("{}A{between}B", select(0)), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_hosted_replica_goes_on_only_where_records_are_kept() {
+    let mut log = log_at(100, 1 << 20);
+    let first = online(&mut log, FollowerKind::Hosted);
+    propagate(&mut log, 0, &[("A", &[7])]);
+    let start = log.head();
+    assert_eq!(taken(&mut log, first).len(), 1);
+    assert!(taken(&mut log, first).is_empty(), "it has applied that, nobody needs the record");
+    propagate(&mut log, 0, &[("B", &[7])]);
+    for (offset, is_kept) in
+        [(Offset::new(100), false), (start, true), (log.head(), true), (log.head().after(1), false)]
+    {
+        let id = log.add_follower(FollowerKind::Hosted, "new".into());
+        assert_eq!(log.full_resync_from(id, offset), is_kept, "{offset}");
+        log.remove_follower(id);
+    }
+}
+
+#[test]
+fn a_long_command_stands_in_the_stream_like_any_other() {
+    let mut log = log_at(100, 1 << 20);
+    let id = online(&mut log, FollowerKind::Hosted);
+    let mut entry = log.write(1, NOW);
+    entry.propagate_owned(3, ["SET a ", "long"].map(Bytes::from), [7].into_iter());
+    let end = entry.close();
+    assert_eq!(stream(&mut log), format!("{}SET a long", select(3)));
+    assert_eq!(taken(&mut log, id), [format!("3@{end} shared 7")]);
+}
+
+#[test]
+fn a_log_that_nobody_follows_keeps_its_bytes_once_it_is_asked_to() {
+    let mut log = log_at(100, 1 << 20);
+    propagate(&mut log, 0, &[("A", &[7])]);
+    let start = log.head();
+    log.keep();
+    propagate(&mut log, 0, &[("B", &[7])]);
+    assert_eq!(log.backlog().0, start);
+    let kept = stream(&mut log);
+    assert!(kept.ends_with('B') && !kept.contains('A'), "{kept}");
+    log.keep();
+    assert_eq!(stream(&mut log), kept, "it does already");
+}

@@ -131,4 +131,14 @@ mod tests {
         hello.take(b"ip-address", &[b'x'; HOST_BYTES_MAX]).unwrap();
         assert_eq!(hello.host.map(|it| it.len()), Some(HOST_BYTES_MAX));
     }
+
+    #[test]
+    fn a_file_alone_is_wanted_by_who_says_1() {
+        let mut hello = ReplicaHello::default();
+        for (value, wants) in [("1", true), ("0", false), ("2", false)] {
+            hello.take(b"rdb-only", value.as_bytes()).unwrap();
+            assert_eq!(hello.wants_file_only, wants, "{value}");
+        }
+        assert_eq!(hello.take(b"rdb-only", b"yes"), Err(HelloFault::NotAnInteger));
+    }
 }

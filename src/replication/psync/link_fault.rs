@@ -147,4 +147,11 @@ mod tests {
             assert_eq!(Refusal::of(text), refusal, "{text}");
         }
     }
+
+    #[test]
+    fn a_fault_says_what_the_peer_said_or_did() {
+        let no_answer = LinkFault::NoAnswer { step: "PING", said: "HTTP/1.1".into() };
+        assert_eq!(no_answer.to_string(), "\"HTTP/1.1\" is no answer to PING");
+        assert_eq!(LinkFault::Silent.to_string(), "silent");
+    }
 }

@@ -141,4 +141,11 @@ mod tests {
         let long = format!("*1\r\n${}\r\n", 1 << 20);
         assert!(matches!(read(&[long.as_bytes()]), Err(PeerFault::Malformed(_))));
     }
+
+    #[test]
+    fn only_replconf_ack_acknowledges() {
+        for line in ["REPLCONF GETACK 5\r\n", "SET ACK 5\r\n", "REPLCONF\r\n", "PING\r\n"] {
+            assert_eq!(read(&[line.as_bytes()]), Ok(vec![FromReplica::Alive]), "{line}");
+        }
+    }
 }

@@ -311,4 +311,30 @@ mod tests {
         assert!(select(DATABASES - 1).is_ok());
         assert_eq!(select(DATABASES).unwrap_err().name(), "no-such-database");
     }
+
+    #[test]
+    fn a_batch_has_as_many_commands_and_as_many_writes_as_were_asked_for() {
+        for line in ["SET a 1", "PING"] {
+            let (mut reader, mut batch) = (StreamReader::new(0), StreamBatch::default());
+            reader.push(&encode(&[line; 5]));
+            for expected in [2, 2, 1, 0] {
+                reader.take(2, &mut batch).unwrap();
+                assert_eq!(batch.writes.len(), expected, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_been_given_is_not_kept_and_its_room_is_given_back() {
+        let (mut reader, mut batch) = (StreamReader::new(0), StreamBatch::default());
+        let long = encode(&[&format!("SET a {}", "x".repeat(8 * READ_CHUNK_BYTES))]);
+        let short = encode(&["SET b 1"]);
+        for bytes in [&short, &long, &short, &short] {
+            reader.push(bytes);
+            assert_eq!(reader.bytes(), &bytes[..], "all before has been taken");
+            reader.take(100, &mut batch).unwrap();
+            assert_eq!(batch.writes.len(), 1);
+        }
+        assert!(reader.held.capacity() <= 4 * READ_CHUNK_BYTES);
+    }
 }

@@ -390,3 +390,111 @@ fn the_time_that_is_left_is_that_of_the_wait_that_has_ended() {
     let Where::Wait { at_most, step, .. } = case.plan().to else { panic!("{:?}", case.plan()) };
     assert_eq!((at_most, step), (Duration::from_millis(20), 2));
 }
+
+#[test]
+fn every_step_of_a_ladder_has_the_one_reason_that_it_was_taken() {
+    for kind in StepKind::ALL {
+        let reasons = Reason::ALL.iter().filter(|it| it.step() == Some(*kind));
+        assert_eq!(reasons.count(), 1, "{kind:?}");
+    }
+}
+
+/// Two replicas: what each has applied, and whether it is paused. The worker prefers the first.
+fn of_two(needs: u64, replicas: [(u64, bool); 2], steps: &[Step]) -> Case {
+    let replica = |at: usize| Candidate {
+        member: MemberId::of(at),
+        applied: Offset::new(replicas[at].0),
+        in_service: true,
+        paused: replicas[at].1,
+        in_flight: 0,
+        behind_us: 0,
+    };
+    Case {
+        level: Level::Sticky,
+        floor: Floor::Needs(Offset::new(needs)),
+        preferred: Some(0),
+        random: 0,
+        ladder: Ladder::new(steps).unwrap(),
+        ladder_position: LadderPosition::START,
+        master: Some(MASTER),
+        replicas: vec![replica(0), replica(1)],
+    }
+}
+
+#[test]
+fn after_a_wait_any_replica_that_has_become_fresh_serves() {
+    let wait = Step::Wait(Duration::from_millis(5));
+    let mut case = of_two(9, [(7, false), (9, false)], &[wait, Step::Error]);
+    assert!(matches!(case.plan().to, Where::Wait { member: MemberId(0), .. }));
+    case.ladder_position = LadderPosition { step: 0, left: Some(Duration::ZERO) };
+    let fresh = Plan { to: Where::Member(MemberId(1)), because: Reason::Waited };
+    assert_eq!(case.plan(), fresh);
+}
+
+#[test]
+fn who_catches_up_goes_on_at_the_step_behind_that() {
+    for (steps, next) in [
+        (vec![Step::CatchUp, Step::Error], 1),
+        (vec![Step::OtherReplica, Step::CatchUp], 2),
+        (vec![Step::OtherReplica, Step::Wait(Duration::ZERO), Step::CatchUp], 3),
+    ] {
+        let plan = of_two(9, [(7, false), (7, false)], &steps).plan();
+        let Where::CatchUp { step, .. } = plan.to else { panic!("{plan:?}") };
+        assert_eq!(step, next, "{steps:?}");
+    }
+}
+
+#[test]
+fn a_read_waits_for_a_replica_that_moves_if_there_is_one_and_the_preferred_if_it_can() {
+    let steps = [Step::Wait(Duration::from_millis(5))];
+    for (paused, expected) in
+        [([false, false], 0), ([false, true], 0), ([true, false], 1), ([true, true], 0)]
+    {
+        let case = of_two(9, paused.map(|it| (7, it)), &steps);
+        for random in [0, u64::MAX] {
+            let plan = Case { random, ..case.clone() }.plan();
+            let Where::Wait { member, .. } = plan.to else { panic!("{plan:?}") };
+            assert_eq!(member, MemberId::of(expected), "{paused:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_tells_how_far_one_must_come_that_moves_and_can() {
+    let moving = |needs, replicas| match of_two(needs, replicas, &[Step::Error]).plan().to {
+        Where::Refuse(Unavailable::Lagged { moving_bytes, .. }) => moving_bytes,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(moving(HEAD, [(HEAD - 9, false), (HEAD - 5, true)]), Some(9));
+    assert_eq!(moving(HEAD, [(HEAD - 9, true), (HEAD - 5, true)]), None, "all are paused");
+    let beyond = moving(HEAD + 1, [(HEAD, false), (HEAD, false)]);
+    assert_eq!(beyond, None, "nobody can apply what the master does not have");
+}
+
+#[test]
+fn any_two_replicas_are_thrown_as_often_as_any_others() {
+    let replica = |at: usize| Candidate {
+        member: MemberId::of(at),
+        applied: Offset::ZERO,
+        in_service: true,
+        paused: false,
+        in_flight: at as u32,
+        behind_us: 0,
+    };
+    let mut random = crate::base::random::Random::new(1);
+    let mut wins = [0; 4];
+    for _ in 0..6000 {
+        let case = Case {
+            preferred: None,
+            random: random.bits(),
+            replicas: (0..4).map(replica).collect(),
+            ..of_two(0, [(0, false); 2], &[])
+        };
+        let Where::Member(it) = case.plan().to else { panic!("{:?}", case.plan()) };
+        wins[it.index()] += 1;
+    }
+    // The idlest is in three of six pairs, the next beats two more, the next one.
+    for (won, expected) in wins.into_iter().zip([3000, 2000, 1000, 0_i32]) {
+        assert!((won - expected).abs() < 200, "{wins:?}");
+    }
+}

@@ -47,3 +47,6 @@ pub use core::Connection;
 pub use durable::SYNC;
 pub use event::{Action, Event, Why};
 pub use scratch::WorkerScratch;
+
+#[cfg(test)]
+mod tests;

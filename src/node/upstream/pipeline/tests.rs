@@ -201,3 +201,90 @@ fn a_server_that_refuses_us_or_talks_nonsense_ends_the_connection() {
     let mut pipeline = opened("master");
     assert!(told(&mut pipeline, ">1\r\n$1\r\nx\r\n").unwrap().is_empty(), "a push is nobody's");
 }
+
+#[test]
+fn a_probe_tells_how_the_server_stands_and_whether_it_loads() {
+    let mut pipeline = opened("master");
+    for (pong, is_loading) in [("+PONG", false), ("-LOADING x", true), ("+PONG", false)] {
+        pipeline.probe(1, MonoUs(5));
+        assert_eq!(sent(&mut pipeline), "PING INFO replication");
+        told(&mut pipeline, &format!("{pong}\r\n{}", info("master", US, 20))).unwrap();
+        assert_eq!(pipeline.is_loading(), is_loading);
+        assert_eq!(pipeline.take_reports().len(), 1);
+    }
+}
+
+#[test]
+fn so_much_may_be_unanswered_and_no_more() {
+    let mut pipeline = opened("slave");
+    let of = |len| Run { bytes: vec![b'x'; len], ..read(None) };
+    for _ in 0..2 {
+        assert!(pipeline.has_room());
+        pipeline.submit(vec![(of(IN_FLIGHT_BYTES_MAX - 9), 1)], 1, MonoUs(5));
+        pipeline.submit(vec![(of(8), 2)], 1, MonoUs(5));
+        assert!(pipeline.has_room());
+        pipeline.submit(vec![(of(1), 3)], 1, MonoUs(5));
+        assert!(!pipeline.has_room());
+        told(&mut pipeline, "$1\r\na\r\n$1\r\nb\r\n").unwrap();
+        assert!(pipeline.has_room());
+        told(&mut pipeline, "$1\r\nc\r\n").unwrap();
+    }
+}
+
+#[test]
+fn what_is_sent_in_pieces_is_sent_once() {
+    let mut pipeline = opened("slave");
+    pipeline.submit(vec![(read(None), 1)], 1, MonoUs(5));
+    let all = pipeline.to_send().to_vec();
+    pipeline.sent(5);
+    assert_eq!(pipeline.to_send(), &all[5..]);
+    pipeline.sent(all.len() - 5);
+    assert!(pipeline.to_send().is_empty());
+    pipeline.submit(vec![(read(None), 2)], 1, MonoUs(5));
+    assert_eq!(pipeline.to_send(), all);
+}
+
+#[test]
+fn what_has_been_handled_is_not_kept_for_ever_while_half_a_reply_is_there() {
+    let mut pipeline = opened("slave");
+    let (push, half) = (">1\r\n$10\r\ninvalidate\r\n", ">1\r\n$10\r\ninv");
+    told(&mut pipeline, &format!("{}{half}", push.repeat(9))).unwrap();
+    assert!(pipeline.room().ends_with(half.as_bytes()));
+    told(&mut pipeline, &push[half.len()..]).unwrap();
+    assert!(pipeline.room().is_empty());
+    let many = push.repeat(HANDLED_BYTES_MAX / push.len() + 1);
+    told(&mut pipeline, &format!("{many}{half}")).unwrap();
+    assert_eq!(pipeline.room(), half.as_bytes());
+    told(&mut pipeline, &push[half.len()..]).unwrap();
+    assert!(pipeline.room().is_empty());
+}
+
+#[test]
+fn a_server_takes_us_in_once_it_has_greeted_us_and_told_who_it_is() {
+    let open = |login, protocol| Pipeline::open(login, protocol, PATIENCE, 1, MonoUs(0));
+    let info = info("master", US, 10);
+    let mut pipeline = open(Some((None, "p")), Protocol::Resp3);
+    assert_eq!(sent(&mut pipeline), "AUTH p HELLO 3 CLIENT SETNAME entourage INFO replication");
+    told(&mut pipeline, &format!("+OK\r\n%0\r\n+OK\r\n{info}")).unwrap();
+    assert!(pipeline.is_ready());
+    let refused = |text: &str| Err(ConnectionFault::Refused(text.into()));
+    let mut pipeline = open(Some((None, "p")), Protocol::Resp2);
+    let answer = told(&mut pipeline, "-WRONGPASS no\r\n").map(|it| it.len());
+    assert_eq!(answer, refused("WRONGPASS no"));
+    let mut pipeline = open(None, Protocol::Resp2);
+    let answer = told(&mut pipeline, "-NOAUTH no\r\n-NOAUTH log in\r\n").map(|it| it.len());
+    assert_eq!((answer, pipeline.is_ready()), (refused("NOAUTH log in"), false));
+    assert_eq!(ConnectionFault::Refused("NOAUTH".into()).to_string(), "NOAUTH");
+}
+
+#[test]
+fn reads_for_the_master_are_the_same_and_may_be_sent_again() {
+    for needs in [None, Some(5)] {
+        let run = read(needs).for_master();
+        assert!(run.is_for_master() && run.only_reads() && read(needs).only_reads());
+        assert_eq!((run.wants_place(), run.needs()), (needs.is_some(), None));
+    }
+    assert!(!write().only_reads() && write().for_master().wants_place());
+    let replies = VecDeque::from([Awaited::Last(2), Awaited::Known(b"+OK".to_vec().into())]);
+    assert_eq!(Run { replies, ..read(None) }.server_replies(), 2);
+}

@@ -195,3 +195,95 @@ fn a_drained_replica_is_fed_and_not_read() {
     assert!(told.topology.drain(MemberId(1), false));
     assert!(told.topology.view().serves_reads(1));
 }
+
+#[test]
+fn members_have_places_in_their_order_and_each_is_a_change() {
+    let mut topology = Topology::new(false);
+    for it in 0..3 {
+        assert_eq!(topology.add(1), MemberId::of(it));
+        assert_eq!(topology.view().epoch, it as u64 + 1);
+    }
+}
+
+#[test]
+fn a_member_begins_another_life_each_time_that_it_cannot_be_reached_any_more() {
+    let mut told = Told::new(false);
+    let unreachable = || MemberState::Unreachable("refused".into());
+    let life = |told: &Told| told.topology.view().members[0].life;
+    assert_eq!(life(&told), 0);
+    for (state, expected) in [
+        (MemberState::Silent, 0),
+        (unreachable(), 1),
+        (unreachable(), 1),
+        (MemberState::Loading, 1),
+        (unreachable(), 2),
+    ] {
+        told.topology.failed(MemberId(0), state);
+        assert_eq!(life(&told), expected);
+    }
+    told.tell(0, report(true, OLD, 10));
+    assert_eq!(life(&told), 2);
+    told.topology.failed(MemberId(0), unreachable());
+    assert_eq!(life(&told), 3);
+}
+
+#[test]
+fn only_places_of_the_master_itself_tell_how_old_a_replica_is() {
+    let mut told = Told::new(true);
+    told.topology.appoint(Some(MemberId(0)));
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(true, OLD, 500));
+    assert_eq!(told.states()[..2], ["master", "not-appointed"]);
+    let needs = told.topology.needs_for_age(u64::MAX, told.now).map(|it| it.offset.bytes());
+    assert_eq!(needs, Some(10));
+    told.tell(0, report(true, OLD, 20));
+    let needs = told.topology.needs_for_age(0, told.now).map(|it| it.offset.bytes());
+    assert_eq!(needs, Some(20));
+}
+
+#[test]
+fn another_history_of_the_same_master_is_a_change() {
+    let mut told = Told::new(false);
+    assert!(told.tell(0, report(true, OLD, 10)));
+    assert!(!told.tell(0, report(true, OLD, 20)));
+    assert!(told.tell(0, report(true, NEW, 20)));
+}
+
+#[test]
+fn who_was_away_is_fresh_only_by_what_it_tells_afterwards() {
+    let mut told = Told::new(false);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    let fresh = |told: &Told| told.topology.view().fresh_replicas(u64::MAX, told.now);
+    assert_eq!(fresh(&told), 1);
+    told.tell(1, Report { is_syncing: true, ..report(false, OLD, 10) });
+    assert_eq!(told.states()[1], "syncing");
+    told.tell(1, report(false, OLD, 5));
+    assert_eq!((told.states()[1], fresh(&told)), ("replica", 0));
+}
+
+#[test]
+fn a_replica_without_its_link_serves_who_takes_anything_and_a_plan_sees_the_others() {
+    let mut told = Told::new(false);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    assert_eq!(told.topology.view().unfed_replica(None, |_| true), None);
+    told.tell(2, Report { is_linked: false, ..report(false, OLD, 9) });
+    let view = told.topology.view();
+    assert_eq!(view.unfed_replica(None, |_| true), Some(MemberId(2)));
+    let only = |at| {
+        let places = crate::base::places::Places::of([MemberId(at)].into_iter());
+        Some(Allowed { places, named: true })
+    };
+    assert_eq!([1, 2].map(|it| view.unfed_replica(only(it), |_| true)), [None, Some(MemberId(2))]);
+    assert_eq!((Members::master(&view), view.replicas()), (Some(MemberId(0)), 3));
+    assert_eq!(view.head(), Offset::MAX);
+    let serves = [0, 1, 2].map(|it| Members::replica(&view, it).in_service);
+    assert_eq!(serves, [false, true, false]);
+}
+
+#[test]
+fn a_state_says_why_where_somebody_has_said_so() {
+    assert_eq!(MemberState::LinkDown.to_string(), "link-down");
+    assert_eq!(MemberState::Refused("NOAUTH".into()).to_string(), "refused (NOAUTH)");
+}

@@ -197,3 +197,58 @@ fn a_link_on_which_nothing_comes_is_down() {
     link.loaded(Offset::new(1), second(159));
     assert_eq!(link.handle_time(second(160)), Err(LinkFault::Silent));
 }
+
+#[test]
+fn a_master_that_answers_ping_is_logged_in_at_all_the_same() {
+    let (said, answer) = talk(with_login(), None, &["+PONG", "+OK"]);
+    assert_eq!(said, ["PING", "AUTH u p", "REPLCONF listening-port 7000"]);
+    assert_eq!(answer, Ok(None));
+}
+
+#[test]
+fn what_a_link_waits_for_is_what_it_has_asked() {
+    let mut link = ReplicaLink::new(with_login(), None, MonoUs(0));
+    let full = format!("+FULLRESYNC {ID} 42");
+    for (answer, asked) in [
+        ("+PONG", "PING"),
+        ("+OK", "AUTH"),
+        ("+OK", "REPLCONF listening-port"),
+        ("+OK", "REPLCONF ip-address"),
+        ("+OK", "REPLCONF capa"),
+        (&full, "PSYNC"),
+    ] {
+        assert_eq!(link.waits_for(), asked);
+        assert!(sent(&mut link).starts_with(asked));
+        link.handle_bytes(format!("{answer}\r\n").as_bytes(), MonoUs(1)).unwrap();
+    }
+    assert_eq!(link.waits_for(), "the transfer");
+    link.loaded(Offset::new(42), MonoUs(1));
+    assert_eq!(link.waits_for(), "the stream");
+}
+
+#[test]
+fn a_line_may_be_as_long_as_its_bound_and_no_longer() {
+    let line = |len: usize| {
+        let mut link = ReplicaLink::new(config(), None, MonoUs(0));
+        link.handle_bytes(&vec![b'+'; len], MonoUs(1))
+    };
+    assert_eq!(line(LINE_BYTES_MAX), Ok((LINE_BYTES_MAX, None)));
+    assert_eq!(line(LINE_BYTES_MAX + 1), Err(LinkFault::EndlessLine));
+}
+
+#[test]
+fn the_master_is_told_what_is_on_disk_where_there_is_a_file() {
+    let mut link = ReplicaLink::new(config(), None, MonoUs(0));
+    link.loaded(Offset::new(20), MonoUs(0));
+    link.take_output();
+    for (on_disk, said) in [
+        (Some(Offset::new(15)), "REPLCONF ACK 20 FACK 15"),
+        (Some(Offset::new(25)), "REPLCONF ACK 20 FACK 20"),
+        (None, "REPLCONF ACK 20"),
+    ] {
+        link.synced(on_disk);
+        assert_eq!(sent(&mut link), "", "with the next acknowledgement");
+        link.acknowledge(MonoUs(1));
+        assert_eq!(sent(&mut link), said);
+    }
+}
