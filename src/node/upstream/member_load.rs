@@ -41,8 +41,8 @@ impl MemberLoad {
     }
 
     /// The member has answered now what it was asked at `asked_at`. What takes longer than is
-    /// known counts at once, so that one that has become slow is left alone; what is faster counts little by
-    /// little.
+    /// known counts at once, so that one that has become slow is left alone; what is faster counts
+    /// little by little.
     pub fn answered(&self, asked_at: MonoUs, now: MonoUs) {
         let took = u32::try_from(now.since(asked_at)).unwrap_or(u32::MAX).max(1);
         let since = now.since(MonoUs(self.faded_at.load(Relaxed)));
