@@ -6,7 +6,7 @@ mod field;
 mod place;
 
 use self::bits::{Span, Unit};
-use self::place::{CHANGED, offset};
+use self::place::{CHANGED, becomes_raw, offset};
 use super::strings::SET;
 use crate::base::number::parse_i64;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -103,7 +103,8 @@ fn setbit(
     let (place, mask) = ((at / 8) as usize, 0x80 >> (at % 8));
     let was_set = bits::get(old.unwrap_or_default(), at);
     let old_len = old.map_or(0, <[u8]>::len);
-    if old_len <= place || was_set != is_set {
+    let has_changed = old_len <= place || was_set != is_set;
+    if has_changed || becomes_raw(&db, key) {
         let len = old_len.max(place + 1);
         let shared = db.change_string(key, len, |it| {
             it.resize(len, 0);
@@ -113,7 +114,9 @@ fn setbit(
                 it[place] &= !mask;
             }
         })?;
-        db.event(CHANGED, key);
+        if has_changed {
+            db.event(CHANGED, key);
+        }
         effects.as_sent();
         if let Some(stored) = shared {
             effects.share(stored);

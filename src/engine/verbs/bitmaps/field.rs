@@ -1,6 +1,6 @@
 //! BITFIELD: integers of 1 to 64 bits anywhere within a string.
 
-use super::place::{CHANGED, OFFSET, check_offset};
+use super::place::{CHANGED, OFFSET, becomes_raw, check_offset};
 use crate::base::number::parse_i64;
 use crate::command::{Args, Fault};
 use crate::engine::{Effects, Engine};
@@ -96,12 +96,15 @@ pub fn bitfield(
     let old_len = string.len();
     let len = end.map_or(old_len, |it| old_len.max(it as usize));
     let changed = draft.changed;
-    if old_len < len || changed.iter().any(|(at, byte)| string[*at] != *byte) {
+    let has_changed = old_len < len || changed.iter().any(|(at, byte)| string[*at] != *byte);
+    if has_changed || end.is_some() && becomes_raw(&db, key) {
         let shared = db.change_string(key, len, |it| {
             it.resize(len, 0);
             changed.iter().for_each(|(at, byte)| it[*at] = *byte);
         })?;
-        db.event(CHANGED, key);
+        if has_changed {
+            db.event(CHANGED, key);
+        }
         effects.as_sent();
         if let Some(stored) = shared {
             effects.share(stored);
