@@ -124,6 +124,8 @@ pub enum Group {
     String,
     /// Bits of strings.
     Bitmap,
+    /// HyperLogLogs.
+    Hyperloglog,
     /// Lists.
     List,
     /// Sets.
@@ -156,6 +158,7 @@ impl Group {
         Group::Generic,
         Group::String,
         Group::Bitmap,
+        Group::Hyperloglog,
         Group::List,
         Group::Set,
         Group::SortedSet,
@@ -176,6 +179,7 @@ impl Group {
             Group::Generic => "generic",
             Group::String => "string",
             Group::Bitmap => "bitmap",
+            Group::Hyperloglog => "hyperloglog",
             Group::List => "list",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
@@ -197,6 +201,7 @@ impl Group {
             Group::Generic => Some("@keyspace"),
             Group::String => Some("@string"),
             Group::Bitmap => Some("@bitmap"),
+            Group::Hyperloglog => Some("@hyperloglog"),
             Group::List => Some("@list"),
             Group::Set => Some("@set"),
             Group::SortedSet => Some("@sortedset"),

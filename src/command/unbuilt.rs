@@ -2,7 +2,6 @@
 
 /// Names of commands, `CONTAINER|SUBCOMMAND` for a subcommand, by what is said of them.
 const UNBUILT: &[(&str, &[&str])] = &[
-    ("HyperLogLog is not built yet", &["PFADD", "PFCOUNT", "PFDEBUG", "PFMERGE", "PFSELFTEST"]),
     (
         "geo commands are not built yet",
         &[

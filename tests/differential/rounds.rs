@@ -40,6 +40,7 @@ pub struct Family {
 
 const STRINGS: &str = include_str!("families/strings.txt");
 const BITMAPS: &str = include_str!("families/bitmaps.txt");
+const HYPERLOGLOG: &str = include_str!("families/hyperloglog.txt");
 const KEYS: &str = include_str!("families/keys.txt");
 const HASHES: &str = include_str!("families/hashes.txt");
 const LISTS: &str = include_str!("families/lists.txt");
@@ -77,6 +78,7 @@ impl Family {
         let (text, thresholds) = match name {
             "strings" => (STRINGS, &[][..]),
             "bitmaps" => (BITMAPS, &[][..]),
+            "hyperloglog" => (HYPERLOGLOG, &[][..]),
             "keys" => (KEYS, OF_HASHES),
             "hashes" => (HASHES, OF_HASHES),
             "lists" => (LISTS, OF_LISTS),

@@ -10,6 +10,7 @@ pub mod dump;
 pub mod databases;
 pub mod strings;
 pub mod bitmaps;
+pub mod hyperloglog;
 pub mod lists;
 pub mod sets;
 pub mod hashes;
@@ -45,6 +46,7 @@ pub const FAMILIES: &[&[Row]] = &[
     databases::ROWS,
     strings::ROWS,
     bitmaps::ROWS,
+    hyperloglog::ROWS,
     lists::ROWS,
     lists::moving::ROWS,
     lists::blocking::ROWS,

@@ -52,10 +52,15 @@ pub fn count(string: &[u8], Span(span): Span) -> u64 {
     whole + edges.filter(|it| get(string, *it)).count() as u64
 }
 
+/// Eight bytes, in whatever order.
+fn word(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_ne_bytes)
+}
+
 fn ones(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let of_words: u64 =
-        words.iter().map(|it| u64::from(u64::from_ne_bytes(*it).count_ones())).sum();
+    let words = bytes.chunks_exact(8);
+    let rest = words.remainder();
+    let of_words: u64 = words.map(|it| u64::from(word(it).count_ones())).sum();
     of_words + rest.iter().map(|it| u64::from(it.count_ones())).sum::<u64>()
 }
 
@@ -68,9 +73,8 @@ pub fn position(string: &[u8], Span(span): Span, is_set: bool) -> Option<u64> {
     }
     let whole = || {
         let bytes = &string[first as usize..last as usize];
-        let (word, byte) = if is_set { (0, 0) } else { (u64::MAX, u8::MAX) };
-        let (words, _) = bytes.as_chunks::<8>();
-        let skipped = words.iter().take_while(|it| u64::from_ne_bytes(**it) == word).count() * 8;
+        let (all, byte) = if is_set { (0, 0) } else { (u64::MAX, u8::MAX) };
+        let skipped = bytes.chunks_exact(8).take_while(|it| word(it) == all).count() * 8;
         let found = bytes[skipped..].iter().position(|it| *it != byte)?;
         let at = first + (skipped + found) as u64;
         let byte = string[at as usize];

@@ -1,0 +1,50 @@
+//! Sparse and dense registers against an array of them.
+
+use super::registers::{REGISTERS, Registers, dense_of, empty, is_dense, is_valid, raise, runs};
+use proptest::prelude::*;
+
+fn values(bytes: &[u8]) -> Vec<u8> {
+    let mut all = Registers::new();
+    all.merge(bytes).expect("its runs come to all registers");
+    all.values().to_vec()
+}
+
+proptest! {
+    #[test]
+    fn registers_are_those_of_an_array_in_both_encodings(
+        raised in proptest::collection::vec((0..REGISTERS, 1..51u8), 0..400),
+        near in proptest::collection::vec((0..40usize, 1..4u8), 0..200),
+    ) {
+        let (mut bytes, mut dense) = (empty(), dense_of(&empty()).unwrap());
+        let mut model = vec![0; REGISTERS];
+        for (register, value) in near.into_iter().chain(raised) {
+            let is_higher = model[register] < value;
+            prop_assert_eq!(raise(&mut bytes, register, value), Ok(is_higher));
+            prop_assert_eq!(raise(&mut dense, register, value), Ok(is_higher));
+            model[register] = model[register].max(value);
+        }
+        prop_assert!(is_valid(&bytes) && is_valid(&dense) && is_dense(&dense));
+        prop_assert_eq!(values(&bytes), model.clone());
+        prop_assert_eq!(values(&dense), model);
+        prop_assert_eq!(&dense_of(&bytes).unwrap()[16..], &dense[16..]);
+    }
+
+    #[test]
+    fn whatever_stands_behind_the_header_is_refused_or_read(
+        rest in proptest::collection::vec(any::<u8>(), 0..60),
+        register in 0..REGISTERS,
+    ) {
+        let mut bytes = empty();
+        bytes.truncate(16);
+        bytes.extend(rest);
+        let is_sound = runs(&bytes).map(|it| it.to_string()).count() <= bytes.len();
+        prop_assert!(is_sound);
+        let mut all = Registers::new();
+        let merged = all.merge(&bytes);
+        let dense = dense_of(&bytes);
+        prop_assert_eq!(merged.is_ok(), dense.is_ok());
+        // It answers, whatever that is.
+        let _ = raise(&mut bytes, register, 40);
+        let _ = raise(&mut bytes, register, 3);
+    }
+}
