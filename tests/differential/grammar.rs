@@ -76,6 +76,10 @@ impl Grammar {
             // Two clocks would make two ids of it.
             words.iter_mut().filter(|it| *it == b"*").for_each(|it| *it = b"+".to_vec());
         }
+        if words[0].eq_ignore_ascii_case(b"PFCOUNT") && words.len() == 2 {
+            // Redis writes the count of one key alone into its bytes.
+            words.push(words[1].clone());
+        }
         words
     }
 }

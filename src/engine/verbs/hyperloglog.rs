@@ -1,7 +1,8 @@
-//! HyperLogLog: how many different elements were added, about, in at most 12 kB. The bytes are those
-//! of Redis (`hyperloglog/registers.rs`), but for the count that Redis keeps among them: a count is
-//! a read here, and changes nothing.
+//! HyperLogLog: how many different elements were added, about, in at most 12 kB. The bytes are
+//! those of Redis (`hyperloglog/registers.rs`), but for the count that Redis keeps among them: a
+//! count is a read here, and changes nothing.
 
+mod shape;
 mod registers;
 mod estimate;
 mod murmur;

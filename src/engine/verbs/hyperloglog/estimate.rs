@@ -1,10 +1,8 @@
 //! How many elements there were, by what the registers say: the improved estimator of Otmar Ertl
 //! ("New cardinality estimation algorithms for HyperLogLog sketches", 2017), as Redis has it.
 
-use super::registers::{REGISTER_BITS, REGISTERS};
+use super::shape::{REGISTERS, VALUE_MAX};
 
-/// The highest value of a register.
-pub const VALUE_MAX: usize = 64 - REGISTER_BITS as usize + 1;
 /// 0.5 / ln 2.
 const ALPHA: f64 = 0.721_347_520_444_481_7;
 

@@ -1,6 +1,6 @@
 //! Which register an element belongs to, and what it says there.
 
-use super::registers::{REGISTER_BITS, REGISTERS};
+use super::shape::{REGISTER_BITS, REGISTERS};
 
 const SEED: u64 = 0xadc8_3b19;
 

@@ -9,13 +9,8 @@
 //!           1vvvvvnn           n + 1 that are v + 1
 //! ```
 
-use super::estimate::VALUE_MAX;
+use super::shape::{REGISTERS, VALUE_MAX};
 use std::fmt;
-
-/// Bits of a hash that choose a register.
-pub const REGISTER_BITS: u32 = 14;
-/// How many registers there are.
-pub const REGISTERS: usize = 1 << REGISTER_BITS;
 
 const MAGIC: &[u8] = b"HYLL";
 const HEADER_BYTES: usize = 16;

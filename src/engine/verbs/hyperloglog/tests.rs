@@ -1,6 +1,7 @@
 //! Sparse and dense registers against an array of them.
 
-use super::registers::{REGISTERS, Registers, dense_of, empty, is_dense, is_valid, raise, runs};
+use super::registers::{Registers, dense_of, empty, is_dense, is_valid, raise, runs};
+use super::shape::REGISTERS;
 use proptest::prelude::*;
 
 fn values(bytes: &[u8]) -> Vec<u8> {
