@@ -59,7 +59,7 @@ impl Work {
             | "SINTERCARD" | "SUNION" | "SUNIONSTORE" | "SDIFF" | "SDIFFSTORE" | "ZUNION"
             | "ZUNIONSTORE" | "ZINTER" | "ZINTERSTORE" | "ZINTERCARD" | "ZDIFF" | "ZDIFFSTORE"
             | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS"
-            | "BITCOUNT" | "BITPOS" | "BITOP" => Work::Values,
+            | "BITCOUNT" | "BITPOS" | "BITOP" | "PFCOUNT" | "PFMERGE" => Work::Values,
             name => StreamWork::of(name).map_or(Work::Short, Work::Stream),
         }
     }

@@ -168,8 +168,7 @@ mod tests {
     #[test]
     fn what_has_not_come_or_may_not_count_is_an_error() {
         let text = |it: Vec<u8>| String::from_utf8(it).unwrap();
-        let awaited =
-            [Awaited::Last(1), Awaited::Known(b"+K\r\n".to_vec().into()), Awaited::Last(1)];
+        let awaited = [Awaited::Last(1), Awaited::Known(b"+K\r\n".to_vec()), Awaited::Last(1)];
         let mut half = Answering::new(awaited.into());
         half.take(b"+OK\r\n");
         assert_eq!(text(half.failed("LOST")), "+OK\r\n+K\r\n-LOST\r\n");

@@ -215,7 +215,8 @@ mod tests {
     fn while_nothing_may_change_a_watch_deletes_no_key_whose_time_has_come() {
         use crate::base::remote_address::RemoteAddress;
         use crate::node::{PauseMode, RemoteMaster};
-        let pauses: [(fn(&ReplicaSet), bool); 3] = [
+        type Pauses = fn(&ReplicaSet);
+        let pauses: [(Pauses, bool); 3] = [
             (|_| {}, true),
             (|it| it.pause_clients(PauseMode::Writers, MonoUs(50), MonoUs(0)), false),
             (

@@ -157,6 +157,10 @@ impl Shell {
                 Next::GiveWay => {
                     tasks::give_way().await;
                     // Messages without end keep nobody from saying that it wants no more of them.
+                    // Whoever has said more than was done already is read later.
+                    if self.connection.has_more() {
+                        continue;
+                    }
                     poll_fn(|context| {
                         self.may_read |= self.stream.poll_readable(context).is_ready();
                         Poll::Ready(())

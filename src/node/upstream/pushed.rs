@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 pub enum Pushed {
     /// A name is subscribed to now.
     Subscribed(SubscriptionKind, Bytes),
+    /// A name is subscribed to no more.
+    Unsubscribed(SubscriptionKind, Bytes),
     /// A message.
     Message {
         /// What it was published with.
@@ -53,6 +55,15 @@ impl Pushed {
             [b"psubscribe", name, ..] => Pushed::Subscribed(SubscriptionKind::Pattern, kept(name)),
             [b"ssubscribe", name, ..] => {
                 Pushed::Subscribed(SubscriptionKind::ShardChannel, kept(name))
+            }
+            [b"unsubscribe", name, ..] => {
+                Pushed::Unsubscribed(SubscriptionKind::Channel, kept(name))
+            }
+            [b"punsubscribe", name, ..] => {
+                Pushed::Unsubscribed(SubscriptionKind::Pattern, kept(name))
+            }
+            [b"sunsubscribe", name, ..] => {
+                Pushed::Unsubscribed(SubscriptionKind::ShardChannel, kept(name))
             }
             _ => Pushed::Other,
         })

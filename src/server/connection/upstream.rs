@@ -196,8 +196,8 @@ impl Caller {
         let script = self.known_script(call);
         if let Some(gathered) = &mut self.gathered {
             gathered.script = script;
-            // Only a script is alone among those that are gathered.
-            gathered.is_gated &= 1 < gathered.forwarded.replies.len();
+            // The server's own gate judges what it writes.
+            gathered.is_gated = false;
         }
         Ok(outcome)
     }
@@ -413,7 +413,11 @@ impl Caller {
         let count = |acks: Acks| match acks {
             Acks::None | Acks::Fsync => 0,
             Acks::Count(count) => count.into(),
-            Acks::InSync => view.members.iter().filter(|it| it.state.is_fed()).count().max(1),
+            Acks::InSync => {
+                let is_doubtful = |it: &MemberState| *it == MemberState::Doubtful;
+                let states = view.members.iter().map(|it| &it.state);
+                states.filter(|it| it.is_fed() || is_doubtful(it)).count().max(1)
+            }
             Acks::All => replicas,
         };
         let route = self.settings.routes.get(route);

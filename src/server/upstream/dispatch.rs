@@ -113,7 +113,8 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     if waiter.has_gone() {
         return;
     }
-    if let Some(script) = run.script.clone().filter(|_| replies.begins_with(UNKNOWN_SCRIPT)) {
+    let is_unknown = UNKNOWN_SCRIPT.iter().any(|it| replies.begins_with(it));
+    if let Some(script) = run.script.clone().filter(|_| is_unknown) {
         let run = with_script(run, &script);
         return to_member(upstream, worker, member.id, (run, waiter));
     }
@@ -182,9 +183,10 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     answer(waiter, JobReply { reply: Ok(reply), wrote });
 }
 
-/// What servers answer who do not know a script: more than the word, since scripts may answer what
-/// they like.
-const UNKNOWN_SCRIPT: &[u8] = b"-NOSCRIPT No matching script.";
+/// What servers answer who do not know a script, whole, since scripts may answer what they like:
+/// that of redis, and that of valkey.
+const UNKNOWN_SCRIPT: [&[u8]; 2] =
+    [b"-NOSCRIPT No matching script. Please use EVAL.\r\n", b"-NOSCRIPT No matching script.\r\n"];
 
 /// A script's run with the script itself ahead, for a server that does not know it.
 fn with_script(run: Run, script: &[u8]) -> Run {

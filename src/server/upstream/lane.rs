@@ -90,9 +90,6 @@ impl Lane {
         let due = clock::mono_now().plus(time);
         loop {
             let news = self.upstream.news();
-            if self.upstream.view().master != Some(self.member.id) {
-                self.give_back();
-            }
             match select(pin!(self.rest_until(due)), news).await {
                 Either::Left(_) => return,
                 Either::Right(_) => {}
@@ -106,6 +103,9 @@ impl Lane {
             self.queue().wake_next(context.waker());
             if alarm.poll(Some(due), context).is_ready() {
                 return Poll::Ready(());
+            }
+            if self.upstream.view().master != Some(self.member.id) {
+                self.give_back();
             }
             for waiting in self.queue().take_reads() {
                 not_sent(&self.upstream, self.worker, &self.member, waiting);

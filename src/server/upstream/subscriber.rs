@@ -86,6 +86,8 @@ enum Expected {
     Place,
     /// A subscription: it is confirmed by a push, or refused by a reply.
     Subscribed(SubscribedName),
+    /// The end of a subscription, likewise.
+    Unsubscribed(SubscribedName),
 }
 
 struct Subscriber<'s> {
@@ -191,6 +193,7 @@ impl Subscriber<'_> {
                     self.covered.remove(kind, &name);
                     self.asked.remove(kind, &name);
                     self.talk.send(&[word, &name]).await?;
+                    self.expected.push_back(Expected::Unsubscribed((kind, name)));
                 } else {
                     self.unused.insert(key);
                 }
@@ -205,13 +208,12 @@ impl Subscriber<'_> {
         }
         match Pushed::read(frame).ok_or_else(|| other("its bytes are no push"))? {
             Pushed::Subscribed(kind, name) => {
-                // What stands before it has been answered.
-                let is_it = |it: &Expected| *it == Expected::Subscribed((kind, name.clone()));
-                if let Some(at) = self.expected.iter().position(is_it) {
-                    self.expected.remove(at);
-                }
+                self.is_confirmed(&Expected::Subscribed((kind, name.clone())));
                 self.covered.add(kind, name.clone());
                 self.upstream.subscriptions.cover((kind, name));
+            }
+            Pushed::Unsubscribed(kind, name) => {
+                self.is_confirmed(&Expected::Unsubscribed((kind, name)));
             }
             Pushed::Message { kind, pattern, channel, message } => {
                 let (channels, patterns) = (
@@ -226,6 +228,13 @@ impl Subscriber<'_> {
             Pushed::Other => {}
         }
         Ok(())
+    }
+
+    /// This has been answered by a push.
+    fn is_confirmed(&mut self, expected: &Expected) {
+        if let Some(at) = self.expected.iter().position(|it| it == expected) {
+            self.expected.remove(at);
+        }
     }
 
     async fn ask_place(&mut self) -> io::Result<()> {
@@ -250,6 +259,8 @@ impl Subscriber<'_> {
                 self.upstream.subscriptions.refuse((kind, name), text);
                 return Ok(());
             }
+            // Messages of it that come are told to nobody.
+            Expected::Unsubscribed(_) => return Ok(()),
             Expected::Place => {}
         }
         let Some(behind) = self.behind.take() else { return Ok(()) };

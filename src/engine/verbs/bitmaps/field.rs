@@ -140,6 +140,10 @@ fn operations(args: &mut Args<'_>) -> Result<Vec<Operation>, Fault> {
         let encoding = Encoding::read(args.next()?)?;
         let at = offset(args, encoding)?;
         let number = if words == 3 { args.int()? } else { 0 };
+        if words == 3 {
+            // All of it is within the longest string that there may be.
+            check_offset(args, at + u64::from(encoding.bits) - 1)?;
+        }
         all.push(Operation { encoding, at, act: makes(number, overflow) });
     }
     Ok(all)

@@ -63,13 +63,13 @@ pub fn empty() -> Vec<u8> {
     bytes
 }
 
-/// Whether a string begins like one.
+/// Whether a string begins like one, and is no longer than one can be.
 pub fn is_valid(bytes: &[u8]) -> bool {
     bytes.len() >= HEADER_BYTES
         && bytes.starts_with(MAGIC)
         && match bytes[MAGIC.len()] {
             DENSE => bytes.len() == DENSE_BYTES,
-            encoding => encoding == SPARSE,
+            encoding => encoding == SPARSE && bytes.len() <= HEADER_BYTES + 2 * REGISTERS,
         }
 }
 

@@ -285,6 +285,6 @@ fn reads_for_the_master_are_the_same_and_may_be_sent_again() {
         assert_eq!((run.wants_place(), run.needs()), (needs.is_some(), None));
     }
     assert!(!write().only_reads() && write().for_master().wants_place());
-    let replies = VecDeque::from([Awaited::Last(2), Awaited::Known(b"+OK".to_vec().into())]);
+    let replies = VecDeque::from([Awaited::Last(2), Awaited::Known(b"+OK".to_vec())]);
     assert_eq!(Run { replies, ..read(None) }.server_replies(), 2);
 }
