@@ -532,7 +532,7 @@ fn a_stream_that_makes_no_sense_is_named_and_the_data_stays() {
     until_same(&mut master, &mut wire);
     // What is not built here.
     master.ask("SET b 1");
-    master.ask("PFADD counted a");
+    master.ask("GEOADD counted 13.4 52.5 a");
     until("the command to be named", || {
         (field(&mut wire, "master_link_last_fault") == "unknown-command").then_some(())
     });

@@ -12,6 +12,17 @@ use support::{Server, Wire};
 /// What another client does between WATCH of `k` and `o` and EXEC, by what is there before.
 const CASES: &[(&str, &[&str])] = &[
     (
+        "SET k a",
+        &[
+            "SETBIT k 0 1",
+            "BITOP NOT k k",
+            "BITOP AND k none",
+            "BITFIELD k SET u8 0 1",
+            "BITFIELD k GET u8 0",
+        ],
+    ),
+    ("PFADD k a", &["PFADD k b", "PFADD k a", "PFMERGE k none", "PFDEBUG ENCODING k"]),
+    (
         "SET k 10",
         &[
             "SET k 10",
