@@ -129,6 +129,15 @@ impl Effects {
         last.shared.end = self.shared.len();
     }
 
+    /// The stream repeats the client's words; hosted replicas take what they have stored, if that
+    /// is an entry that can be shared.
+    pub fn as_sent_with(&mut self, stored: Option<KeySlot>) {
+        self.as_sent();
+        if let Some(stored) = stored {
+            self.share(stored);
+        }
+    }
+
     /// Nothing was said: the write changed nothing.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()

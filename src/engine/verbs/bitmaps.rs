@@ -6,7 +6,7 @@ mod field;
 mod place;
 
 use self::bits::{Span, Unit};
-use self::place::{CHANGED, becomes_raw, offset};
+use self::place::{offset, write};
 use super::strings::SET;
 use crate::base::number::parse_i64;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -103,25 +103,15 @@ fn setbit(
     let (place, mask) = ((at / 8) as usize, 0x80 >> (at % 8));
     let was_set = bits::get(old.unwrap_or_default(), at);
     let old_len = old.map_or(0, <[u8]>::len);
-    let has_changed = old_len <= place || was_set != is_set;
-    if has_changed || becomes_raw(&db, key) {
-        let len = old_len.max(place + 1);
-        let shared = db.change_string(key, len, |it| {
-            it.resize(len, 0);
-            if is_set {
-                it[place] |= mask;
-            } else {
-                it[place] &= !mask;
-            }
-        })?;
-        if has_changed {
-            db.event(CHANGED, key);
+    let len = old_len.max(place + 1);
+    let has_changed = old_len < len || was_set != is_set;
+    write(&mut db, key, (len, has_changed), effects, |it| {
+        if is_set {
+            it[place] |= mask;
+        } else {
+            it[place] &= !mask;
         }
-        effects.as_sent();
-        if let Some(stored) = shared {
-            effects.share(stored);
-        }
-    }
+    })?;
     reply.int(was_set.into());
     Ok(())
 }
@@ -225,8 +215,7 @@ fn bitop(
     } else {
         let stored = db.put_string_as(Form::Raw, to, &made, None);
         db.event(SET, to);
-        effects.as_sent();
-        effects.share(stored);
+        effects.as_sent_with(Some(stored));
     }
     reply.count(made.len());
     Ok(())

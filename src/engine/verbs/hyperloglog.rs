@@ -91,10 +91,7 @@ fn store(
     let mut db = engine.db_mut(args);
     let shared = db.change_string(key, bytes.len(), |it| *it = bytes)?;
     db.event(CHANGED, key);
-    effects.as_sent();
-    if let Some(stored) = shared {
-        effects.share(stored);
-    }
+    effects.as_sent_with(shared);
     Ok(())
 }
 

@@ -59,6 +59,11 @@ impl MemberState {
         matches!(self, MemberState::Replica | MemberState::Drained)
     }
 
+    /// Whether the master's stream comes there, or may still come: it is being asked.
+    pub fn may_be_fed(&self) -> bool {
+        self.is_fed() || *self == MemberState::Doubtful
+    }
+
     /// Its name.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -301,10 +306,7 @@ impl Topology {
                     it if it.is_fed() => {
                         // At the start of everything there is nobody to spare it.
                         let is_first = status.state == MemberState::Unknown;
-                        let is_new = !is_first
-                            && !status.state.is_fed()
-                            && status.state != MemberState::Doubtful;
-                        if is_new {
+                        if !is_first && !status.state.may_be_fed() {
                             status.fed_since = Some(self.last_asked_at);
                         }
                     }
@@ -442,8 +444,7 @@ impl UpstreamView {
     /// How many replicas are known to have had, at most so many µs ago, all that the master had.
     pub fn fresh_replicas(&self, age_us_max: u64, now: MonoUs) -> usize {
         let is_fresh = |it: &&ViewMember| {
-            (it.state.is_fed() || it.state == MemberState::Doubtful)
-                && it.fresh_at.is_some_and(|at| now.since(at) <= age_us_max)
+            it.state.may_be_fed() && it.fresh_at.is_some_and(|at| now.since(at) <= age_us_max)
         };
         self.members.iter().filter(is_fresh).count()
     }

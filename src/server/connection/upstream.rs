@@ -229,7 +229,7 @@ impl Caller {
             return Ok(Some((Aim::Master, kind, Reason::AskedMember)));
         }
         let state = view.members.get(member.index()).map(|it| &it.state);
-        let may_serve = state.is_some_and(|it| it.is_fed() || *it == MemberState::Doubtful);
+        let may_serve = state.is_some_and(MemberState::may_be_fed);
         if !is_there || !may_serve {
             return Err(codes::SCAN_LOST);
         }
@@ -413,11 +413,7 @@ impl Caller {
         let count = |acks: Acks| match acks {
             Acks::None | Acks::Fsync => 0,
             Acks::Count(count) => count.into(),
-            Acks::InSync => {
-                let is_doubtful = |it: &MemberState| *it == MemberState::Doubtful;
-                let states = view.members.iter().map(|it| &it.state);
-                states.filter(|it| it.is_fed() || is_doubtful(it)).count().max(1)
-            }
+            Acks::InSync => view.members.iter().filter(|it| it.state.may_be_fed()).count().max(1),
             Acks::All => replicas,
         };
         let route = self.settings.routes.get(route);

@@ -1,6 +1,6 @@
 //! BITFIELD: integers of 1 to 64 bits anywhere within a string.
 
-use super::place::{CHANGED, OFFSET, becomes_raw, check_offset};
+use super::place::{OFFSET, check_offset, write};
 use crate::base::number::parse_i64;
 use crate::command::{Args, Fault};
 use crate::engine::{Effects, Engine};
@@ -97,18 +97,10 @@ pub fn bitfield(
     let len = end.map_or(old_len, |it| old_len.max(it as usize));
     let changed = draft.changed;
     let has_changed = old_len < len || changed.iter().any(|(at, byte)| string[*at] != *byte);
-    if has_changed || end.is_some() && becomes_raw(&db, key) {
-        let shared = db.change_string(key, len, |it| {
-            it.resize(len, 0);
+    if end.is_some() {
+        write(&mut db, key, (len, has_changed), effects, |it| {
             changed.iter().for_each(|(at, byte)| it[*at] = *byte);
         })?;
-        if has_changed {
-            db.event(CHANGED, key);
-        }
-        effects.as_sent();
-        if let Some(stored) = shared {
-            effects.share(stored);
-        }
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
-//! Where bits are, and what is raised when they change.
+//! Where bits are, and how they are written.
 
 use crate::base::number::parse_i64;
 use crate::command::{Args, Event, Fault};
-use crate::engine::DbMut;
+use crate::engine::{DbMut, Effects};
 
 /// What is raised when bits have changed.
-pub const CHANGED: Event = Event::string("setbit");
+const CHANGED: Event = Event::string("setbit");
 
 /// What is answered to a place that is none.
 pub const OFFSET: Fault = Fault::Static("ERR bit offset is not an integer or out of range");
@@ -22,8 +22,26 @@ pub fn check_offset(args: &Args<'_>, offset: u64) -> Result<u64, Fault> {
     if offset / 8 < most { Ok(offset) } else { Err(OFFSET) }
 }
 
-/// Whether a string has another encoding than it has from the moment on when bits are to be
-/// written in it, even if they turn out to be those that are there.
-pub fn becomes_raw(db: &DbMut<'_>, key: &[u8]) -> bool {
-    db.get(key).is_some_and(|it| it.encoding() != "raw")
+/// Writes bits in the string at `key`, which has `len` bytes then, clear where it had none. It
+/// becomes `raw` even if the bits turn out to be those that are there; then nothing is raised.
+pub fn write(
+    db: &mut DbMut<'_>,
+    key: &[u8],
+    (len, has_changed): (usize, bool),
+    effects: &mut Effects,
+    change: impl FnOnce(&mut [u8]),
+) -> Result<(), Fault> {
+    let is_raw = db.get(key).is_some_and(|it| it.encoding() == "raw");
+    if is_raw && !has_changed {
+        return Ok(());
+    }
+    let shared = db.change_string(key, len, |it| {
+        it.resize(len, 0);
+        change(it);
+    })?;
+    if has_changed {
+        db.event(CHANGED, key);
+    }
+    effects.as_sent_with(shared);
+    Ok(())
 }

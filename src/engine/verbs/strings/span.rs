@@ -1,7 +1,7 @@
 //! Parts of strings.
 
 use crate::command::{Args, Event, Fault};
-use crate::engine::{Effects, Engine, KeySlot};
+use crate::engine::{Effects, Engine};
 use crate::resp::Reply;
 
 pub(super) fn getrange(
@@ -43,7 +43,7 @@ pub(super) fn append(
         }
     };
     db.event(Event::string("append"), key);
-    propagate(shared, effects);
+    effects.as_sent_with(shared);
     reply.count(len);
     Ok(())
 }
@@ -71,16 +71,9 @@ pub(super) fn setrange(
         it[offset..end].copy_from_slice(value);
     })?;
     db.event(Event::string("setrange"), key);
-    propagate(shared, effects);
+    effects.as_sent_with(shared);
     reply.count(len);
     Ok(())
-}
-
-fn propagate(shared: Option<KeySlot>, effects: &mut Effects) {
-    effects.as_sent();
-    if let Some(stored) = shared {
-        effects.share(stored);
-    }
 }
 
 fn checked_len(args: &Args<'_>, one: usize, more: usize) -> Result<usize, Fault> {
