@@ -12,6 +12,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use support::on_disk::Dir;
 use support::{Server, python};
 
 /// What a program gets to run; `timeout` ends it.
@@ -61,14 +62,12 @@ fn blocks(document: &Path) -> Vec<Block> {
 
 #[test]
 fn every_configuration_is_sound_and_sensible() {
-    let mut count = 0;
+    let (dir, mut count) = (Dir::new(), 0);
     for document in documents() {
         for block in blocks(&document).iter().filter(|it| it.language == "toml") {
-            let file = env::temp_dir().join(format!("guide-{}-{count}.toml", std::process::id()));
-            fs::write(&file, &block.text).expect("a file can be written");
+            let file = dir.file("shown.toml", &block.text);
             let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
             let output = command.args(["check", "--strict"]).arg(&file).output().expect("it runs");
-            let _ = fs::remove_file(&file);
             let place = format!("{}:{}", document.display(), block.line);
             assert!(output.status.success(), "{place}: {}", shown(&output));
             count += 1;

@@ -6,36 +6,14 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use support::on_disk::Dir;
 use support::{Server, Value, Wire, until};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_entourage");
-
-/// A directory that goes with the test.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn new(name: &str) -> Dir {
-        let path = std::env::temp_dir().join(format!("entourage-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Dir(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn run(args: &[&str]) -> (i32, String) {
     let Output { status, stdout, stderr } = Command::new(BINARY).args(args).output().unwrap();
@@ -73,7 +51,7 @@ fn sleeper(server: &Server, seconds: &str) -> Wire {
 
 #[test]
 fn check_names_file_line_key_value_and_what_is_accepted() {
-    let dir = Dir::new("check");
+    let dir = Dir::new();
     let bad = dir.file("bad.toml", "[set]\nreplicas = -1\n");
     let (code, text) = check(&bad);
     assert_eq!(code, 2, "{text}");
@@ -84,7 +62,7 @@ fn check_names_file_line_key_value_and_what_is_accepted() {
     let unknown = dir.file("unknown.toml", "[server]\nmaxclient = 1\n");
     let (code, text) = check(&unknown);
     assert!(code == 2 && text.contains("maxclient"), "{text}");
-    let (code, text) = check(&dir.0.join("missing.toml"));
+    let (code, text) = check(&dir.join("missing.toml"));
     assert!(code == 2 && text.contains("missing.toml"), "{text}");
     let (code, _) = run(&["serve", "--config", bad.to_str().unwrap()]);
     assert_eq!(code, 2);
@@ -132,13 +110,13 @@ struct Own {
 }
 
 impl Own {
-    fn start(name: &str, config: &str) -> Own {
-        let dir = Dir::new(name);
+    fn start(config: &str) -> Own {
+        let dir = Dir::new();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
         let listener = format!("[[listener]]\nbind = \"127.0.0.1:{port}\"\n");
-        let path = dir.file("entourage.toml", &format!("{listener}{config}"));
+        let path = dir.file("entourage.toml", format!("{listener}{config}"));
         let mut command = Command::new(BINARY);
         command.args(["serve", "--config"]).arg(path).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
@@ -173,7 +151,7 @@ impl Drop for Own {
 
 #[test]
 fn shutdown_timeout_cuts_off_clients_that_take_longer() {
-    let server = Own::start("cut-off", "[server]\nshutdown-timeout = \"100ms\"\n");
+    let server = Own::start("[server]\nshutdown-timeout = \"100ms\"\n");
     let _sleeper = server.sleeper();
     signal(&server.child.id().to_string(), "INT");
     let (code, text) = server.end();
@@ -183,7 +161,7 @@ fn shutdown_timeout_cuts_off_clients_that_take_longer() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let server = Own::start("second", "[server]\nshutdown-timeout = \"1000s\"\n");
+    let server = Own::start("[server]\nshutdown-timeout = \"1000s\"\n");
     let _sleeper = server.sleeper();
     let pid = server.child.id().to_string();
     signal(&pid, "TERM");
@@ -195,7 +173,7 @@ fn a_second_signal_ends_at_once() {
 
 #[test]
 fn shutdown_ends_the_server_and_its_modifiers_are_those_of_redis() {
-    let server = Own::start("shutdown", "");
+    let server = Own::start("");
     let mut wire = Wire::dial(server.port).unwrap();
     let facts = [
         ("SHUTDOWN ABORT", "-ERR No shutdown in progress."),
@@ -251,8 +229,8 @@ fn a_client_that_does_not_read_is_closed_and_others_go_on() {
 
 #[test]
 fn a_unix_socket_serves_and_is_taken_away() {
-    let dir = Dir::new("unix");
-    let path = dir.0.join("socket");
+    let dir = Dir::new();
+    let path = dir.join("socket");
     let server = Server::entourage(&["--unix", path.to_str().unwrap()]);
     let mut stream = UnixStream::connect(&path).unwrap();
     stream.write_all(b"PING\r\n").unwrap();
@@ -273,7 +251,7 @@ fn a_unix_socket_serves_and_is_taken_away() {
 
 #[test]
 fn a_file_that_is_no_socket_is_left_alone() {
-    let dir = Dir::new("precious");
+    let dir = Dir::new();
     let path = dir.file("precious.rdb", "data");
     let (code, text) = run(&["--unix", path.to_str().unwrap()]);
     assert_ne!(code, 0, "{text}");

@@ -233,7 +233,7 @@ fn a_torn_end_is_cut_off_and_damage_is_refused_with_its_place() {
 #[test]
 fn a_directory_that_cannot_be_used_is_refused() {
     let none = Dir::new();
-    fs::remove_dir(&none.0).expect("it is ours");
+    fs::remove_dir(none.path()).expect("it is ours");
     let said = refused(&config(&none, AOF));
     assert!(said.contains("it cannot be used; make it, or name another"), "{said}");
     let dir = Dir::new();
@@ -317,11 +317,11 @@ fn who_comes_while_data_is_loaded_is_told_so() {
         text.push_str(&format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n$5\r\nvalue\r\n", key.len()));
     }
     // As before Redis 7: one file without parts.
-    fs::write(dir.0.join("appendonly.aof"), text).expect("it is ours");
+    fs::write(dir.join("appendonly.aof"), text).expect("it is ours");
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = free.local_addr().expect("it has one").port();
     drop(free);
-    let file = dir.0.join("entourage.toml");
+    let file = dir.join("entourage.toml");
     fs::write(&file, config(&dir, AOF).replace("{port}", &port.to_string())).expect("it is ours");
     let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
     let mut child = command.args(["serve", "--config"]).arg(&file).spawn().expect("it starts");
@@ -336,7 +336,7 @@ fn who_comes_while_data_is_loaded_is_told_so() {
     }
     until("data to be loaded", || (field(&mut wire, "loading") == "0").then_some(()));
     assert_eq!(wire.ask("DBSIZE").int(), Some(KEYS as i64));
-    assert!(dir.0.join("appendonly.aof").exists(), "it stays");
+    assert!(dir.join("appendonly.aof").exists(), "it stays");
     wire.send(&[words(&["SHUTDOWN", "NOSAVE"])]);
     assert!(child.wait().expect("it is ours").success());
     check_all(&dir);

@@ -85,7 +85,7 @@ fn a_snapshot_that_cannot_be_written_leaves_the_last_one() {
         let mut wire = server.dial();
         ok(&mut wire, "SET a 1");
         ok(&mut wire, "SAVE");
-        let file = dir.0.join("dump.rdb");
+        let file = dir.join("dump.rdb");
         let before = fs::read(&file).expect("it is there");
         ok(&mut wire, "SET a 2");
         disk.begin(fault);
@@ -134,7 +134,7 @@ fn a_full_disk_refuses_writes_and_loses_none_that_was_answered() {
     let server =
         ours(&disk.0, &format!("{ALWAYS}\nsave = \"3600 1\"\nauto-aof-rewrite-percentage = 0"));
     let mut wire = server.dial();
-    let filler = disk.0.0.join("filler");
+    let filler = disk.0.join("filler");
     fs::write(&filler, vec![0; 2 << 20]).expect("it fits");
     // A client whose write is not on disk has no answer, and others go on.
     let value = "x".repeat(100_000);
@@ -177,7 +177,7 @@ fn damaged_files_are_refused_with_their_place_and_nothing_is_changed() {
     assert_eq!(server.stop().code(), Some(0));
     let base = dir.parts().into_iter().find(|it| it.to_string_lossy().ends_with("base.rdb"));
     let base = base.expect("there is one");
-    for (file, more) in [(dir.0.join("dump.rdb"), ""), (base, AOF)] {
+    for (file, more) in [(dir.join("dump.rdb"), ""), (base, AOF)] {
         let whole = fs::read(&file).expect("it is there");
         let name = file.file_name().expect("it has one").to_string_lossy().into_owned();
         for place in 0..PLACES {

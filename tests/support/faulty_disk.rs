@@ -25,7 +25,7 @@ impl FaultyDisk {
     /// Without faults so far.
     pub fn new() -> FaultyDisk {
         let dir = Dir::new();
-        let library = dir.0.join("faulty_disk.so");
+        let library = dir.join("faulty_disk.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/faulty_disk.c");
         let mut command = Command::new("cc");
         command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source);
@@ -38,7 +38,7 @@ impl FaultyDisk {
     }
 
     fn file(&self, fault: DiskFault) -> PathBuf {
-        self.dir.0.join(match fault {
+        self.dir.join(match fault {
             DiskFault::Sync => "sync-fails",
             DiskFault::Full => "disk-is-full",
         })

@@ -6,39 +6,53 @@ use super::patience::until;
 use super::servers::Server;
 use super::wire::Wire;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use tempfile::TempDir;
+
+/// A new directory that goes with this value. What a killed test of the same process id has left is
+/// never taken for it.
+pub fn own_dir(purpose: &str) -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix(&format!("entourage-{purpose}-")).tempdir()
+}
 
 /// A directory that goes with the test.
-pub struct Dir(pub PathBuf);
+pub struct Dir(TempDir);
 
 impl Dir {
     /// An empty one.
     pub fn new() -> Dir {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("entourage-disk-{}-{number}", std::process::id());
-        let dir = Dir(std::env::temp_dir().join(name));
-        fs::create_dir_all(&dir.0).expect("a directory");
-        dir
+        Dir(own_dir("disk").expect("a directory"))
     }
 
     /// Its path.
     pub fn path(&self) -> &str {
-        self.0.to_str().expect("it is text")
+        self.0.path().to_str().expect("it is text")
+    }
+
+    /// A place in it.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A file in it with this in it.
+    pub fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.join(name);
+        fs::write(&path, text).expect("it is ours");
+        path
     }
 
     /// Another with the same files.
     pub fn copy(&self) -> Dir {
         let copy = Dir::new();
-        copy_all(&self.0, &copy.0);
+        copy_all(self.0.path(), copy.0.path());
         copy
     }
 
     /// The names of the append-only file's parts, but for the manifest.
     pub fn parts(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(self.0.join("appendonlydir")).expect("it is there");
+        let entries = fs::read_dir(self.join("appendonlydir")).expect("it is there");
         let mut all: Vec<PathBuf> = entries.map(|it| it.expect("an entry").path()).collect();
         all.retain(|it| !it.to_string_lossy().ends_with("manifest"));
         all.sort();
@@ -55,12 +69,6 @@ impl Dir {
             number.expect("a number")
         });
         all.pop().expect("there is one")
-    }
-}
-
-impl Drop for Dir {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -185,13 +193,13 @@ pub fn check_killed(dir: &Dir) {
 const PAGE_BYTES: u64 = 4096;
 
 fn check_all_but(dir: &Dir, is_forgiven: impl Fn(&str) -> bool) {
-    let manifest = dir.0.join("appendonlydir/appendonly.aof.manifest");
+    let manifest = dir.join("appendonlydir/appendonly.aof.manifest");
     if manifest.exists() {
         let complaint = complaint("redis-check-aof", &manifest);
         assert_eq!(complaint.filter(|it| !is_forgiven(it)), None);
     }
-    if dir.0.join("dump.rdb").exists() {
-        check("redis-check-rdb", &dir.0.join("dump.rdb"));
+    if dir.join("dump.rdb").exists() {
+        check("redis-check-rdb", &dir.join("dump.rdb"));
     }
     // What was being made is deleted at the next start.
     let is_base = |it: &PathBuf| {
@@ -215,7 +223,7 @@ pub fn rewrite(wire: &mut Wire) {
 /// What ours says when it does not start.
 pub fn refused(config: &str) -> String {
     let dir = Dir::new();
-    let file = dir.0.join("entourage.toml");
+    let file = dir.join("entourage.toml");
     fs::write(&file, config.replace("{port}", "0")).expect("it is ours");
     let mut command = Command::new(env!("CARGO_BIN_EXE_entourage"));
     let output = command.args(["serve", "--config"]).arg(&file).output().expect("it runs");

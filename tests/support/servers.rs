@@ -1,5 +1,6 @@
 //! Servers under test: they start on a free port, answer PING, and end with this value.
 
+use super::on_disk::own_dir;
 use super::patience::{until, within};
 use super::socket::Address;
 use super::wire::Wire;
@@ -10,11 +11,12 @@ use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Held while a process is being started. Whoever holds it knows that no half-started process has
 /// copies of this one's descriptors.
@@ -43,7 +45,7 @@ unsafe extern "C" {
 pub struct Server {
     child: Child,
     port: u16,
-    dir: PathBuf,
+    dir: TempDir,
     name: String,
     may_disconnect: AtomicBool,
 }
@@ -147,7 +149,7 @@ impl Server {
 
     /// Its port, and its unix socket if it was started with one that is called [`SOCKET`].
     pub fn addresses(&self) -> Vec<Address> {
-        let socket = self.dir.join(SOCKET);
+        let socket = self.dir().join(SOCKET);
         let unix = socket.exists().then_some(Address::Unix(socket));
         [Address::Tcp(self.port)].into_iter().chain(unix).collect()
     }
@@ -164,12 +166,12 @@ impl Server {
 
     /// The directory in which it runs.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.dir.path()
     }
 
     /// Writes the config file anew.
     pub fn write_config(&self, text: &str) {
-        write_config(&self.dir, text, self.port).expect("its directory is ours");
+        write_config(self.dir(), text, self.port).expect("its directory is ours");
     }
 
     /// Sends it SIGHUP.
@@ -221,7 +223,7 @@ impl Server {
 
     /// What it has written to stderr and stdout.
     pub fn said(&self) -> String {
-        fs::read_to_string(self.dir.join("said")).unwrap_or_default()
+        fs::read_to_string(self.dir().join("said")).unwrap_or_default()
     }
 
     /// Ends it at once, as a crash would.
@@ -265,7 +267,6 @@ impl Drop for Server {
             let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
             eprintln!("--- {} said:\n{tail}", self.name);
         }
-        let _ = fs::remove_dir_all(&self.dir);
         if let Some(line) = self.disconnected(&said).filter(|_| !std::thread::panicking()) {
             panic!("a replica was disconnected that nobody paused: {line}");
         }
@@ -342,12 +343,12 @@ fn try_start_at(
     extra: &[&str],
     prepare: impl Fn(&Path, u16) -> io::Result<()>,
 ) -> Result<Server, String> {
-    let dir = own_dir().map_err(|it| it.to_string())?;
-    prepare(&dir, port).map_err(|it| it.to_string())?;
+    let dir = own_dir("server").map_err(|it| it.to_string())?;
+    prepare(dir.path(), port).map_err(|it| it.to_string())?;
     let line = line.replace("{port}", &port.to_string());
     let mut parts = line.split_whitespace().map(|it| it.trim_matches('\''));
     let name = parts.next().ok_or("an empty command line")?.to_owned();
-    let said = File::create(dir.join("said")).map_err(|it| it.to_string())?;
+    let said = File::create(dir.path().join("said")).map_err(|it| it.to_string())?;
     let mut command = Command::new(&name);
     command.args(parts).args(extra).current_dir(&dir).stdin(Stdio::null());
     command.stdout(said.try_clone().map_err(|it| it.to_string())?).stderr(said);
@@ -384,14 +385,6 @@ fn free_port() -> io::Result<u16> {
             return Ok(port);
         }
     }
-}
-
-fn own_dir() -> io::Result<PathBuf> {
-    static STARTED: AtomicU32 = AtomicU32::new(0);
-    let number = STARTED.fetch_add(1, Ordering::Relaxed);
-    let dir = env::temp_dir().join(format!("entourage-test-{}-{number}", std::process::id()));
-    fs::create_dir_all(&dir)?;
-    Ok(dir)
 }
 
 /// Drop does not run when the test itself is killed; this covers that.
