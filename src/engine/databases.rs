@@ -191,6 +191,12 @@ impl Engine {
         self.view(index, now).peek(key).map(KeySlot::kind)
     }
 
+    /// Asks memory for the place of `key`, which is about to be looked up.
+    #[inline]
+    pub fn prefetch(&self, index: usize, key: &[u8]) {
+        self.spaces[index].table().prefetch(self.shared.hash(key));
+    }
+
     /// Raw access for a full resync and for digests.
     pub fn space(&self, index: usize) -> &Keyspace {
         &self.spaces[index]

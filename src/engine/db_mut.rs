@@ -8,7 +8,7 @@ use super::shared::EngineShared;
 use super::slot::KeySlot;
 use super::stream::{Consumer, GoneNodes, Group};
 use super::table::Slot;
-use super::text::{Form, TEXT_VALUE_BYTES_MAX};
+use super::text::{Form, TEXT_VALUE_BYTES_MAX, Text};
 use super::value::{Collection, Value};
 use super::written::{DeferredFree, Written};
 use super::zset::Gone;
@@ -128,7 +128,14 @@ impl<'e> DbMut<'e> {
         deadline: Option<WallMs>,
     ) -> KeySlot {
         let hash = self.shared.hash(key);
-        let slot = with_scratch(|it| KeySlot::string(hash, key, value, deadline, form, it));
+        // A text is a pointer, which comes in a register. A slot would be copied in pieces of other
+        // sizes than it was written in, for which the processor waits.
+        let slot = if KeySlot::is_text(key, value) {
+            let text = with_scratch(|it| Text::new(key, value, deadline, form, it));
+            KeySlot::Text { hash, text }
+        } else {
+            KeySlot::shared(hash, key, value, deadline)
+        };
         slot.touch(self.now);
         let shared = slot.share().expect("a string put whole can be shared");
         self.put_new(key, slot);

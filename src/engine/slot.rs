@@ -70,9 +70,20 @@ impl KeySlot {
         form: Form,
         scratch: &mut Vec<u8>,
     ) -> KeySlot {
-        if value.len() <= TEXT_VALUE_BYTES_MAX && key.len() <= TEXT_KEY_BYTES_MAX {
+        if KeySlot::is_text(key, value) {
             return KeySlot::Text { hash, text: Text::new(key, value, deadline, form, scratch) };
         }
+        KeySlot::shared(hash, key, value, deadline)
+    }
+
+    /// Whether a string of this key and value is kept in one allocation with its key.
+    #[inline]
+    pub fn is_text(key: &[u8], value: &[u8]) -> bool {
+        value.len() <= TEXT_VALUE_BYTES_MAX && key.len() <= TEXT_KEY_BYTES_MAX
+    }
+
+    /// A string that is not.
+    pub fn shared(hash: u32, key: &[u8], value: &[u8], deadline: Option<WallMs>) -> KeySlot {
         KeySlot::node(hash, key, Value::Shared(Arc::from(value)), deadline)
     }
 

@@ -109,9 +109,7 @@ pub fn encode_command<'a>(out: &mut Vec<u8>, args: impl ExactSizeIterator<Item =
 /// Appends the header of a request of `words` words.
 #[inline]
 pub fn encode_header(out: &mut Vec<u8>, words: usize) {
-    out.push(b'*');
-    out.extend_from_slice(itoa::Buffer::new().format(words).as_bytes());
-    out.extend_from_slice(b"\r\n");
+    encode_number(out, b'*', words);
 }
 
 /// Appends one word of a request.
@@ -125,8 +123,17 @@ pub fn encode_word(out: &mut Vec<u8>, word: &[u8]) {
 /// Appends what stands in front of a word of this length. A line end follows the word.
 #[inline]
 pub fn encode_length(out: &mut Vec<u8>, word: usize) {
-    out.push(b'$');
-    out.extend_from_slice(itoa::Buffer::new().format(word).as_bytes());
+    encode_number(out, b'$', word);
+}
+
+#[inline]
+fn encode_number(out: &mut Vec<u8>, kind: u8, number: usize) {
+    // Most are short, and then all of it is one word of memory.
+    if number < 10 {
+        return out.extend_from_slice(&[kind, b'0' + number as u8, b'\r', b'\n']);
+    }
+    out.push(kind);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 

@@ -6,6 +6,7 @@ use std::ffi::{CStr, c_int};
 use mlua::ffi;
 
 use super::flags::{split_library, split_script};
+use super::global_writes::can_write_globals;
 use super::host::Host;
 use super::libraries::{Libraries, Library};
 use super::limits::{COMPILED_MAX, MEMORY_BYTES};
@@ -40,6 +41,8 @@ pub struct Interpreter {
     memory: usize,
     /// Where the registry has what was compiled.
     compiled: HashMap<Sha, c_int>,
+    /// The one that ran last: the next is often the same.
+    last: Option<(Sha, c_int)>,
     loaded: BTreeMap<Vec<u8>, Loaded>,
 }
 
@@ -63,7 +66,7 @@ impl Interpreter {
     pub fn bounded(purpose: Purpose, about: About, memory: usize) -> Interpreter {
         let state = furnished(purpose, &about, memory);
         let (compiled, loaded) = (HashMap::default(), BTreeMap::default());
-        Interpreter { state, purpose, about, memory, compiled, loaded }
+        Interpreter { state, purpose, about, memory, compiled, last: None, loaded }
     }
 
     /// Memory in use, in bytes.
@@ -75,6 +78,7 @@ impl Interpreter {
     pub fn reset(&mut self) {
         self.state = furnished(self.purpose, &self.about, self.memory);
         self.compiled.clear();
+        self.last = None;
         self.loaded.clear();
     }
 
@@ -145,13 +149,20 @@ impl Interpreter {
     /// Where the registry has this script, compiled.
     fn function_of(&mut self, sha: &Sha, text: &[u8]) -> Result<c_int, ErrorText> {
         self.rebuild_if_broken();
+        if let Some((last, function)) = &self.last
+            && last == sha
+        {
+            return Ok(*function);
+        }
         if let Some(&function) = self.compiled.get(sha) {
+            self.last = Some((*sha, function));
             return Ok(function);
         }
         let (_, body) = split_script(text).map_err(String::into_bytes)?;
         self.push_compiled(body, c"@user_script").map_err(|it| {
             [b"ERR Error compiling script (new function): ".as_slice(), &it].concat()
         })?;
+        self.stack().read_globals_directly();
         if COMPILED_MAX <= self.compiled.len() {
             self.forget_compiled();
         }
@@ -182,6 +193,7 @@ impl Interpreter {
     }
 
     fn forget_compiled(&mut self) {
+        self.last = None;
         for (_, kept) in std::mem::take(&mut self.compiled) {
             self.forget(kept);
         }
@@ -296,6 +308,17 @@ fn furnished(purpose: Purpose, about: &About, memory: usize) -> State {
     let mut stack = unsafe { Stack::of(state.raw()) };
     push_handler(&mut stack, handle_error);
     state
+}
+
+impl Stack {
+    /// Lets the function on top read the real globals, unless it could write them.
+    fn read_globals_directly(&mut self) {
+        if !can_write_globals(self) {
+            self.get(REGISTRY, REAL_GLOBALS);
+            // SAFETY: a function lies below the table, which is taken away.
+            unsafe { ffi::lua_setfenv(self.raw(), -2) };
+        }
+    }
 }
 
 fn push_list(stack: &mut Stack, words: &[&[u8]]) {

@@ -17,6 +17,7 @@ mod state;
 mod thrown;
 mod long_brackets;
 mod stack;
+mod global_writes;
 mod native;
 mod to_lua;
 mod to_resp;

@@ -26,14 +26,14 @@ unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
     // SAFETY: Lua calls this only as the closure that `push_native` made. When something is
     // raised, only numbers and pointers are held; see `state.rs`.
     unsafe {
-        let shared = shared_of(state);
-        (*shared).natives += 1;
-        let native = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1));
+        let mut stack = Stack::of(state);
+        stack.shared().natives += 1;
+        let native = stack.pointer(ffi::lua_upvalueindex(1));
         let native = std::mem::transmute::<*mut c_void, Native>(native);
-        let raise = outcome(state, native);
-        (*shared).natives -= 1;
+        let raise = outcome(&mut stack, native);
+        stack.shared().natives -= 1;
         let raise = match raise {
-            Raise::Nothing(results) if !(*shared).is_over() => return results,
+            Raise::Nothing(results) if !stack.shared().is_over() => return results,
             Raise::Nothing(results) => return over(state, results),
             raise => raise,
         };
@@ -59,13 +59,12 @@ unsafe extern "C-unwind" fn enter(state: *mut lua_State) -> c_int {
 unsafe extern "C-unwind" fn enter_handler(state: *mut lua_State) -> c_int {
     // SAFETY: as in `enter`; the natives that are entered here raise nothing.
     unsafe {
-        let shared = shared_of(state);
-        (*shared).natives += 1;
-        let native = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1));
-        let native = std::mem::transmute::<*mut c_void, Native>(native);
         let mut stack = Stack::of(state);
+        stack.shared().natives += 1;
+        let native = stack.pointer(ffi::lua_upvalueindex(1));
+        let native = std::mem::transmute::<*mut c_void, Native>(native);
         let results = native(&mut stack).unwrap_or(0);
-        (*shared).natives -= 1;
+        stack.shared().natives -= 1;
         results
     }
 }
@@ -84,10 +83,8 @@ unsafe fn over(state: *mut lua_State, results: c_int) -> c_int {
 }
 
 /// Calls, and leaves nothing but the stack and a number.
-unsafe fn outcome(state: *mut lua_State, native: Native) -> Raise {
-    // SAFETY: as in `enter`, which calls this.
-    let mut stack = unsafe { Stack::of(state) };
-    let thrown = match native(&mut stack) {
+fn outcome(stack: &mut Stack, native: Native) -> Raise {
+    let thrown = match native(stack) {
         Ok(results) => return Raise::Nothing(results),
         Err(thrown) => thrown,
     };

@@ -25,6 +25,7 @@ pub struct Scripts {
     bytes: usize,
     /// Those that only EVAL has brought, the oldest first.
     evaluated: VecDeque<Sha>,
+    removals: u64,
 }
 
 impl Scripts {
@@ -45,6 +46,7 @@ impl Scripts {
                 && let Some(gone) = self.by_sha.remove(&oldest)
             {
                 self.bytes -= gone.text.len();
+                self.removals += 1;
             }
         }
         Ok(sha)
@@ -69,7 +71,12 @@ impl Scripts {
 
     /// Forgets all.
     pub fn flush(&mut self) {
-        *self = Scripts::default();
+        *self = Scripts { removals: self.removals + 1, ..Scripts::default() };
+    }
+
+    /// Grows whenever a script is forgotten: while it stays, all that were known are.
+    pub fn removals(&self) -> u64 {
+        self.removals
     }
 
     /// How many there are, for `number_of_cached_scripts`.
@@ -107,6 +114,7 @@ mod tests {
         let mut scripts = Scripts::default();
         let kept = scripts.keep(b"return 'kept'").unwrap();
         let first = scripts.note(b"return 'first'").unwrap();
+        assert_eq!(scripts.removals(), 0);
         let loaded = scripts.note(b"return 'loaded'").unwrap();
         scripts.keep(b"return 'loaded'").unwrap();
         for number in 0..EVALUATED_MAX {
@@ -115,5 +123,8 @@ mod tests {
         assert!(scripts.find(&first).is_none());
         assert!(scripts.find(&kept).is_some() && scripts.find(&loaded).is_some());
         assert_eq!(scripts.len(), EVALUATED_MAX + 2);
+        assert_eq!(scripts.removals(), 1);
+        scripts.flush();
+        assert_eq!(scripts.removals(), 2);
     }
 }

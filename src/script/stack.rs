@@ -41,6 +41,8 @@ pub enum Kind {
 /// All its accesses are raw: metatables are not asked. See `state.rs` for why nothing raises here.
 pub struct Stack {
     state: *mut lua_State,
+    /// Found once: asking Lua for it is a call.
+    shared: *mut Shared,
     /// Of long work, since the host was last asked.
     steps: u32,
 }
@@ -57,7 +59,8 @@ impl Stack {
     /// The state is one of [`super::state::State`], and is used by nobody else meanwhile; a native
     /// function runs in it, or no script does.
     pub unsafe fn of(state: *mut lua_State) -> Stack {
-        Stack { state, steps: 0 }
+        // SAFETY: as above.
+        Stack { state, shared: unsafe { shared_of(state) }, steps: 0 }
     }
 
     /// The pointer that Lua's functions take.
@@ -68,7 +71,7 @@ impl Stack {
     /// What all natives of the state share.
     pub fn shared(&mut self) -> &mut Shared {
         // SAFETY: of `Stack::of`.
-        unsafe { &mut *shared_of(self.state) }
+        unsafe { &mut *self.shared }
     }
 
     /// Number of values, arguments at first.

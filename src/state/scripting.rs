@@ -3,7 +3,7 @@
 
 use crate::base::time::MonoUs;
 use crate::resp::OwnedRequest;
-use crate::script::{About, ErrorText, Interpreter, Purpose, Scripts, Sha};
+use crate::script::{About, ErrorText, Interpreter, Purpose, Script, Scripts, Sha};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 pub struct Scripting {
     /// The scripts that EVALSHA finds. They are the whole set's: no member is asked.
     pub scripts: RwLock<Scripts>,
+    /// As [`Scripts::removals`], to be read without a lock.
+    removals: AtomicU64,
     /// Grows with each SCRIPT FLUSH: the interpreters of scripts are made anew.
     flushes: AtomicU64,
     /// Of scripts, and of functions.
@@ -144,9 +146,26 @@ impl Scripting {
         self.flushes.load(Acquire)
     }
 
-    /// Interpreters forget all scripts that they have compiled.
-    pub fn note_flush(&self) {
+    /// Forgets all scripts, as interpreters do that have compiled them.
+    pub fn flush(&self) {
+        let mut scripts = self.scripts.write();
+        scripts.flush();
+        self.removals.store(scripts.removals(), Release);
         self.flushes.fetch_add(1, AcqRel);
+    }
+
+    /// Adds a script that EVAL runs and that compiles.
+    pub fn note(&self, text: &[u8]) -> Result<Script, String> {
+        let mut scripts = self.scripts.write();
+        let sha = scripts.note(text)?;
+        self.removals.store(scripts.removals(), Release);
+        let (_, script) = scripts.find(&sha).ok_or("ERR a script is gone")?;
+        Ok(script.clone())
+    }
+
+    /// Grows whenever a script is forgotten: while it stays, all that were known are.
+    pub fn removals(&self) -> u64 {
+        self.removals.load(Acquire)
     }
 
     /// Others can tell of it from here on.

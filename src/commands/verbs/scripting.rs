@@ -160,8 +160,7 @@ fn flush(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if !is_known || args.left() != 0 {
         return Err(Fault::Static("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
     }
-    context.server.scripting.scripts.write().flush();
-    context.server.scripting.note_flush();
+    context.server.scripting.flush();
     context.reply.ok();
     Ok(Outcome::Answered)
 }

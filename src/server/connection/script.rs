@@ -34,10 +34,12 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         self.session.last = LastReply::OWN;
+        let mut last = context.scratch.script.last.take();
         let found = {
             let libraries = || libraries_of(context);
-            ScriptCall::of(self, call.command, run, call.request, libraries)
+            ScriptCall::of(self, call.command, run, call.request, &mut last, libraries)
         };
+        context.scratch.script.last = last;
         let script = match found {
             // The master may know it.
             Err(UNKNOWN_SCRIPT | UNKNOWN_FUNCTION) if self.forwards() => {
@@ -101,7 +103,8 @@ impl Caller {
     ) -> Result<(), Fault> {
         context.begin_command(command);
         let libraries = || transaction.engine().libraries().clone();
-        let script = ScriptCall::of(self, command, run, request, libraries)
+        let last = &mut context.scratch.script.last;
+        let script = ScriptCall::of(self, command, run, request, last, libraries)
             .inspect_err(|_| self.show(command, request, CalledBy::Client))?;
         let route = self.origin(None).route(command, request);
         let master = transaction.member().id;
@@ -182,6 +185,8 @@ impl Caller {
             &many
         };
         let (keys, args) = words.split_at(script.keys);
+        // They are looked up soon, and what lies between takes longer than memory does.
+        keys.iter().take(FEW).for_each(|it| at.engine().prefetch(self.session.db, it));
         let protocol = self.replies.out.protocol();
         let invocation = Invocation { keys, args, protocol };
         let (purpose, server) = (script.which.purpose(), self.server.clone());

@@ -4,12 +4,15 @@
 use super::recent::RecentCommand;
 use crate::base::limits::REPLY_BYTES_KEPT;
 use crate::resp::{Reply, Request, Span, encode_header, encode_length};
+use crate::state::LastScript;
 
 /// A worker's buffers for scripts, of which it runs one at a time.
 #[derive(Default)]
 pub struct ScriptBuffers {
     /// The command that was called last.
     pub recent: RecentCommand,
+    /// The script that ran last.
+    pub last: Option<LastScript>,
     /// The call at hand.
     pub call: EncodedCall,
     /// Replies of its calls.
@@ -50,13 +53,14 @@ impl EncodedCall {
         bytes.clear();
         spans.clear();
         encode_header(bytes, argv.len());
-        for word in argv {
+        spans.extend(argv.iter().map(|word| {
             encode_length(bytes, word.len());
             let start = bytes.len() as u32;
             bytes.extend_from_slice(word);
-            spans.push(Span { start, end: bytes.len() as u32 });
+            let end = bytes.len() as u32;
             bytes.extend_from_slice(b"\r\n");
-        }
+            Span { start, end }
+        }));
     }
 
     /// As a request.

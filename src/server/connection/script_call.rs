@@ -6,7 +6,8 @@ use crate::command::Fault;
 use crate::commands::{Command, ScriptBy, ScriptRun};
 use crate::engine::Engine;
 use crate::resp::Request;
-use crate::script::{Flags, Libraries, Library, Purpose, Sha, sha1hex};
+use crate::script::{Flags, Libraries, Library, Purpose, Sha};
+use crate::state::LastScript;
 use std::sync::Arc;
 
 /// No such script.
@@ -91,6 +92,7 @@ impl<'r> ScriptCall<'r> {
         command: &'static Command,
         run: ScriptRun,
         request: Request<'r>,
+        last: &mut Option<LastScript>,
         libraries: impl FnOnce() -> Arc<Libraries>,
     ) -> Result<ScriptCall<'r>, Fault> {
         let word = request.get(1).unwrap_or_default();
@@ -98,12 +100,15 @@ impl<'r> ScriptCall<'r> {
             // Its number of keys is looked at first.
             ScriptBy::Text => {
                 number_of_keys(run, request)?;
-                caller.script_of(word)?
+                let found = caller.server.scripting.by_text(word, last);
+                let message = |it: Vec<u8>| String::from_utf8_lossy(&it).into_owned();
+                let (sha, script) = found.map_err(|it| Fault::Message(message(it)))?;
+                (Which::Script(sha, script.text), script.flags)
             }
             ScriptBy::Sha => {
-                let scripts = caller.server.scripting.scripts.read();
-                let (sha, script) = scripts.find(word).ok_or(UNKNOWN_SCRIPT)?;
-                (Which::Script(sha, script.text.clone()), script.flags)
+                let found = caller.server.scripting.by_sha(word, last);
+                let (sha, script) = found.ok_or(UNKNOWN_SCRIPT)?;
+                (Which::Script(sha, script.text), script.flags)
             }
             ScriptBy::Function => {
                 let libraries = libraries();
@@ -136,23 +141,5 @@ fn number_of_keys(run: ScriptRun, request: Request<'_>) -> Result<usize, Fault> 
         Ok(keys) if keys <= words => Ok(keys),
         Ok(_) => Err(Fault::Static("ERR Number of keys can't be greater than number of args")),
         Err(_) => Err(Fault::Static("ERR Number of keys can't be negative")),
-    }
-}
-
-impl Caller {
-    /// The script of this text, and what it says of itself. It is known from here on, if it
-    /// compiles.
-    fn script_of(&self, text: &[u8]) -> Result<(Which<'static>, Option<Flags>), Fault> {
-        let sha = sha1hex(text);
-        let scripting = &self.server.scripting;
-        if let Some((sha, script)) = scripting.scripts.read().find(&sha) {
-            return Ok((Which::Script(sha, script.text.clone()), script.flags));
-        }
-        let compiled = scripting.compile(&sha, text);
-        compiled.map_err(|it| Fault::Message(String::from_utf8_lossy(&it).into_owned()))?;
-        let mut scripts = scripting.scripts.write();
-        scripts.note(text).map_err(Fault::Message)?;
-        let (sha, script) = scripts.find(&sha).ok_or(UNKNOWN_SCRIPT)?;
-        Ok((Which::Script(sha, script.text.clone()), script.flags))
     }
 }
