@@ -43,6 +43,7 @@
 pub mod base;
 pub mod resp;
 pub mod command;
+pub mod acl;
 pub mod metrics;
 pub mod runtime;
 pub mod script;

@@ -24,6 +24,11 @@ impl Access {
     pub const DELETE: Access = Access(&["RW", "delete"]);
     /// Takes elements away and answers them.
     pub const TAKE: Access = Access(&["RW", "access", "delete"]);
+    /// Whether that depends on the arguments.
+    pub fn varies(self) -> bool {
+        self.0.last().is_some_and(|it| *it == "variable_flags")
+    }
+
     /// It is no key: a shard channel.
     pub const CHANNEL: Access = Access(&["not_key"]);
     /// Removes the key.

@@ -2,6 +2,7 @@
 
 use super::outcome::Outcome;
 use super::table;
+use crate::acl::Categories;
 use crate::base::lowered::long_elements;
 use crate::base::time::{Clock, MonoUs};
 use crate::command::{Args, Class, Fault};
@@ -99,6 +100,11 @@ pub enum Handler {
 pub type Command = table::Command<Handler>;
 /// All commands.
 pub type Table = table::Table<Handler>;
+
+/// The categories that a command is in.
+pub fn categories(command: &Command) -> Categories {
+    Categories::of(&command.spec, command.is_container())
+}
 
 impl Command {
     /// Whether this request may change data.

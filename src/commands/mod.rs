@@ -13,18 +13,24 @@ mod info;
 mod stats;
 mod reference;
 pub mod verbs;
+mod key_places;
 mod all;
 mod known;
+mod rights;
 
-pub use all::table;
-pub use context::{Command, CommandContext, Handler, ScriptBy, ScriptRun, SessionVerb, Table};
+pub use all::{catalogue, table};
+pub use context::{
+    Command, CommandContext, Handler, ScriptBy, ScriptRun, SessionVerb, Table, categories,
+};
 pub use info::info;
+pub use key_places::{key_places, narrowed};
 pub use known::known;
 pub use migration::{Credentials, Migration};
 pub use outcome::{AckWait, Block, BlockOn, Job, Leased, Outcome, ReadRetry, Resume};
 pub use read_requirements::{RequestContext, preferred_replica};
 pub use reference::command_reference;
 pub use remote_read::{RemoteAsk, RemoteRead};
+pub use rights::{check, denial, may_on_every_key};
 pub use row::{
     SessionRow, SessionRun, session_container, session_prefix, session_row, session_script,
 };

@@ -136,9 +136,7 @@ pub const FIXED: &[Fixed] = &[
     Fixed {
         why: "there is nothing yet that it could change",
         params: &[
-            ("acl-pubsub-default", "resetchannels"),
             ("aclfile", ""),
-            ("acllog-max-len", "128"),
             ("hll-sparse-max-bytes", "3000"),
             ("latency-monitor-threshold", "0"),
             ("tracking-table-max-keys", "1000000"),

@@ -118,6 +118,21 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Server,
+        "acllog-max-len",
+        "Denials that are kept for ACL LOG.",
+        count!(0, i64::MAX, server.acl_log_entries_max),
+    ),
+    live(
+        Server,
+        "acl-pubsub-default",
+        "The channels that a new user may hear.",
+        Slot::OneOf {
+            at: lens!(server.acl_pubsub_default),
+            words: &["allchannels", "resetchannels"],
+        },
+    ),
+    live(
+        Server,
         "busy-reply-threshold",
         "Milliseconds that a script may run before those who need the master are answered -BUSY; 0 \
          is for ever.",

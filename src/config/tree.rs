@@ -119,6 +119,10 @@ pub struct Server {
     pub slowlog_slower_than_us: i64,
     /// Entries of the slow log.
     pub slowlog_entries_max: usize,
+    /// Entries of ACL LOG.
+    pub acl_log_entries_max: usize,
+    /// What new users may hear: `allchannels` or `resetchannels`.
+    pub acl_pubsub_default: String,
     /// A script that runs for so many ms keeps others from the master; 0 for never.
     pub busy_reply_ms: usize,
     /// A script that executes more instructions is stopped; 0 for never.
@@ -442,12 +446,6 @@ impl AccessFrom {
 }
 
 impl Server {
-    /// Whether clients from other machines are refused: whoever could reach the machine could do
-    /// everything.
-    pub fn refuses_strangers(&self) -> bool {
-        self.protected_mode && self.password().is_none()
-    }
-
     /// The default user's password, if it has one.
     pub fn password(&self) -> Option<&str> {
         (!self.requirepass.is_empty()).then_some(self.requirepass.as_str())
@@ -540,6 +538,8 @@ impl Default for Server {
             bulk_bytes_max: BULK_BYTES_MAX,
             slowlog_slower_than_us: 10_000,
             slowlog_entries_max: 128,
+            acl_log_entries_max: 128,
+            acl_pubsub_default: "resetchannels".into(),
             busy_reply_ms: 5000,
             script_instructions_max: 0,
             loglevel: LogLevel::default(),

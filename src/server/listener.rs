@@ -62,7 +62,8 @@ fn welcome(server: &Arc<Server>, threads: &Arc<Threads>, listener: &Listener, so
     socket.keep_alive(settings.server.tcp_keepalive);
     server.counters.accepted.fetch_add(1, Relaxed);
     let (peer, maxclients) = (socket.peer(), settings.server.maxclients);
-    if settings.server.refuses_strangers() && !peer.is_local {
+    let is_open = settings.server.protected_mode && server.accounts.needs_no_password();
+    if is_open && !peer.is_local {
         if let Some(count) = server.log_limits.protected_mode.note(now) {
             let (name, from) = (&listener.name, &peer.address);
             log::warn!(

@@ -18,6 +18,7 @@ pub use subscriptions::{SubscriptionKind, Subscriptions};
 pub use token::TokenSigner;
 pub use watches::{Watch, Watches};
 
+use crate::acl::User;
 use crate::base::ids::CommandId;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::position::{Coverage, Offset, Position, ReplId, ReplicationHistory};
@@ -25,6 +26,7 @@ use crate::base::time::MonoUs;
 use crate::replication::ReplicaHello;
 use crate::resp::OwnedRequest;
 use crate::route::{Acks, Ladder, Level, StickyScope};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whether replies are sent (CLIENT REPLY).
@@ -70,6 +72,8 @@ pub struct Session {
     pub db: usize,
     /// The user it is.
     pub user: String,
+    /// What that user may do; `None` when it is everything.
+    pub rules: Option<Arc<User>>,
     /// Whether it may do more than AUTH.
     pub is_known: bool,
     /// CLIENT SETNAME.

@@ -226,6 +226,13 @@ impl Client {
         self.mailbox.post(Message::Killed);
     }
 
+    /// Lets it close itself if it subscribes to what its user may not hear.
+    pub fn check_subscriptions(&self) {
+        if self.subscribed.is_any() {
+            self.mailbox.post(Message::RulesChanged);
+        }
+    }
+
     /// The last of its waits.
     fn block(&self) -> BlockId {
         BlockId(self.waiting.load(Acquire) >> WAITING_BITS)

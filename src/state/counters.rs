@@ -27,6 +27,12 @@ pub struct Counters {
     pub overflowed: AtomicU64,
     /// Wrong passwords.
     pub failed_logins: AtomicU64,
+    /// Commands that users may not call.
+    pub denied_commands: AtomicU64,
+    /// Keys that they may not touch.
+    pub denied_keys: AtomicU64,
+    /// Channels that they may not use.
+    pub denied_channels: AtomicU64,
     /// Links of replication that ended because the peer broke the protocol.
     pub peer_faults: AtomicU64,
     /// Keys that had expired before the last reset.
@@ -97,7 +103,10 @@ impl Counters {
     /// Forgets everything.
     pub fn reset(&self) {
         let Counters { accepted, refused, errors, overflowed, failed_logins, .. } = self;
-        for count in [accepted, refused, errors, overflowed, failed_logins] {
+        let Counters { denied_commands, denied_keys, denied_channels, .. } = self;
+        let denied = [denied_commands, denied_keys, denied_channels];
+        let others = [accepted, refused, errors, overflowed, failed_logins];
+        for count in others.into_iter().chain(denied) {
             count.store(0, Relaxed);
         }
         let Counters { bytes_in, bytes_out, commands, .. } = self;

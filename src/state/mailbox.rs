@@ -78,6 +78,8 @@ pub enum Message {
     Unblocked(BlockId, UnblockAs),
     /// CLIENT KILL, or an idle client's time is up. It is taken before all that waits to be taken.
     Killed,
+    /// The client's user has other rules: what it subscribes to may be nothing for it any more.
+    RulesChanged,
     /// The proxy shuts down.
     ServerClosing,
 }

@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** decides nothing; commands and connections read it and change it.
 
+mod accounts;
 mod forwarding;
 mod ack_asks;
 mod run_waiter;
@@ -29,6 +30,7 @@ mod persistence;
 mod files;
 pub mod version;
 
+pub use accounts::Accounts;
 pub use ack_asks::{AckAsk, AckAsks, AckWaiter, Acked};
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use config_file::{ReadText, Source};

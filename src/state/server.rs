@@ -1,5 +1,6 @@
 //! The server: what all connections share, and what operators look at.
 
+use super::accounts::Accounts;
 use super::clients::Clients;
 use super::config_file::{ConfigFile, Source};
 use super::counters::Counters;
@@ -91,6 +92,8 @@ pub struct Server {
     pub clients: Clients,
     /// Who subscribes to what.
     pub pubsub: Arc<PubSub>,
+    /// Who may do what.
+    pub accounts: Accounts,
     /// Counts.
     pub counters: Counters,
     /// What the counts gained lately.
@@ -159,6 +162,7 @@ impl Server {
             metrics: Shards::new(workers),
             clients: Clients::default(),
             pubsub,
+            accounts: Accounts::new(settings.server.password()),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
             log_limits: LogLimits::default(),
@@ -232,6 +236,11 @@ impl Server {
         self.settings_generation.load(Acquire)
     }
 
+    /// Lets all connections look at the settings and the users again before their next batch.
+    pub(super) fn notice_change(&self) {
+        self.settings_generation.fetch_add(1, AcqRel);
+    }
+
     /// Which of these members may serve which routes of these settings; `None` when all may serve
     /// all. Worked out once: connections share it, however many routes there are.
     pub fn allowed_members(
@@ -273,8 +282,13 @@ impl Server {
             }
         }
         log::set_max_level(after.server.loglevel.filter());
+        let password = (after.server.requirepass != before.server.requirepass)
+            .then(|| after.server.password().map(str::to_owned));
         *self.settings.write() = Arc::new(after);
-        self.settings_generation.fetch_add(1, AcqRel);
+        self.notice_change();
+        if let Some(password) = password {
+            self.set_default_password(password.as_deref());
+        }
         Ok(())
     }
 

@@ -170,7 +170,9 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("total_error_replies", read(&counters.errors));
     lines.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
     lines.line("acl_access_denied_auth", read(&counters.failed_logins));
-    lines.zeros(&["acl_access_denied_cmd", "acl_access_denied_key", "acl_access_denied_channel"]);
+    lines.line("acl_access_denied_cmd", read(&counters.denied_commands));
+    lines.line("acl_access_denied_key", read(&counters.denied_keys));
+    lines.line("acl_access_denied_channel", read(&counters.denied_channels));
     lines.line("member_panics", read(&server.set.panics));
     lines.line("member_quarantines", read(&server.set.quarantines));
 }

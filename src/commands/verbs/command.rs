@@ -4,13 +4,15 @@ mod describe;
 mod docs;
 
 use super::help::help;
+use crate::acl::Categories;
 use crate::base::glob;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Fault, Flags, Group};
 use crate::commands::{
-    Command, CommandContext, Outcome, SessionRow, session_container, session_row,
+    Command, CommandContext, Outcome, SessionRow, categories, key_places, session_container,
+    session_row,
 };
-use crate::resp::{OwnedRequest, Request};
+use crate::resp::OwnedRequest;
 
 const ANYTIME: Flags = Flags::LOADING.union(Flags::STALE);
 const UNORDERED: &[&str] = &["nondeterministic_output_order"];
@@ -129,8 +131,7 @@ impl Filter<'_> {
             // We have no modules, so no command is of one.
             Filter::Module => false,
             Filter::Category(name) => {
-                let is_named = |it: &&str| it.as_bytes()[1..].eq_ignore_ascii_case(name);
-                describe::categories(command).iter().any(is_named)
+                Categories::named(name).is_some_and(|it| categories(command).contains(it))
             }
             Filter::Pattern(pattern) => {
                 glob::matches(pattern, command.name.as_bytes(), glob::Case::Folded)
@@ -179,25 +180,14 @@ fn get_keys_and_flags(context: &mut CommandContext<'_>) -> Result<Outcome, Fault
     let (request, places) = asked_keys(context)?;
     context.reply.array(places.len());
     for (place, access) in places {
-        let words = narrowed(access, request.borrow());
+        let words: Vec<&str> =
+            access.0.iter().copied().filter(|it| !it.starts_with("variable")).collect();
         context.reply.array(2);
         context.reply.bulk(request.borrow().get(place).unwrap_or_default());
         context.reply.set(words.len());
         words.iter().for_each(|it| context.reply.simple(it));
     }
     Ok(Outcome::Answered)
-}
-
-/// Where it depends on the arguments, what is done to a key is what these arguments do: today that
-/// is SET, which reads only with GET.
-fn narrowed(access: Access, request: Request<'_>) -> Vec<&'static str> {
-    let varies = access.0.contains(&"variable_flags");
-    let is_set = request.get(0).is_some_and(|it| it.eq_ignore_ascii_case(b"SET"));
-    let reads = request.iter().skip(3).any(|it| it.eq_ignore_ascii_case(b"GET"));
-    match varies && is_set && !reads {
-        true => Access::REPLACE.0.to_vec(),
-        false => access.0.iter().copied().filter(|it| *it != "variable_flags").collect(),
-    }
 }
 
 /// The command that is asked about, and where its keys stand.
@@ -213,27 +203,6 @@ fn asked_keys(
     if !command.spec.arity.fits(request.borrow().len()) {
         return Err(Fault::Static("ERR Invalid number of arguments specified for command"));
     }
-    let places = match command.spec.name {
-        "MIGRATE" => super::migrate::places(request.borrow())?,
-        "SORT" => sort_places(request.borrow()),
-        _ => command.spec.keys.places(request.borrow())?,
-    };
+    let places = key_places(command, request.borrow())?;
     Ok((request, places))
-}
-
-/// The key of SORT, and where it stores: the word behind the last STORE that is no other option's.
-fn sort_places(request: Request<'_>) -> Vec<(usize, Access)> {
-    let mut places = vec![(1, Access::READ)];
-    let mut at = 2;
-    while let Some(word) = request.get(at) {
-        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
-        if is(b"STORE") && at + 1 < request.len() {
-            places.truncate(1);
-            places.push((at + 1, Access::REPLACE));
-        }
-        let values =
-            if is(b"LIMIT") { 2 } else { usize::from(is(b"BY") || is(b"GET") || is(b"STORE")) };
-        at += 1 + values;
-    }
-    places
 }

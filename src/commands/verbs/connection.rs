@@ -1,24 +1,21 @@
 //! Verbs of the connection itself: who it is, which protocol and database it speaks of.
 
+use crate::acl::{DEFAULT_USER, Denial, DenialContext, DenialReason};
 use crate::base::limits::DATABASES;
 use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
-use crate::commands::{CommandContext, Outcome, SessionRow, session_row};
+use crate::commands::{CommandContext, Outcome, SessionRow, denial, session_row};
 use crate::node::unwatch_all;
 use crate::resp::Protocol;
 use crate::session::{ReplyMode, Tags};
-use crate::state::Server;
 use crate::state::version::REDIS_VERSION;
-use sha2::{Digest, Sha256};
 use std::sync::atomic::Ordering::Relaxed;
-use subtle::ConstantTimeEq;
 
 const QUICK: Flags = Flags::FAST.union(Flags::LOADING).union(Flags::STALE);
 const ANYONE: Flags = QUICK.union(Flags::NOSCRIPT).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY);
 /// Also of a subscriber that speaks RESP2.
 const ALWAYS: Flags = ANYONE.union(Flags::IN_PUBSUB);
-const DEFAULT_USER: &str = "default";
 
 const WRONG_PASSWORD: Fault =
     Fault::Static("WRONGPASS invalid username-password pair or user is disabled.");
@@ -204,7 +201,7 @@ fn introduce(context: &mut CommandContext<'_>) {
 fn auth(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let first = context.args.next()?;
     let (user, password) = match context.args.left() {
-        0 if password_of(context.server).is_none() => return Err(NO_PASSWORD_SET),
+        0 if context.server.accounts.needs_no_password() => return Err(NO_PASSWORD_SET),
         0 => (DEFAULT_USER.as_bytes(), first),
         1 => (first, context.args.next()?),
         _ => return Err(Fault::Syntax),
@@ -215,39 +212,56 @@ fn auth(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 fn identify(context: &mut CommandContext<'_>, user: &[u8], password: &[u8]) -> Result<(), Fault> {
-    let is_right = match password_of(context.server) {
-        Some(expected) => is_same(expected.as_bytes(), password),
-        None => true,
-    };
-    if user != DEFAULT_USER.as_bytes() || !is_right {
-        note_failed_login(context);
+    let name = std::str::from_utf8(user).ok();
+    let is_let_in = name.is_some_and(|name| {
+        context.server.accounts.look(|users| {
+            let is_right = users.get(name).is_some_and(|it| it.lets_in(password));
+            if is_right {
+                // Whoever removes the user from here on finds this client.
+                context.client.names.lock().user = name.into();
+            }
+            is_right
+        })
+    });
+    let Some(name) = name.filter(|_| is_let_in) else {
+        note_failed_login(context, user);
         return Err(WRONG_PASSWORD);
-    }
-    context.session.user = DEFAULT_USER.into();
+    };
+    become_user(context, name);
     context.session.is_known = true;
-    context.client.names.lock().user = DEFAULT_USER.into();
     context.server.settle_scope(context.session);
     Ok(())
 }
 
-/// The user is not logged: a password in its place would be.
-fn note_failed_login(context: &CommandContext<'_>) {
+fn become_user(context: &mut CommandContext<'_>, name: &str) {
+    context.session.user = name.into();
+    context.session.rules = context.server.accounts.rules_of(name);
+    context.client.names.lock().user = name.into();
+}
+
+/// The log of the process tells the name only of a user there is: a password in its place would
+/// stand there else. ACL LOG has it as it was said.
+fn note_failed_login(context: &CommandContext<'_>, user: &[u8]) {
     let (server, client) = (context.server, context.client);
     server.counters.failed_logins.fetch_add(1, Relaxed);
+    let place = match context.session.queue {
+        Some(_) => DenialContext::Multi,
+        None => DenialContext::TopLevel,
+    };
+    let times = (context.now, context.args.now());
+    let denied = Denial {
+        object: context.args.request().get(0).unwrap_or_default().to_vec(),
+        user: user.to_vec(),
+        ..denial(server, client, DenialReason::Auth, place, times)
+    };
+    server.accounts.deny(denied, server.settings().server.acl_log_entries_max);
     if let Some(count) = server.log_limits.failed_login.note(context.now) {
         let (id, address) = (client.id, &client.peer.address);
-        log::warn!("event=login-failed client={id} addr={address} count={count}");
+        let name = std::str::from_utf8(user).unwrap_or_default();
+        let name = server.accounts.look(|it| it.get(name).map(|it| it.name().to_owned()));
+        let name = name.unwrap_or_else(|| "(unknown)".to_owned());
+        log::warn!("event=login-failed client={id} addr={address} user={name:?} count={count}");
     }
-}
-
-fn password_of(server: &Server) -> Option<String> {
-    server.settings().server.password().map(str::to_owned)
-}
-
-/// Compares in a time that depends on what was given, never on how much of it is right: digests,
-/// since `subtle` compares lengths first, and that of the password is a secret too.
-fn is_same(expected: &[u8], given: &[u8]) -> bool {
-    Sha256::digest(expected).as_slice().ct_eq(Sha256::digest(given).as_slice()).into()
 }
 
 fn quit(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
@@ -266,11 +280,11 @@ fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         context.client.subscribed.note(subscriptions);
     }
     unwatch_all(&context.server.set, context.session);
-    let is_known = password_of(context.server).is_none();
+    let is_known = context.server.accounts.lets_in_anybody();
+    become_user(context, DEFAULT_USER);
     let session = &mut *context.session;
     session.queue = None;
     session.db = 0;
-    session.user = DEFAULT_USER.into();
     session.is_known = is_known;
     session.replies = ReplyMode::On;
     (session.no_evict, session.no_touch) = (false, false);
@@ -278,7 +292,6 @@ fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     (session.level, session.scope, session.acks) = (None, None, None);
     (session.ladder, session.tags) = (None, Tags::Off);
     context.reply.speak(Protocol::Resp2);
-    context.client.names.lock().user = DEFAULT_USER.into();
     context.client.flags.clear();
     if std::mem::take(&mut context.session.is_monitor) {
         context.server.monitors.leave(context.client);
@@ -307,21 +320,4 @@ pub fn set_name(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     rename(context, name);
     context.reply.ok();
     Ok(Outcome::Answered)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_same_password_is_the_same() {
-        for (one, other) in [("", ""), ("a", "a"), ("secret", "secret")] {
-            assert!(is_same(one.as_bytes(), other.as_bytes()));
-        }
-        let wrong =
-            [("", "a"), ("a", ""), ("ab", "abab"), ("abab", "ab"), ("a", "b"), ("ab", "aa")];
-        for (one, other) in wrong {
-            assert!(!is_same(one.as_bytes(), other.as_bytes()), "{one} {other}");
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::gathered::Gathered;
 use super::replies::Replies;
+use crate::acl::DEFAULT_USER;
 use crate::base::ids::{BlockId, RouteId, SlotId};
 use crate::base::position::{Offset, Position, ReplicationHistory};
 use crate::base::time::MonoUs;
@@ -36,6 +37,8 @@ pub struct Caller {
     pub settings: Arc<Config>,
     /// Which settings these are.
     pub settings_generation: u64,
+    /// Which users' rules its own are of.
+    pub rights_generation: u64,
     /// The members as of `set_generation`.
     pub member_list: MemberList,
     /// The stream's history as of then.
@@ -82,12 +85,14 @@ impl Caller {
         now: MonoUs,
     ) -> Caller {
         let settings_generation = server.settings_generation();
+        let rights_generation = server.accounts.generation();
         let settings = server.settings();
         let set_generation = server.set.generation();
         let session = Session {
             id: client.id,
-            user: "default".into(),
-            is_known: settings.server.password().is_none(),
+            user: DEFAULT_USER.into(),
+            rules: server.accounts.rules_of(DEFAULT_USER),
+            is_known: server.accounts.lets_in_anybody(),
             scope_default: settings.listener_scope(&listener),
             ..Session::default()
         };
@@ -100,6 +105,7 @@ impl Caller {
             listener_level: settings.listener_level(&listener),
             listener,
             settings_generation,
+            rights_generation,
             allowed: server.allowed_members(&settings, &member_list),
             member_list,
             history: server.set.history(),
@@ -160,6 +166,7 @@ impl Caller {
 
     #[cold]
     fn take_settings(&mut self) {
+        self.keep_up_rights();
         self.settings = self.server.settings();
         self.listener_level = self.settings.listener_level(&self.listener);
         self.session.scope_default = self.settings.listener_scope(&self.listener);

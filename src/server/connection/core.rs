@@ -293,6 +293,12 @@ impl Connection {
             Message::Shown(_) if !self.caller.session.is_monitor || self.is_closing() => {}
             Message::Shown(line) => self.caller.replies.push(&line),
             Message::Killed => self.close(Why::Killed, context.actions),
+            Message::RulesChanged => {
+                self.caller.keep_up_rights();
+                if !self.caller.may_hear_all() {
+                    self.close(Why::Killed, context.actions);
+                }
+            }
             Message::ServerClosing => self.leave(context),
         }
     }

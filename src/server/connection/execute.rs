@@ -156,7 +156,9 @@ impl Caller {
             calls.iter().try_for_each(|(id, request)| {
                 let (command, request) = (table().get(*id), request.borrow());
                 let mark = caller.replies.mark();
+                let denied = caller.check_rights_at_exec(command, request, context);
                 let outcome = match (command.handler, verb_of(command, request)) {
+                    _ if denied.is_err() => denied,
                     (_, Some(verb)) => {
                         caller.call(command, verb, request, context, transaction, execution)
                     }
@@ -225,7 +227,9 @@ impl Caller {
         context.locks.release();
         let (command, request) = (table().get(*id), request.borrow());
         let mark = self.replies.mark();
-        let outcome = self.queued_session_verb(command, request, context, None, execution);
+        let outcome = self
+            .check_rights_at_exec(command, request, context)
+            .and_then(|()| self.queued_session_verb(command, request, context, None, execution));
         self.answer_queued(command, request, mark, outcome, context, execution)?;
         self.refresh(context.now);
         self.saw_end(self.position(context.set.head()));

@@ -20,6 +20,7 @@ mod replies;
 mod call;
 mod gathered;
 mod caller;
+mod rights;
 mod refusals;
 mod requests;
 mod read;

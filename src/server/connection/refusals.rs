@@ -50,8 +50,7 @@ struct Asking<'r> {
 type Check = fn(&mut Caller, &Asking<'_>, &BatchContext<'_, '_>) -> Result<(), Refusal>;
 
 /// Checked top to bottom, the first refusal wins: the order is Redis' (`processCommand`), and part
-/// of what clients see. Access rules will stand beside `not_refused_by_route`, the memory limit
-/// before `enough_replicas`.
+/// of what clients see. The memory limit will stand before `enough_replicas`.
 const REFUSALS: &[(&str, Check)] = &[
     ("authenticated", |caller, asking, _| {
         let may = caller.session.is_known || asking.command.spec.flags.contains(Flags::NO_AUTH);
@@ -60,6 +59,10 @@ const REFUSALS: &[(&str, Check)] = &[
     ("in_transaction", |caller, asking, _| match caller.session.queue {
         Some(_) => may_be_queued(asking.command).map_err(Refusal::Fault),
         None => Ok(()),
+    }),
+    ("permitted", |caller, asking, context| {
+        let (command, request) = (asking.command, asking.request);
+        caller.check_rights(command, request, context).map_err(Refusal::Fault)
     }),
     ("not_refused_by_route", |caller, asking, _| {
         if !caller.settings.routes.refuses() {
@@ -161,7 +164,7 @@ impl Caller {
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Option<Outcome> {
-        if self.is_unrestricted() {
+        if self.is_unrestricted() && self.denied(command, request).is_none() {
             debug_assert!(self.first_refusal(command, request, context).is_none());
             return None;
         }

@@ -18,7 +18,7 @@ use crate::commands::{Command, Handler, Outcome, SessionVerb, table};
 use crate::engine::Engine;
 use crate::metrics::Label;
 use crate::node::{PANICKED, ReadGuard, Transaction, Verb};
-use crate::resp::{Protocol, Request};
+use crate::resp::{OwnedRequest, Protocol, Request};
 use crate::script::limits::INSTRUCTIONS_PER_TICK;
 use crate::script::{Host, LONG_CALL, SHORT_CALL, Tick};
 use crate::state::Running;
@@ -128,6 +128,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         if is_stale && !command.spec.flags.contains(Flags::STALE) {
             return Err(STALE);
         }
+        self.caller.check_rights_in_script(command, request, self.context)?;
         let writes = command.is_write(request);
         let reads_only = self.script.reads_only || matches!(self.at, At::Member(_));
         if reads_only && (writes || command.spec.flags.contains(Flags::MAY_REPLICATE)) {
@@ -303,9 +304,9 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
     }
 
     fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool> {
-        // There are no users with rules yet.
-        let name = argv.first()?;
-        table().named(name).map(|_| true)
+        let request = OwnedRequest::of(argv.iter().copied());
+        let command = table().locate(request.borrow()).ok()?;
+        Some(self.caller.denied(command, request.borrow()).is_none())
     }
 
     fn log(&mut self, level: u8, text: &[u8]) {

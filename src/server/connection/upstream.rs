@@ -327,6 +327,8 @@ impl Caller {
         self.server.upstream.is_some()
             && matches!(fault, Fault::UnknownCommand(_))
             && self.session.is_known
+            // Nobody knows what it does, so only who may do everything may do it.
+            && self.session.rules.is_none()
             && self.session.queue.is_none()
             && !self.session.is_subscribed()
             && !NEVER_SHARED.iter().any(|it| is_ours(it))

@@ -87,14 +87,17 @@ fn filter<'a>(context: &mut CommandContext<'a>) -> Result<Filter<'a>, Fault> {
     } else if args.word("LADDR") {
         args.next().map(Filter::LocalAddress)
     } else if args.word("USER") {
-        user(args.next()?)
+        let name = args.next()?;
+        user(context, name)
     } else {
         Err(Fault::Syntax)
     }
 }
 
-fn user(name: &[u8]) -> Result<Filter<'_>, Fault> {
-    if name == b"default" {
+fn user<'a>(context: &CommandContext<'_>, name: &'a [u8]) -> Result<Filter<'a>, Fault> {
+    let is_there = std::str::from_utf8(name)
+        .is_ok_and(|name| context.server.accounts.look(|it| it.get(name).is_some()));
+    if is_there {
         return Ok(Filter::User(name));
     }
     let name = String::from_utf8_lossy(name);

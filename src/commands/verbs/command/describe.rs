@@ -1,7 +1,7 @@
 //! COMMAND INFO of one command.
 
-use crate::command::{Begin, Class, Find, Flags, Group, KeySpec};
-use crate::commands::{Command, Table};
+use crate::command::{Begin, Class, Find, KeySpec};
+use crate::commands::{Command, Table, categories};
 use crate::resp::Reply;
 
 /// Writes what clients need to know of a command.
@@ -15,7 +15,8 @@ pub fn describe(reply: &mut Reply, table: &Table, command: &Command) {
     reply.int(first);
     reply.int(last);
     reply.int(step);
-    simple_set(reply, &categories(command));
+    let of: Vec<String> = categories(command).names().map(|it| format!("@{it}")).collect();
+    simple_set(reply, &of);
     reply.set(spec.tips.len());
     spec.tips.iter().for_each(|it| reply.bulk(it.as_bytes()));
     reply.set(spec.keys.0.len());
@@ -37,62 +38,6 @@ fn flags(command: &Command) -> Vec<String> {
         Class::Session => None,
     };
     class.map(String::from).into_iter().chain(command.spec.flags.words()).collect()
-}
-
-/// ACL categories in Redis' order.
-const CATEGORIES: &[&str] = &[
-    "@keyspace",
-    "@read",
-    "@write",
-    "@set",
-    "@sortedset",
-    "@list",
-    "@hash",
-    "@string",
-    "@stream",
-    "@pubsub",
-    "@admin",
-    "@fast",
-    "@slow",
-    "@blocking",
-    "@dangerous",
-    "@connection",
-    "@transaction",
-];
-
-/// The ACL categories that follow from group, class and flags.
-pub fn categories(command: &Command) -> Vec<&'static str> {
-    let spec = &command.spec;
-    let has = |flag| spec.flags.contains(flag);
-    let budget_clock = if has(Flags::FAST) { "@fast" } else { "@slow" };
-    if command.is_container() {
-        return vec![budget_clock];
-    }
-    let is_admin = has(Flags::ADMIN);
-    let is_dangerous = is_admin || has(Flags::DANGEROUS);
-    let all = [
-        subject(command),
-        (spec.class == Class::Read).then_some("@read"),
-        (spec.class == Class::Write).then_some("@write"),
-        has(Flags::PUBSUB).then_some("@pubsub"),
-        is_admin.then_some("@admin"),
-        Some(budget_clock),
-        has(Flags::BLOCKING).then_some("@blocking"),
-        is_dangerous.then_some("@dangerous"),
-    ];
-    let mut words: Vec<&str> = all.into_iter().flatten().collect();
-    words.sort_by_key(|word| CATEGORIES.iter().position(|it| it == word));
-    words
-}
-
-/// The category of its group. What looks at whole databases is about keys, whatever its group; what
-/// only waits or looks at the proxy is not.
-fn subject(command: &Command) -> Option<&'static str> {
-    match (command.spec.group, command.spec.class) {
-        (Group::Server, Class::Read | Class::Write) => Group::Generic.category(),
-        (Group::Generic, Class::Session) => Group::Connection.category(),
-        (group, _) => group.category(),
-    }
 }
 
 /// First key, last key and step, for clients that know no key specifications. Ranges that follow

@@ -1,0 +1,145 @@
+//! What a client's user may do: asked before a request, again at EXEC, and of what scripts call.
+
+use super::batch::BatchContext;
+use super::caller::Caller;
+use crate::acl::{Denial, DenialContext, DenialReason, Denied, KeyRights};
+use crate::command::Fault;
+use crate::commands::{Command, check, denial, may_on_every_key};
+use crate::resp::Request;
+use crate::session::SubscriptionKind;
+use std::sync::atomic::Ordering::Relaxed;
+
+impl Caller {
+    /// What its user may not do of this; `None` when it may do it.
+    #[inline]
+    pub fn denied(&self, command: &Command, request: Request<'_>) -> Option<Denied> {
+        match &self.session.rules {
+            None => None,
+            Some(user) => check(user, command, request).err(),
+        }
+    }
+
+    /// Refuses what its user may not do, and keeps that it was asked for.
+    pub fn check_rights(
+        &self,
+        command: &Command,
+        request: Request<'_>,
+        context: &BatchContext<'_, '_>,
+    ) -> Result<(), Fault> {
+        let Some(denied) = self.denied(command, request) else { return Ok(()) };
+        let place = match self.session.queue {
+            Some(_) => DenialContext::Multi,
+            None => DenialContext::TopLevel,
+        };
+        self.note_denied(denied, place, command, request, context);
+        Err(Fault::Message(denied.text(&command.name)))
+    }
+
+    /// The same of a queued command at its EXEC: the rules may have changed since it was queued.
+    pub fn check_rights_at_exec(
+        &mut self,
+        command: &Command,
+        request: Request<'_>,
+        context: &BatchContext<'_, '_>,
+    ) -> Result<(), Fault> {
+        self.keep_up_rights();
+        let Some(denied) = self.denied(command, request) else { return Ok(()) };
+        self.note_denied(denied, DenialContext::Multi, command, request, context);
+        Err(Fault::Message(denied.text_at_exec()))
+    }
+
+    /// The same of what a script calls.
+    pub fn check_rights_in_script(
+        &self,
+        command: &Command,
+        request: Request<'_>,
+        context: &BatchContext<'_, '_>,
+    ) -> Result<(), Fault> {
+        let Some(denied) = self.denied(command, request) else { return Ok(()) };
+        self.note_denied(denied, DenialContext::Lua, command, request, context);
+        Err(Fault::Static(denied.text_in_script()))
+    }
+
+    /// SORT looks up keys by patterns, which no rule about single keys can allow.
+    pub fn check_patterns_of_sort(
+        &self,
+        command: &Command,
+        request: Request<'_>,
+    ) -> Result<(), Fault> {
+        let Some(user) = &self.session.rules else { return Ok(()) };
+        if !matches!(command.spec.name, "SORT" | "SORT_RO")
+            || may_on_every_key(user, command, request, KeyRights::READ)
+        {
+            return Ok(());
+        }
+        let mut at = 2;
+        while let Some(word) = request.get(at) {
+            let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+            let value = request.get(at + 1);
+            let looks_up = is(b"GET") || is(b"BY") && value.is_some_and(|it| it.contains(&b'*'));
+            if looks_up && value.is_some() {
+                let option = String::from_utf8_lossy(word).to_uppercase();
+                let text = "option of SORT denied due to insufficient ACL permissions";
+                return Err(Fault::Message(format!("ERR {option} {text}")));
+            }
+            let takes_one = is(b"BY") || is(b"GET") || is(b"STORE");
+            at += 1 + if is(b"LIMIT") { 2 } else { usize::from(takes_one) };
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn note_denied(
+        &self,
+        denied: Denied,
+        place: DenialContext,
+        command: &Command,
+        request: Request<'_>,
+        context: &BatchContext<'_, '_>,
+    ) {
+        let counters = &self.server.counters;
+        let reason = denied.reason();
+        let count = match reason {
+            DenialReason::Auth => &counters.failed_logins,
+            DenialReason::Command => &counters.denied_commands,
+            DenialReason::Key => &counters.denied_keys,
+            DenialReason::Channel => &counters.denied_channels,
+        };
+        count.fetch_add(1, Relaxed);
+        let times = (context.now, context.scratch.env.now.get());
+        let object = denied.object(&command.name, request).to_vec();
+        let kept = Denial { object, ..denial(&self.server, &self.client, reason, place, times) };
+        self.server.accounts.deny(kept, self.settings.server.acl_log_entries_max);
+    }
+
+    /// Goes by the rules in force now.
+    #[inline]
+    pub fn keep_up_rights(&mut self) {
+        let generation = self.server.accounts.generation();
+        if generation != self.rights_generation {
+            self.rights_generation = generation;
+            self.take_rights();
+        }
+    }
+
+    #[cold]
+    fn take_rights(&mut self) {
+        self.session.rules = self.server.accounts.rules_of(&self.session.user);
+        self.session.is_known |= self.server.accounts.lets_in_anybody();
+    }
+
+    /// Whether its user may hear all that it subscribes to.
+    pub fn may_hear_all(&self) -> bool {
+        let (Some(user), Some(names)) = (&self.session.rules, &self.session.subscriptions) else {
+            return true;
+        };
+        let kinds = [
+            (SubscriptionKind::Channel, false),
+            (SubscriptionKind::ShardChannel, false),
+            (SubscriptionKind::Pattern, true),
+        ];
+        kinds.iter().all(|(kind, is_pattern)| {
+            names.of(*kind).iter().all(|name| user.may_hear(name, *is_pattern))
+        })
+    }
+}
