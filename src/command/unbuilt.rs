@@ -17,7 +17,6 @@ const UNBUILT: &[(&str, &[&str])] = &[
             "GEOSEARCHSTORE",
         ],
     ),
-    ("users with rules are not built yet: there is one password, CONFIG SET requirepass", &["ACL"]),
     ("there is no debugger of scripts", &["SCRIPT|DEBUG"]),
     ("there are no modules", &["MODULE"]),
     ("there is no cluster mode", &["RESTORE-ASKING"]),

@@ -80,6 +80,9 @@ fn secrets_of(command: &Command, request: Request<'_>, nested: usize) -> Vec<usi
             // Whoever forgets a value has pairs that begin at odd places.
             all.skip(2).filter(is_secret).map(|it| it + 1).collect()
         }
+        // A rule may be a password, and a name in the wrong place, too.
+        "acl|setuser" | "acl|getuser" | "acl|deluser" => all.skip(2).collect(),
+        "acl|dryrun" => inner(3),
         "migrate" => migrate_secrets(request.len(), is),
         "proxy|explain" | "command|getkeys" | "command|getkeysandflags" => inner(2),
         "proxy|once" => {

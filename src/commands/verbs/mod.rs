@@ -5,6 +5,7 @@ pub mod client;
 pub mod cluster;
 pub mod command;
 pub mod connection;
+mod acl;
 pub mod help;
 mod drill;
 mod node_field;
@@ -34,6 +35,7 @@ use super::SessionRow;
 /// The families, in the order of the table.
 const FAMILIES: &[&[SessionRow]] = &[
     connection::ROWS,
+    acl::ROWS,
     client::ROWS,
     cluster::ROWS,
     command::ROWS,

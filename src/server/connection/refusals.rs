@@ -164,7 +164,7 @@ impl Caller {
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Option<Outcome> {
-        if self.is_unrestricted() && self.denied(command, request).is_none() {
+        if self.is_unrestricted() && self.is_permitted(command, request) {
             debug_assert!(self.first_refusal(command, request, context).is_none());
             return None;
         }

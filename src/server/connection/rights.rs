@@ -19,6 +19,14 @@ impl Caller {
         }
     }
 
+    /// Whether its user may do this.
+    #[inline]
+    pub fn is_permitted(&self, command: &Command, request: Request<'_>) -> bool {
+        self.session.rules.is_none()
+            || self.denied(command, request).is_none()
+                && self.check_patterns_of_sort(command, request).is_ok()
+    }
+
     /// Refuses what its user may not do, and keeps that it was asked for.
     pub fn check_rights(
         &self,
@@ -26,7 +34,13 @@ impl Caller {
         request: Request<'_>,
         context: &BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
-        let Some(denied) = self.denied(command, request) else { return Ok(()) };
+        let Some(denied) = self.denied(command, request) else {
+            // When it is queued, that is looked at when it is to be done.
+            return match self.session.queue {
+                Some(_) => Ok(()),
+                None => self.check_patterns_of_sort(command, request),
+            };
+        };
         let place = match self.session.queue {
             Some(_) => DenialContext::Multi,
             None => DenialContext::TopLevel,
@@ -43,7 +57,9 @@ impl Caller {
         context: &BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
         self.keep_up_rights();
-        let Some(denied) = self.denied(command, request) else { return Ok(()) };
+        let Some(denied) = self.denied(command, request) else {
+            return self.check_patterns_of_sort(command, request);
+        };
         self.note_denied(denied, DenialContext::Multi, command, request, context);
         Err(Fault::Message(denied.text_at_exec()))
     }
@@ -55,17 +71,15 @@ impl Caller {
         request: Request<'_>,
         context: &BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
-        let Some(denied) = self.denied(command, request) else { return Ok(()) };
+        let Some(denied) = self.denied(command, request) else {
+            return self.check_patterns_of_sort(command, request);
+        };
         self.note_denied(denied, DenialContext::Lua, command, request, context);
         Err(Fault::Static(denied.text_in_script()))
     }
 
     /// SORT looks up keys by patterns, which no rule about single keys can allow.
-    pub fn check_patterns_of_sort(
-        &self,
-        command: &Command,
-        request: Request<'_>,
-    ) -> Result<(), Fault> {
+    fn check_patterns_of_sort(&self, command: &Command, request: Request<'_>) -> Result<(), Fault> {
         let Some(user) = &self.session.rules else { return Ok(()) };
         if !matches!(command.spec.name, "SORT" | "SORT_RO")
             || may_on_every_key(user, command, request, KeyRights::READ)
