@@ -20,8 +20,8 @@ const INSTEAD: &[(&str, &str)] = &[
     ("sticky-for", "write it in [consistency] or in a [[route]]"),
     ("replicaof", "write `master` in [set], like master = \"db.example 6379\""),
     ("slaveof", "write `master` in [set], like master = \"db.example 6379\""),
-    ("password", "write `requirepass` in [server]: there is one password, for all listeners"),
-    ("user", "there are no users but `default` yet: write `requirepass` in [server]"),
+    ("password", "write `requirepass` in [server]: it is the default user's, for all listeners"),
+    ("user", "users are made with ACL SETUSER, and not in a file yet"),
     ("include", "a configuration is one file"),
     ("loadmodule", "there are no modules"),
     (
