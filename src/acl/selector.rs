@@ -250,10 +250,12 @@ impl Selector {
             return b"~*".to_vec();
         }
         let told = |(pattern, rights): &(Pattern, KeyRights)| {
-            let sign: &[u8] = match (rights.contains(KeyRights::READ), *rights) {
-                (_, KeyRights::READ) => b"%R~",
-                (false, _) => b"%W~",
-                (true, _) => b"~",
+            let sign: &[u8] = match *rights {
+                KeyRights::READ => b"%R~",
+                KeyRights::WRITE => b"%W~",
+                // `~*` is another rule.
+                _ if pattern.text() == b"*" => b"%RW~",
+                _ => b"~",
             };
             [sign, pattern.text()].concat()
         };

@@ -254,6 +254,10 @@ impl Caller {
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
         let watches = std::mem::take(&mut self.session.watches_remote);
+        if let Err(fault) = self.check_rights_of_queue(queue, context) {
+            drop(self.server.forwarding.take_lease(self.client.id));
+            return Err(fault);
+        }
         self.session.last = LastReply::of_remote_master(RouteId::NONE, Reason::Transaction);
         let mut whole = self.nothing_yet(context);
         encode_command(&mut whole.bytes, [&b"MULTI"[..]].into_iter());

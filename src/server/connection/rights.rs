@@ -4,9 +4,9 @@ use super::batch::BatchContext;
 use super::caller::Caller;
 use crate::acl::{Denial, DenialContext, DenialReason, Denied, KeyRights};
 use crate::command::Fault;
-use crate::commands::{Command, check, denial, may_on_every_key};
+use crate::commands::{Command, check, denial, may_on_every_key, table};
 use crate::resp::Request;
-use crate::session::SubscriptionKind;
+use crate::session::{Queue, SubscriptionKind};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl Caller {
@@ -62,6 +62,30 @@ impl Caller {
         };
         self.note_denied(denied, DenialContext::Multi, command, request, context);
         Err(Fault::Message(denied.text_at_exec()))
+    }
+
+    /// The same of all that is queued, for an EXEC that the remote master does as a whole.
+    pub fn check_rights_of_queue(
+        &mut self,
+        queue: &Queue,
+        context: &BatchContext<'_, '_>,
+    ) -> Result<(), Fault> {
+        queue.commands.iter().try_for_each(|(id, request)| {
+            let command = table().get(*id);
+            if command.runs_script() {
+                self.may_run_scripts_elsewhere()?;
+            }
+            self.check_rights_at_exec(command, request.borrow(), context)
+        })
+    }
+
+    /// What a script calls at the remote master is not looked at here, so only users who may do
+    /// everything let scripts run there.
+    pub fn may_run_scripts_elsewhere(&self) -> Result<(), Fault> {
+        const ELSEWHERE: Fault = Fault::Static(
+            "NOPERM scripts run at the remote master here, which does not know this user's rules",
+        );
+        if self.session.rules.is_none() { Ok(()) } else { Err(ELSEWHERE) }
     }
 
     /// The same of what a script calls.

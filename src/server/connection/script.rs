@@ -43,6 +43,7 @@ impl Caller {
         let script = match found {
             // The master may know it.
             Err(UNKNOWN_SCRIPT | UNKNOWN_FUNCTION) if self.forwards() => {
+                self.may_run_scripts_elsewhere()?;
                 return self.forward(call, context);
             }
             found => found.inspect_err(|_| {
@@ -62,6 +63,7 @@ impl Caller {
             return self.read(call, ReadRun::Script(&script), context);
         }
         if self.forwards() {
+            self.may_run_scripts_elsewhere()?;
             return self.forward(call, context);
         }
         self.script_at_master(&script, call, context)

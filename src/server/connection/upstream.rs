@@ -186,6 +186,7 @@ impl Caller {
         call: &Call<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
+        self.may_run_scripts_elsewhere()?;
         self.keep_up(context.set, context.now)?;
         let reads_only = matches!(call.command.handler, Handler::Script(it) if it.reads_only);
         if reads_only {
