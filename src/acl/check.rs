@@ -165,8 +165,8 @@ impl Selector {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalogue::tests::few;
     use super::*;
+    use crate::acl::catalogue::tests::few;
     use crate::resp::OwnedRequest;
 
     fn denied(rules: &str, words: &str, keys: &[(usize, Access)]) -> Option<Denied> {

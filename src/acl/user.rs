@@ -211,9 +211,9 @@ impl User {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalogue::tests::few;
-    use super::super::joined_selectors;
     use super::*;
+    use crate::acl::catalogue::tests::few;
+    use crate::acl::joined_selectors;
     use proptest::prelude::*;
 
     fn user_of(rules: &str) -> Result<User, RuleFault> {
@@ -379,7 +379,7 @@ mod tests {
                     );
                 }
                 let key = key.as_bytes();
-                for rights in [super::super::KeyRights::READ, super::super::KeyRights::all()] {
+                for rights in [crate::acl::KeyRights::READ, crate::acl::KeyRights::all()] {
                     prop_assert_eq!(one.allows_key(key, rights), other.allows_key(key, rights));
                 }
                 prop_assert_eq!(one.allows_channel(key, false), other.allows_channel(key, false));

@@ -134,8 +134,8 @@ impl Users {
 
 #[cfg(test)]
 mod tests {
-    use super::super::catalogue::tests::few;
     use super::*;
+    use crate::acl::catalogue::tests::few;
 
     #[test]
     fn rules_apply_together_or_not_at_all() {

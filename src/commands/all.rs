@@ -1,10 +1,9 @@
 //! The one table of all commands: the engine's families, then the proxy's own.
 
-use super::context::{Handler, Table, categories};
+use super::context::{Handler, Table};
 use super::row::{SessionRow, SessionRun};
 use super::table::Entry;
 use super::verbs;
-use crate::acl::{Catalogue, Listed};
 use crate::engine::{self, Row, Run};
 use std::sync::OnceLock;
 
@@ -14,19 +13,6 @@ pub fn table() -> &'static Table {
     TABLE.get_or_init(|| {
         let of_engine = engine::verbs::rows().map(of_engine);
         Table::of(of_engine.chain(verbs::rows().map(of_session)))
-    })
-}
-
-/// The same, as rules of users name it.
-pub fn catalogue() -> &'static Catalogue {
-    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
-    CATALOGUE.get_or_init(|| {
-        let listed = |it: &super::context::Command| Listed {
-            name: it.name.clone(),
-            categories: categories(it),
-            subcommands: it.subcommands.clone(),
-        };
-        Catalogue::of(table().all().iter().map(listed))
     })
 }
 

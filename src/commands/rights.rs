@@ -1,9 +1,8 @@
 //! Whether a user may do what a request asks for, and what is kept of it when not.
 
-use super::all::table;
-use super::context::Command;
+use super::client_line::line;
+use super::context::{Command, Table};
 use super::key_places::{key_places, narrowed};
-use super::verbs::client::line::line;
 use crate::acl::{Asked, Channels, Denial, DenialContext, DenialReason, Denied, KeyRights, User};
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Access, Begin, Find, Flags, KeySpec};
@@ -47,6 +46,7 @@ fn asked<'a>(command: &Command, request: Request<'a>, keys: &'a [(usize, Access)
 
 /// What is kept of something that was denied to a client.
 pub fn denial(
+    table: &Table,
     server: &Server,
     client: &Client,
     reason: DenialReason,
@@ -54,7 +54,7 @@ pub fn denial(
     (now, wall): (MonoUs, WallMs),
 ) -> Denial {
     let (settings, head) = (server.settings(), server.set.head());
-    let told = line(client, &settings, table(), head, now);
+    let told = line(client, &settings, table, head, now);
     Denial {
         client: told.trim_end().to_owned(),
         user: client.names.lock().user.clone().into_bytes(),

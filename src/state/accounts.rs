@@ -1,6 +1,5 @@
 //! Who may do what, for all connections: the users in force, and what they have been denied.
 
-use super::server::Server;
 use crate::acl::{Denial, DenialLog, User, Users};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -8,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// The users in force, and what they have been denied.
 pub struct Accounts {
-    users: RwLock<Users>,
-    generation: AtomicU64,
-    changing: Mutex<()>,
+    pub(super) users: RwLock<Users>,
+    pub(super) generation: AtomicU64,
+    pub(super) changing: Mutex<()>,
     denials: Mutex<DenialLog>,
 }
 
@@ -67,63 +66,5 @@ impl Accounts {
     /// Forgets what was denied.
     pub fn forget_denials(&self) {
         self.denials.lock().clear();
-    }
-}
-
-impl Server {
-    /// Changes the users, unless `change` refuses: all connections go by them from their next batch
-    /// on. Clients of users who are no more are closed, but for `own`; those who subscribe to what
-    /// they may not hear any more close themselves. Answers whether `own` is to be closed, too.
-    pub fn change_users<E>(
-        &self,
-        own: u64,
-        change: impl FnOnce(&mut Users) -> Result<(), E>,
-    ) -> Result<bool, E> {
-        let _alone = self.accounts.changing.lock();
-        let before = self.accounts.look(Users::clone);
-        let mut after = before.clone();
-        change(&mut after)?;
-        *self.accounts.users.write() = after.clone();
-        self.accounts.generation.fetch_add(1, AcqRel);
-        self.notice_change();
-        Ok(self.close_who_may_not(own, &before, &after))
-    }
-
-    fn close_who_may_not(&self, own: u64, before: &Users, after: &Users) -> bool {
-        let is_same = |name: &str| match (before.get(name), after.get(name)) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
-        let changed = before.all().filter(|it| !is_same(it.name()));
-        let changed: Vec<&str> = changed.map(|it| it.name()).collect();
-        if changed.is_empty() {
-            return false;
-        }
-        let mut closes_own = false;
-        for client in self.clients.all() {
-            let user = client.names.lock().user.clone();
-            if !changed.iter().any(|it| *it == user) {
-                continue;
-            }
-            if after.get(&user).is_some() {
-                client.check_subscriptions();
-            } else if client.id == own {
-                closes_own = true;
-            } else {
-                client.flags.is_closing.store(true, Relaxed);
-                self.clients.leave(client.id);
-                client.kill();
-            }
-        }
-        closes_own
-    }
-
-    /// `requirepass` has changed: it is the default user's password.
-    pub(super) fn set_default_password(&self, password: Option<&str>) {
-        let done = self.change_users(0, |users| {
-            users.set_default_password(password);
-            Ok::<(), ()>(())
-        });
-        debug_assert!(done.is_ok(), "nobody has refused");
     }
 }

@@ -25,6 +25,7 @@ mod scripting;
 mod last_script;
 mod told_events;
 mod server;
+mod user_changes;
 mod follow;
 mod persistence;
 mod files;

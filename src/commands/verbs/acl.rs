@@ -149,9 +149,10 @@ fn set_user(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let name = user_name(context.args.next()?)?;
     let rules = context.args.rest();
     let all_channels = context.server.settings().server.acl_pubsub_default == "allchannels";
+    let known = catalogue(context.table);
     let change = context
         .server
-        .change_users(context.client.id, |users| users.set(name, rules, catalogue(), all_channels));
+        .change_users(context.client.id, |users| users.set(name, rules, known, all_channels));
     let closes_own = change.map_err(|fault: UsersFault| Fault::Message(format!("ERR {fault}")))?;
     context.reply.ok();
     Ok(if closes_own { Outcome::Close } else { Outcome::Answered })

@@ -2,7 +2,6 @@
 
 mod kill;
 mod kind;
-pub mod line;
 mod pause;
 
 use super::connection::{printable, set_name};
@@ -10,7 +9,9 @@ use super::help::help;
 use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
-use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
+use crate::commands::{
+    CommandContext, Outcome, SessionRow, client_line, session_container, session_row,
+};
 use crate::session::ReplyMode;
 use crate::state::{Client, UnblockAs};
 use kind::Kind;
@@ -163,7 +164,7 @@ fn info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     mirror(context);
     let settings = context.server.settings();
     let head = context.server.set.head();
-    let line = line::line(context.client, &settings, context.table, head, context.now);
+    let line = client_line(context.client, &settings, context.table, head, context.now);
     context.reply.verbatim(&line);
     Ok(Outcome::Answered)
 }
@@ -194,7 +195,7 @@ fn list(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     };
     let settings = context.server.settings();
     let (head, now) = (context.server.set.head(), context.now);
-    let line = |it: &Arc<Client>| line::line(it, &settings, context.table, head, now);
+    let line = |it: &Arc<Client>| client_line(it, &settings, context.table, head, now);
     let text: String = clients.iter().map(line).collect();
     context.reply.verbatim(&text);
     Ok(Outcome::Answered)

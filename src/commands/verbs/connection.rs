@@ -252,7 +252,7 @@ fn note_failed_login(context: &CommandContext<'_>, user: &[u8]) {
     let denied = Denial {
         object: context.args.request().get(0).unwrap_or_default().to_vec(),
         user: user.to_vec(),
-        ..denial(server, client, DenialReason::Auth, place, times)
+        ..denial(context.table, server, client, DenialReason::Auth, place, times)
     };
     server.accounts.deny(denied, server.settings().server.acl_log_entries_max);
     if let Some(count) = server.log_limits.failed_login.note(context.now) {

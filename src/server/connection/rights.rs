@@ -146,7 +146,8 @@ impl Caller {
         count.fetch_add(1, Relaxed);
         let times = (context.now, context.scratch.env.now.get());
         let object = denied.object(&command.name, request).to_vec();
-        let kept = Denial { object, ..denial(&self.server, &self.client, reason, place, times) };
+        let kept =
+            Denial { object, ..denial(table(), &self.server, &self.client, reason, place, times) };
         self.server.accounts.deny(kept, self.settings.server.acl_log_entries_max);
     }
 

@@ -1,9 +1,9 @@
 //! One line of CLIENT LIST: Redis' fields, and behind them the level of its reads and its floor.
 
+use super::context::Table;
 use crate::base::ids::{CommandId, RouteId};
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
-use crate::commands::Table;
 use crate::config::Config;
 use crate::route::Level;
 use crate::state::{Client, ClientNames, NO_FLOOR};
