@@ -117,7 +117,7 @@ impl Caller {
             let looks_up = is(b"GET") || is(b"BY") && value.is_some_and(|it| it.contains(&b'*'));
             if looks_up && value.is_some() {
                 let option = String::from_utf8_lossy(word).to_uppercase();
-                let text = "option of SORT denied due to insufficient ACL permissions";
+                let text = "option of SORT denied due to insufficient ACL permissions.";
                 return Err(Fault::Message(format!("ERR {option} {text}")));
             }
             let takes_one = is(b"BY") || is(b"GET") || is(b"STORE");
