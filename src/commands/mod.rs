@@ -15,13 +15,13 @@ mod reference;
 pub mod verbs;
 mod key_places;
 mod client_line;
-mod catalogue;
+mod acl_catalogue;
 mod all;
 mod known;
 mod rights;
 
 pub use all::table;
-pub use catalogue::catalogue;
+pub use acl_catalogue::catalogue;
 pub use client_line::line as client_line;
 pub use context::{
     Command, CommandContext, Handler, ScriptBy, ScriptRun, SessionVerb, Table, categories,
