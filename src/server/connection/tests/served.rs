@@ -258,3 +258,22 @@ fn what_is_queued_for_a_replica_that_is_read_counts_where_it_was_read() {
     assert_eq!(proxy.ask(&mut client, "PROXY ONCE AT n1 DO GET a"), "$1 1");
     assert_eq!(client.caller.session.last.because, Some(Reason::AskedMember));
 }
+
+#[test]
+fn a_message_of_its_own_is_older_than_every_later_read() {
+    for request in
+        ["PUBLISH c m", "MULTI\r\nPUBLISH c m\r\nEXEC", "MULTI\r\nSET k 1\r\nPUBLISH c m\r\nEXEC"]
+    {
+        let mut proxy = Proxy::new("");
+        let mut client = proxy.connect();
+        proxy.ask(&mut client, "HELLO 3");
+        proxy.ask(&mut client, "SET a 1\r\nSUBSCRIBE c");
+        let answer = proxy.ask(&mut client, request);
+        assert!(answer.contains("$7 message $1 c $1 m"), "{answer}");
+        let end = proxy.server.set.head();
+        let session = &client.caller.session;
+        let history = proxy.server.set.history();
+        let told = session.subscriptions.as_ref().and_then(|it| it.told_in(&history));
+        assert_eq!(told.map(|it| it.offset), Some(end), "{request}");
+    }
+}
