@@ -5,7 +5,9 @@
 mod streams;
 
 use self::streams::StreamWork;
-use super::{Db, KeySlot, Value};
+use super::geo::{self, Ask, Form};
+use super::{Db, KeySlot, Value, Zset};
+use crate::base::lowered::long_elements;
 use crate::command::{Args, Keys};
 use crate::resp::Request;
 
@@ -35,6 +37,8 @@ pub enum Work {
     Unknown,
     /// What a command of streams does.
     Stream(StreamWork),
+    /// The members in the cells that a search looks through.
+    Near(Form),
 }
 
 /// Bytes that come to about as much as an element.
@@ -60,7 +64,10 @@ impl Work {
             | "ZUNIONSTORE" | "ZINTER" | "ZINTERSTORE" | "ZINTERCARD" | "ZDIFF" | "ZDIFFSTORE"
             | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS"
             | "BITCOUNT" | "BITPOS" | "BITOP" | "PFCOUNT" | "PFMERGE" => Work::Values,
-            name => StreamWork::of(name).map_or(Work::Short, Work::Stream),
+            name => match Form::of(name) {
+                Some(form) => Work::Near(form),
+                None => StreamWork::of(name).map_or(Work::Short, Work::Stream),
+            },
         }
     }
 
@@ -87,6 +94,7 @@ impl Work {
             },
             Work::CountWord => count_word(request),
             Work::Stream(work) => work.elements(db, keys, request),
+            Work::Near(form) => near(db, args, form).unwrap_or(0),
             Work::Database => db.len(),
             Work::Unknown => usize::MAX,
             Work::Payload { at } => request.get(at).map_or(0, |it| it.len() / BYTES_PER_ELEMENT),
@@ -113,6 +121,17 @@ fn elements_of(slot: &KeySlot) -> usize {
         Some(Value::Zset(it)) => it.len(),
         Some(Value::Stream(it)) => it.len(),
     }
+}
+
+/// The members that a search looks at; `None` if it is refused or finds no set.
+fn near(db: Db<'_>, mut args: Args<'_>, form: Form) -> Option<usize> {
+    let (key, to) = form.keys(&mut args).ok()?;
+    let zset: &Zset = db.peek(key)?.as_collection().ok()?;
+    if zset.len() <= long_elements() {
+        return Some(zset.len());
+    }
+    let ask = Ask::read(form, to, &mut args, Some((zset, db.shared()))).ok()?;
+    ask.shape.map(|it| geo::estimate(zset, &it))
 }
 
 fn number(request: Request<'_>, at: usize) -> Option<i64> {
@@ -218,6 +237,10 @@ mod tests {
             ("XGROUP DELCONSUMER x g c", 200),
             ("XADD x * f v", 0),
             ("GET z", 0),
+            ("GEOSEARCH z FROMLONLAT 0 0 BYRADIUS 1 m", 100),
+            ("GEOSEARCHSTORE d z FROMLONLAT 0 0 BYRADIUS 1 m", 100),
+            ("GEORADIUS none 0 0 1 m", 0),
+            ("GEORADIUSBYMEMBER s m1 1 m STORE d", 0),
         ] {
             assert_eq!(elements(&bench, line), wanted, "{line}");
         }

@@ -41,6 +41,7 @@ pub struct Family {
 const STRINGS: &str = include_str!("families/strings.txt");
 const BITMAPS: &str = include_str!("families/bitmaps.txt");
 const HYPERLOGLOG: &str = include_str!("families/hyperloglog.txt");
+const GEO: &str = include_str!("families/geo.txt");
 const KEYS: &str = include_str!("families/keys.txt");
 const HASHES: &str = include_str!("families/hashes.txt");
 const LISTS: &str = include_str!("families/lists.txt");
@@ -79,6 +80,7 @@ impl Family {
             "strings" => (STRINGS, &[][..]),
             "bitmaps" => (BITMAPS, &[][..]),
             "hyperloglog" => (HYPERLOGLOG, &[][..]),
+            "geo" => (GEO, OF_ZSETS),
             "keys" => (KEYS, OF_HASHES),
             "hashes" => (HASHES, OF_HASHES),
             "lists" => (LISTS, OF_LISTS),
