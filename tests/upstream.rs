@@ -80,6 +80,10 @@ fn unknown_commands_are_writes_to_the_master() {
         assert_eq!(wire.ask("SETBIT bits 7 1").int(), Some(0));
         assert_eq!(wire.ask("PFADD hll a b").int(), Some(1));
         assert_eq!(wire.ask("GEOADD g 13.4 52.5 x").int(), Some(1));
+        let dump = wire.ask("DUMP bits");
+        let restored = wire.cmd(&[b"RESTORE-ASKING", b"bits2", b"0", dump.text().unwrap()]);
+        assert_eq!(restored.string(), "OK");
+        assert_eq!(wire.ask("GET bits2").string(), "\u{1}");
         assert_eq!(wire.ask("GET bits").string(), "\u{1}");
         let replies = wire.pipeline(&[
             words(&["SET", "a", "1"]),

@@ -134,7 +134,8 @@ impl Form {
         let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
         let mut args = Args::new(request, 1, 0, &env);
         let keys = self.keys(&mut args);
-        keys.and_then(|it| Ask::read(self, it.1, &mut args, None)).is_ok_and(|it| it.store.is_some())
+        keys.and_then(|it| Ask::read(self, it.1, &mut args, None))
+            .is_ok_and(|it| it.store.is_some())
     }
 }
 
@@ -281,9 +282,7 @@ impl Words {
 pub fn point(args: &mut Args<'_>) -> Result<Point, Fault> {
     let (longitude, latitude) = (args.float()?, args.float()?);
     Point::new(longitude, latitude).ok_or_else(|| {
-        Fault::Message(format!(
-            "ERR invalid longitude,latitude pair {longitude:.6},{latitude:.6}"
-        ))
+        Fault::Message(format!("ERR invalid longitude,latitude pair {longitude:.6},{latitude:.6}"))
     })
 }
 
@@ -295,10 +294,7 @@ pub fn unit(args: &mut Args<'_>) -> Result<f64, Fault> {
 }
 
 /// Takes a member; answers where it is, or nothing if there is no set.
-fn member(
-    args: &mut Args<'_>,
-    zset: Source<'_>,
-) -> Result<Option<Point>, Fault> {
+fn member(args: &mut Args<'_>, zset: Source<'_>) -> Result<Option<Point>, Fault> {
     let name = args.next()?;
     let Some((zset, shared)) = zset else { return Ok(None) };
     let score = zset.score(name, shared).ok_or(NO_MEMBER)?;

@@ -42,9 +42,7 @@ impl Shape {
     pub fn distance_inside(&self, point: Point) -> Option<f64> {
         let distance_here = || distance(self.center, point);
         match self.extent {
-            Extent::Radius(radius) => {
-                Some(distance_here()).filter(|it| *it <= radius * self.unit)
-            }
+            Extent::Radius(radius) => Some(distance_here()).filter(|it| *it <= radius * self.unit),
             Extent::Box { width, height } => {
                 let beside = Point { latitude: point.latitude, ..self.center };
                 let above = Point { latitude: self.center.latitude, ..point };
@@ -84,8 +82,7 @@ impl Shape {
         })
     }
 
-    /// The rectangle of the map around it, about: at the latitude where it is the widest on one
-    /// half of the earth, the narrowest on the other, as in Redis.
+    /// The rectangle of the map around it: as wide as at its latitude that is nearest to a pole.
     fn bounds(&self) -> Area {
         let (width, height) = match self.extent {
             Extent::Radius(radius) => (radius, radius),

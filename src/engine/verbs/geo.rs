@@ -82,8 +82,7 @@ fn geoadd(
 
 /// The term that the next word names.
 fn term<'t>(terms: &'t mut Terms, args: &mut Args<'_>) -> Option<&'t mut bool> {
-    let words =
-        [("NX", &mut terms.new), ("XX", &mut terms.there), ("CH", &mut terms.changed)];
+    let words = [("NX", &mut terms.new), ("XX", &mut terms.there), ("CH", &mut terms.changed)];
     words.into_iter().find(|(it, _)| args.word(it)).map(|(_, term)| term)
 }
 

@@ -6,8 +6,8 @@ use crate::command::{Access, Args, Begin, Event, Fault, Find, Flags, Group, KeyS
 use crate::engine::Run::{Either, Read, Write};
 use crate::engine::geo::nearest::sort_first;
 use crate::engine::geo::{Ask, Form, Near, Order, Store, search};
-use crate::engine::verbs::zsets::ranges::STORE_KEYS;
 use crate::engine::verbs::changes;
+use crate::engine::verbs::zsets::ranges::STORE_KEYS;
 use crate::engine::{Effects, Engine, Row, Run, Zset, row, sort_members};
 use crate::resp::Reply;
 
