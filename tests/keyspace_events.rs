@@ -306,7 +306,6 @@ const LATE: &[&str] = &[
     "ZRANGESTORE d k 0 -1",
     "GEOADD k 1 1 a",
     "GEORADIUS k 1 1 1 m STORE d",
-    "GEOSEARCHSTORE k l FROMLONLAT 1 1 BYRADIUS 1 m",
     "GEOSEARCHSTORE d k FROMLONLAT 1 1 BYRADIUS 1 m",
     "LMOVE l k LEFT LEFT",
     "LMOVE k l LEFT LEFT",
