@@ -533,7 +533,7 @@ fn a_stream_that_makes_no_sense_is_named_and_the_data_stays() {
     // What is not built here.
     master.ask("SET b 1");
     let dump = master.ask("DUMP a");
-    let restored = master.cmd(&[b"RESTORE-ASKING", b"near", b"0", dump.text().unwrap()]);
+    let restored = master.cmd(&[&b"RESTORE-ASKING"[..], b"near", b"0", dump.text().unwrap()]);
     assert_eq!(restored.string(), "OK");
     until("the command to be named", || {
         (field(&mut wire, "master_link_last_fault") == "unknown-command").then_some(())

@@ -174,7 +174,7 @@ impl<'a> Ask<'a> {
         if let (Some(From::Point(center) | From::Member(Some(center))), Some((extent, unit))) =
             (words.from, words.extent)
         {
-            ask.shape = Some(Shape { center, extent, unit });
+            ask.shape = Some(Shape::new(center, extent, unit));
         }
         Ok(ask)
     }

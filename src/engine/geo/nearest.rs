@@ -20,7 +20,8 @@ pub fn sort_first<T>(items: &mut [T], wanted: usize, order: impl Fn(&T, &T) -> O
         return items.sort_by(order);
     }
     let mut looks = items.len().saturating_mul(LOOKS_MAX);
-    let mut parts = vec![0..items.len()];
+    let whole = 0..items.len();
+    let mut parts = Vec::from([whole]);
     while let Some(part) = parts.pop() {
         let items = &mut items[part.clone()];
         let left = looks.checked_sub(part.len());
@@ -84,15 +85,17 @@ fn exchange<T>(items: &mut [T], start: usize, end: usize, len: usize) {
 fn pivot<T>(items: &[T], order: &impl Fn(&T, &T) -> Ordering) -> usize {
     let (last, middle, step) = (items.len() - 1, items.len() / 2, items.len() / 8);
     let of_three = |it: [usize; 3]| median(items, it, order);
-    match items.len() {
-        ..=FEW => middle,
-        ..=MANY => of_three([0, middle, last]),
-        _ => of_three([
-            of_three([0, step, 2 * step]),
-            of_three([middle - step, middle, middle + step]),
-            of_three([last - 2 * step, last - step, last]),
-        ]),
+    if items.len() <= FEW {
+        return middle;
     }
+    if items.len() <= MANY {
+        return of_three([0, middle, last]);
+    }
+    of_three([
+        of_three([0, step, 2 * step]),
+        of_three([middle - step, middle, middle + step]),
+        of_three([last - 2 * step, last - step, last]),
+    ])
 }
 
 /// The place of the middle one of three; which one of equal ones is part of the order.

@@ -30,6 +30,16 @@ pub struct Shape {
     pub extent: Extent,
     /// How many metres a unit of it has.
     pub unit: f64,
+    /// The centre as distances are measured from it.
+    origin: Origin,
+}
+
+/// A point in radians, from which many distances are measured.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Origin {
+    longitude: f64,
+    latitude: f64,
+    cosine_of_latitude: f64,
 }
 
 /// Where the centre's own cell and its neighbours lie, to the east and to the north, in the order in
@@ -38,9 +48,14 @@ const AROUND: [(i32, i32); 9] =
     [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)];
 
 impl Shape {
+    /// A shape of this extent in units of so many metres.
+    pub fn new(center: Point, extent: Extent, unit: f64) -> Shape {
+        Shape { center, extent, unit, origin: Origin::of(center) }
+    }
+
     /// How far from the centre a point is, in metres; `None` if it lies outside.
     pub fn distance_inside(&self, point: Point) -> Option<f64> {
-        let distance_here = || distance(self.center, point);
+        let distance_here = || self.origin.distance(point);
         match self.extent {
             Extent::Radius(radius) => Some(distance_here()).filter(|it| *it <= radius * self.unit),
             Extent::Box { width, height } => {
@@ -132,13 +147,24 @@ fn do_not_reach(own: Cell, bounds: Area) -> bool {
         || bounds.west < own.neighbour(-1, 0).area().west
 }
 
-/// Metres between two points, by the haversine formula.
+impl Origin {
+    fn of(point: Point) -> Origin {
+        let [longitude, latitude] = [point.longitude, point.latitude].map(|it| it * RADIANS);
+        Origin { longitude, latitude, cosine_of_latitude: latitude.cos() }
+    }
+
+    /// Metres to a point, by the haversine formula.
+    fn distance(self, to: Point) -> f64 {
+        let (longitude, latitude) = (to.longitude * RADIANS, to.latitude * RADIANS);
+        let up = ((latitude - self.latitude) / 2.0).sin();
+        let aside = ((longitude - self.longitude) / 2.0).sin();
+        let square = up * up + self.cosine_of_latitude * latitude.cos() * aside * aside;
+        // Rounded up, it could be no sine at all.
+        2.0 * EARTH_RADIUS_M * square.sqrt().min(1.0).asin()
+    }
+}
+
+/// Metres between two points.
 pub fn distance(from: Point, to: Point) -> f64 {
-    let [from_up, to_up] = [from, to].map(|it| it.latitude * RADIANS);
-    let [from_aside, to_aside] = [from, to].map(|it| it.longitude * RADIANS);
-    let up = ((to_up - from_up) / 2.0).sin();
-    let aside = ((to_aside - from_aside) / 2.0).sin();
-    let half = up * up + from_up.cos() * to_up.cos() * aside * aside;
-    // Rounded up, it could be no sine at all.
-    2.0 * EARTH_RADIUS_M * half.sqrt().min(1.0).asin()
+    Origin::of(from).distance(to)
 }

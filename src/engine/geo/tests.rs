@@ -112,7 +112,7 @@ proptest! {
             point(center.longitude + aside, center.latitude + up)
         };
         let places: Vec<Point> = others.iter().map(near).collect();
-        let shape = Shape { center, extent, unit: 1000.0 };
+        let shape = Shape::new(center, extent, 1000.0);
         let mut told: Vec<Vec<(String, u64)>> = Vec::new();
         for largest_packed in [0, 128] {
             let zset = set_of(&places, largest_packed);
@@ -162,12 +162,12 @@ fn a_search_looks_at_the_members_nearby_only() {
     let zset = set_of(&places, 128);
     for (radius_km, most) in [(0.0, 1), (1.0, 4), (100.0, 10), (1000.0, 300)] {
         let center = point(0.5, 0.5);
-        let shape = Shape { center, extent: Extent::Radius(radius_km), unit: 1000.0 };
+        let shape = Shape::new(center, Extent::Radius(radius_km), 1000.0);
         let looked_at = estimate(&zset, &shape);
         assert!(looked_at <= most, "{looked_at} for {radius_km} km");
     }
     let whole = Extent::Radius(f64::INFINITY);
-    let shape = Shape { center: point(0.5, 0.5), extent: whole, unit: 1.0 };
+    let shape = Shape::new(point(0.5, 0.5), whole, 1.0);
     assert_eq!(search(&zset, &shape, usize::MAX).len(), places.len());
 }
 

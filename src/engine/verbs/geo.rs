@@ -27,7 +27,7 @@ pub const ROWS: &[Row] = &[
         "3.2.0",
         "O(N) where N is the number of members requested.",
         "Answers where members are.",
-        "key [member [member ...]]",
+        "key member [member ...]",
     ),
     row("GEODIST", AtLeast(4), Flags::NONE, Keys::READ, Read(geodist)).says(
         Group::Geo,
@@ -41,7 +41,7 @@ pub const ROWS: &[Row] = &[
         "3.2.0",
         "O(log(N)) for each member requested, where N is the number of elements in the sorted set.",
         "Answers where members are, in the letters of a geohash.",
-        "key [member [member ...]]",
+        "key member [member ...]",
     ),
 ];
 
