@@ -42,8 +42,8 @@ struct Origin {
     cosine_of_latitude: f64,
 }
 
-/// Where the centre's own cell and its neighbours lie, to the east and to the north, in the order in
-/// which they are searched.
+/// Where the centre's own cell and its neighbours lie, to the east and to the north, in the order
+/// in which they are searched.
 const AROUND: [(i32, i32); 9] =
     [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, 1), (1, -1), (-1, -1)];
 
