@@ -170,6 +170,8 @@ fn place_of(request: Request<'_>, word: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::LONG_ELEMENTS;
+    use crate::base::lowered::lower_long_elements;
     use crate::engine::verbs;
     use crate::engine::verbs::check::{Bench, words};
     use crate::resp::OwnedRequest;
@@ -245,5 +247,26 @@ mod tests {
             assert_eq!(elements(&bench, line), wanted, "{line}");
         }
         assert_eq!(elements(&bench, &format!("RESTORE k 0 {}", "x".repeat(1600))), 100);
+    }
+
+    #[test]
+    fn a_search_in_a_large_set_is_as_long_as_what_it_looks_at() {
+        let mut bench = Bench::default();
+        for at in 0..50 {
+            bench.ask(&format!("GEOADD g 15.0{at} 37 near{at} -100.{at} {at} far{at}"));
+        }
+        lower_long_elements(10);
+        for (line, wanted) in [
+            ("GEOSEARCH g FROMLONLAT 15 37 BYRADIUS 10 km", 50),
+            ("GEOSEARCHSTORE d g FROMMEMBER near0 BYBOX 10 10 km", 50),
+            ("GEORADIUS g 60 -60 10 km", 0),
+            ("GEORADIUSBYMEMBER_RO g far7 1 m", 1),
+            ("GEOSEARCH g FROMLONLAT 15 37 BYRADIUS 40000 km", 100),
+            ("GEOSEARCH g FROMMEMBER none BYRADIUS 40000 km", 0),
+            ("GEOSEARCH g FROMLONLAT 15 37", 0),
+        ] {
+            assert_eq!(elements(&bench, line), wanted, "{line}");
+        }
+        lower_long_elements(LONG_ELEMENTS);
     }
 }
