@@ -52,7 +52,7 @@ fn geoadd(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let key = args.next()?;
-    let (mut terms, options) = (Terms::default(), args);
+    let (mut terms, mut options) = (Terms::default(), args);
     while let Some(term) = term(&mut terms, &mut args) {
         *term = true;
     }
@@ -69,7 +69,8 @@ fn geoadd(
     if tally.changes() != 0 {
         // What a place's score is must not depend on who repeats it.
         let texts: Vec<String> = places.iter().map(|(score, _)| score.to_string()).collect();
-        let options = { options }.rest().take(options.left() - 3 * count);
+        let option_count = options.left() - 3 * count;
+        let options = options.rest().take(option_count);
         let mut words: Vec<&[u8]> = [&b"zadd"[..], key].into_iter().chain(options).collect();
         for (text, (_, member)) in texts.iter().zip(&places) {
             words.extend([text.as_bytes(), *member]);
