@@ -132,6 +132,8 @@ pub enum Group {
     Set,
     /// Sorted sets.
     SortedSet,
+    /// Places, in sorted sets.
+    Geo,
     /// Hashes.
     Hash,
     /// Streams.
@@ -162,6 +164,7 @@ impl Group {
         Group::List,
         Group::Set,
         Group::SortedSet,
+        Group::Geo,
         Group::Hash,
         Group::Stream,
         Group::Connection,
@@ -183,6 +186,7 @@ impl Group {
             Group::List => "list",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
+            Group::Geo => "geo",
             Group::Hash => "hash",
             Group::Stream => "stream",
             Group::Connection => "connection",
@@ -205,6 +209,7 @@ impl Group {
             Group::List => Some("@list"),
             Group::Set => Some("@set"),
             Group::SortedSet => Some("@sortedset"),
+            Group::Geo => Some("@geo"),
             Group::Hash => Some("@hash"),
             Group::Stream => Some("@stream"),
             Group::Connection => Some("@connection"),

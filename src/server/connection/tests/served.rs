@@ -122,6 +122,10 @@ fn a_transaction_runs_whole_or_not_at_all() {
         ("MULTI\r\nWAIT 9 0\r\nEXEC", "+OK +QUEUED *1 :2"),
         ("MULTI\r\nWAITAOF 0 9 0\r\nEXEC", "+OK +QUEUED *1 *2 :0 :0"),
         ("MULTI\r\nSORT l\r\nSORT l STORE k\r\nEXEC", "+OK +QUEUED +QUEUED *2 *0 :0"),
+        (
+            "MULTI\r\nGEORADIUS z 1 1 1 m\r\nGEORADIUS z 1 1 1 m STORE k\r\nEXEC",
+            "+OK +QUEUED +QUEUED *2 *0 :0",
+        ),
         ("MULTI\r\nCLIENT REPLY OFF\r\nEXEC", "+OK +QUEUED"),
         ("RPUSH l a\r\nBLPOP l 0\r\nLLEN l", ":1 *2 $1 l $1 a :0"),
     ] {
