@@ -18,9 +18,9 @@
 //! A script goes by `connection/script.rs` to an interpreter of `script/`, and what it calls by
 //! `connection/script_host.rs` to its transaction or its member; while it is long,
 //! `runtime/worker.rs` gives the other connections of its thread turns within its own. What is
-//! known of scripts is in `state/scripting.rs`; libraries of functions are the engine's data. Who is
-//! shown every command is in `state/monitors.rs`, and what a member's data comes to, though somebody
-//! holds it, in `node/counts.rs`.
+//! known of scripts is in `state/scripting.rs`; libraries of functions are the engine's data.
+//! Who is shown every command is in `state/monitors.rs`, and what a member's data comes to, though
+//! somebody holds it, in `node/counts.rs`.
 //! What is published goes by `connection/publish.rs` and `node/propagate.rs` to the mailboxes of
 //! those whom `pubsub/registry.rs` knows, and from there to their sockets by
 //! `server/shell/hear.rs`. The keyspace events that verbs raise wait in
