@@ -11,12 +11,15 @@ mod migration;
 mod slow_words;
 mod info;
 mod stats;
+mod unserved;
+mod catalogue;
 mod reference;
 pub mod verbs;
 mod all;
 mod known;
 
 pub use all::table;
+pub use catalogue::{metrics, prometheus};
 pub use context::{
     Command, CommandContext, Handler, ScriptBy, ScriptRun, SessionVerb, Table, class_name,
 };
@@ -33,5 +36,6 @@ pub use row::{
 pub use slow_words::{slow_words, without_secrets};
 pub use stats::{observed, stats, stats_json};
 pub use table::Entry;
+pub use unserved::unserved;
 pub use verbs::client::line::line as client_line;
 pub use verbs::members::{NodeFields, all_nodes};

@@ -1,10 +1,11 @@
 //! What there is, as JSON.
 
-use super::health::unserved;
 use super::query::Query;
 use super::told::{Kind, Told};
 use crate::base::limits::HTTP_LISTED_MAX;
-use crate::commands::{all_nodes, class_name, client_line, observed, stats_json, table};
+use crate::commands::{
+    all_nodes, class_name, client_line, observed, prometheus, stats_json, table, unserved,
+};
 use crate::metrics::json::Json;
 use crate::metrics::render::Names;
 use crate::metrics::render_json;
@@ -20,6 +21,11 @@ fn told(tell: impl FnOnce(&mut Json)) -> Told {
     let mut json = Json::default();
     tell(&mut json);
     Told::ok(Kind::Json, json.into_text())
+}
+
+/// All metrics.
+pub fn metrics(server: &Arc<Server>, _: &Query) -> Told {
+    Told::ok(Kind::Metrics, prometheus(server, table()))
 }
 
 /// PROXY NODES.

@@ -3,6 +3,7 @@
 use super::query::Query;
 use super::told::{Kind, Told};
 use crate::base::size::{parse_duration, parse_size};
+use crate::commands::unserved;
 use crate::node::present;
 use crate::runtime::clock;
 use crate::state::Server;
@@ -55,26 +56,6 @@ impl Lag {
             Lag::Bytes(bytes) => behind_bytes <= bytes,
         }
     }
-}
-
-/// Why no master serves.
-pub fn unserved(server: &Server) -> Option<String> {
-    if server.is_closing() {
-        return Some("the process shuts down".to_owned());
-    }
-    if let Some(upstream) = &server.upstream {
-        let is_there = upstream.view().master.is_some();
-        return (!is_there).then(|| "no master is known".to_owned());
-    }
-    let set = &server.set;
-    if set.is_loading() {
-        return Some("data is being loaded".to_owned());
-    }
-    if let Some(remote) = set.remote().filter(|it| !it.is_connected()) {
-        return Some(format!("the link to the master {} is down", remote.address));
-    }
-    let master = set.member(set.master());
-    (!master.is_sound()).then(|| format!("the master {} is {}", master.name, master.flags()))
 }
 
 /// Which replica is too far behind.

@@ -1,6 +1,7 @@
 //! The reference of the status page's listener, in Markdown, made from what answers.
 
 use super::resources::RESOURCES;
+use crate::commands::metrics;
 use std::fmt::Write;
 
 const HEAD: &str = "\
@@ -26,12 +27,36 @@ closed after 60.
 |---|---|---|---|
 ";
 
+const METRICS: &str = "
+## Metrics
+
+Counters begin at 0 with the process and with `CONFIG RESETSTAT`. Times are in seconds. Histograms
+have fixed buckets. No label holds a key or a client's name. [alerts.yml](../alerts.yml) has rules
+for Prometheus, and [grafana.json](../grafana.json) a board for Grafana; `redis_exporter` works at
+the Redis port, too.
+
+```yaml
+scrape_configs:
+  - job_name: entourage
+    static_configs: [{ targets: ['localhost:9379'] }]
+```
+
+| metric | kind | labels | what it tells |
+|---|---|---|---|
+";
+
 /// The whole reference.
 pub fn status_reference() -> String {
     let mut text = HEAD.to_owned();
     for it in RESOURCES {
         let asks = if it.is_open { "no" } else { "yes" };
         let _ = writeln!(text, "| `{}` | {} | {asks} | {} |", it.path, it.methods(), it.what);
+    }
+    text.push_str(METRICS);
+    for it in metrics() {
+        let labels: Vec<String> = it.labels.iter().map(|it| format!("`{it}`")).collect();
+        let (labels, kind) = (labels.join(", "), it.kind.as_str());
+        let _ = writeln!(text, "| `{}` | {kind} | {labels} | {} |", it.name, it.help);
     }
     text
 }

@@ -50,6 +50,7 @@ pub const RESOURCES: &[Resource] = &[
             Tell::Now(health::ready),
         )
     },
+    now("/metrics", "All metrics below, for Prometheus.", Tell::Now(api::metrics)),
     now("/api/v1/nodes", "`PROXY NODES`.", Tell::Now(api::nodes)),
     now("/api/v1/routes", "The routes in force, in their order.", Tell::Now(api::routes)),
     now("/api/v1/clients", "`CLIENT LIST`, the first 1000.", Tell::Now(api::clients)),

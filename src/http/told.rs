@@ -11,6 +11,8 @@ pub enum Kind {
     Text,
     /// For programs.
     Json,
+    /// For Prometheus.
+    Metrics,
 }
 
 /// What is answered.
@@ -44,6 +46,7 @@ impl Told {
         let kind = match self.kind {
             Kind::Text => "text/plain; charset=utf-8",
             Kind::Json => "application/json",
+            Kind::Metrics => "text/plain; version=0.0.4; charset=utf-8",
         };
         let mut text = self.text;
         if self.kind == Kind::Text && !text.ends_with('\n') {
