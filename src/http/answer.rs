@@ -11,7 +11,7 @@ use crate::runtime::stream::{Acceptor, Peer};
 use crate::state::Server;
 use futures::future::{BoxFuture, ready};
 use hyper::body::Body;
-use hyper::header::{ALLOW, CONNECTION, HeaderMap, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 use std::io;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ fn refused(
     let settings = &settings.http;
     if request.body().size_hint().upper().is_none_or(|it| HTTP_BODY_BYTES_MAX < it) {
         let told = Told::refused(StatusCode::PAYLOAD_TOO_LARGE, "no request here has such a body");
-        return Err(told.with(CONNECTION, "close"));
+        return Err(told.with(CONNECTION, HeaderValue::from_static("close")));
     }
     if !is_meant_for_us(settings, headers) {
         let why = "this is served for 127.0.0.1 and localhost alone, and the request names \
@@ -64,7 +64,7 @@ fn refused(
     };
     if !resource.takes(request.method()) {
         let told = Told::refused(StatusCode::METHOD_NOT_ALLOWED, resource.methods());
-        return Err(told.with(ALLOW, resource.methods()));
+        return Err(told.with(ALLOW, HeaderValue::from_static(resource.methods())));
     }
     if !resource.is_open {
         log_in(server, headers, peer)?;
@@ -86,7 +86,8 @@ fn log_in(server: &Server, headers: &HeaderMap, peer: &Peer) -> Result<(), Told>
         log::warn!("event=http-login-failed addr={} count={count}", peer.address);
     }
     let told = Told::refused(StatusCode::UNAUTHORIZED, "this needs the password of [http]");
-    Err(told.with(WWW_AUTHENTICATE, "Basic realm=\"entourage\", charset=\"UTF-8\""))
+    let asked = HeaderValue::from_static("Basic realm=\"entourage\", charset=\"UTF-8\"");
+    Err(told.with(WWW_AUTHENTICATE, asked))
 }
 
 fn may_order(is_admin: bool, headers: &HeaderMap) -> Result<(), Told> {

@@ -162,6 +162,8 @@ fn tell_process(server: &Server, json: &mut Json) {
         it.name("version").string(ENTOURAGE_VERSION);
         it.name("run-id").string(&server.process_info.run_id);
         it.name("port").number(server.process_info.port);
+        let remote = server.set.remote().map(|it| it.address.to_string());
+        it.name("follows").string_or_null(remote.as_deref());
         it.name("now-ms").number(clock::wall_now().0);
         it.name("up-s").number(server.process_info.at.until(clock::wall_now()) / 1000);
         it.name("unserved").string_or_null(unserved.as_deref());

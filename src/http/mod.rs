@@ -2,7 +2,7 @@
 //! serves, metrics, and the same facts as JSON.
 //!
 //! ```text
-//! runtime::http → answer → guard → resources → health, api, orders → Told
+//! runtime::http → answer → guard → resources → page, health, api, orders → Told
 //!     hyper        size     who     by path         what there is
 //! ```
 //!
@@ -16,6 +16,7 @@ mod guard;
 mod health;
 mod api;
 mod orders;
+mod page;
 mod resources;
 mod answer;
 mod reference;

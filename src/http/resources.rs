@@ -2,7 +2,7 @@
 
 use super::query::Query;
 use super::told::Told;
-use super::{api, health, orders};
+use super::{api, health, orders, page};
 use crate::state::Server;
 use futures::future::BoxFuture;
 use hyper::Method;
@@ -37,6 +37,7 @@ const fn now(path: &'static str, what: &'static str, tell: Tell) -> Resource {
 
 /// All there is.
 pub const RESOURCES: &[Resource] = &[
+    now("/", "The status page, for a browser.", Tell::Now(page::page)),
     Resource {
         is_open: true,
         ..now("/health", "200: the process lives.", Tell::Now(health::health))

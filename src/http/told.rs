@@ -9,6 +9,8 @@ use hyper::{Response, StatusCode};
 pub enum Kind {
     /// For people and scripts.
     Text,
+    /// For browsers.
+    Page,
     /// For programs.
     Json,
     /// For Prometheus.
@@ -36,8 +38,8 @@ impl Told {
     }
 
     /// With another header line.
-    pub fn with(mut self, name: HeaderName, value: &'static str) -> Told {
-        self.more.push((name, HeaderValue::from_static(value)));
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Told {
+        self.more.push((name, value));
         self
     }
 
@@ -45,6 +47,7 @@ impl Told {
     pub fn into_response(self) -> Response<Whole> {
         let kind = match self.kind {
             Kind::Text => "text/plain; charset=utf-8",
+            Kind::Page => "text/html; charset=utf-8",
             Kind::Json => "application/json",
             Kind::Metrics => "text/plain; version=0.0.4; charset=utf-8",
         };

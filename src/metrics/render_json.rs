@@ -1,6 +1,6 @@
 //! A snapshot as JSON: PROXY STATS JSON. Its fields are described in `config/docs/stats.md`.
 
-use crate::base::ids::CommandId;
+use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::metrics::distribution::Distribution;
 use crate::metrics::json::Json;
 use crate::metrics::render::{Names, heading};
@@ -132,7 +132,8 @@ pub fn latency(
     let by = snapshot.services_by(|it| (it.place().route, class(it.command())));
     json.array(by, |it, ((route, class), calls)| {
         it.object(|it| {
-            it.name("route").string(&known(names.routes, route.0));
+            let name = (route != RouteId::NONE).then(|| known(names.routes, route.0));
+            it.name("route").string_or_null(name.as_deref());
             it.name("class").string(class);
             it.name("calls").number(calls.count());
             it.name("ns").number(calls.sum());
@@ -153,7 +154,8 @@ pub fn calls(
     let by = snapshot.services_by(|it| (it.place().member, class(it.command())));
     json.array(by, |it, ((member, class), calls)| {
         it.object(|it| {
-            it.name("member").string(&known(names.members, member.0));
+            let name = (member != MemberId::NONE).then(|| known(names.members, member.0));
+            it.name("member").string_or_null(name.as_deref());
             it.name("class").string(class);
             it.name("calls").number(calls.count());
         });
