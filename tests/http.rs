@@ -338,6 +338,21 @@ fn a_head_that_does_not_come_closes_the_connection() {
 }
 
 #[test]
+fn who_does_not_read_is_closed_and_costs_little() {
+    let site = Site::with("", "");
+    let before = support::process::resident_bytes(site.server.pid());
+    let mut socket = site.dial();
+    socket.set_write_timeout(Some(Duration::from_secs(60))).unwrap();
+    let requests = "GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
+    // It is read no further than its answers are, until it is closed.
+    let closed = until("the server to close", || socket.write_all(requests.as_bytes()).err());
+    assert_ne!(closed.kind(), std::io::ErrorKind::WouldBlock, "it was closed");
+    let after = support::process::resident_bytes(site.server.pid());
+    assert!(after < before + (16 << 20), "{before} {after}");
+    assert_eq!(site.get("/health").status, 200);
+}
+
+#[test]
 fn requests_of_one_connection_are_answered_in_order() {
     let site = Site::with("", "");
     let mut socket = site.dial();

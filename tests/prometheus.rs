@@ -80,6 +80,11 @@ fn a_server_of_real_servers_has_metrics_too() {
     let site = Site::with("", &file);
     until("the master to be known", || (site.get("/ready").status == 200).then_some(()));
     ok(&mut site.server.dial(), "SET k v");
+    let status = site.json("/api/v1/status");
+    assert_eq!(
+        (&status["nodes"][0]["name"], &status["nodes"][0]["role"]),
+        (&"r1".into(), &"master".into())
+    );
     let text = site.get("/metrics").body;
     promtool(&["check", "metrics"], &text);
     let (values, _) = samples(&text);

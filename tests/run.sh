@@ -135,6 +135,15 @@ need_prometheus() {
   fi
 }
 
+# The status page is looked at in a real browser.
+need_chromium() {
+  export CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || true)}
+  [ -n "$CHROMIUM" ] && return
+  echo "installing chromium"
+  install chromium || die "cannot install chromium"
+  CHROMIUM=$(command -v chromium)
+}
+
 # --- the steps -----------------------------------------------------------------------------------
 
 steps=()
@@ -168,6 +177,7 @@ need_redis
 need_python
 need_node
 need_prometheus
+need_chromium
 cd "$root"
 echo "redis     $("$REDIS_SERVER" --version)"
 echo "valkey    $("$VALKEY_SERVER" --version)"

@@ -12,8 +12,10 @@ const HEAD: &str = "\
 `entourage --http localhost:9379`, or `[http] bind` in the [file](configuration.md), serves what is
 below on a thread of its own; without one of them there is no such listener. It is for this machine
 alone unless `allow-remote = true`. A `password` is asked for as HTTP's basic authentication, under
-any name; over a network put something in front that speaks TLS. What changes something needs
-`admin = true` and the header `x-entourage: 1`, which pages of others cannot send:
+any name; over a network put something in front that speaks TLS. Without `allow-remote` only
+requests for 127.0.0.1, ::1 and localhost are answered, so that no page of others can be led here:
+what stands in front under another name needs `allow-remote = true`, too. What changes something
+needs `admin = true` and the header `x-entourage: 1`, which pages of others cannot send:
 
 ```
 curl -X POST -H 'x-entourage: 1' 'localhost:9379/api/v1/node?name=n2&order=pause'
