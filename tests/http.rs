@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
+use support::on_disk::refused;
 use support::{Server, Site, info_field, node, ok, order, read_answer, until, words};
 
 const API: [&str; 7] = ["nodes", "routes", "clients", "stats", "slowlog", "config", "status"];
@@ -16,6 +17,21 @@ fn nothing_listens_unless_asked_for() {
         Server::entourage_with_config_and("[[listener]]\nbind = '127.0.0.1:{port}'\n", &[]);
     server.dial().ask("PING");
     assert!(!server.said().contains("name=http"), "{}", server.said());
+}
+
+#[test]
+fn what_other_machines_reach_is_refused_unless_allowed() {
+    let listener = "[[listener]]\nname = 'main'\nbind = '127.0.0.1:{port}'\n";
+    let told = refused("[http]\nbind = '0.0.0.0:0'\n");
+    assert!(told.contains("http.bind = 0.0.0.0:0 is for other machines, too"), "{told}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap();
+    let told = refused(&format!("[[listener]]\nbind = '127.0.0.1:0'\n[http]\nbind = '{at}'\n"));
+    assert!(told.contains(&format!("cannot serve HTTP at {at}: ")), "{told}");
+    let text = format!("{listener}[http]\nbind = '0.0.0.0:0'\nallow-remote = true\n");
+    let site = Site::of(Server::entourage_with_config_and(&text, &[]));
+    assert!(site.server.said().contains("there is no http.password"), "{}", site.server.said());
+    assert_eq!(site.request("GET", "/api/v1/nodes", &["Host: status.example"]).status, 200);
 }
 
 #[test]

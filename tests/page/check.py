@@ -179,11 +179,13 @@ def lose():
     os.kill(pid, signal.SIGSTOP)
     try:
         browser.until("the loss", "document.body.classList.contains('is-lost') && "
-                                  "/Connection lost at/.test(document.body.innerText)")
+                                  "/Connection lost at/.test(document.body.innerText) && "
+                                  "document.getElementById('state').innerText[0] === '?'")
         picture("lost")
     finally:
         os.kill(pid, signal.SIGCONT)
-    browser.until("the end of the loss", "!document.body.classList.contains('is-lost')")
+    browser.until("the end of the loss", "!document.body.classList.contains('is-lost') && "
+                                         "document.getElementById('state').innerText[0] === '●'")
 
 
 browser = Browser(program)
