@@ -39,6 +39,9 @@
 //! Where members are real servers, requests go by `connection/upstream.rs` to `server/upstream/`,
 //! which has the connections; what is sent over them, what replies are worth and who is master is
 //! decided in `node/upstream/`, and known to all by `state/upstream.rs`.
+//! The status page, the metrics and their like are `http/`'s, over the HTTP/1 of
+//! `runtime/http.rs` on a thread of its own: they tell what commands tell (`commands/`), and what
+//! they change goes by `server/asked.rs` as a command.
 //! Beside all this stands `load/`, a client that loads servers and checks what they promise; and
 //! `tests/sim/` drives whole sets in one thread.
 
@@ -59,6 +62,7 @@ pub mod config;
 pub mod state;
 pub mod commands;
 pub mod server;
+pub mod http;
 pub mod load;
 pub mod cli;
 

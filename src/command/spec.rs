@@ -41,6 +41,17 @@ pub enum Class {
     Session,
 }
 
+impl Class {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::Read => "read",
+            Class::Write => "write",
+            Class::Session => "session",
+        }
+    }
+}
+
 bitflags! {
     /// Properties that routing, gates and COMMAND need, beyond the class.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -2,6 +2,7 @@
 
 use super::outcome::Outcome;
 use super::table;
+use crate::base::ids::CommandId;
 use crate::base::lowered::long_elements;
 use crate::base::time::{Clock, MonoUs};
 use crate::command::{Args, Class, Fault};
@@ -99,6 +100,11 @@ pub enum Handler {
 pub type Command = table::Command<Handler>;
 /// All commands.
 pub type Table = table::Table<Handler>;
+
+/// The class of a command by its number, as labels of metrics have it.
+pub fn class_name(table: &Table, id: CommandId) -> &'static str {
+    table.all().get(usize::from(id.0)).map_or("session", |it| it.spec.class.as_str())
+}
 
 impl Command {
     /// Whether this request may change data.

@@ -11,13 +11,18 @@ mod migration;
 mod slow_words;
 mod info;
 mod stats;
+mod unserved;
+mod catalogue;
 mod reference;
 pub mod verbs;
 mod all;
 mod known;
 
 pub use all::table;
-pub use context::{Command, CommandContext, Handler, ScriptBy, ScriptRun, SessionVerb, Table};
+pub use catalogue::{metrics, prometheus};
+pub use context::{
+    Command, CommandContext, Handler, ScriptBy, ScriptRun, SessionVerb, Table, class_name,
+};
 pub use info::info;
 pub use known::known;
 pub use migration::{Credentials, Migration};
@@ -29,5 +34,8 @@ pub use row::{
     SessionRow, SessionRun, session_container, session_prefix, session_row, session_script,
 };
 pub use slow_words::{slow_words, without_secrets};
-pub use stats::{stats, stats_json};
+pub use stats::{observed, stats, stats_json};
 pub use table::Entry;
+pub use unserved::unserved;
+pub use verbs::client::line::line as client_line;
+pub use verbs::members::{NodeFields, all_nodes};

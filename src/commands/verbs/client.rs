@@ -2,7 +2,7 @@
 
 mod kill;
 mod kind;
-mod line;
+pub mod line;
 mod pause;
 
 use super::connection::{printable, set_name};

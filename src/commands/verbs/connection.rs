@@ -2,6 +2,7 @@
 
 use crate::base::limits::DATABASES;
 use crate::base::number;
+use crate::base::secret::is_same_secret;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_row};
@@ -10,9 +11,8 @@ use crate::resp::Protocol;
 use crate::session::{ReplyMode, Tags};
 use crate::state::Server;
 use crate::state::version::REDIS_VERSION;
-use sha2::{Digest, Sha256};
+
 use std::sync::atomic::Ordering::Relaxed;
-use subtle::ConstantTimeEq;
 
 const QUICK: Flags = Flags::FAST.union(Flags::LOADING).union(Flags::STALE);
 const ANYONE: Flags = QUICK.union(Flags::NOSCRIPT).union(Flags::NO_AUTH).union(Flags::ALLOW_BUSY);
@@ -216,7 +216,7 @@ fn auth(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn identify(context: &mut CommandContext<'_>, user: &[u8], password: &[u8]) -> Result<(), Fault> {
     let is_right = match password_of(context.server) {
-        Some(expected) => is_same(expected.as_bytes(), password),
+        Some(expected) => is_same_secret(expected.as_bytes(), password),
         None => true,
     };
     if user != DEFAULT_USER.as_bytes() || !is_right {
@@ -242,12 +242,6 @@ fn note_failed_login(context: &CommandContext<'_>) {
 
 fn password_of(server: &Server) -> Option<String> {
     server.settings().server.password().map(str::to_owned)
-}
-
-/// Compares in a time that depends on what was given, never on how much of it is right: digests,
-/// since `subtle` compares lengths first, and that of the password is a secret too.
-fn is_same(expected: &[u8], given: &[u8]) -> bool {
-    Sha256::digest(expected).as_slice().ct_eq(Sha256::digest(given).as_slice()).into()
 }
 
 fn quit(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
@@ -316,12 +310,12 @@ mod tests {
     #[test]
     fn only_the_same_password_is_the_same() {
         for (one, other) in [("", ""), ("a", "a"), ("secret", "secret")] {
-            assert!(is_same(one.as_bytes(), other.as_bytes()));
+            assert!(is_same_secret(one.as_bytes(), other.as_bytes()));
         }
         let wrong =
             [("", "a"), ("a", ""), ("ab", "abab"), ("abab", "ab"), ("a", "b"), ("ab", "aa")];
         for (one, other) in wrong {
-            assert!(!is_same(one.as_bytes(), other.as_bytes()), "{one} {other}");
+            assert!(!is_same_secret(one.as_bytes(), other.as_bytes()), "{one} {other}");
         }
     }
 }
