@@ -204,6 +204,7 @@ fn operators_see_where_requests_go_and_how_members_stand() {
         lines.list().iter().map(|it| it.string()).collect::<Vec<_>>().join("\n")
     };
     assert!(explained(&mut wire, "SET k v").contains("chosen n1\n"));
+    assert!(explained(&mut wire, "SORT k").contains("chosen n1\n"), "it may write");
     let read = explained(&mut wire, "GET k");
     assert!(read.contains("chosen n2\n") || read.contains("chosen n3\n"), "{read}");
     assert!(read.contains("proved by ROLE"), "{read}");

@@ -137,8 +137,11 @@ pub const REPLICAS_MAX: usize = 100;
 pub const MEMBER_WORD_BYTES_MAX: usize = 64;
 /// Tags of one member.
 pub const MEMBER_TAGS_MAX: usize = 16;
-/// Browsers and programs at the status page at a time: the next is turned away.
-pub const HTTP_CONNECTIONS_MAX: usize = 64;
+/// Browsers and programs at the status page at a time that may ask again and again.
+pub const HTTP_KEPT_MAX: usize = 64;
+/// All of them: those beyond the others ask once, so that who keeps a connection keeps nobody from
+/// `/health`. The next is turned away.
+pub const HTTP_CONNECTIONS_MAX: usize = 2 * HTTP_KEPT_MAX;
 /// Longest head of an HTTP request, and header lines in it.
 pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
 /// Header lines of an HTTP request.
@@ -153,6 +156,8 @@ pub const HTTP_IDLE_S_MAX: u64 = 60;
 pub const HTTP_ANSWER_S_MAX: u64 = 10;
 /// Clients and slow commands that one answer tells of.
 pub const HTTP_LISTED_MAX: usize = 1000;
+/// Bytes of words that one answer tells of slow commands: older ones are left out.
+pub const HTTP_SLOW_BYTES_MAX: usize = 256 << 10;
 
 const _: () = {
     // A header line or an inline request must fit what one read may leave behind.

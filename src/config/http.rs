@@ -71,8 +71,9 @@ impl Http {
 
     /// Why nothing can be served so.
     pub(super) fn contradiction(&self) -> Option<(Place, String)> {
-        let at = self.bind.filter(|it| !it.ip().is_loopback())?;
-        if !self.allow_remote {
+        let at = self.bind?;
+        let is_for_others = !at.ip().is_loopback();
+        if is_for_others && !self.allow_remote {
             let why = format!(
                 "http.bind = {at} is for other machines, too: write 127.0.0.1:{}, or \
                  http.allow-remote = true",
@@ -80,7 +81,8 @@ impl Http {
             );
             return Some((Place::Http("bind"), why));
         }
-        let is_open = self.admin && self.password.is_empty();
+        // Also where only this machine is listened to: any page in a browser may lead here.
+        let is_open = self.admin && self.allow_remote && self.password.is_empty();
         let why = "http.admin with http.allow-remote lets every machine fail over: set \
                    http.password";
         is_open.then(|| (Place::Http("admin"), why.to_owned()))
@@ -88,10 +90,10 @@ impl Http {
 
     /// What is allowed and does not do what it seems to.
     pub(super) fn foolish(&self) -> Option<(Place, String)> {
-        let at = self.bind.filter(|it| !it.ip().is_loopback() && self.password.is_empty())?;
+        let at = self.bind.filter(|_| self.allow_remote && self.password.is_empty())?;
         let words = format!(
-            "lets every machine that reaches {at} see names, clients and slow commands: there is \
-             no http.password"
+            "lets whoever reaches {at}, and every web page in a browser there, see names, clients \
+             and slow commands: there is no http.password"
         );
         Some((Place::Http("allow-remote"), words))
     }
@@ -147,6 +149,11 @@ mod tests {
         assert!(why.contains("set http.password"), "{why}");
         let text = format!("{text}password = 'p'\n");
         assert_eq!(checked(&text, None).unwrap().warnings, [""; 0]);
+        let here = "[http]\nbind = 'localhost'\nallow-remote = true\n";
+        assert!(checked(here, None).unwrap().warnings[0].contains("every web page"));
+        assert!(checked(&format!("{here}admin = true\n"), None).is_err());
+        let here = "[http]\nbind = 'localhost'\nadmin = true\n";
+        assert_eq!(checked(here, None).unwrap().warnings, [""; 0]);
     }
 
     #[test]

@@ -9,11 +9,12 @@ use crate::runtime::clock;
 use crate::runtime::http::{Answering, serve};
 use crate::runtime::stream::{Acceptor, Peer};
 use crate::state::Server;
-use futures::future::{BoxFuture, ready};
+use futures::future::{BoxFuture, FutureExt, ready};
 use hyper::body::Body;
 use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Serves here, on a thread of its own, until the process ends.
@@ -22,8 +23,17 @@ pub fn start(server: Arc<Server>, acceptor: Acceptor) -> io::Result<()> {
 }
 
 fn answer(server: &Arc<Server>, request: Request<impl Body>, peer: &Peer) -> Answering {
-    let telling = told(server, &request, peer);
-    Box::pin(async move { telling.await.into_response() })
+    // A panic is told of by the process' hook, and is one answer: the thread has others to serve.
+    let telling = catch_unwind(AssertUnwindSafe(|| told(server, &request, peer)));
+    Box::pin(async move {
+        let told = match telling {
+            Ok(telling) => AssertUnwindSafe(telling).catch_unwind().await,
+            Err(panic) => Err(panic),
+        };
+        let failed =
+            |_| Told::refused(StatusCode::INTERNAL_SERVER_ERROR, "this is a bug: see the log");
+        told.unwrap_or_else(failed).into_response()
+    })
 }
 
 fn told(

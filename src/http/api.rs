@@ -2,7 +2,7 @@
 
 use super::query::Query;
 use super::told::{Kind, Told};
-use crate::base::limits::HTTP_LISTED_MAX;
+use crate::base::limits::{HTTP_LISTED_MAX, HTTP_SLOW_BYTES_MAX};
 use crate::commands::{
     all_nodes, class_name, client_line, observed, prometheus, stats_json, table, unserved,
 };
@@ -103,7 +103,7 @@ pub fn stats(server: &Arc<Server>, _: &Query) -> Told {
 
 /// SLOWLOG GET.
 pub fn slowlog(server: &Arc<Server>, _: &Query) -> Told {
-    let entries = server.slowlog.lock().newest(HTTP_LISTED_MAX);
+    let entries = server.slowlog.lock().newest_within(HTTP_LISTED_MAX, HTTP_SLOW_BYTES_MAX);
     told(|it| it.array(&entries, tell_slow))
 }
 

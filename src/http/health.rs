@@ -63,10 +63,11 @@ fn late(server: &Server, lag: Lag) -> Option<String> {
     let now = clock::mono_now();
     if let Some(upstream) = &server.upstream {
         let view = upstream.view();
-        let head = view.master.and_then(|it| view.members[it.index()].at);
+        let head = view.master.and_then(|it| view.members.get(it.index())?.at);
         let (mut serving, mut some) = (0, false);
         for (at, member) in upstream.members().iter().enumerate() {
-            let stands = &view.members[at];
+            // One that sentinels have just named is not seen yet.
+            let Some(stands) = view.members.get(at) else { continue };
             if view.master == Some(member.id) {
                 continue;
             }

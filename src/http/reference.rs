@@ -21,9 +21,9 @@ needs `admin = true` and the header `x-entourage: 1`, which pages of others cann
 curl -X POST -H 'x-entourage: 1' 'localhost:9379/api/v1/node?name=n2&order=pause'
 ```
 
-At most 64 connections are served at a time, and the next is answered 503. A head of a request has
-at most 8 KB and 5 seconds, an answer must be read within 10 seconds, and an idle connection is
-closed after 60.
+At most 64 connections may ask again and again, and 64 more once; the next is answered 503. A head
+of a request has at most 8 KB and 5 seconds, an answer must be read within 10 seconds, and an idle
+connection is closed after 60.
 
 | path | methods | password | what it answers |
 |---|---|---|---|

@@ -5,7 +5,9 @@ mod transport;
 
 use super::stream::{Acceptor, Peer, Socket};
 use super::tasks;
-use crate::base::limits::{HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
+use crate::base::limits::{
+    HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_KEPT_MAX,
+};
 use bytes::Bytes;
 use futures::stream::{FuturesUnordered, Stream};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -94,7 +96,10 @@ where
                 // The peer is turned away whether or not it hears why.
                 let _ = socket.try_write(TURNED_AWAY);
             }
-            Event::Accepted(Ok(socket)) => connections.push(connection(socket, answer.clone())),
+            Event::Accepted(Ok(socket)) => {
+                let is_kept = connections.len() < HTTP_KEPT_MAX;
+                connections.push(connection(socket, is_kept, answer.clone()));
+            }
             Event::Accepted(Err(error)) => {
                 log::warn!("event=accept-failed listener=http why={error}");
                 tasks::sleep(REST_AFTER_ERROR).await;
@@ -103,8 +108,9 @@ where
     }
 }
 
-/// Serves one connection. What ends it is the peer's affair: nobody is told.
-async fn connection<A>(socket: Socket, answer: Rc<A>)
+/// Serves one connection: all of its requests if it is kept, else one. What ends it is the peer's
+/// affair: nobody is told.
+async fn connection<A>(socket: Socket, is_kept: bool, answer: Rc<A>)
 where
     A: Fn(Request<Incoming>, &Peer) -> Answering + 'static,
 {
@@ -121,5 +127,6 @@ where
     });
     let mut http = http1::Builder::new();
     http.max_buf_size(HTTP_HEAD_BYTES_MAX).max_headers(HTTP_HEADERS_MAX).half_close(true);
+    http.keep_alive(is_kept);
     let _ = http.serve_connection(transport, service).await;
 }

@@ -61,8 +61,9 @@ impl Shape {
             Extent::Box { width, height } => {
                 let beside = Point { latitude: point.latitude, ..self.center };
                 let above = Point { latitude: self.center.latitude, ..point };
-                let is_inside = distance(point, beside) <= width * self.unit / 2.0
-                    && distance(point, above) <= height * self.unit / 2.0;
+                // What is further north or south costs no sine.
+                let is_inside = distance(point, above) <= height * self.unit / 2.0
+                    && distance(point, beside) <= width * self.unit / 2.0;
                 is_inside.then(distance_here)
             }
         }
@@ -153,11 +154,15 @@ impl Origin {
         Origin { longitude, latitude, cosine_of_latitude: latitude.cos() }
     }
 
-    /// Metres to a point, by the haversine formula.
+    /// Metres to a point, by the haversine formula. Redis makes no detour for one due north or
+    /// south, which rounds otherwise.
     fn distance(self, to: Point) -> f64 {
         let (longitude, latitude) = (to.longitude * RADIANS, to.latitude * RADIANS);
         let up = ((latitude - self.latitude) / 2.0).sin();
         let aside = ((longitude - self.longitude) / 2.0).sin();
+        if aside == 0.0 {
+            return EARTH_RADIUS_M * (latitude - self.latitude).abs();
+        }
         let square = up * up + self.cosine_of_latitude * latitude.cos() * aside * aside;
         // Rounded up, it could be no sine at all.
         2.0 * EARTH_RADIUS_M * square.sqrt().min(1.0).asin()
