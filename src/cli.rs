@@ -38,6 +38,8 @@ pub enum Invocation {
     ConfigReference,
     /// Write the reference of all commands.
     CommandReference,
+    /// Write the reference of the status page's endpoints.
+    StatusReference,
 }
 
 /// A Redis-protocol proxy that hosts a master with its replicas, sends writes to the one and
@@ -106,6 +108,9 @@ enum Verb {
     /// Write the reference of all commands, in Markdown
     #[command(hide = true)]
     CommandReference,
+    /// Write the reference of the status page's endpoints, in Markdown
+    #[command(hide = true)]
+    StatusReference,
 }
 
 #[derive(Args)]
@@ -142,6 +147,9 @@ struct Serve {
     /// Refuse clients from other machines while there is no password: yes or no [default: yes]
     #[arg(long, value_name = "YES|NO")]
     protected_mode: Option<String>,
+    /// Serve the status page, the metrics and their like here, for browsers of this machine
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    http: Option<String>,
 }
 
 /// Reads a command line, program name first. What clap answers by itself (`--help`, `--version`,
@@ -159,6 +167,7 @@ where
         Some(Verb::Load(flags)) => Invocation::Load(flags),
         Some(Verb::ConfigReference) => Invocation::ConfigReference,
         Some(Verb::CommandReference) => Invocation::CommandReference,
+        Some(Verb::StatusReference) => Invocation::StatusReference,
         Some(Verb::Serve(serve)) => (*serve).into(),
         None => cli.serve.into(),
     })
@@ -197,7 +206,7 @@ fn days_to(year: u64, month: u64, day: u64) -> u64 {
 impl From<Serve> for Invocation {
     fn from(serve: Serve) -> Invocation {
         let Serve { config, bind, port, unix, replicas, replicaof, threads, .. } = serve;
-        let Serve { level, loglevel, protected_mode, .. } = serve;
+        let Serve { level, loglevel, protected_mode, http, .. } = serve;
         let flags = Overrides {
             bind,
             port,
@@ -208,6 +217,7 @@ impl From<Serve> for Invocation {
             level,
             loglevel,
             protected_mode,
+            http,
         };
         Invocation::Serve { file: config, flags: Box::new(flags) }
     }
@@ -222,7 +232,8 @@ impl Invocation {
             Invocation::CheckAof { .. }
             | Invocation::Load(_)
             | Invocation::ConfigReference
-            | Invocation::CommandReference => Checked::read(None, &Overrides::NONE, outside),
+            | Invocation::CommandReference
+            | Invocation::StatusReference => Checked::read(None, &Overrides::NONE, outside),
         }
     }
 
@@ -234,7 +245,8 @@ impl Invocation {
             Invocation::CheckAof { .. }
             | Invocation::Load(_)
             | Invocation::ConfigReference
-            | Invocation::CommandReference => None,
+            | Invocation::CommandReference
+            | Invocation::StatusReference => None,
         }
     }
 }

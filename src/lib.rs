@@ -19,6 +19,8 @@
 //! `connection/script_host.rs` to its transaction or its member; while it is long,
 //! `runtime/worker.rs` gives the other connections of its thread turns within its own. What is
 //! known of scripts is in `state/scripting.rs`; libraries of functions are the engine's data.
+//! Who is shown every command is in `state/monitors.rs`, and what a member's data comes to, though
+//! somebody holds it, in `node/counts.rs`.
 //! What is published goes by `connection/publish.rs` and `node/propagate.rs` to the mailboxes of
 //! those whom `pubsub/registry.rs` knows, and from there to their sockets by
 //! `server/shell/hear.rs`. The keyspace events that verbs raise wait in
@@ -37,6 +39,9 @@
 //! Where members are real servers, requests go by `connection/upstream.rs` to `server/upstream/`,
 //! which has the connections; what is sent over them, what replies are worth and who is master is
 //! decided in `node/upstream/`, and known to all by `state/upstream.rs`.
+//! The status page, the metrics and their like are `http/`'s, over the HTTP/1 of
+//! `runtime/http.rs` on a thread of its own: they tell what commands tell (`commands/`), and what
+//! they change goes by `server/asked.rs` as a command.
 //! Beside all this stands `load/`, a client that loads servers and checks what they promise; and
 //! `tests/sim/` drives whole sets in one thread.
 
@@ -58,6 +63,7 @@ pub mod config;
 pub mod state;
 pub mod commands;
 pub mod server;
+pub mod http;
 pub mod load;
 pub mod cli;
 

@@ -5,6 +5,7 @@ use entourage::base::position::{Offset, Position};
 use entourage::cli::{Invocation, parse};
 use entourage::commands::{command_reference, known, table};
 use entourage::config::{Address, Checked, Config, Outside, reference};
+use entourage::http::{self, status_reference};
 use entourage::load;
 use entourage::node::{ReplicaSet, TurnApplier, new_replid};
 use entourage::runtime::allocation::Counting;
@@ -20,6 +21,7 @@ use entourage::state::{
     ProcessInfo, ReadText, Server, Source, clamp_maxclients, log_warnings, version,
 };
 use futures::future::join_all;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -74,6 +76,10 @@ fn main() -> ExitCode {
             print!("{}", command_reference());
             ExitCode::SUCCESS
         }
+        Invocation::StatusReference => {
+            print!("{}", status_reference());
+            ExitCode::SUCCESS
+        }
         Invocation::Serve { .. } => serve(checked, invocation).unwrap_or_else(|why| {
             log::error!("event=start-failed why={why}");
             ExitCode::FAILURE
@@ -104,11 +110,17 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     tasks::start();
     clamp_maxclients(&mut config);
     let listeners = open(&config)?;
+    let http = config.http.bind.map(open_http).transpose()?;
     // Built here, or the first command would be charged for it.
     table();
     let store = Store::open(&config.set.disk)?;
     let server = Arc::new(build(config, threads, file, source, &listeners)?);
     announce(&server, threads, &listeners);
+    if let Some(acceptor) = http {
+        let address = acceptor.address();
+        http::start(server.clone(), acceptor).map_err(|why| format!("no thread: {why}"))?;
+        log::info!("event=listen name=http address={address}");
+    }
     log_warnings(&warnings);
     start_feeds(&server);
     match store {
@@ -216,6 +228,10 @@ fn open(config: &Config) -> Result<Vec<Listener>, String> {
         Ok(Listener { name: it.name.as_str().into(), acceptor })
     };
     config.listeners.iter().map(open).collect()
+}
+
+fn open_http(at: SocketAddr) -> Result<Acceptor, String> {
+    Acceptor::tcp(&at.to_string()).map_err(|why| format!("cannot serve HTTP at {at}: {why}"))
 }
 
 fn build(

@@ -62,6 +62,10 @@ fn a_class_is_what_this_request_does_whatever_its_command_may_do() {
     assert_eq!(route(&mut wire, "GET a"), "route reads (keys a* b*, class read)");
     assert_eq!(route(&mut wire, "SORT a"), "route reads (keys a* b*, class read)");
     assert_eq!(route(&mut wire, "SORT a STORE b"), "route writes (class write)");
+    let near = "GEORADIUS a 1 1 1 m";
+    assert_eq!(route(&mut wire, near), "route reads (keys a* b*, class read)");
+    let stored = "GEORADIUSBYMEMBER a m 1 m STOREDIST b";
+    assert_eq!(route(&mut wire, stored), "route writes (class write)");
     assert_eq!(route(&mut wire, "SET a 1"), "route writes (class write)");
     assert_eq!(route(&mut wire, "GET c"), "route default (no rule matched)");
 }

@@ -124,6 +124,26 @@ need_node() {
   die "npm cannot install them"
 }
 
+# promtool judges metrics and rules; redis_exporter is a reader of INFO that is not ours. Where
+# systemd runs, Debian starts what it installs.
+need_prometheus() {
+  has promtool && has prometheus-redis-exporter && return
+  echo "installing prometheus and prometheus-redis-exporter"
+  install prometheus prometheus-redis-exporter || die "cannot install them"
+  if [ -d /run/systemd/system ]; then
+    as_root systemctl disable -q --now prometheus prometheus-redis-exporter || true
+  fi
+}
+
+# The status page is looked at in a real browser.
+need_chromium() {
+  export CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || true)}
+  [ -n "$CHROMIUM" ] && return
+  echo "installing chromium"
+  install chromium || die "cannot install chromium"
+  CHROMIUM=$(command -v chromium)
+}
+
 # --- the steps -----------------------------------------------------------------------------------
 
 steps=()
@@ -156,6 +176,8 @@ need_cargo
 need_redis
 need_python
 need_node
+need_prometheus
+need_chromium
 cd "$root"
 echo "redis     $("$REDIS_SERVER" --version)"
 echo "valkey    $("$VALKEY_SERVER" --version)"

@@ -40,6 +40,7 @@ const FAMILIES: &[(&str, &str)] = &[
     ("lists", include_str!("differential/families/lists.txt")),
     ("sets", include_str!("differential/families/sets.txt")),
     ("sorted_sets", include_str!("differential/families/sorted_sets.txt")),
+    ("geo", include_str!("differential/families/geo.txt")),
     ("sort", include_str!("differential/families/sort.txt")),
     ("entries", include_str!("differential/families/entries.txt")),
 ];

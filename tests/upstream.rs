@@ -88,10 +88,47 @@ fn unknown_commands_are_writes_to_the_master() {
         ]);
         assert_eq!(replies[1].int(), Some(1));
         assert_eq!(replies[2].string(), "1");
+        let refused = || set.members[0].dial().ask("INFO errorstats").string();
+        let before = refused();
         starts(&wire.ask("NOSUCHCOMMAND x"), "ERR unknown command");
+        assert_ne!(refused(), before, "the master has refused it");
         starts(&wire.ask("MODULE LIST"), "ERR unknown command");
         starts(&wire.ask("SAVE"), "NOTHOSTED");
         starts(&wire.ask("REPLICAOF NO ONE"), "NOTHOSTED");
+    }
+}
+
+/// Real replicas refuse them all the same, and are not asked.
+#[test]
+fn commands_that_may_store_are_answered_by_the_master_whether_they_do_or_not() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 2, &[]);
+        let proxy = set.proxy(EVENTUAL);
+        let mut wire = proxy.dial();
+        assert_eq!(wire.ask("GEOADD g 13.4 52.5 x").int(), Some(1));
+        assert_eq!(wire.ask("RPUSH l 1").int(), Some(1));
+        let was_asked = |member: usize, command: &str| {
+            let stats = set.members[member].dial().ask("INFO commandstats").string();
+            stats.lines().any(|it| it.starts_with(&format!("cmdstat_{command}:")))
+        };
+        until("the replicas to serve reads", || {
+            wire.ask("LLEN l");
+            [1, 2].iter().all(|it| was_asked(*it, "llen")).then_some(())
+        });
+        for _ in 0..20 {
+            assert_eq!(wire.ask("SORT l").list().len(), 1);
+            assert_eq!(wire.ask("GEORADIUS g 13.4 52.5 1 km").list().len(), 1);
+            let replies = wire.pipeline(&[
+                words(&["GEOPOS", "g", "x"]),
+                words(&["GEORADIUS", "g", "13.4", "52.5", "1", "km"]),
+                words(&["GEORADIUSBYMEMBER", "g", "x", "1", "km", "STORE", "h"]),
+            ]);
+            assert_eq!(replies[1].list().len(), 1);
+            assert_eq!(replies[2].int(), Some(1));
+        }
+        for member in [1, 2] {
+            assert!(!was_asked(member, "sort") && !was_asked(member, "georadius"));
+        }
     }
 }
 
@@ -167,6 +204,7 @@ fn operators_see_where_requests_go_and_how_members_stand() {
         lines.list().iter().map(|it| it.string()).collect::<Vec<_>>().join("\n")
     };
     assert!(explained(&mut wire, "SET k v").contains("chosen n1\n"));
+    assert!(explained(&mut wire, "SORT k").contains("chosen n1\n"), "it may write");
     let read = explained(&mut wire, "GET k");
     assert!(read.contains("chosen n2\n") || read.contains("chosen n3\n"), "{read}");
     assert!(read.contains("proved by ROLE"), "{read}");

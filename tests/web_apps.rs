@@ -48,7 +48,7 @@ fn nothing_odd(name: &str, start: &dyn Fn(u16) -> Shop) {
     let (many, few) = rounds();
     let told = go_shopping(many, &[], start);
     assert_eq!(number(&told, "odd="), 0, "{name}: {told}");
-    assert_eq!(number(&told, "rounds="), many.into(), "{name}: {told}");
+    assert_eq!(number(&told, "rounds="), u64::from(many), "{name}: {told}");
     let told = go_shopping(few, &["--level", "eventual"], start);
     assert!(0 < number(&told, "odd="), "{name}: the test cannot fail: {told}");
 }

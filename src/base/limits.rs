@@ -137,6 +137,27 @@ pub const REPLICAS_MAX: usize = 100;
 pub const MEMBER_WORD_BYTES_MAX: usize = 64;
 /// Tags of one member.
 pub const MEMBER_TAGS_MAX: usize = 16;
+/// Browsers and programs at the status page at a time that may ask again and again.
+pub const HTTP_KEPT_MAX: usize = 64;
+/// All of them: those beyond the others ask once, so that who keeps a connection keeps nobody from
+/// `/health`. The next is turned away.
+pub const HTTP_CONNECTIONS_MAX: usize = 2 * HTTP_KEPT_MAX;
+/// Longest head of an HTTP request, and header lines in it.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
+/// Header lines of an HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Longest body of an HTTP request, none of which says anything.
+pub const HTTP_BODY_BYTES_MAX: u64 = 1 << 10;
+/// How long the head of an HTTP request may take, in s, from the connection or its first byte on.
+pub const HTTP_HEAD_S_MAX: u64 = 5;
+/// How long an HTTP connection may be idle between two requests, in s.
+pub const HTTP_IDLE_S_MAX: u64 = 60;
+/// How long a browser may take to read an answer, in s.
+pub const HTTP_ANSWER_S_MAX: u64 = 10;
+/// Clients and slow commands that one answer tells of.
+pub const HTTP_LISTED_MAX: usize = 1000;
+/// Bytes of words that one answer tells of slow commands: older ones are left out.
+pub const HTTP_SLOW_BYTES_MAX: usize = 256 << 10;
 
 const _: () = {
     // A header line or an inline request must fit what one read may leave behind.

@@ -20,5 +20,6 @@ pub mod places;
 pub mod position;
 pub mod prefetch;
 pub mod remote_address;
+pub mod secret;
 pub mod size;
 pub mod time;

@@ -166,6 +166,22 @@ pub fn format_f64(number: f64) -> NumberText {
     text
 }
 
+/// Writes a double with so many digits behind the point, as C's `%.*f` does; the text must fit.
+pub fn format_fixed(number: f64, digits: usize) -> NumberText {
+    let mut text = NumberText::empty();
+    write!(text, "{number:.digits$}").expect("the number is not that large");
+    text
+}
+
+/// Writes a double below 1000 as Redis replies a coordinate: up to 17 digits behind the point,
+/// without zeros at their end or a minus in front of zero.
+pub fn format_coordinate(number: f64) -> NumberText {
+    let mut text = format_fixed(number, 17);
+    let kept = text.trim_end_matches('0').trim_end_matches('.').len();
+    text.len = kept as u8;
+    if &*text == "-0" { format_fixed(0.0, 0) } else { text }
+}
+
 /// `%.17g` of a positive number: plain notation for decimal exponents from -4 to 16.
 fn write_17_digits(text: &mut NumberText, size: f64) {
     let mut written = NumberText::empty();
@@ -299,6 +315,23 @@ mod tests {
         for (number, text) in facts {
             assert_eq!(&*format_f64(number), text);
         }
+    }
+
+    #[test]
+    fn a_coordinate_is_written_as_redis_replies_it() {
+        let facts = [
+            (-179.999_997_317_790_99, "-179.99999731779098511"),
+            (85.05112878, "85.0511287799999991"),
+            (180.0, "180"),
+            (0.5, "0.5"),
+            (-0.0, "0"),
+            (-1e-18, "0"),
+            (1e-17, "0.00000000000000001"),
+        ];
+        for (number, text) in facts {
+            assert_eq!(&*format_coordinate(number), text);
+        }
+        assert_eq!(&*format_fixed(191711.00244, 4), "191711.0024");
     }
 
     proptest! {

@@ -64,7 +64,8 @@ impl Kind {
         match name {
             "key" | "key1" | "key2" | "newkey" | "source" | "destination" => Kind::Key,
             "pattern" => Kind::Pattern,
-            "score" | "weight" | "min-score" | "max-score" => Kind::Double,
+            "score" | "weight" | "min-score" | "max-score" | "longitude" | "latitude"
+            | "radius" | "width" | "height" => Kind::Double,
             "count" | "cursor" | "index" | "index1" | "index2" | "db" | "destination-db"
             | "offset" | "start" | "end" | "stop" | "seconds" | "milliseconds" | "numkeys"
             | "numreplicas" | "timeout" | "timeout-ms" | "increment" | "decrement"

@@ -90,6 +90,13 @@ impl KeySpec {
     /// up.
     fn places(&self, request: Request<'_>, found: &mut Vec<(usize, Access)>) -> Result<(), Fault> {
         let Some(begin) = self.begin_at(request) else { return Ok(()) };
+        if let Find::Range { last: 0, .. } = self.find
+            && matches!(self.begin, Begin::Keyword(..))
+            && begin == request.len()
+        {
+            // The word that a key belongs to is the last: the verb's to refuse.
+            return Ok(());
+        }
         let (first, last, step) = match self.find {
             Find::Range { last, step, limit } => {
                 (begin, range_end(request.len(), begin, last, limit), step)

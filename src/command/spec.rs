@@ -41,6 +41,17 @@ pub enum Class {
     Session,
 }
 
+impl Class {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Class::Read => "read",
+            Class::Write => "write",
+            Class::Session => "session",
+        }
+    }
+}
+
 bitflags! {
     /// Properties that routing, gates and COMMAND need, beyond the class.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -132,6 +143,8 @@ pub enum Group {
     Set,
     /// Sorted sets.
     SortedSet,
+    /// Places, in sorted sets.
+    Geo,
     /// Hashes.
     Hash,
     /// Streams.
@@ -162,6 +175,7 @@ impl Group {
         Group::List,
         Group::Set,
         Group::SortedSet,
+        Group::Geo,
         Group::Hash,
         Group::Stream,
         Group::Connection,
@@ -183,6 +197,7 @@ impl Group {
             Group::List => "list",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
+            Group::Geo => "geo",
             Group::Hash => "hash",
             Group::Stream => "stream",
             Group::Connection => "connection",
@@ -205,6 +220,7 @@ impl Group {
             Group::List => Some("@list"),
             Group::Set => Some("@set"),
             Group::SortedSet => Some("@sortedset"),
+            Group::Geo => Some("@geo"),
             Group::Hash => Some("@hash"),
             Group::Stream => Some("@stream"),
             Group::Connection => Some("@connection"),

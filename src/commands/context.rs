@@ -3,6 +3,7 @@
 use super::outcome::Outcome;
 use super::table;
 use crate::acl::Categories;
+use crate::base::ids::CommandId;
 use crate::base::lowered::long_elements;
 use crate::base::time::{Clock, MonoUs};
 use crate::command::{Args, Class, Fault};
@@ -104,6 +105,11 @@ pub type Table = table::Table<Handler>;
 /// The categories that a command is in.
 pub fn categories(command: &Command) -> Categories {
     Categories::of(&command.spec, command.is_container())
+}
+
+/// The class of a command by its number, as labels of metrics have it.
+pub fn class_name(table: &Table, id: CommandId) -> &'static str {
+    table.all().get(usize::from(id.0)).map_or("session", |it| it.spec.class.as_str())
 }
 
 impl Command {

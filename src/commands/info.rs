@@ -7,6 +7,8 @@ mod persistence;
 mod process;
 mod upstream;
 
+pub use data::expired;
+
 use super::context::Table;
 use crate::metrics::render;
 use crate::state::Server;

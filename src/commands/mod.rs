@@ -11,6 +11,8 @@ mod migration;
 mod slow_words;
 mod info;
 mod stats;
+mod unserved;
+mod catalogue;
 mod reference;
 pub mod verbs;
 mod key_places;
@@ -20,11 +22,13 @@ mod all;
 mod known;
 mod rights;
 
-pub use all::table;
 pub use acl_catalogue::catalogue;
+pub use all::table;
+pub use catalogue::{metrics, prometheus};
 pub use client_line::line as client_line;
 pub use context::{
     Command, CommandContext, Handler, ScriptBy, ScriptRun, SessionVerb, Table, categories,
+    class_name,
 };
 pub use info::info;
 pub use key_places::{key_places, narrowed};
@@ -39,5 +43,7 @@ pub use row::{
     SessionRow, SessionRun, session_container, session_prefix, session_row, session_script,
 };
 pub use slow_words::{slow_words, without_secrets};
-pub use stats::{stats, stats_json};
+pub use stats::{observed, stats, stats_json};
 pub use table::Entry;
+pub use unserved::unserved;
+pub use verbs::members::{NodeFields, all_nodes};

@@ -88,6 +88,7 @@ impl Config {
         let mut found = self.open_listeners();
         found.extend(self.gate_without_lag());
         found.extend(self.idle_dir());
+        found.extend(self.http.foolish());
         let of_default = |key| Place::Consistency(key);
         found.extend(of_acks(default, self.set.replicas, of_default));
         found.extend(of_ladder(default, of_default));

@@ -1,5 +1,6 @@
 //! The TOML file as written, and its way into the tree.
 
+use super::http::RawHttp;
 use super::leaf::{GroupName, Leaf, Many, MemberWord, NameGlob, Weight};
 use super::outside::Outside;
 use super::param::Section;
@@ -32,6 +33,7 @@ type Params = BTreeMap<Spanned<String>, Spanned<Value>>;
 struct File {
     listener: Vec<Spanned<RawListener>>,
     server: Params,
+    http: RawHttp,
     set: Params,
     member: Vec<Spanned<RawMember>>,
     upstream: Option<Spanned<RawUpstream>>,
@@ -160,6 +162,7 @@ fn made(raw: File, mut config: Config, outside: &Outside<'_>) -> Result<Config, 
     if !raw.listener.is_empty() {
         config.listeners = listeners(raw.listener, outside)?;
     }
+    config.http = raw.http.made(outside)?;
     let says_replicas = raw.set.keys().any(|it| it.get_ref() == "replicas");
     let replicas = says_replicas.then_some(config.set.replicas);
     let is_unaddressed = |it: &&Spanned<RawMember>| it.get_ref().address.is_none();

@@ -1,15 +1,18 @@
 //! CONFIG GET and CONFIG SET.
 
-use super::Config;
 use super::fixed::{self, fixed, is_protected};
 use super::param::When;
 use super::table::{PARAMS, param};
 use super::upstream_file::is_hosted_only;
+use super::{Config, Http};
 use crate::base::glob::{Case, is_literal, matches};
 
 const CANNOT_SET: &str = "ERR CONFIG SET failed (possibly related to argument";
 const DUPLICATE: &str = "duplicate parameter";
 const IMMUTABLE: &str = "can't set immutable config";
+/// What CONFIG GET tells whoever has logged in, and nobody else is to know.
+const SECRETS: [&str; 5] =
+    ["requirepass", "masterauth", "tls-key-file-pass", "tls-client-key-file-pass", "token-secret"];
 const NO_DIR: &str = "set.dir names no directory, so nothing is written to disk";
 const HOSTED_ONLY: &str = "it is for hosted members, and this set's are real servers";
 
@@ -48,6 +51,28 @@ impl Config {
             Some(param) => param.is_told().then(|| param.slot.show(self)),
             None => fixed(name).map(|it| it.0.to_owned()),
         }
+    }
+
+    /// Every parameter with its value, and `(hidden)` in the place of each secret.
+    pub fn told_without_secrets(&self) -> Vec<(String, String)> {
+        const HIDDEN: &str = "(hidden)";
+        let mut all = self.get([&b"*"[..]].into_iter());
+        for (name, value) in &mut all {
+            if SECRETS.contains(&name.as_str()) && !value.is_empty() {
+                *value = HIDDEN.to_owned();
+            }
+        }
+        let Http { bind, allow_remote, password, admin } = &self.http;
+        let bind = bind.map_or_else(String::new, |it| it.to_string());
+        let yes_or_no = |is: &bool| if *is { "yes" } else { "no" }.to_owned();
+        let password = if password.is_empty() { "" } else { HIDDEN };
+        all.extend([
+            ("http.bind".to_owned(), bind),
+            ("http.allow-remote".to_owned(), yes_or_no(allow_remote)),
+            ("http.password".to_owned(), password.to_owned()),
+            ("http.admin".to_owned(), yes_or_no(admin)),
+        ]);
+        all
     }
 
     /// Whether a client may set these parameters, by whether it is on this machine. The refusal is

@@ -19,6 +19,8 @@ pub enum Place {
     Consistency(&'static str),
     /// A key of `[set]`.
     Set(&'static str),
+    /// A key of `[http]`.
+    Http(&'static str),
 }
 
 type Table = BTreeMap<String, Spanned<Value>>;
@@ -32,6 +34,7 @@ pub struct Tables {
     route: Vec<Table>,
     consistency: Table,
     set: Table,
+    http: Table,
 }
 
 impl Tables {
@@ -48,6 +51,7 @@ impl Tables {
             Place::Route(at, key) => self.route.get(at)?.get(key),
             Place::Consistency(key) => self.consistency.get(key),
             Place::Set(key) => self.set.get(key),
+            Place::Http(key) => self.http.get(key),
         };
         value.map(Spanned::span)
     }
@@ -61,6 +65,7 @@ impl fmt::Display for Place {
             Place::Route(_, key) => write!(f, "route.{key}"),
             Place::Consistency(key) => write!(f, "consistency.{key}"),
             Place::Set(key) => write!(f, "set.{key}"),
+            Place::Http(key) => write!(f, "http.{key}"),
         }
     }
 }

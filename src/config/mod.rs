@@ -4,6 +4,7 @@
 //! **Invariant:** reads no file and no environment; text comes in, a tree or a refusal goes out.
 
 mod disk;
+mod http;
 mod upstream;
 mod tree;
 mod slot;
@@ -29,6 +30,7 @@ mod reference;
 
 pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
+pub use http::Http;
 pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;

@@ -3,7 +3,7 @@
 use super::outside::Outside;
 use super::slot::{MASTER_ACCEPTED, Slot};
 use super::table::param;
-use super::{Address, Config, Listener};
+use super::{Address, Config, Http, Listener};
 use crate::route::Level;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -29,6 +29,8 @@ pub struct Overrides {
     pub loglevel: Option<String>,
     /// `--protected-mode`.
     pub protected_mode: Option<String>,
+    /// `--http`: where the status page is.
+    pub http: Option<String>,
 }
 
 impl Overrides {
@@ -43,6 +45,7 @@ impl Overrides {
         level: None,
         loglevel: None,
         protected_mode: None,
+        http: None,
     };
 
     /// Whether they replace the listeners, or move one.
@@ -67,6 +70,10 @@ impl Overrides {
         if let Some(text) = &self.replicaof {
             let refuse = |_| refused("replicaof", text, MASTER_ACCEPTED);
             Slot::Master.take(config, text).map_err(refuse)?;
+        }
+        if let Some(text) = &self.http {
+            let at = outside.address(text, Http::PORT);
+            config.http.bind = Some(at.ok_or_else(|| refused("http", text, Http::ACCEPTED))?);
         }
         self.take_level(config)?;
         self.take_listeners(config, outside)

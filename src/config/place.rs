@@ -103,7 +103,8 @@ pub fn value_in_table(text: &str, span: &Range<usize>, key: &str) -> Option<Rang
 
 /// The value as written, shortened; a password or a secret is never repeated.
 fn found(text: &str, span: &Range<usize>, key: &str) -> String {
-    const HIDDEN: [&str; 4] = ["requirepass", "token-secret", "masterauth", "set.master"];
+    const HIDDEN: [&str; 5] =
+        ["requirepass", "token-secret", "masterauth", "set.master", "password"];
     if HIDDEN.iter().any(|it| key.ends_with(it)) {
         return "(hidden)".to_owned();
     }

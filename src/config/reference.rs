@@ -39,6 +39,15 @@ const LISTENER: &[Key] = &[
     key("sticky-scope", INHERITED, "Who shares a floor at level `sticky`, of who comes in here."),
 ];
 
+const HTTP: &[Key] = &[
+    key("bind", "`\"\"`: nowhere", "Where the status page and the metrics are served.")
+        .needs_restart(),
+    key("allow-remote", "`false`", "Lets `bind` be an address that other machines reach.")
+        .needs_restart(),
+    key("password", "`\"\"`: none", "What a browser is asked for, under any name."),
+    key("admin", "`false`", "Lets the page pause, resume and drain members, and fail over."),
+];
+
 const MEMBER: &[Key] = &[
     key("name", "`n1`, `n2`, … by its place", "What it is called.").needs_restart(),
     key("tags", "`[]`", "What a route may call it, and others like it: `tag:…`.").needs_restart(),
@@ -124,6 +133,7 @@ pub fn reference() -> String {
     let mut text = HEAD.to_owned();
     table(&mut text, "`[[listener]]`", LISTENER.iter().map(|it| of_key("[[listener]]", it)));
     table(&mut text, "`[server]`", of_section(Section::Server));
+    table(&mut text, "`[http]`", HTTP.iter().map(|it| of_key("[http]", it)));
     table(&mut text, "`[set]`", of_section(Section::Set));
     table(&mut text, "`[[member]]`", MEMBER.iter().map(|it| of_key("[[member]]", it)));
     table(&mut text, "`[upstream]`", UPSTREAM.iter().map(|it| of_key("[upstream]", it)));
@@ -233,6 +243,7 @@ mod tests {
     fn every_key_that_a_file_may_say_is_there() {
         for (table, keys) in [
             ("[[listener]]", LISTENER.iter().collect::<Vec<_>>()),
+            ("[http]", HTTP.iter().collect()),
             ("[[member]]", MEMBER.iter().collect()),
             ("[upstream]", UPSTREAM.iter().collect()),
             ("[consistency]", CONSISTENCY.iter().chain([&SCOPE]).collect()),

@@ -45,6 +45,9 @@ impl Config {
         if let Some(why) = self.moved_listener(&file.listeners) {
             return Err(why);
         }
+        if self.http.is_elsewhere(&file.http) {
+            return Err("http.bind and http.allow-remote need a restart".to_owned());
+        }
         let routes = file.routes.clone().after(&self.routes)?;
         let mut after = Config { routes, ..file };
         // Whom the set follows is changed by who waits for that.
@@ -103,6 +106,9 @@ impl Config {
         }
         if !self.routes.has_the_rules_of(&after.routes) {
             keys.push("route".to_owned());
+        }
+        if self.http != after.http {
+            keys.push("http".to_owned());
         }
         if self.listeners != after.listeners {
             keys.push("listener.level".to_owned());

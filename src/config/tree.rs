@@ -1,6 +1,7 @@
 //! The checked configuration, and its defaults.
 
 use super::disk::Disk;
+use super::http::Http;
 use super::locate::Place;
 use super::upstream::Upstream;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
@@ -21,6 +22,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Connections and the process.
     pub server: Server,
+    /// The status page and what is for programs beside it.
+    pub http: Http,
     /// The hosted replica set.
     pub set: ReplicaSet,
     /// The set's members are real servers.
@@ -325,6 +328,7 @@ impl Config {
             .or_else(|| self.shut_gate())
             .or_else(|| self.no_dir())
             .or_else(|| self.no_file_to_wait_for())
+            .or_else(|| self.http.contradiction())
     }
 
     fn lost_member(&self) -> Option<(Place, String)> {
@@ -506,6 +510,7 @@ impl Default for Config {
         Config {
             listeners: vec![Listener::default()],
             server: Server::default(),
+            http: Http::default(),
             set: ReplicaSet::default(),
             upstream: None,
             members: Vec::new(),

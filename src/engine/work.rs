@@ -5,7 +5,9 @@
 mod streams;
 
 use self::streams::StreamWork;
-use super::{Db, KeySlot, Value};
+use super::geo::{self, Ask, Form};
+use super::{Db, KeySlot, Value, Zset};
+use crate::base::lowered::long_elements;
 use crate::command::{Args, Keys};
 use crate::resp::Request;
 
@@ -35,6 +37,8 @@ pub enum Work {
     Unknown,
     /// What a command of streams does.
     Stream(StreamWork),
+    /// The members in the cells that a search looks through.
+    Near(Form),
 }
 
 /// Bytes that come to about as much as an element.
@@ -60,7 +64,10 @@ impl Work {
             | "ZUNIONSTORE" | "ZINTER" | "ZINTERSTORE" | "ZINTERCARD" | "ZDIFF" | "ZDIFFSTORE"
             | "SORT" | "SORT_RO" | "COPY" | "DUMP" | "LPOS" | "LINSERT" | "LREM" | "LCS"
             | "BITCOUNT" | "BITPOS" | "BITOP" | "PFCOUNT" | "PFMERGE" => Work::Values,
-            name => StreamWork::of(name).map_or(Work::Short, Work::Stream),
+            name => match Form::of(name) {
+                Some(form) => Work::Near(form),
+                None => StreamWork::of(name).map_or(Work::Short, Work::Stream),
+            },
         }
     }
 
@@ -87,6 +94,7 @@ impl Work {
             },
             Work::CountWord => count_word(request),
             Work::Stream(work) => work.elements(db, keys, request),
+            Work::Near(form) => near(db, args, form).unwrap_or(0),
             Work::Database => db.len(),
             Work::Unknown => usize::MAX,
             Work::Payload { at } => request.get(at).map_or(0, |it| it.len() / BYTES_PER_ELEMENT),
@@ -113,6 +121,17 @@ fn elements_of(slot: &KeySlot) -> usize {
         Some(Value::Zset(it)) => it.len(),
         Some(Value::Stream(it)) => it.len(),
     }
+}
+
+/// The members that a search looks at; `None` if it is refused or finds no set.
+fn near(db: Db<'_>, mut args: Args<'_>, form: Form) -> Option<usize> {
+    let (key, to) = form.keys(&mut args).ok()?;
+    let zset: &Zset = db.peek(key)?.as_collection().ok()?;
+    if zset.len() <= long_elements() {
+        return Some(zset.len());
+    }
+    let ask = Ask::read(form, to, &mut args, Some((zset, db.shared()))).ok()?;
+    ask.shape.map(|it| geo::estimate(zset, &it))
 }
 
 fn number(request: Request<'_>, at: usize) -> Option<i64> {
@@ -151,6 +170,8 @@ fn place_of(request: Request<'_>, word: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::limits::LONG_ELEMENTS;
+    use crate::base::lowered::lower_long_elements;
     use crate::engine::verbs;
     use crate::engine::verbs::check::{Bench, words};
     use crate::resp::OwnedRequest;
@@ -218,9 +239,34 @@ mod tests {
             ("XGROUP DELCONSUMER x g c", 200),
             ("XADD x * f v", 0),
             ("GET z", 0),
+            ("GEOSEARCH z FROMLONLAT 0 0 BYRADIUS 1 m", 100),
+            ("GEOSEARCHSTORE d z FROMLONLAT 0 0 BYRADIUS 1 m", 100),
+            ("GEORADIUS none 0 0 1 m", 0),
+            ("GEORADIUSBYMEMBER s m1 1 m STORE d", 0),
         ] {
             assert_eq!(elements(&bench, line), wanted, "{line}");
         }
         assert_eq!(elements(&bench, &format!("RESTORE k 0 {}", "x".repeat(1600))), 100);
+    }
+
+    #[test]
+    fn a_search_in_a_large_set_is_as_long_as_what_it_looks_at() {
+        let mut bench = Bench::default();
+        for at in 0..50 {
+            bench.ask(&format!("GEOADD g 15.0{at} 37 near{at} -100.{at} {at} far{at}"));
+        }
+        lower_long_elements(10);
+        for (line, wanted) in [
+            ("GEOSEARCH g FROMLONLAT 15 37 BYRADIUS 10 km", 50),
+            ("GEOSEARCHSTORE d g FROMMEMBER near0 BYBOX 10 10 km", 50),
+            ("GEORADIUS g 60 -60 10 km", 0),
+            ("GEORADIUSBYMEMBER_RO g far7 1 m", 1),
+            ("GEOSEARCH g FROMLONLAT 15 37 BYRADIUS 40000 km", 100),
+            ("GEOSEARCH g FROMMEMBER none BYRADIUS 40000 km", 0),
+            ("GEOSEARCH g FROMLONLAT 15 37", 0),
+        ] {
+            assert_eq!(elements(&bench, line), wanted, "{line}");
+        }
+        lower_long_elements(LONG_ELEMENTS);
     }
 }

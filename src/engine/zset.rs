@@ -11,8 +11,7 @@ use super::table::Slot;
 use crate::base::random::Random;
 pub use large::Gone;
 use large::Large;
-pub use member::score_order;
-use member::{Member, Named};
+use member::{Member, Named, score_order};
 use std::ops::Range;
 
 /// Pairs side by side, or a tree with a table. Once large, it stays so.
@@ -173,6 +172,12 @@ impl Zset {
         packed.into_iter().flatten().chain(large.into_iter().flatten())
     }
 
+    /// The members whose scores are in a range, the lowest first.
+    pub fn walk_scores(&self, scores: Range<f64>) -> impl Iterator<Item = Scored<'_>> {
+        let first = self.count_scores(|it| it < scores.start);
+        self.walk(first..self.len()).take_while(move |(_, score)| *score < scores.end)
+    }
+
     /// All members, the lowest first.
     pub fn iter(&self) -> impl Iterator<Item = Scored<'_>> {
         self.walk(0..self.len())
@@ -302,14 +307,10 @@ impl Zset {
         }
     }
 
-    /// A set of these, which come in order, the longest of `longest` bytes: in its final form from
-    /// the start.
-    pub fn of_sorted<T: AsRef<[u8]>>(
-        members: &[(T, f64)],
-        longest: usize,
-        shared: &EngineShared,
-    ) -> Zset {
+    /// A set of these, which come in order: in its final form from the start.
+    pub fn of_sorted<T: AsRef<[u8]>>(members: &[(T, f64)], shared: &EngineShared) -> Zset {
         let limits = &shared.thresholds;
+        let longest = members.iter().map(|(text, _)| text.as_ref().len()).max().unwrap_or(0);
         if limits.zset_entries < members.len() || limits.zset_value < longest {
             let mut large = Builder::new(shared);
             members.iter().for_each(|(text, score)| large.push(text.as_ref(), *score));
@@ -370,6 +371,13 @@ impl Zset {
             Zset::Packed(_) => unreachable!("just made large"),
         }
     }
+}
+
+/// Puts members into the order of a sorted set.
+pub fn sort_members<T: AsRef<[u8]>>(members: &mut [(T, f64)]) {
+    members.sort_unstable_by(|one, other| {
+        score_order(one.1, other.1).then_with(|| one.0.as_ref().cmp(other.0.as_ref()))
+    });
 }
 
 fn grown<'z>(members: impl Iterator<Item = Scored<'z>>, shared: &EngineShared) -> Zset {

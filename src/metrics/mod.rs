@@ -19,6 +19,7 @@ pub mod shards;
 pub mod render;
 pub mod json;
 pub mod render_json;
+pub mod exposition;
 
 use crate::base::ids::{CommandId, MemberId, RouteId};
 

@@ -26,6 +26,18 @@ pub struct Names<'a> {
     pub ladder: &'a [&'a str],
 }
 
+impl Names<'_> {
+    /// The name of a place's route.
+    pub fn route(&self, place: Place) -> Cow<'_, str> {
+        name(self.routes, place.route.0)
+    }
+
+    /// The name of a place's member.
+    pub fn member(&self, place: Place) -> Cow<'_, str> {
+        name(self.members, place.member.0)
+    }
+}
+
 /// The lines of INFO latencystats, without their heading.
 pub fn latencystats(snapshot: &Snapshot, commands: &[&str], percentiles: &[f64]) -> String {
     let mut text = String::new();

@@ -1,5 +1,6 @@
 //! A snapshot as JSON: PROXY STATS JSON. Its fields are described in `config/docs/stats.md`.
 
+use crate::base::ids::{CommandId, MemberId, RouteId};
 use crate::metrics::distribution::Distribution;
 use crate::metrics::json::Json;
 use crate::metrics::render::{Names, heading};
@@ -117,6 +118,47 @@ fn spread(json: &mut Json, of: &Distribution, shown: impl Fn(u64) -> String) {
             it.name(name).number(shown(of.shown(percentile)));
         }
         it.name("max").number(shown(of.max()));
+    });
+}
+
+/// Times of calls by route and class, with the buckets that hold some: the largest nanoseconds of
+/// each, and its calls. Who asks twice can tell what came between.
+pub fn latency(
+    json: &mut Json,
+    snapshot: &Snapshot,
+    names: &Names,
+    class: impl Fn(CommandId) -> &'static str,
+) {
+    let by = snapshot.services_by(|it| (it.place().route, class(it.command())));
+    json.array(by, |it, ((route, class), calls)| {
+        it.object(|it| {
+            let name = (route != RouteId::NONE).then(|| known(names.routes, route.0));
+            it.name("route").string_or_null(name.as_deref());
+            it.name("class").string(class);
+            it.name("calls").number(calls.count());
+            it.name("ns").number(calls.sum());
+            it.name("buckets").array(calls.buckets(), |it, (edge, calls)| {
+                it.array([edge, calls], |it, number| it.number(number));
+            });
+        });
+    });
+}
+
+/// Calls by member and class.
+pub fn calls(
+    json: &mut Json,
+    snapshot: &Snapshot,
+    names: &Names,
+    class: impl Fn(CommandId) -> &'static str,
+) {
+    let by = snapshot.services_by(|it| (it.place().member, class(it.command())));
+    json.array(by, |it, ((member, class), calls)| {
+        it.object(|it| {
+            let name = (member != MemberId::NONE).then(|| known(names.members, member.0));
+            it.name("member").string_or_null(name.as_deref());
+            it.name("class").string(class);
+            it.name("calls").number(calls.count());
+        });
     });
 }
 

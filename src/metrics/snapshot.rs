@@ -70,9 +70,14 @@ impl Snapshot {
 
     /// Service times of every command that was called, in nanoseconds.
     pub fn commands(&self) -> BTreeMap<CommandId, Distribution> {
-        let mut sums = BTreeMap::<CommandId, Distribution>::new();
+        self.services_by(Label::command)
+    }
+
+    /// Service times in nanoseconds, put together by what `key` makes of their labels.
+    pub fn services_by<K: Ord>(&self, key: impl Fn(Label) -> K) -> BTreeMap<K, Distribution> {
+        let mut sums = BTreeMap::<K, Distribution>::new();
         for (label, it) in self.services.iter() {
-            sums.entry(label.command()).or_default().add(it);
+            sums.entry(key(label)).or_default().add(it);
         }
         sums
     }

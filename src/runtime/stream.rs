@@ -143,6 +143,14 @@ impl Socket {
         retry(|| Ok(rustix::net::send(self, bytes, SendFlags::NOSIGNAL)?))
     }
 
+    /// Says that nothing more will be written.
+    pub fn end_writing(&self) -> io::Result<()> {
+        match self {
+            Socket::Tcp(it) => it.shutdown(Shutdown::Write),
+            Socket::Unix(it) => it.shutdown(Shutdown::Write),
+        }
+    }
+
     /// Probes an idle peer this often, and gives it up after three probes without an answer; zero
     /// for never.
     pub fn keep_alive(&self, every: Duration) {

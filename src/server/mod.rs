@@ -16,6 +16,7 @@ mod master_wait;
 mod leased;
 mod failover;
 mod jobs;
+mod asked;
 mod migrate_peer;
 mod migrate;
 mod listener;
@@ -27,6 +28,7 @@ mod follow;
 mod drain;
 mod disk;
 
+pub use asked::ask;
 pub use cron::{cron, start_feeds};
 pub use disk::{AofRepair, Store, check_aof, start as keep_files};
 pub use drain::drain;

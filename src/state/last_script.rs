@@ -34,8 +34,8 @@ impl Scripting {
         }
         let sha = sha1hex(text);
         let known = self.scripts.read().find(&sha).map(|(_, it)| it.clone());
-        let script = match known {
-            Some(script) => script,
+        let (script, removals) = match known {
+            Some(script) => (script, removals),
             None => {
                 self.compile(&sha, text)?;
                 self.note(text).map_err(String::into_bytes)?

@@ -18,6 +18,8 @@ pub struct LogLimits {
     pub mailbox_overflow: LogLimit,
     /// Wrong passwords.
     pub failed_login: LogLimit,
+    /// Wrong passwords at the status page.
+    pub http_login: LogLimit,
     /// Links to a remote master that have ended.
     pub link_fault: LogLimit,
     /// Writes that were not confirmed in time.
@@ -33,6 +35,7 @@ impl LogLimits {
             ("query-buffer-limit", &self.query_limit),
             ("mailbox-overflow", &self.mailbox_overflow),
             ("login-failed", &self.failed_login),
+            ("http-login-failed", &self.http_login),
             ("not-durable", &self.not_durable),
         ];
         for (event, limit) in all {

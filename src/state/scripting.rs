@@ -154,13 +154,14 @@ impl Scripting {
         self.flushes.fetch_add(1, AcqRel);
     }
 
-    /// Adds a script that EVAL runs and that compiles.
-    pub fn note(&self, text: &[u8]) -> Result<Script, String> {
+    /// Adds a script that EVAL runs and that compiles. Answers how many have been forgotten by
+    /// then.
+    pub fn note(&self, text: &[u8]) -> Result<(Script, u64), String> {
         let mut scripts = self.scripts.write();
         let sha = scripts.note(text)?;
         self.removals.store(scripts.removals(), Release);
         let (_, script) = scripts.find(&sha).ok_or("ERR a script is gone")?;
-        Ok(script.clone())
+        Ok((script.clone(), scripts.removals()))
     }
 
     /// Grows whenever a script is forgotten: while it stays, all that were known are.

@@ -40,6 +40,20 @@ impl Slowlog {
         self.entries.iter().take(count).cloned().collect()
     }
 
+    /// As many of the newest as have these many bytes of words, at most `count`.
+    pub fn newest_within(&self, count: usize, bytes: usize) -> Vec<Slow> {
+        let mut left = bytes;
+        let fits = |it: &&Slow| {
+            let bytes = it.words.iter().map(|it| it.len()).sum();
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => return false,
+            }
+            true
+        };
+        self.entries.iter().take(count).take_while(fits).cloned().collect()
+    }
+
     /// How many are kept.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -148,6 +148,13 @@ pub fn forgets_zero_signs(words: &Words) -> bool {
     name.starts_with(b"Z") || name == b"EXEC" || name.starts_with(b"SORT")
 }
 
+/// Its reply has coordinates in it. A script that is told of them as doubles answers them in as few
+/// digits as it takes, as in 7.2.
+pub fn answers_coordinates(words: &Words) -> bool {
+    let has = |name: &str| words.iter().any(|it| it.eq_ignore_ascii_case(name.as_bytes()));
+    words[0].eq_ignore_ascii_case(b"GEOPOS") || has("WITHCOORD")
+}
+
 /// Only small lists and sets may differ; the encodings of hashes, sorted sets and strings must be
 /// equal.
 fn is_newer_encoding(theirs: &Value, ours: &Value, kind: Option<&Value>) -> bool {

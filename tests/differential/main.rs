@@ -28,7 +28,7 @@ const FAILURES_MAX: u64 = 8;
 
 /// What is played when `--families` says nothing.
 const FAMILIES: &str = "strings,keys,hashes,lists,sets,sorted_sets,sort,encodings,newer_encodings,newer,entries,\
-     streams,bitmaps,hyperloglog";
+     streams,bitmaps,hyperloglog,geo";
 
 fn main() {
     let mut suite =

@@ -1,6 +1,6 @@
 //! Rounds of commands: several clients at once, each round with thresholds of its own.
 
-use super::classes::{Class, class, forgets_zero_signs, witness};
+use super::classes::{Class, answers_coordinates, class, forgets_zero_signs, witness};
 use super::client::{Client, Mismatch, Model, Servers};
 use super::grammar::{Grammar, SPOILT_ONE_IN};
 use super::keyspace;
@@ -41,6 +41,7 @@ pub struct Family {
 const STRINGS: &str = include_str!("families/strings.txt");
 const BITMAPS: &str = include_str!("families/bitmaps.txt");
 const HYPERLOGLOG: &str = include_str!("families/hyperloglog.txt");
+const GEO: &str = include_str!("families/geo.txt");
 const KEYS: &str = include_str!("families/keys.txt");
 const HASHES: &str = include_str!("families/hashes.txt");
 const LISTS: &str = include_str!("families/lists.txt");
@@ -79,6 +80,7 @@ impl Family {
             "strings" => (STRINGS, &[][..]),
             "bitmaps" => (BITMAPS, &[][..]),
             "hyperloglog" => (HYPERLOGLOG, &[][..]),
+            "geo" => (GEO, OF_ZSETS),
             "keys" => (KEYS, OF_HASHES),
             "hashes" => (HASHES, OF_HASHES),
             "lists" => (LISTS, OF_LISTS),
@@ -308,12 +310,15 @@ const CALLS: &str = "local replies, at = {}, 1 \
 /// Commands whose replies are the same to the last byte, called by a script.
 fn script(grammar: &Grammar, random: &mut Random, client: &Client) -> Words {
     let mut eval = words(&["EVAL", CALLS, "0"]);
-    if random.below(4) == 0 {
+    let speaks_resp3 = random.below(4) == 0;
+    if speaks_resp3 {
         eval[1] = format!("redis.setresp(3) {CALLS}").into_bytes();
     }
     for _ in 0..=random.below(CALLED_MAX) {
         let command = grammar.command(random, &client.vocabulary);
-        if class(&command) == Class::Exact && !forgets_zero_signs(&command) {
+        let is_told_otherwise = speaks_resp3 && answers_coordinates(&command);
+        let is_same = class(&command) == Class::Exact && !forgets_zero_signs(&command);
+        if is_same && !is_told_otherwise {
             eval.push(command.len().to_string().into_bytes());
             eval.extend(command);
         }

@@ -96,6 +96,50 @@ const PATTERNS: &[&str] = &[
     "l\\0", "*1*", "[3-0]?",
 ];
 
+/// Longitudes and latitudes of places where several members may be.
+const PLACES: &[[&str; 2]] = &[
+    ["13.361389", "38.115556"],
+    ["15.087269", "37.502669"],
+    ["13.361389", "38.115556"],
+    ["0", "0"],
+    ["-122.27652", "37.805186"],
+    ["179.99", "70.5"],
+];
+/// Where the map ends, and beyond.
+const EDGE_PLACES: &[[&str; 2]] = &[
+    ["180", "85.05112878"],
+    ["-180", "-85.05112878"],
+    ["180", "-12.5"],
+    ["-180", "66.1"],
+    ["-0", "85.05112878"],
+    ["0", "-0.0"],
+    ["1e-300", "81"],
+    ["180.00001", "0"],
+    ["0", "85.05112879"],
+    ["-inf", "1e20"],
+    ["nan", "1"],
+    ["1", ""],
+];
+const GEO_SCORES: &[&str] = &[
+    "0",
+    "1",
+    "-5",
+    "1.5",
+    "3479099956230698",
+    "3479447370796909",
+    "13510798882111488",
+    "9007199254740993",
+    "4503599627370495",
+    "4503599627370496",
+    "9223372036854775808",
+    "18446744073709551616",
+    "-9223372036854775808",
+    "1e300",
+    "-1e300",
+    "inf",
+    "-inf",
+];
+
 const ENTRIES: &[&str] = &["0", "1", "2", "3", "5", "8", "20", "100", "512"];
 const LENGTHS: &[&str] = &["0", "1", "2", "4", "8", "64", "300"];
 const LIST_SIZES: &[&str] = &["-1", "-2", "-2", "-3", "-5", "1", "3", "8", "100"];
@@ -160,6 +204,8 @@ impl Vocabulary {
                 return self.crowd(kind, random, words);
             }
             "short-crowd" => return self.short_crowd(random, words),
+            "place" => return words.extend(place(random)),
+            "places-crowd" => return self.places_crowd(random, words),
             kind => scalar(kind, random),
         };
         words.push(word);
@@ -232,6 +278,15 @@ impl Vocabulary {
         }
     }
 
+    /// Many places, of members that a crowd may have, too; some share a place.
+    fn places_crowd(&self, random: &mut Random, words: &mut Words) {
+        let first = random.below(self.crowd);
+        for number in first..first + 1 + random.below(self.crowd) {
+            words.extend(one_place(random));
+            words.push(format!("m{number}").into_bytes());
+        }
+    }
+
     fn short_crowd(&self, random: &mut Random, words: &mut Words) {
         words.extend((0..1 + random.below(8)).map(|_| scalar("value", random)));
     }
@@ -268,6 +323,20 @@ fn scalar(kind: &str, random: &mut Random) -> Vec<u8> {
                 format!("{}{bits}", if random.below(2) == 0 { "i" } else { "u" }).into_bytes()
             }
         },
+        "few" => mixed(&["1", "2", "3", "5", "8", "20", "100"], &["0", "-1"], NO_INTS, random),
+        "unit" => match random.below(40) {
+            0 => one_of(&["", "x", "mm", "kms"], random),
+            _ => one_of(&["m", "M", "km", "km", "km", "KM", "ft", "mi", "Mi"], random),
+        },
+        "distance" => match random.below(4) {
+            0 => mixed(&["0", "1", "5000", "20000"], &["1e9", "inf", "5e-324"], NO_FLOATS, random),
+            1 => mixed(&["0.5", "10", "300"], &["20037726.37", "-1"], NO_FLOATS, random),
+            _ => {
+                let most = 10_u64.pow(1 + random.below(7) as u32);
+                format!("{}.{}", random.below(most), random.below(100)).into_bytes()
+            }
+        },
+        "geo-score" => one_of(GEO_SCORES, random),
         "secs" => {
             mixed(&["100", "1000", "99999"], &["0", "-1", "9223372036854775"], NO_INTS, random)
         }
@@ -319,6 +388,44 @@ fn numbered(letter: u8, random: &mut Random) -> Vec<u8> {
         0 => vec![letter, b'\r', b'\n', 0, 0xff],
         number => vec![letter, b'0' + number as u8],
     }
+}
+
+/// A longitude and a latitude; seldom some that are none.
+fn place(random: &mut Random) -> Vec<Vec<u8>> {
+    match random.below(16) {
+        0 => two_of(EDGE_PLACES, random),
+        _ => one_place(random),
+    }
+}
+
+/// A longitude and a latitude: of one of a few places, near one of them, or anywhere.
+fn one_place(random: &mut Random) -> Vec<Vec<u8>> {
+    let (most_aside, most_up) = match random.below(6) {
+        0 => return two_of(PLACES, random),
+        1 => (180, 85),
+        2 => (20, 10),
+        3 => return at_an_edge(random),
+        _ => (2, 2),
+    };
+    let mut degrees = |most: i64| {
+        let sixth = random.below(2 * most as u64 * 1_000_000) as i64 - most * 1_000_000;
+        format!("{}", sixth as f64 / 1e6).into_bytes()
+    };
+    vec![degrees(most_aside), degrees(most_up)]
+}
+
+/// Near the ends of the map.
+fn at_an_edge(random: &mut Random) -> Vec<Vec<u8>> {
+    let mut near = |end: f64| {
+        let from_end = random.below(5_000_000) as f64 / 1e6;
+        let sign = if random.below(2) == 0 { 1.0 } else { -1.0 };
+        format!("{}", sign * (end - from_end)).into_bytes()
+    };
+    vec![near(180.0), near(85.0)]
+}
+
+fn two_of(pairs: &[[&str; 2]], random: &mut Random) -> Vec<Vec<u8>> {
+    pairs[random.below(pairs.len() as u64) as usize].map(|it| it.as_bytes().to_vec()).to_vec()
 }
 
 fn one_of(words: &[&str], random: &mut Random) -> Vec<u8> {

@@ -1,5 +1,8 @@
 //! What a simulated client says: requests drawn from the seed, as bytes.
 
+mod settings;
+mod subscribing;
+
 use super::apart::LONG_ELEMENTS;
 use super::asked::{Asked, AskedFor, Pop, Queued, Tail, What};
 use super::crash::Token;
@@ -335,121 +338,6 @@ impl Script {
         self.say(name, &words, What::Pop { pop });
     }
 
-    /// Asks for another protocol, if its subscriptions do not depend on it.
-    pub fn say_hello(&mut self, version: u8) {
-        if self.subscribed.is_empty() {
-            self.is_resp3 = version == 3;
-            self.say("HELLO", &[version.to_string()], What::Hello);
-        }
-    }
-
-    /// Whether it can ask for nothing but subscriptions.
-    pub fn only_listens(&self) -> bool {
-        !self.is_resp3 && !self.subscribed.is_empty()
-    }
-
-    /// It speaks RESP2 and has subscribed.
-    fn draw_listening(&mut self, around: &mut Around<'_>) {
-        match around.below(8) {
-            0 => self.say("PING", &[], What::Ping),
-            1 | 2 => self.subscribe(around),
-            3 | 4 => self.unsubscribe(around),
-            5 => {
-                let number = around.number();
-                self.unsubscribe_all(number);
-            }
-            6 if around.below(20) == 0 => self.quit(),
-            // It only listens for a while.
-            _ => {}
-        }
-    }
-
-    fn subscribe(&mut self, around: &mut Around<'_>) {
-        let kind = [CHANNEL, CHANNEL, PATTERN, SHARD][around.below(4)];
-        let names: Vec<String> = (0..1 + around.below(3)).map(|_| a_name(kind, around)).collect();
-        let number = around.number();
-        let word = ["SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"][usize::from(kind)];
-        self.change_subscriptions(word, kind, names, (true, number));
-    }
-
-    fn unsubscribe(&mut self, around: &mut Around<'_>) {
-        let kind = [CHANNEL, PATTERN, SHARD][around.below(3)];
-        let had: Vec<String> = self.names_of(kind);
-        let name = match had.len() {
-            0 => a_name(kind, around),
-            count => had[around.below(count)].clone(),
-        };
-        let number = around.number();
-        self.change_subscriptions(
-            UNSUBSCRIBE[usize::from(kind)],
-            kind,
-            vec![name],
-            (false, number),
-        );
-    }
-
-    /// Ends all subscriptions.
-    fn unsubscribe_all(&mut self, number: u64) {
-        for kind in [CHANNEL, PATTERN, SHARD] {
-            // Of many, it is long, and may be refused.
-            for some in self.names_of(kind).chunks(3) {
-                let word = UNSUBSCRIBE[usize::from(kind)];
-                self.change_subscriptions(word, kind, some.to_vec(), (false, number));
-            }
-        }
-    }
-
-    fn names_of(&self, kind: u8) -> Vec<String> {
-        let of_kind = self.subscribed.iter().filter(|it| it.0 == kind);
-        of_kind.map(|it| it.1.clone()).collect()
-    }
-
-    /// Each name is answered by itself.
-    fn change_subscriptions(
-        &mut self,
-        word: &str,
-        kind: u8,
-        names: Vec<String>,
-        (is_on, number): (bool, u64),
-    ) {
-        if self.has_quit {
-            return;
-        }
-        let words = std::iter::once(word).chain(names.iter().map(String::as_str));
-        self.write_words(&words.collect::<Vec<_>>());
-        for name in names {
-            let name = (kind, name);
-            match is_on {
-                true => self.subscribed.insert(name.clone()),
-                false => self.subscribed.remove(&name),
-            };
-            // Shard channels are counted by themselves.
-            let is_counted = |it: &&Name| (it.0 == SHARD) == (kind == SHARD);
-            let count = self.subscribed.iter().filter(is_counted).count() as i64;
-            let what = What::Subscribe { name, is_on, number, count };
-            self.asked.push_back(Asked::new(what, true));
-        }
-    }
-
-    fn publish(&mut self, around: &mut Around<'_>) {
-        let number = around.number();
-        let (words, what) = (self.publish_words(number, around), What::Publish { number });
-        match around.below(4) {
-            0 => self.call("EVAL", &words, what),
-            _ => self.say(&words[0], &words[1..], what),
-        }
-    }
-
-    /// Each message says whose it is.
-    fn publish_words(&self, number: u64, around: &mut Around<'_>) -> Vec<String> {
-        let (word, kind) = [("PUBLISH", CHANNEL), ("SPUBLISH", SHARD)][around.below(4) / 3];
-        let channel = match kind {
-            SHARD => a_name(SHARD, around),
-            _ => format!("ch{}", around.below(CHANNELS)),
-        };
-        vec![word.to_owned(), channel, format!("m{number}")]
-    }
-
     fn push(&mut self, around: &mut Around<'_>) {
         let (name, words) = self.push_words(around);
         self.say(name, &words, What::Other { acks: self.acks });
@@ -540,118 +428,6 @@ impl Script {
             return self.say("DISCARD", &[], What::Unwatch);
         }
         self.say("EXEC", &[], What::Exec { queued, acks: self.acks });
-    }
-
-    fn consistency(&mut self, around: &mut Around<'_>) {
-        match around.below(8) {
-            0 => self.be_called(around.any_of(&["one", "other"])),
-            1 => self.share(around.any_of(&["client-name", "client-name", "user", "connection"])),
-            _ => self.stand_at(around.any_of(LEVELS)),
-        }
-    }
-
-    /// Asks for a name.
-    pub fn be_called(&mut self, name: &str) {
-        self.name = name.to_owned();
-        let what = What::Share { group: self.group() };
-        self.say("CLIENT SETNAME", &[name.to_owned()], what);
-    }
-
-    /// Asks for a floor that is shared within this scope.
-    pub fn share(&mut self, scope: &'static str) {
-        self.scope = scope;
-        let what = What::Share { group: self.group() };
-        self.say("PROXY CONSISTENCY SCOPE", &[scope.to_owned()], what);
-    }
-
-    /// Those with whom it shares a floor.
-    fn group(&self) -> Option<String> {
-        match self.scope {
-            "client-name" if !self.name.is_empty() => Some(format!("name {}", self.name)),
-            "user" => Some("user".to_owned()),
-            _ => None,
-        }
-    }
-
-    /// Asks for a level.
-    pub fn stand_at(&mut self, level: &str) {
-        self.level = Level::parse(level).expect("a level");
-        self.say(&format!("PROXY CONSISTENCY {level}"), &[], What::Granted);
-    }
-
-    fn ask_for_acks(&mut self, around: &mut Around<'_>) {
-        let ms = (1 + around.below(20)).to_string();
-        let (acks, args) = match around.below(6) {
-            0 | 1 => (AskedFor::Nothing, vec!["0".to_owned()]),
-            5 => (AskedFor::All, vec!["all".to_owned(), ms]),
-            2 => (AskedFor::InSync, vec!["in-sync".to_owned(), ms]),
-            _ => {
-                let replicas = 1 + around.below(around.members);
-                (AskedFor::Replicas(replicas), vec![replicas.to_string(), ms])
-            }
-        };
-        self.acks = acks;
-        self.say("PROXY ACKS", &args, What::Granted);
-    }
-
-    fn pause(&mut self, around: &mut Around<'_>) {
-        let (all, ms) = (around.below(3) == 0, 1 + around.random.below(20));
-        let mode = if all { "ALL" } else { "WRITE" };
-        let args = [ms.to_string(), mode.to_owned()];
-        self.say("CLIENT PAUSE", &args, What::Pause { all, ms });
-    }
-
-    fn unblock(&mut self, around: &mut Around<'_>) {
-        let id = around.clients[around.below(around.clients.len())];
-        let how = around.any_of(&["TIMEOUT", "ERROR"]).to_owned();
-        self.say("CLIENT UNBLOCK", &[id.to_string(), how], What::Unblock { id });
-    }
-
-    fn kill(&mut self, around: &mut Around<'_>) {
-        let id = around.clients[around.below(around.clients.len())];
-        if id != self.id {
-            self.say("CLIENT KILL ID", &[id.to_string()], What::Kill { id });
-        }
-    }
-
-    /// Some requests without replies: the next one, or all until it wants them again.
-    fn hush(&mut self, around: &mut Around<'_>) {
-        self.is_silent = true;
-        if around.below(2) == 0 {
-            self.say("CLIENT REPLY SKIP", &[], What::Granted);
-            self.unheard(around);
-            self.is_silent = false;
-        } else {
-            self.say("CLIENT REPLY OFF", &[], What::Granted);
-        }
-    }
-
-    fn draw_silent(&mut self, around: &mut Around<'_>) {
-        if around.below(3) != 0 {
-            return self.unheard(around);
-        }
-        self.end_silence();
-    }
-
-    /// Wants replies again.
-    pub fn end_silence(&mut self) {
-        if self.is_silent {
-            self.is_silent = false;
-            self.say("CLIENT REPLY ON", &[], What::Granted);
-        }
-    }
-
-    fn unheard(&mut self, around: &mut Around<'_>) {
-        let number = around.number();
-        match around.below(4) {
-            0 => self.say("ECHO", &[number.to_string()], What::Echo { number }),
-            1 => self.say("WAIT 1 5", &[], What::Wait { replicas: 1 }),
-            2 => self.say("GET k0", &[], self.get_of((self.db, 0), true)),
-            _ => {
-                let name = format!("x{}", self.id);
-                self.say("SET", &[name, number.to_string()], What::Other { acks: self.acks });
-            }
-        }
     }
 
     fn sleep(&mut self, around: &mut Around<'_>) {
@@ -754,20 +530,5 @@ impl Script {
             self.say("GET", &[format!("k{key}")], what);
         }
         self.say("PROXY EXPLAIN GET k0", &[], What::Explain);
-    }
-}
-
-/// A name of this kind that can be subscribed to.
-fn a_name(kind: u8, around: &mut Around<'_>) -> String {
-    let (db, key) = (around.below(DATABASES), around.random.below(KEYS));
-    match (kind, around.below(5)) {
-        (CHANNEL, 0) => format!("__keyspace@{db}__:k{key}"),
-        (CHANNEL, 1) => format!("__keyevent@{db}__:set"),
-        (CHANNEL, _) => format!("ch{}", around.below(CHANNELS)),
-        (SHARD, _) => format!("sc{}", around.below(CHANNELS)),
-        (_, 0) => format!("__keyspace@{db}__:k*"),
-        (_, 1) => "__key*__:*".to_owned(),
-        (_, 2) => format!("*h{}", around.below(CHANNELS)),
-        _ => "ch*".to_owned(),
     }
 }

@@ -83,7 +83,9 @@ impl RealSet {
         until("the members", || {
             let states = states(&mut wire);
             let replicas = states.iter().filter(|it| *it == "replica").count();
-            (states.len() == self.members.len() && replicas == states.len() - 1).then_some(())
+            let are_all_known = states.iter().all(|it| it != "unknown");
+            let are_all_there = states.len() == self.members.len() && are_all_known;
+            (are_all_there && replicas == states.len() - 1).then_some(())
         });
         proxy
     }

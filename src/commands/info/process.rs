@@ -156,6 +156,8 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("sync_partial_err", read(&wire.partial_resyncs_refused));
     lines.line("sync_peer_faults", read(&server.counters.peer_faults));
     lines.line("expired_keys", data::expired(server));
+    lines.line("expired_stale_perc", "0.00");
+    lines.zeros(&["expired_time_cap_reached_count"]);
     lines.zeros(&["evicted_keys", "evicted_clients"]);
     lines.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     lines.line("keyspace_hits", snapshot.tally().hits);
@@ -166,7 +168,7 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.zeros(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"]);
     lines.zeros(&["slave_expires_tracked_keys"]);
     lines.zeros(DEFRAG_AND_TRACKING);
-    lines.zeros(&["unexpected_error_replies"]);
+    lines.zeros(&["unexpected_error_replies", "dump_payload_sanitizations"]);
     lines.line("total_error_replies", read(&counters.errors));
     lines.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);
     lines.line("acl_access_denied_auth", read(&counters.failed_logins));

@@ -4,6 +4,7 @@ use super::node_field::{Field, block};
 use super::upstream_nodes::{order_upstream, upstream_nodes};
 use crate::base::ids::RouteId;
 use crate::base::position::Offset;
+use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, codes};
 use crate::commands::{CommandContext, Job, Outcome};
 use crate::node::{FollowerStatus, Member, MemberList, Refused, present, start_feed};
@@ -18,28 +19,32 @@ use std::sync::atomic::Ordering::Relaxed;
 pub fn nodes(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let is_text = context.args.word("TEXT");
     context.args.done()?;
-    if let Some(upstream) = &context.server.upstream {
-        let all = upstream_nodes(upstream, context.now);
-        return Ok(tell(&all, is_text, context));
+    let all = all_nodes(context.server, context.now);
+    Ok(tell(&all, is_text, context))
+}
+
+/// What there is to know of a member, field by field.
+pub type NodeFields = Vec<(&'static str, Field)>;
+
+/// Members and replicas on the wire by name, each with what there is to know of it.
+pub fn all_nodes(server: &Server, now: MonoUs) -> Vec<(String, NodeFields)> {
+    if let Some(upstream) = &server.upstream {
+        return upstream_nodes(upstream, now);
     }
-    let set = &context.server.set;
-    let (member_list, followers) = (set.member_list(), set.followers(context.now));
+    let set = &server.set;
+    let (member_list, followers) = (set.member_list(), set.followers(now));
     let fields = |member: &Member| {
         let is_it = |it: &&FollowerStatus| it.member.as_ref().is_some_and(|it| it.id == member.id);
-        let lacks_us = set.lacks_us(member, context.now);
+        let lacks_us = set.lacks_us(member, now);
         fields(set.head(), member, followers.iter().find(is_it), lacks_us)
     };
     let mut all: Vec<_> = present(&member_list).map(|it| (it.name.clone(), fields(it))).collect();
     let on_wire = followers.iter().filter(|it| it.is_on_wire());
     all.extend(on_wire.map(|it| (it.name.clone(), wire_fields(set.head(), it))));
-    Ok(tell(&all, is_text, context))
+    all
 }
 
-fn tell(
-    all: &[(String, Vec<(&str, Field)>)],
-    is_text: bool,
-    context: &mut CommandContext<'_>,
-) -> Outcome {
+fn tell(all: &[(String, NodeFields)], is_text: bool, context: &mut CommandContext<'_>) -> Outcome {
     if is_text {
         let text: Vec<String> = all.iter().map(|(name, fields)| block(name, fields)).collect();
         context.reply.verbatim(&text.join("\n"));

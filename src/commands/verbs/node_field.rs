@@ -1,5 +1,6 @@
 //! What PROXY NODES tells of a member, field by field.
 
+use crate::metrics::json::Json;
 use crate::resp::Reply;
 
 /// What there is to know of a member in one respect.
@@ -28,6 +29,18 @@ impl Field {
                 reply.array(words.len());
                 words.iter().for_each(|it| reply.bulk(it.as_bytes()));
             }
+        }
+    }
+
+    /// Writes it as a value of JSON; null where nobody can tell.
+    pub fn json(&self, json: &mut Json) {
+        match self {
+            Field::Word(word) => json.string(word),
+            Field::Number(number) => json.number(number),
+            Field::Micros(Some(us)) => json.number(us),
+            Field::Micros(None) => json.number("null"),
+            Field::YesOrNo(is) => json.number(is),
+            Field::Words(words) => json.array(words, |it, word| it.string(word)),
         }
     }
 

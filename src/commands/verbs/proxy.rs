@@ -366,6 +366,10 @@ fn told(
     let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
     ask.of_member = command.spec.flags.contains(Flags::AT_MASTER);
     if let Some(upstream) = &context.server.upstream {
+        // Real replicas refuse what may write, whether it does or not.
+        if command.spec.class == Class::Write {
+            ask.class = Class::Write;
+        }
         return upstream_explained(context, upstream, route, ask, &history);
     }
     let view = View { set, member_list: &member_list, now: context.now, with_ages: true };

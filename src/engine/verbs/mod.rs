@@ -15,6 +15,7 @@ pub mod lists;
 pub mod sets;
 pub mod hashes;
 pub mod zsets;
+pub mod geo;
 pub mod streams;
 pub mod sort;
 pub mod functions;
@@ -58,6 +59,8 @@ pub const FAMILIES: &[&[Row]] = &[
     zsets::pops::ROWS,
     zsets::blocking::ROWS,
     zsets::algebra::ROWS,
+    geo::ROWS,
+    geo::searches::ROWS,
     streams::ROWS,
     streams::reading::ROWS,
     streams::groups::ROWS,

@@ -102,17 +102,17 @@ pub const ROWS: &[Row] = &[
 
 /// The words of ZADD between the key and the first score.
 #[derive(Clone, Copy, Default)]
-struct Terms {
+pub struct Terms {
     /// NX: only members that are not there.
-    new: bool,
+    pub new: bool,
     /// XX: only members that are there.
-    there: bool,
+    pub there: bool,
     /// GT: only to a higher score.
     higher: bool,
     /// LT: only to a lower score.
     lower: bool,
     /// CH: count those whose score has changed, too.
-    changed: bool,
+    pub changed: bool,
     /// INCR: add to the score.
     increment: bool,
 }
@@ -191,7 +191,7 @@ impl Terms {
 
 /// What ZADD did to all its members.
 #[derive(Default)]
-struct Tally {
+pub struct Tally {
     added: usize,
     updated: usize,
     /// The score of the last member that was not refused.
@@ -208,8 +208,14 @@ impl Tally {
         }
     }
 
-    fn changes(&self) -> usize {
+    /// How many members have another score now, or one.
+    pub fn changes(&self) -> usize {
         self.added + self.updated
+    }
+
+    /// Answers how many there are of those that `terms` ask for.
+    pub fn answer(&self, terms: Terms, reply: &mut Reply) {
+        reply.count(if terms.changed { self.changes() } else { self.added });
     }
 }
 
@@ -244,26 +250,35 @@ fn add(
         return Err(Fault::Syntax);
     }
     terms.check(args.left() / 2)?;
-    let pairs = pairs(args)?;
-
-    let mut tally = Tally::default();
-    let event = Event::zset(if terms.increment { "zincr" } else { "zadd" });
-    engine.db_mut(&args).change_or_create(key, event, |zset: &mut Zset, shared| {
-        for (given, member) in pairs {
-            tally.count(settle(zset, member, shared, |old| terms.decide(old, given))?);
-        }
-        Ok(((), tally.changes()))
-    })?;
+    let tally = put(engine, &args, key, terms, &pairs(args)?)?;
     if tally.changes() != 0 {
         effects.as_sent();
     }
     match (terms.increment, tally.score) {
         (true, Some(score)) => answer_score(score, reply),
         (true, None) => reply.null(),
-        (false, _) if terms.changed => reply.count(tally.changes()),
-        (false, _) => reply.count(tally.added),
+        (false, _) => tally.answer(terms, reply),
     }
     Ok(())
+}
+
+/// Gives members their scores, as far as `terms` allow it.
+pub fn put(
+    engine: &mut Engine,
+    args: &Args<'_>,
+    key: &[u8],
+    terms: Terms,
+    pairs: &[(f64, &[u8])],
+) -> Result<Tally, Fault> {
+    let mut tally = Tally::default();
+    let event = Event::zset(if terms.increment { "zincr" } else { "zadd" });
+    engine.db_mut(args).change_or_create(key, event, |zset: &mut Zset, shared| {
+        for (given, member) in pairs {
+            tally.count(settle(zset, member, shared, |old| terms.decide(old, *given))?);
+        }
+        Ok(((), tally.changes()))
+    })?;
+    Ok(tally)
 }
 
 /// The rest as scores with members: all scores must be numbers before anything changes.

@@ -60,6 +60,8 @@ fn agrees(zset: &Zset, model: &Model, shared: &EngineShared) {
         assert_eq!(zset.rank(member, shared), Some((rank, *score)));
         let below = all.iter().filter(|it| it.1 < *score).count();
         assert_eq!(zset.count_scores(|it| it < *score), below);
+        let within = all.iter().filter(|it| *score <= it.1 && it.1 < 5.0);
+        assert!(zset.walk_scores(*score..5.0).map(owned).eq(within.cloned()));
         let end = all.len().min(rank + 3);
         assert!(zset.walk(rank..end).map(owned).eq(all[rank..end].iter().cloned()));
         assert!(zset.walk_back(rank..end).map(owned).eq(all[rank..end].iter().rev().cloned()));

@@ -454,6 +454,8 @@ fn lines() -> impl Strategy<Value = Vec<(usize, String)>> {
         "ZADD K N x 1 y",
         "ZPOPMIN K",
         "SORT K STORE c",
+        "GEOADD K N 1 x 1 N y",
+        "GEORADIUS K 1 1 2000 km STOREDIST c",
         "SWAPDB 0 2",
         "FLUSHDB",
     ]);

@@ -196,6 +196,7 @@ impl Caller {
         let has_changed = transaction.effects() != 0;
         // Of one that is broken off, and its member with it, the stream says nothing.
         let is_said = outcome.is_ok() || !transaction.member().is(MemberFlags::QUARANTINED);
+        let has_heard = execution.published.iter().any(|it| it.own.is_some());
         let published = execution.published.drain(..).filter(|_| is_said);
         let behind = published.map(|it| it.behind(context.now, outcome.is_ok())).collect();
         let end = transaction.commit_and_tell(behind);
@@ -211,6 +212,10 @@ impl Caller {
             self.session.wrote(end, context.now);
         } else {
             self.saw_end(end);
+        }
+        if has_heard {
+            // As one that another had published: no read at any level is older from here on.
+            self.session.heard(end, &self.history, end);
         }
         let because = if has_changed { Reason::Write } else { Reason::Transaction };
         self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);

@@ -91,11 +91,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         script: &'h ScriptCall<'r>,
         at: At<'h, 'g, 's, 'e>,
     ) -> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
-        // When anything is measured, the clock was read as its command began.
-        let began = match context.stopwatch.is_running {
-            true => MonoUs(context.stopwatch.at_ns / 1000),
-            false => context.clock.mono_now(),
-        };
+        let began = context.clock.mono_now();
         ScriptHost {
             caller,
             context,

@@ -337,9 +337,11 @@ impl World {
 
     /// Everybody has everything, and has said so.
     fn is_settled(&self, master: usize) -> bool {
-        let head = self.nodes[master].set.head();
+        // Another history may have come to the same length.
+        let place = |it: &Node| (it.set.history().replid, it.set.head());
+        let (end, head) = (place(&self.nodes[master]), self.nodes[master].set.head());
         let direct = self.nodes.iter().filter(|it| it.follows == Some(master)).count();
-        let has_all = |it: &Node| it.set.head() == head;
+        let has_all = |it: &Node| place(it) == end;
         self.nodes.iter().all(has_all) && self.nodes[master].set.acked_by(head) == direct
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::packed::Element;
 use crate::engine::verbs::shown::{Shown, open, open_entry};
 use crate::engine::verbs::{changes, counted};
 use crate::engine::{
-    Effects, Engine, EngineShared, KeySlot, Row, Scored, Set, Value, Zset, row, score_order,
+    Effects, Engine, EngineShared, KeySlot, Row, Scored, Set, Value, Zset, row, sort_members,
 };
 use crate::resp::Reply;
 use std::borrow::Cow;
@@ -250,9 +250,7 @@ impl<'e> Ask<'e> {
                 self.intersection(shared).collect::<Vec<_>>()
             }
         };
-        result.sort_unstable_by(|one, other| {
-            score_order(one.1, other.1).then_with(|| one.0.cmp(&other.0))
-        });
+        sort_members(&mut result);
         result
     }
 
@@ -392,8 +390,7 @@ fn store_result(
     let ask = Ask::read(engine, args, name, operation, Purpose::Store)?;
     let shared = engine.shared();
     let result = ask.result(shared);
-    let longest = result.iter().map(|(member, _)| member.len()).max().unwrap_or(0);
-    let made = Zset::of_sorted(&result, longest, shared);
+    let made = Zset::of_sorted(&result, shared);
     changes::store(engine, &args, (key, Event::zset(name)), made, effects, reply);
     Ok(())
 }

@@ -12,7 +12,9 @@ use crate::resp::Reply;
 use std::ops::Range;
 
 const NONE: Flags = Flags::NONE;
-const STORE_KEYS: Keys = Keys(&[KeySpec::one(1, Access::REPLACE), KeySpec::one(2, Access::READ)]);
+/// Where a result is stored, and what it is made of.
+pub const STORE_KEYS: Keys =
+    Keys(&[KeySpec::one(1, Access::REPLACE), KeySpec::one(2, Access::READ)]);
 const COUNTING: &str = "O(log(N)) with N being the number of elements in the sorted set.";
 const RANGING: &str = "O(log(N)+M) with N being the number of elements in the sorted set and M \
                        the number of elements returned.";

@@ -122,6 +122,10 @@ fn a_transaction_runs_whole_or_not_at_all() {
         ("MULTI\r\nWAIT 9 0\r\nEXEC", "+OK +QUEUED *1 :2"),
         ("MULTI\r\nWAITAOF 0 9 0\r\nEXEC", "+OK +QUEUED *1 *2 :0 :0"),
         ("MULTI\r\nSORT l\r\nSORT l STORE k\r\nEXEC", "+OK +QUEUED +QUEUED *2 *0 :0"),
+        (
+            "MULTI\r\nGEORADIUS z 1 1 1 m\r\nGEORADIUS z 1 1 1 m STORE k\r\nEXEC",
+            "+OK +QUEUED +QUEUED *2 *0 :0",
+        ),
         ("MULTI\r\nCLIENT REPLY OFF\r\nEXEC", "+OK +QUEUED"),
         ("RPUSH l a\r\nBLPOP l 0\r\nLLEN l", ":1 *2 $1 l $1 a :0"),
     ] {
@@ -257,4 +261,23 @@ fn what_is_queued_for_a_replica_that_is_read_counts_where_it_was_read() {
     assert!(client.caller.session.last.is_of_once);
     assert_eq!(proxy.ask(&mut client, "PROXY ONCE AT n1 DO GET a"), "$1 1");
     assert_eq!(client.caller.session.last.because, Some(Reason::AskedMember));
+}
+
+#[test]
+fn a_message_of_its_own_is_older_than_every_later_read() {
+    for request in
+        ["PUBLISH c m", "MULTI\r\nPUBLISH c m\r\nEXEC", "MULTI\r\nSET k 1\r\nPUBLISH c m\r\nEXEC"]
+    {
+        let mut proxy = Proxy::new("");
+        let mut client = proxy.connect();
+        proxy.ask(&mut client, "HELLO 3");
+        proxy.ask(&mut client, "SET a 1\r\nSUBSCRIBE c");
+        let answer = proxy.ask(&mut client, request);
+        assert!(answer.contains("$7 message $1 c $1 m"), "{answer}");
+        let end = proxy.server.set.head();
+        let session = &client.caller.session;
+        let history = proxy.server.set.history();
+        let told = session.subscriptions.as_ref().and_then(|it| it.told_in(&history));
+        assert_eq!(told.map(|it| it.offset), Some(end), "{request}");
+    }
 }

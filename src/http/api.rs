@@ -1,0 +1,184 @@
+//! What there is, as JSON.
+
+use super::query::Query;
+use super::told::{Kind, Told};
+use crate::base::limits::{HTTP_LISTED_MAX, HTTP_SLOW_BYTES_MAX};
+use crate::commands::{
+    all_nodes, class_name, client_line, observed, prometheus, stats_json, table, unserved,
+};
+use crate::metrics::json::Json;
+use crate::metrics::render::Names;
+use crate::metrics::render_json;
+use crate::metrics::snapshot::Snapshot;
+use crate::route::{Acks, Route};
+use crate::runtime::{clock, process};
+use crate::state::version::ENTOURAGE_VERSION;
+use crate::state::{Server, Slow};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+fn told(tell: impl FnOnce(&mut Json)) -> Told {
+    let mut json = Json::default();
+    tell(&mut json);
+    Told::ok(Kind::Json, json.into_text())
+}
+
+/// All metrics.
+pub fn metrics(server: &Arc<Server>, _: &Query) -> Told {
+    Told::ok(Kind::Metrics, prometheus(server, table()))
+}
+
+/// PROXY NODES.
+pub fn nodes(server: &Arc<Server>, _: &Query) -> Told {
+    told(|it| tell_nodes(server, it))
+}
+
+fn tell_nodes(server: &Server, json: &mut Json) {
+    json.array(all_nodes(server, clock::mono_now()), |it, (name, fields)| {
+        it.object(|it| {
+            it.name("name").string(&name);
+            fields.iter().for_each(|(name, value)| value.json(it.name(name)));
+        });
+    });
+}
+
+/// The routes in force, in their order.
+pub fn routes(server: &Arc<Server>, _: &Query) -> Told {
+    told(|it| tell_routes(server, it))
+}
+
+fn tell_routes(server: &Server, json: &mut Json) {
+    let settings = server.settings();
+    json.array(settings.routes.in_force(), |it, (id, route)| {
+        it.object(|it| {
+            it.name("name").string(&route.name);
+            it.name("matches").string(&route.matches.to_string());
+            it.name("level").string(&settings.routes.level(id, None, None).to_string());
+            let steps = route.ladder.steps();
+            it.name("on-lag").array(steps, |it, step| it.string(&step.to_string()));
+            it.name("members").array(&route.members, |it, named| it.string(&named.to_string()));
+            it.name("acks").string(&acks(route));
+            it.name("refuse").number(route.refuses);
+        });
+    });
+}
+
+fn acks(route: &Route) -> String {
+    match route.acks {
+        Acks::None => "0".to_owned(),
+        Acks::Count(count) => count.to_string(),
+        Acks::InSync => "in-sync".to_owned(),
+        Acks::All => "all".to_owned(),
+        Acks::Fsync => "fsync".to_owned(),
+    }
+}
+
+/// CLIENT LIST: how many there are, and the first of them.
+pub fn clients(server: &Arc<Server>, _: &Query) -> Told {
+    let (all, settings) = (server.clients.all(), server.settings());
+    let (head, now) = (server.set.head(), clock::mono_now());
+    told(|it| {
+        it.object(|it| {
+            it.name("connected").number(all.len());
+            it.name("clients").array(all.iter().take(HTTP_LISTED_MAX), |it, client| {
+                let line = client_line(client, &settings, table(), head, now);
+                let fields = line.split_whitespace().filter_map(|it| it.split_once('='));
+                it.object(|it| {
+                    fields.for_each(|(name, value)| match value.parse::<i64>() {
+                        Ok(number) if name != "name" && name != "user" => {
+                            it.name(name).number(number);
+                        }
+                        _ => it.name(name).string(value),
+                    });
+                });
+            });
+        });
+    })
+}
+
+/// PROXY STATS JSON.
+pub fn stats(server: &Arc<Server>, _: &Query) -> Told {
+    Told::ok(Kind::Json, stats_json(server, table()))
+}
+
+/// SLOWLOG GET.
+pub fn slowlog(server: &Arc<Server>, _: &Query) -> Told {
+    let entries = server.slowlog.lock().newest_within(HTTP_LISTED_MAX, HTTP_SLOW_BYTES_MAX);
+    told(|it| it.array(&entries, tell_slow))
+}
+
+fn tell_slow(json: &mut Json, slow: &Slow) {
+    json.object(|it| {
+        it.name("id").number(slow.id);
+        it.name("at-ms").number(slow.at.0);
+        it.name("us").number(slow.took_us);
+        it.name("words").array(&slow.words, |it, word| it.string(&String::from_utf8_lossy(word)));
+        it.name("client").string(&slow.address);
+        it.name("client-name").string(&slow.name);
+    });
+}
+
+/// The settings in force, by their names in CONFIG GET, without secrets.
+pub fn config(server: &Arc<Server>, _: &Query) -> Told {
+    let settings = server.settings();
+    told(|it| {
+        it.object(|it| {
+            for (name, value) in settings.told_without_secrets() {
+                it.name(&name).string(&value);
+            }
+        });
+    })
+}
+
+/// What the page shows, in one answer: the nodes, the routes, the statistics, and the process.
+pub fn status(server: &Arc<Server>, _: &Query) -> Told {
+    told(|json| {
+        json.object(|it| {
+            tell_process(server, it.name("process"));
+            tell_nodes(server, it.name("nodes"));
+            tell_routes(server, it.name("routes"));
+            observed(server, table(), |snapshot, names| tell_observed(snapshot, names, it));
+            it.name("slow").array(server.slowlog.lock().newest(SLOW_SHOWN).iter(), tell_slow);
+        });
+    })
+}
+
+/// Slow commands on the page.
+const SLOW_SHOWN: usize = 10;
+
+fn tell_observed(snapshot: &Snapshot, names: &Names<'_>, json: &mut Json) {
+    json.name("stats").number(render_json::stats_json(snapshot, names));
+    let class = |id| class_name(table(), id);
+    render_json::latency(json.name("latency"), snapshot, names, class);
+    render_json::calls(json.name("calls"), snapshot, names, class);
+}
+
+fn tell_process(server: &Server, json: &mut Json) {
+    let (memory, settings) = (server.memory(), server.settings());
+    let (gains, counters) = (server.rates.lock().gains(), &server.counters);
+    let (clients, cpu) = (server.clients.all(), process::cpu());
+    let unserved = unserved(server);
+    json.object(|it| {
+        it.name("version").string(ENTOURAGE_VERSION);
+        it.name("run-id").string(&server.process_info.run_id);
+        it.name("port").number(server.process_info.port);
+        let remote = server.set.remote().map(|it| it.address.to_string());
+        it.name("follows").string_or_null(remote.as_deref());
+        it.name("now-ms").number(clock::wall_now().0);
+        it.name("up-s").number(server.process_info.at.until(clock::wall_now()) / 1000);
+        it.name("unserved").string_or_null(unserved.as_deref());
+        it.name("admin").number(settings.http.admin);
+        it.name("clients").number(clients.len());
+        it.name("clients-blocked").number(clients.iter().filter(|it| it.is_waiting()).count());
+        it.name("maxclients").number(settings.server.maxclients);
+        it.name("memory-bytes").number(memory.used);
+        it.name("memory-peak-bytes").number(memory.peak);
+        it.name("memory-resident-bytes").number(memory.resident);
+        it.name("machine-bytes").number(process::machine_bytes());
+        it.name("cpu-s").number(cpu.user + cpu.system);
+        it.name("commands").number(counters.commands.get());
+        it.name("commands-per-s").number(gains.commands as u64);
+        it.name("errors").number(counters.errors.load(Relaxed));
+        it.name("slow-commands").number(server.slowlog.lock().len());
+    });
+}

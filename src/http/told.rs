@@ -1,0 +1,71 @@
+//! What is answered, before it is a response.
+
+use crate::runtime::http::Whole;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+
+/// Of what kind a text is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// For people and scripts.
+    Text,
+    /// For browsers.
+    Page,
+    /// For programs.
+    Json,
+    /// For Prometheus.
+    Metrics,
+}
+
+/// What is answered.
+#[derive(Debug)]
+pub struct Told {
+    status: StatusCode,
+    kind: Kind,
+    text: String,
+    more: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Told {
+    /// What was asked for.
+    pub fn ok(kind: Kind, text: impl Into<String>) -> Told {
+        Told { kind, ..Told::refused(StatusCode::OK, text) }
+    }
+
+    /// A line that says why it is not answered.
+    pub fn refused(status: StatusCode, why: impl Into<String>) -> Told {
+        Told { status, kind: Kind::Text, text: why.into(), more: Vec::new() }
+    }
+
+    /// With another header line.
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Told {
+        self.more.push((name, value));
+        self
+    }
+
+    /// As it is sent.
+    pub fn into_response(self) -> Response<Whole> {
+        let kind = match self.kind {
+            Kind::Text => "text/plain; charset=utf-8",
+            Kind::Page => "text/html; charset=utf-8",
+            Kind::Json => "application/json",
+            Kind::Metrics => "text/plain; version=0.0.4; charset=utf-8",
+        };
+        let mut text = self.text;
+        if self.kind == Kind::Text && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        let mut response = Response::new(Whole::of(text));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::CONTENT_TYPE, kind),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        headers.extend(self.more);
+        response
+    }
+}
