@@ -11,7 +11,6 @@ use crate::resp::Protocol;
 use crate::session::{ReplyMode, Tags};
 use crate::state::Server;
 use crate::state::version::REDIS_VERSION;
-
 use std::sync::atomic::Ordering::Relaxed;
 
 const QUICK: Flags = Flags::FAST.union(Flags::LOADING).union(Flags::STALE);
@@ -301,21 +300,4 @@ pub fn set_name(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     rename(context, name);
     context.reply.ok();
     Ok(Outcome::Answered)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_same_password_is_the_same() {
-        for (one, other) in [("", ""), ("a", "a"), ("secret", "secret")] {
-            assert!(is_same_secret(one.as_bytes(), other.as_bytes()));
-        }
-        let wrong =
-            [("", "a"), ("a", ""), ("ab", "abab"), ("abab", "ab"), ("a", "b"), ("ab", "aa")];
-        for (one, other) in wrong {
-            assert!(!is_same_secret(one.as_bytes(), other.as_bytes()), "{one} {other}");
-        }
-    }
 }
