@@ -474,6 +474,7 @@ pub fn prometheus(server: &Server, table: &Table) -> String {
             names,
             table,
             nodes: all_nodes(server, clock::mono_now()),
+            counts: server.upstream.is_none().then(|| server.set.master_counts(clock::wall_now())),
             memory: server.memory(),
             disk: server.persistence.status().clone(),
         };

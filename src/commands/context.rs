@@ -118,7 +118,7 @@ impl Command {
         match self.handler {
             Handler::Write(_) | Handler::Blocking(_) => true,
             Handler::Either { is_read, .. } => !is_read(request),
-            Handler::Session(_) => self.spec.class == Class::Write,
+            Handler::Session(_) => self.may_write(),
             // What it calls is looked at when it does.
             Handler::Script(_) => false,
             Handler::Read(_)
@@ -126,6 +126,13 @@ impl Command {
             | Handler::Prefix
             | Handler::Container => false,
         }
+    }
+
+    /// Whether requests of this name may write, whether one does or not: real replicas refuse them
+    /// all.
+    #[inline]
+    pub fn may_write(&self) -> bool {
+        self.spec.class == Class::Write
     }
 
     /// Whether this request reads or writes.

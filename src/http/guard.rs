@@ -1,8 +1,10 @@
 //! Who may have an answer: whose page asks, with which password, and whether it may change things.
 
-use super::base64;
 use crate::base::secret::is_same_secret;
 use crate::config::Http;
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use hyper::header::{self, HeaderMap};
 use std::net::IpAddr;
 
@@ -25,6 +27,14 @@ fn is_this_machine(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
 }
 
+/// As lenient as clients are careless: with its padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
 /// What a request says of who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Login {
@@ -43,7 +53,7 @@ pub fn login(settings: &Http, headers: &HeaderMap) -> Login {
     }
     let Some(said) = text(headers, header::AUTHORIZATION) else { return Login::Missing };
     let basic = said.split_once(' ').filter(|it| it.0.eq_ignore_ascii_case("basic"));
-    let said = basic.and_then(|it| base64::decode(it.1.trim())).unwrap_or_default();
+    let said = basic.and_then(|it| BASE64.decode(it.1.trim()).ok()).unwrap_or_default();
     let password = said.iter().position(|it| *it == b':').map(|at| &said[at + 1..]);
     match password.is_some_and(|it| is_same_secret(settings.password.as_bytes(), it)) {
         true => Login::Right,

@@ -11,7 +11,6 @@
 
 mod told;
 mod query;
-mod base64;
 mod guard;
 mod health;
 mod api;

@@ -21,7 +21,7 @@ pub async fn explain(server: Arc<Server>, query: Query) -> Told {
     }
     if words.is_empty() || WORDS_MAX < words.len() {
         let why = "write the command: explain?command=GET+key";
-        return Told::refused(StatusCode::BAD_REQUEST, why);
+        return refused(why);
     }
     words.splice(..0, [b"PROXY".to_vec(), b"EXPLAIN".to_vec()]);
     match ask(&server, &words).await {
@@ -40,7 +40,7 @@ pub async fn node(server: Arc<Server>, query: Query) -> Told {
     let (name, order) = (query.get("name"), query.get("order"));
     let (Some(name), Some(order)) = (name, order.filter(|it| ORDERS.contains(&it.as_ref()))) else {
         let why = "write a member and an order: node?name=n2&order=pause, resume, drain, undrain";
-        return Told::refused(StatusCode::BAD_REQUEST, why);
+        return refused(why);
     };
     let mut words = vec!["PROXY", "NODE", &name, &order];
     words.extend(query.get("force").filter(|it| it == "yes").map(|_| "FORCE"));
@@ -50,7 +50,7 @@ pub async fn node(server: Arc<Server>, query: Query) -> Told {
 /// PROXY FAILOVER: `to=n2`.
 pub async fn fail_over(server: Arc<Server>, query: Query) -> Told {
     let Some(to) = query.get("to") else {
-        return Told::refused(StatusCode::BAD_REQUEST, "write the new master: failover?to=n2");
+        return refused("write the new master: failover?to=n2");
     };
     ordered(&server, &["PROXY", "FAILOVER", "TO", &to]).await
 }

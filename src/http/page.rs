@@ -1,9 +1,10 @@
 //! The status page: one file, which asks for nothing but `/api/v1/…`.
 
-use super::base64::encode;
 use super::query::Query;
 use super::told::{Kind, Told};
 use crate::state::Server;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
@@ -21,7 +22,7 @@ pub fn page(_: &Arc<Server>, _: &Query) -> Told {
 fn policy() -> String {
     let digest = |tag: &str| {
         let text = between(PAGE, &format!("<{tag}>"), &format!("</{tag}>"));
-        format!("'sha256-{}'", encode(&Sha256::digest(text)))
+        format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
     };
     format!(
         "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self'; \

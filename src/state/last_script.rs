@@ -12,6 +12,11 @@ pub struct LastScript {
 }
 
 impl LastScript {
+    /// Whether nothing has been forgotten since, and it is the one that is asked for.
+    fn is(&self, removals: u64, known: &[u8], asked: &[u8]) -> bool {
+        self.removals == removals && known == asked
+    }
+
     fn found(&self) -> (Sha, Script) {
         (self.sha, self.script.clone())
     }
@@ -26,10 +31,7 @@ impl Scripting {
     ) -> Result<(Sha, Script), ErrorText> {
         // Before it is looked for: what is forgotten meanwhile is looked for the next time.
         let removals = self.removals();
-        if let Some(last) = last
-            && last.removals == removals
-            && *last.script.text == *text
-        {
+        if let Some(last) = last.as_ref().filter(|it| it.is(removals, &it.script.text, text)) {
             return Ok(last.found());
         }
         let sha = sha1hex(text);
@@ -47,10 +49,7 @@ impl Scripting {
     /// The script of this SHA-1, in either case.
     pub fn by_sha(&self, name: &[u8], last: &mut Option<LastScript>) -> Option<(Sha, Script)> {
         let removals = self.removals();
-        if let Some(last) = last
-            && last.removals == removals
-            && last.sha == name
-        {
+        if let Some(last) = last.as_ref().filter(|it| it.is(removals, &it.sha, name)) {
             return Some(last.found());
         }
         let scripts = self.scripts.read();

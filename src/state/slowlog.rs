@@ -37,7 +37,7 @@ impl Slowlog {
 
     /// The newest `count`.
     pub fn newest(&self, count: usize) -> Vec<Slow> {
-        self.entries.iter().take(count).cloned().collect()
+        self.newest_within(count, usize::MAX)
     }
 
     /// As many of the newest as have these many bytes of words, at most `count`.

@@ -35,11 +35,13 @@ pub fn machine_memory(_: &Seen<'_>, it: &mut Samples<'_>) {
 }
 
 pub fn clients(seen: &Seen<'_>, it: &mut Samples<'_>) {
-    it.value(&[], seen.server.clients.all().len());
+    it.value(&[], seen.server.clients.count());
 }
 
 pub fn blocked(seen: &Seen<'_>, it: &mut Samples<'_>) {
-    it.value(&[], seen.server.clients.all().iter().filter(|it| it.is_waiting()).count());
+    let mut blocked = 0;
+    seen.server.clients.each(|it| blocked += usize::from(it.is_waiting()));
+    it.value(&[], blocked);
 }
 
 pub fn accepted(seen: &Seen<'_>, it: &mut Samples<'_>) {

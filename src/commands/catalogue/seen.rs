@@ -7,6 +7,7 @@ use crate::commands::verbs::members::NodeFields;
 use crate::config::Config;
 use crate::metrics::render::Names;
 use crate::metrics::snapshot::Snapshot;
+use crate::node::MemberCounts;
 use crate::state::{DiskStatus, Memory, Server};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub struct Seen<'s> {
     pub names: &'s Names<'s>,
     pub table: &'s Table,
     pub nodes: Vec<(String, NodeFields)>,
+    /// What the master's data comes to; of real servers nobody here knows.
+    pub counts: Option<MemberCounts>,
     pub memory: Memory,
     pub disk: DiskStatus,
 }

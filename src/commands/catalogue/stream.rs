@@ -11,12 +11,9 @@ fn count(it: &mut Samples<'_>, count: &AtomicU64) {
     it.value(&[], count.load(Relaxed));
 }
 
-/// Keys of databases that have some; of real servers nobody here knows.
+/// Keys of databases that have some.
 fn spaces(seen: &Seen<'_>, it: &mut Samples<'_>, of: fn(&SpaceCounts) -> usize) {
-    if seen.server.upstream.is_some() {
-        return;
-    }
-    let counts = seen.server.set.master_counts(clock::wall_now());
+    let Some(counts) = &seen.counts else { return };
     for (at, space) in counts.spaces.iter().enumerate().filter(|it| it.0 == 0 || it.1.keys != 0) {
         it.value(&[&format!("db{at}")], of(space));
     }

@@ -366,8 +366,7 @@ fn told(
     let mut ask = origin.ask(class, number, set, &history, context.now, preferred);
     ask.of_member = command.spec.flags.contains(Flags::AT_MASTER);
     if let Some(upstream) = &context.server.upstream {
-        // Real replicas refuse what may write, whether it does or not.
-        if command.spec.class == Class::Write {
+        if command.may_write() {
             ask.class = Class::Write;
         }
         return upstream_explained(context, upstream, route, ask, &history);

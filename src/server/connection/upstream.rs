@@ -102,7 +102,7 @@ impl Caller {
             Some(GatheredFor { aim: Aim::Master, acks, .. }) => acks.is_none(),
             Some(GatheredFor { route, kind: RunKind::Read(_), .. }) => {
                 is_read
-                    && command.spec.class != Class::Write
+                    && !command.may_write()
                     && !command.spec.flags.contains(Flags::AT_MASTER)
                     && self.origin(None).route(command, request) == *route
             }
@@ -268,8 +268,7 @@ impl Caller {
         if self.session.watches_remote {
             return Ok(master(Reason::Watching));
         }
-        if call.command.spec.class == Class::Write {
-            // Real replicas refuse what may write, whether it does or not.
+        if call.command.may_write() {
             return Ok(master(Reason::Write));
         }
         if ask.level == Level::Linearizable {
