@@ -298,6 +298,10 @@ impl<M: Members> Look<'_, M> {
                 return plan;
             }
         }
+        if self.ask.ladder.steps().contains(&Step::Master) {
+            // There was none when its step came. Lag is not what keeps the read from its answer.
+            return at_master(self.members, Reason::MasterOnLag);
+        }
         self.lagged()
     }
 
