@@ -12,6 +12,8 @@
 
 extern crate self as entourage;
 
+#[path = "../../src/acl/mod.rs"]
+pub mod acl;
 #[path = "../../src/base/mod.rs"]
 pub mod base;
 #[path = "../../src/command/mod.rs"]
