@@ -35,6 +35,7 @@ mod row;
 mod work;
 pub mod rdb;
 mod digest;
+mod redis_digest;
 pub mod verbs;
 
 pub use cut::{END, TakenEntry};
@@ -47,6 +48,7 @@ pub use events::Events;
 pub use hash::Hash;
 pub use keyspace::Keyspace;
 pub use list::{End, List};
+pub use redis_digest::{RedisDigest, redis_digest_of};
 pub use row::{BlockingKeys, BlockingVerb, Called, ReadVerb, Row, Run, WriteVerb, container, row};
 pub use set::Set;
 pub use shared::EngineShared;

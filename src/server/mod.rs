@@ -19,6 +19,7 @@ mod jobs;
 mod asked;
 mod migrate_peer;
 mod migrate;
+mod populate;
 mod listener;
 mod placement;
 mod notices;

@@ -381,6 +381,7 @@ impl Server {
         self.metrics.reset();
         self.counters.reset();
         self.long_queue.reset();
+        lazyfree::reset_freed();
         self.counters.expired_before.store(self.expired_ever(), Relaxed);
         self.rates.lock().reset();
         let set = &self.set;

@@ -213,7 +213,7 @@ impl Caller {
                 None => own.get(purpose, flushes),
             };
             if let Some((function, (libraries, library))) = &found {
-                let name = function.name;
+                let name = &function.name;
                 interpreter.call(libraries, library, name, &invocation, &mut host, &mut answer);
             } else if let Which::Script(sha, text) = &script.which {
                 interpreter.run(sha, text, &invocation, &mut host, &mut answer);
