@@ -2,6 +2,7 @@
 
 mod support;
 
+use support::on_disk::{Dir, fill, ours};
 use support::patience::until;
 use support::{Server, Value, Wire, furnish, until_blocked, words};
 
@@ -118,6 +119,21 @@ fn data_goes_through_its_files_and_is_what_it_was() {
     let end = digests(&mut wire);
     assert!(end.iter().all(|it| *it == end[0]) && end[0] != after[0]);
     assert!(wire.ask("DEBUG RELOAD NOSAVE").is_error());
+}
+
+#[test]
+fn data_comes_back_out_of_the_append_only_file() {
+    let dir = Dir::new();
+    let server = ours(&dir, "appendonly = true\nappendfsync = \"everysec\"\n");
+    let mut wire = server.dial();
+    fill(&mut wire);
+    let before = digests(&mut wire);
+    assert_eq!(wire.ask("DEBUG LOADAOF").string(), "OK");
+    assert_eq!(digests(&mut wire), before);
+    wire.ask("SET after it");
+    assert_eq!(wire.ask("DEBUG LOADAOF").string(), "OK");
+    assert_eq!(wire.ask("GET after").string(), "it");
+    assert!(Server::entourage(&[]).dial().ask("DEBUG LOADAOF").is_error(), "there is none");
 }
 
 #[test]

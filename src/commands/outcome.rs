@@ -209,6 +209,8 @@ pub enum Job {
     Rewrite,
     /// SAVE; answers OK, or why not.
     Save,
+    /// DEBUG LOADAOF; answers OK, or why not.
+    LoadAof,
     /// DEBUG RELOAD; answers OK, or why not.
     ReloadData,
     /// DEBUG POPULATE; answers OK, or why not.

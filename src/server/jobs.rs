@@ -53,6 +53,7 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
         },
         Job::Rewrite => rewrite(server, client).await,
         Job::Save => apart(server, save_now).await,
+        Job::LoadAof => apart(server, disk::load_aof).await,
         Job::ReloadData => apart(server, disk::reload).await,
         Job::Populate(keys) => apart(server, move |it| populate(it, &keys)).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,

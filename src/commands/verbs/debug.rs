@@ -59,6 +59,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "key [FULL]",
     ),
     sub("LISTPACK", Exactly(3), listpack, "Writes a listpack's elements into the log.", "key"),
+    sub(
+        "LOADAOF",
+        Exactly(2),
+        load_aof,
+        "Puts what the append-only file holds in the place of the master's data.",
+        "",
+    ),
     sub("LOG", Exactly(3), log_line, "Writes a line into the log.", "text"),
     sub("OBJECT", Exactly(3), object, "How the master stores a key.", "key"),
     sub("PANIC", Exactly(2), panic, "Breaks a write at the master, which is then quarantined.", ""),
@@ -230,6 +237,10 @@ fn reload(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         }
     }
     Ok(Outcome::apart(Job::ReloadData, context.kept_request()))
+}
+
+fn load_aof(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    Ok(Outcome::apart(Job::LoadAof, context.kept_request()))
 }
 
 fn packed_threshold(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

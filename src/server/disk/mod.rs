@@ -22,6 +22,6 @@ mod check;
 
 pub use check::{AofRepair, check_aof};
 pub use keeper::start;
-pub use reload::reload;
+pub use reload::{load_aof, reload};
 pub use snapshot_file::save_now;
 pub use store::Store;
