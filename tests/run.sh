@@ -144,8 +144,8 @@ need_redis_suite() {
   local list=$TMPDIR/sources.list apt
   echo "deb-src http://deb.debian.org/debian bookworm main" >"$list"
   apt=(apt-get -o "Dir::Etc::SourceList=$list" -o Dir::Etc::SourceParts=-
-    -o "Dir::State::Lists=$TMPDIR" -o APT::Sandbox::User=root)
-  mkdir -p "$TMPDIR/partial" "$root/target"
+    -o "Dir::State::Lists=$TMPDIR/lists" -o APT::Sandbox::User=root)
+  mkdir -p "$TMPDIR/lists/partial" "$root/target"
   (cd "$TMPDIR" && "${apt[@]}" update -q && "${apt[@]}" source -q --download-only redis) \
     >"$log" 2>&1 || { tail -n 20 "$log" >&2; die "cannot fetch it"; }
   tar -xzf "$TMPDIR"/redis_7.0.15.orig.tar.gz -C "$root/target"
