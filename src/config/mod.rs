@@ -5,6 +5,7 @@
 
 mod disk;
 mod http;
+mod user_table;
 mod upstream;
 mod tree;
 mod slot;
@@ -15,6 +16,7 @@ mod live;
 mod place;
 mod leaf;
 mod upstream_file;
+mod users;
 mod upstream_misfit;
 mod file;
 mod overrides;
@@ -40,3 +42,4 @@ pub use tree::{
     ReplicaSet, Server,
 };
 pub use upstream::{Sentinels, Topology, Upstream};
+pub use user_table::UserTable;

@@ -14,8 +14,8 @@ use crate::commands::{AckWait, Job};
 use crate::resp::{Protocol, Reply};
 use crate::runtime::{clock, tasks};
 use crate::state::{
-    AckAsk, AckWaiter, AimedRun, Client, FailoverOrder, JobReply, RunWaiter, Server, UNBLOCKED,
-    UnblockAs, Upstream,
+    AckAsk, AckWaiter, AimedRun, Client, FailoverOrder, JobReply, Message, RunWaiter, Server,
+    UNBLOCKED, UnblockAs, Upstream,
 };
 use futures::channel::oneshot::channel;
 use futures::future::{Either, select};
@@ -51,6 +51,8 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
             None => wait_at_master(server, *wait).await,
         },
         Job::Rewrite => rewrite(server, client).await,
+        Job::LoadUsers => load_users(server, client).await,
+        Job::SaveUsers => save_users(server, client).await,
         Job::Save => save(server).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
     }
@@ -150,6 +152,26 @@ async fn follow(master: Option<RemoteAddress>, server: &Arc<Server>) -> JobReply
     let server = server.clone();
     let done = tasks::apart(move || server.follow_at_run_time(master)).await;
     JobReply { reply: done.map(JobReply::line).map_err(|it| it.to_string()), wrote: None }
+}
+
+/// ACL LOAD: it reads a file.
+async fn load_users(server: &Arc<Server>, client: &Arc<Client>) -> JobReply {
+    let (loads, id) = (server.clone(), client.id);
+    let done = tasks::apart(move || loads.load_users(id, &format!("client-{id}"))).await;
+    if let Ok(true) = done {
+        // Its own user is no more: it ends as soon as it has its answer.
+        client.mailbox.post(Message::UserGone);
+    }
+    let reply = done.map(|_| JobReply::line("OK")).map_err(|why| format!("ERR {why}"));
+    JobReply { reply, wrote: None }
+}
+
+/// ACL SAVE: it writes a file.
+async fn save_users(server: &Arc<Server>, client: &Client) -> JobReply {
+    let (server, asked_by) = (server.clone(), format!("client-{}", client.id));
+    let done = tasks::apart(move || server.save_users(&asked_by)).await;
+    let reply = done.map(|()| JobReply::line("OK")).map_err(|why| format!("ERR {why}"));
+    JobReply { reply, wrote: None }
 }
 
 /// SAVE: it writes a file.

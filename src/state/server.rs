@@ -307,6 +307,7 @@ impl Server {
             return Err(format!("{file}: set.master: it is this server itself"));
         }
         let mut changed = Vec::new();
+        let before = self.settings();
         self.change_settings(|settings| {
             let after = settings.reloaded(read, &members);
             let mut after = after.map_err(|why| format!("{file}: {why}"))?;
@@ -320,6 +321,8 @@ impl Server {
             *settings = after;
             Ok::<(), String>(())
         })?;
+        let users = self.take_described_users(&before, &self.settings());
+        users.map_err(|why| format!("{file}: {why}"))?;
         if is_new {
             self.follow_as_the_file_says(master).map_err(|why| format!("{file}: {why}"))?;
             changed.push("set.master".to_owned());
