@@ -25,6 +25,4 @@ pub use pattern::{KeyRights, Pattern};
 pub use rule_fault::RuleFault;
 pub use selector::Selector;
 pub use user::User;
-pub use users::{
-    DEFAULT_USER, UserEdits, Users, UsersFault, is_user_name, joined_selectors,
-};
+pub use users::{DEFAULT_USER, UserEdits, Users, UsersFault, is_user_name, joined_selectors};

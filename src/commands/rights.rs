@@ -3,7 +3,9 @@
 use super::client_line::line;
 use super::context::{Command, Table};
 use super::key_places::{key_places, narrowed};
-use crate::acl::{Asked, Channels, Denial, DenialContext, DenialReason, Denied, KeyRights, Selector, User};
+use crate::acl::{
+    Asked, Channels, Denial, DenialContext, DenialReason, Denied, KeyRights, Selector, User,
+};
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Access, Begin, Find, Flags, KeySpec};
 use crate::resp::Request;

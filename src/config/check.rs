@@ -165,9 +165,8 @@ impl Config {
         if self.has_users_file() {
             return None;
         }
-        let is_known = |name: &str| {
-            name == DEFAULT_USER || self.users.iter().any(|it| it.name == name)
-        };
+        let is_known =
+            |name: &str| name == DEFAULT_USER || self.users.iter().any(|it| it.name == name);
         let strange = rule.matches.users.iter().find(|it| !is_known(it))?;
         let words = format!(
             "names user `{strange}`, and there is no [[user]] of this name: its requests come only \

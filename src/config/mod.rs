@@ -22,6 +22,7 @@ mod file;
 mod overrides;
 mod reload;
 mod rewrite;
+mod rewrite_users;
 mod outside;
 mod redis_names;
 mod similar;
@@ -37,6 +38,7 @@ pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;
 pub use rewrite::{REPLICAS, Rewrite, Rewritten};
+pub use rewrite_users::USERS;
 pub use tree::{
     AccessFrom, Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits,
     ReplicaSet, Server,

@@ -100,7 +100,10 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_user_is_told_without_its_passwords() {
         for (text, why) in [
-            ("[[user]]\nname = 'a b'\nrules = ''\n", "2: user.name = 'a b' is not accepted; write "),
+            (
+                "[[user]]\nname = 'a b'\nrules = ''\n",
+                "2: user.name = 'a b' is not accepted; write ",
+            ),
             ("[[user]]\nname = 'a'\n", "1: missing key `rules`"),
             ("[[user]]\nname = 'a'\nrules = 5\n", "3: user.rules = (hidden) is not accepted"),
             (

@@ -54,6 +54,6 @@ pub use run_waiter::RunWaiter;
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
-pub use user_sources::read_users;
 pub use upstream::{Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun};
 pub use upstream_subscriptions::{SubscribedName, SubscribedNames, UpstreamSubscriptions};
+pub use user_sources::read_users;

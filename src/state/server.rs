@@ -342,12 +342,14 @@ impl Server {
         let clamp = |it: &mut Config| {
             it.server.maxclients = clients_allowed(it.server.maxclients);
         };
-        let written = config_file.rewrite(&running, &members, clamp)?;
+        let users = self.users_to_write(&running);
+        let written = config_file.rewrite(&running, &members, users, clamp)?;
         let mut keys = "nothing".to_owned();
         if let Some((written, read)) = written {
             keys = written.join(",");
             self.change_settings(|settings| {
                 settings.members = read.members;
+                settings.users = read.users;
                 settings.set.replicas = read.set.replicas;
                 Ok::<(), String>(())
             })?;

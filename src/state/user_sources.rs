@@ -91,6 +91,12 @@ impl Server {
         if gone.is_empty() { Ok(()) } else { self.change_users(0, change).map(drop) }
     }
 
+    /// The users that CONFIG REWRITE writes, unless they have a file of their own.
+    pub(super) fn users_to_write(&self, settings: &Config) -> Option<(Users, &'static Catalogue)> {
+        let catalogue = self.accounts.catalogue.get().filter(|_| !settings.has_users_file())?;
+        Some((self.accounts.look(Users::clone), *catalogue))
+    }
+
     /// ACL LOAD: the users of the file take the place of all there are, or nothing changes. Reads a
     /// file: not for a worker that has clients to serve. Answers whether `own` is to be closed.
     pub fn load_users(&self, own: u64, asked_by: &str) -> Result<bool, String> {
