@@ -50,7 +50,7 @@ fn check(dir: &Dir, config: &str) -> (i32, String) {
 }
 
 const USERS: &str = "user default on nopass ~* &* +@all\n\
-                     \r\n  user alice on >one %R~a* resetchannels &ch -@all +get +publish \r\n\
+                     \r\n  user alice on >one %R~a* resetchannels &ch -@all +get \r\n\
                      user bob off ( ~x  +set ) (%W~y -@all +del)";
 
 /// Answers, without the file's name, which is not the same.

@@ -4,7 +4,7 @@ use super::{Catalogue, PasswordDigest, RuleFault, Selector};
 use crate::resp::words_of_line;
 
 /// Passwords that one user may have.
-const PASSWORDS_MAX: usize = 65536;
+const PASSWORDS_MAX: usize = 4096;
 
 /// Whether what the user restores is looked at before it is believed, as far as a rule has said so.
 /// It is told, and means nothing here: all that is restored is looked at.

@@ -34,7 +34,7 @@ pub fn users(
             return Err(Wrong::value(at, NAME_ACCEPTED.to_owned()));
         }
         if !names.insert(name.clone()) {
-            return Err(Wrong::says(at, format!("another [[user]] is called `{name}`")));
+            return Err(Wrong::says(at, format!("Duplicate user `{name}`: each has one [[user]]")));
         }
         let table = UserTable { name, rules: words(rules.into_inner()) };
         if let Some(catalogue) = outside.catalogue {
@@ -108,7 +108,7 @@ mod tests {
             ("[[user]]\nname = 'a'\nrules = 5\n", "3: user.rules = (hidden) is not accepted"),
             (
                 "[[user]]\nname = 'a'\nrules = 'on'\n[[user]]\nname = 'a'\nrules = 'on'\n",
-                "5: another [[user]] is called `a`",
+                "5: Duplicate user `a`: each has one [[user]]",
             ),
             (
                 "[[user]]\nname = 'a'\nrules = 'on >pw +nosuch'\n",
