@@ -272,7 +272,7 @@ mod tests {
             _ => Err(io::ErrorKind::NotFound.into()),
         };
         let resolve = |name: &str| (name == "db.example").then(|| [10, 0, 0, 7].into());
-        let outside = Outside { read: &read, resolve: &resolve, commands: &[] };
+        let outside = Outside { read: &read, resolve: &resolve, ..Outside::NOTHING };
         parse(words.split(' ')).unwrap().config(&outside)
     }
 

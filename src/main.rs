@@ -3,7 +3,7 @@
 use entourage::base::log_limit::LogLimit;
 use entourage::base::position::{Offset, Position};
 use entourage::cli::{Invocation, parse};
-use entourage::commands::{command_reference, known, table};
+use entourage::commands::{catalogue, command_reference, known, table};
 use entourage::config::{Address, Checked, Config, Outside, reference};
 use entourage::http::{self, status_reference};
 use entourage::load;
@@ -18,7 +18,7 @@ use entourage::server::{
 };
 use entourage::session::TokenSigner;
 use entourage::state::{
-    ProcessInfo, ReadText, Server, Source, clamp_maxclients, log_warnings, version,
+    ProcessInfo, ReadText, Server, Source, clamp_maxclients, log_warnings, read_users, version,
 };
 use futures::future::join_all;
 use std::net::SocketAddr;
@@ -44,7 +44,11 @@ fn main() -> ExitCode {
     };
     match invocation {
         Invocation::Check { file, is_strict } => {
-            let Checked { warnings, .. } = checked;
+            let Checked { config, warnings } = checked;
+            if let Err(why) = users_file(&config) {
+                eprintln!("entourage: {}: {why}", file.display());
+                return ExitCode::from(MISCONFIGURED);
+            }
             warnings.iter().for_each(|it| println!("warning: {it}"));
             let told = match warnings.len() {
                 0 => "sound".to_owned(),
@@ -90,7 +94,16 @@ fn main() -> ExitCode {
 /// What the command line comes to, with the files, hosts and commands that there are.
 fn configured(invocation: &Invocation, read: ReadText<'_>) -> Result<Checked, String> {
     let (commands, resolve) = (known(), &process::resolve);
-    invocation.config(&Outside { read, resolve, commands: &commands })
+    let catalogue = Some(catalogue(table()));
+    invocation.config(&Outside { read, resolve, commands: &commands, catalogue })
+}
+
+/// Whether the file of users can be read and means something, where there is one.
+fn users_file(config: &Config) -> Result<(), String> {
+    match config.has_users_file() {
+        true => read_users(config, catalogue(table())).map(drop),
+        false => Ok(()),
+    }
 }
 
 /// Serves until told to end; blocks the main thread, which does nothing but wait for signals.
@@ -115,6 +128,7 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     table();
     let store = Store::open(&config.set.disk)?;
     let server = Arc::new(build(config, threads, file, source, &listeners)?);
+    server.begin_users(catalogue(table()))?;
     announce(&server, threads, &listeners);
     if let Some(acceptor) = http {
         let address = acceptor.address();

@@ -1,11 +1,12 @@
 //! Patterns of keys and channels, made ready to be matched.
 
 use super::RuleFault;
+use super::ordered::Ordered;
 use crate::base::glob::{self, Case};
 use crate::command::Access;
 use bitflags::bitflags;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 bitflags! {
     /// What may be done to keys.
@@ -80,15 +81,17 @@ impl Pattern {
     }
 }
 
-/// Patterns, each of which stands once and is worth something.
+/// Patterns, each of which stands once, with what they allow.
 #[derive(Clone, Debug, Default)]
-pub struct Patterns<V> {
+pub struct Patterns {
     all: bool,
-    listed: Vec<(Pattern, V)>,
+    listed: Vec<(Pattern, KeyRights)>,
     places: HashMap<Arc<[u8]>, usize>,
+    /// Made when it is first asked for.
+    index: OnceLock<Arc<Index>>,
 }
 
-impl<V: Copy> Patterns<V> {
+impl Patterns {
     /// Whether everything is meant.
     #[inline]
     pub fn is_all(&self) -> bool {
@@ -97,17 +100,14 @@ impl<V: Copy> Patterns<V> {
 
     /// Everything is meant from here on, or nothing.
     pub fn set_all(&mut self, all: bool) {
-        self.all = all;
-        self.listed.clear();
-        self.places.clear();
+        *self = Patterns { all, ..Patterns::default() };
     }
 
-    /// One more pattern; of one that is there already the worth is joined.
+    /// One more pattern; what the same one allowed already it goes on to allow.
     pub fn add(
         &mut self,
         text: &[u8],
-        worth: V,
-        join: fn(V, V) -> V,
+        rights: KeyRights,
         fault: RuleFault,
     ) -> Result<(), RuleFault> {
         if self.all {
@@ -116,12 +116,13 @@ impl<V: Copy> Patterns<V> {
         if text.iter().any(|it| it.is_ascii_whitespace() || matches!(it, 0 | 0x0b)) {
             return Err(RuleFault::Syntax);
         }
+        self.index.take();
         match self.places.get(text) {
-            Some(at) => self.listed[*at].1 = join(self.listed[*at].1, worth),
+            Some(at) => self.listed[*at].1 |= rights,
             None => {
                 let pattern = Pattern::of(text);
                 self.places.insert(pattern.text.clone(), self.listed.len());
-                self.listed.push((pattern, worth));
+                self.listed.push((pattern, rights));
             }
         }
         Ok(())
@@ -132,10 +133,75 @@ impl<V: Copy> Patterns<V> {
         self.places.contains_key(text)
     }
 
-    /// All of them, in the order they came in.
+    /// Whether one that allows so much matches this name.
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = &(Pattern, V)> {
+    pub fn allow(&self, name: &[u8], needed: KeyRights) -> bool {
+        self.all || self.index().allows(name, needed)
+    }
+
+    /// Makes ready what the first look would make.
+    #[inline]
+    pub fn index(&self) -> &Index {
+        self.index.get_or_init(|| Arc::new(Index::of(&self.listed)))
+    }
+
+    /// All of them, in the order they came in.
+    pub fn iter(&self) -> impl Iterator<Item = &(Pattern, KeyRights)> {
         self.listed.iter()
+    }
+}
+
+/// Patterns by what they allow, each kind in the form in which it is found soonest.
+#[derive(Debug)]
+pub struct Index {
+    by_rights: [Found; 3],
+}
+
+/// Patterns that all allow the same.
+#[derive(Debug, Default)]
+struct Found {
+    literals: Ordered,
+    /// Without those that begin with another.
+    prefixes: Ordered,
+    globs: Vec<Pattern>,
+}
+
+impl Index {
+    const RIGHTS: [KeyRights; 3] = [KeyRights::READ, KeyRights::WRITE, KeyRights::all()];
+
+    fn of(listed: &[(Pattern, KeyRights)]) -> Index {
+        Index { by_rights: Index::RIGHTS.map(|rights| Found::of(listed, rights)) }
+    }
+
+    #[inline]
+    fn allows(&self, name: &[u8], needed: KeyRights) -> bool {
+        let mut all = self.by_rights.iter().zip(Index::RIGHTS);
+        all.any(|(found, rights)| rights.contains(needed) && found.matches(name))
+    }
+}
+
+impl Found {
+    fn of(listed: &[(Pattern, KeyRights)], rights: KeyRights) -> Found {
+        let mut found = Found::default();
+        let (mut literals, mut prefixes) = (Vec::new(), Vec::new());
+        for (pattern, _) in listed.iter().filter(|it| it.1 == rights) {
+            let text = &pattern.text;
+            match pattern.kind {
+                Kind::Literal => literals.push(text.clone()),
+                Kind::Prefix => prefixes.push(text[..text.len() - 1].into()),
+                Kind::Glob => found.globs.push(pattern.clone()),
+            }
+        }
+        found.literals = Ordered::of(literals);
+        found.prefixes = Ordered::of_shortest(prefixes);
+        found
+    }
+
+    #[inline]
+    fn matches(&self, name: &[u8]) -> bool {
+        self.prefixes.last_up_to(name).is_some_and(|it| name.starts_with(it))
+            || self.literals.last_up_to(name).is_some_and(|it| name == it)
+            || self.globs.iter().any(|it| it.matches(name))
     }
 }
 
@@ -163,6 +229,26 @@ mod tests {
             let ready = Pattern::of(text.as_bytes()).matches(name.as_bytes());
             let plain = glob::matches(text.as_bytes(), name.as_bytes(), Case::Exact);
             prop_assert_eq!(ready, plain, "{} {}", text, name);
+        }
+
+        #[test]
+        fn patterns_together_match_as_one_by_one(
+            texts in prop::collection::vec(("[ab]{0,10}[*?]{0,1}[ab]{0,1}", 1_u8..4), 0..12),
+            names in prop::collection::vec("[ab]{0,11}", 1..8),
+            needed in 0_u8..4,
+        ) {
+            let mut patterns = Patterns::default();
+            for (text, rights) in &texts {
+                let rights = KeyRights::from_bits_truncate(*rights);
+                patterns.add(text.as_bytes(), rights, RuleFault::AllKeys).unwrap();
+            }
+            let needed = KeyRights::from_bits_truncate(needed);
+            for name in &names {
+                let name = name.as_bytes();
+                let one_by_one =
+                    patterns.iter().any(|(it, rights)| rights.contains(needed) && it.matches(name));
+                prop_assert_eq!(patterns.allow(name, needed), one_by_one);
+            }
         }
     }
 }

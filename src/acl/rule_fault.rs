@@ -47,7 +47,9 @@ impl fmt::Display for RuleFault {
             RuleFault::ArgumentOfSubcommand => {
                 "Allowing first-arg of a subcommand is not supported"
             }
-            RuleFault::TooMany => "a user may have 4096 rules about commands, and 65536 passwords",
+            RuleFault::TooMany => {
+                "a user may have 4096 rules about commands, and as many passwords"
+            }
         })
     }
 }

@@ -29,8 +29,8 @@ pub struct Selector {
     /// First arguments with which commands are allowed that are not otherwise.
     first_arguments: BTreeMap<CommandId, Vec<Box<[u8]>>>,
     rules: Vec<CommandRule>,
-    keys: Patterns<KeyRights>,
-    channels: Patterns<()>,
+    keys: Patterns,
+    channels: Patterns,
 }
 
 impl Selector {
@@ -78,7 +78,7 @@ impl Selector {
                 self.add_keys(pattern, rights)
             }
             [b'&', pattern @ ..] => {
-                self.channels.add(pattern, (), |_, _| (), RuleFault::AllChannels)
+                self.channels.add(pattern, KeyRights::all(), RuleFault::AllChannels)
             }
             [sign @ (b'+' | b'-'), b'@', name @ ..] => {
                 self.set_category(name, *sign == b'+', catalogue)
@@ -96,7 +96,7 @@ impl Selector {
     }
 
     fn add_keys(&mut self, pattern: &[u8], rights: KeyRights) -> Result<(), RuleFault> {
-        self.keys.add(pattern, rights, KeyRights::union, RuleFault::AllKeys)
+        self.keys.add(pattern, rights, RuleFault::AllKeys)
     }
 
     fn set_all_commands(&mut self, allows: bool) {
@@ -186,6 +186,19 @@ impl Selector {
         self.rules.push(CommandRule { allows, name });
     }
 
+    /// Makes ready what the first request would have to make.
+    pub fn make_ready(&self) {
+        for patterns in [&self.keys, &self.channels] {
+            patterns.index();
+        }
+    }
+
+    /// Whether every key is allowed, whatever is done to it.
+    #[inline]
+    pub fn has_all_keys(&self) -> bool {
+        self.keys.is_all()
+    }
+
     /// Whether nothing at all is refused, whatever comes.
     pub fn allows_everything(&self) -> bool {
         self.allows_all && self.keys.is_all() && self.channels.is_all()
@@ -209,8 +222,7 @@ impl Selector {
     /// Whether so much may be done to this key.
     #[inline]
     pub fn allows_key(&self, key: &[u8], needed: KeyRights) -> bool {
-        self.keys.is_all()
-            || self.keys.iter().any(|(it, rights)| rights.contains(needed) && it.matches(key))
+        self.keys.allow(key, needed)
     }
 
     /// Whether so much may be done to every key.
@@ -229,7 +241,7 @@ impl Selector {
         match is_pattern {
             _ if self.channels.is_all() => true,
             true => self.channels.has(name),
-            false => self.channels.iter().any(|it| it.0.matches(name)),
+            false => self.channels.allow(name, KeyRights::all()),
         }
     }
 
@@ -267,7 +279,7 @@ impl Selector {
         if self.channels.is_all() {
             return b"&*".to_vec();
         }
-        let told = |it: &(Pattern, ())| [b"&", it.0.text()].concat();
+        let told = |it: &(Pattern, KeyRights)| [b"&", it.0.text()].concat();
         self.channels.iter().map(told).collect::<Vec<_>>().join(&b' ')
     }
 

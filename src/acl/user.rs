@@ -1,9 +1,10 @@
 //! A user: passwords, and what its client may do.
 
 use super::{Catalogue, PasswordDigest, RuleFault, Selector};
+use crate::resp::words_of_line;
 
 /// Passwords that one user may have.
-const PASSWORDS_MAX: usize = 65536;
+const PASSWORDS_MAX: usize = 4096;
 
 /// Whether what the user restores is looked at before it is believed, as far as a rule has said so.
 /// It is told, and means nothing here: all that is restored is looked at.
@@ -104,9 +105,8 @@ impl User {
             [b'!', hash @ ..] => self.remove_password(PasswordDigest::parse(hash)?),
             [b'(', rules @ .., b')'] => {
                 let mut selector = Selector::new(all_channels);
-                let words = rules.split(u8::is_ascii_whitespace).filter(|it| !it.is_empty());
-                for rule in words {
-                    selector.apply(rule, catalogue)?;
+                for rule in words_of_line(rules).map_err(|_| RuleFault::Syntax)? {
+                    selector.apply(&rule, catalogue)?;
                 }
                 self.selectors.push(selector);
                 Ok(())

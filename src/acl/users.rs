@@ -1,6 +1,6 @@
 //! All users, by name.
 
-use super::{Catalogue, RuleFault, User};
+use super::{Catalogue, RuleFault, Selector, User};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -66,54 +66,74 @@ pub fn joined_selectors<'a>(
     }
 }
 
-/// All users. Cheap to copy: who changes them makes new ones.
+/// What becomes of users, by name: another, or `None` for who is removed.
+pub type UserEdits = Vec<(String, Option<User>)>;
+
+/// All users.
 #[derive(Clone, Debug)]
 pub struct Users {
-    by_name: BTreeMap<String, Arc<User>>,
+    by_name: BTreeMap<Arc<str>, Arc<User>>,
 }
 
 impl Users {
     /// The default user alone, who may do everything: with this password, if there is one.
     pub fn new(password: Option<&str>) -> Users {
         let mut users = Users { by_name: BTreeMap::new() };
-        users.by_name.insert(DEFAULT_USER.to_owned(), Arc::new(User::of_everything(DEFAULT_USER)));
-        users.set_default_password(password);
+        users.put(Users::plain_default(password));
         users
     }
 
-    /// `requirepass`: the only password of the default user; none when there is none.
-    pub fn set_default_password(&mut self, password: Option<&str>) {
-        let mut user = self.default_user().clone();
-        user.set_password(password.map(str::as_bytes));
-        self.by_name.insert(DEFAULT_USER.to_owned(), Arc::new(user));
+    /// These, and the default user as a server without any settings has it where they do not tell
+    /// of it.
+    pub fn of(all: impl IntoIterator<Item = User>) -> Users {
+        let mut users = Users::new(None);
+        all.into_iter().for_each(|it| users.put(it));
+        users
     }
 
-    /// ACL SETUSER: applies all of these rules to the user of this name, whom they make if there is
-    /// none, or none of them.
-    pub fn set<'a>(
-        &mut self,
+    /// The default user as a server without rules has it, with this password.
+    pub fn plain_default(password: Option<&str>) -> User {
+        let mut user = User::of_everything(DEFAULT_USER);
+        user.set_password(password.map(str::as_bytes));
+        user
+    }
+
+    /// `requirepass`: the default user with this as its only password; with none when there is
+    /// none.
+    pub fn default_with(&self, password: Option<&str>) -> User {
+        let mut user = self.default_user().clone();
+        user.set_password(password.map(str::as_bytes));
+        user
+    }
+
+    /// ACL SETUSER: the user of this name, or a new one, with all of these rules applied.
+    pub fn with_rules<'a>(
+        &self,
         name: &str,
         rules: impl Iterator<Item = &'a [u8]>,
         catalogue: &Catalogue,
         all_channels: bool,
-    ) -> Result<(), UsersFault> {
-        let mut user = match self.by_name.get(name) {
+    ) -> Result<User, UsersFault> {
+        let user = match self.by_name.get(name) {
             Some(user) => (**user).clone(),
             None => User::new(name, all_channels),
         };
-        // A selector is one rule, though its words come one by one.
-        for rule in joined_selectors(rules)? {
-            user.apply(&rule, catalogue, all_channels).map_err(|fault| {
-                UsersFault::Rule(String::from_utf8_lossy(&rule).into_owned(), fault)
-            })?;
-        }
-        self.by_name.insert(name.to_owned(), Arc::new(user));
-        Ok(())
+        user.with_rules(rules, catalogue, all_channels)
     }
 
-    /// Removes the user of this name. Answers whether there was one.
-    pub fn remove(&mut self, name: &str) -> bool {
-        self.by_name.remove(name).is_some()
+    /// Makes this the user of its name.
+    pub fn put(&mut self, user: User) {
+        self.by_name.insert(user.name().into(), Arc::new(user));
+    }
+
+    /// Does all of these edits.
+    pub fn edit(&mut self, edits: UserEdits) {
+        for (name, user) in edits {
+            match user {
+                Some(user) => self.put(user),
+                None => drop(self.by_name.remove(&*name)),
+            }
+        }
     }
 
     /// The user of this name.
@@ -132,6 +152,25 @@ impl Users {
     }
 }
 
+impl User {
+    /// It with all of these rules applied, which may be words of selectors.
+    pub fn with_rules<'a>(
+        mut self,
+        rules: impl Iterator<Item = &'a [u8]>,
+        catalogue: &Catalogue,
+        all_channels: bool,
+    ) -> Result<User, UsersFault> {
+        // A selector is one rule, though its words come one by one.
+        for rule in joined_selectors(rules)? {
+            self.apply(&rule, catalogue, all_channels).map_err(|fault| {
+                UsersFault::Rule(String::from_utf8_lossy(&rule).into_owned(), fault)
+            })?;
+        }
+        self.each_selector().for_each(Selector::make_ready);
+        Ok(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,7 +182,9 @@ mod tests {
         let mut users = Users::new(None);
         let mut set = |words: &str| {
             let rules = words.split(' ').map(str::as_bytes);
-            users.set("u", rules, &few, false).map_err(|it| it.to_string())
+            let user = users.with_rules("u", rules, &few, false).map_err(|it| it.to_string())?;
+            users.edit(vec![("u".to_owned(), Some(user))]);
+            Ok(())
         };
         assert_eq!(set("on +get (~a +set )"), Ok(()));
         let why = "Error in ACL SETUSER modifier '+foo': Unknown command or category name in ACL";
@@ -152,7 +193,8 @@ mod tests {
         assert_eq!(set("off (+set ~k ("), Err(why.to_owned()));
         let text = "user u on resetchannels -@all +get (~a resetchannels -@all +set)";
         assert_eq!(users.get("u").unwrap().text(), text.as_bytes());
-        assert!(users.remove("u") && !users.remove("u"));
+        users.edit(vec![("u".to_owned(), None), ("v".to_owned(), None)]);
+        assert!(users.get("u").is_none() && users.all().len() == 1);
     }
 
     #[test]
@@ -160,9 +202,9 @@ mod tests {
         let mut users = Users::new(None);
         assert_eq!(users.default_user().text(), b"user default on nopass ~* &* +@all");
         assert!(users.default_user().may_all() && users.default_user().lets_in_anybody());
-        users.set_default_password(Some("a b"));
+        users.put(users.default_with(Some("a b")));
         assert!(users.default_user().lets_in(b"a b") && !users.default_user().lets_in_anybody());
-        users.set_default_password(None);
+        users.put(users.default_with(None));
         assert!(users.default_user().lets_in_anybody());
         assert_eq!(users.all().len(), 1);
     }

@@ -207,6 +207,10 @@ pub enum Job {
     WaitAtMaster(Box<AckWait>),
     /// CONFIG REWRITE; answers OK, or why not.
     Rewrite,
+    /// ACL LOAD; answers OK, or why not.
+    LoadUsers,
+    /// ACL SAVE; answers OK, or why not.
+    SaveUsers,
     /// SAVE; answers OK, or why not.
     Save,
     /// DEBUG LOADAOF; answers OK, or why not.
@@ -223,6 +227,6 @@ impl Job {
     /// Whether a transaction need not wait for it: it is answered OK there, and done behind it.
     /// Sentinel tells a server so whom to follow.
     pub fn may_be_later(&self) -> bool {
-        matches!(self, Job::Follow { .. } | Job::Rewrite)
+        matches!(self, Job::Follow { .. } | Job::Rewrite | Job::LoadUsers | Job::SaveUsers)
     }
 }

@@ -3,7 +3,8 @@
 use super::locate::{Place, Tables};
 use super::outside::{KnownCommand, Outside};
 use super::place::Wrong;
-use super::{Address, Config, Overrides};
+use super::{Address, Config, Overrides, UserTable};
+use crate::acl::DEFAULT_USER;
 use crate::base::glob::{Case, is_literal, matches};
 use crate::command::Class;
 use crate::route::{Acks, Ladder, Match, Route, Step};
@@ -26,9 +27,6 @@ impl From<Config> for Checked {
         Checked { config, warnings: Vec::new() }
     }
 }
-
-/// The one user there is.
-const USER: &str = "default";
 
 impl Checked {
     /// Reads `file`, if one is named, and puts `flags` over it. Refused with one line that says
@@ -89,6 +87,7 @@ impl Config {
         found.extend(self.gate_without_lag());
         found.extend(self.idle_dir());
         found.extend(self.http.foolish());
+        found.extend(self.idle_password());
         let of_default = |key| Place::Consistency(key);
         found.extend(of_acks(default, self.set.replicas, of_default));
         found.extend(of_ladder(default, of_default));
@@ -101,7 +100,7 @@ impl Config {
             if rule.ladder != default.ladder {
                 found.extend(of_ladder(rule, here));
             }
-            found.extend(of_users(rule, here));
+            found.extend(self.of_users(rule, here));
             found.extend(of_refusing(rule, default, here));
             if !commands.is_empty() {
                 found.extend(self.of_matches(rule, &rules[..at], commands, here));
@@ -112,7 +111,8 @@ impl Config {
 
     /// Whoever can reach the machine can do everything, or nothing.
     fn open_listeners(&self) -> Vec<(Place, String)> {
-        if self.server.password().is_some() {
+        // What a file of users says of the default user is not known here.
+        if self.has_users_file() || !self.lets_in_anybody() {
             return Vec::new();
         }
         let is_open = |at: &Address| matches!(at, Address::Tcp(at) if !at.ip().is_loopback());
@@ -127,6 +127,52 @@ impl Config {
             format!("listens at {at}, {what}; set server.requirepass, or bind to 127.0.0.1")
         };
         open.map(|(at, it)| (Place::Listener(at, "bind"), told(&it.at))).collect()
+    }
+
+    /// Whether clients need not say who they are.
+    fn lets_in_anybody(&self) -> bool {
+        match self.users.iter().find(|it| it.is_default()) {
+            // The last word counts, as always.
+            Some(default) => default.rules.iter().fold(false, |is_open, rule| match rule {
+                it if it.eq_ignore_ascii_case("nopass") => true,
+                it if it.eq_ignore_ascii_case("resetpass") || it.starts_with(['>', '#']) => false,
+                it if it.eq_ignore_ascii_case("reset") => false,
+                _ => is_open,
+            }),
+            None => self.server.password().is_none(),
+        }
+    }
+
+    /// A password that the default user's own rules overrule.
+    fn idle_password(&self) -> Option<(Place, String)> {
+        self.server.password()?;
+        let by = if self.has_users_file() {
+            "server.aclfile"
+        } else if self.users.iter().any(UserTable::is_default) {
+            "[[user]] `default`"
+        } else {
+            return None;
+        };
+        let words = format!("is not used: {by} says how the default user logs in; leave it out");
+        Some((Place::Server("requirepass"), words))
+    }
+
+    fn of_users(
+        &self,
+        rule: &Route,
+        here: impl Fn(&'static str) -> Place,
+    ) -> Option<(Place, String)> {
+        if self.has_users_file() {
+            return None;
+        }
+        let is_known =
+            |name: &str| name == DEFAULT_USER || self.users.iter().any(|it| it.name == name);
+        let strange = rule.matches.users.iter().find(|it| !is_known(it))?;
+        let words = format!(
+            "names user `{strange}`, and there is no [[user]] of this name: its requests come only \
+             once ACL SETUSER has made it; add the user, or leave it out"
+        );
+        Some((here("users"), words))
     }
 
     fn gate_without_lag(&self) -> Option<(Place, String)> {
@@ -181,7 +227,7 @@ impl Config {
         covers(&above.keys, &below.keys, glob_covers)
             && covers(&above.clients, &below.clients, glob_covers)
             && covers(&above.dbs, &below.dbs, |one, other| one == other)
-            && covers(&above.users, or_all(&below.users, &[USER.to_owned()]), |a, b| a == b)
+            && covers(&above.users, &below.users, |one, other| one == other)
             && covers(&above.listeners, or_all(&below.listeners, &listeners), |a, b| a == b)
             && taken(below, commands).all(in_above)
     }
@@ -222,14 +268,6 @@ fn glob_covers(above: &String, below: &String) -> bool {
         return false;
     };
     below.split(SPECIAL).next().unwrap_or_default().starts_with(prefix)
-}
-
-fn of_users(rule: &Route, here: impl Fn(&'static str) -> Place) -> Option<(Place, String)> {
-    let strange = rule.matches.users.iter().find(|it| *it != USER)?;
-    let words = format!(
-        "names user `{strange}`, and there is only `{USER}`: its requests never come; leave it out"
-    );
-    Some((here("users"), words))
 }
 
 /// Whether all that a rule is for is without keys.

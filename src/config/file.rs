@@ -11,6 +11,7 @@ use super::toml_error::{is_toml, of_serde, unknown_key};
 use super::tree::selectable;
 use super::upstream::Upstream;
 use super::upstream_file::{Members, RawUpstream, misplaced, upstream};
+use super::users::{RawUser, users};
 use super::{Address, Config, Listener};
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::remote_address::RemoteAddress;
@@ -37,6 +38,7 @@ struct File {
     set: Params,
     member: Vec<Spanned<RawMember>>,
     upstream: Option<Spanned<RawUpstream>>,
+    user: Vec<RawUser>,
     engine: Params,
     consistency: RawConsistency,
     route: Vec<Spanned<RawRoute>>,
@@ -163,6 +165,7 @@ fn made(raw: File, mut config: Config, outside: &Outside<'_>) -> Result<Config, 
         config.listeners = listeners(raw.listener, outside)?;
     }
     config.http = raw.http.made(outside)?;
+    config.users = users(raw.user, &config, outside)?;
     let says_replicas = raw.set.keys().any(|it| it.get_ref() == "replicas");
     let replicas = says_replicas.then_some(config.set.replicas);
     let is_unaddressed = |it: &&Spanned<RawMember>| it.get_ref().address.is_none();

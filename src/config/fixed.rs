@@ -136,7 +136,6 @@ pub const FIXED: &[Fixed] = &[
     Fixed {
         why: "there is nothing yet that it could change",
         params: &[
-            ("aclfile", ""),
             ("hll-sparse-max-bytes", "3000"),
             ("latency-monitor-threshold", "0"),
             ("tracking-table-max-keys", "1000000"),

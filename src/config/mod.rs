@@ -5,6 +5,7 @@
 
 mod disk;
 mod http;
+mod user_table;
 mod upstream;
 mod tree;
 mod slot;
@@ -15,11 +16,13 @@ mod live;
 mod place;
 mod leaf;
 mod upstream_file;
+mod users;
 mod upstream_misfit;
 mod file;
 mod overrides;
 mod reload;
 mod rewrite;
+mod rewrite_users;
 mod outside;
 mod redis_names;
 mod similar;
@@ -35,8 +38,10 @@ pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;
 pub use rewrite::{REPLICAS, Rewrite, Rewritten};
+pub use rewrite_users::USERS;
 pub use tree::{
     AccessFrom, Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits,
     ReplicaSet, Server,
 };
 pub use upstream::{Sentinels, Topology, Upstream};
+pub use user_table::UserTable;

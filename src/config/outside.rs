@@ -1,6 +1,7 @@
 //! What lies outside of this room and a configuration is read with: files, names of hosts, and the
 //! commands there are.
 
+use crate::acl::Catalogue;
 use crate::command::{Class, Group};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,6 +16,8 @@ pub struct Outside<'a> {
     pub resolve: &'a dyn Fn(&str) -> Option<IpAddr>,
     /// All commands; without any, no name of a command is looked up.
     pub commands: &'a [KnownCommand],
+    /// What rules of users may name; without it, they are not looked at.
+    pub catalogue: Option<&'a Catalogue>,
 }
 
 /// A command as rules see it.
@@ -36,6 +39,7 @@ impl Outside<'static> {
         read: &|_| Err(io::ErrorKind::NotFound.into()),
         resolve: &|_| None,
         commands: &[],
+        catalogue: None,
     };
 }
 

@@ -103,8 +103,8 @@ pub fn value_in_table(text: &str, span: &Range<usize>, key: &str) -> Option<Rang
 
 /// The value as written, shortened; a password or a secret is never repeated.
 fn found(text: &str, span: &Range<usize>, key: &str) -> String {
-    const HIDDEN: [&str; 5] =
-        ["requirepass", "token-secret", "masterauth", "set.master", "password"];
+    const HIDDEN: [&str; 6] =
+        ["requirepass", "token-secret", "masterauth", "set.master", "password", "user.rules"];
     if HIDDEN.iter().any(|it| key.ends_with(it)) {
         return "(hidden)".to_owned();
     }

@@ -21,7 +21,8 @@ const INSTEAD: &[(&str, &str)] = &[
     ("replicaof", "write `master` in [set], like master = \"db.example 6379\""),
     ("slaveof", "write `master` in [set], like master = \"db.example 6379\""),
     ("password", "write `requirepass` in [server]: it is the default user's, for all listeners"),
-    ("user", "users are made with ACL SETUSER, and not in a file yet"),
+    ("user", "each user is a table, [[user]], with `name` and `rules`"),
+    ("users", "each user is a table, [[user]]; a [[route]] names those it is for"),
     ("include", "a configuration is one file"),
     ("loadmodule", "there are no modules"),
     (
@@ -70,7 +71,7 @@ mod tests {
             ("appendonly", "write `appendonly` in [set]"),
             ("save", "write `save` in [set]"),
             ("rdbchecksum", "it cannot be set and is always \"yes\", because files are written"),
-            ("aclfile", "it cannot be set, because there is nothing yet"),
+            ("aclfile", "write `aclfile` in [server]"),
         ] {
             let told = advice(name).unwrap();
             let expected = format!("unknown key `{name}` here: {what}");

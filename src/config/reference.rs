@@ -48,6 +48,15 @@ const HTTP: &[Key] = &[
     key("admin", "`false`", "Lets the page pause, resume and drain members, and fail over."),
 ];
 
+const USER: &[Key] = &[
+    key("name", "none: it must have one", "What it is called; `default` is who says nothing."),
+    key(
+        "rules",
+        "none: it must have some",
+        "What it may do: rules as ACL SETUSER takes them, `#` and a hash for a password too.",
+    ),
+];
+
 const MEMBER: &[Key] = &[
     key("name", "`n1`, `n2`, … by its place", "What it is called.").needs_restart(),
     key("tags", "`[]`", "What a route may call it, and others like it: `tag:…`.").needs_restart(),
@@ -134,6 +143,7 @@ pub fn reference() -> String {
     table(&mut text, "`[[listener]]`", LISTENER.iter().map(|it| of_key("[[listener]]", it)));
     table(&mut text, "`[server]`", of_section(Section::Server));
     table(&mut text, "`[http]`", HTTP.iter().map(|it| of_key("[http]", it)));
+    table(&mut text, "`[[user]]`", USER.iter().map(|it| of_key("[[user]]", it)));
     table(&mut text, "`[set]`", of_section(Section::Set));
     table(&mut text, "`[[member]]`", MEMBER.iter().map(|it| of_key("[[member]]", it)));
     table(&mut text, "`[upstream]`", UPSTREAM.iter().map(|it| of_key("[upstream]", it)));
@@ -208,7 +218,8 @@ fn of_key(table: &str, key: &Key) -> Row {
 /// What a key takes, in the words of the refusal of what none takes: a date.
 fn taken(table: &str, key: &str) -> String {
     const DATE: &str = "1979-05-27";
-    let name = if table == "[[route]]" && key != "name" { "name = \"r\"\n" } else { "" };
+    let is_named = matches!(table, "[[route]]" | "[[user]]") && key != "name";
+    let name = if is_named { "name = \"r\"\n" } else { "" };
     let refusal = |value: &str| {
         let why = Config::parse("", &format!("{table}\n{name}{key} = {value}\n")).err()?;
         why.split_once("is not accepted; write ").map(|it| it.1.to_owned())
@@ -245,6 +256,7 @@ mod tests {
             ("[[listener]]", LISTENER.iter().collect::<Vec<_>>()),
             ("[http]", HTTP.iter().collect()),
             ("[[member]]", MEMBER.iter().collect()),
+            ("[[user]]", USER.iter().collect()),
             ("[upstream]", UPSTREAM.iter().collect()),
             ("[consistency]", CONSISTENCY.iter().chain([&SCOPE]).collect()),
             ("[[route]]", ROUTE.iter().chain(CONSISTENCY).collect()),

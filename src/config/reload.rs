@@ -107,6 +107,9 @@ impl Config {
         if !self.routes.has_the_rules_of(&after.routes) {
             keys.push("route".to_owned());
         }
+        if self.users != after.users {
+            keys.push("user".to_owned());
+        }
         if self.http != after.http {
             keys.push("http".to_owned());
         }

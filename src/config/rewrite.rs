@@ -59,9 +59,7 @@ impl Rewrite<'_> {
         if keys.is_empty() {
             return Ok(Rewritten { text: text.to_owned(), keys });
         }
-        let ends = if text.contains("\r\n") { "\r\n" } else { "\n" };
-        let text = document.to_string().replace("\r\n", "\n").replace('\n', ends);
-        Ok(Rewritten { text, keys })
+        Ok(Rewritten { text: written(&document, text), keys })
     }
 
     /// Whether a parameter was changed at run time to what the file does not say.
@@ -160,6 +158,12 @@ impl Rewrite<'_> {
     }
 }
 
+/// A document as text whose lines end as those of the text end that it was made of.
+pub fn written(document: &DocumentMut, text: &str) -> String {
+    let ends = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    document.to_string().replace("\r\n", "\n").replace('\n', ends)
+}
+
 const MEMBER: &str = "member";
 
 /// Whether the file has a place for it that CONFIG SET may change.
@@ -177,7 +181,7 @@ fn tables_of_members(document: &DocumentMut) -> Result<Vec<Table>, String> {
 }
 
 /// What stands above a table that goes is put above the next that stays, or behind everything.
-fn keep_comments(document: &mut DocumentMut, tables: &mut [Table], kept: &[bool]) {
+pub fn keep_comments(document: &mut DocumentMut, tables: &mut [Table], kept: &[bool]) {
     let mut carried = String::new();
     for (table, is_kept) in tables.iter_mut().zip(kept) {
         let prefix = table.decor().prefix().and_then(RawString::as_str).unwrap_or_default();
@@ -224,7 +228,7 @@ fn section<'d>(document: &'d mut DocumentMut, name: &str) -> Result<&'d mut dyn 
 }
 
 /// What stands behind the last table stays in front of one that is added.
-fn take_trailing(document: &mut DocumentMut, table: Option<&mut Table>) {
+pub fn take_trailing(document: &mut DocumentMut, table: Option<&mut Table>) {
     let trailing = document.trailing().as_str().unwrap_or_default().to_owned();
     let Some(table) = table.filter(|_| !trailing.trim().is_empty()) else { return };
     document.set_trailing(RawString::default());
@@ -232,7 +236,7 @@ fn take_trailing(document: &mut DocumentMut, table: Option<&mut Table>) {
 }
 
 /// Writes a value, in the place and with the comments of the one that was there.
-fn put(table: &mut dyn TableLike, key: &str, mut value: Value) {
+pub fn put(table: &mut dyn TableLike, key: &str, mut value: Value) {
     match table.get_mut(key).and_then(Item::as_value_mut) {
         Some(before) => {
             *value.decor_mut() = before.decor().clone();

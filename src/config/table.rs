@@ -80,6 +80,13 @@ pub const PARAMS: &[Param] = &[
     ),
     start(
         Server,
+        "aclfile",
+        "The file of users, a line for each, that ACL LOAD reads and ACL SAVE writes; empty is \
+         none.",
+        Slot::Text(lens!(server.aclfile)),
+    ),
+    start(
+        Server,
         "token-secret",
         "Signs PROXY TOKEN, the same at proxies that exchange tokens; empty is a \
          random one at each start.",

@@ -4,6 +4,7 @@ use super::disk::Disk;
 use super::http::Http;
 use super::locate::Place;
 use super::upstream::Upstream;
+use super::user_table::UserTable;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::base::remote_address::RemoteAddress;
 use crate::command::EventClasses;
@@ -31,6 +32,8 @@ pub struct Config {
     /// What the file says of members, by place: the first is the master at the start. Never more
     /// than there are places.
     pub members: Vec<MemberConfig>,
+    /// The users that the file describes.
+    pub users: Vec<UserTable>,
     /// Levels, ladders and acks, by rule.
     pub routes: Routes,
     /// Who shares a floor at level `sticky`, unless their listener or session says otherwise.
@@ -110,6 +113,8 @@ pub struct Server {
     pub shutdown_timeout: Duration,
     /// The default user's password; empty for none.
     pub requirepass: String,
+    /// The file of users; empty for none.
+    pub aclfile: String,
     /// What signs tokens, the same at proxies that exchange them; empty for a random one.
     pub token_secret: String,
     /// How much output may wait for a client.
@@ -292,6 +297,16 @@ impl Config {
         self.set.gate().is_some() || self.routes.refuses()
     }
 
+    /// Whether users come from a file of their own.
+    pub fn has_users_file(&self) -> bool {
+        !self.server.aclfile.is_empty()
+    }
+
+    /// Whether a new user may hear all channels.
+    pub fn hears_all(&self) -> bool {
+        self.server.acl_pubsub_default == "allchannels"
+    }
+
     /// The level of the listener of this name.
     pub fn listener_level(&self, name: &str) -> Option<Level> {
         self.listeners.iter().find(|it| it.name == name)?.level
@@ -328,6 +343,7 @@ impl Config {
             .or_else(|| self.shut_gate())
             .or_else(|| self.no_dir())
             .or_else(|| self.no_file_to_wait_for())
+            .or_else(|| self.users_twice())
             .or_else(|| self.http.contradiction())
     }
 
@@ -365,6 +381,14 @@ impl Config {
             at.checked_sub(1).map_or(Place::Consistency("acks"), |it| Place::Route(it, "acks"));
         let why = "acks = \"fsync\" needs an append-only file: set set.dir and set.appendonly";
         Some((place, why.to_owned()))
+    }
+
+    /// One could be meant to hold for the other, and would not.
+    fn users_twice(&self) -> Option<(Place, String)> {
+        let is_twice = self.has_users_file() && !self.users.is_empty();
+        let why = "server.aclfile beside [[user]]: users come either from a file of their own or \
+                   from this one; leave one of them out";
+        is_twice.then(|| (Place::Server("aclfile"), why.to_owned()))
     }
 
     fn no_dir(&self) -> Option<(Place, String)> {
@@ -514,6 +538,7 @@ impl Default for Config {
             set: ReplicaSet::default(),
             upstream: None,
             members: Vec::new(),
+            users: Vec::new(),
             routes: Routes::default(),
             sticky_scope: StickyScope::default(),
             thresholds: Thresholds::default(),
@@ -537,6 +562,7 @@ impl Default for Server {
             tcp_keepalive: Duration::from_secs(300),
             shutdown_timeout: Duration::from_secs(10),
             requirepass: String::new(),
+            aclfile: String::new(),
             token_secret: String::new(),
             output_limits: OutputLimits::default(),
             query_bytes_max: QUERY_BYTES_MAX,

@@ -2,6 +2,14 @@
 
 use crate::resp::{Malformed, Span};
 
+/// The words of a line, as those of an inline request are told apart.
+pub fn words_of_line(line: &[u8]) -> Result<Vec<Vec<u8>>, Malformed> {
+    let (mut scratch, mut spans) = (Vec::new(), Vec::new());
+    unquote(line, &mut scratch, &mut spans)?;
+    let word = |it: &Span| scratch[it.start as usize..it.end as usize].to_vec();
+    Ok(spans.iter().map(word).collect())
+}
+
 /// Whether a line needs [`unquote`]; one that does not is read where it lies.
 pub(super) fn has_quotes(line: &[u8]) -> bool {
     line.iter().any(|it| matches!(it, b'"' | b'\''))

@@ -12,6 +12,7 @@ mod reply_scanner;
 mod request;
 
 pub use decode::{Decoder, Step};
+pub use inline::words_of_line;
 pub use limits::{AuthState, Limits};
 pub use malformed::Malformed;
 pub use reply::{Mark, Protocol, Reply};

@@ -101,6 +101,11 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
+/// The same, whatever is in it.
+pub fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path)
+}
+
 /// Fails where a file cannot be written. One that is not there is there afterwards, and empty.
 pub fn try_to_write(path: &Path) -> io::Result<()> {
     fs::OpenOptions::new().append(true).create(true).open(path).map(drop)

@@ -39,7 +39,12 @@ fn verb(
     let request = owned.borrow();
     let command = table().find(request).map_err(|it| it.to_string())?;
     let Handler::Session(verb) = command.handler else { return Err(NOT_HERE.to_owned()) };
-    let mut session = Session { user: "default".to_owned(), is_known: true, ..Session::default() };
+    let mut session = Session {
+        user: "default".to_owned(),
+        is_known: true,
+        has_logged_in: true,
+        ..Session::default()
+    };
     let (mut reply, env) = (Reply::new(Protocol::Resp2), CallEnv::new(SystemClock.wall_now(), 0));
     let mut context = CommandContext {
         table: table(),

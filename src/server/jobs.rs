@@ -15,8 +15,8 @@ use crate::commands::{AckWait, Job};
 use crate::resp::{Protocol, Reply};
 use crate::runtime::{clock, tasks};
 use crate::state::{
-    AckAsk, AckWaiter, AimedRun, Client, FailoverOrder, JobReply, RunWaiter, Server, UNBLOCKED,
-    UnblockAs, Upstream,
+    AckAsk, AckWaiter, AimedRun, Client, FailoverOrder, JobReply, Message, RunWaiter, Server,
+    UNBLOCKED, UnblockAs, Upstream,
 };
 use futures::channel::oneshot::channel;
 use futures::future::{Either, select};
@@ -56,6 +56,8 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
         Job::LoadAof => apart(server, disk::load_aof).await,
         Job::ReloadData => apart(server, disk::reload).await,
         Job::Populate(keys) => apart(server, move |it| populate(it, &keys)).await,
+        Job::LoadUsers => load_users(server, client).await,
+        Job::SaveUsers => save_users(server, client).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
     }
 }
@@ -154,6 +156,26 @@ async fn follow(master: Option<RemoteAddress>, server: &Arc<Server>) -> JobReply
     let server = server.clone();
     let done = tasks::apart(move || server.follow_at_run_time(master)).await;
     JobReply { reply: done.map(JobReply::line).map_err(|it| it.to_string()), wrote: None }
+}
+
+/// ACL LOAD: it reads a file.
+async fn load_users(server: &Arc<Server>, client: &Arc<Client>) -> JobReply {
+    let (loads, id) = (server.clone(), client.id);
+    let done = tasks::apart(move || loads.load_users(id, &format!("client-{id}"))).await;
+    if let Ok(true) = done {
+        // Its own user is no more: it ends as soon as it has its answer.
+        client.mailbox.post(Message::UserGone);
+    }
+    let reply = done.map(|_| JobReply::line("OK")).map_err(|why| format!("ERR {why}"));
+    JobReply { reply, wrote: None }
+}
+
+/// ACL SAVE: it writes a file.
+async fn save_users(server: &Arc<Server>, client: &Client) -> JobReply {
+    let (server, asked_by) = (server.clone(), format!("client-{}", client.id));
+    let done = tasks::apart(move || server.save_users(&asked_by)).await;
+    let reply = done.map(|()| JobReply::line("OK")).map_err(|why| format!("ERR {why}"));
+    JobReply { reply, wrote: None }
 }
 
 /// What takes long, and answers OK or why not: it is done on a thread of its own.

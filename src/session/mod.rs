@@ -74,7 +74,9 @@ pub struct Session {
     pub user: String,
     /// What that user may do; `None` when it is everything.
     pub rules: Option<Arc<User>>,
-    /// Whether it may do more than AUTH.
+    /// Whether it has logged in, or came while nobody had to.
+    pub has_logged_in: bool,
+    /// Whether it may do more than AUTH: it has logged in, or nobody has to now.
     pub is_known: bool,
     /// CLIENT SETNAME.
     pub name: String,

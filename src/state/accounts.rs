@@ -1,15 +1,19 @@
 //! Who may do what, for all connections: the users in force, and what they have been denied.
 
-use crate::acl::{Denial, DenialLog, User, Users};
+use crate::acl::{Catalogue, Denial, DenialLog, User, Users};
 use parking_lot::{Mutex, RwLock};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::*};
+use std::sync::{Arc, OnceLock};
 
 /// The users in force, and what they have been denied.
 pub struct Accounts {
     pub(super) users: RwLock<Users>,
     pub(super) generation: AtomicU64,
     pub(super) changing: Mutex<()>,
+    /// Held by who reads or writes the file of users.
+    pub(super) at_file: Mutex<()>,
+    /// What rules may name, once it is known.
+    pub(super) catalogue: OnceLock<&'static Catalogue>,
     denials: Mutex<DenialLog>,
 }
 
@@ -20,6 +24,8 @@ impl Accounts {
             users: RwLock::new(Users::new(password)),
             generation: AtomicU64::new(1),
             changing: Mutex::new(()),
+            at_file: Mutex::new(()),
+            catalogue: OnceLock::new(),
             denials: Mutex::default(),
         }
     }

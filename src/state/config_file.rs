@@ -1,7 +1,8 @@
 //! The config file that the server was started with: read again, and written back.
 
+use crate::acl::{Catalogue, Users};
 use crate::base::remote_address::RemoteAddress;
-use crate::config::{Checked, Config, REPLICAS, Rewrite, Rewritten};
+use crate::config::{Checked, Config, REPLICAS, Rewrite, Rewritten, USERS};
 use crate::route::MemberConfig;
 use crate::runtime::process;
 use crate::runtime::replace::replace_text;
@@ -54,6 +55,7 @@ impl ConfigFile {
         &mut self,
         running: &Arc<Config>,
         members: &[MemberConfig],
+        users: Option<(Users, &Catalogue)>,
         clamp: impl Fn(&mut Config),
     ) -> Result<Option<(Vec<String>, Config)>, String> {
         let source = self.source.as_ref().ok_or(NO_FILE)?;
@@ -67,7 +69,14 @@ impl ConfigFile {
         let file = comes_to(&before)?;
         let rewrite = Rewrite { read: &self.read, file: &file, running, members };
         let rewritten = rewrite.text(&before).map_err(|why| format!("{}: {why}", self.name))?;
-        let Rewritten { text, keys } = rewritten;
+        let Rewritten { mut text, mut keys } = rewritten;
+        if let Some((users, catalogue)) = users {
+            let with_users = rewrite.users(&text, &users, catalogue);
+            if let Some(written) = with_users.map_err(|why| format!("{}: {why}", self.name))? {
+                text = written;
+                keys.push(USERS.to_owned());
+            }
+        }
         if keys.is_empty() {
             self.read = running.clone();
             return Ok(None);
@@ -78,14 +87,14 @@ impl ConfigFile {
         let has_members = keys.iter().any(|it| it == REPLICAS);
         // What was written and will not be in force when the file is read again.
         let mut overruled = after.changes(running);
-        overruled.retain(|it| it != REPLICAS && keys.contains(it));
+        overruled.retain(|it| it != REPLICAS && it != USERS && keys.contains(it));
         if has_members && after.all_members() != members {
             overruled.push(REPLICAS.to_owned());
         }
         for key in overruled {
             log::warn!("event=config-rewrite-overruled key={key} why=a flag says otherwise");
         }
-        let mut read = Config::clone(running);
+        let mut read = Config { users: after.users, ..Config::clone(running) };
         if has_members {
             read.members = after.members;
             read.set.replicas = after.set.replicas;

@@ -80,6 +80,8 @@ pub enum Message {
     Killed,
     /// The client's user has other rules: what it subscribes to may be nothing for it any more.
     RulesChanged,
+    /// The client's user is no more, by its own word: it ends when it has its answer.
+    UserGone,
     /// The proxy shuts down.
     ServerClosing,
 }

@@ -26,6 +26,7 @@ mod last_script;
 mod told_events;
 mod server;
 mod user_changes;
+mod user_sources;
 mod follow;
 mod persistence;
 mod files;
@@ -55,3 +56,4 @@ pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_war
 pub use slowlog::{Slow, Slowlog};
 pub use upstream::{Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun};
 pub use upstream_subscriptions::{SubscribedName, SubscribedNames, UpstreamSubscriptions};
+pub use user_sources::read_users;

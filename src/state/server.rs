@@ -307,6 +307,7 @@ impl Server {
             return Err(format!("{file}: set.master: it is this server itself"));
         }
         let mut changed = Vec::new();
+        let before = self.settings();
         self.change_settings(|settings| {
             let after = settings.reloaded(read, &members);
             let mut after = after.map_err(|why| format!("{file}: {why}"))?;
@@ -320,6 +321,8 @@ impl Server {
             *settings = after;
             Ok::<(), String>(())
         })?;
+        let users = self.take_described_users(&before, &self.settings());
+        users.map_err(|why| format!("{file}: {why}"))?;
         if is_new {
             self.follow_as_the_file_says(master).map_err(|why| format!("{file}: {why}"))?;
             changed.push("set.master".to_owned());
@@ -339,12 +342,14 @@ impl Server {
         let clamp = |it: &mut Config| {
             it.server.maxclients = clients_allowed(it.server.maxclients);
         };
-        let written = config_file.rewrite(&running, &members, clamp)?;
+        let users = self.users_to_write(&running);
+        let written = config_file.rewrite(&running, &members, users, clamp)?;
         let mut keys = "nothing".to_owned();
         if let Some((written, read)) = written {
             keys = written.join(",");
             self.change_settings(|settings| {
                 settings.members = read.members;
+                settings.users = read.users;
                 settings.set.replicas = read.set.replicas;
                 Ok::<(), String>(())
             })?;

@@ -1,11 +1,13 @@
 //! ACL: the users, and what they may do.
 
 use super::help::help;
-use crate::acl::{Categories, DEFAULT_USER, Denial, Selector, User, UsersFault, is_user_name};
+use crate::acl::{
+    Categories, DEFAULT_USER, Denial, Selector, User, UserEdits, UsersFault, is_user_name,
+};
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{
-    CommandContext, Outcome, SessionRow, catalogue, categories, check, session_container,
+    CommandContext, Job, Outcome, SessionRow, catalogue, categories, check, session_container,
     session_row,
 };
 use crate::resp::{OwnedRequest, Reply};
@@ -71,7 +73,7 @@ const ACL: &[SessionRow] = &[
         "Tells all users as an ACL file would.",
         "",
     ),
-    session_row("LOAD", Exactly(2), OPERATOR, without_file).says(
+    session_row("LOAD", Exactly(2), OPERATOR, load).says(
         Group::Server,
         "6.0.0",
         BY_USERS,
@@ -85,7 +87,7 @@ const ACL: &[SessionRow] = &[
         "Tells what has been denied lately, or forgets it.",
         "[count | RESET]",
     ),
-    session_row("SAVE", Exactly(2), OPERATOR, without_file).says(
+    session_row("SAVE", Exactly(2), OPERATOR, save).says(
         Group::Server,
         "6.0.0",
         BY_USERS,
@@ -131,6 +133,11 @@ fn users(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 fn list(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    const ELEMENTS: usize = 16;
+    let count = context.server.accounts.look(|it| it.all().len());
+    if context.is_too_long(count.saturating_mul(ELEMENTS)) {
+        return Ok(Outcome::Long);
+    }
     let reply = &mut *context.reply;
     context.server.accounts.look(|users| {
         reply.array(users.all().len());
@@ -146,16 +153,27 @@ fn user_name(name: &[u8]) -> Result<&str, Fault> {
 }
 
 fn set_user(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.is_too_long(cost(context)) {
+        return Ok(Outcome::Long);
+    }
     let name = user_name(context.args.next()?)?;
     let rules = context.args.rest();
-    let all_channels = context.server.settings().server.acl_pubsub_default == "allchannels";
-    let known = catalogue(context.table);
-    let change = context
-        .server
-        .change_users(context.client.id, |users| users.set(name, rules, known, all_channels));
+    let (known, all_channels) = (catalogue(context.table), context.server.settings().hears_all());
+    let change = context.server.change_users(context.client.id, |users| {
+        let user = users.with_rules(name, rules, known, all_channels)?;
+        Ok(vec![(name.to_owned(), Some(user))])
+    });
     let closes_own = change.map_err(|fault: UsersFault| Fault::Message(format!("ERR {fault}")))?;
     context.reply.ok();
     Ok(if closes_own { Outcome::Close } else { Outcome::Answered })
+}
+
+/// What rules cost, as elements that are touched: each is compared with many.
+fn cost(context: &CommandContext<'_>) -> usize {
+    const COMPARED: usize = 64;
+    const BYTES: usize = 16;
+    let bytes: usize = context.args.request().iter().map(<[u8]>::len).sum();
+    context.args.left().saturating_mul(COMPARED).saturating_add(bytes / BYTES)
 }
 
 fn delete_users(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
@@ -167,8 +185,11 @@ fn delete_users(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let mut removed = 0;
     let closes_own = context.server.change_users(context.client.id, |users| {
         let names = names.filter_map(|it| std::str::from_utf8(it).ok());
-        removed = names.filter(|it| users.remove(it)).count();
-        Ok::<(), Fault>(())
+        let mut known: Vec<&str> = names.filter(|it| users.get(it).is_some()).collect();
+        known.sort_unstable();
+        known.dedup();
+        removed = known.len();
+        Ok::<UserEdits, Fault>(known.iter().map(|it| ((*it).to_owned(), None)).collect())
     })?;
     context.reply.count(removed);
     Ok(if closes_own { Outcome::Close } else { Outcome::Answered })
@@ -339,11 +360,22 @@ fn tell_denial(reply: &mut Reply, denial: &Denial, age_ms: u64) {
     reply.int(denial.updated.0 as i64);
 }
 
-/// ACL SAVE and ACL LOAD: there is no ACL file.
-fn without_file(_: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    Err(Fault::Static(
+fn load(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    at_file(context, Job::LoadUsers)
+}
+
+fn save(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    at_file(context, Job::SaveUsers)
+}
+
+fn at_file(context: &mut CommandContext<'_>, job: Job) -> Result<Outcome, Fault> {
+    const NO_FILE: Fault = Fault::Static(
         "ERR This Redis instance is not configured to use an ACL file. You may want to specify \
          users via the ACL SETUSER command and then issue a CONFIG REWRITE (assuming you have a \
          Redis configuration file set) in order to store users in the Redis configuration.",
-    ))
+    );
+    if !context.server.settings().has_users_file() {
+        return Err(NO_FILE);
+    }
+    Ok(Outcome::apart(job, context.kept_request()))
 }

@@ -228,7 +228,7 @@ fn identify(context: &mut CommandContext<'_>, user: &[u8], password: &[u8]) -> R
         return Err(WRONG_PASSWORD);
     };
     become_user(context, name);
-    context.session.is_known = true;
+    (context.session.has_logged_in, context.session.is_known) = (true, true);
     context.server.settle_scope(context.session);
     Ok(())
 }
@@ -285,7 +285,7 @@ fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let session = &mut *context.session;
     session.queue = None;
     session.db = 0;
-    session.is_known = is_known;
+    (session.has_logged_in, session.is_known) = (is_known, is_known);
     session.replies = ReplyMode::On;
     (session.no_evict, session.no_touch) = (false, false);
     context.args.env.touches.set(true);

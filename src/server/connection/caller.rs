@@ -88,11 +88,13 @@ impl Caller {
         let rights_generation = server.accounts.generation();
         let settings = server.settings();
         let set_generation = server.set.generation();
+        let is_known = server.accounts.lets_in_anybody();
         let session = Session {
             id: client.id,
             user: DEFAULT_USER.into(),
             rules: server.accounts.rules_of(DEFAULT_USER),
-            is_known: server.accounts.lets_in_anybody(),
+            has_logged_in: is_known,
+            is_known,
             scope_default: settings.listener_scope(&listener),
             ..Session::default()
         };

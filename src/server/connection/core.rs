@@ -299,7 +299,7 @@ impl Connection {
                     self.close(Why::Killed, context.actions);
                 }
             }
-            Message::ServerClosing => self.leave(context),
+            Message::ServerClosing | Message::UserGone => self.leave(context),
         }
     }
 

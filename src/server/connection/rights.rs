@@ -164,7 +164,9 @@ impl Caller {
     #[cold]
     fn take_rights(&mut self) {
         self.session.rules = self.server.accounts.rules_of(&self.session.user);
-        self.session.is_known |= self.server.accounts.lets_in_anybody();
+        // Who came while nobody had to log in stays known; who did not is so only meanwhile.
+        let session = &mut self.session;
+        session.is_known = session.has_logged_in || self.server.accounts.lets_in_anybody();
     }
 
     /// Whether its user may hear all that it subscribes to.
