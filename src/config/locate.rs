@@ -17,6 +17,8 @@ pub enum Place {
     Route(usize, &'static str),
     /// A key of `[consistency]`.
     Consistency(&'static str),
+    /// A key of `[server]`.
+    Server(&'static str),
     /// A key of `[set]`.
     Set(&'static str),
     /// A key of `[http]`.
@@ -33,6 +35,7 @@ pub struct Tables {
     member: Vec<Spanned<Table>>,
     route: Vec<Table>,
     consistency: Table,
+    server: Table,
     set: Table,
     http: Table,
 }
@@ -50,6 +53,7 @@ impl Tables {
             Place::Listener(at, key) => self.listener.get(at)?.get(key),
             Place::Route(at, key) => self.route.get(at)?.get(key),
             Place::Consistency(key) => self.consistency.get(key),
+            Place::Server(key) => self.server.get(key),
             Place::Set(key) => self.set.get(key),
             Place::Http(key) => self.http.get(key),
         };
@@ -64,6 +68,7 @@ impl fmt::Display for Place {
             Place::Member(_) => f.write_str("member"),
             Place::Route(_, key) => write!(f, "route.{key}"),
             Place::Consistency(key) => write!(f, "consistency.{key}"),
+            Place::Server(key) => write!(f, "server.{key}"),
             Place::Set(key) => write!(f, "set.{key}"),
             Place::Http(key) => write!(f, "http.{key}"),
         }

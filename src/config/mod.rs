@@ -6,9 +6,12 @@
 mod disk;
 mod http;
 mod upstream;
+mod access;
+mod tls;
 mod tree;
 mod slot;
 mod param;
+mod shown;
 mod table;
 mod fixed;
 mod live;
@@ -28,6 +31,7 @@ mod check;
 mod locate;
 mod reference;
 
+pub use access::AccessFrom;
 pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
 pub use http::Http;
@@ -35,8 +39,9 @@ pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;
 pub use rewrite::{REPLICAS, Rewrite, Rewritten};
+pub use tls::{Tls, UpstreamTls};
 pub use tree::{
-    AccessFrom, Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits,
-    ReplicaSet, Server,
+    Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits, ReplicaSet,
+    Server,
 };
 pub use upstream::{Sentinels, Topology, Upstream};
