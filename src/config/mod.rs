@@ -19,6 +19,7 @@ mod place;
 mod leaf;
 mod upstream_file;
 mod upstream_misfit;
+mod half_tls;
 mod file;
 mod overrides;
 mod reload;
