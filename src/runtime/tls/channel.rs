@@ -17,8 +17,6 @@ const OUTGOING_BYTES_MAX: usize = 64 << 10;
 pub const WRITE_BYTES_MAX: usize = 64 << 10;
 /// What records take beside four of them full.
 const RECORDS_BYTES: usize = 512;
-/// Messages of TLS that may have to be said when it is over.
-const LAST_WORDS_MAX: usize = 4;
 /// The first byte of a handshake.
 const HANDSHAKE: u8 = 22;
 
@@ -340,17 +338,12 @@ impl Channel {
         fault
     }
 
-    /// What TLS has to say of a fault is to be sent, too.
+    /// What TLS has to say of a fault is to be sent, too. It is asked once: asked again, it would
+    /// look at the bytes that were wrong again.
     fn say_why(&mut self) {
         let mut incoming = take(&mut self.incoming);
-        for _ in 0..LAST_WORDS_MAX {
-            let bytes = &mut incoming.bytes[incoming.from..];
-            let (used, next) = self.step(bytes, &mut Room::slice(&mut []));
-            incoming.skip(used);
-            if !matches!(next, Ok(Next::Again)) {
-                break;
-            }
-        }
+        let bytes = &mut incoming.bytes[incoming.from..];
+        let _ = self.step(bytes, &mut Room::slice(&mut []));
     }
 
     /// Does what can be done with these bytes while there is room; answers how many are done with.
