@@ -125,7 +125,8 @@ struct Serve {
     /// Listen at this port: of each --bind without one, else of the first listener [default: 6379]
     #[arg(long, value_name = "N")]
     port: Option<String>,
-    /// Listen with TLS at this port, and at no other unless --bind, --port, --unix or the file says so
+    /// Listen with TLS at this port, and at no other unless --bind, --port, --unix or the file says
+    /// so
     #[arg(long, value_name = "N")]
     tls_port: Option<String>,
     /// The certificate (PEM) shown there

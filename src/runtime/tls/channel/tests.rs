@@ -1,3 +1,5 @@
+//! Two channels that talk to each other, through records torn at every byte.
+
 use super::*;
 use crate::runtime::tls::{ClientAuth, TlsFiles};
 use proptest::prelude::*;
