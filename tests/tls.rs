@@ -71,7 +71,7 @@ fn redis_cli_and_redis_benchmark_speak_tls() {
     assert_eq!(cli(&server, &authority, &[], lines), "OK\n42\n42\n");
     let program = std::env::var("REDIS_BENCHMARK").unwrap_or_else(|_| "redis-benchmark".into());
     let (port, flags) = (server.port().to_string(), authority.flags());
-    let mut words: Vec<&str> = vec!["-h", HOST, "-p", &port, "-n", "20000", "-P", "16", "-q"];
+    let mut words: Vec<&str> = vec!["-h", HOST, "-p", &port, "-n", "5000", "-P", "16", "-q"];
     words.extend(flags.iter().map(String::as_str));
     words.extend(["-d", "3000", "-t", "set,get,lpush,lrange_100,mset"]);
     let told = run(&program, &words, b"");
