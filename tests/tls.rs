@@ -73,7 +73,7 @@ fn redis_cli_and_redis_benchmark_speak_tls() {
     let (port, flags) = (server.port().to_string(), authority.flags());
     let mut words: Vec<&str> = vec!["-h", HOST, "-p", &port, "-n", "5000", "-P", "16", "-q"];
     words.extend(flags.iter().map(String::as_str));
-    words.extend(["-d", "3000", "-t", "set,get,lpush,lrange_100,mset"]);
+    words.extend(["-d", "300", "-t", "set,get,lpush,lrange_100,mset"]);
     let told = run(&program, &words, b"");
     let done = told.matches("requests per second").count();
     assert!(6 <= done && !told.contains("rror"), "{told}");
