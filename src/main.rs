@@ -129,6 +129,7 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     let store = Store::open(&config.set.disk)?;
     let server = Arc::new(build(config, threads, file, source, &listeners)?);
     server.begin_users(catalogue(table()))?;
+    server.tls.load(&server.settings())?;
     announce(&server, threads, &listeners);
     if let Some(acceptor) = http {
         let address = acceptor.address();
@@ -239,7 +240,7 @@ fn open(config: &Config) -> Result<Vec<Listener>, String> {
             Address::Unix(path) => Acceptor::unix(path),
         };
         let acceptor = acceptor.map_err(|why| format!("cannot listen at {}: {why}", it.at))?;
-        Ok(Listener { name: it.name.as_str().into(), acceptor })
+        Ok(Listener { name: it.name.as_str().into(), acceptor, tls: it.tls })
     };
     config.listeners.iter().map(open).collect()
 }
@@ -269,12 +270,15 @@ fn build(
         config.set.backlog_bytes,
         config.set.feed_bytes_max,
     );
-    let port = listeners.iter().find_map(|it| it.acceptor.port()).unwrap_or(0);
+    let port_of =
+        |tls| listeners.iter().filter(|it| it.tls == tls).find_map(|it| it.acceptor.port());
+    let tls_port = port_of(true).unwrap_or(0);
+    let port = port_of(false).unwrap_or(tls_port);
     Ok(Server::new(
         Arc::new(set),
         threads,
         config,
-        ProcessInfo::now(port, file),
+        ProcessInfo { tls_port, ..ProcessInfo::now(port, file) },
         token_signer,
         source,
     ))
@@ -297,6 +301,7 @@ fn announce(server: &Server, threads: usize, listeners: &[Listener]) {
     }
     for listener in listeners {
         let address = listener.acceptor.address();
-        log::info!("event=listen name={} address={address}", listener.name);
+        let tls = if listener.tls { " tls=yes" } else { "" };
+        log::info!("event=listen name={} address={address}{tls}", listener.name);
     }
 }

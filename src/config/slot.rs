@@ -72,6 +72,8 @@ pub enum Slot {
     Master,
     /// One of these words.
     OneOf { at: Lens<String>, words: &'static [&'static str] },
+    /// Some of these words, with a space between; none is all.
+    Words { at: Lens<String>, words: &'static [&'static str] },
     /// Told, never taken.
     Shown(fn(&Config) -> String),
 }
@@ -112,7 +114,7 @@ impl Slot {
             Slot::Master => {
                 config.set.master.as_ref().map_or_else(String::new, |it| it.to_string())
             }
-            Slot::OneOf { at, .. } => (at.of)(config).clone(),
+            Slot::OneOf { at, .. } | Slot::Words { at, .. } => (at.of)(config).clone(),
             Slot::Shown(tell) => tell(config),
         }
     }
@@ -168,6 +170,7 @@ impl Slot {
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
             Slot::Master => take_master(config, text)?,
             Slot::OneOf { at, words } => *(at.of_mut)(config) = one_of(words, text)?,
+            Slot::Words { at, words } => *(at.of_mut)(config) = some_of(words, text)?,
             Slot::Shown(_) => return Err("can't set immutable config".to_owned()),
         }
         Ok(())
@@ -219,6 +222,9 @@ impl Slot {
             Slot::Percentiles(_) => "percentiles from 0 to 100, like [50, 99, 99.9]".to_owned(),
             Slot::Master => MASTER_ACCEPTED.to_owned(),
             Slot::OneOf { words, .. } => words.join(", "),
+            Slot::Words { words, .. } => {
+                format!("some of {} in quotes, like \"{}\"", words.join(", "), words.join(" "))
+            }
             Slot::Shown(_) => "nothing: it cannot be set".to_owned(),
         }
     }
@@ -313,6 +319,14 @@ fn take_master(config: &mut Config, text: &str) -> Result<(), String> {
 fn one_of(words: &[&'static str], text: &str) -> Result<String, String> {
     let all: Vec<(&str, &str)> = words.iter().map(|it| (*it, *it)).collect();
     word(&all, text).map(str::to_owned)
+}
+
+/// In the order in which they are listed, each once.
+fn some_of(words: &[&'static str], text: &str) -> Result<String, String> {
+    let said: Vec<String> =
+        text.split_whitespace().map(|it| one_of(words, it)).collect::<Result<_, _>>()?;
+    let has = |word: &&&str| said.iter().any(|it| it == **word);
+    Ok(words.iter().filter(has).copied().collect::<Vec<_>>().join(" "))
 }
 
 fn word<T: Copy>(all: &[(T, &str)], text: &str) -> Result<T, String> {

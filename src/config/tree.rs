@@ -1,8 +1,10 @@
 //! The checked configuration, and its defaults.
 
+use super::access::AccessFrom;
 use super::disk::Disk;
 use super::http::Http;
 use super::locate::Place;
+use super::tls::Tls;
 use super::upstream::Upstream;
 use super::user_table::UserTable;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
@@ -23,6 +25,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Connections and the process.
     pub server: Server,
+    /// Certificates and keys.
+    pub tls: Tls,
     /// The status page and what is for programs beside it.
     pub http: Http,
     /// The hosted replica set.
@@ -49,6 +53,8 @@ pub struct Listener {
     pub name: String,
     /// Where it is.
     pub at: Address,
+    /// Whether clients speak TLS there.
+    pub tls: bool,
     /// The level of reads that come in here, unless their route or session says otherwise.
     pub level: Option<Level>,
     /// Who of those that come in here share a floor, unless their session says otherwise.
@@ -344,6 +350,7 @@ impl Config {
             .or_else(|| self.no_dir())
             .or_else(|| self.no_file_to_wait_for())
             .or_else(|| self.users_twice())
+            .or_else(|| self.half_tls())
             .or_else(|| self.http.contradiction())
     }
 
@@ -442,37 +449,6 @@ pub struct OutputLimit {
     pub soft_for: Duration,
 }
 
-/// Who may do what could harm the server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AccessFrom {
-    /// Nobody.
-    No,
-    /// Every client.
-    Yes,
-    /// Clients on this machine.
-    Local,
-}
-
-impl AccessFrom {
-    /// All of them with Redis' names.
-    pub const ALL: [(AccessFrom, &str); 3] =
-        [(AccessFrom::No, "no"), (AccessFrom::Yes, "yes"), (AccessFrom::Local, "local")];
-
-    /// Redis' name.
-    pub fn as_str(self) -> &'static str {
-        AccessFrom::ALL[self as usize].1
-    }
-
-    /// Whether a client may, by whether it is on this machine.
-    pub fn allows(self, is_local: bool) -> bool {
-        match self {
-            AccessFrom::No => false,
-            AccessFrom::Yes => true,
-            AccessFrom::Local => is_local,
-        }
-    }
-}
-
 impl Server {
     /// The default user's password, if it has one.
     pub fn password(&self) -> Option<&str> {
@@ -534,6 +510,7 @@ impl Default for Config {
         Config {
             listeners: vec![Listener::default()],
             server: Server::default(),
+            tls: Tls::default(),
             http: Http::default(),
             set: ReplicaSet::default(),
             upstream: None,
@@ -549,7 +526,7 @@ impl Default for Config {
 impl Default for Listener {
     fn default() -> Listener {
         let at = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, Address::PORT)));
-        Listener { name: "main".to_owned(), at, level: None, sticky_scope: None }
+        Listener { name: "main".to_owned(), at, tls: false, level: None, sticky_scope: None }
     }
 }
 

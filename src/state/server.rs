@@ -13,6 +13,7 @@ use super::persistence::Persistence;
 use super::rates::Rates;
 use super::scripting::Scripting;
 use super::slowlog::Slowlog;
+use super::tls::Tls;
 use super::told_events::ToldEvents;
 use super::upstream::Upstream;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
@@ -68,6 +69,8 @@ pub struct ProcessInfo {
     pub at: WallMs,
     /// The port of its first TCP listener, 0 without one.
     pub port: u16,
+    /// The port of its first listener with TLS, 0 without one.
+    pub tls_port: u16,
     /// The config file it was started with.
     pub file: String,
 }
@@ -75,7 +78,8 @@ pub struct ProcessInfo {
 impl ProcessInfo {
     /// A process that starts now, with this port and config file.
     pub fn now(port: u16, file: String) -> ProcessInfo {
-        ProcessInfo { run_id: new_replid().to_string(), at: clock::wall_now(), port, file }
+        let (run_id, at) = (new_replid().to_string(), clock::wall_now());
+        ProcessInfo { run_id, at, port, tls_port: 0, file }
     }
 }
 
@@ -112,6 +116,8 @@ pub struct Server {
     pub process_info: ProcessInfo,
     /// What signs tokens.
     pub token_signer: TokenSigner,
+    /// Certificates and handshakes.
+    pub tls: Arc<Tls>,
     /// FAILOVER, while one is under way.
     pub failovers: Failovers,
     /// The connections to a remote master.
@@ -154,7 +160,8 @@ impl Server {
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
-        let upstream = Upstream::configured(&settings, &set, workers);
+        let tls = Arc::<Tls>::default();
+        let upstream = Upstream::configured(&settings, &set, workers, &tls);
         let settings = Arc::new(settings);
         let name = process_info.file.clone();
         Server {
@@ -172,6 +179,7 @@ impl Server {
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,
+            tls,
             failovers: Failovers::default(),
             forwarding: Forwarding::new(workers),
             upstream,
@@ -313,6 +321,8 @@ impl Server {
             let mut after = after.map_err(|why| format!("{file}: {why}"))?;
             clamp_maxclients(&mut after);
             changed = settings.changes(&after);
+            // Files may be new behind names that are not.
+            self.tls.load(&after).map_err(|why| format!("{file}: {why}"))?;
             // What REPLICAOF has said stays until the file says something else than before: CONFIG
             // REWRITE must know both.
             let mut said = after.clone();
@@ -385,6 +395,7 @@ impl Server {
         self.collect_seen();
         self.metrics.reset();
         self.counters.reset();
+        self.tls.reset();
         self.long_queue.reset();
         lazyfree::reset_freed();
         self.counters.expired_before.store(self.expired_ever(), Relaxed);

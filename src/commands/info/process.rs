@@ -149,6 +149,10 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("instantaneous_input_repl_kbps", "0.00");
     lines.line("instantaneous_output_repl_kbps", "0.00");
     lines.line("rejected_connections", read(&counters.refused));
+    lines.line("total_tls_connections_received", read(&server.tls.handshakes));
+    lines.line("tls_handshake_failures", read(&server.tls.failures));
+    lines.line("tls_handshakes_in_progress", server.tls.shaking());
+    lines.line("tls_handshakes_turned_away", read(&server.tls.crowded));
     // Hosted replicas are resynced too.
     let wire = &server.set.wire;
     lines.line("sync_full", read(&server.set.full_resyncs) + read(&wire.full_resyncs));

@@ -217,6 +217,7 @@ fn setting() -> impl Strategy<Value = (&'static str, String)> {
             Slot::Save(_) => format!("{} {}", 1 + number % 99, number),
             Slot::FileName(_) => format!("file-{number}"),
             Slot::OneOf { words, .. } => words[number as usize % words.len()].to_owned(),
+            Slot::Words { words, .. } => words[..number as usize % (words.len() + 1)].join(" "),
             Slot::Master | Slot::Text(_) | Slot::Secret(_) | Slot::Access(_) | Slot::Shown(_) => {
                 text
             }
