@@ -19,6 +19,7 @@ mod value;
 mod slot;
 mod walk;
 mod cut;
+mod changed;
 mod keyspace;
 mod walked;
 mod db;
@@ -37,6 +38,7 @@ pub mod rdb;
 mod digest;
 pub mod verbs;
 
+pub use changed::{Change, ChangedKeys};
 pub use cut::{END, TakenEntry};
 pub use databases::Engine;
 pub use db::Db;

@@ -1,0 +1,213 @@
+//! Which keys have changed, for clients that cache what they read: what a write has changed is told
+//! under its lock, as soon as it is in the log, and where the last change of a key stands is kept,
+//! for whoever reads the key at a replica that is behind.
+//!
+//! ```text
+//! a write:  log ──▶ place of the key = where the write ends ──▶ table of readers ──▶ told
+//! a read:   member, at what it has applied ──▶ table of readers ──▶ place of the key
+//! ```
+//!
+//! A read enters the table before it looks at the key's place, and a write does it the other way
+//! round: so one of the two sees the other, and no change behind what was read is missed.
+
+use super::master_guard::MasterGuard;
+use super::replica_set::ReplicaSet;
+use crate::base::position::{Offset, Position};
+use crate::engine::{Change, ChangedKeys, Engine};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+
+/// Places for the last change of a key. Keys that share one take each other's changes for their
+/// own, but only while a replica lacks them.
+const PLACES: usize = 1 << 16;
+
+/// Who tells those that cache keys. Called with the master's lock held: never waits.
+pub trait ChangeSink: Send + Sync {
+    /// These changes of a write stand before `at`. `by` is the number of the client that made them.
+    fn tell(&self, changed: &ChangedKeys, at: Position, by: Option<u64>);
+    /// What these calls of a transaction have read; it ends at `at`, and its changes were told.
+    fn read(&self, reads: &TransactionReads, changed: &ChangedKeys, at: Position);
+    /// Whether those that are told of all keys with a prefix are told of this one.
+    fn is_broadcast(&self, key: &[u8]) -> bool;
+    /// These keys have changed before `at`, each with who has changed it first, or 0.
+    fn broadcast(&self, keys: &BroadcastKeys, at: Position);
+    /// From `at` on nothing holds of what was read before.
+    fn forget(&self, at: Position);
+}
+
+/// Changed keys in their order, each with the number of the client that changed it first, or 0.
+pub type BroadcastKeys = std::collections::BTreeMap<Box<[u8]>, u64>;
+
+/// What one client has read within a transaction.
+#[derive(Default)]
+pub struct TransactionReads {
+    /// The number of the client.
+    pub by: u64,
+    /// The keys, each with how many changes the transaction had made before.
+    pub keys: Vec<(Box<[u8]>, usize)>,
+}
+
+/// Which keys have changed, and who is told of it.
+pub struct KeyChanges {
+    /// How many clients cache what they read.
+    clients: AtomicUsize,
+    /// Some are told of all keys with a prefix.
+    broadcasts: AtomicBool,
+    sink: OnceLock<Box<dyn ChangeSink>>,
+    hasher: ahash::RandomState,
+    /// Where the last change of the keys of each place stands.
+    places: OnceLock<Box<[AtomicU64]>>,
+    /// Before this nothing was kept.
+    from: AtomicU64,
+}
+
+impl KeyChanges {
+    /// Nobody caches anything. Places depend on `seed`.
+    pub fn new(seed: u64) -> KeyChanges {
+        KeyChanges {
+            clients: AtomicUsize::new(0),
+            broadcasts: AtomicBool::new(false),
+            sink: OnceLock::new(),
+            hasher: ahash::RandomState::with_seeds(!seed, seed, 0x7AC6, seed.rotate_left(13)),
+            places: OnceLock::new(),
+            from: AtomicU64::new(0),
+        }
+    }
+
+    /// From now on `sink` tells them.
+    pub fn install(&self, sink: Box<dyn ChangeSink>) {
+        let _ = self.sink.set(sink);
+    }
+
+    /// So many clients cache what they read, some of them by prefix. The first of them must let a
+    /// write begin anew: see [`ReplicaSet::note_changes`].
+    pub fn ask(&self, clients: usize, broadcasts: bool) {
+        self.broadcasts.store(broadcasts, SeqCst);
+        self.clients.store(clients, SeqCst);
+    }
+
+    /// Whether anybody caches anything.
+    #[inline]
+    pub fn are_asked(&self) -> bool {
+        self.clients.load(Relaxed) != 0
+    }
+
+    /// The hash of a key, by which its place and its readers are found.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// The engine of the master begins to note what changes, or ends. `head` is where the log ends.
+    #[cold]
+    fn settle(&self, engine: &mut Engine, head: Offset) {
+        let on = self.are_asked();
+        if on {
+            self.places();
+            self.from.store(head.bytes(), Release);
+        }
+        engine.track(on);
+    }
+
+    fn places(&self) -> &[AtomicU64] {
+        self.places.get_or_init(|| (0..PLACES).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    #[inline]
+    fn place(&self, hash: u64) -> &AtomicU64 {
+        &self.places()[hash as usize % PLACES]
+    }
+
+    /// Where a change of the key with this hash stands that one who has applied `at` may lack, if
+    /// there may be such. Asked by whoever has entered the table of readers.
+    #[inline]
+    pub fn change_behind(&self, hash: u64, at: Offset) -> Option<Offset> {
+        let last = self.place(hash).load(Acquire).max(self.from.load(Acquire));
+        (at.bytes() < last).then(|| Offset::new(last))
+    }
+}
+
+impl ReplicaSet {
+    /// Whoever writes from here on notes what changes, if anybody caches what it reads: waits for a
+    /// write that is at work.
+    pub fn note_changes(&self) {
+        drop(self.write(&self.member_list()));
+    }
+
+    /// The engine notes changes if, and only if, somebody caches what it reads. The master's, whose
+    /// lock is held.
+    #[inline]
+    pub(super) fn settle_changes(&self, engine: &mut Engine) {
+        if engine.is_tracked() != self.changes.are_asked() {
+            self.changes.settle(engine, self.head());
+        }
+    }
+
+    /// The stream has another history, or other data: nothing holds of what clients have cached.
+    /// Called when that can be seen, and without the log's lock.
+    pub(super) fn forget_cached(&self) {
+        let Some(places) = self.changes.places.get() else { return };
+        places.iter().for_each(|it| it.store(0, Release));
+        // Behind the places: of a write in between, one of the two tells.
+        let at = self.position();
+        self.changes.from.store(at.offset.bytes(), Release);
+        if let Some(sink) = self.changes.sink.get() {
+            sink.forget(at);
+        }
+    }
+}
+
+impl MasterGuard<'_> {
+    /// The client of this number writes from here on.
+    pub fn written_by(&mut self, client: u64) {
+        self.by = Some(client);
+    }
+
+    /// Whether writes note which keys change.
+    #[inline]
+    pub(super) fn notes_changes(&self) -> bool {
+        self.hosted.engine.is_tracked()
+    }
+
+    /// Tells which keys have changed, all of which is in the log, and what the transaction has read.
+    #[cold]
+    pub(super) fn tell_changes(&mut self) {
+        let MasterGuard { set, hosted, changed, reads, broadcast, by, .. } = self;
+        let changes = &set.changes;
+        hosted.engine.take_changed(changed);
+        let reads = reads.take();
+        if changed.is_empty() && reads.is_none() {
+            return;
+        }
+        let at = set.position();
+        let broadcasts = changes.broadcasts.load(Relaxed);
+        let Some(sink) = changes.sink.get() else { return };
+        for change in changed.iter() {
+            let Change::Key { key, expired } = change else { continue };
+            changes.place(changes.hash(key)).store(at.offset.bytes(), Release);
+            if broadcasts && sink.is_broadcast(key) {
+                let by = by.filter(|_| !expired).unwrap_or(0);
+                broadcast.entry(key.into()).or_insert(by);
+            }
+        }
+        if changed.iter().any(|it| it == Change::All) {
+            changes.from.store(at.offset.bytes(), Release);
+        }
+        if !changed.is_empty() {
+            sink.tell(changed, at, *by);
+        }
+        if let Some(reads) = reads {
+            sink.read(&reads, changed, at);
+        }
+    }
+
+    /// Tells those who are told of all keys with a prefix, once for all that was written under this
+    /// lock.
+    #[cold]
+    pub(super) fn tell_broadcast(&mut self) {
+        let keys = std::mem::take(&mut self.broadcast);
+        if let Some(sink) = self.set.changes.sink.get() {
+            sink.broadcast(&keys, self.set.position());
+        }
+    }
+}
