@@ -139,7 +139,6 @@ pub const FIXED: &[Fixed] = &[
             ("aclfile", ""),
             ("hll-sparse-max-bytes", "3000"),
             ("latency-monitor-threshold", "0"),
-            ("tracking-table-max-keys", "1000000"),
         ],
     },
     Fixed { why: "lists are never compressed here", params: &[("list-compress-depth", "0")] },

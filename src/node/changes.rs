@@ -14,6 +14,7 @@ use super::master_guard::MasterGuard;
 use super::replica_set::ReplicaSet;
 use crate::base::position::{Offset, Position};
 use crate::engine::{Change, ChangedKeys, Engine};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 
@@ -36,15 +37,27 @@ pub trait ChangeSink: Send + Sync {
 }
 
 /// Changed keys in their order, each with the number of the client that changed it first, or 0.
-pub type BroadcastKeys = std::collections::BTreeMap<Box<[u8]>, u64>;
+pub type BroadcastKeys = BTreeMap<Box<[u8]>, u64>;
 
 /// What one client has read within a transaction.
 #[derive(Default)]
 pub struct TransactionReads {
     /// The number of the client.
     pub by: u64,
-    /// The keys, each with how many changes the transaction had made before.
-    pub keys: Vec<(Box<[u8]>, usize)>,
+    /// The keys, each with how many changes the transaction had made before it read it first and
+    /// last.
+    pub keys: HashMap<Box<[u8]>, (usize, usize)>,
+}
+
+impl TransactionReads {
+    /// It has read `key`, behind so many changes.
+    pub fn note(&mut self, key: &[u8], changes: usize) {
+        if let Some((_, last)) = self.keys.get_mut(key) {
+            *last = changes;
+        } else {
+            self.keys.insert(key.into(), (changes, changes));
+        }
+    }
 }
 
 /// Which keys have changed, and who is told of it.

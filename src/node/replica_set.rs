@@ -50,7 +50,7 @@ pub struct ReplicaSet {
     /// What subscribers are told of.
     pub events: KeyspaceEvents,
     /// What clients are told of that cache what they read.
-    pub changes: KeyChanges,
+    pub changes: Arc<KeyChanges>,
     pub(super) changing: Mutex<()>,
     /// Watches that their sessions have ended, and the master's engine still notes.
     pub(super) outlived_watches: Mutex<Vec<Watches>>,
@@ -153,7 +153,7 @@ impl ReplicaSet {
             waiters: Waiters::default(),
             key_waiters: Arc::default(),
             events: KeyspaceEvents::default(),
-            changes: KeyChanges::new(seed),
+            changes: Arc::new(KeyChanges::new(seed)),
             changing: Mutex::new(()),
             outlived_watches: Mutex::default(),
             replaying: Mutex::new(()),

@@ -178,7 +178,7 @@ impl Transaction<'_, '_> {
         let changes = self.guard.hosted.engine.changes_noted();
         let reads = self.guard.reads.get_or_insert_default();
         reads.by = by;
-        reads.keys.push((key.into(), changes));
+        reads.note(key, changes);
     }
 
     /// Deletes `key` if its time has come.

@@ -11,6 +11,7 @@ use crate::base::limits::{
 use crate::base::position::Offset;
 use crate::node::Told;
 use crate::pubsub::Delivery;
+use crate::pubsub::tracking::Invalidation;
 use crate::resp::{Protocol, Reply};
 use bytes::Bytes;
 use event_listener::{Event, EventListener};
@@ -66,12 +67,18 @@ pub enum Message {
     Filled(SlotId, JobReply),
     /// This wait for keys has ended: its reply, and what was written for it.
     Served(BlockId, JobReply),
-    /// Bytes that belong to no request: invalidations.
+    /// Bytes that belong to no request.
     Push(Bytes),
     /// A command, as MONITOR shows it.
     Shown(Bytes),
     /// What was published on something that it subscribes to.
     Published(Arc<Delivery>),
+    /// Keys that it caches have changed.
+    Invalidated(Arc<Invalidation>),
+    /// Keys have changed that another client caches, in whose place it is told.
+    InvalidatedFor(Arc<Invalidation>),
+    /// Who was told in its place has gone: how that is said.
+    RedirectBroken(Bytes),
     /// This wait has ended.
     Woken(BlockId),
     /// CLIENT UNBLOCK has ended this wait.
@@ -85,10 +92,17 @@ pub enum Message {
 }
 
 impl Message {
+    fn is_invalidation(&self) -> bool {
+        matches!(self, Message::Invalidated(_))
+    }
+
     /// What it counts for while it waits.
     fn weight(&self) -> usize {
         match self {
-            Message::Push(bytes) | Message::Shown(bytes) => MAILBOX_PUSH_BYTES + bytes.len(),
+            Message::Push(bytes) | Message::Shown(bytes) | Message::RedirectBroken(bytes) => {
+                MAILBOX_PUSH_BYTES + bytes.len()
+            }
+            Message::Invalidated(it) | Message::InvalidatedFor(it) => MAILBOX_PUSH_BYTES + it.len(),
             Message::Published(delivery) => MAILBOX_PUSH_BYTES + delivery.len(),
             _ => MAILBOX_MESSAGE_BYTES,
         }
@@ -166,6 +180,25 @@ impl Mailbox {
         Ok(taken)
     }
 
+    /// Takes the invalidations that stand before all other messages.
+    pub fn take_invalidations(&self, mut tell: impl FnMut(&Invalidation)) {
+        let mut taken = Vec::new();
+        let mut queue = self.queue.lock();
+        while queue.messages.front().is_some_and(Message::is_invalidation) {
+            if let Some(message) = queue.messages.pop_front() {
+                queue.weight -= message.weight();
+                taken.push(message);
+            }
+        }
+        self.has_messages.store(!queue.is_empty(), Release);
+        drop(queue);
+        for message in taken {
+            if let Message::Invalidated(told) = message {
+                tell(&told);
+            }
+        }
+    }
+
     /// Whether the first message is that its wait has been served.
     pub fn begins_with_served(&self) -> bool {
         matches!(self.queue.lock().messages.front(), Some(Message::Served(..)))
@@ -232,6 +265,10 @@ impl Queue {
         } else {
             self.messages.push_back(message);
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.only.is_none() && self.messages.is_empty() && !self.has_overflowed
     }
 
     /// What stands alone joins the list.

@@ -89,6 +89,9 @@ fn serve_here(
                 }
                 outcome => return (taken, BatchEnd::With(outcome)),
             }
+            if caller.session.tracking.is_some() {
+                caller.end_cached(request);
+            }
             if let Some(mark) = joins {
                 let reply = caller.replies.out.take(mark);
                 caller.join_reply(reply);

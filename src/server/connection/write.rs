@@ -52,6 +52,7 @@ impl Caller {
         }
         self.session.last = LastReply::of_master(master, route, Reason::Write);
         context.count(Label::new(route, master, command.id), command);
+        self.cache_read(command, request, end);
         if let Called::Block(keys) = outcome? {
             return Ok(self.block_on(keys, call, context));
         }

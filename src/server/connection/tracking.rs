@@ -1,0 +1,116 @@
+//! A client that caches what it reads: its reads enter the table of readers, and it is told of what
+//! has changed behind the replies that have read it.
+
+use super::batch::{BatchContext, LockCache};
+use super::caller::Caller;
+use crate::base::position::Position;
+use crate::command::Class;
+use crate::commands::Command;
+use crate::node::Transaction;
+use crate::pubsub::tracking::Invalidation;
+use crate::resp::{Protocol, Request};
+
+impl Caller {
+    /// This command has read at a member whose data stands at `at`, and is held as it is.
+    #[inline]
+    pub fn cache_read(&mut self, command: &Command, request: Request<'_>, at: Position) {
+        if self.session.tracking.is_some() && command.spec.class == Class::Read {
+            self.enter_reads(command, request, at);
+        }
+    }
+
+    #[inline(never)]
+    fn enter_reads(&self, command: &Command, request: Request<'_>, at: Position) {
+        let Some(asked) = &self.session.tracking else { return };
+        let server = &self.server;
+        command.spec.keys.each(request, |key| server.tracking.read(&self.client, asked, key, at));
+        if server.set.generation() != self.set_generation {
+            // The stream it was read in may have ended before anybody could know of this read.
+            server.tracking.forget_for(self.client.id, server.set.position());
+        }
+    }
+
+    /// As [`Caller::cache_read`], within a transaction, whose end is not known yet.
+    #[inline]
+    pub fn cache_read_within(
+        &mut self,
+        command: &Command,
+        request: Request<'_>,
+        transaction: &mut Transaction<'_, '_>,
+    ) {
+        let Some(asked) = &self.session.tracking else { return };
+        if command.spec.class == Class::Read && asked.caches_read() {
+            let id = self.client.id;
+            command.spec.keys.each(request, |key| transaction.note_read(id, key));
+        }
+    }
+
+    /// The master is locked to write, and one that caches what it reads may not want to hear of its
+    /// own changes.
+    #[inline]
+    pub fn write_as_caching(&self, context: &mut BatchContext<'_, '_>) {
+        if self.session.tracking.is_some()
+            && let LockCache::Writing(guard) = &mut context.locks
+        {
+            guard.written_by(self.client.id);
+        }
+    }
+
+    /// A request is done with: CLIENT CACHING was for it, and what it has changed itself it is told
+    /// behind its reply.
+    #[cold]
+    pub fn end_cached(&mut self, request: Request<'_>) {
+        let is_client = request.get(0).is_some_and(|it| it.eq_ignore_ascii_case(b"CLIENT"));
+        if let Some(tracking) = &mut self.session.tracking
+            && !is_client
+            && self.session.queue.is_none()
+        {
+            tracking.is_said = false;
+        }
+        let client = self.client.clone();
+        if client.mailbox.has_messages() {
+            client.mailbox.take_invalidations(|it| self.invalidate(it));
+        }
+    }
+
+    /// What it caches has changed. What comes behind CLIENT TRACKING OFF is late.
+    pub fn invalidate(&mut self, told: &Invalidation) {
+        if self.session.tracking.is_none() {
+            return;
+        }
+        self.told(told.at);
+        if self.replies.out.protocol() == Protocol::Resp3 {
+            self.replies.push(told.pushed());
+        }
+    }
+
+    /// What another client caches has changed, in whose place this one is told.
+    pub fn invalidate_for(&mut self, told: &Invalidation) {
+        self.told(told.at);
+        match self.replies.out.protocol() {
+            Protocol::Resp3 => self.replies.push(told.pushed()),
+            Protocol::Resp2 if self.session.is_subscribed() => self.replies.push(told.published()),
+            Protocol::Resp2 => {}
+        }
+    }
+
+    /// Who was told in its place has gone.
+    pub fn redirect_broken(&mut self, told: &[u8]) {
+        if self.session.tracking.is_some() && self.replies.out.protocol() == Protocol::Resp3 {
+            self.replies.push(told);
+        }
+    }
+
+    fn told(&mut self, at: Position) {
+        let head = self.position(self.server.set.head());
+        self.session.heard(at, &self.history, head);
+    }
+
+    /// Takes notice of what others were told in its place: its reads are not older from here on.
+    #[cold]
+    pub fn keep_up_told(&mut self) {
+        if let Some(at) = self.client.told_elsewhere.take() {
+            self.told(at);
+        }
+    }
+}
