@@ -71,6 +71,8 @@ pub struct Caller {
     pub unsynced: VecDeque<(SlotId, Offset)>,
     /// Its last wait.
     pub last_block: BlockId,
+    /// The keys that it waits for to read and cache them.
+    pub cached_wait: Vec<Box<[u8]>>,
     /// The next request takes long: it is served on a thread for that, and this is its place among
     /// those who wait for one.
     pub long_place: Option<LongPlace>,
@@ -122,6 +124,7 @@ impl Caller {
             syncs_always: false,
             unsynced: VecDeque::new(),
             last_block: BlockId::default(),
+            cached_wait: Vec::new(),
             long_place: None,
             settings,
             server,

@@ -3,12 +3,13 @@
 
 use super::batch::{BatchContext, LockCache};
 use super::caller::Caller;
-use crate::base::position::Position;
+use crate::base::position::{Offset, Position};
 use crate::command::Class;
 use crate::commands::Command;
 use crate::node::Transaction;
 use crate::pubsub::tracking::Invalidation;
 use crate::resp::{Protocol, Request};
+use crate::session::{CachedReads, Tracking};
 
 impl Caller {
     /// This command has read at a member whose data stands at `at`, and is held as it is.
@@ -28,6 +29,39 @@ impl Caller {
             // The stream it was read in may have ended before anybody could know of this read.
             server.tracking.forget_for(self.client.id, server.set.position());
         }
+    }
+
+    /// As [`Caller::cache_read`], of what goes to a remote master, all of which the stream here has
+    /// not brought yet. What is told before the reply has come is told behind it. Of a script
+    /// nobody here knows what it reads: it is told of the keys that it names.
+    #[inline]
+    pub fn cache_forwarded(&mut self, command: &Command, request: Request<'_>) {
+        let reads = command.spec.class == Class::Read || command.runs_script();
+        if self.session.tracking.is_some() && reads {
+            self.enter_reads(command, request, self.position(self.server.set.head()));
+        }
+    }
+
+    /// A call waits for these keys that it reads, if it does.
+    #[cold]
+    pub fn cache_wait(&mut self, command: &Command, request: Request<'_>) {
+        self.cached_wait.clear();
+        let Some(asked) = &self.session.tracking else { return };
+        if command.spec.class == Class::Read && asked.caches_read() {
+            let wait = &mut self.cached_wait;
+            command.spec.keys.each(request, |key| wait.push(key.into()));
+        }
+    }
+
+    /// That call has been made when the stream ended at `at`. What made a key ready has been told
+    /// before its reply, and took it out of the table.
+    #[cold]
+    pub fn cache_served(&mut self, at: Offset) {
+        let keys = std::mem::take(&mut self.cached_wait);
+        let Some(asked) = &self.session.tracking else { return };
+        let asked = Tracking { reads: CachedReads::All, ..(**asked).clone() };
+        let at = self.position(at);
+        keys.iter().for_each(|key| self.server.tracking.read(&self.client, &asked, key, at));
     }
 
     /// As [`Caller::cache_read`], within a transaction, whose end is not known yet.
@@ -56,20 +90,24 @@ impl Caller {
         }
     }
 
-    /// A request is done with: CLIENT CACHING was for it, and what it has changed itself it is told
-    /// behind its reply.
+    /// A request is done with, and what it has changed itself it is told behind its reply.
     #[cold]
     pub fn end_cached(&mut self, request: Request<'_>) {
+        self.end_said(request);
+        let client = self.client.clone();
+        if client.mailbox.has_messages() {
+            client.mailbox.take_invalidations(|it| self.invalidate(it));
+        }
+    }
+
+    /// A request is done with, or waits on: CLIENT CACHING was for it.
+    pub fn end_said(&mut self, request: Request<'_>) {
         let is_client = request.get(0).is_some_and(|it| it.eq_ignore_ascii_case(b"CLIENT"));
         if let Some(tracking) = &mut self.session.tracking
             && !is_client
             && self.session.queue.is_none()
         {
             tracking.is_said = false;
-        }
-        let client = self.client.clone();
-        if client.mailbox.has_messages() {
-            client.mailbox.take_invalidations(|it| self.invalidate(it));
         }
     }
 

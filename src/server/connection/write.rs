@@ -76,6 +76,9 @@ impl Caller {
         let block = self.next_block();
         // From here on it may be served.
         self.client.set_waiting(Waiting::Blocked, block);
+        if self.session.tracking.is_some() {
+            self.cache_wait(call.command, call.request);
+        }
         let timeout = keys.timeout;
         let blocked = BlockedCall {
             spec: &call.command.spec,
