@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use support::{BOTH, Server, Value, Wire, Words, info_field, ok, order, python, until};
+use support::{BOTH, Kind, RealSet, Server, Value, Wire, Words, info_field, ok, order, python, until};
 
 /// One server with the clients of a scene.
 struct Stage<'s> {
@@ -111,7 +111,8 @@ impl<'s> Stage<'s> {
                 let all: Vec<String> = all.iter().map(|it| self.shown(it)).collect();
                 format!("[{}]", all.join(" "))
             }
-            other => other.to_string(),
+            // HELLO tells it.
+            other => other.to_string().replace("7.0.15", "7.2.5"),
         }
     }
 }
@@ -126,10 +127,12 @@ fn scenes() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
 
 #[test]
 fn clients_are_told_what_redis_tells_them() {
-    let servers = [Server::redis(&[]), Server::entourage(&[])];
-    let mut found = Vec::new();
+    let (redis, ours) = (Server::redis(&[]), Server::entourage(&[]));
+    let (valkey, mut found) = (Server::valkey(), Vec::new());
     for (name, lines) in scenes() {
-        let mut stages = servers.each_ref().map(Stage::of);
+        let theirs = if name.contains("(valkey)") { valkey.as_ref() } else { Some(&redis) };
+        let Some(theirs) = theirs else { continue };
+        let mut stages = [theirs, &ours].map(Stage::of);
         for line in lines {
             let [theirs, ours] = stages.each_mut().map(|it| it.play(line));
             if theirs != ours {
@@ -148,7 +151,7 @@ fn caching(server: &Server, level: &str, options: &str) -> Wire {
     wire.ask("HELLO 3");
     let said = wire.ask(&format!("PROXY CONSISTENCY {level}"));
     assert!(!said.is_error(), "{level}: {said}");
-    ok(&mut wire, &format!("CLIENT TRACKING ON {options}"));
+    ok(&mut wire, format!("CLIENT TRACKING ON {options}").trim());
     wire
 }
 
@@ -421,11 +424,8 @@ fn the_list_of_clients_shows_who_caches() {
 
 #[test]
 fn real_servers_are_asked_directly() {
-    let real = Server::redis(&[]);
-    let server = Server::entourage_with_config(&format!(
-        "[[listener]]\nbind = \"127.0.0.1:{{port}}\"\n[upstream]\nmembers = [\"127.0.0.1:{}\"]\n",
-        real.port()
-    ));
+    let real = RealSet::new(Kind::Redis, 0, &[]);
+    let server = real.proxy("");
     let said = server.dial().ask("CLIENT TRACKING ON");
     assert!(said.is_error() && said.string().contains("client-side caching"), "{said}");
 }

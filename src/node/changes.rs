@@ -24,10 +24,15 @@ const PLACES: usize = 1 << 16;
 
 /// Who tells those that cache keys. Called with the master's lock held: never waits.
 pub trait ChangeSink: Send + Sync {
-    /// These changes of a write stand before `at`. `by` is the number of the client that made them.
-    fn tell(&self, changed: &ChangedKeys, at: Position, by: Option<u64>);
-    /// What these calls of a transaction have read; it ends at `at`, and its changes were told.
-    fn read(&self, reads: &TransactionReads, changed: &ChangedKeys, at: Position);
+    /// These changes of a write stand before `at`. `by` is the number of the client that made them,
+    /// and `reads` what the client that caches it has read between them.
+    fn tell(
+        &self,
+        changed: &ChangedKeys,
+        reads: Option<&TransactionReads>,
+        at: Position,
+        by: Option<u64>,
+    );
     /// Whether those that are told of all keys with a prefix are told of this one.
     fn is_broadcast(&self, key: &[u8]) -> bool;
     /// These keys have changed before `at`, each with who has changed it first, or 0.
@@ -206,12 +211,7 @@ impl MasterGuard<'_> {
         if changed.iter().any(|it| it == Change::All) {
             changes.from.store(at.offset.bytes(), Release);
         }
-        if !changed.is_empty() {
-            sink.tell(changed, at, *by);
-        }
-        if let Some(reads) = reads {
-            sink.read(&reads, changed, at);
-        }
+        sink.tell(changed, reads.as_deref(), at, *by);
     }
 
     /// Tells those who are told of all keys with a prefix, once for all that was written under this

@@ -210,12 +210,17 @@ impl CachingClient {
 pub struct ToldChanges(pub Arc<Tracking>);
 
 impl ChangeSink for ToldChanges {
-    fn tell(&self, changed: &ChangedKeys, at: Position, by: Option<u64>) {
+    fn tell(
+        &self,
+        changed: &ChangedKeys,
+        reads: Option<&TransactionReads>,
+        at: Position,
+        by: Option<u64>,
+    ) {
+        let Some(reads) = reads else { return self.0.tell(changed, at, by) };
+        let stays = self.0.enter_reads(reads, changed);
         self.0.tell(changed, at, by);
-    }
-
-    fn read(&self, reads: &TransactionReads, changed: &ChangedKeys, at: Position) {
-        self.0.enter_reads(reads, changed, at);
+        stays.iter().for_each(|it| self.0.enter_reader(self.0.changes.hash(it), it, reads.by, at));
     }
 
     fn is_broadcast(&self, key: &[u8]) -> bool {
@@ -251,36 +256,30 @@ impl Tracking {
         }
     }
 
-    fn enter_reads(&self, reads: &TransactionReads, changed: &ChangedKeys, at: Position) {
-        let caching = self.clients.read();
-        let Some(reader) = caching.clients.get(&reads.by) else { return };
-        // The last change of each key that was read, and whether that was the client's doing.
+    /// What a transaction has read: what it has changed afterwards enters the table, to be told of
+    /// with its other changes. Answers what it has left as it was when it was read last.
+    fn enter_reads<'r>(&self, reads: &'r TransactionReads, changed: &ChangedKeys) -> Vec<&'r [u8]> {
         let (mut last, mut last_all) = (HashMap::new(), None);
         for (number, change) in changed.iter().enumerate() {
             match change {
-                Change::Key { key, expired } if reads.keys.contains_key(key) => {
-                    last.insert(key, (number, !expired));
+                Change::Key { key, .. } if reads.keys.contains_key(key) => {
+                    last.insert(key, number);
                 }
                 Change::Key { .. } => {}
                 Change::All => last_all = Some(number),
             }
         }
+        let mut stays = Vec::new();
         for (key, &(first_read, last_read)) in &reads.keys {
-            let changed = last.get(&**key);
-            let is_own = changed.is_some_and(|it| it.1) && reader.asked.no_loop;
-            if changed.is_some_and(|it| first_read <= it.0) && !is_own {
-                reader.tell(&Arc::new(Invalidation::of([&**key].into_iter(), at)));
+            let changed = last.get(&**key).copied();
+            if changed.is_some_and(|it| first_read <= it) {
+                self.readers.enter(self.changes.hash(key), key, reads.by, |_| true);
             }
-            let last = changed.map(|it| it.0).max(last_all);
-            if last.is_none_or(|it| it < last_read) {
-                let hash = self.changes.hash(key);
-                self.readers.enter(hash, key, reads.by, |_| true);
+            if changed.max(last_all).is_none_or(|it| it < last_read) {
+                stays.push(&**key);
             }
         }
-        if self.keys_max.load(Relaxed) < self.readers.keys() {
-            drop(caching);
-            self.keep_within(at);
-        }
+        stays
     }
 
     fn is_broadcast(&self, key: &[u8]) -> bool {
