@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use support::{BOTH, Kind, RealSet, Server, Value, Wire, Words, info_field, ok, order, python, until};
+use support::{
+    BOTH, Kind, RealSet, Server, Value, Wire, Words, info_field, ok, order, python, until,
+};
 
 /// One server with the clients of a scene.
 struct Stage<'s> {
@@ -230,6 +232,17 @@ fn info_of(wire: &mut Wire, mark: &str, field: &str) -> String {
     line.split(' ').find_map(|it| it.strip_prefix(&start)).expect("the field").to_owned()
 }
 
+/// The answer, and not what is pushed before it.
+fn answer(wire: &mut Wire, line: &str) -> Value {
+    wire.send(&[words_of(line)]);
+    loop {
+        match wire.read() {
+            Value::Push(_) => {}
+            answer => return answer,
+        }
+    }
+}
+
 /// All pushes until a mark is answered, and what comes beside it.
 fn drain(wire: &mut Wire) -> Vec<Value> {
     let mut pushes = Vec::new();
@@ -335,10 +348,11 @@ fn a_set_that_follows_tells_what_its_stream_brings() {
     let (master, server) = (Server::redis(&[]), Server::entourage(&[]));
     let mut there = master.dial();
     ok(&mut there, "SET k 1");
+    ok(&mut server.dial(), "CONFIG SET writes forward");
     let mut reader = caching(&server, "global", "");
     ok(&mut server.dial(), &format!("REPLICAOF 127.0.0.1 {}", master.port()));
     until("the data of the master", || {
-        (reader.ask("GET k").text() == Some(b"1")).then_some(())
+        (answer(&mut reader, "GET k").text() == Some(b"1")).then_some(())
     });
     drain(&mut reader);
     for round in 2..20 {
@@ -387,9 +401,7 @@ fn the_table_is_bounded_and_told_of() {
     }
     assert!((900..=1010).contains(&given_up), "{given_up}");
     ok(&mut operator, "CONFIG SET tracking-table-max-keys 10");
-    until("the table to be within its bound", || {
-        (counts(&mut operator)[0] <= 10).then_some(())
-    });
+    until("the table to be within its bound", || (counts(&mut operator)[0] <= 10).then_some(()));
     ok(&mut operator, "CONFIG SET tracking-table-max-keys 0");
     drop((one, other, prefixes));
     until("nobody to cache anything", || {
@@ -609,5 +621,8 @@ fn no_cache_stays_older_than_what_it_was_told() {
         assert!(cache.not_newer * 50 <= cache.told, "{level} {options}: {}", cache.not_newer);
     }
     let mut is_stale = |it: (&String, &u64)| *it.1 != master(it.0, &mut operator);
-    assert!(deaf.values.iter().any(&mut is_stale), "one that is told nothing shows that this can fail");
+    assert!(
+        deaf.values.iter().any(&mut is_stale),
+        "one that is told nothing shows that this can fail"
+    );
 }

@@ -213,8 +213,7 @@ pub struct Follow {
 /// What becomes of the writes of clients in a set that follows a master.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum FollowWrites {
-    /// They are forwarded to a master that the configuration names, and refused once REPLICAOF has
-    /// named one.
+    /// They are forwarded to a master that the configuration names, and refused by REPLICAOF's.
     #[default]
     Auto,
     /// They are forwarded to the master.

@@ -123,7 +123,7 @@ mod tests {
         db.set_deadline(b"a", Some(WallMs(5)));
         db.set_deadline(b"none", None);
         let push = |it: &mut List, _: &_| {
-            it.push(crate::engine::End::Tail, b"x");
+            it.push(crate::engine::End::Back, b"x");
             Ok(((), 1))
         };
         db.change_or_create::<List, ()>(b"l", Event::DEL, push).unwrap();

@@ -183,6 +183,13 @@ impl Engine {
         }
     }
 
+    /// What has changed last was no client's doing: its time had come, or it had to go.
+    pub fn disown_change(&self) {
+        if let Some(changed) = &self.changed {
+            changed.lock().last_expired();
+        }
+    }
+
     fn note_all_changed(&self) {
         if let Some(changed) = &self.changed {
             changed.lock().note_all();
@@ -267,9 +274,7 @@ impl Engine {
         }
         db.remove(key);
         db.event(Event::EXPIRED, key);
-        if let Some(changed) = &self.changed {
-            changed.lock().last_expired();
-        }
+        self.disown_change();
         self.written.expired += 1;
         effects.say_in(index, &[b"DEL", key]);
     }

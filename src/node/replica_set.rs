@@ -259,7 +259,7 @@ impl ReplicaSet {
 
     /// The end of the stream, as a position.
     pub fn position(&self) -> Position {
-        Position { replid: self.history().replid, offset: self.head() }
+        Position { replid: self.history.read().replid, offset: self.head() }
     }
 
     /// How a floor stands against this set's stream. An offset that the stream has not reached is

@@ -60,6 +60,27 @@ impl JobReply {
     }
 }
 
+/// A change of what is cached.
+#[derive(Debug)]
+pub enum ToldChange {
+    /// Keys that the client caches have changed.
+    Own(Arc<Invalidation>),
+    /// Keys have changed that another client caches, in whose place this one is told.
+    ForAnother(Arc<Invalidation>),
+    /// The client of this number, which was told in this one's place, has gone.
+    RedirectBroken(u64),
+}
+
+impl ToldChange {
+    /// About how long it is when it is sent.
+    fn len(&self) -> usize {
+        match self {
+            ToldChange::Own(told) | ToldChange::ForAnother(told) => told.len(),
+            ToldChange::RedirectBroken(_) => 0,
+        }
+    }
+}
+
 /// One thing that is handed to a connection.
 #[derive(Debug)]
 pub enum Message {
@@ -73,12 +94,8 @@ pub enum Message {
     Shown(Bytes),
     /// What was published on something that it subscribes to.
     Published(Arc<Delivery>),
-    /// Keys that it caches have changed.
-    Invalidated(Arc<Invalidation>),
-    /// Keys have changed that another client caches, in whose place it is told.
-    InvalidatedFor(Arc<Invalidation>),
-    /// Who was told in its place has gone: how that is said.
-    RedirectBroken(Bytes),
+    /// What is cached has changed.
+    Told(ToldChange),
     /// This wait has ended.
     Woken(BlockId),
     /// CLIENT UNBLOCK has ended this wait.
@@ -92,17 +109,15 @@ pub enum Message {
 }
 
 impl Message {
-    fn is_invalidation(&self) -> bool {
-        matches!(self, Message::Invalidated(_))
+    fn is_told(&self) -> bool {
+        matches!(self, Message::Told(_))
     }
 
     /// What it counts for while it waits.
     fn weight(&self) -> usize {
         match self {
-            Message::Push(bytes) | Message::Shown(bytes) | Message::RedirectBroken(bytes) => {
-                MAILBOX_PUSH_BYTES + bytes.len()
-            }
-            Message::Invalidated(it) | Message::InvalidatedFor(it) => MAILBOX_PUSH_BYTES + it.len(),
+            Message::Push(bytes) | Message::Shown(bytes) => MAILBOX_PUSH_BYTES + bytes.len(),
+            Message::Told(told) => MAILBOX_PUSH_BYTES + told.len(),
             Message::Published(delivery) => MAILBOX_PUSH_BYTES + delivery.len(),
             _ => MAILBOX_MESSAGE_BYTES,
         }
@@ -180,23 +195,18 @@ impl Mailbox {
         Ok(taken)
     }
 
-    /// Takes the invalidations that stand before all other messages.
-    pub fn take_invalidations(&self, mut tell: impl FnMut(&Invalidation)) {
+    /// Takes what it is told of cached keys before all other messages.
+    pub fn take_told(&self) -> Vec<ToldChange> {
         let mut taken = Vec::new();
         let mut queue = self.queue.lock();
-        while queue.messages.front().is_some_and(Message::is_invalidation) {
-            if let Some(message) = queue.messages.pop_front() {
-                queue.weight -= message.weight();
-                taken.push(message);
+        while queue.messages.front().is_some_and(Message::is_told) {
+            if let Some(Message::Told(told)) = queue.messages.pop_front() {
+                queue.weight -= MAILBOX_PUSH_BYTES + told.len();
+                taken.push(told);
             }
         }
         self.has_messages.store(!queue.is_empty(), Release);
-        drop(queue);
-        for message in taken {
-            if let Message::Invalidated(told) = message {
-                tell(&told);
-            }
-        }
+        taken
     }
 
     /// Whether the first message is that its wait has been served.

@@ -43,7 +43,9 @@ pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
 pub use last_script::LastScript;
 pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
-pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UNBLOCKED, UnblockAs, Wrote};
+pub use mailbox::{
+    JobReply, Mailbox, MailboxOverflow, Message, ToldChange, UNBLOCKED, UnblockAs, Wrote,
+};
 pub use memory::Memory;
 pub use monitors::Monitors;
 pub use persistence::{

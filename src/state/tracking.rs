@@ -2,19 +2,19 @@
 //! set's, whichever member a key was read at.
 
 use super::clients::Client;
-use super::mailbox::Message;
-use crate::base::limits::CACHED_KEYS_EVICTED_MAX;
+use super::mailbox::{Message, ToldChange};
+use crate::base::limits::{CACHED_KEYS_EVICTED_MAX, READERS_TOLD_MAX};
 use crate::base::position::Position;
 use crate::base::random::Random;
 use crate::engine::{Change, ChangedKeys};
 use crate::node::{BroadcastKeys, ChangeSink, KeyChanges, TransactionReads};
-use crate::pubsub::tracking::{Invalidation, Prefixes, ReaderTable, redirection_broken};
-use crate::runtime::lazyfree;
+use crate::pubsub::tracking::{Invalidation, Prefixes, ReaderTable, Readers};
+use crate::runtime::{lazyfree, tasks};
 use crate::session;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// Who caches what it reads.
 pub struct Tracking {
@@ -171,6 +171,20 @@ impl Tracking {
         }
     }
 
+    /// As [`Tracking::tell_each`]. Who holds the master does not wait until very many are told.
+    fn tell_all(self: &Arc<Self>, readers: &Readers, told: Arc<Invalidation>, by: Option<u64>) {
+        if readers.len() <= READERS_TOLD_MAX {
+            return self.tell_each(readers.iter(), &told, by);
+        }
+        let (tracking, numbers) = (self.clone(), readers.iter().collect::<Vec<u64>>());
+        tasks::spawn(async move {
+            for part in numbers.chunks(READERS_TOLD_MAX) {
+                tracking.tell_each(part.iter().copied(), &told, by);
+                tasks::give_way().await;
+            }
+        });
+    }
+
     /// Tells those of these clients that cache what they read, but for `by`, where that does not
     /// want to hear of its own changes.
     fn tell_each(
@@ -192,17 +206,18 @@ impl Tracking {
 
 impl CachingClient {
     fn tell(&self, told: &Arc<Invalidation>) {
+        let told = told.clone();
         let Some(redirect) = &self.redirect else {
-            return self.client.mailbox.post(Message::Invalidated(told.clone()));
+            return self.client.mailbox.post(Message::Told(ToldChange::Own(told)));
         };
         if redirect.mailbox.is_closed() {
             self.client.flags.is_redirect_broken.store(true, Relaxed);
-            let broken = redirection_broken(redirect.id);
-            return self.client.mailbox.post(Message::RedirectBroken(broken));
+            let broken = ToldChange::RedirectBroken(redirect.id);
+            return self.client.mailbox.post(Message::Told(broken));
         }
         // Before it is told: it may read what it is told of by its own connection.
         self.client.told_elsewhere.raise(told.at);
-        redirect.mailbox.post(Message::InvalidatedFor(told.clone()));
+        redirect.mailbox.post(Message::Told(ToldChange::ForAnother(told)));
     }
 }
 
@@ -237,7 +252,7 @@ impl ChangeSink for ToldChanges {
 }
 
 impl Tracking {
-    fn tell(&self, changed: &ChangedKeys, at: Position, by: Option<u64>) {
+    fn tell(self: &Arc<Self>, changed: &ChangedKeys, at: Position, by: Option<u64>) {
         let mut is_all = false;
         for change in changed.iter() {
             match change {
@@ -246,7 +261,7 @@ impl Tracking {
                         continue;
                     };
                     let told = Arc::new(Invalidation::of([key].into_iter(), at));
-                    self.tell_each(readers.iter(), &told, by.filter(|_| !expired));
+                    self.tell_all(&readers, told, by.filter(|_| !expired));
                 }
                 Change::All => is_all = true,
             }
@@ -313,9 +328,24 @@ impl Tracking {
         }
     }
 
-    fn forget(&self, at: Position) {
+    fn forget(self: &Arc<Self>, at: Position) {
         lazyfree::free_async(self.readers.take_all());
         let told = Arc::new(Invalidation::of_all(at));
-        self.clients.read().clients.values().for_each(|it| it.tell(&told));
+        let clients = self.clients.read();
+        if clients.clients.len() <= READERS_TOLD_MAX {
+            return clients.clients.values().for_each(|it| it.tell(&told));
+        }
+        let (tracking, numbers) =
+            (self.clone(), clients.clients.keys().copied().collect::<Vec<_>>());
+        tasks::spawn(async move {
+            for part in numbers.chunks(READERS_TOLD_MAX) {
+                {
+                    let clients = tracking.clients.read();
+                    let there = part.iter().filter_map(|it| clients.clients.get(it));
+                    there.for_each(|it| it.tell(&told));
+                }
+                tasks::give_way().await;
+            }
+        });
     }
 }

@@ -172,7 +172,8 @@ impl ReaderTable {
 
     /// Takes out all keys. What they take is dropped by whoever drops the answer.
     pub fn take_all(&self) -> impl Send + use<> {
-        let taken: Vec<Part> = self.parts.iter().map(|it| std::mem::take(&mut *it.lock())).collect();
+        let taken: Vec<Part> =
+            self.parts.iter().map(|it| std::mem::take(&mut *it.lock())).collect();
         self.keys.fetch_sub(taken.iter().map(|it| it.keys.len()).sum(), Relaxed);
         taken
     }

@@ -297,6 +297,15 @@ impl Caller {
         }
     }
 
+    /// It is over: nobody finds it from here on.
+    pub fn leave(&self) {
+        if self.session.tracking.is_some() {
+            self.server.tracking.leave(self.client.id);
+        }
+        drop(self.server.forwarding.take_lease(self.client.id));
+        self.server.clients.leave(self.client.id);
+    }
+
     /// Ends all watches.
     pub fn unwatch_all(&mut self) {
         unwatch_all(&self.server.set, &mut self.session);

@@ -7,9 +7,10 @@ use crate::base::position::{Offset, Position};
 use crate::command::Class;
 use crate::commands::Command;
 use crate::node::Transaction;
-use crate::pubsub::tracking::Invalidation;
+use crate::pubsub::tracking::redirection_broken;
 use crate::resp::{Protocol, Request};
 use crate::session::{CachedReads, Tracking};
+use crate::state::ToldChange;
 
 impl Caller {
     /// This command has read at a member whose data stands at `at`, and is held as it is.
@@ -94,9 +95,8 @@ impl Caller {
     #[cold]
     pub fn end_cached(&mut self, request: Request<'_>) {
         self.end_said(request);
-        let client = self.client.clone();
-        if client.mailbox.has_messages() {
-            client.mailbox.take_invalidations(|it| self.invalidate(it));
+        if self.client.mailbox.has_messages() {
+            self.client.mailbox.take_told().iter().for_each(|it| self.told_change(it));
         }
     }
 
@@ -111,31 +111,27 @@ impl Caller {
         }
     }
 
-    /// What it caches has changed. What comes behind CLIENT TRACKING OFF is late.
-    pub fn invalidate(&mut self, told: &Invalidation) {
-        if self.session.tracking.is_none() {
-            return;
+    /// It is told of a change of what it caches, or another client does. What comes behind CLIENT
+    /// TRACKING OFF is late.
+    #[cold]
+    pub fn told_change(&mut self, change: &ToldChange) {
+        let (caches, protocol) = (self.session.tracking.is_some(), self.replies.out.protocol());
+        match change {
+            ToldChange::Own(_) | ToldChange::RedirectBroken(_) if !caches => return,
+            ToldChange::Own(told) | ToldChange::ForAnother(told) => self.told(told.at),
+            ToldChange::RedirectBroken(_) => {}
         }
-        self.told(told.at);
-        if self.replies.out.protocol() == Protocol::Resp3 {
-            self.replies.push(told.pushed());
-        }
-    }
-
-    /// What another client caches has changed, in whose place this one is told.
-    pub fn invalidate_for(&mut self, told: &Invalidation) {
-        self.told(told.at);
-        match self.replies.out.protocol() {
-            Protocol::Resp3 => self.replies.push(told.pushed()),
-            Protocol::Resp2 if self.session.is_subscribed() => self.replies.push(told.published()),
-            Protocol::Resp2 => {}
-        }
-    }
-
-    /// Who was told in its place has gone.
-    pub fn redirect_broken(&mut self, told: &[u8]) {
-        if self.session.tracking.is_some() && self.replies.out.protocol() == Protocol::Resp3 {
-            self.replies.push(told);
+        match (change, protocol) {
+            (ToldChange::Own(told) | ToldChange::ForAnother(told), Protocol::Resp3) => {
+                self.replies.push(told.pushed());
+            }
+            (ToldChange::RedirectBroken(to), Protocol::Resp3) => {
+                self.replies.push(&redirection_broken(*to));
+            }
+            (ToldChange::ForAnother(told), Protocol::Resp2) if self.session.is_subscribed() => {
+                self.replies.push(told.published());
+            }
+            (_, Protocol::Resp2) => {}
         }
     }
 
@@ -145,9 +141,11 @@ impl Caller {
     }
 
     /// Takes notice of what others were told in its place: its reads are not older from here on.
-    #[cold]
+    #[inline]
     pub fn keep_up_told(&mut self) {
-        if let Some(at) = self.client.told_elsewhere.take() {
+        if self.session.tracking.is_some()
+            && let Some(at) = self.client.told_elsewhere.take()
+        {
             self.told(at);
         }
     }

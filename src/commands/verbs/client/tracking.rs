@@ -17,16 +17,13 @@ const UPSTREAM: Fault = Fault::Static(
 const NO_CLIENT: Fault = Fault::Static("ERR The client ID you want redirect to does not exist");
 const ONE_REDIRECT: Fault =
     Fault::Static("ERR A client can only redirect to a single other client");
-const PREFIX_ALONE: Fault =
-    Fault::Static("ERR PREFIX option requires BCAST mode to be enabled");
+const PREFIX_ALONE: Fault = Fault::Static("ERR PREFIX option requires BCAST mode to be enabled");
 const OTHER_MODE: Fault = Fault::Static(
     "ERR You can't switch BCAST mode on/off before disabling tracking for this client, and then \
      re-enabling it with a different mode.",
 );
-const OPT_BROADCAST: Fault =
-    Fault::Static("ERR OPTIN and OPTOUT are not compatible with BCAST");
-const BOTH_OPTS: Fault =
-    Fault::Static("ERR You can't specify both OPTIN mode and OPTOUT mode");
+const OPT_BROADCAST: Fault = Fault::Static("ERR OPTIN and OPTOUT are not compatible with BCAST");
+const BOTH_OPTS: Fault = Fault::Static("ERR You can't specify both OPTIN mode and OPTOUT mode");
 const OTHER_OPT: Fault = Fault::Static(
     "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and then \
      re-enabling it with a different mode.",
@@ -35,12 +32,10 @@ const NOT_CACHING: Fault = Fault::Static(
     "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT \
      mode enabled",
 );
-const YES_IS_OPTIN: Fault = Fault::Static(
-    "ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.",
-);
-const NO_IS_OPTOUT: Fault = Fault::Static(
-    "ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.",
-);
+const YES_IS_OPTIN: Fault =
+    Fault::Static("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
+const NO_IS_OPTOUT: Fault =
+    Fault::Static("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
 
 /// What CLIENT TRACKING says behind ON.
 #[derive(Default)]
