@@ -10,10 +10,8 @@
 //! A read enters the table before it looks at the key's place, and a write does it the other way
 //! round: so one of the two sees the other, and no change behind what was read is missed.
 
-use super::master_guard::MasterGuard;
-use super::replica_set::ReplicaSet;
 use crate::base::position::{Offset, Position};
-use crate::engine::{Change, ChangedKeys, Engine};
+use crate::engine::{ChangedKeys, Engine};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
@@ -98,7 +96,7 @@ impl KeyChanges {
     }
 
     /// So many clients cache what they read, some of them by prefix. The first of them must let a
-    /// write begin anew: see [`ReplicaSet::note_changes`].
+    /// write begin anew: see `ReplicaSet::note_changes`.
     pub fn ask(&self, clients: usize, broadcasts: bool) {
         self.broadcasts.store(broadcasts, SeqCst);
         self.clients.store(clients, SeqCst);
@@ -118,13 +116,40 @@ impl KeyChanges {
 
     /// The engine of the master begins to note what changes, or ends. `head` is where the log ends.
     #[cold]
-    fn settle(&self, engine: &mut Engine, head: Offset) {
+    pub(super) fn settle(&self, engine: &mut Engine, head: Offset) {
         let on = self.are_asked();
         if on {
             self.places();
             self.from.store(head.bytes(), Release);
         }
         engine.track(on);
+    }
+
+    /// A write has changed the key with this hash, and ends at `at`.
+    pub(super) fn note(&self, hash: u64, at: Offset) {
+        self.place(hash).store(at.bytes(), Release);
+    }
+
+    /// Every key may have changed before `at`.
+    pub(super) fn note_all(&self, at: Offset) {
+        self.from.store(at.bytes(), Release);
+    }
+
+    /// Nothing that was kept means anything any more. Answers whether anything was.
+    pub(super) fn forget_places(&self) -> bool {
+        let Some(places) = self.places.get() else { return false };
+        places.iter().for_each(|it| it.store(0, Release));
+        true
+    }
+
+    /// Whether some are told of all keys with a prefix.
+    pub(super) fn are_broadcast(&self) -> bool {
+        self.broadcasts.load(Relaxed)
+    }
+
+    /// Who tells.
+    pub(super) fn sink(&self) -> Option<&dyn ChangeSink> {
+        self.sink.get().map(|it| &**it)
     }
 
     fn places(&self) -> &[AtomicU64] {
@@ -142,85 +167,5 @@ impl KeyChanges {
     pub fn change_behind(&self, hash: u64, at: Offset) -> Option<Offset> {
         let last = self.place(hash).load(Acquire).max(self.from.load(Acquire));
         (at.bytes() < last).then(|| Offset::new(last))
-    }
-}
-
-impl ReplicaSet {
-    /// Whoever writes from here on notes what changes, if anybody caches what it reads: waits for a
-    /// write that is at work.
-    pub fn note_changes(&self) {
-        drop(self.write(&self.member_list()));
-    }
-
-    /// The engine notes changes if, and only if, somebody caches what it reads. The master's, whose
-    /// lock is held.
-    #[inline]
-    pub(super) fn settle_changes(&self, engine: &mut Engine) {
-        if engine.is_tracked() != self.changes.are_asked() {
-            self.changes.settle(engine, self.head());
-        }
-    }
-
-    /// The stream has another history, or other data: nothing holds of what clients have cached.
-    /// Called when that can be seen, and without the log's lock.
-    pub(super) fn forget_cached(&self) {
-        let Some(places) = self.changes.places.get() else { return };
-        places.iter().for_each(|it| it.store(0, Release));
-        // Behind the places: of a write in between, one of the two tells.
-        let at = self.position();
-        self.changes.from.store(at.offset.bytes(), Release);
-        if let Some(sink) = self.changes.sink.get() {
-            sink.forget(at);
-        }
-    }
-}
-
-impl MasterGuard<'_> {
-    /// The client of this number writes from here on.
-    pub fn written_by(&mut self, client: u64) {
-        self.by = Some(client);
-    }
-
-    /// Whether writes note which keys change.
-    #[inline]
-    pub(super) fn notes_changes(&self) -> bool {
-        self.hosted.engine.is_tracked()
-    }
-
-    /// Tells which keys have changed, all of which is in the log, and what the transaction has read.
-    #[cold]
-    pub(super) fn tell_changes(&mut self) {
-        let MasterGuard { set, hosted, changed, reads, broadcast, by, .. } = self;
-        let changes = &set.changes;
-        hosted.engine.take_changed(changed);
-        let reads = reads.take();
-        if changed.is_empty() && reads.is_none() {
-            return;
-        }
-        let at = set.position();
-        let broadcasts = changes.broadcasts.load(Relaxed);
-        let Some(sink) = changes.sink.get() else { return };
-        for change in changed.iter() {
-            let Change::Key { key, expired } = change else { continue };
-            changes.place(changes.hash(key)).store(at.offset.bytes(), Release);
-            if broadcasts && sink.is_broadcast(key) {
-                let by = by.filter(|_| !expired).unwrap_or(0);
-                broadcast.entry(key.into()).or_insert(by);
-            }
-        }
-        if changed.iter().any(|it| it == Change::All) {
-            changes.from.store(at.offset.bytes(), Release);
-        }
-        sink.tell(changed, reads.as_deref(), at, *by);
-    }
-
-    /// Tells those who are told of all keys with a prefix, once for all that was written under this
-    /// lock.
-    #[cold]
-    pub(super) fn tell_broadcast(&mut self) {
-        let keys = std::mem::take(&mut self.broadcast);
-        if let Some(sink) = self.set.changes.sink.get() {
-            sink.broadcast(&keys, self.set.position());
-        }
     }
 }

@@ -14,6 +14,7 @@ mod transaction;
 mod propagate;
 mod notify;
 mod changes;
+mod tell_changes;
 mod apply_budget;
 mod feed;
 mod member_state;

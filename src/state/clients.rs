@@ -58,7 +58,7 @@ pub struct Client {
     pub subscribed: Subscribed,
     /// Marks of CLIENT LIST.
     pub flags: ClientFlags,
-    /// Who is told of what it caches, plus one: 0 while it caches nothing, 1 when it is told itself.
+    /// Who is told of what it caches, plus one: 0 while it caches nothing, 1 when that is itself.
     pub redirect: AtomicU64,
     /// What was told another in its place.
     pub told_elsewhere: ToldElsewhere,

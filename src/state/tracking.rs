@@ -76,8 +76,8 @@ impl Tracking {
         self.clients.read().prefixes.len()
     }
 
-    /// The client caches what it reads, as it has asked; `redirect` is told in its place. Nothing is
-    /// missed that is written behind [`ReplicaSet::note_changes`].
+    /// The client caches what it reads, as it has asked; `redirect` is told in its place. Nothing
+    /// is missed that is written behind [`crate::node::ReplicaSet::note_changes`].
     pub fn enter(
         &self,
         client: &Arc<Client>,

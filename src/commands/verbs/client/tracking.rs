@@ -29,8 +29,8 @@ const OTHER_OPT: Fault = Fault::Static(
      re-enabling it with a different mode.",
 );
 const NOT_CACHING: Fault = Fault::Static(
-    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT \
-     mode enabled",
+    "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or \
+     OPTOUT mode enabled",
 );
 const YES_IS_OPTIN: Fault =
     Fault::Static("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.");
@@ -39,7 +39,7 @@ const NO_IS_OPTOUT: Fault =
 
 /// What CLIENT TRACKING says behind ON.
 #[derive(Default)]
-struct Said {
+struct Options {
     redirect: Option<Arc<Client>>,
     is_broadcast: bool,
     opt_in: bool,
@@ -67,8 +67,8 @@ pub fn tracking(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::Answered)
 }
 
-fn parse(context: &mut CommandContext<'_>) -> Result<Said, Fault> {
-    let mut said = Said::default();
+fn parse(context: &mut CommandContext<'_>) -> Result<Options, Fault> {
+    let mut said = Options::default();
     while context.args.left() != 0 {
         let has_more = 2 <= context.args.left();
         if has_more && context.args.word("REDIRECT") {
@@ -95,7 +95,7 @@ fn parse(context: &mut CommandContext<'_>) -> Result<Said, Fault> {
     Ok(said)
 }
 
-fn begin(context: &mut CommandContext<'_>, said: Said) -> Result<(), Fault> {
+fn begin(context: &mut CommandContext<'_>, said: Options) -> Result<(), Fault> {
     let before = context.session.tracking.as_deref();
     let asked = settle(before, &said)?;
     let flags = &context.client.flags;
@@ -113,7 +113,7 @@ fn begin(context: &mut CommandContext<'_>, said: Said) -> Result<(), Fault> {
 }
 
 /// What the client has asked for together with what it asked for before, checked in Redis' order.
-fn settle(before: Option<&Tracking>, said: &Said) -> Result<Tracking, Fault> {
+fn settle(before: Option<&Tracking>, said: &Options) -> Result<Tracking, Fault> {
     if !said.is_broadcast && !said.prefixes.is_empty() {
         return Err(PREFIX_ALONE);
     }
