@@ -50,6 +50,10 @@ pub const MAILBOX_TAKEN_MAX: usize = 1024;
 /// Subscribers that a worker hands one message to, and patterns that it compares a channel with:
 /// beyond, a thread for long work does it.
 pub const PUBLISH_RECEIVERS_MAX: usize = 2000;
+/// Readers of one key that are told of its change at once; more are told by a task of their own.
+pub const READERS_TOLD_MAX: usize = 1000;
+/// Keys that are given up at a time when clients cache more than they may.
+pub const CACHED_KEYS_EVICTED_MAX: usize = 1000;
 /// Subscriptions that end with their connection at once; more end on the thread that frees large
 /// values.
 pub const SUBSCRIPTIONS_ENDED_MAX: usize = 1000;

@@ -130,7 +130,6 @@ pub const FIXED: &[Fixed] = &[
         params: &[
             ("hll-sparse-max-bytes", "3000"),
             ("latency-monitor-threshold", "0"),
-            ("tracking-table-max-keys", "1000000"),
         ],
     },
     Fixed { why: "lists are never compressed here", params: &[("list-compress-depth", "0")] },

@@ -125,6 +125,12 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Server,
+        "tracking-table-max-keys",
+        "Keys that clients with CLIENT TRACKING may cache together; 0 is without a limit.",
+        count!(0, i64::MAX, server.cached_keys_max),
+    ),
+    live(
+        Server,
         "acllog-max-len",
         "Denials that are kept for ACL LOG.",
         count!(0, i64::MAX, server.acl_log_entries_max),

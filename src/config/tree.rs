@@ -133,6 +133,8 @@ pub struct Server {
     pub slowlog_slower_than_us: i64,
     /// Entries of the slow log.
     pub slowlog_entries_max: usize,
+    /// Keys that clients may cache together; 0 is without a limit.
+    pub cached_keys_max: usize,
     /// Entries of ACL LOG.
     pub acl_log_entries_max: usize,
     /// What new users may hear: `allchannels` or `resetchannels`.
@@ -222,8 +224,7 @@ pub struct Follow {
 /// What becomes of the writes of clients in a set that follows a master.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum FollowWrites {
-    /// They are forwarded to a master that the configuration names, and refused once REPLICAOF has
-    /// named one.
+    /// They are forwarded to a master that the configuration names, and refused by REPLICAOF's.
     #[default]
     Auto,
     /// They are forwarded to the master.
@@ -546,6 +547,7 @@ impl Default for Server {
             bulk_bytes_max: BULK_BYTES_MAX,
             slowlog_slower_than_us: 10_000,
             slowlog_entries_max: 128,
+            cached_keys_max: 1_000_000,
             acl_log_entries_max: 128,
             acl_pubsub_default: "resetchannels".into(),
             busy_reply_ms: 5000,

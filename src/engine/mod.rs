@@ -19,6 +19,7 @@ mod value;
 mod slot;
 mod walk;
 mod cut;
+mod changed;
 mod keyspace;
 mod walked;
 mod db;
@@ -38,6 +39,7 @@ mod digest;
 mod redis_digest;
 pub mod verbs;
 
+pub use changed::{Change, ChangedKeys};
 pub use cut::{END, TakenEntry};
 pub use databases::Engine;
 pub use db::Db;

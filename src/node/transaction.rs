@@ -141,6 +141,9 @@ impl Transaction<'_, '_> {
             self.settle(args);
             self.guard.tell_events();
         }
+        if self.guard.notes_changes() {
+            self.guard.tell_changes();
+        }
         if self.guard.hosted.engine.has_blocked() {
             self.guard.serve_blocked(self.at, args.now());
         }
@@ -166,6 +169,16 @@ impl Transaction<'_, '_> {
             self.settled = self.effects();
         }
         is_sound
+    }
+
+    /// The client of this number, which caches what it reads, has read `key` as its calls have left
+    /// it so far.
+    #[cold]
+    pub fn note_read(&mut self, by: u64, key: &[u8]) {
+        let changes = self.guard.hosted.engine.changes_noted();
+        let reads = self.guard.reads.get_or_insert_default();
+        reads.by = by;
+        reads.note(key, changes);
     }
 
     /// Deletes `key` if its time has come.
@@ -217,6 +230,9 @@ impl Transaction<'_, '_> {
         }
         if self.guard.notes_events() {
             self.guard.hosted.engine.written_mut().events.cut(self.settled_events);
+        }
+        if self.guard.notes_changes() {
+            self.guard.tell_changes();
         }
         if self.guard.notes_events() || !messages.is_empty() {
             self.guard.tell_events_and(messages);

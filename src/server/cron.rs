@@ -30,6 +30,7 @@ pub async fn cron(server: Arc<Server>) {
         // Whoever meets a panic replaces the master at once; this is for when nobody was fit then.
         server.set.replace_quarantined_master();
         server.set.free_ended_walks();
+        server.tracking.keep_within(server.set.position());
         server.collect_seen();
         server.note_memory();
         let now = clock::mono_now();

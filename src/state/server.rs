@@ -15,6 +15,7 @@ use super::scripting::Scripting;
 use super::slowlog::Slowlog;
 use super::tls::Tls;
 use super::told_events::ToldEvents;
+use super::tracking::{ToldChanges, Tracking};
 use super::upstream::Upstream;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
 use crate::base::position::ReplicationHistory;
@@ -96,6 +97,8 @@ pub struct Server {
     pub clients: Clients,
     /// Who subscribes to what.
     pub pubsub: Arc<PubSub>,
+    /// Who caches what it reads.
+    pub tracking: Arc<Tracking>,
     /// Who may do what.
     pub accounts: Accounts,
     /// Counts.
@@ -156,6 +159,9 @@ impl Server {
         let pubsub: Arc<PubSub> = Arc::default();
         set.events.install(Box::new(ToldEvents(pubsub.clone())));
         set.events.ask(settings.set.events);
+        let tracking = Arc::new(Tracking::new(set.changes.clone()));
+        tracking.limit(settings.server.cached_keys_max);
+        set.changes.install(Box::new(ToldChanges(tracking.clone())));
         set.forward_writes(settings.set.follow.writes.forwards().unwrap_or(true));
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
@@ -169,6 +175,7 @@ impl Server {
             metrics: Shards::new(workers),
             clients: Clients::default(),
             pubsub,
+            tracking,
             accounts: Accounts::new(settings.server.password()),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
@@ -289,6 +296,7 @@ impl Server {
                 self.set.forward_writes(forwards);
             }
         }
+        self.tracking.limit(after.server.cached_keys_max);
         log::set_max_level(after.server.loglevel.filter());
         let password = (after.server.requirepass != before.server.requirepass)
             .then(|| after.server.password().map(str::to_owned));

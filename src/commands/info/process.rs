@@ -8,17 +8,14 @@ use crate::state::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use crate::state::{Memory, Server};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// There is no defragmentation, no tracking of what clients have read.
-const DEFRAG_AND_TRACKING: &[&str] = &[
+/// There is no defragmentation.
+const DEFRAG: &[&str] = &[
     "active_defrag_hits",
     "active_defrag_misses",
     "active_defrag_key_hits",
     "active_defrag_key_misses",
     "total_active_defrag_time",
     "current_active_defrag_time",
-    "tracking_total_keys",
-    "tracking_total_items",
-    "tracking_total_prefixes",
 ];
 
 pub fn server(server: &Server, lines: &mut Lines) {
@@ -60,7 +57,7 @@ pub fn clients(server: &Server, lines: &mut Lines) {
     lines.line("client_recent_max_output_buffer", most(|it| read(&it.unsent)).unwrap_or(0));
     lines.line("blocked_clients", blocked);
     lines.line("pubsub_clients", all.iter().filter(|it| it.subscribed.is_any()).count());
-    lines.line("tracking_clients", 0);
+    lines.line("tracking_clients", server.tracking.clients());
     let watched = |it: &crate::state::Client| u64::from(it.watching.load(Relaxed));
     lines.line("watching_clients", all.iter().filter(|it| watched(it) != 0).count());
     lines.line("total_watched_keys", all.iter().map(|it| watched(it)).sum::<u64>());
@@ -171,7 +168,10 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("pubsubshard_channels", server.pubsub.count(SubscriptionKind::ShardChannel));
     lines.zeros(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"]);
     lines.zeros(&["slave_expires_tracked_keys"]);
-    lines.zeros(DEFRAG_AND_TRACKING);
+    lines.zeros(DEFRAG);
+    lines.line("tracking_total_keys", server.tracking.keys());
+    lines.line("tracking_total_items", server.tracking.items());
+    lines.line("tracking_total_prefixes", server.tracking.prefixes());
     lines.zeros(&["unexpected_error_replies", "dump_payload_sanitizations"]);
     lines.line("total_error_replies", read(&counters.errors));
     lines.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);

@@ -71,6 +71,8 @@ pub struct Caller {
     pub unsynced: VecDeque<(SlotId, Offset)>,
     /// Its last wait.
     pub last_block: BlockId,
+    /// The keys that it waits for to read and cache them.
+    pub cached_wait: Vec<Box<[u8]>>,
     /// The next request takes long: it is served on a thread for that, and this is its place among
     /// those who wait for one.
     pub long_place: Option<LongPlace>,
@@ -124,6 +126,7 @@ impl Caller {
             syncs_always: false,
             unsynced: VecDeque::new(),
             last_block: BlockId::default(),
+            cached_wait: Vec::new(),
             long_place: None,
             settings,
             server,
@@ -294,6 +297,15 @@ impl Caller {
             let ended = subscriptions.take_names();
             self.server.end_subscriptions(self.client.id, ended);
         }
+    }
+
+    /// It is over: nobody finds it from here on.
+    pub fn leave(&self) {
+        if self.session.tracking.is_some() {
+            self.server.tracking.leave(self.client.id);
+        }
+        drop(self.server.forwarding.take_lease(self.client.id));
+        self.server.clients.leave(self.client.id);
     }
 
     /// Ends all watches.

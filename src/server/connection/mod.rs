@@ -30,6 +30,7 @@ mod upstream;
 mod once;
 mod tag;
 mod publish;
+mod tracking;
 mod transaction;
 mod execute;
 mod monitor;

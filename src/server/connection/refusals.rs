@@ -210,6 +210,7 @@ impl Caller {
         let master = context.master()?.member().id;
         self.keep_up_to_write(context.set, context.now)?;
         call.may_write_at(master)?;
+        self.write_as_caching(context);
         if self.is_paused(context.now, |_| true) { Err(NotNow::Paused) } else { Ok(master) }
     }
 
@@ -225,6 +226,7 @@ impl Caller {
             NotNow::Fault(_) => Ok(()),
             other => Err(other),
         })?;
+        self.write_as_caching(context);
         self.refresh(context.now);
         if has_write(queue) {
             self.may_write()?;

@@ -88,9 +88,13 @@ fn serve_here(
             match caller.request(request, input, retry.take(), context) {
                 Outcome::Answered => {}
                 outcome if is_taken(&outcome) => {
+                    caller.end_said(request);
                     return (taken + consumed, BatchEnd::With(outcome));
                 }
                 outcome => return (taken, BatchEnd::With(outcome)),
+            }
+            if caller.session.tracking.is_some() {
+                caller.end_cached(request);
             }
             if let Some(mark) = joins {
                 let reply = caller.replies.out.take(mark);
@@ -171,6 +175,7 @@ impl Caller {
                 self.read(call, ReadRun::Verb(read), context)
             }
             Handler::Either { .. } | Handler::ReadOrWait { .. } if self.forwards() => {
+                self.cache_forwarded(command, request);
                 self.forward(call, context)
             }
             Handler::Either { write, .. } => {

@@ -44,6 +44,7 @@ impl Caller {
             // The master may know it.
             Err(UNKNOWN_SCRIPT | UNKNOWN_FUNCTION) if self.forwards() => {
                 self.may_run_scripts_elsewhere()?;
+                self.cache_forwarded(call.command, call.request);
                 return self.forward(call, context);
             }
             found => found.inspect_err(|_| {
@@ -64,6 +65,7 @@ impl Caller {
         }
         if self.forwards() {
             self.may_run_scripts_elsewhere()?;
+            self.cache_forwarded(call.command, call.request);
             return self.forward(call, context);
         }
         self.script_at_master(&script, call, context)

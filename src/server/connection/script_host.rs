@@ -198,6 +198,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
                 let args = Args::new(request, command.words, caller.session.db, env);
                 let outcome = guard.run(verb, args, &mut caller.replies.out);
                 let member = guard.member();
+                caller.cache_read(command, request, caller.position(member.applied()));
                 caller.tell_missed(member, context);
                 context.count(Label::new(route, member.id, command.id), command);
                 outcome
