@@ -3,6 +3,7 @@
 use super::db::Db;
 use super::db_mut::DbMut;
 use super::effects::Effects;
+use super::evict::Evictor;
 use super::keyspace::Keyspace;
 use super::shared::EngineShared;
 use super::slot::KeySlot;
@@ -31,6 +32,7 @@ pub struct Engine {
     emptied: Vec<Keyspace>,
     /// The libraries of functions.
     libraries: Arc<Libraries>,
+    pub(super) evictor: Evictor,
 }
 
 impl Engine {
@@ -44,6 +46,7 @@ impl Engine {
             walks: Vec::new(),
             emptied: Vec::new(),
             libraries: Arc::default(),
+            evictor: Evictor::default(),
         }
     }
 
@@ -81,7 +84,11 @@ impl Engine {
     /// Remembers a use that a replica has seen.
     pub fn heed(&self, used: Use, now: WallMs) {
         if let Some(slot) = self.spaces[used.db].table().any_of(used.hash) {
-            slot.touch(now);
+            let rules = &self.shared.thresholds.eviction;
+            match rules.policy.counts_uses() {
+                false => slot.touch(now, &self.shared),
+                true => slot.usage().raise_count(used.count, now, rules),
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::apply_budget::Rate;
 use super::disk_state::OnDisk;
+use super::eviction::Eviction;
 use super::key_waiters::KeyWaiters;
 use super::member::Member;
 use super::member_state::MemberFlags;
@@ -82,6 +83,8 @@ pub struct ReplicaSet {
     /// The replicas on the wire.
     pub wire: Wire,
     pub(super) on_disk: OnDisk,
+    /// The limit of memory.
+    pub eviction: Eviction,
     /// What feeds and failovers have seen, until the metrics collect it.
     pub seen: Mutex<Batch>,
 }
@@ -172,6 +175,7 @@ impl ReplicaSet {
             links: AtomicUsize::new(0),
             wire: Wire::default(),
             on_disk: OnDisk::default(),
+            eviction: Eviction::default(),
             seen: Mutex::new(Batch::default()),
         }
     }

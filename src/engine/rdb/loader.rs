@@ -513,7 +513,7 @@ impl Loader {
 
     fn put(&mut self, slot: KeySlot) -> Result<(), Why> {
         let idle_ms = self.entry.idle_s.saturating_mul(1000);
-        slot.touch(WallMs(self.now.0.saturating_sub(idle_ms)));
+        slot.usage().set_used_at(WallMs(self.now.0.saturating_sub(idle_ms)));
         if let Some(hash) = slot.hash() {
             self.engine.space(self.db).table().prefetch(hash);
         }
