@@ -1,6 +1,7 @@
 //! What the allocator gives where a number of bytes is asked for.
 
-/// Blocks up to this size have multiples of two words.
+const WORD_BYTES: usize = 8;
+/// Others up to this size have multiples of two words.
 const EVEN_BYTES_MAX: usize = 64;
 /// Blocks beyond this size have whole pages.
 const CLASSED_BYTES_MAX: usize = 128 << 10;
@@ -10,6 +11,9 @@ const PAGE_BYTES: usize = 4 << 10;
 /// two and the next, and gives the smallest that fits.
 #[inline]
 pub const fn block_bytes(asked: usize) -> usize {
+    if asked <= WORD_BYTES {
+        return WORD_BYTES;
+    }
     if asked <= EVEN_BYTES_MAX {
         return asked.next_multiple_of(16);
     }

@@ -4,9 +4,11 @@
 //! **Invariant:** reads no file and no environment; text comes in, a tree or a refusal goes out.
 
 mod disk;
+mod memory;
 mod http;
 mod upstream;
 mod tree;
+mod follow;
 mod slot;
 mod param;
 mod table;
@@ -31,6 +33,7 @@ mod reference;
 pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
 pub use http::Http;
+pub use memory::{Memory, MemoryShare};
 pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;

@@ -39,6 +39,13 @@ impl Memory {
     }
 }
 
+impl Client {
+    /// Bytes that wait to be understood, to be executed or to be sent.
+    pub fn buffered(&self) -> u64 {
+        self.unread.load(Relaxed) + self.queued_bytes.load(Relaxed) + self.unsent.load(Relaxed)
+    }
+}
+
 impl Server {
     /// What memory is used now.
     pub fn memory(&self) -> Memory {
@@ -52,13 +59,10 @@ impl Server {
         Memory { used, peak, resident, at_start: self.memory_at_start }
     }
 
-    /// Bytes that wait to be understood, to be executed or to be sent.
+    /// The same of all clients.
     pub fn client_bytes(&self) -> u64 {
-        let waiting = |it: &Client| {
-            it.unread.load(Relaxed) + it.queued_bytes.load(Relaxed) + it.unsent.load(Relaxed)
-        };
         let mut sum = 0;
-        self.clients.each(|it| sum += waiting(it));
+        self.clients.each(|it| sum += it.buffered());
         sum
     }
 
