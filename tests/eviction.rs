@@ -62,7 +62,7 @@ fn without_room_the_same_is_refused_in_the_same_words_as_by_redis() {
          CONFIG SET maxmemory-policy allkeys-lfu; SET f 1; OBJECT FREQ f; OBJECT IDLETIME f; \
          RESTORE g 0 \x00 FREQ 256; OBJECT FREQ none; CONFIG SET maxmemory-policy allkeys-lru; \
          OBJECT FREQ f; OBJECT IDLETIME f; MEMORY USAGE f SAMPLES -1; MEMORY USAGE f SAMPLES x; \
-         MEMORY USAGE f FOO; MEMORY USAGE none; MEMORY DOCTOR; MEMORY PURGE";
+         MEMORY USAGE f FOO; MEMORY USAGE none; MEMORY PURGE";
     let talk = |server: Server| -> Vec<String> {
         let mut wire = server.dial();
         ok(&mut wire, "MSET a 1 b 2");

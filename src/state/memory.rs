@@ -1,7 +1,7 @@
 //! What memory is used, for INFO and MEMORY.
 
 use super::{Client, Server};
-use crate::runtime::{allocation, process};
+use crate::runtime::{allocation, clock, process};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Memory at one time, in bytes.
@@ -64,6 +64,13 @@ impl Server {
         let mut sum = 0;
         self.clients.each(|it| sum += it.buffered());
         sum
+    }
+
+    /// Bytes of the texts of cached scripts, and of libraries.
+    pub fn script_bytes(&self) -> (u64, u64) {
+        let libraries = self.set.master_counts(clock::wall_now()).libraries;
+        let library_texts = libraries.iter().map(|it| it.text.len() as u64).sum();
+        (self.scripting.scripts.read().bytes() as u64, library_texts)
     }
 
     /// Notes how much is used, for the peak.

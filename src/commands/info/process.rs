@@ -115,12 +115,9 @@ pub fn memory(server: &Server, lines: &mut Lines) {
 /// workers' own.
 fn scripts(server: &Server, lines: &mut Lines) {
     let (scripts, functions) = server.scripting.interpreter_bytes();
-    let (cached, texts) = {
-        let scripts = server.scripting.scripts.read();
-        (scripts.len(), scripts.bytes() as u64)
-    };
+    let cached = server.scripting.scripts.read().len();
     let libraries = server.set.master_counts(clock::wall_now()).libraries;
-    let library_texts = libraries.iter().map(|it| it.text.len() as u64).sum::<u64>();
+    let (texts, library_texts) = server.script_bytes();
     lines.bytes("used_memory_lua", scripts);
     lines.line("used_memory_vm_eval", scripts);
     lines.line("used_memory_scripts_eval", texts);

@@ -123,7 +123,7 @@ fn tell(_: &Engine, _: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
 fn usage(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
     while args.left() != 0 {
-        // Every element is counted, whatever sample was asked for.
+        // A few elements of a large collection stand for all, whatever sample was asked for.
         if args.left() < 2 || !args.word("SAMPLES") {
             return Err(Fault::Syntax);
         }
