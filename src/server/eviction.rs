@@ -53,6 +53,10 @@ pub fn close_largest(server: &Server) {
             return;
         }
         all -= bytes.min(all);
+        // It may take a moment to go.
+        if client.flags.is_closing.swap(true, Relaxed) {
+            continue;
+        }
         server.counters.evicted_clients.fetch_add(1, Relaxed);
         log::info!("event=client-evicted id={} bytes={bytes} limit={limit}", client.id);
         client.kill();
