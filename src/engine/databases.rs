@@ -3,7 +3,7 @@
 use super::db::Db;
 use super::db_mut::DbMut;
 use super::effects::Effects;
-use super::evict::Evictor;
+use super::evictor::Evictor;
 use super::keyspace::Keyspace;
 use super::shared::EngineShared;
 use super::slot::KeySlot;

@@ -7,6 +7,7 @@
 
 use super::databases::Engine;
 use super::effects::Effects;
+use super::evictor::{Candidate, Evictor};
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::Slot;
@@ -17,38 +18,10 @@ use crate::base::random::Random;
 use crate::base::time::WallMs;
 use crate::command::Event;
 
-/// Keys that are remembered (Redis' `EVPOOL_SIZE`).
-const REMEMBERED_MAX: usize = 16;
 /// Looks at more keys than `maxmemory-samples` says find nothing better.
 const SAMPLES_MAX: usize = 64;
 /// Looks for a key that may go before nothing is found.
 const ROUNDS_MAX: usize = 64;
-
-/// A key that may go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Candidate {
-    /// The higher, the sooner it goes.
-    score: u64,
-    db: usize,
-    /// The hash of the key. Another key of the same hash is as good a choice as any.
-    hash: u32,
-}
-
-/// What is remembered from one eviction to the next.
-#[derive(Debug)]
-pub(super) struct Evictor {
-    /// The lowest score first.
-    remembered: Vec<Candidate>,
-    random: Random,
-    /// Where a key by chance is looked for next.
-    next_db: usize,
-}
-
-impl Default for Evictor {
-    fn default() -> Evictor {
-        Evictor { remembered: Vec::new(), random: Random::new(0x5EED), next_db: 0 }
-    }
-}
 
 /// A key that has been evicted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,22 +117,6 @@ impl Engine {
             }
         }
         has_found
-    }
-}
-
-impl Evictor {
-    fn remember(&mut self, new: Candidate) {
-        if self.remembered.iter().any(|it| (it.db, it.hash) == (new.db, new.hash)) {
-            return;
-        }
-        let at = self.remembered.partition_point(|it| it.score < new.score);
-        if self.remembered.len() < REMEMBERED_MAX {
-            self.remembered.insert(at, new);
-        } else if at != 0 {
-            // The lowest gives way.
-            self.remembered[..at].rotate_left(1);
-            self.remembered[at - 1] = new;
-        }
     }
 }
 

@@ -29,6 +29,7 @@ mod thresholds;
 mod shared;
 mod events;
 mod written;
+mod evictor;
 mod databases;
 mod evict;
 mod walk_copy;

@@ -59,8 +59,8 @@ struct Head {
 }
 
 /// `[deadline: 8 bytes, if any][key][value]` behind a head, thin and reference-counted. Immutable
-/// but for what is known of its uses, which all members share: a read at a replica keeps a key warm at
-/// the master.
+/// but for what is known of its uses, which all members share: a read at a replica keeps a key warm
+/// at the master.
 #[derive(Clone)]
 pub struct Text(ThinArc<Head, u8>);
 

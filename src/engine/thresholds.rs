@@ -4,8 +4,8 @@
 use super::stream::NodeLimits;
 use super::usage::EvictionRules;
 
-/// Redis' `*-max-listpack-*`, `set-max-intset-entries` and `stream-node-max-*`, and what all members
-/// know of evictions.
+/// Redis' `*-max-listpack-*`, `set-max-intset-entries` and `stream-node-max-*`, and what all
+/// members know of evictions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Thresholds {
     /// `hash-max-listpack-entries`.

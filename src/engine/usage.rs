@@ -93,12 +93,12 @@ impl Default for EvictionRules {
     }
 }
 
-/// What noting a use needs beside the rules: throws of dice for counters, and a time for what has
+/// What noting a use needs beside the rules: random numbers for counters, and a time for what has
 /// none of its own. Alone on its cache lines, since reads write it while uses are counted.
 #[derive(Default, Debug)]
 #[repr(align(128))]
 pub struct UsageClock {
-    dice: AtomicU64,
+    random: AtomicU64,
     second: AtomicU32,
 }
 
@@ -114,9 +114,9 @@ impl UsageClock {
 
     /// True one time in `sides`. Throws that two threads make at once may fall alike.
     fn is_hit(&self, sides: u64) -> bool {
-        let mut random = crate::base::random::Random::new(self.dice.load(Relaxed));
+        let mut random = crate::base::random::Random::new(self.random.load(Relaxed));
         let bits = random.bits();
-        self.dice.store(bits, Relaxed);
+        self.random.store(bits, Relaxed);
         sides <= 1 || (u128::from(bits) * u128::from(sides)) >> 64 == 0
     }
 }
@@ -181,7 +181,7 @@ impl Usage {
 
     /// It is as if it were used so often, as of `now`.
     pub fn set_count(&self, count: u8, now: WallMs) -> Option<u32> {
-        let minute = (now.0 / 60_000 & MINUTES) as u32;
+        let minute = ((now.0 / 60_000) & MINUTES) as u32;
         let (before, after) = (self.0.load(Relaxed), COUNTED | minute << 8 | u32::from(count));
         if before == after {
             return None;

@@ -16,21 +16,16 @@
 //! ```
 
 use super::master_guard::MasterGuard;
+use super::memory_limit::InFlight;
 use super::replica_set::ReplicaSet;
 use crate::IS_SIMULATED;
-use crate::base::position::Offset;
 use crate::base::time::{Clock, MonoUs, WallMs};
 use crate::engine::{Effects, Evicted};
-use crate::runtime::{allocation, lazyfree};
-use event_listener::{Event, EventListener};
-use parking_lot::Mutex;
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::runtime::lazyfree;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Keys that are evicted between two looks at the clock, in one write of the log each.
 const KEYS_PER_LOOK: usize = 16;
-/// What is on its way to be freed is told apart by so many places of the stream.
-const IN_FLIGHT_MAX: usize = 64;
 /// What has not come back after this long is not on its way: a replica is paused, or gone.
 const FLIGHT_US_MAX: u64 = 10_000_000;
 
@@ -45,116 +40,6 @@ pub enum Room {
     Lacking,
 }
 
-/// Bytes that were evicted, and are given back later.
-#[derive(Debug)]
-struct InFlight {
-    bytes: u64,
-    /// When all replicas have applied this.
-    at: Offset,
-    /// And then when so much has been freed in the background, once that is known.
-    frees: Option<u64>,
-    is_deferred: bool,
-    since: MonoUs,
-}
-
-/// The limit, and what is known of keeping to it.
-#[derive(Default)]
-pub struct Eviction {
-    limit: AtomicU64,
-    slice_us: AtomicU64,
-    /// Bytes that do not count: what is kept for snapshots, and the backlog beyond its size.
-    not_counted: AtomicU64,
-    /// What was evicted while a snapshot is made, which keeps it, since that was last counted.
-    kept: AtomicU64,
-    in_flight: Mutex<VecDeque<InFlight>>,
-    in_flight_bytes: AtomicU64,
-    /// Keys evicted.
-    pub evicted: AtomicU64,
-    exceeded_since: AtomicU64,
-    exceeded_us: AtomicU64,
-    wanted: Event,
-    /// In the simulator, where nothing else is measured.
-    pub simulated_bytes: AtomicU64,
-}
-
-impl Eviction {
-    /// The limit from here on, 0 for none, and for how long one write may evict.
-    pub fn set_limit(&self, limit: u64, slice_us: u64) {
-        self.limit.store(limit, Relaxed);
-        self.slice_us.store(slice_us, Relaxed);
-        self.wanted.notify(1);
-    }
-
-    /// Whether there is a limit, and more than that is in use. What is on its way to be freed
-    /// counts as used.
-    #[inline]
-    pub fn is_tight(&self) -> bool {
-        let limit = self.limit.load(Relaxed);
-        limit != 0 && limit < self.counted()
-    }
-
-    /// Hears that keys are to be evicted in the background.
-    pub fn wanted(&self) -> EventListener {
-        self.wanted.listen()
-    }
-
-    /// Bytes in use that do not count.
-    pub fn not_counted(&self) -> u64 {
-        self.not_counted.load(Relaxed) + self.kept.load(Relaxed)
-    }
-
-    /// Milliseconds for which more was in use than may be: all in all, and now.
-    pub fn exceeded_ms(&self, now: MonoUs) -> (u64, u64) {
-        let since = self.exceeded_since.load(Relaxed);
-        let current = if since == 0 { 0 } else { now.since(MonoUs(since)) };
-        ((self.exceeded_us.load(Relaxed) + current) / 1000, current / 1000)
-    }
-
-    /// Forgets what has been counted.
-    pub fn reset(&self) {
-        self.evicted.store(0, Relaxed);
-        self.exceeded_us.store(0, Relaxed);
-    }
-
-    fn counted(&self) -> u64 {
-        let used = match IS_SIMULATED {
-            true => self.simulated_bytes.load(Relaxed),
-            false => allocation::allocated_bytes(),
-        };
-        used.saturating_sub(self.not_counted())
-    }
-
-    fn note(&self, is_exceeded: bool, now: MonoUs) {
-        if is_exceeded {
-            let _ = self.exceeded_since.compare_exchange(0, now.0.max(1), Relaxed, Relaxed);
-            return;
-        }
-        if self.exceeded_since.load(Relaxed) != 0 {
-            let since = self.exceeded_since.swap(0, Relaxed);
-            if since != 0 {
-                self.exceeded_us.fetch_add(now.since(MonoUs(since)), Relaxed);
-            }
-        }
-    }
-
-    /// These bytes were evicted, and are given back once replicas have applied the stream up to
-    /// `at`.
-    fn depart(&self, flight: InFlight) {
-        let mut in_flight = self.in_flight.lock();
-        let is_full = IN_FLIGHT_MAX <= in_flight.len();
-        match in_flight.back_mut() {
-            Some(last) if is_full || last.at == flight.at => {
-                last.bytes += flight.bytes;
-                last.at = flight.at;
-                last.is_deferred |= flight.is_deferred;
-                last.since = flight.since;
-            }
-            _ => in_flight.push_back(flight),
-        }
-        self.in_flight_bytes.store(in_flight.iter().map(|it| it.bytes).sum(), Relaxed);
-    }
-}
-
 impl ReplicaSet {
     /// Bytes that are used beyond the limit, but for those on their way to be freed.
     fn bytes_over(&self, now: MonoUs) -> Option<u64> {
@@ -162,13 +47,13 @@ impl ReplicaSet {
         if !eviction.is_tight() {
             return None;
         }
-        self.land(now);
+        self.forget_freed(now);
         let counted = eviction.counted().saturating_sub(eviction.in_flight_bytes.load(Relaxed));
         counted.checked_sub(eviction.limit.load(Relaxed)).filter(|it| *it != 0)
     }
 
-    /// What has come back is no longer on its way.
-    fn land(&self, now: MonoUs) {
+    /// What has been freed is no longer on its way.
+    fn forget_freed(&self, now: MonoUs) {
         let eviction = &self.eviction;
         let mut in_flight = eviction.in_flight.lock();
         if in_flight.is_empty() {
@@ -288,7 +173,13 @@ impl MasterGuard<'_> {
             eviction.kept.fetch_add(some.bytes, Relaxed);
         } else if later != 0 {
             let at = set.head();
-            eviction.depart(InFlight { bytes: later, at, frees: None, is_deferred, since: now });
+            eviction.note_in_flight(InFlight {
+                bytes: later,
+                at,
+                frees: None,
+                is_deferred,
+                since: now,
+            });
         }
         some
     }

@@ -2,10 +2,10 @@
 
 use super::apply_budget::Rate;
 use super::disk_state::OnDisk;
-use super::eviction::Eviction;
 use super::key_waiters::KeyWaiters;
 use super::member::Member;
 use super::member_state::MemberFlags;
+use super::memory_limit::Eviction;
 use super::notify::KeyspaceEvents;
 use super::pause::Pause;
 use super::remote_master::RemoteMaster;

@@ -5,6 +5,7 @@ use crate::command::EventClasses;
 use crate::config::FollowWrites;
 use crate::config::Fsync;
 use crate::config::param::When;
+use crate::engine::Policy;
 use crate::route::CountHosted;
 use proptest::prelude::*;
 use proptest::sample::select;

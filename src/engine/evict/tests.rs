@@ -1,3 +1,5 @@
+//! Which keys go, policy by policy.
+
 use super::*;
 use crate::engine::Thresholds;
 use std::collections::BTreeSet;

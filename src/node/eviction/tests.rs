@@ -1,3 +1,5 @@
+//! How room is made, and when there is none.
+
 use super::*;
 use crate::engine::{EvictionRules, Policy, Thresholds};
 use crate::node::transaction::tests::write;
@@ -100,8 +102,8 @@ fn what_replicas_have_yet_to_give_back_counts_as_gone() {
     let flight =
         |bytes, is_deferred| InFlight { bytes, at, frees: None, is_deferred, since: MonoUs(1000) };
     limit(&set, 10_700, 10_000, 500);
-    set.eviction.depart(flight(300, false));
-    set.eviction.depart(flight(400, false));
+    set.eviction.note_in_flight(flight(300, false));
+    set.eviction.note_in_flight(flight(400, false));
     // Nobody has applied anything: the feeds have no tasks here.
     assert_eq!(set.bytes_over(MonoUs(1001)), None);
     assert_eq!((make_room(&set), keys(&set)), (Room::Enough, 1000));
