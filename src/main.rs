@@ -13,7 +13,7 @@ use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{
-    AofRepair, Listener, Store, Threads, ask_for_freshness, check_aof, cron, drain, follow,
+    AofRepair, Listener, Store, Threads, ask_for_freshness, check_aof, cron, drain, evict, follow,
     keep_files, listen, start_feeds, start_upstream,
 };
 use entourage::session::TokenSigner;
@@ -176,6 +176,7 @@ fn load(server: &Arc<Server>, store: Store) -> Result<(), String> {
 /// There is data to serve: what happens by itself begins.
 fn begin(server: &Arc<Server>) -> Result<(), String> {
     tasks::spawn(cron(server.clone()));
+    tasks::spawn(evict(server.clone()));
     if let Some(master) = server.settings().set.master.clone() {
         server.follow(Some(master)).map_err(|why| format!("set.master: {why}"))?;
     }

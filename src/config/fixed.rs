@@ -31,16 +31,9 @@ pub const FIXED: &[Fixed] = &[
         ],
     },
     Fixed {
-        why: "memory is not limited and nothing is evicted here",
+        why: "a set that follows a master leaves evictions to it, and what is large is freed apart",
         params: &[
             ("lazyfree-lazy-eviction", "yes"),
-            ("lfu-decay-time", "1"),
-            ("lfu-log-factor", "10"),
-            ("maxmemory", "0"),
-            ("maxmemory-clients", "0"),
-            ("maxmemory-eviction-tenacity", "10"),
-            ("maxmemory-policy", "noeviction"),
-            ("maxmemory-samples", "5"),
             ("replica-ignore-maxmemory", "yes"),
             ("slave-ignore-maxmemory", "yes"),
         ],
@@ -127,10 +120,7 @@ pub const FIXED: &[Fixed] = &[
     Fixed { why: "there are no modules", params: &[("enable-module-command", "no")] },
     Fixed {
         why: "there is nothing yet that it could change",
-        params: &[
-            ("hll-sparse-max-bytes", "3000"),
-            ("latency-monitor-threshold", "0"),
-        ],
+        params: &[("hll-sparse-max-bytes", "3000"), ("latency-monitor-threshold", "0")],
     },
     Fixed { why: "lists are never compressed here", params: &[("list-compress-depth", "0")] },
     Fixed {

@@ -4,12 +4,14 @@
 //! **Invariant:** reads no file and no environment; text comes in, a tree or a refusal goes out.
 
 mod disk;
+mod memory;
 mod http;
 mod user_table;
 mod upstream;
 mod access;
 mod tls;
 mod tree;
+mod follow;
 mod slot;
 mod param;
 mod shown;
@@ -39,6 +41,7 @@ pub use access::AccessFrom;
 pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
 pub use http::Http;
+pub use memory::{Memory, MemoryShare};
 pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;

@@ -312,6 +312,8 @@ fn value(slot: &Slot, config: &Config) -> Option<Value> {
         | Slot::CountHosted(_)
         | Slot::Writes(_)
         | Slot::Fsync(_)
+        | Slot::Policy(_)
+        | Slot::Share(_)
         | Slot::Save(_) => slot.show(config).into(),
         Slot::Percentiles(at) => {
             (at.of)(config).iter().map(|it| percentile(*it)).collect::<Array>().into()

@@ -1,11 +1,13 @@
 //! How one parameter is read from text and shown as text: Redis' formats, Redis' refusals.
 
 use super::disk::{Fsync, SavePoints};
+use super::memory::MemoryShare;
 use super::{AccessFrom, Config, FollowWrites, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::remote_address::RemoteUrl;
 use crate::base::size::{format_duration, parse_duration, parse_size};
 use crate::command::EventClasses;
+use crate::engine::Policy;
 use crate::route::CountHosted;
 use std::time::Duration;
 
@@ -62,6 +64,10 @@ pub enum Slot {
     Fsync(Lens<Fsync>),
     /// When snapshots are made.
     Save(Lens<SavePoints>),
+    /// Which keys are evicted.
+    Policy(Lens<Policy>),
+    /// A part of the memory.
+    Share(Lens<MemoryShare>),
     /// Classes of keyspace events.
     Events(Lens<EventClasses>),
     /// Output limits by kind of client.
@@ -106,6 +112,8 @@ impl Slot {
             Slot::Writes(at) => (at.of)(config).as_str().to_owned(),
             Slot::Fsync(at) => (at.of)(config).as_str().to_owned(),
             Slot::Save(at) => (at.of)(config).show(),
+            Slot::Policy(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Share(at) => (at.of)(config).show(),
             Slot::Events(at) => (at.of)(config).told(),
             Slot::Limits(at) => show_limits((at.of)(config)),
             Slot::Percentiles(at) => {
@@ -163,6 +171,8 @@ impl Slot {
                 let points = SavePoints::parse(text).ok_or("Invalid save parameters")?;
                 *(at.of_mut)(config) = points;
             }
+            Slot::Policy(at) => *(at.of_mut)(config) = word(&Policy::ALL, text)?,
+            Slot::Share(at) => *(at.of_mut)(config) = MemoryShare::parse(text)?,
             Slot::Events(at) => {
                 *(at.of_mut)(config) = EventClasses::parse(text).ok_or(NO_CLASS)?;
             }
@@ -213,6 +223,8 @@ impl Slot {
             Slot::Writes(_) => FollowWrites::ALL.map(|it| it.1).join(", "),
             Slot::Fsync(_) => Fsync::ALL.map(|it| it.1).join(", "),
             Slot::Save(_) => SavePoints::ACCEPTED.to_owned(),
+            Slot::Policy(_) => Policy::ALL.map(|it| it.1).join(", "),
+            Slot::Share(_) => MemoryShare::ACCEPTED.to_owned(),
             Slot::Events(_) => "letters of g$lshzxetdmnKEA in quotes, like \"KEA\"".to_owned(),
             Slot::Limits(_) => {
                 "normal, replica or pubsub, each with a hard limit, a soft limit and \

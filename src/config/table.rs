@@ -347,6 +347,50 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Set,
+        "maxmemory",
+        "Bytes that the process may allocate, all members with their buffers: beyond, keys are \
+         evicted, or writes refused; 0 is any number.",
+        size!(0, i64::MAX, set.memory.bytes),
+    ),
+    live(
+        Set,
+        "maxmemory-policy",
+        "Which keys are evicted.",
+        Slot::Policy(lens!(thresholds.eviction.policy)),
+    ),
+    live(
+        Set,
+        "maxmemory-samples",
+        "Keys that are looked at for one that is evicted; more than 64 are not.",
+        count!(1, INT_MAX, thresholds.eviction.samples),
+    ),
+    live(
+        Set,
+        "maxmemory-eviction-tenacity",
+        "How long one write may evict: 10 is 500 µs, 100 any time.",
+        count!(0, 100, set.memory.tenacity),
+    ),
+    live(
+        Set,
+        "maxmemory-clients",
+        "Bytes that the buffers of clients may use together, or percents of maxmemory: beyond, the \
+         largest are closed; 0 is any number.",
+        Slot::Share(lens!(set.memory.clients)),
+    ),
+    live(
+        Set,
+        "lfu-log-factor",
+        "How much more uses it takes to count one more, where the policy counts uses.",
+        count!(0, INT_MAX, thresholds.eviction.log_factor),
+    ),
+    live(
+        Set,
+        "lfu-decay-time",
+        "Minutes after which one use less is counted; 0 is never.",
+        count!(0, INT_MAX, thresholds.eviction.decay_minutes),
+    ),
+    live(
+        Set,
         "notify-keyspace-events",
         "Which changes of keys subscribers hear of, in letters: K, on the key's channel, E, on the \
          event's; and A, for all of g$lshzxetd, m, for reads of keys that are not there, and n, \

@@ -4,6 +4,7 @@ use super::access::AccessFrom;
 use super::disk::Disk;
 use super::http::Http;
 use super::locate::Place;
+use super::memory::Memory;
 use super::tls::Tls;
 use super::upstream::Upstream;
 use super::user_table::UserTable;
@@ -196,6 +197,8 @@ pub struct ReplicaSet {
     pub follow: Follow,
     /// What is written to disk.
     pub disk: Disk,
+    /// How much memory there may be.
+    pub memory: Memory,
 }
 
 /// How a set follows a remote master.
@@ -253,30 +256,6 @@ impl FollowWrites {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         FollowWrites::ALL[self as usize].1
-    }
-}
-
-impl Default for Follow {
-    fn default() -> Follow {
-        Follow {
-            user: String::new(),
-            password: String::new(),
-            writes: FollowWrites::default(),
-            serves_stale: true,
-            priority: 0,
-            is_announced: true,
-            announce_ip: String::new(),
-            announce_port: 0,
-            diskless_load: "swapdb".to_owned(),
-        }
-    }
-}
-
-impl Follow {
-    /// Who logs in at the master, if anybody does: user and password.
-    pub fn login(&self) -> Option<(Option<&str>, &str)> {
-        let user = (!self.user.is_empty()).then_some(self.user.as_str());
-        (!self.password.is_empty()).then_some((user, self.password.as_str()))
     }
 }
 
@@ -583,6 +562,7 @@ impl Default for ReplicaSet {
             master: None,
             follow: Follow::default(),
             disk: Disk::default(),
+            memory: Memory::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::changed::{ChangeNotes, ChangedKeys};
 use super::db::Db;
 use super::db_mut::DbMut;
 use super::effects::Effects;
+use super::evictor::Evictor;
 use super::keyspace::Keyspace;
 use super::shared::EngineShared;
 use super::slot::KeySlot;
@@ -34,6 +35,7 @@ pub struct Engine {
     emptied: Vec<Keyspace>,
     /// The libraries of functions.
     libraries: Arc<Libraries>,
+    pub(super) evictor: Evictor,
 }
 
 impl Engine {
@@ -48,6 +50,7 @@ impl Engine {
             walks: Vec::new(),
             emptied: Vec::new(),
             libraries: Arc::default(),
+            evictor: Evictor::default(),
         }
     }
 
@@ -85,7 +88,11 @@ impl Engine {
     /// Remembers a use that a replica has seen.
     pub fn heed(&self, used: Use, now: WallMs) {
         if let Some(slot) = self.spaces[used.db].table().any_of(used.hash) {
-            slot.touch(now);
+            let rules = &self.shared.thresholds.eviction;
+            match rules.policy.counts_uses() {
+                false => slot.touch(now, &self.shared),
+                true => slot.usage().raise_count(used.count, now, rules),
+            }
         }
     }
 

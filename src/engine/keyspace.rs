@@ -7,6 +7,7 @@ use super::table::{Slot, Table};
 use super::value::Value;
 use super::walk::Walk;
 use crate::base::planted::{Planted, is_planted};
+use crate::base::random::Random;
 use crate::base::time::WallMs;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
@@ -307,6 +308,31 @@ impl Keyspace {
     #[inline]
     pub fn any_due(&self, now: WallMs) -> bool {
         self.deadlines.first_key_value().is_some_and(|((at, _), _)| *at < now)
+    }
+
+    /// The earliest deadline, with the hash of its key.
+    pub fn first_deadline(&self) -> Option<(WallMs, u32)> {
+        self.deadlines.first_key_value().map(|(first, _)| *first)
+    }
+
+    /// A key that has a deadline, by chance. Where few have one it is the first behind a time by
+    /// chance, which prefers those behind a long time without any.
+    pub fn any_with_deadline(&self, random: &mut Random) -> Option<&KeySlot> {
+        const FEW: usize = 8;
+        const LOOKS: usize = 4 * FEW;
+        let ((first, _), (last, _)) =
+            (self.deadlines.first_key_value()?.0, self.deadlines.last_key_value()?.0);
+        if self.len() <= self.with_deadline * FEW {
+            let looks = (0..LOOKS).map_while(|_| self.table.any(random));
+            if let Some(found) = looks.into_iter().find(|it| it.deadline().is_some()) {
+                return Some(found);
+            }
+        }
+        let at = WallMs(first.0 + random.below(last.0 - first.0 + 1));
+        let from = (at, random.bits() as u32);
+        let behind = self.deadlines.range(from..).next();
+        let ((at, hash), _) = behind.or_else(|| self.deadlines.first_key_value())?;
+        self.table.same_hash(*hash).find(|it| it.deadline() == Some(*at))
     }
 
     /// A key whose deadline has passed, the earliest first.

@@ -6,6 +6,7 @@ use super::disk_state::OnDisk;
 use super::key_waiters::KeyWaiters;
 use super::member::Member;
 use super::member_state::MemberFlags;
+use super::memory_limit::Eviction;
 use super::notify::KeyspaceEvents;
 use super::pause::Pause;
 use super::remote_master::RemoteMaster;
@@ -85,6 +86,8 @@ pub struct ReplicaSet {
     /// The replicas on the wire.
     pub wire: Wire,
     pub(super) on_disk: OnDisk,
+    /// The limit of memory.
+    pub eviction: Eviction,
     /// What feeds and failovers have seen, until the metrics collect it.
     pub seen: Mutex<Batch>,
 }
@@ -176,6 +179,7 @@ impl ReplicaSet {
             links: AtomicUsize::new(0),
             wire: Wire::default(),
             on_disk: OnDisk::default(),
+            eviction: Eviction::default(),
             seen: Mutex::new(Batch::default()),
         }
     }

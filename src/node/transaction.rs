@@ -22,7 +22,7 @@ use crate::base::position::Offset;
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, Fault, Spec};
 use crate::engine::{
-    BlockingVerb, Called, EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, WriteVerb,
+    BlockingVerb, Called, EffectBody, Effects, Engine, Evicted, Item, KeySlot, ReadVerb, WriteVerb,
 };
 use crate::replication::{Log, WriteTime};
 use crate::resp::{Reply, encode_command};
@@ -198,6 +198,16 @@ impl Transaction<'_, '_> {
         let expired = self.guard.hosted.engine.expire_due(now, most, self.effects);
         self.settle_expired();
         expired
+    }
+
+    /// Evicts the key that is to go next; `None` when none may go.
+    pub fn evict(&mut self, now: WallMs) -> Option<Evicted> {
+        if self.member().is(MemberFlags::QUARANTINED) {
+            return None;
+        }
+        let evicted = self.guard.hosted.engine.evict(now, self.effects);
+        self.settle_expired();
+        evicted
     }
 
     /// How many events its calls have raised so far.

@@ -162,6 +162,7 @@ impl Server {
         let tracking = Arc::new(Tracking::new(set.changes.clone()));
         tracking.limit(settings.server.cached_keys_max);
         set.changes.install(Box::new(ToldChanges(tracking.clone())));
+        set.eviction.set_limit(settings.set.memory.bytes as u64, settings.set.memory.slice_us());
         set.forward_writes(settings.set.follow.writes.forwards().unwrap_or(true));
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
@@ -292,6 +293,8 @@ impl Server {
             self.set.count_hosted(after.set.count_hosted);
             self.set.expect_file(after.set.disk.has_aof());
             self.set.events.ask(after.set.events);
+            let memory = after.set.memory;
+            self.set.eviction.set_limit(memory.bytes as u64, memory.slice_us());
             if let Some(forwards) = after.set.follow.writes.forwards() {
                 self.set.forward_writes(forwards);
             }
@@ -412,6 +415,7 @@ impl Server {
         for count in [&set.full_resyncs, &set.panics, &set.quarantines] {
             count.store(0, Relaxed);
         }
+        set.eviction.reset();
     }
 
     /// Keys that were deleted because their time had come. A replica never does that by itself, so

@@ -86,7 +86,7 @@ pub fn memory(server: &Server, lines: &mut Lines) {
     lines.line("allocator_resident", memory.resident);
     lines.bytes("total_system_memory", process::machine_bytes());
     scripts(server, lines);
-    lines.bytes("maxmemory", 0);
+    lines.bytes("maxmemory", server.settings().set.memory.bytes as u64);
     lines.line("maxmemory_policy", server.settings().value("maxmemory-policy").unwrap_or_default());
     // The allocator does not say which pages it holds: all that is resident counts as its own.
     lines.push(format_args!("allocator_frag_ratio:{:.2}", memory.fragmentation()));
@@ -96,7 +96,7 @@ pub fn memory(server: &Server, lines: &mut Lines) {
     }
     lines.push(format_args!("mem_fragmentation_ratio:{:.2}", memory.fragmentation()));
     lines.line("mem_fragmentation_bytes", memory.fragmentation_bytes());
-    lines.line("mem_not_counted_for_evict", 0);
+    lines.line("mem_not_counted_for_evict", server.set.eviction.not_counted());
     lines.line("mem_replication_backlog", backlog);
     lines.line("mem_total_replication_buffers", backlog);
     lines.zeros(&["mem_cluster_links", "mem_clients_slaves"]);
@@ -112,12 +112,9 @@ pub fn memory(server: &Server, lines: &mut Lines) {
 /// workers' own.
 fn scripts(server: &Server, lines: &mut Lines) {
     let (scripts, functions) = server.scripting.interpreter_bytes();
-    let (cached, texts) = {
-        let scripts = server.scripting.scripts.read();
-        (scripts.len(), scripts.bytes() as u64)
-    };
+    let cached = server.scripting.scripts.read().len();
     let libraries = server.set.master_counts(clock::wall_now()).libraries;
-    let library_texts = libraries.iter().map(|it| it.text.len() as u64).sum::<u64>();
+    let (texts, library_texts) = server.script_bytes();
     lines.bytes("used_memory_lua", scripts);
     lines.line("used_memory_vm_eval", scripts);
     lines.line("used_memory_scripts_eval", texts);
@@ -159,8 +156,12 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("expired_keys", data::expired(server));
     lines.line("expired_stale_perc", "0.00");
     lines.zeros(&["expired_time_cap_reached_count"]);
-    lines.zeros(&["evicted_keys", "evicted_clients"]);
-    lines.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    let eviction = &server.set.eviction;
+    let (exceeded_ms, exceeded_now_ms) = eviction.exceeded_ms(clock::mono_now());
+    lines.line("evicted_keys", read(&eviction.evicted));
+    lines.line("evicted_clients", read(&counters.evicted_clients));
+    lines.line("total_eviction_exceeded_time", exceeded_ms);
+    lines.line("current_eviction_exceeded_time", exceeded_now_ms);
     lines.line("keyspace_hits", snapshot.tally().hits);
     lines.line("keyspace_misses", snapshot.tally().misses);
     lines.line("pubsub_channels", server.pubsub.count(SubscriptionKind::Channel));

@@ -340,8 +340,9 @@ fn object(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         slot.encoding(),
         slot.bytes(),
-        slot.touched_s(),
-        (context.args.now().0 / 1000).saturating_sub(u64::from(slot.touched_s())),
+        (context.args.now().0 / 1000).saturating_sub(slot.usage().idle_s(context.args.now()))
+            & 0xFF_FFFF,
+        slot.usage().idle_s(context.args.now()),
     );
     context.reply.simple(&text);
     Ok(Outcome::Answered)

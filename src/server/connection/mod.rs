@@ -21,6 +21,7 @@ mod call;
 mod gathered;
 mod caller;
 mod rights;
+mod room;
 mod refusals;
 mod requests;
 mod read;

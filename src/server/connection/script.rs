@@ -172,6 +172,7 @@ impl Caller {
         if self.is_stale && !is_stale_safe {
             return Err(LINK_DOWN);
         }
+        self.may_script_begin(script)?;
         if script.says_it_writes() {
             self.may_script_write(context)?;
         }
