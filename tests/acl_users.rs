@@ -279,7 +279,7 @@ fn a_reload_makes_anew_only_whom_the_file_describes_otherwise() {
     assert!(server.said().contains("changed=user"), "{}", server.said());
     // What it says wrongly changes nothing.
     fs::write(server.dir().join("entourage.toml"), text.replace("+@all", "+@alll")).unwrap();
-    starts(&wire.ask("PROXY RELOAD"), "ERR");
+    starts(&wire.ask("PROXY RELOAD"), "RELOADFAILED");
     assert_eq!(users_of(&mut wire), after);
     // Whom it does not describe any more is as without it.
     let begin = text.find("# Who may").unwrap();

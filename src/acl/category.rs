@@ -52,6 +52,25 @@ bitflags! {
     }
 }
 
+/// Commands that are in other categories than their rows say, as in Redis: those that they are in,
+/// too, and those that they are not in.
+const OWN: &[(&[&str], Categories, Categories)] = &[
+    (&["lastsave", "role"], Categories::ADMIN, Categories::empty()),
+    (&["lolwut"], Categories::READ, Categories::empty()),
+    (&["asking", "readonly", "readwrite"], Categories::CONNECTION, Categories::empty()),
+    (
+        &["object|help", "xgroup|help", "xinfo|help", "pfselftest"],
+        Categories::empty(),
+        Categories::READ,
+    ),
+    (&["memory|usage"], Categories::empty(), Categories::KEYSPACE),
+    (
+        &["sort", "sort_ro"],
+        Categories::SET.union(Categories::SORTEDSET).union(Categories::LIST),
+        Categories::KEYSPACE,
+    ),
+];
+
 impl Categories {
     /// The category of this name, in any case and without its `@`.
     pub fn named(name: &[u8]) -> Option<Categories> {
@@ -63,6 +82,19 @@ impl Categories {
     /// Their names, without `@`.
     pub fn names(self) -> impl Iterator<Item = String> {
         self.iter_names().map(|(name, _)| name.to_lowercase())
+    }
+
+    /// Those of the command of this lower-case name, from what follows from its row.
+    pub fn corrected(self, name: &str) -> Categories {
+        // Who may run scripts is not asked twice whether they may read or write.
+        let scripts = match self.contains(Categories::SCRIPTING) {
+            true => Categories::READ.union(Categories::WRITE),
+            false => Categories::empty(),
+        };
+        let own = OWN.iter().filter(|it| it.0.contains(&name));
+        own.fold(self.difference(scripts), |all, (_, more, less)| {
+            all.union(*more).difference(*less)
+        })
     }
 
     /// What follows from a command's group, class and flags. One that only holds subcommands has no
@@ -120,6 +152,16 @@ mod tests {
             of(Class::Session, Flags::BLOCKING, Group::Generic, false),
             "slow blocking connection"
         );
+    }
+
+    #[test]
+    fn some_commands_have_their_own() {
+        let told =
+            |all: Categories, name| all.corrected(name).names().collect::<Vec<_>>().join(" ");
+        let reads = Categories::READ.union(Categories::KEYSPACE);
+        assert_eq!(told(reads, "get"), "keyspace read");
+        assert_eq!(told(reads, "sort_ro"), "read set sortedset list");
+        assert_eq!(told(Categories::READ.union(Categories::SCRIPTING), "eval_ro"), "scripting");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl<'a> Line<'a> {
         match std::str::from_utf8(name).ok().filter(|it| is_user_name(it)) {
             Some(name) => Some(name),
             None => {
-                let name = name.escape_ascii();
+                let name = String::from_utf8_lossy(name);
                 fault.add(format_args!(
                     "'{file}:{number}: username '{name}' contains invalid characters. "
                 ));
@@ -130,7 +130,7 @@ impl<'a> Line<'a> {
             match user.apply(rule, catalogue, all_channels) {
                 Ok(()) => {}
                 Err(why @ RuleFault::Unknown) => {
-                    let rule = rule.escape_ascii();
+                    let rule = String::from_utf8_lossy(rule);
                     fault.add(format_args!(
                         "{file}:{number}: Error in applying operation '{rule}': {why}. "
                     ));
@@ -191,7 +191,7 @@ mod tests {
                     user b (~x\nuser c on";
         let why = "users.acl:1 should start with user keyword followed by the username. \
                    users.acl:2 should start with user keyword followed by the username. \
-                   'users.acl:3: username 'a\\tb' contains invalid characters. \
+                   'users.acl:3: username 'a\tb' contains invalid characters. \
                    users.acl:4: Adding a pattern after the * pattern (or the 'allkeys' flag) is \
                    not valid and does not have any effect. Try 'resetkeys' to start with an empty \
                    list of patterns. \

@@ -104,7 +104,7 @@ pub type Table = table::Table<Handler>;
 
 /// The categories that a command is in.
 pub fn categories(command: &Command) -> Categories {
-    Categories::of(&command.spec, command.is_container())
+    Categories::of(&command.spec, command.is_container()).corrected(&command.name)
 }
 
 /// The class of a command by its number, as labels of metrics have it.

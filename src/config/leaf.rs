@@ -211,6 +211,16 @@ impl Setting for NameGlob {
     }
 }
 
+/// Rules of a user, of which there may be none.
+#[derive(Clone, Debug)]
+pub struct RuleText(pub String);
+
+impl Setting for RuleText {
+    fn read(value: &Value) -> Result<RuleText, String> {
+        text(value, |it| Some(RuleText(it.to_owned())), "rules in quotes, like \"on ~* +@all\"")
+    }
+}
+
 /// Reads or writes.
 impl Setting for Class {
     fn read(value: &Value) -> Result<Class, String> {

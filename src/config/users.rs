@@ -1,6 +1,6 @@
 //! The tables `[[user]]` as written, and what is wrong with them, told without passwords.
 
-use super::leaf::{Leaf, Many};
+use super::leaf::{Leaf, Many, RuleText};
 use super::outside::Outside;
 use super::place::Wrong;
 use super::tree::Config;
@@ -14,7 +14,7 @@ use toml::Spanned;
 #[serde(deny_unknown_fields)]
 pub struct RawUser {
     name: Spanned<Leaf<String>>,
-    rules: Spanned<Many<String>>,
+    rules: Spanned<Many<RuleText>>,
 }
 
 const NAME_ACCEPTED: &str = "a name without spaces, in quotes";
@@ -47,9 +47,9 @@ pub fn users(
 }
 
 /// A text is rules with spaces between them; in a list each entry is one rule.
-fn words(rules: Many<String>) -> Vec<String> {
+fn words(rules: Many<RuleText>) -> Vec<String> {
     let is_list = rules.entries.iter().any(|it| it.0.is_some());
-    let rules = rules.bare();
+    let rules: Vec<String> = rules.bare().into_iter().map(|it| it.0).collect();
     if is_list {
         return rules;
     }
