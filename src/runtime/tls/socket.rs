@@ -123,19 +123,23 @@ impl TlsSocket {
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let (count, len) = channel.encrypt(bytes, scratch)?;
-            // What TLS itself had to say goes before, within.
             let mut sent = 0;
-            while sent < len {
-                match self.send(&scratch[sent..len]) {
-                    Ok(more) => sent += more,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        channel.keep(&scratch[sent..len], count);
-                        return Err(error);
-                    }
-                    Err(error) => return Err(error),
+            // What TLS itself has had to say meanwhile goes before.
+            let mut send = || -> io::Result<()> {
+                self.flush(&mut channel)?;
+                while sent < len {
+                    sent += self.send(&scratch[sent..len])?;
                 }
+                Ok(())
+            };
+            match send() {
+                Ok(()) => Ok(count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    channel.keep(&scratch[sent..len], count);
+                    Err(error)
+                }
+                Err(error) => Err(error),
             }
-            Ok(count)
         })
     }
 
