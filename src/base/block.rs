@@ -4,7 +4,7 @@ const WORD_BYTES: usize = 8;
 /// Others up to this size have multiples of two words.
 const EVEN_BYTES_MAX: usize = 64;
 /// Blocks beyond this size have whole pages.
-const CLASSED_BYTES_MAX: usize = 128 << 10;
+const CLASSED_BYTES_MAX: usize = 64 << 10;
 const PAGE_BYTES: usize = 4 << 10;
 
 /// What a block of this many bytes takes: mimalloc keeps blocks of four sizes between one power of
