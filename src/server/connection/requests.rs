@@ -405,7 +405,7 @@ impl Caller {
             Outcome::Execute(queue) if self.forwards() && is_of_master(&queue) => {
                 self.forward_transaction(&queue, call, context)
             }
-            Outcome::Publish(_) if self.forwards() => Ok(self.forward_message(call, context)),
+            Outcome::Publish(_) if self.forwards() => self.forward_message(call, context),
             Outcome::Execute(queue) => match self.lock_master_for(&queue, context) {
                 Ok(()) => {
                     let outcome = self.execute(&queue, call, context);

@@ -72,29 +72,29 @@ impl Caller {
     ) -> Result<(), Fault> {
         queue.commands.iter().try_for_each(|(id, request)| {
             let command = table().get(*id);
-            if command.runs_script() {
-                self.may_run_scripts_elsewhere()?;
-            }
+            self.may_run_elsewhere(command)?;
             self.check_rights_at_exec(command, request.borrow(), context)
         })
     }
 
     /// What a script calls at the remote master is not looked at here, so only users who may do
-    /// everything let scripts run there.
-    pub fn may_run_scripts_elsewhere(&self) -> Result<(), Fault> {
+    /// everything let scripts run there. Asked where requests are sent, whatever led there.
+    pub fn may_run_elsewhere(&self, command: &Command) -> Result<(), Fault> {
         const ELSEWHERE: Fault = Fault::Static(
             "NOPERM scripts run at the remote master here, which does not know this user's rules",
         );
-        if self.session.rules.is_none() { Ok(()) } else { Err(ELSEWHERE) }
+        let is_bound = self.session.rules.is_some() && command.runs_script();
+        if is_bound { Err(ELSEWHERE) } else { Ok(()) }
     }
 
     /// The same of what a script calls.
     pub fn check_rights_in_script(
-        &self,
+        &mut self,
         command: &Command,
         request: Request<'_>,
         context: &BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
+        self.keep_up_rights();
         let Some(denied) = self.denied(command, request) else {
             return self.check_patterns_of_sort(command, request);
         };

@@ -43,7 +43,6 @@ impl Caller {
         let script = match found {
             // The master may know it.
             Err(UNKNOWN_SCRIPT | UNKNOWN_FUNCTION) if self.forwards() => {
-                self.may_run_scripts_elsewhere()?;
                 return self.forward(call, context);
             }
             found => found.inspect_err(|_| {
@@ -63,7 +62,6 @@ impl Caller {
             return self.read(call, ReadRun::Script(&script), context);
         }
         if self.forwards() {
-            self.may_run_scripts_elsewhere()?;
             return self.forward(call, context);
         }
         self.script_at_master(&script, call, context)

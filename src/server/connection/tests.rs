@@ -3,6 +3,7 @@
 mod forwarded;
 mod held;
 mod refused;
+mod rights;
 mod served;
 
 use super::{Action, BatchContext, Connection, Event, WorkerScratch};
