@@ -147,6 +147,7 @@ fn user_name(name: &[u8]) -> Result<&str, Fault> {
 
 fn set_user(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let name = user_name(context.args.next()?)?;
+    may_be_there(context, name)?;
     let rules = context.args.rest();
     let all_channels = context.server.settings().server.acl_pubsub_default == "allchannels";
     let known = catalogue(context.table);
@@ -156,6 +157,15 @@ fn set_user(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let closes_own = change.map_err(|fault: UsersFault| Fault::Message(format!("ERR {fault}")))?;
     context.reply.ok();
     Ok(if closes_own { Outcome::Close } else { Outcome::Answered })
+}
+
+/// Whether there may be this user, beside all that there are already.
+fn may_be_there(context: &CommandContext<'_>, name: &str) -> Result<(), Fault> {
+    const USERS_MAX: usize = 65536;
+    const NO_ROOM: Fault = Fault::Static("ERR there are 65536 users already, and may be no more");
+    let accounts = &context.server.accounts;
+    let may = accounts.look(|it| it.get(name).is_some() || it.all().len() < USERS_MAX);
+    if may { Ok(()) } else { Err(NO_ROOM) }
 }
 
 fn delete_users(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

@@ -164,6 +164,8 @@ impl Caller {
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Option<Outcome> {
+        // Whose rights have been taken away since the batch began writes nothing more in it.
+        self.keep_up_rights();
         if self.is_unrestricted() && self.is_permitted(command, request) {
             debug_assert!(self.first_refusal(command, request, context).is_none());
             return None;

@@ -9,7 +9,7 @@ use super::monitor::CalledBy;
 use super::publish::answers_with_pushes;
 use super::read::ReadRun;
 use crate::base::ids::{MemberId, RouteId};
-use crate::base::limits::{ADOPTED_BYTES_MIN, REPLY_FLUSH_BYTES};
+use crate::base::limits::{ADOPTED_BYTES_MIN, OPERATOR_REQUESTS, REPLY_FLUSH_BYTES};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags, Group};
@@ -397,6 +397,7 @@ impl Caller {
             // It may be held back by its own word, and be slow by it.
             self.refresh(context.now);
             context.has_new_limits = true;
+            context.served += OPERATOR_REQUESTS;
             let settings = &self.settings.server;
             context.stopwatch.measure(settings.metrics, settings.slowlog_slower_than_us);
         }
@@ -461,6 +462,9 @@ impl Caller {
         };
         verb_context.session.last.is_told = false;
         let outcome = verb(&mut verb_context);
+        if command.spec.flags.contains(Flags::PUBSUB) {
+            self.check_new_subscriptions();
+        }
         if !self.session.last.is_told {
             self.session.last = LastReply::OWN;
         }

@@ -7,7 +7,8 @@ use crate::command::Fault;
 use crate::commands::{Command, check, denial, may_on_every_key, table};
 use crate::resp::Request;
 use crate::session::{Queue, SubscriptionKind};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::fence;
 
 impl Caller {
     /// What its user may not do of this; `None` when it may do it.
@@ -165,6 +166,15 @@ impl Caller {
     fn take_rights(&mut self) {
         self.session.rules = self.server.accounts.rules_of(&self.session.user);
         self.session.is_known |= self.server.accounts.lets_in_anybody();
+    }
+
+    /// What it has subscribed to may have been forbidden before others could see that it does.
+    pub fn check_new_subscriptions(&self) {
+        // Whoever changes users looks for subscribers behind that.
+        fence(SeqCst);
+        if self.server.accounts.generation() != self.rights_generation {
+            self.client.check_subscriptions();
+        }
     }
 
     /// Whether its user may hear all that it subscribes to.

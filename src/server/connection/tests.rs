@@ -55,6 +55,10 @@ impl Proxy {
     }
 
     fn handle(&mut self, connection: &mut Connection, event: Event<'_>) {
+        self.handle_by(&Still, connection, event);
+    }
+
+    fn handle_by(&mut self, clock: &dyn Clock, connection: &mut Connection, event: Event<'_>) {
         connection.caller.refresh(NOW);
         let member_list = connection.caller.member_list.clone();
         let (set, actions) = (&self.server.set, &mut self.actions);
@@ -62,7 +66,7 @@ impl Proxy {
             &mut self.scratch,
             set,
             &member_list,
-            &Still,
+            clock,
             Still.mono_ns(),
             actions,
         );

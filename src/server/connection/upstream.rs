@@ -334,6 +334,7 @@ impl Caller {
             && self.session.is_known
             // Nobody knows what it does, so only who may do everything may do it.
             && self.session.rules.is_none()
+            && self.rights_generation == self.server.accounts.generation()
             && self.session.queue.is_none()
             && !self.session.is_subscribed()
             && !NEVER_SHARED.iter().any(|it| is_ours(it))
