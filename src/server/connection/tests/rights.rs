@@ -46,7 +46,7 @@ fn scripts_of_users_with_rules_never_run_at_a_remote_master() {
         &["EVAL", SHEBANG, "0"],
         &["EVALSHA_RO", "unknown", "0"],
     ];
-    let levels = ["master", "linearizable", "session", "global", "bounded=0", "eventual"];
+    let levels = ["master", "linearizable", "global", "sticky", "bounded 1ms", "eventual"];
     let mut sent = 0;
     for (script, level) in scripts.iter().flat_map(|it| levels.map(|level| (it, level))) {
         for is_restricted in [true, false] {
