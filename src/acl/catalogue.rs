@@ -46,6 +46,8 @@ pub struct Listed {
 pub struct Catalogue {
     commands: Vec<Listed>,
     names: HashMap<String, CommandId>,
+    /// Of each category, by its bit: a bit for each command.
+    members: Vec<Vec<u64>>,
 }
 
 impl Catalogue {
@@ -54,7 +56,9 @@ impl Catalogue {
         let commands: Vec<Listed> = commands.collect();
         let numbered = commands.iter().enumerate();
         let names = numbered.map(|(at, it)| (it.name.clone(), CommandId(at as u16))).collect();
-        Catalogue { commands, names }
+        let categories = Categories::all().iter();
+        let members = categories.map(|it| members_of(&commands, it)).collect();
+        Catalogue { commands, names, members }
     }
 
     /// How many there are.
@@ -73,10 +77,22 @@ impl Catalogue {
         self.names.get(&name).map(|it| (*it, &self.commands[it.index()]))
     }
 
-    /// All of them, with their numbers.
-    pub fn all(&self) -> impl Iterator<Item = (CommandId, &Listed)> {
-        self.commands.iter().enumerate().map(|(at, it)| (CommandId(at as u16), it))
+    /// The members of one category and their subcommands: a bit for each command, by its number.
+    pub fn members(&self, category: Categories) -> &[u64] {
+        let members = self.members.get(category.bits().trailing_zeros() as usize);
+        members.map_or(&[], |it| it.as_slice())
     }
+}
+
+fn members_of(commands: &[Listed], category: Categories) -> Vec<u64> {
+    let mut members = vec![0; commands.len().div_ceil(64)];
+    for (at, listed) in commands.iter().enumerate() {
+        if listed.categories.contains(category) {
+            let below = listed.subcommands.iter().map(|it| it.index());
+            below.chain([at]).for_each(|it| members[it / 64] |= 1 << (it % 64));
+        }
+    }
+    members
 }
 
 #[cfg(test)]

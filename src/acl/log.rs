@@ -117,6 +117,9 @@ impl DenialLog {
     pub fn push(&mut self, mut denial: Denial, most: usize) {
         denial.object.truncate(NAME_BYTES_MAX);
         denial.user.truncate(NAME_BYTES_MAX);
+        let longest = NAME_BYTES_MAX.min(denial.client.len());
+        let cut = (0..=longest).rev().find(|it| denial.client.is_char_boundary(*it));
+        denial.client.truncate(cut.unwrap_or_default());
         let same = self.entries.iter().take(LOOKED_AT).position(|it| it.is_like(&denial));
         match same.and_then(|it| self.entries.remove(it)) {
             Some(before) => {
@@ -164,5 +167,14 @@ mod tests {
         assert_eq!(told, [entry("c", 1, 3), entry("a", 1, 2), entry("a", 2, 0)]);
         log.clear();
         assert!(log.newest(1).is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_of_one_is_bounded() {
+        let mut log = DenialLog::default();
+        let long = "ä".repeat(NAME_BYTES_MAX);
+        log.push(Denial { client: format!("x{long}"), ..denial(&long, 1) }, 3);
+        let [kept] = log.newest(3).try_into().unwrap();
+        assert_eq!((kept.object.len(), kept.client.len()), (NAME_BYTES_MAX, NAME_BYTES_MAX - 1));
     }
 }

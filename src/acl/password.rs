@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 const BYTES: usize = 32;
 
 /// The SHA-256 of a password.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PasswordDigest([u8; BYTES]);
 
 impl PasswordDigest {

@@ -8,6 +8,12 @@ use bitflags::bitflags;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+/// Patterns of keys, or of channels, that one selector may have.
+const PATTERNS_MAX: usize = 4096;
+/// How long one may be: what compares it with a key takes as long as both together, or as their
+/// product.
+const PATTERN_BYTES_MAX: usize = 4096;
+
 bitflags! {
     /// What may be done to keys.
     #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -119,6 +125,12 @@ impl Patterns {
         }
         if text.iter().any(|it| it.is_ascii_whitespace() || matches!(it, 0 | 0x0b)) {
             return Err(RuleFault::Syntax);
+        }
+        if PATTERN_BYTES_MAX < text.len() {
+            return Err(RuleFault::LongPattern);
+        }
+        if PATTERNS_MAX <= self.listed.len() && !self.has(text) {
+            return Err(RuleFault::TooMany);
         }
         self.index.take();
         match self.places.get(text) {

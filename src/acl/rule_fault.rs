@@ -21,6 +21,8 @@ pub enum RuleFault {
     ArgumentOfSubcommand,
     /// More rules than one user may have.
     TooMany,
+    /// A pattern that takes too long to be compared with.
+    LongPattern,
 }
 
 impl fmt::Display for RuleFault {
@@ -48,8 +50,10 @@ impl fmt::Display for RuleFault {
                 "Allowing first-arg of a subcommand is not supported"
             }
             RuleFault::TooMany => {
-                "a user may have 4096 rules about commands, and as many passwords"
+                "A user may have 4096 passwords and 64 selectors, and with each of these 4096 \
+                 rules about commands, 4096 patterns of keys and 4096 patterns of channels"
             }
+            RuleFault::LongPattern => "A pattern may have 4096 bytes",
         })
     }
 }

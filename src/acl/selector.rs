@@ -3,17 +3,16 @@
 use super::pattern::Patterns;
 use super::{Catalogue, Categories, KeyRights, Pattern, RuleFault};
 use crate::base::ids::CommandId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rules about commands that one selector keeps.
 const COMMAND_RULES_MAX: usize = 4096;
 
-/// A rule about commands, as it is told.
+/// What a rule about commands says, and when it was said.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct CommandRule {
     allows: bool,
-    /// `get`, `config|set` or `@read`.
-    name: String,
+    number: u64,
 }
 
 /// Commands, keys and channels that may come together: a user's own rules, or those between
@@ -27,8 +26,10 @@ pub struct Selector {
     /// A bit for each command, by its number. Of those beyond its end nothing has been said.
     allowed: Vec<u64>,
     /// First arguments with which commands are allowed that are not otherwise.
-    first_arguments: BTreeMap<CommandId, Vec<Box<[u8]>>>,
-    rules: Vec<CommandRule>,
+    first_arguments: BTreeMap<CommandId, BTreeSet<Box<[u8]>>>,
+    /// By `get`, `config|set` or `@read`.
+    rules: BTreeMap<String, CommandRule>,
+    next_rule: u64,
     keys: Patterns,
     channels: Patterns,
 }
@@ -114,10 +115,14 @@ impl Selector {
     ) -> Result<(), RuleFault> {
         let category = Categories::named(name).ok_or(RuleFault::Unknown)?;
         self.may_have_one_more()?;
-        let members = catalogue.all().filter(|it| it.1.categories.contains(category));
-        for (id, listed) in members {
-            self.set_command(id, &listed.subcommands, allows, catalogue);
+        let members = catalogue.members(category);
+        let is_member = |id: &CommandId| members[id.index() / 64] >> (id.index() % 64) & 1 != 0;
+        self.allowed.resize(members.len(), self.word_of_others());
+        self.first_arguments.retain(|id, _| !is_member(id));
+        for (word, members) in self.allowed.iter_mut().zip(members) {
+            *word = if allows { *word | members } else { *word & !members };
         }
+        self.allows_all &= allows;
         let name = String::from_utf8_lossy(name);
         self.note(&format!("@{name}"), allows);
         Ok(())
@@ -140,9 +145,7 @@ impl Selector {
             self.set_command(id, &[], true, catalogue);
         } else {
             let arguments = self.first_arguments.entry(id).or_default();
-            if !arguments.iter().any(|it| it.eq_ignore_ascii_case(part)) {
-                arguments.push(part.into());
-            }
+            arguments.insert(part.to_ascii_lowercase().into());
         }
         self.note(&String::from_utf8_lossy(name), true);
         Ok(())
@@ -181,9 +184,13 @@ impl Selector {
     /// category before it, and its subcommands.
     fn note(&mut self, name: &str, allows: bool) {
         let name = name.to_lowercase();
-        let is_below = |it: &str| it.strip_prefix(&name).is_some_and(|it| it.starts_with('|'));
-        self.rules.retain(|it| it.name != name && !is_below(&it.name));
-        self.rules.push(CommandRule { allows, name });
+        let below = format!("{name}|");
+        let from_there = self.rules.range(below.clone()..).map(|it| it.0);
+        let is_below = |it: &&String| it.starts_with(&below);
+        let all_below: Vec<String> = from_there.take_while(is_below).cloned().collect();
+        all_below.iter().for_each(|it| drop(self.rules.remove(it)));
+        self.rules.insert(name, CommandRule { allows, number: self.next_rule });
+        self.next_rule += 1;
     }
 
     /// Makes ready what the first request would have to make.
@@ -248,10 +255,12 @@ impl Selector {
     /// Its rules about commands.
     pub fn commands_text(&self) -> String {
         let mut text = if self.allows_others { "+@all" } else { "-@all" }.to_owned();
-        for rule in &self.rules {
+        let mut rules: Vec<_> = self.rules.iter().collect();
+        rules.sort_unstable_by_key(|it| it.1.number);
+        for (name, rule) in rules {
             text.push(' ');
             text.push(if rule.allows { '+' } else { '-' });
-            text.push_str(&rule.name);
+            text.push_str(name);
         }
         text
     }

@@ -2,9 +2,12 @@
 
 use super::{Catalogue, PasswordDigest, RuleFault, Selector};
 use crate::resp::words_of_line;
+use std::collections::BTreeMap;
 
 /// Passwords that one user may have.
 const PASSWORDS_MAX: usize = 4096;
+/// Selectors that one user may have: a request may be compared with all of them.
+const SELECTORS_MAX: usize = 64;
 
 /// Whether what the user restores is looked at before it is believed, as far as a rule has said so.
 /// It is told, and means nothing here: all that is restored is looked at.
@@ -23,7 +26,9 @@ pub struct User {
     is_on: bool,
     is_open: bool,
     sanitize: Sanitize,
-    passwords: Vec<PasswordDigest>,
+    /// Each with its number, by which they are told in the order they came in.
+    passwords: BTreeMap<PasswordDigest, u64>,
+    next_password: u64,
     root: Selector,
     selectors: Vec<Selector>,
 }
@@ -37,7 +42,8 @@ impl User {
             is_on: false,
             is_open: false,
             sanitize: Sanitize::Unsaid,
-            passwords: Vec::new(),
+            passwords: BTreeMap::new(),
+            next_password: 0,
             root: Selector::new(all_channels),
             selectors: Vec::new(),
         }
@@ -51,7 +57,8 @@ impl User {
     /// Makes this its only password; none is needed when there is none.
     pub fn set_password(&mut self, password: Option<&[u8]>) {
         self.is_open = password.is_none();
-        self.passwords = password.into_iter().map(PasswordDigest::of).collect();
+        self.passwords = password.into_iter().map(|it| (PasswordDigest::of(it), 0)).collect();
+        self.next_password = 1;
     }
 
     /// Its name.
@@ -73,9 +80,9 @@ impl User {
         } else if is("off") {
             self.is_on = false;
         } else if is("nopass") {
-            (self.is_open, self.passwords) = (true, Vec::new());
+            (self.is_open, self.passwords) = (true, BTreeMap::new());
         } else if is("resetpass") {
-            (self.is_open, self.passwords) = (false, Vec::new());
+            (self.is_open, self.passwords) = (false, BTreeMap::new());
         } else if is("sanitize-payload") {
             self.sanitize = Sanitize::Always;
         } else if is("skip-sanitize-payload") {
@@ -104,6 +111,9 @@ impl User {
             [b'<', password @ ..] => self.remove_password(PasswordDigest::of(password)),
             [b'!', hash @ ..] => self.remove_password(PasswordDigest::parse(hash)?),
             [b'(', rules @ .., b')'] => {
+                if SELECTORS_MAX <= self.selectors.len() {
+                    return Err(RuleFault::TooMany);
+                }
                 let mut selector = Selector::new(all_channels);
                 for rule in words_of_line(rules).map_err(|_| RuleFault::Syntax)? {
                     selector.apply(&rule, catalogue)?;
@@ -119,17 +129,14 @@ impl User {
         if PASSWORDS_MAX <= self.passwords.len() {
             return Err(RuleFault::TooMany);
         }
-        if !self.passwords.contains(&digest) {
-            self.passwords.push(digest);
-        }
+        self.passwords.entry(digest).or_insert(self.next_password);
+        self.next_password += 1;
         self.is_open = false;
         Ok(())
     }
 
     fn remove_password(&mut self, digest: PasswordDigest) -> Result<(), RuleFault> {
-        let at = self.passwords.iter().position(|it| *it == digest);
-        self.passwords.remove(at.ok_or(RuleFault::NoSuchPassword)?);
-        Ok(())
+        self.passwords.remove(&digest).map(drop).ok_or(RuleFault::NoSuchPassword)
     }
 
     /// Whether anybody may be this user, without a password.
@@ -143,10 +150,9 @@ impl User {
     }
 
     /// Whether this is a password with which one may be this user now.
-    pub fn lets_in(&self, password: &[u8]) -> bool {
-        let given = PasswordDigest::of(password);
+    pub fn lets_in(&self, given: &PasswordDigest) -> bool {
         // All of them, so that the time does not tell which it was.
-        let is_any = self.passwords.iter().fold(false, |any, it| any | it.is_same(&given));
+        let is_any = self.passwords.keys().fold(false, |any, it| any | it.is_same(given));
         self.is_on && (self.is_open || is_any)
     }
 
@@ -166,9 +172,11 @@ impl User {
         &self.selectors
     }
 
-    /// The hashes of its passwords.
-    pub fn passwords(&self) -> &[PasswordDigest] {
-        &self.passwords
+    /// The hashes of its passwords, in the order they came in.
+    pub fn passwords(&self) -> Vec<&PasswordDigest> {
+        let mut all: Vec<_> = self.passwords.iter().collect();
+        all.sort_unstable_by_key(|it| it.1);
+        all.into_iter().map(|it| it.0).collect()
     }
 
     /// Whether it may do everything, so that nothing needs to be looked at.
@@ -197,7 +205,7 @@ impl User {
     pub fn rules_text(&self) -> Vec<u8> {
         let mut parts: Vec<Vec<u8>> =
             self.flags().iter().map(|it| it.as_bytes().to_vec()).collect();
-        parts.extend(self.passwords.iter().map(|it| format!("#{it}").into_bytes()));
+        parts.extend(self.passwords().iter().map(|it| format!("#{it}").into_bytes()));
         parts.push(self.root.text());
         parts.extend(self.selectors.iter().map(|it| [b"(", &it.text()[..], b")"].concat()));
         parts.join(&b' ')
@@ -294,20 +302,51 @@ mod tests {
 
     #[test]
     fn rules_are_bounded() {
-        let (few, mut user) = (few(), User::new("u", false));
-        let mut apply = |it: usize| user.apply(format!("+select|{it}").as_bytes(), &few, false);
-        assert!((0..4096).all(|it| apply(it).is_ok()));
-        assert_eq!(apply(4096), Err(RuleFault::TooMany));
+        let few = few();
+        let kinds: [(fn(usize) -> String, usize); 6] = [
+            (|it| format!("+select|{it}"), 4096),
+            (|it| format!(">{it}"), 4096),
+            (|it| format!("#{it:064x}"), 4096),
+            (|it| format!("~{it}:*"), 4096),
+            (|it| format!("&{it}:*"), 4096),
+            (|it| format!("(~{it})"), 64),
+        ];
+        for (rule, most) in kinds {
+            let mut user = User::new("u", false);
+            let mut apply = |it: usize| user.apply(rule(it).as_bytes(), &few, false);
+            assert!((0..most).all(|it| apply(it).is_ok()), "{}", rule(0));
+            assert_eq!(apply(most), Err(RuleFault::TooMany), "{}", rule(0));
+        }
+        for (length, expected) in [(4096, Ok(())), (4097, Err(RuleFault::LongPattern))] {
+            for sign in ["~", "%R~", "&"] {
+                let rule = format!("{sign}{}", "a".repeat(length));
+                let mut user = User::new("u", false);
+                assert_eq!(user.apply(rule.as_bytes(), &few, false), expected, "{sign}");
+            }
+        }
+    }
+
+    #[test]
+    fn passwords_are_told_in_the_order_they_came_in() {
+        let user = user_of(">z >a >m >z <a >b nopass >q >c >q").unwrap();
+        let told = ["q", "c"].map(|it| PasswordDigest::of(it.as_bytes()));
+        assert_eq!(user.passwords(), told.iter().collect::<Vec<_>>());
+        let user = user_of(">z >a >m >z <a >b >a").unwrap();
+        let told = ["z", "m", "b", "a"].map(|it| PasswordDigest::of(it.as_bytes()));
+        assert_eq!(user.passwords(), told.iter().collect::<Vec<_>>());
     }
 
     #[test]
     fn who_is_off_is_not_let_in() {
-        assert!(user_of("on >a >b").unwrap().lets_in(b"b"));
-        assert!(!user_of("on >a").unwrap().lets_in(b"b"));
-        assert!(!user_of(">a").unwrap().lets_in(b"a"));
-        assert!(user_of("on nopass").unwrap().lets_in(b"whatever"));
-        assert!(!user_of("nopass").unwrap().lets_in(b"whatever"));
-        assert!(!user_of("on").unwrap().lets_in(b""));
+        let lets_in = |rules: &str, password: &str| {
+            user_of(rules).unwrap().lets_in(&PasswordDigest::of(password.as_bytes()))
+        };
+        assert!(lets_in("on >a >b", "b"));
+        assert!(!lets_in("on >a", "b"));
+        assert!(!lets_in(">a", "a"));
+        assert!(lets_in("on nopass", "whatever"));
+        assert!(!lets_in("nopass", "whatever"));
+        assert!(!lets_in("on", ""));
     }
 
     fn rule() -> impl Strategy<Value = String> {

@@ -174,6 +174,7 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::acl::PasswordDigest;
     use crate::acl::catalogue::tests::few;
 
     #[test]
@@ -203,7 +204,8 @@ mod tests {
         assert_eq!(users.default_user().text(), b"user default on nopass ~* &* +@all");
         assert!(users.default_user().may_all() && users.default_user().lets_in_anybody());
         users.put(users.default_with(Some("a b")));
-        assert!(users.default_user().lets_in(b"a b") && !users.default_user().lets_in_anybody());
+        let password = PasswordDigest::of(b"a b");
+        assert!(users.default_user().lets_in(&password) && !users.default_user().lets_in_anybody());
         users.put(users.default_with(None));
         assert!(users.default_user().lets_in_anybody());
         assert_eq!(users.all().len(), 1);

@@ -1,5 +1,7 @@
 //! Redis' glob patterns: what KEYS, SCAN MATCH and route rules accept.
 
+use memchr::memmem;
+
 /// Whether letters of different case are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Case {
@@ -26,7 +28,9 @@ pub fn is_literal(pattern: &[u8]) -> bool {
 /// Whether `pattern` matches the whole of `text`.
 ///
 /// Only the last `*` met is ever widened: what came before it already matched as early as it could,
-/// so no other choice there can help. That bounds the work by the product of the two lengths.
+/// so no other choice there can help. What stands behind the last star can only be the end of the
+/// text, and a long literal between two stars is searched for in linear time. So the work is bounded
+/// by the sum of the two lengths, or by their product where `?`, a class or an escape follows a star.
 pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     matches_counted(pattern, text, case, || {})
 }
@@ -49,7 +53,19 @@ fn matches_counted(pattern: &[u8], text: &[u8], case: Case, mut step_taken: impl
         match (rest, left) {
             ([b'*', after @ ..], _) => {
                 rest = after;
-                star = Some((rest, left));
+                match Segment::at(rest) {
+                    Segment::Last(bytes) if left.len() < bytes => return false,
+                    Segment::Last(bytes) => {
+                        left = &left[left.len() - bytes..];
+                        star = None;
+                    }
+                    Segment::Literal(text) if case == Case::Exact => {
+                        let Some(found) = memmem::find(left, text) else { return false };
+                        (rest, left) = (&rest[text.len()..], &left[found + text.len()..]);
+                        star = None;
+                    }
+                    Segment::Literal(_) | Segment::Other => star = Some((rest, left)),
+                }
                 continue;
             }
             ([], []) => return true,
@@ -65,6 +81,54 @@ fn matches_counted(pattern: &[u8], text: &[u8], case: Case, mut step_taken: impl
         let Some((behind, [_, shorter @ ..])) = star else { return false };
         (rest, left) = (behind, shorter);
         star = Some((behind, shorter));
+    }
+}
+
+/// Literals between two stars that are searched for as such: shorter ones are compared byte by byte.
+const SEARCHED_BYTES_MIN: usize = 16;
+
+/// What a pattern goes on with behind a star, up to the next.
+enum Segment<'a> {
+    /// The last, which matches so many bytes.
+    Last(usize),
+    /// A long text that means what it spells.
+    Literal(&'a [u8]),
+    /// Anything else.
+    Other,
+}
+
+impl Segment<'_> {
+    fn at(pattern: &[u8]) -> Segment<'_> {
+        let (mut rest, mut bytes, mut is_literal) = (pattern, 0, true);
+        // Each element matches one byte.
+        while let [first, after @ ..] = rest {
+            rest = match first {
+                b'*' if is_literal && SEARCHED_BYTES_MIN <= bytes => {
+                    return Segment::Literal(&pattern[..bytes]);
+                }
+                b'*' => return Segment::Other,
+                b'[' => after_class(after),
+                b'\\' if !after.is_empty() => &after[1..],
+                _ => after,
+            };
+            is_literal &= !matches!(first, b'?' | b'[' | b'\\');
+            bytes += 1;
+        }
+        Segment::Last(bytes)
+    }
+}
+
+/// The pattern behind a class, whatever that matches.
+fn after_class(class: &[u8]) -> &[u8] {
+    let mut rest = class.strip_prefix(b"^").unwrap_or(class);
+    loop {
+        rest = match rest {
+            [b'\\', _, after @ ..] => after,
+            [b']', after @ ..] => return after,
+            [] => return rest,
+            [_, b'-', _, after @ ..] => after,
+            [_, after @ ..] => after,
+        };
     }
 }
 
@@ -183,6 +247,43 @@ mod tests {
         }
     }
 
+    /// What a pattern means, without any thought of how long it takes.
+    fn means(pattern: &[u8], text: &[u8], case: Case) -> bool {
+        match (pattern, text) {
+            ([], _) => text.is_empty(),
+            ([b'*', rest @ ..], _) => (0..=text.len()).any(|at| means(rest, &text[at..], case)),
+            (_, []) => false,
+            (_, [byte, after @ ..]) => {
+                step(pattern, *byte, case).is_some_and(|it| means(it, after, case))
+            }
+        }
+    }
+
+    fn is_same(pattern: &str, text: &str) {
+        for case in [Case::Exact, Case::Folded] {
+            let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+            let expected = match text {
+                [] => pattern.is_empty() || pattern == b"*",
+                _ => means(pattern, text, case),
+            };
+            assert_eq!(matches(pattern, text, case), expected, "{pattern:?} {text:?}");
+        }
+    }
+
+    #[test]
+    fn long_literals_and_ends_are_found_where_they_are() {
+        let long = "ab".repeat(10);
+        for pattern in ["*{}", "*{}*", "x*{}*y", "*{}*{}", "*{}?*[ab]*", "**{}**a", "{}*{}"] {
+            let pattern = pattern.replace("{}", &long);
+            let twice = format!("{long}{long}");
+            for text in ["", "a", &long, &twice, &twice[1..], &long[1..], "xxyy"] {
+                for (before, behind) in [("", ""), ("x", "y"), ("aab", "ba"), ("xab", "aby")] {
+                    is_same(&pattern, &format!("{before}{text}{behind}"));
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn a_text_escaped_matches_only_itself(
@@ -192,6 +293,22 @@ mod tests {
             let escaped: String = text.chars().flat_map(|it| ['\\', it]).collect();
             prop_assert!(exact(&escaped, &text));
             prop_assert_eq!(exact(&escaped, &other), text == other);
+        }
+
+        #[test]
+        fn a_pattern_matches_what_it_means(
+            pattern in "[abB*?\\[\\]^\\\\-]{0,10}",
+            text in "[aAb\\-\\]]{0,8}",
+        ) {
+            is_same(&pattern, &text);
+        }
+
+        #[test]
+        fn a_pattern_with_long_literals_matches_what_it_means(
+            parts in prop::collection::vec("a{14,18}|\\*|b|a", 0..6),
+            text in "a{0,40}b?a{0,20}",
+        ) {
+            is_same(&parts.concat(), &text);
         }
 
         #[test]

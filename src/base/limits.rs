@@ -102,6 +102,8 @@ pub const APPLY_RECORDS_MAX: usize = 512;
 pub const APPLY_US_MAX: u64 = 1000;
 /// Requests of one connection that are served before others have their turn.
 pub const BATCH_REQUESTS_MAX: u64 = 1024;
+/// A request of an operator counts as so many of those: what it does takes others' time, too.
+pub const OPERATOR_REQUESTS: u64 = 64;
 /// A request that touches more elements than this by estimate is long: it runs on a thread for long
 /// work.
 pub const LONG_ELEMENTS: usize = 10_000;

@@ -126,6 +126,21 @@ impl KeySpec {
         Ok(())
     }
 
+    /// As [`KeySpec::places`]: where the arguments do not add up, all that may be keys.
+    fn possible_places(&self, request: Request<'_>, found: &mut Vec<(usize, Access)>) {
+        let known = found.len();
+        if self.places(request, found).is_ok() {
+            return;
+        }
+        found.truncate(known);
+        let (first, step) = match (self.begin_at(request), self.find) {
+            (Some(begin), Find::Range { step, .. }) => (begin, step),
+            (Some(begin), Find::Count { first, step, .. }) => (begin + first, step),
+            (None, _) | (_, Find::Unknown) => return,
+        };
+        found.extend((first..request.len()).step_by(step).map(|at| (at, self.access)));
+    }
+
     fn begin_at(&self, request: Request<'_>) -> Option<usize> {
         match self.begin {
             Begin::Index(index) => Some(index),
@@ -195,6 +210,13 @@ impl Keys {
             spec.places(request, &mut found)?;
         }
         Ok(found)
+    }
+
+    /// As [`Keys::places`]: where the arguments do not add up, all that may be keys.
+    pub fn possible_places(&self, request: Request<'_>) -> Vec<(usize, Access)> {
+        let mut found = Vec::new();
+        self.0.iter().for_each(|it| it.possible_places(request, &mut found));
+        found
     }
 
     /// The first key, if `request` names any. Allocates nothing.

@@ -2,7 +2,7 @@
 
 use super::client_line::line;
 use super::context::{Command, Table};
-use super::key_places::{key_places, narrowed};
+use super::key_places::{narrowed, possible_places};
 use crate::acl::{
     Asked, Channels, Denial, DenialContext, DenialReason, Denied, KeyRights, Selector, User,
 };
@@ -58,11 +58,10 @@ fn check_all(user: &User, command: &Command, request: Request<'_>) -> Result<(),
         [] => &[],
         [KeySpec { begin: Begin::Index(at), find: Find::Range { last: 0, .. }, access }] => {
             one = [(*at, narrowed(command, *access, request))];
-            &one
+            if *at < request.len() { &one } else { &[] }
         }
         _ => {
-            // Arguments that do not add up are the verb's to refuse.
-            many = key_places(command, request).unwrap_or_default();
+            many = possible_places(command, request);
             &many
         }
     };

@@ -126,6 +126,8 @@ pub struct Session {
     pub acks: Option<AskedAcks>,
     /// MULTI.
     pub queue: Option<Queue>,
+    /// What EXEC has found queued is being done.
+    pub is_in_exec: bool,
     /// WATCH.
     pub watches: Watches,
     /// WATCH at the remote master, over a connection of its own.

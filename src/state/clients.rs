@@ -15,7 +15,9 @@ use crate::session::{Session, SubscriptionKind, Subscriptions};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::*};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering::*, fence,
+};
 
 /// What others may know of a connection. Written by its own task, once per batch.
 pub struct Client {
@@ -237,6 +239,8 @@ impl Client {
 
     /// Lets it close itself if it subscribes to what its user may not hear.
     pub fn check_subscriptions(&self) {
+        // Either it is seen here to subscribe, or it sees that users have changed.
+        fence(SeqCst);
         if self.subscribed.is_any() {
             self.mailbox.post(Message::RulesChanged);
         }

@@ -157,6 +157,7 @@ fn set_user(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         return Ok(Outcome::Long);
     }
     let name = user_name(context.args.next()?)?;
+    may_be_there(context, name)?;
     let rules = context.args.rest();
     let (known, all_channels) = (catalogue(context.table), context.server.settings().hears_all());
     let change = context.server.change_users(context.client.id, |users| {
@@ -174,6 +175,15 @@ fn cost(context: &CommandContext<'_>) -> usize {
     const BYTES: usize = 16;
     let bytes: usize = context.args.request().iter().map(<[u8]>::len).sum();
     context.args.left().saturating_mul(COMPARED).saturating_add(bytes / BYTES)
+}
+
+/// Whether there may be this user, beside all that there are already.
+fn may_be_there(context: &CommandContext<'_>, name: &str) -> Result<(), Fault> {
+    const USERS_MAX: usize = 65536;
+    const NO_ROOM: Fault = Fault::Static("ERR there are 65536 users already, and may be no more");
+    let accounts = &context.server.accounts;
+    let may = accounts.look(|it| it.get(name).is_some() || it.all().len() < USERS_MAX);
+    if may { Ok(()) } else { Err(NO_ROOM) }
 }
 
 fn delete_users(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

@@ -1,6 +1,6 @@
 //! Verbs of the connection itself: who it is, which protocol and database it speaks of.
 
-use crate::acl::{DEFAULT_USER, Denial, DenialContext, DenialReason};
+use crate::acl::{DEFAULT_USER, Denial, DenialContext, DenialReason, PasswordDigest};
 use crate::base::limits::DATABASES;
 use crate::base::number;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -213,9 +213,11 @@ fn auth(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 
 fn identify(context: &mut CommandContext<'_>, user: &[u8], password: &[u8]) -> Result<(), Fault> {
     let name = std::str::from_utf8(user).ok();
+    // What takes long is done before anybody has to wait for it.
+    let given = PasswordDigest::of(password);
     let is_let_in = name.is_some_and(|name| {
         context.server.accounts.look(|users| {
-            let is_right = users.get(name).is_some_and(|it| it.lets_in(password));
+            let is_right = users.get(name).is_some_and(|it| it.lets_in(&given));
             if is_right {
                 // Whoever removes the user from here on finds this client.
                 context.client.names.lock().user = name.into();
@@ -244,9 +246,9 @@ fn become_user(context: &mut CommandContext<'_>, name: &str) {
 fn note_failed_login(context: &CommandContext<'_>, user: &[u8]) {
     let (server, client) = (context.server, context.client);
     server.counters.failed_logins.fetch_add(1, Relaxed);
-    let place = match context.session.queue {
-        Some(_) => DenialContext::Multi,
-        None => DenialContext::TopLevel,
+    let place = match context.session.is_in_exec {
+        true => DenialContext::Multi,
+        false => DenialContext::TopLevel,
     };
     let times = (context.now, context.args.now());
     let denied = Denial {

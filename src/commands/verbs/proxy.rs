@@ -36,6 +36,8 @@ pub const ROWS: &[SessionRow] = &[session_container("PROXY", SUBCOMMANDS).says(
 const SINCE: &str = "0.1.0";
 const ANY_TIME: Flags = Flags::LOADING.union(Flags::STALE);
 const OPERATOR: Flags = ANY_TIME.union(Flags::ADMIN);
+/// Tells of the whole set what no client needs: names, counters, places of members.
+const TELLS: Flags = ANY_TIME.union(Flags::DANGEROUS);
 
 const SUBCOMMANDS: &[SessionRow] = &[
     session_row("ACKS", AtLeast(2), ANY_TIME, acks).says(
@@ -91,7 +93,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | REMOVE [FORCE]> | \
          ADD [NAME name] [TAG tag [TAG tag ...]] [ZONE zone] [DEDICATED]",
     ),
-    session_row("NODES", AtLeast(2), ANY_TIME, members::nodes).says(
+    session_row("NODES", AtLeast(2), TELLS, members::nodes).says(
         Group::Proxy,
         SINCE,
         "O(N) where N is the number of members",
@@ -114,7 +116,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Reads the config file again and puts it in force for all connections.",
         "",
     ),
-    session_row("STATS", AtLeast(2), ANY_TIME, tell_stats).says(
+    session_row("STATS", AtLeast(2), TELLS, tell_stats).says(
         Group::Proxy,
         SINCE,
         "O(N) where N is the number of things that were measured",

@@ -111,13 +111,14 @@ impl Caller {
         let mark = self.replies.mark();
         let mut execution = Execution::of(call.input);
         let within = |it: &(CommandId, OwnedRequest)| runs_within(table().get(it.0));
-        for part in queue.commands.chunk_by(|one, next| within(one) && within(next)) {
-            if within(&part[0]) {
-                self.execute_together(part, context, &mut execution)?;
-            } else {
-                self.execute_apart(&part[0], context, &mut execution)?;
-            }
-        }
+        let mut parts = queue.commands.chunk_by(|one, next| within(one) && within(next));
+        self.session.is_in_exec = true;
+        let done = parts.try_for_each(|part| match within(&part[0]) {
+            true => self.execute_together(part, context, &mut execution),
+            false => self.execute_apart(&part[0], context, &mut execution),
+        });
+        self.session.is_in_exec = false;
+        done?;
         self.replies.out.close_array(mark, execution.answers);
         let because = if has_write(queue) { Reason::Write } else { Reason::Transaction };
         self.session.last = LastReply::of_master(context.set.master(), RouteId::NONE, because);

@@ -78,6 +78,7 @@ impl Caller {
         call: &Call<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
+        self.may_run_elsewhere(call.command)?;
         context.begin_command(call.command);
         let route = self.origin(None).route(call.command, call.request);
         context.count(Label::new(route, MemberId::NONE, call.command.id), call.command);
@@ -152,10 +153,15 @@ impl Caller {
     }
 
     /// One request that is answered by the master, with all that it has been told before.
-    pub fn forward_one(&self, request: Request<'_>, context: &BatchContext<'_, '_>) -> Outcome {
+    pub fn forward_one(
+        &self,
+        call: &Call<'_>,
+        context: &BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        self.may_run_elsewhere(call.command)?;
         let mut one = self.nothing_yet(context);
-        add_request(&mut one, request);
-        self.write_job(one, request, context.now)
+        add_request(&mut one, call.request);
+        Ok(self.write_job(one, call.request, context.now))
     }
 
     /// A read of a set that follows a master, when it is not for a member here: it goes to the
@@ -188,7 +194,7 @@ impl Caller {
                     ..LastReply::of_remote_master(route, because)
                 };
                 self.cache_forwarded(call.command, call.request);
-                Ok(Some(self.forward_one(call.request, context)))
+                self.forward_one(call, context).map(Some)
             }
             RemoteRead::Waits(needs, at_most) => {
                 Ok(Some(self.wait_for_stream(needs, at_most, route, context)))
@@ -305,8 +311,12 @@ impl Caller {
 
     /// PUBLISH: the message comes back by the stream, to those who have subscribed here too.
     #[cold]
-    pub fn forward_message(&self, call: &Call<'_>, context: &BatchContext<'_, '_>) -> Outcome {
-        self.forward_one(call.request, context)
+    pub fn forward_message(
+        &self,
+        call: &Call<'_>,
+        context: &BatchContext<'_, '_>,
+    ) -> Result<Outcome, Fault> {
+        self.forward_one(call, context)
     }
 }
 

@@ -167,6 +167,8 @@ impl Caller {
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Option<Outcome> {
+        // Whose rights have been taken away since the batch began writes nothing more in it.
+        self.keep_up_rights();
         if self.is_unrestricted() && self.has_room(command) && self.is_permitted(command, request) {
             // What is free changes from one look to the next.
             debug_assert!(

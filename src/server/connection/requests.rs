@@ -9,7 +9,7 @@ use super::monitor::CalledBy;
 use super::publish::answers_with_pushes;
 use super::read::ReadRun;
 use crate::base::ids::{MemberId, RouteId};
-use crate::base::limits::{ADOPTED_BYTES_MIN, REPLY_FLUSH_BYTES};
+use crate::base::limits::{ADOPTED_BYTES_MIN, OPERATOR_REQUESTS, REPLY_FLUSH_BYTES};
 use crate::base::planted::{Planted, is_planted};
 use crate::base::time::MonoUs;
 use crate::command::{Args, Fault, Flags, Group};
@@ -414,6 +414,7 @@ impl Caller {
             // It may be held back by its own word, and be slow by it.
             self.refresh(context.now);
             context.has_new_limits = true;
+            context.served += OPERATOR_REQUESTS;
             let settings = &self.settings.server;
             context.stopwatch.measure(settings.metrics, settings.slowlog_slower_than_us);
         }
@@ -422,7 +423,7 @@ impl Caller {
             Outcome::Execute(queue) if self.forwards() && is_of_master(&queue) => {
                 self.forward_transaction(&queue, call, context)
             }
-            Outcome::Publish(_) if self.forwards() => Ok(self.forward_message(call, context)),
+            Outcome::Publish(_) if self.forwards() => self.forward_message(call, context),
             Outcome::Execute(queue) => match self.lock_master_for(&queue, context) {
                 Ok(()) => {
                     let outcome = self.execute(&queue, call, context);
@@ -478,6 +479,9 @@ impl Caller {
         };
         verb_context.session.last.is_told = false;
         let outcome = verb(&mut verb_context);
+        if command.spec.flags.contains(Flags::PUBSUB) {
+            self.check_new_subscriptions();
+        }
         if !self.session.last.is_told {
             self.session.last = LastReply::OWN;
         }

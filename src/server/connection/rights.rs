@@ -7,7 +7,8 @@ use crate::command::Fault;
 use crate::commands::{Command, check, denial, may_on_every_key, table};
 use crate::resp::Request;
 use crate::session::{Queue, SubscriptionKind};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::fence;
 
 impl Caller {
     /// What its user may not do of this; `None` when it may do it.
@@ -72,29 +73,29 @@ impl Caller {
     ) -> Result<(), Fault> {
         queue.commands.iter().try_for_each(|(id, request)| {
             let command = table().get(*id);
-            if command.runs_script() {
-                self.may_run_scripts_elsewhere()?;
-            }
+            self.may_run_elsewhere(command)?;
             self.check_rights_at_exec(command, request.borrow(), context)
         })
     }
 
     /// What a script calls at the remote master is not looked at here, so only users who may do
-    /// everything let scripts run there.
-    pub fn may_run_scripts_elsewhere(&self) -> Result<(), Fault> {
+    /// everything let scripts run there. Asked where requests are sent, whatever led there.
+    pub fn may_run_elsewhere(&self, command: &Command) -> Result<(), Fault> {
         const ELSEWHERE: Fault = Fault::Static(
             "NOPERM scripts run at the remote master here, which does not know this user's rules",
         );
-        if self.session.rules.is_none() { Ok(()) } else { Err(ELSEWHERE) }
+        let is_bound = self.session.rules.is_some() && command.runs_script();
+        if is_bound { Err(ELSEWHERE) } else { Ok(()) }
     }
 
     /// The same of what a script calls.
     pub fn check_rights_in_script(
-        &self,
+        &mut self,
         command: &Command,
         request: Request<'_>,
         context: &BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
+        self.keep_up_rights();
         let Some(denied) = self.denied(command, request) else {
             return self.check_patterns_of_sort(command, request);
         };
@@ -167,6 +168,15 @@ impl Caller {
         // Who came while nobody had to log in stays known; who did not is so only meanwhile.
         let session = &mut self.session;
         session.is_known = session.has_logged_in || self.server.accounts.lets_in_anybody();
+    }
+
+    /// What it has subscribed to may have been forbidden before others could see that it does.
+    pub fn check_new_subscriptions(&self) {
+        // Whoever changes users looks for subscribers behind that.
+        fence(SeqCst);
+        if self.server.accounts.generation() != self.rights_generation {
+            self.client.check_subscriptions();
+        }
     }
 
     /// Whether its user may hear all that it subscribes to.

@@ -43,7 +43,6 @@ impl Caller {
         let script = match found {
             // The master may know it.
             Err(UNKNOWN_SCRIPT | UNKNOWN_FUNCTION) if self.forwards() => {
-                self.may_run_scripts_elsewhere()?;
                 self.cache_forwarded(call.command, call.request);
                 return self.forward(call, context);
             }
@@ -64,7 +63,6 @@ impl Caller {
             return self.read(call, ReadRun::Script(&script), context);
         }
         if self.forwards() {
-            self.may_run_scripts_elsewhere()?;
             self.cache_forwarded(call.command, call.request);
             return self.forward(call, context);
         }

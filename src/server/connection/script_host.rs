@@ -23,6 +23,7 @@ use crate::script::limits::INSTRUCTIONS_PER_TICK;
 use crate::script::{Host, LONG_CALL, SHORT_CALL, Tick};
 use crate::state::Running;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Where a script runs.
 pub enum At<'h, 'g, 's, 'e> {
@@ -304,6 +305,7 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
     fn may_call(&mut self, argv: &[&[u8]]) -> Option<bool> {
         let request = OwnedRequest::of(argv.iter().copied());
         let command = table().locate(request.borrow()).ok()?;
+        self.caller.keep_up_rights();
         Some(self.caller.denied(command, request.borrow()).is_none())
     }
 
@@ -329,7 +331,9 @@ impl Host for ScriptHost<'_, '_, '_, '_, '_, '_, '_> {
         }
         let running = self.running.clone().unwrap_or_else(|| self.become_long());
         let server = &self.caller.server;
-        if !self.has_written && (running.is_killed() || server.is_closing() || self.holds_up()) {
+        let is_closing = || self.caller.client.flags.is_closing.load(Relaxed);
+        let is_in_vain = running.is_killed() || server.is_closing() || is_closing();
+        if !self.has_written && (is_in_vain || self.holds_up()) {
             return Tick::Stop;
         }
         let threshold_ms = self.caller.settings.server.busy_reply_ms as u64;

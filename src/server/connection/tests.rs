@@ -3,6 +3,7 @@
 mod forwarded;
 mod held;
 mod refused;
+mod rights;
 mod served;
 
 use super::{Action, BatchContext, Connection, Event, WorkerScratch};
@@ -54,6 +55,10 @@ impl Proxy {
     }
 
     fn handle(&mut self, connection: &mut Connection, event: Event<'_>) {
+        self.handle_by(&Still, connection, event);
+    }
+
+    fn handle_by(&mut self, clock: &dyn Clock, connection: &mut Connection, event: Event<'_>) {
         connection.caller.refresh(NOW);
         let member_list = connection.caller.member_list.clone();
         let (set, actions) = (&self.server.set, &mut self.actions);
@@ -61,7 +66,7 @@ impl Proxy {
             &mut self.scratch,
             set,
             &member_list,
-            &Still,
+            clock,
             Still.mono_ns(),
             actions,
         );

@@ -118,6 +118,7 @@ impl Caller {
         route: RouteId,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
+        self.may_run_elsewhere(call.command)?;
         let upstream = self.server.upstream.clone().expect("its members are real servers");
         context.begin_command(call.command);
         context.count(Label::new(route, MemberId::NONE, call.command.id), call.command);
@@ -187,7 +188,6 @@ impl Caller {
         call: &Call<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Result<Outcome, Fault> {
-        self.may_run_scripts_elsewhere()?;
         self.keep_up(context.set, context.now)?;
         let reads_only = matches!(call.command.handler, Handler::Script(it) if it.reads_only);
         if reads_only {
@@ -334,6 +334,7 @@ impl Caller {
             && self.session.is_known
             // Nobody knows what it does, so only who may do everything may do it.
             && self.session.rules.is_none()
+            && self.rights_generation == self.server.accounts.generation()
             && self.session.queue.is_none()
             && !self.session.is_subscribed()
             && !NEVER_SHARED.iter().any(|it| is_ours(it))
@@ -364,7 +365,7 @@ impl Caller {
             _ if FORWARDED_VERBS.contains(&name) => {
                 // A script that is loaded is known from here on.
                 self.known_script(call);
-                Some(Ok(self.forward_one(call.request, context)))
+                Some(self.forward_one(call, context))
             }
             _ if HOSTED_VERBS.contains(&name) || HOSTED_VERBS.contains(&container) => {
                 Some(Err(codes::not_upstream(&call.command.upper_name.replace('|', " "))))
