@@ -5,6 +5,7 @@
 
 mod disk;
 mod http;
+mod logging;
 mod upstream;
 mod tree;
 mod slot;
@@ -31,12 +32,13 @@ mod reference;
 pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
 pub use http::Http;
+pub use logging::{Log, LogFormat, LogLevel};
 pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;
 pub use rewrite::{REPLICAS, Rewrite, Rewritten};
 pub use tree::{
-    AccessFrom, Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits,
-    ReplicaSet, Server,
+    AccessFrom, Address, Config, FollowWrites, Listener, OutputLimit, OutputLimits, ReplicaSet,
+    Server,
 };
 pub use upstream::{Sentinels, Topology, Upstream};

@@ -304,6 +304,7 @@ fn value(slot: &Slot, config: &Config) -> Option<Value> {
         Slot::Text(at) | Slot::FileName(at) | Slot::Secret(at) => (at.of)(config).as_str().into(),
         Slot::Events(at) => (at.of)(config).written().into(),
         Slot::Loglevel(_)
+        | Slot::LogFormat(_)
         | Slot::Access(_)
         | Slot::CountHosted(_)
         | Slot::Writes(_)

@@ -154,6 +154,18 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Server,
+        "log-format",
+        "The form of the log's lines: text, for people, or json, for programs.",
+        Slot::LogFormat(lens!(server.log.format)),
+    ),
+    start(
+        Server,
+        "logfile",
+        "The path of the log; empty is stderr. SIGHUP opens it anew, for whoever rotates it.",
+        Slot::Text(lens!(server.log.file)),
+    ),
+    live(
+        Server,
         "protected-mode",
         "Refuses clients from other machines while there is no password.",
         Slot::Switch(lens!(server.protected_mode)),

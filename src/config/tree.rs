@@ -3,6 +3,7 @@
 use super::disk::Disk;
 use super::http::Http;
 use super::locate::Place;
+use super::logging::{Log, LogLevel};
 use super::upstream::Upstream;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
 use crate::base::remote_address::RemoteAddress;
@@ -132,6 +133,8 @@ pub struct Server {
     pub script_instructions_max: usize,
     /// What is worth a line in the log.
     pub loglevel: LogLevel,
+    /// How the log is written, and where.
+    pub log: Log,
     /// Whether clients from other machines are refused while there is no password.
     pub protected_mode: bool,
     /// Who may say DEBUG, which can put a member out of service.
@@ -466,45 +469,6 @@ impl Server {
     }
 }
 
-/// Redis' log levels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// A lot.
-    Verbose,
-    /// What production wants.
-    #[default]
-    Notice,
-    /// Only what needs a human.
-    Warning,
-}
-
-impl LogLevel {
-    /// All of them with Redis' names.
-    pub const ALL: [(LogLevel, &str); 4] = [
-        (LogLevel::Debug, "debug"),
-        (LogLevel::Verbose, "verbose"),
-        (LogLevel::Notice, "notice"),
-        (LogLevel::Warning, "warning"),
-    ];
-
-    /// The lines it lets through.
-    pub fn filter(self) -> log::LevelFilter {
-        match self {
-            LogLevel::Debug => log::LevelFilter::Trace,
-            LogLevel::Verbose => log::LevelFilter::Debug,
-            LogLevel::Notice => log::LevelFilter::Info,
-            LogLevel::Warning => log::LevelFilter::Warn,
-        }
-    }
-
-    /// Redis' name.
-    pub fn as_str(self) -> &'static str {
-        LogLevel::ALL[self as usize].1
-    }
-}
-
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -548,6 +512,7 @@ impl Default for Server {
             busy_reply_ms: 5000,
             script_instructions_max: 0,
             loglevel: LogLevel::default(),
+            log: Log::default(),
             protected_mode: true,
             debug: AccessFrom::Local,
             protected_configs: AccessFrom::No,

@@ -8,6 +8,7 @@ pub mod http;
 mod inbox;
 pub mod link;
 mod local;
+pub mod log_output;
 mod maps;
 pub mod poller;
 pub mod process;

@@ -53,6 +53,7 @@ pub async fn cron(server: Arc<Server>) {
 
 /// What the log was spared and is to know all the same.
 fn tell_held_back(server: &Server, now: MonoUs) {
+    server.logging.tell_left_out();
     server.log_limits.tell(now);
     server.long_queue.tell(now);
     server.set.tell_panics(now);

@@ -19,6 +19,8 @@ mod counters;
 mod rates;
 mod slowlog;
 mod log_limits;
+mod recent_events;
+mod logging;
 mod long_queue;
 mod memory;
 mod scripting;
@@ -40,6 +42,7 @@ pub use failover::{FailoverOrder, FailoverPhase, Failovers};
 pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
 pub use last_script::LastScript;
 pub use log_limits::LogLimits;
+pub use logging::Logging;
 pub use long_queue::{LongPlace, LongQueue};
 pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UNBLOCKED, UnblockAs, Wrote};
 pub use memory::Memory;
@@ -49,6 +52,7 @@ pub use persistence::{
     SaveStatus,
 };
 pub use rates::{Gains, Rates};
+pub use recent_events::{EVENTS_KEPT_MAX, KEPT, RecentEvent, RecentEvents};
 pub use run_waiter::RunWaiter;
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};

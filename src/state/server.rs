@@ -7,6 +7,7 @@ use super::counters::Counters;
 use super::failover::Failovers;
 use super::forwarding::Forwarding;
 use super::log_limits::LogLimits;
+use super::logging::Logging;
 use super::long_queue::LongQueue;
 use super::monitors::Monitors;
 use super::persistence::Persistence;
@@ -98,6 +99,8 @@ pub struct Server {
     pub counters: Counters,
     /// What the counts gained lately.
     pub rates: Mutex<Rates>,
+    /// The log, and what it has told lately.
+    pub logging: Arc<Logging>,
     /// What keeps the log short.
     pub log_limits: LogLimits,
     /// Who waits for a thread for long work.
@@ -165,6 +168,7 @@ impl Server {
             accounts: Accounts::new(settings.server.password()),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
+            logging: Arc::default(),
             log_limits: LogLimits::default(),
             long_queue: Arc::default(),
             scripting: Scripting::default(),
@@ -281,7 +285,7 @@ impl Server {
                 self.set.forward_writes(forwards);
             }
         }
-        log::set_max_level(after.server.loglevel.filter());
+        self.logging.settle(&after.server);
         let password = (after.server.requirepass != before.server.requirepass)
             .then(|| after.server.password().map(str::to_owned));
         *self.settings.write() = Arc::new(after);
