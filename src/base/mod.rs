@@ -8,6 +8,7 @@ pub mod reached;
 pub mod count;
 pub mod extended;
 pub mod glob;
+pub mod hysteresis;
 pub mod ids;
 pub mod planted;
 pub mod limits;

@@ -4,6 +4,7 @@
 //! **Invariant:** reads no file and no environment; text comes in, a tree or a refusal goes out.
 
 mod disk;
+mod alerts;
 mod http;
 mod logging;
 mod upstream;
@@ -29,6 +30,7 @@ mod check;
 mod locate;
 mod reference;
 
+pub use alerts::{Alerts, Webhook};
 pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
 pub use http::Http;

@@ -101,15 +101,15 @@ impl Rewrite<'_> {
     }
 
     fn put(&self, document: &mut DocumentMut, param: &Param) -> Result<(), String> {
-        let table = section(document, param.section.name())?;
+        let (table, name) = (section(document, param.section.name())?, param.in_section());
         if let Slot::Master = param.slot {
-            put_master(table, param.name, self.running);
+            put_master(table, name, self.running);
             return Ok(());
         }
         if let Slot::Limits(at) = &param.slot {
-            put_limits(table, param.name, (at.of)(self.file), (at.of)(self.running));
+            put_limits(table, name, (at.of)(self.file), (at.of)(self.running));
         } else if let Some(value) = value(&param.slot, self.running) {
-            put(table, param.name, value);
+            put(table, name, value);
         }
         Ok(())
     }

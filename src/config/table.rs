@@ -1,6 +1,7 @@
 //! The one table of parameters: a row for each, with its section in the file and Redis' name.
 
 use super::Config;
+use super::alerts;
 use super::param::{Param, Section, live, start};
 use super::slot::{Beyond, Slot, lens};
 use super::tree::Address;
@@ -39,7 +40,21 @@ const THREADS_MAX: i64 = 1024;
 use Section::{Engine, Nowhere, Server, Set};
 
 /// Every parameter an operator or a client may ask for, beyond [`super::fixed::FIXED`].
-pub const PARAMS: &[Param] = &[
+pub const PARAMS: Tables = Tables([MOST, alerts::ROWS]);
+
+/// Rows that stand in several files.
+#[derive(Clone, Copy)]
+pub struct Tables([&'static [Param]; 2]);
+
+impl Tables {
+    /// All of them, in order.
+    pub fn iter(self) -> impl Iterator<Item = &'static Param> {
+        self.0.into_iter().flatten()
+    }
+}
+
+/// Those that have no file of their own.
+const MOST: &[Param] = &[
     start(
         Server,
         "threads",

@@ -1,5 +1,6 @@
 //! The checked configuration, and its defaults.
 
+use super::alerts::Alerts;
 use super::disk::Disk;
 use super::http::Http;
 use super::locate::Place;
@@ -25,6 +26,8 @@ pub struct Config {
     pub server: Server,
     /// The status page and what is for programs beside it.
     pub http: Http,
+    /// `[alerts]`
+    pub alerts: Alerts,
     /// The hosted replica set.
     pub set: ReplicaSet,
     /// The set's members are real servers.
@@ -475,6 +478,7 @@ impl Default for Config {
             listeners: vec![Listener::default()],
             server: Server::default(),
             http: Http::default(),
+            alerts: Alerts::default(),
             set: ReplicaSet::default(),
             upstream: None,
             members: Vec::new(),

@@ -4,6 +4,7 @@
 pub mod allocation;
 pub mod clock;
 pub mod disk;
+pub mod hooks;
 pub mod http;
 mod inbox;
 pub mod link;

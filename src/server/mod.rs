@@ -22,6 +22,8 @@ mod migrate;
 mod listener;
 mod placement;
 mod notices;
+mod alert_checks;
+mod alert_delivery;
 mod cron;
 mod fresh;
 mod follow;

@@ -35,6 +35,10 @@ pub struct Counters {
     pub denied_channels: AtomicU64,
     /// Links of replication that ended because the peer broke the protocol.
     pub peer_faults: AtomicU64,
+    /// Alerts that the command or the webhook has taken.
+    pub alerts_delivered: AtomicU64,
+    /// Alerts that one of them has not.
+    pub alerts_undelivered: AtomicU64,
     /// Keys that had expired before the last reset.
     pub expired_before: AtomicU64,
     /// Bytes of own histories that other masters' data has taken the place of.

@@ -4,6 +4,7 @@
 //! **Invariant:** decides nothing; commands and connections read it and change it.
 
 mod accounts;
+mod alerts;
 mod forwarding;
 mod ack_asks;
 mod run_waiter;
@@ -35,6 +36,7 @@ pub mod version;
 
 pub use accounts::Accounts;
 pub use ack_asks::{AckAsk, AckAsks, AckWaiter, Acked};
+pub use alerts::{Alert, AlertKind, Alerts, Changed, Reading, Subject};
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use config_file::{ReadText, Source};
 pub use counters::Counters;

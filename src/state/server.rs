@@ -1,6 +1,7 @@
 //! The server: what all connections share, and what operators look at.
 
 use super::accounts::Accounts;
+use super::alerts::Alerts;
 use super::clients::Clients;
 use super::config_file::{ConfigFile, Source};
 use super::counters::Counters;
@@ -99,6 +100,8 @@ pub struct Server {
     pub counters: Counters,
     /// What the counts gained lately.
     pub rates: Mutex<Rates>,
+    /// Of what operators are told.
+    pub alerts: Alerts,
     /// The log, and what it has told lately.
     pub logging: Arc<Logging>,
     /// What keeps the log short.
@@ -168,6 +171,7 @@ impl Server {
             accounts: Accounts::new(settings.server.password()),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
+            alerts: Alerts::default(),
             logging: Arc::default(),
             log_limits: LogLimits::default(),
             long_queue: Arc::default(),
