@@ -1,11 +1,10 @@
 //! What there is, as JSON.
 
+use super::operators::{self, client_object};
 use super::query::Query;
 use super::told::{Kind, Told};
 use crate::base::limits::{HTTP_LISTED_MAX, HTTP_SLOW_BYTES_MAX};
-use crate::commands::{
-    all_nodes, class_name, client_line, observed, prometheus, stats_json, table, unserved,
-};
+use crate::commands::{all_nodes, class_name, observed, prometheus, stats_json, table, unserved};
 use crate::metrics::json::Json;
 use crate::metrics::render::Names;
 use crate::metrics::render_json;
@@ -13,7 +12,7 @@ use crate::metrics::snapshot::Snapshot;
 use crate::route::{Acks, Route};
 use crate::runtime::{clock, process};
 use crate::state::version::ENTOURAGE_VERSION;
-use crate::state::{Server, Slow};
+use crate::state::{Client, EVENTS_KEPT_MAX, Server, Slow};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -75,25 +74,26 @@ fn acks(route: &Route) -> String {
 
 /// CLIENT LIST: how many there are, and the first of them.
 pub fn clients(server: &Arc<Server>, _: &Query) -> Told {
-    let (all, settings) = (server.clients.all(), server.settings());
-    let (head, now) = (server.set.head(), clock::mono_now());
+    let all = server.clients.all();
     told(|it| {
         it.object(|it| {
             it.name("connected").number(all.len());
             it.name("clients").array(all.iter().take(HTTP_LISTED_MAX), |it, client| {
-                let line = client_line(client, &settings, table(), head, now);
-                let fields = line.split_whitespace().filter_map(|it| it.split_once('='));
-                it.object(|it| {
-                    fields.for_each(|(name, value)| match value.parse::<i64>() {
-                        Ok(number) if name != "name" && name != "user" => {
-                            it.name(name).number(number);
-                        }
-                        _ => it.name(name).string(value),
-                    });
-                });
+                client_object(server, client, client.commands.load(Relaxed), it);
             });
         });
     })
+}
+
+/// The alerts that are raised.
+pub fn alerts(server: &Arc<Server>, _: &Query) -> Told {
+    told(|it| operators::alerts(server, it))
+}
+
+/// PROXY EVENTS: `count=100`.
+pub fn events(server: &Arc<Server>, query: &Query) -> Told {
+    let count = query.get("count").and_then(|it| it.parse().ok()).unwrap_or(EVENTS_KEPT_MAX);
+    told(|it| operators::events(server, count, it))
 }
 
 /// PROXY STATS JSON.
@@ -130,11 +130,16 @@ pub fn config(server: &Arc<Server>, _: &Query) -> Told {
     })
 }
 
-/// What the page shows, in one answer: the nodes, the routes, the statistics, and the process.
+/// What the page shows, in one answer: alerts, events and clients, the nodes, the routes, the
+/// statistics, and the process.
 pub fn status(server: &Arc<Server>, _: &Query) -> Told {
     told(|json| {
         json.object(|it| {
-            tell_process(server, it.name("process"));
+            let clients = server.clients.all();
+            tell_process(server, &clients, it.name("process"));
+            operators::alerts(server, it.name("alerts"));
+            operators::events_shown(server, it.name("events"));
+            operators::clients_shown(server, &clients, it.name("clients"));
             tell_nodes(server, it.name("nodes"));
             tell_routes(server, it.name("routes"));
             observed(server, table(), |snapshot, names| tell_observed(snapshot, names, it));
@@ -153,10 +158,10 @@ fn tell_observed(snapshot: &Snapshot, names: &Names<'_>, json: &mut Json) {
     render_json::calls(json.name("calls"), snapshot, names, class);
 }
 
-fn tell_process(server: &Server, json: &mut Json) {
+fn tell_process(server: &Server, clients: &[Arc<Client>], json: &mut Json) {
     let (memory, settings) = (server.memory(), server.settings());
     let (gains, counters) = (server.rates.lock().gains(), &server.counters);
-    let (clients, cpu) = (server.clients.all(), process::cpu());
+    let cpu = process::cpu();
     let unserved = unserved(server);
     json.object(|it| {
         it.name("version").string(ENTOURAGE_VERSION);

@@ -13,6 +13,7 @@ mod told;
 mod query;
 mod guard;
 mod health;
+mod operators;
 mod api;
 mod orders;
 mod page;

@@ -54,6 +54,8 @@ pub const RESOURCES: &[Resource] = &[
     now("/metrics", "All metrics below, for Prometheus.", Tell::Now(api::metrics)),
     now("/api/v1/nodes", "`PROXY NODES`.", Tell::Now(api::nodes)),
     now("/api/v1/routes", "The routes in force, in their order.", Tell::Now(api::routes)),
+    now("/api/v1/alerts", "`PROXY ALERTS`.", Tell::Now(api::alerts)),
+    now("/api/v1/events", "`PROXY EVENTS`: `?count=100`, newest first.", Tell::Now(api::events)),
     now("/api/v1/clients", "`CLIENT LIST`, the first 1000.", Tell::Now(api::clients)),
     now("/api/v1/stats", "`PROXY STATS JSON` ([fields](stats.md)).", Tell::Now(api::stats)),
     now("/api/v1/slowlog", "`SLOWLOG GET`.", Tell::Now(api::slowlog)),

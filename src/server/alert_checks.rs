@@ -8,10 +8,12 @@ use crate::config::{self, Config};
 use crate::metrics::distribution::Distribution;
 use crate::metrics::recent::{RecentCount, RecentDistributions};
 use crate::node::FollowerStatus;
+use crate::node::upstream::ViewMember;
 use crate::replication::FollowerState;
 use crate::runtime::process;
-use crate::state::{AlertKind, Reading, Server, Subject, Upstream};
+use crate::state::{AlertKind, Reading, Server, Subject, Upstream, UpstreamMember};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -219,8 +221,7 @@ fn upstream_replicas(upstream: &Upstream, now: MonoUs) -> Vec<Replica> {
     let head = view.master.and_then(|it| view.members.get(it.index())?.at);
     let both = members.iter().enumerate().zip(&view.members);
     let others = both.filter(|((_, it), _)| view.master != Some(it.id));
-    let replica = |((at, member), stands): ((usize, &_), &crate::node::upstream::ViewMember)| {
-        let member: &std::sync::Arc<crate::state::UpstreamMember> = member;
+    let replica = |((at, member), stands): ((usize, &Arc<UpstreamMember>), &ViewMember)| {
         let same = head.zip(stands.at).filter(|(head, at)| head.replid == at.replid);
         Replica {
             name: member.described.name.clone(),

@@ -109,6 +109,8 @@ impl Counters {
         let Counters { accepted, refused, errors, overflowed, failed_logins, .. } = self;
         let Counters { denied_commands, denied_keys, denied_channels, .. } = self;
         let denied = [denied_commands, denied_keys, denied_channels];
+        let Counters { alerts_delivered, alerts_undelivered, .. } = self;
+        let denied = denied.into_iter().chain([alerts_delivered, alerts_undelivered]);
         let others = [accepted, refused, errors, overflowed, failed_logins];
         for count in others.into_iter().chain(denied) {
             count.store(0, Relaxed);
