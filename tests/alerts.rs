@@ -514,3 +514,38 @@ fn events_are_kept_whatever_is_worth_a_line() {
     assert_eq!(told(&mut wire, "failover", "from=n1 to=n2"), 1);
     assert!(!server.said().contains("event=failover"), "{}", server.said());
 }
+
+/// The built-in alerts and Prometheus' rules are of one mind.
+#[test]
+fn the_rules_for_prometheus_have_the_same_thresholds() {
+    const RULES: &str = include_str!("../config/alerts.yml");
+    let alerts = entourage::config::Alerts::default();
+    let mb = alerts.lag_bytes >> 20;
+    for part in [
+        format!("entourage_member_lag_bytes > {mb} * 1024 * 1024"),
+        format!("entourage_member_lag_seconds > {}", alerts.lag.as_secs()),
+        format!(
+            "rate(entourage_read_staleness_seconds_bucket[5m]))) > {}",
+            alerts.staleness_p99.as_secs()
+        ),
+        format!("increase(entourage_full_resyncs_total[10m]) > {}", alerts.resync_storm),
+        format!("> 0.{} * entourage_memory_machine_bytes", alerts.memory_percent),
+        "increase(entourage_failover_pause_seconds_count[5m]) > 0".to_owned(),
+        "increase(entourage_fsync_late_total[5m]) > 0".to_owned(),
+        "entourage_write_gate_open == 0".to_owned(),
+        "entourage_member_in_service".to_owned(),
+    ] {
+        assert!(RULES.contains(&part), "{part}");
+    }
+}
+
+#[test]
+fn every_alert_has_a_setting_and_a_place_in_the_guide() {
+    const GUIDE: &str = include_str!("../config/docs/alerts.md");
+    const FILE: &str = include_str!("../config/entourage.toml");
+    for kind in entourage::state::AlertKind::ALL {
+        let name = kind.as_str();
+        assert!(GUIDE.contains(&format!("\n| `{name}` | ")), "{name} is not in the guide");
+        assert!(FILE.contains(&format!("\n{name} = ")), "{name} is not in the example");
+    }
+}

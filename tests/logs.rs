@@ -40,9 +40,10 @@ fn line(server: &Server, event: &str) -> Value {
 
 #[test]
 fn lines_of_json_say_who_it_was_and_no_secret() {
-    let settings = "log-format = \"json\"\nrequirepass = \"s3cret-one\"\n\
+    let settings = "log-format = \"json\"\n\
                     slowlog-log-slower-than = 0\nenable-debug-command = \"local\"\n";
     let server = server(settings);
+    ok(&mut server.dial(), "CONFIG SET requirepass s3cret-one");
     let mut wire = server.dial();
     starts(&wire.ask("AUTH s3cret-wrong"), "WRONGPASS");
     starts(&wire.ask("AUTH s3cret-user s3cret-wrong"), "WRONGPASS");
