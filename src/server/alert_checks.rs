@@ -8,12 +8,10 @@ use crate::config::{self, Config};
 use crate::metrics::distribution::Distribution;
 use crate::metrics::recent::{RecentCount, RecentDistributions};
 use crate::node::FollowerStatus;
-use crate::node::upstream::ViewMember;
 use crate::replication::FollowerState;
 use crate::runtime::process;
-use crate::state::{AlertKind, Reading, Server, Subject, Upstream, UpstreamMember};
+use crate::state::{AlertKind, Reading, Server, Subject, Upstream};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -41,6 +39,8 @@ pub struct AlertChecks {
     reads: RecentDistributions,
     looked_at_reads: Option<MonoUs>,
     staleness_us: BTreeMap<String, u64>,
+    /// When each real server was last known to have all that the master had.
+    fresh_at: BTreeMap<String, MonoUs>,
 }
 
 impl Default for AlertChecks {
@@ -54,6 +54,7 @@ impl Default for AlertChecks {
             reads: RecentDistributions::new(READS),
             looked_at_reads: None,
             staleness_us: BTreeMap::new(),
+            fresh_at: BTreeMap::new(),
         }
     }
 }
@@ -61,6 +62,8 @@ impl Default for AlertChecks {
 /// A replica at one time, wherever it is.
 struct Replica {
     name: String,
+    /// How it stands, in a word.
+    state: String,
     lag_bytes: Option<u64>,
     lag_us: Option<u64>,
     /// Whether it serves reads; `None` of one that does nothing of the kind.
@@ -92,7 +95,7 @@ impl AlertChecks {
     pub fn readings(&mut self, server: &Server, now: MonoUs) -> Vec<Reading> {
         let settings = server.settings();
         let replicas = match &server.upstream {
-            Some(upstream) => upstream_replicas(upstream, now),
+            Some(upstream) => self.upstream_replicas(upstream, now),
             None => replicas(server, &settings, now),
         };
         let mut readings: Vec<Reading> =
@@ -107,6 +110,37 @@ impl AlertChecks {
         readings.extend(chain(server));
         readings.extend(self.stale_reads(server, &settings, now));
         readings
+    }
+
+    /// Real servers that are not the master. One that says nothing is behind since it last had all;
+    /// one that has never said anything, since it was first looked at.
+    fn upstream_replicas(&mut self, upstream: &Upstream, now: MonoUs) -> Vec<Replica> {
+        let (members, view) = (upstream.members(), upstream.view());
+        let head = view.master.and_then(|it| view.members.get(it.index())?.at);
+        let mut fresh_at = BTreeMap::new();
+        let mut replicas = Vec::new();
+        for (at, (member, stands)) in members.iter().zip(&view.members).enumerate() {
+            let name = &member.described.name;
+            let before = self.fresh_at.get(name).copied();
+            let is_master = view.master == Some(member.id);
+            let known = if is_master { Some(now) } else { stands.fresh_at };
+            let fresh = known.or(before).unwrap_or(now);
+            fresh_at.insert(name.clone(), fresh);
+            if is_master {
+                continue;
+            }
+            let same = head.zip(stands.at).filter(|(head, at)| head.replid == at.replid);
+            replicas.push(Replica {
+                name: name.clone(),
+                state: stands.state.as_str().to_owned(),
+                lag_bytes: same.map(|(head, at)| head.offset.since(at.offset)),
+                lag_us: Some(now.since(fresh)),
+                serves: Some(view.serves_reads(at)),
+                lacks: None,
+            });
+        }
+        self.fresh_at = fresh_at;
+        replicas
     }
 
     fn failover(&mut self, server: &Server, now: MonoUs) -> Option<Reading> {
@@ -191,6 +225,7 @@ fn replicas(server: &Server, settings: &Config, now: MonoUs) -> Vec<Replica> {
         let lag = head.since(it.acked);
         match &it.member {
             Some(member) => Replica {
+                state: member.flags(),
                 lag_bytes: Some(lag),
                 lag_us: set.lacks_us(member, now),
                 serves: Some(member.in_service()),
@@ -208,34 +243,16 @@ fn replicas(server: &Server, settings: &Config, now: MonoUs) -> Vec<Replica> {
                     lacks = Some((unsent, kept, "repl-backlog-size"));
                 }
                 let lag_us = Some(it.behind_us).filter(|it| *it != u64::MAX);
-                Replica { name: it.name, lag_bytes, lag_us, serves: None, lacks }
+                let state = it.state.to_string();
+                Replica { name: it.name, state, lag_bytes, lag_us, serves: None, lacks }
             }
         }
     };
     set.followers(now).into_iter().filter(FollowerStatus::is_replica).map(replica).collect()
 }
 
-/// Real servers that are not the master.
-fn upstream_replicas(upstream: &Upstream, now: MonoUs) -> Vec<Replica> {
-    let (members, view) = (upstream.members(), upstream.view());
-    let head = view.master.and_then(|it| view.members.get(it.index())?.at);
-    let both = members.iter().enumerate().zip(&view.members);
-    let others = both.filter(|((_, it), _)| view.master != Some(it.id));
-    let replica = |((at, member), stands): ((usize, &Arc<UpstreamMember>), &ViewMember)| {
-        let same = head.zip(stands.at).filter(|(head, at)| head.replid == at.replid);
-        Replica {
-            name: member.described.name.clone(),
-            lag_bytes: same.map(|(head, at)| head.offset.since(at.offset)),
-            lag_us: stands.fresh_at.map(|it| now.since(it)),
-            serves: Some(view.serves_reads(at)),
-            lacks: None,
-        }
-    };
-    others.map(replica).collect()
-}
-
 fn of_replica(replica: &Replica, settings: &config::Alerts) -> Vec<Reading> {
-    let Replica { name, lag_bytes, lag_us, lacks, .. } = replica;
+    let Replica { name, state, lag_bytes, lag_us, lacks, .. } = replica;
     let reading = |kind, value: Option<u64>, threshold, what| Reading {
         kind,
         subject: Subject::Member(name.clone()),
@@ -244,8 +261,9 @@ fn of_replica(replica: &Replica, settings: &config::Alerts) -> Vec<Reading> {
         what,
     };
     let bytes = lag_bytes.unwrap_or(0);
-    let behind = format!("{name} is {} behind the master", shown_bytes(bytes));
-    let late = format!("{name} has been behind the master for {}", shown_us(lag_us.unwrap_or(0)));
+    let behind = format!("{name} ({state}) is {} behind the master", shown_bytes(bytes));
+    let for_us = shown_us(lag_us.unwrap_or(0));
+    let late = format!("{name} ({state}) has been behind the master for {for_us}");
     let mut all = vec![
         reading(AlertKind::LagBytes, *lag_bytes, settings.lag_bytes as u64, behind),
         reading(AlertKind::Lag, *lag_us, micros(settings.lag), late),
@@ -363,6 +381,7 @@ mod tests {
     fn replica(lag_bytes: u64, kept: u64) -> Replica {
         Replica {
             name: "n2".into(),
+            state: "ok".into(),
             lag_bytes: Some(lag_bytes),
             lag_us: None,
             serves: Some(true),

@@ -141,7 +141,7 @@ def watch(operator):
                   "/paused\\s+member=n2/.test(document.getElementById('events').innerText)")
     browser.until("the busy client", "/[1-9]/.test(document.querySelector("
                                      "'#clients tbody td:nth-child(4)').innerText)")
-    browser.until("the alert", "/n2 has been behind/.test(document.querySelector("
+    browser.until("the alert", "/n2 \\(paused\\) has been behind/.test(document.querySelector("
                                "'[data-alert=lag]')?.innerText)")
     picture("paused")
     browser.size(390, 844, True)
