@@ -1,6 +1,6 @@
 //! The TOML file as written, and its way into the tree.
 
-use super::alerts;
+use super::alert_rows;
 use super::http::RawHttp;
 use super::leaf::{GroupName, Leaf, Many, MemberWord, NameGlob, Weight};
 use super::outside::Outside;
@@ -204,11 +204,11 @@ fn take_params(
     for (key, value) in params {
         let name = key.get_ref();
         let here = || PARAMS.iter().filter(|it| it.section == section);
-        if section == Section::Alerts && alerts::take_other(config, name, value)? {
+        if section == Section::Alerts && alert_rows::take_other(config, name, value)? {
             continue;
         }
         let Some(param) = here().find(|it| it.in_section() == name) else {
-            let others = if section == Section::Alerts { alerts::OTHERS } else { &[] };
+            let others = if section == Section::Alerts { alert_rows::OTHERS } else { &[] };
             let names = here().map(Param::in_section).chain(others.iter().copied());
             let names: Vec<&str> = names.collect();
             return Err(Wrong::says(key.span(), unknown_key(name, &names)));

@@ -5,6 +5,7 @@
 
 mod disk;
 mod alerts;
+mod alert_rows;
 mod http;
 mod logging;
 mod upstream;

@@ -1,7 +1,7 @@
 //! The one table of parameters: a row for each, with its section in the file and Redis' name.
 
 use super::Config;
-use super::alerts;
+use super::alert_rows;
 use super::param::{Param, Section, live, start};
 use super::slot::{Beyond, Slot, lens};
 use super::tree::Address;
@@ -40,7 +40,7 @@ const THREADS_MAX: i64 = 1024;
 use Section::{Engine, Nowhere, Server, Set};
 
 /// Every parameter an operator or a client may ask for, beyond [`super::fixed::FIXED`].
-pub const PARAMS: Tables = Tables([MOST, alerts::ROWS]);
+pub const PARAMS: Tables = Tables([MOST, alert_rows::ROWS]);
 
 /// Rows that stand in several files.
 #[derive(Clone, Copy)]

@@ -144,27 +144,26 @@ impl AlertChecks {
     }
 
     fn failover(&mut self, server: &Server, now: MonoUs) -> Option<Reading> {
-        // Each promotion begins a history of its own.
-        let (id, name) = match &server.upstream {
-            Some(upstream) => {
-                let at = upstream.view().master?.index();
-                let name = upstream.members().get(at)?.described.name.clone();
-                (name.clone(), name)
-            }
-            None => {
-                let set = &server.set;
-                (set.history().replid.to_string(), set.member(set.master()).name.clone())
-            }
+        let set = &server.set;
+        let (id, what) = if let Some(upstream) = &server.upstream {
+            let at = upstream.view().master?.index();
+            let name = upstream.members().get(at)?.described.name.clone();
+            (name.clone(), format!("the master has changed: it is {name}"))
+        } else if let Some(remote) = set.remote() {
+            let address = remote.address.to_string();
+            let what = format!("the master has changed: this set follows {address}");
+            (address, what)
+        } else {
+            // Each promotion begins a history of its own.
+            let name = &set.member(set.master()).name;
+            let what = format!("the master has changed: it is {name}");
+            (set.history().replid.to_string(), what)
         };
         if self.master.as_ref().is_some_and(|it| *it != id) {
             self.failovers += 1;
         }
         self.master = Some(id);
         let count = self.recent_failovers.within(LATELY, self.failovers, now);
-        let what = match server.set.remote().filter(|_| server.upstream.is_none()) {
-            Some(remote) => format!("the master has changed: this set follows {}", remote.address),
-            None => format!("the master has changed: it is {name}"),
-        };
         Some(of_server(AlertKind::Failover, count, 0, what))
     }
 

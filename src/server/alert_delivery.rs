@@ -1,8 +1,8 @@
-//! Alerts that are raised or cleared, on their way to people: a line of the log, and the command and
-//! the webhook of `[alerts]`.
+//! Alerts that are raised or cleared, on their way to people: a line of the log, and the command
+//! and the webhook of `[alerts]`.
 //!
-//! **Invariant:** whoever finds an alert waits for nobody: each way has a thread and a short queue of
-//! its own, and what the queue does not take is counted.
+//! **Invariant:** whoever finds an alert waits for nobody: the command and the webhook each have a
+//! thread and a short queue of their own, and what the queue does not take is counted.
 
 use crate::base::hysteresis::Edge;
 use crate::config::Webhook;
@@ -87,7 +87,8 @@ fn log(changed: &Changed) {
     let unit = kind.unit();
     match changed.edge {
         Edge::Raised => log::warn!(
-            "event=alert-raised {about} value={value} threshold={threshold} unit={unit} what={what:?}"
+            "event=alert-raised {about} value={value} threshold={threshold} unit={unit} \
+             what={what:?}"
         ),
         Edge::Cleared { after_us } => log::info!(
             "event=alert-cleared {about} value={value} worst={worst} unit={unit} after-ms={}",
