@@ -74,7 +74,7 @@ fn lines_of_json_say_who_it_was_and_no_secret() {
     server.hang_up();
     let refused = line(&server, "reload-refused");
     assert!(refused["why"].as_str().unwrap().contains("entourage.toml:2: server.maxclients"));
-    starts(&wire.ask("PROXY RELOAD"), "ERR");
+    starts(&wire.ask("PROXY RELOAD"), "RELOADFAILED");
     let text = written(&server, "e.log");
     assert!(!text.contains("s3cret"), "{text}");
     assert_eq!(server.said(), "", "it has a file");

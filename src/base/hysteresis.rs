@@ -162,7 +162,9 @@ mod tests {
     fn what_is_ended_is_cleared_once() {
         let mut it = Hysteresis::default();
         assert_eq!(it.end(MonoUs(1)), None);
-        (0..3).for_each(|at| drop(it.check(Found::Over, MonoUs(at))));
+        for at in 0..3 {
+            it.check(Found::Over, MonoUs(at));
+        }
         assert_eq!(it.end(MonoUs(9)), Some(Edge::Cleared { after_us: 7 }));
         assert_eq!(it.end(MonoUs(9)), None);
     }
