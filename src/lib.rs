@@ -45,6 +45,9 @@
 //! The status page, the metrics and their like are `http/`'s, over the HTTP/1 of
 //! `runtime/http.rs` on a thread of its own: they tell what commands tell (`commands/`), and what
 //! they change goes by `server/asked.rs` as a command.
+//! What is logged goes by `state/logging.rs`, which keeps what operators look for afterwards. What
+//! they are told by themselves is measured once a second by `server/alert_checks.rs`, raised and
+//! cleared in `state/alerts.rs`, and sent on its way by `server/alert_delivery.rs`.
 //! Beside all this stands `load/`, a client that loads servers and checks what they promise; and
 //! `tests/sim/` drives whole sets in one thread.
 

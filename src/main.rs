@@ -18,7 +18,8 @@ use entourage::server::{
 };
 use entourage::session::TokenSigner;
 use entourage::state::{
-    ProcessInfo, ReadText, Server, Source, clamp_maxclients, log_warnings, read_users, version,
+    Logging, ProcessInfo, ReadText, Server, Source, clamp_maxclients, log_warnings, read_users,
+    version,
 };
 use futures::future::join_all;
 use std::net::SocketAddr;
@@ -114,7 +115,13 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
         Some(_) => Some(Box::new(move |read: ReadText<'_>| configured(&invocation, read))),
         None => None,
     };
-    log_to_stderr(&config);
+    let logging = match take_log(&config) {
+        Ok(logging) => logging,
+        Err(why) => {
+            eprintln!("entourage: {why}");
+            return Ok(ExitCode::from(MISCONFIGURED));
+        }
+    };
     let mut requests = Requests::take().map_err(|it| format!("cannot take signals: {it}"))?;
     let threads = match config.server.threads {
         0 => process::cores(),
@@ -127,7 +134,9 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     // Built here, or the first command would be charged for it.
     table();
     let store = Store::open(&config.set.disk)?;
-    let server = Arc::new(build(config, threads, file, source, &listeners)?);
+    let mut server = build(config, threads, file, source, &listeners)?;
+    server.logging = logging;
+    let server = Arc::new(server);
     server.begin_users(catalogue(table()))?;
     server.tls.load(&server.settings())?;
     announce(&server, threads, &listeners);
@@ -194,6 +203,7 @@ fn until_told_to_end(requests: &mut Requests, server: &Server) -> &'static str {
             Request::End(signal) => return signal,
             Request::Unknown(signal) => log::warn!("event=signal name={signal} action=none"),
             Request::Reload => {
+                server.logging.reopen();
                 if let Err(why) = server.reload("SIGHUP") {
                     log::error!("event=reload-refused why={why}");
                 }
@@ -216,11 +226,9 @@ async fn attend(server: Arc<Server>, threads: Arc<Threads>, listeners: Vec<Liste
     process::exit(0);
 }
 
-/// The logger lets everything through; `loglevel` decides, and may change.
-fn log_to_stderr(config: &Config) {
-    let filter = log::LevelFilter::Trace;
-    env_logger::Builder::new().filter_module("entourage", filter).init();
-    log::set_max_level(config.server.loglevel.filter());
+/// Takes the log over. A panic is a line of it like any other.
+fn take_log(config: &Config) -> Result<Arc<Logging>, String> {
+    let logging = Logging::install(&config.server)?;
     // A verb that panics is caught at its member, and is one event like any other.
     let limit = LogLimit::default();
     std::panic::set_hook(Box::new(move |panic| {
@@ -228,10 +236,11 @@ fn log_to_stderr(config: &Config) {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        let why = text.unwrap_or("?").escape_debug();
+        let why = text.unwrap_or("?");
         let at = panic.location().map_or_else(String::new, ToString::to_string);
-        log::error!("event=panicked at={at} why={why} count={count}");
+        log::error!("event=panicked at={at} why={why:?} count={count}");
     }));
+    Ok(logging)
 }
 
 fn open(config: &Config) -> Result<Vec<Listener>, String> {

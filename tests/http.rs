@@ -9,7 +9,8 @@ use std::time::Duration;
 use support::on_disk::refused;
 use support::{Server, Site, info_field, node, ok, order, read_answer, until, words};
 
-const API: [&str; 7] = ["nodes", "routes", "clients", "stats", "slowlog", "config", "status"];
+const API: [&str; 9] =
+    ["alerts", "events", "nodes", "routes", "clients", "stats", "slowlog", "config", "status"];
 
 #[test]
 fn nothing_listens_unless_asked_for() {
@@ -140,6 +141,8 @@ fn secrets_are_never_told() {
     let said = until("the failed login in the log", || {
         Some(site.server.said()).filter(|it| it.contains("event=http-login-failed"))
     });
+    let metrics = site.request("GET", "/metrics", &[login]).body;
+    assert!(metrics.contains("entourage_failed_logins_total 1\n"), "{metrics}");
     for name in API {
         let answer = site.request("GET", &format!("/api/v1/{name}"), &[login]);
         assert_eq!(answer.status, 200);

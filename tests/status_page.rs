@@ -7,7 +7,10 @@ use support::{Site, python};
 
 #[test]
 fn a_browser_shows_what_happens() {
-    let site = Site::with("admin = true", "[server]\nslowlog-log-slower-than = 0\n");
+    let site = Site::with(
+        "admin = true",
+        "[server]\nslowlog-log-slower-than = 0\n[alerts]\nlag = \"1s\"\n",
+    );
     site.server.disconnects_replicas();
     let chromium = std::env::var("CHROMIUM").unwrap_or("chromium".into());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/page/check.py");

@@ -1,6 +1,7 @@
 //! The one catalogue of metrics: name, kind, labels and help of each, beside what tells its samples
 //! from what INFO, PROXY NODES and PROXY STATS are told from.
 
+mod alerts;
 mod members;
 mod observed;
 mod process;
@@ -54,6 +55,20 @@ const CATALOGUE: &[Row] = &[
         process::start_time,
     ),
     row("entourage_ready", Gauge, &[], "Whether a master serves, as /ready says.", process::ready),
+    row(
+        "entourage_alert",
+        Gauge,
+        &["alert", "member", "route"],
+        "Whether this alert is raised; member and route are empty where it is about none.",
+        alerts::raised,
+    ),
+    row(
+        "entourage_alert_deliveries_total",
+        Counter,
+        &["result"],
+        "Alerts that the command or the webhook has taken: ok, or failed.",
+        alerts::deliveries,
+    ),
     row(
         "entourage_cpu_seconds_total",
         Counter,
@@ -507,6 +522,7 @@ mod tests {
             let has_unit = name.ends_with("_seconds") || name.ends_with("_bytes");
             assert!(*kind != Histogram || has_unit, "{name}");
             let known = [
+                "alert",
                 "route",
                 "member",
                 "class",

@@ -1,5 +1,6 @@
 //! INFO: what the server is and what it has done, as text in sections.
 
+mod alerts;
 mod data;
 mod follows;
 mod lines;
@@ -49,6 +50,7 @@ const SECTIONS: &[Section] = &[
     section("persistence", "Persistence", When::Always, Tell::Server(persistence::persistence)),
     section("stats", "Stats", When::Always, Tell::Server(process::stats)),
     section("replication", "Replication", When::Always, Tell::Server(data::replication)),
+    section("alerts", "Alerts", When::Always, Tell::Server(alerts::alerts)),
     section("cpu", "CPU", When::Always, Tell::Server(process::cpu)),
     section("modules", "Modules", When::Always, Tell::Server(|_, _| {})),
     section("commandstats", "Commandstats", When::All, Tell::ByCommand(commandstats)),

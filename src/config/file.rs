@@ -1,9 +1,10 @@
 //! The TOML file as written, and its way into the tree.
 
+use super::alert_rows;
 use super::http::RawHttp;
 use super::leaf::{GroupName, Leaf, Many, MemberWord, NameGlob, Weight};
 use super::outside::Outside;
-use super::param::Section;
+use super::param::{Param, Section};
 use super::place::{self, Wrong};
 use super::slot::Slot;
 use super::table::PARAMS;
@@ -40,6 +41,7 @@ struct File {
     upstream: Option<Spanned<RawUpstream>>,
     user: Vec<RawUser>,
     engine: Params,
+    alerts: Params,
     consistency: RawConsistency,
     route: Vec<Spanned<RawRoute>>,
 }
@@ -131,9 +133,12 @@ impl Config {
 fn written_down(text: &str) -> Result<(File, Config), Wrong> {
     let raw: File = toml::from_str(text).map_err(|it| of_serde(text, &it))?;
     let mut config = Config::default();
-    for (section, params) in
-        [(Section::Server, &raw.server), (Section::Set, &raw.set), (Section::Engine, &raw.engine)]
-    {
+    for (section, params) in [
+        (Section::Server, &raw.server),
+        (Section::Set, &raw.set),
+        (Section::Engine, &raw.engine),
+        (Section::Alerts, &raw.alerts),
+    ] {
         take_params(&mut config, text, section, params)?;
     }
     Ok((raw, config))
@@ -203,8 +208,13 @@ fn take_params(
     for (key, value) in params {
         let name = key.get_ref();
         let here = || PARAMS.iter().filter(|it| it.section == section);
-        let Some(param) = here().find(|it| it.name == name) else {
-            let names: Vec<&str> = here().map(|it| it.name).collect();
+        if section == Section::Alerts && alert_rows::take_other(config, name, value)? {
+            continue;
+        }
+        let Some(param) = here().find(|it| it.in_section() == name) else {
+            let others = if section == Section::Alerts { alert_rows::OTHERS } else { &[] };
+            let names = here().map(Param::in_section).chain(others.iter().copied());
+            let names: Vec<&str> = names.collect();
             return Err(Wrong::says(key.span(), unknown_key(name, &names)));
         };
         let taken = written(&param.slot, value.get_ref())

@@ -124,7 +124,7 @@ pub const FIXED: &[Fixed] = &[
     },
     Fixed { why: "lists are never compressed here", params: &[("list-compress-depth", "0")] },
     Fixed {
-        why: "this is left to whoever starts the process; the log goes to stderr",
+        why: "this is left to whoever starts the process",
         params: &[
             ("always-show-logo", "no"),
             ("bind-source-addr", ""),
@@ -134,7 +134,6 @@ pub const FIXED: &[Fixed] = &[
             ("daemonize", "no"),
             ("disable-thp", "yes"),
             ("ignore-warnings", ""),
-            ("logfile", ""),
             ("oom-score-adj", "no"),
             ("oom-score-adj-values", "0 200 800"),
             ("pidfile", ""),

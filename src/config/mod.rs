@@ -5,7 +5,10 @@
 
 mod disk;
 mod memory;
+mod alerts;
+mod alert_rows;
 mod http;
+mod logging;
 mod user_table;
 mod upstream;
 mod access;
@@ -38,9 +41,11 @@ mod locate;
 mod reference;
 
 pub use access::AccessFrom;
+pub use alerts::{Alerts, Webhook};
 pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
 pub use http::Http;
+pub use logging::{Log, LogFormat, LogLevel};
 pub use memory::{Memory, MemoryShare};
 pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
@@ -49,8 +54,7 @@ pub use rewrite::{REPLICAS, Rewrite, Rewritten};
 pub use rewrite_users::USERS;
 pub use tls::{Tls, UpstreamTls};
 pub use tree::{
-    Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits, ReplicaSet,
-    Server,
+    Address, Config, FollowWrites, Listener, OutputLimit, OutputLimits, ReplicaSet, Server,
 };
 pub use upstream::{Sentinels, Topology, Upstream};
 pub use user_table::UserTable;

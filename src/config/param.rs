@@ -11,6 +11,8 @@ pub enum Section {
     Set,
     /// `[engine]`
     Engine,
+    /// `[alerts]`: CONFIG GET knows its settings with the section's name in front.
+    Alerts,
     /// Not in the file.
     Nowhere,
 }
@@ -22,6 +24,7 @@ impl Section {
             Section::Server => "server",
             Section::Set => "set",
             Section::Engine => "engine",
+            Section::Alerts => "alerts",
             Section::Nowhere => "",
         }
     }
@@ -60,11 +63,19 @@ impl Param {
         !matches!(self.slot, Slot::Secret(_))
     }
 
+    /// Its name in its section of the file.
+    pub fn in_section(&self) -> &'static str {
+        match self.section {
+            Section::Alerts => self.name.strip_prefix("alerts.").unwrap_or(self.name),
+            _ => self.name,
+        }
+    }
+
     /// Its name in the file.
     pub fn key(&self) -> String {
         match self.section {
             Section::Nowhere => self.name.to_owned(),
-            section => format!("{}.{}", section.name(), self.name),
+            section => format!("{}.{}", section.name(), self.in_section()),
         }
     }
 

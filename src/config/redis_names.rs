@@ -47,7 +47,7 @@ pub fn advice(name: &str) -> Option<String> {
 fn of_param(name: &str) -> Option<String> {
     let param = param(name).filter(|it| it.section != Section::Nowhere)?;
     let section = param.key().split('.').next().unwrap_or_default().to_owned();
-    Some(format!("write `{}` in [{section}]", param.name))
+    Some(format!("write `{}` in [{section}]", param.in_section()))
 }
 
 fn of_fixed(name: &str) -> Option<String> {

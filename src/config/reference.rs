@@ -58,6 +58,12 @@ const USER: &[Key] = &[
     ),
 ];
 
+/// What of `[alerts]` no client may set.
+const ALERTS: &[Key] = &[
+    key("command", "`[]`: none", "What is run for each alert, raised or cleared."),
+    key("webhook", "`\"\"`: none", "Where each alert is posted as JSON, raised or cleared."),
+];
+
 const MEMBER: &[Key] = &[
     key("name", "`n1`, `n2`, … by its place", "What it is called.").needs_restart(),
     key("tags", "`[]`", "What a route may call it, and others like it: `tag:…`.").needs_restart(),
@@ -145,7 +151,8 @@ const HEAD: &str = "\
 A file is TOML and needs only what it changes. `entourage check FILE` says what is wrong with one,
 and what is allowed and does not do what it seems to (`--strict` makes that an error). Flags win
 over the file. Where a list stands, one entry may stand without it. A reloadable setting changes
-with `PROXY RELOAD` or SIGHUP; those of `[server]`, `[set]` and `[engine]` with `CONFIG SET`, too.
+with `PROXY RELOAD` or SIGHUP; those of `[server]`, `[set]` and `[engine]` with `CONFIG SET`, too,
+and those of `[alerts]` as `alerts.lag` and so on.
 ";
 
 /// The whole reference.
@@ -168,6 +175,8 @@ pub fn reference() -> String {
         ROUTE.iter().map(|it| of_key("[[route]]", it)).chain(inherited),
     );
     table(&mut text, "`[engine]`", of_section(Section::Engine));
+    let ways = ALERTS.iter().map(|it| of_key("[alerts]", it));
+    table(&mut text, "`[alerts]`", of_section(Section::Alerts).chain(ways));
     text
 }
 
@@ -218,7 +227,13 @@ fn of_param(param: &'static Param) -> Row {
         _ => format!("`\"{}\"`", param.slot.show(&Config::default())),
     };
     let is_reloaded = param.when == When::Live;
-    Row { key: param.name, takes: param.slot.accepted(), default, is_reloaded, what: param.what }
+    Row {
+        key: param.in_section(),
+        takes: param.slot.accepted(),
+        default,
+        is_reloaded,
+        what: param.what,
+    }
 }
 
 fn of_key(table: &str, key: &Key) -> Row {
@@ -297,7 +312,7 @@ mod tests {
 
     #[test]
     fn every_parameter_says_what_it_does() {
-        for param in PARAMS {
+        for param in PARAMS.iter() {
             assert!(param.what.ends_with('.') && !param.what.contains('|'), "{}", param.name);
         }
     }

@@ -111,6 +111,14 @@ impl Config {
         if self.users != after.users {
             keys.push("user".to_owned());
         }
+        for (key, is_same) in [
+            ("alerts.command", self.alerts.command == after.alerts.command),
+            ("alerts.webhook", self.alerts.webhook == after.alerts.webhook),
+        ] {
+            if !is_same {
+                keys.push(key.to_owned());
+            }
+        }
         if self.http != after.http {
             keys.push("http".to_owned());
         }

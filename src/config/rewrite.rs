@@ -99,15 +99,15 @@ impl Rewrite<'_> {
     }
 
     fn put(&self, document: &mut DocumentMut, param: &Param) -> Result<(), String> {
-        let table = section(document, param.section.name())?;
+        let (table, name) = (section(document, param.section.name())?, param.in_section());
         if let Slot::Master = param.slot {
-            put_master(table, param.name, self.running);
+            put_master(table, name, self.running);
             return Ok(());
         }
         if let Slot::Limits(at) = &param.slot {
-            put_limits(table, param.name, (at.of)(self.file), (at.of)(self.running));
+            put_limits(table, name, (at.of)(self.file), (at.of)(self.running));
         } else if let Some(value) = value(&param.slot, self.running) {
-            put(table, param.name, value);
+            put(table, name, value);
         }
         Ok(())
     }
@@ -308,6 +308,7 @@ fn value(slot: &Slot, config: &Config) -> Option<Value> {
         Slot::Text(at) | Slot::FileName(at) | Slot::Secret(at) => (at.of)(config).as_str().into(),
         Slot::Events(at) => (at.of)(config).written().into(),
         Slot::Loglevel(_)
+        | Slot::LogFormat(_)
         | Slot::Access(_)
         | Slot::CountHosted(_)
         | Slot::Writes(_)

@@ -2,7 +2,7 @@
 
 use super::disk::{Fsync, SavePoints};
 use super::memory::MemoryShare;
-use super::{AccessFrom, Config, FollowWrites, LogLevel, OutputLimit, OutputLimits};
+use super::{AccessFrom, Config, FollowWrites, LogFormat, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::remote_address::RemoteUrl;
 use crate::base::size::{format_duration, parse_duration, parse_size};
@@ -54,6 +54,8 @@ pub enum Slot {
     Secret(Lens<String>),
     /// A log level.
     Loglevel(Lens<LogLevel>),
+    /// The form of the log's lines.
+    LogFormat(Lens<LogFormat>),
     /// Who may do something.
     Access(Lens<AccessFrom>),
     /// What becomes of writes.
@@ -107,6 +109,7 @@ impl Slot {
             Slot::Text(at) | Slot::FileName(at) => (at.of)(config).clone(),
             Slot::Secret(_) => "(hidden)".to_owned(),
             Slot::Loglevel(at) => (at.of)(config).as_str().to_owned(),
+            Slot::LogFormat(at) => (at.of)(config).as_str().to_owned(),
             Slot::Access(at) => (at.of)(config).as_str().to_owned(),
             Slot::CountHosted(at) => (at.of)(config).as_str().to_owned(),
             Slot::Writes(at) => (at.of)(config).as_str().to_owned(),
@@ -163,6 +166,7 @@ impl Slot {
             }
             Slot::Secret(at) => *(at.of_mut)(config) = text.to_owned(),
             Slot::Loglevel(at) => *(at.of_mut)(config) = loglevel(text)?,
+            Slot::LogFormat(at) => *(at.of_mut)(config) = word(&LogFormat::ALL, text)?,
             Slot::Access(at) => *(at.of_mut)(config) = word(&AccessFrom::ALL, text)?,
             Slot::CountHosted(at) => *(at.of_mut)(config) = word(&CountHosted::ALL, text)?,
             Slot::Writes(at) => *(at.of_mut)(config) = word(&FollowWrites::ALL, text)?,
@@ -218,6 +222,7 @@ impl Slot {
                 format!("a text of at least {SECRET_BYTES_MIN} bytes in quotes, or \"\"")
             }
             Slot::Loglevel(_) => LogLevel::ALL.map(|it| it.1).join(", "),
+            Slot::LogFormat(_) => LogFormat::ALL.map(|it| it.1).join(", "),
             Slot::Access(_) => AccessFrom::ALL.map(|it| it.1).join(", "),
             Slot::CountHosted(_) => CountHosted::ALL.map(|it| it.1).join(", "),
             Slot::Writes(_) => FollowWrites::ALL.map(|it| it.1).join(", "),

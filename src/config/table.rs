@@ -1,5 +1,6 @@
 //! The one table of parameters: a row for each, with its section in the file and Redis' name.
 
+use super::alert_rows;
 use super::param::{Param, Section, live, start};
 use super::shown::{bind, port, replicaof, tls_port, unixsocket};
 use super::slot::{Beyond, Slot, lens};
@@ -39,7 +40,21 @@ const THREADS_MAX: i64 = 1024;
 use Section::{Engine, Nowhere, Server, Set};
 
 /// Every parameter an operator or a client may ask for, beyond [`super::fixed::FIXED`].
-pub const PARAMS: &[Param] = &[
+pub const PARAMS: Tables = Tables([MOST, alert_rows::ROWS]);
+
+/// Rows that stand in several files.
+#[derive(Clone, Copy)]
+pub struct Tables([&'static [Param]; 2]);
+
+impl Tables {
+    /// All of them, in order.
+    pub fn iter(self) -> impl Iterator<Item = &'static Param> {
+        self.0.into_iter().flatten()
+    }
+}
+
+/// Those that have no file of their own.
+const MOST: &[Param] = &[
     start(
         Server,
         "threads",
@@ -164,6 +179,18 @@ pub const PARAMS: &[Param] = &[
         "loglevel",
         "What is worth a line in the log.",
         Slot::Loglevel(lens!(server.loglevel)),
+    ),
+    live(
+        Server,
+        "log-format",
+        "The form of the log's lines: text, for people, or json, for programs.",
+        Slot::LogFormat(lens!(server.log.format)),
+    ),
+    start(
+        Server,
+        "logfile",
+        "The path of the log; empty is stderr. SIGHUP opens it anew, for whoever rotates it.",
+        Slot::Text(lens!(server.log.file)),
     ),
     live(
         Server,

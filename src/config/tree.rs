@@ -1,9 +1,11 @@
 //! The checked configuration, and its defaults.
 
 use super::access::AccessFrom;
+use super::alerts::Alerts;
 use super::disk::Disk;
 use super::http::Http;
 use super::locate::Place;
+use super::logging::{Log, LogLevel};
 use super::memory::Memory;
 use super::tls::Tls;
 use super::upstream::Upstream;
@@ -30,6 +32,8 @@ pub struct Config {
     pub tls: Tls,
     /// The status page and what is for programs beside it.
     pub http: Http,
+    /// `[alerts]`
+    pub alerts: Alerts,
     /// The hosted replica set.
     pub set: ReplicaSet,
     /// The set's members are real servers.
@@ -146,6 +150,8 @@ pub struct Server {
     pub script_instructions_max: usize,
     /// What is worth a line in the log.
     pub loglevel: LogLevel,
+    /// How the log is written, and where.
+    pub log: Log,
     /// Whether clients from other machines are refused while there is no password.
     pub protected_mode: bool,
     /// Who may say DEBUG, which can put a member out of service.
@@ -446,45 +452,6 @@ impl Server {
     }
 }
 
-/// Redis' log levels.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// A lot.
-    Verbose,
-    /// What production wants.
-    #[default]
-    Notice,
-    /// Only what needs a human.
-    Warning,
-}
-
-impl LogLevel {
-    /// All of them with Redis' names.
-    pub const ALL: [(LogLevel, &str); 4] = [
-        (LogLevel::Debug, "debug"),
-        (LogLevel::Verbose, "verbose"),
-        (LogLevel::Notice, "notice"),
-        (LogLevel::Warning, "warning"),
-    ];
-
-    /// The lines it lets through.
-    pub fn filter(self) -> log::LevelFilter {
-        match self {
-            LogLevel::Debug => log::LevelFilter::Trace,
-            LogLevel::Verbose => log::LevelFilter::Debug,
-            LogLevel::Notice => log::LevelFilter::Info,
-            LogLevel::Warning => log::LevelFilter::Warn,
-        }
-    }
-
-    /// Redis' name.
-    pub fn as_str(self) -> &'static str {
-        LogLevel::ALL[self as usize].1
-    }
-}
-
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -492,6 +459,7 @@ impl Default for Config {
             server: Server::default(),
             tls: Tls::default(),
             http: Http::default(),
+            alerts: Alerts::default(),
             set: ReplicaSet::default(),
             upstream: None,
             members: Vec::new(),
@@ -532,6 +500,7 @@ impl Default for Server {
             busy_reply_ms: 5000,
             script_instructions_max: 0,
             loglevel: LogLevel::default(),
+            log: Log::default(),
             protected_mode: true,
             debug: AccessFrom::Local,
             protected_configs: AccessFrom::No,

@@ -131,7 +131,7 @@ pub fn is_hosted_only(section: Section, name: &str) -> bool {
     match section {
         Section::Engine => true,
         Section::Set => !name.starts_with("min-replicas-"),
-        Section::Server | Section::Nowhere => false,
+        Section::Server | Section::Alerts | Section::Nowhere => false,
     }
 }
 

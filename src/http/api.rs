@@ -1,11 +1,10 @@
 //! What there is, as JSON.
 
+use super::content::{Content, Kind};
+use super::operators::{self, client_object};
 use super::query::Query;
-use super::told::{Kind, Told};
 use crate::base::limits::{HTTP_LISTED_MAX, HTTP_SLOW_BYTES_MAX};
-use crate::commands::{
-    all_nodes, class_name, client_line, observed, prometheus, stats_json, table, unserved,
-};
+use crate::commands::{all_nodes, class_name, observed, prometheus, stats_json, table, unserved};
 use crate::metrics::json::Json;
 use crate::metrics::render::Names;
 use crate::metrics::render_json;
@@ -13,27 +12,27 @@ use crate::metrics::snapshot::Snapshot;
 use crate::route::{Acks, Route};
 use crate::runtime::{clock, process};
 use crate::state::version::ENTOURAGE_VERSION;
-use crate::state::{Server, Slow};
+use crate::state::{Client, EVENTS_KEPT_MAX, Server, Slow};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-fn told(tell: impl FnOnce(&mut Json)) -> Told {
+fn json(write: impl FnOnce(&mut Json)) -> Content {
     let mut json = Json::default();
-    tell(&mut json);
-    Told::ok(Kind::Json, json.into_text())
+    write(&mut json);
+    Content::ok(Kind::Json, json.into_text())
 }
 
 /// All metrics.
-pub fn metrics(server: &Arc<Server>, _: &Query) -> Told {
-    Told::ok(Kind::Metrics, prometheus(server, table()))
+pub fn metrics(server: &Arc<Server>, _: &Query) -> Content {
+    Content::ok(Kind::Metrics, prometheus(server, table()))
 }
 
 /// PROXY NODES.
-pub fn nodes(server: &Arc<Server>, _: &Query) -> Told {
-    told(|it| tell_nodes(server, it))
+pub fn nodes(server: &Arc<Server>, _: &Query) -> Content {
+    json(|it| write_nodes(server, it))
 }
 
-fn tell_nodes(server: &Server, json: &mut Json) {
+fn write_nodes(server: &Server, json: &mut Json) {
     json.array(all_nodes(server, clock::mono_now()), |it, (name, fields)| {
         it.object(|it| {
             it.name("name").string(&name);
@@ -43,11 +42,11 @@ fn tell_nodes(server: &Server, json: &mut Json) {
 }
 
 /// The routes in force, in their order.
-pub fn routes(server: &Arc<Server>, _: &Query) -> Told {
-    told(|it| tell_routes(server, it))
+pub fn routes(server: &Arc<Server>, _: &Query) -> Content {
+    json(|it| write_routes(server, it))
 }
 
-fn tell_routes(server: &Server, json: &mut Json) {
+fn write_routes(server: &Server, json: &mut Json) {
     let settings = server.settings();
     json.array(settings.routes.in_force(), |it, (id, route)| {
         it.object(|it| {
@@ -74,40 +73,41 @@ fn acks(route: &Route) -> String {
 }
 
 /// CLIENT LIST: how many there are, and the first of them.
-pub fn clients(server: &Arc<Server>, _: &Query) -> Told {
-    let (all, settings) = (server.clients.all(), server.settings());
-    let (head, now) = (server.set.head(), clock::mono_now());
-    told(|it| {
+pub fn clients(server: &Arc<Server>, _: &Query) -> Content {
+    let all = server.clients.all();
+    json(|it| {
         it.object(|it| {
             it.name("connected").number(all.len());
             it.name("clients").array(all.iter().take(HTTP_LISTED_MAX), |it, client| {
-                let line = client_line(client, &settings, table(), head, now);
-                let fields = line.split_whitespace().filter_map(|it| it.split_once('='));
-                it.object(|it| {
-                    fields.for_each(|(name, value)| match value.parse::<i64>() {
-                        Ok(number) if name != "name" && name != "user" => {
-                            it.name(name).number(number);
-                        }
-                        _ => it.name(name).string(value),
-                    });
-                });
+                client_object(server, client, client.commands.load(Relaxed), it);
             });
         });
     })
 }
 
+/// The alerts that are raised.
+pub fn alerts(server: &Arc<Server>, _: &Query) -> Content {
+    json(|it| operators::alerts(server, it))
+}
+
+/// PROXY EVENTS: `count=100`.
+pub fn events(server: &Arc<Server>, query: &Query) -> Content {
+    let count = query.get("count").and_then(|it| it.parse().ok()).unwrap_or(EVENTS_KEPT_MAX);
+    json(|it| operators::events(server, count, it))
+}
+
 /// PROXY STATS JSON.
-pub fn stats(server: &Arc<Server>, _: &Query) -> Told {
-    Told::ok(Kind::Json, stats_json(server, table()))
+pub fn stats(server: &Arc<Server>, _: &Query) -> Content {
+    Content::ok(Kind::Json, stats_json(server, table()))
 }
 
 /// SLOWLOG GET.
-pub fn slowlog(server: &Arc<Server>, _: &Query) -> Told {
+pub fn slowlog(server: &Arc<Server>, _: &Query) -> Content {
     let entries = server.slowlog.lock().newest_within(HTTP_LISTED_MAX, HTTP_SLOW_BYTES_MAX);
-    told(|it| it.array(&entries, tell_slow))
+    json(|it| it.array(&entries, write_slow))
 }
 
-fn tell_slow(json: &mut Json, slow: &Slow) {
+fn write_slow(json: &mut Json, slow: &Slow) {
     json.object(|it| {
         it.name("id").number(slow.id);
         it.name("at-ms").number(slow.at.0);
@@ -119,9 +119,9 @@ fn tell_slow(json: &mut Json, slow: &Slow) {
 }
 
 /// The settings in force, by their names in CONFIG GET, without secrets.
-pub fn config(server: &Arc<Server>, _: &Query) -> Told {
+pub fn config(server: &Arc<Server>, _: &Query) -> Content {
     let settings = server.settings();
-    told(|it| {
+    json(|it| {
         it.object(|it| {
             for (name, value) in settings.told_without_secrets() {
                 it.name(&name).string(&value);
@@ -130,15 +130,20 @@ pub fn config(server: &Arc<Server>, _: &Query) -> Told {
     })
 }
 
-/// What the page shows, in one answer: the nodes, the routes, the statistics, and the process.
-pub fn status(server: &Arc<Server>, _: &Query) -> Told {
-    told(|json| {
+/// What the page shows, in one answer: alerts, events and clients, the nodes, the routes, the
+/// statistics, and the process.
+pub fn status(server: &Arc<Server>, _: &Query) -> Content {
+    json(|json| {
         json.object(|it| {
-            tell_process(server, it.name("process"));
-            tell_nodes(server, it.name("nodes"));
-            tell_routes(server, it.name("routes"));
-            observed(server, table(), |snapshot, names| tell_observed(snapshot, names, it));
-            it.name("slow").array(server.slowlog.lock().newest(SLOW_SHOWN).iter(), tell_slow);
+            let clients = server.clients.all();
+            write_process(server, &clients, it.name("process"));
+            operators::alerts(server, it.name("alerts"));
+            operators::events_shown(server, it.name("events"));
+            operators::clients_shown(server, &clients, it.name("clients"));
+            write_nodes(server, it.name("nodes"));
+            write_routes(server, it.name("routes"));
+            observed(server, table(), |snapshot, names| write_observed(snapshot, names, it));
+            it.name("slow").array(server.slowlog.lock().newest(SLOW_SHOWN).iter(), write_slow);
         });
     })
 }
@@ -146,17 +151,17 @@ pub fn status(server: &Arc<Server>, _: &Query) -> Told {
 /// Slow commands on the page.
 const SLOW_SHOWN: usize = 10;
 
-fn tell_observed(snapshot: &Snapshot, names: &Names<'_>, json: &mut Json) {
+fn write_observed(snapshot: &Snapshot, names: &Names<'_>, json: &mut Json) {
     json.name("stats").number(render_json::stats_json(snapshot, names));
     let class = |id| class_name(table(), id);
     render_json::latency(json.name("latency"), snapshot, names, class);
     render_json::calls(json.name("calls"), snapshot, names, class);
 }
 
-fn tell_process(server: &Server, json: &mut Json) {
+fn write_process(server: &Server, clients: &[Arc<Client>], json: &mut Json) {
     let (memory, settings) = (server.memory(), server.settings());
     let (gains, counters) = (server.rates.lock().gains(), &server.counters);
-    let (clients, cpu) = (server.clients.all(), process::cpu());
+    let cpu = process::cpu();
     let unserved = unserved(server);
     json.object(|it| {
         it.name("version").string(ENTOURAGE_VERSION);

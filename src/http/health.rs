@@ -1,7 +1,7 @@
 //! Whether the process lives, and whether it is ready to serve: for who sends clients here.
 
+use super::content::{Content, Kind};
 use super::query::Query;
-use super::told::{Kind, Told};
 use crate::base::size::{parse_duration, parse_size};
 use crate::commands::unserved;
 use crate::node::present;
@@ -12,17 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Answering is living.
-pub fn health(_: &Arc<Server>, _: &Query) -> Told {
-    Told::ok(Kind::Text, "ok")
+pub fn health(_: &Arc<Server>, _: &Query) -> Content {
+    Content::ok(Kind::Text, "ok")
 }
 
 /// Whether a master serves; with `lag`, whether the replicas in service are no further behind, too.
-pub fn ready(server: &Arc<Server>, query: &Query) -> Told {
-    let unready = |why: String| Told::refused(StatusCode::SERVICE_UNAVAILABLE, why);
+pub fn ready(server: &Arc<Server>, query: &Query) -> Content {
+    let unready = |why: String| Content::refused(StatusCode::SERVICE_UNAVAILABLE, why);
     let lag = match query.get("lag").map(|it| (Lag::parse(&it), it)) {
         Some((None, text)) => {
             let why = format!("lag={text} is neither a time, like 500ms, nor a size, like 1mb");
-            return Told::refused(StatusCode::BAD_REQUEST, why);
+            return Content::refused(StatusCode::BAD_REQUEST, why);
         }
         Some((lag, _)) => lag,
         None => None,
@@ -32,7 +32,7 @@ pub fn ready(server: &Arc<Server>, query: &Query) -> Told {
     }
     match lag.and_then(|it| late(server, it)) {
         Some(why) => unready(why),
-        None => Told::ok(Kind::Text, "ready"),
+        None => Content::ok(Kind::Text, "ready"),
     }
 }
 

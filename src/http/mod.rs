@@ -2,17 +2,18 @@
 //! serves, metrics, and the same facts as JSON.
 //!
 //! ```text
-//! runtime::http → answer → guard → resources → page, health, api, orders → Told
+//! runtime::http → answer → guard → resources → page, health, api, orders → Content
 //!     hyper        size     who     by path         what there is
 //! ```
 //!
 //! **Invariant:** on a thread of its own; a worker is never waited for longer than INFO would.
-//! **Invariant:** measures nothing: what it tells is what INFO, PROXY STATS and their like tell.
+//! **Invariant:** measures nothing: its answers are those of INFO, PROXY STATS and their like.
 
-mod told;
+mod content;
 mod query;
 mod guard;
 mod health;
+mod operators;
 mod api;
 mod orders;
 mod page;

@@ -1,7 +1,7 @@
 //! What is done here by commands: EXPLAIN, and what an operator may do to members.
 
+use super::content::{Content, Kind};
 use super::query::Query;
-use super::told::{Kind, Told};
 use crate::metrics::json::Json;
 use crate::server::ask;
 use crate::state::Server;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 const WORDS_MAX: usize = 1000;
 
 /// PROXY EXPLAIN: `command=GET a`, or each word of its own, `word=GET&word=a`.
-pub async fn explain(server: Arc<Server>, query: Query) -> Told {
+pub async fn explain(server: Arc<Server>, query: Query) -> Content {
     let mut words: Vec<Vec<u8>> = query.all("word").map(<[u8]>::to_vec).collect();
     if words.is_empty() {
         let command = query.all("command").next().unwrap_or_default();
@@ -28,14 +28,14 @@ pub async fn explain(server: Arc<Server>, query: Query) -> Told {
         Ok(reply) => {
             let mut json = Json::default();
             json.object(|it| it.name("lines").array(texts(&reply), |it, line| it.string(&line)));
-            Told::ok(Kind::Json, json.into_text())
+            Content::ok(Kind::Json, json.into_text())
         }
         Err(why) => refused(&why),
     }
 }
 
 /// PROXY NODE: `name=n2&order=pause`; `force=yes` for the last that serves.
-pub async fn node(server: Arc<Server>, query: Query) -> Told {
+pub async fn node(server: Arc<Server>, query: Query) -> Content {
     const ORDERS: [&str; 4] = ["pause", "resume", "drain", "undrain"];
     let (name, order) = (query.get("name"), query.get("order"));
     let (Some(name), Some(order)) = (name, order.filter(|it| ORDERS.contains(&it.as_ref()))) else {
@@ -48,24 +48,24 @@ pub async fn node(server: Arc<Server>, query: Query) -> Told {
 }
 
 /// PROXY FAILOVER: `to=n2`.
-pub async fn fail_over(server: Arc<Server>, query: Query) -> Told {
+pub async fn fail_over(server: Arc<Server>, query: Query) -> Content {
     let Some(to) = query.get("to") else {
         return refused("write the new master: failover?to=n2");
     };
     ordered(&server, &["PROXY", "FAILOVER", "TO", &to]).await
 }
 
-async fn ordered(server: &Arc<Server>, words: &[&str]) -> Told {
+async fn ordered(server: &Arc<Server>, words: &[&str]) -> Content {
     log::info!("event=http-order words={}", words.join(" ").escape_debug());
     match ask(server, words).await {
-        Ok(reply) => Told::ok(Kind::Text, texts(&reply).concat()),
+        Ok(reply) => Content::ok(Kind::Text, texts(&reply).concat()),
         Err(why) => refused(&why),
     }
 }
 
 /// A client's mistake.
-fn refused(why: &str) -> Told {
-    Told::refused(StatusCode::BAD_REQUEST, why)
+fn refused(why: &str) -> Content {
+    Content::refused(StatusCode::BAD_REQUEST, why)
 }
 
 /// The texts of a reply of ours in RESP2: a line, or an array of bulk strings.

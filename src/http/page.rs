@@ -1,7 +1,7 @@
 //! The status page: one file, which asks for nothing but `/api/v1/…`.
 
+use super::content::{Content, Kind};
 use super::query::Query;
-use super::told::{Kind, Told};
 use crate::state::Server;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,10 +12,10 @@ use std::sync::{Arc, OnceLock};
 const PAGE: &str = include_str!("page.html");
 
 /// It.
-pub fn page(_: &Arc<Server>, _: &Query) -> Told {
+pub fn page(_: &Arc<Server>, _: &Query) -> Content {
     static POLICY: OnceLock<HeaderValue> = OnceLock::new();
     let policy = || HeaderValue::try_from(policy()).expect("digests are plain letters");
-    Told::ok(Kind::Page, PAGE).with(CONTENT_SECURITY_POLICY, POLICY.get_or_init(policy).clone())
+    Content::ok(Kind::Page, PAGE).with(CONTENT_SECURITY_POLICY, POLICY.get_or_init(policy).clone())
 }
 
 /// What a browser lets the page do: run and look as it is written here, and talk to us.

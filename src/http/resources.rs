@@ -1,7 +1,7 @@
 //! What there is to be asked for, by its path.
 
+use super::content::Content;
 use super::query::Query;
-use super::told::Told;
 use super::{api, health, orders, page};
 use crate::state::Server;
 use futures::future::BoxFuture;
@@ -14,33 +14,33 @@ pub struct Resource {
     pub path: &'static str,
     /// What is answered, in one sentence.
     pub what: &'static str,
-    /// Whether it is told without the password.
+    /// Whether it is answered without the password.
     pub is_open: bool,
-    /// What tells it.
-    pub tell: Tell,
+    /// What answers it.
+    pub handler: Handler,
 }
 
-/// What tells something.
+/// What answers a request.
 #[derive(Clone, Copy)]
-pub enum Tell {
+pub enum Handler {
     /// By looking at the server.
-    Now(fn(&Arc<Server>, &Query) -> Told),
+    Now(fn(&Arc<Server>, &Query) -> Content),
     /// By a command.
-    Asks(fn(Arc<Server>, Query) -> BoxFuture<'static, Told>),
+    Asks(fn(Arc<Server>, Query) -> BoxFuture<'static, Content>),
     /// By a command that changes something.
-    Orders(fn(Arc<Server>, Query) -> BoxFuture<'static, Told>),
+    Orders(fn(Arc<Server>, Query) -> BoxFuture<'static, Content>),
 }
 
-const fn now(path: &'static str, what: &'static str, tell: Tell) -> Resource {
-    Resource { path, what, is_open: false, tell }
+const fn now(path: &'static str, what: &'static str, handler: Handler) -> Resource {
+    Resource { path, what, is_open: false, handler }
 }
 
 /// All there is.
 pub const RESOURCES: &[Resource] = &[
-    now("/", "The status page, for a browser.", Tell::Now(page::page)),
+    now("/", "The status page, for a browser.", Handler::Now(page::page)),
     Resource {
         is_open: true,
-        ..now("/health", "200: the process lives.", Tell::Now(health::health))
+        ..now("/health", "200: the process lives.", Handler::Now(health::health))
     },
     Resource {
         is_open: true,
@@ -48,32 +48,34 @@ pub const RESOURCES: &[Resource] = &[
             "/ready",
             "200: a master serves; 503 with the reason when not. `?lag=500ms` or `?lag=1mb`: and \
              every replica in service is no further behind.",
-            Tell::Now(health::ready),
+            Handler::Now(health::ready),
         )
     },
-    now("/metrics", "All metrics below, for Prometheus.", Tell::Now(api::metrics)),
-    now("/api/v1/nodes", "`PROXY NODES`.", Tell::Now(api::nodes)),
-    now("/api/v1/routes", "The routes in force, in their order.", Tell::Now(api::routes)),
-    now("/api/v1/clients", "`CLIENT LIST`, the first 1000.", Tell::Now(api::clients)),
-    now("/api/v1/stats", "`PROXY STATS JSON` ([fields](stats.md)).", Tell::Now(api::stats)),
-    now("/api/v1/slowlog", "`SLOWLOG GET`.", Tell::Now(api::slowlog)),
-    now("/api/v1/config", "`CONFIG GET *`, with secrets hidden.", Tell::Now(api::config)),
-    now("/api/v1/status", "All that the page shows, in one answer.", Tell::Now(api::status)),
+    now("/metrics", "All metrics below, for Prometheus.", Handler::Now(api::metrics)),
+    now("/api/v1/nodes", "`PROXY NODES`.", Handler::Now(api::nodes)),
+    now("/api/v1/routes", "The routes in force, in their order.", Handler::Now(api::routes)),
+    now("/api/v1/alerts", "`PROXY ALERTS`.", Handler::Now(api::alerts)),
+    now("/api/v1/events", "`PROXY EVENTS`: `?count=100`, newest first.", Handler::Now(api::events)),
+    now("/api/v1/clients", "`CLIENT LIST`, the first 1000.", Handler::Now(api::clients)),
+    now("/api/v1/stats", "`PROXY STATS JSON` ([fields](stats.md)).", Handler::Now(api::stats)),
+    now("/api/v1/slowlog", "`SLOWLOG GET`.", Handler::Now(api::slowlog)),
+    now("/api/v1/config", "`CONFIG GET *`, with secrets hidden.", Handler::Now(api::config)),
+    now("/api/v1/status", "All that the page shows, in one answer.", Handler::Now(api::status)),
     now(
         "/api/v1/explain",
         "`PROXY EXPLAIN`: `?command=GET+key`, or `?word=GET&word=a%20key`.",
-        Tell::Asks(|server, query| Box::pin(orders::explain(server, query))),
+        Handler::Asks(|server, query| Box::pin(orders::explain(server, query))),
     ),
     now(
         "/api/v1/node",
         "`PROXY NODE`: `?name=n2&order=pause`, `resume`, `drain` or `undrain`; `&force=yes` for \
          the last that serves.",
-        Tell::Orders(|server, query| Box::pin(orders::node(server, query))),
+        Handler::Orders(|server, query| Box::pin(orders::node(server, query))),
     ),
     now(
         "/api/v1/failover",
         "`PROXY FAILOVER`: `?to=n2`.",
-        Tell::Orders(|server, query| Box::pin(orders::fail_over(server, query))),
+        Handler::Orders(|server, query| Box::pin(orders::fail_over(server, query))),
     ),
 ];
 
@@ -85,9 +87,9 @@ impl Resource {
 
     /// The methods it takes.
     pub fn methods(&self) -> &'static str {
-        match self.tell {
-            Tell::Now(_) | Tell::Asks(_) => "GET, HEAD",
-            Tell::Orders(_) => "POST",
+        match self.handler {
+            Handler::Now(_) | Handler::Asks(_) => "GET, HEAD",
+            Handler::Orders(_) => "POST",
         }
     }
 

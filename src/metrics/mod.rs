@@ -20,6 +20,7 @@ pub mod render;
 pub mod json;
 pub mod render_json;
 pub mod exposition;
+pub mod recent;
 
 use crate::base::ids::{CommandId, MemberId, RouteId};
 

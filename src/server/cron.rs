@@ -1,5 +1,7 @@
 //! What happens by itself: expiry, heartbeats, idle clients, the log.
 
+use super::alert_checks::{AlertChecks, is_watched};
+use super::alert_delivery::AlertDelivery;
 use super::eviction;
 use super::notices::Notices;
 use crate::base::limits::EXPIRE_KEYS_MAX;
@@ -19,6 +21,7 @@ const SLOW_LOOK_EVERY: Duration = Duration::from_secs(1);
 pub async fn cron(server: Arc<Server>) {
     let mut last_ping = clock::mono_now();
     let (mut last_slow_look, mut notices) = (last_ping, Notices::default());
+    let mut alerts = AlertWatch::default();
     while !server.is_closing() {
         let settings = server.settings();
         tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
@@ -44,6 +47,7 @@ pub async fn cron(server: Arc<Server>) {
             server.expired_ever();
             notices.tell(&server, now);
             tell_held_back(&server, now);
+            alerts.check(&server, now);
             server.set.release_backlog(settings.set.backlog_ttl, now);
         }
         server.rates.lock().note(now, &server.counters, server.set.head());
@@ -55,8 +59,26 @@ pub async fn cron(server: Arc<Server>) {
     tell_held_back(&server, clock::mono_now().plus(SLOW_LOOK_EVERY));
 }
 
+/// What looks for alerts and tells of them.
+#[derive(Default)]
+struct AlertWatch {
+    checks: AlertChecks,
+    delivery: AlertDelivery,
+}
+
+impl AlertWatch {
+    fn check(&mut self, server: &Arc<Server>, now: MonoUs) {
+        let readings = self.checks.readings(server, now);
+        let settings = server.settings();
+        let is_watched = |kind| is_watched(&settings.alerts, kind);
+        let changed = server.alerts.check(readings, is_watched, now, clock::wall_now());
+        self.delivery.deliver(server, &changed);
+    }
+}
+
 /// What the log was spared and is to know all the same.
 fn tell_held_back(server: &Server, now: MonoUs) {
+    server.logging.tell_left_out();
     server.log_limits.tell(now);
     server.long_queue.tell(now);
     server.set.tell_panics(now);

@@ -141,8 +141,14 @@ async fn remove(member: MemberId, server: &Arc<Server>) -> JobReply {
 
 /// PROXY RELOAD: it reads a file.
 async fn reload(server: &Arc<Server>, client: &Client) -> JobReply {
-    let (server, asked_by) = (server.clone(), format!("client-{}", client.id));
-    let done = tasks::apart(move || server.reload(&asked_by)).await;
+    let (its, asked_by) = (server.clone(), format!("client-{}", client.id));
+    let done = tasks::apart(move || its.reload(&asked_by)).await;
+    if let Err(why) = &done
+        && let Some(count) = server.log_limits.config_refused.note(clock::mono_now())
+    {
+        let who = client.logged();
+        log::warn!("event=config-refused {who} by=PROXY-RELOAD why={why:?} count={count}");
+    }
     JobReply {
         reply: done
             .map(|()| JobReply::line("OK"))

@@ -24,6 +24,8 @@ mod listener;
 mod placement;
 mod notices;
 mod eviction;
+mod alert_checks;
+mod alert_delivery;
 mod cron;
 mod fresh;
 mod follow;

@@ -15,6 +15,8 @@ const LAGGING_US: u64 = 1_000_000;
 pub struct Notices {
     steps: [u64; LADDER_STEPS_MAX],
     lagging: Vec<String>,
+    /// The number of the next slow command.
+    slow: u64,
 }
 
 impl Notices {
@@ -27,6 +29,7 @@ impl Notices {
             };
             log::log!(level, "event=ladder step={} count={reads}", kind.as_str());
         }
+        self.tell_slow(server);
         let followers = server.set.followers(now);
         let replicas = followers.iter().filter(|it| it.is_replica());
         let lagging: Vec<&FollowerStatus> = replicas.filter(|it| lags(it)).collect();
@@ -46,6 +49,21 @@ impl Notices {
         if !over.is_empty() {
             log::info!("event=lags-no-more members={} count={}", over.join(","), over.len());
         }
+    }
+
+    /// The slowest command of those that were slow since the last look. What it was about stands in
+    /// the slow log alone: keys may be nobody else's business.
+    fn tell_slow(&mut self, server: &Server) {
+        let (count, slowest) = {
+            let slowlog = server.slowlog.lock();
+            let (count, slowest, next) = slowlog.since(self.slow);
+            self.slow = next;
+            (count, slowest.cloned())
+        };
+        let Some(slowest) = slowest else { return };
+        let command = slowest.words.first().map(|it| it.to_ascii_lowercase()).unwrap_or_default();
+        let (command, us) = (command.escape_ascii(), slowest.took_us);
+        log::info!("event=slow-command {} command={command} us={us} count={count}", slowest.who);
     }
 
     /// Reads that have taken each step since the last look. Catching up is what replicas are for.

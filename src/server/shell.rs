@@ -492,7 +492,7 @@ impl Shell {
     /// An end that an operator wants to read of.
     fn note_end(&self, why: Why) {
         let client = &self.connection.caller.client;
-        let (id, held) = (client.id, client.unsent.load(Relaxed));
+        let held = client.unsent.load(Relaxed);
         let limits = &self.server.log_limits;
         let (limit, event) = match why {
             Why::OutputLimit => (&limits.output_limit, "output-limit"),
@@ -501,7 +501,8 @@ impl Shell {
             Why::PeerClosed | Why::Done | Why::Killed | Why::ServerClosing => return,
         };
         if let Some(count) = limit.note(clock::mono_now()) {
-            log::warn!("event={event} client={id} bytes={held} count={count}");
+            let who = client.logged();
+            log::warn!("event={event} {who} bytes={held} count={count}");
         }
     }
 

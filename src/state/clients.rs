@@ -201,6 +201,12 @@ impl Client {
         self.active.store(time.0, Relaxed);
     }
 
+    /// Who it is, as lines of the log say it.
+    pub fn logged(&self) -> String {
+        let user = &self.names.lock().user;
+        format!("client={} addr={} user={user:?}", self.id, self.peer.address)
+    }
+
     fn mirror_floor(&self, floor: Option<Position>) {
         self.floor.store(floor.map_or(NO_FLOOR, |it| it.offset.bytes()), Relaxed);
     }

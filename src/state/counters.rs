@@ -37,6 +37,10 @@ pub struct Counters {
     pub denied_channels: AtomicU64,
     /// Links of replication that ended because the peer broke the protocol.
     pub peer_faults: AtomicU64,
+    /// Alerts that the command or the webhook has taken.
+    pub alerts_delivered: AtomicU64,
+    /// Alerts that one of them has not.
+    pub alerts_undelivered: AtomicU64,
     /// Keys that had expired before the last reset.
     pub expired_before: AtomicU64,
     /// Bytes of own histories that other masters' data has taken the place of.
@@ -107,6 +111,8 @@ impl Counters {
         let Counters { accepted, refused, errors, overflowed, failed_logins, .. } = self;
         let Counters { denied_commands, denied_keys, denied_channels, .. } = self;
         let denied = [denied_commands, denied_keys, denied_channels, &self.evicted_clients];
+        let Counters { alerts_delivered, alerts_undelivered, .. } = self;
+        let denied = denied.into_iter().chain([alerts_delivered, alerts_undelivered]);
         let others = [accepted, refused, errors, overflowed, failed_logins];
         for count in others.into_iter().chain(denied) {
             count.store(0, Relaxed);

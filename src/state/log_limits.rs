@@ -24,6 +24,8 @@ pub struct LogLimits {
     pub failed_login: LogLimit,
     /// Wrong passwords at the status page.
     pub http_login: LogLimit,
+    /// Settings that were refused: CONFIG SET, and files that were read again.
+    pub config_refused: LogLimit,
     /// Links to a remote master that have ended.
     pub link_fault: LogLimit,
     /// Writes that were not confirmed in time.
@@ -42,6 +44,7 @@ impl LogLimits {
             ("mailbox-overflow", &self.mailbox_overflow),
             ("login-failed", &self.failed_login),
             ("http-login-failed", &self.http_login),
+            ("config-refused", &self.config_refused),
             ("not-durable", &self.not_durable),
         ];
         for (event, limit) in all {

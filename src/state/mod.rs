@@ -4,6 +4,7 @@
 //! **Invariant:** decides nothing; commands and connections read it and change it.
 
 mod accounts;
+mod alerts;
 mod forwarding;
 mod ack_asks;
 mod run_waiter;
@@ -20,6 +21,8 @@ mod counters;
 mod rates;
 mod slowlog;
 mod log_limits;
+mod recent_events;
+mod logging;
 mod long_queue;
 mod memory;
 mod scripting;
@@ -37,6 +40,7 @@ pub mod version;
 
 pub use accounts::Accounts;
 pub use ack_asks::{AckAsk, AckAsks, AckWaiter, Acked};
+pub use alerts::{Alert, AlertKind, Alerts, Changed, Reading, Subject};
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use config_file::{ReadText, Source};
 pub use counters::Counters;
@@ -44,6 +48,7 @@ pub use failover::{FailoverOrder, FailoverPhase, Failovers};
 pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
 pub use last_script::LastScript;
 pub use log_limits::LogLimits;
+pub use logging::Logging;
 pub use long_queue::{LongPlace, LongQueue};
 pub use mailbox::{
     JobReply, Mailbox, MailboxOverflow, Message, ToldChange, UNBLOCKED, UnblockAs, Wrote,
@@ -55,6 +60,7 @@ pub use persistence::{
     SaveStatus,
 };
 pub use rates::{Gains, Rates};
+pub use recent_events::{EVENTS_KEPT_MAX, KEPT, RecentEvent, RecentEvents};
 pub use run_waiter::RunWaiter;
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};

@@ -1,12 +1,14 @@
 //! The server: what all connections share, and what operators look at.
 
 use super::accounts::Accounts;
+use super::alerts::Alerts;
 use super::clients::Clients;
 use super::config_file::{ConfigFile, Source};
 use super::counters::Counters;
 use super::failover::Failovers;
 use super::forwarding::Forwarding;
 use super::log_limits::LogLimits;
+use super::logging::Logging;
 use super::long_queue::LongQueue;
 use super::monitors::Monitors;
 use super::persistence::Persistence;
@@ -105,6 +107,10 @@ pub struct Server {
     pub counters: Counters,
     /// What the counts gained lately.
     pub rates: Mutex<Rates>,
+    /// Of what operators are told.
+    pub alerts: Alerts,
+    /// The log, and what it has told lately.
+    pub logging: Arc<Logging>,
     /// What keeps the log short.
     pub log_limits: LogLimits,
     /// Who waits for a thread for long work.
@@ -180,6 +186,8 @@ impl Server {
             accounts: Accounts::new(settings.server.password()),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
+            alerts: Alerts::default(),
+            logging: Arc::default(),
             log_limits: LogLimits::default(),
             long_queue: Arc::default(),
             scripting: Scripting::default(),
@@ -300,7 +308,7 @@ impl Server {
             }
         }
         self.tracking.limit(after.server.cached_keys_max);
-        log::set_max_level(after.server.loglevel.filter());
+        self.logging.settle(&after.server);
         let password = (after.server.requirepass != before.server.requirepass)
             .then(|| after.server.password().map(str::to_owned));
         *self.settings.write() = Arc::new(after);

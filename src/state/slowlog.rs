@@ -16,6 +16,8 @@ pub struct Slow {
     pub words: Vec<Vec<u8>>,
     /// Who sent it.
     pub address: String,
+    /// The same, as lines of the log say it.
+    pub who: String,
     /// The name the client had given itself.
     pub name: String,
 }
@@ -54,6 +56,13 @@ impl Slowlog {
         self.entries.iter().take(count).take_while(fits).cloned().collect()
     }
 
+    /// How many there have been since number `next`, the slowest of them that is kept, and the
+    /// number of the next.
+    pub fn since(&self, next: u64) -> (u64, Option<&Slow>, u64) {
+        let new = self.entries.iter().take_while(|it| next <= it.id);
+        (self.next - next, new.max_by_key(|it| it.took_us), self.next)
+    }
+
     /// How many are kept.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -83,11 +92,18 @@ mod tests {
             took_us: 2,
             words: Vec::new(),
             address: String::new(),
+            who: String::new(),
             name: String::new(),
         };
         (0..5).for_each(|_| log.push(slow.clone(), 3));
         let ids = |log: &Slowlog| log.newest(9).iter().map(|it| it.id).collect::<Vec<_>>();
         assert_eq!(ids(&log), [4, 3, 2]);
+        let since =
+            |next| (log.since(next).0, log.since(next).1.map(|it| it.id), log.since(next).2);
+        assert_eq!(
+            [since(0), since(4), since(5)],
+            [(5, Some(2), 5), (1, Some(4), 5), (0, None, 5)]
+        );
         log.clear();
         log.push(slow.clone(), 3);
         assert_eq!(ids(&log), [5]);

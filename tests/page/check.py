@@ -137,12 +137,22 @@ def watch(operator):
     by_two_polls("n2 paused", lambda: operator.ask("PROXY", "NODE", "n2", "PAUSE"),
                  shows("n2", "‖ paused"))
     browser.until("its lag", f"/lag\\n[0-9.]+ [KMG]B/.test({card('n2')}.innerText)")
+    browser.until("the pause among the events",
+                  "/paused\\s+member=n2/.test(document.getElementById('events').innerText)")
+    browser.until("the busy client", "/[1-9]/.test(document.querySelector("
+                                     "'#clients tbody td:nth-child(4)').innerText)")
+    browser.until("the alert", "/n2 \\(paused\\) has been behind/.test(document.querySelector("
+                               "'[data-alert=lag]')?.innerText)")
     picture("paused")
     browser.size(390, 844, True)
     fits(390)
     browser.size(1280, 900, False)
     operator.ask("PROXY", "NODE", "n2", "RESUME")
     browser.until("n2 resumed", shows("n2", "● ok"))
+    browser.until("the alert's end", "!document.querySelector('[data-alert=lag]')")
+    browser.until("both among the events",
+                  "['raised', 'cleared'].every(it => document.getElementById('events')"
+                  ".innerText.includes('alert-' + it))")
     by_two_polls("n2 as the master", lambda: operator.ask("PROXY", "FAILOVER", "TO", "n2"),
                  "!!document.querySelector('#masters [data-member=n2]')")
     browser.until("n1 as a replica", "!!document.querySelector('#replicas [data-member=n1]')")

@@ -2,6 +2,7 @@
 
 use super::seen::Seen;
 use crate::commands::info::expired as expired_keys;
+use crate::commands::verbs::node_field::Field;
 use crate::metrics::exposition::{Samples, Scale};
 use crate::node::SpaceCounts;
 use crate::runtime::clock;
@@ -41,8 +42,8 @@ pub fn backlog(seen: &Seen<'_>, it: &mut Samples<'_>) {
 }
 
 pub fn wire_replicas(seen: &Seen<'_>, it: &mut Samples<'_>) {
-    let followers = seen.server.set.followers(clock::mono_now());
-    it.value(&[], followers.iter().filter(|it| it.is_on_wire()).count());
+    let is_role = |it: &(&str, Field)| it.0 == "role" && it.1.text() == "wire-replica";
+    it.value(&[], seen.nodes.iter().filter(|it| it.1.iter().any(is_role)).count());
 }
 
 pub fn full_resyncs(seen: &Seen<'_>, it: &mut Samples<'_>) {

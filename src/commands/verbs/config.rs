@@ -61,6 +61,9 @@ fn get(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     Ok(Outcome::Answered)
 }
 
+/// Names of settings that a line of the log tells.
+const NAMES_LOGGED_MAX: usize = 20;
+
 fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let words: Vec<&[u8]> = context.args.rest().collect();
     if words.len() % 2 != 0 {
@@ -76,9 +79,19 @@ fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         // Last: certificates are in force at once.
         check_certificates(context.server, &pairs, it)
     };
-    context.server.change_settings(change).map_err(Fault::Message)?;
-    let names: Vec<_> = pairs.iter().map(|it| it.0.escape_ascii().to_string()).collect();
-    log::info!("event=config-set client={} names={}", context.client.id, names.join(","));
+    let changed = context.server.change_settings(change);
+    let names = || -> String {
+        let names = pairs.iter().take(NAMES_LOGGED_MAX).map(|it| it.0.escape_ascii().to_string());
+        names.collect::<Vec<_>>().join(",")
+    };
+    let who = context.client.logged();
+    if let Err(why) = changed {
+        if let Some(count) = context.server.log_limits.config_refused.note(context.now) {
+            log::warn!("event=config-refused {who} by=CONFIG-SET why={why:?} count={count}");
+        }
+        return Err(Fault::Message(why));
+    }
+    log::info!("event=config-set {who} names={}", names());
     context.reply.ok();
     Ok(Outcome::Answered)
 }

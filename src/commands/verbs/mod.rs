@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod command;
 pub mod connection;
 mod acl;
+mod alerts;
 pub mod help;
 mod drill;
 pub mod node_field;

@@ -1,6 +1,7 @@
 //! PROXY: what clients ask of their own consistency. What operators do to members is in
 //! [`super::members`].
 
+use super::alerts::{alerts, events};
 use super::drill;
 use super::help::help;
 use super::last;
@@ -47,6 +48,14 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Tells or sets how many replicas confirm each write of this session.",
         "[0 | <replicas | IN-SYNC | ALL> timeout-milliseconds]",
     ),
+    session_row("ALERTS", Exactly(2), ANY_TIME, alerts).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of alerts",
+        "Tells which alerts are raised: about what, since when, how bad it is and was, and what it \
+         means.",
+        "",
+    ),
     session_row("ATLEAST", AtLeast(3), ANY_TIME, once::at_least).says(
         Group::Proxy,
         SINCE,
@@ -61,6 +70,14 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "O(1)",
         "Tells or sets the level of this session's reads, and who shares its floor.",
         "[level | DEFAULT] [SCOPE [CONNECTION | CLIENT-NAME | USER | DEFAULT]]",
+    ),
+    session_row("EVENTS", AtLeast(2), OPERATOR, events).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of events",
+        "Tells what has happened lately, newest first: failovers, resyncs, panics, changes of the \
+         configuration, alerts.",
+        "[COUNT count]",
     ),
     session_row("EXPLAIN", AtLeast(3), ANY_TIME, explain_request).says(
         Group::Proxy,

@@ -22,7 +22,8 @@ fn the_example_spells_out_the_defaults_and_nothing_is_missing() {
     assert_eq!(Config::parse("config/entourage.toml", DEFAULTS), Ok(Config::default()));
     assert_eq!(parse(""), Ok(Config::default()));
     for param in PARAMS.iter().filter(|it| it.section != Section::Nowhere) {
-        let named = |line: &str| line.split(['=', ']']).next().unwrap().contains(param.name);
+        let named =
+            |line: &str| line.split(['=', ']']).next().unwrap().contains(param.in_section());
         assert!(DEFAULTS.lines().any(named), "{} is not in the example", param.name);
     }
 }

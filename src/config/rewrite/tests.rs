@@ -4,6 +4,7 @@ use super::*;
 use crate::command::EventClasses;
 use crate::config::FollowWrites;
 use crate::config::Fsync;
+use crate::config::LogFormat;
 use crate::config::param::When;
 use crate::engine::Policy;
 use crate::route::CountHosted;
@@ -206,6 +207,7 @@ fn setting() -> impl Strategy<Value = (&'static str, String)> {
             Slot::Time { .. } => format!("{}us", 1000 + number),
             Slot::Switch(_) => ["yes", "no"][number as usize % 2].to_owned(),
             Slot::Loglevel(_) => ["debug", "warning"][number as usize % 2].to_owned(),
+            Slot::LogFormat(_) => LogFormat::ALL[number as usize % 2].1.to_owned(),
             Slot::Limits(_) => {
                 let kind = ["normal", "replica", "pubsub"][number as usize % 3];
                 format!("{kind} {number} {} {}", number / 3, number % 100)

@@ -189,9 +189,9 @@ impl Caller {
         }
         let Confirmed { acked, wanted, .. } = confirmed;
         if let Some(count) = self.server.log_limits.not_durable.note(context.now) {
-            let id = self.client.id;
+            let who = self.client.logged();
             log::warn!(
-                "event=not-durable client={id} offset={offset} acked={acked}/{wanted} count={count}"
+                "event=not-durable {who} offset={offset} acked={acked}/{wanted} count={count}"
             );
         }
         self.answer_fault(&Fault::NotDurable { offset: offset.bytes(), acked, wanted });

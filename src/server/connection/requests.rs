@@ -354,7 +354,7 @@ impl Caller {
     #[cold]
     fn turn_away(&self, now: MonoUs) -> Outcome {
         if let Some(count) = self.server.log_limits.http_refused.note(now) {
-            log::warn!("event=http-refused client={} count={count}", self.client.id);
+            log::warn!("event=http-refused {} count={count}", self.client.logged());
         }
         Outcome::Close
     }

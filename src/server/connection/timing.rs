@@ -156,6 +156,7 @@ impl Caller {
             took_us: took_ns / 1000,
             words,
             address: self.client.peer.address.clone(),
+            who: self.client.logged(),
             name: self.client.names.lock().name.clone(),
         };
         self.server.slowlog.lock().push(slow, settings.server.slowlog_entries_max);

@@ -19,28 +19,40 @@ pub enum Kind {
 
 /// What is answered.
 #[derive(Debug)]
-pub struct Told {
+pub struct Content {
     status: StatusCode,
     kind: Kind,
     text: String,
     more: Vec<(HeaderName, HeaderValue)>,
+    is_late: bool,
 }
 
-impl Told {
+impl Content {
     /// What was asked for.
-    pub fn ok(kind: Kind, text: impl Into<String>) -> Told {
-        Told { kind, ..Told::refused(StatusCode::OK, text) }
+    pub fn ok(kind: Kind, text: impl Into<String>) -> Content {
+        Content { kind, ..Content::refused(StatusCode::OK, text) }
     }
 
     /// A line that says why it is not answered.
-    pub fn refused(status: StatusCode, why: impl Into<String>) -> Told {
-        Told { status, kind: Kind::Text, text: why.into(), more: Vec::new() }
+    pub fn refused(status: StatusCode, why: impl Into<String>) -> Content {
+        Content { status, kind: Kind::Text, text: why.into(), more: Vec::new(), is_late: false }
     }
 
     /// With another header line.
-    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Told {
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Content {
         self.more.push((name, value));
         self
+    }
+
+    /// To be sent only after a while: who is answered is to ask less often.
+    pub fn late(mut self) -> Content {
+        self.is_late = true;
+        self
+    }
+
+    /// Whether it is.
+    pub fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// As it is sent.
