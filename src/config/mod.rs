@@ -5,6 +5,7 @@
 
 mod disk;
 mod http;
+mod upstream_tuning;
 mod upstream;
 mod tree;
 mod slot;
@@ -40,3 +41,4 @@ pub use tree::{
     ReplicaSet, Server,
 };
 pub use upstream::{Sentinels, Topology, Upstream};
+pub use upstream_tuning::{BeatTo, Heartbeat, UpstreamTuning};

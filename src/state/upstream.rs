@@ -2,6 +2,7 @@
 //! them.
 
 use super::ack_asks::AckAsks;
+use super::head_asks::HeadAsks;
 use super::known_scripts::KnownScripts;
 use super::run_waiter::RunWaiter;
 use super::upstream_subscriptions::UpstreamSubscriptions;
@@ -36,6 +37,11 @@ pub enum Aim {
     Replica(MemberId),
     /// Where its ladder says.
     Ladder,
+    /// To a replica that lacks at most so many bytes of what the master has, which is asked first.
+    Head {
+        /// How many.
+        bytes: u64,
+    },
 }
 
 /// A run with where it is to go.
@@ -241,6 +247,8 @@ pub struct Upstream {
     news: Event,
     /// Who waits for replicas.
     pub acks: AckAsks,
+    /// Who waits to be told where the master stands.
+    pub head: HeadAsks,
     /// What clients subscribe to.
     pub subscriptions: UpstreamSubscriptions,
     /// Scripts that went to members.
@@ -269,6 +277,7 @@ impl Upstream {
             doubts: Event::new(),
             news: Event::new(),
             acks: AckAsks::default(),
+            head: HeadAsks::default(),
             subscriptions: UpstreamSubscriptions::default(),
             scripts: KnownScripts::default(),
         };
@@ -352,6 +361,12 @@ impl Upstream {
 
     /// What a replica must have to be at most so old; `None` when nobody can tell.
     pub fn needs_for_age(&self, age_us_max: u64, now: MonoUs) -> Option<Position> {
+        self.head.note_age(age_us_max, now);
+        Some(self.topology.lock().needs_for_age(age_us_max, now)?.0)
+    }
+
+    /// The same for whoever only looks, with when the master was asked for it.
+    pub fn look_for_age(&self, age_us_max: u64, now: MonoUs) -> Option<(Position, MonoUs)> {
         self.topology.lock().needs_for_age(age_us_max, now)
     }
 

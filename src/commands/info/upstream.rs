@@ -40,6 +40,9 @@ pub fn replication(server: &Server, upstream: &Upstream, lines: &mut Lines) {
             count(&counts.lost),
         ));
     }
+    lines.line("upstream_heartbeats", upstream.head.beats.load(Relaxed));
+    let refused = upstream.head.refused.lock().clone().unwrap_or_default();
+    lines.line("upstream_heartbeat_refused", refused);
     let waiting: usize = (0..upstream.workers()).map(|it| upstream.waiting(it).len()).sum();
     lines.line("upstream_waiting_runs", waiting);
     lines.line("upstream_private_connections", server.forwarding.private());

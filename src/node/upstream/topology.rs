@@ -264,13 +264,13 @@ impl Topology {
         }
     }
 
-    /// What a replica must have to be at most so many µs behind the master; `None` when that is not
-    /// known of any place.
-    pub fn needs_for_age(&self, age_us_max: u64, now: MonoUs) -> Option<Position> {
+    /// What a replica must have to be at most so many µs behind the master, and since when the
+    /// master has had it; `None` when that is not known of any place.
+    pub fn needs_for_age(&self, age_us_max: u64, now: MonoUs) -> Option<(Position, MonoUs)> {
         let replid = self.history.as_ref().filter(|_| self.master.is_some())?.replid;
         let is_young = |it: &&(MonoUs, Offset)| now.since(it.0) <= age_us_max;
-        let offset = self.samples.iter().find(is_young)?.1;
-        Some(Position { replid, offset })
+        let (at, offset) = *self.samples.iter().find(is_young)?;
+        Some((Position { replid, offset }, at))
     }
 
     fn sample(&mut self, at: MonoUs, offset: Offset) {
@@ -278,7 +278,12 @@ impl Topology {
             return;
         }
         if self.samples.len() == SAMPLES_MAX {
-            self.samples.pop_front();
+            // Every other of the older ones: what is long ago need not be told so exactly.
+            let mut at = 0;
+            self.samples.retain(|_| {
+                at += 1;
+                SAMPLES_MAX / 2 < at || at % 2 == 0
+            });
         }
         self.samples.push_back((at, offset));
     }

@@ -274,21 +274,28 @@ impl Caller {
         if ask.level == Level::Linearizable {
             return Ok(master(Reason::Linearizable));
         }
+        if self.settings.routes.get(route).prefers_master && view.master.is_some() {
+            return Ok(master(Reason::PrefersMaster));
+        }
         if ask.level == Level::Global {
             ask.floor = ask.floor.and(set.told_floor());
         }
-        let needs = match (ask.level, ask.floor) {
-            (Level::Eventual, _) => None,
-            (Level::Bounded { ms, .. }, _) => {
-                let age_us = ms.unwrap_or(0).saturating_mul(1000);
-                match upstream.needs_for_age(age_us, now) {
-                    Some(needs) => Some(needs),
-                    None => return Ok(master(Reason::MasterOnLag)),
-                }
-            }
+        let mut needs = match (ask.level, ask.floor) {
+            (Level::Eventual, _) | (_, Floor::Lost(_) | Floor::Foreign) => None,
             (_, Floor::Needs(offset)) => Some(Position { offset, ..self.position(offset) }),
-            (_, Floor::Lost(_) | Floor::Foreign) => None,
         };
+        let mut may_lack = None;
+        if let Level::Bounded { ms, bytes } = ask.level {
+            if let Some(ms) = ms {
+                let Some(young) = upstream.needs_for_age(ms.saturating_mul(1000), now) else {
+                    return Ok(master(Reason::MasterOnLag));
+                };
+                let is_more =
+                    |it: &Position| it.replid == young.replid && young.offset < it.offset;
+                needs = Some(needs.filter(is_more).unwrap_or(young));
+            }
+            may_lack = bytes;
+        }
         let allowed = upstream.allowed(self.settings.routes.get(route));
         let near = upstream.near(view, allowed);
         let may = near.or(allowed);
@@ -301,14 +308,17 @@ impl Caller {
             waits_until: None,
             tried: Places::default(),
         });
+        let at_replica = |it| may_lack.map_or(it, |bytes| Aim::Head { bytes });
         match plan.to {
             Where::Member(member) if view.master == Some(member) => Ok(master(plan.because)),
             // The plan says that one may; which of them goes by their shares, too.
             Where::Member(member) => {
                 let chosen = view.replica(may, ask.random, |_| true).unwrap_or(member);
-                Ok((Aim::Replica(chosen), read, plan.because))
+                Ok((at_replica(Aim::Replica(chosen)), read, plan.because))
             }
-            Where::CatchUp { .. } | Where::Wait { .. } => Ok((Aim::Ladder, read, plan.because)),
+            Where::CatchUp { .. } | Where::Wait { .. } => {
+                Ok((at_replica(Aim::Ladder), read, plan.because))
+            }
             Where::Refuse(Unavailable::MasterDown)
                 if ask.level == Level::Eventual
                     && view.unfed_replica(allowed, |_| true).is_some() =>

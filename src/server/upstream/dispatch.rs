@@ -12,7 +12,7 @@ use crate::resp::encode_command;
 use crate::runtime::clock;
 use crate::server::question::found;
 use crate::state::{
-    AckAsk, AckWaiter, Acked, Aim, AimedRun, JobReply, RunWaiter, Upstream, UpstreamMember,
+    AckAsk, AckWaiter, Acked, Aim, AimedRun, HeadAsk, JobReply, RunWaiter, Upstream, UpstreamMember,
     WaitingRun, Wrote,
 };
 use std::collections::VecDeque;
@@ -25,6 +25,11 @@ pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
         Aim::Master => to_master(upstream, worker, (run, waiter)),
         Aim::Replica(member) => to_member(upstream, worker, member, (run, waiter)),
         Aim::Ladder => try_next(upstream, worker, None, (run, waiter)),
+        Aim::Head { bytes } => {
+            if let Err(full) = upstream.head.push(HeadAsk { run, waiter, worker, bytes }) {
+                overflow((full.run, full.waiter));
+            }
+        }
     }
 }
 
@@ -53,6 +58,31 @@ fn to_master(upstream: &Upstream, worker: usize, (run, waiter): WaitingRun) {
         // What it waits for may have been told before it waited.
         upstream.waiting(worker).tell();
     }
+}
+
+/// The master has told where it stands, to reads that may lack so many bytes of that.
+pub fn headed(upstream: &Upstream, ask: HeadAsk, at: Position) {
+    let HeadAsk { mut run, waiter, worker, bytes } = ask;
+    let view = upstream.view();
+    let RunKind::Read(read) = &mut run.kind else {
+        return to_master(upstream, worker, (run, waiter));
+    };
+    if !carry_over(read, &view) {
+        return to_master(upstream, worker, (run, waiter));
+    }
+    let needs = Position { offset: at.offset.before(bytes), ..at };
+    let is_more = |it: &Position| it.replid == needs.replid && needs.offset < it.offset;
+    read.needs = Some(read.needs.filter(is_more).unwrap_or(needs));
+    let may = upstream.near(&view, read.allowed).or(read.allowed);
+    match view.replica(may, clock::entropy(), |_| true) {
+        Some(replica) => to_member(upstream, worker, replica, (run, waiter)),
+        None => try_next(upstream, worker, None, (run, waiter)),
+    }
+}
+
+/// Nobody tells where the master stands: nobody but the master can serve these.
+pub fn unheaded(upstream: &Upstream, HeadAsk { run, waiter, worker, .. }: HeadAsk) {
+    to_master(upstream, worker, (run, waiter));
 }
 
 /// What a failover has cut off of what the session had seen that has sent this: it was sent before

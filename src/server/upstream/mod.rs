@@ -15,6 +15,7 @@ mod probe;
 mod members;
 mod talk;
 mod acks;
+mod head;
 mod sentinel;
 mod subscriber;
 
@@ -37,6 +38,7 @@ pub fn start_upstream(server: &Arc<Server>, threads: &Arc<Threads>) {
         threads.spawn(Place::Worker(worker), move || waiting::attend(upstream, worker));
     }
     tasks::spawn(acks::attend(upstream.clone()));
+    tasks::spawn(head::attend(server.clone(), upstream.clone()));
     tasks::spawn(subscriber::attend(server.clone(), upstream.clone()));
     if let Topology::Sentinel(sentinels) = &upstream.settings.topology {
         sentinel::start(upstream, threads, sentinels);

@@ -120,7 +120,7 @@ fn how_old_a_replica_is_goes_by_what_the_master_had_when_it_was_asked() {
     assert_eq!((fresh(&told, 3_000_000), fresh(&told, 2_999_999)), (1, 0));
     told.tell(1, report(false, OLD, 20));
     assert_eq!((fresh(&told, 2_000_000), fresh(&told, 1_999_999)), (1, 0));
-    let needs = |age| told.topology.needs_for_age(age, told.now).map(|it| it.offset.bytes());
+    let needs = |age| told.topology.needs_for_age(age, told.now).map(|it| it.0.offset.bytes());
     assert_eq!([5_000_000, 2_000_000, 1_000_000].map(needs), [Some(10), Some(20), None]);
     told.topology.failed(MemberId(1), MemberState::Silent);
     assert_eq!(fresh(&told, 9_000_000), 0, "who does not answer is not known to be fresh");
@@ -234,10 +234,10 @@ fn only_places_of_the_master_itself_tell_how_old_a_replica_is() {
     told.tell(0, report(true, OLD, 10));
     told.tell(1, report(true, OLD, 500));
     assert_eq!(told.states()[..2], ["master", "not-appointed"]);
-    let needs = told.topology.needs_for_age(u64::MAX, told.now).map(|it| it.offset.bytes());
+    let needs = told.topology.needs_for_age(u64::MAX, told.now).map(|it| it.0.offset.bytes());
     assert_eq!(needs, Some(10));
     told.tell(0, report(true, OLD, 20));
-    let needs = told.topology.needs_for_age(0, told.now).map(|it| it.offset.bytes());
+    let needs = told.topology.needs_for_age(0, told.now).map(|it| it.0.offset.bytes());
     assert_eq!(needs, Some(20));
 }
 
@@ -286,4 +286,18 @@ fn a_replica_without_its_link_serves_who_takes_anything_and_a_plan_sees_the_othe
 fn a_state_says_why_where_somebody_has_said_so() {
     assert_eq!(MemberState::LinkDown.to_string(), "link-down");
     assert_eq!(MemberState::Refused("NOAUTH".into()).to_string(), "refused (NOAUTH)");
+}
+
+#[test]
+fn many_places_of_the_master_are_remembered_the_newest_all_and_of_the_older_some() {
+    let mut told = Told::new(false);
+    for it in 1..=2000 {
+        told.tell(0, report(true, OLD, it * 10));
+    }
+    let needs = |age| told.topology.needs_for_age(age, told.now).map(|it| it.0.offset.bytes());
+    let second = 1_000_000;
+    assert_eq!(needs(0), Some(20_000));
+    assert_eq!(needs(50 * second), Some(20_000 - 500), "each of the last is there");
+    let old = needs(1000 * second).expect("it is remembered");
+    assert!((10_000..11_000).contains(&old), "at most so old, and not much younger: {old}");
 }
