@@ -153,7 +153,8 @@ fn a_heartbeat_is_written_while_it_is_needed_and_names_who_writes_it() {
         let beats = |wire: &mut Wire| support::info_field(wire, "replication", "upstream_heartbeats");
         let mut wire = quiet.dial();
         assert_eq!(beats(&mut wire).as_deref(), Some("0"), "nobody has asked for any");
-        ok(&mut wire, "PROXY CONSISTENCY bounded 40ms");
+        let reply = wire.cmd(&["PROXY", "CONSISTENCY", "bounded 40ms"]);
+        assert_eq!(reply.string(), "OK");
         until("reads at the replica", || {
             wire.ask("GET k");
             (node_field(&mut wire, 1, "reads-accepted") != "0").then_some(())

@@ -181,6 +181,14 @@ pub fn last_in_service(name: &str, order: &str) -> Fault {
     ))
 }
 
+/// The master is taken away from everything only on a second word.
+pub fn master_in_service(name: &str) -> Fault {
+    Fault::Message(format!(
+        "REFUSEDORDER {name} is the master: hand its role over with PROXY FAILOVER TO first, or \
+         write MAINTENANCE FORCE if nobody is to write"
+    ))
+}
+
 /// The last member in service that a route names is taken out of service only on a second word.
 pub fn last_of_route(name: &str, route: &str, ladder: impl Display, order: &str) -> Fault {
     Fault::Message(format!(

@@ -3,6 +3,7 @@
 
 use super::ack_asks::AckAsks;
 use super::head_asks::HeadAsks;
+use super::hedges::Hedges;
 use super::known_scripts::KnownScripts;
 use super::run_waiter::RunWaiter;
 use super::upstream_subscriptions::UpstreamSubscriptions;
@@ -12,7 +13,7 @@ use crate::base::position::Position;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::config;
-use crate::node::upstream::{MemberLoad, MemberState, Report, Run, Topology, UpstreamView};
+use crate::node::upstream::{Duty, MemberLoad, MemberState, Report, Run, Topology, UpstreamView};
 use crate::node::{RemoteMaster, ReplicaSet};
 use crate::resp::Protocol;
 use crate::route::{Allowed, MemberConfig, Route};
@@ -243,6 +244,7 @@ pub struct Upstream {
     view: RwLock<Arc<UpstreamView>>,
     epoch: AtomicU64,
     waiting: Vec<WaitingRuns>,
+    hedges: Vec<Hedges>,
     doubts: Event,
     news: Event,
     /// Who waits for replicas.
@@ -264,7 +266,9 @@ impl Upstream {
         workers: usize,
     ) -> Option<Arc<Upstream>> {
         let upstream = settings.upstream.clone()?;
-        let topology = Topology::new(matches!(upstream.topology, config::Topology::Sentinel(_)));
+        let mut topology =
+            Topology::new(matches!(upstream.topology, config::Topology::Sentinel(_)));
+        topology.eject_for(upstream.tuning.eject_for);
         let view = Arc::new(topology.view());
         let upstream = Upstream {
             settings: upstream,
@@ -274,6 +278,7 @@ impl Upstream {
             view: RwLock::new(view),
             epoch: AtomicU64::new(0),
             waiting: (0..workers.max(1)).map(|_| WaitingRuns::default()).collect(),
+            hedges: (0..workers.max(1)).map(|_| Hedges::default()).collect(),
             doubts: Event::new(),
             news: Event::new(),
             acks: AckAsks::default(),
@@ -338,6 +343,11 @@ impl Upstream {
     /// Runs of this worker's clients that wait.
     pub fn waiting(&self, worker: usize) -> &WaitingRuns {
         &self.waiting[worker % self.waiting.len()]
+    }
+
+    /// Reads of this worker's clients that another replica may be asked for, too.
+    pub fn hedges(&self, worker: usize) -> &Hedges {
+        &self.hedges[worker % self.hedges.len()]
     }
 
     /// For how many workers there are connections.
@@ -411,10 +421,10 @@ impl Upstream {
         self.news.listen()
     }
 
-    /// An operator takes a member away from readers, or gives it back.
-    pub fn drain(&self, member: MemberId, is_drained: bool) {
+    /// An operator takes a member away, or gives it back.
+    pub fn leave(&self, member: MemberId, duty: Duty) {
         let mut topology = self.topology.lock();
-        let has_changed = topology.drain(member, is_drained);
+        let has_changed = topology.leave(member, duty);
         self.settle(&topology, has_changed);
     }
 
@@ -425,7 +435,7 @@ impl Upstream {
         let members = self.members();
         let is_near = |it: &&Arc<UpstreamMember>| {
             it.described.zone.as_ref() == Some(zone)
-                && view.serves_reads(it.id.index())
+                && view.is_preferred(it.id.index())
                 && allowed.is_none_or(|of| of.places.has(it.id))
         };
         let places = Places::of(members.iter().filter(is_near).map(|it| it.id));

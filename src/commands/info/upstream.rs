@@ -43,6 +43,9 @@ pub fn replication(server: &Server, upstream: &Upstream, lines: &mut Lines) {
     lines.line("upstream_heartbeats", upstream.head.beats.load(Relaxed));
     let refused = upstream.head.refused.lock().clone().unwrap_or_default();
     lines.line("upstream_heartbeat_refused", refused);
+    let all = || (0..upstream.workers()).map(|it| upstream.hedges(it));
+    lines.line("upstream_hedges", all().map(|it| it.sent.load(Relaxed)).sum::<u64>());
+    lines.line("upstream_hedges_won", all().map(|it| it.won.load(Relaxed)).sum::<u64>());
     let waiting: usize = (0..upstream.workers()).map(|it| upstream.waiting(it).len()).sum();
     lines.line("upstream_waiting_runs", waiting);
     lines.line("upstream_private_connections", server.forwarding.private());

@@ -4,7 +4,7 @@ use super::node_field::Field;
 use crate::base::time::MonoUs;
 use crate::command::{Fault, codes};
 use crate::commands::{CommandContext, Outcome};
-use crate::node::upstream::{MemberState, UpstreamView, ViewMember};
+use crate::node::upstream::{Duty, MemberState, UpstreamView, ViewMember};
 use crate::state::{Upstream, UpstreamMember};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,7 +23,8 @@ pub fn upstream_nodes(
     .collect()
 }
 
-/// `NODE <name> DRAIN|UNDRAIN`: whether readers are sent to a member.
+/// `NODE <name> DRAIN|UNDRAIN`: whether readers are sent to a member. `MAINTENANCE|RESUME`: whether
+/// it is there at all.
 pub fn order_upstream(
     upstream: &Upstream,
     context: &mut CommandContext<'_>,
@@ -32,12 +33,18 @@ pub fn order_upstream(
     let members = upstream.members();
     let found = members.iter().find(|it| it.described.name.as_bytes().eq_ignore_ascii_case(word));
     let order = context.args.next().unwrap_or_default().to_ascii_lowercase();
-    let is_drained = match order.as_slice() {
-        b"drain" => true,
-        b"undrain" => false,
-        _ => return Err(Fault::Static("ERR of a real server an order is DRAIN or UNDRAIN")),
+    let duty = match order.as_slice() {
+        b"drain" => Duty::Drained,
+        b"maintenance" => Duty::Maintenance,
+        b"undrain" | b"resume" => Duty::All,
+        _ => {
+            return Err(Fault::Static(
+                "ERR of a real server an order is DRAIN, MAINTENANCE, UNDRAIN or RESUME",
+            ));
+        }
     };
-    let is_forced = is_drained && context.args.word("FORCE");
+    let takes_away = duty != Duty::All;
+    let is_forced = takes_away && context.args.word("FORCE");
     context.args.done()?;
     let Some(member) = found else {
         let names: Vec<&str> = members.iter().map(|it| it.described.name.as_str()).collect();
@@ -47,13 +54,17 @@ pub fn order_upstream(
     let serves = |at: usize| view.serves_reads(at);
     let is_last =
         serves(member.id.index()) && (0..members.len()).filter(|it| serves(*it)).count() == 1;
-    if is_drained && is_last {
+    if duty == Duty::Maintenance && view.master == Some(member.id) && !is_forced {
+        return Err(codes::master_in_service(name));
+    }
+    if takes_away && is_last {
         if !is_forced {
-            return Err(codes::last_in_service(name, "DRAIN"));
+            let order = String::from_utf8_lossy(&order).to_uppercase();
+            return Err(codes::last_in_service(name, &order));
         }
         log::warn!("event=no-replica-in-service last={name} why=all reads go to the master");
     }
-    upstream.drain(member.id, is_drained);
+    upstream.leave(member.id, duty);
     context.reply.ok();
     Ok(Outcome::Answered)
 }
@@ -99,6 +110,8 @@ fn fields(
         ("lag-us", Field::Micros(lag_us)),
         ("in-flight", Field::Number(member.load.in_flight().into())),
         ("rtt-us", Field::Number(member.load.took_us().into())),
+        ("ejected", Field::YesOrNo(stands.is_ejected)),
+        ("ejections", Field::Number(stands.ejections as i64)),
         ("weight", Field::Number(described.weight.into())),
         ("connects", count(&counts.connects)),
         ("faults", count(&counts.faults)),

@@ -473,6 +473,7 @@ impl Caller {
             floor,
             scan,
             script,
+            is_hedge: false,
         };
         (Job::Upstream(Box::new(AimedRun { run, aim, worker })), first)
     }

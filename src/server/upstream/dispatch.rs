@@ -12,8 +12,8 @@ use crate::resp::encode_command;
 use crate::runtime::clock;
 use crate::server::question::found;
 use crate::state::{
-    AckAsk, AckWaiter, Acked, Aim, AimedRun, HeadAsk, JobReply, RunWaiter, Upstream, UpstreamMember,
-    WaitingRun, Wrote,
+    AckAsk, AckWaiter, Acked, Aim, AimedRun, HeadAsk, Hedge, JobReply, RunWaiter, Upstream,
+    UpstreamMember, WaitingRun, Wrote, shared,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,7 +23,7 @@ pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
     let AimedRun { run, aim, worker } = aimed;
     match aim {
         Aim::Master => to_master(upstream, worker, (run, waiter)),
-        Aim::Replica(member) => to_member(upstream, worker, member, (run, waiter)),
+        Aim::Replica(member) => first_try(upstream, worker, member, (run, waiter)),
         Aim::Ladder => try_next(upstream, worker, None, (run, waiter)),
         Aim::Head { bytes } => {
             if let Err(full) = upstream.head.push(HeadAsk { run, waiter, worker, bytes }) {
@@ -75,7 +75,7 @@ pub fn headed(upstream: &Upstream, ask: HeadAsk, at: Position) {
     read.needs = Some(read.needs.filter(is_more).unwrap_or(needs));
     let may = upstream.near(&view, read.allowed).or(read.allowed);
     match view.replica(may, clock::entropy(), |_| true) {
-        Some(replica) => to_member(upstream, worker, replica, (run, waiter)),
+        Some(replica) => first_try(upstream, worker, replica, (run, waiter)),
         None => try_next(upstream, worker, None, (run, waiter)),
     }
 }
@@ -114,7 +114,41 @@ fn to_member(upstream: &Upstream, worker: usize, id: MemberId, waiting: WaitingR
     }
 }
 
+/// A read goes to its replica; if that takes too long to answer, another is asked, too.
+fn first_try(upstream: &Upstream, worker: usize, first: MemberId, (run, waiter): WaitingRun) {
+    let tuning = &upstream.settings.tuning;
+    let may_be_hedged =
+        matches!(run.kind, RunKind::Read(_)) && run.scan.is_none() && run.script.is_none();
+    let is_shared = matches!(waiter, RunWaiter::Shared(_));
+    if tuning.hedge_after.is_zero() || is_shared || !may_be_hedged {
+        return to_member(upstream, worker, first, (run, waiter));
+    }
+    let (waiter, shared) = shared(waiter);
+    let due = clock::mono_now().plus(tuning.hedge_after);
+    let hedge = Hedge { due, run: run.clone(), first, waiter: shared };
+    upstream.hedges(worker).push(hedge, tuning.hedge_percent);
+    to_member(upstream, worker, first, (run, waiter));
+}
+
+/// Nobody has answered this read yet: another replica is asked.
+pub fn hedge(upstream: &Upstream, worker: usize, Hedge { mut run, first, waiter, .. }: Hedge) {
+    let view = upstream.view();
+    let RunKind::Read(read) = &mut run.kind else { return };
+    if !carry_over(read, &view) {
+        return;
+    }
+    let other = view.replica(read.allowed, clock::entropy(), |it| it != first);
+    if let Some(other) = other {
+        upstream.hedges(worker).sent.fetch_add(1, Relaxed);
+        run.is_hedge = true;
+        to_member(upstream, worker, other, (run, RunWaiter::Shared(waiter)));
+    }
+}
+
 fn overflow((run, waiter): WaitingRun) {
+    if run.is_hedge {
+        return;
+    }
     answer(waiter, fault(run, &codes::FORWARD_QUEUE.to_string()));
 }
 
@@ -130,7 +164,7 @@ fn answer(waiter: RunWaiter, reply: JobReply) {
 /// A run was not sent to this member, which cannot be reached or is not what it was.
 pub fn not_sent(upstream: &Upstream, worker: usize, member: &UpstreamMember, waiting: WaitingRun) {
     member.load.end();
-    if waiting.1.has_gone() {
+    if waiting.1.has_gone() || waiting.0.is_hedge {
         return;
     }
     again(upstream, worker, member.id, waiting);
@@ -142,6 +176,12 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     let Done { run, waiter, replies, verdict } = done;
     if waiter.has_gone() {
         return;
+    }
+    if run.is_hedge {
+        if !matches!(verdict, Verdict::Answered | Verdict::AnsweredAt(_)) {
+            return;
+        }
+        upstream.hedges(worker).won.fetch_add(1, Relaxed);
     }
     let is_unknown = UNKNOWN_SCRIPT.iter().any(|it| replies.begins_with(it));
     if let Some(script) = run.script.clone().filter(|_| is_unknown) {

@@ -139,6 +139,7 @@ impl Lane {
             return;
         }
         self.member.counts.faults.fetch_add(1, Relaxed);
+        self.member.load.failed();
         log::warn!(
             "event=upstream-connection-ended name={} address={} why={fault}",
             self.member.described.name,

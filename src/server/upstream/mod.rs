@@ -11,6 +11,7 @@
 mod dispatch;
 mod lane;
 mod waiting;
+mod hedge;
 mod probe;
 mod members;
 mod talk;
@@ -35,7 +36,11 @@ pub fn start_upstream(server: &Arc<Server>, threads: &Arc<Threads>) {
     let Some(upstream) = &server.upstream else { return };
     for worker in 0..upstream.workers() {
         let upstream = upstream.clone();
+        let hedging = upstream.clone();
         threads.spawn(Place::Worker(worker), move || waiting::attend(upstream, worker));
+        if !hedging.settings.tuning.hedge_after.is_zero() {
+            threads.spawn(Place::Worker(worker), move || hedge::attend(hedging, worker));
+        }
     }
     tasks::spawn(acks::attend(upstream.clone()));
     tasks::spawn(head::attend(server.clone(), upstream.clone()));

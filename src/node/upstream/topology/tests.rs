@@ -14,6 +14,8 @@ pub fn view_of(master: Option<usize>, members: usize) -> UpstreamView {
         life: 0,
         load: Arc::default(),
         share: 100,
+        is_ejected: false,
+        ejections: 0,
     };
     UpstreamView {
         master: master.map(MemberId::of),
@@ -187,12 +189,12 @@ fn a_drained_replica_is_fed_and_not_read() {
     let mut told = Told::new(false);
     told.tell(0, report(true, OLD, 10));
     told.tell(1, report(false, OLD, 10));
-    assert!(told.topology.drain(MemberId(1), true));
+    assert!(told.topology.leave(MemberId(1), Duty::Drained));
     let view = told.topology.view();
     assert_eq!(view.members[1].state, MemberState::Drained);
     assert!(!view.serves_reads(1));
     assert_eq!(view.fresh_replicas(10_000_000, told.now), 1);
-    assert!(told.topology.drain(MemberId(1), false));
+    assert!(told.topology.leave(MemberId(1), Duty::All));
     assert!(told.topology.view().serves_reads(1));
 }
 
@@ -300,4 +302,49 @@ fn many_places_of_the_master_are_remembered_the_newest_all_and_of_the_older_some
     assert_eq!(needs(50 * second), Some(20_000 - 500), "each of the last is there");
     let old = needs(1000 * second).expect("it is remembered");
     assert!((10_000..11_000).contains(&old), "at most so old, and not much younger: {old}");
+}
+
+fn ejected(told: &Told) -> Vec<bool> {
+    told.topology.view().members.iter().map(|it| it.is_ejected).collect()
+}
+
+#[test]
+fn a_replica_that_fails_is_spared_while_another_can_serve_and_for_no_longer() {
+    let mut told = Told::new(false);
+    told.topology.eject_for(Duration::from_secs(3));
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    told.tell(2, report(false, OLD, 10));
+    let view = told.topology.view();
+    (0..3).for_each(|_| view.members[1].load.failed());
+    assert!(told.tell(0, report(true, OLD, 10)), "that is a change");
+    assert_eq!(ejected(&told), [false, true, false]);
+    let view = told.topology.view();
+    let chosen = |view: &UpstreamView, it: u64| view.replica(None, it << 32 | it, |_| true);
+    assert!((0..50).all(|it| chosen(&view, it) == Some(MemberId(2))));
+    let only = Allowed { places: Places::of([MemberId(1)].into_iter()), named: true };
+    assert_eq!(view.replica(Some(only), 7, |_| true), Some(MemberId(1)), "nobody else may");
+    // The other goes, too: it is better than none.
+    told.topology.failed(MemberId(2), MemberState::Silent);
+    assert_eq!(chosen(&told.topology.view(), 1), Some(MemberId(1)));
+    told.tell(2, report(false, OLD, 10));
+    told.tell(0, report(true, OLD, 10));
+    assert_eq!(ejected(&told), [false, true, false]);
+    told.tell(0, report(true, OLD, 10));
+    assert_eq!(ejected(&told), [false, false, false], "its time is over");
+    assert!(told.topology.view().members[1].share < 100, "and it begins with little");
+    assert_eq!(told.topology.view().members[1].ejections, 1);
+}
+
+#[test]
+fn who_is_in_maintenance_is_nobody_whatever_it_tells() {
+    let mut told = Told::new(false);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    assert!(told.topology.leave(MemberId(1), Duty::Maintenance));
+    told.tell(1, report(true, NEW, 10));
+    assert_eq!(told.states()[..2], ["master", "maintenance"], "it is no second master");
+    assert_eq!(told.topology.view().fresh_replicas(u64::MAX, told.now), 0);
+    told.topology.leave(MemberId(1), Duty::All);
+    assert_eq!(told.states()[..2], ["two-masters", "two-masters"]);
 }
