@@ -150,7 +150,8 @@ fn a_heartbeat_is_written_while_it_is_needed_and_names_who_writes_it() {
         let run = run.lines().find_map(|it| it.strip_prefix("run_id:")).expect("it has one").trim();
         assert!(beat.string().starts_with(run), "{beat:?}");
         assert!(theirs.ask("PTTL beat").int().is_some_and(|it| (1..=10_000).contains(&it)));
-        let beats = |wire: &mut Wire| support::info_field(wire, "replication", "upstream_heartbeats");
+        let beats =
+            |wire: &mut Wire| support::info_field(wire, "replication", "upstream_heartbeats");
         let mut wire = quiet.dial();
         assert_eq!(beats(&mut wire).as_deref(), Some("0"), "nobody has asked for any");
         let reply = wire.cmd(&["PROXY", "CONSISTENCY", "bounded 40ms"]);

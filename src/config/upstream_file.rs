@@ -256,7 +256,10 @@ impl RawUpstream {
             hedge_percent: self.hedge_percent.take().map_or(default.hedge_percent, |it| it.0.0),
             audit_one_in: self.audit_one_in.take().map_or(default.audit_one_in, |it| it.0.0),
             shadow: self.shadow.take().map(|it| it.0),
-            shadow_one_in: self.shadow_one_in.take().map_or(default.shadow_one_in, |it| it.0.0 as u64),
+            shadow_one_in: self
+                .shadow_one_in
+                .take()
+                .map_or(default.shadow_one_in, |it| it.0.0 as u64),
         })
     }
 }
@@ -316,7 +319,8 @@ mod tests {
         let tuning = tuned("eject-for = \"0s\"\nhedge-after = \"5ms\"\nhedge-percent = 10\n");
         let tuning = tuning.unwrap().upstream.unwrap().tuning;
         assert!(tuning.eject_for.is_zero() && tuning.hedge_percent == 10);
-        let two = format!("{MEMBERS}[upstream]\nheartbeat-key = \"a\"\nheartbeat-channel = \"b\"\n");
+        let two =
+            format!("{MEMBERS}[upstream]\nheartbeat-key = \"a\"\nheartbeat-channel = \"b\"\n");
         refused(&two, "either heartbeat-channel or heartbeat-key");
         refused(&format!("{MEMBERS}[upstream]\nhedge-percent = 0\n"), "from 1 to 100");
     }

@@ -24,6 +24,9 @@ pub async fn forward_leased(
     mut forwarded: Forwarded,
     how: Leased,
 ) -> JobReply {
+    if let Some(upstream) = &server.upstream {
+        upstream.switchover.over().await;
+    }
     let lease = server.forwarding.take_lease(client.id);
     let kept = lease.filter(|it| it.protocol == forwarded.protocol);
     if kept.is_none() && how == Leased::Exec {

@@ -193,6 +193,13 @@ impl Forwarding {
         }
     }
 
+    /// Nobody keeps a connection: what was watched there has ended.
+    pub fn drop_leases(&self) {
+        let mut leases = self.leases.lock();
+        self.leased.fetch_sub(leases.len(), AcqRel);
+        leases.clear();
+    }
+
     /// How many clients have a connection of their own.
     pub fn leased(&self) -> usize {
         self.leased.load(Acquire)

@@ -9,6 +9,7 @@ mod ack_asks;
 mod run_waiter;
 mod known_scripts;
 mod upstream_subscriptions;
+mod switchover;
 mod hedges;
 mod head_asks;
 mod upstream;
@@ -40,6 +41,8 @@ pub use config_file::{ReadText, Source};
 pub use counters::Counters;
 pub use failover::{FailoverOrder, FailoverPhase, Failovers};
 pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
+pub use head_asks::{HeadAsk, HeadAsks};
+pub use hedges::{Hedge, Hedges, shared};
 pub use last_script::LastScript;
 pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
@@ -55,7 +58,8 @@ pub use run_waiter::RunWaiter;
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
-pub use hedges::{Hedge, Hedges, shared};
-pub use head_asks::{HeadAsk, HeadAsks};
-pub use upstream::{Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun};
+pub use switchover::Switchover;
+pub use upstream::{
+    Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun, WaitingRuns,
+};
 pub use upstream_subscriptions::{SubscribedName, SubscribedNames, UpstreamSubscriptions};

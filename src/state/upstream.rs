@@ -6,6 +6,7 @@ use super::head_asks::HeadAsks;
 use super::hedges::Hedges;
 use super::known_scripts::KnownScripts;
 use super::run_waiter::RunWaiter;
+use super::switchover::Switchover;
 use super::upstream_subscriptions::UpstreamSubscriptions;
 use crate::base::ids::MemberId;
 use crate::base::places::Places;
@@ -249,6 +250,8 @@ pub struct Upstream {
     news: Event,
     /// Who waits for replicas.
     pub acks: AckAsks,
+    /// Whether the master hands its role over.
+    pub switchover: Switchover,
     /// Who waits to be told where the master stands.
     pub head: HeadAsks,
     /// What clients subscribe to.
@@ -282,6 +285,7 @@ impl Upstream {
             doubts: Event::new(),
             news: Event::new(),
             acks: AckAsks::default(),
+            switchover: Switchover::default(),
             head: HeadAsks::default(),
             subscriptions: UpstreamSubscriptions::default(),
             scripts: KnownScripts::default(),
@@ -384,6 +388,13 @@ impl Upstream {
     pub fn reported(&self, member: MemberId, report: Report, asked_at: MonoUs) {
         let mut topology = self.topology.lock();
         let has_changed = topology.reported(member, report, asked_at);
+        self.settle(&topology, has_changed);
+    }
+
+    /// Two that have changed roles have told this of themselves, both asked then.
+    pub fn reported_both(&self, both: [(MemberId, Report); 2], asked_at: MonoUs) {
+        let mut topology = self.topology.lock();
+        let has_changed = topology.reported_both(both, asked_at);
         self.settle(&topology, has_changed);
     }
 

@@ -72,7 +72,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(N) where N is what the new master has still to apply",
         "Makes a replica the master; the old master becomes a replica.",
-        "TO name",
+        "TO name [TIMEOUT milliseconds]",
     ),
     help(Group::Proxy, SINCE),
     session_row("LAST", Exactly(2), ANY_TIME, last::last).says(

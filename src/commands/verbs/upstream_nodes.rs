@@ -3,11 +3,13 @@
 use super::node_field::Field;
 use crate::base::time::MonoUs;
 use crate::command::{Fault, codes};
-use crate::commands::{CommandContext, Outcome};
+use crate::commands::{CommandContext, Job, Outcome};
 use crate::node::upstream::{Duty, MemberState, UpstreamView, ViewMember};
 use crate::state::{Upstream, UpstreamMember};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// Every member by name, each with what there is to know of it.
 pub fn upstream_nodes(
@@ -46,10 +48,7 @@ pub fn order_upstream(
     let takes_away = duty != Duty::All;
     let is_forced = takes_away && context.args.word("FORCE");
     context.args.done()?;
-    let Some(member) = found else {
-        let names: Vec<&str> = members.iter().map(|it| it.described.name.as_str()).collect();
-        return Err(codes::no_such_member(&names));
-    };
+    let member = found.ok_or_else(|| unknown(&members))?;
     let (name, view) = (&member.described.name, upstream.view());
     let serves = |at: usize| view.serves_reads(at);
     let is_last =
@@ -67,6 +66,40 @@ pub fn order_upstream(
     upstream.leave(member.id, duty);
     context.reply.ok();
     Ok(Outcome::Answered)
+}
+
+fn unknown(members: &[Arc<UpstreamMember>]) -> Fault {
+    let names: Vec<&str> = members.iter().map(|it| it.described.name.as_str()).collect();
+    codes::no_such_member(&names)
+}
+
+/// How long the master may take to hand its role over where nothing is said of that.
+const SWITCH_OVER_MAX: Duration = Duration::from_secs(5);
+
+/// `FAILOVER TO name [TIMEOUT milliseconds]`: answers OK, and for how long what is the master's
+/// waited.
+pub fn switch_over_upstream(
+    upstream: &Upstream,
+    context: &mut CommandContext<'_>,
+) -> Result<Outcome, Fault> {
+    if !context.args.word("TO") || context.args.left() == 0 {
+        return Err(Fault::Static(
+            "ERR write PROXY FAILOVER TO and a name, like n2, and TIMEOUT with milliseconds if \
+             that is meant",
+        ));
+    }
+    let word = context.args.next()?;
+    let members = upstream.members();
+    let found = members.iter().find(|it| it.described.name.as_bytes().eq_ignore_ascii_case(word));
+    let to = found.ok_or_else(|| unknown(&members))?.id;
+    let mut timeout = SWITCH_OVER_MAX;
+    if context.args.word("TIMEOUT") {
+        let ms = u64::try_from(context.args.int()?).ok().filter(|it| *it != 0);
+        let ms = ms.ok_or(Fault::Static("ERR FAILOVER timeout must be greater than 0"))?;
+        timeout = Duration::from_millis(ms);
+    }
+    context.args.done()?;
+    Ok(Outcome::apart(Job::SwitchOver { to, timeout }, context.kept_request()))
 }
 
 fn fields(

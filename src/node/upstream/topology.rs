@@ -108,6 +108,8 @@ impl fmt::Display for MemberState {
 /// One member.
 struct Status {
     told: Result<Report, MemberState>,
+    /// When it was asked for that.
+    told_at: MonoUs,
     state: MemberState,
     /// Until when it is known to have had all that the master had.
     fresh_at: Option<MonoUs>,
@@ -215,6 +217,7 @@ impl Topology {
     pub fn add(&mut self, weight: u32) -> MemberId {
         self.members.push(Status {
             told: Err(MemberState::Unknown),
+            told_at: MonoUs::default(),
             state: MemberState::Unknown,
             fresh_at: None,
             lives: 0,
@@ -250,7 +253,15 @@ impl Topology {
     pub fn reported(&mut self, member: MemberId, report: Report, asked_at: MonoUs) -> bool {
         let (is_master, at) = (report.is_master, report.at);
         self.last_asked_at = self.last_asked_at.max(asked_at);
-        self.members[member.index()].told = Ok(report);
+        let status = &mut self.members[member.index()];
+        if asked_at != MonoUs::default() {
+            if asked_at < status.told_at {
+                // It was on its way while the member has told something newer.
+                return false;
+            }
+            status.told_at = asked_at;
+        }
+        status.told = Ok(report);
         let mut has_changed = self.settle();
         has_changed |= self.judge();
         if is_master && self.master == Some(member) {
@@ -265,6 +276,16 @@ impl Topology {
             }
         }
         has_changed
+    }
+
+    /// Two that have changed roles have told this of themselves, both asked then: there is no time
+    /// at which neither or each of them is the master. Answers whether anything has changed.
+    pub fn reported_both(&mut self, both: [(MemberId, Report); 2], asked_at: MonoUs) -> bool {
+        let [(first, report), other] = both;
+        self.members[first.index()].told = Ok(report.clone());
+        self.members[other.0.index()].told = Ok(other.1.clone());
+        let has_changed = self.reported(first, report, asked_at);
+        has_changed | self.reported(other.0, other.1, asked_at)
     }
 
     /// Spares the replicas that fail or are slow, and no longer those that have been for long

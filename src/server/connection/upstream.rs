@@ -59,7 +59,6 @@ const HOSTED_VERBS: &[&str] = &[
     "bgsave",
     "failover",
     "lastsave",
-    "proxy|failover",
     "psync",
     "replconf",
     "replicaof",
@@ -290,8 +289,7 @@ impl Caller {
                 let Some(young) = upstream.needs_for_age(ms.saturating_mul(1000), now) else {
                     return Ok(master(Reason::MasterOnLag));
                 };
-                let is_more =
-                    |it: &Position| it.replid == young.replid && young.offset < it.offset;
+                let is_more = |it: &Position| it.replid == young.replid && young.offset < it.offset;
                 needs = Some(needs.filter(is_more).unwrap_or(young));
             }
             may_lack = bytes;

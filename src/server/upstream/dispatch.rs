@@ -34,7 +34,18 @@ pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
 }
 
 /// To the master; while there is none it waits, as long as it may.
-fn to_master(upstream: &Upstream, worker: usize, (run, waiter): WaitingRun) {
+fn to_master(upstream: &Upstream, worker: usize, (mut run, waiter): WaitingRun) {
+    if let Some(until) = upstream.switchover.waits_until() {
+        // The time that it takes is not the client's.
+        let buffered = until.plus(upstream.settings.buffer_for);
+        run.unsent_until = run.unsent_until.max(buffered);
+        wait(upstream, worker, until, Aim::Master, (run, waiter));
+        if upstream.switchover.waits_until().is_none() {
+            // It may have ended before this one waited.
+            upstream.waiting(worker).tell();
+        }
+        return;
+    }
     let view = upstream.view();
     if let Some(lost) = lost_of(&run, &view) {
         return answer(waiter, fault(run, &lost.to_string()));

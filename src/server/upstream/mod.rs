@@ -18,9 +18,11 @@ mod talk;
 mod acks;
 mod head;
 mod sentinel;
+mod switchover;
 mod subscriber;
 
 pub use dispatch::submit;
+pub use switchover::switch_over;
 
 use super::placement::{Place, Threads};
 use crate::base::ids::SlotId;

@@ -348,3 +348,19 @@ fn who_is_in_maintenance_is_nobody_whatever_it_tells() {
     told.topology.leave(MemberId(1), Duty::All);
     assert_eq!(told.states()[..2], ["two-masters", "two-masters"]);
 }
+
+#[test]
+fn two_that_change_roles_do_so_at_once_and_what_was_asked_before_comes_too_late() {
+    let mut told = Told::new(false);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    let before = told.now;
+    told.now = MonoUs(told.now.0 + 5);
+    let past = vec![Position { replid: OLD, offset: Offset::new(10) }];
+    let new = Report { past, ..report(true, NEW, 10) };
+    let both = [(MemberId(0), report(false, NEW, 10)), (MemberId(1), new)];
+    assert!(told.topology.reported_both(both, told.now));
+    assert_eq!(told.states()[..2], ["replica", "master"]);
+    assert!(!told.topology.reported(MemberId(0), report(true, OLD, 10), before));
+    assert_eq!(told.states()[..2], ["replica", "master"], "that is the past");
+}
