@@ -153,6 +153,12 @@ pub fn not_upstream(name: &str) -> Fault {
     ))
 }
 
+/// CLIENT TRACKING in front of real servers.
+pub const NO_UPSTREAM_TRACKING: Fault = Fault::Static(
+    "NOTHOSTED CLIENT TRACKING is not there in front of real servers: many clients share their \
+     connections, and invalidations would go to all or to none; ask a server itself",
+);
+
 /// No member has this name.
 pub fn no_such_member(names: &[&str]) -> Fault {
     Fault::Message(format!("NOSUCHMEMBER no such member; there are {}", names.join(", ")))

@@ -1,5 +1,6 @@
 //! Requests on their way to the remote master, and what becomes of them.
 
+use super::idle_links::IdleLinks;
 use super::mailbox::{JobReply, UnblockAs};
 use crate::node::{Awaited, FoundMaster};
 use crate::resp::Protocol;
@@ -145,6 +146,8 @@ pub struct Forwarding {
     leases: Mutex<HashMap<u64, Lease>>,
     leased: AtomicUsize,
     private: Arc<AtomicUsize>,
+    /// Connections of one client each that nobody needs now.
+    pub idle: IdleLinks,
 }
 
 impl Forwarding {
@@ -156,6 +159,7 @@ impl Forwarding {
             leases: Mutex::default(),
             leased: AtomicUsize::new(0),
             private: Arc::default(),
+            idle: IdleLinks::default(),
         }
     }
 

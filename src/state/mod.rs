@@ -4,12 +4,14 @@
 //! **Invariant:** decides nothing; commands and connections read it and change it.
 
 mod accounts;
+mod idle_links;
 mod forwarding;
 mod ack_asks;
 mod run_waiter;
 mod known_scripts;
 mod upstream_subscriptions;
 mod switchover;
+mod checks;
 mod hedges;
 mod head_asks;
 mod upstream;
@@ -40,6 +42,7 @@ pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribe
 pub use config_file::{ReadText, Source};
 pub use counters::Counters;
 pub use failover::{FailoverOrder, FailoverPhase, Failovers};
+pub use idle_links::{IdleLink, IdleLinks};
 pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
 pub use head_asks::{HeadAsk, HeadAsks};
 pub use hedges::{Hedge, Hedges, shared};
@@ -58,6 +61,7 @@ pub use run_waiter::RunWaiter;
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
+pub use checks::{Check, Checks, Outcome as CheckOutcome};
 pub use switchover::Switchover;
 pub use upstream::{
     Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun, WaitingRuns,

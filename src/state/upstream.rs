@@ -2,6 +2,7 @@
 //! them.
 
 use super::ack_asks::AckAsks;
+use super::checks::Checks;
 use super::head_asks::HeadAsks;
 use super::hedges::Hedges;
 use super::known_scripts::KnownScripts;
@@ -250,6 +251,8 @@ pub struct Upstream {
     news: Event,
     /// Who waits for replicas.
     pub acks: AckAsks,
+    /// Reads that are checked after they were answered.
+    pub checks: Checks,
     /// Whether the master hands its role over.
     pub switchover: Switchover,
     /// Who waits to be told where the master stands.
@@ -273,6 +276,9 @@ impl Upstream {
             Topology::new(matches!(upstream.topology, config::Topology::Sentinel(_)));
         topology.eject_for(upstream.tuning.eject_for);
         let view = Arc::new(topology.view());
+        let tuning = &upstream.tuning;
+        let shadow_one_in = tuning.shadow.as_ref().map_or(0, |_| tuning.shadow_one_in);
+        let checks = Checks::new(tuning.audit_one_in, shadow_one_in);
         let upstream = Upstream {
             settings: upstream,
             set: set.clone(),
@@ -285,6 +291,7 @@ impl Upstream {
             doubts: Event::new(),
             news: Event::new(),
             acks: AckAsks::default(),
+            checks,
             switchover: Switchover::default(),
             head: HeadAsks::default(),
             subscriptions: UpstreamSubscriptions::default(),

@@ -6,6 +6,7 @@ use super::help::help;
 use super::last;
 use super::members;
 use super::once;
+use super::upstream_audit;
 use super::upstream_explain::upstream_explained;
 use crate::base::ids::{MemberId, RouteId};
 use crate::command::Arity::{AtLeast, Exactly};
@@ -52,6 +53,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Makes this session's reads see at least what the token's session had seen, and says what \
          they do on lag until the next ATLEAST.",
         "token [WAIT milliseconds] [ELSE <MASTER | ERROR | STALE>]",
+    ),
+    session_row("AUDIT", Exactly(2), OPERATOR, upstream_audit::audit).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of findings",
+        "Tells how reads of real servers came out that were checked or compared.",
+        "",
     ),
     session_row("CONSISTENCY", AtLeast(2), ANY_TIME, consistency).says(
         Group::Proxy,

@@ -10,6 +10,7 @@
 mod stand;
 mod report;
 mod run;
+mod sample;
 mod pipeline;
 mod retry;
 mod backoff;
@@ -21,7 +22,7 @@ mod ack_waits;
 mod pushed;
 mod scan_cursor;
 
-pub use ack_waits::{AckRound, AckWaits};
+pub use ack_waits::{AckRound, AckWaits, BARRIER};
 pub use backoff::Backoff;
 pub use ejection::Ejection;
 pub use member_load::MemberLoad;
@@ -30,6 +31,7 @@ pub use pushed::{Pushed, is_first};
 pub use report::Report;
 pub use retry::{NextTry, next_try};
 pub use run::{ReadRun, Run, RunAcks, RunKind, ScanRun};
+pub use sample::Sample;
 pub use scan_cursor::{ScanCursor, name_cursor};
 pub use sentinel::{MasterVotes, replica_addresses};
 pub use stand::Stand;

@@ -40,6 +40,8 @@ pub struct Run {
     pub script: Option<Arc<[u8]>>,
     /// Another replica is asked for the same: what comes of this matters only if it is an answer.
     pub is_hedge: bool,
+    /// It checks another, and is not checked itself.
+    pub is_check: bool,
 }
 
 /// A SCAN, whose cursor means something to one server alone.

@@ -19,7 +19,7 @@ use crate::commands::{BlockOn, Command, Handler, Job, Leased, Outcome, Resume, t
 use crate::metrics::Label;
 use crate::node::Awaited;
 use crate::node::upstream::{
-    MemberState, ReadRun, Run, RunAcks, RunKind, ScanCursor, ScanRun, UpstreamView,
+    BARRIER, MemberState, ReadRun, Run, RunAcks, RunKind, ScanCursor, ScanRun, UpstreamView,
 };
 use crate::resp::{OwnedRequest, Request, encode_command};
 use crate::route::{
@@ -65,7 +65,6 @@ const HOSTED_VERBS: &[&str] = &[
     "save",
     "slaveof",
     "sync",
-    "waitaof",
 ];
 
 impl Caller {
@@ -347,6 +346,19 @@ impl Caller {
             && !NEVER_SHARED.iter().any(|it| is_ours(it))
     }
 
+    /// What is refused here for a reason that its refusal does not tell.
+    #[cold]
+    pub fn clearer_upstream(&self, request: Request<'_>, fault: Fault) -> Fault {
+        let is = |at: usize, name: &[u8]| {
+            request.get(at).is_some_and(|it| it.eq_ignore_ascii_case(name))
+        };
+        let tracks = is(0, b"CLIENT") && (is(1, b"TRACKING") || is(1, b"CACHING"));
+        match self.server.upstream.is_some() && tracks {
+            true => codes::NO_UPSTREAM_TRACKING,
+            false => fault,
+        }
+    }
+
     /// Session verbs that belong to the members, or that only hosted ones know. `None` for the
     /// others.
     #[cold]
@@ -367,6 +379,15 @@ impl Caller {
             "script|kill" | "function|kill" | "function|stats" | "migrate" => {
                 let mut one = self.nothing_yet(context);
                 add_request(&mut one, call.request);
+                Some(Ok(leased(one, call.request, Leased::Once)))
+            }
+            "waitaof" => {
+                // What is behind a barrier on a connection of its own is behind all that is done.
+                let mut one = self.nothing_yet(context);
+                let barrier = [&b"PUBLISH"[..], BARRIER, b""];
+                encode_command(&mut one.bytes, barrier.into_iter());
+                encode_command(&mut one.bytes, call.request.iter());
+                one.replies.push_back(Awaited::Last(2));
                 Some(Ok(leased(one, call.request, Leased::Once)))
             }
             _ if FORWARDED_VERBS.contains(&name) => {
@@ -472,6 +493,7 @@ impl Caller {
             scan,
             script,
             is_hedge: false,
+            is_check: false,
         };
         (Job::Upstream(Box::new(AimedRun { run, aim, worker })), first)
     }

@@ -5,7 +5,7 @@ use crate::base::position::{Coverage, Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::command::{Fault, codes};
 use crate::node::upstream::{
-    Done, NextTry, ReadRun, Run, RunAcks, RunKind, UpstreamView, Verdict, name_cursor, next_try,
+    Done, NextTry, ReadRun, Run, RunAcks, RunKind, Sample, UpstreamView, Verdict, name_cursor, next_try,
 };
 use crate::node::{Answering, Awaited, Told};
 use crate::resp::encode_command;
@@ -253,6 +253,7 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
         Verdict::Answered | Verdict::Bounced | Verdict::Behind => (replies.into_bytes(), None),
     };
     let wrote = place.map(wrote);
+    sample(upstream, &run, &reply, member);
     let reply = match run.scan {
         Some(_) => {
             let life = view.members[member.id.index()].life;
@@ -262,6 +263,27 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
         None => reply,
     };
     answer(waiter, JobReply { reply: Ok(reply), wrote });
+}
+
+/// Keeps this read to be checked, if it is one of those.
+fn sample(upstream: &Upstream, run: &Run, reply: &[u8], member: &UpstreamMember) {
+    let checks = &upstream.checks;
+    if !checks.audit.is_on() && !checks.shadow.is_on() {
+        return;
+    }
+    let is_proved = run.needs().is_some() && checks.audit.wants_next();
+    let is_compared = matches!(run.kind, RunKind::Read(_)) && checks.shadow.wants_next();
+    let Some(sample) = (is_proved || is_compared).then(|| Sample::of(run, reply, member.id)) else {
+        return;
+    };
+    if let Some(sample) = sample {
+        if is_compared {
+            checks.shadow.push(sample.clone());
+        }
+        if is_proved {
+            checks.audit.push(sample);
+        }
+    }
 }
 
 /// What servers answer who do not know a script, whole, since scripts may answer what they like:

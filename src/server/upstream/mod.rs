@@ -16,6 +16,8 @@ mod probe;
 mod members;
 mod talk;
 mod acks;
+mod audit;
+mod shadow;
 mod head;
 mod sentinel;
 mod switchover;
@@ -47,6 +49,12 @@ pub fn start_upstream(server: &Arc<Server>, threads: &Arc<Threads>) {
     tasks::spawn(acks::attend(upstream.clone()));
     tasks::spawn(head::attend(server.clone(), upstream.clone()));
     tasks::spawn(subscriber::attend(server.clone(), upstream.clone()));
+    if upstream.checks.audit.is_on() {
+        tasks::spawn(audit::attend(upstream.clone()));
+    }
+    if let Some(address) = &upstream.settings.tuning.shadow {
+        tasks::spawn(shadow::attend(upstream.clone(), address.clone()));
+    }
     if let Topology::Sentinel(sentinels) = &upstream.settings.topology {
         sentinel::start(upstream, threads, sentinels);
     }

@@ -67,6 +67,7 @@ fn run(words: &[&str], kind: RunKind) -> Run {
         kind,
         unsent_until: MonoUs(0),
         is_hedge: false,
+        is_check: false,
         acks: None,
         floor: None,
         scan: None,
