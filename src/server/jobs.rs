@@ -102,10 +102,18 @@ async fn wait_upstream(upstream: &Upstream, wait: AckWait) -> JobReply {
 
 /// PROXY FAILOVER of real servers.
 async fn switched_over(to: MemberId, timeout: Duration, server: &Arc<Server>) -> JobReply {
-    let Some(upstream) = &server.upstream else {
+    let Some(upstream) = server.upstream.clone() else {
         return JobReply { reply: Err("ERR its members are hosted".to_owned()), wrote: None };
     };
-    let reply = match switch_over(server, upstream, to, timeout).await {
+    // Whoever has ordered it may go: what has begun comes to its end.
+    let (answer, answered) = channel();
+    let (at_work, of) = (server.clone(), upstream.clone());
+    tasks::spawn(async move {
+        let done = switch_over(&at_work, &of, to, timeout).await;
+        let _ = answer.send(done);
+    });
+    let done = answered.await.unwrap_or_else(|_| Err("nobody knows why".to_owned()));
+    let reply = match done {
         Ok((paused_us, left)) if left.is_empty() => {
             Ok(JobReply::line(&format!("OK paused-us={paused_us}")))
         }

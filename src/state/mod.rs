@@ -38,14 +38,15 @@ pub mod version;
 
 pub use accounts::Accounts;
 pub use ack_asks::{AckAsk, AckAsks, AckWaiter, Acked};
+pub use checks::{Check, Checks, Outcome as CheckOutcome};
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use config_file::{ReadText, Source};
 pub use counters::Counters;
 pub use failover::{FailoverOrder, FailoverPhase, Failovers};
-pub use idle_links::{IdleLink, IdleLinks};
 pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
 pub use head_asks::{HeadAsk, HeadAsks};
 pub use hedges::{Hedge, Hedges, shared};
+pub use idle_links::{IdleLink, IdleLinks};
 pub use last_script::LastScript;
 pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
@@ -61,7 +62,6 @@ pub use run_waiter::RunWaiter;
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
-pub use checks::{Check, Checks, Outcome as CheckOutcome};
 pub use switchover::Switchover;
 pub use upstream::{
     Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun, WaitingRuns,

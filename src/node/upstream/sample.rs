@@ -11,9 +11,33 @@ const REPLY_BYTES_MAX: usize = 64 << 10;
 /// What two servers with the same data answer alike, byte for byte: the order of sets and hashes is
 /// each server's own.
 const COMPARABLE: &[&str] = &[
-    "BITCOUNT", "EXISTS", "GET", "GETBIT", "GETRANGE", "HEXISTS", "HGET", "HLEN", "HMGET",
-    "HSTRLEN", "LINDEX", "LLEN", "LRANGE", "MGET", "SCARD", "SISMEMBER", "SMISMEMBER", "STRLEN",
-    "SUBSTR", "TYPE", "XLEN", "XRANGE", "ZCARD", "ZCOUNT", "ZRANGE", "ZRANK", "ZSCORE",
+    "BITCOUNT",
+    "EXISTS",
+    "GET",
+    "GETBIT",
+    "GETRANGE",
+    "HEXISTS",
+    "HGET",
+    "HLEN",
+    "HMGET",
+    "HSTRLEN",
+    "LINDEX",
+    "LLEN",
+    "LRANGE",
+    "MGET",
+    "SCARD",
+    "SISMEMBER",
+    "SMISMEMBER",
+    "STRLEN",
+    "SUBSTR",
+    "TYPE",
+    "XLEN",
+    "XRANGE",
+    "ZCARD",
+    "ZCOUNT",
+    "ZRANGE",
+    "ZRANK",
+    "ZSCORE",
 ];
 
 /// A read that was answered.

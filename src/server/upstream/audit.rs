@@ -67,8 +67,7 @@ impl Tracking {
     async fn open(upstream: &Upstream) -> io::Result<Tracking> {
         let master = upstream.view().master.ok_or_else(|| other("there is no master"))?;
         let (settings, member) = (&upstream.settings, upstream.member(master));
-        let talk =
-            Talk::open(&member.address, settings.login(), settings.connect_timeout).await?;
+        let talk = Talk::open(&member.address, settings.login(), settings.connect_timeout).await?;
         let (master, patience) = (master.index(), settings.replica_timeout);
         let mut tracking = Tracking { talk, master, patience, has_moved: false };
         for words in [&[&b"HELLO"[..], b"3"][..], &[b"CLIENT", b"TRACKING", b"ON"]] {
@@ -102,7 +101,8 @@ async fn check(
     connection: &mut Option<Tracking>,
     sample: &Sample,
 ) -> io::Result<CheckOutcome> {
-    let is_of_now = |it: &Tracking| upstream.view().master.is_some_and(|at| at.index() == it.master);
+    let is_of_now =
+        |it: &Tracking| upstream.view().master.is_some_and(|at| at.index() == it.master);
     let mut tracking = match connection.take().filter(is_of_now) {
         Some(tracking) => tracking,
         None => Tracking::open(upstream).await?,

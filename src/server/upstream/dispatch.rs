@@ -5,7 +5,8 @@ use crate::base::position::{Coverage, Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::command::{Fault, codes};
 use crate::node::upstream::{
-    Done, NextTry, ReadRun, Run, RunAcks, RunKind, Sample, UpstreamView, Verdict, name_cursor, next_try,
+    Done, NextTry, ReadRun, Run, RunAcks, RunKind, Sample, UpstreamView, Verdict, name_cursor,
+    next_try,
 };
 use crate::node::{Answering, Awaited, Told};
 use crate::resp::encode_command;
@@ -17,6 +18,7 @@ use crate::state::{
 };
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// Sends a run to where it is to go.
 pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
@@ -33,13 +35,18 @@ pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
     }
 }
 
+/// When a run that a switchover holds looks again, where nobody tells it that it may go on.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// To the master; while there is none it waits, as long as it may.
 fn to_master(upstream: &Upstream, worker: usize, (mut run, waiter): WaitingRun) {
     if let Some(until) = upstream.switchover.waits_until() {
         // The time that it takes is not the client's.
         let buffered = until.plus(upstream.settings.buffer_for);
         run.unsent_until = run.unsent_until.max(buffered);
-        wait(upstream, worker, until, Aim::Master, (run, waiter));
+        // It may be over already, but for the word of it.
+        let looks_at = until.max(clock::mono_now().plus(LOOK_AGAIN));
+        wait(upstream, worker, looks_at, Aim::Master, (run, waiter));
         if upstream.switchover.waits_until().is_none() {
             // It may have ended before this one waited.
             upstream.waiting(worker).tell();

@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// How often it is looked whether nothing is under way, or the role has changed hands.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
+/// How long the master has to say so once its own time is over.
+const GRACE: Duration = Duration::from_millis(500);
 /// How long the master has to say that it has given up.
 const ABORT_MAX: Duration = Duration::from_secs(2);
 
@@ -192,7 +194,9 @@ impl Swap<'_> {
                     }
                 }
             }
-            self.left().ok_or("it has not become the master in time")?;
+            if self.until.plus(GRACE) <= clock::mono_now() {
+                return Err("it has not become the master in time".to_owned());
+            }
             tasks::sleep(LOOK_EVERY).await;
         }
     }
