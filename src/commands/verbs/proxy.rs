@@ -96,7 +96,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(1)",
         "Pauses, resumes, drains, undrains or removes a replica, or adds one.",
-        "name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | REMOVE [FORCE]> | \
+        "name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | MAINTENANCE [FORCE] | REMOVE [FORCE]> | \
          ADD [NAME name] [TAG tag [TAG tag ...]] [ZONE zone] [DEDICATED]",
     ),
     session_row("NODES", AtLeast(2), ANY_TIME, members::nodes).says(
