@@ -273,10 +273,11 @@ fn who_may_not_subscribe_is_told_so() {
 #[test]
 fn private_connections_are_used_again_and_nothing_is_left_on_them() {
     for kind in Kind::all() {
-        let set = RealSet::new(kind, 0, &["--requirepass", "secret"]);
-        let proxy = set.proxy("[upstream]\npassword = \"secret\"\n");
+        let set = RealSet::new(kind, 0, &[]);
         let mut theirs = set.members[0].dial();
+        ok(&mut theirs, "CONFIG SET requirepass secret");
         ok(&mut theirs, "AUTH secret");
+        let proxy = set.proxy("[upstream]\npassword = \"secret\"\n");
         let made = |wire: &mut Wire| {
             let made = info_field(wire, "stats", "total_connections_received");
             made.and_then(|it| it.parse::<u64>().ok()).expect("it is told")

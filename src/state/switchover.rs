@@ -1,5 +1,5 @@
-//! Whether the role of the master is being handed over to another real server: meanwhile what is the
-//! master's waits.
+//! Whether the role of the master is being handed over to another real server: meanwhile what is
+//! the master's waits.
 
 use crate::base::time::MonoUs;
 use event_listener::Event;

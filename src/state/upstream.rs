@@ -15,7 +15,9 @@ use crate::base::position::Position;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::config;
-use crate::node::upstream::{Duty, MemberLoad, MemberState, Report, Run, Topology, UpstreamView};
+use crate::node::upstream::{
+    Availability, MemberLoad, MemberState, Report, Run, Topology, UpstreamView,
+};
 use crate::node::{RemoteMaster, ReplicaSet};
 use crate::resp::Protocol;
 use crate::route::{Allowed, MemberConfig, Route};
@@ -440,9 +442,9 @@ impl Upstream {
     }
 
     /// An operator takes a member away, or gives it back.
-    pub fn leave(&self, member: MemberId, duty: Duty) {
+    pub fn leave(&self, member: MemberId, availability: Availability) {
         let mut topology = self.topology.lock();
-        let has_changed = topology.leave(member, duty);
+        let has_changed = topology.leave(member, availability);
         self.settle(&topology, has_changed);
     }
 

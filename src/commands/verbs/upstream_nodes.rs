@@ -4,7 +4,7 @@ use super::node_field::Field;
 use crate::base::time::MonoUs;
 use crate::command::{Fault, codes};
 use crate::commands::{CommandContext, Job, Outcome};
-use crate::node::upstream::{Duty, MemberState, UpstreamView, ViewMember};
+use crate::node::upstream::{Availability, MemberState, UpstreamView, ViewMember};
 use crate::state::{Upstream, UpstreamMember};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -35,17 +35,17 @@ pub fn order_upstream(
     let members = upstream.members();
     let found = members.iter().find(|it| it.described.name.as_bytes().eq_ignore_ascii_case(word));
     let order = context.args.next().unwrap_or_default().to_ascii_lowercase();
-    let duty = match order.as_slice() {
-        b"drain" => Duty::Drained,
-        b"maintenance" => Duty::Maintenance,
-        b"undrain" | b"resume" => Duty::All,
+    let availability = match order.as_slice() {
+        b"drain" => Availability::Drained,
+        b"maintenance" => Availability::Maintenance,
+        b"undrain" | b"resume" => Availability::Full,
         _ => {
             return Err(Fault::Static(
                 "ERR of a real server an order is DRAIN, MAINTENANCE, UNDRAIN or RESUME",
             ));
         }
     };
-    let takes_away = duty != Duty::All;
+    let takes_away = availability != Availability::Full;
     let is_forced = takes_away && context.args.word("FORCE");
     context.args.done()?;
     let member = found.ok_or_else(|| unknown(&members))?;
@@ -53,7 +53,7 @@ pub fn order_upstream(
     let serves = |at: usize| view.serves_reads(at);
     let is_last =
         serves(member.id.index()) && (0..members.len()).filter(|it| serves(*it)).count() == 1;
-    if duty == Duty::Maintenance && view.master == Some(member.id) && !is_forced {
+    if availability == Availability::Maintenance && view.master == Some(member.id) && !is_forced {
         return Err(codes::master_in_service(name));
     }
     if takes_away && is_last {
@@ -63,7 +63,7 @@ pub fn order_upstream(
         }
         log::warn!("event=no-replica-in-service last={name} why=all reads go to the master");
     }
-    upstream.leave(member.id, duty);
+    upstream.leave(member.id, availability);
     context.reply.ok();
     Ok(Outcome::Answered)
 }

@@ -35,4 +35,4 @@ pub use sample::Sample;
 pub use scan_cursor::{ScanCursor, name_cursor};
 pub use sentinel::{MasterVotes, replica_addresses};
 pub use stand::Stand;
-pub use topology::{Duty, MemberState, Topology, UpstreamView, ViewMember};
+pub use topology::{Availability, MemberState, Topology, UpstreamView, ViewMember};

@@ -120,16 +120,16 @@ struct Status {
     weight: u32,
     /// Since when its stream comes again.
     fed_since: Option<MonoUs>,
-    duty: Duty,
+    availability: Availability,
     ejection: Ejection,
 }
 
 /// What an operator leaves to a member.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Duty {
+pub enum Availability {
     /// All that it can do.
     #[default]
-    All,
+    Full,
     /// No reads of a replica.
     Drained,
     /// Nothing at all.
@@ -224,7 +224,7 @@ impl Topology {
             load: Arc::default(),
             weight,
             fed_since: None,
-            duty: Duty::All,
+            availability: Availability::Full,
             ejection: Ejection::default(),
         });
         self.epoch += 1;
@@ -232,8 +232,8 @@ impl Topology {
     }
 
     /// An operator takes a member away, or gives it back. Answers whether anything has changed.
-    pub fn leave(&mut self, member: MemberId, duty: Duty) -> bool {
-        self.members[member.index()].duty = duty;
+    pub fn leave(&mut self, member: MemberId, availability: Availability) -> bool {
+        self.members[member.index()].availability = availability;
         self.settle()
     }
 
@@ -378,7 +378,8 @@ impl Topology {
 
     fn settle(&mut self) -> bool {
         let says_so = |it: &Status| {
-            it.duty != Duty::Maintenance && it.told.as_ref().is_ok_and(|it| it.is_master)
+            it.availability != Availability::Maintenance
+                && it.told.as_ref().is_ok_and(|it| it.is_master)
         };
         let mut masters = (0..self.members.len()).filter(|it| says_so(&self.members[*it]));
         let (first, second) = (masters.next(), masters.next());
@@ -431,7 +432,7 @@ impl Topology {
     }
 
     fn state_of(&self, at: usize, has_two: bool) -> MemberState {
-        if self.members[at].duty == Duty::Maintenance {
+        if self.members[at].availability == Availability::Maintenance {
             return MemberState::Maintenance;
         }
         let report = match &self.members[at].told {
@@ -450,7 +451,7 @@ impl Topology {
             Report { is_syncing: true, .. } => MemberState::Syncing,
             Report { is_linked: false, .. } => MemberState::LinkDown,
             _ if !self.history.as_ref().is_none_or(is_of_this) => MemberState::OtherHistory,
-            _ if self.members[at].duty == Duty::Drained => MemberState::Drained,
+            _ if self.members[at].availability == Availability::Drained => MemberState::Drained,
             _ => MemberState::Replica,
         }
     }

@@ -68,12 +68,17 @@ pub async fn switch_over(
     if !matches!(state, MemberState::Replica | MemberState::Drained) {
         return Err(format!("it is {state}"));
     }
+    // They are told to follow the new master, whatever they look like while roles change.
+    let is_other = |it: &usize| *it != from.index() && *it != to.index();
+    let is_fed = |it: &usize| view.members[*it].state.may_be_fed();
+    let others: Vec<usize> = (0..view.members.len()).filter(is_other).filter(is_fed).collect();
     let until = clock::mono_now().plus(timeout);
     let (mut old, mut new) = (open(upstream, from).await?, open(upstream, to).await?);
     let address = address_at(&mut old, upstream, to).await?;
     let pause = Pause::begin(upstream, until).ok_or("another switchover is under way")?;
     let swap = Swap { upstream, from, to, address: &address, until };
     swap.until_idle().await?;
+    let idle_us = clock::mono_now().since(pause.begun);
     swap.ask(&mut old).await?;
     if let Err(why) = swap.until_swapped(&mut old, &mut new).await {
         abort(&mut old, upstream).await;
@@ -83,8 +88,12 @@ pub async fn switch_over(
     server.forwarding.drop_leases();
     let paused_us = clock::mono_now().since(pause.begun);
     drop(pause);
-    log::info!("event=upstream-switchover to={address} paused_us={paused_us}");
-    Ok((paused_us, follow_others(upstream, from, to, &address).await))
+    log::info!(
+        "event=upstream-switchover to={address} paused_us={paused_us} idle_after_us={idle_us}"
+    );
+    let left = follow_others(upstream, &others, &address).await;
+    upstream.ask_now();
+    Ok((paused_us, left))
 }
 
 async fn open(upstream: &Upstream, member: MemberId) -> Result<Talk, String> {
@@ -228,15 +237,11 @@ async fn abort(old: &mut Talk, upstream: &Upstream) {
 /// which passes the stream on. Answers whom to tell by hand.
 async fn follow_others(
     upstream: &Upstream,
-    from: MemberId,
-    to: MemberId,
+    others: &[usize],
     address: &RemoteAddress,
 ) -> Vec<String> {
-    let (view, mut left) = (upstream.view(), Vec::new());
-    for member in upstream.members().iter().filter(|it| it.id != from && it.id != to) {
-        if !view.members[member.id.index()].state.may_be_fed() {
-            continue;
-        }
+    let (members, mut left) = (upstream.members(), Vec::new());
+    for member in others.iter().map(|it| &members[*it]) {
         let name = &member.described.name;
         match follow(upstream, member.id, address).await {
             Ok(()) => {}

@@ -189,12 +189,12 @@ fn a_drained_replica_is_fed_and_not_read() {
     let mut told = Told::new(false);
     told.tell(0, report(true, OLD, 10));
     told.tell(1, report(false, OLD, 10));
-    assert!(told.topology.leave(MemberId(1), Duty::Drained));
+    assert!(told.topology.leave(MemberId(1), Availability::Drained));
     let view = told.topology.view();
     assert_eq!(view.members[1].state, MemberState::Drained);
     assert!(!view.serves_reads(1));
     assert_eq!(view.fresh_replicas(10_000_000, told.now), 1);
-    assert!(told.topology.leave(MemberId(1), Duty::All));
+    assert!(told.topology.leave(MemberId(1), Availability::Full));
     assert!(told.topology.view().serves_reads(1));
 }
 
@@ -341,11 +341,11 @@ fn who_is_in_maintenance_is_nobody_whatever_it_tells() {
     let mut told = Told::new(false);
     told.tell(0, report(true, OLD, 10));
     told.tell(1, report(false, OLD, 10));
-    assert!(told.topology.leave(MemberId(1), Duty::Maintenance));
+    assert!(told.topology.leave(MemberId(1), Availability::Maintenance));
     told.tell(1, report(true, NEW, 10));
     assert_eq!(told.states()[..2], ["master", "maintenance"], "it is no second master");
     assert_eq!(told.topology.view().fresh_replicas(u64::MAX, told.now), 0);
-    told.topology.leave(MemberId(1), Duty::All);
+    told.topology.leave(MemberId(1), Availability::Full);
     assert_eq!(told.states()[..2], ["two-masters", "two-masters"]);
 }
 
