@@ -1,6 +1,7 @@
 //! Members that tell of themselves.
 
 use super::*;
+use crate::base::places::Places;
 
 pub fn view_of(master: Option<usize>, members: usize) -> UpstreamView {
     let state = |at| match master {
@@ -274,7 +275,7 @@ fn a_replica_without_its_link_serves_who_takes_anything_and_a_plan_sees_the_othe
     let view = told.topology.view();
     assert_eq!(view.unfed_replica(None, |_| true), Some(MemberId(2)));
     let only = |at| {
-        let places = crate::base::places::Places::of([MemberId(at)].into_iter());
+        let places = Places::of([MemberId(at)].into_iter());
         Some(Allowed { places, named: true })
     };
     assert_eq!([1, 2].map(|it| view.unfed_replica(only(it), |_| true)), [None, Some(MemberId(2))]);
