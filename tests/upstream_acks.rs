@@ -106,3 +106,26 @@ fn the_gate_refuses_writes_before_they_are_sent() {
         until("the gate to open", || (wire.ask("SET k v").string() == "OK").then_some(()));
     }
 }
+
+#[test]
+fn waitaof_counts_what_is_on_disk_where_the_server_knows_it() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 1, &["--appendonly", "yes"]);
+        let proxy = set.proxy(QUICK);
+        let mut wire = proxy.dial();
+        ok(&mut wire, "SET k v");
+        let reply = wire.ask("WAITAOF 1 1 10000");
+        match kind {
+            Kind::Redis => starts(&reply, "ERR unknown command"),
+            Kind::Valkey => {
+                let counts: Vec<_> = reply.list().iter().map(|it| it.int()).collect();
+                assert_eq!(counts, [Some(1), Some(1)]);
+                set.members[1].freeze();
+                ok(&mut wire, "SET k w");
+                let reply = wire.ask("WAITAOF 1 1 100");
+                assert_eq!(reply.list()[1].int(), Some(0), "{reply:?}");
+                set.members[1].thaw();
+            }
+        }
+    }
+}

@@ -269,3 +269,50 @@ fn who_may_not_subscribe_is_told_so() {
     assert_eq!(ours.read().list()[2].string(), "x");
     assert_eq!(other.read().list()[2].string(), "x");
 }
+
+#[test]
+fn private_connections_are_used_again_and_nothing_is_left_on_them() {
+    for kind in Kind::all() {
+        let set = RealSet::new(kind, 0, &[]);
+        let mut theirs = set.members[0].dial();
+        ok(&mut theirs, "CONFIG SET requirepass secret");
+        ok(&mut theirs, "AUTH secret");
+        let proxy = set.proxy("[upstream]\npassword = \"secret\"\n");
+        let made = |wire: &mut Wire| {
+            let made = info_field(wire, "stats", "total_connections_received");
+            made.and_then(|it| it.parse::<u64>().ok()).expect("it is told")
+        };
+        let (mut ours, mut other) = (proxy.dial(), proxy.dial());
+        let before = made(&mut theirs);
+        for it in 0..60 {
+            // One leaves another database, a watch or a transaction behind, and one another protocol.
+            ok(&mut ours, &format!("SELECT {}", it % 3));
+            assert_eq!(ours.ask("RPUSH l x").int(), Some(1));
+            assert_eq!(ours.ask("BLPOP l 5").list()[1].string(), "x");
+            ok(&mut ours, "WATCH l");
+            ok(&mut ours, "MULTI");
+            ours.ask("SET own 1");
+            assert_eq!(ours.ask("EXEC").list().len(), 1);
+            assert!(other.ask("BLPOP l 0.001").is_nil(), "database 0 has none");
+            let protocol = if it % 2 == 0 { "HELLO 3" } else { "HELLO 2" };
+            other.ask(protocol);
+            until("them to be given back", || {
+                let idle = info_field(&mut other, "replication", "upstream_idle_connections");
+                (idle? != "0").then_some(())
+            });
+        }
+        let new = made(&mut theirs) - before;
+        assert!(new < 20, "{new} for 180 calls");
+    }
+}
+
+#[test]
+fn invalidations_are_refused_by_name() {
+    let set = RealSet::new(Kind::Redis, 0, &[]);
+    let proxy = set.proxy("");
+    let mut wire = proxy.dial();
+    wire.ask("HELLO 3");
+    starts(&wire.ask("CLIENT TRACKING ON"), "NOTHOSTED CLIENT TRACKING");
+    starts(&wire.ask("client caching yes"), "NOTHOSTED CLIENT TRACKING");
+    starts(&wire.ask("CLIENT NOSUCH"), "ERR");
+}

@@ -25,6 +25,11 @@ impl Offset {
         Offset(self.0 + len as u64)
     }
 
+    /// The offset `len` bytes before, or the first one.
+    pub const fn before(self, len: u64) -> Offset {
+        Offset(self.0.saturating_sub(len))
+    }
+
     /// Bytes from `earlier` to here; 0 when `earlier` is not earlier.
     pub const fn since(self, earlier: Offset) -> u64 {
         self.0.saturating_sub(earlier.0)

@@ -158,6 +158,12 @@ pub fn not_upstream(name: &str) -> Fault {
     ))
 }
 
+/// CLIENT TRACKING in front of real servers.
+pub const NO_UPSTREAM_TRACKING: Fault = Fault::Static(
+    "NOTHOSTED CLIENT TRACKING is not there in front of real servers: many clients share their \
+     connections, and invalidations would go to all or to none; ask a server itself",
+);
+
 /// No member has this name.
 pub fn no_such_member(names: &[&str]) -> Fault {
     Fault::Message(format!("NOSUCHMEMBER no such member; there are {}", names.join(", ")))
@@ -183,6 +189,14 @@ pub fn last_in_service(name: &str, order: &str) -> Fault {
     Fault::Message(format!(
         "REFUSEDORDER {name} is the last replica in service: without it all reads go to the \
          master; write {order} FORCE if that is meant"
+    ))
+}
+
+/// The master is taken away from everything only on a second word.
+pub fn master_in_service(name: &str) -> Fault {
+    Fault::Message(format!(
+        "REFUSEDORDER {name} is the master: hand its role over with PROXY FAILOVER TO first, or \
+         write MAINTENANCE FORCE if nobody is to write"
     ))
 }
 

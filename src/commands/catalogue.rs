@@ -7,6 +7,7 @@ mod observed;
 mod process;
 mod seen;
 mod stream;
+mod upstream;
 
 use super::context::Table;
 use super::observed as with_snapshot;
@@ -366,6 +367,55 @@ const CATALOGUE: &[Row] = &[
         MEMBER,
         "Connections to a real server that have ended in a fault.",
         members::faults,
+    ),
+    row(
+        "entourage_upstream_ejections_total",
+        Counter,
+        MEMBER,
+        "Times that a real server was spared, since it had failed or was slow.",
+        members::ejections,
+    ),
+    row(
+        "entourage_upstream_reads_accepted_total",
+        Counter,
+        MEMBER,
+        "Runs of reads that a real replica has proved.",
+        members::accepted,
+    ),
+    row(
+        "entourage_upstream_reads_refused_total",
+        Counter,
+        MEMBER,
+        "Runs of reads that a real replica could not prove.",
+        members::refused,
+    ),
+    row(
+        "entourage_upstream_writes_lost_total",
+        Counter,
+        MEMBER,
+        "Runs of writes that a real server was sent and has not answered.",
+        members::lost,
+    ),
+    row(
+        "entourage_upstream_hedges_total",
+        Counter,
+        &[],
+        "Reads that were asked of another real replica, too.",
+        upstream::hedges,
+    ),
+    row(
+        "entourage_upstream_heartbeats_total",
+        Counter,
+        &[],
+        "Heartbeats that were written at the real master.",
+        upstream::heartbeats,
+    ),
+    row(
+        "entourage_upstream_checks_total",
+        Counter,
+        &["check", "outcome"],
+        "Reads of real servers that were checked, by how that came out.",
+        upstream::checks,
     ),
     row("entourage_replication_offset_bytes", Gauge, &[], "Where the log ends.", stream::head),
     row(

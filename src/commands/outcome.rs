@@ -187,6 +187,13 @@ pub struct Populate {
 /// Work that is done on a thread of its own.
 #[derive(Debug)]
 pub enum Job {
+    /// PROXY FAILOVER to this real server; answers OK, or why not.
+    SwitchOver {
+        /// Who becomes the master.
+        to: MemberId,
+        /// How long that may take.
+        timeout: Duration,
+    },
     /// PROXY FAILOVER to the member at this place; answers OK, or why not.
     FailOver { candidate: MemberId },
     /// PROXY NODE REMOVE of the member at this place; answers OK, or why not.

@@ -81,6 +81,7 @@ struct RawConsistency {
     acks: Option<Leaf<Acks>>,
     acks_timeout: Option<Leaf<Duration>>,
     sticky_for: Option<Leaf<Duration>>,
+    prefer_master: Option<Leaf<bool>>,
     sticky_scope: Option<Leaf<StickyScope>>,
 }
 
@@ -107,6 +108,7 @@ struct RawRoute {
     acks: Option<Leaf<Acks>>,
     acks_timeout: Option<Leaf<Duration>>,
     sticky_for: Option<Leaf<Duration>>,
+    prefer_master: Option<Leaf<bool>>,
     refuse: Option<Leaf<bool>>,
 }
 
@@ -430,6 +432,7 @@ impl RawConsistency {
             acks: self.acks.map_or(base.acks, |it| it.0),
             acks_timeout: self.acks_timeout.map_or(base.acks_timeout, |it| it.0),
             sticky_for: sticky_for.filter(|it| !it.is_zero()),
+            prefers_master: self.prefer_master.map_or(base.prefers_master, |it| it.0),
             refuses: false,
         })
     }
@@ -456,6 +459,7 @@ impl RawRoute {
             acks: self.acks,
             acks_timeout: self.acks_timeout,
             sticky_for: self.sticky_for,
+            prefer_master: self.prefer_master,
             sticky_scope: None,
         };
         let refuses = self.refuse.is_some_and(|it| it.0);

@@ -10,6 +10,7 @@ mod alert_rows;
 mod http;
 mod logging;
 mod user_table;
+mod upstream_tuning;
 mod upstream;
 mod access;
 mod tls;
@@ -57,4 +58,5 @@ pub use tree::{
     Address, Config, FollowWrites, Listener, OutputLimit, OutputLimits, ReplicaSet, Server,
 };
 pub use upstream::{Sentinels, Topology, Upstream};
+pub use upstream_tuning::{BeatTo, Heartbeat, UpstreamTuning};
 pub use user_table::UserTable;

@@ -112,6 +112,32 @@ const UPSTREAM: &[Key] = &[
         .needs_restart(),
     key("queue-limit", "`\"64mb\"`", "Bytes that may wait for one member at each worker.")
         .needs_restart(),
+    key(
+        "heartbeat-channel",
+        "`\"__entourage:heartbeat\"`, while reads are bounded in time",
+        "What is published at the master to know how old replicas are.",
+    )
+    .needs_restart(),
+    key("heartbeat-key", "", "The key that is set for that, in the place of a channel.")
+        .needs_restart(),
+    key("heartbeat-every", "a quarter of the least bound", "How often.").needs_restart(),
+    key(
+        "eject-for",
+        "`\"1s\"`",
+        "How long a replica is spared that fails or is slow, doubled each time; 0 for never.",
+    )
+    .needs_restart(),
+    key(
+        "hedge-after",
+        "`\"0s\"`: never",
+        "How long a read waits for its replica before another is asked, too.",
+    )
+    .needs_restart(),
+    key("hedge-percent", "`5`", "How many reads of a hundred may be asked twice.").needs_restart(),
+    key("audit-one-in", "`0`: none", "One in so many reads of replicas is checked at the master.")
+        .needs_restart(),
+    key("shadow", "", "A server of another set: what it answers is compared.").needs_restart(),
+    key("shadow-one-in", "`100`", "One in so many reads is compared with that.").needs_restart(),
 ];
 
 const CONSISTENCY: &[Key] = &[
@@ -121,6 +147,7 @@ const CONSISTENCY: &[Key] = &[
     key("acks", "`0`", "Replicas that must confirm a write before its reply."),
     key("acks-timeout", "`\"1s\"`", "How long they may take; then the reply is -NOTDURABLE."),
     key("sticky-for", "`\"0s\"`", "After a write, reads go to the master for this long; 0 is off."),
+    key("prefer-master", "`false`", "Reads go to the real master while there is one."),
 ];
 
 /// What `[consistency]` has and no route.

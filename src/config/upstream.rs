@@ -1,6 +1,7 @@
 //! What is said of a set whose members are real servers: where they are, and what is waited for.
 
 use super::tls::UpstreamTls;
+use super::upstream_tuning::UpstreamTuning;
 use crate::base::remote_address::RemoteAddress;
 use crate::route::{Ladder, Step};
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub struct Upstream {
     pub buffer_for: Duration,
     /// Bytes of requests that may wait for one member, at each worker.
     pub queue_bytes_max: usize,
+    /// What is measured, spared and checked beside the requests.
+    pub tuning: UpstreamTuning,
 }
 
 /// Who says which servers are members.
@@ -95,6 +98,7 @@ impl Default for Upstream {
             probe_every: Duration::from_millis(250),
             buffer_for: Duration::from_secs(2),
             queue_bytes_max: 64 << 20,
+            tuning: UpstreamTuning::default(),
         }
     }
 }

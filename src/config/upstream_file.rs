@@ -6,6 +6,7 @@ use super::place::Wrong;
 use super::table::PARAMS;
 use super::tls::UpstreamTls;
 use super::upstream::{Sentinels, Topology, Upstream};
+use super::upstream_tuning::{BeatTo, Heartbeat, UpstreamTuning};
 use crate::base::remote_address::RemoteAddress;
 use crate::base::size::parse_size;
 use serde::Deserialize;
@@ -38,6 +39,15 @@ pub struct RawUpstream {
     tls_key_file: Option<Leaf<String>>,
     tls_check_name: Option<Leaf<bool>>,
     tls_server_name: Option<Leaf<String>>,
+    heartbeat_channel: Option<Leaf<String>>,
+    heartbeat_key: Option<Leaf<String>>,
+    heartbeat_every: Option<Leaf<Duration>>,
+    eject_for: Option<Leaf<Duration>>,
+    hedge_after: Option<Leaf<Duration>>,
+    hedge_percent: Option<Leaf<Percent>>,
+    audit_one_in: Option<Leaf<Number>>,
+    shadow: Option<Leaf<RemoteAddress>>,
+    shadow_one_in: Option<Leaf<Count>>,
 }
 
 /// Where a server is.
@@ -56,6 +66,29 @@ impl Setting for Count {
     fn read(value: &Value) -> Result<Count, String> {
         let count = value.as_integer().and_then(|it| usize::try_from(it).ok());
         count.filter(|it| *it != 0).map(Count).ok_or_else(|| "a whole number above 0".to_owned())
+    }
+}
+
+/// A number, which may be 0.
+#[derive(Clone, Debug)]
+struct Number(u64);
+
+impl Setting for Number {
+    fn read(value: &Value) -> Result<Number, String> {
+        let number = value.as_integer().and_then(|it| u64::try_from(it).ok());
+        number.map(Number).ok_or_else(|| "a whole number, 0 for none".to_owned())
+    }
+}
+
+/// So many of a hundred.
+#[derive(Clone, Debug)]
+struct Percent(u32);
+
+impl Setting for Percent {
+    fn read(value: &Value) -> Result<Percent, String> {
+        let number = value.as_integer().and_then(|it| u32::try_from(it).ok());
+        let number = number.filter(|it| (1..=100).contains(it)).map(Percent);
+        number.ok_or_else(|| "a whole number from 1 to 100".to_owned())
     }
 }
 
@@ -186,10 +219,11 @@ impl RawUpstream {
         }
     }
 
-    fn made(self, at: Option<Range<usize>>) -> Result<Upstream, Wrong> {
+    fn made(mut self, at: Option<Range<usize>>) -> Result<Upstream, Wrong> {
         let tls = self.tls();
         let tls = tls.map_err(|why| Wrong::says(at.clone().unwrap_or_default(), why.to_owned()))?;
         let default = Upstream::default();
+        let tuning = self.tuning(at.clone())?;
         let text = |it: Option<Leaf<String>>| it.map_or_else(String::new, |it| it.0);
         let time = |it: Option<Leaf<Duration>>, default| match it {
             Some(Leaf(Duration::ZERO)) | None => default,
@@ -238,14 +272,49 @@ impl RawUpstream {
             buffer_for: self.buffer_for.map_or(default.buffer_for, |it| it.0),
             tls,
             queue_bytes_max: self.queue_limit.map_or(default.queue_bytes_max, |it| it.0.0),
+            tuning,
+        })
+    }
+
+    fn tuning(&mut self, at: Option<Range<usize>>) -> Result<UpstreamTuning, Wrong> {
+        let default = UpstreamTuning::default();
+        let named = (self.heartbeat_channel.take(), self.heartbeat_key.take());
+        let to = match named {
+            (Some(_), Some(_)) => {
+                let why = "either heartbeat-channel or heartbeat-key says where it is written";
+                return Err(Wrong::says(at.unwrap_or_default(), why.to_owned()));
+            }
+            (Some(channel), None) => Some(BeatTo::Channel(channel.0)),
+            (None, Some(key)) => Some(BeatTo::Key(key.0)),
+            (None, None) => None,
+        };
+        let every = self.heartbeat_every.take().map(|it| it.0).filter(|it| !it.is_zero());
+        let heartbeat = Heartbeat {
+            is_always: to.is_some() || every.is_some(),
+            to: to.unwrap_or(default.heartbeat.to),
+            every,
+        };
+        let time = |it: Option<Leaf<Duration>>, default| it.map_or(default, |it| it.0);
+        Ok(UpstreamTuning {
+            heartbeat,
+            eject_for: time(self.eject_for.take(), default.eject_for),
+            hedge_after: time(self.hedge_after.take(), default.hedge_after),
+            hedge_percent: self.hedge_percent.take().map_or(default.hedge_percent, |it| it.0.0),
+            audit_one_in: self.audit_one_in.take().map_or(default.audit_one_in, |it| it.0.0),
+            shadow: self.shadow.take().map(|it| it.0),
+            shadow_one_in: self
+                .shadow_one_in
+                .take()
+                .map_or(default.shadow_one_in, |it| it.0.0 as u64),
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, Topology};
+    use crate::config::{BeatTo, Config, Topology, UpstreamTuning};
     use crate::route::Step;
+    use std::time::Duration;
 
     const MEMBERS: &str =
         "[[member]]\naddress = \"a:1\"\n[[member]]\nname = \"x\"\naddress = \"[::1]:2\"\n";
@@ -284,6 +353,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_measured_and_spared_is_said_beside_the_members() {
+        let tuned = |lines: &str| parse(&format!("{MEMBERS}[upstream]\n{lines}"));
+        let tuning = tuned("").unwrap().upstream.unwrap().tuning;
+        assert_eq!(tuning, UpstreamTuning::default());
+        assert!(!tuning.heartbeat.is_always && tuning.hedge_after.is_zero());
+        let tuning = tuned("heartbeat-key = \"beat\"\nheartbeat-every = \"20ms\"\n");
+        let heartbeat = tuning.unwrap().upstream.unwrap().tuning.heartbeat;
+        assert!(heartbeat.is_always && heartbeat.to == BeatTo::Key("beat".to_owned()));
+        assert_eq!(heartbeat.every, Some(Duration::from_millis(20)));
+        let tuning = tuned("eject-for = \"0s\"\nhedge-after = \"5ms\"\nhedge-percent = 10\n");
+        let tuning = tuning.unwrap().upstream.unwrap().tuning;
+        assert!(tuning.eject_for.is_zero() && tuning.hedge_percent == 10);
+        let two =
+            format!("{MEMBERS}[upstream]\nheartbeat-key = \"a\"\nheartbeat-channel = \"b\"\n");
+        refused(&two, "either heartbeat-channel or heartbeat-key");
+        refused(&format!("{MEMBERS}[upstream]\nhedge-percent = 0\n"), "from 1 to 100");
+    }
+
+    #[test]
     fn sentinels_need_a_quorum_that_can_be() {
         let text = "[upstream]\nsentinels = [\"s:1\", \"s:2\", \"s:3\"]\n";
         let Topology::Sentinel(sentinels) = parse(text).unwrap().upstream.unwrap().topology else {
@@ -308,7 +396,6 @@ mod tests {
         for (line, what) in [
             ("on-lag = \"catch-up\"", "on-lag = \"catch-up\""),
             ("acks = \"fsync\"", "acks = \"fsync\""),
-            ("level = \"bounded 1mb\"", "a level that is bounded in bytes"),
         ] {
             let config = parse(&format!("{MEMBERS}[consistency]\n{line}\n")).unwrap();
             let (place, why) = config.contradiction().unwrap();

@@ -2,12 +2,14 @@
 
 use super::Config;
 use super::locate::Place;
-use crate::route::{Acks, Level, Route, Step};
+use crate::route::{Acks, Route, Step};
 
 impl Config {
     /// What is said that only hosted members can do, of a set of real servers.
     pub(super) fn upstream_misfit(&self) -> Option<(Place, String)> {
-        self.upstream.as_ref()?;
+        if self.upstream.is_none() {
+            return self.hosted_misfit();
+        }
         if self.set.master.is_some() {
             let why = "set.master is for hosted members, and this set's are real servers: name \
                        the master in a [[member]], or leave set.master out";
@@ -19,8 +21,6 @@ impl Config {
                 ("on-lag", "on-lag = \"catch-up\"")
             } else if route.acks == Acks::Fsync {
                 ("acks", "acks = \"fsync\"")
-            } else if let Some(Level::Bounded { bytes: Some(_), .. }) = route.level {
-                ("level", "a level that is bounded in bytes")
             } else {
                 return None;
             };
@@ -28,14 +28,16 @@ impl Config {
             let place = place.map_or(Place::Consistency(key), |it| Place::Route(it, key));
             Some((place, format!("{what} is for hosted members, and this set's are real servers")))
         };
-        let of_default = || match self.routes.default_level() {
-            Level::Bounded { bytes: Some(_), .. } => {
-                let why = "a level that is bounded in bytes is for hosted members, and this set's \
-                           are real servers";
-                Some((Place::Consistency("level"), why.to_owned()))
-            }
-            _ => None,
-        };
-        routes.into_iter().find_map(misfit).or_else(of_default)
+        routes.into_iter().find_map(misfit)
+    }
+
+    /// What is said that only makes sense of real servers, of a hosted set.
+    fn hosted_misfit(&self) -> Option<(Place, String)> {
+        let at = self.routes.all().iter().position(|it| it.prefers_master)?;
+        let key = "prefer-master";
+        let place = at.checked_sub(1).map_or(Place::Consistency(key), |it| Place::Route(it, key));
+        let why = "prefer-master is for real servers, and this set's members are hosted: its \
+                   replicas cost a read nothing more than its master";
+        Some((place, why.to_owned()))
     }
 }

@@ -93,6 +93,8 @@ reasons! {
     StaleAllowed = "stale-allowed";
     /// Replicas are behind; the ladder has nothing left.
     Lagged = "lagged";
+    /// The route prefers the master, and there is one.
+    PrefersMaster = "prefers-master";
     /// There is no master in service.
     NoMaster = "no-master";
 }
@@ -121,6 +123,7 @@ impl Reason {
             Reason::MasterOnLag => "replicas are behind; the ladder says master",
             Reason::StaleAllowed => "replicas are behind; the ladder allows a stale read",
             Reason::Lagged => "replicas are behind; the ladder has nothing left",
+            Reason::PrefersMaster => "the route prefers the master while there is one",
             Reason::NoMaster => "there is no master in service",
         }
     }

@@ -59,6 +59,9 @@ pub struct Route {
     pub acks_timeout: Duration,
     /// After a write, reads go to the master for this long.
     pub sticky_for: Option<Duration>,
+    /// Its reads go to the master while there is one, and as its level says while there is none:
+    /// of real servers.
+    pub prefers_master: bool,
     /// Its requests are answered with an error, and do nothing.
     pub refuses: bool,
 }
@@ -105,6 +108,7 @@ impl Default for Route {
             acks: Acks::None,
             acks_timeout: Duration::from_secs(1),
             sticky_for: None,
+            prefers_master: false,
             refuses: false,
         }
     }

@@ -7,7 +7,7 @@ use super::leased::forward_leased;
 use super::master_wait::wait_at_master;
 use super::migrate;
 use super::populate::populate;
-use super::upstream::submit;
+use super::upstream::{submit, switch_over};
 use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
 use crate::command::codes;
@@ -22,6 +22,7 @@ use futures::channel::oneshot::channel;
 use futures::future::{Either, select};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Does a job for a client. `None` when the client has gone first: what runs on a thread of its own
 /// ends by itself then, and what waits for another server is given up.
@@ -39,6 +40,7 @@ pub async fn run(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> Option
 /// Does a job to its end.
 pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobReply {
     match job {
+        Job::SwitchOver { to, timeout } => switched_over(to, timeout, server).await,
         Job::FailOver { candidate } => fail_over(candidate, server).await,
         Job::Remove { member } => remove(member, server).await,
         Job::Reload => reload(server, client).await,
@@ -100,6 +102,35 @@ async fn wait_upstream(upstream: &Upstream, wait: AckWait) -> JobReply {
         Either::Right((None, answered)) => told(answered.await),
         Either::Right((Some(UnblockAs::Timeout), _)) => Ok(count(0)),
         Either::Right((Some(UnblockAs::Error), _)) => Err(UNBLOCKED.to_owned()),
+    };
+    JobReply { reply, wrote: None }
+}
+
+/// PROXY FAILOVER of real servers.
+async fn switched_over(to: MemberId, timeout: Duration, server: &Arc<Server>) -> JobReply {
+    let Some(upstream) = server.upstream.clone() else {
+        return JobReply { reply: Err("ERR its members are hosted".to_owned()), wrote: None };
+    };
+    // Whoever has ordered it may go: what has begun comes to its end.
+    let (answer, answered) = channel();
+    let (at_work, of) = (server.clone(), upstream.clone());
+    tasks::spawn(async move {
+        let done = switch_over(&at_work, &of, to, timeout).await;
+        let _ = answer.send(done);
+    });
+    let done = answered.await.unwrap_or_else(|_| Err("nobody knows why".to_owned()));
+    let reply = match done {
+        Ok((paused_us, left)) if left.is_empty() => {
+            Ok(JobReply::line(&format!("OK paused-us={paused_us}")))
+        }
+        Ok((paused_us, left)) => Ok(JobReply::line(&format!(
+            "OK paused-us={paused_us} tell-by-hand-whom-to-follow={}",
+            left.join(",")
+        ))),
+        Err(why) => {
+            let name = &upstream.member(to).described.name;
+            Err(codes::cannot_take_over(name, why).to_string())
+        }
     };
     JobReply { reply, wrote: None }
 }

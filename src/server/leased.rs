@@ -2,6 +2,7 @@
 //! transaction behind it, and calls that wait for keys.
 
 use super::forward::{failed, reply_of};
+use super::leased_pool;
 use super::leased_wait::wait_for_keys;
 use super::master_connection::{Fault, MasterConnection};
 use super::sent::{Sent, Took};
@@ -24,6 +25,9 @@ pub async fn forward_leased(
     mut forwarded: Forwarded,
     how: Leased,
 ) -> JobReply {
+    if let Some(upstream) = &server.upstream {
+        upstream.switchover.over().await;
+    }
     let lease = server.forwarding.take_lease(client.id);
     let kept = lease.filter(|it| it.protocol == forwarded.protocol);
     if kept.is_none() && how == Leased::Exec {
@@ -41,7 +45,7 @@ pub async fn forward_leased(
         None if !has_place(server, &mut place) => {
             return failed(forwarded, &codes::PRIVATE_LIMIT.to_string());
         }
-        None => match MasterConnection::open(server, protocol).await {
+        None => match open(server, protocol).await {
             Ok(connection) => (connection, Some(0)),
             Err(fault) => {
                 return failed(forwarded, &codes::master_unreachable(&fault).to_string());
@@ -49,15 +53,31 @@ pub async fn forward_leased(
         },
     };
     if let Some(unblocked) = unblocked {
-        return wait_for_keys(server, connection, forwarded, unblocked).await;
+        let (reply, connection) = wait_for_keys(server, connection, forwarded, unblocked).await;
+        if let Some(connection) = connection {
+            leased_pool::give_back(server, connection, protocol);
+        }
+        return reply;
     }
     let (reply, connection) = exchange(server, connection, selected, forwarded).await;
-    if let (Leased::Watch, Some(connection)) = (how, connection) {
-        let MasterConnection { link, master } = connection;
-        let lease = Lease { link, db, protocol, master: master.into_inner(), place };
-        server.forwarding.put_lease(client.id, lease);
+    match (how, connection) {
+        (Leased::Watch, Some(connection)) => {
+            let MasterConnection { link, master } = connection;
+            let lease = Lease { link, db, protocol, master: master.into_inner(), place };
+            server.forwarding.put_lease(client.id, lease);
+        }
+        (_, Some(connection)) => leased_pool::give_back(server, connection, protocol),
+        (_, None) => {}
     }
     reply
+}
+
+/// One that was another client's and is clean, or a new one.
+async fn open(server: &Arc<Server>, protocol: Protocol) -> Result<MasterConnection, Fault> {
+    match leased_pool::take(server, protocol).await {
+        Some(connection) => Ok(connection),
+        None => MasterConnection::open(server, protocol).await,
+    }
 }
 
 /// Takes a place for one more connection to a real server; to others they are not bounded.

@@ -27,13 +27,14 @@ const REST: Duration = Duration::from_millis(50);
 /// How long it may take behind the master's word that the call has ended.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Has the call made; CLIENT UNBLOCK comes by `unblocked`.
+/// Has the call made; CLIENT UNBLOCK comes by `unblocked`. Answers the connection, too, if the call
+/// has come to its end there by itself.
 pub async fn wait_for_keys(
     server: &Arc<Server>,
     connection: MasterConnection,
     forwarded: Forwarded,
     unblocked: Receiver<UnblockAs>,
-) -> JobReply {
+) -> (JobReply, Option<MasterConnection>) {
     let protocol = forwarded.protocol;
     let remote = server.set.remote();
     let (answer, answered) = channel();
@@ -43,6 +44,7 @@ pub async fn wait_for_keys(
     sent.close(connection.question(&server.set), &mut bytes);
     // What the master calls this connection; 0 before it has told.
     let id = AtomicI64::new(0);
+    let mut is_by_itself = false;
     let ended = {
         let mut done = pin!(async {
             let mut replies = connection.replies();
@@ -52,7 +54,10 @@ pub async fn wait_for_keys(
             Ok::<(), Fault>(())
         });
         match select(done.as_mut(), unblocked).await {
-            Either::Left((done, _)) => Ok(done),
+            Either::Left((done, _)) => {
+                is_by_itself = done.is_ok();
+                Ok(done)
+            }
             // Nobody can order it any more.
             Either::Right((Err(_), _)) => Ok(done.await),
             Either::Right((Ok(how), _)) => {
@@ -72,9 +77,9 @@ pub async fn wait_for_keys(
         }
         Ok(_) => {}
         // The connection ends here, and what waits there with it.
-        Err(how) => return JobReply { reply: Ok(told(how, protocol)), wrote: None },
+        Err(how) => return (JobReply { reply: Ok(told(how, protocol)), wrote: None }, None),
     }
-    reply_of(answered).await
+    (reply_of(answered).await, is_by_itself.then_some(connection))
 }
 
 /// What the master answers to the call once it is unblocked; `None` when it does not do so.

@@ -13,6 +13,7 @@ mod forward;
 mod upstream;
 mod leased_wait;
 mod master_wait;
+mod leased_pool;
 mod leased;
 mod failover;
 mod jobs;

@@ -1,5 +1,6 @@
 //! Requests on their way to the remote master, and what becomes of them.
 
+use super::idle_links::IdleLinks;
 use super::mailbox::{JobReply, UnblockAs};
 use crate::node::{Awaited, FoundMaster};
 use crate::resp::Protocol;
@@ -145,6 +146,8 @@ pub struct Forwarding {
     leases: Mutex<HashMap<u64, Lease>>,
     leased: AtomicUsize,
     private: Arc<AtomicUsize>,
+    /// Connections of one client each that nobody needs now.
+    pub idle: IdleLinks,
 }
 
 impl Forwarding {
@@ -156,6 +159,7 @@ impl Forwarding {
             leases: Mutex::default(),
             leased: AtomicUsize::new(0),
             private: Arc::default(),
+            idle: IdleLinks::default(),
         }
     }
 
@@ -191,6 +195,13 @@ impl Forwarding {
         if self.leases.lock().insert(client, lease).is_none() {
             self.leased.fetch_add(1, AcqRel);
         }
+    }
+
+    /// Nobody keeps a connection: what was watched there has ended.
+    pub fn drop_leases(&self) {
+        let mut leases = self.leases.lock();
+        self.leased.fetch_sub(leases.len(), AcqRel);
+        leases.clear();
     }
 
     /// How many clients have a connection of their own.

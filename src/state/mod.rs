@@ -5,11 +5,16 @@
 
 mod accounts;
 mod alerts;
+mod idle_links;
 mod forwarding;
 mod ack_asks;
 mod run_waiter;
 mod known_scripts;
 mod upstream_subscriptions;
+mod switchover;
+mod checks;
+mod hedges;
+mod head_asks;
 mod upstream;
 mod failover;
 mod mailbox;
@@ -41,11 +46,15 @@ pub mod version;
 pub use accounts::Accounts;
 pub use ack_asks::{AckAsk, AckAsks, AckWaiter, Acked};
 pub use alerts::{Alert, AlertKind, Alerts, Changed, Reading, Subject};
+pub use checks::{Check, Checks, Outcome as CheckOutcome};
 pub use clients::{Client, ClientFlags, ClientNames, Clients, NO_FLOOR, Subscribed, Waiting};
 pub use config_file::{ReadText, Source};
 pub use counters::Counters;
 pub use failover::{FailoverOrder, FailoverPhase, Failovers};
 pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
+pub use head_asks::{HeadAsk, HeadAsks};
+pub use hedges::{Hedge, Hedges, shared};
+pub use idle_links::{IdleLink, IdleLinks};
 pub use last_script::LastScript;
 pub use log_limits::LogLimits;
 pub use logging::Logging;
@@ -65,8 +74,11 @@ pub use run_waiter::RunWaiter;
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
+pub use switchover::Switchover;
 pub use tls::{HandshakePlace, Tls};
 pub use tracking::Tracking;
-pub use upstream::{Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun};
+pub use upstream::{
+    Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun, WaitingRuns,
+};
 pub use upstream_subscriptions::{SubscribedName, SubscribedNames, UpstreamSubscriptions};
 pub use user_sources::read_users;

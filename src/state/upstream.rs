@@ -2,8 +2,12 @@
 //! them.
 
 use super::ack_asks::AckAsks;
+use super::checks::Checks;
+use super::head_asks::HeadAsks;
+use super::hedges::Hedges;
 use super::known_scripts::KnownScripts;
 use super::run_waiter::RunWaiter;
+use super::switchover::Switchover;
 use super::tls::Tls;
 use super::upstream_subscriptions::UpstreamSubscriptions;
 use crate::base::ids::MemberId;
@@ -12,7 +16,9 @@ use crate::base::position::Position;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::config;
-use crate::node::upstream::{MemberLoad, MemberState, Report, Run, Topology, UpstreamView};
+use crate::node::upstream::{
+    Availability, MemberLoad, MemberState, Report, Run, Topology, UpstreamView,
+};
 use crate::node::{RemoteMaster, ReplicaSet};
 use crate::resp::Protocol;
 use crate::route::{Allowed, MemberConfig, Route};
@@ -37,6 +43,11 @@ pub enum Aim {
     Replica(MemberId),
     /// Where its ladder says.
     Ladder,
+    /// To a replica that lacks at most so many bytes of what the master has, which is asked first.
+    Head {
+        /// How many.
+        bytes: u64,
+    },
 }
 
 /// A run with where it is to go.
@@ -240,10 +251,17 @@ pub struct Upstream {
     view: RwLock<Arc<UpstreamView>>,
     epoch: AtomicU64,
     waiting: Vec<WaitingRuns>,
+    hedges: Vec<Hedges>,
     doubts: Event,
     news: Event,
     /// Who waits for replicas.
     pub acks: AckAsks,
+    /// Reads that are checked after they were answered.
+    pub checks: Checks,
+    /// Whether the master hands its role over.
+    pub switchover: Switchover,
+    /// Who waits to be told where the master stands.
+    pub head: HeadAsks,
     /// What clients subscribe to.
     pub subscriptions: UpstreamSubscriptions,
     /// Scripts that went to members.
@@ -260,8 +278,13 @@ impl Upstream {
         tls: &Arc<Tls>,
     ) -> Option<Arc<Upstream>> {
         let upstream = settings.upstream.clone()?;
-        let topology = Topology::new(matches!(upstream.topology, config::Topology::Sentinel(_)));
+        let mut topology =
+            Topology::new(matches!(upstream.topology, config::Topology::Sentinel(_)));
+        topology.eject_for(upstream.tuning.eject_for);
         let view = Arc::new(topology.view());
+        let tuning = &upstream.tuning;
+        let shadow_one_in = tuning.shadow.as_ref().map_or(0, |_| tuning.shadow_one_in);
+        let checks = Checks::new(tuning.audit_one_in, shadow_one_in);
         let upstream = Upstream {
             settings: upstream,
             tls: tls.clone(),
@@ -271,9 +294,13 @@ impl Upstream {
             view: RwLock::new(view),
             epoch: AtomicU64::new(0),
             waiting: (0..workers.max(1)).map(|_| WaitingRuns::default()).collect(),
+            hedges: (0..workers.max(1)).map(|_| Hedges::default()).collect(),
             doubts: Event::new(),
             news: Event::new(),
             acks: AckAsks::default(),
+            checks,
+            switchover: Switchover::default(),
+            head: HeadAsks::default(),
             subscriptions: UpstreamSubscriptions::default(),
             scripts: KnownScripts::default(),
         };
@@ -336,6 +363,11 @@ impl Upstream {
         &self.waiting[worker % self.waiting.len()]
     }
 
+    /// Reads of this worker's clients that another replica may be asked for, too.
+    pub fn hedges(&self, worker: usize) -> &Hedges {
+        &self.hedges[worker % self.hedges.len()]
+    }
+
     /// For how many workers there are connections.
     pub fn workers(&self) -> usize {
         self.waiting.len()
@@ -357,6 +389,12 @@ impl Upstream {
 
     /// What a replica must have to be at most so old; `None` when nobody can tell.
     pub fn needs_for_age(&self, age_us_max: u64, now: MonoUs) -> Option<Position> {
+        self.head.note_age(age_us_max, now);
+        Some(self.topology.lock().needs_for_age(age_us_max, now)?.0)
+    }
+
+    /// The same for whoever only looks, with when the master was asked for it.
+    pub fn look_for_age(&self, age_us_max: u64, now: MonoUs) -> Option<(Position, MonoUs)> {
         self.topology.lock().needs_for_age(age_us_max, now)
     }
 
@@ -364,6 +402,13 @@ impl Upstream {
     pub fn reported(&self, member: MemberId, report: Report, asked_at: MonoUs) {
         let mut topology = self.topology.lock();
         let has_changed = topology.reported(member, report, asked_at);
+        self.settle(&topology, has_changed);
+    }
+
+    /// Two that have changed roles have told this of themselves, both asked then.
+    pub fn reported_both(&self, both: [(MemberId, Report); 2], asked_at: MonoUs) {
+        let mut topology = self.topology.lock();
+        let has_changed = topology.reported_both(both, asked_at);
         self.settle(&topology, has_changed);
     }
 
@@ -401,10 +446,10 @@ impl Upstream {
         self.news.listen()
     }
 
-    /// An operator takes a member away from readers, or gives it back.
-    pub fn drain(&self, member: MemberId, is_drained: bool) {
+    /// An operator takes a member away, or gives it back.
+    pub fn leave(&self, member: MemberId, availability: Availability) {
         let mut topology = self.topology.lock();
-        let has_changed = topology.drain(member, is_drained);
+        let has_changed = topology.leave(member, availability);
         self.settle(&topology, has_changed);
     }
 
@@ -415,7 +460,7 @@ impl Upstream {
         let members = self.members();
         let is_near = |it: &&Arc<UpstreamMember>| {
             it.described.zone.as_ref() == Some(zone)
-                && view.serves_reads(it.id.index())
+                && view.is_preferred(it.id.index())
                 && allowed.is_none_or(|of| of.places.has(it.id))
         };
         let places = Places::of(members.iter().filter(is_near).map(|it| it.id));

@@ -71,3 +71,19 @@ pub fn answered(seen: &Seen<'_>, it: &mut Samples<'_>) {
 pub fn faults(seen: &Seen<'_>, it: &mut Samples<'_>) {
     number(seen, it, "faults");
 }
+
+pub fn ejections(seen: &Seen<'_>, it: &mut Samples<'_>) {
+    number(seen, it, "ejections");
+}
+
+pub fn accepted(seen: &Seen<'_>, it: &mut Samples<'_>) {
+    number(seen, it, "reads-accepted");
+}
+
+pub fn refused(seen: &Seen<'_>, it: &mut Samples<'_>) {
+    number(seen, it, "reads-refused");
+}
+
+pub fn lost(seen: &Seen<'_>, it: &mut Samples<'_>) {
+    number(seen, it, "writes-lost");
+}

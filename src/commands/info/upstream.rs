@@ -40,9 +40,21 @@ pub fn replication(server: &Server, upstream: &Upstream, lines: &mut Lines) {
             count(&counts.lost),
         ));
     }
+    lines.line("upstream_heartbeats", upstream.head.beats.load(Relaxed));
+    let refused = upstream.head.refused.lock().clone().unwrap_or_default();
+    lines.line("upstream_heartbeat_refused", refused);
+    for (name, check) in [("audit", &upstream.checks.audit), ("shadow", &upstream.checks.shadow)] {
+        for (outcome, count) in check.counts() {
+            lines.push(format_args!("upstream_{name}_{}:{count}", outcome.replace('-', "_")));
+        }
+    }
+    let all = || (0..upstream.workers()).map(|it| upstream.hedges(it));
+    lines.line("upstream_hedges", all().map(|it| it.sent.load(Relaxed)).sum::<u64>());
+    lines.line("upstream_hedges_won", all().map(|it| it.won.load(Relaxed)).sum::<u64>());
     let waiting: usize = (0..upstream.workers()).map(|it| upstream.waiting(it).len()).sum();
     lines.line("upstream_waiting_runs", waiting);
     lines.line("upstream_private_connections", server.forwarding.private());
+    lines.line("upstream_idle_connections", server.forwarding.idle.len());
     let history = server.set.history();
     lines.line("master_replid", history.replid);
     let told = server.set.told().map_or(0, |it| it.offset.bytes());

@@ -1,7 +1,7 @@
 //! PROXY NODES, NODE and FAILOVER: what operators see of the members, and do to them.
 
 use super::node_field::{Field, block};
-use super::upstream_nodes::{order_upstream, upstream_nodes};
+use super::upstream_nodes::{order_upstream, switch_over_upstream, upstream_nodes};
 use crate::base::ids::RouteId;
 use crate::base::position::Offset;
 use crate::base::time::MonoUs;
@@ -223,6 +223,9 @@ fn member_word(args: &mut Args<'_>) -> Result<String, Fault> {
 /// long: not here.
 pub fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     const USAGE: Fault = Fault::Static("ERR write PROXY FAILOVER TO and a name, like n2");
+    if let Some(upstream) = &context.server.upstream {
+        return switch_over_upstream(upstream, context);
+    }
     if !context.args.word("to") || context.args.left() != 1 {
         return Err(USAGE);
     }

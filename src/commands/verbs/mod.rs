@@ -10,6 +10,7 @@ mod alerts;
 pub mod help;
 mod drill;
 pub mod node_field;
+mod upstream_audit;
 mod upstream_nodes;
 mod upstream_explain;
 pub mod members;

@@ -7,6 +7,7 @@ use super::help::help;
 use super::last;
 use super::members;
 use super::once;
+use super::upstream_audit;
 use super::upstream_explain::upstream_explained;
 use crate::base::ids::{MemberId, RouteId};
 use crate::command::Arity::{AtLeast, Exactly};
@@ -64,6 +65,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
          they do on lag until the next ATLEAST.",
         "token [WAIT milliseconds] [ELSE <MASTER | ERROR | STALE>]",
     ),
+    session_row("AUDIT", Exactly(2), OPERATOR, upstream_audit::audit).says(
+        Group::Proxy,
+        SINCE,
+        "O(N) where N is the number of findings",
+        "Tells how reads of real servers came out that were checked or compared.",
+        "",
+    ),
     session_row("CONSISTENCY", AtLeast(2), ANY_TIME, consistency).says(
         Group::Proxy,
         SINCE,
@@ -91,7 +99,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(N) where N is what the new master has still to apply",
         "Makes a replica the master; the old master becomes a replica.",
-        "TO name",
+        "TO name [TIMEOUT milliseconds]",
     ),
     help(Group::Proxy, SINCE),
     session_row("LAST", Exactly(2), ANY_TIME, last::last).says(
@@ -107,7 +115,7 @@ const SUBCOMMANDS: &[SessionRow] = &[
         SINCE,
         "O(1)",
         "Pauses, resumes, drains, undrains or removes a replica, or adds one.",
-        "name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | REMOVE [FORCE]> | \
+        "name <PAUSE | RESUME | DRAIN [FORCE] | UNDRAIN | MAINTENANCE [FORCE] | REMOVE [FORCE]> | \
          ADD [NAME name] [TAG tag [TAG tag ...]] [ZONE zone] [DEDICATED]",
     ),
     session_row("NODES", AtLeast(2), TELLS, members::nodes).says(

@@ -3,11 +3,13 @@
 use super::node_field::Field;
 use crate::base::time::MonoUs;
 use crate::command::{Fault, codes};
-use crate::commands::{CommandContext, Outcome};
-use crate::node::upstream::{MemberState, UpstreamView, ViewMember};
+use crate::commands::{CommandContext, Job, Outcome};
+use crate::node::upstream::{Availability, MemberState, UpstreamView, ViewMember};
 use crate::state::{Upstream, UpstreamMember};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// Every member by name, each with what there is to know of it.
 pub fn upstream_nodes(
@@ -23,7 +25,8 @@ pub fn upstream_nodes(
     .collect()
 }
 
-/// `NODE <name> DRAIN|UNDRAIN`: whether readers are sent to a member.
+/// `NODE <name> DRAIN|UNDRAIN`: whether readers are sent to a member. `MAINTENANCE|RESUME`: whether
+/// it is there at all.
 pub fn order_upstream(
     upstream: &Upstream,
     context: &mut CommandContext<'_>,
@@ -32,30 +35,71 @@ pub fn order_upstream(
     let members = upstream.members();
     let found = members.iter().find(|it| it.described.name.as_bytes().eq_ignore_ascii_case(word));
     let order = context.args.next().unwrap_or_default().to_ascii_lowercase();
-    let is_drained = match order.as_slice() {
-        b"drain" => true,
-        b"undrain" => false,
-        _ => return Err(Fault::Static("ERR of a real server an order is DRAIN or UNDRAIN")),
+    let availability = match order.as_slice() {
+        b"drain" => Availability::Drained,
+        b"maintenance" => Availability::Maintenance,
+        b"undrain" | b"resume" => Availability::Full,
+        _ => {
+            return Err(Fault::Static(
+                "ERR of a real server an order is DRAIN, MAINTENANCE, UNDRAIN or RESUME",
+            ));
+        }
     };
-    let is_forced = is_drained && context.args.word("FORCE");
+    let takes_away = availability != Availability::Full;
+    let is_forced = takes_away && context.args.word("FORCE");
     context.args.done()?;
-    let Some(member) = found else {
-        let names: Vec<&str> = members.iter().map(|it| it.described.name.as_str()).collect();
-        return Err(codes::no_such_member(&names));
-    };
+    let member = found.ok_or_else(|| unknown(&members))?;
     let (name, view) = (&member.described.name, upstream.view());
     let serves = |at: usize| view.serves_reads(at);
     let is_last =
         serves(member.id.index()) && (0..members.len()).filter(|it| serves(*it)).count() == 1;
-    if is_drained && is_last {
+    if availability == Availability::Maintenance && view.master == Some(member.id) && !is_forced {
+        return Err(codes::master_in_service(name));
+    }
+    if takes_away && is_last {
         if !is_forced {
-            return Err(codes::last_in_service(name, "DRAIN"));
+            let order = String::from_utf8_lossy(&order).to_uppercase();
+            return Err(codes::last_in_service(name, &order));
         }
         log::warn!("event=no-replica-in-service last={name} why=all reads go to the master");
     }
-    upstream.drain(member.id, is_drained);
+    upstream.leave(member.id, availability);
     context.reply.ok();
     Ok(Outcome::Answered)
+}
+
+fn unknown(members: &[Arc<UpstreamMember>]) -> Fault {
+    let names: Vec<&str> = members.iter().map(|it| it.described.name.as_str()).collect();
+    codes::no_such_member(&names)
+}
+
+/// How long the master may take to hand its role over where nothing is said of that.
+const SWITCH_OVER_MAX: Duration = Duration::from_secs(5);
+
+/// `FAILOVER TO name [TIMEOUT milliseconds]`: answers OK, and for how long what is the master's
+/// waited.
+pub fn switch_over_upstream(
+    upstream: &Upstream,
+    context: &mut CommandContext<'_>,
+) -> Result<Outcome, Fault> {
+    if !context.args.word("TO") || context.args.left() == 0 {
+        return Err(Fault::Static(
+            "ERR write PROXY FAILOVER TO and a name, like n2, and TIMEOUT with milliseconds if \
+             that is meant",
+        ));
+    }
+    let word = context.args.next()?;
+    let members = upstream.members();
+    let found = members.iter().find(|it| it.described.name.as_bytes().eq_ignore_ascii_case(word));
+    let to = found.ok_or_else(|| unknown(&members))?.id;
+    let mut timeout = SWITCH_OVER_MAX;
+    if context.args.word("TIMEOUT") {
+        let ms = u64::try_from(context.args.int()?).ok().filter(|it| *it != 0);
+        let ms = ms.ok_or(Fault::Static("ERR FAILOVER timeout must be greater than 0"))?;
+        timeout = Duration::from_millis(ms);
+    }
+    context.args.done()?;
+    Ok(Outcome::apart(Job::SwitchOver { to, timeout }, context.kept_request()))
 }
 
 fn fields(
@@ -99,6 +143,8 @@ fn fields(
         ("lag-us", Field::Micros(lag_us)),
         ("in-flight", Field::Number(member.load.in_flight().into())),
         ("rtt-us", Field::Number(member.load.took_us().into())),
+        ("ejected", Field::YesOrNo(stands.is_ejected)),
+        ("ejections", Field::Number(stands.ejections as i64)),
         ("weight", Field::Number(described.weight.into())),
         ("connects", count(&counts.connects)),
         ("faults", count(&counts.faults)),

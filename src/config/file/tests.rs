@@ -160,8 +160,8 @@ fn unknown_keys_are_told_with_those_that_are_known() {
     );
     let why = parse("[server]\nwhatever = 5\n").unwrap_err();
     assert!(why.starts_with("e.toml:2: unknown key `whatever`, accepted are `threads`,"), "{why}");
-    let known =
-        "`level`, `on-lag`, `members`, `acks`, `acks-timeout`, `sticky-for`, `sticky-scope`";
+    let known = "`level`, `on-lag`, `members`, `acks`, `acks-timeout`, `sticky-for`, \
+                 `prefer-master`, `sticky-scope`";
     let why = parse("[consistency]\npromise = \"sticky\"\n").unwrap_err();
     assert_eq!(why, format!("e.toml:2: unknown key `promise`, accepted are {known}"));
     refused(

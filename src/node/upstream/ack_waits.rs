@@ -8,6 +8,8 @@
 use crate::base::time::MonoUs;
 use std::time::Duration;
 
+/// Where barriers are published: nobody listens there.
+pub const BARRIER: &[u8] = b"__entourage:barrier";
 /// How long one WAIT takes at most: who comes later waits for its end.
 const SLICE: Duration = Duration::from_millis(20);
 

@@ -13,6 +13,8 @@ pub struct MemberLoad {
     took_us: AtomicU32,
     /// When what was remembered last changed.
     faded_at: AtomicU64,
+    /// Connections that ended in a fault since these were taken last.
+    faults: AtomicU32,
 }
 
 impl MemberLoad {
@@ -26,6 +28,16 @@ impl MemberLoad {
     #[inline]
     pub fn end(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    /// A connection to it has ended in a fault.
+    pub fn failed(&self) {
+        self.faults.fetch_add(1, Relaxed);
+    }
+
+    /// How many have since this was asked last.
+    pub fn take_faults(&self) -> u32 {
+        self.faults.swap(0, Relaxed)
     }
 
     /// Runs that were sent and are not answered.

@@ -38,6 +38,10 @@ pub struct Run {
     pub scan: Option<ScanRun>,
     /// It is one script, for a server that does not know it by its name.
     pub script: Option<Arc<[u8]>>,
+    /// Another replica is asked for the same: what comes of this matters only if it is an answer.
+    pub is_hedge: bool,
+    /// It checks another, and is not checked itself.
+    pub is_check: bool,
 }
 
 /// A SCAN, whose cursor means something to one server alone.

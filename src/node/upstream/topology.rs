@@ -4,6 +4,7 @@
 //! A member is believed only what it has told last: a failed probe takes back the one before, and
 //! an answer that contradicts it makes it doubtful until the next.
 
+use super::ejection::{Ejection, is_slow};
 use super::member_load::MemberLoad;
 use super::report::Report;
 use super::scan_cursor::ScanCursor;
@@ -14,6 +15,7 @@ use crate::route::{Allowed, Candidate, Members, MinReplicas};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Places of the master that are remembered, to tell how old what a replica has is.
 const SAMPLES_MAX: usize = 256;
@@ -29,6 +31,8 @@ pub enum MemberState {
     Replica,
     /// It is a replica whose stream comes, and an operator has taken it away from readers.
     Drained,
+    /// An operator has taken it away from everything, whatever it tells.
+    Maintenance,
     /// It is a replica without a link to its master.
     LinkDown,
     /// It is a replica that loads a snapshot of its master.
@@ -73,6 +77,7 @@ impl MemberState {
             MemberState::Drained => "drained",
             MemberState::LinkDown => "link-down",
             MemberState::Syncing => "syncing",
+            MemberState::Maintenance => "maintenance",
             MemberState::OtherHistory => "other-history",
             MemberState::TwoMasters => "two-masters",
             MemberState::NotAppointed => "not-appointed",
@@ -103,6 +108,8 @@ impl fmt::Display for MemberState {
 /// One member.
 struct Status {
     told: Result<Report, MemberState>,
+    /// When it was asked for that.
+    told_at: MonoUs,
     state: MemberState,
     /// Until when it is known to have had all that the master had.
     fresh_at: Option<MonoUs>,
@@ -113,7 +120,20 @@ struct Status {
     weight: u32,
     /// Since when its stream comes again.
     fed_since: Option<MonoUs>,
-    is_drained: bool,
+    availability: Availability,
+    ejection: Ejection,
+}
+
+/// What an operator leaves to a member.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Availability {
+    /// All that it can do.
+    #[default]
+    Full,
+    /// No reads of a replica.
+    Drained,
+    /// Nothing at all.
+    Maintenance,
 }
 
 /// Who says which member is the master.
@@ -135,6 +155,8 @@ pub struct Topology {
     samples: VecDeque<(MonoUs, Offset)>,
     /// When a member was last asked.
     last_asked_at: MonoUs,
+    eject_for: Duration,
+    judged_at: MonoUs,
 }
 
 /// The members as they stand at one time.
@@ -165,6 +187,10 @@ pub struct ViewMember {
     pub load: Arc<MemberLoad>,
     /// Its weight in percent: less while it is new.
     pub share: u32,
+    /// It is spared, since it has failed or is slow: while others can serve.
+    pub is_ejected: bool,
+    /// How often it has been.
+    pub ejections: u64,
 }
 
 impl Topology {
@@ -182,6 +208,8 @@ impl Topology {
             epoch: 0,
             samples: VecDeque::new(),
             last_asked_at: MonoUs::default(),
+            eject_for: Duration::ZERO,
+            judged_at: MonoUs::default(),
         }
     }
 
@@ -189,23 +217,29 @@ impl Topology {
     pub fn add(&mut self, weight: u32) -> MemberId {
         self.members.push(Status {
             told: Err(MemberState::Unknown),
+            told_at: MonoUs::default(),
             state: MemberState::Unknown,
             fresh_at: None,
             lives: 0,
             load: Arc::default(),
             weight,
             fed_since: None,
-            is_drained: false,
+            availability: Availability::Full,
+            ejection: Ejection::default(),
         });
         self.epoch += 1;
         MemberId::of(self.members.len() - 1)
     }
 
-    /// An operator takes a member away from readers, or gives it back. Answers whether anything has
-    /// changed.
-    pub fn drain(&mut self, member: MemberId, is_drained: bool) -> bool {
-        self.members[member.index()].is_drained = is_drained;
+    /// An operator takes a member away, or gives it back. Answers whether anything has changed.
+    pub fn leave(&mut self, member: MemberId, availability: Availability) -> bool {
+        self.members[member.index()].availability = availability;
         self.settle()
+    }
+
+    /// How long a replica is spared at first that fails or is slow; zero for never.
+    pub fn eject_for(&mut self, first: Duration) {
+        self.eject_for = first;
     }
 
     /// Sentinels name this member as the master, or none. Answers whether anything has changed.
@@ -219,8 +253,17 @@ impl Topology {
     pub fn reported(&mut self, member: MemberId, report: Report, asked_at: MonoUs) -> bool {
         let (is_master, at) = (report.is_master, report.at);
         self.last_asked_at = self.last_asked_at.max(asked_at);
-        self.members[member.index()].told = Ok(report);
-        let has_changed = self.settle();
+        let status = &mut self.members[member.index()];
+        if asked_at != MonoUs::default() {
+            if asked_at < status.told_at {
+                // It was on its way while the member has told something newer.
+                return false;
+            }
+            status.told_at = asked_at;
+        }
+        status.told = Ok(report);
+        let mut has_changed = self.settle();
+        has_changed |= self.judge();
         if is_master && self.master == Some(member) {
             self.sample(asked_at, at.offset);
         }
@@ -232,6 +275,49 @@ impl Topology {
                 status.fresh_at = status.fresh_at.max(had);
             }
         }
+        has_changed
+    }
+
+    /// Two that have changed roles have told this of themselves, both asked then: there is no time
+    /// at which neither or each of them is the master. Answers whether anything has changed.
+    pub fn reported_both(&mut self, both: [(MemberId, Report); 2], asked_at: MonoUs) -> bool {
+        let [(first, report), other] = both;
+        self.members[first.index()].told = Ok(report.clone());
+        self.members[other.0.index()].told = Ok(other.1.clone());
+        let has_changed = self.reported(first, report, asked_at);
+        has_changed | self.reported(other.0, other.1, asked_at)
+    }
+
+    /// Spares the replicas that fail or are slow, and no longer those that have been for long
+    /// enough. Answers whether anything has changed.
+    fn judge(&mut self) -> bool {
+        let now = self.last_asked_at;
+        if self.eject_for.is_zero() || now.since(self.judged_at) < JUDGE_EVERY_US {
+            return false;
+        }
+        self.judged_at = now;
+        let serves = |it: &Status| it.state == MemberState::Replica;
+        let times: Vec<u32> =
+            self.members.iter().filter(|it| serves(it)).map(|it| it.load.took_us()).collect();
+        let mut has_changed = false;
+        for status in &mut self.members {
+            let faults = status.load.take_faults();
+            if !status.state.may_be_fed() {
+                // It is spared anyway, and begins with little when it is back.
+                status.ejection.clear();
+                continue;
+            }
+            let is_slow = serves(status) && is_slow(status.load.took_us(), &times);
+            let was_ejected = status.ejection.is_ejected();
+            status.ejection.judge(faults, is_slow, self.eject_for, now);
+            if was_ejected != status.ejection.is_ejected() {
+                has_changed = true;
+                if was_ejected {
+                    status.fed_since = Some(now);
+                }
+            }
+        }
+        self.epoch += u64::from(has_changed);
         has_changed
     }
 
@@ -255,6 +341,8 @@ impl Topology {
             life: ScanCursor::life_of(it.lives),
             load: it.load.clone(),
             share: it.weight * warm_percent(it.fed_since, self.last_asked_at),
+            is_ejected: it.ejection.is_ejected(),
+            ejections: it.ejection.count(),
         };
         UpstreamView {
             master: self.master,
@@ -264,13 +352,13 @@ impl Topology {
         }
     }
 
-    /// What a replica must have to be at most so many µs behind the master; `None` when that is not
-    /// known of any place.
-    pub fn needs_for_age(&self, age_us_max: u64, now: MonoUs) -> Option<Position> {
+    /// What a replica must have to be at most so many µs behind the master, and since when the
+    /// master has had it; `None` when that is not known of any place.
+    pub fn needs_for_age(&self, age_us_max: u64, now: MonoUs) -> Option<(Position, MonoUs)> {
         let replid = self.history.as_ref().filter(|_| self.master.is_some())?.replid;
         let is_young = |it: &&(MonoUs, Offset)| now.since(it.0) <= age_us_max;
-        let offset = self.samples.iter().find(is_young)?.1;
-        Some(Position { replid, offset })
+        let (at, offset) = *self.samples.iter().find(is_young)?;
+        Some((Position { replid, offset }, at))
     }
 
     fn sample(&mut self, at: MonoUs, offset: Offset) {
@@ -278,13 +366,21 @@ impl Topology {
             return;
         }
         if self.samples.len() == SAMPLES_MAX {
-            self.samples.pop_front();
+            // Every other of the older ones: what is long ago need not be told so exactly.
+            let mut at = 0;
+            self.samples.retain(|_| {
+                at += 1;
+                SAMPLES_MAX / 2 < at || at % 2 == 0
+            });
         }
         self.samples.push_back((at, offset));
     }
 
     fn settle(&mut self) -> bool {
-        let says_so = |it: &Status| it.told.as_ref().is_ok_and(|it| it.is_master);
+        let says_so = |it: &Status| {
+            it.availability != Availability::Maintenance
+                && it.told.as_ref().is_ok_and(|it| it.is_master)
+        };
         let mut masters = (0..self.members.len()).filter(|it| says_so(&self.members[*it]));
         let (first, second) = (masters.next(), masters.next());
         let master = match self.appointment {
@@ -336,6 +432,9 @@ impl Topology {
     }
 
     fn state_of(&self, at: usize, has_two: bool) -> MemberState {
+        if self.members[at].availability == Availability::Maintenance {
+            return MemberState::Maintenance;
+        }
         let report = match &self.members[at].told {
             Err(state) => return state.clone(),
             Ok(report) => report,
@@ -352,12 +451,14 @@ impl Topology {
             Report { is_syncing: true, .. } => MemberState::Syncing,
             Report { is_linked: false, .. } => MemberState::LinkDown,
             _ if !self.history.as_ref().is_none_or(is_of_this) => MemberState::OtherHistory,
-            _ if self.members[at].is_drained => MemberState::Drained,
+            _ if self.members[at].availability == Availability::Drained => MemberState::Drained,
             _ => MemberState::Replica,
         }
     }
 }
 
+/// Least time from one look at who fails or is slow to the next.
+const JUDGE_EVERY_US: u64 = 100_000;
 /// How long a replica whose stream has come back gets less to do: what it serves is not in its
 /// caches yet.
 const WARMS_UP_US: u64 = 10_000_000;
@@ -380,10 +481,14 @@ impl UpstreamView {
         random: u64,
         suits: impl Fn(MemberId) -> bool,
     ) -> Option<MemberId> {
-        let may = |at: &usize| {
+        let can = |at: &usize| {
             let id = MemberId::of(*at);
             self.serves_reads(*at) && allowed.is_none_or(|it| it.places.has(id)) && suits(id)
         };
+        // Those that are spared serve while nobody else can.
+        let is_spared = |at: &usize| self.members[*at].is_ejected;
+        let are_all_spared = (0..self.members.len()).filter(can).all(|at| is_spared(&at));
+        let may = |at: &usize| can(at) && (are_all_spared || !is_spared(at));
         let all = || (0..self.members.len()).filter(may);
         let share = |at: usize| u64::from(self.members[at].share.max(1));
         let total: u64 = all().map(share).sum();
@@ -428,6 +533,11 @@ impl UpstreamView {
         };
         let is_unfed = |at: &usize| self.members[*at].state == MemberState::LinkDown;
         (0..self.members.len()).find(|at| is_unfed(at) && may(at)).map(MemberId::of)
+    }
+
+    /// Whether this member serves reads as a replica, and is not spared.
+    pub fn is_preferred(&self, at: usize) -> bool {
+        self.serves_reads(at) && !self.members[at].is_ejected
     }
 
     /// Whether this member serves reads as a replica.

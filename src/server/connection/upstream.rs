@@ -19,7 +19,7 @@ use crate::commands::{BlockOn, Command, Handler, Job, Leased, Outcome, Resume, t
 use crate::metrics::Label;
 use crate::node::Awaited;
 use crate::node::upstream::{
-    MemberState, ReadRun, Run, RunAcks, RunKind, ScanCursor, ScanRun, UpstreamView,
+    BARRIER, MemberState, ReadRun, Run, RunAcks, RunKind, ScanCursor, ScanRun, UpstreamView,
 };
 use crate::resp::{OwnedRequest, Request, encode_command};
 use crate::route::{
@@ -59,14 +59,12 @@ const HOSTED_VERBS: &[&str] = &[
     "bgsave",
     "failover",
     "lastsave",
-    "proxy|failover",
     "psync",
     "replconf",
     "replicaof",
     "save",
     "slaveof",
     "sync",
-    "waitaof",
 ];
 
 impl Caller {
@@ -274,21 +272,27 @@ impl Caller {
         if ask.level == Level::Linearizable {
             return Ok(master(Reason::Linearizable));
         }
+        if self.settings.routes.get(route).prefers_master && view.master.is_some() {
+            return Ok(master(Reason::PrefersMaster));
+        }
         if ask.level == Level::Global {
             ask.floor = ask.floor.and(set.told_floor());
         }
-        let needs = match (ask.level, ask.floor) {
-            (Level::Eventual, _) => None,
-            (Level::Bounded { ms, .. }, _) => {
-                let age_us = ms.unwrap_or(0).saturating_mul(1000);
-                match upstream.needs_for_age(age_us, now) {
-                    Some(needs) => Some(needs),
-                    None => return Ok(master(Reason::MasterOnLag)),
-                }
-            }
+        let mut needs = match (ask.level, ask.floor) {
+            (Level::Eventual, _) | (_, Floor::Lost(_) | Floor::Foreign) => None,
             (_, Floor::Needs(offset)) => Some(Position { offset, ..self.position(offset) }),
-            (_, Floor::Lost(_) | Floor::Foreign) => None,
         };
+        let mut may_lack = None;
+        if let Level::Bounded { ms, bytes } = ask.level {
+            if let Some(ms) = ms {
+                let Some(young) = upstream.needs_for_age(ms.saturating_mul(1000), now) else {
+                    return Ok(master(Reason::MasterOnLag));
+                };
+                let is_more = |it: &Position| it.replid == young.replid && young.offset < it.offset;
+                needs = Some(needs.filter(is_more).unwrap_or(young));
+            }
+            may_lack = bytes;
+        }
         let allowed = upstream.allowed(self.settings.routes.get(route));
         let near = upstream.near(view, allowed);
         let may = near.or(allowed);
@@ -301,14 +305,17 @@ impl Caller {
             waits_until: None,
             tried: Places::default(),
         });
+        let at_replica = |it| may_lack.map_or(it, |bytes| Aim::Head { bytes });
         match plan.to {
             Where::Member(member) if view.master == Some(member) => Ok(master(plan.because)),
             // The plan says that one may; which of them goes by their shares, too.
             Where::Member(member) => {
                 let chosen = view.replica(may, ask.random, |_| true).unwrap_or(member);
-                Ok((Aim::Replica(chosen), read, plan.because))
+                Ok((at_replica(Aim::Replica(chosen)), read, plan.because))
             }
-            Where::CatchUp { .. } | Where::Wait { .. } => Ok((Aim::Ladder, read, plan.because)),
+            Where::CatchUp { .. } | Where::Wait { .. } => {
+                Ok((at_replica(Aim::Ladder), read, plan.because))
+            }
             Where::Refuse(Unavailable::MasterDown)
                 if ask.level == Level::Eventual
                     && view.unfed_replica(allowed, |_| true).is_some() =>
@@ -340,6 +347,19 @@ impl Caller {
             && !NEVER_SHARED.iter().any(|it| is_ours(it))
     }
 
+    /// What is refused here for a reason that its refusal does not tell.
+    #[cold]
+    pub fn clearer_upstream(&self, request: Request<'_>, fault: Fault) -> Fault {
+        let is = |at: usize, name: &[u8]| {
+            request.get(at).is_some_and(|it| it.eq_ignore_ascii_case(name))
+        };
+        let tracks = is(0, b"CLIENT") && (is(1, b"TRACKING") || is(1, b"CACHING"));
+        match self.server.upstream.is_some() && tracks {
+            true => codes::NO_UPSTREAM_TRACKING,
+            false => fault,
+        }
+    }
+
     /// Session verbs that belong to the members, or that only hosted ones know. `None` for the
     /// others.
     #[cold]
@@ -360,6 +380,15 @@ impl Caller {
             "script|kill" | "function|kill" | "function|stats" | "migrate" => {
                 let mut one = self.nothing_yet(context);
                 add_request(&mut one, call.request);
+                Some(Ok(leased(one, call.request, Leased::Once)))
+            }
+            "waitaof" => {
+                // What is behind a barrier on a connection of its own is behind all that is done.
+                let mut one = self.nothing_yet(context);
+                let barrier = [&b"PUBLISH"[..], BARRIER, b""];
+                encode_command(&mut one.bytes, barrier.into_iter());
+                encode_command(&mut one.bytes, call.request.iter());
+                one.replies.push_back(Awaited::Last(2));
                 Some(Ok(leased(one, call.request, Leased::Once)))
             }
             _ if FORWARDED_VERBS.contains(&name) => {
@@ -464,6 +493,8 @@ impl Caller {
             floor,
             scan,
             script,
+            is_hedge: false,
+            is_check: false,
         };
         (Job::Upstream(Box::new(AimedRun { run, aim, worker })), first)
     }

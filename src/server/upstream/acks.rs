@@ -5,7 +5,7 @@ use super::talk::{Talk, other};
 use crate::base::number::parse_u64;
 use crate::base::position::Coverage;
 use crate::base::time::MonoUs;
-use crate::node::upstream::{AckRound, AckWaits, Report, UpstreamView};
+use crate::node::upstream::{AckRound, AckWaits, BARRIER, Report, UpstreamView};
 use crate::replication::ASK_MASTER_INFO;
 use crate::runtime::{clock, tasks};
 use crate::server::master_wait::OTHER_HISTORY;
@@ -16,8 +16,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where barriers are published: nobody listens there.
-const BARRIER: &[u8] = b"__entourage:barrier";
 /// How long to rest when the master cannot be asked.
 const REST: Duration = Duration::from_millis(20);
 

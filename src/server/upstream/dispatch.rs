@@ -5,31 +5,54 @@ use crate::base::position::{Coverage, Offset, Position, ReplId};
 use crate::base::time::MonoUs;
 use crate::command::{Fault, codes};
 use crate::node::upstream::{
-    Done, NextTry, ReadRun, Run, RunAcks, RunKind, UpstreamView, Verdict, name_cursor, next_try,
+    Done, NextTry, ReadRun, Run, RunAcks, RunKind, Sample, UpstreamView, Verdict, name_cursor,
+    next_try,
 };
 use crate::node::{Answering, Awaited, Told};
 use crate::resp::encode_command;
 use crate::runtime::clock;
 use crate::server::question::found;
 use crate::state::{
-    AckAsk, AckWaiter, Acked, Aim, AimedRun, JobReply, RunWaiter, Upstream, UpstreamMember,
-    WaitingRun, Wrote,
+    AckAsk, AckWaiter, Acked, Aim, AimedRun, HeadAsk, Hedge, JobReply, RunWaiter, Upstream,
+    UpstreamMember, WaitingRun, Wrote, shared,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// Sends a run to where it is to go.
 pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
     let AimedRun { run, aim, worker } = aimed;
     match aim {
         Aim::Master => to_master(upstream, worker, (run, waiter)),
-        Aim::Replica(member) => to_member(upstream, worker, member, (run, waiter)),
+        Aim::Replica(member) => first_try(upstream, worker, member, (run, waiter)),
         Aim::Ladder => try_next(upstream, worker, None, (run, waiter)),
+        Aim::Head { bytes } => {
+            if let Err(full) = upstream.head.push(HeadAsk { run, waiter, worker, bytes }) {
+                overflow((full.run, full.waiter));
+            }
+        }
     }
 }
 
+/// When a run that a switchover holds looks again, where nobody tells it that it may go on.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// To the master; while there is none it waits, as long as it may.
-fn to_master(upstream: &Upstream, worker: usize, (run, waiter): WaitingRun) {
+fn to_master(upstream: &Upstream, worker: usize, (mut run, waiter): WaitingRun) {
+    if let Some(until) = upstream.switchover.waits_until() {
+        // The time that it takes is not the client's.
+        let buffered = until.plus(upstream.settings.buffer_for);
+        run.unsent_until = run.unsent_until.max(buffered);
+        // It may be over already, but for the word of it.
+        let looks_at = until.max(clock::mono_now().plus(LOOK_AGAIN));
+        wait(upstream, worker, looks_at, Aim::Master, (run, waiter));
+        if upstream.switchover.waits_until().is_none() {
+            // It may have ended before this one waited.
+            upstream.waiting(worker).tell();
+        }
+        return;
+    }
     let view = upstream.view();
     if let Some(lost) = lost_of(&run, &view) {
         return answer(waiter, fault(run, &lost.to_string()));
@@ -53,6 +76,31 @@ fn to_master(upstream: &Upstream, worker: usize, (run, waiter): WaitingRun) {
         // What it waits for may have been told before it waited.
         upstream.waiting(worker).tell();
     }
+}
+
+/// The master has told where it stands, to reads that may lack so many bytes of that.
+pub fn headed(upstream: &Upstream, ask: HeadAsk, at: Position) {
+    let HeadAsk { mut run, waiter, worker, bytes } = ask;
+    let view = upstream.view();
+    let RunKind::Read(read) = &mut run.kind else {
+        return to_master(upstream, worker, (run, waiter));
+    };
+    if !carry_over(read, &view) {
+        return to_master(upstream, worker, (run, waiter));
+    }
+    let needs = Position { offset: at.offset.before(bytes), ..at };
+    let is_more = |it: &Position| it.replid == needs.replid && needs.offset < it.offset;
+    read.needs = Some(read.needs.filter(is_more).unwrap_or(needs));
+    let may = upstream.near(&view, read.allowed).or(read.allowed);
+    match view.replica(may, clock::entropy(), |_| true) {
+        Some(replica) => first_try(upstream, worker, replica, (run, waiter)),
+        None => try_next(upstream, worker, None, (run, waiter)),
+    }
+}
+
+/// Nobody tells where the master stands: nobody but the master can serve these.
+pub fn unheaded(upstream: &Upstream, HeadAsk { run, waiter, worker, .. }: HeadAsk) {
+    to_master(upstream, worker, (run, waiter));
 }
 
 /// What a failover has cut off of what the session had seen that has sent this: it was sent before
@@ -84,7 +132,41 @@ fn to_member(upstream: &Upstream, worker: usize, id: MemberId, waiting: WaitingR
     }
 }
 
+/// A read goes to its replica; if that takes too long to answer, another is asked, too.
+fn first_try(upstream: &Upstream, worker: usize, first: MemberId, (run, waiter): WaitingRun) {
+    let tuning = &upstream.settings.tuning;
+    let may_be_hedged =
+        matches!(run.kind, RunKind::Read(_)) && run.scan.is_none() && run.script.is_none();
+    let is_shared = matches!(waiter, RunWaiter::Shared(_));
+    if tuning.hedge_after.is_zero() || is_shared || !may_be_hedged {
+        return to_member(upstream, worker, first, (run, waiter));
+    }
+    let (waiter, shared) = shared(waiter);
+    let due = clock::mono_now().plus(tuning.hedge_after);
+    let hedge = Hedge { due, run: run.clone(), first, waiter: shared };
+    upstream.hedges(worker).push(hedge, tuning.hedge_percent);
+    to_member(upstream, worker, first, (run, waiter));
+}
+
+/// Nobody has answered this read yet: another replica is asked.
+pub fn hedge(upstream: &Upstream, worker: usize, Hedge { mut run, first, waiter, .. }: Hedge) {
+    let view = upstream.view();
+    let RunKind::Read(read) = &mut run.kind else { return };
+    if !carry_over(read, &view) {
+        return;
+    }
+    let other = view.replica(read.allowed, clock::entropy(), |it| it != first);
+    if let Some(other) = other {
+        upstream.hedges(worker).sent.fetch_add(1, Relaxed);
+        run.is_hedge = true;
+        to_member(upstream, worker, other, (run, RunWaiter::Shared(waiter)));
+    }
+}
+
 fn overflow((run, waiter): WaitingRun) {
+    if run.is_hedge {
+        return;
+    }
     answer(waiter, fault(run, &codes::FORWARD_QUEUE.to_string()));
 }
 
@@ -100,7 +182,7 @@ fn answer(waiter: RunWaiter, reply: JobReply) {
 /// A run was not sent to this member, which cannot be reached or is not what it was.
 pub fn not_sent(upstream: &Upstream, worker: usize, member: &UpstreamMember, waiting: WaitingRun) {
     member.load.end();
-    if waiting.1.has_gone() {
+    if waiting.1.has_gone() || waiting.0.is_hedge {
         return;
     }
     again(upstream, worker, member.id, waiting);
@@ -112,6 +194,12 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
     let Done { run, waiter, replies, verdict } = done;
     if waiter.has_gone() {
         return;
+    }
+    if run.is_hedge {
+        if !matches!(verdict, Verdict::Answered | Verdict::AnsweredAt(_)) {
+            return;
+        }
+        upstream.hedges(worker).won.fetch_add(1, Relaxed);
     }
     let is_unknown = UNKNOWN_SCRIPT.iter().any(|it| replies.begins_with(it));
     if let Some(script) = run.script.clone().filter(|_| is_unknown) {
@@ -172,6 +260,7 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
         Verdict::Answered | Verdict::Bounced | Verdict::Behind => (replies.into_bytes(), None),
     };
     let wrote = place.map(wrote);
+    sample(upstream, &run, &reply, member);
     let reply = match run.scan {
         Some(_) => {
             let life = view.members[member.id.index()].life;
@@ -181,6 +270,27 @@ pub fn settle(upstream: &Upstream, worker: usize, member: &UpstreamMember, done:
         None => reply,
     };
     answer(waiter, JobReply { reply: Ok(reply), wrote });
+}
+
+/// Keeps this read to be checked, if it is one of those.
+fn sample(upstream: &Upstream, run: &Run, reply: &[u8], member: &UpstreamMember) {
+    let checks = &upstream.checks;
+    if !checks.audit.is_on() && !checks.shadow.is_on() {
+        return;
+    }
+    let is_proved = run.needs().is_some() && checks.audit.wants_next();
+    let is_compared = matches!(run.kind, RunKind::Read(_)) && checks.shadow.wants_next();
+    let Some(sample) = (is_proved || is_compared).then(|| Sample::of(run, reply, member.id)) else {
+        return;
+    };
+    if let Some(sample) = sample {
+        if is_compared {
+            checks.shadow.push(sample.clone());
+        }
+        if is_proved {
+            checks.audit.push(sample);
+        }
+    }
 }
 
 /// What servers answer who do not know a script, whole, since scripts may answer what they like:

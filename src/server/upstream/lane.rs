@@ -140,6 +140,7 @@ impl Lane {
             return;
         }
         self.member.counts.faults.fetch_add(1, Relaxed);
+        self.member.load.failed();
         log::warn!(
             "event=upstream-connection-ended name={} address={} why={fault}",
             self.member.described.name,
@@ -166,7 +167,8 @@ impl Lane {
 
     /// What may be sent now: what is the master's only to a master.
     fn take(&self) -> Vec<WaitingRun> {
-        let is_master = self.upstream.view().master == Some(self.member.id);
+        let is_master = self.upstream.view().master == Some(self.member.id)
+            && self.upstream.switchover.waits_until().is_none();
         let mut taken = Vec::new();
         for waiting in self.queue().take() {
             match waiting.0.is_for_master() && !is_master || waiting.1.has_gone() {

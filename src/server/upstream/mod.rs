@@ -11,14 +11,20 @@
 mod dispatch;
 mod lane;
 mod waiting;
+mod hedge;
 mod probe;
 mod members;
 mod talk;
 mod acks;
+mod audit;
+mod shadow;
+mod head;
 mod sentinel;
+mod switchover;
 mod subscriber;
 
 pub use dispatch::submit;
+pub use switchover::switch_over;
 
 use super::placement::{Place, Threads};
 use crate::base::ids::SlotId;
@@ -34,10 +40,21 @@ pub fn start_upstream(server: &Arc<Server>, threads: &Arc<Threads>) {
     let Some(upstream) = &server.upstream else { return };
     for worker in 0..upstream.workers() {
         let upstream = upstream.clone();
+        let hedging = upstream.clone();
         threads.spawn(Place::Worker(worker), move || waiting::attend(upstream, worker));
+        if !hedging.settings.tuning.hedge_after.is_zero() {
+            threads.spawn(Place::Worker(worker), move || hedge::attend(hedging, worker));
+        }
     }
     tasks::spawn(acks::attend(upstream.clone()));
+    tasks::spawn(head::attend(server.clone(), upstream.clone()));
     tasks::spawn(subscriber::attend(server.clone(), upstream.clone()));
+    if upstream.checks.audit.is_on() {
+        tasks::spawn(audit::attend(upstream.clone()));
+    }
+    if let Some(address) = &upstream.settings.tuning.shadow {
+        tasks::spawn(shadow::attend(upstream.clone(), address.clone()));
+    }
     if let Topology::Sentinel(sentinels) = &upstream.settings.topology {
         sentinel::start(upstream, threads, sentinels);
     }

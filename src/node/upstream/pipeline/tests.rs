@@ -66,6 +66,8 @@ fn run(words: &[&str], kind: RunKind) -> Run {
         replies: VecDeque::from([Awaited::Last(1)]),
         kind,
         unsent_until: MonoUs(0),
+        is_hedge: false,
+        is_check: false,
         acks: None,
         floor: None,
         scan: None,

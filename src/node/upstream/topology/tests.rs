@@ -1,6 +1,7 @@
 //! Members that tell of themselves.
 
 use super::*;
+use crate::base::places::Places;
 
 pub fn view_of(master: Option<usize>, members: usize) -> UpstreamView {
     let state = |at| match master {
@@ -14,6 +15,8 @@ pub fn view_of(master: Option<usize>, members: usize) -> UpstreamView {
         life: 0,
         load: Arc::default(),
         share: 100,
+        is_ejected: false,
+        ejections: 0,
     };
     UpstreamView {
         master: master.map(MemberId::of),
@@ -120,7 +123,7 @@ fn how_old_a_replica_is_goes_by_what_the_master_had_when_it_was_asked() {
     assert_eq!((fresh(&told, 3_000_000), fresh(&told, 2_999_999)), (1, 0));
     told.tell(1, report(false, OLD, 20));
     assert_eq!((fresh(&told, 2_000_000), fresh(&told, 1_999_999)), (1, 0));
-    let needs = |age| told.topology.needs_for_age(age, told.now).map(|it| it.offset.bytes());
+    let needs = |age| told.topology.needs_for_age(age, told.now).map(|it| it.0.offset.bytes());
     assert_eq!([5_000_000, 2_000_000, 1_000_000].map(needs), [Some(10), Some(20), None]);
     told.topology.failed(MemberId(1), MemberState::Silent);
     assert_eq!(fresh(&told, 9_000_000), 0, "who does not answer is not known to be fresh");
@@ -187,12 +190,12 @@ fn a_drained_replica_is_fed_and_not_read() {
     let mut told = Told::new(false);
     told.tell(0, report(true, OLD, 10));
     told.tell(1, report(false, OLD, 10));
-    assert!(told.topology.drain(MemberId(1), true));
+    assert!(told.topology.leave(MemberId(1), Availability::Drained));
     let view = told.topology.view();
     assert_eq!(view.members[1].state, MemberState::Drained);
     assert!(!view.serves_reads(1));
     assert_eq!(view.fresh_replicas(10_000_000, told.now), 1);
-    assert!(told.topology.drain(MemberId(1), false));
+    assert!(told.topology.leave(MemberId(1), Availability::Full));
     assert!(told.topology.view().serves_reads(1));
 }
 
@@ -234,10 +237,10 @@ fn only_places_of_the_master_itself_tell_how_old_a_replica_is() {
     told.tell(0, report(true, OLD, 10));
     told.tell(1, report(true, OLD, 500));
     assert_eq!(told.states()[..2], ["master", "not-appointed"]);
-    let needs = told.topology.needs_for_age(u64::MAX, told.now).map(|it| it.offset.bytes());
+    let needs = told.topology.needs_for_age(u64::MAX, told.now).map(|it| it.0.offset.bytes());
     assert_eq!(needs, Some(10));
     told.tell(0, report(true, OLD, 20));
-    let needs = told.topology.needs_for_age(0, told.now).map(|it| it.offset.bytes());
+    let needs = told.topology.needs_for_age(0, told.now).map(|it| it.0.offset.bytes());
     assert_eq!(needs, Some(20));
 }
 
@@ -272,7 +275,7 @@ fn a_replica_without_its_link_serves_who_takes_anything_and_a_plan_sees_the_othe
     let view = told.topology.view();
     assert_eq!(view.unfed_replica(None, |_| true), Some(MemberId(2)));
     let only = |at| {
-        let places = crate::base::places::Places::of([MemberId(at)].into_iter());
+        let places = Places::of([MemberId(at)].into_iter());
         Some(Allowed { places, named: true })
     };
     assert_eq!([1, 2].map(|it| view.unfed_replica(only(it), |_| true)), [None, Some(MemberId(2))]);
@@ -286,4 +289,79 @@ fn a_replica_without_its_link_serves_who_takes_anything_and_a_plan_sees_the_othe
 fn a_state_says_why_where_somebody_has_said_so() {
     assert_eq!(MemberState::LinkDown.to_string(), "link-down");
     assert_eq!(MemberState::Refused("NOAUTH".into()).to_string(), "refused (NOAUTH)");
+}
+
+#[test]
+fn many_places_of_the_master_are_remembered_the_newest_all_and_of_the_older_some() {
+    let mut told = Told::new(false);
+    for it in 1..=2000 {
+        told.tell(0, report(true, OLD, it * 10));
+    }
+    let needs = |age| told.topology.needs_for_age(age, told.now).map(|it| it.0.offset.bytes());
+    let second = 1_000_000;
+    assert_eq!(needs(0), Some(20_000));
+    assert_eq!(needs(50 * second), Some(20_000 - 500), "each of the last is there");
+    let old = needs(1000 * second).expect("it is remembered");
+    assert!((10_000..11_000).contains(&old), "at most so old, and not much younger: {old}");
+}
+
+fn ejected(told: &Told) -> Vec<bool> {
+    told.topology.view().members.iter().map(|it| it.is_ejected).collect()
+}
+
+#[test]
+fn a_replica_that_fails_is_spared_while_another_can_serve_and_for_no_longer() {
+    let mut told = Told::new(false);
+    told.topology.eject_for(Duration::from_secs(3));
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    told.tell(2, report(false, OLD, 10));
+    let view = told.topology.view();
+    (0..3).for_each(|_| view.members[1].load.failed());
+    assert!(told.tell(0, report(true, OLD, 10)), "that is a change");
+    assert_eq!(ejected(&told), [false, true, false]);
+    let view = told.topology.view();
+    let chosen = |view: &UpstreamView, it: u64| view.replica(None, it << 32 | it, |_| true);
+    assert!((0..50).all(|it| chosen(&view, it) == Some(MemberId(2))));
+    let only = Allowed { places: Places::of([MemberId(1)].into_iter()), named: true };
+    assert_eq!(view.replica(Some(only), 7, |_| true), Some(MemberId(1)), "nobody else may");
+    // The other goes, too: it is better than none.
+    told.topology.failed(MemberId(2), MemberState::Silent);
+    assert_eq!(chosen(&told.topology.view(), 1), Some(MemberId(1)));
+    told.tell(2, report(false, OLD, 10));
+    told.tell(0, report(true, OLD, 10));
+    assert_eq!(ejected(&told), [false, true, false]);
+    told.tell(0, report(true, OLD, 10));
+    assert_eq!(ejected(&told), [false, false, false], "its time is over");
+    assert!(told.topology.view().members[1].share < 100, "and it begins with little");
+    assert_eq!(told.topology.view().members[1].ejections, 1);
+}
+
+#[test]
+fn who_is_in_maintenance_is_nobody_whatever_it_tells() {
+    let mut told = Told::new(false);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    assert!(told.topology.leave(MemberId(1), Availability::Maintenance));
+    told.tell(1, report(true, NEW, 10));
+    assert_eq!(told.states()[..2], ["master", "maintenance"], "it is no second master");
+    assert_eq!(told.topology.view().fresh_replicas(u64::MAX, told.now), 0);
+    told.topology.leave(MemberId(1), Availability::Full);
+    assert_eq!(told.states()[..2], ["two-masters", "two-masters"]);
+}
+
+#[test]
+fn two_that_change_roles_do_so_at_once_and_what_was_asked_before_comes_too_late() {
+    let mut told = Told::new(false);
+    told.tell(0, report(true, OLD, 10));
+    told.tell(1, report(false, OLD, 10));
+    let before = told.now;
+    told.now = MonoUs(told.now.0 + 5);
+    let past = vec![Position { replid: OLD, offset: Offset::new(10) }];
+    let new = Report { past, ..report(true, NEW, 10) };
+    let both = [(MemberId(0), report(false, NEW, 10)), (MemberId(1), new)];
+    assert!(told.topology.reported_both(both, told.now));
+    assert_eq!(told.states()[..2], ["replica", "master"]);
+    assert!(!told.topology.reported(MemberId(0), report(true, OLD, 10), before));
+    assert_eq!(told.states()[..2], ["replica", "master"], "that is the past");
 }
