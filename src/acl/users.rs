@@ -162,7 +162,10 @@ mod tests {
         assert_eq!(users.default_user().text(), b"user default on nopass ~* &* +@all");
         assert!(users.default_user().may_all() && users.default_user().lets_in_anybody());
         users.set_default_password(Some("a b"));
-        assert!(users.default_user().lets_in(&PasswordDigest::of(b"a b")) && !users.default_user().lets_in_anybody());
+        assert!(
+            users.default_user().lets_in(&PasswordDigest::of(b"a b"))
+                && !users.default_user().lets_in_anybody()
+        );
         users.set_default_password(None);
         assert!(users.default_user().lets_in_anybody());
         assert_eq!(users.all().len(), 1);
