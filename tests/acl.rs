@@ -3,7 +3,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use support::{Server, Value, Wire, ok, starts, words};
+use support::{Server, Value, Wire, ok, starts, until, words};
 
 /// What clients say, `client: command`, in this order. A client connects when it first speaks.
 const TALK: &str = r#"
@@ -81,6 +81,8 @@ a: EVAL return(redis.acl_check_cmd('get','x')) 0
 a: EVAL return(redis.acl_check_cmd('incr','a1')) 0
 a: EVAL return(redis.acl_check_cmd('config','get','x')) 0
 a: EVAL return(redis.acl_check_cmd('config')) 0
+a: EVAL return(redis.acl_check_cmd('GET')) 0
+a: EVAL return(redis.acl_check_cmd('incr')) 0
 a: EVAL return(1) 1 x
 op: ACL DRYRUN reader get a1
 op: ACL DRYRUN reader get x
@@ -383,6 +385,9 @@ fn what_is_denied_is_kept_as_redis_keeps_it() {
             "EVAL redis.pcall('get','x') 0",
             "EVAL redis.pcall('set','a','1') 0",
             "GET x",
+            "MULTI",
+            "AUTH u y",
+            "EXEC",
             "HELLO 2 AUTH u z",
         ] {
             wire.ask(line);
@@ -399,7 +404,7 @@ fn what_is_denied_is_kept_as_redis_keeps_it() {
     assert_eq!(answers(&ours), answers(&redis));
     let mut wire = ours.dial();
     let denied = |wire: &mut Wire, name: &str| support::info_field(wire, "stats", name).unwrap();
-    assert_eq!(denied(&mut wire, "acl_access_denied_auth"), "4");
+    assert_eq!(denied(&mut wire, "acl_access_denied_auth"), "5");
     assert_eq!(denied(&mut wire, "acl_access_denied_cmd"), "3");
     assert_eq!(denied(&mut wire, "acl_access_denied_key"), "7");
     assert_eq!(denied(&mut wire, "acl_access_denied_channel"), "1");
@@ -495,15 +500,94 @@ fn commands_of_the_proxy_are_in_categories_too() {
     ok(&mut op, "ACL SETUSER u on nopass ~* +@all -@dangerous");
     let mut wire = ours.dial();
     ok(&mut wire, "AUTH u x");
-    assert!(!wire.ask("PROXY NODES").is_error());
+    assert!(!wire.ask("PROXY LAST").is_error());
     assert!(!wire.ask("PROXY ONCE LEVEL eventual DO GET a").is_error());
-    for refused in ["PROXY NODE r1 PAUSE", "PROXY FAILOVER", "PROXY RELOAD", "ACL LIST"] {
+    for refused in [
+        "PROXY NODE r1 PAUSE",
+        "PROXY FAILOVER",
+        "PROXY RELOAD",
+        "ACL LIST",
+        "PROXY NODES",
+        "PROXY STATS",
+    ] {
         assert!(wire.ask(refused).to_string().contains("NOPERM"), "{refused}");
     }
     // What stands behind PROXY ONCE is asked for as well.
     ok(&mut op, "ACL SETUSER u -get resetkeys");
     let refused = wire.ask("PROXY ONCE LEVEL eventual DO GET a").to_string();
     assert!(refused.contains("NOPERM"), "{refused}");
+}
+
+#[test]
+fn the_script_of_who_is_removed_ends() {
+    let ours = Server::entourage(&[]);
+    let mut op = ours.dial();
+    let runs = |op: &mut Wire| op.ask("FUNCTION STATS").to_string().contains("duration_ms");
+    let library = "#!lua name=l\nredis.register_function{function_name='f', callback=\
+                   function() while true do end end, flags={'no-writes'}}";
+    assert!(!op.cmd(&["FUNCTION", "LOAD", library]).is_error());
+    for order in ["ACL DELUSER u", "CLIENT KILL USER u"] {
+        ok(&mut op, "ACL SETUSER u on nopass ~* +@all");
+        let mut wire = ours.dial();
+        ok(&mut wire, "AUTH u x");
+        wire.send(&[words(&["FCALL_RO", "f", "0"])]);
+        until("it runs", || runs(&mut op).then_some(()));
+        assert_eq!(op.ask(order).int(), Some(1));
+        until("it has ended", || (!runs(&mut op)).then_some(()));
+        assert!(wire.is_closed());
+    }
+}
+
+#[test]
+fn arguments_that_do_not_add_up_hide_no_keys() {
+    let ours = Server::entourage(&[]);
+    let mut op = ours.dial();
+    ok(&mut op, "ACL SETUSER u on nopass ~a:* +@all");
+    let mut wire = ours.dial();
+    ok(&mut wire, "AUTH u x");
+    for (line, denied) in [
+        ("ZUNION 9 a:1 b1", true),
+        ("ZUNION x a:1 b1", true),
+        ("ZUNION 1 b1 x", true),
+        ("ZUNION x a:1 a:2", false),
+        ("ZUNION 9 a:1", false),
+        ("ZUNIONSTORE b1 9 a:1", true),
+        ("GEORADIUS a:1 0 0 1 m STORE a:5 STORE b5", true),
+        ("GEORADIUS a:1 0 0 1 m STORE b5 STOREDIST a:5", false),
+        ("GEORADIUS a:1 0 0 1 m COUNT STORE b5", false),
+        ("GEORADIUSBYMEMBER a:1 m 1 m STORE a:5 STOREDIST b5", true),
+        ("GEORADIUSBYMEMBER a:1 STORE 1 m STORE a:5", false),
+    ] {
+        let told = wire.ask(line).to_string();
+        assert_eq!(told.contains("NOPERM"), denied, "{line} {told}");
+    }
+}
+
+#[test]
+fn many_rules_and_long_patterns_are_done_soon_or_refused() {
+    let ours = Server::entourage(&[]);
+    let mut op = ours.dial();
+    let many = |rule: &dyn Fn(usize) -> String, count: usize| {
+        let rules = (0..count).map(rule);
+        let begin = ["ACL", "SETUSER", "u"].map(str::to_owned);
+        begin.into_iter().chain(rules).collect::<Vec<String>>()
+    };
+    let mut told = |rule: &dyn Fn(usize) -> String, count| {
+        let rules = many(rule, count);
+        let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+        op.cmd(&rules).to_string()
+    };
+    assert_eq!(told(&|_| "+@read".to_owned(), 30_000), "+OK");
+    assert_eq!(told(&|it| format!("#{:064x}", it % 4096), 65_536), "+OK");
+    assert!(told(&|it| format!("#{it:064x}"), 65_536).contains("may have 4096 passwords"));
+    assert!(told(&|it| format!("~{it}"), 4097).contains("4096 patterns of keys"));
+    assert!(told(&|_| format!("~{}", "a".repeat(4097)), 1).contains("4096 bytes"));
+    let hostile = format!("~*{}b", "a".repeat(2000));
+    assert_eq!(told(&|_| hostile.clone(), 1), "+OK");
+    assert_eq!(told(&|it| ["on", "nopass", "+get"][it].to_owned(), 3), "+OK");
+    let mut wire = ours.dial();
+    ok(&mut wire, "AUTH u x");
+    assert!(wire.cmd(&["GET", &"a".repeat(1 << 20)]).is_error());
 }
 
 #[test]

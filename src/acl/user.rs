@@ -126,7 +126,7 @@ impl User {
     }
 
     fn add_password(&mut self, digest: PasswordDigest) -> Result<(), RuleFault> {
-        if PASSWORDS_MAX <= self.passwords.len() {
+        if PASSWORDS_MAX <= self.passwords.len() && !self.passwords.contains_key(&digest) {
             return Err(RuleFault::TooMany);
         }
         self.passwords.entry(digest).or_insert(self.next_password);

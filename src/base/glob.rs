@@ -29,8 +29,9 @@ pub fn is_literal(pattern: &[u8]) -> bool {
 ///
 /// Only the last `*` met is ever widened: what came before it already matched as early as it could,
 /// so no other choice there can help. What stands behind the last star can only be the end of the
-/// text, and a long literal between two stars is searched for in linear time. So the work is bounded
-/// by the sum of the two lengths, or by their product where `?`, a class or an escape follows a star.
+/// text, and a long literal between two stars is searched for in linear time. So the work is
+/// bounded by the sum of the two lengths, or by their product where `?`, a class or an escape
+/// follows a star.
 pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     matches_counted(pattern, text, case, || {})
 }
@@ -84,7 +85,8 @@ fn matches_counted(pattern: &[u8], text: &[u8], case: Case, mut step_taken: impl
     }
 }
 
-/// Literals between two stars that are searched for as such: shorter ones are compared byte by byte.
+/// Literals between two stars that are searched for as such: shorter ones are compared byte by
+/// byte.
 const SEARCHED_BYTES_MIN: usize = 16;
 
 /// What a pattern goes on with behind a star, up to the next.

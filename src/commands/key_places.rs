@@ -55,8 +55,8 @@ pub fn narrowed(command: &Command, access: Access, request: Request<'_>) -> Acce
     }
 }
 
-/// The key of GEORADIUS and its like, whose options stand at argument `from` or behind it, and where
-/// it stores: the word behind the last STORE or STOREDIST that is no other option's.
+/// The key of GEORADIUS and its like, whose options stand at argument `from` or behind it, and
+/// where it stores: the word behind the last STORE or STOREDIST that is no other option's.
 fn radius_places(request: Request<'_>, from: usize) -> Vec<(usize, Access)> {
     let mut places = vec![(1, Access::READ)];
     let mut at = from;

@@ -253,10 +253,28 @@ const WORDS: &[&str] = &[
     "b:new",
 ];
 
+/// Those whose options say where to store, and their options.
+const STORING: &[&str] =
+    &["GEORADIUS a:geo 0 0 9 m", "GEORADIUSBYMEMBER a:geo m 9 m", "SORT a:list"];
+const OPTIONS: &[&str] = &[
+    "STORE a:x",
+    "STORE b:new",
+    "STOREDIST a:x",
+    "STOREDIST b:new",
+    "STORE",
+    "COUNT 1",
+    "LIMIT 0 1",
+    "BY STORE",
+    "DESC",
+];
+
 fn touching() -> impl Strategy<Value = String> {
-    let first = prop::sample::select(TOUCHING);
-    let more = prop::collection::vec(prop::sample::select(WORDS), 0..6);
-    (first, more).prop_map(|(first, more)| format!("{first} {}", more.join(" ")))
+    let request = |first: &'static [&str], more: &'static [&str], most| {
+        let more = prop::collection::vec(prop::sample::select(more), 0..most);
+        let first = prop::sample::select(first);
+        (first, more).prop_map(|(first, more)| format!("{first} {}", more.join(" ")))
+    };
+    prop_oneof![request(TOUCHING, WORDS, 6), request(STORING, OPTIONS, 4)]
 }
 
 /// All keys whose name begins with `b:`, as an operator sees them.
