@@ -125,6 +125,22 @@ struct Serve {
     /// Listen at this port: of each --bind without one, else of the first listener [default: 6379]
     #[arg(long, value_name = "N")]
     port: Option<String>,
+    /// Listen with TLS at this port, and at no other unless --bind, --port, --unix or the file says
+    /// so
+    #[arg(long, value_name = "N")]
+    tls_port: Option<String>,
+    /// The certificate (PEM) shown there
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: Option<String>,
+    /// Its key
+    #[arg(long, value_name = "FILE")]
+    tls_key_file: Option<String>,
+    /// The authorities that clients' certificates are trusted by
+    #[arg(long, value_name = "FILE")]
+    tls_ca_cert_file: Option<String>,
+    /// Whether clients must show a certificate there: yes, no or optional [default: yes]
+    #[arg(long, value_name = "WORD")]
+    tls_auth_clients: Option<String>,
     /// Listen on this unix socket, and at no port unless --bind or --port is given, too
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
@@ -206,10 +222,16 @@ fn days_to(year: u64, month: u64, day: u64) -> u64 {
 impl From<Serve> for Invocation {
     fn from(serve: Serve) -> Invocation {
         let Serve { config, bind, port, unix, replicas, replicaof, threads, .. } = serve;
-        let Serve { level, loglevel, protected_mode, http, .. } = serve;
+        let Serve { level, loglevel, protected_mode, http, tls_port, .. } = serve;
+        let Serve { tls_cert_file, tls_key_file, tls_ca_cert_file, tls_auth_clients, .. } = serve;
         let flags = Overrides {
             bind,
             port,
+            tls_port,
+            tls_cert_file,
+            tls_key_file,
+            tls_ca_cert_file,
+            tls_auth_clients,
             unix,
             replicas,
             replicaof,

@@ -26,6 +26,9 @@
 //! `server/shell/hear.rs`. The keyspace events that verbs raise wait in
 //! `engine/events.rs` until their write is in the log, and go there by `node/notify.rs` and
 //! `state/told_events.rs`.
+//! The keys that writes change are noted in `engine/changed.rs` and told by `node/changes.rs`; who
+//! has read them, wherever, and what those are told is in `pubsub/tracking.rs`, `state/tracking.rs`
+//! and `connection/tracking.rs`.
 //! A replica on the wire asks for the stream by PSYNC (`commands/verbs/replication.rs`), and is
 //! served by `server/replica_link.rs` with what `node/wire.rs` has for it; a set that follows a
 //! remote master gets its stream by `server/follow.rs`, does it in `node/repeat.rs`, and sends

@@ -13,7 +13,7 @@ use entourage::runtime::signals::{Request, Requests};
 use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{
-    AofRepair, Listener, Store, Threads, ask_for_freshness, check_aof, cron, drain, follow,
+    AofRepair, Listener, Store, Threads, ask_for_freshness, check_aof, cron, drain, evict, follow,
     keep_files, listen, start_feeds, start_upstream,
 };
 use entourage::session::TokenSigner;
@@ -129,6 +129,7 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     let store = Store::open(&config.set.disk)?;
     let server = Arc::new(build(config, threads, file, source, &listeners)?);
     server.begin_users(catalogue(table()))?;
+    server.tls.load(&server.settings())?;
     announce(&server, threads, &listeners);
     if let Some(acceptor) = http {
         let address = acceptor.address();
@@ -175,6 +176,7 @@ fn load(server: &Arc<Server>, store: Store) -> Result<(), String> {
 /// There is data to serve: what happens by itself begins.
 fn begin(server: &Arc<Server>) -> Result<(), String> {
     tasks::spawn(cron(server.clone()));
+    tasks::spawn(evict(server.clone()));
     if let Some(master) = server.settings().set.master.clone() {
         server.follow(Some(master)).map_err(|why| format!("set.master: {why}"))?;
     }
@@ -239,7 +241,7 @@ fn open(config: &Config) -> Result<Vec<Listener>, String> {
             Address::Unix(path) => Acceptor::unix(path),
         };
         let acceptor = acceptor.map_err(|why| format!("cannot listen at {}: {why}", it.at))?;
-        Ok(Listener { name: it.name.as_str().into(), acceptor })
+        Ok(Listener { name: it.name.as_str().into(), acceptor, tls: it.tls })
     };
     config.listeners.iter().map(open).collect()
 }
@@ -269,12 +271,15 @@ fn build(
         config.set.backlog_bytes,
         config.set.feed_bytes_max,
     );
-    let port = listeners.iter().find_map(|it| it.acceptor.port()).unwrap_or(0);
+    let port_of =
+        |tls| listeners.iter().filter(|it| it.tls == tls).find_map(|it| it.acceptor.port());
+    let tls_port = port_of(true).unwrap_or(0);
+    let port = port_of(false).unwrap_or(tls_port);
     Ok(Server::new(
         Arc::new(set),
         threads,
         config,
-        ProcessInfo::now(port, file),
+        ProcessInfo { tls_port, ..ProcessInfo::now(port, file) },
         token_signer,
         source,
     ))
@@ -297,6 +302,7 @@ fn announce(server: &Server, threads: usize, listeners: &[Listener]) {
     }
     for listener in listeners {
         let address = listener.acceptor.address();
-        log::info!("event=listen name={} address={address}", listener.name);
+        let tls = if listener.tls { " tls=yes" } else { "" };
+        log::info!("event=listen name={} address={address}{tls}", listener.name);
     }
 }

@@ -120,7 +120,7 @@ fn who_waits_for_keys_is_served_as_by_redis() {
 /// Every replica has what the master has.
 fn members_agree(operator: &mut Wire) {
     assert_eq!(operator.ask("WAIT 2 0").int(), Some(2));
-    let digests = operator.ask("DEBUG DIGEST");
+    let digests = operator.ask("DEBUG DIGEST MEMBERS");
     let digests: Vec<Value> = digests.list().iter().map(|it| it.list()[2].clone()).collect();
     assert!(digests.windows(2).all(|it| it[0] == it[1]), "{digests:?}");
 }

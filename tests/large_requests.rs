@@ -57,7 +57,7 @@ fn replicas_apply_a_write_of_more_than_a_million_words() {
     wire.send_raw(&command(&["SADD", "s"], 1_100_000, |it| it.to_string()));
     assert_eq!(wire.read().int(), Some(1_100_000));
     assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
-    let digests = wire.ask("DEBUG DIGEST");
+    let digests = wire.ask("DEBUG DIGEST MEMBERS");
     let of = |at: usize| digests.list()[at].list()[2].clone();
     assert_eq!((of(0), of(0)), (of(1), of(2)));
 }

@@ -151,7 +151,7 @@ fn transactions_and_replicas_have_their_long_work_apart_too() {
     assert_eq!(seen.ask("GET n").string(), "1");
     assert_eq!(seen.ask("LLEN sorted").int(), Some(ELEMENTS as i64));
     assert_eq!(long.ask("WAIT 2 60000").int(), Some(2));
-    let members = server.dial().ask("DEBUG DIGEST");
+    let members = server.dial().ask("DEBUG DIGEST MEMBERS");
     let digests: Vec<String> = members.list().iter().map(|it| it.list()[2].string()).collect();
     assert!(digests.iter().all(|it| *it == digests[0]), "{digests:?}");
 }

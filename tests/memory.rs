@@ -78,7 +78,7 @@ fn a_long_string_is_what_was_sent_whatever_stands_around_it() {
         ok(&mut wire, "RENAME k l");
         assert_eq!(wire.ask("OBJECT ENCODING o").to_string(), "\"raw\"");
         assert_eq!(wire.ask("WAIT 2 0").int(), Some(2));
-        let digests = wire.ask("DEBUG DIGEST");
+        let digests = wire.ask("DEBUG DIGEST MEMBERS");
         let of = |at: usize| digests.list()[at].list()[2].clone();
         assert_eq!((of(0), of(0)), (of(1), of(2)));
     }

@@ -88,7 +88,7 @@ fn many_keys_move_at_once_and_members_agree_afterwards() {
     let count = |word: &[u8]| stream.windows(word.len()).filter(|it| *it == word).count();
     assert_eq!((count(b"$3\r\nDEL\r\n"), count(b"MIGRATE")), (1, 0));
     support::until("members to agree", || {
-        let members = here.ask("DEBUG DIGEST");
+        let members = here.ask("DEBUG DIGEST MEMBERS");
         let digests: Vec<Value> = members.list().iter().map(|it| it.list()[2].clone()).collect();
         digests.windows(2).all(|it| it[0] == it[1]).then_some(())
     });

@@ -472,7 +472,7 @@ fn metrics_can_be_switched_off() {
 /// Digests by member, once all have applied the same.
 fn digests(wire: &mut Wire) -> Vec<(String, String)> {
     until("all members to be at one offset", || {
-        let reply = wire.ask("DEBUG DIGEST");
+        let reply = wire.ask("DEBUG DIGEST MEMBERS");
         let members: Vec<&[Value]> = reply.list().iter().map(Value::list).collect();
         let same = members.iter().all(|it| it[1] == members[0][1]);
         same.then(|| members.iter().map(|it| (it[0].string(), it[2].string())).collect())

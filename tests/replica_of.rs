@@ -44,7 +44,7 @@ fn until_up(ours: &mut Wire) {
 fn until_same(master: &mut Wire, ours: &mut Wire) {
     until_caught_up(ours, master);
     until("members to agree", || {
-        let members = ours.ask("DEBUG DIGEST");
+        let members = ours.ask("DEBUG DIGEST MEMBERS");
         // A real server has one member, and does not say.
         if members.is_error() {
             return Some(());

@@ -135,6 +135,22 @@ need_prometheus() {
   fi
 }
 
+# Redis' own tests, of the version that Debian has (tests/redis_suite.rs).
+need_redis_suite() {
+  has tclsh || install tcl || die "cannot install tcl"
+  export REDIS_SOURCE=${REDIS_SOURCE:-$root/target/redis-7.0.15}
+  [ -d "$REDIS_SOURCE/tests" ] && return
+  echo "fetching the source of Debian's redis"
+  local list=$TMPDIR/sources.list apt
+  echo "deb-src http://deb.debian.org/debian bookworm main" >"$list"
+  apt=(apt-get -o "Dir::Etc::SourceList=$list" -o Dir::Etc::SourceParts=-
+    -o "Dir::State::Lists=$TMPDIR/lists" -o APT::Sandbox::User=root)
+  mkdir -p "$TMPDIR/lists/partial" "$root/target"
+  (cd "$TMPDIR" && "${apt[@]}" update -q && "${apt[@]}" source -q --download-only redis) \
+    >"$log" 2>&1 || { tail -n 20 "$log" >&2; die "cannot fetch it"; }
+  tar -xzf "$TMPDIR"/redis_7.0.15.orig.tar.gz -C "$root/target"
+}
+
 # The status page is looked at in a real browser.
 need_chromium() {
   export CHROMIUM=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || true)}
@@ -178,6 +194,7 @@ need_python
 need_node
 need_prometheus
 need_chromium
+if [ ${#ignored[@]} != 0 ]; then need_redis_suite; fi
 cd "$root"
 echo "redis     $("$REDIS_SERVER" --version)"
 echo "valkey    $("$VALKEY_SERVER" --version)"

@@ -27,6 +27,7 @@ mod wire_lag;
 mod levels;
 mod metering;
 mod load;
+mod eviction;
 mod fillings;
 mod probes;
 mod long_work;
@@ -61,6 +62,7 @@ fn section(rows: Rows, binaries: &Binaries, options: &Options) -> String {
         Rows::Collections => collections::table(binaries, options),
         Rows::Queues => queues::table(binaries, options),
         Rows::Memory => memory::table(binaries, options),
+        Rows::Eviction => eviction::table(binaries, options),
         Rows::Lag => lag::table(binaries, options),
         Rows::Levels => levels::table(binaries, options),
         Rows::Metrics => metering::table(binaries, options),

@@ -52,6 +52,8 @@ pub enum Rows {
     Queues,
     /// Resident memory.
     Memory,
+    /// Writes at the limit of memory.
+    Eviction,
     /// How late hosted replicas apply what they are pushed.
     Lag,
     /// What stronger levels cost.
@@ -68,7 +70,7 @@ pub enum Rows {
     Disk,
     /// The longest command during a load of 10 M keys.
     Load,
-    /// Every section but `queues`, `stalls`, `resync`, `wire-lag`, `disk` and `load`.
+    /// Every section but `eviction`, `queues`, `stalls`, `resync`, `wire-lag`, `disk` and `load`.
     All,
 }
 
@@ -81,6 +83,7 @@ impl Rows {
             Rows::Collections => "Collections",
             Rows::Queues => "Scripts, functions and streams",
             Rows::Memory => "Memory",
+            Rows::Eviction => "Writes at maxmemory",
             Rows::Lag => "Hosted push lag",
             Rows::Levels => "Levels",
             Rows::Metrics => "Metrics on and off",

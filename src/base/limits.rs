@@ -13,6 +13,11 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 pub const QUERY_BYTES_MAX: usize = 1 << 30;
 /// Connections that may wait to be accepted (Redis' `tcp-backlog`); the system may allow fewer.
 pub const LISTEN_BACKLOG: i32 = 511;
+/// Clients that may shake hands for TLS at a time, each for at most [`TLS_HANDSHAKE_MS_MAX`]. One
+/// more is turned away.
+pub const TLS_HANDSHAKES_MAX: usize = 1024;
+/// See [`TLS_HANDSHAKES_MAX`].
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
 /// Bytes read from a socket at a time, and what a connection's read buffer shrinks back to.
 pub const READ_CHUNK_BYTES: usize = 16 << 10;
 /// Shortest string that is stored in the memory it was read into; what is shorter is copied, into
@@ -45,6 +50,10 @@ pub const MAILBOX_TAKEN_MAX: usize = 1024;
 /// Subscribers that a worker hands one message to, and patterns that it compares a channel with:
 /// beyond, a thread for long work does it.
 pub const PUBLISH_RECEIVERS_MAX: usize = 2000;
+/// Readers of one key that are told of its change at once; more are told by a task of their own.
+pub const READERS_TOLD_MAX: usize = 1000;
+/// Keys that are given up at a time when clients cache more than they may.
+pub const CACHED_KEYS_EVICTED_MAX: usize = 1000;
 /// Subscriptions that end with their connection at once; more end on the thread that frees large
 /// values.
 pub const SUBSCRIPTIONS_ENDED_MAX: usize = 1000;

@@ -5,6 +5,7 @@
 
 pub mod random;
 pub mod reached;
+pub mod block;
 pub mod count;
 pub mod extended;
 pub mod glob;

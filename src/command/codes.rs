@@ -26,6 +26,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("NOTHOSTED", "ask the server itself"),
     ("NOTMASTER", "leave out AT"),
     ("NOPROTO", "say HELLO 3"),
+    ("OOM", "make room: raise maxmemory, or delete keys"),
     ("QUEUELIMIT", "make the transaction smaller"),
     ("RELOADFAILED", "mend the file"),
     ("REFUSED", "leave it: an operator has disabled it"),
@@ -76,6 +77,10 @@ pub const NOT_ON_DISK: Fault = Fault::Static(
 );
 /// Anything but a few words while data is being loaded.
 pub const LOADING: Fault = Fault::Static("LOADING Redis is loading the dataset in memory");
+
+/// What would grow while there is no room.
+pub const OUT_OF_MEMORY: Fault =
+    Fault::Static("OOM command not allowed when used memory > 'maxmemory'.");
 
 /// A write while what is written cannot be kept: not in the append-only file, for this reason, or
 /// not in a snapshot.
@@ -267,6 +272,7 @@ mod tests {
             Fault::NotDurable { offset: 1, acked: 0, wanted: 1 },
             Fault::LostWrite { from: 1, to: 2 },
             LOADING,
+            OUT_OF_MEMORY,
             NOT_ON_DISK,
             misconf(true, "full"),
             misconf(false, ""),

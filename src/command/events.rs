@@ -24,7 +24,7 @@ bitflags! {
         const ZSET = 1 << 7;
         /// `x`: keys that were deleted because their time had come.
         const EXPIRED = 1 << 8;
-        /// `e`: nothing is evicted here.
+        /// `e`: keys that were evicted.
         const EVICTED = 1 << 9;
         /// `t`
         const STREAM = 1 << 10;
@@ -132,6 +132,8 @@ impl Event {
     pub const DEL: Event = Event::generic("del");
     /// A key was deleted because its time had come.
     pub const EXPIRED: Event = Event { class: EventClasses::EXPIRED, name: "expired" };
+    /// A key was deleted because there was no room.
+    pub const EVICTED: Event = Event { class: EventClasses::EVICTED, name: "evicted" };
     /// A key was not there before.
     pub const NEW: Event = Event { class: EventClasses::NEW, name: "new" };
     /// A read has not found its key.

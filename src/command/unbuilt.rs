@@ -5,7 +5,6 @@ const UNBUILT: &[(&str, &[&str])] = &[
     ("there is no debugger of scripts", &["SCRIPT|DEBUG"]),
     ("there are no modules", &["MODULE"]),
     ("there is no cluster mode", &["RESTORE-ASKING"]),
-    ("client-side caching is not built yet", &["CLIENT|CACHING", "CLIENT|TRACKING"]),
 ];
 
 /// What is said of a command of Redis that is not built here; `None` of any other name.
@@ -28,7 +27,7 @@ mod tests {
     #[test]
     fn a_name_is_found_in_any_case_and_stands_once() {
         assert_eq!(unbuilt("module"), Some("there are no modules"));
-        assert_eq!(unbuilt("client|tracking"), Some("client-side caching is not built yet"));
+        assert_eq!(unbuilt("script|debug"), Some("there is no debugger of scripts"));
         assert_eq!((unbuilt("GET"), unbuilt("MODULES")), (None, None));
         let mut names: Vec<&str> = all().collect();
         let count = names.len();

@@ -12,6 +12,8 @@ pub struct Use {
     pub db: usize,
     /// The hash of the key, the same at all members.
     pub hash: u32,
+    /// How often it is used there, where uses are counted.
+    pub count: u8,
 }
 
 /// A key that was found expired, with its database.
@@ -59,13 +61,17 @@ impl Uses {
     pub fn note(&self, hash: u32, before: u32, second: u32) {
         const OLD_S: u32 = 8;
         let is_due = OLD_S <= second.abs_diff(before) || (hash ^ second) % OLD_S == 0;
-        let ReadIn::Replica(db) = self.read_in.get() else { return };
-        if !is_due {
-            return;
+        if is_due {
+            self.note_count(hash, 0);
         }
+    }
+
+    /// A use of the key with this hash, which is used so often where the read is made.
+    pub fn note_count(&self, hash: u32, count: u8) {
+        let ReadIn::Replica(db) = self.read_in.get() else { return };
         let mut gathered = self.gathered.borrow_mut();
         if gathered.len() < USES_MAX {
-            gathered.push(Use { db, hash });
+            gathered.push(Use { db, hash, count });
         }
     }
 
@@ -113,9 +119,9 @@ mod tests {
         uses.read_in(ReadIn::Replica(3));
         for hash in [0, 5, 0xDEAD_BEEF] {
             uses.note(hash, 100, 108);
-            assert_eq!(told(&uses), [Use { db: 3, hash }]);
+            assert_eq!(told(&uses), [Use { db: 3, hash, count: 0 }]);
             (200..208).for_each(|it| uses.note(hash, it - 1, it));
-            assert_eq!(told(&uses), [Use { db: 3, hash }]);
+            assert_eq!(told(&uses), [Use { db: 3, hash, count: 0 }]);
         }
         assert!(uses.is_empty());
     }

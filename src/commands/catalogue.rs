@@ -110,6 +110,14 @@ const CATALOGUE: &[Row] = &[
         "Connections that were turned away: too many, or protected mode.",
         process::rejected,
     ),
+    row("entourage_tls_connections_total", Counter, &[], "TLS handshakes made.", process::tls),
+    row(
+        "entourage_tls_handshake_failures_total",
+        Counter,
+        &[],
+        "TLS handshakes that failed, or took too long.",
+        process::tls_failures,
+    ),
     row(
         "entourage_overflowed_clients_total",
         Counter,

@@ -30,7 +30,7 @@ pub fn line(
     format!(
         "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={} db={} sub={} psub={} \
          ssub={} multi={multi} qbuf={unread} qbuf-free=0 argv-mem=0 multi-mem={queued} rbs=0 rbp=0 \
-         obl=0 oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir=-1 resp={} \
+         obl=0 oll=0 omem={unsent} tot-mem={} events={} cmd={} user={} redir={} resp={} \
          lib-name={} lib-ver={} level={} floor={}\n",
         client.id,
         client.peer.address,
@@ -46,6 +46,7 @@ pub fn line(
         if unsent == 0 { "r" } else { "rw" },
         command(client, table),
         names.user,
+        client.redirect.load(Relaxed) as i64 - 1,
         client.protocol.load(Relaxed),
         names.lib_name,
         names.lib_version,
@@ -88,6 +89,9 @@ fn marks(client: &Client) -> String {
         ('P', client.subscribed.is_any()),
         ('x', client.queued.load(Relaxed) != 0),
         ('b', client.is_waiting()),
+        ('t', client.redirect.load(Relaxed) != 0),
+        ('R', flags.is_redirect_broken.load(Relaxed)),
+        ('B', flags.is_broadcast.load(Relaxed)),
         ('c', flags.is_closing.load(Relaxed)),
         ('U', client.peer.is_unix),
         ('e', flags.no_evict.load(Relaxed)),

@@ -171,6 +171,19 @@ pub struct AckWait {
     pub unblocked: Option<Receiver<UnblockAs>>,
 }
 
+/// DEBUG POPULATE: these keys are made where they are not there.
+#[derive(Debug)]
+pub struct Populate {
+    /// In which database.
+    pub db: usize,
+    /// How many: `prefix:0` and so on.
+    pub count: u64,
+    /// What their names begin with.
+    pub prefix: Vec<u8>,
+    /// How long each value is, cut or filled up with zeros; as long as its text when 0.
+    pub value_bytes: usize,
+}
+
 /// Work that is done on a thread of its own.
 #[derive(Debug)]
 pub enum Job {
@@ -200,6 +213,12 @@ pub enum Job {
     SaveUsers,
     /// SAVE; answers OK, or why not.
     Save,
+    /// DEBUG LOADAOF; answers OK, or why not.
+    LoadAof,
+    /// DEBUG RELOAD; answers OK, or why not.
+    ReloadData,
+    /// DEBUG POPULATE; answers OK, or why not.
+    Populate(Box<Populate>),
     /// MIGRATE of keys of this database; answers what came of it.
     Migrate { db: usize, migration: Box<Migration> },
 }

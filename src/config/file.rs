@@ -50,6 +50,7 @@ struct RawListener {
     name: Option<Leaf<String>>,
     bind: Option<Spanned<Leaf<String>>>,
     unix: Option<Leaf<PathBuf>>,
+    tls: Option<Spanned<Leaf<bool>>>,
     level: Option<Leaf<Level>>,
     sticky_scope: Option<Leaf<StickyScope>>,
 }
@@ -272,9 +273,14 @@ fn listeners(
             }
         };
         let name = raw.name.map_or_else(|| at.to_string(), |it| it.0);
+        let tls = raw.tls.as_ref().is_some_and(|it| it.get_ref().0);
+        if let (true, Address::Unix(_), Some(says)) = (tls, &at, &raw.tls) {
+            let why = "a unix socket is on this machine alone: `tls` is for `bind`".to_owned();
+            return Err(Wrong::says(says.span(), why));
+        }
         let level = raw.level.map(|it| it.0);
         let sticky_scope = raw.sticky_scope.map(|it| it.0);
-        let listener = Listener { name, at, level, sticky_scope };
+        let listener = Listener { name, at, tls, level, sticky_scope };
         if let Some(why) = listener.clashes(&listeners) {
             return Err(Wrong::says(span, why));
         }

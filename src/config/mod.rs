@@ -4,12 +4,17 @@
 //! **Invariant:** reads no file and no environment; text comes in, a tree or a refusal goes out.
 
 mod disk;
+mod memory;
 mod http;
 mod user_table;
 mod upstream;
+mod access;
+mod tls;
 mod tree;
+mod follow;
 mod slot;
 mod param;
+mod shown;
 mod table;
 mod fixed;
 mod live;
@@ -18,6 +23,7 @@ mod leaf;
 mod upstream_file;
 mod users;
 mod upstream_misfit;
+mod half_tls;
 mod file;
 mod overrides;
 mod reload;
@@ -31,17 +37,20 @@ mod check;
 mod locate;
 mod reference;
 
+pub use access::AccessFrom;
 pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
 pub use http::Http;
+pub use memory::{Memory, MemoryShare};
 pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
 pub use reference::reference;
 pub use rewrite::{REPLICAS, Rewrite, Rewritten};
 pub use rewrite_users::USERS;
+pub use tls::{Tls, UpstreamTls};
 pub use tree::{
-    AccessFrom, Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits,
-    ReplicaSet, Server,
+    Address, Config, FollowWrites, Listener, LogLevel, OutputLimit, OutputLimits, ReplicaSet,
+    Server,
 };
 pub use upstream::{Sentinels, Topology, Upstream};
 pub use user_table::UserTable;

@@ -5,7 +5,7 @@ use super::slot::{MASTER_ACCEPTED, Slot};
 use super::table::param;
 use super::{Address, Config, Http, Listener};
 use crate::route::Level;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Flags as typed; those not given leave the file's word alone.
@@ -15,6 +15,16 @@ pub struct Overrides {
     pub bind: Vec<String>,
     /// `--port`: of each `bind` that has none; without `bind`, of the first listener that has one.
     pub port: Option<String>,
+    /// `--tls-port`: a listener with TLS at each address of `bind`, or beside the first listener.
+    pub tls_port: Option<String>,
+    /// `--tls-cert-file`.
+    pub tls_cert_file: Option<String>,
+    /// `--tls-key-file`.
+    pub tls_key_file: Option<String>,
+    /// `--tls-ca-cert-file`.
+    pub tls_ca_cert_file: Option<String>,
+    /// `--tls-auth-clients`.
+    pub tls_auth_clients: Option<String>,
     /// `--unix`.
     pub unix: Option<PathBuf>,
     /// `--replicas`.
@@ -38,6 +48,11 @@ impl Overrides {
     pub const NONE: Overrides = Overrides {
         bind: Vec::new(),
         port: None,
+        tls_port: None,
+        tls_cert_file: None,
+        tls_key_file: None,
+        tls_ca_cert_file: None,
+        tls_auth_clients: None,
         unix: None,
         replicas: None,
         replicaof: None,
@@ -50,7 +65,10 @@ impl Overrides {
 
     /// Whether they replace the listeners, or move one.
     pub fn says_listeners(&self) -> bool {
-        !self.bind.is_empty() || self.unix.is_some() || self.port.is_some()
+        !self.bind.is_empty()
+            || self.unix.is_some()
+            || self.port.is_some()
+            || self.tls_port.is_some()
     }
 
     /// Applies them, or says which flag is wrong and what it takes.
@@ -60,6 +78,10 @@ impl Overrides {
             ("threads", &self.threads),
             ("loglevel", &self.loglevel),
             ("protected-mode", &self.protected_mode),
+            ("tls-cert-file", &self.tls_cert_file),
+            ("tls-key-file", &self.tls_key_file),
+            ("tls-ca-cert-file", &self.tls_ca_cert_file),
+            ("tls-auth-clients", &self.tls_auth_clients),
         ];
         for (name, value) in flags {
             let Some(value) = value else { continue };
@@ -76,7 +98,14 @@ impl Overrides {
             config.http.bind = Some(at.ok_or_else(|| refused("http", text, Http::ACCEPTED))?);
         }
         self.take_level(config)?;
-        self.take_listeners(config, outside)
+        let is_unsaid = config.listeners == [Listener::default()] && self.replaces_none();
+        self.take_listeners(config, outside)?;
+        self.take_tls_port(config, is_unsaid)
+    }
+
+    /// Whether no flag says where clients come in without TLS.
+    fn replaces_none(&self) -> bool {
+        self.bind.is_empty() && self.unix.is_none() && self.port.is_none()
     }
 
     fn take_level(&self, config: &mut Config) -> Result<(), String> {
@@ -110,6 +139,36 @@ impl Overrides {
         }
     }
 
+    /// Adds a listener with TLS at each address where there is one without, or in the place of the
+    /// one that nobody has asked for.
+    fn take_tls_port(&self, config: &mut Config, is_unsaid: bool) -> Result<(), String> {
+        let Some(text) = &self.tls_port else { return Ok(()) };
+        let port = text.parse().map_err(|_| refused("tls-port", text, PORT_ACCEPTED))?;
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for listener in &config.listeners {
+            match &listener.at {
+                Address::Tcp(at) if !addresses.contains(&at.ip()) => addresses.push(at.ip()),
+                Address::Tcp(_) | Address::Unix(_) => {}
+            }
+        }
+        if addresses.is_empty() {
+            addresses.push(Ipv4Addr::LOCALHOST.into());
+        }
+        if is_unsaid {
+            config.listeners.clear();
+        }
+        for (index, address) in addresses.into_iter().enumerate() {
+            let at = Address::Tcp(SocketAddr::new(address, port));
+            let name = if index == 0 { "tls".to_owned() } else { at.to_string() };
+            let listener = Listener { name, at, tls: true, level: None, sticky_scope: None };
+            match listener.clashes(&config.listeners) {
+                Some(why) => return Err(format!("--tls-port {port}: {why}")),
+                None => config.listeners.push(listener),
+            }
+        }
+        Ok(())
+    }
+
     fn take_listeners(&self, config: &mut Config, outside: &Outside<'_>) -> Result<(), String> {
         let port = self.port()?;
         let mut listeners = Vec::new();
@@ -134,7 +193,8 @@ impl Overrides {
         config.listeners.clear();
         for (at, address) in listeners.into_iter().enumerate() {
             let name = if at == 0 { Listener::default().name } else { address.to_string() };
-            let listener = Listener { name, at: address, level: None, sticky_scope: None };
+            let listener =
+                Listener { name, at: address, tls: false, level: None, sticky_scope: None };
             match listener.clashes(&config.listeners) {
                 Some(why) => return Err(format!("--bind {}: {why}", listener.at)),
                 None => config.listeners.push(listener),

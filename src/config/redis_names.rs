@@ -8,6 +8,7 @@ use super::table::param;
 const INSTEAD: &[(&str, &str)] = &[
     ("port", "the port is part of `bind` in a [[listener]], like bind = \"127.0.0.1:6379\""),
     ("bind", "write it in a [[listener]], with the port, like bind = \"127.0.0.1:6379\""),
+    ("tls-port", "write `tls = true` in a [[listener]], with its address in `bind`"),
     ("unixsocket", "write `unix` in a [[listener]], like unix = \"/run/entourage.sock\""),
     ("unix", "write it in a [[listener]], like unix = \"/run/entourage.sock\""),
     ("listeners", "each listener is a table, [[listener]]; a [[route]] names those it is for"),

@@ -35,6 +35,7 @@ const LISTENER: &[Key] = &[
     key("name", "its address", "What routes and metrics call it.").needs_restart(),
     key("bind", "`127.0.0.1:6379`", "Where it listens; `*` is every address.").needs_restart(),
     key("unix", "", "The path where it listens, in the place of `bind`.").needs_restart(),
+    key("tls", "`false`", "Clients speak TLS there; see `server.tls-cert-file`.").needs_restart(),
     key("level", INHERITED, "The level of the reads that come in here."),
     key("sticky-scope", INHERITED, "Who shares a floor at level `sticky`, of who comes in here."),
 ];
@@ -92,6 +93,16 @@ const UPSTREAM: &[Key] = &[
     key("probe-every", "`\"250ms\"`", "How often each member is asked how it stands.")
         .needs_restart(),
     key("buffer-for", "`\"2s\"`", "How long requests wait to be sent while nobody takes them.")
+        .needs_restart(),
+    key("tls", "`false`", "Reaches members and sentinels with TLS.").needs_restart(),
+    key("tls-ca-cert-file", "", "The file of the authorities that they are trusted by.")
+        .needs_restart(),
+    key("tls-ca-cert-dir", "", "A directory of such files.").needs_restart(),
+    key("tls-cert-file", "`\"\"`: none", "The certificate that they are shown.").needs_restart(),
+    key("tls-key-file", "", "The file of its key.").needs_restart(),
+    key("tls-check-name", "`true`", "Their certificates must be for the names in `address`.")
+        .needs_restart(),
+    key("tls-server-name", "that of `address`", "The name that their certificates must be for.")
         .needs_restart(),
     key("queue-limit", "`\"64mb\"`", "Bytes that may wait for one member at each worker.")
         .needs_restart(),

@@ -78,18 +78,19 @@ impl Config {
 
     /// What is different about where listeners are; their levels may change.
     fn moved_listener(&self, after: &[Listener]) -> Option<String> {
+        let tls = |it: &Listener| if it.tls { " with TLS" } else { "" };
         let places = |all: &[Listener]| {
             let place = |it: &Listener| match it.at.to_string() {
-                at if at == it.name => at,
-                at => format!("{} at {at}", it.name),
+                at if at == it.name => format!("{at}{}", tls(it)),
+                at => format!("{} at {at}{}", it.name, tls(it)),
             };
             all.iter().map(place).collect::<Vec<_>>().join(", ")
         };
         let (now, then) = (places(&self.listeners), places(after));
         (now != then).then(|| {
             format!(
-                "listener.bind, listener.unix and listener.name need a restart: the file has \
-                 {then}; this process has {now}"
+                "listener.bind, listener.unix, listener.name and listener.tls need a restart: \
+                 the file has {then}; this process has {now}"
             )
         })
     }

@@ -312,11 +312,13 @@ fn value(slot: &Slot, config: &Config) -> Option<Value> {
         | Slot::CountHosted(_)
         | Slot::Writes(_)
         | Slot::Fsync(_)
+        | Slot::Policy(_)
+        | Slot::Share(_)
         | Slot::Save(_) => slot.show(config).into(),
         Slot::Percentiles(at) => {
             (at.of)(config).iter().map(|it| percentile(*it)).collect::<Array>().into()
         }
-        Slot::OneOf { at, .. } => (at.of)(config).as_str().into(),
+        Slot::OneOf { at, .. } | Slot::Words { at, .. } => (at.of)(config).as_str().into(),
         Slot::Limits(_) | Slot::Master | Slot::Shown(_) => return None,
     })
 }

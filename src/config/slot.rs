@@ -1,11 +1,13 @@
 //! How one parameter is read from text and shown as text: Redis' formats, Redis' refusals.
 
 use super::disk::{Fsync, SavePoints};
+use super::memory::MemoryShare;
 use super::{AccessFrom, Config, FollowWrites, LogLevel, OutputLimit, OutputLimits};
 use crate::base::number::{parse_f64, parse_i64};
 use crate::base::remote_address::RemoteUrl;
 use crate::base::size::{format_duration, parse_duration, parse_size};
 use crate::command::EventClasses;
+use crate::engine::Policy;
 use crate::route::CountHosted;
 use std::time::Duration;
 
@@ -62,6 +64,10 @@ pub enum Slot {
     Fsync(Lens<Fsync>),
     /// When snapshots are made.
     Save(Lens<SavePoints>),
+    /// Which keys are evicted.
+    Policy(Lens<Policy>),
+    /// A part of the memory.
+    Share(Lens<MemoryShare>),
     /// Classes of keyspace events.
     Events(Lens<EventClasses>),
     /// Output limits by kind of client.
@@ -72,6 +78,8 @@ pub enum Slot {
     Master,
     /// One of these words.
     OneOf { at: Lens<String>, words: &'static [&'static str] },
+    /// Some of these words, with a space between; none is all.
+    Words { at: Lens<String>, words: &'static [&'static str] },
     /// Told, never taken.
     Shown(fn(&Config) -> String),
 }
@@ -104,6 +112,8 @@ impl Slot {
             Slot::Writes(at) => (at.of)(config).as_str().to_owned(),
             Slot::Fsync(at) => (at.of)(config).as_str().to_owned(),
             Slot::Save(at) => (at.of)(config).show(),
+            Slot::Policy(at) => (at.of)(config).as_str().to_owned(),
+            Slot::Share(at) => (at.of)(config).show(),
             Slot::Events(at) => (at.of)(config).told(),
             Slot::Limits(at) => show_limits((at.of)(config)),
             Slot::Percentiles(at) => {
@@ -112,7 +122,7 @@ impl Slot {
             Slot::Master => {
                 config.set.master.as_ref().map_or_else(String::new, |it| it.to_string())
             }
-            Slot::OneOf { at, .. } => (at.of)(config).clone(),
+            Slot::OneOf { at, .. } | Slot::Words { at, .. } => (at.of)(config).clone(),
             Slot::Shown(tell) => tell(config),
         }
     }
@@ -161,6 +171,8 @@ impl Slot {
                 let points = SavePoints::parse(text).ok_or("Invalid save parameters")?;
                 *(at.of_mut)(config) = points;
             }
+            Slot::Policy(at) => *(at.of_mut)(config) = word(&Policy::ALL, text)?,
+            Slot::Share(at) => *(at.of_mut)(config) = MemoryShare::parse(text)?,
             Slot::Events(at) => {
                 *(at.of_mut)(config) = EventClasses::parse(text).ok_or(NO_CLASS)?;
             }
@@ -168,6 +180,7 @@ impl Slot {
             Slot::Percentiles(at) => *(at.of_mut)(config) = percentiles(text)?,
             Slot::Master => take_master(config, text)?,
             Slot::OneOf { at, words } => *(at.of_mut)(config) = one_of(words, text)?,
+            Slot::Words { at, words } => *(at.of_mut)(config) = some_of(words, text)?,
             Slot::Shown(_) => return Err("can't set immutable config".to_owned()),
         }
         Ok(())
@@ -210,6 +223,8 @@ impl Slot {
             Slot::Writes(_) => FollowWrites::ALL.map(|it| it.1).join(", "),
             Slot::Fsync(_) => Fsync::ALL.map(|it| it.1).join(", "),
             Slot::Save(_) => SavePoints::ACCEPTED.to_owned(),
+            Slot::Policy(_) => Policy::ALL.map(|it| it.1).join(", "),
+            Slot::Share(_) => MemoryShare::ACCEPTED.to_owned(),
             Slot::Events(_) => "letters of g$lshzxetdmnKEA in quotes, like \"KEA\"".to_owned(),
             Slot::Limits(_) => {
                 "normal, replica or pubsub, each with a hard limit, a soft limit and \
@@ -219,6 +234,9 @@ impl Slot {
             Slot::Percentiles(_) => "percentiles from 0 to 100, like [50, 99, 99.9]".to_owned(),
             Slot::Master => MASTER_ACCEPTED.to_owned(),
             Slot::OneOf { words, .. } => words.join(", "),
+            Slot::Words { words, .. } => {
+                format!("some of {} in quotes, like \"{}\"", words.join(", "), words.join(" "))
+            }
             Slot::Shown(_) => "nothing: it cannot be set".to_owned(),
         }
     }
@@ -313,6 +331,14 @@ fn take_master(config: &mut Config, text: &str) -> Result<(), String> {
 fn one_of(words: &[&'static str], text: &str) -> Result<String, String> {
     let all: Vec<(&str, &str)> = words.iter().map(|it| (*it, *it)).collect();
     word(&all, text).map(str::to_owned)
+}
+
+/// In the order in which they are listed, each once.
+fn some_of(words: &[&'static str], text: &str) -> Result<String, String> {
+    let said: Vec<String> =
+        text.split_whitespace().map(|it| one_of(words, it)).collect::<Result<_, _>>()?;
+    let has = |word: &&&str| said.iter().any(|it| it == **word);
+    Ok(words.iter().filter(has).copied().collect::<Vec<_>>().join(" "))
 }
 
 fn word<T: Copy>(all: &[(T, &str)], text: &str) -> Result<T, String> {

@@ -1,9 +1,9 @@
 //! The one table of parameters: a row for each, with its section in the file and Redis' name.
 
-use super::Config;
 use super::param::{Param, Section, live, start};
+use super::shown::{bind, port, replicaof, tls_port, unixsocket};
 use super::slot::{Beyond, Slot, lens};
-use super::tree::Address;
+use super::tls::PROTOCOLS;
 use crate::base::limits::{BACKLOG_BYTES_MIN, BULK_BYTES_MAX, QUERY_BYTES_MAX, REPLICAS_MAX};
 
 macro_rules! count {
@@ -125,6 +125,12 @@ pub const PARAMS: &[Param] = &[
     ),
     live(
         Server,
+        "tracking-table-max-keys",
+        "Keys that clients with CLIENT TRACKING may cache together; 0 is without a limit.",
+        count!(0, i64::MAX, server.cached_keys_max),
+    ),
+    live(
+        Server,
         "acllog-max-len",
         "Denials that are kept for ACL LOG.",
         count!(0, i64::MAX, server.acl_log_entries_max),
@@ -195,6 +201,61 @@ pub const PARAMS: &[Param] = &[
         "latency-tracking-info-percentiles",
         "The percentiles of INFO latencystats.",
         Slot::Percentiles(lens!(server.latency_percentiles)),
+    ),
+    live(
+        Server,
+        "tls-cert-file",
+        "The file (PEM) of the certificate that listeners with TLS show.",
+        Slot::Text(lens!(tls.cert_file)),
+    ),
+    live(Server, "tls-key-file", "The file of its key.", Slot::Text(lens!(tls.key_file))),
+    live(
+        Server,
+        "tls-client-cert-file",
+        "The certificate shown to a remote master; empty is the same.",
+        Slot::Text(lens!(tls.client_cert_file)),
+    ),
+    live(
+        Server,
+        "tls-client-key-file",
+        "The file of that one's key.",
+        Slot::Text(lens!(tls.client_key_file)),
+    ),
+    live(
+        Server,
+        "tls-ca-cert-file",
+        "The file of the authorities whose certificates are trusted.",
+        Slot::Text(lens!(tls.ca_cert_file)),
+    ),
+    live(
+        Server,
+        "tls-ca-cert-dir",
+        "A directory of such files.",
+        Slot::Text(lens!(tls.ca_cert_dir)),
+    ),
+    live(
+        Server,
+        "tls-auth-clients",
+        "Whether clients with TLS must show a certificate that is trusted.",
+        Slot::OneOf { at: lens!(tls.auth_clients), words: &["no", "yes", "optional"] },
+    ),
+    live(
+        Server,
+        "tls-protocols",
+        "The versions of TLS that are spoken; empty is all of them.",
+        Slot::Words { at: lens!(tls.protocols), words: PROTOCOLS },
+    ),
+    live(
+        Server,
+        "tls-replication",
+        "Reaches a remote master with TLS.",
+        Slot::Switch(lens!(tls.replication)),
+    ),
+    live(
+        Server,
+        "tls-check-name",
+        "Trusts a remote master only if its certificate is for the name that it is reached by.",
+        Slot::Switch(lens!(tls.checks_name)),
     ),
     start(
         Set,
@@ -283,6 +344,50 @@ pub const PARAMS: &[Param] = &[
         "hz",
         "How often a second the master looks for expired keys.",
         Slot::Count { at: lens!(set.hz), min: 1, max: 500, beyond: Beyond::Clamp },
+    ),
+    live(
+        Set,
+        "maxmemory",
+        "Bytes that the process may allocate, all members with their buffers: beyond, keys are \
+         evicted, or writes refused; 0 is any number.",
+        size!(0, i64::MAX, set.memory.bytes),
+    ),
+    live(
+        Set,
+        "maxmemory-policy",
+        "Which keys are evicted.",
+        Slot::Policy(lens!(thresholds.eviction.policy)),
+    ),
+    live(
+        Set,
+        "maxmemory-samples",
+        "Keys that are looked at for one that is evicted; more than 64 are not.",
+        count!(1, INT_MAX, thresholds.eviction.samples),
+    ),
+    live(
+        Set,
+        "maxmemory-eviction-tenacity",
+        "How long one write may evict: 10 is 500 µs, 100 any time.",
+        count!(0, 100, set.memory.tenacity),
+    ),
+    live(
+        Set,
+        "maxmemory-clients",
+        "Bytes that the buffers of clients may use together, or percents of maxmemory: beyond, the \
+         largest are closed; 0 is any number.",
+        Slot::Share(lens!(set.memory.clients)),
+    ),
+    live(
+        Set,
+        "lfu-log-factor",
+        "How much more uses it takes to count one more, where the policy counts uses.",
+        count!(0, INT_MAX, thresholds.eviction.log_factor),
+    ),
+    live(
+        Set,
+        "lfu-decay-time",
+        "Minutes after which one use less is counted; 0 is never.",
+        count!(0, INT_MAX, thresholds.eviction.decay_minutes),
     ),
     live(
         Set,
@@ -509,6 +614,7 @@ pub const PARAMS: &[Param] = &[
     .once("slaveof"),
     start(Nowhere, "bind", "The addresses of all listeners, for CONFIG GET.", Slot::Shown(bind)),
     start(Nowhere, "port", "The first listener's port, for CONFIG GET.", Slot::Shown(port)),
+    start(Nowhere, "tls-port", "That of the first with TLS.", Slot::Shown(tls_port)),
     start(
         Nowhere,
         "unixsocket",
@@ -520,41 +626,4 @@ pub const PARAMS: &[Param] = &[
 /// The parameter of this name.
 pub fn param(name: &str) -> Option<&'static Param> {
     PARAMS.iter().find(|it| it.is_called(name))
-}
-
-/// The master, as Redis tells it.
-fn replicaof(config: &Config) -> String {
-    let master = config.set.master.as_ref();
-    master.map_or_else(String::new, |it| format!("{} {}", it.host, it.port))
-}
-
-/// Every address, in the order they are listed.
-fn bind(config: &Config) -> String {
-    let mut hosts: Vec<String> = Vec::new();
-    for listener in &config.listeners {
-        match &listener.at {
-            Address::Tcp(at) if !hosts.contains(&at.ip().to_string()) => {
-                hosts.push(at.ip().to_string());
-            }
-            Address::Tcp(_) | Address::Unix(_) => {}
-        }
-    }
-    hosts.join(" ")
-}
-
-/// The first port; 0 when there is none, as Redis has it.
-fn port(config: &Config) -> String {
-    let ports = config.listeners.iter().filter_map(|it| match &it.at {
-        Address::Tcp(at) => Some(at.port()),
-        Address::Unix(_) => None,
-    });
-    ports.into_iter().next().unwrap_or(0).to_string()
-}
-
-fn unixsocket(config: &Config) -> String {
-    let paths = config.listeners.iter().filter_map(|it| match &it.at {
-        Address::Unix(path) => Some(path.display().to_string()),
-        Address::Tcp(_) => None,
-    });
-    paths.into_iter().next().unwrap_or_default()
 }

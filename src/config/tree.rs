@@ -1,8 +1,11 @@
 //! The checked configuration, and its defaults.
 
+use super::access::AccessFrom;
 use super::disk::Disk;
 use super::http::Http;
 use super::locate::Place;
+use super::memory::Memory;
+use super::tls::Tls;
 use super::upstream::Upstream;
 use super::user_table::UserTable;
 use crate::base::limits::{BULK_BYTES_MAX, QUERY_BYTES_MAX};
@@ -23,6 +26,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Connections and the process.
     pub server: Server,
+    /// Certificates and keys.
+    pub tls: Tls,
     /// The status page and what is for programs beside it.
     pub http: Http,
     /// The hosted replica set.
@@ -49,6 +54,8 @@ pub struct Listener {
     pub name: String,
     /// Where it is.
     pub at: Address,
+    /// Whether clients speak TLS there.
+    pub tls: bool,
     /// The level of reads that come in here, unless their route or session says otherwise.
     pub level: Option<Level>,
     /// Who of those that come in here share a floor, unless their session says otherwise.
@@ -127,6 +134,8 @@ pub struct Server {
     pub slowlog_slower_than_us: i64,
     /// Entries of the slow log.
     pub slowlog_entries_max: usize,
+    /// Keys that clients may cache together; 0 is without a limit.
+    pub cached_keys_max: usize,
     /// Entries of ACL LOG.
     pub acl_log_entries_max: usize,
     /// What new users may hear: `allchannels` or `resetchannels`.
@@ -188,6 +197,8 @@ pub struct ReplicaSet {
     pub follow: Follow,
     /// What is written to disk.
     pub disk: Disk,
+    /// How much memory there may be.
+    pub memory: Memory,
 }
 
 /// How a set follows a remote master.
@@ -216,8 +227,7 @@ pub struct Follow {
 /// What becomes of the writes of clients in a set that follows a master.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum FollowWrites {
-    /// They are forwarded to a master that the configuration names, and refused once REPLICAOF has
-    /// named one.
+    /// They are forwarded to a master that the configuration names, and refused by REPLICAOF's.
     #[default]
     Auto,
     /// They are forwarded to the master.
@@ -246,30 +256,6 @@ impl FollowWrites {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         FollowWrites::ALL[self as usize].1
-    }
-}
-
-impl Default for Follow {
-    fn default() -> Follow {
-        Follow {
-            user: String::new(),
-            password: String::new(),
-            writes: FollowWrites::default(),
-            serves_stale: true,
-            priority: 0,
-            is_announced: true,
-            announce_ip: String::new(),
-            announce_port: 0,
-            diskless_load: "swapdb".to_owned(),
-        }
-    }
-}
-
-impl Follow {
-    /// Who logs in at the master, if anybody does: user and password.
-    pub fn login(&self) -> Option<(Option<&str>, &str)> {
-        let user = (!self.user.is_empty()).then_some(self.user.as_str());
-        (!self.password.is_empty()).then_some((user, self.password.as_str()))
     }
 }
 
@@ -344,6 +330,7 @@ impl Config {
             .or_else(|| self.no_dir())
             .or_else(|| self.no_file_to_wait_for())
             .or_else(|| self.users_twice())
+            .or_else(|| self.half_tls())
             .or_else(|| self.http.contradiction())
     }
 
@@ -442,37 +429,6 @@ pub struct OutputLimit {
     pub soft_for: Duration,
 }
 
-/// Who may do what could harm the server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AccessFrom {
-    /// Nobody.
-    No,
-    /// Every client.
-    Yes,
-    /// Clients on this machine.
-    Local,
-}
-
-impl AccessFrom {
-    /// All of them with Redis' names.
-    pub const ALL: [(AccessFrom, &str); 3] =
-        [(AccessFrom::No, "no"), (AccessFrom::Yes, "yes"), (AccessFrom::Local, "local")];
-
-    /// Redis' name.
-    pub fn as_str(self) -> &'static str {
-        AccessFrom::ALL[self as usize].1
-    }
-
-    /// Whether a client may, by whether it is on this machine.
-    pub fn allows(self, is_local: bool) -> bool {
-        match self {
-            AccessFrom::No => false,
-            AccessFrom::Yes => true,
-            AccessFrom::Local => is_local,
-        }
-    }
-}
-
 impl Server {
     /// The default user's password, if it has one.
     pub fn password(&self) -> Option<&str> {
@@ -534,6 +490,7 @@ impl Default for Config {
         Config {
             listeners: vec![Listener::default()],
             server: Server::default(),
+            tls: Tls::default(),
             http: Http::default(),
             set: ReplicaSet::default(),
             upstream: None,
@@ -549,7 +506,7 @@ impl Default for Config {
 impl Default for Listener {
     fn default() -> Listener {
         let at = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, Address::PORT)));
-        Listener { name: "main".to_owned(), at, level: None, sticky_scope: None }
+        Listener { name: "main".to_owned(), at, tls: false, level: None, sticky_scope: None }
     }
 }
 
@@ -569,6 +526,7 @@ impl Default for Server {
             bulk_bytes_max: BULK_BYTES_MAX,
             slowlog_slower_than_us: 10_000,
             slowlog_entries_max: 128,
+            cached_keys_max: 1_000_000,
             acl_log_entries_max: 128,
             acl_pubsub_default: "resetchannels".into(),
             busy_reply_ms: 5000,
@@ -604,6 +562,7 @@ impl Default for ReplicaSet {
             master: None,
             follow: Follow::default(),
             disk: Disk::default(),
+            memory: Memory::default(),
         }
     }
 }

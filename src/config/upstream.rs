@@ -1,5 +1,6 @@
 //! What is said of a set whose members are real servers: where they are, and what is waited for.
 
+use super::tls::UpstreamTls;
 use crate::base::remote_address::RemoteAddress;
 use crate::route::{Ladder, Step};
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub struct Upstream {
     pub password: String,
     /// Where Entourage is: replicas of this zone are read first.
     pub zone: Option<String>,
+    /// How they are reached with TLS, if they are.
+    pub tls: Option<UpstreamTls>,
     /// How long a connection may take to be there.
     pub connect_timeout: Duration,
     /// How long a replica may take to answer before its reads are tried elsewhere.
@@ -85,6 +88,7 @@ impl Default for Upstream {
             user: String::new(),
             password: String::new(),
             zone: None,
+            tls: None,
             connect_timeout: Duration::from_secs(1),
             replica_timeout: Duration::from_secs(1),
             reply_timeout: Duration::from_secs(10),

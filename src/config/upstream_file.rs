@@ -4,6 +4,7 @@ use super::leaf::{Leaf, Many, MemberWord, Setting};
 use super::param::Section;
 use super::place::Wrong;
 use super::table::PARAMS;
+use super::tls::UpstreamTls;
 use super::upstream::{Sentinels, Topology, Upstream};
 use crate::base::remote_address::RemoteAddress;
 use crate::base::size::parse_size;
@@ -30,6 +31,13 @@ pub struct RawUpstream {
     probe_every: Option<Leaf<Duration>>,
     buffer_for: Option<Leaf<Duration>>,
     queue_limit: Option<Leaf<Size>>,
+    tls: Option<Leaf<bool>>,
+    tls_ca_cert_file: Option<Leaf<String>>,
+    tls_ca_cert_dir: Option<Leaf<String>>,
+    tls_cert_file: Option<Leaf<String>>,
+    tls_key_file: Option<Leaf<String>>,
+    tls_check_name: Option<Leaf<bool>>,
+    tls_server_name: Option<Leaf<String>>,
 }
 
 /// Where a server is.
@@ -143,7 +151,44 @@ pub fn misplaced<'k>(
 }
 
 impl RawUpstream {
+    /// How members are reached with TLS, if they are. `Err` with what is wrong with it.
+    fn tls(&self) -> Result<Option<UpstreamTls>, &'static str> {
+        let text =
+            |it: &Option<Leaf<String>>| it.as_ref().map_or_else(String::new, |it| it.0.clone());
+        let tls = UpstreamTls {
+            cert_file: text(&self.tls_cert_file),
+            key_file: text(&self.tls_key_file),
+            ca_cert_file: text(&self.tls_ca_cert_file),
+            ca_cert_dir: text(&self.tls_ca_cert_dir),
+            checks_name: self.tls_check_name.as_ref().is_none_or(|it| it.0),
+            server_name: text(&self.tls_server_name),
+        };
+        let says = self.tls_check_name.is_some()
+            || [
+                &tls.cert_file,
+                &tls.key_file,
+                &tls.ca_cert_file,
+                &tls.ca_cert_dir,
+                &tls.server_name,
+            ]
+            .iter()
+            .any(|it| !it.is_empty());
+        match self.tls.as_ref().is_some_and(|it| it.0) {
+            false if says => Err("tls-… is for `tls = true`"),
+            false => Ok(None),
+            true if tls.ca_cert_file.is_empty() && tls.ca_cert_dir.is_empty() => {
+                Err("tls = true needs tls-ca-cert-file or tls-ca-cert-dir, to know members by")
+            }
+            true if tls.cert_file.is_empty() != tls.key_file.is_empty() => {
+                Err("tls-cert-file and tls-key-file belong together")
+            }
+            true => Ok(Some(tls)),
+        }
+    }
+
     fn made(self, at: Option<Range<usize>>) -> Result<Upstream, Wrong> {
+        let tls = self.tls();
+        let tls = tls.map_err(|why| Wrong::says(at.clone().unwrap_or_default(), why.to_owned()))?;
         let default = Upstream::default();
         let text = |it: Option<Leaf<String>>| it.map_or_else(String::new, |it| it.0);
         let time = |it: Option<Leaf<Duration>>, default| match it {
@@ -191,6 +236,7 @@ impl RawUpstream {
             reply_timeout: time(self.reply_timeout, default.reply_timeout),
             probe_every: time(self.probe_every, default.probe_every),
             buffer_for: self.buffer_for.map_or(default.buffer_for, |it| it.0),
+            tls,
             queue_bytes_max: self.queue_limit.map_or(default.queue_bytes_max, |it| it.0.0),
         })
     }

@@ -1,8 +1,10 @@
 //! One member's sixteen databases.
 
+use super::changed::{ChangeNotes, ChangedKeys};
 use super::db::Db;
 use super::db_mut::DbMut;
 use super::effects::Effects;
+use super::evictor::Evictor;
 use super::keyspace::Keyspace;
 use super::shared::EngineShared;
 use super::slot::KeySlot;
@@ -23,6 +25,8 @@ pub struct Engine {
     spaces: Vec<Keyspace>,
     shared: EngineShared,
     written: Written,
+    /// Where all databases note the keys that change, while anybody caches what it reads.
+    changed: Option<ChangeNotes>,
     /// How many times a blocked call waits for a key, or did until it was given up.
     blocked: usize,
     /// The walks that are under way.
@@ -31,6 +35,7 @@ pub struct Engine {
     emptied: Vec<Keyspace>,
     /// The libraries of functions.
     libraries: Arc<Libraries>,
+    pub(super) evictor: Evictor,
 }
 
 impl Engine {
@@ -40,10 +45,12 @@ impl Engine {
             spaces: (0..DATABASES).map(|_| Keyspace::default()).collect(),
             shared: EngineShared::new(seed, thresholds),
             written: Written::default(),
+            changed: None,
             blocked: 0,
             walks: Vec::new(),
             emptied: Vec::new(),
             libraries: Arc::default(),
+            evictor: Evictor::default(),
         }
     }
 
@@ -81,7 +88,11 @@ impl Engine {
     /// Remembers a use that a replica has seen.
     pub fn heed(&self, used: Use, now: WallMs) {
         if let Some(slot) = self.spaces[used.db].table().any_of(used.hash) {
-            slot.touch(now);
+            let rules = &self.shared.thresholds.eviction;
+            match rules.policy.counts_uses() {
+                false => slot.touch(now, &self.shared),
+                true => slot.usage().raise_count(used.count, now, rules),
+            }
         }
     }
 
@@ -122,6 +133,7 @@ impl Engine {
         if one == other {
             return;
         }
+        self.note_all_changed();
         let (lower, upper) = self.spaces.split_at_mut(one.max(other));
         lower[one.min(other)].exchange(&mut upper[0], |key| self.shared.hash(key));
     }
@@ -142,6 +154,7 @@ impl Engine {
 
     /// Empties a database. What was in it is freed elsewhere.
     pub fn flush(&mut self, index: usize) {
+        self.note_all_changed();
         let Engine { spaces, shared, written, .. } = self;
         let emptied = spaces[index].emptied(|key| shared.hash(key));
         written.changes += emptied.len() as u64;
@@ -152,8 +165,47 @@ impl Engine {
         }
     }
 
+    /// Notes the keys that change from here on, or none.
+    pub fn track(&mut self, on: bool) {
+        self.changed = on.then(ChangeNotes::default);
+        self.spaces.iter_mut().for_each(|it| it.track(self.changed.clone()));
+    }
+
+    /// Whether the keys that change are noted.
+    #[inline]
+    pub fn is_tracked(&self) -> bool {
+        self.changed.is_some()
+    }
+
+    /// How many changes have been noted since they were last taken.
+    pub fn changes_noted(&self) -> usize {
+        self.changed.as_ref().map_or(0, |it| it.lock().len())
+    }
+
+    /// Takes the changes that were noted; `spent` is emptied, and serves for those that come.
+    pub fn take_changed(&mut self, spent: &mut ChangedKeys) {
+        spent.clear();
+        if let Some(changed) = &self.changed {
+            std::mem::swap(&mut *changed.lock(), spent);
+        }
+    }
+
+    /// What has changed last was no client's doing: its time had come, or it had to go.
+    pub fn disown_change(&self) {
+        if let Some(changed) = &self.changed {
+            changed.lock().last_expired();
+        }
+    }
+
+    fn note_all_changed(&self) {
+        if let Some(changed) = &self.changed {
+            changed.lock().note_all();
+        }
+    }
+
     /// Ends all watches and waits, and raises no events: this member is no longer the master.
     pub fn forget_watches(&mut self) {
+        self.track(false);
         self.written.events.ask(EventClasses::NONE);
         self.spaces.iter_mut().for_each(Keyspace::forget_watches);
         self.blocked = 0;
@@ -229,6 +281,7 @@ impl Engine {
         }
         db.remove(key);
         db.event(Event::EXPIRED, key);
+        self.disown_change();
         self.written.expired += 1;
         effects.say_in(index, &[b"DEL", key]);
     }

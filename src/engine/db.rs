@@ -43,8 +43,8 @@ impl<'e> Db<'e> {
     #[inline]
     pub fn touch(&self, found: &KeySlot) {
         match self.env {
-            Some(env) => found.touch_and_note(self.now, &env.uses),
-            None => found.touch(self.now),
+            Some(env) => found.touch_and_note(self.now, self.shared, &env.uses),
+            None => found.touch(self.now, self.shared),
         }
     }
 

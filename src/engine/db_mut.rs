@@ -95,7 +95,7 @@ impl<'e> DbMut<'e> {
 
     /// The entry of `key`, remembered as used.
     pub fn used(&self, key: &[u8]) -> Option<&KeySlot> {
-        self.get(key).inspect(|it| it.touch(self.now))
+        self.get(key).inspect(|it| it.touch(self.now, self.shared))
     }
 
     /// Whether `key` is there.
@@ -136,7 +136,7 @@ impl<'e> DbMut<'e> {
         } else {
             KeySlot::shared(hash, key, value, deadline)
         };
-        slot.touch(self.now);
+        slot.touch(self.now, self.shared);
         let shared = slot.share().expect("a string put whole can be shared");
         self.put_new(key, slot);
         shared
@@ -147,7 +147,7 @@ impl<'e> DbMut<'e> {
     pub fn put_adopted(&mut self, key: &[u8], value: Bytes, deadline: Option<WallMs>) -> KeySlot {
         let value = Value::Adopted(Arc::new(value));
         let slot = KeySlot::node(self.shared.hash(key), key, value, deadline);
-        slot.touch(self.now);
+        slot.touch(self.now, self.shared);
         let shared = slot.share().expect("a string put whole can be shared");
         self.put_new(key, slot);
         shared
@@ -156,7 +156,7 @@ impl<'e> DbMut<'e> {
     /// Stores any other value whole.
     pub fn put_value(&mut self, key: &[u8], value: Value, deadline: Option<WallMs>) {
         let slot = KeySlot::node(self.shared.hash(key), key, value, deadline);
-        slot.touch(self.now);
+        slot.touch(self.now, self.shared);
         self.put_new(key, slot);
     }
 
@@ -174,8 +174,20 @@ impl<'e> DbMut<'e> {
     /// As [`DbMut::put`], and raises the event of a new key.
     #[inline(always)]
     fn put_new(&mut self, key: &[u8], slot: KeySlot) {
+        if self.shared.thresholds.eviction.policy.counts_uses() {
+            self.keep_count(key, &slot);
+        }
         if self.put(slot) {
             self.event(Event::NEW, key);
+        }
+    }
+
+    /// What takes the place of an entry is used as often as that was, and once more.
+    #[cold]
+    fn keep_count(&mut self, key: &[u8], slot: &KeySlot) {
+        if let Some(old) = self.get(key) {
+            slot.usage().set_like(old.usage());
+            slot.touch(self.now, self.shared);
         }
     }
 
@@ -193,7 +205,7 @@ impl<'e> DbMut<'e> {
             let hash = self.shared.hash(key);
             with_scratch(|it| slot.set_key(hash, key, it));
         }
-        slot.touch(self.now);
+        slot.touch(self.now, self.shared);
         self.put(slot);
         self.event(Event::NEW, key);
     }
@@ -240,7 +252,7 @@ impl<'e> DbMut<'e> {
         let collection = slot.as_collection_mut::<C>()?;
         let (answer, changes) = act(collection, self.shared)?;
         let is_empty = collection.is_empty();
-        slot.touch(self.now);
+        slot.touch(self.now, self.shared);
         match is_empty {
             true => self.drop_empty(hash, key),
             false if changes != 0 => self.space.touch(key),
@@ -275,7 +287,7 @@ impl<'e> DbMut<'e> {
         let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
         let collection = slot.as_collection_mut::<C>()?;
         let (answer, changes) = act(collection, self.shared)?;
-        slot.touch(self.now);
+        slot.touch(self.now, self.shared);
         match heard_by {
             HeardBy::Watchers if changes != 0 => self.space.touch_unready(key),
             HeardBy::Waiters if changes != 0 => self.space.wake(key),
@@ -315,7 +327,7 @@ impl<'e> DbMut<'e> {
             return Ok(answer);
         }
         let slot = KeySlot::node(self.shared.hash(key), key, fresh.into_value(), None);
-        slot.touch(self.now);
+        slot.touch(self.now, self.shared);
         self.space.put(slot);
         self.written.changes += changes as u64;
         if self.written.events.is_asked() {
@@ -340,7 +352,7 @@ impl<'e> DbMut<'e> {
         if !matches!(slot.value(), Some(Value::Grown(_))) {
             let grown = Value::Grown(slot.as_string()?.to_vec());
             *slot = KeySlot::node(hash, key, grown, slot.deadline());
-            slot.touch(self.now);
+            slot.touch(self.now, self.shared);
         }
         self.announce(key);
         match self.space.get_mut(hash, key).and_then(KeySlot::value_mut) {

@@ -1,11 +1,13 @@
 //! One database: its table, the index of deadlines, and the keys somebody watches.
 
+use super::changed::ChangeNotes;
 use super::cut::Cut;
 use super::slot::KeySlot;
 use super::table::{Slot, Table};
 use super::value::Value;
 use super::walk::Walk;
 use crate::base::planted::{Planted, is_planted};
+use crate::base::random::Random;
 use crate::base::time::WallMs;
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
@@ -25,6 +27,10 @@ pub struct Keyspace {
     version: u64,
     /// Keys that are waited for and have changed, in that order, each once.
     ready: Vec<Box<[u8]>>,
+    /// Where all keys are noted that change, while anybody caches what it reads.
+    changed: Option<ChangeNotes>,
+    /// Whether changes are noted for anybody: somebody watches, waits or caches.
+    is_noted: bool,
     /// What is kept for walks, which find the keys as they were; hardly ever any.
     cuts: Vec<Cut>,
 }
@@ -184,14 +190,14 @@ impl Keyspace {
     /// Says that the value of `key` has changed in place.
     #[inline]
     pub fn touch(&mut self, key: &[u8]) {
-        if self.watched.is_empty() {
-            return;
+        if self.is_noted {
+            self.note_touched(key);
         }
-        self.touch_watched(key);
     }
 
     /// As [`Keyspace::touch`], where those that wait for the key gain nothing by the change.
     pub fn touch_unready(&mut self, key: &[u8]) {
+        self.note_changed(key);
         if let Some(watched) = self.watched.get_mut(key) {
             self.version += 1;
             watched.version = self.version;
@@ -206,11 +212,31 @@ impl Keyspace {
     }
 
     #[cold]
-    fn touch_watched(&mut self, key: &[u8]) {
+    fn note_touched(&mut self, key: &[u8]) {
+        self.note_changed(key);
+        if self.watched.is_empty() {
+            return;
+        }
         self.version += 1;
         if let Some(watched) = self.watched.get_mut(key) {
             watched.change(self.version, key, &mut self.ready);
         }
+    }
+
+    fn note_changed(&self, key: &[u8]) {
+        if let Some(changed) = &self.changed {
+            changed.lock().note(key);
+        }
+    }
+
+    /// From here on all keys that change are noted there, or nowhere.
+    pub(super) fn track(&mut self, changed: Option<ChangeNotes>) {
+        self.changed = changed;
+        self.settle_noted();
+    }
+
+    fn settle_noted(&mut self) {
+        self.is_noted = self.changed.is_some() || !self.watched.is_empty();
     }
 
     /// Begins to watch `key`; answers the version to compare later.
@@ -219,6 +245,7 @@ impl Keyspace {
         let first = Watched { version: self.version, ..Watched::default() };
         let watched = self.watched.entry(key.into()).or_insert(first);
         watched.sessions += 1;
+        self.is_noted = true;
         watched.version
     }
 
@@ -238,6 +265,7 @@ impl Keyspace {
         watched.sessions -= 1;
         if watched.is_over() {
             self.watched.remove(key);
+            self.settle_noted();
         }
     }
 
@@ -245,6 +273,7 @@ impl Keyspace {
     pub fn block(&mut self, key: &[u8]) {
         let first = Watched { version: self.version, ..Watched::default() };
         self.watched.entry(key.into()).or_insert(first).blocked += 1;
+        self.is_noted = true;
     }
 
     /// A blocked call waits for `key` no more.
@@ -253,6 +282,7 @@ impl Keyspace {
         watched.blocked -= 1;
         if watched.is_over() {
             self.watched.remove(key);
+            self.settle_noted();
         }
     }
 
@@ -271,12 +301,38 @@ impl Keyspace {
     pub fn forget_watches(&mut self) {
         self.watched.clear();
         self.ready.clear();
+        self.settle_noted();
     }
 
     /// Whether the earliest deadline has passed.
     #[inline]
     pub fn any_due(&self, now: WallMs) -> bool {
         self.deadlines.first_key_value().is_some_and(|((at, _), _)| *at < now)
+    }
+
+    /// The earliest deadline, with the hash of its key.
+    pub fn first_deadline(&self) -> Option<(WallMs, u32)> {
+        self.deadlines.first_key_value().map(|(first, _)| *first)
+    }
+
+    /// A key that has a deadline, by chance. Where few have one it is the first behind a time by
+    /// chance, which prefers those behind a long time without any.
+    pub fn any_with_deadline(&self, random: &mut Random) -> Option<&KeySlot> {
+        const FEW: usize = 8;
+        const LOOKS: usize = 4 * FEW;
+        let ((first, _), (last, _)) =
+            (self.deadlines.first_key_value()?.0, self.deadlines.last_key_value()?.0);
+        if self.len() <= self.with_deadline * FEW {
+            let looks = (0..LOOKS).map_while(|_| self.table.any(random));
+            if let Some(found) = looks.into_iter().find(|it| it.deadline().is_some()) {
+                return Some(found);
+            }
+        }
+        let at = WallMs(first.0 + random.below(last.0 - first.0 + 1));
+        let from = (at, random.bits() as u32);
+        let behind = self.deadlines.range(from..).next();
+        let ((at, hash), _) = behind.or_else(|| self.deadlines.first_key_value())?;
+        self.table.same_hash(*hash).find(|it| it.deadline() == Some(*at))
     }
 
     /// A key whose deadline has passed, the earliest first.

@@ -1,11 +1,13 @@
 //! A key with what it holds: sixteen bytes in the keyspace's table.
 
+use super::shared::EngineShared;
 use super::table::Slot;
-use super::text::{Form, TEXT_KEY_BYTES_MAX, TEXT_VALUE_BYTES_MAX, Text, touch};
+use super::text::{Form, TEXT_KEY_BYTES_MAX, TEXT_VALUE_BYTES_MAX, Text};
+use super::usage::Usage;
 use super::value::{Collection, Kind, Value};
+use crate::base::block::block_bytes;
 use crate::base::time::WallMs;
 use crate::command::{Fault, Uses};
-use std::sync::atomic::AtomicU32;
 use triomphe::Arc;
 
 /// A place in the keyspace. The hash stands beside the pointer so that probing and splitting do not
@@ -27,7 +29,7 @@ const _: () = assert!(size_of::<KeySlot>() == 16);
 pub struct Node {
     key: Box<[u8]>,
     deadline: Deadline,
-    touched_s: AtomicU32,
+    usage: Usage,
     /// What it holds.
     pub value: Value,
 }
@@ -90,7 +92,7 @@ impl KeySlot {
     /// Any other value.
     pub fn node(hash: u32, key: &[u8], value: Value, deadline: Option<WallMs>) -> KeySlot {
         let deadline = Deadline::new(deadline);
-        let node = Node { key: key.into(), deadline, touched_s: AtomicU32::new(0), value };
+        let node = Node { key: key.into(), deadline, usage: Usage::unknown(), value };
         KeySlot::Node { hash, node: Box::new(node) }
     }
 
@@ -203,38 +205,42 @@ impl KeySlot {
         }
     }
 
+    /// What is known of its uses.
+    #[inline]
+    pub fn usage(&self) -> &Usage {
+        static OF_NOTHING: Usage = Usage::unknown();
+        match self {
+            KeySlot::Empty => &OF_NOTHING,
+            KeySlot::Text { text, .. } => text.usage(),
+            KeySlot::Node { node, .. } => &node.usage,
+        }
+    }
+
     /// Remembers a use.
     #[inline]
-    pub fn touch(&self, now: WallMs) {
+    pub fn touch(&self, now: WallMs, shared: &EngineShared) {
         match self {
             KeySlot::Empty => {}
-            KeySlot::Text { text, .. } => drop(touch(text.touched_s(), now)),
-            KeySlot::Node { node, .. } => drop(touch(&node.touched_s, now)),
+            KeySlot::Text { text, .. } => drop(shared.touch(text.usage(), now)),
+            KeySlot::Node { node, .. } => drop(shared.touch(&node.usage, now)),
         }
     }
 
     /// As [`KeySlot::touch`], and notes it if other members cannot see it: they share the memory of
     /// a short string.
     #[inline]
-    pub fn touch_and_note(&self, now: WallMs, uses: &Uses) {
+    pub fn touch_and_note(&self, now: WallMs, shared: &EngineShared, uses: &Uses) {
         match self {
             KeySlot::Node { hash, node } => {
-                if let Some(before) = touch(&node.touched_s, now) {
-                    uses.note(*hash, before, (now.0 / 1000) as u32);
+                if let Some(before) = shared.touch(&node.usage, now) {
+                    let rules = &shared.thresholds.eviction;
+                    match rules.policy.counts_uses() {
+                        false => uses.note(*hash, before, (now.0 / 1000) as u32),
+                        true => uses.note_count(*hash, node.usage.frequency(now, rules)),
+                    }
                 }
             }
-            _ => self.touch(now),
-        }
-    }
-
-    /// Second of the wall clock of the last use; 0 when never used.
-    pub fn touched_s(&self) -> u32 {
-        match self {
-            KeySlot::Empty => 0,
-            KeySlot::Text { text, .. } => {
-                text.touched_s().load(std::sync::atomic::Ordering::Relaxed)
-            }
-            KeySlot::Node { node, .. } => node.touched_s.load(std::sync::atomic::Ordering::Relaxed),
+            _ => self.touch(now, shared),
         }
     }
 
@@ -257,7 +263,9 @@ impl KeySlot {
         match self {
             KeySlot::Empty => 0,
             KeySlot::Text { text, .. } => text.bytes(),
-            KeySlot::Node { node, .. } => size_of::<Node>() + node.key.len() + node.value.bytes(),
+            KeySlot::Node { node, .. } => {
+                block_bytes(size_of::<Node>()) + block_bytes(node.key.len()) + node.value.bytes()
+            }
         }
     }
 }
@@ -275,13 +283,8 @@ impl Clone for KeySlot {
 
 impl Clone for Node {
     fn clone(&self) -> Node {
-        let touched_s = AtomicU32::new(self.touched_s.load(std::sync::atomic::Ordering::Relaxed));
-        Node {
-            key: self.key.clone(),
-            deadline: self.deadline,
-            touched_s,
-            value: self.value.clone(),
-        }
+        let Node { key, deadline, usage, value } = self;
+        Node { key: key.clone(), deadline: *deadline, usage: usage.clone(), value: value.clone() }
     }
 }
 

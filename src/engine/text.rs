@@ -1,8 +1,9 @@
 //! A string key with its value in one immutable allocation, shared by all hosted members.
 
+use super::usage::Usage;
+use crate::base::block::block_bytes;
 use crate::base::number::parse_i64;
 use crate::base::time::WallMs;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use triomphe::ThinArc;
 
 /// Longest value kept in one allocation with its key; longer ones are shared by reference count of
@@ -51,15 +52,15 @@ impl Form {
     }
 }
 
-/// Length of the key and flags in one word, and when the key was last used.
+/// Length of the key and flags in one word, and what is known of its uses.
 struct Head {
     key_len_and_flags: u32,
-    touched_s: AtomicU32,
+    usage: Usage,
 }
 
 /// `[deadline: 8 bytes, if any][key][value]` behind a head, thin and reference-counted. Immutable
-/// but for the time of last use, which all members share: a read at a replica keeps a key warm at
-/// the master.
+/// but for what is known of its uses, which all members share: a read at a replica keeps a key warm
+/// at the master.
 #[derive(Clone)]
 pub struct Text(ThinArc<Head, u8>);
 
@@ -83,14 +84,14 @@ impl Text {
         }
         scratch.extend_from_slice(key);
         scratch.extend_from_slice(value);
-        let head = Head { key_len_and_flags, touched_s: AtomicU32::new(0) };
+        let head = Head { key_len_and_flags, usage: Usage::unknown() };
         Text(ThinArc::from_header_and_slice(head, scratch))
     }
 
     /// The same key and value with another deadline.
     pub fn with_deadline(&self, deadline: Option<WallMs>, scratch: &mut Vec<u8>) -> Text {
         let moved = Text::new(self.key(), self.value(), deadline, self.form(), scratch);
-        moved.touched_s().store(self.touched_s().load(Relaxed), Relaxed);
+        moved.usage().set_like(self.usage());
         moved
     }
 
@@ -126,9 +127,10 @@ impl Text {
         }
     }
 
-    /// Seconds of the wall clock, truncated to 32 bits, at the last use; 0 when never used.
-    pub fn touched_s(&self) -> &AtomicU32 {
-        &self.0.header.header.touched_s
+    /// What is known of its uses.
+    #[inline]
+    pub fn usage(&self) -> &Usage {
+        &self.0.header.header.usage
     }
 
     /// Where its allocation is.
@@ -136,9 +138,9 @@ impl Text {
         self.0.as_ptr() as usize
     }
 
-    /// Bytes of its allocation, before the allocator rounds up.
+    /// Bytes of its allocation.
     pub fn bytes(&self) -> usize {
-        3 * size_of::<usize>() + self.0.slice.len()
+        block_bytes(3 * size_of::<usize>() + self.0.slice.len())
     }
 
     #[inline]
@@ -147,20 +149,6 @@ impl Text {
         let from = if word & HAS_DEADLINE == 0 { 0 } else { size_of::<u64>() };
         (from, from + (word & LEN_MASK) as usize)
     }
-}
-
-/// Remembers a use at `now`. Writes only when the second has changed, so that a hot key's cache
-/// line stays shared. A replica that applies the stream has no time, and must not forget the real
-/// one. Answers the second of the use before when there was none in this one.
-#[inline]
-pub fn touch(touched_s: &AtomicU32, now: WallMs) -> Option<u32> {
-    let second = (now.0 / 1000) as u32;
-    let before = touched_s.load(Relaxed);
-    if second == 0 || before == second {
-        return None;
-    }
-    touched_s.store(second, Relaxed);
-    Some(before)
 }
 
 #[cfg(test)]

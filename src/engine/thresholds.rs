@@ -1,8 +1,11 @@
-//! When collections leave their compact forms: Redis' names, Redis' defaults.
+//! When collections leave their compact forms, and keys their databases: Redis' names, Redis'
+//! defaults.
 
 use super::stream::NodeLimits;
+use super::usage::EvictionRules;
 
-/// Redis' `*-max-listpack-*`, `set-max-intset-entries` and `stream-node-max-*`.
+/// Redis' `*-max-listpack-*`, `set-max-intset-entries` and `stream-node-max-*`, and what all
+/// members know of evictions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Thresholds {
     /// `hash-max-listpack-entries`.
@@ -26,6 +29,8 @@ pub struct Thresholds {
     pub stream_node_bytes: usize,
     /// `stream-node-max-entries`; 0 is no bound.
     pub stream_node_entries: usize,
+    /// Which keys are evicted.
+    pub eviction: EvictionRules,
 }
 
 impl Thresholds {
@@ -48,6 +53,7 @@ impl Default for Thresholds {
             zset_value: 64,
             stream_node_bytes: 4096,
             stream_node_entries: 100,
+            eviction: EvictionRules::default(),
         }
     }
 }

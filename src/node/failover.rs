@@ -134,6 +134,7 @@ impl ReplicaSet {
         self.begin_wire_history();
         // Nobody is woken under the log's lock.
         drop(log);
+        self.forget_cached();
         self.key_waiters.end_all(&FORCED);
         // A master takes no orders, so none may be left from its time as a replica. One that comes
         // from here on finds the master, and takes itself back.

@@ -143,6 +143,7 @@ impl ReplicaSet {
         also(self);
         self.told.forget();
         self.announce();
+        self.forget_cached();
         drop(guard);
         self.wake_waiters();
         self.remote_change.notify(usize::MAX);
@@ -182,6 +183,7 @@ impl ReplicaSet {
         log.rename_history(history.clone());
         self.install_master(self.master(), history);
         drop(log);
+        self.forget_cached();
         self.begin_wire_history();
         self.tell_wire();
         log::info!("event=history-renamed master={} replid={replid}", remote.address);
@@ -227,7 +229,9 @@ impl ReplicaSet {
         // What could not be trusted has gone.
         head.leave(MemberFlags::QUARANTINED);
         self.install_master(head.id, history);
-        drop((log, hosted, long));
+        drop(log);
+        self.forget_cached();
+        drop((hosted, long));
         lazyfree::free_async(old);
         self.full_resyncs.fetch_add(1, Relaxed);
         head.full_resyncs.fetch_add(1, Relaxed);

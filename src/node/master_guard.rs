@@ -1,5 +1,6 @@
 //! The master, locked to write. What is written there is a `Transaction`.
 
+use super::changes::{BroadcastKeys, TransactionReads};
 use super::long_hold::LongHold;
 use super::member::{Hosted, Member};
 use super::member_state::Hold;
@@ -9,7 +10,7 @@ use super::replica_set::{MemberList, ReplicaSet};
 use crate::base::ids::MemberId;
 use crate::base::time::MonoUs;
 use crate::command::Args;
-use crate::engine::{Engine, ReadVerb};
+use crate::engine::{ChangedKeys, Engine, ReadVerb};
 use crate::resp::Reply;
 use crate::runtime::{lazyfree, steps};
 use parking_lot::RwLockWriteGuard;
@@ -23,6 +24,14 @@ pub struct MasterGuard<'s> {
     pub(super) has_news: bool,
     /// Blocked calls are being served.
     pub(super) is_serving: bool,
+    /// The client that writes, where that is of interest.
+    pub(super) by: Option<u64>,
+    /// What was told last; serves for what changes next.
+    pub(super) changed: ChangedKeys,
+    /// What a client that caches it has read in the transaction at hand.
+    pub(super) reads: Option<Box<TransactionReads>>,
+    /// What is told to those who are told of all keys with a prefix.
+    pub(super) broadcast: BroadcastKeys,
     applied_by: AppliedBy,
     // Behind the lock, which must be free before anybody is told.
     long: Option<LongHold<'s>>,
@@ -114,12 +123,17 @@ impl ReplicaSet {
             return None;
         }
         hosted.engine.written_mut().events.ask(self.events.asked());
+        self.settle_changes(&mut hosted.engine);
         Some(MasterGuard {
             set: self,
             member,
             hosted,
             has_news: false,
             is_serving: false,
+            by: None,
+            changed: ChangedKeys::default(),
+            reads: None,
+            broadcast: BroadcastKeys::new(),
             applied_by,
             long,
         })
@@ -209,6 +223,9 @@ impl MasterGuard<'_> {
 impl Drop for MasterGuard<'_> {
     /// Tells once for all that was written under this lock.
     fn drop(&mut self) {
+        if !self.broadcast.is_empty() {
+            self.tell_broadcast();
+        }
         let deferred_frees = &mut self.hosted.engine.written_mut().deferred_frees;
         if !deferred_frees.is_empty() {
             lazyfree::free_async(std::mem::take(deferred_frees));

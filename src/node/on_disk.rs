@@ -165,7 +165,9 @@ impl ReplicaSet {
         head.set_applied(at);
         self.set_head(at);
         self.install_master(head.id, history);
-        drop((log, hosted));
+        drop(log);
+        self.forget_cached();
+        drop(hosted);
         lazyfree::free_async(old);
         self.wake_waiters();
         self.push();

@@ -163,6 +163,9 @@ impl ReplicaSet {
         if guard.notes_events() {
             guard.tell_events();
         }
+        if guard.notes_changes() {
+            guard.tell_changes();
+        }
         if guard.hosted.engine.has_blocked() {
             // Reads that wait for entries of streams.
             guard.serve_blocked(at.at, clock::wall_now());

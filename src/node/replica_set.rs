@@ -1,10 +1,12 @@
 //! The replica set: its members, who is master, and the log.
 
 use super::apply_budget::Rate;
+use super::changes::KeyChanges;
 use super::disk_state::OnDisk;
 use super::key_waiters::KeyWaiters;
 use super::member::Member;
 use super::member_state::MemberFlags;
+use super::memory_limit::Eviction;
 use super::notify::KeyspaceEvents;
 use super::pause::Pause;
 use super::remote_master::RemoteMaster;
@@ -48,6 +50,8 @@ pub struct ReplicaSet {
     pub key_waiters: Arc<KeyWaiters>,
     /// What subscribers are told of.
     pub events: KeyspaceEvents,
+    /// What clients are told of that cache what they read.
+    pub changes: Arc<KeyChanges>,
     pub(super) changing: Mutex<()>,
     /// Watches that their sessions have ended, and the master's engine still notes.
     pub(super) outlived_watches: Mutex<Vec<Watches>>,
@@ -82,6 +86,8 @@ pub struct ReplicaSet {
     /// The replicas on the wire.
     pub wire: Wire,
     pub(super) on_disk: OnDisk,
+    /// The limit of memory.
+    pub eviction: Eviction,
     /// What feeds and failovers have seen, until the metrics collect it.
     pub seen: Mutex<Batch>,
 }
@@ -150,6 +156,7 @@ impl ReplicaSet {
             waiters: Waiters::default(),
             key_waiters: Arc::default(),
             events: KeyspaceEvents::default(),
+            changes: Arc::new(KeyChanges::new(seed)),
             changing: Mutex::new(()),
             outlived_watches: Mutex::default(),
             replaying: Mutex::new(()),
@@ -172,6 +179,7 @@ impl ReplicaSet {
             links: AtomicUsize::new(0),
             wire: Wire::default(),
             on_disk: OnDisk::default(),
+            eviction: Eviction::default(),
             seen: Mutex::new(Batch::default()),
         }
     }
@@ -255,7 +263,7 @@ impl ReplicaSet {
 
     /// The end of the stream, as a position.
     pub fn position(&self) -> Position {
-        Position { replid: self.history().replid, offset: self.head() }
+        Position { replid: self.history.read().replid, offset: self.head() }
     }
 
     /// How a floor stands against this set's stream. An offset that the stream has not reached is

@@ -73,8 +73,10 @@ impl MasterGuard<'_> {
         let mut reply = Reply::new(waiter.call.protocol);
         reply.set_limit(waiter.call.reply_bytes_max);
         let args = Args::new(request.borrow(), 1, *db, &env);
+        let writer = self.by.take();
         let transaction = self.begin(&mut effects, at);
         let called = transaction.call_and_commit(Verb::Blocking(spec, *verb), args, &mut reply);
+        self.by = writer;
         if let Ok(Called::Block(_)) = called {
             return client.disclaim(*block);
         }

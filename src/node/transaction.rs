@@ -22,7 +22,7 @@ use crate::base::position::Offset;
 use crate::base::time::{MonoUs, WallMs};
 use crate::command::{Args, Fault, Spec};
 use crate::engine::{
-    BlockingVerb, Called, EffectBody, Effects, Engine, Item, KeySlot, ReadVerb, WriteVerb,
+    BlockingVerb, Called, EffectBody, Effects, Engine, Evicted, Item, KeySlot, ReadVerb, WriteVerb,
 };
 use crate::replication::{Log, WriteTime};
 use crate::resp::{Reply, encode_command};
@@ -141,6 +141,9 @@ impl Transaction<'_, '_> {
             self.settle(args);
             self.guard.tell_events();
         }
+        if self.guard.notes_changes() {
+            self.guard.tell_changes();
+        }
         if self.guard.hosted.engine.has_blocked() {
             self.guard.serve_blocked(self.at, args.now());
         }
@@ -168,6 +171,16 @@ impl Transaction<'_, '_> {
         is_sound
     }
 
+    /// The client of this number, which caches what it reads, has read `key` as its calls have left
+    /// it so far.
+    #[cold]
+    pub fn note_read(&mut self, by: u64, key: &[u8]) {
+        let changes = self.guard.hosted.engine.changes_noted();
+        let reads = self.guard.reads.get_or_insert_default();
+        reads.by = by;
+        reads.note(key, changes);
+    }
+
     /// Deletes `key` if its time has come.
     pub fn expire(&mut self, db: usize, key: &[u8], now: WallMs) {
         if !self.member().is(MemberFlags::QUARANTINED) {
@@ -185,6 +198,16 @@ impl Transaction<'_, '_> {
         let expired = self.guard.hosted.engine.expire_due(now, most, self.effects);
         self.settle_expired();
         expired
+    }
+
+    /// Evicts the key that is to go next; `None` when none may go.
+    pub fn evict(&mut self, now: WallMs) -> Option<Evicted> {
+        if self.member().is(MemberFlags::QUARANTINED) {
+            return None;
+        }
+        let evicted = self.guard.hosted.engine.evict(now, self.effects);
+        self.settle_expired();
+        evicted
     }
 
     /// How many events its calls have raised so far.
@@ -217,6 +240,9 @@ impl Transaction<'_, '_> {
         }
         if self.guard.notes_events() {
             self.guard.hosted.engine.written_mut().events.cut(self.settled_events);
+        }
+        if self.guard.notes_changes() {
+            self.guard.tell_changes();
         }
         if self.guard.notes_events() || !messages.is_empty() {
             self.guard.tell_events_and(messages);

@@ -1,4 +1,4 @@
-//! Who subscribes to which channels and patterns, and what they are handed.
+//! Who subscribes to which channels and patterns, who caches which keys, and what they are handed.
 //!
 //! **Invariant:** no socket, no task. Whoever subscribes is handed messages through
 //! [`Subscriber::deliver`], never under a lock.
@@ -8,6 +8,7 @@ mod delivery;
 mod subscribers;
 mod publication;
 mod registry;
+pub mod tracking;
 
 pub use delivery::Delivery;
 pub use publication::Publication;

@@ -9,6 +9,9 @@ const SCRATCH_BYTES_KEPT: usize = 4 << 10;
 /// Most arguments for which spans are laid out before they have arrived.
 const QUICK_ARGS_MAX: usize = 64;
 
+/// How every handshake of TLS begins: a record of that kind, in any version.
+const TLS_HANDSHAKE: &[u8] = &[22, 3];
+
 /// What [`Decoder::poll`] found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
@@ -262,6 +265,10 @@ impl Decoder {
     }
 
     fn poll_inline(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
+        // A handshake has no line's end, and whoever sends it waits for an answer.
+        if bytes.starts_with(TLS_HANDSHAKE) {
+            return Err(Malformed::Tls);
+        }
         let Some(end) = self.line_end(bytes, b'\n', Malformed::InlineLine)? else {
             return Ok(Step::More { want: 0 });
         };

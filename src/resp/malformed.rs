@@ -18,6 +18,8 @@ pub enum Malformed {
     BulkLine,
     /// The inline request does not end.
     InlineLine,
+    /// It is the beginning of TLS, which is not spoken here.
+    Tls,
     /// A quote is not closed, or something sticks to its end.
     Quotes,
     /// More arguments than a client may send before it has authenticated.
@@ -36,6 +38,7 @@ impl fmt::Display for Malformed {
             Malformed::MultibulkLine => "too big mbulk count string",
             Malformed::BulkLine => "too big bulk count string",
             Malformed::InlineLine => "too big inline request",
+            Malformed::Tls => "this port does not speak TLS",
             Malformed::Quotes => "unbalanced quotes in request",
             Malformed::UnauthenticatedMultibulkLength => "unauthenticated multibulk length",
             Malformed::UnauthenticatedBulkLength => "unauthenticated bulk length",

@@ -334,6 +334,14 @@ impl Reply {
         }
     }
 
+    /// An integer of any length, as text: a bulk string in RESP2.
+    pub fn big_number(&mut self, digits: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(digits.as_bytes()),
+            Protocol::Resp3 => self.line(b'(', digits.as_bytes()),
+        }
+    }
+
     /// Plain text with line breaks (INFO, LOLWUT): a verbatim string in RESP3.
     pub fn verbatim(&mut self, text: &str) {
         match self.protocol {

@@ -43,6 +43,11 @@ pub fn freed() -> u64 {
     FREED.load(Relaxed)
 }
 
+/// Counts the frees that are done from 0 again.
+pub fn reset_freed() {
+    FREED.store(0, Relaxed);
+}
+
 /// Drops `remains` elsewhere.
 pub fn free_async(remains: impl Any + Send) {
     let Some(door) = door() else { return };

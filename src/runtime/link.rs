@@ -2,6 +2,7 @@
 //! worker.
 
 use super::stream::{Socket, Stream};
+use super::tls::{Handshake, TlsClient};
 use async_io::Async;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
@@ -26,17 +27,20 @@ pub trait Exchange {
 impl Link {
     /// Connects to a port of another machine, or of this one.
     pub async fn connect(host: &str, port: u16) -> io::Result<Link> {
-        let host = host.to_owned();
-        // Names are looked up by the system, which takes its time.
-        let found = super::tasks::apart(move || (host.as_str(), port).to_socket_addrs()).await?;
-        let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
-        for address in found {
-            match Async::<TcpStream>::connect(address).await {
-                Ok(socket) => return Link::of(Socket::tcp(socket.into_inner()?)?),
-                Err(error) => last = error,
+        Link::of(Socket::tcp(connect(host, port).await?)?)
+    }
+
+    /// The same, with TLS if that is said; the handshake is over then.
+    pub async fn connect_as(host: &str, port: u16, tls: Option<&TlsClient>) -> io::Result<Link> {
+        let Some(tls) = tls else { return Link::connect(host, port).await };
+        let link = Link::of(Socket::to_server(connect(host, port).await?, tls, host)?)?;
+        loop {
+            match link.0.get_ref().shake()? {
+                Handshake::Done => return Ok(link),
+                Handshake::Reads => link.0.readable().await?,
+                Handshake::Writes => link.0.writable().await?,
             }
         }
-        Err(last)
     }
 
     /// A socket that has been a client's until now.
@@ -48,6 +52,20 @@ impl Link {
     pub fn into_socket(self) -> io::Result<Socket> {
         self.0.into_inner()
     }
+}
+
+async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let host = host.to_owned();
+    // Names are looked up by the system, which takes its time.
+    let found = super::tasks::apart(move || (host.as_str(), port).to_socket_addrs()).await?;
+    let mut last = io::Error::new(ErrorKind::NotFound, "no such address");
+    for address in found {
+        match Async::<TcpStream>::connect(address).await {
+            Ok(socket) => return socket.into_inner(),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 impl Exchange for Link {

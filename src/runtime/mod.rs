@@ -4,6 +4,7 @@
 pub mod allocation;
 pub mod clock;
 pub mod disk;
+pub mod handshake;
 pub mod http;
 mod inbox;
 pub mod link;
@@ -19,5 +20,6 @@ mod sockets;
 pub mod steps;
 pub mod stream;
 pub mod tasks;
+pub mod tls;
 pub mod lazyfree;
 pub mod worker;

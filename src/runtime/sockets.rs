@@ -48,6 +48,14 @@ impl Readiness {
         self.has_ended.get()
     }
 
+    /// Something is to be read of which the system will not tell.
+    pub fn note_unread(&self) {
+        self.ready.set(self.ready.get() | READABLE);
+        if let (true, Some(waker)) = (self.awaited.get() & READABLE != 0, &*self.waker.borrow()) {
+            waker.wake_by_ref();
+        }
+    }
+
     fn poll(&self, kind: u8, context: &mut Context<'_>) -> Poll<()> {
         // An edge is told of once, so it is taken before the socket is tried.
         if self.ready.get() & kind != 0 {

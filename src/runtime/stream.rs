@@ -1,6 +1,8 @@
 //! One client's socket, TCP or unix: read what is there, write what fits, wait for either.
 
 use super::registration::Registration;
+use super::tls::channel::Room;
+use super::tls::{Handshake, TlsClient, TlsServer, TlsSocket};
 use crate::base::limits::LISTEN_BACKLOG;
 use async_io::Async;
 use rustix::buffer::spare_capacity;
@@ -18,6 +20,8 @@ use std::time::Duration;
 pub enum Socket {
     /// Over the network.
     Tcp(TcpStream),
+    /// Over the network, with TLS.
+    Tls(Box<TlsSocket>),
     /// On this machine.
     Unix(UnixStream),
 }
@@ -47,31 +51,40 @@ pub struct Peer {
 impl Stream {
     /// Has the calling worker watch a socket.
     pub fn new(socket: Socket) -> io::Result<Stream> {
-        let registration = match &socket {
-            Socket::Tcp(it) => Registration::new(it),
-            Socket::Unix(it) => Registration::new(it),
-        }?;
+        let registration = Registration::new(&socket)?;
+        // It has come before the watch began.
+        if socket.has_unread() {
+            registration.note_unread();
+        }
         Ok(Stream { registration, socket })
     }
 
     /// Takes the socket back, for another worker to watch.
     pub fn into_socket(self) -> io::Result<Socket> {
         let Stream { registration, socket } = self;
-        match &socket {
-            Socket::Tcp(it) => registration.end(it),
-            Socket::Unix(it) => registration.end(it),
-        }?;
+        registration.end(&socket)?;
         Ok(socket)
     }
 
     /// Reads once, without waiting. `WouldBlock` when nothing is there; 0 at the end.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.socket.try_read(into)
+        self.noting_end(self.socket.try_read(into))
     }
 
     /// As [`Stream::try_read`], into the room behind `bytes`, which is not cleared before.
     pub fn try_read_more(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        self.socket.try_read_more(bytes)
+        self.noting_end(self.socket.try_read_more(bytes))
+    }
+
+    /// Of an end that has come with the last bytes nobody else will tell.
+    #[inline]
+    fn noting_end(&self, read: io::Result<usize>) -> io::Result<usize> {
+        if let (Socket::Tls(it), Ok(1..)) = (&self.socket, &read)
+            && it.is_over()
+        {
+            self.registration.note_unread();
+        }
+        read
     }
 
     /// Writes what fits, without waiting.
@@ -87,6 +100,11 @@ impl Stream {
     /// Ready when there is room again after a write that would have blocked.
     pub fn poll_writable(&self, context: &mut Context<'_>) -> Poll<()> {
         self.registration.poll_writable(context)
+    }
+
+    /// Goes on with the handshake of TLS, without waiting.
+    pub(super) fn shake(&self) -> io::Result<Handshake> {
+        self.socket.shake()
     }
 
     /// Whether the peer has hung up, or the socket has failed: then everything is to be read until
@@ -120,7 +138,24 @@ impl Socket {
 
     /// As [`Socket::try_read`], into the room behind `bytes`, which is not cleared before.
     pub fn try_read_more(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
-        retry(|| Ok(rustix::io::read(self, spare_capacity(bytes))?))
+        match self {
+            Socket::Tls(it) => it.try_read(Room::spare(bytes)),
+            _ => retry(|| Ok(rustix::io::read(self, spare_capacity(bytes))?)),
+        }
+    }
+
+    /// One that has connected to a server of this name, before its handshake.
+    pub(super) fn to_server(socket: TcpStream, tls: &TlsClient, host: &str) -> io::Result<Socket> {
+        socket.set_nodelay(true)?;
+        Ok(Socket::Tls(Box::new(TlsSocket::client(socket, tls, host)?)))
+    }
+
+    /// Goes on with the handshake of TLS, without waiting.
+    pub(super) fn shake(&self) -> io::Result<Handshake> {
+        match self {
+            Socket::Tls(it) => it.shake(),
+            Socket::Tcp(_) | Socket::Unix(_) => Ok(Handshake::Done),
+        }
     }
 
     pub(super) fn tcp(socket: TcpStream) -> io::Result<Socket> {
@@ -134,19 +169,29 @@ impl Socket {
 
     /// Reads once, without waiting. `WouldBlock` when nothing is there; 0 at the end.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        retry(|| Ok(rustix::io::read(self, &mut *into)?))
+        match self {
+            Socket::Tls(it) => it.try_read(Room::slice(into)),
+            _ => retry(|| Ok(rustix::io::read(self, &mut *into)?)),
+        }
     }
 
-    /// Writes what fits, without waiting.
+    /// Writes what fits, without waiting. After `WouldBlock` the same bytes are to be written next.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        // A peer that has gone is an error, and no signal.
-        retry(|| Ok(rustix::net::send(self, bytes, SendFlags::NOSIGNAL)?))
+        match self {
+            Socket::Tls(it) => it.try_write(bytes),
+            // A peer that has gone is an error, and no signal.
+            _ => retry(|| Ok(rustix::net::send(self, bytes, SendFlags::NOSIGNAL)?)),
+        }
     }
 
     /// Says that nothing more will be written.
     pub fn end_writing(&self) -> io::Result<()> {
         match self {
             Socket::Tcp(it) => it.shutdown(Shutdown::Write),
+            Socket::Tls(it) => {
+                it.end_writing();
+                it.tcp.shutdown(Shutdown::Write)
+            }
             Socket::Unix(it) => it.shutdown(Shutdown::Write),
         }
     }
@@ -154,7 +199,7 @@ impl Socket {
     /// Probes an idle peer this often, and gives it up after three probes without an answer; zero
     /// for never.
     pub fn keep_alive(&self, every: Duration) {
-        let Socket::Tcp(stream) = self else { return };
+        let Some(stream) = self.network() else { return };
         if every.is_zero() {
             return;
         }
@@ -165,20 +210,32 @@ impl Socket {
     }
 
     fn is_local(&self) -> bool {
+        let is_loopback =
+            |it: &TcpStream| it.peer_addr().is_ok_and(|it| it.ip().to_canonical().is_loopback());
+        self.network().is_none_or(is_loopback)
+    }
+
+    /// What it is over the network, if it is.
+    fn network(&self) -> Option<&TcpStream> {
         match self {
-            Socket::Tcp(it) => it.peer_addr().is_ok_and(|it| it.ip().to_canonical().is_loopback()),
-            Socket::Unix(_) => true,
+            Socket::Tcp(it) => Some(it),
+            Socket::Tls(it) => Some(&it.tcp),
+            Socket::Unix(_) => None,
         }
     }
 
+    /// Whether something has come that was taken out of the socket and not read.
+    fn has_unread(&self) -> bool {
+        matches!(self, Socket::Tls(it) if it.has_unread())
+    }
+
     fn addresses(&self) -> (String, String) {
+        let text =
+            |it: io::Result<SocketAddr>| it.map_or_else(|_| "?:0".to_string(), |it| it.to_string());
+        let of_network = |it: &TcpStream| (text(it.peer_addr()), text(it.local_addr()));
         match self {
-            Socket::Tcp(it) => {
-                let text = |it: io::Result<std::net::SocketAddr>| {
-                    it.map_or_else(|_| "?:0".to_string(), |it| it.to_string())
-                };
-                (text(it.peer_addr()), text(it.local_addr()))
-            }
+            Socket::Tcp(it) => of_network(it),
+            Socket::Tls(it) => of_network(&it.tcp),
             Socket::Unix(it) => {
                 let local = it.local_addr().ok();
                 let path = local.as_ref().and_then(|it| it.as_pathname());
@@ -210,6 +267,7 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Socket::Tcp(it) => it.as_fd(),
+            Socket::Tls(it) => it.tcp.as_fd(),
             Socket::Unix(it) => it.as_fd(),
         }
     }
@@ -220,6 +278,10 @@ impl Drop for Socket {
         // One that has ended by itself cannot be ended again, which is as good.
         let _ = match self {
             Socket::Tcp(it) => it.shutdown(Shutdown::Both),
+            Socket::Tls(it) => {
+                it.end_writing();
+                it.tcp.shutdown(Shutdown::Both)
+            }
             Socket::Unix(it) => it.shutdown(Shutdown::Both),
         };
     }
@@ -285,6 +347,16 @@ impl Acceptor {
                 Ok(Socket::Unix(stream.into_inner()?))
             }
         }
+    }
+
+    /// Waits for the next client, which speaks TLS; what it is shown then is asked for once it is
+    /// there. Its handshake has yet to be made.
+    pub async fn accept_tls(&self, tls: impl FnOnce() -> TlsServer) -> io::Result<Socket> {
+        let Acceptor::Tcp(it) = self else { return self.accept().await };
+        let (stream, _) = it.accept().await?;
+        let stream = stream.into_inner()?;
+        stream.set_nodelay(true)?;
+        Ok(Socket::Tls(Box::new(TlsSocket::server(stream, &tls())?)))
     }
 
     /// Takes its path away, for others to see that nobody listens.

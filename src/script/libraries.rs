@@ -113,7 +113,7 @@ impl Libraries {
             }
             self.delete(&library.name);
         }
-        if let Some(name) = library.functions.keys().find(|it| self.functions.contains_key(*it)) {
+        if let Some(name) = library.functions.keys().find(|it| self.function(it).is_some()) {
             return Err(format!("ERR Function {} already exists", shown(name)));
         }
         self.loads += 1;
@@ -151,10 +151,12 @@ impl Libraries {
         *self = Libraries { loads: self.loads, ..Libraries::default() };
     }
 
-    /// The library and the function of this name.
-    pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &Function)> {
-        let library = self.functions.get(name)?;
-        Some((library, library.functions.get(name)?))
+    /// The library and the function of this name, and the name as it was registered: letters are
+    /// the same in either case.
+    pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &[u8], &Function)> {
+        let in_either_case = || self.functions.iter().find(|it| it.0.eq_ignore_ascii_case(name));
+        let (name, library) = self.functions.get_key_value(name).or_else(in_either_case)?;
+        Some((library, name, library.functions.get(name)?))
     }
 
     /// Whether it is one of these.
@@ -199,6 +201,9 @@ mod tests {
         assert_eq!(error, "ERR Function f already exists");
         assert!(all.function(b"g").is_none());
         all.add(vec![library("a", &["h"])], Policy::Replace).unwrap();
+        assert_eq!(all.function(b"H").unwrap().1, b"h");
+        let error = all.add(vec![library("b", &["H"])], Policy::Append).unwrap_err();
+        assert_eq!(error, "ERR Function H already exists");
         assert!(all.function(b"f").is_none() && all.function(b"h").is_some());
         all.add(vec![library("z", &["h"])], Policy::Flush).unwrap();
         assert_eq!((all.iter().len(), all.functions_count()), (1, 1));

@@ -68,6 +68,8 @@ fn call(stack: &mut Stack, failure: Failure) -> Result<c_int, Thrown> {
             }
         }
     });
+    // Arguments may take all the room there is, and the reply needs some.
+    stack.set_len(0);
     let pushed = called.and_then(|steps| {
         let pushed = push_reply(stack, &reply)?;
         stack.step(steps).map(|()| pushed)

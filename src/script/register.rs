@@ -111,7 +111,7 @@ fn add(stack: &mut Stack, registered: Registered) -> Result<(), &'static str> {
     let Some(all) = &mut stack.shared().registration else {
         return Err("redis.register_function can only be called on FUNCTION LOAD command");
     };
-    if all.iter().any(|it| it.name == registered.name) {
+    if all.iter().any(|it| it.name.eq_ignore_ascii_case(&registered.name)) {
         return Err("Function already exists in the library");
     }
     all.push(registered);

@@ -235,7 +235,7 @@ fn a_library_runs_in_any_interpreter() {
     libraries.add(vec![Library::new(text, registered).unwrap()], Policy::Append).unwrap();
     assert!(libraries.admits(text, Policy::Append).is_err());
 
-    assert!(libraries.function(b"f").unwrap().1.flags.has(Flags::NO_WRITES));
+    assert!(libraries.function(b"f").unwrap().2.flags.has(Flags::NO_WRITES));
     let mut second = Interpreter::new(Purpose::Functions, About::default());
     let invocation = Invocation { keys: &[b"k"], args: &[b"a"], protocol: Protocol::Resp2 };
     for (is_first, loads_again, count) in
@@ -248,7 +248,7 @@ fn a_library_runs_in_any_interpreter() {
             let again = vec![Library::new(text, again).unwrap()];
             libraries.add(again, Policy::Append).unwrap();
         }
-        let (library, _) = libraries.function(b"f").unwrap();
+        let (library, ..) = libraries.function(b"f").unwrap();
         let mut out = Vec::new();
         interpreter.call(&libraries, library, b"f", &invocation, &mut Counter::default(), &mut out);
         let expected = format!("*4\r\n:{count}\r\n*1\r\n$1\r\nk\r\n*1\r\n$1\r\na\r\n:1\r\n");

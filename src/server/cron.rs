@@ -1,5 +1,6 @@
 //! What happens by itself: expiry, heartbeats, idle clients, the log.
 
+use super::eviction;
 use super::notices::Notices;
 use crate::base::limits::EXPIRE_KEYS_MAX;
 use crate::base::time::MonoUs;
@@ -30,9 +31,12 @@ pub async fn cron(server: Arc<Server>) {
         // Whoever meets a panic replaces the master at once; this is for when nobody was fit then.
         server.set.replace_quarantined_master();
         server.set.free_ended_walks();
+        server.tracking.keep_within(server.set.position());
         server.collect_seen();
         server.note_memory();
         let now = clock::mono_now();
+        server.set.look_at_memory(settings.set.backlog_bytes, now, clock::wall_now());
+        eviction::close_largest(&server);
         if last_slow_look.plus(SLOW_LOOK_EVERY) <= now {
             last_slow_look = now;
             close_idle(&server, now);

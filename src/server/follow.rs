@@ -178,7 +178,7 @@ impl Follower {
             password: password.to_owned(),
         });
         let port = match follow.announce_port {
-            0 => self.server.process_info.port,
+            0 => self.server.announced_port(),
             port => port as u16,
         };
         let ip = (!follow.announce_ip.is_empty()).then(|| follow.announce_ip.clone());
@@ -196,7 +196,8 @@ impl Follower {
         self.enter(LinkPhase::Connecting);
         let config = self.config();
         let address = &self.remote.address;
-        let socket = Link::connect(&address.host, address.port);
+        let tls = self.server.tls.master();
+        let socket = Link::connect_as(&address.host, address.port, tls.as_ref());
         let socket = tasks::within(config.timeout, socket).await.ok_or(LinkFault::Silent)?;
         let socket = socket.map_err(Broken::from)?;
         self.enter(LinkPhase::Handshake);

@@ -1,11 +1,12 @@
 //! Work that takes its time: it is done apart from the workers, and its reply fills a slot.
 
-use super::disk::save_now;
+use super::disk::{self, save_now};
 use super::failover::fail_over_to_replica;
 use super::forward::{forward, reply_of};
 use super::leased::forward_leased;
 use super::master_wait::wait_at_master;
 use super::migrate;
+use super::populate::populate;
 use super::upstream::submit;
 use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
@@ -51,9 +52,12 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
             None => wait_at_master(server, *wait).await,
         },
         Job::Rewrite => rewrite(server, client).await,
+        Job::Save => apart(server, save_now).await,
+        Job::LoadAof => apart(server, disk::load_aof).await,
+        Job::ReloadData => apart(server, disk::reload).await,
+        Job::Populate(keys) => apart(server, move |it| populate(it, &keys)).await,
         Job::LoadUsers => load_users(server, client).await,
         Job::SaveUsers => save_users(server, client).await,
-        Job::Save => save(server).await,
         Job::Migrate { db, migration } => migrate::migrate(server, client, db, &migration).await,
     }
 }
@@ -174,10 +178,13 @@ async fn save_users(server: &Arc<Server>, client: &Client) -> JobReply {
     JobReply { reply, wrote: None }
 }
 
-/// SAVE: it writes a file.
-async fn save(server: &Arc<Server>) -> JobReply {
+/// What takes long, and answers OK or why not: it is done on a thread of its own.
+async fn apart(
+    server: &Arc<Server>,
+    work: impl FnOnce(&Server) -> Result<(), String> + Send + 'static,
+) -> JobReply {
     let server = server.clone();
-    let done = tasks::apart(move || save_now(&server)).await;
+    let done = tasks::apart(move || work(&server)).await;
     JobReply { reply: done.map(|()| JobReply::line("OK")), wrote: None }
 }
 

@@ -3,10 +3,13 @@
 use super::connection::Connection;
 use super::placement::Threads;
 use super::shell::{Waits, serve};
+use crate::base::limits::TLS_HANDSHAKE_MS_MAX;
+use crate::runtime::handshake::shake_hands;
 use crate::runtime::stream::{Acceptor, Socket};
 use crate::runtime::{clock, tasks};
-use crate::state::Server;
+use crate::state::{HandshakePlace, Server};
 use futures::future::{Either, select};
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,6 +21,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Where it listens.
     pub acceptor: Acceptor,
+    /// Whether its clients speak TLS.
+    pub tls: bool,
 }
 
 /// Redis' text: all that it advises can be done here.
@@ -43,7 +48,7 @@ pub async fn listen(server: Arc<Server>, threads: Arc<Threads>, listener: Listen
         if server.is_closing() {
             break;
         }
-        let accepting = pin!(listener.acceptor.accept());
+        let accepting = pin!(accept(&server, &listener));
         match select(accepting, closing).await {
             Either::Left((Ok(socket), _)) => welcome(&server, &threads, &listener, socket),
             Either::Left((Err(error), _)) => {
@@ -54,6 +59,15 @@ pub async fn listen(server: Arc<Server>, threads: Arc<Threads>, listener: Listen
         }
     }
     listener.acceptor.leave();
+}
+
+async fn accept(server: &Server, listener: &Listener) -> io::Result<Socket> {
+    if !listener.tls {
+        return listener.acceptor.accept().await;
+    }
+    // Those in force when the client comes, whenever they were read.
+    let tls = || server.tls.listeners().expect("they are read before the first client comes");
+    listener.acceptor.accept_tls(tls).await
 }
 
 fn welcome(server: &Arc<Server>, threads: &Arc<Threads>, listener: &Listener, socket: Socket) {
@@ -70,19 +84,67 @@ fn welcome(server: &Arc<Server>, threads: &Arc<Threads>, listener: &Listener, so
                 "event=refused-client why=protected-mode listener={name} peer={from} count={count}"
             );
         }
-        return turn_away(server, &socket, PROTECTED);
+        return turn_away(server, listener, &socket, PROTECTED);
     }
+    let shaking = match listener.tls.then(|| server.tls.begin()) {
+        Some(None) => {
+            server.tls.crowded.fetch_add(1, Relaxed);
+            log::debug!("event=refused-client why=tls-handshakes");
+            return turn_away(server, listener, &socket, TOO_MANY);
+        }
+        place => place.flatten(),
+    };
     let Some(client) = server.clients.enter(peer, maxclients, now) else {
         log::debug!("event=refused-client why=maxclients");
-        return turn_away(server, &socket, TOO_MANY);
+        return turn_away(server, listener, &socket, TOO_MANY);
     };
     let connection = Connection::open(server.clone(), client, listener.name.clone(), now);
     let (place, its) = (threads.place(), threads.clone());
-    threads.spawn(place, move || serve(connection, Waits::default(), socket, place, its));
+    match shaking {
+        None => {
+            threads.spawn(place, move || serve(connection, Waits::default(), socket, place, its))
+        }
+        Some(shaking) => threads.spawn(place, move || async move {
+            if let Some(socket) = shake(&connection, socket, shaking).await {
+                serve(connection, Waits::default(), socket, place, its).await;
+            }
+        }),
+    }
 }
 
-/// The peer is turned away whether or not it hears why.
-fn turn_away(server: &Server, socket: &Socket, why: &[u8]) {
+/// Makes the handshake, for which there is some time.
+async fn shake(connection: &Connection, socket: Socket, _place: HandshakePlace) -> Option<Socket> {
+    const PATIENCE: Duration = Duration::from_millis(TLS_HANDSHAKE_MS_MAX);
+    let (server, client) = (&connection.caller.server, &connection.caller.client);
+    let (closing, handshake) = (server.closing(), pin!(shake_hands(socket)));
+    if server.is_closing() {
+        return None;
+    }
+    let why = match tasks::within(PATIENCE, select(handshake, closing)).await {
+        Some(Either::Left((Ok(socket), _))) => {
+            server.tls.handshakes.fetch_add(1, Relaxed);
+            return Some(socket);
+        }
+        Some(Either::Left((Err(error), _))) if error.kind() == ErrorKind::UnexpectedEof => {
+            "the client has hung up".to_owned()
+        }
+        Some(Either::Left((Err(error), _))) => error.to_string(),
+        Some(Either::Right(_)) => return None,
+        None => "it takes too long".to_owned(),
+    };
+    server.tls.failures.fetch_add(1, Relaxed);
+    if let Some(count) = server.log_limits.tls_handshake.note(clock::mono_now()) {
+        let (id, peer) = (client.id, &client.peer.address);
+        log::warn!("event=tls-handshake-failed client={id} peer={peer} why={why:?} count={count}");
+    }
+    None
+}
+
+/// The peer is turned away whether or not it hears why. Before a handshake it cannot.
+fn turn_away(server: &Server, listener: &Listener, socket: &Socket, why: &[u8]) {
     server.counters.refused.fetch_add(1, Relaxed);
+    if listener.tls {
+        return;
+    }
     let _ = socket.try_write(why);
 }

@@ -174,7 +174,11 @@ async fn open_at(
     host: &str,
     port: u16,
 ) -> Result<(MasterConnection, Vec<u8>), Fault> {
-    let link = Link::connect(host, port).await?;
+    let tls = match server.upstream {
+        Some(_) => server.tls.upstream(),
+        None => server.tls.master(),
+    };
+    let link = Link::connect_as(host, port, tls.as_ref()).await?;
     let connection = MasterConnection { link, master: Mutex::new(found(None)) };
     let settings = server.settings();
     let mut hello: Vec<Vec<&str>> = Vec::new();

@@ -8,6 +8,7 @@ mod once;
 mod shared_floors;
 mod subscriptions;
 mod token;
+mod tracking;
 mod watches;
 
 pub use last_reply::LastReply;
@@ -16,6 +17,7 @@ pub use once::{Once, Tags};
 pub use shared_floors::{Raised, Shared, SharedFloor, SharedFloors};
 pub use subscriptions::{SubscriptionKind, Subscriptions};
 pub use token::TokenSigner;
+pub use tracking::{CachedReads, Tracking};
 pub use watches::{Watch, Watches};
 
 use crate::acl::User;
@@ -132,6 +134,8 @@ pub struct Session {
     pub hello: Option<Box<ReplicaHello>>,
     /// SUBSCRIBE and its kin: from the first subscription on.
     pub subscriptions: Option<Box<Subscriptions>>,
+    /// CLIENT TRACKING.
+    pub tracking: Option<Box<Tracking>>,
 }
 
 /// What a session had seen of a history that the remote master may have left since.

@@ -1,6 +1,7 @@
 //! Who is connected: what CLIENT LIST shows, CLIENT KILL closes and INFO counts.
 
 use super::mailbox::{JobReply, Mailbox, Message, UnblockAs, Wrote};
+use super::told_elsewhere::ToldElsewhere;
 use crate::base::ids::BlockId;
 use crate::base::position::{Offset, Position};
 use crate::base::time::MonoUs;
@@ -57,6 +58,10 @@ pub struct Client {
     pub subscribed: Subscribed,
     /// Marks of CLIENT LIST.
     pub flags: ClientFlags,
+    /// Who is told of what it caches, plus one: 0 while it caches nothing, 1 when that is itself.
+    pub redirect: AtomicU64,
+    /// What was told another in its place.
+    pub told_elsewhere: ToldElsewhere,
     /// Names, which change rarely.
     pub names: Mutex<ClientNames>,
 }
@@ -95,6 +100,10 @@ pub struct ClientFlags {
     pub is_replica: AtomicBool,
     /// It is shown every command: MONITOR.
     pub is_monitor: AtomicBool,
+    /// It is told of all keys with a prefix: CLIENT TRACKING … BCAST.
+    pub is_broadcast: AtomicBool,
+    /// Who was told of what it caches has gone.
+    pub is_redirect_broken: AtomicBool,
 }
 
 impl ClientFlags {
@@ -266,6 +275,8 @@ impl Client {
             waiting: AtomicU64::new(0),
             subscribed: Subscribed::default(),
             flags: ClientFlags::default(),
+            redirect: AtomicU64::new(0),
+            told_elsewhere: ToldElsewhere::default(),
             names: Mutex::new(ClientNames { user: "default".into(), ..ClientNames::default() }),
         }
     }

@@ -25,6 +25,8 @@ pub struct Counters {
     pub errors: AtomicU64,
     /// Clients closed because they did not read.
     pub overflowed: AtomicU64,
+    /// Clients closed because buffers took more than `maxmemory-clients`.
+    pub evicted_clients: AtomicU64,
     /// Wrong passwords.
     pub failed_logins: AtomicU64,
     /// Commands that users may not call.
@@ -104,7 +106,7 @@ impl Counters {
     pub fn reset(&self) {
         let Counters { accepted, refused, errors, overflowed, failed_logins, .. } = self;
         let Counters { denied_commands, denied_keys, denied_channels, .. } = self;
-        let denied = [denied_commands, denied_keys, denied_channels];
+        let denied = [denied_commands, denied_keys, denied_channels, &self.evicted_clients];
         let others = [accepted, refused, errors, overflowed, failed_logins];
         for count in others.into_iter().chain(denied) {
             count.store(0, Relaxed);

@@ -71,13 +71,26 @@ impl Server {
         });
     }
 
+    /// The port at which a remote master's other clients reach this replica, as Redis has it: with
+    /// TLS, if it reaches the master so.
+    pub fn announced_port(&self) -> u16 {
+        match self.process_info.tls_port {
+            port @ 1.. if self.settings().tls.replication => port,
+            _ => self.process_info.port,
+        }
+    }
+
     /// Whether this is where one of our listeners is.
     pub fn is_own(&self, address: &RemoteAddress) -> bool {
         let Some(ip) = process::resolve(&address.host) else { return false };
         self.settings().listeners.iter().any(|it| match &it.at {
             Address::Unix(_) => false,
             Address::Tcp(at) => {
-                let port = if at.port() == 0 { self.process_info.port } else { at.port() };
+                let port = match at.port() {
+                    0 if it.tls => self.process_info.tls_port,
+                    0 => self.process_info.port,
+                    port => port,
+                };
                 let is_there =
                     at.ip() == ip || (at.ip().is_unspecified() && process::is_of_this_host(ip));
                 port == address.port && is_there

@@ -16,6 +16,10 @@ pub struct LogLimits {
     pub query_limit: LogLimit,
     /// Clients closed because others had too much to tell them.
     pub mailbox_overflow: LogLimit,
+    /// Handshakes of TLS that have failed.
+    pub tls_handshake: LogLimit,
+    /// TLS where none is spoken.
+    pub tls_refused: LogLimit,
     /// Wrong passwords.
     pub failed_login: LogLimit,
     /// Wrong passwords at the status page.
@@ -30,6 +34,8 @@ impl LogLimits {
     /// A line for each of which some were held back, once its second is over.
     pub fn tell(&self, now: MonoUs) {
         let all = [
+            ("tls-handshake-failed", &self.tls_handshake),
+            ("tls-on-plain-port", &self.tls_refused),
             ("http-refused", &self.http_refused),
             ("output-limit", &self.output_limit),
             ("query-buffer-limit", &self.query_limit),

@@ -11,6 +11,7 @@ use crate::base::limits::{
 use crate::base::position::Offset;
 use crate::node::Told;
 use crate::pubsub::Delivery;
+use crate::pubsub::tracking::Invalidation;
 use crate::resp::{Protocol, Reply};
 use bytes::Bytes;
 use event_listener::{Event, EventListener};
@@ -59,6 +60,27 @@ impl JobReply {
     }
 }
 
+/// A change of what is cached.
+#[derive(Debug)]
+pub enum ToldChange {
+    /// Keys that the client caches have changed.
+    Own(Arc<Invalidation>),
+    /// Keys have changed that another client caches, in whose place this one is told.
+    ForAnother(Arc<Invalidation>),
+    /// The client of this number, which was told in this one's place, has gone.
+    RedirectBroken(u64),
+}
+
+impl ToldChange {
+    /// About how long it is when it is sent.
+    fn len(&self) -> usize {
+        match self {
+            ToldChange::Own(told) | ToldChange::ForAnother(told) => told.len(),
+            ToldChange::RedirectBroken(_) => 0,
+        }
+    }
+}
+
 /// One thing that is handed to a connection.
 #[derive(Debug)]
 pub enum Message {
@@ -66,12 +88,14 @@ pub enum Message {
     Filled(SlotId, JobReply),
     /// This wait for keys has ended: its reply, and what was written for it.
     Served(BlockId, JobReply),
-    /// Bytes that belong to no request: invalidations.
+    /// Bytes that belong to no request.
     Push(Bytes),
     /// A command, as MONITOR shows it.
     Shown(Bytes),
     /// What was published on something that it subscribes to.
     Published(Arc<Delivery>),
+    /// What is cached has changed.
+    Told(ToldChange),
     /// This wait has ended.
     Woken(BlockId),
     /// CLIENT UNBLOCK has ended this wait.
@@ -87,10 +111,15 @@ pub enum Message {
 }
 
 impl Message {
+    fn is_told(&self) -> bool {
+        matches!(self, Message::Told(_))
+    }
+
     /// What it counts for while it waits.
     fn weight(&self) -> usize {
         match self {
             Message::Push(bytes) | Message::Shown(bytes) => MAILBOX_PUSH_BYTES + bytes.len(),
+            Message::Told(told) => MAILBOX_PUSH_BYTES + told.len(),
             Message::Published(delivery) => MAILBOX_PUSH_BYTES + delivery.len(),
             _ => MAILBOX_MESSAGE_BYTES,
         }
@@ -168,6 +197,20 @@ impl Mailbox {
         Ok(taken)
     }
 
+    /// Takes what it is told of cached keys before all other messages.
+    pub fn take_told(&self) -> Vec<ToldChange> {
+        let mut taken = Vec::new();
+        let mut queue = self.queue.lock();
+        while queue.messages.front().is_some_and(Message::is_told) {
+            if let Some(Message::Told(told)) = queue.messages.pop_front() {
+                queue.weight -= MAILBOX_PUSH_BYTES + told.len();
+                taken.push(told);
+            }
+        }
+        self.has_messages.store(!queue.is_empty(), Release);
+        taken
+    }
+
     /// Whether the first message is that its wait has been served.
     pub fn begins_with_served(&self) -> bool {
         matches!(self.queue.lock().messages.front(), Some(Message::Served(..)))
@@ -234,6 +277,10 @@ impl Queue {
         } else {
             self.messages.push_back(message);
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.only.is_none() && self.messages.is_empty() && !self.has_overflowed
     }
 
     /// What stands alone joins the list.

@@ -1,7 +1,7 @@
 //! What memory is used, for INFO and MEMORY.
 
 use super::{Client, Server};
-use crate::runtime::{allocation, process};
+use crate::runtime::{allocation, clock, process};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Memory at one time, in bytes.
@@ -39,6 +39,13 @@ impl Memory {
     }
 }
 
+impl Client {
+    /// Bytes that wait to be understood, to be executed or to be sent.
+    pub fn buffered(&self) -> u64 {
+        self.unread.load(Relaxed) + self.queued_bytes.load(Relaxed) + self.unsent.load(Relaxed)
+    }
+}
+
 impl Server {
     /// What memory is used now.
     pub fn memory(&self) -> Memory {
@@ -52,14 +59,18 @@ impl Server {
         Memory { used, peak, resident, at_start: self.memory_at_start }
     }
 
-    /// Bytes that wait to be understood, to be executed or to be sent.
+    /// The same of all clients.
     pub fn client_bytes(&self) -> u64 {
-        let waiting = |it: &Client| {
-            it.unread.load(Relaxed) + it.queued_bytes.load(Relaxed) + it.unsent.load(Relaxed)
-        };
         let mut sum = 0;
-        self.clients.each(|it| sum += waiting(it));
+        self.clients.each(|it| sum += it.buffered());
         sum
+    }
+
+    /// Bytes of the texts of cached scripts, and of libraries.
+    pub fn script_bytes(&self) -> (u64, u64) {
+        let libraries = self.set.master_counts(clock::wall_now()).libraries;
+        let library_texts = libraries.iter().map(|it| it.text.len() as u64).sum();
+        (self.scripting.scripts.read().bytes() as u64, library_texts)
     }
 
     /// Notes how much is used, for the peak.

@@ -12,6 +12,7 @@ mod upstream_subscriptions;
 mod upstream;
 mod failover;
 mod mailbox;
+mod told_elsewhere;
 mod monitors;
 mod clients;
 mod config_file;
@@ -23,7 +24,9 @@ mod long_queue;
 mod memory;
 mod scripting;
 mod last_script;
+mod tls;
 mod told_events;
+mod tracking;
 mod server;
 mod user_changes;
 mod user_sources;
@@ -42,7 +45,9 @@ pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
 pub use last_script::LastScript;
 pub use log_limits::LogLimits;
 pub use long_queue::{LongPlace, LongQueue};
-pub use mailbox::{JobReply, Mailbox, MailboxOverflow, Message, UNBLOCKED, UnblockAs, Wrote};
+pub use mailbox::{
+    JobReply, Mailbox, MailboxOverflow, Message, ToldChange, UNBLOCKED, UnblockAs, Wrote,
+};
 pub use memory::Memory;
 pub use monitors::Monitors;
 pub use persistence::{
@@ -54,6 +59,8 @@ pub use run_waiter::RunWaiter;
 pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
+pub use tls::{HandshakePlace, Tls};
+pub use tracking::Tracking;
 pub use upstream::{Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun};
 pub use upstream_subscriptions::{SubscribedName, SubscribedNames, UpstreamSubscriptions};
 pub use user_sources::read_users;

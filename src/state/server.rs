@@ -13,7 +13,9 @@ use super::persistence::Persistence;
 use super::rates::Rates;
 use super::scripting::Scripting;
 use super::slowlog::Slowlog;
+use super::tls::Tls;
 use super::told_events::ToldEvents;
+use super::tracking::{ToldChanges, Tracking};
 use super::upstream::Upstream;
 use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
 use crate::base::position::ReplicationHistory;
@@ -68,6 +70,8 @@ pub struct ProcessInfo {
     pub at: WallMs,
     /// The port of its first TCP listener, 0 without one.
     pub port: u16,
+    /// The port of its first listener with TLS, 0 without one.
+    pub tls_port: u16,
     /// The config file it was started with.
     pub file: String,
 }
@@ -75,7 +79,8 @@ pub struct ProcessInfo {
 impl ProcessInfo {
     /// A process that starts now, with this port and config file.
     pub fn now(port: u16, file: String) -> ProcessInfo {
-        ProcessInfo { run_id: new_replid().to_string(), at: clock::wall_now(), port, file }
+        let (run_id, at) = (new_replid().to_string(), clock::wall_now());
+        ProcessInfo { run_id, at, port, tls_port: 0, file }
     }
 }
 
@@ -92,6 +97,8 @@ pub struct Server {
     pub clients: Clients,
     /// Who subscribes to what.
     pub pubsub: Arc<PubSub>,
+    /// Who caches what it reads.
+    pub tracking: Arc<Tracking>,
     /// Who may do what.
     pub accounts: Accounts,
     /// Counts.
@@ -112,6 +119,8 @@ pub struct Server {
     pub process_info: ProcessInfo,
     /// What signs tokens.
     pub token_signer: TokenSigner,
+    /// Certificates and handshakes.
+    pub tls: Arc<Tls>,
     /// FAILOVER, while one is under way.
     pub failovers: Failovers,
     /// The connections to a remote master.
@@ -150,11 +159,16 @@ impl Server {
         let pubsub: Arc<PubSub> = Arc::default();
         set.events.install(Box::new(ToldEvents(pubsub.clone())));
         set.events.ask(settings.set.events);
+        let tracking = Arc::new(Tracking::new(set.changes.clone()));
+        tracking.limit(settings.server.cached_keys_max);
+        set.changes.install(Box::new(ToldChanges(tracking.clone())));
+        set.eviction.set_limit(settings.set.memory.bytes as u64, settings.set.memory.slice_us());
         set.forward_writes(settings.set.follow.writes.forwards().unwrap_or(true));
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
-        let upstream = Upstream::configured(&settings, &set, workers);
+        let tls = Arc::<Tls>::default();
+        let upstream = Upstream::configured(&settings, &set, workers, &tls);
         let settings = Arc::new(settings);
         let name = process_info.file.clone();
         Server {
@@ -162,6 +176,7 @@ impl Server {
             metrics: Shards::new(workers),
             clients: Clients::default(),
             pubsub,
+            tracking,
             accounts: Accounts::new(settings.server.password()),
             counters: Counters::default(),
             rates: Mutex::new(Rates::default()),
@@ -172,6 +187,7 @@ impl Server {
             slowlog: Mutex::new(Slowlog::default()),
             process_info,
             token_signer,
+            tls,
             failovers: Failovers::default(),
             forwarding: Forwarding::new(workers),
             upstream,
@@ -277,10 +293,13 @@ impl Server {
             self.set.count_hosted(after.set.count_hosted);
             self.set.expect_file(after.set.disk.has_aof());
             self.set.events.ask(after.set.events);
+            let memory = after.set.memory;
+            self.set.eviction.set_limit(memory.bytes as u64, memory.slice_us());
             if let Some(forwards) = after.set.follow.writes.forwards() {
                 self.set.forward_writes(forwards);
             }
         }
+        self.tracking.limit(after.server.cached_keys_max);
         log::set_max_level(after.server.loglevel.filter());
         let password = (after.server.requirepass != before.server.requirepass)
             .then(|| after.server.password().map(str::to_owned));
@@ -313,6 +332,8 @@ impl Server {
             let mut after = after.map_err(|why| format!("{file}: {why}"))?;
             clamp_maxclients(&mut after);
             changed = settings.changes(&after);
+            // Files may be new behind names that are not.
+            self.tls.load(&after).map_err(|why| format!("{file}: {why}"))?;
             // What REPLICAOF has said stays until the file says something else than before: CONFIG
             // REWRITE must know both.
             let mut said = after.clone();
@@ -385,13 +406,16 @@ impl Server {
         self.collect_seen();
         self.metrics.reset();
         self.counters.reset();
+        self.tls.reset();
         self.long_queue.reset();
+        lazyfree::reset_freed();
         self.counters.expired_before.store(self.expired_ever(), Relaxed);
         self.rates.lock().reset();
         let set = &self.set;
         for count in [&set.full_resyncs, &set.panics, &set.quarantines] {
             count.store(0, Relaxed);
         }
+        set.eviction.reset();
     }
 
     /// Keys that were deleted because their time had come. A replica never does that by itself, so

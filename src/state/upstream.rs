@@ -4,6 +4,7 @@
 use super::ack_asks::AckAsks;
 use super::known_scripts::KnownScripts;
 use super::run_waiter::RunWaiter;
+use super::tls::Tls;
 use super::upstream_subscriptions::UpstreamSubscriptions;
 use crate::base::ids::MemberId;
 use crate::base::places::Places;
@@ -231,6 +232,8 @@ impl WaitingRuns {
 pub struct Upstream {
     /// What was configured.
     pub settings: config::Upstream,
+    /// How members are reached, where that is with TLS.
+    pub tls: Arc<Tls>,
     set: Arc<ReplicaSet>,
     members: RwLock<Arc<[Arc<UpstreamMember>]>>,
     topology: Mutex<Topology>,
@@ -254,12 +257,14 @@ impl Upstream {
         settings: &config::Config,
         set: &Arc<ReplicaSet>,
         workers: usize,
+        tls: &Arc<Tls>,
     ) -> Option<Arc<Upstream>> {
         let upstream = settings.upstream.clone()?;
         let topology = Topology::new(matches!(upstream.topology, config::Topology::Sentinel(_)));
         let view = Arc::new(topology.view());
         let upstream = Upstream {
             settings: upstream,
+            tls: tls.clone(),
             set: set.clone(),
             members: RwLock::new(Arc::new([])),
             topology: Mutex::new(topology),

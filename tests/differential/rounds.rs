@@ -329,12 +329,12 @@ fn script(grammar: &Grammar, random: &mut Random, client: &Client) -> Words {
 /// `DEBUG DIGEST` of a set lists each member's name, offset and digest.
 fn wait_for_equal_digests(servers: &Servers, failures: &mut Failures) {
     let mut wire = servers.ours.dial();
-    let told = wire.ask("DEBUG DIGEST");
+    let told = wire.ask("DEBUG DIGEST MEMBERS");
     if told.is_error() {
         return failures.once(format!("DEBUG DIGEST: {told}"));
     }
     until("equal digests of all members", || {
-        let told = wire.cmd(&words(&["DEBUG", "DIGEST"]));
+        let told = wire.cmd(&words(&["DEBUG", "DIGEST", "MEMBERS"]));
         let members = told.items().unwrap_or(&[]).iter();
         let digests: BTreeSet<_> = members.map(|it| it.items()?.last()).collect();
         (digests.len() == 1 && !digests.contains(&None)).then_some(())

@@ -1,11 +1,9 @@
 //! Files travel: what real servers save is loaded here, what we write they start on, and the
 //! digests are equal.
 
-mod digest;
 #[path = "../support/mod.rs"]
 mod support;
 
-use digest::redis_digest;
 use entourage::base::time::WallMs;
 use entourage::engine::rdb::{
     FileInfo, LoadedFile, Loader, ReplicationInfo, SnapshotWriter, Why, checksum,
@@ -154,7 +152,7 @@ fn files_travel(kind: Kind, settings: &[&str]) {
     for piece in [usize::MAX, 64 << 10, 1777] {
         let back = load(&file, piece);
         if kind == Kind::Redis {
-            assert_eq!(redis_digest(&back.engine, now()), wanted, "{settings:?}");
+            assert_eq!(back.engine.redis_digest(now()).to_string(), wanted, "{settings:?}");
         }
         assert!(back.aux("ctime").is_some() && back.aux("used-mem").is_some());
     }
@@ -166,7 +164,7 @@ fn files_travel(kind: Kind, settings: &[&str]) {
         match (kind, other) {
             (Kind::Redis, Kind::Valkey) => {}
             (Kind::Valkey, Kind::Redis) => {
-                assert_eq!(started.digest, redis_digest(&back.engine, now()));
+                assert_eq!(started.digest, back.engine.redis_digest(now()).to_string());
             }
             _ => assert_eq!(started.digest, wanted, "{kind:?} {settings:?}"),
         }
@@ -219,7 +217,7 @@ fn what_real_servers_save_and_we_cannot_keep_is_named() {
     wire.ask("HPERSIST h FIELDS 1 f");
     let wanted = digest_of(&mut wire);
     let file = saved(&server, &mut wire);
-    assert_eq!(redis_digest(&load(&file, 10).engine, now()), wanted);
+    assert_eq!(load(&file, 10).engine.redis_digest(now()).to_string(), wanted);
     // Its payloads have a version of their own.
     let payload = wire.ask("DUMP h");
     let payload = payload.text().expect("a payload");
@@ -261,7 +259,7 @@ fn what_a_real_master_sends_is_loaded() {
             transfer.feed(&bytes[..len], &mut loader).unwrap_or_else(|it| panic!("{it}"));
         }
         let back = loader.finish().unwrap_or_else(|it| panic!("{it}"));
-        assert_eq!(redis_digest(&back.engine, now()), wanted, "{diskless}");
+        assert_eq!(back.engine.redis_digest(now()).to_string(), wanted, "{diskless}");
         assert_eq!(back.aux("repl-id").map(<[u8]>::len), Some(40));
         assert!(back.aux("repl-offset").is_some());
     }
@@ -276,7 +274,7 @@ fn a_file_of_an_old_server_is_read_as_redis_reads_it() {
     let text = b"\xFC\x80\x84\x1E\0\xFF\0\0\0\x00\x01a\xC3\x04\x04\x00a\x20\x00";
     let mut file = [&b"REDIS0005\xFE\x02"[..], zipmap, scores, list, text, b"\xFF"].concat();
     file.extend_from_slice(&checksum(&file).to_le_bytes());
-    let ours = redis_digest(&load(&file, 1).engine, now());
+    let ours = load(&file, 1).engine.redis_digest(now()).to_string();
     let theirs = started_on(Kind::Redis, &file, &[]).expect("redis-server");
     assert_eq!(ours, theirs.digest);
 }

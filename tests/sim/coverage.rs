@@ -72,7 +72,7 @@ names!(ENDINGS, name_of_ending: &Event<'_>, {
     Event::Message(Message::Killed) => "killed",
     Event::MailboxOverflow => "flooded",
     Event::Message(Message::ServerClosing) => "shut down",
-    Event::Message(Message::Push(_) | Message::Shown(_) | Message::Published(_))
+    Event::Message(Message::Push(_) | Message::Shown(_) | Message::Published(_) | Message::Told(_))
         | Event::Message(Message::RulesChanged | Message::UserGone) | Event::Bytes(_) | Event::Received { .. } | Event::Proceed => "nothing that ends a wait",
 });
 

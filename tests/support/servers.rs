@@ -377,7 +377,7 @@ fn wait_until_up(server: &mut Server) -> Result<(), String> {
 
 /// A port that nobody listens on, and that nobody of this process has been given before: the system
 /// may name one twice before it is used, and then two tests would talk to one server.
-fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();

@@ -1,5 +1,6 @@
 //! A client's end of a connection, over TCP or over a unix socket.
 
+use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -22,6 +23,7 @@ pub enum Address {
 pub enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Socket {
@@ -50,6 +52,7 @@ impl Socket {
         let _ = match self {
             Socket::Tcp(it) => it.shutdown(Shutdown::Write),
             Socket::Unix(it) => it.shutdown(Shutdown::Write),
+            Socket::Tls(it) => it.sock.shutdown(Shutdown::Write),
         };
     }
 
@@ -70,6 +73,7 @@ impl Socket {
         let done = match self {
             Socket::Tcp(it) => set(socket2::SockRef::from(it)),
             Socket::Unix(it) => set(socket2::SockRef::from(it)),
+            Socket::Tls(it) => set(socket2::SockRef::from(&it.sock)),
         };
         done.expect("a socket takes sizes of its buffers");
     }
@@ -79,6 +83,7 @@ impl Socket {
         let set = match self {
             Socket::Tcp(it) => it.set_nonblocking(nonblocking),
             Socket::Unix(it) => it.set_nonblocking(nonblocking),
+            Socket::Tls(it) => it.sock.set_nonblocking(nonblocking),
         };
         set.expect("a socket takes O_NONBLOCK");
     }
@@ -88,6 +93,7 @@ impl Socket {
         Ok(match self {
             Socket::Tcp(it) => Socket::Tcp(it.try_clone()?),
             Socket::Unix(it) => Socket::Unix(it.try_clone()?),
+            Socket::Tls(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
 }
@@ -97,6 +103,7 @@ impl Read for Socket {
         match self {
             Socket::Tcp(it) => it.read(into),
             Socket::Unix(it) => it.read(into),
+            Socket::Tls(it) => it.read(into),
         }
     }
 }
@@ -106,10 +113,14 @@ impl Write for Socket {
         match self {
             Socket::Tcp(it) => it.write(bytes),
             Socket::Unix(it) => it.write(bytes),
+            Socket::Tls(it) => it.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if let Socket::Tls(it) = self {
+            it.flush()?;
+        }
         Ok(())
     }
 }

@@ -31,13 +31,22 @@ impl Wire {
 
     /// Connects to wherever a server is.
     pub fn dial_at(address: &Address) -> io::Result<Wire> {
-        let socket = Socket::dial(address, PATIENCE)?;
-        Ok(Wire { socket, got: Vec::new(), taken: 0 })
+        Ok(Wire::over(Socket::dial(address, PATIENCE)?))
+    }
+
+    /// Over this socket.
+    pub fn over(socket: Socket) -> Wire {
+        Wire { socket, got: Vec::new(), taken: 0 }
     }
 
     /// Its socket, for what is not a matter of requests and replies.
     pub fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// The socket alone, with whatever comes over it next.
+    pub fn into_socket(self) -> Socket {
+        self.socket
     }
 
     /// Sends no more, and goes on reading.

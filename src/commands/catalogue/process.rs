@@ -52,6 +52,14 @@ pub fn rejected(seen: &Seen<'_>, it: &mut Samples<'_>) {
     count(it, &seen.server.counters.refused);
 }
 
+pub fn tls(seen: &Seen<'_>, it: &mut Samples<'_>) {
+    count(it, &seen.server.tls.handshakes);
+}
+
+pub fn tls_failures(seen: &Seen<'_>, it: &mut Samples<'_>) {
+    count(it, &seen.server.tls.failures);
+}
+
 pub fn overflowed(seen: &Seen<'_>, it: &mut Samples<'_>) {
     count(it, &seen.server.counters.overflowed);
 }

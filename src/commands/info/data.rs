@@ -112,7 +112,7 @@ fn stream(server: &Server, lines: &mut Lines) {
 pub fn keyspace(server: &Server, lines: &mut Lines) {
     let counts = server.set.master_counts(clock::wall_now());
     for (index, space) in counts.spaces.into_iter().enumerate() {
-        let SpaceCounts { keys, with_deadline: expires, mean_ttl_ms: ttl } = space;
+        let SpaceCounts { keys, with_deadline: expires, mean_ttl_ms: ttl, .. } = space;
         if keys != 0 {
             lines.push(format_args!("db{index}:keys={keys},expires={expires},avg_ttl={ttl}"));
         }

@@ -8,17 +8,14 @@ use crate::state::version::{ENTOURAGE_VERSION, REDIS_VERSION};
 use crate::state::{Memory, Server};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// There is no defragmentation, no tracking of what clients have read.
-const DEFRAG_AND_TRACKING: &[&str] = &[
+/// There is no defragmentation.
+const DEFRAG: &[&str] = &[
     "active_defrag_hits",
     "active_defrag_misses",
     "active_defrag_key_hits",
     "active_defrag_key_misses",
     "total_active_defrag_time",
     "current_active_defrag_time",
-    "tracking_total_keys",
-    "tracking_total_items",
-    "tracking_total_prefixes",
 ];
 
 pub fn server(server: &Server, lines: &mut Lines) {
@@ -60,7 +57,7 @@ pub fn clients(server: &Server, lines: &mut Lines) {
     lines.line("client_recent_max_output_buffer", most(|it| read(&it.unsent)).unwrap_or(0));
     lines.line("blocked_clients", blocked);
     lines.line("pubsub_clients", all.iter().filter(|it| it.subscribed.is_any()).count());
-    lines.line("tracking_clients", 0);
+    lines.line("tracking_clients", server.tracking.clients());
     let watched = |it: &crate::state::Client| u64::from(it.watching.load(Relaxed));
     lines.line("watching_clients", all.iter().filter(|it| watched(it) != 0).count());
     lines.line("total_watched_keys", all.iter().map(|it| watched(it)).sum::<u64>());
@@ -89,7 +86,7 @@ pub fn memory(server: &Server, lines: &mut Lines) {
     lines.line("allocator_resident", memory.resident);
     lines.bytes("total_system_memory", process::machine_bytes());
     scripts(server, lines);
-    lines.bytes("maxmemory", 0);
+    lines.bytes("maxmemory", server.settings().set.memory.bytes as u64);
     lines.line("maxmemory_policy", server.settings().value("maxmemory-policy").unwrap_or_default());
     // The allocator does not say which pages it holds: all that is resident counts as its own.
     lines.push(format_args!("allocator_frag_ratio:{:.2}", memory.fragmentation()));
@@ -99,7 +96,7 @@ pub fn memory(server: &Server, lines: &mut Lines) {
     }
     lines.push(format_args!("mem_fragmentation_ratio:{:.2}", memory.fragmentation()));
     lines.line("mem_fragmentation_bytes", memory.fragmentation_bytes());
-    lines.line("mem_not_counted_for_evict", 0);
+    lines.line("mem_not_counted_for_evict", server.set.eviction.not_counted());
     lines.line("mem_replication_backlog", backlog);
     lines.line("mem_total_replication_buffers", backlog);
     lines.zeros(&["mem_cluster_links", "mem_clients_slaves"]);
@@ -115,12 +112,9 @@ pub fn memory(server: &Server, lines: &mut Lines) {
 /// workers' own.
 fn scripts(server: &Server, lines: &mut Lines) {
     let (scripts, functions) = server.scripting.interpreter_bytes();
-    let (cached, texts) = {
-        let scripts = server.scripting.scripts.read();
-        (scripts.len(), scripts.bytes() as u64)
-    };
+    let cached = server.scripting.scripts.read().len();
     let libraries = server.set.master_counts(clock::wall_now()).libraries;
-    let library_texts = libraries.iter().map(|it| it.text.len() as u64).sum::<u64>();
+    let (texts, library_texts) = server.script_bytes();
     lines.bytes("used_memory_lua", scripts);
     lines.line("used_memory_vm_eval", scripts);
     lines.line("used_memory_scripts_eval", texts);
@@ -149,6 +143,10 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("instantaneous_input_repl_kbps", "0.00");
     lines.line("instantaneous_output_repl_kbps", "0.00");
     lines.line("rejected_connections", read(&counters.refused));
+    lines.line("total_tls_connections_received", read(&server.tls.handshakes));
+    lines.line("tls_handshake_failures", read(&server.tls.failures));
+    lines.line("tls_handshakes_in_progress", server.tls.shaking());
+    lines.line("tls_handshakes_turned_away", read(&server.tls.crowded));
     // Hosted replicas are resynced too.
     let wire = &server.set.wire;
     lines.line("sync_full", read(&server.set.full_resyncs) + read(&wire.full_resyncs));
@@ -158,8 +156,12 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("expired_keys", data::expired(server));
     lines.line("expired_stale_perc", "0.00");
     lines.zeros(&["expired_time_cap_reached_count"]);
-    lines.zeros(&["evicted_keys", "evicted_clients"]);
-    lines.zeros(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    let eviction = &server.set.eviction;
+    let (exceeded_ms, exceeded_now_ms) = eviction.exceeded_ms(clock::mono_now());
+    lines.line("evicted_keys", read(&eviction.evicted));
+    lines.line("evicted_clients", read(&counters.evicted_clients));
+    lines.line("total_eviction_exceeded_time", exceeded_ms);
+    lines.line("current_eviction_exceeded_time", exceeded_now_ms);
     lines.line("keyspace_hits", snapshot.tally().hits);
     lines.line("keyspace_misses", snapshot.tally().misses);
     lines.line("pubsub_channels", server.pubsub.count(SubscriptionKind::Channel));
@@ -167,7 +169,10 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("pubsubshard_channels", server.pubsub.count(SubscriptionKind::ShardChannel));
     lines.zeros(&["latest_fork_usec", "total_forks", "migrate_cached_sockets"]);
     lines.zeros(&["slave_expires_tracked_keys"]);
-    lines.zeros(DEFRAG_AND_TRACKING);
+    lines.zeros(DEFRAG);
+    lines.line("tracking_total_keys", server.tracking.keys());
+    lines.line("tracking_total_items", server.tracking.items());
+    lines.line("tracking_total_prefixes", server.tracking.prefixes());
     lines.zeros(&["unexpected_error_replies", "dump_payload_sanitizations"]);
     lines.line("total_error_replies", read(&counters.errors));
     lines.zeros(&["io_threaded_reads_processed", "io_threaded_writes_processed"]);

@@ -3,6 +3,7 @@
 mod kill;
 mod kind;
 mod pause;
+pub mod tracking;
 
 use super::connection::{printable, set_name};
 use super::help::help;
@@ -139,14 +140,29 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "",
     ),
     sub(
-        session_row("GETREDIR", Exactly(2), OWN, get_redirection),
+        session_row("TRACKING", AtLeast(3), OWN.union(Flags::LOCKS_MASTER), tracking::tracking),
+        "6.0.0",
+        "O(1). Some options may introduce additional complexity.",
+        "Whether this connection is told of changes of what it has read.",
+        "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] \
+         [OPTOUT] [NOLOOP]",
+    ),
+    sub(
+        session_row("CACHING", Exactly(3), OWN, tracking::caching),
+        "6.0.0",
+        CONSTANT,
+        "Whether what the next command reads is cached.",
+        "<YES | NO>",
+    ),
+    sub(
+        session_row("GETREDIR", Exactly(2), OWN, tracking::get_redirection),
         "6.0.0",
         CONSTANT,
         "Answers where invalidations of this connection go.",
         "",
     ),
     sub(
-        session_row("TRACKINGINFO", Exactly(2), OWN, tracking_info),
+        session_row("TRACKINGINFO", Exactly(2), OWN, tracking::tracking_info),
         "6.2.0",
         CONSTANT,
         "Tells of client-side caching on this connection.",
@@ -290,22 +306,5 @@ fn unblock(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let client = context.server.clients.get(id as u64);
     let could = client.is_some_and(|it| it.unblock(how));
     context.reply.int(i64::from(could));
-    Ok(Outcome::Answered)
-}
-
-fn get_redirection(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.int(-1);
-    Ok(Outcome::Answered)
-}
-
-fn tracking_info(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.map(3);
-    context.reply.bulk(b"flags");
-    context.reply.set(1);
-    context.reply.bulk(b"off");
-    context.reply.bulk(b"redirect");
-    context.reply.int(-1);
-    context.reply.bulk(b"prefixes");
-    context.reply.array(0);
     Ok(Outcome::Answered)
 }

@@ -5,7 +5,7 @@ use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Job, Outcome, SessionRow, session_container, session_row};
 use crate::config::Config;
-use crate::state::clients_allowed;
+use crate::state::{Server, clients_allowed};
 
 const ADMIN: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE);
 const CHANGES: Flags = ADMIN.union(Flags::LOCKS_MEMBERS);
@@ -72,13 +72,31 @@ fn set(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         it.may_set(pairs.iter().map(|it| it.0), is_local)?;
         let before = it.server.maxclients;
         it.set(&pairs)?;
-        check_maxclients(before, it.server.maxclients)
+        check_maxclients(before, it.server.maxclients)?;
+        // Last: certificates are in force at once.
+        check_certificates(context.server, &pairs, it)
     };
     context.server.change_settings(change).map_err(Fault::Message)?;
     let names: Vec<_> = pairs.iter().map(|it| it.0.escape_ascii().to_string()).collect();
     log::info!("event=config-set client={} names={}", context.client.id, names.join(","));
     context.reply.ok();
     Ok(Outcome::Answered)
+}
+
+/// Reads certificates that are named, anew even if they are named as before: whoever has replaced
+/// a file says its name again.
+fn check_certificates(
+    server: &Server,
+    pairs: &[(&[u8], &[u8])],
+    settings: &Config,
+) -> Result<(), String> {
+    let is_of_tls = |it: &[u8]| it.get(..4).is_some_and(|it| it.eq_ignore_ascii_case(b"tls-"));
+    let Some((name, _)) = pairs.iter().find(|it| is_of_tls(it.0)) else { return Ok(()) };
+    let name = String::from_utf8_lossy(name).to_lowercase();
+    server.tls.load(settings).map_err(|why| {
+        log::error!("event=tls-files-refused why={why}");
+        format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}")
+    })
 }
 
 /// Refuses more clients than there can be sockets for, in Redis' words.

@@ -280,6 +280,9 @@ fn reset(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         context.client.subscribed.note(subscriptions);
     }
     unwatch_all(&context.server.set, context.session);
+    if context.session.tracking.take().is_some() {
+        super::client::tracking::end(context.server, context.client);
+    }
     let is_known = context.server.accounts.lets_in_anybody();
     become_user(context, DEFAULT_USER);
     let session = &mut *context.session;

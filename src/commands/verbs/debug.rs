@@ -1,11 +1,20 @@
 //! DEBUG: for tests of this server, behind `enable-debug-command`.
 
+mod protocol;
+mod values;
+
+use self::protocol::protocol;
+use self::values::{digest, digest_value, ht_stats, ht_stats_key, listpack};
+use crate::base::glob::{Case, matches};
+use crate::base::limits::BULK_BYTES_MAX;
 use crate::base::number::{parse_f64, parse_u64};
 use crate::base::position::Offset;
+use crate::base::size::parse_size;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Arity, Class, Fault, Flags, Group, Keys, Spec, help, spec};
 use crate::commands::{
-    BlockOn, CommandContext, Outcome, Resume, SessionRow, SessionRun, SessionVerb, session_row,
+    BlockOn, CommandContext, Job, Outcome, Populate, Resume, SessionRow, SessionRun, SessionVerb,
+    session_row,
 };
 use crate::engine::{Effects, Engine};
 use crate::node::{Member, Verb, present};
@@ -30,7 +39,34 @@ pub const ROWS: &[SessionRow] = &[session_row("DEBUG", AtLeast(2), FLAGS, debug)
 
 /// Not in the table: clients that read it take DEBUG for one command.
 const SUBCOMMANDS: &[SessionRow] = &[
-    sub("DIGEST", Exactly(2), digest, "Name, offset and digest of every member.", ""),
+    sub("CHANGE-REPL-ID", Exactly(2), change_history, "Names the stream anew from here on.", ""),
+    sub("DIGEST", Exactly(2), digest, "The digest of the master's data, as Redis computes it.", ""),
+    sub(
+        "DIGEST",
+        Exactly(3),
+        digest_members,
+        "Name, offset and digest of every member.",
+        "MEMBERS",
+    ),
+    sub("DIGEST-VALUE", AtLeast(3), digest_value, "The same of single values.", "key [key ...]"),
+    sub("ERROR", Exactly(3), error, "Answers this error.", "text"),
+    sub("HTSTATS", AtLeast(3), ht_stats, "How full the master's table of keys is.", "db [FULL]"),
+    sub(
+        "HTSTATS-KEY",
+        AtLeast(3),
+        ht_stats_key,
+        "How full the table of a large set, hash or sorted set is.",
+        "key [FULL]",
+    ),
+    sub("LISTPACK", Exactly(3), listpack, "Writes a listpack's elements into the log.", "key"),
+    sub(
+        "LOADAOF",
+        Exactly(2),
+        load_aof,
+        "Puts what the append-only file holds in the place of the master's data.",
+        "",
+    ),
+    sub("LOG", Exactly(3), log_line, "Writes a line into the log.", "text"),
     sub("OBJECT", Exactly(3), object, "How the master stores a key.", "key"),
     sub("PANIC", Exactly(2), panic, "Breaks a write at the master, which is then quarantined.", ""),
     sub("PANIC", Exactly(3), panic, "Breaks either kind of verb, likewise.", "<READ | WRITE>"),
@@ -41,8 +77,31 @@ const SUBCOMMANDS: &[SessionRow] = &[
         "Stops the search for expired keys, or goes on.",
         "<0 | 1>",
     ),
+    sub("POPULATE", AtLeast(3), populate, "Makes keys.", "count [prefix [size]]"),
+    sub("PROTOCOL", Exactly(3), protocol, "Answers an example of a type of reply.", "type"),
+    sub(
+        "QUICKLIST-PACKED-THRESHOLD",
+        Exactly(3),
+        packed_threshold,
+        "Checks the size, and changes nothing: lists have no nodes of another kind here.",
+        "bytes",
+    ),
+    sub(
+        "RELOAD",
+        AtLeast(2),
+        reload,
+        "Saves a snapshot, and puts what it holds in the place of the master's data.",
+        "",
+    ),
     sub("SLEEP", Exactly(3), sleep, "Answers later; nobody else waits.", "seconds"),
     sub("STREAM", Exactly(3), stream, "The replication stream from an offset on.", "offset"),
+    sub(
+        "STRINGMATCH-LEN",
+        Exactly(4),
+        match_pattern,
+        "Matches so many letters a against a pattern.",
+        "length pattern",
+    ),
     sub("HELP", Exactly(2), tell, "Lists the subcommands.", ""),
 ];
 
@@ -94,7 +153,10 @@ fn sleep(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 /// Name, offset and digest of every member.
-fn digest(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+fn digest_members(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if !context.args.word("MEMBERS") {
+        return Err(Fault::Syntax);
+    }
     let (set, member_list) = (&context.server.set, context.server.set.member_list());
     let now = context.clock.wall_now();
     let mut digests = Vec::new();
@@ -112,6 +174,94 @@ fn digest(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         context.reply.int(offset.bytes() as i64);
         context.reply.bulk(digest.to_string().as_bytes());
     }
+    Ok(Outcome::Answered)
+}
+
+fn change_history(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let position = context.server.set.change_history();
+    log::info!("event=history-changed client={} position={position}", context.client.id);
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+fn error(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let text = String::from_utf8_lossy(context.args.next()?);
+    // Whatever ends a line would end the reply.
+    Err(Fault::Message(text.replace(['\r', '\n'], " ")))
+}
+
+fn log_line(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let text = String::from_utf8_lossy(context.args.next()?).into_owned();
+    log::warn!("event=debug-log client={} text={text:?}", context.client.id);
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+const NOT_POSITIVE: Fault = Fault::Static("ERR value is out of range, must be positive");
+
+fn populate(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let number = |text: &[u8]| parse_u64(text).filter(|it| i64::try_from(*it).is_ok());
+    let count = number(context.args.next()?).ok_or(NOT_POSITIVE)?;
+    let prefix = if context.args.left() == 0 { b"key" } else { context.args.next()? };
+    let size = if context.args.left() == 0 {
+        0
+    } else {
+        number(context.args.next()?).ok_or(NOT_POSITIVE)?
+    };
+    context.args.done()?;
+    if BULK_BYTES_MAX < size as usize {
+        return Err(NOT_POSITIVE);
+    }
+    let keys = Populate {
+        db: context.session.db,
+        count,
+        prefix: prefix.to_vec(),
+        value_bytes: size as usize,
+    };
+    Ok(Outcome::apart(Job::Populate(Box::new(keys)), context.kept_request()))
+}
+
+/// Redis can load an older file, too, and keep what is there: replicas would have other data then.
+fn reload(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let words = ["MERGE", "NOFLUSH", "NOSAVE"];
+    while context.args.left() != 0 {
+        if !words.iter().any(|it| context.args.word(it)) {
+            return Err(Fault::Static(
+                "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+            ));
+        }
+        if context.args.left() == 0 {
+            return Err(Fault::Static(
+                "ERR MERGE, NOFLUSH and NOSAVE are not here: the data of replicas would differ",
+            ));
+        }
+    }
+    Ok(Outcome::apart(Job::ReloadData, context.kept_request()))
+}
+
+fn load_aof(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    Ok(Outcome::apart(Job::LoadAof, context.kept_request()))
+}
+
+fn packed_threshold(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    const REFUSED: Fault =
+        Fault::Static("ERR argument must be a memory value bigger than 1 and smaller than 4gb");
+    let bytes = parse_size(context.args.next()?).ok_or(REFUSED)?;
+    if u64::from(u32::MAX) < bytes {
+        return Err(REFUSED);
+    }
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+/// For tests of patterns that take long: it answers, or the server is busy for ever.
+fn match_pattern(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    /// Nobody else has this worker meanwhile.
+    const LENGTH_MAX: u64 = 1 << 20;
+    let length = parse_u64(context.args.next()?).filter(|it| *it <= LENGTH_MAX);
+    let length = length.ok_or(Fault::NotInteger)?;
+    let is_matched = matches(context.args.next()?, &vec![b'a'; length as usize], Case::Exact);
+    context.reply.int(i64::from(is_matched));
     Ok(Outcome::Answered)
 }
 
@@ -190,8 +340,9 @@ fn object(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
         slot.encoding(),
         slot.bytes(),
-        slot.touched_s(),
-        (context.args.now().0 / 1000).saturating_sub(u64::from(slot.touched_s())),
+        (context.args.now().0 / 1000).saturating_sub(slot.usage().idle_s(context.args.now()))
+            & 0xFF_FFFF,
+        slot.usage().idle_s(context.args.now()),
     );
     context.reply.simple(&text);
     Ok(Outcome::Answered)

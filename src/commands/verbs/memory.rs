@@ -1,11 +1,15 @@
 //! MEMORY, but for USAGE, which asks a member.
 
+mod doctor;
+
 use super::help::help;
 use crate::command::Arity::Exactly;
 use crate::command::{Fault, Flags, Group};
 use crate::commands::{CommandContext, Outcome, SessionRow, session_container, session_row};
-use crate::runtime::lazyfree;
+use crate::node::SpaceCounts;
+use crate::runtime::{clock, lazyfree, process};
 use crate::state::Memory;
+use doctor::{Facts, findings};
 
 const TIPS: &[&str] =
     &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"];
@@ -32,9 +36,15 @@ const MEMORY: &[SessionRow] = &[
 fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let server = context.server;
     let memory = server.memory();
-    let keys = server.set.master_counts(context.args.now()).keys() as u64;
     let (_, backlog) = server.set.backlog();
-    let dataset = memory.dataset().saturating_sub(backlog);
+    let counts = server.set.master_counts(context.args.now());
+    let members = server.set.member_list().len() as u64;
+    let tables = |of: &SpaceCounts| of.table_bytes as u64 * members;
+    let deadlines = |of: &SpaceCounts| of.deadline_bytes as u64 * members;
+    let overhead = counts.spaces.iter().map(|it| tables(it) + deadlines(it)).sum::<u64>();
+    let (scripts, libraries) = server.script_bytes();
+    let dataset = memory.dataset().saturating_sub(backlog + overhead);
+    let keys = counts.keys() as u64;
     let told = [
         ("peak.allocated", memory.peak),
         ("total.allocated", memory.used),
@@ -44,23 +54,43 @@ fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         ("clients.normal", server.client_bytes()),
         ("cluster.links", 0),
         ("aof.buffer", 0),
-        ("lua.caches", 0),
-        ("functions.caches", 0),
-        ("overhead.total", memory.at_start + backlog),
+        ("lua.caches", scripts),
+        ("functions.caches", libraries),
+        ("overhead.total", memory.at_start + backlog + overhead),
         ("keys.count", keys),
         ("keys.bytes-per-key", memory.dataset().checked_div(keys).unwrap_or(0)),
         ("dataset.bytes", dataset),
         ("allocator.allocated", memory.used),
         ("allocator.active", memory.resident),
         ("allocator.resident", memory.resident),
+        // The allocator does not say which pages it holds: all that is resident counts as its own.
+        ("allocator-fragmentation.bytes", memory.fragmentation_bytes() as u64),
+        ("allocator-rss.bytes", 0),
+        ("rss-overhead.bytes", 0),
         ("fragmentation.bytes", memory.fragmentation_bytes() as u64),
     ];
     let ratios = [
         ("dataset.percentage", Memory::percent(dataset, memory.dataset())),
         ("peak.percentage", Memory::percent(memory.used, memory.peak)),
+        ("allocator-fragmentation.ratio", memory.fragmentation()),
+        ("allocator-rss.ratio", 1.0),
+        ("rss-overhead.ratio", 1.0),
         ("fragmentation", memory.fragmentation()),
     ];
-    context.reply.map(told.len() + ratios.len());
+    let filled = counts.spaces.iter().enumerate().filter(|it| it.1.keys != 0);
+    context.reply.map(told.len() + ratios.len() + filled.clone().count());
+    for (db, space) in filled {
+        context.reply.bulk(format!("db.{db}").as_bytes());
+        context.reply.map(3);
+        for (name, bytes) in [
+            ("overhead.hashtable.main", tables(space)),
+            ("overhead.hashtable.expires", deadlines(space)),
+            ("overhead.hashtable.slot-to-keys", 0),
+        ] {
+            context.reply.bulk(name.as_bytes());
+            context.reply.int(bytes as i64);
+        }
+    }
     for (name, bytes) in told {
         context.reply.bulk(name.as_bytes());
         context.reply.int(bytes as i64);
@@ -73,12 +103,36 @@ fn stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
 }
 
 fn doctor(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.verbatim("Nothing is measured that could worry a doctor; see MEMORY STATS.\n");
+    let (server, now) = (context.server, clock::mono_now());
+    let (memory, limit) = (server.memory(), server.settings().set.memory.bytes as u64);
+    let found = findings(&Facts {
+        used: memory.used,
+        peak: memory.peak,
+        resident: memory.resident,
+        machine: process::machine_bytes(),
+        limit,
+        exceeded_ms: server.set.eviction.exceeded_ms(now).1,
+        kept: server.set.walks().1 as u64,
+        buffered: server.client_bytes(),
+        clients: server.clients.all().len() as u64,
+        scripts: server.scripting.scripts.read().len(),
+    });
+    match found.as_slice() {
+        [] => context.reply.verbatim("Nothing stands out; MEMORY STATS has the figures.\n"),
+        found => context.reply.verbatim(&format!("{}\n", found.join("\n"))),
+    }
     Ok(Outcome::Answered)
 }
 
 fn malloc_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    context.reply.verbatim("The allocator is mimalloc; it tells no figures.\n");
+    let memory = context.server.memory();
+    let (waiting, freed) = (lazyfree::waiting(), lazyfree::freed());
+    let text = format!(
+        "mimalloc\nblocks in use: {} bytes\nmost so far: {} bytes\ngiven by the system: {} bytes\n\
+         in use at the start: {} bytes\nlarge frees that wait: {waiting}, done: {freed}\n",
+        memory.used, memory.peak, memory.resident, memory.at_start
+    );
+    context.reply.verbatim(&text);
     Ok(Outcome::Answered)
 }
 

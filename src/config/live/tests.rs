@@ -102,7 +102,9 @@ fn what_is_set_is_shown() {
         ("hash-max-ziplist-value", "1kb", "1024"),
         ("list-max-listpack-size", "-9", "-9"),
         ("list-compress-depth", "0", "0"),
-        ("maxmemory-policy", "NOEVICTION", "noeviction"),
+        ("maxmemory-policy", "ALLKEYS-LFU", "allkeys-lfu"),
+        ("maxmemory", "100mb", "104857600"),
+        ("maxmemory-clients", "5%", "5%"),
         ("save", "", ""),
         ("appendonly", "no", "no"),
         (
@@ -158,11 +160,9 @@ fn a_value_that_does_not_fit_is_refused_in_redis_words() {
 
 #[test]
 fn what_makes_no_sense_here_has_redis_default_and_a_reason_why_it_has_no_other() {
-    let evicts = "can't set immutable config: memory is not limited and nothing is evicted here";
-    for policy in ["allkeys-lfu", "allkeys-lru", "volatile-ttl"] {
-        refused("maxmemory-policy", policy, evicts);
-    }
-    refused("maxmemory", "100mb", evicts);
+    let follows = "can't set immutable config: a set that follows a master leaves evictions to it, \
+                   and what is large is freed apart";
+    refused("replica-ignore-maxmemory", "no", follows);
     let disk = "set.dir names no directory, so nothing is written to disk";
     refused("appendonly", "yes", disk);
     refused("save", "3600 1", disk);

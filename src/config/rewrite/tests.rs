@@ -5,6 +5,7 @@ use crate::command::EventClasses;
 use crate::config::FollowWrites;
 use crate::config::Fsync;
 use crate::config::param::When;
+use crate::engine::Policy;
 use crate::route::CountHosted;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -214,9 +215,12 @@ fn setting() -> impl Strategy<Value = (&'static str, String)> {
             Slot::CountHosted(_) => CountHosted::ALL[number as usize % 3].1.to_owned(),
             Slot::Fsync(_) => Fsync::ALL[number as usize % 3].1.to_owned(),
             Slot::Events(_) => EventClasses::from_bits_truncate(number as u16).written(),
+            Slot::Policy(_) => Policy::ALL[number as usize % 8].1.to_owned(),
+            Slot::Share(_) => format!("{}%", number % 101),
             Slot::Save(_) => format!("{} {}", 1 + number % 99, number),
             Slot::FileName(_) => format!("file-{number}"),
             Slot::OneOf { words, .. } => words[number as usize % words.len()].to_owned(),
+            Slot::Words { words, .. } => words[..number as usize % (words.len() + 1)].join(" "),
             Slot::Master | Slot::Text(_) | Slot::Secret(_) | Slot::Access(_) | Slot::Shown(_) => {
                 text
             }

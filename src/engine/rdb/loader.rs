@@ -81,6 +81,15 @@ struct Entry {
     key: Vec<u8>,
     deadline: Option<WallMs>,
     idle_s: u64,
+    /// How often it is used, if the file says it.
+    freq: Option<u8>,
+}
+
+impl Entry {
+    /// The next key begins.
+    fn end(&mut self) {
+        (self.deadline, self.idle_s, self.freq, self.is_open) = (None, 0, None, false);
+    }
 }
 
 /// A key on its way into the table, and where its value stands.
@@ -387,6 +396,7 @@ impl Loader {
                 self.entry.deadline = Some(deadline(input.int::<4>()?.saturating_mul(1000)));
             }
             opcode::IDLE => self.entry.idle_s = input.length()?,
+            opcode::FREQ => self.entry.freq = Some(input.byte()?),
             opcode::AUX => self.note_aux(&mut input)?,
             opcode::MODULE_AUX => return Err(Why::Module(opcode::module_name(input.length()?))),
             opcode::FUNCTIONS => {
@@ -471,7 +481,7 @@ impl Loader {
         let shared = self.engine.shared();
         // Redis passes over empty collections, which it has written by mistake.
         if layout.is_counted() && layout.count(bytes)? == 0 {
-            (self.entry.deadline, self.entry.idle_s, self.entry.is_open) = (None, 0, false);
+            self.entry.end();
         } else {
             match load_as(self.entry.form, &mut Reader::new(bytes), shared)? {
                 Loaded::Text(text) => {
@@ -513,7 +523,10 @@ impl Loader {
 
     fn put(&mut self, slot: KeySlot) -> Result<(), Why> {
         let idle_ms = self.entry.idle_s.saturating_mul(1000);
-        slot.touch(WallMs(self.now.0.saturating_sub(idle_ms)));
+        match self.entry.freq {
+            Some(freq) => drop(slot.usage().set_count(freq, self.now)),
+            None => slot.usage().set_used_at(WallMs(self.now.0.saturating_sub(idle_ms))),
+        }
         if let Some(hash) = slot.hash() {
             self.engine.space(self.db).table().prefetch(hash);
         }
@@ -523,7 +536,7 @@ impl Loader {
         }
         self.keys += 1;
         self.expired += u64::from(self.entry.deadline.is_some_and(|it| it <= self.now));
-        (self.entry.deadline, self.entry.idle_s, self.entry.is_open) = (None, 0, false);
+        self.entry.end();
         Ok(())
     }
 

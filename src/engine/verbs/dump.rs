@@ -8,7 +8,7 @@ use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Event, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
 use crate::engine::rdb::{self, Loaded, Payload};
-use crate::engine::{DbMut, Effects, Engine, KeySlot, Row, row};
+use crate::engine::{DbMut, Effects, Engine, EngineShared, KeySlot, Row, row};
 use crate::resp::Reply;
 
 const RESTORE_FLAGS: Flags = Flags::DENYOOM.union(Flags::DANGEROUS);
@@ -103,14 +103,29 @@ fn restore(
     db.remove(key);
     let shared = store(&mut db, key, loaded, deadline);
     db.event(Event::generic("restore"), key);
-    if let Some(idle_s) = options.idle_s {
-        let used = WallMs(now.0.saturating_sub(idle_s.saturating_mul(1000)));
-        db.get(key).into_iter().chain(&shared).for_each(|it| it.touch(used));
+    // A replica has no time to count from.
+    if now.0 != 0 {
+        let stored = db.get(key).into_iter().chain(&shared);
+        stored.for_each(|it| set_usage(it, &options, db.shared(), now));
     }
     let older = payload.is_newer().then(|| db.get(key).map(rdb::dump)).flatten();
     propagate(args, deadline.filter(|_| !options.is_absolute), older, effects);
     shared.into_iter().for_each(|it| effects.share(it));
     Ok(())
+}
+
+/// Redis looks at what its policy goes by alone.
+fn set_usage(stored: &KeySlot, options: &Options, shared: &EngineShared, now: WallMs) {
+    match (options.idle_s, options.freq) {
+        (_, Some(freq)) if shared.thresholds.eviction.policy.counts_uses() => {
+            stored.usage().set_count(freq, now);
+        }
+        (Some(idle_s), _) if !shared.thresholds.eviction.policy.counts_uses() => {
+            let used = WallMs(now.0.saturating_sub(idle_s.saturating_mul(1000)));
+            stored.usage().set_used_at(used);
+        }
+        _ => {}
+    }
 }
 
 /// When the key is to expire. The number counts from now unless it is absolute; 0 is never. What

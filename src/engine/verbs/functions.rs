@@ -144,16 +144,16 @@ fn restore(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let payload = args.next()?;
-    let policy = match args.peek() {
-        None => Policy::Append,
-        Some(word) => Policy::named(word).map_err(Fault::Message)?,
-    };
     if 1 < args.left() {
         return Err(Fault::Message(format!(
             "ERR unknown subcommand or wrong number of arguments for '{}'. Try FUNCTION HELP.",
             echo(args.request().get(1).unwrap_or_default())
         )));
     }
+    let policy = match args.peek() {
+        None => Policy::Append,
+        Some(word) => Policy::named(word).map_err(Fault::Message)?,
+    };
     let libraries: Result<Vec<Library>, Fault> =
         texts(payload)?.iter().map(|it| load_library(it).map_err(message)).collect();
     engine.libraries_mut().add(libraries?, policy).map_err(Fault::Message)?;

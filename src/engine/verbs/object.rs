@@ -70,29 +70,32 @@ fn encoding(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<()
     Ok(())
 }
 
-/// Usage is not counted: no eviction policy here asks for it.
 fn freq(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     const UNCOUNTED: Fault = Fault::Static(
         "ERR An LFU maxmemory policy is not selected, access frequency not tracked. \
          Please note that when switching between policies at runtime LRU and LFU data will take \
          some time to adjust.",
     );
+    let (now, rules) = (args.now(), &engine.shared().thresholds.eviction);
     match engine.db(&args).see_quietly(args.next()?) {
-        Some(_) => Err(UNCOUNTED),
-        None => {
-            reply.null();
-            Ok(())
-        }
+        Some(_) if !rules.policy.counts_uses() => return Err(UNCOUNTED),
+        Some(slot) => reply.count(slot.usage().frequency(now, rules).into()),
+        None => reply.null(),
     }
+    Ok(())
 }
 
 fn idletime(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let now_s = args.now().0 / 1000;
-    match engine.db(&args).see_quietly(args.next()?).map(KeySlot::touched_s) {
+    const COUNTED: Fault = Fault::Static(
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. \
+         Please note that when switching between policies at runtime LRU and LFU data will take \
+         some time to adjust.",
+    );
+    let now = args.now();
+    match engine.db(&args).see_quietly(args.next()?) {
+        Some(_) if engine.shared().thresholds.eviction.policy.counts_uses() => return Err(COUNTED),
+        Some(slot) => reply.count(slot.usage().idle_s(now) as usize),
         None => reply.null(),
-        // Built from the stream, and not used since this member has become the master.
-        Some(0) => reply.int(0),
-        Some(touched_s) => reply.count(now_s.saturating_sub(touched_s.into()) as usize),
     }
     Ok(())
 }
@@ -120,7 +123,7 @@ fn tell(_: &Engine, _: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
 fn usage(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let key = args.next()?;
     while args.left() != 0 {
-        // Every element is counted, whatever sample was asked for.
+        // A few elements of a large collection stand for all, whatever sample was asked for.
         if args.left() < 2 || !args.word("SAMPLES") {
             return Err(Fault::Syntax);
         }

@@ -253,6 +253,11 @@ impl Caller {
             Ok(reply) => self.replies.out.append_owned(reply),
             Err(text) => self.answer_fault(&Fault::Message(text)),
         }
+        if let Some(Wrote::Here(at)) = job_reply.wrote
+            && !self.cached_wait.is_empty()
+        {
+            self.cache_served(at);
+        }
         let confirmation =
             job_reply.wrote.and_then(|it| self.job_wrote(wait.request(), it, context));
         if let Some(Outcome::Block(mut block)) = confirmation {

@@ -61,6 +61,10 @@ pub struct Caller {
     pub heard: u64,
     /// Requests may be refused for what the set is, or what the settings say, whoever asks.
     pub is_gated: bool,
+    /// There is a limit of memory, and clients may write here.
+    pub limits_memory: bool,
+    /// There was no room when the request at hand was looked at.
+    pub lacks_memory: bool,
     /// Data is being loaded, as of then.
     pub is_loading: bool,
     /// Why writes are refused for the sake of the disk, as of then.
@@ -71,6 +75,8 @@ pub struct Caller {
     pub unsynced: VecDeque<(SlotId, Offset)>,
     /// Its last wait.
     pub last_block: BlockId,
+    /// The keys that it waits for to read and cache them.
+    pub cached_wait: Vec<Box<[u8]>>,
     /// The next request takes long: it is served on a thread for that, and this is its place among
     /// those who wait for one.
     pub long_place: Option<LongPlace>,
@@ -119,11 +125,14 @@ impl Caller {
             is_stale: false,
             heard: 0,
             is_gated: false,
+            limits_memory: false,
+            lacks_memory: false,
             is_loading: false,
             disk_trouble: None,
             syncs_always: false,
             unsynced: VecDeque::new(),
             last_block: BlockId::default(),
+            cached_wait: Vec::new(),
             long_place: None,
             settings,
             server,
@@ -143,6 +152,7 @@ impl Caller {
         let is_here = self.writes == Writes::Here;
         self.is_loading = set.is_loading();
         self.disk_trouble = set.disk_trouble();
+        self.limits_memory = is_here && self.settings.set.memory.bytes != 0;
         let is_held_up = self.is_loading || self.disk_trouble.is_some();
         self.is_gated = !is_here || self.is_stale || is_held_up || self.settings.refuses_anything();
         self.syncs_always = self.settings.set.disk.syncs_always();
@@ -294,6 +304,15 @@ impl Caller {
             let ended = subscriptions.take_names();
             self.server.end_subscriptions(self.client.id, ended);
         }
+    }
+
+    /// It is over: nobody finds it from here on.
+    pub fn leave(&self) {
+        if self.session.tracking.is_some() {
+            self.server.tracking.leave(self.client.id);
+        }
+        drop(self.server.forwarding.take_lease(self.client.id));
+        self.server.clients.leave(self.client.id);
     }
 
     /// Ends all watches.

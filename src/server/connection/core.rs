@@ -131,6 +131,7 @@ impl Connection {
         let limits = self.caller.limits();
         self.decoder.limit(limits);
         self.caller.share_floor(context.now);
+        self.caller.keep_up_told();
         let env = &context.scratch.env;
         env.now.set(context.clock.wall_now());
         env.bulk_bytes_max.set(limits.bulk_bytes_max);
@@ -288,6 +289,8 @@ impl Connection {
             Message::Published(_) if self.is_closing() => {}
             Message::Published(_) if is_planted(Planted::MessageDropped) && self.is_blocked() => {}
             Message::Published(delivery) => self.caller.deliver(&delivery),
+            Message::Told(_) if self.is_closing() => {}
+            Message::Told(change) => self.caller.told_change(&change),
             Message::Push(bytes) => self.caller.replies.push(&bytes),
             // What was shown before RESET or QUIT may still come.
             Message::Shown(_) if !self.caller.session.is_monitor || self.is_closing() => {}
@@ -591,8 +594,7 @@ impl Drop for Connection {
         if !is_planted(Planted::SubscriptionLeftBehind) {
             self.caller.end_subscriptions();
         }
-        drop(self.caller.server.forwarding.take_lease(self.caller.client.id));
-        self.caller.server.clients.leave(self.caller.client.id);
+        self.caller.leave();
         self.caller.client.mailbox.close();
     }
 }

@@ -256,6 +256,7 @@ impl Caller {
         let (master, before) = (transaction.member().id, transaction.effects());
         let args = Args::new(request, command.words, self.session.db, &context.scratch.env);
         let outcome = transaction.call(verb, args, &mut self.replies.out);
+        self.cache_read_within(command, request, transaction);
         context.count(Label::new(route, master, command.id), command);
         if before < transaction.effects() {
             self.note_routes(command, request, route, &mut execution.routes);

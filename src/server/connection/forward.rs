@@ -187,6 +187,7 @@ impl Caller {
                     is_of_once: call.once.is_some(),
                     ..LastReply::of_remote_master(route, because)
                 };
+                self.cache_forwarded(call.command, call.request);
                 Ok(Some(self.forward_one(call.request, context)))
             }
             RemoteRead::Waits(needs, at_most) => {
@@ -274,6 +275,7 @@ impl Caller {
             }
             let request = request.borrow();
             encode_command(&mut whole.bytes, request.iter());
+            self.cache_forwarded(command, request);
             if command.name == "select" {
                 let number =
                     request.get(1).and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());

@@ -327,6 +327,7 @@ impl Caller {
             return Ok(Some(Outcome::Long));
         }
         self.tell_missed(member, context);
+        self.cache_read(call.command, call.request, self.position(member.applied()));
         self.saw(at, member, call, context);
         let label = Label::new(at.route, at.member, call.command.id);
         context.count(label, call.command);

@@ -47,10 +47,10 @@ struct Asking<'r> {
     request: Request<'r>,
 }
 
-type Check = fn(&mut Caller, &Asking<'_>, &BatchContext<'_, '_>) -> Result<(), Refusal>;
+type Check = fn(&mut Caller, &Asking<'_>, &mut BatchContext<'_, '_>) -> Result<(), Refusal>;
 
 /// Checked top to bottom, the first refusal wins: the order is Redis' (`processCommand`), and part
-/// of what clients see. The memory limit will stand before `enough_replicas`.
+/// of what clients see.
 const REFUSALS: &[(&str, Check)] = &[
     ("authenticated", |caller, asking, _| {
         let may = caller.session.is_known || asking.command.spec.flags.contains(Flags::NO_AUTH);
@@ -72,6 +72,9 @@ const REFUSALS: &[(&str, Check)] = &[
         refusing.map_or(Ok(()), |route| {
             Err(codes::refused_by_route(&route.name, &asking.command.name).into())
         })
+    }),
+    ("enough_memory", |caller, asking, context| {
+        caller.find_room(asking.command, context).map_err(Refusal::Fault)
     }),
     ("can_be_kept", |caller, asking, _| {
         if caller.is_write(asking) || asking.command.spec.name == "PING" {
@@ -164,8 +167,11 @@ impl Caller {
         request: Request<'_>,
         context: &mut BatchContext<'_, '_>,
     ) -> Option<Outcome> {
-        if self.is_unrestricted() && self.is_permitted(command, request) {
-            debug_assert!(self.first_refusal(command, request, context).is_none());
+        if self.is_unrestricted() && self.has_room(command) && self.is_permitted(command, request) {
+            // What is free changes from one look to the next.
+            debug_assert!(
+                self.limits_memory || self.first_refusal(command, request, context).is_none()
+            );
             return None;
         }
         self.first_refusal(command, request, context)
@@ -210,6 +216,7 @@ impl Caller {
         let master = context.master()?.member().id;
         self.keep_up_to_write(context.set, context.now)?;
         call.may_write_at(master)?;
+        self.write_as_caching(context);
         if self.is_paused(context.now, |_| true) { Err(NotNow::Paused) } else { Ok(master) }
     }
 
@@ -225,6 +232,7 @@ impl Caller {
             NotNow::Fault(_) => Ok(()),
             other => Err(other),
         })?;
+        self.write_as_caching(context);
         self.refresh(context.now);
         if has_write(queue) {
             self.may_write()?;

@@ -18,7 +18,7 @@ use crate::commands::{
 };
 use crate::metrics::Label;
 use crate::node::{Member, MemberFlags, Verb};
-use crate::resp::{Decoder, Mark, Request, Step};
+use crate::resp::{Decoder, Malformed, Mark, Request, Step};
 use crate::script::Purpose;
 use crate::session::{LastReply, ReplyMode, Tags};
 use crate::state::LongPlace;
@@ -71,6 +71,9 @@ fn serve_here(
                 return (taken, BatchEnd::TurnOver);
             }
             Err(malformed) => {
+                if malformed == Malformed::Tls {
+                    caller.note_tls(context.now);
+                }
                 caller.answer_fault(&Fault::Message(format!("ERR {malformed}")));
                 return (input.len(), BatchEnd::With(Outcome::Close));
             }
@@ -85,9 +88,13 @@ fn serve_here(
             match caller.request(request, input, retry.take(), context) {
                 Outcome::Answered => {}
                 outcome if is_taken(&outcome) => {
+                    caller.end_said(request);
                     return (taken + consumed, BatchEnd::With(outcome));
                 }
                 outcome => return (taken, BatchEnd::With(outcome)),
+            }
+            if caller.session.tracking.is_some() {
+                caller.end_cached(request);
             }
             if let Some(mark) = joins {
                 let reply = caller.replies.out.take(mark);
@@ -168,6 +175,7 @@ impl Caller {
                 self.read(call, ReadRun::Verb(read), context)
             }
             Handler::Either { .. } | Handler::ReadOrWait { .. } if self.forwards() => {
+                self.cache_forwarded(command, request);
                 self.forward(call, context)
             }
             Handler::Either { write, .. } => {
@@ -349,6 +357,15 @@ impl Caller {
             log::warn!("event=http-refused client={} count={count}", self.client.id);
         }
         Outcome::Close
+    }
+
+    /// The client speaks TLS where none is spoken.
+    #[cold]
+    fn note_tls(&self, now: MonoUs) {
+        if let Some(count) = self.server.log_limits.tls_refused.note(now) {
+            let (id, peer) = (self.client.id, &self.client.peer.address);
+            log::warn!("event=tls-on-plain-port client={id} peer={peer} count={count}");
+        }
     }
 
     /// Notes what the client is at, for the others.

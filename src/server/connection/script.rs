@@ -44,6 +44,7 @@ impl Caller {
             // The master may know it.
             Err(UNKNOWN_SCRIPT | UNKNOWN_FUNCTION) if self.forwards() => {
                 self.may_run_scripts_elsewhere()?;
+                self.cache_forwarded(call.command, call.request);
                 return self.forward(call, context);
             }
             found => found.inspect_err(|_| {
@@ -64,6 +65,7 @@ impl Caller {
         }
         if self.forwards() {
             self.may_run_scripts_elsewhere()?;
+            self.cache_forwarded(call.command, call.request);
             return self.forward(call, context);
         }
         self.script_at_master(&script, call, context)
@@ -170,6 +172,7 @@ impl Caller {
         if self.is_stale && !is_stale_safe {
             return Err(LINK_DOWN);
         }
+        self.may_script_begin(script)?;
         if script.says_it_writes() {
             self.may_script_write(context)?;
         }
@@ -213,7 +216,7 @@ impl Caller {
                 None => own.get(purpose, flushes),
             };
             if let Some((function, (libraries, library))) = &found {
-                let name = function.name;
+                let name = &function.name;
                 interpreter.call(libraries, library, name, &invocation, &mut host, &mut answer);
             } else if let Which::Script(sha, text) = &script.which {
                 interpreter.run(sha, text, &invocation, &mut host, &mut answer);

@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::resp::Request;
 use crate::script::{Flags, Libraries, Library, Purpose, Sha};
 use crate::state::LastScript;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// No such script.
@@ -45,7 +46,7 @@ pub enum Which<'r> {
 /// A function, and where it was found.
 pub struct FoundFunction<'r> {
     /// Its name.
-    pub name: &'r [u8],
+    pub name: Cow<'r, [u8]>,
     /// All libraries that there were.
     pub libraries: Arc<Libraries>,
     /// The one that it is of.
@@ -59,7 +60,7 @@ impl FoundFunction<'_> {
         if Arc::ptr_eq(there, &self.libraries) {
             return Some((there.clone(), self.library.clone()));
         }
-        let (library, _) = there.function(self.name)?;
+        let (library, ..) = there.function(&self.name)?;
         Some((there.clone(), library.clone()))
     }
 }
@@ -77,7 +78,7 @@ impl Which<'_> {
     pub fn name(&self) -> &[u8] {
         match self {
             Which::Script(sha, _) => sha,
-            Which::Function(function) => function.name,
+            Which::Function(function) => &function.name,
         }
     }
 }
@@ -112,9 +113,14 @@ impl<'r> ScriptCall<'r> {
             }
             ScriptBy::Function => {
                 let libraries = libraries();
-                let (library, function) = libraries.function(word).ok_or(UNKNOWN_FUNCTION)?;
+                let found = libraries.function(word).ok_or(UNKNOWN_FUNCTION)?;
+                let (library, registered, function) = found;
+                let name = match registered == word {
+                    true => Cow::Borrowed(word),
+                    false => Cow::Owned(registered.to_vec()),
+                };
                 let (library, flags) = (library.clone(), function.flags);
-                (Which::Function(FoundFunction { name: word, libraries, library }), Some(flags))
+                (Which::Function(FoundFunction { name, libraries, library }), Some(flags))
             }
         };
         let keys = number_of_keys(run, request)?;

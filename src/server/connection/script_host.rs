@@ -131,7 +131,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
             return Err(READS_ONLY);
         }
         if writes {
-            self.begin_write()?;
+            self.begin_write(command)?;
         }
         if !command.is_quick {
             self.note_long(command, request);
@@ -148,10 +148,11 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
     }
 
     /// Whether it may write, asked before its first write. From here on it is not killed.
-    fn begin_write(&mut self) -> Result<(), Fault> {
+    fn begin_write(&mut self, command: &Command) -> Result<(), Fault> {
         if self.has_written {
             return Ok(());
         }
+        self.caller.may_script_grow(command, self.script)?;
         if self.script.flags.is_none() {
             self.caller.may_script_write(self.context)?;
         }
@@ -198,6 +199,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
                 let args = Args::new(request, command.words, caller.session.db, env);
                 let outcome = guard.run(verb, args, &mut caller.replies.out);
                 let member = guard.member();
+                caller.cache_read(command, request, caller.position(member.applied()));
                 caller.tell_missed(member, context);
                 context.count(Label::new(route, member.id, command.id), command);
                 outcome

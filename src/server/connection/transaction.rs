@@ -23,14 +23,14 @@ pub fn has_write(queue: &Queue) -> bool {
 /// look at members cannot: it must find them unlocked, and the log complete.
 pub fn runs_within(command: &Command) -> bool {
     let Handler::Session(_) = command.handler else { return true };
-    // CLIENT PAUSE waits for writes that are at work.
+    // CLIENT PAUSE and CLIENT TRACKING wait for writes that are at work.
     let is_quiet = matches!(
         command.spec.group,
         Group::Connection | Group::Transactions | Group::Generic | Group::Pubsub
     );
     // These look at nothing.
     let is_known = command.name == "time" || command.spec.name == "COMMAND";
-    (is_quiet && command.name != "client|pause") || is_known
+    (is_quiet && !["client|pause", "client|tracking"].contains(&&*command.name)) || is_known
 }
 
 /// Whether EXEC lets go of the master in its midst, for a command that looks at members.

@@ -52,6 +52,7 @@ impl Caller {
         }
         self.session.last = LastReply::of_master(master, route, Reason::Write);
         context.count(Label::new(route, master, command.id), command);
+        self.cache_read(command, request, end);
         if let Called::Block(keys) = outcome? {
             return Ok(self.block_on(keys, call, context));
         }
@@ -75,6 +76,9 @@ impl Caller {
         let block = self.next_block();
         // From here on it may be served.
         self.client.set_waiting(Waiting::Blocked, block);
+        if self.session.tracking.is_some() {
+            self.cache_wait(call.command, call.request);
+        }
         let timeout = keys.timeout;
         let blocked = BlockedCall {
             spec: &call.command.spec,

@@ -12,6 +12,7 @@
 mod stream_part;
 mod aof_parts;
 mod snapshot_file;
+mod reload;
 mod generation;
 mod store;
 mod load;
@@ -21,5 +22,6 @@ mod check;
 
 pub use check::{AofRepair, check_aof};
 pub use keeper::start;
+pub use reload::{load_aof, reload};
 pub use snapshot_file::save_now;
 pub use store::Store;

@@ -8,6 +8,7 @@ use crate::runtime::disk::Disk;
 use crate::runtime::{clock, tasks};
 use crate::server::file_info::file_info;
 use crate::state::{Background, Server};
+use bytes::Bytes;
 use std::io;
 use std::time::Duration;
 
@@ -50,6 +51,11 @@ impl Cut {
         self.0.snapshot().progress()
     }
 
+    /// The next piece of the file; `None` behind its end.
+    pub fn next(&self) -> Result<Option<Bytes>, Overtaken> {
+        self.0.wait_for_next()
+    }
+
     /// Writes the keys into a new file, which is whole and on disk afterwards. Answers how many
     /// bytes it has. `between` is called between pieces.
     pub fn write(
@@ -60,7 +66,7 @@ impl Cut {
     ) -> io::Result<u64> {
         let mut file = disk.create(name)?;
         let (mut len, mut synced) = (0, 0);
-        while let Some(piece) = self.0.wait_for_next().map_err(overtaken)? {
+        while let Some(piece) = self.next().map_err(overtaken)? {
             file.write(&piece)?;
             len += piece.len() as u64;
             if SYNC_EVERY_BYTES <= len - synced {

@@ -118,7 +118,8 @@ impl Lane {
     async fn connect(&self) -> Result<WorkerLink, ConnectionFault> {
         let address = &self.member.address;
         let connect = async {
-            let link = Link::connect(&address.host, address.port).await?;
+            let tls = self.upstream.tls.upstream();
+            let link = Link::connect_as(&address.host, address.port, tls.as_ref()).await?;
             WorkerLink::of(link.into_socket()?)
         };
         let connected = tasks::within(self.upstream.settings.connect_timeout, connect).await;

@@ -49,7 +49,8 @@ async fn ask_until_it_ends(
 ) -> (ConnectionFault, bool) {
     let settings = &upstream.settings;
     let address = &member.address;
-    let connect = Link::connect(&address.host, address.port);
+    let tls = upstream.tls.upstream();
+    let connect = Link::connect_as(&address.host, address.port, tls.as_ref());
     let link = match tasks::within(settings.connect_timeout, connect).await {
         None => return (ConnectionFault::TimedOut, false),
         Some(Err(error)) => return (ConnectionFault::Io(error.to_string()), false),

@@ -73,7 +73,8 @@ async fn hear(council: Arc<Council>, number: usize) {
 impl Council {
     async fn open(&self, number: usize) -> io::Result<Talk> {
         let timeout = self.upstream.settings.connect_timeout;
-        Talk::open(&self.sentinels.addresses[number], self.sentinels.login(), timeout).await
+        let (address, login) = (&self.sentinels.addresses[number], self.sentinels.login());
+        Talk::open(address, login, timeout, self.upstream.tls.upstream()).await
     }
 
     /// Answers what has ended it, and whether anything was answered before.

@@ -35,7 +35,9 @@ pub async fn attend(server: Arc<Server>, upstream: Arc<Upstream>) {
         };
         let address = upstream.member(master).address.clone();
         let settings = &upstream.settings;
-        let error = match Talk::open(&address, settings.login(), settings.connect_timeout).await {
+        let (login, timeout) = (settings.login(), settings.connect_timeout);
+        let tls = upstream.tls.upstream();
+        let error = match Talk::open(&address, login, timeout, tls).await {
             Ok(talk) => {
                 let mut subscriber = Subscriber {
                     server: &server,

@@ -4,6 +4,7 @@ use crate::base::remote_address::RemoteAddress;
 use crate::resp::{ReplyScanner, encode_command};
 use crate::runtime::link::{Exchange, Link};
 use crate::runtime::tasks;
+use crate::runtime::tls::TlsClient;
 use std::io;
 use std::time::Duration;
 
@@ -29,8 +30,9 @@ impl Talk {
         address: &RemoteAddress,
         login: Option<(Option<&str>, &str)>,
         timeout: Duration,
+        tls: Option<TlsClient>,
     ) -> io::Result<Talk> {
-        let connect = Link::connect(&address.host, address.port);
+        let connect = Link::connect_as(&address.host, address.port, tls.as_ref());
         let link = tasks::within(timeout, connect).await;
         let link = link.ok_or_else(|| other("it does not take connections"))??;
         let mut talk = Talk { link, bytes: Vec::new(), taken: 0, scanner: ReplyScanner::default() };

@@ -186,6 +186,18 @@ fn files_of_every_version_hold_what_they_should() {
 }
 
 #[test]
+fn what_a_file_says_of_uses_is_known() {
+    use crate::engine::{EvictionRules, Policy};
+    let body: &[u8] = b"\xFE\0\xF9\xC8\0\x01a\x01b\xF8\x30\0\x01c\x01d";
+    let file = Crafted::new("REDIS0009", &[body], &[]).file(true);
+    let back = loaded(&file, &[1]).unwrap().engine;
+    let rules = EvictionRules { policy: Policy::AllkeysLfu, ..EvictionRules::default() };
+    let usage = |key: &[u8]| back.view(0, NOW).peek(key).expect("it is there").usage().clone();
+    assert_eq!(usage(b"a").frequency(NOW, &rules), 200);
+    assert_eq!(usage(b"c").idle_s(NOW), 48);
+}
+
+#[test]
 fn a_file_that_is_cut_short_is_refused() {
     for crafted in table() {
         let file = crafted.file(true);

@@ -1,0 +1,131 @@
+//! What one end of connections over TLS shows, and whom it trusts.
+
+use super::fault::TlsFault;
+use super::files::{ClientAuth, TlsFiles, roots, shown};
+use super::verifier::AnyName;
+use rustls::client::{UnbufferedClientConnection, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::ServerName;
+use rustls::server::{
+    NoClientAuth, ServerSessionMemoryCache, UnbufferedServerConnection, WebPkiClientVerifier,
+};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+/// Sessions that clients may come back to without a whole handshake.
+const SESSIONS_MAX: usize = 4096;
+
+/// What listeners show and ask for.
+#[derive(Clone)]
+pub struct TlsServer(Arc<ServerConfig>);
+
+/// What is shown to servers, and asked of them.
+#[derive(Clone)]
+pub struct TlsClient {
+    config: Arc<ClientConfig>,
+    name: String,
+    checks_name: bool,
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+impl TlsFiles {
+    fn versions(&self) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
+        let all = [(self.speaks_13, &TLS13), (self.speaks_12, &TLS12)];
+        let versions: Vec<_> = all.into_iter().filter(|it| it.0).map(|it| it.1).collect();
+        if versions.is_empty() { Err("no version of TLS is left".to_owned()) } else { Ok(versions) }
+    }
+
+    fn roots(&self, why: &str) -> Result<Arc<RootCertStore>, String> {
+        if self.ca_file.is_empty() && self.ca_dir.is_empty() {
+            return Err(format!("either tls-ca-cert-file or tls-ca-cert-dir is needed {why}"));
+        }
+        roots(&self.ca_file, &self.ca_dir).map(Arc::new)
+    }
+}
+
+impl TlsServer {
+    /// Reads what an operator has named. Reads files.
+    pub fn read(files: &TlsFiles) -> Result<TlsServer, String> {
+        if files.cert.is_empty() || files.key.is_empty() {
+            return Err("a listener with TLS needs tls-cert-file and tls-key-file".to_owned());
+        }
+        let provider = provider();
+        let verifier = match files.clients {
+            ClientAuth::No => Arc::new(NoClientAuth),
+            asked => {
+                let roots = files.roots("while tls-auth-clients is not no")?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+                let verifier = match asked {
+                    ClientAuth::Optional => verifier.allow_unauthenticated(),
+                    _ => verifier,
+                };
+                verifier.build().map_err(|it| it.to_string())?
+            }
+        };
+        let (certificates, key) = shown(&files.cert, &files.key)?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&files.versions()?)
+            .map_err(|it| it.to_string())?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(certificates, key)
+            .map_err(|it| format!("{}, {}: {it}", files.cert, files.key))?;
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
+        Ok(TlsServer(Arc::new(config)))
+    }
+
+    pub(super) fn connection(&self) -> Result<UnbufferedServerConnection, TlsFault> {
+        Ok(UnbufferedServerConnection::new(self.0.clone())?)
+    }
+}
+
+impl TlsClient {
+    /// Reads what an operator has named. Reads files.
+    pub fn read(files: &TlsFiles) -> Result<TlsClient, String> {
+        let provider = provider();
+        let roots = files.roots("to trust servers")?;
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
+        let verifier = verifier.map_err(|it| it.to_string())?;
+        let config = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&files.versions()?)
+            .map_err(|it| it.to_string())?;
+        let config = if files.checks_name {
+            config.with_webpki_verifier(verifier)
+        } else {
+            let any_name = AnyName::new(roots, provider, verifier);
+            config.dangerous().with_custom_certificate_verifier(Arc::new(any_name))
+        };
+        let (cert, key) = match (&files.client_cert, &files.client_key) {
+            (cert, key) if cert.is_empty() && key.is_empty() => (&files.cert, &files.key),
+            pair => pair,
+        };
+        let config = if cert.is_empty() && key.is_empty() {
+            config.with_no_client_auth()
+        } else {
+            let (certificates, private_key) = shown(cert, key)?;
+            let config = config.with_client_auth_cert(certificates, private_key);
+            config.map_err(|it| format!("{cert}, {key}: {it}"))?
+        };
+        let (name, checks_name) = (files.server_name.clone(), files.checks_name);
+        Ok(TlsClient { config: Arc::new(config), name, checks_name })
+    }
+
+    pub(super) fn connection(&self, host: &str) -> Result<UnbufferedClientConnection, TlsFault> {
+        let name = if self.name.is_empty() { host } else { &self.name };
+        let name = match ServerName::try_from(name.to_owned()) {
+            Ok(name) => name,
+            // No certificate can be for it, and nobody looks.
+            Err(_) if !self.checks_name => ServerName::from(Ipv4Addr::UNSPECIFIED),
+            Err(_) => {
+                let why = format!("no certificate can be for the name `{name}`");
+                return Err(rustls::Error::General(why).into());
+            }
+        };
+        Ok(UnbufferedClientConnection::new(self.config.clone(), name)?)
+    }
+}
