@@ -86,9 +86,9 @@ impl Categories {
 
     /// Those of the command of this lower-case name, from what follows from its row.
     pub fn corrected(self, name: &str) -> Categories {
-        // Who may run scripts is not asked twice whether they may read or write.
+        // What scripts may read is asked of what they call.
         let scripts = match self.contains(Categories::SCRIPTING) {
-            true => Categories::READ.union(Categories::WRITE),
+            true => Categories::READ,
             false => Categories::empty(),
         };
         let own = OWN.iter().filter(|it| it.0.contains(&name));
