@@ -317,7 +317,7 @@ fn a_disk_that_fails_is_told_of() {
     let server = disk.ours(&dir, aof);
     let mut wire = server.dial();
     ok(&mut wire, "SET k v");
-    until("a check", || (0 < wire.ask("PROXY EVENTS").list().len()).then_some(()));
+    until("a check", || (!wire.ask("PROXY EVENTS").list().is_empty()).then_some(()));
     let mut writer = server.dial();
     until("the alert", || {
         disk.begin(DiskFault::Sync);
