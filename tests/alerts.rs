@@ -148,7 +148,7 @@ fn a_replica_on_the_wire_is_watched_as_hosted_ones_are() {
 #[test]
 fn a_real_server_is_watched_as_hosted_ones_are() {
     let set = RealSet::new(Kind::Redis, 2, &[]);
-    let proxy = set.proxy("[alerts]\nlag = \"500ms\"\n");
+    let proxy = set.proxy("[alerts]\nlag = \"2s\"\n");
     let mut wire = proxy.dial();
     set.members[1].freeze();
     let alert = until_raised(&mut wire, "lag", "n2");
