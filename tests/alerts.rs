@@ -148,7 +148,7 @@ fn a_replica_on_the_wire_is_watched_as_hosted_ones_are() {
 #[test]
 fn a_real_server_is_watched_as_hosted_ones_are() {
     let set = RealSet::new(Kind::Redis, 2, &[]);
-    let proxy = set.proxy("[alerts]\nlag = \"500ms\"\n");
+    let proxy = set.proxy("[alerts]\nlag = \"2s\"\n");
     let mut wire = proxy.dial();
     set.members[1].freeze();
     let alert = until_raised(&mut wire, "lag", "n2");
@@ -317,7 +317,7 @@ fn a_disk_that_fails_is_told_of() {
     let server = disk.ours(&dir, aof);
     let mut wire = server.dial();
     ok(&mut wire, "SET k v");
-    until("a check", || (0 < wire.ask("PROXY EVENTS").list().len()).then_some(()));
+    until("a check", || (!wire.ask("PROXY EVENTS").list().is_empty()).then_some(()));
     let mut writer = server.dial();
     until("the alert", || {
         disk.begin(DiskFault::Sync);

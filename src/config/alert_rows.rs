@@ -173,7 +173,6 @@ mod tests {
         assert!(why("command = [\"\"]").contains("is not accepted"));
         assert!(why("memory = 101").contains("a whole number from 0 to 100"));
         assert!(why("lagg = 1").contains("unknown key `lagg`"), "{}", why("lagg = 1"));
-        assert!(why("alerts.lag = 1").contains("unknown key"), "{}", why("alerts.lag = 1"));
     }
 
     #[test]
