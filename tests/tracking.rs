@@ -248,11 +248,8 @@ fn drain(wire: &mut Wire) -> Vec<Value> {
     let mut pushes = Vec::new();
     for _ in 0..2 {
         wire.send(&[words_of("PING mark")]);
-        loop {
-            match wire.read() {
-                push @ Value::Push(_) => pushes.push(push),
-                _ => break,
-            }
+        while let push @ Value::Push(_) = wire.read() {
+            pushes.push(push);
         }
     }
     pushes

@@ -4,7 +4,7 @@ use super::alert_rows;
 use super::param::{Param, Section, live, start};
 use super::shown::{bind, port, replicaof, tls_port, unixsocket};
 use super::slot::{Beyond, Slot, lens};
-use super::tls::PROTOCOLS;
+use super::tls_rows;
 use crate::base::limits::{BACKLOG_BYTES_MIN, BULK_BYTES_MAX, QUERY_BYTES_MAX, REPLICAS_MAX};
 
 macro_rules! count {
@@ -40,11 +40,11 @@ const THREADS_MAX: i64 = 1024;
 use Section::{Engine, Nowhere, Server, Set};
 
 /// Every parameter an operator or a client may ask for, beyond [`super::fixed::FIXED`].
-pub const PARAMS: Tables = Tables([MOST, alert_rows::ROWS]);
+pub const PARAMS: Tables = Tables([MOST, tls_rows::ROWS, alert_rows::ROWS]);
 
 /// Rows that stand in several files.
 #[derive(Clone, Copy)]
-pub struct Tables([&'static [Param]; 2]);
+pub struct Tables([&'static [Param]; 3]);
 
 impl Tables {
     /// All of them, in order.
@@ -53,7 +53,7 @@ impl Tables {
     }
 }
 
-/// Those that have no file of their own.
+/// The others.
 const MOST: &[Param] = &[
     start(
         Server,
@@ -228,61 +228,6 @@ const MOST: &[Param] = &[
         "latency-tracking-info-percentiles",
         "The percentiles of INFO latencystats.",
         Slot::Percentiles(lens!(server.latency_percentiles)),
-    ),
-    live(
-        Server,
-        "tls-cert-file",
-        "The file (PEM) of the certificate that listeners with TLS show.",
-        Slot::Text(lens!(tls.cert_file)),
-    ),
-    live(Server, "tls-key-file", "The file of its key.", Slot::Text(lens!(tls.key_file))),
-    live(
-        Server,
-        "tls-client-cert-file",
-        "The certificate shown to a remote master; empty is the same.",
-        Slot::Text(lens!(tls.client_cert_file)),
-    ),
-    live(
-        Server,
-        "tls-client-key-file",
-        "The file of that one's key.",
-        Slot::Text(lens!(tls.client_key_file)),
-    ),
-    live(
-        Server,
-        "tls-ca-cert-file",
-        "The file of the authorities whose certificates are trusted.",
-        Slot::Text(lens!(tls.ca_cert_file)),
-    ),
-    live(
-        Server,
-        "tls-ca-cert-dir",
-        "A directory of such files.",
-        Slot::Text(lens!(tls.ca_cert_dir)),
-    ),
-    live(
-        Server,
-        "tls-auth-clients",
-        "Whether clients with TLS must show a certificate that is trusted.",
-        Slot::OneOf { at: lens!(tls.auth_clients), words: &["no", "yes", "optional"] },
-    ),
-    live(
-        Server,
-        "tls-protocols",
-        "The versions of TLS that are spoken; empty is all of them.",
-        Slot::Words { at: lens!(tls.protocols), words: PROTOCOLS },
-    ),
-    live(
-        Server,
-        "tls-replication",
-        "Reaches a remote master with TLS.",
-        Slot::Switch(lens!(tls.replication)),
-    ),
-    live(
-        Server,
-        "tls-check-name",
-        "Trusts a remote master only if its certificate is for the name that it is reached by.",
-        Slot::Switch(lens!(tls.checks_name)),
     ),
     start(
         Set,

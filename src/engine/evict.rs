@@ -46,6 +46,7 @@ impl Engine {
         let mut space = self.db_mut_at(db, WallMs::NEVER_EXPIRES);
         space.remove(&key);
         space.event(Event::EVICTED, &key);
+        self.disown_change();
         effects.say_in(db, &[b"DEL", &key]);
         let is_deferred = waiting < self.written().deferred_frees.len();
         Some(Evicted { bytes, is_shared, is_deferred })

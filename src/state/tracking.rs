@@ -304,7 +304,8 @@ impl Tracking {
     fn broadcast(&self, keys: &BroadcastKeys, at: Position) {
         let caching = self.clients.read();
         // By prefix, with the keys in their order.
-        let mut found: BTreeMap<&[u8], (Vec<(&[u8], u64)>, _)> = BTreeMap::new();
+        type Change<'k> = (&'k [u8], u64);
+        let mut found: BTreeMap<&[u8], (Vec<Change<'_>>, _)> = BTreeMap::new();
         for (key, by) in keys {
             for (prefix, clients) in caching.prefixes.of(key) {
                 let (keys, _) = found.entry(prefix).or_insert_with(|| (Vec::new(), clients));

@@ -173,7 +173,7 @@ proptest! {
         // A longer length is not known to be wrong until so much has come.
         prop_assert!(taken.is_err() || into.filled() == 0);
         if taken.is_err() {
-            let again = pair.server.take(&mut vec![1], &mut Room::slice(&mut rooms));
+            let again = pair.server.take(&mut [1], &mut Room::slice(&mut rooms));
             prop_assert_eq!(again, taken);
         }
     }
