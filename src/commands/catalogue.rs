@@ -390,7 +390,7 @@ const CATALOGUE: &[Row] = &[
     row(
         "entourage_upstream_checks_total",
         Counter,
-        &["check", "outcome"],
+        &["check", "result"],
         "Reads of real servers that were checked, by how that came out.",
         upstream::checks,
     ),
@@ -556,6 +556,7 @@ mod tests {
                 "db",
                 "mode",
                 "result",
+                "check",
                 "version",
                 "redis_version",
             ];
