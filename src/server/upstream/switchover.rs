@@ -14,7 +14,7 @@ use crate::base::ids::MemberId;
 use crate::base::remote_address::RemoteAddress;
 use crate::base::time::MonoUs;
 use crate::config::Topology;
-use crate::node::upstream::{BARRIER, MemberState, Report};
+use crate::node::upstream::{MemberState, Report};
 use crate::replication::ASK_MASTER_INFO;
 use crate::runtime::{clock, tasks};
 use crate::state::{Server, Upstream, WaitingRuns};
@@ -22,8 +22,6 @@ use std::time::Duration;
 
 /// How often it is looked whether nothing is under way, or the role has changed hands.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
-/// How long replicas have to acknowledge before the master is asked to hand over.
-const ACK_MAX: Duration = Duration::from_millis(200);
 /// How long the master has to say so once its own time is over.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long the master has to say that it has given up.
@@ -76,12 +74,11 @@ pub async fn switch_over(
     let others: Vec<usize> = (0..view.members.len()).filter(is_other).filter(is_fed).collect();
     let until = clock::mono_now().plus(timeout);
     let (mut old, mut new) = (open(upstream, from).await?, open(upstream, to).await?);
-    let (address, replicas) = address_at(&mut old, upstream, to).await?;
+    let address = address_at(&mut old, upstream, to).await?;
     let pause = Pause::begin(upstream, until).ok_or("another switchover is under way")?;
     let swap = Swap { upstream, from, to, address: &address, until };
     swap.until_idle().await?;
     let idle_us = clock::mono_now().since(pause.begun);
-    swap.until_acked(&mut old, replicas).await;
     swap.ask(&mut old).await?;
     if let Err(why) = swap.until_swapped(&mut old, &mut new).await {
         abort(&mut old, upstream).await;
@@ -105,23 +102,21 @@ async fn open(upstream: &Upstream, member: MemberId) -> Result<Talk, String> {
     talk.map_err(|it| format!("{} cannot be asked: {it}", member.described.name))
 }
 
-/// Where the master knows this replica, which may have another address there than here, and how many
-/// it knows.
+/// Where the master knows this replica: it may have another address there than here.
 async fn address_at(
     master: &mut Talk,
     upstream: &Upstream,
     replica: MemberId,
-) -> Result<(RemoteAddress, usize), String> {
+) -> Result<RemoteAddress, String> {
     let told = master.ask(&ASK_MASTER_INFO, upstream.settings.replica_timeout).await;
     let told = told.map_err(|it| format!("the master cannot be asked: {it}"))?;
     let ours = upstream.member(replica).address.clone();
     let replicas = replicas_in(&String::from_utf8_lossy(&told));
-    let count = replicas.len();
     let of_port: Vec<_> = replicas.into_iter().filter(|it| it.port == ours.port).collect();
     let same = of_port.iter().find(|it| it.host == ours.host);
     match (same, of_port.as_slice()) {
-        (Some(same), _) => Ok((same.clone(), count)),
-        (None, [one]) => Ok((one.clone(), count)),
+        (Some(same), _) => Ok(same.clone()),
+        (None, [one]) => Ok(one.clone()),
         (None, []) => Err("the master does not know it as a replica that is online".to_owned()),
         (None, _) => Err("the master knows several replicas by its port".to_owned()),
     }
@@ -163,18 +158,6 @@ impl Swap<'_> {
             tasks::sleep(LOOK_EVERY).await;
         }
         Ok(())
-    }
-
-    /// Has the replicas acknowledge what they have: by themselves they do so once a second, and the
-    /// master hands over to who has acknowledged everything. Whoever may not ask waits for that.
-    async fn until_acked(&self, old: &mut Talk, replicas: usize) {
-        let most = self.left().unwrap_or_default().min(ACK_MAX);
-        let (count, ms) = (replicas.to_string(), most.as_millis().max(1).to_string());
-        let both: [&[&[u8]]; 2] =
-            [&[b"PUBLISH", BARRIER, b""], &[b"WAIT", count.as_bytes(), ms.as_bytes()]];
-        if let Err(error) = old.ask_all(both, most + GRACE).await {
-            log::debug!("event=upstream-switchover-unacked why={error}");
-        }
     }
 
     /// Has the master begin.
