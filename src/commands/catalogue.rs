@@ -413,7 +413,7 @@ const CATALOGUE: &[Row] = &[
     row(
         "entourage_upstream_checks_total",
         Counter,
-        &["check", "outcome"],
+        &["check", "result"],
         "Reads of real servers that were checked, by how that came out.",
         upstream::checks,
     ),
@@ -580,6 +580,7 @@ mod tests {
                 "db",
                 "mode",
                 "result",
+                "check",
                 "version",
                 "redis_version",
             ];

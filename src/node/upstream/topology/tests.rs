@@ -302,7 +302,7 @@ fn many_places_of_the_master_are_remembered_the_newest_all_and_of_the_older_some
     assert_eq!(needs(0), Some(20_000));
     assert_eq!(needs(50 * second), Some(20_000 - 500), "each of the last is there");
     let old = needs(1000 * second).expect("it is remembered");
-    assert!((10_000..11_000).contains(&old), "at most so old, and not much younger: {old}");
+    assert!((10_000..17_000).contains(&old), "at most so old, and of those thinned out: {old}");
 }
 
 fn ejected(told: &Told) -> Vec<bool> {
