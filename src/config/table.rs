@@ -23,8 +23,7 @@ macro_rules! time {
     ($min:expr, $($path:tt)+) => { Slot::Time { at: lens!($($path)+), min: $min } };
 }
 
-/// Entries and lengths of the compact forms have no upper bound in Redis. A length may have a unit,
-/// but not that of a set's members, which is newer.
+/// Entries and lengths of the compact forms have no upper bound in Redis.
 macro_rules! entries {
     ($($path:tt)+) => { count!(0, i64::MAX, thresholds.$($path)+) };
 }
