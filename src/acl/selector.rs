@@ -188,7 +188,9 @@ impl Selector {
         let from_there = self.rules.range(below.clone()..).map(|it| it.0);
         let is_below = |it: &&String| it.starts_with(&below);
         let all_below: Vec<String> = from_there.take_while(is_below).cloned().collect();
-        all_below.iter().for_each(|it| drop(self.rules.remove(it)));
+        for it in &all_below {
+            self.rules.remove(it);
+        }
         self.rules.insert(name, CommandRule { allows, number: self.next_rule });
         self.next_rule += 1;
     }
