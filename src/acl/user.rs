@@ -303,7 +303,8 @@ mod tests {
     #[test]
     fn rules_are_bounded() {
         let few = few();
-        let kinds: [(fn(usize) -> String, usize); 6] = [
+        type RuleOf = fn(usize) -> String;
+        let kinds: [(RuleOf, usize); 6] = [
             (|it| format!("+select|{it}"), 4096),
             (|it| format!(">{it}"), 4096),
             (|it| format!("#{it:064x}"), 4096),

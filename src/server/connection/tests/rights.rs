@@ -76,9 +76,11 @@ fn scripts_of_users_with_rules_never_run_at_a_remote_master() {
     assert!(12 < sent, "others' scripts go there: {sent}");
 }
 
+type Meddle = Box<dyn FnOnce() + Send>;
+
 /// A clock at one of whose readings something else happens.
 struct Meddling {
-    what: Mutex<Option<(usize, Box<dyn FnOnce() + Send>)>>,
+    what: Mutex<Option<(usize, Meddle)>>,
 }
 
 impl Clock for Meddling {
