@@ -117,11 +117,11 @@ fn what_looks_at_members_within_a_transaction_sees_what_came_before() {
         "INCR a",
         "SELECT 1",
         "SET b 1",
-        "DEBUG DIGEST",
+        "DEBUG DIGEST MEMBERS",
         "PROXY NODES",
         "GET a",
         "EXEC",
-        "DEBUG DIGEST",
+        "DEBUG DIGEST MEMBERS",
     ];
     let mut replies = all(&mut wire, &lines);
     let (after, exec) = (replies.pop().unwrap(), replies.pop().unwrap());

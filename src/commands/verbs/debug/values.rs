@@ -70,8 +70,8 @@ pub(super) fn ht_stats(context: &mut CommandContext<'_>) -> Result<Outcome, Faul
         let db = usize::try_from(context.args.int()?).ok().filter(|it| *it < DATABASES);
         let space = engine.space(db.ok_or(OUTSIDE)?);
         let text = format!(
-            "[Dictionary HT]\nHash table 0 stats (main hash table):\n table segments: {}\n number of \
-             elements: {}\n[Expires HT]\n number of elements: {}\n",
+            "[Dictionary HT]\nHash table 0 stats (main hash table):\n table segments: {}\n \
+             number of elements: {}\n[Expires HT]\n number of elements: {}\n",
             space.table().segments(),
             space.len(),
             space.with_deadline(),
