@@ -95,8 +95,7 @@ const MOST: &[Param] = &[
     start(
         Server,
         "aclfile",
-        "The file of users, a line for each, that ACL LOAD reads and ACL SAVE writes; empty is \
-         none.",
+        "The file of users that ACL LOAD reads and ACL SAVE writes; empty is none.",
         Slot::Text(lens!(server.aclfile)),
     ),
     start(

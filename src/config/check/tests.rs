@@ -35,8 +35,8 @@ fn warnings(text: &str) -> Vec<String> {
     checked(text, &Overrides::NONE).unwrap_or_else(|why| panic!("{text}\n{why}")).warnings
 }
 
-const NO_USER: &str = "names user `alice`, and there is only `default`: its requests never come; \
-                       leave it out";
+const NO_USER: &str = "names user `alice`, and there is no [[user]] of this name: its requests \
+                       come only once ACL SETUSER has made it; add the user, or leave it out";
 const TOO_MANY: &str = "is more than the 2 replicas there are: every write waits for its \
                         acks-timeout and answers -NOTDURABLE; write 2 at most, or raise \
                         set.replicas";
@@ -113,7 +113,7 @@ const FOOLISH: &[(&str, &str, &str)] = &[
     (
         "[[route]]\nname = \"a\"\ncommands = \"object\"\nusers = \"default\"\n\
          listeners = \"main\"\n\
-         [[route]]\nname = \"b\"\ncommands = \"object|freq\"\n",
+         [[route]]\nname = \"b\"\ncommands = \"object|freq\"\nusers = \"default\"\n",
         "7: route.name = \"b\"",
         HIDDEN,
     ),
