@@ -381,7 +381,7 @@ fn the_table_is_bounded_and_told_of() {
     let told = |operator: &mut Wire, section: &str, name: &str| {
         info_field(operator, section, name).expect("a field").parse::<usize>().unwrap()
     };
-    let mut counts = |operator: &mut Wire| {
+    let counts = |operator: &mut Wire| {
         let of = |it: &&str| told(operator, "stats", &format!("tracking_total_{it}"));
         ["keys", "items", "prefixes"].iter().map(of).collect::<Vec<_>>()
     };
