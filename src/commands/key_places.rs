@@ -36,19 +36,24 @@ pub fn narrowed(command: &Command, access: Access, request: Request<'_>) -> Acce
     }
 }
 
-/// The key of SORT, and where it stores: the word behind the last STORE that is no other option's.
+/// The key of SORT, and where it stores: the word behind its last STORE.
 fn sort_places(request: Request<'_>) -> Vec<(usize, Access)> {
-    let mut places = vec![(1, Access::READ)];
-    let mut at = 2;
-    while let Some(word) = request.get(at) {
-        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
-        if is(b"STORE") && at + 1 < request.len() {
-            places.truncate(1);
-            places.push((at + 1, Access::REPLACE));
-        }
-        let values =
-            if is(b"LIMIT") { 2 } else { usize::from(is(b"BY") || is(b"GET") || is(b"STORE")) };
-        at += 1 + values;
-    }
-    places
+    let is_store = |it: &usize| request.get(*it).is_some_and(|it| is(it, b"STORE"));
+    let stores = sort_options(request).filter(|at| is_store(at) && at + 1 < request.len()).last();
+    let stored = stores.map(|at| (at + 1, Access::REPLACE));
+    [(1, Access::READ)].into_iter().chain(stored).collect()
+}
+
+/// Places of the options of SORT; the words behind one are its values, and no options.
+pub fn sort_options(request: Request<'_>) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(2), move |at| {
+        let word = request.get(*at)?;
+        let takes_one = [&b"BY"[..], b"GET", b"STORE"].iter().any(|it| is(word, it));
+        Some(at + 1 + if is(word, b"LIMIT") { 2 } else { usize::from(takes_one) })
+    })
+    .take_while(move |at| *at < request.len())
+}
+
+fn is(word: &[u8], name: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(name)
 }
