@@ -3,22 +3,11 @@
 mod support;
 
 use support::on_disk::{Dir, fill, ours};
-use support::patience::until;
-use support::{Server, Value, Wire, furnish, until_blocked, words};
+use support::{Server, Value, Wire, digests, furnish, until_blocked, words};
 
 /// Ours and redis-server, both of which allow DEBUG.
 fn servers() -> (Server, Server) {
     (Server::entourage(&[]), Server::redis(&["--enable-debug-command", "yes"]))
-}
-
-/// The digest of each member, once all are at one offset.
-fn digests(wire: &mut Wire) -> Vec<String> {
-    until("all members to be at one offset", || {
-        let reply = wire.ask("DEBUG DIGEST MEMBERS");
-        let members: Vec<&[Value]> = reply.list().iter().map(Value::list).collect();
-        let same = members.iter().all(|it| it[1] == members[0][1]);
-        same.then(|| members.iter().map(|it| it[2].string()).collect())
-    })
 }
 
 #[test]

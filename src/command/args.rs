@@ -1,6 +1,6 @@
 //! A cursor over a request's arguments, and the little a verb may know of the world.
 
-use super::{Fault, Uses};
+use super::{Fault, Uses, echo};
 use crate::base::limits::BULK_BYTES_MAX;
 use crate::base::number;
 use crate::base::random::Random;
@@ -188,6 +188,15 @@ impl<'a> Args<'a> {
         let (request, from) = (self.request, self.at.min(self.request.len()));
         self.at = request.len();
         (from..request.len()).map(move |at| request.get(at).unwrap_or_default())
+    }
+
+    /// A subcommand of this container has words that do not fit it, or there is none of its name.
+    pub fn misused(&self, container: &str) -> Fault {
+        let word = echo(self.request.get(1).unwrap_or_default());
+        Fault::Message(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {container} \
+             HELP."
+        ))
     }
 
     /// Refuses leftovers.

@@ -56,35 +56,48 @@ pub fn narrowed(command: &Command, access: Access, request: Request<'_>) -> Acce
 }
 
 /// The key of GEORADIUS and its like, whose options stand at argument `from` or behind it, and
-/// where it stores: the word behind the last STORE or STOREDIST that is no other option's.
+/// where it stores.
 fn radius_places(request: Request<'_>, from: usize) -> Vec<(usize, Access)> {
-    let mut places = vec![(1, Access::READ)];
-    let mut at = from;
-    while let Some(word) = request.get(at) {
-        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
-        let stores = is(b"STORE") || is(b"STOREDIST");
-        if stores && at + 1 < request.len() {
-            places.truncate(1);
-            places.push((at + 1, Access::REPLACE));
-        }
-        at += 1 + usize::from(stores || is(b"COUNT"));
-    }
-    places
+    let takes_one = |word: &[u8]| is_any(word, &[b"STORE", b"STOREDIST", b"COUNT"]);
+    let options = options(request, from, move |word| usize::from(takes_one(word)));
+    stored_places(request, options, &[b"STORE", b"STOREDIST"])
 }
 
-/// The key of SORT, and where it stores: the word behind the last STORE that is no other option's.
+/// The key of SORT, and where it stores.
 fn sort_places(request: Request<'_>) -> Vec<(usize, Access)> {
-    let mut places = vec![(1, Access::READ)];
-    let mut at = 2;
-    while let Some(word) = request.get(at) {
-        let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
-        if is(b"STORE") && at + 1 < request.len() {
-            places.truncate(1);
-            places.push((at + 1, Access::REPLACE));
-        }
-        let values =
-            if is(b"LIMIT") { 2 } else { usize::from(is(b"BY") || is(b"GET") || is(b"STORE")) };
-        at += 1 + values;
-    }
-    places
+    stored_places(request, sort_options(request), &[b"STORE"])
+}
+
+/// Places of the options of SORT; the words behind one are its values, and no options.
+pub fn sort_options(request: Request<'_>) -> impl Iterator<Item = usize> {
+    options(request, 2, |word| match word {
+        _ if is_any(word, &[b"LIMIT"]) => 2,
+        _ => usize::from(is_any(word, &[b"BY", b"GET", b"STORE"])),
+    })
+}
+
+/// Places of options from `first` on, of which each takes so many values behind it.
+fn options(
+    request: Request<'_>,
+    first: usize,
+    values: impl Fn(&[u8]) -> usize,
+) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(first), move |at| Some(at + 1 + values(request.get(*at)?)))
+        .take_while(move |at| *at < request.len())
+}
+
+/// The first key, and what stands behind the last of the options that say where to store.
+fn stored_places(
+    request: Request<'_>,
+    options: impl Iterator<Item = usize>,
+    stores: &[&[u8]],
+) -> Vec<(usize, Access)> {
+    let is_store = |it: &usize| request.get(*it).is_some_and(|it| is_any(it, stores));
+    let last = options.filter(|at| is_store(at) && at + 1 < request.len()).last();
+    let stored = last.map(|at| (at + 1, Access::REPLACE));
+    [(1, Access::READ)].into_iter().chain(stored).collect()
+}
+
+fn is_any(word: &[u8], names: &[&[u8]]) -> bool {
+    names.iter().any(|it| word.eq_ignore_ascii_case(it))
 }

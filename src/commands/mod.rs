@@ -31,7 +31,7 @@ pub use context::{
     class_name,
 };
 pub use info::info;
-pub use key_places::{key_places, narrowed};
+pub use key_places::{key_places, narrowed, sort_options};
 pub use known::known;
 pub use migration::{Credentials, Migration};
 pub use outcome::{AckWait, Block, BlockOn, Job, Leased, Outcome, Populate, ReadRetry, Resume};

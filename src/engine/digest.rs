@@ -44,14 +44,17 @@ impl fmt::Display for Digest {
 }
 
 impl Engine {
+    /// A database's keys that have not expired at `now`, in the order of its table.
+    pub(super) fn live_keys(&self, db: usize, now: WallMs) -> impl Iterator<Item = &KeySlot> {
+        let is_live = move |it: &&KeySlot| it.deadline().is_none_or(|at| now <= at);
+        self.space(db).table().iter().filter(is_live)
+    }
+
     /// Of all keys that have not expired at `now`, with their values and deadlines.
     pub fn digest(&self, now: WallMs) -> Digest {
         let mut all = Digest::default();
         for db in 0..DATABASES {
-            let live = |it: &&KeySlot| it.deadline().is_none_or(|at| now <= at);
-            for slot in self.space(db).table().iter().filter(live) {
-                all.add(key_digest(db, slot));
-            }
+            self.live_keys(db, now).for_each(|it| all.add(key_digest(db, it)));
         }
         all
     }

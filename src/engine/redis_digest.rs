@@ -25,8 +25,7 @@ impl Engine {
     pub fn redis_digest(&self, now: WallMs) -> RedisDigest {
         let mut all = RedisDigest::default();
         for db in 0..DATABASES {
-            let live = |it: &&KeySlot| it.deadline().is_none_or(|at| now <= at);
-            let mut keys = self.space(db).table().iter().filter(live).peekable();
+            let mut keys = self.live_keys(db, now).peekable();
             if keys.peek().is_none() {
                 continue;
             }

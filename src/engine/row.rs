@@ -85,6 +85,16 @@ pub enum Run {
 /// A row of the engine's table.
 pub type Row = command::Row<Run>;
 
+impl Run {
+    /// What it runs as a write, if it can be one that never waits.
+    pub fn write_verb(self) -> Option<WriteVerb> {
+        match self {
+            Run::Write(verb) | Run::Either { write: verb, .. } => Some(verb),
+            _ => None,
+        }
+    }
+}
+
 /// A row; [`Row::says`] documents it.
 pub const fn row(name: &'static str, arity: Arity, flags: Flags, keys: Keys, run: Run) -> Row {
     let class = match run {

@@ -1,5 +1,6 @@
 //! The libraries of functions that a set has: data, which any interpreter can run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,8 +74,8 @@ impl Policy {
 #[derive(Clone, Debug, Default)]
 pub struct Libraries {
     by_name: BTreeMap<Vec<u8>, Arc<Library>>,
-    /// Function → its library.
-    functions: BTreeMap<Vec<u8>, Arc<Library>>,
+    /// A function's name in lower case → as it was registered, and its library.
+    functions: BTreeMap<Vec<u8>, (Vec<u8>, Arc<Library>)>,
     loads: u64,
 }
 
@@ -119,30 +120,33 @@ impl Libraries {
         self.loads += 1;
         library.load = self.loads;
         let library = Arc::new(library);
-        for name in library.functions.keys() {
-            self.functions.insert(name.clone(), library.clone());
-        }
-        self.by_name.insert(library.name.clone(), library);
+        self.insert(library);
         Ok(())
     }
 
     /// Takes a library away; whether there was one.
     pub fn delete(&mut self, name: &[u8]) -> bool {
         let Some(library) = self.by_name.remove(name) else { return false };
-        library.functions.keys().for_each(|it| drop(self.functions.remove(it)));
+        for name in library.functions.keys() {
+            self.functions.remove(&name.to_ascii_lowercase());
+        }
         true
+    }
+
+    fn insert(&mut self, library: Arc<Library>) {
+        for name in library.functions.keys() {
+            self.functions.insert(name.to_ascii_lowercase(), (name.clone(), library.clone()));
+        }
+        self.by_name.insert(library.name.clone(), library);
     }
 
     /// They take the place of others: each is loaded after those.
     pub fn come_after(&mut self, others: &Libraries) {
         let all = std::mem::take(&mut self.by_name);
         (self.functions, self.loads) = (BTreeMap::new(), self.loads + others.loads);
-        for (name, library) in all {
+        for library in all.into_values() {
             let load = library.load + others.loads;
-            let library = Arc::new(Library { load, ..Library::clone(&library) });
-            let functions = library.functions.keys();
-            self.functions.extend(functions.map(|it| (it.clone(), library.clone())));
-            self.by_name.insert(name, library.clone());
+            self.insert(Arc::new(Library { load, ..Library::clone(&library) }));
         }
     }
 
@@ -154,8 +158,11 @@ impl Libraries {
     /// The library and the function of this name, and the name as it was registered: letters are
     /// the same in either case.
     pub fn function(&self, name: &[u8]) -> Option<(&Arc<Library>, &[u8], &Function)> {
-        let in_either_case = || self.functions.iter().find(|it| it.0.eq_ignore_ascii_case(name));
-        let (name, library) = self.functions.get_key_value(name).or_else(in_either_case)?;
+        let lower = match name.iter().any(u8::is_ascii_uppercase) {
+            true => Cow::Owned(name.to_ascii_lowercase()),
+            false => Cow::Borrowed(name),
+        };
+        let (name, library) = self.functions.get(&*lower)?;
         Some((library, name, library.functions.get(name)?))
     }
 

@@ -10,7 +10,7 @@ use crate::base::ids::BlockId;
 use crate::base::position::Offset;
 use crate::command::{Args, CallEnv, Fault, codes};
 use crate::commands::{Credentials, Migration};
-use crate::engine::{Effects, Run, rdb, verbs};
+use crate::engine::{Effects, rdb, verbs};
 use crate::node::{Condition, MasterGuard, MemberFlags, Verb, Wake};
 use crate::node::{is_stale, unwatch_all, watch};
 use crate::resp::{OwnedRequest, Protocol, Reply};
@@ -226,7 +226,7 @@ impl Mover {
 
     fn delete_all(&self, keys: &[&[u8]], writing: &mut MasterGuard<'_>) -> Result<(), Fault> {
         let Some(row) = verbs::find(b"DEL").filter(|_| !keys.is_empty()) else { return Ok(()) };
-        let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
+        let Some(verb) = row.run.write_verb() else { return Ok(()) };
         let request = OwnedRequest::of([&b"DEL"[..]].iter().chain(keys));
         let env = CallEnv::new(clock::wall_now(), clock::entropy());
         let args = Args::new(request.borrow(), 1, self.db, &env);

@@ -3,8 +3,8 @@
 use crate::command::codes::READ_ONLY;
 use crate::command::{Args, CallEnv, Fault};
 use crate::commands::Populate;
+use crate::engine::Effects;
 use crate::engine::verbs;
-use crate::engine::{Effects, Run};
 use crate::node::Verb;
 use crate::resp::{OwnedRequest, Protocol, Reply};
 use crate::runtime::{clock, tasks};
@@ -38,7 +38,7 @@ pub fn populate(server: &Server, keys: &Populate) -> Result<(), String> {
 
 fn make(server: &Server, keys: &Populate, which: Range<u64>) -> Result<(), Fault> {
     let Some(row) = verbs::find(b"SETNX") else { return Ok(()) };
-    let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
+    let Some(verb) = row.run.write_verb() else { return Ok(()) };
     let env = CallEnv::new(clock::wall_now(), clock::entropy());
     let (mut effects, mut reply) = (Effects::default(), Reply::new(Protocol::Resp2));
     let member_list = server.set.member_list();

@@ -31,3 +31,13 @@ pub fn until_behind(wire: &mut Wire, names: &[&str], us: i64) {
         });
     }
 }
+
+/// The digest of each member, once all are at one offset.
+pub fn digests(wire: &mut Wire) -> Vec<String> {
+    until("all members to be at one offset", || {
+        let reply = wire.ask("DEBUG DIGEST MEMBERS");
+        let members: Vec<&[Value]> = reply.list().iter().map(Value::list).collect();
+        let same = members.iter().all(|it| it[1] == members[0][1]);
+        same.then(|| members.iter().map(|it| it[2].string()).collect())
+    })
+}

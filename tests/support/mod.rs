@@ -33,7 +33,7 @@ pub use expect::{ok, starts};
 pub use furnish::furnish;
 pub use http::{Answer, Site, read_answer};
 pub use link_proxy::LinkProxy;
-pub use members::{BOTH, node, order, until_behind};
+pub use members::{BOTH, digests, node, order, until_behind};
 pub use patience::{until, within};
 pub use pipelines::are_answered_in_order;
 pub use programs::python;

@@ -266,17 +266,9 @@ fn cat(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
             }
             context.reply.close_array(mark, count);
         }
-        _ => return Err(misused(context)),
+        _ => return Err(context.args.misused("ACL")),
     }
     Ok(Outcome::Answered)
-}
-
-fn misused(context: &CommandContext<'_>) -> Fault {
-    let word = context.args.request().get(1).unwrap_or_default();
-    let word = String::from_utf8_lossy(&word[..word.len().min(128)]);
-    Fault::Message(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{word}'. Try ACL HELP."
-    ))
 }
 
 fn dry_run(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
@@ -310,7 +302,7 @@ fn generate(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let bits = match context.args.left() {
         0 => SECRET_BITS,
         1 => context.args.int()?,
-        _ => return Err(misused(context)),
+        _ => return Err(context.args.misused("ACL")),
     };
     if !(1..=SECRET_BITS_MAX).contains(&bits) {
         return Err(WRONG);
@@ -336,7 +328,7 @@ fn log(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
             return Ok(Outcome::Answered);
         }
         1 => usize::try_from(context.args.int()?).unwrap_or(0),
-        _ => return Err(misused(context)),
+        _ => return Err(context.args.misused("ACL")),
     };
     let (denials, now) = (context.server.accounts.denials(count), context.args.now());
     context.reply.array(denials.len());

@@ -4,7 +4,7 @@ mod protocol;
 mod values;
 
 use self::protocol::protocol;
-use self::values::{digest, digest_value, ht_stats, ht_stats_key, listpack};
+use self::values::{digest, digest_value, ht_stats, ht_stats_key, listpack, object};
 use crate::base::glob::{Case, matches};
 use crate::base::limits::BULK_BYTES_MAX;
 use crate::base::number::{parse_f64, parse_u64};
@@ -123,7 +123,7 @@ fn debug(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     };
     match SUBCOMMANDS.iter().find(is_meant).map(|it| it.run) {
         Some(SessionRun::Verb(verb)) => verb(context),
-        _ => Err(unknown(word)),
+        _ => Err(context.args.misused("DEBUG")),
     }
 }
 
@@ -135,13 +135,6 @@ fn allowed(context: &CommandContext<'_>) -> Result<(), Fault> {
     );
     let who = context.server.settings().server.debug;
     if who.allows(context.client.peer.is_local) { Ok(()) } else { Err(CLOSED) }
-}
-
-fn unknown(word: &[u8]) -> Fault {
-    let word = String::from_utf8_lossy(&word[..word.len().min(128)]).into_owned();
-    Fault::Message(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{word}'. Try DEBUG HELP."
-    ))
 }
 
 /// Only this client sleeps. What is no number is no time, as in Redis.
@@ -324,27 +317,6 @@ fn set_active_expire(context: &mut CommandContext<'_>) -> Result<Outcome, Fault>
     };
     context.server.change_settings(change)?;
     context.reply.ok();
-    Ok(Outcome::Answered)
-}
-
-/// As much as can be told without being Redis.
-fn object(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
-    let (set, member_list) = (&context.server.set, context.server.set.member_list());
-    let key = context.args.next()?;
-    let Some(reading) = set.read_unless_long(&member_list[set.master().index()]) else {
-        return Ok(Outcome::Busy(set.master()));
-    };
-    let slot = reading.engine().view(context.session.db, context.args.now()).peek(key);
-    let slot = slot.ok_or(Fault::NoSuchKey)?;
-    let text = format!(
-        "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
-        slot.encoding(),
-        slot.bytes(),
-        (context.args.now().0 / 1000).saturating_sub(slot.usage().idle_s(context.args.now()))
-            & 0xFF_FFFF,
-        slot.usage().idle_s(context.args.now()),
-    );
-    context.reply.simple(&text);
     Ok(Outcome::Answered)
 }
 

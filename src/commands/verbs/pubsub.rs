@@ -207,7 +207,7 @@ fn names(context: &mut CommandContext<'_>, kind: SubscriptionKind) -> Result<Out
     let pattern = match context.args.left() {
         0 => None,
         1 => Some(context.args.next()?),
-        _ => return Err(wrong_number(context)),
+        _ => return Err(context.args.misused("PUBSUB")),
     };
     if context.is_too_long(context.server.pubsub.count(kind)) {
         return Ok(Outcome::Long);
@@ -216,14 +216,6 @@ fn names(context: &mut CommandContext<'_>, kind: SubscriptionKind) -> Result<Out
     context.reply.array(names.len());
     names.iter().for_each(|it| context.reply.bulk(it));
     Ok(Outcome::Answered)
-}
-
-fn wrong_number(context: &CommandContext<'_>) -> Fault {
-    let given = context.args.request().get(1).unwrap_or_default();
-    let given = String::from_utf8_lossy(&given[..given.len().min(128)]);
-    Fault::Message(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{given}'. Try PUBSUB HELP."
-    ))
 }
 
 fn count_patterns(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

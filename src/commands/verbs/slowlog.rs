@@ -46,7 +46,7 @@ fn get(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     let count = match context.args.left() {
         0 => SHOWN,
         1 => count(context)?,
-        _ => return Err(too_many(context)),
+        _ => return Err(context.args.misused("SLOWLOG")),
     };
     let entries = context.server.slowlog.lock().newest(count);
     let reply = &mut *context.reply;
@@ -71,14 +71,6 @@ fn count(context: &mut CommandContext<'_>) -> Result<usize, Fault> {
         -1 => Ok(usize::MAX),
         count => usize::try_from(count).map_err(|_| TOO_SMALL),
     }
-}
-
-fn too_many(context: &CommandContext<'_>) -> Fault {
-    let word = context.args.request().get(1).unwrap_or_default();
-    let word = String::from_utf8_lossy(&word[..word.len().min(128)]);
-    Fault::Message(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{word}'. Try SLOWLOG HELP."
-    ))
 }
 
 fn len(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {

@@ -145,10 +145,7 @@ fn restore(
 ) -> Result<(), Fault> {
     let payload = args.next()?;
     if 1 < args.left() {
-        return Err(Fault::Message(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{}'. Try FUNCTION HELP.",
-            echo(args.request().get(1).unwrap_or_default())
-        )));
+        return Err(args.misused("FUNCTION"));
     }
     let policy = match args.peek() {
         None => Policy::Append,

@@ -120,7 +120,7 @@ impl Engine {
     ) -> Result<(), Fault> {
         const UNKNOWN: Fault = Fault::Static("ERR unknown command in the stream");
         let Found { row, words, .. } = find_for(request).ok_or(UNKNOWN)?;
-        let (Run::Write(verb) | Run::Either { write: verb, .. }) = row.run else { return Ok(()) };
+        let Some(verb) = row.run.write_verb() else { return Ok(()) };
         let env = CallEnv::new(WallMs::NEVER_EXPIRES, 0);
         spoken.begin(db);
         verb(self, Args::new(request, words, db, &env), spoken, reply)

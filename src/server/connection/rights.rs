@@ -4,7 +4,7 @@ use super::batch::BatchContext;
 use super::caller::Caller;
 use crate::acl::{Denial, DenialContext, DenialReason, Denied, KeyRights};
 use crate::command::Fault;
-use crate::commands::{Command, check, denial, may_on_every_key, table};
+use crate::commands::{Command, check, denial, may_on_every_key, sort_options, table};
 use crate::resp::Request;
 use crate::session::{Queue, SubscriptionKind};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -35,19 +35,31 @@ impl Caller {
         request: Request<'_>,
         context: &BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
-        let Some(denied) = self.denied(command, request) else {
-            // When it is queued, that is looked at when it is to be done.
-            return match self.session.queue {
-                Some(_) => Ok(()),
-                None => self.check_patterns_of_sort(command, request),
-            };
-        };
         let place = match self.session.queue {
             Some(_) => DenialContext::Multi,
             None => DenialContext::TopLevel,
         };
+        let told = |denied: Denied| Fault::Message(denied.text(&command.name));
+        self.check_noted(command, request, place, context, told)?;
+        match self.session.queue {
+            // That is looked at when it is to be done.
+            Some(_) => Ok(()),
+            None => self.check_patterns_of_sort(command, request),
+        }
+    }
+
+    /// What its user may not do is kept, and refused as `told` has it.
+    fn check_noted(
+        &self,
+        command: &Command,
+        request: Request<'_>,
+        place: DenialContext,
+        context: &BatchContext<'_, '_>,
+        told: impl FnOnce(Denied) -> Fault,
+    ) -> Result<(), Fault> {
+        let Some(denied) = self.denied(command, request) else { return Ok(()) };
         self.note_denied(denied, place, command, request, context);
-        Err(Fault::Message(denied.text(&command.name)))
+        Err(told(denied))
     }
 
     /// The same of a queued command at its EXEC: the rules may have changed since it was queued.
@@ -58,11 +70,9 @@ impl Caller {
         context: &BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
         self.keep_up_rights();
-        let Some(denied) = self.denied(command, request) else {
-            return self.check_patterns_of_sort(command, request);
-        };
-        self.note_denied(denied, DenialContext::Multi, command, request, context);
-        Err(Fault::Message(denied.text_at_exec()))
+        let told = |denied: Denied| Fault::Message(denied.text_at_exec());
+        self.check_noted(command, request, DenialContext::Multi, context, told)?;
+        self.check_patterns_of_sort(command, request)
     }
 
     /// The same of all that is queued, for an EXEC that the remote master does as a whole.
@@ -96,11 +106,9 @@ impl Caller {
         context: &BatchContext<'_, '_>,
     ) -> Result<(), Fault> {
         self.keep_up_rights();
-        let Some(denied) = self.denied(command, request) else {
-            return self.check_patterns_of_sort(command, request);
-        };
-        self.note_denied(denied, DenialContext::Lua, command, request, context);
-        Err(Fault::Static(denied.text_in_script()))
+        let told = |denied: Denied| Fault::Static(denied.text_in_script());
+        self.check_noted(command, request, DenialContext::Lua, context, told)?;
+        self.check_patterns_of_sort(command, request)
     }
 
     /// SORT looks up keys by patterns, which no rule about single keys can allow.
@@ -111,8 +119,8 @@ impl Caller {
         {
             return Ok(());
         }
-        let mut at = 2;
-        while let Some(word) = request.get(at) {
+        for at in sort_options(request) {
+            let word = request.get(at).unwrap_or_default();
             let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
             let value = request.get(at + 1);
             let looks_up = is(b"GET") || is(b"BY") && value.is_some_and(|it| it.contains(&b'*'));
@@ -121,8 +129,6 @@ impl Caller {
                 let text = "option of SORT denied due to insufficient ACL permissions.";
                 return Err(Fault::Message(format!("ERR {option} {text}")));
             }
-            let takes_one = is(b"BY") || is(b"GET") || is(b"STORE");
-            at += 1 + if is(b"LIMIT") { 2 } else { usize::from(takes_one) };
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ pub fn pause(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
         1 if context.args.word("WRITE") => PauseMode::Writers,
         1 if context.args.word("ALL") => PauseMode::All,
         1 => return Err(MODES),
-        _ => return Err(too_many(context)),
+        _ => return Err(context.args.misused("CLIENT")),
     };
     let ms = number::parse_i64(timeout).ok_or(NOT_INTEGER)?;
     let ms = u64::try_from(ms).map_err(|_| NEGATIVE)?;
@@ -29,14 +29,6 @@ pub fn pause(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     log::info!("event=client-pause client={} pause_mode={pause_mode:?} ms={ms}", context.client.id);
     context.reply.ok();
     Ok(Outcome::Answered)
-}
-
-fn too_many(context: &CommandContext<'_>) -> Fault {
-    let word = context.args.request().get(1).unwrap_or_default();
-    let word = String::from_utf8_lossy(&word[..word.len().min(128)]);
-    Fault::Message(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{word}'. Try CLIENT HELP."
-    ))
 }
 
 /// Ends the pause.

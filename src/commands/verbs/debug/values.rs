@@ -1,4 +1,4 @@
-//! DEBUG DIGEST, DIGEST-VALUE, LISTPACK and HTSTATS: what the master's values are made of.
+//! DEBUG DIGEST, DIGEST-VALUE, OBJECT, LISTPACK and HTSTATS: what the master's values are made of.
 
 use crate::base::limits::DATABASES;
 use crate::command::Fault;
@@ -47,6 +47,23 @@ pub(super) fn digest_value(context: &mut CommandContext<'_>) -> Result<Outcome, 
             };
             context.reply.simple(&digest.to_string());
         }
+        Ok(())
+    })
+}
+
+/// As much as can be told without being Redis.
+pub(super) fn object(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    look(context, |engine, context| {
+        let slot = find(engine, context)?;
+        let idle_s = slot.usage().idle_s(context.args.now());
+        let text = format!(
+            "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{}",
+            slot.encoding(),
+            slot.bytes(),
+            (context.args.now().0 / 1000).saturating_sub(idle_s) & 0xFF_FFFF,
+            idle_s,
+        );
+        context.reply.simple(&text);
         Ok(())
     })
 }

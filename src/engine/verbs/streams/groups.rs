@@ -1,6 +1,6 @@
 //! XGROUP: groups, and their consumers.
 
-use super::words::{id_of, misused, no_group};
+use super::words::{id_of, no_group};
 use super::{CONSUMER_CREATED, fault};
 use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
@@ -122,7 +122,7 @@ fn options(args: &mut Args<'_>, may_create: bool) -> Result<(bool, Option<u64>),
                 }
             };
         } else {
-            return Err(misused(args.request().get(1).unwrap_or_default(), "XGROUP"));
+            return Err(args.misused("XGROUP"));
         }
     }
     Ok((creates, entries_read))
@@ -147,7 +147,7 @@ fn create(
         return Err(NO_KEY);
     }
     if has_too_many {
-        return Err(misused(args.request().get(1).unwrap_or_default(), "XGROUP"));
+        return Err(args.misused("XGROUP"));
     }
     let start = Start::read(start)?;
     let add = |stream: &mut Stream| {
@@ -193,10 +193,9 @@ fn set_id(
     let (_, entries_read) = options(&mut args, false)?;
 
     let has_too_many = 7 < args.request().len();
-    let subcommand = args.request().get(1).unwrap_or_default();
     change(engine, &args, (key, name), |group, entries| {
         if has_too_many {
-            return Err(misused(subcommand, "XGROUP"));
+            return Err(args.misused("XGROUP"));
         }
         group.set_id(Start::read_open(start)?.of(entries), entries_read);
         Ok(((), 1))

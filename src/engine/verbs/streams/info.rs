@@ -2,7 +2,7 @@
 
 use super::VARIES;
 use super::shown::{show_entries, show_id, show_maybe, show_number};
-use super::words::{misused, no_group};
+use super::words::no_group;
 use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Fault, Flags, Group, KeySpec, Keys, help};
@@ -117,7 +117,7 @@ fn show_progress(stream: &Stream, group: &stream::Group, reply: &mut Reply) {
 
 /// Takes `[FULL [COUNT count]]`: how much is shown in full, if anything.
 fn full(args: &mut Args<'_>) -> Result<Option<usize>, Fault> {
-    let wrong = misused(args.request().get(1).unwrap_or_default(), "XINFO");
+    let wrong = args.misused("XINFO");
     let words = args.left();
     if words == 0 {
         return Ok(None);

@@ -47,11 +47,3 @@ pub fn no_group(key: &[u8], group: &[u8]) -> Fault {
     let (key, group) = (shown(key), shown(group));
     Fault::Message(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
 }
-
-/// The words of a subcommand do not fit.
-pub fn misused(subcommand: &[u8], container: &str) -> Fault {
-    let given = String::from_utf8_lossy(&subcommand[..subcommand.len().min(128)]).into_owned();
-    Fault::Message(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{given}'. Try {container} HELP."
-    ))
-}
