@@ -85,6 +85,7 @@ const LEAST: &[(&str, u64)] = &[
 /// What no run reaches.
 const UNREACHABLE: &[(&str, &str)] = &[
     ("linearizable", "the master is hosted here, and knows what is newest"),
+    ("prefers-master", "the master is hosted here, and no route prefers another's"),
     ("lost-history", "a session is told of a loss before its read is planned"),
     ("follower: promoted", "whoever is the master is no follower"),
     ("follower: not applicable", "nothing that cannot be applied is ever written"),

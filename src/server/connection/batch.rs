@@ -32,6 +32,8 @@ pub struct BatchContext<'s, 'd> {
     pub at: usize,
     /// Commands of this batch that reached their handler or the queue.
     pub served: u64,
+    /// Those of operators weigh so much more: see `OPERATOR_REQUESTS`.
+    pub extra_weight: u64,
     /// Commands of this batch that have changed something.
     pub writes: u32,
     /// What the connection wants done.
@@ -60,6 +62,7 @@ impl<'s, 'd> BatchContext<'s, 'd> {
             stopwatch: Stopwatch::begin(at_ns),
             at: 0,
             served: 0,
+            extra_weight: 0,
             writes: 0,
             actions,
             has_new_limits: false,

@@ -108,7 +108,8 @@ fn serve_here(
         taken += consumed;
         let is_full = REPLY_FLUSH_BYTES < caller.replies.out.bytes().len();
         // On a thread for long work the one that is long is served, and its neighbours are not.
-        let is_enough = at_most <= context.served || context.scratch.works_long;
+        let weight = context.served + context.extra_weight;
+        let is_enough = at_most <= weight || context.scratch.works_long;
         if is_full || is_enough {
             return (taken, BatchEnd::TurnOver);
         }
@@ -417,7 +418,7 @@ impl Caller {
             // It may be held back by its own word, and be slow by it.
             self.refresh(context.now);
             context.has_new_limits = true;
-            context.served += OPERATOR_REQUESTS;
+            context.extra_weight += OPERATOR_REQUESTS;
             let settings = &self.settings.server;
             context.stopwatch.measure(settings.metrics, settings.slowlog_slower_than_us);
         }

@@ -43,7 +43,8 @@ async fn until_there(client: &Client, commands: u64, waits: bool) {
         }
         tasks::sleep(Duration::from_millis(1)).await;
     }
-    panic!("it does not come to wait");
+    let (served, is_waiting) = (client.commands.load(Relaxed), client.is_waiting());
+    panic!("it does not come to wait: {served} served, waits: {is_waiting}");
 }
 
 /// Reads until the socket is closed, and answers what there was.
