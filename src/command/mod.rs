@@ -20,7 +20,7 @@ pub use args::{Args, CallEnv};
 pub use events::{Event, EventClasses, RaisedEvent};
 pub use fault::{Fault, echo};
 pub use help::help;
-pub use keys::{Access, Begin, Find, KeySpec, Keys};
+pub use keys::{Access, AmongOptions, Begin, Find, KeySpec, Keys};
 pub use lookup::Lookup;
 pub use row::Row;
 pub use spec::{Arity, Class, Flags, Group, Spec, spec};

@@ -148,7 +148,7 @@ impl Config {
         self.server.password()?;
         let by = if self.has_users_file() {
             "server.aclfile"
-        } else if self.users.iter().any(UserTable::is_default) {
+        } else if self.describes_default() {
             "[[user]] `default`"
         } else {
             return None;

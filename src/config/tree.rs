@@ -294,6 +294,11 @@ impl Config {
         !self.server.aclfile.is_empty()
     }
 
+    /// Whether the default user is as a file says it, and `requirepass` is for nobody.
+    pub fn describes_default(&self) -> bool {
+        self.has_users_file() || self.users.iter().any(UserTable::is_default)
+    }
+
     /// Whether a new user may hear all channels.
     pub fn hears_all(&self) -> bool {
         self.server.acl_pubsub_default == "allchannels"
