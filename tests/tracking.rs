@@ -446,9 +446,9 @@ fn redis_py_caches() {
     let mut command = Command::new("timeout");
     command.args(["120", &python()]).arg(script).arg(server.port().to_string());
     let output = command.output().expect("it runs");
-    let told = [output.stdout, output.stderr].concat();
-    let told = String::from_utf8_lossy(&told);
-    assert!(told.trim().ends_with("ok"), "{told}");
+    let [told, errors] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+    // A thread of its own may find its socket closed at the end, and says so.
+    assert!(output.status.success() && told.trim().ends_with("ok"), "{told}{errors}");
 }
 
 const KEYS: usize = 6;
