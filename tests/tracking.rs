@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use support::{
-    BOTH, Kind, RealSet, Server, Value, Wire, Words, info_field, ok, order, python, until,
-};
+use support::{BOTH, Server, Value, Wire, Words, info_field, ok, order, python, until};
 
 /// One server with the clients of a scene.
 struct Stage<'s> {
@@ -429,14 +427,6 @@ fn the_list_of_clients_shows_who_caches() {
         shown
     };
     assert_eq!(shown(&servers[1]), shown(&servers[0]));
-}
-
-#[test]
-fn real_servers_are_asked_directly() {
-    let real = RealSet::new(Kind::Redis, 0, &[]);
-    let server = real.proxy("");
-    let said = server.dial().ask("CLIENT TRACKING ON");
-    assert!(said.is_error() && said.string().contains("client-side caching"), "{said}");
 }
 
 #[test]
