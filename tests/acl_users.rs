@@ -344,19 +344,23 @@ fn a_file_without_users_gets_tables_for_those_that_there_are() {
 #[test]
 fn a_reload_opens_no_default_user_whom_a_file_or_a_table_describes() {
     let dir = Dir::new();
-    let users = dir.file("users.acl", "user default on >pw ~* &* +@all\n");
+    let users = dir.file("users.acl", "user default on nopass ~* &* +@all\n");
     let table = "[[user]]\nname = \"default\"\nrules = \"on >pw ~* &* +@all\"\n";
     for (begin, end) in [
         (format!("{LISTENER}[server]\naclfile = \"{}\"\n", users.display()), ""),
         (format!("{LISTENER}[server]\n"), table),
     ] {
-        let idle = "requirepass = \"idle\"\n";
-        let server = Server::entourage_with_config(&format!("{begin}{idle}{end}"));
+        let server = Server::entourage_with_config(&begin);
         let mut wire = server.dial();
+        server.write_config(&format!("{begin}requirepass = \"idle\"\n{end}"));
+        ok(&mut wire, "PROXY RELOAD");
+        if end.is_empty() {
+            dir.file("users.acl", "user default on >pw ~* &* +@all\n");
+            ok(&mut wire, "ACL LOAD");
+        }
         ok(&mut wire, "AUTH pw");
         let reload = |wire: &mut Wire, idle: &str| {
-            let text = format!("{begin}{idle}{end}").replace("{port}", &server.port().to_string());
-            server.write_config(&text);
+            server.write_config(&format!("{begin}{idle}{end}"));
             ok(wire, "PROXY RELOAD");
             starts(&server.dial().ask("PING"), "NOAUTH");
         };

@@ -289,11 +289,11 @@ impl Server {
         &self,
         change: impl FnOnce(&mut Config) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.put_in_force(change, |_| true)
+        self.take_settings(change, |_| true)
     }
 
     /// A new `requirepass` is the default user's where `sets_password` says so.
-    fn put_in_force<E>(
+    fn take_settings<E>(
         &self,
         change: impl FnOnce(&mut Config) -> Result<(), E>,
         sets_password: impl FnOnce(&Config) -> bool,
@@ -372,7 +372,7 @@ impl Server {
             *settings = after;
             Ok::<(), String>(())
         };
-        self.put_in_force(change, |after| !after.describes_default())?;
+        self.take_settings(change, |after| !after.describes_default())?;
         let users = self.take_described_users(&before, &self.settings());
         users.map_err(|why| format!("{file}: {why}"))?;
         if is_new {

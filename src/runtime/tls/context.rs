@@ -36,7 +36,10 @@ pub struct TlsClient {
 /// bears more than anybody sends, so of the ciphers of 1.2 it comes first.
 fn provider() -> Arc<CryptoProvider> {
     let mut provider = ring::default_provider();
-    let is_short_lived = |it: &SupportedCipherSuite| matches!(it, SupportedCipherSuite::Tls12(it) if it.common.confidentiality_limit != u64::MAX);
+    let is_short_lived = |it: &SupportedCipherSuite| match it {
+        SupportedCipherSuite::Tls12(it) => it.common.confidentiality_limit != u64::MAX,
+        SupportedCipherSuite::Tls13(_) => false,
+    };
     provider.cipher_suites.sort_by_key(is_short_lived);
     Arc::new(provider)
 }
