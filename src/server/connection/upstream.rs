@@ -388,7 +388,7 @@ impl Caller {
                 let barrier = [&b"PUBLISH"[..], BARRIER, b""];
                 encode_command(&mut one.bytes, barrier.into_iter());
                 encode_command(&mut one.bytes, call.request.iter());
-                one.replies.push_back(Awaited::Last(2));
+                one.replies.push_back(Awaited::LastUnlessError(2));
                 Some(Ok(leased(one, call.request, Leased::Once)))
             }
             _ if FORWARDED_VERBS.contains(&name) => {
