@@ -146,6 +146,30 @@ fn a_replica_on_the_wire_is_watched_as_hosted_ones_are() {
 }
 
 #[test]
+fn a_replica_on_the_wire_that_is_gone_is_not_told_to_have_caught_up() {
+    let server = server("lag = \"100ms\"", "[set]\nreplicas = 0\n");
+    let replica = Server::redis(&["--replicaof", "127.0.0.1", &server.port().to_string()]);
+    let mut wire = server.dial();
+    until("the replica", || {
+        (info_field(&mut wire, "replication", "connected_slaves")? == "1").then_some(())
+    });
+    replica.freeze();
+    let alert = until("it to be behind", || {
+        ok(&mut wire, "SET k v");
+        let all = wire.ask("PROXY ALERTS");
+        all.list().iter().map(fields).find(|it| it["alert"].string() == "lag")
+    });
+    let (name, worst) = (alert["member"].string(), alert["worst"].int().unwrap());
+    assert!(100_000 < worst);
+    replica.crash();
+    until_cleared(&mut wire, "lag", &name);
+    once_each(&server, "lag", &name);
+    let said = server.said();
+    let line = said.lines().find(|it| it.contains("event=alert-cleared")).unwrap();
+    assert!(line.ends_with(" why=gone") && !line.contains(" value=0 "), "{line}");
+}
+
+#[test]
 fn a_real_server_is_watched_as_hosted_ones_are() {
     let set = RealSet::new(Kind::Redis, 2, &[]);
     let proxy = set.proxy("[alerts]\nlag = \"2s\"\n");
@@ -405,10 +429,11 @@ fn a_webhook_is_posted_what_is_raised_and_what_is_cleared() {
     assert!(head.starts_with("post /a?b=c http/1.1"), "{head}");
     assert!(head.contains("content-type: application/json"), "{head}");
     assert_eq!((&json["alert"], &json["state"]), (&"repl-timeout".into(), &"raised".into()));
-    assert_eq!(json["port"], server.port());
+    assert_eq!((&json["port"], &json["why"]), (&server.port().into(), &"".into()));
     assert!(json["what"].as_str().unwrap().starts_with("repl-timeout is 20s"), "{json}");
     clear(&mut wire);
-    assert_eq!(page.next().1["state"], "cleared");
+    let cleared = page.next().1;
+    assert_eq!((&cleared["state"], &cleared["why"]), (&"cleared".into(), &"below".into()));
     until("both to be counted", || {
         (info_field(&mut wire, "alerts", "alerts_delivered")? == "2").then_some(())
     });
