@@ -42,6 +42,8 @@ mod follow;
 mod persistence;
 mod files;
 pub mod version;
+#[cfg(test)]
+mod test_run;
 
 pub use accounts::Accounts;
 pub use ack_asks::{AckAsk, AckAsks, AckWaiter, Acked};
