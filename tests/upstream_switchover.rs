@@ -221,6 +221,16 @@ fn an_order_that_the_master_reads_late_is_taken_back() {
     }
 }
 
+/// Whether a master that must not do so yet is told to hand over.
+fn begins_to_hand_over(master: &Server) -> bool {
+    let mut wire = master.dial();
+    let begun = within(Duration::from_millis(500), || {
+        let told = wire.ask("INFO commandstats").string();
+        told.contains("cmdstat_failover").then_some(())
+    });
+    begun.is_some()
+}
+
 #[test]
 fn a_transaction_of_who_has_watched_is_waited_for() {
     for kind in Kind::all() {
@@ -234,15 +244,10 @@ fn a_transaction_of_who_has_watched_is_waited_for() {
         watcher.send(&[words(&["EXEC"])]);
         until("it to be on its way", || relay.is_holding().then_some(()));
         wire.send(&[words(&["PROXY", "FAILOVER", "TO", "n2", "TIMEOUT", "20000"])]);
-        // The master must not hand over before it.
-        let mut theirs = set.members[0].dial();
-        let begun = within(Duration::from_millis(500), || {
-            let told = theirs.ask("INFO commandstats").string();
-            told.contains("cmdstat_failover").then_some(())
-        });
+        let has_begun = begins_to_hand_over(&set.members[0]);
         relay.let_go();
         let reply = watcher.read();
-        assert!(begun.is_none(), "it is answered {reply:?}");
+        assert!(!has_begun, "it is answered {reply:?}");
         assert_eq!(reply.list().len(), 1);
         starts(&wire.read(), "OK paused-us=");
         assert_eq!(watcher.ask("GET k").string(), "v");
@@ -252,17 +257,22 @@ fn a_transaction_of_who_has_watched_is_waited_for() {
 #[test]
 fn a_script_may_be_killed_while_a_switchover_waits_for_its_end() {
     for kind in Kind::all() {
-        let set = RealSet::new(kind, 1, &["--lua-time-limit", "50"]);
-        let proxy = set.proxy(&format!("{PATIENT}probe-every = \"600s\"\n"));
-        let (mut wire, mut busy, mut killer) = (proxy.dial(), proxy.dial(), proxy.dial());
-        busy.send(&[words(&["EVAL", "while true do end", "0"])]);
+        let (set, relay, listed) = relayed(kind, |set| set.members[0].port());
         let mut theirs = set.members[0].dial();
-        until("it to be busy", || theirs.ask("GET k").to_string().contains("BUSY").then_some(()));
+        ok(&mut theirs, "CONFIG SET lua-time-limit 50");
+        let proxy = set.proxy_of(&listed, &format!("{PATIENT}probe-every = \"600s\"\n"));
+        let (mut wire, mut busy, mut killer) = (proxy.dial(), proxy.dial(), proxy.dial());
+        relay.hold("EVAL");
+        busy.send(&[words(&["EVAL", "while true do end", "0"])]);
+        until("it to be on its way", || relay.is_holding().then_some(()));
         wire.send(&[words(&["PROXY", "FAILOVER", "TO", "n2", "TIMEOUT", "20000"])]);
+        assert!(!begins_to_hand_over(&set.members[0]));
+        relay.let_go();
+        until("it to be busy", || theirs.ask("GET k").to_string().contains("BUSY").then_some(()));
         ok(&mut killer, "SCRIPT KILL");
         let killed = busy.read().string();
         assert!(killed.contains("killed"), "{killed}");
-        println!("{kind:?}: {}", wire.read().string());
+        starts(&wire.read(), "OK paused-us=");
     }
 }
 
@@ -278,17 +288,20 @@ fn who_could_not_be_told_whom_to_follow_is_named() {
     assert!(reply.ends_with(" tell-by-hand-whom-to-follow=n3,n4"), "{reply}");
 }
 
+/// To the other hosts that are this machine, too.
+const OPEN: [&str; 4] = ["--protected-mode", "no", "--repl-diskless-sync-delay", "0"];
+
 /// A redis-server at this host of this machine, and at the same port as another.
 fn redis_beside(master: &Server, host: &str, follows: &str) -> Server {
     let port = master.port().to_string();
-    let flags = ["--bind", host, "--bind-source-addr", host, "--replicaof", follows, &port];
-    Server::redis_at(master.port(), &flags)
+    let bound = ["--bind", host, "--bind-source-addr", host, "--replicaof", follows, &port];
+    Server::redis_at(master.port(), &[&bound[..], &OPEN].concat())
 }
 
 #[test]
 fn a_replica_is_not_taken_for_another_that_has_its_port() {
     // Both have the port of the master, and the second follows the first.
-    let master = Server::redis(&["--repl-diskless-sync-delay", "0"]);
+    let master = Server::redis(&OPEN);
     let first = redis_beside(&master, "127.0.0.2", "127.0.0.1");
     let second = redis_beside(&master, "127.0.0.3", "127.0.0.2");
     let set = RealSet { kind: Kind::Redis, members: vec![master, first, second] };
