@@ -152,8 +152,12 @@ impl ReadRetry {
 pub enum Leased {
     /// One call that may wait: the connection is closed behind it.
     Once,
+    /// What ends a script, or tells of it: it waits for nobody, since all may wait for the script.
+    Kill,
     /// WATCH: the client keeps the connection.
     Watch,
+    /// WATCH of a client that watches already, over the connection that was kept.
+    WatchMore,
     /// EXEC behind WATCH, over the connection that was kept.
     Exec,
 }

@@ -141,11 +141,12 @@ async fn check(
     }
     if outcome == CheckOutcome::Wrong {
         let name = &upstream.member(sample.member).described.name;
-        upstream.checks.found(format!(
+        let what = format!(
             "audit {}: {name} has proved {} and does not show what the master had there",
             sample.told(),
             report.at
-        ));
+        );
+        upstream.checks.found(&what, "");
     }
     *connection = Some(tracking);
     Ok(outcome)

@@ -28,7 +28,9 @@ pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
         Aim::Replica(member) => first_try(upstream, worker, member, (run, waiter)),
         Aim::Ladder => try_next(upstream, worker, None, (run, waiter)),
         Aim::Head { bytes } => {
-            if let Err(full) = upstream.head.push(HeadAsk { run, waiter, worker, bytes }) {
+            let (ask, bytes_max) =
+                (HeadAsk { run, waiter, worker, bytes }, upstream.settings.queue_bytes_max);
+            if let Err(full) = upstream.head.push(ask, bytes_max) {
                 overflow((full.run, full.waiter));
             }
         }
@@ -132,11 +134,16 @@ fn to_member(upstream: &Upstream, worker: usize, id: MemberId, waiting: WaitingR
     }
 }
 
+/// The longest run that is asked of two: it is kept until then.
+const HEDGED_BYTES_MAX: usize = 64 << 10;
+
 /// A read goes to its replica; if that takes too long to answer, another is asked, too.
 fn first_try(upstream: &Upstream, worker: usize, first: MemberId, (run, waiter): WaitingRun) {
     let tuning = &upstream.settings.tuning;
-    let may_be_hedged =
-        matches!(run.kind, RunKind::Read(_)) && run.scan.is_none() && run.script.is_none();
+    let may_be_hedged = matches!(run.kind, RunKind::Read(_))
+        && run.scan.is_none()
+        && run.script.is_none()
+        && run.bytes.len() <= HEDGED_BYTES_MAX;
     let is_shared = matches!(waiter, RunWaiter::Shared(_));
     if tuning.hedge_after.is_zero() || is_shared || !may_be_hedged {
         return to_member(upstream, worker, first, (run, waiter));
@@ -144,7 +151,8 @@ fn first_try(upstream: &Upstream, worker: usize, first: MemberId, (run, waiter):
     let (waiter, shared) = shared(waiter);
     let due = clock::mono_now().plus(tuning.hedge_after);
     let hedge = Hedge { due, run: run.clone(), first, waiter: shared };
-    upstream.hedges(worker).push(hedge, tuning.hedge_percent);
+    let bytes_max = upstream.settings.queue_bytes_max;
+    upstream.hedges(worker).push(hedge, tuning.hedge_percent, bytes_max);
     to_member(upstream, worker, first, (run, waiter));
 }
 

@@ -79,12 +79,9 @@ async fn compare(
         let cut = &it[..it.len().min(60)];
         String::from_utf8_lossy(cut).escape_debug().to_string()
     };
-    upstream.checks.found(format!(
-        "shadow {}: here {}, at {address} {}",
-        sample.told(),
-        shown(&after),
-        shown(&again)
-    ));
+    let what = format!("shadow {}: another answer at {address}", sample.told());
+    let values = format!("here {}, there {}", shown(&after), shown(&again));
+    upstream.checks.found(&what, &values);
     Ok(CheckOutcome::Wrong)
 }
 
@@ -109,7 +106,10 @@ async fn open(
 async fn ask(upstream: &Upstream, talk: &mut Talk, sample: &Sample) -> io::Result<Vec<u8>> {
     let (db, words) = (sample.db.to_string(), sample.words());
     let both: [&[&[u8]]; 2] = [&[b"SELECT", db.as_bytes()], &words];
-    let [_, reply] = talk.ask_all(both, upstream.settings.replica_timeout).await?;
+    let [selected, reply] = talk.ask_all(both, upstream.settings.replica_timeout).await?;
+    if selected.starts_with(b"-") {
+        return Err(other(String::from_utf8_lossy(&selected).trim_end()));
+    }
     Ok(reply)
 }
 
