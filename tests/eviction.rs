@@ -4,7 +4,7 @@
 mod support;
 
 use support::process::resident_bytes;
-use support::{Server, Wire, Words, digests, info_field, ok, starts, until, words};
+use support::{Server, Wire, Words, digests, info_field, node, ok, order, starts, until, words};
 
 const MB: i64 = 1 << 20;
 /// What a limit may be passed by: what replicas have yet to give back, and the buffers at work.
@@ -119,6 +119,50 @@ fn under_every_policy_the_limit_is_kept_and_replicas_hold_the_same() {
         let digests = digests(&mut wire);
         assert!(digests.len() == 3 && digests.iter().all(|it| *it == digests[0]), "{digests:?}");
     }
+}
+
+/// A replica that is paused shares what is evicted, and is cut off when it lacks too much; the
+/// others' keys do not go for that, before or afterwards, nor while it is copied anew.
+#[test]
+fn a_replica_that_is_paused_or_cut_off_costs_no_keys() {
+    const KEYS: usize = 20_000;
+    let server = Server::entourage(&["--replicas", "2", "--threads", "2"]);
+    server.disconnects_replicas();
+    let (mut wire, value) = (server.dial(), "x".repeat(1000));
+    set(&mut wire, "replica-feed-limit", 4 * MB);
+    let put = |wire: &mut Wire, from: usize, count: usize| {
+        let batch: Vec<Words> =
+            (from..from + count).map(|it| words(&["SET", &format!("key:{it}"), &value])).collect();
+        for reply in batch.chunks(100).flat_map(|it| wire.pipeline(it)) {
+            assert_eq!(reply.string(), "OK");
+        }
+    };
+    put(&mut wire, 0, KEYS);
+    let limit = used(&mut wire);
+    set(&mut wire, "maxmemory-policy", "allkeys-lru");
+    set(&mut wire, "maxmemory", limit);
+    let mut next = KEYS;
+    let mut write = |wire: &mut Wire, count: usize| {
+        for _ in 0..count {
+            put(wire, next, 100);
+            next += 100;
+            let left = wire.ask("DBSIZE").int().expect("a number");
+            assert!(KEYS as i64 * 8 / 10 < left, "{left} keys are left of {KEYS}");
+        }
+    };
+    for _ in 0..3 {
+        order(&mut wire, &["n2"], "PAUSE");
+        until("it to be cut off", || {
+            write(&mut wire, 10);
+            node(&mut wire, "n2")["state"].string().contains("unsynced").then_some(())
+        });
+        write(&mut wire, 100);
+        order(&mut wire, &["n2"], "RESUME");
+        write(&mut wire, 100);
+        let digests = digests(&mut wire);
+        assert!(digests.len() == 3 && digests.iter().all(|it| *it == digests[0]), "{digests:?}");
+    }
+    until("what was evicted to be given back", || (used(&mut wire) < limit + SLACK).then_some(()));
 }
 
 #[test]

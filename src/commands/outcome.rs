@@ -103,8 +103,9 @@ pub enum Resume {
     CountFsyncs(Offset),
     /// DEBUG SLEEP: it answers OK. The request is kept for the slow log.
     AnswerOk(OwnedRequest),
-    /// A write whose reply is owed until this is confirmed for this offset.
-    Confirm { wanted: Wanted, offset: Offset, owed: Vec<u8> },
+    /// A write whose reply is owed until this is confirmed for this offset. It has its slot from
+    /// when the wait begins: nothing that is pushed meanwhile leaves before it.
+    Confirm { wanted: Wanted, offset: Offset, owed: Vec<u8>, slot: Option<SlotId> },
     /// The read is planned again, from where its ladder stands.
     Retry(Box<ReadRetry>),
     /// The request is served again from the start: it was held back by CLIENT PAUSE.

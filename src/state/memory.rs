@@ -40,9 +40,11 @@ impl Memory {
 }
 
 impl Client {
-    /// Bytes that wait to be understood, to be executed or to be sent.
+    /// Bytes that wait to be understood, to be executed, to be taken from its mailbox or to be
+    /// sent.
     pub fn buffered(&self) -> u64 {
-        self.unread.load(Relaxed) + self.queued_bytes.load(Relaxed) + self.unsent.load(Relaxed)
+        let own = [&self.unread, &self.queued_bytes, &self.unsent].map(|it| it.load(Relaxed));
+        own.iter().sum::<u64>() + self.mailbox.bytes() as u64
     }
 }
 

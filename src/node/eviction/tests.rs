@@ -1,9 +1,11 @@
 //! How room is made, and when there is none.
 
 use super::*;
+use crate::base::ids::MemberId;
 use crate::engine::{EvictionRules, Policy, Thresholds};
 use crate::node::transaction::tests::write;
-use crate::node::{PauseMode, new_replid};
+use crate::node::{Applied, ApplyBudget, PauseMode, new_replid};
+use crate::replication::DisconnectReason;
 use std::sync::atomic::AtomicU64;
 
 /// A clock that goes on by a microsecond with each look.
@@ -99,15 +101,67 @@ fn nothing_goes_while_clients_are_held_back() {
 fn what_replicas_have_yet_to_give_back_counts_as_gone() {
     let set = set(Policy::AllkeysLru);
     let at = set.head();
-    let flight =
-        |bytes, is_deferred| InFlight { bytes, at, frees: None, is_deferred, since: MonoUs(1000) };
+    let flight = |bytes, is_deferred| InFlight { bytes, at, frees: None, is_deferred };
     limit(&set, 10_700, 10_000, 500);
     set.eviction.note_in_flight(flight(300, false));
     set.eviction.note_in_flight(flight(400, false));
     // Nobody has applied anything: the feeds have no tasks here.
-    assert_eq!(set.bytes_over(MonoUs(1001)), None);
+    assert_eq!(set.bytes_over(), None);
     assert_eq!((make_room(&set), keys(&set)), (Room::Enough, 1000));
-    assert_eq!(set.bytes_over(MonoUs(1002 + FLIGHT_US_MAX)), Some(700), "it is not on its way");
+    // However long the replica takes, even if it is to let go of all it has: until it has done so.
+    let replica = set.member(MemberId(1));
+    set.pause(replica, MonoUs(1)).unwrap();
+    assert_eq!(set.bytes_over(), None);
+    set.disconnect(replica, DisconnectReason::FeedLimit);
+    assert_eq!(set.bytes_over(), None);
+    assert_eq!((make_room(&set), keys(&set)), (Room::Enough, 1000));
+    set.let_go_unsynced(replica);
+    until(|| set.bytes_over() == Some(700));
+}
+
+fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_all_replicas_have_applied_is_not_on_its_way() {
+    let set = set(Policy::AllkeysLru);
+    let at = set.head();
+    limit(&set, 10_700, 10_000, 500);
+    set.eviction.note_in_flight(InFlight { bytes: 700, at, frees: None, is_deferred: false });
+    assert_eq!(set.bytes_over(), None);
+    while set.apply(set.member(MemberId(1)), ApplyBudget::ALL) == Applied::Some {}
+    assert_eq!(set.bytes_over(), Some(700));
+}
+
+#[test]
+fn who_evicts_for_long_is_not_waited_for() {
+    let set = set(Policy::AllkeysRandom);
+    // A thousand looks at the clock, and more.
+    limit(&set, 50_000, 10_000, u64::MAX);
+    let member_list = set.member_list();
+    let mut writing = set.write(&member_list);
+    let clock = Ticking(AtomicU64::new(1_000_000));
+    let slow = Slow(&clock);
+    assert_eq!(writing.make_room(&slow), Room::Enough);
+    assert!(set.member(MemberId(0)).is_long_held());
+    drop(writing);
+    assert!(!set.member(MemberId(0)).is_long_held());
+}
+
+/// A clock that goes on by a millisecond with each look.
+struct Slow<'c>(&'c Ticking);
+
+impl Clock for Slow<'_> {
+    fn mono_ns(&self) -> u64 {
+        self.0.mono_ns() * 1000
+    }
+
+    fn wall_now(&self) -> WallMs {
+        self.0.wall_now()
+    }
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub enum Resumed {
 
 impl Blocked {
     /// A wait that begins at `now`.
-    pub fn begin(id: BlockId, block: Block, now: MonoUs) -> Blocked {
+    fn begin(id: BlockId, block: Block, now: MonoUs) -> Blocked {
         let Block { on, timeout, then, route } = block;
         Blocked { id, on, until: timeout.map(|it| now.plus(it)), since: now, route, then }
     }
@@ -96,6 +96,12 @@ impl Blocked {
         true
     }
 
+    /// The slot of the reply that is owed until a write is confirmed.
+    fn owed_slot(&self) -> Option<SlotId> {
+        let Resume::Confirm { slot, .. } = &self.then else { return None };
+        *slot
+    }
+
     /// Whether it waits for this slot.
     pub fn is_for(&self, slot: SlotId) -> bool {
         self.on == BlockOn::Slot(slot)
@@ -103,8 +109,42 @@ impl Blocked {
 }
 
 impl Caller {
-    /// The wait has ended: what becomes of its request.
+    /// A wait begins, behind all replies so far. What a write owes until it is confirmed has its
+    /// place from here on.
+    pub fn begin_wait(&mut self, mut block: Block, now: MonoUs) -> Blocked {
+        if let Resume::Confirm { slot, .. } = &mut block.then
+            && !is_planted(Planted::ReplyOvertakes)
+        {
+            slot.get_or_insert_with(|| self.replies.open_slot());
+        }
+        self.last_block = self.next_block();
+        Blocked::begin(self.last_block, block, now)
+    }
+
+    /// The wait has ended: what becomes of its request. What is answered has taken its place.
     pub fn resume(
+        &mut self,
+        blocked: Blocked,
+        ended: WaitEnd,
+        context: &mut BatchContext<'_, '_>,
+    ) -> Resumed {
+        let (mark, slot) = (self.replies.mark(), blocked.owed_slot());
+        let resumed = self.end_wait(blocked, ended, context);
+        match slot {
+            // It may be on disk later than at replicas.
+            Some(slot) if matches!(resumed, Resumed::Answered) => {
+                self.fill_owed(slot, mark, context.actions);
+            }
+            Some(_) => {}
+            None => {
+                self.hold_until_durable(mark, Offset::MAX, context.actions);
+                self.replies.settle(mark);
+            }
+        }
+        resumed
+    }
+
+    fn end_wait(
         &mut self,
         blocked: Blocked,
         ended: WaitEnd,
@@ -144,13 +184,13 @@ impl Caller {
                 }
                 self.log_if_slow(&request, waited_us * 1000, context.clock.wall_now());
             }
-            Resume::Confirm { wanted, offset, owed } => {
+            Resume::Confirm { wanted, offset, owed, slot } => {
                 let next = wanted.next_condition(context.set, offset);
                 if let (WaitEnd::Reached, Some(condition)) = (ended, next) {
                     let on = BlockOn::Offset(condition, offset);
                     let left = |it: MonoUs| Duration::from_micros(it.since(context.now));
                     let timeout = blocked.until.map(left);
-                    let then = Resume::Confirm { wanted, offset, owed };
+                    let then = Resume::Confirm { wanted, offset, owed, slot };
                     let block = Block { on, timeout, then, route: blocked.route };
                     return Resumed::Blocked(Box::new(block));
                 }
@@ -222,10 +262,11 @@ impl Caller {
         }
         let confirmation = job_reply.wrote.and_then(|it| self.job_wrote(&request, it, context));
         if let Some(Outcome::Block(mut block)) = confirmation {
-            if let Resume::Confirm { owed, .. } = &mut block.then {
+            if let Resume::Confirm { owed, slot: place, .. } = &mut block.then {
                 *owed = self.replies.out.take(mark);
+                // What was pushed meanwhile stands behind it.
+                *place = Some(slot);
             }
-            self.fill(slot, Vec::new());
             return Resumed::Blocked(block);
         }
         self.silence(mark);

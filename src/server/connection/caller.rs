@@ -75,6 +75,8 @@ pub struct Caller {
     pub unsynced: VecDeque<(SlotId, Offset)>,
     /// Its last wait.
     pub last_block: BlockId,
+    /// Which members and history it was told last that all it caches may be of another.
+    pub forgotten_generation: u64,
     /// The keys that it waits for to read and cache them.
     pub cached_wait: Vec<Box<[u8]>>,
     /// The next request takes long: it is served on a thread for that, and this is its place among
@@ -132,6 +134,7 @@ impl Caller {
             syncs_always: false,
             unsynced: VecDeque::new(),
             last_block: BlockId::default(),
+            forgotten_generation: set_generation,
             cached_wait: Vec::new(),
             long_place: None,
             settings,
