@@ -1,5 +1,5 @@
-//! What is expected of a daemon: its pid file, the modes of its sockets, what it writes of itself for
-//! people and shells, and systemd's ways, spoken by the test or by systemd's own programs.
+//! What is expected of a daemon: its pid file, the modes of its sockets, what it writes of itself
+//! for people and shells, and systemd's ways, spoken by the test or by systemd's own programs.
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 use support::on_disk::Dir;
 use support::servers::{SOCKET, free_port};

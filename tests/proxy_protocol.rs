@@ -68,6 +68,15 @@ const LINE: &[u8] = b"PROXY TCP4 203.0.113.7 198.51.100.1 4711 6379\r\n";
 const OF_HERE: &[u8] = b"PROXY TCP4 127.0.0.9 198.51.100.1 4711 6379\r\n";
 const PASSWORD: &str = "[server]\nrequirepass = \"secret\"\n";
 
+/// Waits until so many headers have been refused, and no more.
+fn until_faults(server: &Server, count: u32) {
+    let mut wire = server.dial();
+    let wanted = Some(count.to_string());
+    until("the count of faults", || {
+        (info_field(&mut wire, "stats", "proxy_header_faults") == wanted).then_some(())
+    });
+}
+
 /// Whether it answers, rather than to close the connection.
 fn answers(mut wire: Wire) -> Option<()> {
     let _ = wire.try_send_raw(b"PING\r\n");
@@ -219,8 +228,7 @@ fn what_is_no_header_closes_the_connection_with_a_reason() {
     }
     let text = String::from_utf8(proxied(&server, b"PING\r\n").read_to_end()).unwrap();
     assert!(text.starts_with("-ERR this port is for proxies that send the header"), "{text}");
-    let told = info_field(&mut other, "stats", "proxy_header_faults").unwrap();
-    assert_eq!(told, (faults + 1).to_string());
+    until_faults(&server, faults + 1);
     assert!(others(&mut other).is_empty(), "none of them was a client");
 }
 
@@ -228,7 +236,7 @@ fn what_is_no_header_closes_the_connection_with_a_reason() {
 fn a_header_that_is_cut_or_late_closes_the_connection() {
     let server = serve("");
     for header in [LINE.to_vec(), version_2(0x21, 0x11, &TCP4)] {
-        for length in [0, 5, 13, header.len() - 1] {
+        for length in [5, 13, header.len() - 1] {
             let mut wire = proxied(&server, &header[..length]);
             wire.half_close();
             wire.read_to_end();
@@ -236,15 +244,16 @@ fn a_header_that_is_cut_or_late_closes_the_connection() {
     }
     until_said(&server, "the header is cut off");
     let mut wire = server.dial();
-    let count = || info_field(&mut server.dial(), "stats", "proxy_header_faults").unwrap();
-    assert_eq!(count(), "8");
+    until_faults(&server, 6);
+    // Whoever only looks whether somebody listens has done nothing wrong.
+    proxied(&server, b"").half_close();
     // Whoever says nothing, or not all, has some seconds for it; others are served meanwhile.
     let mut silent = proxied(&server, b"");
     let mut half = proxied(&server, &LINE[..20]);
     assert_eq!(wire.ask("PING").string(), "PONG");
     assert!(silent.read_to_end().is_empty() && half.read_to_end().is_empty());
     until_said(&server, "the header takes too long");
-    assert_eq!(count(), "10");
+    until_faults(&server, 8);
     // Nor does it hold up the end.
     let _silent = proxied(&server, b"");
     assert!(server.stop().success());
@@ -340,7 +349,8 @@ fn haproxy_is_understood_in_both_versions() {
         )
     };
     let text = format!(
-        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n{}{}",
+        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  \
+         timeout server 60s\n{}{}",
         of("one", ports[0], "send-proxy check-send-proxy"),
         of("two", ports[1], "send-proxy-v2 check-send-proxy proxy-v2-options crc32c"),
     );

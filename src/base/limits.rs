@@ -21,7 +21,7 @@ pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
 /// Proxies that may have yet to say for whom they connect, each for at most
 /// [`PROXY_HEADER_MS_MAX`]. One more is turned away.
 pub const PROXY_HEADERS_MAX: usize = 1024;
-/// See [`PROXY_HEADERS_MAX`]. The protocol asks for three seconds at least: one segment may be lost.
+/// See [`PROXY_HEADERS_MAX`]. The protocol asks for three seconds at least: a segment may be lost.
 pub const PROXY_HEADER_MS_MAX: u64 = 5_000;
 /// The longest header of the PROXY protocol.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
