@@ -66,7 +66,12 @@ const CLIENT: &str = "addr=203.0.113.7:4711 laddr=198.51.100.1:6379 ";
 const LINE: &[u8] = b"PROXY TCP4 203.0.113.7 198.51.100.1 4711 6379\r\n";
 /// A client of this machine, by a proxy of this machine.
 const OF_HERE: &[u8] = b"PROXY TCP4 127.0.0.9 198.51.100.1 4711 6379\r\n";
-const PASSWORD: &str = "[server]\nrequirepass = \"secret\"\n";
+
+/// From here on clients have to log in, and may come from anywhere.
+fn with_password(server: Server) -> Server {
+    ok(&mut server.dial(), "CONFIG SET requirepass secret");
+    server
+}
 
 /// Waits until so many headers have been refused, and no more.
 fn until_faults(server: &Server, count: u32) {
@@ -89,7 +94,7 @@ fn told(wire: &mut Wire) -> String {
 
 #[test]
 fn both_versions_say_who_the_client_is() {
-    let server = serve(PASSWORD);
+    let server = with_password(serve(""));
     let tcp6 = [
         &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7][..],
         &[0; 15],
@@ -148,7 +153,7 @@ fn a_proxy_that_says_no_address_has_its_own() {
         let text = String::from_utf8(proxied(&server, &header).read_to_end()).unwrap();
         assert!(text.starts_with("-DENIED Redis is running in protected mode"), "{text}");
     }
-    let server = serve(PASSWORD);
+    let server = with_password(serve(""));
     let mut wire = proxied(&server, b"PROXY UNKNOWN\r\n");
     ok(&mut wire, "AUTH secret");
     assert!(told(&mut wire).contains(" addr=127.0.0.1:"));
@@ -276,10 +281,10 @@ fn those_whose_header_has_yet_to_come_count_as_clients() {
 #[test]
 fn the_header_stands_in_front_of_the_handshake() {
     let authority = Authority::new();
-    let text = authority.config(PASSWORD.trim_start_matches("[server]\n"));
+    let text = authority.config("");
     let proxy = "tls = true\nproxy-protocol = true\nproxy-trusted = \"127.0.0.0/8\"\n";
     let text = text.replacen("tls = true\n", proxy, 1);
-    let server = Server::entourage_with_config_and(&text, &NOTICE);
+    let server = with_password(Server::entourage_with_config_and(&text, &NOTICE));
     for header in [LINE.to_vec(), version_2(0x21, 0x11, &TCP4)] {
         let tcp = connect(support::tls::HOST, &server, &header);
         let name = ServerName::try_from(support::tls::HOST).expect("an address");
@@ -306,9 +311,8 @@ fn the_header_stands_in_front_of_the_handshake() {
 #[test]
 fn a_unix_socket_believes_whoever_may_open_it() {
     let text = "[[listener]]\nbind = \"127.0.0.1:{port}\"\n\
-                [[listener]]\nunix = \"proxied\"\nproxy-protocol = true\n\
-                [server]\nrequirepass = \"secret\"\n";
-    let server = Server::entourage_with_config(text);
+                [[listener]]\nunix = \"proxied\"\nproxy-protocol = true\n";
+    let server = with_password(Server::entourage_with_config(text));
     let connect = |header: &[u8]| {
         let mut socket = UnixStream::connect(server.dir().join("proxied")).expect("it listens");
         socket.set_read_timeout(Some(PATIENCE)).expect("it is no zero");
