@@ -7,9 +7,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-use support::on_disk::Dir;
+use support::on_disk::{self, Dir};
+use support::process::Running;
 use support::servers::{SOCKET, free_port};
 use support::tls::until_said;
 use support::{Server, Socket, Wire, ok, python, starts, until};
@@ -264,6 +265,33 @@ fn a_service_manager_is_told_how_we_stand() {
     assert!(!told.iter().any(|it| it.contains("WATCHDOG")), "{told:?}");
     server.terminate();
     manager.until("STOPPING=1\n");
+}
+
+#[test]
+fn ready_comes_once_files_are_loaded() {
+    const KEYS: i64 = 300_000;
+    let (dir, manager) = (Dir::new(), Manager::new());
+    let config = on_disk::config(&dir, "");
+    let server = Server::entourage_with_config(&config);
+    let mut wire = server.dial();
+    ok(&mut wire, &format!("DEBUG POPULATE {KEYS} k 100"));
+    ok(&mut wire, "SAVE");
+    assert!(server.stop().success());
+    let port = free_port().expect("a port");
+    let file = dir.file("again.toml", config.replace("{port}", &port.to_string()));
+    let mut command = Command::new(BINARY);
+    command.arg("serve").arg("--config").arg(&file).stderr(Stdio::null());
+    command.env("NOTIFY_SOCKET", manager.dir.join("notify"));
+    let _running = Running(command.spawn().expect("it starts"));
+    let told = manager.until("READY=1\n");
+    let is_known = |it: &String| {
+        ["READY=1\n", "EXTEND_TIMEOUT_USEC=", "STATUS=Loading: "]
+            .iter()
+            .any(|known| it.starts_with(known))
+    };
+    assert!(told.iter().all(is_known), "{told:?}");
+    let keys = Wire::dial(port).expect("it listens").ask("DBSIZE");
+    assert_eq!(keys.int(), Some(KEYS), "nobody is told that it loads");
 }
 
 #[test]

@@ -9,14 +9,13 @@ use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::on_disk::Dir;
+use support::process::Running;
 use support::servers::free_port;
 use support::tls::until_said;
-use support::{
-    Authority, Server, Socket, Wire, info_field, ok, others, starts, until, until_alone,
-};
+use support::{Authority, Server, Socket, Wire, info_field, ok, starts, until, until_alone};
 
 /// Where ours believes proxies, at the port where it has clients without one at 127.0.0.1.
 const HOST: &str = "127.0.0.3";
@@ -234,7 +233,7 @@ fn what_is_no_header_closes_the_connection_with_a_reason() {
     let text = String::from_utf8(proxied(&server, b"PING\r\n").read_to_end()).unwrap();
     assert!(text.starts_with("-ERR this port is for proxies that send the header"), "{text}");
     until_faults(&server, faults + 1);
-    assert!(others(&mut other).is_empty(), "none of them was a client");
+    until_alone(&mut other);
 }
 
 #[test]
@@ -328,16 +327,6 @@ fn a_unix_socket_believes_whoever_may_open_it() {
     assert!(told(&mut own).contains(" flags=U "), "{}", told(&mut own));
 }
 
-/// An HAProxy that ends with this value.
-struct HaProxy(Child);
-
-impl Drop for HaProxy {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn haproxy_is_understood_in_both_versions() {
     let binary = std::env::var("HAPROXY").unwrap_or_else(|_| "/usr/sbin/haproxy".into());
@@ -360,7 +349,7 @@ fn haproxy_is_understood_in_both_versions() {
     );
     let file = dir.file("haproxy.cfg", &text);
     let child = Command::new(&binary).arg("-db").arg("-f").arg(&file).stderr(Stdio::null()).spawn();
-    let _haproxy = HaProxy(child.expect("it starts"));
+    let _haproxy = Running(child.expect("it starts"));
     for port in ports {
         until("haproxy", || answers(Wire::dial(port).ok()?));
         let mut wire = Wire::dial(port).expect("it listens");
