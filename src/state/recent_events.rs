@@ -77,6 +77,7 @@ pub const KEPT: &[&str] = &[
     "upstream-switchover",
     "upstream-switchover-aborted",
     "upstream-switchover-unsettled",
+    "workers-stuck",
 ];
 
 /// Something that has happened.
