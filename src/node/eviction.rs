@@ -21,6 +21,7 @@ use super::replica_set::ReplicaSet;
 use crate::IS_SIMULATED;
 use crate::base::time::{Clock, MonoUs, WallMs};
 use crate::engine::{Effects, Evicted};
+use crate::metrics::latency_events::LatencyEvent;
 use crate::runtime::lazyfree;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -105,7 +106,7 @@ impl MasterGuard<'_> {
     /// Makes room where there is too little, for a bounded time.
     pub fn make_room(&mut self, clock: &dyn Clock) -> Room {
         let (set, began) = (self.set, clock.mono_now());
-        let Some(mut over) = set.bytes_over(began) else {
+        let Some(over) = set.bytes_over(began) else {
             set.eviction.note(false, began);
             return Room::Enough;
         };
@@ -114,6 +115,15 @@ impl MasterGuard<'_> {
             return Room::Enough;
         }
         set.eviction.note(true, began);
+        let room = self.evict_for_a_while(over, began, clock);
+        let took_us = clock.mono_now().since(began);
+        set.latency.note(LatencyEvent::EvictionCycle, took_us, clock.wall_now());
+        room
+    }
+
+    /// Evicts until there is room, no other key may go, or the slice's time is over.
+    fn evict_for_a_while(&mut self, mut over: u64, began: MonoUs, clock: &dyn Clock) -> Room {
+        let set = self.set;
         let slice_us = set.eviction.slice_us.load(Relaxed);
         let mut effects = Effects::default();
         loop {
