@@ -116,16 +116,22 @@ pub const ROWS: &[Row] = &[
             "key value [key value ...]",
         )
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"]),
-    row("MSETEX", AtLeast(4), DENYOOM.union(Flags::MOVABLEKEYS), MSETEX_KEYS, Write(msetex::msetex))
-        .says(
-            Group::String,
-            "9.1.0",
-            "O(N) where N is the number of keys to set.",
-            "Stores strings at several keys at once, which may expire together.",
-            "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds \
+    row(
+        "MSETEX",
+        AtLeast(4),
+        DENYOOM.union(Flags::MOVABLEKEYS),
+        MSETEX_KEYS,
+        Write(msetex::msetex),
+    )
+    .says(
+        Group::String,
+        "9.1.0",
+        "O(N) where N is the number of keys to set.",
+        "Stores strings at several keys at once, which may expire together.",
+        "numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds \
              | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
-        )
-        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
+    )
+    .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
     row("DELIFEQ", Exactly(3), FAST, DELIFEQ_KEYS, Write(delifeq)).says(
         Group::String,
         "9.0.0",
