@@ -116,6 +116,12 @@ impl KeySpec {
         KeySpec { begin: Begin::Index(index), find, access }
     }
 
+    /// `numkeys key value [key value …]`, with the number at argument `index`.
+    pub const fn counted_pairs(index: usize, access: Access) -> KeySpec {
+        let find = Find::Count { count: 0, first: 1, step: 2 };
+        KeySpec { begin: Begin::Index(index), find, access }
+    }
+
     /// Places of the keys of `request`, appended to `found`. `Err` when its arguments do not add
     /// up.
     fn places(&self, request: Request<'_>, found: &mut Vec<(usize, Access)>) -> Result<(), Fault> {

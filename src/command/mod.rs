@@ -7,6 +7,7 @@ mod args;
 pub mod codes;
 mod fault;
 pub mod grammar;
+pub mod history;
 mod keys;
 mod lookup;
 mod spec;
@@ -14,7 +15,6 @@ mod row;
 mod help;
 mod uses;
 mod events;
-pub mod unbuilt;
 
 pub use args::{Args, CallEnv};
 pub use events::{Event, EventClasses, RaisedEvent};

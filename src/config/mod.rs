@@ -14,6 +14,7 @@ mod upstream_tuning;
 mod upstream;
 mod access;
 mod tls;
+mod observed_rows;
 mod tls_rows;
 mod daemon_rows;
 mod listener;

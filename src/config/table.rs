@@ -2,6 +2,7 @@
 
 use super::alert_rows;
 use super::daemon_rows;
+use super::observed_rows;
 use super::param::{Param, Section, live, start};
 use super::shown::{bind, port, replicaof, tls_port, unixsocket};
 use super::slot::{Beyond, Slot, lens};
@@ -40,11 +41,12 @@ const THREADS_MAX: i64 = 1024;
 use Section::{Engine, Nowhere, Server, Set};
 
 /// Every parameter an operator or a client may ask for, beyond [`super::fixed::FIXED`].
-pub const PARAMS: Tables = Tables([MOST, tls_rows::ROWS, daemon_rows::ROWS, alert_rows::ROWS]);
+pub const PARAMS: Tables =
+    Tables([MOST, observed_rows::ROWS, tls_rows::ROWS, daemon_rows::ROWS, alert_rows::ROWS]);
 
 /// Rows that stand in several files.
 #[derive(Clone, Copy)]
-pub struct Tables([&'static [Param]; 4]);
+pub struct Tables([&'static [Param]; 5]);
 
 impl Tables {
     /// All of them, in order.
@@ -127,18 +129,6 @@ const MOST: &[Param] = &[
     ),
     live(
         Server,
-        "slowlog-log-slower-than",
-        "Microseconds that make a command slow; 0 is every command, -1 none.",
-        Slot::Signed { at: lens!(server.slowlog_slower_than_us), min: -1, max: i64::MAX },
-    ),
-    live(
-        Server,
-        "slowlog-max-len",
-        "Slow commands that are kept for SLOWLOG GET.",
-        count!(0, i64::MAX, server.slowlog_entries_max),
-    ),
-    live(
-        Server,
         "tracking-table-max-keys",
         "Keys that clients with CLIENT TRACKING may cache together; 0 is without a limit.",
         count!(0, i64::MAX, server.cached_keys_max),
@@ -209,24 +199,6 @@ const MOST: &[Param] = &[
         "enable-debug-command",
         "Who may say DEBUG: nobody, everybody, or the clients of this machine.",
         Slot::Access(lens!(server.debug)),
-    ),
-    start(
-        Server,
-        "metrics",
-        "Records service times, staleness served and waits.",
-        Slot::Switch(lens!(server.metrics)),
-    ),
-    live(
-        Server,
-        "latency-tracking",
-        "Keeps service times per command.",
-        Slot::Switch(lens!(server.latency_tracking)),
-    ),
-    live(
-        Server,
-        "latency-tracking-info-percentiles",
-        "The percentiles of INFO latencystats.",
-        Slot::Percentiles(lens!(server.latency_percentiles)),
     ),
     start(
         Set,

@@ -24,6 +24,7 @@ use crate::IS_SIMULATED;
 use crate::base::position::Offset;
 use crate::base::time::{Clock, MonoUs, WallMs};
 use crate::engine::{Effects, Evicted};
+use crate::metrics::latency_events::LatencyEvent;
 use crate::runtime::lazyfree;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -114,7 +115,7 @@ impl MasterGuard<'_> {
     /// Makes room where there is too little, for a bounded time.
     pub fn make_room(&mut self, clock: &dyn Clock) -> Room {
         let (set, began) = (self.set, clock.mono_now());
-        let Some(mut over) = set.bytes_over() else {
+        let Some(over) = set.bytes_over() else {
             set.eviction.note(false, began);
             return Room::Enough;
         };
@@ -126,6 +127,15 @@ impl MasterGuard<'_> {
         if set.eviction.brings_nothing(began) {
             return Room::Lacking;
         }
+        let room = self.evict_for_a_while(over, began, clock);
+        let took_us = clock.mono_now().since(began);
+        set.latency.note(LatencyEvent::EvictionCycle, took_us, clock.wall_now());
+        room
+    }
+
+    /// Evicts until there is room, no other key may go, or the slice's time is over.
+    fn evict_for_a_while(&mut self, mut over: u64, began: MonoUs, clock: &dyn Clock) -> Room {
+        let set = self.set;
         let slice_us = set.eviction.slice_us.load(Relaxed);
         let mut effects = Effects::default();
         loop {

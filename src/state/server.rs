@@ -189,6 +189,7 @@ impl Server {
         set.changes.install(Box::new(ToldChanges(tracking.clone())));
         set.eviction.set_limit(settings.set.memory.bytes as u64, settings.set.memory.slice_us());
         set.forward_writes(settings.set.follow.writes.forwards().unwrap_or(true));
+        set.latency.set_threshold(settings.server.latency_monitor_ms as u64);
         if !settings.server.metrics {
             *set.seen.lock() = Batch::off();
         }
@@ -337,6 +338,7 @@ impl Server {
             }
         }
         self.tracking.limit(after.server.cached_keys_max);
+        self.set.latency.set_threshold(after.server.latency_monitor_ms as u64);
         self.logging.settle(&after.server);
         let is_new = after.server.requirepass != before.server.requirepass;
         let password =

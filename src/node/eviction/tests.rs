@@ -8,12 +8,15 @@ use crate::node::{Applied, ApplyBudget, PauseMode, new_replid};
 use crate::replication::DisconnectReason;
 use std::sync::atomic::AtomicU64;
 
-/// A clock that goes on by a microsecond with each look.
-struct Ticking(AtomicU64);
+/// A clock that goes on by so many nanoseconds with each look.
+struct Ticking {
+    now_ns: AtomicU64,
+    step_ns: u64,
+}
 
 impl Clock for Ticking {
     fn mono_ns(&self) -> u64 {
-        self.0.fetch_add(1000, Relaxed)
+        self.now_ns.fetch_add(self.step_ns, Relaxed)
     }
 
     fn wall_now(&self) -> WallMs {
@@ -22,7 +25,7 @@ impl Clock for Ticking {
 }
 
 fn ticking() -> Ticking {
-    Ticking(AtomicU64::new(1_000_000))
+    Ticking { now_ns: AtomicU64::new(1_000_000), step_ns: 1000 }
 }
 
 fn set(policy: Policy) -> ReplicaSet {
@@ -63,6 +66,25 @@ fn keys_go_until_there_is_room_and_the_stream_says_so() {
     assert_eq!(set.eviction.evicted.load(Relaxed), gone as u64);
     assert!(before < set.head());
     assert!(!set.eviction.is_tight());
+}
+
+#[test]
+fn a_long_eviction_is_a_sample_of_latency_and_a_short_one_is_not() {
+    let set = set(Policy::AllkeysLru);
+    let samples = |set: &ReplicaSet| {
+        let of = set.latency.of(LatencyEvent::EvictionCycle);
+        of.map_or(Vec::new(), |it| it.samples.iter().map(|it| it.took_ms).collect())
+    };
+    set.latency.set_threshold(10);
+    limit(&set, 10_500, 10_000, 500_000);
+    let member_list = set.member_list();
+    assert_eq!(set.write(&member_list).make_room(&ticking()), Room::Enough);
+    assert_eq!(samples(&set), Vec::<u64>::new(), "a few microseconds");
+    limit(&set, 10_500, 10_000, 500_000);
+    let slow = Ticking { step_ns: 10_000_000, ..ticking() };
+    assert_eq!(set.write(&member_list).make_room(&slow), Room::Enough);
+    let [took_ms] = samples(&set)[..] else { panic!("one second has one sample") };
+    assert!((20..500).contains(&took_ms), "two looks at least: {took_ms}");
 }
 
 #[test]

@@ -141,7 +141,7 @@ impl Connection {
         if context.scratch.metrics.is_on() != server.metrics {
             context.scratch.metrics = if server.metrics { Batch::default() } else { Batch::off() };
         }
-        context.stopwatch.measure(server.metrics, server.slowlog_slower_than_us);
+        context.stopwatch.measure(server);
     }
 
     /// Serves what has come, unless something is before it.

@@ -37,8 +37,7 @@ const GATHERED_BYTES_MAX: usize = 1 << 20;
 /// Most requests that are gathered: the replies of all of them are here before the first leaves.
 const GATHERED_MAX: usize = 1 << 10;
 /// What is unknown here and would change a connection that others share, or is the proxy's own.
-const NEVER_SHARED: &[&str] =
-    &["ACL", "ASKING", "MODULE", "MONITOR", "READONLY", "READWRITE", "RESTORE-ASKING", "SENTINEL"];
+const NEVER_SHARED: &[&str] = &["ACL", "ASKING", "MONITOR", "READONLY", "READWRITE", "SENTINEL"];
 
 /// Verbs of the proxy that the master answers where it is a real server.
 const FORWARDED_VERBS: &[&str] = &[
@@ -46,6 +45,7 @@ const FORWARDED_VERBS: &[&str] = &[
     "script|exists",
     "script|flush",
     "script|show",
+    "module|list",
     "pubsub|channels",
     "pubsub|numpat",
     "pubsub|numsub",
