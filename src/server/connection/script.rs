@@ -14,13 +14,12 @@ use crate::command::codes::LINK_DOWN;
 use crate::command::{Fault, ReadIn};
 use crate::commands::{Command, Outcome, ScriptRun};
 use crate::metrics::Label;
-use crate::node::{MasterGuard, Transaction};
+use crate::node::Transaction;
 use crate::resp::{Mark, Request};
 use crate::route::Reason;
 use crate::script::limits::REPLY_BYTES_MAX;
-use crate::script::{Flags, Invocation, Libraries};
+use crate::script::{Flags, Invocation};
 use crate::session::LastReply;
-use std::sync::Arc;
 
 /// Keys and arguments of most scripts.
 const FEW: usize = 8;
@@ -37,7 +36,7 @@ impl Caller {
         self.session.last = LastReply::OWN;
         let mut last = context.scratch.script.last.take();
         let found = {
-            let libraries = || libraries_of(context);
+            let libraries = || context.libraries();
             ScriptCall::of(self, call.command, run, call.request, &mut last, libraries)
         };
         context.scratch.script.last = last;
@@ -252,13 +251,4 @@ impl Caller {
         }
         self.replies.out.append(answer);
     }
-}
-
-/// The libraries to look a function up in: those of a member that nobody holds for long.
-fn libraries_of(context: &mut BatchContext<'_, '_>) -> Arc<Libraries> {
-    if let LockCache::Writing(guard) = &mut context.locks {
-        return MasterGuard::engine(guard).libraries().clone();
-    }
-    context.locks.release();
-    context.set.libraries()
 }

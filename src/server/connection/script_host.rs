@@ -127,8 +127,7 @@ impl<'h, 'g, 's, 'e, 'c, 'd, 'r> ScriptHost<'h, 'g, 's, 'e, 'c, 'd, 'r> {
         if command.spec.flags.contains(Flags::NOSCRIPT) && !allows_all() {
             return Err(NOT_ALLOWED);
         }
-        let is_stale = self.caller.is_stale && self.script.flags.is_none();
-        if is_stale && !command.spec.flags.contains(Flags::STALE) {
+        if self.caller.is_stale && !command.spec.flags.contains(Flags::STALE) {
             return Err(STALE);
         }
         self.caller.check_rights_in_script(command, request, self.context)?;
