@@ -32,7 +32,8 @@ enum Mode {
 
 impl Mode {
     /// What differs: a reason behind `=`, and the tests it is the reason of, a line each:
-    /// `FAILS|SKIP unit | test`. The test `*` is the whole unit.
+    /// `FAILS|SKIP|ENDS unit | test`, or `EDIT unit | text => another`. The test `*` is the whole
+    /// unit.
     fn list(self) -> &'static str {
         match self {
             Mode::External => include_str!("redis_suite/external.txt"),
@@ -78,6 +79,10 @@ enum Expected {
     Fails,
     /// It is not begun: it never ends, or the tests behind it cannot run, or chance decides.
     Skip,
+    /// A block of tests ends with this error, outside of any of them.
+    Ends,
+    /// The unit is run with this text in the place of that, so that what stands behind it can run.
+    Edit,
 }
 
 struct Exception {
@@ -106,7 +111,9 @@ fn read_exception(line: &str, reason: &str) -> Exception {
     let expected = match word {
         "FAILS" => Expected::Fails,
         "SKIP" => Expected::Skip,
-        _ => panic!("FAILS or SKIP: {line}"),
+        "ENDS" => Expected::Ends,
+        "EDIT" => Expected::Edit,
+        _ => panic!("FAILS, SKIP, ENDS or EDIT: {line}"),
     };
     assert!(!reason.is_empty(), "a reason each: {line}");
     let [unit, test, reason] = [unit, test, reason].map(|it| it.trim().to_owned());
@@ -147,8 +154,8 @@ fn units_in(suite: &Dir, folders: &[&str], is_one: impl Fn(&str) -> bool) -> Vec
 struct Ran {
     /// Each test that has ended, and whether it passed.
     tests: BTreeMap<String, bool>,
-    /// What ended the unit before its end, if so.
-    broken_off: Option<String>,
+    /// What ended the unit, or a block of it, before its end.
+    broken_off: Vec<String>,
 }
 
 fn run(suite: &Dir, mode: Mode, unit: &str, skipped: &[&str]) -> Ran {
@@ -176,8 +183,17 @@ fn run(suite: &Dir, mode: Mode, unit: &str, skipped: &[&str]) -> Ran {
     read_output(&String::from_utf8_lossy(&output.stdout))
 }
 
+/// Puts one text in the place of another, wherever a unit has it.
+fn edit(suite: &Dir, unit: &str, edit: &str) {
+    let path = suite.join(&format!("tests/{unit}.tcl"));
+    let text = fs::read_to_string(&path).expect("the unit");
+    let (old, new) = edit.split_once(" => ").unwrap_or_else(|| panic!("two texts: {edit}"));
+    assert!(text.contains(old), "{unit} has no {old}");
+    fs::write(path, text.replace(old, new)).expect("the copy is ours");
+}
+
 fn read_output(output: &str) -> Ran {
-    let mut ran = Ran { tests: BTreeMap::new(), broken_off: None };
+    let mut ran = Ran { tests: BTreeMap::new(), broken_off: Vec::new() };
     let plain = without_colours(output);
     let mut lines = plain.lines();
     while let Some(line) = lines.next() {
@@ -192,16 +208,14 @@ fn read_output(output: &str) -> Ran {
                     ran.tests.insert(name.to_owned(), false);
                 }
                 // Outside of a test: what stood behind it in its block was not run.
-                None => {
-                    ran.broken_off.get_or_insert_with(|| format!("{rest} {why}"));
-                }
+                None => ran.broken_off.push(format!("{rest} {why}")),
             }
         } else if line.starts_with("[exception]") || line.starts_with("[TIMEOUT]") {
-            ran.broken_off.get_or_insert_with(|| line.to_owned());
+            ran.broken_off.push(line.to_owned());
         }
     }
     if !plain.contains("The End") {
-        ran.broken_off.get_or_insert_with(|| "it did not come to its end".to_owned());
+        ran.broken_off.push("it did not come to its end".to_owned());
     }
     ran
 }
@@ -227,16 +241,22 @@ fn check(mode: Mode) {
     for unit in &units {
         let of_unit: Vec<&Exception> = exceptions.iter().filter(|it| it.unit == *unit).collect();
         let with = |expected| of_unit.iter().filter(move |it| it.expected == expected);
-        let skipped: Vec<&str> = with(Expected::Skip).map(|it| &*it.test).collect();
+        let tests = |expected| -> Vec<&str> { with(expected).map(|it| &*it.test).collect() };
+        let skipped = tests(Expected::Skip);
         if skipped.contains(&"*") {
             continue;
         }
-        let failing: Vec<&str> = with(Expected::Fails).map(|it| &*it.test).collect();
+        let (failing, ends) = (tests(Expected::Fails), tests(Expected::Ends));
+        tests(Expected::Edit).iter().for_each(|it| edit(&suite, unit, it));
         let ran = run(&suite, mode, unit, &skipped);
         let passed_here = ran.tests.values().filter(|it| **it).count();
         println!("{unit}: {} tests, {passed_here} passed", ran.tests.len());
         passed += passed_here;
-        findings.extend(ran.broken_off.map(|it| format!("{unit}: broken off: {it}")));
+        let is_named = |it: &String| ends.iter().any(|end| it.contains(end));
+        let unnamed = ran.broken_off.iter().filter(|it| !is_named(it));
+        findings.extend(unnamed.map(|it| format!("{unit}: broken off: {it}")));
+        let did_not = ends.iter().filter(|end| !ran.broken_off.iter().any(|it| it.contains(**end)));
+        findings.extend(did_not.map(|it| format!("{unit}: {it}: named, and did not end it")));
         for (test, is_ok) in &ran.tests {
             match (is_ok, failing.contains(&&**test)) {
                 (false, false) => findings.push(format!("{unit}: {test}: fails")),
@@ -287,7 +307,7 @@ fn output_of_the_suite_is_read() {
     let ran = read_output(output);
     let expected = [("one (two)".to_owned(), true), ("other".to_owned(), false)];
     assert_eq!(ran.tests, BTreeMap::from(expected));
-    assert!(ran.broken_off.is_none());
-    assert!(read_output("[ok]: one (1 ms)\n").broken_off.is_some());
-    assert!(read_output("[err]: I/O error\nThe End").broken_off.is_some());
+    assert!(ran.broken_off.is_empty());
+    assert_eq!(read_output("[ok]: one (1 ms)\n").broken_off.len(), 1);
+    assert_eq!(read_output("[err]: I/O error\nThe End").broken_off, ["I/O error The End"]);
 }

@@ -268,6 +268,8 @@ impl Caller {
             unreachable!("only a wait for keys is served")
         };
         self.client.active.store(context.now.0, Relaxed);
+        // The time of the write that served it is that one's; its wait is nobody's.
+        self.log_if_slow(wait.request(), 0, context.clock.wall_now());
         let mark = self.replies.mark();
         let (master, route) = (context.set.master(), blocked.route);
         self.session.last = LastReply::of_master(master, route, Reason::Write);

@@ -209,6 +209,7 @@ impl Caller {
         self.replies.out.set_limit(REPLY_BYTES_MAX);
         let mut answer = std::mem::take(&mut context.scratch.script.answer);
         let mut own = std::mem::take(&mut context.scratch.interpreters);
+        context.scratch.env.in_script.set(true);
         let ended = {
             let mut host = ScriptHost::new(self, context, script, at);
             let mut at_master = is_at_master.then(|| server.scripting.at_master(purpose)).flatten();
@@ -224,6 +225,7 @@ impl Caller {
             }
             host.end()
         };
+        context.scratch.env.in_script.set(false);
         context.scratch.interpreters = own;
         context.scratch.script.replies = std::mem::replace(&mut self.replies.out, replies);
         self.session.db = db;
