@@ -262,6 +262,41 @@ fn the_largest_buffers_go_first_but_not_of_who_must_stay() {
     assert!(4 * MB <= waiting(&mut wire), "who must stay is there, with all it has sent");
 }
 
+#[test]
+fn what_clients_watch_subscribe_to_and_are_told_of_counts_as_theirs() {
+    type Line = fn(usize) -> String;
+    let kinds: [Line; 4] = [
+        |at| format!("WATCH key:{at}"),
+        |at| format!("SUBSCRIBE channel:{at}"),
+        |at| format!("PSUBSCRIBE pattern:{at}"),
+        |at| format!("CLIENT TRACKING ON BCAST PREFIX {at:09}"),
+    ];
+    let server = Server::entourage(&["--replicas", "0"]);
+    let mut wire = server.dial();
+    ok(&mut wire, "CLIENT NO-EVICT on");
+    set(&mut wire, "maxmemory-clients", 100_000);
+    for (at, line) in kinds.iter().enumerate() {
+        let mut client = server.dial();
+        let lines: Vec<Words> =
+            (0..2000).map(|it| words(&line(it).split(' ').collect::<Vec<_>>())).collect();
+        client.send(&lines);
+        until("it to go", || client.is_closed().then_some(()));
+        assert_eq!(number(&mut wire, "stats", "evicted_clients"), at as i64 + 1);
+    }
+}
+
+#[test]
+fn a_limit_that_is_lifted_refuses_nothing_any_more() {
+    for server in Server::both() {
+        let mut wire = server.dial();
+        let mut write = |limit: i64| {
+            set(&mut wire, "maxmemory", limit);
+            wire.cmd(&["EVAL", "#!lua\nreturn redis.call('set', KEYS[1], 1)", "1", "a"]).to_string()
+        };
+        assert_eq!([write(1), write(0)], [OUT_OF_MEMORY, "+OK"]);
+    }
+}
+
 /// What a fill of each type adds to `used_memory` and to what the machine has given, a key.
 #[test]
 fn what_is_counted_is_what_the_process_grows_by() {

@@ -7,6 +7,7 @@ mod disk;
 mod memory;
 mod alerts;
 mod alert_rows;
+mod engine_rows;
 mod http;
 mod logging;
 mod user_table;

@@ -42,6 +42,14 @@ impl Tracking {
         }
     }
 
+    /// Bytes of memory that its prefixes take, but for the allocator's.
+    pub fn kept_bytes(&self) -> usize {
+        let bytes = |it: &BTreeSet<Bytes>| {
+            it.iter().map(Bytes::len).sum::<usize>() + it.len() * 2 * size_of::<Bytes>()
+        };
+        self.prefixes.as_ref().map_or(0, bytes)
+    }
+
     /// Whether it may cache this key, once it has read it.
     pub fn may_cache(&self, key: &[u8]) -> bool {
         // None but the empty one begins with another.

@@ -169,17 +169,17 @@ impl Caller {
             Resume::CountAcks(offset) => {
                 context.scratch.metrics.wait(blocked.route, waited_us);
                 match ended {
-                    WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
+                    WaitEnd::Unblocked => self.unblocked(None, context),
                     _ => self.replies.out.count(acks_told(blocked.on, offset, context)),
                 }
             }
             Resume::CountFsyncs(offset) => match ended {
-                WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
+                WaitEnd::Unblocked => self.unblocked(None, context),
                 _ => self.count_fsyncs(offset, context),
             },
             Resume::AnswerOk(request) => {
                 match ended {
-                    WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
+                    WaitEnd::Unblocked => self.unblocked(Some(&request), context),
                     _ => self.replies.out.ok(),
                 }
                 self.log_if_slow(&request, waited_us * 1000, context.clock.wall_now());
@@ -197,8 +197,8 @@ impl Caller {
                 context.scratch.metrics.wait(blocked.route, waited_us);
                 self.confirm(&wanted, offset, &owed, context);
             }
-            Resume::Served(_) => match ended {
-                WaitEnd::Unblocked => self.replies.out.error(UNBLOCKED),
+            Resume::Served(wait) => match ended {
+                WaitEnd::Unblocked => self.unblocked(Some(wait.request()), context),
                 _ => self.replies.out.null_array(),
             },
             Resume::Filled(_) | Resume::Remote { .. } => {
@@ -207,6 +207,28 @@ impl Caller {
         }
         self.silence(mark);
         Resumed::Answered
+    }
+
+    /// CLIENT UNBLOCK has ended a wait with an error.
+    fn unblocked(&mut self, request: Option<&OwnedRequest>, context: &mut BatchContext<'_, '_>) {
+        let fault = Fault::Static(UNBLOCKED);
+        match request {
+            Some(request) => self.fail_kept(request, &fault, context),
+            None => self.answer_fault(&fault),
+        }
+    }
+
+    /// Answers a request that has waited, and failed.
+    fn fail_kept(
+        &mut self,
+        request: &OwnedRequest,
+        fault: &Fault,
+        context: &mut BatchContext<'_, '_>,
+    ) {
+        match table().locate(request.borrow()) {
+            Ok(command) => self.fail(command, fault, context),
+            Err(_) => self.answer_fault(fault),
+        }
     }
 
     /// Answers what is owed if enough replicas have acknowledged the write, and else that it is
@@ -258,7 +280,7 @@ impl Caller {
         let mark = self.replies.mark();
         match job_reply.reply {
             Ok(reply) => self.replies.out.append_owned(reply),
-            Err(text) => self.answer_fault(&Fault::Message(text)),
+            Err(text) => self.fail_kept(&request, &Fault::Message(text), context),
         }
         let confirmation = job_reply.wrote.and_then(|it| self.job_wrote(&request, it, context));
         if let Some(Outcome::Block(mut block)) = confirmation {
@@ -287,12 +309,14 @@ impl Caller {
             unreachable!("only a wait for keys is served")
         };
         self.client.active.store(context.now.0, Relaxed);
+        // The time of the write that served it is that one's; its wait is nobody's.
+        self.log_if_slow(wait.request(), 0, context.clock.wall_now());
         let mark = self.replies.mark();
         let (master, route) = (context.set.master(), blocked.route);
         self.session.last = LastReply::of_master(master, route, Reason::Write);
         match job_reply.reply {
             Ok(reply) => self.replies.out.append_owned(reply),
-            Err(text) => self.answer_fault(&Fault::Message(text)),
+            Err(text) => self.fail_kept(wait.request(), &Fault::Message(text), context),
         }
         if let Some(Wrote::Here(at)) = job_reply.wrote
             && !self.cached_wait.is_empty()

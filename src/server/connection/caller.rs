@@ -156,6 +156,8 @@ impl Caller {
         self.is_loading = set.is_loading();
         self.disk_trouble = set.disk_trouble();
         self.limits_memory = is_here && self.settings.set.memory.bytes != 0;
+        // Nobody looks any more where there is no limit.
+        self.lacks_memory &= self.limits_memory;
         let is_held_up = self.is_loading || self.disk_trouble.is_some();
         self.is_gated = !is_here || self.is_stale || is_held_up || self.settings.refuses_anything();
         self.syncs_always = self.settings.set.disk.syncs_always();

@@ -101,6 +101,7 @@ fn begin(context: &mut CommandContext<'_>, said: Options) -> Result<(), Fault> {
     let flags = &context.client.flags;
     flags.is_broadcast.store(asked.prefixes.is_some(), Relaxed);
     context.client.redirect.store(1 + asked.redirect.unwrap_or(0), Relaxed);
+    context.client.prefixes_bytes.store(asked.kept_bytes() as u64, Relaxed);
     context.server.tracking.enter(context.client, said.redirect, &asked);
     if before.is_none() {
         // Whoever writes from here on tells of it: what is at work comes to its end first.
@@ -215,6 +216,7 @@ fn first_overlap(said: &[Bytes]) -> Option<(usize, usize)> {
 /// The client caches nothing any more.
 pub fn end(server: &Server, client: &Client) {
     client.redirect.store(0, Relaxed);
+    client.prefixes_bytes.store(0, Relaxed);
     client.flags.is_broadcast.store(false, Relaxed);
     server.tracking.leave(client.id);
 }
