@@ -301,13 +301,10 @@ impl Topology {
         let fastest: Vec<Option<u32>> =
             self.members.iter().map(|it| it.load.take_least_us()).collect();
         let serves = |it: &Status| it.state == MemberState::Replica;
-        let known = |it: &Status, fastest: Option<u32>| fastest.unwrap_or(it.load.took_us());
-        let times: Vec<Option<u32>> = self
-            .members
-            .iter()
-            .zip(&fastest)
-            .map(|(it, fastest)| Some(known(it, *fastest)).filter(|us| serves(it) && *us != 0))
-            .collect();
+        let took = |(it, fastest): (&Status, &Option<u32>)| {
+            Some(fastest.unwrap_or(it.load.took_us())).filter(|us| serves(it) && *us != 0)
+        };
+        let times: Vec<Option<u32>> = self.members.iter().zip(&fastest).map(took).collect();
         let mut has_changed = false;
         for (at, status) in self.members.iter_mut().enumerate() {
             let faults = status.load.take_faults();
