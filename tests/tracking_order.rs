@@ -1,5 +1,5 @@
-//! Client-side caching where replies are held, until writes are on disk or at replicas: what is told
-//! of a key never overtakes the reply that has read it, or a cache would keep what is old for good.
+//! Client-side caching where replies are held, until writes are on disk or at replicas: what is
+//! told of a key never overtakes the reply that has read it, or a cache would keep what is old.
 
 mod support;
 

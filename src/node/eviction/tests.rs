@@ -165,25 +165,12 @@ fn who_evicts_for_long_is_not_waited_for() {
     limit(&set, 50_000, 10_000, u64::MAX);
     let member_list = set.member_list();
     let mut writing = set.write(&member_list);
-    let clock = Ticking(AtomicU64::new(1_000_000));
-    let slow = Slow(&clock);
+    // A millisecond with each look.
+    let slow = Ticking { step_ns: 1_000_000, ..ticking() };
     assert_eq!(writing.make_room(&slow), Room::Enough);
     assert!(set.member(MemberId(0)).is_long_held());
     drop(writing);
     assert!(!set.member(MemberId(0)).is_long_held());
-}
-
-/// A clock that goes on by a millisecond with each look.
-struct Slow<'c>(&'c Ticking);
-
-impl Clock for Slow<'_> {
-    fn mono_ns(&self) -> u64 {
-        self.0.mono_ns() * 1000
-    }
-
-    fn wall_now(&self) -> WallMs {
-        self.0.wall_now()
-    }
 }
 
 #[test]
