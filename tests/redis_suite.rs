@@ -160,8 +160,8 @@ struct Ran {
 
 fn run(suite: &Dir, mode: Mode, unit: &str, skipped: &[&str]) -> Ran {
     let mut command = Command::new("timeout");
-    command.args(["600", "tclsh", "tests/test_helper.tcl", "--single", unit, "--durable"]);
-    command.args(["--ignore-encoding", "--clients", "1", "--timeout", "120", "--skipfile"]);
+    command.args(["1200", "tclsh", "tests/test_helper.tcl", "--single", unit, "--durable"]);
+    command.args(["--ignore-encoding", "--clients", "1", "--timeout", "300", "--skipfile"]);
     command.arg(suite.file("skips", skipped.join("\n"))).current_dir(suite.path());
     let data = Dir::new();
     let server = (mode == Mode::External).then(|| {
