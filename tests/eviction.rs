@@ -9,7 +9,6 @@ use support::{Server, Wire, Words, digests, info_field, node, ok, order, starts,
 const MB: i64 = 1 << 20;
 /// What a limit may be passed by: what replicas have yet to give back, and the buffers at work.
 const SLACK: i64 = MB;
-const OUT_OF_MEMORY: &str = "-OOM command not allowed when used memory > 'maxmemory'.";
 
 fn number(wire: &mut Wire, section: &str, name: &str) -> i64 {
     info_field(wire, section, name).and_then(|it| it.parse().ok()).expect("a number")
