@@ -40,8 +40,8 @@ impl Memory {
 }
 
 impl Client {
-    /// Bytes that wait to be understood, to be executed, to be taken from its mailbox or to be sent,
-    /// and those of what it watches, subscribes to and is told of.
+    /// Bytes that wait to be understood, to be executed, to be taken from its mailbox or to be
+    /// sent, and those of what it watches, subscribes to and is told of.
     pub fn buffered(&self) -> u64 {
         let waiting = [&self.unread, &self.queued_bytes, &self.unsent];
         let kept = [&self.names_bytes, &self.prefixes_bytes];
