@@ -10,12 +10,13 @@ use crate::node::upstream::{
 };
 use crate::node::{Answering, Awaited, Told};
 use crate::resp::encode_command;
-use crate::runtime::clock;
+use crate::runtime::{clock, tasks};
 use crate::server::question::found;
 use crate::state::{
     AckAsk, AckWaiter, Acked, Aim, AimedRun, HeadAsk, Hedge, JobReply, RunWaiter, Upstream,
     UpstreamMember, WaitingRun, Wrote, shared,
 };
+use futures::channel::oneshot::channel;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -35,6 +36,18 @@ pub fn submit(upstream: &Upstream, aimed: AimedRun, waiter: RunWaiter) {
             }
         }
     }
+}
+
+/// What a run is answered that nobody's connection waits for; `None` without an answer in time.
+pub async fn answer_to(
+    upstream: &Upstream,
+    run: Run,
+    aim: Aim,
+    patience: Duration,
+) -> Option<Vec<u8>> {
+    let (answer, answered) = channel();
+    submit(upstream, AimedRun { run, aim, worker: 0 }, RunWaiter::Task(answer));
+    tasks::within(patience, answered).await?.ok()?.reply.ok()
 }
 
 /// When a run that a switchover holds looks again, where nobody tells it that it may go on.
