@@ -112,14 +112,7 @@ fn json(server: &Server, changed: &Changed) -> String {
         it.name("alert").string(alert.kind.as_str());
         it.name("state").string(state(*edge));
         it.name("why").string(why(*ending));
-        it.name("member").string(alert.subject.member());
-        it.name("route").string(alert.subject.route());
-        it.name("what").string(&alert.what);
-        it.name("value").number(alert.value);
-        it.name("worst").number(alert.worst);
-        it.name("threshold").number(alert.threshold);
-        it.name("unit").string(alert.kind.unit());
-        it.name("since-ms").number(alert.since.0);
+        alert.describe(it);
         it.name("at-ms").number(clock::wall_now().0);
         it.name("port").number(server.process_info.port);
         it.name("run-id").string(&server.process_info.run_id);

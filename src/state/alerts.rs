@@ -2,6 +2,7 @@
 
 use crate::base::hysteresis::{Edge, Found, Hysteresis};
 use crate::base::time::{MonoUs, WallMs};
+use crate::metrics::json::Json;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
@@ -144,6 +145,20 @@ pub struct Alert {
     pub threshold: u64,
     /// What it means, in one sentence: as it was at its worst.
     pub what: String,
+}
+
+impl Alert {
+    /// Writes what it is about and how it stands into an object, behind its name.
+    pub fn describe(&self, object: &mut Json) {
+        object.name("member").string(self.subject.member());
+        object.name("route").string(self.subject.route());
+        object.name("what").string(&self.what);
+        object.name("value").number(self.value);
+        object.name("worst").number(self.worst);
+        object.name("threshold").number(self.threshold);
+        object.name("unit").string(self.kind.unit());
+        object.name("since-ms").number(self.since.0);
+    }
 }
 
 /// An alert that has been raised or cleared.
