@@ -132,6 +132,8 @@ impl Event {
     pub const DEL: Event = Event::generic("del");
     /// A key was deleted because its time had come.
     pub const EXPIRED: Event = Event { class: EventClasses::EXPIRED, name: "expired" };
+    /// The time of fields of a hash had come, and nothing else was done with it.
+    pub const FIELDS_EXPIRED: Event = Event { class: EventClasses::EXPIRED, name: "hexpired" };
     /// A key was deleted because there was no room.
     pub const EVICTED: Event = Event { class: EventClasses::EVICTED, name: "evicted" };
     /// A key was not there before.

@@ -25,11 +25,21 @@ pub struct Cut {
     walk: Walk,
     /// The database that it was.
     db: usize,
-    len: usize,
-    with_deadline: usize,
+    counts: Counts,
     /// Hashes below are written. 64 bits, so that all of them can be.
     next: AtomicU64,
     kept: Mutex<Table<Kept>>,
+}
+
+/// What there is in a database, by number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counts {
+    /// Keys.
+    pub keys: usize,
+    /// Keys that have a deadline.
+    pub with_deadline: usize,
+    /// Hashes that have fields with deadlines.
+    pub timed_hashes: usize,
 }
 
 /// What a key was at the cut.
@@ -86,10 +96,10 @@ impl Slot for Kept {
 }
 
 impl Cut {
-    /// Through a database that has so many keys, as many of them with a deadline.
-    pub fn new(walk: Walk, db: usize, len: usize, with_deadline: usize) -> Cut {
+    /// Through a database in which there is so much.
+    pub fn new(walk: Walk, db: usize, counts: Counts) -> Cut {
         let (next, kept) = (AtomicU64::new(0), Mutex::new(Table::new()));
-        Cut { walk, db, len, with_deadline, next, kept }
+        Cut { walk, db, counts, next, kept }
     }
 
     /// Whether it is this walk's, of the database that was this one.
@@ -102,9 +112,9 @@ impl Cut {
         self.walk.is_ended()
     }
 
-    /// How many keys there were, and how many of them with a deadline.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.len, self.with_deadline)
+    /// What there was.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Whether what `key` is must be kept before it changes.

@@ -14,6 +14,7 @@ use super::walk::Walk;
 use super::walked::Walked;
 use super::written::{DeferredFree, Written};
 use crate::base::limits::DATABASES;
+use crate::base::lowered::long_elements;
 use crate::base::time::WallMs;
 use crate::command::{Args, Event, EventClasses, Keys, Use};
 use crate::resp::Request;
@@ -259,8 +260,9 @@ impl Engine {
         &mut self.spaces[index]
     }
 
-    /// Deletes up to `most` keys whose time has come and says so; the master's active cycle.
-    /// Answers how many it deleted.
+    /// Deletes up to `most` keys, and fields of hashes, whose time has come and says so; the
+    /// master's active cycle. Answers how many it deleted. The fields of a hash that would have to
+    /// be copied first, because a walk is to find it as it is, are left until the walk has.
     pub fn expire_due(&mut self, now: WallMs, most: usize, effects: &mut Effects) -> usize {
         let mut deleted = 0;
         for index in 0..self.spaces.len() {
@@ -269,8 +271,32 @@ impl Engine {
                 self.expire(index, now, &key, effects);
                 deleted += 1;
             }
+            while deleted < most {
+                let space = &self.spaces[index];
+                let Some(key) = space.first_field_due(now, long_elements()) else { break };
+                deleted += self.expire_fields(index, now, &key, most - deleted, effects);
+            }
         }
         deleted
+    }
+
+    /// Deletes up to `most` fields of the hash at `key` whose time has come, and says so. Answers
+    /// how many they were.
+    fn expire_fields(
+        &mut self,
+        index: usize,
+        now: WallMs,
+        key: &[u8],
+        most: usize,
+        effects: &mut Effects,
+    ) -> usize {
+        let mut db = self.db_mut_at(index, WallMs::NEVER_EXPIRES);
+        let gone = db.take_due_fields(key, now, most);
+        self.disown_change();
+        let names: Vec<&[u8]> =
+            [b"HDEL", key].into_iter().chain(gone.iter().map(|it| &**it)).collect();
+        effects.say_all(index, names.into_iter());
+        gone.len()
     }
 
     /// Deletes `key` if its time has come, and says so.
@@ -282,7 +308,7 @@ impl Engine {
         db.remove(key);
         db.event(Event::EXPIRED, key);
         self.disown_change();
-        self.written.expired += 1;
+        self.written.expired.keys += 1;
         effects.say_in(index, &[b"DEL", key]);
     }
 

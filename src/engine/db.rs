@@ -101,6 +101,11 @@ impl<'e> Db<'e> {
         }
     }
 
+    /// Whether a field of any hash has passed its deadline.
+    pub fn any_field_due(&self) -> bool {
+        self.space.any_field_due(self.now)
+    }
+
     /// Keys that have not expired.
     pub fn len(&self) -> usize {
         self.space.len() - self.space.due(self.now)

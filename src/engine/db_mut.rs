@@ -2,6 +2,7 @@
 //! among its keys, so a verb never meets a dead key here.
 
 use super::db::Db;
+use super::hash::Hash;
 use super::keyspace::Keyspace;
 use super::set;
 use super::shared::EngineShared;
@@ -16,6 +17,7 @@ use crate::base::time::WallMs;
 use crate::command::{Event, Fault};
 use bytes::Bytes;
 use std::cell::RefCell;
+use std::iter;
 use triomphe::Arc;
 
 /// Removed values with more allocations than this are freed elsewhere.
@@ -250,9 +252,13 @@ impl<'e> DbMut<'e> {
         let hash = self.shared.hash(key);
         let Some(slot) = self.space.get_mut(hash, key) else { return Ok(None) };
         let collection = slot.as_collection_mut::<C>()?;
+        let was = collection.next_deadline();
         let (answer, changes) = act(collection, self.shared)?;
-        let is_empty = collection.is_empty();
+        let (is_empty, is) = (collection.is_empty(), collection.next_deadline());
         slot.touch(self.now, self.shared);
+        if was != is {
+            self.space.move_field_deadline(hash, was, is);
+        }
         match is_empty {
             true => self.drop_empty(hash, key),
             false if changes != 0 => self.space.touch(key),
@@ -335,6 +341,66 @@ impl<'e> DbMut<'e> {
             self.raise_changed(key, event, changes, false);
         }
         Ok(answer)
+    }
+
+    /// Whether a field of any hash has passed its deadline.
+    #[inline]
+    pub fn any_field_due(&self) -> bool {
+        self.space.any_field_due(self.now)
+    }
+
+    /// Takes those of these fields out of the hash at `key` that have expired, for a command that
+    /// is about to give at least one of them a value: the key stays though nothing may be left.
+    /// Answers how many they were, and raises their event.
+    pub fn remove_due_fields<'f>(
+        &mut self,
+        key: &[u8],
+        fields: impl Iterator<Item = &'f [u8]>,
+    ) -> usize {
+        if !self.any_field_due() {
+            return 0;
+        }
+        let (hash, now, shared) = (self.shared.hash(key), self.now, self.shared);
+        let is_due = |it: &KeySlot| it.field_deadline().is_some_and(|at| at < now);
+        if !self.space.get(hash, key).is_some_and(is_due) {
+            return 0;
+        }
+        let slot = self.space.get_mut(hash, key).expect("just looked");
+        let Ok(found) = slot.as_collection_mut::<Hash>() else { return 0 };
+        let was = found.next_deadline();
+        let removed = fields.filter(|it| found.remove_due(it, shared, now)).count();
+        let is = found.next_deadline();
+        self.space.move_field_deadline(hash, was, is);
+        if removed != 0 {
+            self.written.expired.fields += removed as u64;
+            self.event(Event::hash("hexpired"), key);
+        }
+        removed
+    }
+
+    /// Counts fields that a command has taken out because their deadlines are past.
+    pub fn count_expired_fields(&mut self, count: usize) {
+        self.written.expired.fields += count as u64;
+    }
+
+    /// Takes up to `most` fields that have expired out of the hash at `key`, which goes with its
+    /// last field. Answers them.
+    pub fn take_due_fields(&mut self, key: &[u8], now: WallMs, most: usize) -> Vec<Box<[u8]>> {
+        let hash = self.shared.hash(key);
+        let Some(slot) = self.space.get_mut(hash, key) else { return Vec::new() };
+        let Ok(found) = slot.as_collection_mut::<Hash>() else { return Vec::new() };
+        let was = found.next_deadline();
+        let taken: Vec<_> = iter::from_fn(|| found.take_due(now)).take(most).collect();
+        let (is_empty, is) = (found.is_empty(), found.next_deadline());
+        self.space.move_field_deadline(hash, was, is);
+        match is_empty {
+            true => self.drop_empty(hash, key),
+            false => self.space.touch(key),
+        }
+        self.written.changes += taken.len() as u64;
+        self.written.expired.fields += taken.len() as u64;
+        self.raise_changed(key, Event::FIELDS_EXPIRED, taken.len(), is_empty);
+        taken
     }
 
     /// Removes a collection that a change has emptied, which the change has counted.

@@ -54,23 +54,23 @@ impl Engine {
     pub fn digest(&self, now: WallMs) -> Digest {
         let mut all = Digest::default();
         for db in 0..DATABASES {
-            self.live_keys(db, now).for_each(|it| all.add(key_digest(db, it)));
+            self.live_keys(db, now).for_each(|it| all.add(key_digest(db, it, now)));
         }
         all
     }
 }
 
-fn key_digest(db: usize, slot: &KeySlot) -> Digest {
+fn key_digest(db: usize, slot: &KeySlot, now: WallMs) -> Digest {
     let deadline = slot.deadline().map_or(u64::MAX, |it| it.0).to_le_bytes();
     let value = match slot.as_string() {
         Ok(text) => Digest::of(&[text]),
-        Err(_) => slot.value().map_or_else(Digest::default, collection_digest),
+        Err(_) => slot.value().map_or_else(Digest::default, |it| collection_digest(it, now)),
     };
     let kind = slot.kind().name().as_bytes();
     Digest::of(&[&[db as u8], slot.key(), &deadline, kind, &value.bytes()])
 }
 
-fn collection_digest(value: &Value) -> Digest {
+fn collection_digest(value: &Value, now: WallMs) -> Digest {
     let mut all = Digest::default();
     match value {
         Value::Shared(_) | Value::Adopted(_) | Value::Grown(_) => {}
@@ -83,8 +83,10 @@ fn collection_digest(value: &Value) -> Digest {
             set.iter().for_each(|member| all.add(member.with_text(|it| Digest::of(&[it]))));
         }
         Value::Hash(hash) => {
-            for (field, value) in hash.iter() {
-                all.add(Digest::of(&[&field.text(), &value.text()]));
+            let is_live = |at: &Option<WallMs>| at.is_none_or(|at| now <= at);
+            for ((field, value), at) in hash.iter_timed().filter(|it| is_live(&it.1)) {
+                let at = at.map_or(u64::MAX, |it| it.0).to_le_bytes();
+                all.add(Digest::of(&[&field.text(), &value.text(), &at]));
             }
         }
         Value::Zset(zset) => {

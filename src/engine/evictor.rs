@@ -1,6 +1,6 @@
 //! What is remembered from one eviction to the next: the best of the keys that were looked at.
 
-use super::keyspace::Deadline;
+use super::deadlines::Deadline;
 use crate::base::limits::DATABASES;
 use crate::base::random::Random;
 

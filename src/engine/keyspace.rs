@@ -1,7 +1,8 @@
 //! One database: its table, the index of deadlines, and the keys somebody watches.
 
 use super::changed::ChangeNotes;
-use super::cut::Cut;
+use super::cut::{Counts, Cut};
+use super::deadlines::{Deadline, Deadlines};
 use super::slot::KeySlot;
 use super::table::{Slot, Table};
 use super::value::Value;
@@ -9,12 +10,8 @@ use super::walk::Walk;
 use crate::base::planted::{Planted, is_planted};
 use crate::base::random::Random;
 use crate::base::time::WallMs;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::mem;
-use std::ops::Bound;
-
-/// When a key expires, and its hash.
-pub type Deadline = (WallMs, u32);
 
 /// The keys of one database. Every change to it goes through [`Keyspace::put`] and
 /// [`Keyspace::remove`], or is announced by [`Keyspace::touch`]; what was there before goes to the
@@ -22,10 +19,11 @@ pub type Deadline = (WallMs, u32);
 #[derive(Default)]
 pub struct Keyspace {
     table: Table<KeySlot>,
-    /// How many keys have each (deadline, hash): in order, so that what is due comes first.
-    deadlines: BTreeMap<(WallMs, u32), u32>,
-    /// How many keys have a deadline: the sum of those counts.
-    with_deadline: usize,
+    /// Of the keys that have one.
+    deadlines: Deadlines,
+    /// Of the hashes that have fields with deadlines: the earliest of each, with the hash of its
+    /// key.
+    field_deadlines: Deadlines,
     /// Keys whose changes are noted: under WATCH, or waited for.
     watched: HashMap<Box<[u8]>, Watched>,
     version: u64,
@@ -99,7 +97,12 @@ impl Keyspace {
 
     /// How many keys have a deadline.
     pub fn with_deadline(&self) -> usize {
-        self.with_deadline
+        self.deadlines.len()
+    }
+
+    /// How many keys have fields that have a deadline.
+    pub fn with_field_deadlines(&self) -> usize {
+        self.field_deadlines.len()
     }
 
     /// The entry of `key`, expired or not.
@@ -108,7 +111,8 @@ impl Keyspace {
         self.table.get(hash, key)
     }
 
-    /// The entry of `key`, to change in place: neither its key nor its deadline.
+    /// The entry of `key`, to change in place: neither its key nor its deadline, and whoever moves
+    /// the earliest deadline of its fields says so to [`Keyspace::move_field_deadline`].
     pub fn get_mut(&mut self, hash: u32, key: &[u8]) -> Option<&mut KeySlot> {
         if !self.cuts.is_empty() {
             self.keep(hash, key);
@@ -124,14 +128,30 @@ impl Keyspace {
         }
         self.touch(slot.key());
         let (hash, deadline) = (slot.hash().expect("only taken slots are put"), slot.deadline());
+        let field_deadline = slot.field_deadline();
         let old = self.table.insert(slot);
         if let Some(at) = old.as_ref().and_then(KeySlot::deadline) {
-            self.forget_deadline(at, hash);
+            self.deadlines.forget(at, hash);
         }
         if let Some(at) = deadline {
-            self.note_deadline(at, hash);
+            self.deadlines.note(at, hash);
+        }
+        if field_deadline.is_some() || !self.field_deadlines.is_empty() {
+            let old = old.as_ref().and_then(KeySlot::field_deadline);
+            self.move_field_deadline(hash, old, field_deadline);
         }
         old
+    }
+
+    /// The earliest deadline of the fields of a key with this hash was another.
+    #[cold]
+    pub fn move_field_deadline(&mut self, hash: u32, was: Option<WallMs>, is: Option<WallMs>) {
+        if let Some(at) = was {
+            self.field_deadlines.forget(at, hash);
+        }
+        if let Some(at) = is {
+            self.field_deadlines.note(at, hash);
+        }
     }
 
     #[cold]
@@ -165,7 +185,10 @@ impl Keyspace {
         let old = self.table.remove(hash, key)?;
         self.touch(key);
         if let Some(at) = old.deadline() {
-            self.forget_deadline(at, hash);
+            self.deadlines.forget(at, hash);
+        }
+        if let Some(at) = old.field_deadline() {
+            self.field_deadlines.forget(at, hash);
         }
         Some(old)
     }
@@ -182,10 +205,10 @@ impl Keyspace {
         let old = slot.deadline();
         slot.set_deadline(deadline, scratch);
         if let Some(at) = old {
-            self.forget_deadline(at, hash);
+            self.deadlines.forget(at, hash);
         }
         if let Some(at) = deadline {
-            self.note_deadline(at, hash);
+            self.deadlines.note(at, hash);
         }
         self.touch(key);
         true
@@ -311,12 +334,18 @@ impl Keyspace {
     /// Whether the earliest deadline has passed.
     #[inline]
     pub fn any_due(&self, now: WallMs) -> bool {
-        self.deadlines.first_key_value().is_some_and(|((at, _), _)| *at < now)
+        self.deadlines.any_due(now)
+    }
+
+    /// Whether a field of any hash has passed its deadline.
+    #[inline]
+    pub fn any_field_due(&self, now: WallMs) -> bool {
+        self.field_deadlines.any_due(now)
     }
 
     /// The earliest deadline, with the hash of its key.
     pub fn first_deadline(&self) -> Option<(WallMs, u32)> {
-        self.deadlines.first_key_value().map(|(first, _)| *first)
+        self.deadlines.first()
     }
 
     /// A key that has a deadline, by chance. Where few have one it is one of the next behind
@@ -331,39 +360,50 @@ impl Keyspace {
         const LOOKS: usize = 4 * FEW;
         // Keys that were given their deadlines together are used alike: not all are looked at.
         const SKIPPED: u64 = 16;
-        if self.len() <= self.with_deadline * FEW {
+        if self.len() <= self.with_deadline() * FEW {
             let looks = (0..LOOKS).map_while(|_| self.table.any(random));
             if let Some(found) = looks.into_iter().find(|it| it.deadline().is_some()) {
                 return Some(found);
             }
         }
-        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let behind = self.deadlines.range((after, Bound::Unbounded)).map(|it| it.0);
-        let ahead = self.deadlines.keys();
-        let skipped = random.below(SKIPPED.min(self.deadlines.len().max(1) as u64));
-        let (at, hash) = *behind.chain(ahead).nth(skipped as usize)?;
+        let (behind, ahead) = (self.deadlines.behind(*last), self.deadlines.iter());
+        let skipped = random.below(SKIPPED.min(ahead.len().max(1) as u64));
+        let (at, hash) = behind.chain(ahead).nth(skipped as usize)?;
         *last = Some((at, hash));
         self.table.same_hash(hash).find(|it| it.deadline() == Some(at))
     }
 
     /// A key whose deadline has passed, the earliest first.
     pub fn first_due(&self, now: WallMs) -> Option<Box<[u8]>> {
-        let ((at, hash), _) = self.deadlines.first_key_value().filter(|((at, _), _)| *at < now)?;
-        let slot = self.table.same_hash(*hash).find(|it| it.deadline() == Some(*at));
+        let (at, hash) = self.deadlines.first().filter(|(at, _)| *at < now)?;
+        let slot = self.table.same_hash(hash).find(|it| it.deadline() == Some(at));
         Some(slot.expect("every indexed deadline has its key").key().into())
+    }
+
+    /// A key with a field whose deadline has passed, the earliest first, of those that are changed
+    /// at the cost of at most so many copied elements.
+    pub fn first_field_due(&self, now: WallMs, copied_max: usize) -> Option<Box<[u8]>> {
+        let due = self.field_deadlines.iter().take_while(|(at, _)| *at < now);
+        let mut keys = due.flat_map(|(at, hash)| {
+            self.table.same_hash(hash).filter(move |it| it.field_deadline() == Some(at))
+        });
+        let is_cheap = |it: &&KeySlot| {
+            self.cuts.is_empty()
+                || it.hash().is_some_and(|hash| self.copy_cost(hash, it.key()) <= copied_max)
+        };
+        keys.find(is_cheap).map(|it| it.key().into())
     }
 
     /// How many keys are still there although their deadline has passed.
     pub fn due(&self, now: WallMs) -> usize {
-        let due = self.deadlines.range(..(now, 0));
-        due.map(|(_, count)| *count as usize).sum()
+        self.deadlines.due(now)
     }
 
     /// Mean time to live of the keys that have one, in ms, over at most 100 of them; 0 without any.
     pub fn mean_ttl_ms(&self, now: WallMs) -> u64 {
-        let sample = self.deadlines.keys().take(100);
+        let sample = self.deadlines.iter().take(100);
         let (sum, count) = sample.fold((0u64, 0), |(sum, count), (at, _)| {
-            (sum.saturating_add(now.until(*at)), count + 1)
+            (sum.saturating_add(now.until(at)), count + 1)
         });
         sum.checked_div(count).unwrap_or(0)
     }
@@ -371,9 +411,14 @@ impl Keyspace {
     /// A keyspace of these entries, each of a key of its own.
     pub fn of(slots: Vec<KeySlot>) -> Keyspace {
         let mut space = Keyspace::default();
-        let noted = |it: &KeySlot| Some((it.deadline()?, it.hash()?));
-        for (at, hash) in slots.iter().filter_map(noted) {
-            space.note_deadline(at, hash);
+        for slot in &slots {
+            let hash = slot.hash().unwrap_or_default();
+            if let Some(at) = slot.deadline() {
+                space.deadlines.note(at, hash);
+            }
+            if let Some(at) = slot.field_deadline() {
+                space.field_deadlines.note(at, hash);
+            }
         }
         space.table = Table::of(slots);
         space
@@ -381,7 +426,13 @@ impl Keyspace {
 
     /// A walk begins, to which this keyspace is database `db`.
     pub fn begin_walk(&mut self, walk: &Walk, db: usize) {
-        self.cuts.push(Cut::new(walk.clone(), db, self.len(), self.with_deadline));
+        self.cuts.push(Cut::new(walk.clone(), db, self.counts()));
+    }
+
+    /// What there is in it.
+    pub fn counts(&self) -> Counts {
+        let (with_deadline, timed_hashes) = (self.with_deadline(), self.with_field_deadlines());
+        Counts { keys: self.len(), with_deadline, timed_hashes }
     }
 
     /// What is kept for walks.
@@ -464,7 +515,7 @@ impl Keyspace {
     pub fn exchange(&mut self, other: &mut Keyspace, hash: impl Fn(&[u8]) -> u32) {
         std::mem::swap(&mut self.table, &mut other.table);
         std::mem::swap(&mut self.deadlines, &mut other.deadlines);
-        std::mem::swap(&mut self.with_deadline, &mut other.with_deadline);
+        std::mem::swap(&mut self.field_deadlines, &mut other.field_deadlines);
         // A walk finds the keys where they go.
         std::mem::swap(&mut self.cuts, &mut other.cuts);
         self.touch_exchanged(other, &hash);
@@ -479,20 +530,6 @@ impl Keyspace {
             if is_in(&self.table) || is_in(&other.table) {
                 watched.change(self.version, key, &mut self.ready);
             }
-        }
-    }
-
-    fn note_deadline(&mut self, at: WallMs, hash: u32) {
-        *self.deadlines.entry((at, hash)).or_default() += 1;
-        self.with_deadline += 1;
-    }
-
-    fn forget_deadline(&mut self, at: WallMs, hash: u32) {
-        self.with_deadline -= 1;
-        let count = self.deadlines.get_mut(&(at, hash)).expect("a deadline is indexed");
-        *count -= 1;
-        if *count == 0 {
-            self.deadlines.remove(&(at, hash));
         }
     }
 }
@@ -520,8 +557,8 @@ mod tests {
                     4 => space.exchange(&mut other, |it| u32::from(it[0] / 2)),
                     _ => space = Keyspace::of(space.table.iter().cloned().collect()),
                 }
-                let walked: u32 = space.deadlines.values().sum();
-                prop_assert_eq!(space.with_deadline(), walked as usize);
+                let walked = space.table.iter().filter(|it| it.deadline().is_some()).count();
+                prop_assert_eq!(space.with_deadline(), walked);
             }
         });
     }

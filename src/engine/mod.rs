@@ -8,6 +8,7 @@
 pub mod table;
 pub mod packed;
 
+mod deadlines;
 mod list;
 mod hash;
 mod set;
@@ -43,7 +44,7 @@ mod redis_digest;
 pub mod verbs;
 
 pub use changed::{Change, ChangedKeys};
-pub use cut::{END, TakenEntry};
+pub use cut::{Counts, END, TakenEntry};
 pub use databases::Engine;
 pub use db::Db;
 pub use db_mut::{DbMut, HeardBy};
@@ -68,5 +69,5 @@ pub use walk::Walk;
 pub use walk_copy::{CopyStep, WalkCopy};
 pub use walked::{Walked, after};
 pub use work::Work;
-pub use written::{DeferredFree, Written};
+pub use written::{DeferredFree, Expired, Written};
 pub use zset::{Gone, Scored, Zset, sort_members};

@@ -56,11 +56,13 @@ const UNTRUSTED: Fault = Fault::Static("ERR DUMP payload version or checksum are
 const NO_VALUE: Fault = Fault::Static("ERR Bad data format");
 
 /// The value of an entry as DUMP answers it: `[type][value][version: 2 bytes][checksum: 8 bytes]`.
+/// Its version is [`VERSION`], but for a hash whose fields have deadlines.
 pub fn dump(slot: &KeySlot) -> Vec<u8> {
     let mut out = Writer::default();
     save(slot, &mut out);
     let mut bytes = out.into_bytes();
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    let version = if slot.field_deadline().is_some() { VALKEY_VERSION } else { VERSION };
+    bytes.extend_from_slice(&version.to_le_bytes());
     let sum = checksum(&bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
     bytes

@@ -33,7 +33,7 @@ impl Engine {
             for slot in keys {
                 let mut key = RedisDigest::default();
                 key.mix(slot.key());
-                key.value(slot);
+                key.value(slot, now);
                 all.xor(&key.0);
             }
         }
@@ -41,10 +41,10 @@ impl Engine {
     }
 }
 
-/// Of one value, without its key.
-pub fn redis_digest_of(slot: &KeySlot) -> RedisDigest {
+/// Of one value as it is at `now`, without its key.
+pub fn redis_digest_of(slot: &KeySlot, now: WallMs) -> RedisDigest {
     let mut sum = RedisDigest::default();
-    sum.value(slot);
+    sum.value(slot, now);
     sum
 }
 
@@ -68,7 +68,7 @@ impl RedisDigest {
     }
 
     /// Its kind by Redis' number, what is in it, and whether it has a deadline.
-    fn value(&mut self, slot: &KeySlot) {
+    fn value(&mut self, slot: &KeySlot, now: WallMs) {
         let kind = |kind: u32| kind.to_be_bytes();
         match slot.value() {
             Some(Value::List(list)) => {
@@ -87,7 +87,7 @@ impl RedisDigest {
             }
             Some(Value::Hash(hash)) => {
                 self.mix(&kind(4));
-                for (field, value) in hash.iter() {
+                for (field, value) in hash.iter(now) {
                     self.xor(&RedisDigest::of_pair(&field.text(), &value.text()).0);
                 }
             }

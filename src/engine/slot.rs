@@ -171,6 +171,18 @@ impl KeySlot {
         }
     }
 
+    /// The earliest deadline of its fields, if it is a hash that has fields with deadlines.
+    #[inline]
+    pub fn field_deadline(&self) -> Option<WallMs> {
+        match self {
+            KeySlot::Node { node, .. } => match &node.value {
+                Value::Hash(hash) => hash.next_deadline(),
+                _ => None,
+            },
+            KeySlot::Text { .. } | KeySlot::Empty => None,
+        }
+    }
+
     /// The type a client sees.
     pub fn kind(&self) -> Kind {
         self.value().map_or(Kind::String, Value::kind)

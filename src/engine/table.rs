@@ -66,7 +66,7 @@ pub struct Table<S: Slot> {
     len: usize,
     /// Slots of all segments together, and the most that one segment ever had.
     slots: usize,
-    widest: usize,
+    widest: u32,
 }
 
 impl<S: Slot> Default for Table<S> {
@@ -167,7 +167,8 @@ impl<S: Slot> Table<S> {
             }
         }
         self.flatten();
-        self.widest = self.segments.iter().map(Segment::capacity).max().unwrap_or(0);
+        let widest = self.segments.iter().map(Segment::capacity).max();
+        self.widest = widest.unwrap_or(0) as u32;
         Remains(gone)
     }
 
@@ -255,7 +256,7 @@ impl<S: Slot> Table<S> {
     pub fn any(&self, random: &mut Random) -> Option<&S> {
         let wide = match self.segments.as_slice() {
             [only] => only.capacity(),
-            _ => self.widest,
+            _ => self.widest as usize,
         };
         let tries = if self.is_empty() { 0 } else { TRIES_MAX };
         let mut hits = (0..tries).filter_map(|_| {
@@ -454,7 +455,7 @@ impl<S: Slot> Table<S> {
 
     fn put_segment(&mut self, index: usize, segment: Segment<S>) {
         self.slots += segment.capacity();
-        self.widest = self.widest.max(segment.capacity());
+        self.widest = self.widest.max(segment.capacity() as u32);
         self.segments[index] = segment;
     }
 

@@ -5,6 +5,7 @@ use super::list::List;
 use super::set::Set;
 use super::stream::Stream;
 use super::zset::Zset;
+use crate::base::time::WallMs;
 use bytes::Bytes;
 use triomphe::Arc;
 
@@ -84,10 +85,15 @@ pub trait Collection: Default {
     fn len(&self) -> usize;
     /// Whether it holds nothing, and its key must go.
     fn is_empty(&self) -> bool;
+    /// The earliest deadline within it.
+    #[inline]
+    fn next_deadline(&self) -> Option<WallMs> {
+        None
+    }
 }
 
 macro_rules! collections {
-    ($($type:ident)*) => {$(
+    ($($type:ident { $($own:item)* })*) => {$(
         impl Collection for $type {
             fn of(value: &Value) -> Option<&$type> {
                 match value {
@@ -114,11 +120,23 @@ macro_rules! collections {
             fn is_empty(&self) -> bool {
                 $type::is_empty(self)
             }
+
+            $($own)*
         }
     )*};
 }
 
-collections! { List Set Hash Zset }
+collections! {
+    List {}
+    Set {}
+    Hash {
+        #[inline]
+        fn next_deadline(&self) -> Option<WallMs> {
+            Hash::next_deadline(self)
+        }
+    }
+    Zset {}
+}
 
 impl Collection for Stream {
     fn of(value: &Value) -> Option<&Stream> {
@@ -208,7 +226,7 @@ impl Value {
             Value::Grown(bytes) => bytes.len() >> 4,
             Value::List(list) => list.len(),
             Value::Set(set) => set.len(),
-            Value::Hash(hash) => hash.len(),
+            Value::Hash(hash) => hash.copy_cost(),
             Value::Zset(zset) => zset.len(),
             Value::Stream(stream) => stream.copy_cost(),
         }

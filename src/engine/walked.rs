@@ -1,6 +1,6 @@
 //! One database as a walk sees it: the keys as they were at the cut, in hash order.
 
-use super::cut::{Cut, END, Kept, TakenEntry};
+use super::cut::{Counts, Cut, END, Kept, TakenEntry};
 use super::keyspace::Keyspace;
 use super::slot::KeySlot;
 use super::table::{Slot, Table};
@@ -12,7 +12,7 @@ use std::iter;
 pub struct Walked<'e> {
     table: &'e Table<KeySlot>,
     cut: Option<(&'e Cut, MutexGuard<'e, Table<Kept>>)>,
-    counts: (usize, usize),
+    counts: Counts,
 }
 
 /// A place that a walk comes to.
@@ -28,8 +28,7 @@ pub struct Stop<'w> {
 impl<'e> Walked<'e> {
     /// A database in which nothing changes while it is walked.
     pub fn unchanging(space: &'e Keyspace) -> Walked<'e> {
-        let counts = (space.len(), space.with_deadline());
-        Walked { table: space.table(), cut: None, counts }
+        Walked { table: space.table(), cut: None, counts: space.counts() }
     }
 
     /// The keyspace that was `db` when the walk began, if it is among these and held anything.
@@ -45,8 +44,8 @@ impl<'e> Walked<'e> {
         })
     }
 
-    /// How many keys there were at the cut, and how many of them with a deadline.
-    pub fn counts(&self) -> (usize, usize) {
+    /// What there was at the cut.
+    pub fn counts(&self) -> Counts {
         self.counts
     }
 

@@ -88,6 +88,10 @@ impl Work {
                 all - inside(request, at, all).unwrap_or(0)
             }
             Work::Count { at } => match number(request, at).unwrap_or(1) {
+                // Where some have expired, all may be looked at.
+                count if any_field_due(db, keys, request) => {
+                    all().saturating_add(count.unsigned_abs() as usize)
+                }
                 // A negative count may name an element more than once.
                 count if count < 0 => count.unsigned_abs() as usize,
                 count => all().min(count as usize),
@@ -107,6 +111,15 @@ fn values(db: Db<'_>, keys: Keys, request: Request<'_>) -> usize {
     let mut all = 0;
     keys.each(request, |key| all += db.peek(key).map_or(0, elements_of));
     all
+}
+
+fn any_field_due(db: Db<'_>, keys: Keys, request: Request<'_>) -> bool {
+    let mut any_due = false;
+    if db.any_field_due() {
+        let is_due = |it: &KeySlot| it.field_deadline().is_some_and(|at| at < db.now());
+        keys.each(request, |key| any_due |= db.peek(key).is_some_and(is_due));
+    }
+    any_due
 }
 
 fn elements_of(slot: &KeySlot) -> usize {

@@ -17,10 +17,19 @@ pub struct Written {
     pub deferred_frees: Vec<DeferredFree>,
     /// Changes since the start (Redis' `dirty`).
     pub changes: u64,
-    /// Keys deleted because their time had come.
-    pub expired: u64,
+    /// What was deleted because its time had come.
+    pub expired: Expired,
     /// What subscribers are to be told.
     pub events: Events,
+}
+
+/// What was deleted because its time had come, by number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Expired {
+    /// Keys.
+    pub keys: u64,
+    /// Fields of hashes.
+    pub fields: u64,
 }
 
 /// What waits to be dropped elsewhere.

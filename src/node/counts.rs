@@ -3,7 +3,7 @@
 
 use crate::base::limits::DATABASES;
 use crate::base::time::WallMs;
-use crate::engine::Engine;
+use crate::engine::{Engine, Expired};
 use crate::script::Libraries;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub struct MemberCounts {
     /// Changes since the start (Redis' `dirty`).
     pub changes: u64,
     /// Keys it has deleted because their time had come.
-    pub expired: u64,
+    pub expired: Expired,
     /// Of each database.
     pub spaces: [SpaceCounts; DATABASES],
     /// Its libraries of functions.
@@ -30,7 +30,9 @@ pub struct SpaceCounts {
     pub keys: usize,
     /// Those of them that have a deadline.
     pub with_deadline: usize,
-    /// Mean time that those have left, in milliseconds.
+    /// Hashes that have fields with a deadline.
+    pub with_field_deadlines: usize,
+    /// Mean time that those keys have left, in milliseconds.
     pub mean_ttl_ms: u64,
     /// Bytes of the table at this member.
     pub table_bytes: usize,
@@ -43,12 +45,14 @@ impl MemberCounts {
     pub(super) fn of(engine: &Engine, now: WallMs) -> MemberCounts {
         let spaces = std::array::from_fn(|index| {
             let space = engine.space(index);
+            let indexed = space.with_deadline() + space.with_field_deadlines();
             SpaceCounts {
                 keys: space.len(),
                 with_deadline: space.with_deadline(),
                 mean_ttl_ms: space.mean_ttl_ms(now),
                 table_bytes: space.table().bytes(),
-                deadline_bytes: space.with_deadline() * INDEXED_BYTES,
+                with_field_deadlines: space.with_field_deadlines(),
+                deadline_bytes: indexed * INDEXED_BYTES,
             }
         });
         let written = engine.written();

@@ -43,6 +43,8 @@ pub struct Counters {
     pub alerts_undelivered: AtomicU64,
     /// Keys that had expired before the last reset.
     pub expired_before: AtomicU64,
+    /// The same of fields of hashes.
+    pub expired_fields_before: AtomicU64,
     /// Bytes of own histories that other masters' data has taken the place of.
     pub dropped_history_bytes: AtomicU64,
     kinds: Kinds,

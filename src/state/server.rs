@@ -24,6 +24,7 @@ use crate::base::limits::SUBSCRIPTIONS_ENDED_MAX;
 use crate::base::position::ReplicationHistory;
 use crate::base::time::WallMs;
 use crate::config::{Checked, Config};
+use crate::engine::Expired;
 use crate::metrics::Delay;
 use crate::metrics::batch::Batch;
 use crate::metrics::distribution::Distribution;
@@ -463,7 +464,9 @@ impl Server {
         self.proxied.reset();
         self.long_queue.reset();
         lazyfree::reset_freed();
-        self.counters.expired_before.store(self.expired_ever(), Relaxed);
+        let expired = self.expired_ever();
+        self.counters.expired_before.store(expired.keys, Relaxed);
+        self.counters.expired_fields_before.store(expired.fields, Relaxed);
         self.rates.lock().reset();
         let set = &self.set;
         for count in [&set.full_resyncs, &set.panics, &set.quarantines] {
@@ -472,12 +475,16 @@ impl Server {
         set.eviction.reset();
     }
 
-    /// Keys that were deleted because their time had come. A replica never does that by itself, so
+    /// What was deleted because its time had come. A replica never does that by itself, so
     /// each was counted by whoever was the master then.
-    pub fn expired_ever(&self) -> u64 {
+    pub fn expired_ever(&self) -> Expired {
         let member_list = self.set.member_list();
         let now = clock::wall_now();
-        member_list.iter().map(|it| self.set.counts(it, now).expired).sum()
+        let counted = member_list.iter().map(|it| self.set.counts(it, now).expired);
+        counted.fold(Expired::default(), |sum, it| Expired {
+            keys: sum.keys + it.keys,
+            fields: sum.fields + it.fields,
+        })
     }
 
     /// Whether the proxy is shutting down.

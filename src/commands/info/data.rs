@@ -112,14 +112,24 @@ fn stream(server: &Server, lines: &mut Lines) {
 pub fn keyspace(server: &Server, lines: &mut Lines) {
     let counts = server.set.master_counts(clock::wall_now());
     for (index, space) in counts.spaces.into_iter().enumerate() {
-        let SpaceCounts { keys, with_deadline: expires, mean_ttl_ms: ttl, .. } = space;
-        if keys != 0 {
-            lines.push(format_args!("db{index}:keys={keys},expires={expires},avg_ttl={ttl}"));
+        let SpaceCounts { keys, with_deadline: expires, mean_ttl_ms: ttl, .. } = &space;
+        if *keys != 0 {
+            let told = format!("db{index}:keys={keys},expires={expires},avg_ttl={ttl}");
+            // Redis 7 has no such hashes, and no word for them.
+            match space.with_field_deadlines {
+                0 => lines.push(format_args!("{told}")),
+                timed => lines.push(format_args!("{told},keys_with_volatile_items={timed}")),
+            }
         }
     }
 }
 
 /// Keys that were deleted because their time had come, since the counts were last forgotten.
 pub fn expired(server: &Server) -> u64 {
-    server.expired_ever().saturating_sub(read(&server.counters.expired_before))
+    server.expired_ever().keys.saturating_sub(read(&server.counters.expired_before))
+}
+
+/// As [`expired`], of fields of hashes.
+pub fn expired_fields(server: &Server) -> u64 {
+    server.expired_ever().fields.saturating_sub(read(&server.counters.expired_fields_before))
 }

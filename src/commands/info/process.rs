@@ -157,6 +157,7 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("sync_partial_err", read(&wire.partial_resyncs_refused));
     lines.line("sync_peer_faults", read(&server.counters.peer_faults));
     lines.line("expired_keys", data::expired(server));
+    lines.line("expired_fields", data::expired_fields(server));
     lines.line("expired_stale_perc", "0.00");
     lines.zeros(&["expired_time_cap_reached_count"]);
     let eviction = &server.set.eviction;

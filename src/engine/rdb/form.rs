@@ -52,6 +52,9 @@ pub const HASH_TTL: u8 = 24;
 /// The same in a listpack: each behind its value.
 pub const HASH_LISTPACK_TTL: u8 = 25;
 
+/// What stands in [`HASH_TTL_VALKEY`] for a field that has no deadline.
+pub const NO_DEADLINE: i64 = -1;
+
 /// A node of [`LIST_LISTPACKS`] that is one element.
 pub const NODE_PLAIN: u64 = 1;
 /// A node of [`LIST_LISTPACKS`] that is a listpack.

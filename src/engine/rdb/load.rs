@@ -4,6 +4,7 @@ use super::form;
 use super::stream::StreamLoader;
 use super::{Broken, Reader, Why, intset, listpack, ziplist, zipmap};
 use crate::base::number as numbers;
+use crate::base::time::WallMs;
 use crate::engine::packed::Element;
 use crate::engine::{Collection, EngineShared, Hash, Set, Value, Zset};
 use crate::engine::{hash, list, set, zset};
@@ -77,7 +78,7 @@ fn zipped_hash(input: &mut Reader<'_>, shared: &EngineShared) -> Result<Value, B
     filled(hash)
 }
 
-/// A hash whose fields may have deadlines, and have none.
+/// A hash whose fields may have deadlines.
 fn timed_hash<'a>(
     form: u8,
     input: &mut Reader<'a>,
@@ -88,29 +89,40 @@ fn timed_hash<'a>(
     }
     let (mut hash, count) = (Hash::default(), input.length()?);
     for _ in 0..count {
-        let (field, value) = timed_pair(form, input)?;
-        is_new(hash.set(&field, &value, shared))?;
+        let TimedPair { field, value, at } = timed_pair(form, input)?;
+        is_new(hash.set_until(&field, &value, at, shared))?;
     }
     Ok(Loaded::Value(filled(hash)?))
 }
 
-/// A field with its value, as text.
-pub type TextPair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+/// A field with its value, as text, and until when it is there.
+pub struct TimedPair<'a> {
+    /// The field.
+    pub field: Cow<'a, [u8]>,
+    /// Its value.
+    pub value: Cow<'a, [u8]>,
+    /// Its deadline.
+    pub at: Option<WallMs>,
+}
 
-/// Takes a field that may have a deadline, and has none.
-pub fn timed_pair<'a>(form: u8, input: &mut Reader<'a>) -> Result<TextPair<'a>, Why> {
+/// Takes a field that may have a deadline; none in the form that Redis has for it.
+pub fn timed_pair<'a>(form: u8, input: &mut Reader<'a>) -> Result<TimedPair<'a>, Why> {
     let before = if form == form::HASH_TTL { input.length()? } else { 0 };
-    let pair = (input.string()?, input.string()?);
-    let behind = if form == form::HASH_TTL { NO_DEADLINE } else { input.int::<TIME_BYTES>()? };
-    if before != 0 || behind != NO_DEADLINE {
+    let (field, value) = (input.string()?, input.string()?);
+    if before != 0 {
         return Err(Why::FieldTtl);
     }
-    Ok(pair)
+    let at = match form {
+        form::HASH_TTL => None,
+        _ => match input.int::<TIME_BYTES>()? {
+            form::NO_DEADLINE => None,
+            at => Some(WallMs(u64::try_from(at).map_err(|_| Broken)?)),
+        },
+    };
+    Ok(TimedPair { field, value, at })
 }
 
 const TIME_BYTES: usize = 8;
-/// As Valkey says that a field has none; Redis says 0.
-const NO_DEADLINE: i64 = -1;
 
 /// A listpack of fields, values and deadlines, of which there is none.
 fn timed_listpack<'a>(input: &mut Reader<'a>, shared: &EngineShared) -> Result<Loaded<'a>, Why> {

@@ -1,6 +1,6 @@
 //! A collection of many bytes, put together as they come.
 
-use super::load::{again, filled, is_new, number, spelled_score, timed_pair};
+use super::load::{TimedPair, again, filled, is_new, number, spelled_score, timed_pair};
 use super::{Broken, Reader, Why, form, listpack, ziplist};
 use crate::engine::packed::Element;
 use crate::engine::{EngineShared, Hash, Set, Value, Zset, list, zset};
@@ -54,8 +54,8 @@ impl Partial {
                 Ok(is_new(input.show_string(|it| hash.set(&field, it, shared))?)?)
             }
             Built::Hash(hash) => {
-                let (field, value) = timed_pair(self.form, input)?;
-                Ok(is_new(hash.set(&field, &value, shared))?)
+                let TimedPair { field, value, at } = timed_pair(self.form, input)?;
+                Ok(is_new(hash.set_until(&field, &value, at, shared))?)
             }
             Built::Zset(zset, longest) => {
                 let member = input.string()?;

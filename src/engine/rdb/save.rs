@@ -1,8 +1,10 @@
-//! Writes a value in forms that Redis 7.0 reads.
+//! Writes a value in forms that Redis 7.0 reads, but for a hash whose fields have deadlines, which
+//! is as Valkey 9 has it.
 
 use super::listpack::{DISPUTED_MIN, Listpack, is_disputed_element};
 use super::{Writer, form, intset, stream};
 use crate::base::number::format_f64;
+use crate::base::time::WallMs;
 use crate::engine::packed::{Element, Packed};
 use crate::engine::{Hash, KeySlot, List, Set, Value, Zset};
 
@@ -79,12 +81,26 @@ fn save_hash(hash: &Hash, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) 
         out.blob(&Listpack::of(packed.iter()).into_bytes());
         return;
     }
-    head(form::HASH, out);
+    let form = hash_form(hash);
+    head(form, out);
     out.length(hash.len());
-    for (field, value) in hash.iter() {
+    for ((field, value), at) in hash.iter_timed() {
         field.with_text(|it| out.string(it));
         value.with_text(|it| out.string(it));
+        if form == form::HASH_TTL_VALKEY {
+            out.raw(&field_time(at).to_le_bytes());
+        }
     }
+}
+
+/// The form of a hash that is written field by field.
+pub fn hash_form(hash: &Hash) -> u8 {
+    if hash.next_deadline().is_some() { form::HASH_TTL_VALKEY } else { form::HASH }
+}
+
+/// A field's deadline as [`form::HASH_TTL_VALKEY`] has it.
+pub fn field_time(at: Option<WallMs>) -> i64 {
+    at.map_or(form::NO_DEADLINE, |it| i64::try_from(it.0).unwrap_or(i64::MAX))
 }
 
 fn save_set(set: &Set, out: &mut Writer, head: impl FnOnce(u8, &mut Writer)) {

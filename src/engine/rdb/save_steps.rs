@@ -1,6 +1,7 @@
 //! Writes a value that is not small in steps, so that what is written at a time has a bound.
 
 use super::listpack::Listpack;
+use super::save::{field_time, hash_form};
 use super::stream::{Out, StreamPlace, write_unit};
 use super::{Writer, form};
 use crate::engine::{Hash, KeySlot, List, Set, Stream, Value, Zset};
@@ -56,19 +57,22 @@ pub fn write(slot: &KeySlot, place: &mut Place, out: &mut Writer, full: usize) -
         Some(Value::List(list)) => write_list(list, place, out, full),
         Some(Value::Set(set)) => {
             begin(place, set.len(), out);
-            let scan = |from, visit: &mut dyn FnMut([&[u8]; 2])| {
-                set.scan(Some(from), BATCH, |it| it.with_text(|it| visit([it, &[]])))
+            let scan = |from, visit: &mut dyn FnMut(&[&[u8]], &[u8])| {
+                set.scan(Some(from), BATCH, |it| it.with_text(|it| visit(&[it], &[])))
             };
-            write_table(set.len(), 1, scan, place, out, full)
+            write_table(set.len(), scan, place, out, full)
         }
         Some(Value::Hash(hash)) => {
             begin(place, hash.len(), out);
-            let scan = |from, visit: &mut dyn FnMut([&[u8]; 2])| {
-                hash.scan(Some(from), BATCH, |(field, value)| {
-                    field.with_text(|field| value.with_text(|value| visit([field, value])));
+            let is_timed = hash_form(hash) == form::HASH_TTL_VALKEY;
+            let scan = |from, visit: &mut dyn FnMut(&[&[u8]], &[u8])| {
+                hash.scan_timed(Some(from), BATCH, |(field, value), at| {
+                    let at = field_time(at).to_le_bytes();
+                    let behind: &[u8] = if is_timed { &at } else { &[] };
+                    field.with_text(|field| value.with_text(|it| visit(&[field, it], behind)));
                 })
             };
-            write_table(hash.len(), 2, scan, place, out, full)
+            write_table(hash.len(), scan, place, out, full)
         }
         Some(Value::Zset(zset)) => write_zset(zset, place, out, full),
         Some(Value::Stream(stream)) => write_stream(stream, place, out, full),
@@ -81,7 +85,7 @@ pub fn form_of(slot: &KeySlot) -> u8 {
     match slot.value() {
         Some(Value::List(_)) => form::LIST_LISTPACKS,
         Some(Value::Set(_)) => form::SET,
-        Some(Value::Hash(_)) => form::HASH,
+        Some(Value::Hash(hash)) => hash_form(hash),
         Some(Value::Zset(_)) => form::ZSET_BINARY,
         Some(Value::Stream(_)) => form::STREAM_2,
         _ => form::STRING,
@@ -124,11 +128,10 @@ fn write_list(list: &List, place: &mut Place, out: &mut Writer, full: usize) -> 
     true
 }
 
-/// Sets and hashes: each unit is one string or two.
+/// Sets and hashes: each unit is one string or two, and what is behind them as it is.
 fn write_table(
     len: usize,
-    strings: usize,
-    scan: impl Fn(u32, &mut dyn FnMut([&[u8]; 2])) -> Option<u32>,
+    scan: impl Fn(u32, &mut dyn FnMut(&[&[u8]], &[u8])) -> Option<u32>,
     place: &mut Place,
     out: &mut Writer,
     full: usize,
@@ -136,14 +139,15 @@ fn write_table(
     while place.done < len && out.len() < full {
         let (mut nth, batched) = (0, place.batched);
         let mut is_full = false;
-        let next = scan(place.from, &mut |texts| {
+        let next = scan(place.from, &mut |texts, behind| {
             nth += 1;
             is_full |= full <= out.len();
             if is_full || nth <= batched {
                 return;
             }
             let mut window = Window::new(out, place.bytes, full);
-            texts[..strings].iter().for_each(|it| window.string(it));
+            texts.iter().for_each(|it| window.string(it));
+            window.bytes(behind);
             is_full = !window.end(&mut place.bytes);
             if !is_full {
                 (place.done, place.batched) = (place.done + 1, nth);

@@ -2,7 +2,7 @@
 
 use super::save::save_behind;
 use super::save_steps::{self, Place};
-use super::version::VERSION;
+use super::version::{VALKEY_VERSION, VERSION};
 use super::{Checksum, Writer, functions, opcode};
 use crate::base::limits::DATABASES;
 use crate::engine::table::Slot;
@@ -152,7 +152,7 @@ impl SnapshotWriter {
 
     fn make_ready(&mut self, engine: &Engine) {
         if let Stage::Head(info) = std::mem::replace(&mut self.stage, Stage::Keys) {
-            write_head(&info, &mut self.ready);
+            write_head(&info, self.has_timed_hashes(engine), &mut self.ready);
             let libraries = self.walk.as_ref().map_or(engine.libraries(), Walk::libraries);
             functions::write(libraries, &mut self.ready);
         }
@@ -172,22 +172,32 @@ impl SnapshotWriter {
         self.stage = Stage::Done;
     }
 
+    /// Whether it will hold hashes in a form that only Valkey has.
+    fn has_timed_hashes(&self, engine: &Engine) -> bool {
+        (0..DATABASES)
+            .any(|db| self.database(engine, db).is_some_and(|it| it.counts().timed_hashes != 0))
+    }
+
+    /// A database as it is to be written; `None` when it holds nothing.
+    fn database<'e>(&self, engine: &'e Engine, db: usize) -> Option<Walked<'e>> {
+        match &self.walk {
+            Some(walk) => engine.walked(walk, db),
+            None => Some(Walked::unchanging(engine.space(db))).filter(|it| it.counts().keys != 0),
+        }
+    }
+
     /// Goes on with the keys of a database until a piece is full. Answers whether they are all
     /// written.
     fn write_keys(&mut self, engine: &Engine, places: &mut usize) -> bool {
-        let keys = match &self.walk {
-            Some(walk) => engine.walked(walk, self.db),
-            None => Some(Walked::unchanging(engine.space(self.db))).filter(|it| it.counts().0 != 0),
-        };
-        let Some(mut keys) = keys else { return true };
+        let Some(mut keys) = self.database(engine, self.db) else { return true };
         if !self.is_selected {
             self.is_selected = true;
             self.ready.byte(opcode::SELECT_DB);
             self.ready.length(self.db);
             self.ready.byte(opcode::RESIZE_DB);
-            let (len, with_deadline) = keys.counts();
-            self.ready.length(len);
-            self.ready.length(with_deadline);
+            let counts = keys.counts();
+            self.ready.length(counts.keys);
+            self.ready.length(counts.with_deadline);
         }
         let is_done = loop {
             if !self.write_large(&mut keys) {
@@ -284,8 +294,14 @@ fn write_key(slot: &KeySlot, form: u8, out: &mut Writer) {
     out.string(slot.key());
 }
 
-fn write_head(info: &FileInfo, out: &mut Writer) {
-    out.raw(format!("REDIS{VERSION:04}").as_bytes());
+fn write_head(info: &FileInfo, has_timed_hashes: bool, out: &mut Writer) {
+    out.raw(
+        match has_timed_hashes {
+            true => format!("VALKEY{VALKEY_VERSION:03}"),
+            false => format!("REDIS{VERSION:04}"),
+        }
+        .as_bytes(),
+    );
     let mut aux = |name: &str, text: &str| {
         out.byte(opcode::AUX);
         out.string(name.as_bytes());

@@ -51,21 +51,30 @@ pub fn answer<C: Named>(
     asked: Option<(i64, Shown)>,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    let mut random = args.env.random();
+    let (mut random, now) = (args.env.random(), args.now());
     let found: Option<&C> = engine.db(args).collection(key)?;
     match (found, asked) {
-        (found, None) => match found.and_then(|it| it.random(&mut random)) {
+        (found, None) => match found.and_then(|it| it.random(&mut random, now)) {
             Some(entry) => C::show(entry, Shown::Names, reply),
             None => reply.null(),
         },
         (None, Some(_)) => reply.array(0),
         (Some(found), Some((count @ 0.., shown))) => {
-            let count = found.len().min(count as usize);
+            let count = found.live_len(now).min(count as usize);
             open(count, shown, reply);
-            found.sample(count, &mut random, |it| C::show(it, shown, reply));
+            found.sample(count, &mut random, now, |it| C::show(it, shown, reply));
+        }
+        (Some(found), Some((count, shown))) if found.any_due(now) => {
+            // Gathered once, not looked for as often as one is drawn.
+            let mut live = Vec::new();
+            found.sample(found.len(), &mut random, now, |it| live.push(it));
+            let count = if live.is_empty() { 0 } else { count };
+            repeat(count, shown, reply, |reply| {
+                C::show(live[random.below(live.len() as u64) as usize], shown, reply);
+            })?;
         }
         (Some(found), Some((count, shown))) => repeat(count, shown, reply, |reply| {
-            found.random(&mut random).into_iter().for_each(|it| C::show(it, shown, reply));
+            found.random(&mut random, now).into_iter().for_each(|it| C::show(it, shown, reply));
         })?,
     }
     Ok(())

@@ -78,7 +78,7 @@ pub const ROWS: &[Row] = &[
 
 /// Which old deadlines a new one may follow.
 #[derive(Clone, Copy, Default)]
-struct Condition {
+pub(super) struct Condition {
     nx: bool,
     xx: bool,
     gt: bool,
@@ -86,13 +86,14 @@ struct Condition {
 }
 
 impl Condition {
-    fn read(args: &mut Args<'_>) -> Result<Condition, Fault> {
+    /// Takes all words but the last `behind`.
+    pub(super) fn read(args: &mut Args<'_>, behind: usize) -> Result<Condition, Fault> {
         const MIXED: Fault =
             Fault::Static("ERR NX and XX, GT or LT options at the same time are not compatible");
         const BOTH: Fault =
             Fault::Static("ERR GT and LT options at the same time are not compatible");
         let mut it = Condition::default();
-        while let Some(word) = args.peek() {
+        while let Some(word) = args.peek().filter(|_| behind < args.left()) {
             if args.word("NX") {
                 it.nx = true;
             } else if args.word("XX") {
@@ -114,7 +115,7 @@ impl Condition {
     }
 
     /// Whether a deadline of `new` ms may follow `old`. No deadline is later than all.
-    fn allows(self, old: Option<WallMs>, new: i64) -> bool {
+    pub(super) fn allows(self, old: Option<WallMs>, new: i64) -> bool {
         let is_after = |old: WallMs| i64::try_from(old.0).is_ok_and(|it| it < new);
         let is_before = |old: WallMs| i64::try_from(old.0).map_or(true, |it| new < it);
         (!self.nx || old.is_none())
@@ -170,7 +171,7 @@ fn set_deadline(
 ) -> Result<(), Fault> {
     let (key, mut number) = (args.next()?, args);
     args.next()?;
-    let condition = Condition::read(&mut args)?;
+    let condition = Condition::read(&mut args, 0)?;
     let moment = clock.unix_ms(number.int()?, args.now());
     let moment = moment.ok_or(Fault::InvalidExpire(command))?;
 
@@ -264,6 +265,6 @@ fn tell(
 }
 
 /// Seconds to the nearest one, as Redis tells them.
-fn rounded_seconds(ms: u64) -> u64 {
+pub(super) fn rounded_seconds(ms: u64) -> u64 {
     ms.saturating_add(500) / 1000
 }

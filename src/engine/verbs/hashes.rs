@@ -1,10 +1,15 @@
 //! Hashes: fields with values.
 
+mod asked_fields;
+pub mod expiry;
+pub mod timed;
+
 use super::named::{self, Named};
 use super::shown::{Shown, open_entry};
 use super::{chance, changes, length, scan};
 use crate::base::extended::Extended;
 use crate::base::random::Random;
+use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Event, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
@@ -149,6 +154,7 @@ impl Named for Hash {
     type Entry<'c> = Entry<'c>;
 
     const NAMES_ONLY: Option<&'static str> = Some("NOVALUES");
+    const REMOVE: &'static [u8] = b"HDEL";
     const REMOVED: Event = Event::hash("hdel");
 
     fn name<'c>(&'c self, (field, _): Entry<'c>) -> Element<'c> {
@@ -165,25 +171,40 @@ impl Named for Hash {
         if shown == Shown::Pairs { 2 } else { 1 }
     }
 
-    fn remove(&mut self, name: &[u8], shared: &EngineShared) -> bool {
-        Hash::remove(self, name, shared)
+    fn remove(&mut self, name: &[u8], shared: &EngineShared, now: WallMs) -> bool {
+        Hash::remove(self, name, shared, now)
+    }
+
+    fn any_due(&self, now: WallMs) -> bool {
+        Hash::any_due(self, now)
+    }
+
+    fn live_len(&self, now: WallMs) -> usize {
+        Hash::live_len(self, now)
     }
 
     fn scan<'c>(
         &'c self,
         from: Option<u32>,
         at_least: usize,
+        now: WallMs,
         visit: impl FnMut(Entry<'c>),
     ) -> Option<u32> {
-        Hash::scan(self, from, at_least, visit)
+        Hash::scan(self, from, at_least, now, visit)
     }
 
-    fn random(&self, random: &mut Random) -> Option<Entry<'_>> {
-        Hash::random(self, random)
+    fn random(&self, random: &mut Random, now: WallMs) -> Option<Entry<'_>> {
+        Hash::random(self, random, now)
     }
 
-    fn sample<'c>(&'c self, count: usize, random: &mut Random, visit: impl FnMut(Entry<'c>)) {
-        Hash::sample(self, count, random, visit);
+    fn sample<'c>(
+        &'c self,
+        count: usize,
+        random: &mut Random,
+        now: WallMs,
+        visit: impl FnMut(Entry<'c>),
+    ) {
+        Hash::sample(self, count, random, now, visit);
     }
 }
 
@@ -228,7 +249,10 @@ fn set_all(
         return Err(Fault::WrongArity(name.to_owned()));
     }
 
-    let created = engine.db_mut(&args).change_or_create(key, SET, |hash: &mut Hash, shared| {
+    let mut db = engine.db_mut(&args);
+    let mut words = args;
+    db.remove_due_fields(key, words.rest().step_by(2));
+    let created = db.change_or_create(key, SET, |hash: &mut Hash, shared| {
         let mut created = 0;
         for _ in 0..pairs {
             created += usize::from(hash.set(args.next()?, args.next()?, shared));
@@ -248,10 +272,18 @@ fn hsetnx(
     let (key, field, value) = (args.next()?, args.next()?, args.next()?);
     args.done()?;
 
-    let created = engine.db_mut(&args).change_or_create(key, SET, |hash: &mut Hash, shared| {
-        let created = !hash.has(field, shared) && hash.set(field, value, shared);
+    let mut db = engine.db_mut(&args);
+    let was_due = db.remove_due_fields(key, [field].into_iter()) != 0;
+    let created = db.change_or_create(key, SET, |hash: &mut Hash, shared| {
+        let created = !hash.has(field, shared, args.now()) && hash.set(field, value, shared);
         Ok((created, usize::from(created)))
     })?;
+    if was_due {
+        // A replica, which hides nothing, has the field.
+        effects.propagate(&[b"HSET", key, field, value]);
+        reply.int(1);
+        return Ok(());
+    }
     changes::answer(usize::from(created), effects, reply);
     Ok(())
 }
@@ -265,16 +297,23 @@ fn hincrby(
     let (key, field, step) = (args.next()?, args.next()?, args.int()?);
     args.done()?;
 
-    let new = engine.db_mut(&args).change_or_create(key, ADDED, |hash: &mut Hash, shared| {
-        let old = match hash.get(field, shared) {
+    let (mut digits, mut db) = (itoa::Buffer::new(), engine.db_mut(&args));
+    let was_due = db.remove_due_fields(key, [field].into_iter()) != 0;
+    let change = |hash: &mut Hash, shared: &EngineShared| {
+        let old = match hash.get(field, shared, args.now()) {
             None => 0,
             Some(value) => value.as_int().ok_or(NOT_INTEGER)?,
         };
         let new = old.checked_add(step).ok_or(Fault::Overflow)?;
-        hash.set(field, itoa::Buffer::new().format(new).as_bytes(), shared);
-        Ok((new, 1))
-    })?;
-    effects.as_sent();
+        let at = hash.deadline(field, shared);
+        hash.set_until(field, digits.format(new).as_bytes(), at, shared);
+        Ok(((new, at), 1))
+    };
+    let (new, at) = db.change_or_create(key, ADDED, change)?;
+    match (at, was_due) {
+        (None, false) => effects.as_sent(),
+        _ => say_value(key, field, digits.format(new).as_bytes(), at, effects),
+    }
     reply.int(new);
     Ok(())
 }
@@ -292,16 +331,31 @@ fn hincrbyfloat(
         return Err(NOT_FINITE);
     }
 
-    let new =
-        engine.db_mut(&args).change_or_create(key, ADDED_FLOAT, |hash: &mut Hash, shared| {
-            let new = sum(hash.get(field, shared), step)?;
-            hash.set(field, new.as_bytes(), shared);
-            Ok((new, 1))
-        })?;
+    let mut db = engine.db_mut(&args);
+    db.remove_due_fields(key, [field].into_iter());
+    let change = |hash: &mut Hash, shared: &EngineShared| {
+        let new = sum(hash.get(field, shared, args.now()), step)?;
+        let at = hash.deadline(field, shared);
+        hash.set_until(field, new.as_bytes(), at, shared);
+        Ok(((new, at), 1))
+    };
+    let (new, at) = db.change_or_create(key, ADDED_FLOAT, change)?;
     // A replica that adds for itself could round otherwise.
-    effects.propagate(&[b"HSET", key, field, new.as_bytes()]);
+    say_value(key, field, new.as_bytes(), at, effects);
     reply.bulk(new.as_bytes());
     Ok(())
+}
+
+/// The stream names the value that a field has now, and until when.
+fn say_value(key: &[u8], field: &[u8], value: &[u8], at: Option<WallMs>, effects: &mut Effects) {
+    match at {
+        None => effects.propagate(&[b"HSET", key, field, value]),
+        Some(at) => {
+            let mut digits = itoa::Buffer::new();
+            let at = digits.format(at.0).as_bytes();
+            effects.propagate(&[b"HSETEX", key, b"PXAT", at, b"FIELDS", b"1", field, value]);
+        }
+    }
 }
 
 fn sum(old: Option<Element<'_>>, step: Extended) -> Result<String, Fault> {
@@ -316,18 +370,24 @@ fn sum(old: Option<Element<'_>>, step: Extended) -> Result<String, Fault> {
     }
 }
 
-/// The hash at `key`, for a command that takes nothing else.
-fn only_hash<'e>(engine: &'e Engine, mut args: Args<'e>) -> Result<Option<&'e Hash>, Fault> {
-    let key = args.next()?;
+/// The fields with their values of the hash at the key, for a command that takes nothing else, and
+/// how many they are.
+fn all_entries<'e>(
+    engine: &'e Engine,
+    mut args: Args<'e>,
+) -> Result<(usize, impl Iterator<Item = Entry<'e>>), Fault> {
+    let (key, now) = (args.next()?, args.now());
     args.done()?;
-    engine.db(&args).collection(key)
+    let hash: Option<&Hash> = engine.db(&args).collection(key)?;
+    let len = hash.map_or(0, |it| it.live_len(now));
+    Ok((len, hash.into_iter().flat_map(move |it| it.iter(now))))
 }
 
 /// The value of the field at the argument behind the key.
 fn value<'e>(engine: &'e Engine, mut args: Args<'e>) -> Result<Option<Element<'e>>, Fault> {
     let (key, field) = (args.next()?, args.next()?);
     let hash: Option<&Hash> = engine.db(&args).collection(key)?;
-    Ok(hash.and_then(|it| it.get(field, engine.shared())))
+    Ok(hash.and_then(|it| it.get(field, engine.shared(), args.now())))
 }
 
 fn answer(value: Option<Element<'_>>, reply: &mut Reply) {
@@ -343,11 +403,11 @@ fn hget(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault>
 }
 
 fn hmget(engine: &Engine, mut args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let key = args.next()?;
+    let (key, now) = (args.next()?, args.now());
     let hash: Option<&Hash> = engine.db(&args).collection(key)?;
     reply.array(args.left());
     for field in args.rest() {
-        answer(hash.and_then(|it| it.get(field, engine.shared())), reply);
+        answer(hash.and_then(|it| it.get(field, engine.shared(), now)), reply);
     }
     Ok(())
 }
@@ -363,9 +423,9 @@ fn hexists(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fau
 }
 
 fn hgetall(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let hash = only_hash(engine, args)?;
-    reply.map(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|it| answer_entry(it, Shown::Pairs, reply));
+    let (len, entries) = all_entries(engine, args)?;
+    reply.map(len);
+    entries.for_each(|it| answer_entry(it, Shown::Pairs, reply));
     Ok(())
 }
 
@@ -377,16 +437,16 @@ fn answer_entry((field, value): Entry<'_>, shown: Shown, reply: &mut Reply) {
 }
 
 fn hkeys(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let hash = only_hash(engine, args)?;
-    reply.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(field, _)| field.answer(reply));
+    let (len, entries) = all_entries(engine, args)?;
+    reply.array(len);
+    entries.for_each(|(field, _)| field.answer(reply));
     Ok(())
 }
 
 fn hvals(engine: &Engine, args: Args<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let hash = only_hash(engine, args)?;
-    reply.array(hash.map_or(0, Hash::len));
-    hash.into_iter().flat_map(Hash::iter).for_each(|(_, value)| value.answer(reply));
+    let (len, entries) = all_entries(engine, args)?;
+    reply.array(len);
+    entries.for_each(|(_, value)| value.answer(reply));
     Ok(())
 }
 

@@ -54,6 +54,8 @@ pub const FAMILIES: &[&[Row]] = &[
     sets::ROWS,
     sets::algebra::ROWS,
     hashes::ROWS,
+    hashes::expiry::ROWS,
+    hashes::timed::ROWS,
     zsets::ROWS,
     zsets::ranges::ROWS,
     zsets::pops::ROWS,

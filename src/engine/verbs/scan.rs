@@ -102,7 +102,7 @@ pub fn entries<C: Named>(
     })?;
 
     let (mark, mut replies) = (reply.mark(), 0);
-    let next = found.scan(from, options.count, |entry| {
+    let next = found.scan(from, options.count, args.now(), |entry| {
         if found.name(entry).with_text(|it| options.fits(it)) {
             replies += found.show_met(entry, shown, reply);
         }

@@ -8,6 +8,7 @@ use super::named::{self, Named};
 use super::shown::Shown;
 use super::{chance, changes, counted, length, scan};
 use crate::base::random::Random;
+use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Access, Args, Event, Fault, Flags, Group, KeySpec, Keys};
 use crate::engine::Run::{Read, Write};
@@ -112,6 +113,7 @@ pub const ROWS: &[Row] = &[
 impl Named for Set {
     type Entry<'c> = Element<'c>;
 
+    const REMOVE: &'static [u8] = b"SREM";
     const REMOVED: Event = Event::set("srem");
 
     fn name<'c>(&'c self, member: Element<'c>) -> Element<'c> {
@@ -127,7 +129,7 @@ impl Named for Set {
         1
     }
 
-    fn remove(&mut self, name: &[u8], shared: &EngineShared) -> bool {
+    fn remove(&mut self, name: &[u8], shared: &EngineShared, _: WallMs) -> bool {
         Set::remove(self, Element::Text(name), shared)
     }
 
@@ -135,16 +137,23 @@ impl Named for Set {
         &'c self,
         from: Option<u32>,
         at_least: usize,
+        _: WallMs,
         visit: impl FnMut(Element<'c>),
     ) -> Option<u32> {
         Set::scan(self, from, at_least, visit)
     }
 
-    fn random(&self, random: &mut Random) -> Option<Element<'_>> {
+    fn random(&self, random: &mut Random, _: WallMs) -> Option<Element<'_>> {
         Set::random(self, random)
     }
 
-    fn sample<'c>(&'c self, count: usize, random: &mut Random, visit: impl FnMut(Element<'c>)) {
+    fn sample<'c>(
+        &'c self,
+        count: usize,
+        random: &mut Random,
+        _: WallMs,
+        visit: impl FnMut(Element<'c>),
+    ) {
         Set::sample(self, count, random, visit);
     }
 }

@@ -10,6 +10,7 @@ use super::shown::{Shown, open_entry};
 use super::{chance, length, scan};
 use crate::base::number::format_f64;
 use crate::base::random::Random;
+use crate::base::time::WallMs;
 use crate::command::Arity::{AtLeast, Exactly};
 use crate::command::{Args, Event, Fault, Flags, Group, Keys};
 use crate::engine::Run::{Read, Write};
@@ -321,6 +322,7 @@ fn answer(score: Option<f64>, reply: &mut Reply) {
 impl Named for Zset {
     type Entry<'c> = Scored<'c>;
 
+    const REMOVE: &'static [u8] = b"ZREM";
     const REMOVED: Event = Event::zset("zrem");
 
     fn name<'c>(&'c self, (member, _): Scored<'c>) -> Element<'c> {
@@ -345,7 +347,7 @@ impl Named for Zset {
         2
     }
 
-    fn remove(&mut self, name: &[u8], shared: &EngineShared) -> bool {
+    fn remove(&mut self, name: &[u8], shared: &EngineShared, _: WallMs) -> bool {
         Zset::remove(self, name, shared)
     }
 
@@ -353,16 +355,23 @@ impl Named for Zset {
         &'c self,
         from: Option<u32>,
         at_least: usize,
+        _: WallMs,
         visit: impl FnMut(Scored<'c>),
     ) -> Option<u32> {
         Zset::scan(self, from, at_least, visit)
     }
 
-    fn random(&self, random: &mut Random) -> Option<Scored<'_>> {
+    fn random(&self, random: &mut Random, _: WallMs) -> Option<Scored<'_>> {
         Zset::random(self, random)
     }
 
-    fn sample<'c>(&'c self, count: usize, random: &mut Random, visit: impl FnMut(Scored<'c>)) {
+    fn sample<'c>(
+        &'c self,
+        count: usize,
+        random: &mut Random,
+        _: WallMs,
+        visit: impl FnMut(Scored<'c>),
+    ) {
         Zset::sample(self, count, random, visit);
     }
 }

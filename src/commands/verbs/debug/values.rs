@@ -43,7 +43,7 @@ pub(super) fn digest_value(context: &mut CommandContext<'_>) -> Result<Outcome, 
         context.reply.array(context.args.left());
         while context.args.left() != 0 {
             let digest = match find(engine, context) {
-                Ok(slot) => redis_digest_of(slot),
+                Ok(slot) => redis_digest_of(slot, context.clock.wall_now()),
                 Err(_) => RedisDigest::default(),
             };
             context.reply.simple(&digest.to_string());

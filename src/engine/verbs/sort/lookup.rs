@@ -52,5 +52,5 @@ impl<'a> Pattern<'a> {
 
 fn value_of<'e>(slot: &'e KeySlot, field: &[u8], db: Db<'e>) -> Option<Cow<'e, [u8]>> {
     let hash = slot.as_collection::<Hash>().ok()?;
-    hash.get(field, db.shared()).map(|it| it.text())
+    hash.get(field, db.shared(), db.now()).map(|it| it.text())
 }

@@ -1,4 +1,4 @@
-//! How long a string is to live, as the options of SET and GETEX say it.
+//! How long a string or a field is to live, as the options of SET, GETEX and their like say it.
 
 use crate::base::number;
 use crate::base::time::WallMs;
@@ -6,7 +6,7 @@ use crate::command::{Args, Fault};
 
 /// What a request says of a key's time to live. The number is checked after the whole grammar.
 #[derive(Clone, Copy)]
-pub(super) enum Lifetime<'a> {
+pub(in crate::engine::verbs) enum Lifetime<'a> {
     /// Nothing.
     Unsaid,
     /// As it was: KEEPTTL.
@@ -78,7 +78,7 @@ impl Clock {
 
 impl<'a> Lifetime<'a> {
     /// Another way to say a lifetime may not follow; the same one may, and the last one counts.
-    pub(super) fn keep(self) -> Result<Lifetime<'a>, Fault> {
+    pub(in crate::engine::verbs) fn keep(self) -> Result<Lifetime<'a>, Fault> {
         match self {
             Lifetime::Unsaid | Lifetime::Keep => Ok(Lifetime::Keep),
             _ => Err(Fault::Syntax),
@@ -86,7 +86,7 @@ impl<'a> Lifetime<'a> {
     }
 
     /// As [`Lifetime::keep`], for PERSIST.
-    pub(super) fn endless(self) -> Result<Lifetime<'a>, Fault> {
+    pub(in crate::engine::verbs) fn endless(self) -> Result<Lifetime<'a>, Fault> {
         match self {
             Lifetime::Unsaid | Lifetime::Endless => Ok(Lifetime::Endless),
             _ => Err(Fault::Syntax),
@@ -94,7 +94,11 @@ impl<'a> Lifetime<'a> {
     }
 
     /// As [`Lifetime::keep`], for a clock's word and the number behind it.
-    pub(super) fn until(self, word: &[u8], args: &mut Args<'a>) -> Result<Lifetime<'a>, Fault> {
+    pub(in crate::engine::verbs) fn until(
+        self,
+        word: &[u8],
+        args: &mut Args<'a>,
+    ) -> Result<Lifetime<'a>, Fault> {
         let clock = Clock::named(word).ok_or(Fault::Syntax)?;
         match self {
             Lifetime::Unsaid => {}
@@ -105,7 +109,7 @@ impl<'a> Lifetime<'a> {
     }
 
     /// The moment it names, if it names one.
-    pub(super) fn moment(
+    pub(in crate::engine::verbs) fn moment(
         self,
         now: WallMs,
         command: &'static str,
