@@ -245,21 +245,66 @@ const CASES: &[(&str, &[&str])] = &[
 ];
 
 /// The same of what Redis 7 lacks and Valkey 9 has.
-const NEWER: &[(&str, &[&str])] = &[(
-    "SET k a",
-    &[
-        "SET k b IFEQ a",
-        "SET k b IFEQ x",
-        "SET k a IFEQ a",
-        "DELIFEQ k a",
-        "DELIFEQ k x",
-        "DELIFEQ none x",
-        "MSETEX 1 k a",
-        "MSETEX 2 o 1 l 2 NX",
-        "MSETEX 2 k 1 l 2 NX",
-        "MSETEX 1 k 1 XX EX 100",
-    ],
-)];
+const NEWER: &[(&str, &[&str])] = &[
+    (
+        "SET k a",
+        &[
+            "SET k b IFEQ a",
+            "SET k b IFEQ x",
+            "SET k a IFEQ a",
+            "DELIFEQ k a",
+            "DELIFEQ k x",
+            "DELIFEQ none x",
+            "MSETEX 1 k a",
+            "MSETEX 2 o 1 l 2 NX",
+            "MSETEX 2 k 1 l 2 NX",
+            "MSETEX 1 k 1 XX EX 100",
+        ],
+    ),
+    (
+        "HSET k a 1 b 2; HEXPIRE k 100 FIELDS 1 b",
+        &[
+            "HEXPIRE k 10 FIELDS 1 a",
+            "HEXPIRE k 10 NX FIELDS 1 b",
+            "HEXPIRE k 10 FIELDS 1 none",
+            "HEXPIRE o 10 FIELDS 1 a",
+            "HEXPIRE k 0 FIELDS 1 a",
+            "HEXPIRE k 0 FIELDS 2 a b",
+            "HPEXPIRE k 10000 FIELDS 1 a",
+            "HEXPIREAT k 9999999999 XX FIELDS 1 b",
+            "HPEXPIREAT k 9999999999000 GT FIELDS 2 a b",
+            "HPEXPIREAT k 9999999999000 GT FIELDS 1 a",
+            "HTTL k FIELDS 1 b",
+            "HPERSIST k FIELDS 1 a",
+            "HPERSIST k FIELDS 1 b",
+            "HPERSIST o FIELDS 1 b",
+            "HGETEX k FIELDS 2 a b",
+            "HGETEX k EX 10 FIELDS 2 a none",
+            "HGETEX k EX 10 FIELDS 1 none",
+            "HGETEX k PERSIST FIELDS 1 a",
+            "HGETEX k PERSIST FIELDS 1 b",
+            "HGETEX k PXAT 1 FIELDS 1 a",
+            "HGETEX o EX 10 FIELDS 1 a",
+            "HSETEX k FIELDS 1 a 1",
+            "HSETEX k KEEPTTL FIELDS 1 b 2",
+            "HSETEX k EX 10 FIELDS 1 c 2",
+            "HSETEX k FNX FIELDS 1 a 2",
+            "HSETEX k FXX FIELDS 1 c 2",
+            "HSETEX k NX FIELDS 1 c 2",
+            "HSETEX o XX FIELDS 1 c 2",
+            "HSETEX o NX FIELDS 1 c 2",
+            "HSETEX k PXAT 1 FIELDS 1 a 2",
+            "HSETEX k PXAT 1 FIELDS 1 c 2",
+            "HSETEX o PXAT 1 FIELDS 1 c 2",
+            "HGETDEL k FIELDS 1 a",
+            "HGETDEL k FIELDS 2 a b",
+            "HGETDEL k FIELDS 1 none",
+            "HGETDEL o FIELDS 1 a",
+            "HINCRBY k b 1",
+            "HINCRBYFLOAT k b 1.5",
+        ],
+    ),
+];
 
 /// Commands that write elsewhere, or need another server.
 const NOT_HERE: &[&str] = &["MIGRATE"];

@@ -274,7 +274,9 @@ impl Engine {
             while deleted < most {
                 let space = &self.spaces[index];
                 let Some(key) = space.first_field_due(now, long_elements()) else { break };
-                deleted += self.expire_fields(index, now, &key, most - deleted, effects);
+                let gone = self.expire_fields(index, now, &key, most - deleted, effects);
+                debug_assert!(gone != 0, "a hash with a field that is due has one");
+                deleted += gone.max(1);
             }
         }
         deleted

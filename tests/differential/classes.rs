@@ -15,7 +15,7 @@ pub enum Class {
     Popped,
     /// A page of an iteration.
     Page,
-    /// A number near the other.
+    /// A number near the other, or such numbers.
     Near(i64),
     /// A name of an encoding: small lists and sets have those of 7.2.
     Encoding,
@@ -52,6 +52,10 @@ const CLASSES: &[(&str, Class, &str)] = &[
     ("PTTL", Class::Near(2_000), "two clocks"),
     ("EXPIRETIME", Class::Near(2), "two clocks"),
     ("PEXPIRETIME", Class::Near(2_000), "two clocks"),
+    ("HTTL", Class::Near(2), "two clocks"),
+    ("HPTTL", Class::Near(2_000), "two clocks"),
+    ("HEXPIRETIME", Class::Near(2), "two clocks"),
+    ("HPEXPIRETIME", Class::Near(2_000), "two clocks"),
     ("OBJECT IDLETIME", Class::Near(10), "two clocks"),
     ("DBSIZE", Class::Near(16), "Redis counts keys that have expired; here it agrees with GET"),
     ("ZRANK", Class::Refusal, "takes WITHSCORE from 7.2 on"),
@@ -241,7 +245,11 @@ pub fn by_value(page: &Value) -> Vec<String> {
 
 fn are_near(theirs: &Value, ours: &Value, tolerance: i64) -> bool {
     match (theirs, ours) {
+        (Value::Int(a), Value::Int(b)) if a == b => true,
         (Value::Int(a), Value::Int(b)) => 0 <= *a.min(b) && a.abs_diff(*b) <= tolerance as u64,
+        (Value::Array(theirs), Value::Array(ours)) if theirs.len() == ours.len() => {
+            theirs.iter().zip(ours).all(|(theirs, ours)| are_near(theirs, ours, tolerance))
+        }
         _ => false,
     }
 }

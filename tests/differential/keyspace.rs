@@ -51,10 +51,26 @@ fn compare_key(client: &mut Client, key: &[u8]) -> Result<(), Mismatch> {
             let full = words(&[&b"XINFO"[..], b"STREAM", key, b"FULL", b"COUNT", b"0"]);
             client.play(&[full]).map(drop)
         }
+        "hash" if is_newer => {
+            compare_deadlines(client, key)?;
+            iterate(client, &words(&[b"HSCAN", key]))
+        }
         "hash" => iterate(client, &words(&[b"HSCAN", key])),
         "set" => iterate(client, &words(&[b"SSCAN", key])),
         "zset" => iterate(client, &words(&[b"ZSCAN", key])),
         _ => Ok(()),
+    }
+}
+
+/// When the fields of a hash expire.
+fn compare_deadlines(client: &mut Client, key: &[u8]) -> Result<(), Mismatch> {
+    let told = client.play(&[words(&[b"HKEYS", key])])?;
+    let fields: Words = told[0].list().iter().filter_map(Value::text).map(<[u8]>::to_vec).collect();
+    let count = fields.len().to_string();
+    let head = words(&[b"HPEXPIRETIME", key, b"FIELDS", count.as_bytes()]);
+    match fields.is_empty() {
+        true => Ok(()),
+        false => client.play(&[[head, fields].concat()]).map(drop),
     }
 }
 

@@ -150,8 +150,27 @@ fn sort_and_store(
     expire_looked_up(engine, &args, key, &ask, effects);
     engine.expire(args.db, args.now(), to, effects);
 
+    // The same of fields, which are only taken out by the master's cycle: what came of them is said
+    // where any may have been hidden.
+    let hides = engine.db(&args).any_field_due() && ask.patterns().any(|it| it.has_field());
+    let shown = hides.then(|| stored.onward(0).map(|it| it.text().into_owned()).collect());
+    let said = effects.items().len();
     changes::store(engine, &args, (to, Event::list("sortstore")), stored, effects, reply);
+    if let Some(shown) = shown {
+        say_stored(to, &shown, said, effects);
+    }
     Ok(())
+}
+
+/// What was said of a list that has been stored from number `said` on is said by its elements.
+fn say_stored(to: &[u8], shown: &Vec<Vec<u8>>, said: usize, effects: &mut Effects) {
+    if shown.is_empty() {
+        return;
+    }
+    effects.cut(said);
+    effects.propagate(&[b"DEL", to]);
+    let words = [b"RPUSH", to].into_iter().chain(shown.iter().map(Vec::as_slice));
+    effects.propagate(&words.collect::<Vec<&[u8]>>());
 }
 
 /// Deletes the keys that BY and GET led to whose time had come.

@@ -153,6 +153,11 @@ fn table() -> Vec<Crafted> {
             &[b"\xFE\0\x16\x01h\x02\x01f\x01v", NO_TTL, b"\x01g\x01w", NO_TTL],
             &["HSET h f v g w"],
         ),
+        new(
+            "VALKEY080",
+            &[b"\xFE\0\x16\x01h\x02\x01f\x01v", TIME, b"\x01g\x01w", NO_TTL],
+            &["HSET h f v g w", "HPEXPIREAT h 4294967296 FIELDS 1 f"],
+        ),
         // Redis has written empty collections by mistake; they are passed over.
         new("REDIS0009", &[b"\xFE\0\xFD\0\0\0\0\x01\x01l\0\x00\x01a\x01b"], &["SET a b"]),
     ]
@@ -267,8 +272,8 @@ fn what_cannot_be_kept_ends_the_load_by_name() {
     assert_eq!(found.key, key);
     let found = fault(&[&b"REDIS0009\xF7"[..], &module[..9]].concat());
     assert!(matches!(found.why, Why::Module(_)) && found.key.is_none(), "{found}");
-    let ttl = [&b"VALKEY080\x16\x01k\x01\x01f\x01v"[..], TIME].concat();
-    assert_eq!(fault(&ttl), FileFault { why: Why::FieldTtl, at: 12, key });
+    let before = [&b"VALKEY080\x16\x01k\x01\x01f\x01v"[..], &[0xF0; 8]].concat();
+    assert_eq!(fault(&before), FileFault { why: Why::Broken, at: 12, key });
     for (magic, why) in [
         (&b"RODIS0009"[..], Why::NoRdb),
         (b"", Why::Truncated),

@@ -63,7 +63,7 @@ impl Scene {
     fn write(&mut self) {
         let (key, other) = (self.below(KEYS), self.below(KEYS));
         let (number, ms) = (self.below(150), 1_000_000 + self.below(400));
-        let line = match self.below(29) {
+        let line = match self.below(34) {
             0 | 1 => format!("SET k{key} v{number}"),
             2 => format!("SET k{key} v{number} PXAT {ms}"),
             3 | 4 => format!("DEL k{key}"),
@@ -85,6 +85,9 @@ impl Scene {
             24 => "SWAPDB 0 1".to_owned(),
             25 => format!("PEXPIREAT k{key} {ms}"),
             26 => format!("PERSIST k{key}"),
+            29 | 30 => format!("HPEXPIREAT k{key} {ms} FIELDS 2 f{number} f{}", number / 2),
+            31 => format!("HSETEX k{key} PXAT {ms} FIELDS 1 f{number} timed"),
+            32 => format!("HPERSIST k{key} FIELDS 1 f{number}"),
             27 if number < 8 => "FLUSHALL".to_owned(),
             27 if number < 20 => "FLUSHDB".to_owned(),
             _ => format!("SUNIONSTORE k{key} k{key} k{other}"),

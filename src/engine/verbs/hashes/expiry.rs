@@ -309,6 +309,3 @@ fn tell(
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -28,6 +28,11 @@ impl<'a> Pattern<'a> {
         }
     }
 
+    /// Whether it leads to a field of a hash.
+    pub fn has_field(self) -> bool {
+        self.parts().is_some_and(|it| it.field.is_some())
+    }
+
     /// The key that the pattern leads to.
     pub fn key(self, element: &[u8]) -> Option<Vec<u8>> {
         let Parts { before, behind, .. } = self.parts()?;
