@@ -77,11 +77,11 @@ impl Kind {
             | "radius" | "width" | "height" => Kind::Double,
             "count" | "cursor" | "index" | "index1" | "index2" | "db" | "destination-db"
             | "offset" | "start" | "end" | "stop" | "seconds" | "milliseconds" | "numkeys"
-            | "numreplicas" | "timeout" | "timeout-ms" | "increment" | "decrement"
-            | "client-id" | "protover" | "len" | "limit" | "rank" | "num-matches" | "samples"
-            | "slot" | "start-slot" | "end-slot" | "port" | "cluster-bus-port" | "config-epoch"
-            | "bits" | "bit" | "ttl" | "frequency" | "ms" | "entries-read" | "entries-added"
-            | "version" => Kind::Integer,
+            | "numfields" | "numreplicas" | "timeout" | "timeout-ms" | "increment"
+            | "decrement" | "client-id" | "protover" | "len" | "limit" | "rank" | "num-matches"
+            | "samples" | "slot" | "start-slot" | "end-slot" | "port" | "cluster-bus-port"
+            | "config-epoch" | "bits" | "bit" | "ttl" | "frequency" | "ms" | "entries-read"
+            | "entries-added" | "version" => Kind::Integer,
             _ if name.starts_with("unix-time") => Kind::UnixTime,
             _ => Kind::Text,
         }

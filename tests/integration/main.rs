@@ -26,6 +26,7 @@ mod descriptors;
 mod endings;
 mod eviction;
 mod fairness;
+mod field_expiry;
 mod forward;
 mod guide;
 mod hangup;

@@ -473,12 +473,14 @@ impl Script {
     fn other(&mut self, around: &mut Around<'_>) {
         let (key, number) = (self.key(around).1, around.number());
         let padding = "x".repeat(around.below(100));
-        let words = match around.below(6) {
+        let words = match around.below(8) {
             0 => format!("INCRBYFLOAT f{key} 1.5"),
             1 => format!("HSET h{key} field{} {number} b {padding}x", number % 7),
             2 => format!("APPEND s{key} {number}"),
             3 => format!("SADD m{key} a b c d e f {number} {padding}x"),
             4 => format!("SUNIONSTORE m{} m{key} m0", number % 3),
+            5 => format!("HPEXPIRE h{key} {} FIELDS 2 b field1", 1 + number % 200),
+            6 => format!("HSETEX h{key} PX {} FIELDS 1 field2 {number}", 1 + number % 100),
             _ => format!("DEL h{key} s{key} f{key} m{key}"),
         };
         self.say(&words, &[], What::Other { acks: self.acks });

@@ -13,7 +13,6 @@ use crate::resp::Reply;
 const FAST: Flags = Flags::FAST;
 const SINCE: &str = "9.0.0";
 const EACH: &str = "O(N) where N is the number of specified fields.";
-const VARIES: &[&str] = &["nondeterministic_output"];
 
 /// The rows of commands that say or ask when fields expire.
 pub const ROWS: &[Row] = &[
@@ -36,33 +35,29 @@ pub const ROWS: &[Row] = &[
         SINCE,
         EACH,
         "Lets fields live until a second since 1970.",
-        "key unix-time-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        "key unix-time-seconds:integer [NX | XX | GT | LT] FIELDS numfields field [field ...]",
     ),
     row("HPEXPIREAT", AtLeast(6), FAST, Keys::UPDATE, Write(hpexpireat)).says(
         Group::Hash,
         SINCE,
         EACH,
         "Lets fields live until a millisecond since 1970.",
-        "key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+        "key unix-time-milliseconds:integer [NX | XX | GT | LT] FIELDS numfields field [field ...]",
     ),
-    row("HTTL", AtLeast(5), FAST, Keys::READ, Read(httl))
-        .says(
-            Group::Hash,
-            SINCE,
-            EACH,
-            "Answers how many seconds fields have left.",
-            "key FIELDS numfields field [field ...]",
-        )
-        .tips(VARIES),
-    row("HPTTL", AtLeast(5), FAST, Keys::READ, Read(hpttl))
-        .says(
-            Group::Hash,
-            SINCE,
-            EACH,
-            "Answers how many milliseconds fields have left.",
-            "key FIELDS numfields field [field ...]",
-        )
-        .tips(VARIES),
+    row("HTTL", AtLeast(5), FAST, Keys::READ, Read(httl)).says(
+        Group::Hash,
+        SINCE,
+        EACH,
+        "Answers how many seconds fields have left.",
+        "key FIELDS numfields field [field ...]",
+    ),
+    row("HPTTL", AtLeast(5), FAST, Keys::READ, Read(hpttl)).says(
+        Group::Hash,
+        SINCE,
+        EACH,
+        "Answers how many milliseconds fields have left.",
+        "key FIELDS numfields field [field ...]",
+    ),
     row("HEXPIRETIME", AtLeast(5), FAST, Keys::READ, Read(hexpiretime)).says(
         Group::Hash,
         SINCE,

@@ -1,15 +1,13 @@
 //! Fields of hashes that expire: at replicas of both kinds, in files of both kinds, in what
 //! subscribers and caching clients hear, and a million of them at once.
 
-mod support;
-
-use std::thread::sleep;
-use std::time::Duration;
-use support::on_disk::{AOF, Dir, config, ours, rewrite, valkey_on};
-use support::{
+use crate::support::on_disk::{AOF, Dir, config, ours, rewrite, valkey_on};
+use crate::support::{
     Server, Value, Wire, digests, hold_the_same, info_field, ok, shown, until, until_caught_up,
     words,
 };
+use std::thread::sleep;
+use std::time::Duration;
 
 /// Writes of every kind that fields have deadlines by, some of which are over soon.
 fn fill(wire: &mut Wire) {
