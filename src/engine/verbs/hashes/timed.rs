@@ -94,13 +94,13 @@ fn hgetex(
         return Err(Fault::Syntax);
     }
     let fields = asked_fields::take(&mut args, 1, BAD_NUMBER)?;
-    let at = moment(lifetime, now, "hgetex")?;
-    let is_past = at.is_some_and(|at| at <= now);
 
     let mut db = engine.db_mut(&args);
     if let Some(slot) = args.env.looked(key, db.get(key)) {
         slot.as_collection::<Hash>()?;
     }
+    let at = moment(lifetime, now, "hgetex")?;
+    let is_past = at.is_some_and(|at| at <= now);
     let event = match at {
         Some(_) if is_past => expiry::EXPIRED,
         Some(_) => expiry::EXPIRE,
@@ -245,13 +245,17 @@ fn hsetex(
     let behind = asked_fields::words_from(&args)?;
     let options = Options::read(&mut args, behind)?;
     let words = asked_fields::take(&mut args, 2, BAD_NUMBER)?;
-    let at = moment(options.lifetime, now, "hsetex")?;
 
     let (db, fields) = (engine.db_mut(&args), words.clone().step_by(2));
     let hash = db.get(key).map(KeySlot::as_collection::<Hash>).transpose()?;
+    if !options.key.allows(hash.is_some()) {
+        reply.int(0);
+        return Ok(());
+    }
+    // A bad number goes unnoticed where the key is not as it is wanted.
+    let at = moment(options.lifetime, now, "hsetex")?;
     let is_there = |field| hash.is_some_and(|it| it.has(field, db.shared(), now));
-    let is_wanted = options.key.allows(hash.is_some())
-        && fields.clone().all(|it| options.fields.allows(is_there(it)));
+    let is_wanted = fields.clone().all(|it| options.fields.allows(is_there(it)));
     reply.int(i64::from(is_wanted));
     match at {
         _ if !is_wanted => Ok(()),
