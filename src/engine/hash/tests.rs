@@ -38,7 +38,8 @@ fn timed_step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => (field(), text()).prop_map(|(field, value)| Step::Set(field, value)),
         3 => (field(), text(), at()).prop_map(|(it, value, at)| Step::SetUntil(it, value, at)),
-        3 => (field(), prop::option::weighted(0.7, at())).prop_map(|(it, at)| Step::Deadline(it, at)),
+        3 => (field(), prop::option::weighted(0.7, at()))
+            .prop_map(|(it, at)| Step::Deadline(it, at)),
         2 => field().prop_map(Step::Remove),
         2 => field().prop_map(Step::RemoveDue),
         1 => Just(Step::TakeDue),

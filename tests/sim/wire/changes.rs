@@ -54,7 +54,7 @@ impl World {
     fn call(&mut self) -> (usize, String) {
         let (db, key) = (self.below(2), self.below(3));
         let value = self.below(1000);
-        let which = self.below(27);
+        let which = self.below(24);
         let line = match which {
             0 | 1 => format!("INCR c{key}"),
             2 | 3 => format!("RPUSH l{key} {value} {which}"),
@@ -72,9 +72,6 @@ impl World {
             16 => format!("SETRANGE s{key} {} {value}", value % 50),
             17 => format!("DEL l{key} s{key}"),
             18 => format!("RENAME h{key} h{}", value % 3),
-            22 => format!("HSETEX h{key} PX {} FIELDS 2 f1 {value} f2 2", 1 + value / 4),
-            23 => format!("HPEXPIRE h{key} {} FIELDS 3 f0 f1 n", value / 4),
-            24 => format!("HPERSIST h{key} FIELDS 2 f0 f1"),
             19 if value < 100 => return (1, "FLUSHDB".to_owned()),
             20 if value < 100 => return (0, "FLUSHALL".to_owned()),
             21 => "EXPIRE-DUE".to_owned(),
