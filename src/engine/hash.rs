@@ -11,6 +11,8 @@ use crate::base::time::WallMs;
 use fields::Fields;
 use pair::Pair;
 
+pub use pair::Entry;
+
 /// Fields and values side by side, or a table of pairs. Once a table, it stays one. Only in a table
 /// can fields have deadlines; a field that has outlived its own stays until it is taken out, and
 /// whoever looks at a later time does not find it.
@@ -28,8 +30,6 @@ const _: () = assert!(size_of::<Hash>() == 16);
 const PACKED_BYTES_MAX: usize = 1 << 30;
 /// Throws for a field that has not expired, before all fields are looked at.
 const LIVE_THROWS: usize = 100;
-/// A field and its value, as they are stored.
-pub type Entry<'a> = (Element<'a>, Element<'a>);
 
 /// A hash of many fields that is a table from the start, and laid out once.
 pub struct Builder<'e> {

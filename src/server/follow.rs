@@ -51,7 +51,9 @@ pub async fn follow(server: Arc<Server>) {
 /// Connects again and again.
 async fn keep_linked(server: &Arc<Server>, remote: &Arc<RemoteMaster>, random: &mut Random) {
     let mut wait_ms = WAIT_MS_MIN;
-    let mut follower = Follower { server: server.clone(), remote: remote.clone(), resumes: true };
+    let (server_of, remote_of) = (server.clone(), remote.clone());
+    let mut follower =
+        Follower { server: server_of, remote: remote_of, resumes: true, says_version: false };
     loop {
         let fault = match follower.link().await {
             Ok(never) => match never {},
@@ -77,6 +79,9 @@ struct Follower {
     remote: Arc<RemoteMaster>,
     /// Whether the data here is what the stream has made of it, so that it may go on.
     resumes: bool,
+    /// The last snapshot was broken off by the master: it may hold what only a Valkey's file does,
+    /// which is made for those alone who say that they read it.
+    says_version: bool,
 }
 
 /// A connected link.
@@ -188,6 +193,7 @@ impl Follower {
             ip,
             timeout: settings.set.repl_timeout,
             asks_to_take_over: self.remote.asks_to_take_over(),
+            says_version: self.says_version,
         }
     }
 
@@ -225,7 +231,11 @@ impl Follower {
                 );
                 (StreamReader::new(db), behind)
             }
-            Answer::FullResync(at) => self.load(&mut connected, at, behind).await?,
+            Answer::FullResync(at) => {
+                let loaded = self.load(&mut connected, at, behind).await;
+                self.says_version |= matches!(loaded, Err(LinkFault::Closed));
+                loaded?
+            }
         };
         self.resumes = true;
         self.enter(LinkPhase::Connected);

@@ -122,7 +122,7 @@ fn replicas_within_and_on_the_wire_have_what_the_master_has() {
 
 #[test]
 fn a_set_follows_a_valkey_whose_fields_expire() {
-    let Some(valkey) = Server::valkey() else { return };
+    let Some(valkey) = Server::valkey_with(&["--repl-diskless-sync-delay", "0"]) else { return };
     let mut master = valkey.dial();
     fill(&mut master);
     let follower = Server::entourage(&[]);

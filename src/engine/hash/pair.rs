@@ -1,11 +1,13 @@
 //! A field with its value in a table, and until when it is there.
 
-use super::Entry;
 use crate::base::prefetch::prefetch;
 use crate::base::time::WallMs;
 use crate::engine::packed::Element;
 use crate::engine::table::Slot;
 use triomphe::ThinArc;
+
+/// A field and its value, as they are stored.
+pub type Entry<'a> = (Element<'a>, Element<'a>);
 
 /// A field with its value in a table: sixteen bytes that lead to one shared, immutable allocation
 /// `[field][value]`, or `[field][value][deadline: 8 bytes]`.

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!          no login                        nothing to announce
-//!  Ping ──────┬───────▶ ListeningPort ──────────┬──────────▶ Capabilities ──▶ Psync
-//!    └─▶ Auth ┘               └──▶ IpAddress ───┘                             │   │
+//!  Ping ──────┬───────▶ ListeningPort ──────────┬──────────▶ Capabilities ──┬──────────▶ Psync
+//!    └─▶ Auth ┘               └──▶ IpAddress ───┘                           └▶ Version ─┘ │ │
 //!                                                                 +FULLRESYNC │   │ +CONTINUE
 //!                                                                             ▼   ▼
 //!                                                        Transfer ──loaded──▶ Stream
@@ -23,6 +23,8 @@ use std::time::Duration;
 
 /// How often a replica says what it has applied, and that it is still there.
 const ACK_EVERY: Duration = Duration::from_secs(1);
+/// The oldest Valkey whose files hold deadlines of fields.
+const READS_FILES_OF: &[u8] = b"9.0.0";
 /// No answer of the handshake is longer.
 const LINE_BYTES_MAX: usize = 4 << 10;
 /// Bytes of an answer that are told.
@@ -50,6 +52,9 @@ pub struct ReplicaConfig {
     pub timeout: Duration,
     /// The peer is asked to become the master.
     pub asks_to_take_over: bool,
+    /// It says that it reads files of Valkey 9: who is not told so may have hashes that it cannot
+    /// write in any other.
+    pub says_version: bool,
 }
 
 /// The master's answer to PSYNC.
@@ -69,6 +74,7 @@ enum Stage {
     ListeningPort,
     IpAddress,
     Capabilities,
+    Version,
     Psync,
     /// The snapshot comes.
     Transfer,
@@ -85,6 +91,7 @@ impl Stage {
             Stage::ListeningPort => "REPLCONF listening-port",
             Stage::IpAddress => "REPLCONF ip-address",
             Stage::Capabilities => "REPLCONF capa",
+            Stage::Version => "REPLCONF version",
             Stage::Psync => "PSYNC",
             Stage::Transfer => "the transfer",
             Stage::Stream(_) => "the stream",
@@ -269,12 +276,13 @@ impl ReplicaLink {
             }
             (Stage::Auth | Stage::Psync, Some(text)) => return Err(refused(text)),
             // Whoever does not know these words has no use for what they say.
-            (Stage::ListeningPort | Stage::IpAddress | Stage::Capabilities, Some(text)) => {
-                match Refusal::of(text) {
-                    Refusal::Other => self.go_on(),
-                    _ => return Err(refused(text)),
-                }
-            }
+            (
+                Stage::ListeningPort | Stage::IpAddress | Stage::Capabilities | Stage::Version,
+                Some(text),
+            ) => match Refusal::of(text) {
+                Refusal::Other => self.go_on(),
+                _ => return Err(refused(text)),
+            },
             (Stage::Psync, None) => {
                 let answer = self.psync_answered(line, now)?;
                 return answer.map(Some).ok_or_else(|| no_answer(Stage::Psync));
@@ -315,7 +323,11 @@ impl ReplicaLink {
                 self.stage = Stage::Capabilities;
                 self.say(&[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"]);
             }
-            Stage::Capabilities => {
+            Stage::Capabilities if self.config.says_version => {
+                self.stage = Stage::Version;
+                self.say(&[b"REPLCONF", b"version", READS_FILES_OF]);
+            }
+            Stage::Capabilities | Stage::Version => {
                 self.stage = Stage::Psync;
                 match self.has {
                     Some(Position { replid, offset }) => {

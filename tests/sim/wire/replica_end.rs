@@ -56,6 +56,7 @@ impl ReplicaEnd {
             ip: None,
             timeout: TIMEOUT,
             asks_to_take_over: false,
+            says_version: false,
         };
         let link = ReplicaLink::new(config, has.filter(|_| resumes), now);
         ReplicaEnd { link, remote, db, stage: Stage::Handshake }

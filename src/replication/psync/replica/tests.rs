@@ -13,6 +13,7 @@ fn config() -> ReplicaConfig {
         ip: None,
         timeout: Duration::from_secs(60),
         asks_to_take_over: false,
+        says_version: false,
     }
 }
 
@@ -80,6 +81,20 @@ fn a_handshake_asks_what_redis_asks_in_its_order() {
     ];
     assert_eq!(said, expected);
     assert_eq!(answer, Ok(Some(Answer::Continue(None))));
+}
+
+#[test]
+fn a_version_is_said_where_it_is_asked_for_and_need_not_be_understood() {
+    let full = format!("+FULLRESYNC {ID} 42");
+    for reply in ["+OK", "-ERR Unrecognized REPLCONF option: version"] {
+        let config = ReplicaConfig { says_version: true, ..config() };
+        let (said, answer) = talk(config, None, &["+PONG", "+OK", "+OK", reply, &full]);
+        assert_eq!(
+            said[2..5],
+            ["REPLCONF capa eof capa psync2", "REPLCONF version 9.0.0", "PSYNC ? -1",]
+        );
+        assert_eq!(answer, Ok(Some(Answer::FullResync(has(42).unwrap()))));
+    }
 }
 
 #[test]
