@@ -352,14 +352,21 @@ impl<'e> DbMut<'e> {
     /// Takes those of these fields out of the hash at `key` that have expired, for a command that
     /// is about to give at least one of them a value: the key stays though nothing may be left.
     /// Answers how many they were, and raises their event.
+    #[inline]
     pub fn remove_due_fields<'f>(
         &mut self,
         key: &[u8],
         fields: impl Iterator<Item = &'f [u8]>,
     ) -> usize {
-        if !self.any_field_due() {
-            return 0;
-        }
+        if self.any_field_due() { self.remove_fields_that_are_due(key, fields) } else { 0 }
+    }
+
+    #[cold]
+    fn remove_fields_that_are_due<'f>(
+        &mut self,
+        key: &[u8],
+        fields: impl Iterator<Item = &'f [u8]>,
+    ) -> usize {
         let (hash, now, shared) = (self.shared.hash(key), self.now, self.shared);
         let is_due = |it: &KeySlot| it.field_deadline().is_some_and(|at| at < now);
         if !self.space.get(hash, key).is_some_and(is_due) {

@@ -60,7 +60,7 @@ impl Deadlines {
     /// Whether the earliest has passed.
     #[inline]
     pub fn any_due(&self, now: WallMs) -> bool {
-        self.first().is_some_and(|(at, _)| at < now)
+        self.len != 0 && self.first().is_some_and(|(at, _)| at < now)
     }
 
     /// How many have passed.

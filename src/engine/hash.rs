@@ -304,7 +304,7 @@ impl Hash {
             return self.set(field, value, shared);
         }
         let pair = Pair::until(shared.hash(field), field, value, at);
-        self.as_table(shared).insert(pair)
+        self.as_table(shared).insert_timed(pair)
     }
 
     /// Gives `field`, which is there, another deadline, or none.
@@ -314,7 +314,7 @@ impl Hash {
         }
         let (hash, fields) = (shared.hash(field), self.as_table(shared));
         if let Some(pair) = fields.table().get(hash, field).map(|it| it.with_deadline(at)) {
-            fields.insert(pair);
+            fields.insert_timed(pair);
         }
     }
 

@@ -51,9 +51,12 @@ pub async fn follow(server: Arc<Server>) {
 /// Connects again and again.
 async fn keep_linked(server: &Arc<Server>, remote: &Arc<RemoteMaster>, random: &mut Random) {
     let mut wait_ms = WAIT_MS_MIN;
-    let (server_of, remote_of) = (server.clone(), remote.clone());
-    let mut follower =
-        Follower { server: server_of, remote: remote_of, resumes: true, says_version: false };
+    let mut follower = Follower {
+        server: server.clone(),
+        remote: remote.clone(),
+        resumes: true,
+        says_version: false,
+    };
     loop {
         let fault = match follower.link().await {
             Ok(never) => match never {},

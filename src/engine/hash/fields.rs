@@ -52,17 +52,18 @@ impl Fields {
         deadlines.len() < self.table.len() || deadlines.last().is_some_and(is_later)
     }
 
-    /// Puts a field in. Answers whether it is new.
+    /// Puts a field in that has no deadline. Answers whether it is new.
     #[inline]
     pub fn insert(&mut self, pair: Pair) -> bool {
-        if self.deadlines.is_some() || pair.deadline().is_some() {
-            return self.insert_timed(pair);
+        match self.deadlines {
+            None => self.table.insert(pair).is_none(),
+            Some(_) => self.insert_timed(pair),
         }
-        self.table.insert(pair).is_none()
     }
 
+    /// Puts a field in that may have a deadline. Answers whether it is new.
     #[cold]
-    fn insert_timed(&mut self, pair: Pair) -> bool {
+    pub fn insert_timed(&mut self, pair: Pair) -> bool {
         if let (Some(at), Some(hash)) = (pair.deadline(), pair.hash()) {
             self.deadlines.get_or_insert_default().note(at, hash);
         }

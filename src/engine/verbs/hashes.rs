@@ -250,8 +250,10 @@ fn set_all(
     }
 
     let mut db = engine.db_mut(&args);
-    let mut words = args;
-    db.remove_due_fields(key, words.rest().step_by(2));
+    if db.any_field_due() {
+        let mut words = args;
+        db.remove_due_fields(key, words.rest().step_by(2));
+    }
     let created = db.change_or_create(key, SET, |hash: &mut Hash, shared| {
         let mut created = 0;
         for _ in 0..pairs {
