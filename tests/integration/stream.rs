@@ -45,7 +45,7 @@ fn the_scripts_have_the_same_effects() {
     let mut pair = Pair::start();
     let mut found = String::new();
     // Redis 7 does not know these commands.
-    for script in Script::all().into_iter().filter(|it| it.name != "strings-newer.txt") {
+    for script in Script::all().into_iter().filter(|it| !it.name.ends_with("-newer.txt")) {
         let steps = script.steps().filter(|it| !it.is_clocked && !it.is_newer);
         let commands: Vec<Words> = steps.map(|it| script::words(&it.command)).collect();
         let _ = write!(found, "{}", pair.compare(&script.name, &commands));

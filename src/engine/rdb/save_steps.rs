@@ -16,6 +16,9 @@ const HEAD_BYTES_MAX: usize = 9;
 /// Entries of a table that are walked over together.
 const BATCH: usize = 64;
 
+/// Is shown the strings of a unit, and what is behind them as it is.
+type VisitUnit<'v> = dyn FnMut(&[&[u8]], &[u8]) + 'v;
+
 /// How far a value has been written.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Place {
@@ -57,7 +60,7 @@ pub fn write(slot: &KeySlot, place: &mut Place, out: &mut Writer, full: usize) -
         Some(Value::List(list)) => write_list(list, place, out, full),
         Some(Value::Set(set)) => {
             begin(place, set.len(), out);
-            let scan = |from, visit: &mut dyn FnMut(&[&[u8]], &[u8])| {
+            let scan = |from, visit: &mut VisitUnit<'_>| {
                 set.scan(Some(from), BATCH, |it| it.with_text(|it| visit(&[it], &[])))
             };
             write_table(set.len(), scan, place, out, full)
@@ -65,7 +68,7 @@ pub fn write(slot: &KeySlot, place: &mut Place, out: &mut Writer, full: usize) -
         Some(Value::Hash(hash)) => {
             begin(place, hash.len(), out);
             let is_timed = hash_form(hash) == form::HASH_TTL_VALKEY;
-            let scan = |from, visit: &mut dyn FnMut(&[&[u8]], &[u8])| {
+            let scan = |from, visit: &mut VisitUnit<'_>| {
                 hash.scan_timed(Some(from), BATCH, |(field, value), at| {
                     let at = field_time(at).to_le_bytes();
                     let behind: &[u8] = if is_timed { &at } else { &[] };
@@ -131,7 +134,7 @@ fn write_list(list: &List, place: &mut Place, out: &mut Writer, full: usize) -> 
 /// Sets and hashes: each unit is one string or two, and what is behind them as it is.
 fn write_table(
     len: usize,
-    scan: impl Fn(u32, &mut dyn FnMut(&[&[u8]], &[u8])) -> Option<u32>,
+    scan: impl Fn(u32, &mut VisitUnit<'_>) -> Option<u32>,
     place: &mut Place,
     out: &mut Writer,
     full: usize,

@@ -153,7 +153,8 @@ fn sort_and_store(
     // The same of fields, which are only taken out by the master's cycle: what came of them is said
     // where any may have been hidden.
     let hides = engine.db(&args).any_field_due() && ask.patterns().any(|it| it.has_field());
-    let shown = hides.then(|| stored.onward(0).map(|it| it.text().into_owned()).collect());
+    let elements = || stored.onward(0).map(|it| it.text().into_owned()).collect::<Vec<_>>();
+    let shown = hides.then(elements);
     let said = effects.items().len();
     changes::store(engine, &args, (to, Event::list("sortstore")), stored, effects, reply);
     if let Some(shown) = shown {
@@ -163,7 +164,7 @@ fn sort_and_store(
 }
 
 /// What was said of a list that has been stored from number `said` on is said by its elements.
-fn say_stored(to: &[u8], shown: &Vec<Vec<u8>>, said: usize, effects: &mut Effects) {
+fn say_stored(to: &[u8], shown: &[Vec<u8>], said: usize, effects: &mut Effects) {
     if shown.is_empty() {
         return;
     }
