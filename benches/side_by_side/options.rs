@@ -48,6 +48,8 @@ pub enum Rows {
     Workers,
     /// Lists, sets, sorted sets, hashes.
     Collections,
+    /// Bitmaps, HyperLogLogs and places.
+    Bits,
     /// What job queues do: scripts, functions, streams.
     Queues,
     /// Resident memory.
@@ -70,7 +72,7 @@ pub enum Rows {
     Disk,
     /// The longest command during a load of 10 M keys.
     Load,
-    /// Every section but `eviction`, `queues`, `stalls`, `resync`, `wire-lag`, `disk` and `load`.
+    /// Every section but `bits`, `eviction`, `queues`, `stalls`, `resync`, `wire-lag`, `disk` and `load`.
     All,
 }
 
@@ -81,6 +83,7 @@ impl Rows {
             Rows::Set => "A master and two replicas",
             Rows::Workers => "One worker and two",
             Rows::Collections => "Collections",
+            Rows::Bits => "Bitmaps, HyperLogLogs and places",
             Rows::Queues => "Scripts, functions and streams",
             Rows::Memory => "Memory",
             Rows::Eviction => "Writes at maxmemory",
