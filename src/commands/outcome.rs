@@ -207,6 +207,8 @@ pub enum Job {
     Follow { master: Option<RemoteAddress> },
     /// FAILOVER: answers OK, and goes on behind that.
     HandRoleOver(Box<FailoverOrder>),
+    /// FAILOVER ABORT: answers OK once there is none.
+    AbortFailover,
     /// These requests are done by the remote master; it answers their replies.
     Forward(Box<Forwarded>),
     /// These requests are done by a member that is a real server; it answers their replies.

@@ -26,6 +26,9 @@ pub async fn cron(server: Arc<Server>) {
     while !server.is_closing() {
         let settings = server.settings();
         tasks::sleep(Duration::from_secs(1) / settings.set.hz as u32).await;
+        if server.cron_paused.load(Relaxed) {
+            continue;
+        }
         let is_paused = server.set.pause_in_force(clock::mono_now()).is_some();
         // A replica deletes nothing by itself.
         let may_expire = settings.set.active_expire && !server.set.is_following();

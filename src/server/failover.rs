@@ -43,6 +43,13 @@ pub async fn fail_over_to_replica(server: Arc<Server>, order: FailoverOrder) {
     }
 }
 
+/// Waits until none is under way.
+pub async fn until_no_failover(server: &Server) {
+    while server.failovers.phase() != FailoverPhase::None {
+        tasks::sleep(LOOK_EVERY).await;
+    }
+}
+
 /// Waits until a replica has everything.
 async fn find_candidate(
     server: &Arc<Server>,

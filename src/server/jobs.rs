@@ -2,7 +2,7 @@
 
 use super::disk::{self, save_now};
 use super::end::end;
-use super::failover::fail_over_to_replica;
+use super::failover::{fail_over_to_replica, until_no_failover};
 use super::forward::{forward, reply_of};
 use super::leased::forward_leased;
 use super::master_wait::wait_at_master;
@@ -47,6 +47,10 @@ pub async fn work(job: Job, server: &Arc<Server>, client: &Arc<Client>) -> JobRe
         Job::Reload => reload(server, client).await,
         Job::Follow { master } => follow(master, server).await,
         Job::HandRoleOver(order) => begin_failover(*order, server),
+        Job::AbortFailover => {
+            until_no_failover(server).await;
+            JobReply { reply: Ok(JobReply::line("OK")), wrote: None }
+        }
         Job::Upstream(aimed) => done_upstream(server, *aimed).await,
         Job::Forward(forwarded) => forward(server, *forwarded).await,
         Job::Leased(forwarded, how) => forward_leased(server, client, *forwarded, how).await,

@@ -165,6 +165,8 @@ pub struct Server {
     config_file: Mutex<ConfigFile>,
     is_closing: AtomicBool,
     closing: Event,
+    /// DEBUG PAUSE-CRON: what happens by itself does not.
+    pub cron_paused: AtomicBool,
     pub(super) memory_peak: AtomicU64,
     pub(super) memory_at_start: u64,
 }
@@ -230,6 +232,7 @@ impl Server {
             changing: Mutex::new(()),
             allowed: Mutex::new(None),
             is_closing: AtomicBool::new(false),
+            cron_paused: AtomicBool::new(false),
             closing: Event::new(),
             memory_peak: AtomicU64::new(0),
             memory_at_start: allocation::allocated_bytes(),

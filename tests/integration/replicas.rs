@@ -588,7 +588,8 @@ fn a_failover_is_explained_and_not_done() {
     }
     assert!(told(" TO n1").contains("refused: it is the master"));
     let wire = told(&format!(" TO 127.0.0.1 {}", replica.port()));
-    assert!(wire.contains("a replica on the wire") && wire.contains("then this set follows it"));
+    assert!(wire.contains("a replica on the wire"), "{wire}");
+    assert!(wire.contains("then this set follows it"), "{wire}");
     starts(&ours.ask("PROXY EXPLAIN FAILOVER TO nobody"), "NOSUCHMEMBER");
     starts(&ours.ask("PROXY EXPLAIN FAILOVER TO nobody 1"), "ERR FAILOVER target");
     starts(&ours.ask("PROXY EXPLAIN FAILOVER FOR n2"), "ERR write PROXY EXPLAIN FAILOVER");

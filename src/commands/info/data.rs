@@ -95,10 +95,11 @@ fn stream(server: &Server, lines: &mut Lines) {
     let shared = past.iter().filter(|it| it.offset != Offset::ZERO);
     let shared: Vec<String> = shared.map(ToString::to_string).collect();
     lines.line("master_replids_before", shared.join(","));
-    lines.line("repl_backlog_active", u8::from(len != 0));
+    // It is kept whether or not there are replicas.
+    lines.line("repl_backlog_active", 1);
     lines.line("repl_backlog_size", server.settings().set.backlog_bytes);
     // Redis counts the stream's bytes from 1.
-    lines.line("repl_backlog_first_byte_offset", start.bytes() + u64::from(len != 0));
+    lines.line("repl_backlog_first_byte_offset", start.bytes() + 1);
     lines.line("repl_backlog_histlen", len);
     // What it holds at the rate of the last writes, and what would hold a minute; -1 and 0 while
     // nothing is written.

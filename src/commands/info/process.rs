@@ -152,7 +152,9 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("proxy_untrusted_connections", read(&server.proxied.untrusted));
     // Hosted replicas are resynced too.
     let wire = &server.set.wire;
-    lines.line("sync_full", read(&server.set.full_resyncs) + read(&wire.full_resyncs));
+    lines.line("sync_full", read(&wire.full_resyncs));
+    // Copies that hosted members have had, which Redis has not.
+    lines.line("hosted_full_resyncs", read(&server.set.full_resyncs));
     lines.line("sync_partial_ok", read(&wire.partial_resyncs));
     lines.line("sync_partial_err", read(&wire.partial_resyncs_refused));
     lines.line("sync_peer_faults", read(&server.counters.peer_faults));

@@ -72,6 +72,13 @@ const SUBCOMMANDS: &[SessionRow] = &[
     sub("PANIC", Exactly(2), panic, "Breaks a write at the master, which is then quarantined.", ""),
     sub("PANIC", Exactly(3), panic, "Breaks either kind of verb, likewise.", "<READ | WRITE>"),
     sub(
+        "PAUSE-CRON",
+        Exactly(3),
+        pause_cron,
+        "Stops what happens by itself at each beat of hz, or goes on.",
+        "<0 | 1>",
+    ),
+    sub(
         "SET-ACTIVE-EXPIRE",
         Exactly(3),
         set_active_expire,
@@ -324,6 +331,13 @@ fn set_active_expire(context: &mut CommandContext<'_>) -> Result<Outcome, Fault>
         Ok::<(), Fault>(())
     };
     context.server.change_settings(change)?;
+    context.reply.ok();
+    Ok(Outcome::Answered)
+}
+
+fn pause_cron(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    let is_paused = context.args.next()? != b"0";
+    context.server.cron_paused.store(is_paused, Relaxed);
     context.reply.ok();
     Ok(Outcome::Answered)
 }

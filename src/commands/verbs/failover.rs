@@ -44,10 +44,7 @@ fn fail_over(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
             return Err(Fault::Syntax);
         }
         return match context.server.failovers.abort() {
-            true => {
-                context.reply.ok();
-                Ok(Outcome::Answered)
-            }
+            true => Ok(Outcome::apart(Job::AbortFailover, context.kept_request())),
             false => Err(Fault::Static("ERR No failover in progress.")),
         };
     }
