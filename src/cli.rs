@@ -2,15 +2,25 @@
 
 use crate::config::{Checked, Outside, Overrides};
 use crate::load;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+mod manual;
 
 /// What the command line asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Invocation {
     /// Serve, with this file if one is named, and these flags over it.
     Serve {
+        /// The config file.
+        file: Option<PathBuf>,
+        /// The flags.
+        flags: Box<Overrides>,
+    },
+    /// Say what would be in force, with this file if one is named, and these flags over it.
+    PrintConfig {
         /// The config file.
         file: Option<PathBuf>,
         /// The flags.
@@ -34,6 +44,8 @@ pub enum Invocation {
     },
     /// Load a server, and check what it promises.
     Load(Box<load::Flags>),
+    /// Write this text: a manual page, or a shell's completions.
+    Write(Vec<u8>),
     /// Write the reference of the configuration.
     ConfigReference,
     /// Write the reference of all commands.
@@ -102,6 +114,17 @@ enum Verb {
     /// a check is violated, 2 when the load could not be begun
     #[command(after_help = LOAD_EXAMPLES)]
     Load(Box<load::Flags>),
+    /// Write what a shell completes this command line by: `entourage completions bash >
+    /// /etc/bash_completion.d/entourage`
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual page: `entourage man | man -l -`
+    Man {
+        /// The page of this subcommand, in the place of the one of all
+        subcommand: Option<String>,
+    },
     /// Write the reference of all settings, in Markdown
     #[command(hide = true)]
     ConfigReference,
@@ -166,6 +189,10 @@ struct Serve {
     /// Serve the status page, the metrics and their like here, for browsers of this machine
     #[arg(long, value_name = "ADDR[:PORT]")]
     http: Option<String>,
+    /// Write what is in force, the file and the flags over it, as TOML without secrets, and serve
+    /// nobody
+    #[arg(long)]
+    print_config: bool,
 }
 
 /// Reads a command line, program name first. What clap answers by itself (`--help`, `--version`,
@@ -176,6 +203,12 @@ where
 {
     let cli = Cli::try_parse_from(args)?;
     Ok(match cli.verb {
+        Some(Verb::Completions { shell }) => {
+            Invocation::Write(manual::completions(Cli::command(), shell))
+        }
+        Some(Verb::Man { subcommand }) => {
+            Invocation::Write(manual::page(Cli::command(), subcommand.as_deref())?)
+        }
         Some(Verb::Check { file, strict }) => Invocation::Check { file, is_strict: strict },
         Some(Verb::CheckAof { file, fix, truncate_to }) => {
             Invocation::CheckAof { file, fixes: fix, until_s: truncate_to }
@@ -224,6 +257,7 @@ impl From<Serve> for Invocation {
         let Serve { config, bind, port, unix, replicas, replicaof, threads, .. } = serve;
         let Serve { level, loglevel, protected_mode, http, tls_port, .. } = serve;
         let Serve { tls_cert_file, tls_key_file, tls_ca_cert_file, tls_auth_clients, .. } = serve;
+        let Serve { print_config, .. } = serve;
         let flags = Overrides {
             bind,
             port,
@@ -241,7 +275,11 @@ impl From<Serve> for Invocation {
             protected_mode,
             http,
         };
-        Invocation::Serve { file: config, flags: Box::new(flags) }
+        let flags = Box::new(flags);
+        match print_config {
+            true => Invocation::PrintConfig { file: config, flags },
+            false => Invocation::Serve { file: config, flags },
+        }
     }
 }
 
@@ -249,10 +287,13 @@ impl Invocation {
     /// The configuration it comes to, or one line that says why there is none: exit code 2.
     pub fn config(&self, outside: &Outside<'_>) -> Result<Checked, String> {
         match self {
-            Invocation::Serve { file, flags } => Checked::read(file.as_deref(), flags, outside),
+            Invocation::Serve { file, flags } | Invocation::PrintConfig { file, flags } => {
+                Checked::read(file.as_deref(), flags, outside)
+            }
             Invocation::Check { file, .. } => Checked::read(Some(file), &Overrides::NONE, outside),
             Invocation::CheckAof { .. }
             | Invocation::Load(_)
+            | Invocation::Write(_)
             | Invocation::ConfigReference
             | Invocation::CommandReference
             | Invocation::StatusReference => Checked::read(None, &Overrides::NONE, outside),
@@ -262,10 +303,13 @@ impl Invocation {
     /// The config file it names.
     pub fn file(&self) -> Option<&Path> {
         match self {
-            Invocation::Serve { file, .. } => file.as_deref(),
+            Invocation::Serve { file, .. } | Invocation::PrintConfig { file, .. } => {
+                file.as_deref()
+            }
             Invocation::Check { file, .. } => Some(file),
             Invocation::CheckAof { .. }
             | Invocation::Load(_)
+            | Invocation::Write(_)
             | Invocation::ConfigReference
             | Invocation::CommandReference
             | Invocation::StatusReference => None,

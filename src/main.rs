@@ -4,17 +4,20 @@ use entourage::base::log_limit::LogLimit;
 use entourage::base::position::{Offset, Position};
 use entourage::cli::{Invocation, parse};
 use entourage::commands::{catalogue, command_reference, known, table};
-use entourage::config::{Address, Checked, Config, Outside, reference};
+use entourage::config::{Checked, Config, Outside, print, reference};
 use entourage::http::{self, status_reference};
 use entourage::load;
 use entourage::node::{ReplicaSet, TurnApplier, new_replid};
 use entourage::runtime::allocation::Counting;
+use entourage::runtime::notify::{NotifySocket, watchdog};
+use entourage::runtime::passed_sockets::{PassedSocket, take_passed_sockets};
+use entourage::runtime::pid_file::PidFile;
 use entourage::runtime::signals::{Request, Requests};
-use entourage::runtime::stream::Acceptor;
 use entourage::runtime::{clock, process, tasks};
 use entourage::server::{
-    AofRepair, Listener, Store, Threads, ask_for_freshness, check_aof, cron, drain, evict, follow,
-    keep_files, listen, start_feeds, start_upstream,
+    AofRepair, Listener, Opened, ServiceManager, Store, Threads, WayIn, ask_for_freshness,
+    check_aof, cron, drain, evict, follow, keep_files, listen, open, start_feeds, start_upstream,
+    tell_manager,
 };
 use entourage::session::TokenSigner;
 use entourage::state::{
@@ -22,7 +25,8 @@ use entourage::state::{
     version,
 };
 use futures::future::join_all;
-use std::net::SocketAddr;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -35,6 +39,8 @@ const MISCONFIGURED: u8 = 2;
 const FOOLISH: u8 = 3;
 
 fn main() -> ExitCode {
+    // Before anything else has a descriptor of its own.
+    let passed = take_passed_sockets();
     let invocation = parse(std::env::args_os()).unwrap_or_else(|it| it.exit());
     let checked = match configured(&invocation, &process::read_text) {
         Ok(checked) => checked,
@@ -85,7 +91,18 @@ fn main() -> ExitCode {
             print!("{}", status_reference());
             ExitCode::SUCCESS
         }
-        Invocation::Serve { .. } => serve(checked, invocation).unwrap_or_else(|why| {
+        Invocation::Write(text) => {
+            // Whoever reads may have read enough.
+            let _ = std::io::stdout().write_all(&text);
+            ExitCode::SUCCESS
+        }
+        Invocation::PrintConfig { .. } => {
+            let mut config = checked.config;
+            clamp_maxclients(&mut config);
+            print!("{}", print(&config));
+            ExitCode::SUCCESS
+        }
+        Invocation::Serve { .. } => serve(checked, invocation, passed).unwrap_or_else(|why| {
             log::error!("event=start-failed why={why}");
             ExitCode::FAILURE
         }),
@@ -108,7 +125,11 @@ fn users_file(config: &Config) -> Result<(), String> {
 }
 
 /// Serves until told to end; blocks the main thread, which does nothing but wait for signals.
-fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
+fn serve(
+    checked: Checked,
+    invocation: Invocation,
+    passed: Result<Vec<PassedSocket>, String>,
+) -> Result<ExitCode, String> {
     let Checked { mut config, warnings } = checked;
     let file = invocation.file().map_or_else(String::new, |it| it.display().to_string());
     let source: Source = match invocation.file() {
@@ -122,6 +143,7 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
             return Ok(ExitCode::from(MISCONFIGURED));
         }
     };
+    let passed = passed?;
     let mut requests = Requests::take().map_err(|it| format!("cannot take signals: {it}"))?;
     let threads = match config.server.threads {
         0 => process::cores(),
@@ -129,8 +151,7 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     };
     tasks::start();
     clamp_maxclients(&mut config);
-    let listeners = open(&config)?;
-    let http = config.http.bind.map(open_http).transpose()?;
+    let Opened { listeners, http } = open(&config, passed)?;
     // Built here, or the first command would be charged for it.
     table();
     let store = Store::open(&config.set.disk)?;
@@ -157,26 +178,34 @@ fn serve(checked: Checked, invocation: Invocation) -> Result<ExitCode, String> {
     });
     let threads = Arc::new(threads.map_err(|why| format!("cannot start workers: {why}"))?);
     start_upstream(&server, &threads);
-    tasks::spawn(attend(server.clone(), threads, listeners));
-    let signal = until_told_to_end(&mut requests, &server);
+    write_pid_file(&server)?;
+    tasks::spawn(attend(server.clone(), threads.clone(), listeners));
+    let manager = service_manager().map(Arc::new);
+    if let Some(manager) = &manager {
+        tasks::spawn(tell_manager(server.clone(), threads, manager.clone()));
+    }
+    let signal = until_told_to_end(&mut requests, &server, manager.as_deref());
     log::info!("event=signal name={signal} action=drain");
     server.close();
-    let signal = until_told_to_end(&mut requests, &server);
+    let signal = until_told_to_end(&mut requests, &server, manager.as_deref());
     log::warn!("event=signal name={signal} action=exit");
+    server.process_info.remove_pid_file();
     Ok(ExitCode::FAILURE)
 }
 
 /// Loads what files hold, and begins then. What cannot be loaded ends the process: nothing of it is
 /// touched.
 fn load(server: &Arc<Server>, store: Store) -> Result<(), String> {
-    fn fail(why: String) {
+    let failing = server.clone();
+    let fail = move |why: String| {
         log::error!("event=start-failed why={why}");
-        process::exit(1);
-    }
-    let begins = server.clone();
+        failing.process_info.remove_pid_file();
+        process::exit(1)
+    };
+    let (begins, fails) = (server.clone(), fail.clone());
     let then = move || {
         if let Err(why) = begin(&begins) {
-            fail(why);
+            fails(why)
         }
     };
     keep_files(server.clone(), store, then, fail).map_err(|why| format!("no thread: {why}"))
@@ -197,17 +226,25 @@ fn begin(server: &Arc<Server>) -> Result<(), String> {
 }
 
 /// Answers the signal that ends the process. Until then every SIGHUP reads the config file again.
-fn until_told_to_end(requests: &mut Requests, server: &Server) -> &'static str {
+fn until_told_to_end(
+    requests: &mut Requests,
+    server: &Server,
+    manager: Option<&ServiceManager>,
+) -> &'static str {
+    let reload = || {
+        server.logging.reopen();
+        if let Err(why) = server.reload("SIGHUP") {
+            log::error!("event=reload-refused why={why}");
+        }
+    };
     loop {
         match requests.wait() {
             Request::End(signal) => return signal,
             Request::Unknown(signal) => log::warn!("event=signal name={signal} action=none"),
-            Request::Reload => {
-                server.logging.reopen();
-                if let Err(why) = server.reload("SIGHUP") {
-                    log::error!("event=reload-refused why={why}");
-                }
-            }
+            Request::Reload => match manager {
+                Some(manager) => manager.around_reload(reload),
+                None => reload(),
+            },
         }
     }
 }
@@ -223,6 +260,7 @@ async fn attend(server: Arc<Server>, threads: Arc<Threads>, listeners: Vec<Liste
         server.persistence.finished().await;
     }
     log::info!("event=exit");
+    server.process_info.remove_pid_file();
     process::exit(0);
 }
 
@@ -243,20 +281,27 @@ fn take_log(config: &Config) -> Result<Arc<Logging>, String> {
     Ok(logging)
 }
 
-fn open(config: &Config) -> Result<Vec<Listener>, String> {
-    let open = |it: &entourage::config::Listener| {
-        let acceptor = match &it.at {
-            Address::Tcp(at) => Acceptor::tcp(&at.to_string()),
-            Address::Unix(path) => Acceptor::unix(path),
-        };
-        let acceptor = acceptor.map_err(|why| format!("cannot listen at {}: {why}", it.at))?;
-        Ok(Listener { name: it.name.as_str().into(), acceptor, tls: it.tls })
-    };
-    config.listeners.iter().map(open).collect()
+/// Writes the file with the number of this process, if there is to be one.
+fn write_pid_file(server: &Server) -> Result<(), String> {
+    let path = server.settings().server.pidfile.clone();
+    if path.is_empty() {
+        return Ok(());
+    }
+    let written = PidFile::write(Path::new(&path));
+    let written = written.map_err(|why| format!("cannot write server.pidfile {path}: {why}"))?;
+    server.process_info.keep_pid_file(written);
+    Ok(())
 }
 
-fn open_http(at: SocketAddr) -> Result<Acceptor, String> {
-    Acceptor::tcp(&at.to_string()).map_err(|why| format!("cannot serve HTTP at {at}: {why}"))
+/// Who has started this process and wants to hear of it, if somebody does.
+fn service_manager() -> Option<ServiceManager> {
+    match NotifySocket::of_environment()? {
+        Ok(socket) => Some(ServiceManager { socket, watchdog: watchdog() }),
+        Err(why) => {
+            log::warn!("event=notify-failed why={why}");
+            None
+        }
+    }
 }
 
 fn build(
@@ -281,7 +326,7 @@ fn build(
         config.set.feed_bytes_max,
     );
     let port_of =
-        |tls| listeners.iter().filter(|it| it.tls == tls).find_map(|it| it.acceptor.port());
+        |tls| listeners.iter().filter(|it| it.way.tls == tls).find_map(|it| it.acceptor.port());
     let tls_port = port_of(true).unwrap_or(0);
     let port = port_of(false).unwrap_or(tls_port);
     Ok(Server::new(
@@ -311,7 +356,8 @@ fn announce(server: &Server, threads: usize, listeners: &[Listener]) {
     }
     for listener in listeners {
         let address = listener.acceptor.address();
-        let tls = if listener.tls { " tls=yes" } else { "" };
-        log::info!("event=listen name={} address={address}{tls}", listener.name);
+        let WayIn { listener: name, tls } = &listener.way;
+        let tls = if *tls { " tls=yes" } else { "" };
+        log::info!("event=listen name={name} address={address}{tls}");
     }
 }

@@ -553,7 +553,7 @@ fn arguments_that_do_not_add_up_hide_no_keys() {
         ("ZUNION 9 a:1", false),
         ("ZUNIONSTORE b1 9 a:1", true),
         ("GEORADIUS a:1 0 0 1 m STORE a:5 STORE b5", true),
-        ("GEORADIUS a:1 0 0 1 m STORE b5 STOREDIST a:5", false),
+        ("GEORADIUS a:1 0 0 1 m STORE b5 STOREDIST a:5", true),
         ("GEORADIUS a:1 0 0 1 m COUNT STORE b5", false),
         ("GEORADIUSBYMEMBER a:1 m 1 m STORE a:5 STOREDIST b5", true),
         ("GEORADIUSBYMEMBER a:1 STORE 1 m STORE a:5", false),

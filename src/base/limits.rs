@@ -18,6 +18,13 @@ pub const LISTEN_BACKLOG: i32 = 511;
 pub const TLS_HANDSHAKES_MAX: usize = 1024;
 /// See [`TLS_HANDSHAKES_MAX`].
 pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
+/// Proxies that may have yet to say for whom they connect, each for at most
+/// [`PROXY_HEADER_MS_MAX`]. One more is turned away.
+pub const PROXY_HEADERS_MAX: usize = 1024;
+/// See [`PROXY_HEADERS_MAX`]. The protocol asks for three seconds at least: one segment may be lost.
+pub const PROXY_HEADER_MS_MAX: u64 = 5_000;
+/// The longest header of the PROXY protocol.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 /// Bytes read from a socket at a time, and what a connection's read buffer shrinks back to.
 pub const READ_CHUNK_BYTES: usize = 16 << 10;
 /// Shortest string that is stored in the memory it was read into; what is shorter is copied, into

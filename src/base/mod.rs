@@ -19,6 +19,7 @@ pub mod log_kinds;
 pub mod log_limit;
 pub mod log_line;
 pub mod monitor_line;
+pub mod network;
 pub mod number;
 pub mod places;
 pub mod position;

@@ -69,7 +69,7 @@ fn sort_places(request: Request<'_>) -> Vec<(usize, Access)> {
 }
 
 /// Places of the options of SORT; the words behind one are its values, and no options.
-pub fn sort_options(request: Request<'_>) -> impl Iterator<Item = usize> {
+pub fn sort_options(request: Request<'_>) -> impl Iterator<Item = usize> + Clone {
     options(request, 2, |word| match word {
         _ if is_any(word, &[b"LIMIT"]) => 2,
         _ => usize::from(is_any(word, &[b"BY", b"GET", b"STORE"])),
@@ -80,21 +80,23 @@ pub fn sort_options(request: Request<'_>) -> impl Iterator<Item = usize> {
 fn options(
     request: Request<'_>,
     first: usize,
-    values: impl Fn(&[u8]) -> usize,
-) -> impl Iterator<Item = usize> {
+    values: impl Fn(&[u8]) -> usize + Clone,
+) -> impl Iterator<Item = usize> + Clone {
     std::iter::successors(Some(first), move |at| Some(at + 1 + values(request.get(*at)?)))
         .take_while(move |at| *at < request.len())
 }
 
-/// The first key, and what stands behind the last of the options that say where to store.
+/// The first key, and what stands behind the last of each option that says where to store.
 fn stored_places(
     request: Request<'_>,
-    options: impl Iterator<Item = usize>,
+    options: impl Iterator<Item = usize> + Clone,
     stores: &[&[u8]],
 ) -> Vec<(usize, Access)> {
-    let is_store = |it: &usize| request.get(*it).is_some_and(|it| is_any(it, stores));
-    let last = options.filter(|at| is_store(at) && at + 1 < request.len()).last();
-    let stored = last.map(|at| (at + 1, Access::REPLACE));
+    let last_of = |store: &&[u8]| {
+        let is_store = |at: &usize| request.get(*at).is_some_and(|it| is_any(it, &[store]));
+        options.clone().filter(|at| is_store(at) && at + 1 < request.len()).last()
+    };
+    let stored = stores.iter().filter_map(last_of).map(|at| (at + 1, Access::REPLACE));
     [(1, Access::READ)].into_iter().chain(stored).collect()
 }
 

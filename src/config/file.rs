@@ -3,6 +3,7 @@
 use super::alert_rows;
 use super::http::RawHttp;
 use super::leaf::{GroupName, Leaf, Many, MemberWord, NameGlob, Weight};
+use super::listener_file::{RawListener, listeners};
 use super::outside::Outside;
 use super::param::{Param, Section};
 use super::place::{self, Wrong};
@@ -13,7 +14,7 @@ use super::tree::selectable;
 use super::upstream::Upstream;
 use super::upstream_file::{Members, RawUpstream, misplaced, upstream};
 use super::users::{RawUser, users};
-use super::{Address, Config, Listener};
+use super::{Config, Listener};
 use crate::base::limits::REPLICAS_MAX;
 use crate::base::remote_address::RemoteAddress;
 use crate::command::Class;
@@ -23,7 +24,6 @@ use crate::route::{
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::Duration;
 use toml::{Spanned, Value};
 
@@ -44,17 +44,6 @@ struct File {
     alerts: Params,
     consistency: RawConsistency,
     route: Vec<Spanned<RawRoute>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawListener {
-    name: Option<Leaf<String>>,
-    bind: Option<Spanned<Leaf<String>>>,
-    unix: Option<Leaf<PathBuf>>,
-    tls: Option<Spanned<Leaf<bool>>>,
-    level: Option<Leaf<Level>>,
-    sticky_scope: Option<Leaf<StickyScope>>,
 }
 
 #[derive(Deserialize)]
@@ -263,42 +252,6 @@ fn written(slot: &Slot, value: &Value) -> Option<String> {
         }
         (_, Value::Array(_) | Value::Table(_)) => None,
     }
-}
-
-fn listeners(
-    raw: Vec<Spanned<RawListener>>,
-    outside: &Outside<'_>,
-) -> Result<Vec<Listener>, Wrong> {
-    let mut listeners: Vec<Listener> = Vec::new();
-    for raw in raw {
-        let span = raw.span();
-        let raw = raw.into_inner();
-        let at = match (raw.bind, raw.unix) {
-            (Some(bind), None) => {
-                let at = outside.address(&bind.get_ref().0, Address::PORT);
-                let wrong = || Wrong::value(bind.span(), Address::ACCEPTED.to_owned());
-                Address::Tcp(at.ok_or_else(wrong)?)
-            }
-            (None, Some(path)) => Address::Unix(path.0),
-            _ => {
-                return Err(Wrong::says(span, "a listener has either `bind` or `unix`".to_owned()));
-            }
-        };
-        let name = raw.name.map_or_else(|| at.to_string(), |it| it.0);
-        let tls = raw.tls.as_ref().is_some_and(|it| it.get_ref().0);
-        if let (true, Address::Unix(_), Some(says)) = (tls, &at, &raw.tls) {
-            let why = "a unix socket is on this machine alone: `tls` is for `bind`".to_owned();
-            return Err(Wrong::says(says.span(), why));
-        }
-        let level = raw.level.map(|it| it.0);
-        let sticky_scope = raw.sticky_scope.map(|it| it.0);
-        let listener = Listener { name, at, tls, level, sticky_scope };
-        if let Some(why) = listener.clashes(&listeners) {
-            return Err(Wrong::says(span, why));
-        }
-        listeners.push(listener);
-    }
-    Ok(listeners)
 }
 
 /// The members as described. Where the file says how many replicas there are, no more than that

@@ -136,7 +136,6 @@ pub const FIXED: &[Fixed] = &[
             ("ignore-warnings", ""),
             ("oom-score-adj", "no"),
             ("oom-score-adj-values", "0 200 800"),
-            ("pidfile", ""),
             ("proc-title-template", "{title} {listen-addr} {server-mode}"),
             ("server_cpulist", ""),
             ("set-proc-title", "yes"),
@@ -148,7 +147,6 @@ pub const FIXED: &[Fixed] = &[
             ("syslog-facility", "local0"),
             ("syslog-ident", "redis"),
             ("tcp-backlog", "511"),
-            ("unixsocketperm", "0"),
         ],
     },
     Fixed {

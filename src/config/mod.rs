@@ -15,6 +15,9 @@ mod upstream;
 mod access;
 mod tls;
 mod tls_rows;
+mod daemon_rows;
+mod listener;
+mod listener_file;
 mod tree;
 mod follow;
 mod slot;
@@ -41,23 +44,24 @@ mod toml_error;
 mod check;
 mod locate;
 mod reference;
+mod print;
 
 pub use access::AccessFrom;
 pub use alerts::{Alerts, Webhook};
 pub use check::Checked;
 pub use disk::{Disk, Fsync, SavePoints};
 pub use http::Http;
+pub use listener::{Address, Listener, Proxies};
 pub use logging::{Log, LogFormat, LogLevel};
 pub use memory::{Memory, MemoryShare};
 pub use outside::{KnownCommand, Outside};
 pub use overrides::Overrides;
+pub use print::print;
 pub use reference::reference;
 pub use rewrite::{REPLICAS, Rewrite, Rewritten};
 pub use rewrite_users::USERS;
 pub use tls::{Tls, UpstreamTls};
-pub use tree::{
-    Address, Config, FollowWrites, Listener, OutputLimit, OutputLimits, ReplicaSet, Server,
-};
+pub use tree::{Config, FollowWrites, OutputLimit, OutputLimits, ReplicaSet, Server};
 pub use upstream::{Sentinels, Topology, Upstream};
 pub use upstream_tuning::{BeatTo, Heartbeat, UpstreamTuning};
 pub use user_table::UserTable;

@@ -160,7 +160,7 @@ impl Overrides {
         for (index, address) in addresses.into_iter().enumerate() {
             let at = Address::Tcp(SocketAddr::new(address, port));
             let name = if index == 0 { "tls".to_owned() } else { at.to_string() };
-            let listener = Listener { name, at, tls: true, level: None, sticky_scope: None };
+            let listener = Listener { tls: true, ..Listener::new(name, at) };
             match listener.clashes(&config.listeners) {
                 Some(why) => return Err(format!("--tls-port {port}: {why}")),
                 None => config.listeners.push(listener),
@@ -193,8 +193,7 @@ impl Overrides {
         config.listeners.clear();
         for (at, address) in listeners.into_iter().enumerate() {
             let name = if at == 0 { Listener::default().name } else { address.to_string() };
-            let listener =
-                Listener { name, at: address, tls: false, level: None, sticky_scope: None };
+            let listener = Listener::new(name, address);
             match listener.clashes(&config.listeners) {
                 Some(why) => return Err(format!("--bind {}: {why}", listener.at)),
                 None => config.listeners.push(listener),

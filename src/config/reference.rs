@@ -35,7 +35,19 @@ const LISTENER: &[Key] = &[
     key("name", "its address", "What routes and metrics call it.").needs_restart(),
     key("bind", "`127.0.0.1:6379`", "Where it listens; `*` is every address.").needs_restart(),
     key("unix", "", "The path where it listens, in the place of `bind`.").needs_restart(),
+    key("unixsocketperm", "as the umask says", "The mode of that path, from its first moment on.")
+        .needs_restart(),
     key("tls", "`false`", "Clients speak TLS there; see `server.tls-cert-file`.").needs_restart(),
+    key(
+        "proxy-protocol",
+        "`false`",
+        "Who connects there is a proxy, which says for whom: the PROXY protocol, version 1 or 2.",
+    ),
+    key(
+        "proxy-trusted",
+        "none: it must have some",
+        "The networks of the proxies that are believed.",
+    ),
     key("level", INHERITED, "The level of the reads that come in here."),
     key("sticky-scope", INHERITED, "Who shares a floor at level `sticky`, of who comes in here."),
 ];

@@ -78,19 +78,22 @@ impl Config {
 
     /// What is different about where listeners are; their levels may change.
     fn moved_listener(&self, after: &[Listener]) -> Option<String> {
-        let tls = |it: &Listener| if it.tls { " with TLS" } else { "" };
+        let how = |it: &Listener| {
+            let tls = if it.tls { " with TLS" } else { "" };
+            it.mode.map_or_else(|| tls.to_owned(), |mode| format!("{tls} with mode {mode:o}"))
+        };
         let places = |all: &[Listener]| {
             let place = |it: &Listener| match it.at.to_string() {
-                at if at == it.name => format!("{at}{}", tls(it)),
-                at => format!("{} at {at}{}", it.name, tls(it)),
+                at if at == it.name => format!("{at}{}", how(it)),
+                at => format!("{} at {at}{}", it.name, how(it)),
             };
             all.iter().map(place).collect::<Vec<_>>().join(", ")
         };
         let (now, then) = (places(&self.listeners), places(after));
         (now != then).then(|| {
             format!(
-                "listener.bind, listener.unix, listener.name and listener.tls need a restart: \
-                 the file has {then}; this process has {now}"
+                "listener.bind, listener.unix, listener.unixsocketperm, listener.name and \
+                 listener.tls need a restart: the file has {then}; this process has {now}"
             )
         })
     }
@@ -122,8 +125,14 @@ impl Config {
         if self.http != after.http {
             keys.push("http".to_owned());
         }
-        if self.listeners != after.listeners {
+        let differ = |is_same: fn(&Listener, &Listener) -> bool| {
+            !self.listeners.iter().zip(&after.listeners).all(|(one, other)| is_same(one, other))
+        };
+        if differ(|a, b| (a.level, a.sticky_scope) == (b.level, b.sticky_scope)) {
             keys.push("listener.level".to_owned());
+        }
+        if differ(|a, b| a.proxies == b.proxies) {
+            keys.push("listener.proxy-protocol".to_owned());
         }
         keys
     }

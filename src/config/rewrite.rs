@@ -284,14 +284,20 @@ fn put_limits(table: &mut dyn TableLike, key: &str, file: &OutputLimits, running
     }
 }
 
+/// All limits, as the file has them.
+pub fn limits(limits: &OutputLimits) -> InlineTable {
+    let kinds = [("normal", limits.normal), ("replica", limits.replica), ("pubsub", limits.pubsub)];
+    kinds.into_iter().map(|(kind, it)| (kind, Value::from(limit(it)))).collect()
+}
+
 /// `32mb 8mb 60`.
 fn limit(limit: OutputLimit) -> String {
     let (hard, soft) = (format_size(limit.hard_bytes), format_size(limit.soft_bytes));
     format!("{hard} {soft} {}", limit.soft_for.as_secs())
 }
 
-/// A parameter's value as the file has it.
-fn value(slot: &Slot, config: &Config) -> Option<Value> {
+/// A parameter's value as the file has it, where that is one value.
+pub fn value(slot: &Slot, config: &Config) -> Option<Value> {
     Some(match slot {
         Slot::Count { at, .. } => (*(at.of)(config) as i64).into(),
         Slot::Signed { at, .. } => (*(at.of)(config)).into(),

@@ -1,7 +1,7 @@
 //! What CONFIG GET tells of what stands in no single setting.
 
 use super::Config;
-use super::tree::Address;
+use super::listener::Address;
 
 /// The master, as Redis tells it.
 pub fn replicaof(config: &Config) -> String {
@@ -31,6 +31,12 @@ pub fn port(config: &Config) -> String {
 /// The first port with TLS.
 pub fn tls_port(config: &Config) -> String {
     config.tls_port().to_string()
+}
+
+/// The mode of the first path that has one, as Redis shows it; 0 when none has.
+pub fn unixsocketperm(config: &Config) -> String {
+    let mode = config.listeners.iter().find_map(|it| it.mode);
+    mode.map_or_else(|| "0".to_owned(), |it| format!("{it:o}"))
 }
 
 /// The first path.

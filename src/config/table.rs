@@ -1,6 +1,7 @@
 //! The one table of parameters: a row for each, with its section in the file and Redis' name.
 
 use super::alert_rows;
+use super::daemon_rows;
 use super::param::{Param, Section, live, start};
 use super::shown::{bind, port, replicaof, tls_port, unixsocket};
 use super::slot::{Beyond, Slot, lens};
@@ -39,11 +40,11 @@ const THREADS_MAX: i64 = 1024;
 use Section::{Engine, Nowhere, Server, Set};
 
 /// Every parameter an operator or a client may ask for, beyond [`super::fixed::FIXED`].
-pub const PARAMS: Tables = Tables([MOST, tls_rows::ROWS, alert_rows::ROWS]);
+pub const PARAMS: Tables = Tables([MOST, tls_rows::ROWS, daemon_rows::ROWS, alert_rows::ROWS]);
 
 /// Rows that stand in several files.
 #[derive(Clone, Copy)]
-pub struct Tables([&'static [Param]; 3]);
+pub struct Tables([&'static [Param]; 4]);
 
 impl Tables {
     /// All of them, in order.

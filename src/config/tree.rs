@@ -4,6 +4,7 @@ use super::access::AccessFrom;
 use super::alerts::Alerts;
 use super::disk::Disk;
 use super::http::Http;
+use super::listener::{Listener, Proxies};
 use super::locate::Place;
 use super::logging::{Log, LogLevel};
 use super::memory::Memory;
@@ -16,9 +17,6 @@ use crate::command::EventClasses;
 use crate::engine::Thresholds;
 use crate::route::CountHosted;
 use crate::route::{Acks, Level, MemberConfig, MinReplicas, Routes, Selector, StickyScope};
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything an operator can say.
@@ -51,64 +49,6 @@ pub struct Config {
     pub thresholds: Thresholds,
 }
 
-/// One door.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listener {
-    /// What rules and metrics call it.
-    pub name: String,
-    /// Where it is.
-    pub at: Address,
-    /// Whether clients speak TLS there.
-    pub tls: bool,
-    /// The level of reads that come in here, unless their route or session says otherwise.
-    pub level: Option<Level>,
-    /// Who of those that come in here share a floor, unless their session says otherwise.
-    pub sticky_scope: Option<StickyScope>,
-}
-
-/// Where a listener is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Address {
-    /// An address and a port.
-    Tcp(SocketAddr),
-    /// A path in the file system.
-    Unix(PathBuf),
-}
-
-impl Address {
-    /// What a bind address looks like, for refusals.
-    pub const ACCEPTED: &str = "an address or a name of this host, with a port or without, like \
-                                127.0.0.1:6379, [::1]:6379 or localhost";
-    /// The port where none is written: Redis'.
-    pub const PORT: u16 = 6379;
-}
-
-impl Listener {
-    /// Why it cannot stand beside these.
-    pub(super) fn clashes(&self, others: &[Listener]) -> Option<String> {
-        // Port 0 asks for any free one, which is another each time.
-        let any = matches!(&self.at, Address::Tcp(at) if at.port() == 0);
-        match others {
-            _ if others.iter().any(|it| it.name == self.name) => {
-                Some(format!("the listener name `{}` is taken", self.name))
-            }
-            _ if !any && others.iter().any(|it| it.at == self.at) => {
-                Some(format!("another listener is already at {}", self.at))
-            }
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Tcp(at) => at.fmt(f),
-            Address::Unix(path) => path.display().fmt(f),
-        }
-    }
-}
-
 /// Connections and the process.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Server {
@@ -122,6 +62,8 @@ pub struct Server {
     pub tcp_keepalive: Duration,
     /// How long SIGTERM waits for clients and replicas.
     pub shutdown_timeout: Duration,
+    /// The file with the number of the process; empty for none.
+    pub pidfile: String,
     /// The default user's password; empty for none.
     pub requirepass: String,
     /// The file of users; empty for none.
@@ -304,6 +246,11 @@ impl Config {
         self.listeners.iter().find(|it| it.name == name)?.level
     }
 
+    /// Whom the listener of this name believes who its clients are, if proxies connect there.
+    pub fn listener_proxies(&self, name: &str) -> Option<&Proxies> {
+        self.listeners.iter().find(|it| it.name == name)?.proxies.as_ref()
+    }
+
     /// Who shares a floor where the session has not said it: of those that come in by the listener
     /// of this name.
     pub fn listener_scope(&self, name: &str) -> StickyScope {
@@ -471,13 +418,6 @@ impl Default for Config {
     }
 }
 
-impl Default for Listener {
-    fn default() -> Listener {
-        let at = Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, Address::PORT)));
-        Listener { name: "main".to_owned(), at, tls: false, level: None, sticky_scope: None }
-    }
-}
-
 impl Default for Server {
     fn default() -> Server {
         Server {
@@ -486,6 +426,7 @@ impl Default for Server {
             timeout: Duration::ZERO,
             tcp_keepalive: Duration::from_secs(300),
             shutdown_timeout: Duration::from_secs(10),
+            pidfile: String::new(),
             requirepass: String::new(),
             aclfile: String::new(),
             token_secret: String::new(),

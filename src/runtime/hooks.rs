@@ -1,6 +1,7 @@
 //! What tells others of something and may hang: a program that is run, a page that is posted to.
 //! Each has a time after which it is given up. For threads of their own: the caller is blocked.
 
+use super::notify::VARIABLES;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::io::{self, ErrorKind, Read, Write};
@@ -23,6 +24,9 @@ pub fn run(
     let Some((program, arguments)) = words.split_first() else { return Ok(()) };
     let mut command = Command::new(program);
     command.args(arguments).envs(variables.iter().copied());
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     // So that what it starts can be ended with it.
     command.process_group(0);

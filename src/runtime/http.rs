@@ -3,7 +3,8 @@
 
 mod transport;
 
-use super::stream::{Acceptor, Peer, Socket};
+use super::acceptor::Acceptor;
+use super::stream::{Peer, Socket};
 use super::tasks;
 use crate::base::limits::{
     HTTP_CONNECTIONS_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HTTP_KEPT_MAX,

@@ -1,17 +1,17 @@
 //! One client's socket, TCP or unix: read what is there, write what fits, wait for either.
 
+use super::proxy_header::ProxyHeader;
 use super::registration::Registration;
 use super::tls::channel::Room;
 use super::tls::{Handshake, TlsClient, TlsServer, TlsSocket};
-use crate::base::limits::LISTEN_BACKLOG;
-use async_io::Async;
+use crate::base::network::Network;
 use rustix::buffer::spare_capacity;
 use rustix::net::SendFlags;
-use socket2::{Domain, SockRef, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, ErrorKind};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -46,6 +46,25 @@ pub struct Peer {
     pub is_local: bool,
     /// Number of the file descriptor.
     pub descriptor: i32,
+}
+
+impl Peer {
+    /// The peer whom a proxy in front has connected for, where this is the proxy.
+    pub fn behind(self, header: ProxyHeader) -> Peer {
+        match header {
+            ProxyHeader::Own => self,
+            // Whoever it is may be anywhere.
+            ProxyHeader::Unknown => Peer { is_local: false, ..self },
+            ProxyHeader::For { from, to } => Peer {
+                address: from.to_string(),
+                local_address: to.to_string(),
+                is_unix: false,
+                // What is local to a proxy elsewhere is not here.
+                is_local: self.is_local && from.ip().to_canonical().is_loopback(),
+                ..self
+            },
+        }
+    }
 }
 
 impl Stream {
@@ -107,6 +126,11 @@ impl Stream {
         self.socket.shake()
     }
 
+    /// The socket that is watched.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
     /// Whether the peer has hung up, or the socket has failed: then everything is to be read until
     /// a read says so, however little a read before it brought.
     pub fn has_ended(&self) -> bool {
@@ -144,6 +168,12 @@ impl Socket {
         }
     }
 
+    /// One that was accepted where TLS is spoken, before its handshake.
+    pub(super) fn accepted(socket: TcpStream, tls: &TlsServer) -> io::Result<Socket> {
+        socket.set_nodelay(true)?;
+        Ok(Socket::Tls(Box::new(TlsSocket::server(socket, tls)?)))
+    }
+
     /// One that has connected to a server of this name, before its handshake.
     pub(super) fn to_server(socket: TcpStream, tls: &TlsClient, host: &str) -> io::Result<Socket> {
         socket.set_nodelay(true)?;
@@ -158,6 +188,7 @@ impl Socket {
         }
     }
 
+    /// One over the network.
     pub(super) fn tcp(socket: TcpStream) -> io::Result<Socket> {
         socket.set_nodelay(true)?;
         Ok(Socket::Tcp(socket))
@@ -213,6 +244,12 @@ impl Socket {
         let is_loopback =
             |it: &TcpStream| it.peer_addr().is_ok_and(|it| it.ip().to_canonical().is_loopback());
         self.network().is_none_or(is_loopback)
+    }
+
+    /// Whether its peer is in one of these networks, or on this machine over a unix socket.
+    pub fn comes_from(&self, networks: &[Network]) -> bool {
+        let is_in = |ip| networks.iter().any(|it| it.has(ip));
+        self.network().is_none_or(|it| it.peer_addr().is_ok_and(|it| is_in(it.ip())))
     }
 
     /// What it is over the network, if it is.
@@ -292,98 +329,6 @@ fn retry(mut io: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
         match io() {
             Err(it) if it.kind() == ErrorKind::Interrupted => {}
             done => return done,
-        }
-    }
-}
-
-/// As the standard library does, but with room for a crowd that comes at once.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(LISTEN_BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// A socket that accepts.
-pub enum Acceptor {
-    /// On a TCP port.
-    Tcp(Async<TcpListener>),
-    /// At a path.
-    Unix(Async<UnixListener>),
-}
-
-impl Acceptor {
-    /// Listens at `address` (`host:port`).
-    pub fn tcp(address: &str) -> io::Result<Acceptor> {
-        let mut last = io::Error::new(ErrorKind::InvalidInput, "no such address");
-        for address in address.to_socket_addrs()? {
-            match listen(address).and_then(Async::new) {
-                Ok(listener) => return Ok(Acceptor::Tcp(listener)),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    /// Listens at `path`. A socket left behind by a process that has ended is replaced; anything
-    /// else that is there stays.
-    pub fn unix(path: &Path) -> io::Result<Acceptor> {
-        if super::process::is_socket(path) && UnixStream::connect(path).is_err() {
-            super::process::remove_socket(path);
-        }
-        Ok(Acceptor::Unix(Async::<UnixListener>::bind(path)?))
-    }
-
-    /// Waits for the next client.
-    pub async fn accept(&self) -> io::Result<Socket> {
-        match self {
-            Acceptor::Tcp(it) => {
-                let (stream, _) = it.accept().await?;
-                Socket::tcp(stream.into_inner()?)
-            }
-            Acceptor::Unix(it) => {
-                let (stream, _) = it.accept().await?;
-                Ok(Socket::Unix(stream.into_inner()?))
-            }
-        }
-    }
-
-    /// Waits for the next client, which speaks TLS; what it is shown then is asked for once it is
-    /// there. Its handshake has yet to be made.
-    pub async fn accept_tls(&self, tls: impl FnOnce() -> TlsServer) -> io::Result<Socket> {
-        let Acceptor::Tcp(it) = self else { return self.accept().await };
-        let (stream, _) = it.accept().await?;
-        let stream = stream.into_inner()?;
-        stream.set_nodelay(true)?;
-        Ok(Socket::Tls(Box::new(TlsSocket::server(stream, &tls())?)))
-    }
-
-    /// Takes its path away, for others to see that nobody listens.
-    pub fn leave(&self) {
-        if let Acceptor::Unix(_) = self {
-            super::process::remove_socket(Path::new(&self.address()));
-        }
-    }
-
-    /// Its port; `None` at a path.
-    pub fn port(&self) -> Option<u16> {
-        match self {
-            Acceptor::Tcp(it) => it.get_ref().local_addr().ok().map(|it| it.port()),
-            Acceptor::Unix(_) => None,
-        }
-    }
-
-    /// Where it listens, with the port the system chose.
-    pub fn address(&self) -> String {
-        match self {
-            Acceptor::Tcp(it) => {
-                it.get_ref().local_addr().map_or_else(|it| it.to_string(), |it| it.to_string())
-            }
-            Acceptor::Unix(it) => match it.get_ref().local_addr() {
-                Ok(at) => at.as_pathname().unwrap_or(Path::new("?")).display().to_string(),
-                Err(error) => error.to_string(),
-            },
         }
     }
 }

@@ -69,6 +69,11 @@ impl Workers {
         inbox.spawn(Box::new(move || Box::pin(make())));
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.inboxes.len()
+    }
+
     /// The worker that has the fewest tasks.
     pub fn with_fewest(&self) -> usize {
         (0..self.inboxes.len()).min_by_key(|it| self.tasks_at(*it)).unwrap_or(0)

@@ -1,11 +1,17 @@
 //! Where clients come in.
 
 use super::connection::Connection;
-use super::placement::Threads;
+use super::placement::{Place, Threads};
 use super::shell::{Waits, serve};
-use crate::base::limits::TLS_HANDSHAKE_MS_MAX;
+use crate::base::limits::{
+    PROXY_HEADER_MS_MAX, PROXY_HEADERS_MAX, TLS_HANDSHAKE_MS_MAX, TLS_HANDSHAKES_MAX,
+};
+use crate::config::Proxies;
+use crate::runtime::acceptor::Acceptor;
 use crate::runtime::handshake::shake_hands;
-use crate::runtime::stream::{Acceptor, Socket};
+use crate::runtime::proxied::take_header;
+use crate::runtime::proxy_header::ProxyHeader;
+use crate::runtime::stream::{Peer, Socket};
 use crate::runtime::{clock, tasks};
 use crate::state::{HandshakePlace, Server};
 use futures::future::{Either, select};
@@ -15,13 +21,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// A listener: its socket and its name.
+/// A listener: its socket, and what is known of those who come in there.
 pub struct Listener {
-    /// Its name, for route rules and its clients' level.
-    pub name: Arc<str>,
     /// Where it listens.
     pub acceptor: Acceptor,
-    /// Whether its clients speak TLS.
+    /// What is known of its clients.
+    pub way: WayIn,
+}
+
+/// How a client has come in.
+#[derive(Clone)]
+pub struct WayIn {
+    /// The name of its listener, for route rules and its level.
+    pub listener: Arc<str>,
+    /// Whether it speaks TLS.
     pub tls: bool,
 }
 
@@ -39,6 +52,10 @@ const PROTECTED: &[u8] = b"-DENIED Redis is running in protected mode because pr
     authentication password for the default user. NOTE: You only need to do one of the above \
     things in order for the server to start accepting connections from the outside.\r\n";
 const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+const UNTRUSTED: &[u8] = b"-DENIED this port is for the proxies that proxy-trusted names\r\n";
+const UNPROXIED: &[u8] =
+    b"-ERR this port is for proxies that send the header of the PROXY protocol, \
+    version 1 or 2\r\n";
 
 /// Accepts clients until the proxy shuts down, and gives each to the worker that has the fewest.
 pub async fn listen(server: Arc<Server>, threads: Arc<Threads>, listener: Listener) {
@@ -52,7 +69,7 @@ pub async fn listen(server: Arc<Server>, threads: Arc<Threads>, listener: Listen
         match select(accepting, closing).await {
             Either::Left((Ok(socket), _)) => welcome(&server, &threads, &listener, socket),
             Either::Left((Err(error), _)) => {
-                log::warn!("event=accept-failed listener={} why={error}", listener.name);
+                log::warn!("event=accept-failed listener={} why={error}", listener.way.listener);
                 tasks::sleep(REST_AFTER_ERROR).await;
             }
             Either::Right(_) => break,
@@ -62,7 +79,7 @@ pub async fn listen(server: Arc<Server>, threads: Arc<Threads>, listener: Listen
 }
 
 async fn accept(server: &Server, listener: &Listener) -> io::Result<Socket> {
-    if !listener.tls {
+    if !listener.way.tls {
         return listener.acceptor.accept().await;
     }
     // Those in force when the client comes, whenever they were read.
@@ -72,44 +89,140 @@ async fn accept(server: &Server, listener: &Listener) -> io::Result<Socket> {
 
 fn welcome(server: &Arc<Server>, threads: &Arc<Threads>, listener: &Listener, socket: Socket) {
     let settings = server.settings();
-    let now = clock::mono_now();
     socket.keep_alive(settings.server.tcp_keepalive);
     server.counters.accepted.fetch_add(1, Relaxed);
-    let (peer, maxclients) = (socket.peer(), settings.server.maxclients);
+    let way = listener.way.clone();
+    let (place, its) = (threads.place(), threads.clone());
+    let Some(proxies) = settings.listener_proxies(&way.listener) else {
+        let admitted = admit(server, &way, &socket, socket.peer());
+        let Some(admitted) = admitted else { return };
+        return threads.spawn(place, move || attend(admitted, socket, place, its));
+    };
+    let Some(waiting) = hear_proxy(server, &way, &socket, proxies, settings.server.maxclients)
+    else {
+        return;
+    };
+    let server = server.clone();
+    threads.spawn(place, move || async move {
+        let peer = socket.peer();
+        let proxied = take_proxy_header(&server, &way, socket, &peer, waiting).await;
+        let Some((socket, header)) = proxied else { return };
+        if let Some(admitted) = admit(&server, &way, &socket, peer.behind(header)) {
+            attend(admitted, socket, place, its).await;
+        }
+    });
+}
+
+/// A client that may come in.
+struct Admitted {
+    connection: Connection,
+    /// It has yet to shake hands.
+    shaking: Option<HandshakePlace>,
+}
+
+/// Lets a client in, or turns it away.
+fn admit(server: &Arc<Server>, way: &WayIn, socket: &Socket, peer: Peer) -> Option<Admitted> {
+    let (settings, now) = (server.settings(), clock::mono_now());
     let is_open = settings.server.protected_mode && server.accounts.needs_no_password();
     if is_open && !peer.is_local {
         if let Some(count) = server.log_limits.protected_mode.note(now) {
-            let (name, from) = (&listener.name, &peer.address);
+            let (name, from) = (&way.listener, &peer.address);
             log::warn!(
                 "event=refused-client why=protected-mode listener={name} peer={from} count={count}"
             );
         }
-        return turn_away(server, listener, &socket, PROTECTED);
+        return turn_away(server, way, socket, PROTECTED);
     }
-    let shaking = match listener.tls.then(|| server.tls.begin()) {
+    let shaking = match way.tls.then(|| server.tls.shaking.begin(TLS_HANDSHAKES_MAX)) {
         Some(None) => {
             server.tls.crowded.fetch_add(1, Relaxed);
             log::debug!("event=refused-client why=tls-handshakes");
-            return turn_away(server, listener, &socket, TOO_MANY);
+            return turn_away(server, way, socket, TOO_MANY);
         }
         place => place.flatten(),
     };
-    let Some(client) = server.clients.enter(peer, maxclients, now) else {
+    let Some(client) = server.clients.enter(peer, settings.server.maxclients, now) else {
         log::debug!("event=refused-client why=maxclients");
-        return turn_away(server, listener, &socket, TOO_MANY);
+        return turn_away(server, way, socket, TOO_MANY);
     };
-    let connection = Connection::open(server.clone(), client, listener.name.clone(), now);
-    let (place, its) = (threads.place(), threads.clone());
-    match shaking {
-        None => {
-            threads.spawn(place, move || serve(connection, Waits::default(), socket, place, its))
-        }
-        Some(shaking) => threads.spawn(place, move || async move {
-            if let Some(socket) = shake(&connection, socket, shaking).await {
-                serve(connection, Waits::default(), socket, place, its).await;
-            }
-        }),
+    let connection = Connection::open(server.clone(), client, way.listener.clone(), now);
+    Some(Admitted { connection, shaking })
+}
+
+/// Serves a client that was let in, at its worker.
+async fn attend(admitted: Admitted, socket: Socket, place: Place, threads: Arc<Threads>) {
+    let Admitted { connection, shaking } = admitted;
+    let socket = match shaking {
+        None => Some(socket),
+        Some(shaking) => shake(&connection, socket, shaking).await,
+    };
+    if let Some(socket) = socket {
+        serve(connection, Waits::default(), socket, place, threads).await;
     }
+}
+
+/// A place to wait for the header, if this is a proxy that is believed.
+fn hear_proxy(
+    server: &Server,
+    way: &WayIn,
+    socket: &Socket,
+    proxies: &Proxies,
+    maxclients: usize,
+) -> Option<HandshakePlace> {
+    if !socket.comes_from(&proxies.trusted) {
+        server.proxied.untrusted.fetch_add(1, Relaxed);
+        if let Some(count) = server.log_limits.proxy_untrusted.note(clock::mono_now()) {
+            let (name, from) = (&way.listener, socket.peer().address);
+            log::warn!(
+                "event=refused-client why=untrusted-proxy listener={name} peer={from} count={count}"
+            );
+        }
+        return turn_away(server, way, socket, UNTRUSTED);
+    }
+    // Each of them has a file, as clients have.
+    let most = maxclients.saturating_sub(server.clients.count()).min(PROXY_HEADERS_MAX);
+    match server.proxied.waiting.begin(most) {
+        Some(place) => Some(place),
+        None => {
+            log::debug!("event=refused-client why=proxy-headers");
+            turn_away(server, way, socket, TOO_MANY)
+        }
+    }
+}
+
+/// Hears of a proxy whom it has connected for. There is some time for that.
+async fn take_proxy_header(
+    server: &Server,
+    way: &WayIn,
+    socket: Socket,
+    peer: &Peer,
+    _place: HandshakePlace,
+) -> Option<(Socket, ProxyHeader)> {
+    const PATIENCE: Duration = Duration::from_millis(PROXY_HEADER_MS_MAX);
+    let closing = server.closing();
+    if server.is_closing() {
+        return None;
+    }
+    let tell = |socket: &Socket| way.tell(socket, UNPROXIED);
+    let taking = pin!(take_header(socket, tell));
+    let why = match tasks::within(PATIENCE, select(taking, closing)).await {
+        Some(Either::Left((Ok(taken), _))) => {
+            server.proxied.headers.fetch_add(1, Relaxed);
+            return Some(taken);
+        }
+        Some(Either::Left((Err(why), _))) => why.to_string(),
+        Some(Either::Right(_)) => return None,
+        None => "the header takes too long".to_owned(),
+    };
+    server.counters.refused.fetch_add(1, Relaxed);
+    server.proxied.faults.fetch_add(1, Relaxed);
+    if let Some(count) = server.log_limits.proxy_header.note(clock::mono_now()) {
+        let (name, from) = (&way.listener, &peer.address);
+        log::warn!(
+            "event=proxy-header-refused listener={name} peer={from} why={why:?} count={count}"
+        );
+    }
+    None
 }
 
 /// Makes the handshake, for which there is some time.
@@ -140,11 +253,18 @@ async fn shake(connection: &Connection, socket: Socket, _place: HandshakePlace) 
     None
 }
 
-/// The peer is turned away whether or not it hears why. Before a handshake it cannot.
-fn turn_away(server: &Server, listener: &Listener, socket: &Socket, why: &[u8]) {
+/// The peer is turned away, whether or not it hears why.
+fn turn_away<T>(server: &Server, way: &WayIn, socket: &Socket, why: &[u8]) -> Option<T> {
     server.counters.refused.fetch_add(1, Relaxed);
-    if listener.tls {
-        return;
+    way.tell(socket, why);
+    None
+}
+
+impl WayIn {
+    /// A word to whoever has come, if it can be heard: before a handshake it cannot.
+    fn tell(&self, socket: &Socket, word: &[u8]) {
+        if !self.tls {
+            let _ = socket.try_write(word);
+        }
     }
-    let _ = socket.try_write(why);
 }

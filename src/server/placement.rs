@@ -15,11 +15,27 @@ use crate::base::limits::LONG_WORKERS;
 use crate::runtime::worker::{TurnEnd, Workers};
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::*};
 
 /// All threads that serve connections.
 pub struct Threads {
     workers: Workers,
     long: Workers,
+}
+
+/// What workers have answered who were asked whether they run.
+pub struct Answers {
+    /// How many were asked.
+    pub asked: usize,
+    count: Arc<AtomicUsize>,
+}
+
+impl Answers {
+    /// How many have answered.
+    pub fn count(&self) -> usize {
+        self.count.load(Acquire)
+    }
 }
 
 /// A thread that serves connections.
@@ -44,6 +60,18 @@ impl Threads {
     /// Where a new connection goes.
     pub fn place(&self) -> Place {
         Place::Worker(self.workers.with_fewest())
+    }
+
+    /// Asks every worker for an answer, which it gives when the turn comes of a task of its own.
+    pub fn ask_workers(&self) -> Answers {
+        let (asked, count) = (self.workers.count(), Arc::new(AtomicUsize::new(0)));
+        for worker in 0..asked {
+            let count = count.clone();
+            self.workers.spawn_at(worker, move || async move {
+                count.fetch_add(1, AcqRel);
+            });
+        }
+        Answers { asked, count }
     }
 
     /// Gives the task that `make` makes to the thread of this place. It is made there.

@@ -18,6 +18,10 @@ pub struct LogLimits {
     pub mailbox_overflow: LogLimit,
     /// Handshakes of TLS that have failed.
     pub tls_handshake: LogLimit,
+    /// Headers of the PROXY protocol that were wrong, or came too late.
+    pub proxy_header: LogLimit,
+    /// Those who are no proxies that are believed.
+    pub proxy_untrusted: LogLimit,
     /// TLS where none is spoken.
     pub tls_refused: LogLimit,
     /// Wrong passwords.
@@ -37,6 +41,7 @@ impl LogLimits {
     pub fn tell(&self, now: MonoUs) {
         let all = [
             ("tls-handshake-failed", &self.tls_handshake),
+            ("proxy-header-refused", &self.proxy_header),
             ("tls-on-plain-port", &self.tls_refused),
             ("http-refused", &self.http_refused),
             ("output-limit", &self.output_limit),

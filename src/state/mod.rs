@@ -32,6 +32,8 @@ mod long_queue;
 mod memory;
 mod scripting;
 mod last_script;
+mod handshakes;
+mod proxied;
 mod tls;
 mod told_events;
 mod tracking;
@@ -52,6 +54,7 @@ pub use config_file::{ReadText, Source};
 pub use counters::Counters;
 pub use failover::{FailoverOrder, FailoverPhase, Failovers};
 pub use forwarding::{Forwarded, Forwarding, Lane, Lease, PrivatePlace, Queued};
+pub use handshakes::{HandshakePlace, Handshakes};
 pub use head_asks::{HeadAsk, HeadAsks};
 pub use hedges::{Hedge, Hedges, shared};
 pub use idle_links::{IdleLink, IdleLinks};
@@ -68,6 +71,7 @@ pub use persistence::{
     AofStatus, Background, DiskStatus, FileWriter, LoadStatus, Orders, Persistence, SaveProgress,
     SaveStatus,
 };
+pub use proxied::Proxied;
 pub use rates::{Gains, Rates};
 pub use recent_events::{EVENTS_KEPT_MAX, KEPT, RecentEvent, RecentEvents};
 pub use run_waiter::RunWaiter;
@@ -75,7 +79,7 @@ pub use scripting::{Interpreters, Killed, Running, Scripting};
 pub use server::{ProcessInfo, Server, clamp_maxclients, clients_allowed, log_warnings};
 pub use slowlog::{Slow, Slowlog};
 pub use switchover::Switchover;
-pub use tls::{HandshakePlace, Tls};
+pub use tls::Tls;
 pub use tracking::Tracking;
 pub use upstream::{
     Aim, AimedRun, Upstream, UpstreamLane, UpstreamMember, WaitingRun, WaitingRuns,

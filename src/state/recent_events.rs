@@ -65,6 +65,7 @@ pub const KEPT: &[&str] = &[
     "undrained",
     "upstream-found",
     "upstream-member",
+    "workers-stuck",
 ];
 
 /// Something that has happened.

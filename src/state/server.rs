@@ -12,6 +12,7 @@ use super::logging::Logging;
 use super::long_queue::LongQueue;
 use super::monitors::Monitors;
 use super::persistence::Persistence;
+use super::proxied::Proxied;
 use super::rates::Rates;
 use super::scripting::Scripting;
 use super::slowlog::Slowlog;
@@ -31,6 +32,7 @@ use crate::metrics::snapshot::{LongWork, Snapshot};
 use crate::node::{AllowedMembers, MemberList, ReplicaSet, new_replid};
 use crate::pubsub::PubSub;
 use crate::runtime::disk::Disk;
+use crate::runtime::pid_file::PidFile;
 use crate::runtime::{allocation, clock, lazyfree, process, tasks};
 use crate::session::{Session, SharedFloor, SharedFloors, Subscriptions, TokenSigner};
 use event_listener::{Event, EventListener};
@@ -76,13 +78,28 @@ pub struct ProcessInfo {
     pub tls_port: u16,
     /// The config file it was started with.
     pub file: String,
+    /// The file that has its number, if there is one.
+    pid_file: OnceLock<PidFile>,
 }
 
 impl ProcessInfo {
     /// A process that starts now, with this port and config file.
     pub fn now(port: u16, file: String) -> ProcessInfo {
         let (run_id, at) = (new_replid().to_string(), clock::wall_now());
-        ProcessInfo { run_id, at, port, tls_port: 0, file }
+        ProcessInfo { run_id, at, port, tls_port: 0, file, pid_file: OnceLock::new() }
+    }
+
+    /// Takes the file with its number away: it ends.
+    pub fn remove_pid_file(&self) {
+        if let Some(file) = self.pid_file.get() {
+            file.remove();
+        }
+    }
+
+    /// Has a file with its number from now on.
+    pub fn keep_pid_file(&self, file: PidFile) {
+        // Nobody keeps a second one.
+        let _ = self.pid_file.set(file);
     }
 }
 
@@ -127,6 +144,8 @@ pub struct Server {
     pub token_signer: TokenSigner,
     /// Certificates and handshakes.
     pub tls: Arc<Tls>,
+    /// Clients that come by a proxy which says who they are.
+    pub proxied: Proxied,
     /// FAILOVER, while one is under way.
     pub failovers: Failovers,
     /// The connections to a remote master.
@@ -196,6 +215,7 @@ impl Server {
             process_info,
             token_signer,
             tls,
+            proxied: Proxied::default(),
             failovers: Failovers::default(),
             forwarding: Forwarding::new(workers),
             upstream,
@@ -415,6 +435,7 @@ impl Server {
         self.metrics.reset();
         self.counters.reset();
         self.tls.reset();
+        self.proxied.reset();
         self.long_queue.reset();
         lazyfree::reset_freed();
         self.counters.expired_before.store(self.expired_ever(), Relaxed);

@@ -1,17 +1,17 @@
 //! The certificates in force, and who is shaking hands.
 
-use crate::base::limits::TLS_HANDSHAKES_MAX;
+use super::handshakes::Handshakes;
 use crate::config::{Config, UpstreamTls};
 use crate::runtime::tls::{ClientAuth, TlsClient, TlsFiles, TlsServer};
 use parking_lot::RwLock;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicU64, Ordering::*};
 
 /// The certificates in force, and what is counted of handshakes with clients.
 #[derive(Default)]
 pub struct Tls {
     in_force: RwLock<InForce>,
-    shaking: Arc<AtomicUsize>,
+    /// Clients that shake hands.
+    pub shaking: Handshakes,
     /// Handshakes with clients that have been made.
     pub handshakes: AtomicU64,
     /// Those that have failed, or took too long.
@@ -26,15 +26,6 @@ struct InForce {
     listeners: Option<TlsServer>,
     master: Option<TlsClient>,
     upstream: Option<TlsClient>,
-}
-
-/// A place among those that shake hands.
-pub struct HandshakePlace(Arc<AtomicUsize>);
-
-impl Drop for HandshakePlace {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, AcqRel);
-    }
 }
 
 impl Tls {
@@ -64,17 +55,6 @@ impl Tls {
     /// How members that are real servers are.
     pub fn upstream(&self) -> Option<TlsClient> {
         self.in_force.read().upstream.clone()
-    }
-
-    /// A place among those that shake hands; `None` when there are too many.
-    pub fn begin(&self) -> Option<HandshakePlace> {
-        let place = HandshakePlace(self.shaking.clone());
-        if self.shaking.fetch_add(1, AcqRel) < TLS_HANDSHAKES_MAX { Some(place) } else { None }
-    }
-
-    /// How many shake hands.
-    pub fn shaking(&self) -> usize {
-        self.shaking.load(Acquire)
     }
 
     /// Forgets what has been counted.
@@ -124,18 +104,6 @@ fn files_of(tls: &UpstreamTls) -> TlsFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn handshakes_are_bounded_and_give_their_places_back() {
-        let tls = Tls::default();
-        let places: Vec<_> = (0..TLS_HANDSHAKES_MAX).map(|_| tls.begin()).collect();
-        assert!(places.iter().all(Option::is_some));
-        assert!(tls.begin().is_none());
-        assert_eq!(tls.shaking(), TLS_HANDSHAKES_MAX);
-        drop(places);
-        assert_eq!(tls.shaking(), 0);
-        assert!(tls.begin().is_some());
-    }
 
     #[test]
     fn files_that_cannot_be_used_change_nothing() {

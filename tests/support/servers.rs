@@ -99,6 +99,12 @@ impl Server {
         start(line, &[])
     }
 
+    /// Any server that answers at this port.
+    pub fn of_at(port: u16, line: &str) -> Server {
+        let started = try_start_at(port, line, &[], |_, _| Ok(()));
+        started.unwrap_or_else(|why| panic!("{line}: {why}"))
+    }
+
     /// As [`Server::entourage`], at a port that another has had.
     pub fn entourage_at(port: u16) -> Server {
         let (line, _) = our_line();

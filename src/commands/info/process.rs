@@ -145,8 +145,11 @@ pub fn stats(server: &Server, lines: &mut Lines) {
     lines.line("rejected_connections", read(&counters.refused));
     lines.line("total_tls_connections_received", read(&server.tls.handshakes));
     lines.line("tls_handshake_failures", read(&server.tls.failures));
-    lines.line("tls_handshakes_in_progress", server.tls.shaking());
+    lines.line("tls_handshakes_in_progress", server.tls.shaking.count());
     lines.line("tls_handshakes_turned_away", read(&server.tls.crowded));
+    lines.line("proxied_connections_received", read(&server.proxied.headers));
+    lines.line("proxy_header_faults", read(&server.proxied.faults));
+    lines.line("proxy_untrusted_connections", read(&server.proxied.untrusted));
     // Hosted replicas are resynced too.
     let wire = &server.set.wire;
     lines.line("sync_full", read(&server.set.full_resyncs) + read(&wire.full_resyncs));
