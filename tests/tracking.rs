@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use support::{
-    BOTH, Kind, RealSet, Server, Value, Wire, Words, info_field, ok, order, python, until,
-};
+use support::{BOTH, Server, Value, Wire, Words, info_field, ok, order, python, until};
 
 /// One server with the clients of a scene.
 struct Stage<'s> {
@@ -432,23 +430,15 @@ fn the_list_of_clients_shows_who_caches() {
 }
 
 #[test]
-fn real_servers_are_asked_directly() {
-    let real = RealSet::new(Kind::Redis, 0, &[]);
-    let server = real.proxy("");
-    let said = server.dial().ask("CLIENT TRACKING ON");
-    assert!(said.is_error() && said.string().contains("client-side caching"), "{said}");
-}
-
-#[test]
 fn redis_py_caches() {
     let server = Server::entourage(&[]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/caching_redis_py.py");
     let mut command = Command::new("timeout");
     command.args(["120", &python()]).arg(script).arg(server.port().to_string());
     let output = command.output().expect("it runs");
-    let told = [output.stdout, output.stderr].concat();
-    let told = String::from_utf8_lossy(&told);
-    assert!(told.trim().ends_with("ok"), "{told}");
+    let [told, errors] = [output.stdout, output.stderr].map(|it| String::from_utf8(it).unwrap());
+    // A thread of its own may find its socket closed at the end, and says so.
+    assert!(output.status.success() && told.trim().ends_with("ok"), "{told}{errors}");
 }
 
 const KEYS: usize = 6;

@@ -145,10 +145,7 @@ impl Caller {
             Err(fault) if self.is_for_upstream(request, &fault) => {
                 return self.forward_unknown(request, context);
             }
-            Err(fault) => {
-                let fault = self.clearer_upstream(request, fault);
-                return self.refuse(table().misused(&fault), fault, context);
-            }
+            Err(fault) => return self.refuse(table().misused(&fault), fault, context),
         };
         self.note(command);
         if let Some(outcome) = self.refused(command, request, context) {

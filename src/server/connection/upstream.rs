@@ -347,19 +347,6 @@ impl Caller {
             && !NEVER_SHARED.iter().any(|it| is_ours(it))
     }
 
-    /// What is refused here for a reason that its refusal does not tell.
-    #[cold]
-    pub fn clearer_upstream(&self, request: Request<'_>, fault: Fault) -> Fault {
-        let is = |at: usize, name: &[u8]| {
-            request.get(at).is_some_and(|it| it.eq_ignore_ascii_case(name))
-        };
-        let tracks = is(0, b"CLIENT") && (is(1, b"TRACKING") || is(1, b"CACHING"));
-        match self.server.upstream.is_some() && tracks {
-            true => codes::NO_UPSTREAM_TRACKING,
-            false => fault,
-        }
-    }
-
     /// Session verbs that belong to the members, or that only hosted ones know. `None` for the
     /// others.
     #[cold]

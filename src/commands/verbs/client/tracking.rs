@@ -1,7 +1,7 @@
 //! CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO: a client caches what it reads.
 
 use crate::base::number;
-use crate::command::Fault;
+use crate::command::{Fault, codes};
 use crate::commands::{CommandContext, Outcome};
 use crate::session::{CachedReads, Tracking};
 use crate::state::{Client, Server};
@@ -10,10 +10,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-const UPSTREAM: Fault = Fault::Static(
-    "ERR client-side caching is not there where members are real servers: nobody here sees what \
-     others change at them",
-);
 const NO_CLIENT: Fault = Fault::Static("ERR The client ID you want redirect to does not exist");
 const ONE_REDIRECT: Fault =
     Fault::Static("ERR A client can only redirect to a single other client");
@@ -51,7 +47,7 @@ struct Options {
 /// CLIENT TRACKING.
 pub fn tracking(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
     if context.server.upstream.is_some() {
-        return Err(UPSTREAM);
+        return Err(codes::NO_UPSTREAM_TRACKING);
     }
     let word = context.args.next()?;
     let said = parse(context)?;
@@ -175,6 +171,9 @@ pub fn end(server: &Server, client: &Client) {
 
 /// CLIENT CACHING.
 pub fn caching(context: &mut CommandContext<'_>) -> Result<Outcome, Fault> {
+    if context.server.upstream.is_some() {
+        return Err(codes::NO_UPSTREAM_TRACKING);
+    }
     let Some(tracking) = &mut context.session.tracking else { return Err(NOT_CACHING) };
     let (needs, refused) = if context.args.word("YES") {
         (CachedReads::OptIn, YES_IS_OPTIN)
